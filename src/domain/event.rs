@@ -1,0 +1,268 @@
+//! What happens while jobs run, and the files by which coordinator and workers talk.
+//!
+//! ```text
+//! runs/<experiment>/<kind>-<id>/job.json                  Assignment, written by the coordinator before the start
+//!                              /outcome.<token>.json      Outcome, published once by link(2): the first writer wins
+//!                              /<attempt>/journal.jsonl   Entry per line, appended by one worker
+//!                              /<attempt>/lock            held (flock) by the worker while it lives
+//!                              /<attempt>/heartbeat       touched every few seconds
+//!                              /<attempt>/items.jsonl     ItemOutcome per line (eval jobs)
+//!                              /<attempt>/checkpoint-*/   mid-job checkpoints (training jobs)
+//!                              /<attempt>/output/         the artifacts named in the outcome
+//! ```
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::digest::{Digest, JobId};
+use super::job::{Job, Origin};
+use super::score::{ItemOutcome, Score};
+
+/// Bumped whenever the layout of these files changes.
+pub const SCHEMA: u32 = 1;
+
+/// How a job is to be run here: nothing of it changes the result beyond floating-point order.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    /// `cpu`, `cuda:0`, ...
+    pub device: String,
+    /// Threads of this worker.
+    pub threads: u32,
+    /// Seconds between checkpoints of a training job.
+    pub checkpoint_every_seconds: u64,
+    /// Rows per forward pass; `None` takes the whole batch at once.
+    pub micro_batch: Option<u32>,
+}
+
+/// A job as handed to a worker.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Assignment {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// Identity, which must equal `job.id()`.
+    pub id: JobId,
+    /// Names this submission; the outcome is published under it.
+    pub token: String,
+    /// The work.
+    pub job: Job,
+    /// Files of each [`Origin::Content`] that the job reads, in the order of the digest.
+    pub sources: Vec<(Origin, Vec<PathBuf>)>,
+    /// The `output/` folder of each parent.
+    pub parents: BTreeMap<JobId, PathBuf>,
+    /// How to run it.
+    pub settings: Settings,
+}
+
+/// One line of a journal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Milliseconds since 1970 UTC.
+    pub at: i64,
+    /// What happened.
+    pub event: Event,
+}
+
+/// What a worker has to say about an attempt.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "event")]
+pub enum Event {
+    /// The first line of every journal.
+    Started {
+        /// Host name.
+        host: String,
+        /// Process id.
+        pid: u32,
+        /// Device.
+        device: String,
+        /// Threads.
+        threads: u32,
+        /// Version of grid and of libtorch.
+        version: String,
+    },
+    /// A training job goes on from a checkpoint.
+    Resumed {
+        /// Optimiser steps already taken.
+        step: u64,
+    },
+    /// Where the work stands; `done` and `total` in optimiser steps, documents, records or items.
+    Progress {
+        /// Units done.
+        done: u64,
+        /// Units in all.
+        total: u64,
+        /// Mean training loss since the last report, in nats per token.
+        loss: Option<f64>,
+        /// Tokens per second since the last report.
+        tokens_per_second: Option<f64>,
+    },
+    /// A measured number, one per (name, step).
+    Metric {
+        /// `train_loss`, `validation_loss`, `learning_rate`, `gradient_norm`, `words`, `tokens`, ...
+        name: String,
+        /// Optimiser step, or 0.
+        step: u64,
+        /// Value.
+        value: f64,
+    },
+    /// A checkpoint is on disk, complete.
+    Checkpoint {
+        /// Folder, relative to the attempt.
+        path: PathBuf,
+        /// Optimiser steps taken.
+        step: u64,
+        /// Tokens trained on so far in this job.
+        tokens: u64,
+        /// Whitespace-separated words seen so far in this job.
+        words: u64,
+        /// Digest of the weights file.
+        weights: Digest,
+    },
+    /// A score.
+    Scored(Score),
+    /// Something a user should know.
+    Warning {
+        /// The text.
+        message: String,
+    },
+    /// The worker was asked to stop and has saved its state: nothing was published.
+    Interrupted {
+        /// Optimiser steps saved.
+        step: u64,
+    },
+    /// The outcome has been published.
+    Finished {
+        /// How it ended.
+        verdict: Verdict,
+    },
+}
+
+/// How a job ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// With its artifacts.
+    Done,
+    /// With an error.
+    Failed {
+        /// The sort, which decides whether a retry can help.
+        failure: Failure,
+        /// The reason, for people.
+        message: String,
+    },
+}
+
+/// Sorts of failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Failure {
+    /// The job's own error: running it again would give it again.
+    Job,
+    /// Device or host memory ran out.
+    OutOfMemory,
+    /// A loss or gradient that is not finite.
+    NonFinite,
+    /// The worker died or lost its files.
+    Lost,
+}
+
+/// A file that a finished job leaves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Artifact {
+    /// Path relative to `output/`.
+    pub path: PathBuf,
+    /// Size.
+    pub bytes: u64,
+    /// Content.
+    pub digest: Digest,
+}
+
+/// The published end of a job.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// The job.
+    pub id: JobId,
+    /// The submission.
+    pub token: String,
+    /// Folder of the attempt, relative to the job's.
+    pub attempt: String,
+    /// Milliseconds since 1970 UTC.
+    pub started: i64,
+    /// Milliseconds since 1970 UTC.
+    pub ended: i64,
+    /// How it ended.
+    pub verdict: Verdict,
+    /// What it left, sorted by path; empty unless done.
+    pub artifacts: Vec<Artifact>,
+}
+
+/// A job that the runner shall see done, with all it needs to write its [`Assignment`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Task {
+    /// Identity.
+    pub id: JobId,
+    /// The work.
+    pub job: Job,
+    /// Jobs that must be done before.
+    pub parents: Vec<JobId>,
+    /// Files of each [`Origin::Content`] that the job reads.
+    pub sources: Vec<(Origin, Vec<PathBuf>)>,
+    /// The job's folder: `runs/<experiment>/<kind>-<id>`, absolute.
+    pub folder: PathBuf,
+}
+
+/// What the coordinator learns about a job, in the order in which it must be recorded.
+#[derive(Debug, Clone, PartialEq)]
+pub struct News {
+    /// The job.
+    pub job: JobId,
+    /// What happened to it.
+    pub what: What,
+}
+
+/// See [`News`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum What {
+    /// Handed to a worker under this token. `slot` is its device and number: `cpu/0`.
+    Submitted {
+        /// Submission.
+        token: String,
+        /// Where.
+        slot: String,
+    },
+    /// A line of the journal of an attempt. Lines read twice (after a crash of the coordinator) come twice.
+    Journal {
+        /// Submission.
+        token: String,
+        /// Folder of the attempt, absolute.
+        attempt: PathBuf,
+        /// Number of the line in the journal, from 0.
+        line: u64,
+        /// The line.
+        entry: Entry,
+    },
+    /// The outcome; every journal line of the attempt came before. The attempt's folder is `folder/outcome.attempt`.
+    Ended {
+        /// The job's folder, absolute.
+        folder: PathBuf,
+        /// How.
+        outcome: Outcome,
+        /// Lines of `items.jsonl`; empty for all but eval jobs.
+        items: Vec<ItemOutcome>,
+    },
+    /// The worker stopped on request and saved its state.
+    Stopped {
+        /// Submission.
+        token: String,
+    },
+    /// The worker vanished without an outcome; the job may be submitted again.
+    Lost {
+        /// Submission.
+        token: String,
+        /// What is known.
+        message: String,
+    },
+}

@@ -1,0 +1,186 @@
+//! A validated experiment: cells, each with a complete recipe. Nothing is optional here that a spec could leave out.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::job::{CorpusFormat, DatasetFormat, Loss, Origin, WorldPart};
+use super::model::ModelConfig;
+use super::score::{Mode, Suite};
+use super::training::Training;
+
+/// A whole experiment.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Grid {
+    /// Name, fit for a folder: letters, digits, `-`, `_`, `.`.
+    pub name: String,
+    /// The distinct cells, in the order of the axes.
+    pub cells: Vec<Cell>,
+    /// Combinations of axis values before equal ones were collapsed, `include` and `exclude` applied.
+    pub combinations: usize,
+    /// How to run it on this machine.
+    pub resources: Resources,
+}
+
+/// One condition with one seed.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Cell {
+    /// Its coordinates.
+    pub key: CellKey,
+    /// What to do.
+    pub recipe: Recipe,
+}
+
+/// The coordinates of a cell on the axes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+pub struct CellKey {
+    /// Name of the model.
+    pub model: String,
+    /// Names of the datasets, in order, joined by `+`; `None` without tuning.
+    pub dataset: Option<String>,
+    /// Name of the curriculum; `pretrained` without tuning, `single` for one dataset under `merged` or `sequential`.
+    pub curriculum: String,
+    /// Seed.
+    pub seed: u64,
+    /// Further axes.
+    pub extra: BTreeMap<String, String>,
+}
+
+impl CellKey {
+    /// One word for the cell: `tiny/chat+questions/merged/seed1`.
+    pub fn label(&self) -> String {
+        let mut parts = vec![self.model.clone()];
+        parts.extend(self.dataset.clone());
+        parts.push(self.curriculum.clone());
+        parts.extend(self.extra.iter().map(|(name, value)| format!("{name}={value}")));
+        parts.push(format!("seed{}", self.seed));
+        parts.join("/")
+    }
+}
+
+/// Where text or evaluation data is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+pub enum Source {
+    /// The toy world.
+    World {
+        /// Which text.
+        part: WorldPart,
+        /// Seed.
+        seed: u64,
+        /// Words, records, or items per subtask.
+        size: u64,
+    },
+    /// Local files: a glob (or plain path) with the folder of the spec already resolved. Their names mean nothing.
+    Files(PathBuf),
+    /// A local folder of evaluation files, whose names are those of the subtasks.
+    Folder(PathBuf),
+}
+
+/// A [`Source`] that has been looked up on this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Located {
+    /// Its content, as it enters identities; [`Origin::Missing`] where nothing was found.
+    pub origin: Origin,
+    /// The files, sorted by name; empty for the toy world and for what is missing.
+    pub files: Vec<PathBuf>,
+}
+
+/// How much text a source holds under a format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Volume {
+    /// Documents of a corpus, or records of a dataset.
+    pub units: u64,
+    /// Whitespace-separated words after cleaning; both sides of a record.
+    pub words: u64,
+}
+
+/// A text corpus.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Corpus {
+    /// Its name in the spec.
+    pub name: String,
+    /// Where it is.
+    pub source: Source,
+    /// How it is cut.
+    pub format: CorpusFormat,
+}
+
+/// An instruction dataset.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Dataset {
+    /// Its name in the spec.
+    pub name: String,
+    /// Where it is.
+    pub source: Source,
+    /// How it becomes records.
+    pub format: DatasetFormat,
+    /// What stands between prompt and reply.
+    pub separator: String,
+}
+
+/// One stage of a curriculum: the shuffled union of its datasets.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Stage {
+    /// The datasets; never empty, each once.
+    pub datasets: Vec<Dataset>,
+    /// Optimisation.
+    pub training: Training,
+    /// Longest record in tokens.
+    pub max_length: u32,
+    /// Tokens trained on.
+    pub loss: Loss,
+}
+
+/// The suites to run on a cell.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Evaluation {
+    /// Suite.
+    pub suite: Suite,
+    /// Rules.
+    pub mode: Mode,
+    /// Its files: the suite's own folder, or the toy world.
+    pub source: Source,
+}
+
+/// Everything that makes a cell's numbers.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Recipe {
+    /// Entries of the tokenizer.
+    pub vocab_size: u32,
+    /// Corpora the tokenizer learns from.
+    pub tokenizer_corpora: Vec<Corpus>,
+    /// Datasets it also learns from.
+    pub tokenizer_datasets: Vec<Dataset>,
+    /// The model, its `vocab_size` that of the tokenizer.
+    pub model: ModelConfig,
+    /// Pretraining corpora; never empty.
+    pub corpora: Vec<Corpus>,
+    /// Tokens per pretraining sequence.
+    pub sequence_length: u32,
+    /// Pretraining.
+    pub pretrain: Training,
+    /// Share held out of every corpus and dataset.
+    pub held_out: f64,
+    /// The curriculum; empty for the pretrained model alone.
+    pub stages: Vec<Stage>,
+    /// Evaluation; may be empty.
+    pub evaluations: Vec<Evaluation>,
+    /// Seed of weights and data order.
+    pub seed: u64,
+}
+
+/// How to use this machine; never part of an identity.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Resources {
+    /// Devices: `auto`, or a list such as `cpu`, `cuda:0`.
+    pub devices: Vec<String>,
+    /// Threads of each worker; `None` shares the cores among the workers.
+    pub threads: Option<u32>,
+    /// Workers per device; `None` is as many as there are cores per `threads` on a CPU, one on a GPU.
+    pub jobs_per_device: Option<u32>,
+    /// Seconds between checkpoints.
+    pub checkpoint_every_seconds: u64,
+    /// Rows per forward pass; `None` takes the whole batch.
+    pub micro_batch: Option<u32>,
+}

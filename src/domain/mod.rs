@@ -1,0 +1,27 @@
+//! The vocabulary: ids, jobs, model configurations, events, scores. Plain data and total functions.
+//!
+//! Purpose: the nouns that every other room speaks.
+//!
+//! Invariant: nothing here does I/O, reads a clock or draws a random number; a value of a domain type means
+//! the same on every machine, so it may be written to a file by one process and read by another.
+//!
+//! Rejected: a `dyn Job` trait with one implementation per kind. There are five kinds and one `match`.
+
+pub mod digest;
+pub mod event;
+pub mod grid;
+pub mod job;
+pub mod model;
+pub mod score;
+pub mod training;
+
+pub use digest::{Digest, JobId};
+pub use event::{Artifact, Assignment, Entry, Event, Failure, News, Outcome, Settings, Task, Verdict, What};
+pub use grid::{Cell, CellKey, Corpus, Dataset, Evaluation, Grid, Located, Recipe, Resources, Source, Stage, Volume};
+pub use job::{
+    CorpusFormat, DatasetFormat, Documents, EvalJob, Job, Kind, Loss, Origin, PrepareJob, Prepared, PretrainJob,
+    TokenizerJob, TuneJob, WorldPart,
+};
+pub use model::{Arch, ModelConfig};
+pub use score::{ItemOutcome, ItemRow, Mode, Score, ScoreRow, Suite};
+pub use training::{Length, Precision, Schedule, Training, Warmup};

@@ -1,0 +1,126 @@
+//! Model architectures and their exact parameter counts.
+
+use serde::{Deserialize, Serialize};
+
+/// A family of decoder-only transformers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Arch {
+    /// RMSNorm, rotary positions, SwiGLU, grouped-query attention, no biases.
+    Llama,
+    /// LayerNorm, learned positions, GELU (tanh form), biases, tied embeddings.
+    Gpt2,
+}
+
+impl Arch {
+    /// The name used in specs, tables and the database.
+    pub fn name(self) -> &'static str {
+        match self {
+            Arch::Llama => "llama",
+            Arch::Gpt2 => "gpt2",
+        }
+    }
+}
+
+/// Everything that determines the shape and the function of a model, before its weights.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelConfig {
+    /// The family.
+    pub arch: Arch,
+    /// Rows of the embedding.
+    pub vocab_size: u32,
+    /// The longest sequence the model is made for, in tokens.
+    pub max_positions: u32,
+    /// Width of the residual stream.
+    pub hidden: u32,
+    /// Number of blocks.
+    pub layers: u32,
+    /// Query heads.
+    pub heads: u32,
+    /// Key and value heads; divides `heads`.
+    pub kv_heads: u32,
+    /// Width of one head.
+    pub head_dim: u32,
+    /// Inner width of the feed-forward layer.
+    pub intermediate: u32,
+    /// Base of the rotary frequencies (llama).
+    pub rope_base: f64,
+    /// Epsilon of the normalisation layers.
+    pub norm_eps: f64,
+    /// Whether the output layer shares the embedding's weights.
+    pub tied: bool,
+    /// Standard deviation of the initial weights.
+    pub init_std: f64,
+}
+
+impl ModelConfig {
+    /// Trainable parameters, exactly.
+    pub fn parameters(&self) -> u64 {
+        let [v, h, l, i] = [self.vocab_size, self.hidden, self.layers, self.intermediate].map(u64::from);
+        let q = u64::from(self.heads) * u64::from(self.head_dim);
+        let kv = u64::from(self.kv_heads) * u64::from(self.head_dim);
+        let embeddings = v * h * if self.tied { 1 } else { 2 };
+        match self.arch {
+            // q, k, v, o; gate, up, down; two norms; the final norm.
+            Arch::Llama => embeddings + l * (h * (q + 2 * kv) + q * h + 3 * h * i + 2 * h) + h,
+            // The same with biases; two linear layers; LayerNorms of 2h; learned positions.
+            Arch::Gpt2 => {
+                let attention = h * (q + 2 * kv) + (q + 2 * kv) + q * h + h;
+                embeddings + u64::from(self.max_positions) * h + l * (attention + 2 * h * i + i + h + 4 * h) + 2 * h
+            }
+        }
+    }
+
+    /// Floating-point operations of one training token at this sequence length: 6 per weight that is multiplied,
+    /// plus 12·layers·(heads·head_dim)·length for attention, halved by causality (Chowdhery et al. 2022, appendix B).
+    pub fn train_flops_per_token(&self, sequence_length: u32) -> f64 {
+        let lookups = u64::from(self.vocab_size) * u64::from(self.hidden) * u64::from(!self.tied)
+            + if self.arch == Arch::Gpt2 { u64::from(self.max_positions) * u64::from(self.hidden) } else { 0 };
+        let weights = (self.parameters() - lookups) as f64;
+        let width = f64::from(self.heads) * f64::from(self.head_dim);
+        6.0 * weights + 6.0 * f64::from(self.layers) * width * f64::from(sequence_length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn class_it(vocab_size: u32, max_positions: u32, hidden: u32, heads: u32, layers: u32) -> ModelConfig {
+        ModelConfig {
+            arch: Arch::Llama,
+            vocab_size,
+            max_positions,
+            hidden,
+            layers,
+            heads,
+            kv_heads: heads,
+            head_dim: 64,
+            intermediate: 4 * hidden,
+            rope_base: 10_000.0,
+            norm_eps: 1e-6,
+            tied: false,
+            init_std: 0.02,
+        }
+    }
+
+    /// CLASS-IT, table 1.
+    #[test]
+    fn the_papers_parameter_counts() {
+        assert_eq!(class_it(32_000, 6_144, 704, 11, 12).parameters(), 140_231_872);
+        assert_eq!(class_it(16_384, 6_000, 512, 8, 20).parameters(), 100_684_288);
+    }
+
+    /// The published size of GPT-2 small.
+    #[test]
+    fn gpt2_small_has_124_million() {
+        let config = ModelConfig {
+            arch: Arch::Gpt2,
+            tied: true,
+            intermediate: 3_072,
+            norm_eps: 1e-5,
+            ..class_it(50_257, 1_024, 768, 12, 12)
+        };
+        assert_eq!(config.parameters(), 124_439_808);
+    }
+}

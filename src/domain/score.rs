@@ -1,0 +1,147 @@
+//! Suites, scores, item outcomes, and the rows that the report reads.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A family of evaluation tasks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Suite {
+    /// BLiMP: grammatical minimal pairs.
+    Blimp,
+    /// BLiMP Supplement: minimal pairs of questions and dialogue.
+    BlimpSupplement,
+}
+
+impl Suite {
+    /// All suites.
+    pub const ALL: [Suite; 2] = [Suite::Blimp, Suite::BlimpSupplement];
+
+    /// The name used in specs, tables and the database.
+    pub fn name(self) -> &'static str {
+        match self {
+            Suite::Blimp => "blimp",
+            Suite::BlimpSupplement => "blimp-supplement",
+        }
+    }
+
+    /// Bumped by hand whenever the same model and data would get another score.
+    pub fn version(self) -> u32 {
+        match self {
+            Suite::Blimp | Suite::BlimpSupplement => 1,
+        }
+    }
+}
+
+impl fmt::Display for Suite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// Which rules a suite is scored by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// The official pipeline, item by item, defects included: ties count as correct, NaN wins.
+    Compat,
+    /// Repaired: a tie gives 1/k credit, NaN never wins.
+    Fixed,
+}
+
+impl Mode {
+    /// The name used in specs, tables and the database.
+    pub fn name(self) -> &'static str {
+        match self {
+            Mode::Compat => "compat",
+            Mode::Fixed => "fixed",
+        }
+    }
+}
+
+/// One number about one model: a task's official aggregate, or one of its subtasks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Score {
+    /// The suite.
+    pub suite: Suite,
+    /// The task within it.
+    pub task: String,
+    /// The subtask (`UID`), or `None` for the task's official aggregate.
+    pub subtask: Option<String>,
+    /// `accuracy`, ...
+    pub metric: String,
+    /// The value; accuracies in percent.
+    pub value: f64,
+    /// Items it rests on.
+    pub n: u64,
+    /// Standard error over items, in the value's unit.
+    pub stderr: Option<f64>,
+    /// What guessing gives, in the value's unit.
+    pub chance: Option<f64>,
+    /// What a trivial strategy gives (such as the shorter sentence), in the value's unit.
+    pub floor: Option<f64>,
+    /// Items whose best candidates had exactly equal scores.
+    pub ties: u64,
+    /// Items whose two best candidates lie within 1e-4 nats, exact ties included.
+    pub near_ties: u64,
+    /// Items with a candidate whose score is not a number.
+    pub nans: u64,
+    /// Rules.
+    pub mode: Mode,
+}
+
+/// What a model did on one item.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ItemOutcome {
+    /// The task.
+    pub task: String,
+    /// The subtask (`UID`).
+    pub subtask: String,
+    /// Row within the subtask's file, from 0.
+    pub item: u32,
+    /// Index of the chosen candidate (the lowest of a tie).
+    pub chosen: u32,
+    /// Whether the choice counts as right under the mode.
+    pub correct: bool,
+    /// Credit in 0..=1; differs from `correct` on ties in `fixed` mode.
+    pub credit: f64,
+    /// Log-probability sum of each candidate, in nats; a NaN is `null`.
+    pub scores: Vec<Option<f64>>,
+}
+
+/// A score with the cell it belongs to, as `v_scores` has it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ScoreRow {
+    /// The experiment.
+    pub experiment: String,
+    /// The cell's label.
+    pub cell: String,
+    /// Model axis.
+    pub model: String,
+    /// Dataset axis; `None` for a cell without tuning.
+    pub dataset: Option<String>,
+    /// Curriculum axis; `pretrained` for a cell without tuning.
+    pub curriculum: String,
+    /// Seed axis.
+    pub seed: u64,
+    /// Values of further axes: `name=value` joined by `, `; empty when there are none.
+    pub extra: String,
+    /// The number.
+    pub score: Score,
+    /// Checkpoint scored.
+    pub checkpoint: String,
+    /// Full id of the eval job.
+    pub job: String,
+}
+
+/// An item outcome with the eval job it belongs to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ItemRow {
+    /// Full id of the eval job.
+    pub job: String,
+    /// The suite.
+    pub suite: Suite,
+    /// What happened.
+    pub outcome: ItemOutcome,
+}

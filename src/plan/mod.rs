@@ -1,0 +1,1 @@
+//! `Grid` to DAG; what is left to do and why.

@@ -1,0 +1,3 @@
+fn main() {
+    let _ = tch::Cuda::is_available();
+}
