@@ -1,1 +1,21 @@
-//! `Grid` to DAG; what is left to do and why.
+//! `Grid` to DAG: which jobs an experiment needs, what is left to do, and why.
+//!
+//! Purpose: pure functions from a validated grid, what was found on disk, and what the database remembers, to a
+//! plan that can be printed, diffed, or run.
+//!
+//! Invariant: equal inputs give equal plans, in the same order, on every machine. A tune job can only be made from
+//! the handle of a training job, and an eval job only from such a handle, so neither cycles nor the evaluation of an
+//! evaluation can be written.
+//!
+//! Rejected: letting file times decide what is stale. A touched file would rerun a night's work and a restored
+//! backup would hide a change; contents decide.
+
+mod decide;
+mod describe;
+mod expand;
+mod graph;
+
+pub use decide::{Artifacts, Decision, Known, Last, Why, decide};
+pub use describe::{Amount, Description, describe};
+pub use expand::{Plan, PlannedCell, PlannedJob, Role, expand};
+pub use graph::GraphFormat;

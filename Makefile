@@ -1,0 +1,32 @@
+# Everything a newcomer needs: `make demo` runs the whole path, `make test` proves it.
+.PHONY: demo test check bench libtorch build clean
+
+DEVICE ?= auto
+CARGO ?= cargo
+GRID = target/release/grid
+
+demo: build
+	$(GRID) run experiments/quickstart.yaml
+	$(GRID) report quickstart --compare merged,sequential
+
+build: libtorch
+	$(CARGO) build --release --locked
+
+# libtorch 2.11.0 into .libtorch/ from PyPI; DEVICE=cpu|cuda, by default cuda where there is a driver.
+libtorch:
+	@sh worker/libtorch/fetch.sh $(DEVICE)
+
+test: build
+	$(CARGO) test --release --locked --workspace
+
+check: libtorch
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --release --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --locked --workspace --no-deps
+
+bench: build
+	$(CARGO) bench --locked
+
+clean:
+	$(CARGO) clean
+	rm -rf .libtorch .libtorch.partial

@@ -1,0 +1,335 @@
+//! From cells to jobs: equal jobs collapse because they have equal ids.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+
+use petgraph::graph::{DiGraph, NodeIndex};
+use serde::Serialize;
+
+use crate::domain::{
+    Cell, CellKey, Corpus, Dataset, EvalJob, Grid, Job, JobId, Located, Origin, PrepareJob, Prepared, PretrainJob,
+    Recipe, Source, Stage, TokenizerJob, TuneJob,
+};
+
+/// Which part a job plays in a cell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// The cell's final model depends on it.
+    Ancestor,
+    /// It makes the cell's final model.
+    Model,
+    /// It scores the cell's final model.
+    Eval,
+}
+
+impl Role {
+    /// The word used in the database.
+    pub fn name(self) -> &'static str {
+        match self {
+            Role::Ancestor => "ancestor",
+            Role::Model => "model",
+            Role::Eval => "eval",
+        }
+    }
+}
+
+/// A job of a plan.
+#[derive(Debug, Clone)]
+pub struct PlannedJob {
+    /// Identity.
+    pub id: JobId,
+    /// The work.
+    pub job: Job,
+    /// A name for people; unique within the plan.
+    pub label: String,
+    /// The label without the seed: equal for jobs that differ in the seed only.
+    pub group: String,
+    /// The jobs it waits for.
+    pub parents: Vec<JobId>,
+    /// Files of the data it reads itself.
+    pub sources: Vec<(Origin, Vec<PathBuf>)>,
+    /// Cells that need it.
+    pub cells: usize,
+}
+
+impl PlannedJob {
+    /// Locations of data that it reads and that were not found.
+    pub fn missing(&self) -> impl Iterator<Item = &str> {
+        self.sources.iter().filter_map(|(origin, _)| match origin {
+            Origin::Missing { location } => Some(location.as_str()),
+            Origin::World { .. } | Origin::Content { .. } => None,
+        })
+    }
+}
+
+/// A cell of a plan, with its jobs.
+#[derive(Debug, Clone)]
+pub struct PlannedCell {
+    /// Coordinates.
+    pub key: CellKey,
+    /// Every job it needs, parents before children.
+    pub jobs: Vec<(JobId, Role)>,
+}
+
+/// The DAG of an experiment.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    graph: DiGraph<PlannedJob, ()>,
+    index: HashMap<JobId, NodeIndex>,
+    /// Name of the experiment.
+    pub name: String,
+    /// Combinations of axis values before equal cells collapsed.
+    pub combinations: usize,
+    /// The cells, in the order of the grid.
+    pub cells: Vec<PlannedCell>,
+}
+
+impl Plan {
+    /// All jobs, parents before children.
+    pub fn jobs(&self) -> impl ExactSizeIterator<Item = &PlannedJob> {
+        // Parents are always added before children, so the order of insertion is topological.
+        self.graph.node_weights().collect::<Vec<_>>().into_iter()
+    }
+
+    /// One job.
+    pub fn job(&self, id: &JobId) -> Option<&PlannedJob> {
+        self.index.get(id).map(|node| &self.graph[*node])
+    }
+
+    /// Jobs that would run if no two cells shared any.
+    pub fn unshared(&self) -> usize {
+        self.cells.iter().map(|cell| cell.jobs.len()).sum()
+    }
+
+    /// Pairs (parent, child).
+    pub fn edges(&self) -> impl Iterator<Item = (&PlannedJob, &PlannedJob)> {
+        self.graph.raw_edges().iter().map(|edge| (&self.graph[edge.source()], &self.graph[edge.target()]))
+    }
+}
+
+/// A job that leaves a model. Minted here only.
+#[derive(Clone, Copy)]
+struct TrainRef(JobId);
+
+/// Expands a grid into its jobs. A source that `located` lacks counts as missing.
+pub fn expand(grid: &Grid, located: &BTreeMap<Source, Located>) -> Plan {
+    let mut builder = Builder { graph: DiGraph::new(), index: HashMap::new(), located };
+    let cells = grid.cells.iter().map(|cell| builder.cell(cell)).collect();
+    let Builder { mut graph, index, .. } = builder;
+    distinguish_labels(&mut graph, &index, &cells);
+    Plan { graph, index, name: grid.name.clone(), combinations: grid.combinations, cells }
+}
+
+/// What people call a job.
+struct Name {
+    group: String,
+    seed: Option<u64>,
+}
+
+impl Name {
+    fn label(&self) -> String {
+        match self.seed {
+            Some(seed) => format!("{}/seed{seed}", self.group),
+            None => self.group.clone(),
+        }
+    }
+}
+
+struct Builder<'a> {
+    graph: DiGraph<PlannedJob, ()>,
+    index: HashMap<JobId, NodeIndex>,
+    located: &'a BTreeMap<Source, Located>,
+}
+
+impl Builder<'_> {
+    fn cell(&mut self, cell: &Cell) -> PlannedCell {
+        let recipe = &cell.recipe;
+        let mut jobs = vec![];
+        let tokenizer = self.tokenizer(recipe, &mut jobs);
+        let mut name = Name { group: cell.key.model.clone(), seed: Some(recipe.seed) };
+        let mut model = self.pretrain(recipe, tokenizer, &name, &mut jobs);
+        let mut path = vec![];
+        for stage in &recipe.stages {
+            path.push(stage.datasets.iter().map(|dataset| dataset.name.as_str()).collect::<Vec<_>>().join("+"));
+            name.group = format!("{}/{}", cell.key.model, path.join(">"));
+            model = self.tune(recipe, stage, tokenizer, model, &name, &mut jobs);
+        }
+        for (id, role) in &mut jobs {
+            if *id == model.0 {
+                *role = Role::Model;
+            }
+        }
+        for evaluation in &recipe.evaluations {
+            let Located { origin, .. } = self.locate(&evaluation.source);
+            let job = EvalJob { model: model.0, suite: evaluation.suite, mode: evaluation.mode, data: origin };
+            let group = format!("{} {}", evaluation.suite, name.group);
+            self.add(Job::Eval(job), &Name { group, ..name }, &[&evaluation.source], Role::Eval, &mut jobs);
+        }
+        for (id, _) in &jobs {
+            self.graph[self.index[id]].cells += 1;
+        }
+        PlannedCell { key: cell.key.clone(), jobs }
+    }
+
+    fn tokenizer(&mut self, recipe: &Recipe, jobs: &mut Vec<(JobId, Role)>) -> JobId {
+        let corpora = recipe.tokenizer_corpora.iter();
+        let datasets = recipe.tokenizer_datasets.iter();
+        let sources: Vec<&Source> = corpora
+            .clone()
+            .map(|corpus| &corpus.source)
+            .chain(datasets.clone().map(|dataset| &dataset.source))
+            .collect();
+        let job = TokenizerJob {
+            vocab_size: recipe.vocab_size,
+            corpora: corpora.map(|corpus| (self.locate(&corpus.source).origin, corpus.format.clone())).collect(),
+            datasets: datasets.map(|dataset| (self.locate(&dataset.source).origin, dataset.format.clone())).collect(),
+        };
+        let name = Name { group: format!("vocabulary of {}", recipe.vocab_size), seed: None };
+        self.add(Job::Tokenizer(job), &name, &sources, Role::Ancestor, jobs)
+    }
+
+    fn prepare_corpus(
+        &mut self,
+        recipe: &Recipe,
+        tokenizer: JobId,
+        corpus: &Corpus,
+        jobs: &mut Vec<(JobId, Role)>,
+    ) -> JobId {
+        let data = Prepared::Corpus(self.locate(&corpus.source).origin, corpus.format.clone());
+        self.prepare(recipe, tokenizer, data, &corpus.name, &corpus.source, jobs)
+    }
+
+    fn prepare_dataset(
+        &mut self,
+        recipe: &Recipe,
+        tokenizer: JobId,
+        dataset: &Dataset,
+        jobs: &mut Vec<(JobId, Role)>,
+    ) -> JobId {
+        let origin = self.locate(&dataset.source).origin;
+        let data = Prepared::Dataset(origin, dataset.format.clone(), dataset.separator.clone());
+        self.prepare(recipe, tokenizer, data, &dataset.name, &dataset.source, jobs)
+    }
+
+    fn prepare(
+        &mut self,
+        recipe: &Recipe,
+        tokenizer: JobId,
+        data: Prepared,
+        name: &str,
+        source: &Source,
+        jobs: &mut Vec<(JobId, Role)>,
+    ) -> JobId {
+        let job = PrepareJob { tokenizer, data, held_out: recipe.held_out };
+        let name = Name { group: format!("{name} for vocabulary of {}", recipe.vocab_size), seed: None };
+        self.add(Job::Prepare(job), &name, &[source], Role::Ancestor, jobs)
+    }
+
+    fn pretrain(&mut self, recipe: &Recipe, tokenizer: JobId, name: &Name, jobs: &mut Vec<(JobId, Role)>) -> TrainRef {
+        let corpora =
+            recipe.corpora.iter().map(|corpus| self.prepare_corpus(recipe, tokenizer, corpus, jobs)).collect();
+        let job = PretrainJob {
+            model: recipe.model.clone(),
+            tokenizer,
+            corpora,
+            sequence_length: recipe.sequence_length,
+            training: recipe.pretrain.clone(),
+            seed: recipe.seed,
+        };
+        TrainRef(self.add(Job::Pretrain(job), name, &[], Role::Ancestor, jobs))
+    }
+
+    fn tune(
+        &mut self,
+        recipe: &Recipe,
+        stage: &Stage,
+        tokenizer: JobId,
+        parent: TrainRef,
+        name: &Name,
+        jobs: &mut Vec<(JobId, Role)>,
+    ) -> TrainRef {
+        let mut datasets: Vec<JobId> =
+            stage.datasets.iter().map(|dataset| self.prepare_dataset(recipe, tokenizer, dataset, jobs)).collect();
+        datasets.sort(); // a shuffled union has no order
+        let job = TuneJob {
+            parent: parent.0,
+            datasets,
+            max_length: stage.max_length,
+            loss: stage.loss,
+            training: stage.training.clone(),
+            seed: recipe.seed,
+        };
+        TrainRef(self.add(Job::Tune(job), name, &[], Role::Ancestor, jobs))
+    }
+
+    fn add(&mut self, job: Job, name: &Name, sources: &[&Source], role: Role, jobs: &mut Vec<(JobId, Role)>) -> JobId {
+        let id = job.id();
+        if !jobs.iter().any(|(known, _)| *known == id) {
+            jobs.push((id, role));
+        }
+        if self.index.contains_key(&id) {
+            return id;
+        }
+        let parents = job.parents();
+        let sources = sources.iter().map(|source| self.locate(source)).map(|Located { origin, files }| (origin, files));
+        let planned = PlannedJob {
+            id,
+            label: name.label(),
+            group: name.group.clone(),
+            sources: sources.collect(),
+            cells: 0,
+            parents: parents.clone(),
+            job,
+        };
+        let node = self.graph.add_node(planned);
+        for parent in parents {
+            self.graph.add_edge(self.index[&parent], node, ());
+        }
+        self.index.insert(id, node);
+        id
+    }
+
+    fn locate(&self, source: &Source) -> Located {
+        self.located.get(source).cloned().unwrap_or_else(|| {
+            let location = match source {
+                Source::Files(path) | Source::Folder(path) => path.display().to_string(),
+                Source::World { part, .. } => format!("{part:?}"),
+            };
+            Located { origin: Origin::Missing { location }, files: vec![] }
+        })
+    }
+}
+
+/// Tells jobs of one label apart: by their further axes, or else by their ids.
+fn distinguish_labels(
+    graph: &mut DiGraph<PlannedJob, ()>,
+    index: &HashMap<JobId, NodeIndex>,
+    cells: &Vec<PlannedCell>,
+) {
+    let mut extra: HashMap<NodeIndex, String> = HashMap::new();
+    for cell in cells {
+        let text: Vec<String> = cell.key.extra.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        for (id, _) in &cell.jobs {
+            extra.entry(index[id]).or_insert_with(|| text.join(", "));
+        }
+    }
+    let ambiguous = |graph: &DiGraph<PlannedJob, ()>| -> Vec<NodeIndex> {
+        let mut count: HashMap<(&str, &str), usize> = HashMap::new();
+        for job in graph.node_weights() {
+            *count.entry((job.job.kind().name(), &job.label)).or_default() += 1;
+        }
+        graph.node_indices().filter(|n| count[&(graph[*n].job.kind().name(), graph[*n].label.as_str())] > 1).collect()
+    };
+    for node in ambiguous(graph) {
+        if let Some(text) = extra.get(&node).filter(|text| !text.is_empty()) {
+            graph[node].label.push_str(&format!(" ({text})"));
+            graph[node].group.push_str(&format!(" ({text})"));
+        }
+    }
+    for node in ambiguous(graph) {
+        let short = graph[node].id.short();
+        graph[node].label.push_str(&format!(" [{short}]"));
+        graph[node].group.push_str(&format!(" [{short}]"));
+    }
+}
