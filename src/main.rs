@@ -1,1 +1,5 @@
-fn main() {}
+//! The `grid` command.
+
+fn main() -> std::process::ExitCode {
+    grid::cli::main()
+}

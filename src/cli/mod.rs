@@ -1,1 +1,102 @@
-//! The verbs.
+//! The verbs: one file each. The only room that knows everybody, and the only one that prints.
+//!
+//! Purpose: to read the command line, wire the rooms together, and turn what they return into text and exit codes.
+//!
+//! Invariant: data goes to stdout, talk to stderr; every way out is an [`failure::Exit`].
+//!
+//! Rejected: verbs as a trait with plugins. A `match` shows all of them at once.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing is this room's work")]
+
+mod args;
+mod failure;
+mod logs;
+mod plan;
+mod report;
+mod run;
+mod status;
+mod why;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use args::{Cli, Verb};
+use failure::{EXIT_CODES, Exit, Failure};
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // clap prints help and version to stdout with success, and everything else to stderr.
+            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
+            return match error.print() {
+                Ok(()) => exit.into(),
+                Err(_) => Exit::Environment.into(),
+            };
+        }
+    };
+    start_tracing(&cli);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("grid: no threads to work with: {error}");
+            return Exit::Environment.into();
+        }
+    };
+    match runtime.block_on(dispatch(&cli)) {
+        Ok(exit) => exit.into(),
+        Err(Failure { exit, message }) => {
+            eprintln!("{}", message.trim_end());
+            exit.into()
+        }
+    }
+}
+
+async fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
+    match &cli.verb {
+        Verb::Run(args) if args.dry_run => plan::dry_run(cli, &args.spec).await,
+        Verb::Run(args) => run::run(cli, args).await,
+        Verb::Resume(args) => run::resume(cli, args).await,
+        Verb::Plan(args) => plan::plan(cli, args).await,
+        Verb::Status(args) => status::status(cli, args).await,
+        Verb::Logs(args) => logs::logs(cli, args).await,
+        Verb::Why(args) => why::why(cli, args).await,
+        Verb::Report(args) => report::report(cli, args).await,
+        Verb::Schema => {
+            print!("{}", crate::store::schema_markdown());
+            Ok(Exit::Done)
+        }
+        Verb::Completions { shell } => {
+            clap_complete::generate(*shell, &mut Cli::command(), "grid", &mut std::io::stdout());
+            Ok(Exit::Done)
+        }
+        Verb::Help { topic } => help(topic.as_deref()),
+    }
+}
+
+fn help(topic: Option<&str>) -> Result<Exit, Failure> {
+    let mut command = Cli::command();
+    match topic {
+        None => print!("{}", command.render_long_help()),
+        Some("exit-codes") => print!("{EXIT_CODES}"),
+        Some(verb) => {
+            let verb_help = command.find_subcommand_mut(verb).map(clap::Command::render_long_help);
+            let unknown = || Failure::text(Exit::NothingMatches, format!("grid: no verb or help topic '{verb}'"));
+            print!("{}", verb_help.ok_or_else(unknown)?);
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn start_tracing(cli: &Cli) {
+    let level = match (cli.quiet, cli.verbose) {
+        (true, _) => "error",
+        (false, 0) => "warn",
+        (false, 1) => "grid=info,warn",
+        (false, _) => "grid=debug,info",
+    };
+    let filter = tracing_subscriber::EnvFilter::try_from_env("GRID_LOG").unwrap_or_else(|_| level.into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
+}

@@ -1,0 +1,196 @@
+//! The command line, as clap sees it.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// grid: one YAML file in, one trustworthy table out.
+#[derive(Debug, Parser)]
+#[command(name = "grid", version, disable_help_subcommand = true, after_help = "Exit codes: grid help exit-codes")]
+pub struct Cli {
+    /// Folder of results and of runs.db.
+    #[arg(long, global = true, env = "GRID_RUNS_DIR", default_value = "runs", value_name = "DIR")]
+    pub runs_dir: PathBuf,
+    /// Say more: -v what happens, -vv why.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// Say nothing but results and errors.
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// The verb.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Run a spec; a spec that ran before is continued.
+    Run(RunArgs),
+    /// Continue an experiment (by default the latest) from the database; needs no spec.
+    Resume(ResumeArgs),
+    /// Print what a run would do, and why.
+    Plan(PlanArgs),
+    /// Print where an experiment stands.
+    Status(StatusArgs),
+    /// Print the journal of a job.
+    Logs(LogsArgs),
+    /// Print what a job's identity is made of, and why it would run.
+    Why(WhyArgs),
+    /// Print the table of an experiment.
+    Report(ReportArgs),
+    /// Print the schema of runs.db.
+    Schema,
+    /// Print a completion script for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print help on a verb, or on `exit-codes`.
+    Help {
+        /// A verb, or `exit-codes`.
+        topic: Option<String>,
+    },
+}
+
+/// A spec and changes to it.
+#[derive(Debug, Args)]
+pub struct SpecArgs {
+    /// The spec.
+    pub spec: PathBuf,
+    /// Set a field of the spec: path.to.field=value.
+    #[arg(short = 'S', long = "set", value_name = "PATH=VALUE")]
+    pub set: Vec<String>,
+}
+
+/// How to drive.
+#[derive(Debug, Args)]
+pub struct DriveArgs {
+    /// Jobs at once on each device.
+    #[arg(short, long)]
+    pub jobs: Option<u32>,
+    /// Threads of each job.
+    #[arg(long)]
+    pub threads: Option<u32>,
+    /// Devices: auto, cpu, cuda:0, ... separated by commas.
+    #[arg(long, value_delimiter = ',')]
+    pub device: Vec<String>,
+    /// Stop at the first failed job; by default, jobs that do not depend on it go on.
+    #[arg(long)]
+    pub fail_fast: bool,
+    /// How often a job whose worker was lost is tried again.
+    #[arg(long, default_value_t = 2)]
+    pub retries: u32,
+}
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Spec.
+    #[command(flatten)]
+    pub spec: SpecArgs,
+    /// Print the plan and stop.
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+    /// Driving.
+    #[command(flatten)]
+    pub drive: DriveArgs,
+}
+
+/// Arguments of `resume`.
+#[derive(Debug, Args)]
+pub struct ResumeArgs {
+    /// Experiment; by default the latest.
+    pub experiment: Option<String>,
+    /// Driving.
+    #[command(flatten)]
+    pub drive: DriveArgs,
+}
+
+/// Arguments of `plan`.
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    /// Spec.
+    #[command(flatten)]
+    pub spec: SpecArgs,
+    /// Form.
+    #[arg(long, value_enum, default_value_t = PlanFormat::Text)]
+    pub format: PlanFormat,
+    /// Print the graph of jobs instead.
+    #[arg(long, value_enum)]
+    pub graph: Option<Graph>,
+}
+
+/// Forms of a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PlanFormat {
+    /// For people.
+    Text,
+    /// For scripts.
+    Json,
+}
+
+/// Graph languages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Graph {
+    /// Graphviz.
+    Dot,
+    /// Mermaid.
+    Mermaid,
+}
+
+/// Arguments of `status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// Experiment; by default all.
+    pub experiment: Option<String>,
+    /// Form.
+    #[arg(long, value_enum, default_value_t = PlanFormat::Text)]
+    pub format: PlanFormat,
+}
+
+/// Arguments of `logs`.
+#[derive(Debug, Args)]
+pub struct LogsArgs {
+    /// A job's id or its first digits, or its name.
+    pub job: String,
+    /// Print the journal as it is, a JSON object per line.
+    #[arg(long)]
+    pub raw: bool,
+}
+
+/// Arguments of `why`.
+#[derive(Debug, Args)]
+pub struct WhyArgs {
+    /// A job's id or its first digits, or its name.
+    pub job: String,
+}
+
+/// Arguments of `report`.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// Experiment; by default the latest.
+    pub experiment: Option<String>,
+    /// Compare two values of an axis: A,B.
+    #[arg(long, value_delimiter = ',', num_args = 1..=2, value_name = "A,B")]
+    pub compare: Vec<String>,
+    /// Show the subtasks of this suite instead of the aggregates.
+    #[arg(long, value_name = "SUITE")]
+    pub subtasks: Option<String>,
+    /// Form.
+    #[arg(long, value_enum, default_value_t = TableFormat::Table)]
+    pub format: TableFormat,
+}
+
+/// Forms of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TableFormat {
+    /// For a terminal.
+    Table,
+    /// Markdown.
+    Md,
+    /// Comma-separated values.
+    Csv,
+    /// JSON.
+    Json,
+}

@@ -1,0 +1,47 @@
+//! `grid plan` and `grid run -n`.
+
+use super::args::{Cli, Graph, PlanArgs, PlanFormat, SpecArgs};
+use super::failure::{Exit, Failure};
+use super::run::store_failure;
+use super::workspace::{SpecText, Workspace};
+use crate::plan::{GraphFormat, describe};
+use crate::store::{Store, StoreError};
+
+/// `grid plan`.
+pub async fn plan(cli: &Cli, args: &PlanArgs) -> Result<Exit, Failure> {
+    let workspace = workspace(cli, &args.spec).await?;
+    match args.graph {
+        Some(Graph::Dot) => print!("{}", workspace.plan.graph(GraphFormat::Dot)),
+        Some(Graph::Mermaid) => print!("{}", workspace.plan.graph(GraphFormat::Mermaid)),
+        None => show(&workspace, args.format)?,
+    }
+    Ok(Exit::Done)
+}
+
+/// `grid run -n`.
+pub async fn dry_run(cli: &Cli, spec: &SpecArgs) -> Result<Exit, Failure> {
+    show(&workspace(cli, spec).await?, PlanFormat::Text)?;
+    Ok(Exit::Done)
+}
+
+async fn workspace(cli: &Cli, spec: &SpecArgs) -> Result<Workspace, Failure> {
+    let (_, grid) = SpecText::read(&spec.spec, &spec.set)?;
+    let store = match Store::open_existing(&cli.runs_dir).await {
+        Ok(store) => Some(store),
+        Err(StoreError::NoDatabase { .. }) => None,
+        Err(error) => return Err(store_failure(error)),
+    };
+    Workspace::prepare(&cli.runs_dir, grid, store.as_ref()).await
+}
+
+fn show(workspace: &Workspace, format: PlanFormat) -> Result<(), Failure> {
+    let description = describe(&workspace.plan, &workspace.decisions, &workspace.amounts);
+    match format {
+        PlanFormat::Text => print!("{}", description.text()),
+        PlanFormat::Json => {
+            let json = serde_json::to_string_pretty(&description).map_err(|error| Failure::new(Exit::Environment, error))?;
+            println!("{json}");
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,151 @@
+//! From a spec to a decided plan: what `plan`, `run` and `resume` share.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::failure::{Exit, Failure};
+use crate::data::{self, Survey};
+use crate::domain::{Artifact, Grid, Job, JobId, Located, Prepared, Source};
+use crate::plan::{self, Amount, Artifacts, Decision, Known, Last, Plan};
+use crate::spec;
+use crate::store::{JobHistory, JobState, Store};
+
+/// A spec as the user gave it, which is also what the database keeps.
+pub struct SpecText {
+    /// Absolute, for messages and relative paths.
+    pub path: PathBuf,
+    /// Content.
+    pub text: Vec<u8>,
+    /// `-S` overrides.
+    pub overrides: Vec<String>,
+}
+
+/// An experiment, ready to print or run.
+pub struct Workspace {
+    /// The validated spec.
+    pub grid: Grid,
+    /// Its jobs.
+    pub plan: Plan,
+    /// What to do about each.
+    pub decisions: BTreeMap<JobId, Decision>,
+    /// `output/` of each job that was done.
+    pub outputs: BTreeMap<JobId, PathBuf>,
+    /// Text of each prepare job.
+    pub amounts: BTreeMap<JobId, Amount>,
+}
+
+impl SpecText {
+    /// Reads a spec.
+    pub fn read(path: &Path, overrides: &[String]) -> Result<(Self, Grid), Failure> {
+        let grid = spec::load(path, overrides).map_err(spec_failure)?;
+        let unreadable = |error| Failure::text(Exit::Usage, format!("{}: {error}", path.display()));
+        let text = std::fs::read(path).map_err(unreadable)?;
+        let path = std::path::absolute(path).map_err(unreadable)?;
+        Ok((Self { path, text, overrides: overrides.to_vec() }, grid))
+    }
+
+    /// Reads a spec that the database kept.
+    pub fn grid(&self) -> Result<Grid, Failure> {
+        spec::parse(&self.path, &self.text, &self.overrides).map_err(spec_failure)
+    }
+}
+
+fn spec_failure(problems: spec::Problems) -> Failure {
+    Failure::text(Exit::Usage, problems.to_string())
+}
+
+impl Workspace {
+    /// Looks up the data, expands the grid and decides every job. Writes nothing but the cache of digests, and that
+    /// only where a runs folder exists.
+    pub async fn prepare(runs_dir: &Path, grid: Grid, store: Option<&Store>) -> Result<Self, Failure> {
+        let environment = |error: data::DataError| Failure::new(Exit::Environment, error);
+        let mut survey = Survey::open(&runs_dir.join("survey.json"));
+        let located = locate(&grid, &mut survey).map_err(environment)?;
+        let plan = plan::expand(&grid, &located);
+        let ids: Vec<JobId> = plan.jobs().map(|job| job.id).collect();
+        let history = match store {
+            Some(store) => store.history(&ids).await.map_err(super::run::store_failure)?,
+            None => BTreeMap::new(),
+        };
+        let known = history.iter().map(|(id, history)| (*id, known(history))).collect();
+        let decisions = plan::decide(&plan, &known);
+        let outputs: BTreeMap<JobId, PathBuf> =
+            history.iter().filter_map(|(id, history)| Some((*id, history.output()?))).collect();
+        let amounts = amounts(&plan, &decisions, &outputs, &mut survey).map_err(environment)?;
+        if runs_dir.is_dir() {
+            survey.save().map_err(environment)?;
+        }
+        Ok(Self { grid, plan, decisions, outputs, amounts })
+    }
+}
+
+fn locate(grid: &Grid, survey: &mut Survey) -> Result<BTreeMap<Source, Located>, data::DataError> {
+    let mut located = BTreeMap::new();
+    for recipe in grid.cells.iter().map(|cell| &cell.recipe) {
+        let corpora = recipe.corpora.iter().chain(&recipe.tokenizer_corpora).map(|corpus| &corpus.source);
+        let datasets = recipe.stages.iter().flat_map(|stage| &stage.datasets).chain(&recipe.tokenizer_datasets);
+        let evaluations = recipe.evaluations.iter().map(|evaluation| &evaluation.source);
+        for source in corpora.chain(datasets.map(|dataset| &dataset.source)).chain(evaluations) {
+            if !located.contains_key(source) {
+                located.insert(source.clone(), survey.locate(source)?);
+            }
+        }
+    }
+    Ok(located)
+}
+
+/// What a job's history and the files it left amount to.
+fn known(history: &JobHistory) -> Known {
+    let last = match &history.state {
+        JobState::Never => Last::Never,
+        JobState::Unfinished => Last::Interrupted,
+        JobState::Failed(message) => Last::Failed(message.clone()),
+        JobState::Done => Last::Done,
+    };
+    let artifacts = match history.output() {
+        Some(output) => history.artifacts.iter().find_map(|artifact| damage(&output, artifact)).unwrap_or_default(),
+        None => Artifacts::default(),
+    };
+    Known { last, artifacts }
+}
+
+fn damage(output: &Path, artifact: &Artifact) -> Option<Artifacts> {
+    let path = output.join(&artifact.path);
+    let name = path.display().to_string();
+    match std::fs::metadata(&path) {
+        Ok(metadata) if metadata.len() == artifact.bytes => None,
+        Ok(_) => Some(Artifacts::Altered(name)),
+        Err(_) => Some(Artifacts::Missing(name)),
+    }
+}
+
+/// The text of each prepare job: from its ledger once it is done, before that from the survey.
+fn amounts(
+    plan: &Plan,
+    decisions: &BTreeMap<JobId, Decision>,
+    outputs: &BTreeMap<JobId, PathBuf>,
+    survey: &mut Survey,
+) -> Result<BTreeMap<JobId, Amount>, data::DataError> {
+    let mut amounts = BTreeMap::new();
+    for planned in plan.jobs() {
+        let Job::Prepare(job) = &planned.job else { continue };
+        if let (Some(Decision::Reuse), Some(output)) = (decisions.get(&planned.id), outputs.get(&planned.id)) {
+            let train = data::Ledger::read(output)?.train;
+            let amount = Amount { units: train.units, words: train.words, tokens: Some(train.tokens) };
+            amounts.insert(planned.id, amount);
+            continue;
+        }
+        let Some((origin, files)) = planned.sources.first() else { continue };
+        if planned.missing().next().is_some() {
+            continue;
+        }
+        let located = Located { origin: origin.clone(), files: files.clone() };
+        let volume = match &job.data {
+            Prepared::Corpus(_, format) => survey.corpus_volume(&located, format)?,
+            Prepared::Dataset(_, format, _) => survey.dataset_volume(&located, format)?,
+        };
+        let train = |n: u64| n - (job.held_out * n as f64).ceil() as u64;
+        amounts.insert(planned.id, Amount { units: train(volume.units), words: train(volume.words), tokens: None });
+    }
+    Ok(amounts)
+}

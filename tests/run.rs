@@ -1,0 +1,102 @@
+//! The whole path on the toy world: run, report, run again, lose a file, run again.
+
+mod common;
+
+use common::{Env, TINY};
+
+#[test]
+fn a_spec_becomes_a_table_and_nothing_runs_twice() {
+    let env = Env::new(TINY);
+    let plan = env.run(0, &["plan", "spec.yaml"]);
+    assert!(plan.contains("Run (never ran)"), "{plan}");
+    assert!(!env.path().join("runs").exists(), "plan must leave nothing behind");
+
+    env.run(0, &["run", "spec.yaml"]);
+    // pretrained, chat alone, merged, sequential: four variants, two seeds; two suites each.
+    assert_eq!(env.query("select count(distinct cell) from v_scores"), ["8"]);
+    assert_eq!(env.query("select count(*) from v_scores where subtask is null"), ["16"]);
+    assert_eq!(env.query("select distinct curriculum from v_scores where dataset is null"), ["pretrained"]);
+    assert_eq!(
+        env.query("select count(*) from v_scores where value < 0 or value > 100 or n <= 0 or chance is null"),
+        ["0"]
+    );
+    // One tokenizer, three prepared texts, one pretraining per seed, three tuned stages and their sequel per seed.
+    assert_eq!(
+        env.query("select kind, count(*) from job group by kind order by kind"),
+        ["eval|16", "prepare|3", "pretrain|2", "tokenizer|1", "tune|6"]
+    );
+
+    let table = env.run(0, &["report"]);
+    for word in ["pretrained", "merged", "sequential", "blimp", "±"] {
+        assert!(table.contains(word), "no '{word}' in\n{table}");
+    }
+    let comparison = env.run(0, &["report", "tiny", "--compare", "merged,sequential"]);
+    assert!(comparison.contains("merged") && comparison.contains("sequential"), "{comparison}");
+    let json: serde_json::Value = serde_json::from_str(&env.run(0, &["report", "--format", "json"])).expect("JSON");
+    assert!(json.is_object() || json.is_array());
+
+    let (scores, weights) = (env.scores(), env.weights());
+    let attempts = env.query("select count(*) from attempt");
+    env.run(0, &["run", "spec.yaml"]);
+    let nothing = env.complaint(0, &["resume"]);
+    assert!(nothing.contains("nothing to do"), "{nothing}");
+    assert_eq!(env.query("select count(*) from attempt"), attempts);
+
+    // A lost checkpoint is seen, named, and made again, bit for bit.
+    let lost = env.query(
+        "select attempt.folder || '/output/model.safetensors' from attempt join job on job.id = attempt.job \
+         where job.kind = 'pretrain' and attempt.state = 'done' order by job.id limit 1",
+    );
+    std::fs::remove_file(&lost[0]).expect("the weights are where the database says");
+    let plan = env.run(0, &["plan", "spec.yaml"]);
+    let gone: Vec<&str> = plan.lines().filter(|line| line.contains("its result is gone")).collect();
+    assert!(gone.len() == 1 && gone[0].contains("pretrain") && gone[0].contains("model.safetensors"), "{plan}");
+    env.run(0, &["run", "spec.yaml"]);
+    assert_eq!((env.scores(), env.weights()), (scores, weights));
+}
+
+#[test]
+fn a_change_reruns_what_depends_on_it_and_nothing_else() {
+    let env = Env::new(TINY);
+    env.run(0, &["run", "spec.yaml"]);
+    let plan = env.run(0, &["plan", "spec.yaml", "-S", "tune.learning_rate=2e-3"]);
+    let to_run = |kind: &str| {
+        plan.lines().filter(|line| line.trim_start().starts_with(kind) && line.contains("Run (")).count()
+    };
+    assert_eq!((to_run("pretrain"), to_run("tune"), to_run("eval")), (0, 6, 12), "{plan}");
+}
+
+#[test]
+fn missing_data_stop_a_run_before_it_starts() {
+    let spec = TINY.replace("speech: {world: speech, words: 6k}", "speech: {files: texts/*.txt}");
+    let env = Env::new(&spec);
+    let plan = env.run(0, &["plan", "spec.yaml"]);
+    assert!(plan.contains("not found") && plan.contains("texts/*.txt"), "{plan}");
+    let complaint = env.complaint(6, &["run", "spec.yaml"]);
+    assert!(complaint.contains("texts/*.txt"), "{complaint}");
+    assert!(!env.path().join("runs").exists());
+}
+
+#[test]
+fn plan_json_and_graphs_are_for_programs() {
+    let env = Env::new(TINY);
+    let json: serde_json::Value =
+        serde_json::from_str(&env.run(0, &["plan", "spec.yaml", "--format", "json"])).expect("JSON");
+    assert_eq!(json["jobs"].as_array().map(Vec::len), Some(28));
+    assert!(env.run(0, &["plan", "spec.yaml", "--graph", "dot"]).starts_with("digraph"));
+    assert!(env.run(0, &["plan", "spec.yaml", "--graph", "mermaid"]).starts_with("flowchart"));
+}
+
+#[test]
+fn status_logs_and_why_find_a_job() {
+    let env = Env::new(TINY);
+    env.run(0, &["run", "spec.yaml"]);
+    let status = env.run(0, &["status", "tiny"]);
+    assert!(status.contains("pretrain") && status.contains("done"), "{status}");
+    let id = env.query("select id from job where kind = 'pretrain' order by id limit 1").remove(0);
+    let logs = env.run(0, &["logs", &id[..10]]);
+    assert!(logs.contains("started") || logs.contains("Started"), "{logs}");
+    let why = env.run(0, &["why", &id[..10]]);
+    assert!(why.contains("sequence_length"), "{why}");
+    env.complaint(4, &["logs", "no-such-job"]);
+}

@@ -1,0 +1,53 @@
+//! Everything shipped as an example is a test: specs plan, README commands run.
+
+mod common;
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+use common::{Env, TINY};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn every_shipped_spec_plans() {
+    let mut planned = 0;
+    for entry in std::fs::read_dir(root().join("experiments")).expect("the folder of experiments") {
+        let path = entry.expect("an entry").path();
+        if path.extension().is_some_and(|extension| extension == "yaml") {
+            let env = Env::new("");
+            let plan = env.run(0, &["plan", path.to_str().expect("UTF-8")]);
+            assert!(plan.contains("parameters") && plan.contains("pretrain"), "{plan}");
+            planned += 1;
+        }
+    }
+    assert!(planned >= 2);
+}
+
+/// The office never links libtorch, so that its verbs start at once.
+#[test]
+fn the_office_does_not_link_libtorch() {
+    let output = Command::new("readelf").args(["-d", env!("CARGO_BIN_EXE_grid")]).output().expect("readelf exists");
+    let dynamic = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(dynamic.contains("libc.so"), "{dynamic}");
+    assert!(!dynamic.contains("torch") && !dynamic.contains("c10"), "{dynamic}");
+}
+
+/// Not a benchmark: a bound that only an office that loads libtorch or reads the data anew would break.
+#[test]
+fn plan_starts_without_delay() {
+    let env = Env::new(TINY);
+    env.run(0, &["run", "spec.yaml"]);
+    let best = (0..5)
+        .map(|_| {
+            let start = Instant::now();
+            env.run(0, &["plan", "spec.yaml"]);
+            start.elapsed()
+        })
+        .min()
+        .expect("five runs");
+    assert!(best.as_millis() < 500, "grid plan took {best:?} at best");
+}

@@ -1,0 +1,80 @@
+//! What each kind of job does: a recipe that joins data, suites and ml, and tells the journal.
+//!
+//! Purpose: from an assignment to the files in `output/`, one file per kind.
+//!
+//! Invariant: a job reads nothing but its assignment, its sources, its parents' outputs and the checkpoints of its
+//! own earlier attempts, so the same assignment gives the same output.
+//!
+//! Rejected: jobs that look into the database or at other jobs for what they lack. What a job needs is in its
+//! assignment, or its identity would not cover it.
+
+mod batches;
+mod eval;
+mod prepare;
+mod tokenizer;
+mod train;
+
+use std::path::{Path, PathBuf};
+
+use grid::data::DataError;
+use grid::domain::{Assignment, Job, JobId, Located, Origin};
+use grid::suites::SuiteError;
+
+use crate::attempt::{Attempt, JobError};
+use crate::ml;
+
+/// What a worker keeps from job to job: the last model, so that the tasks of one checkpoint cost one load.
+#[derive(Default)]
+pub struct Memory {
+    scored: Option<(JobId, eval::Scorable)>,
+}
+
+impl From<DataError> for JobError {
+    fn from(error: DataError) -> Self {
+        JobError::failed(error)
+    }
+}
+
+impl From<SuiteError> for JobError {
+    fn from(error: SuiteError) -> Self {
+        JobError::failed(error)
+    }
+}
+
+impl From<ml::Error> for JobError {
+    fn from(error: ml::Error) -> Self {
+        match error {
+            ml::Error::NonFinite { .. } => JobError::non_finite(error),
+            _ => JobError::failed(error),
+        }
+    }
+}
+
+/// Does the job.
+///
+/// # Errors
+/// [`JobError::Interrupted`] when the attempt was asked to stop; anything else is a failure of the job.
+pub fn run(assignment: &Assignment, attempt: &mut Attempt, memory: &mut Memory) -> Result<(), JobError> {
+    match &assignment.job {
+        Job::Tokenizer(job) => tokenizer::run(job, assignment, attempt),
+        Job::Prepare(job) => prepare::run(job, assignment, attempt),
+        Job::Pretrain(job) => train::pretrain(job, assignment, attempt),
+        Job::Tune(job) => train::tune(job, assignment, attempt),
+        Job::Eval(job) => eval::run(job, assignment, attempt, memory),
+    }
+}
+
+/// The files of an origin, from the assignment.
+fn located(assignment: &Assignment, origin: &Origin) -> Located {
+    let files = assignment.sources.iter().find(|(known, _)| known == origin).map(|(_, files)| files.clone());
+    Located { origin: origin.clone(), files: files.unwrap_or_default() }
+}
+
+/// The output folder of a parent.
+fn parent<'a>(assignment: &'a Assignment, id: &JobId) -> Result<&'a Path, JobError> {
+    let folder = assignment.parents.get(id);
+    folder.map(PathBuf::as_path).ok_or_else(|| JobError::failed(format!("the assignment lacks its parent {}", id.short())))
+}
+
+/// File name of the tokenizer in the output of tokenizer and training jobs.
+const TOKENIZER: &str = "tokenizer.json";

@@ -1,0 +1,27 @@
+//! Tokenize a corpus or dataset.
+
+use grid::data::{self, Tokenizer};
+use grid::domain::{Assignment, Event, PrepareJob, Prepared};
+
+use super::{TOKENIZER, located, parent};
+use crate::attempt::{Attempt, JobError};
+
+/// Leaves the token files and `ledger.json`.
+pub(super) fn run(job: &PrepareJob, assignment: &Assignment, attempt: &mut Attempt) -> Result<(), JobError> {
+    let tokenizer = Tokenizer::load(&parent(assignment, &job.tokenizer)?.join(TOKENIZER))?;
+    let output = attempt.output().to_owned();
+    let ledger = match &job.data {
+        Prepared::Corpus(origin, format) => {
+            let documents = data::documents(&located(assignment, origin), format)?;
+            data::prepare_corpus(&tokenizer, documents, job.held_out, &output)?
+        }
+        Prepared::Dataset(origin, format, separator) => {
+            let records = data::records(&located(assignment, origin), format)?;
+            data::prepare_dataset(&tokenizer, records, separator, job.held_out, &output)?
+        }
+    };
+    for (name, value) in [("words", ledger.train.words), ("tokens", ledger.train.tokens)] {
+        attempt.emit(Event::Metric { name: name.to_owned(), step: 0, value: value as f64 })?;
+    }
+    Ok(())
+}
