@@ -26,6 +26,16 @@ impl Suite {
         }
     }
 
+    /// Its folder within `fast_eval/` or `full_eval/` of the official evaluation data.
+    pub fn folder(self, fast: bool) -> &'static str {
+        match (self, fast) {
+            (Suite::Blimp, false) => "blimp_filtered",
+            (Suite::Blimp, true) => "blimp_fast",
+            (Suite::BlimpSupplement, false) => "supplement_filtered",
+            (Suite::BlimpSupplement, true) => "supplement_fast",
+        }
+    }
+
     /// Bumped by hand whenever the same model and data would get another score.
     pub fn version(self) -> u32 {
         match self {

@@ -1,0 +1,230 @@
+//! The sections `axes:`, `include:` and `exclude:`.
+
+use std::collections::BTreeMap;
+
+use super::data;
+use super::document::{BUILT_IN, Names, SECTIONS};
+use super::fields::{self, Fault, Fields, did_you_mean, reference, scalar, text};
+use super::problem::{Log, Mark};
+use super::tree::{Key, Node, Value};
+
+/// The axes that every grid has.
+const FIXED: [&str; 4] = ["model", "dataset", "curriculum", "seed"];
+
+/// The axes, and what is added to and taken from their product.
+///
+/// | key | meaning | default |
+/// |---|---|---|
+/// | `model:` | names | all models |
+/// | `dataset:` | names, or lists of names for `merged` and `sequential` | no axis |
+/// | `curriculum:` | `pretrained`, `merged`, `sequential`, and names of `curricula:` | `[pretrained]`; with `dataset:` `[pretrained, sequential]` |
+/// | `seed:` | whole numbers | `[1]` |
+/// | `section.key:` | values of any field | |
+/// | `a-name:` | `{field: section.key, values: [...]}` | |
+pub(super) struct Axes {
+    pub models: Vec<String>,
+    /// `[None]` without the axis.
+    pub datasets: Vec<Option<Vec<String>>>,
+    pub curricula: Vec<String>,
+    pub seeds: Vec<u64>,
+    pub further: Vec<Further>,
+    pub include: Vec<Partial>,
+    pub exclude: Vec<Partial>,
+    /// Where they stand.
+    pub mark: Mark,
+}
+
+/// An axis over a field of the spec.
+pub(super) struct Further {
+    pub name: String,
+    /// Dotted path.
+    pub field: String,
+    /// Where the axis is named.
+    pub mark: Mark,
+    /// Labels and values.
+    pub values: Vec<(String, Node)>,
+}
+
+/// An entry of `include:` or `exclude:`; what it leaves out stands for every value of the axis.
+pub(super) struct Partial {
+    pub mark: Mark,
+    pub model: Option<String>,
+    pub dataset: Option<Vec<String>>,
+    pub curriculum: Option<String>,
+    pub seed: Option<u64>,
+    /// Labels of further axes by name.
+    pub extra: BTreeMap<String, String>,
+}
+
+impl Axes {
+    /// Decodes the three sections of the spec.
+    pub fn decode(top: &mut Fields, names: &Names, log: &Log) -> Option<Axes> {
+        let [axes, include, exclude] = ["axes", "include", "exclude"].map(|section| top.take(section));
+        let nothing = Node { mark: top.mark, value: Value::Map(vec![]) };
+        let node = axes.unwrap_or(&nothing);
+        let mut fields = Fields::of(node, "'axes'", log)?;
+        let curricula_known = curricula(names);
+        let models = fields.list("model", reference("model", &names.models));
+        let dataset = fields.take("dataset");
+        let datasets = dataset.and_then(|node| {
+            fields::distinct("dataset", node, log, |item| self::dataset(item, &names.datasets, log).map(Some))
+        });
+        let curricula = fields.take("curriculum").map(|node| {
+            fields::distinct("curriculum", node, log, |item| {
+                let name = scalar("an item of 'curriculum'", item, log, reference("curriculum", &curricula_known))?;
+                if dataset.is_none() && needs_dataset(&name) {
+                    let hint = "add the axis: `dataset: [a, [a, b]]`";
+                    log.add(item.mark, format!("curriculum '{name}' needs an axis 'dataset'"), Some(hint.into()));
+                }
+                Some(name)
+            })
+        });
+        let curricula = curricula.unwrap_or_else(|| {
+            let names: &[&str] = if dataset.is_some() { &["pretrained", "sequential"] } else { &["pretrained"] };
+            Some(names.iter().map(|name| (*name).to_owned()).collect())
+        });
+        let seeds = fields.list("seed", data::seed).unwrap_or_else(|| vec![1]);
+        let further = node.entries().iter().filter(|(key, _)| !FIXED.contains(&key.text.as_str()));
+        let further: Vec<Option<Further>> = further.map(|(key, node)| Further::decode(key, node, log)).collect();
+        let mut axes = Axes {
+            models: models.unwrap_or_else(|| names.models.clone()),
+            datasets: datasets.unwrap_or_else(|| vec![None]),
+            curricula: curricula?,
+            seeds,
+            further: further.into_iter().collect::<Option<_>>()?,
+            include: vec![],
+            exclude: vec![],
+            mark: node.mark,
+        };
+        let partial = |node: &Node, section, known: &Known| Partial::decode(node, section, known, &axes.further, log);
+        let any = Known { models: names.models.clone(), datasets: names.datasets.clone(), curricula: curricula_known };
+        let included = partials("include", include, log, |node| {
+            let partial = partial(node, "include", &any)?;
+            let bare = partial.dataset.is_none() && dataset.is_none();
+            if let Some(name) = partial.curriculum.as_ref().filter(|name| bare && needs_dataset(name)) {
+                let hint = "add `dataset: [a, b]` to the entry";
+                log.add(node.mark, format!("curriculum '{name}' needs a dataset"), Some(hint.into()));
+            }
+            Some(partial)
+        });
+        let used = axes.datasets.iter().flatten().flatten().cloned().collect();
+        let known = Known { models: axes.models.clone(), datasets: used, curricula: axes.curricula.clone() };
+        let excluded = partials("exclude", exclude, log, |node| partial(node, "exclude", &known));
+        axes.include = included?;
+        axes.exclude = excluded?;
+        Some(axes)
+    }
+
+    /// Whether some cell is tuned.
+    pub fn tunes(&self) -> bool {
+        let included = self.include.iter().filter_map(|partial| partial.curriculum.as_ref());
+        self.curricula.iter().chain(included).any(|name| name != "pretrained")
+    }
+}
+
+impl Further {
+    /// Decodes `section.key: [...]` or `name: {field: section.key, values: [...]}`.
+    fn decode(key: &Key, node: &Node, log: &Log) -> Option<Further> {
+        let (field, place, values) = if let Value::Map(_) = node.value {
+            let mut fields = Fields::of(node, "the axis", log)?;
+            let place = fields.take("field").map_or(key.mark, |node| node.mark);
+            let field = fields.need("field", "the field to vary, such as `field: tune.learning_rate`", text);
+            let values = fields.required("values", "such as `values: [1e-5, 2e-5]`");
+            fields.finish();
+            let name = Node { mark: key.mark, value: Value::Text(key.text.clone()) };
+            scalar("an axis", &name, log, fields::name)?;
+            (field?, place, values?)
+        } else {
+            (key.text.clone(), key.mark, node)
+        };
+        let section = field.split('.').next().unwrap_or_default();
+        if !SECTIONS[1..].contains(&section) || field.split('.').any(str::is_empty) {
+            let known: Vec<&str> = FIXED.into_iter().chain(SECTIONS).collect();
+            let hint = did_you_mean(section, &known)
+                .unwrap_or_else(|| format!("axes are {}, and fields such as tune.learning_rate", FIXED.join(", ")));
+            log.add(place, format!("unknown axis '{}'", field.escape_debug()), Some(hint));
+            return None;
+        }
+        let values = fields::distinct(&key.text, values, log, |value| match value.label() {
+            Some(label) => Some(Choice(label, value.clone())),
+            None => {
+                Fault::expected("a number, a word or a list").report(&format!("an item of '{}'", key.text), value, log);
+                None
+            }
+        });
+        let values = values?.into_iter().map(|Choice(label, node)| (label, node)).collect();
+        Some(Further { name: key.text.clone(), field, mark: place, values })
+    }
+}
+
+/// A value of a further axis, told from others by its label.
+struct Choice(String, Node);
+
+impl PartialEq for Choice {
+    fn eq(&self, other: &Choice) -> bool {
+        self.0 == other.0
+    }
+}
+
+/// The names that an entry of `include:` or `exclude:` may use.
+struct Known {
+    models: Vec<String>,
+    datasets: Vec<String>,
+    curricula: Vec<String>,
+}
+
+impl Partial {
+    fn decode(node: &Node, section: &str, known: &Known, further: &[Further], log: &Log) -> Option<Partial> {
+        let mut fields = Fields::of(node, &format!("an entry of '{section}'"), log)?;
+        if node.entries().is_empty() {
+            log.add(node.mark, format!("an entry of '{section}' is empty"), Some("such as `{model: tiny}`".into()));
+        }
+        let model = fields.get("model", None, |value| reference("model", &known.models)(value).map(Some));
+        let dataset = fields.take("dataset").and_then(|node| dataset(node, &known.datasets, log));
+        let curriculum = reference("curriculum", &known.curricula);
+        let curriculum = fields.get("curriculum", None, |value| curriculum(value).map(Some));
+        let seed = fields.get("seed", None, |value| data::seed(value).map(Some));
+        let mut extra = BTreeMap::new();
+        for axis in further {
+            let Some(key) = node.entries().iter().find(|(key, _)| key.text == axis.name) else { continue };
+            fields.take(&key.0.text);
+            match key.1.label().filter(|label| axis.values.iter().any(|(known, _)| known == label)) {
+                Some(label) => drop(extra.insert(axis.name.clone(), label)),
+                None => {
+                    let values: Vec<&str> = axis.values.iter().map(|(label, _)| label.as_str()).collect();
+                    let reason = format!("axis '{}' has no value {}", axis.name, fields::described(&key.1));
+                    log.add(key.1.mark, reason, Some(format!("it has: {}", values.join(", "))));
+                }
+            }
+        }
+        fields.finish();
+        Some(Partial { mark: node.mark, model, dataset, curriculum, seed, extra })
+    }
+}
+
+fn partials(
+    section: &str,
+    node: Option<&Node>,
+    log: &Log,
+    decode: impl Fn(&Node) -> Option<Partial>,
+) -> Option<Vec<Partial>> {
+    let Some(node) = node else { return Some(vec![]) };
+    let decoded: Vec<Option<Partial>> = fields::items(section, node, log)?.iter().map(decode).collect();
+    decoded.into_iter().collect()
+}
+
+/// A dataset, or a list of distinct ones.
+fn dataset(node: &Node, known: &[String], log: &Log) -> Option<Vec<String>> {
+    match node.value {
+        Value::List(_) => fields::list("dataset", node, log, reference("dataset", known)),
+        _ => scalar("a dataset", node, log, reference("dataset", known)).map(|name| vec![name]),
+    }
+}
+
+fn curricula(names: &Names) -> Vec<String> {
+    BUILT_IN.map(str::to_owned).into_iter().chain(names.curricula.iter().cloned()).collect()
+}
+
+fn needs_dataset(curriculum: &str) -> bool {
+    ["merged", "sequential"].contains(&curriculum)
+}

@@ -1,0 +1,245 @@
+//! The product of the axes, to distinct cells with complete recipes.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::path::Path;
+
+use crate::domain::{Cell, CellKey, Grid, Recipe, Stage};
+
+use super::axes::{Axes, Partial};
+use super::document::{Document, Names, SECTIONS, SINGLE, Stages};
+use super::evaluate;
+use super::fields::{self, Fields};
+use super::models::Model;
+use super::problem::Log;
+use super::tree::Node;
+
+/// More combinations than anybody can mean.
+const MOST_COMBINATIONS: usize = 100_000;
+/// More settings of further axes than are decoded: each one is a spec of its own.
+const MOST_SETTINGS: usize = 1_000;
+
+/// Decodes a whole spec. `None` only where a problem has been logged.
+pub(super) fn grid(root: &Node, folder: &Path, log: &Log) -> Option<Grid> {
+    let mut top = Fields::of(root, "the spec", log)?;
+    let name = top.need("name", "the experiment's name, such as `name: quickstart`", fields::name);
+    for section in SECTIONS {
+        top.take(section);
+    }
+    let axes = Axes::decode(&mut top, &Names::of(root), log);
+    let resources = evaluate::resources(top.take("resources"), log);
+    top.finish();
+    let Some(axes) = axes.filter(|axes| !too_many(axes, log)) else {
+        // The sections may have problems of their own.
+        Document::decode(root, folder, false, log);
+        return None;
+    };
+    let settings: Vec<(Setting, Option<Document>)> = settings(&axes)
+        .into_iter()
+        .map(|setting| {
+            let document = Document::decode(&varied(root, &axes, &setting, log), folder, axes.tunes(), log);
+            (setting, document)
+        })
+        .collect();
+    let settings = settings.into_iter().map(|(setting, document)| Some((setting, document?)));
+    let settings: Vec<(Setting, Document)> = settings.collect::<Option<_>>()?;
+
+    let combinations = combinations(&axes, &settings, log);
+    let mut seen = HashSet::new();
+    let cells: Vec<Cell> = combinations
+        .iter()
+        .filter_map(|combination| cell(combination, &settings))
+        .filter(|cell| seen.insert(canonical(cell)))
+        .collect();
+    if cells.is_empty() {
+        log.add(axes.mark, "no cell is left", Some("exclude less, or define a model".into()));
+    }
+    Some(Grid { name: name?, cells, combinations: combinations.len(), resources })
+}
+
+fn too_many(axes: &Axes, log: &Log) -> bool {
+    let product = |sizes: &[usize]| sizes.iter().try_fold(1, |product: usize, &size| product.checked_mul(size));
+    let settings = product(&axes.further.iter().map(|axis| axis.values.len()).collect::<Vec<_>>());
+    let sizes = [axes.models.len(), axes.datasets.len(), axes.curricula.len(), axes.seeds.len()];
+    let all = settings.zip(product(&sizes)).and_then(|(a, b)| product(&[a, b, 1 + axes.include.len()]));
+    let too_many = settings.is_none_or(|n| n > MOST_SETTINGS) || all.is_none_or(|n| n > MOST_COMBINATIONS);
+    if too_many {
+        let reason =
+            format!("the axes have more than {MOST_COMBINATIONS} combinations, or {MOST_SETTINGS} of further axes");
+        log.add(axes.mark, reason, Some("split the experiment".into()));
+    }
+    too_many
+}
+
+/// The label of each further axis.
+type Setting = BTreeMap<String, String>;
+
+fn settings(axes: &Axes) -> Vec<Setting> {
+    axes.further.iter().fold(vec![Setting::new()], |settings, axis| {
+        let with = |setting: &Setting, label: &String| {
+            let mut setting = setting.clone();
+            setting.insert(axis.name.clone(), label.clone());
+            setting
+        };
+        settings.iter().flat_map(|setting| axis.values.iter().map(move |(label, _)| with(setting, label))).collect()
+    })
+}
+
+/// The spec with the values of a setting in their fields.
+fn varied(root: &Node, axes: &Axes, setting: &Setting, log: &Log) -> Node {
+    let mut root = root.clone();
+    for axis in &axes.further {
+        let chosen = axis.values.iter().filter(|(label, _)| setting.get(&axis.name) == Some(label));
+        for (_, value) in chosen {
+            if let Err(blocked) = root.set(&axis.field, axis.mark, value.clone()) {
+                log.add(axis.mark, format!("'{blocked}' is not a mapping, so it has no keys to vary"), None);
+            }
+        }
+    }
+    root
+}
+
+/// One combination of axis values; `setting` is an index.
+struct Combination {
+    model: String,
+    setting: usize,
+    dataset: Option<Vec<String>>,
+    curriculum: String,
+    seed: u64,
+}
+
+impl Partial {
+    fn matches(&self, combination: &Combination, setting: &Setting) -> bool {
+        self.model.as_ref().is_none_or(|model| *model == combination.model)
+            && self.dataset.as_ref().is_none_or(|dataset| Some(dataset) == combination.dataset.as_ref())
+            && self.curriculum.as_ref().is_none_or(|curriculum| *curriculum == combination.curriculum)
+            && self.seed.is_none_or(|seed| seed == combination.seed)
+            && self.extra.iter().all(|(axis, label)| setting.get(axis) == Some(label))
+    }
+}
+
+/// The product without what is excluded, then what is included. The order of the axes is model, further axes, dataset,
+/// curriculum, seed: a table shows one setting after the other, and the seeds of a condition together.
+fn combinations(axes: &Axes, settings: &[(Setting, Document)], log: &Log) -> Vec<Combination> {
+    let everything =
+        Partial { mark: axes.mark, model: None, dataset: None, curriculum: None, seed: None, extra: BTreeMap::new() };
+    let mut combinations = product(axes, settings, &everything);
+    let before = combinations.len();
+    let mut useful = vec![false; axes.exclude.len()];
+    combinations.retain(|combination| {
+        let mut kept = true;
+        for (partial, useful) in axes.exclude.iter().zip(&mut useful) {
+            if partial.matches(combination, &settings[combination.setting].0) {
+                *useful = true;
+                kept = false;
+            }
+        }
+        kept
+    });
+    for (partial, _) in axes.exclude.iter().zip(useful).filter(|(_, useful)| !useful && before > 0) {
+        let hint = "its values stand on the axes, but not together in one combination";
+        log.add(partial.mark, "this entry excludes nothing", Some(hint.into()));
+    }
+    combinations.extend(axes.include.iter().flat_map(|partial| product(axes, settings, partial)));
+    combinations
+}
+
+/// The product of the axes with the coordinates of `partial` held fast.
+fn product(axes: &Axes, settings: &[(Setting, Document)], partial: &Partial) -> Vec<Combination> {
+    fn held<T: Clone>(value: &Option<T>, axis: &[T]) -> Vec<T> {
+        value.clone().map_or_else(|| axis.to_vec(), |value| vec![value])
+    }
+    let datasets = held(&partial.dataset.clone().map(Some), &axes.datasets);
+    let mut result = vec![];
+    for model in held(&partial.model, &axes.models) {
+        for (setting, (labels, _)) in settings.iter().enumerate() {
+            if partial.extra.iter().any(|(axis, label)| labels.get(axis) != Some(label)) {
+                continue;
+            }
+            for dataset in &datasets {
+                for curriculum in held(&partial.curriculum, &axes.curricula) {
+                    for seed in held(&partial.seed, &axes.seeds) {
+                        let (model, dataset) = (model.clone(), dataset.clone());
+                        result.push(Combination { model, setting, dataset, curriculum: curriculum.clone(), seed });
+                    }
+                }
+            }
+        }
+    }
+    result
+}
+
+/// The stages of a curriculum over the datasets of a combination, and its name in tables.
+fn stages<'a>(combination: &'a Combination, document: &Document) -> (Stages, &'a str) {
+    let datasets = combination.dataset.clone().unwrap_or_default();
+    let single = datasets.len() == 1;
+    match combination.curriculum.as_str() {
+        "pretrained" => (vec![], "pretrained"),
+        "merged" => (vec![datasets], if single { SINGLE } else { "merged" }),
+        "sequential" => {
+            (datasets.into_iter().map(|dataset| vec![dataset]).collect(), if single { SINGLE } else { "sequential" })
+        }
+        name => {
+            let defined = document.curricula.iter().find(|(defined, _)| defined == name);
+            (defined.map(|(_, stages)| stages.clone()).unwrap_or_default(), name)
+        }
+    }
+}
+
+/// The complete cell of a combination.
+fn cell(combination: &Combination, settings: &[(Setting, Document)]) -> Option<Cell> {
+    let (setting, document) = &settings[combination.setting];
+    let model = document.models.iter().find(|model| model.name == combination.model)?;
+    let (stages, curriculum) = stages(combination, document);
+    let mut names: Vec<&str> = vec![];
+    for dataset in stages.iter().flatten() {
+        if !names.contains(&dataset.as_str()) {
+            names.push(dataset);
+        }
+    }
+    let key = CellKey {
+        model: model.name.clone(),
+        dataset: (!names.is_empty()).then(|| names.join("+")),
+        curriculum: curriculum.to_owned(),
+        seed: combination.seed,
+        extra: setting.clone(),
+    };
+    let stages = stages.iter().map(|datasets| stage(datasets, model, document)).collect::<Option<_>>()?;
+    Some(Cell { key, recipe: recipe(model, document, stages, combination.seed) })
+}
+
+fn stage(names: &[String], model: &Model, document: &Document) -> Option<Stage> {
+    let tune = model.tune.as_ref()?;
+    Some(Stage {
+        datasets: chosen(&document.datasets, names, |dataset| &dataset.name),
+        training: tune.training.clone(),
+        max_length: tune.max_length.0,
+        loss: tune.loss,
+    })
+}
+
+fn recipe(model: &Model, document: &Document, stages: Vec<Stage>, seed: u64) -> Recipe {
+    Recipe {
+        vocab_size: model.config.vocab_size,
+        tokenizer_corpora: chosen(&document.corpora, &document.tokenizer_corpora, |corpus| &corpus.name),
+        tokenizer_datasets: chosen(&document.datasets, &document.tokenizer_datasets, |dataset| &dataset.name),
+        model: model.config.clone(),
+        corpora: chosen(&document.corpora, &model.pretrain.corpora, |corpus| &corpus.name),
+        sequence_length: model.pretrain.sequence_length.0,
+        pretrain: model.pretrain.training.clone(),
+        held_out: document.held_out,
+        stages,
+        evaluations: document.evaluations.clone(),
+        seed,
+    }
+}
+
+/// The items of these names, in the order of the names.
+fn chosen<T: Clone>(items: &[T], names: &[String], name: impl Fn(&T) -> &String) -> Vec<T> {
+    names.iter().filter_map(|wanted| items.iter().find(|item| name(item) == wanted)).cloned().collect()
+}
+
+/// What makes two cells equal: model, further axes, seed, and stages as sets of datasets.
+fn canonical(cell: &Cell) -> (String, BTreeMap<String, String>, u64, Vec<BTreeSet<String>>) {
+    let stages = cell.recipe.stages.iter().map(|stage| stage.datasets.iter().map(|data| data.name.clone()).collect());
+    (cell.key.model.clone(), cell.key.extra.clone(), cell.key.seed, stages.collect())
+}

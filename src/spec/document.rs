@@ -1,0 +1,203 @@
+//! Everything of a spec but its axes, decoded for one setting of the further axes.
+
+use std::path::{Path, PathBuf};
+
+use crate::domain::{Corpus, Dataset, Evaluation};
+
+use super::fields::{self, Fault, Fields, Within, real, reference, small};
+use super::models::{self, Context, Model};
+use super::problem::Log;
+use super::training::{Pretrain, Tune};
+use super::tree::{Key, Node, Value};
+use super::{data, evaluate};
+
+/// The curricula that need no definition, and the name that one dataset under either of the last two goes by.
+pub(super) const BUILT_IN: [&str; 3] = ["pretrained", "merged", "sequential"];
+pub(super) const SINGLE: &str = "single";
+
+/// The keys that this room decodes, and that a further axis may vary (all but the first).
+pub(super) const SECTIONS: [&str; 10] = [
+    "data_root",
+    "corpora",
+    "datasets",
+    "tokenizer",
+    "models",
+    "pretrain",
+    "tune",
+    "held_out",
+    "curricula",
+    "evaluate",
+];
+
+/// The names that a spec defines, right or wrong otherwise, so that one bad entry does not make its name unknown.
+pub(super) struct Names {
+    pub corpora: Vec<String>,
+    pub datasets: Vec<String>,
+    pub models: Vec<String>,
+    pub curricula: Vec<String>,
+}
+
+impl Names {
+    /// Collects them.
+    pub fn of(root: &Node) -> Names {
+        let keys = |section: &str| match root.get(section) {
+            Some(node) => node.entries().iter().map(|(key, _)| key.text.clone()).collect(),
+            None => vec![],
+        };
+        Names {
+            corpora: keys("corpora"),
+            datasets: keys("datasets"),
+            models: keys("models"),
+            curricula: keys("curricula"),
+        }
+    }
+}
+
+/// The stages of a curriculum, each the names of its datasets.
+pub(super) type Stages = Vec<Vec<String>>;
+
+/// The decoded sections.
+pub(super) struct Document {
+    /// `datasets:`.
+    pub datasets: Vec<Dataset>,
+    /// `corpora:`; the first section of every spec.
+    pub corpora: Vec<Corpus>,
+    /// `tokenizer.corpora:`, by default all: like [`Document::tokenizer_datasets`] the same for every cell, so that
+    /// the cells of one model share one tokenizer.
+    pub tokenizer_corpora: Vec<String>,
+    /// `tokenizer.datasets:`, by default all.
+    pub tokenizer_datasets: Vec<String>,
+    /// `models:`.
+    pub models: Vec<Model>,
+    /// `curricula:`.
+    pub curricula: Vec<(String, Stages)>,
+    /// `held_out:`, by default 0.1.
+    pub held_out: f64,
+    /// `evaluate:`.
+    pub evaluations: Vec<Evaluation>,
+}
+
+impl Document {
+    /// Decodes all sections. `folder` is that of the spec; `tunes` says whether some cell is tuned.
+    pub fn decode(root: &Node, folder: &Path, tunes: bool, log: &Log) -> Option<Document> {
+        let names = Names::of(root);
+        let mut top = Fields::of(root, "the spec", log)?;
+        let data_root = match top.take("data_root") {
+            Some(node) => fields::scalar("'data_root'", node, log, data::path).map(|path| match node.mark.source {
+                0 => folder.join(path),
+                _ => path,
+            }),
+            None => Some(folder.to_owned()),
+        };
+        let data_root = data_root.unwrap_or_else(PathBuf::new);
+        let corpora = top.required("corpora", "such as `corpora: {childes: {files: text/childes.train}}`");
+        let corpora = named("corpora", corpora, log, |key, node| data::corpus(&key.text, node, &data_root, log));
+        let datasets = top.take("datasets");
+        let datasets = named("datasets", datasets, log, |key, node| data::dataset(&key.text, node, &data_root, log));
+        let tokenizer = top.take("tokenizer").and_then(|node| tokenizer(node, &names, log)).unwrap_or_default();
+        let curricula = top.take("curricula");
+        let curricula = named("curricula", curricula, log, |key, node| curriculum(key, node, &names, log));
+        let held_out = top.get("held_out", 0.1, real(Within::ProperShare));
+        let evaluations = evaluate::evaluations(top.take("evaluate"), &data_root, log);
+
+        let section = top.required("models", "such as `models: {tiny: {hidden: 128, layers: 4, heads: 4}}`");
+        let context = Context {
+            vocab_size: tokenizer.vocab_size,
+            corpora: &names.corpora,
+            pretrain: top.take("pretrain"),
+            tune: top.take("tune"),
+            tunes,
+        };
+        let models = named("models", section, log, |key, node| Model::decode(&key.text, node, &context, log));
+        if !models::any(section) {
+            context.pretrain.map(|node| Pretrain::decode(node, &names.corpora, log));
+            context.tune.map(|node| Tune::decode(node, log));
+        }
+        Some(Document {
+            corpora: corpora?,
+            datasets: datasets?,
+            tokenizer_corpora: tokenizer.corpora.unwrap_or(names.corpora),
+            tokenizer_datasets: tokenizer.datasets.unwrap_or(names.datasets),
+            models: models?,
+            curricula: curricula?,
+            held_out,
+            evaluations,
+        })
+    }
+}
+
+/// Decodes a section of named entries; an absent one has none. `None` where anything in it is wrong.
+fn named<T>(
+    section: &'static str,
+    node: Option<&Node>,
+    log: &Log,
+    decode: impl Fn(&Key, &Node) -> Option<T>,
+) -> Option<Vec<T>> {
+    let Some(node) = node else { return Some(vec![]) };
+    let Value::Map(entries) = &node.value else {
+        Fault::expected("a mapping of names").report(&format!("'{section}'"), node, log);
+        return None;
+    };
+    if entries.is_empty() {
+        log.add(node.mark, format!("'{section}' is empty"), Some("add an entry, or leave the section out".into()));
+    }
+    let decoded = entries.iter().map(|(key, node)| {
+        let name = Node { mark: key.mark, value: Value::Text(key.text.clone()) };
+        let valid = fields::scalar(&format!("a key of '{section}'"), &name, log, fields::name);
+        decode(key, node).filter(|_| valid.is_some())
+    });
+    decoded.collect::<Vec<_>>().into_iter().collect()
+}
+
+/// `tokenizer:`, with `None` for what is absent.
+#[derive(Default)]
+struct Tokenizer {
+    vocab_size: Option<u32>,
+    corpora: Option<Vec<String>>,
+    datasets: Option<Vec<String>>,
+}
+
+/// Decodes `tokenizer:`; a model's own `vocab_size` goes before the one here.
+fn tokenizer(node: &Node, names: &Names, log: &Log) -> Option<Tokenizer> {
+    let mut fields = Fields::of(node, "'tokenizer'", log)?;
+    let given = fields.take("vocab_size").is_some();
+    let vocab_size = fields.get("vocab_size", None, |value| small(257..=4_194_304)(value).map(Some));
+    let corpora = fields.list("corpora", reference("corpus", &names.corpora));
+    let datasets = match fields.take("datasets") {
+        Some(Node { value: Value::List(items), .. }) if items.is_empty() => Some(vec![]),
+        _ => fields.list("datasets", reference("dataset", &names.datasets)),
+    };
+    fields.finish();
+    // A wrong size has been reported: any right one keeps the models from missing theirs.
+    Some(Tokenizer { vocab_size: vocab_size.or(given.then_some(257)), corpora, datasets })
+}
+
+/// Decodes one entry of `curricula:`: a list of stages, each a dataset or a list of datasets that are merged.
+fn curriculum(key: &Key, node: &Node, names: &Names, log: &Log) -> Option<(String, Stages)> {
+    let name = &key.text;
+    if BUILT_IN.contains(&name.as_str()) || name == SINGLE {
+        let hint = format!("choose another name: {}, and {SINGLE} have a meaning", BUILT_IN.join(", "));
+        log.add(key.mark, format!("curriculum '{name}' is built in"), Some(hint));
+    }
+    let dataset = |value: &Value| {
+        let known = names.datasets.join(", ");
+        match value {
+            Value::Text(word) if names.datasets.contains(word) => Ok(word.clone()),
+            Value::Text(word) if word == name => Err(Fault::plain(
+                format!("curriculum '{name}' refers to itself"),
+                format!("a stage names datasets: {known}"),
+            )),
+            Value::Text(word) if names.curricula.contains(word) || BUILT_IN.contains(&word.as_str()) => {
+                let hint = format!("write its stages out; a stage names datasets: {known}");
+                Err(Fault::plain(format!("curriculum '{name}' refers to the curriculum '{word}'"), hint))
+            }
+            value => reference("dataset", &names.datasets)(value),
+        }
+    };
+    let stages = fields::items(name, node, log)?.iter().map(|stage| match stage.value {
+        Value::List(_) => fields::list(name, stage, log, dataset),
+        _ => fields::scalar(&format!("a stage of '{name}'"), stage, log, dataset).map(|dataset| vec![dataset]),
+    });
+    let stages: Vec<Option<Vec<String>>> = stages.collect();
+    Some((name.clone(), stages.into_iter().collect::<Option<_>>()?))
+}

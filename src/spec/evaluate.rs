@@ -1,0 +1,96 @@
+//! The sections `evaluate:` and `resources:`.
+
+use std::path::Path;
+
+use crate::domain::{Evaluation, Mode, Resources, Source, Suite, WorldPart};
+
+use super::data;
+use super::fields::{self, Fault, Fields, Scalar, choice, count, small};
+use super::problem::Log;
+use super::tree::{Node, Value};
+
+/// Decodes `evaluate:`; without the section nothing is evaluated.
+///
+/// | key | meaning | default |
+/// |---|---|---|
+/// | `suites:` | which | required |
+/// | `data:` | `world`, or the official folder `evaluation_data`, relative to `data_root` | required |
+/// | `size:` | `fast` or `full` (folder) | `fast` |
+/// | `items:` | per subtask (world) | 200 |
+/// | `world_seed:` | which toy world | 1 |
+/// | `mode:` | `fixed`, or `compat` for the official pipeline's numbers, defects included | `fixed` |
+pub(super) fn evaluations(node: Option<&Node>, root: &Path, log: &Log) -> Vec<Evaluation> {
+    let Some(mut fields) = node.and_then(|node| Fields::of(node, "'evaluate'", log)) else { return vec![] };
+    let known = Suite::ALL.map(|suite| (suite.name(), suite));
+    let suites = fields.required("suites", "such as `suites: [blimp, blimp-supplement]`");
+    let suites = suites.and_then(|node| fields::list("suites", node, log, choice(known))).unwrap_or_default();
+    let mode = fields.get("mode", Mode::Fixed, choice([Mode::Fixed, Mode::Compat].map(|mode| (mode.name(), mode))));
+    let data = fields.need("data", "the folder evaluation_data, or `world`", data::path);
+    let world = data.as_deref() == Some(Path::new("world"));
+    let (mut fast, mut items, mut seed) = (true, 200, 1);
+    if data.is_none() || world {
+        items = fields.get("items", items, count(1..=1_000_000));
+        seed = fields.get("world_seed", seed, data::seed);
+    } else {
+        fields.forbid("items", "is for the toy world; files have the items they have");
+        fields.forbid("world_seed", "is for the toy world");
+    }
+    if data.is_none() || !world {
+        fast = fields.get("size", fast, choice([("fast", true), ("full", false)]));
+    } else {
+        fields.forbid("size", "is for the official data; the toy world has `items`");
+    }
+    fields.finish();
+    let Some(data) = data else { return vec![] };
+    let source = |suite: Suite| match world {
+        true => Source::World { part: WorldPart::Evaluation, seed, size: items },
+        false => {
+            Source::Folder(root.join(&data).join(if fast { "fast_eval" } else { "full_eval" }).join(suite.folder(fast)))
+        }
+    };
+    suites.into_iter().map(|suite| Evaluation { suite, mode, source: source(suite) }).collect()
+}
+
+/// Decodes `resources:`, which never change a result.
+///
+/// | key | meaning | default |
+/// |---|---|---|
+/// | `devices:` | `auto`, or a list of `cpu`, `cuda:0`, ... | `auto` |
+/// | `threads:` | of each worker | the cores shared among the workers |
+/// | `jobs_per_device:` | workers | as many as fit the cores on a CPU, one on a GPU |
+/// | `checkpoint_every:` | seconds | 60 |
+/// | `micro_batch:` | rows per forward pass | the whole batch |
+pub(super) fn resources(node: Option<&Node>, log: &Log) -> Resources {
+    let auto = || vec!["auto".to_owned()];
+    let mut resources = Resources {
+        devices: auto(),
+        threads: None,
+        jobs_per_device: None,
+        checkpoint_every_seconds: 60,
+        micro_batch: None,
+    };
+    let Some(mut fields) = node.and_then(|node| Fields::of(node, "'resources'", log)) else { return resources };
+    let some = |value: &Value| small(1..=65_536)(value).map(Some);
+    resources.devices = match fields.take("devices") {
+        Some(Node { value: Value::Text(word), .. }) if word == "auto" => auto(),
+        Some(node @ Node { value: Value::Text(_), .. }) => {
+            fields::scalar("'devices'", node, log, device).map_or_else(auto, |device| vec![device])
+        }
+        Some(_) => fields.list("devices", device).unwrap_or_else(auto),
+        None => auto(),
+    };
+    resources.threads = fields.get("threads", None, some);
+    resources.jobs_per_device = fields.get("jobs_per_device", None, some);
+    resources.checkpoint_every_seconds = fields.get("checkpoint_every", 60, count(1..=31_536_000));
+    resources.micro_batch = fields.get("micro_batch", None, some);
+    fields.finish();
+    resources
+}
+
+fn device(value: &Value) -> Scalar<String> {
+    match value {
+        Value::Text(text) if text == "cpu" => Ok(text.clone()),
+        Value::Text(text) if text.strip_prefix("cuda:").is_some_and(|n| n.parse::<u8>().is_ok()) => Ok(text.clone()),
+        _ => Err(Fault::expected("auto, or a list of devices such as [cpu] or ['cuda:0', 'cuda:1']")),
+    }
+}

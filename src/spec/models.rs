@@ -1,0 +1,158 @@
+//! The section `models:`.
+
+use crate::domain::{Arch, ModelConfig};
+
+use super::fields::{Fields, Within, choice, flag, real, small};
+use super::problem::Log;
+use super::training::{Pretrain, Tune};
+use super::tree::{Node, Value};
+
+/// One entry of `models:` with its own training recipes.
+#[derive(Debug, Clone)]
+pub(super) struct Model {
+    /// Its name.
+    pub name: String,
+    /// The shape.
+    pub config: ModelConfig,
+    /// `pretrain:` with this model's own keys over it.
+    pub pretrain: Pretrain,
+    /// `tune:` with this model's own keys over it; `None` where nothing is tuned.
+    pub tune: Option<Tune>,
+}
+
+/// What a model's entry refers to elsewhere in the spec.
+pub(super) struct Context<'a> {
+    /// `tokenizer.vocab_size`.
+    pub vocab_size: Option<u32>,
+    /// Names of the corpora.
+    pub corpora: &'a [String],
+    /// `pretrain:`.
+    pub pretrain: Option<&'a Node>,
+    /// `tune:`.
+    pub tune: Option<&'a Node>,
+    /// Whether some cell is tuned.
+    pub tunes: bool,
+}
+
+impl Model {
+    /// Decodes one entry.
+    pub fn decode(name: &str, node: &Node, context: &Context, log: &Log) -> Option<Model> {
+        let subject = format!("model '{name}'");
+        let mut fields = Fields::of(node, &subject, log)?;
+        let recipe = |base: Option<&Node>, own: Option<&Node>| match (base, own) {
+            (Some(base), Some(own)) => Some(base.overlaid(own)),
+            (base, own) => base.or(own).cloned(),
+        };
+        let pretrain = recipe(context.pretrain, fields.take("pretrain"));
+        let tune = recipe(context.tune, fields.take("tune"));
+        let config = config(&mut fields, &subject, context);
+        fields.finish();
+        if pretrain.is_none() {
+            let hint = "add `pretrain: {epochs: 1, learning_rate: 1e-3}` to the spec";
+            log.add(node.mark, format!("{subject} has no section 'pretrain'"), Some(hint.into()));
+        }
+        if tune.is_none() && context.tunes {
+            let hint =
+                "add `tune: {epochs: 2, learning_rate: 1e-4}` to the spec, or keep only the curriculum 'pretrained'";
+            log.add(node.mark, format!("{subject} has no section 'tune'"), Some(hint.into()));
+        }
+        let pretrain = pretrain.and_then(|node| Pretrain::decode(&node, context.corpora, log));
+        let tune = tune.and_then(|node| Tune::decode(&node, log));
+        let (config, pretrain) = (config?, pretrain?);
+        let lengths = [
+            ("pretrain.sequence_length", Some(pretrain.sequence_length)),
+            ("tune.max_length", tune.as_ref().map(|tune| tune.max_length)),
+        ];
+        for (key, length) in lengths {
+            if let Some((length, place)) = length.filter(|(length, _)| *length > config.max_positions) {
+                let reason = format!("{subject} has {} positions, but {key} is {length}", config.max_positions);
+                log.add(place, reason, Some(format!("shorten it, or give the model `max_positions: {length}`")));
+            }
+        }
+        Some(Model { name: name.to_owned(), config, pretrain, tune })
+    }
+}
+
+/// The keys of a model's shape.
+///
+/// `hidden`, `layers` and `heads` must be given. Where CLASS-IT is silent, the defaults are those of Hugging Face's
+/// `LlamaConfig` and `GPT2Config`; CLASS-IT's table 1 fixes `intermediate: 4 × hidden`, untied embeddings (llama)
+/// and as many key/value heads as heads.
+fn config(fields: &mut Fields, subject: &str, context: &Context) -> Option<ModelConfig> {
+    let log = fields.log;
+    let arch = choice([("llama", Arch::Llama), ("gpt2", Arch::Gpt2)]);
+    let arch = fields.get("arch", Arch::Llama, arch);
+    let llama = arch == Arch::Llama;
+    let example = "such as `{hidden: 128, layers: 4, heads: 4}`";
+    let hidden = fields.need("hidden", example, small(2..=65_536));
+    let layers = fields.need("layers", example, small(1..=1_024));
+    let heads_place = fields.take("heads").map_or(fields.mark, |node| node.mark);
+    let heads = fields.need("heads", example, small(1..=1_024));
+    let kv_heads_place = fields.take("kv_heads").map_or(heads_place, |node| node.mark);
+    let kv_heads = fields.get("kv_heads", None, |value| small(1..=1_024)(value).map(Some));
+    let head_dim_node = fields.take("head_dim");
+    let head_dim = fields.get("head_dim", None, |value| small(1..=4_096)(value).map(Some));
+    let intermediate = fields.get("intermediate", None, |value| small(1..=1_048_576)(value).map(Some));
+    let tied = fields.get("tied", !llama, flag);
+    let own_vocab_size = fields.take("vocab_size");
+    let vocab_size = fields.get("vocab_size", context.vocab_size, |value| small(257..=4_194_304)(value).map(Some));
+    let max_positions = fields.get("max_positions", if llama { 2_048 } else { 1_024 }, small(8..=1_048_576));
+    let rope_base = if llama {
+        fields.get("rope_base", 10_000.0, real(Within::Positive))
+    } else {
+        fields.forbid("rope_base", "has no meaning for gpt2, whose positions are learned");
+        10_000.0
+    };
+    let norm_eps = fields.get("norm_eps", if llama { 1e-6 } else { 1e-5 }, real(Within::Positive));
+    let init_std = fields.get("init_std", 0.02, real(Within::Positive));
+
+    if vocab_size.is_none() && own_vocab_size.is_none() {
+        let hint = "add `tokenizer: {vocab_size: 4096}` to the spec";
+        log.add(fields.mark, format!("{subject} has no vocab_size"), Some(hint.into()));
+    }
+    let (hidden, layers, heads) = (hidden?, layers?, heads?);
+    if head_dim_node.is_none() && hidden % heads != 0 {
+        let hint = format!(
+            "the nearest multiples of {heads} are {} and {}",
+            hidden / heads * heads,
+            hidden.div_ceil(heads) * heads
+        );
+        log.add(heads_place, format!("{subject}: hidden {hidden} is not divisible by {heads} heads"), Some(hint));
+        return None;
+    }
+    let head_dim = head_dim.unwrap_or(hidden / heads);
+    let kv_heads = kv_heads.unwrap_or(heads);
+    if heads % kv_heads != 0 {
+        let reason = format!("{subject}: {kv_heads} key/value heads do not divide {heads} heads");
+        log.add(kv_heads_place, reason, Some("every key/value head serves the same number of heads".into()));
+    }
+    if !llama && kv_heads != heads {
+        let hint = "remove 'kv_heads', or use llama";
+        log.add(kv_heads_place, format!("{subject}: gpt2 has as many key/value heads as heads"), Some(hint.into()));
+    }
+    if llama && head_dim % 2 != 0 {
+        let place = head_dim_node.map_or(heads_place, |node| node.mark);
+        let hint = "rotary positions turn pairs of numbers: choose hidden and heads so that hidden/heads is even";
+        log.add(place, format!("{subject}: the width of a head, {head_dim}, is odd"), Some(hint.into()));
+    }
+    Some(ModelConfig {
+        arch,
+        vocab_size: vocab_size?,
+        max_positions,
+        hidden,
+        layers,
+        heads,
+        kv_heads,
+        head_dim,
+        intermediate: intermediate.unwrap_or(4 * hidden),
+        rope_base,
+        norm_eps,
+        tied,
+        init_std,
+    })
+}
+
+/// Whether the section has any entry to decode `pretrain:` and `tune:` with.
+pub(super) fn any(node: Option<&Node>) -> bool {
+    node.is_some_and(|node| node.entries().iter().any(|(_, model)| matches!(model.value, Value::Map(_))))
+}

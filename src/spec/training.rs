@@ -1,0 +1,174 @@
+//! The sections `pretrain:` and `tune:`.
+
+use crate::domain::{Length, Loss, Precision, Schedule, Training, Warmup};
+
+use super::fields::{self, Fault, Fields, Scalar, Within, choice, count, real, small};
+use super::problem::{Log, Mark};
+use super::tree::{Node, Value};
+
+/// `pretrain:` of one model.
+#[derive(Debug, Clone)]
+pub(super) struct Pretrain {
+    /// `corpora:`, by default all.
+    pub corpora: Vec<String>,
+    /// `sequence_length:`, tokens per sequence, by default 512; and where it is said.
+    pub sequence_length: (u32, Mark),
+    /// The optimisation; see [`training`].
+    pub training: Training,
+}
+
+impl Pretrain {
+    /// Decodes the section; `corpora` are the names the spec defines.
+    pub fn decode(node: &Node, corpora: &[String], log: &Log) -> Option<Pretrain> {
+        let mut fields = Fields::of(node, "'pretrain'", log)?;
+        let named = fields.list("corpora", fields::reference("corpus", corpora));
+        let place = node.get("sequence_length").map_or(node.mark, |length| length.mark);
+        let sequence_length = fields.get("sequence_length", 512, small(8..=1_048_576));
+        let training = training(&mut fields, 2e-4, Schedule::Linear);
+        fields.finish();
+        Some(Pretrain {
+            corpora: named.unwrap_or_else(|| corpora.to_vec()),
+            sequence_length: (sequence_length, place),
+            training: training?,
+        })
+    }
+}
+
+/// `tune:` of one model: every stage of every curriculum is trained like this.
+#[derive(Debug, Clone)]
+pub(super) struct Tune {
+    /// `max_length:`, longest record in tokens, by default 512; and where it is said.
+    pub max_length: (u32, Mark),
+    /// `loss:`, `reply` (default, as CLASS-IT) or `all`.
+    pub loss: Loss,
+    /// The optimisation; see [`training`].
+    pub training: Training,
+}
+
+impl Tune {
+    /// Decodes the section.
+    pub fn decode(node: &Node, log: &Log) -> Option<Tune> {
+        let mut fields = Fields::of(node, "'tune'", log)?;
+        let place = node.get("max_length").map_or(node.mark, |length| length.mark);
+        let max_length = fields.get("max_length", 512, small(2..=1_048_576));
+        let loss = fields.get("loss", Loss::Reply, choice([("reply", Loss::Reply), ("all", Loss::All)]));
+        let training = training(&mut fields, 2e-5, Schedule::Cosine);
+        fields.finish();
+        Some(Tune { max_length: (max_length, place), loss, training: training? })
+    }
+}
+
+/// The keys that both sections share.
+///
+/// How long is never guessed: `epochs:` or `steps:`. The other defaults are those of CLASS-IT, table 2 (`batch_size: 8`,
+/// `learning_rate: 2e-4` for pretraining and `2e-5` for tuning, `schedule: linear` and `cosine`) and, where it is
+/// silent, of Hugging Face's Trainer. Its warm-ups of 5,000 and 500 steps would swallow a small run: 5 % of the steps.
+fn training(fields: &mut Fields, peak: f64, decay: Schedule) -> Option<Training> {
+    let epochs = fields.take("epochs");
+    let steps = fields.take("steps");
+    let length = match (epochs, steps) {
+        (Some(node), None) => fields::scalar("'epochs'", node, fields.log, small(1..=100_000)).map(Length::Epochs),
+        (None, Some(node)) => fields::scalar("'steps'", node, fields.log, count(0..=1_000_000_000)).map(Length::Steps),
+        (Some(_), Some(steps)) => {
+            fields.log.add(steps.mark, "both 'epochs' and 'steps' are given", Some("keep one of them".into()));
+            None
+        }
+        (None, None) => {
+            let hint = "say how long: `epochs: 3`, or `steps: 1000`";
+            fields.log.add(fields.mark, "missing key 'epochs' or 'steps'", Some(hint.into()));
+            None
+        }
+    };
+    let batch_size = fields.get("batch_size", 8, small(1..=1_048_576));
+    let learning_rate = fields.get("learning_rate", peak, real(Within::Positive));
+    let schedule = fields.take("schedule").and_then(|node| schedule(node, fields.log)).unwrap_or(decay);
+    let warmup = fields.get("warmup", Warmup::Fraction(0.05), warmup);
+    let min_learning_rate_ratio = fields.get("min_learning_rate_ratio", 0.0, real(Within::Share));
+    let betas = fields.take("betas").and_then(|node| betas(node, fields.log)).unwrap_or([0.9, 0.999]);
+    let epsilon = fields.get("epsilon", 1e-8, real(Within::Positive));
+    let weight_decay = fields.get("weight_decay", 0.0, real(Within::NotNegative));
+    let clip_norm = fields.get("clip_norm", Some(1.0), |value| match value {
+        Value::Null => Ok(None),
+        value => real(Within::Positive)(value).map(Some).map_err(|fault| fault.or_hint("null never clips")),
+    });
+    let precision = choice([("f32", Precision::F32), ("bf16", Precision::Bf16)]);
+    let precision = fields.get("precision", Precision::F32, precision);
+    Some(Training {
+        length: length?,
+        batch_size,
+        learning_rate,
+        schedule,
+        warmup,
+        min_learning_rate_ratio,
+        betas,
+        epsilon,
+        weight_decay,
+        clip_norm,
+        precision,
+    })
+}
+
+/// `500` is so many steps, `0.05` a share of all steps.
+fn warmup(value: &Value) -> Scalar<Warmup> {
+    let fault = || Fault::expected("a share of the steps below 1, or a whole number of steps");
+    match value {
+        Value::Real(share) if (0.0..1.0).contains(share) => Ok(Warmup::Fraction(*share)),
+        Value::Whole(_) | Value::Text(_) => count(0..=1_000_000_000)(value).map(Warmup::Steps).map_err(|_| fault()),
+        _ => Err(fault()),
+    }
+}
+
+/// `linear`, `cosine`, `constant`, `cosine_with_restarts` or `wsd`; the last two also as
+/// `{cosine_with_restarts: {cycles: 2}}` (default 1) and `{wsd: {decay: 0.1}}` (default 0.2 of all steps).
+fn schedule(node: &Node, log: &Log) -> Option<Schedule> {
+    let plain = [
+        ("linear", Schedule::Linear),
+        ("cosine", Schedule::Cosine),
+        ("constant", Schedule::Constant),
+        ("cosine_with_restarts", Schedule::CosineWithRestarts { cycles: 1 }),
+        ("wsd", Schedule::Wsd { decay: 0.2 }),
+    ];
+    let Value::Map(_) = node.value else { return fields::scalar("'schedule'", node, log, choice(plain)) };
+    let mut fields = Fields::of(node, "'schedule'", log)?;
+    let (restarts, wsd) = (fields.take("cosine_with_restarts"), fields.take("wsd"));
+    fields.finish();
+    let (subject, options) = match (restarts, wsd) {
+        (Some(node), None) => ("'cosine_with_restarts'", node),
+        (None, Some(node)) => ("'wsd'", node),
+        (Some(_), Some(_)) => {
+            log.add(node.mark, "'schedule' names two schedules", Some("keep one of them".into()));
+            return None;
+        }
+        (None, None) => {
+            if node.entries().is_empty() {
+                Fault::expected("the name of a schedule").report("'schedule'", node, log);
+            }
+            return None;
+        }
+    };
+    let mut options = Fields::of(options, subject, log)?;
+    let schedule = if wsd.is_some() {
+        Schedule::Wsd { decay: options.get("decay", 0.2, real(Within::Share)) }
+    } else {
+        Schedule::CosineWithRestarts { cycles: options.get("cycles", 1, small(1..=1_000)) }
+    };
+    options.finish();
+    Some(schedule)
+}
+
+fn betas(node: &Node, log: &Log) -> Option<[f64; 2]> {
+    let Value::List(items) = &node.value else {
+        Fault::expected("two shares such as [0.9, 0.999]").report("'betas'", node, log);
+        return None;
+    };
+    let [first, second] = &items[..] else {
+        let reason = format!("'betas' must be two shares, not {}", items.len());
+        log.add(node.mark, reason, Some("such as [0.9, 0.999]".into()));
+        return None;
+    };
+    let item = |node| fields::scalar("an item of 'betas'", node, log, real(Within::ProperShare));
+    match (item(first), item(second)) {
+        (Some(first), Some(second)) => Some([first, second]),
+        _ => None,
+    }
+}

@@ -1,0 +1,273 @@
+//! YAML text to a tree in which every key and value knows its place.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_yaml::{Location, MessageFormatter, Spanned, UserMessageFormatter};
+
+use super::problem::{Log, Mark};
+
+/// A value and its place.
+#[derive(Debug, Clone)]
+pub(super) struct Node {
+    pub mark: Mark,
+    pub value: Value,
+}
+
+/// What YAML can say.
+#[derive(Debug, Clone)]
+pub(super) enum Value {
+    Null,
+    Flag(bool),
+    Whole(i128),
+    Real(f64),
+    Text(String),
+    List(Vec<Node>),
+    Map(Vec<(Key, Node)>),
+}
+
+/// A key of a mapping and its place.
+#[derive(Debug, Clone)]
+pub(super) struct Key {
+    pub mark: Mark,
+    pub text: String,
+}
+
+/// Keys of which a mapping has at most one: setting one drops the other.
+const RIVALS: [(&str, &str); 2] = [("epochs", "steps"), ("steps", "epochs")];
+
+impl Node {
+    /// Reads one YAML document; what the parser objects to goes to the log with `shift` applied.
+    pub fn read(text: &str, shift: impl Fn(Mark) -> Mark, log: &Log) -> Option<Node> {
+        let options = serde_yaml::options! {
+            duplicate_keys: serde_yaml::options::DuplicateKeyPolicy::LastWins,
+            strict_booleans: true,
+            with_snippet: false,
+            budget: serde_yaml::budget! { max_nodes: 20_000, max_aliases: 1_000, max_depth: 32, max_documents: 1 },
+            alias_limits: serde_yaml::alias_limits! { max_total_replayed_events: 20_000 },
+        };
+        match serde_yaml::from_str_with_options::<Node>(text, options) {
+            Ok(mut node) => {
+                node.each_mark(&|mark| *mark = shift(*mark));
+                node.report_duplicates(log);
+                Some(node)
+            }
+            Err(error) => {
+                let error = error.without_snippet();
+                let mark = error.location().map_or(Mark::START, place);
+                let reason = UserMessageFormatter.format_message(error).replace('\n', " ");
+                log.add(
+                    shift(mark),
+                    reason,
+                    Some("this is YAML: indent with spaces, quote text with `: ` or `#` in it".into()),
+                );
+                None
+            }
+        }
+    }
+
+    fn each_mark(&mut self, change: &impl Fn(&mut Mark)) {
+        change(&mut self.mark);
+        match &mut self.value {
+            Value::List(items) => items.iter_mut().for_each(|item| item.each_mark(change)),
+            Value::Map(entries) => entries.iter_mut().for_each(|(key, value)| {
+                change(&mut key.mark);
+                value.each_mark(change);
+            }),
+            _ => {}
+        }
+    }
+
+    /// Reports keys that stand twice in one mapping.
+    fn report_duplicates(&self, log: &Log) {
+        match &self.value {
+            Value::List(items) => items.iter().for_each(|item| item.report_duplicates(log)),
+            Value::Map(entries) => {
+                for (position, (key, value)) in entries.iter().enumerate() {
+                    if let Some((first, _)) = entries[..position].iter().find(|(other, _)| other.text == key.text) {
+                        let hint = format!("its first value is in line {}; keep one of them", first.mark.line);
+                        log.add(key.mark, format!("key '{}' appears twice", key.text), Some(hint));
+                    }
+                    value.report_duplicates(log);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The entries of a mapping; none for anything else.
+    pub fn entries(&self) -> &[(Key, Node)] {
+        match &self.value {
+            Value::Map(entries) => entries,
+            _ => &[],
+        }
+    }
+
+    /// The value of a key of a mapping.
+    pub fn get(&self, key: &str) -> Option<&Node> {
+        self.entries().iter().find(|(name, _)| name.text == key).map(|(_, value)| value)
+    }
+
+    /// Puts `value` at a dotted path, making the mappings on the way.
+    ///
+    /// A key that contains dots itself is found by its whole name. `mark` becomes the place of new keys.
+    ///
+    /// # Errors
+    /// The dotted path to a value on the way that is not a mapping.
+    pub fn set(&mut self, path: &str, mark: Mark, value: Node) -> Result<(), String> {
+        if matches!(self.value, Value::Null) {
+            self.value = Value::Map(vec![]);
+        }
+        let Value::Map(entries) = &mut self.value else { return Err(String::new()) };
+        let borders = path.match_indices('.').map(|(border, _)| border);
+        let mut heads: Vec<usize> = borders.chain([path.len()]).collect();
+        let first = heads[0];
+        heads.reverse();
+        let known = heads.into_iter().find(|&end| entries.iter().any(|(key, _)| key.text == path[..end]));
+        let end = known.unwrap_or(first);
+        let (head, rest) = (&path[..end], path.get(end + 1..));
+        entries.retain(|(key, _)| !RIVALS.contains(&(head, key.text.as_str())));
+        let slot = match entries.iter().position(|(key, _)| key.text == head) {
+            Some(position) => position,
+            None => {
+                entries.push((Key { mark, text: head.to_owned() }, Node { mark, value: Value::Null }));
+                entries.len() - 1
+            }
+        };
+        let place = &mut entries[slot].1;
+        match rest {
+            None => *place = value,
+            Some(rest) => place
+                .set(rest, mark, value)
+                .map_err(|inner| if inner.is_empty() { head.to_owned() } else { format!("{head}.{inner}") })?,
+        }
+        Ok(())
+    }
+
+    /// This mapping with the entries of `other` put over it.
+    pub fn overlaid(&self, other: &Node) -> Node {
+        let mut result = self.clone();
+        if let (Value::Map(entries), Value::Map(above)) = (&mut result.value, &other.value) {
+            for (key, value) in above {
+                entries.retain(|(old, _)| {
+                    old.text != key.text && !RIVALS.contains(&(key.text.as_str(), old.text.as_str()))
+                });
+                entries.push((key.clone(), value.clone()));
+            }
+            result
+        } else {
+            other.clone()
+        }
+    }
+
+    /// How a value of an axis is called in tables; `None` for mappings.
+    pub fn label(&self) -> Option<String> {
+        Some(match &self.value {
+            Value::Null => "none".into(),
+            Value::Flag(flag) => flag.to_string(),
+            Value::Whole(number) => number.to_string(),
+            Value::Real(number) => format!("{number:?}"),
+            Value::Text(text) => text.clone(),
+            Value::List(items) => items.iter().map(Node::label).collect::<Option<Vec<_>>>()?.join("+"),
+            Value::Map(_) => return None,
+        })
+    }
+}
+
+/// What a value is, for messages that say what it should have been.
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Value::Null => f.write_str("nothing"),
+            Value::Flag(flag) => write!(f, "{flag}"),
+            Value::Whole(number) => write!(f, "{number}"),
+            Value::Real(number) => write!(f, "{number:?}"),
+            Value::Text(text) if text.chars().count() > 40 => {
+                write!(f, "'{}…'", text.chars().take(40).collect::<String>().escape_debug())
+            }
+            Value::Text(text) => write!(f, "'{}'", text.escape_debug()),
+            Value::List(_) => f.write_str("a list"),
+            Value::Map(_) => f.write_str("a mapping"),
+        }
+    }
+}
+
+fn place(location: Location) -> Mark {
+    let small = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+    Mark {
+        source: 0,
+        line: small(location.line()).max(1),
+        column: small(location.column()).max(1),
+        length: small(location.span().len()),
+    }
+}
+
+impl<'de> Deserialize<'de> for Node {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Node, D::Error> {
+        let spanned = Spanned::<Value>::deserialize(deserializer)?;
+        Ok(Node { mark: place(spanned.defined), value: spanned.value })
+    }
+}
+
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Key, D::Error> {
+        let spanned = Spanned::<String>::deserialize(deserializer)?;
+        Ok(Key { mark: place(spanned.defined), text: spanned.value })
+    }
+}
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(ValueVisitor)
+    }
+}
+
+struct ValueVisitor;
+
+impl<'de> Visitor<'de> for ValueVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a YAML value")
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E: Error>(self, flag: bool) -> Result<Value, E> {
+        Ok(Value::Flag(flag))
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Value, E> {
+        Ok(Value::Whole(number.into()))
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Value, E> {
+        Ok(Value::Whole(number.into()))
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<Value, E> {
+        Ok(Value::Real(number))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Value, E> {
+        Ok(Value::Text(text.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        let mut items = vec![];
+        while let Some(item) = access.next_element()? {
+            items.push(item);
+        }
+        Ok(Value::List(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        let mut entries = vec![];
+        while let Some(entry) = access.next_entry()? {
+            entries.push(entry);
+        }
+        Ok(Value::Map(entries))
+    }
+}
