@@ -1,0 +1,3 @@
+//! The workshop of grid: everything that touches a tensor.
+
+pub mod ml;

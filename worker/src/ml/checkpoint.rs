@@ -1,0 +1,245 @@
+//! Checkpoints in the middle of training: complete on disk, or not there.
+//!
+//! ```text
+//! checkpoint-0000001200/model.safetensors       the weights, in Hugging Face names
+//!                      /optimizer.safetensors   first.*, second.*, steps
+//!                      /trainer.json            where training stood; digests of the other two
+//! ```
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use grid::domain::Digest;
+use serde::{Deserialize, Serialize};
+
+use super::error::Error;
+use super::hf::WEIGHTS;
+use super::model::Model;
+use super::optimizer::AdamW;
+use super::tensors::{self, Accept, Stored};
+
+const SCHEMA: u32 = 1;
+const OPTIMIZER: &str = "optimizer.safetensors";
+const TRAINER: &str = "trainer.json";
+const PREFIX: &str = "checkpoint-";
+
+/// Where training stands between two steps.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Progress {
+    /// Optimiser steps taken; also the next step to take.
+    pub step: u64,
+    /// Ids trained on.
+    pub tokens: u64,
+    /// Words trained on.
+    pub words: u64,
+    /// Sum of the mean losses of the steps since the last full report.
+    pub window_loss: f64,
+    /// How many steps that sum holds.
+    pub window_steps: u64,
+}
+
+/// `trainer.json`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Trainer {
+    schema: u32,
+    progress: Progress,
+    weights: Digest,
+    optimizer: Digest,
+}
+
+/// A checkpoint that has just been written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Saved {
+    /// Its folder.
+    pub path: PathBuf,
+    /// Where training stands.
+    pub progress: Progress,
+    /// Digest of `model.safetensors`.
+    pub weights: Digest,
+}
+
+/// A checkpoint that has been read whole and agrees with its digests.
+#[derive(Debug)]
+pub struct Checkpoint {
+    /// Its folder.
+    pub path: PathBuf,
+    /// Where training stood.
+    pub progress: Progress,
+    /// Digest of `model.safetensors`.
+    pub weights: Digest,
+    model: Vec<u8>,
+    optimizer: Vec<u8>,
+}
+
+/// Writes a checkpoint into `folder/checkpoint-<step>`: aside, to the disk, then under its name at once.
+pub fn save(folder: &Path, model: &Model, optimizer: &AdamW, progress: Progress) -> Result<Saved, Error> {
+    let name = format!("{PREFIX}{:010}", progress.step);
+    let (path, aside) = (folder.join(&name), folder.join(format!(".{name}.{}", std::process::id())));
+    remove(&aside)?; // of a process that died and had the same number
+    fs::create_dir_all(&aside).map_err(Error::io(&aside))?;
+    let weights = tensors::write(&aside.join(WEIGHTS), model.weights().named()?)?;
+    let state = tensors::write(&aside.join(OPTIMIZER), optimizer.named(model.weights())?)?;
+    let trainer = Trainer { schema: SCHEMA, progress, weights, optimizer: state };
+    let text = serde_json::to_string_pretty(&trainer).map_err(|error| Error::file(&path, error.to_string()))?;
+    let last = aside.join(TRAINER);
+    let write = || -> std::io::Result<()> {
+        let mut file = File::create(&last)?;
+        file.write_all(text.as_bytes())?;
+        file.write_all(b"\n")?;
+        file.sync_all()
+    };
+    write().map_err(Error::io(&last))?;
+    sync_folder(&aside)?;
+    remove(&path)?; // the same step, reached a second time
+    fs::rename(&aside, &path).map_err(Error::io(&path))?;
+    sync_folder(folder)?;
+    Ok(Saved { path, progress, weights })
+}
+
+fn remove(folder: &Path) -> Result<(), Error> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io(folder)(error)),
+        _ => Ok(()),
+    }
+}
+
+fn sync_folder(folder: &Path) -> Result<(), Error> {
+    File::open(folder).and_then(|handle| handle.sync_all()).map_err(Error::io(folder))
+}
+
+impl Checkpoint {
+    /// Reads a checkpoint and compares it with its digests.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let file = path.join(TRAINER);
+        let text = fs::read_to_string(&file).map_err(Error::io(&file))?;
+        let trainer: Trainer = serde_json::from_str(&text).map_err(|error| Error::file(&file, error.to_string()))?;
+        if trainer.schema != SCHEMA {
+            let found = trainer.schema;
+            return Err(Error::file(&file, format!("has schema {found}, but this program knows {SCHEMA}")));
+        }
+        let part = |name: &str, digest: Digest| {
+            let file = path.join(name);
+            let bytes = fs::read(&file).map_err(Error::io(&file))?;
+            match Digest::of(&bytes) == digest {
+                true => Ok(bytes),
+                false => Err(Error::file(&file, "is damaged: its digest is not the one in trainer.json")),
+            }
+        };
+        let (model, optimizer) = (part(WEIGHTS, trainer.weights)?, part(OPTIMIZER, trainer.optimizer)?);
+        let Trainer { progress, weights, .. } = trainer;
+        Ok(Self { path: path.to_owned(), progress, weights, model, optimizer })
+    }
+
+    /// Puts the weights and the optimiser state in place, if every name, shape and number format agrees.
+    pub fn restore(&self, model: &Model, optimizer: &AdamW) -> Result<(), Error> {
+        for (name, bytes, wanted) in [
+            (WEIGHTS, &self.model, model.weights().named()?),
+            (OPTIMIZER, &self.optimizer, optimizer.named(model.weights())?),
+        ] {
+            Stored::new(&self.path.join(name), bytes).copy_into(&wanted, Accept::Exact, str::to_owned, |_| false)?;
+        }
+        Ok(())
+    }
+}
+
+/// What [`latest`] found.
+#[derive(Debug)]
+pub struct Latest {
+    /// The newest checkpoint that is whole.
+    pub checkpoint: Option<Checkpoint>,
+    /// Newer ones that are not, and why.
+    pub refused: Vec<Error>,
+}
+
+/// The newest whole checkpoint in these folders (attempts of one job); folders that do not exist hold none.
+pub fn latest(folders: &[PathBuf]) -> Result<Latest, Error> {
+    let mut found = Vec::new();
+    for folder in folders {
+        let entries = match fs::read_dir(folder) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            entries => entries.map_err(Error::io(folder))?,
+        };
+        for entry in entries {
+            let entry = entry.map_err(Error::io(folder))?;
+            let step = entry.file_name().to_str().and_then(|name| name.strip_prefix(PREFIX)?.parse::<u64>().ok());
+            found.extend(step.map(|step| (step, entry.path())));
+        }
+    }
+    found.sort();
+    let mut refused = Vec::new();
+    for (_, path) in found.into_iter().rev() {
+        match Checkpoint::open(&path) {
+            Ok(checkpoint) => return Ok(Latest { checkpoint: Some(checkpoint), refused }),
+            Err(error) => refused.push(error),
+        }
+    }
+    Ok(Latest { checkpoint: None, refused })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::model::tests::small;
+    use super::super::optimizer::Decay;
+    use super::*;
+    use grid::domain::Arch;
+    use tch::Device;
+
+    fn saved(folder: &Path, step: u64) -> Saved {
+        let model = Model::random(&small(Arch::Llama), step, Device::Cpu).unwrap();
+        let optimizer = AdamW::new(model.weights(), Decay::Matrices).unwrap();
+        let progress = Progress { step, tokens: 3, words: 2, window_loss: 0.1 + 0.2, window_steps: 1 };
+        save(folder, &model, &optimizer, progress).unwrap()
+    }
+
+    #[test]
+    fn the_newest_whole_checkpoint_is_found_and_a_damaged_one_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let (a, b) = (folder.path().join("a"), folder.path().join("b"));
+        let attempts = [a.clone(), b.clone(), folder.path().join("none")];
+        assert!(latest(&attempts).unwrap().checkpoint.is_none());
+        let old = saved(&a, 9);
+        let new = saved(&b, 10);
+        let found = latest(&attempts).unwrap();
+        assert!(found.refused.is_empty());
+        let found = found.checkpoint.unwrap();
+        assert_eq!((&found.path, found.progress, found.weights), (&new.path, new.progress, new.weights));
+
+        // One bit of the weights flips.
+        let file = new.path.join(WEIGHTS);
+        let mut bytes = fs::read(&file).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        fs::write(&file, bytes).unwrap();
+        let found = latest(&attempts).unwrap();
+        assert_eq!(found.checkpoint.unwrap().path, old.path);
+        let refusal = found.refused[0].to_string();
+        assert!(
+            refusal.ends_with(
+                "b/checkpoint-0000000010/model.safetensors: is damaged: its digest is not the one in trainer.json"
+            ),
+            "{refusal}"
+        );
+    }
+
+    #[test]
+    fn a_checkpoint_replaces_an_older_one_of_the_same_step_and_leaves_nothing_aside() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = saved(folder.path(), 4);
+        fs::write(first.path.join(TRAINER), "{").unwrap();
+        assert!(latest(&[folder.path().to_owned()]).unwrap().refused[0].to_string().contains("trainer.json: EOF"));
+        assert_eq!(saved(folder.path(), 4), first);
+        assert!(latest(&[folder.path().to_owned()]).unwrap().checkpoint.is_some());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_checkpoint_of_another_model_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let checkpoint = Checkpoint::open(&saved(folder.path(), 4).path).unwrap();
+        let other = Model::random(&small(Arch::Gpt2), 1, Device::Cpu).unwrap();
+        let optimizer = AdamW::new(other.weights(), Decay::Matrices).unwrap();
+        let refusal = checkpoint.restore(&other, &optimizer).unwrap_err().to_string();
+        assert!(refusal.contains("does not fit the model: 'transformer.wte.weight' is missing;"), "{refusal}");
+    }
+}

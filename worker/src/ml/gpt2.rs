@@ -1,0 +1,136 @@
+//! The GPT-2 family: LayerNorm, learned positions, GELU in its tanh form, biases, tied head (Radford et al. 2019).
+
+use grid::domain::ModelConfig;
+use tch::Tensor;
+
+use super::attention::causal_attention;
+use super::error::Error;
+use super::weights::Weights;
+
+/// The model; every tensor is shared with the list of weights.
+#[derive(Debug)]
+pub struct Gpt2 {
+    heads: i64,
+    head_dim: i64,
+    norm_eps: f64,
+    embedding: Tensor, // [vocab, hidden]
+    positions: Tensor, // [max_positions, hidden]
+    blocks: Vec<Block>,
+    norm: Norm,
+    head: Tensor, // [vocab, hidden]
+}
+
+#[derive(Debug)]
+struct Block {
+    attention_norm: Norm,
+    qkv: Linear,    // hidden -> 3 * hidden
+    output: Linear, // hidden -> hidden
+    mlp_norm: Norm,
+    up: Linear,   // hidden -> intermediate
+    down: Linear, // intermediate -> hidden
+}
+
+/// A linear layer stored the other way round, `[in, out]`, as Hugging Face's `Conv1D` is.
+#[derive(Debug)]
+struct Linear {
+    weight: Tensor, // [in, out]
+    bias: Tensor,   // [out]
+}
+
+#[derive(Debug)]
+struct Norm {
+    gain: Tensor, // [hidden]
+    bias: Tensor, // [hidden]
+}
+
+impl Gpt2 {
+    /// Registers the weights of this shape.
+    pub fn new(config: &ModelConfig, weights: &mut Weights) -> Result<Self, Error> {
+        let std = config.init_std;
+        // The two projections into the residual stream start smaller, by the root of their number.
+        let residual_std = std / f64::from(2 * config.layers).sqrt();
+        let (hidden, intermediate) = (config.hidden, config.intermediate);
+        let embedding = weights.matrix(&[("transformer.wte.weight".into(), config.vocab_size, std)], hidden)?;
+        let positions = weights.matrix(&[("transformer.wpe.weight".into(), config.max_positions, std)], hidden)?;
+        let mut blocks = Vec::new();
+        for layer in 0..config.layers {
+            let name = |part: &str| format!("transformer.h.{layer}.{part}");
+            blocks.push(Block {
+                attention_norm: Norm::new(name("ln_1"), hidden, weights)?,
+                qkv: Linear::new(name("attn.c_attn"), hidden, 3 * hidden, std, weights)?,
+                output: Linear::new(name("attn.c_proj"), hidden, hidden, residual_std, weights)?,
+                mlp_norm: Norm::new(name("ln_2"), hidden, weights)?,
+                up: Linear::new(name("mlp.c_fc"), hidden, intermediate, std, weights)?,
+                down: Linear::new(name("mlp.c_proj"), intermediate, hidden, residual_std, weights)?,
+            });
+        }
+        let norm = Norm::new("transformer.ln_f".into(), hidden, weights)?;
+        let head = match config.tied {
+            true => embedding.shallow_clone(),
+            false => weights.matrix(&[("lm_head.weight".into(), config.vocab_size, std)], hidden)?,
+        };
+        Ok(Self {
+            heads: config.heads.into(),
+            head_dim: config.head_dim.into(),
+            norm_eps: config.norm_eps,
+            embedding,
+            positions,
+            blocks,
+            norm,
+            head,
+        })
+    }
+
+    /// `[vocab, hidden]`
+    pub fn head(&self) -> &Tensor {
+        &self.head
+    }
+
+    /// ids `[batch, seq]` -> `[batch, seq, hidden]`
+    pub fn hidden(&self, ids: &Tensor) -> Result<Tensor, Error> {
+        let (_, seq) = ids.size2()?;
+        let tokens = Tensor::f_embedding(&self.embedding, ids, -1, false, false)?; // [batch, seq, hidden]
+        let mut x = tokens.f_add(&self.positions.f_narrow(0, 0, seq)?)?;
+        for block in &self.blocks {
+            let h = self.attention(block, &block.attention_norm.apply(&x, self.norm_eps)?)?;
+            x = x.f_add(&h)?;
+            let h = block.up.apply(&block.mlp_norm.apply(&x, self.norm_eps)?)?; // [batch, seq, intermediate]
+            x = x.f_add(&block.down.apply(&h.f_gelu("tanh")?)?)?;
+        }
+        self.norm.apply(&x, self.norm_eps)
+    }
+
+    /// `[batch, seq, hidden]` -> `[batch, seq, hidden]`
+    fn attention(&self, block: &Block, x: &Tensor) -> Result<Tensor, Error> {
+        let (batch, seq, hidden) = x.size3()?;
+        let qkv = block.qkv.apply(x)?.f_view([batch, seq, 3, self.heads, self.head_dim])?;
+        let qkv = qkv.f_permute([2, 0, 3, 1, 4])?.f_unbind(0)?; // three of [batch, head, seq, head_dim]
+        let mixed = causal_attention(&qkv[0], &qkv[1], &qkv[2])?;
+        block.output.apply(&mixed.f_transpose(1, 2)?.f_reshape([batch, seq, hidden])?)
+    }
+}
+
+impl Linear {
+    fn new(name: String, inputs: u32, outputs: u32, std: f64, weights: &mut Weights) -> Result<Self, Error> {
+        let weight = weights.matrix(&[(format!("{name}.weight"), inputs, std)], outputs)?;
+        Ok(Self { weight, bias: weights.vector(format!("{name}.bias"), outputs, 0.0)? })
+    }
+
+    /// `[batch, seq, in]` -> `[batch, seq, out]`
+    fn apply(&self, x: &Tensor) -> Result<Tensor, Error> {
+        let (batch, seq, inputs) = x.size3()?;
+        let flat = self.bias.f_addmm(&x.f_reshape([batch * seq, inputs])?, &self.weight)?; // [batch * seq, out]
+        Ok(flat.f_view([batch, seq, -1])?)
+    }
+}
+
+impl Norm {
+    fn new(name: String, hidden: u32, weights: &mut Weights) -> Result<Self, Error> {
+        let gain = weights.vector(format!("{name}.weight"), hidden, 1.0)?;
+        Ok(Self { gain, bias: weights.vector(format!("{name}.bias"), hidden, 0.0)? })
+    }
+
+    fn apply(&self, x: &Tensor, epsilon: f64) -> Result<Tensor, Error> {
+        Ok(x.f_layer_norm(self.gain.size(), Some(&self.gain), Some(&self.bias), epsilon, true)?)
+    }
+}

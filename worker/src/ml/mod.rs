@@ -1,0 +1,42 @@
+//! All of tch: models, optimiser, training loop, scoring, checkpoints, Hugging Face folders, the C++ shim.
+//!
+//! ```text
+//!   train ── loss ── model { llama, gpt2 { attention } } ── weights ── shim ── cpp/shim.cpp
+//!     │  └── optimizer ─────────────────────────┘
+//!     ├── batch                 score ── model
+//!     └── checkpoint ── tensors ── hf          runtime: the process around it all
+//! ```
+//!
+//! Purpose: numbers that equal PyTorch's, as fast as libtorch gives them.
+//!
+//! Invariant: every result is a function of its arguments: no random state is kept between two calls, the weights
+//! of step *n* follow from those of step *n - 1* and the batch of step *n*. That is what makes resuming exact.
+//!
+//! Rejected: `tch::nn` (its `VarStore` adopts a file's precision silently, its optimisers hide their state and wait
+//! for the device at every clipping) and a trait per layer (two model families, one file each, and one `match`).
+
+mod attention;
+pub mod batch;
+pub mod checkpoint;
+pub mod error;
+pub mod gpt2;
+pub mod hf;
+pub mod llama;
+pub mod loss;
+pub mod model;
+pub mod optimizer;
+pub mod runtime;
+pub mod score;
+mod shim;
+pub mod tensors;
+pub mod train;
+pub mod weights;
+
+pub use batch::{Batch, Batches, Row};
+pub use checkpoint::{Checkpoint, Latest, Saved};
+pub use error::Error;
+pub use hf::SpecialTokens;
+pub use model::Model;
+pub use optimizer::Decay;
+pub use score::{Scorer, Sequence};
+pub use train::{Measured, Options, StepReport, Trainer};
