@@ -1,5 +1,7 @@
 //! Tasks in which the candidate with the greatest sum is chosen and candidate 0 is right.
 
+use std::collections::BTreeMap;
+
 use crate::domain::{ItemOutcome, Mode, Score, Suite};
 
 use super::item::Item;
@@ -93,7 +95,9 @@ pub(super) fn score(suite: Suite, mode: Mode, items: &[Item], sums: &[Vec<f64>])
     }
     let mut scores: Vec<Score> = subtasks.iter().map(|subtask| subtask.score(suite, mode)).collect();
     let groups = match suite {
-        Suite::Blimp | Suite::BlimpSupplement => vec![scores.iter().collect()],
+        // Splits count equally even where one has more numbers of operations than another.
+        Suite::EntityTracking => by_group(&subtasks, &scores),
+        Suite::Blimp | Suite::BlimpSupplement | Suite::Ewok | Suite::Comps => vec![scores.iter().collect()],
     };
     scores.extend(aggregate(&groups));
     (scores, outcomes)
@@ -120,7 +124,8 @@ impl<'a> Subtask<'a> {
 
     fn add(&mut self, item: &Item, decision: Decision) {
         self.credits.push(decision.credit);
-        self.chance += 1.0 / item.candidates.len() as f64;
+        // A running mean: exact when all items have as many candidates.
+        self.chance += (1.0 / item.candidates.len() as f64 - self.chance) / self.credits.len() as f64;
         self.floor += shortest(item);
         self.ties += u64::from(decision.tie);
         self.near_ties += u64::from(decision.near_tie);
@@ -140,7 +145,7 @@ impl<'a> Subtask<'a> {
             n: self.credits.len() as u64,
             // One item says nothing about its own spread.
             stderr: (n > 1.0).then(|| 100.0 * (squares / (n - 1.0) / n).sqrt()),
-            chance: Some(100.0 * self.chance / n),
+            chance: Some(100.0 * self.chance),
             floor: Some(100.0 * self.floor / n),
             ties: self.ties,
             near_ties: self.near_ties,
@@ -148,6 +153,15 @@ impl<'a> Subtask<'a> {
             mode,
         }
     }
+}
+
+/// The scores of the subtasks of each group.
+fn by_group<'a>(subtasks: &[Subtask], scores: &'a [Score]) -> Vec<Vec<&'a Score>> {
+    let mut groups: BTreeMap<&str, Vec<&Score>> = BTreeMap::new();
+    for (subtask, score) in subtasks.iter().zip(scores) {
+        groups.entry(subtask.group).or_default().push(score);
+    }
+    groups.into_values().collect()
 }
 
 /// The mean over the subtasks of each group, and of these over groups; the subtasks' errors are independent.

@@ -39,6 +39,12 @@ pub fn folder(suite: Suite, size: Size) -> &'static str {
         (Suite::Blimp, Size::Fast) => "blimp_fast",
         (Suite::BlimpSupplement, Size::Full) => "supplement_filtered",
         (Suite::BlimpSupplement, Size::Fast) => "supplement_fast",
+        (Suite::EntityTracking, Size::Full) => "entity_tracking",
+        (Suite::EntityTracking, Size::Fast) => "entity_tracking_fast",
+        (Suite::Ewok, Size::Full) => "ewok_filtered",
+        (Suite::Ewok, Size::Fast) => "ewok_fast",
+        // Officially in the full evaluation only.
+        (Suite::Comps, _) => "comps",
     }
 }
 

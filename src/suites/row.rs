@@ -49,6 +49,19 @@ impl<'a> Row<'a> {
         value.as_str().ok_or_else(|| self.wrong(field, "a string", value))
     }
 
+    /// A field that holds a list of strings.
+    pub(super) fn texts(&self, field: &str) -> Result<Vec<&str>, SuiteError> {
+        let value = self.field(field)?;
+        let texts: Option<Vec<&str>> = value.as_array().and_then(|list| list.iter().map(Value::as_str).collect());
+        texts.ok_or_else(|| self.wrong(field, "a list of strings", value))
+    }
+
+    /// A field that holds a natural number.
+    pub(super) fn natural(&self, field: &str) -> Result<u64, SuiteError> {
+        let value = self.field(field)?;
+        value.as_u64().ok_or_else(|| self.wrong(field, "a natural number", value))
+    }
+
     fn field(&self, field: &str) -> Result<&Value, SuiteError> {
         self.fields.get(field).ok_or_else(|| {
             let present = self.fields.keys().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
@@ -58,12 +71,12 @@ impl<'a> Row<'a> {
 
     fn wrong(&self, field: &str, expected: &str, value: &Value) -> SuiteError {
         let kind = match value {
-            Value::Null => "null",
-            Value::Bool(_) => "a boolean",
-            Value::Number(_) => "a number",
-            Value::String(_) => "a string",
-            Value::Array(_) => "a list",
-            Value::Object(_) => "an object",
+            Value::Null => "null".to_owned(),
+            Value::Bool(truth) => truth.to_string(),
+            Value::Number(number) => number.to_string(),
+            Value::String(_) => "a string".to_owned(),
+            Value::Array(_) => "another list".to_owned(),
+            Value::Object(_) => "an object".to_owned(),
         };
         self.error(format!("field `{field}` should be {expected}, not {kind}"))
     }

@@ -88,6 +88,22 @@ fn a_model_that_only_says_nan_scores_100_officially_and_chance_when_repaired() {
     assert_eq!(value(Mode::Fixed), Some(50.0));
 }
 
+#[test]
+fn splits_of_entity_tracking_count_equally() {
+    // Split a has two numbers of operations, split b one: (mean(100, 0) + 100) / 2, not the mean of three.
+    let row = |ops: u32| {
+        format!("{{\"input_prefix\": \"In \", \"options\": [\"x\", \"y\", \"zz\", \"v\"], \"numops\": {ops}}}\n")
+    };
+    let files = [("a.jsonl".to_owned(), (row(0) + &row(1)).into_bytes()), ("b.jsonl".to_owned(), row(0).into_bytes())];
+    let items = read(Suite::EntityTracking, Mode::Fixed, &files).expect("items");
+    let right = vec![-1.0, -2.0, -3.0, -4.0];
+    let wrong = vec![-2.0, -1.0, -3.0, -4.0];
+    let (scores, _) = score(Suite::EntityTracking, Mode::Fixed, &items, &[right.clone(), wrong, right]);
+    let last = scores.last().expect("an aggregate");
+    assert_eq!((last.value, last.chance, last.n), (75.0, Some(25.0), 3));
+    assert!((last.floor.expect("a floor") - 100.0 / 3.0).abs() < 1e-9, "three of four options are the shortest");
+}
+
 fn some_sums() -> impl Strategy<Value = Vec<f64>> {
     prop::collection::vec(prop_oneof![Just(-1.0), Just(NAN), Just(f64::NEG_INFINITY), -9.0..0.0f64], 2..6)
 }
