@@ -12,17 +12,27 @@ pub enum Suite {
     Blimp,
     /// BLiMP Supplement: minimal pairs of questions and dialogue.
     BlimpSupplement,
+    /// Entity tracking: what a box holds after some operations.
+    EntityTracking,
+    /// EWoK: basic world knowledge in context.
+    Ewok,
+    /// COMPS: properties of concepts, known and nonce.
+    Comps,
 }
 
 impl Suite {
     /// All suites.
-    pub const ALL: [Suite; 2] = [Suite::Blimp, Suite::BlimpSupplement];
+    pub const ALL: [Suite; 5] =
+        [Suite::Blimp, Suite::BlimpSupplement, Suite::EntityTracking, Suite::Ewok, Suite::Comps];
 
     /// The name used in specs, tables and the database.
     pub fn name(self) -> &'static str {
         match self {
             Suite::Blimp => "blimp",
             Suite::BlimpSupplement => "blimp-supplement",
+            Suite::EntityTracking => "entity-tracking",
+            Suite::Ewok => "ewok",
+            Suite::Comps => "comps",
         }
     }
 
@@ -39,7 +49,7 @@ impl Suite {
     /// Bumped by hand whenever the same model and data would get another score.
     pub fn version(self) -> u32 {
         match self {
-            Suite::Blimp | Suite::BlimpSupplement => 1,
+            Suite::Blimp | Suite::BlimpSupplement | Suite::EntityTracking | Suite::Ewok | Suite::Comps => 1,
         }
     }
 }
@@ -108,15 +118,15 @@ pub struct ItemOutcome {
     pub task: String,
     /// The subtask (`UID`).
     pub subtask: String,
-    /// Row within the subtask's file, from 0.
+    /// Position within the subtask, from 0, as the official predictions count; rows that the mode drops included.
     pub item: u32,
     /// Index of the chosen candidate (the lowest of a tie).
     pub chosen: u32,
-    /// Whether the choice counts as right under the mode.
+    /// Whether the choice counts as right under the mode; in `fixed` mode a tie does not.
     pub correct: bool,
     /// Credit in 0..=1; differs from `correct` on ties in `fixed` mode.
     pub credit: f64,
-    /// Log-probability sum of each candidate, in nats; a NaN is `null`.
+    /// Log-probability sum of each candidate, in nats; one that is not finite is `null`.
     pub scores: Vec<Option<f64>>,
 }
 

@@ -1,1 +1,77 @@
-//! Evaluation tasks.
+//! Evaluation tasks: files to items, items to requests, log-probabilities to scores.
+//!
+//! Purpose: the rules of the BabyLM 2025 zero-shot tasks, once as the official pipeline applies them
+//! ([`Mode::Compat`](crate::domain::Mode::Compat)) and once repaired ([`Mode::Fixed`](crate::domain::Mode::Fixed)).
+//! [`read`] turns the files of a task folder into [`Item`]s whose [`Candidate`]s are the requests, somebody else sums
+//! the log-probabilities of each candidate, and [`score`] turns the sums into numbers.
+//!
+//! Invariant: the order of files does not matter and nothing is guessed. The same bytes give the same items with the
+//! same indices in every mode, so that two models, or two modes, can be compared item by item.
+//!
+//! Rejected: a `Task` trait with one implementation per suite. Every suite but reading is "choose among candidates",
+//! and what differs is a handful of lines in one `match`; requests that carry token ids, because then the suites would
+//! have to know a tokenizer.
+
+mod choice;
+mod error;
+mod item;
+mod read;
+mod row;
+
+use crate::domain::{ItemOutcome, Mode, Score, Suite};
+
+pub use error::SuiteError;
+pub use item::{Candidate, Item, Tokenized, Truth};
+
+/// Which of the official data sets of a suite.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Size {
+    /// Everything (`full_eval`).
+    Full,
+    /// A subset for checkpoints (`fast_eval`).
+    Fast,
+}
+
+/// The official name of a suite's folder, below `full_eval` or `fast_eval`.
+pub fn folder(suite: Suite, size: Size) -> &'static str {
+    match (suite, size) {
+        (Suite::Blimp, Size::Full) => "blimp_filtered",
+        (Suite::Blimp, Size::Fast) => "blimp_fast",
+        (Suite::BlimpSupplement, Size::Full) => "supplement_filtered",
+        (Suite::BlimpSupplement, Size::Fast) => "supplement_fast",
+        (Suite::EntityTracking, Size::Full) => "entity_tracking",
+        (Suite::EntityTracking, Size::Fast) => "entity_tracking_fast",
+        (Suite::Ewok, Size::Full) => "ewok_filtered",
+        (Suite::Ewok, Size::Fast) => "ewok_fast",
+        // Officially in the full evaluation only.
+        (Suite::Comps, _) => "comps",
+    }
+}
+
+/// Reads the items of a suite from `(file name, contents)` pairs, in order of file name.
+///
+/// Of a name only the part after the last `/` counts. Names that start with `.` (such as macOS resource forks) and
+/// files of other kinds are skipped.
+///
+/// # Errors
+/// A row that is not as the suite's format has it, naming file, line and field; two files of one name; no item at all.
+pub fn read(suite: Suite, mode: Mode, files: &[(String, Vec<u8>)]) -> Result<Vec<Item>, SuiteError> {
+    read::read(suite, mode, files)
+}
+
+/// Scores the items of a suite: its official aggregate (`subtask: None`) after its subtasks, and every item's outcome.
+///
+/// `sums[i][c]` is the sum over the scored tokens of candidate `c` of item `i` of their natural-log probabilities.
+///
+/// # Panics
+/// When `sums` does not have one number for each candidate: the caller scored something else.
+pub fn score(suite: Suite, mode: Mode, items: &[Item], sums: &[Vec<f64>]) -> (Vec<Score>, Vec<ItemOutcome>) {
+    assert_eq!(items.len(), sums.len(), "one list of sums for each item");
+    for (item, sums) in items.iter().zip(sums) {
+        assert_eq!(item.candidates.len(), sums.len(), "one sum for each candidate of {} {}", item.subtask, item.index);
+    }
+    choice::score(suite, mode, items, sums)
+}
+
+#[cfg(test)]
+mod golden;

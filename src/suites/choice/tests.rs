@@ -1,0 +1,149 @@
+use proptest::prelude::*;
+
+use super::super::read;
+use super::*;
+
+const NAN: f64 = f64::NAN;
+
+/// Items of `(file, good, bad)`.
+fn pairs(rows: &[(&str, &str, &str)]) -> Vec<Item> {
+    let mut files: Vec<(String, Vec<u8>)> = Vec::new();
+    for (uid, good, bad) in rows {
+        let name = format!("{uid}.jsonl");
+        let line = serde_json::json!({"sentence_good": good, "sentence_bad": bad}).to_string() + "\n";
+        match files.iter_mut().find(|(file, _)| *file == name) {
+            Some((_, bytes)) => bytes.extend(line.bytes()),
+            None => files.push((name, line.into_bytes())),
+        }
+    }
+    read(Suite::BlimpSupplement, Mode::Fixed, &files).expect("rows as the format has them")
+}
+
+#[test]
+fn a_tie_is_right_in_compat_and_half_right_in_fixed() {
+    let tie = [-3.0, -3.0];
+    assert_eq!(decide(Mode::Compat, &tie), Decision { chosen: 0, credit: 1.0, tie: true, near_tie: true, nan: false });
+    assert_eq!(decide(Mode::Fixed, &tie), Decision { chosen: 0, credit: 0.5, tie: true, near_tie: true, nan: false });
+    assert_eq!(decide(Mode::Fixed, &[-3.0, -3.0, -4.0, -3.0]).credit, 1.0 / 3.0);
+    assert_eq!(decide(Mode::Fixed, &[-5.0, -3.0, -3.0]).credit, 0.0);
+    assert_eq!(decide(Mode::Compat, &[-5.0, -3.0, -3.0]).chosen, 1);
+}
+
+#[test]
+fn compat_compares_single_precision_and_fixed_double() {
+    // 1e-9 is far below the spacing of fp32 numbers near 100.
+    let sums = [-100.0, -100.0 + 1e-9];
+    assert!(decide(Mode::Compat, &sums).tie);
+    assert_eq!(decide(Mode::Compat, &sums).credit, 1.0);
+    assert_eq!(decide(Mode::Fixed, &sums), Decision { chosen: 1, credit: 0.0, tie: false, near_tie: true, nan: false });
+    assert!(!decide(Mode::Fixed, &[-100.0, -100.001]).near_tie);
+}
+
+#[test]
+fn the_first_nan_wins_in_compat_and_loses_in_fixed() {
+    assert_eq!(decide(Mode::Compat, &[-1.0, NAN, NAN]).chosen, 1);
+    assert_eq!(decide(Mode::Compat, &[NAN, NAN]).credit, 1.0);
+    assert_eq!(decide(Mode::Fixed, &[-1.0, NAN]).credit, 1.0);
+    assert_eq!(decide(Mode::Fixed, &[NAN, -1.0]).credit, 0.0);
+    assert_eq!(decide(Mode::Fixed, &[NAN, NAN]).credit, 0.5);
+    assert_eq!(decide(Mode::Fixed, &[NAN, f64::NEG_INFINITY]).credit, 0.5);
+    for mode in [Mode::Compat, Mode::Fixed] {
+        let decision = decide(mode, &[NAN, NAN]);
+        assert!(decision.nan && !decision.tie && !decision.near_tie);
+    }
+}
+
+#[test]
+fn a_score_counts_and_says_how_sure_it_is() {
+    let items =
+        pairs(&[("a", "It sat.", "It sit."), ("a", "Yes.", "Yes yes."), ("a", "No no.", "No."), ("b", "x", "yy")]);
+    let sums = [vec![-1.0, -2.0], vec![-2.0, -1.0], vec![-1.0, -1.0], vec![NAN, -1.0]];
+    let (scores, outcomes) = score(Suite::BlimpSupplement, Mode::Fixed, &items, &sums);
+    let text = serde_json::to_string(&scores).expect("scores are plain data");
+    insta::assert_snapshot!(text.replace("},{", "},\n{"), @r#"
+    [{"suite":"blimp-supplement","task":"blimp-supplement","subtask":"a","metric":"accuracy","value":50.0,"n":3,"stderr":28.867513459481287,"chance":50.0,"floor":50.0,"ties":1,"near_ties":1,"nans":0,"mode":"fixed"},
+    {"suite":"blimp-supplement","task":"blimp-supplement","subtask":"b","metric":"accuracy","value":0.0,"n":1,"stderr":null,"chance":50.0,"floor":100.0,"ties":0,"near_ties":0,"nans":1,"mode":"fixed"},
+    {"suite":"blimp-supplement","task":"blimp-supplement","subtask":null,"metric":"accuracy","value":25.0,"n":4,"stderr":null,"chance":50.0,"floor":75.0,"ties":1,"near_ties":1,"nans":1,"mode":"fixed"}]
+    "#);
+    assert_eq!(outcomes[2].credit, 0.5);
+    assert!(!outcomes[2].correct);
+    assert_eq!(outcomes[3].scores, [None, Some(-1.0)]);
+    assert_eq!(outcomes[2].item, 2);
+}
+
+#[test]
+fn always_choosing_the_first_candidate_gives_100() {
+    let items = pairs(&[("a", "b", "c"), ("b", "b", "c"), ("b", "d", "e")]);
+    for mode in [Mode::Compat, Mode::Fixed] {
+        let (scores, _) = score(Suite::BlimpSupplement, mode, &items, &vec![vec![-1.0, -2.0]; 3]);
+        assert!(scores.iter().all(|score| score.value == 100.0 && score.stderr.is_none_or(|error| error == 0.0)));
+    }
+}
+
+#[test]
+fn a_model_that_only_says_nan_scores_100_officially_and_chance_when_repaired() {
+    let items = pairs(&[("a", "b", "c"), ("b", "b", "c"), ("b", "d", "e")]);
+    let value = |mode| score(Suite::Blimp, mode, &items, &vec![vec![NAN, NAN]; 3]).0.last().map(|last| last.value);
+    assert_eq!(value(Mode::Compat), Some(100.0));
+    assert_eq!(value(Mode::Fixed), Some(50.0));
+}
+
+#[test]
+fn splits_of_entity_tracking_count_equally() {
+    // Split a has two numbers of operations, split b one: (mean(100, 0) + 100) / 2, not the mean of three.
+    let row = |ops: u32| {
+        format!("{{\"input_prefix\": \"In \", \"options\": [\"x\", \"y\", \"zz\", \"v\"], \"numops\": {ops}}}\n")
+    };
+    let files = [("a.jsonl".to_owned(), (row(0) + &row(1)).into_bytes()), ("b.jsonl".to_owned(), row(0).into_bytes())];
+    let items = read(Suite::EntityTracking, Mode::Fixed, &files).expect("items");
+    let right = vec![-1.0, -2.0, -3.0, -4.0];
+    let wrong = vec![-2.0, -1.0, -3.0, -4.0];
+    let (scores, _) = score(Suite::EntityTracking, Mode::Fixed, &items, &[right.clone(), wrong, right]);
+    let last = scores.last().expect("an aggregate");
+    assert_eq!((last.value, last.chance, last.n), (75.0, Some(25.0), 3));
+    assert!((last.floor.expect("a floor") - 100.0 / 3.0).abs() < 1e-9, "three of four options are the shortest");
+}
+
+fn some_sums() -> impl Strategy<Value = Vec<f64>> {
+    prop::collection::vec(prop_oneof![Just(-1.0), Just(NAN), Just(f64::NEG_INFINITY), -9.0..0.0f64], 2..6)
+}
+
+proptest! {
+    #[test]
+    fn fixed_credit_does_not_depend_on_the_order_of_the_wrong_candidates(sums in some_sums(), turn in 0usize..5) {
+        let mut turned = sums.clone();
+        let wrong = &mut turned[1..];
+        let turn = turn % wrong.len();
+        wrong.rotate_left(turn);
+        prop_assert_eq!(decide(Mode::Fixed, &sums).credit, decide(Mode::Fixed, &turned).credit);
+    }
+
+    #[test]
+    fn fixed_credits_over_all_places_of_the_right_candidate_sum_to_one(sums in some_sums()) {
+        let total: f64 = (0..sums.len())
+            .map(|right| {
+                let mut turned = sums.clone();
+                turned.swap(0, right);
+                decide(Mode::Fixed, &turned).credit
+            })
+            .sum();
+        prop_assert!((total - 1.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn the_aggregate_is_the_mean_of_the_subtasks(
+        rows in prop::collection::vec((0usize..4, -9.0..0.0f64, -9.0..0.0f64), 1..40)
+    ) {
+        let names = ["a", "b", "c", "d"];
+        let mut rows = rows;
+        rows.sort_by_key(|row| row.0);
+        let items = pairs(&rows.iter().map(|row| (names[row.0], "good", "bad")).collect::<Vec<_>>());
+        let sums: Vec<Vec<f64>> = rows.iter().map(|row| vec![row.1, row.2]).collect();
+        let (scores, outcomes) = score(Suite::Blimp, Mode::Fixed, &items, &sums);
+        let (last, subtasks) = scores.split_last().expect("an aggregate");
+        let mean = subtasks.iter().map(|score| score.value).sum::<f64>() / subtasks.len() as f64;
+        prop_assert!((last.value - mean).abs() < 1e-9);
+        prop_assert_eq!(last.n, outcomes.len() as u64);
+        prop_assert_eq!(subtasks.iter().map(|score| score.n).sum::<u64>(), last.n);
+    }
+}

@@ -1,0 +1,36 @@
+//! What can be wrong with evaluation files.
+
+use thiserror::Error;
+
+/// A reason why evaluation files could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum SuiteError {
+    /// A row is not as its format says.
+    #[error("{file}:{line}: {reason}")]
+    Row {
+        /// File name.
+        file: String,
+        /// Line, from 1.
+        line: usize,
+        /// What is wrong, naming the field.
+        reason: String,
+    },
+    /// Two files have one name and would be mixed into one subtask.
+    #[error("two files are named {file}; keep one of them")]
+    TwoFiles {
+        /// File name.
+        file: String,
+    },
+    /// The files hold no item of the suite.
+    #[error(
+        "no {suite} item found: none of the {files} files is a {extension} file with rows; is it the right folder?"
+    )]
+    NoItems {
+        /// Suite name.
+        suite: &'static str,
+        /// How many files were given.
+        files: usize,
+        /// What the suite reads.
+        extension: &'static str,
+    },
+}

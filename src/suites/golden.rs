@@ -1,0 +1,197 @@
+//! Scores of real models by the official pipeline; these tests read `$GRID_SHARED` and are skipped without it.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::*;
+
+/// The folder with stored results, if this machine has it.
+fn shared(test: &str) -> Option<PathBuf> {
+    let folder = std::env::var_os("GRID_SHARED").map(PathBuf::from);
+    if folder.is_none() {
+        writeln!(std::io::stderr(), "{test} skipped: GRID_SHARED is not set").expect("stderr");
+    }
+    folder
+}
+
+/// The entries of a folder in order of name; none when there is no such folder.
+fn list(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("a directory entry").path()).collect();
+    paths.sort();
+    paths
+}
+
+fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let name = |path: &Path| path.file_name().expect("a name").to_string_lossy().into_owned();
+    list(folder).iter().map(|path| (name(path), fs::read(path).expect("a file"))).collect()
+}
+
+/// The official files of a suite. Entity tracking stays in its archive, under the password its authors publish.
+fn files_of(shared: &Path, suite: Suite, size: Size) -> Vec<(String, Vec<u8>)> {
+    if suite != Suite::EntityTracking {
+        return files(&data(shared, suite, size));
+    }
+    let archive = match size {
+        Size::Full => "data/entity_tracking/entity_tracking_full.zip",
+        Size::Fast => "data/entity_tracking/entity_tracking_fast.zip",
+    };
+    let mut archive = zip::ZipArchive::new(fs::File::open(shared.join(archive)).expect("an archive")).expect("a zip");
+    let mut files = Vec::new();
+    for index in 0..archive.len() {
+        let mut entry = archive.by_index_decrypt(index, b"iamnotaLM").expect("an entry");
+        let mut bytes = Vec::new();
+        entry.read_to_end(&mut bytes).expect("contents");
+        let name = entry.name().expect("a name").into_owned();
+        files.push((name, bytes));
+    }
+    files
+}
+
+fn json(path: &Path) -> Value {
+    serde_json::from_slice(&fs::read(path).expect("a file")).expect("JSON")
+}
+
+fn lines(path: &Path) -> Vec<Value> {
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(fs::File::open(path).expect("a file")).read_to_string(&mut text).expect("gzip");
+    text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+}
+
+/// The `name: value` lines of the report block of a metadata key, and of the average.
+fn report(path: &Path) -> (Vec<(String, String)>, String) {
+    let text = fs::read_to_string(path).expect("a report");
+    let block = |head: &str| {
+        let after = text.split(&format!("### {head} ")).nth(1).expect("a block");
+        after.lines().skip(1).take_while(|line| !line.is_empty()).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let pair = |line: &String| line.split_once(": ").map(|(name, value)| (name.to_owned(), value.to_owned()));
+    (block("UID").iter().filter_map(pair).collect(), block("AVERAGE").concat())
+}
+
+/// Every data set that a golden model was officially evaluated on: model, data set, results.
+fn golden(shared: &Path) -> Vec<(String, String, PathBuf)> {
+    let mut all = Vec::new();
+    for model in list(&shared.join("golden")) {
+        for results in list(&model.join("eval")) {
+            let name = |path: &Path| path.file_name().expect("a name").to_string_lossy().into_owned();
+            all.push((name(&model), name(&results), results));
+        }
+    }
+    assert!(!all.is_empty(), "GRID_SHARED holds no golden results");
+    all
+}
+
+fn sets() -> impl Iterator<Item = (Suite, Size)> {
+    Suite::ALL.into_iter().flat_map(|suite| [(suite, Size::Full), (suite, Size::Fast)])
+}
+
+/// Where the official layout has a suite's data.
+fn data(shared: &Path, suite: Suite, size: Size) -> PathBuf {
+    let half = match size {
+        Size::Full => "full_eval",
+        Size::Fast => "fast_eval",
+    };
+    shared.join("data/evaluation_data").join(half).join(folder(suite, size))
+}
+
+fn floats(value: &Value) -> Vec<f64> {
+    value.as_array().expect("a list").iter().map(|number| number.as_f64().unwrap_or(f64::NAN)).collect()
+}
+
+#[test]
+fn golden_accuracies_and_every_choice() {
+    let Some(shared) = shared("golden_accuracies_and_every_choice") else { return };
+    let mut compared = 0;
+    for (model, set, results) in golden(&shared) {
+        let Some((suite, size)) = sets().find(|&(suite, size)| folder(suite, size) == set) else { continue };
+        if !matches!(suite, Suite::Blimp | Suite::BlimpSupplement | Suite::EntityTracking) {
+            continue;
+        }
+        let stored = lines(&results.join("scores.jsonl.gz"));
+        let mut items = read(suite, Mode::Compat, &files_of(&shared, suite, size)).expect("evaluation data");
+        // One model was evaluated on the first rows of entity tracking only.
+        assert!(stored.len() == items.len() || suite == Suite::EntityTracking, "{model} {set}");
+        items.truncate(stored.len());
+        let sums: Vec<Vec<f64>> = stored.iter().map(|line| floats(&line["scores"])).collect();
+        let (scores, outcomes) = score(suite, Mode::Compat, &items, &sums);
+        for (outcome, line) in outcomes.iter().zip(&stored) {
+            assert_eq!(Value::from(outcome.subtask.as_str()), line["uid"]);
+            assert_eq!(Value::from(outcome.item), line["index"]);
+            assert_eq!(Value::from(outcome.chosen), line["pred"], "{model} {set} {} {}", outcome.subtask, outcome.item);
+        }
+        let exact = json(&results.join("full_precision.json"));
+        let (uids, average) = report(&results.join("best_temperature_report.txt"));
+        let (last, subtasks) = scores.split_last().expect("an aggregate");
+        assert!(subtasks.len() <= uids.len());
+        for score in subtasks {
+            let name = score.subtask.as_deref().expect("a subtask");
+            let official = exact["breakdown"]["UID"][name].as_f64().expect("a UID");
+            assert!((score.value - official).abs() < 1e-9, "{model} {set} {name}: {} is not {official}", score.value);
+            let printed = uids.iter().find(|(uid, _)| uid == name).expect("a line");
+            assert_eq!(format!("{:.2}", score.value), printed.1, "{model} {set} {name}");
+        }
+        assert!((last.value - exact["average"].as_f64().expect("an average")).abs() < 1e-9, "{model} {set}");
+        assert_eq!(format!("{:.2}", last.value), average, "{model} {set}");
+        let summary = &json(&results.join("../../scores.json"))[&set];
+        assert_eq!(Value::from(last.ties), summary["exact_ties"], "{model} {set}");
+        assert_eq!(Value::from(last.near_ties), summary["gap_below_1e_4"], "{model} {set}");
+        compared += 1;
+    }
+    assert!(compared > 0);
+}
+
+#[test]
+fn real_sizes_and_floors() {
+    let Some(shared) = shared("real_sizes_and_floors") else { return };
+    // Items, subtasks, and the floor of the shortest candidate, as published with the data sets or counted on them.
+    let known = [
+        (Suite::Blimp, Size::Full, Mode::Compat, 59_875, 67, Some(48.9)),
+        (Suite::Blimp, Size::Fast, Mode::Fixed, 13_400, 67, None),
+        (Suite::BlimpSupplement, Size::Full, Mode::Compat, 5_218, 5, Some((49.8 + 21.1 + 29.7 + 61.0 + 56.6) / 5.0)),
+        (Suite::BlimpSupplement, Size::Fast, Mode::Fixed, 250, 5, None),
+        (Suite::EntityTracking, Size::Full, Mode::Compat, 9_483, 18, Some((34.6 + 33.1 + 32.8) / 3.0)),
+        (Suite::EntityTracking, Size::Fast, Mode::Compat, 3_152, 6, Some(34.6)),
+        (Suite::EntityTracking, Size::Full, Mode::Fixed, 6_780, 18, None),
+    ];
+    for (suite, size, mode, count, subtasks, floor) in known {
+        let items = read(suite, mode, &files_of(&shared, suite, size)).expect("evaluation data");
+        assert_eq!(items.len(), count, "{suite} {size:?}");
+        let candidates = items[0].candidates.len();
+        let first: Vec<f64> = (0..candidates).map(|index| -(index as f64)).collect();
+        let (scores, _) = score(suite, mode, &items, &vec![first; count]);
+        assert_eq!(scores.len(), subtasks + 1);
+        let last = scores.last().expect("an aggregate");
+        assert_eq!((last.value, last.chance, last.n), (100.0, Some(100.0 / candidates as f64), count as u64));
+        let measured = last.floor.expect("a floor");
+        assert!(floor.is_none_or(|floor| (measured - floor).abs() < 0.06), "{suite} {size:?}: {measured}");
+        assert!(items.iter().all(|item| !item.group.contains("syntax_semantics")));
+    }
+}
+
+#[test]
+fn real_entity_tracking_without_nothing_has_the_known_sizes() {
+    let Some(shared) = shared("real_entity_tracking_without_nothing_has_the_known_sizes") else { return };
+    let items = read(Suite::EntityTracking, Mode::Fixed, &files_of(&shared, Suite::EntityTracking, Size::Full));
+    let items = items.expect("evaluation data");
+    let (scores, _) = score(Suite::EntityTracking, Mode::Fixed, &items, &vec![vec![-1.0; 5]; items.len()]);
+    let known = [
+        ("regular", [517, 409, 405, 425, 388, 94]),
+        ("ambiref", [508, 428, 413, 409, 434, 123]),
+        ("move_contents", [516, 437, 399, 406, 353, 116]),
+    ];
+    for (split, sizes) in known {
+        for (operations, size) in sizes.into_iter().enumerate() {
+            let name = format!("{split}_{operations}_ops");
+            let score = scores.iter().find(|score| score.subtask.as_deref() == Some(&name)).expect("a subtask");
+            assert_eq!(score.n, size, "{name}");
+            assert!((score.value - 20.0).abs() < 1e-9, "a tie of five: {}", score.value);
+        }
+        let floors = scores.iter().filter(|score| score.subtask.as_ref().is_some_and(|name| name.starts_with(split)));
+        let floor = floors.filter_map(|score| score.floor).sum::<f64>() / 6.0;
+        assert!((11.0..20.0).contains(&floor), "{split}: {floor}");
+    }
+}

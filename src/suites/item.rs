@@ -1,0 +1,65 @@
+//! Items and the requests they make.
+
+/// A text whose continuation from some character on is to be scored.
+///
+/// The score is the sum of natural-log probabilities of the tokens that count, each given all tokens before it. There
+/// is no normalisation by length, and the first token of all never counts: nothing stands before it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Candidate {
+    /// The whole text.
+    pub text: String,
+    /// Where scoring starts, in Unicode scalar values from the start of `text`.
+    pub scored_from: usize,
+    /// How the text becomes tokens, and with it which tokens count.
+    pub tokenized: Tokenized,
+}
+
+impl Candidate {
+    /// A text scored from its first character.
+    pub fn whole(text: &str) -> Candidate {
+        Candidate { text: text.to_owned(), scored_from: 0, tokenized: Tokenized::Whole }
+    }
+
+    /// `context` followed by a scored `continuation`.
+    pub fn after(context: &str, continuation: &str, tokenized: Tokenized) -> Candidate {
+        Candidate { text: format!("{context}{continuation}"), scored_from: context.chars().count(), tokenized }
+    }
+}
+
+/// How a [`Candidate`] becomes tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Tokenized {
+    /// The text is tokenized once, as a whole. A token counts if it ends after `scored_from`, so one that straddles the
+    /// border counts entirely.
+    Whole,
+    /// The official reading task's way. Let `context` and `word` be the text before and after `scored_from`, and `ids`
+    /// the tokens of `word` alone, without special tokens. The first factor is the probability of `ids[0]` after
+    /// `tokenize(context)`. For each further id, with `pieces` the decoded texts of the ids before it, the next factor
+    /// is the probability of the first token of `tokenize(decode(id))` (without special tokens) after
+    /// `tokenize(context + pieces)`. The score is the log of the product.
+    Piecewise,
+}
+
+/// What people did, or what is right.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Truth {
+    /// Candidate 0 is right, all others are wrong.
+    First,
+}
+
+/// One row of an evaluation file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Item {
+    /// The task it belongs to.
+    pub task: String,
+    /// Its subtask, the `UID` of the official pipeline.
+    pub subtask: String,
+    /// What the subtask belongs to: the linguistic field of BLiMP, the split of entity tracking; else the task.
+    pub group: String,
+    /// Position within the subtask, from 0, rows that the mode drops included.
+    pub index: u32,
+    /// The requests.
+    pub candidates: Vec<Candidate>,
+    /// What they are judged by.
+    pub truth: Truth,
+}

@@ -1,0 +1,135 @@
+//! Files to items.
+
+use std::collections::HashMap;
+
+use crate::domain::{Mode, Suite};
+
+use super::error::SuiteError;
+use super::item::{Candidate, Item, Tokenized, Truth};
+use super::row::Row;
+
+const JSON_LINES: &str = ".jsonl";
+
+/// See [`super::read`].
+pub(super) fn read(suite: Suite, mode: Mode, files: &[(String, Vec<u8>)]) -> Result<Vec<Item>, SuiteError> {
+    let mut items = Vec::new();
+    for (name, bytes) in files_of_kind(files, JSON_LINES)? {
+        json_lines(suite, mode, name, bytes, &mut items)?;
+    }
+    if items.is_empty() {
+        return Err(SuiteError::NoItems { suite: suite.name(), files: files.len(), extension: JSON_LINES });
+    }
+    Ok(items)
+}
+
+/// The files with an extension and no leading dot, sorted by their base names.
+fn files_of_kind<'a>(files: &'a [(String, Vec<u8>)], extension: &str) -> Result<Vec<(&'a str, &'a [u8])>, SuiteError> {
+    let mut kept: Vec<(&str, &[u8])> = files
+        .iter()
+        .map(|(path, bytes)| (path.rsplit('/').next().unwrap_or(path), bytes.as_slice()))
+        .filter(|(name, _)| !name.starts_with('.') && name.len() > extension.len() && name.ends_with(extension))
+        .collect();
+    kept.sort_unstable();
+    match kept.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+        Some(pair) => Err(SuiteError::TwoFiles { file: pair[0].0.to_owned() }),
+        None => Ok(kept),
+    }
+}
+
+/// What a row says, before it is numbered.
+struct Parsed {
+    subtask: String,
+    group: String,
+    candidates: Vec<Candidate>,
+    truth: Truth,
+    kept: bool,
+}
+
+fn json_lines(suite: Suite, mode: Mode, file: &str, bytes: &[u8], items: &mut Vec<Item>) -> Result<(), SuiteError> {
+    // The whole name: a dot within it belongs to the UID.
+    let stem = file.strip_suffix(JSON_LINES).unwrap_or(file);
+    let mut rows: HashMap<String, u32> = HashMap::new();
+    for row in Row::all(file, bytes) {
+        let row = row?;
+        let Parsed { subtask, group, candidates, truth, kept } = parse(suite, mode, stem, &row)?;
+        let next = rows.entry(subtask.clone()).or_default();
+        let index = *next;
+        *next += 1;
+        if kept {
+            items.push(Item { task: suite.name().to_owned(), subtask, group, index, candidates, truth });
+        }
+    }
+    Ok(())
+}
+
+fn parse(suite: Suite, mode: Mode, stem: &str, row: &Row) -> Result<Parsed, SuiteError> {
+    match suite {
+        Suite::Blimp | Suite::BlimpSupplement => minimal_pair(stem, row),
+        Suite::EntityTracking => boxes(mode, stem, row),
+        Suite::Ewok => world_knowledge(mode, row),
+        Suite::Comps => property(stem, row),
+    }
+}
+
+/// BLiMP and its supplement: a good and a bad sentence, scored whole.
+fn minimal_pair(stem: &str, row: &Row) -> Result<Parsed, SuiteError> {
+    let field = if row.has("field") { row.text("field")? } else { "supplement" };
+    Ok(Parsed {
+        subtask: stem.to_owned(),
+        group: field.replace("syntax_semantics", "syntax/semantics"),
+        candidates: vec![Candidate::whole(row.text("sentence_good")?), Candidate::whole(row.text("sentence_bad")?)],
+        truth: Truth::First,
+        kept: true,
+    })
+}
+
+/// Entity tracking: several contents of a box, the first of them right.
+///
+/// Fixed mode drops every row with an option "nothing", which is always the shortest and right in three rows of ten.
+fn boxes(mode: Mode, stem: &str, row: &Row) -> Result<Parsed, SuiteError> {
+    let (prefix, options) = (row.text("input_prefix")?, row.texts("options")?);
+    if options.len() < 2 {
+        return Err(row.error(format!("field `options` should hold at least 2 strings, not {}", options.len())));
+    }
+    Ok(Parsed {
+        subtask: format!("{stem}_{}_ops", row.natural("numops")?),
+        group: stem.to_owned(),
+        candidates: options.iter().map(|option| Candidate::after(prefix, option, Tokenized::Whole)).collect(),
+        truth: Truth::First,
+        kept: mode == Mode::Compat || !options.iter().any(|option| option.contains("nothing")),
+    })
+}
+
+/// EWoK. Compat: two targets after one context. Fixed: one target after two contexts, as the authors of EWoK have it.
+fn world_knowledge(mode: Mode, row: &Row) -> Result<Parsed, SuiteError> {
+    let (context, target) = (row.text("Context1")?, row.text("Target1")?);
+    let other = match mode {
+        Mode::Compat => (context, row.text("Target2")?),
+        Mode::Fixed => (row.text("Context2")?, target),
+    };
+    let candidates = [(context, target), other]
+        .map(|(context, target)| Candidate::after(context, &format!(" {target}"), Tokenized::Whole));
+    Ok(Parsed {
+        subtask: row.text("Domain")?.to_owned(),
+        group: Suite::Ewok.name().to_owned(),
+        candidates: candidates.into(),
+        truth: Truth::First,
+        kept: true,
+    })
+}
+
+/// COMPS: one property after an acceptable and an unacceptable concept.
+fn property(stem: &str, row: &Row) -> Result<Parsed, SuiteError> {
+    let phrase = row.text("property_phrase")?;
+    let after = |prefix: &str| Candidate::after(&format!("{prefix} "), phrase, Tokenized::Whole);
+    Ok(Parsed {
+        subtask: stem.strip_prefix("comps_").unwrap_or(stem).replace('-', "_"),
+        group: Suite::Comps.name().to_owned(),
+        candidates: vec![after(row.text("prefix_acceptable")?), after(row.text("prefix_unacceptable")?)],
+        truth: Truth::First,
+        kept: true,
+    })
+}
+
+#[cfg(test)]
+mod tests;
