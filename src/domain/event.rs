@@ -1,8 +1,12 @@
 //! What happens while jobs run, and the files by which coordinator and workers talk.
 //!
 //! ```text
-//! runs/<experiment>/<kind>-<id>/job.json                  Assignment, written by the coordinator before the start
+//! runs/<experiment>/<kind>-<id>/job.json                  Assignment, written by the coordinator before the start;
+//!                                                         removed once the end of the submission is recorded
 //!                              /outcome.<token>.json      Outcome, published once by link(2): the first writer wins
+//!                              /lock                      held (flock) by the worker that has the job
+//!                              /<attempt>/                one try, named <token>-<nonce>
+//!                              /<attempt>/job.json        the Assignment as the attempt found it
 //!                              /<attempt>/journal.jsonl   Entry per line, appended by one worker
 //!                              /<attempt>/lock            held (flock) by the worker while it lives
 //!                              /<attempt>/heartbeat       touched every few seconds
@@ -131,7 +135,7 @@ pub enum Event {
         /// Optimiser steps saved.
         step: u64,
     },
-    /// The outcome has been published.
+    /// The last line of a journal: the work is over, its outcome is published next.
     Finished {
         /// How it ended.
         verdict: Verdict,
@@ -197,6 +201,13 @@ pub struct Outcome {
     pub verdict: Verdict,
     /// What it left, sorted by path; empty unless done.
     pub artifacts: Vec<Artifact>,
+}
+
+impl Outcome {
+    /// The name of the file, in the job's folder, under which the outcome of a submission is published.
+    pub fn file_name(token: &str) -> String {
+        format!("outcome.{token}.json")
+    }
 }
 
 /// A job that the runner shall see done, with all it needs to write its [`Assignment`].

@@ -307,6 +307,15 @@ impl Job {
         parents
     }
 
+    /// Rows per optimiser step of a training job, which a worker short of memory may take in several parts.
+    pub fn batch_size(&self) -> Option<u32> {
+        match self {
+            Job::Pretrain(job) => Some(job.training.batch_size),
+            Job::Tune(job) => Some(job.training.batch_size),
+            Job::Tokenizer(_) | Job::Prepare(_) | Job::Eval(_) => None,
+        }
+    }
+
     /// The data that the job itself reads (not through its parents).
     pub fn origins(&self) -> Vec<&Origin> {
         match self {

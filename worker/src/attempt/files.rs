@@ -1,0 +1,139 @@
+//! Locks, heartbeats, folders of attempts, and the publishing of outcomes.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use grid::domain::{Artifact, Digest, Outcome};
+
+/// Milliseconds since 1970 UTC.
+pub(super) fn now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_millis() as i64)
+}
+
+/// The lock file of a folder, made if need be; it is never removed, or two could hold it.
+pub(super) fn open_lock(folder: &Path) -> io::Result<File> {
+    File::options().create(true).truncate(false).write(true).open(folder.join("lock"))
+}
+
+/// Makes new names in a folder survive a power cut.
+pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+/// Makes `<token>-<nonce>`, whose nonces sort by time.
+pub(super) fn new_folder(job_folder: &Path, token: &str, at: i64) -> io::Result<(String, PathBuf)> {
+    let mut number = std::process::id();
+    loop {
+        let name = format!("{token}-{at:011x}{number:08x}");
+        let folder = job_folder.join(&name);
+        match fs::create_dir(&folder) {
+            Ok(()) => return Ok((name, folder)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number = number.wrapping_add(1),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Names of the attempts in a job's folder, the oldest first; what cannot be read is not there.
+pub(super) fn attempts(job_folder: &Path) -> Vec<String> {
+    let Ok(folder) = fs::read_dir(job_folder) else { return vec![] };
+    let mut names: Vec<String> = folder
+        .flatten()
+        .filter(|entry| entry.path().join("journal.jsonl").exists())
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect();
+    let nonce = |name: &str| name.rsplit_once('-').map(|(_, nonce)| nonce.to_owned());
+    names.sort_by_key(|name| nonce(name));
+    names
+}
+
+/// Removes the mid-job checkpoints of all attempts: the job is done and nobody will go on from them.
+pub(super) fn remove_checkpoints(job_folder: &Path) -> io::Result<()> {
+    for attempt in attempts(job_folder) {
+        for entry in fs::read_dir(job_folder.join(attempt))? {
+            let entry = entry?;
+            if entry.file_name().to_string_lossy().starts_with("checkpoint-") {
+                fs::remove_dir_all(entry.path())?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Brings all files below `output` to disk and lists them with their digests, sorted by path.
+pub(super) fn seal(output: &Path) -> io::Result<Vec<Artifact>> {
+    let mut artifacts = vec![];
+    let mut folders = vec![output.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder)? {
+            let (entry, path) = entry.map(|entry| (entry.file_type(), entry.path()))?;
+            let kind = entry?;
+            if kind.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            if !kind.is_file() {
+                return Err(io::Error::other(format!("{} is not a plain file", path.display())));
+            }
+            let file = File::open(&path)?;
+            file.sync_all()?;
+            let digest = Digest::from_hash(blake3::Hasher::new().update_mmap(&path)?.finalize());
+            let relative = path.strip_prefix(output).map_err(io::Error::other)?.to_owned();
+            artifacts.push(Artifact { path: relative, bytes: file.metadata()?.len(), digest });
+        }
+        sync_folder(&folder)?;
+    }
+    artifacts.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(artifacts)
+}
+
+/// Publishes the outcome, unless another attempt of the submission was first; says whether this one won.
+///
+/// Written to `<attempt>/outcome.json`, which stays, and linked from there.
+pub(super) fn publish(job_folder: &Path, outcome: &Outcome) -> io::Result<bool> {
+    let own = job_folder.join(&outcome.attempt).join("outcome.json");
+    let mut file = File::create_new(&own)?;
+    serde_json::to_writer_pretty(&mut file, outcome)?;
+    file.sync_all()?;
+    let won = match fs::hard_link(&own, job_folder.join(Outcome::file_name(&outcome.token))) {
+        Ok(()) => true,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
+        Err(error) => return Err(error),
+    };
+    sync_folder(job_folder)?;
+    Ok(won)
+}
+
+/// A thread that touches a file while it lives.
+pub(super) struct Heartbeat {
+    end: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Heartbeat {
+    /// Writes the time to `path` now and every two seconds.
+    pub(super) fn start(path: PathBuf) -> io::Result<Self> {
+        fs::write(&path, now().to_string())?;
+        let (end, ended) = mpsc::channel();
+        let thread = std::thread::Builder::new().name("heartbeat".to_owned()).spawn(move || {
+            while ended.recv_timeout(Duration::from_secs(2)) == Err(RecvTimeoutError::Timeout) {
+                // A full disk must not kill the job: the journal will tell if it matters.
+                let _ = fs::write(&path, now().to_string());
+            }
+        })?;
+        Ok(Self { end: Some(end), thread: Some(thread) })
+    }
+}
+
+impl Drop for Heartbeat {
+    fn drop(&mut self) {
+        drop(self.end.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}

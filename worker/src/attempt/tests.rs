@@ -1,0 +1,336 @@
+//! The protocol on real files, with real locks, signals and processes.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{Cursor, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use grid::domain::event::SCHEMA;
+use grid::domain::{
+    Artifact, Assignment, Digest, Entry, Event, Failure, Job, Outcome, Settings, TokenizerJob, Verdict,
+};
+use tempfile::TempDir;
+
+use super::serve::{Attended, attend};
+use super::*;
+
+static NEVER: AtomicBool = AtomicBool::new(false);
+
+/// A job folder with an assignment; the vocabulary size tells the double below what to do.
+fn submit(folder: &Path, token: &str, vocab_size: u32) -> Assignment {
+    let job = Job::Tokenizer(TokenizerJob { vocab_size, corpora: vec![], datasets: vec![] });
+    let settings = Settings { device: "cpu".into(), threads: 1, checkpoint_every_seconds: 0, micro_batch: None };
+    let assignment = Assignment {
+        schema: SCHEMA,
+        id: job.id(),
+        token: token.into(),
+        job,
+        sources: vec![],
+        parents: BTreeMap::new(),
+        settings,
+    };
+    fs::write(folder.join("job.json"), serde_json::to_string(&assignment).unwrap()).unwrap();
+    assignment
+}
+
+fn outcome(folder: &Path, token: &str) -> Option<Outcome> {
+    let text = fs::read(folder.join(Outcome::file_name(token))).ok()?;
+    Some(serde_json::from_slice(&text).unwrap())
+}
+
+fn journal(attempt: &Path) -> Vec<Event> {
+    let text = fs::read_to_string(attempt.join("journal.jsonl")).unwrap();
+    text.lines().map(|line| serde_json::from_str::<Entry>(line).unwrap().event).collect()
+}
+
+fn attempts(folder: &Path) -> Vec<PathBuf> {
+    files::attempts(folder).into_iter().map(|name| folder.join(name)).collect()
+}
+
+fn run_once(
+    folder: &Path,
+    mut job: impl FnMut(&Assignment, &mut Attempt) -> Result<(), JobError>,
+) -> io::Result<Attended> {
+    attend(folder, &NEVER, "test", &mut job)
+}
+
+const TRAIN: u32 = 300;
+
+/// A job that saves a checkpoint at every step, until it is told to stop or has none left to do.
+fn train(assignment: &Assignment, attempt: &mut Attempt) -> Result<(), JobError> {
+    let Job::Tokenizer(job) = &assignment.job else { return Err(JobError::failed("not a tokenizer")) };
+    if job.vocab_size != TRAIN {
+        return Ok(());
+    }
+    for step in 1..=10_000 {
+        let path = PathBuf::from(format!("checkpoint-{step}"));
+        fs::create_dir(attempt.folder().join(&path))?;
+        attempt.emit(Event::Checkpoint { path, step, tokens: 0, words: 0, weights: Digest::of(b"") })?;
+        if attempt.stop_requested() {
+            return Err(JobError::Interrupted { step });
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Ok(())
+}
+
+/// Not a test: the worker process of the tests below, which start this very program with the variable set.
+#[test]
+fn double() {
+    if std::env::var_os("GRID_TEST_DOUBLE").is_none() {
+        return;
+    }
+    let stop = signal::stop_on_signals();
+    let code = match serve(std::io::stdin(), stop, "test", train) {
+        Ok(Served::All) => 0,
+        Ok(Served::Stopped) => 75,
+        Err(_) => 1,
+    };
+    #[expect(clippy::disallowed_methods, reason = "the harness would turn every code into its own")]
+    std::process::exit(code);
+}
+
+fn start_double() -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "attempt::tests::double", "--nocapture"])
+        .env("GRID_TEST_DOUBLE", "1")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+/// Waits until an attempt in `folder` has written a checkpoint.
+fn wait_for_checkpoint(folder: &Path) {
+    let since = Instant::now();
+    let started = || {
+        attempts(folder)
+            .iter()
+            .any(|attempt| fs::read_to_string(attempt.join("journal.jsonl")).unwrap().lines().count() > 2)
+    };
+    while !started() {
+        assert!(since.elapsed() < Duration::from_secs(20), "no attempt started");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn signal_to(child: &Child, signal: i32) {
+    // SAFETY: kill(2) has no memory effects; the child is ours and not yet reaped.
+    assert_eq!(unsafe { libc::kill(child.id() as i32, signal) }, 0);
+}
+
+#[test]
+fn a_finished_job_leaves_its_artifacts_and_no_checkpoints() {
+    let folder = TempDir::new().unwrap();
+    let assignment = submit(folder.path(), "t1", 1);
+    let attended = run_once(folder.path(), |_, attempt| {
+        fs::create_dir(attempt.folder().join("checkpoint-5"))?;
+        fs::create_dir(attempt.output().join("b"))?;
+        fs::write(attempt.output().join("b/x"), "x")?;
+        fs::write(attempt.output().join("a"), "")?;
+        Ok(())
+    });
+    assert_eq!(attended.unwrap(), Attended::Published);
+    let outcome = outcome(folder.path(), "t1").unwrap();
+    assert_eq!((outcome.id, outcome.verdict), (assignment.id, Verdict::Done));
+    let artifact = |path: &str, content: &str| Artifact {
+        path: path.into(),
+        bytes: content.len() as u64,
+        digest: Digest::of(content.as_bytes()),
+    };
+    assert_eq!(outcome.artifacts, [artifact("a", ""), artifact("b/x", "x")]);
+    let attempt = folder.path().join(&outcome.attempt);
+    assert!(!attempt.join("checkpoint-5").exists());
+    let events = journal(&attempt);
+    assert!(matches!(events.as_slice(), [Event::Started { .. }, Event::Finished { verdict: Verdict::Done }]));
+    assert_eq!(fs::read(attempt.join("job.json")).unwrap(), fs::read(folder.path().join("job.json")).unwrap());
+}
+
+#[test]
+fn an_outcome_that_is_there_makes_the_submission_a_no_op() {
+    let folder = TempDir::new().unwrap();
+    submit(folder.path(), "t1", 1);
+    let runs = Cell::new(0);
+    for _ in 0..2 {
+        run_once(folder.path(), |_, _| Ok(runs.set(runs.get() + 1))).unwrap();
+    }
+    assert_eq!((runs.get(), attempts(folder.path()).len()), (1, 1));
+    submit(folder.path(), "t2", 1);
+    run_once(folder.path(), |_, _| Ok(runs.set(runs.get() + 1))).unwrap();
+    assert_eq!(runs.get(), 2, "a new token is a new submission");
+}
+
+#[test]
+fn of_two_workers_with_one_submission_one_does_the_work() {
+    let folder = TempDir::new().unwrap();
+    submit(folder.path(), "t1", 1);
+    let runs = std::sync::atomic::AtomicU32::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let attended = run_once(folder.path(), |_, _| {
+                    runs.fetch_add(1, Ordering::Relaxed);
+                    std::thread::sleep(Duration::from_millis(100));
+                    Ok(())
+                });
+                assert_eq!(attended.unwrap(), Attended::Published);
+            });
+        }
+    });
+    assert_eq!(runs.into_inner(), 1);
+}
+
+#[test]
+fn of_two_outcomes_under_one_token_the_first_stays() {
+    let folder = TempDir::new().unwrap();
+    let assignment = submit(folder.path(), "t1", 1);
+    let publish = || {
+        let attempt = Attempt::begin(folder.path(), &assignment, &NEVER).unwrap();
+        let mine = Outcome {
+            schema: SCHEMA,
+            id: assignment.id,
+            token: "t1".into(),
+            attempt: attempt.name.clone(),
+            started: 0,
+            ended: 0,
+            verdict: Verdict::Done,
+            artifacts: vec![],
+        };
+        (files::publish(folder.path(), &mine).unwrap(), attempt.name.clone())
+    };
+    let ((first_won, first), (second_won, second)) = (publish(), publish());
+    assert!(first_won && !second_won && first != second);
+    assert_eq!(outcome(folder.path(), "t1").unwrap().attempt, first);
+}
+
+#[test]
+fn errors_and_panics_are_published_with_their_sort() {
+    let folder = TempDir::new().unwrap();
+    let verdict = |token: &str, job: &dyn Fn() -> Result<(), JobError>| {
+        submit(folder.path(), token, 1);
+        run_once(folder.path(), |_, _| job()).unwrap();
+        outcome(folder.path(), token).unwrap().verdict
+    };
+    let failed = |failure, message: &str| Verdict::Failed { failure, message: message.to_owned() };
+    assert_eq!(verdict("a", &|| Err(JobError::failed("no such file"))), failed(Failure::Job, "no such file"));
+    assert_eq!(
+        verdict("b", &|| panic!("CUDA out of memory. Tried to allocate {} GiB", 2)),
+        failed(Failure::OutOfMemory, "panicked: CUDA out of memory. Tried to allocate 2 GiB")
+    );
+    assert_eq!(verdict("c", &|| Err(JobError::non_finite("loss"))), failed(Failure::NonFinite, "loss"));
+}
+
+#[test]
+fn a_metric_that_is_not_finite_never_reaches_the_journal() {
+    let folder = TempDir::new().unwrap();
+    submit(folder.path(), "t1", 1);
+    let nan = Event::Metric { name: "train_loss".into(), step: 3, value: f64::NAN };
+    run_once(folder.path(), |_, attempt| attempt.emit(nan.clone())).unwrap();
+    let message = "train_loss is NaN at step 3".to_owned();
+    assert_eq!(outcome(folder.path(), "t1").unwrap().verdict, Verdict::Failed { failure: Failure::NonFinite, message });
+}
+
+#[test]
+fn files_that_cannot_be_used_end_the_worker() {
+    let folder = TempDir::new().unwrap();
+    let text = |assignment: &str| {
+        fs::write(folder.path().join("job.json"), assignment).unwrap();
+        let input = Cursor::new(format!("{}\n", folder.path().display()));
+        serve(input, &NEVER, "test", |_, _| Ok(())).unwrap_err().to_string()
+    };
+    assert!(text("{\"sche").contains("job.json: EOF while parsing"));
+    assert!(text("{\"schema\": 99}").ends_with("has schema 99, this grid-worker reads 1: build both together"));
+}
+
+#[test]
+fn an_assignment_of_another_build_fails_without_running() {
+    let folder = TempDir::new().unwrap();
+    let mut assignment = submit(folder.path(), "t1", 1);
+    assignment.id = "0".repeat(32).parse().unwrap();
+    fs::write(folder.path().join("job.json"), serde_json::to_string(&assignment).unwrap()).unwrap();
+    run_once(folder.path(), |_, _| panic!("must not run")).unwrap();
+    let Verdict::Failed { failure: Failure::Job, message } = outcome(folder.path(), "t1").unwrap().verdict else {
+        panic!("did not fail")
+    };
+    assert!(message.starts_with("the job has another id here"), "{message}");
+}
+
+#[test]
+fn sigterm_saves_publishes_nothing_and_exits_75() {
+    let folder = TempDir::new().unwrap();
+    submit(folder.path(), "t1", TRAIN);
+    let mut worker = start_double();
+    writeln!(worker.stdin.as_ref().unwrap(), "{}", folder.path().display()).unwrap();
+    wait_for_checkpoint(folder.path());
+    signal_to(&worker, libc::SIGTERM);
+    assert_eq!(worker.wait().unwrap().code(), Some(75));
+    assert_eq!(outcome(folder.path(), "t1"), None);
+    let attempts = attempts(folder.path());
+    let [attempt] = attempts.as_slice() else { panic!("{attempts:?}") };
+    let Some(Event::Interrupted { step }) = journal(attempt).last().cloned() else { panic!("not interrupted") };
+    assert!(attempt.join(format!("checkpoint-{step}")).exists());
+}
+
+#[test]
+fn after_kill_9_the_next_attempt_finds_the_checkpoints_and_clears_them_at_its_end() {
+    let folder = TempDir::new().unwrap();
+    submit(folder.path(), "t1", TRAIN);
+    let mut worker = start_double();
+    writeln!(worker.stdin.as_ref().unwrap(), "{}", folder.path().display()).unwrap();
+    wait_for_checkpoint(folder.path());
+    signal_to(&worker, libc::SIGKILL);
+    worker.wait().unwrap();
+    assert_eq!(outcome(folder.path(), "t1"), None);
+    let dead = attempts(folder.path());
+    submit(folder.path(), "t2", TRAIN);
+    run_once(folder.path(), |_, attempt| {
+        assert_eq!(attempt.earlier(), dead);
+        assert!(dead[0].join("checkpoint-1").exists());
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(outcome(folder.path(), "t2").unwrap().verdict, Verdict::Done);
+    assert!(!dead[0].join("checkpoint-1").exists() && dead[0].join("journal.jsonl").exists());
+    submit(folder.path(), "t3", TRAIN);
+    run_once(folder.path(), |_, attempt| {
+        let earlier = attempt.earlier();
+        assert_eq!((earlier.len(), earlier.last()), (2, dead.first()), "newest first");
+        Ok(())
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_worker_whose_coordinator_died_finishes_and_leaves() {
+    let folder = TempDir::new().unwrap();
+    submit(folder.path(), "t1", 1);
+    let mut worker = start_double();
+    let mut input = worker.stdin.take().unwrap();
+    writeln!(input, "{}", folder.path().display()).unwrap();
+    drop(input);
+    assert_eq!(worker.wait().unwrap().code(), Some(0));
+    assert_eq!(outcome(folder.path(), "t1").unwrap().verdict, Verdict::Done);
+}
+
+#[test]
+fn an_idle_worker_heeds_sigterm() {
+    let mut worker = start_double();
+    let _open = worker.stdin.take();
+    std::thread::sleep(Duration::from_millis(300));
+    signal_to(&worker, libc::SIGTERM);
+    assert_eq!(worker.wait().unwrap().code(), Some(75));
+}
+
+#[test]
+fn checkpoints_are_due_by_the_clock() {
+    let folder = TempDir::new().unwrap();
+    let mut assignment = submit(folder.path(), "t1", 1);
+    assert!(Attempt::begin(folder.path(), &assignment, &NEVER).unwrap().should_checkpoint());
+    assignment.settings.checkpoint_every_seconds = 3600;
+    assert!(!Attempt::begin(folder.path(), &assignment, &NEVER).unwrap().should_checkpoint());
+}
