@@ -3,6 +3,8 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use crate::store::StoreError;
+
 /// How `grid` ends. The numbers are part of the interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
@@ -60,13 +62,25 @@ impl Failure {
             }
             source = cause.source();
         }
-        Self { exit, message }
+        Self { exit, message: format!("grid: failed to {message}") }
     }
 
     /// An error made of text.
     pub fn text(exit: Exit, message: impl Into<String>) -> Self {
         Self { exit, message: message.into() }
     }
+}
+
+/// An error of the database, with its exit code.
+pub fn store_failure(error: StoreError) -> Failure {
+    let exit = match &error {
+        StoreError::Newer { .. } | StoreError::Foreign { .. } | StoreError::Locked(_) => Exit::Database,
+        StoreError::UnknownExperiment { .. } | StoreError::UnknownJob { .. } | StoreError::Absent { .. } => {
+            Exit::NothingMatches
+        }
+        _ => Exit::Environment,
+    };
+    Failure::new(exit, error)
 }
 
 impl fmt::Display for Failure {

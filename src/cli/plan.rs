@@ -1,8 +1,7 @@
 //! `grid plan` and `grid run -n`.
 
 use super::args::{Cli, Graph, PlanArgs, PlanFormat, SpecArgs};
-use super::failure::{Exit, Failure};
-use super::run::store_failure;
+use super::failure::{Exit, Failure, store_failure};
 use super::workspace::{SpecText, Workspace};
 use crate::plan::{GraphFormat, describe};
 use crate::store::{Store, StoreError};
@@ -28,7 +27,7 @@ async fn workspace(cli: &Cli, spec: &SpecArgs) -> Result<Workspace, Failure> {
     let (_, grid) = SpecText::read(&spec.spec, &spec.set)?;
     let store = match Store::open_existing(&cli.runs_dir).await {
         Ok(store) => Some(store),
-        Err(StoreError::NoDatabase { .. }) => None,
+        Err(StoreError::Absent { .. }) => None,
         Err(error) => return Err(store_failure(error)),
     };
     Workspace::prepare(&cli.runs_dir, grid, store.as_ref()).await

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::failure::{Exit, Failure};
+use super::failure::{Exit, Failure, store_failure};
 use crate::data::{self, Survey};
 use crate::domain::{Artifact, Grid, Job, JobId, Located, Prepared, Source};
 use crate::plan::{self, Amount, Artifacts, Decision, Known, Last, Plan};
 use crate::spec;
-use crate::store::{JobHistory, JobState, Store};
+use crate::store::{self, JobHistory, Store};
 
 /// A spec as the user gave it, which is also what the database keeps.
 pub struct SpecText {
@@ -30,6 +30,8 @@ pub struct Workspace {
     pub decisions: BTreeMap<JobId, Decision>,
     /// `output/` of each job that was done.
     pub outputs: BTreeMap<JobId, PathBuf>,
+    /// Folder of each job that the database knows.
+    pub folders: BTreeMap<JobId, PathBuf>,
     /// Text of each prepare job.
     pub amounts: BTreeMap<JobId, Amount>,
 }
@@ -64,18 +66,19 @@ impl Workspace {
         let plan = plan::expand(&grid, &located);
         let ids: Vec<JobId> = plan.jobs().map(|job| job.id).collect();
         let history = match store {
-            Some(store) => store.history(&ids).await.map_err(super::run::store_failure)?,
+            Some(store) => store.history(&ids).await.map_err(store_failure)?,
             None => BTreeMap::new(),
         };
         let known = history.iter().map(|(id, history)| (*id, known(history))).collect();
         let decisions = plan::decide(&plan, &known);
         let outputs: BTreeMap<JobId, PathBuf> =
-            history.iter().filter_map(|(id, history)| Some((*id, history.output()?))).collect();
+            history.iter().filter_map(|(id, history)| Some((*id, output(history)?))).collect();
+        let folders = history.into_iter().map(|(id, history)| (id, history.folder)).collect();
         let amounts = amounts(&plan, &decisions, &outputs, &mut survey).map_err(environment)?;
         if runs_dir.is_dir() {
             survey.save().map_err(environment)?;
         }
-        Ok(Self { grid, plan, decisions, outputs, amounts })
+        Ok(Self { grid, plan, decisions, outputs, folders, amounts })
     }
 }
 
@@ -96,17 +99,22 @@ fn locate(grid: &Grid, survey: &mut Survey) -> Result<BTreeMap<Source, Located>,
 
 /// What a job's history and the files it left amount to.
 fn known(history: &JobHistory) -> Known {
-    let last = match &history.state {
-        JobState::Never => Last::Never,
-        JobState::Unfinished => Last::Interrupted,
-        JobState::Failed(message) => Last::Failed(message.clone()),
-        JobState::Done => Last::Done,
+    let last = match &history.last {
+        store::Last::Never => Last::Never,
+        store::Last::Submitted | store::Last::Running | store::Last::Interrupted | store::Last::Lost => Last::Interrupted,
+        store::Last::Failed { message, .. } => Last::Failed(message.clone()),
+        store::Last::Done => Last::Done,
     };
-    let artifacts = match history.output() {
+    let artifacts = match output(history) {
         Some(output) => history.artifacts.iter().find_map(|artifact| damage(&output, artifact)).unwrap_or_default(),
         None => Artifacts::default(),
     };
     Known { last, artifacts }
+}
+
+/// Where a job that was done left its files.
+fn output(history: &JobHistory) -> Option<PathBuf> {
+    (history.last == store::Last::Done).then(|| history.attempt.as_ref().map(|attempt| attempt.join("output")))?
 }
 
 fn damage(output: &Path, artifact: &Artifact) -> Option<Artifacts> {
@@ -130,7 +138,7 @@ fn amounts(
     for planned in plan.jobs() {
         let Job::Prepare(job) = &planned.job else { continue };
         if let (Some(Decision::Reuse), Some(output)) = (decisions.get(&planned.id), outputs.get(&planned.id)) {
-            let train = data::Ledger::read(output)?.train;
+            let train = data::Ledger::open(output)?.train;
             let amount = Amount { units: train.units, words: train.words, tokens: Some(train.tokens) };
             amounts.insert(planned.id, amount);
             continue;

@@ -10,7 +10,7 @@ use super::expand::{Plan, PlannedJob};
 use crate::domain::{Job, JobId, Kind, Length, ModelConfig};
 
 /// Tokens per word assumed before a corpus is tokenized; English byte-level BPE gives 1.2 to 1.6.
-const TOKENS_PER_WORD: f64 = 1.4;
+pub(super) const TOKENS_PER_WORD: f64 = 1.4;
 
 /// How much text a prepare job yields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -13,9 +13,11 @@
 mod decide;
 mod describe;
 mod expand;
+mod forecast;
 mod graph;
 
 pub use decide::{Artifacts, Decision, Known, Last, Why, decide};
 pub use describe::{Amount, Description, describe};
 pub use expand::{Plan, PlannedCell, PlannedJob, Role, expand};
+pub use forecast::weight;
 pub use graph::GraphFormat;

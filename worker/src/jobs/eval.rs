@@ -31,7 +31,7 @@ pub(super) fn run(
     if memory.scored.as_ref().is_none_or(|(id, _)| *id != job.model) {
         memory.scored = None; // frees the one before
         let folder = parent(assignment, &job.model)?;
-        let model = Model::load(folder, ml::runtime::device(&assignment.settings.device)?)?;
+        let model = ml::hf::read(folder, ml::runtime::device(&assignment.settings.device)?)?;
         let tokenizer = Tokenizer::load(&folder.join(TOKENIZER))?;
         memory.scored = Some((job.model, Scorable { model, tokenizer }));
     }

@@ -3,13 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use grid::data::{Corpus, Instructions, Permutation, Split};
+use grid::data::{Corpus, Instructions, Permutation, Split, Tokenizer};
 use grid::domain::{Assignment, Event, PretrainJob, Training, TuneJob};
 
 use super::batches::{Packed, Records, open, total_steps};
 use super::{TOKENIZER, parent};
 use crate::attempt::{Attempt, JobError};
-use crate::ml::{self, Batches, Model, Options, Row, StepReport, Trainer};
+use crate::ml::{self, Batches, Model, Options, Row, SpecialTokens, StepReport, Trainer};
 
 /// Held-out rows whose loss is measured at the end; more would say nothing more.
 const VALIDATION_ROWS: u64 = 512;
@@ -53,7 +53,8 @@ pub(super) fn tune(job: &TuneJob, assignment: &Assignment, attempt: &mut Attempt
         batches: Arc::new(train),
         tokenizer: before,
     };
-    train_stage(stage, Model::load(before, ml::runtime::device(&assignment.settings.device)?)?, assignment, attempt)
+    let model = ml::hf::read(before, ml::runtime::device(&assignment.settings.device)?)?;
+    train_stage(stage, model, assignment, attempt)
 }
 
 /// Up to [`VALIDATION_ROWS`] of `len` rows, always the same.
@@ -112,8 +113,11 @@ fn train_stage(
         attempt.emit(Event::Metric { name: "validation_loss".to_owned(), step: progress.step, value })?;
     }
     let model = trainer.finish()?;
-    model.save(attempt.output())?;
-    std::fs::copy(stage.tokenizer.join(TOKENIZER), attempt.output().join(TOKENIZER))?;
+    let tokenizer = stage.tokenizer.join(TOKENIZER);
+    std::fs::copy(&tokenizer, attempt.output().join(TOKENIZER))?;
+    let tokenizer = Tokenizer::load(&tokenizer)?;
+    let tokens = SpecialTokens { bos: None, eos: Some(tokenizer.eos_id()), pad: Some(tokenizer.pad_id()) };
+    ml::hf::write(attempt.output(), &model, tokens)?;
     Ok(())
 }
 

@@ -1,0 +1,257 @@
+//! `grid run` and `grid resume`.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tokio::sync::watch;
+
+use super::args::{Cli, DriveArgs, ResumeArgs, RunArgs};
+use super::failure::{Exit, Failure, store_failure};
+use super::workspace::{SpecText, Workspace};
+use crate::domain::{Grid, JobId, News, Task};
+use crate::plan::{Decision, weight};
+use crate::report::progress::{self, Progress};
+use crate::runner::{self, Lock, Policy, RunError, Stop, Summary};
+use crate::store::{Ending, Experiment, Invocation, PlannedRow, Store};
+
+/// `grid run`.
+pub async fn run(cli: &Cli, args: &RunArgs) -> Result<Exit, Failure> {
+    let (spec, grid) = SpecText::read(&args.spec.spec, &args.spec.set)?;
+    go(cli, &spec, grid, &args.drive).await
+}
+
+/// `grid resume`.
+pub async fn resume(cli: &Cli, args: &ResumeArgs) -> Result<Exit, Failure> {
+    let store = Store::open_existing(&cli.runs_dir).await.map_err(store_failure)?;
+    let stored = store.experiment(args.experiment.as_deref()).await.map_err(store_failure)?.experiment;
+    store.close().await;
+    let spec = SpecText { path: stored.spec_path, text: stored.spec_text.into_bytes(), overrides: stored.overrides };
+    let grid = spec.grid()?;
+    go(cli, &spec, grid, &args.drive).await
+}
+
+async fn go(cli: &Cli, spec: &SpecText, mut grid: Grid, args: &DriveArgs) -> Result<Exit, Failure> {
+    let resources = &mut grid.resources;
+    resources.jobs_per_device = args.jobs.or(resources.jobs_per_device);
+    resources.threads = args.threads.or(resources.threads);
+    if !args.device.is_empty() {
+        resources.devices.clone_from(&args.device);
+    }
+    refuse_missing_data(&cli.runs_dir, &grid).await?;
+
+    let unusable = |error| Failure::text(Exit::Environment, format!("grid: {}: {error}", cli.runs_dir.display()));
+    std::fs::create_dir_all(&cli.runs_dir).map_err(unusable)?;
+    let runs_dir = std::fs::canonicalize(&cli.runs_dir).map_err(unusable)?;
+    let _lock = Lock::acquire(&runs_dir).map_err(run_failure)?;
+    let store = Store::open(&runs_dir).await.map_err(store_failure)?;
+    let workspace = Workspace::prepare(&runs_dir, grid, Some(&store)).await?;
+    let tasks = tasks(&workspace, &runs_dir);
+    let invocation = begin(&store, spec, &workspace, &tasks).await.map_err(store_failure)?;
+    let to_run: Vec<Task> =
+        tasks.into_iter().filter(|task| workspace.decisions.get(&task.id) != Some(&Decision::Reuse)).collect();
+    if to_run.is_empty() {
+        eprintln!("{}: nothing to do, all {} jobs are done", workspace.plan.name, workspace.plan.jobs().len());
+        store.finish(invocation, Ending::Done, now()).await.map_err(store_failure)?;
+        store.close().await;
+        return Ok(Exit::Done);
+    }
+    let reused = workspace.plan.jobs().len() - to_run.len();
+    if !cli.quiet {
+        let name = &workspace.plan.name;
+        eprintln!("{name}: {} jobs to run, {reused} reused, results in {}", to_run.len(), runs_dir.display());
+    }
+    let summary = drive(cli, &store, &workspace, to_run, &runs_dir, args).await?;
+    let (ending, exit) = if !summary.interrupted.is_empty() {
+        (Ending::Interrupted, Exit::Interrupted)
+    } else if !summary.failed.is_empty() {
+        (Ending::Failed, Exit::JobsFailed)
+    } else {
+        (Ending::Done, Exit::Done)
+    };
+    store.finish(invocation, ending, now()).await.map_err(store_failure)?;
+    store.close().await;
+    tell(&workspace, &summary, cli.quiet);
+    Ok(exit)
+}
+
+/// Fails before anything is written where data are missing for jobs that would have to run.
+async fn refuse_missing_data(runs_dir: &Path, grid: &Grid) -> Result<(), Failure> {
+    let store = match Store::open_existing(runs_dir).await {
+        Ok(store) => Some(store),
+        Err(crate::store::StoreError::Absent { .. }) => None,
+        Err(error) => return Err(store_failure(error)),
+    };
+    let workspace = Workspace::prepare(runs_dir, grid.clone(), store.as_ref()).await?;
+    if let Some(store) = store {
+        store.close().await;
+    }
+    let mut missing: Vec<&String> = vec![];
+    for decision in workspace.decisions.values() {
+        if let Decision::Blocked(locations) = decision {
+            missing.extend(locations);
+        }
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    missing.sort();
+    missing.dedup();
+    let mut message = format!("grid: {} cannot run, its data are missing:\n", grid.name);
+    for location in missing {
+        message.push_str(&format!("  not found: {location}\n"));
+    }
+    message.push_str("  help: put the files there, or correct the paths in the spec (`-S data_root=DIR` sets the root)");
+    Err(Failure::text(Exit::Environment, message))
+}
+
+fn tasks(workspace: &Workspace, runs_dir: &Path) -> Vec<Task> {
+    let experiment = runs_dir.join(&workspace.plan.name);
+    let folder = |id: &JobId, kind: &str| -> PathBuf {
+        workspace.folders.get(id).cloned().unwrap_or_else(|| experiment.join(format!("{kind}-{}", &id.to_string()[..16])))
+    };
+    let task = |job: &crate::plan::PlannedJob| Task {
+        id: job.id,
+        job: job.job.clone(),
+        parents: job.parents.clone(),
+        sources: job.sources.clone(),
+        folder: folder(&job.id, job.job.kind().name()),
+    };
+    workspace.plan.jobs().map(task).collect()
+}
+
+async fn begin(
+    store: &Store,
+    spec: &SpecText,
+    workspace: &Workspace,
+    tasks: &[Task],
+) -> Result<crate::store::InvocationId, crate::store::StoreError> {
+    let experiment = Experiment {
+        name: workspace.plan.name.clone(),
+        spec_path: spec.path.clone(),
+        spec_text: String::from_utf8_lossy(&spec.text).into_owned(),
+        overrides: spec.overrides.clone(),
+    };
+    let role = |(id, role): &(JobId, crate::plan::Role)| (*id, role.name().to_owned());
+    let cells: Vec<_> =
+        workspace.plan.cells.iter().map(|cell| (cell.key.clone(), cell.jobs.iter().map(role).collect())).collect();
+    let rows: Vec<PlannedRow<'_>> = (workspace.plan.jobs().zip(tasks))
+        .map(|(job, task)| PlannedRow {
+            id: job.id,
+            job: &job.job,
+            label: &job.label,
+            folder: &task.folder,
+            parents: &job.parents,
+        })
+        .collect();
+    let invocation = Invocation {
+        started: now(),
+        command: std::env::args().collect::<Vec<_>>().join(" "),
+        host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        git_commit: option_env!("GRID_COMMIT").map(str::to_owned),
+    };
+    store.begin(&experiment, &cells, &rows, &invocation).await
+}
+
+async fn drive(
+    cli: &Cli,
+    store: &Store,
+    workspace: &Workspace,
+    tasks: Vec<Task>,
+    runs_dir: &Path,
+    args: &DriveArgs,
+) -> Result<Summary, Failure> {
+    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
+    let resources = &workspace.grid.resources;
+    let slots = runner::slots(resources, cores, runner::gpus());
+    let program = runner::worker_program().map_err(run_failure)?;
+    let mut executor = runner::Local::new(program, runs_dir, slots);
+    let policy = Policy {
+        keep_going: !args.fail_fast,
+        retries: args.retries,
+        checkpoint_every_seconds: resources.checkpoint_every_seconds,
+        micro_batch: resources.micro_batch,
+    };
+    let running: Vec<progress::Planned> = tasks
+        .iter()
+        .filter_map(|task| workspace.plan.job(&task.id))
+        .map(|job| progress::Planned {
+            id: job.id,
+            label: job.label.clone(),
+            kind: job.job.kind(),
+            weight: weight(&workspace.plan, job, &workspace.amounts),
+        })
+        .collect();
+    let mode = match (cli.quiet, std::io::stderr().is_terminal()) {
+        (true, _) => progress::Mode::Silent,
+        (false, true) => progress::Mode::Bars,
+        (false, false) => progress::Mode::Lines,
+    };
+    let mut progress = Progress::new(&running, mode, Box::new(std::io::stderr()));
+    let done: BTreeMap<JobId, PathBuf> = (workspace.outputs.iter())
+        .filter(|(id, _)| workspace.decisions.get(id) == Some(&Decision::Reuse))
+        .map(|(id, output)| (*id, output.clone()))
+        .collect();
+    let (sender, stop) = watch::channel(Stop::No);
+    let signals = tokio::spawn(listen(sender));
+    let news = async |news: Vec<News>| {
+        store.record_all(&news, now()).await?;
+        for one in &news {
+            progress.update(one);
+        }
+        Ok::<(), crate::store::StoreError>(())
+    };
+    let summary = runner::drive(tasks, done, &mut executor, &policy, stop, news).await;
+    signals.abort();
+    progress.finish();
+    summary.map_err(run_failure)
+}
+
+/// The first interrupt lets the workers save their state, the second kills them.
+async fn listen(stop: watch::Sender<Stop>) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::user_defined1()];
+    let Ok([mut interrupt, mut terminate, mut user]) = kinds.map(signal).into_iter().collect::<Result<Vec<_>, _>>().and_then(
+        |signals| signals.try_into().map_err(|_| std::io::Error::other("three signals")),
+    ) else {
+        return;
+    };
+    for wish in [Stop::Politely, Stop::Now] {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = user.recv() => {}
+        }
+        if wish == Stop::Politely {
+            eprintln!("grid: stopping: the workers save their state (once more to kill them)");
+        }
+        stop.send_replace(wish);
+    }
+}
+
+fn tell(workspace: &Workspace, summary: &Summary, quiet: bool) {
+    let label = |id: &JobId| workspace.plan.job(id).map_or_else(|| id.short(), |job| format!("{} {}", job.job.kind(), job.label));
+    for (id, message) in &summary.failed {
+        eprintln!("failed: {} ({}): {message}", label(id), id.short());
+        eprintln!("  help: `grid logs {}` shows what it did; `grid resume` tries it again", id.short());
+    }
+    if !summary.skipped.is_empty() {
+        eprintln!("skipped: {} jobs that need a failed one", summary.skipped.len());
+    }
+    if !summary.interrupted.is_empty() {
+        eprintln!("interrupted with {} jobs to go; `grid resume` continues", summary.interrupted.len());
+    } else if summary.failed.is_empty() && !quiet {
+        eprintln!("{}: done; `grid report {0}` prints the table", workspace.plan.name);
+    }
+}
+
+fn run_failure(error: RunError) -> Failure {
+    Failure::new(Exit::Environment, error)
+}
+
+/// Milliseconds since 1970 UTC.
+fn now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
+}

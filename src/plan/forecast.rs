@@ -1,0 +1,58 @@
+//! What a job costs relative to others, in floating-point operations.
+
+use std::collections::BTreeMap;
+
+use super::describe::{Amount, TOKENS_PER_WORD};
+use super::expand::{Plan, PlannedJob};
+use crate::domain::{Job, JobId, Length, ModelConfig, Training};
+
+/// Tokens of an evaluation suite whose size is not known before it is read.
+const EVALUATION_TOKENS: f64 = 200_000.0;
+/// Learning or applying a tokenizer, per word; no arithmetic, but time.
+const TOKENIZE_PER_WORD: f64 = 2e5;
+/// Starting any job.
+const START: f64 = 5e9;
+
+/// An estimate for progress bars, never a promise: only ratios between the jobs of one plan mean anything.
+pub fn weight(plan: &Plan, job: &PlannedJob, amounts: &BTreeMap<JobId, Amount>) -> f64 {
+    let words = |ids: &[JobId]| -> f64 { ids.iter().filter_map(|id| amounts.get(id)).map(|amount| amount.words as f64).sum() };
+    let tokens = |ids: &[JobId]| -> f64 {
+        let known = |amount: &Amount| amount.tokens.map_or(amount.words as f64 * TOKENS_PER_WORD, |tokens| tokens as f64);
+        ids.iter().filter_map(|id| amounts.get(id)).map(known).sum()
+    };
+    START
+        + match &job.job {
+            Job::Tokenizer(_) => TOKENIZE_PER_WORD * amounts.values().map(|amount| amount.words as f64).sum::<f64>(),
+            Job::Prepare(_) => TOKENIZE_PER_WORD * words(&[job.id]),
+            Job::Pretrain(pretrain) => {
+                let per_step = f64::from(pretrain.sequence_length);
+                let trained = trained(&pretrain.training, tokens(&pretrain.corpora), per_step);
+                trained * pretrain.model.train_flops_per_token(pretrain.sequence_length)
+            }
+            Job::Tune(tune) => {
+                let records: u64 = tune.datasets.iter().filter_map(|id| amounts.get(id)).map(|amount| amount.units).sum();
+                let tokens = tokens(&tune.datasets);
+                let trained = trained(&tune.training, tokens, tokens / records.max(1) as f64);
+                trained * model(plan, &tune.parent).map_or(0.0, |model| model.train_flops_per_token(0))
+            }
+            // Scoring is the forward third of training.
+            Job::Eval(eval) => EVALUATION_TOKENS * model(plan, &eval.model).map_or(0.0, |model| model.train_flops_per_token(0)) / 3.0,
+        }
+}
+
+/// Tokens trained on in all; `per_row` in one sequence or record.
+fn trained(training: &Training, tokens: f64, per_row: f64) -> f64 {
+    match training.length {
+        Length::Epochs(epochs) => f64::from(epochs) * tokens,
+        Length::Steps(steps) => steps as f64 * f64::from(training.batch_size) * per_row,
+    }
+}
+
+/// The model that a training job trains.
+fn model<'a>(plan: &'a Plan, id: &JobId) -> Option<&'a ModelConfig> {
+    match &plan.job(id)?.job {
+        Job::Pretrain(pretrain) => Some(&pretrain.model),
+        Job::Tune(tune) => model(plan, &tune.parent),
+        Job::Tokenizer(_) | Job::Prepare(_) | Job::Eval(_) => None,
+    }
+}
