@@ -75,7 +75,7 @@ impl Failure {
 pub fn store_failure(error: StoreError) -> Failure {
     let exit = match &error {
         StoreError::Newer { .. } | StoreError::Foreign { .. } | StoreError::Locked(_) => Exit::Database,
-        StoreError::UnknownExperiment { .. } | StoreError::UnknownJob { .. } | StoreError::Absent { .. } => {
+        StoreError::UnknownExperiment { .. } | StoreError::Absent { .. } => {
             Exit::NothingMatches
         }
         _ => Exit::Environment,

@@ -212,10 +212,10 @@ async fn drive(
 /// The first interrupt lets the workers save their state, the second kills them.
 async fn listen(stop: watch::Sender<Stop>) {
     use tokio::signal::unix::{SignalKind, signal};
-    let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::user_defined1()];
-    let Ok([mut interrupt, mut terminate, mut user]) = kinds.map(signal).into_iter().collect::<Result<Vec<_>, _>>().and_then(
-        |signals| signals.try_into().map_err(|_| std::io::Error::other("three signals")),
-    ) else {
+    let (Ok(mut interrupt), Ok(mut terminate), Ok(mut user)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()), signal(SignalKind::user_defined1()))
+    else {
+        tracing::warn!("signals cannot be caught here: an interrupt costs the work since the last checkpoint");
         return;
     };
     for wish in [Stop::Politely, Stop::Now] {
