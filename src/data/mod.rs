@@ -1,1 +1,43 @@
 //! Text to token ids.
+//!
+//! Purpose: find the files behind a [`crate::domain::Source`], read corpora, instruction datasets and evaluation files,
+//! train and apply tokenizers, write and read prepared token files, and order them. The built-in toy [`world`] answers
+//! wherever files would.
+//!
+//! Invariant: the same content gives the same ids in the same order on every machine, whatever the thread count, the
+//! folder or the hour; nothing here draws a random number that is not a function of its arguments.
+//!
+//! Rejected: streaming documents from disk into training. Token files are written once, memory-mapped by every run, and
+//! make the data order a function of (seed, epoch, index) instead of the state of a reader.
+
+mod corpus;
+mod error;
+mod evaluation;
+mod locate;
+mod order;
+mod prepared;
+mod records;
+mod tokenizer;
+pub mod world;
+
+pub use corpus::documents;
+pub use error::DataError;
+pub use evaluation::evaluation_files;
+pub use locate::Survey;
+pub use order::Permutation;
+pub use prepared::{Corpus, Instructions, Ledger, Share, Split, Width, prepare_corpus, prepare_dataset};
+pub use records::{Record, records};
+pub use tokenizer::{Encoding, Tokenizer};
+
+/// Whitespace-separated words: the unit of every word budget.
+fn words(text: &str) -> u64 {
+    text.split_whitespace().count() as u64
+}
+
+/// Spreads the bits of a counter (the finalizer of SplitMix64, Steele et al. 2014): a bijection of 64 bits.
+fn mix(value: u64) -> u64 {
+    let value = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    value ^ (value >> 31)
+}

@@ -1,0 +1,293 @@
+//! Finding sources on this machine: files, digests, volumes.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{CorpusFormat, DatasetFormat, Digest, Located, Origin, Source, Volume};
+
+use super::error::DataError;
+use super::{corpus, records};
+
+/// Bumped by hand when documents, records or the toy world change, so that cached volumes are counted anew.
+const RULES: u32 = 1;
+
+/// Files younger than this are not remembered: one more write in the same tick of the clock would go unseen.
+const SETTLED: Duration = Duration::from_secs(2);
+
+/// Looks sources up and remembers digests and volumes from run to run, so that planning does not read the data again.
+///
+/// The cache is a convenience: one that is missing, damaged or of other rules counts as empty.
+#[derive(Debug)]
+pub struct Survey {
+    cache_file: PathBuf,
+    cache: Cache,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Cache {
+    rules: u32,
+    /// By absolute path.
+    digests: BTreeMap<String, Known>,
+    /// By origin and format, as JSON.
+    volumes: BTreeMap<String, Volume>,
+}
+
+/// The digest of a file, and what the file looked like when it was taken.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct Known {
+    length: u64,
+    modified_ns: u64,
+    digest: Digest,
+}
+
+impl Survey {
+    /// Opens the cache in this file.
+    pub fn open(cache_file: &Path) -> Self {
+        let cache = fs::read(cache_file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let cache = cache.filter(|cache: &Cache| cache.rules == RULES);
+        let cache = cache.unwrap_or_else(|| Cache { rules: RULES, ..Cache::default() });
+        Self { cache_file: cache_file.to_owned(), cache }
+    }
+
+    /// Finds the files of a source and digests their contents.
+    ///
+    /// Files are sorted by file name, hidden ones (`.name`) left out. For [`Source::Files`] only the contents enter the
+    /// digest, in that order; for [`Source::Folder`], whose `*.jsonl` and `*.csv` files are taken, also their names.
+    /// A source without files is [`Origin::Missing`], not an error.
+    ///
+    /// # Errors
+    /// A pattern that is none, a folder given as a file, files that cannot be read.
+    pub fn locate(&mut self, source: &Source) -> Result<Located, DataError> {
+        let (location, files, named) = match source {
+            Source::World { part, seed, size } => {
+                let origin = Origin::World { part: *part, seed: *seed, size: *size };
+                return Ok(Located { origin, files: vec![] });
+            }
+            Source::Files(pattern) => (pattern, matches(pattern)?, false),
+            Source::Folder(folder) => (folder, evaluation_files_in(folder)?, true),
+        };
+        if files.is_empty() {
+            return Ok(Located { origin: Origin::Missing { location: location.display().to_string() }, files });
+        }
+        let digests = files.iter().map(|path| self.digest(path)).collect::<Result<Vec<_>, _>>()?;
+        let names: Vec<String> = files.iter().map(|path| if named { file_name(path) } else { String::new() }).collect();
+        let digest = Digest::of_named(names.iter().map(String::as_str).zip(digests));
+        Ok(Located { origin: Origin::Content { digest }, files })
+    }
+
+    /// Documents and words of a corpus under this format.
+    ///
+    /// # Errors
+    /// As [`super::documents`].
+    pub fn corpus_volume(&mut self, located: &Located, format: &CorpusFormat) -> Result<Volume, DataError> {
+        self.volume(&located.origin, format, || corpus::volume(located, format))
+    }
+
+    /// Records and words (of prompts and replies) of a dataset under this format.
+    ///
+    /// # Errors
+    /// As [`super::records()`].
+    pub fn dataset_volume(&mut self, located: &Located, format: &DatasetFormat) -> Result<Volume, DataError> {
+        self.volume(&located.origin, format, || records::volume(located, format))
+    }
+
+    /// Writes the cache: whole, or not at all.
+    ///
+    /// # Errors
+    /// A folder that cannot be made or written.
+    pub fn save(&self) -> Result<(), DataError> {
+        let folder = self.cache_file.parent().filter(|folder| !folder.as_os_str().is_empty());
+        if let Some(folder) = folder {
+            fs::create_dir_all(folder).map_err(DataError::io("make folder", folder))?;
+        }
+        let json = serde_json::to_vec_pretty(&self.cache).expect("a cache has string keys");
+        let beside = self.cache_file.with_extension(format!("{}.tmp", std::process::id()));
+        fs::write(&beside, json).map_err(DataError::io("write", &beside))?;
+        fs::rename(&beside, &self.cache_file).map_err(DataError::io("write", &self.cache_file))
+    }
+
+    fn volume(
+        &mut self,
+        origin: &Origin,
+        format: &impl Serialize,
+        count: impl FnOnce() -> Result<Volume, DataError>,
+    ) -> Result<Volume, DataError> {
+        if let Origin::Missing { location } = origin {
+            return Err(DataError::Missing { location: location.clone() });
+        }
+        let key = serde_json::to_string(&(origin, format)).expect("origins and formats have string keys");
+        if let Some(&known) = self.cache.volumes.get(&key) {
+            return Ok(known);
+        }
+        let volume = count()?;
+        self.cache.volumes.insert(key, volume);
+        Ok(volume)
+    }
+
+    fn digest(&mut self, path: &Path) -> Result<Digest, DataError> {
+        let fault = || DataError::io("read", path);
+        let key = std::path::absolute(path).map_err(fault())?.display().to_string();
+        let (length, modified) = look(path)?;
+        let modified_ns = modified.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
+        if let Some(known) = self.cache.digests.get(&key)
+            && (known.length, known.modified_ns) == (length, modified_ns)
+        {
+            return Ok(known.digest);
+        }
+        let mut hasher = blake3::Hasher::new();
+        let digest = Digest::from_hash(hasher.update_mmap(path).map_err(fault())?.finalize());
+        let settled = modified.elapsed().is_ok_and(|age| age > SETTLED) && look(path)? == (length, modified);
+        if settled {
+            self.cache.digests.insert(key, Known { length, modified_ns, digest });
+        }
+        Ok(digest)
+    }
+}
+
+/// Length and time of modification.
+fn look(path: &Path) -> Result<(u64, SystemTime), DataError> {
+    let metadata = fs::metadata(path).map_err(DataError::io("read", path))?;
+    Ok((metadata.len(), metadata.modified().map_err(DataError::io("read", path))?))
+}
+
+/// The files of a pattern, or the one file of that very name.
+fn matches(pattern: &Path) -> Result<Vec<PathBuf>, DataError> {
+    if pattern.is_dir() {
+        return Err(DataError::IsFolder { path: pattern.to_owned() });
+    }
+    if pattern.is_file() {
+        return Ok(vec![pattern.to_owned()]);
+    }
+    let text = pattern.to_string_lossy();
+    let found = glob::glob(&text)
+        .map_err(|error| DataError::Pattern { pattern: text.to_string(), reason: error.to_string() })?;
+    let mut files = Vec::new();
+    for entry in found {
+        let path = entry.map_err(|error| {
+            let path = error.path().to_owned();
+            DataError::Io { action: "read", path, source: error.into() }
+        })?;
+        if path.is_file() {
+            files.push(path);
+        }
+    }
+    Ok(visible_by_name(files))
+}
+
+fn evaluation_files_in(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
+    if !folder.is_dir() {
+        return Ok(vec![]);
+    }
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).map_err(DataError::io("read", folder))? {
+        let path = entry.map_err(DataError::io("read", folder))?.path();
+        if path.extension().is_some_and(|extension| extension == "jsonl" || extension == "csv") && path.is_file() {
+            files.push(path);
+        }
+    }
+    Ok(visible_by_name(files))
+}
+
+fn visible_by_name(mut files: Vec<PathBuf>) -> Vec<PathBuf> {
+    files.retain(|path| !file_name(path).starts_with('.'));
+    files.sort_by_cached_key(|path| (file_name(path), path.clone()));
+    files
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::domain::{Documents, WorldPart};
+
+    use super::*;
+
+    const LINES: CorpusFormat = CorpusFormat { documents: Documents::Line, min_words: 0 };
+
+    fn folder_with(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, content) in files {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, content).unwrap();
+        }
+        folder
+    }
+
+    fn locate(source: Source) -> Located {
+        Survey::open(Path::new("/nonexistent/cache")).locate(&source).unwrap()
+    }
+
+    #[test]
+    fn files_are_sorted_by_name_and_hidden_ones_left_out() {
+        let folder = folder_with(&[("x/2.txt", "two"), ("y/1.txt", "one"), ("y/.3.txt", "three"), ("y/4.md", "")]);
+        let located = locate(Source::Files(folder.path().join("*/*.txt")));
+        assert_eq!(located.files, [folder.path().join("y/1.txt"), folder.path().join("x/2.txt")]);
+    }
+
+    #[test]
+    fn names_matter_for_folders_only() {
+        let (one, other) = (folder_with(&[("a.jsonl", "{}")]), folder_with(&[("b.jsonl", "{}")]));
+        let files = |folder: &tempfile::TempDir| locate(Source::Files(folder.path().join("*"))).origin;
+        let whole = |folder: &tempfile::TempDir| locate(Source::Folder(folder.path().to_owned())).origin;
+        assert_eq!(files(&one), files(&other));
+        assert_ne!(whole(&one), whole(&other));
+    }
+
+    #[test]
+    fn what_is_not_there_is_missing_and_a_folder_is_not_a_file() {
+        let folder = folder_with(&[("a.txt", "x")]);
+        for source in [Source::Files(folder.path().join("*.md")), Source::Folder(folder.path().to_owned())] {
+            let located = locate(source);
+            assert!(matches!(&located.origin, Origin::Missing { .. }), "{located:?}");
+            let mut survey = Survey::open(Path::new("/nonexistent/cache"));
+            assert!(matches!(survey.corpus_volume(&located, &LINES), Err(DataError::Missing { .. })));
+        }
+        let source = Source::Files(folder.path().to_owned());
+        assert!(matches!(Survey::open(Path::new("none")).locate(&source), Err(DataError::IsFolder { .. })));
+    }
+
+    #[test]
+    fn the_cache_survives_and_a_changed_file_is_read_again() {
+        let folder = folder_with(&[("a.txt", "one two\nthree\n")]);
+        let (path, cache) = (folder.path().join("a.txt"), folder.path().join("cache/survey.json"));
+        let source = Source::Files(path.clone());
+        let old = SystemTime::now() - Duration::from_secs(60);
+        fs::File::open(&path).unwrap().set_modified(old).unwrap();
+
+        let mut survey = Survey::open(&cache);
+        let first = survey.locate(&source).unwrap();
+        let volume = survey.corpus_volume(&first, &LINES).unwrap();
+        assert_eq!(volume, Volume { units: 2, words: 3 });
+        survey.save().unwrap();
+
+        let mut survey = Survey::open(&cache);
+        assert_eq!((survey.cache.digests.len(), survey.cache.volumes.len()), (1, 1));
+        assert_eq!(survey.locate(&source).unwrap(), first);
+        let elsewhere = Located { files: vec![], ..first.clone() };
+        assert_eq!(survey.corpus_volume(&elsewhere, &LINES).unwrap(), volume, "remembered, not counted");
+
+        fs::write(&path, "one TWO\nthree\n").unwrap();
+        assert_ne!(survey.locate(&source).unwrap().origin, first.origin);
+        fs::write(&cache, "{ damaged").unwrap();
+        assert!(Survey::open(&cache).cache.digests.is_empty());
+    }
+
+    #[test]
+    fn the_toy_world_has_volumes_too() {
+        let mut survey = Survey::open(Path::new("none"));
+        let speech = locate(Source::World { part: WorldPart::Speech, seed: 1, size: 500 });
+        let volume = survey.corpus_volume(&speech, &LINES).unwrap();
+        assert!((500..530).contains(&volume.words), "{volume:?}");
+        let chat = locate(Source::World { part: WorldPart::Chat, seed: 1, size: 20 });
+        let format = DatasetFormat::Dialogue { min_words: 0 };
+        assert_eq!(survey.dataset_volume(&chat, &format).unwrap().units, 20);
+        assert!(survey.corpus_volume(&chat, &LINES).is_err());
+    }
+}

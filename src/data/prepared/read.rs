@@ -1,0 +1,193 @@
+//! Reading prepared data.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use memmap2::Mmap;
+
+use super::super::error::DataError;
+use super::{Ledger, Share, Split, Units, Width};
+
+impl Ledger {
+    /// Reads the ledger of a prepared folder.
+    ///
+    /// # Errors
+    /// A ledger that is missing or is none.
+    pub fn open(dir: &Path) -> Result<Self, DataError> {
+        let path = dir.join(Self::FILE);
+        let bytes = fs::read(&path).map_err(DataError::io("read", &path))?;
+        serde_json::from_slice(&bytes).map_err(|error| damaged(&path, format!("it is no ledger ({error})")))
+    }
+}
+
+fn damaged(path: &Path, problem: String) -> DataError {
+    DataError::Damaged { path: path.to_owned(), problem }
+}
+
+/// A file in memory; an empty one has no mapping.
+#[derive(Debug)]
+struct Mapped(Option<Mmap>);
+
+impl Mapped {
+    /// Maps a file that must have this length in bytes.
+    fn open(path: &Path, length: u64) -> Result<Self, DataError> {
+        let file = File::open(path).map_err(DataError::io("read", path))?;
+        let actual = file.metadata().map_err(DataError::io("read", path))?.len();
+        if actual != length {
+            return Err(damaged(path, format!("it has {actual} bytes where the ledger says {length}")));
+        }
+        if length == 0 {
+            return Ok(Self(None));
+        }
+        // SAFETY: prepared folders are published whole and never written again, so the bytes do not change under us.
+        let map = unsafe { Mmap::map(&file) }.map_err(DataError::io("read", path))?;
+        Ok(Self(Some(map)))
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.0.as_deref().unwrap_or_default()
+    }
+}
+
+/// Token ids in memory-mapped form.
+#[derive(Debug)]
+struct Tokens {
+    file: Mapped,
+    width: Width,
+}
+
+impl Tokens {
+    fn open(path: &Path, width: Width, tokens: u64) -> Result<Self, DataError> {
+        Ok(Self { file: Mapped::open(path, tokens.saturating_mul(width.bytes()))?, width })
+    }
+
+    /// The ids from `start` to `end`, both clipped to the stream.
+    fn range(&self, start: u64, end: u64) -> Vec<u32> {
+        let (bytes, width) = (self.file.bytes(), self.width.bytes());
+        let byte = |token: u64| token.saturating_mul(width).min(bytes.len() as u64) as usize;
+        let part = &bytes[byte(start)..byte(end.max(start))];
+        match self.width {
+            Width::Two => part.as_chunks().0.iter().map(|&id| u16::from_le_bytes(id).into()).collect(),
+            Width::Four => part.as_chunks().0.iter().map(|&id| u32::from_le_bytes(id)).collect(),
+        }
+    }
+}
+
+/// Opens the ledger and the token file of a split.
+fn open(dir: &Path, split: Split, units: Units) -> Result<(Share, Tokens), DataError> {
+    let ledger = Ledger::open(dir)?;
+    if ledger.units != units {
+        return Err(damaged(dir, format!("it holds {:?}, not {units:?}", ledger.units)));
+    }
+    let share = ledger.share(split);
+    let tokens = Tokens::open(&file(dir, split, "bin"), ledger.width, share.tokens)?;
+    Ok((share, tokens))
+}
+
+fn file(dir: &Path, split: Split, extension: &str) -> PathBuf {
+    dir.join(split.name()).with_extension(extension)
+}
+
+/// A split of a prepared corpus: one stream of tokens.
+#[derive(Debug)]
+pub struct Corpus {
+    share: Share,
+    tokens: Tokens,
+}
+
+impl Corpus {
+    /// Opens a folder that [`super::prepare_corpus`] wrote.
+    ///
+    /// # Errors
+    /// Missing files; files that are not as long as the ledger says.
+    pub fn open(dir: &Path, split: Split) -> Result<Self, DataError> {
+        let (share, tokens) = open(dir, split, Units::Documents)?;
+        Ok(Self { share, tokens })
+    }
+
+    /// Tokens in the stream.
+    pub fn tokens(&self) -> u64 {
+        self.share.tokens
+    }
+
+    /// Words in the stream.
+    pub fn words(&self) -> u64 {
+        self.share.words
+    }
+
+    /// The `len` ids from `start` on; fewer where the stream ends.
+    pub fn window(&self, start: u64, len: usize) -> Vec<u32> {
+        self.tokens.range(start, start.saturating_add(len as u64))
+    }
+}
+
+/// A split of a prepared dataset: records of prompt and reply.
+#[derive(Debug)]
+pub struct Instructions {
+    share: Share,
+    tokens: Tokens,
+    index: Mapped,
+}
+
+impl Instructions {
+    /// Opens a folder that [`super::prepare_dataset`] wrote.
+    ///
+    /// # Errors
+    /// Missing files; files that are not as long as the ledger says; an index that does not fit the tokens.
+    pub fn open(dir: &Path, split: Split) -> Result<Self, DataError> {
+        let (share, tokens) = open(dir, split, Units::Records)?;
+        let path = file(dir, split, "index");
+        let index = Mapped::open(&path, share.units.saturating_mul(16))?;
+        let opened = Self { share, tokens, index };
+        let mut start = 0;
+        for record in 0..share.units {
+            let (end, prompt) = opened.entry(record);
+            if end < start || prompt > end - start {
+                return Err(damaged(&path, format!("record {record} ends before it starts")));
+            }
+            start = end;
+        }
+        if start != share.tokens {
+            return Err(damaged(&path, format!("its records end at token {start} of {}", share.tokens)));
+        }
+        Ok(opened)
+    }
+
+    /// Records.
+    pub fn len(&self) -> u64 {
+        self.share.units
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.share.units == 0
+    }
+
+    /// Words of all prompts and replies.
+    pub fn words(&self) -> u64 {
+        self.share.words
+    }
+
+    /// Tokens of all records.
+    pub fn tokens(&self) -> u64 {
+        self.share.tokens
+    }
+
+    /// The ids of a record (prompt, separator, reply, end of text) and how many of them are prompt and separator.
+    ///
+    /// # Panics
+    /// If there are not so many records.
+    pub fn record(&self, index: u64) -> (Vec<u32>, usize) {
+        let start = if index == 0 { 0 } else { self.entry(index - 1).0 };
+        let (end, prompt) = self.entry(index);
+        (self.tokens.range(start, end), prompt as usize)
+    }
+
+    /// Where a record ends, and the length of its prompt.
+    fn entry(&self, index: u64) -> (u64, u64) {
+        assert!(index < self.share.units, "record {index} of {}", self.share.units);
+        let entries: &[[u8; 8]] = self.index.bytes().as_chunks().0;
+        let number = |position: u64| u64::from_le_bytes(entries[position as usize]);
+        (number(2 * index), number(2 * index + 1))
+    }
+}

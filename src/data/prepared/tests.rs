@@ -1,0 +1,118 @@
+use std::fs;
+use std::sync::LazyLock;
+
+use proptest::prelude::*;
+
+use crate::domain::WorldPart;
+
+use super::super::{DataError, Record, Tokenizer, world};
+use super::*;
+
+static TOKENIZER: LazyLock<Tokenizer> = LazyLock::new(|| {
+    let text = world::corpus(WorldPart::Speech, 1, 2_000);
+    Tokenizer::train(300, [text].into_iter()).unwrap()
+});
+
+fn decode_stream(corpus: &Corpus) -> Vec<String> {
+    let ids = corpus.window(0, corpus.tokens() as usize);
+    let mut documents: Vec<String> =
+        ids.split(|&id| id == TOKENIZER.eos_id()).map(|document| TOKENIZER.decode(document).unwrap()).collect();
+    assert_eq!(documents.pop().as_deref(), Some(""), "the stream ends with an end-of-text token");
+    documents
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn documents_come_back(documents in prop::collection::vec("[a-zA-Zé .\n]{1,40}", 20..60), held_out in 0.05f64..0.5) {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = prepare_corpus(&TOKENIZER, &documents, held_out, folder.path()).unwrap();
+        prop_assert_eq!(&Ledger::open(folder.path()).unwrap(), &ledger);
+        let mut all = Vec::new();
+        for split in Split::ALL {
+            let corpus = Corpus::open(folder.path(), split).unwrap();
+            let decoded = decode_stream(&corpus);
+            prop_assert_eq!(decoded.len() as u64, ledger.share(split).units);
+            prop_assert_eq!(corpus.words(), decoded.iter().map(|text| text.split_whitespace().count() as u64).sum::<u64>());
+            prop_assert!(corpus.tokens() > 0);
+            all.extend(decoded);
+        }
+        let mut expected = documents.clone();
+        expected.sort();
+        all.sort();
+        prop_assert_eq!(all, expected);
+    }
+
+    #[test]
+    fn records_come_back(texts in prop::collection::vec(("[a-z ?]{0,30}", "[a-z .]{1,30}"), 2..40), held_out in 0.0f64..0.5) {
+        let records: Vec<Record> = texts.into_iter().map(|(prompt, reply)| Record { prompt, reply }).collect();
+        let folder = tempfile::tempdir().unwrap();
+        prepare_dataset(&TOKENIZER, &records, "\n", held_out, folder.path()).unwrap();
+        let mut all = Vec::new();
+        for split in Split::ALL {
+            let instructions = Instructions::open(folder.path(), split).unwrap();
+            for index in 0..instructions.len() {
+                let (ids, prompt) = instructions.record(index);
+                prop_assert_eq!(ids.last(), Some(&TOKENIZER.eos_id()));
+                let text = |ids: &[u32]| TOKENIZER.decode(ids).unwrap();
+                let prompt_text = text(&ids[..prompt]);
+                prop_assert!(prompt_text.ends_with('\n'));
+                all.push(Record {
+                    prompt: prompt_text.trim_end_matches('\n').to_owned(),
+                    reply: text(&ids[prompt..ids.len() - 1]),
+                });
+            }
+        }
+        let mut expected = records.clone();
+        expected.sort();
+        all.sort();
+        prop_assert_eq!(all, expected);
+    }
+}
+
+#[test]
+fn windows_are_clipped_at_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let documents: Vec<String> = (0..30).map(|number| format!("document {number}")).collect();
+    let ledger = prepare_corpus(&TOKENIZER, &documents, 0.0, folder.path()).unwrap();
+    assert_eq!((ledger.validation, ledger.train.units, ledger.train.words), (Share::default(), 30, 60));
+    let corpus = Corpus::open(folder.path(), Split::Train).unwrap();
+    let whole = corpus.window(0, usize::MAX);
+    assert_eq!(whole.len() as u64, corpus.tokens());
+    assert_eq!(corpus.window(3, 4), whole[3..7]);
+    assert_eq!(corpus.window(corpus.tokens() - 1, 4), [TOKENIZER.eos_id()]);
+    assert!(corpus.window(u64::MAX, 4).is_empty());
+    assert_eq!(Corpus::open(folder.path(), Split::Validation).unwrap().window(0, 4), [0u32; 0]);
+}
+
+#[test]
+fn large_vocabularies_take_four_bytes() {
+    assert_eq!((Width::of(65_535), Width::of(65_536)), (Width::Two, Width::Four));
+}
+
+#[test]
+fn damaged_files_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let records = vec![Record { prompt: "who".into(), reply: "me".into() }; 12];
+    prepare_dataset(&TOKENIZER, &records, "\n", 0.1, folder.path()).unwrap();
+    let open = || Instructions::open(folder.path(), Split::Train);
+    open().unwrap();
+    assert!(matches!(Corpus::open(folder.path(), Split::Train), Err(DataError::Damaged { .. })));
+
+    let index = folder.path().join("train.index");
+    let bytes = fs::read(&index).unwrap();
+    let mut swapped = bytes.clone();
+    swapped[0] = 0xff;
+    fs::write(&index, &swapped).unwrap();
+    assert!(open().unwrap_err().to_string().contains("train.index"));
+    fs::write(&index, &bytes[..bytes.len() - 1]).unwrap();
+    assert!(open().unwrap_err().to_string().contains("train.index: it has 1"));
+    fs::write(&index, &bytes).unwrap();
+    open().unwrap();
+
+    fs::write(folder.path().join("train.bin"), [0; 3]).unwrap();
+    assert!(open().unwrap_err().to_string().contains("train.bin: it has 3 bytes where the ledger says"));
+    fs::write(folder.path().join("ledger.json"), "{").unwrap();
+    assert!(open().unwrap_err().to_string().contains("ledger.json: it is no ledger"));
+}

@@ -1,0 +1,284 @@
+//! Writing prepared data.
+
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+
+use super::super::error::DataError;
+use super::super::records::Record;
+use super::super::tokenizer::Tokenizer;
+use super::super::{mix, words};
+use super::{Ledger, Share, Split, Units, Width};
+
+/// Text tokenized at a time, in bytes: bounds the memory for ids that are not written yet.
+const CHUNK: usize = 1 << 23;
+
+/// Tokenizes documents into `train.bin` and `validation.bin`, each document followed by the end-of-text token.
+///
+/// About `held_out` of the documents go to validation, chosen by a hash of their index and nothing else. With fewer than
+/// `1 / held_out` documents the tail of the longest one does instead, so that validation is not empty; and train
+/// never is. The folder must exist; publishing it whole is the caller's business.
+///
+/// # Errors
+/// Files that cannot be written; texts that the tokenizer cannot encode.
+pub fn prepare_corpus<S: AsRef<str> + Sync>(
+    tokenizer: &Tokenizer,
+    documents: &[S],
+    held_out: f64,
+    out: &Path,
+) -> Result<Ledger, DataError> {
+    let documents: Vec<&str> = documents.iter().map(AsRef::as_ref).collect();
+    let units = assign(documents, held_out);
+    let mut folder = Folder::create(out, tokenizer, Units::Documents)?;
+    for chunk in chunks(&units, |(_, text)| text.len()) {
+        let encoded = chunk.par_iter().map(|(split, text)| {
+            let mut ids = tokenizer.encode_document(text)?;
+            ids.push(tokenizer.eos_id());
+            Ok((*split, ids, words(text)))
+        });
+        for (split, ids, words) in encoded.collect::<Result<Vec<_>, DataError>>()? {
+            folder.push(split, &ids, words)?;
+        }
+    }
+    folder.finish(tokenizer)
+}
+
+/// Tokenizes records as `prompt + separator`, `reply`, end-of-text token, and remembers where each prompt ends.
+///
+/// The held-out records are chosen as in [`prepare_corpus`]; when the hash takes none, it is the one with the least hash.
+/// A single record trains.
+///
+/// # Errors
+/// As [`prepare_corpus`].
+pub fn prepare_dataset(
+    tokenizer: &Tokenizer,
+    records: &[Record],
+    separator: &str,
+    held_out: f64,
+    out: &Path,
+) -> Result<Ledger, DataError> {
+    let splits = splits(records.len(), held_out);
+    let units: Vec<(Split, &Record)> = splits.into_iter().zip(records).collect();
+    let mut folder = Folder::create(out, tokenizer, Units::Records)?;
+    for chunk in chunks(&units, |(_, record)| record.prompt.len() + record.reply.len()) {
+        let encoded = chunk.par_iter().map(|(split, record)| {
+            let mut ids = tokenizer.encode(&format!("{}{separator}", record.prompt))?;
+            let prompt = ids.len() as u64;
+            ids.extend(tokenizer.encode(&record.reply)?);
+            ids.push(tokenizer.eos_id());
+            Ok((*split, ids, prompt, words(&record.prompt) + words(&record.reply)))
+        });
+        for (split, ids, prompt, words) in encoded.collect::<Result<Vec<_>, DataError>>()? {
+            folder.push(split, &ids, words)?;
+            folder.push_index(split, prompt)?;
+        }
+    }
+    folder.finish(tokenizer)
+}
+
+/// The split of every unit: a hash of its index against the share; neither split is left empty where that can be helped.
+fn splits(count: usize, held_out: f64) -> Vec<Split> {
+    let hash = |index: usize| mix(mix(index as u64));
+    let mut splits: Vec<Split> = (0..count)
+        .map(|index| {
+            // The upper 53 bits are exact in an f64.
+            let draw = (hash(index) >> 11) as f64 / (1u64 << 53) as f64;
+            if draw < held_out { Split::Validation } else { Split::Train }
+        })
+        .collect();
+    if held_out > 0.0 && count > 1 && !splits.contains(&Split::Validation) {
+        let least = (0..count).min_by_key(|&index| hash(index)).unwrap_or(0);
+        splits[least] = Split::Validation;
+    }
+    if count > 0 && !splits.contains(&Split::Train) {
+        let most = (0..count).max_by_key(|&index| hash(index)).unwrap_or(0);
+        splits[most] = Split::Train;
+    }
+    splits
+}
+
+fn assign(documents: Vec<&str>, held_out: f64) -> Vec<(Split, &str)> {
+    let few = held_out > 0.0 && (documents.len() as f64) < 1.0 / held_out;
+    if !few {
+        return splits(documents.len(), held_out).into_iter().zip(documents).collect();
+    }
+    let mut units: Vec<(Split, &str)> = documents.into_iter().map(|text| (Split::Train, text)).collect();
+    let total: usize = units.iter().map(|(_, text)| text.len()).sum();
+    // The first of equally long ones.
+    let longest = units.iter().enumerate().rev().max_by_key(|(_, (_, text))| text.len()).map(|(index, _)| index);
+    if let Some(index) = longest {
+        let whole = units[index].1;
+        let tail = (total as f64 * held_out) as usize;
+        if let Some((head, tail)) = cut(whole, whole.len().saturating_sub(tail)) {
+            units[index].1 = head;
+            units.insert(index + 1, (Split::Validation, tail));
+        }
+    }
+    units
+}
+
+/// Cuts a text at the first white space from `position` on (or else the last before it), which belongs to neither part;
+/// `None` if a part would be blank.
+fn cut(text: &str, position: usize) -> Option<(&str, &str)> {
+    let parts = |space: usize| {
+        let (head, tail) = (text[..space].trim_end(), text[space..].trim_start());
+        (!head.trim().is_empty() && !tail.is_empty()).then_some((head, tail))
+    };
+    let spaces = text.match_indices(char::is_whitespace).map(|(space, _)| space);
+    let (before, after): (Vec<usize>, Vec<usize>) = spaces.partition(|&space| space < position);
+    after.into_iter().chain(before.into_iter().rev()).find_map(parts)
+}
+
+/// Consecutive units of about [`CHUNK`] bytes together.
+fn chunks<'a, T>(mut units: &'a [T], size: impl Fn(&T) -> usize + 'a) -> impl Iterator<Item = &'a [T]> {
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let more = |unit: &&T| {
+            let fits = bytes < CHUNK;
+            bytes += size(unit);
+            fits
+        };
+        let count = units.iter().take_while(more).count();
+        let (chunk, rest) = units.split_at(count);
+        units = rest;
+        (!chunk.is_empty()).then_some(chunk)
+    })
+}
+
+/// The files of a folder while they are written.
+struct Folder {
+    path: PathBuf,
+    units: Units,
+    width: Width,
+    train: Files,
+    validation: Files,
+}
+
+struct Files {
+    ids: Output,
+    index: Option<Output>,
+    share: Share,
+}
+
+struct Output {
+    path: PathBuf,
+    file: BufWriter<File>,
+}
+
+impl Output {
+    fn create(path: PathBuf) -> Result<Self, DataError> {
+        let file = File::create(&path).map_err(DataError::io("write", &path))?;
+        Ok(Self { file: BufWriter::with_capacity(1 << 20, file), path })
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), DataError> {
+        self.file.write_all(bytes).map_err(DataError::io("write", &self.path))
+    }
+
+    fn finish(mut self) -> Result<(), DataError> {
+        let done = self.file.flush().and_then(|()| self.file.get_ref().sync_all());
+        done.map_err(DataError::io("write", &self.path))
+    }
+}
+
+impl Folder {
+    fn create(path: &Path, tokenizer: &Tokenizer, units: Units) -> Result<Self, DataError> {
+        let files = |split: Split| {
+            let output = |extension: &str| Output::create(path.join(split.name()).with_extension(extension));
+            let index = match units {
+                Units::Documents => None,
+                Units::Records => Some(output("index")?),
+            };
+            Ok::<_, DataError>(Files { ids: output("bin")?, index, share: Share::default() })
+        };
+        let (train, validation) = (files(Split::Train)?, files(Split::Validation)?);
+        Ok(Self { path: path.to_owned(), units, width: Width::of(tokenizer.vocab_size()), train, validation })
+    }
+
+    fn files(&mut self, split: Split) -> &mut Files {
+        match split {
+            Split::Train => &mut self.train,
+            Split::Validation => &mut self.validation,
+        }
+    }
+
+    fn push(&mut self, split: Split, ids: &[u32], words: u64) -> Result<(), DataError> {
+        let bytes: Vec<u8> = match self.width {
+            Width::Two => ids.iter().flat_map(|&id| (id as u16).to_le_bytes()).collect(),
+            Width::Four => ids.iter().flat_map(|&id| id.to_le_bytes()).collect(),
+        };
+        let files = self.files(split);
+        files.share.units += 1;
+        files.share.words += words;
+        files.share.tokens += ids.len() as u64;
+        files.ids.write(&bytes)
+    }
+
+    fn push_index(&mut self, split: Split, prompt: u64) -> Result<(), DataError> {
+        let files = self.files(split);
+        let end = files.share.tokens;
+        match &mut files.index {
+            Some(index) => index.write(&[end.to_le_bytes(), prompt.to_le_bytes()].concat()),
+            None => Ok(()),
+        }
+    }
+
+    fn finish(self, tokenizer: &Tokenizer) -> Result<Ledger, DataError> {
+        let (train, validation) = (self.train.share, self.validation.share);
+        let ledger =
+            Ledger { units: self.units, width: self.width, vocab_size: tokenizer.vocab_size(), train, validation };
+        for files in [self.train, self.validation] {
+            files.ids.finish()?;
+            files.index.map_or(Ok(()), Output::finish)?;
+        }
+        let path = self.path.join(Ledger::FILE);
+        let json = serde_json::to_vec_pretty(&ledger).expect("a ledger has string keys");
+        fs::write(&path, json).map_err(DataError::io("write", &path))?;
+        Ok(ledger)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn about_the_share_is_held_out_and_train_is_never_empty(count in 1usize..3000, held_out in 0.0f64..0.5) {
+            let splits = splits(count, held_out);
+            let held = splits.iter().filter(|&&split| split == Split::Validation).count();
+            prop_assert!(held < count);
+            prop_assert_eq!(held > 0, held_out > 0.0 && count > 1 );
+            let expected = count as f64 * held_out;
+            prop_assert!((held as f64 - expected).abs() <= 5.0 * expected.sqrt() + 1.0, "{held} of {expected}");
+        }
+
+        #[test]
+        fn chunks_are_all_of_it(sizes in prop::collection::vec(0usize..2 * CHUNK, 0..20)) {
+            let all: Vec<usize> = chunks(&sizes, |&size| size).flatten().copied().collect();
+            prop_assert_eq!(all, sizes);
+        }
+    }
+
+    #[test]
+    fn the_tail_of_the_longest_document_is_held_out_of_few() {
+        let documents = vec!["a b c", "d e f g h i j k l m", "n"];
+        let expected = [
+            (Split::Train, "a b c"),
+            (Split::Train, "d e f g h i j k l"),
+            (Split::Validation, "m"),
+            (Split::Train, "n"),
+        ];
+        assert_eq!(assign(documents.clone(), 0.1), expected);
+        assert_eq!(assign(documents, 0.0).len(), 3);
+        assert_eq!(assign(vec!["word"], 0.1), [(Split::Train, "word")]);
+        assert_eq!(
+            assign(vec!["a verylongwordattheend"], 0.1),
+            [(Split::Train, "a"), (Split::Validation, "verylongwordattheend")]
+        );
+    }
+}

@@ -1,0 +1,144 @@
+use std::fs;
+
+use proptest::prelude::*;
+
+use crate::domain::Source;
+
+use super::super::Survey;
+use super::*;
+
+fn fields(prompt: &str, reply: &str) -> DatasetFormat {
+    DatasetFormat::Records { prompt: prompt.into(), reply: reply.into() }
+}
+
+fn read(text: &str, format: &DatasetFormat) -> Result<Vec<(String, String)>, String> {
+    parse(Path::new("data.jsonl"), text, format)
+        .map(|records| records.into_iter().map(|record| (record.prompt, record.reply)).collect())
+        .map_err(|error| error.to_string())
+}
+
+fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    pairs.iter().map(|(prompt, reply)| (prompt.to_string(), reply.to_string())).collect()
+}
+
+#[test]
+fn json_lines_become_records() {
+    let text = "{\"q\": \"why\", \"a\": \"so\"}\r\n\n{\"q\": \"who\", \"a\": [\"she\", \"he\"], \"id\": 3}\n";
+    assert_eq!(read(text, &fields("q", "a")), Ok(pairs(&[("why", "so"), ("who", "she")])));
+}
+
+#[test]
+fn malformed_lines_name_file_line_and_what_was_expected() {
+    let faults = [
+        read("{\"q\": \"why\"}", &fields("q", "a")),
+        read("\n{\"q\": 1, \"a\": \"\"}", &fields("q", "a")),
+        read("{\"q\"", &fields("q", "a")),
+        read("A:\thello\nhello", &DatasetFormat::Dialogue { min_words: 0 }),
+        read("{\"turns\": [[\"A\"]]}", &DatasetFormat::Dialogue { min_words: 0 }),
+        read("{\"data\": [\n{}]}", &DatasetFormat::Squad { with_context: false }),
+    ];
+    let faults: Vec<String> = faults.into_iter().map(Result::unwrap_err).collect();
+    insta::assert_snapshot!(faults.join("\n"), @r#"
+    read data.jsonl: line 1: field 'a' is missing; expected a JSON object with the texts 'q' and 'a' on every line
+    read data.jsonl: line 2: field 'q' is not a text; expected a JSON object with the texts 'q' and 'a' on every line
+    read data.jsonl: line 1: not JSON (EOF while parsing an object at line 1 column 4); expected a JSON object with the texts 'q' and 'a' on every line
+    read data.jsonl: line 2: no speaker in 'hello'; expected 'A:<TAB>utterance': a speaker without spaces, a colon, a tab or space
+    read data.jsonl: line 1: turn 1 is not a list of speaker and text; expected {"turns": [["A", "text"], ...]} on every line
+    read data.jsonl: line 2: missing field `paragraphs` at line 2 column 2; expected SQuAD JSON: data > paragraphs > {context, qas > {question, answers > {text}}}
+    "#);
+}
+
+#[test]
+fn utterances_are_dropped_then_merged_then_paired() {
+    let text = "A:\tI like it\nB:\tuh huh\nA:\tvery much so\nB:\tso do I\nB:\n\nA:\tbye to you\nB:\tand to you\n";
+    let expected = pairs(&[("I like it very much so", "so do I"), ("bye to you", "and to you")]);
+    assert_eq!(read(text, &DatasetFormat::Dialogue { min_words: 3 }), Ok(expected));
+}
+
+#[test]
+fn windows_do_not_cross_json_dialogues() {
+    let text = r#"{"id": 1, "turns": [["A", "hello", "fp"], ["A", "you", "fp"], ["B", "hi", "fp"]]}
+{"id": 2, "turns": [["A", "bye", "fc"], ["B", "see you", "fc"]]}"#;
+    let expected = pairs(&[("hello you", "hi"), ("bye", "see you")]);
+    assert_eq!(read(text, &DatasetFormat::Dialogue { min_words: 0 }), Ok(expected));
+}
+
+#[test]
+fn squad_gives_the_first_answer() {
+    let text = r#"{"data": [{"paragraphs": [{"context": "Oaks are trees.", "qas": [
+        {"question": "What are oaks?", "answers": [{"text": "trees"}, {"text": "plants"}]},
+        {"question": "Why?", "answers": []}]}]}]}"#;
+    let without = read(text, &DatasetFormat::Squad { with_context: false });
+    assert_eq!(without, Ok(pairs(&[("What are oaks?", "trees"), ("Why?", "")])));
+    let with = read(text, &DatasetFormat::Squad { with_context: true }).unwrap();
+    assert_eq!(with[0].0, "Oaks are trees.\nWhat are oaks?");
+}
+
+fn located(folder: &Path, path: &Path) -> Located {
+    Survey::open(&folder.join("cache")).locate(&Source::Files(path.to_owned())).unwrap()
+}
+
+#[test]
+fn blank_replies_are_dropped() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.jsonl");
+    fs::write(&path, "{\"q\": \"a\", \"a\": \" \"}\n{\"q\": \"b\", \"a\": \"c\"}\n{\"q\": \"d\", \"a\": []}").unwrap();
+    let records = records(&located(folder.path(), &path), &fields("q", "a")).unwrap();
+    assert_eq!(records, [Record { prompt: "b".into(), reply: "c".into() }]);
+}
+
+proptest! {
+    /// Speakers alternate, nothing long enough is lost, and each turn is the reply of one pair and the prompt of the next.
+    #[test]
+    fn windows_chain(acts in prop::collection::vec(("[AB]", "[a-z]{1,3}( [a-z]{1,3}){0,4}"), 0..40), min_words in 0u32..4) {
+        let dialogue = acts.iter().map(|(speaker, text)| Utterance { speaker: speaker.clone(), text: text.clone() });
+        let pairs = windows(dialogue.collect(), min_words);
+        for next in pairs.windows(2) {
+            prop_assert_eq!(&next[0].reply, &next[1].prompt);
+        }
+        let kept: Vec<&(String, String)> =
+            acts.iter().filter(|(_, text)| words(text) >= u64::from(min_words)).collect();
+        let changes = kept.windows(2).filter(|pair| pair[0].0 != pair[1].0).count();
+        prop_assert_eq!(pairs.len(), changes);
+        if let Some(first) = pairs.first() {
+            let mut said = vec![first.prompt.clone()];
+            said.extend(pairs.iter().map(|pair| pair.reply.clone()));
+            let all: Vec<&str> = kept.iter().map(|(_, text)| text.as_str()).collect();
+            prop_assert_eq!(said.join(" "), all.join(" "));
+        }
+    }
+}
+
+/// A file of the real data, or `None` (said so) where there is none on this machine.
+fn real(file: &str) -> Option<(tempfile::TempDir, Located)> {
+    use std::io::Write;
+    let Some(root) = std::env::var_os("GRID_SHARED") else {
+        let _ = writeln!(std::io::stderr(), "skipped: GRID_SHARED is not set");
+        return None;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let located = located(folder.path(), &Path::new(&root).join("data").join(file));
+    Some((folder, located))
+}
+
+/// The reconstruction of the CLASS-IT paper's Switchboard dataset on the 10M-word track.
+#[test]
+fn real_switchboard_gives_the_turns_of_class_it() {
+    let Some((_folder, located)) = real("text/switchboard.train") else { return };
+    let records = records(&located, &DatasetFormat::Dialogue { min_words: 3 }).unwrap();
+    assert_eq!(records.len(), 3_500);
+    let turns = words(&records[0].prompt) + records.iter().map(|record| words(&record.reply)).sum::<u64>();
+    assert_eq!(turns, 120_665);
+}
+
+#[test]
+fn real_datasets_of_every_format_can_be_read() {
+    let Some((_folder, located)) = real("switchboard_dialogues/swda_200.jsonl") else { return };
+    let dialogues = records(&located, &DatasetFormat::Dialogue { min_words: 3 }).unwrap();
+    assert!(dialogues.len() > 5_000, "{}", dialogues.len());
+    let Some((_folder, located)) = real("qa/xquad.en.json") else { return };
+    assert_eq!(records(&located, &DatasetFormat::Squad { with_context: true }).unwrap().len(), 1_190);
+    let Some((_folder, located)) = real("qa/NQ-open.dev.jsonl") else { return };
+    let open = records(&located, &fields("question", "answer")).unwrap();
+    assert_eq!((open.len(), open[0].reply.as_str()), (3_610, "14 December 1972 UTC"));
+}

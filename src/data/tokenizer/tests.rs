@@ -1,0 +1,119 @@
+use std::io::Write;
+
+use proptest::prelude::*;
+use serde::Deserialize;
+
+use crate::domain::WorldPart;
+
+use super::super::world;
+use super::*;
+
+fn text() -> String {
+    world::corpus(WorldPart::Articles, 7, 4_000)
+}
+
+fn trained(vocab_size: u32) -> Tokenizer {
+    Tokenizer::train(vocab_size, text().split("\n\n")).unwrap()
+}
+
+fn json(tokenizer: &Tokenizer) -> String {
+    tokenizer.inner.to_string(false).unwrap()
+}
+
+#[test]
+fn special_tokens_come_first_and_nothing_is_added() {
+    let tokenizer = trained(400);
+    assert_eq!((tokenizer.eos_id(), tokenizer.pad_id(), tokenizer.vocab_size()), (0, 1, 400));
+    assert_eq!(tokenizer.decode(&[0, 1]).unwrap(), "<|endoftext|><pad>");
+    let encoding = tokenizer.encode_with_offsets("The dog", true).unwrap();
+    assert_eq!(encoding.ids, tokenizer.encode("The dog").unwrap());
+    assert!(!encoding.ids.contains(&0));
+    assert_eq!(encoding.offsets[0].0, 0);
+    assert_eq!(tokenizer.encode("").unwrap(), [0u32; 0]);
+}
+
+#[test]
+fn training_depends_on_the_texts_alone() {
+    let with = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| json(&trained(1000)))
+    };
+    let one = with(1);
+    assert_eq!(one, with(4));
+    assert_eq!(one, with(3));
+    let backwards = Tokenizer::train(1000, text().split("\n\n").collect::<Vec<_>>().into_iter().rev()).unwrap();
+    assert_eq!(one, json(&backwards));
+}
+
+#[test]
+fn a_small_text_gives_fewer_entries_and_too_small_a_vocabulary_is_refused() {
+    let tokenizer = Tokenizer::train(5000, ["a dog and a dog"].into_iter()).unwrap();
+    assert!((259..280).contains(&tokenizer.vocab_size()), "{}", tokenizer.vocab_size());
+    let error = Tokenizer::train(257, ["a dog"].into_iter()).unwrap_err();
+    assert_eq!(error.to_string(), "train a tokenizer: vocab_size 257 does not hold the bytes; ask for 258 or more");
+}
+
+#[test]
+fn saved_and_loaded_is_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tokenizer.json");
+    let tokenizer = trained(500);
+    tokenizer.save(&path).unwrap();
+    let loaded = Tokenizer::load(&path).unwrap();
+    assert_eq!(loaded.encode(&text()).unwrap(), tokenizer.encode(&text()).unwrap());
+    assert_eq!((loaded.eos_id(), loaded.pad_id(), loaded.vocab_size()), (0, 1, 500));
+    std::fs::write(&path, "{}").unwrap();
+    assert!(Tokenizer::load(&path).unwrap_err().to_string().contains("tokenizer.json"));
+}
+
+#[test]
+fn long_texts_are_cut_into_pieces_without_a_trace() {
+    let text = world::corpus(WorldPart::Speech, 7, 40_000);
+    assert!(pieces(&text).count() > 2);
+    assert_eq!(pieces(&text).collect::<String>(), text);
+    let tokenizer = trained(500);
+    assert_eq!(tokenizer.encode_document(&text).unwrap(), tokenizer.encode(&text).unwrap());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn any_text_comes_back(text in "(\\PC|[ \t\n]){0,60}") {
+        static TOKENIZER: std::sync::LazyLock<Tokenizer> = std::sync::LazyLock::new(|| trained(500));
+        prop_assert_eq!(TOKENIZER.decode(&TOKENIZER.encode(&text).unwrap()).unwrap(), text);
+    }
+}
+
+#[derive(Deserialize)]
+struct Golden {
+    text: String,
+    ids: Vec<u32>,
+    offsets: Vec<(usize, usize)>,
+    ids_no_special: Vec<u32>,
+    decoded: String,
+}
+
+#[test]
+fn golden_tokenizers_agree_with_the_reference() {
+    let Some(root) = std::env::var_os("GRID_SHARED") else {
+        let _ = writeln!(std::io::stderr(), "skipped: GRID_SHARED is not set");
+        return;
+    };
+    let mut compared = 0;
+    for folder in std::fs::read_dir(Path::new(&root).join("golden")).unwrap() {
+        let folder = folder.unwrap().path();
+        let Ok(lines) = std::fs::read_to_string(folder.join("tokenizer_parity/strings.jsonl")) else { continue };
+        let tokenizer = Tokenizer::load(&folder.join("model/tokenizer.json")).unwrap();
+        for line in lines.lines() {
+            let golden: Golden = serde_json::from_str(line).unwrap();
+            let at = format!("{}: {:?}", folder.display(), golden.text);
+            let encoding = tokenizer.encode_with_offsets(&golden.text, true).unwrap();
+            assert_eq!(encoding.ids, golden.ids, "{at}");
+            assert_eq!(encoding.offsets, golden.offsets, "{at}");
+            assert_eq!(tokenizer.encode(&golden.text).unwrap(), golden.ids_no_special, "{at}");
+            assert_eq!(tokenizer.decode(&golden.ids).unwrap(), golden.decoded, "{at}");
+            compared += 1;
+        }
+    }
+    assert!(compared >= 200, "{compared} strings compared");
+}

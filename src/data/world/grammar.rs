@@ -1,0 +1,280 @@
+//! Phrases and clauses of the toy world.
+
+use super::super::mix;
+use super::chance::Chance;
+use super::lexicon::{BESIDE, Gender, Kind, LOOKS, MOODS, NAMES, NOUNS, Noun, Number, VERBS, Verb};
+
+/// Whether this subject (lemma of the noun, name, or pronoun) with this verb is reserved for evaluation.
+///
+/// A function of the words alone, so that no seed of the text world meets an item of any seed of the evaluation.
+pub(super) fn reserved(subject: &str, verb: &Verb) -> bool {
+    let word = |hash: u64, word: &str| word.bytes().fold(mix(hash), |hash, byte| mix(hash ^ u64::from(byte)));
+    word(word(0, subject), verb.base).is_multiple_of(6)
+}
+
+/// A verb that may stand in texts with this subject.
+pub(super) fn verb_for(chance: &mut Chance, subject: &str, fits: impl Fn(&Verb) -> bool) -> &'static Verb {
+    loop {
+        let verb = chance.one_of(&VERBS);
+        if fits(verb) && !reserved(subject, verb) {
+            return verb;
+        }
+    }
+}
+
+/// A noun of some sort.
+pub(super) fn noun(chance: &mut Chance, fits: impl Fn(&Noun) -> bool) -> &'static Noun {
+    loop {
+        let noun = chance.one_of(&NOUNS);
+        if fits(noun) {
+            return noun;
+        }
+    }
+}
+
+pub(super) fn number(chance: &mut Chance) -> Number {
+    if chance.percent(50) { Number::Singular } else { Number::Plural }
+}
+
+/// A noun phrase, without a mark at either end.
+#[derive(Debug, Clone)]
+pub(super) struct Phrase {
+    pub text: String,
+    /// The lemma of its noun, or the name.
+    pub head: &'static str,
+    pub number: Number,
+    pub gender: Option<Gender>,
+}
+
+impl Phrase {
+    /// `the dog`, `these happy dogs`, `every girl`, ...
+    pub fn of(chance: &mut Chance, noun: &'static Noun, number: Number) -> Self {
+        let determiner = *match number {
+            Number::Singular => {
+                chance.one_of(&["the", "the", "the", "the", "a", "a", "this", "this", "that", "my", "every"])
+            }
+            Number::Plural => {
+                chance.one_of(&["the", "the", "the", "the", "some", "two", "these", "these", "those", "my", "many"])
+            }
+        };
+        let adjective = chance.percent(30).then(|| adjective(chance, noun.kind));
+        Self::with(determiner, adjective, noun, number)
+    }
+
+    /// A phrase of exactly these words, `a` before a vowel turned into `an`.
+    pub fn with(determiner: &str, adjective: Option<&str>, noun: &'static Noun, number: Number) -> Self {
+        let mut text = adjective.map(|adjective| format!("{adjective} ")).unwrap_or_default();
+        text.push_str(noun.form(number));
+        let article = if determiner == "a" { indefinite(&text) } else { determiner };
+        Self { text: format!("{article} {text}"), head: noun.singular, number, gender: noun.gender }
+    }
+
+    pub fn name(&(name, gender): &'static (&'static str, Gender)) -> Self {
+        Self { text: name.to_owned(), head: name, number: Number::Singular, gender: Some(gender) }
+    }
+
+    /// Someone.
+    pub fn animate(chance: &mut Chance) -> Self {
+        if chance.percent(25) {
+            return Self::name(chance.one_of(&NAMES));
+        }
+        let number = number(chance);
+        let noun = noun(chance, |noun| noun.kind.is_animate());
+        Self::of(chance, noun, number)
+    }
+
+    /// Someone to begin a clause with: now and then with a noun of any number between it and its verb.
+    pub fn subject(chance: &mut Chance) -> Self {
+        let mut phrase = Self::animate(chance);
+        if chance.percent(25) && !NAMES.iter().any(|(name, _)| *name == phrase.head) {
+            phrase.text = format!("{} {}", phrase.text, beside(chance));
+        }
+        phrase
+    }
+
+    pub fn thing(chance: &mut Chance) -> Self {
+        let number = number(chance);
+        let noun = noun(chance, |noun| noun.kind == Kind::Thing);
+        Self::of(chance, noun, number)
+    }
+
+    /// `himself`, `herself`, `themselves`; `None` for one of unknown gender.
+    pub fn reflexive(&self) -> Option<&'static str> {
+        match (self.number, self.gender) {
+            (Number::Plural, _) => Some("themselves"),
+            (Number::Singular, Some(Gender::Female)) => Some("herself"),
+            (Number::Singular, Some(Gender::Male)) => Some("himself"),
+            (Number::Singular, None) => None,
+        }
+    }
+
+    pub fn be(&self) -> &'static str {
+        be(self.number)
+    }
+
+    pub fn do_(&self) -> &'static str {
+        do_(self.number)
+    }
+}
+
+pub(super) fn be(number: Number) -> &'static str {
+    match number {
+        Number::Singular => "is",
+        Number::Plural => "are",
+    }
+}
+
+pub(super) fn do_(number: Number) -> &'static str {
+    match number {
+        Number::Singular => "does",
+        Number::Plural => "do",
+    }
+}
+
+/// A phrase for whoever or whatever.
+pub(super) fn any_phrase(chance: &mut Chance) -> Phrase {
+    if chance.percent(50) { Phrase::animate(chance) } else { Phrase::thing(chance) }
+}
+
+pub(super) fn adjective(chance: &mut Chance, kind: Kind) -> &'static str {
+    let adjectives: &[&'static str] = if kind.is_animate() { &MOODS } else { &LOOKS };
+    *chance.one_of(adjectives)
+}
+
+/// `near the cats`.
+fn beside(chance: &mut Chance) -> String {
+    let preposition = *chance.one_of(&BESIDE);
+    let number = number(chance);
+    let noun = noun(chance, |noun| noun.kind != Kind::Place);
+    format!("{preposition} {}", Phrase::with("the", None, noun, number).text)
+}
+
+/// `in the garden`.
+pub(super) fn place(chance: &mut Chance) -> String {
+    format!("in {}", Phrase::with("the", None, noun(chance, |noun| noun.kind == Kind::Place), Number::Singular).text)
+}
+
+/// What follows the verb: an object where it takes one, else perhaps a place.
+pub(super) fn rest(chance: &mut Chance, verb: &Verb, subject: &Phrase) -> String {
+    match (verb.takes_animates(), verb.takes_things()) {
+        (false, false) if chance.percent(50) => format!(" {}", place(chance)),
+        (false, false) => String::new(),
+        (true, _) if chance.percent(25) && subject.reflexive().is_some() => {
+            format!(" {}", subject.reflexive().unwrap_or_default())
+        }
+        (true, true) => format!(" {}", any_phrase(chance).text),
+        (true, false) => format!(" {}", Phrase::animate(chance).text),
+        (false, true) => format!(" {}", Phrase::thing(chance).text),
+    }
+}
+
+/// A statement about the subject, without capital and full stop. Half are in the plain present tense.
+pub(super) fn clause(chance: &mut Chance, subject: &Phrase) -> String {
+    let verb = verb_for(chance, subject.head, |_| true);
+    let text = &subject.text;
+    let form = chance.below(20);
+    if form == 0 {
+        return format!("{text} {} {}", subject.be(), adjective(chance, Kind::Animal));
+    }
+    if form == 1 {
+        return format!("{text} {} {}", subject.be(), place(chance));
+    }
+    if form < 4
+        && let Some(noun) = NOUNS.iter().find(|noun| noun.singular == subject.head)
+    {
+        let (determiner, adverb) = *chance.one_of(&POLAR);
+        return format!(
+            "{determiner} {} {adverb} {}{}",
+            noun.singular,
+            verb.third,
+            rest(chance, verb, &singular(subject))
+        );
+    }
+    let rest = rest(chance, verb, subject);
+    match form {
+        4..=6 => format!("{text} {} {}{rest}", subject.be(), verb.progressive),
+        7 => format!("{text} {} not {}{rest}", subject.do_(), verb.base),
+        8 => format!("{text} will {}{rest}", verb.base),
+        _ => format!("{text} {}{rest}", verb.present(subject.number)),
+    }
+}
+
+/// Determiners with the adverb that goes with each: `no ... ever`, `every ... already`, never crossed.
+pub(super) const POLAR: [(&str, &str); 2] = [("no", "ever"), ("every", "already")];
+
+fn singular(phrase: &Phrase) -> Phrase {
+    Phrase { number: Number::Singular, ..phrase.clone() }
+}
+
+/// What an article is about.
+pub(super) enum Topic {
+    Noun(&'static Noun),
+    Name(&'static (&'static str, Gender)),
+}
+
+pub(super) fn topic(chance: &mut Chance) -> Topic {
+    if chance.percent(20) { Topic::Name(chance.one_of(&NAMES)) } else { Topic::Noun(noun(chance, |_| true)) }
+}
+
+impl Topic {
+    /// `A dog is an animal.`
+    pub fn definition(&self, chance: &mut Chance) -> String {
+        match self {
+            Topic::Noun(noun) if chance.percent(50) => {
+                format!("{} are {}.", capitalized(noun.plural), noun.kind.name(Number::Plural))
+            }
+            Topic::Noun(noun) => {
+                let kind = noun.kind.name(Number::Singular);
+                let subject = Phrase::with("a", None, noun, Number::Singular).text;
+                format!("{} is {} {kind}.", capitalized(&subject), indefinite(kind))
+            }
+            Topic::Name((name, gender)) => {
+                let fits = |noun: &Noun| noun.gender == Some(*gender);
+                let noun = noun(chance, fits);
+                let adjective = adjective(chance, noun.kind);
+                format!("{name} is {}.", Phrase::with("a", Some(adjective), noun, Number::Singular).text)
+            }
+        }
+    }
+
+    /// A sentence about it: what it does, or how it looks.
+    pub fn remark(&self, chance: &mut Chance) -> String {
+        let phrase = match self {
+            Topic::Name(name) => Phrase::name(name),
+            Topic::Noun(noun) => {
+                let number = number(chance);
+                Phrase::of(chance, noun, number)
+            }
+        };
+        match self {
+            Topic::Noun(noun) if !noun.kind.is_animate() => {
+                sentence(&format!("{} {} {}", phrase.text, phrase.be(), adjective(chance, noun.kind)))
+            }
+            _ => sentence(&clause(chance, &phrase)),
+        }
+    }
+
+    /// `dogs`, `Anna`.
+    pub fn plural_name(&self) -> &'static str {
+        match self {
+            Topic::Noun(noun) => noun.plural,
+            Topic::Name((name, _)) => name,
+        }
+    }
+}
+
+/// `a` or `an`, by the letter that follows.
+pub(super) fn indefinite(next: &str) -> &'static str {
+    if next.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" }
+}
+
+/// With a capital.
+pub(super) fn capitalized(text: &str) -> String {
+    let mut characters = text.chars();
+    characters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(characters).collect()
+}
+
+/// With a capital and a full stop.
+pub(super) fn sentence(clause: &str) -> String {
+    format!("{}.", capitalized(clause))
+}

@@ -1,0 +1,152 @@
+//! The built-in toy world: a small English-like language with text, instruction records and minimal pairs.
+//!
+//! Purpose: real learning on a bare machine. Sentences obey number, gender, polarity, argument and question rules without
+//! exception, so that a tiny model can learn them in a minute, and evaluation items ask for exactly these rules.
+//!
+//! Invariant: the same arguments give the same bytes on every machine, and a longer text begins with the shorter one. No
+//! item of an evaluation file occurs in any text, whatever the seeds: one in six combinations of subject and verb is
+//! reserved for evaluation.
+//!
+//! Rejected: shipping a sample of a real corpus. Real text has owners, and a model would need hours to learn from it.
+
+mod chance;
+mod evaluation;
+mod exchange;
+mod grammar;
+mod lexicon;
+
+use std::fmt::Write;
+
+use crate::domain::{Suite, WorldPart};
+
+use super::records::Record;
+use super::words as count_words;
+use chance::Chance;
+use grammar::{Phrase, clause, sentence};
+
+/// Text of a part of the world: documents separated by a blank line, cut after the line with the last word asked for.
+///
+/// Speech has an utterance per line, dialogues an `A:<TAB>utterance`, articles a paragraph. Parts that are no corpora
+/// give the empty text.
+pub fn corpus(part: WorldPart, seed: u64, words: u64) -> String {
+    let document = match part {
+        WorldPart::Speech => speech,
+        WorldPart::Dialogues => dialogue,
+        WorldPart::Articles => article,
+        WorldPart::Chat | WorldPart::Questions | WorldPart::Evaluation => return String::new(),
+    };
+    let (mut text, mut count) = (String::new(), 0);
+    for index in 0.. {
+        for line in document(&mut Chance::new(part, seed, index)) {
+            if count >= words {
+                return text;
+            }
+            count += count_words(&line);
+            text.push_str(&line);
+            text.push('\n');
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// Records of a part of the world; none for parts that are no datasets.
+pub fn records(part: WorldPart, seed: u64, count: u64) -> Vec<Record> {
+    let record = match part {
+        WorldPart::Chat => chat,
+        WorldPart::Questions => question,
+        WorldPart::Speech | WorldPart::Dialogues | WorldPart::Articles | WorldPart::Evaluation => return vec![],
+    };
+    (0..count).map(|index| record(&mut Chance::new(part, seed, index))).collect()
+}
+
+/// Evaluation files of a suite, as (file name, JSON lines) sorted by name, with so many items each.
+///
+/// In every file each form is the good one in half of the items, so that a model that only knows how frequent or how
+/// long words are stays at chance; the sentences of a pair differ in one word.
+pub fn evaluation(seed: u64, items: u64, suite: Suite) -> Vec<(String, Vec<u8>)> {
+    evaluation::files(seed, items, suite)
+}
+
+/// Child-directed speech: short remarks, questions and answers.
+fn speech(chance: &mut Chance) -> Vec<String> {
+    let mut lines = Vec::new();
+    for _ in 0..4 + chance.below(5) {
+        match chance.below(10) {
+            0 => lines.push(format!("Look at {}!", grammar::any_phrase(chance).text)),
+            1 => lines.push(exchange::naming(chance)),
+            2..=4 => lines.push(remark(chance)),
+            5 => lines.extend(<[String; 2]>::from(exchange::pointing(chance))),
+            6 | 7 => lines.extend(<[String; 2]>::from(exchange::between_us(chance))),
+            _ => lines.extend(<[String; 2]>::from(exchange::about_others(chance))),
+        }
+    }
+    lines
+}
+
+/// Two speakers; now and then one of them goes on talking.
+fn dialogue(chance: &mut Chance) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut speakers = ['A', 'B'];
+    for _ in 0..3 + chance.below(5) {
+        let (asked, answered) =
+            if chance.percent(50) { exchange::between_us(chance) } else { exchange::about_others(chance) };
+        lines.push(format!("{}:\t{asked}", speakers[0]));
+        lines.push(format!("{}:\t{answered}", speakers[1]));
+        if chance.percent(50) {
+            lines.push(format!("{}:\t{}", speakers[1], remark(chance)));
+        }
+        if chance.percent(50) {
+            speakers.reverse();
+        }
+    }
+    lines
+}
+
+/// A paragraph about one noun or name.
+fn article(chance: &mut Chance) -> Vec<String> {
+    let topic = grammar::topic(chance);
+    let mut text = topic.definition(chance);
+    for _ in 0..5 + chance.below(6) {
+        let said = if chance.percent(60) { topic.remark(chance) } else { remark(chance) };
+        let _ = write!(text, " {said}");
+    }
+    vec![text]
+}
+
+/// A sentence about anyone.
+fn remark(chance: &mut Chance) -> String {
+    let subject = Phrase::subject(chance);
+    sentence(&clause(chance, &subject))
+}
+
+/// A conversational record.
+fn chat(chance: &mut Chance) -> Record {
+    let (prompt, reply) = match chance.below(10) {
+        0 => {
+            let topic = grammar::topic(chance);
+            (format!("Tell me about {}.", topic.plural_name()), topic.definition(chance))
+        }
+        1 => {
+            let subject = Phrase::subject(chance);
+            let said = clause(chance, &subject);
+            (sentence(&said), format!("Yes, {said}. {}", remark(chance)))
+        }
+        2..=7 => exchange::between_us(chance),
+        _ => exchange::about_others(chance),
+    };
+    Record { prompt, reply }
+}
+
+/// A question/answer record; half of them bring the sentence that answers them.
+fn question(chance: &mut Chance) -> Record {
+    let (prompt, reply) = match chance.below(10) {
+        0 => exchange::category(chance),
+        1..=5 => exchange::with_context(chance),
+        _ => exchange::about_others(chance),
+    };
+    Record { prompt, reply }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,245 @@
+use std::collections::{HashMap, HashSet};
+
+use serde::Deserialize;
+
+use super::*;
+
+const CORPORA: [WorldPart; 3] = [WorldPart::Speech, WorldPart::Dialogues, WorldPart::Articles];
+const DATASETS: [WorldPart; 2] = [WorldPart::Chat, WorldPart::Questions];
+
+#[derive(Deserialize)]
+struct Row {
+    sentence_good: String,
+    sentence_bad: String,
+}
+
+fn items(seed: u64, items: u64) -> Vec<(String, Vec<Row>)> {
+    let files = Suite::ALL.into_iter().flat_map(|suite| evaluation(seed, items, suite));
+    let rows = |bytes: Vec<u8>| {
+        String::from_utf8(bytes).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    files.map(|(name, bytes)| (name, rows(bytes))).collect()
+}
+
+/// All text of the world that a model may train on.
+fn training_text(seed: u64, words: u64, records_each: u64) -> String {
+    let mut text: String = CORPORA.iter().map(|&part| corpus(part, seed, words) + "\n").collect();
+    for record in DATASETS.iter().flat_map(|&part| records(part, seed, records_each)) {
+        text.push_str(&format!("{}\n{}\n\n", record.prompt, record.reply));
+    }
+    text
+}
+
+#[test]
+fn texts_read_like_this() {
+    let mut text: String = CORPORA.iter().map(|&part| corpus(part, 1, 40) + "---\n").collect();
+    for record in DATASETS.iter().flat_map(|&part| records(part, 1, 4)) {
+        text.push_str(&format!("{} => {}\n", record.prompt, record.reply));
+    }
+    insta::assert_snapshot!(text, @r#"
+    Paul is old.
+    Do I praise those old pigs?
+    Yes, you praise those old pigs.
+    Look at the singers!
+    Those are mothers.
+    What does Jack push?
+    A green box.
+    Do I teach the brothers?
+    No, you do not teach the brothers.
+    ---
+    A:	Are these tired aunts beside the girl waiting in the house?
+    B:	No, these tired aunts beside the girl are not waiting in the house.
+    A:	Do you follow the kings?
+    B:	Yes, I follow the kings.
+    B:	Is Ruth brave?
+    ---
+    Baskets are things. These baskets are green. The basket is yellow. The baskets are big. Some baskets are new. Ella does not talk in the school. This basket is new. Emma is sad. Many baskets are big. This basket is green.
+
+    ---
+    Do you thank the old princess? => No, I do not thank the old princess.
+    Do you smile? => No, I do not smile.
+    Who does the son near the princess kiss? => A son.
+    My baby behind the duck washes every green drum. => Yes, my baby behind the duck washes every green drum. Mia is painting the chair.
+    Those kind princes carry my bottles. What do those kind princes carry? => My bottles.
+    Who does the duck touch? => The babies.
+    Who praises that young brother? => The sons.
+    My geese kiss Max. Who kisses Max? => My geese.
+    "#);
+}
+
+#[test]
+fn minimal_pairs_read_like_this() {
+    let mut text = String::new();
+    for (name, rows) in items(1, 2) {
+        for row in rows {
+            text.push_str(&format!("{name}: {:?} / {:?}\n", row.sentence_good, row.sentence_bad));
+        }
+    }
+    insta::assert_snapshot!(text, @r#"
+    anaphor_gender_agreement.jsonl: "Mia hides herself." / "Mia hides himself."
+    anaphor_gender_agreement.jsonl: "Sam describes himself." / "Sam describes herself."
+    anaphor_number_agreement.jsonl: "The mother kisses herself." / "The mother kisses themselves."
+    anaphor_number_agreement.jsonl: "The tired brothers greet themselves." / "The tired brothers greet himself."
+    argument_structure.jsonl: "The singer sells these pictures." / "The singer rests these pictures."
+    argument_structure.jsonl: "The uncle sits in the park." / "The uncle cleans in the park."
+    auxiliary_agreement.jsonl: "The kind prince is calling Anna." / "The kind prince are calling Anna."
+    auxiliary_agreement.jsonl: "The clever pigs are laughing in the garden." / "The clever pigs is laughing in the garden."
+    determiner_noun_agreement.jsonl: "Sam describes that teacher." / "Sam describes that teachers."
+    determiner_noun_agreement.jsonl: "Mia fixes these apples." / "Mia fixes these apple."
+    determiner_noun_agreement_adjective.jsonl: "Ruth hides that tired pig." / "Ruth hides that tired pigs."
+    determiner_noun_agreement_adjective.jsonl: "Max praises those brave uncles." / "Max praises those brave uncle."
+    negative_polarity.jsonl: "No rabbit ever waits in the barn." / "Every rabbit ever waits in the barn."
+    negative_polarity.jsonl: "Every sister already hides some pictures." / "No sister already hides some pictures."
+    subject_verb_agreement.jsonl: "The gentle rabbit cries." / "The gentle rabbit cry."
+    subject_verb_agreement.jsonl: "The happy uncles hide this child." / "The happy uncles hides this child."
+    subject_verb_agreement_distractor.jsonl: "The sad sister beside the balls rests in the town." / "The sad sister beside the balls rest in the town."
+    subject_verb_agreement_distractor.jsonl: "The big brothers with the drum buy the big drums." / "The big brothers with the drum buys the big drums."
+    subject_verb_agreement_irregular.jsonl: "The wife finds these old cakes." / "The wife find these old cakes."
+    subject_verb_agreement_irregular.jsonl: "The brave women help this teacher." / "The brave women helps this teacher."
+    qa_congruence.jsonl: "Who mentions my shoes?\nThe uncle." / "Who mentions my shoes?\nThe chair."
+    qa_congruence.jsonl: "What does the princess carry?\nThe drum." / "What does the princess carry?\nThe father."
+    subject_aux_inversion.jsonl: "Is the king drawing two fathers?" / "Does the king drawing two fathers?"
+    subject_aux_inversion.jsonl: "Do the daughters admire these friends?" / "Are the daughters admire these friends?"
+    turn_taking.jsonl: "Do you throw the stone?\nYes, I throw the stone." / "Do you throw the stone?\nYes, you throw the stone."
+    turn_taking.jsonl: "Do I throw the old coat?\nYes, you throw the old coat." / "Do I throw the old coat?\nYes, I throw the old coat."
+    "#);
+}
+
+#[test]
+fn evaluation_rows_have_the_official_fields() {
+    let first = |suite: Suite| {
+        let (_, bytes) = evaluation(1, 1, suite).into_iter().next().unwrap();
+        String::from_utf8(bytes).unwrap()
+    };
+    insta::assert_snapshot!(first(Suite::Blimp) + &first(Suite::BlimpSupplement), @r#"
+    {"sentence_good":"Mia hides herself.","sentence_bad":"Mia hides himself.","field":"morphology","linguistics_term":"anaphor_agreement","UID":"anaphor_gender_agreement","simple_LM_method":true,"one_prefix_method":false,"two_prefix_method":false,"lexically_identical":false,"pair_id":0}
+    {"row":0,"sentence_good":"Who mentions my shoes?\nThe uncle.","sentence_bad":"Who mentions my shoes?\nThe chair."}
+    "#);
+}
+
+/// Every machine and every release must make the same world: change these lines only together with the job versions.
+#[test]
+fn the_world_is_stable_across_releases() {
+    let digest = |text: &str| blake3::hash(text.as_bytes()).to_hex()[..16].to_owned();
+    let text = digest(&training_text(3, 5_000, 500));
+    let files: String = Suite::ALL
+        .into_iter()
+        .flat_map(|suite| evaluation(3, 50, suite))
+        .map(|(_, bytes)| String::from_utf8(bytes).unwrap())
+        .collect();
+    insta::assert_snapshot!(format!("{text} {}", digest(&files)), @"032320b567be9aef 2ea52d0b3eed1f15");
+}
+
+#[test]
+fn sizes_are_kept_and_longer_texts_begin_with_shorter_ones() {
+    for part in CORPORA {
+        let (short, long) = (corpus(part, 5, 1_000), corpus(part, 5, 3_000));
+        assert!((1_000..1_120).contains(&count_words(&short)), "{part:?}: {}", count_words(&short));
+        assert!(long.starts_with(&short));
+        assert_ne!(corpus(part, 6, 1_000), short);
+        assert_eq!(corpus(part, 5, 0), "");
+    }
+    for part in DATASETS {
+        assert_eq!(records(part, 5, 300)[..100], records(part, 5, 100));
+        assert!(records(part, 5, 300).iter().all(|record| !record.prompt.is_empty() && !record.reply.is_empty()));
+    }
+    assert!(records(WorldPart::Speech, 5, 10).is_empty() && corpus(WorldPart::Chat, 5, 10).is_empty());
+}
+
+#[test]
+fn files_have_the_items_asked_for_and_few_twice() {
+    for (name, rows) in items(2, 500) {
+        assert_eq!(rows.len(), 500, "{name}");
+        let distinct: HashSet<&str> = rows.iter().map(|row| row.sentence_good.as_str()).collect();
+        assert!(distinct.len() >= 150, "{name}: {}", distinct.len());
+    }
+}
+
+/// The two sentences of a pair have the same words but one, so that nothing but that word decides.
+#[test]
+fn pairs_differ_in_one_word() {
+    for (name, rows) in items(2, 200) {
+        for row in rows {
+            let (good, bad): (Vec<&str>, Vec<&str>) =
+                (row.sentence_good.split_whitespace().collect(), row.sentence_bad.split_whitespace().collect());
+            assert_eq!(good.len(), bad.len(), "{name}: {}", row.sentence_good);
+            let different = good.iter().zip(&bad).filter(|(one, other)| one != other).count();
+            assert_eq!(different, 1, "{name}: {} / {}", row.sentence_good, row.sentence_bad);
+        }
+    }
+}
+
+#[test]
+fn no_item_occurs_in_a_text_of_any_seed() {
+    let items = items(1, 500);
+    for seed in [1, 2] {
+        let text = training_text(seed, 100_000, 10_000);
+        // What is said, without the speaker; an answer is said right after its question.
+        let lines: Vec<&str> = text.lines().map(|line| line.split_once('\t').map_or(line, |(_, said)| said)).collect();
+        let mut said: HashSet<String> = lines.windows(2).map(|pair| pair.join("\n")).collect();
+        for sentence in lines.iter().flat_map(|line| line.split_inclusive(['.', '?', '!'])) {
+            said.insert(sentence.trim().to_owned());
+        }
+        for (name, rows) in &items {
+            for row in rows {
+                assert!(!said.contains(&row.sentence_good), "{name}: {}", row.sentence_good);
+            }
+        }
+    }
+}
+
+/// Share of items whose good sentence gets the higher score, ties half, in percent.
+fn accuracy(rows: &[Row], score: impl Fn(&str) -> f64) -> f64 {
+    let credit = |row: &Row| match score(&row.sentence_good).total_cmp(&score(&row.sentence_bad)) {
+        std::cmp::Ordering::Greater => 1.0,
+        std::cmp::Ordering::Equal => 0.5,
+        std::cmp::Ordering::Less => 0.0,
+    };
+    100.0 * rows.iter().map(credit).sum::<f64>() / rows.len() as f64
+}
+
+fn pieces(text: &str) -> Vec<&str> {
+    text.split_whitespace().collect()
+}
+
+#[test]
+fn length_and_word_frequency_give_nothing_away() {
+    let text = training_text(1, 50_000, 3_000);
+    let mut counts: HashMap<&str, f64> = HashMap::new();
+    for word in pieces(&text) {
+        *counts.entry(word).or_default() += 1.0;
+    }
+    for (name, rows) in items(4, 500) {
+        let by_length = accuracy(&rows, |sentence| -(sentence.len() as f64));
+        assert!((45.0..=55.0).contains(&by_length), "{name}: shorter {by_length}");
+        let frequency = |sentence: &str| {
+            pieces(sentence).iter().map(|word| counts.get(word).map_or(-1.0, |count| count.ln())).sum::<f64>()
+        };
+        let by_frequency = accuracy(&rows, frequency);
+        assert!((42.0..=58.0).contains(&by_frequency), "{name}: frequent {by_frequency}");
+    }
+}
+
+/// A model of word pairs learns what lies side by side, and is at a loss when something stands between: the world has
+/// rules for the eye of a bigram and rules beyond it.
+#[test]
+fn word_pairs_teach_adjacent_agreement_and_not_the_rest() {
+    let text = training_text(1, 100_000, 3_000);
+    let mut counts: HashMap<(&str, &str), f64> = HashMap::new();
+    for pair in pieces(&text).windows(2) {
+        *counts.entry((pair[0], pair[1])).or_default() += 1.0;
+    }
+    let score = |sentence: &str| {
+        let pairs: Vec<f64> = pieces(sentence)
+            .windows(2)
+            .map(|pair| counts.get(&(pair[0], pair[1])).map_or(-2.0, |count| count.ln()))
+            .collect();
+        pairs.iter().sum::<f64>()
+    };
+    let accuracies: HashMap<String, f64> =
+        items(4, 300).into_iter().map(|(name, rows)| (name, accuracy(&rows, score))).collect();
+    let of = |name: &str| accuracies[&format!("{name}.jsonl")];
+    assert!(of("auxiliary_agreement") > 90.0, "{accuracies:?}");
+    assert!(of("determiner_noun_agreement") > 75.0, "{accuracies:?}");
+    assert!(of("subject_verb_agreement_distractor") < 40.0, "{accuracies:?}");
+}
