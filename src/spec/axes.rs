@@ -85,18 +85,17 @@ impl Axes {
         });
         let seeds = fields.list("seed", data::seed).unwrap_or_else(|| vec![1]);
         let further = node.entries().iter().filter(|(key, _)| !FIXED.contains(&key.text.as_str()));
-        let further: Vec<Option<Further>> = further.map(|(key, node)| Further::decode(key, node, log)).collect();
-        let mut axes = Axes {
-            models: models.unwrap_or_else(|| names.models.clone()),
-            datasets: datasets.unwrap_or_else(|| vec![None]),
-            curricula: curricula?,
-            seeds,
-            further: further.into_iter().collect::<Option<_>>()?,
-            include: vec![],
-            exclude: vec![],
-            mark: node.mark,
+        let further: Vec<(&Key, Option<Further>)> =
+            further.map(|(key, node)| (key, Further::decode(key, node, log))).collect();
+        let models = models.unwrap_or_else(|| names.models.clone());
+        let datasets = datasets.unwrap_or_else(|| vec![None]);
+        let partial = |node: &Node, section, known: &Known| Partial::decode(node, section, known, &further, log);
+        let used = datasets.iter().flatten().flatten().cloned().collect();
+        let used = Known {
+            models: models.clone(),
+            datasets: if dataset.is_some() && datasets == [None] { names.datasets.clone() } else { used },
+            curricula: curricula.clone().unwrap_or_else(|| curricula_known.clone()),
         };
-        let partial = |node: &Node, section, known: &Known| Partial::decode(node, section, known, &axes.further, log);
         let any = Known { models: names.models.clone(), datasets: names.datasets.clone(), curricula: curricula_known };
         let included = partials("include", include, log, |node| {
             let partial = partial(node, "include", &any)?;
@@ -107,12 +106,17 @@ impl Axes {
             }
             Some(partial)
         });
-        let used = axes.datasets.iter().flatten().flatten().cloned().collect();
-        let known = Known { models: axes.models.clone(), datasets: used, curricula: axes.curricula.clone() };
-        let excluded = partials("exclude", exclude, log, |node| partial(node, "exclude", &known));
-        axes.include = included?;
-        axes.exclude = excluded?;
-        Some(axes)
+        let excluded = partials("exclude", exclude, log, |node| partial(node, "exclude", &used));
+        Some(Axes {
+            models,
+            datasets,
+            curricula: curricula?,
+            seeds,
+            further: further.into_iter().map(|(_, axis)| axis).collect::<Option<_>>()?,
+            include: included?,
+            exclude: excluded?,
+            mark: node.mark,
+        })
     }
 
     /// Whether some cell is tuned.
@@ -137,10 +141,11 @@ impl Further {
         } else {
             (key.text.clone(), key.mark, node)
         };
-        let section = field.split('.').next().unwrap_or_default();
-        if !SECTIONS[1..].contains(&section) || field.split('.').any(str::is_empty) {
-            let known: Vec<&str> = FIXED.into_iter().chain(SECTIONS).collect();
-            let hint = did_you_mean(section, &known)
+        let (section, dotted) = field.split_once('.').map_or((&field[..], false), |(section, _)| (section, true));
+        let known = SECTIONS[1..].contains(&section) && (dotted || section == "held_out");
+        if !known || field.split('.').any(str::is_empty) {
+            let names: Vec<&str> = if dotted { SECTIONS[1..].to_vec() } else { [&FIXED[..], &["held_out"]].concat() };
+            let hint = did_you_mean(section, &names)
                 .unwrap_or_else(|| format!("axes are {}, and fields such as tune.learning_rate", FIXED.join(", ")));
             log.add(place, format!("unknown axis '{}'", field.escape_debug()), Some(hint));
             return None;
@@ -174,7 +179,14 @@ struct Known {
 }
 
 impl Partial {
-    fn decode(node: &Node, section: &str, known: &Known, further: &[Further], log: &Log) -> Option<Partial> {
+    /// Decodes one entry; an axis that is wrong itself takes any value.
+    fn decode(
+        node: &Node,
+        section: &str,
+        known: &Known,
+        further: &[(&Key, Option<Further>)],
+        log: &Log,
+    ) -> Option<Partial> {
         let mut fields = Fields::of(node, &format!("an entry of '{section}'"), log)?;
         if node.entries().is_empty() {
             log.add(node.mark, format!("an entry of '{section}' is empty"), Some("such as `{model: tiny}`".into()));
@@ -185,15 +197,14 @@ impl Partial {
         let curriculum = fields.get("curriculum", None, |value| curriculum(value).map(Some));
         let seed = fields.get("seed", None, |value| data::seed(value).map(Some));
         let mut extra = BTreeMap::new();
-        for axis in further {
-            let Some(key) = node.entries().iter().find(|(key, _)| key.text == axis.name) else { continue };
-            fields.take(&key.0.text);
-            match key.1.label().filter(|label| axis.values.iter().any(|(known, _)| known == label)) {
+        for (key, axis) in further {
+            let (Some(value), Some(axis)) = (fields.take(&key.text), axis) else { continue };
+            match value.label().filter(|label| axis.values.iter().any(|(known, _)| known == label)) {
                 Some(label) => drop(extra.insert(axis.name.clone(), label)),
                 None => {
                     let values: Vec<&str> = axis.values.iter().map(|(label, _)| label.as_str()).collect();
-                    let reason = format!("axis '{}' has no value {}", axis.name, fields::described(&key.1));
-                    log.add(key.1.mark, reason, Some(format!("it has: {}", values.join(", "))));
+                    let reason = format!("axis '{}' has no value {}", axis.name, fields::described(value));
+                    log.add(value.mark, reason, Some(format!("it has: {}", values.join(", "))));
                 }
             }
         }

@@ -50,9 +50,6 @@ pub(super) fn grid(root: &Node, folder: &Path, log: &Log) -> Option<Grid> {
         .filter_map(|combination| cell(combination, &settings))
         .filter(|cell| seen.insert(canonical(cell)))
         .collect();
-    if cells.is_empty() {
-        log.add(axes.mark, "no cell is left", Some("exclude less, or define a model".into()));
-    }
     Some(Grid { name: name?, cells, combinations: combinations.len(), resources })
 }
 
@@ -140,6 +137,9 @@ fn combinations(axes: &Axes, settings: &[(Setting, Document)], log: &Log) -> Vec
         log.add(partial.mark, "this entry excludes nothing", Some(hint.into()));
     }
     combinations.extend(axes.include.iter().flat_map(|partial| product(axes, settings, partial)));
+    if combinations.is_empty() && before > 0 {
+        log.add(axes.mark, "no cell is left", Some("exclude less".into()));
+    }
     combinations
 }
 

@@ -15,7 +15,7 @@ use super::{data, evaluate};
 pub(super) const BUILT_IN: [&str; 3] = ["pretrained", "merged", "sequential"];
 pub(super) const SINGLE: &str = "single";
 
-/// The keys that this room decodes, and that a further axis may vary (all but the first).
+/// The keys that [`Document::decode`] reads; a further axis may vary fields of all but the first.
 pub(super) const SECTIONS: [&str; 10] = [
     "data_root",
     "corpora",

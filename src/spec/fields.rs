@@ -216,6 +216,9 @@ pub(super) fn text(value: &Value) -> Scalar<String> {
 /// A name that is fit for a folder and for a table.
 pub(super) fn name(value: &Value) -> Scalar<String> {
     let text = text(value)?;
+    if text.len() > 100 {
+        return Err(Fault::expected("a name of at most 100 characters"));
+    }
     match text.chars().find(|&c| !(c.is_ascii_alphanumeric() || "-_.".contains(c))) {
         None if text.starts_with(|c: char| c.is_ascii_alphanumeric())
             && text.contains(|c: char| c.is_ascii_alphabetic()) =>

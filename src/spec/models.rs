@@ -110,26 +110,25 @@ fn config(fields: &mut Fields, subject: &str, context: &Context) -> Option<Model
         let hint = "add `tokenizer: {vocab_size: 4096}` to the spec";
         log.add(fields.mark, format!("{subject} has no vocab_size"), Some(hint.into()));
     }
-    let (hidden, layers, heads) = (hidden?, layers?, heads?);
-    if head_dim_node.is_none() && hidden % heads != 0 {
-        let hint = format!(
-            "the nearest multiples of {heads} are {} and {}",
-            hidden / heads * heads,
-            hidden.div_ceil(heads) * heads
-        );
+    if let (Some(hidden), Some(heads), None) = (hidden, heads, head_dim_node)
+        && hidden % heads != 0
+    {
+        let below = hidden / heads * heads;
+        let hint = format!("multiples of {heads} near it are {below} and {}", below + heads);
         log.add(heads_place, format!("{subject}: hidden {hidden} is not divisible by {heads} heads"), Some(hint));
         return None;
     }
-    let head_dim = head_dim.unwrap_or(hidden / heads);
-    let kv_heads = kv_heads.unwrap_or(heads);
-    if heads % kv_heads != 0 {
+    if let (Some(heads), Some(kv_heads)) = (heads, kv_heads)
+        && heads % kv_heads != 0
+    {
         let reason = format!("{subject}: {kv_heads} key/value heads do not divide {heads} heads");
         log.add(kv_heads_place, reason, Some("every key/value head serves the same number of heads".into()));
-    }
-    if !llama && kv_heads != heads {
+    } else if !llama && kv_heads.is_some() && kv_heads != heads {
         let hint = "remove 'kv_heads', or use llama";
         log.add(kv_heads_place, format!("{subject}: gpt2 has as many key/value heads as heads"), Some(hint.into()));
     }
+    let (hidden, layers, heads) = (hidden?, layers?, heads?);
+    let head_dim = head_dim.unwrap_or(hidden / heads);
     if llama && head_dim % 2 != 0 {
         let place = head_dim_node.map_or(heads_place, |node| node.mark);
         let hint = "rotary positions turn pairs of numbers: choose hidden and heads so that hidden/heads is even";
@@ -142,7 +141,7 @@ fn config(fields: &mut Fields, subject: &str, context: &Context) -> Option<Model
         hidden,
         layers,
         heads,
-        kv_heads,
+        kv_heads: kv_heads.unwrap_or(heads),
         head_dim,
         intermediate: intermediate.unwrap_or(4 * hidden),
         rope_base,

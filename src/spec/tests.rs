@@ -1,1 +1,470 @@
+//! What users read when a spec is broken, and what comes out when it is not.
 
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use proptest::collection::vec;
+use proptest::prelude::{Strategy, any, prop_assert_eq, proptest};
+use proptest::sample::subsequence;
+
+use super::{load, parse};
+use crate::domain::{Grid, Length, Schedule, Source};
+
+const GOOD: &str = "\
+name: demo
+corpora:
+  speech: {world: speech, words: 1k}
+datasets:
+  chat: {world: chat, records: 100}
+  questions: {files: qa/*.json, format: squad}
+tokenizer: {vocab_size: 512}
+models:
+  tiny: {hidden: 64, layers: 2, heads: 2}
+pretrain: {sequence_length: 64, epochs: 1}
+tune: {epochs: 1}
+axes:
+  dataset: [chat, questions, [chat, questions]]
+  curriculum: [pretrained, merged]
+";
+
+fn broken(text: &str, overrides: &[&str]) -> String {
+    let overrides: Vec<String> = overrides.iter().map(|text| (*text).to_owned()).collect();
+    parse(Path::new("x.yaml"), text.as_bytes(), &overrides).expect_err("the spec is broken").to_string()
+}
+
+fn with(old: &str, new: &str) -> String {
+    assert!(GOOD.contains(old));
+    GOOD.replace(old, new)
+}
+
+/// The ten ways in which a spec is broken most often.
+mod ten {
+    use super::*;
+
+    #[test]
+    fn unknown_key() {
+        insta::assert_snapshot!(broken(&with("tune: {epochs: 1}", "tune: {epochs: 1, learning_rte: 1e-3}"), &[]), @r"
+        x.yaml:11:19: unknown key 'learning_rte'
+          help: did you mean 'learning_rate'?
+        ");
+    }
+
+    #[test]
+    fn misspelt_model() {
+        insta::assert_snapshot!(broken(&with("axes:\n", "axes:\n  model: [tinny]\n"), &[]), @r"
+        x.yaml:13:11: unknown model 'tinny'
+          help: did you mean 'tiny'?
+        ");
+    }
+
+    #[test]
+    fn wrong_type() {
+        insta::assert_snapshot!(broken(&with("layers: 2", "layers: two"), &[]), @r"
+        x.yaml:9:30: 'layers' must be a whole number from 1 to 1024, not 'two'
+        ");
+    }
+
+    #[test]
+    fn negative_size() {
+        insta::assert_snapshot!(broken(&with("hidden: 64", "hidden: -64"), &[]), @r"
+        x.yaml:9:18: 'hidden' must be a whole number from 2 to 65536, not -64
+        ");
+    }
+
+    #[test]
+    fn empty_axis() {
+        insta::assert_snapshot!(broken(&with("axes:\n", "axes:\n  seed: []\n"), &[]), @r"
+        x.yaml:13:9: 'seed' is empty
+          help: give at least one value, or leave the key out
+        ");
+    }
+
+    #[test]
+    fn curricula_in_a_circle() {
+        let curricula = "curricula:\n  a: [chat, b]\n  b: [[chat, questions], a]\n  c: [c]\naxes:\n";
+        insta::assert_snapshot!(broken(&with("axes:\n", curricula), &[]), @r"
+        x.yaml:13:13: curriculum 'a' refers to the curriculum 'b'
+          help: write its stages out; a stage names datasets: chat, questions
+        x.yaml:14:26: curriculum 'b' refers to the curriculum 'a'
+          help: write its stages out; a stage names datasets: chat, questions
+        x.yaml:15:7: curriculum 'c' refers to itself
+          help: a stage names datasets: chat, questions
+        ");
+    }
+
+    #[test]
+    fn missing_file() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("quickstart.yaml"), GOOD).unwrap();
+        let problems = load(&folder.path().join("quikstart.yaml"), &[]).unwrap_err().to_string();
+        insta::assert_snapshot!(problems.replace(&folder.path().display().to_string(), "experiments"), @r"
+        experiments/quikstart.yaml: no such spec file
+          help: did you mean 'quickstart.yaml'?
+        ");
+    }
+
+    #[test]
+    fn duplicate_key() {
+        insta::assert_snapshot!(broken(&with("tune: {epochs: 1}", "tune:\n  epochs: 1\n  loss: all\n  epochs: 2"), &[]), @r"
+        x.yaml:14:3: key 'epochs' appears twice
+          help: its first value is in line 12; keep one of them
+        ");
+    }
+
+    #[test]
+    fn alias_bomb() {
+        let mut bomb = "a: &a [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for (inner, outer) in ('a'..'i').zip('b'..) {
+            bomb += &format!("{outer}: &{outer} [{}]\n", vec![format!("*{inner}"); 10].join(", "));
+        }
+        insta::assert_snapshot!(broken(&bomb, &[]), @r"
+        x.yaml:5:8: YAML document too large or too complex: total_replayed_events=20001 > 20000
+          help: indent with spaces, close brackets and quotes, and quote text that has ': ' or ' #' in it
+        ");
+    }
+
+    #[test]
+    fn not_utf8() {
+        let problems = parse(Path::new("x.yaml"), b"name: demo\ncorpora: gr\xfc\xdfe\n", &[]).unwrap_err();
+        insta::assert_snapshot!(problems, @r"
+        x.yaml:2:12: byte 0xfc is not UTF-8
+          help: save the file as UTF-8
+        ");
+    }
+}
+
+#[test]
+fn all_problems_are_reported_at_once() {
+    let text = with("hidden: 64", "hidden: 65, lyers: 3, kv_heads: 3")
+        .replace("name: demo\n", "")
+        .replace("words: 1k", "wrds: 1k")
+        .replace("tune: {epochs: 1}", "tune: {epochs: 1, steps: 2, warmup: 1.5, betas: [1], schedule: cosin}")
+        .replace("curriculum: [pretrained, merged]", "curriculum: [pretrained, marged]")
+        + "exclude: [{model: tinny}]\nevaluate: {data: world, size: fast, suites: [blmp]}\nresources: {devices: [gpu]}\n";
+    insta::assert_snapshot!(broken(&text, &[]), @r"
+    x.yaml:1:1: missing key 'name'
+      help: the experiment's name, such as `name: quickstart`
+    x.yaml:2:11: missing key 'words'
+      help: how much of the toy world: `words: 10k`
+    x.yaml:2:27: unknown key 'wrds'
+      help: did you mean 'words'?
+    x.yaml:8:22: unknown key 'lyers'
+      help: did you mean 'layers'?
+    x.yaml:8:63: model 'tiny': hidden 65 is not divisible by 2 heads
+      help: multiples of 2 near it are 64 and 66
+    x.yaml:10:26: both 'epochs' and 'steps' are given
+      help: keep one of them
+    x.yaml:10:37: 'warmup' must be a share of the steps below 1, or a whole number of steps, not 1.5
+    x.yaml:10:49: 'betas' must be two shares, not 1
+      help: such as [0.9, 0.999]
+    x.yaml:10:64: 'schedule' must be one of linear, cosine, constant, cosine_with_restarts, wsd, not 'cosin'
+      help: did you mean 'cosine'?
+    x.yaml:13:28: unknown curriculum 'marged'
+      help: did you mean 'merged'?
+    x.yaml:14:19: unknown model 'tinny'
+      help: did you mean 'tiny'?
+    x.yaml:15:25: 'size' is for the official data; the toy world has `items`
+      help: remove it
+    x.yaml:15:46: an item of 'suites' must be one of blimp, blimp-supplement, not 'blmp'
+      help: did you mean 'blimp'?
+    x.yaml:16:23: an item of 'devices' must be auto, or a list of devices such as [cpu] or ['cuda:0', 'cuda:1'], not 'gpu'
+    ");
+}
+
+#[test]
+fn yaml_errors() {
+    insta::assert_snapshot!(broken("a:\n  b: 1\n c: 2\n", &[]), @r"
+    x.yaml:3:2: while parsing a block mapping, did not find expected key
+      help: indent with spaces, close brackets and quotes, and quote text that has ': ' or ' #' in it
+    ");
+    insta::assert_snapshot!(broken("a: [1, 2\nb: 3\n", &[]), @r"
+    x.yaml:2:2: illegal placement of ':' indicator
+      help: indent with spaces, close brackets and quotes, and quote text that has ': ' or ' #' in it
+    ");
+    insta::assert_snapshot!(broken("a: &a [*a]\n", &[]), @r"
+    x.yaml:1:8: recursive reference not allowed here
+      help: an alias (*a) cannot stand inside its own anchor (&a)
+    ");
+    insta::assert_snapshot!(broken("", &[]), @r"
+    x.yaml:1:1: the spec must be a mapping, not nothing
+    ");
+}
+
+#[test]
+fn a_terminal_shows_the_line() {
+    let problems = parse(Path::new("x.yaml"), with("layers: 2", "lyers: 2").as_bytes(), &["tune.epochs=0".to_owned()]);
+    insta::assert_snapshot!(problems.unwrap_err().fancy(false, 80), @r"
+     × missing key 'layers'
+       ╭─[x.yaml:9:9]
+     8 │ models:
+     9 │   tiny: {hidden: 64, lyers: 2, heads: 2}
+       ·         ─
+    10 │ pretrain: {sequence_length: 64, epochs: 1}
+       ╰────
+     help: such as `{hidden: 128, layers: 4, heads: 4}`
+     × unknown key 'lyers'
+       ╭─[x.yaml:9:22]
+     8 │ models:
+     9 │   tiny: {hidden: 64, lyers: 2, heads: 2}
+       ·                      ─────
+    10 │ pretrain: {sequence_length: 64, epochs: 1}
+       ╰────
+     help: did you mean 'layers'?
+     × 'epochs' must be a whole number from 1 to 100000, not 0
+      ╭─[-S tune.epochs=0:1:13]
+    1 │ tune.epochs=0
+      ·             ─
+      ╰────
+    ");
+}
+
+#[test]
+fn overrides_name_themselves() {
+    let overrides = [
+        "tune.epochs=0",
+        "tune.learing_rate=1",
+        "models.tiny.hidden.x=1",
+        "nothing",
+        "name=[",
+        "axes.seed=[1, 1]",
+        "pretrain.steps=-1",
+    ];
+    insta::assert_snapshot!(broken(GOOD, &overrides), @r"
+    -S tune.epochs=0: 'epochs' must be a whole number from 1 to 100000, not 0
+    -S tune.learing_rate=1: unknown key 'learing_rate'
+      help: did you mean 'learning_rate'?
+    -S models.tiny.hidden.x=1: 'models.tiny.hidden' is not a mapping, so it has no keys to set
+    -S nothing: an override is path.to.key=value
+      help: such as -S tune.epochs=3 or -S 'axes.seed=[1, 2, 3]'
+    -S name=[: unclosed bracket '['
+      help: indent with spaces, close brackets and quotes, and quote text that has ': ' or ' #' in it
+    -S axes.seed=[1, 1]: 'seed' lists 1 twice
+      help: keep one
+    -S pretrain.steps=-1: 'steps' must be a whole number from 0 to 1000000000, not -1
+    ");
+}
+
+fn good(text: &str, overrides: &[&str]) -> Grid {
+    let overrides: Vec<String> = overrides.iter().map(|text| (*text).to_owned()).collect();
+    parse(Path::new("folder/x.yaml"), text.as_bytes(), &overrides).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+fn labels(grid: &Grid) -> String {
+    let labels: Vec<String> = grid.cells.iter().map(|cell| cell.key.label()).collect();
+    labels.join("\n")
+}
+
+#[test]
+fn overrides_change_the_spec_before_it_is_read() {
+    let grid = good(
+        GOOD,
+        &[
+            "pretrain.steps=10",
+            "models.tiny.kv_heads=1",
+            "axes.seed=[7]",
+            "data_root=elsewhere",
+            "axes.tune.loss=[all]",
+        ],
+    );
+    let recipe = &grid.cells[1].recipe;
+    assert_eq!(recipe.pretrain.length, Length::Steps(10), "steps take the place of epochs");
+    assert_eq!((recipe.model.kv_heads, recipe.seed), (1, 7));
+    assert_eq!(recipe.tokenizer_datasets[1].source, Source::Files("elsewhere/qa/*.json".into()));
+}
+
+#[test]
+fn data_paths_start_at_the_folder_of_the_spec() {
+    let source = |text: &str| good(text, &[]).cells[0].recipe.tokenizer_datasets[1].source.clone();
+    assert_eq!(source(GOOD), Source::Files("folder/qa/*.json".into()));
+    assert_eq!(source(&format!("data_root: d\n{GOOD}")), Source::Files("folder/d/qa/*.json".into()));
+    assert_eq!(source(&format!("data_root: /d\n{GOOD}")), Source::Files("/d/qa/*.json".into()));
+}
+
+#[test]
+fn evaluation_files_lie_where_the_official_data_has_them() {
+    let text = format!("{GOOD}evaluate: {{data: evaluation_data, size: full, suites: [blimp-supplement]}}\n");
+    let source = &good(&text, &[]).cells[0].recipe.evaluations[0].source;
+    assert_eq!(*source, Source::Folder("folder/evaluation_data/full_eval/supplement_filtered".into()));
+}
+
+#[test]
+fn equal_cells_are_one() {
+    let text = with("[chat, questions, [chat, questions]]", "[chat, [chat, questions], [questions, chat]]")
+        .replace("[pretrained, merged]", "[pretrained, merged, sequential, replay]")
+        .replace("axes:\n", "curricula: {replay: [[questions, chat], questions]}\naxes:\n");
+    let grid = good(&text, &[]);
+    assert_eq!(grid.combinations, 12);
+    insta::assert_snapshot!(labels(&grid), @r"
+    tiny/pretrained/seed1
+    tiny/chat/single/seed1
+    tiny/questions+chat/replay/seed1
+    tiny/chat+questions/merged/seed1
+    tiny/chat+questions/sequential/seed1
+    tiny/questions+chat/sequential/seed1
+    ");
+}
+
+#[test]
+fn include_and_exclude() {
+    let text = with("axes:\n", "axes:\n  seed: [1, 2]\n")
+        + "exclude: [{curriculum: pretrained, seed: 2}, {dataset: chat}]\ninclude: [{dataset: [questions, chat], curriculum: sequential, seed: 9}]\n";
+    insta::assert_snapshot!(labels(&good(&text, &[])), @r"
+    tiny/pretrained/seed1
+    tiny/questions/single/seed1
+    tiny/questions/single/seed2
+    tiny/chat+questions/merged/seed1
+    tiny/chat+questions/merged/seed2
+    tiny/questions+chat/sequential/seed9
+    ");
+}
+
+#[test]
+fn a_further_axis_varies_a_field() {
+    let text = with(
+        "  dataset: [chat, questions, [chat, questions]]\n",
+        "  dataset: [chat]\n  tune.learning_rate: [1e-5, 0.002]\n  clip: {field: tune.clip_norm, values: [1.0, null]}\n",
+    );
+    let grid = good(&text, &["axes.curriculum=[merged]"]);
+    insta::assert_snapshot!(labels(&grid), @r"
+    tiny/chat/single/clip=1.0/tune.learning_rate=1e-5/seed1
+    tiny/chat/single/clip=none/tune.learning_rate=1e-5/seed1
+    tiny/chat/single/clip=1.0/tune.learning_rate=0.002/seed1
+    tiny/chat/single/clip=none/tune.learning_rate=0.002/seed1
+    ");
+    let rates: Vec<f64> = grid.cells.iter().map(|cell| cell.recipe.stages[0].training.learning_rate).collect();
+    let norms: Vec<Option<f64>> = grid.cells.iter().map(|cell| cell.recipe.stages[0].training.clip_norm).collect();
+    assert_eq!(rates, [1e-5, 1e-5, 0.002, 0.002]);
+    assert_eq!(norms, [Some(1.0), None, Some(1.0), None]);
+}
+
+#[test]
+fn a_models_own_recipe_goes_over_the_common_one() {
+    let text = with("heads: 2}", "heads: 2, vocab_size: 300, pretrain: {steps: 5, schedule: {wsd: {decay: 0.5}}}}");
+    let recipe = good(&text, &[]).cells[0].recipe.clone();
+    assert_eq!((recipe.vocab_size, recipe.sequence_length), (300, 64));
+    assert_eq!(recipe.pretrain.length, Length::Steps(5));
+    assert_eq!(recipe.pretrain.schedule, Schedule::Wsd { decay: 0.5 });
+}
+
+#[test]
+fn quantities() {
+    let words = |word: &str| match good(&with("1k", word), &[]).cells[0].recipe.corpora[0].source {
+        Source::World { size, .. } => size,
+        _ => unreachable!("the corpus is of the toy world"),
+    };
+    assert_eq!(
+        ["200k", "100M", "1_000", "1.5k", "2e3", "'7'"].map(words),
+        [200_000, 100_000_000, 1_000, 1_500, 2_000, 7]
+    );
+    for wrong in ["0", "-1k", "1.5", "k", "1kk", "inf", "1e30", "9999999999G", "~", "[]"] {
+        assert!(broken(&with("1k", wrong), &[]).contains("'words' must be a whole number"), "{wrong}");
+    }
+}
+
+#[test]
+fn anchors_and_merge_keys_work() {
+    let text = with("pretrain: {sequence_length: 64, epochs: 1}", "pretrain: &common {sequence_length: 64, epochs: 1}")
+        .replace("tune: {epochs: 1}", "tune: {<<: *common, epochs: 3}");
+    assert_eq!(
+        broken(&text, &[]),
+        "x.yaml:10:20: unknown key 'sequence_length'\n  help: known keys here: max_length, loss, epochs, steps, batch_size, learning_rate, schedule, warmup, min_learning_rate_ratio, betas, epsilon, weight_decay, clip_norm, precision"
+    );
+}
+
+#[test]
+fn every_shipped_spec_is_valid() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments");
+    let mut specs = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "yaml") {
+            let grid = load(&path, &[]).unwrap_or_else(|problems| panic!("{problems}"));
+            assert_eq!(Some(grid.name.as_str()), path.file_stem().and_then(|stem| stem.to_str()));
+            specs += 1;
+        }
+    }
+    assert!(specs >= 2);
+}
+
+#[test]
+fn quickstart_has_six_variants_of_two_models_with_two_seeds() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments/quickstart.yaml");
+    let grid = load(&path, &["axes.seed=[1]".to_owned(), "axes.model=[tiny]".to_owned()]).unwrap();
+    insta::assert_snapshot!(labels(&grid), @r"
+    tiny/pretrained/seed1
+    tiny/chat/single/seed1
+    tiny/questions/single/seed1
+    tiny/chat+questions/merged/seed1
+    tiny/chat+questions/sequential/seed1
+    tiny/questions+chat/sequential/seed1
+    ");
+    assert_eq!(load(&path, &[]).unwrap().cells.len(), 24);
+}
+
+proptest! {
+    /// The cells are the product of the axes with equal ones counted once, whatever the axes.
+    #[test]
+    fn cells_are_the_product_less_what_collapses(
+        datasets in subsequence(vec!["chat", "questions", "[chat, questions]", "[questions, chat]"], 1..=4).prop_shuffle(),
+        curricula in subsequence(vec!["pretrained", "merged", "sequential", "replay"], 1..=4).prop_shuffle(),
+        seeds in 1..4_usize,
+        rates in 1..3_usize,
+    ) {
+        let numbers = |n: usize| (1..=n).map(|n| n.to_string()).collect::<Vec<_>>().join(", ");
+        let (head, _) = GOOD.split_once("axes:").unwrap();
+        let text = format!(
+            "{head}curricula: {{replay: [chat, questions]}}\naxes:\n  dataset: [{}]\n  curriculum: [{}]\n  seed: [{}]\n  tune.learning_rate: [{}]\n",
+            datasets.join(", "), curricula.join(", "), numbers(seeds), numbers(rates),
+        );
+        let grid = good(&text, &[]);
+        prop_assert_eq!(grid.combinations, datasets.len() * curricula.len() * seeds * rates);
+        let mut stages = BTreeSet::new();
+        for dataset in &datasets {
+            let two = dataset.starts_with('[');
+            for curriculum in &curricula {
+                stages.insert(match (*curriculum, two) {
+                    ("pretrained", _) => "",
+                    ("replay", _) => "chat > questions",
+                    ("merged", true) => "both",
+                    (_, false) => dataset,
+                    _ if dataset.starts_with("[chat") => "chat > questions",
+                    _ => "questions > chat",
+                });
+            }
+        }
+        prop_assert_eq!(grid.cells.len(), stages.len() * seeds * rates);
+        let distinct: BTreeSet<String> = grid.cells.iter().map(|cell| cell.key.label()).collect();
+        prop_assert_eq!(distinct.len(), grid.cells.len(), "no two cells share a label");
+    }
+
+    /// Whatever the file and the overrides, there is a grid or a problem with a place, never a panic.
+    #[test]
+    fn arbitrary_text_never_panics(text in ".{0,200}", value in ".{0,20}") {
+        check(text.as_bytes(), &[value]);
+    }
+
+    /// The same for bytes.
+    #[test]
+    fn arbitrary_bytes_never_panic(bytes in vec(any::<u8>(), 0..200)) {
+        check(&bytes, &[]);
+    }
+
+    /// The same for a spec that was almost right.
+    #[test]
+    fn a_damaged_spec_never_panics(
+        start in 0..GOOD.len(), length in 0..40_usize, insertion in "[a-z0-9:{}, \\[\\]\n&*'-]{0,8}", path in "(tune|models|axes|models.tiny)(.[a-z]{1,4}){0,2}", value in "[a-z0-9:{}, \\[\\]-]{0,8}",
+    ) {
+        let text = format!("{}{insertion}{}", &GOOD[..start], &GOOD[(start + length).min(GOOD.len())..]);
+        check(text.as_bytes(), &[format!("{path}={value}")]);
+    }
+}
+
+fn check(text: &[u8], overrides: &[String]) {
+    if let Err(problems) = parse(Path::new("x.yaml"), text, overrides) {
+        assert!(problems.iter().count() > 0);
+        assert!(
+            problems.iter().all(|problem| problem.place().starts_with("x.yaml:") || problem.place().starts_with("-S "))
+        );
+        assert!(!problems.fancy(false, 80).is_empty());
+    }
+}

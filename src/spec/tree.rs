@@ -56,11 +56,7 @@ impl Node {
                 let error = error.without_snippet();
                 let mark = error.location().map_or(Mark::START, place);
                 let reason = UserMessageFormatter.format_message(error).replace('\n', " ");
-                log.add(
-                    shift(mark),
-                    reason,
-                    Some("this is YAML: indent with spaces, quote text with `: ` or `#` in it".into()),
-                );
+                log.add(shift(mark), lower_case(&reason), Some(remedy(error).into()));
                 None
             }
         }
@@ -110,21 +106,26 @@ impl Node {
 
     /// Puts `value` at a dotted path, making the mappings on the way.
     ///
-    /// A key that contains dots itself is found by its whole name. `mark` becomes the place of new keys.
+    /// A key that contains dots itself is found by its whole name; a new key below `axes` takes the whole rest of
+    /// the path, because axes are named by dotted paths. `mark` becomes the place of new keys.
     ///
     /// # Errors
     /// The dotted path to a value on the way that is not a mapping.
     pub fn set(&mut self, path: &str, mark: Mark, value: Node) -> Result<(), String> {
+        self.set_below("", path, mark, value)
+    }
+
+    fn set_below(&mut self, parent: &str, path: &str, mark: Mark, value: Node) -> Result<(), String> {
         if matches!(self.value, Value::Null) {
             self.value = Value::Map(vec![]);
         }
         let Value::Map(entries) = &mut self.value else { return Err(String::new()) };
         let borders = path.match_indices('.').map(|(border, _)| border);
         let mut heads: Vec<usize> = borders.chain([path.len()]).collect();
-        let first = heads[0];
+        let new = if parent == "axes" { path.len() } else { heads[0] };
         heads.reverse();
         let known = heads.into_iter().find(|&end| entries.iter().any(|(key, _)| key.text == path[..end]));
-        let end = known.unwrap_or(first);
+        let end = known.unwrap_or(new);
         let (head, rest) = (&path[..end], path.get(end + 1..));
         entries.retain(|(key, _)| !RIVALS.contains(&(head, key.text.as_str())));
         let slot = match entries.iter().position(|(key, _)| key.text == head) {
@@ -189,6 +190,28 @@ impl fmt::Display for Value {
             Value::List(_) => f.write_str("a list"),
             Value::Map(_) => f.write_str("a mapping"),
         }
+    }
+}
+
+/// What to do about an error of the parser.
+fn remedy(error: &serde_yaml::Error) -> &'static str {
+    use serde_yaml::Error as E;
+    match error {
+        E::Budget { .. } | E::AliasReplayLimitExceeded { .. } | E::AliasReplayStackDepthExceeded { .. } => {
+            "no spec needs that much: are anchors (&a) and aliases (*a) nested?"
+        }
+        E::RecursiveReferencesRequireWeakTypes { .. } => "an alias (*a) cannot stand inside its own anchor (&a)",
+        E::MultipleDocuments { .. } => "a file is one spec: remove the '---' lines",
+        _ => "indent with spaces, close brackets and quotes, and quote text that has ': ' or ' #' in it",
+    }
+}
+
+/// `text` as a fragment: messages of the parser begin in either case.
+fn lower_case(text: &str) -> String {
+    let mut letters = text.chars();
+    match (letters.next(), letters.clone().next()) {
+        (Some(first), Some(second)) if !second.is_uppercase() => first.to_lowercase().chain(letters).collect(),
+        _ => text.to_owned(),
     }
 }
 
