@@ -18,12 +18,23 @@ pub enum Suite {
     Ewok,
     /// COMPS: properties of concepts, known and nonce.
     Comps,
+    /// WUG: nominalisation of nonce adjectives, against people's preferences.
+    WugAdj,
+    /// WUG: past tense of nonce verbs, against people's preferences.
+    WugPast,
 }
 
 impl Suite {
     /// All suites.
-    pub const ALL: [Suite; 5] =
-        [Suite::Blimp, Suite::BlimpSupplement, Suite::EntityTracking, Suite::Ewok, Suite::Comps];
+    pub const ALL: [Suite; 7] = [
+        Suite::Blimp,
+        Suite::BlimpSupplement,
+        Suite::EntityTracking,
+        Suite::Ewok,
+        Suite::Comps,
+        Suite::WugAdj,
+        Suite::WugPast,
+    ];
 
     /// The name used in specs, tables and the database.
     pub fn name(self) -> &'static str {
@@ -33,13 +44,21 @@ impl Suite {
             Suite::EntityTracking => "entity-tracking",
             Suite::Ewok => "ewok",
             Suite::Comps => "comps",
+            Suite::WugAdj => "wug-adj",
+            Suite::WugPast => "wug-past",
         }
     }
 
     /// Bumped by hand whenever the same model and data would get another score.
     pub fn version(self) -> u32 {
         match self {
-            Suite::Blimp | Suite::BlimpSupplement | Suite::EntityTracking | Suite::Ewok | Suite::Comps => 1,
+            Suite::Blimp
+            | Suite::BlimpSupplement
+            | Suite::EntityTracking
+            | Suite::Ewok
+            | Suite::Comps
+            | Suite::WugAdj
+            | Suite::WugPast => 1,
         }
     }
 }
@@ -79,9 +98,9 @@ pub struct Score {
     pub task: String,
     /// The subtask (`UID`), or `None` for the task's official aggregate.
     pub subtask: Option<String>,
-    /// `accuracy`, ...
+    /// `accuracy` or `spearman`.
     pub metric: String,
-    /// The value; accuracies in percent.
+    /// The value, in percent: accuracies, and rank correlations times 100.
     pub value: f64,
     /// Items it rests on.
     pub n: u64,

@@ -45,6 +45,8 @@ pub enum Tokenized {
 pub enum Truth {
     /// Candidate 0 is right, all others are wrong.
     First,
+    /// The share of people who gave candidate 0, in 0..=1.
+    Share(f64),
 }
 
 /// One row of an evaluation file.
@@ -54,7 +56,7 @@ pub struct Item {
     pub task: String,
     /// Its subtask, the `UID` of the official pipeline.
     pub subtask: String,
-    /// What the subtask belongs to: the linguistic field of BLiMP, the split of entity tracking; else the task.
+    /// What the subtask belongs to: the linguistic field of BLiMP, the split of entity tracking; else the suite.
     pub group: String,
     /// Position within the subtask, from 0, rows that the mode drops included.
     pub index: u32,

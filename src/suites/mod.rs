@@ -15,6 +15,7 @@
 mod choice;
 mod error;
 mod item;
+mod rank;
 mod read;
 mod row;
 
@@ -45,6 +46,8 @@ pub fn folder(suite: Suite, size: Size) -> &'static str {
         (Suite::Ewok, Size::Fast) => "ewok_fast",
         // Officially in the full evaluation only.
         (Suite::Comps, _) => "comps",
+        (Suite::WugAdj, _) => "wug_adj_nominalization",
+        (Suite::WugPast, _) => "wug_past_tense",
     }
 }
 
@@ -70,7 +73,12 @@ pub fn score(suite: Suite, mode: Mode, items: &[Item], sums: &[Vec<f64>]) -> (Ve
     for (item, sums) in items.iter().zip(sums) {
         assert_eq!(item.candidates.len(), sums.len(), "one sum for each candidate of {} {}", item.subtask, item.index);
     }
-    choice::score(suite, mode, items, sums)
+    match suite {
+        Suite::WugAdj | Suite::WugPast => rank::score(suite, mode, items, sums),
+        Suite::Blimp | Suite::BlimpSupplement | Suite::EntityTracking | Suite::Ewok | Suite::Comps => {
+            choice::score(suite, mode, items, sums)
+        }
+    }
 }
 
 #[cfg(test)]

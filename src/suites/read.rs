@@ -13,8 +13,9 @@ const JSON_LINES: &str = ".jsonl";
 /// See [`super::read`].
 pub(super) fn read(suite: Suite, mode: Mode, files: &[(String, Vec<u8>)]) -> Result<Vec<Item>, SuiteError> {
     let mut items = Vec::new();
+    let mut rows = HashMap::new();
     for (name, bytes) in files_of_kind(files, JSON_LINES)? {
-        json_lines(suite, mode, name, bytes, &mut items)?;
+        json_lines(suite, mode, name, bytes, &mut rows, &mut items)?;
     }
     if items.is_empty() {
         return Err(SuiteError::NoItems { suite: suite.name(), files: files.len(), extension: JSON_LINES });
@@ -45,13 +46,19 @@ struct Parsed {
     kept: bool,
 }
 
-fn json_lines(suite: Suite, mode: Mode, file: &str, bytes: &[u8], items: &mut Vec<Item>) -> Result<(), SuiteError> {
+/// Reads one file; `rows` counts the rows of each subtask so far.
+fn json_lines(
+    suite: Suite,
+    mode: Mode,
+    file: &str,
+    bytes: &[u8],
+    rows: &mut HashMap<String, u32>,
+    items: &mut Vec<Item>,
+) -> Result<(), SuiteError> {
     // The whole name: a dot within it belongs to the UID.
     let stem = file.strip_suffix(JSON_LINES).unwrap_or(file);
-    let mut rows: HashMap<String, u32> = HashMap::new();
     for row in Row::all(file, bytes) {
-        let row = row?;
-        let Parsed { subtask, group, candidates, truth, kept } = parse(suite, mode, stem, &row)?;
+        let Parsed { subtask, group, candidates, truth, kept } = parse(suite, mode, stem, &row?)?;
         let next = rows.entry(subtask.clone()).or_default();
         let index = *next;
         *next += 1;
@@ -68,6 +75,7 @@ fn parse(suite: Suite, mode: Mode, stem: &str, row: &Row) -> Result<Parsed, Suit
         Suite::EntityTracking => boxes(mode, stem, row),
         Suite::Ewok => world_knowledge(mode, row),
         Suite::Comps => property(stem, row),
+        Suite::WugAdj | Suite::WugPast => nonce_forms(suite, row),
     }
 }
 
@@ -127,6 +135,22 @@ fn property(stem: &str, row: &Row) -> Result<Parsed, SuiteError> {
         group: Suite::Comps.name().to_owned(),
         candidates: vec![after(row.text("prefix_acceptable")?), after(row.text("prefix_unacceptable")?)],
         truth: Truth::First,
+        kept: true,
+    })
+}
+
+/// WUG: two forms of a nonce word in sentences scored whole, and how many people gave the first.
+fn nonce_forms(suite: Suite, row: &Row) -> Result<Parsed, SuiteError> {
+    let sentences = row.text("sentences")?;
+    let (first, second) = match sentences.split_once('\t') {
+        Some((first, second)) if !second.contains('\t') => (first, second),
+        _ => return Err(row.error("field `sentences` should hold two sentences with a tab between".to_owned())),
+    };
+    Ok(Parsed {
+        subtask: suite.name().replace('-', "_"),
+        group: suite.name().to_owned(),
+        candidates: vec![Candidate::whole(first), Candidate::whole(second)],
+        truth: Truth::Share(row.share("ratio")?),
         kept: true,
     })
 }
