@@ -22,11 +22,13 @@ pub enum Suite {
     WugAdj,
     /// WUG: past tense of nonce verbs, against people's preferences.
     WugPast,
+    /// Reading times of words in context, eye-tracked and self-paced.
+    Reading,
 }
 
 impl Suite {
     /// All suites.
-    pub const ALL: [Suite; 7] = [
+    pub const ALL: [Suite; 8] = [
         Suite::Blimp,
         Suite::BlimpSupplement,
         Suite::EntityTracking,
@@ -34,6 +36,7 @@ impl Suite {
         Suite::Comps,
         Suite::WugAdj,
         Suite::WugPast,
+        Suite::Reading,
     ];
 
     /// The name used in specs, tables and the database.
@@ -46,6 +49,7 @@ impl Suite {
             Suite::Comps => "comps",
             Suite::WugAdj => "wug-adj",
             Suite::WugPast => "wug-past",
+            Suite::Reading => "reading",
         }
     }
 
@@ -58,7 +62,8 @@ impl Suite {
             | Suite::Ewok
             | Suite::Comps
             | Suite::WugAdj
-            | Suite::WugPast => 1,
+            | Suite::WugPast
+            | Suite::Reading => 1,
         }
     }
 }
@@ -98,9 +103,9 @@ pub struct Score {
     pub task: String,
     /// The subtask (`UID`), or `None` for the task's official aggregate.
     pub subtask: Option<String>,
-    /// `accuracy` or `spearman`.
+    /// `accuracy`, `spearman` or `partial-r2`.
     pub metric: String,
-    /// The value, in percent: accuracies, and rank correlations times 100.
+    /// The value, in percent: accuracies, shares of variance, and rank correlations times 100.
     pub value: f64,
     /// Items it rests on.
     pub n: u64,

@@ -47,6 +47,25 @@ pub enum Truth {
     First,
     /// The share of people who gave candidate 0, in 0..=1.
     Share(f64),
+    /// How people read the word; candidate 0 is the word, candidate 1, where there is one, the word before it.
+    Measured(Box<Measurements>),
+}
+
+/// A word of the reading suite: what explains reading times without a model, and the times. `None` is missing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Measurements {
+    /// Log frequency of the word (`Subtlex_log10`).
+    pub frequency: Option<f64>,
+    /// Characters of the word.
+    pub length: Option<f64>,
+    /// Words before it in the sentence.
+    pub context_length: Option<f64>,
+    /// Characters of the word before; -1 when there is none.
+    pub previous_length: Option<f64>,
+    /// First fixation, first pass, go-past and right-bounded time, in milliseconds.
+    pub eye_tracking: [Option<f64>; 4],
+    /// Self-paced reading time, in milliseconds.
+    pub self_paced: Option<f64>,
 }
 
 /// One row of an evaluation file.

@@ -17,12 +17,13 @@ mod error;
 mod item;
 mod rank;
 mod read;
+mod reading;
 mod row;
 
 use crate::domain::{ItemOutcome, Mode, Score, Suite};
 
 pub use error::SuiteError;
-pub use item::{Candidate, Item, Tokenized, Truth};
+pub use item::{Candidate, Item, Measurements, Tokenized, Truth};
 
 /// Which of the official data sets of a suite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -48,6 +49,7 @@ pub fn folder(suite: Suite, size: Size) -> &'static str {
         (Suite::Comps, _) => "comps",
         (Suite::WugAdj, _) => "wug_adj_nominalization",
         (Suite::WugPast, _) => "wug_past_tense",
+        (Suite::Reading, _) => "reading",
     }
 }
 
@@ -75,6 +77,7 @@ pub fn score(suite: Suite, mode: Mode, items: &[Item], sums: &[Vec<f64>]) -> (Ve
     }
     match suite {
         Suite::WugAdj | Suite::WugPast => rank::score(suite, mode, items, sums),
+        Suite::Reading => reading::score(suite, mode, items, sums),
         Suite::Blimp | Suite::BlimpSupplement | Suite::EntityTracking | Suite::Ewok | Suite::Comps => {
             choice::score(suite, mode, items, sums)
         }

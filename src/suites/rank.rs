@@ -38,7 +38,7 @@ pub(super) fn score(suite: Suite, mode: Mode, items: &[Item], sums: &[Vec<f64>])
 fn share(item: &Item) -> f64 {
     match item.truth {
         Truth::Share(share) => share,
-        Truth::First => unreachable!("every item of a correlation suite is read with a share"),
+        _ => unreachable!("every item of a correlation suite is read with a share"),
     }
 }
 
