@@ -18,12 +18,26 @@ pub enum Suite {
     Ewok,
     /// COMPS: properties of concepts, known and nonce.
     Comps,
+    /// WUG: nominalisation of nonce adjectives, against people's preferences.
+    WugAdj,
+    /// WUG: past tense of nonce verbs, against people's preferences.
+    WugPast,
+    /// Reading times of words in context, eye-tracked and self-paced.
+    Reading,
 }
 
 impl Suite {
     /// All suites.
-    pub const ALL: [Suite; 5] =
-        [Suite::Blimp, Suite::BlimpSupplement, Suite::EntityTracking, Suite::Ewok, Suite::Comps];
+    pub const ALL: [Suite; 8] = [
+        Suite::Blimp,
+        Suite::BlimpSupplement,
+        Suite::EntityTracking,
+        Suite::Ewok,
+        Suite::Comps,
+        Suite::WugAdj,
+        Suite::WugPast,
+        Suite::Reading,
+    ];
 
     /// The name used in specs, tables and the database.
     pub fn name(self) -> &'static str {
@@ -33,6 +47,9 @@ impl Suite {
             Suite::EntityTracking => "entity-tracking",
             Suite::Ewok => "ewok",
             Suite::Comps => "comps",
+            Suite::WugAdj => "wug-adj",
+            Suite::WugPast => "wug-past",
+            Suite::Reading => "reading",
         }
     }
 
@@ -49,7 +66,14 @@ impl Suite {
     /// Bumped by hand whenever the same model and data would get another score.
     pub fn version(self) -> u32 {
         match self {
-            Suite::Blimp | Suite::BlimpSupplement | Suite::EntityTracking | Suite::Ewok | Suite::Comps => 1,
+            Suite::Blimp
+            | Suite::BlimpSupplement
+            | Suite::EntityTracking
+            | Suite::Ewok
+            | Suite::Comps
+            | Suite::WugAdj
+            | Suite::WugPast
+            | Suite::Reading => 1,
         }
     }
 }
@@ -89,9 +113,9 @@ pub struct Score {
     pub task: String,
     /// The subtask (`UID`), or `None` for the task's official aggregate.
     pub subtask: Option<String>,
-    /// `accuracy`, ...
+    /// `accuracy`, `spearman` or `partial-r2`.
     pub metric: String,
-    /// The value; accuracies in percent.
+    /// The value, in percent: accuracies, shares of variance, and rank correlations times 100.
     pub value: f64,
     /// Items it rests on.
     pub n: u64,

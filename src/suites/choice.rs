@@ -97,7 +97,7 @@ pub(super) fn score(suite: Suite, mode: Mode, items: &[Item], sums: &[Vec<f64>])
     let groups = match suite {
         // Splits count equally even where one has more numbers of operations than another.
         Suite::EntityTracking => by_group(&subtasks, &scores),
-        Suite::Blimp | Suite::BlimpSupplement | Suite::Ewok | Suite::Comps => vec![scores.iter().collect()],
+        _ => vec![scores.iter().collect()],
     };
     scores.extend(aggregate(&groups));
     (scores, outcomes)

@@ -45,6 +45,27 @@ pub enum Tokenized {
 pub enum Truth {
     /// Candidate 0 is right, all others are wrong.
     First,
+    /// The share of people who gave candidate 0, in 0..=1.
+    Share(f64),
+    /// How people read the word; candidate 0 is the word, candidate 1, where there is one, the word before it.
+    Measured(Box<Measurements>),
+}
+
+/// A word of the reading suite: what explains reading times without a model, and the times. `None` is missing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Measurements {
+    /// Log frequency of the word (`Subtlex_log10`).
+    pub frequency: Option<f64>,
+    /// Characters of the word.
+    pub length: Option<f64>,
+    /// Words before it in the sentence.
+    pub context_length: Option<f64>,
+    /// Characters of the word before; -1 when there is none.
+    pub previous_length: Option<f64>,
+    /// First fixation, first pass, go-past and right-bounded time, in milliseconds.
+    pub eye_tracking: [Option<f64>; 4],
+    /// Self-paced reading time, in milliseconds.
+    pub self_paced: Option<f64>,
 }
 
 /// One row of an evaluation file.
@@ -54,7 +75,7 @@ pub struct Item {
     pub task: String,
     /// Its subtask, the `UID` of the official pipeline.
     pub subtask: String,
-    /// What the subtask belongs to: the linguistic field of BLiMP, the split of entity tracking; else the task.
+    /// What the subtask belongs to: the linguistic field of BLiMP, the split of entity tracking; else the suite.
     pub group: String,
     /// Position within the subtask, from 0, rows that the mode drops included.
     pub index: u32,

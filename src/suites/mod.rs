@@ -15,13 +15,15 @@
 mod choice;
 mod error;
 mod item;
+mod rank;
 mod read;
+mod reading;
 mod row;
 
 use crate::domain::{ItemOutcome, Mode, Score, Suite};
 
 pub use error::SuiteError;
-pub use item::{Candidate, Item, Tokenized, Truth};
+pub use item::{Candidate, Item, Measurements, Tokenized, Truth};
 
 /// Which of the official data sets of a suite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -45,6 +47,9 @@ pub fn folder(suite: Suite, size: Size) -> &'static str {
         (Suite::Ewok, Size::Fast) => "ewok_fast",
         // Officially in the full evaluation only.
         (Suite::Comps, _) => "comps",
+        (Suite::WugAdj, _) => "wug_adj_nominalization",
+        (Suite::WugPast, _) => "wug_past_tense",
+        (Suite::Reading, _) => "reading",
     }
 }
 
@@ -70,7 +75,13 @@ pub fn score(suite: Suite, mode: Mode, items: &[Item], sums: &[Vec<f64>]) -> (Ve
     for (item, sums) in items.iter().zip(sums) {
         assert_eq!(item.candidates.len(), sums.len(), "one sum for each candidate of {} {}", item.subtask, item.index);
     }
-    choice::score(suite, mode, items, sums)
+    match suite {
+        Suite::WugAdj | Suite::WugPast => rank::score(suite, mode, items, sums),
+        Suite::Reading => reading::score(suite, mode, items, sums),
+        Suite::Blimp | Suite::BlimpSupplement | Suite::EntityTracking | Suite::Ewok | Suite::Comps => {
+            choice::score(suite, mode, items, sums)
+        }
+    }
 }
 
 #[cfg(test)]

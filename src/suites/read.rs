@@ -6,20 +6,77 @@ use crate::domain::{Mode, Suite};
 
 use super::error::SuiteError;
 use super::item::{Candidate, Item, Tokenized, Truth};
+use super::reading;
 use super::row::Row;
 
 const JSON_LINES: &str = ".jsonl";
+const TABLE: &str = ".csv";
 
 /// See [`super::read`].
 pub(super) fn read(suite: Suite, mode: Mode, files: &[(String, Vec<u8>)]) -> Result<Vec<Item>, SuiteError> {
+    match suite {
+        Suite::Blimp | Suite::BlimpSupplement => json_lines(suite, files, minimal_pair),
+        Suite::EntityTracking => json_lines(suite, files, |stem, row| boxes(mode, stem, row)),
+        Suite::Ewok => json_lines(suite, files, |_, row| world_knowledge(mode, row)),
+        Suite::Comps => json_lines(suite, files, property),
+        Suite::WugAdj | Suite::WugPast => json_lines(suite, files, |_, row| nonce_forms(suite, row)),
+        Suite::Reading => tables(suite, mode, files),
+    }
+}
+
+/// Reads every row of every table.
+fn tables(suite: Suite, mode: Mode, files: &[(String, Vec<u8>)]) -> Result<Vec<Item>, SuiteError> {
     let mut items = Vec::new();
+    for (name, bytes) in files_of_kind(files, TABLE)? {
+        items.extend(reading::table(mode, name, bytes, items.len() as u32)?);
+    }
+    some(items, suite, files, TABLE)
+}
+
+/// What a row of a JSON lines file says, before it is numbered.
+struct Parsed {
+    subtask: String,
+    group: String,
+    candidates: Vec<Candidate>,
+    truth: Truth,
+    kept: bool,
+}
+
+/// Reads every row of every JSON lines file with `parse`, which also gets the stem of the file's name.
+fn json_lines(
+    suite: Suite,
+    files: &[(String, Vec<u8>)],
+    parse: impl Fn(&str, &Row) -> Result<Parsed, SuiteError>,
+) -> Result<Vec<Item>, SuiteError> {
+    let mut items = Vec::new();
+    let mut rows: HashMap<String, u32> = HashMap::new();
     for (name, bytes) in files_of_kind(files, JSON_LINES)? {
-        json_lines(suite, mode, name, bytes, &mut items)?;
+        // The whole name: a dot within it belongs to the UID.
+        let stem = name.strip_suffix(JSON_LINES).unwrap_or(name);
+        for row in Row::all(name, bytes) {
+            let Parsed { subtask, group, candidates, truth, kept } = parse(stem, &row?)?;
+            let next = rows.entry(subtask.clone()).or_default();
+            let index = *next;
+            *next += 1;
+            if kept {
+                items.push(Item { task: suite.name().to_owned(), subtask, group, index, candidates, truth });
+            }
+        }
     }
-    if items.is_empty() {
-        return Err(SuiteError::NoItems { suite: suite.name(), files: files.len(), extension: JSON_LINES });
+    some(items, suite, files, JSON_LINES)
+}
+
+/// Refuses to call nothing a suite.
+fn some(
+    items: Vec<Item>,
+    suite: Suite,
+    files: &[(String, Vec<u8>)],
+    extension: &'static str,
+) -> Result<Vec<Item>, SuiteError> {
+    match items.is_empty() {
+        true => Err(SuiteError::NoItems { suite: suite.name(), files: files.len(), extension }),
+        false => Ok(items),
     }
-    Ok(items)
 }
 
 /// The files with an extension and no leading dot, sorted by their base names.
@@ -33,41 +90,6 @@ fn files_of_kind<'a>(files: &'a [(String, Vec<u8>)], extension: &str) -> Result<
     match kept.windows(2).find(|pair| pair[0].0 == pair[1].0) {
         Some(pair) => Err(SuiteError::TwoFiles { file: pair[0].0.to_owned() }),
         None => Ok(kept),
-    }
-}
-
-/// What a row says, before it is numbered.
-struct Parsed {
-    subtask: String,
-    group: String,
-    candidates: Vec<Candidate>,
-    truth: Truth,
-    kept: bool,
-}
-
-fn json_lines(suite: Suite, mode: Mode, file: &str, bytes: &[u8], items: &mut Vec<Item>) -> Result<(), SuiteError> {
-    // The whole name: a dot within it belongs to the UID.
-    let stem = file.strip_suffix(JSON_LINES).unwrap_or(file);
-    let mut rows: HashMap<String, u32> = HashMap::new();
-    for row in Row::all(file, bytes) {
-        let row = row?;
-        let Parsed { subtask, group, candidates, truth, kept } = parse(suite, mode, stem, &row)?;
-        let next = rows.entry(subtask.clone()).or_default();
-        let index = *next;
-        *next += 1;
-        if kept {
-            items.push(Item { task: suite.name().to_owned(), subtask, group, index, candidates, truth });
-        }
-    }
-    Ok(())
-}
-
-fn parse(suite: Suite, mode: Mode, stem: &str, row: &Row) -> Result<Parsed, SuiteError> {
-    match suite {
-        Suite::Blimp | Suite::BlimpSupplement => minimal_pair(stem, row),
-        Suite::EntityTracking => boxes(mode, stem, row),
-        Suite::Ewok => world_knowledge(mode, row),
-        Suite::Comps => property(stem, row),
     }
 }
 
@@ -127,6 +149,22 @@ fn property(stem: &str, row: &Row) -> Result<Parsed, SuiteError> {
         group: Suite::Comps.name().to_owned(),
         candidates: vec![after(row.text("prefix_acceptable")?), after(row.text("prefix_unacceptable")?)],
         truth: Truth::First,
+        kept: true,
+    })
+}
+
+/// WUG: two forms of a nonce word in sentences scored whole, and how many people gave the first.
+fn nonce_forms(suite: Suite, row: &Row) -> Result<Parsed, SuiteError> {
+    let sentences = row.text("sentences")?;
+    let (first, second) = match sentences.split_once('\t') {
+        Some((first, second)) if !second.contains('\t') => (first, second),
+        _ => return Err(row.error("field `sentences` should hold two sentences with a tab between".to_owned())),
+    };
+    Ok(Parsed {
+        subtask: suite.name().replace('-', "_"),
+        group: suite.name().to_owned(),
+        candidates: vec![Candidate::whole(first), Candidate::whole(second)],
+        truth: Truth::Share(row.share("ratio")?),
         kept: true,
     })
 }

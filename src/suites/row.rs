@@ -62,6 +62,13 @@ impl<'a> Row<'a> {
         value.as_u64().ok_or_else(|| self.wrong(field, "a natural number", value))
     }
 
+    /// A field that holds a share, a number in 0..=1.
+    pub(super) fn share(&self, field: &str) -> Result<f64, SuiteError> {
+        let value = self.field(field)?;
+        let share = value.as_f64().filter(|share| (0.0..=1.0).contains(share));
+        share.ok_or_else(|| self.wrong(field, "a number in 0..=1", value))
+    }
+
     fn field(&self, field: &str) -> Result<&Value, SuiteError> {
         self.fields.get(field).ok_or_else(|| {
             let present = self.fields.keys().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");

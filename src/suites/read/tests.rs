@@ -105,3 +105,19 @@ fn comps_scores_one_property_after_two_concepts() {
     assert_eq!(items.iter().map(|item| item.subtask.as_str()).collect::<Vec<_>>(), ["base", "wugs_dist_in_between"]);
     assert_eq!(parts(&items[1]), owned(&[("A bird ", "can fly."), ("A stone ", "can fly.")]));
 }
+
+#[test]
+fn wug_rows_hold_two_sentences_and_a_share() {
+    let row = |sentences: &str, ratio: f64| {
+        let text = serde_json::json!({"sentences": sentences, "ratio": ratio}).to_string();
+        [file("wug_past_tense.jsonl", &text)]
+    };
+    let items = read(Suite::WugPast, Mode::Compat, &row("He wugged.\tHe wug.", 0.25)).expect("items");
+    assert_eq!((items[0].subtask.as_str(), &items[0].truth), ("wug_past", &Truth::Share(0.25)));
+    assert_eq!(parts(&items[0]), owned(&[("", "He wugged."), ("", "He wug.")]));
+    let errors = [error(Suite::WugPast, &row("one", 0.5)), error(Suite::WugPast, &row("one\ttwo", 1.5))].join("\n");
+    insta::assert_snapshot!(errors, @r#"
+    wug_past_tense.jsonl:1: field `sentences` should hold two sentences with a tab between
+    wug_past_tense.jsonl:1: field `ratio` should be a number in 0..=1, not 1.5
+    "#);
+}

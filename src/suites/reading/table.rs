@@ -1,0 +1,96 @@
+//! The table of reading times, read as pandas reads it.
+
+use csv::StringRecord;
+
+use crate::domain::{Mode, Suite};
+
+use super::super::error::SuiteError;
+use super::super::item::{Candidate, Item, Measurements, Tokenized, Truth};
+use super::EYE_TRACKING;
+
+/// What pandas takes for a missing value.
+const MISSING: [&str; 19] = [
+    "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA",
+    "NULL", "NaN", "None", "n/a", "nan", "null",
+];
+
+/// Reads a table of words in context, one item per row, the first of index `start`.
+///
+/// An item has a candidate for the word after its context and, unless it is missing, one for the word before. A
+/// context that is missing is the text "None": the official table has one that *is* "None". A previous context that is
+/// missing stays so, in both modes, and with it that one row.
+pub(in crate::suites) fn table(mode: Mode, file: &str, bytes: &[u8], start: u32) -> Result<Vec<Item>, SuiteError> {
+    let mut reader = csv::Reader::from_reader(bytes);
+    let unreadable = |error: csv::Error| SuiteError::Row {
+        file: file.to_owned(),
+        line: error.position().map_or(1, |position| position.line() as usize),
+        reason: format!("not valid CSV: {error}"),
+    };
+    let header = reader.headers().map_err(unreadable)?.clone();
+    let mut items = Vec::new();
+    for (index, record) in (start..).zip(reader.records()) {
+        let record = record.map_err(unreadable)?;
+        items.push(item(mode, index, &Cells { file, header: &header, record })?);
+    }
+    Ok(items)
+}
+
+fn item(mode: Mode, index: u32, cells: &Cells) -> Result<Item, SuiteError> {
+    let candidate = |context: &str, word: &str| match mode {
+        Mode::Compat => Candidate::after(context, word, Tokenized::Piecewise),
+        Mode::Fixed => Candidate::after(context, &format!(" {word}"), Tokenized::Whole),
+    };
+    let mut candidates = vec![candidate(cells.present("item")?.unwrap_or("None"), cells.text("word")?)];
+    if let Some(context) = cells.present("prev_item")? {
+        candidates.push(candidate(context, cells.text("prev_word")?));
+    }
+    let [first, second, third, fourth] = EYE_TRACKING.1;
+    let measured = Measurements {
+        frequency: cells.number("Subtlex_log10")?,
+        length: cells.number("length")?,
+        context_length: cells.number("context_length")?,
+        previous_length: cells.number("prev_length")?,
+        eye_tracking: [cells.number(first)?, cells.number(second)?, cells.number(third)?, cells.number(fourth)?],
+        self_paced: cells.number(super::SELF_PACED.1)?,
+    };
+    let suite = Suite::Reading.name().to_owned();
+    let truth = Truth::Measured(Box::new(measured));
+    Ok(Item { task: suite.clone(), subtask: suite.clone(), group: suite, index, candidates, truth })
+}
+
+/// One row of the table, by column name.
+struct Cells<'a> {
+    file: &'a str,
+    header: &'a StringRecord,
+    record: StringRecord,
+}
+
+impl Cells<'_> {
+    fn text(&self, column: &str) -> Result<&str, SuiteError> {
+        let place = self.header.iter().position(|name| name == column);
+        let cell = place.and_then(|place| self.record.get(place));
+        cell.ok_or_else(|| self.error(format!("column `{column}` is missing")))
+    }
+
+    /// A cell that pandas does not take for missing.
+    fn present(&self, column: &str) -> Result<Option<&str>, SuiteError> {
+        Ok(Some(self.text(column)?).filter(|text| !is_missing(text)))
+    }
+
+    fn number(&self, column: &str) -> Result<Option<f64>, SuiteError> {
+        let Some(text) = self.present(column)? else { return Ok(None) };
+        match text.trim().parse::<f64>() {
+            Ok(number) if number.is_finite() => Ok(Some(number)),
+            _ => Err(self.error(format!("column `{column}` should be a number, not `{text}`"))),
+        }
+    }
+
+    fn error(&self, reason: String) -> SuiteError {
+        let line = self.record.position().map_or(1, |position| position.line() as usize);
+        SuiteError::Row { file: self.file.to_owned(), line, reason }
+    }
+}
+
+fn is_missing(text: &str) -> bool {
+    MISSING.contains(&text)
+}
