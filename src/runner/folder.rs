@@ -1,0 +1,246 @@
+//! A job's folder as the coordinator sees it: the open submission, the journals, the outcome.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::RunError;
+use crate::domain::event::SCHEMA;
+use crate::domain::{Artifact, Assignment, Entry, Event, ItemOutcome, JobId, News, Outcome, What};
+
+/// A name for a submission that no other has, now or later: 16 hexadecimal digits.
+pub(super) fn new_token() -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_nanos());
+    let parts = (time, std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+    blake3::hash(format!("{parts:?}").as_bytes()).to_hex()[..16].to_owned()
+}
+
+/// Opens a submission: `job.json`, whole or not at all.
+pub(super) fn open(folder: &Path, assignment: &Assignment) -> Result<(), RunError> {
+    let path = folder.join("job.json");
+    let write = || {
+        fs::create_dir_all(folder)?;
+        let temporary = folder.join("job.json.tmp");
+        let mut file = File::create(&temporary)?;
+        file.write_all(&serde_json::to_vec_pretty(assignment)?)?;
+        file.sync_all()?;
+        fs::rename(&temporary, &path)?;
+        File::open(folder)?.sync_all()
+    };
+    write().map_err(|source| RunError::File { path: path.clone(), source })
+}
+
+/// Closes the submission whose end is recorded.
+pub(super) fn close(folder: &Path) -> Result<(), RunError> {
+    let path = folder.join("job.json");
+    match fs::remove_file(&path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(RunError::File { path, source }),
+        _ => Ok(()),
+    }
+}
+
+/// The open submission of job `id` that an earlier coordinator left, if it can be read.
+pub(super) fn left_open(folder: &Path, id: JobId) -> Option<Assignment> {
+    let path = folder.join("job.json");
+    let text = match fs::read(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+        Err(error) => {
+            tracing::warn!("cannot read {} and submit the job anew: {error}", path.display());
+            return None;
+        }
+    };
+    match serde_json::from_slice::<Assignment>(&text) {
+        Ok(assignment) if assignment.id == id && assignment.schema == SCHEMA => Some(assignment),
+        Ok(_) => {
+            tracing::warn!("{} is of another job or version of grid: submitted anew", path.display());
+            None
+        }
+        Err(error) => {
+            tracing::warn!("{} is damaged ({error}): submitted anew", path.display());
+            None
+        }
+    }
+}
+
+/// Whether a living worker has the job.
+pub(super) fn is_held(folder: &Path) -> bool {
+    let Ok(file) = File::open(folder.join("lock")) else { return false };
+    matches!(file.try_lock(), Err(TryLockError::WouldBlock))
+}
+
+/// The published outcome of a submission with its items; an error says what is wrong with the files.
+pub(super) fn outcome(folder: &Path, id: JobId, token: &str) -> Option<Result<(Outcome, Vec<ItemOutcome>), String>> {
+    let path = folder.join(Outcome::file_name(token));
+    let text = match fs::read(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+        Err(error) => return Some(Err(format!("{}: {error}", path.display()))),
+    };
+    let read = || {
+        let outcome: Outcome = serde_json::from_slice(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+        if (outcome.schema, outcome.id, outcome.token.as_str()) != (SCHEMA, id, token) {
+            return Err(format!("{} is of another submission or version of grid", path.display()));
+        }
+        let attempt = folder.join(&outcome.attempt);
+        for Artifact { path, bytes, .. } in &outcome.artifacts {
+            let path = attempt.join("output").join(path);
+            match fs::metadata(&path) {
+                Ok(metadata) if metadata.len() == *bytes => {}
+                Ok(metadata) => return Err(format!("{} has {} bytes, not {bytes}", path.display(), metadata.len())),
+                Err(error) => return Err(format!("{}: {error}", path.display())),
+            }
+        }
+        let items = items(&attempt.join("items.jsonl"))?;
+        Ok((outcome, items))
+    };
+    Some(read())
+}
+
+fn items(path: &Path) -> Result<Vec<ItemOutcome>, String> {
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(vec![]),
+        Err(error) => return Err(format!("{}: {error}", path.display())),
+    };
+    let line = |(number, line)| {
+        serde_json::from_str(line).map_err(|error| format!("{} line {}: {error}", path.display(), number + 1))
+    };
+    text.lines().enumerate().map(line).collect()
+}
+
+/// Where a journal has been read to.
+#[derive(Debug, Default)]
+struct Position {
+    bytes: u64,
+    lines: u64,
+}
+
+/// Reads the journals of a submission's attempts as they grow.
+#[derive(Debug)]
+pub(super) struct Tail {
+    job: JobId,
+    token: String,
+    folder: PathBuf,
+    attempts: BTreeMap<PathBuf, Position>,
+    /// Host and process of the attempt that started last.
+    pub(super) worker: Option<(String, u32)>,
+    /// Whether the last line read says that the work was saved on request.
+    pub(super) interrupted: bool,
+}
+
+impl Tail {
+    /// Reads from the start what attempts under `token` in `folder` write.
+    pub(super) fn new(job: JobId, token: &str, folder: &Path) -> Self {
+        let (token, folder) = (token.to_owned(), folder.to_owned());
+        Self { job, token, folder, attempts: BTreeMap::new(), worker: None, interrupted: false }
+    }
+
+    /// The lines that are new and whole.
+    pub(super) fn read(&mut self, news: &mut Vec<News>) -> Result<(), RunError> {
+        let prefix = format!("{}-", self.token);
+        let listed = match fs::read_dir(&self.folder) {
+            Ok(listed) => listed,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(source) => return Err(RunError::File { path: self.folder.clone(), source }),
+        };
+        for entry in listed.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(&prefix)) {
+            self.attempts.entry(entry.path()).or_default();
+        }
+        for (attempt, position) in &mut self.attempts {
+            let path = attempt.join("journal.jsonl");
+            let text = match read_from(&path, position.bytes) {
+                Ok(text) => text,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(source) => return Err(RunError::File { path, source }),
+            };
+            for line in text.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n")) {
+                let number = position.lines;
+                position.lines += 1;
+                position.bytes += line.len() as u64;
+                let entry: Entry = match serde_json::from_slice(line) {
+                    Ok(entry) => entry,
+                    Err(error) => {
+                        tracing::warn!("{} line {}: {error}", path.display(), number + 1);
+                        continue;
+                    }
+                };
+                if let Event::Started { host, pid, .. } = &entry.event {
+                    self.worker = Some((host.clone(), *pid));
+                }
+                self.interrupted = matches!(entry.event, Event::Interrupted { .. });
+                let what = What::Journal { token: self.token.clone(), attempt: attempt.clone(), line: number, entry };
+                news.push(News { job: self.job, what });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn read_from(path: &Path, offset: u64) -> io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    file.seek(SeekFrom::Start(offset))?;
+    let mut text = vec![];
+    file.read_to_end(&mut text)?;
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::id;
+    use super::*;
+
+    fn line(message: &str) -> String {
+        let event = Event::Warning { message: message.into() };
+        serde_json::to_string(&Entry { at: 0, event }).unwrap() + "\n"
+    }
+
+    fn read(tail: &mut Tail) -> Vec<(u64, String)> {
+        let mut news = vec![];
+        tail.read(&mut news).unwrap();
+        let shown = |news: News| match news.what {
+            What::Journal { line, entry: Entry { event: Event::Warning { message }, .. }, .. } => (line, message),
+            other => panic!("{other:?}"),
+        };
+        news.into_iter().map(shown).collect()
+    }
+
+    #[test]
+    fn half_a_line_waits_for_its_other_half() {
+        let folder = tempfile::tempdir().unwrap();
+        let attempt = folder.path().join("t-1");
+        let mut tail = Tail::new(id(0), "t", folder.path());
+        assert_eq!(read(&mut tail), []);
+        fs::create_dir(&attempt).unwrap();
+        assert_eq!(read(&mut tail), []);
+        let mut journal = File::create(attempt.join("journal.jsonl")).unwrap();
+        let whole = line("b");
+        let (start, rest) = whole.split_at(7);
+        journal.write_all((line("a") + start).as_bytes()).unwrap();
+        assert_eq!(read(&mut tail), [(0, "a".to_owned())]);
+        assert_eq!(read(&mut tail), []);
+        journal.write_all((rest.to_owned() + "nonsense\n" + &line("c")).as_bytes()).unwrap();
+        assert_eq!(read(&mut tail), [(1, "b".to_owned()), (3, "c".to_owned())]);
+    }
+
+    #[test]
+    fn attempts_under_another_token_are_not_ours() {
+        let folder = tempfile::tempdir().unwrap();
+        for attempt in ["t-1", "t-2", "u-1"] {
+            fs::create_dir(folder.path().join(attempt)).unwrap();
+            fs::write(folder.path().join(attempt).join("journal.jsonl"), line(attempt)).unwrap();
+        }
+        let lines = read(&mut Tail::new(id(0), "t", folder.path()));
+        assert_eq!(lines, [(0, "t-1".to_owned()), (0, "t-2".to_owned())]);
+    }
+
+    #[test]
+    fn tokens_differ() {
+        let tokens: std::collections::BTreeSet<String> = (0..1000).map(|_| new_token()).collect();
+        assert_eq!(tokens.len(), 1000);
+    }
+}

@@ -1,0 +1,117 @@
+//! How many jobs run at a time, and on what.
+
+use std::process::Command;
+
+use crate::domain::Resources;
+
+/// A place where one job runs at a time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Slot {
+    /// Device and number on it: `cpu/0`, `cuda:1/0`.
+    pub name: String,
+    /// `cpu`, `cuda:0`, ...
+    pub device: String,
+    /// Threads of the worker.
+    pub threads: u32,
+}
+
+/// The slots of a machine with so many CPU cores and visible GPUs; `auto` means all GPUs, or the CPU if there are none.
+///
+/// On the CPU there are `jobs_per_device` slots, or as many as there are cores per `threads`, or one of all cores.
+/// On a GPU there are `jobs_per_device` slots, or one, and the GPUs' slots share the cores.
+pub fn slots(resources: &Resources, cores: u32, gpus: u32) -> Vec<Slot> {
+    let mut devices: Vec<String> = vec![];
+    let cuda = || (0..gpus).map(|number| format!("cuda:{number}"));
+    for device in &resources.devices {
+        let meant: Vec<String> = match device.as_str() {
+            "auto" if gpus > 0 => cuda().collect(),
+            "auto" => vec!["cpu".to_owned()],
+            "cuda" => vec!["cuda:0".to_owned()],
+            other => vec![other.to_owned()],
+        };
+        for device in meant {
+            if !devices.contains(&device) {
+                devices.push(device);
+            }
+        }
+    }
+    let used_gpus = devices.iter().filter(|device| *device != "cpu").count() as u32;
+    let mut slots = vec![];
+    for device in devices {
+        let (default_jobs, devices) = match (device.as_str(), resources.threads) {
+            ("cpu", Some(threads)) => (cores / threads.max(1), 1),
+            ("cpu", None) => (1, 1),
+            _ => (1, used_gpus),
+        };
+        let jobs = resources.jobs_per_device.unwrap_or(default_jobs).max(1);
+        let threads = resources.threads.unwrap_or(cores / (jobs * devices)).max(1);
+        slots.extend((0..jobs).map(|number| Slot {
+            name: format!("{device}/{number}"),
+            device: device.clone(),
+            threads,
+        }));
+    }
+    slots
+}
+
+/// The GPUs that CUDA programs started here can use.
+pub fn gpus() -> u32 {
+    let Ok(listing) = Command::new("nvidia-smi").arg("-L").output() else { return 0 };
+    let variable = std::env::var("CUDA_VISIBLE_DEVICES").ok();
+    visible(&String::from_utf8_lossy(&listing.stdout), variable.as_deref())
+}
+
+/// GPUs in the listing of `nvidia-smi -L` that are left by `CUDA_VISIBLE_DEVICES`, which hides what follows the first
+/// invalid number.
+fn visible(listing: &str, variable: Option<&str>) -> u32 {
+    let present = listing.lines().filter(|line| line.starts_with("GPU ")).count() as u32;
+    let Some(variable) = variable else { return present };
+    let valid = |entry: &str| match entry.trim().parse::<i64>() {
+        Ok(number) => (0..i64::from(present)).contains(&number),
+        Err(_) => entry.trim().starts_with("GPU-") || entry.trim().starts_with("MIG-"),
+    };
+    let left = variable.split(',').take_while(|entry| valid(entry)).count() as u32;
+    left.min(present)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(devices: &[&str], threads: Option<u32>, jobs_per_device: Option<u32>, cores: u32, gpus: u32) -> String {
+        let devices = devices.iter().map(|device| device.to_string()).collect();
+        let resources =
+            Resources { devices, threads, jobs_per_device, checkpoint_every_seconds: 60, micro_batch: None };
+        let slots = slots(&resources, cores, gpus);
+        slots.iter().map(|slot| format!("{} x{}", slot.name, slot.threads)).collect::<Vec<_>>().join(", ")
+    }
+
+    #[test]
+    fn one_worker_has_the_whole_cpu_unless_told_otherwise() {
+        assert_eq!(shown(&["auto"], None, None, 8, 0), "cpu/0 x8");
+        assert_eq!(shown(&["auto"], Some(4), None, 8, 0), "cpu/0 x4, cpu/1 x4");
+        assert_eq!(shown(&["cpu"], None, Some(2), 8, 2), "cpu/0 x4, cpu/1 x4");
+        assert_eq!(shown(&["cpu"], Some(16), None, 8, 0), "cpu/0 x16");
+        assert_eq!(shown(&["cpu"], Some(0), Some(0), 0, 0), "cpu/0 x1");
+    }
+
+    #[test]
+    fn gpus_share_the_cores() {
+        assert_eq!(shown(&["auto"], None, None, 16, 2), "cuda:0/0 x8, cuda:1/0 x8");
+        assert_eq!(shown(&["cuda:1"], None, Some(2), 16, 2), "cuda:1/0 x8, cuda:1/1 x8");
+        assert_eq!(shown(&["cuda:0", "auto", "cuda:0"], Some(3), None, 16, 2), "cuda:0/0 x3, cuda:1/0 x3");
+        assert_eq!(shown(&[], None, None, 16, 2), "");
+    }
+
+    #[test]
+    fn the_variable_hides_gpus() {
+        let listing = "GPU 0: NVIDIA A100 (UUID: GPU-a)\n  MIG 1g.5gb Device 0: (UUID: MIG-x)\nGPU 1: NVIDIA A100 (UUID: GPU-b)\n";
+        assert_eq!(visible(listing, None), 2);
+        assert_eq!(visible(listing, Some("1")), 1);
+        assert_eq!(visible(listing, Some("1,-1,0")), 1);
+        assert_eq!(visible(listing, Some("GPU-b, GPU-a")), 2);
+        assert_eq!(visible(listing, Some("")), 0);
+        assert_eq!(visible(listing, Some("-1")), 0);
+        assert_eq!(visible("NVIDIA-SMI has failed\n", Some("0")), 0);
+    }
+}

@@ -1,0 +1,433 @@
+//! `drive` with the fake executor on real folders.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use proptest::prelude::*;
+use tokio::sync::watch;
+
+use super::fake::{Act, Fake};
+use super::{Policy, RunError, Stop, Summary, drive};
+use crate::domain::event::SCHEMA;
+use crate::domain::{
+    Assignment, Event, Failure, Job, JobId, Length, ModelConfig, News, Outcome, Precision, PretrainJob, Schedule,
+    Settings, Task, TokenizerJob, Training, Verdict, Warmup, What,
+};
+
+fn job(number: usize) -> Job {
+    Job::Tokenizer(TokenizerJob { vocab_size: number as u32, corpora: vec![], datasets: vec![] })
+}
+
+/// The id of the task at this index.
+pub(super) fn id(number: usize) -> JobId {
+    job(number).id()
+}
+
+/// Tasks with these parents, by index, in folders below `runs`.
+pub(super) fn tasks(runs: &Path, parents: &[Vec<usize>]) -> Vec<Task> {
+    let task = |(number, parents): (usize, &Vec<usize>)| Task {
+        id: id(number),
+        job: job(number),
+        parents: parents.iter().map(|&parent| id(parent)).collect(),
+        sources: vec![],
+        folder: runs.join(number.to_string()),
+    };
+    parents.iter().enumerate().map(task).collect()
+}
+
+const POLICY: Policy = Policy { keep_going: true, retries: 2, checkpoint_every_seconds: 60, micro_batch: None };
+
+/// What `drive` returned, and the news it told before.
+struct Run {
+    result: Result<Summary, RunError>,
+    news: Vec<News>,
+}
+
+impl Run {
+    fn summary(&self) -> &Summary {
+        self.result.as_ref().unwrap()
+    }
+
+    fn done(&self) -> BTreeSet<JobId> {
+        self.summary().done.iter().copied().collect()
+    }
+
+    /// The news without journal lines, as `<index> <word>`.
+    fn course(&self) -> Vec<String> {
+        let number = |id| (0..100).find(|&number| self::id(number) == id).map_or("?".to_owned(), |n| n.to_string());
+        let word = |what: &What| match what {
+            What::Submitted { slot, .. } => Some(format!("on {slot}")),
+            What::Ended { outcome: Outcome { verdict: Verdict::Done, .. }, .. } => Some("done".to_owned()),
+            What::Ended { .. } => Some("failed".to_owned()),
+            What::Stopped { .. } => Some("stopped".to_owned()),
+            What::Lost { message, .. } => Some(format!("lost: {message}")),
+            What::Journal { .. } => None,
+        };
+        self.news.iter().filter_map(|news| Some(format!("{} {}", number(news.job), word(&news.what)?))).collect()
+    }
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
+}
+
+/// Drives to the end, or until `hook`, shown all the news so far, says otherwise.
+fn run_until<F: FnMut(&Assignment) -> Act>(
+    tasks: Vec<Task>,
+    done: BTreeMap<JobId, PathBuf>,
+    fake: &mut Fake<F>,
+    policy: &Policy,
+    mut hook: impl FnMut(&[News]) -> Result<Stop, &'static str>,
+) -> Run {
+    let mut news = vec![];
+    let (sender, stop) = watch::channel(Stop::No);
+    let result = block_on(drive(tasks, done, fake, policy, stop, async |batch: Vec<News>| {
+        for one in batch {
+            news.push(one);
+            let wanted = hook(&news)?;
+            sender.send_if_modified(|stop| std::mem::replace(stop, wanted.max(*stop)) != wanted);
+        }
+        Ok::<(), &'static str>(())
+    }));
+    Run { result, news }
+}
+
+fn run<F: FnMut(&Assignment) -> Act>(tasks: Vec<Task>, fake: &mut Fake<F>, policy: &Policy) -> Run {
+    run_until(tasks, BTreeMap::new(), fake, policy, |_| Ok(Stop::No))
+}
+
+/// Output folders of the jobs that the news say are done.
+fn outputs(news: &[News]) -> BTreeMap<JobId, PathBuf> {
+    let output = |news: &News| match &news.what {
+        What::Ended { folder, outcome: Outcome { verdict: Verdict::Done, attempt, .. }, .. } => {
+            Some((news.job, folder.join(attempt).join("output")))
+        }
+        _ => None,
+    };
+    news.iter().filter_map(output).collect()
+}
+
+fn left(tasks: &[Task], done: &BTreeMap<JobId, PathBuf>) -> Vec<Task> {
+    tasks.iter().filter(|task| !done.contains_key(&task.id)).cloned().collect()
+}
+
+fn position(news: &[News], job: JobId, wanted: impl Fn(&What) -> bool) -> usize {
+    news.iter().position(|news| news.job == job && wanted(&news.what)).unwrap()
+}
+
+/// A graph of up to nine tasks whose parents come before them.
+fn graphs() -> impl Strategy<Value = Vec<Vec<usize>>> {
+    prop::collection::vec(prop::collection::vec(any::<prop::sample::Index>(), 0..3), 1..9).prop_map(|picks| {
+        let parents = |(task, picks): (usize, Vec<prop::sample::Index>)| {
+            let picked: BTreeSet<usize> = picks.iter().filter(|_| task > 0).map(|pick| pick.index(task)).collect();
+            picked.into_iter().collect()
+        };
+        picks.into_iter().enumerate().map(parents).collect()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_job_runs_once_and_after_its_parents(parents in graphs(), slots in 1_u32..4) {
+        let runs = tempfile::tempdir().unwrap();
+        let tasks = tasks(runs.path(), &parents);
+        let run = run(tasks.clone(), &mut Fake::new(slots, |_| Act::Finish), &POLICY);
+        prop_assert_eq!(run.done().len(), tasks.len());
+        prop_assert_eq!(run.summary().done.len(), tasks.len());
+        for Task { id, parents, .. } in &tasks {
+            let submitted = |what: &What| matches!(what, What::Submitted { .. });
+            let ended = |what: &What| matches!(what, What::Ended { .. });
+            prop_assert_eq!(run.news.iter().filter(|news| news.job == *id && submitted(&news.what)).count(), 1);
+            for parent in parents {
+                prop_assert!(position(&run.news, *parent, ended) < position(&run.news, *id, submitted));
+            }
+            let last = run.news.iter().rposition(|news| news.job == *id);
+            prop_assert_eq!(last, Some(position(&run.news, *id, ended)), "the journal comes before the end");
+        }
+        prop_assert!(tasks.iter().all(|task| !task.folder.join("job.json").exists()));
+    }
+
+    #[test]
+    fn an_interrupted_run_continues_to_the_same_outcomes(parents in graphs(), slots in 1_u32..4, after in 1_usize..30) {
+        let (runs, whole) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let tasks = tasks(runs.path(), &parents);
+        let first = run_until(tasks.clone(), BTreeMap::new(), &mut Fake::new(slots, |_| Act::Finish), &POLICY, |news| {
+            Ok(if news.len() >= after { Stop::Politely } else { Stop::No })
+        });
+        prop_assert_eq!(first.summary().done.len() + first.summary().interrupted.len(), tasks.len());
+        let mut done = outputs(&first.news);
+        let fake = &mut Fake::new(slots, |_| Act::Finish);
+        let second = run_until(left(&tasks, &done), done.clone(), fake, &POLICY, |_| Ok(Stop::No));
+        prop_assert!(first.done().is_disjoint(&second.done()), "nothing runs twice");
+        done.extend(outputs(&second.news));
+        let straight = run(self::tasks(whole.path(), &parents), &mut Fake::new(1, |_| Act::Finish), &POLICY);
+        let results = |outputs: &BTreeMap<JobId, PathBuf>| -> BTreeMap<JobId, String> {
+            outputs.iter().map(|(id, output)| (*id, fs::read_to_string(output.join("result.txt")).unwrap())).collect()
+        };
+        prop_assert_eq!(results(&done), results(&outputs(&straight.news)));
+    }
+
+    #[test]
+    fn whenever_the_coordinator_dies_nothing_finished_runs_again(
+        parents in graphs(), slots in 1_u32..4, at in 0_usize..30, outlive: bool,
+    ) {
+        let runs = tempfile::tempdir().unwrap();
+        let tasks = tasks(runs.path(), &parents);
+        let mut fake = Fake::new(slots, |_| Act::Finish);
+        let first = run_until(tasks.clone(), BTreeMap::new(), &mut fake, &POLICY, |news| {
+            if news.len() > at { Err("disk full") } else { Ok(Stop::No) }
+        });
+        if outlive {
+            fake.outlive_coordinator();
+        }
+        let published = |task: &&Task| {
+            let files = fs::read_dir(&task.folder).into_iter().flatten().flatten();
+            files.into_iter().any(|file| file.file_name().to_string_lossy().starts_with("outcome."))
+        };
+        let finished: BTreeSet<JobId> = tasks.iter().filter(published).map(|task| task.id).collect();
+        // The batch that could not be recorded is lost.
+        let recorded = outputs(&first.news[..first.news.len().min(at)]);
+        let mut run_again = BTreeSet::new();
+        let mut fake = Fake::new(slots, |assignment: &Assignment| {
+            run_again.insert(assignment.id);
+            Act::Finish
+        });
+        let second = run_until(left(&tasks, &recorded), recorded.clone(), &mut fake, &POLICY, |_| Ok(Stop::No));
+        prop_assert!(run_again.is_disjoint(&finished));
+        prop_assert_eq!(second.done().len() + recorded.len(), tasks.len());
+    }
+}
+
+#[test]
+fn a_failure_skips_its_descendants_only() {
+    let runs = tempfile::tempdir().unwrap();
+    let tasks = tasks(runs.path(), &[vec![], vec![0], vec![1], vec![], vec![3]]);
+    let act = |assignment: &Assignment| {
+        if assignment.id == id(0) { Act::Fail(Failure::Job, "no such file".into()) } else { Act::Finish }
+    };
+    let run = run(tasks, &mut Fake::new(1, act), &POLICY);
+    insta::assert_debug_snapshot!(run.course(), @"");
+    let summary = run.summary();
+    assert_eq!(summary.failed, [(id(0), "no such file".to_owned())]);
+    assert_eq!(summary.skipped, [id(1), id(2)]);
+    assert!(summary.interrupted.is_empty());
+}
+
+#[test]
+fn without_keep_going_a_failure_starts_nothing_new() {
+    let runs = tempfile::tempdir().unwrap();
+    let act = |assignment: &Assignment| {
+        if assignment.id == id(0) { Act::Fail(Failure::Job, "x".into()) } else { Act::Finish }
+    };
+    let policy = Policy { keep_going: false, ..POLICY };
+    let run = run(tasks(runs.path(), &[vec![], vec![0], vec![], vec![]]), &mut Fake::new(2, act), &policy);
+    let summary = run.summary();
+    assert_eq!(summary.failed.len(), 1);
+    assert_eq!(
+        (&summary.done[..], &summary.skipped[..], &summary.interrupted[..]),
+        (&[id(2)][..], &[id(1)][..], &[id(3)][..])
+    );
+}
+
+#[test]
+fn lost_workers_are_replaced_as_often_as_the_policy_says() {
+    let runs = tempfile::tempdir().unwrap();
+    let mut crashes = 2;
+    let flaky = |_: &Assignment| {
+        crashes -= 1;
+        if crashes >= 0 { Act::Crash } else { Act::Finish }
+    };
+    let flaky = run(tasks(runs.path(), &[vec![]]), &mut Fake::new(1, flaky), &POLICY);
+    insta::assert_debug_snapshot!(flaky.course(), @"");
+    let tokens: BTreeSet<String> = flaky
+        .news
+        .iter()
+        .filter_map(|news| match &news.what {
+            What::Submitted { token, .. } => Some(token.clone()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(tokens.len(), 3, "each submission has a token of its own");
+    let runs = tempfile::tempdir().unwrap();
+    let broken = run(tasks(runs.path(), &[vec![], vec![0]]), &mut Fake::new(1, |_| Act::Crash), &POLICY);
+    assert_eq!(broken.summary().failed, [(id(0), "crashed".to_owned())]);
+    assert_eq!(broken.course().len(), 6);
+}
+
+#[test]
+fn failures_that_another_run_would_repeat_are_not_retried() {
+    for failure in [Failure::Job, Failure::NonFinite] {
+        let runs = tempfile::tempdir().unwrap();
+        let fake = &mut Fake::new(1, |_| Act::Fail(failure, "bad".into()));
+        assert_eq!(run(tasks(runs.path(), &[vec![]]), fake, &POLICY).course().len(), 2);
+    }
+}
+
+fn pretrain(runs: &Path, batch_size: u32) -> Task {
+    let training = Training {
+        length: Length::Steps(1),
+        batch_size,
+        learning_rate: 1.0,
+        schedule: Schedule::Constant,
+        warmup: Warmup::Steps(0),
+        min_learning_rate_ratio: 0.0,
+        betas: [0.9, 0.999],
+        epsilon: 1e-8,
+        weight_decay: 0.0,
+        clip_norm: None,
+        precision: Precision::F32,
+    };
+    let job = Job::Pretrain(PretrainJob {
+        model: ModelConfig::llama(16, 1, 1, 32),
+        tokenizer: id(0),
+        corpora: vec![],
+        sequence_length: 8,
+        training,
+        seed: 1,
+    });
+    Task { id: job.id(), job, parents: vec![], sources: vec![], folder: runs.join("pretrain") }
+}
+
+#[test]
+fn want_of_memory_halves_the_micro_batch_down_to_one_row() {
+    let runs = tempfile::tempdir().unwrap();
+    let mut sizes = vec![];
+    let oom = |assignment: &Assignment| {
+        sizes.push(assignment.settings.micro_batch);
+        Act::Fail(Failure::OutOfMemory, "CUDA out of memory".into())
+    };
+    let run = run(vec![pretrain(runs.path(), 12)], &mut Fake::new(1, oom), &Policy { retries: 1, ..POLICY });
+    assert_eq!(run.summary().failed.len(), 1);
+    assert_eq!(sizes, [None, Some(6), Some(3), Some(1), Some(1)]);
+}
+
+#[test]
+fn a_second_request_to_stop_kills() {
+    let runs = tempfile::tempdir().unwrap();
+    let stop = |news: &[News]| Ok(if news.is_empty() { Stop::No } else { Stop::Now });
+    let fake = &mut Fake::new(1, |_| Act::Hang);
+    let run = run_until(tasks(runs.path(), &[vec![], vec![0]]), BTreeMap::new(), fake, &POLICY, stop);
+    insta::assert_debug_snapshot!(run.course(), @"");
+    assert_eq!(run.summary().interrupted, [id(0), id(1)]);
+}
+
+/// Leaves an open submission of task 0, as an earlier coordinator did.
+fn left_open(folder: &Path, token: &str) -> Assignment {
+    let settings = Settings { device: "cpu".into(), threads: 1, checkpoint_every_seconds: 60, micro_batch: None };
+    let assignment = Assignment {
+        schema: SCHEMA,
+        id: id(0),
+        token: token.to_owned(),
+        job: job(0),
+        sources: vec![],
+        parents: BTreeMap::new(),
+        settings,
+    };
+    fs::create_dir_all(folder).unwrap();
+    fs::write(folder.join("job.json"), serde_json::to_vec(&assignment).unwrap()).unwrap();
+    assignment
+}
+
+fn publish(folder: &Path, token: &str) {
+    let outcome = Outcome {
+        schema: SCHEMA,
+        id: id(0),
+        token: token.to_owned(),
+        attempt: format!("{token}-1"),
+        started: 0,
+        ended: 1,
+        verdict: Verdict::Done,
+        artifacts: vec![],
+    };
+    fs::create_dir_all(folder.join(&outcome.attempt)).unwrap();
+    fs::write(folder.join(Outcome::file_name(token)), serde_json::to_vec(&outcome).unwrap()).unwrap();
+}
+
+#[test]
+fn the_job_of_a_living_worker_is_awaited() {
+    let runs = tempfile::tempdir().unwrap();
+    let folder = runs.path().join("0");
+    left_open(&folder, "old");
+    let lock = fs::File::create(folder.join("lock")).unwrap();
+    lock.lock().unwrap();
+    let worker = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        publish(&folder, "old");
+        drop(lock);
+    });
+    let run = run(tasks(runs.path(), &[vec![], vec![], vec![0]]), &mut Fake::new(1, |_| Act::Finish), &POLICY);
+    worker.join().unwrap();
+    // The only slot is of the device that the living worker uses: nothing else starts on it meanwhile.
+    insta::assert_debug_snapshot!(run.course(), @"");
+}
+
+#[test]
+fn the_job_of_a_dead_worker_is_submitted_anew_at_no_cost_to_its_retries() {
+    let runs = tempfile::tempdir().unwrap();
+    left_open(&runs.path().join("0"), "old");
+    let attempt = runs.path().join("0/old-1");
+    fs::create_dir(&attempt).unwrap();
+    let line = r#"{"at":5,"event":{"event":"metric","name":"train_loss","step":1,"value":2.5}}"#;
+    fs::write(attempt.join("journal.jsonl"), format!("{line}\n{{\"at\":6,\"ev")).unwrap();
+    let policy = Policy { retries: 0, ..POLICY };
+    let run = run(tasks(runs.path(), &[vec![]]), &mut Fake::new(1, |_| Act::Finish), &policy);
+    insta::assert_debug_snapshot!(run.course(), @"");
+    assert!(matches!(&run.news[0].what, What::Journal { entry, .. } if matches!(entry.event, Event::Metric { .. })));
+}
+
+#[test]
+fn damaged_files_count_as_absent() {
+    let runs = tempfile::tempdir().unwrap();
+    let folder = runs.path().join("0");
+    left_open(&folder, "old");
+    publish(&folder, "old");
+    let outcome = folder.join("outcome.old.json");
+    let whole = fs::read(&outcome).unwrap();
+    fs::write(&outcome, &whole[..whole.len() / 2]).unwrap();
+    let first = run(tasks(runs.path(), &[vec![]]), &mut Fake::new(1, |_| Act::Finish), &POLICY);
+    assert!(first.course()[0].starts_with("0 lost: its outcome cannot be used: "), "{:?}", first.course());
+    assert_eq!(first.course()[1..], ["0 on cpu/0", "0 done"]);
+    for text in ["", "{\"schema\":1,", "[]", "\u{0}"] {
+        fs::write(folder.join("job.json"), text).unwrap();
+        let again = run(tasks(runs.path(), &[vec![]]), &mut Fake::new(1, |_| Act::Finish), &POLICY);
+        assert_eq!(again.course(), ["0 on cpu/0", "0 done"]);
+    }
+}
+
+#[test]
+fn a_lost_artifact_voids_the_outcome() {
+    let runs = tempfile::tempdir().unwrap();
+    let tasks = tasks(runs.path(), &[vec![]]);
+    let mut fake = Fake::new(1, |_| Act::Finish);
+    run_until(tasks.clone(), BTreeMap::new(), &mut fake, &POLICY, |news| {
+        if news.len() > 1 { Err("crash") } else { Ok(Stop::No) }
+    });
+    let token = serde_json::from_slice::<Assignment>(&fs::read(runs.path().join("0/job.json")).unwrap()).unwrap().token;
+    fs::write(runs.path().join(format!("0/{token}-0/output/result.txt")), "cut").unwrap();
+    let run = run(tasks, &mut Fake::new(1, |_| Act::Finish), &POLICY);
+    assert!(run.course()[0].ends_with("result.txt has 3 bytes, not 64"), "{:?}", run.course());
+    assert_eq!(run.summary().done, [id(0)]);
+}
+
+#[test]
+fn a_run_ends_when_it_cannot_be_recorded() {
+    let runs = tempfile::tempdir().unwrap();
+    let fake = &mut Fake::new(1, |_: &Assignment| Act::Finish);
+    let run = run_until(tasks(runs.path(), &[vec![]]), BTreeMap::new(), fake, &POLICY, |_| Err("database is full"));
+    assert_eq!(run.result.unwrap_err().to_string(), "record what the jobs did: database is full");
+    assert!(!runs.path().join("0").exists(), "no worker gets what is not recorded");
+}
+
+#[test]
+fn no_slots_no_run() {
+    let none = |_: Vec<News>| std::future::ready(Ok::<(), Infallible>(()));
+    let (_sender, stop) = watch::channel(Stop::No);
+    let tasks = tasks("/nowhere".as_ref(), &[vec![]]);
+    let mut fake = Fake::new(0, |_: &Assignment| Act::Finish);
+    let result = block_on(drive(tasks, BTreeMap::new(), &mut fake, &POLICY, stop, none));
+    assert!(matches!(result, Err(RunError::NoSlots)));
+}
