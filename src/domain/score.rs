@@ -53,13 +53,25 @@ impl Suite {
         }
     }
 
-    /// Its folder within `fast_eval/` or `full_eval/` of the official evaluation data.
-    pub fn folder(self, fast: bool) -> &'static str {
-        match (self, fast) {
-            (Suite::Blimp, false) => "blimp_filtered",
-            (Suite::Blimp, true) => "blimp_fast",
-            (Suite::BlimpSupplement, false) => "supplement_filtered",
-            (Suite::BlimpSupplement, true) => "supplement_fast",
+    /// Its folder within the official evaluation data.
+    pub fn folder(self, size: Size) -> &'static str {
+        match (self, size) {
+            (Suite::Blimp, Size::Full) => "full_eval/blimp_filtered",
+            (Suite::Blimp, Size::Fast) => "fast_eval/blimp_fast",
+            (Suite::BlimpSupplement, Size::Full) => "full_eval/supplement_filtered",
+            (Suite::BlimpSupplement, Size::Fast) => "fast_eval/supplement_fast",
+            (Suite::EntityTracking, Size::Full) => "full_eval/entity_tracking",
+            (Suite::EntityTracking, Size::Fast) => "fast_eval/entity_tracking_fast",
+            (Suite::Ewok, Size::Full) => "full_eval/ewok_filtered",
+            (Suite::Ewok, Size::Fast) => "fast_eval/ewok_fast",
+            // Officially in the full evaluation only.
+            (Suite::Comps, _) => "full_eval/comps",
+            (Suite::WugAdj, Size::Full) => "full_eval/wug_adj_nominalization",
+            (Suite::WugAdj, Size::Fast) => "fast_eval/wug_adj_nominalization",
+            (Suite::WugPast, Size::Full) => "full_eval/wug_past_tense",
+            (Suite::WugPast, Size::Fast) => "fast_eval/wug_past_tense",
+            (Suite::Reading, Size::Full) => "full_eval/reading",
+            (Suite::Reading, Size::Fast) => "fast_eval/reading",
         }
     }
 
@@ -82,6 +94,15 @@ impl fmt::Display for Suite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
     }
+}
+
+/// Which of the official data sets of a suite.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Size {
+    /// Everything (`full_eval`).
+    Full,
+    /// A subset for checkpoints (`fast_eval`).
+    Fast,
 }
 
 /// Which rules a suite is scored by.

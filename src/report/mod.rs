@@ -1,1 +1,3 @@
 //! Tables, statistics, progress.
+pub mod human;
+pub mod progress;

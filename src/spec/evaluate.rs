@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::domain::{Evaluation, Mode, Resources, Source, Suite, WorldPart};
+use crate::domain::{Evaluation, Mode, Resources, Size, Source, Suite, WorldPart};
 
 use super::data;
 use super::fields::{self, Fault, Fields, Scalar, choice, count, small};
@@ -23,11 +23,13 @@ pub(super) fn evaluations(node: Option<&Node>, root: &Path, log: &Log) -> Vec<Ev
     let Some(mut fields) = node.and_then(|node| Fields::of(node, "'evaluate'", log)) else { return vec![] };
     let known = Suite::ALL.map(|suite| (suite.name(), suite));
     let suites = fields.required("suites", "such as `suites: [blimp, blimp-supplement]`");
-    let suites = suites.and_then(|node| fields::list("suites", node, log, choice(known))).unwrap_or_default();
     let mode = fields.get("mode", Mode::Fixed, choice([Mode::Fixed, Mode::Compat].map(|mode| (mode.name(), mode))));
     let data = fields.need("data", "the folder evaluation_data, or `world`", data::path);
     let world = data.as_deref() == Some(Path::new("world"));
-    let (mut fast, mut items, mut seed) = (true, 200, 1);
+    // The toy world has files of these two only.
+    let known = known.into_iter().filter(|(_, suite)| !world || matches!(suite, Suite::Blimp | Suite::BlimpSupplement));
+    let suites = suites.and_then(|node| fields::list("suites", node, log, choice(known))).unwrap_or_default();
+    let (mut size, mut items, mut seed) = (Size::Fast, 200, 1);
     if data.is_none() || world {
         items = fields.get("items", items, count(1..=1_000_000));
         seed = fields.get("world_seed", seed, data::seed);
@@ -36,7 +38,7 @@ pub(super) fn evaluations(node: Option<&Node>, root: &Path, log: &Log) -> Vec<Ev
         fields.forbid("world_seed", "is for the toy world");
     }
     if data.is_none() || !world {
-        fast = fields.get("size", fast, choice([("fast", true), ("full", false)]));
+        size = fields.get("size", size, choice([("fast", Size::Fast), ("full", Size::Full)]));
     } else {
         fields.forbid("size", "is for the official data; the toy world has `items`");
     }
@@ -44,9 +46,7 @@ pub(super) fn evaluations(node: Option<&Node>, root: &Path, log: &Log) -> Vec<Ev
     let Some(data) = data else { return vec![] };
     let source = |suite: Suite| match world {
         true => Source::World { part: WorldPart::Evaluation, seed, size: items },
-        false => {
-            Source::Folder(root.join(&data).join(if fast { "fast_eval" } else { "full_eval" }).join(suite.folder(fast)))
-        }
+        false => Source::Folder(root.join(&data).join(suite.folder(size))),
     };
     suites.into_iter().map(|suite| Evaluation { suite, mode, source: source(suite) }).collect()
 }

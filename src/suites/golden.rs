@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::*;
+use crate::domain::Size;
 
 /// The folder with stored results, if this machine has it.
 fn shared(test: &str) -> Option<PathBuf> {
@@ -91,11 +92,12 @@ fn sets() -> impl Iterator<Item = (Suite, Size)> {
 
 /// Where the official layout has a suite's data.
 fn data(shared: &Path, suite: Suite, size: Size) -> PathBuf {
-    let half = match size {
-        Size::Full => "full_eval",
-        Size::Fast => "fast_eval",
-    };
-    shared.join("data/evaluation_data").join(half).join(folder(suite, size))
+    shared.join("data/evaluation_data").join(suite.folder(size))
+}
+
+/// The last part of the folder's name, by which results are filed.
+fn folder(suite: Suite, size: Size) -> &'static str {
+    suite.folder(size).rsplit('/').next().expect("a path has a last part")
 }
 
 fn floats(value: &Value) -> Vec<f64> {

@@ -25,34 +25,6 @@ use crate::domain::{ItemOutcome, Mode, Score, Suite};
 pub use error::SuiteError;
 pub use item::{Candidate, Item, Measurements, Tokenized, Truth};
 
-/// Which of the official data sets of a suite.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Size {
-    /// Everything (`full_eval`).
-    Full,
-    /// A subset for checkpoints (`fast_eval`).
-    Fast,
-}
-
-/// The official name of a suite's folder, below `full_eval` or `fast_eval`.
-pub fn folder(suite: Suite, size: Size) -> &'static str {
-    match (suite, size) {
-        (Suite::Blimp, Size::Full) => "blimp_filtered",
-        (Suite::Blimp, Size::Fast) => "blimp_fast",
-        (Suite::BlimpSupplement, Size::Full) => "supplement_filtered",
-        (Suite::BlimpSupplement, Size::Fast) => "supplement_fast",
-        (Suite::EntityTracking, Size::Full) => "entity_tracking",
-        (Suite::EntityTracking, Size::Fast) => "entity_tracking_fast",
-        (Suite::Ewok, Size::Full) => "ewok_filtered",
-        (Suite::Ewok, Size::Fast) => "ewok_fast",
-        // Officially in the full evaluation only.
-        (Suite::Comps, _) => "comps",
-        (Suite::WugAdj, _) => "wug_adj_nominalization",
-        (Suite::WugPast, _) => "wug_past_tense",
-        (Suite::Reading, _) => "reading",
-    }
-}
-
 /// Reads the items of a suite from `(file name, contents)` pairs, in order of file name.
 ///
 /// Of a name only the part after the last `/` counts. Names that start with `.` (such as macOS resource forks) and

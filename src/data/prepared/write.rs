@@ -17,7 +17,7 @@ const CHUNK: usize = 1 << 23;
 
 /// Tokenizes documents into `train.bin` and `validation.bin`, each document followed by the end-of-text token.
 ///
-/// About `held_out` of the documents go to validation, chosen by a hash of their index and nothing else. With fewer than
+/// `held_out` of the documents, rounded up, go to validation, chosen by a hash of their index and nothing else. With fewer than
 /// `1 / held_out` documents the tail of the longest one does instead, so that validation is not empty; and train
 /// never is. The folder must exist; publishing it whole is the caller's business.
 ///
@@ -47,8 +47,7 @@ pub fn prepare_corpus<S: AsRef<str> + Sync>(
 
 /// Tokenizes records as `prompt + separator`, `reply`, end-of-text token, and remembers where each prompt ends.
 ///
-/// The held-out records are chosen as in [`prepare_corpus`]; when the hash takes none, it is the one with the least hash.
-/// A single record trains.
+/// The held-out records are chosen as in [`prepare_corpus`]. A single record trains.
 ///
 /// # Errors
 /// As [`prepare_corpus`].
@@ -78,23 +77,15 @@ pub fn prepare_dataset(
     folder.finish(tokenizer)
 }
 
-/// The split of every unit: a hash of its index against the share; neither split is left empty where that can be helped.
+/// The split of every unit: the `ceil(held_out * count)` units with the least hash of their index are held out, as many
+/// as `train_test_split` of scikit-learn and Hugging Face hold out; neither split is left empty where that can be helped.
 fn splits(count: usize, held_out: f64) -> Vec<Split> {
-    let hash = |index: usize| mix(mix(index as u64));
-    let mut splits: Vec<Split> = (0..count)
-        .map(|index| {
-            // The upper 53 bits are exact in an f64.
-            let draw = (hash(index) >> 11) as f64 / (1u64 << 53) as f64;
-            if draw < held_out { Split::Validation } else { Split::Train }
-        })
-        .collect();
-    if held_out > 0.0 && count > 1 && !splits.contains(&Split::Validation) {
-        let least = (0..count).min_by_key(|&index| hash(index)).unwrap_or(0);
-        splits[least] = Split::Validation;
-    }
-    if count > 0 && !splits.contains(&Split::Train) {
-        let most = (0..count).max_by_key(|&index| hash(index)).unwrap_or(0);
-        splits[most] = Split::Train;
+    let wanted = ((held_out * count as f64).ceil() as usize).min(count.saturating_sub(1));
+    let mut order: Vec<usize> = (0..count).collect();
+    order.sort_by_key(|&index| mix(mix(index as u64)));
+    let mut splits = vec![Split::Train; count];
+    for index in &order[..wanted] {
+        splits[*index] = Split::Validation;
     }
     splits
 }

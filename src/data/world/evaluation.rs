@@ -105,6 +105,7 @@ pub(super) fn files(seed: u64, items: u64, suite: Suite) -> Vec<(String, Vec<u8>
     let patterns: &[Pattern] = match suite {
         Suite::Blimp => &BLIMP,
         Suite::BlimpSupplement => &BLIMP_SUPPLEMENT,
+        _ => &[],
     };
     patterns.iter().map(|pattern| (format!("{}.jsonl", pattern.uid), file(pattern, seed, items, suite))).collect()
 }
@@ -115,8 +116,8 @@ fn file(pattern: &Pattern, seed: u64, items: u64, suite: Suite) -> Vec<u8> {
     for index in 0..items {
         let chance = &mut Chance::new((suite, pattern.uid), seed, index);
         let (sentence_good, sentence_bad) = fresh(|| (pattern.pair)(chance, index % 2 == 0), &mut seen);
-        let row = match suite {
-            Suite::Blimp => serde_json::to_vec(&BlimpRow {
+        let row = if suite == Suite::Blimp {
+            serde_json::to_vec(&BlimpRow {
                 sentence_good,
                 sentence_bad,
                 field: pattern.field,
@@ -127,8 +128,9 @@ fn file(pattern: &Pattern, seed: u64, items: u64, suite: Suite) -> Vec<u8> {
                 two_prefix_method: false,
                 lexically_identical: false,
                 pair_id: index,
-            }),
-            Suite::BlimpSupplement => serde_json::to_vec(&SupplementRow { row: index, sentence_good, sentence_bad }),
+            })
+        } else {
+            serde_json::to_vec(&SupplementRow { row: index, sentence_good, sentence_bad })
         };
         content.extend(row.expect("a row has string keys"));
         content.push(b'\n');
