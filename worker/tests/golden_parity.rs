@@ -16,7 +16,8 @@ use tch::Device;
 /// The recorded models that have this part.
 fn recordings(part: &str) -> Vec<PathBuf> {
     let Some(shared) = std::env::var_os("GRID_SHARED") else {
-        writeln!(std::io::stderr(), "skipped: GRID_SHARED is not set").unwrap();
+        let mut stderr = std::io::stderr().lock();
+        writeln!(stderr, "skipped: GRID_SHARED is not set").unwrap();
         return vec![];
     };
     runtime::prepare_process();

@@ -173,7 +173,7 @@ impl Feed {
     }
 
     /// The next batch.
-    pub fn next(&mut self) -> Result<Prepared, Error> {
+    pub fn take(&mut self) -> Result<Prepared, Error> {
         let next = self.receiver.as_ref().and_then(|receiver| receiver.recv().ok());
         next.unwrap_or_else(|| {
             Err(Error::Input("the thread that prepares batches ended early: it panicked".to_owned()))
@@ -185,7 +185,7 @@ impl Drop for Feed {
     fn drop(&mut self) {
         drop(self.receiver.take()); // its next send fails
         if let Some(thread) = self.thread.take() {
-            let _ = thread.join(); // a panic has been reported by `next`
+            let _ = thread.join(); // a panic has been reported by `take`
         }
     }
 }
@@ -233,7 +233,7 @@ mod tests {
             }
         }
         let mut feed = Feed::start(Arc::new(Broken), Limits { micro_batch: None, vocab: 3 }, 0, 3);
-        assert_eq!(feed.next().unwrap().tokens, 2);
-        assert!(feed.next().is_err());
+        assert_eq!(feed.take().unwrap().tokens, 2);
+        assert!(feed.take().is_err());
     }
 }

@@ -179,7 +179,7 @@ impl Trainer {
         let limits = Limits { micro_batch: self.options.micro_batch, vocab: self.model.config().vocab_size };
         let feed =
             self.feed.get_or_insert_with(|| Feed::start(self.batches.clone(), limits, self.progress.step, self.total));
-        feed.next()
+        feed.take()
     }
 
     fn measure(&mut self) -> Result<Option<Measured>, Error> {
