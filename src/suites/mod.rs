@@ -1,7 +1,7 @@
 //! Evaluation tasks: files to items, items to requests, log-probabilities to scores.
 //!
 //! Purpose: the rules of the BabyLM 2025 zero-shot tasks, once as the official pipeline applies them
-//! ([`Mode::Compat`](crate::domain::Mode::Compat)) and once repaired ([`Mode::Fixed`](crate::domain::Mode::Fixed)).
+//! ([`Mode::Compat`]) and once repaired ([`Mode::Fixed`]).
 //! [`read`] turns the files of a task folder into [`Item`]s whose [`Candidate`]s are the requests, somebody else sums
 //! the log-probabilities of each candidate, and [`score`] turns the sums into numbers.
 //!
