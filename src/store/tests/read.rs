@@ -9,10 +9,19 @@ async fn the_views_have_the_promised_columns() {
     let (_folder, store) = opened().await;
     let world = World::new();
     world.begin(&store, "x", &both()).await;
-    for (eval, token) in world.evals.iter().zip(["s", "t"]) {
+    for ((eval, token), value) in world.evals.iter().zip(["s", "t"]).zip([60.0, 70.5]) {
         let teller = Teller { store: &store, job: eval.id(), token, attempt: token };
-        store.record_all(&teller.success(60.0), 1).await.unwrap();
+        store.record_all(&teller.success(value), 1).await.unwrap();
     }
+    let differences: Vec<(String, String, f64)> = sqlx::query_as(
+        "SELECT curriculum_a, curriculum_b, difference FROM v_compare WHERE experiment = 'x' ORDER BY difference",
+    )
+    .fetch_all(&store.pool)
+    .await
+    .unwrap();
+    let [pretrained, merged] = ["pretrained", "merged"].map(str::to_owned);
+    let expected = [(merged.clone(), pretrained.clone(), -10.5), (pretrained, merged, 10.5)];
+    assert_eq!(differences, expected);
     let mut text = String::new();
     for view in ["v_scores", "v_items", "v_compare", "v_jobs", "v_cost"] {
         let row = sqlx::query(AssertSqlSafe(format!("SELECT * FROM {view} LIMIT 1"))).fetch_one(&store.pool);
