@@ -1,0 +1,112 @@
+//! What can go wrong with the database.
+
+use std::path::PathBuf;
+
+use crate::domain::JobId;
+
+/// Why the database could not be opened, read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A newer grid has changed the layout of the database.
+    #[error(
+        "open {}: it was written by a newer grid (layout {found}, this one knows up to {known}); update grid, or name another folder with --runs-dir",
+        .path.display()
+    )]
+    Newer {
+        /// The database.
+        path: PathBuf,
+        /// Its newest migration.
+        found: i64,
+        /// The newest migration of this program.
+        known: i64,
+    },
+    /// Another build of grid has made the database in another way.
+    #[error(
+        "open {}: its layout {version} is not that of any released grid; name another folder with --runs-dir",
+        .path.display()
+    )]
+    Foreign {
+        /// The database.
+        path: PathBuf,
+        /// The migration that differs.
+        version: i64,
+    },
+    /// Another program is writing.
+    #[error("use the database: another program has kept it locked; wait for it to end, then try again")]
+    Locked(#[source] sqlx::Error),
+    /// SQLite cannot keep its promises here.
+    #[error(
+        "open a database in {}: it is on {filesystem}, a network filesystem, where SQLite loses data; name a folder on a local disk with --runs-dir",
+        .runs_dir.display()
+    )]
+    Network {
+        /// The folder.
+        runs_dir: PathBuf,
+        /// Name of the filesystem.
+        filesystem: String,
+    },
+    /// Nothing has run here.
+    #[error(
+        "find {}/runs.db: nothing has run here yet; start with `grid run SPEC`, or name another folder with --runs-dir",
+        .runs_dir.display()
+    )]
+    Absent {
+        /// The folder.
+        runs_dir: PathBuf,
+    },
+    /// The folder cannot be made or looked at.
+    #[error("use the folder {}: {source}", .path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// No such experiment.
+    #[error("find the experiment '{name}' in the database; it has {}", if .known.is_empty() { "none".to_owned() } else { .known.join(", ") })]
+    UnknownExperiment {
+        /// What was asked for.
+        name: String,
+        /// The experiments there are, newest first.
+        known: Vec<String>,
+    },
+    /// There is no experiment at all.
+    #[error("find an experiment: the database has none; start with `grid run SPEC`")]
+    NoExperiment,
+    /// A path that a database cannot hold.
+    #[error("record the path {}: it is not valid UTF-8; rename the folder", .0.display())]
+    NotUtf8(PathBuf),
+    /// A row that this program did not write.
+    #[error("read the database: the column {column} has '{value}', which is not one of its words")]
+    Unreadable {
+        /// The column.
+        column: &'static str,
+        /// What it holds.
+        value: String,
+    },
+    /// What happened to a job could not be written down.
+    #[error("record what happened to job {}: {source}", .job.short())]
+    Record {
+        /// The job.
+        job: JobId,
+        /// Why.
+        source: Box<StoreError>,
+    },
+    /// SQLite says no.
+    #[error("use the database: {0}")]
+    Database(#[source] sqlx::Error),
+}
+
+/// SQLite's primary result codes for "somebody else has the lock".
+const BUSY: u32 = 5;
+const LOCKED: u32 = 6;
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        let code = error.as_database_error().and_then(|e| e.code()).and_then(|code| code.parse::<u32>().ok());
+        match code.map(|code| code & 0xff) {
+            Some(BUSY | LOCKED) => Self::Locked(error),
+            _ => Self::Database(error),
+        }
+    }
+}

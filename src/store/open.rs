@@ -1,0 +1,133 @@
+//! Opening the database, and bringing its layout up to date.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, Sqlite, Transaction};
+
+use super::error::StoreError;
+use super::filesystem::network_filesystem;
+
+pub(super) static MIGRATOR: Migrator = sqlx::migrate!("./migrations");
+
+/// How long to wait for another program's lock.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// An open database.
+///
+/// One connection, so that a write never waits for a read of the same process; other processes may read meanwhile.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pub(super) pool: SqlitePool,
+    /// The folder of the database, absolute: as it was named, and without symbolic links.
+    roots: [PathBuf; 2],
+}
+
+impl Store {
+    /// Opens `runs.db` in this folder, making both where they are missing.
+    pub async fn open(runs_dir: &Path) -> Result<Self, StoreError> {
+        std::fs::create_dir_all(runs_dir).map_err(|source| StoreError::Folder { path: runs_dir.to_owned(), source })?;
+        Self::open_with(runs_dir, PATIENCE).await
+    }
+
+    /// Opens `runs.db` in this folder for a verb that needs something to have run before.
+    pub async fn open_existing(runs_dir: &Path) -> Result<Self, StoreError> {
+        if !runs_dir.join("runs.db").is_file() {
+            return Err(StoreError::Absent { runs_dir: runs_dir.to_owned() });
+        }
+        Self::open_with(runs_dir, PATIENCE).await
+    }
+
+    pub(super) async fn open_with(runs_dir: &Path, patience: Duration) -> Result<Self, StoreError> {
+        let folder_error = |source| StoreError::Folder { path: runs_dir.to_owned(), source };
+        let resolved = runs_dir.canonicalize().map_err(folder_error)?;
+        let named = std::path::absolute(runs_dir).map_err(folder_error)?;
+        if let Some(filesystem) = network_filesystem(&resolved) {
+            return Err(StoreError::Network { runs_dir: runs_dir.to_owned(), filesystem });
+        }
+        // synchronous = FULL: a submission that is on record stays on record after a power cut, so that nothing
+        // is submitted twice. News are recorded in batches, which pays for it.
+        let options = SqliteConnectOptions::new()
+            .filename(resolved.join("runs.db"))
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(patience)
+            .disable_statement_logging();
+        let pool = SqlitePoolOptions::new().max_connections(1).test_before_acquire(false).connect_with(options).await?;
+        let store = Self { pool, roots: [named, resolved] };
+        if store.behind().await? {
+            store.migrate().await?;
+        }
+        Ok(store)
+    }
+
+    /// Closes the database; dropping it does so too, a little later.
+    pub async fn close(self) {
+        self.pool.close().await;
+    }
+
+    /// The database file.
+    pub fn path(&self) -> PathBuf {
+        self.roots[0].join("runs.db")
+    }
+
+    /// Whether migrations are left to apply; an error where the database is not one that this program can use.
+    async fn behind(&self) -> Result<bool, StoreError> {
+        let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema WHERE name = '_sqlx_migrations'")
+            .fetch_one(&self.pool)
+            .await?;
+        if tables == 0 {
+            return Ok(true);
+        }
+        let applied: Vec<(i64, Vec<u8>)> =
+            sqlx::query_as("SELECT version, checksum FROM _sqlx_migrations ORDER BY version")
+                .fetch_all(&self.pool)
+                .await?;
+        let known = MIGRATOR.iter().map(|migration| migration.version).max().unwrap_or(0);
+        if let Some(&(found, _)) = applied.last().filter(|(version, _)| *version > known) {
+            return Err(StoreError::Newer { path: self.path(), found, known });
+        }
+        for (version, checksum) in &applied {
+            if !MIGRATOR.iter().any(|m| m.version == *version && *m.checksum == **checksum) {
+                return Err(StoreError::Foreign { path: self.path(), version: *version });
+            }
+        }
+        Ok(applied.len() < MIGRATOR.iter().count())
+    }
+
+    /// Applies what is missing, all or nothing, while others wait.
+    async fn migrate(&self) -> Result<(), StoreError> {
+        let mut transaction = self.write().await?;
+        MIGRATOR.run_direct(None, &mut *transaction, false).await.map_err(|error| match error {
+            MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _) => source.into(),
+            other => StoreError::Database(sqlx::Error::Migrate(Box::new(other))),
+        })?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// A transaction that has the write lock from the start.
+    pub(super) async fn write(&self) -> Result<Transaction<'_, Sqlite>, StoreError> {
+        Ok(self.pool.begin_with("BEGIN IMMEDIATE").await?)
+    }
+
+    /// A path as the tables have it: relative to the folder of the database where it lies in it, so that the folder
+    /// can be moved.
+    pub(super) fn stored(&self, path: &Path) -> Result<String, StoreError> {
+        let inner = self.roots.iter().find_map(|root| path.strip_prefix(root).ok()).unwrap_or(path);
+        text(inner).map(str::to_owned)
+    }
+
+    /// The opposite of [`Self::stored`]; absolute.
+    pub(super) fn resolved(&self, stored: &str) -> PathBuf {
+        self.roots[0].join(stored)
+    }
+}
+
+/// A path as text.
+pub(super) fn text(path: &Path) -> Result<&str, StoreError> {
+    path.to_str().ok_or_else(|| StoreError::NotUtf8(path.to_owned()))
+}

@@ -1,0 +1,198 @@
+//! What jobs leave: outcomes, scores, items and artifacts.
+
+use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
+
+use super::error::StoreError;
+use super::open::text;
+use crate::domain::{Failure, ItemOutcome, JobId, Outcome, Score, Verdict};
+
+/// Rows per INSERT statement; 6 values each, SQLite takes 32,766.
+const ROWS: usize = 500;
+
+fn failure_name(failure: Failure) -> &'static str {
+    match failure {
+        Failure::Job => "job",
+        Failure::OutOfMemory => "out_of_memory",
+        Failure::NonFinite => "non_finite",
+        Failure::Lost => "lost",
+    }
+}
+
+/// Writes down a score; it stands once its attempt is the result of the job.
+pub(super) async fn scored(
+    connection: &mut SqliteConnection,
+    job: JobId,
+    attempt: i64,
+    score: &Score,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO score (job, attempt, suite, suite_version, task, subtask, metric, value, n, stderr, chance,
+             floor, ties, near_ties, nans, mode)
+         SELECT ?1, ?2, ?3, coalesce(canonical ->> '$.suite_version', ?4), ?5, ?6, ?7, ?8, ?9, ?10, ?11,
+             ?12, ?13, ?14, ?15, ?16 FROM job WHERE id = ?1
+         ON CONFLICT (job, attempt, task, coalesce(subtask, ''), metric) DO UPDATE
+         SET suite = excluded.suite, suite_version = excluded.suite_version, value = excluded.value, n = excluded.n,
+             stderr = excluded.stderr, chance = excluded.chance, floor = excluded.floor, ties = excluded.ties,
+             near_ties = excluded.near_ties, nans = excluded.nans, mode = excluded.mode",
+    )
+    .bind(job.to_string())
+    .bind(attempt)
+    .bind(score.suite.name())
+    .bind(score.suite.version())
+    .bind(&score.task)
+    .bind(&score.subtask)
+    .bind(&score.metric)
+    .bind(score.value)
+    .bind(score.n as i64)
+    .bind(score.stderr)
+    .bind(score.chance)
+    .bind(score.floor)
+    .bind(score.ties as i64)
+    .bind(score.near_ties as i64)
+    .bind(score.nans as i64)
+    .bind(score.mode.name())
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Closes an attempt, and those beside it under the same submission; false when that is on record already.
+pub(super) async fn ended(
+    connection: &mut SqliteConnection,
+    attempt: i64,
+    outcome: &Outcome,
+) -> Result<bool, StoreError> {
+    let (state, failure, message) = match &outcome.verdict {
+        Verdict::Done => ("done", None, None),
+        Verdict::Failed { failure, message } => ("failed", Some(failure_name(*failure)), Some(message)),
+    };
+    let closed = sqlx::query(
+        "UPDATE attempt SET state = ?2, failure = ?3, message = ?4, started = ?5, ended = ?6
+         WHERE id = ?1 AND state NOT IN ('failed', 'done')",
+    )
+    .bind(attempt)
+    .bind(state)
+    .bind(failure)
+    .bind(message)
+    .bind(outcome.started)
+    .bind(outcome.ended)
+    .execute(&mut *connection)
+    .await?;
+    if closed.rows_affected() == 0 {
+        return Ok(false);
+    }
+    sqlx::query(
+        "UPDATE attempt SET state = 'lost', ended = coalesce(heard, ?4),
+             message = 'another attempt of this submission published its outcome first'
+         WHERE job = ?1 AND token = ?2 AND id <> ?3 AND state IN ('submitted', 'running')",
+    )
+    .bind(outcome.id.to_string())
+    .bind(&outcome.token)
+    .bind(attempt)
+    .bind(outcome.ended)
+    .execute(connection)
+    .await?;
+    Ok(true)
+}
+
+/// Drops the scores of a failed attempt, which now tells the state of its submission.
+pub(super) async fn discard(
+    connection: &mut SqliteConnection,
+    job: JobId,
+    attempt: i64,
+    token: &str,
+) -> Result<(), StoreError> {
+    drop_scores(connection, job, attempt).await?;
+    sqlx::query(
+        "UPDATE job SET current = ?2 WHERE id = ?1
+         AND current IN (SELECT id FROM attempt WHERE job = ?1 AND token = ?3 AND state <> 'done')",
+    )
+    .bind(job.to_string())
+    .bind(attempt)
+    .bind(token)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Makes a successful attempt the result of its job, in place of an earlier one.
+///
+/// Of two submissions that were under way at once, the first to succeed stays: jobs that need it may have begun.
+pub(super) async fn publish(
+    connection: &mut SqliteConnection,
+    attempt: i64,
+    outcome: &Outcome,
+    items: &[ItemOutcome],
+    folder: &str,
+) -> Result<(), StoreError> {
+    let job = outcome.id.to_string();
+    let replaced = sqlx::query(
+        "UPDATE job SET current = ?2, result = ?2, folder = ?3 WHERE id = ?1
+         AND NOT EXISTS (SELECT 1 FROM attempt WHERE id = job.current AND id <> ?2 AND state = 'done')",
+    )
+    .bind(&job)
+    .bind(attempt)
+    .bind(folder)
+    .execute(&mut *connection)
+    .await?;
+    if replaced.rows_affected() == 0 {
+        return drop_scores(connection, outcome.id, attempt).await;
+    }
+    for statement in [
+        "DELETE FROM score WHERE job = ?1 AND attempt <> ?2",
+        "DELETE FROM artifact WHERE job = ?1",
+        "DELETE FROM item_group WHERE job = ?1",
+    ] {
+        sqlx::query(statement).bind(&job).bind(attempt).execute(&mut *connection).await?;
+    }
+    for artifact in &outcome.artifacts {
+        sqlx::query("INSERT INTO artifact (job, path, bytes, digest) VALUES (?1, ?2, ?3, ?4)")
+            .bind(&job)
+            .bind(text(&artifact.path)?)
+            .bind(artifact.bytes as i64)
+            .bind(artifact.digest.to_string())
+            .execute(&mut *connection)
+            .await?;
+    }
+    insert_items(connection, &job, items).await
+}
+
+async fn drop_scores(connection: &mut SqliteConnection, job: JobId, attempt: i64) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM score WHERE job = ?1 AND attempt = ?2")
+        .bind(job.to_string())
+        .bind(attempt)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+async fn insert_items(connection: &mut SqliteConnection, job: &str, items: &[ItemOutcome]) -> Result<(), StoreError> {
+    for group in items.chunk_by(|a, b| a.task == b.task && a.subtask == b.subtask) {
+        // The conflict is for a subtask that comes in pieces; setting a column makes RETURNING give its row.
+        let id: i64 = sqlx::query_scalar(
+            "INSERT INTO item_group (job, suite, mode, task, subtask)
+             SELECT ?1, canonical ->> '$.job.suite', canonical ->> '$.job.mode', ?2, ?3 FROM job WHERE id = ?1
+             ON CONFLICT (job, task, subtask) DO UPDATE SET task = excluded.task RETURNING id",
+        )
+        .bind(job)
+        .bind(&group[0].task)
+        .bind(&group[0].subtask)
+        .fetch_one(&mut *connection)
+        .await?;
+        for chunk in group.chunks(ROWS) {
+            let mut insert = QueryBuilder::<Sqlite>::new(
+                "INSERT OR REPLACE INTO item (item_group, item, chosen, correct, credit, scores) ",
+            );
+            insert.push_values(chunk, |mut row, item| {
+                row.push_bind(id)
+                    .push_bind(item.item)
+                    .push_bind(item.chosen)
+                    .push_bind(item.correct)
+                    .push_bind(item.credit)
+                    .push_bind(serde_json::json!(item.scores).to_string());
+            });
+            insert.build().execute(&mut *connection).await?;
+        }
+    }
+    Ok(())
+}
