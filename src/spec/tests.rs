@@ -59,16 +59,12 @@ mod ten {
 
     #[test]
     fn wrong_type() {
-        insta::assert_snapshot!(broken(&with("layers: 2", "layers: two"), &[]), @r"
-        x.yaml:9:30: 'layers' must be a whole number from 1 to 1024, not 'two'
-        ");
+        insta::assert_snapshot!(broken(&with("layers: 2", "layers: two"), &[]), @"x.yaml:9:30: 'layers' must be a whole number from 1 to 1024, not 'two'");
     }
 
     #[test]
     fn negative_size() {
-        insta::assert_snapshot!(broken(&with("hidden: 64", "hidden: -64"), &[]), @r"
-        x.yaml:9:18: 'hidden' must be a whole number from 2 to 65536, not -64
-        ");
+        insta::assert_snapshot!(broken(&with("hidden: 64", "hidden: -64"), &[]), @"x.yaml:9:18: 'hidden' must be a whole number from 2 to 65536, not -64");
     }
 
     #[test]
@@ -118,8 +114,8 @@ mod ten {
             bomb += &format!("{outer}: &{outer} [{}]\n", vec![format!("*{inner}"); 10].join(", "));
         }
         insta::assert_snapshot!(broken(&bomb, &[]), @r"
-        x.yaml:5:8: YAML document too large or too complex: total_replayed_events=20001 > 20000
-          help: indent with spaces, close brackets and quotes, and quote text that has ': ' or ' #' in it
+        x.yaml:5:8: this is too large or too deeply nested for a spec
+          help: are anchors (&a) and aliases (*a) nested?
         ");
     }
 
@@ -144,12 +140,12 @@ fn all_problems_are_reported_at_once() {
     insta::assert_snapshot!(broken(&text, &[]), @r"
     x.yaml:1:1: missing key 'name'
       help: the experiment's name, such as `name: quickstart`
-    x.yaml:2:11: missing key 'words'
-      help: how much of the toy world: `words: 10k`
     x.yaml:2:27: unknown key 'wrds'
       help: did you mean 'words'?
     x.yaml:8:22: unknown key 'lyers'
       help: did you mean 'layers'?
+    x.yaml:8:42: model 'tiny': 3 key/value heads do not divide 2 heads
+      help: every key/value head serves the same number of heads
     x.yaml:8:63: model 'tiny': hidden 65 is not divisible by 2 heads
       help: multiples of 2 near it are 64 and 66
     x.yaml:10:26: both 'epochs' and 'steps' are given
@@ -167,7 +163,7 @@ fn all_problems_are_reported_at_once() {
       help: remove it
     x.yaml:15:46: an item of 'suites' must be one of blimp, blimp-supplement, not 'blmp'
       help: did you mean 'blimp'?
-    x.yaml:16:23: an item of 'devices' must be auto, or a list of devices such as [cpu] or ['cuda:0', 'cuda:1'], not 'gpu'
+    x.yaml:16:23: an item of 'devices' must be auto, cpu, or cuda:0, cuda:1, ..., not 'gpu'
     ");
 }
 
@@ -182,26 +178,16 @@ fn yaml_errors() {
       help: indent with spaces, close brackets and quotes, and quote text that has ': ' or ' #' in it
     ");
     insta::assert_snapshot!(broken("a: &a [*a]\n", &[]), @r"
-    x.yaml:1:8: recursive reference not allowed here
-      help: an alias (*a) cannot stand inside its own anchor (&a)
+    x.yaml:1:8: an alias stands inside its own anchor
+      help: write the value out
     ");
-    insta::assert_snapshot!(broken("", &[]), @r"
-    x.yaml:1:1: the spec must be a mapping, not nothing
-    ");
+    insta::assert_snapshot!(broken("", &[]), @"x.yaml:1:1: the spec must be a mapping, not nothing");
 }
 
 #[test]
 fn a_terminal_shows_the_line() {
     let problems = parse(Path::new("x.yaml"), with("layers: 2", "lyers: 2").as_bytes(), &["tune.epochs=0".to_owned()]);
     insta::assert_snapshot!(problems.unwrap_err().fancy(false, 80), @r"
-     × missing key 'layers'
-       ╭─[x.yaml:9:9]
-     8 │ models:
-     9 │   tiny: {hidden: 64, lyers: 2, heads: 2}
-       ·         ─
-    10 │ pretrain: {sequence_length: 64, epochs: 1}
-       ╰────
-     help: such as `{hidden: 128, layers: 4, heads: 4}`
      × unknown key 'lyers'
        ╭─[x.yaml:9:22]
      8 │ models:
@@ -266,6 +252,7 @@ fn overrides_change_the_spec_before_it_is_read() {
             "axes.tune.loss=[all]",
         ],
     );
+    assert_eq!(grid.cells[0].key.label(), "tiny/pretrained/tune.loss=all/seed7");
     let recipe = &grid.cells[1].recipe;
     assert_eq!(recipe.pretrain.length, Length::Steps(10), "steps take the place of epochs");
     assert_eq!((recipe.model.kv_heads, recipe.seed), (1, 7));
