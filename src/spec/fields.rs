@@ -93,7 +93,7 @@ impl<'a> Fields<'a> {
     pub fn required(&mut self, key: &'a str, hint: &str) -> Option<&'a Node> {
         let node = self.take(key);
         if node.is_none() {
-            self.log.add(self.mark, format!("missing key '{key}'"), Some(hint.to_owned()));
+            self.log.missing(self.mark, key, hint);
         }
         node
     }
@@ -127,9 +127,7 @@ impl<'a> Fields<'a> {
     /// Reports the keys that nobody asked for.
     pub fn finish(self) {
         for (key, _) in self.entries.iter().filter(|(key, _)| !self.known.contains(&key.text.as_str())) {
-            let hint = did_you_mean(&key.text, &self.known)
-                .unwrap_or_else(|| format!("known keys here: {}", self.known.join(", ")));
-            self.log.add(key.mark, format!("unknown key '{}'", key.text.escape_debug()), Some(hint));
+            self.log.unknown(self.mark, key.mark, &key.text, closest(&key.text, &self.known), &self.known);
         }
     }
 }
@@ -197,11 +195,16 @@ pub(super) fn described(node: &Node) -> String {
     }
 }
 
-/// The closest of the known words, if it is close enough for a slip of the fingers.
+/// A hint at the closest of the known words.
 pub(super) fn did_you_mean(word: &str, known: &[&str]) -> Option<String> {
+    closest(word, known).map(|meant| format!("did you mean '{meant}'?"))
+}
+
+/// The closest of the known words, if it is close enough for a slip of the fingers.
+fn closest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     let distance = |candidate: &str| strsim::damerau_levenshtein(&word.to_lowercase(), &candidate.to_lowercase());
-    let close = known.iter().map(|candidate| (distance(candidate), candidate)).min()?;
-    (close.0 <= 1.max(word.chars().count() / 3)).then(|| format!("did you mean '{}'?", close.1))
+    let (away, candidate) = known.iter().map(|candidate| (distance(candidate), *candidate)).min()?;
+    (away <= 1.max(word.chars().count() / 3)).then_some(candidate)
 }
 
 /// Some text.

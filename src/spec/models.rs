@@ -110,16 +110,8 @@ fn config(fields: &mut Fields, subject: &str, context: &Context) -> Option<Model
         let hint = "add `tokenizer: {vocab_size: 4096}` to the spec";
         log.add(fields.mark, format!("{subject} has no vocab_size"), Some(hint.into()));
     }
-    if let (Some(hidden), Some(heads), None) = (hidden, heads, head_dim_node)
-        && hidden % heads != 0
-    {
-        let below = hidden / heads * heads;
-        let hint = format!("multiples of {heads} near it are {below} and {}", below + heads);
-        log.add(heads_place, format!("{subject}: hidden {hidden} is not divisible by {heads} heads"), Some(hint));
-        return None;
-    }
     if let (Some(heads), Some(kv_heads)) = (heads, kv_heads)
-        && heads % kv_heads != 0
+        && !heads.is_multiple_of(kv_heads)
     {
         let reason = format!("{subject}: {kv_heads} key/value heads do not divide {heads} heads");
         log.add(kv_heads_place, reason, Some("every key/value head serves the same number of heads".into()));
@@ -127,9 +119,17 @@ fn config(fields: &mut Fields, subject: &str, context: &Context) -> Option<Model
         let hint = "remove 'kv_heads', or use llama";
         log.add(kv_heads_place, format!("{subject}: gpt2 has as many key/value heads as heads"), Some(hint.into()));
     }
+    if let (Some(hidden), Some(heads), None) = (hidden, heads, head_dim_node)
+        && !hidden.is_multiple_of(heads)
+    {
+        let below = hidden / heads * heads;
+        let hint = format!("multiples of {heads} near it are {below} and {}", below + heads);
+        log.add(heads_place, format!("{subject}: hidden {hidden} is not divisible by {heads} heads"), Some(hint));
+        return None;
+    }
     let (hidden, layers, heads) = (hidden?, layers?, heads?);
     let head_dim = head_dim.unwrap_or(hidden / heads);
-    if llama && head_dim % 2 != 0 {
+    if llama && !head_dim.is_multiple_of(2) {
         let place = head_dim_node.map_or(heads_place, |node| node.mark);
         let hint = "rotary positions turn pairs of numbers: choose hidden and heads so that hidden/heads is even";
         log.add(place, format!("{subject}: the width of a head, {head_dim}, is odd"), Some(hint.into()));

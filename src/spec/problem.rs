@@ -43,6 +43,16 @@ struct Draft {
     mark: Mark,
     reason: String,
     hint: Option<String>,
+    key: Option<KeyTrouble>,
+}
+
+/// The trouble with a key of the mapping at a place.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum KeyTrouble {
+    /// It is not there.
+    Missing(Mark, String),
+    /// Another one is, which looks like it.
+    Misspelt(Mark, String),
 }
 
 /// Collects problems while the decoding goes on.
@@ -66,12 +76,44 @@ impl Log {
 
     /// Notes a problem.
     pub fn add(&self, mark: Mark, reason: impl Into<String>, hint: Option<String>) {
-        self.drafts.borrow_mut().insert(Draft { mark, reason: reason.into(), hint });
+        self.drafts.borrow_mut().insert(Draft { mark, reason: reason.into(), hint, key: None });
+    }
+
+    /// Notes that the mapping at `mark` lacks a key.
+    pub fn missing(&self, mark: Mark, key: &str, hint: &str) {
+        let trouble = Some(KeyTrouble::Missing(mark, key.to_owned()));
+        let reason = format!("missing key '{key}'");
+        self.drafts.borrow_mut().insert(Draft { mark, reason, hint: Some(hint.to_owned()), key: trouble });
+    }
+
+    /// Notes that the mapping at `mapping` has an unknown key at `mark`, which may be a slip for `meant`.
+    pub fn unknown(&self, mapping: Mark, mark: Mark, key: &str, meant: Option<&str>, known: &[&str]) {
+        let trouble = meant.map(|meant| KeyTrouble::Misspelt(mapping, meant.to_owned()));
+        let hint = match meant {
+            Some(meant) => format!("did you mean '{meant}'?"),
+            None => format!("known keys here: {}", known.join(", ")),
+        };
+        let reason = format!("unknown key '{}'", key.escape_debug());
+        self.drafts.borrow_mut().insert(Draft { mark, reason, hint: Some(hint), key: trouble });
     }
 
     /// The value, if there was no problem.
     pub fn finish<T>(self, value: Option<T>) -> Result<T, Problems> {
-        let (sources, drafts) = (self.sources.into_inner(), self.drafts.into_inner());
+        let (sources, mut drafts) = (self.sources.into_inner(), self.drafts.into_inner());
+        let misspelt: Vec<(Mark, String)> = drafts
+            .iter()
+            .filter_map(|draft| match &draft.key {
+                Some(KeyTrouble::Misspelt(mapping, meant)) => Some((*mapping, meant.clone())),
+                _ => None,
+            })
+            .collect();
+        // A misspelt key is one problem, not two.
+        drafts.retain(|draft| match &draft.key {
+            Some(KeyTrouble::Missing(mapping, key)) => {
+                !misspelt.iter().any(|(place, meant)| place == mapping && meant == key)
+            }
+            _ => true,
+        });
         match value {
             Some(value) if drafts.is_empty() => Ok(value),
             _ => Err(Problems(drafts.into_iter().map(|draft| Problem::new(draft, &sources)).collect())),
@@ -90,7 +132,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    fn new(Draft { mark, reason, hint }: Draft, sources: &[(String, Arc<str>)]) -> Problem {
+    fn new(Draft { mark, reason, hint, .. }: Draft, sources: &[(String, Arc<str>)]) -> Problem {
         let (name, text) = &sources[mark.source as usize];
         let place = match mark.source {
             0 => format!("{name}:{}:{}", mark.line, mark.column),

@@ -53,10 +53,9 @@ impl Node {
                 Some(node)
             }
             Err(error) => {
-                let error = error.without_snippet();
                 let mark = error.location().map_or(Mark::START, place);
-                let reason = UserMessageFormatter.format_message(error).replace('\n', " ");
-                log.add(shift(mark), lower_case(&reason), Some(remedy(error).into()));
+                let (reason, hint) = complaint(&error);
+                log.add(shift(mark), reason, Some(hint.into()));
                 None
             }
         }
@@ -139,7 +138,7 @@ impl Node {
         match rest {
             None => *place = value,
             Some(rest) => place
-                .set(rest, mark, value)
+                .set_below(head, rest, mark, value)
                 .map_err(|inner| if inner.is_empty() { head.to_owned() } else { format!("{head}.{inner}") })?,
         }
         Ok(())
@@ -193,25 +192,26 @@ impl fmt::Display for Value {
     }
 }
 
-/// What to do about an error of the parser.
-fn remedy(error: &serde_yaml::Error) -> &'static str {
+/// An error of the parser in the words of this room, and what to do about it.
+fn complaint(error: &serde_yaml::Error) -> (String, &'static str) {
     use serde_yaml::Error as E;
     match error {
-        E::Budget { .. } | E::AliasReplayLimitExceeded { .. } | E::AliasReplayStackDepthExceeded { .. } => {
-            "no spec needs that much: are anchors (&a) and aliases (*a) nested?"
+        E::WithSnippet { error, .. } | E::AliasError { error, .. } => complaint(error),
+        E::Budget { .. }
+        | E::AliasReplayLimitExceeded { .. }
+        | E::AliasExpansionLimitExceeded { .. }
+        | E::AliasReplayStackDepthExceeded { .. }
+        | E::AliasReplayCounterOverflow { .. } => {
+            ("this is too large or too deeply nested for a spec".into(), "are anchors (&a) and aliases (*a) nested?")
         }
-        E::RecursiveReferencesRequireWeakTypes { .. } => "an alias (*a) cannot stand inside its own anchor (&a)",
-        E::MultipleDocuments { .. } => "a file is one spec: remove the '---' lines",
-        _ => "indent with spaces, close brackets and quotes, and quote text that has ': ' or ' #' in it",
-    }
-}
-
-/// `text` as a fragment: messages of the parser begin in either case.
-fn lower_case(text: &str) -> String {
-    let mut letters = text.chars();
-    match (letters.next(), letters.clone().next()) {
-        (Some(first), Some(second)) if !second.is_uppercase() => first.to_lowercase().chain(letters).collect(),
-        _ => text.to_owned(),
+        E::RecursiveReferencesRequireWeakTypes { .. } => {
+            ("an alias stands inside its own anchor".into(), "write the value out")
+        }
+        E::MultipleDocuments { .. } => ("a second document begins".into(), "a file is one spec: remove the '---' line"),
+        error => {
+            let reason = UserMessageFormatter.format_message(error).replace(|c: char| c.is_control(), " ");
+            (reason, "indent with spaces, close brackets and quotes, and quote text that has ': ' or ' #' in it")
+        }
     }
 }
 

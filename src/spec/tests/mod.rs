@@ -1,5 +1,7 @@
 //! What users read when a spec is broken, and what comes out when it is not.
 
+mod broken;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -37,213 +39,6 @@ fn with(old: &str, new: &str) -> String {
     GOOD.replace(old, new)
 }
 
-/// The ten ways in which a spec is broken most often.
-mod ten {
-    use super::*;
-
-    #[test]
-    fn unknown_key() {
-        insta::assert_snapshot!(broken(&with("tune: {epochs: 1}", "tune: {epochs: 1, learning_rte: 1e-3}"), &[]), @r"
-        x.yaml:11:19: unknown key 'learning_rte'
-          help: did you mean 'learning_rate'?
-        ");
-    }
-
-    #[test]
-    fn misspelt_model() {
-        insta::assert_snapshot!(broken(&with("axes:\n", "axes:\n  model: [tinny]\n"), &[]), @r"
-        x.yaml:13:11: unknown model 'tinny'
-          help: did you mean 'tiny'?
-        ");
-    }
-
-    #[test]
-    fn wrong_type() {
-        insta::assert_snapshot!(broken(&with("layers: 2", "layers: two"), &[]), @r"
-        x.yaml:9:30: 'layers' must be a whole number from 1 to 1024, not 'two'
-        ");
-    }
-
-    #[test]
-    fn negative_size() {
-        insta::assert_snapshot!(broken(&with("hidden: 64", "hidden: -64"), &[]), @r"
-        x.yaml:9:18: 'hidden' must be a whole number from 2 to 65536, not -64
-        ");
-    }
-
-    #[test]
-    fn empty_axis() {
-        insta::assert_snapshot!(broken(&with("axes:\n", "axes:\n  seed: []\n"), &[]), @r"
-        x.yaml:13:9: 'seed' is empty
-          help: give at least one value, or leave the key out
-        ");
-    }
-
-    #[test]
-    fn curricula_in_a_circle() {
-        let curricula = "curricula:\n  a: [chat, b]\n  b: [[chat, questions], a]\n  c: [c]\naxes:\n";
-        insta::assert_snapshot!(broken(&with("axes:\n", curricula), &[]), @r"
-        x.yaml:13:13: curriculum 'a' refers to the curriculum 'b'
-          help: write its stages out; a stage names datasets: chat, questions
-        x.yaml:14:26: curriculum 'b' refers to the curriculum 'a'
-          help: write its stages out; a stage names datasets: chat, questions
-        x.yaml:15:7: curriculum 'c' refers to itself
-          help: a stage names datasets: chat, questions
-        ");
-    }
-
-    #[test]
-    fn missing_file() {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("quickstart.yaml"), GOOD).unwrap();
-        let problems = load(&folder.path().join("quikstart.yaml"), &[]).unwrap_err().to_string();
-        insta::assert_snapshot!(problems.replace(&folder.path().display().to_string(), "experiments"), @r"
-        experiments/quikstart.yaml: no such spec file
-          help: did you mean 'quickstart.yaml'?
-        ");
-    }
-
-    #[test]
-    fn duplicate_key() {
-        insta::assert_snapshot!(broken(&with("tune: {epochs: 1}", "tune:\n  epochs: 1\n  loss: all\n  epochs: 2"), &[]), @r"
-        x.yaml:14:3: key 'epochs' appears twice
-          help: its first value is in line 12; keep one of them
-        ");
-    }
-
-    #[test]
-    fn alias_bomb() {
-        let mut bomb = "a: &a [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
-        for (inner, outer) in ('a'..'i').zip('b'..) {
-            bomb += &format!("{outer}: &{outer} [{}]\n", vec![format!("*{inner}"); 10].join(", "));
-        }
-        insta::assert_snapshot!(broken(&bomb, &[]), @r"
-        x.yaml:5:8: YAML document too large or too complex: total_replayed_events=20001 > 20000
-          help: indent with spaces, close brackets and quotes, and quote text that has ': ' or ' #' in it
-        ");
-    }
-
-    #[test]
-    fn not_utf8() {
-        let problems = parse(Path::new("x.yaml"), b"name: demo\ncorpora: gr\xfc\xdfe\n", &[]).unwrap_err();
-        insta::assert_snapshot!(problems, @r"
-        x.yaml:2:12: byte 0xfc is not UTF-8
-          help: save the file as UTF-8
-        ");
-    }
-}
-
-#[test]
-fn all_problems_are_reported_at_once() {
-    let text = with("hidden: 64", "hidden: 65, lyers: 3, kv_heads: 3")
-        .replace("name: demo\n", "")
-        .replace("words: 1k", "wrds: 1k")
-        .replace("tune: {epochs: 1}", "tune: {epochs: 1, steps: 2, warmup: 1.5, betas: [1], schedule: cosin}")
-        .replace("curriculum: [pretrained, merged]", "curriculum: [pretrained, marged]")
-        + "exclude: [{model: tinny}]\nevaluate: {data: world, size: fast, suites: [blmp]}\nresources: {devices: [gpu]}\n";
-    insta::assert_snapshot!(broken(&text, &[]), @r"
-    x.yaml:1:1: missing key 'name'
-      help: the experiment's name, such as `name: quickstart`
-    x.yaml:2:11: missing key 'words'
-      help: how much of the toy world: `words: 10k`
-    x.yaml:2:27: unknown key 'wrds'
-      help: did you mean 'words'?
-    x.yaml:8:22: unknown key 'lyers'
-      help: did you mean 'layers'?
-    x.yaml:8:63: model 'tiny': hidden 65 is not divisible by 2 heads
-      help: multiples of 2 near it are 64 and 66
-    x.yaml:10:26: both 'epochs' and 'steps' are given
-      help: keep one of them
-    x.yaml:10:37: 'warmup' must be a share of the steps below 1, or a whole number of steps, not 1.5
-    x.yaml:10:49: 'betas' must be two shares, not 1
-      help: such as [0.9, 0.999]
-    x.yaml:10:64: 'schedule' must be one of linear, cosine, constant, cosine_with_restarts, wsd, not 'cosin'
-      help: did you mean 'cosine'?
-    x.yaml:13:28: unknown curriculum 'marged'
-      help: did you mean 'merged'?
-    x.yaml:14:19: unknown model 'tinny'
-      help: did you mean 'tiny'?
-    x.yaml:15:25: 'size' is for the official data; the toy world has `items`
-      help: remove it
-    x.yaml:15:46: an item of 'suites' must be one of blimp, blimp-supplement, not 'blmp'
-      help: did you mean 'blimp'?
-    x.yaml:16:23: an item of 'devices' must be auto, or a list of devices such as [cpu] or ['cuda:0', 'cuda:1'], not 'gpu'
-    ");
-}
-
-#[test]
-fn yaml_errors() {
-    insta::assert_snapshot!(broken("a:\n  b: 1\n c: 2\n", &[]), @r"
-    x.yaml:3:2: while parsing a block mapping, did not find expected key
-      help: indent with spaces, close brackets and quotes, and quote text that has ': ' or ' #' in it
-    ");
-    insta::assert_snapshot!(broken("a: [1, 2\nb: 3\n", &[]), @r"
-    x.yaml:2:2: illegal placement of ':' indicator
-      help: indent with spaces, close brackets and quotes, and quote text that has ': ' or ' #' in it
-    ");
-    insta::assert_snapshot!(broken("a: &a [*a]\n", &[]), @r"
-    x.yaml:1:8: recursive reference not allowed here
-      help: an alias (*a) cannot stand inside its own anchor (&a)
-    ");
-    insta::assert_snapshot!(broken("", &[]), @r"
-    x.yaml:1:1: the spec must be a mapping, not nothing
-    ");
-}
-
-#[test]
-fn a_terminal_shows_the_line() {
-    let problems = parse(Path::new("x.yaml"), with("layers: 2", "lyers: 2").as_bytes(), &["tune.epochs=0".to_owned()]);
-    insta::assert_snapshot!(problems.unwrap_err().fancy(false, 80), @r"
-     × missing key 'layers'
-       ╭─[x.yaml:9:9]
-     8 │ models:
-     9 │   tiny: {hidden: 64, lyers: 2, heads: 2}
-       ·         ─
-    10 │ pretrain: {sequence_length: 64, epochs: 1}
-       ╰────
-     help: such as `{hidden: 128, layers: 4, heads: 4}`
-     × unknown key 'lyers'
-       ╭─[x.yaml:9:22]
-     8 │ models:
-     9 │   tiny: {hidden: 64, lyers: 2, heads: 2}
-       ·                      ─────
-    10 │ pretrain: {sequence_length: 64, epochs: 1}
-       ╰────
-     help: did you mean 'layers'?
-     × 'epochs' must be a whole number from 1 to 100000, not 0
-      ╭─[-S tune.epochs=0:1:13]
-    1 │ tune.epochs=0
-      ·             ─
-      ╰────
-    ");
-}
-
-#[test]
-fn overrides_name_themselves() {
-    let overrides = [
-        "tune.epochs=0",
-        "tune.learing_rate=1",
-        "models.tiny.hidden.x=1",
-        "nothing",
-        "name=[",
-        "axes.seed=[1, 1]",
-        "pretrain.steps=-1",
-    ];
-    insta::assert_snapshot!(broken(GOOD, &overrides), @r"
-    -S tune.epochs=0: 'epochs' must be a whole number from 1 to 100000, not 0
-    -S tune.learing_rate=1: unknown key 'learing_rate'
-      help: did you mean 'learning_rate'?
-    -S models.tiny.hidden.x=1: 'models.tiny.hidden' is not a mapping, so it has no keys to set
-    -S nothing: an override is path.to.key=value
-      help: such as -S tune.epochs=3 or -S 'axes.seed=[1, 2, 3]'
-    -S name=[: unclosed bracket '['
-      help: indent with spaces, close brackets and quotes, and quote text that has ': ' or ' #' in it
-    -S axes.seed=[1, 1]: 'seed' lists 1 twice
-      help: keep one
-    -S pretrain.steps=-1: 'steps' must be a whole number from 0 to 1000000000, not -1
-    ");
-}
-
 fn good(text: &str, overrides: &[&str]) -> Grid {
     let overrides: Vec<String> = overrides.iter().map(|text| (*text).to_owned()).collect();
     parse(Path::new("folder/x.yaml"), text.as_bytes(), &overrides).unwrap_or_else(|problems| panic!("{problems}"))
@@ -266,6 +61,7 @@ fn overrides_change_the_spec_before_it_is_read() {
             "axes.tune.loss=[all]",
         ],
     );
+    assert_eq!(grid.cells[0].key.label(), "tiny/pretrained/tune.loss=all/seed7");
     let recipe = &grid.cells[1].recipe;
     assert_eq!(recipe.pretrain.length, Length::Steps(10), "steps take the place of epochs");
     assert_eq!((recipe.model.kv_heads, recipe.seed), (1, 7));
