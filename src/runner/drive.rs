@@ -190,6 +190,12 @@ where
                 let _ = rustix::process::kill_process(pid, signal);
             }
         }
+        if wanted == Stop::Now {
+            // Those on other hosts cannot be killed from here. All are left open: the next run finds how they ended.
+            let earlier = |running: &mut Running| matches!(running.holder, Holder::Earlier(_));
+            let left = self.running.extract_if(.., earlier);
+            self.summary.interrupted.extend(left.map(|running| self.tasks[running.task].id));
+        }
     }
 
     /// Reads what the workers wrote, tells it, and draws the consequences.
@@ -225,8 +231,7 @@ where
         // was journalled before an outcome, too.
         let status = match running.holder {
             Holder::Slot(slot) => self.executor.poll(slot),
-            // A second Ctrl-C does not wait for workers on other hosts.
-            Holder::Earlier(_) if folder::is_held(folder) && self.told < Stop::Now => Status::Working,
+            Holder::Earlier(_) if folder::is_held(folder) => Status::Working,
             Holder::Earlier(_) => {
                 let message = "its worker died together with an earlier run".to_owned();
                 Status::Gone { resumable: false, message }

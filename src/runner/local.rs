@@ -1,5 +1,8 @@
 //! Workers on this machine: one process per slot, kept from job to job.
 
+#[cfg(test)]
+mod tests;
+
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};

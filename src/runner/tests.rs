@@ -9,10 +9,10 @@ use proptest::prelude::*;
 use tokio::sync::watch;
 
 use super::fake::{Act, Fake};
-use super::{Policy, RunError, Stop, Summary, drive};
+use super::{Executor, Policy, RunError, Stop, Summary, drive};
 use crate::domain::event::SCHEMA;
 use crate::domain::{
-    Assignment, Event, Failure, Job, JobId, Length, ModelConfig, News, Outcome, Precision, PretrainJob, Schedule,
+    Arch, Assignment, Event, Failure, Job, JobId, Length, ModelConfig, News, Outcome, Precision, PretrainJob, Schedule,
     Settings, Task, TokenizerJob, Training, Verdict, Warmup, What,
 };
 
@@ -37,16 +37,17 @@ pub(super) fn tasks(runs: &Path, parents: &[Vec<usize>]) -> Vec<Task> {
     parents.iter().enumerate().map(task).collect()
 }
 
-const POLICY: Policy = Policy { keep_going: true, retries: 2, checkpoint_every_seconds: 60, micro_batch: None };
+pub(super) const POLICY: Policy =
+    Policy { keep_going: true, retries: 2, checkpoint_every_seconds: 60, micro_batch: None };
 
 /// What `drive` returned, and the news it told before.
-struct Run {
+pub(super) struct Run {
     result: Result<Summary, RunError>,
-    news: Vec<News>,
+    pub(super) news: Vec<News>,
 }
 
 impl Run {
-    fn summary(&self) -> &Summary {
+    pub(super) fn summary(&self) -> &Summary {
         self.result.as_ref().unwrap()
     }
 
@@ -55,7 +56,7 @@ impl Run {
     }
 
     /// The news without journal lines, as `<index> <word>`.
-    fn course(&self) -> Vec<String> {
+    pub(super) fn course(&self) -> Vec<String> {
         let number = |id| (0..100).find(|&number| self::id(number) == id).map_or("?".to_owned(), |n| n.to_string());
         let word = |what: &What| match what {
             What::Submitted { slot, .. } => Some(format!("on {slot}")),
@@ -74,16 +75,16 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 }
 
 /// Drives to the end, or until `hook`, shown all the news so far, says otherwise.
-fn run_until<F: FnMut(&Assignment) -> Act>(
+pub(super) fn run_until(
     tasks: Vec<Task>,
     done: BTreeMap<JobId, PathBuf>,
-    fake: &mut Fake<F>,
+    executor: &mut impl Executor,
     policy: &Policy,
     mut hook: impl FnMut(&[News]) -> Result<Stop, &'static str>,
 ) -> Run {
     let mut news = vec![];
     let (sender, stop) = watch::channel(Stop::No);
-    let result = block_on(drive(tasks, done, fake, policy, stop, async |batch: Vec<News>| {
+    let result = block_on(drive(tasks, done, executor, policy, stop, async |batch: Vec<News>| {
         for one in batch {
             news.push(one);
             let wanted = hook(&news)?;
@@ -94,8 +95,8 @@ fn run_until<F: FnMut(&Assignment) -> Act>(
     Run { result, news }
 }
 
-fn run<F: FnMut(&Assignment) -> Act>(tasks: Vec<Task>, fake: &mut Fake<F>, policy: &Policy) -> Run {
-    run_until(tasks, BTreeMap::new(), fake, policy, |_| Ok(Stop::No))
+pub(super) fn run(tasks: Vec<Task>, executor: &mut impl Executor, policy: &Policy) -> Run {
+    run_until(tasks, BTreeMap::new(), executor, policy, |_| Ok(Stop::No))
 }
 
 /// Output folders of the jobs that the news say are done.
@@ -210,7 +211,7 @@ fn a_failure_skips_its_descendants_only() {
         if assignment.id == id(0) { Act::Fail(Failure::Job, "no such file".into()) } else { Act::Finish }
     };
     let run = run(tasks, &mut Fake::new(1, act), &POLICY);
-    insta::assert_debug_snapshot!(run.course(), @"");
+    assert_eq!(run.course(), ["0 on cpu/0", "0 failed", "3 on cpu/0", "3 done", "4 on cpu/0", "4 done"]);
     let summary = run.summary();
     assert_eq!(summary.failed, [(id(0), "no such file".to_owned())]);
     assert_eq!(summary.skipped, [id(1), id(2)]);
@@ -242,7 +243,10 @@ fn lost_workers_are_replaced_as_often_as_the_policy_says() {
         if crashes >= 0 { Act::Crash } else { Act::Finish }
     };
     let flaky = run(tasks(runs.path(), &[vec![]]), &mut Fake::new(1, flaky), &POLICY);
-    insta::assert_debug_snapshot!(flaky.course(), @"");
+    assert_eq!(
+        flaky.course(),
+        ["0 on cpu/0", "0 lost: crashed", "0 on cpu/0", "0 lost: crashed", "0 on cpu/0", "0 done"]
+    );
     let tokens: BTreeSet<String> = flaky
         .news
         .iter()
@@ -281,14 +285,23 @@ fn pretrain(runs: &Path, batch_size: u32) -> Task {
         clip_norm: None,
         precision: Precision::F32,
     };
-    let job = Job::Pretrain(PretrainJob {
-        model: ModelConfig::llama(16, 1, 1, 32),
-        tokenizer: id(0),
-        corpora: vec![],
-        sequence_length: 8,
-        training,
-        seed: 1,
-    });
+    let model = ModelConfig {
+        arch: Arch::Llama,
+        vocab_size: 512,
+        max_positions: 8,
+        hidden: 8,
+        layers: 1,
+        heads: 1,
+        kv_heads: 1,
+        head_dim: 8,
+        intermediate: 8,
+        rope_base: 10_000.0,
+        norm_eps: 1e-6,
+        tied: true,
+        init_std: 0.02,
+    };
+    let job =
+        Job::Pretrain(PretrainJob { model, tokenizer: id(0), corpora: vec![], sequence_length: 8, training, seed: 1 });
     Task { id: job.id(), job, parents: vec![], sources: vec![], folder: runs.join("pretrain") }
 }
 
@@ -311,25 +324,24 @@ fn a_second_request_to_stop_kills() {
     let stop = |news: &[News]| Ok(if news.is_empty() { Stop::No } else { Stop::Now });
     let fake = &mut Fake::new(1, |_| Act::Hang);
     let run = run_until(tasks(runs.path(), &[vec![], vec![0]]), BTreeMap::new(), fake, &POLICY, stop);
-    insta::assert_debug_snapshot!(run.course(), @"");
+    assert_eq!(run.course(), ["0 on cpu/0", "0 lost: killed"]);
     assert_eq!(run.summary().interrupted, [id(0), id(1)]);
 }
 
-/// Leaves an open submission of task 0, as an earlier coordinator did.
-fn left_open(folder: &Path, token: &str) -> Assignment {
+/// Leaves an open submission of the task at this index, as an earlier coordinator did.
+pub(super) fn left_open(number: usize, folder: &Path, token: &str) {
     let settings = Settings { device: "cpu".into(), threads: 1, checkpoint_every_seconds: 60, micro_batch: None };
     let assignment = Assignment {
         schema: SCHEMA,
-        id: id(0),
+        id: id(number),
         token: token.to_owned(),
-        job: job(0),
+        job: job(number),
         sources: vec![],
         parents: BTreeMap::new(),
         settings,
     };
     fs::create_dir_all(folder).unwrap();
     fs::write(folder.join("job.json"), serde_json::to_vec(&assignment).unwrap()).unwrap();
-    assignment
 }
 
 fn publish(folder: &Path, token: &str) {
@@ -351,7 +363,7 @@ fn publish(folder: &Path, token: &str) {
 fn the_job_of_a_living_worker_is_awaited() {
     let runs = tempfile::tempdir().unwrap();
     let folder = runs.path().join("0");
-    left_open(&folder, "old");
+    left_open(0, &folder, "old");
     let lock = fs::File::create(folder.join("lock")).unwrap();
     lock.lock().unwrap();
     let worker = std::thread::spawn(move || {
@@ -362,20 +374,34 @@ fn the_job_of_a_living_worker_is_awaited() {
     let run = run(tasks(runs.path(), &[vec![], vec![], vec![0]]), &mut Fake::new(1, |_| Act::Finish), &POLICY);
     worker.join().unwrap();
     // The only slot is of the device that the living worker uses: nothing else starts on it meanwhile.
-    insta::assert_debug_snapshot!(run.course(), @"");
+    assert_eq!(run.course(), ["0 done", "1 on cpu/0", "1 done", "2 on cpu/0", "2 done"]);
+}
+
+#[test]
+fn a_living_worker_that_cannot_be_killed_is_left_to_the_next_run() {
+    let runs = tempfile::tempdir().unwrap();
+    let folder = runs.path().join("0");
+    left_open(0, &folder, "old");
+    let lock = fs::File::create(folder.join("lock")).unwrap();
+    lock.lock().unwrap();
+    let tasks = tasks(runs.path(), &[vec![], vec![]]);
+    let fake = &mut Fake::new(2, |_: &Assignment| Act::Finish);
+    let first = run_until(tasks, BTreeMap::new(), fake, &POLICY, |_| Ok(Stop::Now));
+    assert_eq!(first.summary().interrupted, [id(0), id(1)]);
+    assert!(folder.join("job.json").exists(), "still open");
 }
 
 #[test]
 fn the_job_of_a_dead_worker_is_submitted_anew_at_no_cost_to_its_retries() {
     let runs = tempfile::tempdir().unwrap();
-    left_open(&runs.path().join("0"), "old");
+    left_open(0, &runs.path().join("0"), "old");
     let attempt = runs.path().join("0/old-1");
     fs::create_dir(&attempt).unwrap();
     let line = r#"{"at":5,"event":{"event":"metric","name":"train_loss","step":1,"value":2.5}}"#;
     fs::write(attempt.join("journal.jsonl"), format!("{line}\n{{\"at\":6,\"ev")).unwrap();
     let policy = Policy { retries: 0, ..POLICY };
     let run = run(tasks(runs.path(), &[vec![]]), &mut Fake::new(1, |_| Act::Finish), &policy);
-    insta::assert_debug_snapshot!(run.course(), @"");
+    assert_eq!(run.course(), ["0 lost: its worker died together with an earlier run", "0 on cpu/0", "0 done"]);
     assert!(matches!(&run.news[0].what, What::Journal { entry, .. } if matches!(entry.event, Event::Metric { .. })));
 }
 
@@ -383,7 +409,7 @@ fn the_job_of_a_dead_worker_is_submitted_anew_at_no_cost_to_its_retries() {
 fn damaged_files_count_as_absent() {
     let runs = tempfile::tempdir().unwrap();
     let folder = runs.path().join("0");
-    left_open(&folder, "old");
+    left_open(0, &folder, "old");
     publish(&folder, "old");
     let outcome = folder.join("outcome.old.json");
     let whole = fs::read(&outcome).unwrap();
