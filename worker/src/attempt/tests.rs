@@ -236,6 +236,30 @@ fn a_metric_that_is_not_finite_never_reaches_the_journal() {
 }
 
 #[test]
+fn items_of_all_calls_are_on_disk_when_the_outcome_is() {
+    let folder = TempDir::new().unwrap();
+    submit(folder.path(), "t1", 1);
+    let item = |item| ItemOutcome {
+        task: "blimp".into(),
+        subtask: "anaphor".into(),
+        item,
+        chosen: 0,
+        correct: true,
+        credit: 1.0,
+        scores: vec![Some(-1.5), None],
+    };
+    run_once(folder.path(), |_, attempt| {
+        attempt.items(&[item(0), item(1)])?;
+        attempt.items(&[item(2)])
+    })
+    .unwrap();
+    let attempt = folder.path().join(outcome(folder.path(), "t1").unwrap().attempt);
+    let text = fs::read_to_string(attempt.join("items.jsonl")).unwrap();
+    let items: Vec<ItemOutcome> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(items, [item(0), item(1), item(2)]);
+}
+
+#[test]
 fn files_that_cannot_be_used_end_the_worker() {
     let folder = TempDir::new().unwrap();
     let text = |assignment: &str| {
