@@ -60,9 +60,8 @@ fn a_change_reruns_what_depends_on_it_and_nothing_else() {
     let env = Env::new(TINY);
     env.run(0, &["run", "spec.yaml"]);
     let plan = env.run(0, &["plan", "spec.yaml", "-S", "tune.learning_rate=2e-3"]);
-    let to_run = |kind: &str| {
-        plan.lines().filter(|line| line.trim_start().starts_with(kind) && line.contains("Run (")).count()
-    };
+    let to_run =
+        |kind: &str| plan.lines().filter(|line| line.trim_start().starts_with(kind) && line.contains("Run (")).count();
     assert_eq!((to_run("pretrain"), to_run("tune"), to_run("eval")), (0, 6, 12), "{plan}");
 }
 

@@ -75,9 +75,7 @@ impl Failure {
 pub fn store_failure(error: StoreError) -> Failure {
     let exit = match &error {
         StoreError::Newer { .. } | StoreError::Foreign { .. } | StoreError::Locked(_) => Exit::Database,
-        StoreError::UnknownExperiment { .. } | StoreError::Absent { .. } => {
-            Exit::NothingMatches
-        }
+        StoreError::UnknownExperiment { .. } | StoreError::Absent { .. } => Exit::NothingMatches,
         _ => Exit::Environment,
     };
     Failure::new(exit, error)

@@ -29,10 +29,13 @@ pub async fn logs(cli: &Cli, args: &LogsArgs) -> Result<Exit, Failure> {
                 continue;
             }
         };
-        let start = text.lines().next().and_then(|line| serde_json::from_str::<Entry>(line).ok()).map_or(0, |entry| entry.at);
+        let start =
+            text.lines().next().and_then(|line| serde_json::from_str::<Entry>(line).ok()).map_or(0, |entry| entry.at);
         for line in text.lines() {
             match serde_json::from_str::<Entry>(line) {
-                Ok(entry) if !args.raw => println!("  {:>8.1}s  {}", (entry.at - start) as f64 / 1e3, describe(&entry.event)),
+                Ok(entry) if !args.raw => {
+                    println!("  {:>8.1}s  {}", (entry.at - start) as f64 / 1e3, describe(&entry.event))
+                }
                 Ok(_) | Err(_) => println!("  {line}"),
             }
         }
@@ -44,10 +47,14 @@ pub async fn logs(cli: &Cli, args: &LogsArgs) -> Result<Exit, Failure> {
 pub(super) async fn one_job(store: &Store, text: &str) -> Result<JobRow, Failure> {
     let mut jobs = store.find_jobs(text).await.map_err(store_failure)?;
     match jobs.len() {
-        0 => Err(Failure::text(Exit::NothingMatches, format!("grid: no job has the id or name '{text}'; see `grid status EXPERIMENT`"))),
+        0 => Err(Failure::text(
+            Exit::NothingMatches,
+            format!("grid: no job has the id or name '{text}'; see `grid status EXPERIMENT`"),
+        )),
         1 => Ok(jobs.remove(0)),
         _ => {
-            let list: Vec<String> = jobs.iter().map(|job| format!("  {}  {} {}", job.id.short(), job.kind, job.label)).collect();
+            let list: Vec<String> =
+                jobs.iter().map(|job| format!("  {}  {} {}", job.id.short(), job.kind, job.label)).collect();
             Err(Failure::text(Exit::NothingMatches, format!("grid: '{text}' names several jobs:\n{}", list.join("\n"))))
         }
     }
@@ -61,7 +68,8 @@ fn describe(event: &Event) -> String {
         Event::Resumed { step } => format!("resumed after step {step}"),
         Event::Progress { done, total, loss, tokens_per_second } => {
             let loss = loss.map_or(String::new(), |loss| format!("  loss {loss:.4}"));
-            let speed = tokens_per_second.map_or(String::new(), |speed| format!("  {} tok/s", human::count(speed as u64)));
+            let speed =
+                tokens_per_second.map_or(String::new(), |speed| format!("  {} tok/s", human::count(speed as u64)));
             format!("{done} of {total}{loss}{speed}")
         }
         Event::Metric { name, step, value } => format!("{name} {value:.6} at step {step}"),

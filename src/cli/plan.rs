@@ -38,7 +38,8 @@ fn show(workspace: &Workspace, format: PlanFormat) -> Result<(), Failure> {
     match format {
         PlanFormat::Text => print!("{}", description.text()),
         PlanFormat::Json => {
-            let json = serde_json::to_string_pretty(&description).map_err(|error| Failure::new(Exit::Environment, error))?;
+            let json =
+                serde_json::to_string_pretty(&description).map_err(|error| Failure::new(Exit::Environment, error))?;
             println!("{json}");
         }
     }

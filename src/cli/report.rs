@@ -1,4 +1,6 @@
 //! `grid report`.
 use super::args::{Cli, ReportArgs};
 use super::failure::{Exit, Failure};
-pub async fn report(_cli: &Cli, _args: &ReportArgs) -> Result<Exit, Failure> { Ok(Exit::Done) }
+pub async fn report(_cli: &Cli, _args: &ReportArgs) -> Result<Exit, Failure> {
+    Ok(Exit::Done)
+}

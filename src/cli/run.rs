@@ -102,14 +102,19 @@ async fn refuse_missing_data(runs_dir: &Path, grid: &Grid) -> Result<(), Failure
     for location in missing {
         message.push_str(&format!("  not found: {location}\n"));
     }
-    message.push_str("  help: put the files there, or correct the paths in the spec (`-S data_root=DIR` sets the root)");
+    message
+        .push_str("  help: put the files there, or correct the paths in the spec (`-S data_root=DIR` sets the root)");
     Err(Failure::text(Exit::Environment, message))
 }
 
 fn tasks(workspace: &Workspace, runs_dir: &Path) -> Vec<Task> {
     let experiment = runs_dir.join(&workspace.plan.name);
     let folder = |id: &JobId, kind: &str| -> PathBuf {
-        workspace.folders.get(id).cloned().unwrap_or_else(|| experiment.join(format!("{kind}-{}", &id.to_string()[..16])))
+        workspace
+            .folders
+            .get(id)
+            .cloned()
+            .unwrap_or_else(|| experiment.join(format!("{kind}-{}", &id.to_string()[..16])))
     };
     let task = |job: &crate::plan::PlannedJob| Task {
         id: job.id,
@@ -232,7 +237,9 @@ async fn listen(stop: watch::Sender<Stop>) {
 }
 
 fn tell(workspace: &Workspace, summary: &Summary, quiet: bool) {
-    let label = |id: &JobId| workspace.plan.job(id).map_or_else(|| id.short(), |job| format!("{} {}", job.job.kind(), job.label));
+    let label = |id: &JobId| {
+        workspace.plan.job(id).map_or_else(|| id.short(), |job| format!("{} {}", job.job.kind(), job.label))
+    };
     for (id, message) in &summary.failed {
         eprintln!("failed: {} ({}): {message}", label(id), id.short());
         eprintln!("  help: `grid logs {}` shows what it did; `grid resume` tries it again", id.short());

@@ -39,7 +39,8 @@ fn line(row: &JobRow) -> String {
         }
         _ => row.state.name().to_owned(),
     };
-    let seconds = row.seconds.map_or(String::new(), |seconds| human::duration(std::time::Duration::from_secs_f64(seconds)));
+    let seconds =
+        row.seconds.map_or(String::new(), |seconds| human::duration(std::time::Duration::from_secs_f64(seconds)));
     let message = row.message.as_deref().and_then(|text| text.lines().next()).unwrap_or_default();
     let text = format!("{:<9}  {}  {:<16}  {:>8}  {}  {message}", row.kind, row.id.short(), stand, seconds, row.label);
     text.trim_end().to_owned()

@@ -101,7 +101,9 @@ fn locate(grid: &Grid, survey: &mut Survey) -> Result<BTreeMap<Source, Located>,
 fn known(history: &JobHistory) -> Known {
     let last = match &history.last {
         store::Last::Never => Last::Never,
-        store::Last::Submitted | store::Last::Running | store::Last::Interrupted | store::Last::Lost => Last::Interrupted,
+        store::Last::Submitted | store::Last::Running | store::Last::Interrupted | store::Last::Lost => {
+            Last::Interrupted
+        }
         store::Last::Failed { message, .. } => Last::Failed(message.clone()),
         store::Last::Done => Last::Done,
     };

@@ -15,9 +15,11 @@ const START: f64 = 5e9;
 
 /// An estimate for progress bars, never a promise: only ratios between the jobs of one plan mean anything.
 pub fn weight(plan: &Plan, job: &PlannedJob, amounts: &BTreeMap<JobId, Amount>) -> f64 {
-    let words = |ids: &[JobId]| -> f64 { ids.iter().filter_map(|id| amounts.get(id)).map(|amount| amount.words as f64).sum() };
+    let words =
+        |ids: &[JobId]| -> f64 { ids.iter().filter_map(|id| amounts.get(id)).map(|amount| amount.words as f64).sum() };
     let tokens = |ids: &[JobId]| -> f64 {
-        let known = |amount: &Amount| amount.tokens.map_or(amount.words as f64 * TOKENS_PER_WORD, |tokens| tokens as f64);
+        let known =
+            |amount: &Amount| amount.tokens.map_or(amount.words as f64 * TOKENS_PER_WORD, |tokens| tokens as f64);
         ids.iter().filter_map(|id| amounts.get(id)).map(known).sum()
     };
     START
@@ -30,13 +32,16 @@ pub fn weight(plan: &Plan, job: &PlannedJob, amounts: &BTreeMap<JobId, Amount>) 
                 trained * pretrain.model.train_flops_per_token(pretrain.sequence_length)
             }
             Job::Tune(tune) => {
-                let records: u64 = tune.datasets.iter().filter_map(|id| amounts.get(id)).map(|amount| amount.units).sum();
+                let records: u64 =
+                    tune.datasets.iter().filter_map(|id| amounts.get(id)).map(|amount| amount.units).sum();
                 let tokens = tokens(&tune.datasets);
                 let trained = trained(&tune.training, tokens, tokens / records.max(1) as f64);
                 trained * model(plan, &tune.parent).map_or(0.0, |model| model.train_flops_per_token(0))
             }
             // Scoring is the forward third of training.
-            Job::Eval(eval) => EVALUATION_TOKENS * model(plan, &eval.model).map_or(0.0, |model| model.train_flops_per_token(0)) / 3.0,
+            Job::Eval(eval) => {
+                EVALUATION_TOKENS * model(plan, &eval.model).map_or(0.0, |model| model.train_flops_per_token(0)) / 3.0
+            }
         }
 }
 

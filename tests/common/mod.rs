@@ -93,7 +93,9 @@ impl Env {
             "select artifact.job || '|' || artifact.digest from artifact join job on job.id = artifact.job \
              where artifact.path = 'model.safetensors'",
         );
-        rows.into_iter().map(|row| row.split_once('|').map(|(a, b)| (a.to_owned(), b.to_owned())).expect("two")).collect()
+        rows.into_iter()
+            .map(|row| row.split_once('|').map(|(a, b)| (a.to_owned(), b.to_owned())).expect("two"))
+            .collect()
     }
 
     /// Waits until `condition` holds; panics after `limit`.

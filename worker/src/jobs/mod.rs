@@ -73,7 +73,9 @@ fn located(assignment: &Assignment, origin: &Origin) -> Located {
 /// The output folder of a parent.
 fn parent<'a>(assignment: &'a Assignment, id: &JobId) -> Result<&'a Path, JobError> {
     let folder = assignment.parents.get(id);
-    folder.map(PathBuf::as_path).ok_or_else(|| JobError::failed(format!("the assignment lacks its parent {}", id.short())))
+    folder
+        .map(PathBuf::as_path)
+        .ok_or_else(|| JobError::failed(format!("the assignment lacks its parent {}", id.short())))
 }
 
 /// File name of the tokenizer in the output of tokenizer and training jobs.

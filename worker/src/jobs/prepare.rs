@@ -13,11 +13,11 @@ pub(super) fn run(job: &PrepareJob, assignment: &Assignment, attempt: &mut Attem
     let ledger = match &job.data {
         Prepared::Corpus(origin, format) => {
             let documents = data::documents(&located(assignment, origin), format)?;
-            data::prepare_corpus(&tokenizer, documents, job.held_out, &output)?
+            data::prepare_corpus(&tokenizer, &documents, job.held_out, &output)?
         }
         Prepared::Dataset(origin, format, separator) => {
             let records = data::records(&located(assignment, origin), format)?;
-            data::prepare_dataset(&tokenizer, records, separator, job.held_out, &output)?
+            data::prepare_dataset(&tokenizer, &records, separator, job.held_out, &output)?
         }
     };
     for (name, value) in [("words", ledger.train.words), ("tokens", ledger.train.tokens)] {

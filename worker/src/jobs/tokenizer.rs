@@ -16,7 +16,7 @@ pub(super) fn run(job: &TokenizerJob, assignment: &Assignment, attempt: &mut Att
         let records = data::records(&located(assignment, origin), format)?;
         texts.extend(records.into_iter().flat_map(|record| [record.prompt, record.reply]));
     }
-    let tokenizer = Tokenizer::train(job.vocab_size, texts)?;
+    let tokenizer = Tokenizer::train(job.vocab_size, texts.iter())?;
     tokenizer.save(&attempt.output().join(TOKENIZER))?;
     Ok(())
 }

@@ -75,12 +75,7 @@ struct Stage<'a> {
     tokenizer: &'a Path,
 }
 
-fn train_stage(
-    stage: Stage<'_>,
-    model: Model,
-    assignment: &Assignment,
-    attempt: &mut Attempt,
-) -> Result<(), JobError> {
+fn train_stage(stage: Stage<'_>, model: Model, assignment: &Assignment, attempt: &mut Attempt) -> Result<(), JobError> {
     if stage.rows == 0 && stage.total > 0 {
         return Err(JobError::failed("the prepared text is shorter than one training sequence: give more text"));
     }
