@@ -172,8 +172,8 @@ pub struct ReportArgs {
     /// Experiment; by default the latest.
     pub experiment: Option<String>,
     /// Compare two values of an axis: A,B.
-    #[arg(long, value_delimiter = ',', num_args = 1..=2, value_name = "A,B")]
-    pub compare: Vec<String>,
+    #[arg(long, value_name = "A,B", value_parser = pair)]
+    pub compare: Option<(String, String)>,
     /// Show the subtasks of this suite instead of the aggregates.
     #[arg(long, value_name = "SUITE")]
     pub subtasks: Option<String>,
@@ -193,4 +193,11 @@ pub enum TableFormat {
     Csv,
     /// JSON.
     Json,
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split(',').map(str::trim).collect::<Vec<_>>()[..] {
+        [first, second] if !first.is_empty() && !second.is_empty() => Ok((first.to_owned(), second.to_owned())),
+        _ => Err("two values of an axis are needed, such as merged,sequential".to_owned()),
+    }
 }

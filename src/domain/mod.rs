@@ -23,5 +23,5 @@ pub use job::{
     TokenizerJob, TuneJob, WorldPart,
 };
 pub use model::{Arch, ModelConfig};
-pub use score::{ItemOutcome, ItemRow, Mode, Score, ScoreRow, Size, Suite};
+pub use score::{CellRow, ItemOutcome, ItemRow, Mode, Score, ScoreRow, Size, Suite};
 pub use training::{Length, Precision, Schedule, Training, Warmup};

@@ -175,6 +175,21 @@ pub struct ItemOutcome {
     pub scores: Vec<Option<f64>>,
 }
 
+/// A cell of an experiment, as the database has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CellRow {
+    /// Model axis.
+    pub model: String,
+    /// Dataset axis; `None` for a cell without tuning.
+    pub dataset: Option<String>,
+    /// Curriculum axis; `pretrained` for a cell without tuning.
+    pub curriculum: String,
+    /// Seed axis.
+    pub seed: u64,
+    /// Values of further axes: `name=value` joined by `, `; empty when there are none.
+    pub extra: String,
+}
+
 /// A score with the cell it belongs to, as `v_scores` has it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ScoreRow {

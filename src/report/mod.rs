@@ -1,3 +1,21 @@
-//! Tables, statistics, progress.
+//! Tables, statistics and progress.
+//!
+//! Purpose: to turn the rows of the database into what a researcher reads, with the doubt that belongs to each number.
+//!
+//! Invariant: nothing is computed anew that was recorded, nothing that is missing is left out: a cell without a score
+//! is shown as `—`, and one with fewer seeds than planned says so.
+//!
+//! Rejected: tables drawn straight from SQL. What a table holds ([`Table`]) and how it looks are two things, so that
+//! four forms show the same numbers and tests read them without parsing drawings.
+
+mod compare;
 pub mod human;
+mod pivot;
 pub mod progress;
+mod render;
+pub mod statistics;
+mod table;
+
+pub use compare::{CompareError, Comparison};
+pub use pivot::{Columns, pivot};
+pub use table::{Cell, Score, Table};

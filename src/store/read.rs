@@ -13,7 +13,7 @@ use super::open::Store;
 use super::rows::{
     AttemptRow, Experiment, ExperimentRow, JobHistory, JobRow, Last, MetricPoint, State, StoredExperiment,
 };
-use crate::domain::{Artifact, ItemOutcome, JobId, Score, ScoreRow};
+use crate::domain::{Artifact, CellRow, ItemOutcome, JobId, Score, ScoreRow};
 
 /// The value that a column's word stands for.
 fn word<T: DeserializeOwned>(column: &'static str, text: &str) -> Result<T, StoreError> {
@@ -149,6 +149,26 @@ impl Store {
             },
             created: row.try_get("created")?,
         })
+    }
+
+    /// The cells of an experiment, in the order of its axes.
+    pub async fn cells(&self, experiment: &str) -> Result<Vec<CellRow>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT model, dataset, curriculum, seed, extra FROM cell WHERE experiment = ?1 ORDER BY position",
+        )
+        .bind(experiment)
+        .fetch_all(&self.pool)
+        .await?;
+        let cell = |row: &SqliteRow| -> Result<CellRow, StoreError> {
+            Ok(CellRow {
+                model: row.try_get("model")?,
+                dataset: row.try_get("dataset")?,
+                curriculum: row.try_get("curriculum")?,
+                seed: row.try_get::<i64, _>("seed")? as u64,
+                extra: row.try_get("extra")?,
+            })
+        };
+        rows.iter().map(cell).collect()
     }
 
     /// The scores of an experiment that stand, in the order of its cells, then jobs, tasks and subtasks; the

@@ -1,0 +1,363 @@
+//! Two values of an axis against each other, pair by pair, with intervals and tests.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use rayon::prelude::*;
+
+use super::pivot::{Condition, Measure};
+use super::statistics::{SeedDifferences, hierarchical_bootstrap, holm, mcnemar, mean, nested_mean, t_interval};
+use super::table::{Cell, Table};
+use crate::domain::{ItemOutcome, ScoreRow};
+
+/// Values that cannot be compared.
+#[derive(Debug, thiserror::Error)]
+pub enum CompareError {
+    /// A word that is on no axis.
+    #[error("compare '{value}': no axis has it{}; there are {}",
+        .near.as_ref().map_or(String::new(), |near| format!(" (did you mean '{near}'?)")), .known.join(", "))]
+    Unknown {
+        /// The word.
+        value: String,
+        /// The nearest known one.
+        near: Option<String>,
+        /// All values of all axes.
+        known: Vec<String>,
+    },
+    /// Values of different axes.
+    #[error("compare '{first}' with '{second}': they are on different axes")]
+    Axes {
+        /// The one.
+        first: String,
+        /// The other.
+        second: String,
+    },
+    /// No two cells differ in these values alone.
+    #[error("compare '{first}' with '{second}': no two scored cells differ in these alone")]
+    NoPair {
+        /// The one.
+        first: String,
+        /// The other.
+        second: String,
+    },
+}
+
+/// An axis of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Axis {
+    Model,
+    Dataset,
+    Curriculum,
+    Extra,
+}
+
+impl Axis {
+    const ALL: [Axis; 4] = [Axis::Curriculum, Axis::Dataset, Axis::Model, Axis::Extra];
+
+    fn of(self, condition: &Condition) -> Option<&str> {
+        match self {
+            Axis::Model => Some(&condition.model),
+            Axis::Dataset => condition.dataset.as_deref(),
+            Axis::Curriculum => Some(&condition.curriculum),
+            Axis::Extra => Some(&condition.extra).map(String::as_str).filter(|extra| !extra.is_empty()),
+        }
+    }
+}
+
+/// A comparison that can be made.
+pub struct Comparison<'a> {
+    first: String,
+    second: String,
+    pairs: Vec<Pair<'a>>,
+}
+
+/// Two conditions that differ in the compared values alone.
+struct Pair<'a> {
+    first: Condition,
+    second: Condition,
+    measure: Measure,
+    /// The two scores of each seed that both have.
+    seeds: Vec<(&'a ScoreRow, &'a ScoreRow)>,
+}
+
+impl<'a> Comparison<'a> {
+    /// Finds the axis that has both values, and every pair of conditions that agree on all other axes.
+    ///
+    /// For curricula, datasets agree when they are the same set: both orders of a sequence are compared with the one
+    /// merged model.
+    pub fn new(scores: &'a [ScoreRow], first: &str, second: &str) -> Result<Self, CompareError> {
+        let mut conditions: Vec<Condition> = vec![];
+        let mut measures: Vec<Measure> = vec![];
+        let mut by: HashMap<(usize, usize), BTreeMap<u64, &ScoreRow>> = HashMap::new();
+        for row in scores.iter().filter(|row| row.score.subtask.is_none()) {
+            let condition = index_of(&mut conditions, Condition::of_score(row));
+            let measure = index_of(&mut measures, Measure::of(row));
+            by.entry((condition, measure)).or_default().insert(row.seed, row);
+        }
+        let has = |axis: Axis, value: &str| conditions.iter().any(|condition| axis.of(condition) == Some(value));
+        for value in [first, second] {
+            if !Axis::ALL.iter().any(|axis| has(*axis, value)) {
+                return Err(unknown(value, &conditions));
+            }
+        }
+        let different = || CompareError::Axes { first: first.to_owned(), second: second.to_owned() };
+        let axis = Axis::ALL.into_iter().find(|axis| has(*axis, first) && has(*axis, second)).ok_or_else(different)?;
+        let mut pairs = vec![];
+        for (a, one) in conditions.iter().enumerate().filter(|(_, one)| axis.of(one) == Some(first)) {
+            for (b, other) in conditions.iter().enumerate().filter(|(_, other)| axis.of(other) == Some(second)) {
+                if !agree(axis, one, other) {
+                    continue;
+                }
+                for (m, measure) in measures.iter().enumerate() {
+                    let (Some(left), Some(right)) = (by.get(&(a, m)), by.get(&(b, m))) else { continue };
+                    let seeds: Vec<_> = left.iter().filter_map(|(seed, row)| Some((*row, *right.get(seed)?))).collect();
+                    if !seeds.is_empty() {
+                        pairs.push(Pair { first: one.clone(), second: other.clone(), measure: measure.clone(), seeds });
+                    }
+                }
+            }
+        }
+        if pairs.is_empty() {
+            return Err(CompareError::NoPair { first: first.to_owned(), second: second.to_owned() });
+        }
+        Ok(Self { first: first.to_owned(), second: second.to_owned(), pairs })
+    }
+
+    /// The eval jobs whose items the intervals need.
+    pub fn jobs(&self) -> Vec<String> {
+        let both = |(one, other): &(&ScoreRow, &ScoreRow)| [one.job.clone(), other.job.clone()];
+        let jobs: BTreeSet<String> = self.pairs.iter().flat_map(|pair| &pair.seeds).flat_map(both).collect();
+        jobs.into_iter().collect()
+    }
+
+    /// The table: a row for each pair and task.
+    pub fn table(&self, experiment: &str, items: &BTreeMap<String, Vec<ItemOutcome>>) -> Table {
+        let measured: Vec<Measured> = self.pairs.par_iter().map(|pair| pair.measure(items)).collect();
+        let tested: Vec<f64> = measured.iter().filter_map(|one| one.p).collect();
+        let mut corrected = holm(&tested).into_iter();
+        let measures: Vec<Measure> = self.pairs.iter().map(|pair| pair.measure.clone()).collect();
+        let rows = self.pairs.iter().zip(&measured).map(|(pair, found)| {
+            let dataset = |condition: &Condition| condition.dataset.clone().unwrap_or_default();
+            let datasets = match (dataset(&pair.first), dataset(&pair.second)) {
+                (first, second) if first == second => first,
+                (first, second) => format!("{first} / {second}"),
+            };
+            let p = found.p.and_then(|_| corrected.next());
+            vec![
+                Cell::Label(if self.first == pair.first.model { String::new() } else { pair.first.model.clone() }),
+                Cell::Label(datasets),
+                Cell::Label(pair.measure.head(&measures)),
+                Cell::Number(found.first, 1),
+                Cell::Number(found.second, 1),
+                Cell::Label(format!("{:+.1}", found.second - found.first)),
+                found.interval.map_or(Cell::Missing, |(low, high)| Cell::Interval(low, high)),
+                p.map_or(Cell::Missing, Cell::Probability),
+                Cell::Count(pair.seeds.len() as u64),
+                found.items.map_or(Cell::Missing, Cell::Count),
+            ]
+        });
+        let rows: Vec<Vec<Cell>> = rows.collect();
+        let heads = [
+            "model",
+            "datasets",
+            "task",
+            &self.first,
+            &self.second,
+            "difference",
+            "95% interval",
+            "p",
+            "seeds",
+            "items",
+        ];
+        let mut notes = vec![format!(
+            "difference: {} minus {}; interval: bootstrap over seeds, then over the items of each subtask, paired; \
+             p: exact McNemar over the items of all seeds, Holm-corrected for {} tests",
+            self.second,
+            self.first,
+            tested.len()
+        )];
+        if self.pairs.iter().any(|pair| pair.seeds.len() < 3) {
+            notes.push("with fewer than three seeds the interval says little about other seeds".to_owned());
+        }
+        if measured.iter().any(|one| one.items.is_none()) {
+            notes.push("without items: interval by Student's t over seeds, — for one seed; no p".to_owned());
+        }
+        Table {
+            title: format!("{experiment}: {} against {}", self.second, self.first),
+            heads: heads.map(str::to_owned).into(),
+            labels: 3,
+            rows,
+            footer: vec![],
+            notes,
+        }
+    }
+}
+
+/// What is known of a pair.
+struct Measured {
+    first: f64,
+    second: f64,
+    interval: Option<(f64, f64)>,
+    p: Option<f64>,
+    /// Items per seed that both have.
+    items: Option<u64>,
+}
+
+impl Pair<'_> {
+    fn measure(&self, items: &BTreeMap<String, Vec<ItemOutcome>>) -> Measured {
+        let values = |of: fn(&(&ScoreRow, &ScoreRow)) -> f64| self.seeds.iter().map(of).collect::<Vec<f64>>();
+        let (first, second) = (values(|pair| pair.0.score.value), values(|pair| pair.1.score.value));
+        let differences: Vec<f64> = second.iter().zip(&first).map(|(second, first)| second - first).collect();
+        let mut measured = Measured {
+            first: mean(&first).unwrap_or(f64::NAN),
+            second: mean(&second).unwrap_or(f64::NAN),
+            interval: None,
+            p: None,
+            items: None,
+        };
+        let paired: Option<Vec<Paired>> = match self.measure.metric.as_str() {
+            "accuracy" => self.seeds.iter().map(|seed| self.paired(seed, items)).collect(),
+            _ => None,
+        };
+        match paired {
+            Some(seeds) => {
+                let credit: Vec<SeedDifferences> = seeds.iter().map(|seed| seed.differences.clone()).collect();
+                debug_assert!(nested_mean(&credit).is_some());
+                measured.interval = hierarchical_bootstrap(&credit);
+                let sum = |of: fn(&Paired) -> u64| seeds.iter().map(of).sum::<u64>();
+                measured.p = Some(mcnemar(sum(|seed| seed.only_first), sum(|seed| seed.only_second)));
+                measured.items = seeds.iter().map(|seed| seed.differences.iter().map(|d| d.len() as u64).sum()).min();
+            }
+            None => measured.interval = t_interval(&differences),
+        }
+        measured
+    }
+
+    /// The items of one seed, where both models have the same ones.
+    fn paired(&self, seed: &(&ScoreRow, &ScoreRow), items: &BTreeMap<String, Vec<ItemOutcome>>) -> Option<Paired> {
+        let of = |row: &ScoreRow| -> Option<BTreeMap<(&str, u32), &ItemOutcome>> {
+            let own = items.get(&row.job)?.iter().filter(|item| item.task == self.measure.task);
+            Some(own.map(|item| ((item.subtask.as_str(), item.item), item)).collect())
+        };
+        let (first, second) = (of(seed.0)?, of(seed.1)?);
+        if first.is_empty() || !first.keys().eq(second.keys()) {
+            return None;
+        }
+        let mut subtasks: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+        let mut paired = Paired::default();
+        for ((subtask, _), (one, other)) in first.keys().zip(first.values().zip(second.values())) {
+            subtasks.entry(subtask).or_default().push(100.0 * (other.credit - one.credit));
+            paired.only_first += u64::from(one.correct && !other.correct);
+            paired.only_second += u64::from(other.correct && !one.correct);
+        }
+        paired.differences = subtasks.into_values().collect();
+        Some(paired)
+    }
+}
+
+#[derive(Default)]
+struct Paired {
+    differences: SeedDifferences,
+    only_first: u64,
+    only_second: u64,
+}
+
+fn index_of<T: PartialEq>(list: &mut Vec<T>, value: T) -> usize {
+    list.iter().position(|known| *known == value).unwrap_or_else(|| {
+        list.push(value);
+        list.len() - 1
+    })
+}
+
+fn agree(axis: Axis, one: &Condition, other: &Condition) -> bool {
+    let names = |condition: &Condition| -> BTreeSet<String> {
+        condition.dataset.iter().flat_map(|dataset| dataset.split('+')).map(str::to_owned).collect()
+    };
+    // A pretrained model has no datasets: it is the baseline of all.
+    let datasets = one.dataset == other.dataset
+        || (axis == Axis::Curriculum
+            && (names(one) == names(other) || one.dataset.is_none() || other.dataset.is_none()));
+    (axis == Axis::Model || one.model == other.model)
+        && (axis == Axis::Dataset || datasets)
+        && (axis == Axis::Curriculum || one.curriculum == other.curriculum)
+        && (axis == Axis::Extra || one.extra == other.extra)
+}
+
+fn unknown(value: &str, conditions: &[Condition]) -> CompareError {
+    let mut known: Vec<String> = vec![];
+    for axis in Axis::ALL {
+        for condition in conditions {
+            if let Some(name) = axis.of(condition).filter(|name| !known.iter().any(|other| other == name)) {
+                known.push(name.to_owned());
+            }
+        }
+    }
+    let near = known.iter().map(|name| (strsim::damerau_levenshtein(name, value), name)).min();
+    let near = near.filter(|(distance, _)| *distance <= 2).map(|(_, name)| name.clone());
+    CompareError::Unknown { value: value.to_owned(), near, known }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::pivot::tests::{cell, row};
+    use super::*;
+    use crate::domain::Suite;
+
+    fn outcomes(right: impl Fn(u32) -> bool) -> Vec<ItemOutcome> {
+        let outcome = |item: u32| ItemOutcome {
+            task: "blimp".to_owned(),
+            subtask: format!("uid{}", item % 2),
+            item,
+            chosen: u32::from(!right(item)),
+            correct: right(item),
+            credit: f64::from(u8::from(right(item))),
+            scores: vec![],
+        };
+        (0..200).map(outcome).collect()
+    }
+
+    fn scores() -> Vec<ScoreRow> {
+        let mut rows = vec![];
+        for seed in [1, 2] {
+            rows.push(row(&cell("tiny", Some("a+b"), "merged", seed), Suite::Blimp, None, 60.0));
+            rows.push(row(&cell("tiny", Some("a+b"), "sequential", seed), Suite::Blimp, None, 80.0));
+            rows.push(row(&cell("tiny", Some("b+a"), "sequential", seed), Suite::Blimp, None, 60.0));
+            rows.push(row(&cell("tiny", None, "pretrained", seed), Suite::Blimp, None, 50.0));
+        }
+        rows
+    }
+
+    #[test]
+    fn merged_is_compared_with_both_orders() {
+        let scores = scores();
+        let comparison = Comparison::new(&scores, "merged", "sequential").unwrap();
+        let items: BTreeMap<String, Vec<ItemOutcome>> = (comparison.jobs().into_iter())
+            .map(|job| {
+                let better = job.contains("a+b") && job.contains("sequential");
+                (job, outcomes(move |item| item % 10 < if better { 8 } else { 6 }))
+            })
+            .collect();
+        let table = comparison.table("toy", &items);
+        insta::assert_snapshot!(table.terminal());
+    }
+
+    #[test]
+    fn without_items_the_seeds_alone_speak() {
+        let scores = scores();
+        let comparison = Comparison::new(&scores, "pretrained", "merged").unwrap();
+        let table = comparison.table("toy", &BTreeMap::new());
+        assert_eq!(table.rows.len(), 1);
+        assert_eq!(table.rows[0][6..8], [Cell::Interval(10.0, 10.0), Cell::Missing]);
+        assert!(table.notes.iter().any(|note| note.contains("without items")));
+    }
+
+    #[test]
+    fn unknown_values_are_named_with_the_nearest_known_one() {
+        let scores = scores();
+        let error = |first, second| Comparison::new(&scores, first, second).err().unwrap().to_string();
+        assert_eq!(
+            error("mergd", "sequential"),
+            "compare 'mergd': no axis has it (did you mean 'merged'?); there are merged, sequential, pretrained, a+b, b+a, tiny"
+        );
+        assert!(error("merged", "tiny").contains("different axes"));
+    }
+}

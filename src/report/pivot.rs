@@ -1,0 +1,354 @@
+//! Rows are conditions, columns are tasks.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::statistics::{deviation, mean};
+use super::table::{Cell, Score, Table};
+use crate::domain::{CellRow, Mode, ScoreRow, Suite};
+
+/// Which scores make the columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Columns {
+    /// The official aggregate of every task.
+    Aggregates,
+    /// The subtasks of one suite.
+    Subtasks(Suite),
+}
+
+/// A row: everything about a cell but its seed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Condition {
+    pub(super) model: String,
+    pub(super) dataset: Option<String>,
+    pub(super) curriculum: String,
+    pub(super) extra: String,
+}
+
+/// A column: one number about each model.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Measure {
+    pub(super) suite: Suite,
+    pub(super) task: String,
+    pub(super) subtask: Option<String>,
+    pub(super) metric: String,
+    pub(super) mode: &'static str,
+}
+
+impl Condition {
+    pub(super) fn of_cell(cell: &CellRow) -> Self {
+        Self {
+            model: cell.model.clone(),
+            dataset: cell.dataset.clone(),
+            curriculum: cell.curriculum.clone(),
+            extra: cell.extra.clone(),
+        }
+    }
+
+    pub(super) fn of_score(row: &ScoreRow) -> Self {
+        Self {
+            model: row.model.clone(),
+            dataset: row.dataset.clone(),
+            curriculum: row.curriculum.clone(),
+            extra: row.extra.clone(),
+        }
+    }
+}
+
+impl Measure {
+    pub(super) fn of(row: &ScoreRow) -> Self {
+        let score = &row.score;
+        Self {
+            suite: score.suite,
+            task: score.task.clone(),
+            subtask: score.subtask.clone(),
+            metric: score.metric.clone(),
+            mode: score.mode.name(),
+        }
+    }
+
+    /// A head that tells it from the others.
+    pub(super) fn head(&self, all: &[Measure]) -> String {
+        let mut head = self.subtask.as_ref().unwrap_or(&self.task).clone();
+        let twins = |same: &dyn Fn(&Measure) -> bool| {
+            all.iter()
+                .any(|other| other != self && other.task == self.task && other.subtask == self.subtask && same(other))
+        };
+        if twins(&|other| other.metric != self.metric) {
+            head.push_str(&format!(" {}", self.metric));
+        }
+        if twins(&|other| other.mode != self.mode) {
+            head.push_str(&format!(" ({})", self.mode));
+        }
+        head
+    }
+}
+
+/// Pushes what is not there yet: order of first sight.
+fn push_new<T: PartialEq>(list: &mut Vec<T>, value: T) {
+    if !list.contains(&value) {
+        list.push(value);
+    }
+}
+
+/// The table of an experiment. `cells` are all cells that were planned, scored or not.
+pub fn pivot(experiment: &str, cells: &[CellRow], scores: &[ScoreRow], columns: Columns) -> Table {
+    let wanted = |row: &&ScoreRow| match columns {
+        Columns::Aggregates => row.score.subtask.is_none(),
+        Columns::Subtasks(suite) => row.score.suite == suite && row.score.subtask.is_some(),
+    };
+    let scores: Vec<&ScoreRow> = scores.iter().filter(wanted).collect();
+    let (mut conditions, mut measures) = (vec![], vec![]);
+    let mut seeds: BTreeMap<Condition, BTreeSet<u64>> = BTreeMap::new();
+    for cell in cells {
+        push_new(&mut conditions, Condition::of_cell(cell));
+        seeds.entry(Condition::of_cell(cell)).or_default().insert(cell.seed);
+    }
+    for row in &scores {
+        push_new(&mut measures, Measure::of(row));
+    }
+    let mut values: BTreeMap<(Condition, Measure), Vec<&ScoreRow>> = BTreeMap::new();
+    for row in &scores {
+        values.entry((Condition::of_score(row), Measure::of(row))).or_default().push(row);
+    }
+
+    let extras = conditions.iter().any(|condition| !condition.extra.is_empty());
+    let mut heads: Vec<String> = ["model", "datasets", "curriculum"].map(str::to_owned).into();
+    if extras {
+        heads.push("with".to_owned());
+    }
+    let labels = heads.len();
+    heads.extend(measures.iter().map(|measure| measure.head(&measures)));
+    let accuracies = measures.len() > 1 && measures.iter().all(|measure| measure.metric == "accuracy");
+    if accuracies {
+        heads.push("mean".to_owned());
+    }
+
+    let mut marks = Marks::default();
+    let mut incomplete = false;
+    let mut single = false;
+    let rows = conditions.iter().map(|condition| {
+        let mut row = vec![
+            Cell::Label(condition.model.clone()),
+            condition.dataset.clone().map_or(Cell::Label(String::new()), Cell::Label),
+            Cell::Label(condition.curriculum.clone()),
+        ];
+        if extras {
+            row.push(Cell::Label(condition.extra.clone()));
+        }
+        let expected = seeds.get(condition).map_or(0, BTreeSet::len);
+        let mut means = vec![];
+        for measure in &measures {
+            let found = values.get(&(condition.clone(), measure.clone())).map_or(&[][..], Vec::as_slice);
+            let numbers: Vec<f64> = found.iter().map(|row| row.score.value).collect();
+            let Some(value) = mean(&numbers) else {
+                incomplete = true;
+                row.push(Cell::Missing);
+                continue;
+            };
+            incomplete |= found.len() < expected;
+            single |= found.len() == 1;
+            means.push(value);
+            row.push(Cell::Score(Score {
+                mean: value,
+                deviation: deviation(&numbers),
+                stderr: if found.len() == 1 { found[0].score.stderr } else { None },
+                seeds: found.len(),
+                seeds_expected: expected,
+                marks: marks.of(found, &scores),
+            }));
+        }
+        if accuracies {
+            let whole = means.len() == measures.len();
+            row.push(mean(&means).filter(|_| whole).map_or(Cell::Missing, |mean| Cell::Number(mean, 1)));
+        }
+        row
+    });
+    let rows: Vec<Vec<Cell>> = rows.collect();
+    let footer = footer(&heads, labels, &measures, &scores);
+    let mut notes = vec![legend(&measures, single)];
+    if incomplete {
+        notes.push("— or [k/n]: not measured with every seed; `grid status` says what is left to do".to_owned());
+    }
+    notes.extend(marks.notes);
+    let title = match columns {
+        Columns::Aggregates => experiment.to_owned(),
+        Columns::Subtasks(suite) => format!("{experiment}: {suite} by subtask"),
+    };
+    Table { title, heads, labels, rows, footer, notes }
+}
+
+fn legend(measures: &[Measure], single: bool) -> String {
+    let modes: BTreeSet<&str> = measures.iter().map(|measure| measure.mode).collect();
+    let rules = match modes.into_iter().collect::<Vec<_>>()[..] {
+        [mode] if mode == Mode::Compat.name() => "; scored as the official pipeline does (compat)",
+        [mode] if mode == Mode::Fixed.name() => "; scored by the repaired rules (fixed)",
+        _ => "",
+    };
+    let spread = if single {
+        "mean ± sd over seeds, or (± standard error over items) for one seed"
+    } else {
+        "mean ± sd over seeds"
+    };
+    format!("{spread}{rules}")
+}
+
+/// What guessing and what a trivial strategy give, where the suites say so.
+fn footer(heads: &[String], labels: usize, measures: &[Measure], scores: &[&ScoreRow]) -> Vec<Vec<Cell>> {
+    let line = |name: &str, of: &dyn Fn(&ScoreRow) -> Option<f64>| {
+        let mut row = vec![Cell::Label(name.to_owned())];
+        row.extend((1..labels).map(|_| Cell::Label(String::new())));
+        for measure in measures {
+            let first = scores.iter().find(|row| Measure::of(row) == *measure);
+            row.push(first.and_then(|row| of(row)).map_or(Cell::Missing, |value| Cell::Number(value, 1)));
+        }
+        row.resize(heads.len(), Cell::Label(String::new()));
+        row
+    };
+    let lines = [line("chance", &|row| row.score.chance), line("trivial floor", &|row| row.score.floor)];
+    lines.into_iter().filter(|row| row.iter().any(|cell| matches!(cell, Cell::Number(..)))).collect()
+}
+
+/// Letters for scores that may mean nothing, each with its reason below the table.
+#[derive(Default)]
+struct Marks {
+    notes: Vec<String>,
+    letters: BTreeMap<String, char>,
+}
+
+impl Marks {
+    fn of(&mut self, found: &[&ScoreRow], all: &[&ScoreRow]) -> String {
+        let mut reasons: Vec<&str> = vec![];
+        if found.iter().any(|row| row.score.nans > 0) {
+            reasons.push("some candidates have no number for a score (NaN)");
+        }
+        if found.iter().any(|row| row.score.n > 0 && row.score.ties == row.score.n) {
+            reasons.push("every item is a tie: the model does not tell the candidates apart");
+        }
+        // Equal to the last bit with other weights: the score does not depend on the model. Few items can agree by
+        // chance, so only scores that could take many values count.
+        let twin = |row: &&ScoreRow| {
+            row.score.n >= 1_000
+                && all.iter().any(|other| {
+                    other.job != row.job
+                        && Measure::of(other) == Measure::of(row)
+                        && other.score.value.to_bits() == row.score.value.to_bits()
+                        && other.score.stderr == row.score.stderr
+                })
+        };
+        if found.iter().any(twin) {
+            reasons.push("equal to another model's score to the last digit");
+        }
+        reasons
+            .into_iter()
+            .map(|reason| {
+                let next = (b'a' + self.letters.len() as u8) as char;
+                *self.letters.entry(reason.to_owned()).or_insert_with(|| {
+                    self.notes.push(format!("{next}: {reason}"));
+                    next
+                })
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    pub(in super::super) fn cell(model: &str, dataset: Option<&str>, curriculum: &str, seed: u64) -> CellRow {
+        CellRow {
+            model: model.to_owned(),
+            dataset: dataset.map(str::to_owned),
+            curriculum: curriculum.to_owned(),
+            seed,
+            extra: String::new(),
+        }
+    }
+
+    pub(in super::super) fn row(cell: &CellRow, suite: Suite, subtask: Option<&str>, value: f64) -> ScoreRow {
+        let label = format!("{}/{:?}/{}/{}", cell.model, cell.dataset, cell.curriculum, cell.seed);
+        ScoreRow {
+            experiment: "toy".to_owned(),
+            job: format!("{label} {suite}"),
+            cell: label,
+            model: cell.model.clone(),
+            dataset: cell.dataset.clone(),
+            curriculum: cell.curriculum.clone(),
+            seed: cell.seed,
+            extra: cell.extra.clone(),
+            score: crate::domain::Score {
+                suite,
+                task: suite.name().to_owned(),
+                subtask: subtask.map(str::to_owned),
+                metric: "accuracy".to_owned(),
+                value,
+                n: 100,
+                stderr: Some(2.5),
+                chance: Some(50.0),
+                floor: Some(48.9),
+                ties: 0,
+                near_ties: 0,
+                nans: 0,
+                mode: Mode::Fixed,
+            },
+            checkpoint: "final".to_owned(),
+        }
+    }
+
+    fn table() -> Table {
+        let cells = [
+            cell("tiny", None, "pretrained", 1),
+            cell("tiny", None, "pretrained", 2),
+            cell("tiny", Some("a+b"), "merged", 1),
+            cell("tiny", Some("a+b"), "merged", 2),
+            cell("tiny", Some("a+b"), "sequential", 1),
+        ];
+        let scores = [
+            row(&cells[0], Suite::Blimp, None, 70.0),
+            row(&cells[1], Suite::Blimp, None, 72.0),
+            row(&cells[0], Suite::BlimpSupplement, None, 60.0),
+            row(&cells[1], Suite::BlimpSupplement, None, 61.0),
+            row(&cells[2], Suite::Blimp, None, 75.25),
+        ];
+        pivot("toy", &cells, &scores, Columns::Aggregates)
+    }
+
+    #[test]
+    fn terminal() {
+        insta::assert_snapshot!(table().terminal());
+    }
+
+    #[test]
+    fn markdown() {
+        insta::assert_snapshot!(table().markdown());
+    }
+
+    #[test]
+    fn csv() {
+        insta::assert_snapshot!(table().csv());
+    }
+
+    #[test]
+    fn a_planned_cell_without_a_score_stays_in_the_table() {
+        let table = table();
+        let last = table.rows.last().unwrap();
+        assert_eq!(last[2..], [Cell::Label("sequential".into()), Cell::Missing, Cell::Missing, Cell::Missing]);
+    }
+
+    #[test]
+    fn degenerate_scores_are_marked_with_the_reason() {
+        let cells = [cell("m", None, "pretrained", 1), cell("n", None, "pretrained", 1)];
+        let mut scores = [row(&cells[0], Suite::Blimp, None, 50.0), row(&cells[1], Suite::Blimp, None, 50.0)];
+        for row in &mut scores {
+            row.score.n = 5_000;
+        }
+        scores[0].score.nans = 3;
+        let table = pivot("toy", &cells, &scores, Columns::Aggregates);
+        let marks = |row: usize| match &table.rows[row][3] {
+            Cell::Score(score) => score.marks.clone(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!((marks(0), marks(1)), ("ab".to_owned(), "b".to_owned()));
+        assert!(table.notes.iter().any(|note| note.starts_with("b: equal to another")));
+    }
+}

@@ -1,0 +1,175 @@
+//! Means, intervals and tests: what may be said of a difference. Pure functions.
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{RngCore, SeedableRng};
+use statrs::distribution::{Binomial, ContinuousCDF, DiscreteCDF, StudentsT};
+
+/// Resamples of a bootstrap.
+const RESAMPLES: usize = 2_000;
+/// The same differences give the same interval in every report.
+const SEED: u64 = 20_25;
+
+/// Arithmetic mean; `None` of nothing.
+pub fn mean(values: &[f64]) -> Option<f64> {
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+}
+
+/// Sample standard deviation (n - 1); `None` of fewer than two values.
+pub fn deviation(values: &[f64]) -> Option<f64> {
+    let mean = mean(values).filter(|_| values.len() > 1)?;
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    Some((squares / (values.len() - 1) as f64).sqrt())
+}
+
+/// The 95% interval of the mean of these differences by Student's t; `None` of fewer than two.
+pub fn t_interval(differences: &[f64]) -> Option<(f64, f64)> {
+    let (mean, deviation) = (mean(differences)?, deviation(differences)?);
+    let student = StudentsT::new(0.0, 1.0, (differences.len() - 1) as f64).ok()?;
+    let half = student.inverse_cdf(0.975) * deviation / (differences.len() as f64).sqrt();
+    Some((mean - half, mean + half))
+}
+
+/// Two-sided exact McNemar test: the probability, if both were equally good, of a split of the discordant items at
+/// least as uneven as this one.
+pub fn mcnemar(only_first: u64, only_second: u64) -> f64 {
+    let n = only_first + only_second;
+    match Binomial::new(0.5, n) {
+        Ok(binomial) if n > 0 => (2.0 * binomial.cdf(only_first.min(only_second))).min(1.0),
+        _ => 1.0,
+    }
+}
+
+/// Holm's step-down correction: each p-value made comparable with an overall level.
+pub fn holm(p_values: &[f64]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..p_values.len()).collect();
+    order.sort_by(|&a, &b| p_values[a].total_cmp(&p_values[b]));
+    let mut corrected = vec![0.0; p_values.len()];
+    let mut largest: f64 = 0.0;
+    for (rank, &index) in order.iter().enumerate() {
+        largest = largest.max((p_values[index] * (p_values.len() - rank) as f64).min(1.0));
+        corrected[index] = largest;
+    }
+    corrected
+}
+
+/// Paired differences of one seed: those of each subtask's items.
+pub type SeedDifferences = Vec<Vec<f64>>;
+
+/// The mean over seeds of the mean over subtasks of the mean difference.
+pub fn nested_mean(seeds: &[SeedDifferences]) -> Option<f64> {
+    let per_seed: Option<Vec<f64>> = seeds
+        .iter()
+        .map(|subtasks| mean(&subtasks.iter().map(|items| mean(items)).collect::<Option<Vec<f64>>>()?))
+        .collect();
+    mean(&per_seed?)
+}
+
+/// The 95% interval of [`nested_mean`] by hierarchical bootstrap: seeds are drawn with replacement, then within each the
+/// items of every subtask (percentile method; Davison and Hinkley 1997, section 3.8). `None` where there is nothing.
+pub fn hierarchical_bootstrap(seeds: &[SeedDifferences]) -> Option<(f64, f64)> {
+    nested_mean(seeds)?;
+    let mut random = ChaCha8Rng::seed_from_u64(SEED);
+    let mut below = |n: usize| ((u64::from(random.next_u32()) * n as u64) >> 32) as usize;
+    let mut means: Vec<f64> = (0..RESAMPLES)
+        .map(|_| {
+            let mut total = 0.0;
+            for _ in seeds {
+                let subtasks = &seeds[below(seeds.len())];
+                let resampled = |items: &Vec<f64>| -> f64 {
+                    items.iter().map(|_| items[below(items.len())]).sum::<f64>() / items.len() as f64
+                };
+                total += subtasks.iter().map(resampled).sum::<f64>() / subtasks.len() as f64;
+            }
+            total / seeds.len() as f64
+        })
+        .collect();
+    means.sort_by(f64::total_cmp);
+    Some((quantile(&means, 0.025), quantile(&means, 0.975)))
+}
+
+/// Linear interpolation between order statistics (NumPy's default); the values are sorted and not empty.
+fn quantile(sorted: &[f64], share: f64) -> f64 {
+    let place = share * (sorted.len() - 1) as f64;
+    let (low, high) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);
+    low + (high - low) * place.fract()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn known_values() {
+        assert_eq!(mean(&[]), None);
+        assert_eq!(deviation(&[1.0]), None);
+        assert!((deviation(&[2.0, 4.0, 4.0, 4.0, 5.0, 5.0, 7.0, 9.0]).unwrap() - 2.138_089_935).abs() < 1e-9);
+        // scipy.stats.binomtest(2, 12).pvalue
+        assert!((mcnemar(2, 10) - 0.038_574_218_75).abs() < 1e-12);
+        assert_eq!((mcnemar(0, 0), mcnemar(5, 5)), (1.0, 1.0));
+        // R: p.adjust(c(0.01, 0.04, 0.03), "holm")
+        assert_eq!(holm(&[0.01, 0.04, 0.03]), [0.03, 0.06, 0.06]);
+        // R: t.test(c(1, 2, 4))$conf.int
+        let (low, high) = t_interval(&[1.0, 2.0, 4.0]).unwrap();
+        assert!((low + 1.461_249_7).abs() < 1e-6 && (high - 6.127_916_4).abs() < 1e-6, "{low} {high}");
+        assert_eq!(quantile(&[1.0, 2.0, 3.0, 4.0], 0.25), 1.75);
+    }
+
+    /// By listing every outcome of the coin.
+    #[test]
+    fn mcnemar_equals_enumeration() {
+        for n in 1u32..=10 {
+            for first in 0..=n {
+                let extreme = first.min(n - first);
+                let as_uneven = |tosses: u32| {
+                    let heads = tosses.count_ones();
+                    heads.min(n - heads) <= extreme
+                };
+                let share = (0..1u32 << n).filter(|&tosses| as_uneven(tosses)).count() as f64 / f64::from(1u32 << n);
+                assert!((mcnemar(u64::from(first), u64::from(n - first)) - share).abs() < 1e-12, "{first} of {n}");
+            }
+        }
+    }
+
+    /// With many items and one seed, the bootstrap's interval is that of the normal distribution.
+    #[test]
+    fn the_bootstrap_covers_what_theory_says() {
+        let items: Vec<f64> = (0..2_000).map(|i| if i % 4 == 0 { 1.0 } else { 0.0 }).collect();
+        let (low, high) = hierarchical_bootstrap(&[vec![items]]).unwrap();
+        let half = 1.96 * (0.25f64 * 0.75 / 2_000.0).sqrt();
+        assert!((low - (0.25 - half)).abs() < 0.002 && (high - (0.25 + half)).abs() < 0.002, "{low} {high}");
+    }
+
+    #[test]
+    fn the_spread_between_seeds_enters_the_interval() {
+        let constant = |value: f64| vec![vec![value; 50]];
+        let (low, high) = hierarchical_bootstrap(&[constant(0.0), constant(1.0)]).unwrap();
+        assert_eq!((low, high), (0.0, 1.0));
+    }
+
+    proptest! {
+        #[test]
+        fn holm_never_lowers_and_keeps_the_order(values in prop::collection::vec(0.0f64..=1.0, 1..12)) {
+            let corrected = holm(&values);
+            for i in 0..values.len() {
+                prop_assert!(corrected[i] >= values[i] && corrected[i] <= 1.0);
+                for j in 0..values.len() {
+                    prop_assert!(values[i] >= values[j] || corrected[i] <= corrected[j]);
+                }
+            }
+        }
+
+        #[test]
+        fn intervals_turn_round_with_the_difference(
+            items in prop::collection::vec(prop::collection::vec(-1i8..=1, 3..20), 1..4)
+        ) {
+            let seed = |sign: f64| -> SeedDifferences {
+                items.iter().map(|items| items.iter().map(|item| sign * f64::from(*item)).collect()).collect()
+            };
+            let (low, high) = hierarchical_bootstrap(&[seed(1.0)]).unwrap();
+            let (other_low, other_high) = hierarchical_bootstrap(&[seed(-1.0)]).unwrap();
+            prop_assert!(low <= high && (-1.0..=1.0).contains(&low) && (-1.0..=1.0).contains(&high));
+            prop_assert!((low + other_high).abs() < 1e-9 && (high + other_low).abs() < 1e-9);
+        }
+    }
+}

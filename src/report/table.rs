@@ -1,0 +1,84 @@
+//! A table as data, before it has a form.
+
+use serde::Serialize;
+
+/// Rows under heads, with notes below.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Table {
+    /// What it shows.
+    pub title: String,
+    /// Heads of the columns.
+    pub heads: Vec<String>,
+    /// How many of the columns name the row; they stand on the left.
+    pub labels: usize,
+    /// One cell per head in each row.
+    pub rows: Vec<Vec<Cell>>,
+    /// Rows that are no conditions, such as chance; set apart below.
+    pub footer: Vec<Vec<Cell>>,
+    /// What a reader must know, one sentence each.
+    pub notes: Vec<String>,
+}
+
+/// A cell.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cell {
+    /// A name.
+    Label(String),
+    /// A score over seeds.
+    Score(Score),
+    /// One number with so many digits after the point.
+    Number(f64, usize),
+    /// A 95% interval.
+    Interval(f64, f64),
+    /// A p-value.
+    Probability(f64),
+    /// A whole number.
+    Count(u64),
+    /// Not measured, or not defined.
+    Missing,
+}
+
+/// A score over seeds.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Score {
+    /// Mean over the seeds measured.
+    pub mean: f64,
+    /// Sample standard deviation over seeds; `None` for one seed.
+    pub deviation: Option<f64>,
+    /// Standard error over items; for one seed only.
+    pub stderr: Option<f64>,
+    /// Seeds measured.
+    pub seeds: usize,
+    /// Seeds that the experiment has.
+    pub seeds_expected: usize,
+    /// Letters of the notes that concern it.
+    pub marks: String,
+}
+
+impl Cell {
+    /// For people.
+    pub fn text(&self) -> String {
+        match self {
+            Cell::Label(text) => text.clone(),
+            Cell::Score(score) => {
+                let spread = match (score.deviation, score.stderr) {
+                    (Some(deviation), _) => format!(" ± {deviation:.1}"),
+                    (None, Some(stderr)) => format!(" (±{stderr:.1})"),
+                    (None, None) => String::new(),
+                };
+                let missing = match score.seeds < score.seeds_expected {
+                    true => format!(" [{}/{}]", score.seeds, score.seeds_expected),
+                    false => String::new(),
+                };
+                format!("{:.1}{spread}{missing}{}", score.mean, score.marks)
+            }
+            Cell::Number(value, digits) => format!("{value:.digits$}"),
+            Cell::Interval(low, high) => format!("[{low:+.1}, {high:+.1}]"),
+            Cell::Probability(p) if *p < 0.001 => "<0.001".to_owned(),
+            Cell::Probability(p) => format!("{p:.3}"),
+            Cell::Count(count) => count.to_string(),
+            Cell::Missing => "—".to_owned(),
+        }
+    }
+}
