@@ -17,8 +17,8 @@ const CHUNK: usize = 1 << 23;
 
 /// Tokenizes documents into `train.bin` and `validation.bin`, each document followed by the end-of-text token.
 ///
-/// About `held_out` of the documents go to validation, chosen by a hash of their index and nothing else. With fewer than
-/// `1 / held_out` documents the tail of the longest one does instead, so that validation is not empty; and train
+/// About `held_out` of the documents go to validation, chosen by a hash of their index and nothing else. With fewer
+/// than `1 / held_out` documents the tail of the longest one does instead, so that validation is not empty; and train
 /// never is. The folder must exist; publishing it whole is the caller's business.
 ///
 /// # Errors
@@ -47,8 +47,8 @@ pub fn prepare_corpus<S: AsRef<str> + Sync>(
 
 /// Tokenizes records as `prompt + separator`, `reply`, end-of-text token, and remembers where each prompt ends.
 ///
-/// The held-out records are chosen as in [`prepare_corpus`]; when the hash takes none, it is the one with the least hash.
-/// A single record trains.
+/// The held-out records are chosen as in [`prepare_corpus`]; when the hash takes none, it is the one with the least
+/// hash. A single record trains.
 ///
 /// # Errors
 /// As [`prepare_corpus`].
@@ -78,7 +78,8 @@ pub fn prepare_dataset(
     folder.finish(tokenizer)
 }
 
-/// The split of every unit: a hash of its index against the share; neither split is left empty where that can be helped.
+/// The split of every unit: a hash of its index against the share; neither split is left empty where that can be
+/// helped.
 fn splits(count: usize, held_out: f64) -> Vec<Split> {
     let hash = |index: usize| mix(mix(index as u64));
     let mut splits: Vec<Split> = (0..count)
