@@ -165,8 +165,8 @@ impl Tokenizer {
     }
 }
 
-/// Cuts a long text after line ends where the byte-level pre-tokenizer cuts too, so that encoding the pieces is encoding
-/// the text: a newline between two characters that are no white space is always a pre-token of its own.
+/// Cuts a long text after line ends where the byte-level pre-tokenizer cuts too, so that encoding the pieces is
+/// encoding the text: a newline between two characters that are no white space is always a pre-token of its own.
 fn pieces(mut rest: &str) -> impl Iterator<Item = &str> {
     std::iter::from_fn(move || {
         if rest.is_empty() {

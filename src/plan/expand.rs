@@ -197,7 +197,7 @@ impl Builder<'_> {
         jobs: &mut Vec<(JobId, Role)>,
     ) -> JobId {
         let data = Prepared::Corpus(self.locate(&corpus.source).origin, corpus.format.clone());
-        self.prepare(recipe, tokenizer, data, &corpus.name, &corpus.source, jobs)
+        self.prepare(recipe, tokenizer, data, format!("corpus {}", corpus.name), &corpus.source, jobs)
     }
 
     fn prepare_dataset(
@@ -209,7 +209,7 @@ impl Builder<'_> {
     ) -> JobId {
         let origin = self.locate(&dataset.source).origin;
         let data = Prepared::Dataset(origin, dataset.format.clone(), dataset.separator.clone());
-        self.prepare(recipe, tokenizer, data, &dataset.name, &dataset.source, jobs)
+        self.prepare(recipe, tokenizer, data, format!("dataset {}", dataset.name), &dataset.source, jobs)
     }
 
     fn prepare(
@@ -217,12 +217,12 @@ impl Builder<'_> {
         recipe: &Recipe,
         tokenizer: JobId,
         data: Prepared,
-        name: &str,
+        what: String,
         source: &Source,
         jobs: &mut Vec<(JobId, Role)>,
     ) -> JobId {
         let job = PrepareJob { tokenizer, data, held_out: recipe.held_out };
-        let name = Name { group: format!("{name} for vocabulary of {}", recipe.vocab_size), seed: None };
+        let name = Name { group: format!("{what}, vocabulary of {}", recipe.vocab_size), seed: None };
         self.add(Job::Prepare(job), &name, &[source], Role::Ancestor, jobs)
     }
 

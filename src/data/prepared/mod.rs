@@ -1,8 +1,8 @@
 //! Prepared data: token files that training maps into memory, with a ledger of what is in them.
 //!
-//! A folder holds, for `train` and `validation`: `<split>.bin`, the token ids as little-endian integers of the width that
-//! the ledger states, nothing else; for datasets also `<split>.index`, per record two little-endian `u64`: where its ids
-//! end, and how many of them are the prompt. `ledger.json` describes both.
+//! A folder holds, for `train` and `validation`: `<split>.bin`, the token ids as little-endian integers of the width
+//! that the ledger states, nothing else; for datasets also `<split>.index`, per record two little-endian `u64`: where
+//! its ids end, and how many of them are the prompt. `ledger.json` describes both.
 
 mod read;
 mod write;
@@ -23,7 +23,8 @@ pub enum Split {
 }
 
 impl Split {
-    const ALL: [Split; 2] = [Split::Train, Split::Validation];
+    /// Both.
+    pub const ALL: [Split; 2] = [Split::Train, Split::Validation];
 
     /// The name of its files.
     fn name(self) -> &'static str {

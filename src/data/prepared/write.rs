@@ -17,8 +17,8 @@ const CHUNK: usize = 1 << 23;
 
 /// Tokenizes documents into `train.bin` and `validation.bin`, each document followed by the end-of-text token.
 ///
-/// `held_out` of the documents, rounded up, go to validation, chosen by a hash of their index and nothing else. With fewer than
-/// `1 / held_out` documents the tail of the longest one does instead, so that validation is not empty; and train
+/// `held_out` of the documents, rounded up, go to validation, chosen by a hash of their index and nothing else. With
+/// fewer than `1 / held_out` documents the tail of the longest one does instead, so that validation is not empty; and train
 /// never is. The folder must exist; publishing it whole is the caller's business.
 ///
 /// # Errors
@@ -77,8 +77,9 @@ pub fn prepare_dataset(
     folder.finish(tokenizer)
 }
 
-/// The split of every unit: the `ceil(held_out * count)` units with the least hash of their index are held out, as many
-/// as `train_test_split` of scikit-learn and Hugging Face hold out; neither split is left empty where that can be helped.
+/// The split of every unit: the `ceil(held_out * count)` units with the least hash of their index are held out, as
+/// many as `train_test_split` of scikit-learn and Hugging Face hold out; neither split is left empty where that can be
+/// helped.
 fn splits(count: usize, held_out: f64) -> Vec<Split> {
     let wanted = ((held_out * count as f64).ceil() as usize).min(count.saturating_sub(1));
     let mut order: Vec<usize> = (0..count).collect();

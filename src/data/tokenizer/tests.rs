@@ -117,3 +117,22 @@ fn golden_tokenizers_agree_with_the_reference() {
     }
     assert!(compared >= 200, "{compared} strings compared");
 }
+
+/// Real text has thousands of pairs of equal frequency: their order must not depend on threads or hash seeds.
+#[test]
+fn real_text_trains_the_same_tokenizer_on_any_number_of_threads() {
+    let Some(root) = std::env::var_os("GRID_SHARED") else {
+        let _ = writeln!(std::io::stderr(), "skipped: GRID_SHARED is not set");
+        return;
+    };
+    let text = std::fs::read_to_string(Path::new(&root).join("data/text/simple_wiki.train")).unwrap();
+    let with = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| json(&Tokenizer::train(8_000, text.lines()).unwrap()))
+    };
+    let one = with(1);
+    assert!(one.len() > 100_000);
+    for threads in [1, 2, 5] {
+        assert!(one == with(threads), "{threads} threads");
+    }
+}

@@ -75,7 +75,7 @@ impl Phrase {
 
     /// Someone.
     pub fn animate(chance: &mut Chance) -> Self {
-        if chance.percent(25) {
+        if chance.percent(35) {
             return Self::name(chance.one_of(&NAMES));
         }
         let number = number(chance);
@@ -86,8 +86,8 @@ impl Phrase {
     /// Someone to begin a clause with: now and then with a noun of any number between it and its verb.
     pub fn subject(chance: &mut Chance) -> Self {
         let mut phrase = Self::animate(chance);
-        if chance.percent(25) && !NAMES.iter().any(|(name, _)| *name == phrase.head) {
-            phrase.text = format!("{} {}", phrase.text, beside(chance));
+        if chance.percent(35) {
+            phrase.text = format!("{} {}", phrase.text, beside(chance, &phrase));
         }
         phrase
     }
@@ -104,6 +104,16 @@ impl Phrase {
             (Number::Plural, _) => Some("themselves"),
             (Number::Singular, Some(Gender::Female)) => Some("herself"),
             (Number::Singular, Some(Gender::Male)) => Some("himself"),
+            (Number::Singular, None) => None,
+        }
+    }
+
+    /// `his`, `her`, `their`; `None` for one of unknown gender.
+    fn possessive(&self) -> Option<&'static str> {
+        match (self.number, self.gender) {
+            (Number::Plural, _) => Some("their"),
+            (Number::Singular, Some(Gender::Female)) => Some("her"),
+            (Number::Singular, Some(Gender::Male)) => Some("his"),
             (Number::Singular, None) => None,
         }
     }
@@ -138,15 +148,17 @@ pub(super) fn any_phrase(chance: &mut Chance) -> Phrase {
 
 pub(super) fn adjective(chance: &mut Chance, kind: Kind) -> &'static str {
     let adjectives: &[&'static str] = if kind.is_animate() { &MOODS } else { &LOOKS };
-    *chance.one_of(adjectives)
+    let chosen: &&'static str = chance.one_of(adjectives);
+    chosen
 }
 
-/// `near the cats`.
-fn beside(chance: &mut Chance) -> String {
+/// `near the cats`, `with her drums`: more often than not of the other number than the noun before it.
+fn beside(chance: &mut Chance, before: &Phrase) -> String {
     let preposition = *chance.one_of(&BESIDE);
-    let number = number(chance);
+    let number = if chance.percent(70) { before.number.other() } else { before.number };
     let noun = noun(chance, |noun| noun.kind != Kind::Place);
-    format!("{preposition} {}", Phrase::with("the", None, noun, number).text)
+    let determiner = before.possessive().filter(|_| chance.percent(50)).unwrap_or("the");
+    format!("{preposition} {}", Phrase::with(determiner, None, noun, number).text)
 }
 
 /// `in the garden`.
@@ -159,13 +171,26 @@ pub(super) fn rest(chance: &mut Chance, verb: &Verb, subject: &Phrase) -> String
     match (verb.takes_animates(), verb.takes_things()) {
         (false, false) if chance.percent(50) => format!(" {}", place(chance)),
         (false, false) => String::new(),
-        (true, _) if chance.percent(25) && subject.reflexive().is_some() => {
+        (true, _) if chance.percent(40) && subject.reflexive().is_some() => {
             format!(" {}", subject.reflexive().unwrap_or_default())
         }
-        (true, true) => format!(" {}", any_phrase(chance).text),
-        (true, false) => format!(" {}", Phrase::animate(chance).text),
-        (false, true) => format!(" {}", Phrase::thing(chance).text),
+        (animates, things) => {
+            let thing = things && (!animates || chance.percent(50));
+            match subject.possessive() {
+                Some(owner) if chance.percent(50) => format!(" {}", owned(chance, owner, thing).text),
+                _ if thing => format!(" {}", Phrase::thing(chance).text),
+                _ => format!(" {}", Phrase::animate(chance).text),
+            }
+        }
     }
+}
+
+/// `her red cup`, `their horses`.
+fn owned(chance: &mut Chance, owner: &str, thing: bool) -> Phrase {
+    let number = number(chance);
+    let noun = noun(chance, |noun| if thing { noun.kind == Kind::Thing } else { noun.kind.is_animate() });
+    let adjective = chance.percent(30).then(|| adjective(chance, noun.kind));
+    Phrase::with(owner, adjective, noun, number)
 }
 
 /// A statement about the subject, without capital and full stop. Half are in the plain present tense.
