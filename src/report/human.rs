@@ -1,10 +1,113 @@
-//! x
+//! Numbers as people read them.
+
 use std::time::Duration;
-/// d
-pub fn duration(d: Duration) -> String {
-    format!("{:.0}s", d.as_secs_f64())
+
+/// A time in its two leading units: `0.4s`, `12s`, `1m04s`, `2h05m`, `3d04h`.
+pub fn duration(time: Duration) -> String {
+    let tenths = rounded(time, 100);
+    if tenths < 100 {
+        return format!("{}.{}s", tenths / 10, tenths % 10);
+    }
+    let (seconds, minutes) = (rounded(time, 1_000), rounded(time, 60_000));
+    match (seconds, minutes) {
+        (0..60, _) => format!("{seconds}s"),
+        (60..3_600, _) => format!("{}m{:02}s", seconds / 60, seconds % 60),
+        (_, ..1_440) => format!("{}h{:02}m", minutes / 60, minutes % 60),
+        _ => {
+            let hours = rounded(time, 3_600_000);
+            format!("{}d{:02}h", hours / 24, hours % 24)
+        }
+    }
 }
-/// c
-pub fn count(n: u64) -> String {
-    n.to_string()
+
+/// The time in units of so many milliseconds, to the nearest.
+fn rounded(time: Duration, unit: u128) -> u128 {
+    (time.as_millis() + unit / 2) / unit
+}
+
+/// A count to about three digits, in powers of a thousand: `950`, `8.1k`, `81.2k`, `812k`, `1.2M`, `2.0B`.
+pub fn count(number: u64) -> String {
+    scaled(number, 1_000.0, &["", "k", "M", "B", "T", "P", "E"])
+}
+
+/// A size to about three digits, in powers of 1024: `950 B`, `1.5 KiB`, `117 MiB`.
+pub fn bytes(number: u64) -> String {
+    scaled(number, 1_024.0, &[" B", " KiB", " MiB", " GiB", " TiB", " PiB", " EiB"])
+}
+
+/// A count to the last digit, in groups of three: `140,231,872`.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// The number in the first unit in which it rounds to less than `base`; with a decimal below 100, save in the first.
+fn scaled(number: u64, base: f64, units: &[&str]) -> String {
+    let (mut value, mut unit) = (number as f64, 0);
+    while value.round() >= base && unit + 1 < units.len() {
+        value /= base;
+        unit += 1;
+    }
+    let decimals = usize::from(unit > 0 && (value * 10.0).round() < 1_000.0);
+    format!("{value:.decimals$}{}", units[unit])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn durations_have_their_two_leading_units() {
+        let text = |milliseconds| duration(Duration::from_millis(milliseconds));
+        assert_eq!([0, 400, 9_949, 9_950, 12_000].map(text), ["0.0s", "0.4s", "9.9s", "10s", "12s"]);
+        assert_eq!([59_499, 59_500, 64_000, 3_599_499].map(text), ["59s", "1m00s", "1m04s", "59m59s"]);
+        assert_eq!([3_599_500, 7_500_000, 86_369_000].map(text), ["1h00m", "2h05m", "23h59m"]);
+        assert_eq!([86_370_000, 273_600_000].map(text), ["1d00h", "3d04h"]);
+    }
+
+    #[test]
+    fn counts_have_about_three_digits() {
+        assert_eq!([0, 950, 999, 1_000, 8_149].map(count), ["0", "950", "999", "1.0k", "8.1k"]);
+        assert_eq!([99_949, 99_950, 812_345, 999_499].map(count), ["99.9k", "100k", "812k", "999k"]);
+        assert_eq!([999_500, 1_234_567, 2_000_000_000].map(count), ["1.0M", "1.2M", "2.0B"]);
+        assert_eq!(count(u64::MAX), "18.4E");
+    }
+
+    #[test]
+    fn sizes_are_in_powers_of_1024() {
+        assert_eq!(
+            [0, 1_023, 1_024, 1_536, 122_683_392].map(bytes),
+            ["0 B", "1023 B", "1.0 KiB", "1.5 KiB", "117 MiB"]
+        );
+    }
+
+    #[test]
+    fn digits_are_grouped_by_three() {
+        assert_eq!([0, 999, 1_000, 140_231_872].map(grouped), ["0", "999", "1,000", "140,231,872"]);
+    }
+
+    proptest! {
+        #[test]
+        fn grouping_only_adds_commas(number: u64) {
+            prop_assert_eq!(grouped(number).replace(',', ""), number.to_string());
+        }
+
+        #[test]
+        fn counts_fit_a_column_of_five(number: u64) {
+            prop_assert!(count(number).len() <= 5);
+        }
+
+        #[test]
+        fn durations_fit_a_column_of_six(seconds in 0..8_600_000_u64) {
+            prop_assert!(duration(Duration::from_secs(seconds)).len() <= 6);
+        }
+    }
 }
