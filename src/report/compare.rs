@@ -337,7 +337,17 @@ mod tests {
             })
             .collect();
         let table = comparison.table("toy", &items);
-        insta::assert_snapshot!(table.terminal());
+        insta::assert_snapshot!(table.terminal(), @r"
+toy: sequential against merged
+────────────────────────────────────────────────────────────────────────────────────────────────────────
+ model   datasets    task    merged   sequential   difference     95% interval        p   seeds   items
+════════════════════════════════════════════════════════════════════════════════════════════════════════
+ tiny    a+b         blimp     60.0         80.0        +20.0   [+16.2, +23.8]   <0.001       2     200
+ tiny    a+b / b+a   blimp     60.0         60.0         +0.0     [+0.0, +0.0]    1.000       2     200
+────────────────────────────────────────────────────────────────────────────────────────────────────────
+difference: sequential minus merged; interval: bootstrap over seeds, then over the items of each subtask, paired; p: exact McNemar over the items of all seeds, Holm-corrected for 2 tests
+with fewer than three seeds the interval says little about other seeds
+");
     }
 
     #[test]

@@ -315,17 +315,50 @@ pub(super) mod tests {
 
     #[test]
     fn terminal() {
-        insta::assert_snapshot!(table().terminal());
+        insta::assert_snapshot!(table().terminal(), @r"
+toy
+─────────────────────────────────────────────────────────────────────────────────────
+ model           datasets   curriculum               blimp   blimp-supplement   mean
+═════════════════════════════════════════════════════════════════════════════════════
+ tiny                       pretrained          71.0 ± 1.4         60.5 ± 0.7   65.8
+ tiny            a+b        merged       75.2 (±2.5) [1/2]                  —      —
+ tiny            a+b        sequential                   —                  —      —
+─────────────────────────────────────────────────────────────────────────────────────
+ chance                                               50.0               50.0
+ trivial floor                                        48.9               48.9
+─────────────────────────────────────────────────────────────────────────────────────
+mean ± sd over seeds, or (± standard error over items) for one seed; scored by the repaired rules (fixed)
+— or [k/n]: not measured with every seed; `grid status` says what is left to do
+");
     }
 
     #[test]
     fn markdown() {
-        insta::assert_snapshot!(table().markdown());
+        insta::assert_snapshot!(table().markdown(), @r"
+**toy**
+
+| model | datasets | curriculum | blimp | blimp-supplement | mean |
+| --- | --- | --- | ---: | ---: | ---: |
+| tiny |  | pretrained | 71.0 ± 1.4 | 60.5 ± 0.7 | 65.8 |
+| tiny | a+b | merged | 75.2 (±2.5) [1/2] | — | — |
+| tiny | a+b | sequential | — | — | — |
+| chance |  |  | 50.0 | 50.0 |  |
+| trivial floor |  |  | 48.9 | 48.9 |  |
+
+mean ± sd over seeds, or (± standard error over items) for one seed; scored by the repaired rules (fixed)
+
+— or [k/n]: not measured with every seed; `grid status` says what is left to do
+");
     }
 
     #[test]
     fn csv() {
-        insta::assert_snapshot!(table().csv());
+        insta::assert_snapshot!(table().csv(), @r"
+model,datasets,curriculum,blimp,blimp_sd,blimp_seeds,blimp-supplement,blimp-supplement_sd,blimp-supplement_seeds,mean
+tiny,,pretrained,71,1.4142135623730951,2,60.5,0.7071067811865476,2,65.75
+tiny,a+b,merged,75.25,,1,,,,
+tiny,a+b,sequential,,,,,,,
+");
     }
 
     #[test]
