@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use rayon::prelude::*;
 
 use super::pivot::{Condition, Measure};
-use super::statistics::{SeedDifferences, hierarchical_bootstrap, holm, mcnemar, mean, nested_mean, t_interval};
+use super::statistics::{SeedDifferences, crossed_bootstrap, holm, mcnemar, mean, nested_mean, t_interval};
 use super::table::{Cell, Table};
 use crate::domain::{ItemOutcome, ScoreRow};
 
@@ -169,8 +169,8 @@ impl<'a> Comparison<'a> {
             "items",
         ];
         let mut notes = vec![format!(
-            "difference: {} minus {}; interval: bootstrap over seeds, then over the items of each subtask, paired; \
-             p: exact McNemar over the items of all seeds, Holm-corrected for {} tests",
+            "difference: {} minus {}; interval: paired bootstrap over seeds and the items of each subtask; p: exact \
+             McNemar over the items of all seeds, Holm-corrected for {} tests",
             self.second,
             self.first,
             tested.len()
@@ -218,11 +218,16 @@ impl Pair<'_> {
             "accuracy" => self.seeds.iter().map(|seed| self.paired(seed, items)).collect(),
             _ => None,
         };
-        match paired {
+        let credit = |seeds: &[Paired]| seeds.iter().map(|seed| seed.differences.clone()).collect::<Vec<_>>();
+        // Items speak for the score only where they add up to it.
+        let exact = |seeds: &Vec<Paired>| {
+            let both = nested_mean(&credit(seeds)).zip(mean(&differences));
+            both.is_some_and(|(of_items, of_scores)| (of_items - of_scores).abs() < 1e-6)
+        };
+        match paired.filter(exact) {
             Some(seeds) => {
-                let credit: Vec<SeedDifferences> = seeds.iter().map(|seed| seed.differences.clone()).collect();
-                debug_assert!(nested_mean(&credit).is_some());
-                measured.interval = hierarchical_bootstrap(&credit);
+                let credit = credit(&seeds);
+                measured.interval = crossed_bootstrap(&credit);
                 let sum = |of: fn(&Paired) -> u64| seeds.iter().map(of).sum::<u64>();
                 measured.p = Some(mcnemar(sum(|seed| seed.only_first), sum(|seed| seed.only_second)));
                 measured.items = seeds.iter().map(|seed| seed.differences.iter().map(|d| d.len() as u64).sum()).min();
@@ -345,7 +350,7 @@ toy: sequential against merged
  tiny    a+b         blimp     60.0         80.0        +20.0   [+16.2, +23.8]   <0.001       2     200
  tiny    a+b / b+a   blimp     60.0         60.0         +0.0     [+0.0, +0.0]    1.000       2     200
 ────────────────────────────────────────────────────────────────────────────────────────────────────────
-difference: sequential minus merged; interval: bootstrap over seeds, then over the items of each subtask, paired; p: exact McNemar over the items of all seeds, Holm-corrected for 2 tests
+difference: sequential minus merged; interval: paired bootstrap over seeds and the items of each subtask; p: exact McNemar over the items of all seeds, Holm-corrected for 2 tests
 with fewer than three seeds the interval says little about other seeds
 ");
     }

@@ -64,23 +64,30 @@ pub fn nested_mean(seeds: &[SeedDifferences]) -> Option<f64> {
     mean(&per_seed?)
 }
 
-/// The 95% interval of [`nested_mean`] by hierarchical bootstrap: seeds are drawn with replacement, then within each the
-/// items of every subtask (percentile method; Davison and Hinkley 1997, section 3.8). `None` where there is nothing.
-pub fn hierarchical_bootstrap(seeds: &[SeedDifferences]) -> Option<(f64, f64)> {
+/// The 95% interval of [`nested_mean`] by bootstrap over seeds and items: both are drawn with replacement, crossed, as
+/// every seed answers the same items (percentile method; Owen 2007, "The pigeonhole bootstrap"). `None` where there is
+/// nothing, or where the seeds did not answer the same items.
+pub fn crossed_bootstrap(seeds: &[SeedDifferences]) -> Option<(f64, f64)> {
     nested_mean(seeds)?;
+    let shape = |seed: &SeedDifferences| seed.iter().map(Vec::len).collect::<Vec<_>>();
+    if seeds.iter().any(|seed| shape(seed) != shape(&seeds[0])) {
+        return None;
+    }
     let mut random = ChaCha8Rng::seed_from_u64(SEED);
     let mut below = |n: usize| ((u64::from(random.next_u32()) * n as u64) >> 32) as usize;
     let mut means: Vec<f64> = (0..RESAMPLES)
         .map(|_| {
-            let mut total = 0.0;
-            for _ in seeds {
-                let subtasks = &seeds[below(seeds.len())];
-                let resampled = |items: &Vec<f64>| -> f64 {
-                    items.iter().map(|_| items[below(items.len())]).sum::<f64>() / items.len() as f64
-                };
-                total += subtasks.iter().map(resampled).sum::<f64>() / subtasks.len() as f64;
-            }
-            total / seeds.len() as f64
+            let mut drawn: Vec<usize> = seeds.iter().map(|_| below(seeds.len())).collect();
+            drawn.sort_unstable();
+            let subtasks = seeds[0].iter().enumerate().map(|(subtask, items)| {
+                let mut sum = 0.0;
+                for _ in items {
+                    let item = below(items.len());
+                    sum += drawn.iter().map(|&seed| seeds[seed][subtask][item]).sum::<f64>();
+                }
+                sum / (items.len() * drawn.len()) as f64
+            });
+            subtasks.sum::<f64>() / seeds[0].len() as f64
         })
         .collect();
     means.sort_by(f64::total_cmp);
@@ -135,7 +142,7 @@ mod tests {
     #[test]
     fn the_bootstrap_covers_what_theory_says() {
         let items: Vec<f64> = (0..2_000).map(|i| if i % 4 == 0 { 1.0 } else { 0.0 }).collect();
-        let (low, high) = hierarchical_bootstrap(&[vec![items]]).unwrap();
+        let (low, high) = crossed_bootstrap(&[vec![items]]).unwrap();
         let half = 1.96 * (0.25f64 * 0.75 / 2_000.0).sqrt();
         assert!((low - (0.25 - half)).abs() < 0.002 && (high - (0.25 + half)).abs() < 0.002, "{low} {high}");
     }
@@ -143,7 +150,7 @@ mod tests {
     #[test]
     fn the_spread_between_seeds_enters_the_interval() {
         let constant = |value: f64| vec![vec![value; 50]];
-        let (low, high) = hierarchical_bootstrap(&[constant(0.0), constant(1.0)]).unwrap();
+        let (low, high) = crossed_bootstrap(&[constant(0.0), constant(1.0)]).unwrap();
         assert_eq!((low, high), (0.0, 1.0));
     }
 
@@ -166,8 +173,8 @@ mod tests {
             let seed = |sign: f64| -> SeedDifferences {
                 items.iter().map(|items| items.iter().map(|item| sign * f64::from(*item)).collect()).collect()
             };
-            let (low, high) = hierarchical_bootstrap(&[seed(1.0)]).unwrap();
-            let (other_low, other_high) = hierarchical_bootstrap(&[seed(-1.0)]).unwrap();
+            let (low, high) = crossed_bootstrap(&[seed(1.0)]).unwrap();
+            let (other_low, other_high) = crossed_bootstrap(&[seed(-1.0)]).unwrap();
             prop_assert!(low <= high && (-1.0..=1.0).contains(&low) && (-1.0..=1.0).contains(&high));
             prop_assert!((low + other_high).abs() < 1e-9 && (high + other_low).abs() < 1e-9);
         }
