@@ -364,7 +364,7 @@ fn bars_stand_below_the_lines() {
         * all                                 ━━━━╸╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌  22%    0.0s  2/6 jobs  1m46s left
         * pretrain   small/seed1              ━━━━━━━━━━╸╌╌╌╌╌╌╌╌╌  50%    0.0s  loss 3.00   8.0k tok/s
         * pretrain   small/seed2                                           0.0s
-        * prepare    corpus                                                0.0s
+        [2/6] prepare    corpus                     1.2M words   1.6M tokens                12s
         ");
     });
 }
