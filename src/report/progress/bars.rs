@@ -43,9 +43,8 @@ impl Bars {
     /// Draws what the news change, once they are folded into the state.
     pub fn show(&mut self, state: &State, news: &News, elapsed: Duration) {
         let Some(job) = state.job(&news.job) else { return };
-        if let Some(line) = text::line(state, news) {
-            let _ = self.screen.println(line);
-        }
+        self.whole.set_position((state.share() * FINENESS as f64) as u64);
+        self.whole.set_message(text::whole(state, elapsed));
         if job.stand == Stand::Running {
             let bar = self.running.entry(news.job).or_insert_with(|| start(&self.screen, state, job));
             if job.total > 0 && bar.length() != Some(job.total) {
@@ -58,8 +57,9 @@ impl Bars {
             bar.finish_and_clear();
             self.screen.remove(&bar);
         }
-        self.whole.set_position((state.share() * FINENESS as f64) as u64);
-        self.whole.set_message(text::whole(state, elapsed));
+        if let Some(line) = text::line(state, news) {
+            let _ = self.screen.println(line);
+        }
     }
 
     /// Takes all bars away.

@@ -266,12 +266,6 @@ fn long_labels_keep_both_ends() {
 #[derive(Debug, Clone, Default)]
 struct Paper(Arc<Mutex<String>>);
 
-impl Paper {
-    fn text(&self) -> String {
-        self.0.lock().unwrap().clone()
-    }
-}
-
 impl Write for Paper {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.lock().unwrap().push_str(str::from_utf8(bytes).unwrap());
@@ -302,8 +296,7 @@ impl TermLike for Paper {
         self.write_str(text)
     }
     fn write_str(&self, text: &str) -> io::Result<()> {
-        self.0.lock().unwrap().push_str(&format!("{text}\n"));
-        Ok(())
+        writeln!(self.clone(), "{text}")
     }
     fn clear_line(&self) -> io::Result<()> {
         Ok(())
@@ -323,7 +316,7 @@ fn a_minute_without_a_line_brings_a_heartbeat() {
         state.fold(news);
         lines.show(&state, news, Duration::from_secs(*second));
     }
-    insta::assert_snapshot!(paper.text(), @r"
+    insta::assert_snapshot!(paper.0.lock().unwrap(), @r"
     [0/6] 0% of the work; running: tokenizer bpe-8192, prepare corpus, pretrain small/seed1
     ");
 }
@@ -348,7 +341,7 @@ fn silence_and_bad_paper_are_no_trouble() {
     }
     silent.finish();
     torn.finish();
-    assert_eq!(paper.text(), "");
+    assert_eq!(*paper.0.lock().unwrap(), "");
 }
 
 #[test]
@@ -363,7 +356,7 @@ fn bars_stand_below_the_lines() {
         bars.show(&state, news, Duration::from_secs(30));
     }
     bars.clear();
-    let text = paper.text();
+    let text = paper.0.lock().unwrap().clone();
     let last = |what: &str| text.lines().rfind(|line| line.contains(what)).unwrap_or_default().trim_end().to_owned();
     let shown = ["all ", "pretrain   small/seed1", "pretrain   small/seed2", "prepare"].map(last).join("\n");
     insta::with_settings!({filters => vec![(r"[⠀-⣿]", "*"), (r"\d\.\ds", "0.0s")]}, {
@@ -371,7 +364,7 @@ fn bars_stand_below_the_lines() {
         * all                                 ━━━━╸╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌  22%    0.0s  2/6 jobs  1m46s left
         * pretrain   small/seed1              ━━━━━━━━━━╸╌╌╌╌╌╌╌╌╌  50%    0.0s  loss 3.00   8.0k tok/s
         * pretrain   small/seed2                                           0.0s
-        * prepare    corpus                                                0.0s
+        [2/6] prepare    corpus                     1.2M words   1.6M tokens                12s
         ");
     });
 }
