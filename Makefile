@@ -16,7 +16,8 @@ build: libtorch
 libtorch:
 	@sh worker/libtorch/fetch.sh $(DEVICE)
 
-test: build
+# Builds the binaries too: the tests drive them.
+test: libtorch
 	$(CARGO) test --release --locked --workspace
 
 check: libtorch
