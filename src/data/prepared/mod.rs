@@ -23,6 +23,7 @@ pub enum Split {
 }
 
 impl Split {
+    #[cfg(test)]
     const ALL: [Split; 2] = [Split::Train, Split::Validation];
 
     /// The name of its files.

@@ -108,6 +108,23 @@ impl Phrase {
         }
     }
 
+    /// `she`, `he`, `they`, of the same number and gender; `None` for one of unknown gender.
+    pub fn pronoun(&self) -> Option<Self> {
+        let (word, _) = self.pronouns()?;
+        Some(Self { text: word.to_owned(), head: word, ..*self })
+    }
+
+    /// The pronoun for it as a subject, and the one for what it owns.
+    fn pronouns(&self) -> Option<(&'static str, &'static str)> {
+        match (self.number, self.gender) {
+            _ if self.head.is_empty() => None,
+            (Number::Plural, _) => Some(("they", "their")),
+            (Number::Singular, Some(Gender::Female)) => Some(("she", "her")),
+            (Number::Singular, Some(Gender::Male)) => Some(("he", "his")),
+            (Number::Singular, None) => None,
+        }
+    }
+
     pub fn be(&self) -> &'static str {
         be(self.number)
     }
@@ -154,18 +171,42 @@ pub(super) fn place(chance: &mut Chance) -> String {
     format!("in {}", Phrase::with("the", None, noun(chance, |noun| noun.kind == Kind::Place), Number::Singular).text)
 }
 
-/// What follows the verb: an object where it takes one, else perhaps a place.
+/// What follows the verb: an object where it takes one, else perhaps a place. A subject of known gender or number often
+/// acts on itself or on what it owns, which is how its gender shows.
 pub(super) fn rest(chance: &mut Chance, verb: &Verb, subject: &Phrase) -> String {
-    match (verb.takes_animates(), verb.takes_things()) {
-        (false, false) if chance.percent(50) => format!(" {}", place(chance)),
-        (false, false) => String::new(),
-        (true, _) if chance.percent(25) && subject.reflexive().is_some() => {
-            format!(" {}", subject.reflexive().unwrap_or_default())
-        }
-        (true, true) => format!(" {}", any_phrase(chance).text),
-        (true, false) => format!(" {}", Phrase::animate(chance).text),
-        (false, true) => format!(" {}", Phrase::thing(chance).text),
+    let thing = match (verb.takes_animates(), verb.takes_things()) {
+        (false, false) if chance.percent(50) => return format!(" {}", place(chance)),
+        (false, false) => return String::new(),
+        (true, true) => chance.percent(50),
+        (_, things) => things,
+    };
+    if verb.takes_animates()
+        && let Some(reflexive) = subject.reflexive()
+        && chance.percent(40)
+    {
+        return format!(" {reflexive}");
     }
+    if let Some((_, owners)) = subject.pronouns()
+        && chance.percent(50)
+    {
+        let number = number(chance);
+        let noun = noun(chance, |noun| if thing { noun.kind == Kind::Thing } else { noun.kind.is_animate() });
+        let adjective = chance.percent(30).then(|| adjective(chance, noun.kind));
+        return format!(" {}", Phrase::with(owners, adjective, noun, number).text);
+    }
+    format!(" {}", if thing { Phrase::thing(chance) } else { Phrase::animate(chance) }.text)
+}
+
+/// A statement about the subject, often followed by others in which a pronoun stands for it.
+pub(super) fn remark(chance: &mut Chance, subject: &Phrase) -> String {
+    let mut said = sentence(&clause(chance, subject));
+    if let Some(pronoun) = subject.pronoun() {
+        while chance.percent(50) {
+            said.push(' ');
+            said.push_str(&sentence(&clause(chance, &pronoun)));
+        }
+    }
+    said
 }
 
 /// A statement about the subject, without capital and full stop. Half are in the plain present tense.
@@ -250,7 +291,7 @@ impl Topic {
             Topic::Noun(noun) if !noun.kind.is_animate() => {
                 sentence(&format!("{} {} {}", phrase.text, phrase.be(), adjective(chance, noun.kind)))
             }
-            _ => sentence(&clause(chance, &phrase)),
+            _ => remark(chance, &phrase),
         }
     }
 

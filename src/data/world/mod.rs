@@ -117,7 +117,7 @@ fn article(chance: &mut Chance) -> Vec<String> {
 /// A sentence about anyone.
 fn remark(chance: &mut Chance) -> String {
     let subject = Phrase::subject(chance);
-    sentence(&clause(chance, &subject))
+    grammar::remark(chance, &subject)
 }
 
 /// A conversational record.
