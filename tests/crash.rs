@@ -1,86 +1,133 @@
-//! Kills at random moments: the same score rows and byte-identical weights as an undisturbed run.
+//! kill -9 in the middle of training, of coordinator, worker and both: the same score rows and byte-identical weights as
+//! an undisturbed run, and no work lost but that since the last checkpoint.
 
 mod common;
 
-use std::process::{Child, Command};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use common::{Env, TINY};
 
-/// Longer training, so that kills land in the middle of it.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// One model, pretrained and tuned for long enough that checkpoints fall into the middle of both.
 fn spec() -> String {
-    TINY.replace("steps: 60", "steps: 400").replace("seed: [1, 2]", "seed: [1]")
+    let changes = [
+        ("steps: 60", "steps: 2500"),
+        ("epochs: 1,", "epochs: 100,"),
+        ("[chat, [chat, questions]]", "[chat]"),
+        ("[pretrained, merged, sequential]", "[pretrained, sequential]"),
+        ("seed: [1, 2]", "seed: [1]"),
+    ];
+    changes.iter().fold(TINY.to_owned(), |spec, (old, new)| {
+        assert!(spec.contains(old), "{old}");
+        spec.replace(old, new)
+    })
 }
 
-fn kill(pid: u32) {
-    let status = Command::new("kill").args(["-9", &pid.to_string()]).status().expect("kill exists");
-    assert!(status.success() || !std::path::Path::new(&format!("/proc/{pid}")).exists());
+/// Scores and digests of the weights.
+type Result = (Vec<String>, BTreeMap<String, String>);
+
+fn result(env: &Env) -> Result {
+    (env.scores(), env.weights())
 }
 
-/// Workers whose standard input, arguments or folder belong to this environment.
-fn workers_of(coordinator: u32) -> Vec<u32> {
-    let output = Command::new("ps").args(["-eo", "pid=,ppid=,comm="]).output().expect("ps exists");
-    String::from_utf8_lossy(&output.stdout)
-        .lines()
-        .filter_map(|line| {
-            let mut words = line.split_whitespace();
-            let (pid, parent, name) = (words.next()?, words.next()?, words.next()?);
-            (name.starts_with("grid-worker") && parent == coordinator.to_string()).then(|| pid.parse().ok())?
-        })
-        .collect()
+fn undisturbed() -> &'static Result {
+    static RESULT: OnceLock<Result> = OnceLock::new();
+    RESULT.get_or_init(|| {
+        let env = Env::new(&spec());
+        env.run(0, &["run", "spec.yaml"]);
+        assert_eq!(env.weights().len(), 2, "one pretrained and one tuned model");
+        assert_eq!(env.query("select distinct state from attempt"), ["done"]);
+        result(&env)
+    })
 }
 
-fn wait_for_workers(env: &Env, child: &Child) {
-    env.wait_until("a worker", Duration::from_secs(60), || !workers_of(child.id()).is_empty());
+fn signal(signal: &str, pid: u32) {
+    let status = Command::new("kill").args([signal, &pid.to_string()]).status().expect("kill exists");
+    assert!(status.success(), "process {pid} had ended before the kill");
+}
+
+/// Events of the journals of the jobs of a kind, one list per attempt.
+fn journals(env: &Env, kind: &str) -> Vec<Vec<serde_json::Value>> {
+    let entries = |folder: PathBuf| std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let jobs = entries(env.path().join("runs/tiny"))
+        .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&format!("{kind}-"))));
+    let texts = jobs.flat_map(entries).filter_map(|path| std::fs::read_to_string(path.join("journal.jsonl")).ok());
+    let events = |text: String| {
+        let lines = text.lines().map_while(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        lines.map(|entry| entry["event"].clone()).collect()
+    };
+    texts.map(events).collect()
+}
+
+/// Waits until the first attempt at the job of a kind has saved a checkpoint; returns the worker's process.
+fn wait_for_checkpoint(env: &Env, kind: &str) -> u32 {
+    let is = |event: &serde_json::Value, name: &str| event["event"] == name;
+    let saved = || journals(env, kind).iter().any(|events| events.iter().any(|event| is(event, "checkpoint")));
+    env.wait_until(&format!("a checkpoint of the {kind} job"), PATIENCE, saved);
+    let events = &journals(env, kind)[0];
+    assert!(!events.iter().any(|event| is(event, "finished")), "the {kind} job is too short for this test");
+    events[0]["pid"].as_u64().expect("a journal begins with its process") as u32
+}
+
+/// States of the attempts at the job of a kind, in order, and whether each went on from a checkpoint.
+fn attempts(env: &Env, kind: &str) -> Vec<String> {
+    env.query(&format!(
+        "select state, iif(resumed_step > 0, 'resumed', 'from the start') from attempt \
+         join job on job.id = attempt.job where kind = '{kind}' order by attempt.id"
+    ))
 }
 
 #[test]
-fn killed_coordinator_worker_and_both_change_nothing() {
-    let straight = Env::new(&spec());
-    straight.run(0, &["run", "spec.yaml"]);
-
+fn a_worker_survives_its_coordinator_and_the_next_one_takes_it_over() {
     let env = Env::new(&spec());
-    // The coordinator dies; its workers finish their jobs meanwhile.
-    let mut child = env.spawn(&["run", "spec.yaml"]);
-    wait_for_workers(&env, &child);
-    std::thread::sleep(Duration::from_millis(1_300));
-    kill(child.id());
-    child.wait().expect("it ended");
-
-    // A worker dies under a living coordinator, which must go on by itself.
-    let mut child = env.spawn(&["resume"]);
-    wait_for_workers(&env, &child);
-    std::thread::sleep(Duration::from_millis(1_100));
-    for pid in workers_of(child.id()) {
-        kill(pid);
-    }
-    std::thread::sleep(Duration::from_millis(900));
-
-    // Both die.
-    let workers = workers_of(child.id());
-    kill(child.id());
-    for pid in workers {
-        kill(pid);
-    }
-    child.wait().expect("it ended");
-
+    let mut coordinator = env.spawn(&["run", "spec.yaml"]);
+    wait_for_checkpoint(&env, "pretrain");
+    signal("-KILL", coordinator.id());
+    coordinator.wait().expect("it ended");
     env.run(0, &["resume"]);
-    assert_eq!(env.weights(), straight.weights());
-    assert_eq!(env.scores(), straight.scores());
-    assert!(!env.weights().is_empty());
+    assert_eq!(attempts(&env, "pretrain"), ["done|from the start"]);
+    assert_eq!(&result(&env), undisturbed());
     let nothing = env.complaint(0, &["resume"]);
     assert!(nothing.contains("nothing to do"), "{nothing}");
 }
 
 #[test]
+fn a_coordinator_replaces_a_killed_worker() {
+    let env = Env::new(&spec());
+    let mut coordinator = env.spawn(&["run", "spec.yaml"]);
+    signal("-KILL", wait_for_checkpoint(&env, "pretrain"));
+    assert_eq!(coordinator.wait().expect("it ended").code(), Some(0));
+    assert_eq!(attempts(&env, "pretrain"), ["lost|from the start", "done|resumed"]);
+    assert_eq!(&result(&env), undisturbed());
+}
+
+#[test]
+fn a_power_cut_costs_the_work_since_the_last_checkpoint() {
+    let env = Env::new(&spec());
+    let mut coordinator = env.spawn(&["run", "spec.yaml"]);
+    let worker = wait_for_checkpoint(&env, "tune");
+    signal("-KILL", coordinator.id());
+    signal("-KILL", worker);
+    coordinator.wait().expect("it ended");
+    env.run(0, &["resume"]);
+    assert_eq!(attempts(&env, "pretrain"), ["done|from the start"]);
+    assert_eq!(attempts(&env, "tune"), ["lost|from the start", "done|resumed"]);
+    assert_eq!(&result(&env), undisturbed());
+}
+
+#[test]
 fn an_interrupt_saves_and_exits_with_the_resumable_code() {
     let env = Env::new(&spec());
-    let mut child = env.spawn(&["run", "spec.yaml"]);
-    wait_for_workers(&env, &child);
-    std::thread::sleep(Duration::from_millis(1_500));
-    let status = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill exists");
-    assert!(status.success());
-    assert_eq!(child.wait().expect("it ended").code(), Some(3));
+    let mut coordinator = env.spawn(&["run", "spec.yaml"]);
+    wait_for_checkpoint(&env, "pretrain");
+    signal("-INT", coordinator.id());
+    assert_eq!(coordinator.wait().expect("it ended").code(), Some(3));
     env.run(0, &["resume"]);
-    assert_eq!(env.query("select count(*) from v_jobs where state <> 'done'"), ["0"]);
+    assert_eq!(attempts(&env, "pretrain"), ["interrupted|from the start", "done|resumed"]);
+    assert_eq!(&result(&env), undisturbed());
 }

@@ -27,7 +27,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("tch", &["worker/src/ml"]),
     ("torch_sys", &["worker/src/ml"]),
     ("tokenizers", &["src/data"]),
-    ("zip", &["src/data"]),
+    ("zip", &["src/data", "src/suites/golden"]), // recordings of the official pipeline are zipped; tests only
     ("sqlx", &["src/store"]),
     ("petgraph", &["src/plan"]),
     ("serde_yaml", &["src/spec"]),

@@ -5,7 +5,7 @@ mod common;
 use common::{Env, TINY};
 
 #[test]
-fn a_spec_becomes_a_table_and_nothing_runs_twice() {
+fn nothing_runs_twice_and_what_is_lost_is_made_again() {
     let env = Env::new(TINY);
     let plan = env.run(0, &["plan", "spec.yaml"]);
     assert!(plan.contains("Run (never ran)"), "{plan}");
@@ -26,15 +26,6 @@ fn a_spec_becomes_a_table_and_nothing_runs_twice() {
         ["eval|16", "prepare|3", "pretrain|2", "tokenizer|1", "tune|6"]
     );
 
-    let table = env.run(0, &["report"]);
-    for word in ["pretrained", "merged", "sequential", "blimp", "±"] {
-        assert!(table.contains(word), "no '{word}' in\n{table}");
-    }
-    let comparison = env.run(0, &["report", "tiny", "--compare", "merged,sequential"]);
-    assert!(comparison.contains("merged") && comparison.contains("sequential"), "{comparison}");
-    let json: serde_json::Value = serde_json::from_str(&env.run(0, &["report", "--format", "json"])).expect("JSON");
-    assert!(json.is_object() || json.is_array());
-
     let (scores, weights) = (env.scores(), env.weights());
     let attempts = env.query("select count(*) from attempt");
     env.run(0, &["run", "spec.yaml"]);
@@ -47,12 +38,26 @@ fn a_spec_becomes_a_table_and_nothing_runs_twice() {
         "select attempt.folder || '/output/model.safetensors' from attempt join job on job.id = attempt.job \
          where job.kind = 'pretrain' and attempt.state = 'done' order by job.id limit 1",
     );
-    std::fs::remove_file(&lost[0]).expect("the weights are where the database says");
+    std::fs::remove_file(env.path().join("runs").join(&lost[0])).expect("the weights are where the database says");
     let plan = env.run(0, &["plan", "spec.yaml"]);
     let gone: Vec<&str> = plan.lines().filter(|line| line.contains("its result is gone")).collect();
     assert!(gone.len() == 1 && gone[0].contains("pretrain") && gone[0].contains("model.safetensors"), "{plan}");
     env.run(0, &["run", "spec.yaml"]);
     assert_eq!((env.scores(), env.weights()), (scores, weights));
+}
+
+#[test]
+fn the_table_compares_what_ran() {
+    let env = Env::new(TINY);
+    env.run(0, &["run", "spec.yaml"]);
+    let table = env.run(0, &["report"]);
+    for word in ["pretrained", "merged", "sequential", "blimp", "±"] {
+        assert!(table.contains(word), "no '{word}' in\n{table}");
+    }
+    let comparison = env.run(0, &["report", "tiny", "--compare", "merged,sequential"]);
+    assert!(comparison.contains("merged") && comparison.contains("sequential"), "{comparison}");
+    let json: serde_json::Value = serde_json::from_str(&env.run(0, &["report", "--format", "json"])).expect("JSON");
+    assert!(json.is_object() || json.is_array());
 }
 
 #[test]

@@ -153,7 +153,9 @@ impl Further {
         let values = fields::distinct(&key.text, values, log, |value| match value.label() {
             Some(label) => Some(Choice(label, value.clone())),
             None => {
-                Fault::expected("a number, a word or a list").report(&format!("an item of '{}'", key.text), value, log);
+                Fault::expected("a number, a word or a list")
+                    .or_hint("name a mapping in its own section, and list its name here")
+                    .report(&format!("an item of '{}'", key.text), value, log);
                 None
             }
         });

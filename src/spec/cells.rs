@@ -88,7 +88,11 @@ fn varied(root: &Node, axes: &Axes, setting: &Setting, log: &Log) -> Node {
         let chosen = axis.values.iter().filter(|(label, _)| setting.get(&axis.name) == Some(label));
         for (_, value) in chosen {
             if let Err(blocked) = root.set(&axis.field, axis.mark, value.clone()) {
-                log.add(axis.mark, format!("'{blocked}' is not a mapping, so it has no keys to vary"), None);
+                log.add(
+                    axis.mark,
+                    format!("'{blocked}' is not a mapping, so it has no keys to vary"),
+                    Some("make it {key: value}, or vary another field".into()),
+                );
             }
         }
     }

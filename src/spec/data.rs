@@ -94,7 +94,7 @@ fn source(fields: &mut Fields, parts: &[(&'static str, WorldPart)], size: &'stat
 /// A path; whether something is there is not asked here, so that a spec can be read before its data arrives.
 pub(super) fn path(value: &Value) -> Scalar<PathBuf> {
     match text(value)? {
-        text if text.trim().is_empty() => Err(Fault::expected("a path")),
+        text if text.trim().is_empty() => Err(Fault::expected("a path").or_hint("such as text/*.txt")),
         text => Ok(PathBuf::from(text)),
     }
 }
@@ -103,7 +103,7 @@ type Scalar<T> = fields::Scalar<T>;
 
 /// A seed; SQLite's integers bound it.
 pub(super) fn seed(value: &Value) -> Scalar<u64> {
-    count(0..=i64::MAX as u64)(value).map_err(|_| Fault::expected("a whole number of at least 0"))
+    count(0..=i64::MAX as u64)(value).map_err(|_| Fault::expected("a whole number of at least 0").or_hint("such as 1"))
 }
 
 fn documents(node: &Node, log: &Log) -> Option<Documents> {

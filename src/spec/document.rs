@@ -135,7 +135,11 @@ fn named<T>(
 ) -> Option<Vec<T>> {
     let Some(node) = node else { return Some(vec![]) };
     let Value::Map(entries) = &node.value else {
-        Fault::expected("a mapping of names").report(&format!("'{section}'"), node, log);
+        Fault::expected("a mapping of names").or_hint("such as {name: {key: value}}").report(
+            &format!("'{section}'"),
+            node,
+            log,
+        );
         return None;
     };
     if entries.is_empty() {

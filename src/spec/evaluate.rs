@@ -91,6 +91,6 @@ fn device(value: &Value) -> Scalar<String> {
     match value {
         Value::Text(text) if text == "cpu" => Ok(text.clone()),
         Value::Text(text) if text.strip_prefix("cuda:").is_some_and(|n| n.parse::<u8>().is_ok()) => Ok(text.clone()),
-        _ => Err(Fault::expected("auto, cpu, or cuda:0, cuda:1, ...")),
+        _ => Err(Fault::expected("auto, cpu, or cuda:0, cuda:1, ...").or_hint("auto takes all GPUs, or else the CPU")),
     }
 }

@@ -75,7 +75,9 @@ impl<'a> Fields<'a> {
         match &node.value {
             Value::Map(entries) => Some(Fields { entries, mark: node.mark, log, known: vec![] }),
             _ => {
-                Fault::expected("a mapping").report(subject, node, log);
+                Fault::expected("a mapping")
+                    .or_hint("write `key: value` below it, or {key: value}")
+                    .report(subject, node, log);
                 None
             }
         }
@@ -212,15 +214,16 @@ pub(super) fn text(value: &Value) -> Scalar<String> {
     match value {
         Value::Text(text) => Ok(text.clone()),
         Value::Whole(_) | Value::Real(_) | Value::Flag(_) => Err(Fault::expected("text").or_hint("put it in quotes")),
-        _ => Err(Fault::expected("text")),
+        _ => Err(Fault::expected("text").or_hint("write a word or a line")),
     }
 }
 
 /// A name that is fit for a folder and for a table.
 pub(super) fn name(value: &Value) -> Scalar<String> {
     let text = text(value)?;
+    let expected = |what: &str| Err(Fault::expected(what).or_hint("such as llama-100M_v1.2"));
     if text.len() > 100 {
-        return Err(Fault::expected("a name of at most 100 characters"));
+        return expected("a name of at most 100 characters");
     }
     match text.chars().find(|&c| !(c.is_ascii_alphanumeric() || "-_.".contains(c))) {
         None if text.starts_with(|c: char| c.is_ascii_alphanumeric())
@@ -228,8 +231,8 @@ pub(super) fn name(value: &Value) -> Scalar<String> {
         {
             Ok(text)
         }
-        None => Err(Fault::expected("a name that begins with a letter or digit and has a letter in it")),
-        Some(_) => Err(Fault::expected("a name made of the letters a-z and A-Z, digits, '-', '_' and '.'")),
+        None => expected("a name that begins with a letter or digit and has a letter in it"),
+        Some(_) => expected("a name made of the letters a-z and A-Z, digits, '-', '_' and '.'"),
     }
 }
 
@@ -237,7 +240,7 @@ pub(super) fn name(value: &Value) -> Scalar<String> {
 pub(super) fn flag(value: &Value) -> Scalar<bool> {
     match value {
         Value::Flag(flag) => Ok(*flag),
-        _ => Err(Fault::expected("true or false")),
+        _ => Err(Fault::expected("true or false").or_hint("write it without quotes")),
     }
 }
 
@@ -250,13 +253,18 @@ pub(super) fn count(range: RangeInclusive<u64>) -> impl Fn(&Value) -> Scalar<u64
             Value::Text(text) => quantity(text),
             _ => None,
         };
-        let inside = number.and_then(|number| u64::try_from(number).ok()).filter(|number| range.contains(number));
-        inside.ok_or_else(|| {
-            Fault::expected(match (range.start(), range.end()) {
-                (start, &u64::MAX) => format!("a whole number of at least {start}"),
-                (start, end) => format!("a whole number from {start} to {end}"),
-            })
-        })
+        let (start, end) = (*range.start(), *range.end());
+        let hint = match number {
+            Some(number) if number < i128::from(start) => format!("the smallest is {start}"),
+            Some(number) if number > i128::from(end) => format!("the largest is {end}"),
+            Some(number) => return Ok(number as u64),
+            None => "write digits, with k, M or G for large ones: 64, 10k, 1.5M".to_owned(),
+        };
+        let what = match end {
+            u64::MAX => format!("a whole number of at least {start}"),
+            _ => format!("a whole number from {start} to {end}"),
+        };
+        Err(Fault::expected(what).or_hint(hint))
     }
 }
 
@@ -308,13 +316,16 @@ pub(super) fn real(within: Within) -> impl Fn(&Value) -> Scalar<f64> {
             Value::Real(number) => Some(*number),
             _ => None,
         };
-        let (fits, what): (fn(f64) -> bool, _) = match within {
-            Within::Positive => (|x| x > 0.0, "a number above 0"),
-            Within::NotNegative => (|x| x >= 0.0, "a number of at least 0"),
-            Within::Share => (|x| (0.0..=1.0).contains(&x), "a share from 0 to 1"),
-            Within::ProperShare => (|x| (0.0..1.0).contains(&x), "a share from 0 to below 1"),
+        let (fits, what, hint): (fn(f64) -> bool, _, _) = match within {
+            Within::Positive => (|x| x > 0.0, "a number above 0", "such as 2e-4 or 0.5"),
+            Within::NotNegative => (|x| x >= 0.0, "a number of at least 0", "such as 0 or 0.1"),
+            Within::Share => (|x| (0.0..=1.0).contains(&x), "a share from 0 to 1", "such as 0.1 for a tenth"),
+            Within::ProperShare => {
+                (|x| (0.0..1.0).contains(&x), "a share from 0 to below 1", "such as 0.1 for a tenth")
+            }
         };
-        number.filter(|&number| number.is_finite() && fits(number)).ok_or_else(|| Fault::expected(what))
+        let fitting = number.filter(|&number| number.is_finite() && fits(number));
+        fitting.ok_or_else(|| Fault::expected(what).or_hint(hint))
     }
 }
 
@@ -329,10 +340,11 @@ pub(super) fn choice<T: Clone>(words: impl IntoIterator<Item = (&'static str, T)
                 _ => format!("one of {}", names.join(", ")),
             })
         };
-        let Value::Text(text) = value else { return Err(fault()) };
+        let such_as = || format!("such as {}", names[0]);
+        let Value::Text(text) = value else { return Err(fault().or_hint(such_as())) };
         match words.iter().find(|(name, _)| name == text) {
             Some((_, meaning)) => Ok(meaning.clone()),
-            None => Err(Fault { hint: did_you_mean(text, &names), ..fault() }),
+            None => Err(fault().or_hint(did_you_mean(text, &names).unwrap_or_else(such_as))),
         }
     }
 }
@@ -342,6 +354,6 @@ pub(super) fn reference<'a>(kind: &'static str, known: &'a [String]) -> impl Fn(
     move |value| match value {
         Value::Text(text) if known.contains(text) => Ok(text.clone()),
         Value::Text(text) => Err(Fault::unknown(kind, text, known.iter().map(String::as_str))),
-        _ => Err(Fault::expected(format!("the name of a {kind}"))),
+        _ => Err(Fault::expected(format!("the name of a {kind}")).or_hint(format!("there are: {}", known.join(", ")))),
     }
 }

@@ -56,7 +56,12 @@ pub fn load(path: &Path, overrides: &[String]) -> Result<Grid, Problems> {
     let text = std::fs::read(path).map_err(|error| {
         let missing = error.kind() == std::io::ErrorKind::NotFound;
         let reason = if missing { "no such spec file".to_owned() } else { format!("cannot be read: {error}") };
-        Problems::unreadable(path, reason, if missing { neighbours(path) } else { None })
+        let hint = if missing {
+            neighbours(path).unwrap_or("give the path of a YAML file".into())
+        } else {
+            "is it a file that you may read?".into()
+        };
+        Problems::unreadable(path, reason, Some(hint))
     })?;
     parse(path, &text, overrides)
 }

@@ -20,7 +20,11 @@ pub(super) fn apply(root: &mut Node, overrides: &[String], log: &Log) {
         let Some(value) = Node::read(value, shift, log) else { continue };
         let key = Mark { length: skipped - 1, ..mark };
         if let Err(blocked) = root.set(path, key, value) {
-            log.add(key, format!("'{blocked}' is not a mapping, so it has no keys to set"), None);
+            log.add(
+                key,
+                format!("'{blocked}' is not a mapping, so it has no keys to set"),
+                Some(format!("set '{blocked}' itself, or correct the path")),
+            );
         }
     }
 }

@@ -110,7 +110,8 @@ fn training(fields: &mut Fields, peak: f64, decay: Schedule) -> Option<Training>
 
 /// `500` is so many steps, `0.05` a share of all steps.
 fn warmup(value: &Value) -> Scalar<Warmup> {
-    let fault = || Fault::expected("a share of the steps below 1, or a whole number of steps");
+    let fault =
+        || Fault::expected("a share of the steps below 1, or a whole number of steps").or_hint("such as 0.05 or 500");
     match value {
         Value::Real(share) if (0.0..1.0).contains(share) => Ok(Warmup::Fraction(*share)),
         Value::Whole(_) | Value::Text(_) => count(0..=1_000_000_000)(value).map(Warmup::Steps).map_err(|_| fault()),
@@ -141,7 +142,11 @@ fn schedule(node: &Node, log: &Log) -> Option<Schedule> {
         }
         (None, None) => {
             if node.entries().is_empty() {
-                Fault::expected("the name of a schedule").report("'schedule'", node, log);
+                Fault::expected("the name of a schedule").or_hint("such as linear or {wsd: {decay: 0.1}}").report(
+                    "'schedule'",
+                    node,
+                    log,
+                );
             }
             return None;
         }
@@ -158,7 +163,7 @@ fn schedule(node: &Node, log: &Log) -> Option<Schedule> {
 
 fn betas(node: &Node, log: &Log) -> Option<[f64; 2]> {
     let Value::List(items) = &node.value else {
-        Fault::expected("two shares such as [0.9, 0.999]").report("'betas'", node, log);
+        Fault::expected("two shares").or_hint("such as [0.9, 0.999]").report("'betas'", node, log);
         return None;
     };
     let [first, second] = &items[..] else {

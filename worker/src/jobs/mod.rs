@@ -11,6 +11,8 @@
 mod batches;
 mod eval;
 mod prepare;
+#[cfg(test)]
+mod tests;
 mod tokenizer;
 mod train;
 

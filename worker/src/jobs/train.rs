@@ -13,7 +13,9 @@ use crate::ml::{self, Batches, Model, Options, Row, SpecialTokens, StepReport, T
 
 /// Held-out rows whose loss is measured at the end; more would say nothing more.
 const VALIDATION_ROWS: u64 = 512;
-/// Of these, how many go through the model together.
+/// Checkpoints of an attempt that stay: the last, and one to fall back on if a disk damages it.
+const CHECKPOINTS_KEPT: usize = 2;
+/// Of the held-out rows, how many go through the model together.
 const VALIDATION_BATCH: u32 = 16;
 
 /// Leaves a model folder in the form of Hugging Face.
@@ -138,7 +140,7 @@ fn tell(attempt: &mut Attempt, report: &StepReport) -> Result<(), JobError> {
     Ok(())
 }
 
-/// A checkpoint in the attempt's folder; the ones before it in this attempt go, once it is on disk.
+/// A checkpoint in the attempt's folder; once it is on disk and in the journal, the attempt's old ones go.
 fn save(trainer: &mut Trainer, attempt: &mut Attempt) -> Result<(), JobError> {
     let saved = trainer.checkpoint(attempt.folder())?;
     let path = saved.path.strip_prefix(attempt.folder()).unwrap_or(&saved.path).to_owned();
@@ -149,5 +151,5 @@ fn save(trainer: &mut Trainer, attempt: &mut Attempt) -> Result<(), JobError> {
         words: saved.progress.words,
         weights: saved.weights,
     })?;
-    Ok(())
+    Ok(ml::checkpoint::prune(attempt.folder(), CHECKPOINTS_KEPT)?)
 }

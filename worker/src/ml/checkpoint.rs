@@ -144,6 +144,29 @@ impl Checkpoint {
     }
 }
 
+/// Removes all but the `keep` newest checkpoints of a folder.
+pub fn prune(folder: &Path, keep: usize) -> Result<(), Error> {
+    let mut found = list(folder)?;
+    found.sort();
+    let old = found.len().saturating_sub(keep);
+    found.iter().take(old).try_for_each(|(_, path)| remove(path))
+}
+
+/// The checkpoints of a folder with their steps, in no order; a folder that does not exist has none.
+fn list(folder: &Path) -> Result<Vec<(u64, PathBuf)>, Error> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(vec![]),
+        entries => entries.map_err(Error::io(folder))?,
+    };
+    let mut found = vec![];
+    for entry in entries {
+        let entry = entry.map_err(Error::io(folder))?;
+        let step = entry.file_name().to_str().and_then(|name| name.strip_prefix(PREFIX)?.parse::<u64>().ok());
+        found.extend(step.map(|step| (step, entry.path())));
+    }
+    Ok(found)
+}
+
 /// What [`latest`] found.
 #[derive(Debug)]
 pub struct Latest {
@@ -157,15 +180,7 @@ pub struct Latest {
 pub fn latest(folders: &[PathBuf]) -> Result<Latest, Error> {
     let mut found = Vec::new();
     for folder in folders {
-        let entries = match fs::read_dir(folder) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-            entries => entries.map_err(Error::io(folder))?,
-        };
-        for entry in entries {
-            let entry = entry.map_err(Error::io(folder))?;
-            let step = entry.file_name().to_str().and_then(|name| name.strip_prefix(PREFIX)?.parse::<u64>().ok());
-            found.extend(step.map(|step| (step, entry.path())));
-        }
+        found.extend(list(folder)?);
     }
     found.sort();
     let mut refused = Vec::new();

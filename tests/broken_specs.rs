@@ -1,0 +1,120 @@
+//! Ten ways to break a spec, through the binary: each is told with its place, its reason and a remedy.
+
+mod common;
+
+use common::{Env, TINY};
+
+/// A break of the sound spec: `(old, new)`, and what `grid` must say about it.
+struct Broken {
+    old: &'static str,
+    new: &'static str,
+    place: &'static str,
+    reason: &'static str,
+    help: &'static str,
+}
+
+const BROKEN: [Broken; 7] = [
+    Broken {
+        old: "epochs: 1, batch_size: 8, max_length",
+        new: "epochs: 1, batch_sise: 8, max_length",
+        place: "spec.yaml:11:19",
+        reason: "unknown key 'batch_sise'",
+        help: "did you mean 'batch_size'?",
+    },
+    Broken {
+        old: "axes:\n",
+        new: "axes:\n  model: [namo]\n",
+        place: "spec.yaml:13:11",
+        reason: "unknown model 'namo'",
+        help: "did you mean 'nano'?",
+    },
+    Broken {
+        old: "layers: 2",
+        new: "layers: two",
+        place: "spec.yaml:9:30",
+        reason: "'layers' must be a whole number from 1 to 1024, not 'two'",
+        help: "write digits",
+    },
+    Broken {
+        old: "vocab_size: 400",
+        new: "vocab_size: -400",
+        place: "spec.yaml:7:25",
+        reason: "'vocab_size' must be a whole number",
+        help: "the smallest is 257",
+    },
+    Broken {
+        old: "seed: [1, 2]",
+        new: "seed: []",
+        place: "spec.yaml:15:9",
+        reason: "'seed' is empty",
+        help: "give at least one value",
+    },
+    Broken {
+        old: "axes:\n",
+        new: "curricula:\n  around: [chat, around]\naxes:\n",
+        place: "spec.yaml:13:18",
+        reason: "curriculum 'around' refers to itself",
+        help: "a stage names datasets: chat, questions",
+    },
+    Broken {
+        old: "resources:",
+        new: "name: again\nresources:",
+        place: "spec.yaml:17:1",
+        reason: "key 'name' appears twice",
+        help: "its first value is in line 1; keep one of them",
+    },
+];
+
+/// What stderr says; there must be nothing else: no panic, no folder.
+fn complaint(env: &Env, spec: &str) -> String {
+    let plan = env.complaint(1, &["plan", spec]);
+    let run = env.complaint(1, &["run", spec]);
+    assert_eq!(plan, run);
+    assert!(!run.contains("panicked"), "{run}");
+    assert!(!env.path().join("runs").exists(), "a broken spec must leave nothing behind");
+    run
+}
+
+fn expect(env: &Env, place: &str, reason: &str, help: &str) {
+    let said = complaint(env, "spec.yaml");
+    let lines: Vec<&str> = said.lines().collect();
+    assert!(lines[0].starts_with(&format!("{place}: {reason}")), "{said}");
+    assert!(lines[1].starts_with(&format!("  help: {help}")), "{said}");
+    assert_eq!(lines.len(), 2, "{said}");
+}
+
+#[test]
+fn a_slip_in_the_spec() {
+    for Broken { old, new, place, reason, help } in BROKEN {
+        assert!(TINY.contains(old), "{old}");
+        expect(&Env::new(&TINY.replace(old, new)), place, reason, help);
+    }
+}
+
+#[test]
+fn a_missing_file() {
+    let env = Env::new(TINY);
+    let said = complaint(&env, "spce.yaml");
+    assert_eq!(said, "spce.yaml: no such spec file\n  help: did you mean 'spec.yaml'?\n");
+}
+
+#[test]
+fn aliases_that_explode() {
+    let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x]\n");
+    for level in 1..12 {
+        let aliases = vec![format!("*a{}", level - 1); 9].join(", ");
+        bomb.push_str(&format!("a{level}: &a{level} [{aliases}]\n"));
+    }
+    let env = Env::new(&(bomb + TINY));
+    let start = std::time::Instant::now();
+    expect(&env, "spec.yaml:", "this is too large or too deeply nested for a spec", "are anchors");
+    assert!(start.elapsed().as_secs() < 10, "it exploded");
+}
+
+#[test]
+fn not_utf_8() {
+    let env = Env::new(TINY);
+    let bytes = TINY.replace("name: tiny", "name: t\u{ef}ny").chars().map(|c| c as u8).collect::<Vec<u8>>();
+    std::fs::write(env.path().join("spec.yaml"), bytes).expect("a writable temp folder");
+    expect(&env, "spec.yaml:1:8", "byte 0xef is not UTF-8", "save the file as UTF-8");
+}

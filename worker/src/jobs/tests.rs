@@ -1,0 +1,165 @@
+//! Jobs as the coordinator hands them over, on the toy world.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Cursor;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use grid::domain::event::SCHEMA;
+use grid::domain::{
+    Arch, CorpusFormat, Documents, Entry, Event, Job, Length, ModelConfig, Origin, Outcome, Precision, PrepareJob,
+    Prepared, PretrainJob, Schedule, Settings, TokenizerJob, Training, Verdict, Warmup, WorldPart,
+};
+
+use super::*;
+use crate::attempt::{Served, serve};
+use crate::ml::runtime;
+
+static NEVER: AtomicBool = AtomicBool::new(false);
+
+/// Hands the job over under `token`, and returns the folder of its attempt.
+fn submit(
+    folder: &Path,
+    token: &str,
+    job: &Job,
+    parents: &BTreeMap<JobId, PathBuf>,
+    stop: &'static AtomicBool,
+) -> PathBuf {
+    fs::create_dir_all(folder).unwrap();
+    let settings = Settings { device: "cpu".into(), threads: 1, checkpoint_every_seconds: 0, micro_batch: None };
+    let assignment = Assignment {
+        schema: SCHEMA,
+        id: job.id(),
+        token: token.into(),
+        job: job.clone(),
+        sources: vec![],
+        parents: parents.clone(),
+        settings,
+    };
+    fs::write(folder.join("job.json"), serde_json::to_vec(&assignment).unwrap()).unwrap();
+    let input = Cursor::new(format!("{}\n", folder.display()));
+    let mut memory = Memory::default();
+    let served = serve(input, stop, "test", |assignment, attempt| run(assignment, attempt, &mut memory)).unwrap();
+    assert_eq!(served == Served::Stopped, stop.load(Ordering::Relaxed));
+    let is_mine = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().starts_with(&format!("{token}-"));
+    let mut attempts = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(is_mine);
+    attempts.next().expect("an attempt")
+}
+
+fn output(folder: &Path, token: &str, attempt: &Path) -> PathBuf {
+    let text = fs::read(folder.join(Outcome::file_name(token))).unwrap();
+    let outcome: Outcome = serde_json::from_slice(&text).unwrap();
+    assert_eq!(outcome.verdict, Verdict::Done);
+    attempt.join("output")
+}
+
+fn journal(attempt: &Path) -> Vec<Event> {
+    let text = fs::read_to_string(attempt.join("journal.jsonl")).unwrap();
+    text.lines().map(|line| serde_json::from_str::<Entry>(line).unwrap().event).collect()
+}
+
+fn checkpoints(attempt: &Path) -> Vec<PathBuf> {
+    let paths = fs::read_dir(attempt).unwrap().map(|entry| entry.unwrap().path());
+    let mut paths: Vec<PathBuf> = paths.filter(|path| path.to_string_lossy().contains("/checkpoint-")).collect();
+    paths.sort();
+    paths
+}
+
+/// A tiny model, its text, and the folders of the jobs before it.
+fn pretraining(runs: &Path) -> (Job, BTreeMap<JobId, PathBuf>) {
+    let origin = Origin::World { part: WorldPart::Speech, seed: 1, size: 2_000 };
+    let format = CorpusFormat { documents: Documents::BlankLine, min_words: 0 };
+    let corpus = (origin, format);
+    let tokenizer = Job::Tokenizer(TokenizerJob { vocab_size: 300, corpora: vec![corpus.clone()], datasets: vec![] });
+    let prepared = Prepared::Corpus(corpus.0, corpus.1);
+    let prepare = Job::Prepare(PrepareJob { tokenizer: tokenizer.id(), data: prepared, held_out: 0.1 });
+    let mut parents = BTreeMap::new();
+    for (name, job) in [("tokenizer", &tokenizer), ("prepare", &prepare)] {
+        let folder = runs.join(name);
+        let attempt = submit(&folder, "t", job, &parents, &NEVER);
+        parents.insert(job.id(), output(&folder, "t", &attempt));
+    }
+    let model = ModelConfig {
+        arch: Arch::Llama,
+        vocab_size: 300,
+        max_positions: 16,
+        hidden: 16,
+        layers: 1,
+        heads: 2,
+        kv_heads: 2,
+        head_dim: 8,
+        intermediate: 32,
+        rope_base: 10_000.0,
+        norm_eps: 1e-5,
+        tied: true,
+        init_std: 0.02,
+    };
+    let training = Training {
+        length: Length::Steps(100),
+        batch_size: 4,
+        learning_rate: 1e-2,
+        schedule: Schedule::Cosine,
+        warmup: Warmup::Steps(3),
+        min_learning_rate_ratio: 0.0,
+        betas: [0.9, 0.999],
+        epsilon: 1e-8,
+        weight_decay: 0.1,
+        clip_norm: Some(1.0),
+        precision: Precision::F32,
+    };
+    let (tokenizer, corpora) = (tokenizer.id(), vec![prepare.id()]);
+    (Job::Pretrain(PretrainJob { model, tokenizer, corpora, sequence_length: 16, training, seed: 1 }), parents)
+}
+
+/// Raises the flag once an attempt in the folder has two checkpoints.
+fn stop_after_two_checkpoints(folder: PathBuf, stop: &'static AtomicBool) {
+    let attempts = move || fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let enough = move |path: PathBuf| path.is_dir() && checkpoints(&path).len() >= 2;
+    while !attempts().any(&enough) {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    stop.store(true, Ordering::Relaxed);
+}
+
+#[test]
+fn a_damaged_checkpoint_is_refused_by_name_and_the_one_before_gives_the_same_weights() {
+    runtime::configure(1).unwrap();
+    let runs = tempfile::tempdir().unwrap();
+    let (job, parents) = pretraining(runs.path());
+    let weights = |folder: &Path, token: &str, attempt: &Path| {
+        fs::read(output(folder, token, attempt).join("model.safetensors")).unwrap()
+    };
+
+    let straight = runs.path().join("straight");
+    let attempt = submit(&straight, "t", &job, &parents, &NEVER);
+    let wanted = weights(&straight, "t", &attempt);
+    assert_eq!(checkpoints(&attempt), Vec::<PathBuf>::new(), "a job that is done needs none");
+    let saved = journal(&attempt).iter().filter(|event| matches!(event, Event::Checkpoint { .. })).count();
+    assert_eq!(saved, 99, "one after each step but the last");
+
+    let folder = runs.path().join("interrupted");
+    let stop: &'static AtomicBool = Box::leak(Box::new(AtomicBool::new(false)));
+    fs::create_dir(&folder).unwrap();
+    let watched = folder.clone();
+    let watch = std::thread::spawn(move || stop_after_two_checkpoints(watched, stop));
+    let attempt = submit(&folder, "first", &job, &parents, stop);
+    watch.join().unwrap();
+    let Some(Event::Interrupted { step }) = journal(&attempt).pop() else { panic!("not interrupted") };
+    let kept = checkpoints(&attempt);
+    assert_eq!(kept.len(), 2, "the last and one to fall back on: {kept:?}");
+
+    let damaged = kept[1].join("model.safetensors");
+    let mut bytes = fs::read(&damaged).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&damaged, bytes).unwrap();
+    let attempt = submit(&folder, "second", &job, &parents, &NEVER);
+    let events = journal(&attempt);
+    let warned = |event: &Event| match event {
+        Event::Warning { message } => message.contains(damaged.to_str().unwrap()) && message.contains("is damaged"),
+        _ => false,
+    };
+    assert!(events.iter().any(warned), "{events:?}");
+    assert!(events.contains(&Event::Resumed { step: step - 1 }), "{events:?}");
+    assert!(weights(&folder, "second", &attempt) == wanted, "the weights differ");
+}
