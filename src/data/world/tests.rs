@@ -36,16 +36,16 @@ fn texts_read_like_this() {
     for record in DATASETS.iter().flat_map(|&part| records(part, 1, 4)) {
         text.push_str(&format!("{} => {}\n", record.prompt, record.reply));
     }
-    insta::assert_snapshot!(text, @r#"
+    insta::assert_snapshot!(text, @r"
     Paul is old.
-    Do I praise those old pigs?
-    Yes, you praise those old pigs.
-    Look at the singers!
-    Those are mothers.
-    What does Jack push?
-    A green box.
-    Do I teach the brothers?
-    No, you do not teach the brothers.
+    Do you praise Ella?
+    Yes, I praise Ella.
+    What is this?
+    It is a drum.
+    Is the dog hugging many funny kings?
+    No, the dog is not hugging many funny kings.
+    These are gardens.
+    What is this?
     ---
     A:	Are these tired aunts beside the girl waiting in the house?
     B:	No, these tired aunts beside the girl are not waiting in the house.
@@ -53,18 +53,18 @@ fn texts_read_like_this() {
     B:	Yes, I follow the kings.
     B:	Is Ruth brave?
     ---
-    Baskets are things. These baskets are green. The basket is yellow. The baskets are big. Some baskets are new. Ella does not talk in the school. This basket is new. Emma is sad. Many baskets are big. This basket is green.
+    Baskets are things. These baskets are green. The basket is yellow. The baskets are big. Some baskets are new. Ella does not talk in the school. She chases the hungry dog. She jumps. The basket is clean. Leo is quiet. He visits his cat. The basket is green. No boy ever makes his empty cup.
 
     ---
-    Do you thank the old princess? => No, I do not thank the old princess.
+    Do you thank Jack? => No, I do not thank Jack.
     Do you smile? => No, I do not smile.
     Who does the son near the princess kiss? => A son.
-    My baby behind the duck washes every green drum. => Yes, my baby behind the duck washes every green drum. Mia is painting the chair.
+    My baby behind the duck washes the singer. => Yes, my baby behind the duck washes the singer. The gentle brother is painting his chair. He does not paint many new lamps. He is in the forest. He dances in the school. He watches these mice.
     Those kind princes carry my bottles. What do those kind princes carry? => My bottles.
     Who does the duck touch? => The babies.
     Who praises that young brother? => The sons.
     My geese kiss Max. Who kisses Max? => My geese.
-    "#);
+    ");
 }
 
 #[test]
@@ -89,17 +89,17 @@ fn minimal_pairs_read_like_this() {
     determiner_noun_agreement_adjective.jsonl: "Ruth hides that tired pig." / "Ruth hides that tired pigs."
     determiner_noun_agreement_adjective.jsonl: "Max praises those brave uncles." / "Max praises those brave uncle."
     negative_polarity.jsonl: "No rabbit ever waits in the barn." / "Every rabbit ever waits in the barn."
-    negative_polarity.jsonl: "Every sister already hides some pictures." / "No sister already hides some pictures."
+    negative_polarity.jsonl: "Every sister already hides those cats." / "No sister already hides those cats."
     subject_verb_agreement.jsonl: "The gentle rabbit cries." / "The gentle rabbit cry."
-    subject_verb_agreement.jsonl: "The happy uncles hide this child." / "The happy uncles hides this child."
+    subject_verb_agreement.jsonl: "The happy uncles hide my cows." / "The happy uncles hides my cows."
     subject_verb_agreement_distractor.jsonl: "The sad sister beside the balls rests in the town." / "The sad sister beside the balls rest in the town."
     subject_verb_agreement_distractor.jsonl: "The big brothers with the drum buy the big drums." / "The big brothers with the drum buys the big drums."
-    subject_verb_agreement_irregular.jsonl: "The wife finds these old cakes." / "The wife find these old cakes."
-    subject_verb_agreement_irregular.jsonl: "The brave women help this teacher." / "The brave women helps this teacher."
+    subject_verb_agreement_irregular.jsonl: "The wife finds these princesses." / "The wife find these princesses."
+    subject_verb_agreement_irregular.jsonl: "The brave women help Emma." / "The brave women helps Emma."
     qa_congruence.jsonl: "Who mentions my shoes?\nThe uncle." / "Who mentions my shoes?\nThe chair."
     qa_congruence.jsonl: "What does the princess carry?\nThe drum." / "What does the princess carry?\nThe father."
-    subject_aux_inversion.jsonl: "Is the king drawing two fathers?" / "Does the king drawing two fathers?"
-    subject_aux_inversion.jsonl: "Do the daughters admire these friends?" / "Are the daughters admire these friends?"
+    subject_aux_inversion.jsonl: "Is the king drawing the book?" / "Does the king drawing the book?"
+    subject_aux_inversion.jsonl: "Do the daughters admire the coat?" / "Are the daughters admire the coat?"
     turn_taking.jsonl: "Do you throw the stone?\nYes, I throw the stone." / "Do you throw the stone?\nYes, you throw the stone."
     turn_taking.jsonl: "Do I throw the old coat?\nYes, you throw the old coat." / "Do I throw the old coat?\nYes, I throw the old coat."
     "#);
@@ -127,7 +127,7 @@ fn the_world_is_stable_across_releases() {
         .flat_map(|suite| evaluation(3, 50, suite))
         .map(|(_, bytes)| String::from_utf8(bytes).unwrap())
         .collect();
-    insta::assert_snapshot!(format!("{text} {}", digest(&files)), @"032320b567be9aef 2ea52d0b3eed1f15");
+    insta::assert_snapshot!(format!("{text} {}", digest(&files)), @"110e676fcffbf05c 6f64167679e5740c");
 }
 
 #[test]
