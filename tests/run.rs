@@ -1,5 +1,6 @@
 //! The whole path on the toy world: run, report, run again, lose a file, run again.
 
+#[expect(dead_code, reason = "each test file uses its own part")]
 mod common;
 
 use common::{Env, TINY};

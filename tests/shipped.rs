@@ -1,5 +1,6 @@
 //! Everything shipped as an example is a test: specs plan, README commands run.
 
+#[expect(dead_code, reason = "each test file uses its own part")]
 mod common;
 
 use std::path::Path;

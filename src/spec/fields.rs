@@ -76,7 +76,7 @@ impl<'a> Fields<'a> {
             Value::Map(entries) => Some(Fields { entries, mark: node.mark, log, known: vec![] }),
             _ => {
                 Fault::expected("a mapping")
-                    .or_hint("write `key: value` below it, or {key: value}")
+                    .or_hint("write `key: value` lines, or {key: value}")
                     .report(subject, node, log);
                 None
             }

@@ -1,5 +1,4 @@
 //! A temp folder in which the `grid` binary is driven as a user would.
-#![expect(dead_code, reason = "each test file uses its own part")]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

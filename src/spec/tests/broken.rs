@@ -22,12 +22,18 @@ fn misspelt_model() {
 
 #[test]
 fn wrong_type() {
-    insta::assert_snapshot!(broken(&with("layers: 2", "layers: two"), &[]), @"x.yaml:9:30: 'layers' must be a whole number from 1 to 1024, not 'two'");
+    insta::assert_snapshot!(broken(&with("layers: 2", "layers: two"), &[]), @r"
+    x.yaml:9:30: 'layers' must be a whole number from 1 to 1024, not 'two'
+      help: write digits, with k, M or G for large ones: 64, 10k, 1.5M
+    ");
 }
 
 #[test]
 fn negative_size() {
-    insta::assert_snapshot!(broken(&with("hidden: 64", "hidden: -64"), &[]), @"x.yaml:9:18: 'hidden' must be a whole number from 2 to 65536, not -64");
+    insta::assert_snapshot!(broken(&with("hidden: 64", "hidden: -64"), &[]), @r"
+    x.yaml:9:18: 'hidden' must be a whole number from 2 to 65536, not -64
+      help: the smallest is 2
+    ");
 }
 
 #[test]
@@ -113,6 +119,7 @@ fn all_problems_are_reported_at_once() {
     x.yaml:10:26: both 'epochs' and 'steps' are given
       help: keep one of them
     x.yaml:10:37: 'warmup' must be a share of the steps below 1, or a whole number of steps, not 1.5
+      help: such as 0.05 or 500
     x.yaml:10:49: 'betas' must be two shares, not 1
       help: such as [0.9, 0.999]
     x.yaml:10:64: 'schedule' must be one of linear, cosine, constant, cosine_with_restarts, wsd, not 'cosin'
@@ -126,6 +133,7 @@ fn all_problems_are_reported_at_once() {
     x.yaml:15:46: an item of 'suites' must be one of blimp, blimp-supplement, not 'blmp'
       help: did you mean 'blimp'?
     x.yaml:16:23: an item of 'devices' must be auto, cpu, or cuda:0, cuda:1, ..., not 'gpu'
+      help: auto takes all GPUs, or else the CPU
     ");
 }
 
@@ -143,7 +151,10 @@ fn yaml_errors() {
     x.yaml:1:8: an alias stands inside its own anchor
       help: write the value out
     ");
-    insta::assert_snapshot!(broken("", &[]), @"x.yaml:1:1: the spec must be a mapping, not nothing");
+    insta::assert_snapshot!(broken("", &[]), @r"
+    x.yaml:1:1: the spec must be a mapping, not nothing
+      help: write `key: value` lines, or {key: value}
+    ");
 }
 
 #[test]
@@ -163,6 +174,7 @@ fn a_terminal_shows_the_line() {
     1 │ tune.epochs=0
       ·             ─
       ╰────
+     help: the smallest is 1
     ");
 }
 
@@ -179,9 +191,11 @@ fn overrides_name_themselves() {
     ];
     insta::assert_snapshot!(broken(GOOD, &overrides), @r"
     -S tune.epochs=0: 'epochs' must be a whole number from 1 to 100000, not 0
+      help: the smallest is 1
     -S tune.learing_rate=1: unknown key 'learing_rate'
       help: did you mean 'learning_rate'?
     -S models.tiny.hidden.x=1: 'models.tiny.hidden' is not a mapping, so it has no keys to set
+      help: set 'models.tiny.hidden' itself, or correct the path
     -S nothing: an override is path.to.key=value
       help: such as -S tune.epochs=3 or -S 'axes.seed=[1, 2, 3]'
     -S name=[: unclosed bracket '['
@@ -189,5 +203,6 @@ fn overrides_name_themselves() {
     -S axes.seed=[1, 1]: 'seed' lists 1 twice
       help: keep one
     -S pretrain.steps=-1: 'steps' must be a whole number from 0 to 1000000000, not -1
+      help: the smallest is 0
     ");
 }
