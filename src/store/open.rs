@@ -1,7 +1,7 @@
 //! Opening the database, and bringing its layout up to date.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
@@ -57,7 +57,17 @@ impl Store {
             .foreign_keys(true)
             .busy_timeout(patience)
             .disable_statement_logging();
-        let pool = SqlitePoolOptions::new().max_connections(1).test_before_acquire(false).connect_with(options).await?;
+        let pool = SqlitePoolOptions::new().max_connections(1).test_before_acquire(false);
+        let deadline = Instant::now() + patience;
+        let pool = loop {
+            // SQLite does not wait for the lock under which another program switches a new database to WAL.
+            match pool.clone().connect_with(options.clone()).await.map_err(StoreError::from) {
+                Err(StoreError::Locked(_)) if Instant::now() < deadline => {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+                opened => break opened?,
+            }
+        };
         let store = Self { pool, roots: [named, resolved] };
         if store.behind().await? {
             store.migrate().await?;

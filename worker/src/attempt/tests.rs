@@ -345,7 +345,15 @@ fn a_worker_whose_coordinator_died_finishes_and_leaves() {
 fn an_idle_worker_heeds_sigterm() {
     let mut worker = start_double();
     let _open = worker.stdin.take();
-    std::thread::sleep(Duration::from_millis(300));
+    // Until it catches the signal; before that it would just die of it.
+    let catches = || {
+        let status = fs::read_to_string(format!("/proc/{}/status", worker.id())).unwrap();
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+        u64::from_str_radix(caught.trim(), 16).unwrap() & 1 << (libc::SIGTERM - 1) != 0
+    };
+    while !catches() {
+        std::thread::sleep(Duration::from_millis(10));
+    }
     signal_to(&worker, libc::SIGTERM);
     assert_eq!(worker.wait().unwrap().code(), Some(75));
 }
