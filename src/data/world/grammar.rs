@@ -155,7 +155,7 @@ pub(super) fn any_phrase(chance: &mut Chance) -> Phrase {
 
 pub(super) fn adjective(chance: &mut Chance, kind: Kind) -> &'static str {
     let adjectives: &[&'static str] = if kind.is_animate() { &MOODS } else { &LOOKS };
-    *chance.one_of(adjectives)
+    chance.one_of::<&str>(adjectives)
 }
 
 /// `near the cats`.
