@@ -2,7 +2,7 @@
 //!
 //! Purpose: to read the command line, wire the rooms together, and turn what they return into text and exit codes.
 //!
-//! Invariant: data goes to stdout, talk to stderr; every way out is an [`failure::Exit`].
+//! Invariant: data goes to stdout, talk to stderr; every way out is an `Exit`.
 //!
 //! Rejected: verbs as a trait with plugins. A `match` shows all of them at once.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing is this room's work")]

@@ -347,7 +347,7 @@ toy: sequential against merged
 ────────────────────────────────────────────────────────────────────────────────────────────────────────
  model   datasets    task    merged   sequential   difference     95% interval        p   seeds   items
 ════════════════════════════════════════════════════════════════════════════════════════════════════════
- tiny    a+b         blimp     60.0         80.0        +20.0   [+16.2, +23.8]   <0.001       2     200
+ tiny    a+b         blimp     60.0         80.0        +20.0   [+14.5, +25.5]   <0.001       2     200
  tiny    a+b / b+a   blimp     60.0         60.0         +0.0     [+0.0, +0.0]    1.000       2     200
 ────────────────────────────────────────────────────────────────────────────────────────────────────────
 difference: sequential minus merged; interval: paired bootstrap over seeds and the items of each subtask; p: exact McNemar over the items of all seeds, Holm-corrected for 2 tests

@@ -23,7 +23,7 @@ pub struct Model {
 }
 
 impl Model {
-    /// A model of this shape whose weights are still zero: fill them with [`Model::initialise`] or from a file.
+    /// A model of this shape whose weights are still zero: fill them with [`Weights::initialise`] or from a file.
     pub fn zeros(config: &ModelConfig, device: Device) -> Result<Self, Error> {
         let wrong = |what: &str| Err(Error::Input(format!("a model cannot have {what}")));
         if config.kv_heads == 0 || !config.heads.is_multiple_of(config.kv_heads) {
