@@ -75,7 +75,7 @@ impl Phrase {
 
     /// Someone.
     pub fn animate(chance: &mut Chance) -> Self {
-        if chance.percent(35) {
+        if chance.percent(25) {
             return Self::name(chance.one_of(&NAMES));
         }
         let number = number(chance);
@@ -86,8 +86,8 @@ impl Phrase {
     /// Someone to begin a clause with: now and then with a noun of any number between it and its verb.
     pub fn subject(chance: &mut Chance) -> Self {
         let mut phrase = Self::animate(chance);
-        if chance.percent(35) {
-            phrase.text = format!("{} {}", phrase.text, beside(chance, &phrase));
+        if chance.percent(25) && !NAMES.iter().any(|(name, _)| *name == phrase.head) {
+            phrase.text = format!("{} {}", phrase.text, beside(chance));
         }
         phrase
     }
@@ -108,12 +108,19 @@ impl Phrase {
         }
     }
 
-    /// `his`, `her`, `their`; `None` for one of unknown gender.
-    fn possessive(&self) -> Option<&'static str> {
+    /// `she`, `he`, `they`, of the same number and gender; `None` for one of unknown gender.
+    pub fn pronoun(&self) -> Option<Self> {
+        let (word, _) = self.pronouns()?;
+        Some(Self { text: word.to_owned(), head: word, ..*self })
+    }
+
+    /// The pronoun for it as a subject, and the one for what it owns.
+    fn pronouns(&self) -> Option<(&'static str, &'static str)> {
         match (self.number, self.gender) {
-            (Number::Plural, _) => Some("their"),
-            (Number::Singular, Some(Gender::Female)) => Some("her"),
-            (Number::Singular, Some(Gender::Male)) => Some("his"),
+            _ if self.head.is_empty() => None,
+            (Number::Plural, _) => Some(("they", "their")),
+            (Number::Singular, Some(Gender::Female)) => Some(("she", "her")),
+            (Number::Singular, Some(Gender::Male)) => Some(("he", "his")),
             (Number::Singular, None) => None,
         }
     }
@@ -148,17 +155,15 @@ pub(super) fn any_phrase(chance: &mut Chance) -> Phrase {
 
 pub(super) fn adjective(chance: &mut Chance, kind: Kind) -> &'static str {
     let adjectives: &[&'static str] = if kind.is_animate() { &MOODS } else { &LOOKS };
-    let chosen: &&'static str = chance.one_of(adjectives);
-    chosen
+    chance.one_of::<&str>(adjectives)
 }
 
-/// `near the cats`, `with her drums`: more often than not of the other number than the noun before it.
-fn beside(chance: &mut Chance, before: &Phrase) -> String {
+/// `near the cats`.
+fn beside(chance: &mut Chance) -> String {
     let preposition = *chance.one_of(&BESIDE);
-    let number = if chance.percent(70) { before.number.other() } else { before.number };
+    let number = number(chance);
     let noun = noun(chance, |noun| noun.kind != Kind::Place);
-    let determiner = before.possessive().filter(|_| chance.percent(50)).unwrap_or("the");
-    format!("{preposition} {}", Phrase::with(determiner, None, noun, number).text)
+    format!("{preposition} {}", Phrase::with("the", None, noun, number).text)
 }
 
 /// `in the garden`.
@@ -166,31 +171,42 @@ pub(super) fn place(chance: &mut Chance) -> String {
     format!("in {}", Phrase::with("the", None, noun(chance, |noun| noun.kind == Kind::Place), Number::Singular).text)
 }
 
-/// What follows the verb: an object where it takes one, else perhaps a place.
+/// What follows the verb: an object where it takes one, else perhaps a place. A subject of known gender or number often
+/// acts on itself or on what it owns, which is how its gender shows.
 pub(super) fn rest(chance: &mut Chance, verb: &Verb, subject: &Phrase) -> String {
-    match (verb.takes_animates(), verb.takes_things()) {
-        (false, false) if chance.percent(50) => format!(" {}", place(chance)),
-        (false, false) => String::new(),
-        (true, _) if chance.percent(40) && subject.reflexive().is_some() => {
-            format!(" {}", subject.reflexive().unwrap_or_default())
-        }
-        (animates, things) => {
-            let thing = things && (!animates || chance.percent(50));
-            match subject.possessive() {
-                Some(owner) if chance.percent(50) => format!(" {}", owned(chance, owner, thing).text),
-                _ if thing => format!(" {}", Phrase::thing(chance).text),
-                _ => format!(" {}", Phrase::animate(chance).text),
-            }
-        }
+    let thing = match (verb.takes_animates(), verb.takes_things()) {
+        (false, false) if chance.percent(50) => return format!(" {}", place(chance)),
+        (false, false) => return String::new(),
+        (true, true) => chance.percent(50),
+        (_, things) => things,
+    };
+    if verb.takes_animates()
+        && let Some(reflexive) = subject.reflexive()
+        && chance.percent(40)
+    {
+        return format!(" {reflexive}");
     }
+    if let Some((_, owners)) = subject.pronouns()
+        && chance.percent(50)
+    {
+        let number = number(chance);
+        let noun = noun(chance, |noun| if thing { noun.kind == Kind::Thing } else { noun.kind.is_animate() });
+        let adjective = chance.percent(30).then(|| adjective(chance, noun.kind));
+        return format!(" {}", Phrase::with(owners, adjective, noun, number).text);
+    }
+    format!(" {}", if thing { Phrase::thing(chance) } else { Phrase::animate(chance) }.text)
 }
 
-/// `her red cup`, `their horses`.
-fn owned(chance: &mut Chance, owner: &str, thing: bool) -> Phrase {
-    let number = number(chance);
-    let noun = noun(chance, |noun| if thing { noun.kind == Kind::Thing } else { noun.kind.is_animate() });
-    let adjective = chance.percent(30).then(|| adjective(chance, noun.kind));
-    Phrase::with(owner, adjective, noun, number)
+/// A statement about the subject, often followed by others in which a pronoun stands for it.
+pub(super) fn remark(chance: &mut Chance, subject: &Phrase) -> String {
+    let mut said = sentence(&clause(chance, subject));
+    if let Some(pronoun) = subject.pronoun() {
+        while chance.percent(50) {
+            said.push(' ');
+            said.push_str(&sentence(&clause(chance, &pronoun)));
+        }
+    }
+    said
 }
 
 /// A statement about the subject, without capital and full stop. Half are in the plain present tense.
@@ -275,7 +291,7 @@ impl Topic {
             Topic::Noun(noun) if !noun.kind.is_animate() => {
                 sentence(&format!("{} {} {}", phrase.text, phrase.be(), adjective(chance, noun.kind)))
             }
-            _ => sentence(&clause(chance, &phrase)),
+            _ => remark(chance, &phrase),
         }
     }
 

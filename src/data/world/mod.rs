@@ -1,10 +1,10 @@
 //! The built-in toy world: a small English-like language with text, instruction records and minimal pairs.
 //!
-//! Purpose: real learning on a bare machine. Sentences obey number, gender, polarity, argument and question rules
-//! without exception, so that a tiny model can learn them in a minute, and evaluation items ask for exactly these.
+//! Purpose: real learning on a bare machine. Sentences obey number, gender, polarity, argument and question rules without
+//! exception, so that a tiny model can learn them in a minute, and evaluation items ask for exactly these rules.
 //!
-//! Invariant: the same arguments give the same bytes on every machine, and a longer text begins with the shorter one.
-//! No item of an evaluation file occurs in any text, whatever the seeds: one in six combinations of subject and verb is
+//! Invariant: the same arguments give the same bytes on every machine, and a longer text begins with the shorter one. No
+//! item of an evaluation file occurs in any text, whatever the seeds: one in six combinations of subject and verb is
 //! reserved for evaluation.
 //!
 //! Rejected: shipping a sample of a real corpus. Real text has owners, and a model would need hours to learn from it.
@@ -117,7 +117,7 @@ fn article(chance: &mut Chance) -> Vec<String> {
 /// A sentence about anyone.
 fn remark(chance: &mut Chance) -> String {
     let subject = Phrase::subject(chance);
-    sentence(&clause(chance, &subject))
+    grammar::remark(chance, &subject)
 }
 
 /// A conversational record.

@@ -36,36 +36,35 @@ fn texts_read_like_this() {
     for record in DATASETS.iter().flat_map(|&part| records(part, 1, 4)) {
         text.push_str(&format!("{} => {}\n", record.prompt, record.reply));
     }
-    insta::assert_snapshot!(text, @r#"
-    Paul beside the drums will paint his letter.
+    insta::assert_snapshot!(text, @r"
+    Paul is old.
+    Do you praise Ella?
+    Yes, I praise Ella.
     What is this?
     It is a drum.
-    Is the dog hugging this mother?
-    Yes, the dog is hugging this mother.
-    Do I dance?
-    No, you do not dance.
-    Leo is greeting himself.
+    Is the dog hugging many funny kings?
+    No, the dog is not hugging many funny kings.
+    These are gardens.
+    What is this?
     ---
-    A:	Who fixes that box?
-    B:	These tired aunts beside the girl.
-    B:	Lucy buys my blue cup.
-    A:	What does my quiet mother hide?
-    B:	The ball.
-    B:	Do you dance in the forest?
-    A:	Yes, I dance in the forest.
+    A:	Are these tired aunts beside the girl waiting in the house?
+    B:	No, these tired aunts beside the girl are not waiting in the house.
+    A:	Do you follow the kings?
+    B:	Yes, I follow the kings.
+    B:	Is Ruth brave?
     ---
-    Baskets are things. These baskets are green. The basket is yellow. The baskets are big. Some baskets are new. Ella beside her uncles breaks her hat. The baskets are red. The blue basket is dark. Max beside his husbands finds himself. My cows beside the shoe are resting in the school.
+    Baskets are things. These baskets are green. The basket is yellow. The baskets are big. Some baskets are new. Ella does not talk in the school. She chases the hungry dog. She jumps. The basket is clean. Leo is quiet. He visits his cat. The basket is green. No boy ever makes his empty cup.
 
     ---
-    Do you thank the old princess? => No, I do not thank the old princess.
+    Do you thank Jack? => No, I do not thank Jack.
     Do you smile? => No, I do not smile.
-    Who does Leo hug? => The tired wife.
-    My baby behind the ducks washes that wife. => Yes, my baby behind the ducks washes that wife. Mia near the coats is helping her husband.
+    Who does the son near the princess kiss? => A son.
+    My baby behind the duck washes the singer. => Yes, my baby behind the duck washes the singer. The gentle brother is painting his chair. He does not paint many new lamps. He is in the forest. He dances in the school. He watches these mice.
     Those kind princes carry my bottles. What do those kind princes carry? => My bottles.
     Who does the duck touch? => The babies.
     Who praises that young brother? => The sons.
     My geese kiss Max. Who kisses Max? => My geese.
-    "#);
+    ");
 }
 
 #[test]
@@ -90,13 +89,13 @@ fn minimal_pairs_read_like_this() {
     determiner_noun_agreement_adjective.jsonl: "Ruth hides that tired pig." / "Ruth hides that tired pigs."
     determiner_noun_agreement_adjective.jsonl: "Max praises those brave uncles." / "Max praises those brave uncle."
     negative_polarity.jsonl: "No rabbit ever waits in the barn." / "Every rabbit ever waits in the barn."
-    negative_polarity.jsonl: "Every sister already hides a cat." / "No sister already hides a cat."
+    negative_polarity.jsonl: "Every sister already hides those cats." / "No sister already hides those cats."
     subject_verb_agreement.jsonl: "The gentle rabbit cries." / "The gentle rabbit cry."
-    subject_verb_agreement.jsonl: "The happy uncles hide many apples." / "The happy uncles hides many apples."
+    subject_verb_agreement.jsonl: "The happy uncles hide my cows." / "The happy uncles hides my cows."
     subject_verb_agreement_distractor.jsonl: "The sad sister beside the balls rests in the town." / "The sad sister beside the balls rest in the town."
     subject_verb_agreement_distractor.jsonl: "The big brothers with the drum buy the big drums." / "The big brothers with the drum buys the big drums."
     subject_verb_agreement_irregular.jsonl: "The wife finds these princesses." / "The wife find these princesses."
-    subject_verb_agreement_irregular.jsonl: "The brave women help this teacher." / "The brave women helps this teacher."
+    subject_verb_agreement_irregular.jsonl: "The brave women help Emma." / "The brave women helps Emma."
     qa_congruence.jsonl: "Who mentions my shoes?\nThe uncle." / "Who mentions my shoes?\nThe chair."
     qa_congruence.jsonl: "What does the princess carry?\nThe drum." / "What does the princess carry?\nThe father."
     subject_aux_inversion.jsonl: "Is the king drawing the book?" / "Does the king drawing the book?"
@@ -128,7 +127,7 @@ fn the_world_is_stable_across_releases() {
         .flat_map(|suite| evaluation(3, 50, suite))
         .map(|(_, bytes)| String::from_utf8(bytes).unwrap())
         .collect();
-    insta::assert_snapshot!(format!("{text} {}", digest(&files)), @"64d73156a9c7e4dc ad445ec87c2edb5d");
+    insta::assert_snapshot!(format!("{text} {}", digest(&files)), @"110e676fcffbf05c 6f64167679e5740c");
 }
 
 #[test]
@@ -240,7 +239,7 @@ fn word_pairs_teach_adjacent_agreement_and_not_the_rest() {
     let accuracies: HashMap<String, f64> =
         items(4, 300).into_iter().map(|(name, rows)| (name, accuracy(&rows, score))).collect();
     let of = |name: &str| accuracies[&format!("{name}.jsonl")];
-    assert!(of("auxiliary_agreement") > 80.0, "{accuracies:?}");
-    assert!(of("determiner_noun_agreement") > 80.0, "{accuracies:?}");
-    assert!(of("subject_verb_agreement_distractor") < 55.0, "{accuracies:?}");
+    assert!(of("auxiliary_agreement") > 90.0, "{accuracies:?}");
+    assert!(of("determiner_noun_agreement") > 75.0, "{accuracies:?}");
+    assert!(of("subject_verb_agreement_distractor") < 40.0, "{accuracies:?}");
 }
