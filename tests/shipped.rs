@@ -52,3 +52,31 @@ fn plan_starts_without_delay() {
         .expect("five runs");
     assert!(best.as_millis() < 500, "grid plan took {best:?} at best");
 }
+
+/// The README's spec is one that grid takes, and its commands are verbs that grid has.
+#[test]
+fn the_readme_keeps_its_word() {
+    let readme = std::fs::read_to_string(root().join("README.md")).expect("README.md");
+    let block = |language: &str| -> Vec<&str> {
+        let parts = readme.split("```").skip(1).step_by(2);
+        parts.filter_map(|part| part.strip_prefix(language)).collect()
+    };
+    let spec = block("yaml\n");
+    let env = Env::new(spec[0]);
+    let plan = env.run(0, &["plan", "spec.yaml"]);
+    assert!(plan.starts_with("first: 12 cells") && plan.contains("not found"), "{plan}");
+    let help = env.run(0, &["help"]);
+    let mut verbs = 0;
+    for command in block("sh\n").iter().flat_map(|block| block.lines()).flat_map(|line| line.split(';')) {
+        if let Some(arguments) = command.trim().strip_prefix("grid ") {
+            let verb = arguments.split_whitespace().next().expect("a verb");
+            assert!(help.contains(&format!("  {verb} ")), "no verb '{verb}' in\n{help}");
+            verbs += 1;
+        }
+    }
+    assert!(verbs >= 5, "the README shows {verbs} commands");
+    for target in ["demo", "test"] {
+        let makefile = std::fs::read_to_string(root().join("Makefile")).expect("Makefile");
+        assert!(makefile.contains(&format!("\n{target}:")) && readme.contains(&format!("make {target} ")), "{target}");
+    }
+}
