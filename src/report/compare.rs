@@ -58,7 +58,7 @@ impl Axis {
             Axis::Model => Some(&condition.model),
             Axis::Dataset => condition.dataset.as_deref(),
             Axis::Curriculum => Some(&condition.curriculum),
-            Axis::Extra => Some(&condition.extra).map(String::as_str).filter(|extra| !extra.is_empty()),
+            Axis::Extra => Some(condition.extra.as_str()).filter(|extra| !extra.is_empty()),
         }
     }
 }

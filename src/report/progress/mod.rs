@@ -2,7 +2,7 @@
 //!
 //! Purpose: whoever waits sees what is done, what runs, how well it goes, and how long it will take.
 //!
-//! Invariant: what is shown is a pure function of [`state::State`], which is folded from the news, and of the time
+//! Invariant: what is shown is a pure function of `state::State`, which is folded from the news, and of the time
 //! elapsed; and showing it cannot fail: errors of the terminal are ignored, as the news are on disk by then.
 //!
 //! Rejected: a thread that draws at its own pace from shared state. It would need a lock and an order of shutting
