@@ -105,3 +105,19 @@ fn status_logs_and_why_find_a_job() {
     assert!(why.contains("sequence_length"), "{why}");
     env.complaint(4, &["logs", "no-such-job"]);
 }
+
+/// `-S data_root` is relative to where it was typed, also when the experiment is resumed elsewhere.
+#[test]
+fn an_experiment_is_resumed_from_another_folder() {
+    let spec = TINY.replace("speech: {world: speech, words: 6k}", "speech: {files: speech.txt, documents: line}");
+    let env = Env::new(&spec);
+    std::fs::create_dir_all(env.path().join("data")).expect("a folder");
+    std::fs::create_dir_all(env.path().join("elsewhere")).expect("a folder");
+    let line = |i: usize| format!("the small dog number {i} sees the big cat and the cat runs home\n");
+    std::fs::write(env.path().join("data/speech.txt"), (0..400).map(line).collect::<String>()).expect("a file");
+    env.run(0, &["run", "spec.yaml", "-S", "data_root=data"]);
+    let mut resume = env.command(&["--runs-dir", "../runs", "resume"]);
+    let output = resume.current_dir(env.path().join("elsewhere")).output().expect("the binary starts");
+    let (_, stderr) = common::texts(&output);
+    assert!(output.status.success() && stderr.contains("nothing to do"), "{stderr}");
+}

@@ -43,13 +43,20 @@ impl SpecText {
         let unreadable = |error| Failure::text(Exit::Usage, format!("{}: {error}", path.display()));
         let text = std::fs::read(path).map_err(unreadable)?;
         let path = std::path::absolute(path).map_err(unreadable)?;
-        Ok((Self { path, text, overrides: overrides.to_vec() }, grid))
+        let overrides = overrides.iter().map(|text| from_anywhere(text)).collect();
+        Ok((Self { path, text, overrides }, grid))
     }
 
     /// Reads a spec that the database kept.
     pub fn grid(&self) -> Result<Grid, Failure> {
         spec::parse(&self.path, &self.text, &self.overrides).map_err(spec_failure)
     }
+}
+
+/// An override that means the same in another current directory, where the experiment may be resumed.
+fn from_anywhere(text: &str) -> String {
+    let absolute = text.strip_prefix("data_root=").and_then(|root| std::path::absolute(root).ok());
+    absolute.map_or_else(|| text.to_owned(), |root| format!("data_root={}", root.display()))
 }
 
 fn spec_failure(problems: spec::Problems) -> Failure {
