@@ -77,6 +77,9 @@ pub struct Training {
     pub weight_decay: f64,
     /// Global gradient norm above which gradients are scaled down; `None` never clips.
     pub clip_norm: Option<f64>,
+    /// Share of each target's probability that is spread evenly over the vocabulary, in 0..1; validation losses are
+    /// measured without it.
+    pub label_smoothing: f64,
     /// Arithmetic.
     pub precision: Precision,
 }
@@ -137,6 +140,7 @@ mod tests {
             epsilon: 1e-8,
             weight_decay: 0.0,
             clip_norm: Some(1.0),
+            label_smoothing: 0.0,
             precision: Precision::F32,
         }
     }

@@ -283,6 +283,7 @@ fn pretrain(runs: &Path, batch_size: u32) -> Task {
         epsilon: 1e-8,
         weight_decay: 0.0,
         clip_norm: None,
+        label_smoothing: 0.0,
         precision: Precision::F32,
     };
     let model = ModelConfig {

@@ -91,6 +91,7 @@ fn training(fields: &mut Fields, peak: f64, decay: Schedule) -> Option<Training>
         Value::Null => Ok(None),
         value => real(Within::Positive)(value).map(Some).map_err(|fault| fault.or_hint("null never clips")),
     });
+    let label_smoothing = fields.get("label_smoothing", 0.0, real(Within::ProperShare));
     let precision = choice([("f32", Precision::F32), ("bf16", Precision::Bf16)]);
     let precision = fields.get("precision", Precision::F32, precision);
     Some(Training {
@@ -104,6 +105,7 @@ fn training(fields: &mut Fields, peak: f64, decay: Schedule) -> Option<Training>
         epsilon,
         weight_decay,
         clip_norm,
+        label_smoothing,
         precision,
     })
 }

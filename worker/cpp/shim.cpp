@@ -121,12 +121,13 @@ int grid_backward(Handle output, Handle gradient) {
 }
 
 // Cross entropy of a vocabulary head without ever holding [rows, vocab]: logits, softmax and both gradients are
-// made for `chunk` rows at a time. Adds `scale` * d(sum of losses)/d(weight) to weight.grad.
+// made for `chunk` rows at a time. Adds `scale` * d(sum of losses)/d(weight) to weight.grad. Of each target's
+// probability the share `smoothing` is spread evenly over the vocabulary (Szegedy et al. 2016, section 7).
 //
 // hidden [rows, width], weight [vocab, width] float, targets [rows] int64
 // -> loss: 0-dim double, sum over rows; hidden_gradient: [rows, width] like hidden, times `scale`; left alone when null.
 int grid_head_loss(
-    Handle hidden, Handle weight, Handle targets, double scale, int64_t chunk, int bf16, Handle* loss,
+    Handle hidden, Handle weight, Handle targets, double scale, double smoothing, int64_t chunk, int bf16, Handle* loss,
     Handle* hidden_gradient) {
   return guarded([&] {
     at::NoGradGuard no_grad;
@@ -142,10 +143,12 @@ int grid_head_loss(
       const at::Tensor y = targets->narrow(0, start, length).unsqueeze(1);
       at::Tensor scores = at::mm(x, matrix.t());                          // [chunk, vocab]
       scores = at::log_softmax(scores, 1, at::kFloat);                    // log-probabilities
-      total.sub_(scores.gather(1, y).sum(at::kDouble));
+      total.sub_(scores.gather(1, y).sum(at::kDouble).mul_(1 - smoothing));
+      if (smoothing > 0) total.sub_(scores.sum(at::kDouble).mul_(smoothing / matrix.size(0)));
       if (!hidden_gradient) continue;
       scores.exp_();                                                      // probabilities
-      scores.scatter_add_(1, y, at::full({length, 1}, -1.0, scores.options()));  // d loss / d logits
+      scores.scatter_add_(1, y, at::full({length, 1}, smoothing - 1, scores.options()));  // d loss / d logits
+      if (smoothing > 0) scores.sub_(smoothing / matrix.size(0));
       const at::Tensor d = scores.to(kind);
       gradient.narrow(0, start, length).copy_(at::mm(d, matrix).mul_(scale));
       const at::Tensor scaled = x * scale;

@@ -64,6 +64,7 @@ fn training(learning_rate: f64, schedule: Schedule) -> Training {
         epsilon: 1e-8,
         weight_decay: 0.01,
         clip_norm: Some(1.0),
+        label_smoothing: 0.0,
         precision: Precision::F32,
     }
 }

@@ -163,7 +163,7 @@ fn anchors_and_merge_keys_work() {
         .replace("tune: {epochs: 1}", "tune: {<<: *common, epochs: 3}");
     assert_eq!(
         broken(&text, &[]),
-        "x.yaml:10:20: unknown key 'sequence_length'\n  help: known keys here: max_length, loss, epochs, steps, batch_size, learning_rate, schedule, warmup, min_learning_rate_ratio, betas, epsilon, weight_decay, clip_norm, precision"
+        "x.yaml:10:20: unknown key 'sequence_length'\n  help: known keys here: max_length, loss, epochs, steps, batch_size, learning_rate, schedule, warmup, min_learning_rate_ratio, betas, epsilon, weight_decay, clip_norm, label_smoothing, precision"
     );
 }
 

@@ -106,6 +106,7 @@ fn pretraining(runs: &Path) -> (Job, BTreeMap<JobId, PathBuf>) {
         epsilon: 1e-8,
         weight_decay: 0.1,
         clip_norm: Some(1.0),
+        label_smoothing: 0.0,
         precision: Precision::F32,
     };
     let (tokenizer, corpora) = (tokenizer.id(), vec![prepare.id()]);

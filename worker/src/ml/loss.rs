@@ -29,24 +29,36 @@ fn head<'a>(model: &'a Model, hidden: &'a Tensor, piece: &'a MicroBatch, precisi
     Head { hidden, weight: model.head(), targets: &piece.targets, chunk: CHUNK, bf16: precision == Precision::Bf16 }
 }
 
-/// Adds the gradients of `scale` times the summed loss of a piece to the weights; returns the sum (0-dim, double).
+/// How a loss is computed.
+#[derive(Debug, Clone, Copy)]
+pub struct Rule {
+    /// Arithmetic of the model and its head.
+    pub precision: Precision,
+    /// See [`grid::domain::Training::label_smoothing`].
+    pub label_smoothing: f64,
+    /// What gradients are multiplied with.
+    pub scale: f64,
+}
+
+/// Adds the gradients of the scaled, summed loss of a piece to the weights; returns the unscaled sum (0-dim, double).
 ///
 /// The head runs forwards and backwards chunk by chunk on detached hidden states, then the body runs backwards from
 /// their gradient.
-pub fn backward(model: &Model, piece: &MicroBatch, precision: Precision, scale: f64) -> Result<Tensor, Error> {
+pub fn backward(model: &Model, piece: &MicroBatch, rule: Rule) -> Result<Tensor, Error> {
+    let Rule { precision, label_smoothing, scale } = rule;
     let hidden = scored_hidden(model, piece, precision)?; // [scored, hidden]
-    let (loss, gradient) = shim::head_loss(head(model, &hidden, piece, precision), Some(scale))?;
+    let (loss, gradient) = shim::head_loss(head(model, &hidden, piece, precision), label_smoothing, Some(scale))?;
     if let Some(gradient) = gradient {
         shim::backward(&hidden, &gradient)?;
     }
     Ok(loss)
 }
 
-/// Summed loss of a piece (0-dim, double), without gradients.
+/// Summed loss of a piece (0-dim, double), without gradients and label smoothing.
 pub fn forward(model: &Model, piece: &MicroBatch, precision: Precision) -> Result<Tensor, Error> {
     let _no_grad = tch::no_grad_guard();
     let hidden = scored_hidden(model, piece, precision)?;
-    Ok(shim::head_loss(head(model, &hidden, piece, precision), None)?.0)
+    Ok(shim::head_loss(head(model, &hidden, piece, precision), 0.0, None)?.0)
 }
 
 /// Summed loss in nats and number of predicted ids of these rows, `micro_batch` rows at a time.
@@ -71,7 +83,7 @@ mod tests {
     /// The chunked loss against libtorch's own over whole logits: value and every gradient.
     #[test]
     fn the_chunked_loss_equals_the_plain_one() {
-        for arch in [Arch::Llama, Arch::Gpt2] {
+        for (arch, label_smoothing) in [(Arch::Llama, 0.0), (Arch::Gpt2, 0.0), (Arch::Llama, 0.1)] {
             let model = Model::random(&small(arch), 11, Device::Cpu).unwrap();
             let rows: Vec<Row> = (0..60u32)
                 .map(|i| Row {
@@ -82,13 +94,15 @@ mod tests {
             let piece = MicroBatch::new(&rows.iter().collect::<Vec<_>>()).unwrap().unwrap();
             assert!(piece.ids.numel() > piece.scored, "the gathering has something to leave out");
 
-            let loss = backward(&model, &piece, Precision::F32, 0.5).unwrap().double_value(&[]);
+            let rule = Rule { precision: Precision::F32, label_smoothing, scale: 0.5 };
+            let loss = backward(&model, &piece, rule).unwrap().double_value(&[]);
             let chunked: Vec<Tensor> = model.weights().tensors().map(Tensor::grad).collect();
             shim::clear_gradients(model.weights().tensors()).unwrap();
 
             let hidden = model.hidden(&piece.ids).unwrap().flatten(0, 1).index_select(0, &piece.positions);
             let logits = hidden.matmul(&model.head().tr());
-            let plain = logits.cross_entropy_loss(&piece.targets, None::<Tensor>, Reduction::Sum, -100, 0.0);
+            let plain =
+                logits.cross_entropy_loss(&piece.targets, None::<Tensor>, Reduction::Sum, -100, label_smoothing);
             (&plain * 0.5).backward();
             assert!((loss - plain.double_value(&[])).abs() < 1e-5 * loss, "{arch:?}: {loss} {plain:?}");
             for (weight, gradient) in model.weights().list().iter().zip(chunked) {
@@ -98,7 +112,7 @@ mod tests {
             }
             let (sum, count) = total(&model, &rows, 7, Precision::F32).unwrap();
             assert_eq!(count, piece.scored as u64);
-            assert!((sum - loss).abs() < 1e-5 * loss, "{sum} {loss}");
+            assert_eq!((sum - loss).abs() < 1e-5 * loss, label_smoothing == 0.0, "{sum} {loss}");
         }
     }
 
@@ -110,7 +124,7 @@ mod tests {
         let run = |chunk| {
             let weight = Tensor::arange(13 * 8, (Kind::Float, Device::Cpu)).cos().view([13, 8]).set_requires_grad(true);
             let head = Head { hidden: &hidden, weight: &weight, targets: &targets, chunk, bf16: false };
-            let (loss, gradient) = shim::head_loss(head, Some(1.0)).unwrap();
+            let (loss, gradient) = shim::head_loss(head, 0.1, Some(1.0)).unwrap();
             (loss.double_value(&[]), gradient.unwrap(), weight.grad())
         };
         let (whole, parts) = (run(1000), run(7));

@@ -96,6 +96,7 @@ mod tests {
             epsilon: 1e-8,
             weight_decay,
             clip_norm,
+            label_smoothing: 0.0,
             precision: Precision::F32,
         }
     }

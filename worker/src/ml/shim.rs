@@ -34,6 +34,7 @@ unsafe extern "C" {
         weight: Handle,
         targets: Handle,
         scale: f64,
+        smoothing: f64,
         chunk: i64,
         bf16: c_int,
         loss: *mut Handle,
@@ -158,8 +159,9 @@ pub struct Head<'a> {
 
 /// Summed cross entropy (0-dim, double) and, given a scale, the gradient of the hidden states times that scale.
 ///
-/// With a scale it also adds the equally scaled gradient of the head to the head's own gradient.
-pub fn head_loss(head: Head<'_>, scale: Option<f64>) -> Result<(Tensor, Option<Tensor>), Error> {
+/// With a scale it also adds the equally scaled gradient of the head to the head's own gradient. `smoothing` is the
+/// share of each target's probability that is spread evenly over the vocabulary, as in `torch.nn.CrossEntropyLoss`.
+pub fn head_loss(head: Head<'_>, smoothing: f64, scale: Option<f64>) -> Result<(Tensor, Option<Tensor>), Error> {
     let (mut loss, mut gradient) = (null_mut(), null_mut());
     let wanted = if scale.is_some() { &raw mut gradient } else { null_mut() };
     let (hidden, weight, targets) = (handle(head.hidden), handle(head.weight), handle(head.targets));
@@ -167,7 +169,7 @@ pub fn head_loss(head: Head<'_>, scale: Option<f64>) -> Result<(Tensor, Option<T
     unsafe {
         let scale = scale.unwrap_or(1.0);
         let bf16 = c_int::from(head.bf16);
-        check(grid_head_loss(hidden, weight, targets, scale, head.chunk, bf16, &mut loss, wanted))?;
+        check(grid_head_loss(hidden, weight, targets, scale, smoothing, head.chunk, bf16, &mut loss, wanted))?;
         Ok((Tensor::from_ptr(loss), (!gradient.is_null()).then(|| Tensor::from_ptr(gradient))))
     }
 }

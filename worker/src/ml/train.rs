@@ -155,11 +155,13 @@ impl Trainer {
         if batch.scored == 0 {
             return Err(Error::Input(format!("the batch of step {step} has no id to predict")));
         }
-        let (device, precision) = (self.model.device(), self.training.precision);
+        let device = self.model.device();
+        let Training { precision, label_smoothing, .. } = self.training;
+        let rule = loss::Rule { precision, label_smoothing, scale: 1.0 / batch.scored as f64 };
         shim::clear_gradients(self.model.weights().tensors())?;
         for piece in &batch.pieces {
             let piece = piece.to_device(device)?;
-            let sum = loss::backward(&self.model, &piece, precision, 1.0 / batch.scored as f64)?;
+            let sum = loss::backward(&self.model, &piece, rule)?;
             let _no_grad = tch::no_grad_guard();
             let _ = self.window_loss.f_add_(&sum.f_div_scalar(batch.scored as f64)?)?;
         }
@@ -274,6 +276,7 @@ mod tests {
             epsilon: 1e-8,
             weight_decay: 0.1,
             clip_norm: Some(1.0),
+            label_smoothing: 0.0,
             precision,
         }
     }
