@@ -83,6 +83,24 @@ fn missing_data_stop_a_run_before_it_starts() {
 }
 
 #[test]
+fn missing_evaluation_data_are_named_with_their_source_before_any_job_starts() {
+    let world = "evaluate: {data: world, items: 20, suites: [blimp, blimp-supplement]}";
+    assert!(TINY.contains(world));
+    let spec = TINY.replace(world, "evaluate: {data: evaluation_data, suites: [entity-tracking, ewok]}");
+    let env = Env::new(&spec);
+    let complaint = env.complaint(6, &["run", "spec.yaml"]);
+    let known = [
+        "not found: evaluation_data/fast_eval/entity_tracking_fast",
+        "not found: evaluation_data/fast_eval/ewok_fast",
+        "https://osf.io/ryjfm/",
+        "ewok_fast.zip",
+        "may stay packed",
+    ];
+    assert!(known.iter().all(|text| complaint.contains(text)), "{complaint}");
+    assert!(!env.path().join("runs").exists());
+}
+
+#[test]
 fn plan_json_and_graphs_are_for_programs() {
     let env = Env::new(TINY);
     let json: serde_json::Value =

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use super::args::{Cli, DriveArgs, ResumeArgs, RunArgs};
 use super::failure::{Exit, Failure, store_failure};
 use super::workspace::{SpecText, Workspace};
-use crate::domain::{Grid, JobId, News, Task};
+use crate::domain::{Grid, Job, JobId, News, Suite, Task};
 use crate::plan::{Decision, weight};
 use crate::report::progress::{self, Progress};
 use crate::runner::{self, Lock, Policy, RunError, Stop, Summary};
@@ -87,20 +87,23 @@ async fn refuse_missing_data(runs_dir: &Path, grid: &Grid) -> Result<(), Failure
     if let Some(store) = store {
         store.close().await;
     }
-    let mut missing: Vec<&String> = vec![];
-    for decision in workspace.decisions.values() {
-        if let Decision::Blocked(locations) = decision {
-            missing.extend(locations);
+    let mut missing: BTreeMap<&str, Option<Suite>> = BTreeMap::new();
+    for job in workspace.plan.jobs() {
+        if let Some(Decision::Blocked(_)) = workspace.decisions.get(&job.id) {
+            let suite = if let Job::Eval(job) = &job.job { Some(job.suite) } else { None };
+            missing.extend(job.missing().map(|location| (location, suite)));
         }
     }
     if missing.is_empty() {
         return Ok(());
     }
-    missing.sort();
-    missing.dedup();
     let mut message = format!("grid: {} cannot run, its data are missing:\n", grid.name);
-    for location in missing {
+    for (location, suite) in missing {
         message.push_str(&format!("  not found: {location}\n"));
+        if let Some(suite) = suite {
+            message.push_str(&format!("    {suite} needs {}\n", suite.download()));
+            message.push_str("    password-protected archives may stay packed: put them beside that folder\n");
+        }
     }
     message
         .push_str("  help: put the files there, or correct the paths in the spec (`-S data_root=DIR` sets the root)");

@@ -60,6 +60,14 @@ pub enum DataError {
         /// What the format asks for.
         expected: String,
     },
+    /// An archive of evaluation files that cannot be read.
+    #[error("read {}: {reason}; download it again, or unpack it in its place", path.display())]
+    Archive {
+        /// The archive.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A part of the toy world that cannot be what it was asked to be.
     #[error("use the toy world's {part:?} as {wanted}; choose one of {choices}")]
     WrongPart {

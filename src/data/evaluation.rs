@@ -1,13 +1,22 @@
 //! Evaluation files: the bytes that suites parse.
 
 use std::fs;
+use std::path::Path;
 
 use crate::domain::{Located, Origin, Suite, WorldPart};
 
+use super::archive::{self, is_archive};
 use super::error::DataError;
+use super::locate::file_name;
 use super::world;
 
-/// The evaluation files of a suite as (file name, content), sorted by name.
+/// Whether a file of this name may hold evaluation items: JSON or CSV, and not hidden.
+pub(super) fn is_evaluation_file(path: &Path) -> bool {
+    let kind = path.extension().and_then(|extension| extension.to_str());
+    matches!(kind, Some("jsonl" | "json" | "csv")) && !file_name(path).starts_with('.')
+}
+
+/// The evaluation files of a suite as (file name, content), sorted by name; an archive gives the files in it.
 ///
 /// # Errors
 /// Missing or unreadable files, a part of the toy world other than [`WorldPart::Evaluation`].
@@ -17,14 +26,16 @@ pub fn evaluation_files(located: &Located, suite: Suite) -> Result<Vec<(String, 
         Origin::World { part, .. } => {
             return Err(DataError::WrongPart { part: *part, wanted: "evaluation files", choices: "evaluation" });
         }
-        Origin::Content { .. } => located
-            .files
-            .iter()
-            .map(|path| {
-                let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                Ok((name, fs::read(path).map_err(DataError::io("read", path))?))
-            })
-            .collect::<Result<_, DataError>>()?,
+        Origin::Content { .. } => {
+            let mut files = vec![];
+            for path in &located.files {
+                match is_archive(path) {
+                    true => files.extend(archive::files(path, is_evaluation_file)?),
+                    false => files.push((file_name(path), fs::read(path).map_err(DataError::io("read", path))?)),
+                }
+            }
+            files
+        }
         Origin::Missing { location } => return Err(DataError::Missing { location: location.clone() }),
     };
     files.sort();

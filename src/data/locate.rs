@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::domain::{CorpusFormat, DatasetFormat, Digest, Located, Origin, Source, Volume};
 
 use super::error::DataError;
-use super::{corpus, records};
+use super::evaluation::is_evaluation_file;
+use super::{archive, corpus, records};
 
 /// Bumped by hand when documents, records or the toy world change, so that cached volumes are counted anew.
 const RULES: u32 = 1;
@@ -56,11 +57,12 @@ impl Survey {
     /// Finds the files of a source and digests their contents.
     ///
     /// Files are sorted by file name, hidden ones (`.name`) left out. For [`Source::Files`] only the contents enter the
-    /// digest, in that order; for [`Source::Folder`], whose `*.jsonl` and `*.csv` files are taken, also their names.
+    /// digest, in that order; for [`Source::Folder`], whose JSON and CSV files are taken, also their names. Where there
+    /// is an archive instead of the folder, it has the digest that the files in it would have.
     /// A source without files is [`Origin::Missing`], not an error.
     ///
     /// # Errors
-    /// A pattern that is none, a folder given as a file, files that cannot be read.
+    /// A pattern that is none, a folder given as a file, files or archives that cannot be read.
     pub fn locate(&mut self, source: &Source) -> Result<Located, DataError> {
         let (location, files, named) = match source {
             Source::World { part, seed, size } => {
@@ -68,7 +70,13 @@ impl Survey {
                 return Ok(Located { origin, files: vec![] });
             }
             Source::Files(pattern) => (pattern, matches(pattern)?, false),
-            Source::Folder(folder) => (folder, evaluation_files_in(folder)?, true),
+            Source::Folder(folder) => match (evaluation_files_in(folder)?, archive::instead_of(folder)) {
+                (files, Some(archive)) if files.is_empty() => {
+                    let origin = Origin::Content { digest: self.digest_within(&archive)? };
+                    return Ok(Located { origin, files: vec![archive] });
+                }
+                (files, _) => (folder, files, true),
+            },
         };
         if files.is_empty() {
             return Ok(Located { origin: Origin::Missing { location: location.display().to_string() }, files });
@@ -128,9 +136,37 @@ impl Survey {
         Ok(volume)
     }
 
+    /// The digest of a file.
     fn digest(&mut self, path: &Path) -> Result<Digest, DataError> {
-        let fault = || DataError::io("read", path);
-        let key = std::path::absolute(path).map_err(fault())?.display().to_string();
+        self.remembered(path, "", |path| {
+            let mut hasher = blake3::Hasher::new();
+            hasher.update_mmap(path).map_err(DataError::io("read", path))?;
+            Ok(Digest::from_hash(hasher.finalize()))
+        })
+    }
+
+    /// The digest that the evaluation files in an archive would have in a folder.
+    fn digest_within(&mut self, path: &Path) -> Result<Digest, DataError> {
+        self.remembered(path, "within ", |path| {
+            let mut files = archive::files(path, is_evaluation_file)?;
+            if files.is_empty() {
+                let reason = "it holds no JSON or CSV file".to_owned();
+                return Err(DataError::Archive { path: path.to_owned(), reason });
+            }
+            files.sort();
+            Ok(Digest::of_named(files.iter().map(|(name, content)| (name.as_str(), Digest::of(content)))))
+        })
+    }
+
+    /// What `take` makes of a file, or made of it before if it looks unchanged.
+    fn remembered(
+        &mut self,
+        path: &Path,
+        what: &str,
+        take: impl FnOnce(&Path) -> Result<Digest, DataError>,
+    ) -> Result<Digest, DataError> {
+        let absolute = std::path::absolute(path).map_err(DataError::io("read", path))?;
+        let key = format!("{what}{}", absolute.display());
         let (length, modified) = look(path)?;
         let modified_ns = modified.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
         if let Some(known) = self.cache.digests.get(&key)
@@ -138,8 +174,7 @@ impl Survey {
         {
             return Ok(known.digest);
         }
-        let mut hasher = blake3::Hasher::new();
-        let digest = Digest::from_hash(hasher.update_mmap(path).map_err(fault())?.finalize());
+        let digest = take(path)?;
         let settled = modified.elapsed().is_ok_and(|age| age > SETTLED) && look(path)? == (length, modified);
         if settled {
             self.cache.digests.insert(key, Known { length, modified_ns, digest });
@@ -185,7 +220,7 @@ fn evaluation_files_in(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).map_err(DataError::io("read", folder))? {
         let path = entry.map_err(DataError::io("read", folder))?.path();
-        if path.extension().is_some_and(|extension| extension == "jsonl" || extension == "csv") && path.is_file() {
+        if is_evaluation_file(&path) && path.is_file() {
             files.push(path);
         }
     }
@@ -198,7 +233,7 @@ fn visible_by_name(mut files: Vec<PathBuf>) -> Vec<PathBuf> {
     files
 }
 
-fn file_name(path: &Path) -> String {
+pub(super) fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 

@@ -10,6 +10,7 @@
 //! Rejected: streaming documents from disk into training. Token files are written once, memory-mapped by every run, and
 //! make the data order a function of (seed, epoch, index) instead of the state of a reader.
 
+mod archive;
 mod corpus;
 mod error;
 mod evaluation;

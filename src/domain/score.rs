@@ -75,6 +75,24 @@ impl Suite {
         }
     }
 
+    /// What to download for its folder.
+    pub fn download(self) -> &'static str {
+        match self {
+            Suite::Ewok => {
+                "fast: ewok_fast.zip of https://osf.io/ryjfm/; full: ewok-core/ewok-core-1.0 on Hugging Face (accept \
+                 its terms), filtered by `python -m evaluation_pipeline.ewok.dl_and_filter` of \
+                 https://github.com/babylm/evaluation-pipeline-2025"
+            }
+            Suite::Blimp
+            | Suite::BlimpSupplement
+            | Suite::EntityTracking
+            | Suite::Comps
+            | Suite::WugAdj
+            | Suite::WugPast
+            | Suite::Reading => "evaluation_data of the BabyLM 2025 challenge, https://osf.io/ryjfm/",
+        }
+    }
+
     /// Bumped by hand whenever the same model and data would get another score.
     pub fn version(self) -> u32 {
         match self {
