@@ -141,7 +141,7 @@ CREATE TABLE score (
     ties INTEGER NOT NULL, -- items whose best candidates had exactly equal scores
     near_ties INTEGER NOT NULL, -- items whose two best candidates lie within 1e-4 nats, exact ties included
     nans INTEGER NOT NULL, -- items with a candidate whose score is not a number
-    mode TEXT NOT NULL CHECK (mode IN ('compat', 'fixed')) -- `compat`: the official rules, defects included; `fixed`: repaired
+    mode TEXT NOT NULL CHECK (mode GLOB 'compat*' OR mode GLOB 'fixed*') -- `compat`: the official rules, defects included; `fixed`: repaired; and the switches set otherwise, as in `fixed+ties=first`
 ) STRICT;
 CREATE UNIQUE INDEX score_once ON score (job, attempt, task, coalesce(subtask, ''), metric);
 
@@ -150,7 +150,7 @@ CREATE TABLE item_group (
     id INTEGER NOT NULL PRIMARY KEY, -- number
     job TEXT NOT NULL REFERENCES job (id), -- the eval job
     suite TEXT NOT NULL, -- suite
-    mode TEXT NOT NULL CHECK (mode IN ('compat', 'fixed')), -- rules
+    mode TEXT NOT NULL CHECK (mode GLOB 'compat*' OR mode GLOB 'fixed*'), -- rules
     task TEXT NOT NULL, -- task
     subtask TEXT NOT NULL, -- subtask
     UNIQUE (job, task, subtask)
@@ -198,7 +198,7 @@ SELECT
     score.ties AS ties, -- exact ties
     score.near_ties AS near_ties, -- ties within 1e-4 nats
     score.nans AS nans, -- items with a not-a-number
-    score.mode AS mode, -- `compat` or `fixed`
+    score.mode AS mode, -- `compat` or `fixed`, and switches set otherwise: `fixed+ties=first`
     score.suite_version AS suite_version, -- version of the suite
     'final' AS checkpoint, -- which checkpoint was scored
     score.job AS job -- the eval job
@@ -219,7 +219,7 @@ SELECT
     cell.extra AS extra, -- further axes: `name=value` joined by a comma and a space
     'final' AS checkpoint, -- which checkpoint was scored
     item_group.suite AS suite, -- suite
-    item_group.mode AS mode, -- `compat` or `fixed`
+    item_group.mode AS mode, -- `compat` or `fixed`, and switches set otherwise: `fixed+ties=first`
     item_group.task AS task, -- task
     item_group.subtask AS subtask, -- subtask
     item.item AS item, -- row within the subtask's file, from 0
@@ -243,7 +243,7 @@ SELECT
     x.suite AS suite, -- suite
     x.task AS task, -- task
     x.metric AS metric, -- `accuracy`, ...
-    x.mode AS mode, -- `compat` or `fixed`
+    x.mode AS mode, -- `compat` or `fixed`, and switches set otherwise: `fixed+ties=first`
     a.label AS cell_a, -- the cell that is compared with
     a.dataset AS dataset_a, -- its dataset
     a.curriculum AS curriculum_a, -- its curriculum

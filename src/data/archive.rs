@@ -159,7 +159,10 @@ mod tests {
         let path = data.path().join("entity_tracking/entity_tracking_fast.zip");
         archive(&path, SimpleFileOptions::default(), &FILES);
         assert!(matches!(locate().origin, Origin::Missing { .. }), "the fast files are not the full ones");
-        assert_eq!(files(&path, |name| name.ends_with("README.md")).unwrap(), [("README.md".into(), b"read me".into())]);
+        assert_eq!(
+            files(&path, |name| name.ends_with("README.md")).unwrap(),
+            [("README.md".into(), b"read me".into())]
+        );
     }
 
     #[test]

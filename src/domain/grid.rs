@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::job::{CorpusFormat, DatasetFormat, Loss, Origin, WorldPart};
+use super::mode::Mode;
 use super::model::ModelConfig;
-use super::score::{Mode, Suite};
+use super::score::Suite;
 use super::training::Training;
 
 /// A whole experiment.
@@ -137,7 +138,7 @@ pub struct Stage {
 pub struct Evaluation {
     /// Suite.
     pub suite: Suite,
-    /// Rules.
+    /// The rules, as far as they concern the suite.
     pub mode: Mode,
     /// Its files: the suite's own folder, or the toy world.
     pub source: Source,

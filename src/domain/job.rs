@@ -15,8 +15,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::digest::{Digest, JobId};
+use super::mode::Mode;
 use super::model::ModelConfig;
-use super::score::{Mode, Suite};
+use super::score::Suite;
 use super::training::Training;
 
 /// Where some data comes from, as far as its content goes.
@@ -191,7 +192,7 @@ pub struct EvalJob {
     pub model: JobId,
     /// The suite.
     pub suite: Suite,
-    /// Official defects and all, or repaired.
+    /// The rules, as far as they concern the suite.
     pub mode: Mode,
     /// The evaluation files.
     pub data: Origin,

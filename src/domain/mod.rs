@@ -11,6 +11,7 @@ pub mod digest;
 pub mod event;
 pub mod grid;
 pub mod job;
+pub mod mode;
 pub mod model;
 pub mod score;
 pub mod training;
@@ -22,6 +23,7 @@ pub use job::{
     CorpusFormat, DatasetFormat, Documents, EvalJob, Job, Kind, Loss, Origin, PrepareJob, Prepared, PretrainJob,
     TokenizerJob, TuneJob, WorldPart,
 };
+pub use mode::{BoxRows, EwokContrast, FirstToken, Mode, Nan, PerLength, Preference, ReadingWord, Sums, Ties};
 pub use model::{Arch, ModelConfig};
-pub use score::{CellRow, ItemOutcome, ItemRow, Mode, Score, ScoreRow, Size, Suite};
+pub use score::{CellRow, ItemOutcome, ItemRow, Score, ScoreRow, Size, Suite};
 pub use training::{Length, Precision, Schedule, Training, Warmup};

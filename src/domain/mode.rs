@@ -33,6 +33,8 @@ macro_rules! switches {
             pub const COMPAT: Mode = Mode { $( $switch: $kind::$compat, )+ };
             /// Repaired.
             pub const FIXED: Mode = Mode { $( $switch: $kind::$fixed, )+ };
+            /// The two of them, by name; the first is the default.
+            pub const BASES: [(&'static str, Mode); 2] = [("fixed", Mode::FIXED), ("compat", Mode::COMPAT)];
             /// Every switch and the words of its settings.
             pub const SWITCHES: &'static [(&'static str, &'static [&'static str])] =
                 &[$( (stringify!($switch), &[$( $word, )+]), )+];
@@ -124,43 +126,30 @@ switches! {
         /// With the space before it, in one pass over context and word.
         Whole = "whole",
     }
-    /// How a model's age of acquisition is fitted.
-    aoa: AoaFit, compat Official, fixed Repaired {
-        /// Unbounded, through every surprisal, with a threshold in bits against surprisals in nats.
-        Official = "official",
-        /// Bounded, through the mean surprisal of each checkpoint, with a threshold in nats: the pipeline of 2026.
-        Repaired = "repaired",
-    }
 }
 
 impl Mode {
     /// The same rules, with the switches that do not concern a suite set as in the base that is nearest: two modes that
     /// score a suite alike become equal, so that they have one identity.
     pub fn of(self, suite: Suite) -> Mode {
-        let near = |base: Mode| self.only(suite, base);
-        [Mode::FIXED, Mode::COMPAT].map(near).into_iter().min_by_key(|mode| mode.differences().1.len()).unwrap_or(self)
+        let near = Mode::BASES.map(|(_, base)| self.only(suite, base));
+        near.into_iter().min_by_key(|mode| mode.differences().1.len()).unwrap_or(self)
     }
 
     /// `base` with the switches that concern the suite set as here.
     fn only(self, suite: Suite, base: Mode) -> Mode {
-        let chooses = !matches!(suite, Suite::Reading | Suite::Aoa);
-        let mut mode = base;
-        mode.first_token = self.first_token;
-        if suite == Suite::Aoa {
-            return Mode { aoa: self.aoa, ..mode };
+        let mode = Mode { first_token: self.first_token, ..base };
+        if suite == Suite::Reading {
+            return Mode { reading: self.reading, ..mode };
         }
-        mode.nan = self.nan;
-        if chooses {
-            mode = Mode { ties: self.ties, sums: self.sums, length: self.length, ..mode };
-        }
+        let Mode { ties, nan, sums, length, .. } = self;
+        let mode = Mode { ties, nan, sums, length, ..mode };
         match suite {
-            Suite::Ewok => mode.ewok = self.ewok,
-            Suite::EntityTracking => mode.entity_tracking = self.entity_tracking,
-            Suite::WugAdj | Suite::WugPast => mode.wug = self.wug,
-            Suite::Reading => mode.reading = self.reading,
-            Suite::Blimp | Suite::BlimpSupplement | Suite::Comps | Suite::Aoa => {}
+            Suite::Ewok => Mode { ewok: self.ewok, ..mode },
+            Suite::EntityTracking => Mode { entity_tracking: self.entity_tracking, ..mode },
+            Suite::WugAdj | Suite::WugPast => Mode { wug: self.wug, ..mode },
+            Suite::Blimp | Suite::BlimpSupplement | Suite::Comps | Suite::Reading => mode,
         }
-        mode
     }
 
     /// The base that differs in the fewest switches (fixed, if both do alike), and the switches in which it differs.
@@ -170,17 +159,8 @@ impl Mode {
             let pairs = switches.zip(self.settings()).zip(base.settings());
             pairs.filter(|((_, setting), theirs)| setting != theirs).map(|(ours, _)| ours).collect::<Vec<_>>()
         };
-        let (fixed, compat) = (from(Mode::FIXED), from(Mode::COMPAT));
-        if fixed.len() <= compat.len() { ("fixed", fixed) } else { ("compat", compat) }
-    }
-
-    /// The mode of a name; `None` for what is none.
-    fn base(name: &str) -> Option<Mode> {
-        match name {
-            "compat" => Some(Mode::COMPAT),
-            "fixed" => Some(Mode::FIXED),
-            _ => None,
-        }
+        let near = Mode::BASES.map(|(name, base)| (name, from(base)));
+        near.into_iter().min_by_key(|(_, differences)| differences.len()).unwrap_or_default()
     }
 }
 
@@ -213,7 +193,8 @@ impl FromStr for Mode {
 
     fn from_str(text: &str) -> Result<Self, NoMode> {
         let mut parts = text.split('+');
-        let base = parts.next().and_then(Mode::base);
+        let name = parts.next();
+        let base = Mode::BASES.iter().find(|(known, _)| Some(*known) == name).map(|(_, base)| *base);
         let mode = parts.fold(base, |mode, part| {
             let (switch, setting) = part.split_once('=')?;
             mode?.with(switch, setting)
@@ -274,6 +255,8 @@ mod tests {
         assert_eq!(blimp.of(Suite::Blimp), Mode::FIXED, "all that concerns BLiMP is as in fixed");
         assert_eq!(blimp.of(Suite::Ewok).to_string(), "fixed+ewok=targets");
         let reading = Mode { reading: ReadingWord::Whole, ..Mode::COMPAT };
-        assert_eq!(reading.of(Suite::Reading).to_string(), "compat+reading=whole");
+        assert_eq!(reading.of(Suite::Reading), Mode::FIXED);
+        let first = Mode { first_token: FirstToken::EndOfText, ..reading };
+        assert_eq!(first.of(Suite::Reading).to_string(), "fixed+first_token=end_of_text");
     }
 }

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::mode::Mode;
+
 /// A family of evaluation tasks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -121,26 +123,6 @@ pub enum Size {
     Full,
     /// A subset for checkpoints (`fast_eval`).
     Fast,
-}
-
-/// Which rules a suite is scored by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Mode {
-    /// The official pipeline, item by item, defects included: ties count as correct, NaN wins.
-    Compat,
-    /// Repaired: a tie gives 1/k credit, NaN never wins.
-    Fixed,
-}
-
-impl Mode {
-    /// The name used in specs, tables and the database.
-    pub fn name(self) -> &'static str {
-        match self {
-            Mode::Compat => "compat",
-            Mode::Fixed => "fixed",
-        }
-    }
 }
 
 /// One number about one model: a task's official aggregate, or one of its subtasks.

@@ -31,7 +31,7 @@ pub(super) struct Measure {
     pub(super) task: String,
     pub(super) subtask: Option<String>,
     pub(super) metric: String,
-    pub(super) mode: &'static str,
+    pub(super) mode: Mode,
 }
 
 impl Condition {
@@ -62,7 +62,7 @@ impl Measure {
             task: score.task.clone(),
             subtask: score.subtask.clone(),
             metric: score.metric.clone(),
-            mode: score.mode.name(),
+            mode: score.mode,
         }
     }
 
@@ -178,11 +178,15 @@ pub fn pivot(experiment: &str, cells: &[CellRow], scores: &[ScoreRow], columns: 
 }
 
 fn legend(measures: &[Measure], single: bool) -> String {
-    let modes: BTreeSet<&str> = measures.iter().map(|measure| measure.mode).collect();
+    let modes: BTreeSet<Mode> = measures.iter().map(|measure| measure.mode).collect();
     let rules = match modes.into_iter().collect::<Vec<_>>()[..] {
-        [mode] if mode == Mode::Compat.name() => "; scored as the official pipeline does (compat)",
-        [mode] if mode == Mode::Fixed.name() => "; scored by the repaired rules (fixed)",
-        _ => "",
+        [Mode::COMPAT] => "; scored as the official pipeline does (compat)".to_owned(),
+        [Mode::FIXED] => "; scored by the repaired rules (fixed)".to_owned(),
+        ref modes => {
+            let others = modes.iter().filter(|mode| ![Mode::COMPAT, Mode::FIXED].contains(mode));
+            let others: Vec<String> = others.map(|mode| mode.to_string()).collect();
+            if others.is_empty() { String::new() } else { format!("; scored by the rules {}", others.join(", ")) }
+        }
     };
     let spread = if single {
         "mean ± sd over seeds, or (± standard error over items) for one seed"
@@ -289,7 +293,7 @@ pub(super) mod tests {
                 ties: 0,
                 near_ties: 0,
                 nans: 0,
-                mode: Mode::Fixed,
+                mode: Mode::FIXED,
             },
             checkpoint: "final".to_owned(),
         }

@@ -18,12 +18,12 @@ use super::tree::{Node, Value};
 /// | `size:` | `fast` or `full` (folder) | `fast` |
 /// | `items:` | per subtask (world) | 200 |
 /// | `world_seed:` | which toy world | 1 |
-/// | `mode:` | `fixed`, or `compat` for the official pipeline's numbers, defects included | `fixed` |
+/// | `mode:` | `fixed`, or `compat` for the official pipeline's numbers, defects included; or one of them and single rules: `{base: fixed, ties: first}` ([`Mode`] has all of them) | `fixed` |
 pub(super) fn evaluations(node: Option<&Node>, root: &Path, log: &Log) -> Vec<Evaluation> {
     let Some(mut fields) = node.and_then(|node| Fields::of(node, "'evaluate'", log)) else { return vec![] };
     let known = Suite::ALL.map(|suite| (suite.name(), suite));
     let suites = fields.required("suites", "such as `suites: [blimp, blimp-supplement]`");
-    let mode = fields.get("mode", Mode::Fixed, choice([Mode::Fixed, Mode::Compat].map(|mode| (mode.name(), mode))));
+    let mode = mode(fields.take("mode"), log);
     let data = fields.need("data", "the folder evaluation_data, or `world`", data::path);
     let world = data.as_deref() == Some(Path::new("world"));
     // The toy world has files of these two only.
@@ -48,7 +48,26 @@ pub(super) fn evaluations(node: Option<&Node>, root: &Path, log: &Log) -> Vec<Ev
         true => Source::World { part: WorldPart::Evaluation, seed, size: items },
         false => Source::Folder(root.join(&data).join(suite.folder(size))),
     };
-    suites.into_iter().map(|suite| Evaluation { suite, mode, source: source(suite) }).collect()
+    suites.into_iter().map(|suite| Evaluation { suite, mode: mode.of(suite), source: source(suite) }).collect()
+}
+
+/// Decodes `mode:`, the name of a base or a mapping of `base` and switches; `fixed` where there is none.
+fn mode(node: Option<&Node>, log: &Log) -> Mode {
+    let base = || choice(Mode::BASES);
+    match node {
+        None => Mode::FIXED,
+        Some(node @ Node { value: Value::Map(_), .. }) => {
+            let Some(mut fields) = Fields::of(node, "'mode'", log) else { return Mode::FIXED };
+            let mut mode = fields.get("base", Mode::FIXED, base());
+            for (switch, settings) in Mode::SWITCHES {
+                let settings = settings.iter().filter_map(|setting| Some((*setting, mode.with(switch, setting)?)));
+                mode = fields.get(switch, mode, choice(settings));
+            }
+            fields.finish();
+            mode
+        }
+        Some(node) => fields::scalar("'mode'", node, log, base()).unwrap_or(Mode::FIXED),
+    }
 }
 
 /// Decodes `resources:`, which never change a result.

@@ -50,7 +50,7 @@ pub(super) async fn scored(
     .bind(score.ties as i64)
     .bind(score.near_ties as i64)
     .bind(score.nans as i64)
-    .bind(score.mode.name())
+    .bind(score.mode.to_string())
     .execute(connection)
     .await?;
     Ok(())

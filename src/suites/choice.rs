@@ -1,54 +1,64 @@
-//! Tasks in which the candidate with the greatest sum is chosen and candidate 0 is right.
+//! Tasks in which the candidate with the greatest score is chosen and candidate 0 is right.
 
 use std::collections::BTreeMap;
 
-use crate::domain::{ItemOutcome, Mode, Score, Suite};
+use crate::domain::{Digest, ItemOutcome, Mode, Nan, Score, Suite, Sums, Ties};
 
-use super::item::Item;
+use super::item::{Item, Likelihood};
 
-/// Two sums closer than this, in nats, may change places on other hardware.
+/// Two scores closer than this, in nats, may change places on other hardware.
 const NEAR: f64 = 1e-4;
 
-/// What the sums of one item say.
+/// What the scores of one item say.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Decision {
-    /// The chosen candidate, the lowest of a tie.
+    /// The chosen candidate; of a tie the lowest, unless ties are drawn.
     pub(super) chosen: usize,
     /// Credit for candidate 0 being right, in 0..=1.
     pub(super) credit: f64,
-    /// Whether several candidates had the greatest sum.
+    /// Whether several candidates had the greatest score.
     pub(super) tie: bool,
-    /// Whether the two greatest sums are closer than [`NEAR`].
+    /// Whether the two greatest scores are closer than [`NEAR`].
     pub(super) near_tie: bool,
-    /// Whether a sum is not a number; such an item is neither a tie nor a near tie.
+    /// Whether a score is not a number; such an item is neither a tie nor a near tie.
     pub(super) nan: bool,
 }
 
-/// Chooses the candidate with the greatest sum.
+/// Chooses the candidate with the greatest score, under the rules for ties, NaNs and the numbers of the comparison.
 ///
-/// Compat: sums are compared as fp32, the first NaN wins, a tie goes to the lowest index. Fixed: sums are compared as
-/// f64, a NaN is as bad as can be, and candidate 0 gets 1/k credit in a tie of k.
-pub(super) fn decide(mode: Mode, sums: &[f64]) -> Decision {
-    let nan = sums.iter().any(|sum| sum.is_nan());
-    let rank: Vec<f64> = match mode {
-        Mode::Compat => sums.iter().map(|&sum| f64::from(sum as f32)).collect(),
-        Mode::Fixed => sums.iter().map(|&sum| if sum.is_nan() { f64::NEG_INFINITY } else { sum }).collect(),
+/// Candidate 0 is right. `name` names the item, so that a tie that is drawn is always drawn alike.
+pub(super) fn decide(mode: Mode, name: (&str, u32), scores: &[f64]) -> Decision {
+    let nan = scores.iter().any(|score| score.is_nan());
+    let rank = |&score: &f64| match (mode.nan, mode.sums) {
+        (Nan::Loses, _) if score.is_nan() => f64::NEG_INFINITY,
+        (_, Sums::Single) => f64::from(score as f32),
+        (_, Sums::Double) => score,
     };
-    let first_nan = rank.iter().position(|sum| sum.is_nan());
+    let rank: Vec<f64> = scores.iter().map(rank).collect();
+    let first_nan = rank.iter().position(|score| score.is_nan());
     let best = rank.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let winners: Vec<usize> = match first_nan {
         Some(index) => vec![index],
         None => (0..rank.len()).filter(|&index| rank[index] == best).collect(),
     };
-    let chosen = winners[0];
+    let chosen = match mode.ties {
+        Ties::First | Ties::Credit => winners[0],
+        Ties::Random => winners[draw(name, winners.len())],
+    };
     let tie = winners.len() > 1;
     let runner_up = (0..rank.len()).filter(|&index| index != chosen).map(|index| rank[index]).fold(f64::NAN, f64::max);
-    let credit = match mode {
-        Mode::Compat => f64::from(u8::from(chosen == 0)),
-        Mode::Fixed if chosen == 0 => 1.0 / winners.len() as f64,
-        Mode::Fixed => 0.0,
+    let credit = match mode.ties {
+        Ties::Credit if chosen == 0 => 1.0 / winners.len() as f64,
+        Ties::First | Ties::Random | Ties::Credit => f64::from(u8::from(chosen == 0)),
     };
     Decision { chosen, credit, tie: tie && !nan, near_tie: !nan && (tie || best - runner_up < NEAR), nan }
+}
+
+/// One of so many, by the name of the item; the bias is below 1 / 2^32.
+fn draw((subtask, index): (&str, u32), among: usize) -> usize {
+    let digest = Digest::of(format!("tie in {subtask} {index}").as_bytes()).to_string();
+    let number = u64::from_str_radix(&digest[..16], 16).unwrap_or_default();
+    ((u128::from(number) * among as u128) >> 64) as usize
 }
 
 /// Credit for choosing the text with the fewest characters, blind to the model; 1/k in a tie of k.
@@ -62,16 +72,21 @@ fn shortest(item: &Item) -> f64 {
 }
 
 /// The sums of an item as an outcome keeps them.
-pub(super) fn kept(sums: &[f64]) -> Vec<Option<f64>> {
-    sums.iter().map(|&sum| sum.is_finite().then_some(sum)).collect()
+pub(super) fn kept(measured: &[Likelihood]) -> Vec<Option<f64>> {
+    measured.iter().map(|&Likelihood { sum, .. }| sum.is_finite().then_some(sum)).collect()
 }
 
 /// Accuracy per subtask, and the official mean over subtasks.
-pub(super) fn score(suite: Suite, mode: Mode, items: &[Item], sums: &[Vec<f64>]) -> (Vec<Score>, Vec<ItemOutcome>) {
+pub(super) fn score(
+    suite: Suite,
+    mode: Mode,
+    items: &[Item],
+    measured: &[Vec<Likelihood>],
+) -> (Vec<Score>, Vec<ItemOutcome>) {
     let mut subtasks: Vec<Subtask> = Vec::new();
     let mut outcomes = Vec::with_capacity(items.len());
-    for (item, sums) in items.iter().zip(sums) {
-        let decision = decide(mode, sums);
+    for (item, measured) in items.iter().zip(measured) {
+        let decision = decide(mode, (&item.subtask, item.index), &item.scores(mode.length, measured));
         outcomes.push(ItemOutcome {
             task: item.task.clone(),
             subtask: item.subtask.clone(),
@@ -79,7 +94,7 @@ pub(super) fn score(suite: Suite, mode: Mode, items: &[Item], sums: &[Vec<f64>])
             chosen: decision.chosen as u32,
             correct: decision.credit == 1.0,
             credit: decision.credit,
-            scores: kept(sums),
+            scores: kept(measured),
         });
         // Items of a subtask are neighbours, or nearly so: look from the end.
         let same = |subtask: &&mut Subtask| subtask.name == item.subtask && subtask.group == item.group;

@@ -113,7 +113,7 @@ fn floats(value: &Value) -> Vec<f64> {
 
 /// The official reading table, and the sums that surprisals of each word and the word before stand for.
 fn reading_items(shared: &Path, surprisals: &dyn Fn(usize) -> (f64, f64)) -> (Vec<Item>, Vec<Vec<f64>>) {
-    let items = read(Suite::Reading, Mode::Compat, &files_of(shared, Suite::Reading, Size::Full));
+    let items = read(Suite::Reading, Mode::COMPAT, &files_of(shared, Suite::Reading, Size::Full));
     let items = items.expect("evaluation data");
     let sums = |(index, item): (usize, &Item)| {
         let (this, previous) = surprisals(index);

@@ -1,5 +1,7 @@
 //! Items and the requests they make.
 
+use crate::domain::PerLength;
+
 /// A text whose continuation from some character on is to be scored.
 ///
 /// The score is the sum of natural-log probabilities of the tokens that count, each given all tokens before it. There
@@ -24,6 +26,21 @@ impl Candidate {
     pub fn after(context: &str, continuation: &str, tokenized: Tokenized) -> Candidate {
         Candidate { text: format!("{context}{continuation}"), scored_from: context.chars().count(), tokenized }
     }
+
+    /// What stands before the scored part.
+    pub fn context(&self) -> &str {
+        self.text.split_at(self.border()).0
+    }
+
+    /// The scored part.
+    pub fn scored(&self) -> &str {
+        self.text.split_at(self.border()).1
+    }
+
+    /// The byte at which the scored part begins.
+    fn border(&self) -> usize {
+        self.text.char_indices().nth(self.scored_from).map_or(self.text.len(), |(byte, _)| byte)
+    }
 }
 
 /// How a [`Candidate`] becomes tokens.
@@ -38,6 +55,15 @@ pub enum Tokenized {
     /// is the probability of the first token of `tokenize(decode(id))` (without special tokens) after
     /// `tokenize(context + pieces)`. The score is the log of the product.
     Piecewise,
+}
+
+/// What a model says of a [`Candidate`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Likelihood {
+    /// Sum of the natural-log probabilities of the tokens that count.
+    pub sum: f64,
+    /// How many count.
+    pub tokens: u32,
 }
 
 /// What people did, or what is right.
@@ -83,4 +109,17 @@ pub struct Item {
     pub candidates: Vec<Candidate>,
     /// What they are judged by.
     pub truth: Truth,
+}
+
+impl Item {
+    /// The score of each candidate: its log-probability, divided by what the rules say.
+    pub(super) fn scores(&self, length: PerLength, measured: &[Likelihood]) -> Vec<f64> {
+        let score = |(candidate, measured): (&Candidate, &Likelihood)| match length {
+            PerLength::Whole => measured.sum,
+            // A candidate none of whose tokens counts has the sum 0.
+            PerLength::Token => measured.sum / f64::from(measured.tokens.max(1)),
+            PerLength::Byte => measured.sum / candidate.scored().len().max(1) as f64,
+        };
+        self.candidates.iter().zip(measured).map(score).collect()
+    }
 }

@@ -1,7 +1,7 @@
 //! Evaluation tasks: files to items, items to requests, log-probabilities to scores.
 //!
 //! Purpose: the rules of the BabyLM 2025 zero-shot tasks, once as the official pipeline applies them
-//! ([`Mode::Compat`]) and once repaired ([`Mode::Fixed`]).
+//! ([`Mode::COMPAT`]) and once repaired ([`Mode::FIXED`]).
 //! [`read`] turns the files of a task folder into [`Item`]s whose [`Candidate`]s are the requests, somebody else sums
 //! the log-probabilities of each candidate, and [`score`] turns the sums into numbers.
 //!
@@ -23,7 +23,7 @@ mod row;
 use crate::domain::{ItemOutcome, Mode, Score, Suite};
 
 pub use error::SuiteError;
-pub use item::{Candidate, Item, Measurements, Tokenized, Truth};
+pub use item::{Candidate, Item, Likelihood, Measurements, Tokenized, Truth};
 
 /// Reads the items of a suite from `(file name, contents)` pairs, in order of file name.
 ///
@@ -38,22 +38,29 @@ pub fn read(suite: Suite, mode: Mode, files: &[(String, Vec<u8>)]) -> Result<Vec
 
 /// Scores the items of a suite: its official aggregate (`subtask: None`) after its subtasks, and every item's outcome.
 ///
-/// `sums[i][c]` is the sum over the scored tokens of candidate `c` of item `i` of their natural-log probabilities.
+/// `measured[i][c]` is what the model says of candidate `c` of item `i`.
 ///
 /// # Panics
-/// When `sums` does not have one number for each candidate: the caller scored something else.
-pub fn score(suite: Suite, mode: Mode, items: &[Item], sums: &[Vec<f64>]) -> (Vec<Score>, Vec<ItemOutcome>) {
-    assert_eq!(items.len(), sums.len(), "one list of sums for each item");
-    for (item, sums) in items.iter().zip(sums) {
-        assert_eq!(item.candidates.len(), sums.len(), "one sum for each candidate of {} {}", item.subtask, item.index);
+/// When `measured` does not have a likelihood for each candidate: the caller scored something else.
+pub fn score(suite: Suite, mode: Mode, items: &[Item], measured: &[Vec<Likelihood>]) -> (Vec<Score>, Vec<ItemOutcome>) {
+    assert_eq!(items.len(), measured.len(), "one list of likelihoods for each item");
+    for (item, measured) in items.iter().zip(measured) {
+        assert_eq!(item.candidates.len(), measured.len(), "one for each candidate of {} {}", item.subtask, item.index);
     }
     match suite {
-        Suite::WugAdj | Suite::WugPast => rank::score(suite, mode, items, sums),
-        Suite::Reading => reading::score(suite, mode, items, sums),
+        Suite::WugAdj | Suite::WugPast => rank::score(suite, mode, items, measured),
+        Suite::Reading => reading::score(suite, mode, items, measured),
         Suite::Blimp | Suite::BlimpSupplement | Suite::EntityTracking | Suite::Ewok | Suite::Comps => {
-            choice::score(suite, mode, items, sums)
+            choice::score(suite, mode, items, measured)
         }
     }
+}
+
+/// [`score`] of sums of one token each.
+#[cfg(test)]
+fn score_sums(suite: Suite, mode: Mode, items: &[Item], sums: &[Vec<f64>]) -> (Vec<Score>, Vec<ItemOutcome>) {
+    let measured = |sums: &Vec<f64>| sums.iter().map(|&sum| Likelihood { sum, tokens: 1 }).collect();
+    score(suite, mode, items, &sums.iter().map(measured).collect::<Vec<_>>())
 }
 
 #[cfg(test)]

@@ -2,22 +2,32 @@
 
 use std::collections::HashMap;
 
-use crate::domain::{ItemOutcome, Mode, Score, Suite};
+use crate::domain::{ItemOutcome, Mode, Nan, Preference, Score, Suite};
 
 use super::choice;
-use super::item::{Item, Truth};
+use super::item::{Item, Likelihood, Truth};
 
 /// Spearman's rho x 100 between the preference for the first form and the share of people who gave it.
 ///
 /// Also the share of items whose first form is preferred, as metric `accuracy` of the subtask: the metric of the
-/// pipeline before August 2025, never comparable with the correlation. Preferences are fp32 probabilities in compat
-/// mode, which saturate and so tie, and differences of f64 sums in fixed mode.
-///
-/// A constant preference has no rank correlation, and the official pipeline stops there; it scores 0 here.
-pub(super) fn score(suite: Suite, mode: Mode, items: &[Item], sums: &[Vec<f64>]) -> (Vec<Score>, Vec<ItemOutcome>) {
-    let (accuracies, outcomes) = choice::score(suite, mode, items, sums);
+/// pipeline before August 2025, never comparable with the correlation, and the official one of
+/// [`Preference::Accuracy`]. A constant preference has no rank correlation, and the official pipeline stops there; it
+/// scores 0 here.
+pub(super) fn score(
+    suite: Suite,
+    mode: Mode,
+    items: &[Item],
+    measured: &[Vec<Likelihood>],
+) -> (Vec<Score>, Vec<ItemOutcome>) {
+    let (accuracies, outcomes) = choice::score(suite, mode, items, measured);
     let Some(accuracy) = accuracies.into_iter().next() else { return (Vec::new(), outcomes) };
-    let preferences: Vec<f64> = sums.iter().map(|sums| preference(mode, sums)).collect();
+    if mode.wug == Preference::Accuracy {
+        let official = Score { subtask: None, ..accuracy.clone() };
+        return (vec![accuracy, official], outcomes);
+    }
+    let preference =
+        |(item, measured): (&Item, &Vec<Likelihood>)| preference(mode, &item.scores(mode.length, measured));
+    let preferences: Vec<f64> = items.iter().zip(measured).map(preference).collect();
     let shares: Vec<f64> = items.iter().map(share).collect();
     let rho = spearman(&preferences, &shares).unwrap_or(0.0);
     let n = items.len() as f64;
@@ -43,28 +53,30 @@ fn share(item: &Item) -> f64 {
 }
 
 /// How much the first of two candidates is preferred.
-fn preference(mode: Mode, sums: &[f64]) -> f64 {
-    let (first, second) = (sums[0], sums[1]);
-    match mode {
-        Mode::Compat => {
+fn preference(mode: Mode, scores: &[f64]) -> f64 {
+    let known = |score: f64| match mode.nan {
+        Nan::Loses if score.is_nan() => f64::NEG_INFINITY,
+        Nan::Loses | Nan::Wins => score,
+    };
+    let (first, second) = (known(scores[0]), known(scores[1]));
+    // Two impossible forms: no preference. Officially that has no number either.
+    let impossible = mode.nan == Nan::Loses && first == f64::NEG_INFINITY && second == f64::NEG_INFINITY;
+    match mode.wug {
+        Preference::Probability => {
             let (first, second) = (first as f32, second as f32);
             if first.is_nan() || second.is_nan() {
                 return f64::NAN;
+            }
+            if impossible {
+                return 0.5;
             }
             let greatest = first.max(second);
             let (first, second) = ((first - greatest).exp(), (second - greatest).exp());
             f64::from(first / (first + second))
         }
-        Mode::Fixed => {
-            let difference = worst_if_nan(first) - worst_if_nan(second);
-            // Two impossible forms: no preference.
-            if difference.is_nan() { 0.0 } else { difference }
-        }
+        Preference::Difference | Preference::Accuracy if impossible => 0.0,
+        Preference::Difference | Preference::Accuracy => first - second,
     }
-}
-
-fn worst_if_nan(sum: f64) -> f64 {
-    if sum.is_nan() { f64::NEG_INFINITY } else { sum }
 }
 
 /// The rho of a guess that knows the last three letters of the adjective and people's mean share for each such ending.
@@ -129,7 +141,7 @@ fn pearson(left: &[f64], right: &[f64]) -> Option<f64> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::{read, score as score_suite};
+    use super::super::{read, score_sums as score_suite};
     use super::*;
 
     fn items(rows: &[(&str, f64)]) -> Vec<Item> {
@@ -139,7 +151,7 @@ mod tests {
             serde_json::json!({"sentences": sentences, "ratio": ratio}).to_string() + "\n"
         };
         let file = ("wug.jsonl".to_owned(), rows.iter().map(line).collect::<String>().into_bytes());
-        read(Suite::WugAdj, Mode::Fixed, &[file]).expect("rows as the format has them")
+        read(Suite::WugAdj, Mode::FIXED, &[file]).expect("rows as the format has them")
     }
 
     #[test]
@@ -161,7 +173,7 @@ mod tests {
             assert!(outcomes.iter().all(|outcome| outcome.chosen == 0));
             scores
         };
-        let (compat, fixed) = (value(Mode::Compat), value(Mode::Fixed));
+        let (compat, fixed) = (value(Mode::COMPAT), value(Mode::FIXED));
         let summary = |scores: &[Score]| {
             let line = |score: &Score| (score.subtask.clone(), score.metric.clone(), score.value);
             scores.iter().map(line).collect::<Vec<_>>()
@@ -180,14 +192,25 @@ mod tests {
         let rows = items(&[("wugable", 0.2), ("blickable", 0.4), ("daxish", 0.9)]);
         let sums = [vec![f64::NAN, -1.0], vec![f64::NAN, f64::NAN], vec![-1.0, -2.0]];
         let last = |mode| score_suite(Suite::WugAdj, mode, &rows, &sums).0.pop().expect("an aggregate");
-        assert_eq!((last(Mode::Compat).value, last(Mode::Compat).nans), (0.0, 2));
-        assert_eq!((last(Mode::Fixed).value, last(Mode::Fixed).nans), (100.0, 2));
+        assert_eq!((last(Mode::COMPAT).value, last(Mode::COMPAT).nans), (0.0, 2));
+        assert_eq!((last(Mode::FIXED).value, last(Mode::FIXED).nans), (100.0, 2));
+    }
+
+    #[test]
+    fn the_old_metric_is_the_share_of_first_forms() {
+        let rows = items(&[("wugable", 0.2), ("blickable", 0.4), ("daxish", 0.9)]);
+        let sums = [vec![0.0, -20.0], vec![-2.0, -1.0], vec![-3.0, -4.0]];
+        let mode = Mode { wug: Preference::Accuracy, ..Mode::COMPAT };
+        let (scores, _) = score_suite(Suite::WugAdj, mode, &rows, &sums);
+        let last = scores.last().expect("an aggregate");
+        assert_eq!((last.metric.as_str(), last.subtask.as_ref(), scores.len()), ("accuracy", None, 2));
+        assert!((last.value - 200.0 / 3.0).abs() < 1e-12);
     }
 
     #[test]
     fn the_floor_knows_only_the_ending() {
         let rows = items(&[("wugable", 0.8), ("blickable", 0.6), ("daxish", 0.1), ("fepish", 0.3)]);
-        let (scores, _) = score_suite(Suite::WugAdj, Mode::Fixed, &rows, &vec![vec![0.0, 0.0]; 4]);
+        let (scores, _) = score_suite(Suite::WugAdj, Mode::FIXED, &rows, &vec![vec![0.0, 0.0]; 4]);
         // Ranks (3.5, 3.5, 1.5, 1.5) against (4, 3, 1, 2): covariance 4, variances 4 and 5.
         let floor = scores.last().and_then(|score| score.floor).expect("a floor");
         assert!((floor - 100.0 * 4.0 / 20f64.sqrt()).abs() < 1e-9, "{floor}");

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::domain::{Mode, Suite};
+use crate::domain::{BoxRows, EwokContrast, Mode, Suite};
 
 use super::error::SuiteError;
 use super::item::{Candidate, Item, Tokenized, Truth};
@@ -107,7 +107,7 @@ fn minimal_pair(stem: &str, row: &Row) -> Result<Parsed, SuiteError> {
 
 /// Entity tracking: several contents of a box, the first of them right.
 ///
-/// Fixed mode drops every row with an option "nothing", which is always the shortest and right in three rows of ten.
+/// An option "nothing" is always the shortest, and right in three rows of ten.
 fn boxes(mode: Mode, stem: &str, row: &Row) -> Result<Parsed, SuiteError> {
     let (prefix, options) = (row.text("input_prefix")?, row.texts("options")?);
     if options.len() < 2 {
@@ -118,16 +118,16 @@ fn boxes(mode: Mode, stem: &str, row: &Row) -> Result<Parsed, SuiteError> {
         group: stem.to_owned(),
         candidates: options.iter().map(|option| Candidate::after(prefix, option, Tokenized::Whole)).collect(),
         truth: Truth::First,
-        kept: mode == Mode::Compat || !options.iter().any(|option| option.contains("nothing")),
+        kept: mode.entity_tracking == BoxRows::All || !options.iter().any(|option| option.contains("nothing")),
     })
 }
 
-/// EWoK. Compat: two targets after one context. Fixed: one target after two contexts, as the authors of EWoK have it.
+/// EWoK: two targets after one context, or one target after two contexts.
 fn world_knowledge(mode: Mode, row: &Row) -> Result<Parsed, SuiteError> {
     let (context, target) = (row.text("Context1")?, row.text("Target1")?);
-    let other = match mode {
-        Mode::Compat => (context, row.text("Target2")?),
-        Mode::Fixed => (row.text("Context2")?, target),
+    let other = match mode.ewok {
+        EwokContrast::Targets => (context, row.text("Target2")?),
+        EwokContrast::Contexts => (row.text("Context2")?, target),
     };
     let candidates = [(context, target), other]
         .map(|(context, target)| Candidate::after(context, &format!(" {target}"), Tokenized::Whole));

@@ -5,7 +5,7 @@ mod table;
 
 use crate::domain::{ItemOutcome, Mode, Score, Suite};
 
-use super::item::{Item, Measurements, Truth};
+use super::item::{Item, Likelihood, Measurements, Truth};
 use regression::{Gain, gain};
 
 pub(super) use table::table;
@@ -26,9 +26,14 @@ struct Word<'a> {
 ///
 /// Surprisals are minus the sums. One that is not finite is missing, like an empty cell of the table; the official
 /// pipeline stops there.
-pub(super) fn score(suite: Suite, mode: Mode, items: &[Item], sums: &[Vec<f64>]) -> (Vec<Score>, Vec<ItemOutcome>) {
-    let words: Vec<Word> = items.iter().zip(sums).map(|(item, sums)| word(item, sums)).collect();
-    let nans = sums.iter().filter(|sums| sums.iter().any(|sum| sum.is_nan())).count() as u64;
+pub(super) fn score(
+    suite: Suite,
+    mode: Mode,
+    items: &[Item],
+    measured: &[Vec<Likelihood>],
+) -> (Vec<Score>, Vec<ItemOutcome>) {
+    let words: Vec<Word> = items.iter().zip(measured).map(|(item, measured)| word(item, measured)).collect();
+    let nans = measured.iter().filter(|measured| measured.iter().any(|one| one.sum.is_nan())).count() as u64;
     let row = |task: &str, subtask: &str, gain: Gain| Score {
         suite,
         task: task.to_owned(),
@@ -57,24 +62,24 @@ pub(super) fn score(suite: Suite, mode: Mode, items: &[Item], sums: &[Vec<f64>])
     let official = Score { subtask: None, ..self_paced.clone() };
     scores.extend([self_paced, official]);
 
-    let outcome = |(item, sums): (&Item, &Vec<f64>)| ItemOutcome {
+    let outcome = |(item, measured): (&Item, &Vec<Likelihood>)| ItemOutcome {
         task: item.task.clone(),
         subtask: item.subtask.clone(),
         item: item.index,
         chosen: 0,
         correct: false,
         credit: 0.0,
-        scores: super::choice::kept(sums),
+        scores: super::choice::kept(measured),
     };
-    (scores, items.iter().zip(sums).map(outcome).collect())
+    (scores, items.iter().zip(measured).map(outcome).collect())
 }
 
-fn word<'a>(item: &'a Item, sums: &[f64]) -> Word<'a> {
+fn word<'a>(item: &'a Item, likelihoods: &[Likelihood]) -> Word<'a> {
     let Truth::Measured(measured) = &item.truth else {
         unreachable!("every item of the reading suite is read with measurements")
     };
-    let surprisal = |sum: Option<&f64>| sum.filter(|sum| sum.is_finite()).map(|sum| -sum);
-    Word { measured, surprisal: surprisal(sums.first()), previous_surprisal: surprisal(sums.get(1)) }
+    let surprisal = |place: usize| likelihoods.get(place).map(|one| -one.sum).filter(|surprisal| surprisal.is_finite());
+    Word { measured, surprisal: surprisal(0), previous_surprisal: surprisal(1) }
 }
 
 /// Gain of the surprisal over frequency, length, length of the context and their three products.

@@ -82,7 +82,7 @@ fn scored(task: &str, subtask: Option<&str>, value: f64) -> Event {
         ties: 0,
         near_ties: 0,
         nans: 0,
-        mode: Rules::Fixed,
+        mode: Rules::FIXED,
     })
 }
 

@@ -84,6 +84,28 @@ fn evaluation_files_lie_where_the_official_data_has_them() {
 }
 
 #[test]
+fn a_mode_is_a_name_or_a_mapping_of_switches_and_concerns_a_suite_as_far_as_it_does() {
+    let modes = |mode: &str| {
+        let suites = "[blimp, ewok, reading]";
+        let text = format!("{GOOD}evaluate: {{data: evaluation_data, suites: {suites}, mode: {mode}}}\n");
+        let evaluations = good(&text, &[]).cells.remove(0).recipe.evaluations;
+        evaluations.iter().map(|evaluation| evaluation.mode.to_string()).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(modes("compat"), "compat compat compat");
+    assert_eq!(modes("{ties: first}"), "fixed+ties=first fixed+ties=first fixed");
+    assert_eq!(modes("{base: compat, ewok: contexts, sums: f64}"), "compat+sums=f64 fixed+ties=first+nan=wins compat");
+    let wrong = format!("{GOOD}evaluate: {{data: x, suites: [blimp], mode: {{base: fix, tie: first, nan: won}}}}\n");
+    insta::assert_snapshot!(broken(&wrong, &[]), @"
+    x.yaml:15:51: 'base' must be one of fixed, compat, not 'fix'
+      help: such as fixed
+    x.yaml:15:56: unknown key 'tie'
+      help: did you mean 'ties'?
+    x.yaml:15:73: 'nan' must be one of wins, loses, not 'won'
+      help: such as wins
+    ");
+}
+
+#[test]
 fn equal_cells_are_one() {
     let text = with("[chat, questions, [chat, questions]]", "[chat, [chat, questions], [questions, chat]]")
         .replace("[pretrained, merged]", "[pretrained, merged, sequential, replay]")

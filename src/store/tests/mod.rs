@@ -25,7 +25,7 @@ fn tokenizer(vocab_size: u32) -> Job {
 /// An eval job; what its parent is does not matter to the store.
 fn eval(model: &Job) -> Job {
     let data = Origin::World { part: WorldPart::Evaluation, seed: 1, size: 10 };
-    Job::Eval(EvalJob { model: model.id(), suite: Suite::Blimp, mode: Mode::Fixed, data })
+    Job::Eval(EvalJob { model: model.id(), suite: Suite::Blimp, mode: Mode::FIXED, data })
 }
 
 fn cell(curriculum: &str, seed: u64) -> CellKey {
@@ -116,7 +116,7 @@ fn score(subtask: Option<&str>, value: f64) -> Score {
         ties: 1,
         near_ties: 2,
         nans: 0,
-        mode: Mode::Fixed,
+        mode: Mode::FIXED,
     }
 }
 

@@ -1,9 +1,15 @@
 use proptest::prelude::*;
 
-use super::super::read;
-use super::*;
+use super::super::{read, score_sums as score};
+use super::{Decision, Item, Likelihood, Mode, Nan, Suite};
+use crate::domain::{PerLength, Sums, Ties};
 
 const NAN: f64 = f64::NAN;
+
+/// [`super::decide`] on an item whose name does not matter.
+fn decide(mode: Mode, scores: &[f64]) -> Decision {
+    super::decide(mode, ("a", 0), scores)
+}
 
 /// Items of `(file, good, bad)`.
 fn pairs(rows: &[(&str, &str, &str)]) -> Vec<Item> {
@@ -16,38 +22,38 @@ fn pairs(rows: &[(&str, &str, &str)]) -> Vec<Item> {
             None => files.push((name, line.into_bytes())),
         }
     }
-    read(Suite::BlimpSupplement, Mode::Fixed, &files).expect("rows as the format has them")
+    read(Suite::BlimpSupplement, Mode::FIXED, &files).expect("rows as the format has them")
 }
 
 #[test]
 fn a_tie_is_right_in_compat_and_half_right_in_fixed() {
     let tie = [-3.0, -3.0];
-    assert_eq!(decide(Mode::Compat, &tie), Decision { chosen: 0, credit: 1.0, tie: true, near_tie: true, nan: false });
-    assert_eq!(decide(Mode::Fixed, &tie), Decision { chosen: 0, credit: 0.5, tie: true, near_tie: true, nan: false });
-    assert_eq!(decide(Mode::Fixed, &[-3.0, -3.0, -4.0, -3.0]).credit, 1.0 / 3.0);
-    assert_eq!(decide(Mode::Fixed, &[-5.0, -3.0, -3.0]).credit, 0.0);
-    assert_eq!(decide(Mode::Compat, &[-5.0, -3.0, -3.0]).chosen, 1);
+    assert_eq!(decide(Mode::COMPAT, &tie), Decision { chosen: 0, credit: 1.0, tie: true, near_tie: true, nan: false });
+    assert_eq!(decide(Mode::FIXED, &tie), Decision { chosen: 0, credit: 0.5, tie: true, near_tie: true, nan: false });
+    assert_eq!(decide(Mode::FIXED, &[-3.0, -3.0, -4.0, -3.0]).credit, 1.0 / 3.0);
+    assert_eq!(decide(Mode::FIXED, &[-5.0, -3.0, -3.0]).credit, 0.0);
+    assert_eq!(decide(Mode::COMPAT, &[-5.0, -3.0, -3.0]).chosen, 1);
 }
 
 #[test]
 fn compat_compares_single_precision_and_fixed_double() {
     // 1e-9 is far below the spacing of fp32 numbers near 100.
     let sums = [-100.0, -100.0 + 1e-9];
-    assert!(decide(Mode::Compat, &sums).tie);
-    assert_eq!(decide(Mode::Compat, &sums).credit, 1.0);
-    assert_eq!(decide(Mode::Fixed, &sums), Decision { chosen: 1, credit: 0.0, tie: false, near_tie: true, nan: false });
-    assert!(!decide(Mode::Fixed, &[-100.0, -100.001]).near_tie);
+    assert!(decide(Mode::COMPAT, &sums).tie);
+    assert_eq!(decide(Mode::COMPAT, &sums).credit, 1.0);
+    assert_eq!(decide(Mode::FIXED, &sums), Decision { chosen: 1, credit: 0.0, tie: false, near_tie: true, nan: false });
+    assert!(!decide(Mode::FIXED, &[-100.0, -100.001]).near_tie);
 }
 
 #[test]
 fn the_first_nan_wins_in_compat_and_loses_in_fixed() {
-    assert_eq!(decide(Mode::Compat, &[-1.0, NAN, NAN]).chosen, 1);
-    assert_eq!(decide(Mode::Compat, &[NAN, NAN]).credit, 1.0);
-    assert_eq!(decide(Mode::Fixed, &[-1.0, NAN]).credit, 1.0);
-    assert_eq!(decide(Mode::Fixed, &[NAN, -1.0]).credit, 0.0);
-    assert_eq!(decide(Mode::Fixed, &[NAN, NAN]).credit, 0.5);
-    assert_eq!(decide(Mode::Fixed, &[NAN, f64::NEG_INFINITY]).credit, 0.5);
-    for mode in [Mode::Compat, Mode::Fixed] {
+    assert_eq!(decide(Mode::COMPAT, &[-1.0, NAN, NAN]).chosen, 1);
+    assert_eq!(decide(Mode::COMPAT, &[NAN, NAN]).credit, 1.0);
+    assert_eq!(decide(Mode::FIXED, &[-1.0, NAN]).credit, 1.0);
+    assert_eq!(decide(Mode::FIXED, &[NAN, -1.0]).credit, 0.0);
+    assert_eq!(decide(Mode::FIXED, &[NAN, NAN]).credit, 0.5);
+    assert_eq!(decide(Mode::FIXED, &[NAN, f64::NEG_INFINITY]).credit, 0.5);
+    for mode in [Mode::COMPAT, Mode::FIXED] {
         let decision = decide(mode, &[NAN, NAN]);
         assert!(decision.nan && !decision.tie && !decision.near_tie);
     }
@@ -58,7 +64,7 @@ fn a_score_counts_and_says_how_sure_it_is() {
     let items =
         pairs(&[("a", "It sat.", "It sit."), ("a", "Yes.", "Yes yes."), ("a", "No no.", "No."), ("b", "x", "yy")]);
     let sums = [vec![-1.0, -2.0], vec![-2.0, -1.0], vec![-1.0, -1.0], vec![NAN, -1.0]];
-    let (scores, outcomes) = score(Suite::BlimpSupplement, Mode::Fixed, &items, &sums);
+    let (scores, outcomes) = score(Suite::BlimpSupplement, Mode::FIXED, &items, &sums);
     let text = serde_json::to_string(&scores).expect("scores are plain data");
     insta::assert_snapshot!(text.replace("},{", "},\n{"), @r#"
     [{"suite":"blimp-supplement","task":"blimp-supplement","subtask":"a","metric":"accuracy","value":50.0,"n":3,"stderr":28.867513459481287,"chance":50.0,"floor":50.0,"ties":1,"near_ties":1,"nans":0,"mode":"fixed"},
@@ -74,7 +80,7 @@ fn a_score_counts_and_says_how_sure_it_is() {
 #[test]
 fn always_choosing_the_first_candidate_gives_100() {
     let items = pairs(&[("a", "b", "c"), ("b", "b", "c"), ("b", "d", "e")]);
-    for mode in [Mode::Compat, Mode::Fixed] {
+    for mode in [Mode::COMPAT, Mode::FIXED] {
         let (scores, _) = score(Suite::BlimpSupplement, mode, &items, &vec![vec![-1.0, -2.0]; 3]);
         assert!(scores.iter().all(|score| score.value == 100.0 && score.stderr.is_none_or(|error| error == 0.0)));
     }
@@ -84,8 +90,8 @@ fn always_choosing_the_first_candidate_gives_100() {
 fn a_model_that_only_says_nan_scores_100_officially_and_chance_when_repaired() {
     let items = pairs(&[("a", "b", "c"), ("b", "b", "c"), ("b", "d", "e")]);
     let value = |mode| score(Suite::Blimp, mode, &items, &vec![vec![NAN, NAN]; 3]).0.last().map(|last| last.value);
-    assert_eq!(value(Mode::Compat), Some(100.0));
-    assert_eq!(value(Mode::Fixed), Some(50.0));
+    assert_eq!(value(Mode::COMPAT), Some(100.0));
+    assert_eq!(value(Mode::FIXED), Some(50.0));
 }
 
 #[test]
@@ -95,13 +101,46 @@ fn splits_of_entity_tracking_count_equally() {
         format!("{{\"input_prefix\": \"In \", \"options\": [\"x\", \"y\", \"zz\", \"v\"], \"numops\": {ops}}}\n")
     };
     let files = [("a.jsonl".to_owned(), (row(0) + &row(1)).into_bytes()), ("b.jsonl".to_owned(), row(0).into_bytes())];
-    let items = read(Suite::EntityTracking, Mode::Fixed, &files).expect("items");
+    let items = read(Suite::EntityTracking, Mode::FIXED, &files).expect("items");
     let right = vec![-1.0, -2.0, -3.0, -4.0];
     let wrong = vec![-2.0, -1.0, -3.0, -4.0];
-    let (scores, _) = score(Suite::EntityTracking, Mode::Fixed, &items, &[right.clone(), wrong, right]);
+    let (scores, _) = score(Suite::EntityTracking, Mode::FIXED, &items, &[right.clone(), wrong, right]);
     let last = scores.last().expect("an aggregate");
     assert_eq!((last.value, last.chance, last.n), (75.0, Some(25.0), 3));
     assert!((last.floor.expect("a floor") - 100.0 / 3.0).abs() < 1e-9, "three of four options are the shortest");
+}
+
+#[test]
+fn every_rule_can_be_set_on_its_own() {
+    let tie = [-3.0, -4.0, -3.0];
+    let first = Mode { ties: Ties::First, ..Mode::FIXED };
+    assert_eq!((decide(first, &tie).credit, decide(first, &[NAN, -1.0]).chosen), (1.0, 1));
+    let wins = Mode { nan: Nan::Wins, ..Mode::FIXED };
+    assert_eq!((decide(wins, &tie).credit, decide(wins, &[-1.0, NAN]).chosen), (0.5, 1));
+    let single = Mode { sums: Sums::Single, ..Mode::FIXED };
+    assert_eq!(decide(single, &[-100.0, -100.0 + 1e-9]).credit, 0.5);
+    let drawn = Mode { ties: Ties::Random, ..Mode::FIXED };
+    let right = (0..1_000).filter(|&index| super::decide(drawn, ("a", index), &tie).credit == 1.0).count();
+    assert!((450..=550).contains(&right), "{right}");
+    assert!((0..1_000).all(|index| super::decide(drawn, ("a", index), &tie).chosen != 1));
+    assert_eq!(super::decide(drawn, ("a", 7), &tie), super::decide(drawn, ("a", 7), &tie));
+}
+
+#[test]
+fn a_score_may_be_per_token_or_per_byte() {
+    let items = pairs(&[("a", "Yes.", "Yes, yes, yes.")]);
+    let likelihood = |sum, tokens| Likelihood { sum, tokens };
+    let measured = [vec![likelihood(-4.0, 2), likelihood(-6.0, 6)]];
+    let value = |length| {
+        let mode = Mode { length, ..Mode::FIXED };
+        let (scores, outcomes) = super::super::score(Suite::Blimp, mode, &items, &measured);
+        assert_eq!(outcomes[0].scores, [Some(-4.0), Some(-6.0)], "items keep the sums");
+        scores.last().expect("an aggregate").value
+    };
+    assert_eq!([PerLength::Whole, PerLength::Token, PerLength::Byte].map(value), [100.0, 0.0, 0.0]);
+    let fewer = [vec![likelihood(-4.0, 2), likelihood(-15.0, 6)]];
+    let mode = Mode { length: PerLength::Byte, ..Mode::FIXED };
+    assert_eq!(super::super::score(Suite::Blimp, mode, &items, &fewer).1[0].chosen, 0);
 }
 
 fn some_sums() -> impl Strategy<Value = Vec<f64>> {
@@ -115,7 +154,7 @@ proptest! {
         let wrong = &mut turned[1..];
         let turn = turn % wrong.len();
         wrong.rotate_left(turn);
-        prop_assert_eq!(decide(Mode::Fixed, &sums).credit, decide(Mode::Fixed, &turned).credit);
+        prop_assert_eq!(decide(Mode::FIXED, &sums).credit, decide(Mode::FIXED, &turned).credit);
     }
 
     #[test]
@@ -124,7 +163,7 @@ proptest! {
             .map(|right| {
                 let mut turned = sums.clone();
                 turned.swap(0, right);
-                decide(Mode::Fixed, &turned).credit
+                decide(Mode::FIXED, &turned).credit
             })
             .sum();
         prop_assert!((total - 1.0).abs() < 1e-12);
@@ -139,7 +178,7 @@ proptest! {
         rows.sort_by_key(|row| row.0);
         let items = pairs(&rows.iter().map(|row| (names[row.0], "good", "bad")).collect::<Vec<_>>());
         let sums: Vec<Vec<f64>> = rows.iter().map(|row| vec![row.1, row.2]).collect();
-        let (scores, outcomes) = score(Suite::Blimp, Mode::Fixed, &items, &sums);
+        let (scores, outcomes) = score(Suite::Blimp, Mode::FIXED, &items, &sums);
         let (last, subtasks) = scores.split_last().expect("an aggregate");
         let mean = subtasks.iter().map(|score| score.value).sum::<f64>() / subtasks.len() as f64;
         prop_assert!((last.value - mean).abs() < 1e-9);

@@ -10,12 +10,12 @@ fn golden_accuracies_and_every_choice() {
             continue;
         }
         let stored = lines(&results.join("scores.jsonl.gz"));
-        let mut items = read(suite, Mode::Compat, &files_of(&shared, suite, size)).expect("evaluation data");
+        let mut items = read(suite, Mode::COMPAT, &files_of(&shared, suite, size)).expect("evaluation data");
         // One model was evaluated on the first rows of entity tracking only.
         assert!(stored.len() == items.len() || suite == Suite::EntityTracking, "{model} {set}");
         items.truncate(stored.len());
         let sums: Vec<Vec<f64>> = stored.iter().map(|line| floats(&line["scores"])).collect();
-        let (scores, outcomes) = score(suite, Mode::Compat, &items, &sums);
+        let (scores, outcomes) = score_sums(suite, Mode::COMPAT, &items, &sums);
         for (outcome, line) in outcomes.iter().zip(&stored) {
             assert_eq!(Value::from(outcome.subtask.as_str()), line["uid"]);
             assert_eq!(Value::from(outcome.item), line["index"]);
@@ -47,20 +47,20 @@ fn real_sizes_and_floors() {
     let Some(shared) = shared("real_sizes_and_floors") else { return };
     // Items, subtasks, and the floor of the shortest candidate, as published with the data sets or counted on them.
     let known = [
-        (Suite::Blimp, Size::Full, Mode::Compat, 59_875, 67, Some(48.9)),
-        (Suite::Blimp, Size::Fast, Mode::Fixed, 13_400, 67, None),
-        (Suite::BlimpSupplement, Size::Full, Mode::Compat, 5_218, 5, Some((49.8 + 21.1 + 29.7 + 61.0 + 56.6) / 5.0)),
-        (Suite::BlimpSupplement, Size::Fast, Mode::Fixed, 250, 5, None),
-        (Suite::EntityTracking, Size::Full, Mode::Compat, 9_483, 18, Some((34.6 + 33.1 + 32.8) / 3.0)),
-        (Suite::EntityTracking, Size::Fast, Mode::Compat, 3_152, 6, Some(34.6)),
-        (Suite::EntityTracking, Size::Full, Mode::Fixed, 6_780, 18, None),
+        (Suite::Blimp, Size::Full, Mode::COMPAT, 59_875, 67, Some(48.9)),
+        (Suite::Blimp, Size::Fast, Mode::FIXED, 13_400, 67, None),
+        (Suite::BlimpSupplement, Size::Full, Mode::COMPAT, 5_218, 5, Some((49.8 + 21.1 + 29.7 + 61.0 + 56.6) / 5.0)),
+        (Suite::BlimpSupplement, Size::Fast, Mode::FIXED, 250, 5, None),
+        (Suite::EntityTracking, Size::Full, Mode::COMPAT, 9_483, 18, Some((34.6 + 33.1 + 32.8) / 3.0)),
+        (Suite::EntityTracking, Size::Fast, Mode::COMPAT, 3_152, 6, Some(34.6)),
+        (Suite::EntityTracking, Size::Full, Mode::FIXED, 6_780, 18, None),
     ];
     for (suite, size, mode, count, subtasks, floor) in known {
         let items = read(suite, mode, &files_of(&shared, suite, size)).expect("evaluation data");
         assert_eq!(items.len(), count, "{suite} {size:?}");
         let candidates = items[0].candidates.len();
         let first: Vec<f64> = (0..candidates).map(|index| -(index as f64)).collect();
-        let (scores, _) = score(suite, mode, &items, &vec![first; count]);
+        let (scores, _) = score_sums(suite, mode, &items, &vec![first; count]);
         assert_eq!(scores.len(), subtasks + 1);
         let last = scores.last().expect("an aggregate");
         assert_eq!((last.value, last.chance, last.n), (100.0, Some(100.0 / candidates as f64), count as u64));
@@ -73,9 +73,9 @@ fn real_sizes_and_floors() {
 #[test]
 fn real_entity_tracking_without_nothing_has_the_known_sizes() {
     let Some(shared) = shared("real_entity_tracking_without_nothing_has_the_known_sizes") else { return };
-    let items = read(Suite::EntityTracking, Mode::Fixed, &files_of(&shared, Suite::EntityTracking, Size::Full));
+    let items = read(Suite::EntityTracking, Mode::FIXED, &files_of(&shared, Suite::EntityTracking, Size::Full));
     let items = items.expect("evaluation data");
-    let (scores, _) = score(Suite::EntityTracking, Mode::Fixed, &items, &vec![vec![-1.0; 5]; items.len()]);
+    let (scores, _) = score_sums(Suite::EntityTracking, Mode::FIXED, &items, &vec![vec![-1.0; 5]; items.len()]);
     let known = [
         ("regular", [517, 409, 405, 425, 388, 94]),
         ("ambiref", [508, 428, 413, 409, 434, 123]),

@@ -4,7 +4,7 @@ use super::*;
 fn golden_nonce_words() {
     let Some(shared) = shared("golden_nonce_words") else { return };
     let suite = Suite::WugAdj;
-    let items = read(suite, Mode::Compat, &files_of(&shared, suite, Size::Full)).expect("evaluation data");
+    let items = read(suite, Mode::COMPAT, &files_of(&shared, suite, Size::Full)).expect("evaluation data");
     assert_eq!(items.len(), 200);
     let mut compared = 0;
     for (model, set, results) in golden(&shared) {
@@ -13,7 +13,7 @@ fn golden_nonce_words() {
         }
         let stored = lines(&results.join("scores.jsonl.gz"));
         let sums: Vec<Vec<f64>> = stored.iter().map(|line| floats(&line["scores"])).collect();
-        let (scores, outcomes) = score(suite, Mode::Compat, &items, &sums);
+        let (scores, outcomes) = score_sums(suite, Mode::COMPAT, &items, &sums);
         assert!(outcomes.iter().zip(&stored).all(|(outcome, line)| outcome.chosen == line["pred"]));
         let last = scores.last().expect("an aggregate");
         let official = json(&results.join("full_precision.json"))["average"].as_f64().expect("an average");
@@ -29,11 +29,11 @@ fn golden_nonce_words() {
 #[test]
 fn real_nonce_words_give_the_published_correlations() {
     let Some(shared) = shared("real_nonce_words_give_the_published_correlations") else { return };
-    let items = read(Suite::WugAdj, Mode::Fixed, &files_of(&shared, Suite::WugAdj, Size::Full));
+    let items = read(Suite::WugAdj, Mode::FIXED, &files_of(&shared, Suite::WugAdj, Size::Full));
     let items = items.expect("evaluation data");
     let rho = |preference: &dyn Fn(usize, &Item) -> f64| {
         let sums: Vec<Vec<f64>> = items.iter().enumerate().map(|(k, item)| vec![preference(k, item), 0.0]).collect();
-        score(Suite::WugAdj, Mode::Fixed, &items, &sums).0.last().expect("an aggregate").value / 100.0
+        score_sums(Suite::WugAdj, Mode::FIXED, &items, &sums).0.last().expect("an aggregate").value / 100.0
     };
     let cyclic = rho(&|k, _| ((37 * k) % 101) as f64 / 101.0);
     assert!((cyclic - 0.042_871_693_0).abs() < 1e-9, "{cyclic}");

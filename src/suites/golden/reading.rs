@@ -15,7 +15,7 @@ fn golden_reading_times() {
         for (item, line) in items.iter().zip(&stored) {
             assert_eq!(item.candidates.len() == 1, line["prev_pred"].is_null(), "{model} {}", item.index);
         }
-        let (scores, _) = score(Suite::Reading, Mode::Compat, &items, &sums);
+        let (scores, _) = score_sums(Suite::Reading, Mode::COMPAT, &items, &sums);
         let official = json(&results.join("full_precision.json"));
         let close = |measured: f64, official: &Value| {
             let official = official.as_f64().expect("a number");
@@ -36,7 +36,7 @@ fn real_reading_times_give_the_published_regressions() {
     let Some(shared) = shared("real_reading_times_give_the_published_regressions") else { return };
     let (items, sums) = reading_items(&shared, &|i| (((37 * i) % 101) as f64 / 10.0, ((53 * i) % 97) as f64 / 10.0));
     assert_eq!(items.iter().filter(|item| item.candidates.len() == 1).count(), 206);
-    let (scores, _) = score(Suite::Reading, Mode::Fixed, &items, &sums);
+    let (scores, _) = score_sums(Suite::Reading, Mode::FIXED, &items, &sums);
     let known = [
         ("eye-tracking", Some("RTfirstfix"), 0.127_585_29, 1696),
         ("eye-tracking", Some("RTfirstpass"), 0.062_213_53, 1696),

@@ -15,7 +15,7 @@ fn golden_reading_reports() {
         let stored: Vec<(f64, f64)> =
             text.lines().map(|line| (number(line, "Logprob"), number(line, "Prev_Logprob"))).collect();
         let (items, sums) = reading_items(&shared, &|index| stored[index]);
-        let (scores, _) = score(Suite::Reading, Mode::Compat, &items, &sums);
+        let (scores, _) = score_sums(Suite::Reading, Mode::COMPAT, &items, &sums);
         let official = fs::read_to_string(results.join("reading/report.txt")).expect("a report");
         let measured = format!(
             "EYE TRACKING SCORE: {:.2}\nSELF-PACED READING SCORE: {:.2}",
@@ -65,7 +65,7 @@ fn models(shared: &Path) -> Vec<(String, PathBuf)> {
 
 /// Accuracies of a model that chose what the stored predictions say.
 fn accuracies(shared: &Path, suite: Suite, predictions: &Value) -> Vec<Score> {
-    let items = read(suite, Mode::Compat, &files_of(shared, suite, Size::Full)).expect("evaluation data");
+    let items = read(suite, Mode::COMPAT, &files_of(shared, suite, Size::Full)).expect("evaluation data");
     let sums = |item: &Item| -> Vec<f64> {
         // These models were evaluated when WUG was one task of another name, scored by accuracy.
         let uid = if suite == Suite::WugAdj { "wug_adj_nominalization" } else { &item.subtask };
@@ -76,6 +76,6 @@ fn accuracies(shared: &Path, suite: Suite, predictions: &Value) -> Vec<Score> {
         sums
     };
     let sums: Vec<Vec<f64>> = items.iter().map(sums).collect();
-    let (scores, _) = score(suite, Mode::Compat, &items, &sums);
+    let (scores, _) = score_sums(suite, Mode::COMPAT, &items, &sums);
     scores.into_iter().filter(|score| score.metric == "accuracy").collect()
 }

@@ -5,7 +5,7 @@ fn file(name: &str, text: &str) -> (String, Vec<u8>) {
 }
 
 fn error(suite: Suite, files: &[(String, Vec<u8>)]) -> String {
-    read(suite, Mode::Fixed, files).expect_err("an error").to_string()
+    read(suite, Mode::FIXED, files).expect_err("an error").to_string()
 }
 
 const PAIR: &str = r#"{"sentence_good": "It sat.", "sentence_bad": "It sit.", "field": "syntax_semantics"}"#;
@@ -18,7 +18,7 @@ fn files_are_sorted_and_foreign_ones_skipped() {
         file("README.md", "words"),
         file("a.jsonl", "{\"sentence_good\": \"α β\", \"sentence_bad\": \"b\\nc\"}\n"),
     ];
-    let items = read(Suite::Blimp, Mode::Compat, &files).expect("items");
+    let items = read(Suite::Blimp, Mode::COMPAT, &files).expect("items");
     let names: Vec<_> = items.iter().map(|item| (item.subtask.as_str(), item.index, item.group.as_str())).collect();
     assert_eq!(names, [("a", 0, "supplement"), ("b.v1", 0, "syntax/semantics"), ("b.v1", 1, "syntax/semantics")]);
     assert_eq!(items[0].candidates, [Candidate::whole("α β"), Candidate::whole("b\nc")]);
@@ -74,9 +74,9 @@ fn entity_tracking_counts_within_numbers_of_operations_before_it_drops_nothing()
     };
     let name = |subtask: &str, index| (subtask.to_owned(), "regular".to_owned(), index);
     let (first, second, third) = (name("regular_0_ops", 0), name("regular_0_ops", 1), name("regular_1_ops", 0));
-    assert_eq!(names(Mode::Compat), [first, second.clone(), third.clone()]);
-    assert_eq!(names(Mode::Fixed), [second, third]);
-    let items = read(Suite::EntityTracking, Mode::Fixed, &files).expect("items");
+    assert_eq!(names(Mode::COMPAT), [first, second.clone(), third.clone()]);
+    assert_eq!(names(Mode::FIXED), [second, third]);
+    let items = read(Suite::EntityTracking, Mode::FIXED, &files).expect("items");
     assert_eq!(parts(&items[0]), owned(&[("Böx 1 contains ", "the cup."), ("Böx 1 contains ", "the hat.")]));
     let one = [file("regular.jsonl", r#"{"input_prefix": "Box ", "options": ["x"], "numops": 0}"#)];
     insta::assert_snapshot!(error(Suite::EntityTracking, &one), @"regular.jsonl:1: field `options` should hold at least 2 strings, not 1");
@@ -90,10 +90,10 @@ fn entity_tracking_counts_within_numbers_of_operations_before_it_drops_nothing()
 fn ewok_contrasts_targets_in_compat_and_contexts_in_fixed() {
     let row = r#"{"Domain": "motion", "Context1": "It fell.", "Context2": "It rose.", "Target1": "Low.", "Target2": "High."}"#;
     let files = [file("motion.jsonl", row)];
-    let items = read(Suite::Ewok, Mode::Compat, &files).expect("items");
+    let items = read(Suite::Ewok, Mode::COMPAT, &files).expect("items");
     assert_eq!(items[0].subtask, "motion");
     assert_eq!(parts(&items[0]), owned(&[("It fell.", " Low."), ("It fell.", " High.")]));
-    let items = read(Suite::Ewok, Mode::Fixed, &files).expect("items");
+    let items = read(Suite::Ewok, Mode::FIXED, &files).expect("items");
     assert_eq!(parts(&items[0]), owned(&[("It fell.", " Low."), ("It rose.", " Low.")]));
 }
 
@@ -101,7 +101,7 @@ fn ewok_contrasts_targets_in_compat_and_contexts_in_fixed() {
 fn comps_scores_one_property_after_two_concepts() {
     let row = r#"{"prefix_acceptable": "A bird", "prefix_unacceptable": "A stone", "property_phrase": "can fly."}"#;
     let files = [file("comps_wugs_dist-in-between.jsonl", row), file("comps_base.jsonl", row)];
-    let items = read(Suite::Comps, Mode::Compat, &files).expect("items");
+    let items = read(Suite::Comps, Mode::COMPAT, &files).expect("items");
     assert_eq!(items.iter().map(|item| item.subtask.as_str()).collect::<Vec<_>>(), ["base", "wugs_dist_in_between"]);
     assert_eq!(parts(&items[1]), owned(&[("A bird ", "can fly."), ("A stone ", "can fly.")]));
 }
@@ -112,7 +112,7 @@ fn wug_rows_hold_two_sentences_and_a_share() {
         let text = serde_json::json!({"sentences": sentences, "ratio": ratio}).to_string();
         [file("wug_past_tense.jsonl", &text)]
     };
-    let items = read(Suite::WugPast, Mode::Compat, &row("He wugged.\tHe wug.", 0.25)).expect("items");
+    let items = read(Suite::WugPast, Mode::COMPAT, &row("He wugged.\tHe wug.", 0.25)).expect("items");
     assert_eq!((items[0].subtask.as_str(), &items[0].truth), ("wug_past", &Truth::Share(0.25)));
     assert_eq!(parts(&items[0]), owned(&[("", "He wugged."), ("", "He wug.")]));
     let errors = [error(Suite::WugPast, &row("one", 0.5)), error(Suite::WugPast, &row("one\ttwo", 1.5))].join("\n");

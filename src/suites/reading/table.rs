@@ -2,7 +2,7 @@
 
 use csv::StringRecord;
 
-use crate::domain::{Mode, Suite};
+use crate::domain::{Mode, ReadingWord, Suite};
 
 use super::super::error::SuiteError;
 use super::super::item::{Candidate, Item, Measurements, Tokenized, Truth};
@@ -36,9 +36,9 @@ pub(in crate::suites) fn table(mode: Mode, file: &str, bytes: &[u8], start: u32)
 }
 
 fn item(mode: Mode, index: u32, cells: &Cells) -> Result<Item, SuiteError> {
-    let candidate = |context: &str, word: &str| match mode {
-        Mode::Compat => Candidate::after(context, word, Tokenized::Piecewise),
-        Mode::Fixed => Candidate::after(context, &format!(" {word}"), Tokenized::Whole),
+    let candidate = |context: &str, word: &str| match mode.reading {
+        ReadingWord::Pieces => Candidate::after(context, word, Tokenized::Piecewise),
+        ReadingWord::Whole => Candidate::after(context, &format!(" {word}"), Tokenized::Whole),
     };
     let mut candidates = vec![candidate(cells.present("item")?.unwrap_or("None"), cells.text("word")?)];
     if let Some(context) = cells.present("prev_item")? {

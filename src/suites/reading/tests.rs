@@ -1,4 +1,4 @@
-use super::super::{Candidate, Tokenized, read, score as score_suite};
+use super::super::{Candidate, Tokenized, read, score_sums as score_suite};
 use super::*;
 
 const HEADER: &str = "item,word,context_length,Subtlex_log10,length,RTfirstfix,RTfirstpass,RTgopast,RTrightbound,\
@@ -11,7 +11,7 @@ fn file(rows: &str) -> [(String, Vec<u8>); 1] {
 #[test]
 fn a_word_is_scored_after_its_context_and_the_word_before_after_its_own() {
     let rows = "Ännchen sat,down.,2,3.5,5,1,2,3,4,9,sat,Ännchen,3\nNone,left,1,,4,1,NA,3,4,,None,,-1\n";
-    let items = read(Suite::Reading, Mode::Compat, &file(rows)).expect("items");
+    let items = read(Suite::Reading, Mode::COMPAT, &file(rows)).expect("items");
     let piecewise = |context, word| Candidate::after(context, word, Tokenized::Piecewise);
     assert_eq!(items[0].candidates, [piecewise("Ännchen sat", "down."), piecewise("Ännchen", "sat")]);
     assert_eq!((items[0].candidates[0].text.as_str(), items[0].candidates[0].scored_from), ("Ännchen satdown.", 11));
@@ -19,7 +19,7 @@ fn a_word_is_scored_after_its_context_and_the_word_before_after_its_own() {
     let Truth::Measured(measured) = &items[1].truth else { panic!("measurements") };
     assert_eq!((measured.frequency, measured.previous_length), (None, Some(-1.0)));
     assert_eq!(measured.eye_tracking, [Some(1.0), None, Some(3.0), Some(4.0)]);
-    let items = read(Suite::Reading, Mode::Fixed, &file(rows)).expect("items");
+    let items = read(Suite::Reading, Mode::FIXED, &file(rows)).expect("items");
     let whole = |context, word| Candidate::after(context, word, Tokenized::Whole);
     assert_eq!(items[0].candidates, [whole("Ännchen sat", " down."), whole("Ännchen", " sat")]);
     assert_eq!((items[1].index, items[1].task.as_str()), (1, "reading"));
@@ -27,13 +27,13 @@ fn a_word_is_scored_after_its_context_and_the_word_before_after_its_own() {
 
 #[test]
 fn errors_name_line_and_column() {
-    let error = |rows: &str| read(Suite::Reading, Mode::Fixed, &file(rows)).expect_err("an error").to_string();
+    let error = |rows: &str| read(Suite::Reading, Mode::FIXED, &file(rows)).expect_err("an error").to_string();
     let headless = [("x.csv".to_owned(), b"item,text\na,b\n".to_vec())];
     let errors = [
         error("a,b,1,2,three,1,2,3,4,5,c,d,6\n"),
         error("a,b,1\n"),
         error(""),
-        read(Suite::Reading, Mode::Fixed, &headless).expect_err("an error").to_string(),
+        read(Suite::Reading, Mode::FIXED, &headless).expect_err("an error").to_string(),
     ];
     insta::assert_snapshot!(errors.join("\n"), @r#"
     reading_data.csv:2: column `length` should be a number, not `three`
@@ -51,7 +51,7 @@ fn table_of(count: usize) -> (Vec<Item>, Vec<Vec<f64>>) {
         let (frequency, length, context) = ((i * 7) % 11, (i * 5) % 9, i % 8);
         format!("a b,w,{context},{frequency},{length},{time},{time},{time},{time},{time},b,a,{}\n", (i * 3) % 7)
     };
-    let items = read(Suite::Reading, Mode::Fixed, &file(&(0..count).map(row).collect::<String>())).expect("items");
+    let items = read(Suite::Reading, Mode::FIXED, &file(&(0..count).map(row).collect::<String>())).expect("items");
     let sums = (0..count).map(|i| vec![-surprisal(i), -(((i * 11) % 5) as f64)]).collect();
     (items, sums)
 }
@@ -59,7 +59,7 @@ fn table_of(count: usize) -> (Vec<Item>, Vec<Vec<f64>>) {
 #[test]
 fn true_surprisals_explain_reading_times_and_lost_ones_are_left_out() {
     let (items, mut sums) = table_of(100);
-    let (scores, outcomes) = score_suite(Suite::Reading, Mode::Fixed, &items, &sums);
+    let (scores, outcomes) = score_suite(Suite::Reading, Mode::FIXED, &items, &sums);
     let names: Vec<_> = scores.iter().map(|score| (score.task.as_str(), score.subtask.as_deref())).collect();
     assert_eq!(
         names,
@@ -79,7 +79,7 @@ fn true_surprisals_explain_reading_times_and_lost_ones_are_left_out() {
     assert_eq!(outcomes[1].scores, [Some(sums[1][0]), Some(-1.0)]);
     sums[3] = vec![f64::NAN, -1.0];
     sums[4] = vec![-1.0, f64::NEG_INFINITY];
-    let (scores, outcomes) = score_suite(Suite::Reading, Mode::Fixed, &items, &sums);
+    let (scores, outcomes) = score_suite(Suite::Reading, Mode::FIXED, &items, &sums);
     assert_eq!((scores[4].n, scores[6].n, scores[4].nans), (99, 98, 1));
     assert_eq!(outcomes[3].scores, [None, Some(-1.0)]);
 }
@@ -88,6 +88,6 @@ fn true_surprisals_explain_reading_times_and_lost_ones_are_left_out() {
 fn a_model_that_only_says_nan_explains_nothing() {
     let (items, sums) = table_of(100);
     let nan = vec![vec![f64::NAN; 2]; sums.len()];
-    let (scores, _) = score_suite(Suite::Reading, Mode::Compat, &items, &nan);
+    let (scores, _) = score_suite(Suite::Reading, Mode::COMPAT, &items, &nan);
     assert!(scores.iter().all(|score| score.value == 0.0 && score.n == 0 && score.nans == 100));
 }

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use grid::data::{self, DataError, Tokenizer};
-use grid::domain::{Assignment, EvalJob, Event};
-use grid::suites::{self, Candidate, Tokenized};
+use grid::data::{self, DataError, Encoding, Tokenizer};
+use grid::domain::{Assignment, EvalJob, Event, FirstToken};
+use grid::suites::{self, Candidate, Likelihood, Tokenized};
 
 use super::{Memory, TOKENIZER, located, parent};
 use crate::attempt::{Attempt, JobError};
@@ -38,18 +38,19 @@ pub(super) fn run(
     let Some((_, scorable)) = &memory.scored else { unreachable!("loaded above") };
 
     let candidates: Vec<&Candidate> = items.iter().flat_map(|item| &item.candidates).collect();
-    let mut sums = vec![];
+    let mut likelihoods = vec![];
     for chunk in candidates.chunks(CHUNK) {
         if attempt.stop_requested() {
             return Err(JobError::Interrupted { step: 0 });
         }
-        sums.extend(score_candidates(scorable, chunk)?);
-        let (done, total) = (sums.len() as u64, candidates.len() as u64);
+        likelihoods.extend(score_candidates(scorable, chunk, job.mode.first_token)?);
+        let (done, total) = (likelihoods.len() as u64, candidates.len() as u64);
         attempt.emit(Event::Progress { done, total, loss: None, tokens_per_second: None })?;
     }
-    let mut sums = sums.into_iter();
-    let sums: Vec<Vec<f64>> = items.iter().map(|item| sums.by_ref().take(item.candidates.len()).collect()).collect();
-    let (scores, outcomes) = suites::score(job.suite, job.mode, &items, &sums);
+    let mut likelihoods = likelihoods.into_iter();
+    let of_item = |item: &suites::Item| likelihoods.by_ref().take(item.candidates.len()).collect();
+    let measured: Vec<Vec<Likelihood>> = items.iter().map(of_item).collect();
+    let (scores, outcomes) = suites::score(job.suite, job.mode, &items, &measured);
     attempt.items(&outcomes)?;
     for score in scores {
         attempt.emit(Event::Scored(score))?;
@@ -57,8 +58,12 @@ pub(super) fn run(
     Ok(())
 }
 
-/// Log-probability sums of candidates, in nats. Equal candidates are computed once.
-fn score_candidates(scorable: &Scorable, candidates: &[&Candidate]) -> Result<Vec<f64>, JobError> {
+/// Likelihoods of candidates, in nats. Equal candidates are computed once.
+fn score_candidates(
+    scorable: &Scorable,
+    candidates: &[&Candidate],
+    first_token: FirstToken,
+) -> Result<Vec<Likelihood>, JobError> {
     let mut distinct: HashMap<&Candidate, usize> = HashMap::new();
     let (mut sequences, mut owner) = (vec![], vec![]);
     for candidate in candidates {
@@ -67,23 +72,34 @@ fn score_candidates(scorable: &Scorable, candidates: &[&Candidate]) -> Result<Ve
             continue;
         }
         distinct.insert(candidate, number);
-        for sequence in requests(&scorable.tokenizer, candidate)? {
+        for sequence in requests(&scorable.tokenizer, candidate, first_token)? {
             sequences.push(sequence);
             owner.push(number);
         }
     }
-    let mut sums = vec![0.0; distinct.len()];
-    for (number, logprob) in owner.into_iter().zip(Scorer::new(&scorable.model).logprobs(&sequences)?) {
-        sums[number] += logprob;
+    let mut likelihoods = vec![Likelihood { sum: 0.0, tokens: 0 }; distinct.len()];
+    let logprobs = Scorer::new(&scorable.model).logprobs(&sequences)?;
+    for ((number, sequence), logprob) in owner.into_iter().zip(&sequences).zip(logprobs) {
+        likelihoods[number].sum += logprob;
+        likelihoods[number].tokens += sequence.scored.len() as u32;
     }
-    Ok(candidates.iter().map(|candidate| sums[distinct[candidate]]).collect())
+    Ok(candidates.iter().map(|candidate| likelihoods[distinct[candidate]]).collect())
 }
 
 /// The sequences whose scored log-probabilities add up to a candidate's score.
-fn requests(tokenizer: &Tokenizer, candidate: &Candidate) -> Result<Vec<Sequence>, DataError> {
+fn requests(tokenizer: &Tokenizer, candidate: &Candidate, first_token: FirstToken) -> Result<Vec<Sequence>, DataError> {
+    let encode = |text: &str| -> Result<Encoding, DataError> {
+        let mut encoding = tokenizer.encode_with_offsets(text, true)?;
+        let bare = encoding.offsets.first().is_none_or(|(_, end)| *end > 0);
+        if first_token == FirstToken::EndOfText && bare {
+            encoding.ids.insert(0, tokenizer.eos_id());
+            encoding.offsets.insert(0, (0, 0));
+        }
+        Ok(encoding)
+    };
     match candidate.tokenized {
         Tokenized::Whole => {
-            let encoding = tokenizer.encode_with_offsets(&candidate.text, true)?;
+            let encoding = encode(&candidate.text)?;
             // A token counts if it ends behind the border; special tokens end at 0 and never do.
             let counts = |(_, end): &(usize, usize)| *end > candidate.scored_from;
             let first = encoding.offsets.iter().position(counts).unwrap_or(encoding.ids.len());
@@ -91,15 +107,13 @@ fn requests(tokenizer: &Tokenizer, candidate: &Candidate) -> Result<Vec<Sequence
             Ok(vec![Sequence { ids: encoding.ids, scored: first.max(1)..last.max(first.max(1)) }])
         }
         Tokenized::Piecewise => {
-            let border = candidate.text.char_indices().nth(candidate.scored_from);
-            let (context, word) = candidate.text.split_at(border.map_or(candidate.text.len(), |(byte, _)| byte));
-            let mut before = context.to_owned();
+            let mut before = candidate.context().to_owned();
             let mut sequences = vec![];
-            for (place, id) in tokenizer.encode(word)?.into_iter().enumerate() {
+            for (place, id) in tokenizer.encode(candidate.scored())?.into_iter().enumerate() {
                 let text = tokenizer.decode(&[id])?;
                 let target = if place == 0 { Some(id) } else { tokenizer.encode(&text)?.first().copied() };
                 if let Some(target) = target {
-                    let mut ids = tokenizer.encode_with_offsets(&before, true)?.ids;
+                    let mut ids = encode(&before)?.ids;
                     ids.push(target);
                     sequences.push(Sequence { scored: ids.len() - 1..ids.len(), ids });
                 }
