@@ -24,7 +24,7 @@ CREATE TABLE cell (
 -- A job: one unit of work, whose id is a hash of all that changes its result.
 CREATE TABLE job (
     id TEXT NOT NULL PRIMARY KEY CHECK (length(id) = 32), -- identity, 32 hexadecimal digits
-    kind TEXT NOT NULL CHECK (kind IN ('tokenizer', 'prepare', 'pretrain', 'tune', 'eval')), -- sort of work
+    kind TEXT NOT NULL CHECK (kind IN ('tokenizer', 'prepare', 'pretrain', 'import', 'tune', 'eval')), -- sort of work
     canonical TEXT NOT NULL CHECK (json_valid(canonical)), -- what is hashed into the id, as JSON
     label TEXT NOT NULL, -- name for people, that of the newest plan
     folder TEXT NOT NULL, -- folder of its attempts; relative paths start at the folder of the database

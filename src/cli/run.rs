@@ -189,7 +189,7 @@ async fn drive(
             id: job.id,
             label: job.label.clone(),
             kind: job.job.kind(),
-            weight: weight(&workspace.plan, job, &workspace.amounts),
+            weight: weight(&workspace.plan, job, &workspace.facts),
         })
         .collect();
     let mode = match (cli.quiet, std::io::stderr().is_terminal()) {

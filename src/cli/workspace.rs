@@ -1,12 +1,13 @@
 //! From a spec to a decided plan: what `plan`, `run` and `resume` share.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::{Path, PathBuf};
 
 use super::failure::{Exit, Failure, store_failure};
 use crate::data::{self, Survey};
-use crate::domain::{Artifact, Grid, Job, JobId, Located, Prepared, Source};
-use crate::plan::{self, Amount, Artifacts, Decision, Known, Last, Plan};
+use crate::domain::{Artifact, Grid, Job, JobId, Located, ModelConfig, Prepared, Source};
+use crate::plan::{self, Amount, Artifacts, Decision, Facts, Known, Last, Plan};
 use crate::spec;
 use crate::store::{self, JobHistory, Store};
 
@@ -32,8 +33,8 @@ pub struct Workspace {
     pub outputs: BTreeMap<JobId, PathBuf>,
     /// Folder of each job that the database knows.
     pub folders: BTreeMap<JobId, PathBuf>,
-    /// Text of each prepare job.
-    pub amounts: BTreeMap<JobId, Amount>,
+    /// What a look at the data has told.
+    pub facts: Facts,
 }
 
 impl SpecText {
@@ -81,24 +82,24 @@ impl Workspace {
         let outputs: BTreeMap<JobId, PathBuf> =
             history.iter().filter_map(|(id, history)| Some((*id, output(history)?))).collect();
         let folders = history.into_iter().map(|(id, history)| (id, history.folder)).collect();
-        let amounts = amounts(&plan, &decisions, &outputs, &mut survey).map_err(environment)?;
+        let facts = Facts {
+            amounts: amounts(&plan, &decisions, &outputs, &mut survey).map_err(environment)?,
+            models: models(&plan).map_err(environment)?,
+        };
+        refuse_too_long(&plan, &facts)?;
         if runs_dir.is_dir() {
             survey.save().map_err(environment)?;
         }
-        Ok(Self { grid, plan, decisions, outputs, folders, amounts })
+        Ok(Self { grid, plan, decisions, outputs, folders, facts })
     }
 }
 
 fn locate(grid: &Grid, survey: &mut Survey) -> Result<BTreeMap<Source, Located>, data::DataError> {
     let mut located = BTreeMap::new();
-    for recipe in grid.cells.iter().map(|cell| &cell.recipe) {
-        let corpora = recipe.corpora.iter().chain(&recipe.tokenizer_corpora).map(|corpus| &corpus.source);
-        let datasets = recipe.stages.iter().flat_map(|stage| &stage.datasets).chain(&recipe.tokenizer_datasets);
-        let evaluations = recipe.evaluations.iter().map(|evaluation| &evaluation.source);
-        for source in corpora.chain(datasets.map(|dataset| &dataset.source)).chain(evaluations) {
-            if !located.contains_key(source) {
-                located.insert(source.clone(), survey.locate(source)?);
-            }
+    for source in grid.cells.iter().flat_map(|cell| cell.recipe.sources()) {
+        if let Entry::Vacant(entry) = located.entry(source) {
+            let found = survey.locate(entry.key())?;
+            entry.insert(found);
         }
     }
     Ok(located)
@@ -133,6 +134,27 @@ fn damage(output: &Path, artifact: &Artifact) -> Option<Artifacts> {
         Ok(metadata) if metadata.len() == artifact.bytes => None,
         Ok(_) => Some(Artifacts::Altered(name)),
         Err(_) => Some(Artifacts::Missing(name)),
+    }
+}
+
+/// The shapes of the models that are there to be imported.
+fn models(plan: &Plan) -> Result<BTreeMap<JobId, ModelConfig>, data::DataError> {
+    let imports = plan.jobs().filter(|planned| matches!(planned.job, Job::Import(_)));
+    let folders = imports.filter_map(|planned| Some((planned.id, planned.sources.first()?.1.first()?.parent()?)));
+    folders.map(|(id, folder)| Ok((id, data::model_config(folder)?.model))).collect()
+}
+
+/// Refuses to tune a model from elsewhere on longer records than it has positions for.
+fn refuse_too_long(plan: &Plan, facts: &Facts) -> Result<(), Failure> {
+    match facts.too_long(plan).next() {
+        None => Ok(()),
+        Some((label, length, positions)) => Err(Failure::text(
+            Exit::Usage,
+            format!(
+                "grid: tune.max_length is {length} for {label}, whose model has {positions} positions\n  \
+                 help: set `max_length: {positions}` or less in the model's own `tune:`"
+            ),
+        )),
     }
 }
 

@@ -86,6 +86,14 @@ pub enum DataError {
         /// Why it failed.
         reason: String,
     },
+    /// A folder of somebody else's model that cannot be used.
+    #[error("use the model {}: {problem}", path.display())]
+    Model {
+        /// The folder, or the file in it.
+        path: PathBuf,
+        /// What is wrong with it, and what to do.
+        problem: String,
+    },
     /// A token file that is not what its ledger says.
     #[error("open {}: {problem}; delete its folder and run again to prepare the data anew", path.display())]
     Damaged {

@@ -11,6 +11,7 @@ use crate::domain::{CorpusFormat, DatasetFormat, Digest, Located, Origin, Source
 
 use super::error::DataError;
 use super::evaluation::is_evaluation_file;
+use super::model_folder::{self, Found};
 use super::{archive, corpus, records};
 
 /// Bumped by hand when documents, records or the toy world change, so that cached volumes are counted anew.
@@ -57,12 +58,13 @@ impl Survey {
     /// Finds the files of a source and digests their contents.
     ///
     /// Files are sorted by file name, hidden ones (`.name`) left out. For [`Source::Files`] only the contents enter the
-    /// digest, in that order; for [`Source::Folder`], whose JSON and CSV files are taken, also their names. Where there
-    /// is an archive instead of the folder, it has the digest that the files in it would have.
+    /// digest, in that order; for [`Source::Folder`], whose JSON and CSV files are taken, and for [`Source::Model`] also
+    /// their names. Where there is an archive instead of the folder, it has the digest that the files in it would have.
     /// A source without files is [`Origin::Missing`], not an error.
     ///
     /// # Errors
-    /// A pattern that is none, a folder given as a file, files or archives that cannot be read.
+    /// A pattern that is none, a folder given as a file, a model that cannot be used, files or archives that cannot be
+    /// read.
     pub fn locate(&mut self, source: &Source) -> Result<Located, DataError> {
         let (location, files, named) = match source {
             Source::World { part, seed, size } => {
@@ -76,6 +78,10 @@ impl Survey {
                     return Ok(Located { origin, files: vec![archive] });
                 }
                 (files, _) => (folder, files, true),
+            },
+            Source::Model(model) => match model_folder::find(model)? {
+                Found::Files(files) => (&model.folder, files, true),
+                Found::Nothing(location) => return Ok(Located { origin: Origin::Missing { location }, files: vec![] }),
             },
         };
         if files.is_empty() {

@@ -1,7 +1,7 @@
 //! Text to token ids.
 //!
 //! Purpose: find the files behind a [`crate::domain::Source`], read corpora, instruction datasets and evaluation files,
-//! train and apply tokenizers, write and read prepared token files, and order them. The built-in toy [`world`] answers
+//! train and apply tokenizers, find models that others trained, write and read prepared token files, and order them. The built-in toy [`world`] answers
 //! wherever files would.
 //!
 //! Invariant: the same content gives the same ids in the same order on every machine, whatever the thread count, the
@@ -15,6 +15,7 @@ mod corpus;
 mod error;
 mod evaluation;
 mod locate;
+mod model_folder;
 mod order;
 mod prepared;
 mod records;
@@ -25,10 +26,11 @@ pub use corpus::documents;
 pub use error::DataError;
 pub use evaluation::evaluation_files;
 pub use locate::Survey;
+pub use model_folder::model_config;
 pub use order::Permutation;
 pub use prepared::{Corpus, Instructions, Ledger, Share, Split, Width, prepare_corpus, prepare_dataset};
 pub use records::{Record, records};
-pub use tokenizer::{Encoding, Tokenizer};
+pub use tokenizer::{Encoding, Tokenizer, copy_tokenizer};
 
 /// Whitespace-separated words: the unit of every word budget.
 fn words(text: &str) -> u64 {

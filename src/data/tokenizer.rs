@@ -1,19 +1,22 @@
-//! Byte-level BPE tokenizers, in the `tokenizer.json` format of Hugging Face.
+//! Byte-level BPE tokenizers of our own, and whatever else comes in the `tokenizer.json` format of Hugging Face.
+
+mod special;
 
 use std::path::Path;
 
 use rayon::prelude::*;
 use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::models::{ModelWrapper, TrainerWrapper};
+use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::{AddedToken, Tokenizer as Inner};
 
-use super::error::DataError;
+use crate::domain::SpecialTokens;
+use crate::domain::hugging_face::files::{SPECIAL_TOKENS, TOKENIZER, TOKENIZER_CONFIG};
 
-/// Names under which tokenizers know the end of a text, the likeliest first.
-const END_OF_TEXT: [&str; 5] = ["<|endoftext|>", "</s>", "<|end_of_text|>", "<eos>", "<|im_end|>"];
-/// Names of the padding token.
-const PADDING: [&str; 4] = ["<pad>", "[PAD]", "<|pad|>", "<|padding|>"];
+use super::error::DataError;
+use special::{END_OF_TEXT, PADDING};
+
 /// Texts are handed to the library in pieces of about so many bytes: it needs some 30 times that in memory.
 const PIECE: usize = 1 << 16;
 
@@ -21,8 +24,11 @@ const PIECE: usize = 1 << 16;
 #[derive(Debug, Clone)]
 pub struct Tokenizer {
     inner: Inner,
-    end_of_text: u32,
-    padding: u32,
+    special: SpecialTokens,
+    /// Ids that its template puts before every text.
+    opening: Vec<u32>,
+    /// Whether a text may be encoded in [`pieces`].
+    divisible: bool,
 }
 
 /// The ids of a text and where each comes from.
@@ -67,38 +73,45 @@ impl Tokenizer {
             .with_decoder(Some(ByteLevel::new(true, true, true)));
         let texts = texts.flat_map(|text| pieces(text.as_ref()).map(str::to_owned).collect::<Vec<_>>());
         inner.train(&mut TrainerWrapper::from(trainer), texts).map_err(|error| failed(error.to_string()))?;
-        Self::with_special_tokens(inner).map_err(failed)
+        let special = special::by_name(&inner);
+        Ok(Self::new(inner, special))
     }
 
-    /// Reads a `tokenizer.json`; a truncation or padding set in it is ignored.
+    /// Reads the tokenizer of a model folder; a truncation or padding set in it is ignored.
+    ///
+    /// Which tokens have a meaning stands in the files beside `tokenizer.json`; where it does not, they go by the names
+    /// that are usual for them.
     ///
     /// # Errors
-    /// A file that cannot be read, is no tokenizer, or knows no end-of-text token.
-    pub fn load(path: &Path) -> Result<Self, DataError> {
+    /// A file that cannot be read or is no tokenizer.
+    pub fn load(folder: &Path) -> Result<Self, DataError> {
+        let path = folder.join(TOKENIZER);
         let failed =
             |reason: String| DataError::Tokenizer { action: format!("load tokenizer {}", path.display()), reason };
-        let mut inner = Inner::from_file(path).map_err(|error| failed(error.to_string()))?;
+        let mut inner = Inner::from_file(&path).map_err(|error| failed(error.to_string()))?;
         inner.with_padding(None).with_truncation(None).map_err(|error| failed(error.to_string()))?;
-        Self::with_special_tokens(inner).map_err(failed)
+        let special = special::of_folder(&inner, folder)?;
+        Ok(Self::new(inner, special))
     }
 
-    fn with_special_tokens(inner: Inner) -> Result<Self, String> {
-        let find = |names: &[&str]| names.iter().find_map(|name| inner.token_to_id(name));
-        let end_of_text = find(&END_OF_TEXT)
-            .ok_or_else(|| format!("it has no end-of-text token, none of {}", END_OF_TEXT.join(", ")))?;
-        let padding = find(&PADDING).unwrap_or(end_of_text);
-        Ok(Self { inner, end_of_text, padding })
+    fn new(inner: Inner, special: SpecialTokens) -> Self {
+        let (opening, divisible) = (opening(&inner), is_divisible(&inner));
+        Self { inner, special, opening, divisible }
     }
 
-    /// Writes `tokenizer.json` to this path.
+    /// Writes `tokenizer.json` and `tokenizer_config.json` into a folder that exists.
     ///
     /// # Errors
-    /// A path that cannot be written.
-    pub fn save(&self, path: &Path) -> Result<(), DataError> {
-        self.inner.save(path, false).map_err(|error| DataError::Tokenizer {
+    /// A folder that cannot be written.
+    pub fn save(&self, folder: &Path) -> Result<(), DataError> {
+        let path = folder.join(TOKENIZER);
+        self.inner.save(&path, false).map_err(|error| DataError::Tokenizer {
             action: format!("save tokenizer {}", path.display()),
             reason: error.to_string(),
-        })
+        })?;
+        let path = folder.join(TOKENIZER_CONFIG);
+        let text = format!("{:#}\n", special::config(&self.inner, self.special));
+        std::fs::write(&path, text).map_err(DataError::io("write", &path))
     }
 
     /// The ids of a text, no special tokens added (one that is spelt out in the text counts as itself).
@@ -128,9 +141,12 @@ impl Tokenizer {
         texts.par_iter().map(|text| self.encode(text.as_ref())).collect()
     }
 
-    /// [`Tokenizer::encode`] of a text of any length on all threads, in little memory; right for tokenizers made by
-    /// [`Tokenizer::train`].
+    /// [`Tokenizer::encode`] of a text of any length; with tokenizers made by [`Tokenizer::train`] on all threads and in
+    /// little memory.
     pub(super) fn encode_document(&self, text: &str) -> Result<Vec<u32>, DataError> {
+        if !self.divisible {
+            return self.encode(text);
+        }
         let pieces: Vec<&str> = pieces(text).collect();
         Ok(self.encode_batch(&pieces)?.concat())
     }
@@ -146,13 +162,24 @@ impl Tokenizer {
     }
 
     /// The token that ends every document and reply.
-    pub fn eos_id(&self) -> u32 {
-        self.end_of_text
+    ///
+    /// # Errors
+    /// A tokenizer that has none; scoring does without it, training does not.
+    pub fn end_of_text(&self) -> Result<u32, DataError> {
+        self.special.eos.ok_or_else(|| DataError::Tokenizer {
+            action: "end a text".to_owned(),
+            reason: format!("the tokenizer has no end-of-text token; name it as `eos_token` in {TOKENIZER_CONFIG}"),
+        })
     }
 
-    /// The token that fills up batches; the end-of-text token where the tokenizer has no other.
-    pub fn pad_id(&self) -> u32 {
-        self.padding
+    /// The tokens with a meaning; padding is the end-of-text token where the tokenizer has no other.
+    pub fn special_tokens(&self) -> SpecialTokens {
+        self.special
+    }
+
+    /// The ids that its template puts before every text, such as a begin-of-text token; none for one of ours.
+    pub fn opening(&self) -> &[u32] {
+        &self.opening
     }
 
     /// Entries, special tokens included.
@@ -163,6 +190,38 @@ impl Tokenizer {
     fn unencodable(error: tokenizers::Error) -> DataError {
         DataError::Tokenizer { action: "encode a text".to_owned(), reason: error.to_string() }
     }
+}
+
+/// Copies the files of a tokenizer from one folder to another.
+///
+/// # Errors
+/// A folder without a tokenizer; files that cannot be read or written.
+pub fn copy_tokenizer(from: &Path, to: &Path) -> Result<(), DataError> {
+    for name in [TOKENIZER, TOKENIZER_CONFIG, SPECIAL_TOKENS] {
+        let (from, to) = (from.join(name), to.join(name));
+        if name == TOKENIZER || from.exists() {
+            std::fs::copy(&from, &to).map_err(DataError::io("copy", &from))?;
+        }
+    }
+    Ok(())
+}
+
+/// What the template of a tokenizer puts before a text.
+fn opening(inner: &Inner) -> Vec<u32> {
+    let ids = |special| inner.encode_fast("a", special).map(|encoding| encoding.get_ids().to_vec()).unwrap_or_default();
+    let (with, without) = (ids(true), ids(false));
+    let at = with.windows(without.len().max(1)).position(|window| window == without);
+    at.map_or(vec![], |at| with[..at].to_vec())
+}
+
+/// Whether a tokenizer is built like ours, so that encoding the [`pieces`] of a text is encoding the text.
+fn is_divisible(inner: &Inner) -> bool {
+    let plain = match inner.get_pre_tokenizer() {
+        Some(PreTokenizerWrapper::ByteLevel(bytes)) => !bytes.add_prefix_space && bytes.use_regex,
+        _ => false,
+    };
+    let over_lines = |token: &AddedToken| token.content.contains('\n') || token.lstrip || token.rstrip;
+    plain && inner.get_normalizer().is_none() && !inner.get_added_tokens_decoder().values().any(over_lines)
 }
 
 /// Cuts a long text after line ends where the byte-level pre-tokenizer cuts too, so that encoding the pieces is

@@ -76,6 +76,17 @@ pub enum Source {
     Files(PathBuf),
     /// A local folder of evaluation files, whose names are those of the subtasks.
     Folder(PathBuf),
+    /// A model that was trained elsewhere.
+    Model(ForeignModel),
+}
+
+/// A model in Hugging Face's form, as the user names it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+pub struct ForeignModel {
+    /// As written: a folder, or a hub id such as `org/name` or `org/name@revision`.
+    pub name: String,
+    /// The folder it means if there is one, with the folder of the spec already resolved.
+    pub folder: PathBuf,
 }
 
 /// A [`Source`] that has been looked up on this machine.
@@ -144,31 +155,63 @@ pub struct Evaluation {
     pub source: Source,
 }
 
-/// Everything that makes a cell's numbers.
+/// How a model is trained from random weights, and on what.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Recipe {
-    /// Entries of the tokenizer.
-    pub vocab_size: u32,
+pub struct Pretraining {
     /// Corpora the tokenizer learns from.
     pub tokenizer_corpora: Vec<Corpus>,
     /// Datasets it also learns from.
     pub tokenizer_datasets: Vec<Dataset>,
-    /// The model, its `vocab_size` that of the tokenizer.
+    /// The model; its `vocab_size` is that of the tokenizer.
     pub model: ModelConfig,
     /// Pretraining corpora; never empty.
     pub corpora: Vec<Corpus>,
     /// Tokens per pretraining sequence.
     pub sequence_length: u32,
-    /// Pretraining.
-    pub pretrain: Training,
+    /// Optimisation.
+    pub training: Training,
+}
+
+/// Where a cell's model comes from, before any tuning.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub enum Base {
+    /// Trained here.
+    Trained(Box<Pretraining>),
+    /// Trained elsewhere, with a tokenizer of its own.
+    Imported(ForeignModel),
+}
+
+/// Everything that makes a cell's numbers.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Recipe {
+    /// The model to start from.
+    pub base: Base,
     /// Share held out of every corpus and dataset.
     pub held_out: f64,
-    /// The curriculum; empty for the pretrained model alone.
+    /// The curriculum; empty for the base model alone.
     pub stages: Vec<Stage>,
     /// Evaluation; may be empty.
     pub evaluations: Vec<Evaluation>,
     /// Seed of weights and data order.
     pub seed: u64,
+}
+
+impl Recipe {
+    /// All data and models that it reads, some perhaps more than once.
+    pub fn sources(&self) -> Vec<Source> {
+        let mut sources: Vec<Source> = vec![];
+        match &self.base {
+            Base::Trained(base) => {
+                sources.extend(base.corpora.iter().chain(&base.tokenizer_corpora).map(|corpus| corpus.source.clone()));
+                sources.extend(base.tokenizer_datasets.iter().map(|dataset| dataset.source.clone()));
+            }
+            Base::Imported(model) => sources.push(Source::Model(model.clone())),
+        }
+        let datasets = self.stages.iter().flat_map(|stage| &stage.datasets);
+        sources.extend(datasets.map(|dataset| dataset.source.clone()));
+        sources.extend(self.evaluations.iter().map(|evaluation| evaluation.source.clone()));
+        sources
+    }
 }
 
 /// How to use this machine; never part of an identity.

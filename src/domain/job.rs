@@ -143,7 +143,7 @@ pub enum Prepared {
 /// Tokenize a corpus or dataset into memory-mapped files, with a word ledger and a held-out part.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PrepareJob {
-    /// The tokenizer job.
+    /// The tokenizer job, or the import job whose tokenizer it is.
     pub tokenizer: JobId,
     /// The text.
     pub data: Prepared,
@@ -168,10 +168,19 @@ pub struct PretrainJob {
     pub seed: u64,
 }
 
+/// Take over a model that was trained elsewhere, after a look at every file of it.
+///
+/// Its folder in Hugging Face's form, weights and tokenizer, becomes the output as it is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ImportJob {
+    /// The files of the folder.
+    pub folder: Origin,
+}
+
 /// Train a model further on instruction records: one stage of a curriculum.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TuneJob {
-    /// The pretrain or tune job whose weights it starts from.
+    /// The pretrain, import or tune job whose weights it starts from.
     pub parent: JobId,
     /// Prepare jobs of the datasets, sorted; their records are shuffled together.
     pub datasets: Vec<JobId>,
@@ -188,7 +197,7 @@ pub struct TuneJob {
 /// Score a model on one suite.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EvalJob {
-    /// The pretrain or tune job whose weights are scored.
+    /// The pretrain, import or tune job whose weights are scored.
     pub model: JobId,
     /// The suite.
     pub suite: Suite,
@@ -198,7 +207,7 @@ pub struct EvalJob {
     pub data: Origin,
 }
 
-/// One unit of work: the five kinds.
+/// One unit of work: the six kinds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum Job {
@@ -208,6 +217,8 @@ pub enum Job {
     Prepare(PrepareJob),
     /// See [`PretrainJob`].
     Pretrain(PretrainJob),
+    /// See [`ImportJob`].
+    Import(ImportJob),
     /// See [`TuneJob`].
     Tune(TuneJob),
     /// See [`EvalJob`].
@@ -224,6 +235,8 @@ pub enum Kind {
     Prepare,
     /// See [`PretrainJob`].
     Pretrain,
+    /// See [`ImportJob`].
+    Import,
     /// See [`TuneJob`].
     Tune,
     /// See [`EvalJob`].
@@ -232,7 +245,7 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds, in order.
-    pub const ALL: [Kind; 5] = [Kind::Tokenizer, Kind::Prepare, Kind::Pretrain, Kind::Tune, Kind::Eval];
+    pub const ALL: [Kind; 6] = [Kind::Tokenizer, Kind::Prepare, Kind::Pretrain, Kind::Import, Kind::Tune, Kind::Eval];
 
     /// The word used in tables, folder names and the database.
     pub fn name(self) -> &'static str {
@@ -240,6 +253,7 @@ impl Kind {
             Kind::Tokenizer => "tokenizer",
             Kind::Prepare => "prepare",
             Kind::Pretrain => "pretrain",
+            Kind::Import => "import",
             Kind::Tune => "tune",
             Kind::Eval => "eval",
         }
@@ -248,7 +262,7 @@ impl Kind {
     /// Bumped by hand whenever the same inputs would give another result.
     pub fn version(self) -> u32 {
         match self {
-            Kind::Tokenizer | Kind::Prepare | Kind::Pretrain | Kind::Tune | Kind::Eval => 1,
+            Kind::Tokenizer | Kind::Prepare | Kind::Pretrain | Kind::Import | Kind::Tune | Kind::Eval => 1,
         }
     }
 }
@@ -274,6 +288,7 @@ impl Job {
             Job::Tokenizer(_) => Kind::Tokenizer,
             Job::Prepare(_) => Kind::Prepare,
             Job::Pretrain(_) => Kind::Pretrain,
+            Job::Import(_) => Kind::Import,
             Job::Tune(_) => Kind::Tune,
             Job::Eval(_) => Kind::Eval,
         }
@@ -297,7 +312,7 @@ impl Job {
     /// The jobs whose results this one needs, in a fixed order, each once.
     pub fn parents(&self) -> Vec<JobId> {
         let mut parents = match self {
-            Job::Tokenizer(_) => vec![],
+            Job::Tokenizer(_) | Job::Import(_) => vec![],
             Job::Prepare(job) => vec![job.tokenizer],
             Job::Pretrain(job) => [&[job.tokenizer], &job.corpora[..]].concat(),
             Job::Tune(job) => [&[job.parent], &job.datasets[..]].concat(),
@@ -313,7 +328,7 @@ impl Job {
         match self {
             Job::Pretrain(job) => Some(job.training.batch_size),
             Job::Tune(job) => Some(job.training.batch_size),
-            Job::Tokenizer(_) | Job::Prepare(_) | Job::Eval(_) => None,
+            Job::Tokenizer(_) | Job::Prepare(_) | Job::Import(_) | Job::Eval(_) => None,
         }
     }
 
@@ -329,6 +344,7 @@ impl Job {
             Job::Prepare(job) => match &job.data {
                 Prepared::Corpus(origin, _) | Prepared::Dataset(origin, _, _) => vec![origin],
             },
+            Job::Import(job) => vec![&job.folder],
             Job::Eval(job) => vec![&job.data],
             Job::Pretrain(_) | Job::Tune(_) => vec![],
         }

@@ -6,22 +6,12 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use super::decide::Decision;
-use super::expand::{Plan, PlannedJob};
+use super::expand::Plan;
+use super::facts::{Amount, Facts};
 use crate::domain::{Job, JobId, Kind, Length, ModelConfig};
 
 /// Tokens per word assumed before a corpus is tokenized; English byte-level BPE gives 1.2 to 1.6.
 pub(super) const TOKENS_PER_WORD: f64 = 1.4;
-
-/// How much text a prepare job yields.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Amount {
-    /// Documents or records in the training part.
-    pub units: u64,
-    /// Words in the training part.
-    pub words: u64,
-    /// Tokens in the training part; `None` before the job has run.
-    pub tokens: Option<u64>,
-}
 
 /// A plan for people and scripts.
 #[derive(Debug, Clone, Serialize)]
@@ -112,8 +102,8 @@ pub struct JobLine {
     pub decision: Decision,
 }
 
-/// Describes a plan. `amounts` holds the prepare jobs whose text has been counted.
-pub fn describe(plan: &Plan, decisions: &BTreeMap<JobId, Decision>, amounts: &BTreeMap<JobId, Amount>) -> Description {
+/// Describes a plan.
+pub fn describe(plan: &Plan, decisions: &BTreeMap<JobId, Decision>, facts: &Facts) -> Description {
     let decision = |id: &JobId| decisions.get(id).cloned().unwrap_or(Decision::Reuse);
     let jobs: Vec<JobLine> = plan
         .jobs()
@@ -147,23 +137,24 @@ pub fn describe(plan: &Plan, decisions: &BTreeMap<JobId, Decision>, amounts: &BT
         jobs_total: jobs.len(),
         jobs_unshared: plan.unshared(),
         kinds: kinds.collect(),
-        models: models(plan),
-        stages: stages(plan, amounts),
+        models: models(plan, facts),
+        stages: stages(plan, &facts.amounts),
         missing,
         jobs,
     }
 }
 
-fn models(plan: &Plan) -> Vec<ModelLine> {
+fn models(plan: &Plan, facts: &Facts) -> Vec<ModelLine> {
     let mut lines: Vec<ModelLine> = vec![];
     for cell in &plan.cells {
-        for (id, _) in &cell.jobs {
-            if let Some(PlannedJob { job: Job::Pretrain(job), .. }) = plan.job(id) {
-                let known = |line: &ModelLine| line.name == cell.key.model && line.config == job.model;
-                if !lines.iter().any(known) {
-                    let (name, config) = (cell.key.model.clone(), job.model.clone());
-                    lines.push(ModelLine { name, parameters: config.parameters(), config });
-                }
+        let bases = cell
+            .jobs
+            .iter()
+            .filter(|(id, _)| plan.job(id).is_some_and(|job| matches!(job.job.kind(), Kind::Pretrain | Kind::Import)));
+        for config in bases.filter_map(|(id, _)| facts.model(plan, id)) {
+            if !lines.iter().any(|line| line.name == cell.key.model && line.config == *config) {
+                let (name, config) = (cell.key.model.clone(), config.clone());
+                lines.push(ModelLine { name, parameters: config.parameters(), config });
             }
         }
     }
@@ -178,7 +169,7 @@ fn stages(plan: &Plan, amounts: &BTreeMap<JobId, Amount>) -> Vec<StageLine> {
                 (&pretrain.training, &pretrain.corpora, Some(u64::from(pretrain.sequence_length)))
             }
             Job::Tune(tune) => (&tune.training, &tune.datasets, None),
-            Job::Tokenizer(_) | Job::Prepare(_) | Job::Eval(_) => continue,
+            Job::Tokenizer(_) | Job::Prepare(_) | Job::Import(_) | Job::Eval(_) => continue,
         };
         let known: Option<Vec<Amount>> = prepared.iter().map(|id| amounts.get(id).copied()).collect();
         let sum = |of: fn(&Amount) -> u64| known.as_ref().map(|amounts| amounts.iter().map(of).sum::<u64>());

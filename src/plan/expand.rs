@@ -7,8 +7,8 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use serde::Serialize;
 
 use crate::domain::{
-    Cell, CellKey, Corpus, Dataset, EvalJob, Grid, Job, JobId, Located, Origin, PrepareJob, Prepared, PretrainJob,
-    Recipe, Source, Stage, TokenizerJob, TuneJob,
+    Base, Cell, CellKey, Corpus, Dataset, EvalJob, ForeignModel, Grid, ImportJob, Job, JobId, Located, Origin,
+    PrepareJob, Prepared, PretrainJob, Pretraining, Recipe, Source, Stage, TokenizerJob, TuneJob,
 };
 
 /// Which part a job plays in a cell.
@@ -121,6 +121,13 @@ pub fn expand(grid: &Grid, located: &BTreeMap<Source, Located>) -> Plan {
     Plan { graph, index, name: grid.name.clone(), combinations: grid.combinations, cells }
 }
 
+/// A job that leaves a tokenizer, and what people call the tokenizer.
+#[derive(Clone)]
+struct Vocabulary {
+    job: JobId,
+    name: String,
+}
+
 /// What people call a job.
 struct Name {
     group: String,
@@ -146,14 +153,19 @@ impl Builder<'_> {
     fn cell(&mut self, cell: &Cell) -> PlannedCell {
         let recipe = &cell.recipe;
         let mut jobs = vec![];
-        let tokenizer = self.tokenizer(recipe, &mut jobs);
         let mut name = Name { group: cell.key.model.clone(), seed: Some(recipe.seed) };
-        let mut model = self.pretrain(recipe, tokenizer, &name, &mut jobs);
+        let (vocabulary, mut model) = match &recipe.base {
+            Base::Trained(base) => {
+                let vocabulary = self.tokenizer(base, &mut jobs);
+                (vocabulary.clone(), self.pretrain(recipe, base, &vocabulary, &name, &mut jobs))
+            }
+            Base::Imported(model) => self.import(model, &cell.key.model, &mut jobs),
+        };
         let mut path = vec![];
         for stage in &recipe.stages {
             path.push(stage.datasets.iter().map(|dataset| dataset.name.as_str()).collect::<Vec<_>>().join("+"));
             name.group = format!("{}/{}", cell.key.model, path.join(">"));
-            model = self.tune(recipe, stage, tokenizer, model, &name, &mut jobs);
+            model = self.tune(recipe, stage, &vocabulary, model, &name, &mut jobs);
         }
         for (id, role) in &mut jobs {
             if *id == model.0 {
@@ -172,69 +184,86 @@ impl Builder<'_> {
         PlannedCell { key: cell.key.clone(), jobs }
     }
 
-    fn tokenizer(&mut self, recipe: &Recipe, jobs: &mut Vec<(JobId, Role)>) -> JobId {
-        let corpora = recipe.tokenizer_corpora.iter();
-        let datasets = recipe.tokenizer_datasets.iter();
+    fn tokenizer(&mut self, base: &Pretraining, jobs: &mut Vec<(JobId, Role)>) -> Vocabulary {
+        let corpora = base.tokenizer_corpora.iter();
+        let datasets = base.tokenizer_datasets.iter();
         let sources: Vec<&Source> = corpora
             .clone()
             .map(|corpus| &corpus.source)
             .chain(datasets.clone().map(|dataset| &dataset.source))
             .collect();
+        let vocab_size = base.model.vocab_size;
         let job = TokenizerJob {
-            vocab_size: recipe.vocab_size,
+            vocab_size,
             corpora: corpora.map(|corpus| (self.locate(&corpus.source).origin, corpus.format.clone())).collect(),
             datasets: datasets.map(|dataset| (self.locate(&dataset.source).origin, dataset.format.clone())).collect(),
         };
-        let name = Name { group: format!("vocabulary of {}", recipe.vocab_size), seed: None };
-        self.add(Job::Tokenizer(job), &name, &sources, Role::Ancestor, jobs)
+        let name = format!("vocabulary of {vocab_size}");
+        let job =
+            self.add(Job::Tokenizer(job), &Name { group: name.clone(), seed: None }, &sources, Role::Ancestor, jobs);
+        Vocabulary { job, name }
     }
 
-    fn prepare_corpus(
-        &mut self,
-        recipe: &Recipe,
-        tokenizer: JobId,
-        corpus: &Corpus,
-        jobs: &mut Vec<(JobId, Role)>,
-    ) -> JobId {
-        let data = Prepared::Corpus(self.locate(&corpus.source).origin, corpus.format.clone());
-        self.prepare(recipe, tokenizer, data, format!("corpus {}", corpus.name), &corpus.source, jobs)
-    }
-
-    fn prepare_dataset(
-        &mut self,
-        recipe: &Recipe,
-        tokenizer: JobId,
-        dataset: &Dataset,
-        jobs: &mut Vec<(JobId, Role)>,
-    ) -> JobId {
-        let origin = self.locate(&dataset.source).origin;
-        let data = Prepared::Dataset(origin, dataset.format.clone(), dataset.separator.clone());
-        self.prepare(recipe, tokenizer, data, format!("dataset {}", dataset.name), &dataset.source, jobs)
+    /// A model from elsewhere brings its tokenizer with it.
+    fn import(&mut self, model: &ForeignModel, name: &str, jobs: &mut Vec<(JobId, Role)>) -> (Vocabulary, TrainRef) {
+        let source = Source::Model(model.clone());
+        let job = Job::Import(ImportJob { folder: self.locate(&source).origin });
+        let job = self.add(job, &Name { group: name.to_owned(), seed: None }, &[&source], Role::Ancestor, jobs);
+        (Vocabulary { job, name: format!("vocabulary of {name}") }, TrainRef(job))
     }
 
     fn prepare(
         &mut self,
         recipe: &Recipe,
-        tokenizer: JobId,
+        vocabulary: &Vocabulary,
         data: Prepared,
         what: String,
         source: &Source,
         jobs: &mut Vec<(JobId, Role)>,
     ) -> JobId {
-        let job = PrepareJob { tokenizer, data, held_out: recipe.held_out };
-        let name = Name { group: format!("{what}, vocabulary of {}", recipe.vocab_size), seed: None };
+        let job = PrepareJob { tokenizer: vocabulary.job, data, held_out: recipe.held_out };
+        let name = Name { group: format!("{what}, {}", vocabulary.name), seed: None };
         self.add(Job::Prepare(job), &name, &[source], Role::Ancestor, jobs)
     }
 
-    fn pretrain(&mut self, recipe: &Recipe, tokenizer: JobId, name: &Name, jobs: &mut Vec<(JobId, Role)>) -> TrainRef {
-        let corpora =
-            recipe.corpora.iter().map(|corpus| self.prepare_corpus(recipe, tokenizer, corpus, jobs)).collect();
+    fn prepare_corpus(
+        &mut self,
+        recipe: &Recipe,
+        vocabulary: &Vocabulary,
+        corpus: &Corpus,
+        jobs: &mut Vec<(JobId, Role)>,
+    ) -> JobId {
+        let data = Prepared::Corpus(self.locate(&corpus.source).origin, corpus.format.clone());
+        self.prepare(recipe, vocabulary, data, format!("corpus {}", corpus.name), &corpus.source, jobs)
+    }
+
+    fn prepare_dataset(
+        &mut self,
+        recipe: &Recipe,
+        vocabulary: &Vocabulary,
+        dataset: &Dataset,
+        jobs: &mut Vec<(JobId, Role)>,
+    ) -> JobId {
+        let origin = self.locate(&dataset.source).origin;
+        let data = Prepared::Dataset(origin, dataset.format.clone(), dataset.separator.clone());
+        self.prepare(recipe, vocabulary, data, format!("dataset {}", dataset.name), &dataset.source, jobs)
+    }
+
+    fn pretrain(
+        &mut self,
+        recipe: &Recipe,
+        base: &Pretraining,
+        vocabulary: &Vocabulary,
+        name: &Name,
+        jobs: &mut Vec<(JobId, Role)>,
+    ) -> TrainRef {
+        let corpora = base.corpora.iter().map(|corpus| self.prepare_corpus(recipe, vocabulary, corpus, jobs)).collect();
         let job = PretrainJob {
-            model: recipe.model.clone(),
-            tokenizer,
+            model: base.model.clone(),
+            tokenizer: vocabulary.job,
             corpora,
-            sequence_length: recipe.sequence_length,
-            training: recipe.pretrain.clone(),
+            sequence_length: base.sequence_length,
+            training: base.training.clone(),
             seed: recipe.seed,
         };
         TrainRef(self.add(Job::Pretrain(job), name, &[], Role::Ancestor, jobs))
@@ -244,13 +273,13 @@ impl Builder<'_> {
         &mut self,
         recipe: &Recipe,
         stage: &Stage,
-        tokenizer: JobId,
+        vocabulary: &Vocabulary,
         parent: TrainRef,
         name: &Name,
         jobs: &mut Vec<(JobId, Role)>,
     ) -> TrainRef {
         let mut datasets: Vec<JobId> =
-            stage.datasets.iter().map(|dataset| self.prepare_dataset(recipe, tokenizer, dataset, jobs)).collect();
+            stage.datasets.iter().map(|dataset| self.prepare_dataset(recipe, vocabulary, dataset, jobs)).collect();
         datasets.sort(); // a shuffled union has no order
         let job = TuneJob {
             parent: parent.0,
@@ -294,6 +323,7 @@ impl Builder<'_> {
         self.located.get(source).cloned().unwrap_or_else(|| {
             let location = match source {
                 Source::Files(path) | Source::Folder(path) => path.display().to_string(),
+                Source::Model(model) => model.name.clone(),
                 Source::World { part, .. } => format!("{part:?}"),
             };
             Located { origin: Origin::Missing { location }, files: vec![] }

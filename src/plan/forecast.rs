@@ -1,9 +1,8 @@
 //! What a job costs relative to others, in floating-point operations.
 
-use std::collections::BTreeMap;
-
-use super::describe::{Amount, TOKENS_PER_WORD};
+use super::describe::TOKENS_PER_WORD;
 use super::expand::{Plan, PlannedJob};
+use super::facts::{Amount, Facts};
 use crate::domain::{Job, JobId, Length, ModelConfig, Training};
 
 /// Tokens of an evaluation suite whose size is not known before it is read.
@@ -14,7 +13,9 @@ const TOKENIZE_PER_WORD: f64 = 2e5;
 const START: f64 = 5e9;
 
 /// An estimate for progress bars, never a promise: only ratios between the jobs of one plan mean anything.
-pub fn weight(plan: &Plan, job: &PlannedJob, amounts: &BTreeMap<JobId, Amount>) -> f64 {
+pub fn weight(plan: &Plan, job: &PlannedJob, facts: &Facts) -> f64 {
+    let amounts = &facts.amounts;
+    let token_cost = |model: Option<&ModelConfig>| model.map_or(0.0, |model| model.train_flops_per_token(0));
     let words =
         |ids: &[JobId]| -> f64 { ids.iter().filter_map(|id| amounts.get(id)).map(|amount| amount.words as f64).sum() };
     let tokens = |ids: &[JobId]| -> f64 {
@@ -36,12 +37,11 @@ pub fn weight(plan: &Plan, job: &PlannedJob, amounts: &BTreeMap<JobId, Amount>) 
                     tune.datasets.iter().filter_map(|id| amounts.get(id)).map(|amount| amount.units).sum();
                 let tokens = tokens(&tune.datasets);
                 let trained = trained(&tune.training, tokens, tokens / records.max(1) as f64);
-                trained * model(plan, &tune.parent).map_or(0.0, |model| model.train_flops_per_token(0))
+                trained * token_cost(facts.model(plan, &job.id))
             }
             // Scoring is the forward third of training.
-            Job::Eval(eval) => {
-                EVALUATION_TOKENS * model(plan, &eval.model).map_or(0.0, |model| model.train_flops_per_token(0)) / 3.0
-            }
+            Job::Eval(_) => EVALUATION_TOKENS * token_cost(facts.model(plan, &job.id)) / 3.0,
+            Job::Import(_) => 0.0,
         }
 }
 
@@ -50,14 +50,5 @@ fn trained(training: &Training, tokens: f64, per_row: f64) -> f64 {
     match training.length {
         Length::Epochs(epochs) => f64::from(epochs) * tokens,
         Length::Steps(steps) => steps as f64 * f64::from(training.batch_size) * per_row,
-    }
-}
-
-/// The model that a training job trains.
-fn model<'a>(plan: &'a Plan, id: &JobId) -> Option<&'a ModelConfig> {
-    match &plan.job(id)?.job {
-        Job::Pretrain(pretrain) => Some(&pretrain.model),
-        Job::Tune(tune) => model(plan, &tune.parent),
-        Job::Tokenizer(_) | Job::Prepare(_) | Job::Eval(_) => None,
     }
 }

@@ -13,11 +13,13 @@
 mod decide;
 mod describe;
 mod expand;
+mod facts;
 mod forecast;
 mod graph;
 
 pub use decide::{Artifacts, Decision, Known, Last, Why, decide};
-pub use describe::{Amount, Description, describe};
+pub use describe::{Description, describe};
 pub use expand::{Plan, PlannedCell, PlannedJob, Role, expand};
+pub use facts::{Amount, Facts};
 pub use forecast::weight;
 pub use graph::GraphFormat;

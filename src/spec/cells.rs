@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 
-use crate::domain::{Cell, CellKey, Grid, Recipe, Stage};
+use crate::domain::{Base, Cell, CellKey, Grid, Pretraining, Recipe, Stage};
 
 use super::axes::{Axes, Partial};
 use super::document::{Document, Names, SECTIONS, SINGLE, Stages};
 use super::evaluate;
 use super::fields::{self, Fields};
-use super::models::Model;
+use super::models::{self, Model};
 use super::problem::Log;
 use super::tree::Node;
 
@@ -222,19 +222,18 @@ fn stage(names: &[String], model: &Model, document: &Document) -> Option<Stage> 
 }
 
 fn recipe(model: &Model, document: &Document, stages: Vec<Stage>, seed: u64) -> Recipe {
-    Recipe {
-        vocab_size: model.config.vocab_size,
-        tokenizer_corpora: chosen(&document.corpora, &document.tokenizer_corpora, |corpus| &corpus.name),
-        tokenizer_datasets: chosen(&document.datasets, &document.tokenizer_datasets, |dataset| &dataset.name),
-        model: model.config.clone(),
-        corpora: chosen(&document.corpora, &model.pretrain.corpora, |corpus| &corpus.name),
-        sequence_length: model.pretrain.sequence_length.0,
-        pretrain: model.pretrain.training.clone(),
-        held_out: document.held_out,
-        stages,
-        evaluations: document.evaluations.clone(),
-        seed,
-    }
+    let base = match &model.base {
+        models::Base::Imported(model) => Base::Imported(model.clone()),
+        models::Base::Trained(config, pretrain) => Base::Trained(Box::new(Pretraining {
+            tokenizer_corpora: chosen(&document.corpora, &document.tokenizer_corpora, |corpus| &corpus.name),
+            tokenizer_datasets: chosen(&document.datasets, &document.tokenizer_datasets, |dataset| &dataset.name),
+            model: config.clone(),
+            corpora: chosen(&document.corpora, &pretrain.corpora, |corpus| &corpus.name),
+            sequence_length: pretrain.sequence_length.0,
+            training: pretrain.training.clone(),
+        })),
+    };
+    Recipe { base, held_out: document.held_out, stages, evaluations: document.evaluations.clone(), seed }
 }
 
 /// The items of these names, in the order of the names.
@@ -242,8 +241,11 @@ fn chosen<T: Clone>(items: &[T], names: &[String], name: impl Fn(&T) -> &String)
     names.iter().filter_map(|wanted| items.iter().find(|item| name(item) == wanted)).cloned().collect()
 }
 
-/// What makes two cells equal: model, further axes, seed, and stages as sets of datasets.
-fn canonical(cell: &Cell) -> (String, BTreeMap<String, String>, u64, Vec<BTreeSet<String>>) {
-    let stages = cell.recipe.stages.iter().map(|stage| stage.datasets.iter().map(|data| data.name.clone()).collect());
-    (cell.key.model.clone(), cell.key.extra.clone(), cell.key.seed, stages.collect())
+/// What makes two cells equal: model, further axes, stages as sets of datasets, and the seed, unless nothing is trained:
+/// a model from elsewhere that is only scored is the same for every seed.
+fn canonical(cell: &Cell) -> (String, BTreeMap<String, String>, Option<u64>, Vec<BTreeSet<String>>) {
+    let Recipe { base, stages, .. } = &cell.recipe;
+    let seed = (matches!(base, Base::Trained(_)) || !stages.is_empty()).then_some(cell.key.seed);
+    let stages = stages.iter().map(|stage| stage.datasets.iter().map(|data| data.name.clone()).collect());
+    (cell.key.model.clone(), cell.key.extra.clone(), seed, stages.collect())
 }

@@ -60,7 +60,7 @@ pub(super) type Stages = Vec<Vec<String>>;
 pub(super) struct Document {
     /// `datasets:`.
     pub datasets: Vec<Dataset>,
-    /// `corpora:`; the first section of every spec.
+    /// `corpora:`; may be empty only where no model is trained from random weights.
     pub corpora: Vec<Corpus>,
     /// `tokenizer.corpora:`, by default all: like [`Document::tokenizer_datasets`] the same for every cell, so that
     /// the cells of one model share one tokenizer.
@@ -90,7 +90,11 @@ impl Document {
             None => Some(folder.to_owned()),
         };
         let data_root = data_root.unwrap_or_else(PathBuf::new);
-        let corpora = top.required("corpora", "such as `corpora: {childes: {files: text/childes.train}}`");
+        let section = top.required("models", "such as `models: {tiny: {hidden: 128, layers: 4, heads: 4}}`");
+        let corpora = match models::all_imported(section) {
+            true => top.take("corpora"),
+            false => top.required("corpora", "such as `corpora: {childes: {files: text/childes.train}}`"),
+        };
         let corpora = named("corpora", corpora, log, |key, node| data::corpus(&key.text, node, &data_root, log));
         let datasets = top.take("datasets");
         let datasets = named("datasets", datasets, log, |key, node| data::dataset(&key.text, node, &data_root, log));
@@ -100,17 +104,21 @@ impl Document {
         let held_out = top.get("held_out", 0.1, real(Within::ProperShare));
         let evaluations = evaluate::evaluations(top.take("evaluate"), &data_root, log);
 
-        let section = top.required("models", "such as `models: {tiny: {hidden: 128, layers: 4, heads: 4}}`");
         let context = Context {
             vocab_size: tokenizer.vocab_size,
             corpora: &names.corpora,
             pretrain: top.take("pretrain"),
             tune: top.take("tune"),
             tunes,
+            root: &data_root,
         };
         let models = named("models", section, log, |key, node| Model::decode(&key.text, node, &context, log));
-        if !models::any(section) {
+        // What no model decodes is checked all the same.
+        let (trained, all) = models::counts(section);
+        if trained == 0 {
             context.pretrain.map(|node| Pretrain::decode(node, &names.corpora, log));
+        }
+        if all == 0 {
             context.tune.map(|node| Tune::decode(node, log));
         }
         Some(Document {

@@ -1,7 +1,10 @@
 //! The section `models:`.
 
-use crate::domain::{Arch, ModelConfig};
+use std::path::Path;
 
+use crate::domain::{Arch, ForeignModel, ModelConfig};
+
+use super::data;
 use super::fields::{Fields, Within, choice, flag, real, small};
 use super::problem::Log;
 use super::training::{Pretrain, Tune};
@@ -12,12 +15,19 @@ use super::tree::{Node, Value};
 pub(super) struct Model {
     /// Its name.
     pub name: String,
-    /// The shape.
-    pub config: ModelConfig,
-    /// `pretrain:` with this model's own keys over it.
-    pub pretrain: Pretrain,
+    /// Where it comes from.
+    pub base: Base,
     /// `tune:` with this model's own keys over it; `None` where nothing is tuned.
     pub tune: Option<Tune>,
+}
+
+/// Where a model comes from before any tuning.
+#[derive(Debug, Clone)]
+pub(super) enum Base {
+    /// Trained here: its shape, and `pretrain:` with this model's own keys over it.
+    Trained(ModelConfig, Pretrain),
+    /// `hf:`, a folder in Hugging Face's form or a hub id.
+    Imported(ForeignModel),
 }
 
 /// What a model's entry refers to elsewhere in the spec.
@@ -32,6 +42,8 @@ pub(super) struct Context<'a> {
     pub tune: Option<&'a Node>,
     /// Whether some cell is tuned.
     pub tunes: bool,
+    /// The folder of relative paths.
+    pub root: &'a Path,
 }
 
 impl Model {
@@ -43,33 +55,46 @@ impl Model {
             (Some(base), Some(own)) => Some(base.overlaid(own)),
             (base, own) => base.or(own).cloned(),
         };
-        let pretrain = recipe(context.pretrain, fields.take("pretrain"));
         let tune = recipe(context.tune, fields.take("tune"));
-        let config = config(&mut fields, &subject, context);
-        fields.finish();
-        if pretrain.is_none() {
-            let hint = "add `pretrain: {epochs: 1, learning_rate: 1e-3}` to the spec";
-            log.add(node.mark, format!("{subject} has no section 'pretrain'"), Some(hint.into()));
-        }
+        let base = if fields.take("hf").is_some() {
+            let hf = fields.need("hf", "the folder of a model, or its id on the hub", data::path);
+            fields.finish();
+            hf.map(|path| {
+                let name = path.display().to_string();
+                Base::Imported(ForeignModel { name, folder: context.root.join(path) })
+            })
+        } else {
+            let pretrain = recipe(context.pretrain, fields.take("pretrain"));
+            let config = config(&mut fields, &subject, context);
+            fields.finish();
+            if pretrain.is_none() {
+                let hint = "add `pretrain: {epochs: 1, learning_rate: 1e-3}` to the spec";
+                log.add(node.mark, format!("{subject} has no section 'pretrain'"), Some(hint.into()));
+            }
+            let pretrain = pretrain.and_then(|node| Pretrain::decode(&node, context.corpora, log));
+            config.zip(pretrain).map(|(config, pretrain)| Base::Trained(config, pretrain))
+        };
         if tune.is_none() && context.tunes {
             let hint =
                 "add `tune: {epochs: 2, learning_rate: 1e-4}` to the spec, or keep only the curriculum 'pretrained'";
             log.add(node.mark, format!("{subject} has no section 'tune'"), Some(hint.into()));
         }
-        let pretrain = pretrain.and_then(|node| Pretrain::decode(&node, context.corpora, log));
         let tune = tune.and_then(|node| Tune::decode(&node, log));
-        let (config, pretrain) = (config?, pretrain?);
-        let lengths = [
-            ("pretrain.sequence_length", Some(pretrain.sequence_length)),
-            ("tune.max_length", tune.as_ref().map(|tune| tune.max_length)),
-        ];
-        for (key, length) in lengths {
-            if let Some((length, place)) = length.filter(|(length, _)| *length > config.max_positions) {
-                let reason = format!("{subject} has {} positions, but {key} is {length}", config.max_positions);
-                log.add(place, reason, Some(format!("shorten it, or give the model `max_positions: {length}`")));
+        let base = base?;
+        // Of a model from elsewhere the positions are known once its files are looked at.
+        if let Base::Trained(config, pretrain) = &base {
+            let lengths = [
+                ("pretrain.sequence_length", Some(pretrain.sequence_length)),
+                ("tune.max_length", tune.as_ref().map(|tune| tune.max_length)),
+            ];
+            for (key, length) in lengths {
+                if let Some((length, place)) = length.filter(|(length, _)| *length > config.max_positions) {
+                    let reason = format!("{subject} has {} positions, but {key} is {length}", config.max_positions);
+                    log.add(place, reason, Some(format!("shorten it, or give the model `max_positions: {length}`")));
+                }
             }
         }
-        Some(Model { name: name.to_owned(), config, pretrain, tune })
+        Some(Model { name: name.to_owned(), base, tune })
     }
 }
 
@@ -151,7 +176,15 @@ fn config(fields: &mut Fields, subject: &str, context: &Context) -> Option<Model
     })
 }
 
-/// Whether the section has any entry to decode `pretrain:` and `tune:` with.
-pub(super) fn any(node: Option<&Node>) -> bool {
-    node.is_some_and(|node| node.entries().iter().any(|(_, model)| matches!(model.value, Value::Map(_))))
+/// How many entries decode `pretrain:`, and how many `tune:`.
+pub(super) fn counts(node: Option<&Node>) -> (usize, usize) {
+    let entries =
+        || node.iter().flat_map(|node| node.entries()).filter(|(_, model)| matches!(model.value, Value::Map(_)));
+    (entries().filter(|(_, model)| model.get("hf").is_none()).count(), entries().count())
+}
+
+/// Whether every model comes from elsewhere, so that there is no text to pretrain on.
+pub(super) fn all_imported(node: Option<&Node>) -> bool {
+    let (trained, all) = counts(node);
+    trained == 0 && all > 0
 }

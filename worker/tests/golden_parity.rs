@@ -7,7 +7,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use grid::domain::{Arch, Length, Precision, Schedule, Training, Warmup};
+use grid::domain::{Arch, Length, Precision, Schedule, SpecialTokens, Training, Warmup};
 use grid_worker::ml::{Batch, Batches, Decay, Model, Options, Row, Scorer, Sequence, Trainer, hf, runtime};
 use safetensors::SafeTensors;
 use serde_json::Value;
@@ -186,7 +186,7 @@ fn golden_folders_are_read_and_written() {
     for folder in recordings("model") {
         let model = hf::read(&folder.join("model"), Device::Cpu).unwrap();
         let copy = tempfile::tempdir().unwrap();
-        hf::write(copy.path(), &model, hf::SpecialTokens::default()).unwrap();
+        hf::write(copy.path(), &model, SpecialTokens::default()).unwrap();
         let [ours, theirs] =
             [copy.path(), &folder.join("model")].map(|folder| fs::read(folder.join(hf::WEIGHTS)).unwrap());
         let [ours, theirs] = [&ours, &theirs].map(|bytes| SafeTensors::deserialize(bytes).unwrap());

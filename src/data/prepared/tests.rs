@@ -15,8 +15,10 @@ static TOKENIZER: LazyLock<Tokenizer> = LazyLock::new(|| {
 
 fn decode_stream(corpus: &Corpus) -> Vec<String> {
     let ids = corpus.window(0, corpus.tokens() as usize);
-    let mut documents: Vec<String> =
-        ids.split(|&id| id == TOKENIZER.eos_id()).map(|document| TOKENIZER.decode(document).unwrap()).collect();
+    let mut documents: Vec<String> = ids
+        .split(|&id| id == TOKENIZER.end_of_text().unwrap())
+        .map(|document| TOKENIZER.decode(document).unwrap())
+        .collect();
     assert_eq!(documents.pop().as_deref(), Some(""), "the stream ends with an end-of-text token");
     documents
 }
@@ -54,7 +56,7 @@ proptest! {
             let instructions = Instructions::open(folder.path(), split).unwrap();
             for index in 0..instructions.len() {
                 let (ids, prompt) = instructions.record(index);
-                prop_assert_eq!(ids.last(), Some(&TOKENIZER.eos_id()));
+                prop_assert_eq!(ids.last(), Some(&TOKENIZER.end_of_text().unwrap()));
                 let text = |ids: &[u32]| TOKENIZER.decode(ids).unwrap();
                 let prompt_text = text(&ids[..prompt]);
                 prop_assert!(prompt_text.ends_with('\n'));
@@ -81,7 +83,7 @@ fn windows_are_clipped_at_the_end() {
     let whole = corpus.window(0, usize::MAX);
     assert_eq!(whole.len() as u64, corpus.tokens());
     assert_eq!(corpus.window(3, 4), whole[3..7]);
-    assert_eq!(corpus.window(corpus.tokens() - 1, 4), [TOKENIZER.eos_id()]);
+    assert_eq!(corpus.window(corpus.tokens() - 1, 4), [TOKENIZER.end_of_text().unwrap()]);
     assert!(corpus.window(u64::MAX, 4).is_empty());
     assert_eq!(Corpus::open(folder.path(), Split::Validation).unwrap().window(0, 4), [0u32; 0]);
 }

@@ -32,10 +32,11 @@ pub fn prepare_corpus<S: AsRef<str> + Sync>(
     let documents: Vec<&str> = documents.iter().map(AsRef::as_ref).collect();
     let units = assign(documents, held_out);
     let mut folder = Folder::create(out, tokenizer, Units::Documents)?;
+    let end = tokenizer.end_of_text()?;
     for chunk in chunks(&units, |(_, text)| text.len()) {
         let encoded = chunk.par_iter().map(|(split, text)| {
             let mut ids = tokenizer.encode_document(text)?;
-            ids.push(tokenizer.eos_id());
+            ids.push(end);
             Ok((*split, ids, words(text)))
         });
         for (split, ids, words) in encoded.collect::<Result<Vec<_>, DataError>>()? {
@@ -45,7 +46,8 @@ pub fn prepare_corpus<S: AsRef<str> + Sync>(
     folder.finish(tokenizer)
 }
 
-/// Tokenizes records as `prompt + separator`, `reply`, end-of-text token, and remembers where each prompt ends.
+/// Tokenizes records as `prompt + separator`, `reply`, end-of-text token, and remembers where each prompt ends. Ids that
+/// the tokenizer's template puts before every text are part of the prompt.
 ///
 /// The held-out records are chosen as in [`prepare_corpus`]. A single record trains.
 ///
@@ -61,12 +63,14 @@ pub fn prepare_dataset(
     let splits = splits(records.len(), held_out);
     let units: Vec<(Split, &Record)> = splits.into_iter().zip(records).collect();
     let mut folder = Folder::create(out, tokenizer, Units::Records)?;
+    let end = tokenizer.end_of_text()?;
     for chunk in chunks(&units, |(_, record)| record.prompt.len() + record.reply.len()) {
         let encoded = chunk.par_iter().map(|(split, record)| {
-            let mut ids = tokenizer.encode(&format!("{}{separator}", record.prompt))?;
+            let mut ids = tokenizer.opening().to_vec();
+            ids.extend(tokenizer.encode(&format!("{}{separator}", record.prompt))?);
             let prompt = ids.len() as u64;
             ids.extend(tokenizer.encode(&record.reply)?);
-            ids.push(tokenizer.eos_id());
+            ids.push(end);
             Ok((*split, ids, prompt, words(&record.prompt) + words(&record.reply)))
         });
         for (split, ids, prompt, words) in encoded.collect::<Result<Vec<_>, DataError>>()? {

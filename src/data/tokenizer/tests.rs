@@ -23,7 +23,8 @@ fn json(tokenizer: &Tokenizer) -> String {
 #[test]
 fn special_tokens_come_first_and_nothing_is_added() {
     let tokenizer = trained(400);
-    assert_eq!((tokenizer.eos_id(), tokenizer.pad_id(), tokenizer.vocab_size()), (0, 1, 400));
+    assert_eq!(tokenizer.special_tokens(), SpecialTokens { bos: None, eos: Some(0), pad: Some(1) });
+    assert_eq!((tokenizer.opening(), tokenizer.vocab_size()), (&[][..], 400));
     assert_eq!(tokenizer.decode(&[0, 1]).unwrap(), "<|endoftext|><pad>");
     let encoding = tokenizer.encode_with_offsets("The dog", true).unwrap();
     assert_eq!(encoding.ids, tokenizer.encode("The dog").unwrap());
@@ -56,14 +57,13 @@ fn a_small_text_gives_fewer_entries_and_too_small_a_vocabulary_is_refused() {
 #[test]
 fn saved_and_loaded_is_the_same() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("tokenizer.json");
     let tokenizer = trained(500);
-    tokenizer.save(&path).unwrap();
-    let loaded = Tokenizer::load(&path).unwrap();
+    tokenizer.save(folder.path()).unwrap();
+    let loaded = Tokenizer::load(folder.path()).unwrap();
     assert_eq!(loaded.encode(&text()).unwrap(), tokenizer.encode(&text()).unwrap());
-    assert_eq!((loaded.eos_id(), loaded.pad_id(), loaded.vocab_size()), (0, 1, 500));
-    std::fs::write(&path, "{}").unwrap();
-    assert!(Tokenizer::load(&path).unwrap_err().to_string().contains("tokenizer.json"));
+    assert_eq!((loaded.special_tokens(), loaded.vocab_size()), (tokenizer.special_tokens(), 500));
+    std::fs::write(folder.path().join(TOKENIZER), "{}").unwrap();
+    assert!(Tokenizer::load(folder.path()).unwrap_err().to_string().contains("tokenizer.json"));
 }
 
 #[test]
@@ -73,6 +73,68 @@ fn long_texts_are_cut_into_pieces_without_a_trace() {
     assert_eq!(pieces(&text).collect::<String>(), text);
     let tokenizer = trained(500);
     assert_eq!(tokenizer.encode_document(&text).unwrap(), tokenizer.encode(&text).unwrap());
+}
+
+/// A tokenizer such as those of other people: a space before the first word, a begin-of-text token, odd names.
+fn foreign(folder: &Path) {
+    let mut tokenizer: serde_json::Value = serde_json::from_str(&json(&trained(500))).unwrap();
+    tokenizer["pre_tokenizer"]["add_prefix_space"] = true.into();
+    let special = |id: u32, word: &str| {
+        serde_json::json!({"id": id, "content": word, "single_word": false, "lstrip": false, "rstrip": false,
+            "normalized": false, "special": true})
+    };
+    tokenizer["added_tokens"] = vec![special(500, "[START]"), special(501, "[STOP]")].into();
+    tokenizer["post_processor"] = serde_json::json!({
+        "type": "TemplateProcessing",
+        "single": [{"SpecialToken": {"id": "[START]", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+        "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
+        "special_tokens": {"[START]": {"id": "[START]", "ids": [500], "tokens": ["[START]"]}},
+    });
+    std::fs::write(folder.join(TOKENIZER), tokenizer.to_string()).unwrap();
+}
+
+#[test]
+fn special_tokens_of_others_are_found_where_their_files_name_them() {
+    let folder = tempfile::tempdir().unwrap();
+    foreign(folder.path());
+    let special = || Tokenizer::load(folder.path()).unwrap().special_tokens();
+    // The usual names: those of our own vocabulary are still in it.
+    assert_eq!(special(), SpecialTokens { bos: None, eos: Some(0), pad: Some(1) });
+    let write = |name: &str, value: serde_json::Value| std::fs::write(folder.path().join(name), value.to_string());
+    write("config.json", serde_json::json!({"eos_token_id": [7, 8], "bos_token_id": 9, "pad_token_id": null})).unwrap();
+    assert_eq!(special(), SpecialTokens { bos: Some(9), eos: Some(7), pad: Some(1) });
+    write("special_tokens_map.json", serde_json::json!({"eos_token": {"content": "[STOP]"}})).unwrap();
+    assert_eq!(special(), SpecialTokens { bos: Some(9), eos: Some(501), pad: Some(1) });
+    write("tokenizer_config.json", serde_json::json!({"bos_token": "[START]", "pad_token": "[STOP]"})).unwrap();
+    assert_eq!(special(), SpecialTokens { bos: Some(500), eos: Some(501), pad: Some(501) });
+    let copy = tempfile::tempdir().unwrap();
+    copy_tokenizer(folder.path(), copy.path()).unwrap();
+    assert_eq!(Tokenizer::load(copy.path()).unwrap().special_tokens(), special());
+    write("tokenizer_config.json", serde_json::json!([])).unwrap();
+    assert!(Tokenizer::load(folder.path()).unwrap_err().to_string().contains("tokenizer_config.json"));
+}
+
+#[test]
+fn tokenizers_of_others_open_a_text_their_way_and_are_not_cut() {
+    let folder = tempfile::tempdir().unwrap();
+    foreign(folder.path());
+    let tokenizer = Tokenizer::load(folder.path()).unwrap();
+    assert_eq!(tokenizer.opening(), [500]);
+    let text = world::corpus(WorldPart::Speech, 7, 40_000);
+    assert!(pieces(&text).count() > 2);
+    // Cut in pieces, each would begin with a space of its own.
+    assert_eq!(tokenizer.encode_document(&text).unwrap(), tokenizer.encode(&text).unwrap());
+    assert!(!tokenizer.divisible && trained(500).divisible);
+}
+
+#[test]
+fn a_tokenizer_without_an_end_scores_but_does_not_train() {
+    let folder = tempfile::tempdir().unwrap();
+    let bare = r#"{"version": "1.0", "added_tokens": [], "model": {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"}}"#;
+    std::fs::write(folder.path().join(TOKENIZER), bare).unwrap();
+    let tokenizer = Tokenizer::load(folder.path()).unwrap();
+    assert_eq!(tokenizer.encode("a").unwrap(), [0]);
+    assert!(tokenizer.end_of_text().unwrap_err().to_string().contains("name it as `eos_token`"));
 }
 
 proptest! {
@@ -103,7 +165,7 @@ fn golden_tokenizers_agree_with_the_reference() {
     for folder in std::fs::read_dir(Path::new(&root).join("golden")).unwrap() {
         let folder = folder.unwrap().path();
         let Ok(lines) = std::fs::read_to_string(folder.join("tokenizer_parity/strings.jsonl")) else { continue };
-        let tokenizer = Tokenizer::load(&folder.join("model/tokenizer.json")).unwrap();
+        let tokenizer = Tokenizer::load(&folder.join("model")).unwrap();
         for line in lines.lines() {
             let golden: Golden = serde_json::from_str(line).unwrap();
             let at = format!("{}: {:?}", folder.display(), golden.text);

@@ -118,7 +118,7 @@ fn ended(state: &State, job: &JobState, outcome: &Outcome) -> String {
 /// What a finished job has to show.
 fn details(job: &JobState) -> String {
     match job.kind {
-        Kind::Tokenizer => String::new(),
+        Kind::Tokenizer | Kind::Import => String::new(),
         Kind::Prepare => match (job.words, job.tokens) {
             (Some(words), Some(tokens)) => {
                 format!("{:>6} words  {:>5} tokens", human::count(words), human::count(tokens))
@@ -139,7 +139,7 @@ fn details(job: &JobState) -> String {
 /// The width of [`details`], or what an evaluation usually needs.
 fn details_width(kind: Kind) -> usize {
     match kind {
-        Kind::Tokenizer => 0,
+        Kind::Tokenizer | Kind::Import => 0,
         Kind::Prepare => 26,
         Kind::Pretrain | Kind::Tune => 37,
         Kind::Eval => 24,

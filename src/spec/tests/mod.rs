@@ -10,7 +10,7 @@ use proptest::prelude::{Strategy, any, prop_assert_eq, proptest};
 use proptest::sample::subsequence;
 
 use super::{load, parse};
-use crate::domain::{Grid, Length, Schedule, Source};
+use crate::domain::{Base, Grid, Length, Pretraining, Recipe, Schedule, Source};
 
 const GOOD: &str = "\
 name: demo
@@ -44,6 +44,13 @@ fn good(text: &str, overrides: &[&str]) -> Grid {
     parse(Path::new("folder/x.yaml"), text.as_bytes(), &overrides).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
+fn trained(recipe: &Recipe) -> &Pretraining {
+    match &recipe.base {
+        Base::Trained(base) => base,
+        Base::Imported(model) => panic!("{} is not trained here", model.name),
+    }
+}
+
 fn labels(grid: &Grid) -> String {
     let labels: Vec<String> = grid.cells.iter().map(|cell| cell.key.label()).collect();
     labels.join("\n")
@@ -63,14 +70,15 @@ fn overrides_change_the_spec_before_it_is_read() {
     );
     assert_eq!(grid.cells[0].key.label(), "tiny/pretrained/tune.loss=all/seed7");
     let recipe = &grid.cells[1].recipe;
-    assert_eq!(recipe.pretrain.length, Length::Steps(10), "steps take the place of epochs");
-    assert_eq!((recipe.model.kv_heads, recipe.seed), (1, 7));
-    assert_eq!(recipe.tokenizer_datasets[1].source, Source::Files("elsewhere/qa/*.json".into()));
+    let base = trained(recipe);
+    assert_eq!(base.training.length, Length::Steps(10), "steps take the place of epochs");
+    assert_eq!((base.model.kv_heads, recipe.seed), (1, 7));
+    assert_eq!(base.tokenizer_datasets[1].source, Source::Files("elsewhere/qa/*.json".into()));
 }
 
 #[test]
 fn data_paths_start_at_the_folder_of_the_spec() {
-    let source = |text: &str| good(text, &[]).cells[0].recipe.tokenizer_datasets[1].source.clone();
+    let source = |text: &str| trained(&good(text, &[]).cells[0].recipe).tokenizer_datasets[1].source.clone();
     assert_eq!(source(GOOD), Source::Files("folder/qa/*.json".into()));
     assert_eq!(source(&format!("data_root: d\n{GOOD}")), Source::Files("folder/d/qa/*.json".into()));
     assert_eq!(source(&format!("data_root: /d\n{GOOD}")), Source::Files("/d/qa/*.json".into()));
@@ -158,15 +166,57 @@ fn a_further_axis_varies_a_field() {
 #[test]
 fn a_models_own_recipe_goes_over_the_common_one() {
     let text = with("heads: 2}", "heads: 2, vocab_size: 300, pretrain: {steps: 5, schedule: {wsd: {decay: 0.5}}}}");
-    let recipe = good(&text, &[]).cells[0].recipe.clone();
-    assert_eq!((recipe.vocab_size, recipe.sequence_length), (300, 64));
-    assert_eq!(recipe.pretrain.length, Length::Steps(5));
-    assert_eq!(recipe.pretrain.schedule, Schedule::Wsd { decay: 0.5 });
+    let grid = good(&text, &[]);
+    let base = trained(&grid.cells[0].recipe);
+    assert_eq!((base.model.vocab_size, base.sequence_length), (300, 64));
+    assert_eq!(base.training.length, Length::Steps(5));
+    assert_eq!(base.training.schedule, Schedule::Wsd { decay: 0.5 });
+}
+
+#[test]
+fn a_model_from_elsewhere_needs_no_text_and_has_one_cell_without_tuning() {
+    let text = "\
+name: theirs
+data_root: d
+datasets: {chat: {world: chat, records: 10}}
+models: {theirs: {hf: models/a}, hub: {hf: org/name@v1, tune: {epochs: 3}}}
+tune: {epochs: 1, max_length: 9000}
+axes: {dataset: [chat], curriculum: [pretrained, merged], seed: [1, 2]}
+";
+    let grid = good(text, &[]);
+    insta::assert_snapshot!(labels(&grid), @r"
+    theirs/pretrained/seed1
+    theirs/chat/single/seed1
+    theirs/chat/single/seed2
+    hub/pretrained/seed1
+    hub/chat/single/seed1
+    hub/chat/single/seed2
+    ");
+    let model = |cell: usize| match &grid.cells[cell].recipe.base {
+        Base::Imported(model) => (model.name.clone(), model.folder.clone()),
+        Base::Trained(_) => panic!("trained here"),
+    };
+    assert_eq!(model(0), ("models/a".to_owned(), "folder/d/models/a".into()));
+    assert_eq!(model(3).0, "org/name@v1");
+    assert_eq!(grid.cells[4].recipe.stages[0].training.length, Length::Epochs(3));
+    insta::assert_snapshot!(broken(&text.replace("hf: models/a", "hf: 3, hidden: 4"), &[]), @r"
+    x.yaml:4:23: 'hf' must be text, not 3
+      help: put it in quotes
+    x.yaml:4:26: unknown key 'hidden'
+      help: known keys here: tune, hf
+    ");
+    assert!(
+        broken(
+            &with("tiny:", "theirs: {hf: a}\n  tiny:").replace("corpora:\n  speech: {world: speech, words: 1k}\n", ""),
+            &[]
+        )
+        .contains("missing key 'corpora'")
+    );
 }
 
 #[test]
 fn quantities() {
-    let words = |word: &str| match good(&with("1k", word), &[]).cells[0].recipe.corpora[0].source {
+    let words = |word: &str| match trained(&good(&with("1k", word), &[]).cells[0].recipe).corpora[0].source {
         Source::World { size, .. } => size,
         _ => unreachable!("the corpus is of the toy world"),
     };

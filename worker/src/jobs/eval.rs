@@ -6,7 +6,7 @@ use grid::data::{self, DataError, Encoding, Tokenizer};
 use grid::domain::{Assignment, EvalJob, Event, FirstToken};
 use grid::suites::{self, Candidate, Likelihood, Tokenized};
 
-use super::{Memory, TOKENIZER, located, parent};
+use super::{Memory, located, parent};
 use crate::attempt::{Attempt, JobError};
 use crate::ml::{self, Model, Scorer, Sequence};
 
@@ -32,7 +32,7 @@ pub(super) fn run(
         memory.scored = None; // frees the one before
         let folder = parent(assignment, &job.model)?;
         let model = ml::hf::read(folder, ml::runtime::device(&assignment.settings.device)?)?;
-        let tokenizer = Tokenizer::load(&folder.join(TOKENIZER))?;
+        let tokenizer = Tokenizer::load(folder)?;
         memory.scored = Some((job.model, Scorable { model, tokenizer }));
     }
     let Some((_, scorable)) = &memory.scored else { unreachable!("loaded above") };
@@ -92,7 +92,7 @@ fn requests(tokenizer: &Tokenizer, candidate: &Candidate, first_token: FirstToke
         let mut encoding = tokenizer.encode_with_offsets(text, true)?;
         let bare = encoding.offsets.first().is_none_or(|(_, end)| *end > 0);
         if first_token == FirstToken::EndOfText && bare {
-            encoding.ids.insert(0, tokenizer.eos_id());
+            encoding.ids.insert(0, tokenizer.end_of_text()?);
             encoding.offsets.insert(0, (0, 0));
         }
         Ok(encoding)

@@ -10,6 +10,7 @@
 
 mod batches;
 mod eval;
+mod import;
 mod prepare;
 #[cfg(test)]
 mod tests;
@@ -61,6 +62,7 @@ pub fn run(assignment: &Assignment, attempt: &mut Attempt, memory: &mut Memory) 
         Job::Tokenizer(job) => tokenizer::run(job, assignment, attempt),
         Job::Prepare(job) => prepare::run(job, assignment, attempt),
         Job::Pretrain(job) => train::pretrain(job, assignment, attempt),
+        Job::Import(job) => import::run(job, assignment, attempt),
         Job::Tune(job) => train::tune(job, assignment, attempt),
         Job::Eval(job) => eval::run(job, assignment, attempt, memory),
     }
@@ -79,6 +81,3 @@ fn parent<'a>(assignment: &'a Assignment, id: &JobId) -> Result<&'a Path, JobErr
         .map(PathBuf::as_path)
         .ok_or_else(|| JobError::failed(format!("the assignment lacks its parent {}", id.short())))
 }
-
-/// File name of the tokenizer in the output of tokenizer and training jobs.
-const TOKENIZER: &str = "tokenizer.json";

@@ -3,12 +3,12 @@
 use grid::data::{self, Tokenizer};
 use grid::domain::{Assignment, Event, PrepareJob, Prepared};
 
-use super::{TOKENIZER, located, parent};
+use super::{located, parent};
 use crate::attempt::{Attempt, JobError};
 
 /// Leaves the token files and `ledger.json`.
 pub(super) fn run(job: &PrepareJob, assignment: &Assignment, attempt: &mut Attempt) -> Result<(), JobError> {
-    let tokenizer = Tokenizer::load(&parent(assignment, &job.tokenizer)?.join(TOKENIZER))?;
+    let tokenizer = Tokenizer::load(parent(assignment, &job.tokenizer)?)?;
     let output = attempt.output().to_owned();
     let ledger = match &job.data {
         Prepared::Corpus(origin, format) => {

@@ -3,10 +3,10 @@
 use grid::data::{self, Tokenizer};
 use grid::domain::{Assignment, TokenizerJob};
 
-use super::{TOKENIZER, located};
+use super::located;
 use crate::attempt::{Attempt, JobError};
 
-/// Leaves `tokenizer.json`.
+/// Leaves `tokenizer.json` and `tokenizer_config.json`.
 pub(super) fn run(job: &TokenizerJob, assignment: &Assignment, attempt: &mut Attempt) -> Result<(), JobError> {
     let mut texts = vec![];
     for (origin, format) in &job.corpora {
@@ -17,6 +17,6 @@ pub(super) fn run(job: &TokenizerJob, assignment: &Assignment, attempt: &mut Att
         texts.extend(records.into_iter().flat_map(|record| [record.prompt, record.reply]));
     }
     let tokenizer = Tokenizer::train(job.vocab_size, texts.iter())?;
-    tokenizer.save(&attempt.output().join(TOKENIZER))?;
+    tokenizer.save(attempt.output())?;
     Ok(())
 }

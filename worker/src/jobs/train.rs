@@ -3,13 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use grid::data::{Corpus, Instructions, Permutation, Split, Tokenizer};
+use grid::data::{self, Corpus, Instructions, Permutation, Split, Tokenizer};
 use grid::domain::{Assignment, Event, PretrainJob, Training, TuneJob};
 
 use super::batches::{Packed, Records, open, total_steps};
-use super::{TOKENIZER, parent};
+use super::parent;
 use crate::attempt::{Attempt, JobError};
-use crate::ml::{self, Batches, Model, Options, Row, SpecialTokens, StepReport, Trainer};
+use crate::ml::{self, Batches, Model, Options, Row, StepReport, Trainer};
 
 /// Held-out rows whose loss is measured at the end; more would say nothing more.
 const VALIDATION_ROWS: u64 = 512;
@@ -110,11 +110,8 @@ fn train_stage(stage: Stage<'_>, model: Model, assignment: &Assignment, attempt:
         attempt.emit(Event::Metric { name: "validation_loss".to_owned(), step: progress.step, value })?;
     }
     let model = trainer.finish()?;
-    let tokenizer = stage.tokenizer.join(TOKENIZER);
-    std::fs::copy(&tokenizer, attempt.output().join(TOKENIZER))?;
-    let tokenizer = Tokenizer::load(&tokenizer)?;
-    let tokens = SpecialTokens { bos: None, eos: Some(tokenizer.eos_id()), pad: Some(tokenizer.pad_id()) };
-    ml::hf::write(attempt.output(), &model, tokens)?;
+    data::copy_tokenizer(stage.tokenizer, attempt.output())?;
+    ml::hf::write(attempt.output(), &model, Tokenizer::load(stage.tokenizer)?.special_tokens())?;
     Ok(())
 }
 

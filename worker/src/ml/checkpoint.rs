@@ -138,7 +138,7 @@ impl Checkpoint {
             (WEIGHTS, &self.model, model.weights().named()?),
             (OPTIMIZER, &self.optimizer, optimizer.named(model.weights())?),
         ] {
-            Stored::new(&self.path.join(name), bytes).copy_into(&wanted, Accept::Exact, str::to_owned, |_| false)?;
+            Stored::new(&self.path.join(name), bytes)?.copy_into(&wanted, Accept::Exact, str::to_owned, |_| false)?;
         }
         Ok(())
     }

@@ -35,7 +35,6 @@ pub mod weights;
 pub use batch::{Batch, Batches, Row};
 pub use checkpoint::{Checkpoint, Latest, Saved};
 pub use error::Error;
-pub use hf::SpecialTokens;
 pub use model::Model;
 pub use optimizer::Decay;
 pub use score::{Scorer, Sequence};

@@ -6,6 +6,7 @@ use std::fs::File;
 use std::path::Path;
 
 use grid::domain::Digest;
+use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors, View};
 use tch::{Device, Kind, Tensor};
 
@@ -74,21 +75,67 @@ pub enum Accept {
     Widening,
 }
 
-/// A file's content, not yet looked into.
+/// The content of one or more safetensors files, their headers read.
 #[derive(Debug)]
 pub struct Stored<'a> {
+    /// The first file; for messages about all of them.
     path: &'a Path,
-    bytes: &'a [u8],
+    found: BTreeMap<String, TensorView<'a>>,
 }
 
 impl<'a> Stored<'a> {
     /// The content of a safetensors file; the path is for messages.
-    pub fn new(path: &'a Path, bytes: &'a [u8]) -> Self {
-        Self { path, bytes }
+    ///
+    /// # Errors
+    /// A file that is not whole.
+    pub fn new(path: &'a Path, bytes: &'a [u8]) -> Result<Self, Error> {
+        Self::open([(path, bytes)].into_iter())
     }
 
-    /// Copies the file into the wanted tensors (which may be views), after every name, shape and number format
+    /// The content of several files that share the tensors of one model among them.
+    ///
+    /// # Errors
+    /// A file that is not whole; a name that two files have.
+    pub fn open(files: impl Iterator<Item = (&'a Path, &'a [u8])>) -> Result<Self, Error> {
+        let mut stored = Self { path: Path::new(""), found: BTreeMap::new() };
+        for (path, bytes) in files {
+            let file = SafeTensors::deserialize(bytes)
+                .map_err(|error| Error::file(path, format!("is not a whole safetensors file: {error}")))?;
+            for (name, view) in file.tensors() {
+                if stored.found.contains_key(&name) {
+                    return Err(Error::file(path, format!("holds '{name}' a second time")));
+                }
+                stored.found.insert(name, view);
+            }
+            if stored.path == Path::new("") {
+                stored.path = path;
+            }
+        }
+        Ok(stored)
+    }
+
+    /// The names, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.found.keys().map(String::as_str)
+    }
+
+    /// Refuses a tensor that is there and differs from another.
+    ///
+    /// # Errors
+    /// Tensors of different shape, number format or bits.
+    pub fn must_agree(&self, name: &str, other: &str) -> Result<(), Error> {
+        let (Some(one), Some(two)) = (self.found.get(name), self.found.get(other)) else { return Ok(()) };
+        match (one.dtype(), one.shape(), one.data()) == (two.dtype(), two.shape(), two.data()) {
+            true => Ok(()),
+            false => Err(Error::file(self.path, format!("'{name}' differs from '{other}', but the model ties them"))),
+        }
+    }
+
+    /// Copies the numbers into the wanted tensors (which may be views), after every name, shape and number format
     /// agreed. `known_extra` says which surplus names are harmless; `rename` turns a wanted name into the file's.
+    ///
+    /// # Errors
+    /// Everything that does not agree, in one message.
     pub fn copy_into(
         &self,
         wanted: &[(String, Tensor)],
@@ -96,9 +143,7 @@ impl<'a> Stored<'a> {
         rename: impl Fn(&str) -> String,
         known_extra: impl Fn(&str) -> bool,
     ) -> Result<(), Error> {
-        let file = SafeTensors::deserialize(self.bytes)
-            .map_err(|error| Error::file(self.path, format!("is not a whole safetensors file: {error}")))?;
-        let mut found: BTreeMap<&str, _> = file.iter().collect();
+        let mut found: BTreeMap<&str, _> = self.found.iter().map(|(name, view)| (name.as_str(), view)).collect();
         let mut wrong = Vec::new();
         let mut pairs = Vec::with_capacity(wanted.len());
         for (name, tensor) in wanted {
@@ -159,7 +204,7 @@ mod tests {
         assert_eq!(first, second, "equal tensors give equal bytes");
         let bytes = std::fs::read(&one).unwrap();
         let wanted = zeros();
-        Stored::new(&one, &bytes).copy_into(&wanted, Accept::Exact, str::to_owned, |_| false).unwrap();
+        Stored::new(&one, &bytes).unwrap().copy_into(&wanted, Accept::Exact, str::to_owned, |_| false).unwrap();
         for ((_, got), (_, put)) in wanted.iter().zip(sample()) {
             assert!(got.equal(&put));
         }
@@ -171,7 +216,7 @@ mod tests {
         let path = folder.path().join("model.safetensors");
         write(&path, sample()).unwrap();
         let bytes = std::fs::read(&path).unwrap();
-        let stored = Stored::new(&path, &bytes);
+        let stored = Stored::new(&path, &bytes).unwrap();
         let mut wanted = zeros();
         wanted[0].1 = Tensor::zeros([3, 2], (Kind::Float, Device::Cpu));
         wanted[1].0 = "c".to_owned();
@@ -184,8 +229,7 @@ mod tests {
             "{refusal}"
         );
         assert_eq!(wanted[0].1.abs().sum(Kind::Float).double_value(&[]), 0.0);
-        let cut = Stored::new(&path, &bytes[..bytes.len() - 1]);
-        let refusal = cut.copy_into(&zeros(), Accept::Exact, str::to_owned, |_| false).unwrap_err().to_string();
+        let refusal = Stored::new(&path, &bytes[..bytes.len() - 1]).unwrap_err().to_string();
         assert!(refusal.contains("is not a whole safetensors file"), "{refusal}");
     }
 }

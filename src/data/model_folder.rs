@@ -1,0 +1,224 @@
+//! Models that others trained: which files of a folder make them, and where the hub's cache keeps such folders.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::domain::hugging_face::files::{
+    CONFIG, GENERATION, INDEX, SPECIAL_TOKENS, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS,
+};
+use crate::domain::hugging_face::shards;
+use crate::domain::{ConfigFile, ForeignModel};
+
+use super::error::DataError;
+
+/// What was found of a model.
+pub(super) enum Found {
+    /// Its files.
+    Files(Vec<PathBuf>),
+    /// Nothing, with a name for what is missing and a way to get it.
+    Nothing(String),
+}
+
+/// The files of a model: its folder, or that of the hub id in the cache of Hugging Face's own tools.
+///
+/// # Errors
+/// A folder that is there but is no model that can be used.
+pub(super) fn find(model: &ForeignModel) -> Result<Found, DataError> {
+    if model.folder.is_dir() {
+        return files(&model.folder).map(Found::Files);
+    }
+    let Some(hub) = HubId::parse(&model.name) else { return Ok(Found::Nothing(model.folder.display().to_string())) };
+    let cache = cache();
+    match cache.as_deref().and_then(|cache| hub.snapshot(cache)) {
+        Some(snapshot) => files(&snapshot).map(Found::Files),
+        None => {
+            let cache = cache.map_or("the cache of Hugging Face".to_owned(), |cache| cache.display().to_string());
+            let HubId { repository, revision } = hub;
+            let revision = if revision == MAIN { String::new() } else { format!(" --revision {revision}") };
+            Ok(Found::Nothing(format!(
+                "{}, neither the folder {} nor in {cache}; `hf download {repository}{revision}` fetches it",
+                model.name,
+                model.folder.display()
+            )))
+        }
+    }
+}
+
+/// The files of a folder that make the model, sorted by name; a README or training state beside them does not.
+fn files(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
+    let present = |name: &str| folder.join(name).is_file();
+    let lacking = |problem: String| DataError::Model { path: folder.to_owned(), problem };
+    let mut names: Vec<String> = vec![CONFIG.to_owned()];
+    if !present(CONFIG) {
+        return Err(lacking(format!("has no {CONFIG}; is it the folder of a model?")));
+    }
+    if present(WEIGHTS) {
+        names.push(WEIGHTS.to_owned());
+    } else if present(INDEX) {
+        let path = folder.join(INDEX);
+        let text = fs::read_to_string(&path).map_err(DataError::io("read", &path))?;
+        let parts = shards(&text).map_err(|error| DataError::Model { path, problem: error.to_string() })?;
+        if let Some(part) = parts.iter().find(|part| !present(part)) {
+            return Err(lacking(format!("lacks {part}, which {INDEX} names; fetch the rest of the model")));
+        }
+        names.push(INDEX.to_owned());
+        names.extend(parts);
+    } else if present("pytorch_model.bin") || present("pytorch_model.bin.index.json") {
+        return Err(lacking(format!(
+            "has its weights in pytorch_model.bin only, a pickle, which can run any code when it is read; save it as \
+             {WEIGHTS} where you trust it: `model.save_pretrained(DIR, safe_serialization=True)`"
+        )));
+    } else {
+        return Err(lacking(format!("has no weights: neither {WEIGHTS} nor {INDEX}")));
+    }
+    if !present(TOKENIZER) {
+        return Err(lacking(format!(
+            "has no {TOKENIZER}; write one with `AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR)`"
+        )));
+    }
+    names.push(TOKENIZER.to_owned());
+    let others = [TOKENIZER_CONFIG, SPECIAL_TOKENS, GENERATION];
+    names.extend(others.into_iter().filter(|name| present(name)).map(str::to_owned));
+    names.sort();
+    Ok(names.iter().map(|name| folder.join(name)).collect())
+}
+
+/// The shape of the model in a folder.
+///
+/// # Errors
+/// A `config.json` that cannot be read, or of a model that cannot be computed here.
+pub fn model_config(folder: &Path) -> Result<ConfigFile, DataError> {
+    let path = folder.join(CONFIG);
+    let text = fs::read_to_string(&path).map_err(DataError::io("read", &path))?;
+    ConfigFile::parse(&text).map_err(|error| DataError::Model { path, problem: error.to_string() })
+}
+
+/// The revision that the hub gives where none is asked for.
+const MAIN: &str = "main";
+
+/// The name of a model on the hub.
+#[derive(Debug, PartialEq, Eq)]
+struct HubId<'a> {
+    repository: &'a str,
+    revision: &'a str,
+}
+
+impl<'a> HubId<'a> {
+    /// `name`, `org/name`, or either with `@revision`.
+    fn parse(text: &'a str) -> Option<Self> {
+        let (repository, revision) = text.split_once('@').unwrap_or((text, MAIN));
+        let word = |word: &str| {
+            !word.is_empty()
+                && !word.starts_with(['.', '-'])
+                && word.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+        };
+        let named = repository.split('/').count() <= 2 && repository.split('/').all(word);
+        let revised = !revision.is_empty() && !revision.contains("..") && !revision.starts_with('/');
+        (named && revised).then_some(Self { repository, revision })
+    }
+
+    /// The folder of this revision in the cache: `models--org--name/snapshots/<commit>`.
+    fn snapshot(&self, cache: &Path) -> Option<PathBuf> {
+        let home = cache.join(format!("models--{}", self.repository.replace('/', "--")));
+        let commit = fs::read_to_string(home.join("refs").join(self.revision));
+        let commit = commit.map_or_else(|_| self.revision.to_owned(), |commit| commit.trim().to_owned());
+        Some(home.join("snapshots").join(commit)).filter(|folder| folder.is_dir())
+    }
+}
+
+/// The cache of Hugging Face's tools: `$HF_HUB_CACHE`, `$HF_HOME/hub`, or `~/.cache/huggingface/hub`.
+fn cache() -> Option<PathBuf> {
+    let folder = |variable: &str| std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
+    folder("HF_HUB_CACHE")
+        .or_else(|| folder("HF_HOME").map(|home| home.join("hub")))
+        .or_else(|| folder("XDG_CACHE_HOME").map(|home| home.join("huggingface/hub")))
+        .or_else(|| folder("HOME").map(|home| home.join(".cache/huggingface/hub")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder_with(names: &[(&str, &str)]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in names {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        folder
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let files = files(folder).unwrap();
+        files.iter().map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect()
+    }
+
+    #[test]
+    fn a_model_is_its_configuration_weights_and_tokenizer() {
+        let folder = folder_with(&[
+            ("config.json", "{}"),
+            ("model.safetensors", ""),
+            ("tokenizer.json", "{}"),
+            ("tokenizer_config.json", "{}"),
+            ("README.md", ""),
+            ("optimizer.pt", ""),
+        ]);
+        assert_eq!(
+            names(folder.path()),
+            ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"]
+        );
+        fs::remove_file(folder.path().join("model.safetensors")).unwrap();
+        let index = r#"{"weight_map": {"a": "1.safetensors", "b": "2.safetensors"}}"#;
+        for (name, text) in [("model.safetensors.index.json", index), ("1.safetensors", ""), ("2.safetensors", "")] {
+            fs::write(folder.path().join(name), text).unwrap();
+        }
+        assert_eq!(names(folder.path()).len(), 6);
+        fs::remove_file(folder.path().join("2.safetensors")).unwrap();
+        assert!(files(folder.path()).unwrap_err().to_string().contains("lacks 2.safetensors, which"));
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_said_with_a_remedy() {
+        for (names, said) in [
+            (&[("tokenizer.json", "{}")][..], "has no config.json; is it the folder of a model?"),
+            (&[("config.json", "{}"), ("pytorch_model.bin", "")], "a pickle, which can run any code"),
+            (&[("config.json", "{}"), ("tf_model.h5", "")], "has no weights: neither model.safetensors nor"),
+            (&[("config.json", "{}"), ("model.safetensors", ""), ("vocab.json", "")], "has no tokenizer.json; write"),
+        ] {
+            let folder = folder_with(names);
+            let refusal = files(folder.path()).unwrap_err().to_string();
+            assert!(refusal.contains(said) && refusal.contains(folder.path().to_str().unwrap()), "{refusal}");
+        }
+    }
+
+    #[test]
+    fn hub_ids_are_found_in_the_cache_by_branch_and_by_commit() {
+        let id = |text| HubId::parse(text).map(|id| (id.repository, id.revision));
+        assert_eq!(id("gpt2"), Some(("gpt2", "main")));
+        assert_eq!(id("org/name@chck_10M"), Some(("org/name", "chck_10M")));
+        for path in ["./gpt2", "../a/b", "/a/b", "a/b/c", "org/name@", "a b", "a/b@../../x", ""] {
+            assert_eq!(id(path), None, "{path}");
+        }
+        let cache = folder_with(&[
+            ("models--org--name/refs/main", "c0ffee\n"),
+            ("models--org--name/snapshots/c0ffee/config.json", "{}"),
+        ]);
+        let snapshot = |text| HubId::parse(text).unwrap().snapshot(cache.path());
+        let there = cache.path().join("models--org--name/snapshots/c0ffee");
+        assert_eq!(snapshot("org/name"), Some(there.clone()));
+        assert_eq!(snapshot("org/name@c0ffee"), Some(there));
+        assert_eq!(snapshot("org/name@other"), None);
+        assert_eq!(snapshot("org/none"), None);
+    }
+
+    #[test]
+    fn what_is_nowhere_is_missing_with_the_command_that_fetches_it() {
+        let model = ForeignModel { name: "org/no-such@v1".into(), folder: "/spec/org/no-such@v1".into() };
+        let Found::Nothing(location) = find(&model).unwrap() else { panic!("found") };
+        assert!(location.contains("`hf download org/no-such --revision v1` fetches it"), "{location}");
+        let model = ForeignModel { name: "../models/a".into(), folder: "/spec/../models/a".into() };
+        let Found::Nothing(location) = find(&model).unwrap() else { panic!("found") };
+        assert_eq!(location, "/spec/../models/a");
+    }
+}

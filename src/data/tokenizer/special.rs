@@ -1,0 +1,74 @@
+//! Which tokens of a tokenizer end, begin and pad a text.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+use tokenizers::Tokenizer as Inner;
+
+use crate::domain::SpecialTokens;
+use crate::domain::hugging_face::files::{CONFIG, SPECIAL_TOKENS, TOKENIZER_CONFIG};
+
+use super::super::error::DataError;
+
+/// Names under which tokenizers know the end of a text, the likeliest first.
+pub(super) const END_OF_TEXT: [&str; 5] = ["<|endoftext|>", "</s>", "<|end_of_text|>", "<eos>", "<|im_end|>"];
+/// Names of the padding token.
+pub(super) const PADDING: [&str; 4] = ["<pad>", "[PAD]", "<|pad|>", "<|padding|>"];
+
+/// The tokens by the names that are usual for them.
+pub(super) fn by_name(inner: &Inner) -> SpecialTokens {
+    let find = |names: &[&str]| names.iter().find_map(|name| inner.token_to_id(name));
+    let eos = find(&END_OF_TEXT);
+    SpecialTokens { bos: None, eos, pad: find(&PADDING).or(eos) }
+}
+
+/// The tokens as the files beside a `tokenizer.json` name them; the tokenizer's own files go before the model's.
+///
+/// # Errors
+/// A file that is there and cannot be read.
+pub(super) fn of_folder(inner: &Inner, folder: &Path) -> Result<SpecialTokens, DataError> {
+    let read = |name: &str| -> Result<Map<String, Value>, DataError> {
+        let path = folder.join(name);
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Map::new()),
+            Err(error) => return Err(DataError::io("read", &path)(error)),
+        };
+        serde_json::from_slice(&text).map_err(|error| DataError::Tokenizer {
+            action: format!("read {}", path.display()),
+            reason: format!("it is not a JSON object: {error}"),
+        })
+    };
+    let (own, older, model) = (read(TOKENIZER_CONFIG)?, read(SPECIAL_TOKENS)?, read(CONFIG)?);
+    let find = |role: &str| {
+        let named = |file: &Map<String, Value>| {
+            let token = file.get(&format!("{role}_token"))?;
+            // A word, or an object that describes one.
+            let word = token.as_str().or_else(|| token.get("content")?.as_str())?;
+            inner.token_to_id(word)
+        };
+        let numbered = |file: &Map<String, Value>| {
+            let id = file.get(&format!("{role}_token_id"))?;
+            let first = id.as_array().and_then(|several| several.first()).unwrap_or(id).as_u64()?;
+            u32::try_from(first).ok().filter(|&id| inner.id_to_token(id).is_some())
+        };
+        named(&own).or_else(|| named(&older)).or_else(|| numbered(&model))
+    };
+    let usual = by_name(inner);
+    let eos = find("eos").or(usual.eos);
+    // The usual padding goes before the usual stand-in for it.
+    let pad = find("pad").or_else(|| PADDING.iter().find_map(|name| inner.token_to_id(name))).or(eos);
+    Ok(SpecialTokens { bos: find("bos"), eos, pad })
+}
+
+/// The `tokenizer_config.json` of one of our tokenizers, for transformers 4 and 5.
+pub(super) fn config(inner: &Inner, special: SpecialTokens) -> Value {
+    let mut fields = json!({"clean_up_tokenization_spaces": false, "tokenizer_class": "PreTrainedTokenizerFast"});
+    for (role, id) in [("bos", special.bos), ("eos", special.eos), ("pad", special.pad)] {
+        if let Some(word) = id.and_then(|id| inner.id_to_token(id)) {
+            fields[format!("{role}_token")] = word.into();
+        }
+    }
+    fields
+}

@@ -1,0 +1,362 @@
+//! The `config.json` of Hugging Face: the shapes of models that others trained, and of ours for others.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::model::{Arch, ModelConfig};
+
+/// File names of a model folder.
+pub mod files {
+    /// The configuration.
+    pub const CONFIG: &str = "config.json";
+    /// The weights, in one file.
+    pub const WEIGHTS: &str = "model.safetensors";
+    /// Which file holds which weights, where they are in several.
+    pub const INDEX: &str = "model.safetensors.index.json";
+    /// The tokenizer.
+    pub const TOKENIZER: &str = "tokenizer.json";
+    /// Which tokens of the tokenizer have a meaning, and how `transformers` wraps it.
+    pub const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
+    /// The same tokens, in a file of older releases.
+    pub const SPECIAL_TOKENS: &str = "special_tokens_map.json";
+    /// How to generate text.
+    pub const GENERATION: &str = "generation_config.json";
+}
+
+/// A model folder whose files cannot be used, or a model that cannot be computed here; fits after the file's name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Unsupported(pub String);
+
+/// Ids that `config.json` repeats from the tokenizer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct SpecialTokens {
+    /// Begin of text.
+    pub bos: Option<u32>,
+    /// End of text.
+    pub eos: Option<u32>,
+    /// Padding.
+    pub pad: Option<u32>,
+}
+
+/// What a `config.json` says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ConfigFile {
+    /// The shape.
+    pub model: ModelConfig,
+    /// Ids with a meaning; of several that end a text, the first.
+    pub tokens: SpecialTokens,
+    /// The number format that `transformers` loads the weights in, by its name there.
+    pub dtype: String,
+}
+
+impl ConfigFile {
+    /// Reads the text of the file, in the form of transformers 4 or 5.
+    ///
+    /// # Errors
+    /// A text that is no such file; a model that is neither a LLaMA nor a GPT-2, or one of a kind that cannot be
+    /// computed here: what would change its numbers is refused, never ignored.
+    pub fn parse(text: &str) -> Result<Self, Unsupported> {
+        let fields: Map<String, Value> =
+            serde_json::from_str(text).map_err(|error| Unsupported(format!("is not a JSON object: {error}")))?;
+        let fields = Fields(&fields);
+        fields.must_be("quantization_config", &[])?;
+        let model = match fields.get("model_type").and_then(Value::as_str) {
+            Some("llama") => llama(&fields)?,
+            Some("gpt2") => gpt2(&fields)?,
+            other => {
+                let kind = other.unwrap_or("missing");
+                return Err(Unsupported(format!("'model_type' is {kind}; 'llama' and 'gpt2' can be computed here")));
+            }
+        };
+        let token = |name: &str| {
+            let value = fields.get(name)?;
+            let first = value.as_array().and_then(|several| several.first()).unwrap_or(value);
+            first.as_u64().and_then(|id| u32::try_from(id).ok())
+        };
+        let tokens =
+            SpecialTokens { bos: token("bos_token_id"), eos: token("eos_token_id"), pad: token("pad_token_id") };
+        let dtype = fields.get("dtype").or(fields.get("torch_dtype")).and_then(Value::as_str);
+        Ok(Self { model, tokens, dtype: dtype.unwrap_or("float32").to_owned() })
+    }
+
+    /// The text of the file, as both transformers 4 (`torch_dtype`, `rope_theta`) and 5 (`dtype`, `rope_parameters`)
+    /// read it.
+    pub fn text(&self) -> String {
+        let Self { model, tokens, dtype } = self;
+        let mut value = match model.arch {
+            Arch::Llama => json!({
+                "architectures": ["LlamaForCausalLM"],
+                "model_type": "llama",
+                "attention_bias": false,
+                "attention_dropout": 0.0,
+                "head_dim": model.head_dim,
+                "hidden_act": "silu",
+                "hidden_size": model.hidden,
+                "intermediate_size": model.intermediate,
+                "max_position_embeddings": model.max_positions,
+                "mlp_bias": false,
+                "num_attention_heads": model.heads,
+                "num_hidden_layers": model.layers,
+                "num_key_value_heads": model.kv_heads,
+                "rms_norm_eps": model.norm_eps,
+                "rope_theta": model.rope_base,
+                "rope_parameters": {"rope_theta": model.rope_base, "rope_type": "default"},
+            }),
+            Arch::Gpt2 => json!({
+                "architectures": ["GPT2LMHeadModel"],
+                "model_type": "gpt2",
+                "activation_function": "gelu_new",
+                "attn_pdrop": 0.0,
+                "embd_pdrop": 0.0,
+                "resid_pdrop": 0.0,
+                "layer_norm_epsilon": model.norm_eps,
+                "n_embd": model.hidden,
+                "n_head": model.heads,
+                "n_inner": model.intermediate,
+                "n_layer": model.layers,
+                "n_positions": model.max_positions,
+            }),
+        };
+        let common = json!({
+            "bos_token_id": tokens.bos,
+            "eos_token_id": tokens.eos,
+            "pad_token_id": tokens.pad,
+            "initializer_range": model.init_std,
+            "tie_word_embeddings": model.tied,
+            "torch_dtype": dtype,
+            "dtype": dtype,
+            "use_cache": true,
+            "vocab_size": model.vocab_size,
+        });
+        if let (Value::Object(fields), Value::Object(common)) = (&mut value, common) {
+            fields.extend(common);
+        }
+        format!("{value:#}\n")
+    }
+}
+
+/// The names of the weights files that a `model.safetensors.index.json` lists, sorted.
+///
+/// # Errors
+/// A text that is no such index, or names that are not those of files beside it.
+pub fn shards(index: &str) -> Result<Vec<String>, Unsupported> {
+    #[derive(Deserialize)]
+    struct Index {
+        weight_map: std::collections::BTreeMap<String, String>,
+    }
+    let index: Index =
+        serde_json::from_str(index).map_err(|error| Unsupported(format!("is not an index of weights: {error}")))?;
+    let names: BTreeSet<String> = index.weight_map.into_values().collect();
+    match names.iter().find(|name| name.contains(['/', '\\']) || !name.ends_with(".safetensors")) {
+        Some(name) => Err(Unsupported(format!("names '{name}', which is no safetensors file beside it"))),
+        None if names.is_empty() => Err(Unsupported("names no file".to_owned())),
+        None => Ok(names.into_iter().collect()),
+    }
+}
+
+/// The fields of a JSON object.
+struct Fields<'a>(&'a Map<String, Value>);
+
+impl Fields<'_> {
+    /// The value of a field that is there and not null.
+    fn get(&self, name: &str) -> Option<&Value> {
+        self.0.get(name).filter(|value| !value.is_null())
+    }
+
+    fn whole_or(&self, name: &str, default: Option<u32>) -> Result<u32, Unsupported> {
+        match (self.get(name), default) {
+            (Some(value), _) => value
+                .as_u64()
+                .and_then(|number| u32::try_from(number).ok())
+                .ok_or_else(|| Unsupported(format!("'{name}' is {value}, not a whole number"))),
+            (None, Some(default)) => Ok(default),
+            (None, None) => Err(Unsupported(format!("has no '{name}'"))),
+        }
+    }
+
+    fn whole(&self, name: &str) -> Result<u32, Unsupported> {
+        self.whole_or(name, None)
+    }
+
+    fn real(&self, name: &str, default: f64) -> Result<f64, Unsupported> {
+        let Some(value) = self.get(name) else { return Ok(default) };
+        value.as_f64().ok_or_else(|| Unsupported(format!("'{name}' is {value}, not a number")))
+    }
+
+    fn flag(&self, name: &str, default: bool) -> Result<bool, Unsupported> {
+        let Some(value) = self.get(name) else { return Ok(default) };
+        value.as_bool().ok_or_else(|| Unsupported(format!("'{name}' is {value}, neither true nor false")))
+    }
+
+    /// Refuses a value that would change the function of the model.
+    fn must_be(&self, name: &str, allowed: &[Value]) -> Result<(), Unsupported> {
+        match self.get(name) {
+            Some(value) if !allowed.contains(value) => {
+                let wanted = allowed.iter().map(Value::to_string).collect::<Vec<_>>().join(" or ");
+                let wanted = if wanted.is_empty() { "models without it".to_owned() } else { wanted };
+                Err(Unsupported(format!("'{name}' is {value}; only {wanted} can be computed here")))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn llama(fields: &Fields<'_>) -> Result<ModelConfig, Unsupported> {
+    fields.must_be("hidden_act", &[json!("silu"), json!("swish")])?;
+    fields.must_be("attention_bias", &[json!(false)])?;
+    fields.must_be("mlp_bias", &[json!(false)])?;
+    fields.must_be("rope_scaling", &[json!({"type": "default"}), json!({"rope_type": "default"})])?;
+    // transformers 5 keeps the base of the rotary frequencies in an object of its own.
+    let rope_base = match fields.get("rope_parameters").and_then(Value::as_object) {
+        Some(object) => {
+            let inner = Fields(object);
+            inner.must_be("rope_type", &[json!("default")])?;
+            inner.must_be("partial_rotary_factor", &[json!(1.0), json!(1)])?;
+            inner.real("rope_theta", fields.real("rope_theta", 10_000.0)?)?
+        }
+        None => fields.real("rope_theta", 10_000.0)?,
+    };
+    fields.must_be("partial_rotary_factor", &[json!(1.0), json!(1)])?;
+    let (hidden, heads) = (fields.whole("hidden_size")?, fields.whole("num_attention_heads")?);
+    Ok(ModelConfig {
+        arch: Arch::Llama,
+        vocab_size: fields.whole("vocab_size")?,
+        max_positions: fields.whole_or("max_position_embeddings", Some(2048))?,
+        hidden,
+        layers: fields.whole("num_hidden_layers")?,
+        heads,
+        kv_heads: fields.whole_or("num_key_value_heads", Some(heads))?,
+        head_dim: fields.whole_or("head_dim", Some(hidden / heads.max(1)))?,
+        intermediate: fields.whole("intermediate_size")?,
+        rope_base,
+        norm_eps: fields.real("rms_norm_eps", 1e-6)?,
+        tied: fields.flag("tie_word_embeddings", false)?,
+        init_std: fields.real("initializer_range", 0.02)?,
+    })
+}
+
+fn gpt2(fields: &Fields<'_>) -> Result<ModelConfig, Unsupported> {
+    fields.must_be("activation_function", &[json!("gelu_new"), json!("gelu_pytorch_tanh")])?;
+    fields.must_be("scale_attn_weights", &[json!(true)])?;
+    fields.must_be("scale_attn_by_inverse_layer_idx", &[json!(false)])?;
+    fields.must_be("add_cross_attention", &[json!(false)])?;
+    let (hidden, heads) = (fields.whole("n_embd")?, fields.whole("n_head")?);
+    Ok(ModelConfig {
+        arch: Arch::Gpt2,
+        vocab_size: fields.whole("vocab_size")?,
+        max_positions: fields.whole_or("n_positions", Some(1024))?,
+        hidden,
+        layers: fields.whole("n_layer")?,
+        heads,
+        kv_heads: heads,
+        head_dim: hidden / heads.max(1),
+        intermediate: fields.whole_or("n_inner", Some(4 * hidden))?,
+        rope_base: 10_000.0,
+        norm_eps: fields.real("layer_norm_epsilon", 1e-5)?,
+        tied: fields.flag("tie_word_embeddings", true)?,
+        init_std: fields.real("initializer_range", 0.02)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(arch: Arch) -> ConfigFile {
+        let model = ModelConfig {
+            arch,
+            vocab_size: 61,
+            max_positions: 40,
+            hidden: 32,
+            layers: 2,
+            heads: 4,
+            kv_heads: if arch == Arch::Llama { 2 } else { 4 },
+            head_dim: 8,
+            intermediate: 48,
+            rope_base: if arch == Arch::Llama { 5e5 } else { 10_000.0 },
+            norm_eps: 1e-5,
+            tied: arch == Arch::Gpt2,
+            init_std: 0.1,
+        };
+        let tokens = SpecialTokens { bos: None, eos: Some(0), pad: Some(1) };
+        ConfigFile { model, tokens, dtype: "float32".to_owned() }
+    }
+
+    fn fields(arch: Arch) -> Map<String, Value> {
+        serde_json::from_str(&file(arch).text()).unwrap()
+    }
+
+    fn parse(fields: &Map<String, Value>) -> Result<ConfigFile, Unsupported> {
+        ConfigFile::parse(&serde_json::to_string(fields).unwrap())
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        for arch in [Arch::Llama, Arch::Gpt2] {
+            assert_eq!(ConfigFile::parse(&file(arch).text()), Ok(file(arch)));
+        }
+    }
+
+    #[test]
+    fn both_forms_of_the_rotary_base_are_read() {
+        let (mut old, mut new) = (fields(Arch::Llama), fields(Arch::Llama));
+        old.remove("rope_parameters");
+        new.remove("rope_theta");
+        assert_eq!(parse(&old), Ok(file(Arch::Llama)));
+        assert_eq!(parse(&new), Ok(file(Arch::Llama)));
+    }
+
+    #[test]
+    fn absent_fields_have_the_defaults_of_transformers() {
+        let mut gpt2 = fields(Arch::Gpt2);
+        gpt2.insert("n_inner".to_owned(), Value::Null);
+        gpt2.remove("tie_word_embeddings");
+        gpt2.insert("eos_token_id".to_owned(), json!([7, 8]));
+        let read = parse(&gpt2).unwrap();
+        assert_eq!((read.model.intermediate, read.model.tied, read.tokens.eos), (128, true, Some(7)));
+        let mut llama = fields(Arch::Llama);
+        for absent in ["num_key_value_heads", "head_dim", "tie_word_embeddings", "dtype", "torch_dtype"] {
+            llama.remove(absent);
+        }
+        let read = parse(&llama).unwrap();
+        assert_eq!((read.model.kv_heads, read.model.head_dim, read.model.tied), (4, 8, false));
+        assert_eq!(read.dtype, "float32");
+    }
+
+    #[test]
+    fn what_would_change_the_function_is_refused() {
+        for (field, value, said) in [
+            ("hidden_act", json!("gelu"), r#"'hidden_act' is "gelu"; only "silu" or "swish" can be computed here"#),
+            ("attention_bias", json!(true), "'attention_bias' is true; only false can be computed here"),
+            ("rope_scaling", json!({"type": "linear", "factor": 2.0}), "'rope_scaling' is"),
+            ("rope_parameters", json!({"rope_type": "yarn"}), r#"'rope_type' is "yarn"; only "default" can"#),
+            ("hidden_size", json!("big"), "'hidden_size' is \"big\", not a whole number"),
+            ("vocab_size", Value::Null, "has no 'vocab_size'"),
+            ("tie_word_embeddings", json!("yes"), "'tie_word_embeddings' is \"yes\", neither true nor false"),
+            (
+                "quantization_config",
+                json!({"bits": 4}),
+                r#"'quantization_config' is {"bits":4}; only models without it"#,
+            ),
+            ("model_type", json!("mamba"), "'model_type' is mamba; 'llama' and 'gpt2' can be computed here"),
+        ] {
+            let mut fields = fields(Arch::Llama);
+            fields.insert(field.to_owned(), value);
+            let refusal = parse(&fields).unwrap_err().to_string();
+            assert!(refusal.contains(said), "{refusal}");
+        }
+    }
+
+    #[test]
+    fn an_index_names_files_beside_it() {
+        let index = |name: &str| json!({"metadata": {}, "weight_map": {"b": name, "a": "x.safetensors"}}).to_string();
+        assert_eq!(shards(&index("a.safetensors")).unwrap(), ["a.safetensors", "x.safetensors"]);
+        for name in ["../a.safetensors", "a.bin"] {
+            assert!(shards(&index(name)).unwrap_err().to_string().contains(name));
+        }
+        assert!(shards("{}").unwrap_err().to_string().contains("weight_map"));
+    }
+}

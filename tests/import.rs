@@ -1,0 +1,119 @@
+//! Models from elsewhere in a spec: taken over, scored and tuned like those that are trained here.
+
+#[expect(dead_code, reason = "each test file uses its own part")]
+mod common;
+
+use std::path::{Path, PathBuf};
+
+use common::{Env, TINY};
+
+const THEIRS: &str = "\
+name: theirs
+datasets: {chat: {world: chat, records: 100}}
+models: {theirs: {hf: theirs}}
+tune: {epochs: 1, batch_size: 8, max_length: 64, learning_rate: 1e-3}
+axes: {dataset: [chat], curriculum: [pretrained, merged], seed: [1, 2]}
+evaluate: {data: world, items: 20, suites: [blimp, blimp-supplement]}
+resources: {threads: 1}
+";
+
+/// The output folder of a job of this kind.
+fn output(env: &Env, kind: &str) -> PathBuf {
+    let sql = format!(
+        "select attempt.folder || '/output' from attempt join job on job.result = attempt.id \
+         where job.kind = '{kind}' order by job.id limit 1"
+    );
+    env.path().join("runs").join(&env.query(&sql)[0])
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a folder");
+    for entry in std::fs::read_dir(from).expect("a folder") {
+        let entry = entry.expect("an entry");
+        std::fs::copy(entry.path(), to.join(entry.file_name())).expect("a copy");
+    }
+}
+
+/// A folder with a model that was trained by another experiment, and a spec that takes it over.
+fn with_a_model() -> Env {
+    let env = Env::new(TINY);
+    env.run(0, &["run", "spec.yaml", "-S", "axes={seed: [1]}"]);
+    copy(&output(&env, "pretrain"), &env.path().join("theirs"));
+    std::fs::write(env.path().join("theirs.yaml"), THEIRS).expect("a spec");
+    env
+}
+
+#[test]
+fn a_model_from_elsewhere_is_scored_and_tuned() {
+    let env = with_a_model();
+    let plan = env.run(0, &["plan", "theirs.yaml"]);
+    let parameters = |plan: &str, name: &str| {
+        let line = plan.lines().find(|line| line.trim_start().starts_with(name) && line.contains("llama"));
+        line.and_then(|line| line.split_whitespace().nth(2)).map(str::to_owned)
+    };
+    let ours = parameters(&env.run(0, &["plan", "spec.yaml"]), "nano");
+    assert!(ours.is_some() && parameters(&plan, "theirs") == ours, "{plan}");
+
+    env.run(0, &["run", "theirs.yaml"]);
+    assert_eq!(
+        env.query("select kind, count(*) from v_jobs where experiment = 'theirs' group by kind order by kind"),
+        ["eval|6", "import|1", "prepare|1", "tune|2"]
+    );
+    let scores = |experiment: &str| {
+        env.query(&format!(
+            "select task, subtask, value from v_scores where experiment = '{experiment}' and curriculum = 'pretrained' \
+             order by 1, 2"
+        ))
+    };
+    assert_eq!(scores("theirs"), scores("tiny"), "the same weights give the same scores");
+    assert_eq!(env.query("select count(distinct cell) from v_scores where experiment = 'theirs'"), ["3"]);
+
+    // What is not the model does not matter; what is, does.
+    std::fs::write(env.path().join("theirs/README.md"), "about it").expect("a file");
+    let again = env.complaint(0, &["run", "theirs.yaml"]);
+    assert!(again.contains("nothing to do"), "{again}");
+    let config = env.path().join("theirs/config.json");
+    let text = std::fs::read_to_string(&config).expect("a configuration").replace("10000.0", "20000.0");
+    std::fs::write(&config, text).expect("a file");
+    let plan = env.run(0, &["plan", "theirs.yaml"]);
+    assert!(plan.lines().any(|line| line.trim_start().starts_with("import") && line.contains("never ran")), "{plan}");
+}
+
+#[test]
+fn a_model_that_cannot_be_used_is_refused_before_anything_runs() {
+    let env = with_a_model();
+    let theirs = env.path().join("theirs");
+    let long = env.complaint(1, &["run", "theirs.yaml", "-S", "tune.max_length=5000"]);
+    assert!(long.contains("whose model has 2048 positions") && long.contains("max_length: 2048"), "{long}");
+
+    let config = std::fs::read_to_string(theirs.join("config.json")).expect("a configuration");
+    std::fs::write(theirs.join("config.json"), config.replace("\"attention_bias\": false", "\"attention_bias\": true"))
+        .expect("a file");
+    let biased = env.complaint(6, &["plan", "theirs.yaml"]);
+    assert!(biased.contains("config.json: 'attention_bias' is true; only false"), "{biased}");
+    std::fs::write(theirs.join("config.json"), config).expect("a file");
+
+    std::fs::rename(theirs.join("model.safetensors"), theirs.join("pytorch_model.bin")).expect("a file");
+    let pickle = env.complaint(6, &["run", "theirs.yaml"]);
+    assert!(pickle.contains("a pickle, which can run any code"), "{pickle}");
+
+    std::fs::remove_dir_all(&theirs).expect("a folder");
+    let plan = env.run(0, &["plan", "theirs.yaml"]);
+    assert!(plan.contains("not found: theirs"), "{plan}");
+    let missing = env.complaint(6, &["run", "theirs.yaml"]);
+    assert!(missing.contains("not found: theirs"), "{missing}");
+    let hub = env.complaint(6, &["run", "theirs.yaml", "-S", "models.theirs.hf=org/no-such-model"]);
+    assert!(hub.contains("`hf download org/no-such-model` fetches it"), "{hub}");
+    assert_eq!(env.query("select count(*) from experiment"), ["1"]);
+}
+
+/// Weights that do not fit are found by the job that takes them over, each of them named.
+#[test]
+fn weights_that_do_not_fit_fail_the_import_by_name() {
+    let env = with_a_model();
+    let config = env.path().join("theirs/config.json");
+    let text = std::fs::read_to_string(&config).expect("a configuration");
+    std::fs::write(&config, text.replace("\"num_hidden_layers\": 2", "\"num_hidden_layers\": 3")).expect("a file");
+    let failed = env.complaint(2, &["run", "theirs.yaml"]);
+    assert!(failed.contains("'model.layers.2.input_layernorm.weight' is missing"), "{failed}");
+}
