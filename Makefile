@@ -25,8 +25,15 @@ check: libtorch
 	$(CARGO) clippy --release --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --locked --workspace --no-deps
 
-bench: build
-	$(CARGO) bench --locked
+# Against PyTorch, side by side; GRID_BENCH_PYTHON names a Python that has benches/requirements.txt, else one is made.
+# BENCH="--quick --only f32" is passed on.
+bench: build $(if $(GRID_BENCH_PYTHON),,target/bench/venv/complete)
+	$(or $(GRID_BENCH_PYTHON),target/bench/venv/bin/python) benches/run.py $(BENCH)
+
+target/bench/venv/complete: benches/requirements.txt
+	python3 -m venv target/bench/venv
+	target/bench/venv/bin/python -m pip install --quiet -r benches/requirements.txt
+	cp benches/requirements.txt $@
 
 clean:
 	$(CARGO) clean

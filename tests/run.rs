@@ -139,3 +139,43 @@ fn an_experiment_is_resumed_from_another_folder() {
     let (_, stderr) = common::texts(&output);
     assert!(output.status.success() && stderr.contains("nothing to do"), "{stderr}");
 }
+
+/// As little as can be measured.
+const SHORT_BENCH: [&str; 8] = ["--rounds", "1", "--steps", "1", "--threads", "1", "--batch-size", "2"];
+
+#[test]
+fn the_speed_of_a_shape_is_a_table_and_json() {
+    let env = Env::new(TINY);
+    let shape = ["--model", "hidden=32,layers=2,heads=2,vocab_size=300", "--sequence-length", "16"];
+    let text = env.run(0, &[&["bench", "train"], &SHORT_BENCH[..], &shape].concat());
+    for row in ["2x32 f32", "2x32 bf16", "tokens/s", "share of it (MFU), %", "peak memory", "backward"] {
+        assert!(text.contains(row), "{row}\n{text}");
+    }
+    let only = ["--precision", "bf16", "--format", "json"];
+    let json = env.run(0, &[&["bench", "train"], &SHORT_BENCH[..], &shape, &only].concat());
+    let speeds: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(speeds.as_array().unwrap().len(), 1);
+    assert_eq!(speeds[0]["workload"]["precision"], "bf16");
+    assert_eq!(speeds[0]["rounds"][0]["units"], 32);
+    assert!(speeds[0]["ready"]["matmul_flops"].as_f64().unwrap() > 0.0);
+}
+
+#[test]
+fn the_models_of_a_spec_are_measured_as_the_spec_trains_them() {
+    let env = Env::new(TINY);
+    let json = env.run(0, &[&["bench", "train", "spec.yaml", "--format", "json"], &SHORT_BENCH[..]].concat());
+    let speeds: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(speeds.as_array().unwrap().len(), 1);
+    assert_eq!(speeds[0]["workload"]["model"]["vocab_size"], 400);
+    assert_eq!(speeds[0]["workload"]["sequence_length"], 32);
+}
+
+#[test]
+fn what_cannot_be_measured_is_refused() {
+    let env = Env::new(TINY);
+    let complaint = env.complaint(1, &["bench", "train", "--model", "hiden=32,layers=2,heads=2,vocab_size=300"]);
+    assert!(complaint.contains("'hiden'"), "{complaint}");
+    let shape = ["bench", "train", "--model", "hidden=32,layers=2,heads=2,vocab_size=300", "--device", "cuda:99"];
+    let complaint = env.complaint(6, &[&shape, &SHORT_BENCH[..]].concat());
+    assert!(complaint.contains("cuda:99") && complaint.contains("the worker ended before it answered"), "{complaint}");
+}

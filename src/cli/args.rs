@@ -39,6 +39,12 @@ pub enum Verb {
     Why(WhyArgs),
     /// Print the table of an experiment.
     Report(ReportArgs),
+    /// Measure this machine.
+    Bench {
+        /// What to measure.
+        #[command(subcommand)]
+        what: BenchVerb,
+    },
     /// Print the schema of runs.db.
     Schema,
     /// Print a completion script for a shell.
@@ -180,6 +186,61 @@ pub struct ReportArgs {
     /// Form.
     #[arg(long, value_enum, default_value_t = TableFormat::Table)]
     pub format: TableFormat,
+}
+
+/// What can be measured.
+#[derive(Debug, Subcommand)]
+pub enum BenchVerb {
+    /// Training speed: tokens per second, share of the matrix-product peak, memory, and where the time goes.
+    Train(BenchTrainArgs),
+}
+
+/// Arguments of `bench train`.
+#[derive(Debug, Args)]
+pub struct BenchTrainArgs {
+    /// Measure the models of this spec with their own batch, sequence length and precision.
+    pub spec: Option<PathBuf>,
+    /// Measure a model of this shape; the keys are those of a model in a spec.
+    #[arg(
+        long,
+        value_name = "KEY=VALUE,...",
+        conflicts_with = "spec",
+        default_value = "hidden=256,layers=4,heads=4,intermediate=704,vocab_size=8192"
+    )]
+    pub model: String,
+    /// Rows of a batch; by default 16 or what the spec says.
+    #[arg(long)]
+    pub batch_size: Option<u32>,
+    /// Predicted ids of a row; by default 256 or what the spec says.
+    #[arg(long)]
+    pub sequence_length: Option<u32>,
+    /// Arithmetic; by default both or what the spec says.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    pub precision: Vec<PrecisionArg>,
+    /// Device: cpu, cuda:0, ...
+    #[arg(long, default_value = "cpu")]
+    pub device: String,
+    /// Threads; by default one per core.
+    #[arg(long)]
+    pub threads: Option<u32>,
+    /// Rounds; the median counts.
+    #[arg(long, default_value_t = 5)]
+    pub rounds: u32,
+    /// Steps of a round.
+    #[arg(long, default_value_t = 4)]
+    pub steps: u32,
+    /// Form.
+    #[arg(long, value_enum, default_value_t = TableFormat::Table)]
+    pub format: TableFormat,
+}
+
+/// Arithmetic of training.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PrecisionArg {
+    /// 32-bit floats.
+    F32,
+    /// bfloat16 compute, 32-bit weights.
+    Bf16,
 }
 
 /// Forms of a table.

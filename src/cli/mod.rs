@@ -8,6 +8,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing is this room's work")]
 
 mod args;
+mod bench;
 mod failure;
 mod logs;
 mod plan;
@@ -21,7 +22,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
-use args::{Cli, Verb};
+use args::{BenchVerb, Cli, Verb};
 use failure::{EXIT_CODES, Exit, Failure};
 
 /// Runs the command line of this process.
@@ -64,6 +65,7 @@ async fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Verb::Logs(args) => logs::logs(cli, args).await,
         Verb::Why(args) => why::why(cli, args).await,
         Verb::Report(args) => report::report(cli, args).await,
+        Verb::Bench { what: BenchVerb::Train(args) } => bench::train(args),
         Verb::Schema => {
             print!("{}", crate::store::schema_markdown());
             Ok(Exit::Done)

@@ -7,6 +7,7 @@
 //!
 //! Rejected: a `dyn Job` trait with one implementation per kind. There are six kinds and one `match`.
 
+pub mod bench;
 pub mod digest;
 pub mod event;
 pub mod grid;
@@ -17,6 +18,7 @@ pub mod model;
 pub mod score;
 pub mod training;
 
+pub use bench::{Phases, Ready, Round, Speed, Workload};
 pub use digest::{Digest, JobId};
 pub use event::{Artifact, Assignment, Entry, Event, Failure, News, Outcome, Settings, Task, Verdict, What};
 pub use grid::{

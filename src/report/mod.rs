@@ -13,9 +13,11 @@ pub mod human;
 mod pivot;
 pub mod progress;
 mod render;
+mod speed;
 pub mod statistics;
 mod table;
 
 pub use compare::{CompareError, Comparison};
 pub use pivot::{Columns, pivot};
+pub use speed::speed;
 pub use table::{Cell, Score, Table};

@@ -12,6 +12,7 @@
 //!
 //! [`News`]: crate::domain::News
 
+mod bench;
 mod drive;
 mod executor;
 pub mod fake;
@@ -27,6 +28,7 @@ use std::path::PathBuf;
 
 use crate::domain::JobId;
 
+pub use bench::{Rounds, measure};
 pub use drive::drive;
 pub use executor::{Executor, Status};
 pub use fake::Fake;
@@ -98,6 +100,9 @@ pub enum RunError {
         /// Why.
         source: std::io::Error,
     },
+    /// A worker did not answer.
+    #[error("measure: {0}; its own words are above")]
+    Measure(String),
     /// There is no worker program.
     #[error("find the worker: there is no {}; build it with `cargo build --release`, or set GRID_WORKER to it", .0.display())]
     NoWorker(PathBuf),

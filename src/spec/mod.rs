@@ -42,6 +42,7 @@ mod tree;
 
 use std::path::Path;
 
+pub use models::shape;
 pub use problem::{Problem, Problems};
 
 use crate::domain::Grid;

@@ -6,7 +6,7 @@ use crate::domain::{Arch, ForeignModel, ModelConfig};
 
 use super::data;
 use super::fields::{Fields, Within, choice, flag, real, small};
-use super::problem::Log;
+use super::problem::{Log, Problems};
 use super::training::{Pretrain, Tune};
 use super::tree::{Node, Value};
 
@@ -96,6 +96,24 @@ impl Model {
         }
         Some(Model { name: name.to_owned(), base, tune })
     }
+}
+
+/// A shape given as `hidden=256,layers=4,heads=4,vocab_size=8192`: the keys that an entry of `models:` has.
+///
+/// # Errors
+/// All problems at once.
+pub fn shape(text: &str) -> Result<ModelConfig, Problems> {
+    let yaml = format!("{{{}}}", text.replace('=', ": "));
+    let log = Log::new("the model".to_owned(), &yaml);
+    let config = Node::read(&yaml, |mark| mark, &log).and_then(|node| {
+        let mut fields = Fields::of(&node, "the model", &log)?;
+        let root = Path::new("");
+        let context = Context { vocab_size: None, corpora: &[], pretrain: None, tune: None, tunes: false, root };
+        let config = config(&mut fields, "the model", &context);
+        fields.finish();
+        config
+    });
+    log.finish(config)
 }
 
 /// The keys of a model's shape.

@@ -1,4 +1,5 @@
-//! `grid-worker` takes job folders, one per line, on its standard input, and does the jobs one after the other.
+//! `grid-worker` takes job folders, one per line, on its standard input, and does the jobs one after the other; with
+//! `bench` it measures instead.
 //!
 //! Exit codes: 0 the input ended; 75 asked to stop, whatever was under way can be resumed; 6 libtorch is missing or
 //! another one than this program was built for; 1 a job's files cannot be read or written (the reason is on standard
@@ -7,10 +8,10 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 
 use grid_worker::attempt::{self, Served, serve};
-use grid_worker::{jobs, ml};
+use grid_worker::{bench, jobs, ml};
 
 /// The process that trains and scores models; started by `grid`.
 #[derive(Parser)]
@@ -22,11 +23,23 @@ struct Arguments {
     /// Threads of this worker's slot.
     #[arg(long, default_value_t = 1)]
     threads: u32,
+    /// Something else than jobs.
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Measure training speed: a round of steps for each line of standard input that holds a number.
+    Bench {
+        /// What to train, in JSON.
+        workload: String,
+    },
 }
 
 fn main() -> ExitCode {
     ml::runtime::prepare_process();
-    let Arguments { device, threads } = Arguments::parse();
+    let Arguments { device, threads, command } = Arguments::parse();
     let complain = |error: &dyn std::fmt::Display| {
         // Nobody is left to tell when standard error itself is gone.
         let _ = writeln!(std::io::stderr(), "grid-worker ({device}, {threads} threads): {error}");
@@ -42,6 +55,15 @@ fn main() -> ExitCode {
             return ExitCode::from(6);
         }
     };
+    if let Some(Command::Bench { workload }) = command {
+        return match bench::serve(&workload, std::io::stdin().lock(), std::io::stdout()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                complain(&error);
+                ExitCode::FAILURE
+            }
+        };
+    }
     let version = format!("grid {}, libtorch {libtorch}", env!("CARGO_PKG_VERSION"));
     let stop = attempt::signal::stop_on_signals();
     let mut memory = jobs::Memory::default();

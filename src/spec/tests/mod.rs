@@ -336,3 +336,11 @@ fn check(text: &[u8], overrides: &[String]) {
         assert!(!problems.fancy(false, 80).is_empty());
     }
 }
+
+#[test]
+fn a_shape_alone_has_the_keys_and_defaults_of_a_models_entry() {
+    let config = super::shape("hidden=256,layers=4,heads=4,intermediate=704,vocab_size=8192").unwrap();
+    assert_eq!((config.hidden, config.intermediate, config.head_dim, config.tied), (256, 704, 64, false));
+    let refusal = super::shape("hiden=256,layers=4,heads=3").unwrap_err().to_string();
+    assert!(refusal.contains("'hiden'") && refusal.contains("vocab_size"), "{refusal}");
+}

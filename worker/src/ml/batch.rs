@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use tch::{Device, Tensor};
 
 use super::error::Error;
+use super::phases::{Phase, timed};
 
 /// One training sequence: `ids[loss_from..]` are predicted, each from all that stands before it.
 ///
@@ -174,9 +175,11 @@ impl Feed {
 
     /// The next batch.
     pub fn take(&mut self) -> Result<Prepared, Error> {
-        let next = self.receiver.as_ref().and_then(|receiver| receiver.recv().ok());
-        next.unwrap_or_else(|| {
-            Err(Error::Input("the thread that prepares batches ended early: it panicked".to_owned()))
+        timed(Phase::Data, || {
+            let next = self.receiver.as_ref().and_then(|receiver| receiver.recv().ok());
+            next.unwrap_or_else(|| {
+                Err(Error::Input("the thread that prepares batches ended early: it panicked".to_owned()))
+            })
         })
     }
 }

@@ -6,6 +6,7 @@ use tch::Tensor;
 use super::batch::{MicroBatch, Row, group};
 use super::error::Error;
 use super::model::Model;
+use super::phases::{Phase, timed};
 use super::shim::{self, Autocast, Head};
 
 /// Rows of the head's logits that exist at one time.
@@ -46,10 +47,11 @@ pub struct Rule {
 /// their gradient.
 pub fn backward(model: &Model, piece: &MicroBatch, rule: Rule) -> Result<Tensor, Error> {
     let Rule { precision, label_smoothing, scale } = rule;
-    let hidden = scored_hidden(model, piece, precision)?; // [scored, hidden]
-    let (loss, gradient) = shim::head_loss(head(model, &hidden, piece, precision), label_smoothing, Some(scale))?;
+    let hidden = timed(Phase::Forward, || scored_hidden(model, piece, precision))?; // [scored, hidden]
+    let (loss, gradient) =
+        timed(Phase::Head, || shim::head_loss(head(model, &hidden, piece, precision), label_smoothing, Some(scale)))?;
     if let Some(gradient) = gradient {
-        shim::backward(&hidden, &gradient)?;
+        timed(Phase::Backward, || shim::backward(&hidden, &gradient))?;
     }
     Ok(loss)
 }

@@ -5,6 +5,7 @@
 //!     │  └── optimizer ─────────────────────────┘
 //!     ├── batch                 score ── model
 //!     └── checkpoint ── tensors ── hf          runtime: the process around it all
+//!   bench ── train, phases: how fast all of this is
 //! ```
 //!
 //! Purpose: numbers that equal PyTorch's, as fast as libtorch gives them.
@@ -17,6 +18,7 @@
 
 mod attention;
 pub mod batch;
+pub mod bench;
 pub mod checkpoint;
 pub mod error;
 pub mod gpt2;
@@ -25,6 +27,7 @@ pub mod llama;
 pub mod loss;
 pub mod model;
 pub mod optimizer;
+mod phases;
 pub mod runtime;
 pub mod score;
 mod shim;

@@ -4,6 +4,7 @@ use grid::domain::Training;
 use tch::{Kind, Tensor};
 
 use super::error::Error;
+use super::phases::{Phase, timed};
 use super::shim::{self, AdamWStep};
 use super::weights::Weights;
 
@@ -40,6 +41,10 @@ impl AdamW {
     /// Gradients are scaled by `min(1, clip_norm / (norm + 1e-6))`, as `torch.nn.utils.clip_grad_norm_` does. Nothing
     /// waits for the device.
     pub fn step(&mut self, weights: &Weights, training: &Training, learning_rate: f64) -> Result<Tensor, Error> {
+        timed(Phase::Optimizer, || self.take_step(weights, training, learning_rate))
+    }
+
+    fn take_step(&mut self, weights: &Weights, training: &Training, learning_rate: f64) -> Result<Tensor, Error> {
         let _no_grad = tch::no_grad_guard();
         let norm = shim::gradient_norm(weights.tensors())?;
         let divisor = match training.clip_norm {

@@ -1,0 +1,207 @@
+"""`make bench`: grid against its peers, side by side in one run.
+
+usage: run.py [--quick] [--rounds N] [--only TEXT]
+
+All contestants of a benchmark are started once and stay; in each round every one of them does the same work, one after
+the other. A ratio is the median over the rounds of (ours / peer) of the same round, so that what else the machine does
+touches both sides. Results are printed and written to target/bench/NAME.json as
+{name, ours, peer, ratio, runs, machine}.
+
+A contestant is a program that writes a line of JSON when it is ready; then, for each line it reads (how many times to do
+its unit of work), it writes a line of JSON with at least `units` (of work), `seconds` and `peak_bytes`. What it puts
+into `losses` (or any other list that a benchmark names as its `check`) must agree with ours.
+
+To add a benchmark: a peer in benches/peers/, and an entry in `benchmarks`.
+"""
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+OUT = ROOT / "target" / "bench"
+WORKER = ROOT / "target" / "release" / "grid-worker"
+
+
+@dataclass
+class Contestant:
+    """A program under a name, with what it finds in its environment."""
+
+    name: str
+    command: list
+    environment: dict = field(default_factory=dict)
+
+
+@dataclass
+class Benchmark:
+    """Ours against each of the peers."""
+
+    name: str
+    unit: str
+    repeat: int  # what a contestant is asked to do in one round
+    warmup: int
+    ours: Contestant
+    peers: list
+    check: str  # the list in every answer that must agree
+    tolerance: float  # relative
+
+
+def cores():
+    return len(os.sched_getaffinity(0))
+
+
+def tuned():
+    """What grid-worker does for itself, for a Python process: MKL's AVX path on AMD, no page faults from malloc."""
+    library = OUT / "mkl_amd.so"
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, ROOT / "benches" / "mkl_amd.c"], check=True)
+    tunables = "glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=4294967296:glibc.malloc.top_pad=268435456"
+    return {"LD_PRELOAD": str(library), "GLIBC_TUNABLES": tunables}
+
+
+def llama(hidden, layers, heads, intermediate, vocab_size):
+    return {
+        "arch": "llama", "vocab_size": vocab_size, "max_positions": 2048, "hidden": hidden, "layers": layers,
+        "heads": heads, "kv_heads": heads, "head_dim": hidden // heads, "intermediate": intermediate,
+        "rope_base": 10000.0, "norm_eps": 1e-6, "tied": False, "init_std": 0.02,
+    }  # fmt: skip
+
+
+def training(name, model, batch_size, precision, repeat):
+    """Training steps of one model: plain and compiled PyTorch, each as it comes and tuned as we are."""
+    threads = str(cores())
+    initial = OUT / "initial" / name
+    workload = {
+        "model": model, "batch_size": batch_size, "sequence_length": 256, "precision": precision, "device": "cpu",
+    }  # fmt: skip
+    ours = json.dumps(workload | {"initial": str(initial)})
+    peer = [sys.executable, str(ROOT / "benches" / "peers" / "train.py"), ours, threads]
+    count = {"OMP_NUM_THREADS": threads}
+    return Benchmark(
+        name=f"train-{name}-{precision}",
+        unit="token",
+        repeat=repeat,
+        warmup=2,
+        ours=Contestant("grid", [str(WORKER), "--threads", threads, "bench", ours], count),
+        peers=[
+            Contestant("eager", peer, count),
+            Contestant("eager-tuned", [*peer, "--fused"], count | tuned()),
+            Contestant("compile", [*peer, "--compile"], count),
+            Contestant("compile-tuned", [*peer, "--compile"], count | tuned()),
+        ],
+        check="losses",
+        tolerance=1e-4 if precision == "f32" else 5e-3,
+    )
+
+
+def benchmarks(quick):
+    small = llama(hidden=256, layers=4, heads=4, intermediate=704, vocab_size=8192)
+    large = llama(hidden=768, layers=12, heads=12, intermediate=2048, vocab_size=16384)
+    for precision in ("f32", "bf16"):
+        yield training("4x256", small, 16, precision, 2 if quick else 4)
+    for precision in ("f32", "bf16"):
+        yield training("12x768", large, 4, precision, 1 if quick else 2)
+
+
+class Running:
+    """A contestant that has been started."""
+
+    def __init__(self, contestant):
+        self.contestant = contestant
+        environment = os.environ | contestant.environment
+        self.process = subprocess.Popen(
+            contestant.command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self.ready = self.answer()
+
+    def answer(self):
+        line = self.process.stdout.readline()
+        if not line:
+            sys.exit(f"bench: {self.contestant.name} ended before it answered (exit {self.process.wait()})")
+        return json.loads(line)
+
+    def round(self, repeat):
+        self.process.stdin.write(f"{repeat}\n")
+        self.process.stdin.flush()
+        return self.answer()
+
+    def end(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def processor():
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def agree(benchmark, ours, theirs):
+    """The largest relative difference of what must agree."""
+    ours, theirs = ours[benchmark.check], theirs[benchmark.check]
+    assert len(ours) == len(theirs), f"{benchmark.name}: {len(ours)} and {len(theirs)} {benchmark.check}"
+    return max(abs(a - b) / max(abs(a), abs(b), 1e-12) for a, b in zip(ours, theirs))
+
+
+def run(benchmark, rounds):
+    contestants = [Running(contestant) for contestant in (benchmark.ours, *benchmark.peers)]
+    first = [running.round(benchmark.warmup) for running in contestants]
+    answers = [[running.round(benchmark.repeat) for running in contestants] for _ in range(rounds)]
+    for running in contestants:
+        running.end()
+    machine = {"processor": processor(), "threads": cores(), "system": platform.platform()}
+    speed = lambda answer: answer["units"] / answer["seconds"]
+    for index, peer in enumerate(benchmark.peers, start=1):
+        off = max(agree(benchmark, first[0], first[index]), *(agree(benchmark, a[0], a[index]) for a in answers))
+        if off > benchmark.tolerance:
+            sys.exit(f"bench: {benchmark.name}: {benchmark.check} of grid and {peer.name} differ by {off:.2g}: not the same work")
+        side = lambda i: {
+            "name": contestants[i].contestant.name,
+            "units_per_second": statistics.median(speed(answer[i]) for answer in answers),
+            "peak_bytes": max(answer[i]["peak_bytes"] for answer in answers),
+            "ready": contestants[i].ready,
+        }
+        result = {
+            "name": f"{benchmark.name}-vs-{peer.name}",
+            "unit": benchmark.unit,
+            "ours": side(0),
+            "peer": side(index),
+            "ratio": statistics.median(speed(answer[0]) / speed(answer[index]) for answer in answers),
+            "memory_ratio": side(0)["peak_bytes"] / side(index)["peak_bytes"],
+            "check": {"what": benchmark.check, "largest_relative_difference": off},
+            "runs": [{"ours": answer[0], "peer": answer[index]} for answer in answers],
+            "machine": machine,
+        }
+        (OUT / f"{result['name']}.json").write_text(json.dumps(result, indent=1) + "\n")
+        yield result
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds")
+    parser.add_argument("--rounds", type=int, help="rounds of each benchmark; by default 5, with --quick 2")
+    parser.add_argument("--only", default="", help="benchmarks whose names contain this")
+    arguments = parser.parse_args()
+    rounds = arguments.rounds or (2 if arguments.quick else 5)
+    OUT.mkdir(parents=True, exist_ok=True)
+    print(f"{processor()}, {cores()} threads; medians of {rounds} alternating rounds")
+    print(f"{'benchmark':<20} {'peer':<14} {'ours/s':>9} {'peer/s':>9} {'ratio':>6} {'memory':>7}", flush=True)
+    for benchmark in benchmarks(arguments.quick):
+        if arguments.only not in benchmark.name:
+            continue
+        for result in run(benchmark, rounds):
+            ours, peer = result["ours"], result["peer"]
+            print(
+                f"{benchmark.name:<20} {peer['name']:<14} {ours['units_per_second']:>9.0f} "
+                f"{peer['units_per_second']:>9.0f} {result['ratio']:>6.2f} {result['memory_ratio']:>7.2f}",
+                flush=True,
+            )
+
+
+main()

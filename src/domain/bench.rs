@@ -1,0 +1,170 @@
+//! What `grid bench train` asks of a worker, and what the worker measured.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::model::ModelConfig;
+use super::training::Precision;
+
+/// Training steps on rows of synthetic ids, the same rows at every step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Workload {
+    /// The model, with initial weights from seed 1.
+    pub model: ModelConfig,
+    /// Rows of a batch.
+    pub batch_size: u32,
+    /// Predicted ids of a row.
+    pub sequence_length: u32,
+    /// Arithmetic.
+    pub precision: Precision,
+    /// `cpu` or `cuda:N`.
+    pub device: String,
+    /// Where to leave the initial weights as a Hugging Face folder, for another program to start from.
+    pub initial: Option<PathBuf>,
+}
+
+impl Workload {
+    /// `4x256 f32`: layers, width, arithmetic.
+    pub fn label(&self) -> String {
+        let precision = match self.precision {
+            Precision::F32 => "f32",
+            Precision::Bf16 => "bf16",
+        };
+        format!("{}x{} {precision}", self.model.layers, self.model.hidden)
+    }
+
+    /// Predicted ids of a step.
+    pub fn tokens(&self) -> u64 {
+        u64::from(self.batch_size) * u64::from(self.sequence_length)
+    }
+}
+
+/// What a worker knows before the first round.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Ready {
+    /// Version of libtorch.
+    pub libtorch: String,
+    /// Threads within an operation.
+    pub threads: u32,
+    /// Floating-point operations per second of one large matrix product in the workload's arithmetic.
+    pub matmul_flops: f64,
+}
+
+/// Some steps in a row.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Round {
+    /// Predicted ids.
+    pub units: u64,
+    /// Wall time.
+    pub seconds: f64,
+    /// Mean loss of each step.
+    pub losses: Vec<f64>,
+    /// The most memory held in this round: resident on a CPU, allocated on a GPU (there since the start).
+    pub peak_bytes: u64,
+    /// Where the time went, if it was asked for.
+    pub phases: Option<Phases>,
+}
+
+/// Seconds of a round by what they were spent on; what is left belongs to the loop itself.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Phases {
+    /// Waiting for a batch.
+    pub data: f64,
+    /// The body of the model, forwards.
+    pub forward: f64,
+    /// The vocabulary head and the loss, forwards and backwards.
+    pub head: f64,
+    /// The body of the model, backwards.
+    pub backward: f64,
+    /// Gradient norm, clipping and update.
+    pub optimizer: f64,
+}
+
+/// A workload measured.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Speed {
+    /// What was run.
+    pub workload: Workload,
+    /// On what.
+    pub ready: Ready,
+    /// The rounds after the warm-up.
+    pub rounds: Vec<Round>,
+    /// One more round, taken apart.
+    pub dissected: Round,
+}
+
+impl Speed {
+    /// Predicted ids per second: the median over the rounds.
+    pub fn tokens_per_second(&self) -> f64 {
+        let mut speeds: Vec<f64> = self.rounds.iter().map(|round| round.units as f64 / round.seconds).collect();
+        speeds.sort_by(f64::total_cmp);
+        let middle = speeds.len() / 2;
+        match speeds.len() {
+            0 => f64::NAN,
+            odd if !odd.is_multiple_of(2) => speeds[middle],
+            _ => f64::midpoint(speeds[middle - 1], speeds[middle]),
+        }
+    }
+
+    /// Floating-point operations per predicted id; see [`ModelConfig::train_flops_per_token`].
+    pub fn flops_per_token(&self) -> f64 {
+        self.workload.model.train_flops_per_token(self.workload.sequence_length)
+    }
+
+    /// Model FLOPs utilisation: the share of the measured matrix-product speed that training reaches.
+    pub fn utilisation(&self) -> f64 {
+        self.tokens_per_second() * self.flops_per_token() / self.ready.matmul_flops
+    }
+
+    /// The most memory of any round, in bytes.
+    pub fn peak_bytes(&self) -> u64 {
+        self.rounds.iter().map(|round| round.peak_bytes).max().unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::model::Arch;
+    use super::*;
+
+    #[test]
+    fn speed_is_the_median_and_utilisation_its_share_of_the_peak() {
+        let model = ModelConfig {
+            arch: Arch::Llama,
+            vocab_size: 8_192,
+            max_positions: 256,
+            hidden: 256,
+            layers: 4,
+            heads: 4,
+            kv_heads: 4,
+            head_dim: 64,
+            intermediate: 704,
+            rope_base: 10_000.0,
+            norm_eps: 1e-6,
+            tied: false,
+            init_std: 0.02,
+        };
+        let workload = Workload {
+            model,
+            batch_size: 16,
+            sequence_length: 256,
+            precision: Precision::F32,
+            device: "cpu".into(),
+            initial: None,
+        };
+        let round =
+            |seconds| Round { units: 4_096, seconds, losses: vec![9.0], peak_bytes: seconds as u64, phases: None };
+        let ready = Ready { libtorch: "2.11.0".into(), threads: 2, matmul_flops: 200e9 };
+        let rounds = [4.0, 1.0, 2.0, 2.0].map(round).to_vec();
+        let speed = Speed { workload, ready, rounds, dissected: round(1.0) };
+        assert_eq!(speed.tokens_per_second(), 2_048.0);
+        // 6 × (4 blocks of 4·256² + 3·256·704, norms of 9·256, the head) and 6·4·256·256 for attention.
+        let weights = 4 * (4 * 256 * 256 + 3 * 256 * 704) + 9 * 256 + 8_192 * 256;
+        let flops = f64::from(6 * weights + 6 * 4 * 256 * 256);
+        assert_eq!(speed.flops_per_token(), flops);
+        assert_eq!(speed.utilisation(), 2_048.0 * flops / 200e9);
+        assert_eq!(speed.peak_bytes(), 4);
+        assert_eq!(speed.workload.label(), "4x256 f32");
+    }
+}

@@ -1,0 +1,51 @@
+//! The table of `grid bench train`.
+
+use super::human;
+use super::table::{Cell, Table};
+use crate::domain::{Phases, Speed};
+
+/// One column per workload, one row per measure.
+pub fn speed(speeds: &[Speed]) -> Table {
+    let threads = speeds.first().map_or(0, |speed| speed.ready.threads);
+    let device = speeds.first().map_or("", |speed| &speed.workload.device);
+    let mut rows = vec![
+        row("parameters", speeds, |s| Cell::Label(human::grouped(s.workload.model.parameters()))),
+        row("tokens per step", speeds, |s| Cell::Count(s.workload.tokens())),
+        row("tokens/s", speeds, |s| Cell::Number(s.tokens_per_second(), 0)),
+        row("MFLOP/token", speeds, |s| Cell::Number(s.flops_per_token() / 1e6, 1)),
+        row("GFLOP/s", speeds, |s| Cell::Number(s.tokens_per_second() * s.flops_per_token() / 1e9, 0)),
+        row("matrix product, GFLOP/s", speeds, |s| Cell::Number(s.ready.matmul_flops / 1e9, 0)),
+        row("share of it (MFU), %", speeds, |s| Cell::Number(100.0 * s.utilisation(), 1)),
+        row("peak memory", speeds, |s| Cell::Label(human::bytes(s.peak_bytes()))),
+    ];
+    type Part = (&'static str, fn(&Phases) -> f64);
+    let parts: [Part; 5] = [
+        ("forward, % of the time", |phases| phases.forward),
+        ("head and loss", |phases| phases.head),
+        ("backward", |phases| phases.backward),
+        ("optimizer", |phases| phases.optimizer),
+        ("waiting for data", |phases| phases.data),
+    ];
+    for (name, part) in parts {
+        rows.push(row(name, speeds, |s| match &s.dissected.phases {
+            Some(phases) => Cell::Number(100.0 * part(phases) / s.dissected.seconds, 1),
+            None => Cell::Missing,
+        }));
+    }
+    let heads = ["".to_owned()].into_iter().chain(speeds.iter().map(|s| s.workload.label())).collect();
+    let rounds = speeds.first().map_or(0, |speed| speed.rounds.len());
+    Table {
+        title: format!("training speed on {device}, {threads} threads"),
+        heads,
+        labels: 1,
+        rows,
+        footer: vec![],
+        notes: vec![format!(
+            "median of {rounds} rounds; the matrix product is the best of ten large square ones in the same process"
+        )],
+    }
+}
+
+fn row(name: &str, speeds: &[Speed], cell: impl Fn(&Speed) -> Cell) -> Vec<Cell> {
+    [Cell::Label(name.to_owned())].into_iter().chain(speeds.iter().map(cell)).collect()
+}

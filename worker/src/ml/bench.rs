@@ -1,0 +1,185 @@
+//! Training speed on synthetic rows.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use grid::domain::{Length, Precision, Ready, Round, Schedule, SpecialTokens, Training, Warmup, Workload};
+use tch::{Device, Kind, Tensor};
+
+use super::batch::{Batch, Batches, Row};
+use super::error::Error;
+use super::hf;
+use super::model::Model;
+use super::optimizer::Decay;
+use super::phases;
+use super::runtime;
+use super::train::{Options, Trainer};
+
+/// A training that is measured.
+pub struct Bench {
+    trainer: Trainer,
+    workload: Workload,
+    device: Device,
+}
+
+/// The same rows at every step; any program can make them.
+struct Synthetic {
+    rows: Vec<Row>,
+}
+
+impl Synthetic {
+    /// Id number `i`, counted over the whole batch, is `7919 i mod (vocab - 3)`.
+    fn new(workload: &Workload) -> Self {
+        let (width, vocab) = (u64::from(workload.sequence_length) + 1, u64::from(workload.model.vocab_size) - 3);
+        let row = |row: u64| Row {
+            ids: (0..width).map(|i| ((row * width + i) * 7919 % vocab) as u32).collect(),
+            loss_from: 1,
+        };
+        Self { rows: (0..u64::from(workload.batch_size)).map(row).collect() }
+    }
+}
+
+impl Batches for Synthetic {
+    fn batch(&self, _: u64) -> Batch {
+        Batch { rows: self.rows.clone(), words: 0 }
+    }
+}
+
+impl Bench {
+    /// Makes the model and leaves its weights where the workload wants them.
+    pub fn new(workload: Workload) -> Result<Self, Error> {
+        let device = runtime::device(&workload.device)?;
+        let model = Model::random(&workload.model, 1, device)?;
+        if let Some(folder) = &workload.initial {
+            fs::create_dir_all(folder).map_err(Error::io(folder))?;
+            hf::write(folder, &model, SpecialTokens::default())?;
+        }
+        let training = Training {
+            length: Length::Steps(0),
+            batch_size: workload.batch_size,
+            learning_rate: 1e-3,
+            schedule: Schedule::Constant,
+            warmup: Warmup::Steps(0),
+            min_learning_rate_ratio: 0.0,
+            betas: [0.9, 0.95],
+            epsilon: 1e-8,
+            weight_decay: 0.1,
+            clip_norm: Some(1.0),
+            label_smoothing: 0.0,
+            precision: workload.precision,
+        };
+        // As `torch.optim.AdamW` does unless told otherwise: everything decays.
+        let options = Options { micro_batch: None, report_every: 1, decay: Decay::All };
+        let trainer = Trainer::new(model, &training, u64::MAX, Arc::new(Synthetic::new(&workload)), options)?;
+        Ok(Self { trainer, workload, device })
+    }
+
+    /// What is known before the first round; measures a matrix product.
+    pub fn ready(&self) -> Result<Ready, Error> {
+        let kind = match self.workload.precision {
+            Precision::F32 => Kind::Float,
+            Precision::Bf16 => Kind::BFloat16,
+        };
+        Ok(Ready {
+            libtorch: runtime::check_version()?,
+            threads: u32::try_from(tch::get_num_threads()).unwrap_or(0),
+            matmul_flops: matmul_flops(kind, self.device)?,
+        })
+    }
+
+    /// Takes so many steps.
+    pub fn round(&mut self, steps: u32, dissect: bool) -> Result<Round, Error> {
+        forget_peak();
+        if dissect {
+            phases::start(self.device);
+        }
+        let mut losses = Vec::with_capacity(steps as usize);
+        let start = Instant::now();
+        for _ in 0..steps {
+            let report = self.trainer.step()?;
+            losses.extend(report.and_then(|report| report.measured).map(|measured| measured.loss));
+        }
+        phases::synchronize(self.device);
+        let seconds = start.elapsed().as_secs_f64();
+        Ok(Round {
+            units: self.workload.tokens() * u64::from(steps),
+            seconds,
+            losses,
+            peak_bytes: peak_bytes(self.device)?,
+            phases: dissect.then(phases::stop),
+        })
+    }
+}
+
+/// Floating-point operations per second of a large square product: the best of several.
+fn matmul_flops(kind: Kind, device: Device) -> Result<f64, Error> {
+    let size = if device == Device::Cpu { 2048 } else { 8192 };
+    let _no_grad = tch::no_grad_guard();
+    let [a, b] = [1.0, 2.0].map(|value| Tensor::f_full([size, size], value, (kind, device)));
+    let (a, b) = (a?, b?);
+    let mut best = f64::INFINITY;
+    for _ in 0..10 {
+        let start = Instant::now();
+        let product = a.f_matmul(&b)?;
+        phases::synchronize(device);
+        best = best.min(start.elapsed().as_secs_f64());
+        drop(product);
+    }
+    Ok(2.0 * (size as f64).powi(3) / best)
+}
+
+/// Begins a new record of the most resident memory, where the kernel lets us.
+fn forget_peak() {
+    // Without it the record of the whole process counts, which is never too small.
+    let _ = fs::write("/proc/self/clear_refs", "5");
+}
+
+/// The most memory held: of this process since [`forget_peak`], or of a GPU's tensors.
+fn peak_bytes(device: Device) -> Result<u64, Error> {
+    if let Device::Cuda(index) = device {
+        return Ok(runtime::memory(index)?.peak.unsigned_abs());
+    }
+    let path = Path::new("/proc/self/status");
+    let status = fs::read_to_string(path).map_err(Error::io(path))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kilobytes = line.and_then(|line| line.trim().trim_end_matches("kB").trim().parse::<u64>().ok());
+    kilobytes.map(|kilobytes| kilobytes * 1024).ok_or_else(|| Error::file(path, "has no VmHWM"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::model::tests::small;
+    use super::*;
+    use grid::domain::Arch;
+
+    #[test]
+    fn rounds_are_measured_and_the_initial_weights_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let initial = folder.path().join("initial");
+        let workload = Workload {
+            model: small(Arch::Llama),
+            batch_size: 3,
+            sequence_length: 8,
+            precision: Precision::F32,
+            device: "cpu".into(),
+            initial: Some(initial.clone()),
+        };
+        let mut bench = Bench::new(workload).unwrap();
+        let written = hf::read(&initial, Device::Cpu).unwrap();
+        for ((_, ours), (_, theirs)) in
+            bench.trainer.model().weights().named().unwrap().iter().zip(written.weights().named().unwrap())
+        {
+            assert!(ours.equal(&theirs));
+        }
+        let (first, second) = (bench.round(2, false).unwrap(), bench.round(1, true).unwrap());
+        assert_eq!((first.units, first.losses.len(), first.phases), (48, 2, None));
+        assert!(second.losses[0] < first.losses[0] && first.peak_bytes > 1 << 20, "{first:?} {second:?}");
+        let phases = second.phases.unwrap();
+        let parts = [phases.data, phases.forward, phases.head, phases.backward, phases.optimizer];
+        let sum: f64 = parts.iter().sum();
+        assert!(sum <= second.seconds && parts[1..].iter().all(|part| *part > 0.0), "{phases:?}");
+        assert!(matmul_flops(Kind::Float, Device::Cpu).unwrap() > 1e6);
+    }
+}
