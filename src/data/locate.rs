@@ -203,7 +203,15 @@ fn matches(pattern: &Path) -> Result<Vec<PathBuf>, DataError> {
     if pattern.is_file() {
         return Ok(vec![pattern.to_owned()]);
     }
-    let text = pattern.to_string_lossy();
+    // A folder that is really called `runs[1]` is taken at its word; only what comes after it is a pattern.
+    let text = match pattern.ancestors().skip(1).find(|ancestor| ancestor.is_dir()) {
+        Some(folder) => {
+            let rest = pattern.strip_prefix(folder).expect("an ancestor is a prefix");
+            PathBuf::from(glob::Pattern::escape(&folder.to_string_lossy())).join(rest)
+        }
+        None => pattern.to_owned(),
+    };
+    let text = text.to_string_lossy();
     let found = glob::glob(&text)
         .map_err(|error| DataError::Pattern { pattern: text.to_string(), reason: error.to_string() })?;
     let mut files = Vec::new();
@@ -270,6 +278,15 @@ mod tests {
         let folder = folder_with(&[("x/2.txt", "two"), ("y/1.txt", "one"), ("y/.3.txt", "three"), ("y/4.md", "")]);
         let located = locate(Source::Files(folder.path().join("*/*.txt")));
         assert_eq!(located.files, [folder.path().join("y/1.txt"), folder.path().join("x/2.txt")]);
+    }
+
+    #[test]
+    fn a_folder_named_like_a_pattern_is_itself() {
+        let folder = folder_with(&[("texts [a-c]/1.txt", "one"), ("texts b/2.txt", "two")]);
+        let located = locate(Source::Files(folder.path().join("texts [a-c]/*.txt")));
+        assert_eq!(located.files, [folder.path().join("texts [a-c]/1.txt")]);
+        let located = locate(Source::Files(folder.path().join("texts ?/*.txt")));
+        assert_eq!(located.files, [folder.path().join("texts b/2.txt")]);
     }
 
     #[test]
