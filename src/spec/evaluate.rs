@@ -26,8 +26,6 @@ pub(super) fn evaluations(node: Option<&Node>, root: &Path, log: &Log) -> Vec<Ev
     let mode = mode(fields.take("mode"), log);
     let data = fields.need("data", "the folder evaluation_data, or `world`", data::path);
     let world = data.as_deref() == Some(Path::new("world"));
-    // The toy world has files of these two only.
-    let known = known.into_iter().filter(|(_, suite)| !world || matches!(suite, Suite::Blimp | Suite::BlimpSupplement));
     let suites = suites.and_then(|node| fields::list("suites", node, log, choice(known))).unwrap_or_default();
     let (mut size, mut items, mut seed) = (Size::Fast, 200, 1);
     if data.is_none() || world {

@@ -1,4 +1,9 @@
-//! Minimal pairs of the toy world.
+//! Evaluation files of the toy world. Here the minimal pairs; the other suites have files of their own.
+
+mod boxes;
+mod knowledge;
+mod nonce;
+mod reading;
 
 use std::collections::HashSet;
 
@@ -102,12 +107,27 @@ struct SupplementRow {
 }
 
 pub(super) fn files(seed: u64, items: u64, suite: Suite) -> Vec<(String, Vec<u8>)> {
-    let patterns: &[Pattern] = match suite {
-        Suite::Blimp => &BLIMP,
-        Suite::BlimpSupplement => &BLIMP_SUPPLEMENT,
-        _ => &[],
+    let pairs = |patterns: &[Pattern]| {
+        let file = |pattern: &Pattern| (format!("{}.jsonl", pattern.uid), file(pattern, seed, items, suite));
+        patterns.iter().map(file).collect()
     };
-    patterns.iter().map(|pattern| (format!("{}.jsonl", pattern.uid), file(pattern, seed, items, suite))).collect()
+    match suite {
+        Suite::Blimp => pairs(&BLIMP),
+        Suite::BlimpSupplement => pairs(&BLIMP_SUPPLEMENT),
+        Suite::EntityTracking => boxes::files(seed, items),
+        Suite::Ewok => knowledge::ewok(seed, items),
+        Suite::Comps => knowledge::comps(seed, items),
+        Suite::WugAdj => nonce::adjectives(seed, items),
+        Suite::WugPast => nonce::verbs(seed, items),
+        Suite::Reading => reading::table(seed, items),
+    }
+}
+
+/// A row of a JSON lines file.
+fn json_line(row: &impl Serialize) -> Vec<u8> {
+    let mut line = serde_json::to_vec(row).expect("a row has string keys");
+    line.push(b'\n');
+    line
 }
 
 fn file(pattern: &Pattern, seed: u64, items: u64, suite: Suite) -> Vec<u8> {
@@ -116,8 +136,8 @@ fn file(pattern: &Pattern, seed: u64, items: u64, suite: Suite) -> Vec<u8> {
     for index in 0..items {
         let chance = &mut Chance::new((suite, pattern.uid), seed, index);
         let (sentence_good, sentence_bad) = fresh(|| (pattern.pair)(chance, index % 2 == 0), &mut seen);
-        let row = if suite == Suite::Blimp {
-            serde_json::to_vec(&BlimpRow {
+        content.extend(if suite == Suite::Blimp {
+            json_line(&BlimpRow {
                 sentence_good,
                 sentence_bad,
                 field: pattern.field,
@@ -130,10 +150,8 @@ fn file(pattern: &Pattern, seed: u64, items: u64, suite: Suite) -> Vec<u8> {
                 pair_id: index,
             })
         } else {
-            serde_json::to_vec(&SupplementRow { row: index, sentence_good, sentence_bad })
-        };
-        content.extend(row.expect("a row has string keys"));
-        content.push(b'\n');
+            json_line(&SupplementRow { row: index, sentence_good, sentence_bad })
+        });
     }
     content
 }

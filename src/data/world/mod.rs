@@ -60,10 +60,10 @@ pub fn records(part: WorldPart, seed: u64, count: u64) -> Vec<Record> {
     (0..count).map(|index| record(&mut Chance::new(part, seed, index))).collect()
 }
 
-/// Evaluation files of a suite, as (file name, JSON lines) sorted by name, with so many items each.
+/// Evaluation files of a suite, as (file name, content) sorted by name, with so many items for each subtask.
 ///
-/// In every file each form is the good one in half of the items, so that a model that only knows how frequent or how
-/// long words are stays at chance; the sentences of a pair differ in one word.
+/// In the files of minimal pairs each form is the good one in half of the items, so that a model that only knows how
+/// frequent or how long words are stays at chance; the sentences of a pair differ in one word.
 pub fn evaluation(seed: u64, items: u64, suite: Suite) -> Vec<(String, Vec<u8>)> {
     evaluation::files(seed, items, suite)
 }

@@ -13,8 +13,10 @@ struct Row {
     sentence_bad: String,
 }
 
+/// The minimal pairs.
 fn items(seed: u64, items: u64) -> Vec<(String, Vec<Row>)> {
-    let files = Suite::ALL.into_iter().flat_map(|suite| evaluation(seed, items, suite));
+    let suites = [Suite::Blimp, Suite::BlimpSupplement];
+    let files = suites.into_iter().flat_map(|suite| evaluation(seed, items, suite));
     let rows = |bytes: Vec<u8>| {
         String::from_utf8(bytes).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     };
@@ -105,6 +107,89 @@ fn minimal_pairs_read_like_this() {
     "#);
 }
 
+/// The texts of the other suites, a context and what follows it in one string.
+fn other_texts(seed: u64, items: u64) -> Vec<(String, Vec<String>)> {
+    let suites = [Suite::Ewok, Suite::Comps, Suite::EntityTracking, Suite::WugAdj, Suite::WugPast];
+    let files = suites.into_iter().flat_map(|suite| evaluation(seed, items, suite));
+    let text = |line: &str| {
+        let row: serde_json::Value = serde_json::from_str(line).unwrap();
+        let field = |name: &str| row[name].as_str().unwrap_or_default().to_owned();
+        let texts = [
+            field("Context1") + " " + &field("Target1"),
+            field("prefix_acceptable") + " " + &field("property_phrase"),
+            field("input_prefix") + row["options"][0].as_str().unwrap_or_default(),
+            field("sentences"),
+        ];
+        texts.into_iter().find(|text| !text.trim().is_empty()).expect("a row of a known format")
+    };
+    let texts = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().lines().map(text).collect();
+    files.map(|(name, bytes)| (name, texts(bytes))).collect()
+}
+
+#[test]
+fn the_other_suites_read_like_this() {
+    let mut text = String::new();
+    for (name, texts) in other_texts(1, 2) {
+        let few = texts.into_iter().step_by(if name == "regular.jsonl" { 3 } else { 1 });
+        text.extend(few.map(|item| format!("{name}: {item:?}\n")));
+    }
+    let (name, table) = evaluation(1, 5, Suite::Reading).remove(0);
+    text.push_str(&format!("{name}:\n{}", String::from_utf8(table).unwrap()));
+    insta::assert_snapshot!(text, @r#"
+    agent-properties.jsonl: "Who does the duck hide? The son."
+    agent-properties.jsonl: "What does the duck hide? The stone."
+    quantitative-properties.jsonl: "The aunt brings those big chairs. She hugs Ruth."
+    quantitative-properties.jsonl: "The aunts bring those big chairs. They hug Ruth."
+    social-properties.jsonl: "Sara touches those men. She buys the ball."
+    social-properties.jsonl: "Sam touches those men. He buys the ball."
+    comps_base.jsonl: "The princess admires my queens."
+    comps_base.jsonl: "The pig sings."
+    comps_wugs.jsonl: "A wug is a doctor. Therefore, a wug covers the knife."
+    comps_wugs.jsonl: "A wug is a doctor. Therefore, a wug teaches many quiet birds."
+    comps_wugs_dist-before.jsonl: "A dax is a book. A wug is a friend. Therefore, a wug chases the princess."
+    comps_wugs_dist-before.jsonl: "A dax is a shoe. A wug is a woman. Therefore, a wug plays."
+    comps_wugs_dist-in-between.jsonl: "A wug is a cow. A dax is a chair. Therefore, a wug drops this red hat."
+    comps_wugs_dist-in-between.jsonl: "A wug is a king. A dax is a kite. Therefore, a wug buys those lamps."
+    regular.jsonl: "Box 0 contains the letter, Box 1 contains nothing, Box 2 contains nothing, Box 3 contains nothing. Box 2 contains nothing."
+    regular.jsonl: "Box 0 contains the cake and the bottle, Box 1 contains the book and the letter, Box 2 contains the apple, Box 3 contains the kite and the leaf. Move the cake from Box 0 to Box 2. Box 2 contains the apple and the cake."
+    regular.jsonl: "Box 0 contains the cup, Box 1 contains the shoe, Box 2 contains the kite and the apple, Box 3 contains nothing. Move the shoe from Box 1 to Box 3. Put the chair into Box 1. Remove the kite from Box 2. Box 2 contains the apple."
+    regular.jsonl: "Box 0 contains the basket and the cake, Box 1 contains the book, Box 2 contains the picture, Box 3 contains nothing. Move the book from Box 1 to Box 0. Put the coat into Box 3. Put the letter into Box 1. Move the picture from Box 2 to Box 3. Box 2 contains nothing."
+    wug_adj_nominalization.jsonl: "Create a noun out of the following adjective: dastable. dastability\tCreate a noun out of the following adjective: dastable. dastableness"
+    wug_adj_nominalization.jsonl: "Create a noun out of the following adjective: snaftish. snaftishity\tCreate a noun out of the following adjective: snaftish. snaftishness"
+    wug_past_tense.jsonl: "They plush. She plushes.\tThey plush. She plushs."
+    wug_past_tense.jsonl: "They froch. She froches.\tThey froch. She frochs."
+    reading_data.csv:
+    ,item,word,word2,sentence,context_length,sent_id,item_id,list,Subtlex_log10,length,RTfirstfix,RTfirstpass,RTgopast,RTrightbound,self_paced_reading_time,ELAN,LAN,N400,P600,EPNP,PNP,prev_word,prev_item,prev_length
+    0,The,babies,babies,The babies mentions a round box.,1,0,0,0,8.25,6,238.0,243.0,336.0,327.0,340.0,0,0,0,0,0,0,,,-1
+    1,The babies,mentions,mentions,The babies mentions a round box.,2,0,1,0,6.5,8,338.0,359.8,461.0,423.2,453.6,0,0,0,0,0,0,babies,The,6
+    2,The babies mentions,a,a,The babies mentions a round box.,3,0,2,0,11,1,201.0,236.4,268.0,194.6,220.8,0,0,0,0,0,0,mentions,The babies,8
+    3,The babies mentions a,round,round,The babies mentions a round box.,4,0,3,0,9,5,236.0,248.0,351.5,314.5,308.0,0,0,0,0,0,0,a,The babies mentions,1
+    4,The babies mentions a round,box.,box.,The babies mentions a round box.,5,0,4,0,8.5,4,232.0,261.4,276.5,276.1,288.8,0,0,0,0,0,0,round,The babies mentions a,5
+    "#);
+}
+
+#[test]
+fn suites_have_the_subtasks_of_the_official_files() {
+    let lines = |bytes: &[u8]| bytes.iter().filter(|&&byte| byte == b'\n').count();
+    let counts = |suite| evaluation(1, 30, suite).iter().map(|(_, bytes)| lines(bytes)).collect::<Vec<_>>();
+    assert_eq!(counts(Suite::Ewok), [30; 3]);
+    assert_eq!(counts(Suite::Comps), [30; 4]);
+    assert_eq!(counts(Suite::EntityTracking), [180], "30 for each of 0 to 5 operations");
+    assert_eq!((counts(Suite::WugAdj), counts(Suite::WugPast)), (vec![30], vec![30]));
+    assert_eq!(counts(Suite::Reading), [31], "and the names of the columns");
+}
+
+#[test]
+fn nothing_of_the_other_suites_occurs_in_a_text() {
+    let items = other_texts(1, 300);
+    let text = training_text(1, 100_000, 10_000);
+    for (name, texts) in &items {
+        for item in texts {
+            assert!(!text.contains(item.as_str()), "{name}: {item}");
+        }
+    }
+}
+
 #[test]
 fn evaluation_rows_have_the_official_fields() {
     let first = |suite: Suite| {
@@ -122,12 +207,12 @@ fn evaluation_rows_have_the_official_fields() {
 fn the_world_is_stable_across_releases() {
     let digest = |text: &str| blake3::hash(text.as_bytes()).to_hex()[..16].to_owned();
     let text = digest(&training_text(3, 5_000, 500));
-    let files: String = Suite::ALL
-        .into_iter()
-        .flat_map(|suite| evaluation(3, 50, suite))
-        .map(|(_, bytes)| String::from_utf8(bytes).unwrap())
-        .collect();
-    insta::assert_snapshot!(format!("{text} {}", digest(&files)), @"110e676fcffbf05c 6f64167679e5740c");
+    let files = |suites: &[Suite]| {
+        let files = suites.iter().flat_map(|&suite| evaluation(3, 50, suite));
+        digest(&files.map(|(_, bytes)| String::from_utf8(bytes).unwrap()).collect::<String>())
+    };
+    let (pairs, all) = (files(&[Suite::Blimp, Suite::BlimpSupplement]), files(&Suite::ALL));
+    insta::assert_snapshot!(format!("{text} {pairs} {all}"), @"110e676fcffbf05c 6f64167679e5740c 67289101b270a617");
 }
 
 #[test]

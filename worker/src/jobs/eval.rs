@@ -1,17 +1,19 @@
 //! Score a model on a suite.
 
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use grid::data::{self, DataError, Encoding, Tokenizer};
 use grid::domain::{Assignment, EvalJob, Event, FirstToken};
 use grid::suites::{self, Candidate, Likelihood, Tokenized};
+use rayon::prelude::*;
 
 use super::{Memory, located, parent};
 use crate::attempt::{Attempt, JobError};
 use crate::ml::{self, Model, Scorer, Sequence};
 
-/// Requests of one call to the model: enough to sort by length, few enough to report progress.
-const CHUNK: usize = 4096;
+/// How often the journal says where the work stands.
+const TELL: Duration = Duration::from_secs(1);
 
 /// A model and its tokenizer.
 pub(super) struct Scorable {
@@ -37,16 +39,7 @@ pub(super) fn run(
     }
     let Some((_, scorable)) = &memory.scored else { unreachable!("loaded above") };
 
-    let candidates: Vec<&Candidate> = items.iter().flat_map(|item| &item.candidates).collect();
-    let mut likelihoods = vec![];
-    for chunk in candidates.chunks(CHUNK) {
-        if attempt.stop_requested() {
-            return Err(JobError::Interrupted { step: 0 });
-        }
-        likelihoods.extend(score_candidates(scorable, chunk, job.mode.first_token)?);
-        let (done, total) = (likelihoods.len() as u64, candidates.len() as u64);
-        attempt.emit(Event::Progress { done, total, loss: None, tokens_per_second: None })?;
-    }
+    let likelihoods = score_candidates(scorable, &items, job.mode.first_token, attempt)?;
     let mut likelihoods = likelihoods.into_iter();
     let of_item = |item: &suites::Item| likelihoods.by_ref().take(item.candidates.len()).collect();
     let measured: Vec<Vec<Likelihood>> = items.iter().map(of_item).collect();
@@ -58,32 +51,51 @@ pub(super) fn run(
     Ok(())
 }
 
-/// Likelihoods of candidates, in nats. Equal candidates are computed once.
+/// Likelihoods of the candidates of all items, one after another; equal ones are computed once.
 fn score_candidates(
     scorable: &Scorable,
-    candidates: &[&Candidate],
+    items: &[suites::Item],
     first_token: FirstToken,
+    attempt: &mut Attempt,
 ) -> Result<Vec<Likelihood>, JobError> {
-    let mut distinct: HashMap<&Candidate, usize> = HashMap::new();
-    let (mut sequences, mut owner) = (vec![], vec![]);
-    for candidate in candidates {
-        let number = distinct.len();
-        if distinct.contains_key(candidate) {
-            continue;
+    let (mut distinct, mut numbers): (Vec<&Candidate>, HashMap<&Candidate, usize>) = (vec![], HashMap::new());
+    let number = |candidate| {
+        *numbers.entry(candidate).or_insert_with(|| {
+            distinct.push(candidate);
+            distinct.len() - 1
+        })
+    };
+    let wanted: Vec<usize> = items.iter().flat_map(|item| &item.candidates).map(number).collect();
+    let Scorable { model, tokenizer } = scorable;
+    let requests = |candidate: &&Candidate| requests(tokenizer, candidate, first_token);
+    let requests: Vec<Vec<Sequence>> = distinct.par_iter().map(requests).collect::<Result<_, DataError>>()?;
+    let counts: Vec<usize> = requests.iter().map(Vec::len).collect();
+    let sequences: Vec<Sequence> = requests.into_iter().flatten().collect();
+
+    let mut scoring = Scorer::new(model).begin(&sequences)?;
+    let mut told = Instant::now();
+    loop {
+        let more = scoring.advance()?;
+        if attempt.stop_requested() {
+            return Err(JobError::Interrupted { step: 0 });
         }
-        distinct.insert(candidate, number);
-        for sequence in requests(&scorable.tokenizer, candidate, first_token)? {
-            sequences.push(sequence);
-            owner.push(number);
+        if !more || told.elapsed() >= TELL {
+            let (done, total) = scoring.progress();
+            let (done, total) = (done as u64, total as u64);
+            attempt.emit(Event::Progress { done, total, loss: None, tokens_per_second: None })?;
+            told = Instant::now();
+        }
+        if !more {
+            break;
         }
     }
-    let mut likelihoods = vec![Likelihood { sum: 0.0, tokens: 0 }; distinct.len()];
-    let logprobs = Scorer::new(&scorable.model).logprobs(&sequences)?;
-    for ((number, sequence), logprob) in owner.into_iter().zip(&sequences).zip(logprobs) {
-        likelihoods[number].sum += logprob;
-        likelihoods[number].tokens += sequence.scored.len() as u32;
-    }
-    Ok(candidates.iter().map(|candidate| likelihoods[distinct[candidate]]).collect())
+    let mut scored = scoring.finish().into_iter();
+    let likelihood = |count: usize| {
+        let logprobs: Vec<f32> = scored.by_ref().take(count).flatten().collect();
+        Likelihood { sum: logprobs.iter().copied().map(f64::from).sum(), tokens: logprobs.len() as u32 }
+    };
+    let likelihoods: Vec<Likelihood> = counts.into_iter().map(likelihood).collect();
+    Ok(wanted.into_iter().map(|number| likelihoods[number]).collect())
 }
 
 /// The sequences whose scored log-probabilities add up to a candidate's score.

@@ -3,7 +3,7 @@
 use grid::domain::ModelConfig;
 use tch::Tensor;
 
-use super::attention::causal_attention;
+use super::attention::{Forest, causal_attention};
 use super::error::Error;
 use super::weights::Weights;
 
@@ -87,12 +87,15 @@ impl Gpt2 {
     }
 
     /// ids `[batch, seq]` -> `[batch, seq, hidden]`
-    pub fn hidden(&self, ids: &Tensor) -> Result<Tensor, Error> {
+    pub fn hidden(&self, ids: &Tensor, forest: Option<&Forest>) -> Result<Tensor, Error> {
         let (_, seq) = ids.size2()?;
         let tokens = Tensor::f_embedding(&self.embedding, ids, -1, false, false)?; // [batch, seq, hidden]
-        let mut x = tokens.f_add(&self.positions.f_narrow(0, 0, seq)?)?;
+        let mut x = tokens.f_add(&match forest {
+            Some(forest) => Tensor::f_embedding(&self.positions, &forest.depths, -1, false, false)?,
+            None => self.positions.f_narrow(0, 0, seq)?,
+        })?;
         for block in &self.blocks {
-            let h = self.attention(block, &block.attention_norm.apply(&x, self.norm_eps)?)?;
+            let h = self.attention(block, &block.attention_norm.apply(&x, self.norm_eps)?, forest)?;
             x = x.f_add(&h)?;
             let h = block.up.apply(&block.mlp_norm.apply(&x, self.norm_eps)?)?; // [batch, seq, intermediate]
             x = x.f_add(&block.down.apply(&h.f_gelu("tanh")?)?)?;
@@ -101,11 +104,11 @@ impl Gpt2 {
     }
 
     /// `[batch, seq, hidden]` -> `[batch, seq, hidden]`
-    fn attention(&self, block: &Block, x: &Tensor) -> Result<Tensor, Error> {
+    fn attention(&self, block: &Block, x: &Tensor, forest: Option<&Forest>) -> Result<Tensor, Error> {
         let (batch, seq, hidden) = x.size3()?;
         let qkv = block.qkv.apply(x)?.f_view([batch, seq, 3, self.heads, self.head_dim])?;
         let qkv = qkv.f_permute([2, 0, 3, 1, 4])?.f_unbind(0)?; // three of [batch, head, seq, head_dim]
-        let mixed = causal_attention(&qkv[0], &qkv[1], &qkv[2])?;
+        let mixed = causal_attention(&qkv[0], &qkv[1], &qkv[2], forest)?;
         block.output.apply(&mixed.f_transpose(1, 2)?.f_reshape([batch, seq, hidden])?)
     }
 }

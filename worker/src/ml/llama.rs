@@ -3,7 +3,7 @@
 use grid::domain::ModelConfig;
 use tch::{Device, Kind, Tensor};
 
-use super::attention::causal_attention;
+use super::attention::{Forest, causal_attention};
 use super::error::Error;
 use super::weights::Weights;
 
@@ -84,10 +84,12 @@ impl Llama {
     }
 
     /// ids `[batch, seq]` -> `[batch, seq, hidden]`
-    pub fn hidden(&self, ids: &Tensor) -> Result<Tensor, Error> {
+    pub fn hidden(&self, ids: &Tensor, forest: Option<&Forest>) -> Result<Tensor, Error> {
+        let (_, seq) = ids.size2()?;
+        let turns = self.rotary.turns(seq, forest)?;
         let mut x = Tensor::f_embedding(&self.embedding, ids, -1, false, false)?; // [batch, seq, hidden]
         for block in &self.blocks {
-            let h = self.attention(block, &self.normalise(&x, &block.attention_norm)?)?;
+            let h = self.attention(block, &self.normalise(&x, &block.attention_norm)?, &turns, forest)?;
             x = x.f_add(&h)?;
             let h = feed_forward(block, &self.normalise(&x, &block.mlp_norm)?)?;
             x = x.f_add(&h)?;
@@ -100,18 +102,18 @@ impl Llama {
     }
 
     /// `[batch, seq, hidden]` -> `[batch, seq, hidden]`
-    fn attention(&self, block: &Block, x: &Tensor) -> Result<Tensor, Error> {
+    fn attention(&self, block: &Block, x: &Tensor, turns: &Turns, forest: Option<&Forest>) -> Result<Tensor, Error> {
         let (batch, seq, _) = x.size3()?;
         let (heads, kv_heads, head_dim) = (self.heads, self.kv_heads, self.head_dim);
         let qkv = x.f_linear(&block.qkv, None::<&Tensor>)?;
         let qkv = qkv.f_view([batch, seq, heads + 2 * kv_heads, head_dim])?; // [batch, seq, head, head_dim]
         let parts = qkv.f_split_with_sizes([heads + kv_heads, kv_heads], 2)?;
-        let rotated = self.rotary.rotate(&parts[0])?; // queries and keys
+        let rotated = turns.rotate(&parts[0])?; // queries and keys
         let rotated = rotated.f_split_with_sizes([heads, kv_heads], 2)?;
         let query = rotated[0].f_transpose(1, 2)?; // [batch, head, seq, head_dim]
         let key = self.spread(&rotated[1])?.f_transpose(1, 2)?;
         let value = self.spread(&parts[1])?.f_transpose(1, 2)?;
-        let mixed = causal_attention(&query, &key, &value)?; // [batch, head, seq, head_dim]
+        let mixed = causal_attention(&query, &key, &value, forest)?; // [batch, head, seq, head_dim]
         let mixed = mixed.f_transpose(1, 2)?.f_reshape([batch, seq, heads * head_dim])?;
         Ok(mixed.f_linear(&block.output, None::<&Tensor>)?)
     }
@@ -155,14 +157,35 @@ impl Rotary {
         Ok(Self { cosine: table(angles.f_cos()?)?, sine: table(angles.f_sin()?)? })
     }
 
+    /// The angles of positions 0..seq, or of each token of a forest.
+    fn turns(&self, seq: i64, forest: Option<&Forest>) -> Result<Turns, Error> {
+        let Some(Forest { depths, .. }) = forest else {
+            return Ok(Turns { cosine: self.cosine.f_narrow(1, 0, seq)?, sine: self.sine.f_narrow(1, 0, seq)? });
+        };
+        let (batch, seq) = depths.size2()?;
+        let of = |table: &Tensor| -> Result<Tensor, Error> {
+            let angles = table.f_index_select(1, &depths.f_flatten(0, 1)?)?; // [1, batch * seq, 1, half]
+            Ok(angles.f_view([batch, seq, 1, -1])?)
+        };
+        Ok(Turns { cosine: of(&self.cosine)?, sine: of(&self.sine)? })
+    }
+}
+
+/// Angles of some positions, `[1 or batch, seq, 1, head_dim / 2]`.
+struct Turns {
+    cosine: Tensor,
+    sine: Tensor,
+}
+
+impl Turns {
     /// `[batch, seq, head, head_dim]` -> the same, every pair (i, i + head_dim / 2) turned by its angle, in float32.
     fn rotate(&self, x: &Tensor) -> Result<Tensor, Error> {
-        let (_, seq, _, head_dim) = x.size4()?;
-        let (cosine, sine) = (self.cosine.f_narrow(1, 0, seq)?, self.sine.f_narrow(1, 0, seq)?);
+        let (_, _, _, head_dim) = x.size4()?;
+        let Turns { cosine, sine } = self;
         let halves = x.f_split(head_dim / 2, 3)?;
         let (low, high) = (&halves[0], &halves[1]); // [batch, seq, head, head_dim / 2]
-        let new_low = low.f_mul(&cosine)?.f_sub(&high.f_mul(&sine)?)?;
-        let new_high = high.f_mul(&cosine)?.f_add(&low.f_mul(&sine)?)?;
+        let new_low = low.f_mul(cosine)?.f_sub(&high.f_mul(sine)?)?;
+        let new_high = high.f_mul(cosine)?.f_add(&low.f_mul(sine)?)?;
         Ok(Tensor::f_cat(&[new_low, new_high], 3)?)
     }
 }

@@ -3,7 +3,7 @@
 //! ```text
 //!   train ── loss ── model { llama, gpt2 { attention } } ── weights ── shim ── cpp/shim.cpp
 //!     │  └── optimizer ─────────────────────────┘
-//!     ├── batch                 score ── model
+//!     ├── batch                 score { pack } ── model
 //!     └── checkpoint ── tensors ── hf          runtime: the process around it all
 //!   bench ── train, phases: how fast all of this is
 //! ```
@@ -40,5 +40,5 @@ pub use checkpoint::{Checkpoint, Latest, Saved};
 pub use error::Error;
 pub use model::Model;
 pub use optimizer::Decay;
-pub use score::{Scorer, Sequence};
+pub use score::{Scorer, Scoring, Sequence};
 pub use train::{Measured, Options, StepReport, Trainer};

@@ -3,6 +3,7 @@
 use grid::domain::{Arch, ModelConfig};
 use tch::{Device, Tensor};
 
+use super::attention::Forest;
 use super::error::Error;
 use super::gpt2::Gpt2;
 use super::llama::Llama;
@@ -76,9 +77,20 @@ impl Model {
                 "a sequence of {seq} tokens is longer than the model's {most} positions"
             )));
         }
+        self.body_of(ids, None)
+    }
+
+    /// [`Model::hidden`] of rows that hold several texts with common beginnings.
+    ///
+    /// Every depth must be below the model's positions.
+    pub fn hidden_of_forest(&self, ids: &Tensor, forest: &Forest) -> Result<Tensor, Error> {
+        self.body_of(ids, Some(forest))
+    }
+
+    fn body_of(&self, ids: &Tensor, forest: Option<&Forest>) -> Result<Tensor, Error> {
         match &self.body {
-            Body::Llama(llama) => llama.hidden(ids),
-            Body::Gpt2(gpt2) => gpt2.hidden(ids),
+            Body::Llama(llama) => llama.hidden(ids, forest),
+            Body::Gpt2(gpt2) => gpt2.hidden(ids, forest),
         }
     }
 

@@ -1,13 +1,16 @@
 //! Log-probabilities of token sequences.
 
-use std::collections::HashMap;
+mod pack;
+
 use std::ops::Range;
 
 use tch::{Device, Tensor};
 
+use super::attention::Forest;
 use super::error::Error;
 use super::model::Model;
 use super::shim::{self, Head};
+use pack::Row;
 
 /// A sequence and the positions whose log-probabilities are wanted.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -19,24 +22,35 @@ pub struct Sequence {
 }
 
 /// Scores sequences with one model.
+///
+/// What sequences share at their beginning is computed once: they are packed into rows, each a forest of texts in which
+/// a token sees those before it in its own text. Only scored positions go through the vocabulary head. A result depends
+/// on the other sequences of the request, on the tokens of a forward pass and on the device by rounding only.
 #[derive(Debug)]
 pub struct Scorer<'a> {
     model: &'a Model,
-    /// Ids of one forward pass, padding counted.
+    /// Tokens of one forward pass, padding counted.
     tokens: usize,
 }
 
-/// Sequences with equal ids: where they stand in the request and the positions that any of them wants.
-struct Distinct<'a> {
-    ids: &'a [u32],
-    scored: Range<usize>,
-    members: Vec<usize>,
+/// A request under way.
+#[derive(Debug)]
+pub struct Scoring<'a> {
+    model: &'a Model,
+    tokens: usize,
+    /// Widest first.
+    rows: Vec<Row>,
+    next: usize,
+    done: usize,
+    total: usize,
+    results: Vec<Vec<f32>>,
 }
 
-impl<'a> Scorer<'a> {
-    /// Rows whose logits exist at one time: small enough to stay in a processor's cache.
-    const CHUNK: i64 = 256;
+/// A masked place adds this to an attention score: far below every score, and unlike minus infinity no NaN where
+/// everything in sight of a kernel's block is masked.
+const UNSEEN: f32 = -1e30;
 
+impl<'a> Scorer<'a> {
     /// A scorer for this model.
     pub fn new(model: &'a Model) -> Self {
         // On a CPU small batches stay in its caches; a GPU wants large ones.
@@ -44,42 +58,16 @@ impl<'a> Scorer<'a> {
         Self { model, tokens }
     }
 
-    /// The same with another limit to the ids of one forward pass, after memory ran out.
+    /// The same with another limit to the tokens of one forward pass.
     pub fn with_tokens(self, tokens: usize) -> Self {
         Self { tokens: tokens.max(1), ..self }
     }
 
-    /// The limit to the ids of one forward pass.
-    pub fn tokens(&self) -> usize {
-        self.tokens
-    }
-
     /// Natural-log probability of each scored id given those before it, for each sequence in the order given.
-    ///
-    /// Equal sequences are computed once; which others stand in the request changes a result by rounding only.
     pub fn tokens_logprobs(&self, sequences: &[Sequence]) -> Result<Vec<Vec<f32>>, Error> {
-        let _no_grad = tch::no_grad_guard();
-        let mut distinct = self.distinct(sequences)?;
-        distinct.sort_by(|a, b| b.ids.len().cmp(&a.ids.len()).then_with(|| a.members[0].cmp(&b.members[0])));
-        let mut results = vec![Vec::new(); sequences.len()];
-        let mut rest = &distinct[..];
-        while let Some(longest) = rest.first() {
-            let rows = (self.tokens / longest.scored.end.max(1)).clamp(1, rest.len());
-            let (batch, later) = rest.split_at(rows);
-            rest = later;
-            let values = self.forward(batch)?;
-            let mut start = 0;
-            for row in batch {
-                let length = row.scored.len();
-                for &member in &row.members {
-                    let wanted = &sequences[member].scored;
-                    let from = start + wanted.start.saturating_sub(row.scored.start);
-                    results[member] = values[from..from + wanted.len()].to_vec();
-                }
-                start += length;
-            }
-        }
-        Ok(results)
+        let mut scoring = self.begin(sequences)?;
+        while scoring.advance()? {}
+        Ok(scoring.finish())
     }
 
     /// Sum of the scored log-probabilities of each sequence, in nats, added in f64.
@@ -88,64 +76,113 @@ impl<'a> Scorer<'a> {
         Ok(tokens.into_iter().map(|values| values.into_iter().map(f64::from).sum()).collect())
     }
 
-    fn distinct<'s>(&self, sequences: &'s [Sequence]) -> Result<Vec<Distinct<'s>>, Error> {
-        let (vocab, most) = (self.model.config().vocab_size, self.model.config().max_positions as usize);
-        let mut distinct: Vec<Distinct> = Vec::new();
-        let mut seen: HashMap<&[u32], usize> = HashMap::new();
-        for (member, Sequence { ids, scored }) in sequences.iter().enumerate() {
-            if scored.is_empty() {
-                continue;
-            }
-            let refuse = |reason: String| Err(Error::Input(format!("sequence {member}: {reason}")));
-            if scored.start == 0 {
-                return refuse("its first id cannot be scored, because nothing stands before it".to_owned());
-            }
-            if scored.end > ids.len() {
-                return refuse(format!("positions {scored:?} of {} ids cannot be scored", ids.len()));
-            }
-            // The last id is only predicted, so one more than the positions fits.
-            if scored.end - 1 > most {
-                return refuse(format!("{} ids are too many for the model's {most} positions", scored.end));
-            }
-            if let Some(id) = ids.iter().find(|&&id| id >= vocab) {
-                return refuse(format!("id {id} is not in the vocabulary of {vocab}"));
-            }
-            // Ids behind the last scored one change nothing.
-            let ids = &ids[..scored.end];
-            let index = *seen.entry(ids).or_insert_with(|| {
-                distinct.push(Distinct { ids, scored: scored.clone(), members: vec![] });
-                distinct.len() - 1
-            });
-            distinct[index].scored.start = distinct[index].scored.start.min(scored.start);
-            distinct[index].members.push(member);
-        }
-        Ok(distinct)
+    /// Packs the sequences, after looking at all of them: what cannot be scored is refused before anything is.
+    pub fn begin(&self, sequences: &[Sequence]) -> Result<Scoring<'a>, Error> {
+        sequences.iter().enumerate().try_for_each(|(index, sequence)| self.check(index, sequence))?;
+        let mut rows = pack::pack(sequences, self.model.config());
+        rows.sort_by_key(|row| std::cmp::Reverse(row.ids.len()));
+        let total = rows.iter().map(|row| row.members.len()).sum();
+        let results = vec![Vec::new(); sequences.len()];
+        Ok(Scoring { model: self.model, tokens: self.tokens, rows, next: 0, done: 0, total, results })
     }
 
-    /// Log-probabilities of the scored positions of all rows, one after another.
-    fn forward(&self, rows: &[Distinct<'_>]) -> Result<Vec<f32>, Error> {
-        let width = rows.iter().map(|row| row.ids.len() - 1).max().unwrap_or(0);
-        let mut ids = vec![0i64; rows.len() * width];
-        let (mut positions, mut targets) = (vec![], vec![]);
-        for (index, row) in rows.iter().enumerate() {
-            let start = index * width;
-            for (slot, &id) in ids[start..].iter_mut().zip(&row.ids[..row.ids.len() - 1]) {
-                *slot = i64::from(id);
-            }
-            for place in row.scored.clone() {
-                positions.push((start + place - 1) as i64);
-                targets.push(i64::from(row.ids[place]));
-            }
+    fn check(&self, index: usize, Sequence { ids, scored }: &Sequence) -> Result<(), Error> {
+        if scored.is_empty() {
+            return Ok(());
         }
-        let device = self.model.device();
-        let put =
-            |numbers: &[i64]| -> Result<Tensor, Error> { Ok(Tensor::f_from_slice(numbers)?.f_to_device(device)?) };
-        let hidden = self.model.hidden(&put(&ids)?.f_view([rows.len() as i64, width as i64])?)?; // [rows, width, hidden]
-        let hidden = hidden.f_flatten(0, 1)?.f_index_select(0, &put(&positions)?)?; // [scored, hidden]
-        let (weight, targets) = (self.model.head(), put(&targets)?);
-        let head = Head { hidden: &hidden, weight, targets: &targets, chunk: Self::CHUNK, bf16: false };
-        Ok(Vec::try_from(shim::target_logprobs(head)?.f_to_device(Device::Cpu)?)?)
+        let (vocab, most) = (self.model.config().vocab_size, self.model.config().max_positions as usize);
+        let refuse = |reason: String| Err(Error::Input(format!("sequence {index}: {reason}")));
+        if scored.start == 0 {
+            return refuse("its first id cannot be scored, because nothing stands before it".to_owned());
+        }
+        if scored.end > ids.len() {
+            return refuse(format!("positions {scored:?} of {} ids cannot be scored", ids.len()));
+        }
+        // The last id is only predicted, so one more than the positions fits.
+        if scored.end - 1 > most {
+            return refuse(format!("{} ids are too many for the model's {most} positions", scored.end));
+        }
+        match ids[..scored.end].iter().find(|&&id| id >= vocab) {
+            Some(id) => refuse(format!("id {id} is not in the vocabulary of {vocab}")),
+            None => Ok(()),
+        }
     }
+}
+
+impl Scoring<'_> {
+    /// Rows whose logits exist at one time: small enough to stay in a processor's cache.
+    const CHUNK: i64 = 128;
+
+    /// Computes the next forward pass; false when nothing is left. Where memory runs out it goes on with half as many
+    /// tokens at once, down to one row.
+    pub fn advance(&mut self) -> Result<bool, Error> {
+        let Some(widest) = self.rows.get(self.next) else { return Ok(false) };
+        let most = self.rows.len() - self.next;
+        let count = (self.tokens / widest.ids.len()).clamp(1, most);
+        let rows = &self.rows[self.next..self.next + count];
+        let values = match forward(self.model, rows, Self::CHUNK) {
+            Err(Error::OutOfMemory(_)) if count > 1 => {
+                self.tokens = widest.ids.len() * count / 2;
+                return Ok(true);
+            }
+            values => values?,
+        };
+        let mut start = 0;
+        for row in rows {
+            for member in &row.members {
+                self.results[member.sequence] = member.asked.iter().map(|&index| values[start + index]).collect();
+            }
+            start += row.asked.len();
+            self.done += row.members.len();
+        }
+        self.next += count;
+        Ok(self.next < self.rows.len())
+    }
+
+    /// How many sequences are scored, of how many.
+    pub fn progress(&self) -> (usize, usize) {
+        (self.done, self.total)
+    }
+
+    /// The results so far, in the order of the request; empty for a sequence that is not scored.
+    pub fn finish(self) -> Vec<Vec<f32>> {
+        self.results
+    }
+}
+
+/// The log-probabilities that the rows ask for, one after another.
+fn forward(model: &Model, rows: &[Row], chunk: i64) -> Result<Vec<f32>, Error> {
+    let _no_grad = tch::no_grad_guard();
+    let width = rows.iter().map(|row| row.ids.len()).max().unwrap_or(0);
+    let (mut ids, mut depths) = (vec![0i64; rows.len() * width], vec![0i64; rows.len() * width]);
+    let mut mask = vec![UNSEEN; rows.len() * width * width]; // [row, token, token it sees]
+    let (mut positions, mut targets) = (vec![], vec![]);
+    for (index, row) in rows.iter().enumerate() {
+        let start = index * width;
+        for token in 0..width {
+            let (done, rest) = mask.split_at_mut((start + token) * width);
+            if let Some(&Some(before)) = row.before.get(token) {
+                rest[..token].copy_from_slice(&done[(start + before) * width..][..token]);
+            }
+            rest[token] = 0.0; // itself; padding too, or it would see nothing
+        }
+        for (token, (&id, &depth)) in row.ids.iter().zip(&row.depths).enumerate() {
+            (ids[start + token], depths[start + token]) = (i64::from(id), depth as i64);
+        }
+        for &(token, target) in &row.asked {
+            positions.push((start + token) as i64);
+            targets.push(i64::from(target));
+        }
+    }
+    let (device, shape) = (model.device(), [rows.len() as i64, width as i64]);
+    let put = |numbers: &[i64]| -> Result<Tensor, Error> { Ok(Tensor::f_from_slice(numbers)?.f_to_device(device)?) };
+    let mask = Tensor::f_from_slice(&mask)?.f_to_device(device)?.f_view([shape[0], 1, shape[1], shape[1]])?;
+    let forest = Forest { depths: put(&depths)?.f_view(shape)?, mask };
+    let hidden = model.hidden_of_forest(&put(&ids)?.f_view(shape)?, &forest)?; // [row, token, hidden]
+    let hidden = hidden.f_flatten(0, 1)?.f_index_select(0, &put(&positions)?)?; // [asked, hidden]
+    let (weight, targets) = (model.head(), put(&targets)?);
+    let head = Head { hidden: &hidden, weight, targets: &targets, chunk, bf16: false };
+    Ok(Vec::try_from(shim::target_logprobs(head)?.f_to_device(Device::Cpu)?)?)
 }
 
 #[cfg(test)]
@@ -198,6 +235,27 @@ mod tests {
             let sums = scorer.logprobs(&sequences).unwrap();
             for (sum, values) in sums.iter().zip(values) {
                 prop_assert_eq!(*sum, values.into_iter().map(f64::from).sum::<f64>());
+            }
+        }
+    }
+
+    /// The promise of the module, where a difference would not drown: sums of many tokens, all of them scored.
+    #[test]
+    fn tokens_of_a_forward_pass_change_no_sum_by_more_than_1e_5() {
+        for arch in [Arch::Llama, Arch::Gpt2] {
+            let model = Model::random(&small(arch), 5, Device::Cpu).unwrap();
+            let sequences: Vec<Sequence> = (0..300u32)
+                .map(|i| {
+                    let ids: Vec<u32> = (0..3 + i % 37).map(|place| (place * (1 + i % 5) + i / 90) % 61).collect();
+                    Sequence { scored: 1..ids.len(), ids }
+                })
+                .collect();
+            let sums = |tokens| Scorer::new(&model).with_tokens(tokens).logprobs(&sequences).unwrap();
+            let wanted = sums(1);
+            for tokens in [200, 1_000, 100_000] {
+                let worst =
+                    sums(tokens).iter().zip(&wanted).map(|(sum, wanted)| (sum - wanted).abs()).fold(0.0, f64::max);
+                assert!(worst <= 1e-5, "{arch:?} {tokens}: {worst}");
             }
         }
     }

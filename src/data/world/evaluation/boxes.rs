@@ -28,13 +28,17 @@ type Contents = [Vec<&'static str>; BOXES];
 /// rows are sorted by the number of operations, and the prefix ends in a space.
 pub(super) fn files(seed: u64, items: u64) -> Vec<(String, Vec<u8>)> {
     let rows = (0..=OPERATIONS).flat_map(|operations| (0..items).map(move |index| (operations, index)));
-    let line = |(operations, index)| json_line(&row(operations, index, &mut Chance::new(("boxes", operations), seed, index)));
+    let line =
+        |(operations, index)| json_line(&row(operations, index, &mut Chance::new(("boxes", operations), seed, index)));
     vec![("regular.jsonl".to_owned(), rows.flat_map(line).collect())]
 }
 
 fn row(operations: u64, index: u64, chance: &mut Chance) -> Row {
-    let things: Vec<&'static str> =
-        NOUNS.iter().filter(|noun| noun.kind == Kind::Thing && noun.singular != "box").map(|noun| noun.singular).collect();
+    let things: Vec<&'static str> = NOUNS
+        .iter()
+        .filter(|noun| noun.kind == Kind::Thing && noun.singular != "box")
+        .map(|noun| noun.singular)
+        .collect();
     let mut contents = Contents::default();
     let mut used: Vec<&'static str> = vec![];
     for held in &mut contents {
@@ -42,7 +46,8 @@ fn row(operations: u64, index: u64, chance: &mut Chance) -> Row {
             held.push(unused(chance, &things, &mut used));
         }
     }
-    let full: Vec<String> = (0..BOXES).map(|number| format!("Box {number} contains {}", list(&contents[number]))).collect();
+    let full: Vec<String> =
+        (0..BOXES).map(|number| format!("Box {number} contains {}", list(&contents[number]))).collect();
     let mut text = format!("{}.", full.join(", "));
     for _ in 0..operations {
         text.push(' ');
@@ -50,17 +55,21 @@ fn row(operations: u64, index: u64, chance: &mut Chance) -> Row {
     }
     let asked = chance.below(BOXES as u32) as usize;
     text.push_str(&format!(" Box {asked} contains "));
-    let mut options = vec![format!("{}.", list(&contents[asked]))];
-    while options.len() < OPTIONS {
-        let wrong = match chance.below(3) {
-            0 => format!("{}.", list(&contents[chance.below(BOXES as u32) as usize])),
-            1 => format!("the {}.", chance.one_of(&used_or(&used, &things))),
-            _ => format!("the {} and the {}.", chance.one_of(&used_or(&used, &things)), chance.one_of(&things)),
+    let mut lists = vec![contents[asked].clone()];
+    while lists.len() < OPTIONS {
+        let mentioned = if used.is_empty() { &things } else { &used };
+        let mut wrong = match chance.below(3) {
+            0 => contents[chance.below(BOXES as u32) as usize].clone(),
+            1 => vec![*chance.one_of(mentioned)],
+            _ => vec![*chance.one_of(mentioned), *chance.one_of(&things)],
         };
-        if !options.contains(&wrong) {
-            options.push(wrong);
+        wrong.dedup();
+        let same = |known: &Vec<&str>| known.len() == wrong.len() && known.iter().all(|thing| wrong.contains(thing));
+        if !lists.iter().any(same) {
+            lists.push(wrong);
         }
     }
+    let options = lists.iter().map(|things| format!("{}.", list(things))).collect();
     let example_id = format!("{index}_{operations}");
     Row { sample_id: index, numops: operations, input_prefix: text, options, example_id }
 }
@@ -96,10 +105,6 @@ fn unused(chance: &mut Chance, things: &[&'static str], used: &mut Vec<&'static 
             return thing;
         }
     }
-}
-
-fn used_or(used: &[&'static str], things: &[&'static str]) -> Vec<&'static str> {
-    if used.is_empty() { things.to_vec() } else { used.to_vec() }
 }
 
 /// `the cup and the ball`, `nothing`.

@@ -4,9 +4,9 @@ use serde::Serialize;
 
 use super::super::chance::Chance;
 use super::super::exchange::plain_rest;
-use super::super::grammar::{Phrase, noun, reserved};
-use super::super::lexicon::{Gender, Kind, NOUNS, Noun, Number, VERBS, Verb};
-use super::{definite, json_line, unseen, unseen_name};
+use super::super::grammar::{Phrase, noun};
+use super::super::lexicon::{Gender, Kind, Noun, Number, VERBS, Verb};
+use super::{json_line, unseen, unseen_name};
 
 /// A line of an EWoK file.
 #[derive(Serialize)]
@@ -108,10 +108,12 @@ fn counting(chance: &mut Chance) -> Scene {
 /// `Who` is answered by someone, `what` by something.
 fn answering(chance: &mut Chance) -> Scene {
     let (subject, verb) = unseen(chance, |_| true, |verb| verb.takes_animates() && verb.takes_things());
-    let (someone, thing) =
-        (noun(chance, |noun| noun.kind.is_animate()), noun(chance, |noun| noun.kind == Kind::Thing));
+    let (someone, thing) = (noun(chance, |noun| noun.kind.is_animate()), noun(chance, |noun| noun.kind == Kind::Thing));
     let ask = |word: &str| format!("{word} does the {} {}?", subject.singular, verb.base);
-    Scene { contexts: ["Who", "What"].map(ask), targets: [someone, thing].map(|noun| format!("The {}.", noun.singular)) }
+    Scene {
+        contexts: ["Who", "What"].map(ask),
+        targets: [someone, thing].map(|noun| format!("The {}.", noun.singular)),
+    }
 }
 
 /// What somebody does, without the subject.
@@ -135,7 +137,7 @@ struct CompsRow<'a> {
 }
 
 /// The prefix of a property, of a concept and another that distracts from it, and of nonce words for both.
-type Prefix = fn(&Noun, &Noun) -> String;
+type Prefix = fn(&'static Noun, &'static Noun) -> String;
 
 const FILES: [(&str, Prefix); 4] = [
     ("comps_base", |concept, _| format!("The {}", concept.singular)),

@@ -20,8 +20,7 @@ const ADJECTIVES: [(&str, u32); 4] = [("able", 82), ("ish", 5), ("ive", 60), ("o
 
 /// The ends of verb stems of this world, and how many of a hundred people prefer `-es` to `-s` after each: those whose
 /// rule the texts follow without exception are asked for by rule.
-const VERBS: [(&str, u32); 8] =
-    [("sh", 97), ("ch", 95), ("ss", 96), ("x", 93), ("k", 4), ("p", 3), ("m", 6), ("n", 2)];
+const VERBS: [(&str, u32); 8] = [("sh", 97), ("ch", 95), ("ss", 96), ("x", 93), ("k", 4), ("p", 3), ("m", 6), ("n", 2)];
 
 const ONSETS: [&str; 12] = ["bl", "d", "fr", "g", "pl", "m", "sn", "t", "v", "w", "cr", "z"];
 const VOWELS: [&str; 5] = ["a", "e", "i", "o", "u"];

@@ -8,9 +8,31 @@ use super::unseen;
 
 /// The columns of the official table, in order.
 const COLUMNS: [&str; 25] = [
-    "", "item", "word", "word2", "sentence", "context_length", "sent_id", "item_id", "list", "Subtlex_log10", "length",
-    "RTfirstfix", "RTfirstpass", "RTgopast", "RTrightbound", "self_paced_reading_time", "ELAN", "LAN", "N400", "P600",
-    "EPNP", "PNP", "prev_word", "prev_item", "prev_length",
+    "",
+    "item",
+    "word",
+    "word2",
+    "sentence",
+    "context_length",
+    "sent_id",
+    "item_id",
+    "list",
+    "Subtlex_log10",
+    "length",
+    "RTfirstfix",
+    "RTfirstpass",
+    "RTgopast",
+    "RTrightbound",
+    "self_paced_reading_time",
+    "ELAN",
+    "LAN",
+    "N400",
+    "P600",
+    "EPNP",
+    "PNP",
+    "prev_word",
+    "prev_item",
+    "prev_length",
 ];
 
 /// Words so short and frequent that people hardly look at them.
@@ -31,17 +53,39 @@ pub(super) fn table(seed: u64, items: u64) -> Vec<(String, Vec<u8>)> {
             }
             let word = &words[place];
             let first = place == 1;
-            let previous = if first { [String::new(), String::new(), "-1".to_owned()] } else {
+            let previous = if first {
+                [String::new(), String::new(), "-1".to_owned()]
+            } else {
                 let before = &words[place - 1];
                 [before.clone(), words[..place - 1].join(" "), before.len().to_string()]
             };
             let [time, passed, past, bound, paced] = times(chance, word, odd == Some(place), place);
             let cells: [String; 25] = [
-                rows.to_string(), words[..place].join(" "), word.clone(), word.clone(), whole.clone(), place.to_string(),
-                index.to_string(), rows.to_string(), (index % 4).to_string(), frequency(word).to_string(), word.len().to_string(),
-                time, passed, past, bound, paced,
-                "0".into(), "0".into(), "0".into(), "0".into(), "0".into(), "0".into(),
-                previous[0].clone(), previous[1].clone(), previous[2].clone(),
+                rows.to_string(),
+                words[..place].join(" "),
+                word.clone(),
+                word.clone(),
+                whole.clone(),
+                place.to_string(),
+                index.to_string(),
+                rows.to_string(),
+                (index % 4).to_string(),
+                frequency(word).to_string(),
+                word.len().to_string(),
+                time,
+                passed,
+                past,
+                bound,
+                paced,
+                "0".into(),
+                "0".into(),
+                "0".into(),
+                "0".into(),
+                "0".into(),
+                "0".into(),
+                previous[0].clone(),
+                previous[1].clone(),
+                previous[2].clone(),
             ];
             text.push_str(&cells.join(","));
             text.push('\n');
@@ -81,6 +125,7 @@ fn frequency(word: &str) -> f64 {
 
 /// First fixation, first pass, go-past, right-bounded and self-paced time, in milliseconds.
 fn times(chance: &mut Chance, word: &str, odd: bool, place: usize) -> [String; 5] {
-    let expected = 180.0 + 9.0 * word.len() as f64 - 4.0 * frequency(word) - place as f64 + if odd { 60.0 } else { 0.0 };
-    [1.0, 1.2, 1.5, 1.3, 1.4].map(|factor| format!("{}", factor * expected + f64::from(chance.below(80))))
+    let expected =
+        180.0 + 9.0 * word.len() as f64 - 4.0 * frequency(word) - place as f64 + if odd { 60.0 } else { 0.0 };
+    [1.0, 1.2, 1.5, 1.3, 1.4].map(|factor| format!("{:.1}", factor * expected + f64::from(chance.below(80))))
 }
