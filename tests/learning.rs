@@ -16,6 +16,7 @@ fn trained_is_far_above_chance_and_untrained_is_at_chance() {
         "axes.curriculum=[pretrained]",
         "axes.seed=[1]",
         "evaluate.items=400",
+        "evaluate.suites=[blimp, ewok, comps, reading]",
     ];
     let mut arguments = vec!["run", spec];
     changes.iter().for_each(|change| arguments.extend(["-S", change]));
@@ -34,4 +35,14 @@ fn trained_is_far_above_chance_and_untrained_is_at_chance() {
     let mean = untrained.iter().map(|(_, value)| value).sum::<f64>() / untrained.len() as f64;
     assert!((mean - 50.0).abs() <= 5.0, "{untrained:?}");
     assert!(trained.iter().all(|(_, value)| *value > 80.0), "{trained:?}");
+
+    let score = |model: &str, task: &str| -> f64 {
+        let sql = format!("select value from v_scores where model = '{model}' and task = '{task}' and subtask is null");
+        env.query(&sql)[0].parse().expect("a number")
+    };
+    for (task, chance, enough) in [("ewok", 50.0, 80.0), ("comps", 50.0, 56.0), ("eye-tracking", 0.0, 10.0)] {
+        let (untrained, trained) = (score("untrained", task), score("tiny", task));
+        assert!((untrained - chance).abs() <= 5.0, "{task} untrained: {untrained}");
+        assert!(trained >= enough, "{task} trained: {trained}");
+    }
 }

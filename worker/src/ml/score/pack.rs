@@ -122,10 +122,11 @@ impl Path {
 
     /// Puts a text into the row, from where it leaves this path, which then becomes its own.
     fn add(&mut self, row: &mut Row, sequence: usize, text: &[u32], scored_from: usize) {
-        for place in self.tokens.len()..text.len() - 1 {
+        let (known, fed) = (self.tokens.len(), &text[..text.len() - 1]);
+        for (place, &id) in fed.iter().enumerate().skip(known) {
             row.before.push(self.tokens.last().copied());
             row.depths.push(place);
-            row.ids.push(text[place]);
+            row.ids.push(id);
             self.tokens.push(row.ids.len() - 1);
         }
         self.asked.resize(text.len() - 1, None);
