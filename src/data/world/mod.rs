@@ -10,6 +10,7 @@
 //! Rejected: shipping a sample of a real corpus. Real text has owners, and a model would need hours to learn from it.
 
 mod chance;
+mod classification;
 mod evaluation;
 mod exchange;
 mod grammar;
@@ -63,9 +64,13 @@ pub fn records(part: WorldPart, seed: u64, count: u64) -> Vec<Record> {
 /// Evaluation files of a suite, as (file name, JSON lines) sorted by name, with so many items each.
 ///
 /// In every file each form is the good one in half of the items, so that a model that only knows how frequent or how
-/// long words are stays at chance; the sentences of a pair differ in one word.
+/// long words are stays at chance; the sentences of a pair differ in one word. The suite `glue` has a file to learn
+/// from beside each file of items, with four times as many rows.
 pub fn evaluation(seed: u64, items: u64, suite: Suite) -> Vec<(String, Vec<u8>)> {
-    evaluation::files(seed, items, suite)
+    match suite {
+        Suite::Glue => classification::files(seed, items),
+        suite => evaluation::files(seed, items, suite),
+    }
 }
 
 /// Child-directed speech: short remarks, questions and answers.

@@ -14,7 +14,8 @@ struct Row {
 }
 
 fn items(seed: u64, items: u64) -> Vec<(String, Vec<Row>)> {
-    let files = Suite::ALL.into_iter().flat_map(|suite| evaluation(seed, items, suite));
+    let pairs = Suite::ALL.into_iter().filter(|suite| *suite != Suite::Glue);
+    let files = pairs.flat_map(|suite| evaluation(seed, items, suite));
     let rows = |bytes: Vec<u8>| {
         String::from_utf8(bytes).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     };
@@ -127,7 +128,7 @@ fn the_world_is_stable_across_releases() {
         .flat_map(|suite| evaluation(3, 50, suite))
         .map(|(_, bytes)| String::from_utf8(bytes).unwrap())
         .collect();
-    insta::assert_snapshot!(format!("{text} {}", digest(&files)), @"110e676fcffbf05c 6f64167679e5740c");
+    insta::assert_snapshot!(format!("{text} {}", digest(&files)), @"110e676fcffbf05c 70111279fd1d2ac4");
 }
 
 #[test]
