@@ -29,8 +29,8 @@ pub use grid::{
 };
 pub use hugging_face::{ConfigFile, SpecialTokens};
 pub use job::{
-    CorpusFormat, DatasetFormat, Documents, EvalJob, ImportJob, Job, Kind, Loss, Origin, PrepareJob, Prepared,
-    PretrainJob, TokenizerJob, TuneJob, WorldPart,
+    CorpusFormat, DatasetFormat, Documents, EvalJob, FinetuneJob, ImportJob, Job, Kind, Loss, Origin, PrepareJob,
+    Prepared, PretrainJob, TokenizerJob, TuneJob, WorldPart,
 };
 pub use mode::{BoxRows, EwokContrast, FirstToken, Mode, Nan, PerLength, Preference, ReadingWord, Sums, Ties};
 pub use model::{Arch, ModelConfig};

@@ -97,7 +97,8 @@ impl Suite {
             | Suite::Comps
             | Suite::WugAdj
             | Suite::WugPast
-            | Suite::Reading => "evaluation_data of the BabyLM 2025 challenge, https://osf.io/ryjfm/",
+            | Suite::Reading
+            | Suite::Glue => "evaluation_data of the BabyLM 2025 challenge, https://osf.io/ryjfm/",
         }
     }
 
