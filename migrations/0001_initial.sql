@@ -24,7 +24,7 @@ CREATE TABLE cell (
 -- A job: one unit of work, whose id is a hash of all that changes its result.
 CREATE TABLE job (
     id TEXT NOT NULL PRIMARY KEY CHECK (length(id) = 32), -- identity, 32 hexadecimal digits
-    kind TEXT NOT NULL CHECK (kind IN ('tokenizer', 'prepare', 'pretrain', 'import', 'tune', 'eval')), -- sort of work
+    kind TEXT NOT NULL CHECK (kind IN ('tokenizer', 'prepare', 'pretrain', 'import', 'tune', 'eval', 'finetune')), -- sort of work
     canonical TEXT NOT NULL CHECK (json_valid(canonical)), -- what is hashed into the id, as JSON
     label TEXT NOT NULL, -- name for people, that of the newest plan
     folder TEXT NOT NULL, -- folder of its attempts; relative paths start at the folder of the database
@@ -126,7 +126,7 @@ CREATE TABLE metric (
 -- A score of a model. Those of `job.result` stand; others belong to attempts that have not succeeded.
 CREATE TABLE score (
     id INTEGER NOT NULL PRIMARY KEY, -- number
-    job TEXT NOT NULL REFERENCES job (id), -- the eval job
+    job TEXT NOT NULL REFERENCES job (id), -- the eval or finetune job
     attempt INTEGER NOT NULL REFERENCES attempt (id), -- the attempt that gave it
     suite TEXT NOT NULL, -- suite: `blimp`
     suite_version INTEGER NOT NULL, -- version of the suite
@@ -141,14 +141,15 @@ CREATE TABLE score (
     ties INTEGER NOT NULL, -- items whose best candidates had exactly equal scores
     near_ties INTEGER NOT NULL, -- items whose two best candidates lie within 1e-4 nats, exact ties included
     nans INTEGER NOT NULL, -- items with a candidate whose score is not a number
+    classes INTEGER, -- different classes among the predictions, 1 when the input decides nothing; NULL where items have no classes
     mode TEXT NOT NULL CHECK (mode GLOB 'compat*' OR mode GLOB 'fixed*') -- `compat`: the official rules, defects included; `fixed`: repaired; and the switches set otherwise, as in `fixed+ties=first`
 ) STRICT;
 CREATE UNIQUE INDEX score_once ON score (job, attempt, task, coalesce(subtask, ''), metric);
 
--- The items of one subtask, as one eval job answered them.
+-- The items of one subtask, as one eval or finetune job answered them.
 CREATE TABLE item_group (
     id INTEGER NOT NULL PRIMARY KEY, -- number
-    job TEXT NOT NULL REFERENCES job (id), -- the eval job
+    job TEXT NOT NULL REFERENCES job (id), -- the eval or finetune job
     suite TEXT NOT NULL, -- suite
     mode TEXT NOT NULL CHECK (mode GLOB 'compat*' OR mode GLOB 'fixed*'), -- rules
     task TEXT NOT NULL, -- task
@@ -198,10 +199,12 @@ SELECT
     score.ties AS ties, -- exact ties
     score.near_ties AS near_ties, -- ties within 1e-4 nats
     score.nans AS nans, -- items with a not-a-number
+    score.classes AS classes, -- different classes among the predictions; NULL where items have no classes
     score.mode AS mode, -- `compat` or `fixed`, and switches set otherwise: `fixed+ties=first`
     score.suite_version AS suite_version, -- version of the suite
     'final' AS checkpoint, -- which checkpoint was scored
-    score.job AS job -- the eval job
+    CASE job.kind WHEN 'finetune' THEN CAST(job.canonical ->> '$.job.seed' AS INTEGER) END AS finetune_seed, -- seed of the fine-tuning; NULL for a score that needs none
+    score.job AS job -- the eval or finetune job
 FROM cell
 JOIN cell_job ON cell_job.cell = cell.id
 JOIN job ON job.id = cell_job.job
@@ -227,13 +230,13 @@ SELECT
     item.correct AS correct, -- 1 when the choice counts as right
     item.credit AS credit, -- credit in 0..=1
     item.scores AS scores, -- JSON list of the candidates' log-probabilities, in nats
-    item_group.job AS job -- the eval job
+    item_group.job AS job -- the eval or finetune job
 FROM cell
 JOIN cell_job ON cell_job.cell = cell.id
 JOIN item_group ON item_group.job = cell_job.job
 JOIN item ON item.item_group = item_group.id;
 
--- One row per ordered pair of cells of one experiment that agree on model, seed and further axes, and aggregate score of both.
+-- One row per ordered pair of cells of one experiment that agree on model, seed and further axes, and aggregate score of both, under one seed of the fine-tuning.
 CREATE VIEW v_compare AS
 SELECT
     a.experiment AS experiment, -- the experiment
@@ -244,6 +247,7 @@ SELECT
     x.task AS task, -- task
     x.metric AS metric, -- `accuracy`, ...
     x.mode AS mode, -- `compat` or `fixed`, and switches set otherwise: `fixed+ties=first`
+    x.finetune_seed AS finetune_seed, -- seed of the fine-tuning of both; NULL for scores that need none
     a.label AS cell_a, -- the cell that is compared with
     a.dataset AS dataset_a, -- its dataset
     a.curriculum AS curriculum_a, -- its curriculum
@@ -253,15 +257,15 @@ SELECT
     b.curriculum AS curriculum_b, -- its curriculum
     y.value AS value_b, -- its value
     y.value - x.value AS difference, -- value_b - value_a
-    x.job AS job_a, -- eval job of cell_a
-    y.job AS job_b -- eval job of cell_b
+    x.job AS job_a, -- eval or finetune job of cell_a
+    y.job AS job_b -- eval or finetune job of cell_b
 FROM cell AS a
 JOIN cell AS b ON b.experiment = a.experiment AND b.model = a.model AND b.seed = a.seed AND b.extra = a.extra
     AND b.id <> a.id
 JOIN v_scores AS x ON x.experiment = a.experiment AND x.cell = a.label AND x.subtask IS NULL
 JOIN v_scores AS y ON y.experiment = b.experiment AND y.cell = b.label AND y.subtask IS NULL
     AND y.suite = x.suite AND y.task = x.task AND y.metric = x.metric AND y.mode = x.mode
-    AND y.suite_version = x.suite_version;
+    AND y.suite_version = x.suite_version AND y.finetune_seed IS x.finetune_seed;
 
 -- One row per job, whichever experiments need it; times in milliseconds since 1970 UTC.
 CREATE VIEW v_job_states AS

@@ -42,6 +42,19 @@ pub fn evaluation_files(located: &Located, suite: Suite) -> Result<Vec<(String, 
     Ok(files)
 }
 
+/// One evaluation file, which the location holds alone or the toy world among others under this name.
+///
+/// # Errors
+/// As [`evaluation_files`].
+pub fn evaluation_file(located: &Located, suite: Suite, name: &str) -> Result<(String, Vec<u8>), DataError> {
+    let mut files = evaluation_files(located, suite)?.into_iter();
+    let found = match &located.origin {
+        Origin::World { .. } => files.find(|(known, _)| known == name),
+        Origin::Content { .. } | Origin::Missing { .. } => files.next(),
+    };
+    found.ok_or_else(|| DataError::Missing { location: name.to_owned() })
+}
+
 #[cfg(test)]
 mod tests {
     use crate::domain::Source;

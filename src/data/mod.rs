@@ -24,7 +24,7 @@ pub mod world;
 
 pub use corpus::documents;
 pub use error::DataError;
-pub use evaluation::evaluation_files;
+pub use evaluation::{evaluation_file, evaluation_files};
 pub use locate::Survey;
 pub use model_folder::model_config;
 pub use order::Permutation;

@@ -9,7 +9,7 @@ use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::models::{ModelWrapper, TrainerWrapper};
 use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
-use tokenizers::{AddedToken, Tokenizer as Inner};
+use tokenizers::{AddedToken, Tokenizer as Inner, TruncationParams};
 
 use crate::domain::SpecialTokens;
 use crate::domain::hugging_face::files::{SPECIAL_TOKENS, TOKENIZER, TOKENIZER_CONFIG};
@@ -139,6 +139,23 @@ impl Tokenizer {
     /// As [`Tokenizer::encode`].
     pub fn encode_batch<S: AsRef<str> + Sync>(&self, texts: &[S]) -> Result<Vec<Vec<u32>>, DataError> {
         texts.par_iter().map(|text| self.encode(text.as_ref())).collect()
+    }
+
+    /// The ids of pairs of texts under the tokenizer's own template, as `transformers` gives them with
+    /// `truncation=True`: the longer text loses its end first, until both together have `max_length` tokens.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::encode`]; a length that the special tokens of the template already take up.
+    pub fn encode_pairs(&self, pairs: &[(&str, &str)], max_length: usize) -> Result<Vec<Vec<u32>>, DataError> {
+        let mut inner = self.inner.clone();
+        inner
+            .with_truncation(Some(TruncationParams { max_length, ..TruncationParams::default() }))
+            .map_err(Self::unencodable)?;
+        let encode = |pair: &(&str, &str)| {
+            let encoding = inner.encode_fast(*pair, true).map_err(Self::unencodable)?;
+            Ok(encoding.get_ids().to_vec())
+        };
+        pairs.par_iter().map(encode).collect()
     }
 
     /// [`Tokenizer::encode`] of a text of any length; with tokenizers made by [`Tokenizer::train`] on all threads and in

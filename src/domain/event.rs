@@ -10,7 +10,7 @@
 //!                              /<attempt>/journal.jsonl   Entry per line, appended by one worker
 //!                              /<attempt>/lock            held (flock) by the worker while it lives
 //!                              /<attempt>/heartbeat       touched every few seconds
-//!                              /<attempt>/items.jsonl     ItemOutcome per line (eval jobs)
+//!                              /<attempt>/items.jsonl     ItemOutcome per line (eval and finetune jobs)
 //!                              /<attempt>/checkpoint-*/   mid-job checkpoints (training jobs)
 //!                              /<attempt>/output/         the artifacts named in the outcome
 //! ```
@@ -261,7 +261,7 @@ pub enum What {
         folder: PathBuf,
         /// How.
         outcome: Outcome,
-        /// Lines of `items.jsonl`; empty for all but eval jobs.
+        /// Lines of `items.jsonl`; empty for all but eval and finetune jobs.
         items: Vec<ItemOutcome>,
     },
     /// The worker stopped on request and saved its state.

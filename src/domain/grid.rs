@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::finetune::{FinetuneRecipe, GlueTask};
 use super::job::{CorpusFormat, DatasetFormat, Loss, Origin, WorldPart};
 use super::mode::Mode;
 use super::model::ModelConfig;
@@ -155,6 +156,23 @@ pub struct Evaluation {
     pub source: Source,
 }
 
+/// A task of the suite `glue` to fine-tune a cell's model on.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Finetuning {
+    /// The task.
+    pub task: GlueTask,
+    /// Rules.
+    pub mode: Mode,
+    /// How.
+    pub recipe: FinetuneRecipe,
+    /// The rows to learn from: a file, or the toy world.
+    pub train: Source,
+    /// The rows to predict: a file, or the toy world.
+    pub valid: Source,
+    /// Seeds of the fine-tuning, a job for each; never empty.
+    pub seeds: Vec<u64>,
+}
+
 /// How a model is trained from random weights, and on what.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Pretraining {
@@ -192,6 +210,8 @@ pub struct Recipe {
     pub stages: Vec<Stage>,
     /// Evaluation; may be empty.
     pub evaluations: Vec<Evaluation>,
+    /// Evaluation by fine-tuning; may be empty.
+    pub finetunings: Vec<Finetuning>,
     /// Seed of weights and data order.
     pub seed: u64,
 }
@@ -210,6 +230,8 @@ impl Recipe {
         let datasets = self.stages.iter().flat_map(|stage| &stage.datasets);
         sources.extend(datasets.map(|dataset| dataset.source.clone()));
         sources.extend(self.evaluations.iter().map(|evaluation| evaluation.source.clone()));
+        let finetunings = self.finetunings.iter().flat_map(|finetuning| [&finetuning.train, &finetuning.valid]);
+        sources.extend(finetunings.cloned());
         sources
     }
 }

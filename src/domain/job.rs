@@ -15,6 +15,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::digest::{Digest, JobId};
+use super::finetune::{FinetuneRecipe, GlueTask};
 use super::mode::Mode;
 use super::model::ModelConfig;
 use super::score::Suite;
@@ -207,7 +208,26 @@ pub struct EvalJob {
     pub data: Origin,
 }
 
-/// One unit of work: the six kinds.
+/// Train a classifier on top of a model for one task of the suite `glue`, and score it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FinetuneJob {
+    /// The pretrain or tune job whose weights it starts from.
+    pub model: JobId,
+    /// The task.
+    pub task: GlueTask,
+    /// The rules that its scores go by.
+    pub mode: Mode,
+    /// How.
+    pub recipe: FinetuneRecipe,
+    /// The rows to learn from.
+    pub train: Origin,
+    /// The rows to predict.
+    pub valid: Origin,
+    /// Seed of the classifier's initial weights, the data order and the dropout.
+    pub seed: u64,
+}
+
+/// One unit of work.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum Job {
@@ -223,6 +243,8 @@ pub enum Job {
     Tune(TuneJob),
     /// See [`EvalJob`].
     Eval(EvalJob),
+    /// See [`FinetuneJob`].
+    Finetune(FinetuneJob),
 }
 
 /// The kinds of job, in the order in which a cell goes through them.
@@ -241,11 +263,14 @@ pub enum Kind {
     Tune,
     /// See [`EvalJob`].
     Eval,
+    /// See [`FinetuneJob`].
+    Finetune,
 }
 
 impl Kind {
     /// All kinds, in order.
-    pub const ALL: [Kind; 6] = [Kind::Tokenizer, Kind::Prepare, Kind::Pretrain, Kind::Import, Kind::Tune, Kind::Eval];
+    pub const ALL: [Kind; 7] =
+        [Kind::Tokenizer, Kind::Prepare, Kind::Pretrain, Kind::Import, Kind::Tune, Kind::Eval, Kind::Finetune];
 
     /// The word used in tables, folder names and the database.
     pub fn name(self) -> &'static str {
@@ -256,13 +281,20 @@ impl Kind {
             Kind::Import => "import",
             Kind::Tune => "tune",
             Kind::Eval => "eval",
+            Kind::Finetune => "finetune",
         }
     }
 
     /// Bumped by hand whenever the same inputs would give another result.
     pub fn version(self) -> u32 {
         match self {
-            Kind::Tokenizer | Kind::Prepare | Kind::Pretrain | Kind::Import | Kind::Tune | Kind::Eval => 1,
+            Kind::Tokenizer
+            | Kind::Prepare
+            | Kind::Pretrain
+            | Kind::Import
+            | Kind::Tune
+            | Kind::Eval
+            | Kind::Finetune => 1,
         }
     }
 }
@@ -291,6 +323,7 @@ impl Job {
             Job::Import(_) => Kind::Import,
             Job::Tune(_) => Kind::Tune,
             Job::Eval(_) => Kind::Eval,
+            Job::Finetune(_) => Kind::Finetune,
         }
     }
 
@@ -298,6 +331,7 @@ impl Job {
     pub fn canonical(&self) -> String {
         let suite_version = match self {
             Job::Eval(eval) => Some(eval.suite.version()),
+            Job::Finetune(_) => Some(Suite::Glue.version()),
             _ => None,
         };
         let canonical = Canonical { version: self.kind().version(), suite_version, job: self };
@@ -317,6 +351,7 @@ impl Job {
             Job::Pretrain(job) => [&[job.tokenizer], &job.corpora[..]].concat(),
             Job::Tune(job) => [&[job.parent], &job.datasets[..]].concat(),
             Job::Eval(job) => vec![job.model],
+            Job::Finetune(job) => vec![job.model],
         };
         let mut seen = std::collections::HashSet::new();
         parents.retain(|id| seen.insert(*id));
@@ -328,6 +363,7 @@ impl Job {
         match self {
             Job::Pretrain(job) => Some(job.training.batch_size),
             Job::Tune(job) => Some(job.training.batch_size),
+            Job::Finetune(job) => job.recipe.selection.candidates().iter().map(|one| one.batch_size).max(),
             Job::Tokenizer(_) | Job::Prepare(_) | Job::Import(_) | Job::Eval(_) => None,
         }
     }
@@ -346,6 +382,7 @@ impl Job {
             },
             Job::Import(job) => vec![&job.folder],
             Job::Eval(job) => vec![&job.data],
+            Job::Finetune(job) => vec![&job.train, &job.valid],
             Job::Pretrain(_) | Job::Tune(_) => vec![],
         }
     }

@@ -5,11 +5,12 @@
 //! Invariant: nothing here does I/O, reads a clock or draws a random number; a value of a domain type means
 //! the same on every machine, so it may be written to a file by one process and read by another.
 //!
-//! Rejected: a `dyn Job` trait with one implementation per kind. There are six kinds and one `match`.
+//! Rejected: a `dyn Job` trait with one implementation per kind. There are a handful of kinds and one `match`.
 
 pub mod bench;
 pub mod digest;
 pub mod event;
+pub mod finetune;
 pub mod grid;
 pub mod hugging_face;
 pub mod job;
@@ -21,14 +22,15 @@ pub mod training;
 pub use bench::{Phases, Ready, Round, Speed, Workload};
 pub use digest::{Digest, JobId};
 pub use event::{Artifact, Assignment, Entry, Event, Failure, News, Outcome, Settings, Task, Verdict, What};
+pub use finetune::{Criterion, FinetuneRecipe, GlueTask, Hyperparameters, Pooling, Selection};
 pub use grid::{
-    Base, Cell, CellKey, Corpus, Dataset, Evaluation, ForeignModel, Grid, Located, Pretraining, Recipe, Resources,
-    Source, Stage, Volume,
+    Base, Cell, CellKey, Corpus, Dataset, Evaluation, Finetuning, ForeignModel, Grid, Located, Pretraining, Recipe,
+    Resources, Source, Stage, Volume,
 };
 pub use hugging_face::{ConfigFile, SpecialTokens};
 pub use job::{
-    CorpusFormat, DatasetFormat, Documents, EvalJob, ImportJob, Job, Kind, Loss, Origin, PrepareJob, Prepared,
-    PretrainJob, TokenizerJob, TuneJob, WorldPart,
+    CorpusFormat, DatasetFormat, Documents, EvalJob, FinetuneJob, ImportJob, Job, Kind, Loss, Origin, PrepareJob,
+    Prepared, PretrainJob, TokenizerJob, TuneJob, WorldPart,
 };
 pub use mode::{BoxRows, EwokContrast, FirstToken, Mode, Nan, PerLength, Preference, ReadingWord, Sums, Ties};
 pub use model::{Arch, ModelConfig};

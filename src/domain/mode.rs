@@ -132,6 +132,11 @@ impl Mode {
     /// The same rules, with the switches that do not concern a suite set as in the base that is nearest: two modes that
     /// score a suite alike become equal, so that they have one identity.
     pub fn of(self, suite: Suite) -> Mode {
+        if suite == Suite::Glue {
+            // Its switches are those of its recipe.
+            let nearest = self.differences().0;
+            return Mode::BASES.into_iter().find(|(name, _)| *name == nearest).map_or(self, |(_, base)| base);
+        }
         let near = Mode::BASES.map(|(_, base)| self.only(suite, base));
         near.into_iter().min_by_key(|mode| mode.differences().1.len()).unwrap_or(self)
     }
@@ -148,7 +153,7 @@ impl Mode {
             Suite::Ewok => Mode { ewok: self.ewok, ..mode },
             Suite::EntityTracking => Mode { entity_tracking: self.entity_tracking, ..mode },
             Suite::WugAdj | Suite::WugPast => Mode { wug: self.wug, ..mode },
-            Suite::Blimp | Suite::BlimpSupplement | Suite::Comps | Suite::Reading => mode,
+            Suite::Blimp | Suite::BlimpSupplement | Suite::Comps | Suite::Reading | Suite::Glue => mode,
         }
     }
 

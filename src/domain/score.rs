@@ -26,11 +26,13 @@ pub enum Suite {
     WugPast,
     /// Reading times of words in context, eye-tracked and self-paced.
     Reading,
+    /// (Super)GLUE: classification after fine-tuning.
+    Glue,
 }
 
 impl Suite {
     /// All suites.
-    pub const ALL: [Suite; 8] = [
+    pub const ALL: [Suite; 9] = [
         Suite::Blimp,
         Suite::BlimpSupplement,
         Suite::EntityTracking,
@@ -39,6 +41,7 @@ impl Suite {
         Suite::WugAdj,
         Suite::WugPast,
         Suite::Reading,
+        Suite::Glue,
     ];
 
     /// The name used in specs, tables and the database.
@@ -52,6 +55,7 @@ impl Suite {
             Suite::WugAdj => "wug-adj",
             Suite::WugPast => "wug-past",
             Suite::Reading => "reading",
+            Suite::Glue => "glue",
         }
     }
 
@@ -74,6 +78,8 @@ impl Suite {
             (Suite::WugPast, Size::Fast) => "fast_eval/wug_past_tense",
             (Suite::Reading, Size::Full) => "full_eval/reading",
             (Suite::Reading, Size::Fast) => "fast_eval/reading",
+            // Officially in the full evaluation only.
+            (Suite::Glue, _) => "full_eval/glue_filtered",
         }
     }
 
@@ -91,7 +97,8 @@ impl Suite {
             | Suite::Comps
             | Suite::WugAdj
             | Suite::WugPast
-            | Suite::Reading => "evaluation_data of the BabyLM 2025 challenge, https://osf.io/ryjfm/",
+            | Suite::Reading
+            | Suite::Glue => "evaluation_data of the BabyLM 2025 challenge, https://osf.io/ryjfm/",
         }
     }
 
@@ -105,7 +112,8 @@ impl Suite {
             | Suite::Comps
             | Suite::WugAdj
             | Suite::WugPast
-            | Suite::Reading => 1,
+            | Suite::Reading
+            | Suite::Glue => 1,
         }
     }
 }
@@ -134,17 +142,17 @@ pub struct Score {
     pub task: String,
     /// The subtask (`UID`), or `None` for the task's official aggregate.
     pub subtask: Option<String>,
-    /// `accuracy`, `spearman` or `partial-r2`.
+    /// `accuracy`, `spearman`, `partial-r2`, `f1` or `mcc`.
     pub metric: String,
-    /// The value, in percent: accuracies, shares of variance, and rank correlations times 100.
+    /// The value, in percent: accuracies, F1, shares of variance, and correlations times 100.
     pub value: f64,
     /// Items it rests on.
     pub n: u64,
     /// Standard error over items, in the value's unit.
     pub stderr: Option<f64>,
-    /// What guessing gives, in the value's unit.
+    /// What guessing gives, in the value's unit; of classes, guessing the most frequent one.
     pub chance: Option<f64>,
-    /// What a trivial strategy gives (such as the shorter sentence), in the value's unit.
+    /// What a trivial strategy gives (such as the shorter sentence, or the first word alone), in the value's unit.
     pub floor: Option<f64>,
     /// Items whose best candidates had exactly equal scores.
     pub ties: u64,
@@ -152,6 +160,8 @@ pub struct Score {
     pub near_ties: u64,
     /// Items with a candidate whose score is not a number.
     pub nans: u64,
+    /// Different classes among the predictions, where items have classes: 1 says that the input decides nothing.
+    pub classes: Option<u64>,
     /// Rules.
     pub mode: Mode,
 }
@@ -171,7 +181,7 @@ pub struct ItemOutcome {
     pub correct: bool,
     /// Credit in 0..=1; differs from `correct` on ties in `fixed` mode.
     pub credit: f64,
-    /// Log-probability sum of each candidate, in nats; one that is not finite is `null`.
+    /// Log-probability (sum) of each candidate or class, in nats; one that is not finite is `null`.
     pub scores: Vec<Option<f64>>,
 }
 
@@ -211,14 +221,16 @@ pub struct ScoreRow {
     pub score: Score,
     /// Checkpoint scored.
     pub checkpoint: String,
-    /// Full id of the eval job.
+    /// Seed of the fine-tuning; `None` for a score that needs none.
+    pub finetune_seed: Option<u64>,
+    /// Full id of the eval or finetune job.
     pub job: String,
 }
 
-/// An item outcome with the eval job it belongs to.
+/// An item outcome with the eval or finetune job it belongs to.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ItemRow {
-    /// Full id of the eval job.
+    /// Full id of the eval or finetune job.
     pub job: String,
     /// The suite.
     pub suite: Suite,

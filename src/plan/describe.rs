@@ -169,7 +169,7 @@ fn stages(plan: &Plan, amounts: &BTreeMap<JobId, Amount>) -> Vec<StageLine> {
                 (&pretrain.training, &pretrain.corpora, Some(u64::from(pretrain.sequence_length)))
             }
             Job::Tune(tune) => (&tune.training, &tune.datasets, None),
-            Job::Tokenizer(_) | Job::Prepare(_) | Job::Import(_) | Job::Eval(_) => continue,
+            Job::Tokenizer(_) | Job::Prepare(_) | Job::Import(_) | Job::Eval(_) | Job::Finetune(_) => continue,
         };
         let known: Option<Vec<Amount>> = prepared.iter().map(|id| amounts.get(id).copied()).collect();
         let sum = |of: fn(&Amount) -> u64| known.as_ref().map(|amounts| amounts.iter().map(of).sum::<u64>());

@@ -7,8 +7,8 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use serde::Serialize;
 
 use crate::domain::{
-    Base, Cell, CellKey, Corpus, Dataset, EvalJob, ForeignModel, Grid, ImportJob, Job, JobId, Located, Origin,
-    PrepareJob, Prepared, PretrainJob, Pretraining, Recipe, Source, Stage, TokenizerJob, TuneJob,
+    Base, Cell, CellKey, Corpus, Dataset, EvalJob, FinetuneJob, Finetuning, ForeignModel, Grid, ImportJob, Job, JobId,
+    Located, Origin, PrepareJob, Prepared, PretrainJob, Pretraining, Recipe, Source, Stage, TokenizerJob, TuneJob,
 };
 
 /// Which part a job plays in a cell.
@@ -178,6 +178,9 @@ impl Builder<'_> {
             let group = format!("{} {}", evaluation.suite, name.group);
             self.add(Job::Eval(job), &Name { group, ..name }, &[&evaluation.source], Role::Eval, &mut jobs);
         }
+        for finetuning in &recipe.finetunings {
+            self.finetune(finetuning, model, &name, &mut jobs);
+        }
         for (id, _) in &jobs {
             self.graph[self.index[id]].cells += 1;
         }
@@ -290,6 +293,24 @@ impl Builder<'_> {
             seed: recipe.seed,
         };
         TrainRef(self.add(Job::Tune(job), name, &[], Role::Ancestor, jobs))
+    }
+
+    fn finetune(&mut self, finetuning: &Finetuning, model: TrainRef, name: &Name, jobs: &mut Vec<(JobId, Role)>) {
+        let (train, valid) = (self.locate(&finetuning.train).origin, self.locate(&finetuning.valid).origin);
+        for seed in &finetuning.seeds {
+            let job = FinetuneJob {
+                model: model.0,
+                task: finetuning.task,
+                mode: finetuning.mode,
+                recipe: finetuning.recipe.clone(),
+                train: train.clone(),
+                valid: valid.clone(),
+                seed: *seed,
+            };
+            let name = Name { group: format!("{}#{seed} {}", finetuning.task, name.group), ..*name };
+            let sources = [&finetuning.train, &finetuning.valid];
+            self.add(Job::Finetune(job), &name, &sources, Role::Eval, jobs);
+        }
     }
 
     fn add(&mut self, job: Job, name: &Name, sources: &[&Source], role: Role, jobs: &mut Vec<(JobId, Role)>) -> JobId {

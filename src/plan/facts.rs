@@ -35,6 +35,7 @@ impl Facts {
             Job::Import(_) => self.models.get(id),
             Job::Tune(tune) => self.model(plan, &tune.parent),
             Job::Eval(eval) => self.model(plan, &eval.model),
+            Job::Finetune(finetune) => self.model(plan, &finetune.model),
             Job::Tokenizer(_) | Job::Prepare(_) => None,
         }
     }

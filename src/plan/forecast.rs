@@ -3,10 +3,13 @@
 use super::describe::TOKENS_PER_WORD;
 use super::expand::{Plan, PlannedJob};
 use super::facts::{Amount, Facts};
-use crate::domain::{Job, JobId, Length, ModelConfig, Training};
+use crate::domain::{Job, JobId, Length, ModelConfig, Pooling, Training};
 
 /// Tokens of an evaluation suite whose size is not known before it is read.
 const EVALUATION_TOKENS: f64 = 200_000.0;
+/// Rows of a fine-tuning task, and tokens of a row, which are not known before they are read.
+const FINETUNE_ROWS: f64 = 4_000.0;
+const FINETUNE_TOKENS_PER_ROW: f64 = 80.0;
 /// Learning or applying a tokenizer, per word; no arithmetic, but time.
 const TOKENIZE_PER_WORD: f64 = 2e5;
 /// Starting any job.
@@ -42,6 +45,14 @@ pub fn weight(plan: &Plan, job: &PlannedJob, facts: &Facts) -> f64 {
             // Scoring is the forward third of training.
             Job::Eval(_) => EVALUATION_TOKENS * token_cost(facts.model(plan, &job.id)) / 3.0,
             Job::Import(_) => 0.0,
+            Job::Finetune(finetune) => {
+                let passes: f64 = finetune.recipe.selection.candidates().iter().map(|one| f64::from(one.epochs)).sum();
+                let tokens = match finetune.recipe.pooling {
+                    Pooling::First => 1.0,
+                    Pooling::Last => FINETUNE_TOKENS_PER_ROW,
+                };
+                passes * FINETUNE_ROWS * tokens * token_cost(facts.model(plan, &job.id))
+            }
         }
 }
 

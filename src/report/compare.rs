@@ -75,8 +75,8 @@ struct Pair<'a> {
     first: Condition,
     second: Condition,
     measure: Measure,
-    /// The two scores of each seed that both have.
-    seeds: Vec<(&'a ScoreRow, &'a ScoreRow)>,
+    /// For each seed that both have, the two scores of it: one pair, or one for each seed of a fine-tuning.
+    seeds: Vec<Vec<(&'a ScoreRow, &'a ScoreRow)>>,
 }
 
 impl<'a> Comparison<'a> {
@@ -87,11 +87,11 @@ impl<'a> Comparison<'a> {
     pub fn new(scores: &'a [ScoreRow], first: &str, second: &str) -> Result<Self, CompareError> {
         let mut conditions: Vec<Condition> = vec![];
         let mut measures: Vec<Measure> = vec![];
-        let mut by: HashMap<(usize, usize), BTreeMap<u64, &ScoreRow>> = HashMap::new();
+        let mut by: HashMap<(usize, usize), BTreeMap<(u64, Option<u64>), &ScoreRow>> = HashMap::new();
         for row in scores.iter().filter(|row| row.score.subtask.is_none()) {
             let condition = index_of(&mut conditions, Condition::of_score(row));
             let measure = index_of(&mut measures, Measure::of(row));
-            by.entry((condition, measure)).or_default().insert(row.seed, row);
+            by.entry((condition, measure)).or_default().insert((row.seed, row.finetune_seed), row);
         }
         let has = |axis: Axis, value: &str| conditions.iter().any(|condition| axis.of(condition) == Some(value));
         for value in [first, second] {
@@ -109,7 +109,10 @@ impl<'a> Comparison<'a> {
                 }
                 for (m, measure) in measures.iter().enumerate() {
                     let (Some(left), Some(right)) = (by.get(&(a, m)), by.get(&(b, m))) else { continue };
-                    let seeds: Vec<_> = left.iter().filter_map(|(seed, row)| Some((*row, *right.get(seed)?))).collect();
+                    let both = left.iter().filter_map(|(seed, row)| Some((*row, *right.get(seed)?)));
+                    let both: Vec<(&ScoreRow, &ScoreRow)> = both.collect();
+                    let seeds: Vec<_> =
+                        both.chunk_by(|one, next| one.0.seed == next.0.seed).map(<[_]>::to_vec).collect();
                     if !seeds.is_empty() {
                         pairs.push(Pair { first: one.clone(), second: other.clone(), measure: measure.clone(), seeds });
                     }
@@ -125,7 +128,8 @@ impl<'a> Comparison<'a> {
     /// The eval jobs whose items the intervals need.
     pub fn jobs(&self) -> Vec<String> {
         let both = |(one, other): &(&ScoreRow, &ScoreRow)| [one.job.clone(), other.job.clone()];
-        let jobs: BTreeSet<String> = self.pairs.iter().flat_map(|pair| &pair.seeds).flat_map(both).collect();
+        let jobs: BTreeSet<String> =
+            self.pairs.iter().flat_map(|pair| pair.seeds.iter().flatten()).flat_map(both).collect();
         jobs.into_iter().collect()
     }
 
@@ -204,7 +208,9 @@ struct Measured {
 
 impl Pair<'_> {
     fn measure(&self, items: &BTreeMap<String, Vec<ItemOutcome>>) -> Measured {
-        let values = |of: fn(&(&ScoreRow, &ScoreRow)) -> f64| self.seeds.iter().map(of).collect::<Vec<f64>>();
+        let values = |of: fn(&(&ScoreRow, &ScoreRow)) -> f64| -> Vec<f64> {
+            self.seeds.iter().filter_map(|runs| mean(&runs.iter().map(of).collect::<Vec<f64>>())).collect()
+        };
         let (first, second) = (values(|pair| pair.0.score.value), values(|pair| pair.1.score.value));
         let differences: Vec<f64> = second.iter().zip(&first).map(|(second, first)| second - first).collect();
         let mut measured = Measured {
@@ -237,8 +243,24 @@ impl Pair<'_> {
         measured
     }
 
-    /// The items of one seed, where both models have the same ones.
-    fn paired(&self, seed: &(&ScoreRow, &ScoreRow), items: &BTreeMap<String, Vec<ItemOutcome>>) -> Option<Paired> {
+    /// The items of one seed, where both models have the same ones; of several fine-tunings the mean difference.
+    fn paired(&self, runs: &[(&ScoreRow, &ScoreRow)], items: &BTreeMap<String, Vec<ItemOutcome>>) -> Option<Paired> {
+        let mut runs_paired = runs.iter().map(|run| self.run_paired(run, items));
+        let mut sum = runs_paired.next()??;
+        for run in runs_paired {
+            let run = run?;
+            sum.only_first += run.only_first;
+            sum.only_second += run.only_second;
+            for (differences, more) in sum.differences.iter_mut().zip(&run.differences) {
+                differences.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
+            }
+        }
+        sum.differences.iter_mut().flatten().for_each(|difference| *difference /= runs.len() as f64);
+        Some(sum)
+    }
+
+    /// The items of one run.
+    fn run_paired(&self, seed: &(&ScoreRow, &ScoreRow), items: &BTreeMap<String, Vec<ItemOutcome>>) -> Option<Paired> {
         let of = |row: &ScoreRow| -> Option<BTreeMap<(&str, u32), &ItemOutcome>> {
             let own = items.get(&row.job)?.iter().filter(|item| item.task == self.measure.task);
             Some(own.map(|item| ((item.subtask.as_str(), item.item), item)).collect())

@@ -90,6 +90,15 @@ fn push_new<T: PartialEq>(list: &mut Vec<T>, value: T) {
     }
 }
 
+/// The values of each seed: one, or one for each seed of a fine-tuning.
+fn by_seed(found: &[&ScoreRow]) -> Vec<Vec<f64>> {
+    let mut values: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
+    for row in found {
+        values.entry(row.seed).or_default().push(row.score.value);
+    }
+    values.into_values().collect()
+}
+
 /// The table of an experiment. `cells` are all cells that were planned, scored or not.
 pub fn pivot(experiment: &str, cells: &[CellRow], scores: &[ScoreRow], columns: Columns) -> Table {
     let wanted = |row: &&ScoreRow| match columns {
@@ -111,6 +120,13 @@ pub fn pivot(experiment: &str, cells: &[CellRow], scores: &[ScoreRow], columns: 
         values.entry((Condition::of_score(row), Measure::of(row))).or_default().push(row);
     }
 
+    let mut most_runs: BTreeMap<Measure, usize> = BTreeMap::new();
+    for ((_, measure), found) in &values {
+        let most = by_seed(found).iter().map(Vec::len).max().unwrap_or(0);
+        let known = most_runs.entry(measure.clone()).or_default();
+        *known = most.max(*known);
+    }
+
     let extras = conditions.iter().any(|condition| !condition.extra.is_empty());
     let mut heads: Vec<String> = ["model", "datasets", "curriculum"].map(str::to_owned).into();
     if extras {
@@ -118,7 +134,13 @@ pub fn pivot(experiment: &str, cells: &[CellRow], scores: &[ScoreRow], columns: 
     }
     let labels = heads.len();
     heads.extend(measures.iter().map(|measure| measure.head(&measures)));
-    let accuracies = measures.len() > 1 && measures.iter().all(|measure| measure.metric == "accuracy");
+    let glue = |measure: &Measure| columns == Columns::Aggregates && measure.suite == Suite::Glue;
+    let tasks = measures.iter().filter(|measure| glue(measure)).count();
+    if tasks > 1 {
+        heads.push("glue mean".to_owned());
+    }
+    let accuracies =
+        measures.len() > 1 && tasks < measures.len() && measures.iter().all(|measure| measure.metric == "accuracy");
     if accuracies {
         heads.push("mean".to_owned());
     }
@@ -126,6 +148,7 @@ pub fn pivot(experiment: &str, cells: &[CellRow], scores: &[ScoreRow], columns: 
     let mut marks = Marks::default();
     let mut incomplete = false;
     let mut single = false;
+    let mut of_tuning = false;
     let rows = conditions.iter().map(|condition| {
         let mut row = vec![
             Cell::Label(condition.model.clone()),
@@ -139,33 +162,51 @@ pub fn pivot(experiment: &str, cells: &[CellRow], scores: &[ScoreRow], columns: 
         let mut means = vec![];
         for measure in &measures {
             let found = values.get(&(condition.clone(), measure.clone())).map_or(&[][..], Vec::as_slice);
-            let numbers: Vec<f64> = found.iter().map(|row| row.score.value).collect();
+            let runs = by_seed(found);
+            let numbers: Vec<f64> = runs.iter().filter_map(|values| mean(values)).collect();
             let Some(value) = mean(&numbers) else {
                 incomplete = true;
                 row.push(Cell::Missing);
                 continue;
             };
-            incomplete |= found.len() < expected;
+            // Seeds of which every fine-tuning is there.
+            let whole = runs.iter().filter(|values| values.len() == most_runs[measure]).count();
+            incomplete |= whole < expected;
             single |= found.len() == 1;
-            means.push(value);
+            of_tuning |= runs.len() == 1 && found.len() > 1;
+            means.push((measure, value));
             row.push(Cell::Score(Score {
                 mean: value,
-                deviation: deviation(&numbers),
+                deviation: deviation(if runs.len() == 1 { &runs[0] } else { &numbers }),
                 stderr: if found.len() == 1 { found[0].score.stderr } else { None },
-                seeds: found.len(),
+                seeds: whole,
                 seeds_expected: expected,
                 marks: marks.of(found, &scores),
             }));
         }
+        let mut average = |values: Option<Vec<f64>>| {
+            let value = values.and_then(|values| mean(&values));
+            row.push(value.map_or(Cell::Missing, |mean| Cell::Number(mean, 1)));
+        };
+        let of_glue: Vec<f64> = means.iter().filter(|(measure, _)| glue(measure)).map(|(_, value)| *value).collect();
+        let of_glue = Some(of_glue).filter(|values| values.len() == tasks);
+        if tasks > 1 {
+            average(of_glue.clone());
+        }
         if accuracies {
-            let whole = means.len() == measures.len();
-            row.push(mean(&means).filter(|_| whole).map_or(Cell::Missing, |mean| Cell::Number(mean, 1)));
+            let others = means.iter().filter(|(measure, _)| !glue(measure)).map(|(_, value)| *value);
+            // All tasks of glue together count as much as any other suite.
+            let of_suites = of_glue.map(|tasks| others.chain(mean(&tasks)).collect());
+            average(of_suites.filter(|_| means.len() == measures.len()));
         }
         row
     });
     let rows: Vec<Vec<Cell>> = rows.collect();
     let footer = footer(&heads, labels, &measures, &scores);
     let mut notes = vec![legend(&measures, single)];
+    if of_tuning {
+        notes.push("glue, where there is one seed: ± sd over the seeds of the fine-tuning".to_owned());
+    }
     if incomplete {
         notes.push("— or [k/n]: not measured with every seed; `grid status` says what is left to do".to_owned());
     }
@@ -227,6 +268,11 @@ impl Marks {
         }
         if found.iter().any(|row| row.score.n > 0 && row.score.ties == row.score.n) {
             reasons.push("every item is a tie: the model does not tell the candidates apart");
+        }
+        if found.iter().any(|row| row.score.classes == Some(1)) {
+            reasons.push("one class for every item: the classifier does not read its input");
+        } else if found.iter().any(|row| row.score.classes.is_some() && Some(row.score.value) <= row.score.chance) {
+            reasons.push("not above always guessing the most frequent class");
         }
         // Equal to the last bit with other weights: the score does not depend on the model. Few items can agree by
         // chance, so only scores that could take many values count.
@@ -293,9 +339,11 @@ pub(super) mod tests {
                 ties: 0,
                 near_ties: 0,
                 nans: 0,
+                classes: None,
                 mode: Mode::FIXED,
             },
             checkpoint: "final".to_owned(),
+            finetune_seed: None,
         }
     }
 
@@ -333,6 +381,43 @@ toy
 ─────────────────────────────────────────────────────────────────────────────────────
 mean ± sd over seeds, or (± standard error over items) for one seed; scored by the repaired rules (fixed)
 — or [k/n]: not measured with every seed; `grid status` says what is left to do
+");
+    }
+
+    /// Two tasks, fine-tuned with two seeds each; the second model has one run less.
+    #[test]
+    fn tasks_of_glue_have_columns_of_their_own_and_count_as_one_suite() {
+        let cells = [cell("tiny", None, "pretrained", 1), cell("small", None, "pretrained", 1)];
+        let mut scores = vec![];
+        for (cell, offset) in [(&cells[0], 0.0), (&cells[1], 10.0)] {
+            scores.push(row(cell, Suite::Blimp, None, 70.0));
+            for (task, value) in [("rte", 50.0), ("wsc", 60.0)] {
+                for seed in [1, 2] {
+                    let mut row = row(cell, Suite::Glue, None, value + offset + 2.0 * seed as f64);
+                    row.score.task = task.to_owned();
+                    row.score.chance = Some(58.0);
+                    row.score.classes = Some(if task == "rte" && offset == 0.0 { 1 } else { 2 });
+                    row.finetune_seed = Some(seed);
+                    scores.push(row);
+                }
+            }
+        }
+        scores.pop();
+        insta::assert_snapshot!(pivot("toy", &cells, &scores, Columns::Aggregates).terminal(), @r"
+toy
+──────────────────────────────────────────────────────────────────────────────────────────────────────────
+ model           datasets   curriculum         blimp           rte                 wsc   glue mean   mean
+══════════════════════════════════════════════════════════════════════════════════════════════════════════
+ tiny                       pretrained   70.0 (±2.5)   53.0 ± 1.4a          63.0 ± 1.4        58.0   64.0
+ small                      pretrained   70.0 (±2.5)    63.0 ± 1.4   72.0 (±2.5) [0/1]        67.5   68.8
+──────────────────────────────────────────────────────────────────────────────────────────────────────────
+ chance                                         50.0          58.0                58.0
+ trivial floor                                  48.9          48.9                48.9
+──────────────────────────────────────────────────────────────────────────────────────────────────────────
+mean ± sd over seeds, or (± standard error over items) for one seed; scored by the repaired rules (fixed)
+glue, where there is one seed: ± sd over the seeds of the fine-tuning
+— or [k/n]: not measured with every seed; `grid status` says what is left to do
+a: one class for every item: the classifier does not read its input
 ");
     }
 

@@ -233,7 +233,8 @@ fn recipe(model: &Model, document: &Document, stages: Vec<Stage>, seed: u64) -> 
             training: pretrain.training.clone(),
         })),
     };
-    Recipe { base, held_out: document.held_out, stages, evaluations: document.evaluations.clone(), seed }
+    let (evaluations, finetunings) = (document.evaluations.clone(), document.finetunings.clone());
+    Recipe { base, held_out: document.held_out, stages, evaluations, finetunings, seed }
 }
 
 /// The items of these names, in the order of the names.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::domain::{Corpus, Dataset, Evaluation};
+use crate::domain::{Corpus, Dataset, Evaluation, Finetuning};
 
 use super::fields::{self, Fault, Fields, Within, real, reference, small};
 use super::models::{self, Context, Model};
@@ -16,7 +16,7 @@ pub(super) const BUILT_IN: [&str; 3] = ["pretrained", "merged", "sequential"];
 pub(super) const SINGLE: &str = "single";
 
 /// The keys that [`Document::decode`] reads; a further axis may vary fields of all but the first.
-pub(super) const SECTIONS: [&str; 10] = [
+pub(super) const SECTIONS: [&str; 11] = [
     "data_root",
     "corpora",
     "datasets",
@@ -27,6 +27,7 @@ pub(super) const SECTIONS: [&str; 10] = [
     "held_out",
     "curricula",
     "evaluate",
+    "finetune",
 ];
 
 /// The names that a spec defines, right or wrong otherwise, so that one bad entry does not make its name unknown.
@@ -75,6 +76,8 @@ pub(super) struct Document {
     pub held_out: f64,
     /// `evaluate:`.
     pub evaluations: Vec<Evaluation>,
+    /// `evaluate:` and `finetune:`, for the suite `glue`.
+    pub finetunings: Vec<Finetuning>,
 }
 
 impl Document {
@@ -102,7 +105,8 @@ impl Document {
         let curricula = top.take("curricula");
         let curricula = named("curricula", curricula, log, |key, node| curriculum(key, node, &names, log));
         let held_out = top.get("held_out", 0.1, real(Within::ProperShare));
-        let evaluations = evaluate::evaluations(top.take("evaluate"), &data_root, log);
+        let (evaluations, finetunings) =
+            evaluate::evaluations(top.take("evaluate"), top.take("finetune"), &data_root, log);
 
         let context = Context {
             vocab_size: tokenizer.vocab_size,
@@ -130,6 +134,7 @@ impl Document {
             curricula: curricula?,
             held_out,
             evaluations,
+            finetunings,
         })
     }
 }

@@ -2,25 +2,33 @@
 
 use std::path::Path;
 
-use crate::domain::{Evaluation, Mode, Resources, Size, Source, Suite, WorldPart};
+use crate::domain::{Evaluation, Finetuning, GlueTask, Mode, Resources, Size, Source, Suite, WorldPart};
 
-use super::data;
 use super::fields::{self, Fault, Fields, Scalar, choice, count, small};
 use super::problem::Log;
 use super::tree::{Node, Value};
+use super::{data, finetune};
 
-/// Decodes `evaluate:`; without the section nothing is evaluated.
+/// Decodes `evaluate:` and, for the suite `glue`, `finetune:`; without the first nothing is evaluated.
 ///
 /// | key | meaning | default |
 /// |---|---|---|
 /// | `suites:` | which | required |
 /// | `data:` | `world`, or the official folder `evaluation_data`, relative to `data_root` | required |
 /// | `size:` | `fast` or `full` (folder) | `fast` |
-/// | `items:` | per subtask (world) | 200 |
+/// | `items:` | per subtask (world); `glue` learns from four times as many | 200 |
 /// | `world_seed:` | which toy world | 1 |
 /// | `mode:` | `fixed`, or `compat` for the official pipeline's numbers, defects included; or one of them and single rules: `{base: fixed, ties: first}` ([`Mode`] has all of them) | `fixed` |
-pub(super) fn evaluations(node: Option<&Node>, root: &Path, log: &Log) -> Vec<Evaluation> {
-    let Some(mut fields) = node.and_then(|node| Fields::of(node, "'evaluate'", log)) else { return vec![] };
+pub(super) fn evaluations(
+    node: Option<&Node>,
+    finetune: Option<&Node>,
+    root: &Path,
+    log: &Log,
+) -> (Vec<Evaluation>, Vec<Finetuning>) {
+    let Some(mut fields) = node.and_then(|node| Fields::of(node, "'evaluate'", log)) else {
+        finetune::refuse(finetune, log);
+        return (vec![], vec![]);
+    };
     let known = Suite::ALL.map(|suite| (suite.name(), suite));
     let suites = fields.required("suites", "such as `suites: [blimp, blimp-supplement]`");
     let mode = mode(fields.take("mode"), log);
@@ -41,12 +49,26 @@ pub(super) fn evaluations(node: Option<&Node>, root: &Path, log: &Log) -> Vec<Ev
         fields.forbid("size", "is for the official data; the toy world has `items`");
     }
     fields.finish();
-    let Some(data) = data else { return vec![] };
-    let source = |suite: Suite| match world {
-        true => Source::World { part: WorldPart::Evaluation, seed, size: items },
-        false => Source::Folder(root.join(&data).join(suite.folder(size))),
+    let data = root.join(data.unwrap_or_default());
+    let in_world = || Source::World { part: WorldPart::Evaluation, seed, size: items };
+    let (glue, suites): (Vec<Suite>, Vec<Suite>) = suites.into_iter().partition(|suite| *suite == Suite::Glue);
+    let finetunings = if glue.is_empty() {
+        finetune::refuse(finetune, log);
+        vec![]
+    } else {
+        let known = if world { &GlueTask::IN_WORLD[..] } else { &GlueTask::ALL[..] };
+        let file = |name: String| match world {
+            true => in_world(),
+            false => Source::Files(data.join(Suite::Glue.folder(size)).join(name)),
+        };
+        finetune::finetunings(finetune, mode, known, file, log)
     };
-    suites.into_iter().map(|suite| Evaluation { suite, mode: mode.of(suite), source: source(suite) }).collect()
+    let source = |suite: Suite| match world {
+        true => in_world(),
+        false => Source::Folder(data.join(suite.folder(size))),
+    };
+    let evaluations = suites.into_iter().map(|suite| Evaluation { suite, mode: mode.of(suite), source: source(suite) });
+    (evaluations.collect(), finetunings)
 }
 
 /// Decodes `mode:`, the name of a base or a mapping of `base` and switches; `fixed` where there is none.

@@ -16,6 +16,7 @@
 //! | `curricula` | named lists of stages | `document` |
 //! | `axes`, `include`, `exclude` | the cells | `axes`, `cells` |
 //! | `evaluate`, `resources` | suites; machine | `evaluate` |
+//! | `finetune` | how the suite `glue` is fine-tuned | `finetune` |
 //!
 //! The text becomes a tree whose keys and values know their places; overrides (`-S path.to.key=value`) and the values
 //! of further axes are put into that tree; then each section decodes its part of it.
@@ -32,6 +33,7 @@ mod data;
 mod document;
 mod evaluate;
 mod fields;
+mod finetune;
 mod models;
 mod overrides;
 mod problem;

@@ -188,7 +188,7 @@ impl Store {
         rows.iter().map(score_row).collect()
     }
 
-    /// The items of these eval jobs, by job, each in the order of the journal; a job without items is left out.
+    /// The items of these eval and finetune jobs, by job, each in the order of the journal; a job without items is left out.
     pub async fn items(&self, jobs: &[String]) -> Result<BTreeMap<String, Vec<ItemOutcome>>, StoreError> {
         let groups: Vec<(i64, String, String, String)> = sqlx::query_as(
             "SELECT id, job, task, subtask FROM item_group
@@ -347,6 +347,7 @@ fn score_row(row: &SqliteRow) -> Result<ScoreRow, StoreError> {
         ties: unsigned(row, "ties")?,
         near_ties: unsigned(row, "near_ties")?,
         nans: unsigned(row, "nans")?,
+        classes: row.try_get::<Option<i64>, _>("classes")?.map(|classes| classes as u64),
         mode: word("score.mode", row.try_get("mode")?)?,
     };
     Ok(ScoreRow {
@@ -359,6 +360,7 @@ fn score_row(row: &SqliteRow) -> Result<ScoreRow, StoreError> {
         extra: row.try_get("extra")?,
         score,
         checkpoint: row.try_get("checkpoint")?,
+        finetune_seed: row.try_get::<Option<i64>, _>("finetune_seed")?.map(|seed| seed as u64),
         job: row.try_get("job")?,
     })
 }

@@ -27,13 +27,13 @@ pub(super) async fn scored(
 ) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO score (job, attempt, suite, suite_version, task, subtask, metric, value, n, stderr, chance,
-             floor, ties, near_ties, nans, mode)
+             floor, ties, near_ties, nans, classes, mode)
          SELECT ?1, ?2, ?3, coalesce(canonical ->> '$.suite_version', ?4), ?5, ?6, ?7, ?8, ?9, ?10, ?11,
-             ?12, ?13, ?14, ?15, ?16 FROM job WHERE id = ?1
+             ?12, ?13, ?14, ?15, ?16, ?17 FROM job WHERE id = ?1
          ON CONFLICT (job, attempt, task, coalesce(subtask, ''), metric) DO UPDATE
          SET suite = excluded.suite, suite_version = excluded.suite_version, value = excluded.value, n = excluded.n,
              stderr = excluded.stderr, chance = excluded.chance, floor = excluded.floor, ties = excluded.ties,
-             near_ties = excluded.near_ties, nans = excluded.nans, mode = excluded.mode",
+             near_ties = excluded.near_ties, nans = excluded.nans, classes = excluded.classes, mode = excluded.mode",
     )
     .bind(job.to_string())
     .bind(attempt)
@@ -50,6 +50,7 @@ pub(super) async fn scored(
     .bind(score.ties as i64)
     .bind(score.near_ties as i64)
     .bind(score.nans as i64)
+    .bind(score.classes.map(|classes| classes as i64))
     .bind(score.mode.to_string())
     .execute(connection)
     .await?;
@@ -168,10 +169,11 @@ async fn drop_scores(connection: &mut SqliteConnection, job: JobId, attempt: i64
 
 async fn insert_items(connection: &mut SqliteConnection, job: &str, items: &[ItemOutcome]) -> Result<(), StoreError> {
     for group in items.chunk_by(|a, b| a.task == b.task && a.subtask == b.subtask) {
-        // The conflict is for a subtask that comes in pieces; setting a column makes RETURNING give its row.
+        // The conflict is for a subtask that comes in pieces; setting a column makes RETURNING give its row. A
+        // fine-tuning job names a task of its one suite.
         let id: i64 = sqlx::query_scalar(
             "INSERT INTO item_group (job, suite, mode, task, subtask)
-             SELECT ?1, canonical ->> '$.job.suite', canonical ->> '$.job.mode', ?2, ?3 FROM job WHERE id = ?1
+             SELECT ?1, coalesce(canonical ->> '$.job.suite', 'glue'), canonical ->> '$.job.mode', ?2, ?3 FROM job WHERE id = ?1
              ON CONFLICT (job, task, subtask) DO UPDATE SET task = excluded.task RETURNING id",
         )
         .bind(job)

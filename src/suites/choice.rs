@@ -165,6 +165,7 @@ impl<'a> Subtask<'a> {
             ties: self.ties,
             near_ties: self.near_ties,
             nans: self.nans,
+            classes: None,
             mode,
         }
     }

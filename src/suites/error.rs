@@ -33,4 +33,10 @@ pub enum SuiteError {
         /// What the suite reads.
         extension: &'static str,
     },
+    /// The suite is not scored by the model alone.
+    #[error("{suite} is scored after fine-tuning, not by an eval job")]
+    Finetuned {
+        /// Suite name.
+        suite: &'static str,
+    },
 }

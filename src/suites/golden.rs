@@ -11,6 +11,7 @@ use crate::domain::Size;
 
 mod accuracy;
 mod correlation;
+mod glue;
 mod reading;
 mod reference;
 

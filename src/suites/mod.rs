@@ -1,9 +1,10 @@
 //! Evaluation tasks: files to items, items to requests, log-probabilities to scores.
 //!
-//! Purpose: the rules of the BabyLM 2025 zero-shot tasks, once as the official pipeline applies them
+//! Purpose: the rules of the BabyLM 2025 tasks, once as the official pipeline applies them
 //! ([`Mode::COMPAT`]) and once repaired ([`Mode::FIXED`]).
 //! [`read`] turns the files of a task folder into [`Item`]s whose [`Candidate`]s are the requests, somebody else sums
-//! the log-probabilities of each candidate, and [`score`] turns the sums into numbers.
+//! the log-probabilities of each candidate, and [`score`] turns the sums into numbers. The suite [`glue`] has classes
+//! in place of candidates, and a choice among epochs.
 //!
 //! Invariant: the order of files does not matter and nothing is guessed. The same bytes give the same items with the
 //! same indices in every mode, so that two models, or two modes, can be compared item by item.
@@ -14,6 +15,7 @@
 
 mod choice;
 mod error;
+pub mod glue;
 mod item;
 mod rank;
 mod read;
@@ -31,7 +33,8 @@ pub use item::{Candidate, Item, Likelihood, Measurements, Tokenized, Truth};
 /// files of other kinds are skipped.
 ///
 /// # Errors
-/// A row that is not as the suite's format has it, naming file, line and field; two files of one name; no item at all.
+/// A row that is not as the suite's format has it, naming file, line and field; two files of one name; no item at all;
+/// the suite `glue`, which has no candidates to score.
 pub fn read(suite: Suite, mode: Mode, files: &[(String, Vec<u8>)]) -> Result<Vec<Item>, SuiteError> {
     read::read(suite, mode, files)
 }
@@ -53,6 +56,7 @@ pub fn score(suite: Suite, mode: Mode, items: &[Item], measured: &[Vec<Likelihoo
         Suite::Blimp | Suite::BlimpSupplement | Suite::EntityTracking | Suite::Ewok | Suite::Comps => {
             choice::score(suite, mode, items, measured)
         }
+        Suite::Glue => unreachable!("its rows are never read as items"),
     }
 }
 

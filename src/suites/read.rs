@@ -21,6 +21,7 @@ pub(super) fn read(suite: Suite, mode: Mode, files: &[(String, Vec<u8>)]) -> Res
         Suite::Comps => json_lines(suite, files, property),
         Suite::WugAdj | Suite::WugPast => json_lines(suite, files, |_, row| nonce_forms(suite, row)),
         Suite::Reading => tables(suite, mode, files),
+        Suite::Glue => Err(SuiteError::Finetuned { suite: suite.name() }),
     }
 }
 

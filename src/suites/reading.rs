@@ -49,6 +49,7 @@ pub(super) fn score(
         ties: 0,
         near_ties: 0,
         nans,
+        classes: None,
         mode,
     };
 

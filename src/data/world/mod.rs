@@ -63,7 +63,8 @@ pub fn records(part: WorldPart, seed: u64, count: u64) -> Vec<Record> {
 /// Evaluation files of a suite, as (file name, content) sorted by name, with so many items for each subtask.
 ///
 /// In the files of minimal pairs each form is the good one in half of the items, so that a model that only knows how
-/// frequent or how long words are stays at chance; the sentences of a pair differ in one word.
+/// frequent or how long words are stays at chance; the sentences of a pair differ in one word. The suite `glue` has a
+/// file to learn from beside each file of items, with four times as many rows.
 pub fn evaluation(seed: u64, items: u64, suite: Suite) -> Vec<(String, Vec<u8>)> {
     evaluation::files(seed, items, suite)
 }

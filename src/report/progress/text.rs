@@ -130,7 +130,7 @@ fn details(job: &JobState) -> String {
             let speed = job.mean_speed().map_or(String::new(), |speed| human::count(speed as u64) + " tok/s");
             format!("{:>6} steps  {loss:<10}  {speed:>11}", job.done)
         }
-        Kind::Eval => {
+        Kind::Eval | Kind::Finetune => {
             job.scores.iter().map(|(task, value)| format!("{task} {value:.1}")).collect::<Vec<_>>().join("  ")
         }
     }
@@ -142,7 +142,7 @@ fn details_width(kind: Kind) -> usize {
         Kind::Tokenizer | Kind::Import => 0,
         Kind::Prepare => 26,
         Kind::Pretrain | Kind::Tune => 37,
-        Kind::Eval => 24,
+        Kind::Eval | Kind::Finetune => 24,
     }
 }
 

@@ -1,6 +1,7 @@
 //! What users read when a spec is broken, and what comes out when it is not.
 
 mod broken;
+mod finetune;
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -67,9 +67,9 @@ fn a_score_counts_and_says_how_sure_it_is() {
     let (scores, outcomes) = score(Suite::BlimpSupplement, Mode::FIXED, &items, &sums);
     let text = serde_json::to_string(&scores).expect("scores are plain data");
     insta::assert_snapshot!(text.replace("},{", "},\n{"), @r#"
-    [{"suite":"blimp-supplement","task":"blimp-supplement","subtask":"a","metric":"accuracy","value":50.0,"n":3,"stderr":28.867513459481287,"chance":50.0,"floor":50.0,"ties":1,"near_ties":1,"nans":0,"mode":"fixed"},
-    {"suite":"blimp-supplement","task":"blimp-supplement","subtask":"b","metric":"accuracy","value":0.0,"n":1,"stderr":null,"chance":50.0,"floor":100.0,"ties":0,"near_ties":0,"nans":1,"mode":"fixed"},
-    {"suite":"blimp-supplement","task":"blimp-supplement","subtask":null,"metric":"accuracy","value":25.0,"n":4,"stderr":null,"chance":50.0,"floor":75.0,"ties":1,"near_ties":1,"nans":1,"mode":"fixed"}]
+    [{"suite":"blimp-supplement","task":"blimp-supplement","subtask":"a","metric":"accuracy","value":50.0,"n":3,"stderr":28.867513459481287,"chance":50.0,"floor":50.0,"ties":1,"near_ties":1,"nans":0,"classes":null,"mode":"fixed"},
+    {"suite":"blimp-supplement","task":"blimp-supplement","subtask":"b","metric":"accuracy","value":0.0,"n":1,"stderr":null,"chance":50.0,"floor":100.0,"ties":0,"near_ties":0,"nans":1,"classes":null,"mode":"fixed"},
+    {"suite":"blimp-supplement","task":"blimp-supplement","subtask":null,"metric":"accuracy","value":25.0,"n":4,"stderr":null,"chance":50.0,"floor":75.0,"ties":1,"near_ties":1,"nans":1,"classes":null,"mode":"fixed"}]
     "#);
     assert_eq!(outcomes[2].credit, 0.5);
     assert!(!outcomes[2].correct);

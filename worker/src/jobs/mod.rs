@@ -10,6 +10,7 @@
 
 mod batches;
 mod eval;
+mod finetune;
 mod import;
 mod prepare;
 #[cfg(test)]
@@ -26,10 +27,12 @@ use grid::suites::SuiteError;
 use crate::attempt::{Attempt, JobError};
 use crate::ml;
 
-/// What a worker keeps from job to job: the last model, so that the tasks of one checkpoint cost one load.
+/// What a worker keeps from job to job: the last model scored, so that the tasks of one checkpoint cost one load, and the
+/// last rows fine-tuned on, so that the seeds of one task cost one reading.
 #[derive(Default)]
 pub struct Memory {
     scored: Option<(JobId, eval::Scorable)>,
+    encoded: finetune::Encoded,
 }
 
 impl From<DataError> for JobError {
@@ -65,6 +68,7 @@ pub fn run(assignment: &Assignment, attempt: &mut Attempt, memory: &mut Memory) 
         Job::Import(job) => import::run(job, assignment, attempt),
         Job::Tune(job) => train::tune(job, assignment, attempt),
         Job::Eval(job) => eval::run(job, assignment, attempt, memory),
+        Job::Finetune(job) => finetune::run(job, assignment, attempt, memory),
     }
 }
 

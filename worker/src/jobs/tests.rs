@@ -16,10 +16,10 @@ use super::*;
 use crate::attempt::{Served, serve};
 use crate::ml::runtime;
 
-static NEVER: AtomicBool = AtomicBool::new(false);
+pub(super) static NEVER: AtomicBool = AtomicBool::new(false);
 
 /// Hands the job over under `token`, and returns the folder of its attempt.
-fn submit(
+pub(super) fn submit(
     folder: &Path,
     token: &str,
     job: &Job,
@@ -47,19 +47,19 @@ fn submit(
     attempts.next().expect("an attempt")
 }
 
-fn output(folder: &Path, token: &str, attempt: &Path) -> PathBuf {
+pub(super) fn output(folder: &Path, token: &str, attempt: &Path) -> PathBuf {
     let text = fs::read(folder.join(Outcome::file_name(token))).unwrap();
     let outcome: Outcome = serde_json::from_slice(&text).unwrap();
     assert_eq!(outcome.verdict, Verdict::Done);
     attempt.join("output")
 }
 
-fn journal(attempt: &Path) -> Vec<Event> {
+pub(super) fn journal(attempt: &Path) -> Vec<Event> {
     let text = fs::read_to_string(attempt.join("journal.jsonl")).unwrap();
     text.lines().map(|line| serde_json::from_str::<Entry>(line).unwrap().event).collect()
 }
 
-fn checkpoints(attempt: &Path) -> Vec<PathBuf> {
+pub(super) fn checkpoints(attempt: &Path) -> Vec<PathBuf> {
     let paths = fs::read_dir(attempt).unwrap().map(|entry| entry.unwrap().path());
     let mut paths: Vec<PathBuf> = paths.filter(|path| path.to_string_lossy().contains("/checkpoint-")).collect();
     paths.sort();
@@ -67,7 +67,7 @@ fn checkpoints(attempt: &Path) -> Vec<PathBuf> {
 }
 
 /// A tiny model, its text, and the folders of the jobs before it.
-fn pretraining(runs: &Path) -> (Job, BTreeMap<JobId, PathBuf>) {
+pub(super) fn pretraining(runs: &Path) -> (Job, BTreeMap<JobId, PathBuf>) {
     let origin = Origin::World { part: WorldPart::Speech, seed: 1, size: 2_000 };
     let format = CorpusFormat { documents: Documents::BlankLine, min_words: 0 };
     let corpus = (origin, format);
@@ -114,7 +114,7 @@ fn pretraining(runs: &Path) -> (Job, BTreeMap<JobId, PathBuf>) {
 }
 
 /// Raises the flag once an attempt in the folder has two checkpoints.
-fn stop_after_two_checkpoints(folder: PathBuf, stop: &'static AtomicBool) {
+pub(super) fn stop_after_two_checkpoints(folder: PathBuf, stop: &'static AtomicBool) {
     let attempts = move || fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path());
     let enough = move |path: PathBuf| path.is_dir() && checkpoints(&path).len() >= 2;
     while !attempts().any(&enough) {

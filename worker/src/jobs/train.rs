@@ -14,7 +14,7 @@ use crate::ml::{self, Batches, Model, Options, Row, StepReport, Trainer};
 /// Held-out rows whose loss is measured at the end; more would say nothing more.
 const VALIDATION_ROWS: u64 = 512;
 /// Checkpoints of an attempt that stay: the last, and one to fall back on if a disk damages it.
-const CHECKPOINTS_KEPT: usize = 2;
+pub(super) const CHECKPOINTS_KEPT: usize = 2;
 /// Of the held-out rows, how many go through the model together.
 const VALIDATION_BATCH: u32 = 16;
 
@@ -116,7 +116,7 @@ fn train_stage(stage: Stage<'_>, model: Model, assignment: &Assignment, attempt:
 }
 
 /// Into the journal: every reading as progress, the repeatable ones as metrics.
-fn tell(attempt: &mut Attempt, report: &StepReport) -> Result<(), JobError> {
+pub(super) fn tell(attempt: &mut Attempt, report: &StepReport) -> Result<(), JobError> {
     let Some(measured) = &report.measured else { return Ok(()) };
     attempt.emit(Event::Progress {
         done: report.step,

@@ -11,13 +11,14 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use grid::domain::Digest;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::error::Error;
 use super::hf::WEIGHTS;
-use super::model::Model;
 use super::optimizer::AdamW;
 use super::tensors::{self, Accept, Stored};
+use super::weights::Weights;
 
 const SCHEMA: u32 = 1;
 const OPTIMIZER: &str = "optimizer.safetensors";
@@ -42,31 +43,31 @@ pub struct Progress {
 /// `trainer.json`.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Trainer {
+struct Trainer<P> {
     schema: u32,
-    progress: Progress,
+    progress: P,
     weights: Digest,
     optimizer: Digest,
 }
 
 /// A checkpoint that has just been written.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Saved {
+pub struct Saved<P = Progress> {
     /// Its folder.
     pub path: PathBuf,
     /// Where training stands.
-    pub progress: Progress,
+    pub progress: P,
     /// Digest of `model.safetensors`.
     pub weights: Digest,
 }
 
 /// A checkpoint that has been read whole and agrees with its digests.
 #[derive(Debug)]
-pub struct Checkpoint {
+pub struct Checkpoint<P = Progress> {
     /// Its folder.
     pub path: PathBuf,
     /// Where training stood.
-    pub progress: Progress,
+    pub progress: P,
     /// Digest of `model.safetensors`.
     pub weights: Digest,
     model: Vec<u8>,
@@ -74,13 +75,19 @@ pub struct Checkpoint {
 }
 
 /// Writes a checkpoint into `folder/checkpoint-<step>`: aside, to the disk, then under its name at once.
-pub fn save(folder: &Path, model: &Model, optimizer: &AdamW, progress: Progress) -> Result<Saved, Error> {
-    let name = format!("{PREFIX}{:010}", progress.step);
+pub fn save<P: Serialize>(
+    folder: &Path,
+    step: u64,
+    weights: &Weights,
+    optimizer: &AdamW,
+    progress: P,
+) -> Result<Saved<P>, Error> {
+    let name = format!("{PREFIX}{step:010}");
     let (path, aside) = (folder.join(&name), folder.join(format!(".{name}.{}", std::process::id())));
     remove(&aside)?; // of a process that died and had the same number
     fs::create_dir_all(&aside).map_err(Error::io(&aside))?;
-    let weights = tensors::write(&aside.join(WEIGHTS), model.weights().named()?)?;
-    let state = tensors::write(&aside.join(OPTIMIZER), optimizer.named(model.weights())?)?;
+    let state = tensors::write(&aside.join(OPTIMIZER), optimizer.named(weights)?)?;
+    let weights = tensors::write(&aside.join(WEIGHTS), weights.named()?)?;
     let trainer = Trainer { schema: SCHEMA, progress, weights, optimizer: state };
     let text = serde_json::to_string_pretty(&trainer).map_err(|error| Error::file(&path, error.to_string()))?;
     let last = aside.join(TRAINER);
@@ -95,7 +102,7 @@ pub fn save(folder: &Path, model: &Model, optimizer: &AdamW, progress: Progress)
     remove(&path)?; // the same step, reached a second time
     fs::rename(&aside, &path).map_err(Error::io(&path))?;
     sync_folder(folder)?;
-    Ok(Saved { path, progress, weights })
+    Ok(Saved { path, progress: trainer.progress, weights })
 }
 
 fn remove(folder: &Path) -> Result<(), Error> {
@@ -109,12 +116,12 @@ fn sync_folder(folder: &Path) -> Result<(), Error> {
     File::open(folder).and_then(|handle| handle.sync_all()).map_err(Error::io(folder))
 }
 
-impl Checkpoint {
+impl<P: DeserializeOwned> Checkpoint<P> {
     /// Reads a checkpoint and compares it with its digests.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let file = path.join(TRAINER);
         let text = fs::read_to_string(&file).map_err(Error::io(&file))?;
-        let trainer: Trainer = serde_json::from_str(&text).map_err(|error| Error::file(&file, error.to_string()))?;
+        let trainer: Trainer<P> = serde_json::from_str(&text).map_err(|error| Error::file(&file, error.to_string()))?;
         if trainer.schema != SCHEMA {
             let found = trainer.schema;
             return Err(Error::file(&file, format!("has schema {found}, but this program knows {SCHEMA}")));
@@ -133,11 +140,10 @@ impl Checkpoint {
     }
 
     /// Puts the weights and the optimiser state in place, if every name, shape and number format agrees.
-    pub fn restore(&self, model: &Model, optimizer: &AdamW) -> Result<(), Error> {
-        for (name, bytes, wanted) in [
-            (WEIGHTS, &self.model, model.weights().named()?),
-            (OPTIMIZER, &self.optimizer, optimizer.named(model.weights())?),
-        ] {
+    pub fn restore(&self, weights: &Weights, optimizer: &AdamW) -> Result<(), Error> {
+        for (name, bytes, wanted) in
+            [(WEIGHTS, &self.model, weights.named()?), (OPTIMIZER, &self.optimizer, optimizer.named(weights)?)]
+        {
             Stored::new(&self.path.join(name), bytes)?.copy_into(&wanted, Accept::Exact, str::to_owned, |_| false)?;
         }
         Ok(())
@@ -169,15 +175,15 @@ fn list(folder: &Path) -> Result<Vec<(u64, PathBuf)>, Error> {
 
 /// What [`latest`] found.
 #[derive(Debug)]
-pub struct Latest {
+pub struct Latest<P = Progress> {
     /// The newest checkpoint that is whole.
-    pub checkpoint: Option<Checkpoint>,
+    pub checkpoint: Option<Checkpoint<P>>,
     /// Newer ones that are not, and why.
     pub refused: Vec<Error>,
 }
 
 /// The newest whole checkpoint in these folders (attempts of one job); folders that do not exist hold none.
-pub fn latest(folders: &[PathBuf]) -> Result<Latest, Error> {
+pub fn latest<P: DeserializeOwned>(folders: &[PathBuf]) -> Result<Latest<P>, Error> {
     let mut found = Vec::new();
     for folder in folders {
         found.extend(list(folder)?);
@@ -195,6 +201,7 @@ pub fn latest(folders: &[PathBuf]) -> Result<Latest, Error> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::model::Model;
     use super::super::model::tests::small;
     use super::super::optimizer::Decay;
     use super::*;
@@ -205,7 +212,7 @@ mod tests {
         let model = Model::random(&small(Arch::Llama), step, Device::Cpu).unwrap();
         let optimizer = AdamW::new(model.weights(), Decay::Matrices).unwrap();
         let progress = Progress { step, tokens: 3, words: 2, window_loss: 0.1 + 0.2, window_steps: 1 };
-        save(folder, &model, &optimizer, progress).unwrap()
+        save(folder, step, model.weights(), &optimizer, progress).unwrap()
     }
 
     #[test]
@@ -213,10 +220,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (a, b) = (folder.path().join("a"), folder.path().join("b"));
         let attempts = [a.clone(), b.clone(), folder.path().join("none")];
-        assert!(latest(&attempts).unwrap().checkpoint.is_none());
+        assert!(latest::<Progress>(&attempts).unwrap().checkpoint.is_none());
         let old = saved(&a, 9);
         let new = saved(&b, 10);
-        let found = latest(&attempts).unwrap();
+        let found = latest::<Progress>(&attempts).unwrap();
         assert!(found.refused.is_empty());
         let found = found.checkpoint.unwrap();
         assert_eq!((&found.path, found.progress, found.weights), (&new.path, new.progress, new.weights));
@@ -226,7 +233,7 @@ mod tests {
         let mut bytes = fs::read(&file).unwrap();
         *bytes.last_mut().unwrap() ^= 1;
         fs::write(&file, bytes).unwrap();
-        let found = latest(&attempts).unwrap();
+        let found = latest::<Progress>(&attempts).unwrap();
         assert_eq!(found.checkpoint.unwrap().path, old.path);
         let refusal = found.refused[0].to_string();
         assert!(
@@ -242,19 +249,23 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let first = saved(folder.path(), 4);
         fs::write(first.path.join(TRAINER), "{").unwrap();
-        assert!(latest(&[folder.path().to_owned()]).unwrap().refused[0].to_string().contains("trainer.json: EOF"));
+        assert!(
+            latest::<Progress>(&[folder.path().to_owned()]).unwrap().refused[0]
+                .to_string()
+                .contains("trainer.json: EOF")
+        );
         assert_eq!(saved(folder.path(), 4), first);
-        assert!(latest(&[folder.path().to_owned()]).unwrap().checkpoint.is_some());
+        assert!(latest::<Progress>(&[folder.path().to_owned()]).unwrap().checkpoint.is_some());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]
     fn a_checkpoint_of_another_model_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let checkpoint = Checkpoint::open(&saved(folder.path(), 4).path).unwrap();
+        let checkpoint = Checkpoint::<Progress>::open(&saved(folder.path(), 4).path).unwrap();
         let other = Model::random(&small(Arch::Gpt2), 1, Device::Cpu).unwrap();
         let optimizer = AdamW::new(other.weights(), Decay::Matrices).unwrap();
-        let refusal = checkpoint.restore(&other, &optimizer).unwrap_err().to_string();
+        let refusal = checkpoint.restore(other.weights(), &optimizer).unwrap_err().to_string();
         assert!(refusal.contains("does not fit the model: 'transformer.wte.weight' is missing;"), "{refusal}");
     }
 }

@@ -1,6 +1,7 @@
 //! All of tch: models, optimiser, training loop, scoring, checkpoints, Hugging Face folders, the C++ shim.
 //!
 //! ```text
+//!   finetune ── classifier ── model
 //!   train ── loss ── model { llama, gpt2 { attention } } ── weights ── shim ── cpp/shim.cpp
 //!     │  └── optimizer ─────────────────────────┘
 //!     ├── batch                 score { pack } ── model
@@ -20,7 +21,9 @@ mod attention;
 pub mod batch;
 pub mod bench;
 pub mod checkpoint;
+pub mod classifier;
 pub mod error;
+pub mod finetune;
 pub mod gpt2;
 pub mod hf;
 pub mod llama;
@@ -37,7 +40,9 @@ pub mod weights;
 
 pub use batch::{Batch, Batches, Row};
 pub use checkpoint::{Checkpoint, Latest, Saved};
+pub use classifier::Classifier;
 pub use error::Error;
+pub use finetune::{Finetuner, Input};
 pub use model::Model;
 pub use optimizer::Decay;
 pub use score::{Scorer, Scoring, Sequence};

@@ -118,7 +118,7 @@ impl Trainer {
             let reason = format!("stands at step {}, but the training has {}", progress.step, self.total);
             return Err(Error::file(&checkpoint.path, reason));
         }
-        checkpoint.restore(&self.model, &self.optimizer)?;
+        checkpoint.restore(self.model.weights(), &self.optimizer)?;
         self.feed = None;
         self.progress = progress;
         let _ = self.window_loss.f_fill_(progress.window_loss)?;
@@ -220,7 +220,7 @@ impl Trainer {
     /// Writes a checkpoint into this folder, which need not exist; refuses a state that is not finite.
     pub fn checkpoint(&mut self, folder: &Path) -> Result<Saved, Error> {
         self.read()?;
-        let saved = checkpoint::save(folder, &self.model, &self.optimizer, self.progress)?;
+        let saved = checkpoint::save(folder, self.progress.step, self.model.weights(), &self.optimizer, self.progress)?;
         self.last_checkpoint = Some(saved.path.clone());
         Ok(saved)
     }

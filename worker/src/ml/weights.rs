@@ -13,6 +13,8 @@ pub enum Initial {
     Normal(f64),
     /// The same number everywhere.
     Constant(f32),
+    /// Drawn evenly from the numbers between minus this and this.
+    Uniform(f64),
 }
 
 /// A named slice of a weight: so many rows (elements of the first axis).
@@ -80,6 +82,21 @@ impl Weights {
         self.add(vec![(name, i64::from(length), Initial::Constant(value))], None)
     }
 
+    /// Adds a linear layer as PyTorch begins one, weight `[outputs, inputs]` and bias `[outputs]` even within
+    /// `1 / sqrt(inputs)`.
+    pub fn linear(&mut self, name: &str, inputs: u32, outputs: u32) -> Result<(Tensor, Tensor), Error> {
+        let initial = Initial::Uniform(1.0 / f64::from(inputs).sqrt());
+        let part = |part: &str| vec![(format!("{name}.{part}"), i64::from(outputs), initial)];
+        Ok((self.add(part("weight"), Some(i64::from(inputs)))?, self.add(part("bias"), None)?))
+    }
+
+    /// These weights, but not the one of this name, then the others; all of them shared, none copied.
+    pub fn without_then(&self, name: &str, others: &Weights) -> Weights {
+        let kept = self.list.iter().filter(|weight| weight.parts.iter().all(|part| part.name != name));
+        let share = |weight: &Weight| Weight { tensor: weight.tensor.shallow_clone(), parts: weight.parts.clone() };
+        Weights { list: kept.chain(&others.list).map(share).collect(), device: self.device }
+    }
+
     fn add(&mut self, parts: Vec<(String, i64, Initial)>, columns: Option<i64>) -> Result<Tensor, Error> {
         let mut start = 0;
         let mut named = Vec::with_capacity(parts.len());
@@ -125,6 +142,12 @@ impl Weights {
                         let drawn = normal(seed, &part.name, view.numel(), std);
                         view.f_copy_(&Tensor::f_from_slice(&drawn)?.f_view(view.size().as_slice())?)?;
                     }
+                    Initial::Uniform(bound) => {
+                        let mut draw = uniform(seed, &part.name);
+                        let drawn: Vec<f32> =
+                            (0..view.numel()).map(|_| (bound * (2.0 * draw() - 1.0)) as f32).collect();
+                        view.f_copy_(&Tensor::f_from_slice(&drawn)?.f_view(view.size().as_slice())?)?;
+                    }
                 }
             }
         }
@@ -132,17 +155,21 @@ impl Weights {
     }
 }
 
-/// Normally distributed numbers that depend on nothing but these arguments (Box and Muller 1958).
+/// Numbers spread evenly over (0, 1], never zero, that depend on nothing but these arguments.
 ///
 /// The generator is seeded with the digest of seed and name, so that a tensor's values depend neither on the order
 /// of the tensors nor on which others there are.
-fn normal(seed: u64, name: &str, count: usize, std: f64) -> Vec<f32> {
+fn uniform(seed: u64, name: &str) -> impl FnMut() -> f64 {
     let mut hasher = blake3::Hasher::new_derive_key("grid initial weights 1");
     hasher.update(&seed.to_le_bytes());
     hasher.update(name.as_bytes());
     let mut random = ChaCha8Rng::from_seed(*hasher.finalize().as_bytes());
-    // 53 random bits in (0, 1]: never zero, whose logarithm is infinite.
-    let mut uniform = || ((random.next_u64() >> 11) + 1) as f64 / (1u64 << 53) as f64;
+    move || ((random.next_u64() >> 11) + 1) as f64 / (1u64 << 53) as f64
+}
+
+/// Normally distributed numbers that depend on nothing but these arguments (Box and Muller 1958).
+fn normal(seed: u64, name: &str, count: usize, std: f64) -> Vec<f32> {
+    let mut uniform = uniform(seed, name);
     let mut drawn = Vec::with_capacity(count + 1);
     while drawn.len() < count {
         let radius = std * (-2.0 * uniform().ln()).sqrt();

@@ -1,0 +1,42 @@
+//! What a classifier that reads one word can do.
+
+use std::collections::HashMap;
+
+use super::Example;
+
+/// Predicts for each row the most frequent class of the training rows whose text A begins with the same word, or of all
+/// training rows where there are none; of equally frequent classes the one that was met first.
+///
+/// It is about what a causal model can do when its first token alone is classified.
+pub(super) fn first_word(train: &[Example], valid: &[Example]) -> Vec<u32> {
+    let mut by_word: HashMap<&str, Counts> = HashMap::new();
+    let mut all = Counts::default();
+    for example in train {
+        by_word.entry(word(example)).or_default().add(example.label);
+        all.add(example.label);
+    }
+    let otherwise = all.most();
+    valid.iter().map(|example| by_word.get(word(example)).map_or(otherwise, Counts::most)).collect()
+}
+
+/// Classes and how often each was met, in the order in which they were.
+#[derive(Default)]
+struct Counts(Vec<(u32, u64)>);
+
+impl Counts {
+    fn add(&mut self, label: u32) {
+        match self.0.iter_mut().find(|(known, _)| *known == label) {
+            Some((_, count)) => *count += 1,
+            None => self.0.push((label, 1)),
+        }
+    }
+
+    fn most(&self) -> u32 {
+        let greatest = self.0.iter().map(|(_, count)| *count).max();
+        self.0.iter().find(|(_, count)| Some(*count) == greatest).map_or(0, |(label, _)| *label)
+    }
+}
+
+fn word(example: &Example) -> &str {
+    example.first.split_whitespace().next().unwrap_or_default()
+}
