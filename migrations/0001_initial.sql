@@ -84,6 +84,7 @@ CREATE TABLE attempt (
     pid INTEGER, -- process id of the worker
     device TEXT, -- device of the worker: `cpu`, `cuda:0`
     threads INTEGER, -- threads of the worker
+    micro_batch INTEGER, -- rows per forward pass of a training job; NULL for the whole batch. Halved after a failure for want of memory
     version TEXT, -- version of grid and of libtorch
     submitted INTEGER, -- milliseconds since 1970 UTC
     started INTEGER, -- milliseconds since 1970 UTC
@@ -101,7 +102,7 @@ CREATE TABLE attempt (
 ) STRICT;
 CREATE INDEX attempt_by_job ON attempt (job);
 
--- A checkpoint of a training job that was complete on disk when it was recorded.
+-- A checkpoint of a training job, or the copy of its model at a milestone, that was complete on disk when it was recorded.
 CREATE TABLE checkpoint (
     job TEXT NOT NULL REFERENCES job (id), -- the training job
     attempt INTEGER NOT NULL REFERENCES attempt (id), -- the attempt that wrote it
@@ -110,8 +111,9 @@ CREATE TABLE checkpoint (
     words INTEGER NOT NULL, -- whitespace-separated words seen so far in this job
     path TEXT NOT NULL, -- folder, relative to that of the attempt
     weights TEXT NOT NULL, -- blake3 digest of the weights file
+    milestone TEXT, -- milestone that a copy is kept for, such as `1000000-words`; NULL for a checkpoint to go on from
     at INTEGER NOT NULL, -- milliseconds since 1970 UTC
-    PRIMARY KEY (job, attempt, step)
+    PRIMARY KEY (job, attempt, path)
 ) STRICT, WITHOUT ROWID;
 
 -- A number measured while a job ran.
@@ -200,7 +202,7 @@ SELECT
     score.nans AS nans, -- items with a not-a-number
     score.mode AS mode, -- `compat` or `fixed`, and switches set otherwise: `fixed+ties=first`
     score.suite_version AS suite_version, -- version of the suite
-    'final' AS checkpoint, -- which checkpoint was scored
+    coalesce(job.canonical ->> '$.job.milestone.words' || '-words', job.canonical ->> '$.job.milestone.tokens' || '-tokens', 'final') AS checkpoint, -- which model was scored: `final`, or a milestone such as `1000000-words`
     score.job AS job -- the eval job
 FROM cell
 JOIN cell_job ON cell_job.cell = cell.id
@@ -217,7 +219,7 @@ SELECT
     cell.curriculum AS curriculum, -- curriculum axis
     cell.seed AS seed, -- seed axis
     cell.extra AS extra, -- further axes: `name=value` joined by a comma and a space
-    'final' AS checkpoint, -- which checkpoint was scored
+    coalesce(job.canonical ->> '$.job.milestone.words' || '-words', job.canonical ->> '$.job.milestone.tokens' || '-tokens', 'final') AS checkpoint, -- which model was scored: `final`, or a milestone such as `1000000-words`
     item_group.suite AS suite, -- suite
     item_group.mode AS mode, -- `compat` or `fixed`, and switches set otherwise: `fixed+ties=first`
     item_group.task AS task, -- task
@@ -230,10 +232,11 @@ SELECT
     item_group.job AS job -- the eval job
 FROM cell
 JOIN cell_job ON cell_job.cell = cell.id
-JOIN item_group ON item_group.job = cell_job.job
+JOIN job ON job.id = cell_job.job
+JOIN item_group ON item_group.job = job.id
 JOIN item ON item.item_group = item_group.id;
 
--- One row per ordered pair of cells of one experiment that agree on model, seed and further axes, and aggregate score of both.
+-- One row per ordered pair of cells of one experiment that agree on model, seed and further axes, and aggregate score of both final models.
 CREATE VIEW v_compare AS
 SELECT
     a.experiment AS experiment, -- the experiment
@@ -258,8 +261,8 @@ SELECT
 FROM cell AS a
 JOIN cell AS b ON b.experiment = a.experiment AND b.model = a.model AND b.seed = a.seed AND b.extra = a.extra
     AND b.id <> a.id
-JOIN v_scores AS x ON x.experiment = a.experiment AND x.cell = a.label AND x.subtask IS NULL
-JOIN v_scores AS y ON y.experiment = b.experiment AND y.cell = b.label AND y.subtask IS NULL
+JOIN v_scores AS x ON x.experiment = a.experiment AND x.cell = a.label AND x.subtask IS NULL AND x.checkpoint = 'final'
+JOIN v_scores AS y ON y.experiment = b.experiment AND y.cell = b.label AND y.subtask IS NULL AND y.checkpoint = 'final'
     AND y.suite = x.suite AND y.task = x.task AND y.metric = x.metric AND y.mode = x.mode
     AND y.suite_version = x.suite_version;
 

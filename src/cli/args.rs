@@ -180,6 +180,9 @@ pub struct ReportArgs {
     /// Compare two values of an axis: A,B.
     #[arg(long, value_name = "A,B", value_parser = pair)]
     pub compare: Option<(String, String)>,
+    /// Show the scores of the milestones of pretraining, over the text seen.
+    #[arg(long)]
+    pub curve: bool,
     /// Show the subtasks of this suite instead of the aggregates.
     #[arg(long, value_name = "SUITE")]
     pub subtasks: Option<String>,

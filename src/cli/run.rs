@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use super::args::{Cli, DriveArgs, ResumeArgs, RunArgs};
 use super::failure::{Exit, Failure, store_failure};
 use super::workspace::{SpecText, Workspace};
-use crate::domain::{Grid, Job, JobId, News, Suite, Task};
+use crate::domain::{Grid, Job, JobId, News, Suite, Task, Trial};
 use crate::plan::{Decision, weight};
 use crate::report::progress::{self, Progress};
 use crate::runner::{self, Lock, Policy, RunError, Stop, Summary};
@@ -181,6 +181,7 @@ async fn drive(
         retries: args.retries,
         checkpoint_every_seconds: resources.checkpoint_every_seconds,
         micro_batch: resources.micro_batch,
+        trial: trial()?,
     };
     let running: Vec<progress::Planned> = tasks
         .iter()
@@ -215,6 +216,13 @@ async fn drive(
     signals.abort();
     progress.finish();
     summary.map_err(run_failure)
+}
+
+/// The faults that `GRID_INJECT` asks for.
+pub(super) fn trial() -> Result<Option<Trial>, Failure> {
+    let Some(text) = std::env::var_os("GRID_INJECT") else { return Ok(None) };
+    let trial = text.to_string_lossy().parse();
+    trial.map(Some).map_err(|error| Failure::text(Exit::Usage, format!("grid: GRID_INJECT: {error}")))
 }
 
 /// The first interrupt lets the workers save their state, the second kills them.

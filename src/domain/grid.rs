@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::job::{CorpusFormat, DatasetFormat, Loss, Origin, WorldPart};
+use super::milestone::Milestone;
 use super::mode::Mode;
 use super::model::ModelConfig;
 use super::score::Suite;
@@ -170,6 +171,8 @@ pub struct Pretraining {
     pub sequence_length: u32,
     /// Optimisation.
     pub training: Training,
+    /// Where copies of the model are kept, in ascending order.
+    pub milestones: Vec<Milestone>,
 }
 
 /// Where a cell's model comes from, before any tuning.
@@ -192,6 +195,8 @@ pub struct Recipe {
     pub stages: Vec<Stage>,
     /// Evaluation; may be empty.
     pub evaluations: Vec<Evaluation>,
+    /// Evaluation of every milestone; empty for a cell with tuning.
+    pub milestone_evaluations: Vec<Evaluation>,
     /// Seed of weights and data order.
     pub seed: u64,
 }
@@ -209,7 +214,8 @@ impl Recipe {
         }
         let datasets = self.stages.iter().flat_map(|stage| &stage.datasets);
         sources.extend(datasets.map(|dataset| dataset.source.clone()));
-        sources.extend(self.evaluations.iter().map(|evaluation| evaluation.source.clone()));
+        let evaluations = self.evaluations.iter().chain(&self.milestone_evaluations);
+        sources.extend(evaluations.map(|evaluation| evaluation.source.clone()));
         sources
     }
 }

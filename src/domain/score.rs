@@ -190,6 +190,9 @@ pub struct CellRow {
     pub extra: String,
 }
 
+/// The checkpoint of a score that is about the result of a training.
+pub const FINAL: &str = "final";
+
 /// A score with the cell it belongs to, as `v_scores` has it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ScoreRow {
@@ -209,10 +212,17 @@ pub struct ScoreRow {
     pub extra: String,
     /// The number.
     pub score: Score,
-    /// Checkpoint scored.
+    /// Checkpoint scored: [`FINAL`], or the name of a [`Milestone`](super::Milestone).
     pub checkpoint: String,
     /// Full id of the eval job.
     pub job: String,
+}
+
+impl ScoreRow {
+    /// Whether it is about the cell's model, not about one on the way there.
+    pub fn is_final(&self) -> bool {
+        self.checkpoint == FINAL
+    }
 }
 
 /// An item outcome with the eval job it belongs to.

@@ -26,7 +26,7 @@ mod tests;
 
 use std::path::PathBuf;
 
-use crate::domain::JobId;
+use crate::domain::{JobId, Trial};
 
 pub use bench::{Rounds, measure};
 pub use drive::drive;
@@ -48,6 +48,8 @@ pub struct Policy {
     pub checkpoint_every_seconds: u64,
     /// Rows per forward pass; `None` takes the whole batch at once.
     pub micro_batch: Option<u32>,
+    /// Faults to plant in training jobs.
+    pub trial: Option<Trial>,
 }
 
 /// What the user wants of a run under way; it only ever rises.

@@ -6,7 +6,7 @@ use crate::domain::{Evaluation, Mode, Resources, Size, Source, Suite, WorldPart}
 
 use super::data;
 use super::fields::{self, Fault, Fields, Scalar, choice, count, small};
-use super::problem::Log;
+use super::problem::{Log, Mark};
 use super::tree::{Node, Value};
 
 /// Decodes `evaluate:`; without the section nothing is evaluated.
@@ -19,8 +19,11 @@ use super::tree::{Node, Value};
 /// | `items:` | per subtask (world) | 200 |
 /// | `world_seed:` | which toy world | 1 |
 /// | `mode:` | `fixed`, or `compat` for the official pipeline's numbers, defects included; or one of them and single rules: `{base: fixed, ties: first}` ([`Mode`] has all of them) | `fixed` |
-pub(super) fn evaluations(node: Option<&Node>, root: &Path, log: &Log) -> Vec<Evaluation> {
-    let Some(mut fields) = node.and_then(|node| Fields::of(node, "'evaluate'", log)) else { return vec![] };
+/// | `checkpoints:` | `{suites:, size:, items:}`: the same for every milestone of pretraining | milestones are not scored |
+pub(super) fn evaluations(node: Option<&Node>, root: &Path, log: &Log) -> Evaluations {
+    let Some(mut fields) = node.and_then(|node| Fields::of(node, "'evaluate'", log)) else {
+        return Evaluations::default();
+    };
     let known = Suite::ALL.map(|suite| (suite.name(), suite));
     let suites = fields.required("suites", "such as `suites: [blimp, blimp-supplement]`");
     let mode = mode(fields.take("mode"), log);
@@ -28,27 +31,72 @@ pub(super) fn evaluations(node: Option<&Node>, root: &Path, log: &Log) -> Vec<Ev
     let world = data.as_deref() == Some(Path::new("world"));
     // The toy world has files of these two only.
     let known = known.into_iter().filter(|(_, suite)| !world || matches!(suite, Suite::Blimp | Suite::BlimpSupplement));
-    let suites = suites.and_then(|node| fields::list("suites", node, log, choice(known))).unwrap_or_default();
-    let (mut size, mut items, mut seed) = (Size::Fast, 200, 1);
-    if data.is_none() || world {
-        items = fields.get("items", items, count(1..=1_000_000));
-        seed = fields.get("world_seed", seed, data::seed);
-    } else {
-        fields.forbid("items", "is for the toy world; files have the items they have");
-        fields.forbid("world_seed", "is for the toy world");
+    let known: Vec<(&'static str, Suite)> = known.collect();
+    let suites = suites.and_then(|node| fields::list("suites", node, log, choice(known.clone()))).unwrap_or_default();
+    let kind = data.as_ref().map(|_| world);
+    let amount = Amount::decode(&mut fields, kind, Amount { size: Size::Fast, items: 200 });
+    let mut seed = 1;
+    match kind {
+        Some(false) => fields.forbid("world_seed", "is for the toy world"),
+        _ => seed = fields.get("world_seed", seed, data::seed),
     }
-    if data.is_none() || !world {
-        size = fields.get("size", size, choice([("fast", Size::Fast), ("full", Size::Full)]));
-    } else {
-        fields.forbid("size", "is for the official data; the toy world has `items`");
-    }
+    let checkpoints = fields.take("checkpoints");
+    let milestones = checkpoints.and_then(|node| {
+        let mut fields = Fields::of(node, "'checkpoints'", log)?;
+        let chosen = fields.list("suites", choice(known)).unwrap_or_else(|| suites.clone());
+        let amount = Amount::decode(&mut fields, kind, Amount { size: Size::Fast, ..amount });
+        fields.finish();
+        Some((chosen, amount))
+    });
     fields.finish();
-    let Some(data) = data else { return vec![] };
-    let source = |suite: Suite| match world {
-        true => Source::World { part: WorldPart::Evaluation, seed, size: items },
-        false => Source::Folder(root.join(&data).join(suite.folder(size))),
+    let Some(data) = data else { return Evaluations::default() };
+    let evaluation = |suite: Suite, amount: Amount| {
+        let source = match world {
+            true => Source::World { part: WorldPart::Evaluation, seed, size: amount.items },
+            false => Source::Folder(root.join(&data).join(suite.folder(amount.size))),
+        };
+        Evaluation { suite, mode: mode.of(suite), source }
     };
-    suites.into_iter().map(|suite| Evaluation { suite, mode: mode.of(suite), source: source(suite) }).collect()
+    let (chosen, few) = milestones.unwrap_or((vec![], amount));
+    Evaluations {
+        of_models: suites.iter().map(|suite| evaluation(*suite, amount)).collect(),
+        of_milestones: chosen.iter().map(|suite| evaluation(*suite, few)).collect(),
+        checkpoints: checkpoints.map(|node| node.mark),
+    }
+}
+
+/// The section `evaluate:`.
+#[derive(Default)]
+pub(super) struct Evaluations {
+    /// What every model goes through.
+    pub of_models: Vec<Evaluation>,
+    /// What every milestone goes through.
+    pub of_milestones: Vec<Evaluation>,
+    /// Where `checkpoints:` stands.
+    pub checkpoints: Option<Mark>,
+}
+
+/// How much of a suite: `size:` of the official data, `items:` of the toy world.
+#[derive(Clone, Copy)]
+struct Amount {
+    size: Size,
+    items: u64,
+}
+
+impl Amount {
+    /// Decodes the key that fits the data; `world` says whether it is the toy world's, if that is known.
+    fn decode(fields: &mut Fields, world: Option<bool>, default: Amount) -> Amount {
+        let mut amount = default;
+        match world {
+            Some(false) => fields.forbid("items", "is for the toy world; files have the items they have"),
+            _ => amount.items = fields.get("items", default.items, count(1..=1_000_000)),
+        }
+        match world {
+            Some(true) => fields.forbid("size", "is for the official data; the toy world has `items`"),
+            _ => amount.size = fields.get("size", default.size, choice([("fast", Size::Fast), ("full", Size::Full)])),
+        }
+        amount
+    }
 }
 
 /// Decodes `mode:`, the name of a base or a mapping of `base` and switches; `fixed` where there is none.

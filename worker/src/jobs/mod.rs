@@ -16,6 +16,7 @@ mod prepare;
 mod tests;
 mod tokenizer;
 mod train;
+mod trial;
 
 use std::path::{Path, PathBuf};
 
@@ -29,7 +30,7 @@ use crate::ml;
 /// What a worker keeps from job to job: the last model, so that the tasks of one checkpoint cost one load.
 #[derive(Default)]
 pub struct Memory {
-    scored: Option<(JobId, eval::Scorable)>,
+    scored: Option<(PathBuf, eval::Scorable)>,
 }
 
 impl From<DataError> for JobError {
@@ -81,3 +82,6 @@ fn parent<'a>(assignment: &'a Assignment, id: &JobId) -> Result<&'a Path, JobErr
         .map(PathBuf::as_path)
         .ok_or_else(|| JobError::failed(format!("the assignment lacks its parent {}", id.short())))
 }
+
+/// Folder of a pretrain job's output with the models of its milestones, each in a folder of its own.
+const MILESTONES: &str = "milestones";

@@ -4,7 +4,8 @@
 //!   train ── loss ── model { llama, gpt2 { attention } } ── weights ── shim ── cpp/shim.cpp
 //!     │  └── optimizer ─────────────────────────┘
 //!     ├── batch                 score ── model
-//!     └── checkpoint ── tensors ── hf          runtime: the process around it all
+//!     ├── selection
+//!     └── checkpoint ── kept ── tensors ── hf  runtime: the process around it all
 //!   bench ── train, phases: how fast all of this is
 //! ```
 //!
@@ -23,6 +24,7 @@ pub mod checkpoint;
 pub mod error;
 pub mod gpt2;
 pub mod hf;
+pub mod kept;
 pub mod llama;
 pub mod loss;
 pub mod model;
@@ -30,6 +32,7 @@ pub mod optimizer;
 mod phases;
 pub mod runtime;
 pub mod score;
+pub mod selection;
 mod shim;
 pub mod tensors;
 pub mod train;
@@ -38,7 +41,8 @@ pub mod weights;
 pub use batch::{Batch, Batches, Row};
 pub use checkpoint::{Checkpoint, Latest, Saved};
 pub use error::Error;
+pub use kept::Kept;
 pub use model::Model;
 pub use optimizer::Decay;
 pub use score::{Scorer, Sequence};
-pub use train::{Measured, Options, StepReport, Trainer};
+pub use train::{Look, Measured, Options, StepReport, Trainer};
