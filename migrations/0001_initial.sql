@@ -178,6 +178,41 @@ CREATE TABLE artifact (
     PRIMARY KEY (job, path)
 ) STRICT, WITHOUT ROWID;
 
+-- A training job that `grid verify resume` ran twice: straight, and killed and resumed several times.
+CREATE TABLE verification (
+    id INTEGER NOT NULL PRIMARY KEY, -- number, in order
+    job TEXT NOT NULL CHECK (length(job) = 32), -- id of the training job, which need not be in an experiment
+    kind TEXT NOT NULL CHECK (kind IN ('pretrain', 'tune')), -- sort of training
+    label TEXT NOT NULL, -- name for people
+    model TEXT NOT NULL, -- name of the model in the spec
+    device TEXT NOT NULL, -- device: `cpu`, `cuda:0`
+    precision TEXT NOT NULL CHECK (precision IN ('f32', 'bf16')), -- arithmetic
+    threads INTEGER NOT NULL, -- threads of the worker
+    kills INTEGER NOT NULL, -- how often it was killed
+    seed INTEGER NOT NULL, -- `--seed`: where the kills fell
+    difference TEXT, -- the first difference between the two; NULL where weights, optimiser, cursor, files and scores are the same bit by bit
+    version TEXT NOT NULL, -- version of grid and of libtorch
+    at INTEGER NOT NULL -- milliseconds since 1970 UTC
+) STRICT;
+
+-- One row per training job, device and number of threads that `grid verify resume` has checked: its newest verdict.
+CREATE VIEW v_verifications AS
+SELECT
+    model AS model, -- name of the model in the spec
+    kind AS kind, -- `pretrain` or `tune`
+    device AS device, -- device: `cpu`, `cuda:0`
+    precision AS precision, -- `f32` or `bf16`
+    threads AS threads, -- threads of the worker
+    iif(difference IS NULL, 'identical', 'different') AS verdict, -- whether the resumed training gave the same bit by bit
+    difference AS difference, -- the first difference
+    kills AS kills, -- how often it was killed
+    label AS label, -- name for people
+    job AS job, -- the training job
+    version AS version, -- version of grid and of libtorch
+    strftime('%Y-%m-%dT%H:%M:%SZ', at / 1000, 'unixepoch') AS at -- when, UTC
+FROM verification
+WHERE id IN (SELECT max(id) FROM verification GROUP BY job, device, threads);
+
 -- One row per cell and score: the numbers that stand. A job that several cells share appears in each.
 CREATE VIEW v_scores AS
 SELECT

@@ -38,7 +38,7 @@ pub async fn report(cli: &Cli, args: &ReportArgs) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-fn form(table: &Table, format: TableFormat) -> String {
+pub(super) fn form(table: &Table, format: TableFormat) -> String {
     match format {
         TableFormat::Table => table.terminal(),
         TableFormat::Md => table.markdown(),

@@ -90,7 +90,8 @@ mod tests {
 
     #[test]
     fn the_ladder_of_babylm() {
-        let millions = |most| Milestone::babylm(most).into_iter().map(|rung| rung.count() / 1_000_000).collect::<Vec<_>>();
+        let millions =
+            |most| Milestone::babylm(most).into_iter().map(|rung| rung.count() / 1_000_000).collect::<Vec<_>>();
         assert_eq!(millions(999_999), Vec::<u64>::new());
         assert_eq!(millions(100_000_000), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100]);
         assert_eq!(millions(u64::MAX).len(), 28);

@@ -54,6 +54,16 @@ pub enum Precision {
     Bf16,
 }
 
+impl Precision {
+    /// The name used in specs, tables and the database.
+    pub fn name(self) -> &'static str {
+        match self {
+            Precision::F32 => "f32",
+            Precision::Bf16 => "bf16",
+        }
+    }
+}
+
 /// The weights that a training gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

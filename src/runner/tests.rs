@@ -302,8 +302,15 @@ fn pretrain(runs: &Path, batch_size: u32) -> Task {
         tied: true,
         init_std: 0.02,
     };
-    let job =
-        Job::Pretrain(PretrainJob { model, tokenizer: id(0), corpora: vec![], sequence_length: 8, training, milestones: vec![], seed: 1 });
+    let job = Job::Pretrain(PretrainJob {
+        model,
+        tokenizer: id(0),
+        corpora: vec![],
+        sequence_length: 8,
+        training,
+        milestones: vec![],
+        seed: 1,
+    });
     Task { id: job.id(), job, parents: vec![], sources: vec![], folder: runs.join("pretrain") }
 }
 

@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 
 use crate::domain::{Corpus, Dataset};
 
+use super::data;
 use super::evaluate::{self, Evaluations};
 use super::fields::{self, Fault, Fields, Within, real, reference, small};
 use super::models::{self, Context, Model};
 use super::problem::Log;
 use super::training::{Pretrain, Tune};
 use super::tree::{Key, Node, Value};
-use super::data;
 
 /// The curricula that need no definition, and the name that one dataset under either of the last two goes by.
 pub(super) const BUILT_IN: [&str; 3] = ["pretrained", "merged", "sequential"];

@@ -1,8 +1,6 @@
 //! The sections `pretrain:` and `tune:`.
 
-use crate::domain::{
-    EarlyStopping, Keep, Length, Loss, Milestone, Precision, Schedule, Training, Validation, Warmup,
-};
+use crate::domain::{EarlyStopping, Keep, Length, Loss, Milestone, Precision, Schedule, Training, Validation, Warmup};
 
 use super::fields::{self, Fault, Fields, Scalar, Within, choice, count, real, small};
 use super::problem::{Log, Mark};
@@ -171,9 +169,7 @@ fn milestones(node: &Node, log: &Log) -> Option<Vec<Milestone>> {
     let mut milestones = match given[..] {
         ["words"] => fields.list("words", |value| amount(value).map(Milestone::Words)),
         ["tokens"] => fields.list("tokens", |value| amount(value).map(Milestone::Tokens)),
-        ["babylm"] => fields
-            .need("babylm", "such as 100M", count(1_000_000..=1_000_000_000))
-            .map(Milestone::babylm),
+        ["babylm"] => fields.need("babylm", "such as 100M", count(1_000_000..=1_000_000_000)).map(Milestone::babylm),
         _ => {
             let hint = "such as {words: [1M, 2M]}, {tokens: [10M]}, or {babylm: 100M} for the ladder up to 100M words";
             log.add(node.mark, "'milestones' must have one of the keys words, tokens, babylm", Some(hint.into()));

@@ -139,11 +139,16 @@ fn all_problems_are_reported_at_once() {
 
 #[test]
 fn looks_and_milestones_that_make_no_sense() {
-    let text = with("epochs: 1}\ntune: {epochs: 1}", "epochs: 1, keep: best, milestones: {words: [1k], tokens: [1k]}}\ntune: {epochs: 1, early_stopping: {min_delta: -1}}")
-        + "evaluate: {data: world, suites: [blimp], checkpoints: {size: full}}\n";
+    let text = with(
+        "epochs: 1}\ntune: {epochs: 1}",
+        "epochs: 1, keep: best, milestones: {words: [1k], tokens: [1k]}}\ntune: {epochs: 1, early_stopping: {min_delta: -1}}",
+    ) + "evaluate: {data: world, suites: [blimp], checkpoints: {size: full}}\n";
     insta::assert_snapshot!(broken(&text, &[]), @"");
-    let text = with("epochs: 1}\ntune:", "epochs: 1, validate_every: 9, early_stopping: {patience: 1}, milestones: {babylm: 10M}}\nheld_out: 0\ntune:")
-        .replace("[pretrained, merged]", "[merged]")
+    let text = with(
+        "epochs: 1}\ntune:",
+        "epochs: 1, validate_every: 9, early_stopping: {patience: 1}, milestones: {babylm: 10M}}\nheld_out: 0\ntune:",
+    )
+    .replace("[pretrained, merged]", "[merged]")
         + "evaluate: {data: world, suites: [blimp], checkpoints: {}}\n";
     insta::assert_snapshot!(broken(&text, &[]), @"");
     let text = with("[pretrained, merged]", "[merged]") + "evaluate: {data: world, suites: [blimp], checkpoints: {}}\n";

@@ -70,7 +70,14 @@ fn train(assignment: &Assignment, attempt: &mut Attempt) -> Result<(), JobError>
     for step in 1..=10_000 {
         let path = PathBuf::from(format!("checkpoint-{step}"));
         fs::create_dir(attempt.folder().join(&path))?;
-        attempt.emit(Event::Checkpoint { path, step, tokens: 0, words: 0, weights: Digest::of(b""), milestone: None })?;
+        attempt.emit(Event::Checkpoint {
+            path,
+            step,
+            tokens: 0,
+            words: 0,
+            weights: Digest::of(b""),
+            milestone: None,
+        })?;
         if attempt.stop_requested() {
             return Err(JobError::Interrupted { step });
         }

@@ -113,7 +113,18 @@ fn pretraining(runs: &Path) -> (Job, BTreeMap<JobId, PathBuf>) {
         validation: None,
     };
     let (tokenizer, corpora) = (tokenizer.id(), vec![prepare.id()]);
-    (Job::Pretrain(PretrainJob { model, tokenizer, corpora, sequence_length: 16, training, milestones: vec![], seed: 1 }), parents)
+    (
+        Job::Pretrain(PretrainJob {
+            model,
+            tokenizer,
+            corpora,
+            sequence_length: 16,
+            training,
+            milestones: vec![],
+            seed: 1,
+        }),
+        parents,
+    )
 }
 
 /// Raises the flag once an attempt under the token has two checkpoints.
@@ -196,7 +207,8 @@ fn milestones_and_the_best_model_survive_interruptions() {
     let wanted = artifacts(&straight, "t");
     let names: Vec<String> = wanted.iter().map(|artifact| artifact.path.display().to_string()).collect();
     let files = ["config.json", "milestone.json", "model.safetensors", "tokenizer.json"];
-    let all = ["200-tokens", "6803-tokens", "700-words"].map(|name| files.map(|file| format!("milestones/{name}/{file}")));
+    let all =
+        ["200-tokens", "6803-tokens", "700-words"].map(|name| files.map(|file| format!("milestones/{name}/{file}")));
     let own = ["config.json", "model.safetensors", "tokenizer.json"].map(str::to_owned);
     let mut expected = [all.concat(), own.to_vec()].concat();
     expected.sort();

@@ -175,12 +175,7 @@ fn train_stage(stage: Stage<'_>, model: Model, assignment: &Assignment, attempt:
 }
 
 /// Goes on from the newest checkpoint that is whole; says whether there is one.
-fn resume(
-    trainer: &mut Trainer,
-    kept: &mut Kept,
-    stage: &Stage<'_>,
-    attempt: &mut Attempt,
-) -> Result<bool, JobError> {
+fn resume(trainer: &mut Trainer, kept: &mut Kept, stage: &Stage<'_>, attempt: &mut Attempt) -> Result<bool, JobError> {
     let found = ml::checkpoint::latest(&attempt.earlier())?;
     for refused in found.refused {
         let message = format!("a checkpoint is not used: {refused}");
@@ -195,12 +190,7 @@ fn resume(
 }
 
 /// Measures the held-out loss, and keeps the model if it is to be kept for it.
-fn look(
-    trainer: &mut Trainer,
-    kept: &mut Kept,
-    stage: &Stage<'_>,
-    attempt: &mut Attempt,
-) -> Result<(), JobError> {
+fn look(trainer: &mut Trainer, kept: &mut Kept, stage: &Stage<'_>, attempt: &mut Attempt) -> Result<(), JobError> {
     let step = trainer.progress().step;
     let Some(look) = trainer.look(&stage.validation, VALIDATION_BATCH)? else { return Ok(()) };
     attempt.emit(Event::Metric { name: "validation_loss".to_owned(), step, value: look.loss })?;

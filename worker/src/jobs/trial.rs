@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn so_many_attempts_are_killed_at_steps_before_them() {
-        let job = JobId::of("job");
+        let job: JobId = "0123456789abcdef0123456789abcdef".parse().unwrap();
         let trial = Trial { kills: 3, seed: 5, ..Trial::default() };
         let at = |seed, earlier, from| {
             Kills::plan(Some(Trial { seed, ..trial }), job, earlier, from, 60).at.map(|(step, _)| step)

@@ -84,13 +84,7 @@ pub struct Checkpoint {
 }
 
 /// Writes a checkpoint into `folder/checkpoint-<step>`: aside, to the disk, then under its name at once.
-pub fn save(
-    folder: &Path,
-    model: &Model,
-    optimizer: &AdamW,
-    progress: Progress,
-    kept: &Kept,
-) -> Result<Saved, Error> {
+pub fn save(folder: &Path, model: &Model, optimizer: &AdamW, progress: Progress, kept: &Kept) -> Result<Saved, Error> {
     let name = format!("{PREFIX}{:010}", progress.step);
     let (path, aside) = (folder.join(&name), folder.join(format!(".{name}.{}", std::process::id())));
     remove(&aside)?; // of a process that died and had the same number

@@ -90,7 +90,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let output = folder.path().join("output");
         fs::create_dir(&output).unwrap();
-        let write = |text: &'static str| move |folder: &Path| fs::write(folder.join("x"), text).map_err(Error::io(folder));
+        let write =
+            |text: &'static str| move |folder: &Path| fs::write(folder.join("x"), text).map_err(Error::io(folder));
         let mut kept = Kept::new(&output);
         kept.put(Path::new("a/b"), write("deep")).unwrap();
         kept.put(Path::new(""), write("old")).unwrap();

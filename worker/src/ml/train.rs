@@ -244,7 +244,13 @@ impl Trainer {
             for (what, value) in [("the loss", loss), ("the gradient norm", norm)] {
                 if !value.is_finite() {
                     let (step, places) = (one.step + 1, self.batches.places(one.step));
-                    return Err(Error::NonFinite { what, value, step, places, checkpoint: self.last_checkpoint.clone() });
+                    return Err(Error::NonFinite {
+                        what,
+                        value,
+                        step,
+                        places,
+                        checkpoint: self.last_checkpoint.clone(),
+                    });
                 }
             }
             self.progress.window_loss += loss;

@@ -1,8 +1,8 @@
 //! Training on an arithmetic sort of text.
 
+use super::*;
 use crate::ml::batch::Batch;
 use crate::ml::model::tests::small;
-use super::*;
 use grid::domain::{Arch, Length, Schedule, Warmup};
 use tch::Device;
 
