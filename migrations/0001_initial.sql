@@ -84,6 +84,7 @@ CREATE TABLE attempt (
     pid INTEGER, -- process id of the worker
     device TEXT, -- device of the worker: `cpu`, `cuda:0`
     threads INTEGER, -- threads of the worker
+    micro_batch INTEGER, -- rows per forward pass of a training job; NULL for the whole batch. Halved after a failure for want of memory
     version TEXT, -- version of grid and of libtorch
     submitted INTEGER, -- milliseconds since 1970 UTC
     started INTEGER, -- milliseconds since 1970 UTC
@@ -101,7 +102,7 @@ CREATE TABLE attempt (
 ) STRICT;
 CREATE INDEX attempt_by_job ON attempt (job);
 
--- A checkpoint of a training job that was complete on disk when it was recorded.
+-- A checkpoint of a training job, or the copy of its model at a milestone, that was complete on disk when it was recorded.
 CREATE TABLE checkpoint (
     job TEXT NOT NULL REFERENCES job (id), -- the training job
     attempt INTEGER NOT NULL REFERENCES attempt (id), -- the attempt that wrote it
@@ -110,8 +111,9 @@ CREATE TABLE checkpoint (
     words INTEGER NOT NULL, -- whitespace-separated words seen so far in this job
     path TEXT NOT NULL, -- folder, relative to that of the attempt
     weights TEXT NOT NULL, -- blake3 digest of the weights file
+    milestone TEXT, -- milestone that a copy is kept for, such as `1000000-words`; NULL for a checkpoint to go on from
     at INTEGER NOT NULL, -- milliseconds since 1970 UTC
-    PRIMARY KEY (job, attempt, step)
+    PRIMARY KEY (job, attempt, path)
 ) STRICT, WITHOUT ROWID;
 
 -- A number measured while a job ran.
@@ -177,6 +179,41 @@ CREATE TABLE artifact (
     PRIMARY KEY (job, path)
 ) STRICT, WITHOUT ROWID;
 
+-- A training job that `grid verify resume` ran twice: straight, and killed and resumed several times.
+CREATE TABLE verification (
+    id INTEGER NOT NULL PRIMARY KEY, -- number, in order
+    job TEXT NOT NULL CHECK (length(job) = 32), -- id of the training job, which need not be in an experiment
+    kind TEXT NOT NULL CHECK (kind IN ('pretrain', 'tune')), -- sort of training
+    label TEXT NOT NULL, -- name for people
+    model TEXT NOT NULL, -- name of the model in the spec
+    device TEXT NOT NULL, -- device: `cpu`, `cuda:0`
+    precision TEXT NOT NULL CHECK (precision IN ('f32', 'bf16')), -- arithmetic
+    threads INTEGER NOT NULL, -- threads of the worker
+    kills INTEGER NOT NULL, -- how often it was killed
+    seed INTEGER NOT NULL, -- `--seed`: where the kills fell
+    difference TEXT, -- the first difference between the two; NULL where weights, optimiser, cursor, files and scores are the same bit by bit
+    version TEXT NOT NULL, -- version of grid and of libtorch
+    at INTEGER NOT NULL -- milliseconds since 1970 UTC
+) STRICT;
+
+-- One row per training job, device and number of threads that `grid verify resume` has checked: its newest verdict.
+CREATE VIEW v_verifications AS
+SELECT
+    model AS model, -- name of the model in the spec
+    kind AS kind, -- `pretrain` or `tune`
+    device AS device, -- device: `cpu`, `cuda:0`
+    precision AS precision, -- `f32` or `bf16`
+    threads AS threads, -- threads of the worker
+    iif(difference IS NULL, 'identical', 'different') AS verdict, -- whether the resumed training gave the same bit by bit
+    difference AS difference, -- the first difference
+    kills AS kills, -- how often it was killed
+    label AS label, -- name for people
+    job AS job, -- the training job
+    version AS version, -- version of grid and of libtorch
+    strftime('%Y-%m-%dT%H:%M:%SZ', at / 1000, 'unixepoch') AS at -- when, UTC
+FROM verification
+WHERE id IN (SELECT max(id) FROM verification GROUP BY job, device, threads);
+
 -- One row per cell and score: the numbers that stand. A job that several cells share appears in each.
 CREATE VIEW v_scores AS
 SELECT
@@ -202,7 +239,7 @@ SELECT
     score.classes AS classes, -- different classes among the predictions; NULL where items have no classes
     score.mode AS mode, -- `compat` or `fixed`, and switches set otherwise: `fixed+ties=first`
     score.suite_version AS suite_version, -- version of the suite
-    'final' AS checkpoint, -- which checkpoint was scored
+    coalesce(job.canonical ->> '$.job.milestone.words' || '-words', job.canonical ->> '$.job.milestone.tokens' || '-tokens', 'final') AS checkpoint, -- which model was scored: `final`, or a milestone such as `1000000-words`
     CASE job.kind WHEN 'finetune' THEN CAST(job.canonical ->> '$.job.seed' AS INTEGER) END AS finetune_seed, -- seed of the fine-tuning; NULL for a score that needs none
     score.job AS job -- the eval or finetune job
 FROM cell
@@ -220,7 +257,7 @@ SELECT
     cell.curriculum AS curriculum, -- curriculum axis
     cell.seed AS seed, -- seed axis
     cell.extra AS extra, -- further axes: `name=value` joined by a comma and a space
-    'final' AS checkpoint, -- which checkpoint was scored
+    coalesce(job.canonical ->> '$.job.milestone.words' || '-words', job.canonical ->> '$.job.milestone.tokens' || '-tokens', 'final') AS checkpoint, -- which model was scored: `final`, or a milestone such as `1000000-words`
     item_group.suite AS suite, -- suite
     item_group.mode AS mode, -- `compat` or `fixed`, and switches set otherwise: `fixed+ties=first`
     item_group.task AS task, -- task
@@ -233,10 +270,11 @@ SELECT
     item_group.job AS job -- the eval or finetune job
 FROM cell
 JOIN cell_job ON cell_job.cell = cell.id
-JOIN item_group ON item_group.job = cell_job.job
+JOIN job ON job.id = cell_job.job
+JOIN item_group ON item_group.job = job.id
 JOIN item ON item.item_group = item_group.id;
 
--- One row per ordered pair of cells of one experiment that agree on model, seed and further axes, and aggregate score of both, under one seed of the fine-tuning.
+-- One row per ordered pair of cells of one experiment that agree on model, seed and further axes, and aggregate score of both final models, under one seed of the fine-tuning.
 CREATE VIEW v_compare AS
 SELECT
     a.experiment AS experiment, -- the experiment
@@ -262,8 +300,8 @@ SELECT
 FROM cell AS a
 JOIN cell AS b ON b.experiment = a.experiment AND b.model = a.model AND b.seed = a.seed AND b.extra = a.extra
     AND b.id <> a.id
-JOIN v_scores AS x ON x.experiment = a.experiment AND x.cell = a.label AND x.subtask IS NULL
-JOIN v_scores AS y ON y.experiment = b.experiment AND y.cell = b.label AND y.subtask IS NULL
+JOIN v_scores AS x ON x.experiment = a.experiment AND x.cell = a.label AND x.subtask IS NULL AND x.checkpoint = 'final'
+JOIN v_scores AS y ON y.experiment = b.experiment AND y.cell = b.label AND y.subtask IS NULL AND y.checkpoint = 'final'
     AND y.suite = x.suite AND y.task = x.task AND y.metric = x.metric AND y.mode = x.mode
     AND y.suite_version = x.suite_version AND y.finetune_seed IS x.finetune_seed;
 

@@ -39,11 +39,19 @@ pub enum Verb {
     Why(WhyArgs),
     /// Print the table of an experiment.
     Report(ReportArgs),
+<<<<<<< HEAD
     /// Measure this machine.
     Bench {
         /// What to measure.
         #[command(subcommand)]
         what: BenchVerb,
+=======
+    /// Check a promise on this machine.
+    Verify {
+        /// The promise.
+        #[command(subcommand)]
+        what: VerifyVerb,
+>>>>>>> ca3c317 (grid verify resume; faults on request)
     },
     /// Print the schema of runs.db.
     Schema,
@@ -172,6 +180,39 @@ pub struct WhyArgs {
     pub job: String,
 }
 
+/// Promises that can be checked.
+#[derive(Debug, Subcommand)]
+pub enum VerifyVerb {
+    /// Train every training job of a spec straight, then with kills and resumes, and compare both bit by bit.
+    Resume(VerifyResumeArgs),
+}
+
+/// Arguments of `verify resume`.
+#[derive(Debug, Args)]
+pub struct VerifyResumeArgs {
+    /// Spec.
+    #[command(flatten)]
+    pub spec: SpecArgs,
+    /// How often each job is killed (SIGKILL), at random steps.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub kills: u32,
+    /// Where the kills fall; by default another place each time.
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Only this training job: its name, with its kind before it or not (`pretrain/tiny/seed1`), or its id.
+    #[arg(long, value_name = "KIND/NAME")]
+    pub job: Vec<String>,
+    /// Threads of each job; several values, separated by commas, are checked one after the other.
+    #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    pub threads: Vec<u32>,
+    /// Devices: auto, cpu, cuda:0, ... separated by commas.
+    #[arg(long, value_delimiter = ',')]
+    pub device: Vec<String>,
+    /// Form.
+    #[arg(long, value_enum, default_value_t = TableFormat::Table)]
+    pub format: TableFormat,
+}
+
 /// Arguments of `report`.
 #[derive(Debug, Args)]
 pub struct ReportArgs {
@@ -180,6 +221,9 @@ pub struct ReportArgs {
     /// Compare two values of an axis: A,B.
     #[arg(long, value_name = "A,B", value_parser = pair)]
     pub compare: Option<(String, String)>,
+    /// Show the scores of the milestones of pretraining, over the text seen.
+    #[arg(long)]
+    pub curve: bool,
     /// Show the subtasks of this suite instead of the aggregates.
     #[arg(long, value_name = "SUITE")]
     pub subtasks: Option<String>,

@@ -22,6 +22,8 @@ pub enum Exit {
     Environment = 6,
     /// The database is locked, or newer than this program.
     Database = 7,
+    /// A check found what must not be.
+    CheckFailed = 8,
 }
 
 /// The table behind `grid help exit-codes`.
@@ -33,6 +35,7 @@ pub const EXIT_CODES: &str = "\
 4  nothing matches the name given
 6  environment: disk, device, missing or changed data
 7  database locked, or made by a newer grid
+8  a check failed
 ";
 
 impl From<Exit> for ExitCode {

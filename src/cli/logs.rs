@@ -62,8 +62,9 @@ pub(super) async fn one_job(store: &Store, text: &str) -> Result<JobRow, Failure
 
 fn describe(event: &Event) -> String {
     match event {
-        Event::Started { host, pid, device, threads, version } => {
-            format!("started on {host} (process {pid}, {device}, {threads} threads; {version})")
+        Event::Started { host, pid, device, threads, micro_batch, version } => {
+            let rows = micro_batch.map_or(String::new(), |rows| format!(", {rows} rows at a time"));
+            format!("started on {host} (process {pid}, {device}, {threads} threads{rows}; {version})")
         }
         Event::Resumed { step } => format!("resumed after step {step}"),
         Event::Progress { done, total, loss, tokens_per_second } => {
@@ -73,6 +74,9 @@ fn describe(event: &Event) -> String {
             format!("{done} of {total}{loss}{speed}")
         }
         Event::Metric { name, step, value } => format!("{name} {value:.6} at step {step}"),
+        Event::Checkpoint { path, step, tokens, words, milestone: Some(_), .. } => {
+            format!("milestone {} at step {step} ({tokens} tokens, {words} words)", path.display())
+        }
         Event::Checkpoint { path, step, tokens, words, .. } => {
             format!("checkpoint {} at step {step} ({tokens} tokens, {words} words)", path.display())
         }

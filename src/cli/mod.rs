@@ -15,6 +15,7 @@ mod plan;
 mod report;
 mod run;
 mod status;
+mod verify;
 mod why;
 mod workspace;
 
@@ -22,7 +23,11 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
+<<<<<<< HEAD
 use args::{BenchVerb, Cli, Verb};
+=======
+use args::{Cli, Verb, VerifyVerb};
+>>>>>>> ca3c317 (grid verify resume; faults on request)
 use failure::{EXIT_CODES, Exit, Failure};
 
 /// Runs the command line of this process.
@@ -65,7 +70,11 @@ async fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Verb::Logs(args) => logs::logs(cli, args).await,
         Verb::Why(args) => why::why(cli, args).await,
         Verb::Report(args) => report::report(cli, args).await,
+<<<<<<< HEAD
         Verb::Bench { what: BenchVerb::Train(args) } => bench::train(args),
+=======
+        Verb::Verify { what: VerifyVerb::Resume(args) } => verify::resume(cli, args).await,
+>>>>>>> ca3c317 (grid verify resume; faults on request)
         Verb::Schema => {
             print!("{}", crate::store::schema_markdown());
             Ok(Exit::Done)

@@ -3,7 +3,7 @@
 use super::args::{Cli, ReportArgs, TableFormat};
 use super::failure::{Exit, Failure, store_failure};
 use crate::domain::Suite;
-use crate::report::{Columns, Comparison, Table, pivot};
+use crate::report::{self, Columns, Comparison, Table, pivot};
 use crate::store::Store;
 
 /// `grid report`.
@@ -22,6 +22,12 @@ pub async fn report(cli: &Cli, args: &ReportArgs) -> Result<Exit, Failure> {
         let items = store.items(&comparison.jobs()).await.map_err(store_failure)?;
         tables.push(comparison.table(&name, &items));
     }
+    if args.curve {
+        tables.push(report::curve(&name, &scores).ok_or_else(|| {
+            let help = "give the spec `pretrain: {milestones: ...}` and `evaluate: {checkpoints: ...}`";
+            Failure::text(Exit::NothingMatches, format!("grid: no milestone of '{name}' was scored\n  help: {help}"))
+        })?);
+    }
     store.close().await;
     let text: Vec<String> = tables.iter().map(|table| form(table, args.format)).collect();
     match args.format {
@@ -32,7 +38,7 @@ pub async fn report(cli: &Cli, args: &ReportArgs) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-fn form(table: &Table, format: TableFormat) -> String {
+pub(super) fn form(table: &Table, format: TableFormat) -> String {
     match format {
         TableFormat::Table => table.terminal(),
         TableFormat::Md => table.markdown(),

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use super::args::{Cli, DriveArgs, ResumeArgs, RunArgs};
 use super::failure::{Exit, Failure, store_failure};
 use super::workspace::{SpecText, Workspace};
-use crate::domain::{Grid, Job, JobId, News, Suite, Task};
+use crate::domain::{Grid, Job, JobId, News, Suite, Task, Trial};
 use crate::plan::{Decision, weight};
 use crate::report::progress::{self, Progress};
 use crate::runner::{self, Lock, Policy, RunError, Stop, Summary};
@@ -87,6 +87,11 @@ async fn refuse_missing_data(runs_dir: &Path, grid: &Grid) -> Result<(), Failure
     if let Some(store) = store {
         store.close().await;
     }
+    refuse_blocked(&workspace)
+}
+
+/// Fails where jobs are blocked by missing data, which it names.
+pub(super) fn refuse_blocked(workspace: &Workspace) -> Result<(), Failure> {
     let mut missing: BTreeMap<&str, Option<Suite>> = BTreeMap::new();
     for job in workspace.plan.jobs() {
         if let Some(Decision::Blocked(_)) = workspace.decisions.get(&job.id) {
@@ -97,7 +102,7 @@ async fn refuse_missing_data(runs_dir: &Path, grid: &Grid) -> Result<(), Failure
     if missing.is_empty() {
         return Ok(());
     }
-    let mut message = format!("grid: {} cannot run, its data are missing:\n", grid.name);
+    let mut message = format!("grid: {} cannot run, its data are missing:\n", workspace.grid.name);
     for (location, suite) in missing {
         message.push_str(&format!("  not found: {location}\n"));
         if let Some(suite) = suite {
@@ -110,7 +115,7 @@ async fn refuse_missing_data(runs_dir: &Path, grid: &Grid) -> Result<(), Failure
     Err(Failure::text(Exit::Environment, message))
 }
 
-fn tasks(workspace: &Workspace, runs_dir: &Path) -> Vec<Task> {
+pub(super) fn tasks(workspace: &Workspace, runs_dir: &Path) -> Vec<Task> {
     let experiment = runs_dir.join(&workspace.plan.name);
     let folder = |id: &JobId, kind: &str| -> PathBuf {
         workspace
@@ -181,23 +186,9 @@ async fn drive(
         retries: args.retries,
         checkpoint_every_seconds: resources.checkpoint_every_seconds,
         micro_batch: resources.micro_batch,
+        trial: trial()?,
     };
-    let running: Vec<progress::Planned> = tasks
-        .iter()
-        .filter_map(|task| workspace.plan.job(&task.id))
-        .map(|job| progress::Planned {
-            id: job.id,
-            label: job.label.clone(),
-            kind: job.job.kind(),
-            weight: weight(&workspace.plan, job, &workspace.facts),
-        })
-        .collect();
-    let mode = match (cli.quiet, std::io::stderr().is_terminal()) {
-        (true, _) => progress::Mode::Silent,
-        (false, true) => progress::Mode::Bars,
-        (false, false) => progress::Mode::Lines,
-    };
-    let mut progress = Progress::new(&running, mode, Box::new(std::io::stderr()));
+    let mut progress = shown(cli, workspace, &tasks);
     let done: BTreeMap<JobId, PathBuf> = (workspace.outputs.iter())
         .filter(|(id, _)| workspace.decisions.get(id) == Some(&Decision::Reuse))
         .map(|(id, output)| (*id, output.clone()))
@@ -217,8 +208,35 @@ async fn drive(
     summary.map_err(run_failure)
 }
 
+/// The progress of these tasks on standard error.
+pub(super) fn shown(cli: &Cli, workspace: &Workspace, tasks: &[Task]) -> Progress {
+    let running: Vec<progress::Planned> = tasks
+        .iter()
+        .filter_map(|task| workspace.plan.job(&task.id))
+        .map(|job| progress::Planned {
+            id: job.id,
+            label: job.label.clone(),
+            kind: job.job.kind(),
+            weight: weight(&workspace.plan, job, &workspace.facts),
+        })
+        .collect();
+    let mode = match (cli.quiet, std::io::stderr().is_terminal()) {
+        (true, _) => progress::Mode::Silent,
+        (false, true) => progress::Mode::Bars,
+        (false, false) => progress::Mode::Lines,
+    };
+    Progress::new(&running, mode, Box::new(std::io::stderr()))
+}
+
+/// The faults that `GRID_INJECT` asks for.
+pub(super) fn trial() -> Result<Option<Trial>, Failure> {
+    let Some(text) = std::env::var_os("GRID_INJECT") else { return Ok(None) };
+    let trial = text.to_string_lossy().parse();
+    trial.map(Some).map_err(|error| Failure::text(Exit::Usage, format!("grid: GRID_INJECT: {error}")))
+}
+
 /// The first interrupt lets the workers save their state, the second kills them.
-async fn listen(stop: watch::Sender<Stop>) {
+pub(super) async fn listen(stop: watch::Sender<Stop>) {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut interrupt), Ok(mut terminate), Ok(mut user)) =
         (signal(SignalKind::interrupt()), signal(SignalKind::terminate()), signal(SignalKind::user_defined1()))
@@ -257,11 +275,11 @@ fn tell(workspace: &Workspace, summary: &Summary, quiet: bool) {
     }
 }
 
-fn run_failure(error: RunError) -> Failure {
+pub(super) fn run_failure(error: RunError) -> Failure {
     Failure::new(Exit::Environment, error)
 }
 
 /// Milliseconds since 1970 UTC.
-fn now() -> i64 {
+pub(super) fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
 }

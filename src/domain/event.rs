@@ -22,7 +22,9 @@ use serde::{Deserialize, Serialize};
 
 use super::digest::{Digest, JobId};
 use super::job::{Job, Origin};
+use super::milestone::Milestone;
 use super::score::{ItemOutcome, Score};
+use super::trial::Trial;
 
 /// Bumped whenever the layout of these files changes.
 pub const SCHEMA: u32 = 1;
@@ -38,6 +40,8 @@ pub struct Settings {
     pub checkpoint_every_seconds: u64,
     /// Rows per forward pass; `None` takes the whole batch at once.
     pub micro_batch: Option<u32>,
+    /// Faults to plant in a training job.
+    pub trial: Option<Trial>,
 }
 
 /// A job as handed to a worker.
@@ -82,6 +86,8 @@ pub enum Event {
         device: String,
         /// Threads.
         threads: u32,
+        /// Rows per forward pass; `None` for the whole batch, or where nothing is trained.
+        micro_batch: Option<u32>,
         /// Version of grid and of libtorch.
         version: String,
     },
@@ -110,7 +116,7 @@ pub enum Event {
         /// Value.
         value: f64,
     },
-    /// A checkpoint is on disk, complete.
+    /// A checkpoint, or the copy of a model that is kept for a milestone, is on disk, complete.
     Checkpoint {
         /// Folder, relative to the attempt.
         path: PathBuf,
@@ -122,6 +128,8 @@ pub enum Event {
         words: u64,
         /// Digest of the weights file.
         weights: Digest,
+        /// What a copy of the model in `output/` is kept for; `None` for a checkpoint to go on from.
+        milestone: Option<Milestone>,
     },
     /// A score.
     Scored(Score),

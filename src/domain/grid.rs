@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::finetune::{FinetuneRecipe, GlueTask};
 use super::job::{CorpusFormat, DatasetFormat, Loss, Origin, WorldPart};
+use super::milestone::Milestone;
 use super::mode::Mode;
 use super::model::ModelConfig;
 use super::score::Suite;
@@ -188,6 +189,8 @@ pub struct Pretraining {
     pub sequence_length: u32,
     /// Optimisation.
     pub training: Training,
+    /// Where copies of the model are kept, in ascending order.
+    pub milestones: Vec<Milestone>,
 }
 
 /// Where a cell's model comes from, before any tuning.
@@ -212,6 +215,8 @@ pub struct Recipe {
     pub evaluations: Vec<Evaluation>,
     /// Evaluation by fine-tuning; may be empty.
     pub finetunings: Vec<Finetuning>,
+    /// Evaluation of every milestone; empty for a cell with tuning.
+    pub milestone_evaluations: Vec<Evaluation>,
     /// Seed of weights and data order.
     pub seed: u64,
 }
@@ -229,7 +234,8 @@ impl Recipe {
         }
         let datasets = self.stages.iter().flat_map(|stage| &stage.datasets);
         sources.extend(datasets.map(|dataset| dataset.source.clone()));
-        sources.extend(self.evaluations.iter().map(|evaluation| evaluation.source.clone()));
+        let evaluations = self.evaluations.iter().chain(&self.milestone_evaluations);
+        sources.extend(evaluations.map(|evaluation| evaluation.source.clone()));
         let finetunings = self.finetunings.iter().flat_map(|finetuning| [&finetuning.train, &finetuning.valid]);
         sources.extend(finetunings.cloned());
         sources

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::digest::{Digest, JobId};
 use super::finetune::{FinetuneRecipe, GlueTask};
+use super::milestone::Milestone;
 use super::mode::Mode;
 use super::model::ModelConfig;
 use super::score::Suite;
@@ -165,6 +166,8 @@ pub struct PretrainJob {
     pub sequence_length: u32,
     /// Optimisation.
     pub training: Training,
+    /// Where copies of the model are kept on the way, in ascending order.
+    pub milestones: Vec<Milestone>,
     /// Seed of the initial weights and the data order.
     pub seed: u64,
 }
@@ -200,6 +203,8 @@ pub struct TuneJob {
 pub struct EvalJob {
     /// The pretrain, import or tune job whose weights are scored.
     pub model: JobId,
+    /// The milestone of that job whose weights they are; `None` for its result.
+    pub milestone: Option<Milestone>,
     /// The suite.
     pub suite: Suite,
     /// The rules, as far as they concern the suite.

@@ -14,10 +14,12 @@ pub mod finetune;
 pub mod grid;
 pub mod hugging_face;
 pub mod job;
+pub mod milestone;
 pub mod mode;
 pub mod model;
 pub mod score;
 pub mod training;
+pub mod trial;
 
 pub use bench::{Phases, Ready, Round, Speed, Workload};
 pub use digest::{Digest, JobId};
@@ -32,7 +34,9 @@ pub use job::{
     CorpusFormat, DatasetFormat, Documents, EvalJob, FinetuneJob, ImportJob, Job, Kind, Loss, Origin, PrepareJob,
     Prepared, PretrainJob, TokenizerJob, TuneJob, WorldPart,
 };
+pub use milestone::Milestone;
 pub use mode::{BoxRows, EwokContrast, FirstToken, Mode, Nan, PerLength, Preference, ReadingWord, Sums, Ties};
 pub use model::{Arch, ModelConfig};
 pub use score::{CellRow, ItemOutcome, ItemRow, Score, ScoreRow, Size, Suite};
-pub use training::{Length, Precision, Schedule, Training, Warmup};
+pub use training::{EarlyStopping, Keep, Length, Precision, Schedule, Training, Validation, Warmup};
+pub use trial::{MemoryLimit, Trial};

@@ -200,6 +200,9 @@ pub struct CellRow {
     pub extra: String,
 }
 
+/// The checkpoint of a score that is about the result of a training.
+pub const FINAL: &str = "final";
+
 /// A score with the cell it belongs to, as `v_scores` has it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ScoreRow {
@@ -219,12 +222,19 @@ pub struct ScoreRow {
     pub extra: String,
     /// The number.
     pub score: Score,
-    /// Checkpoint scored.
+    /// Checkpoint scored: [`FINAL`], or the name of a [`Milestone`](super::Milestone).
     pub checkpoint: String,
     /// Seed of the fine-tuning; `None` for a score that needs none.
     pub finetune_seed: Option<u64>,
     /// Full id of the eval or finetune job.
     pub job: String,
+}
+
+impl ScoreRow {
+    /// Whether it is about the cell's model, not about one on the way there.
+    pub fn is_final(&self) -> bool {
+        self.checkpoint == FINAL
+    }
 }
 
 /// An item outcome with the eval or finetune job it belongs to.

@@ -54,6 +54,46 @@ pub enum Precision {
     Bf16,
 }
 
+impl Precision {
+    /// The name used in specs, tables and the database.
+    pub fn name(self) -> &'static str {
+        match self {
+            Precision::F32 => "f32",
+            Precision::Bf16 => "bf16",
+        }
+    }
+}
+
+/// The weights that a training gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Keep {
+    /// Those after the last step.
+    Last,
+    /// Those with the lowest held-out loss of all looks at it.
+    Best,
+}
+
+/// When a training ends before its last step.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct EarlyStopping {
+    /// Looks in a row that do not lower the held-out loss.
+    pub patience: u32,
+    /// By how much a look must lower it to count, in nats per token.
+    pub min_delta: f64,
+}
+
+/// Looks at the held-out loss during training, and what follows from them.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Validation {
+    /// Steps between two looks; there is always one after the last step.
+    pub every: u64,
+    /// `None` takes all steps.
+    pub early_stopping: Option<EarlyStopping>,
+    /// Which weights are the result.
+    pub keep: Keep,
+}
+
 /// One stage of AdamW training, fully resolved.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Training {
@@ -82,6 +122,8 @@ pub struct Training {
     pub label_smoothing: f64,
     /// Arithmetic.
     pub precision: Precision,
+    /// Looks at the held-out loss; `None` takes one, after the last step.
+    pub validation: Option<Validation>,
 }
 
 impl Training {
@@ -142,6 +184,7 @@ mod tests {
             clip_norm: Some(1.0),
             label_smoothing: 0.0,
             precision: Precision::F32,
+            validation: None,
         }
     }
 

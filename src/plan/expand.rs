@@ -19,7 +19,7 @@ pub enum Role {
     Ancestor,
     /// It makes the cell's final model.
     Model,
-    /// It scores the cell's final model.
+    /// It scores the cell's final model, or one of its milestones.
     Eval,
 }
 
@@ -174,12 +174,22 @@ impl Builder<'_> {
         }
         for evaluation in &recipe.evaluations {
             let Located { origin, .. } = self.locate(&evaluation.source);
-            let job = EvalJob { model: model.0, suite: evaluation.suite, mode: evaluation.mode, data: origin };
-            let group = format!("{} {}", evaluation.suite, name.group);
+            let (suite, mode) = (evaluation.suite, evaluation.mode);
+            let job = EvalJob { model: model.0, milestone: None, suite, mode, data: origin };
+            let group = format!("{suite} {}", name.group);
             self.add(Job::Eval(job), &Name { group, ..name }, &[&evaluation.source], Role::Eval, &mut jobs);
         }
         for finetuning in &recipe.finetunings {
             self.finetune(finetuning, model, &name, &mut jobs);
+        }
+        for milestone in &recipe.milestones {
+            for evaluation in &recipe.milestone_evaluations {
+                let Located { origin, .. } = self.locate(&evaluation.source);
+                let (suite, mode) = (evaluation.suite, evaluation.mode);
+                let job = EvalJob { model: model.0, milestone: Some(*milestone), suite, mode, data: origin };
+                let group = format!("{suite} {} at {}", name.group, milestone.label());
+                self.add(Job::Eval(job), &Name { group, ..name }, &[&evaluation.source], Role::Eval, &mut jobs);
+            }
         }
         for (id, _) in &jobs {
             self.graph[self.index[id]].cells += 1;
@@ -267,6 +277,7 @@ impl Builder<'_> {
             corpora,
             sequence_length: base.sequence_length,
             training: base.training.clone(),
+            milestones: base.milestones.clone(),
             seed: recipe.seed,
         };
         TrainRef(self.add(Job::Pretrain(job), name, &[], Role::Ancestor, jobs))

@@ -88,7 +88,7 @@ impl<'a> Comparison<'a> {
         let mut conditions: Vec<Condition> = vec![];
         let mut measures: Vec<Measure> = vec![];
         let mut by: HashMap<(usize, usize), BTreeMap<(u64, Option<u64>), &ScoreRow>> = HashMap::new();
-        for row in scores.iter().filter(|row| row.score.subtask.is_none()) {
+        for row in scores.iter().filter(|row| row.is_final() && row.score.subtask.is_none()) {
             let condition = index_of(&mut conditions, Condition::of_score(row));
             let measure = index_of(&mut measures, Measure::of(row));
             by.entry((condition, measure)).or_default().insert((row.seed, row.finetune_seed), row);

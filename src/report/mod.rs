@@ -9,6 +9,7 @@
 //! four forms show the same numbers and tests read them without parsing drawings.
 
 mod compare;
+mod curve;
 pub mod human;
 mod pivot;
 pub mod progress;
@@ -18,6 +19,7 @@ pub mod statistics;
 mod table;
 
 pub use compare::{CompareError, Comparison};
+pub use curve::curve;
 pub use pivot::{Columns, pivot};
 pub use speed::speed;
 pub use table::{Cell, Score, Table};

@@ -84,7 +84,7 @@ impl Measure {
 }
 
 /// Pushes what is not there yet: order of first sight.
-fn push_new<T: PartialEq>(list: &mut Vec<T>, value: T) {
+pub(super) fn push_new<T: PartialEq>(list: &mut Vec<T>, value: T) {
     if !list.contains(&value) {
         list.push(value);
     }
@@ -99,13 +99,13 @@ fn by_seed(found: &[&ScoreRow]) -> Vec<Vec<f64>> {
     values.into_values().collect()
 }
 
-/// The table of an experiment. `cells` are all cells that were planned, scored or not.
+/// The table of an experiment, milestones left out. `cells` are all cells that were planned, scored or not.
 pub fn pivot(experiment: &str, cells: &[CellRow], scores: &[ScoreRow], columns: Columns) -> Table {
     let wanted = |row: &&ScoreRow| match columns {
         Columns::Aggregates => row.score.subtask.is_none(),
         Columns::Subtasks(suite) => row.score.suite == suite && row.score.subtask.is_some(),
     };
-    let scores: Vec<&ScoreRow> = scores.iter().filter(wanted).collect();
+    let scores: Vec<&ScoreRow> = scores.iter().filter(|row| row.is_final()).filter(wanted).collect();
     let (mut conditions, mut measures) = (vec![], vec![]);
     let mut seeds: BTreeMap<Condition, BTreeSet<u64>> = BTreeMap::new();
     for cell in cells {

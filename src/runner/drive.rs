@@ -331,6 +331,7 @@ where
             threads: place.threads,
             checkpoint_every_seconds: self.policy.checkpoint_every_seconds,
             micro_batch: self.tries[task].micro_batch.or(self.policy.micro_batch),
+            trial: self.policy.trial,
         };
         let token = folder::new_token();
         let assignment = Assignment {

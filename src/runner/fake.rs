@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::{Executor, RunError, Slot, Status};
 use crate::domain::event::SCHEMA;
-use crate::domain::{Artifact, Assignment, Digest, Entry, Event, Failure, Outcome, Verdict};
+use crate::domain::{Artifact, Assignment, Digest, Entry, Event, Failure, Outcome, Settings, Verdict};
 
 /// What happens to a submission.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,8 +74,9 @@ impl Work {
         fs::create_dir_all(folder.join(&attempt).join("output"))?;
         let act = script(&assignment);
         let work = Self { assignment, folder: folder.to_owned(), attempt, act, over: None };
-        let (device, threads) = (work.assignment.settings.device.clone(), work.assignment.settings.threads);
-        work.journal(Event::Started { host: "fake".into(), pid: 0, device, threads, version: "fake".into() })?;
+        let Settings { device, threads, micro_batch, .. } = work.assignment.settings.clone();
+        let (host, version) = ("fake".to_owned(), "fake".to_owned());
+        work.journal(Event::Started { host, pid: 0, device, threads, micro_batch, version })?;
         Ok(work)
     }
 

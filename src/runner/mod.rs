@@ -12,7 +12,11 @@
 //!
 //! [`News`]: crate::domain::News
 
+<<<<<<< HEAD
 mod bench;
+=======
+mod compare;
+>>>>>>> ca3c317 (grid verify resume; faults on request)
 mod drive;
 mod executor;
 pub mod fake;
@@ -26,9 +30,13 @@ mod tests;
 
 use std::path::PathBuf;
 
-use crate::domain::JobId;
+use crate::domain::{JobId, Trial};
 
+<<<<<<< HEAD
 pub use bench::{Rounds, measure};
+=======
+pub use compare::{Difference, difference};
+>>>>>>> ca3c317 (grid verify resume; faults on request)
 pub use drive::drive;
 pub use executor::{Executor, Status};
 pub use fake::Fake;
@@ -48,6 +56,8 @@ pub struct Policy {
     pub checkpoint_every_seconds: u64,
     /// Rows per forward pass; `None` takes the whole batch at once.
     pub micro_batch: Option<u32>,
+    /// Faults to plant in training jobs.
+    pub trial: Option<Trial>,
 }
 
 /// What the user wants of a run under way; it only ever rises.

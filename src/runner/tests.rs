@@ -38,7 +38,7 @@ pub(super) fn tasks(runs: &Path, parents: &[Vec<usize>]) -> Vec<Task> {
 }
 
 pub(super) const POLICY: Policy =
-    Policy { keep_going: true, retries: 2, checkpoint_every_seconds: 60, micro_batch: None };
+    Policy { keep_going: true, retries: 2, checkpoint_every_seconds: 60, micro_batch: None, trial: None };
 
 /// What `drive` returned, and the news it told before.
 pub(super) struct Run {
@@ -285,6 +285,7 @@ fn pretrain(runs: &Path, batch_size: u32) -> Task {
         clip_norm: None,
         label_smoothing: 0.0,
         precision: Precision::F32,
+        validation: None,
     };
     let model = ModelConfig {
         arch: Arch::Llama,
@@ -301,8 +302,15 @@ fn pretrain(runs: &Path, batch_size: u32) -> Task {
         tied: true,
         init_std: 0.02,
     };
-    let job =
-        Job::Pretrain(PretrainJob { model, tokenizer: id(0), corpora: vec![], sequence_length: 8, training, seed: 1 });
+    let job = Job::Pretrain(PretrainJob {
+        model,
+        tokenizer: id(0),
+        corpora: vec![],
+        sequence_length: 8,
+        training,
+        milestones: vec![],
+        seed: 1,
+    });
     Task { id: job.id(), job, parents: vec![], sources: vec![], folder: runs.join("pretrain") }
 }
 
@@ -331,7 +339,8 @@ fn a_second_request_to_stop_kills() {
 
 /// Leaves an open submission of the task at this index, as an earlier coordinator did.
 pub(super) fn left_open(number: usize, folder: &Path, token: &str) {
-    let settings = Settings { device: "cpu".into(), threads: 1, checkpoint_every_seconds: 60, micro_batch: None };
+    let settings =
+        Settings { device: "cpu".into(), threads: 1, checkpoint_every_seconds: 60, micro_batch: None, trial: None };
     let assignment = Assignment {
         schema: SCHEMA,
         id: id(number),

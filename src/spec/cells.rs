@@ -50,6 +50,15 @@ pub(super) fn grid(root: &Node, folder: &Path, log: &Log) -> Option<Grid> {
         .filter_map(|combination| cell(combination, &settings))
         .filter(|cell| seen.insert(canonical(cell)))
         .collect();
+    let scored = |cell: &Cell| {
+        let milestones = matches!(&cell.recipe.base, Base::Trained(base) if !base.milestones.is_empty());
+        milestones && !cell.recipe.milestone_evaluations.is_empty()
+    };
+    let wanted = settings.iter().find_map(|(_, document)| document.evaluations.checkpoints);
+    if let Some(place) = wanted.filter(|_| !cells.iter().any(scored)) {
+        let hint = "add `milestones: {words: [1M, 2M]}` to `pretrain`, and the curriculum 'pretrained' to the axes";
+        log.add(place, "'checkpoints' has no milestone to score", Some(hint.into()));
+    }
     Some(Grid { name: name?, cells, combinations: combinations.len(), resources })
 }
 
@@ -231,10 +240,21 @@ fn recipe(model: &Model, document: &Document, stages: Vec<Stage>, seed: u64) -> 
             corpora: chosen(&document.corpora, &pretrain.corpora, |corpus| &corpus.name),
             sequence_length: pretrain.sequence_length.0,
             training: pretrain.training.clone(),
+            milestones: pretrain.milestones.clone(),
         })),
     };
-    let (evaluations, finetunings) = (document.evaluations.clone(), document.finetunings.clone());
-    Recipe { base, held_out: document.held_out, stages, evaluations, finetunings, seed }
+    Recipe {
+        base,
+        held_out: document.held_out,
+        milestone_evaluations: match stages.is_empty() {
+            true => document.evaluations.of_milestones.clone(),
+            false => vec![], // tuned models share the milestones of a pretrained one
+        },
+        stages,
+        evaluations: document.evaluations.of_models.clone(),
+        finetunings: document.evaluations.finetunings.clone(),
+        seed,
+    }
 }
 
 /// The items of these names, in the order of the names.

@@ -2,14 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::domain::{Corpus, Dataset, Evaluation, Finetuning};
+use crate::domain::{Corpus, Dataset};
 
+use super::data;
+use super::evaluate::{self, Evaluations};
 use super::fields::{self, Fault, Fields, Within, real, reference, small};
 use super::models::{self, Context, Model};
 use super::problem::Log;
 use super::training::{Pretrain, Tune};
 use super::tree::{Key, Node, Value};
-use super::{data, evaluate};
 
 /// The curricula that need no definition, and the name that one dataset under either of the last two goes by.
 pub(super) const BUILT_IN: [&str; 3] = ["pretrained", "merged", "sequential"];
@@ -75,9 +76,7 @@ pub(super) struct Document {
     /// `held_out:`, by default 0.1.
     pub held_out: f64,
     /// `evaluate:`.
-    pub evaluations: Vec<Evaluation>,
-    /// `evaluate:` and `finetune:`, for the suite `glue`.
-    pub finetunings: Vec<Finetuning>,
+    pub evaluations: Evaluations,
 }
 
 impl Document {
@@ -105,8 +104,7 @@ impl Document {
         let curricula = top.take("curricula");
         let curricula = named("curricula", curricula, log, |key, node| curriculum(key, node, &names, log));
         let held_out = top.get("held_out", 0.1, real(Within::ProperShare));
-        let (evaluations, finetunings) =
-            evaluate::evaluations(top.take("evaluate"), top.take("finetune"), &data_root, log);
+        let evaluations = evaluate::evaluations(top.take("evaluate"), top.take("finetune"), &data_root, log);
 
         let context = Context {
             vocab_size: tokenizer.vocab_size,
@@ -115,15 +113,16 @@ impl Document {
             tune: top.take("tune"),
             tunes,
             root: &data_root,
+            held_out,
         };
         let models = named("models", section, log, |key, node| Model::decode(&key.text, node, &context, log));
         // What no model decodes is checked all the same.
         let (trained, all) = models::counts(section);
         if trained == 0 {
-            context.pretrain.map(|node| Pretrain::decode(node, &names.corpora, log));
+            context.pretrain.map(|node| Pretrain::decode(node, &names.corpora, held_out, log));
         }
         if all == 0 {
-            context.tune.map(|node| Tune::decode(node, log));
+            context.tune.map(|node| Tune::decode(node, held_out, log));
         }
         Some(Document {
             corpora: corpora?,

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::domain::{Evaluation, Finetuning, GlueTask, Mode, Resources, Size, Source, Suite, WorldPart};
 
 use super::fields::{self, Fault, Fields, Scalar, choice, count, small};
-use super::problem::Log;
+use super::problem::{Log, Mark};
 use super::tree::{Node, Value};
 use super::{data, finetune};
 
@@ -19,15 +19,11 @@ use super::{data, finetune};
 /// | `items:` | per subtask (world); `glue` learns from four times as many | 200 |
 /// | `world_seed:` | which toy world | 1 |
 /// | `mode:` | `fixed`, or `compat` for the official pipeline's numbers, defects included; or one of them and single rules: `{base: fixed, ties: first}` ([`Mode`] has all of them) | `fixed` |
-pub(super) fn evaluations(
-    node: Option<&Node>,
-    finetune: Option<&Node>,
-    root: &Path,
-    log: &Log,
-) -> (Vec<Evaluation>, Vec<Finetuning>) {
+/// | `checkpoints:` | `{suites:, size:, items:}`: the same for every milestone of pretraining | milestones are not scored |
+pub(super) fn evaluations(node: Option<&Node>, finetune: Option<&Node>, root: &Path, log: &Log) -> Evaluations {
     let Some(mut fields) = node.and_then(|node| Fields::of(node, "'evaluate'", log)) else {
         finetune::refuse(finetune, log);
-        return (vec![], vec![]);
+        return Evaluations::default();
     };
     let known = Suite::ALL.map(|suite| (suite.name(), suite));
     let suites = fields.required("suites", "such as `suites: [blimp, blimp-supplement]`");
@@ -35,22 +31,27 @@ pub(super) fn evaluations(
     let data = fields.need("data", "the folder evaluation_data, or `world`", data::path);
     let world = data.as_deref() == Some(Path::new("world"));
     let suites = suites.and_then(|node| fields::list("suites", node, log, choice(known))).unwrap_or_default();
-    let (mut size, mut items, mut seed) = (Size::Fast, 200, 1);
-    if data.is_none() || world {
-        items = fields.get("items", items, count(1..=1_000_000));
-        seed = fields.get("world_seed", seed, data::seed);
-    } else {
-        fields.forbid("items", "is for the toy world; files have the items they have");
-        fields.forbid("world_seed", "is for the toy world");
+    let kind = data.as_ref().map(|_| world);
+    let amount = Amount::decode(&mut fields, kind, Amount { size: Size::Fast, items: 200 });
+    let mut seed = 1;
+    match kind {
+        Some(false) => fields.forbid("world_seed", "is for the toy world"),
+        _ => seed = fields.get("world_seed", seed, data::seed),
     }
-    if data.is_none() || !world {
-        size = fields.get("size", size, choice([("fast", Size::Fast), ("full", Size::Full)]));
-    } else {
-        fields.forbid("size", "is for the official data; the toy world has `items`");
-    }
+    let checkpoints = fields.take("checkpoints");
+    let milestones = checkpoints.and_then(|node| {
+        let mut fields = Fields::of(node, "'checkpoints'", log)?;
+        // Fine-tuning every milestone is not offered.
+        let zero_shot = known.into_iter().filter(|(_, suite)| *suite != Suite::Glue);
+        let chosen = fields.list("suites", choice(zero_shot));
+        let chosen = chosen.unwrap_or_else(|| suites.iter().copied().filter(|suite| *suite != Suite::Glue).collect());
+        let amount = Amount::decode(&mut fields, kind, Amount { size: Size::Fast, ..amount });
+        fields.finish();
+        Some((chosen, amount))
+    });
     fields.finish();
     let data = root.join(data.unwrap_or_default());
-    let in_world = || Source::World { part: WorldPart::Evaluation, seed, size: items };
+    let in_world = |items: u64| Source::World { part: WorldPart::Evaluation, seed, size: items };
     let (glue, suites): (Vec<Suite>, Vec<Suite>) = suites.into_iter().partition(|suite| *suite == Suite::Glue);
     let finetunings = if glue.is_empty() {
         finetune::refuse(finetune, log);
@@ -58,17 +59,61 @@ pub(super) fn evaluations(
     } else {
         let known = if world { &GlueTask::IN_WORLD[..] } else { &GlueTask::ALL[..] };
         let file = |name: String| match world {
-            true => in_world(),
-            false => Source::Files(data.join(Suite::Glue.folder(size)).join(name)),
+            true => in_world(amount.items),
+            false => Source::Files(data.join(Suite::Glue.folder(amount.size)).join(name)),
         };
         finetune::finetunings(finetune, mode, known, file, log)
     };
-    let source = |suite: Suite| match world {
-        true => in_world(),
-        false => Source::Folder(data.join(suite.folder(size))),
+    let evaluation = |suite: Suite, amount: Amount| {
+        let source = match world {
+            true => in_world(amount.items),
+            false => Source::Folder(data.join(suite.folder(amount.size))),
+        };
+        Evaluation { suite, mode: mode.of(suite), source }
     };
-    let evaluations = suites.into_iter().map(|suite| Evaluation { suite, mode: mode.of(suite), source: source(suite) });
-    (evaluations.collect(), finetunings)
+    let (chosen, few) = milestones.unwrap_or((vec![], amount));
+    Evaluations {
+        of_models: suites.iter().map(|suite| evaluation(*suite, amount)).collect(),
+        finetunings,
+        of_milestones: chosen.iter().map(|suite| evaluation(*suite, few)).collect(),
+        checkpoints: checkpoints.map(|node| node.mark),
+    }
+}
+
+/// The section `evaluate:`.
+#[derive(Default)]
+pub(super) struct Evaluations {
+    /// What every model goes through.
+    pub of_models: Vec<Evaluation>,
+    /// The fine-tuning that every model goes through, for the suite `glue`.
+    pub finetunings: Vec<Finetuning>,
+    /// What every milestone goes through.
+    pub of_milestones: Vec<Evaluation>,
+    /// Where `checkpoints:` stands.
+    pub checkpoints: Option<Mark>,
+}
+
+/// How much of a suite: `size:` of the official data, `items:` of the toy world.
+#[derive(Clone, Copy)]
+struct Amount {
+    size: Size,
+    items: u64,
+}
+
+impl Amount {
+    /// Decodes the key that fits the data; `world` says whether it is the toy world's, if that is known.
+    fn decode(fields: &mut Fields, world: Option<bool>, default: Amount) -> Amount {
+        let mut amount = default;
+        match world {
+            Some(false) => fields.forbid("items", "is for the toy world; files have the items they have"),
+            _ => amount.items = fields.get("items", default.items, count(1..=1_000_000)),
+        }
+        match world {
+            Some(true) => fields.forbid("size", "is for the official data; the toy world has `items`"),
+            _ => amount.size = fields.get("size", default.size, choice([("fast", Size::Fast), ("full", Size::Full)])),
+        }
+        amount
+    }
 }
 
 /// Decodes `mode:`, the name of a base or a mapping of `base` and switches; `fixed` where there is none.

@@ -11,7 +11,7 @@
 //! | `datasets` | prompt/reply records | `data::dataset` |
 //! | `tokenizer` | `vocab_size`; `corpora` and `datasets` it learns from, by default everything the spec defines | `document` |
 //! | `models` | shapes, or `hf:` for models from elsewhere; per model `pretrain:` and `tune:` keys that go over the common ones | `models` |
-//! | `pretrain`, `tune` | optimisation | `training` |
+//! | `pretrain`, `tune` | optimisation; looks at the held-out loss; milestones | `training` |
 //! | `held_out` | share of all data kept for validation, by default 0.1 | `document` |
 //! | `curricula` | named lists of stages | `document` |
 //! | `axes`, `include`, `exclude` | the cells | `axes`, `cells` |

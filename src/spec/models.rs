@@ -44,6 +44,8 @@ pub(super) struct Context<'a> {
     pub tunes: bool,
     /// The folder of relative paths.
     pub root: &'a Path,
+    /// `held_out:`.
+    pub held_out: f64,
 }
 
 impl Model {
@@ -71,7 +73,7 @@ impl Model {
                 let hint = "add `pretrain: {epochs: 1, learning_rate: 1e-3}` to the spec";
                 log.add(node.mark, format!("{subject} has no section 'pretrain'"), Some(hint.into()));
             }
-            let pretrain = pretrain.and_then(|node| Pretrain::decode(&node, context.corpora, log));
+            let pretrain = pretrain.and_then(|node| Pretrain::decode(&node, context.corpora, context.held_out, log));
             config.zip(pretrain).map(|(config, pretrain)| Base::Trained(config, pretrain))
         };
         if tune.is_none() && context.tunes {
@@ -79,7 +81,7 @@ impl Model {
                 "add `tune: {epochs: 2, learning_rate: 1e-4}` to the spec, or keep only the curriculum 'pretrained'";
             log.add(node.mark, format!("{subject} has no section 'tune'"), Some(hint.into()));
         }
-        let tune = tune.and_then(|node| Tune::decode(&node, log));
+        let tune = tune.and_then(|node| Tune::decode(&node, context.held_out, log));
         let base = base?;
         // Of a model from elsewhere the positions are known once its files are looked at.
         if let Base::Trained(config, pretrain) = &base {

@@ -1,6 +1,6 @@
 //! The sections `pretrain:` and `tune:`.
 
-use crate::domain::{Length, Loss, Precision, Schedule, Training, Warmup};
+use crate::domain::{EarlyStopping, Keep, Length, Loss, Milestone, Precision, Schedule, Training, Validation, Warmup};
 
 use super::fields::{self, Fault, Fields, Scalar, Within, choice, count, real, small};
 use super::problem::{Log, Mark};
@@ -13,22 +13,32 @@ pub(super) struct Pretrain {
     pub corpora: Vec<String>,
     /// `sequence_length:`, tokens per sequence, by default 512; and where it is said.
     pub sequence_length: (u32, Mark),
+    /// `milestones:`, by default none; see [`milestones`].
+    pub milestones: Vec<Milestone>,
     /// The optimisation; see [`training`].
     pub training: Training,
 }
 
 impl Pretrain {
-    /// Decodes the section; `corpora` are the names the spec defines.
-    pub fn decode(node: &Node, corpora: &[String], log: &Log) -> Option<Pretrain> {
+    /// Decodes the section; `corpora` are the names the spec defines, `held_out` is the share kept for validation.
+    pub fn decode(node: &Node, corpora: &[String], held_out: f64, log: &Log) -> Option<Pretrain> {
         let mut fields = Fields::of(node, "'pretrain'", log)?;
         let named = fields.list("corpora", fields::reference("corpus", corpora));
-        let place = node.get("sequence_length").map_or(node.mark, |length| length.mark);
+        let length_place = node.get("sequence_length").map_or(node.mark, |length| length.mark);
         let sequence_length = fields.get("sequence_length", 512, small(8..=1_048_576));
-        let training = training(&mut fields, 2e-4, Schedule::Linear);
+        let training = training(&mut fields, 2e-4, Schedule::Linear, held_out);
+        let place = fields.take("milestones").map(|node| node.mark);
+        let milestones = fields.take("milestones").map_or(Some(vec![]), |node| milestones(node, log));
         fields.finish();
+        let stops = |training: &Training| training.validation.is_some_and(|looks| looks.early_stopping.is_some());
+        if let (Some(place), true) = (place, training.as_ref().is_some_and(stops)) {
+            let hint = "keep one of them: a training that stops early may never come to its milestones";
+            log.add(place, "'milestones' and 'early_stopping' are given", Some(hint.into()));
+        }
         Some(Pretrain {
             corpora: named.unwrap_or_else(|| corpora.to_vec()),
-            sequence_length: (sequence_length, place),
+            sequence_length: (sequence_length, length_place),
+            milestones: milestones?,
             training: training?,
         })
     }
@@ -46,13 +56,13 @@ pub(super) struct Tune {
 }
 
 impl Tune {
-    /// Decodes the section.
-    pub fn decode(node: &Node, log: &Log) -> Option<Tune> {
+    /// Decodes the section; `held_out` is the share kept for validation.
+    pub fn decode(node: &Node, held_out: f64, log: &Log) -> Option<Tune> {
         let mut fields = Fields::of(node, "'tune'", log)?;
         let place = node.get("max_length").map_or(node.mark, |length| length.mark);
         let max_length = fields.get("max_length", 512, small(2..=1_048_576));
         let loss = fields.get("loss", Loss::Reply, choice([("reply", Loss::Reply), ("all", Loss::All)]));
-        let training = training(&mut fields, 2e-5, Schedule::Cosine);
+        let training = training(&mut fields, 2e-5, Schedule::Cosine, held_out);
         fields.finish();
         Some(Tune { max_length: (max_length, place), loss, training: training? })
     }
@@ -63,7 +73,8 @@ impl Tune {
 /// How long is never guessed: `epochs:` or `steps:`. The other defaults are those of CLASS-IT, table 2 (`batch_size: 8`,
 /// `learning_rate: 2e-4` for pretraining and `2e-5` for tuning, `schedule: linear` and `cosine`) and, where it is
 /// silent, of Hugging Face's Trainer. Its warm-ups of 5,000 and 500 steps would swallow a small run: 5 % of the steps.
-fn training(fields: &mut Fields, peak: f64, decay: Schedule) -> Option<Training> {
+/// For the looks at the held-out loss see [`validation`].
+fn training(fields: &mut Fields, peak: f64, decay: Schedule, held_out: f64) -> Option<Training> {
     let epochs = fields.take("epochs");
     let steps = fields.take("steps");
     let length = match (epochs, steps) {
@@ -94,6 +105,7 @@ fn training(fields: &mut Fields, peak: f64, decay: Schedule) -> Option<Training>
     let label_smoothing = fields.get("label_smoothing", 0.0, real(Within::ProperShare));
     let precision = choice([("f32", Precision::F32), ("bf16", Precision::Bf16)]);
     let precision = fields.get("precision", Precision::F32, precision);
+    let validation = validation(fields, held_out);
     Some(Training {
         length: length?,
         batch_size,
@@ -107,7 +119,68 @@ fn training(fields: &mut Fields, peak: f64, decay: Schedule) -> Option<Training>
         clip_norm,
         label_smoothing,
         precision,
+        validation,
     })
+}
+
+/// The looks at the held-out loss during training.
+///
+/// | key | meaning | default |
+/// |---|---|---|
+/// | `validate_every:` | steps between two looks | one look, after the last step |
+/// | `early_stopping:` | `{patience: N, min_delta: D}`: ends after N looks in a row that are not lower by D | all steps |
+/// | `keep:` | `last`, or `best`: the weights of the lowest look are the result | `last` |
+fn validation(fields: &mut Fields, held_out: f64) -> Option<Validation> {
+    let log = fields.log;
+    let place = fields.take("validate_every").map(|node| node.mark);
+    let every = fields.get("validate_every", None, |value| count(1..=1_000_000_000)(value).map(Some));
+    let stopping = fields.take("early_stopping");
+    let early_stopping = stopping.and_then(|node| early_stopping(node, log));
+    let keep = fields.get("keep", Keep::Last, choice([("last", Keep::Last), ("best", Keep::Best)]));
+    let best = fields.take("keep").filter(|_| keep == Keep::Best);
+    if let Some(place) = place.filter(|_| held_out == 0.0) {
+        let hint = "hold something out, `held_out: 0.1`, or remove it";
+        log.add(place, "'validate_every' has nothing to look at, as 'held_out' is 0", Some(hint.into()));
+    }
+    for (key, node) in [("early_stopping", stopping), ("keep: best", best)] {
+        if let (Some(node), None) = (node, place) {
+            let hint = "say after how many steps the held-out loss is measured: `validate_every: 100`";
+            log.add(node.mark, format!("'{key}' needs 'validate_every'"), Some(hint.into()));
+        }
+    }
+    Some(Validation { every: every?, early_stopping, keep })
+}
+
+fn early_stopping(node: &Node, log: &Log) -> Option<EarlyStopping> {
+    let mut fields = Fields::of(node, "'early_stopping'", log)?;
+    let patience = fields.need("patience", "looks that may fail in a row: `{patience: 3}`", small(1..=1_000_000));
+    let min_delta = fields.get("min_delta", 0.0, real(Within::NotNegative));
+    fields.finish();
+    Some(EarlyStopping { patience: patience?, min_delta })
+}
+
+/// Where pretraining keeps copies of its model: `{words: [1M, 2M]}`, `{tokens: [10M]}`, or `{babylm: 100M}`, which is
+/// the ladder of the BabyLM challenge (every 1M words to 10M, every 10M to 100M, every 100M to 1000M) up to so many
+/// words. Repetitions of the text count, what is held out does not.
+fn milestones(node: &Node, log: &Log) -> Option<Vec<Milestone>> {
+    let mut fields = Fields::of(node, "'milestones'", log)?;
+    let given: Vec<&str> = ["words", "tokens", "babylm"].into_iter().filter(|key| fields.take(key).is_some()).collect();
+    let amount = |value: &Value| count(1..=i64::MAX as u64)(value);
+    let mut milestones = match given[..] {
+        ["words"] => fields.list("words", |value| amount(value).map(Milestone::Words)),
+        ["tokens"] => fields.list("tokens", |value| amount(value).map(Milestone::Tokens)),
+        ["babylm"] => fields.need("babylm", "such as 100M", count(1_000_000..=1_000_000_000)).map(Milestone::babylm),
+        _ => {
+            let hint = "such as {words: [1M, 2M]}, {tokens: [10M]}, or {babylm: 100M} for the ladder up to 100M words";
+            log.add(node.mark, "'milestones' must have one of the keys words, tokens, babylm", Some(hint.into()));
+            None
+        }
+    };
+    fields.finish();
+    if let Some(milestones) = &mut milestones {
+        milestones.sort();
+    }
+    milestones
 }
 
 /// `500` is so many steps, `0.05` a share of all steps.

@@ -23,6 +23,7 @@ mod rows;
 mod schema;
 #[cfg(test)]
 mod tests;
+mod verification;
 
 pub use error::StoreError;
 pub use open::Store;
@@ -31,3 +32,4 @@ pub use rows::{
     PlannedCell, PlannedRow, Role, State, StoredExperiment,
 };
 pub use schema::schema_markdown;
+pub use verification::Verification;

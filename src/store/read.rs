@@ -321,6 +321,7 @@ impl Store {
             pid: row.try_get("pid")?,
             device: row.try_get("device")?,
             threads: row.try_get("threads")?,
+            micro_batch: row.try_get("micro_batch")?,
             version: row.try_get("version")?,
             submitted: row.try_get("submitted")?,
             started: row.try_get("started")?,

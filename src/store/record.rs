@@ -225,9 +225,9 @@ async fn happened(
     entry: &Entry,
 ) -> Result<(), StoreError> {
     let query = match &entry.event {
-        Event::Started { host, pid, device, threads, version } => sqlx::query(
+        Event::Started { host, pid, device, threads, micro_batch, version } => sqlx::query(
             "UPDATE attempt SET state = iif(state = 'submitted', 'running', state), started = ?2, host = ?3,
-                 pid = ?4, device = ?5, threads = ?6, version = ?7 WHERE id = ?1",
+                 pid = ?4, device = ?5, threads = ?6, version = ?7, micro_batch = ?8 WHERE id = ?1",
         )
         .bind(attempt)
         .bind(entry.at)
@@ -235,7 +235,8 @@ async fn happened(
         .bind(*pid)
         .bind(device)
         .bind(*threads)
-        .bind(version),
+        .bind(version)
+        .bind(*micro_batch),
         Event::Resumed { step } => {
             sqlx::query("UPDATE attempt SET resumed_step = ?2 WHERE id = ?1").bind(attempt).bind(*step as i64)
         }
@@ -247,11 +248,11 @@ async fn happened(
         .bind(name)
         .bind(*step as i64)
         .bind(*value),
-        Event::Checkpoint { path, step, tokens, words, weights } => sqlx::query(
-            "INSERT INTO checkpoint (job, attempt, step, tokens, words, path, weights, at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
-             ON CONFLICT (job, attempt, step) DO UPDATE SET tokens = excluded.tokens, words = excluded.words,
-                 path = excluded.path, weights = excluded.weights, at = excluded.at",
+        Event::Checkpoint { path, step, tokens, words, weights, milestone } => sqlx::query(
+            "INSERT INTO checkpoint (job, attempt, step, tokens, words, path, weights, at, milestone)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+             ON CONFLICT (job, attempt, path) DO UPDATE SET tokens = excluded.tokens, words = excluded.words,
+                 step = excluded.step, weights = excluded.weights, at = excluded.at",
         )
         .bind(job.to_string())
         .bind(attempt)
@@ -260,7 +261,8 @@ async fn happened(
         .bind(*words as i64)
         .bind(text(path as &Path)?)
         .bind(weights.to_string())
-        .bind(entry.at),
+        .bind(entry.at)
+        .bind(milestone.map(|milestone| milestone.to_string())),
         Event::Scored(score) => return results::scored(connection, job, attempt, score).await,
         Event::Warning { message } => {
             sqlx::query("UPDATE attempt SET warnings = coalesce(warnings || char(10), '') || ?2 WHERE id = ?1")

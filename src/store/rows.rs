@@ -233,6 +233,8 @@ pub struct AttemptRow {
     pub device: Option<String>,
     /// Threads of the worker.
     pub threads: Option<u32>,
+    /// Rows per forward pass; `None` for the whole batch.
+    pub micro_batch: Option<u32>,
     /// Version of grid and of libtorch.
     pub version: Option<String>,
     /// Milliseconds since 1970 UTC.

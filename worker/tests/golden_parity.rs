@@ -50,6 +50,10 @@ impl Batches for Recorded {
     fn batch(&self, step: u64) -> Batch {
         Batch { rows: self.0[step as usize].clone(), words: 0 }
     }
+
+    fn places(&self, step: u64) -> String {
+        format!("step {step} of the recording")
+    }
 }
 
 fn training(learning_rate: f64, schedule: Schedule) -> Training {
@@ -66,6 +70,7 @@ fn training(learning_rate: f64, schedule: Schedule) -> Training {
         clip_norm: Some(1.0),
         label_smoothing: 0.0,
         precision: Precision::F32,
+        validation: None,
     }
 }
 

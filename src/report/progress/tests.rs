@@ -53,7 +53,7 @@ fn journal(job: usize, event: Event) -> News {
 
 fn started() -> Event {
     let (host, device, version) = ("here".into(), "cpu".into(), "1".into());
-    Event::Started { host, pid: 1, device, threads: 1, version }
+    Event::Started { host, pid: 1, device, threads: 1, micro_batch: None, version }
 }
 
 fn at(done: u64, total: u64) -> Event {

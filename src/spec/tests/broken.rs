@@ -138,6 +138,24 @@ fn all_problems_are_reported_at_once() {
 }
 
 #[test]
+fn looks_and_milestones_that_make_no_sense() {
+    let text = with(
+        "epochs: 1}\ntune: {epochs: 1}",
+        "epochs: 1, keep: best, milestones: {words: [1k], tokens: [1k]}}\ntune: {epochs: 1, early_stopping: {min_delta: -1}}",
+    ) + "evaluate: {data: world, suites: [blimp], checkpoints: {size: full}}\n";
+    insta::assert_snapshot!(broken(&text, &[]), @"");
+    let text = with(
+        "epochs: 1}\ntune:",
+        "epochs: 1, validate_every: 9, early_stopping: {patience: 1}, milestones: {babylm: 10M}}\nheld_out: 0\ntune:",
+    )
+    .replace("[pretrained, merged]", "[merged]")
+        + "evaluate: {data: world, suites: [blimp], checkpoints: {}}\n";
+    insta::assert_snapshot!(broken(&text, &[]), @"");
+    let text = with("[pretrained, merged]", "[merged]") + "evaluate: {data: world, suites: [blimp], checkpoints: {}}\n";
+    insta::assert_snapshot!(broken(&text, &[]), @"");
+}
+
+#[test]
 fn yaml_errors() {
     insta::assert_snapshot!(broken("a:\n  b: 1\n c: 2\n", &[]), @r"
     x.yaml:3:2: while parsing a block mapping, did not find expected key

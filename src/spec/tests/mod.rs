@@ -11,7 +11,9 @@ use proptest::prelude::{Strategy, any, prop_assert_eq, proptest};
 use proptest::sample::subsequence;
 
 use super::{load, parse};
-use crate::domain::{Base, Grid, Length, Pretraining, Recipe, Schedule, Source};
+use crate::domain::{
+    Base, EarlyStopping, Grid, Keep, Length, Milestone, Pretraining, Recipe, Schedule, Source, Validation, WorldPart,
+};
 
 const GOOD: &str = "\
 name: demo
@@ -216,6 +218,27 @@ axes: {dataset: [chat], curriculum: [pretrained, merged], seed: [1, 2]}
 }
 
 #[test]
+fn looks_and_milestones() {
+    let pretrain = "pretrain: {sequence_length: 64, epochs: 1";
+    let more = ", validate_every: 50, early_stopping: {patience: 3}, keep: best}\ntune:";
+    let recipe = good(&with("epochs: 1}\ntune:", &format!("epochs: 1{more}")), &[]).cells[0].recipe.clone();
+    let early_stopping = Some(EarlyStopping { patience: 3, min_delta: 0.0 });
+    assert_eq!(trained(&recipe).training.validation, Some(Validation { every: 50, early_stopping, keep: Keep::Best }));
+    assert_eq!((trained(&recipe).milestones.len(), &recipe.milestone_evaluations), (0, &vec![]));
+
+    let text = with(&format!("{pretrain}}}"), &format!("{pretrain}, milestones: {{words: [3k, 1k]}}}}"))
+        + "evaluate: {data: world, suites: [blimp, blimp-supplement], checkpoints: {suites: [blimp], items: 20}}\n";
+    let cells = good(&text, &[]).cells;
+    let (pretrained, tuned) = (&cells[0].recipe, &cells[1].recipe);
+    assert_eq!(trained(pretrained).milestones, [Milestone::Words(1_000), Milestone::Words(3_000)]);
+    let [at_milestones] = &pretrained.milestone_evaluations[..] else { panic!("{pretrained:?}") };
+    assert_eq!(at_milestones.source, Source::World { part: WorldPart::Evaluation, seed: 1, size: 20 });
+    assert_eq!((pretrained.evaluations.len(), tuned.milestone_evaluations.len()), (2, 0));
+    let ladder = good(&text, &["pretrain.milestones={babylm: 100M}"]);
+    assert_eq!(trained(&ladder.cells[0].recipe).milestones.len(), 19);
+}
+
+#[test]
 fn quantities() {
     let words = |word: &str| match trained(&good(&with("1k", word), &[]).cells[0].recipe).corpora[0].source {
         Source::World { size, .. } => size,
@@ -236,7 +259,7 @@ fn anchors_and_merge_keys_work() {
         .replace("tune: {epochs: 1}", "tune: {<<: *common, epochs: 3}");
     assert_eq!(
         broken(&text, &[]),
-        "x.yaml:10:20: unknown key 'sequence_length'\n  help: known keys here: max_length, loss, epochs, steps, batch_size, learning_rate, schedule, warmup, min_learning_rate_ratio, betas, epsilon, weight_decay, clip_norm, label_smoothing, precision"
+        "x.yaml:10:20: unknown key 'sequence_length'\n  help: known keys here: max_length, loss, epochs, steps, batch_size, learning_rate, schedule, warmup, min_learning_rate_ratio, betas, epsilon, weight_decay, clip_norm, label_smoothing, precision, validate_every, early_stopping, keep"
     );
 }
 

@@ -25,7 +25,7 @@ fn tokenizer(vocab_size: u32) -> Job {
 /// An eval job; what its parent is does not matter to the store.
 fn eval(model: &Job) -> Job {
     let data = Origin::World { part: WorldPart::Evaluation, seed: 1, size: 10 };
-    Job::Eval(EvalJob { model: model.id(), suite: Suite::Blimp, mode: Mode::FIXED, data })
+    Job::Eval(EvalJob { model: model.id(), milestone: None, suite: Suite::Blimp, mode: Mode::FIXED, data })
 }
 
 fn cell(curriculum: &str, seed: u64) -> CellKey {
@@ -148,7 +148,7 @@ impl Teller<'_> {
     }
     fn started(&self, line: u64) -> News {
         let (host, device, version) = ("here".into(), "cpu".into(), "0.1.0".into());
-        self.line(line, Event::Started { host, pid: 7, device, threads: 2, version })
+        self.line(line, Event::Started { host, pid: 7, device, threads: 2, micro_batch: None, version })
     }
     fn ended(&self, verdict: Verdict, items: Vec<ItemOutcome>) -> News {
         let done = verdict == Verdict::Done;

@@ -103,6 +103,7 @@ pub(super) fn attend(
         pid: std::process::id(),
         device: assignment.settings.device.clone(),
         threads: assignment.settings.threads,
+        micro_batch: assignment.settings.micro_batch,
         version: version.to_owned(),
     })?;
     let result = if assignment.id == assignment.job.id() {
@@ -135,7 +136,7 @@ pub(super) fn attend(
         artifacts,
     };
     files::publish(folder, &outcome)?;
-    if outcome.verdict == Verdict::Done {
+    if outcome.verdict == Verdict::Done && assignment.settings.trial.is_none() {
         // The job is done whether or not its checkpoints can be removed; `grid gc` finds what is left.
         let _ = files::remove_checkpoints(folder);
     }

@@ -23,7 +23,8 @@ static NEVER: AtomicBool = AtomicBool::new(false);
 /// A job folder with an assignment; the vocabulary size tells the double below what to do.
 fn submit(folder: &Path, token: &str, vocab_size: u32) -> Assignment {
     let job = Job::Tokenizer(TokenizerJob { vocab_size, corpora: vec![], datasets: vec![] });
-    let settings = Settings { device: "cpu".into(), threads: 1, checkpoint_every_seconds: 0, micro_batch: None };
+    let settings =
+        Settings { device: "cpu".into(), threads: 1, checkpoint_every_seconds: 0, micro_batch: None, trial: None };
     let assignment = Assignment {
         schema: SCHEMA,
         id: job.id(),
@@ -69,7 +70,14 @@ fn train(assignment: &Assignment, attempt: &mut Attempt) -> Result<(), JobError>
     for step in 1..=10_000 {
         let path = PathBuf::from(format!("checkpoint-{step}"));
         fs::create_dir(attempt.folder().join(&path))?;
-        attempt.emit(Event::Checkpoint { path, step, tokens: 0, words: 0, weights: Digest::of(b"") })?;
+        attempt.emit(Event::Checkpoint {
+            path,
+            step,
+            tokens: 0,
+            words: 0,
+            weights: Digest::of(b""),
+            milestone: None,
+        })?;
         if attempt.stop_requested() {
             return Err(JobError::Interrupted { step });
         }

@@ -1,14 +1,17 @@
 //! Training batches as pure functions of the step.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use grid::data::{Corpus, DataError, Instructions, Permutation, Split};
-use grid::domain::{Length, Loss, Training};
+use grid::domain::{Length, Loss, PretrainJob, Training, TuneJob};
 
 use crate::ml::{Batch, Batches, Row};
 
 /// Packed windows of several corpora, shuffled together anew in each epoch.
 pub(super) struct Packed {
+    /// The folders of the corpora, for messages.
+    folders: Vec<PathBuf>,
     corpora: Vec<Corpus>,
     /// Number of the first window of each corpus; one more entry for the end.
     starts: Vec<u64>,
@@ -19,10 +22,28 @@ pub(super) struct Packed {
 
 impl Packed {
     /// A window is `sequence_length` predicted tokens; it begins with the last token of the one before.
-    pub(super) fn new(corpora: Vec<Corpus>, sequence_length: u32, batch_size: u32, seed: u64) -> Self {
+    pub(super) fn open(folders: &[&Path], split: Split, job: &PretrainJob) -> Result<Self, DataError> {
+        let corpora = open(folders, split, Corpus::open)?;
+        let PretrainJob { sequence_length, seed, .. } = *job;
+        let batch_size = job.training.batch_size;
         let windows = |corpus: &Corpus| corpus.tokens().saturating_sub(1) / u64::from(sequence_length);
         let starts = running_sum(corpora.iter().map(windows));
-        Self { corpora, starts, sequence_length, batch_size, seed }
+        Ok(Self { folders: owned(folders), corpora, starts, sequence_length, batch_size, seed })
+    }
+
+    /// Words in all windows, about as many as [`Batch::words`] adds up to in an epoch.
+    pub(super) fn words(&self) -> f64 {
+        self.corpora.iter().enumerate().map(|(index, _)| self.words_of(index) * self.windows_of(index)).sum()
+    }
+
+    fn windows_of(&self, corpus: usize) -> f64 {
+        (self.starts[corpus + 1] - self.starts[corpus]) as f64
+    }
+
+    /// Words in a window of a corpus: their mean, as tokens do not tell where words end.
+    fn words_of(&self, corpus: usize) -> f64 {
+        let corpus = &self.corpora[corpus];
+        f64::from(self.sequence_length) * corpus.words() as f64 / (corpus.tokens() as f64).max(1.0)
     }
 
     /// Windows in all.
@@ -34,10 +55,8 @@ impl Packed {
     pub(super) fn row(&self, index: u64) -> (Row, f64) {
         let corpus = which(&self.starts, index);
         let start = (index - self.starts[corpus]) * u64::from(self.sequence_length);
-        let corpus = &self.corpora[corpus];
-        let ids = corpus.window(start, self.sequence_length as usize + 1);
-        let words = f64::from(self.sequence_length) * corpus.words() as f64 / corpus.tokens() as f64;
-        (Row { ids, loss_from: 1 }, words)
+        let ids = self.corpora[corpus].window(start, self.sequence_length as usize + 1);
+        (Row { ids, loss_from: 1 }, self.words_of(corpus))
     }
 }
 
@@ -45,10 +64,18 @@ impl Batches for Packed {
     fn batch(&self, step: u64) -> Batch {
         batch_of(step, self.len(), self.batch_size, self.seed, |index| self.row(index))
     }
+
+    fn places(&self, step: u64) -> String {
+        let rows = rows_of(step, self.len(), self.batch_size, self.seed);
+        let unit = format!("windows (of {} tokens)", self.sequence_length);
+        places(&unit, rows, &self.starts, &self.folders)
+    }
 }
 
 /// Records of several datasets, shuffled together anew in each epoch.
 pub(super) struct Records {
+    /// The folders of the datasets, for messages.
+    folders: Vec<PathBuf>,
     datasets: Vec<Instructions>,
     starts: Vec<u64>,
     max_length: u32,
@@ -58,9 +85,12 @@ pub(super) struct Records {
 }
 
 impl Records {
-    pub(super) fn new(datasets: Vec<Instructions>, max_length: u32, loss: Loss, batch_size: u32, seed: u64) -> Self {
+    pub(super) fn open(folders: &[&Path], split: Split, job: &TuneJob) -> Result<Self, DataError> {
+        let datasets = open(folders, split, Instructions::open)?;
         let starts = running_sum(datasets.iter().map(Instructions::len));
-        Self { datasets, starts, max_length, loss, batch_size, seed }
+        let TuneJob { max_length, loss, seed, .. } = *job;
+        let batch_size = job.training.batch_size;
+        Ok(Self { folders: owned(folders), datasets, starts, max_length, loss, batch_size, seed })
     }
 
     /// Records in all.
@@ -87,17 +117,44 @@ impl Batches for Records {
     fn batch(&self, step: u64) -> Batch {
         batch_of(step, self.len(), self.batch_size, self.seed, |index| self.row(index))
     }
+
+    fn places(&self, step: u64) -> String {
+        places("records", rows_of(step, self.len(), self.batch_size, self.seed), &self.starts, &self.folders)
+    }
 }
 
-/// Batch `step` of a shuffled pass over `len` rows, then the next pass; the last batch of a pass may be smaller.
-fn batch_of(step: u64, len: u64, batch_size: u32, seed: u64, row: impl Fn(u64) -> (Row, f64)) -> Batch {
+/// The rows of batch `step` of a shuffled pass over `len` rows, then the next pass; the last batch of a pass may be
+/// smaller.
+fn rows_of(step: u64, len: u64, batch_size: u32, seed: u64) -> impl Iterator<Item = u64> {
     let batch_size = u64::from(batch_size);
     let per_epoch = len.div_ceil(batch_size).max(1);
     let (epoch, within) = (step / per_epoch, step % per_epoch);
     let order = Permutation::new(seed, epoch, len);
     let positions = within * batch_size..((within + 1) * batch_size).min(len);
-    let (rows, words): (Vec<Row>, Vec<f64>) = positions.map(|position| row(order.at(position))).unzip();
+    positions.map(move |position| order.at(position))
+}
+
+fn batch_of(step: u64, len: u64, batch_size: u32, seed: u64, row: impl Fn(u64) -> (Row, f64)) -> Batch {
+    let (rows, words): (Vec<Row>, Vec<f64>) = rows_of(step, len, batch_size, seed).map(row).unzip();
     Batch { rows, words: words.iter().sum::<f64>().round() as u64 }
+}
+
+/// `windows 3, 9 of a/train.bin; 0 of b/train.bin`: rows by the number they have in their part, counted from 0.
+fn places(unit: &str, rows: impl Iterator<Item = u64>, starts: &[u64], folders: &[PathBuf]) -> String {
+    let mut by_part: BTreeMap<usize, Vec<u64>> = BTreeMap::new();
+    for row in rows {
+        let part = which(starts, row);
+        by_part.entry(part).or_default().push(row - starts[part]);
+    }
+    let part = |(part, numbers): (usize, Vec<u64>)| {
+        let numbers: Vec<String> = numbers.iter().map(u64::to_string).collect();
+        format!("{} of {}", numbers.join(", "), folders[part].join("train.bin").display())
+    };
+    format!("{unit} {}", by_part.into_iter().map(part).collect::<Vec<_>>().join("; "))
+}
+
+fn owned(folders: &[&Path]) -> Vec<PathBuf> {
+    folders.iter().map(|folder| folder.to_path_buf()).collect()
 }
 
 /// Optimiser steps of a stage over `len` rows.
@@ -108,8 +165,15 @@ pub(super) fn total_steps(training: &Training, len: u64) -> u64 {
     }
 }
 
+/// Rows that `steps` optimiser steps take from passes over `len` rows.
+pub(super) fn rows_in_all(training: &Training, steps: u64, len: u64) -> u64 {
+    let batch_size = u64::from(training.batch_size);
+    let per_epoch = len.div_ceil(batch_size).max(1);
+    (steps / per_epoch) * len + ((steps % per_epoch) * batch_size).min(len)
+}
+
 /// Opens a split of several prepared folders.
-pub(super) fn open<T>(
+fn open<T>(
     folders: &[&Path],
     split: Split,
     open: fn(&Path, Split) -> Result<T, DataError>,
@@ -153,5 +217,11 @@ mod tests {
         assert_ne!(one, two);
         one.sort();
         assert_eq!(one, (0..10).collect::<Vec<u32>>());
+    }
+
+    #[test]
+    fn the_places_of_rows_name_their_files() {
+        let text = places("windows", [4, 0, 3].into_iter(), &[0, 3, 3, 5], &["a", "b", "c"].map(PathBuf::from));
+        assert_eq!(text, "windows 0 of a/train.bin; 1, 0 of c/train.bin");
     }
 }

@@ -8,7 +8,7 @@ use grid::domain::{Assignment, EvalJob, Event, FirstToken};
 use grid::suites::{self, Candidate, Likelihood, Tokenized};
 use rayon::prelude::*;
 
-use super::{Memory, located, parent};
+use super::{MILESTONES, Memory, located, parent};
 use crate::attempt::{Attempt, JobError};
 use crate::ml::{self, Model, Scorer, Sequence};
 
@@ -30,12 +30,15 @@ pub(super) fn run(
 ) -> Result<(), JobError> {
     let files = data::evaluation_files(&located(assignment, &job.data), job.suite)?;
     let items = suites::read(job.suite, job.mode, &files)?;
-    if memory.scored.as_ref().is_none_or(|(id, _)| *id != job.model) {
+    let mut folder = parent(assignment, &job.model)?.to_owned();
+    if let Some(milestone) = job.milestone {
+        folder = folder.join(MILESTONES).join(milestone.to_string());
+    }
+    if memory.scored.as_ref().is_none_or(|(scored, _)| *scored != folder) {
         memory.scored = None; // frees the one before
-        let folder = parent(assignment, &job.model)?;
-        let model = ml::hf::read(folder, ml::runtime::device(&assignment.settings.device)?)?;
-        let tokenizer = Tokenizer::load(folder)?;
-        memory.scored = Some((job.model, Scorable { model, tokenizer }));
+        let model = ml::hf::read(&folder, ml::runtime::device(&assignment.settings.device)?)?;
+        let tokenizer = Tokenizer::load(&folder)?;
+        memory.scored = Some((folder, Scorable { model, tokenizer }));
     }
     let Some((_, scorable)) = &memory.scored else { unreachable!("loaded above") };
 

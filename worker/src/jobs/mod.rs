@@ -17,6 +17,7 @@ mod prepare;
 mod tests;
 mod tokenizer;
 mod train;
+mod trial;
 
 use std::path::{Path, PathBuf};
 
@@ -31,7 +32,7 @@ use crate::ml;
 /// last rows fine-tuned on, so that the seeds of one task cost one reading.
 #[derive(Default)]
 pub struct Memory {
-    scored: Option<(JobId, eval::Scorable)>,
+    scored: Option<(PathBuf, eval::Scorable)>,
     encoded: finetune::Encoded,
 }
 
@@ -85,3 +86,6 @@ fn parent<'a>(assignment: &'a Assignment, id: &JobId) -> Result<&'a Path, JobErr
         .map(PathBuf::as_path)
         .ok_or_else(|| JobError::failed(format!("the assignment lacks its parent {}", id.short())))
 }
+
+/// Folder of a pretrain job's output with the models of its milestones, each in a folder of its own.
+const MILESTONES: &str = "milestones";

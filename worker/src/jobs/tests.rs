@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use grid::domain::event::SCHEMA;
 use grid::domain::{
-    Arch, CorpusFormat, Documents, Entry, Event, Job, Length, ModelConfig, Origin, Outcome, Precision, PrepareJob,
-    Prepared, PretrainJob, Schedule, Settings, TokenizerJob, Training, Verdict, Warmup, WorldPart,
+    Arch, Artifact, CorpusFormat, Documents, EarlyStopping, Entry, Event, Job, Keep, Length, Milestone, ModelConfig,
+    Origin, Outcome, Precision, PrepareJob, Prepared, PretrainJob, Schedule, Settings, TokenizerJob, Training,
+    Validation, Verdict, Warmup, WorldPart,
 };
 
 use super::*;
@@ -27,7 +28,8 @@ pub(super) fn submit(
     stop: &'static AtomicBool,
 ) -> PathBuf {
     fs::create_dir_all(folder).unwrap();
-    let settings = Settings { device: "cpu".into(), threads: 1, checkpoint_every_seconds: 0, micro_batch: None };
+    let settings =
+        Settings { device: "cpu".into(), threads: 1, checkpoint_every_seconds: 0, micro_batch: None, trial: None };
     let assignment = Assignment {
         schema: SCHEMA,
         id: job.id(),
@@ -108,16 +110,29 @@ pub(super) fn pretraining(runs: &Path) -> (Job, BTreeMap<JobId, PathBuf>) {
         clip_norm: Some(1.0),
         label_smoothing: 0.0,
         precision: Precision::F32,
+        validation: None,
     };
     let (tokenizer, corpora) = (tokenizer.id(), vec![prepare.id()]);
-    (Job::Pretrain(PretrainJob { model, tokenizer, corpora, sequence_length: 16, training, seed: 1 }), parents)
+    (
+        Job::Pretrain(PretrainJob {
+            model,
+            tokenizer,
+            corpora,
+            sequence_length: 16,
+            training,
+            milestones: vec![],
+            seed: 1,
+        }),
+        parents,
+    )
 }
 
-/// Raises the flag once an attempt in the folder has two checkpoints.
-pub(super) fn stop_after_two_checkpoints(folder: PathBuf, stop: &'static AtomicBool) {
+/// Raises the flag once an attempt under the token has two checkpoints.
+pub(super) fn stop_after_two_checkpoints(folder: PathBuf, token: &str, stop: &'static AtomicBool) {
     let attempts = move || fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path());
-    let enough = move |path: PathBuf| path.is_dir() && checkpoints(&path).len() >= 2;
-    while !attempts().any(&enough) {
+    let mine = |path: &Path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(token));
+    let enough = |path: PathBuf| path.is_dir() && mine(&path) && checkpoints(&path).len() >= 2;
+    while !attempts().any(enough) {
         std::thread::sleep(std::time::Duration::from_millis(1));
     }
     stop.store(true, Ordering::Relaxed);
@@ -143,7 +158,7 @@ fn a_damaged_checkpoint_is_refused_by_name_and_the_one_before_gives_the_same_wei
     let stop: &'static AtomicBool = Box::leak(Box::new(AtomicBool::new(false)));
     fs::create_dir(&folder).unwrap();
     let watched = folder.clone();
-    let watch = std::thread::spawn(move || stop_after_two_checkpoints(watched, stop));
+    let watch = std::thread::spawn(move || stop_after_two_checkpoints(watched, "first", stop));
     let attempt = submit(&folder, "first", &job, &parents, stop);
     watch.join().unwrap();
     let Some(Event::Interrupted { step }) = journal(&attempt).pop() else { panic!("not interrupted") };
@@ -163,4 +178,118 @@ fn a_damaged_checkpoint_is_refused_by_name_and_the_one_before_gives_the_same_wei
     assert!(events.iter().any(warned), "{events:?}");
     assert!(events.contains(&Event::Resumed { step: step - 1 }), "{events:?}");
     assert!(weights(&folder, "second", &attempt) == wanted, "the weights differ");
+}
+
+/// The artifacts of a job that is done.
+fn artifacts(folder: &Path, token: &str) -> Vec<Artifact> {
+    let text = fs::read(folder.join(Outcome::file_name(token))).unwrap();
+    serde_json::from_slice::<Outcome>(&text).unwrap().artifacts
+}
+
+fn pretrain_job(job: Job) -> PretrainJob {
+    let Job::Pretrain(job) = job else { panic!("{job:?}") };
+    job
+}
+
+/// What is chosen and kept on the way is the same whether or not the training was interrupted.
+#[test]
+fn milestones_and_the_best_model_survive_interruptions() {
+    runtime::configure(1).unwrap();
+    let runs = tempfile::tempdir().unwrap();
+    let (job, parents) = pretraining(runs.path());
+    let mut job = pretrain_job(job);
+    job.milestones = vec![Milestone::Tokens(200), Milestone::Words(700), Milestone::Tokens(6_803)];
+    job.training.validation = Some(Validation { every: 7, early_stopping: None, keep: Keep::Best });
+    let job = Job::Pretrain(job);
+
+    let straight = runs.path().join("straight");
+    let attempt = submit(&straight, "t", &job, &parents, &NEVER);
+    let wanted = artifacts(&straight, "t");
+    let names: Vec<String> = wanted.iter().map(|artifact| artifact.path.display().to_string()).collect();
+    let files = ["config.json", "milestone.json", "model.safetensors", "tokenizer.json"];
+    let all =
+        ["200-tokens", "6803-tokens", "700-words"].map(|name| files.map(|file| format!("milestones/{name}/{file}")));
+    let own = ["config.json", "model.safetensors", "tokenizer.json"].map(str::to_owned);
+    let mut expected = [all.concat(), own.to_vec()].concat();
+    expected.sort();
+    assert_eq!(names, expected);
+    let looks = |attempt: &Path| -> Vec<(u64, f64)> {
+        let look = |event| match event {
+            Event::Metric { name, step, value } if name == "validation_loss" => Some((step, value)),
+            _ => None,
+        };
+        journal(attempt).into_iter().filter_map(look).collect()
+    };
+    let straight_looks = looks(&attempt);
+    assert_eq!(straight_looks.len(), 15, "every 7 of 100 steps, and the last");
+
+    let folder = runs.path().join("interrupted");
+    for round in 0..3 {
+        let stop: &'static AtomicBool = Box::leak(Box::new(AtomicBool::new(false)));
+        fs::create_dir_all(&folder).unwrap();
+        let (watched, token) = (folder.clone(), format!("round{round}"));
+        let watch = std::thread::spawn(move || stop_after_two_checkpoints(watched, &format!("round{round}"), stop));
+        submit(&folder, &token, &job, &parents, stop);
+        watch.join().unwrap();
+    }
+    let attempt = submit(&folder, "last", &job, &parents, &NEVER);
+    assert_eq!(artifacts(&folder, "last"), wanted);
+    let resumed = |event: &Event| matches!(event, Event::Resumed { step } if *step > 3);
+    assert!(journal(&attempt).iter().any(resumed), "the first milestone was reached before");
+    let reached: Vec<Milestone> = journal(&attempt)
+        .into_iter()
+        .filter_map(|event| match event {
+            Event::Checkpoint { milestone, .. } => milestone,
+            _ => None,
+        })
+        .collect();
+    assert_eq!(reached.len(), 3, "those of earlier attempts are told again");
+    let later = looks(&attempt);
+    assert!(straight_looks.ends_with(&later), "{later:?}");
+}
+
+#[test]
+fn a_training_that_no_longer_learns_ends_early_and_gives_its_best_model() {
+    runtime::configure(1).unwrap();
+    let runs = tempfile::tempdir().unwrap();
+    let (job, parents) = pretraining(runs.path());
+    let mut job = pretrain_job(job);
+    job.training.length = Length::Steps(100_000);
+    job.training.learning_rate = 0.05; // learns its few windows by heart
+    let early_stopping = Some(EarlyStopping { patience: 3, min_delta: 0.0 });
+    job.training.validation = Some(Validation { every: 10, early_stopping, keep: Keep::Best });
+    let folder = runs.path().join("early");
+    let attempt = submit(&folder, "t", &Job::Pretrain(job.clone()), &parents, &NEVER);
+    let events = journal(&attempt);
+    let metric = |wanted: &str| -> Vec<(u64, f64)> {
+        let of = |event: &Event| match event {
+            Event::Metric { name, step, value } if name == wanted => Some((*step, *value)),
+            _ => None,
+        };
+        events.iter().filter_map(of).collect()
+    };
+    let looks = metric("validation_loss");
+    let best = looks.iter().min_by(|a, b| a.1.total_cmp(&b.1)).unwrap().0;
+    let last = looks.last().unwrap().0;
+    assert!(last < 100_000 && last == best + 30, "{looks:?}");
+    assert_eq!(metric("best_step"), [(last, best as f64)]);
+}
+
+#[test]
+fn a_milestone_beyond_the_training_is_refused_before_the_first_step() {
+    runtime::configure(1).unwrap();
+    let runs = tempfile::tempdir().unwrap();
+    let (job, parents) = pretraining(runs.path());
+    let mut job = pretrain_job(job);
+    job.milestones = vec![Milestone::Tokens(1_000), Milestone::Tokens(7_000)];
+    let folder = runs.path().join("beyond");
+    submit(&folder, "t", &Job::Pretrain(job), &parents, &NEVER);
+    let text = fs::read(folder.join(Outcome::file_name("t"))).unwrap();
+    let outcome: Outcome = serde_json::from_slice(&text).unwrap();
+    let Verdict::Failed { message, .. } = outcome.verdict else { panic!("{outcome:?}") };
+    assert_eq!(
+        message,
+        "the milestone of 7k tokens lies beyond the training, which sees about 6800 tokens: train longer, or leave it \
+         out"
+    );
 }

@@ -3,33 +3,43 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use grid::data::{self, Corpus, Instructions, Permutation, Split, Tokenizer};
-use grid::domain::{Assignment, Event, PretrainJob, Training, TuneJob};
+use grid::data::{self, Permutation, Split, Tokenizer};
+use grid::domain::{Assignment, Event, Keep, Milestone, PretrainJob, Training, TuneJob};
+use serde::{Deserialize, Serialize};
 
-use super::batches::{Packed, Records, open, total_steps};
-use super::parent;
+use super::batches::{Packed, Records, rows_in_all, total_steps};
+use super::trial::Kills;
+use super::{MILESTONES, parent};
 use crate::attempt::{Attempt, JobError};
-use crate::ml::{self, Batches, Model, Options, Row, StepReport, Trainer};
+use crate::ml::{self, Batches, Kept, Model, Options, Row, StepReport, Trainer};
 
-/// Held-out rows whose loss is measured at the end; more would say nothing more.
+/// Held-out rows whose loss is measured; more would say nothing more.
 const VALIDATION_ROWS: u64 = 512;
 /// Checkpoints of an attempt that stay: the last, and one to fall back on if a disk damages it.
 pub(super) const CHECKPOINTS_KEPT: usize = 2;
 /// Of the held-out rows, how many go through the model together.
 const VALIDATION_BATCH: u32 = 16;
+/// By what share a milestone may lie beyond the end of training and still be reached by it: whole windows leave out the
+/// last words of each text.
+const SHORTFALL: f64 = 0.01;
+/// File name beside the model of a milestone.
+const REACHED: &str = "milestone.json";
 
-/// Leaves a model folder in the form of Hugging Face.
+/// Leaves a model folder in the form of Hugging Face, and one in `milestones/<milestone>` for each milestone.
 pub(super) fn pretrain(job: &PretrainJob, assignment: &Assignment, attempt: &mut Attempt) -> Result<(), JobError> {
     let folders = job.corpora.iter().map(|id| parent(assignment, id)).collect::<Result<Vec<_>, _>>()?;
-    let packed = |split| -> Result<Packed, JobError> {
-        let corpora = open(&folders, split, Corpus::open)?;
-        Ok(Packed::new(corpora, job.sequence_length, job.training.batch_size, job.seed))
-    };
-    let (train, held_out) = (packed(Split::Train)?, packed(Split::Validation)?);
+    let train = Packed::open(&folders, Split::Train, job)?;
+    let held_out = Packed::open(&folders, Split::Validation, job)?;
+    let total = total_steps(&job.training, train.len());
     let model = Model::random(&job.model, job.seed, ml::runtime::device(&assignment.settings.device)?)?;
+    let windows = rows_in_all(&job.training, total, train.len()) as f64;
+    let words = windows * train.words() / train.len().max(1) as f64;
+    let tokens = windows * f64::from(job.sequence_length + 1);
     let stage = Stage {
         training: &job.training,
-        total: total_steps(&job.training, train.len()),
+        milestones: &job.milestones,
+        total,
+        text: (words as u64, tokens as u64),
         validation: sample(held_out.len(), |index| held_out.row(index).0),
         rows: train.len(),
         batches: Arc::new(train),
@@ -41,15 +51,14 @@ pub(super) fn pretrain(job: &PretrainJob, assignment: &Assignment, attempt: &mut
 /// Leaves a model folder in the form of Hugging Face.
 pub(super) fn tune(job: &TuneJob, assignment: &Assignment, attempt: &mut Attempt) -> Result<(), JobError> {
     let folders = job.datasets.iter().map(|id| parent(assignment, id)).collect::<Result<Vec<_>, _>>()?;
-    let records = |split| -> Result<Records, JobError> {
-        let datasets = open(&folders, split, Instructions::open)?;
-        Ok(Records::new(datasets, job.max_length, job.loss, job.training.batch_size, job.seed))
-    };
-    let (train, held_out) = (records(Split::Train)?, records(Split::Validation)?);
+    let train = Records::open(&folders, Split::Train, job)?;
+    let held_out = Records::open(&folders, Split::Validation, job)?;
     let before = parent(assignment, &job.parent)?;
     let stage = Stage {
         training: &job.training,
+        milestones: &[],
         total: total_steps(&job.training, train.len()),
+        text: (0, 0),
         validation: sample(held_out.len(), |index| held_out.row(index).0),
         rows: train.len(),
         batches: Arc::new(train),
@@ -68,7 +77,10 @@ fn sample(len: u64, row: impl Fn(u64) -> Row) -> Vec<Row> {
 /// What [`pretrain`] and [`tune`] have in common.
 struct Stage<'a> {
     training: &'a Training,
+    milestones: &'a [Milestone],
     total: u64,
+    /// Words and tokens that training is about to see, repetitions counted.
+    text: (u64, u64),
     /// Rows of an epoch.
     rows: u64,
     batches: Arc<dyn Batches>,
@@ -77,41 +89,174 @@ struct Stage<'a> {
     tokenizer: &'a Path,
 }
 
+impl Stage<'_> {
+    /// Fails before the first step where the data cannot give what is asked for.
+    fn check(&self) -> Result<(), JobError> {
+        if self.rows == 0 && self.total > 0 {
+            return Err(JobError::failed("the prepared text is shorter than one training sequence: give more text"));
+        }
+        if self.training.validation.is_some() && self.validation.iter().all(|row| row.scored() == 0) {
+            let reason = "`validate_every` is given, but nothing is held out to look at: give more text, or a larger \
+                          `held_out`";
+            return Err(JobError::failed(reason));
+        }
+        let (words, tokens) = self.text;
+        let beyond = |milestone: &&Milestone| milestone.count() > with_shortfall(milestone.seen(words, tokens));
+        if let Some(milestone) = self.milestones.iter().find(beyond) {
+            let (seen, unit) = (milestone.seen(words, tokens), milestone.unit());
+            return Err(JobError::failed(format!(
+                "the milestone of {} lies beyond the training, which sees about {seen} {unit}: train longer, or leave \
+                 it out",
+                milestone.label()
+            )));
+        }
+        Ok(())
+    }
+
+    /// A model folder in the form of Hugging Face.
+    fn write(&self, model: &Model, folder: &Path) -> Result<(), JobError> {
+        data::copy_tokenizer(self.tokenizer, folder)?;
+        ml::hf::write(folder, model, Tokenizer::load(self.tokenizer)?.special_tokens())?;
+        Ok(())
+    }
+
+    fn keeps_best(&self) -> bool {
+        self.training.validation.is_some_and(|validation| validation.keep == Keep::Best)
+    }
+}
+
+fn with_shortfall(count: u64) -> u64 {
+    (count as f64 * (1.0 + SHORTFALL)) as u64
+}
+
 fn train_stage(stage: Stage<'_>, model: Model, assignment: &Assignment, attempt: &mut Attempt) -> Result<(), JobError> {
-    if stage.rows == 0 && stage.total > 0 {
-        return Err(JobError::failed("the prepared text is shorter than one training sequence: give more text"));
+    stage.check()?;
+    let trial = assignment.settings.trial;
+    let options = Options {
+        micro_batch: assignment.settings.micro_batch,
+        memory: trial.and_then(|trial| trial.memory),
+        ..Options::default()
+    };
+    let mut trainer = Trainer::new(model, stage.training, stage.total, stage.batches.clone(), options)?;
+    let mut kept = Kept::new(attempt.output());
+    let resumed = resume(&mut trainer, &mut kept, &stage, attempt)?;
+    if resumed && trial.is_some_and(|trial| trial.flaw) {
+        trainer.disturb()?;
     }
-    let options = Options { micro_batch: assignment.settings.micro_batch, ..Options::default() };
-    let mut trainer = Trainer::new(model, stage.training, stage.total, stage.batches, options)?;
-    let found = ml::checkpoint::latest(&attempt.earlier())?;
-    for refused in found.refused {
-        let message = format!("a checkpoint is not used: {refused}");
-        attempt.emit(Event::Warning { message })?;
-    }
-    if let Some(checkpoint) = found.checkpoint {
-        trainer.restore(&checkpoint)?;
-        attempt.emit(Event::Resumed { step: checkpoint.progress.step })?;
-    }
-    while let Some(report) = trainer.step()? {
+    let earlier = attempt.earlier().len();
+    let mut kills = Kills::plan(trial, assignment.id, earlier, trainer.progress().step, stage.total);
+    loop {
+        kills.strike(trainer.progress().step);
+        let Some(report) = trainer.step()? else { break };
         tell(attempt, &report)?;
+        if trainer.look_is_due() {
+            look(&mut trainer, &mut kept, &stage, attempt)?;
+        }
+        keep_milestones(&trainer, &mut kept, &stage, 1.0, attempt)?;
         let stop = attempt.stop_requested();
-        if stop || (attempt.should_checkpoint() && report.step < report.total) {
-            save(&mut trainer, attempt)?;
+        let due = attempt.should_checkpoint() || kills.checkpoint_is_due(report.step);
+        if stop || (due && !trainer.is_over()) {
+            save(&mut trainer, &kept, attempt)?;
         }
         if stop {
             return Err(JobError::Interrupted { step: report.step });
         }
     }
+    kills.await_death();
     let progress = trainer.progress();
-    for (name, value) in [("tokens", progress.tokens), ("words", progress.words)] {
+    if progress.selection.last != Some(progress.step) {
+        look(&mut trainer, &mut kept, &stage, attempt)?;
+    }
+    keep_milestones(&trainer, &mut kept, &stage, 1.0 + SHORTFALL, attempt)?;
+    if trial.is_some() {
+        save(&mut trainer, &kept, attempt)?;
+    }
+    finish(trainer, &stage, attempt)
+}
+
+/// Goes on from the newest checkpoint that is whole; says whether there is one.
+fn resume(trainer: &mut Trainer, kept: &mut Kept, stage: &Stage<'_>, attempt: &mut Attempt) -> Result<bool, JobError> {
+    let found = ml::checkpoint::latest(&attempt.earlier())?;
+    for refused in found.refused {
+        let message = format!("a checkpoint is not used: {refused}");
+        attempt.emit(Event::Warning { message })?;
+    }
+    let Some(checkpoint) = found.checkpoint else { return Ok(false) };
+    trainer.restore(&checkpoint)?;
+    checkpoint.restore_output(kept)?;
+    attempt.emit(Event::Resumed { step: checkpoint.progress.step })?;
+    stage.milestones.iter().try_for_each(|milestone| tell_milestone(kept, *milestone, attempt))?;
+    Ok(true)
+}
+
+/// Measures the held-out loss, and keeps the model if it is to be kept for it.
+fn look(trainer: &mut Trainer, kept: &mut Kept, stage: &Stage<'_>, attempt: &mut Attempt) -> Result<(), JobError> {
+    let step = trainer.progress().step;
+    let Some(look) = trainer.look(&stage.validation, VALIDATION_BATCH)? else { return Ok(()) };
+    attempt.emit(Event::Metric { name: "validation_loss".to_owned(), step, value: look.loss })?;
+    if look.best && stage.keeps_best() {
+        kept.put(Path::new(""), |folder| stage.write(trainer.model(), folder))?;
+    }
+    Ok(())
+}
+
+/// Keeps the model for every milestone that the text seen so far, times `reach`, has come to.
+fn keep_milestones(
+    trainer: &Trainer,
+    kept: &mut Kept,
+    stage: &Stage<'_>,
+    reach: f64,
+    attempt: &mut Attempt,
+) -> Result<(), JobError> {
+    let ml::checkpoint::Progress { step, tokens, words, .. } = trainer.progress();
+    for milestone in stage.milestones {
+        let folder = Path::new(MILESTONES).join(milestone.to_string());
+        let weights = folder.join(ml::hf::WEIGHTS);
+        let reached = milestone.count() <= (milestone.seen(words, tokens) as f64 * reach) as u64;
+        if !reached || kept.files().contains_key(&weights) {
+            continue;
+        }
+        kept.put(&folder, |folder| {
+            stage.write(trainer.model(), folder)?;
+            let reached = serde_json::to_vec_pretty(&Reached { step, tokens, words }).map_err(std::io::Error::from)?;
+            Ok::<(), JobError>(std::fs::write(folder.join(REACHED), reached)?)
+        })?;
+        tell_milestone(kept, *milestone, attempt)?;
+    }
+    Ok(())
+}
+
+/// When a milestone was reached, in a file beside its model.
+#[derive(Serialize, Deserialize)]
+struct Reached {
+    step: u64,
+    tokens: u64,
+    words: u64,
+}
+
+/// Into the journal: a milestone whose model is kept.
+fn tell_milestone(kept: &Kept, milestone: Milestone, attempt: &mut Attempt) -> Result<(), JobError> {
+    let folder = Path::new(MILESTONES).join(milestone.to_string());
+    let Some(weights) = kept.files().get(&folder.join(ml::hf::WEIGHTS)).copied() else { return Ok(()) };
+    let text = std::fs::read(attempt.output().join(&folder).join(REACHED))?;
+    let Reached { step, tokens, words } = serde_json::from_slice(&text).map_err(std::io::Error::from)?;
+    let path = Path::new("output").join(folder);
+    attempt.emit(Event::Checkpoint { path, step, tokens, words, weights, milestone: Some(milestone) })
+}
+
+/// The result of training, with its last numbers.
+fn finish(trainer: Trainer, stage: &Stage<'_>, attempt: &mut Attempt) -> Result<(), JobError> {
+    let progress = trainer.progress();
+    let best = progress.selection.best.filter(|_| stage.keeps_best());
+    let model = trainer.finish()?;
+    let mut numbers = vec![("tokens", progress.tokens), ("words", progress.words)];
+    match best {
+        Some((step, _)) => numbers.push(("best_step", step)),
+        None => stage.write(&model, attempt.output())?,
+    }
+    for (name, value) in numbers {
         attempt.emit(Event::Metric { name: name.to_owned(), step: progress.step, value: value as f64 })?;
     }
-    if let Some(value) = trainer.validation_loss(&stage.validation, VALIDATION_BATCH)? {
-        attempt.emit(Event::Metric { name: "validation_loss".to_owned(), step: progress.step, value })?;
-    }
-    let model = trainer.finish()?;
-    data::copy_tokenizer(stage.tokenizer, attempt.output())?;
-    ml::hf::write(attempt.output(), &model, Tokenizer::load(stage.tokenizer)?.special_tokens())?;
     Ok(())
 }
 
@@ -138,8 +283,8 @@ pub(super) fn tell(attempt: &mut Attempt, report: &StepReport) -> Result<(), Job
 }
 
 /// A checkpoint in the attempt's folder; once it is on disk and in the journal, the attempt's old ones go.
-fn save(trainer: &mut Trainer, attempt: &mut Attempt) -> Result<(), JobError> {
-    let saved = trainer.checkpoint(attempt.folder())?;
+fn save(trainer: &mut Trainer, kept: &Kept, attempt: &mut Attempt) -> Result<(), JobError> {
+    let saved = trainer.checkpoint(attempt.folder(), kept)?;
     let path = saved.path.strip_prefix(attempt.folder()).unwrap_or(&saved.path).to_owned();
     attempt.emit(Event::Checkpoint {
         path,
@@ -147,6 +292,7 @@ fn save(trainer: &mut Trainer, attempt: &mut Attempt) -> Result<(), JobError> {
         tokens: saved.progress.tokens,
         words: saved.progress.words,
         weights: saved.weights,
+        milestone: None,
     })?;
     Ok(ml::checkpoint::prune(attempt.folder(), CHECKPOINTS_KEPT)?)
 }

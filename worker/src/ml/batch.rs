@@ -40,6 +40,9 @@ pub struct Batch {
 pub trait Batches: Send + Sync {
     /// The batch of this step, from 0; equal for equal steps, in this process and in any other.
     fn batch(&self, step: u64) -> Batch;
+
+    /// Where the rows of the batch of this step stand in their files, for people who look for the cause of trouble.
+    fn places(&self, step: u64) -> String;
 }
 
 /// Rows that go through the model together, right-padded to the longest.
@@ -233,6 +236,10 @@ mod tests {
             fn batch(&self, step: u64) -> Batch {
                 assert!(step < 1, "no such batch");
                 Batch { rows: vec![row(&[1, 2], 0)], words: 1 }
+            }
+
+            fn places(&self, step: u64) -> String {
+                format!("batch {step}")
             }
         }
         let mut feed = Feed::start(Arc::new(Broken), Limits { micro_batch: None, vocab: 3 }, 0, 3);

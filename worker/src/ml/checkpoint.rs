@@ -3,9 +3,11 @@
 //! ```text
 //! checkpoint-0000001200/model.safetensors       the weights, in Hugging Face names
 //!                      /optimizer.safetensors   first.*, second.*, steps
-//!                      /trainer.json            where training stood; digests of the other two
+//!                      /output/                 what the training had put into its output by then, as links
+//!                      /trainer.json            where training stood; digests of all the others
 //! ```
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -16,13 +18,16 @@ use serde::{Deserialize, Serialize};
 
 use super::error::Error;
 use super::hf::WEIGHTS;
+use super::kept::Kept;
 use super::optimizer::AdamW;
+use super::selection::Selection;
 use super::tensors::{self, Accept, Stored};
 use super::weights::Weights;
 
-const SCHEMA: u32 = 1;
+const SCHEMA: u32 = 2;
 const OPTIMIZER: &str = "optimizer.safetensors";
 const TRAINER: &str = "trainer.json";
+const OUTPUT: &str = "output";
 const PREFIX: &str = "checkpoint-";
 
 /// Where training stands between two steps.
@@ -38,6 +43,8 @@ pub struct Progress {
     pub window_loss: f64,
     /// How many steps that sum holds.
     pub window_steps: u64,
+    /// What the looks at the held-out loss have shown.
+    pub selection: Selection,
 }
 
 /// `trainer.json`.
@@ -48,6 +55,8 @@ struct Trainer<P> {
     progress: P,
     weights: Digest,
     optimizer: Digest,
+    /// By path relative to `output/`.
+    output: BTreeMap<PathBuf, Digest>,
 }
 
 /// A checkpoint that has just been written.
@@ -72,6 +81,7 @@ pub struct Checkpoint<P = Progress> {
     pub weights: Digest,
     model: Vec<u8>,
     optimizer: Vec<u8>,
+    output: BTreeMap<PathBuf, Digest>,
 }
 
 /// Writes a checkpoint into `folder/checkpoint-<step>`: aside, to the disk, then under its name at once.
@@ -81,6 +91,7 @@ pub fn save<P: Serialize>(
     weights: &Weights,
     optimizer: &AdamW,
     progress: P,
+    kept: &Kept,
 ) -> Result<Saved<P>, Error> {
     let name = format!("{PREFIX}{step:010}");
     let (path, aside) = (folder.join(&name), folder.join(format!(".{name}.{}", std::process::id())));
@@ -88,7 +99,8 @@ pub fn save<P: Serialize>(
     fs::create_dir_all(&aside).map_err(Error::io(&aside))?;
     let state = tensors::write(&aside.join(OPTIMIZER), optimizer.named(weights)?)?;
     let weights = tensors::write(&aside.join(WEIGHTS), weights.named()?)?;
-    let trainer = Trainer { schema: SCHEMA, progress, weights, optimizer: state };
+    kept.link_to(&aside.join(OUTPUT))?;
+    let trainer = Trainer { schema: SCHEMA, progress, weights, optimizer: state, output: kept.files().clone() };
     let text = serde_json::to_string_pretty(&trainer).map_err(|error| Error::file(&path, error.to_string()))?;
     let last = aside.join(TRAINER);
     let write = || -> std::io::Result<()> {
@@ -126,17 +138,26 @@ impl<P: DeserializeOwned> Checkpoint<P> {
             let found = trainer.schema;
             return Err(Error::file(&file, format!("has schema {found}, but this program knows {SCHEMA}")));
         }
+        let damaged = |file: &Path| Error::file(file, "is damaged: its digest is not the one in trainer.json");
         let part = |name: &str, digest: Digest| {
             let file = path.join(name);
             let bytes = fs::read(&file).map_err(Error::io(&file))?;
-            match Digest::of(&bytes) == digest {
-                true => Ok(bytes),
-                false => Err(Error::file(&file, "is damaged: its digest is not the one in trainer.json")),
-            }
+            if Digest::of(&bytes) == digest { Ok(bytes) } else { Err(damaged(&file)) }
         };
         let (model, optimizer) = (part(WEIGHTS, trainer.weights)?, part(OPTIMIZER, trainer.optimizer)?);
-        let Trainer { progress, weights, .. } = trainer;
-        Ok(Self { path: path.to_owned(), progress, weights, model, optimizer })
+        let Trainer { progress, weights, output, .. } = trainer;
+        for (name, digest) in &output {
+            let file = path.join(OUTPUT).join(name);
+            if tensors::digest(&file)? != *digest {
+                return Err(damaged(&file));
+            }
+        }
+        Ok(Self { path: path.to_owned(), progress, weights, model, optimizer, output })
+    }
+
+    /// Puts what the training had left in its output into the output folder of its continuation.
+    pub fn restore_output(&self, kept: &mut Kept) -> Result<(), Error> {
+        kept.take_over(&self.path.join(OUTPUT), &self.output)
     }
 
     /// Puts the weights and the optimiser state in place, if every name, shape and number format agrees.
@@ -209,10 +230,15 @@ mod tests {
     use tch::Device;
 
     fn saved(folder: &Path, step: u64) -> Saved {
+        saved_with(folder, step, &Kept::default())
+    }
+
+    fn saved_with(folder: &Path, step: u64, kept: &Kept) -> Saved {
         let model = Model::random(&small(Arch::Llama), step, Device::Cpu).unwrap();
         let optimizer = AdamW::new(model.weights(), Decay::Matrices).unwrap();
-        let progress = Progress { step, tokens: 3, words: 2, window_loss: 0.1 + 0.2, window_steps: 1 };
-        save(folder, step, model.weights(), &optimizer, progress).unwrap()
+        let mut progress = Progress { step, tokens: 3, words: 2, window_loss: 0.1 + 0.2, ..Progress::default() };
+        progress.selection.look(None, step, 0.7);
+        save(folder, step, model.weights(), &optimizer, progress, kept).unwrap()
     }
 
     #[test]
@@ -242,6 +268,21 @@ mod tests {
             ),
             "{refusal}"
         );
+    }
+
+    #[test]
+    fn a_checkpoint_whose_output_is_damaged_is_not_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut kept = Kept::new(&folder.path().join("output"));
+        let write = |folder: &Path| fs::write(folder.join("model.safetensors"), "weights").map_err(Error::io(folder));
+        kept.put(Path::new("milestones/7-words"), write).unwrap();
+        let new = saved_with(folder.path(), 5, &kept);
+        let mut later = Kept::new(&folder.path().join("later"));
+        Checkpoint::open(&new.path).unwrap().restore_output(&mut later).unwrap();
+        assert_eq!(later.files(), kept.files());
+        fs::write(folder.path().join("later/milestones/7-words/model.safetensors"), "weightz").unwrap();
+        let refusal = Checkpoint::open(&new.path).unwrap_err().to_string();
+        assert!(refusal.contains("output/milestones/7-words/model.safetensors: is damaged"), "{refusal}");
     }
 
     #[test]

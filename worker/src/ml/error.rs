@@ -53,11 +53,11 @@ pub enum Error {
     Input(String),
     /// Loss or gradient norm became infinite or not a number.
     #[error(
-        "{what} is {value} somewhere in steps {first}..={last}; {} (a lower learning rate, a longer warm-up or a \
+        "{what} is {value} at step {step}, whose batch is {places}; {} (a lower learning rate, a longer warm-up or a \
          smaller clip_norm may help)",
         match checkpoint {
             Some(path) => format!("the last good checkpoint is {}", path.display()),
-            None => "there is no checkpoint before them".to_owned(),
+            None => "there is no checkpoint before it".to_owned(),
         }
     )]
     NonFinite {
@@ -65,10 +65,10 @@ pub enum Error {
         what: &'static str,
         /// `NaN` or `inf`.
         value: f64,
-        /// First step that may be the cause, from 0.
-        first: u64,
-        /// Last step that may be the cause.
-        last: u64,
+        /// The first step with such a number, from 1, as in the metrics.
+        step: u64,
+        /// Where the rows of its batch stand in their files.
+        places: String,
         /// Where to go on from.
         checkpoint: Option<PathBuf>,
     },
@@ -115,18 +115,18 @@ mod tests {
     }
 
     #[test]
-    fn a_non_finite_loss_names_the_steps_and_the_way_back() {
+    fn a_non_finite_loss_names_the_step_its_data_and_the_way_back() {
         let error = Error::NonFinite {
             what: "the loss",
             value: f64::NAN,
-            first: 20,
-            last: 39,
+            step: 39,
+            places: "windows 7, 3 of p/train.bin".to_owned(),
             checkpoint: Some("a/checkpoint-0000000020".into()),
         };
         assert_eq!(
             error.to_string(),
-            "the loss is NaN somewhere in steps 20..=39; the last good checkpoint is a/checkpoint-0000000020 (a lower \
-             learning rate, a longer warm-up or a smaller clip_norm may help)"
+            "the loss is NaN at step 39, whose batch is windows 7, 3 of p/train.bin; the last good checkpoint is \
+             a/checkpoint-0000000020 (a lower learning rate, a longer warm-up or a smaller clip_norm may help)"
         );
     }
 }

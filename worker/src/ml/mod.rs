@@ -5,7 +5,8 @@
 //!   train ── loss ── model { llama, gpt2 { attention } } ── weights ── shim ── cpp/shim.cpp
 //!     │  └── optimizer ─────────────────────────┘
 //!     ├── batch                 score { pack } ── model
-//!     └── checkpoint ── tensors ── hf          runtime: the process around it all
+//!     ├── selection
+//!     └── checkpoint ── kept ── tensors ── hf  runtime: the process around it all
 //!   bench ── train, phases: how fast all of this is
 //! ```
 //!
@@ -26,6 +27,7 @@ pub mod error;
 pub mod finetune;
 pub mod gpt2;
 pub mod hf;
+pub mod kept;
 pub mod llama;
 pub mod loss;
 pub mod model;
@@ -33,6 +35,7 @@ pub mod optimizer;
 mod phases;
 pub mod runtime;
 pub mod score;
+pub mod selection;
 mod shim;
 pub mod tensors;
 pub mod train;
@@ -43,7 +46,8 @@ pub use checkpoint::{Checkpoint, Latest, Saved};
 pub use classifier::Classifier;
 pub use error::Error;
 pub use finetune::{Finetuner, Input};
+pub use kept::Kept;
 pub use model::Model;
 pub use optimizer::Decay;
 pub use score::{Scorer, Scoring, Sequence};
-pub use train::{Measured, Options, StepReport, Trainer};
+pub use train::{Look, Measured, Options, StepReport, Trainer};

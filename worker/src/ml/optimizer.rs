@@ -103,6 +103,7 @@ mod tests {
             clip_norm,
             label_smoothing: 0.0,
             precision: Precision::F32,
+            validation: None,
         }
     }
 

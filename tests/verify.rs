@@ -1,0 +1,78 @@
+//! `grid verify resume`: it passes where resuming is exact, says so in the database, and fails where it is not.
+
+#[expect(dead_code, reason = "each test file uses its own part")]
+#[expect(dead_code, reason = "each test file uses its own part")]
+mod common;
+
+use common::{Env, texts};
+
+/// Both families, a tuned model of each, both precisions.
+const SPEC: &str = "\
+name: exact
+corpora:
+  speech: {world: speech, words: 6k}
+datasets:
+  chat: {world: chat, records: 150}
+tokenizer: {vocab_size: 400}
+models:
+  llama: &llama {hidden: 32, layers: 2, heads: 2, kv_heads: 1}
+  llama-bf16: {<<: *llama, pretrain: {precision: bf16}, tune: {precision: bf16}}
+  gpt2: &gpt2 {arch: gpt2, hidden: 32, layers: 2, heads: 2, max_positions: 64}
+  gpt2-bf16: {<<: *gpt2, pretrain: {precision: bf16}, tune: {precision: bf16}}
+pretrain: {sequence_length: 32, steps: 40, batch_size: 8, learning_rate: 3e-3, validate_every: 9, keep: best,
+           milestones: {words: [500, 2k]}}
+tune: {epochs: 1, batch_size: 8, max_length: 64, learning_rate: 1e-3}
+axes:
+  dataset: [chat]
+  curriculum: [pretrained, merged]
+evaluate: {data: world, items: 10, suites: [blimp], checkpoints: {}}
+";
+
+#[test]
+fn resuming_is_exact_in_both_families_and_precisions_on_one_and_two_threads() {
+    let env = Env::new(SPEC);
+    let table = env.run(0, &["verify", "resume", "spec.yaml", "--kills", "5", "--seed", "3", "--threads", "1,2"]);
+    assert_eq!(table.matches("identical").count(), 16, "{table}");
+    assert_eq!(
+        env.query("select model, kind, precision, threads, verdict, kills from v_verifications order by 1, 2, 3, 4"),
+        [
+            "gpt2|pretrain|f32|1|identical|5",
+            "gpt2|pretrain|f32|2|identical|5",
+            "gpt2|tune|f32|1|identical|5",
+            "gpt2|tune|f32|2|identical|5",
+            "gpt2-bf16|pretrain|bf16|1|identical|5",
+            "gpt2-bf16|pretrain|bf16|2|identical|5",
+            "gpt2-bf16|tune|bf16|1|identical|5",
+            "gpt2-bf16|tune|bf16|2|identical|5",
+            "llama|pretrain|f32|1|identical|5",
+            "llama|pretrain|f32|2|identical|5",
+            "llama|tune|f32|1|identical|5",
+            "llama|tune|f32|2|identical|5",
+            "llama-bf16|pretrain|bf16|1|identical|5",
+            "llama-bf16|pretrain|bf16|2|identical|5",
+            "llama-bf16|tune|bf16|1|identical|5",
+            "llama-bf16|tune|bf16|2|identical|5",
+        ]
+    );
+    assert!(!env.path().join("runs/verify").exists(), "nothing is left behind");
+}
+
+#[test]
+fn a_resume_that_is_not_exact_is_found_named_and_ends_with_8() {
+    let env = Env::new(SPEC);
+    let arguments = ["verify", "resume", "spec.yaml", "--kills", "3", "--seed", "1", "--threads", "1"];
+    let jobs = ["--job", "tune/llama/chat/seed1"];
+    let output = env.command(&[&arguments[..], &jobs].concat()).env("GRID_INJECT", "flaw").output().expect("it starts");
+    let (stdout, stderr) = texts(&output);
+    assert_eq!(output.status.code(), Some(8), "{stdout}{stderr}");
+    assert!(stdout.contains("different") && stdout.contains("model.safetensors: tensor '"), "{stdout}");
+    assert_eq!(env.query("select kind, verdict, difference is null from v_verifications"), ["tune|different|0"]);
+    assert!(env.path().join("runs/verify").exists(), "both runs are there to be looked at");
+}
+
+#[test]
+fn a_name_that_no_training_job_has_is_refused() {
+    let env = Env::new(SPEC);
+    let complaint = env.complaint(4, &["verify", "resume", "spec.yaml", "--job", "tune/nobody"]);
+    assert!(complaint.contains("'tune/nobody'") && complaint.contains("pretrain/llama/seed1"), "{complaint}");
+}

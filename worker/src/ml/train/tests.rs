@@ -1,0 +1,174 @@
+//! Training on an arithmetic sort of text.
+
+use super::*;
+use crate::ml::batch::Batch;
+use crate::ml::model::tests::small;
+use grid::domain::{Arch, Length, Schedule, Warmup};
+use tch::Device;
+
+/// Sequences of an arithmetic sort, of mixed lengths, some with a prompt that is not predicted.
+struct Arithmetic;
+
+impl Batches for Arithmetic {
+    fn batch(&self, step: u64) -> Batch {
+        let row = |index: u64| {
+            let (start, by) = (step * 31 + index * 17, 1 + (step + index) % 3);
+            let ids = (0..4 + (step * 5 + index * 11) % 28).map(|i| ((start + i * by) % 61) as u32).collect();
+            Row { ids, loss_from: (index % 4) as usize }
+        };
+        Batch { rows: (0..9).map(row).collect(), words: 7 + step }
+    }
+
+    fn places(&self, step: u64) -> String {
+        format!("sequences of step {step}")
+    }
+}
+
+fn training(precision: Precision) -> Training {
+    Training {
+        length: Length::Steps(12),
+        batch_size: 9,
+        learning_rate: 3e-3,
+        schedule: Schedule::Cosine,
+        warmup: Warmup::Steps(2),
+        min_learning_rate_ratio: 0.1,
+        betas: [0.9, 0.95],
+        epsilon: 1e-8,
+        weight_decay: 0.1,
+        clip_norm: Some(1.0),
+        label_smoothing: 0.0,
+        precision,
+        validation: None,
+    }
+}
+
+fn trainer(arch: Arch, training: &Training, micro_batch: Option<u32>) -> Trainer {
+    let model = Model::random(&small(arch), 1, Device::Cpu).unwrap();
+    let options = Options { micro_batch, report_every: 5, ..Options::default() };
+    Trainer::new(model, training, 12, Arc::new(Arithmetic), options).unwrap()
+}
+
+/// All steps, as far as they are repeatable.
+fn run(trainer: &mut Trainer, steps: u64) -> Vec<StepReport> {
+    let mut reports = Vec::new();
+    while trainer.progress().step < steps {
+        let mut report = trainer.step().unwrap().unwrap();
+        report.measured = report.measured.filter(|measured| measured.full);
+        if let Some(measured) = &mut report.measured {
+            measured.tokens_per_second = 0.0;
+        }
+        reports.push(report);
+    }
+    reports
+}
+
+fn state(trainer: &Trainer) -> Vec<Vec<f32>> {
+    let weights = trainer.model.weights();
+    let all = weights.named().unwrap().into_iter().chain(trainer.optimizer.named(weights).unwrap());
+    all.map(|(_, tensor)| Vec::try_from(tensor.reshape([-1])).unwrap()).collect()
+}
+
+#[test]
+fn a_resumed_training_equals_a_straight_one_bit_for_bit() {
+    for (arch, precision, micro_batch) in [
+        (Arch::Llama, Precision::F32, None),
+        (Arch::Llama, Precision::Bf16, Some(4)),
+        (Arch::Gpt2, Precision::F32, Some(4)),
+        (Arch::Gpt2, Precision::Bf16, None),
+    ] {
+        let training = training(precision);
+        let mut straight = trainer(arch, &training, micro_batch);
+        let wanted = run(&mut straight, 12);
+        assert!(straight.step().unwrap().is_none());
+
+        let folder = tempfile::tempdir().unwrap();
+        let mut first = trainer(arch, &training, micro_batch);
+        let mut reports = run(&mut first, 7);
+        let saved = first.checkpoint(folder.path(), &Kept::default()).unwrap();
+        assert_eq!(saved.progress.step, 7);
+        drop(first);
+
+        let found = checkpoint::latest(&[folder.path().to_owned()]).unwrap().checkpoint.unwrap();
+        let other = Model::random(&small(arch), 99, Device::Cpu).unwrap();
+        let options = Options { micro_batch, report_every: 5, ..Options::default() };
+        let mut second = Trainer::new(other, &training, 12, Arc::new(Arithmetic), options).unwrap();
+        second.restore(&found).unwrap();
+        reports.extend(run(&mut second, 12));
+        assert_eq!(reports, wanted, "{arch:?} {precision:?}");
+        assert_eq!(state(&second), state(&straight), "{arch:?} {precision:?}");
+    }
+}
+
+#[test]
+fn pieces_of_a_batch_learn_what_the_batch_learns() {
+    for arch in [Arch::Llama, Arch::Gpt2] {
+        // Plain steps, so that rounding is not blown up where Adam divides by a tiny second moment.
+        let training = Training { epsilon: 1e-3, ..training(Precision::F32) };
+        let mut whole = trainer(arch, &training, None);
+        run(&mut whole, 10);
+        for micro_batch in [1, 4] {
+            let mut pieces = trainer(arch, &training, Some(micro_batch));
+            run(&mut pieces, 10);
+            for ((name, a), (_, b)) in
+                whole.model.weights().named().unwrap().iter().zip(pieces.model.weights().named().unwrap())
+            {
+                let difference = (a - b).abs().max().double_value(&[]);
+                assert!(difference < 1e-5, "{arch:?} {name}: {difference}");
+            }
+        }
+    }
+}
+
+#[test]
+fn it_learns_in_both_precisions() {
+    for precision in [Precision::F32, Precision::Bf16] {
+        let training = Training { learning_rate: 1e-2, ..training(precision) };
+        let mut trainer = trainer(Arch::Llama, &training, None);
+        let rows = Arithmetic.batch(1).rows;
+        let before = trainer.validation_loss(&rows, 4).unwrap().unwrap();
+        run(&mut trainer, 12);
+        let after = trainer.validation_loss(&rows, 4).unwrap().unwrap();
+        assert!(after < before - 0.3, "{precision:?}: {before} -> {after}");
+        assert_eq!(trainer.validation_loss(&[], 4).unwrap(), None);
+    }
+}
+
+#[test]
+fn a_loss_that_is_not_finite_stops_training_and_is_never_saved() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut trainer = trainer(Arch::Gpt2, &training(Precision::F32), None);
+    run(&mut trainer, 5);
+    let saved = trainer.checkpoint(folder.path(), &Kept::default()).unwrap();
+    {
+        let _no_grad = tch::no_grad_guard();
+        let _ = trainer.model.weights().list()[0].tensor.shallow_clone().f_fill_(f64::NAN).unwrap();
+    }
+    trainer.step().unwrap();
+    let refusal = trainer.checkpoint(folder.path(), &Kept::default()).unwrap_err().to_string();
+    let wanted = format!(
+        "the loss is NaN at step 6, whose batch is sequences of step 5; the last good checkpoint is {}",
+        saved.path.display()
+    );
+    assert!(refusal.starts_with(&wanted), "{refusal}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    assert!(matches!(trainer.finish(), Err(Error::NonFinite { .. })));
+}
+
+#[test]
+fn ids_of_another_tokenizer_are_refused() {
+    struct Foreign;
+    impl Batches for Foreign {
+        fn batch(&self, _: u64) -> Batch {
+            Batch { rows: vec![Row { ids: vec![1, 61], loss_from: 0 }], words: 1 }
+        }
+
+        fn places(&self, _: u64) -> String {
+            "foreign".to_owned()
+        }
+    }
+    let model = Model::random(&small(Arch::Llama), 1, Device::Cpu).unwrap();
+    let training = training(Precision::F32);
+    let mut trainer = Trainer::new(model, &training, 12, Arc::new(Foreign), Options::default()).unwrap();
+    let refusal = trainer.step().unwrap_err().to_string();
+    assert_eq!(refusal, "id 61 is not in the model's vocabulary of 61: another tokenizer's?");
+}
