@@ -9,8 +9,11 @@
 
 mod args;
 mod bench;
+mod eval;
+mod export;
 mod failure;
 mod logs;
+mod models;
 mod plan;
 mod report;
 mod run;
@@ -60,12 +63,14 @@ async fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Verb::Run(args) if args.dry_run => plan::dry_run(cli, &args.spec).await,
         Verb::Run(args) => run::run(cli, args).await,
         Verb::Resume(args) => run::resume(cli, args).await,
+        Verb::Eval(args) => eval::eval(cli, args).await,
         Verb::Plan(args) => plan::plan(cli, args).await,
         Verb::Status(args) => status::status(cli, args).await,
         Verb::Logs(args) => logs::logs(cli, args).await,
         Verb::Why(args) => why::why(cli, args).await,
         Verb::Report(args) => report::report(cli, args).await,
         Verb::Bench { what: BenchVerb::Train(args) } => bench::train(args),
+        Verb::Export(what) => export::export(cli, what).await,
         Verb::Schema => {
             print!("{}", crate::store::schema_markdown());
             Ok(Exit::Done)

@@ -32,7 +32,8 @@ pub async fn report(cli: &Cli, args: &ReportArgs) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-fn form(table: &Table, format: TableFormat) -> String {
+/// The text of a table.
+pub(super) fn form(table: &Table, format: TableFormat) -> String {
     match format {
         TableFormat::Table => table.terminal(),
         TableFormat::Md => table.markdown(),

@@ -8,6 +8,7 @@
 //! Rejected: tables drawn straight from SQL. What a table holds ([`Table`]) and how it looks are two things, so that
 //! four forms show the same numbers and tests read them without parsing drawings.
 
+mod card;
 mod compare;
 pub mod human;
 mod pivot;
@@ -17,6 +18,7 @@ mod speed;
 pub mod statistics;
 mod table;
 
+pub use card::{Card, CardJob};
 pub use compare::{CompareError, Comparison};
 pub use pivot::{Columns, pivot};
 pub use speed::speed;

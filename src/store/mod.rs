@@ -15,6 +15,7 @@
 mod begin;
 mod error;
 mod filesystem;
+mod models;
 mod open;
 mod read;
 mod record;
@@ -27,7 +28,7 @@ mod tests;
 pub use error::StoreError;
 pub use open::Store;
 pub use rows::{
-    AttemptRow, Ending, Experiment, ExperimentRow, Invocation, InvocationId, JobHistory, JobRow, Last, MetricPoint,
-    PlannedCell, PlannedRow, Role, State, StoredExperiment,
+    AttemptRow, Ending, Experiment, ExperimentRow, Invocation, InvocationId, JobHistory, JobRow, Last, LineageJob,
+    MetricPoint, ModelJob, PlannedCell, PlannedRow, Role, State, StoredExperiment,
 };
 pub use schema::schema_markdown;

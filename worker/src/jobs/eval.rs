@@ -1,6 +1,7 @@
 //! Score a model on a suite.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use grid::data::{self, DataError, Encoding, Tokenizer};
 use grid::domain::{Assignment, EvalJob, Event, FirstToken};
@@ -15,8 +16,16 @@ const CHUNK: usize = 4096;
 
 /// A model and its tokenizer.
 pub(super) struct Scorable {
-    model: Model,
-    tokenizer: Tokenizer,
+    pub(super) model: Model,
+    pub(super) tokenizer: Tokenizer,
+}
+
+impl Scorable {
+    /// Reads a model folder.
+    pub(super) fn read(folder: &Path, device: &str) -> Result<Self, JobError> {
+        let model = ml::hf::read(folder, ml::runtime::device(device)?)?;
+        Ok(Self { model, tokenizer: Tokenizer::load(folder)? })
+    }
 }
 
 /// Leaves `items.jsonl` in the attempt's folder, and scores in the journal.
@@ -30,10 +39,8 @@ pub(super) fn run(
     let items = suites::read(job.suite, job.mode, &files)?;
     if memory.scored.as_ref().is_none_or(|(id, _)| *id != job.model) {
         memory.scored = None; // frees the one before
-        let folder = parent(assignment, &job.model)?;
-        let model = ml::hf::read(folder, ml::runtime::device(&assignment.settings.device)?)?;
-        let tokenizer = Tokenizer::load(folder)?;
-        memory.scored = Some((job.model, Scorable { model, tokenizer }));
+        let scorable = Scorable::read(parent(assignment, &job.model)?, &assignment.settings.device)?;
+        memory.scored = Some((job.model, scorable));
     }
     let Some((_, scorable)) = &memory.scored else { unreachable!("loaded above") };
 
