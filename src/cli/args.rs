@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::domain::Mode;
+
 /// grid: one YAML file in, one trustworthy table out.
 #[derive(Debug, Parser)]
 #[command(name = "grid", version, disable_help_subcommand = true, after_help = "Exit codes: grid help exit-codes")]
@@ -29,6 +31,8 @@ pub enum Verb {
     Run(RunArgs),
     /// Continue an experiment (by default the latest) from the database; needs no spec.
     Resume(ResumeArgs),
+    /// Score models: Hugging Face folders or hub ids, or jobs that left one.
+    Eval(EvalArgs),
     /// Print what a run would do, and why.
     Plan(PlanArgs),
     /// Print where an experiment stands.
@@ -39,20 +43,21 @@ pub enum Verb {
     Why(WhyArgs),
     /// Print the table of an experiment.
     Report(ReportArgs),
-<<<<<<< HEAD
     /// Measure this machine.
     Bench {
         /// What to measure.
         #[command(subcommand)]
         what: BenchVerb,
-=======
+    },
     /// Check a promise on this machine.
     Verify {
         /// The promise.
         #[command(subcommand)]
         what: VerifyVerb,
->>>>>>> ca3c317 (grid verify resume; faults on request)
     },
+    /// Write what other tools read.
+    #[command(subcommand)]
+    Export(Export),
     /// Print the schema of runs.db.
     Schema,
     /// Print a completion script for a shell.
@@ -119,6 +124,50 @@ pub struct ResumeArgs {
     /// Driving.
     #[command(flatten)]
     pub drive: DriveArgs,
+}
+
+/// Arguments of `eval`.
+#[derive(Debug, Args)]
+pub struct EvalArgs {
+    /// Folders of models in Hugging Face's form, hub ids, or jobs (their id or name) that left a model.
+    #[arg(required = true, value_name = "MODEL")]
+    pub models: Vec<String>,
+    /// Suites, separated by commas; zero-shot stands for all of them whose data is there.
+    #[arg(long, value_delimiter = ',', default_value = "zero-shot", value_name = "NAME,...")]
+    pub suite: Vec<String>,
+    /// The official folder of evaluation data.
+    #[arg(long, env = "GRID_DATA", default_value = "evaluation_data", value_name = "DIR")]
+    pub data: PathBuf,
+    /// Rules: fixed, compat (the official pipeline's numbers), or either with switches: fixed+ties=first.
+    #[arg(long, default_value = "fixed")]
+    pub mode: Mode,
+    /// The small sets, made for checkpoints.
+    #[arg(long, conflicts_with = "full")]
+    pub fast: bool,
+    /// The whole sets; the default.
+    #[arg(long)]
+    pub full: bool,
+    /// Name of the experiment in the database; by default one that follows from models, suites and rules.
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Form of the table.
+    #[arg(long, value_enum, default_value_t = TableFormat::Table)]
+    pub format: TableFormat,
+    /// Driving.
+    #[command(flatten)]
+    pub drive: DriveArgs,
+}
+
+/// What to export.
+#[derive(Debug, Subcommand)]
+pub enum Export {
+    /// A model folder for Hugging Face's transformers, with a model card.
+    Hf {
+        /// The job that left the model: its id or name, or that of a cell.
+        job: String,
+        /// A new folder.
+        dir: PathBuf,
+    },
 }
 
 /// Arguments of `plan`.

@@ -9,8 +9,11 @@
 
 mod args;
 mod bench;
+mod eval;
+mod export;
 mod failure;
 mod logs;
+mod models;
 mod plan;
 mod report;
 mod run;
@@ -23,11 +26,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
-<<<<<<< HEAD
-use args::{BenchVerb, Cli, Verb};
-=======
-use args::{Cli, Verb, VerifyVerb};
->>>>>>> ca3c317 (grid verify resume; faults on request)
+use args::{BenchVerb, Cli, Verb, VerifyVerb};
 use failure::{EXIT_CODES, Exit, Failure};
 
 /// Runs the command line of this process.
@@ -65,16 +64,15 @@ async fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Verb::Run(args) if args.dry_run => plan::dry_run(cli, &args.spec).await,
         Verb::Run(args) => run::run(cli, args).await,
         Verb::Resume(args) => run::resume(cli, args).await,
+        Verb::Eval(args) => eval::eval(cli, args).await,
         Verb::Plan(args) => plan::plan(cli, args).await,
         Verb::Status(args) => status::status(cli, args).await,
         Verb::Logs(args) => logs::logs(cli, args).await,
         Verb::Why(args) => why::why(cli, args).await,
         Verb::Report(args) => report::report(cli, args).await,
-<<<<<<< HEAD
-        Verb::Bench { what: BenchVerb::Train(args) } => bench::train(args),
-=======
+        Verb::Export(what) => export::export(cli, what).await,
         Verb::Verify { what: VerifyVerb::Resume(args) } => verify::resume(cli, args).await,
->>>>>>> ca3c317 (grid verify resume; faults on request)
+        Verb::Bench { what: BenchVerb::Train(args) } => bench::train(args),
         Verb::Schema => {
             print!("{}", crate::store::schema_markdown());
             Ok(Exit::Done)

@@ -38,6 +38,7 @@ pub async fn report(cli: &Cli, args: &ReportArgs) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
+/// The text of a table.
 pub(super) fn form(table: &Table, format: TableFormat) -> String {
     match format {
         TableFormat::Table => table.terminal(),

@@ -32,7 +32,8 @@ pub async fn resume(cli: &Cli, args: &ResumeArgs) -> Result<Exit, Failure> {
     go(cli, &spec, grid, &args.drive).await
 }
 
-async fn go(cli: &Cli, spec: &SpecText, mut grid: Grid, args: &DriveArgs) -> Result<Exit, Failure> {
+/// Runs or continues an experiment, and says how it went.
+pub(super) async fn go(cli: &Cli, spec: &SpecText, mut grid: Grid, args: &DriveArgs) -> Result<Exit, Failure> {
     let resources = &mut grid.resources;
     resources.jobs_per_device = args.jobs.or(resources.jobs_per_device);
     resources.threads = args.threads.or(resources.threads);

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::failure::{Exit, Failure, store_failure};
 use crate::data::{self, Survey};
-use crate::domain::{Artifact, Grid, Job, JobId, Located, ModelConfig, Prepared, Source};
-use crate::plan::{self, Amount, Artifacts, Decision, Facts, Known, Last, Plan};
+use crate::domain::{Artifact, Base, Grid, Job, JobId, Kind, Located, ModelConfig, Prepared, Source};
+use crate::plan::{self, Amount, Artifacts, Decision, Facts, Known, Last, Plan, PlannedJob, Recorded};
 use crate::spec;
 use crate::store::{self, JobHistory, Store};
 
@@ -71,7 +71,8 @@ impl Workspace {
         let environment = |error: data::DataError| Failure::new(Exit::Environment, error);
         let mut survey = Survey::open(&runs_dir.join("survey.json"));
         let located = locate(&grid, &mut survey).map_err(environment)?;
-        let plan = plan::expand(&grid, &located);
+        let recorded = recorded(&grid, store).await?;
+        let plan = plan::expand(&grid, &located, &recorded);
         let ids: Vec<JobId> = plan.jobs().map(|job| job.id).collect();
         let history = match store {
             Some(store) => store.history(&ids).await.map_err(store_failure)?,
@@ -82,9 +83,10 @@ impl Workspace {
         let outputs: BTreeMap<JobId, PathBuf> =
             history.iter().filter_map(|(id, history)| Some((*id, output(history)?))).collect();
         let folders = history.into_iter().map(|(id, history)| (id, history.folder)).collect();
+        refuse_lost(&plan, &decisions, &recorded)?;
         let facts = Facts {
             amounts: amounts(&plan, &decisions, &outputs, &mut survey).map_err(environment)?,
-            models: models(&plan).map_err(environment)?,
+            models: models(&plan, &recorded, &outputs).map_err(environment)?,
         };
         refuse_too_long(&plan, &facts)?;
         if runs_dir.is_dir() {
@@ -137,11 +139,67 @@ fn damage(output: &Path, artifact: &Artifact) -> Option<Artifacts> {
     }
 }
 
-/// The shapes of the models that are there to be imported.
-fn models(plan: &Plan) -> Result<BTreeMap<JobId, ModelConfig>, data::DataError> {
-    let imports = plan.jobs().filter(|planned| matches!(planned.job, Job::Import(_)));
-    let folders = imports.filter_map(|planned| Some((planned.id, planned.sources.first()?.1.first()?.parent()?)));
-    folders.map(|(id, folder)| Ok((id, data::model_config(folder)?.model))).collect()
+/// The jobs of the database whose models the cells begin with.
+async fn recorded(grid: &Grid, store: Option<&Store>) -> Result<BTreeMap<JobId, Recorded>, Failure> {
+    let mut recorded = BTreeMap::new();
+    for cell in &grid.cells {
+        let Base::Recorded(id) = cell.recipe.base else { continue };
+        let found = match store {
+            Some(store) => store.job(id).await.map_err(store_failure)?,
+            None => None,
+        };
+        let unusable = |what: &str| {
+            let message = format!("grid: the model {} is job {id}, which {what}", cell.key.model);
+            Failure::text(Exit::NothingMatches, message)
+        };
+        let (job, label) = found.ok_or_else(|| unusable("this runs folder does not have; see `grid status`"))?;
+        if !matches!(job, Job::Pretrain(_) | Job::Import(_) | Job::Tune(_)) {
+            return Err(unusable("leaves no model; name a pretrain, import or tune job"));
+        }
+        if job.id() != id {
+            return Err(unusable("was made by another version of grid; run its experiment again"));
+        }
+        recorded.insert(id, Recorded { job, label });
+    }
+    Ok(recorded)
+}
+
+/// Refuses to go on from models of the database that are gone.
+fn refuse_lost(
+    plan: &Plan,
+    decisions: &BTreeMap<JobId, Decision>,
+    recorded: &BTreeMap<JobId, Recorded>,
+) -> Result<(), Failure> {
+    let lost = plan.jobs().find(|job| {
+        recorded.contains_key(&job.id) && job.parents.is_empty() && decisions.get(&job.id) != Some(&Decision::Reuse)
+    });
+    match lost {
+        None => Ok(()),
+        Some(job) => Err(Failure::text(
+            Exit::Environment,
+            format!(
+                "grid: there is no model of {} ({}) to go on from: it is not done, or its files are gone\n  help: run \
+                 the experiment that it belongs to",
+                job.label,
+                job.id.short()
+            ),
+        )),
+    }
+}
+
+/// The shapes of the models that are there already: to be imported, or left by jobs that stand in the plan alone.
+fn models(
+    plan: &Plan,
+    recorded: &BTreeMap<JobId, Recorded>,
+    outputs: &BTreeMap<JobId, PathBuf>,
+) -> Result<BTreeMap<JobId, ModelConfig>, data::DataError> {
+    let folder = |job: &PlannedJob| match recorded.contains_key(&job.id) {
+        true => outputs.get(&job.id).cloned(),
+        false if job.job.kind() == Kind::Import => Some(job.sources.first()?.1.first()?.parent()?.to_owned()),
+        false => None,
+    };
+    let folders = plan.jobs().filter_map(|job| Some((job.id, folder(job)?)));
+    folders.map(|(id, folder)| Ok((id, data::model_config(&folder)?.model))).collect()
 }
 
 /// Refuses to tune a model from elsewhere on longer records than it has positions for.

@@ -94,6 +94,12 @@ pub enum DataError {
         /// What is wrong with it, and what to do.
         problem: String,
     },
+    /// A folder to be written that has something in it.
+    #[error("write to {}: it is not empty; name a new folder", path.display())]
+    Occupied {
+        /// The folder.
+        path: PathBuf,
+    },
     /// A token file that is not what its ledger says.
     #[error("open {}: {problem}; delete its folder and run again to prepare the data anew", path.display())]
     Damaged {

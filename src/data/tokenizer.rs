@@ -110,8 +110,13 @@ impl Tokenizer {
             reason: error.to_string(),
         })?;
         let path = folder.join(TOKENIZER_CONFIG);
-        let text = format!("{:#}\n", special::config(&self.inner, self.special));
+        let text = format!("{:#}\n", self.config());
         std::fs::write(&path, text).map_err(DataError::io("write", &path))
+    }
+
+    /// The `tokenizer_config.json` of a tokenizer that came without one.
+    pub(super) fn config(&self) -> serde_json::Value {
+        special::config(&self.inner, self.special)
     }
 
     /// The ids of a text, no special tokens added (one that is spelt out in the text counts as itself).

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::digest::JobId;
 use super::finetune::{FinetuneRecipe, GlueTask};
 use super::job::{CorpusFormat, DatasetFormat, Loss, Origin, WorldPart};
 use super::milestone::Milestone;
@@ -200,6 +201,8 @@ pub enum Base {
     Trained(Box<Pretraining>),
     /// Trained elsewhere, with a tokenizer of its own.
     Imported(ForeignModel),
+    /// The result of a job that the database knows.
+    Recorded(JobId),
 }
 
 /// Everything that makes a cell's numbers.
@@ -231,6 +234,7 @@ impl Recipe {
                 sources.extend(base.tokenizer_datasets.iter().map(|dataset| dataset.source.clone()));
             }
             Base::Imported(model) => sources.push(Source::Model(model.clone())),
+            Base::Recorded(_) => {}
         }
         let datasets = self.stages.iter().flat_map(|stage| &stage.datasets);
         sources.extend(datasets.map(|dataset| dataset.source.clone()));

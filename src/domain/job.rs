@@ -145,7 +145,7 @@ pub enum Prepared {
 /// Tokenize a corpus or dataset into memory-mapped files, with a word ledger and a held-out part.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PrepareJob {
-    /// The tokenizer job, or the import job whose tokenizer it is.
+    /// The tokenizer job, or a job whose model brings its tokenizer.
     pub tokenizer: JobId,
     /// The text.
     pub data: Prepared,

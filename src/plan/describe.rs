@@ -147,10 +147,11 @@ pub fn describe(plan: &Plan, decisions: &BTreeMap<JobId, Decision>, facts: &Fact
 fn models(plan: &Plan, facts: &Facts) -> Vec<ModelLine> {
     let mut lines: Vec<ModelLine> = vec![];
     for cell in &plan.cells {
-        let bases = cell
-            .jobs
-            .iter()
-            .filter(|(id, _)| plan.job(id).is_some_and(|job| matches!(job.job.kind(), Kind::Pretrain | Kind::Import)));
+        // A pretrain or import job, or one that stands in the plan alone.
+        let bases = cell.jobs.iter().filter(|(id, _)| {
+            facts.models.contains_key(id)
+                || plan.job(id).is_some_and(|job| matches!(job.job.kind(), Kind::Pretrain | Kind::Import))
+        });
         for config in bases.filter_map(|(id, _)| facts.model(plan, id)) {
             if !lines.iter().any(|line| line.name == cell.key.model && line.config == *config) {
                 let (name, config) = (cell.key.model.clone(), config.clone());

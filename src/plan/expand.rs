@@ -112,9 +112,24 @@ impl Plan {
 #[derive(Clone, Copy)]
 struct TrainRef(JobId);
 
+/// A job of the database whose model a cell begins with.
+#[derive(Debug, Clone)]
+pub struct Recorded {
+    /// The work.
+    pub job: Job,
+    /// What people call it.
+    pub label: String,
+}
+
 /// Expands a grid into its jobs. A source that `located` lacks counts as missing.
-pub fn expand(grid: &Grid, located: &BTreeMap<Source, Located>) -> Plan {
-    let mut builder = Builder { graph: DiGraph::new(), index: HashMap::new(), located };
+///
+/// `recorded` has every job that a cell names; they stand in the plan without what they came from: their results are
+/// there, or the plan cannot be run.
+///
+/// # Panics
+/// When `recorded` lacks a job.
+pub fn expand(grid: &Grid, located: &BTreeMap<Source, Located>, recorded: &BTreeMap<JobId, Recorded>) -> Plan {
+    let mut builder = Builder { graph: DiGraph::new(), index: HashMap::new(), located, recorded };
     let cells = grid.cells.iter().map(|cell| builder.cell(cell)).collect();
     let Builder { mut graph, index, .. } = builder;
     distinguish_labels(&mut graph, &index, &cells);
@@ -147,6 +162,7 @@ struct Builder<'a> {
     graph: DiGraph<PlannedJob, ()>,
     index: HashMap<JobId, NodeIndex>,
     located: &'a BTreeMap<Source, Located>,
+    recorded: &'a BTreeMap<JobId, Recorded>,
 }
 
 impl Builder<'_> {
@@ -160,6 +176,7 @@ impl Builder<'_> {
                 (vocabulary.clone(), self.pretrain(recipe, base, &vocabulary, &name, &mut jobs))
             }
             Base::Imported(model) => self.import(model, &cell.key.model, &mut jobs),
+            Base::Recorded(id) => self.recorded(*id, &cell.key.model, &mut jobs),
         };
         let mut path = vec![];
         for stage in &recipe.stages {
@@ -223,6 +240,18 @@ impl Builder<'_> {
         let job = Job::Import(ImportJob { folder: self.locate(&source).origin });
         let job = self.add(job, &Name { group: name.to_owned(), seed: None }, &[&source], Role::Ancestor, jobs);
         (Vocabulary { job, name: format!("vocabulary of {name}") }, TrainRef(job))
+    }
+
+    /// A model of the database, whose tokenizer lies beside it.
+    fn recorded(&mut self, id: JobId, name: &str, jobs: &mut Vec<(JobId, Role)>) -> (Vocabulary, TrainRef) {
+        jobs.push((id, Role::Ancestor));
+        if !self.index.contains_key(&id) {
+            let Recorded { job, label } = self.recorded[&id].clone();
+            let group = label.clone();
+            let planned = PlannedJob { id, job, label, group, sources: vec![], cells: 0, parents: vec![] };
+            self.index.insert(id, self.graph.add_node(planned));
+        }
+        (Vocabulary { job: id, name: format!("vocabulary of {name}") }, TrainRef(id))
     }
 
     fn prepare(

@@ -23,16 +23,19 @@ pub struct Amount {
 pub struct Facts {
     /// The text of the prepare jobs that has been counted.
     pub amounts: BTreeMap<JobId, Amount>,
-    /// The shapes of the models that import jobs bring.
+    /// The shapes of the models that import jobs bring, and of those that stand in the plan without their ancestors.
     pub models: BTreeMap<JobId, ModelConfig>,
 }
 
 impl Facts {
     /// The shape of the model that a job leaves or begins with.
     pub fn model<'a>(&'a self, plan: &'a Plan, id: &JobId) -> Option<&'a ModelConfig> {
+        if let Some(model) = self.models.get(id) {
+            return Some(model);
+        }
         match &plan.job(id)?.job {
             Job::Pretrain(pretrain) => Some(&pretrain.model),
-            Job::Import(_) => self.models.get(id),
+            Job::Import(_) => None,
             Job::Tune(tune) => self.model(plan, &tune.parent),
             Job::Eval(eval) => self.model(plan, &eval.model),
             Job::Finetune(finetune) => self.model(plan, &finetune.model),

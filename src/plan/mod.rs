@@ -19,7 +19,7 @@ mod graph;
 
 pub use decide::{Artifacts, Decision, Known, Last, Why, decide};
 pub use describe::{Description, describe};
-pub use expand::{Plan, PlannedCell, PlannedJob, Role, expand};
+pub use expand::{Plan, PlannedCell, PlannedJob, Recorded, Role, expand};
 pub use facts::{Amount, Facts};
 pub use forecast::weight;
 pub use graph::GraphFormat;

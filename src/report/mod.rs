@@ -8,6 +8,7 @@
 //! Rejected: tables drawn straight from SQL. What a table holds ([`Table`]) and how it looks are two things, so that
 //! four forms show the same numbers and tests read them without parsing drawings.
 
+mod card;
 mod compare;
 mod curve;
 pub mod human;
@@ -18,6 +19,7 @@ mod speed;
 pub mod statistics;
 mod table;
 
+pub use card::{Card, CardJob};
 pub use compare::{CompareError, Comparison};
 pub use curve::curve;
 pub use pivot::{Columns, pivot};

@@ -12,11 +12,8 @@
 //!
 //! [`News`]: crate::domain::News
 
-<<<<<<< HEAD
 mod bench;
-=======
 mod compare;
->>>>>>> ca3c317 (grid verify resume; faults on request)
 mod drive;
 mod executor;
 pub mod fake;
@@ -32,11 +29,8 @@ use std::path::PathBuf;
 
 use crate::domain::{JobId, Trial};
 
-<<<<<<< HEAD
 pub use bench::{Rounds, measure};
-=======
 pub use compare::{Difference, difference};
->>>>>>> ca3c317 (grid verify resume; faults on request)
 pub use drive::drive;
 pub use executor::{Executor, Status};
 pub use fake::Fake;

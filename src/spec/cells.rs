@@ -233,6 +233,7 @@ fn stage(names: &[String], model: &Model, document: &Document) -> Option<Stage> 
 fn recipe(model: &Model, document: &Document, stages: Vec<Stage>, seed: u64) -> Recipe {
     let base = match &model.base {
         models::Base::Imported(model) => Base::Imported(model.clone()),
+        models::Base::Recorded(job) => Base::Recorded(*job),
         models::Base::Trained(config, pretrain) => Base::Trained(Box::new(Pretraining {
             tokenizer_corpora: chosen(&document.corpora, &document.tokenizer_corpora, |corpus| &corpus.name),
             tokenizer_datasets: chosen(&document.datasets, &document.tokenizer_datasets, |dataset| &dataset.name),
@@ -263,7 +264,7 @@ fn chosen<T: Clone>(items: &[T], names: &[String], name: impl Fn(&T) -> &String)
 }
 
 /// What makes two cells equal: model, further axes, stages as sets of datasets, and the seed, unless nothing is trained:
-/// a model from elsewhere that is only scored is the same for every seed.
+/// a model that is only scored is the same for every seed.
 fn canonical(cell: &Cell) -> (String, BTreeMap<String, String>, Option<u64>, Vec<BTreeSet<String>>) {
     let Recipe { base, stages, .. } = &cell.recipe;
     let seed = (matches!(base, Base::Trained(_)) || !stages.is_empty()).then_some(cell.key.seed);

@@ -93,7 +93,7 @@ impl Document {
         };
         let data_root = data_root.unwrap_or_else(PathBuf::new);
         let section = top.required("models", "such as `models: {tiny: {hidden: 128, layers: 4, heads: 4}}`");
-        let corpora = match models::all_imported(section) {
+        let corpora = match models::none_trained(section) {
             true => top.take("corpora"),
             false => top.required("corpora", "such as `corpora: {childes: {files: text/childes.train}}`"),
         };
@@ -133,7 +133,6 @@ impl Document {
             curricula: curricula?,
             held_out,
             evaluations,
-            finetunings,
         })
     }
 }

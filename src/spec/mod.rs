@@ -7,10 +7,10 @@
 //! |---|---|---|
 //! | `name` | fit for a folder | `cells` |
 //! | `data_root` | folder of relative data paths; by default that of the spec (in `-S` relative to the current folder) | `document` |
-//! | `corpora` | text for pretraining; needed unless every model has `hf:` | `data::corpus` |
+//! | `corpora` | text for pretraining; needed unless every model has `hf:` or `job:` | `data::corpus` |
 //! | `datasets` | prompt/reply records | `data::dataset` |
 //! | `tokenizer` | `vocab_size`; `corpora` and `datasets` it learns from, by default everything the spec defines | `document` |
-//! | `models` | shapes, or `hf:` for models from elsewhere; per model `pretrain:` and `tune:` keys that go over the common ones | `models` |
+//! | `models` | shapes, or `hf:` for models from elsewhere, `job:` for those of the database; per model `pretrain:` and `tune:` keys that go over the common ones | `models` |
 //! | `pretrain`, `tune` | optimisation; looks at the held-out loss; milestones | `training` |
 //! | `held_out` | share of all data kept for validation, by default 0.1 | `document` |
 //! | `curricula` | named lists of stages | `document` |

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use crate::domain::{Arch, ForeignModel, ModelConfig};
+use crate::domain::{Arch, ForeignModel, JobId, ModelConfig};
 
 use super::data;
-use super::fields::{Fields, Within, choice, flag, real, small};
+use super::fields::{Fault, Fields, Within, choice, flag, real, small, text};
 use super::problem::{Log, Problems};
 use super::training::{Pretrain, Tune};
 use super::tree::{Node, Value};
@@ -28,6 +28,8 @@ pub(super) enum Base {
     Trained(ModelConfig, Pretrain),
     /// `hf:`, a folder in Hugging Face's form or a hub id.
     Imported(ForeignModel),
+    /// `job:`, the full id of a job in the database.
+    Recorded(JobId),
 }
 
 /// What a model's entry refers to elsewhere in the spec.
@@ -65,6 +67,13 @@ impl Model {
                 let name = path.display().to_string();
                 Base::Imported(ForeignModel { name, folder: context.root.join(path) })
             })
+        } else if fields.take("job").is_some() {
+            let job = fields.need("job", "the id of a job that left a model", |value| {
+                let fault = || Fault::expected("an id of 32 hexadecimal digits").or_hint("`grid status` has them");
+                text(value)?.parse().map_err(|_| fault())
+            });
+            fields.finish();
+            job.map(Base::Recorded)
         } else {
             let pretrain = recipe(context.pretrain, fields.take("pretrain"));
             let config = config(&mut fields, &subject, context);
@@ -200,11 +209,12 @@ fn config(fields: &mut Fields, subject: &str, context: &Context) -> Option<Model
 pub(super) fn counts(node: Option<&Node>) -> (usize, usize) {
     let entries =
         || node.iter().flat_map(|node| node.entries()).filter(|(_, model)| matches!(model.value, Value::Map(_)));
-    (entries().filter(|(_, model)| model.get("hf").is_none()).count(), entries().count())
+    let trained = |node: &Node| node.get("hf").is_none() && node.get("job").is_none();
+    (entries().filter(|(_, model)| trained(model)).count(), entries().count())
 }
 
-/// Whether every model comes from elsewhere, so that there is no text to pretrain on.
-pub(super) fn all_imported(node: Option<&Node>) -> bool {
+/// Whether no model is trained here, so that there is no text to pretrain on.
+pub(super) fn none_trained(node: Option<&Node>) -> bool {
     let (trained, all) = counts(node);
     trained == 0 && all > 0
 }

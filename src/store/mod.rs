@@ -15,6 +15,7 @@
 mod begin;
 mod error;
 mod filesystem;
+mod models;
 mod open;
 mod read;
 mod record;
@@ -28,8 +29,8 @@ mod verification;
 pub use error::StoreError;
 pub use open::Store;
 pub use rows::{
-    AttemptRow, Ending, Experiment, ExperimentRow, Invocation, InvocationId, JobHistory, JobRow, Last, MetricPoint,
-    PlannedCell, PlannedRow, Role, State, StoredExperiment,
+    AttemptRow, Ending, Experiment, ExperimentRow, Invocation, InvocationId, JobHistory, JobRow, Last, LineageJob,
+    MetricPoint, ModelJob, PlannedCell, PlannedRow, Role, State, StoredExperiment,
 };
 pub use schema::schema_markdown;
 pub use verification::Verification;

@@ -16,13 +16,13 @@ use super::rows::{
 use crate::domain::{Artifact, CellRow, ItemOutcome, JobId, Score, ScoreRow};
 
 /// The value that a column's word stands for.
-fn word<T: DeserializeOwned>(column: &'static str, text: &str) -> Result<T, StoreError> {
+pub(super) fn word<T: DeserializeOwned>(column: &'static str, text: &str) -> Result<T, StoreError> {
     T::deserialize(StrDeserializer::<WordError>::new(text))
         .map_err(|_| StoreError::Unreadable { column, value: text.to_owned() })
 }
 
 /// The id or digest that a column holds.
-fn parsed<T: std::str::FromStr>(column: &'static str, text: &str) -> Result<T, StoreError> {
+pub(super) fn parsed<T: std::str::FromStr>(column: &'static str, text: &str) -> Result<T, StoreError> {
     text.parse().map_err(|_| StoreError::Unreadable { column, value: text.to_owned() })
 }
 
@@ -334,8 +334,9 @@ impl Store {
     }
 }
 
-fn score_row(row: &SqliteRow) -> Result<ScoreRow, StoreError> {
-    let score = Score {
+/// The score in a row that has the columns of `score`.
+pub(super) fn score(row: &SqliteRow) -> Result<Score, StoreError> {
+    Ok(Score {
         suite: word("score.suite", row.try_get("suite")?)?,
         task: row.try_get("task")?,
         subtask: row.try_get("subtask")?,
@@ -350,7 +351,10 @@ fn score_row(row: &SqliteRow) -> Result<ScoreRow, StoreError> {
         nans: unsigned(row, "nans")?,
         classes: row.try_get::<Option<i64>, _>("classes")?.map(|classes| classes as u64),
         mode: word("score.mode", row.try_get("mode")?)?,
-    };
+    })
+}
+
+fn score_row(row: &SqliteRow) -> Result<ScoreRow, StoreError> {
     Ok(ScoreRow {
         experiment: row.try_get("experiment")?,
         cell: row.try_get("cell")?,
@@ -359,7 +363,7 @@ fn score_row(row: &SqliteRow) -> Result<ScoreRow, StoreError> {
         curriculum: row.try_get("curriculum")?,
         seed: unsigned(row, "seed")?,
         extra: row.try_get("extra")?,
-        score,
+        score: score(row)?,
         checkpoint: row.try_get("checkpoint")?,
         finetune_seed: row.try_get::<Option<i64>, _>("finetune_seed")?.map(|seed| seed as u64),
         job: row.try_get("job")?,

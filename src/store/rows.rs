@@ -253,6 +253,36 @@ pub struct AttemptRow {
     pub warnings: Vec<String>,
 }
 
+/// A job that leaves a model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelJob {
+    /// Identity.
+    pub id: JobId,
+    /// Pretrain, import or tune.
+    pub kind: Kind,
+    /// Name for people.
+    pub label: String,
+    /// Folder of the model, absolute; `None` before the job is done.
+    pub output: Option<PathBuf>,
+}
+
+/// A job that a model came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LineageJob {
+    /// Identity.
+    pub id: JobId,
+    /// Sort of work.
+    pub kind: Kind,
+    /// Name for people.
+    pub label: String,
+    /// What is hashed into the id, as JSON.
+    pub canonical: String,
+    /// Words of a prepared text, or trained on; `None` for other sorts.
+    pub words: Option<u64>,
+    /// The same in tokens.
+    pub tokens: Option<u64>,
+}
+
 /// A number measured at a step.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct MetricPoint {

@@ -50,7 +50,7 @@ fn good(text: &str, overrides: &[&str]) -> Grid {
 fn trained(recipe: &Recipe) -> &Pretraining {
     match &recipe.base {
         Base::Trained(base) => base,
-        Base::Imported(model) => panic!("{} is not trained here", model.name),
+        other => panic!("{other:?} is not trained here"),
     }
 }
 
@@ -197,7 +197,7 @@ axes: {dataset: [chat], curriculum: [pretrained, merged], seed: [1, 2]}
     ");
     let model = |cell: usize| match &grid.cells[cell].recipe.base {
         Base::Imported(model) => (model.name.clone(), model.folder.clone()),
-        Base::Trained(_) => panic!("trained here"),
+        other => panic!("{other:?} is not imported"),
     };
     assert_eq!(model(0), ("models/a".to_owned(), "folder/d/models/a".into()));
     assert_eq!(model(3).0, "org/name@v1");

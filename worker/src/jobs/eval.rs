@@ -1,6 +1,7 @@
 //! Score a model on a suite.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use grid::data::{self, DataError, Encoding, Tokenizer};
@@ -17,8 +18,16 @@ const TELL: Duration = Duration::from_secs(1);
 
 /// A model and its tokenizer.
 pub(super) struct Scorable {
-    model: Model,
-    tokenizer: Tokenizer,
+    pub(super) model: Model,
+    pub(super) tokenizer: Tokenizer,
+}
+
+impl Scorable {
+    /// Reads a model folder.
+    pub(super) fn read(folder: &Path, device: &str) -> Result<Self, JobError> {
+        let model = ml::hf::read(folder, ml::runtime::device(device)?)?;
+        Ok(Self { model, tokenizer: Tokenizer::load(folder)? })
+    }
 }
 
 /// Leaves `items.jsonl` in the attempt's folder, and scores in the journal.
@@ -36,9 +45,8 @@ pub(super) fn run(
     }
     if memory.scored.as_ref().is_none_or(|(scored, _)| *scored != folder) {
         memory.scored = None; // frees the one before
-        let model = ml::hf::read(&folder, ml::runtime::device(&assignment.settings.device)?)?;
-        let tokenizer = Tokenizer::load(&folder)?;
-        memory.scored = Some((folder, Scorable { model, tokenizer }));
+        let scorable = Scorable::read(&folder, &assignment.settings.device)?;
+        memory.scored = Some((folder, scorable));
     }
     let Some((_, scorable)) = &memory.scored else { unreachable!("loaded above") };
 

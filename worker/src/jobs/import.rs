@@ -1,16 +1,22 @@
 //! Take over a model that was trained elsewhere.
 
-use grid::data::Tokenizer;
 use grid::domain::{Assignment, Digest, ImportJob, Origin};
 
-use super::located;
+use super::eval::Scorable;
+use super::{Memory, located};
 use crate::attempt::{Attempt, JobError};
 use crate::ml;
 
 /// Leaves the files of the folder as they are, after reading them as every later job will.
 ///
-/// The numbers stay in the format they came in; whoever reads them widens them to float32, which loses nothing.
-pub(super) fn run(job: &ImportJob, assignment: &Assignment, attempt: &mut Attempt) -> Result<(), JobError> {
+/// The numbers stay in the format they came in; whoever reads them widens them to float32, which loses nothing. The
+/// model stays in memory for the evaluations that are likely to follow.
+pub(super) fn run(
+    job: &ImportJob,
+    assignment: &Assignment,
+    attempt: &mut Attempt,
+    memory: &mut Memory,
+) -> Result<(), JobError> {
     let output = attempt.output().to_owned();
     let mut parts = vec![];
     for path in located(assignment, &job.folder).files {
@@ -23,12 +29,14 @@ pub(super) fn run(job: &ImportJob, assignment: &Assignment, attempt: &mut Attemp
     if job.folder != (Origin::Content { digest }) {
         return Err(JobError::failed("the model has changed since the plan was made: run again"));
     }
-    let model = ml::hf::read(&output, ml::runtime::device(&assignment.settings.device)?)?;
-    let (rows, entries) = (model.config().vocab_size, Tokenizer::load(&output)?.vocab_size());
+    memory.scored = None; // frees the one before
+    let scorable = Scorable::read(&output, &assignment.settings.device)?;
+    let (rows, entries) = (scorable.model.config().vocab_size, scorable.tokenizer.vocab_size());
     if entries > rows {
         return Err(JobError::failed(format!(
             "the tokenizer has {entries} entries, but the model knows {rows} only: they do not belong together"
         )));
     }
+    memory.scored = Some((assignment.id, scorable));
     Ok(())
 }

@@ -66,7 +66,7 @@ pub fn run(assignment: &Assignment, attempt: &mut Attempt, memory: &mut Memory) 
         Job::Tokenizer(job) => tokenizer::run(job, assignment, attempt),
         Job::Prepare(job) => prepare::run(job, assignment, attempt),
         Job::Pretrain(job) => train::pretrain(job, assignment, attempt),
-        Job::Import(job) => import::run(job, assignment, attempt),
+        Job::Import(job) => import::run(job, assignment, attempt, memory),
         Job::Tune(job) => train::tune(job, assignment, attempt),
         Job::Eval(job) => eval::run(job, assignment, attempt, memory),
         Job::Finetune(job) => finetune::run(job, assignment, attempt, memory),

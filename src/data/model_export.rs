@@ -1,0 +1,105 @@
+//! A model folder for others: as `transformers` 4 and 5 load it.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+
+use crate::domain::ConfigFile;
+use crate::domain::hugging_face::files::{
+    CONFIG, GENERATION, INDEX, SPECIAL_TOKENS, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS,
+};
+use crate::domain::hugging_face::shards;
+
+use super::error::DataError;
+use super::model_folder::model_config;
+use super::tokenizer::Tokenizer;
+
+/// The name of the model card.
+const CARD: &str = "README.md";
+
+/// Writes the model in `from` to a new folder: weights and tokenizer as they are, configurations that every release of
+/// `transformers` from 4 on understands, and a model card. The folder appears whole or not at all.
+///
+/// # Errors
+/// A folder that is not empty, or cannot be written; a model that cannot be read.
+pub fn export_model(from: &Path, to: &Path, card: &str) -> Result<(), DataError> {
+    let occupied = match fs::read_dir(to) {
+        Ok(mut entries) => entries.next().is_some(),
+        Err(_) => to.exists(),
+    };
+    if occupied {
+        return Err(DataError::Occupied { path: to.to_owned() });
+    }
+    let name = to.file_name().unwrap_or_default().to_string_lossy();
+    let aside = to.with_file_name(format!(".{name}.{}", std::process::id()));
+    fs::create_dir_all(&aside).map_err(DataError::io("make folder", &aside))?;
+    let written =
+        write(from, &aside, card).and_then(|()| fs::rename(&aside, to).map_err(DataError::io("make folder", to)));
+    if written.is_err() {
+        // Whatever is left of it is in nobody's way; the error that counts is the first.
+        let _ = fs::remove_dir_all(&aside);
+    }
+    written
+}
+
+fn write(from: &Path, to: &Path, card: &str) -> Result<(), DataError> {
+    let config = model_config(from)?;
+    let tokenizer = Tokenizer::load(from)?;
+    let mut whole = vec![TOKENIZER.to_owned()];
+    if from.join(WEIGHTS).exists() {
+        whole.push(WEIGHTS.to_owned());
+    } else {
+        let index = from.join(INDEX);
+        let text = fs::read_to_string(&index).map_err(DataError::io("read", &index))?;
+        whole.extend(shards(&text).map_err(|error| DataError::Model { path: index, problem: error.to_string() })?);
+        whole.push(INDEX.to_owned());
+    }
+    whole.extend([SPECIAL_TOKENS, GENERATION].map(str::to_owned).into_iter().filter(|name| from.join(name).exists()));
+    for name in &whole {
+        fs::copy(from.join(name), to.join(name)).map_err(DataError::io("copy", &from.join(name)))?;
+    }
+    let put = |name: &str, text: String| {
+        let path = to.join(name);
+        fs::write(&path, text).map_err(DataError::io("write", &path))
+    };
+    put(TOKENIZER_CONFIG, format!("{:#}\n", tokenizer_config(from, &tokenizer, &config)?))?;
+    if !from.join(GENERATION).exists() {
+        put(GENERATION, format!("{:#}\n", generation(&tokenizer)))?;
+    }
+    let tokens = tokenizer.special_tokens();
+    put(CONFIG, ConfigFile { tokens, ..config }.text())?;
+    put(CARD, card.to_owned())
+}
+
+/// The `tokenizer_config.json` that came with the model, or one of ours, in words that transformers 4 knows, too.
+fn tokenizer_config(from: &Path, tokenizer: &Tokenizer, config: &ConfigFile) -> Result<Value, DataError> {
+    let path = from.join(TOKENIZER_CONFIG);
+    let mut fields: Map<String, Value> = match fs::read(&path) {
+        Ok(text) => serde_json::from_slice(&text)
+            .map_err(|error| DataError::Model { path, problem: format!("is not a JSON object: {error}") })?,
+        Err(_) => match tokenizer.config() {
+            Value::Object(fields) => fields,
+            _ => Map::new(),
+        },
+    };
+    // The name in transformers 5 for what 4 calls the other; 5 knows both.
+    let class = fields.get("tokenizer_class").and_then(Value::as_str).unwrap_or("TokenizersBackend");
+    if class == "TokenizersBackend" {
+        fields.insert("tokenizer_class".to_owned(), "PreTrainedTokenizerFast".into());
+    }
+    fields.entry("model_max_length").or_insert(config.model.max_positions.into());
+    Ok(Value::Object(fields))
+}
+
+/// Greedy generation until the end of a text.
+fn generation(tokenizer: &Tokenizer) -> Value {
+    let tokens = tokenizer.special_tokens();
+    let mut fields = json!({"_from_model_config": true});
+    for (name, id) in [("bos_token_id", tokens.bos), ("eos_token_id", tokens.eos), ("pad_token_id", tokens.pad)] {
+        if let Some(id) = id {
+            fields[name] = id.into();
+        }
+    }
+    fields
+}

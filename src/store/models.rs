@@ -1,0 +1,110 @@
+//! The models that jobs left: which, from what, and how good.
+
+use sqlx::Row;
+
+use super::error::StoreError;
+use super::open::Store;
+use super::read::{parsed, score, word};
+use super::rows::{LineageJob, ModelJob};
+use crate::domain::{Job, JobId, Score};
+
+impl Store {
+    /// The training and import jobs that this text may mean: the beginning of an id or of `kind-id`, a job's label, or
+    /// the label of a cell, with its experiment before it or not, for the cell's own model.
+    pub async fn model_jobs(&self, text: &str) -> Result<Vec<ModelJob>, StoreError> {
+        if text.is_empty() {
+            return Ok(vec![]);
+        }
+        let rows = sqlx::query(
+            "SELECT job.id AS id, kind, label, attempt.folder AS folder
+             FROM job LEFT JOIN attempt ON attempt.id = job.result
+             WHERE kind IN ('pretrain', 'import', 'tune') AND (
+                 substr(job.id, 1, length(?1)) = lower(?1)
+                 OR (instr(?1, '-') > 0 AND substr(kind || '-' || job.id, 1, length(?1)) = ?1)
+                 OR label = ?1
+                 OR job.id IN (SELECT cell_job.job FROM cell JOIN cell_job ON cell_job.cell = cell.id
+                               WHERE role = 'model' AND (cell.label = ?1 OR experiment || '/' || cell.label = ?1)))
+             ORDER BY (SELECT min(position) FROM experiment_job WHERE experiment_job.job = job.id) NULLS LAST, job.id",
+        )
+        .bind(text)
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter()
+            .map(|row| {
+                let folder: Option<String> = row.try_get("folder")?;
+                Ok(ModelJob {
+                    id: parsed("job.id", row.try_get("id")?)?,
+                    kind: word("job.kind", row.try_get("kind")?)?,
+                    label: row.try_get("label")?,
+                    output: folder.map(|folder| self.resolved(&folder).join("output")),
+                })
+            })
+            .collect()
+    }
+
+    /// A job and its label; `None` for one that was never planned.
+    pub async fn job(&self, id: JobId) -> Result<Option<(Job, String)>, StoreError> {
+        #[derive(serde::Deserialize)]
+        struct Canonical {
+            job: Job,
+        }
+        let row: Option<(String, String)> = sqlx::query_as("SELECT canonical, label FROM job WHERE id = ?1")
+            .bind(id.to_string())
+            .fetch_optional(&self.pool)
+            .await?;
+        let Some((canonical, label)) = row else { return Ok(None) };
+        match serde_json::from_str::<Canonical>(&canonical) {
+            Ok(canonical) => Ok(Some((canonical.job, label))),
+            Err(_) => Err(StoreError::Unreadable { column: "job.canonical", value: canonical }),
+        }
+    }
+
+    /// A job and all it came from, parents first.
+    pub async fn lineage(&self, job: JobId) -> Result<Vec<LineageJob>, StoreError> {
+        let rows = sqlx::query(
+            "WITH RECURSIVE ancestor (id, depth) AS (
+                 SELECT ?1, 0
+                 UNION SELECT parent, depth + 1 FROM job_parent JOIN ancestor ON job_parent.job = ancestor.id
+             )
+             SELECT job.id AS id, kind, label, canonical,
+                 (SELECT value FROM metric WHERE metric.job = job.id AND name = 'words' ORDER BY step DESC LIMIT 1)
+                     AS words,
+                 (SELECT value FROM metric WHERE metric.job = job.id AND name = 'tokens' ORDER BY step DESC LIMIT 1)
+                     AS tokens
+             FROM job JOIN (SELECT id, max(depth) AS depth FROM ancestor GROUP BY id) AS place ON place.id = job.id
+             ORDER BY depth DESC, label",
+        )
+        .bind(job.to_string())
+        .fetch_all(&self.pool)
+        .await?;
+        let count = |value: Option<f64>| value.map(|value| value as u64);
+        rows.iter()
+            .map(|row| {
+                Ok(LineageJob {
+                    id: parsed("job.id", row.try_get("id")?)?,
+                    kind: word("job.kind", row.try_get("kind")?)?,
+                    label: row.try_get("label")?,
+                    canonical: row.try_get("canonical")?,
+                    words: count(row.try_get("words")?),
+                    tokens: count(row.try_get("tokens")?),
+                })
+            })
+            .collect()
+    }
+
+    /// The scores that stand of the model that a job left, whichever experiments asked for them; the aggregate of a
+    /// task before its subtasks.
+    pub async fn scores_of_model(&self, job: JobId) -> Result<Vec<Score>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT score.* FROM score
+             JOIN job ON job.id = score.job AND job.result = score.attempt
+             JOIN job_parent ON job_parent.job = job.id
+             WHERE job_parent.parent = ?1 AND job.kind = 'eval'
+             ORDER BY suite, mode, task, subtask NULLS FIRST, metric, job.id",
+        )
+        .bind(job.to_string())
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter().map(score).collect()
+    }
+}

@@ -1,0 +1,120 @@
+//! `grid eval`: models by folder and by job, and what is said where data or models are missing.
+
+#[expect(dead_code, reason = "each test file uses its own part")]
+mod common;
+
+use std::fs;
+
+use common::{Env, TINY};
+
+/// A trained model, and two suites of official form.
+fn with_a_model() -> Env {
+    let env = Env::new(TINY);
+    env.run(
+        0,
+        &[
+            "run",
+            "spec.yaml",
+            "-S",
+            "axes={dataset: [chat], curriculum: [pretrained, merged], seed: [1, 2]}",
+            "-S",
+            "evaluate={data: world, suites: [blimp]}",
+        ],
+    );
+    let pair =
+        |good: &str, bad: &str| serde_json::json!({"sentence_good": good, "sentence_bad": bad}).to_string() + "\n";
+    for (set, file) in [
+        ("fast_eval/blimp_fast", "agreement"),
+        ("fast_eval/supplement_fast", "turns"),
+        ("full_eval/blimp_filtered", "agreement"),
+    ] {
+        let folder = env.path().join("evaluation_data").join(set);
+        fs::create_dir_all(&folder).expect("a folder");
+        let rows = pair("the dog runs", "the dog run") + &pair("the cats run", "the cats runs");
+        fs::write(folder.join(format!("{file}.jsonl")), rows).expect("a file");
+    }
+    env
+}
+
+#[test]
+fn models_are_scored_by_folder_and_by_job() {
+    let env = with_a_model();
+    let output = env.output(&["eval", "nano/seed1", "--fast"]);
+    let (table, talk) = common::texts(&output);
+    assert!(output.status.success(), "{talk}");
+    assert!(table.contains("nano-seed1") && table.contains("blimp-supplement"), "{table}");
+    for missing in ["entity-tracking", "ewok", "comps", "wug-adj", "wug-past", "reading"] {
+        assert!(talk.contains(&format!("left out: {missing}, nothing at ")), "{talk}");
+    }
+    let model = env.query(
+        "select attempt.folder || '/output' from attempt join job on job.result = attempt.id where label = 'nano/seed1'",
+    );
+    let folder = env.path().join("runs").join(&model[0]);
+    let folder = folder.to_str().expect("UTF-8");
+    // The job itself is scored, so that nothing is scored twice, whoever asks.
+    assert_eq!(env.query("select count(*) from job where kind = 'import'"), ["0"]);
+    let (by_folder, tuned) = ("nano/chat/single/seed1", "tiny/nano/chat/single/seed1");
+    env.run(
+        0,
+        &[
+            "eval",
+            folder,
+            by_folder,
+            "--suite",
+            "blimp",
+            "--data",
+            "evaluation_data",
+            "--mode",
+            "compat",
+            "--name",
+            "both",
+        ],
+    );
+    assert_eq!(
+        env.query("select model, curriculum, mode, count(*) from v_scores where experiment = 'both' group by 1, 2, 3"),
+        ["nano-chat-seed1|pretrained|compat|2", "output|pretrained|compat|2"]
+    );
+    assert_eq!(env.query("select count(distinct item) from v_items where experiment = 'both'"), ["2"]);
+
+    // The same again is in the database; a cell's full name is the same model; the table is printed all the same.
+    let attempts = env.query("select count(*) from attempt");
+    let again = env
+        .output(&["eval", folder, tuned, "--suite", "blimp", "--mode", "compat", "--name", "both", "--format", "csv"]);
+    let (table, talk) = common::texts(&again);
+    assert!(talk.contains("nothing to do") && table.lines().count() == 3, "{table}{talk}");
+    assert_eq!(env.query("select count(*) from attempt"), attempts);
+    // What one experiment has scored, another need not.
+    let world = env.complaint(0, &["eval", "nano/seed1", "--suite", "blimp", "--fast", "--name", "again"]);
+    assert!(world.contains("nothing to do"), "{world}");
+    // Such an experiment is one like any other.
+    let nothing = env.complaint(0, &["resume", "both"]);
+    assert!(nothing.contains("nothing to do"), "{nothing}");
+}
+
+#[test]
+fn what_is_missing_is_said_before_anything_runs() {
+    let env = with_a_model();
+    let experiments = env.query("select count(*) from experiment");
+    let data = env.complaint(6, &["eval", "nano/seed1", "--suite", "blimp,ewok", "--fast"]);
+    assert!(data.contains("fast_eval/ewok_fast") && data.contains("ewok_fast.zip of https://osf.io/ryjfm/"), "{data}");
+    let none = env.complaint(6, &["eval", "nano/seed1", "--data", "nowhere"]);
+    assert!(none.contains("no evaluation data at") && none.contains("GRID_DATA"), "{none}");
+    let suite = env.complaint(1, &["eval", "nano/seed1", "--suite", "blmp"]);
+    assert!(suite.contains("no suite is called 'blmp'; there are zero-shot and blimp,"), "{suite}");
+    let model = env.complaint(6, &["eval", "no/such", "--suite", "blimp"]);
+    assert!(model.contains("`hf download no/such` fetches it"), "{model}");
+    let several = env.complaint(4, &["eval", "tune-", "pretrain-", "--suite", "blimp"]);
+    assert!(several.contains("names several models"), "{several}");
+    let stranger = "models: {a: {job: 0123456789abcdef0123456789abcdef}}\nname: a\n";
+    fs::write(env.path().join("stranger.yaml"), stranger).expect("a spec");
+    let unknown = env.complaint(4, &["run", "stranger.yaml"]);
+    assert!(unknown.contains("which this runs folder does not have"), "{unknown}");
+    let weights = env.query(
+        "select attempt.folder || '/output/model.safetensors' from attempt join job on job.result = attempt.id \
+         where label = 'nano/seed2'",
+    );
+    fs::remove_file(env.path().join("runs").join(&weights[0])).expect("weights");
+    let lost = env.complaint(6, &["eval", "nano/seed2", "--suite", "blimp", "--fast"]);
+    assert!(lost.contains("there is no model of nano/seed2") && lost.contains("its files are gone"), "{lost}");
+    assert_eq!(env.query("select count(*) from experiment"), experiments);
+}

@@ -1,0 +1,201 @@
+//! Models on their way out: as `transformers` reads them, and back without a bit changed.
+
+#[expect(dead_code, reason = "each test file uses its own part")]
+mod common;
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use common::Env;
+
+const SPEC: &str = "\
+name: tiny
+corpora: {speech: {world: speech, words: 6k}}
+datasets: {chat: {world: chat, records: 100}}
+tokenizer: {vocab_size: 400}
+models:
+  llama: {hidden: 32, layers: 2, heads: 4, kv_heads: 2, rope_base: 5e4}
+  gpt2: {arch: gpt2, hidden: 32, layers: 2, heads: 2}
+pretrain: {sequence_length: 32, steps: 40, batch_size: 8, learning_rate: 3e-3}
+tune: {epochs: 1, batch_size: 8, max_length: 64, learning_rate: 1e-3}
+axes: {dataset: [chat], curriculum: [merged]}
+resources: {threads: 1}
+";
+
+const SENTENCES: [&str; 4] =
+    ["the dog sees the cat", "the dogs run home", "A: where is it?\nB: in the box", "what a strange \u{e9}clair"];
+
+/// Prints, for each sentence of the JSON list given, the sum of its tokens' log-probabilities.
+const SCORE: &str = "
+import json, sys, torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+folder, sentences = sys.argv[1], json.loads(sys.argv[2])
+model, tokenizer = AutoModelForCausalLM.from_pretrained(folder).float().eval(), AutoTokenizer.from_pretrained(folder)
+for sentence in sentences:
+    ids = tokenizer(sentence, return_tensors='pt').input_ids
+    with torch.no_grad():
+        lp = model(ids).logits[0, :-1].double().log_softmax(-1)
+    print(lp.gather(1, ids[0, 1:, None]).sum().item())
+assert tokenizer.eos_token_id == model.config.eos_token_id == model.generation_config.eos_token_id
+assert tokenizer.decode(tokenizer('a b', add_special_tokens=False).input_ids).strip() == 'a b'
+";
+
+/// A Python that has transformers: `$GRID_TEST_PYTHON`, or else python3.
+fn python() -> Option<String> {
+    let program = std::env::var("GRID_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let has = Command::new(&program).args(["-c", "import torch, transformers"]).output();
+    if has.is_ok_and(|output| output.status.success()) {
+        return Some(program);
+    }
+    writeln!(std::io::stderr(), "skipped: {program} has no transformers; set GRID_TEST_PYTHON").expect("stderr");
+    None
+}
+
+/// The sentences as an evaluation file, each beside an empty-handed other.
+fn sentences(env: &Env) {
+    let folder = env.path().join("evaluation_data/fast_eval/blimp_fast");
+    fs::create_dir_all(&folder).expect("a folder");
+    let row = |text: &&str| serde_json::json!({"sentence_good": text, "sentence_bad": "a b"}).to_string() + "\n";
+    fs::write(folder.join("sentences.jsonl"), SENTENCES.iter().map(row).collect::<String>()).expect("a file");
+}
+
+/// What grid gives the sentences.
+fn scored(env: &Env, model: &str, name: &str) -> Vec<f64> {
+    env.run(0, &["eval", model, "--suite", "blimp", "--fast", "--name", name]);
+    let rows = env.query(&format!("select scores from v_items where experiment = '{name}' order by item"));
+    rows.iter().map(|row| serde_json::from_str::<Vec<f64>>(row).expect("numbers")[0]).collect()
+}
+
+fn agrees(python: &str, folder: &Path, ours: &[f64]) {
+    let sentences = serde_json::json!(SENTENCES).to_string();
+    let output = Command::new(python).args(["-c", SCORE]).arg(folder).arg(sentences).output().expect("python starts");
+    let (stdout, stderr) = common::texts(&output);
+    assert!(output.status.success(), "{stderr}");
+    let theirs: Vec<f64> = stdout.lines().map(|line| line.parse().expect("a number")).collect();
+    assert_eq!(theirs.len(), ours.len());
+    assert!(theirs.iter().zip(ours).all(|(theirs, ours)| (theirs - ours).abs() < 2e-4), "{theirs:?} {ours:?}");
+}
+
+#[test]
+fn an_exported_model_is_complete_and_comes_back_as_it_was() {
+    let env = Env::new(SPEC);
+    env.run(0, &["run", "spec.yaml"]);
+    sentences(&env);
+    let python = python();
+    for (job, model) in [("llama/chat/seed1", "llama"), ("tiny/gpt2/chat/single/seed1", "gpt2")] {
+        let ours = scored(&env, job, &format!("ours-{model}"));
+        let out = env.path().join("out").join(model);
+        fs::create_dir_all(out.parent().expect("a parent")).expect("a folder");
+        let out = out.to_str().expect("UTF-8");
+        env.run(0, &["export", "hf", job, out]);
+        let mut names: Vec<String> = fs::read_dir(out)
+            .expect("a folder")
+            .map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8"))
+            .collect();
+        names.sort();
+        assert_eq!(
+            names,
+            [
+                "README.md",
+                "config.json",
+                "generation_config.json",
+                "model.safetensors",
+                "tokenizer.json",
+                "tokenizer_config.json"
+            ]
+        );
+        let card = fs::read_to_string(Path::new(out).join("README.md")).expect("a card");
+        for said in [
+            "## Data and word budget",
+            "dataset chat",
+            "corpus speech",
+            "| tune |",
+            "| pretrain |",
+            "| blimp | blimp |",
+        ] {
+            assert!(card.contains(said), "no '{said}' in\n{card}");
+        }
+        let refused = env.complaint(6, &["export", "hf", job, out]);
+        assert!(refused.contains("is not empty"), "{refused}");
+
+        // And back: the import's numbers and, exported again, its bytes are the same.
+        let back = format!("back-{model}");
+        assert_eq!(scored(&env, out, &back), ours);
+        let again = env.path().join(&back);
+        env.run(0, &["export", "hf", &format!("{back}/{model}/pretrained/seed1"), again.to_str().expect("UTF-8")]);
+        for name in ["model.safetensors", "tokenizer.json", "config.json", "tokenizer_config.json"] {
+            let bytes = |folder: &Path| fs::read(folder.join(name)).expect("a file");
+            assert!(bytes(Path::new(out)) == bytes(&again), "{model}: {name} has changed");
+        }
+        if let Some(python) = &python {
+            agrees(python, Path::new(out), &ours);
+        }
+    }
+}
+
+/// The same for models that others trained, in whatever number format.
+#[test]
+fn golden_models_go_through_without_a_bit_changed() {
+    let Some(shared) = std::env::var_os("GRID_SHARED").map(PathBuf::from) else {
+        writeln!(std::io::stderr(), "skipped: GRID_SHARED is not set").expect("stderr");
+        return;
+    };
+    let env = Env::new("");
+    sentences(&env);
+    let python = python();
+    let mut models = 0;
+    for entry in fs::read_dir(shared.join("golden")).expect("recordings") {
+        let folder = entry.expect("an entry").path();
+        if !folder.join("model").is_dir() {
+            continue;
+        }
+        let name = folder.file_name().and_then(|name| name.to_str()).expect("UTF-8").to_owned();
+        let narrow = env.path().join(format!("{name}-bf16"));
+        narrowed(&folder.join("model"), &narrow);
+        for (source, name) in [(folder.join("model"), name.clone()), (narrow, format!("{name}-bf16"))] {
+            let ours = scored(&env, source.to_str().expect("UTF-8"), &name);
+            let cell = env.query(&format!("select label from cell where experiment = '{name}'")).remove(0);
+            let out = env.path().join(format!("out-{name}"));
+            env.run(0, &["export", "hf", &format!("{name}/{cell}"), out.to_str().expect("UTF-8")]);
+            for file in ["model.safetensors", "tokenizer.json"] {
+                let bytes = |folder: &Path| fs::read(folder.join(file)).expect("a file");
+                assert!(bytes(&source) == bytes(&out), "{name}: {file} has changed");
+            }
+            if let Some(python) = &python {
+                agrees(python, &out, &ours);
+            }
+            models += 1;
+        }
+    }
+    assert!(models > 0, "no recording has a model");
+}
+
+/// A copy of a model folder with its float32 numbers cut to bfloat16.
+fn narrowed(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a folder");
+    for entry in fs::read_dir(from).expect("a folder") {
+        let entry = entry.expect("an entry");
+        fs::copy(entry.path(), to.join(entry.file_name())).expect("a copy");
+    }
+    let config = fs::read_to_string(to.join("config.json")).expect("a file").replace("\"float32\"", "\"bfloat16\"");
+    fs::write(to.join("config.json"), config).expect("a file");
+    let bytes = fs::read(to.join("model.safetensors")).expect("a file");
+    let length = u64::from_le_bytes(bytes[..8].try_into().expect("8 bytes")) as usize;
+    let mut header: serde_json::Value = serde_json::from_slice(&bytes[8..8 + length]).expect("a header");
+    for (name, tensor) in header.as_object_mut().expect("an object") {
+        if name != "__metadata__" {
+            assert_eq!(tensor["dtype"], "F32");
+            tensor["dtype"] = "BF16".into();
+            for offset in tensor["data_offsets"].as_array_mut().expect("two offsets") {
+                *offset = (offset.as_u64().expect("a number") / 2).into();
+            }
+        }
+    }
+    let mut header = header.to_string().into_bytes();
+    header.resize(header.len().next_multiple_of(8), b' ');
+    let numbers = bytes[8 + length..].chunks_exact(4).flat_map(|number| [number[2], number[3]]);
+    let narrow: Vec<u8> = (header.len() as u64).to_le_bytes().into_iter().chain(header).chain(numbers).collect();
+    fs::write(to.join("model.safetensors"), narrow).expect("a file");
+}

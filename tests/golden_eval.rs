@@ -1,0 +1,207 @@
+//! Recorded models through `grid eval`, against what the official pipeline gave for them, item by item.
+//!
+//! Runs where `GRID_SHARED` names the folder of recordings. Of the two largest sets a part is taken: every eighth file
+//! of BLiMP, the first items of each subtask of entity tracking. `GRID_GOLDEN_ALL=1` takes all.
+
+#[expect(dead_code, reason = "each test file uses its own part")]
+mod common;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use common::Env;
+use grid::domain::{Size, Suite};
+use serde_json::Value;
+
+/// Nats by which a score may differ, and below which a decision may.
+const NEAR: f64 = 1e-3;
+
+fn list(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(folder) else { return vec![] };
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    paths.sort();
+    paths
+}
+
+fn name(path: &Path) -> &str {
+    path.file_name().and_then(|name| name.to_str()).expect("a name in UTF-8")
+}
+
+/// Items of a subtask of entity tracking that are taken.
+const BOXES: usize = 30;
+
+/// The evaluation data as a user has it, but for the items that take too long.
+fn data(shared: &Path, env: &Env) {
+    let root = env.path().join("data/evaluation_data");
+    let all = std::env::var_os("GRID_GOLDEN_ALL").is_some();
+    for eval in ["fast_eval", "full_eval"] {
+        for set in list(&shared.join("data/evaluation_data").join(eval)) {
+            let every = if all || name(&set) != "blimp_filtered" { 1 } else { 8 };
+            symlink_all(&set, &root.join(eval).join(name(&set)), every);
+        }
+    }
+    let boxes = shared.join("data/entity_tracking");
+    if all {
+        symlink_all(&boxes, &env.path().join("data/entity_tracking"), 1);
+        return;
+    }
+    for (size, archive) in [(Size::Fast, "entity_tracking_fast.zip"), (Size::Full, "entity_tracking_full.zip")] {
+        let folder = root.join(Suite::EntityTracking.folder(size));
+        fs::create_dir_all(&folder).expect("a folder");
+        let archive = fs::File::open(boxes.join(archive)).expect("an archive");
+        let mut archive = zip::ZipArchive::new(archive).expect("a zip");
+        for index in 0..archive.len() {
+            // The password is published by the authors of the data.
+            let mut entry = archive.by_index_decrypt(index, b"iamnotaLM").expect("an entry");
+            let file = PathBuf::from(&*entry.name().expect("a name"));
+            let mut text = String::new();
+            entry.read_to_string(&mut text).expect("text");
+            let mut taken = BTreeMap::new();
+            let few = text.lines().filter(|line| {
+                let row: Value = serde_json::from_str(line).expect("JSON");
+                let count = taken.entry(row["numops"].as_u64()).or_insert(0);
+                *count += 1;
+                *count <= BOXES
+            });
+            let few: Vec<&str> = few.collect();
+            fs::write(folder.join(name(&file)), few.join("\n")).expect("a file");
+        }
+    }
+}
+
+/// A folder of links to every so many of the files of another.
+fn symlink_all(from: &Path, to: &Path, every: usize) {
+    fs::create_dir_all(to).expect("a folder");
+    for path in list(from).iter().step_by(every) {
+        symlink(path, to.join(name(path))).expect("a link");
+    }
+}
+
+/// What the official pipeline wrote about each item, by subtask and index: the scores of its candidates.
+fn official(results: &Path, suite: Suite) -> BTreeMap<(String, u64), Vec<f64>> {
+    let mut text = String::new();
+    let file = fs::File::open(results.join("scores.jsonl.gz")).expect("recorded scores");
+    flate2::read::GzDecoder::new(file).read_to_string(&mut text).expect("gzip");
+    let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    let item = |line: Value| {
+        let index = line["index"].as_u64().expect("an index");
+        if suite == Suite::Reading {
+            let surprisals = [&line["pred"], &line["prev_pred"]].map(Value::as_f64);
+            return (("reading".to_owned(), index), surprisals.into_iter().flatten().map(|nats| -nats).collect());
+        }
+        let scores = line["scores"].as_array().expect("scores").iter().filter_map(Value::as_f64).collect();
+        ((line["uid"].as_str().expect("a UID").to_owned(), index), scores)
+    };
+    lines.map(item).collect()
+}
+
+/// Compares every item and, where all items are there, the numbers of the report.
+fn compare(env: &Env, experiment: &str, suite: Suite, results: &Path) {
+    let official = official(results, suite);
+    let rows = env.query(&format!(
+        "select item, chosen, scores, subtask from v_items where experiment = '{experiment}' and suite = '{suite}'"
+    ));
+    let mut compared = 0;
+    for row in &rows {
+        let [item, chosen, scores, subtask] = row.splitn(4, '|').collect::<Vec<_>>()[..] else { panic!("{row}") };
+        let key = (subtask.to_owned(), item.parse::<u64>().expect("a number"));
+        let Some(wanted) = official.get(&key) else { continue };
+        let scores: Vec<f64> = serde_json::from_str(scores).expect("numbers");
+        let at = format!("{} {subtask} {item}: {scores:?}, recorded {wanted:?}", results.display());
+        assert_eq!(scores.len(), wanted.len(), "{at}");
+        assert!(scores.iter().zip(wanted).all(|(ours, theirs)| (ours - theirs).abs() < NEAR), "{at}");
+        let best = (0..wanted.len()).max_by(|&a, &b| wanted[a].total_cmp(&wanted[b])).expect("a candidate");
+        let clear = (0..wanted.len()).all(|other| other == best || wanted[best] - wanted[other] > NEAR);
+        assert!(suite == Suite::Reading || !clear || chosen == best.to_string(), "{at}: {chosen} was chosen");
+        compared += 1;
+    }
+    assert!(compared > 0, "{}: no item", results.display());
+    let complete = compared == rows.len() && compared == official.len();
+    writeln!(std::io::stderr(), "{}: {compared} items agree", results.display()).expect("stderr");
+    if complete {
+        compare_report(env, experiment, suite, results);
+    }
+}
+
+fn compare_report(env: &Env, experiment: &str, suite: Suite, results: &Path) {
+    let rows = env.query(&format!(
+        "select value, task from v_scores where experiment = '{experiment}' and suite = '{suite}' and subtask is null"
+    ));
+    let value = |row: &str| row.split('|').next().and_then(|value| value.parse::<f64>().ok()).expect("a number");
+    if suite == Suite::Reading {
+        let exact: Value =
+            serde_json::from_slice(&fs::read(results.join("../../scores.json")).expect("a summary")).expect("JSON");
+        for (task, key) in [("eye-tracking", "eye_tracking"), ("self-paced", "self_paced")] {
+            let ours = rows.iter().find(|row| row.ends_with(task)).map(|row| value(row)).expect("a score");
+            let theirs = exact["reading"][key].as_f64().expect("a score");
+            assert!((ours - theirs).abs() < 1e-3, "{}: {task} {ours}, recorded {theirs}", results.display());
+        }
+        return;
+    }
+    let report = fs::read_to_string(results.join("best_temperature_report.txt")).expect("a report");
+    let average = report.split("### AVERAGE ").nth(1).and_then(|block| block.lines().nth(1)).expect("an average");
+    let unit = if matches!(suite, Suite::WugAdj | Suite::WugPast) { 100.0 } else { 1.0 };
+    assert_eq!(rows.len(), 1, "{rows:?}");
+    assert_eq!(format!("{:.2}", value(&rows[0]) / unit), average, "{}", results.display());
+}
+
+#[test]
+fn golden_models_get_the_official_numbers() {
+    let Some(shared) = std::env::var_os("GRID_SHARED").map(PathBuf::from) else {
+        writeln!(std::io::stderr(), "skipped: GRID_SHARED is not set").expect("stderr");
+        return;
+    };
+    let sets: Vec<(Suite, Size)> =
+        Suite::ALL.into_iter().flat_map(|suite| [(suite, Size::Fast), (suite, Size::Full)]).collect();
+    let mut compared = 0;
+    for folder in list(&shared.join("golden")) {
+        let model = folder.join("model");
+        let recorded = list(&folder.join("eval"));
+        if !model.is_dir() || recorded.is_empty() {
+            continue;
+        }
+        let env = Env::new("");
+        data(&shared, &env);
+        for (size, flag) in [(Size::Fast, "--fast"), (Size::Full, "--full")] {
+            let mut suites: Vec<(Suite, &PathBuf)> = vec![];
+            for results in &recorded {
+                let of = |(suite, size): &(Suite, Size)| suite.folder(*size).ends_with(&format!("/{}", name(results)));
+                // Some sets are the same in both sizes: the first does.
+                if let Some((suite, _)) = sets.iter().find(|set| of(set)).filter(|(_, found)| *found == size) {
+                    suites.push((*suite, results));
+                }
+            }
+            if suites.is_empty() {
+                continue;
+            }
+            let names: Vec<&str> = suites.iter().map(|(suite, _)| suite.name()).collect();
+            let (model, names) = (model.to_str().expect("UTF-8"), names.join(","));
+            let experiment = format!("golden{flag}");
+            let data = env.path().join("data/evaluation_data");
+            env.run(
+                0,
+                &[
+                    "eval",
+                    model,
+                    "--data",
+                    data.to_str().expect("UTF-8"),
+                    flag,
+                    "--mode",
+                    "compat",
+                    "--suite",
+                    &names,
+                    "--name",
+                    &experiment,
+                ],
+            );
+            for (suite, results) in suites {
+                compare(&env, &experiment, suite, results);
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared > 0, "no recording has results");
+}
