@@ -11,6 +11,7 @@ use tch::{Kind, Tensor};
 use super::checkpoint::{self, Checkpoint, Progress, Saved};
 use super::classifier::{Classifier, dropout};
 use super::error::Error;
+use super::kept::Kept;
 use super::optimizer::{AdamW, Decay};
 use super::shim;
 use super::train::{Measured, StepReport};
@@ -163,7 +164,7 @@ impl Finetuner {
         state: impl FnOnce(Progress) -> P,
     ) -> Result<Saved<P>, Error> {
         self.read()?;
-        let saved = checkpoint::save(folder, step, self.classifier.weights(), &self.optimizer, state(self.progress))?;
+        let saved = checkpoint::save(folder, step, self.classifier.weights(), &self.optimizer, state(self.progress), &Kept::default())?;
         self.last_checkpoint = Some(saved.path.clone());
         Ok(saved)
     }
