@@ -144,6 +144,7 @@ impl Hyperparameters {
             epsilon: 1e-8,
             weight_decay: 0.01,
             clip_norm: None,
+            validation: None,
             label_smoothing: 0.0,
             precision,
         }

@@ -199,7 +199,11 @@ impl Builder<'_> {
         for finetuning in &recipe.finetunings {
             self.finetune(finetuning, model, &name, &mut jobs);
         }
-        for milestone in &recipe.milestones {
+        let milestones = match &recipe.base {
+            Base::Trained(base) => &base.milestones[..],
+            Base::Imported(_) | Base::Recorded(_) => &[],
+        };
+        for milestone in milestones {
             for evaluation in &recipe.milestone_evaluations {
                 let Located { origin, .. } = self.locate(&evaluation.source);
                 let (suite, mode) = (evaluation.suite, evaluation.mode);

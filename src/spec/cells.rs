@@ -234,15 +234,18 @@ fn recipe(model: &Model, document: &Document, stages: Vec<Stage>, seed: u64) -> 
     let base = match &model.base {
         models::Base::Imported(model) => Base::Imported(model.clone()),
         models::Base::Recorded(job) => Base::Recorded(*job),
-        models::Base::Trained(config, pretrain) => Base::Trained(Box::new(Pretraining {
-            tokenizer_corpora: chosen(&document.corpora, &document.tokenizer_corpora, |corpus| &corpus.name),
-            tokenizer_datasets: chosen(&document.datasets, &document.tokenizer_datasets, |dataset| &dataset.name),
-            model: config.clone(),
-            corpora: chosen(&document.corpora, &pretrain.corpora, |corpus| &corpus.name),
-            sequence_length: pretrain.sequence_length.0,
-            training: pretrain.training.clone(),
-            milestones: pretrain.milestones.clone(),
-        })),
+        models::Base::Trained(trained) => {
+            let (config, pretrain) = &**trained;
+            Base::Trained(Box::new(Pretraining {
+                tokenizer_corpora: chosen(&document.corpora, &document.tokenizer_corpora, |corpus| &corpus.name),
+                tokenizer_datasets: chosen(&document.datasets, &document.tokenizer_datasets, |dataset| &dataset.name),
+                model: config.clone(),
+                corpora: chosen(&document.corpora, &pretrain.corpora, |corpus| &corpus.name),
+                sequence_length: pretrain.sequence_length.0,
+                training: pretrain.training.clone(),
+                milestones: pretrain.milestones.clone(),
+            }))
+        }
     };
     Recipe {
         base,

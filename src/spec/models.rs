@@ -25,7 +25,7 @@ pub(super) struct Model {
 #[derive(Debug, Clone)]
 pub(super) enum Base {
     /// Trained here: its shape, and `pretrain:` with this model's own keys over it.
-    Trained(ModelConfig, Pretrain),
+    Trained(Box<(ModelConfig, Pretrain)>),
     /// `hf:`, a folder in Hugging Face's form or a hub id.
     Imported(ForeignModel),
     /// `job:`, the full id of a job in the database.
@@ -83,7 +83,7 @@ impl Model {
                 log.add(node.mark, format!("{subject} has no section 'pretrain'"), Some(hint.into()));
             }
             let pretrain = pretrain.and_then(|node| Pretrain::decode(&node, context.corpora, context.held_out, log));
-            config.zip(pretrain).map(|(config, pretrain)| Base::Trained(config, pretrain))
+            config.zip(pretrain).map(|trained| Base::Trained(Box::new(trained)))
         };
         if tune.is_none() && context.tunes {
             let hint =
@@ -93,7 +93,8 @@ impl Model {
         let tune = tune.and_then(|node| Tune::decode(&node, context.held_out, log));
         let base = base?;
         // Of a model from elsewhere the positions are known once its files are looked at.
-        if let Base::Trained(config, pretrain) = &base {
+        if let Base::Trained(trained) = &base {
+            let (config, pretrain) = &**trained;
             let lengths = [
                 ("pretrain.sequence_length", Some(pretrain.sequence_length)),
                 ("tune.max_length", tune.as_ref().map(|tune| tune.max_length)),
@@ -119,7 +120,7 @@ pub fn shape(text: &str) -> Result<ModelConfig, Problems> {
     let config = Node::read(&yaml, |mark| mark, &log).and_then(|node| {
         let mut fields = Fields::of(&node, "the model", &log)?;
         let root = Path::new("");
-        let context = Context { vocab_size: None, corpora: &[], pretrain: None, tune: None, tunes: false, root };
+        let context = Context { vocab_size: None, corpora: &[], pretrain: None, tune: None, tunes: false, root, held_out: 0.0 };
         let config = config(&mut fields, "the model", &context);
         fields.finish();
         config
