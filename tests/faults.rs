@@ -19,34 +19,39 @@ fn pretraining(changes: &[(&str, &str)]) -> String {
 
 #[test]
 fn a_job_short_of_memory_goes_on_with_half_the_rows_at_a_time() {
-    let spec =
-        pretraining(&[("checkpoint_every: 1", "checkpoint_every: 1, micro_batch: 8"), ("steps: 60", "steps: 400")]);
+    let changes = [("checkpoint_every: 1", "checkpoint_every: 1, micro_batch: 8"), ("steps: 60", "steps: 3200")];
+    let spec = pretraining(&changes);
     let env = Env::new(&spec);
-    // From step 150 on there is memory for 2 of the 8 rows of a batch.
+    // From step 3000 on there is memory for 2 of the 8 rows of a batch.
     let run =
-        env.command(&["run", "spec.yaml"]).env("GRID_INJECT", "memory=2@150").output().expect("the binary starts");
+        env.command(&["run", "spec.yaml"]).env("GRID_INJECT", "memory=2@3000").output().expect("the binary starts");
     let (_, stderr) = texts(&run);
     assert!(run.status.success(), "{stderr}");
     let attempts = env.query(
-        "select state, failure, micro_batch, message like '%allocate%' from attempt join job on job.id = attempt.job \
-         where kind = 'pretrain' order by attempt.id",
+        "select state, failure, micro_batch, message like '%allocate%', resumed_step > 0 from attempt \
+         join job on job.id = attempt.job where kind = 'pretrain' order by attempt.id",
     );
-    assert_eq!(attempts, ["failed|out_of_memory|8|1", "failed|out_of_memory|4|1", "done||2|"]);
-    assert_eq!(env.query("select progress_done from attempt where micro_batch = 2"), ["400"]);
+    assert_eq!(attempts, ["failed|out_of_memory|8|1|", "failed|out_of_memory|4|1|1", "done||2||1"]);
+    assert_eq!(env.query("select progress_done from attempt where micro_batch = 2"), ["3200"]);
 
-    // The same data in the same order, and rounding aside the same gradients: the losses are those of whole batches.
-    let losses = |env: &Env| -> Vec<f64> {
-        let rows = env.query("select value from metric where name = 'train_loss' order by step");
-        rows.iter().map(|value| value.parse().expect("a number")).collect()
+    // The same data in the same order, and but for rounding the same gradients as with whole batches.
+    let losses = |env: &Env| -> Vec<(u64, f64)> {
+        let rows = env.query("select step, value from metric where name = 'train_loss' order by step");
+        let numbers = rows.iter().map(|row| row.split_once('|').expect("two columns"));
+        numbers.map(|(step, loss)| (step.parse().expect("a step"), loss.parse().expect("a loss"))).collect()
     };
     let whole = Env::new(&spec);
     whole.run(0, &["run", "spec.yaml"]);
     let (pieces, whole) = (losses(&env), losses(&whole));
-    assert_eq!((pieces.len(), whole.len()), (20, 20));
+    assert_eq!((pieces.len(), whole.len()), (160, 160));
+    let resumed = env.query("select min(resumed_step) from attempt").remove(0).parse::<u64>().expect("a step");
     for (piece, whole) in pieces.iter().zip(&whole) {
-        assert!((piece / whole - 1.0).abs() < 0.01, "{pieces:?}\n{whole:?}");
+        let most = if piece.0 <= resumed { 0.0 } else { 0.02 };
+        assert!(
+            piece.0 == whole.0 && (piece.1 / whole.1 - 1.0).abs() <= most,
+            "resumed at {resumed}: {piece:?} {whole:?}"
+        );
     }
-    assert_eq!(pieces[..7], whole[..7], "before the memory ended, the losses are equal");
 }
 
 #[test]
@@ -133,5 +138,5 @@ fn milestones_are_kept_scored_and_shown_as_a_curve() {
         assert!(curve.contains(text), "no '{text}' in\n{curve}");
     }
     let table = env.run(0, &["report", "--format", "csv"]);
-    assert_eq!(table.lines().count(), 1 + 4, "the table itself is about final models: {table}");
+    assert_eq!(table.lines().count(), 1 + 3, "the table itself is about final models: {table}");
 }

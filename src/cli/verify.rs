@@ -160,7 +160,10 @@ async fn run(
     let mut ran: BTreeMap<JobId, Ran> = BTreeMap::new();
     let news = async |news: Vec<News>| {
         for one in news {
-            progress.update(&one);
+            // The losses are wanted here, and no news.
+            if !matches!(one.what, What::Lost { .. }) {
+                progress.update(&one);
+            }
             fold(ran.entry(one.job).or_default(), one.what);
         }
         Ok::<(), std::convert::Infallible>(())

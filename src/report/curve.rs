@@ -115,7 +115,17 @@ mod tests {
                 }
             }
         }
-        insta::assert_snapshot!(curve("toy", &scores).unwrap().terminal(), @"");
+        insta::assert_snapshot!(curve("toy", &scores).unwrap().terminal(), @r"
+toy: scores over the text seen in pretraining
+───────────────────────────────────────────────────
+ model   after            blimp   blimp-supplement
+═══════════════════════════════════════════════════
+ tiny    2M words    61.0 ± 1.4         51.0 ± 1.4
+ tiny    10M words   71.0 ± 1.4         61.0 ± 1.4
+ tiny    the end     81.0 ± 1.4                  —
+───────────────────────────────────────────────────
+mean ± sd over seeds, or (± standard error over items) for one seed
+");
         scores.retain(ScoreRow::is_final);
         assert_eq!(curve("toy", &scores), None);
     }

@@ -143,16 +143,39 @@ fn looks_and_milestones_that_make_no_sense() {
         "epochs: 1}\ntune: {epochs: 1}",
         "epochs: 1, keep: best, milestones: {words: [1k], tokens: [1k]}}\ntune: {epochs: 1, early_stopping: {min_delta: -1}}",
     ) + "evaluate: {data: world, suites: [blimp], checkpoints: {size: full}}\n";
-    insta::assert_snapshot!(broken(&text, &[]), @"");
+    insta::assert_snapshot!(broken(&text, &[]), @r"
+    x.yaml:10:50: 'keep: best' needs 'validate_every'
+      help: say after how many steps the held-out loss is measured: `validate_every: 100`
+    x.yaml:10:68: 'milestones' must have one of the keys words, tokens, babylm
+      help: such as {words: [1M, 2M]}, {tokens: [10M]}, or {babylm: 100M} for the ladder up to 100M words
+    x.yaml:11:35: 'early_stopping' needs 'validate_every'
+      help: say after how many steps the held-out loss is measured: `validate_every: 100`
+    x.yaml:11:35: missing key 'patience'
+      help: looks that may fail in a row: `{patience: 3}`
+    x.yaml:11:47: 'min_delta' must be a number of at least 0, not -1
+      help: such as 0 or 0.1
+    x.yaml:15:56: 'size' is for the official data; the toy world has `items`
+      help: remove it
+    ");
     let text = with(
         "epochs: 1}\ntune:",
         "epochs: 1, validate_every: 9, early_stopping: {patience: 1}, milestones: {babylm: 10M}}\nheld_out: 0\ntune:",
     )
     .replace("[pretrained, merged]", "[merged]")
         + "evaluate: {data: world, suites: [blimp], checkpoints: {}}\n";
-    insta::assert_snapshot!(broken(&text, &[]), @"");
+    insta::assert_snapshot!(broken(&text, &[]), @r"
+    x.yaml:10:60: 'validate_every' has nothing to look at, as 'held_out' is 0
+      help: hold something out, `held_out: 0.1`, or remove it
+    x.yaml:10:106: 'milestones' and 'early_stopping' are given
+      help: keep one of them: a training that stops early may never come to its milestones
+    x.yaml:16:55: 'checkpoints' has no milestone to score
+      help: add `milestones: {words: [1M, 2M]}` to `pretrain`, and the curriculum 'pretrained' to the axes
+    ");
     let text = with("[pretrained, merged]", "[merged]") + "evaluate: {data: world, suites: [blimp], checkpoints: {}}\n";
-    insta::assert_snapshot!(broken(&text, &[]), @"");
+    insta::assert_snapshot!(broken(&text, &[]), @r"
+    x.yaml:15:55: 'checkpoints' has no milestone to score
+      help: add `milestones: {words: [1M, 2M]}` to `pretrain`, and the curriculum 'pretrained' to the axes
+    ");
 }
 
 #[test]

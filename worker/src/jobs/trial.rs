@@ -19,17 +19,19 @@ pub(super) struct Kills {
 
 impl Kills {
     /// Draws the step at which this attempt is killed from those that it has before it; `earlier` is the number of
-    /// attempts before it.
+    /// attempts before it. It is the first of as many steps as there are kills left, so that these spread evenly.
     pub(super) fn plan(trial: Option<Trial>, job: JobId, earlier: usize, from: u64, total: u64) -> Self {
         let Some(Trial { kills, seed, .. }) = trial.filter(|trial| trial.kills > 0) else {
             return Self { at: None, every: None, struck: false };
         };
-        let numbers = blake3::hash(format!("{seed} {job} {earlier}").as_bytes());
-        let (words, _) = numbers.as_bytes().as_chunks::<8>();
-        let [step, delay] = [words[0], words[1]].map(u64::from_le_bytes);
-        let due = (earlier as u64) < u64::from(kills) && from < total;
+        let number = |what: u64| {
+            let hash = blake3::hash(format!("{seed} {job} {earlier} {what}").as_bytes());
+            u64::from_le_bytes(*hash.as_bytes().first_chunk().unwrap_or(&[0; 8]))
+        };
+        let left = u64::from(kills).saturating_sub(earlier as u64);
+        let step = (0..left).filter_map(|kill| number(kill).checked_rem(total.saturating_sub(from))).min();
         Self {
-            at: due.then(|| (from + step % (total - from).max(1), Duration::from_micros(delay % LONGEST_DELAY))),
+            at: step.map(|step| (from + step, Duration::from_micros(number(left) % LONGEST_DELAY))),
             every: Some((total / (CHECKPOINTS_PER_KILL * (u64::from(kills) + 1))).max(1)),
             struck: false,
         }

@@ -99,21 +99,27 @@ fn a_resumed_training_equals_a_straight_one_bit_for_bit() {
     }
 }
 
+/// With Adam's ordinary epsilon, which makes much of small gradients.
 #[test]
 fn pieces_of_a_batch_learn_what_the_batch_learns() {
     for arch in [Arch::Llama, Arch::Gpt2] {
-        // Plain steps, so that rounding is not blown up where Adam divides by a tiny second moment.
-        let training = Training { epsilon: 1e-3, ..training(Precision::F32) };
+        let training = training(Precision::F32);
         let mut whole = trainer(arch, &training, None);
         run(&mut whole, 10);
-        for micro_batch in [1, 4] {
+        for micro_batch in [1, 3] {
             let mut pieces = trainer(arch, &training, Some(micro_batch));
             run(&mut pieces, 10);
-            for ((name, a), (_, b)) in
-                whole.model.weights().named().unwrap().iter().zip(pieces.model.weights().named().unwrap())
-            {
-                let difference = (a - b).abs().max().double_value(&[]);
-                assert!(difference < 1e-5, "{arch:?} {name}: {difference}");
+            let of = |trainer: &Trainer| trainer.model.weights().named().unwrap();
+            for ((name, a), (_, b)) in of(&whole).into_iter().zip(of(&pieces)) {
+                let mut difference = (a - b).abs();
+                if name.ends_with("attn.c_attn.bias") {
+                    // The same number added to all keys changes no attention: the gradient of the middle third, the
+                    // biases of the keys, is zero but for rounding, and Adam makes steps of full length of it.
+                    let width = difference.size()[0] / 3;
+                    difference = Tensor::cat(&[difference.narrow(0, 0, width), difference.narrow(0, 2 * width, width)], 0);
+                }
+                let most = difference.max().double_value(&[]);
+                assert!(most < 1e-5, "{arch:?} {name}: {most}");
             }
         }
     }
