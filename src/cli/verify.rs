@@ -99,7 +99,7 @@ fn training(job: &Job) -> Option<&Training> {
     match job {
         Job::Pretrain(job) => Some(&job.training),
         Job::Tune(job) => Some(&job.training),
-        Job::Tokenizer(_) | Job::Prepare(_) | Job::Import(_) | Job::Eval(_) => None,
+        Job::Tokenizer(_) | Job::Prepare(_) | Job::Import(_) | Job::Finetune(_) | Job::Eval(_) => None,
     }
 }
 

@@ -226,6 +226,7 @@ mod tests {
             ties: 0,
             near_ties: 0,
             nans: 0,
+            classes: None,
             mode: Mode::COMPAT,
         };
         let card =

@@ -155,7 +155,7 @@ fn save(tuner: &mut Finetuner, before: u64, state: &State, attempt: &mut Attempt
     let saved = tuner.checkpoint(attempt.folder(), step, |progress| State { progress, ..state.clone() })?;
     let path = saved.path.strip_prefix(attempt.folder()).unwrap_or(&saved.path).to_owned();
     let Progress { tokens, words, .. } = saved.progress.progress;
-    attempt.emit(Event::Checkpoint { path, step, tokens, words, weights: saved.weights })?;
+    attempt.emit(Event::Checkpoint { path, step, tokens, words, weights: saved.weights, milestone: None })?;
     Ok(ml::checkpoint::prune(attempt.folder(), train::CHECKPOINTS_KEPT)?)
 }
 

@@ -37,6 +37,6 @@ pub(super) fn run(
             "the tokenizer has {entries} entries, but the model knows {rows} only: they do not belong together"
         )));
     }
-    memory.scored = Some((assignment.id, scorable));
+    memory.scored = Some((output, scorable));
     Ok(())
 }

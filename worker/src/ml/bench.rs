@@ -45,6 +45,10 @@ impl Batches for Synthetic {
     fn batch(&self, _: u64) -> Batch {
         Batch { rows: self.rows.clone(), words: 0 }
     }
+
+    fn places(&self, _: u64) -> String {
+        "made up".to_owned()
+    }
 }
 
 impl Bench {
@@ -67,11 +71,12 @@ impl Bench {
             epsilon: 1e-8,
             weight_decay: 0.1,
             clip_norm: Some(1.0),
+            validation: None,
             label_smoothing: 0.0,
             precision: workload.precision,
         };
         // As `torch.optim.AdamW` does unless told otherwise: everything decays.
-        let options = Options { micro_batch: None, report_every: 1, decay: Decay::All };
+        let options = Options { micro_batch: None, report_every: 1, decay: Decay::All, memory: None };
         let trainer = Trainer::new(model, &training, u64::MAX, Arc::new(Synthetic::new(&workload)), options)?;
         Ok(Self { trainer, workload, device })
     }

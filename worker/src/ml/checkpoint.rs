@@ -278,10 +278,10 @@ mod tests {
         kept.put(Path::new("milestones/7-words"), write).unwrap();
         let new = saved_with(folder.path(), 5, &kept);
         let mut later = Kept::new(&folder.path().join("later"));
-        Checkpoint::open(&new.path).unwrap().restore_output(&mut later).unwrap();
+        Checkpoint::<Progress>::open(&new.path).unwrap().restore_output(&mut later).unwrap();
         assert_eq!(later.files(), kept.files());
         fs::write(folder.path().join("later/milestones/7-words/model.safetensors"), "weightz").unwrap();
-        let refusal = Checkpoint::open(&new.path).unwrap_err().to_string();
+        let refusal = Checkpoint::<Progress>::open(&new.path).unwrap_err().to_string();
         assert!(refusal.contains("output/milestones/7-words/model.safetensors: is damaged"), "{refusal}");
     }
 

@@ -148,10 +148,11 @@ impl Finetuner {
         let value = self.window_loss.f_double_value(&[])?;
         self.progress.window_loss = value;
         if !value.is_finite() {
-            let last = self.progress.step.saturating_sub(1);
-            let first = self.progress.step.saturating_sub(self.progress.window_steps);
+            let step = self.progress.step;
+            let first = step - self.progress.window_steps.min(step) + 1;
+            let places = format!("the last of those from step {first} on that may have caused it");
             let checkpoint = self.last_checkpoint.clone();
-            return Err(Error::NonFinite { what: "the loss", value, first, last, checkpoint });
+            return Err(Error::NonFinite { what: "the loss", value, step, places, checkpoint });
         }
         Ok(())
     }

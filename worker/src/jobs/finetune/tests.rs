@@ -68,7 +68,7 @@ fn a_resumed_finetuning_predicts_what_a_straight_one_does_bit_for_bit() {
     fs::create_dir(&folder).unwrap();
     let stop: &'static AtomicBool = Box::leak(Box::new(AtomicBool::new(false)));
     let watched = folder.clone();
-    let watch = std::thread::spawn(move || stop_after_two_checkpoints(watched, stop));
+    let watch = std::thread::spawn(move || stop_after_two_checkpoints(watched, "first", stop));
     let first = submit(&folder, "first", &job, &parents, stop);
     watch.join().unwrap();
     let Some(Event::Interrupted { step }) = journal(&first).pop() else { panic!("not interrupted") };
