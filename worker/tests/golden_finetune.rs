@@ -169,7 +169,13 @@ fn scores(model: &Path, task: GlueTask, mode: Mode, pooling: Pooling, one: Hyper
         sources: [train, valid].map(|name| (origin(&name), vec![data.join(&name)])).into(),
         job,
         parents: BTreeMap::from([(made_by, model.to_owned())]),
-        settings: Settings { device: "cpu".into(), threads: 1, checkpoint_every_seconds: 3_600, micro_batch: None },
+        settings: Settings {
+            device: "cpu".into(),
+            threads: 1,
+            checkpoint_every_seconds: 3_600,
+            micro_batch: None,
+            trial: None,
+        },
     };
     fs::write(folder.path().join("job.json"), serde_json::to_vec(&assignment).unwrap()).unwrap();
     let input = Cursor::new(format!("{}\n", folder.path().display()));
