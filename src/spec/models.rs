@@ -120,7 +120,8 @@ pub fn shape(text: &str) -> Result<ModelConfig, Problems> {
     let config = Node::read(&yaml, |mark| mark, &log).and_then(|node| {
         let mut fields = Fields::of(&node, "the model", &log)?;
         let root = Path::new("");
-        let context = Context { vocab_size: None, corpora: &[], pretrain: None, tune: None, tunes: false, root, held_out: 0.0 };
+        let context =
+            Context { vocab_size: None, corpora: &[], pretrain: None, tune: None, tunes: false, root, held_out: 0.0 };
         let config = config(&mut fields, "the model", &context);
         fields.finish();
         config

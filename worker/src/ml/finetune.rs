@@ -165,7 +165,14 @@ impl Finetuner {
         state: impl FnOnce(Progress) -> P,
     ) -> Result<Saved<P>, Error> {
         self.read()?;
-        let saved = checkpoint::save(folder, step, self.classifier.weights(), &self.optimizer, state(self.progress), &Kept::default())?;
+        let saved = checkpoint::save(
+            folder,
+            step,
+            self.classifier.weights(),
+            &self.optimizer,
+            state(self.progress),
+            &Kept::default(),
+        )?;
         self.last_checkpoint = Some(saved.path.clone());
         Ok(saved)
     }

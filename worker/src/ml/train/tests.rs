@@ -116,7 +116,8 @@ fn pieces_of_a_batch_learn_what_the_batch_learns() {
                     // The same number added to all keys changes no attention: the gradient of the middle third, the
                     // biases of the keys, is zero but for rounding, and Adam makes steps of full length of it.
                     let width = difference.size()[0] / 3;
-                    difference = Tensor::cat(&[difference.narrow(0, 0, width), difference.narrow(0, 2 * width, width)], 0);
+                    difference =
+                        Tensor::cat(&[difference.narrow(0, 0, width), difference.narrow(0, 2 * width, width)], 0);
                 }
                 let most = difference.max().double_value(&[]);
                 assert!(most < 1e-5, "{arch:?} {name}: {most}");
