@@ -79,6 +79,9 @@ struct Pair<'a> {
     seeds: Vec<Vec<(&'a ScoreRow, &'a ScoreRow)>>,
 }
 
+/// The scores of one condition on one measure, by seed and, where there is one, seed of the fine-tuning.
+type BySeed<'a> = BTreeMap<(u64, Option<u64>), &'a ScoreRow>;
+
 impl<'a> Comparison<'a> {
     /// Finds the axis that has both values, and every pair of conditions that agree on all other axes.
     ///
@@ -87,7 +90,7 @@ impl<'a> Comparison<'a> {
     pub fn new(scores: &'a [ScoreRow], first: &str, second: &str) -> Result<Self, CompareError> {
         let mut conditions: Vec<Condition> = vec![];
         let mut measures: Vec<Measure> = vec![];
-        let mut by: HashMap<(usize, usize), BTreeMap<(u64, Option<u64>), &ScoreRow>> = HashMap::new();
+        let mut by: HashMap<(usize, usize), BySeed> = HashMap::new();
         for row in scores.iter().filter(|row| row.is_final() && row.score.subtask.is_none()) {
             let condition = index_of(&mut conditions, Condition::of_score(row));
             let measure = index_of(&mut measures, Measure::of(row));
