@@ -28,6 +28,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("torch_sys", &["worker/src/ml"]),
     ("tokenizers", &["src/data"]),
     ("zip", &["src/data", "src/suites/golden"]), // recordings of the official pipeline are zipped; tests only
+    ("parquet", &["src/data"]),
     ("sqlx", &["src/store"]),
     ("petgraph", &["src/plan"]),
     ("serde_yaml", &["src/spec"]),

@@ -131,6 +131,7 @@ pub(super) fn tasks(workspace: &Workspace, runs_dir: &Path) -> Vec<Task> {
         parents: job.parents.clone(),
         sources: job.sources.clone(),
         folder: folder(&job.id, job.job.kind().name()),
+        keep_optimizer: workspace.plan.is_carried(&job.id),
     };
     workspace.plan.jobs().map(task).collect()
 }

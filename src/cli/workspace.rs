@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::failure::{Exit, Failure, store_failure};
 use crate::data::{self, Survey};
+use crate::domain::event::OPTIMIZER;
 use crate::domain::{Artifact, Base, Grid, Job, JobId, Kind, Located, ModelConfig, Prepared, Source};
 use crate::plan::{self, Amount, Artifacts, Decision, Facts, Known, Last, Plan, PlannedJob, Recorded};
 use crate::spec;
@@ -78,7 +79,7 @@ impl Workspace {
             Some(store) => store.history(&ids).await.map_err(store_failure)?,
             None => BTreeMap::new(),
         };
-        let known = history.iter().map(|(id, history)| (*id, known(history))).collect();
+        let known = history.iter().map(|(id, history)| (*id, known(history, plan.is_carried(id)))).collect();
         let decisions = plan::decide(&plan, &known);
         let outputs: BTreeMap<JobId, PathBuf> =
             history.iter().filter_map(|(id, history)| Some((*id, output(history)?))).collect();
@@ -107,8 +108,9 @@ fn locate(grid: &Grid, survey: &mut Survey) -> Result<BTreeMap<Source, Located>,
     Ok(located)
 }
 
-/// What a job's history and the files it left amount to.
-fn known(history: &JobHistory) -> Known {
+/// What a job's history and the files it left amount to. A job that is carried on with must have left its optimiser's
+/// state, which it does only when it was planned together with the one that needs it.
+fn known(history: &JobHistory, carried: bool) -> Known {
     let last = match &history.last {
         store::Last::Never => Last::Never,
         store::Last::Submitted | store::Last::Running | store::Last::Interrupted | store::Last::Lost => {
@@ -118,6 +120,9 @@ fn known(history: &JobHistory) -> Known {
         store::Last::Done => Last::Done,
     };
     let artifacts = match output(history) {
+        Some(output) if carried && !output.join(OPTIMIZER).is_file() => {
+            Artifacts::Missing(output.join(OPTIMIZER).display().to_string())
+        }
         Some(output) => history.artifacts.iter().find_map(|artifact| damage(&output, artifact)).unwrap_or_default(),
         None => Artifacts::default(),
     };

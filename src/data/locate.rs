@@ -257,7 +257,9 @@ mod tests {
 
     use super::*;
 
-    const LINES: CorpusFormat = CorpusFormat { documents: Documents::Line, min_words: 0 };
+    fn lines() -> CorpusFormat {
+        CorpusFormat { documents: Documents::Line, ..CorpusFormat::default() }
+    }
 
     fn folder_with(files: &[(&str, &str)]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
@@ -305,7 +307,7 @@ mod tests {
             let located = locate(source);
             assert!(matches!(&located.origin, Origin::Missing { .. }), "{located:?}");
             let mut survey = Survey::open(Path::new("/nonexistent/cache"));
-            assert!(matches!(survey.corpus_volume(&located, &LINES), Err(DataError::Missing { .. })));
+            assert!(matches!(survey.corpus_volume(&located, &lines()), Err(DataError::Missing { .. })));
         }
         let source = Source::Files(folder.path().to_owned());
         assert!(matches!(Survey::open(Path::new("none")).locate(&source), Err(DataError::IsFolder { .. })));
@@ -321,7 +323,7 @@ mod tests {
 
         let mut survey = Survey::open(&cache);
         let first = survey.locate(&source).unwrap();
-        let volume = survey.corpus_volume(&first, &LINES).unwrap();
+        let volume = survey.corpus_volume(&first, &lines()).unwrap();
         assert_eq!(volume, Volume { units: 2, words: 3 });
         survey.save().unwrap();
 
@@ -329,7 +331,7 @@ mod tests {
         assert_eq!((survey.cache.digests.len(), survey.cache.volumes.len()), (1, 1));
         assert_eq!(survey.locate(&source).unwrap(), first);
         let elsewhere = Located { files: vec![], ..first.clone() };
-        assert_eq!(survey.corpus_volume(&elsewhere, &LINES).unwrap(), volume, "remembered, not counted");
+        assert_eq!(survey.corpus_volume(&elsewhere, &lines()).unwrap(), volume, "remembered, not counted");
 
         fs::write(&path, "one TWO\nthree\n").unwrap();
         assert_ne!(survey.locate(&source).unwrap().origin, first.origin);
@@ -341,11 +343,11 @@ mod tests {
     fn the_toy_world_has_volumes_too() {
         let mut survey = Survey::open(Path::new("none"));
         let speech = locate(Source::World { part: WorldPart::Speech, seed: 1, size: 500 });
-        let volume = survey.corpus_volume(&speech, &LINES).unwrap();
+        let volume = survey.corpus_volume(&speech, &lines()).unwrap();
         assert!((500..530).contains(&volume.words), "{volume:?}");
         let chat = locate(Source::World { part: WorldPart::Chat, seed: 1, size: 20 });
-        let format = DatasetFormat::Dialogue { min_words: 0 };
+        let format = DatasetFormat::dialogue(0);
         assert_eq!(survey.dataset_volume(&chat, &format).unwrap().units, 20);
-        assert!(survey.corpus_volume(&chat, &LINES).is_err());
+        assert!(survey.corpus_volume(&chat, &lines()).is_err());
     }
 }

@@ -12,14 +12,17 @@
 
 mod archive;
 mod corpus;
+mod dialogue;
 mod error;
 mod evaluation;
 mod locate;
+mod mixture;
 mod model_export;
 mod model_folder;
 mod order;
 mod prepared;
 mod records;
+mod rows;
 mod tokenizer;
 pub mod world;
 
@@ -27,6 +30,7 @@ pub use corpus::documents;
 pub use error::DataError;
 pub use evaluation::{evaluation_file, evaluation_files};
 pub use locate::Survey;
+pub use mixture::Mixture;
 pub use model_export::export_model;
 pub use model_folder::model_config;
 pub use order::Permutation;

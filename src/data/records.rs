@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use serde::Deserialize;
-use serde_json::Value;
 
-use crate::domain::{DatasetFormat, Located, Origin, Volume, WorldPart};
+use crate::domain::{DatasetFormat, Located, Origin, Pattern, Volume, WorldPart};
 
-use super::corpus::read_text;
+use super::corpus::{read_text, without};
+use super::dialogue::{Utterance, dialogues, merged};
 use super::error::DataError;
+use super::rows::{Fault, each_row};
 use super::{words, world};
 
 /// One instruction and its answer.
@@ -32,7 +33,7 @@ pub fn records(located: &Located, format: &DatasetFormat) -> Result<Vec<Record>,
         Origin::World { part, seed, size } => match (part, format) {
             (WorldPart::Chat | WorldPart::Questions, _) => world::records(*part, *seed, *size),
             (WorldPart::Dialogues, DatasetFormat::Dialogue { .. }) => {
-                parse(Path::new("the toy world"), &world::corpus(*part, *seed, *size), format)?
+                parse_text(Path::new("the toy world"), &world::corpus(*part, *seed, *size), format)?
             }
             _ => {
                 let (wanted, choices) = ("a dataset", "chat, questions, or dialogues in the dialogue format");
@@ -42,7 +43,7 @@ pub fn records(located: &Located, format: &DatasetFormat) -> Result<Vec<Record>,
         Origin::Content { .. } => {
             let mut all = Vec::new();
             for path in &located.files {
-                all.extend(parse(path, &read_text(path)?, format)?);
+                all.extend(parse(path, format)?);
             }
             all
         }
@@ -59,126 +60,43 @@ pub(super) fn volume(located: &Located, format: &DatasetFormat) -> Result<Volume
     Ok(Volume { units: records.len() as u64, words })
 }
 
-fn parse(path: &Path, text: &str, format: &DatasetFormat) -> Result<Vec<Record>, DataError> {
+fn parse(path: &Path, format: &DatasetFormat) -> Result<Vec<Record>, DataError> {
     match format {
-        DatasetFormat::Records { prompt, reply } => json_lines(text, |object| {
-            let side = |field: &str| text_of(object.get(field)).map_err(|problem| format!("field '{field}' {problem}"));
-            Ok(Record { prompt: side(prompt)?, reply: side(reply)? })
-        })
-        .map_err(|fault| {
-            fault.expecting(path, format!("a JSON object with the texts '{prompt}' and '{reply}' on every line"))
-        }),
-        DatasetFormat::Dialogue { min_words } => {
-            Ok(dialogues(path, text)?.into_iter().flat_map(|dialogue| windows(dialogue, *min_words)).collect())
+        DatasetFormat::Records { layout, prompt, reply } => {
+            let fields: Vec<&str> = prompt.fields().chain(reply.fields()).collect();
+            let (mut records, border) = (vec![], prompt.fields().count());
+            each_row(path, *layout, &fields, |values| {
+                let (asked, said) = values.split_at(border);
+                let fill = |pattern: &Pattern, values: &[String]| pattern.fill(values.iter().map(String::as_str));
+                records.push(Record { prompt: fill(prompt, asked), reply: fill(reply, said) });
+            })?;
+            Ok(records)
+        }
+        DatasetFormat::Dialogue { .. } | DatasetFormat::Squad { .. } => parse_text(path, &read_text(path)?, format),
+    }
+}
+
+/// As [`parse`], for the formats that are text and nothing else.
+fn parse_text(path: &Path, text: &str, format: &DatasetFormat) -> Result<Vec<Record>, DataError> {
+    match format {
+        DatasetFormat::Records { .. } => unreachable!("rows are read from their files"),
+        DatasetFormat::Dialogue { min_words, across, remove } => {
+            let mut all = dialogues(path, text)?;
+            for utterance in all.iter_mut().flatten() {
+                utterance.text = without(&utterance.text, remove).into_owned();
+            }
+            if *across {
+                all = vec![all.concat()];
+            }
+            Ok(all.into_iter().flat_map(|dialogue| windows(dialogue, *min_words)).collect())
         }
         DatasetFormat::Squad { with_context } => squad(path, text, *with_context),
     }
 }
 
-/// A line that could not be read, before it is known what was expected there.
-struct Fault {
-    line: usize,
-    problem: String,
-}
-
-impl Fault {
-    fn expecting(self, path: &Path, expected: String) -> DataError {
-        DataError::Malformed { path: path.to_owned(), line: self.line, problem: self.problem, expected }
-    }
-}
-
-/// Reads every line that is not blank as one JSON object.
-fn json_lines<T>(text: &str, read: impl Fn(&Value) -> Result<T, String>) -> Result<Vec<T>, Fault> {
-    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-    lines
-        .map(|(index, line)| {
-            let value = serde_json::from_str(line).map_err(|error| format!("not JSON ({error})"));
-            value.and_then(|value| read(&value)).map_err(|problem| Fault { line: index + 1, problem })
-        })
-        .collect()
-}
-
-/// A string, or the first of a list of strings (none is the empty text).
-fn text_of(value: Option<&Value>) -> Result<String, &'static str> {
-    match value {
-        None => Err("is missing"),
-        Some(Value::String(text)) => Ok(text.clone()),
-        Some(Value::Array(texts)) => match texts.first() {
-            None => Ok(String::new()),
-            Some(Value::String(text)) => Ok(text.clone()),
-            Some(_) => Err("is a list of something else than texts"),
-        },
-        Some(_) => Err("is not a text"),
-    }
-}
-
-/// What one speaker says at once.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Utterance {
-    speaker: String,
-    text: String,
-}
-
-fn dialogues(path: &Path, text: &str) -> Result<Vec<Vec<Utterance>>, DataError> {
-    if text.trim_start().starts_with('{') {
-        return json_lines(text, turns)
-            .map_err(|fault| fault.expecting(path, r#"{"turns": [["A", "text"], ...]} on every line"#.to_owned()));
-    }
-    let mut all = Vec::new();
-    let mut current = Vec::new();
-    for (index, line) in text.lines().enumerate() {
-        if line.trim().is_empty() {
-            all.push(std::mem::take(&mut current));
-            continue;
-        }
-        let utterance = spoken(line).ok_or_else(|| {
-            let start: String = line.chars().take(40).collect();
-            let fault = Fault { line: index + 1, problem: format!("no speaker in '{start}'") };
-            fault.expecting(path, "'A:<TAB>utterance': a speaker without spaces, a colon, a tab or space".to_owned())
-        })?;
-        current.push(utterance);
-    }
-    all.push(current);
-    Ok(all)
-}
-
-/// Reads `A:<TAB>text`; a space instead of the tab will do, as some releases of the corpora have it.
-fn spoken(line: &str) -> Option<Utterance> {
-    let (speaker, text) = line.trim_end().split_once(':')?;
-    let fits = !speaker.is_empty()
-        && !speaker.contains(char::is_whitespace)
-        && (text.is_empty() || text.starts_with(['\t', ' ']));
-    fits.then(|| Utterance { speaker: speaker.to_owned(), text: text.trim().to_owned() })
-}
-
-fn turns(object: &Value) -> Result<Vec<Utterance>, String> {
-    let turns = object.get("turns").and_then(Value::as_array).ok_or("field 'turns' is missing or not a list")?;
-    let read = |(index, turn): (usize, &Value)| {
-        let part = |position: usize| turn.get(position).and_then(Value::as_str);
-        match (part(0), part(1)) {
-            (Some(speaker), Some(text)) => Ok(Utterance { speaker: speaker.to_owned(), text: text.trim().to_owned() }),
-            _ => Err(format!("turn {} is not a list of speaker and text", index + 1)),
-        }
-    };
-    turns.iter().enumerate().map(read).collect()
-}
-
-/// Drops short utterances, merges neighbours of one speaker, pairs every turn with the next (CLASS-IT section 3).
+/// The text of each turn but the last is a prompt, that of the next its reply.
 fn windows(dialogue: Vec<Utterance>, min_words: u32) -> Vec<Record> {
-    let mut turns: Vec<Utterance> = Vec::new();
-    for utterance in dialogue {
-        let length = words(&utterance.text);
-        if length == 0 || length < u64::from(min_words) {
-            continue;
-        }
-        match turns.last_mut() {
-            Some(last) if last.speaker == utterance.speaker => {
-                last.text.push(' ');
-                last.text.push_str(&utterance.text);
-            }
-            _ => turns.push(utterance),
-        }
-    }
+    let turns = merged(dialogue, min_words);
     turns.windows(2).map(|pair| Record { prompt: pair[0].text.clone(), reply: pair[1].text.clone() }).collect()
 }
 

@@ -21,13 +21,17 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::digest::{Digest, JobId};
-use super::job::{Job, Origin};
+use super::job::Job;
 use super::milestone::Milestone;
 use super::score::{ItemOutcome, Score};
+use super::text::Origin;
 use super::trial::Trial;
 
 /// Bumped whenever the layout of these files changes.
 pub const SCHEMA: u32 = 1;
+
+/// Name of the optimiser's state, in checkpoints and in the `output/` of a job that another one carries on with.
+pub const OPTIMIZER: &str = "optimizer.safetensors";
 
 /// How a job is to be run here: nothing of it changes the result beyond floating-point order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -59,6 +63,9 @@ pub struct Assignment {
     pub sources: Vec<(Origin, Vec<PathBuf>)>,
     /// The `output/` folder of each parent.
     pub parents: BTreeMap<JobId, PathBuf>,
+    /// Whether a training job leaves the state of its optimiser, for a job that carries on with it.
+    #[serde(default)]
+    pub keep_optimizer: bool,
     /// How to run it.
     pub settings: Settings,
 }
@@ -231,6 +238,8 @@ pub struct Task {
     pub sources: Vec<(Origin, Vec<PathBuf>)>,
     /// The job's folder: `runs/<experiment>/<kind>-<id>`, absolute.
     pub folder: PathBuf,
+    /// Whether a training job leaves the state of its optimiser, for a job that carries on with it.
+    pub keep_optimizer: bool,
 }
 
 /// What the coordinator learns about a job, in the order in which it must be recorded.

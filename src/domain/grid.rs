@@ -5,13 +5,14 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::curriculum::{Loss, Order, Replay, Start};
 use super::digest::JobId;
 use super::finetune::{FinetuneRecipe, GlueTask};
-use super::job::{CorpusFormat, DatasetFormat, Loss, Origin, WorldPart};
 use super::milestone::Milestone;
 use super::mode::Mode;
 use super::model::ModelConfig;
 use super::score::Suite;
+use super::text::{CorpusFormat, DatasetFormat, Origin, Template, WorldPart};
 use super::training::Training;
 
 /// A whole experiment.
@@ -130,15 +131,23 @@ pub struct Dataset {
     pub source: Source,
     /// How it becomes records.
     pub format: DatasetFormat,
-    /// What stands between prompt and reply.
-    pub separator: String,
+    /// How a record is laid out.
+    pub template: Template,
 }
 
-/// One stage of a curriculum: the shuffled union of its datasets.
+/// One stage of a curriculum.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Stage {
     /// The datasets; never empty, each once.
     pub datasets: Vec<Dataset>,
+    /// The weight of each of them in the mixture; empty where each gives all of its records.
+    pub shares: Vec<f64>,
+    /// How their records follow each other.
+    pub order: Order,
+    /// The share of pretraining text among them.
+    pub replay: Option<Replay>,
+    /// What the optimiser remembers.
+    pub optimizer: Start,
     /// Optimisation.
     pub training: Training,
     /// Longest record in tokens.

@@ -8,6 +8,7 @@
 //! Rejected: a `dyn Job` trait with one implementation per kind. There are a handful of kinds and one `match`.
 
 pub mod bench;
+pub mod curriculum;
 pub mod digest;
 pub mod event;
 pub mod finetune;
@@ -18,10 +19,12 @@ pub mod milestone;
 pub mod mode;
 pub mod model;
 pub mod score;
+pub mod text;
 pub mod training;
 pub mod trial;
 
 pub use bench::{Phases, Ready, Round, Speed, Workload};
+pub use curriculum::{Loss, Order, Replay, Start};
 pub use digest::{Digest, JobId};
 pub use event::{Artifact, Assignment, Entry, Event, Failure, News, Outcome, Settings, Task, Verdict, What};
 pub use finetune::{Criterion, FinetuneRecipe, GlueTask, Hyperparameters, Pooling, Selection};
@@ -31,12 +34,12 @@ pub use grid::{
 };
 pub use hugging_face::{ConfigFile, SpecialTokens};
 pub use job::{
-    CorpusFormat, DatasetFormat, Documents, EvalJob, FinetuneJob, ImportJob, Job, Kind, Loss, Origin, PrepareJob,
-    Prepared, PretrainJob, TokenizerJob, TuneJob, WorldPart,
+    EvalJob, FinetuneJob, ImportJob, Job, Kind, PrepareJob, Prepared, PretrainJob, ReplayedText, TokenizerJob, TuneJob,
 };
 pub use milestone::Milestone;
 pub use mode::{BoxRows, EwokContrast, FirstToken, Mode, Nan, PerLength, Preference, ReadingWord, Sums, Ties};
 pub use model::{Arch, ModelConfig};
 pub use score::{CellRow, ItemOutcome, ItemRow, Score, ScoreRow, Size, Suite};
+pub use text::{CorpusFormat, DatasetFormat, Documents, Layout, Origin, Pattern, Template, WorldPart};
 pub use training::{EarlyStopping, Keep, Length, Precision, Schedule, Training, Validation, Warmup};
 pub use trial::{MemoryLimit, Trial};

@@ -179,7 +179,10 @@ fn stages(plan: &Plan, amounts: &BTreeMap<JobId, Amount>) -> Vec<StageLine> {
         let tokens = exact.or(words.map(|words| (words as f64 * TOKENS_PER_WORD) as u64));
         let per_epoch = match window {
             Some(window) => tokens.map(|tokens| tokens / window),
-            None => units,
+            None => units.map(|records| match &job.job {
+                Job::Tune(tune) => tune.rows(records),
+                _ => records,
+            }),
         }
         .map(|rows| rows.div_ceil(u64::from(training.batch_size)));
         let (epochs, steps) = match training.length {

@@ -8,7 +8,8 @@ use serde::Serialize;
 
 use crate::domain::{
     Base, Cell, CellKey, Corpus, Dataset, EvalJob, FinetuneJob, Finetuning, ForeignModel, Grid, ImportJob, Job, JobId,
-    Located, Origin, PrepareJob, Prepared, PretrainJob, Pretraining, Recipe, Source, Stage, TokenizerJob, TuneJob,
+    Located, Order, Origin, PrepareJob, Prepared, PretrainJob, Pretraining, Recipe, ReplayedText, Source, Stage,
+    TokenizerJob, TuneJob,
 };
 
 /// Which part a job plays in a cell.
@@ -90,6 +91,11 @@ impl Plan {
     pub fn jobs(&self) -> impl ExactSizeIterator<Item = &PlannedJob> {
         // Parents are always added before children, so the order of insertion is topological.
         self.graph.node_weights().collect::<Vec<_>>().into_iter()
+    }
+
+    /// Whether a job carries on with the optimiser of this one, which must then leave its state.
+    pub fn is_carried(&self, id: &JobId) -> bool {
+        self.jobs().any(|job| matches!(&job.job, Job::Tune(tune) if tune.parent == *id && !tune.optimizer.is_fresh()))
     }
 
     /// One job.
@@ -180,7 +186,7 @@ impl Builder<'_> {
         };
         let mut path = vec![];
         for stage in &recipe.stages {
-            path.push(stage.datasets.iter().map(|dataset| dataset.name.as_str()).collect::<Vec<_>>().join("+"));
+            path.push(called(stage));
             name.group = format!("{}/{}", cell.key.model, path.join(">"));
             model = self.tune(recipe, stage, &vocabulary, model, &name, &mut jobs);
         }
@@ -272,15 +278,18 @@ impl Builder<'_> {
         self.add(Job::Prepare(job), &name, &[source], Role::Ancestor, jobs)
     }
 
-    fn prepare_corpus(
+    fn prepare_corpora(
         &mut self,
         recipe: &Recipe,
+        base: &Pretraining,
         vocabulary: &Vocabulary,
-        corpus: &Corpus,
         jobs: &mut Vec<(JobId, Role)>,
-    ) -> JobId {
-        let data = Prepared::Corpus(self.locate(&corpus.source).origin, corpus.format.clone());
-        self.prepare(recipe, vocabulary, data, format!("corpus {}", corpus.name), &corpus.source, jobs)
+    ) -> Vec<JobId> {
+        let prepare = |corpus: &Corpus| {
+            let data = Prepared::Corpus(self.locate(&corpus.source).origin, corpus.format.clone());
+            self.prepare(recipe, vocabulary, data, format!("corpus {}", corpus.name), &corpus.source, jobs)
+        };
+        base.corpora.iter().map(prepare).collect()
     }
 
     fn prepare_dataset(
@@ -291,7 +300,7 @@ impl Builder<'_> {
         jobs: &mut Vec<(JobId, Role)>,
     ) -> JobId {
         let origin = self.locate(&dataset.source).origin;
-        let data = Prepared::Dataset(origin, dataset.format.clone(), dataset.separator.clone());
+        let data = Prepared::Dataset(origin, dataset.format.clone(), dataset.template.clone());
         self.prepare(recipe, vocabulary, data, format!("dataset {}", dataset.name), &dataset.source, jobs)
     }
 
@@ -303,7 +312,7 @@ impl Builder<'_> {
         name: &Name,
         jobs: &mut Vec<(JobId, Role)>,
     ) -> TrainRef {
-        let corpora = base.corpora.iter().map(|corpus| self.prepare_corpus(recipe, vocabulary, corpus, jobs)).collect();
+        let corpora = self.prepare_corpora(recipe, base, vocabulary, jobs);
         let job = PretrainJob {
             model: base.model.clone(),
             tokenizer: vocabulary.job,
@@ -325,12 +334,28 @@ impl Builder<'_> {
         name: &Name,
         jobs: &mut Vec<(JobId, Role)>,
     ) -> TrainRef {
-        let mut datasets: Vec<JobId> =
-            stage.datasets.iter().map(|dataset| self.prepare_dataset(recipe, vocabulary, dataset, jobs)).collect();
-        datasets.sort(); // a shuffled union has no order
+        let mut parts: Vec<(JobId, Option<f64>)> = vec![];
+        for (place, dataset) in stage.datasets.iter().enumerate() {
+            parts.push((self.prepare_dataset(recipe, vocabulary, dataset, jobs), stage.shares.get(place).copied()));
+        }
+        if stage.order.is_shuffled() {
+            parts.sort_by_key(|(id, _)| *id); // what is shuffled together has no order
+        }
+        let replay = match (&recipe.base, stage.replay) {
+            (Base::Trained(base), Some(share)) => Some(ReplayedText {
+                share,
+                corpora: self.prepare_corpora(recipe, base, vocabulary, jobs),
+                sequence_length: base.sequence_length,
+            }),
+            _ => None,
+        };
         let job = TuneJob {
             parent: parent.0,
-            datasets,
+            datasets: parts.iter().map(|(id, _)| *id).collect(),
+            shares: parts.iter().filter_map(|(_, share)| *share).collect(),
+            order: stage.order,
+            replay,
+            optimizer: stage.optimizer,
             max_length: stage.max_length,
             loss: stage.loss,
             training: stage.training.clone(),
@@ -394,6 +419,23 @@ impl Builder<'_> {
             Located { origin: Origin::Missing { location }, files: vec![] }
         })
     }
+}
+
+/// A stage in one word: `a+b` shuffled, `a|b` interleaved, `a,b` in turn, `2:a+1:b` weighted, `carried:a+10%text`.
+fn called(stage: &Stage) -> String {
+    let part = |(place, dataset): (usize, &Dataset)| match stage.shares.get(place) {
+        Some(share) => format!("{share}:{}", dataset.name),
+        None => dataset.name.clone(),
+    };
+    let border = match stage.order {
+        Order::Shuffled => "+",
+        Order::Interleaved => "|",
+        Order::InTurn => ",",
+    };
+    let start = if stage.optimizer.is_fresh() { "" } else { "carried:" };
+    let parts = stage.datasets.iter().enumerate().map(part).collect::<Vec<_>>().join(border);
+    let replay = stage.replay.map_or(String::new(), |share| format!("+{:.0}%text", 100.0 * f64::from(share)));
+    format!("{start}{parts}{replay}")
 }
 
 /// Tells jobs of one label apart: by their further axes, or else by their ids.

@@ -324,7 +324,7 @@ where
     }
 
     async fn submit(&mut self, task: usize, slot: usize) -> Result<(), RunError> {
-        let Task { id, job, sources, folder, .. } = &self.tasks[task];
+        let Task { id, job, sources, folder, keep_optimizer, .. } = &self.tasks[task];
         let place = &self.executor.slots()[slot];
         let settings = Settings {
             device: place.device.clone(),
@@ -341,6 +341,7 @@ where
             job: job.clone(),
             sources: sources.clone(),
             parents: self.tasks[task].parents.iter().map(|parent| (*parent, self.outputs[parent].clone())).collect(),
+            keep_optimizer: *keep_optimizer,
             settings: settings.clone(),
         };
         let what = What::Submitted { token: token.clone(), slot: place.name.clone() };

@@ -33,6 +33,7 @@ pub(super) fn tasks(runs: &Path, parents: &[Vec<usize>]) -> Vec<Task> {
         parents: parents.iter().map(|&parent| id(parent)).collect(),
         sources: vec![],
         folder: runs.join(number.to_string()),
+        keep_optimizer: false,
     };
     parents.iter().enumerate().map(task).collect()
 }
@@ -311,7 +312,7 @@ fn pretrain(runs: &Path, batch_size: u32) -> Task {
         milestones: vec![],
         seed: 1,
     });
-    Task { id: job.id(), job, parents: vec![], sources: vec![], folder: runs.join("pretrain") }
+    Task { id: job.id(), job, parents: vec![], sources: vec![], folder: runs.join("pretrain"), keep_optimizer: false }
 }
 
 #[test]
@@ -348,6 +349,7 @@ pub(super) fn left_open(number: usize, folder: &Path, token: &str) {
         job: job(number),
         sources: vec![],
         parents: BTreeMap::new(),
+        keep_optimizer: false,
         settings,
     };
     fs::create_dir_all(folder).unwrap();

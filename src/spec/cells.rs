@@ -1,11 +1,12 @@
 //! The product of the axes, to distinct cells with complete recipes.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use crate::domain::{Base, Cell, CellKey, Grid, Pretraining, Recipe, Stage};
 
 use super::axes::{Axes, Partial};
+use super::curricula::StageKeys;
 use super::document::{Document, Names, SECTIONS, SINGLE, Stages};
 use super::evaluate;
 use super::fields::{self, Fields};
@@ -47,7 +48,7 @@ pub(super) fn grid(root: &Node, folder: &Path, log: &Log) -> Option<Grid> {
     let mut seen = HashSet::new();
     let cells: Vec<Cell> = combinations
         .iter()
-        .filter_map(|combination| cell(combination, &settings))
+        .filter_map(|combination| cell(combination, &settings, log))
         .filter(|cell| seen.insert(canonical(cell)))
         .collect();
     let scored = |cell: &Cell| {
@@ -187,9 +188,10 @@ fn stages<'a>(combination: &'a Combination, document: &Document) -> (Stages, &'a
     let single = datasets.len() == 1;
     match combination.curriculum.as_str() {
         "pretrained" => (vec![], "pretrained"),
-        "merged" => (vec![datasets], if single { SINGLE } else { "merged" }),
+        "merged" => (vec![StageKeys::union(datasets)], if single { SINGLE } else { "merged" }),
         "sequential" => {
-            (datasets.into_iter().map(|dataset| vec![dataset]).collect(), if single { SINGLE } else { "sequential" })
+            let stages = datasets.into_iter().map(|dataset| StageKeys::union(vec![dataset])).collect();
+            (stages, if single { SINGLE } else { "sequential" })
         }
         name => {
             let defined = document.curricula.iter().find(|(defined, _)| defined == name);
@@ -199,12 +201,12 @@ fn stages<'a>(combination: &'a Combination, document: &Document) -> (Stages, &'a
 }
 
 /// The complete cell of a combination.
-fn cell(combination: &Combination, settings: &[(Setting, Document)]) -> Option<Cell> {
+fn cell(combination: &Combination, settings: &[(Setting, Document)], log: &Log) -> Option<Cell> {
     let (setting, document) = &settings[combination.setting];
     let model = document.models.iter().find(|model| model.name == combination.model)?;
     let (stages, curriculum) = stages(combination, document);
     let mut names: Vec<&str> = vec![];
-    for dataset in stages.iter().flatten() {
+    for dataset in stages.iter().flat_map(|stage| &stage.datasets) {
         if !names.contains(&dataset.as_str()) {
             names.push(dataset);
         }
@@ -216,15 +218,23 @@ fn cell(combination: &Combination, settings: &[(Setting, Document)]) -> Option<C
         seed: combination.seed,
         extra: setting.clone(),
     };
-    let stages = stages.iter().map(|datasets| stage(datasets, model, document)).collect::<Option<_>>()?;
+    let stages = stages
+        .iter()
+        .enumerate()
+        .map(|(place, keys)| stage(keys, place == 0, model, document, log))
+        .collect::<Option<_>>()?;
     Some(Cell { key, recipe: recipe(model, document, stages, combination.seed) })
 }
 
-fn stage(names: &[String], model: &Model, document: &Document) -> Option<Stage> {
-    let tune = model.tune.as_ref()?;
+fn stage(keys: &StageKeys, first: bool, model: &Model, document: &Document, log: &Log) -> Option<Stage> {
+    let tune = model.tune(keys.own.as_ref(), first, log)?;
     Some(Stage {
-        datasets: chosen(&document.datasets, names, |dataset| &dataset.name),
-        training: tune.training.clone(),
+        datasets: chosen(&document.datasets, &keys.datasets, |dataset| &dataset.name),
+        shares: keys.shares.clone(),
+        order: keys.order,
+        replay: tune.replay,
+        optimizer: tune.optimizer,
+        training: tune.training,
         max_length: tune.max_length.0,
         loss: tune.loss,
     })
@@ -266,11 +276,21 @@ fn chosen<T: Clone>(items: &[T], names: &[String], name: impl Fn(&T) -> &String)
     names.iter().filter_map(|wanted| items.iter().find(|item| name(item) == wanted)).cloned().collect()
 }
 
-/// What makes two cells equal: model, further axes, stages as sets of datasets, and the seed, unless nothing is trained:
-/// a model that is only scored is the same for every seed.
-fn canonical(cell: &Cell) -> (String, BTreeMap<String, String>, Option<u64>, Vec<BTreeSet<String>>) {
+/// What makes two cells equal: model, further axes, stages, in which the order of datasets that are shuffled together
+/// means nothing, and the seed, unless nothing is trained: a model from elsewhere that is only scored is the same for
+/// every seed.
+fn canonical(cell: &Cell) -> (String, BTreeMap<String, String>, Option<u64>, Vec<String>) {
+    let stage = |stage: &Stage| {
+        let share = |place: usize| stage.shares.get(place).copied();
+        let mut parts: Vec<(&str, Option<f64>)> =
+            stage.datasets.iter().enumerate().map(|(place, data)| (data.name.as_str(), share(place))).collect();
+        if stage.order.is_shuffled() {
+            parts.sort_by_key(|(name, _)| *name);
+        }
+        let Stage { order, replay, optimizer, training, max_length, loss, .. } = stage;
+        format!("{parts:?} {order:?} {replay:?} {optimizer:?} {training:?} {max_length} {loss:?}")
+    };
     let Recipe { base, stages, .. } = &cell.recipe;
     let seed = (matches!(base, Base::Trained(_)) || !stages.is_empty()).then_some(cell.key.seed);
-    let stages = stages.iter().map(|stage| stage.datasets.iter().map(|data| data.name.clone()).collect());
-    (cell.key.model.clone(), cell.key.extra.clone(), seed, stages.collect())
+    (cell.key.model.clone(), cell.key.extra.clone(), seed, stages.iter().map(stage).collect())
 }

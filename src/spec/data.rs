@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::domain::{Corpus, CorpusFormat, Dataset, DatasetFormat, Documents, Source, WorldPart};
+use crate::domain::{
+    Corpus, CorpusFormat, Dataset, DatasetFormat, Documents, Layout, Pattern, Source, Template, WorldPart,
+};
 
 use super::fields::{self, Fault, Fields, choice, count, flag, small, text};
 use super::problem::Log;
@@ -16,16 +18,21 @@ use super::tree::{Node, Value};
 /// | `world:` | `speech`, `dialogues` or `articles` of the toy world | |
 /// | `words:` | size (world) | required |
 /// | `world_seed:` | which toy world | 1 |
-/// | `documents:` | `blank_line`, `line` or `{lines: N}` | `blank_line` |
+/// | `documents:` | `blank_line`, `line`, `{lines: N}`, or rows with a field of text: `{jsonl: text}`, `csv`, `tsv`, `parquet` | `blank_line` |
+/// | `remove:` | characters to take out first | none |
 /// | `min_words:` | lines with fewer words are dropped | 0 |
+/// | `merge_turns:` | then `A:<TAB>text` lines of one speaker become one | false |
 pub(super) fn corpus(name: &str, node: &Node, root: &Path, log: &Log) -> Option<Corpus> {
     let parts = [("speech", WorldPart::Speech), ("dialogues", WorldPart::Dialogues), ("articles", WorldPart::Articles)];
     let mut fields = Fields::of(node, &format!("corpus '{name}'"), log)?;
     let source = source(&mut fields, &parts, "words", root);
-    let documents = fields.take("documents").and_then(|node| documents(node, log)).unwrap_or(Documents::BlankLine);
+    let documents = fields.take("documents").and_then(|node| documents(node, log)).unwrap_or_default();
+    let remove = fields.get("remove", String::new(), characters);
     let min_words = fields.get("min_words", 0, small(0..=1_000_000));
+    let merge_turns = fields.get("merge_turns", false, flag);
     fields.finish();
-    Some(Corpus { name: name.to_owned(), source: source?, format: CorpusFormat { documents, min_words } })
+    let format = CorpusFormat { documents, min_words, remove, merge_turns };
+    Some(Corpus { name: name.to_owned(), source: source?, format })
 }
 
 /// Decodes one entry of `datasets:`.
@@ -36,32 +43,75 @@ pub(super) fn corpus(name: &str, node: &Node, root: &Path, log: &Log) -> Option<
 /// | `world:` | `chat` or `questions` of the toy world | |
 /// | `records:` | size (world) | required |
 /// | `world_seed:` | which toy world | 1 |
-/// | `format:` | `records`, `dialogue` or `squad` (files) | `records` |
-/// | `prompt:`, `reply:` | names of the fields (`records`) | `prompt`, `reply` |
+/// | `format:` | `jsonl` (or its old name `records`), `csv`, `tsv`, `parquet`, `dialogue` or `squad` (files) | `jsonl` |
+/// | `prompt:`, `reply:` | fields of a row, or text with fields: `"{instruction}\n{input}"` | `prompt`, `reply` |
+/// | `remove:` | characters to take out first (`dialogue`) | none |
 /// | `min_words:` | shorter utterances are dropped (`dialogue`) | 0 |
+/// | `across:` | turns merge and pair across the borders of dialogues (`dialogue`) | false |
 /// | `with_context:` | the paragraph stands before the question (`squad`) | false |
 /// | `separator:` | stands between prompt and reply | `"\n"` |
+/// | `template:` | in its place: the whole text, such as `"Q: {prompt}\nA: {reply}"` | |
 pub(super) fn dataset(name: &str, node: &Node, root: &Path, log: &Log) -> Option<Dataset> {
     let parts = [("chat", WorldPart::Chat), ("questions", WorldPart::Questions)];
     let mut fields = Fields::of(node, &format!("dataset '{name}'"), log)?;
     let source = source(&mut fields, &parts, "records", root);
-    let records = |prompt: &str, reply: &str| DatasetFormat::Records { prompt: prompt.into(), reply: reply.into() };
     let format = if node.get("world").is_some() {
         fields.forbid("format", "has no meaning for the toy world, whose records are ready");
-        records("prompt", "reply")
+        DatasetFormat::json("prompt", "reply")
     } else {
-        match fields.get("format", "records", choice(["records", "dialogue", "squad"].map(|word| (word, word)))) {
-            "dialogue" => DatasetFormat::Dialogue { min_words: fields.get("min_words", 0, small(0..=1_000_000)) },
-            "squad" => DatasetFormat::Squad { with_context: fields.get("with_context", false, flag) },
-            _ => {
-                let prompt = fields.get("prompt", "prompt".to_owned(), text);
-                records(&prompt, &fields.get("reply", "reply".to_owned(), text))
-            }
-        }
+        format(&mut fields)
     };
-    let separator = fields.get("separator", "\n".to_owned(), text);
+    let template = template(&mut fields);
     fields.finish();
-    Some(Dataset { name: name.to_owned(), source: source?, format, separator })
+    Some(Dataset { name: name.to_owned(), source: source?, format, template })
+}
+
+fn format(fields: &mut Fields) -> DatasetFormat {
+    let words = ["jsonl", "csv", "tsv", "parquet", "dialogue", "squad", "records"];
+    let layout = match fields.get("format", "jsonl", choice(words.map(|word| (word, word)))) {
+        "dialogue" => {
+            return DatasetFormat::Dialogue {
+                min_words: fields.get("min_words", 0, small(0..=1_000_000)),
+                across: fields.get("across", false, flag),
+                remove: fields.get("remove", String::new(), characters),
+            };
+        }
+        "squad" => return DatasetFormat::Squad { with_context: fields.get("with_context", false, flag) },
+        "csv" => Layout::Csv,
+        "tsv" => Layout::Tsv,
+        "parquet" => Layout::Parquet,
+        _ => Layout::Json,
+    };
+    let prompt = fields.get("prompt", Pattern::field("prompt"), pattern);
+    DatasetFormat::Records { layout, prompt, reply: fields.get("reply", Pattern::field("reply"), pattern) }
+}
+
+/// `template:`, or `separator:` alone.
+fn template(fields: &mut Fields) -> Template {
+    let separated = Template::separated("\n");
+    if fields.take("template").is_some() {
+        fields.forbid("separator", "is part of 'template'");
+        return fields.get("template", separated, |value| {
+            let hint = "such as \"Q: {prompt}\\nA: {reply}\"";
+            Template::try_from(text(value)?).map_err(|wrong| Fault::plain(format!("'template' {wrong}"), hint))
+        });
+    }
+    fields.get("separator", separated, |value| text(value).map(|text| Template::separated(&text)))
+}
+
+fn pattern(value: &Value) -> Scalar<Pattern> {
+    let hint = "name a field, or write text with fields: \"{instruction}\\n{input}\"";
+    Pattern::try_from(text(value)?).map_err(|wrong| Fault::plain(format!("a pattern {wrong}"), hint))
+}
+
+/// Characters to take out; white space has to stay.
+fn characters(value: &Value) -> Scalar<String> {
+    match text(value)? {
+        text if text.contains(char::is_whitespace) => {
+            Err(Fault::plain("white space cannot be removed", "list other characters, such as \"=*_\""))
+        }
+        text => Ok(text),
+    }
 }
 
 /// `files:`, or `world:` with its size and seed.
@@ -114,7 +164,25 @@ fn documents(node: &Node, log: &Log) -> Option<Documents> {
         return fields::scalar("'documents'", node, log, words);
     };
     let mut fields = Fields::of(node, "'documents'", log)?;
-    let lines = fields.need("lines", "such as `{lines: 50}`", small(1..=1_000_000));
+    let layouts = [("jsonl", Layout::Json), ("csv", Layout::Csv), ("tsv", Layout::Tsv), ("parquet", Layout::Parquet)];
+    let named = layouts.into_iter().filter(|(word, _)| node.get(word).is_some()).collect::<Vec<_>>();
+    let documents = match named[..] {
+        [] => fields
+            .need("lines", "such as `{lines: 50}`, or `{parquet: text}`", small(1..=1_000_000))
+            .map(Documents::Lines),
+        [(word, layout)] => {
+            fields.need(word, "the field of the text", text).map(|text| Documents::Rows { layout, text })
+        }
+        _ => {
+            log.add(node.mark, "'documents' names two layouts", Some("keep one of them".into()));
+            return None;
+        }
+    };
+    if documents.is_none() {
+        layouts.iter().for_each(|(word, _)| {
+            fields.take(word);
+        });
+    }
     fields.finish();
-    lines.map(Documents::Lines)
+    documents
 }

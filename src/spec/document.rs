@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::domain::{Corpus, Dataset};
 
+use super::curricula::{StageKeys, curriculum};
 use super::data;
 use super::evaluate::{self, Evaluations};
 use super::fields::{self, Fault, Fields, Within, real, reference, small};
@@ -55,8 +56,8 @@ impl Names {
     }
 }
 
-/// The stages of a curriculum, each the names of its datasets.
-pub(super) type Stages = Vec<Vec<String>>;
+/// The stages of a curriculum.
+pub(super) type Stages = Vec<StageKeys>;
 
 /// The decoded sections.
 pub(super) struct Document {
@@ -102,8 +103,8 @@ impl Document {
         let datasets = named("datasets", datasets, log, |key, node| data::dataset(&key.text, node, &data_root, log));
         let tokenizer = top.take("tokenizer").and_then(|node| tokenizer(node, &names, log)).unwrap_or_default();
         let curricula = top.take("curricula");
-        let curricula = named("curricula", curricula, log, |key, node| curriculum(key, node, &names, log));
         let held_out = top.get("held_out", 0.1, real(Within::ProperShare));
+        let curricula = named("curricula", curricula, log, |key, node| curriculum(key, node, &names, held_out, log));
         let evaluations = evaluate::evaluations(top.take("evaluate"), top.take("finetune"), &data_root, log);
 
         let context = Context {
@@ -122,7 +123,7 @@ impl Document {
             context.pretrain.map(|node| Pretrain::decode(node, &names.corpora, held_out, log));
         }
         if all == 0 {
-            context.tune.map(|node| Tune::decode(node, held_out, log));
+            context.tune.map(|node| Tune::decode(node, &[], held_out, log));
         }
         Some(Document {
             corpora: corpora?,
@@ -185,34 +186,4 @@ fn tokenizer(node: &Node, names: &Names, log: &Log) -> Option<Tokenizer> {
     fields.finish();
     // A wrong size has been reported: any right one keeps the models from missing theirs.
     Some(Tokenizer { vocab_size: vocab_size.or(given.then_some(257)), corpora, datasets })
-}
-
-/// Decodes one entry of `curricula:`: a list of stages, each a dataset or a list of datasets that are merged.
-fn curriculum(key: &Key, node: &Node, names: &Names, log: &Log) -> Option<(String, Stages)> {
-    let name = &key.text;
-    if BUILT_IN.contains(&name.as_str()) || name == SINGLE {
-        let hint = format!("choose another name: {}, and {SINGLE} have a meaning", BUILT_IN.join(", "));
-        log.add(key.mark, format!("curriculum '{name}' is built in"), Some(hint));
-    }
-    let dataset = |value: &Value| {
-        let known = names.datasets.join(", ");
-        match value {
-            Value::Text(word) if names.datasets.contains(word) => Ok(word.clone()),
-            Value::Text(word) if word == name => Err(Fault::plain(
-                format!("curriculum '{name}' refers to itself"),
-                format!("a stage names datasets: {known}"),
-            )),
-            Value::Text(word) if names.curricula.contains(word) || BUILT_IN.contains(&word.as_str()) => {
-                let hint = format!("write its stages out; a stage names datasets: {known}");
-                Err(Fault::plain(format!("curriculum '{name}' refers to the curriculum '{word}'"), hint))
-            }
-            value => reference("dataset", &names.datasets)(value),
-        }
-    };
-    let stages = fields::items(name, node, log)?.iter().map(|stage| match stage.value {
-        Value::List(_) => fields::list(name, stage, log, dataset),
-        _ => fields::scalar(&format!("a stage of '{name}'"), stage, log, dataset).map(|dataset| vec![dataset]),
-    });
-    let stages: Vec<Option<Vec<String>>> = stages.collect();
-    Some((name.clone(), stages.into_iter().collect::<Option<_>>()?))
 }

@@ -13,7 +13,7 @@
 //! | `models` | shapes, or `hf:` for models from elsewhere, `job:` for those of the database; per model `pretrain:` and `tune:` keys that go over the common ones | `models` |
 //! | `pretrain`, `tune` | optimisation; looks at the held-out loss; milestones | `training` |
 //! | `held_out` | share of all data kept for validation, by default 0.1 | `document` |
-//! | `curricula` | named lists of stages | `document` |
+//! | `curricula` | named lists of stages | `curricula` |
 //! | `axes`, `include`, `exclude` | the cells | `axes`, `cells` |
 //! | `evaluate`, `resources` | suites; machine | `evaluate` |
 //! | `finetune` | how the suite `glue` is fine-tuned | `finetune` |
@@ -29,6 +29,7 @@
 
 mod axes;
 mod cells;
+mod curricula;
 mod data;
 mod document;
 mod evaluate;

@@ -4,9 +4,10 @@ use std::path::Path;
 
 use crate::domain::{Arch, ForeignModel, JobId, ModelConfig};
 
+use super::curricula::STAGE_KEYS;
 use super::data;
 use super::fields::{Fault, Fields, Within, choice, flag, real, small, text};
-use super::problem::{Log, Problems};
+use super::problem::{Log, Mark, Problems};
 use super::training::{Pretrain, Tune};
 use super::tree::{Node, Value};
 
@@ -17,8 +18,12 @@ pub(super) struct Model {
     pub name: String,
     /// Where it comes from.
     pub base: Base,
-    /// `tune:` with this model's own keys over it; `None` where nothing is tuned.
-    pub tune: Option<Tune>,
+    /// `tune:` with this model's own keys over it, for the stages that have keys of their own.
+    tune_keys: Option<Node>,
+    /// The same decoded; `None` where nothing is tuned.
+    tune: Option<Tune>,
+    /// `held_out:`.
+    held_out: f64,
 }
 
 /// Where a model comes from before any tuning.
@@ -90,23 +95,52 @@ impl Model {
                 "add `tune: {epochs: 2, learning_rate: 1e-4}` to the spec, or keep only the curriculum 'pretrained'";
             log.add(node.mark, format!("{subject} has no section 'tune'"), Some(hint.into()));
         }
-        let tune = tune.and_then(|node| Tune::decode(&node, context.held_out, log));
-        let base = base?;
-        // Of a model from elsewhere the positions are known once its files are looked at.
-        if let Base::Trained(trained) = &base {
-            let (config, pretrain) = &**trained;
-            let lengths = [
-                ("pretrain.sequence_length", Some(pretrain.sequence_length)),
-                ("tune.max_length", tune.as_ref().map(|tune| tune.max_length)),
-            ];
-            for (key, length) in lengths {
-                if let Some((length, place)) = length.filter(|(length, _)| *length > config.max_positions) {
-                    let reason = format!("{subject} has {} positions, but {key} is {length}", config.max_positions);
-                    log.add(place, reason, Some(format!("shorten it, or give the model `max_positions: {length}`")));
-                }
+        let tune_keys = tune;
+        let tune = tune_keys.as_ref().and_then(|node| Tune::decode(node, &[], context.held_out, log));
+        let held_out = context.held_out;
+        let model = Model { name: name.to_owned(), base: base?, tune_keys, tune, held_out };
+        if let Base::Trained(trained) = &model.base {
+            model.must_hold("pretrain.sequence_length", trained.1.sequence_length, log);
+        }
+        if let Some(tune) = &model.tune {
+            model.must_hold("tune.max_length", tune.max_length, log);
+        }
+        Some(model)
+    }
+
+    /// How a stage with these keys of its own is tuned; `None` where nothing is, or where something is wrong.
+    pub fn tune(&self, own: Option<&Node>, first: bool, log: &Log) -> Option<Tune> {
+        let keys = self.tune_keys.as_ref()?;
+        let (tune, mark) = match own {
+            None => (self.tune.clone()?, keys.mark),
+            Some(own) => (Tune::decode(&keys.overlaid(own), &STAGE_KEYS, self.held_out, log)?, own.mark),
+        };
+        if own.is_some() {
+            self.must_hold("max_length", tune.max_length, log);
+        }
+        if let Base::Imported(_) | Base::Recorded(_) = &self.base {
+            let lacks = |what: &str, key: &str| {
+                let reason = format!("model '{}' comes from elsewhere, without {what}", self.name);
+                log.add(mark, reason, Some(format!("leave '{key}' out for it")));
+            };
+            if tune.replay.is_some() {
+                lacks("pretraining text to mix in", "pretrain_mix");
+            }
+            if first && !tune.optimizer.is_fresh() {
+                lacks("the state of its optimiser", "optimizer");
             }
         }
-        Some(Model { name: name.to_owned(), base, tune })
+        Some(tune)
+    }
+
+    /// Of a model from elsewhere the positions are known once its files are looked at.
+    fn must_hold(&self, key: &str, (length, place): (u32, Mark), log: &Log) {
+        let Base::Trained(trained) = &self.base else { return };
+        let positions = trained.0.max_positions;
+        if length > positions {
+            let reason = format!("model '{}' has {positions} positions, but {key} is {length}", self.name);
+            log.add(place, reason, Some(format!("shorten it, or give the model `max_positions: {length}`")));
+        }
     }
 }
 

@@ -1,6 +1,8 @@
 //! The sections `pretrain:` and `tune:`.
 
-use crate::domain::{EarlyStopping, Keep, Length, Loss, Milestone, Precision, Schedule, Training, Validation, Warmup};
+use crate::domain::{
+    EarlyStopping, Keep, Length, Loss, Milestone, Precision, Replay, Schedule, Start, Training, Validation, Warmup,
+};
 
 use super::fields::{self, Fault, Fields, Scalar, Within, choice, count, real, small};
 use super::problem::{Log, Mark};
@@ -51,20 +53,31 @@ pub(super) struct Tune {
     pub max_length: (u32, Mark),
     /// `loss:`, `reply` (default, as CLASS-IT) or `all`.
     pub loss: Loss,
+    /// `pretrain_mix:`, the share of rows that are pretraining text, by default 0.
+    pub replay: Option<Replay>,
+    /// `optimizer:`, `fresh` (default) or `carried` from the stage before.
+    pub optimizer: Start,
     /// The optimisation; see [`training`].
     pub training: Training,
 }
 
 impl Tune {
-    /// Decodes the section; `held_out` is the share kept for validation.
-    pub fn decode(node: &Node, held_out: f64, log: &Log) -> Option<Tune> {
+    /// Decodes the section, or its like with further keys `beside` that somebody else reads; `held_out` is the share kept
+    /// for validation.
+    pub fn decode(node: &Node, beside: &[&'static str], held_out: f64, log: &Log) -> Option<Tune> {
         let mut fields = Fields::of(node, "'tune'", log)?;
+        for key in beside {
+            fields.take(key);
+        }
         let place = node.get("max_length").map_or(node.mark, |length| length.mark);
         let max_length = fields.get("max_length", 512, small(2..=1_048_576));
         let loss = fields.get("loss", Loss::Reply, choice([("reply", Loss::Reply), ("all", Loss::All)]));
+        let replay = fields.get("pretrain_mix", None, |value| real(Within::ProperShare)(value).map(Replay::new));
+        let starts = [("fresh", Start::Fresh), ("carried", Start::Carried)];
+        let optimizer = fields.get("optimizer", Start::Fresh, choice(starts));
         let training = training(&mut fields, 2e-5, Schedule::Cosine, held_out);
         fields.finish();
-        Some(Tune { max_length: (max_length, place), loss, training: training? })
+        Some(Tune { max_length: (max_length, place), loss, replay, optimizer, training: training? })
     }
 }
 

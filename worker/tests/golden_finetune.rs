@@ -169,6 +169,7 @@ fn scores(model: &Path, task: GlueTask, mode: Mode, pooling: Pooling, one: Hyper
         sources: [train, valid].map(|name| (origin(&name), vec![data.join(&name)])).into(),
         job,
         parents: BTreeMap::from([(made_by, model.to_owned())]),
+        keep_optimizer: false,
         settings: Settings {
             device: "cpu".into(),
             threads: 1,

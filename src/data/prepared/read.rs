@@ -173,7 +173,7 @@ impl Instructions {
         self.share.tokens
     }
 
-    /// The ids of a record (prompt, separator, reply, end of text) and how many of them are prompt and separator.
+    /// The ids of a record (prompt, reply, end of text, with the template's text) and how many of them are the prompt.
     ///
     /// # Panics
     /// If there are not so many records.

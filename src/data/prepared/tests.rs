@@ -3,7 +3,7 @@ use std::sync::LazyLock;
 
 use proptest::prelude::*;
 
-use crate::domain::WorldPart;
+use crate::domain::{Template, WorldPart};
 
 use super::super::{DataError, Record, Tokenizer, world};
 use super::*;
@@ -50,7 +50,7 @@ proptest! {
     fn records_come_back(texts in prop::collection::vec(("[a-z ?]{0,30}", "[a-z .]{1,30}"), 2..40), held_out in 0.0f64..0.5) {
         let records: Vec<Record> = texts.into_iter().map(|(prompt, reply)| Record { prompt, reply }).collect();
         let folder = tempfile::tempdir().unwrap();
-        prepare_dataset(&TOKENIZER, &records, "\n", held_out, folder.path()).unwrap();
+        prepare_dataset(&TOKENIZER, &records, &Template::separated("\n"), held_out, folder.path()).unwrap();
         let mut all = Vec::new();
         for split in Split::ALL {
             let instructions = Instructions::open(folder.path(), split).unwrap();
@@ -97,7 +97,7 @@ fn large_vocabularies_take_four_bytes() {
 fn damaged_files_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let records = vec![Record { prompt: "who".into(), reply: "me".into() }; 12];
-    prepare_dataset(&TOKENIZER, &records, "\n", 0.1, folder.path()).unwrap();
+    prepare_dataset(&TOKENIZER, &records, &Template::separated("\n"), 0.1, folder.path()).unwrap();
     let open = || Instructions::open(folder.path(), Split::Train);
     open().unwrap();
     assert!(matches!(Corpus::open(folder.path(), Split::Train), Err(DataError::Damaged { .. })));

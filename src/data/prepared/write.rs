@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
+use crate::domain::Template;
+
 use super::super::error::DataError;
 use super::super::records::Record;
 use super::super::tokenizer::Tokenizer;
@@ -46,8 +48,8 @@ pub fn prepare_corpus<S: AsRef<str> + Sync>(
     folder.finish(tokenizer)
 }
 
-/// Tokenizes records as `prompt + separator`, `reply`, end-of-text token, and remembers where each prompt ends. Ids that
-/// the tokenizer's template puts before every text are part of the prompt.
+/// Tokenizes records as the template has them, prompt and reply apart, each followed by the end-of-text token, and
+/// remembers where each prompt ends. Ids that the tokenizer's own template puts before every text are part of the prompt.
 ///
 /// The held-out records are chosen as in [`prepare_corpus`]. A single record trains.
 ///
@@ -56,7 +58,7 @@ pub fn prepare_corpus<S: AsRef<str> + Sync>(
 pub fn prepare_dataset(
     tokenizer: &Tokenizer,
     records: &[Record],
-    separator: &str,
+    template: &Template,
     held_out: f64,
     out: &Path,
 ) -> Result<Ledger, DataError> {
@@ -67,9 +69,9 @@ pub fn prepare_dataset(
     for chunk in chunks(&units, |(_, record)| record.prompt.len() + record.reply.len()) {
         let encoded = chunk.par_iter().map(|(split, record)| {
             let mut ids = tokenizer.opening().to_vec();
-            ids.extend(tokenizer.encode(&format!("{}{separator}", record.prompt))?);
+            ids.extend(tokenizer.encode(&template.prompt(&record.prompt))?);
             let prompt = ids.len() as u64;
-            ids.extend(tokenizer.encode(&record.reply)?);
+            ids.extend(tokenizer.encode(&template.reply(&record.reply))?);
             ids.push(end);
             Ok((*split, ids, prompt, words(&record.prompt) + words(&record.reply)))
         });

@@ -2,19 +2,22 @@ use std::fs;
 
 use proptest::prelude::*;
 
-use crate::domain::Source;
+use crate::domain::{Layout, Source};
 
 use super::super::Survey;
 use super::*;
 
 fn fields(prompt: &str, reply: &str) -> DatasetFormat {
-    DatasetFormat::Records { prompt: prompt.into(), reply: reply.into() }
+    DatasetFormat::json(prompt, reply)
 }
 
 fn read(text: &str, format: &DatasetFormat) -> Result<Vec<(String, String)>, String> {
-    parse(Path::new("data.jsonl"), text, format)
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("data.jsonl");
+    fs::write(&path, text).unwrap();
+    parse(&path, format)
         .map(|records| records.into_iter().map(|record| (record.prompt, record.reply)).collect())
-        .map_err(|error| error.to_string())
+        .map_err(|error| error.to_string().replace(&format!("{}/", folder.path().display()), ""))
 }
 
 fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -33,15 +36,15 @@ fn malformed_lines_name_file_line_and_what_was_expected() {
         read("{\"q\": \"why\"}", &fields("q", "a")),
         read("\n{\"q\": 1, \"a\": \"\"}", &fields("q", "a")),
         read("{\"q\"", &fields("q", "a")),
-        read("A:\thello\nhello", &DatasetFormat::Dialogue { min_words: 0 }),
-        read("{\"turns\": [[\"A\"]]}", &DatasetFormat::Dialogue { min_words: 0 }),
+        read("A:\thello\nhello", &DatasetFormat::dialogue(0)),
+        read("{\"turns\": [[\"A\"]]}", &DatasetFormat::dialogue(0)),
         read("{\"data\": [\n{}]}", &DatasetFormat::Squad { with_context: false }),
     ];
     let faults: Vec<String> = faults.into_iter().map(Result::unwrap_err).collect();
     insta::assert_snapshot!(faults.join("\n"), @r#"
-    read data.jsonl: line 1: field 'a' is missing; expected a JSON object with the texts 'q' and 'a' on every line
-    read data.jsonl: line 2: field 'q' is not a text; expected a JSON object with the texts 'q' and 'a' on every line
-    read data.jsonl: line 1: not JSON (EOF while parsing an object at line 1 column 4); expected a JSON object with the texts 'q' and 'a' on every line
+    read data.jsonl: line 1: field 'a' is missing; expected a JSON object on every line, or one list of them, each with the texts 'q', 'a'
+    read data.jsonl: line 2: field 'q' is not a text; expected a JSON object on every line, or one list of them, each with the texts 'q', 'a'
+    read data.jsonl: line 1: not JSON (EOF while parsing an object at line 1 column 4); expected a JSON object on every line, or one list of them, each with the texts 'q', 'a'
     read data.jsonl: line 2: no speaker in 'hello'; expected 'A:<TAB>utterance': a speaker without spaces, a colon, a tab or space
     read data.jsonl: line 1: turn 1 is not a list of speaker and text; expected {"turns": [["A", "text"], ...]} on every line
     read data.jsonl: line 2: missing field `paragraphs` at line 2 column 2; expected SQuAD JSON: data > paragraphs > {context, qas > {question, answers > {text}}}
@@ -52,7 +55,7 @@ fn malformed_lines_name_file_line_and_what_was_expected() {
 fn utterances_are_dropped_then_merged_then_paired() {
     let text = "A:\tI like it\nB:\tuh huh\nA:\tvery much so\nB:\tso do I\nB:\n\nA:\tbye to you\nB:\tand to you\n";
     let expected = pairs(&[("I like it very much so", "so do I"), ("bye to you", "and to you")]);
-    assert_eq!(read(text, &DatasetFormat::Dialogue { min_words: 3 }), Ok(expected));
+    assert_eq!(read(text, &DatasetFormat::dialogue(3)), Ok(expected));
 }
 
 #[test]
@@ -60,7 +63,10 @@ fn windows_do_not_cross_json_dialogues() {
     let text = r#"{"id": 1, "turns": [["A", "hello", "fp"], ["A", "you", "fp"], ["B", "hi", "fp"]]}
 {"id": 2, "turns": [["A", "bye", "fc"], ["B", "see you", "fc"]]}"#;
     let expected = pairs(&[("hello you", "hi"), ("bye", "see you")]);
-    assert_eq!(read(text, &DatasetFormat::Dialogue { min_words: 0 }), Ok(expected));
+    assert_eq!(read(text, &DatasetFormat::dialogue(0)), Ok(expected));
+    let across = DatasetFormat::Dialogue { min_words: 0, across: true, remove: "y".into() };
+    let expected = pairs(&[("hello ou", "hi"), ("hi", "be"), ("be", "see ou")]);
+    assert_eq!(read(text, &across), Ok(expected), "unless they are told to");
 }
 
 #[test]
@@ -76,6 +82,18 @@ fn squad_gives_the_first_answer() {
 
 fn located(folder: &Path, path: &Path) -> Located {
     Survey::open(&folder.join("cache")).locate(&Source::Files(path.to_owned())).unwrap()
+}
+
+#[test]
+fn sides_are_made_of_fields() {
+    let (folder, text) = (tempfile::tempdir().unwrap(), "id,task,text,label\n1,Sum up:,so it goes,goes\n2,Say:,hi,\n");
+    let path = folder.path().join("x.csv");
+    fs::write(&path, text).unwrap();
+    let pattern = |text: &str| Pattern::try_from(text.to_owned()).unwrap();
+    let format =
+        DatasetFormat::Records { layout: Layout::Csv, prompt: pattern("{task} {text}"), reply: pattern("{label}") };
+    let records = records(&located(folder.path(), &path), &format).unwrap();
+    assert_eq!(records, [Record { prompt: "Sum up: so it goes".into(), reply: "goes".into() }]);
 }
 
 #[test]
@@ -125,8 +143,13 @@ fn real(file: &str) -> Option<(tempfile::TempDir, Located)> {
 #[test]
 fn real_switchboard_gives_the_turns_of_class_it() {
     let Some((_folder, located)) = real("text/switchboard.train") else { return };
-    let records = records(&located, &DatasetFormat::Dialogue { min_words: 3 }).unwrap();
+    let records = records(&located, &DatasetFormat::dialogue(3)).unwrap();
     assert_eq!(records.len(), 3_500);
+    assert_eq!(
+        records.windows(2).filter(|pair| pair[0].reply != pair[1].prompt).count(),
+        0,
+        "one chain of 3,501 turns"
+    );
     let turns = words(&records[0].prompt) + records.iter().map(|record| words(&record.reply)).sum::<u64>();
     assert_eq!(turns, 120_665);
 }
@@ -134,8 +157,12 @@ fn real_switchboard_gives_the_turns_of_class_it() {
 #[test]
 fn real_datasets_of_every_format_can_be_read() {
     let Some((_folder, located)) = real("switchboard_dialogues/swda_200.jsonl") else { return };
-    let dialogues = records(&located, &DatasetFormat::Dialogue { min_words: 3 }).unwrap();
-    assert!(dialogues.len() > 5_000, "{}", dialogues.len());
+    let dialogues = records(&located, &DatasetFormat::dialogue(3)).unwrap();
+    let across = DatasetFormat::Dialogue { min_words: 3, across: true, remove: String::new() };
+    let across = records(&located, &across).unwrap();
+    // A border costs a pair, unless the same speaker ends one dialogue and begins the next.
+    let gained = across.len() - dialogues.len();
+    assert!(dialogues.len() > 5_000 && (50..200).contains(&gained), "{} and {gained}", dialogues.len());
     let Some((_folder, located)) = real("qa/xquad.en.json") else { return };
     assert_eq!(records(&located, &DatasetFormat::Squad { with_context: true }).unwrap().len(), 1_190);
     let Some((_folder, located)) = real("qa/NQ-open.dev.jsonl") else { return };

@@ -58,6 +58,34 @@ fn curricula_in_a_circle() {
 }
 
 #[test]
+fn mixtures() {
+    let curricula = "curricula:
+  a: [{datasets: {chat: 0, question: 1}}]
+  b: [{dataset: chat}]
+  c: [{datasets: [chat], order: random, pretrain_mix: 1.0, epoch: 2}]
+  d: [{datasets: chat, max_length: 5000}]
+  e: [{datasets: {}}]
+axes:
+";
+    insta::assert_snapshot!(broken(&with("axes:\n", curricula), &["axes.curriculum=[c, d]"]), @r"
+    x.yaml:13:25: the weight of 'chat' must be a number above 0, not 0
+      help: such as 2e-4 or 0.5
+    x.yaml:13:28: unknown dataset 'question'
+      help: did you mean 'questions'?
+    x.yaml:14:8: unknown key 'dataset'
+      help: did you mean 'datasets'?
+    x.yaml:15:33: 'order' must be one of shuffled, interleaved, in_turn, not 'random'
+      help: such as shuffled
+    x.yaml:15:55: 'pretrain_mix' must be a share from 0 to below 1, not 1.0
+      help: such as 0.1 for a tenth
+    x.yaml:15:60: unknown key 'epoch'
+      help: did you mean 'epochs'?
+    x.yaml:17:18: 'datasets' is empty
+      help: such as `{a: 2, b: 1}`
+    ");
+}
+
+#[test]
 fn missing_file() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("quickstart.yaml"), GOOD).unwrap();

@@ -12,7 +12,8 @@ use proptest::sample::subsequence;
 
 use super::{load, parse};
 use crate::domain::{
-    Base, EarlyStopping, Grid, Keep, Length, Milestone, Pretraining, Recipe, Schedule, Source, Validation, WorldPart,
+    Base, CorpusFormat, DatasetFormat, Documents, EarlyStopping, Grid, Keep, Layout, Length, Loss, Milestone, Order,
+    Pattern, Pretraining, Recipe, Replay, Schedule, Source, Start, Validation, WorldPart,
 };
 
 const GOOD: &str = "\
@@ -88,6 +89,42 @@ fn data_paths_start_at_the_folder_of_the_spec() {
 }
 
 #[test]
+fn text_is_cut_and_cleaned_as_the_spec_says() {
+    let text = with("  speech: {world: speech, words: 1k}\n", "  speech: {files: a.txt, remove: '=*', min_words: 3, merge_turns: true}\n  rows: {files: b, documents: {parquet: body}}\n")
+        .replace("  questions: {files: qa/*.json, format: squad}\n", "  questions: {files: q, format: csv, prompt: '{task}: {text}', template: 'Q: {prompt} A: {reply}'}\n  talk: {files: s, format: dialogue, across: true, min_words: 3}\n");
+    let grid = good(&text, &[]);
+    let base = trained(&grid.cells[0].recipe);
+    let formats: Vec<&CorpusFormat> = base.corpora.iter().map(|corpus| &corpus.format).collect();
+    let speech = CorpusFormat { documents: Documents::BlankLine, min_words: 3, remove: "=*".into(), merge_turns: true };
+    let rows = Documents::Rows { layout: Layout::Parquet, text: "body".into() };
+    assert_eq!(formats, [&speech, &CorpusFormat { documents: rows, ..CorpusFormat::default() }]);
+    let datasets = &base.tokenizer_datasets;
+    assert_eq!(datasets[0].template.to_string(), "{prompt}\n{reply}");
+    assert_eq!(datasets[1].template.to_string(), "Q: {prompt} A: {reply}");
+    let pattern = Pattern::try_from("{task}: {text}".to_owned()).unwrap();
+    let csv = DatasetFormat::Records { layout: Layout::Csv, prompt: pattern, reply: Pattern::field("reply") };
+    assert_eq!(datasets[1].format, csv);
+    let talk = DatasetFormat::Dialogue { min_words: 3, across: true, remove: String::new() };
+    assert_eq!(datasets[2].format, talk);
+
+    let wrong = text
+        .replace("'=*'", "'= '")
+        .replace("{task}:", "{task:")
+        .replace("A: {reply}", "A:")
+        .replace("{parquet: body}", "{parquet: body, csv: body}");
+    insta::assert_snapshot!(broken(&wrong, &[]), @r#"
+    x.yaml:3:34: white space cannot be removed
+      help: list other characters, such as "=*_"
+    x.yaml:4:31: 'documents' names two layouts
+      help: keep one of them
+    x.yaml:7:46: a pattern needs the name of a field between '{' and '}'
+      help: name a field, or write text with fields: "{instruction}\n{input}"
+    x.yaml:7:73: 'template' needs {prompt} and then {reply}, once each
+      help: such as "Q: {prompt}\nA: {reply}"
+    "#);
+}
+
+#[test]
 fn evaluation_files_lie_where_the_official_data_has_them() {
     let text = format!("{GOOD}evaluate: {{data: evaluation_data, size: full, suites: [blimp-supplement]}}\n");
     let source = &good(&text, &[]).cells[0].recipe.evaluations[0].source;
@@ -131,6 +168,28 @@ fn equal_cells_are_one() {
     tiny/chat+questions/sequential/seed1
     tiny/questions+chat/sequential/seed1
     ");
+}
+
+#[test]
+fn a_stage_may_be_a_mixture_with_keys_of_its_own() {
+    let curricula = "curricula:
+  mixed:
+    - {datasets: {chat: 2, questions: 1}, order: interleaved, epochs: 3, pretrain_mix: 0.25}
+    - {datasets: questions, optimizer: carried, loss: all}
+  union: [[chat, questions]]
+axes:
+";
+    let text = with("axes:\n", curricula).replace("[pretrained, merged]", "[mixed, union, merged]");
+    let grid = good(&text, &["axes.dataset=[[questions, chat]]"]);
+    insta::assert_snapshot!(labels(&grid), @r"
+    tiny/chat+questions/mixed/seed1
+    tiny/chat+questions/union/seed1
+    ");
+    let [first, second] = &grid.cells[0].recipe.stages[..] else { panic!("two stages") };
+    assert_eq!((&first.shares[..], first.order), (&[2.0, 1.0][..], Order::Interleaved));
+    assert_eq!((first.replay, first.training.length), (Replay::new(0.25), Length::Epochs(3)));
+    assert_eq!((second.optimizer, second.loss, second.replay), (Start::Carried, Loss::All, None));
+    assert_eq!(second.training.length, Length::Epochs(1), "what a stage does not say is as in 'tune'");
 }
 
 #[test]
@@ -259,7 +318,7 @@ fn anchors_and_merge_keys_work() {
         .replace("tune: {epochs: 1}", "tune: {<<: *common, epochs: 3}");
     assert_eq!(
         broken(&text, &[]),
-        "x.yaml:10:20: unknown key 'sequence_length'\n  help: known keys here: max_length, loss, epochs, steps, batch_size, learning_rate, schedule, warmup, min_learning_rate_ratio, betas, epsilon, weight_decay, clip_norm, label_smoothing, precision, validate_every, early_stopping, keep"
+        "x.yaml:10:20: unknown key 'sequence_length'\n  help: known keys here: max_length, loss, pretrain_mix, optimizer, epochs, steps, batch_size, learning_rate, schedule, warmup, min_learning_rate_ratio, betas, epsilon, weight_decay, clip_norm, label_smoothing, precision, validate_every, early_stopping, keep"
     );
 }
 

@@ -12,13 +12,13 @@ use sqlx::AssertSqlSafe;
 
 use super::*;
 use crate::domain::{
-    Artifact, CellKey, CorpusFormat, Digest, Documents, Entry, EvalJob, Event, Failure, ItemOutcome, Job, JobId, Mode,
-    News, Origin, Outcome, Score, Suite, TokenizerJob, Verdict, What, WorldPart,
+    Artifact, CellKey, CorpusFormat, Digest, Entry, EvalJob, Event, Failure, ItemOutcome, Job, JobId, Mode, News,
+    Origin, Outcome, Score, Suite, TokenizerJob, Verdict, What, WorldPart,
 };
 
 fn tokenizer(vocab_size: u32) -> Job {
     let origin = Origin::World { part: WorldPart::Speech, seed: 1, size: 1000 };
-    let format = CorpusFormat { documents: Documents::BlankLine, min_words: 0 };
+    let format = CorpusFormat::default();
     Job::Tokenizer(TokenizerJob { vocab_size, corpora: vec![(origin, format)], datasets: vec![] })
 }
 

@@ -32,6 +32,7 @@ fn submit(folder: &Path, token: &str, vocab_size: u32) -> Assignment {
         job,
         sources: vec![],
         parents: BTreeMap::new(),
+        keep_optimizer: false,
         settings,
     };
     fs::write(folder.join("job.json"), serde_json::to_string(&assignment).unwrap()).unwrap();

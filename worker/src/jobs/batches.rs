@@ -1,10 +1,11 @@
 //! Training batches as pure functions of the step.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use grid::data::{Corpus, DataError, Instructions, Permutation, Split};
-use grid::domain::{Length, Loss, PretrainJob, Training, TuneJob};
+use grid::data::{Corpus, DataError, Instructions, Mixture, Permutation, Split};
+use grid::domain::{Length, Loss, Training, TuneJob};
 
 use crate::ml::{Batch, Batches, Row};
 
@@ -22,10 +23,14 @@ pub(super) struct Packed {
 
 impl Packed {
     /// A window is `sequence_length` predicted tokens; it begins with the last token of the one before.
-    pub(super) fn open(folders: &[&Path], split: Split, job: &PretrainJob) -> Result<Self, DataError> {
+    pub(super) fn open(
+        folders: &[&Path],
+        split: Split,
+        sequence_length: u32,
+        batch_size: u32,
+        seed: u64,
+    ) -> Result<Self, DataError> {
         let corpora = open(folders, split, Corpus::open)?;
-        let PretrainJob { sequence_length, seed, .. } = *job;
-        let batch_size = job.training.batch_size;
         let windows = |corpus: &Corpus| corpus.tokens().saturating_sub(1) / u64::from(sequence_length);
         let starts = running_sum(corpora.iter().map(windows));
         Ok(Self { folders: owned(folders), corpora, starts, sequence_length, batch_size, seed })
@@ -46,6 +51,15 @@ impl Packed {
         f64::from(self.sequence_length) * corpus.words() as f64 / (corpus.tokens() as f64).max(1.0)
     }
 
+    /// The window at a position of a pass.
+    fn at(&self, epoch: u64, position: u64) -> u64 {
+        Permutation::new(self.seed, epoch, self.len()).at(position)
+    }
+
+    fn places_of(&self, windows: impl Iterator<Item = u64>) -> String {
+        places(&format!("windows (of {} tokens)", self.sequence_length), windows, &self.starts, &self.folders)
+    }
+
     /// Windows in all.
     pub(super) fn len(&self) -> u64 {
         self.starts.last().copied().unwrap_or(0)
@@ -62,17 +76,16 @@ impl Packed {
 
 impl Batches for Packed {
     fn batch(&self, step: u64) -> Batch {
-        batch_of(step, self.len(), self.batch_size, self.seed, |index| self.row(index))
+        batch_of(step, self.len(), self.batch_size, |epoch, position| self.row(self.at(epoch, position)))
     }
 
     fn places(&self, step: u64) -> String {
-        let rows = rows_of(step, self.len(), self.batch_size, self.seed);
-        let unit = format!("windows (of {} tokens)", self.sequence_length);
-        places(&unit, rows, &self.starts, &self.folders)
+        let (epoch, positions) = positions(step, self.len(), self.batch_size);
+        self.places_of(positions.map(|position| self.at(epoch, position)))
     }
 }
 
-/// Records of several datasets, shuffled together anew in each epoch.
+/// Records of several datasets.
 pub(super) struct Records {
     /// The folders of the datasets, for messages.
     folders: Vec<PathBuf>,
@@ -80,17 +93,14 @@ pub(super) struct Records {
     starts: Vec<u64>,
     max_length: u32,
     loss: Loss,
-    batch_size: u32,
-    seed: u64,
 }
 
 impl Records {
     pub(super) fn open(folders: &[&Path], split: Split, job: &TuneJob) -> Result<Self, DataError> {
         let datasets = open(folders, split, Instructions::open)?;
         let starts = running_sum(datasets.iter().map(Instructions::len));
-        let TuneJob { max_length, loss, seed, .. } = *job;
-        let batch_size = job.training.batch_size;
-        Ok(Self { folders: owned(folders), datasets, starts, max_length, loss, batch_size, seed })
+        let TuneJob { max_length, loss, .. } = *job;
+        Ok(Self { folders: owned(folders), datasets, starts, max_length, loss })
     }
 
     /// Records in all.
@@ -98,12 +108,23 @@ impl Records {
         self.starts.last().copied().unwrap_or(0)
     }
 
-    /// Record number `index` in dataset order, and the words of a mean record. Where the prompt leaves no room for a
-    /// reply, nothing of the row is predicted.
-    pub(super) fn row(&self, index: u64) -> (Row, f64) {
+    /// Records of each dataset.
+    pub(super) fn lens(&self) -> Vec<u64> {
+        self.datasets.iter().map(Instructions::len).collect()
+    }
+
+    /// Record number `index` in dataset order.
+    pub(super) fn row(&self, index: u64) -> Row {
         let dataset = which(&self.starts, index);
-        let (mut ids, prompt_length) = self.datasets[dataset].record(index - self.starts[dataset]);
-        let words = self.datasets[dataset].words() as f64 / self.datasets[dataset].len() as f64;
+        self.of(dataset, index - self.starts[dataset]).0
+    }
+
+    /// Record number `index` of a dataset, and the words of a mean record of it. Where the prompt leaves no room for a
+    /// reply, nothing of the row is predicted.
+    fn of(&self, dataset: usize, index: u64) -> (Row, f64) {
+        let dataset = &self.datasets[dataset];
+        let (mut ids, prompt_length) = dataset.record(index);
+        let words = dataset.words() as f64 / dataset.len() as f64;
         ids.truncate(self.max_length as usize);
         let loss_from = match self.loss {
             Loss::Reply => prompt_length.max(1),
@@ -113,29 +134,68 @@ impl Records {
     }
 }
 
-impl Batches for Records {
+/// Records of several datasets, and windows of pretraining text where some are replayed, as a [`Mixture`] has them.
+pub(super) struct Blend {
+    records: Records,
+    replayed: Option<Packed>,
+    mixture: Mixture,
+    batch_size: u32,
+}
+
+impl Blend {
+    /// The rows of a job; `replayed` is there where it asks for it.
+    pub(super) fn new(job: &TuneJob, records: Records, replayed: Option<Packed>) -> Self {
+        let windows = job.replay.as_ref().zip(replayed.as_ref()).map(|(job, packed)| (job.share, packed.len()));
+        let mixture = Mixture::new(job.seed, job.order, &records.lens(), &job.shares, windows);
+        Self { records, replayed, mixture, batch_size: job.training.batch_size }
+    }
+
+    /// Rows of an epoch.
+    pub(super) fn len(&self) -> u64 {
+        self.mixture.rows()
+    }
+
+    fn row(&self, epoch: u64, position: u64) -> (Row, f64) {
+        let (part, index) = self.mixture.at(epoch, position);
+        match &self.replayed {
+            Some(packed) if part == self.records.datasets.len() => packed.row(index),
+            _ => self.records.of(part, index),
+        }
+    }
+}
+
+impl Batches for Blend {
     fn batch(&self, step: u64) -> Batch {
-        batch_of(step, self.len(), self.batch_size, self.seed, |index| self.row(index))
+        batch_of(step, self.len(), self.batch_size, |epoch, position| self.row(epoch, position))
     }
 
     fn places(&self, step: u64) -> String {
-        places("records", rows_of(step, self.len(), self.batch_size, self.seed), &self.starts, &self.folders)
+        let (epoch, positions) = positions(step, self.len(), self.batch_size);
+        let (records, windows): (Vec<_>, Vec<_>) = positions
+            .map(|position| self.mixture.at(epoch, position))
+            .partition(|(part, _)| *part < self.records.datasets.len());
+        let numbers = records.iter().map(|(part, index)| self.records.starts[*part] + index);
+        let mut text = places("records", numbers, &self.records.starts, &self.records.folders);
+        if let (Some(packed), false) = (&self.replayed, windows.is_empty()) {
+            text.push_str(&format!("; {}", packed.places_of(windows.into_iter().map(|(_, index)| index))));
+        }
+        text
     }
 }
 
-/// The rows of batch `step` of a shuffled pass over `len` rows, then the next pass; the last batch of a pass may be
-/// smaller.
-fn rows_of(step: u64, len: u64, batch_size: u32, seed: u64) -> impl Iterator<Item = u64> {
+/// The pass that batch `step` of passes over `len` rows belongs to, and its positions in it; the last batch of a pass
+/// may be smaller.
+fn positions(step: u64, len: u64, batch_size: u32) -> (u64, Range<u64>) {
     let batch_size = u64::from(batch_size);
     let per_epoch = len.div_ceil(batch_size).max(1);
     let (epoch, within) = (step / per_epoch, step % per_epoch);
-    let order = Permutation::new(seed, epoch, len);
-    let positions = within * batch_size..((within + 1) * batch_size).min(len);
-    positions.map(move |position| order.at(position))
+    (epoch, within * batch_size..((within + 1) * batch_size).min(len))
 }
 
-fn batch_of(step: u64, len: u64, batch_size: u32, seed: u64, row: impl Fn(u64) -> (Row, f64)) -> Batch {
-    let (rows, words): (Vec<Row>, Vec<f64>) = rows_of(step, len, batch_size, seed).map(row).unzip();
+/// Batch `step` of passes over `len` rows; `row` gets the pass and the position in it.
+fn batch_of(step: u64, len: u64, batch_size: u32, row: impl Fn(u64, u64) -> (Row, f64)) -> Batch {
+    let (epoch, positions) = positions(step, len, batch_size);
+    let (rows, words): (Vec<Row>, Vec<f64>) = positions.map(|position| row(epoch, position)).unzip();
     Batch { rows, words: words.iter().sum::<f64>().round() as u64 }
 }
 
@@ -208,8 +268,9 @@ mod tests {
     #[test]
     fn an_epoch_takes_every_row_once_and_the_next_in_another_order() {
         let batch = |step| {
-            let row = |index: u64| (Row { ids: vec![index as u32], loss_from: 1 }, 1.0);
-            batch_of(step, 10, 4, 7, row).rows.into_iter().map(|row| row.ids[0]).collect::<Vec<_>>()
+            let order = |epoch, position| Permutation::new(7, epoch, 10).at(position);
+            let row = |epoch, position| (Row { ids: vec![order(epoch, position) as u32], loss_from: 1 }, 1.0);
+            batch_of(step, 10, 4, row).rows.into_iter().map(|row| row.ids[0]).collect::<Vec<_>>()
         };
         let epoch = |first| (first..first + 3).flat_map(batch).collect::<Vec<_>>();
         assert_eq!(batch(2).len(), 2);

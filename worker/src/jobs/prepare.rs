@@ -15,9 +15,9 @@ pub(super) fn run(job: &PrepareJob, assignment: &Assignment, attempt: &mut Attem
             let documents = data::documents(&located(assignment, origin), format)?;
             data::prepare_corpus(&tokenizer, &documents, job.held_out, &output)?
         }
-        Prepared::Dataset(origin, format, separator) => {
+        Prepared::Dataset(origin, format, template) => {
             let records = data::records(&located(assignment, origin), format)?;
-            data::prepare_dataset(&tokenizer, &records, separator, job.held_out, &output)?
+            data::prepare_dataset(&tokenizer, &records, template, job.held_out, &output)?
         }
     };
     for (name, value) in [("words", ledger.train.words), ("tokens", ledger.train.tokens)] {

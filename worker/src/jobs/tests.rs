@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use grid::domain::event::SCHEMA;
 use grid::domain::{
-    Arch, Artifact, CorpusFormat, Documents, EarlyStopping, Entry, Event, Job, Keep, Length, Milestone, ModelConfig,
-    Origin, Outcome, Precision, PrepareJob, Prepared, PretrainJob, Schedule, Settings, TokenizerJob, Training,
-    Validation, Verdict, Warmup, WorldPart,
+    Arch, Artifact, CorpusFormat, EarlyStopping, Entry, Event, Job, Keep, Length, Milestone, ModelConfig, Origin,
+    Outcome, Precision, PrepareJob, Prepared, PretrainJob, Schedule, Settings, TokenizerJob, Training, Validation,
+    Verdict, Warmup, WorldPart,
 };
 
 use super::*;
@@ -37,6 +37,7 @@ pub(super) fn submit(
         job: job.clone(),
         sources: vec![],
         parents: parents.clone(),
+        keep_optimizer: true,
         settings,
     };
     fs::write(folder.join("job.json"), serde_json::to_vec(&assignment).unwrap()).unwrap();
@@ -71,7 +72,7 @@ pub(super) fn checkpoints(attempt: &Path) -> Vec<PathBuf> {
 /// A tiny model, its text, and the folders of the jobs before it.
 pub(super) fn pretraining(runs: &Path) -> (Job, BTreeMap<JobId, PathBuf>) {
     let origin = Origin::World { part: WorldPart::Speech, seed: 1, size: 2_000 };
-    let format = CorpusFormat { documents: Documents::BlankLine, min_words: 0 };
+    let format = CorpusFormat::default();
     let corpus = (origin, format);
     let tokenizer = Job::Tokenizer(TokenizerJob { vocab_size: 300, corpora: vec![corpus.clone()], datasets: vec![] });
     let prepared = Prepared::Corpus(corpus.0, corpus.1);

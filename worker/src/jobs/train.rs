@@ -7,7 +7,7 @@ use grid::data::{self, Permutation, Split, Tokenizer};
 use grid::domain::{Assignment, Event, Keep, Milestone, PretrainJob, Training, TuneJob};
 use serde::{Deserialize, Serialize};
 
-use super::batches::{Packed, Records, rows_in_all, total_steps};
+use super::batches::{Blend, Packed, Records, rows_in_all, total_steps};
 use super::trial::Kills;
 use super::{MILESTONES, parent};
 use crate::attempt::{Attempt, JobError};
@@ -28,8 +28,8 @@ const REACHED: &str = "milestone.json";
 /// Leaves a model folder in the form of Hugging Face, and one in `milestones/<milestone>` for each milestone.
 pub(super) fn pretrain(job: &PretrainJob, assignment: &Assignment, attempt: &mut Attempt) -> Result<(), JobError> {
     let folders = job.corpora.iter().map(|id| parent(assignment, id)).collect::<Result<Vec<_>, _>>()?;
-    let train = Packed::open(&folders, Split::Train, job)?;
-    let held_out = Packed::open(&folders, Split::Validation, job)?;
+    let packed = |split| Packed::open(&folders, split, job.sequence_length, job.training.batch_size, job.seed);
+    let (train, held_out) = (packed(Split::Train)?, packed(Split::Validation)?);
     let total = total_steps(&job.training, train.len());
     let model = Model::random(&job.model, job.seed, ml::runtime::device(&assignment.settings.device)?)?;
     let windows = rows_in_all(&job.training, total, train.len()) as f64;
@@ -44,6 +44,7 @@ pub(super) fn pretrain(job: &PretrainJob, assignment: &Assignment, attempt: &mut
         rows: train.len(),
         batches: Arc::new(train),
         tokenizer: parent(assignment, &job.tokenizer)?,
+        carried: None,
     };
     train_stage(stage, model, assignment, attempt)
 }
@@ -51,18 +52,27 @@ pub(super) fn pretrain(job: &PretrainJob, assignment: &Assignment, attempt: &mut
 /// Leaves a model folder in the form of Hugging Face.
 pub(super) fn tune(job: &TuneJob, assignment: &Assignment, attempt: &mut Attempt) -> Result<(), JobError> {
     let folders = job.datasets.iter().map(|id| parent(assignment, id)).collect::<Result<Vec<_>, _>>()?;
-    let train = Records::open(&folders, Split::Train, job)?;
     let held_out = Records::open(&folders, Split::Validation, job)?;
+    let replayed = match &job.replay {
+        Some(replay) => {
+            let folders = replay.corpora.iter().map(|id| parent(assignment, id)).collect::<Result<Vec<_>, _>>()?;
+            let batch_size = job.training.batch_size;
+            Some(Packed::open(&folders, Split::Train, replay.sequence_length, batch_size, job.seed)?)
+        }
+        None => None,
+    };
+    let train = Blend::new(job, Records::open(&folders, Split::Train, job)?, replayed);
     let before = parent(assignment, &job.parent)?;
     let stage = Stage {
         training: &job.training,
         milestones: &[],
         total: total_steps(&job.training, train.len()),
         text: (0, 0),
-        validation: sample(held_out.len(), |index| held_out.row(index).0),
+        validation: sample(held_out.len(), |index| held_out.row(index)),
         rows: train.len(),
         batches: Arc::new(train),
         tokenizer: before,
+        carried: (!job.optimizer.is_fresh()).then_some(before),
     };
     let model = ml::hf::read(before, ml::runtime::device(&assignment.settings.device)?)?;
     train_stage(stage, model, assignment, attempt)
@@ -87,6 +97,8 @@ struct Stage<'a> {
     validation: Vec<Row>,
     /// The folder whose tokenizer travels with the model.
     tokenizer: &'a Path,
+    /// The folder with the optimiser's state to carry on with.
+    carried: Option<&'a Path>,
 }
 
 impl Stage<'_> {
@@ -138,6 +150,9 @@ fn train_stage(stage: Stage<'_>, model: Model, assignment: &Assignment, attempt:
         ..Options::default()
     };
     let mut trainer = Trainer::new(model, stage.training, stage.total, stage.batches.clone(), options)?;
+    if let Some(folder) = stage.carried {
+        trainer.carry(folder)?;
+    }
     let mut kept = Kept::new(attempt.output());
     let resumed = resume(&mut trainer, &mut kept, &stage, attempt)?;
     if resumed && trial.is_some_and(|trial| trial.flaw) {
@@ -170,6 +185,9 @@ fn train_stage(stage: Stage<'_>, model: Model, assignment: &Assignment, attempt:
     keep_milestones(&trainer, &mut kept, &stage, 1.0 + SHORTFALL, attempt)?;
     if trial.is_some() {
         save(&mut trainer, &kept, attempt)?;
+    }
+    if assignment.keep_optimizer {
+        trainer.leave_optimizer(attempt.output())?;
     }
     finish(trainer, &stage, attempt)
 }

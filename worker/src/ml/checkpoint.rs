@@ -13,6 +13,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use grid::domain::Digest;
+use grid::domain::event::OPTIMIZER;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -25,7 +26,6 @@ use super::tensors::{self, Accept, Stored};
 use super::weights::Weights;
 
 const SCHEMA: u32 = 2;
-const OPTIMIZER: &str = "optimizer.safetensors";
 const TRAINER: &str = "trainer.json";
 const OUTPUT: &str = "output";
 const PREFIX: &str = "checkpoint-";
@@ -169,6 +169,18 @@ impl<P: DeserializeOwned> Checkpoint<P> {
         }
         Ok(())
     }
+}
+
+/// Leaves the optimiser's state in a folder of results.
+pub fn leave_optimizer(folder: &Path, weights: &Weights, optimizer: &AdamW) -> Result<(), Error> {
+    tensors::write(&folder.join(OPTIMIZER), optimizer.named(weights)?).map(drop)
+}
+
+/// Takes over the state that [`leave_optimizer`] left, if every name, shape and number format agrees.
+pub fn carry_optimizer(folder: &Path, weights: &Weights, optimizer: &AdamW) -> Result<(), Error> {
+    let file = folder.join(OPTIMIZER);
+    let bytes = fs::read(&file).map_err(Error::io(&file))?;
+    Stored::new(&file, &bytes)?.copy_into(&optimizer.named(weights)?, Accept::Exact, str::to_owned, |_| false)
 }
 
 /// Removes all but the `keep` newest checkpoints of a folder.

@@ -129,6 +129,16 @@ impl Trainer {
         })
     }
 
+    /// Takes over the optimiser's state that another training of this model left in its folder of results.
+    pub fn carry(&mut self, folder: &Path) -> Result<(), Error> {
+        checkpoint::carry_optimizer(folder, self.model.weights(), &self.optimizer)
+    }
+
+    /// Leaves the optimiser's state in a folder of results, for [`Trainer::carry`].
+    pub fn leave_optimizer(&self, folder: &Path) -> Result<(), Error> {
+        checkpoint::leave_optimizer(folder, self.model.weights(), &self.optimizer)
+    }
+
     /// Goes on from a checkpoint of the same training; what follows equals an uninterrupted run bit for bit.
     pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<(), Error> {
         let progress = checkpoint.progress;

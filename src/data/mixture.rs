@@ -1,0 +1,205 @@
+//! Which row of which part stands where in a mixture, as a pure function of (seed, epoch, position).
+
+use crate::domain::{Order, Replay};
+
+use super::mix;
+use super::order::Permutation;
+
+/// Rows of several parts in one order, epoch after epoch.
+///
+/// A part takes the same number of rows in every epoch: all of its own, or what its share of the mixture comes to. One
+/// that takes more rows than it has begins anew, one that takes fewer goes on in the next epoch where it stopped, and
+/// each pass over a part is a shuffle of its own.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mixture {
+    seed: u64,
+    order: Order,
+    parts: Vec<Part>,
+    /// Whether the last part is replayed text, which is spread over the others whatever the order.
+    replay: bool,
+    /// Whether the parts are exactly their rows, so that one shuffle does.
+    union: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Part {
+    /// Rows it has.
+    len: u64,
+    /// Rows it takes in an epoch.
+    taken: u64,
+}
+
+impl Mixture {
+    /// Datasets of so many rows; `shares` has a weight for each of them, or is empty where each takes all of its rows.
+    /// `replay` adds rows of another part, which then comes last.
+    ///
+    /// With shares, an epoch has as many rows as the datasets have together.
+    pub fn new(seed: u64, order: Order, lens: &[u64], shares: &[f64], replay: Option<(Replay, u64)>) -> Self {
+        let rows: u64 = lens.iter().sum();
+        let taken = if shares.is_empty() { lens.to_vec() } else { divided(rows, lens, shares) };
+        let mut parts: Vec<Part> = lens.iter().zip(taken).map(|(&len, taken)| Part { len, taken }).collect();
+        let union = shares.is_empty() && replay.is_none() && order == Order::Shuffled;
+        if let Some((replay, len)) = replay {
+            parts.push(Part { len, taken: if len == 0 { 0 } else { replay.rows(rows) } });
+        }
+        Self { seed, order, parts, replay: replay.is_some(), union }
+    }
+
+    /// Rows in an epoch.
+    pub fn rows(&self) -> u64 {
+        self.parts.iter().map(|part| part.taken).sum()
+    }
+
+    /// The part, and the row within it, that stands at this position of this epoch.
+    ///
+    /// # Panics
+    /// If `position` is not below [`Mixture::rows`].
+    pub fn at(&self, epoch: u64, position: u64) -> (usize, u64) {
+        assert!(position < self.rows(), "row {position} of a mixture of {}", self.rows());
+        let (part, nth) = match self.order {
+            Order::Shuffled => self.nth(Permutation::new(self.seed, epoch, self.rows()).at(position)),
+            Order::Interleaved => self.spread(position, &(0..self.parts.len()).collect::<Vec<_>>()),
+            Order::InTurn if self.replay => {
+                let last = self.parts.len() - 1;
+                match self.taken_before(position, last, self.rows()) {
+                    (true, before) => (last, before),
+                    (false, before) => self.nth(position - before),
+                }
+            }
+            Order::InTurn => self.nth(position),
+        };
+        if self.union {
+            return (part, nth);
+        }
+        let Part { len, taken } = self.parts[part];
+        let place = epoch * taken + nth;
+        let seed = mix(self.seed ^ mix(part as u64 + 1));
+        (part, Permutation::new(seed, place / len, len).at(place % len))
+    }
+
+    /// The part of a row when all parts stand one after the other.
+    fn nth(&self, mut row: u64) -> (usize, u64) {
+        for (index, part) in self.parts.iter().enumerate() {
+            if row < part.taken {
+                return (index, row);
+            }
+            row -= part.taken;
+        }
+        unreachable!("a row of the mixture")
+    }
+
+    /// Whether part `index`, spread evenly over `rows` rows, has this position, and how many before it.
+    fn taken_before(&self, position: u64, index: usize, rows: u64) -> (bool, u64) {
+        let upto =
+            |position: u64| (u128::from(position) * u128::from(self.parts[index].taken) / u128::from(rows)) as u64;
+        let before = upto(position);
+        (upto(position + 1) > before, before)
+    }
+
+    /// Every part spread evenly: the first over all rows, the second over those that are left, and so on.
+    fn spread(&self, position: u64, parts: &[usize]) -> (usize, u64) {
+        let rows = parts.iter().map(|&part| self.parts[part].taken).sum();
+        match self.taken_before(position, parts[0], rows) {
+            (true, before) => (parts[0], before),
+            (false, before) => self.spread(position - before, &parts[1..]),
+        }
+    }
+}
+
+/// Divides rows in proportion to the shares: the remainders go to the largest fractions, the first of equal ones; a part
+/// without rows takes none.
+fn divided(rows: u64, lens: &[u64], shares: &[f64]) -> Vec<u64> {
+    let shares: Vec<f64> = lens.iter().zip(shares).map(|(&len, &share)| if len == 0 { 0.0 } else { share }).collect();
+    let total: f64 = shares.iter().sum();
+    if total <= 0.0 {
+        return vec![0; lens.len()];
+    }
+    let exact: Vec<f64> = shares.iter().map(|share| rows as f64 * share / total).collect();
+    let mut taken: Vec<u64> = exact.iter().map(|rows| rows.floor() as u64).collect();
+    let mut order: Vec<usize> = (0..taken.len()).filter(|&part| shares[part] > 0.0).collect();
+    order.sort_by(|&a, &b| exact[b].fract().total_cmp(&exact[a].fract()));
+    let left = rows.saturating_sub(taken.iter().sum());
+    for &part in order.iter().cycle().take(left as usize) {
+        taken[part] += 1;
+    }
+    taken
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn epoch(mixture: &Mixture, epoch: u64) -> Vec<(usize, u64)> {
+        (0..mixture.rows()).map(|position| mixture.at(epoch, position)).collect()
+    }
+
+    fn parts(mixture: &Mixture) -> String {
+        epoch(mixture, 0).iter().map(|(part, _)| char::from(b'a' + *part as u8)).collect()
+    }
+
+    fn replay(share: f64, len: u64) -> Option<(Replay, u64)> {
+        Some((Replay::new(share).unwrap(), len))
+    }
+
+    #[test]
+    fn orders() {
+        assert_eq!(parts(&Mixture::new(1, Order::InTurn, &[3, 2], &[], None)), "aaabb");
+        assert_eq!(parts(&Mixture::new(1, Order::Interleaved, &[3, 3], &[], None)), "bababa");
+        assert_eq!(parts(&Mixture::new(1, Order::Interleaved, &[6, 2, 2], &[], None)), "cabaacabaa");
+        assert_eq!(parts(&Mixture::new(1, Order::Interleaved, &[9, 1], &[2.0, 3.0], None)), "bbababbaba");
+        assert_eq!(parts(&Mixture::new(1, Order::InTurn, &[4, 4], &[], replay(0.2, 100))), "aaaacbbbbc");
+    }
+
+    /// What was measured before mixtures were there keeps its order.
+    #[test]
+    fn a_plain_union_is_one_permutation() {
+        let mixture = Mixture::new(7, Order::Shuffled, &[10, 0, 5], &[], None);
+        let permutation = Permutation::new(7, 3, 15);
+        let expected = |position| match permutation.at(position) {
+            row @ 0..10 => (0, row),
+            row => (2, row - 10),
+        };
+        assert_eq!(epoch(&mixture, 3), (0..15).map(expected).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn an_empty_part_takes_nothing() {
+        let mixture = Mixture::new(7, Order::Shuffled, &[10, 0], &[1.0, 1.0], replay(0.5, 0));
+        assert_eq!(mixture.rows(), 10);
+        assert!(epoch(&mixture, 0).iter().all(|(part, _)| *part == 0));
+        assert_eq!(Mixture::new(7, Order::Interleaved, &[0, 0], &[1.0, 1.0], None).rows(), 0);
+    }
+
+    proptest! {
+        /// Whatever the order, each part gives its share, and passes over it take every row once before any twice.
+        #[test]
+        fn rows_come_round(
+            seed: u64, order in prop::sample::select(vec![Order::Shuffled, Order::Interleaved, Order::InTurn]),
+            sizes in prop::collection::vec((1u64..40, 1u32..5), 1..4), weighted: bool, share in 0.0f64..0.6,
+        ) {
+            let lens: Vec<u64> = sizes.iter().map(|(len, _)| *len).collect();
+            let shares: Vec<f64> = if weighted { sizes.iter().map(|(_, share)| f64::from(*share)).collect() } else { vec![] };
+            let replay = Replay::new(share).map(|replay| (replay, 17));
+            let mixture = Mixture::new(seed, order, &lens, &shares, replay);
+            let epochs = 3;
+            let seen: Vec<(usize, u64)> = (0..epochs).flat_map(|number| epoch(&mixture, number)).collect();
+            let mut all = lens.clone();
+            all.extend(replay.map(|(_, len)| len));
+            let rows: u64 = lens.iter().sum();
+            prop_assert!((mixture.rows() as f64 * (1.0 - share) - rows as f64).abs() <= 1.0, "the share of replay");
+            for (part, &len) in all.iter().enumerate() {
+                let mut counts = vec![0u64; len as usize];
+                seen.iter().filter(|(of, _)| *of == part).for_each(|(_, row)| counts[*row as usize] += 1);
+                let (least, most) = (counts.iter().min().unwrap(), counts.iter().max().unwrap());
+                prop_assert!(most - least <= 1, "part {part}: {counts:?}");
+                if weighted && part < lens.len() {
+                    let wanted = rows as f64 * shares[part] / shares.iter().sum::<f64>();
+                    let taken = counts.iter().sum::<u64>() as f64 / epochs as f64;
+                    prop_assert!((taken - wanted).abs() <= 1.0, "part {part}: {taken} of {wanted}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! How a stage of a curriculum is made up.
+
+use serde::{Deserialize, Serialize};
+
+/// Which tokens of an instruction record are trained on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Loss {
+    /// The reply and the end-of-text token after it.
+    Reply,
+    /// Prompt, reply and end-of-text token (Instruction Modelling).
+    All,
+}
+
+/// How the records of several datasets follow each other within an epoch.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Order {
+    /// Shuffled together.
+    #[default]
+    Shuffled,
+    /// Each dataset spread evenly over the epoch, so that they alternate.
+    Interleaved,
+    /// One dataset after the other under one schedule.
+    InTurn,
+}
+
+impl Order {
+    /// Whether the order of the datasets means nothing.
+    pub fn is_shuffled(&self) -> bool {
+        *self == Order::Shuffled
+    }
+}
+
+/// What the optimiser of a stage starts with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Start {
+    /// Nothing.
+    #[default]
+    Fresh,
+    /// The moments and step count of the stage before.
+    Carried,
+}
+
+impl Start {
+    /// Whether nothing is carried over.
+    pub fn is_fresh(&self) -> bool {
+        *self == Start::Fresh
+    }
+}
+
+/// The share of rows of an epoch that are replayed text, above 0 and below 1.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "f64", into = "f64")]
+pub struct Replay(f64);
+
+impl Replay {
+    /// `None` for no replay, and for shares that are none.
+    pub fn new(share: f64) -> Option<Self> {
+        (share > 0.0 && share < 1.0).then_some(Self(share))
+    }
+
+    /// How many rows it adds to so many of records.
+    pub fn rows(self, records: u64) -> u64 {
+        (records as f64 * self.0 / (1.0 - self.0)).round() as u64
+    }
+}
+
+impl TryFrom<f64> for Replay {
+    type Error = &'static str;
+
+    fn try_from(share: f64) -> Result<Self, Self::Error> {
+        Replay::new(share).ok_or("a share of replayed text lies between 0 and 1")
+    }
+}
+
+impl From<Replay> for f64 {
+    fn from(replay: Replay) -> f64 {
+        replay.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tenth_of_the_rows_is_a_ninth_of_the_records() {
+        assert_eq!(Replay::new(0.1).map(|replay| replay.rows(900)), Some(100));
+        assert_eq!([0.0, -0.1, 1.0, f64::NAN].map(Replay::new), [None; 4]);
+    }
+}

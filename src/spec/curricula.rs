@@ -1,0 +1,112 @@
+//! The section `curricula:`.
+
+use crate::domain::Order;
+
+use super::document::{BUILT_IN, Names, SINGLE, Stages};
+use super::fields::{self, Fault, Fields, Scalar, Within, choice, real, reference};
+use super::problem::Log;
+use super::training::Tune;
+use super::tree::{Key, Node, Value};
+
+/// Keys of a stage that are not those of `tune:`.
+pub(super) const STAGE_KEYS: [&str; 2] = ["datasets", "order"];
+
+/// A stage as the spec has it.
+#[derive(Debug, Clone)]
+pub(super) struct StageKeys {
+    /// Names of the datasets.
+    pub datasets: Vec<String>,
+    /// Their weights; empty where each gives all of its records.
+    pub shares: Vec<f64>,
+    pub order: Order,
+    /// The mapping, whose keys go over those of `tune:`.
+    pub own: Option<Node>,
+}
+
+impl StageKeys {
+    /// The shuffled union of these datasets.
+    pub fn union(datasets: Vec<String>) -> Self {
+        Self { datasets, shares: vec![], order: Order::Shuffled, own: None }
+    }
+}
+
+/// Decodes one entry of `curricula:`, a list of stages.
+///
+/// A stage is a dataset, a list of datasets that are shuffled together, or a mapping:
+///
+/// | key | meaning | default |
+/// |---|---|---|
+/// | `datasets:` | a name, a list, or `{name: weight}`: an epoch then has rows of each in proportion to its weight | required |
+/// | `order:` | `shuffled`, `interleaved` (they alternate) or `in_turn` (one after the other under one schedule) | `shuffled` |
+/// | keys of `tune:` | such as `epochs:`, `loss:`, `pretrain_mix:`, `optimizer:` | those of `tune:` |
+pub(super) fn curriculum(key: &Key, node: &Node, names: &Names, held_out: f64, log: &Log) -> Option<(String, Stages)> {
+    let name = &key.text;
+    if BUILT_IN.contains(&name.as_str()) || name == SINGLE {
+        let hint = format!("choose another name: {}, and {SINGLE} have a meaning", BUILT_IN.join(", "));
+        log.add(key.mark, format!("curriculum '{name}' is built in"), Some(hint));
+    }
+    let dataset = |value: &Value| dataset(name, value, names);
+    let stages = fields::items(name, node, log)?.iter().map(|stage| match stage.value {
+        Value::Map(_) => mixture(name, stage, names, held_out, log),
+        Value::List(_) => fields::list(name, stage, log, dataset).map(StageKeys::union),
+        _ => fields::scalar(&format!("a stage of '{name}'"), stage, log, dataset)
+            .map(|dataset| StageKeys::union(vec![dataset])),
+    });
+    let stages: Vec<Option<StageKeys>> = stages.collect();
+    Some((name.clone(), stages.into_iter().collect::<Option<_>>()?))
+}
+
+/// The name of a dataset, where the curriculum of this name stands.
+fn dataset(curriculum: &str, value: &Value, names: &Names) -> Scalar<String> {
+    let known = names.datasets.join(", ");
+    match value {
+        Value::Text(word) if names.datasets.contains(word) => Ok(word.clone()),
+        Value::Text(word) if word == curriculum => Err(Fault::plain(
+            format!("curriculum '{curriculum}' refers to itself"),
+            format!("a stage names datasets: {known}"),
+        )),
+        Value::Text(word) if names.curricula.contains(word) || BUILT_IN.contains(&word.as_str()) => {
+            let hint = format!("write its stages out; a stage names datasets: {known}");
+            Err(Fault::plain(format!("curriculum '{curriculum}' refers to the curriculum '{word}'"), hint))
+        }
+        value => reference("dataset", &names.datasets)(value),
+    }
+}
+
+fn mixture(curriculum: &str, node: &Node, names: &Names, held_out: f64, log: &Log) -> Option<StageKeys> {
+    let subject = format!("a stage of '{curriculum}'");
+    let mut fields = Fields::of(node, &subject, log)?;
+    let named = fields.required("datasets", "such as `datasets: [a, b]`, or `datasets: {a: 2, b: 1}`");
+    let orders = [("shuffled", Order::Shuffled), ("interleaved", Order::Interleaved), ("in_turn", Order::InTurn)];
+    let order = fields.get("order", Order::Shuffled, choice(orders));
+    let dataset = |value: &Value| dataset(curriculum, value, names);
+    // Whatever its keys go over, so that what is wrong with them is known even where nothing uses this stage.
+    let (mark, own) = (node.mark, Some(node.clone()));
+    let one = Node { mark, value: Value::Whole(1) };
+    let least = Value::Map(vec![(Key { mark, text: "epochs".to_owned() }, one)]);
+    Tune::decode(&Node { mark, value: least }.overlaid(node), &STAGE_KEYS, held_out, log);
+    let (datasets, shares) = match named.map(|node| (&node.value, node)) {
+        Some((Value::Map(_), node)) => weights(curriculum, node, names, log)?,
+        Some((Value::List(_), node)) => (fields::list("datasets", node, log, dataset)?, vec![]),
+        Some((_, node)) => (vec![fields::scalar("'datasets'", node, log, dataset)?], vec![]),
+        None => return None,
+    };
+    Some(StageKeys { datasets, shares, order, own })
+}
+
+/// `{a: 2, b: 1}`.
+fn weights(curriculum: &str, node: &Node, names: &Names, log: &Log) -> Option<(Vec<String>, Vec<f64>)> {
+    if node.entries().is_empty() {
+        log.add(node.mark, "'datasets' is empty", Some("such as `{a: 2, b: 1}`".into()));
+    }
+    let decoded = node.entries().iter().map(|(key, weight)| {
+        let name = Node { mark: key.mark, value: Value::Text(key.text.clone()) };
+        let name = fields::scalar("a dataset", &name, log, |value| dataset(curriculum, value, names));
+        let weight = fields::scalar(&format!("the weight of '{}'", key.text), weight, log, real(Within::Positive));
+        name.zip(weight)
+    });
+    let decoded: Vec<Option<(String, f64)>> = decoded.collect();
+    let (datasets, shares): (Vec<String>, Vec<f64>) =
+        decoded.into_iter().collect::<Option<Vec<_>>>()?.into_iter().unzip();
+    (!datasets.is_empty()).then_some((datasets, shares))
+}

@@ -1,0 +1,51 @@
+//! Curricula beyond merged and sequential, from the spec to the scores.
+
+#[expect(dead_code, reason = "each test file uses its own part")]
+mod common;
+
+use common::{Env, TINY};
+
+fn spec() -> String {
+    let curricula = "\
+curricula:
+  alternating: [{datasets: [chat, questions], order: interleaved}]
+  rehearsed: [{datasets: {chat: 3, questions: 1}, pretrain_mix: 0.5, epochs: 2}]
+  fresh: [chat, questions]
+  carried: [chat, {datasets: questions, optimizer: carried}]
+axes:
+  curriculum: [alternating, rehearsed, fresh, carried]
+  tune.loss: [reply, all]
+evaluate:";
+    let (head, _) = TINY.split_once("axes:").expect("TINY has axes");
+    let (_, tail) = TINY.split_once("evaluate:").expect("TINY has an evaluation");
+    format!("{head}{curricula}{tail}")
+}
+
+#[test]
+fn hybrids_run_share_their_stages_and_differ() {
+    let env = Env::new(&spec());
+    let plan = env.run(0, &["plan", "spec.yaml"]);
+    // 180 records train; as many rows of pretraining text come to the 360 of both datasets; two epochs of 8 to a batch.
+    let rehearsed =
+        plan.lines().find(|line| line.contains("nano/3:chat+1:questions+50%text") && line.ends_with("~180"));
+    assert!(rehearsed.is_some(), "{plan}");
+    // The first stage of fresh and carried is one job for each loss.
+    assert!(plan.lines().any(|line| line.split_whitespace().take(3).eq(["tune", "10", "10"])), "{plan}");
+    env.run(0, &["run", "spec.yaml"]);
+
+    let weights = env.weights();
+    let distinct: std::collections::BTreeSet<&String> = weights.values().collect();
+    assert_eq!((weights.len(), distinct.len()), (11, 11), "one pretrained model, ten tuned ones");
+    let carried = "select count(*) from artifact where path = 'optimizer.safetensors'";
+    assert_eq!(env.query(carried), ["2"], "left by the two first stages that are carried on with, and by no other job");
+
+    // Without the state of its optimiser, a job that is carried on with must run again; nothing else must.
+    let file = env.query("select attempt.folder from artifact join job on job.id = artifact.job join attempt on attempt.id = job.result where artifact.path = 'optimizer.safetensors' limit 1");
+    std::fs::remove_file(env.path().join("runs").join(&file[0]).join("output/optimizer.safetensors"))
+        .expect("the file");
+    let before = env.scores();
+    let plan = env.run(0, &["plan", "spec.yaml"]);
+    assert_eq!(plan.matches("its result is gone").count(), 1, "{plan}");
+    env.run(0, &["run", "spec.yaml"]);
+    assert_eq!((env.weights(), env.scores()), (weights, before), "and gives what it gave");
+}
