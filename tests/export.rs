@@ -27,19 +27,23 @@ resources: {threads: 1}
 const SENTENCES: [&str; 4] =
     ["the dog sees the cat", "the dogs run home", "A: where is it?\nB: in the box", "what a strange \u{e9}clair"];
 
-/// Prints, for each sentence of the JSON list given, the sum of its tokens' log-probabilities.
+/// Prints, for each of the model folders of a JSON list, a list of the sums of the log-probabilities of each sentence of
+/// another.
 const SCORE: &str = "
 import json, sys, torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
-folder, sentences = sys.argv[1], json.loads(sys.argv[2])
-model, tokenizer = AutoModelForCausalLM.from_pretrained(folder).float().eval(), AutoTokenizer.from_pretrained(folder)
-for sentence in sentences:
-    ids = tokenizer(sentence, return_tensors='pt').input_ids
-    with torch.no_grad():
-        lp = model(ids).logits[0, :-1].double().log_softmax(-1)
-    print(lp.gather(1, ids[0, 1:, None]).sum().item())
-assert tokenizer.eos_token_id == model.config.eos_token_id == model.generation_config.eos_token_id
-assert tokenizer.decode(tokenizer('a b', add_special_tokens=False).input_ids).strip() == 'a b'
+folders, sentences = json.loads(sys.argv[1]), json.loads(sys.argv[2])
+for folder in folders:
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(folder).float().eval(), AutoTokenizer.from_pretrained(folder)
+    assert tokenizer.eos_token_id == model.config.eos_token_id == model.generation_config.eos_token_id
+    assert tokenizer.decode(tokenizer('a b', add_special_tokens=False).input_ids).strip() == 'a b'
+    sums = []
+    for sentence in sentences:
+        ids = tokenizer(sentence, return_tensors='pt').input_ids
+        with torch.no_grad():
+            lp = model(ids).logits[0, :-1].double().log_softmax(-1)
+        sums.append(lp.gather(1, ids[0, 1:, None]).sum().item())
+    print(json.dumps(sums))
 ";
 
 /// A Python that has transformers: `$GRID_TEST_PYTHON`, or else python3.
@@ -68,14 +72,21 @@ fn scored(env: &Env, model: &str, name: &str) -> Vec<f64> {
     rows.iter().map(|row| serde_json::from_str::<Vec<f64>>(row).expect("numbers")[0]).collect()
 }
 
-fn agrees(python: &str, folder: &Path, ours: &[f64]) {
-    let sentences = serde_json::json!(SENTENCES).to_string();
-    let output = Command::new(python).args(["-c", SCORE]).arg(folder).arg(sentences).output().expect("python starts");
+/// Compares what transformers gives the sentences with what grid gave them, in each of the folders; one start of Python
+/// for all, since that takes longer than the rest.
+fn agree(exported: &[(PathBuf, Vec<f64>)]) {
+    let Some(python) = python() else { return };
+    let folders: Vec<&Path> = exported.iter().map(|(folder, _)| folder.as_path()).collect();
+    let [folders, sentences] = [serde_json::json!(folders), serde_json::json!(SENTENCES)].map(|list| list.to_string());
+    let output = Command::new(python).args(["-c", SCORE]).args([folders, sentences]).output().expect("python starts");
     let (stdout, stderr) = common::texts(&output);
     assert!(output.status.success(), "{stderr}");
-    let theirs: Vec<f64> = stdout.lines().map(|line| line.parse().expect("a number")).collect();
-    assert_eq!(theirs.len(), ours.len());
-    assert!(theirs.iter().zip(ours).all(|(theirs, ours)| (theirs - ours).abs() < 2e-4), "{theirs:?} {ours:?}");
+    let lines: Vec<Vec<f64>> = stdout.lines().map(|line| serde_json::from_str(line).expect("numbers")).collect();
+    assert_eq!(lines.len(), exported.len());
+    for (theirs, (folder, ours)) in lines.iter().zip(exported) {
+        let near = theirs.len() == ours.len() && theirs.iter().zip(ours).all(|(a, b)| (a - b).abs() < 2e-4);
+        assert!(near, "{}: {theirs:?} {ours:?}", folder.display());
+    }
 }
 
 #[test]
@@ -83,7 +94,7 @@ fn an_exported_model_is_complete_and_comes_back_as_it_was() {
     let env = Env::new(SPEC);
     env.run(0, &["run", "spec.yaml"]);
     sentences(&env);
-    let python = python();
+    let mut exported = vec![];
     for (job, model) in [("llama/chat/seed1", "llama"), ("tiny/gpt2/chat/single/seed1", "gpt2")] {
         let ours = scored(&env, job, &format!("ours-{model}"));
         let out = env.path().join("out").join(model);
@@ -129,10 +140,9 @@ fn an_exported_model_is_complete_and_comes_back_as_it_was() {
             let bytes = |folder: &Path| fs::read(folder.join(name)).expect("a file");
             assert!(bytes(Path::new(out)) == bytes(&again), "{model}: {name} has changed");
         }
-        if let Some(python) = &python {
-            agrees(python, Path::new(out), &ours);
-        }
+        exported.push((PathBuf::from(out), ours));
     }
+    agree(&exported);
 }
 
 /// The same for models that others trained, in whatever number format.
@@ -144,8 +154,7 @@ fn golden_models_go_through_without_a_bit_changed() {
     };
     let env = Env::new("");
     sentences(&env);
-    let python = python();
-    let mut models = 0;
+    let mut exported = vec![];
     for entry in fs::read_dir(shared.join("golden")).expect("recordings") {
         let folder = entry.expect("an entry").path();
         if !folder.join("model").is_dir() {
@@ -163,13 +172,11 @@ fn golden_models_go_through_without_a_bit_changed() {
                 let bytes = |folder: &Path| fs::read(folder.join(file)).expect("a file");
                 assert!(bytes(&source) == bytes(&out), "{name}: {file} has changed");
             }
-            if let Some(python) = &python {
-                agrees(python, &out, &ours);
-            }
-            models += 1;
+            exported.push((out, ours));
         }
     }
-    assert!(models > 0, "no recording has a model");
+    assert!(!exported.is_empty(), "no recording has a model");
+    agree(&exported);
 }
 
 /// A copy of a model folder with its float32 numbers cut to bfloat16.

@@ -126,6 +126,46 @@ fn compare(env: &Env, experiment: &str, suite: Suite, results: &Path) {
     }
 }
 
+/// Compares the file of predictions with the official one; where the scores of the best two are near, either may be
+/// predicted.
+fn compare_predictions(exported: &Path, suite: Suite, size: Size, results: &Path) {
+    let set = suite.folder(size).rsplit('/').next().expect("a name");
+    let task = match suite {
+        Suite::BlimpSupplement => "blimp".to_owned(),
+        suite => suite.name().replace('-', "_"),
+    };
+    let folder = if suite == Suite::Reading { PathBuf::from(task) } else { Path::new(&task).join(set) };
+    let ours = exported.join("main/zero_shot/causal").join(folder).join("predictions.json");
+    let ours = fs::read_to_string(&ours).unwrap_or_else(|error| panic!("{}: {error}", ours.display()));
+    let mut theirs = String::new();
+    let file = fs::File::open(results.join("predictions.json.gz")).expect("recorded predictions");
+    flate2::read::GzDecoder::new(file).read_to_string(&mut theirs).expect("gzip");
+    let [ours, theirs] =
+        [&ours, &theirs].map(|text| serde_json::from_str::<Value>(&text.replace("NaN", "null")).expect("JSON"));
+    let clear = official(results, suite).into_iter().filter(|(_, scores)| {
+        let mut scores = scores.clone();
+        scores.sort_by(|a, b| b.total_cmp(a));
+        scores.len() < 2 || scores[0] - scores[1] > NEAR
+    });
+    let mut compared = 0;
+    for (uid, index) in clear.map(|(item, _)| item) {
+        let [ours, theirs] = [&ours, &theirs].map(|all| &all[&uid]["predictions"][index as usize]);
+        if ours.is_null() {
+            continue; // not among the items taken
+        }
+        let at = format!("{} {uid} {index}: {ours}, recorded {theirs}", results.display());
+        assert_eq!(ours["id"], theirs["id"], "{at}");
+        for number in ["pred", "prev_pred", "prob"] {
+            match (ours[number].as_f64(), theirs[number].as_f64()) {
+                (Some(ours), Some(theirs)) => assert!((ours - theirs).abs() < NEAR, "{at}"),
+                _ => assert_eq!(ours[number], theirs[number], "{at}"),
+            }
+        }
+        compared += 1;
+    }
+    assert!(compared > 0, "{}", results.display());
+}
+
 fn compare_report(env: &Env, experiment: &str, suite: Suite, results: &Path) {
     let rows = env.query(&format!(
         "select value, task from v_scores where experiment = '{experiment}' and suite = '{suite}' and subtask is null"
@@ -197,8 +237,12 @@ fn golden_models_get_the_official_numbers() {
                     &experiment,
                 ],
             );
+            let out = format!("out{flag}");
+            env.run(0, &["export", "babylm", &experiment, &out, "--partial"]);
+            let exported = list(&env.path().join(out).join("results")).remove(0);
             for (suite, results) in suites {
                 compare(&env, &experiment, suite, results);
+                compare_predictions(&exported, suite, size, results);
                 compared += 1;
             }
         }

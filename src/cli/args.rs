@@ -168,6 +168,28 @@ pub enum Export {
         /// A new folder.
         dir: PathBuf,
     },
+    /// The result files of the official BabyLM 2025 pipeline, and the collated file that is handed in.
+    Babylm {
+        /// An experiment, all of whose cells are meant, or a job that left a model: its id or name, or that of a cell.
+        of: String,
+        /// A new folder.
+        dir: PathBuf,
+        /// How many checkpoints are wanted.
+        #[arg(long, value_enum, default_value_t = TrackName::Strict)]
+        track: TrackName,
+        /// Write what there is, even if pieces are missing.
+        #[arg(long)]
+        partial: bool,
+    },
+}
+
+/// Tracks of the challenge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TrackName {
+    /// 10 million words: 19 checkpoints.
+    StrictSmall,
+    /// 100 million words, and the other tracks: 28 checkpoints.
+    Strict,
 }
 
 /// Arguments of `plan`.
@@ -267,6 +289,9 @@ pub struct VerifyResumeArgs {
 pub struct ReportArgs {
     /// Experiment; by default the latest.
     pub experiment: Option<String>,
+    /// Which table: the scores of every task, or the aggregates of the official leaderboard.
+    #[arg(long, value_enum, default_value_t = TableKind::Scores)]
+    pub table: TableKind,
     /// Compare two values of an axis: A,B.
     #[arg(long, value_name = "A,B", value_parser = pair)]
     pub compare: Option<(String, String)>,
@@ -334,6 +359,15 @@ pub enum PrecisionArg {
     F32,
     /// bfloat16 compute, 32-bit weights.
     Bf16,
+}
+
+/// Tables of an experiment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TableKind {
+    /// A column for each task.
+    Scores,
+    /// BabyLM 2025: NLP, human-likeness, macro and text average.
+    Leaderboard,
 }
 
 /// Forms of a table.

@@ -2,17 +2,26 @@
 
 use std::path::Path;
 
-use super::args::{Cli, Export};
+use super::args::{Cli, Export, TrackName};
+use super::babylm;
 use super::failure::{Exit, Failure, store_failure};
 use super::models::{LeftModel, one_model};
 use crate::data;
 use crate::report::{Card, CardJob};
 use crate::store::Store;
+use crate::suites::official::Track;
 
 /// `grid export`: what somebody else's tools read.
 pub async fn export(cli: &Cli, what: &Export) -> Result<Exit, Failure> {
     match what {
         Export::Hf { job, dir } => hf(cli, job, dir).await,
+        Export::Babylm { of, dir, track, partial } => {
+            let track = match track {
+                TrackName::StrictSmall => Track::StrictSmall,
+                TrackName::Strict => Track::Strict,
+            };
+            babylm::export(cli, of, dir, track, *partial).await
+        }
     }
 }
 

@@ -8,6 +8,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing is this room's work")]
 
 mod args;
+mod babylm;
 mod bench;
 mod eval;
 mod export;

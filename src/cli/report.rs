@@ -1,6 +1,6 @@
 //! `grid report`.
 
-use super::args::{Cli, ReportArgs, TableFormat};
+use super::args::{Cli, ReportArgs, TableFormat, TableKind};
 use super::failure::{Exit, Failure, store_failure};
 use crate::domain::Suite;
 use crate::report::{self, Columns, Comparison, Table, pivot};
@@ -15,7 +15,11 @@ pub async fn report(cli: &Cli, args: &ReportArgs) -> Result<Exit, Failure> {
     let store = Store::open_existing(&cli.runs_dir).await.map_err(store_failure)?;
     let name = store.experiment(args.experiment.as_deref()).await.map_err(store_failure)?.experiment.name;
     let scores = store.scores(&name).await.map_err(store_failure)?;
-    let mut tables = vec![pivot(&name, &store.cells(&name).await.map_err(store_failure)?, &scores, columns)];
+    let cells = store.cells(&name).await.map_err(store_failure)?;
+    let mut tables = vec![match args.table {
+        TableKind::Scores => pivot(&name, &cells, &scores, columns),
+        TableKind::Leaderboard => report::leaderboard(&name, &cells, &scores),
+    }];
     if let Some((first, second)) = &args.compare {
         let comparison =
             Comparison::new(&scores, first, second).map_err(|error| Failure::new(Exit::NothingMatches, error))?;

@@ -24,6 +24,7 @@ mod prepared;
 mod records;
 mod rows;
 mod tokenizer;
+mod whole;
 pub mod world;
 
 pub use corpus::documents;
@@ -37,6 +38,7 @@ pub use order::Permutation;
 pub use prepared::{Corpus, Instructions, Ledger, Share, Split, Width, prepare_corpus, prepare_dataset};
 pub use records::{Record, records};
 pub use tokenizer::{Encoding, Tokenizer, copy_tokenizer};
+pub use whole::write_files;
 
 /// Whitespace-separated words: the unit of every word budget.
 fn words(text: &str) -> u64 {

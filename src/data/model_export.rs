@@ -14,6 +14,7 @@ use crate::domain::hugging_face::shards;
 use super::error::DataError;
 use super::model_folder::model_config;
 use super::tokenizer::Tokenizer;
+use super::whole::write_whole;
 
 /// The name of the model card.
 const CARD: &str = "README.md";
@@ -24,23 +25,7 @@ const CARD: &str = "README.md";
 /// # Errors
 /// A folder that is not empty, or cannot be written; a model that cannot be read.
 pub fn export_model(from: &Path, to: &Path, card: &str) -> Result<(), DataError> {
-    let occupied = match fs::read_dir(to) {
-        Ok(mut entries) => entries.next().is_some(),
-        Err(_) => to.exists(),
-    };
-    if occupied {
-        return Err(DataError::Occupied { path: to.to_owned() });
-    }
-    let name = to.file_name().unwrap_or_default().to_string_lossy();
-    let aside = to.with_file_name(format!(".{name}.{}", std::process::id()));
-    fs::create_dir_all(&aside).map_err(DataError::io("make folder", &aside))?;
-    let written =
-        write(from, &aside, card).and_then(|()| fs::rename(&aside, to).map_err(DataError::io("make folder", to)));
-    if written.is_err() {
-        // Whatever is left of it is in nobody's way; the error that counts is the first.
-        let _ = fs::remove_dir_all(&aside);
-    }
-    written
+    write_whole(to, |folder| write(from, folder, card))
 }
 
 fn write(from: &Path, to: &Path, card: &str) -> Result<(), DataError> {

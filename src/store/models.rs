@@ -92,6 +92,26 @@ impl Store {
             .collect()
     }
 
+    /// The labels of the cells of an experiment, in the order of its axes.
+    pub async fn cell_labels(&self, experiment: &str) -> Result<Vec<String>, StoreError> {
+        Ok(sqlx::query_scalar("SELECT label FROM cell WHERE experiment = ?1 ORDER BY position")
+            .bind(experiment)
+            .fetch_all(&self.pool)
+            .await?)
+    }
+
+    /// The cells whose model a job left, as (experiment, label), the experiment that ran last first.
+    pub async fn cells_of_model(&self, job: JobId) -> Result<Vec<(String, String)>, StoreError> {
+        Ok(sqlx::query_as(
+            "SELECT experiment, label FROM cell JOIN cell_job ON cell_job.cell = cell.id
+             WHERE job = ?1 AND role = 'model'
+             ORDER BY (SELECT max(id) FROM invocation WHERE invocation.experiment = cell.experiment) DESC, label",
+        )
+        .bind(job.to_string())
+        .fetch_all(&self.pool)
+        .await?)
+    }
+
     /// The scores that stand of the model that a job left, whichever experiments asked for them; the aggregate of a
     /// task before its subtasks.
     pub async fn scores_of_model(&self, job: JobId) -> Result<Vec<Score>, StoreError> {
@@ -99,7 +119,7 @@ impl Store {
             "SELECT score.* FROM score
              JOIN job ON job.id = score.job AND job.result = score.attempt
              JOIN job_parent ON job_parent.job = job.id
-             WHERE job_parent.parent = ?1 AND job.kind = 'eval'
+             WHERE job_parent.parent = ?1 AND job.canonical ->> '$.job.milestone' IS NULL
              ORDER BY suite, mode, task, subtask NULLS FIRST, metric, job.id",
         )
         .bind(job.to_string())

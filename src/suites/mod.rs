@@ -4,7 +4,7 @@
 //! ([`Mode::COMPAT`]) and once repaired ([`Mode::FIXED`]).
 //! [`read`] turns the files of a task folder into [`Item`]s whose [`Candidate`]s are the requests, somebody else sums
 //! the log-probabilities of each candidate, and [`score`] turns the sums into numbers. The suite [`glue`] has classes
-//! in place of candidates, and a choice among epochs.
+//! in place of candidates, and a choice among epochs. [`official`] writes what was recorded as the official result files.
 //!
 //! Invariant: the order of files does not matter and nothing is guessed. The same bytes give the same items with the
 //! same indices in every mode, so that two models, or two modes, can be compared item by item.
@@ -17,6 +17,7 @@ mod choice;
 mod error;
 pub mod glue;
 mod item;
+pub mod official;
 mod rank;
 mod read;
 mod reading;

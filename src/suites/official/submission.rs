@@ -1,0 +1,116 @@
+//! The collated file that is handed in: every prediction of the final model, and the fast scores of its checkpoints.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::domain::{GlueTask, Milestone, Suite};
+
+use super::key;
+
+/// The name of the collated file.
+const FILE: &str = "all_full_preds_and_fast_scores_causal.json";
+
+/// How much text a model of the challenge may read, and so at which points it is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Track {
+    /// 10 million words, ten times: 19 checkpoints.
+    StrictSmall,
+    /// 100 million words, ten times, and the other tracks: 28 checkpoints.
+    Strict,
+}
+
+impl Track {
+    /// The points at which there is a checkpoint.
+    pub fn checkpoints(self) -> Vec<Milestone> {
+        Milestone::babylm(match self {
+            Track::StrictSmall => 100_000_000,
+            Track::Strict => 1_000_000_000,
+        })
+    }
+}
+
+/// The official name of a checkpoint, a revision on the hub: `chck_10M`.
+pub fn revision(milestone: Milestone) -> Option<String> {
+    match milestone {
+        Milestone::Words(words) if words.is_multiple_of(1_000_000) => Some(format!("chck_{}M", words / 1_000_000)),
+        Milestone::Words(_) | Milestone::Tokens(_) => None,
+    }
+}
+
+/// What goes into the collated file.
+#[derive(Debug, Clone, Default)]
+pub struct Submission {
+    /// The texts of the objects of predictions, by their word in the file.
+    full: BTreeMap<&'static str, String>,
+    /// Predictions of the fine-tunings.
+    glue: BTreeMap<GlueTask, Value>,
+    /// Fast results of each checkpoint, by the word of the suite.
+    fast: BTreeMap<&'static str, BTreeMap<Milestone, Value>>,
+}
+
+impl Submission {
+    /// Adds the predictions of a zero-shot suite, the text of an object.
+    pub fn predicted(&mut self, suite: Suite, predictions: String) {
+        self.full.insert(key(suite), predictions);
+    }
+
+    /// Adds the predictions of a fine-tuning.
+    pub fn classified(&mut self, task: GlueTask, predictions: Value) {
+        self.glue.insert(task, predictions);
+    }
+
+    /// Adds what the fast evaluation of a checkpoint gave.
+    pub fn checkpoint(&mut self, suite: Suite, milestone: Milestone, result: Value) {
+        self.fast.entry(key(suite)).or_default().insert(milestone, result);
+    }
+
+    /// What is missing, a sentence for each piece.
+    pub fn missing(&self, track: Track) -> Vec<String> {
+        let absent = FULL.iter().filter(|key| !self.full.contains_key(*key));
+        let mut missing: Vec<String> = absent.map(|key| format!("{key}: not evaluated on the full set")).collect();
+        let untuned = GlueTask::ALL.iter().filter(|task| !self.glue.contains_key(task));
+        missing.extend(untuned.map(|task| format!("glue: not fine-tuned for {task}")));
+        let wanted = track.checkpoints();
+        for key in FAST {
+            let there = self.fast.get(key);
+            let without = |milestone: &&Milestone| there.is_none_or(|results| !results.contains_key(milestone));
+            let lacking: Vec<String> = wanted.iter().filter(without).filter_map(|one| revision(*one)).collect();
+            if lacking.len() == wanted.len() {
+                missing.push(format!("{key}: none of the {} checkpoints is evaluated on the fast set", wanted.len()));
+            } else if !lacking.is_empty() {
+                missing.push(format!("{key}: not evaluated on the fast set: {}", lacking.join(", ")));
+            }
+        }
+        missing
+    }
+
+    /// Its name and content. What there is nothing for is left out.
+    pub fn file(&self, track: Track) -> (&'static str, String) {
+        let checkpoints = track.checkpoints();
+        let lists = FAST.iter().filter_map(|key| {
+            let results = self.fast.get(key)?;
+            let list: Vec<&Value> = checkpoints.iter().filter_map(|milestone| results.get(milestone)).collect();
+            Some(((*key).to_owned(), serde_json::json!(list)))
+        });
+        let fast: serde_json::Map<String, Value> = lists.collect();
+        // Joined as texts: a NaN among them is no JSON.
+        let mut parts: Vec<String> =
+            FULL.iter().filter_map(|key| Some(format!("\"{key}\": {}", self.full.get(key)?))).collect();
+        if !self.glue.is_empty() {
+            let tasks = self.glue.values().filter_map(Value::as_object).flatten();
+            let merged: serde_json::Map<String, Value> =
+                tasks.map(|(task, rows)| (task.clone(), rows.clone())).collect();
+            parts.push(format!("\"glue\": {}", Value::Object(merged)));
+        }
+        parts.push(format!("\"fast_eval_results\": {}", Value::Object(fast)));
+        (FILE, format!("{{{}}}", parts.join(", ")))
+    }
+}
+
+/// The words of the full zero-shot results, in the order of the file.
+const FULL: [&str; 9] =
+    ["blimp", "blimp_supplement", "ewok", "entity_tracking", "wug_adj", "wug_past", "comps", "reading", "aoa"];
+
+/// The words of the fast results.
+const FAST: [&str; 7] = ["blimp", "blimp_supplement", "ewok", "entity_tracking", "wug_adj", "wug_past", "reading"];

@@ -1,0 +1,183 @@
+use std::fs;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+use super::super::{Likelihood, read, score};
+use super::*;
+use crate::domain::{Milestone, Mode};
+
+fn outcomes(suite: Suite, items: &[Item], sums: &[Vec<f64>]) -> (Vec<Score>, Vec<ItemOutcome>) {
+    let likelihood = |sums: &Vec<f64>| sums.iter().map(|&sum| Likelihood { sum, tokens: 1 }).collect();
+    let measured: Vec<Vec<Likelihood>> = sums.iter().map(likelihood).collect();
+    score(suite, Mode::COMPAT, items, &measured)
+}
+
+fn items(suite: Suite, name: &str, row: Value) -> Vec<Item> {
+    read(suite, Mode::COMPAT, &[(name.to_owned(), format!("{row}\n").into_bytes())]).unwrap()
+}
+
+/// What [`report`] says of all the scores.
+fn whole_report(suite: Suite, items: &[Item], outcomes: &[ItemOutcome], scores: &[Score]) -> String {
+    report(suite, items, outcomes, &scores.iter().collect::<Vec<_>>())
+}
+
+#[test]
+fn predictions_are_the_chosen_completions() {
+    let row = json!({
+        "Domain": "d", "Context1": "It is wet.", "Context2": "It is dry.", "Target1": "Rain.", "Target2": "Sun.",
+    });
+    let ewok = items(Suite::Ewok, "d.jsonl", row);
+    let (scores, answers) = outcomes(Suite::Ewok, &ewok, &[vec![-3.0, -2.0]]);
+    let written: Value = serde_json::from_str(&predictions(Suite::Ewok, &ewok, &answers)).unwrap();
+    assert_eq!(written, json!({"d": {"predictions": [{"id": "d_0", "pred": " Sun."}]}}));
+    assert_eq!(
+        whole_report(Suite::Ewok, &ewok, &answers, &scores),
+        "TEMPERATURE: 1.00\n\n### UID ACCURACY\nd: 0.00\n\n### AVERAGE ACCURACY\n0.00\n\n"
+    );
+    assert_eq!(fast_result(Suite::Ewok, &scores.iter().collect::<Vec<_>>()), json!({"d": 0.0}));
+
+    let row = json!({"prefix_acceptable": "A dog", "prefix_unacceptable": "A cup", "property_phrase": "can bark."});
+    let comps = items(Suite::Comps, "comps_base.jsonl", row);
+    let (_, answers) = outcomes(Suite::Comps, &comps, &[vec![-1.0, -2.0]]);
+    let written: Value = serde_json::from_str(&predictions(Suite::Comps, &comps, &answers)).unwrap();
+    assert_eq!(written["base"]["predictions"][0]["pred"], "A dog can bark.");
+    assert_eq!(folder(Suite::BlimpSupplement, Size::Full), "zero_shot/causal/blimp/supplement_filtered");
+}
+
+#[test]
+fn fine_tuned_classes_are_predictions_too() {
+    let outcome = ItemOutcome {
+        task: "rte".into(),
+        subtask: "rte".into(),
+        item: 3,
+        chosen: 1,
+        correct: true,
+        credit: 1.0,
+        scores: vec![],
+    };
+    let [predicted, metrics] = &glue_files(GlueTask::Rte, &[outcome], &[])[..] else { panic!("two files") };
+    assert_eq!(predicted.path, "finetune/rte/predictions.json");
+    assert_eq!(predicted.text, r#"{"rte":{"predictions":[{"id":"rte_3","pred":1}]}}"#);
+    assert_eq!((metrics.path.as_str(), metrics.text.as_str()), ("finetune/rte/results.txt", ""));
+}
+
+#[test]
+fn the_collated_file_holds_what_there_is_and_names_the_rest() {
+    let mut submission = Submission::default();
+    let missing = submission.missing(Track::StrictSmall);
+    assert_eq!(missing.len(), 9 + 7 + 7);
+    assert_eq!(missing[16], "blimp: none of the 19 checkpoints is evaluated on the fast set");
+    submission.predicted(Suite::Reading, r#"{"reading": {"predictions": [{"pred": NaN}]}}"#.to_owned());
+    submission.classified(GlueTask::Rte, glue_predictions(GlueTask::Rte, &[]));
+    for milestone in Track::StrictSmall.checkpoints() {
+        if milestone != Milestone::Words(20_000_000) {
+            submission.checkpoint(Suite::WugAdj, milestone, json!({"wug_adj": milestone.count()}));
+        }
+    }
+    let missing = submission.missing(Track::StrictSmall);
+    assert_eq!(missing.len(), 8 + 6 + 7);
+    assert!(missing.contains(&"wug_adj: not evaluated on the fast set: chck_20M".to_owned()), "{missing:?}");
+    let (name, text) = submission.file(Track::StrictSmall);
+    assert_eq!(name, "all_full_preds_and_fast_scores_causal.json");
+    let file: Value = serde_json::from_str(&text.replace("NaN", "null")).unwrap();
+    assert_eq!(file["reading"]["reading"]["predictions"][0]["pred"], Value::Null);
+    assert_eq!(file["glue"], json!({"rte": {"predictions": []}}));
+    let list = file["fast_eval_results"]["wug_adj"].as_array().unwrap();
+    assert_eq!((list.len(), &list[10]), (18, &json!({"wug_adj": 30_000_000})));
+    assert_eq!(Track::Strict.checkpoints().len(), 28);
+    assert_eq!(revision(Milestone::Tokens(1_000_000)), None);
+}
+
+fn gunzip(path: &Path) -> String {
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(fs::File::open(path).unwrap()).read_to_string(&mut text).unwrap();
+    text
+}
+
+/// The sums that a line of recorded scores stands for.
+fn sums(suite: Suite, line: &str) -> Vec<f64> {
+    let row: Value = serde_json::from_str(line).unwrap();
+    match suite {
+        Suite::Reading => {
+            [&row["pred"], &row["prev_pred"]].into_iter().filter_map(Value::as_f64).map(|nats| -nats).collect()
+        }
+        _ => row["scores"].as_array().unwrap().iter().filter_map(Value::as_f64).collect(),
+    }
+}
+
+/// From the scores that the official pipeline recorded come the very files that it wrote.
+#[test]
+fn golden_predictions_and_reports() {
+    let Some(shared) = std::env::var_os("GRID_SHARED").map(PathBuf::from) else {
+        writeln!(std::io::stderr(), "skipped: GRID_SHARED is not set").unwrap();
+        return;
+    };
+    let sets = Suite::ALL.into_iter().flat_map(|suite| [(suite, Size::Full), (suite, Size::Fast)]);
+    let sets: Vec<(Suite, Size)> = sets.collect();
+    let mut compared = 0;
+    for model in fs::read_dir(shared.join("golden")).unwrap() {
+        for results in fs::read_dir(model.unwrap().path().join("eval")).into_iter().flatten() {
+            let results = results.unwrap().path();
+            let set = results.file_name().unwrap().to_str().unwrap().to_owned();
+            let of = |(suite, size): &&(Suite, Size)| suite.folder(*size).ends_with(&format!("/{set}"));
+            let Some((suite, size)) = sets.iter().find(of).copied() else { continue };
+            let data = shared.join("data/evaluation_data").join(suite.folder(size));
+            if !data.is_dir() {
+                continue; // in an archive that this room does not open
+            }
+            let file =
+                |entry: fs::DirEntry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap());
+            let files: Vec<(String, Vec<u8>)> = fs::read_dir(data).unwrap().map(|entry| file(entry.unwrap())).collect();
+            let items = read(suite, Mode::COMPAT, &files).unwrap();
+            let recorded = gunzip(&results.join("scores.jsonl.gz"));
+            let recorded: Vec<Vec<f64>> = recorded.lines().map(|line| sums(suite, line)).collect();
+            let (scores, answers) = outcomes(suite, &items, &recorded);
+            let ours = predictions(suite, &items, &answers);
+            let theirs = gunzip(&results.join("predictions.json.gz"));
+            let [ours, theirs] = [ours, theirs].map(|text| text.replace("NaN", "null"));
+            same(&serde_json::from_str(&ours).unwrap(), &serde_json::from_str(&theirs).unwrap(), &results);
+            same_report(&whole_report(suite, &items, &answers, &scores), suite, &results);
+            assert_eq!(problems(suite, size, &answers), Vec::<String>::new(), "{}", results.display());
+            compared += 1;
+        }
+    }
+    assert!(compared > 0);
+}
+
+/// Equal line by line, in whatever order, but for the block that is theirs alone: the linguistic terms of BLiMP.
+fn same_report(ours: &str, suite: Suite, results: &Path) {
+    let name = if suite == Suite::Reading { "report.txt" } else { "best_temperature_report.txt" };
+    let official = fs::read_to_string(results.join(name)).unwrap();
+    let official = match official.find("### LINGUISTICS_TERM") {
+        Some(term) => {
+            let rest = term + official[term..].find("### AVERAGE").unwrap();
+            format!("{}{}", &official[..term], &official[rest..])
+        }
+        None => official,
+    };
+    let lines = |text: &str| {
+        let mut lines: Vec<String> = text.trim_end().lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    assert_eq!(lines(ours), lines(&official), "{}", results.display());
+}
+
+/// Equal as JSON, but for the last digits of a float32 exponential.
+fn same(ours: &Value, theirs: &Value, at: &Path) {
+    match (ours, theirs) {
+        (Value::Object(one), Value::Object(two)) => {
+            assert_eq!(one.keys().collect::<Vec<_>>(), two.keys().collect::<Vec<_>>(), "{}", at.display());
+            one.iter().for_each(|(key, value)| same(value, &two[key], at));
+        }
+        (Value::Array(one), Value::Array(two)) => {
+            assert_eq!(one.len(), two.len(), "{}", at.display());
+            one.iter().zip(two).for_each(|(one, two)| same(one, two, at));
+        }
+        (Value::Number(one), Value::Number(two)) => {
+            let (one, two) = (one.as_f64().unwrap(), two.as_f64().unwrap());
+            assert!((one - two).abs() <= 1e-6 * two.abs().max(1e-6), "{}: {one} {two}", at.display());
+        }
+        _ => assert_eq!(ours, theirs, "{}", at.display()),
+    }
+}

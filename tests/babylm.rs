@@ -1,0 +1,91 @@
+//! What is handed in to the BabyLM challenge, and the leaderboard.
+
+#[expect(dead_code, reason = "each test file uses its own part")]
+mod common;
+
+use std::fs;
+use std::path::Path;
+
+use common::{Env, TINY};
+use serde_json::Value;
+
+/// One model of the toy world, scored by the official rules.
+fn scored() -> Env {
+    let spec = TINY.replace("evaluate: {data: world, items: 20,", "evaluate: {data: world, items: 20, mode: compat,");
+    let env = Env::new(&spec);
+    env.run(0, &["run", "spec.yaml", "-S", "axes={dataset: [chat], curriculum: [merged], seed: [1]}"]);
+    env
+}
+
+fn json(path: &Path) -> Value {
+    let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    serde_json::from_str(&text).expect("JSON")
+}
+
+#[test]
+fn an_incomplete_submission_is_listed_and_written_only_on_request() {
+    let env = scored();
+    let out = env.path().join("out");
+    let lacks = env.complaint(8, &["export", "babylm", "tiny", "out"]);
+    for said in [
+        "nano-chat-single-seed1: blimp: adjunct_island has 0 predictions instead of 928",
+        "is no official subtask",
+        "ewok: not evaluated on the full set",
+        "glue: not fine-tuned for boolq",
+        "reading: none of the 28 checkpoints is evaluated on the fast set",
+        "nothing was written",
+    ] {
+        assert!(lacks.contains(said), "no '{said}' in\n{lacks}");
+    }
+    assert!(!out.exists());
+
+    let small = env.complaint(0, &["export", "babylm", "tiny", "out", "--partial", "--track", "strict-small"]);
+    assert!(small.contains("none of the 19 checkpoints"), "{small}");
+    let results = out.join("results/nano-chat-single-seed1");
+    let folder = results.join("main/zero_shot/causal/blimp/blimp_filtered");
+    let predictions = json(&folder.join("predictions.json"));
+    let report = fs::read_to_string(folder.join("best_temperature_report.txt")).expect("a report");
+    let value = env.query("select printf('%.2f', value) from v_scores where suite = 'blimp' and subtask is null");
+    assert!(report.contains(&format!("### AVERAGE ACCURACY\n{}\n", value[0])), "{report}");
+    let items = env.query("select subtask, item, chosen from v_items where suite = 'blimp' order by subtask, item");
+    assert!(items.len() > 50);
+    for row in items {
+        let [subtask, item, chosen] = row.split('|').collect::<Vec<_>>()[..] else { panic!("{row}") };
+        let item: usize = item.parse().expect("a number");
+        let row = &predictions[subtask]["predictions"][item];
+        assert_eq!(row["id"], format!("{subtask}_{item}"));
+        assert!(row["pred"].as_str().is_some_and(|text| !text.is_empty()), "{row} {chosen}");
+    }
+    let collated = json(&results.join("all_full_preds_and_fast_scores_causal.json"));
+    assert_eq!(collated["blimp"], predictions);
+    assert!(collated["blimp_supplement"].is_object() && collated["ewok"].is_null());
+    let again = env.complaint(6, &["export", "babylm", "tiny", "out", "--partial"]);
+    assert!(again.contains("is not empty"), "{again}");
+
+    // The model by its job, from whichever experiment scored it.
+    env.run(0, &["export", "babylm", "nano/chat/seed1", "by-job", "--partial"]);
+    let by_job = env.path().join("by-job/results/nano-chat-seed1/main/zero_shot/causal/blimp/blimp_filtered");
+    assert_eq!(json(&by_job.join("predictions.json")), predictions);
+    env.complaint(4, &["export", "babylm", "no-such", "x"]);
+}
+
+#[test]
+fn scores_by_other_rules_cannot_be_handed_in() {
+    let env = Env::new(TINY);
+    env.run(0, &["run", "spec.yaml", "-S", "axes={seed: [1]}"]);
+    let lacks = env.complaint(8, &["export", "babylm", "tiny", "out"]);
+    assert!(lacks.contains("blimp: scored by the rules 'fixed'; only those of 'compat' can be handed in"), "{lacks}");
+}
+
+#[test]
+fn the_leaderboard_shows_what_is_missing() {
+    let env = scored();
+    let table = env.run(0, &["report", "--table", "leaderboard"]);
+    assert!(table.contains("tiny: leaderboard") && table.contains("text"), "{table}");
+    let csv = env.run(0, &["report", "--table", "leaderboard", "--format", "csv"]);
+    let line: Vec<&str> = csv.lines().nth(1).expect("a row").split(',').collect();
+    let heads: Vec<&str> = csv.lines().next().expect("heads").split(',').collect();
+    let value = |head: &str| line[heads.iter().position(|known| *known == head).expect("a column")];
+    assert!(!value("BLiMP").is_empty() && !value("Suppl.").is_empty(), "{csv}");
+    assert_eq!((value("rules"), value("NLP"), value("macro")), ("compat", "", ""));
+}
