@@ -28,6 +28,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "target" / "bench"
 WORKER = ROOT / "target" / "release" / "grid-worker"
+GRID = ROOT / "target" / "release" / "grid"
 
 
 @dataclass
@@ -51,6 +52,7 @@ class Benchmark:
     peers: list
     check: str  # the list in every answer that must agree
     tolerance: float  # relative
+    rounds: int = 0  # at most; 0 for as many as are asked for
 
 
 def cores():
@@ -101,6 +103,28 @@ def training(name, model, batch_size, precision, repeat):
     )
 
 
+def finetuning(name, position, epochs, rounds):
+    """rte and mrpc on a small model, both sides reading the same position; a round is a seed.
+
+    Wants a model and the official data: GRID_SHARED with golden/llama-a/model and data/evaluation_data.
+    """
+    shared = Path(os.environ["GRID_SHARED"])
+    arguments = [GRID, shared / "golden" / "llama-a" / "model", shared / "data" / "evaluation_data", epochs, cores()]
+    command = lambda side: [sys.executable, str(ROOT / "benches" / "finetune.py"), side, *map(str, arguments), position]
+    count = {"OMP_NUM_THREADS": str(cores())}
+    return Benchmark(
+        name=f"finetune-{name}",
+        unit="row",
+        repeat=1,
+        warmup=0,
+        ours=Contestant("grid", command("grid")),
+        peers=[Contestant("official", command("official"), count), Contestant("official-tuned", command("official"), count | tuned())],
+        check="accuracies",
+        tolerance=0.3,  # of a test set of 139 rows and other random numbers: it shows another task, not another seed
+        rounds=rounds,
+    )
+
+
 def benchmarks(quick):
     small = llama(hidden=256, layers=4, heads=4, intermediate=704, vocab_size=8192)
     large = llama(hidden=768, layers=12, heads=12, intermediate=2048, vocab_size=16384)
@@ -108,6 +132,11 @@ def benchmarks(quick):
         yield training("4x256", small, 16, precision, 2 if quick else 4)
     for precision in ("f32", "bf16"):
         yield training("12x768", large, 4, precision, 1 if quick else 2)
+    if "GRID_SHARED" in os.environ:
+        yield finetuning("last", "last", 1 if quick else 3, 1 if quick else 3)
+        yield finetuning("first", "first", 1 if quick else 3, 1 if quick else 3)
+    else:
+        print("finetune: skipped, GRID_SHARED is not set", flush=True)
 
 
 class Running:
@@ -146,12 +175,13 @@ def agree(benchmark, ours, theirs):
     """The largest relative difference of what must agree."""
     ours, theirs = ours[benchmark.check], theirs[benchmark.check]
     assert len(ours) == len(theirs), f"{benchmark.name}: {len(ours)} and {len(theirs)} {benchmark.check}"
-    return max(abs(a - b) / max(abs(a), abs(b), 1e-12) for a, b in zip(ours, theirs))
+    return max((abs(a - b) / max(abs(a), abs(b), 1e-12) for a, b in zip(ours, theirs)), default=0.0)
 
 
 def run(benchmark, rounds):
     contestants = [Running(contestant) for contestant in (benchmark.ours, *benchmark.peers)]
     first = [running.round(benchmark.warmup) for running in contestants]
+    rounds = min(rounds, benchmark.rounds or rounds)
     answers = [[running.round(benchmark.repeat) for running in contestants] for _ in range(rounds)]
     for running in contestants:
         running.end()
