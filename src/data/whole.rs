@@ -31,7 +31,7 @@ pub fn write_whole(to: &Path, write: impl FnOnce(&Path) -> Result<(), DataError>
 /// Makes a new folder of these files, given by path within it and content.
 ///
 /// # Errors
-/// As [`write_whole`]; files that cannot be written.
+/// A folder or files that cannot be written.
 pub fn write_files(to: &Path, files: &[(String, String)]) -> Result<(), DataError> {
     write_whole(to, |folder| {
         for (path, text) in files {
