@@ -138,7 +138,7 @@ fn suites(cli: &Cli, names: &[String], data: &Path, size: Size) -> Result<Vec<Su
             suites.push(suite);
             continue;
         }
-        for suite in Suite::ALL {
+        for suite in Suite::ALL.into_iter().filter(|suite| suite.is_zero_shot()) {
             let folder = data.join(suite.folder(size));
             let found = survey.locate(&Source::Folder(folder.clone()));
             match found.map_err(|error| Failure::new(Exit::Environment, error))?.origin {

@@ -35,7 +35,7 @@ pub use job::{
     Prepared, PretrainJob, TokenizerJob, TuneJob, WorldPart,
 };
 pub use milestone::Milestone;
-pub use mode::{BoxRows, EwokContrast, FirstToken, Mode, Nan, PerLength, Preference, ReadingWord, Sums, Ties};
+pub use mode::{AoaFit, BoxRows, EwokContrast, FirstToken, Mode, Nan, PerLength, Preference, ReadingWord, Sums, Ties};
 pub use model::{Arch, ModelConfig};
 pub use score::{CellRow, ItemOutcome, ItemRow, Score, ScoreRow, Size, Suite};
 pub use training::{EarlyStopping, Keep, Length, Precision, Schedule, Training, Validation, Warmup};
