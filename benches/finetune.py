@@ -147,6 +147,9 @@ def main():
     epochs, threads = int(epochs), int(threads)
     steps = sum(len(rows(data, task, "train")) // BATCH for task in TASKS) * epochs
     next_seed = 1
+    if side == "official":  # so that the first round does not pay for it
+        import torch  # noqa: F401
+        import transformers  # noqa: F401
     print(json.dumps({"side": side, "epochs": epochs, "threads": threads}), flush=True)
     for line in sys.stdin:
         seeds = list(range(next_seed, next_seed + int(line)))

@@ -27,8 +27,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "target" / "bench"
-WORKER = ROOT / "target" / "release" / "grid-worker"
 GRID = ROOT / "target" / "release" / "grid"
+WORKER = ROOT / "target" / "release" / "grid-worker"
 
 
 @dataclass
@@ -103,13 +103,9 @@ def training(name, model, batch_size, precision, repeat):
     )
 
 
-def finetuning(name, position, epochs, rounds):
-    """rte and mrpc on a small model, both sides reading the same position; a round is a seed.
-
-    Wants a model and the official data: GRID_SHARED with golden/llama-a/model and data/evaluation_data.
-    """
-    shared = Path(os.environ["GRID_SHARED"])
-    arguments = [GRID, shared / "golden" / "llama-a" / "model", shared / "data" / "evaluation_data", epochs, cores()]
+def finetuning(model, data, name, position, epochs, rounds):
+    """rte and mrpc on a small model, both sides reading the same position; a round is a seed."""
+    arguments = [GRID, model, data, epochs, cores()]
     command = lambda side: [sys.executable, str(ROOT / "benches" / "finetune.py"), side, *map(str, arguments), position]
     count = {"OMP_NUM_THREADS": str(cores())}
     return Benchmark(
@@ -125,6 +121,24 @@ def finetuning(name, position, epochs, rounds):
     )
 
 
+def zero_shot(model, data):
+    """The whole official zero-shot evaluation of one model, BLiMP to reading times."""
+    threads = str(cores())
+    peer = [sys.executable, str(ROOT / "benches" / "peers" / "zero_shot.py"), str(model), str(data), threads]
+    ours = [sys.executable, str(ROOT / "benches" / "zero_shot.py"), str(GRID), str(model), str(data), threads]
+    count = {"OMP_NUM_THREADS": threads}
+    return Benchmark(
+        name="zero-shot",
+        unit="sequence",
+        repeat=1,
+        warmup=1,
+        ours=Contestant("grid", ours, count),
+        peers=[Contestant("transformers", peer, count), Contestant("tuned", peer, count | tuned())],
+        check="sums",
+        tolerance=1e-5,
+    )
+
+
 def benchmarks(quick):
     small = llama(hidden=256, layers=4, heads=4, intermediate=704, vocab_size=8192)
     large = llama(hidden=768, layers=12, heads=12, intermediate=2048, vocab_size=16384)
@@ -132,11 +146,15 @@ def benchmarks(quick):
         yield training("4x256", small, 16, precision, 2 if quick else 4)
     for precision in ("f32", "bf16"):
         yield training("12x768", large, 4, precision, 1 if quick else 2)
-    if "GRID_SHARED" in os.environ:
-        yield finetuning("last", "last", 1 if quick else 3, 1 if quick else 3)
-        yield finetuning("first", "first", 1 if quick else 3, 1 if quick else 3)
+    # A Hugging Face folder and the official folder evaluation_data, which nobody may pass on.
+    model, data = (os.environ.get(f"GRID_BENCH_{name}") for name in ("MODEL", "DATA"))
+    if model and data:
+        model, data = Path(model).resolve(), Path(data).resolve()
+        yield zero_shot(model, data)
+        for position in ("last", "first"):
+            yield finetuning(model, data, position, position, 1 if quick else 3, 1 if quick else 3)
     else:
-        print("finetune: skipped, GRID_SHARED is not set", flush=True)
+        print("zero-shot, finetune: left out, GRID_BENCH_MODEL and GRID_BENCH_DATA name no model and no evaluation data")
 
 
 class Running:

@@ -179,3 +179,20 @@ fn what_cannot_be_measured_is_refused() {
     let complaint = env.complaint(6, &[&shape, &SHORT_BENCH[..]].concat());
     assert!(complaint.contains("cuda:99") && complaint.contains("the worker ended before it answered"), "{complaint}");
 }
+
+/// One job over all milestones of a pretraining, which the tuned cells share.
+#[test]
+fn ages_of_acquisition_come_from_the_milestones() {
+    let spec = TINY
+        .replace("warmup: 0.1}", "warmup: 0.1, milestones: {words: [1k, 2k, 4k, 8k]}}")
+        .replace("suites: [blimp, blimp-supplement]", "suites: [aoa]")
+        .replace("[1, 2]\n", "[1]\n");
+    let env = Env::new(&spec);
+    env.run(0, &["run", "spec.yaml"]);
+    assert_eq!(env.query("select count(*) from job where kind = 'eval'"), ["1"]);
+    let cells = env.query("select count(distinct cell) from v_scores where suite = 'aoa' and metric = 'pearson'");
+    assert_eq!(cells, ["4"]);
+    let stages = env.query("select subtask, count(*) > 20 from v_items where curriculum = 'pretrained' group by 1");
+    assert_eq!(stages, ["1000-words|1", "2000-words|1", "4000-words|1", "8000-words|1"]);
+    assert!(env.run(0, &["report"]).contains("aoa"));
+}

@@ -1,24 +1,20 @@
-"""Zero-shot evaluation as a user would write it with transformers: batches of 64 sequences in the order of the files,
+"""Zero-shot scoring as a user would write it with transformers: batches of 64 sequences in the order of the files,
 padded to the longest, all logits, log-softmax, gather, sum.
 
-Usage: zero_shot.py MODEL DATA [--part N]
+usage: zero_shot.py MODEL DATA THREADS
 
-DATA is the official folder evaluation_data, full_eval. With --part N only every N-th batch of a task is computed and
-the time of those batches is multiplied by N. Prints one JSON object: seconds per task, and the whole.
+DATA is the official folder evaluation_data. Speaks the protocol of benches/run.py; a unit of work is every 40th batch
+of each task, and so a fortieth of the whole. `sums` are the mean log-probabilities of the sequences of each task.
 """
 
-import argparse
 import csv
 import json
-import resource
+import sys
 import time
 import zipfile
 from pathlib import Path
 
-import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
-
-BATCH = 64
+BATCH, PARTS = 64, 40
 
 
 def rows(folder):
@@ -27,75 +23,73 @@ def rows(folder):
             yield from map(json.loads, lines)
 
 
-def boxes(folder):
+def boxes(data):
     """The rows of entity tracking, from the folder or from the archive beside the data."""
+    folder = data / "full_eval" / "entity_tracking"
     if folder.is_dir():
         yield from rows(folder)
         return
-    beside = folder.parent.parent.parent / "entity_tracking" / "entity_tracking_full.zip"
-    with zipfile.ZipFile(beside) as archive:
+    with zipfile.ZipFile(data.parent / "entity_tracking" / "entity_tracking_full.zip") as archive:
         for name in sorted(archive.namelist()):
             if name.endswith(".jsonl"):
                 yield from map(json.loads, archive.read(name, b"iamnotaLM").decode().splitlines())
 
 
 def tasks(data):
-    """Name and (context, continuation) pairs of each task."""
+    """The sequences of each task: a context, and its continuation, which is scored."""
+    full = data / "full_eval"
     for name in ("blimp_filtered", "supplement_filtered"):
-        pairs = [("", row[key]) for row in rows(data / name) for key in ("sentence_good", "sentence_bad")]
-        yield name, pairs
-    yield "entity_tracking", [(row["input_prefix"], option) for row in boxes(data / "entity_tracking") for option in row["options"]]
-    nonce = rows(data / "wug_adj_nominalization")
-    yield "wug_adj_nominalization", [("", form) for row in nonce for form in row["sentences"].split("\t")]
-    with (data / "reading" / "reading_data.csv").open() as lines:
+        yield [("", row[key]) for row in rows(full / name) for key in ("sentence_good", "sentence_bad")]
+    yield [(row["input_prefix"], option) for row in boxes(data) for option in row["options"]]
+    yield [("", form) for row in rows(full / "wug_adj_nominalization") for form in row["sentences"].split("\t")]
+    with (full / "reading" / "reading_data.csv").open() as lines:
         words = list(csv.DictReader(lines))
-    reading = [(row["item"], " " + row["word"]) for row in words]
-    reading += [(row["prev_item"], " " + row["prev_word"]) for row in words if row["prev_item"]]
-    yield "reading", reading
+    before = [row for row in words if row["prev_item"] not in ("", "None")]
+    yield [(row["item"], " " + row["word"]) for row in words] + [
+        (row["prev_item"], " " + row["prev_word"]) for row in before
+    ]
 
 
-@torch.no_grad()
-def score(model, tokenizer, pairs, part):
-    """Sums of the log-probabilities of the continuations, in nats; seconds, those of skipped batches estimated."""
-    sums, seconds = [], 0.0
-    batches = [pairs[start : start + BATCH] for start in range(0, len(pairs), BATCH)]
-    chosen = batches[::part]
-    for batch in chosen:
-        start = time.perf_counter()
-        texts = [context + continuation for context, continuation in batch]
-        encoded = tokenizer(texts, return_tensors="pt", padding=True, return_offsets_mapping=True)
-        logits = model(input_ids=encoded["input_ids"], attention_mask=encoded["attention_mask"]).logits
-        logprobs = torch.log_softmax(logits[:, :-1], dim=-1)
-        logprobs = logprobs.gather(-1, encoded["input_ids"][:, 1:, None]).squeeze(-1)
-        starts = torch.tensor([len(context) for context, _ in batch])
-        counts = (encoded["offset_mapping"][:, 1:, 1] > starts[:, None]) & (encoded["attention_mask"][:, 1:] == 1)
-        sums += torch.where(counts, logprobs, 0.0).sum(-1).tolist()
-        seconds += time.perf_counter() - start
-    return sums, seconds * len(batches) / max(1, len(chosen))
+def chosen(count, units):
+    """The sequences of so many units of work, batch by batch."""
+    batches = range(0, count, BATCH)
+    return [range(start, min(count, start + BATCH)) for index, start in enumerate(batches) if index % PARTS < units]
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("model")
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--part", type=int, default=1)
-    parser.add_argument("--threads", type=int, default=None)
-    arguments = parser.parse_args()
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
-    start = time.perf_counter()
-    tokenizer = AutoTokenizer.from_pretrained(arguments.model)
-    tokenizer.padding_side = "right"
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    torch.set_num_threads(int(sys.argv[3]))
+    tokenizer = AutoTokenizer.from_pretrained(sys.argv[1], padding_side="right")
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
-    model = AutoModelForCausalLM.from_pretrained(arguments.model, dtype=torch.float32).eval()
-    result = {"load": time.perf_counter() - start}
-    checks = {}
-    for name, pairs in tasks(arguments.data / "full_eval"):
-        sums, result[name] = score(model, tokenizer, pairs, arguments.part)
-        checks[name] = sum(sums) / len(sums)
-    whole = sum(result.values())
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps({"seconds": result, "whole": whole, "part": arguments.part, "mean_sums": checks, "peak_bytes": peak}))
+    model = AutoModelForCausalLM.from_pretrained(sys.argv[1], dtype=torch.float32).eval()
+
+    @torch.no_grad()
+    def score(batch):
+        texts = [context + continuation for context, continuation in batch]
+        encoded = tokenizer(texts, return_tensors="pt", padding=True, return_offsets_mapping=True)
+        ids, mask = encoded["input_ids"], encoded["attention_mask"]
+        logprobs = torch.log_softmax(model(input_ids=ids, attention_mask=mask).logits[:, :-1], dim=-1)
+        logprobs = logprobs.gather(-1, ids[:, 1:, None]).squeeze(-1)
+        starts = torch.tensor([[len(context)] for context, _ in batch])
+        counts = (encoded["offset_mapping"][:, 1:, 1] > starts) & (mask[:, 1:] == 1)
+        return torch.where(counts, logprobs, 0.0).sum(-1).tolist()
+
+    sequences = list(tasks(Path(sys.argv[2])))
+    print(json.dumps({"torch": torch.__version__, "threads": torch.get_num_threads()}), flush=True)
+    for line in sys.stdin:
+        Path("/proc/self/clear_refs").write_text("5")
+        start, units, means = time.perf_counter(), 0, []
+        for task in sequences:
+            sums = []
+            for batch in chosen(len(task), int(line)):
+                sums += score([task[index] for index in batch])
+            units += len(sums)
+            means.append(sum(sums) / len(sums))
+        seconds = time.perf_counter() - start
+        peak = int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) * 1024
+        print(json.dumps({"units": units, "seconds": seconds, "sums": means, "peak_bytes": peak}), flush=True)
 
 
 if __name__ == "__main__":

@@ -138,8 +138,7 @@ fn suites(cli: &Cli, names: &[String], data: &Path, size: Size) -> Result<Vec<Su
             suites.push(suite);
             continue;
         }
-        // Fine-tuning is no zero-shot evaluation.
-        for suite in Suite::ALL.into_iter().filter(|suite| *suite != Suite::Glue) {
+        for suite in Suite::ALL.into_iter().filter(|suite| suite.is_zero_shot()) {
             let folder = data.join(suite.folder(size));
             let found = survey.locate(&Source::Folder(folder.clone()));
             match found.map_err(|error| Failure::new(Exit::Environment, error))?.origin {

@@ -37,7 +37,7 @@ pub use job::{
     EvalJob, FinetuneJob, ImportJob, Job, Kind, PrepareJob, Prepared, PretrainJob, ReplayedText, TokenizerJob, TuneJob,
 };
 pub use milestone::Milestone;
-pub use mode::{BoxRows, EwokContrast, FirstToken, Mode, Nan, PerLength, Preference, ReadingWord, Sums, Ties};
+pub use mode::{AoaFit, BoxRows, EwokContrast, FirstToken, Mode, Nan, PerLength, Preference, ReadingWord, Sums, Ties};
 pub use model::{Arch, ModelConfig};
 pub use score::{CellRow, ItemOutcome, ItemRow, Score, ScoreRow, Size, Suite};
 pub use text::{CorpusFormat, DatasetFormat, Documents, Layout, Origin, Pattern, Template, WorldPart};

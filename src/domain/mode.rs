@@ -126,6 +126,14 @@ switches! {
         /// With the space before it, in one pass over context and word.
         Whole = "whole",
     }
+    /// How a model's age of acquisition is fitted.
+    aoa: AoaFit, compat Official, fixed Repaired {
+        /// Unbounded, through every surprisal, with a threshold in bits against surprisals in nats.
+        Official = "official",
+        /// Bounded, through the mean surprisal of each checkpoint, with a threshold in nats; a correlation that chance
+        /// explains is none: the pipeline of 2026.
+        Repaired = "repaired",
+    }
 }
 
 impl Mode {
@@ -144,8 +152,10 @@ impl Mode {
     /// `base` with the switches that concern the suite set as here.
     fn only(self, suite: Suite, base: Mode) -> Mode {
         let mode = Mode { first_token: self.first_token, ..base };
-        if suite == Suite::Reading {
-            return Mode { reading: self.reading, ..mode };
+        match suite {
+            Suite::Reading => return Mode { reading: self.reading, ..mode },
+            Suite::Aoa => return Mode { aoa: self.aoa, ..mode },
+            _ => {}
         }
         let Mode { ties, nan, sums, length, .. } = self;
         let mode = Mode { ties, nan, sums, length, ..mode };
@@ -153,7 +163,7 @@ impl Mode {
             Suite::Ewok => Mode { ewok: self.ewok, ..mode },
             Suite::EntityTracking => Mode { entity_tracking: self.entity_tracking, ..mode },
             Suite::WugAdj | Suite::WugPast => Mode { wug: self.wug, ..mode },
-            Suite::Blimp | Suite::BlimpSupplement | Suite::Comps | Suite::Reading | Suite::Glue => mode,
+            Suite::Blimp | Suite::BlimpSupplement | Suite::Comps | Suite::Reading | Suite::Aoa | Suite::Glue => mode,
         }
     }
 

@@ -26,13 +26,15 @@ pub enum Suite {
     WugPast,
     /// Reading times of words in context, eye-tracked and self-paced.
     Reading,
+    /// Age of acquisition: whether words are learned in the order in which children learn them.
+    Aoa,
     /// (Super)GLUE: classification after fine-tuning.
     Glue,
 }
 
 impl Suite {
     /// All suites.
-    pub const ALL: [Suite; 9] = [
+    pub const ALL: [Suite; 10] = [
         Suite::Blimp,
         Suite::BlimpSupplement,
         Suite::EntityTracking,
@@ -41,6 +43,7 @@ impl Suite {
         Suite::WugAdj,
         Suite::WugPast,
         Suite::Reading,
+        Suite::Aoa,
         Suite::Glue,
     ];
 
@@ -55,8 +58,14 @@ impl Suite {
             Suite::WugAdj => "wug-adj",
             Suite::WugPast => "wug-past",
             Suite::Reading => "reading",
+            Suite::Aoa => "aoa",
             Suite::Glue => "glue",
         }
+    }
+
+    /// Whether a model is scored as it is, at one point of its training.
+    pub fn is_zero_shot(self) -> bool {
+        !matches!(self, Suite::Aoa | Suite::Glue)
     }
 
     /// Its folder within the official evaluation data.
@@ -79,6 +88,7 @@ impl Suite {
             (Suite::Reading, Size::Full) => "full_eval/reading",
             (Suite::Reading, Size::Fast) => "fast_eval/reading",
             // Officially in the full evaluation only.
+            (Suite::Aoa, _) => "full_eval/aoa",
             (Suite::Glue, _) => "full_eval/glue_filtered",
         }
     }
@@ -98,6 +108,7 @@ impl Suite {
             | Suite::WugAdj
             | Suite::WugPast
             | Suite::Reading
+            | Suite::Aoa
             | Suite::Glue => "evaluation_data of the BabyLM 2025 challenge, https://osf.io/ryjfm/",
         }
     }
@@ -113,6 +124,7 @@ impl Suite {
             | Suite::WugAdj
             | Suite::WugPast
             | Suite::Reading
+            | Suite::Aoa
             | Suite::Glue => 1,
         }
     }
@@ -142,7 +154,7 @@ pub struct Score {
     pub task: String,
     /// The subtask (`UID`), or `None` for the task's official aggregate.
     pub subtask: Option<String>,
-    /// `accuracy`, `spearman`, `partial-r2`, `f1` or `mcc`.
+    /// `accuracy`, `spearman`, `pearson`, `partial-r2`, `f1` or `mcc`.
     pub metric: String,
     /// The value, in percent: accuracies, F1, shares of variance, and correlations times 100.
     pub value: f64,

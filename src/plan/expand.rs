@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::domain::{
     Base, Cell, CellKey, Corpus, Dataset, EvalJob, FinetuneJob, Finetuning, ForeignModel, Grid, ImportJob, Job, JobId,
     Located, Order, Origin, PrepareJob, Prepared, PretrainJob, Pretraining, Recipe, ReplayedText, Source, Stage,
-    TokenizerJob, TuneJob,
+    Suite, TokenizerJob, TuneJob,
 };
 
 /// Which part a job plays in a cell.
@@ -184,6 +184,7 @@ impl Builder<'_> {
             Base::Imported(model) => self.import(model, &cell.key.model, &mut jobs),
             Base::Recorded(id) => self.recorded(*id, &cell.key.model, &mut jobs),
         };
+        let base = model;
         let mut path = vec![];
         for stage in &recipe.stages {
             path.push(called(stage));
@@ -197,9 +198,14 @@ impl Builder<'_> {
         }
         for evaluation in &recipe.evaluations {
             let Located { origin, .. } = self.locate(&evaluation.source);
+            // Words are acquired in pretraining: a tuned cell shares the curves of the model that it started from.
+            let (scored, of) = match evaluation.suite {
+                Suite::Aoa => (base, &cell.key.model),
+                _ => (model, &name.group),
+            };
             let (suite, mode) = (evaluation.suite, evaluation.mode);
-            let job = EvalJob { model: model.0, milestone: None, suite, mode, data: origin };
-            let group = format!("{suite} {}", name.group);
+            let job = EvalJob { model: scored.0, milestone: None, suite, mode, data: origin };
+            let group = format!("{suite} {of}");
             self.add(Job::Eval(job), &Name { group, ..name }, &[&evaluation.source], Role::Eval, &mut jobs);
         }
         for finetuning in &recipe.finetunings {

@@ -274,6 +274,13 @@ impl Marks {
         } else if found.iter().any(|row| row.score.classes.is_some() && Some(row.score.value) <= row.score.chance) {
             reasons.push("not above always guessing the most frequent class");
         }
+        let trivial = |row: &&ScoreRow| {
+            let floor = row.score.floor.filter(|_| row.score.n >= 1_000);
+            floor.is_some_and(|floor| (row.score.value - floor).abs() < 1e-9)
+        };
+        if found.iter().any(trivial) {
+            reasons.push("equal to the trivial floor to the last digit");
+        }
         // Equal to the last bit with other weights: the score does not depend on the model. Few items can agree by
         // chance, so only scores that could take many values count.
         let twin = |row: &&ScoreRow| {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
-use crate::domain::{Base, Cell, CellKey, Grid, Pretraining, Recipe, Stage};
+use crate::domain::{Base, Cell, CellKey, Grid, Milestone, Pretraining, Recipe, Stage, Suite};
 
 use super::axes::{Axes, Partial};
 use super::curricula::StageKeys;
@@ -60,7 +60,25 @@ pub(super) fn grid(root: &Node, folder: &Path, log: &Log) -> Option<Grid> {
         let hint = "add `milestones: {words: [1M, 2M]}` to `pretrain`, and the curriculum 'pretrained' to the axes";
         log.add(place, "'checkpoints' has no milestone to score", Some(hint.into()));
     }
+    let place = settings.iter().find_map(|(_, document)| document.evaluations.suites);
+    if let Some((place, cell)) = place.zip(cells.iter().find(|cell| lacks_curves(cell))) {
+        let reason = format!("aoa needs three milestones in words, and the model '{}' has fewer", cell.key.model);
+        let hint = "add `milestones: {words: [1M, 2M, 3M]}` to `pretrain`; a model from elsewhere has none";
+        log.add(place, reason, Some(hint.into()));
+    }
     Some(Grid { name: name?, cells, combinations: combinations.len(), resources })
+}
+
+/// Whether ages of acquisition are asked of a model that keeps too few copies on its way.
+fn lacks_curves(cell: &Cell) -> bool {
+    let words = |milestone: &&Milestone| matches!(milestone, Milestone::Words(_));
+    let asked = cell.recipe.evaluations.iter().any(|evaluation| evaluation.suite == Suite::Aoa);
+    asked
+        && match &cell.recipe.base {
+            Base::Trained(base) => base.milestones.iter().filter(words).count() < 3,
+            Base::Imported(_) => true,
+            Base::Recorded(_) => false, // known when its folder is there
+        }
 }
 
 fn too_many(axes: &Axes, log: &Log) -> bool {

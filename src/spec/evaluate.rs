@@ -27,6 +27,7 @@ pub(super) fn evaluations(node: Option<&Node>, finetune: Option<&Node>, root: &P
     };
     let known = Suite::ALL.map(|suite| (suite.name(), suite));
     let suites = fields.required("suites", "such as `suites: [blimp, blimp-supplement]`");
+    let place = suites.map(|node| node.mark);
     let mode = mode(fields.take("mode"), log);
     let data = fields.need("data", "the folder evaluation_data, or `world`", data::path);
     let world = data.as_deref() == Some(Path::new("world"));
@@ -41,10 +42,9 @@ pub(super) fn evaluations(node: Option<&Node>, finetune: Option<&Node>, root: &P
     let checkpoints = fields.take("checkpoints");
     let milestones = checkpoints.and_then(|node| {
         let mut fields = Fields::of(node, "'checkpoints'", log)?;
-        // Fine-tuning every milestone is not offered.
-        let zero_shot = known.into_iter().filter(|(_, suite)| *suite != Suite::Glue);
-        let chosen = fields.list("suites", choice(zero_shot));
-        let chosen = chosen.unwrap_or_else(|| suites.iter().copied().filter(|suite| *suite != Suite::Glue).collect());
+        // Fine-tuning every milestone is not offered, and `aoa` is about all of them.
+        let chosen = fields.list("suites", choice(known.into_iter().filter(|(_, suite)| suite.is_zero_shot())));
+        let chosen = chosen.unwrap_or_else(|| suites.iter().copied().filter(|suite| suite.is_zero_shot()).collect());
         let amount = Amount::decode(&mut fields, kind, Amount { size: Size::Fast, ..amount });
         fields.finish();
         Some((chosen, amount))
@@ -77,6 +77,7 @@ pub(super) fn evaluations(node: Option<&Node>, finetune: Option<&Node>, root: &P
         finetunings,
         of_milestones: chosen.iter().map(|suite| evaluation(*suite, few)).collect(),
         checkpoints: checkpoints.map(|node| node.mark),
+        suites: place,
     }
 }
 
@@ -91,6 +92,8 @@ pub(super) struct Evaluations {
     pub of_milestones: Vec<Evaluation>,
     /// Where `checkpoints:` stands.
     pub checkpoints: Option<Mark>,
+    /// Where `suites:` stands.
+    pub suites: Option<Mark>,
 }
 
 /// How much of a suite: `size:` of the official data, `items:` of the toy world.

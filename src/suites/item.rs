@@ -73,6 +73,8 @@ pub enum Truth {
     First,
     /// The share of people who gave candidate 0, in 0..=1.
     Share(f64),
+    /// The age in months at which half of the children say the word; `None` where none can be told.
+    Learned(Option<f64>),
     /// How people read the word; candidate 0 is the word, candidate 1, where there is one, the word before it.
     Measured(Box<Measurements>),
 }
@@ -92,6 +94,8 @@ pub struct Measurements {
     pub eye_tracking: [Option<f64>; 4],
     /// Self-paced reading time, in milliseconds.
     pub self_paced: Option<f64>,
+    /// ELAN, LAN, N400, P600, EPNP and PNP: event-related potentials, in microvolts.
+    pub potentials: [Option<f64>; 6],
 }
 
 /// One row of an evaluation file.

@@ -13,6 +13,7 @@
 //! and what differs is a handful of lines in one `match`; requests that carry token ids, because then the suites would
 //! have to know a tokenizer.
 
+mod aoa;
 mod choice;
 mod error;
 pub mod glue;
@@ -25,8 +26,10 @@ mod row;
 
 use crate::domain::{ItemOutcome, Mode, Score, Suite};
 
+pub use aoa::{Stage, score_stages};
 pub use error::SuiteError;
 pub use item::{Candidate, Item, Likelihood, Measurements, Tokenized, Truth};
+pub use reading::{Power, predictive_power};
 
 /// Reads the items of a suite from `(file name, contents)` pairs, in order of file name.
 ///
@@ -44,8 +47,11 @@ pub fn read(suite: Suite, mode: Mode, files: &[(String, Vec<u8>)]) -> Result<Vec
 ///
 /// `measured[i][c]` is what the model says of candidate `c` of item `i`.
 ///
+/// The suite `aoa` is scored over the stages of a training, by [`score_stages`].
+///
 /// # Panics
-/// When `measured` does not have a likelihood for each candidate: the caller scored something else.
+/// When `measured` does not have a likelihood for each candidate: the caller scored something else. When the suite is
+/// `aoa`.
 pub fn score(suite: Suite, mode: Mode, items: &[Item], measured: &[Vec<Likelihood>]) -> (Vec<Score>, Vec<ItemOutcome>) {
     assert_eq!(items.len(), measured.len(), "one list of likelihoods for each item");
     for (item, measured) in items.iter().zip(measured) {
@@ -57,6 +63,7 @@ pub fn score(suite: Suite, mode: Mode, items: &[Item], measured: &[Vec<Likelihoo
         Suite::Blimp | Suite::BlimpSupplement | Suite::EntityTracking | Suite::Ewok | Suite::Comps => {
             choice::score(suite, mode, items, measured)
         }
+        Suite::Aoa => unreachable!("aoa is scored by score_stages"),
         Suite::Glue => unreachable!("its rows are never read as items"),
     }
 }

@@ -126,7 +126,7 @@ fn ranks(numbers: &[f64]) -> Vec<f64> {
 }
 
 /// Pearson's correlation; `None` when either side is constant.
-fn pearson(left: &[f64], right: &[f64]) -> Option<f64> {
+pub(super) fn pearson(left: &[f64], right: &[f64]) -> Option<f64> {
     let centred = |numbers: &[f64]| -> Vec<f64> {
         let mean = numbers.iter().sum::<f64>() / numbers.len() as f64;
         numbers.iter().map(|number| number - mean).collect()

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use crate::domain::{BoxRows, EwokContrast, Mode, Suite};
 
+use super::aoa;
 use super::error::SuiteError;
 use super::item::{Candidate, Item, Tokenized, Truth};
 use super::reading;
@@ -21,6 +22,7 @@ pub(super) fn read(suite: Suite, mode: Mode, files: &[(String, Vec<u8>)]) -> Res
         Suite::Comps => json_lines(suite, files, property),
         Suite::WugAdj | Suite::WugPast => json_lines(suite, files, |_, row| nonce_forms(suite, row)),
         Suite::Reading => tables(suite, mode, files),
+        Suite::Aoa => aoa::read(files),
         Suite::Glue => Err(SuiteError::Finetuned { suite: suite.name() }),
     }
 }

@@ -1,5 +1,6 @@
 //! Reading times: how much a model's surprisal adds to the explanation of how long people read a word.
 
+mod power;
 mod regression;
 mod table;
 
@@ -8,6 +9,7 @@ use crate::domain::{ItemOutcome, Mode, Score, Suite};
 use super::item::{Item, Likelihood, Measurements, Truth};
 use regression::{Gain, gain};
 
+pub use power::{Power, predictive_power};
 pub(super) use table::table;
 
 /// The task of eye-tracked reading: the mean over four measures.

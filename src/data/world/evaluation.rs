@@ -1,5 +1,6 @@
 //! Evaluation files of the toy world. Here the minimal pairs; the other suites have files of their own.
 
+mod acquisition;
 mod boxes;
 mod classification;
 mod knowledge;
@@ -121,6 +122,7 @@ pub(super) fn files(seed: u64, items: u64, suite: Suite) -> Vec<(String, Vec<u8>
         Suite::WugAdj => nonce::adjectives(seed, items),
         Suite::WugPast => nonce::verbs(seed, items),
         Suite::Reading => reading::table(seed, items),
+        Suite::Aoa => acquisition::files(seed, items),
         Suite::Glue => classification::files(seed, items),
     }
 }

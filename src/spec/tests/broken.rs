@@ -158,7 +158,7 @@ fn all_problems_are_reported_at_once() {
       help: did you mean 'tiny'?
     x.yaml:15:25: 'size' is for the official data; the toy world has `items`
       help: remove it
-    x.yaml:15:46: an item of 'suites' must be one of blimp, blimp-supplement, entity-tracking, ewok, comps, wug-adj, wug-past, reading, glue, not 'blmp'
+    x.yaml:15:46: an item of 'suites' must be one of blimp, blimp-supplement, entity-tracking, ewok, comps, wug-adj, wug-past, reading, aoa, glue, not 'blmp'
       help: did you mean 'blimp'?
     x.yaml:16:23: an item of 'devices' must be auto, cpu, or cuda:0, cuda:1, ..., not 'gpu'
       help: auto takes all GPUs, or else the CPU

@@ -13,7 +13,7 @@ use proptest::sample::subsequence;
 use super::{load, parse};
 use crate::domain::{
     Base, CorpusFormat, DatasetFormat, Documents, EarlyStopping, Grid, Keep, Layout, Length, Loss, Milestone, Order,
-    Pattern, Pretraining, Recipe, Replay, Schedule, Source, Start, Validation, WorldPart,
+    Pattern, Pretraining, Recipe, Replay, Schedule, Source, Start, Suite, Validation, WorldPart,
 };
 
 const GOOD: &str = "\
@@ -151,6 +151,21 @@ fn a_mode_is_a_name_or_a_mapping_of_switches_and_concerns_a_suite_as_far_as_it_d
     x.yaml:15:73: 'nan' must be one of wins, loses, not 'won'
       help: such as wins
     ");
+}
+
+#[test]
+fn ages_of_acquisition_want_milestones_in_words() {
+    let pretrain = "pretrain: {sequence_length: 64, epochs: 1";
+    let text = |milestones: &str| {
+        let text = with(&format!("{pretrain}}}"), &format!("{pretrain}, milestones: {milestones}}}"));
+        format!("{text}evaluate: {{data: world, suites: [blimp, aoa]}}\n")
+    };
+    let grid = good(&text("{words: [1k, 2k, 3k]}"), &[]);
+    assert!(grid.cells.iter().all(|cell| cell.recipe.evaluations[1].suite == Suite::Aoa));
+    insta::assert_snapshot!(broken(&text("{words: [1k, 2k]}"), &[]), @r#"
+    x.yaml:15:33: aoa needs three milestones in words, and the model 'tiny' has fewer
+      help: add `milestones: {words: [1M, 2M, 3M]}` to `pretrain`; a model from elsewhere has none
+    "#);
 }
 
 #[test]

@@ -43,7 +43,7 @@ pub(super) fn gain<const N: usize>(rows: impl Iterator<Item = ([f64; N], f64, f6
 }
 
 /// The intercept, the predictors and their pairwise products.
-fn terms<const N: usize>(predictors: [f64; N]) -> impl Iterator<Item = f64> {
+pub(super) fn terms<const N: usize>(predictors: [f64; N]) -> impl Iterator<Item = f64> {
     let products = (0..N).flat_map(move |left| (left + 1..N).map(move |right| predictors[left] * predictors[right]));
     std::iter::once(1.0).chain(predictors).chain(products)
 }

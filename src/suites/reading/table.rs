@@ -44,14 +44,14 @@ fn item(mode: Mode, index: u32, cells: &Cells) -> Result<Item, SuiteError> {
     if let Some(context) = cells.present("prev_item")? {
         candidates.push(candidate(context, cells.text("prev_word")?));
     }
-    let [first, second, third, fourth] = EYE_TRACKING.1;
     let measured = Measurements {
         frequency: cells.number("Subtlex_log10")?,
         length: cells.number("length")?,
         context_length: cells.number("context_length")?,
         previous_length: cells.number("prev_length")?,
-        eye_tracking: [cells.number(first)?, cells.number(second)?, cells.number(third)?, cells.number(fourth)?],
+        eye_tracking: cells.numbers(EYE_TRACKING.1)?,
         self_paced: cells.number(super::SELF_PACED.1)?,
+        potentials: cells.potentials()?,
     };
     let suite = Suite::Reading.name().to_owned();
     let truth = Truth::Measured(Box::new(measured));
@@ -83,6 +83,21 @@ impl Cells<'_> {
             Ok(number) if number.is_finite() => Ok(Some(number)),
             _ => Err(self.error(format!("column `{column}` should be a number, not `{text}`"))),
         }
+    }
+
+    fn numbers<const N: usize>(&self, columns: [&str; N]) -> Result<[Option<f64>; N], SuiteError> {
+        let mut numbers = [None; N];
+        for (number, column) in numbers.iter_mut().zip(columns) {
+            *number = self.number(column)?;
+        }
+        Ok(numbers)
+    }
+
+    /// Potentials are in no score: a table may come without them.
+    fn potentials(&self) -> Result<[Option<f64>; 6], SuiteError> {
+        let there = |column: &&str| self.header.iter().any(|name| name == *column);
+        let columns = super::power::POTENTIALS;
+        if columns.iter().all(there) { self.numbers(columns) } else { Ok([None; 6]) }
     }
 
     fn error(&self, reason: String) -> SuiteError {

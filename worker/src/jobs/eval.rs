@@ -1,12 +1,13 @@
 //! Score a model on a suite.
 
-use std::collections::HashMap;
-use std::path::Path;
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use grid::data::{self, DataError, Encoding, Tokenizer};
-use grid::domain::{Assignment, EvalJob, Event, FirstToken};
-use grid::suites::{self, Candidate, Likelihood, Tokenized};
+use grid::domain::{Assignment, EvalJob, Event, FirstToken, ItemOutcome, Milestone, Mode, Score, Suite};
+use grid::suites::{self, Candidate, Item, Likelihood, Stage, Tokenized};
 use rayon::prelude::*;
 
 use super::{MILESTONES, Memory, located, parent};
@@ -39,6 +40,28 @@ pub(super) fn run(
 ) -> Result<(), JobError> {
     let files = data::evaluation_files(&located(assignment, &job.data), job.suite)?;
     let items = suites::read(job.suite, job.mode, &files)?;
+    let (scores, outcomes) = match job.suite {
+        Suite::Aoa => {
+            let (score, outcomes) = stages(job, assignment, &items, attempt)?;
+            (vec![score], outcomes)
+        }
+        _ => {
+            let scorable = remembered(job, assignment, memory)?;
+            let mut likelihoods = score_candidates(scorable, &items, job.mode, Part::WHOLE, attempt)?.into_iter();
+            let of_item = |item: &Item| likelihoods.by_ref().take(item.candidates.len()).collect();
+            let measured: Vec<Vec<Likelihood>> = items.iter().map(of_item).collect();
+            suites::score(job.suite, job.mode, &items, &measured)
+        }
+    };
+    attempt.items(&outcomes)?;
+    for score in scores {
+        attempt.emit(Event::Scored(score))?;
+    }
+    Ok(())
+}
+
+/// The model of the job, which the worker may still have from the job before.
+fn remembered<'a>(job: &EvalJob, assignment: &Assignment, memory: &'a mut Memory) -> Result<&'a Scorable, JobError> {
     let mut folder = parent(assignment, &job.model)?.to_owned();
     if let Some(milestone) = job.milestone {
         folder = folder.join(MILESTONES).join(milestone.to_string());
@@ -48,25 +71,77 @@ pub(super) fn run(
         let scorable = Scorable::read(&folder, &assignment.settings.device)?;
         memory.scored = Some((folder, scorable));
     }
-    let Some((_, scorable)) = &memory.scored else { unreachable!("loaded above") };
-
-    let likelihoods = score_candidates(scorable, &items, job.mode.first_token, attempt)?;
-    let mut likelihoods = likelihoods.into_iter();
-    let of_item = |item: &suites::Item| likelihoods.by_ref().take(item.candidates.len()).collect();
-    let measured: Vec<Vec<Likelihood>> = items.iter().map(of_item).collect();
-    let (scores, outcomes) = suites::score(job.suite, job.mode, &items, &measured);
-    attempt.items(&outcomes)?;
-    for score in scores {
-        attempt.emit(Event::Scored(score))?;
+    match &memory.scored {
+        Some((_, scorable)) => Ok(scorable),
+        None => unreachable!("loaded above"),
     }
-    Ok(())
+}
+
+/// Scores every milestone of a training whose unit is words, and the ages at which they have learned each word.
+fn stages(
+    job: &EvalJob,
+    assignment: &Assignment,
+    items: &[Item],
+    attempt: &mut Attempt,
+) -> Result<(Score, Vec<ItemOutcome>), JobError> {
+    let kept = milestones(&parent(assignment, &job.model)?.join(MILESTONES))?;
+    if kept.len() < 3 {
+        return Err(JobError::failed(format!(
+            "{} needs at least three word milestones of the pretraining, and there are {}: ask for them with \
+             `milestones` in `pretrain`",
+            job.suite,
+            kept.len()
+        )));
+    }
+    let (mut pieces, mut vocabulary, mut stages) = (BTreeMap::new(), 0, vec![]);
+    for (index, (words, folder)) in kept.iter().enumerate() {
+        let scorable = Scorable::read(folder, &assignment.settings.device)?;
+        let part = Part { index, of: kept.len() };
+        let likelihoods = score_candidates(&scorable, items, job.mode, part, attempt)?;
+        stages.push(Stage { name: Milestone::Words(*words).to_string(), words: *words, likelihoods });
+        vocabulary = scorable.tokenizer.vocab_size();
+        let alone = scorable.tokenizer.encode("The")?.len();
+        for item in items {
+            let within = scorable.tokenizer.encode(&format!("The {}", item.subtask))?.len();
+            pieces.insert(item.subtask.clone(), within.saturating_sub(alone) as u32);
+        }
+    }
+    Ok(suites::score_stages(job.mode, items, &stages, &pieces, vocabulary))
+}
+
+/// The words seen and the folder of each milestone whose unit is words, the earliest first.
+fn milestones(folder: &Path) -> Result<Vec<(u64, PathBuf)>, JobError> {
+    let mut kept = vec![];
+    if folder.is_dir() {
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            if let Ok(Milestone::Words(words)) = name.parse() {
+                kept.push((words, path));
+            }
+        }
+    }
+    kept.sort();
+    Ok(kept)
+}
+
+/// Which part of the job's work this is, for its progress.
+#[derive(Clone, Copy)]
+struct Part {
+    index: usize,
+    of: usize,
+}
+
+impl Part {
+    const WHOLE: Part = Part { index: 0, of: 1 };
 }
 
 /// Likelihoods of the candidates of all items, one after another; equal ones are computed once.
 fn score_candidates(
     scorable: &Scorable,
-    items: &[suites::Item],
-    first_token: FirstToken,
+    items: &[Item],
+    mode: Mode,
+    part: Part,
     attempt: &mut Attempt,
 ) -> Result<Vec<Likelihood>, JobError> {
     let (mut distinct, mut numbers): (Vec<&Candidate>, HashMap<&Candidate, usize>) = (vec![], HashMap::new());
@@ -78,7 +153,7 @@ fn score_candidates(
     };
     let wanted: Vec<usize> = items.iter().flat_map(|item| &item.candidates).map(number).collect();
     let Scorable { model, tokenizer } = scorable;
-    let requests = |candidate: &&Candidate| requests(tokenizer, candidate, first_token);
+    let requests = |candidate: &&Candidate| requests(tokenizer, candidate, mode.first_token);
     let requests: Vec<Vec<Sequence>> = distinct.par_iter().map(requests).collect::<Result<_, DataError>>()?;
     let counts: Vec<usize> = requests.iter().map(Vec::len).collect();
     let sequences: Vec<Sequence> = requests.into_iter().flatten().collect();
@@ -87,17 +162,17 @@ fn score_candidates(
     let mut told = Instant::now();
     loop {
         let more = scoring.advance()?;
-        if attempt.stop_requested() {
-            return Err(JobError::Interrupted { step: 0 });
-        }
         if !more || told.elapsed() >= TELL {
             let (done, total) = scoring.progress();
-            let (done, total) = (done as u64, total as u64);
+            let (done, total) = ((part.index * total + done) as u64, (part.of * total) as u64);
             attempt.emit(Event::Progress { done, total, loss: None, tokens_per_second: None })?;
             told = Instant::now();
         }
         if !more {
             break;
+        }
+        if attempt.stop_requested() {
+            return Err(JobError::Interrupted { step: 0 });
         }
     }
     let mut scored = scoring.finish().into_iter();
