@@ -120,6 +120,43 @@ fn a_power_cut_costs_the_work_since_the_last_checkpoint() {
     assert_eq!(&result(&env), undisturbed());
 }
 
+/// Four suites of one short training, big enough that a kill falls between them.
+#[test]
+fn a_kill_among_the_suites_costs_the_suite_at_hand() {
+    let spec = TINY
+        .replace("[chat, [chat, questions]]", "[chat]")
+        .replace("[pretrained, merged, sequential]", "[pretrained]")
+        .replace("seed: [1, 2]", "seed: [1]")
+        .replace("items: 20, suites: [blimp, blimp-supplement]", "items: 3000, suites: [blimp, ewok, comps, wug-adj]");
+    let calm = Env::new(&spec);
+    calm.run(0, &["run", "spec.yaml", "-j", "1"]);
+    let items = "select suite, task, subtask, item, chosen, credit, scores from v_items order by 1, 2, 3, 4";
+
+    let env = Env::new(&spec);
+    let mut coordinator = env.spawn(&["run", "spec.yaml", "-j", "1"]);
+    let is = |event: &serde_json::Value, name: &str| event["event"] == name;
+    let has = |events: &Vec<serde_json::Value>, name: &str| events.iter().any(|event| is(event, name));
+    let one_done_and_one_begun = || {
+        let attempts = journals(&env, "eval");
+        attempts.iter().any(|events| has(events, "finished"))
+            && attempts.iter().any(|events| !events.is_empty() && !has(events, "finished"))
+    };
+    env.wait_until("a suite done and the next one begun", PATIENCE, one_done_and_one_begun);
+    let worker = journals(&env, "eval")[0][0]["pid"].as_u64().expect("a journal begins with its process");
+    signal("-KILL", coordinator.id());
+    signal("-KILL", worker as u32);
+    coordinator.wait().expect("it ended");
+    let finished = journals(&env, "eval").iter().filter(|events| has(events, "finished")).count();
+    assert!((1..4).contains(&finished), "{finished} of 4 suites were finished at the kill");
+    env.run(0, &["resume"]);
+    let attempts = attempts(&env, "eval");
+    assert_eq!(attempts.iter().filter(|attempt| attempt.starts_with("done")).count(), 4, "{attempts:?}");
+    assert_eq!(attempts.iter().filter(|attempt| attempt.starts_with("lost")).count(), attempts.len() - 4);
+    assert!((4..=5).contains(&attempts.len()), "no finished suite is scored again: {attempts:?}");
+    assert_eq!(env.scores(), calm.scores());
+    assert_eq!(env.query(items), calm.query(items));
+}
+
 #[test]
 fn an_interrupt_saves_and_exits_with_the_resumable_code() {
     let env = Env::new(&spec());

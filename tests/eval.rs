@@ -118,3 +118,37 @@ fn what_is_missing_is_said_before_anything_runs() {
     assert!(lost.contains("there is no model of nano/seed2") && lost.contains("its files are gone"), "{lost}");
     assert_eq!(env.query("select count(*) from experiment"), experiments);
 }
+
+/// However many jobs run at once and with however many threads, an item has the same scores.
+#[test]
+fn scores_do_not_depend_on_jobs_and_threads() {
+    let env = with_a_model();
+    env.run(0, &["export", "hf", "nano/seed1", "model"]);
+    let spec = "\
+name: NAME
+models: {model: {hf: model}}
+axes: {curriculum: [pretrained]}
+evaluate: {data: world, items: 60, suites: [blimp, ewok, entity-tracking, comps, wug-adj, reading]}
+";
+    let scores = |name: &str, options: &[&str]| -> Vec<(String, Vec<f64>)> {
+        let file = format!("{name}.yaml");
+        fs::write(env.path().join(&file), spec.replace("NAME", name)).expect("a spec");
+        let runs = format!("runs-{name}");
+        env.run(0, &[&["--runs-dir", &runs, "run", &file], options].concat());
+        let sql = "select suite || ' ' || subtask || ' ' || item, scores from v_items order by 1";
+        let rows = common::query(&env.path().join(runs).join("runs.db"), sql);
+        let parse = |row: String| {
+            let (item, scores) = row.split_once('|').expect("two columns");
+            (item.to_owned(), serde_json::from_str(scores).expect("a list of numbers"))
+        };
+        rows.into_iter().map(parse).collect()
+    };
+    let alone = scores("alone", &["-j", "1", "--threads", "1"]);
+    let together = scores("together", &["-j", "2", "--threads", "2"]);
+    assert!(alone.len() > 600 && alone.len() == together.len(), "{} and {}", alone.len(), together.len());
+    for ((item, one), (other_item, other)) in alone.iter().zip(&together) {
+        assert_eq!(item, other_item);
+        let close = one.len() == other.len() && one.iter().zip(other).all(|(a, b)| (a - b).abs() <= 1e-5);
+        assert!(close, "{item}: {one:?} and {other:?}");
+    }
+}

@@ -184,7 +184,7 @@ fn what_cannot_be_measured_is_refused() {
 #[test]
 fn ages_of_acquisition_come_from_the_milestones() {
     let spec = TINY
-        .replace("warmup: 0.1}", "warmup: 0.1, milestones: {words: [1k, 2k, 4k, 8k]}}")
+        .replace("warmup: 0.1}", "warmup: 0.1, milestones: {words: [1k, 2k, 3k, 6k]}}")
         .replace("suites: [blimp, blimp-supplement]", "suites: [aoa]")
         .replace("[1, 2]\n", "[1]\n");
     let env = Env::new(&spec);
@@ -193,6 +193,6 @@ fn ages_of_acquisition_come_from_the_milestones() {
     let cells = env.query("select count(distinct cell) from v_scores where suite = 'aoa' and metric = 'pearson'");
     assert_eq!(cells, ["4"]);
     let stages = env.query("select subtask, count(*) > 20 from v_items where curriculum = 'pretrained' group by 1");
-    assert_eq!(stages, ["1000-words|1", "2000-words|1", "4000-words|1", "8000-words|1"]);
+    assert_eq!(stages, ["1000-words|1", "2000-words|1", "3000-words|1", "6000-words|1"]);
     assert!(env.run(0, &["report"]).contains("aoa"));
 }

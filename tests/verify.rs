@@ -18,8 +18,8 @@ models:
   llama-bf16: {<<: *llama, pretrain: {precision: bf16}, tune: {precision: bf16}}
   gpt2: &gpt2 {arch: gpt2, hidden: 32, layers: 2, heads: 2, max_positions: 64}
   gpt2-bf16: {<<: *gpt2, pretrain: {precision: bf16}, tune: {precision: bf16}}
-pretrain: {sequence_length: 32, steps: 40, batch_size: 8, learning_rate: 3e-3, validate_every: 9, keep: best,
-           milestones: {words: [500, 2k]}}
+pretrain: {sequence_length: 32, steps: 24, batch_size: 8, learning_rate: 3e-3, validate_every: 5, keep: best,
+           milestones: {words: [500, 1k]}}
 tune: {epochs: 1, batch_size: 8, max_length: 64, learning_rate: 1e-3}
 axes:
   dataset: [chat]

@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use crate::domain::{
     Base, Cell, CellKey, Corpus, Dataset, EvalJob, FinetuneJob, Finetuning, ForeignModel, Grid, ImportJob, Job, JobId,
-    Located, Order, Origin, PrepareJob, Prepared, PretrainJob, Pretraining, Recipe, ReplayedText, Source, Stage,
-    Suite, TokenizerJob, TuneJob,
+    Located, Order, Origin, PrepareJob, Prepared, PretrainJob, Pretraining, Recipe, ReplayedText, Source, Stage, Suite,
+    TokenizerJob, TuneJob,
 };
 
 /// Which part a job plays in a cell.

@@ -70,6 +70,7 @@ pub(super) fn read(files: &[(String, Vec<u8>)]) -> Result<Vec<Item>, SuiteError>
                 task: Suite::Aoa.name().to_owned(),
                 subtask: word.clone(),
                 group: Suite::Aoa.name().to_owned(),
+                kinds: vec![],
                 index: items.len() as u32,
                 candidates: vec![candidate],
                 truth: Truth::Learned(ages.get(word).copied().flatten()),

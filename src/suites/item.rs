@@ -107,6 +107,8 @@ pub struct Item {
     pub subtask: String,
     /// What the subtask belongs to: the linguistic field of BLiMP, the split of entity tracking; else the suite.
     pub group: String,
+    /// Further words by which the official report counts, each with the name of its block.
+    pub kinds: Vec<(&'static str, String)>,
     /// Position within the subtask, from 0, rows that the mode drops included.
     pub index: u32,
     /// The requests.

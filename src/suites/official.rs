@@ -8,11 +8,11 @@ mod submission;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::{Value, json};
 
-use crate::domain::{GlueTask, ItemOutcome, Score, Size, Suite};
+use crate::domain::{GlueTask, ItemOutcome, Milestone, Score, Size, Suite};
 
 use super::item::{Item, Truth};
 pub use sizes::{glue_problems, problems};
@@ -38,6 +38,7 @@ pub fn key(suite: Suite) -> &'static str {
         Suite::WugAdj => "wug_adj",
         Suite::WugPast => "wug_past",
         Suite::Reading => "reading",
+        Suite::Aoa => "aoa",
         Suite::Glue => "glue",
     }
 }
@@ -46,6 +47,7 @@ pub fn key(suite: Suite) -> &'static str {
 fn folder(suite: Suite, size: Size) -> String {
     let task = match suite {
         Suite::Reading => return "zero_shot/causal/reading".to_owned(),
+        Suite::Aoa => return "zero_shot/causal/AoA_word".to_owned(),
         // The supplement is run as the same task on another folder.
         Suite::BlimpSupplement => key(Suite::Blimp),
         suite => key(suite),
@@ -57,8 +59,12 @@ fn folder(suite: Suite, size: Size) -> String {
 /// The files of a zero-shot evaluation on one of the official data sets: predictions and report.
 pub fn files(suite: Suite, size: Size, items: &[Item], outcomes: &[ItemOutcome], scores: &[&Score]) -> Vec<ResultFile> {
     let folder = folder(suite, size);
-    let name = if suite == Suite::Reading { "report.txt" } else { "best_temperature_report.txt" };
     let file = |name: &str, text: String| ResultFile { path: format!("{folder}/{name}"), text };
+    let name = match suite {
+        Suite::Aoa => return vec![file("surprisal.json", surprisals(items, outcomes))],
+        Suite::Reading => "report.txt",
+        _ => "best_temperature_report.txt",
+    };
     vec![
         file("predictions.json", predictions(suite, items, outcomes)),
         file(name, report(suite, items, outcomes, scores)),
@@ -86,11 +92,62 @@ pub fn glue_predictions(task: GlueTask, outcomes: &[ItemOutcome]) -> Value {
     json!({task.name(): {"predictions": rows}})
 }
 
-/// The text of `predictions.json` of a zero-shot evaluation.
+/// The text of `surprisal.json`: what every official checkpoint said of each word in each context, in nats.
+///
+/// The number of a context counts those of its word.
+pub fn surprisals(items: &[Item], outcomes: &[ItemOutcome]) -> String {
+    let mut seen: HashMap<&str, usize> = HashMap::new();
+    let contexts: HashMap<u32, (&Item, usize)> = items
+        .iter()
+        .map(|item| {
+            let next = seen.entry(&item.subtask).or_default();
+            *next += 1;
+            (item.index, (item, *next - 1))
+        })
+        .collect();
+    let row = |outcome: &ItemOutcome| {
+        let (milestone, step) = checkpoint(outcome)?;
+        let (item, context_id) = contexts.get(&outcome.item)?;
+        let candidate = item.candidates.first()?;
+        let context = candidate.text.strip_suffix(candidate.scored()).unwrap_or_default().trim();
+        let surprisal = match outcome.scores.first() {
+            Some(Some(score)) => json!(-score).to_string(),
+            _ => "NaN".to_owned(),
+        };
+        Some(format!(
+            "{{\"step\": {}, \"word_count\": {}, \"target_word\": {}, \"context_id\": {context_id}, \"context\": {}, \
+             \"surprisal\": {surprisal}}}",
+            json!(step),
+            milestone.count(),
+            json!(item.subtask),
+            json!(context),
+        ))
+    };
+    let rows: Vec<String> = outcomes.iter().filter_map(row).collect();
+    let steps = checkpoints(outcomes).len();
+    let metadata = json!({"use_bos_only": false, "total_steps": steps, "completed_steps": steps});
+    format!("{{\"metadata\": {metadata}, \"results\": [{}]}}", rows.join(", "))
+}
+
+/// The official checkpoint that an outcome of the suite `aoa` belongs to, and its name.
+fn checkpoint(outcome: &ItemOutcome) -> Option<(Milestone, String)> {
+    let milestone: Milestone = outcome.subtask.parse().ok()?;
+    Some((milestone, revision(milestone)?))
+}
+
+/// The official checkpoints that the suite `aoa` has seen.
+pub fn checkpoints(outcomes: &[ItemOutcome]) -> BTreeSet<Milestone> {
+    outcomes.iter().filter_map(|outcome| Some(checkpoint(outcome)?.0)).collect()
+}
+
+/// The text of `predictions.json` of a zero-shot evaluation; of ages of acquisition, [`surprisals`].
 ///
 /// Where a surprisal is missing there stands a bare `NaN`, as in the official file, which is no JSON but is what
 /// Python reads and writes.
 pub fn predictions(suite: Suite, items: &[Item], outcomes: &[ItemOutcome]) -> String {
+    if suite == Suite::Aoa {
+        return surprisals(items, outcomes);
+    }
     let by_item = by_item(outcomes);
     let answered = items.iter().filter_map(|item| Some((item, *by_item.get(&(item.subtask.as_str(), item.index))?)));
     if suite == Suite::Reading {
@@ -192,7 +249,11 @@ fn report(suite: Suite, items: &[Item], outcomes: &[ItemOutcome], scores: &[&Sco
             block("FIELD", &accuracies(items, outcomes, |item| &item.group));
             block("UID", &by_uid);
         }
-        Suite::Ewok | Suite::Comps | Suite::Reading | Suite::Glue => block("UID", &by_uid),
+        Suite::Ewok | Suite::Comps | Suite::Reading | Suite::Aoa | Suite::Glue => block("UID", &by_uid),
+    }
+    let kinds = items.first().map_or(&[][..], |item| &item.kinds);
+    for (place, (key, _)) in kinds.iter().enumerate() {
+        block(key, &accuracies(items, outcomes, |item| item.kinds.get(place).map_or(&item.group, |(_, word)| word)));
     }
     text.push_str(&format!("### AVERAGE {metric}\n{average:.2}\n\n"));
     text

@@ -40,6 +40,7 @@ fn tables(suite: Suite, mode: Mode, files: &[(String, Vec<u8>)]) -> Result<Vec<I
 struct Parsed {
     subtask: String,
     group: String,
+    kinds: Vec<(&'static str, String)>,
     candidates: Vec<Candidate>,
     truth: Truth,
     kept: bool,
@@ -57,12 +58,12 @@ fn json_lines(
         // The whole name: a dot within it belongs to the UID.
         let stem = name.strip_suffix(JSON_LINES).unwrap_or(name);
         for row in Row::all(name, bytes) {
-            let Parsed { subtask, group, candidates, truth, kept } = parse(stem, &row?)?;
+            let Parsed { subtask, group, kinds, candidates, truth, kept } = parse(stem, &row?)?;
             let next = rows.entry(subtask.clone()).or_default();
             let index = *next;
             *next += 1;
             if kept {
-                items.push(Item { task: suite.name().to_owned(), subtask, group, index, candidates, truth });
+                items.push(Item { task: suite.name().to_owned(), subtask, group, kinds, index, candidates, truth });
             }
         }
     }
@@ -98,10 +99,11 @@ fn files_of_kind<'a>(files: &'a [(String, Vec<u8>)], extension: &str) -> Result<
 
 /// BLiMP and its supplement: a good and a bad sentence, scored whole.
 fn minimal_pair(stem: &str, row: &Row) -> Result<Parsed, SuiteError> {
-    let field = if row.has("field") { row.text("field")? } else { "supplement" };
+    let word = |field: &str| if row.has(field) { row.text(field) } else { Ok("supplement") };
     Ok(Parsed {
         subtask: stem.to_owned(),
-        group: field.replace("syntax_semantics", "syntax/semantics"),
+        group: word("field")?.replace("syntax_semantics", "syntax/semantics"),
+        kinds: vec![("LINGUISTICS_TERM", word("linguistics_term")?.to_owned())],
         candidates: vec![Candidate::whole(row.text("sentence_good")?), Candidate::whole(row.text("sentence_bad")?)],
         truth: Truth::First,
         kept: true,
@@ -119,6 +121,7 @@ fn boxes(mode: Mode, stem: &str, row: &Row) -> Result<Parsed, SuiteError> {
     Ok(Parsed {
         subtask: format!("{stem}_{}_ops", row.natural("numops")?),
         group: stem.to_owned(),
+        kinds: vec![],
         candidates: options.iter().map(|option| Candidate::after(prefix, option, Tokenized::Whole)).collect(),
         truth: Truth::First,
         kept: mode.entity_tracking == BoxRows::All || !options.iter().any(|option| option.contains("nothing")),
@@ -134,9 +137,13 @@ fn world_knowledge(mode: Mode, row: &Row) -> Result<Parsed, SuiteError> {
     };
     let candidates = [(context, target), other]
         .map(|(context, target)| Candidate::after(context, &format!(" {target}"), Tokenized::Whole));
+    let kinds =
+        [("CONTEXT_TYPE", "ContextType"), ("CONTEXT_CONTRAST", "ContextDiff"), ("TARGET_CONTRAST", "TargetDiff")];
+    let kind = |(block, field)| row.has(field).then(|| Ok((block, row.text(field)?.to_owned())));
     Ok(Parsed {
         subtask: row.text("Domain")?.to_owned(),
         group: Suite::Ewok.name().to_owned(),
+        kinds: kinds.into_iter().filter_map(kind).collect::<Result<_, SuiteError>>()?,
         candidates: candidates.into(),
         truth: Truth::First,
         kept: true,
@@ -150,6 +157,7 @@ fn property(stem: &str, row: &Row) -> Result<Parsed, SuiteError> {
     Ok(Parsed {
         subtask: stem.strip_prefix("comps_").unwrap_or(stem).replace('-', "_"),
         group: Suite::Comps.name().to_owned(),
+        kinds: vec![],
         candidates: vec![after(row.text("prefix_acceptable")?), after(row.text("prefix_unacceptable")?)],
         truth: Truth::First,
         kept: true,
@@ -166,6 +174,7 @@ fn nonce_forms(suite: Suite, row: &Row) -> Result<Parsed, SuiteError> {
     Ok(Parsed {
         subtask: suite.name().replace('-', "_"),
         group: suite.name().to_owned(),
+        kinds: vec![],
         candidates: vec![Candidate::whole(first), Candidate::whole(second)],
         truth: Truth::Share(row.share("ratio")?),
         kept: true,

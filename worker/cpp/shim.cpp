@@ -1,56 +1,31 @@
-// A thin C interface over libtorch for what the Rust binding does not expose.
+// A thin C interface over libtorch for what the Rust binding does not expose; border.h tells how errors come back.
 //
-// Every function returns 0, or 1 with a message, or 2 with a message when memory ran out; no exception crosses
-// the border. Tensors come in as borrowed pointers; those written through an out-parameter are owned by the caller.
 // Only ATen and c10 headers: they compile three times faster than torch/torch.h.
-#include <ATen/ATen.h>
+#include "border.h"
+#include "kernels/kernels.h"
+
 #include <ATen/Context.h>
 #include <ATen/DeviceAccelerator.h>
 #include <ATen/Parallel.h>
 #include <ATen/Version.h>
-#include <ATen/autocast_mode.h>
 #include <ATen/core/grad_mode.h>
 #include <torch/version.h>
 
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
-#include <new>
-#include <string>
 #include <vector>
 
 static_assert(
     TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR == 11 && TORCH_VERSION_PATCH == 0,
     "these are not the headers of libtorch 2.11.0: run `make libtorch`");
 
-namespace {
-
-using Handle = at::Tensor*;
-
-thread_local std::string last_error;
-
-constexpr int OK = 0, FAILED = 1, OUT_OF_MEMORY = 2;
-
-template <typename Body>
-int guarded(Body body) {
-  try {
-    body();
-    return OK;
-  } catch (const c10::OutOfMemoryError& error) {
-    last_error = error.what_without_backtrace();
-    return OUT_OF_MEMORY;
-  } catch (const c10::Error& error) {
-    last_error = error.what_without_backtrace();
-    // The CPU allocator has no exception of its own.
-    return last_error.find("DefaultCPUAllocator") == std::string::npos ? FAILED : OUT_OF_MEMORY;
-  } catch (const std::bad_alloc& error) {
-    last_error = error.what();
-    return OUT_OF_MEMORY;
-  } catch (const std::exception& error) {
-    last_error = error.what();
-    return FAILED;
-  }
+std::string& last_error() {
+  static thread_local std::string message;
+  return message;
 }
+
+namespace {
 
 std::vector<at::Tensor> list(const Handle* tensors, size_t count) {
   std::vector<at::Tensor> result;
@@ -69,11 +44,44 @@ std::vector<at::Tensor> gradients(const Handle* parameters, size_t count) {
   return result;
 }
 
+// Adds the summed cross entropy of logits [rows, vocab] to `total`. Returns their gradient times `scale`, perhaps in
+// their own memory; with a scale of 0 it means nothing.
+at::Tensor logits_gradient(at::Tensor& logits, const at::Tensor& targets, double smoothing, double scale, at::Tensor& total) {
+  const int64_t rows = logits.size(0), vocab = logits.size(1);
+  if (logits.is_cpu() && grid::kernels()) {
+    const at::Tensor losses = at::empty({rows}, logits.options().dtype(at::kFloat));
+    const auto with = [&](const auto& loops, auto* numbers) {
+      at::parallel_for(0, rows, 8, [&](int64_t begin, int64_t end) {
+        const at::Tensor space = at::empty({vocab}, logits.options().dtype(at::kFloat));
+        loops.cross_entropy(
+            {begin, end, vocab}, numbers, targets.const_data_ptr<int64_t>(), static_cast<float>(smoothing),
+            static_cast<float>(scale), losses.mutable_data_ptr<float>(), space.mutable_data_ptr<float>());
+      });
+    };
+    if (logits.scalar_type() == at::kFloat) {
+      with(grid::kernels()->floats, static_cast<float*>(logits.data_ptr()));
+    } else {
+      with(grid::kernels()->halves, static_cast<grid::Half*>(logits.data_ptr()));
+    }
+    total.add_(losses.sum(at::kDouble));
+    return logits;
+  }
+  const at::Tensor chosen = targets.unsqueeze(1);
+  at::Tensor scores = at::log_softmax(logits, 1, at::kFloat);
+  total.sub_(scores.gather(1, chosen).sum(at::kDouble).mul_(1 - smoothing));
+  if (smoothing > 0) total.sub_(scores.sum(at::kDouble).mul_(smoothing / vocab));
+  if (scale == 0) return scores;
+  scores.exp_();
+  scores.scatter_add_(1, chosen, at::full({rows, 1}, smoothing - 1, scores.options()));
+  if (smoothing > 0) scores.sub_(smoothing / vocab);
+  return scores.mul_(scale).to(logits.scalar_type());
+}
+
 }  // namespace
 
 extern "C" {
 
-const char* grid_last_error() { return last_error.c_str(); }
+const char* grid_last_error() { return last_error().c_str(); }
 
 // The configuration text of the library that was loaded, which may differ from the headers.
 int grid_configuration(char* text, size_t capacity) {
@@ -137,28 +145,30 @@ int grid_head_loss(
     const int64_t rows = inputs.size(0);
     at::Tensor total = at::zeros({}, inputs.options().dtype(at::kDouble));
     at::Tensor gradient = hidden_gradient ? at::empty_like(*hidden) : at::Tensor();
+    const double slope = hidden_gradient ? scale : 0;
+    at::Tensor space;  // one chunk of logits after the other
     for (int64_t start = 0; start < rows; start += chunk) {
       const int64_t length = std::min(chunk, rows - start);
       const at::Tensor x = inputs.narrow(0, start, length);
-      const at::Tensor y = targets->narrow(0, start, length).unsqueeze(1);
-      at::Tensor scores = at::mm(x, matrix.t());                          // [chunk, vocab]
-      scores = at::log_softmax(scores, 1, at::kFloat);                    // log-probabilities
-      total.sub_(scores.gather(1, y).sum(at::kDouble).mul_(1 - smoothing));
-      if (smoothing > 0) total.sub_(scores.sum(at::kDouble).mul_(smoothing / matrix.size(0)));
+      const at::Tensor y = targets->narrow(0, start, length);
+      if (!space.defined()) space = at::empty({length, matrix.size(0)}, inputs.options());
+      at::Tensor scores = space.narrow(0, 0, length);  // [chunk, vocab]
+      at::mm_out(scores, x, matrix.t());
+      const at::Tensor d = logits_gradient(scores, y, smoothing, slope, total);
       if (!hidden_gradient) continue;
-      scores.exp_();                                                      // probabilities
-      scores.scatter_add_(1, y, at::full({length, 1}, smoothing - 1, scores.options()));  // d loss / d logits
-      if (smoothing > 0) scores.sub_(smoothing / matrix.size(0));
-      const at::Tensor d = scores.to(kind);
-      gradient.narrow(0, start, length).copy_(at::mm(d, matrix).mul_(scale));
-      const at::Tensor scaled = x * scale;
+      at::Tensor part = gradient.narrow(0, start, length);
+      if (part.scalar_type() == kind) {
+        at::mm_out(part, d, matrix);
+      } else {
+        part.copy_(at::mm(d, matrix));
+      }
       at::Tensor& sum = weight->mutable_grad();
       if (!sum.defined()) {
-        sum = at::mm(d.t(), scaled).to(at::kFloat);
+        sum = at::mm(d.t(), x).to(at::kFloat);
       } else if (bf16) {
-        sum.add_(at::mm(d.t(), scaled));
+        sum.add_(at::mm(d.t(), x));
       } else {
-        sum.addmm_(d.t(), scaled);
+        sum.addmm_(d.t(), x);
       }
     }
     *loss = new at::Tensor(total);
@@ -179,27 +189,6 @@ int grid_target_logprobs(Handle hidden, Handle weight, Handle targets, int64_t c
       result.narrow(0, start, length).copy_(scores.gather(1, targets->narrow(0, start, length).unsqueeze(1)).squeeze(1));
     }
     *logprobs = new at::Tensor(result);
-  });
-}
-
-// Sets automatic casting to bfloat16 of this thread and tells what it was before.
-int grid_set_autocast(int cuda, int enabled, int* before) {
-  return guarded([&] {
-    const auto device = cuda ? at::kCUDA : at::kCPU;
-    *before = at::autocast::is_autocast_enabled(device);
-    at::autocast::set_autocast_dtype(device, at::kBFloat16);
-    at::autocast::set_autocast_enabled(device, enabled);
-  });
-}
-
-// Brackets a region that shares one cast of each weight; the cache is dropped when the outermost region ends.
-int grid_autocast_region(int enter) {
-  return guarded([&] {
-    if (enter) {
-      at::autocast::increment_nesting();
-    } else if (at::autocast::decrement_nesting() == 0) {
-      at::autocast::clear_cache();
-    }
   });
 }
 

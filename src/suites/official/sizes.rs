@@ -10,6 +10,13 @@ pub fn problems(suite: Suite, size: Size, outcomes: &[ItemOutcome]) -> Vec<Strin
     for outcome in outcomes {
         *counts.entry(outcome.subtask.to_lowercase()).or_default() += 1;
     }
+    if suite == Suite::Aoa {
+        // Its subtasks are the checkpoints.
+        return counts
+            .iter()
+            .filter_map(|(name, found)| problem(&format!("{suite}: {name}"), Some(*found), AOA))
+            .collect();
+    }
     let mut problems = vec![];
     for (subtask, wanted) in wanted(suite, size) {
         let found = counts.remove(&subtask.to_lowercase());
@@ -57,9 +64,12 @@ fn wanted(suite: Suite, size: Size) -> Vec<(&'static str, u32)> {
         (Suite::WugAdj, _) => vec![("wug_adj", 200)],
         (Suite::WugPast, _) => vec![("wug_past", 50)],
         (Suite::Reading, _) => vec![("reading", 1_726)],
-        (Suite::Glue, _) => vec![],
+        (Suite::Aoa | Suite::Glue, _) => vec![],
     }
 }
+
+/// Words in contexts.
+const AOA: u32 = 8_005;
 
 const SUPPLEMENT: [(&str, u32); 5] = [
     ("hypernym", 842),

@@ -1,6 +1,6 @@
 //! The collated file that is handed in: every prediction of the final model, and the fast scores of its checkpoints.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -45,6 +45,8 @@ pub struct Submission {
     full: BTreeMap<&'static str, String>,
     /// Predictions of the fine-tunings.
     glue: BTreeMap<GlueTask, Value>,
+    /// The checkpoints at which ages of acquisition were read off.
+    acquisition: BTreeSet<Milestone>,
     /// Fast results of each checkpoint, by the word of the suite.
     fast: BTreeMap<&'static str, BTreeMap<Milestone, Value>>,
 }
@@ -53,6 +55,12 @@ impl Submission {
     /// Adds the predictions of a zero-shot suite, the text of an object.
     pub fn predicted(&mut self, suite: Suite, predictions: String) {
         self.full.insert(key(suite), predictions);
+    }
+
+    /// Adds what these checkpoints said of the words whose ages of acquisition are compared.
+    pub fn acquired(&mut self, checkpoints: BTreeSet<Milestone>, surprisals: String) {
+        self.acquisition = checkpoints;
+        self.full.insert(key(Suite::Aoa), surprisals);
     }
 
     /// Adds the predictions of a fine-tuning.
@@ -72,10 +80,16 @@ impl Submission {
         let untuned = GlueTask::ALL.iter().filter(|task| !self.glue.contains_key(task));
         missing.extend(untuned.map(|task| format!("glue: not fine-tuned for {task}")));
         let wanted = track.checkpoints();
+        let without = |there: &dyn Fn(&Milestone) -> bool| -> Vec<String> {
+            wanted.iter().filter(|one| !there(one)).filter_map(|one| revision(*one)).collect()
+        };
+        let unread = without(&|milestone| self.acquisition.contains(milestone));
+        if self.full.contains_key("aoa") && !unread.is_empty() {
+            missing.push(format!("aoa: not evaluated at the checkpoints {}", unread.join(", ")));
+        }
         for key in FAST {
             let there = self.fast.get(key);
-            let without = |milestone: &&Milestone| there.is_none_or(|results| !results.contains_key(milestone));
-            let lacking: Vec<String> = wanted.iter().filter(without).filter_map(|one| revision(*one)).collect();
+            let lacking = without(&|milestone| there.is_some_and(|results| results.contains_key(milestone)));
             if lacking.len() == wanted.len() {
                 missing.push(format!("{key}: none of the {} checkpoints is evaluated on the fast set", wanted.len()));
             } else if !lacking.is_empty() {

@@ -55,7 +55,7 @@ fn item(mode: Mode, index: u32, cells: &Cells) -> Result<Item, SuiteError> {
     };
     let suite = Suite::Reading.name().to_owned();
     let truth = Truth::Measured(Box::new(measured));
-    Ok(Item { task: suite.clone(), subtask: suite.clone(), group: suite, index, candidates, truth })
+    Ok(Item { task: suite.clone(), subtask: suite.clone(), group: suite, kinds: vec![], index, candidates, truth })
 }
 
 /// One row of the table, by column name.

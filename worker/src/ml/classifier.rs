@@ -9,7 +9,6 @@ use tch::{Device, Kind, Tensor};
 
 use super::error::Error;
 use super::model::Model;
-use super::shim::Autocast;
 use super::weights::Weights;
 
 /// Epsilon of the head's normalisations.
@@ -140,13 +139,7 @@ impl Classifier {
         let device = self.device();
         let put = |numbers: &[i64]| Tensor::f_from_slice(numbers)?.f_to_device(device);
         let ids = put(&ids)?.f_view([inputs.len() as i64, width as i64])?;
-        let hidden = {
-            let _cast = match precision {
-                Precision::F32 => None,
-                Precision::Bf16 => Some(Autocast::bf16(device)?),
-            };
-            self.model.hidden(&ids)? // [inputs, width, hidden]
-        };
+        let hidden = self.model.hidden_in(&ids, precision)?; // [inputs, width, hidden]
         Ok(hidden.f_flatten(0, 1)?.f_index_select(0, &put(&positions)?)?.f_to_kind(Kind::Float)?)
     }
 

@@ -1,17 +1,16 @@
 //! The GPT-2 family: LayerNorm, learned positions, GELU in its tanh form, biases, tied head (Radford et al. 2019).
 
 use grid::domain::ModelConfig;
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
-use super::attention::{Forest, causal_attention};
+use super::attention::{Forest, Heads, causal_attention};
 use super::error::Error;
 use super::weights::Weights;
 
 /// The model; every tensor is shared with the list of weights.
 #[derive(Debug)]
 pub struct Gpt2 {
-    heads: i64,
-    head_dim: i64,
+    attention: Heads,
     norm_eps: f64,
     embedding: Tensor, // [vocab, hidden]
     positions: Tensor, // [max_positions, hidden]
@@ -70,8 +69,7 @@ impl Gpt2 {
             false => weights.matrix(&[("lm_head.weight".into(), config.vocab_size, std)], hidden)?,
         };
         Ok(Self {
-            heads: config.heads.into(),
-            head_dim: config.head_dim.into(),
+            attention: Heads { queries: config.heads.into(), keys: config.heads.into(), dim: config.head_dim.into() },
             norm_eps: config.norm_eps,
             embedding,
             positions,
@@ -86,30 +84,22 @@ impl Gpt2 {
         &self.head
     }
 
-    /// ids `[batch, seq]` -> `[batch, seq, hidden]`
-    pub fn hidden(&self, ids: &Tensor, forest: Option<&Forest>) -> Result<Tensor, Error> {
+    /// ids `[batch, seq]` -> `[batch, seq, hidden]` of this kind; the residual stream is float32.
+    pub fn hidden(&self, ids: &Tensor, forest: Option<&Forest>, kind: Kind) -> Result<Tensor, Error> {
         let (_, seq) = ids.size2()?;
+        let norm = |norm: &Norm, x: &Tensor| norm.apply(x, self.norm_eps, kind);
         let tokens = Tensor::f_embedding(&self.embedding, ids, -1, false, false)?; // [batch, seq, hidden]
         let mut x = tokens.f_add(&match forest {
             Some(forest) => Tensor::f_embedding(&self.positions, &forest.depths, -1, false, false)?,
             None => self.positions.f_narrow(0, 0, seq)?,
         })?;
         for block in &self.blocks {
-            let h = self.attention(block, &block.attention_norm.apply(&x, self.norm_eps)?, forest)?;
-            x = x.f_add(&h)?;
-            let h = block.up.apply(&block.mlp_norm.apply(&x, self.norm_eps)?)?; // [batch, seq, intermediate]
+            let packed = block.qkv.apply(&norm(&block.attention_norm, &x)?)?; // [batch, seq, 3 * hidden]
+            x = x.f_add(&block.output.apply(&causal_attention(&packed, self.attention, None, forest)?)?)?;
+            let h = block.up.apply(&norm(&block.mlp_norm, &x)?)?; // [batch, seq, intermediate]
             x = x.f_add(&block.down.apply(&h.f_gelu("tanh")?)?)?;
         }
-        self.norm.apply(&x, self.norm_eps)
-    }
-
-    /// `[batch, seq, hidden]` -> `[batch, seq, hidden]`
-    fn attention(&self, block: &Block, x: &Tensor, forest: Option<&Forest>) -> Result<Tensor, Error> {
-        let (batch, seq, hidden) = x.size3()?;
-        let qkv = block.qkv.apply(x)?.f_view([batch, seq, 3, self.heads, self.head_dim])?;
-        let qkv = qkv.f_permute([2, 0, 3, 1, 4])?.f_unbind(0)?; // three of [batch, head, seq, head_dim]
-        let mixed = causal_attention(&qkv[0], &qkv[1], &qkv[2], forest)?;
-        block.output.apply(&mixed.f_transpose(1, 2)?.f_reshape([batch, seq, hidden])?)
+        norm(&self.norm, &x)
     }
 }
 
@@ -119,10 +109,11 @@ impl Linear {
         Ok(Self { weight, bias: weights.vector(format!("{name}.bias"), outputs, 0.0)? })
     }
 
-    /// `[batch, seq, in]` -> `[batch, seq, out]`
+    /// `[batch, seq, in]` -> `[batch, seq, out]`, in the kind of `x`
     fn apply(&self, x: &Tensor) -> Result<Tensor, Error> {
         let (batch, seq, inputs) = x.size3()?;
-        let flat = self.bias.f_addmm(&x.f_reshape([batch * seq, inputs])?, &self.weight)?; // [batch * seq, out]
+        let (weight, bias) = (self.weight.f_to_kind(x.kind())?, self.bias.f_to_kind(x.kind())?);
+        let flat = bias.f_addmm(&x.f_reshape([batch * seq, inputs])?, &weight)?; // [batch * seq, out]
         Ok(flat.f_view([batch, seq, -1])?)
     }
 }
@@ -133,7 +124,8 @@ impl Norm {
         Ok(Self { gain, bias: weights.vector(format!("{name}.bias"), hidden, 0.0)? })
     }
 
-    fn apply(&self, x: &Tensor, epsilon: f64) -> Result<Tensor, Error> {
-        Ok(x.f_layer_norm(self.gain.size(), Some(&self.gain), Some(&self.bias), epsilon, true)?)
+    fn apply(&self, x: &Tensor, epsilon: f64, kind: Kind) -> Result<Tensor, Error> {
+        let normed = x.f_layer_norm(self.gain.size(), Some(&self.gain), Some(&self.bias), epsilon, true)?;
+        Ok(normed.f_to_kind(kind)?)
     }
 }

@@ -1,25 +1,21 @@
 //! Cross entropy of next-token prediction, without ever holding `[tokens, vocab]`.
 
 use grid::domain::Precision;
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 use super::batch::{MicroBatch, Row, group};
 use super::error::Error;
 use super::model::Model;
 use super::phases::{Phase, timed};
-use super::shim::{self, Autocast, Head};
+use super::shim::{self, Head};
 
-/// Rows of the head's logits that exist at one time.
-const CHUNK: i64 = 1024;
+/// Rows of the head's logits that exist at one time: on a CPU few, so that they stay in its cache.
+fn chunk(device: Device) -> i64 {
+    if device == Device::Cpu { 512 } else { 4096 }
+}
 
 fn scored_hidden(model: &Model, piece: &MicroBatch, precision: Precision) -> Result<Tensor, Error> {
-    let hidden = {
-        let _cast = match precision {
-            Precision::F32 => None,
-            Precision::Bf16 => Some(Autocast::bf16(model.device())?),
-        };
-        model.hidden(&piece.ids)? // [batch, seq, hidden]
-    };
+    let hidden = model.hidden_in(&piece.ids, precision)?; // [batch, seq, hidden]
     let (batch, seq, width) = hidden.size3()?;
     let flat = hidden.f_view([batch * seq, width])?;
     // Only positions before a predicted id go on to the vocabulary.
@@ -27,7 +23,8 @@ fn scored_hidden(model: &Model, piece: &MicroBatch, precision: Precision) -> Res
 }
 
 fn head<'a>(model: &'a Model, hidden: &'a Tensor, piece: &'a MicroBatch, precision: Precision) -> Head<'a> {
-    Head { hidden, weight: model.head(), targets: &piece.targets, chunk: CHUNK, bf16: precision == Precision::Bf16 }
+    let (chunk, bf16) = (chunk(model.device()), precision == Precision::Bf16);
+    Head { hidden, weight: model.head(), targets: &piece.targets, chunk, bf16 }
 }
 
 /// How a loss is computed.
@@ -80,7 +77,7 @@ mod tests {
     use super::super::model::tests::small;
     use super::*;
     use grid::domain::Arch;
-    use tch::{Device, Kind, Reduction};
+    use tch::{Kind, Reduction};
 
     /// The chunked loss against libtorch's own over whole logits: value and every gradient.
     #[test]

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!   finetune ── classifier ── model
-//!   train ── loss ── model { llama, gpt2 { attention } } ── weights ── shim ── cpp/shim.cpp
-//!     │  └── optimizer ─────────────────────────┘
+//!   train ── loss ── model { llama, gpt2 { ops, attention } } ── weights ── shim ── cpp/{shim, fused, kernels}
+//!     │  └── optimizer ──────────────────────────────┘
 //!     ├── batch                 score { pack } ── model
 //!     ├── selection
 //!     └── checkpoint ── kept ── tensors ── hf  runtime: the process around it all
@@ -31,6 +31,7 @@ pub mod kept;
 pub mod llama;
 pub mod loss;
 pub mod model;
+mod ops;
 pub mod optimizer;
 mod phases;
 pub mod runtime;

@@ -1,7 +1,7 @@
 //! A language model of either family.
 
-use grid::domain::{Arch, ModelConfig};
-use tch::{Device, Tensor};
+use grid::domain::{Arch, ModelConfig, Precision};
+use tch::{Device, Kind, Tensor};
 
 use super::attention::Forest;
 use super::error::Error;
@@ -70,6 +70,11 @@ impl Model {
     ///
     /// Position *t* sees positions 0..=*t* only, so rows padded on the right need no mask.
     pub fn hidden(&self, ids: &Tensor) -> Result<Tensor, Error> {
+        self.hidden_in(ids, Precision::F32)
+    }
+
+    /// The same in this arithmetic; with bfloat16 the hidden states are bfloat16, too.
+    pub fn hidden_in(&self, ids: &Tensor, precision: Precision) -> Result<Tensor, Error> {
         let (_, seq) = ids.size2()?;
         if seq > i64::from(self.config.max_positions) {
             let most = self.config.max_positions;
@@ -77,20 +82,24 @@ impl Model {
                 "a sequence of {seq} tokens is longer than the model's {most} positions"
             )));
         }
-        self.body_of(ids, None)
+        self.body_of(ids, None, precision)
     }
 
     /// [`Model::hidden`] of rows that hold several texts with common beginnings.
     ///
     /// Every depth must be below the model's positions.
     pub fn hidden_of_forest(&self, ids: &Tensor, forest: &Forest) -> Result<Tensor, Error> {
-        self.body_of(ids, Some(forest))
+        self.body_of(ids, Some(forest), Precision::F32)
     }
 
-    fn body_of(&self, ids: &Tensor, forest: Option<&Forest>) -> Result<Tensor, Error> {
+    fn body_of(&self, ids: &Tensor, forest: Option<&Forest>, precision: Precision) -> Result<Tensor, Error> {
+        let kind = match precision {
+            Precision::F32 => Kind::Float,
+            Precision::Bf16 => Kind::BFloat16,
+        };
         match &self.body {
-            Body::Llama(llama) => llama.hidden(ids, forest),
-            Body::Gpt2(gpt2) => gpt2.hidden(ids, forest),
+            Body::Llama(llama) => llama.hidden(ids, forest, kind),
+            Body::Gpt2(gpt2) => gpt2.hidden(ids, forest, kind),
         }
     }
 
@@ -106,7 +115,6 @@ impl Model {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use tch::Kind;
 
     /// Small models of both families; `kv_heads` 2 of 4 in the llama.
     pub(crate) fn small(arch: Arch) -> ModelConfig {

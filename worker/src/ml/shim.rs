@@ -41,8 +41,25 @@ unsafe extern "C" {
         hidden_gradient: *mut Handle,
     ) -> c_int;
     fn grid_target_logprobs(hidden: Handle, weight: Handle, targets: Handle, chunk: i64, out: *mut Handle) -> c_int;
-    fn grid_set_autocast(cuda: c_int, enabled: c_int, before: *mut c_int) -> c_int;
-    fn grid_autocast_region(enter: c_int) -> c_int;
+    fn grid_fused_lanes() -> i64;
+    fn grid_causal_attention(
+        packed: Handle,
+        heads: i64,
+        kv_heads: i64,
+        cosine: Handle,
+        sine: Handle,
+        output: *mut Handle,
+    ) -> c_int;
+    fn grid_add_norm(
+        x: Handle,
+        branch: Handle,
+        gain: Handle,
+        epsilon: f64,
+        bf16: c_int,
+        residual: *mut Handle,
+        normalised: *mut Handle,
+    ) -> c_int;
+    fn grid_swiglu(gate_up: Handle, inner: *mut Handle) -> c_int;
     fn grid_set_exact(exact: c_int) -> c_int;
     fn grid_memory(device: c_int, bytes: *mut i64) -> c_int;
     fn grid_empty_cache() -> c_int;
@@ -185,47 +202,57 @@ pub fn target_logprobs(head: Head<'_>) -> Result<Tensor, Error> {
     }
 }
 
-/// While it lives, matrix products of this thread on this kind of device are made in bfloat16 (or not, see `off`).
-#[derive(Debug)]
-pub struct Autocast {
-    cuda: c_int,
-    before: c_int,
-    region: bool,
-    /// The setting belongs to a thread: the guard must end where it began.
-    _not_send: std::marker::PhantomData<*const ()>,
+/// Whether the fused operations take this tensor, whose rows (or heads) have this width.
+pub fn can_fuse(tensor: &Tensor, width: i64) -> bool {
+    // SAFETY: no arguments.
+    let lanes = unsafe { grid_fused_lanes() };
+    lanes > 0 && tensor.device() == Device::Cpu && width > 0 && width % (2 * lanes) == 0
 }
 
-impl Autocast {
-    /// Casts to bfloat16; each weight is cast once as long as the outermost guard lives.
-    pub fn bf16(device: Device) -> Result<Self, Error> {
-        // SAFETY: plain numbers.
-        check(unsafe { grid_autocast_region(1) })?;
-        Self::set(device, true, true)
-    }
-
-    /// Computes in the precision of the operands again.
-    pub fn off(device: Device) -> Result<Self, Error> {
-        Self::set(device, false, false)
-    }
-
-    fn set(device: Device, enabled: bool, region: bool) -> Result<Self, Error> {
-        let (cuda, mut before) = (c_int::from(device.is_cuda()), 0);
-        // SAFETY: `before` outlives the call.
-        check(unsafe { grid_set_autocast(cuda, c_int::from(enabled), &mut before) })?;
-        Ok(Self { cuda, before, region, _not_send: std::marker::PhantomData })
+/// Fused causal attention; `angles` are cosines and sines `[positions, dim / 2]`.
+///
+/// packed `[batch, seq, (heads + 2 * kv_heads) * dim]` -> `[batch, seq, heads * dim]`
+pub fn causal_attention(
+    packed: &Tensor,
+    heads: i64,
+    kv_heads: i64,
+    angles: Option<(&Tensor, &Tensor)>,
+) -> Result<Tensor, Error> {
+    let (cosine, sine) = angles.map_or((null_mut(), null_mut()), |(cosine, sine)| (handle(cosine), handle(sine)));
+    let mut output = null_mut();
+    // SAFETY: live handles, null for no angles; on success the out-parameter is a new tensor that we own.
+    unsafe {
+        check(grid_causal_attention(handle(packed), heads, kv_heads, cosine, sine, &mut output))?;
+        Ok(Tensor::from_ptr(output))
     }
 }
 
-impl Drop for Autocast {
-    fn drop(&mut self) {
-        let mut ignored = 0;
-        // SAFETY: plain numbers; neither call can fail for a device that was accepted before.
-        unsafe {
-            grid_set_autocast(self.cuda, self.before, &mut ignored);
-            if self.region {
-                grid_autocast_region(0);
-            }
-        }
+/// Fused `x + branch`, and its RMSNorm in float32 or bfloat16; all `[.., width]`, `gain` `[width]`.
+pub fn add_norm(
+    x: &Tensor,
+    branch: Option<&Tensor>,
+    gain: &Tensor,
+    epsilon: f64,
+    bf16: bool,
+) -> Result<(Tensor, Tensor), Error> {
+    let (mut residual, mut normalised) = (null_mut(), null_mut());
+    let (added, bf16) = (branch.map_or(null_mut(), handle), c_int::from(bf16));
+    // SAFETY: live handles, null for no branch; on success the out-parameters are new tensors that we own, the first
+    // of them only if there is a branch.
+    unsafe {
+        check(grid_add_norm(handle(x), added, handle(gain), epsilon, bf16, &mut residual, &mut normalised))?;
+        let residual = if branch.is_some() { Tensor::from_ptr(residual) } else { x.shallow_clone() };
+        Ok((residual, Tensor::from_ptr(normalised)))
+    }
+}
+
+/// Fused `silu(gate) * up`: `[.., 2 * width]` -> `[.., width]`.
+pub fn swiglu(gate_up: &Tensor) -> Result<Tensor, Error> {
+    let mut inner = null_mut();
+    // SAFETY: a live handle; on success the out-parameter is a new tensor that we own.
+    unsafe {
+        check(grid_swiglu(handle(gate_up), &mut inner))?;
+        Ok(Tensor::from_ptr(inner))
     }
 }
 

@@ -1,0 +1,69 @@
+//! bfloat16 training against float32: the same held-out loss, as far as it matters.
+
+#[expect(dead_code, reason = "each test file uses its own part")]
+mod common;
+
+use std::path::Path;
+
+use common::Env;
+
+/// Held-out losses after pretraining in float32 and in bfloat16, which must lie within 1% of each other and well below
+/// that of guessing.
+fn compare(env: &Env, vocabulary: f64) {
+    env.run(0, &["run", "spec.yaml"]);
+    let rows = env.query(
+        "select job.canonical ->> '$.job.training.precision', value from metric join job on job.id = metric.job \
+         where name = 'validation_loss' order by 1 desc",
+    );
+    let losses: Vec<(&str, f64)> = rows
+        .iter()
+        .filter_map(|row| row.split_once('|'))
+        .map(|(precision, loss)| (precision, loss.parse().expect("a loss")))
+        .collect();
+    let [("f32", full), ("bf16", half)] = losses[..] else { panic!("{rows:?}") };
+    assert!(full < 0.75 * vocabulary.ln(), "it has not learned: {full}");
+    assert!(full != half && (half / full - 1.0).abs() < 0.01, "f32 {full}, bf16 {half}");
+}
+
+#[test]
+fn bfloat16_learns_what_float32_learns() {
+    let spec = "\
+name: precision
+corpora:
+  speech: {world: speech, words: 30k}
+tokenizer: {vocab_size: 512}
+models:
+  small: {hidden: 64, layers: 2, heads: 2}
+pretrain: {sequence_length: 64, steps: 250, batch_size: 8, learning_rate: 3e-3}
+axes:
+  pretrain.precision: [f32, bf16]
+resources: {threads: 1}
+";
+    compare(&Env::new(spec), 512.0);
+}
+
+/// The small model of `class-it-mini.yaml` on real text, for a part of its steps.
+#[test]
+fn real_text_in_bfloat16() {
+    let Some(shared) = std::env::var_os("GRID_SHARED") else {
+        println!("skipped: GRID_SHARED does not name the folder of real data");
+        return;
+    };
+    let text = Path::new(&shared).join("data/text/childes.train");
+    let spec = format!(
+        "\
+name: precision
+corpora:
+  childes: {{files: {}, documents: {{lines: 50}}, min_words: 3}}
+tokenizer: {{vocab_size: 4096}}
+models:
+  mini: {{hidden: 128, layers: 3, heads: 2}}
+pretrain: {{sequence_length: 128, steps: 150, batch_size: 16, learning_rate: 3e-3, schedule: linear, warmup: 0.05}}
+axes:
+  pretrain.precision: [f32, bf16]
+resources: {{threads: 1}}
+",
+        text.display()
+    );
+    compare(&Env::new(&spec), 4096.0);
+}

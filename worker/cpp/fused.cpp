@@ -1,0 +1,224 @@
+// Operations of our own for CPU tensors: the loops of kernels/ with their gradients, as autograd functions.
+//
+// Widths must be multiples of twice `grid_fused_lanes`; the Rust side has the same in plain operations for everything else. Their
+// gradients are made once: a second backward pass over the same graph is refused, because some of them are written
+// over what was saved.
+#include "border.h"
+#include "kernels/kernels.h"
+
+#include <ATen/Parallel.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <cmath>
+
+namespace {
+
+using at::Tensor;
+using Maybe = std::optional<Tensor>;  // autograd wants it so
+using torch::autograd::AutogradContext;
+using torch::autograd::Function;
+using torch::autograd::Variable;
+using torch::autograd::variable_list;
+
+// Rows that one thread takes at a time, and over which partial sums are made.
+constexpr int64_t ROWS = 64;
+
+// The loops for this kind of activations, and its numbers as the loops see them.
+template <typename Body>
+auto with_loops(at::ScalarType kind, Body body) {
+  const grid::Kernels* kernels = grid::kernels();
+  TORCH_CHECK(kernels, "this processor has no fused operations");
+  if (kind == at::kBFloat16) return body(kernels->halves, grid::Half());
+  TORCH_CHECK(kind == at::kFloat, "fused operations are for float32 and bfloat16, not ", kind);
+  return body(kernels->floats, float());
+}
+
+template <typename T>
+T* data(const Tensor& tensor) {
+  return static_cast<T*>(tensor.data_ptr());
+}
+
+template <typename T>
+const T* read_only(const Tensor& tensor) {
+  return tensor.defined() ? static_cast<const T*>(tensor.const_data_ptr()) : nullptr;
+}
+
+// The body gets ranges of whole blocks of ROWS rows.
+template <typename Body>
+void over_rows(int64_t rows, int64_t width, Body body) {
+  at::parallel_for(0, (rows + ROWS - 1) / ROWS, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t block = begin; block < end; block++)
+      body(grid::Rows{block * ROWS, std::min(rows, (block + 1) * ROWS), width}, block);
+  });
+}
+
+// Refuses a second use of what a backward pass has consumed.
+void once(AutogradContext* context) {
+  TORCH_CHECK(!context->saved_data.count("used"), "a fused operation has one backward pass only");
+  context->saved_data["used"] = true;
+}
+
+grid::Attention attention_shape(const Tensor& packed, int64_t heads, int64_t kv_heads, const Tensor& cosine, const Tensor& sine) {
+  const int64_t dim = packed.size(2) / (heads + 2 * kv_heads);
+  TORCH_CHECK(packed.size(2) == (heads + 2 * kv_heads) * dim, "packed projections of another width");
+  TORCH_CHECK(!cosine.defined() || (cosine.numel() >= packed.size(1) * dim / 2 && cosine.is_contiguous() && sine.is_contiguous()), "angles of another shape");
+  const float scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(dim)));
+  return {packed.size(1), heads, kv_heads, dim, scale, read_only<float>(cosine), read_only<float>(sine)};
+}
+
+struct CausalAttention : Function<CausalAttention> {
+  static Tensor forward(
+      AutogradContext* context, const Tensor& given, int64_t heads, int64_t kv_heads, const Maybe& cosines,
+      const Maybe& sines) {
+    const Tensor packed = given.contiguous(), cosine = cosines.value_or(Tensor()), sine = sines.value_or(Tensor());
+    const auto shape = attention_shape(packed, heads, kv_heads, cosine, sine);
+    const int64_t batch = packed.size(0);
+    const Tensor output = at::empty({batch, shape.length, heads * shape.dim}, packed.options());
+    const Tensor logsum = at::empty({batch, heads, shape.length}, packed.options().dtype(at::kFloat));
+    with_loops(packed.scalar_type(), [&](const auto& loops, auto number) {
+      using T = decltype(number);
+      at::parallel_for(0, batch * kv_heads, 1, [&](int64_t begin, int64_t end) {
+        for (int64_t task = begin; task < end; task++)
+          loops.attention(shape, task, read_only<T>(packed), data<T>(output), data<float>(logsum));
+      });
+    });
+    context->save_for_backward({packed, output, logsum, cosine, sine});
+    context->saved_data["heads"] = heads;
+    context->saved_data["kv_heads"] = kv_heads;
+    return output;
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    const auto saved = context->get_saved_variables();
+    const Tensor &packed = saved[0], &output = saved[1], &logsum = saved[2];
+    const int64_t heads = context->saved_data["heads"].toInt(), kv_heads = context->saved_data["kv_heads"].toInt();
+    const auto shape = attention_shape(packed, heads, kv_heads, saved[3], saved[4]);
+    const Tensor output_gradient = gradients[0].contiguous();
+    const Tensor gradient = at::empty_like(packed);
+    with_loops(packed.scalar_type(), [&](const auto& loops, auto number) {
+      using T = decltype(number);
+      at::parallel_for(0, packed.size(0) * kv_heads, 1, [&](int64_t begin, int64_t end) {
+        for (int64_t task = begin; task < end; task++)
+          loops.attention_gradient(
+              shape, task, read_only<T>(packed), read_only<T>(output), read_only<float>(logsum),
+              read_only<T>(output_gradient), data<T>(gradient));
+      });
+    });
+    return {gradient, Variable(), Variable(), Variable(), Variable()};
+  }
+};
+
+struct AddNorm : Function<AddNorm> {
+  // -> the residual (x itself without a branch), normalised
+  static variable_list forward(
+      AutogradContext* context, const Tensor& given, const Maybe& branched, const Tensor& gain, double epsilon,
+      at::ScalarType kind) {
+    const Tensor x = given.contiguous(), branch = branched.value_or(Tensor());
+    const int64_t width = x.size(-1), rows = x.numel() / width;
+    const Tensor added = branch.defined() ? branch.contiguous() : branch;
+    const Tensor residual = branch.defined() ? at::empty_like(x) : x;
+    const Tensor normalised = at::empty(x.sizes(), x.options().dtype(kind));
+    const Tensor inverse = at::empty({rows}, x.options());
+    TORCH_CHECK(!branch.defined() || branch.scalar_type() == kind, "a branch of another kind");
+    with_loops(kind, [&](const auto& loops, auto number) {
+      using T = decltype(number);
+      over_rows(rows, width, [&](grid::Rows some, int64_t) {
+        loops.add_norm(
+            some, read_only<float>(x), read_only<T>(added), read_only<float>(gain), static_cast<float>(epsilon),
+            branch.defined() ? data<float>(residual) : nullptr, data<T>(normalised), data<float>(inverse));
+      });
+    });
+    context->save_for_backward({residual, inverse, gain});
+    context->saved_data["branch"] = branch.defined();
+    context->set_materialize_grads(false);
+    if (!branch.defined()) return {normalised};
+    return {residual, normalised};
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    once(context);
+    const auto saved = context->get_saved_variables();
+    const Tensor &residual = saved[0], &inverse = saved[1], &gain = saved[2];
+    const bool branch = context->saved_data["branch"].toBool();
+    const Tensor passed = branch && gradients[0].defined() ? gradients[0].contiguous() : Tensor();
+    const Tensor normalised_gradient = gradients[branch ? 1 : 0].contiguous();
+    const int64_t width = residual.size(-1), rows = residual.numel() / width;
+    // The gradient of the sum is read for the last time: the new one takes its place.
+    const Tensor x_gradient = passed.defined() ? passed : at::empty_like(residual);
+    const bool half = normalised_gradient.scalar_type() == at::kBFloat16;
+    const Tensor branch_gradient = branch && half ? at::empty_like(normalised_gradient) : Tensor();
+    const Tensor partial = at::zeros({(rows + ROWS - 1) / ROWS, width}, residual.options());
+    with_loops(normalised_gradient.scalar_type(), [&](const auto& loops, auto number) {
+      using T = decltype(number);
+      over_rows(rows, width, [&](grid::Rows some, int64_t block) {
+        loops.add_norm_gradient(
+            some, read_only<float>(residual), read_only<float>(inverse), read_only<float>(gain),
+            read_only<T>(normalised_gradient), read_only<float>(passed), data<float>(x_gradient),
+            branch_gradient.defined() ? data<T>(branch_gradient) : nullptr, data<float>(partial) + block * width);
+      });
+    });
+    const Tensor of_branch = !branch ? Tensor() : half ? branch_gradient : x_gradient;
+    return {x_gradient, of_branch, partial.sum(0), Variable(), Variable()};
+  }
+};
+
+struct SwiGlu : Function<SwiGlu> {
+  static Tensor forward(AutogradContext* context, const Tensor& given) {
+    const Tensor gate_up = given.contiguous();
+    const int64_t width = gate_up.size(-1) / 2, rows = gate_up.numel() / (2 * width);
+    auto sizes = gate_up.sizes().vec();
+    sizes.back() = width;
+    const Tensor inner = at::empty(sizes, gate_up.options());
+    with_loops(gate_up.scalar_type(), [&](const auto& loops, auto number) {
+      using T = decltype(number);
+      over_rows(rows, width, [&](grid::Rows some, int64_t) {
+        loops.swiglu(some, read_only<T>(gate_up), data<T>(inner));
+      });
+    });
+    context->save_for_backward({gate_up});
+    return inner;
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    once(context);
+    const Tensor gate_up = context->get_saved_variables()[0], inner_gradient = gradients[0].contiguous();
+    const int64_t width = gate_up.size(-1) / 2;
+    with_loops(gate_up.scalar_type(), [&](const auto& loops, auto number) {
+      using T = decltype(number);
+      over_rows(gate_up.numel() / (2 * width), width, [&](grid::Rows some, int64_t) {
+        loops.swiglu_gradient(some, data<T>(gate_up), read_only<T>(inner_gradient));
+      });
+    });
+    return {gate_up.detach()};
+  }
+};
+
+}  // namespace
+
+extern "C" {
+
+// Floats of a vector of the fused operations: its double must divide widths. 0 where there are none.
+int64_t grid_fused_lanes() { return grid::kernels() ? grid::kernels()->lanes : 0; }
+
+int grid_causal_attention(
+    Handle packed, int64_t heads, int64_t kv_heads, Handle cosine, Handle sine, Handle* output) {
+  return guarded([&] {
+    *output = new Tensor(CausalAttention::apply(*packed, heads, kv_heads, optional(cosine), optional(sine)));
+  });
+}
+
+int grid_add_norm(
+    Handle x, Handle branch, Handle gain, double epsilon, int bf16, Handle* residual, Handle* normalised) {
+  return guarded([&] {
+    const auto kind = bf16 ? at::kBFloat16 : at::kFloat;
+    auto results = AddNorm::apply(*x, optional(branch), *gain, epsilon, kind);
+    if (branch) *residual = new Tensor(results[0]);
+    *normalised = new Tensor(results.back());
+  });
+}
+
+int grid_swiglu(Handle gate_up, Handle* inner) {
+  return guarded([&] { *inner = new Tensor(SwiGlu::apply(*gate_up)); });
+}
+
+}  // extern "C"
