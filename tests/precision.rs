@@ -3,6 +3,7 @@
 #[expect(dead_code, reason = "each test file uses its own part")]
 mod common;
 
+use std::io::Write;
 use std::path::Path;
 
 use common::Env;
@@ -46,7 +47,7 @@ resources: {threads: 1}
 #[test]
 fn real_text_in_bfloat16() {
     let Some(shared) = std::env::var_os("GRID_SHARED") else {
-        println!("skipped: GRID_SHARED does not name the folder of real data");
+        writeln!(std::io::stderr(), "skipped: GRID_SHARED is not set").expect("stderr");
         return;
     };
     let text = Path::new(&shared).join("data/text/childes.train");

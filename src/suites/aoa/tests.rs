@@ -48,7 +48,10 @@ fn a_word_that_is_never_learned_has_no_age() {
     assert_eq!(model_age(AoaFit::Repaired, &nan, 9.0), None);
 }
 
-fn files(words: &[(&str, f64, usize)]) -> Vec<(String, Vec<u8>)> {
+/// Names and contents.
+type Files = Vec<(String, Vec<u8>)>;
+
+fn files(words: &[(&str, f64, usize)]) -> Files {
     let contexts: serde_json::Map<String, Value> = words
         .iter()
         .map(|(word, _, count)| {
@@ -84,7 +87,7 @@ fn items_are_words_in_contexts() {
 
 #[test]
 fn what_is_not_as_it_should_be_is_named() {
-    let error = |change: &dyn Fn(&mut Vec<(String, Vec<u8>)>)| {
+    let error = |change: &dyn Fn(&mut Files)| {
         let mut files = files(&WORDS);
         change(&mut files);
         read_suite(Suite::Aoa, Mode::FIXED, &files).expect_err("an error").to_string()
