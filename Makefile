@@ -26,7 +26,8 @@ check: libtorch
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --locked --workspace --no-deps
 
 # Against PyTorch, side by side; GRID_BENCH_PYTHON names a Python that has benches/requirements.txt, else one is made.
-# BENCH="--quick --only f32" is passed on.
+# BENCH="--quick --only f32" is passed on. Zero-shot scoring and fine-tuning are compared where GRID_BENCH_MODEL names a
+# model in Hugging Face's form and GRID_BENCH_DATA the official folder evaluation_data.
 bench: build $(if $(GRID_BENCH_PYTHON),,target/bench/venv/complete)
 	$(or $(GRID_BENCH_PYTHON),target/bench/venv/bin/python) benches/run.py $(BENCH)
 

@@ -152,7 +152,7 @@ def benchmarks(quick):
         model, data = Path(model).resolve(), Path(data).resolve()
         yield zero_shot(model, data)
         for position in ("last", "first"):
-            yield finetuning(model, data, position, position, 1 if quick else 3, 1 if quick else 3)
+            yield finetuning(model, data, position, position, 1 if quick else 3, 3)
     else:
         print("zero-shot, finetune: left out, GRID_BENCH_MODEL and GRID_BENCH_DATA name no model and no evaluation data")
 

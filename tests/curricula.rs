@@ -27,7 +27,7 @@ fn hybrids_run_share_their_stages_and_differ() {
     let plan = env.run(0, &["plan", "spec.yaml"]);
     // 180 records train; as many rows of pretraining text come to the 360 of both datasets; two epochs of 8 to a batch.
     let rehearsed =
-        plan.lines().find(|line| line.contains("nano/3:chat+1:questions+50%text") && line.ends_with("~180"));
+        plan.lines().find(|line| line.contains("nano/3:chat+1:questions+50%text") && line.ends_with(" 90    180"));
     assert!(rehearsed.is_some(), "{plan}");
     // The first stage of fresh and carried is one job for each loss.
     assert!(plan.lines().any(|line| line.split_whitespace().take(3).eq(["tune", "10", "10"])), "{plan}");

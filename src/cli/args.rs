@@ -289,9 +289,9 @@ pub struct VerifyResumeArgs {
 pub struct ReportArgs {
     /// Experiment; by default the latest.
     pub experiment: Option<String>,
-    /// Which table: the scores of every task, or the aggregates of the official leaderboard.
-    #[arg(long, value_enum, default_value_t = TableKind::Scores)]
-    pub table: TableKind,
+    /// Which table: scores, leaderboard (the official aggregates), or one of the spec's `tables`.
+    #[arg(long, default_value = "scores", value_name = "NAME")]
+    pub table: String,
     /// Compare two values of an axis: A,B.
     #[arg(long, value_name = "A,B", value_parser = pair)]
     pub compare: Option<(String, String)>,
@@ -359,15 +359,6 @@ pub enum PrecisionArg {
     F32,
     /// bfloat16 compute, 32-bit weights.
     Bf16,
-}
-
-/// Tables of an experiment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum TableKind {
-    /// A column for each task.
-    Scores,
-    /// BabyLM 2025: NLP, human-likeness, macro and text average.
-    Leaderboard,
 }
 
 /// Forms of a table.

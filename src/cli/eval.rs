@@ -41,7 +41,7 @@ pub async fn eval(cli: &Cli, args: &EvalArgs) -> Result<Exit, Failure> {
     let cells = store.cells(&name).await.map_err(store_failure)?;
     let scores = store.scores(&name).await.map_err(store_failure)?;
     store.close().await;
-    print!("{}", form(&pivot(&name, &cells, &scores, Columns::Aggregates), args.format));
+    print!("{}", form(&pivot(&name, &cells, &scores, Columns::Aggregates, &[]), args.format));
     Ok(exit)
 }
 

@@ -34,7 +34,7 @@ async fn workspace(cli: &Cli, spec: &SpecArgs) -> Result<Workspace, Failure> {
 }
 
 fn show(workspace: &Workspace, format: PlanFormat) -> Result<(), Failure> {
-    let description = describe(&workspace.plan, &workspace.decisions, &workspace.facts);
+    let description = describe(&workspace.plan, &workspace.decisions, &workspace.facts, workspace.grid.budget);
     match format {
         PlanFormat::Text => print!("{}", description.text()),
         PlanFormat::Json => {

@@ -1,10 +1,11 @@
 //! `grid report`.
 
-use super::args::{Cli, ReportArgs, TableFormat, TableKind};
+use super::args::{Cli, ReportArgs, TableFormat};
 use super::failure::{Exit, Failure, store_failure};
-use crate::domain::Suite;
+use super::workspace::SpecText;
+use crate::domain::{NamedTable, Reference, Suite};
 use crate::report::{self, Columns, Comparison, Table, pivot};
-use crate::store::Store;
+use crate::store::{Experiment, Store};
 
 /// `grid report`.
 pub async fn report(cli: &Cli, args: &ReportArgs) -> Result<Exit, Failure> {
@@ -13,12 +14,19 @@ pub async fn report(cli: &Cli, args: &ReportArgs) -> Result<Exit, Failure> {
         Some(name) => Columns::Subtasks(suite(name)?),
     };
     let store = Store::open_existing(&cli.runs_dir).await.map_err(store_failure)?;
-    let name = store.experiment(args.experiment.as_deref()).await.map_err(store_failure)?.experiment.name;
+    let experiment = store.experiment(args.experiment.as_deref()).await.map_err(store_failure)?.experiment;
+    let name = experiment.name.clone();
+    let (references, named) = kept(experiment);
     let scores = store.scores(&name).await.map_err(store_failure)?;
     let cells = store.cells(&name).await.map_err(store_failure)?;
-    let mut tables = vec![match args.table {
-        TableKind::Scores => pivot(&name, &cells, &scores, columns),
-        TableKind::Leaderboard => report::leaderboard(&name, &cells, &scores),
+    let mut tables = vec![match args.table.as_str() {
+        "scores" => pivot(&name, &cells, &scores, columns, &references),
+        "leaderboard" => report::leaderboard(&name, &cells, &scores, &references),
+        wanted => {
+            let table = named.iter().find(|table| table.name == wanted);
+            let table = table.ok_or_else(|| no_such_table(&name, wanted, &named))?;
+            report::named(&name, table, &cells, &scores, &references)
+        }
     }];
     if let Some((first, second)) = &args.compare {
         let comparison =
@@ -40,6 +48,33 @@ pub async fn report(cli: &Cli, args: &ReportArgs) -> Result<Exit, Failure> {
         TableFormat::Table | TableFormat::Md => print!("{}", text.join("\n")),
     }
     Ok(Exit::Done)
+}
+
+/// The published numbers and the tables of the spec that the database kept, so that no YAML is needed.
+fn kept(experiment: Experiment) -> (Vec<Reference>, Vec<NamedTable>) {
+    let name = experiment.name.clone();
+    match SpecText::kept(experiment).grid() {
+        Ok(grid) => (grid.references, grid.tables),
+        Err(failure) => {
+            eprintln!("warning: the kept spec of '{name}' cannot be read, so its references and tables are left out:");
+            eprintln!("{failure}");
+            (vec![], vec![])
+        }
+    }
+}
+
+fn no_such_table(experiment: &str, wanted: &str, named: &[NamedTable]) -> Failure {
+    let known: Vec<&str> =
+        ["scores", "leaderboard"].into_iter().chain(named.iter().map(|table| &*table.name)).collect();
+    let near = known.iter().map(|name| (strsim::damerau_levenshtein(name, wanted), name)).min();
+    let near = near
+        .filter(|(distance, _)| *distance <= 2)
+        .map_or(String::new(), |(_, name)| format!(" (did you mean '{name}'?)"));
+    let message = format!(
+        "grid: '{experiment}' has no table '{wanted}'{near}; there are {}\n  help: `tables:` in the spec names more",
+        known.join(", ")
+    );
+    Failure::text(Exit::NothingMatches, message)
 }
 
 /// The text of a table.

@@ -11,7 +11,7 @@ use super::args::{Cli, DriveArgs, ResumeArgs, RunArgs};
 use super::failure::{Exit, Failure, store_failure};
 use super::workspace::{SpecText, Workspace};
 use crate::domain::{Grid, Job, JobId, News, Suite, Task, Trial};
-use crate::plan::{Decision, weight};
+use crate::plan::{Decision, warnings, weight};
 use crate::report::progress::{self, Progress};
 use crate::runner::{self, Lock, Policy, RunError, Stop, Summary};
 use crate::store::{Ending, Experiment, Invocation, PlannedRow, Store};
@@ -27,7 +27,7 @@ pub async fn resume(cli: &Cli, args: &ResumeArgs) -> Result<Exit, Failure> {
     let store = Store::open_existing(&cli.runs_dir).await.map_err(store_failure)?;
     let stored = store.experiment(args.experiment.as_deref()).await.map_err(store_failure)?.experiment;
     store.close().await;
-    let spec = SpecText { path: stored.spec_path, text: stored.spec_text.into_bytes(), overrides: stored.overrides };
+    let spec = SpecText::kept(stored);
     let grid = spec.grid()?;
     go(cli, &spec, grid, &args.drive).await
 }
@@ -48,6 +48,9 @@ pub(super) async fn go(cli: &Cli, spec: &SpecText, mut grid: Grid, args: &DriveA
     let _lock = Lock::acquire(&runs_dir).map_err(run_failure)?;
     let store = Store::open(&runs_dir).await.map_err(store_failure)?;
     let workspace = Workspace::prepare(&runs_dir, grid, Some(&store)).await?;
+    for warning in warnings(&workspace.plan, &workspace.facts, workspace.grid.budget) {
+        eprintln!("warning: {warning}");
+    }
     let tasks = tasks(&workspace, &runs_dir);
     let invocation = begin(&store, spec, &workspace, &tasks).await.map_err(store_failure)?;
     let to_run: Vec<Task> =

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use super::failure::{Exit, Failure, store_failure};
 use crate::data::{self, Survey};
 use crate::domain::event::OPTIMIZER;
-use crate::domain::{Artifact, Base, Grid, Job, JobId, Kind, Located, ModelConfig, Prepared, Source};
+use crate::domain::{Artifact, Base, Budget, Extent, Grid, Job, JobId, Kind, Located, ModelConfig, Prepared, Source};
 use crate::plan::{self, Amount, Artifacts, Decision, Facts, Known, Last, Plan, PlannedJob, Recorded};
 use crate::spec;
-use crate::store::{self, JobHistory, Store};
+use crate::store::{self, Experiment, JobHistory, Store};
 
 /// A spec as the user gave it, which is also what the database keeps.
 pub struct SpecText {
@@ -47,6 +47,12 @@ impl SpecText {
         let path = std::path::absolute(path).map_err(unreadable)?;
         let overrides = overrides.iter().map(|text| from_anywhere(text)).collect();
         Ok((Self { path, text, overrides }, grid))
+    }
+
+    /// The spec of an experiment, as the database kept it.
+    pub fn kept(experiment: Experiment) -> Self {
+        let Experiment { spec_path, spec_text, overrides, .. } = experiment;
+        Self { path: spec_path, text: spec_text.into_bytes(), overrides }
     }
 
     /// Reads a spec that the database kept.
@@ -90,6 +96,7 @@ impl Workspace {
             models: models(&plan, &recorded, &outputs).map_err(environment)?,
         };
         refuse_too_long(&plan, &facts)?;
+        refuse_excess(&plan, &facts, grid.budget)?;
         if runs_dir.is_dir() {
             survey.save().map_err(environment)?;
         }
@@ -221,7 +228,16 @@ fn refuse_too_long(plan: &Plan, facts: &Facts) -> Result<(), Failure> {
     }
 }
 
-/// The text of each prepare job: from its ledger once it is done, before that from the survey.
+/// Refuses an experiment whose models read more than the spec's budget.
+fn refuse_excess(plan: &Plan, facts: &Facts, budget: Option<Budget>) -> Result<(), Failure> {
+    match plan::ledger(plan, facts, budget).violation() {
+        None => Ok(()),
+        Some(violation) => Err(Failure::text(Exit::Usage, format!("grid: {} is {violation}", plan.name))),
+    }
+}
+
+/// The text of each prepare job: from its ledger once it is done, before that from the survey, and where it is not
+/// there what the spec expects.
 fn amounts(
     plan: &Plan,
     decisions: &BTreeMap<JobId, Decision>,
@@ -232,13 +248,25 @@ fn amounts(
     for planned in plan.jobs() {
         let Job::Prepare(job) = &planned.job else { continue };
         if let (Some(Decision::Reuse), Some(output)) = (decisions.get(&planned.id), outputs.get(&planned.id)) {
-            let train = data::Ledger::open(output)?.train;
-            let amount = Amount { units: train.units, words: train.words, tokens: Some(train.tokens) };
+            let data::Ledger { train, validation, .. } = data::Ledger::open(output)?;
+            let extent = |units: u64, words: u64| Extent { units: Some(units), words };
+            let amount = Amount {
+                whole: extent(train.units + validation.units, train.words + validation.words),
+                train: extent(train.units, train.words),
+                tokens: Some(train.tokens),
+                measured: true,
+            };
             amounts.insert(planned.id, amount);
             continue;
         }
         let Some((origin, files)) = planned.sources.first() else { continue };
+        let amount = |whole: Extent, measured: bool| {
+            let train = whole.trained(job.held_out);
+            Amount { whole, train, tokens: None, measured }
+        };
         if planned.missing().next().is_some() {
+            let expected = planned.text.as_ref().and_then(|text| text.expected);
+            amounts.extend(expected.map(|expected| (planned.id, amount(expected, false))));
             continue;
         }
         let located = Located { origin: origin.clone(), files: files.clone() };
@@ -246,8 +274,7 @@ fn amounts(
             Prepared::Corpus(_, format) => survey.corpus_volume(&located, format)?,
             Prepared::Dataset(_, format, _) => survey.dataset_volume(&located, format)?,
         };
-        let train = |n: u64| n - (job.held_out * n as f64).ceil() as u64;
-        amounts.insert(planned.id, Amount { units: train(volume.units), words: train(volume.words), tokens: None });
+        amounts.insert(planned.id, amount(Extent { units: Some(volume.units), words: volume.words }, true));
     }
     Ok(amounts)
 }

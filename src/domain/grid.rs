@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::budget::{Budget, Extent};
 use super::curriculum::{Loss, Order, Replay, Start};
 use super::digest::JobId;
 use super::finetune::{FinetuneRecipe, GlueTask};
@@ -12,6 +13,7 @@ use super::milestone::Milestone;
 use super::mode::Mode;
 use super::model::ModelConfig;
 use super::score::Suite;
+use super::table::{NamedTable, Reference};
 use super::text::{CorpusFormat, DatasetFormat, Origin, Template, WorldPart};
 use super::training::Training;
 
@@ -24,6 +26,12 @@ pub struct Grid {
     pub cells: Vec<Cell>,
     /// Combinations of axis values before equal ones were collapsed, `include` and `exclude` applied.
     pub combinations: usize,
+    /// The most text that the model of a cell may see; `None` where nothing limits it.
+    pub budget: Option<Budget>,
+    /// Published numbers to be shown beside the measured ones.
+    pub references: Vec<Reference>,
+    /// The tables that the spec defines.
+    pub tables: Vec<NamedTable>,
     /// How to run it on this machine.
     pub resources: Resources,
 }
@@ -120,6 +128,8 @@ pub struct Corpus {
     pub source: Source,
     /// How it is cut.
     pub format: CorpusFormat,
+    /// How much text its author says it has; `None` where that is not said.
+    pub expected: Option<Extent>,
 }
 
 /// An instruction dataset.
@@ -133,6 +143,10 @@ pub struct Dataset {
     pub format: DatasetFormat,
     /// How a record is laid out.
     pub template: Template,
+    /// How much text its author says it has; `None` where that is not said.
+    pub expected: Option<Extent>,
+    /// How many of its words its author says are text that no corpus has; `None` where that is not said.
+    pub new_words: Option<u64>,
 }
 
 /// One stage of a curriculum.

@@ -8,6 +8,7 @@
 //! Rejected: a `dyn Job` trait with one implementation per kind. There are a handful of kinds and one `match`.
 
 pub mod bench;
+pub mod budget;
 pub mod curriculum;
 pub mod digest;
 pub mod event;
@@ -19,11 +20,13 @@ pub mod milestone;
 pub mod mode;
 pub mod model;
 pub mod score;
+pub mod table;
 pub mod text;
 pub mod training;
 pub mod trial;
 
 pub use bench::{Phases, Ready, Round, Speed, Workload};
+pub use budget::{Budget, Extent, grouped};
 pub use curriculum::{Loss, Order, Replay, Start};
 pub use digest::{Digest, JobId};
 pub use event::{Artifact, Assignment, Entry, Event, Failure, News, Outcome, Settings, Task, Verdict, What};
@@ -40,6 +43,7 @@ pub use milestone::Milestone;
 pub use mode::{AoaFit, BoxRows, EwokContrast, FirstToken, Mode, Nan, PerLength, Preference, ReadingWord, Sums, Ties};
 pub use model::{Arch, ModelConfig};
 pub use score::{CellRow, ItemOutcome, ItemRow, Score, ScoreRow, Size, Suite};
+pub use table::{NamedTable, Quantity, Reference, Show};
 pub use text::{CorpusFormat, DatasetFormat, Documents, Layout, Origin, Pattern, Template, WorldPart};
 pub use training::{EarlyStopping, Keep, Length, Precision, Schedule, Training, Validation, Warmup};
 pub use trial::{MemoryLimit, Trial};

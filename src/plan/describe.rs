@@ -1,17 +1,14 @@
-//! What `grid plan` prints: counts, savings, models, training stages, and the decision on every job.
+//! What `grid plan` prints: counts, savings, models, training stages, words, and the decision on every job.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 use serde::Serialize;
 
 use super::decide::Decision;
 use super::expand::Plan;
-use super::facts::{Amount, Facts};
-use crate::domain::{Job, JobId, Kind, Length, ModelConfig};
-
-/// Tokens per word assumed before a corpus is tokenized; English byte-level BPE gives 1.2 to 1.6.
-pub(super) const TOKENS_PER_WORD: f64 = 1.4;
+use super::facts::Facts;
+use super::ledger::{Ledger, ledger};
+use crate::domain::{Budget, Extent, Job, JobId, Kind, Length, ModelConfig, Suite, grouped};
 
 /// A plan for people and scripts.
 #[derive(Debug, Clone, Serialize)]
@@ -32,8 +29,12 @@ pub struct Description {
     pub models: Vec<ModelLine>,
     /// The training stages, those that differ only in the seed as one.
     pub stages: Vec<StageLine>,
+    /// The words that the models read.
+    pub ledger: Ledger,
+    /// What somebody should look at before running it.
+    pub warnings: Vec<String>,
     /// Data that were not found.
-    pub missing: Vec<String>,
+    pub missing: Vec<MissingLine>,
     /// Every job.
     pub jobs: Vec<JobLine>,
 }
@@ -71,6 +72,8 @@ pub struct ModelLine {
 pub struct StageLine {
     /// Model and path of stages: `tiny/chat>questions`.
     pub label: String,
+    /// The label of the stage that it goes on from.
+    pub after: Option<String>,
     /// Jobs (seeds) of this stage.
     pub jobs: usize,
     /// Documents or records per epoch.
@@ -79,12 +82,27 @@ pub struct StageLine {
     pub words: Option<u64>,
     /// Tokens per epoch.
     pub tokens: Option<u64>,
-    /// Whether `tokens` and `steps` are estimates, the text not being tokenized yet.
+    /// Whether `tokens` (and the steps of a pretraining) are estimates, the text not being tokenized yet.
     pub estimated: bool,
+    /// Whether the text was counted; otherwise it is not there, and the spec says what to expect.
+    pub measured: bool,
     /// Epochs, or `None` for a fixed number of steps.
     pub epochs: Option<u32>,
+    /// Optimiser steps per epoch.
+    pub steps_per_epoch: Option<u64>,
     /// Optimiser steps.
     pub steps: Option<u64>,
+}
+
+/// Data that were not found.
+#[derive(Debug, Clone, Serialize)]
+pub struct MissingLine {
+    /// Where they were looked for.
+    pub location: String,
+    /// What needs them: corpora, datasets, suites.
+    pub needed_by: Vec<String>,
+    /// Where they can be had from, where that is known.
+    pub download: Option<&'static str>,
 }
 
 /// One job.
@@ -96,6 +114,9 @@ pub struct JobLine {
     pub kind: Kind,
     /// Name.
     pub label: String,
+    /// Its like together: a stage without the seed, or a suite or task whichever model it scores.
+    #[serde(skip)]
+    pub(super) group: String,
     /// Full ids.
     pub parents: Vec<JobId>,
     /// What to do.
@@ -103,7 +124,12 @@ pub struct JobLine {
 }
 
 /// Describes a plan.
-pub fn describe(plan: &Plan, decisions: &BTreeMap<JobId, Decision>, facts: &Facts) -> Description {
+pub fn describe(
+    plan: &Plan,
+    decisions: &BTreeMap<JobId, Decision>,
+    facts: &Facts,
+    budget: Option<Budget>,
+) -> Description {
     let decision = |id: &JobId| decisions.get(id).cloned().unwrap_or(Decision::Reuse);
     let jobs: Vec<JobLine> = plan
         .jobs()
@@ -111,6 +137,10 @@ pub fn describe(plan: &Plan, decisions: &BTreeMap<JobId, Decision>, facts: &Fact
             id: job.id,
             kind: job.job.kind(),
             label: job.label.clone(),
+            group: match job.job.kind() {
+                Kind::Eval | Kind::Finetune => job.what(),
+                _ => job.group.clone(),
+            },
             parents: job.parents.clone(),
             decision: decision(&job.id),
         })
@@ -127,9 +157,6 @@ pub fn describe(plan: &Plan, decisions: &BTreeMap<JobId, Decision>, facts: &Fact
             unshared,
         })
     });
-    let mut missing: Vec<String> = plan.jobs().flat_map(|job| job.missing().map(str::to_owned)).collect();
-    missing.sort();
-    missing.dedup();
     Description {
         experiment: plan.name.clone(),
         cells: plan.cells.len(),
@@ -138,8 +165,10 @@ pub fn describe(plan: &Plan, decisions: &BTreeMap<JobId, Decision>, facts: &Fact
         jobs_unshared: plan.unshared(),
         kinds: kinds.collect(),
         models: models(plan, facts),
-        stages: stages(plan, &facts.amounts),
-        missing,
+        stages: stages(plan, facts),
+        warnings: warnings(plan, facts, budget),
+        ledger: ledger(plan, facts, budget),
+        missing: missing(plan),
         jobs,
     }
 }
@@ -162,154 +191,95 @@ fn models(plan: &Plan, facts: &Facts) -> Vec<ModelLine> {
     lines
 }
 
-fn stages(plan: &Plan, amounts: &BTreeMap<JobId, Amount>) -> Vec<StageLine> {
+fn stages(plan: &Plan, facts: &Facts) -> Vec<StageLine> {
     let mut lines: Vec<StageLine> = vec![];
     for job in plan.jobs() {
-        let (training, prepared, window) = match &job.job {
-            Job::Pretrain(pretrain) => {
-                (&pretrain.training, &pretrain.corpora, Some(u64::from(pretrain.sequence_length)))
-            }
-            Job::Tune(tune) => (&tune.training, &tune.datasets, None),
+        let (training, parent) = match &job.job {
+            Job::Pretrain(pretrain) => (&pretrain.training, None),
+            Job::Tune(tune) => (&tune.training, plan.job(&tune.parent)),
             Job::Tokenizer(_) | Job::Prepare(_) | Job::Import(_) | Job::Eval(_) | Job::Finetune(_) => continue,
         };
-        let known: Option<Vec<Amount>> = prepared.iter().map(|id| amounts.get(id).copied()).collect();
-        let sum = |of: fn(&Amount) -> u64| known.as_ref().map(|amounts| amounts.iter().map(of).sum::<u64>());
-        let (units, words) = (sum(|amount| amount.units), sum(|amount| amount.words));
-        let exact = known.as_ref().and_then(|all| all.iter().map(|amount| amount.tokens).sum::<Option<u64>>());
-        let tokens = exact.or(words.map(|words| (words as f64 * TOKENS_PER_WORD) as u64));
-        let per_epoch = match window {
-            Some(window) => tokens.map(|tokens| tokens / window),
-            None => units.map(|records| match &job.job {
-                Job::Tune(tune) => tune.rows(records),
-                _ => records,
-            }),
+        let Some(epoch) = facts.epoch(&job.job) else { continue };
+        let label = job.group.clone();
+        if let Some(line) = lines.iter_mut().find(|line| line.label == label) {
+            line.jobs += 1;
+            continue;
         }
-        .map(|rows| rows.div_ceil(u64::from(training.batch_size)));
+        let per_epoch = epoch.rows.map(|rows| rows.div_ceil(u64::from(training.batch_size)));
         let (epochs, steps) = match training.length {
             Length::Epochs(epochs) => (Some(epochs), per_epoch.map(|steps| steps * u64::from(epochs))),
             Length::Steps(steps) => (None, Some(steps)),
         };
-        let label = job.group.clone();
-        match lines.iter_mut().find(|line| line.label == label) {
-            Some(line) => line.jobs += 1,
-            None => lines.push(StageLine {
-                label,
-                jobs: 1,
-                units,
-                words,
-                tokens,
-                estimated: exact.is_none() && tokens.is_some(),
-                epochs,
-                steps,
-            }),
-        }
+        lines.push(StageLine {
+            label,
+            after: parent.map(|parent| parent.group.clone()),
+            jobs: 1,
+            units: epoch.units,
+            words: epoch.words,
+            tokens: epoch.tokens,
+            estimated: epoch.estimated,
+            measured: epoch.measured,
+            epochs,
+            steps_per_epoch: per_epoch,
+            steps,
+        });
     }
     lines
 }
 
-impl Description {
-    /// For a terminal.
-    pub fn text(&self) -> String {
-        let mut out = String::new();
-        // Writing to a String cannot fail.
-        let _ = self.write_text(&mut out);
-        out
-    }
-
-    fn write_text(&self, out: &mut String) -> std::fmt::Result {
-        let count = |n: usize, one: &str| format!("{n} {one}{}", if n == 1 { "" } else { "s" });
-        write!(out, "{}: {}", self.experiment, count(self.cells, "cell"))?;
-        if self.combinations > self.cells {
-            write!(out, " ({} combinations, equal ones collapsed)", self.combinations)?;
+fn missing(plan: &Plan) -> Vec<MissingLine> {
+    let mut lines: BTreeMap<&str, MissingLine> = BTreeMap::new();
+    for job in plan.jobs() {
+        for location in job.missing() {
+            let line = lines.entry(location).or_insert_with(|| MissingLine {
+                location: location.to_owned(),
+                needed_by: vec![],
+                download: None,
+            });
+            match &job.job {
+                // Whatever it learns from is also prepared, or else stands here alone.
+                Job::Tokenizer(_) => continue,
+                Job::Eval(eval) => line.download = Some(eval.suite.download()),
+                Job::Finetune(_) => line.download = Some(Suite::Glue.download()),
+                Job::Prepare(_) | Job::Pretrain(_) | Job::Import(_) | Job::Tune(_) => {}
+            }
+            if !line.needed_by.contains(&job.what()) {
+                line.needed_by.push(job.what());
+            }
         }
-        writeln!(out, ", {}; unshared it would be {}\n", count(self.jobs_total, "job"), self.jobs_unshared)?;
-        let kinds = self.kinds.iter().map(|kind| {
-            vec![
-                kind.kind.to_string(),
-                kind.jobs.to_string(),
-                kind.run.to_string(),
-                kind.reuse.to_string(),
-                kind.blocked.to_string(),
-                (kind.unshared - kind.jobs).to_string(),
-            ]
-        });
-        columns(out, &["kind", "jobs", "run", "reuse", "blocked", "saved by sharing"], 1, kinds)?;
-        let models = self.models.iter().map(|ModelLine { name, parameters, config }| {
-            vec![
-                name.clone(),
-                config.arch.name().to_owned(),
-                grouped(*parameters),
-                config.layers.to_string(),
-                config.hidden.to_string(),
-                config.heads.to_string(),
-                grouped(u64::from(config.vocab_size)),
-            ]
-        });
-        columns(out, &["model", "family", "parameters", "layers", "hidden", "heads", "vocabulary"], 2, models)?;
-        let number = |n: Option<u64>| n.map_or("?".to_owned(), grouped);
-        let stages = self.stages.iter().map(|stage| {
-            let about = |n: Option<u64>| if stage.estimated { format!("~{}", number(n)) } else { number(n) };
-            vec![
-                stage.label.clone(),
-                stage.jobs.to_string(),
-                number(stage.units),
-                number(stage.words),
-                about(stage.tokens),
-                stage.epochs.map_or("-".to_owned(), |epochs| epochs.to_string()),
-                match stage.epochs {
-                    Some(_) => about(stage.steps),
-                    None => number(stage.steps),
-                },
-            ]
-        });
-        let heads = ["training stage", "jobs", "units/epoch", "words/epoch", "tokens/epoch", "epochs", "steps"];
-        columns(out, &heads, 1, stages)?;
-        let jobs = self
-            .jobs
-            .iter()
-            .map(|job| vec![job.kind.to_string(), job.id.short(), job.label.clone(), job.decision.to_string()]);
-        columns(out, &["job", "id", "what", "decision"], 4, jobs)?;
-        for location in &self.missing {
-            writeln!(out, "not found: {location}")?;
-        }
-        Ok(())
     }
+    lines.into_values().collect()
 }
 
-/// Aligned columns, the first `left` of them to the left, the others to the right; a blank line after.
-fn columns(out: &mut String, heads: &[&str], left: usize, rows: impl Iterator<Item = Vec<String>>) -> std::fmt::Result {
-    let rows: Vec<Vec<String>> =
-        std::iter::once(heads.iter().map(|head| (*head).to_owned()).collect()).chain(rows).collect();
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..heads.len()).map(width).collect();
-    for row in &rows {
-        let cells: Vec<String> = (row.iter().zip(&widths).enumerate())
-            .map(|(i, (text, &width))| if i < left { format!("{text:<width$}") } else { format!("{text:>width$}") })
-            .collect();
-        writeln!(out, "  {}", cells.join("  ").trim_end())?;
-    }
-    writeln!(out)
-}
-
-/// `140231872` is `140,231,872`.
-fn grouped(n: u64) -> String {
-    let digits = n.to_string();
-    let mut text = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
+/// What somebody should look at before running a plan: text that is not what the spec expects, and words that the
+/// budget cannot be held against.
+pub fn warnings(plan: &Plan, facts: &Facts, budget: Option<Budget>) -> Vec<String> {
+    let surprise = |(what, found, expected): (String, Extent, Extent)| {
+        let units = |extent: Extent| extent.units.map_or(String::new(), |n| format!(" in {} pieces", grouped(n)));
+        let (found_units, expected_units) = match expected.units {
+            Some(_) => (units(found), units(expected)),
+            None => (String::new(), String::new()),
+        };
+        format!(
+            "{what} has {} words{found_units}, but the spec expects {} words{expected_units}",
+            grouped(found.words),
+            grouped(expected.words)
+        )
+    };
+    let mut warnings: Vec<String> = facts.surprises(plan).into_iter().map(surprise).collect();
+    if let Some(budget) = budget {
+        let ledger = ledger(plan, facts, Some(budget));
+        let unknown = ledger.unknown();
+        if !unknown.is_empty() {
+            let texts = unknown.join(", ");
+            warnings.push(format!(
+                "the budget ({budget}) cannot be checked: nobody knows how much there is of {texts}; say so with \
+                 `expect: {{words: ...}}`"
+            ));
         }
-        text.push(digit);
+        if ledger.accounts.iter().any(|account| account.foreign) {
+            warnings.push("what models from elsewhere have read is not in the ledger".to_owned());
+        }
     }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn digits_are_grouped_by_three() {
-        assert_eq!([0, 999, 1000, 140_231_872].map(grouped), ["0", "999", "1,000", "140,231,872"]);
-    }
+    warnings
 }

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 
+use super::names::{Name, called, distinguish_labels};
 use petgraph::graph::{DiGraph, NodeIndex};
 use serde::Serialize;
 
 use crate::domain::{
-    Base, Cell, CellKey, Corpus, Dataset, EvalJob, FinetuneJob, Finetuning, ForeignModel, Grid, ImportJob, Job, JobId,
-    Located, Order, Origin, PrepareJob, Prepared, PretrainJob, Pretraining, Recipe, ReplayedText, Source, Stage, Suite,
+    Base, Cell, CellKey, Corpus, Dataset, EvalJob, Extent, FinetuneJob, Finetuning, ForeignModel, Grid, ImportJob, Job,
+    JobId, Located, Origin, PrepareJob, Prepared, PretrainJob, Pretraining, Recipe, ReplayedText, Source, Stage, Suite,
     TokenizerJob, TuneJob,
 };
 
@@ -50,11 +51,26 @@ pub struct PlannedJob {
     pub parents: Vec<JobId>,
     /// Files of the data it reads itself.
     pub sources: Vec<(Origin, Vec<PathBuf>)>,
+    /// What the spec says of the text, of a prepare job.
+    pub text: Option<Text>,
     /// Cells that need it.
     pub cells: usize,
 }
 
 impl PlannedJob {
+    /// What it is for, whichever vocabulary or seed: `corpus speech`, `dataset chat`, `blimp`, `rte`.
+    pub fn what(&self) -> String {
+        match (&self.job, &self.text) {
+            (Job::Prepare(PrepareJob { data: Prepared::Corpus(..), .. }), Some(text)) => {
+                format!("corpus {}", text.name)
+            }
+            (Job::Prepare(_), Some(text)) => format!("dataset {}", text.name),
+            (Job::Eval(eval), _) => eval.suite.to_string(),
+            (Job::Finetune(finetune), _) => finetune.task.to_string(),
+            (job, _) => format!("{} {}", job.kind(), self.group),
+        }
+    }
+
     /// Locations of data that it reads and that were not found.
     pub fn missing(&self) -> impl Iterator<Item = &str> {
         self.sources.iter().filter_map(|(origin, _)| match origin {
@@ -62,6 +78,17 @@ impl PlannedJob {
             Origin::World { .. } | Origin::Content { .. } => None,
         })
     }
+}
+
+/// What the spec says of the text that a prepare job reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Text {
+    /// Name of the corpus or dataset.
+    pub name: String,
+    /// How much there is.
+    pub expected: Option<Extent>,
+    /// How many of its words are text that no corpus has.
+    pub new_words: Option<u64>,
 }
 
 /// A cell of a plan, with its jobs.
@@ -147,21 +174,6 @@ pub fn expand(grid: &Grid, located: &BTreeMap<Source, Located>, recorded: &BTree
 struct Vocabulary {
     job: JobId,
     name: String,
-}
-
-/// What people call a job.
-struct Name {
-    group: String,
-    seed: Option<u64>,
-}
-
-impl Name {
-    fn label(&self) -> String {
-        match self.seed {
-            Some(seed) => format!("{}/seed{seed}", self.group),
-            None => self.group.clone(),
-        }
-    }
 }
 
 struct Builder<'a> {
@@ -264,7 +276,7 @@ impl Builder<'_> {
         if !self.index.contains_key(&id) {
             let Recorded { job, label } = self.recorded[&id].clone();
             let group = label.clone();
-            let planned = PlannedJob { id, job, label, group, sources: vec![], cells: 0, parents: vec![] };
+            let planned = PlannedJob { id, job, label, group, sources: vec![], text: None, cells: 0, parents: vec![] };
             self.index.insert(id, self.graph.add_node(planned));
         }
         (Vocabulary { job: id, name: format!("vocabulary of {name}") }, TrainRef(id))
@@ -275,13 +287,19 @@ impl Builder<'_> {
         recipe: &Recipe,
         vocabulary: &Vocabulary,
         data: Prepared,
-        what: String,
+        text: Text,
         source: &Source,
         jobs: &mut Vec<(JobId, Role)>,
     ) -> JobId {
+        let what = match data {
+            Prepared::Corpus(..) => "corpus",
+            Prepared::Dataset(..) => "dataset",
+        };
+        let name = Name { group: format!("{what} {}, {}", text.name, vocabulary.name), seed: None };
         let job = PrepareJob { tokenizer: vocabulary.job, data, held_out: recipe.held_out };
-        let name = Name { group: format!("{what}, {}", vocabulary.name), seed: None };
-        self.add(Job::Prepare(job), &name, &[source], Role::Ancestor, jobs)
+        let id = self.add(Job::Prepare(job), &name, &[source], Role::Ancestor, jobs);
+        self.graph[self.index[&id]].text.get_or_insert(text);
+        id
     }
 
     fn prepare_corpora(
@@ -293,7 +311,8 @@ impl Builder<'_> {
     ) -> Vec<JobId> {
         let prepare = |corpus: &Corpus| {
             let data = Prepared::Corpus(self.locate(&corpus.source).origin, corpus.format.clone());
-            self.prepare(recipe, vocabulary, data, format!("corpus {}", corpus.name), &corpus.source, jobs)
+            let text = Text { name: corpus.name.clone(), expected: corpus.expected, new_words: None };
+            self.prepare(recipe, vocabulary, data, text, &corpus.source, jobs)
         };
         base.corpora.iter().map(prepare).collect()
     }
@@ -307,7 +326,9 @@ impl Builder<'_> {
     ) -> JobId {
         let origin = self.locate(&dataset.source).origin;
         let data = Prepared::Dataset(origin, dataset.format.clone(), dataset.template.clone());
-        self.prepare(recipe, vocabulary, data, format!("dataset {}", dataset.name), &dataset.source, jobs)
+        let Dataset { name, expected, new_words, .. } = dataset;
+        let text = Text { name: name.clone(), expected: *expected, new_words: *new_words };
+        self.prepare(recipe, vocabulary, data, text, &dataset.source, jobs)
     }
 
     fn pretrain(
@@ -403,6 +424,7 @@ impl Builder<'_> {
             label: name.label(),
             group: name.group.clone(),
             sources: sources.collect(),
+            text: None,
             cells: 0,
             parents: parents.clone(),
             job,
@@ -424,55 +446,5 @@ impl Builder<'_> {
             };
             Located { origin: Origin::Missing { location }, files: vec![] }
         })
-    }
-}
-
-/// A stage in one word: `a+b` shuffled, `a|b` interleaved, `a,b` in turn, `2:a+1:b` weighted, `carried:a+10%text`.
-fn called(stage: &Stage) -> String {
-    let part = |(place, dataset): (usize, &Dataset)| match stage.shares.get(place) {
-        Some(share) => format!("{share}:{}", dataset.name),
-        None => dataset.name.clone(),
-    };
-    let border = match stage.order {
-        Order::Shuffled => "+",
-        Order::Interleaved => "|",
-        Order::InTurn => ",",
-    };
-    let start = if stage.optimizer.is_fresh() { "" } else { "carried:" };
-    let parts = stage.datasets.iter().enumerate().map(part).collect::<Vec<_>>().join(border);
-    let replay = stage.replay.map_or(String::new(), |share| format!("+{:.0}%text", 100.0 * f64::from(share)));
-    format!("{start}{parts}{replay}")
-}
-
-/// Tells jobs of one label apart: by their further axes, or else by their ids.
-fn distinguish_labels(
-    graph: &mut DiGraph<PlannedJob, ()>,
-    index: &HashMap<JobId, NodeIndex>,
-    cells: &Vec<PlannedCell>,
-) {
-    let mut extra: HashMap<NodeIndex, String> = HashMap::new();
-    for cell in cells {
-        let text: Vec<String> = cell.key.extra.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        for (id, _) in &cell.jobs {
-            extra.entry(index[id]).or_insert_with(|| text.join(", "));
-        }
-    }
-    let ambiguous = |graph: &DiGraph<PlannedJob, ()>| -> Vec<NodeIndex> {
-        let mut count: HashMap<(&str, &str), usize> = HashMap::new();
-        for job in graph.node_weights() {
-            *count.entry((job.job.kind().name(), &job.label)).or_default() += 1;
-        }
-        graph.node_indices().filter(|n| count[&(graph[*n].job.kind().name(), graph[*n].label.as_str())] > 1).collect()
-    };
-    for node in ambiguous(graph) {
-        if let Some(text) = extra.get(&node).filter(|text| !text.is_empty()) {
-            graph[node].label.push_str(&format!(" ({text})"));
-            graph[node].group.push_str(&format!(" ({text})"));
-        }
-    }
-    for node in ambiguous(graph) {
-        let short = graph[node].id.short();
-        graph[node].label.push_str(&format!(" [{short}]"));
-        graph[node].group.push_str(&format!(" [{short}]"));
     }
 }

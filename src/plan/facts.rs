@@ -2,29 +2,55 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
-
 use super::expand::Plan;
-use crate::domain::{Job, JobId, ModelConfig};
+use crate::domain::{Extent, Job, JobId, Length, ModelConfig, Training};
+
+/// Tokens per word assumed before a corpus is tokenized; English byte-level BPE gives 1.2 to 1.6.
+pub(super) const TOKENS_PER_WORD: f64 = 1.4;
 
 /// How much text a prepare job yields.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Amount {
-    /// Documents or records in the training part.
-    pub units: u64,
-    /// Words in the training part.
-    pub words: u64,
+    /// All of it.
+    pub whole: Extent,
+    /// The training part.
+    pub train: Extent,
     /// Tokens in the training part; `None` before the job has run.
     pub tokens: Option<u64>,
+    /// Whether it was counted. Otherwise it is what the spec expects of text that is not there.
+    pub measured: bool,
+}
+
+impl Amount {
+    /// Tokens in the training part, estimated before the job has run.
+    pub(super) fn tokens(&self) -> u64 {
+        self.tokens.unwrap_or((self.train.words as f64 * TOKENS_PER_WORD) as u64)
+    }
 }
 
 /// What identities do not tell.
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
-    /// The text of the prepare jobs that has been counted.
+    /// The text of the prepare jobs, as far as it is there or its amount is in the spec.
     pub amounts: BTreeMap<JobId, Amount>,
     /// The shapes of the models that import jobs bring, and of those that stand in the plan without their ancestors.
     pub models: BTreeMap<JobId, ModelConfig>,
+}
+
+/// One epoch of a training job, as far as its text is known.
+pub(super) struct Epoch {
+    /// Documents or records.
+    pub units: Option<u64>,
+    /// Words.
+    pub words: Option<u64>,
+    /// Tokens.
+    pub tokens: Option<u64>,
+    /// Whether `tokens` is an estimate.
+    pub estimated: bool,
+    /// Whether all text was counted; see [`Amount::measured`].
+    pub measured: bool,
+    /// Rows of batches: windows of packed text, or records.
+    pub rows: Option<u64>,
 }
 
 impl Facts {
@@ -51,5 +77,60 @@ impl Facts {
             let positions = self.model(plan, &planned.id)?.max_positions;
             (tune.max_length > positions).then_some((planned.label.as_str(), tune.max_length, positions))
         })
+    }
+
+    /// The texts that differ by more than 1 % from what the spec expects of them: what, found, expected.
+    pub fn surprises(&self, plan: &Plan) -> Vec<(String, Extent, Extent)> {
+        let mut found: Vec<(String, Extent, Extent)> = vec![];
+        for planned in plan.jobs() {
+            let expected = planned.text.as_ref().and_then(|text| text.expected);
+            let amount = self.amounts.get(&planned.id).filter(|amount| amount.measured);
+            if let (Some(expected), Some(amount)) = (expected, amount)
+                && amount.whole.surprises(expected)
+                // Every vocabulary prepares the same text.
+                && !found.iter().any(|(what, ..)| *what == planned.what())
+            {
+                found.push((planned.what(), amount.whole, expected));
+            }
+        }
+        found
+    }
+
+    /// One epoch of the training that a pretrain or tune job does; `None` for other jobs.
+    pub(super) fn epoch(&self, job: &Job) -> Option<Epoch> {
+        let (prepared, window) = match job {
+            Job::Pretrain(pretrain) => (&pretrain.corpora, Some(u64::from(pretrain.sequence_length))),
+            Job::Tune(tune) => (&tune.datasets, None),
+            Job::Tokenizer(_) | Job::Prepare(_) | Job::Import(_) | Job::Eval(_) | Job::Finetune(_) => return None,
+        };
+        let known: Option<Vec<&Amount>> = prepared.iter().map(|id| self.amounts.get(id)).collect();
+        let all = || known.iter().flatten();
+        let units: Option<u64> = all().map(|amount| amount.train.units).sum();
+        let units = units.filter(|_| known.is_some());
+        let tokens = known.as_ref().map(|all| all.iter().map(|amount| amount.tokens()).sum::<u64>());
+        let rows = match (job, window) {
+            (_, Some(window)) => tokens.map(|tokens| tokens / window),
+            (Job::Tune(tune), None) => units.map(|records| tune.rows(records)),
+            _ => units,
+        };
+        Some(Epoch {
+            units,
+            words: known.as_ref().map(|all| all.iter().map(|amount| amount.train.words).sum()),
+            tokens,
+            estimated: all().any(|amount| amount.tokens.is_none()),
+            measured: all().all(|amount| amount.measured),
+            rows,
+        })
+    }
+}
+
+/// Epochs of a training whose epochs have so many rows; a number of steps may end within one.
+pub(super) fn epochs(training: &Training, rows: Option<u64>) -> Option<f64> {
+    match training.length {
+        Length::Epochs(epochs) => Some(f64::from(epochs)),
+        Length::Steps(steps) => {
+            let rows = rows.filter(|rows| *rows > 0)?;
+            Some(steps as f64 * f64::from(training.batch_size) / rows as f64)
+        }
     }
 }

@@ -1,8 +1,7 @@
 //! What a job costs relative to others, in floating-point operations.
 
-use super::describe::TOKENS_PER_WORD;
 use super::expand::{Plan, PlannedJob};
-use super::facts::{Amount, Facts};
+use super::facts::Facts;
 use crate::domain::{Job, JobId, Length, ModelConfig, Pooling, Training};
 
 /// Tokens of an evaluation suite whose size is not known before it is read.
@@ -20,15 +19,15 @@ pub fn weight(plan: &Plan, job: &PlannedJob, facts: &Facts) -> f64 {
     let amounts = &facts.amounts;
     let token_cost = |model: Option<&ModelConfig>| model.map_or(0.0, |model| model.train_flops_per_token(0));
     let words =
-        |ids: &[JobId]| -> f64 { ids.iter().filter_map(|id| amounts.get(id)).map(|amount| amount.words as f64).sum() };
+        |ids: &[JobId]| -> f64 { ids.iter().filter_map(|id| amounts.get(id)).map(|one| one.train.words as f64).sum() };
     let tokens = |ids: &[JobId]| -> f64 {
-        let known =
-            |amount: &Amount| amount.tokens.map_or(amount.words as f64 * TOKENS_PER_WORD, |tokens| tokens as f64);
-        ids.iter().filter_map(|id| amounts.get(id)).map(known).sum()
+        ids.iter().filter_map(|id| amounts.get(id)).map(|amount| amount.tokens() as f64).sum()
     };
     START
         + match &job.job {
-            Job::Tokenizer(_) => TOKENIZE_PER_WORD * amounts.values().map(|amount| amount.words as f64).sum::<f64>(),
+            Job::Tokenizer(_) => {
+                TOKENIZE_PER_WORD * amounts.values().map(|amount| amount.train.words as f64).sum::<f64>()
+            }
             Job::Prepare(_) => TOKENIZE_PER_WORD * words(&[job.id]),
             Job::Pretrain(pretrain) => {
                 let per_step = f64::from(pretrain.sequence_length);
@@ -37,7 +36,7 @@ pub fn weight(plan: &Plan, job: &PlannedJob, facts: &Facts) -> f64 {
             }
             Job::Tune(tune) => {
                 let records: u64 =
-                    tune.datasets.iter().filter_map(|id| amounts.get(id)).map(|amount| amount.units).sum();
+                    tune.datasets.iter().filter_map(|id| amounts.get(id)).filter_map(|amount| amount.train.units).sum();
                 let tokens = tokens(&tune.datasets);
                 let trained = trained(&tune.training, tokens, tokens / records.max(1) as f64);
                 trained * token_cost(facts.model(plan, &job.id))

@@ -16,10 +16,14 @@ mod expand;
 mod facts;
 mod forecast;
 mod graph;
+mod ledger;
+mod names;
+mod text;
 
 pub use decide::{Artifacts, Decision, Known, Last, Why, decide};
-pub use describe::{Description, describe};
-pub use expand::{Plan, PlannedCell, PlannedJob, Recorded, Role, expand};
+pub use describe::{Description, describe, warnings};
+pub use expand::{Plan, PlannedCell, PlannedJob, Recorded, Role, Text, expand};
 pub use facts::{Amount, Facts};
 pub use forecast::weight;
 pub use graph::GraphFormat;
+pub use ledger::{Account, Ledger, Reading, ledger};

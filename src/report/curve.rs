@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::pivot::{Condition, Measure, push_new};
+use super::measure::{Condition, Measure, push_new};
 use super::statistics::{deviation, mean};
 use super::table::{Cell, Score, Table};
 use crate::domain::{Milestone, ScoreRow};
@@ -90,12 +90,12 @@ pub fn curve(experiment: &str, scores: &[ScoreRow]) -> Option<Table> {
     }
     let title = format!("{experiment}: scores over the text seen in pretraining");
     let notes = vec!["mean ± sd over seeds, or (± standard error over items) for one seed".to_owned()];
-    Some(Table { title, heads, labels, rows, footer: vec![], notes })
+    Some(Table { title, heads, labels, rows, published: vec![], footer: vec![], notes })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::pivot::tests::{cell, row};
+    use super::super::fixtures::{cell, row};
     use super::*;
     use crate::domain::Suite;
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+pub use crate::domain::grouped;
+
 /// A time in its two leading units: `0.4s`, `12s`, `1m04s`, `2h05m`, `3d04h`.
 pub fn duration(time: Duration) -> String {
     let tenths = rounded(time, 100);
@@ -33,19 +35,6 @@ pub fn count(number: u64) -> String {
 /// A size to about three digits, in powers of 1024: `950 B`, `1.5 KiB`, `117 MiB`.
 pub fn bytes(number: u64) -> String {
     scaled(number, 1_024.0, &[" B", " KiB", " MiB", " GiB", " TiB", " PiB", " EiB"])
-}
-
-/// A count to the last digit, in groups of three: `140,231,872`.
-pub fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// The number in the first unit in which it rounds to less than `base`; with a decimal below 100, save in the first.

@@ -13,76 +13,32 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::pivot::{Condition, push_new};
+use super::measure::{Condition, push_new, value};
+use super::published::Published;
 use super::statistics::{deviation, mean};
 use super::table::{Cell, Score, Table};
-use crate::domain::{CellRow, GlueTask, ScoreRow, Suite};
+use crate::domain::{CellRow, Quantity, Reference, ScoreRow, Suite};
 
-/// A task of the leaderboard: a head, and where its value comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Task {
-    /// The aggregate of a suite with one task.
-    Suite(Suite),
-    /// The mean over the tasks of fine-tuning.
-    Glue,
-    /// The mean of the two scores of reading.
-    Reading,
-    /// Age of acquisition.
-    Acquisition,
-}
-
-/// The tasks with their heads: six of language understanding, then four of human-likeness.
-const TASKS: [(&str, Task); 10] = [
-    ("BLiMP", Task::Suite(Suite::Blimp)),
-    ("Suppl.", Task::Suite(Suite::BlimpSupplement)),
-    ("EWoK", Task::Suite(Suite::Ewok)),
-    ("Entity", Task::Suite(Suite::EntityTracking)),
-    ("COMPS", Task::Suite(Suite::Comps)),
-    ("GLUE", Task::Glue),
-    ("Reading", Task::Reading),
-    ("WUG adj", Task::Suite(Suite::WugAdj)),
-    ("WUG past", Task::Suite(Suite::WugPast)),
-    ("AoA", Task::Acquisition),
+/// The columns with their heads: six tasks of language understanding, four of human-likeness, and the means.
+const COLUMNS: [(&str, Quantity); 14] = [
+    ("BLiMP", Quantity::Suite(Suite::Blimp)),
+    ("Suppl.", Quantity::Suite(Suite::BlimpSupplement)),
+    ("EWoK", Quantity::Suite(Suite::Ewok)),
+    ("Entity", Quantity::Suite(Suite::EntityTracking)),
+    ("COMPS", Quantity::Suite(Suite::Comps)),
+    ("GLUE", Quantity::Glue),
+    ("Reading", Quantity::Reading),
+    ("WUG adj", Quantity::Suite(Suite::WugAdj)),
+    ("WUG past", Quantity::Suite(Suite::WugPast)),
+    ("AoA", Quantity::Suite(Suite::Aoa)),
+    ("NLP", Quantity::Language),
+    ("human", Quantity::HumanLikeness),
+    ("macro", Quantity::Macro),
+    ("text", Quantity::TextAverage),
 ];
-/// How many of them make the aggregate NLP.
-const NLP: usize = 6;
-/// The heads of the aggregates.
-const AGGREGATES: [&str; 4] = ["NLP", "human", "macro", "text"];
-
-impl Task {
-    /// The value of a model, from all its scores under one set of rules.
-    fn value(self, scores: &[&ScoreRow]) -> Option<f64> {
-        let of = |suite: Suite, task: &str, metric: &str| {
-            let found = scores.iter().map(|row| &row.score).filter(|score| {
-                score.suite == suite && score.task == task && score.subtask.is_none() && score.metric == metric
-            });
-            // One value, or one for each seed of a fine-tuning.
-            mean(&found.map(|score| score.value).collect::<Vec<_>>())
-        };
-        let all = |values: Vec<Option<f64>>| mean(&values.into_iter().collect::<Option<Vec<f64>>>()?);
-        match self {
-            Task::Suite(suite @ (Suite::WugAdj | Suite::WugPast)) => of(suite, suite.name(), "spearman"),
-            Task::Suite(suite) => of(suite, suite.name(), "accuracy"),
-            Task::Glue => all(GlueTask::ALL.map(|task| of(Suite::Glue, task.name(), "accuracy")).into()),
-            Task::Reading => {
-                all(["eye-tracking", "self-paced"].map(|task| of(Suite::Reading, task, "partial-r2")).into())
-            }
-            Task::Acquisition => None,
-        }
-    }
-}
-
-/// The values of a model: the ten tasks, then the four aggregates.
-fn values(scores: &[&ScoreRow]) -> Vec<Option<f64>> {
-    let tasks = TASKS.map(|(_, task)| task.value(scores));
-    let of = |values: &[Option<f64>]| mean(&values.iter().copied().collect::<Option<Vec<f64>>>()?);
-    let (language, human) = (of(&tasks[..NLP]), of(&tasks[NLP..]));
-    let aggregates = [language, human, of(&[language, human]), of(&tasks)];
-    tasks.into_iter().chain(aggregates).collect()
-}
 
 /// The leaderboard of an experiment: a row for each condition and set of rules, milestones left out.
-pub fn leaderboard(experiment: &str, cells: &[CellRow], scores: &[ScoreRow]) -> Table {
+pub fn leaderboard(experiment: &str, cells: &[CellRow], scores: &[ScoreRow], references: &[Reference]) -> Table {
     let scores: Vec<&ScoreRow> = scores.iter().filter(|row| row.is_final()).collect();
     let (mut conditions, mut rules) = (vec![], vec![]);
     let mut seeds: BTreeMap<Condition, BTreeSet<u64>> = BTreeMap::new();
@@ -98,7 +54,7 @@ pub fn leaderboard(experiment: &str, cells: &[CellRow], scores: &[ScoreRow]) -> 
     heads.extend(extras.then(|| "with".to_owned()));
     heads.push("rules".to_owned());
     let labels = heads.len();
-    heads.extend(TASKS.iter().map(|(head, _)| *head).chain(AGGREGATES).map(str::to_owned));
+    heads.extend(COLUMNS.map(|(head, _)| head.to_owned()));
 
     let mut rows = vec![];
     for condition in &conditions {
@@ -125,9 +81,8 @@ pub fn leaderboard(experiment: &str, cells: &[CellRow], scores: &[ScoreRow]) -> 
             ];
             row.extend(extras.then(|| Cell::Label(condition.extra.clone())));
             row.push(Cell::Label(mode));
-            let by_seed: Vec<Vec<Option<f64>>> = by_seed.values().map(|scores| values(scores)).collect();
-            row.extend((0..TASKS.len() + AGGREGATES.len()).map(|column| {
-                let numbers: Vec<f64> = by_seed.iter().filter_map(|values| values[column]).collect();
+            row.extend(COLUMNS.iter().map(|(_, quantity)| {
+                let numbers: Vec<f64> = by_seed.values().filter_map(|scores| value(*quantity, scores)).collect();
                 mean(&numbers).map_or(Cell::Missing, |mean| {
                     Cell::Score(Score {
                         mean,
@@ -142,18 +97,22 @@ pub fn leaderboard(experiment: &str, cells: &[CellRow], scores: &[ScoreRow]) -> 
             rows.push(row);
         }
     }
-    let notes = vec![
+    let published = Published::of(references, labels, &COLUMNS.map(|(_, quantity)| Some(quantity)));
+    let mut notes = vec![
         "mean ± sd over seeds; GLUE: mean accuracy of 7 tasks; Reading: mean of eye-tracking and self-paced".to_owned(),
         "NLP: mean of the first six; human: of the other four; macro: of NLP and human; text: of all ten".to_owned(),
         "— or [k/n]: a part is not measured, or not with every seed".to_owned(),
     ];
-    Table { title: format!("{experiment}: leaderboard"), heads, labels, rows, footer: vec![], notes }
+    notes.extend(published.notes);
+    let title = format!("{experiment}: leaderboard");
+    Table { title, heads, labels, rows, published: published.rows, footer: vec![], notes }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::pivot::tests::{cell, row};
+    use super::super::fixtures::{cell, row};
     use super::*;
+    use crate::domain::GlueTask;
 
     /// All ten tasks of a model but AoA, which no suite measures yet.
     fn scored(cell: &CellRow, up: f64) -> Vec<ScoreRow> {
@@ -192,7 +151,7 @@ mod tests {
         let mut on_the_way = row(&cells[2], Suite::Blimp, None, 99.0);
         on_the_way.checkpoint = "1000000-words".to_owned();
         scores.push(on_the_way);
-        let table = leaderboard("toy", &cells, &scores);
+        let table = leaderboard("toy", &cells, &scores, &[]);
         assert_eq!(table.heads[table.labels..].len(), 14);
         let value = |row: usize, head: &str| {
             let column = table.heads.iter().position(|known| known == head).unwrap();
@@ -207,15 +166,5 @@ mod tests {
         assert_eq!([value(0, "human"), value(0, "macro"), value(0, "text")], [None; 3], "AoA is missing");
         assert_eq!(table.rows.len(), 2);
         assert!(table.rows[1][table.labels..].iter().all(|cell| *cell == Cell::Missing));
-    }
-
-    /// The published aggregates of a published row of task scores (GPT-BERT mixed, 100M words, MNTP).
-    #[test]
-    fn a_published_row_gives_the_published_aggregates() {
-        let tasks = [80.5, 73.0, 52.4, 39.9, 59.7, 70.9, (8.7 + 3.0) / 2.0, 41.2, 27.1, 22.3];
-        let tasks = tasks.map(Some);
-        let of = |values: &[Option<f64>]| mean(&values.iter().copied().collect::<Option<Vec<f64>>>().unwrap()).unwrap();
-        assert!((of(&tasks[..NLP]) - 62.7).abs() < 0.05);
-        assert!((of(&tasks[NLP..]) - 24.2).abs() < 0.1);
     }
 }

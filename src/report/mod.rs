@@ -11,10 +11,16 @@
 mod card;
 mod compare;
 mod curve;
+#[cfg(test)]
+mod fixtures;
 pub mod human;
 mod leaderboard;
+mod marks;
+mod measure;
+mod named;
 mod pivot;
 pub mod progress;
+mod published;
 mod render;
 mod speed;
 pub mod statistics;
@@ -24,6 +30,7 @@ pub use card::{Card, CardJob};
 pub use compare::{CompareError, Comparison};
 pub use curve::curve;
 pub use leaderboard::leaderboard;
+pub use named::named;
 pub use pivot::{Columns, pivot};
 pub use speed::speed;
 pub use table::{Cell, Score, Table};

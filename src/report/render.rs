@@ -10,7 +10,7 @@ impl Table {
         let mut grid = Grid::new();
         grid.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Disabled);
         grid.set_header(self.heads.clone());
-        for row in self.rows.iter().chain(&self.footer) {
+        for row in self.rows.iter().chain(&self.published).chain(&self.footer) {
             grid.add_row(row.iter().map(Cell::text));
         }
         for (index, column) in grid.column_iter_mut().enumerate() {
@@ -22,10 +22,12 @@ impl Table {
         let rule = |line: &str| line.trim().chars().all(|c| matches!(c, '─' | '═' | '╶' | '╴' | '┄'));
         let mut text = format!("{}\n", self.title);
         let mut content = 0;
+        // Lines of text above the rules between rows, published rows and footer.
+        let published = 1 + self.rows.len() + self.published.len();
+        let borders = [1 + self.rows.len(), published];
         for (number, line) in lines.iter().enumerate() {
             let last = number + 1 == lines.len();
-            let below_rows = content == 1 + self.rows.len();
-            if rule(line) && !(content <= 1 || last || (below_rows && !self.footer.is_empty())) {
+            if rule(line) && !(content <= 1 || last || borders.contains(&content)) {
                 continue;
             }
             content += usize::from(!rule(line));
@@ -46,7 +48,7 @@ impl Table {
         let mut text = format!("**{}**\n\n", self.title);
         text.push_str(&line(self.heads.iter().map(|head| escape(head)).collect()));
         text.push_str(&line(rule.collect()));
-        for row in self.rows.iter().chain(&self.footer) {
+        for row in self.rows.iter().chain(&self.published).chain(&self.footer) {
             text.push_str(&line(row.iter().map(|cell| escape(&cell.text())).collect()));
         }
         for note in &self.notes {
@@ -55,7 +57,8 @@ impl Table {
         text
     }
 
-    /// For a spreadsheet: one row per condition, plain numbers; a score has three columns (mean, sd, seeds).
+    /// For a spreadsheet: one row per condition, then the published ones; plain numbers; a score has three columns
+    /// (mean, sd, seeds).
     pub fn csv(&self) -> String {
         let quote = |text: &str| match text.contains([',', '"', '\n']) {
             true => format!("\"{}\"", text.replace('"', "\"\"")),
@@ -68,14 +71,14 @@ impl Table {
                 Cell::Missing => None,
                 _ => Some(&[""][..]),
             };
-            self.rows.iter().find_map(kind).unwrap_or(&[""])
+            self.rows.iter().chain(&self.published).find_map(kind).unwrap_or(&[""])
         };
         let heads = self.heads.iter().enumerate();
         let heads: Vec<String> = heads
             .flat_map(|(index, head)| wide(index).iter().map(move |suffix| quote(&format!("{head}{suffix}"))))
             .collect();
         let mut text = heads.join(",") + "\n";
-        for row in &self.rows {
+        for row in self.rows.iter().chain(&self.published) {
             let mut fields = vec![];
             for (index, cell) in row.iter().enumerate() {
                 let optional = |value: Option<f64>| value.map_or(String::new(), |value| value.to_string());
@@ -85,7 +88,11 @@ impl Table {
                         fields.extend(numbers);
                     }
                     Cell::Interval(low, high) => fields.extend([low.to_string(), high.to_string()]),
-                    Cell::Number(value, _) | Cell::Probability(value) => fields.push(value.to_string()),
+                    Cell::Number(value, _) | Cell::Probability(value) => {
+                        fields.push(value.to_string());
+                        // A published number has neither deviation nor seeds.
+                        fields.extend(wide(index).iter().skip(1).map(|_| String::new()));
+                    }
                     Cell::Label(_) | Cell::Count(_) => fields.push(quote(&cell.text())),
                     Cell::Missing => fields.extend(wide(index).iter().map(|_| String::new())),
                 }

@@ -13,6 +13,8 @@ pub struct Table {
     pub labels: usize,
     /// One cell per head in each row.
     pub rows: Vec<Vec<Cell>>,
+    /// Rows of published numbers, each said to be so in its first cell; set apart below.
+    pub published: Vec<Vec<Cell>>,
     /// Rows that are no conditions, such as chance; set apart below.
     pub footer: Vec<Vec<Cell>>,
     /// What a reader must know, one sentence each.

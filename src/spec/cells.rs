@@ -6,12 +6,14 @@ use std::path::Path;
 use crate::domain::{Base, Cell, CellKey, Grid, Milestone, Pretraining, Recipe, Stage, Suite};
 
 use super::axes::{Axes, Partial};
+use super::budget;
 use super::curricula::StageKeys;
-use super::document::{Document, Names, SECTIONS, SINGLE, Stages};
+use super::document::{Document, Names, SECTIONS, SINGLE, Stages, named};
 use super::evaluate;
 use super::fields::{self, Fields};
 use super::models::{self, Model};
 use super::problem::Log;
+use super::tables;
 use super::tree::Node;
 
 /// More combinations than anybody can mean.
@@ -28,6 +30,11 @@ pub(super) fn grid(root: &Node, folder: &Path, log: &Log) -> Option<Grid> {
     }
     let axes = Axes::decode(&mut top, &Names::of(root), log);
     let resources = evaluate::resources(top.take("resources"), log);
+    let budget = budget::budget(top.take("budget"), log);
+    let published: Vec<String> =
+        root.get("reference").map_or(&[][..], Node::entries).iter().map(|(key, _)| key.text.clone()).collect();
+    let references = named("reference", top.take("reference"), log, |key, node| tables::reference(key, node, log));
+    let tables = named("tables", top.take("tables"), log, |key, node| tables::table(key, node, &published, log));
     top.finish();
     let Some(axes) = axes.filter(|axes| !too_many(axes, log)) else {
         // The sections may have problems of their own.
@@ -66,7 +73,8 @@ pub(super) fn grid(root: &Node, folder: &Path, log: &Log) -> Option<Grid> {
         let hint = "add `milestones: {words: [1M, 2M, 3M]}` to `pretrain`; a model from elsewhere has none";
         log.add(place, reason, Some(hint.into()));
     }
-    Some(Grid { name: name?, cells, combinations: combinations.len(), resources })
+    let combinations = combinations.len();
+    Some(Grid { name: name?, cells, combinations, budget, references: references?, tables: tables?, resources })
 }
 
 /// Whether ages of acquisition are asked of a model that keeps too few copies on its way.

@@ -6,6 +6,7 @@ use crate::domain::{
     Corpus, CorpusFormat, Dataset, DatasetFormat, Documents, Layout, Pattern, Source, Template, WorldPart,
 };
 
+use super::budget;
 use super::fields::{self, Fault, Fields, choice, count, flag, small, text};
 use super::problem::Log;
 use super::tree::{Node, Value};
@@ -22,6 +23,7 @@ use super::tree::{Node, Value};
 /// | `remove:` | characters to take out first | none |
 /// | `min_words:` | lines with fewer words are dropped | 0 |
 /// | `merge_turns:` | then `A:<TAB>text` lines of one speaker become one | false |
+/// | `expect:` | how much there is after cleaning, `{words: 8M, documents: 10k}`: what the plan reckons with until the data is there | nothing |
 pub(super) fn corpus(name: &str, node: &Node, root: &Path, log: &Log) -> Option<Corpus> {
     let parts = [("speech", WorldPart::Speech), ("dialogues", WorldPart::Dialogues), ("articles", WorldPart::Articles)];
     let mut fields = Fields::of(node, &format!("corpus '{name}'"), log)?;
@@ -30,9 +32,10 @@ pub(super) fn corpus(name: &str, node: &Node, root: &Path, log: &Log) -> Option<
     let remove = fields.get("remove", String::new(), characters);
     let min_words = fields.get("min_words", 0, small(0..=1_000_000));
     let merge_turns = fields.get("merge_turns", false, flag);
+    let expected = budget::expected(&mut fields, "documents", false);
     fields.finish();
     let format = CorpusFormat { documents, min_words, remove, merge_turns };
-    Some(Corpus { name: name.to_owned(), source: source?, format })
+    Some(Corpus { name: name.to_owned(), source: source?, format, expected })
 }
 
 /// Decodes one entry of `datasets:`.
@@ -51,6 +54,8 @@ pub(super) fn corpus(name: &str, node: &Node, root: &Path, log: &Log) -> Option<
 /// | `with_context:` | the paragraph stands before the question (`squad`) | false |
 /// | `separator:` | stands between prompt and reply | `"\n"` |
 /// | `template:` | in its place: the whole text, such as `"Q: {prompt}\nA: {reply}"` | |
+/// | `expect:` | how much there is, `{records: 38_802, words: 2.6M}`, as for a corpus | nothing |
+/// | `new_words:` | how many of its words are text that no corpus has, for `budget` | all; none where a corpus has the same files |
 pub(super) fn dataset(name: &str, node: &Node, root: &Path, log: &Log) -> Option<Dataset> {
     let parts = [("chat", WorldPart::Chat), ("questions", WorldPart::Questions)];
     let mut fields = Fields::of(node, &format!("dataset '{name}'"), log)?;
@@ -62,8 +67,10 @@ pub(super) fn dataset(name: &str, node: &Node, root: &Path, log: &Log) -> Option
         format(&mut fields)
     };
     let template = template(&mut fields);
+    let expected = budget::expected(&mut fields, "records", true);
+    let new_words = fields.get("new_words", None, |value| count(0..=budget::MOST_WORDS)(value).map(Some));
     fields.finish();
-    Some(Dataset { name: name.to_owned(), source: source?, format, template })
+    Some(Dataset { name: name.to_owned(), source: source?, format, template, expected, new_words })
 }
 
 fn format(fields: &mut Fields) -> DatasetFormat {

@@ -139,7 +139,7 @@ impl Document {
 }
 
 /// Decodes a section of named entries; an absent one has none. `None` where anything in it is wrong.
-fn named<T>(
+pub(super) fn named<T>(
     section: &'static str,
     node: Option<&Node>,
     log: &Log,

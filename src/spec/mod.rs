@@ -16,6 +16,8 @@
 //! | `curricula` | named lists of stages | `curricula` |
 //! | `axes`, `include`, `exclude` | the cells | `axes`, `cells` |
 //! | `evaluate`, `resources` | suites; machine | `evaluate` |
+//! | `reference`, `tables` | published numbers; what `grid report --table` shows | `tables` |
+//! | `budget` | the most text that a model may see | `budget` |
 //! | `finetune` | how the suite `glue` is fine-tuned | `finetune` |
 //!
 //! The text becomes a tree whose keys and values know their places; overrides (`-S path.to.key=value`) and the values
@@ -28,6 +30,7 @@
 //! is decoded, and would want a second set of types for overrides and further axes.
 
 mod axes;
+mod budget;
 mod cells;
 mod curricula;
 mod data;
@@ -38,6 +41,7 @@ mod finetune;
 mod models;
 mod overrides;
 mod problem;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod training;

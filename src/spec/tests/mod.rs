@@ -1,7 +1,9 @@
 //! What users read when a spec is broken, and what comes out when it is not.
 
 mod broken;
+mod budget;
 mod finetune;
+mod tables;
 
 use std::collections::BTreeSet;
 use std::path::Path;

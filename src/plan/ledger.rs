@@ -1,0 +1,245 @@
+//! The word ledger: which model reads how many words of what, and whether that is within the budget.
+//!
+//! | column | what counts |
+//! |---|---|
+//! | words | a pass over a text, what is held out included (it decides about the training, and was obtained) |
+//! | seen | the same for all passes |
+//! | trained on | all passes over what is not held out: the words that change weights |
+//! | text | words of different text: instruction data made from the files of a corpus add none |
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use serde::Serialize;
+
+use super::expand::{Plan, PlannedCell, PlannedJob, Role};
+use super::facts::{Facts, epochs};
+use crate::domain::{Budget, CellKey, Job, JobId, Origin, grouped};
+
+/// What one training stage reads of one text.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Reading {
+    /// The stage: `pretrain tiny`, `tune tiny/chat`.
+    pub stage: String,
+    /// The text: `corpus speech`, `dataset chat`.
+    pub text: String,
+    /// Words in one pass.
+    pub words: Option<u64>,
+    /// Passes.
+    pub passes: Option<f64>,
+    /// Words in all passes.
+    pub seen: Option<u64>,
+    /// Of these, the words trained on.
+    pub trained: Option<u64>,
+    /// Whether the text was counted; otherwise it is not there, and the spec says what to expect.
+    pub measured: bool,
+}
+
+/// What a model has read at its end; cells that differ in the seed only have one.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Account {
+    /// The cell without its seed.
+    pub model: String,
+    /// Its stages, in order.
+    pub stages: Vec<String>,
+    /// Words of different text.
+    pub text: Option<u64>,
+    /// Words seen, repetitions included.
+    pub seen: Option<u64>,
+    /// Of these, the words trained on.
+    pub trained: Option<u64>,
+    /// Whether all text was counted.
+    pub measured: bool,
+    /// Whether it begins with a model from elsewhere, whose words nobody here knows.
+    pub foreign: bool,
+    /// What each text adds to `text`, most words first.
+    #[serde(skip)]
+    sources: Vec<(String, Option<u64>)>,
+}
+
+/// The words that an experiment reads.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Ledger {
+    /// Stage by stage.
+    pub readings: Vec<Reading>,
+    /// Model by model.
+    pub accounts: Vec<Account>,
+    /// The limit, if there is one.
+    pub budget: Option<Budget>,
+}
+
+/// Adds up what the models of a plan read.
+pub fn ledger(plan: &Plan, facts: &Facts, budget: Option<Budget>) -> Ledger {
+    let mut ledger = Ledger { readings: vec![], accounts: vec![], budget };
+    for cell in &plan.cells {
+        let jobs = chain(plan, cell);
+        for job in &jobs {
+            if !ledger.readings.iter().any(|reading| reading.stage == stage(job)) {
+                ledger.readings.extend(readings(plan, facts, job));
+            }
+        }
+        let model = without_seed(&cell.key);
+        if !ledger.accounts.iter().any(|account| account.model == model) {
+            ledger.accounts.push(account(plan, facts, &ledger.readings, model, &jobs));
+        }
+    }
+    ledger
+}
+
+/// The trainings that lead to the model of a cell, in order.
+fn chain<'a>(plan: &'a Plan, cell: &PlannedCell) -> Vec<&'a PlannedJob> {
+    let model = cell.jobs.iter().find(|(_, role)| *role == Role::Model).and_then(|(id, _)| plan.job(id));
+    let before = |job: &&PlannedJob| match &job.job {
+        Job::Tune(tune) => plan.job(&tune.parent),
+        _ => None,
+    };
+    let mut jobs: Vec<&PlannedJob> = std::iter::successors(model, before).collect();
+    jobs.reverse();
+    jobs
+}
+
+fn stage(job: &PlannedJob) -> String {
+    format!("{} {}", job.job.kind(), job.group)
+}
+
+fn without_seed(key: &CellKey) -> String {
+    let label = key.label();
+    label.strip_suffix(&format!("/seed{}", key.seed)).map_or(label.clone(), str::to_owned)
+}
+
+/// The texts of a training job, each with the passes over it; corpora before datasets.
+fn passes(facts: &Facts, job: &Job) -> Vec<(JobId, Option<f64>)> {
+    let rows = facts.epoch(job).and_then(|epoch| epoch.rows);
+    match job {
+        Job::Pretrain(pretrain) => {
+            let epochs = epochs(&pretrain.training, rows);
+            pretrain.corpora.iter().map(|id| (*id, epochs)).collect()
+        }
+        Job::Tune(tune) => {
+            let epochs = epochs(&tune.training, rows);
+            let records = |id: &JobId| facts.amounts.get(id).and_then(|amount| amount.train.units);
+            let all: Option<u64> = tune.datasets.iter().map(records).sum();
+            let weights: f64 = tune.shares.iter().sum();
+            let of_dataset = |(place, id): (usize, &JobId)| {
+                let share = match tune.shares.get(place) {
+                    // An epoch has as many rows as all datasets together.
+                    Some(share) => share / weights * all? as f64 / records(id)? as f64,
+                    None => 1.0,
+                };
+                Some(epochs? * share)
+            };
+            let mut parts: Vec<(JobId, Option<f64>)> = vec![];
+            if let Some(replay) = &tune.replay {
+                let text: Option<u64> =
+                    replay.corpora.iter().map(|id| facts.amounts.get(id).map(|amount| amount.tokens())).sum();
+                let read = all.map(|all| replay.share.rows(all) * u64::from(replay.sequence_length));
+                let share = read.zip(text).map(|(read, text)| read as f64 / text.max(1) as f64);
+                let share = epochs.zip(share).map(|(epochs, share)| epochs * share);
+                parts.extend(replay.corpora.iter().map(|id| (*id, share)));
+            }
+            parts.extend(tune.datasets.iter().enumerate().map(|part| (*part.1, of_dataset(part))));
+            parts
+        }
+        Job::Tokenizer(_) | Job::Prepare(_) | Job::Import(_) | Job::Eval(_) | Job::Finetune(_) => vec![],
+    }
+}
+
+fn readings(plan: &Plan, facts: &Facts, job: &PlannedJob) -> Vec<Reading> {
+    let reading = |(id, passes): (JobId, Option<f64>)| {
+        let text = plan.job(&id)?; // a model of the database stands in the plan without its texts
+        let amount = facts.amounts.get(&id);
+        let times = |words: u64| passes.map(|passes| (words as f64 * passes).round() as u64);
+        Some(Reading {
+            stage: stage(job),
+            text: text.what(),
+            words: amount.map(|amount| amount.whole.words),
+            passes,
+            seen: amount.and_then(|amount| times(amount.whole.words)),
+            trained: amount.and_then(|amount| times(amount.train.words)),
+            measured: amount.is_none_or(|amount| amount.measured),
+        })
+    };
+    passes(facts, &job.job).into_iter().filter_map(reading).collect()
+}
+
+fn account(plan: &Plan, facts: &Facts, readings: &[Reading], model: String, jobs: &[&PlannedJob]) -> Account {
+    let stages: Vec<String> = jobs.iter().map(|job| stage(job)).collect();
+    let own: Vec<&Reading> = readings.iter().filter(|reading| stages.contains(&reading.stage)).collect();
+    let mut sources: BTreeMap<(&Origin, bool), (String, Option<u64>)> = BTreeMap::new();
+    let texts = jobs.iter().flat_map(|job| passes(facts, &job.job)).filter_map(|(id, _)| plan.job(&id));
+    for text in texts {
+        let Some((origin, _)) = text.sources.first() else { continue };
+        let all = facts.amounts.get(&text.id).map(|amount| amount.whole.words);
+        let new = text.text.as_ref().and_then(|text| text.new_words);
+        // Files that are read in two ways, first as a corpus, are there once, unless the spec says otherwise.
+        sources.entry((origin, new.is_some())).or_insert_with(|| (text.what(), new.or(all)));
+    }
+    let mut sources: Vec<(String, Option<u64>)> = sources.into_values().collect();
+    sources.sort_by_key(|(_, words)| std::cmp::Reverse(*words));
+    Account {
+        model,
+        stages,
+        text: sources.iter().map(|(_, words)| *words).sum(),
+        seen: own.iter().map(|reading| reading.seen).sum(),
+        trained: own.iter().map(|reading| reading.trained).sum(),
+        measured: own.iter().all(|reading| reading.measured),
+        foreign: !jobs.first().is_some_and(|job| matches!(job.job, Job::Pretrain(_)) && !job.parents.is_empty()),
+        sources,
+    }
+}
+
+impl Ledger {
+    /// The texts whose words nobody knows, so that a budget cannot be held against them.
+    pub fn unknown(&self) -> Vec<&str> {
+        let mut unknown: Vec<&str> = self
+            .readings
+            .iter()
+            .filter(|reading| reading.seen.is_none())
+            .map(|reading| reading.text.as_str())
+            .collect();
+        unknown.sort_unstable();
+        unknown.dedup();
+        unknown
+    }
+
+    /// How the model that is furthest beyond the budget breaks it; `None` where all keep it.
+    pub fn violation(&self) -> Option<String> {
+        let budget = self.budget?;
+        let beyond = |account: &&Account| {
+            account.text.is_some_and(|words| words > budget.words) || account.seen.is_some_and(|n| n > budget.seen())
+        };
+        let beyond: Vec<&Account> = self.accounts.iter().filter(beyond).collect();
+        let worst = beyond.iter().rev().max_by_key(|account| (account.seen, account.text))?;
+        let mut out = format!("over the budget ({budget})\n");
+        // Writing to a String cannot fail.
+        let _ = self.explain(&mut out, worst, budget);
+        if beyond.len() > 1 {
+            out.push_str(&format!("  {} more models are over it too\n", beyond.len() - 1));
+        }
+        out.push_str("  help: train for fewer epochs, on less text, or change `budget`");
+        Some(out)
+    }
+
+    fn explain(&self, out: &mut String, account: &Account, budget: Budget) -> std::fmt::Result {
+        let number = |n: Option<u64>| n.map_or("?".to_owned(), grouped);
+        let model = &account.model;
+        if let Some(seen) = account.seen.filter(|seen| *seen > budget.seen()) {
+            writeln!(out, "  {model} sees {} words where {} are allowed:", grouped(seen), grouped(budget.seen()))?;
+            for stage in &account.stages {
+                let own = self.readings.iter().filter(|reading| reading.stage == *stage);
+                writeln!(out, "    {stage}: {}", number(own.map(|reading| reading.seen).sum()))?;
+            }
+        }
+        if let Some(text) = account.text.filter(|text| *text > budget.words) {
+            let words = grouped(budget.words);
+            writeln!(out, "  {model} has {} words of different text where {words} are allowed:", grouped(text))?;
+            for (text, words) in &account.sources {
+                let stages = self.readings.iter().filter(|reading| reading.text == *text);
+                let mut stages: Vec<&str> = stages.map(|reading| reading.stage.as_str()).collect();
+                stages.retain(|stage| account.stages.iter().any(|own| own == stage));
+                writeln!(out, "    {text}, in {}: {}", stages.join(" and "), number(*words))?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,76 @@
+//! What people call the jobs of a plan.
+
+use std::collections::HashMap;
+
+use petgraph::graph::{DiGraph, NodeIndex};
+
+use super::expand::{PlannedCell, PlannedJob};
+use crate::domain::{Dataset, JobId, Order, Stage};
+
+/// What people call a job.
+pub(super) struct Name {
+    /// Without the seed.
+    pub group: String,
+    /// The seed that it depends on.
+    pub seed: Option<u64>,
+}
+
+impl Name {
+    /// The whole name.
+    pub fn label(&self) -> String {
+        match self.seed {
+            Some(seed) => format!("{}/seed{seed}", self.group),
+            None => self.group.clone(),
+        }
+    }
+}
+
+/// A stage in one word: `a+b` shuffled, `a|b` interleaved, `a,b` in turn, `2:a+1:b` weighted, `carried:a+10%text`.
+pub(super) fn called(stage: &Stage) -> String {
+    let part = |(place, dataset): (usize, &Dataset)| match stage.shares.get(place) {
+        Some(share) => format!("{share}:{}", dataset.name),
+        None => dataset.name.clone(),
+    };
+    let border = match stage.order {
+        Order::Shuffled => "+",
+        Order::Interleaved => "|",
+        Order::InTurn => ",",
+    };
+    let start = if stage.optimizer.is_fresh() { "" } else { "carried:" };
+    let parts = stage.datasets.iter().enumerate().map(part).collect::<Vec<_>>().join(border);
+    let replay = stage.replay.map_or(String::new(), |share| format!("+{:.0}%text", 100.0 * f64::from(share)));
+    format!("{start}{parts}{replay}")
+}
+
+/// Tells jobs of one label apart: by their further axes, or else by their ids.
+pub(super) fn distinguish_labels(
+    graph: &mut DiGraph<PlannedJob, ()>,
+    index: &HashMap<JobId, NodeIndex>,
+    cells: &Vec<PlannedCell>,
+) {
+    let mut extra: HashMap<NodeIndex, String> = HashMap::new();
+    for cell in cells {
+        let text: Vec<String> = cell.key.extra.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        for (id, _) in &cell.jobs {
+            extra.entry(index[id]).or_insert_with(|| text.join(", "));
+        }
+    }
+    let ambiguous = |graph: &DiGraph<PlannedJob, ()>| -> Vec<NodeIndex> {
+        let mut count: HashMap<(&str, &str), usize> = HashMap::new();
+        for job in graph.node_weights() {
+            *count.entry((job.job.kind().name(), &job.label)).or_default() += 1;
+        }
+        graph.node_indices().filter(|n| count[&(graph[*n].job.kind().name(), graph[*n].label.as_str())] > 1).collect()
+    };
+    for node in ambiguous(graph) {
+        if let Some(text) = extra.get(&node).filter(|text| !text.is_empty()) {
+            graph[node].label.push_str(&format!(" ({text})"));
+            graph[node].group.push_str(&format!(" ({text})"));
+        }
+    }
+    for node in ambiguous(graph) {
+        let short = graph[node].id.short();
+        graph[node].label.push_str(&format!(" [{short}]"));
+        graph[node].group.push_str(&format!(" [{short}]"));
+    }
+}

@@ -1,0 +1,123 @@
+//! Rows and columns: conditions, and what is measured of them.
+
+use super::statistics::mean;
+use crate::domain::{CellRow, GlueTask, Mode, Quantity, ScoreRow, Suite};
+
+/// A row: everything about a cell but its seed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Condition {
+    pub(super) model: String,
+    pub(super) dataset: Option<String>,
+    pub(super) curriculum: String,
+    pub(super) extra: String,
+}
+
+/// A column: one number about each model.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Measure {
+    pub(super) suite: Suite,
+    pub(super) task: String,
+    pub(super) subtask: Option<String>,
+    pub(super) metric: String,
+    pub(super) mode: Mode,
+}
+
+impl Condition {
+    pub(super) fn of_cell(cell: &CellRow) -> Self {
+        Self {
+            model: cell.model.clone(),
+            dataset: cell.dataset.clone(),
+            curriculum: cell.curriculum.clone(),
+            extra: cell.extra.clone(),
+        }
+    }
+
+    pub(super) fn of_score(row: &ScoreRow) -> Self {
+        Self {
+            model: row.model.clone(),
+            dataset: row.dataset.clone(),
+            curriculum: row.curriculum.clone(),
+            extra: row.extra.clone(),
+        }
+    }
+}
+
+impl Measure {
+    pub(super) fn of(row: &ScoreRow) -> Self {
+        let score = &row.score;
+        Self {
+            suite: score.suite,
+            task: score.task.clone(),
+            subtask: score.subtask.clone(),
+            metric: score.metric.clone(),
+            mode: score.mode,
+        }
+    }
+
+    /// The column of a named table that it is, if there is one.
+    pub(super) fn quantity(&self) -> Option<Quantity> {
+        Quantity::ALL.into_iter().find(|quantity| {
+            scored_as(*quantity).is_some_and(|(suite, task, metric)| {
+                suite == self.suite && task == self.task && metric == self.metric && self.subtask.is_none()
+            })
+        })
+    }
+
+    /// A head that tells it from the others.
+    pub(super) fn head(&self, all: &[Measure]) -> String {
+        let mut head = self.subtask.as_ref().unwrap_or(&self.task).clone();
+        let twins = |same: &dyn Fn(&Measure) -> bool| {
+            all.iter()
+                .any(|other| other != self && other.task == self.task && other.subtask == self.subtask && same(other))
+        };
+        if twins(&|other| other.metric != self.metric) {
+            head.push_str(&format!(" {}", self.metric));
+        }
+        if twins(&|other| other.mode != self.mode) {
+            head.push_str(&format!(" ({})", self.mode));
+        }
+        head
+    }
+}
+
+/// Pushes what is not there yet: order of first sight.
+pub(super) fn push_new<T: PartialEq>(list: &mut Vec<T>, value: T) {
+    if !list.contains(&value) {
+        list.push(value);
+    }
+}
+
+/// Suite, task and metric of the scores that are this quantity; `None` for a mean.
+pub(super) fn scored_as(quantity: Quantity) -> Option<(Suite, &'static str, &'static str)> {
+    match quantity {
+        Quantity::Suite(suite @ (Suite::WugAdj | Suite::WugPast)) => Some((suite, suite.name(), "spearman")),
+        Quantity::Suite(suite @ Suite::Aoa) => Some((suite, suite.name(), "pearson")),
+        Quantity::Suite(suite) => Some((suite, suite.name(), "accuracy")),
+        Quantity::WugAccuracy => Some((Suite::WugAdj, Suite::WugAdj.name(), "accuracy")),
+        Quantity::EyeTracking => Some((Suite::Reading, "eye-tracking", "partial-r2")),
+        Quantity::SelfPaced => Some((Suite::Reading, "self-paced", "partial-r2")),
+        Quantity::Task(task) => Some((Suite::Glue, GlueTask::name(task), "accuracy")),
+        Quantity::Glue
+        | Quantity::Reading
+        | Quantity::Language
+        | Quantity::HumanLikeness
+        | Quantity::Macro
+        | Quantity::TextAverage => None,
+    }
+}
+
+/// The scores of one model that are this quantity.
+pub(super) fn scores_of<'a>(quantity: Quantity, scores: &[&'a ScoreRow]) -> Vec<&'a ScoreRow> {
+    let Some((suite, task, metric)) = scored_as(quantity) else { return vec![] };
+    // The old metric of WUG stands under the subtask.
+    let level = |row: &&&ScoreRow| row.score.subtask.is_none() || quantity == Quantity::WugAccuracy;
+    let same = |row: &&&ScoreRow| row.score.suite == suite && row.score.task == task && row.score.metric == metric;
+    scores.iter().filter(same).filter(level).copied().collect()
+}
+
+/// The value of a quantity, from all scores of one model: one score, or the mean over the seeds of a fine-tuning, or
+/// the mean of its parts.
+pub(super) fn value(quantity: Quantity, scores: &[&ScoreRow]) -> Option<f64> {
+    quantity
+        .value(&|quantity| mean(&scores_of(quantity, scores).iter().map(|row| row.score.value).collect::<Vec<f64>>()))
+}

@@ -1,0 +1,161 @@
+use super::super::fixtures::{cell, row};
+use super::*;
+use crate::domain::{GlueTask, Suite};
+
+const COLUMNS: [Quantity; 4] =
+    [Quantity::Suite(Suite::Blimp), Quantity::Task(GlueTask::Rte), Quantity::EyeTracking, Quantity::WugAccuracy];
+
+/// Three models in two seeds; the third lacks a task in one seed, and another altogether.
+fn world() -> (Vec<CellRow>, Vec<ScoreRow>) {
+    let (mut cells, mut scores) = (vec![], vec![]);
+    let models = [(None, "pretrained", 0.0), (Some("a+b"), "merged", 4.0), (Some("a+b"), "sequential", -2.0)];
+    for (number, (dataset, curriculum, up)) in models.into_iter().enumerate() {
+        for seed in [1, 2] {
+            let cell = cell("tiny", dataset, curriculum, seed);
+            let value = |value: f64| value + up + seed as f64;
+            scores.push(row(&cell, Suite::Blimp, None, value(70.0)));
+            let mut add = |suite: Suite, task: &str, metric: &str, subtask: Option<&str>, value: f64| {
+                let mut row = row(&cell, suite, subtask, value);
+                (row.score.task, row.score.metric) = (task.to_owned(), metric.to_owned());
+                (row.score.chance, row.score.floor) = (None, None);
+                scores.push(row);
+            };
+            if number < 2 || seed == 1 {
+                add(Suite::Glue, "rte", "accuracy", None, value(50.0));
+            }
+            if number < 2 {
+                add(Suite::Reading, "eye-tracking", "partial-r2", None, value(5.0) / 10.0);
+            }
+            add(Suite::WugAdj, "wug-adj", "spearman", None, 30.0);
+            add(Suite::WugAdj, "wug-adj", "accuracy", Some("wug_adj"), 40.0);
+            cells.push(cell);
+        }
+    }
+    (cells, scores)
+}
+
+fn references() -> Vec<Reference> {
+    let scores = [(Quantity::Suite(Suite::Blimp), 74.9), (Quantity::EyeTracking, 0.47), (Quantity::Macro, 36.2)];
+    let other = [(Quantity::Suite(Suite::Comps), 50.0)];
+    vec![
+        Reference { name: "gpt2".into(), source: "a card".into(), scores: scores.into_iter().collect() },
+        Reference { name: "elsewhere".into(), source: "a paper".into(), scores: other.into_iter().collect() },
+    ]
+}
+
+fn table(show: Show) -> Table {
+    let (cells, scores) = world();
+    let table = NamedTable {
+        name: "mine".into(),
+        columns: COLUMNS.into(),
+        show,
+        references: vec!["gpt2".into(), "elsewhere".into()],
+    };
+    named("toy", &table, &cells, &scores, &references())
+}
+
+#[test]
+fn scores_stand_over_published_ones() {
+    insta::assert_snapshot!(table(Show::Scores).terminal(), @r"
+toy: mine
+─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+ model              datasets   curriculum        blimp                 rte   eye-tracking   wug-adj-accuracy
+═════════════════════════════════════════════════════════════════════════════════════════════════════════════
+ tiny                          pretrained   71.5 ± 0.7          51.5 ± 0.7      0.6 ± 0.1         40.0 ± 0.0
+ tiny               a+b        merged       75.5 ± 0.7          55.5 ± 0.7      1.1 ± 0.1         40.0 ± 0.0
+ tiny               a+b        sequential   69.5 ± 0.7   49.0 (±2.5) [1/2]              —         40.0 ± 0.0
+─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+ gpt2 (published)                                 74.9                   —           0.47                  —
+─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+ chance                                           50.0                   —              —                  —
+ trivial floor                                    48.9                   —              —                  —
+─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+mean ± sd over seeds; scored by the rules fixed
+— or [k/n]: a part is not measured, or not with every seed
+published: as printed there, by the official rules of that time; in no mean, spread, test or z
+gpt2 (published): a card
+");
+    insta::assert_snapshot!(table(Show::Scores).markdown(), @r"
+**toy: mine**
+
+| model | datasets | curriculum | blimp | rte | eye-tracking | wug-adj-accuracy |
+| --- | --- | --- | ---: | ---: | ---: | ---: |
+| tiny |  | pretrained | 71.5 ± 0.7 | 51.5 ± 0.7 | 0.6 ± 0.1 | 40.0 ± 0.0 |
+| tiny | a+b | merged | 75.5 ± 0.7 | 55.5 ± 0.7 | 1.1 ± 0.1 | 40.0 ± 0.0 |
+| tiny | a+b | sequential | 69.5 ± 0.7 | 49.0 (±2.5) [1/2] | — | 40.0 ± 0.0 |
+| gpt2 (published) |  |  | 74.9 | — | 0.47 | — |
+| chance |  |  | 50.0 | — | — | — |
+| trivial floor |  |  | 48.9 | — | — | — |
+
+mean ± sd over seeds; scored by the rules fixed
+
+— or [k/n]: a part is not measured, or not with every seed
+
+published: as printed there, by the official rules of that time; in no mean, spread, test or z
+
+gpt2 (published): a card
+");
+    insta::assert_snapshot!(table(Show::Scores).csv(), @r"
+model,datasets,curriculum,blimp,blimp_sd,blimp_seeds,rte,rte_sd,rte_seeds,eye-tracking,eye-tracking_sd,eye-tracking_seeds,wug-adj-accuracy,wug-adj-accuracy_sd,wug-adj-accuracy_seeds
+tiny,,pretrained,71.5,0.7071067811865476,2,51.5,0.7071067811865476,2,0.6499999999999999,0.07071067811865474,2,40,0,2
+tiny,a+b,merged,75.5,0.7071067811865476,2,55.5,0.7071067811865476,2,1.05,0.07071067811865482,2,40,0,2
+tiny,a+b,sequential,69.5,0.7071067811865476,2,49,,1,,,,40,0,2
+gpt2 (published),,,74.9,,,,,,0.47,,,,,
+");
+}
+
+#[test]
+fn z_scores_and_their_boxes() {
+    insta::assert_snapshot!(table(Show::ZScores).terminal(), @r"
+toy: mine
+──────────────────────────────────────────────────────────────────────────────────────────
+ model   datasets   curriculum   blimp     rte   eye-tracking   wug-adj-accuracy   mean z
+══════════════════════════════════════════════════════════════════════════════════════════
+ tiny               pretrained   -0.27   -0.19          -1.00                  —    -0.48
+ tiny    a+b        merged        1.34    1.31           1.00                  —     1.21
+ tiny    a+b        sequential   -1.07   -1.12              —                  —    -1.09
+──────────────────────────────────────────────────────────────────────────────────────────
+z: distance from the mean over these 3 models in population deviations; published rows are not in it
+a column whose spread is noise weighs as much as any other; a column in which all are equal has no z
+");
+    insta::assert_snapshot!(table(Show::Boxes).terminal(), @r"
+toy: mine
+───────────────────────────────────────────────────────────────────────────────────────────────────────────
+ model   datasets   curriculum   tasks   mean z   median    IQR      Q1      Q3     low    high   outliers
+═══════════════════════════════════════════════════════════════════════════════════════════════════════════
+ tiny               pretrained     3/4    -0.48    -0.27   0.41   -0.63   -0.23   -1.00   -0.19
+ tiny    a+b        merged         3/4     1.21     1.31   0.17    1.15    1.32    1.00    1.34
+ tiny    a+b        sequential     2/4    -1.09    -1.09   0.03   -1.11   -1.08   -1.12   -1.07
+───────────────────────────────────────────────────────────────────────────────────────────────────────────
+z: distance from the mean over these 3 models in population deviations; published rows are not in it
+a column whose spread is noise weighs as much as any other; a column in which all are equal has no z
+box of each model over blimp, rte, eye-tracking, wug-adj-accuracy
+low, high: the furthest within 1.5 IQR of the box; what lies beyond is an outlier
+");
+}
+
+/// Whatever is published, what is measured comes out the same.
+#[test]
+fn published_numbers_are_in_no_statistic() {
+    let (cells, scores) = world();
+    for show in [Show::Scores, Show::ZScores, Show::Boxes] {
+        let table = NamedTable {
+            name: "mine".into(),
+            columns: COLUMNS.into(),
+            show,
+            references: vec!["gpt2".into(), "elsewhere".into()],
+        };
+        let with = named("toy", &table, &cells, &scores, &references());
+        let without = named("toy", &table, &cells, &scores, &[]);
+        assert_eq!((&with.rows, &with.footer, &with.heads), (&without.rows, &without.footer, &without.heads));
+        assert!(without.published.is_empty());
+    }
+}
+
+#[test]
+fn a_program_can_tell_published_rows_apart() {
+    let json: serde_json::Value = serde_json::from_str(&table(Show::Scores).json()).expect("JSON");
+    assert_eq!(json["rows"].as_array().map(Vec::len), Some(3));
+    assert_eq!(json["published"][0][0]["label"], "gpt2 (published)");
+    assert_eq!(json["published"].as_array().map(Vec::len), Some(1), "a reference without a number here is left out");
+}

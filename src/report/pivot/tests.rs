@@ -1,0 +1,129 @@
+use super::super::fixtures::{cell, row};
+use super::*;
+
+fn table() -> Table {
+    let cells = [
+        cell("tiny", None, "pretrained", 1),
+        cell("tiny", None, "pretrained", 2),
+        cell("tiny", Some("a+b"), "merged", 1),
+        cell("tiny", Some("a+b"), "merged", 2),
+        cell("tiny", Some("a+b"), "sequential", 1),
+    ];
+    let scores = [
+        row(&cells[0], Suite::Blimp, None, 70.0),
+        row(&cells[1], Suite::Blimp, None, 72.0),
+        row(&cells[0], Suite::BlimpSupplement, None, 60.0),
+        row(&cells[1], Suite::BlimpSupplement, None, 61.0),
+        row(&cells[2], Suite::Blimp, None, 75.25),
+    ];
+    pivot("toy", &cells, &scores, Columns::Aggregates, &[])
+}
+
+#[test]
+fn terminal() {
+    insta::assert_snapshot!(table().terminal(), @r"
+toy
+─────────────────────────────────────────────────────────────────────────────────────
+ model           datasets   curriculum               blimp   blimp-supplement   mean
+═════════════════════════════════════════════════════════════════════════════════════
+ tiny                       pretrained          71.0 ± 1.4         60.5 ± 0.7   65.8
+ tiny            a+b        merged       75.2 (±2.5) [1/2]                  —      —
+ tiny            a+b        sequential                   —                  —      —
+─────────────────────────────────────────────────────────────────────────────────────
+ chance                                               50.0               50.0
+ trivial floor                                        48.9               48.9
+─────────────────────────────────────────────────────────────────────────────────────
+mean ± sd over seeds, or (± standard error over items) for one seed; scored by the repaired rules (fixed)
+— or [k/n]: not measured with every seed; `grid status` says what is left to do
+");
+}
+
+/// Two tasks, fine-tuned with two seeds each; the second model has one run less.
+#[test]
+fn tasks_of_glue_have_columns_of_their_own_and_count_as_one_suite() {
+    let cells = [cell("tiny", None, "pretrained", 1), cell("small", None, "pretrained", 1)];
+    let mut scores = vec![];
+    for (cell, offset) in [(&cells[0], 0.0), (&cells[1], 10.0)] {
+        scores.push(row(cell, Suite::Blimp, None, 70.0));
+        for (task, value) in [("rte", 50.0), ("wsc", 60.0)] {
+            for seed in [1, 2] {
+                let mut row = row(cell, Suite::Glue, None, value + offset + 2.0 * seed as f64);
+                row.score.task = task.to_owned();
+                row.score.chance = Some(58.0);
+                row.score.classes = Some(if task == "rte" && offset == 0.0 { 1 } else { 2 });
+                row.finetune_seed = Some(seed);
+                scores.push(row);
+            }
+        }
+    }
+    scores.pop();
+    insta::assert_snapshot!(pivot("toy", &cells, &scores, Columns::Aggregates, &[]).terminal(), @r"
+toy
+──────────────────────────────────────────────────────────────────────────────────────────────────────────
+ model           datasets   curriculum         blimp           rte                 wsc   glue mean   mean
+══════════════════════════════════════════════════════════════════════════════════════════════════════════
+ tiny                       pretrained   70.0 (±2.5)   53.0 ± 1.4a          63.0 ± 1.4        58.0   64.0
+ small                      pretrained   70.0 (±2.5)    63.0 ± 1.4   72.0 (±2.5) [0/1]        67.5   68.8
+──────────────────────────────────────────────────────────────────────────────────────────────────────────
+ chance                                         50.0          58.0                58.0
+ trivial floor                                  48.9          48.9                48.9
+──────────────────────────────────────────────────────────────────────────────────────────────────────────
+mean ± sd over seeds, or (± standard error over items) for one seed; scored by the repaired rules (fixed)
+glue, where there is one seed: ± sd over the seeds of the fine-tuning
+— or [k/n]: not measured with every seed; `grid status` says what is left to do
+a: one class for every item: the classifier does not read its input
+");
+}
+
+#[test]
+fn markdown() {
+    insta::assert_snapshot!(table().markdown(), @r"
+**toy**
+
+| model | datasets | curriculum | blimp | blimp-supplement | mean |
+| --- | --- | --- | ---: | ---: | ---: |
+| tiny |  | pretrained | 71.0 ± 1.4 | 60.5 ± 0.7 | 65.8 |
+| tiny | a+b | merged | 75.2 (±2.5) [1/2] | — | — |
+| tiny | a+b | sequential | — | — | — |
+| chance |  |  | 50.0 | 50.0 |  |
+| trivial floor |  |  | 48.9 | 48.9 |  |
+
+mean ± sd over seeds, or (± standard error over items) for one seed; scored by the repaired rules (fixed)
+
+— or [k/n]: not measured with every seed; `grid status` says what is left to do
+");
+}
+
+#[test]
+fn csv() {
+    insta::assert_snapshot!(table().csv(), @r"
+model,datasets,curriculum,blimp,blimp_sd,blimp_seeds,blimp-supplement,blimp-supplement_sd,blimp-supplement_seeds,mean
+tiny,,pretrained,71,1.4142135623730951,2,60.5,0.7071067811865476,2,65.75
+tiny,a+b,merged,75.25,,1,,,,
+tiny,a+b,sequential,,,,,,,
+");
+}
+
+#[test]
+fn a_planned_cell_without_a_score_stays_in_the_table() {
+    let table = table();
+    let last = table.rows.last().unwrap();
+    assert_eq!(last[2..], [Cell::Label("sequential".into()), Cell::Missing, Cell::Missing, Cell::Missing]);
+}
+
+#[test]
+fn degenerate_scores_are_marked_with_the_reason() {
+    let cells = [cell("m", None, "pretrained", 1), cell("n", None, "pretrained", 1)];
+    let mut scores = [row(&cells[0], Suite::Blimp, None, 50.0), row(&cells[1], Suite::Blimp, None, 50.0)];
+    for row in &mut scores {
+        row.score.n = 5_000;
+    }
+    scores[0].score.nans = 3;
+    let table = pivot("toy", &cells, &scores, Columns::Aggregates, &[]);
+    let marks = |row: usize| match &table.rows[row][3] {
+        Cell::Score(score) => score.marks.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!((marks(0), marks(1)), ("ab".to_owned(), "b".to_owned()));
+    assert!(table.notes.iter().any(|note| note.starts_with("b: equal to another")));
+}

@@ -1,0 +1,80 @@
+//! The sections `reference:` and `tables:`.
+
+use crate::domain::{NamedTable, Quantity, Reference, Show};
+
+use super::fields::{Fault, Fields, Scalar, choice, reference as named, scalar, text};
+use super::problem::Log;
+use super::tree::{Key, Node, Value};
+
+/// The tables that every experiment has.
+const BUILT_IN: [&str; 2] = ["scores", "leaderboard"];
+
+/// Decodes one entry of `reference:`, published numbers to be shown beside the measured ones.
+///
+/// | key | meaning | default |
+/// |---|---|---|
+/// | `source:` | where they are printed | required |
+/// | `scores:` | `{blimp: 74.9, rte: 59.0, glue: 70.9}`, in percent, correlations times 100 | required |
+pub(super) fn reference(key: &Key, node: &Node, log: &Log) -> Option<Reference> {
+    let mut fields = Fields::of(node, &format!("reference '{}'", key.text), log)?;
+    let source = fields.need("source", "where the numbers are printed: `source: arXiv 2510.25364`", text);
+    let scores = fields.required("scores", "such as `scores: {blimp: 74.9}`");
+    fields.finish();
+    let Some(Node { value: Value::Map(entries), .. }) = scores else {
+        if let Some(node) = scores {
+            Fault::expected("a mapping of columns to numbers")
+                .or_hint("such as {blimp: 74.9}")
+                .report("'scores'", node, log);
+        }
+        return None;
+    };
+    let scores = entries.iter().map(|(name, value)| {
+        let known = Node { mark: name.mark, value: Value::Text(name.text.clone()) };
+        let quantity = scalar("a key of 'scores'", &known, log, quantity);
+        quantity.zip(scalar(&format!("'{}'", name.text), value, log, percent))
+    });
+    let scores: Vec<Option<(Quantity, f64)>> = scores.collect();
+    Some(Reference { name: key.text.clone(), source: source?, scores: scores.into_iter().collect::<Option<_>>()? })
+}
+
+/// Decodes one entry of `tables:`, for `grid report --table NAME`.
+///
+/// | key | meaning | default |
+/// |---|---|---|
+/// | `columns:` | tasks and aggregates: `[boolq, mnli, glue]` | required |
+/// | `reference:` | names of the published rows beside its scores | all that have one of its columns |
+/// | `show:` | `scores`; `z_scores` over the models; `boxes`: median, quartiles, whiskers and outliers of each model's z-scores | `scores` |
+pub(super) fn table(key: &Key, node: &Node, references: &[String], log: &Log) -> Option<NamedTable> {
+    if BUILT_IN.contains(&key.text.as_str()) {
+        let hint = format!("choose another name: every experiment has {}", BUILT_IN.join(" and "));
+        log.add(key.mark, format!("table '{}' is built in", key.text), Some(hint));
+    }
+    let mut fields = Fields::of(node, &format!("table '{}'", key.text), log)?;
+    fields.required("columns", "such as `columns: [blimp, ewok]`");
+    let columns = fields.list("columns", quantity);
+    let shows = [("scores", Show::Scores), ("z_scores", Show::ZScores), ("boxes", Show::Boxes)];
+    let show = fields.get("show", Show::Scores, choice(shows));
+    let place = fields.take("reference").map(|node| node.mark);
+    let references = fields.list("reference", named("reference", references)).unwrap_or_else(|| references.to_vec());
+    fields.finish();
+    if let (Some(place), Show::ZScores | Show::Boxes) = (place, show) {
+        let hint = "remove it: published numbers are in no statistic";
+        log.add(place, "'reference' has no meaning for z-scores", Some(hint.into()));
+    }
+    Some(NamedTable { name: key.text.clone(), columns: columns?, show, references })
+}
+
+fn quantity(value: &Value) -> Scalar<Quantity> {
+    choice(Quantity::ALL.map(|quantity| (quantity.name(), quantity)))(value)
+}
+
+/// A score as tables print it.
+fn percent(value: &Value) -> Scalar<f64> {
+    let number = match value {
+        Value::Whole(number) => Some(*number as f64),
+        Value::Real(number) => Some(*number),
+        _ => None,
+    };
+    let fitting = number.filter(|number| (-100.0..=100.0).contains(number));
+    fitting.ok_or_else(|| Fault::expected("a number from -100 to 100").or_hint("percent, or a correlation times 100"))
+}

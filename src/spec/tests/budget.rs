@@ -1,0 +1,63 @@
+use super::{GOOD, broken, good, with};
+use crate::domain::{Budget, Extent};
+
+#[test]
+fn a_budget_is_a_track_or_words_and_epochs() {
+    let budget = |text: &str| good(&format!("{GOOD}budget: {text}\n"), &[]).budget;
+    assert_eq!(good(GOOD, &[]).budget, None);
+    assert_eq!(budget("{track: strict}"), Some(Budget { words: 100_000_000, epochs: 10 }));
+    assert_eq!(budget("{track: strict-small}").map(Budget::seen), Some(100_000_000));
+    assert_eq!(budget("{words: 3M}"), Some(Budget { words: 3_000_000, epochs: 10 }));
+    assert_eq!(budget("{words: 3M, epochs: 2}"), Some(Budget { words: 3_000_000, epochs: 2 }));
+}
+
+#[test]
+fn what_is_wrong_with_a_budget() {
+    let wrong = format!("{GOOD}budget: {{track: strickt, words: 1M}}\n");
+    insta::assert_snapshot!(broken(&wrong, &[]), @r"
+    x.yaml:15:17: 'track' must be one of strict, strict-small, not 'strickt'
+      help: did you mean 'strict'?
+    x.yaml:15:26: 'words' is part of 'track'
+      help: remove it
+    ");
+    insta::assert_snapshot!(broken(&format!("{GOOD}budget: {{epochs: 10}}\n"), &[]), @r"
+    x.yaml:15:9: missing key 'words'
+      help: such as `{track: strict}` or `{words: 100M, epochs: 10}`
+    ");
+}
+
+#[test]
+fn text_may_be_expected_before_it_is_there() {
+    let text = with(
+        "chat: {world: chat, records: 100}",
+        "chat: {files: chat.jsonl, expect: {records: 2k, words: 9k}, new_words: 0}",
+    )
+    .replace("speech: {world: speech, words: 1k}", "speech: {files: a.txt, expect: {words: 1.5M}}");
+    let grid = good(&text, &[]);
+    let super::Recipe { stages, .. } = &grid.cells[1].recipe;
+    let chat = &stages[0].datasets[0];
+    assert_eq!((chat.expected, chat.new_words), (Some(Extent { units: Some(2_000), words: 9_000 }), Some(0)));
+    let corpus = &super::trained(&grid.cells[0].recipe).corpora[0];
+    assert_eq!(corpus.expected, Some(Extent { units: None, words: 1_500_000 }));
+}
+
+#[test]
+fn what_is_wrong_with_an_expectation() {
+    let chat =
+        |expect: &str| with("chat: {world: chat, records: 100}", &format!("chat: {{files: a, expect: {expect}}}"));
+    insta::assert_snapshot!(broken(&chat("{words: 5, documents: 3}"), &[]), @r"
+    x.yaml:5:28: missing key 'records'
+      help: such as `records: 10k`
+    x.yaml:5:39: unknown key 'documents'
+      help: known keys here: words, records
+    ");
+    insta::assert_snapshot!(broken(&chat("{word: 5, records: 3}"), &[]), @r"
+    x.yaml:5:29: unknown key 'word'
+      help: did you mean 'words'?
+    ");
+    let world = with("records: 100}", "records: 100, expect: {records: 100, words: 1}}");
+    insta::assert_snapshot!(broken(&world, &[]), @r"
+    x.yaml:5:37: 'expect' has no meaning for the toy world, which is always there
+      help: remove it
+    ");
+}

@@ -1,0 +1,96 @@
+//! The tables of a spec and the published numbers beside them, on the toy world.
+
+#[expect(dead_code, reason = "each test file uses its own part")]
+mod common;
+
+use common::{Env, TINY};
+use serde_json::Value;
+
+const TABLES: &str = "\
+reference:
+  theirs: {source: 'a model card', scores: {blimp: 74.9, blimp-supplement: 63.25, rte: 59}}
+  elsewhere: {source: 'a paper', scores: {comps: 50}}
+tables:
+  pairs: {columns: [blimp, blimp-supplement]}
+  alone: {columns: [blimp], reference: [elsewhere]}
+  z: {show: z_scores, columns: [blimp, blimp-supplement]}
+  figure: {show: boxes, columns: [blimp, blimp-supplement]}
+";
+
+#[test]
+fn tables_and_published_rows_need_no_yaml_once_the_experiment_ran() {
+    let env = Env::new(&format!("{TINY}{TABLES}"));
+    env.run(0, &["run", "spec.yaml"]);
+    std::fs::remove_file(env.path().join("spec.yaml")).expect("the spec");
+
+    let pairs = env.run(0, &["report", "--table", "pairs"]);
+    assert!(pairs.starts_with("tiny: pairs\n"), "{pairs}");
+    let published: Vec<&str> = pairs.lines().filter(|line| line.contains("theirs (published)")).collect();
+    assert!(published[0].contains("74.9") && published[0].contains("63.25"), "{pairs}");
+    assert_eq!(published[1], "theirs (published): a model card");
+    assert!(!pairs.contains("elsewhere"), "it has none of these columns\n{pairs}");
+    assert!(!env.run(0, &["report", "--table", "alone"]).contains("theirs"), "the table names its references");
+
+    // The usual tables have them too.
+    for table in ["scores", "leaderboard"] {
+        assert!(env.run(0, &["report", "--table", table]).contains("theirs (published)"), "{table}");
+    }
+
+    // Every form tells them apart from what was measured: four conditions, one published row.
+    let json: Value =
+        serde_json::from_str(&env.run(0, &["report", "--table", "pairs", "--format", "json"])).expect("JSON");
+    assert_eq!(json["rows"].as_array().map(Vec::len), Some(4));
+    assert_eq!(json["published"].as_array().map(Vec::len), Some(1));
+    assert_eq!(json["published"][0][3]["number"][0], 74.9);
+    let csv = env.run(0, &["report", "--table", "pairs", "--format", "csv"]);
+    let lines: Vec<&str> = csv.lines().collect();
+    assert_eq!(lines.len(), 1 + 4 + 1, "{csv}");
+    assert_eq!(lines[5], "theirs (published),,,74.9,,,63.25,,");
+    let fields = |line: &str| line.matches(',').count();
+    assert!(lines.iter().all(|line| fields(line) == fields(lines[0])), "{csv}");
+    let markdown = env.run(0, &["report", "--table", "pairs", "--format", "md"]);
+    assert!(markdown.contains("| theirs (published) |  |  | 74.9 | 63.25 |"), "{markdown}");
+}
+
+/// z of each column over the four models: mean 0, population deviation 1; the boxes are theirs.
+#[test]
+fn z_scores_are_those_of_the_measured_models() {
+    let env = Env::new(&format!("{TINY}{TABLES}"));
+    env.run(0, &["run", "spec.yaml"]);
+    let table = |name: &str| -> Value {
+        serde_json::from_str(&env.run(0, &["report", "--table", name, "--format", "json"])).expect("JSON")
+    };
+    let numbers = |table: &Value, column: usize| -> Vec<f64> {
+        let rows = table["rows"].as_array().expect("rows").iter();
+        rows.filter_map(|row| row[column]["number"][0].as_f64()).collect()
+    };
+    let z = table("z");
+    assert_eq!(z["published"], Value::Array(vec![]));
+    for column in [3, 4] {
+        let values = numbers(&z, column);
+        assert_eq!(values.len(), 4, "{z}");
+        let mean = values.iter().sum::<f64>() / 4.0;
+        let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / 4.0;
+        assert!(mean.abs() < 1e-9 && (variance - 1.0).abs() < 1e-9, "{z}");
+    }
+    // The mean z, and the median of two values, which is the same.
+    let figure = table("figure");
+    let (means, medians) = (numbers(&figure, 4), numbers(&figure, 5));
+    assert_eq!(means.len(), 4, "{figure}");
+    for (mean, median) in means.iter().zip(&medians) {
+        assert!((mean - median).abs() < 1e-9, "{figure}");
+    }
+    assert_eq!(means, numbers(&z, 5));
+}
+
+#[test]
+fn a_table_that_is_not_there_is_refused_with_those_that_are() {
+    let env = Env::new(&format!("{TINY}{TABLES}"));
+    env.run(0, &["run", "spec.yaml", "-S", "axes.curriculum=[pretrained]", "-S", "axes.seed=[1]"]);
+    let complaint = env.complaint(4, &["report", "--table", "figur"]);
+    assert!(complaint.contains("no table 'figur' (did you mean 'figure'?)"), "{complaint}");
+    assert!(complaint.contains("there are scores, leaderboard, pairs, alone, z, figure"), "{complaint}");
+    // One model alone has no z.
+    let figure = env.run(0, &["report", "--table", "figure"]);
+    assert!(figure.contains("0/2"), "{figure}");
+}
