@@ -14,11 +14,12 @@ import json
 import resource
 import shutil
 import sqlite3
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+import watched
 
 TASKS = {"rte": ("sentence1", "sentence2"), "mrpc": ("sentence1", "sentence2")}
 BATCH, RATE, LENGTH = 32, 3e-5, 512
@@ -28,20 +29,6 @@ def rows(data, task, part):
     path = Path(data) / "full_eval" / "glue_filtered" / f"{task}.{part}.jsonl"
     found = [json.loads(line) for line in path.read_text().splitlines()]
     return [([row[field] for field in TASKS[task]], row["label"]) for row in found]
-
-
-def memory_of(parent):
-    """The most memory that a process and its children have held, by process."""
-    peaks = {}
-    for status in Path("/proc").glob("[0-9]*/status"):
-        try:
-            lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
-        except OSError:  # it has just ended
-            continue
-        pid = int(status.parent.name)
-        if pid == parent or int(lines["PPid"]) == parent:
-            peaks[pid] = int(lines.get("VmHWM", "0 kB").split()[0]) * 1024
-    return peaks
 
 
 def grid(binary, model, data, epochs, threads, pooling, seeds):
@@ -58,19 +45,13 @@ def grid(binary, model, data, epochs, threads, pooling, seeds):
     }
     (folder / "spec.yaml").write_text(json.dumps(spec))
     command = [binary, "--runs-dir", folder / "runs", "run", folder / "spec.yaml"]
-    running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    peaks = {}
-    while running.poll() is None:
-        peaks |= memory_of(running.pid)
-        time.sleep(0.1)
-    if running.returncode != 0:
-        sys.exit(f"{' '.join(map(str, command))} ended with {running.returncode}")
+    peak = watched.run(command)
     with sqlite3.connect(folder / "runs" / "runs.db") as database:
         scores = database.execute(
             "select value from v_scores where metric = 'accuracy-of-last-epoch' order by task, finetune_seed"
         ).fetchall()
     shutil.rmtree(folder)
-    return [value for (value,) in scores], sum(peaks.values())
+    return [value for (value,) in scores], peak
 
 
 def official(model, data, epochs, threads, pooling, seeds):

@@ -7,13 +7,13 @@ of the program to the rows in the database; `sums` are those of the sequences th
 """
 
 import json
-import resource
 import sqlite3
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+import watched
 
 sys.path.insert(0, str(Path(__file__).parent / "peers"))
 from zero_shot import chosen
@@ -29,7 +29,7 @@ def spec(model, data, threads):
         "models": {"model": {"hf": model}},
         "axes": {"curriculum": ["pretrained"]},
         "evaluate": {"data": data, "size": "full", "suites": SUITES, "mode": mode},
-        "resources": {"devices": "cpu", "threads": threads, "jobs_per_device": 1},
+        "resources": {"devices": "cpu", "threads": 1, "jobs_per_device": threads},  # a core for each suite
     })  # fmt: skip
 
 
@@ -50,7 +50,7 @@ def main():
             path.write_text(spec(model, data, int(sys.argv[4])))
             command = [grid, "--quiet", "--runs-dir", str(Path(folder) / "runs"), "run", str(path)]
             start = time.perf_counter()
-            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+            peak = watched.run(command)
             seconds = time.perf_counter() - start
             with sqlite3.connect(Path(folder) / "runs" / "runs.db") as database:
                 tasks = [sums(database, suite) for suite in SUITES]
@@ -60,7 +60,7 @@ def main():
             "units": sum(map(len, tasks)),
             "seconds": seconds,
             "sums": [sum(task) / len(task) for task in picked],
-            "peak_bytes": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024,
+            "peak_bytes": peak,
         }
         print(json.dumps(answer), flush=True)
 
