@@ -78,7 +78,7 @@ impl Description {
             let suites = self.missing.iter().filter(|line| line.download == Some(download));
             let mut suites: Vec<&str> = suites.flat_map(|line| &line.needed_by).map(String::as_str).collect();
             suites.dedup();
-            writeln!(out, "  {} needs {download}", suites.join(", "))?;
+            writeln!(out, "  for {}: {download}", suites.join(", "))?;
         }
         for warning in &self.warnings {
             writeln!(out, "warning: {warning}")?;

@@ -129,7 +129,12 @@ fn scored(lines: &[Line], columns: &[Quantity], all: &[&ScoreRow]) -> (Vec<Vec<C
         push_new(&mut modes, row.score.mode);
     }
     let modes: Vec<String> = modes.iter().map(Mode::to_string).collect();
-    let mut notes = vec![format!("mean ± sd over seeds; scored by the rules {}", modes.join(", "))];
+    let single = |cell: &Cell| matches!(cell, Cell::Score(Score { deviation: None, stderr: Some(_), .. }));
+    let spread = match rows.iter().flatten().any(single) {
+        true => "mean ± sd over seeds, or (± standard error over items) for one score",
+        false => "mean ± sd over seeds",
+    };
+    let mut notes = vec![format!("{spread}; scored by the rules {}", modes.join(", "))];
     if incomplete {
         notes.push("— or [k/n]: a part is not measured, or not with every seed".to_owned());
     }

@@ -29,7 +29,7 @@ impl Published {
             published.notes.push(format!("{} (published): {}", reference.name, reference.source));
         }
         if !published.rows.is_empty() {
-            let note = "published: as printed there, by the official rules of that time; in no mean, spread, test or z";
+            let note = "published: as printed, or the mean of parts printed, by the official rules of that time; in no statistic here";
             published.notes.insert(0, note.to_owned());
         }
         published

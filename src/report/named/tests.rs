@@ -70,9 +70,9 @@ toy: mine
  chance                                           50.0                   —              —                  —
  trivial floor                                    48.9                   —              —                  —
 ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
-mean ± sd over seeds; scored by the rules fixed
+mean ± sd over seeds, or (± standard error over items) for one score; scored by the rules fixed
 — or [k/n]: a part is not measured, or not with every seed
-published: as printed there, by the official rules of that time; in no mean, spread, test or z
+published: as printed, or the mean of parts printed, by the official rules of that time; in no statistic here
 gpt2 (published): a card
 ");
     insta::assert_snapshot!(table(Show::Scores).markdown(), @r"
@@ -87,11 +87,11 @@ gpt2 (published): a card
 | chance |  |  | 50.0 | — | — | — |
 | trivial floor |  |  | 48.9 | — | — | — |
 
-mean ± sd over seeds; scored by the rules fixed
+mean ± sd over seeds, or (± standard error over items) for one score; scored by the rules fixed
 
 — or [k/n]: a part is not measured, or not with every seed
 
-published: as printed there, by the official rules of that time; in no mean, spread, test or z
+published: as printed, or the mean of parts printed, by the official rules of that time; in no statistic here
 
 gpt2 (published): a card
 ");
