@@ -1,8 +1,8 @@
 //! Text to token ids.
 //!
 //! Purpose: find the files behind a [`crate::domain::Source`], read corpora, instruction datasets and evaluation files,
-//! train and apply tokenizers, find models that others trained, write and read prepared token files, and order them. The built-in toy [`world`] answers
-//! wherever files would.
+//! train and apply tokenizers, find models that others trained, write and read prepared token files, and order them.
+//! What lies on other machines is fetched by [`download`] first; the built-in toy [`world`] answers wherever files would.
 //!
 //! Invariant: the same content gives the same ids in the same order on every machine, whatever the thread count, the
 //! folder or the hour; nothing here draws a random number that is not a function of its arguments.
@@ -13,8 +13,10 @@
 mod archive;
 mod corpus;
 mod dialogue;
+pub mod download;
 mod error;
 mod evaluation;
+mod files;
 mod locate;
 mod mixture;
 mod model_export;

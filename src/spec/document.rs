@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::domain::{Corpus, Dataset};
+use crate::domain::{Corpus, DataEntry, Dataset};
 
 use super::curricula::{StageKeys, curriculum};
 use super::data;
@@ -78,6 +78,8 @@ pub(super) struct Document {
     pub held_out: f64,
     /// `evaluate:`.
     pub evaluations: Evaluations,
+    /// All data under their names.
+    pub data: Vec<DataEntry>,
 }
 
 impl Document {
@@ -125,12 +127,19 @@ impl Document {
         if all == 0 {
             context.tune.map(|node| Tune::decode(node, &[], held_out, log));
         }
+        let (corpora, mut data): (Vec<_>, Vec<_>) = corpora?.into_iter().unzip();
+        let (datasets, of_datasets): (Vec<_>, Vec<_>) = datasets?.into_iter().unzip();
+        data.extend(of_datasets);
+        let models = models?;
+        data.extend(models.iter().filter_map(Model::data));
+        data.extend(evaluations.data());
         Some(Document {
-            corpora: corpora?,
-            datasets: datasets?,
+            data,
+            corpora,
+            datasets,
             tokenizer_corpora: tokenizer.corpora.unwrap_or(names.corpora),
             tokenizer_datasets: tokenizer.datasets.unwrap_or(names.datasets),
-            models: models?,
+            models,
             curricula: curricula?,
             held_out,
             evaluations,
