@@ -7,6 +7,7 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use super::args::{Cli, SpecArgs, TableFormat};
+use super::build::build;
 use super::failure::{Exit, Failure};
 use super::report::form;
 use super::run::progress_mode;
@@ -44,6 +45,12 @@ pub enum DataVerb {
         #[arg(long, value_enum, default_value_t = TableFormat::Table)]
         format: TableFormat,
     },
+    /// Make the datasets that have a `build:`, asking a model about text; what was answered is kept and not asked again.
+    Build {
+        /// Spec.
+        #[command(flatten)]
+        spec: SpecArgs,
+    },
     /// Ask the servers what they have now, fetch it, and write the lock file beside the spec.
     Lock {
         /// Spec.
@@ -66,6 +73,7 @@ pub fn data(cli: &Cli, what: &DataVerb) -> Result<Exit, Failure> {
         }
         DataVerb::Verify { spec, format } => verify(spec, *format),
         DataVerb::Lock { spec } => lock(cli, spec),
+        DataVerb::Build { spec } => build(cli, spec),
     }
 }
 
@@ -151,7 +159,11 @@ fn fetch(cli: &Cli, grid: &Grid, shelf: &Shelf, wanted: &[(Vec<&str>, Remote)], 
         match shelf.fetch(remote, network.as_ref(), anew, &mut show) {
             Ok(files) => came += files,
             Err(FetchError::Offline { remote, from, folder }) => lacking.push((names.join(", "), remote, from, folder)),
-            Err(error) => return Err(failure(error.into())),
+            Err(error) => {
+                let mut failure = failure(error.into());
+                failure.message.push_str(&format!("\n  needed for {}: {remote}", names.join(", ")));
+                return Err(failure);
+            }
         }
     }
     if lacking.is_empty() { Ok(came) } else { Err(offline(grid, &lacking)) }

@@ -10,6 +10,7 @@
 mod args;
 mod babylm;
 mod bench;
+mod build;
 mod data;
 mod eval;
 mod export;

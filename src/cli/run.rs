@@ -111,6 +111,10 @@ pub(super) fn refuse_blocked(workspace: &Workspace) -> Result<(), Failure> {
     let mut message = format!("grid: {} cannot run, its data are missing:\n", workspace.grid.name);
     for (location, suite) in missing {
         message.push_str(&format!("  not found: {location}\n"));
+        let made = |to: &PathBuf| to.display().to_string() == location;
+        if workspace.grid.generations.iter().any(|generation| made(&generation.to)) {
+            message.push_str("    `grid data build SPEC` makes it\n");
+        }
         if let Some(suite) = suite {
             message.push_str(&format!("    {suite} needs {}\n", suite.download()));
             message.push_str("    password-protected archives may stay packed: put them beside that folder\n");

@@ -19,6 +19,12 @@ pub enum DataError {
     /// Data of another machine that did not come, or are not what they should be.
     #[error(transparent)]
     Fetch(#[from] FetchError),
+    /// A service whose key is not there.
+    #[error("ask the service: it wants a key, but the environment variable {variable} is not set")]
+    NoKey {
+        /// The variable.
+        variable: String,
+    },
     /// A folder where files were meant.
     #[error("read {}: it is a folder; name its files with a pattern such as {}", path.display(), path.join("*").display())]
     IsFolder {

@@ -9,6 +9,7 @@ use super::budget::{Budget, Extent};
 use super::curriculum::{Loss, Order, Replay, Start};
 use super::digest::JobId;
 use super::finetune::{FinetuneRecipe, GlueTask};
+use super::generation::Generation;
 use super::milestone::Milestone;
 use super::mode::Mode;
 use super::model::ModelConfig;
@@ -35,6 +36,8 @@ pub struct Grid {
     pub tables: Vec<NamedTable>,
     /// All data that the spec names, in its order; the cells may use fewer.
     pub data: Vec<DataEntry>,
+    /// The datasets among them that a model makes of text.
+    pub generations: Vec<Generation>,
     /// How to run it on this machine.
     pub resources: Resources,
 }

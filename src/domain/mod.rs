@@ -13,6 +13,7 @@ pub mod curriculum;
 pub mod digest;
 pub mod event;
 pub mod finetune;
+pub mod generation;
 pub mod grid;
 pub mod hugging_face;
 pub mod job;
@@ -32,6 +33,7 @@ pub use curriculum::{Loss, Order, Replay, Start};
 pub use digest::{Digest, JobId};
 pub use event::{Artifact, Assignment, Entry, Event, Failure, News, Outcome, Settings, Task, Verdict, What};
 pub use finetune::{Criterion, FinetuneRecipe, GlueTask, Hyperparameters, Pooling, Selection};
+pub use generation::{Generation, Question};
 pub use grid::{
     Base, Cell, CellKey, Corpus, DataEntry, Dataset, Evaluation, Finetuning, ForeignModel, Grid, Located, Pretraining,
     Recipe, Resources, Source, Stage, Volume,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
-use crate::domain::{Base, Cell, CellKey, DataEntry, Grid, Milestone, Pretraining, Recipe, Stage, Suite};
+use crate::domain::{Base, Cell, CellKey, Grid, Milestone, Pretraining, Recipe, Stage, Suite};
 
 use super::axes::{Axes, Partial};
 use super::budget;
@@ -73,14 +73,22 @@ pub(super) fn grid(root: &Node, folder: &Path, log: &Log) -> Option<Grid> {
         let hint = "add `milestones: {words: [1M, 2M, 3M]}` to `pretrain`; a model from elsewhere has none";
         log.add(place, reason, Some(hint.into()));
     }
-    let mut data: Vec<DataEntry> = vec![];
-    for entry in settings.into_iter().flat_map(|(_, document)| document.data) {
-        if !data.contains(&entry) {
-            data.push(entry);
+    let data = distinct(settings.iter().flat_map(|(_, document)| &document.data));
+    let generations = distinct(settings.iter().flat_map(|(_, document)| &document.generations));
+    let combinations = combinations.len();
+    let (references, tables) = (references?, tables?);
+    Some(Grid { name: name?, cells, combinations, data, generations, budget, references, tables, resources })
+}
+
+/// Each of these once, in their order.
+fn distinct<'a, T: Clone + PartialEq + 'a>(all: impl Iterator<Item = &'a T>) -> Vec<T> {
+    let mut distinct: Vec<T> = vec![];
+    for one in all {
+        if !distinct.contains(one) {
+            distinct.push(one.clone());
         }
     }
-    let combinations = combinations.len();
-    Some(Grid { name: name?, cells, combinations, data, budget, references: references?, tables: tables?, resources })
+    distinct
 }
 
 /// Whether ages of acquisition are asked of a model that keeps too few copies on its way.

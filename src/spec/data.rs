@@ -7,6 +7,7 @@ use crate::domain::{
 };
 
 use super::budget;
+use super::build::Build;
 use super::fields::{self, Fault, Fields, choice, count, flag, small, text};
 use super::problem::Log;
 use super::remote::elsewhere;
@@ -59,10 +60,17 @@ pub(super) fn corpus(name: &str, node: &Node, root: &Path, log: &Log) -> Option<
 /// | `across:` | turns merge and pair across the borders of dialogues (`dialogue`) | false |
 /// | `with_context:` | the paragraph stands before the question (`squad`) | false |
 /// | `separator:` | stands between prompt and reply | `"\n"` |
-/// | `template:` | in its place: the whole text, such as `"Q: {prompt}\nA: {reply}"` | |
 /// | `expect:` | how much there is, `{records: 38_802, words: 2.6M}`, as for a corpus | nothing |
 /// | `new_words:` | how many of its words are text that no corpus has, for `budget` | all; none where a corpus has the same files |
-pub(super) fn dataset(name: &str, node: &Node, root: &Path, log: &Log) -> Option<(Dataset, DataEntry)> {
+/// | `build:` | how its file is made of a corpus ([`Build`]) | it is there |
+/// | `template:` | in place of `separator`: the whole text, such as `"Q: {prompt}\nA: {reply}"` | |
+pub(super) fn dataset(
+    name: &str,
+    node: &Node,
+    corpora: &[String],
+    root: &Path,
+    log: &Log,
+) -> Option<((Dataset, DataEntry), Option<Build>)> {
     let parts = [("chat", WorldPart::Chat), ("questions", WorldPart::Questions)];
     let mut fields = Fields::of(node, &format!("dataset '{name}'"), log)?;
     let source = source(&mut fields, &parts, "records", root);
@@ -76,10 +84,21 @@ pub(super) fn dataset(name: &str, node: &Node, root: &Path, log: &Log) -> Option
     let expected = budget::expected(&mut fields, "records", true);
     let new_words = fields.get("new_words", None, |value| count(0..=budget::MOST_WORDS)(value).map(Some));
     let licence = licence(&mut fields);
+    let build = fields.take("build");
     fields.finish();
     let source = source?;
+    let build = build.and_then(|node| match &source {
+        Source::Files(to) if !to.to_string_lossy().contains(['*', '?']) => {
+            Build::decode(name, to.clone(), node, corpora, log)
+        }
+        _ => {
+            let hint = format!("give the dataset `files: made/{name}.jsonl`");
+            log.add(node.mark, "'build' makes one local file", Some(hint));
+            None
+        }
+    });
     let entry = DataEntry { name: format!("datasets.{name}"), source: source.clone(), licence };
-    Some((Dataset { name: name.to_owned(), source, format, template, expected, new_words }, entry))
+    Some(((Dataset { name: name.to_owned(), source, format, template, expected, new_words }, entry), build))
 }
 
 /// `licence:`.

@@ -160,7 +160,8 @@ fn project(value: &Value) -> Scalar<String> {
     }
 }
 
-fn address(value: &Value) -> Scalar<String> {
+/// An address of the web.
+pub(super) fn address(value: &Value) -> Scalar<String> {
     let text = text(value)?;
     let rest = text.strip_prefix("https://").or(text.strip_prefix("http://"));
     match rest.filter(|rest| !rest.is_empty() && !text.contains(char::is_whitespace)) {

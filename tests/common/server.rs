@@ -1,7 +1,7 @@
 //! A server on this machine that does what a test wants, and remembers what it was asked.
 
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 pub struct Request {
     pub path: String,
     pub headers: HashMap<String, String>,
+    pub body: Vec<u8>,
     /// How many requests of this path came before.
     pub nth: usize,
 }
@@ -95,9 +96,11 @@ fn read(stream: &TcpStream, seen: &Mutex<Vec<Request>>) -> Option<Request> {
         let Some((name, value)) = line.trim_end().split_once(':') else { break };
         headers.insert(name.to_lowercase(), value.trim().to_owned());
     }
+    let mut body = vec![0; headers.get("content-length").map_or(0, |length| length.parse().unwrap())];
+    reader.read_exact(&mut body).ok()?;
     let mut seen = seen.lock().unwrap();
     let nth = seen.iter().filter(|request| request.path == path).count();
-    let request = Request { path, headers, nth };
+    let request = Request { path, headers, body, nth };
     seen.push(request.clone());
     Some(request)
 }

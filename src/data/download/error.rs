@@ -16,7 +16,15 @@ pub enum FetchError {
         /// The status of the answer.
         status: u16,
         /// What to do.
-        advice: &'static str,
+        advice: String,
+    },
+    /// There is no such machine, or no network.
+    #[error("fetch {url}: {reason}; is there a network? `--offline` names what is missing and where to put it by hand")]
+    Unreachable {
+        /// Its address.
+        url: String,
+        /// What the system says.
+        reason: String,
     },
     /// The server or the line broke too often.
     #[error(

@@ -13,6 +13,7 @@ mod fetch;
 mod listing;
 mod lock;
 mod pick;
+mod post;
 mod shelf;
 #[cfg(test)]
 mod tests;
@@ -23,5 +24,6 @@ pub use error::FetchError;
 pub use fetch::{Coming, Network};
 pub use listing::Services;
 pub use lock::{Content, Lock, Pinned};
+pub use post::Post;
 pub use shelf::{Difference, Found, Shelf, Stand, State};
 pub use transfer::Patience;

@@ -4,6 +4,7 @@
 //! <root>/data/hf/datasets/<organisation>--<name>/    the home of a place
 //!             osf/<project>/
 //!             url/<host>-<digest of the address>/
+//!             made/<digest>/                         what was made of other data, not a place
 //! <home>/<version>/          the files: of a commit on the hub, `files` elsewhere
 //!        <version>.json      what the server had, and what was received
 //!        refs/<revision>     the commit that a branch or tag stood for
@@ -125,6 +126,11 @@ impl Shelf {
         let caches = || folder("XDG_CACHE_HOME").or_else(|| Some(folder("HOME")?.join(".cache")));
         let root = folder("GRID_CACHE").or_else(|| Some(caches()?.join("grid")));
         Self::new(&root.unwrap_or_else(|| PathBuf::from(".grid-cache")), lock)
+    }
+
+    /// The folder of what was made of other data, by the digest of how it was made.
+    pub fn made(&self, recipe: Digest) -> PathBuf {
+        self.root.join("made").join(&recipe.to_string()[..32])
     }
 
     /// The folder of everything that was fetched of a place.

@@ -10,6 +10,7 @@ use super::Patience;
 use super::transfer::{Client, Expected, Received, fetch, hexadecimal};
 use server::{Answer, Request, Server, answer, rest, whole};
 
+#[expect(dead_code, reason = "each test file uses its own part")]
 #[path = "../../../tests/common/server.rs"]
 pub(super) mod server;
 

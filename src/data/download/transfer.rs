@@ -56,8 +56,8 @@ pub struct Received {
 /// A client with the patience of a download.
 #[derive(Debug, Clone)]
 pub struct Client {
-    agent: Agent,
-    patience: Patience,
+    pub(super) agent: Agent,
+    pub(super) patience: Patience,
 }
 
 impl Client {
@@ -88,15 +88,16 @@ fn refused(url: &str, status: StatusCode, token: Option<&str>) -> Option<FetchEr
         status if status.is_client_error() && !retryable(status) => "the server refuses the request",
         _ => return None,
     };
-    Some(FetchError::Refused { url: url.to_owned(), status: status.as_u16(), advice })
+    Some(FetchError::Refused { url: url.to_owned(), status: status.as_u16(), advice: advice.to_owned() })
 }
 
-fn retryable(status: StatusCode) -> bool {
+/// Whether another attempt may go better.
+pub(super) fn retryable(status: StatusCode) -> bool {
     status.is_server_error() || matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)
 }
 
 /// A server's wish, in seconds, up to a minute.
-fn retry_after(response: &Response<Body>) -> Option<Duration> {
+pub(super) fn retry_after(response: &Response<Body>) -> Option<Duration> {
     let seconds: u64 = response.headers().get("retry-after")?.to_str().ok()?.trim().parse().ok()?;
     Some(Duration::from_secs(seconds.min(60)))
 }
@@ -115,24 +116,38 @@ pub(super) fn get(client: &Client, url: &str, token: Option<&str>) -> Result<Res
                 Some(error) => return Err(error),
                 None => tries.again(url, format!("status {}", response.status()), retry_after(&response))?,
             },
+            Err(error) if is_unknown_host(&error) => return Err(unreachable(url, &error)),
             Err(error) => tries.again(url, error.to_string(), None)?,
         }
     }
 }
 
+/// Whether there is no such machine, or no network at all; waiting a little helps against neither.
+pub(super) fn is_unknown_host(error: &ureq::Error) -> bool {
+    match error {
+        ureq::Error::HostNotFound => true,
+        ureq::Error::Io(error) => error.to_string().contains("lookup address"),
+        _ => false,
+    }
+}
+
+pub(super) fn unreachable(url: &str, error: &ureq::Error) -> FetchError {
+    FetchError::Unreachable { url: url.to_owned(), reason: error.to_string() }
+}
+
 /// Counts attempts that brought nothing.
-struct Tries<'a> {
+pub(super) struct Tries<'a> {
     patience: &'a Patience,
     failed: u32,
 }
 
 impl<'a> Tries<'a> {
-    fn new(patience: &'a Patience) -> Self {
+    pub fn new(patience: &'a Patience) -> Self {
         Self { patience, failed: 0 }
     }
 
     /// Waits before the next attempt, or gives up.
-    fn again(&mut self, url: &str, reason: String, wish: Option<Duration>) -> Result<(), FetchError> {
+    pub fn again(&mut self, url: &str, reason: String, wish: Option<Duration>) -> Result<(), FetchError> {
         self.failed += 1;
         if self.failed >= self.patience.attempts {
             return Err(FetchError::Broken { url: url.to_owned(), attempts: self.failed, reason });
@@ -268,6 +283,7 @@ impl Partial {
         }
         let response = match request.call() {
             Ok(response) => response,
+            Err(error) if is_unknown_host(&error) => return Ok(Outcome::Refused(unreachable(url, &error))),
             Err(error) => return Ok(Outcome::Broken(error.to_string(), None)),
         };
         let status = response.status();
@@ -319,7 +335,10 @@ impl Partial {
                 Ok(0) => break,
                 Ok(count) => count,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(error) => return Ok(Outcome::Broken(error.to_string(), None)),
+                Err(error) => {
+                    let of = total.map_or(String::new(), |total| format!(" of {total}"));
+                    return Ok(Outcome::Broken(format!("{error} after {}{of} bytes", self.bytes), None));
+                }
             };
             self.file.write_all(&piece[..count]).map_err(FetchError::disk("write", &self.path))?;
             self.hasher.update(&piece[..count]);

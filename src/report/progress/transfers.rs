@@ -10,6 +10,8 @@ use crate::report::human;
 
 /// The look of a file of known length.
 const MEASURED: &str = "{spinner} {bar:20.cyan} {bytes:>10} of {total_bytes}  {bytes_per_sec}  {eta} left  {wide_msg}";
+/// The look of steps.
+const COUNTED: &str = "{spinner} {bar:20.cyan} {pos} of {len}  {eta} left  {wide_msg}";
 /// The look of one that does not say.
 const UNMEASURED: &str = "{spinner} {bytes:>10}  {bytes_per_sec}  {wide_msg}";
 /// Between two turns of a spinner.
@@ -52,6 +54,30 @@ impl Transfers {
                 if self.last.elapsed() >= HEARTBEAT {
                     let of = total.map_or(String::new(), |total| format!(" of {}", human::bytes(total)));
                     self.line(&format!("fetching {name}: {}{of}", human::bytes(done)));
+                }
+            }
+        }
+    }
+
+    /// So many of some steps are done.
+    pub fn steps(&mut self, name: &str, done: u64, total: u64) {
+        match self.mode {
+            Mode::Silent => {}
+            Mode::Bars => {
+                let bar = match &self.current {
+                    Some((bar, current)) if current == name => bar.clone(),
+                    _ => self.begin(name),
+                };
+                if bar.length() != Some(total) {
+                    bar.set_length(total);
+                    bar.set_style(style(COUNTED));
+                    bar.reset_eta();
+                }
+                bar.set_position(done);
+            }
+            Mode::Lines => {
+                if self.last.elapsed() >= HEARTBEAT {
+                    self.line(&format!("{name}: {done} of {total}"));
                 }
             }
         }
