@@ -101,8 +101,8 @@ fn what_is_missing_is_said_before_anything_runs() {
     assert!(none.contains("no evaluation data at") && none.contains("GRID_DATA"), "{none}");
     let suite = env.complaint(1, &["eval", "nano/seed1", "--suite", "blmp"]);
     assert!(suite.contains("no suite is called 'blmp'; there are zero-shot and blimp,"), "{suite}");
-    let model = env.complaint(6, &["eval", "no/such", "--suite", "blimp"]);
-    assert!(model.contains("`hf download no/such` fetches it"), "{model}");
+    let model = env.complaint(6, &["eval", "no/such", "--suite", "blimp", "--offline"]);
+    assert!(model.contains("hf:no/such@main") && model.contains("grid is offline"), "{model}");
     let several = env.complaint(4, &["eval", "tune-", "pretrain-", "--suite", "blimp"]);
     assert!(several.contains("names several models"), "{several}");
     let stranger = "models: {a: {job: 0123456789abcdef0123456789abcdef}}\nname: a\n";

@@ -29,6 +29,9 @@ const HOMES: &[(&str, &[&str])] = &[
     ("tokenizers", &["src/data"]),
     ("zip", &["src/data", "src/suites/golden"]), // recordings of the official pipeline are zipped; tests only
     ("parquet", &["src/data"]),
+    ("ureq", &["src/data"]),
+    ("sha2", &["src/data"]),
+    ("md5", &["src/data"]),
     ("sqlx", &["src/store"]),
     ("petgraph", &["src/plan"]),
     ("serde_yaml", &["src/spec"]),

@@ -101,11 +101,11 @@ fn a_model_that_cannot_be_used_is_refused_before_anything_runs() {
 
     std::fs::remove_dir_all(&theirs).expect("a folder");
     let plan = env.run(0, &["plan", "theirs.yaml"]);
-    assert!(plan.contains("not found: theirs"), "{plan}");
-    let missing = env.complaint(6, &["run", "theirs.yaml"]);
-    assert!(missing.contains("not found: theirs"), "{missing}");
-    let hub = env.complaint(6, &["run", "theirs.yaml", "-S", "models.theirs.hf=org/no-such-model"]);
-    assert!(hub.contains("`hf download org/no-such-model` fetches it"), "{hub}");
+    assert!(plan.contains("not found: hf:theirs@main, and there is no folder theirs"), "{plan}");
+    let missing = env.complaint(6, &["run", "theirs.yaml", "-S", "models.theirs.hf=./theirs"]);
+    assert!(missing.contains("not found: ./theirs"), "{missing}");
+    let hub = env.complaint(6, &["run", "theirs.yaml", "--offline", "-S", "models.theirs.hf=org/no-such-model"]);
+    assert!(hub.contains("models.theirs: hf:org/no-such-model@main") && hub.contains("grid is offline"), "{hub}");
     assert_eq!(env.query("select count(*) from experiment"), ["1"]);
 }
 

@@ -66,6 +66,10 @@ fn the_readme_keeps_its_word() {
     let env = Env::new(spec[0]);
     let plan = env.run(0, &["plan", "spec.yaml"]);
     assert!(plan.starts_with("first: 12 cells") && plan.contains("not found"), "{plan}");
+    let elsewhere = format!("name: elsewhere\n{}", spec[1].replace("64_HEX_DIGITS", &"a".repeat(64)));
+    std::fs::write(env.path().join("elsewhere.yaml"), elsewhere).expect("a writable folder");
+    let plan = env.run(0, &["plan", "elsewhere.yaml"]);
+    assert!(plan.contains("hf:org/name@v1"), "{plan}");
     let help = env.run(0, &["help"]);
     let mut verbs = 0;
     for command in block("sh\n").iter().flat_map(|block| block.lines()).flat_map(|line| line.split(';')) {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::data::DataVerb;
 use crate::domain::Mode;
 
 /// grid: one YAML file in, one trustworthy table out.
@@ -19,6 +20,9 @@ pub struct Cli {
     /// Say nothing but results and errors.
     #[arg(short, long, global = true)]
     pub quiet: bool,
+    /// Fetch nothing from other machines; what is not here is named, with the folder to put it into.
+    #[arg(long, global = true, env = "GRID_OFFLINE", value_parser = clap::builder::FalseyValueParser::new())]
+    pub offline: bool,
     /// The verb.
     #[command(subcommand)]
     pub verb: Verb,
@@ -33,6 +37,9 @@ pub enum Verb {
     Resume(ResumeArgs),
     /// Score models: Hugging Face folders or hub ids, or jobs that left one.
     Eval(EvalArgs),
+    /// List, fetch and check the data of a spec that come from other machines.
+    #[command(subcommand)]
+    Data(DataVerb),
     /// Print what a run would do, and why.
     Plan(PlanArgs),
     /// Print where an experiment stands.

@@ -9,7 +9,7 @@ use super::models::one_model;
 use super::workspace::{SpecText, Workspace};
 use crate::data;
 use crate::domain::{
-    Cell, EvalJob, FinetuneJob, ItemOutcome, Job, Located, Mode, Score, ScoreRow, Size, Source, Suite,
+    Cell, EvalJob, FinetuneJob, ItemOutcome, Job, Located, Mode, Pick, Remote, Score, ScoreRow, Size, Source, Suite,
 };
 use crate::plan::{Decision, PlannedJob, Role};
 use crate::store::{Store, StoreError};
@@ -101,7 +101,7 @@ fn fit(label: &str) -> String {
 async fn ran(cli: &Cli, store: &Store, experiment: &str) -> Result<Ran, Failure> {
     let stored = store.experiment(Some(experiment)).await.map_err(store_failure)?.experiment;
     let spec = SpecText { path: stored.spec_path, text: stored.spec_text.into_bytes(), overrides: stored.overrides };
-    let workspace = Workspace::prepare(&cli.runs_dir, spec.grid()?, Some(store)).await?;
+    let workspace = Workspace::prepare(&cli.runs_dir, &spec, spec.grid()?, Some(store)).await?;
     Ok(Ran { workspace, scores: store.scores(experiment).await.map_err(store_failure)? })
 }
 
@@ -196,7 +196,12 @@ fn size(eval: &EvalJob, cell: &Cell) -> Size {
         Some(_) => &cell.recipe.milestone_evaluations,
     };
     let fast = evaluations.iter().filter(|evaluation| evaluation.suite == eval.suite).any(|evaluation| {
-        matches!(&evaluation.source, Source::Folder(folder) if folder.ends_with(eval.suite.folder(Size::Fast)))
+        let folder = eval.suite.folder(Size::Fast);
+        match &evaluation.source {
+            Source::Folder(path) => path.ends_with(folder),
+            Source::Remote(Remote { pick: Pick::Folder(path), .. }) => Path::new(path).ends_with(folder),
+            _ => false,
+        }
     });
     // COMPS has one set for both.
     if fast && eval.suite != Suite::Comps { Size::Fast } else { Size::Full }

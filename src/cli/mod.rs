@@ -10,6 +10,8 @@
 mod args;
 mod babylm;
 mod bench;
+mod build;
+mod data;
 mod eval;
 mod export;
 mod failure;
@@ -66,6 +68,7 @@ async fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Verb::Run(args) => run::run(cli, args).await,
         Verb::Resume(args) => run::resume(cli, args).await,
         Verb::Eval(args) => eval::eval(cli, args).await,
+        Verb::Data(what) => tokio::task::block_in_place(|| data::data(cli, what)),
         Verb::Plan(args) => plan::plan(cli, args).await,
         Verb::Status(args) => status::status(cli, args).await,
         Verb::Logs(args) => logs::logs(cli, args).await,

@@ -23,14 +23,14 @@ pub async fn dry_run(cli: &Cli, spec: &SpecArgs) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-async fn workspace(cli: &Cli, spec: &SpecArgs) -> Result<Workspace, Failure> {
-    let (_, grid) = SpecText::read(&spec.spec, &spec.set)?;
+async fn workspace(cli: &Cli, args: &SpecArgs) -> Result<Workspace, Failure> {
+    let (spec, grid) = SpecText::read(&args.spec, &args.set)?;
     let store = match Store::open_existing(&cli.runs_dir).await {
         Ok(store) => Some(store),
         Err(StoreError::Absent { .. }) => None,
         Err(error) => return Err(store_failure(error)),
     };
-    Workspace::prepare(&cli.runs_dir, grid, store.as_ref()).await
+    Workspace::prepare(&cli.runs_dir, &spec, grid, store.as_ref()).await
 }
 
 fn show(workspace: &Workspace, format: PlanFormat) -> Result<(), Failure> {

@@ -8,6 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
 
 use super::args::{Cli, DriveArgs, ResumeArgs, RunArgs};
+use super::data;
 use super::failure::{Exit, Failure, store_failure};
 use super::workspace::{SpecText, Workspace};
 use crate::domain::{Grid, Job, JobId, News, Suite, Task, Trial};
@@ -40,14 +41,15 @@ pub(super) async fn go(cli: &Cli, spec: &SpecText, mut grid: Grid, args: &DriveA
     if !args.device.is_empty() {
         resources.devices.clone_from(&args.device);
     }
-    refuse_missing_data(&cli.runs_dir, &grid).await?;
+    tokio::task::block_in_place(|| data::obtain(cli, spec, &grid))?;
+    refuse_missing_data(&cli.runs_dir, spec, &grid).await?;
 
     let unusable = |error| Failure::text(Exit::Environment, format!("grid: {}: {error}", cli.runs_dir.display()));
     std::fs::create_dir_all(&cli.runs_dir).map_err(unusable)?;
     let runs_dir = std::fs::canonicalize(&cli.runs_dir).map_err(unusable)?;
     let _lock = Lock::acquire(&runs_dir).map_err(run_failure)?;
     let store = Store::open(&runs_dir).await.map_err(store_failure)?;
-    let workspace = Workspace::prepare(&runs_dir, grid, Some(&store)).await?;
+    let workspace = Workspace::prepare(&runs_dir, spec, grid, Some(&store)).await?;
     for warning in warnings(&workspace.plan, &workspace.facts, workspace.grid.budget) {
         eprintln!("warning: {warning}");
     }
@@ -81,13 +83,13 @@ pub(super) async fn go(cli: &Cli, spec: &SpecText, mut grid: Grid, args: &DriveA
 }
 
 /// Fails before anything is written where data are missing for jobs that would have to run.
-async fn refuse_missing_data(runs_dir: &Path, grid: &Grid) -> Result<(), Failure> {
+async fn refuse_missing_data(runs_dir: &Path, spec: &SpecText, grid: &Grid) -> Result<(), Failure> {
     let store = match Store::open_existing(runs_dir).await {
         Ok(store) => Some(store),
         Err(crate::store::StoreError::Absent { .. }) => None,
         Err(error) => return Err(store_failure(error)),
     };
-    let workspace = Workspace::prepare(runs_dir, grid.clone(), store.as_ref()).await?;
+    let workspace = Workspace::prepare(runs_dir, spec, grid.clone(), store.as_ref()).await?;
     if let Some(store) = store {
         store.close().await;
     }
@@ -109,6 +111,10 @@ pub(super) fn refuse_blocked(workspace: &Workspace) -> Result<(), Failure> {
     let mut message = format!("grid: {} cannot run, its data are missing:\n", workspace.grid.name);
     for (location, suite) in missing {
         message.push_str(&format!("  not found: {location}\n"));
+        let made = |to: &PathBuf| to.display().to_string() == location;
+        if workspace.grid.generations.iter().any(|generation| made(&generation.to)) {
+            message.push_str("    `grid data build SPEC` makes it\n");
+        }
         if let Some(suite) = suite {
             message.push_str(&format!("    {suite} needs {}\n", suite.download()));
             message.push_str("    password-protected archives may stay packed: put them beside that folder\n");
@@ -225,12 +231,16 @@ pub(super) fn shown(cli: &Cli, workspace: &Workspace, tasks: &[Task]) -> Progres
             weight: weight(&workspace.plan, job, &workspace.facts),
         })
         .collect();
-    let mode = match (cli.quiet, std::io::stderr().is_terminal()) {
+    Progress::new(&running, progress_mode(cli), Box::new(std::io::stderr()))
+}
+
+/// How progress is shown on standard error.
+pub(super) fn progress_mode(cli: &Cli) -> progress::Mode {
+    match (cli.quiet, std::io::stderr().is_terminal()) {
         (true, _) => progress::Mode::Silent,
         (false, true) => progress::Mode::Bars,
         (false, false) => progress::Mode::Lines,
-    };
-    Progress::new(&running, mode, Box::new(std::io::stderr()))
+    }
 }
 
 /// The faults that `GRID_INJECT` asks for.

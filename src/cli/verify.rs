@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use tokio::sync::watch;
 
 use super::args::{Cli, TableFormat, VerifyResumeArgs};
+use super::data;
 use super::failure::{Exit, Failure, store_failure};
 use super::report::form;
 use super::run::{listen, now, refuse_blocked, run_failure, shown, tasks, trial};
@@ -33,11 +34,12 @@ struct Ran {
 
 /// `grid verify resume`.
 pub async fn resume(cli: &Cli, args: &VerifyResumeArgs) -> Result<Exit, Failure> {
-    let (_, mut grid) = SpecText::read(&args.spec.spec, &args.spec.set)?;
+    let (spec, mut grid) = SpecText::read(&args.spec.spec, &args.spec.set)?;
     if !args.device.is_empty() {
         grid.resources.devices.clone_from(&args.device);
     }
-    let mut workspace = Workspace::prepare(&cli.runs_dir, grid, None).await?;
+    tokio::task::block_in_place(|| data::obtain(cli, &spec, &grid))?;
+    let mut workspace = Workspace::prepare(&cli.runs_dir, &spec, grid, None).await?;
     refuse_blocked(&workspace)?;
     let chosen = chosen(&workspace, &args.job)?;
     let seed = args.seed.unwrap_or_else(|| now() as u64);

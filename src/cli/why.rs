@@ -19,7 +19,7 @@ pub async fn why(cli: &Cli, args: &WhyArgs) -> Result<Exit, Failure> {
     }
     let stored = store.experiment(None).await.map_err(store_failure)?.experiment;
     let spec = SpecText { path: stored.spec_path, text: stored.spec_text.into_bytes(), overrides: stored.overrides };
-    let workspace = Workspace::prepare(&cli.runs_dir, spec.grid()?, Some(&store)).await?;
+    let workspace = Workspace::prepare(&cli.runs_dir, &spec, spec.grid()?, Some(&store)).await?;
     store.close().await;
     match workspace.decisions.get(&job.id) {
         Some(decision) => println!("next run of {}: {decision}", stored.name),

@@ -5,6 +5,7 @@ use std::collections::btree_map::Entry;
 use std::path::{Path, PathBuf};
 
 use super::failure::{Exit, Failure, store_failure};
+use crate::data::download::{Lock, Shelf};
 use crate::data::{self, Survey};
 use crate::domain::event::OPTIMIZER;
 use crate::domain::{Artifact, Base, Budget, Extent, Grid, Job, JobId, Kind, Located, ModelConfig, Prepared, Source};
@@ -55,6 +56,18 @@ impl SpecText {
         Self { path: spec_path, text: spec_text.into_bytes(), overrides }
     }
 
+    /// The user's cache of fetched data, with the lock of this spec.
+    pub fn shelf(&self) -> Result<Shelf, Failure> {
+        let lock = Lock::read(&self.shown()).map_err(|error| Failure::new(Exit::Environment, error))?;
+        Ok(Shelf::of_user(lock))
+    }
+
+    /// Its path as short as it can be written here.
+    pub fn shown(&self) -> PathBuf {
+        let below = std::env::current_dir().ok().and_then(|here| Some(self.path.strip_prefix(here).ok()?.to_owned()));
+        below.unwrap_or_else(|| self.path.clone())
+    }
+
     /// Reads a spec that the database kept.
     pub fn grid(&self) -> Result<Grid, Failure> {
         spec::parse(&self.path, &self.text, &self.overrides).map_err(spec_failure)
@@ -74,9 +87,9 @@ fn spec_failure(problems: spec::Problems) -> Failure {
 impl Workspace {
     /// Looks up the data, expands the grid and decides every job. Writes nothing but the cache of digests, and that
     /// only where a runs folder exists.
-    pub async fn prepare(runs_dir: &Path, grid: Grid, store: Option<&Store>) -> Result<Self, Failure> {
+    pub async fn prepare(runs_dir: &Path, spec: &SpecText, grid: Grid, store: Option<&Store>) -> Result<Self, Failure> {
         let environment = |error: data::DataError| Failure::new(Exit::Environment, error);
-        let mut survey = Survey::open(&runs_dir.join("survey.json"));
+        let mut survey = Survey::open(&runs_dir.join("survey.json")).with_shelf(spec.shelf()?);
         let located = locate(&grid, &mut survey).map_err(environment)?;
         let recorded = recorded(&grid, store).await?;
         let plan = plan::expand(&grid, &located, &recorded);

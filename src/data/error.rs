@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use crate::domain::WorldPart;
 
+use super::download::FetchError;
+
 /// A fault in the data or in its files: where, and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
@@ -13,6 +15,15 @@ pub enum DataError {
     Missing {
         /// What the spec called it.
         location: String,
+    },
+    /// Data of another machine that did not come, or are not what they should be.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// A service whose key is not there.
+    #[error("ask the service: it wants a key, but the environment variable {variable} is not set")]
+    NoKey {
+        /// The variable.
+        variable: String,
     },
     /// A folder where files were meant.
     #[error("read {}: it is a folder; name its files with a pattern such as {}", path.display(), path.join("*").display())]

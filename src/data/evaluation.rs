@@ -7,7 +7,7 @@ use crate::domain::{Located, Origin, Suite, WorldPart};
 
 use super::archive::{self, is_archive};
 use super::error::DataError;
-use super::locate::file_name;
+use super::files::file_name;
 use super::world;
 
 /// Whether a file of this name may hold evaluation items: JSON or CSV, and not hidden.

@@ -7,10 +7,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{CorpusFormat, DatasetFormat, Digest, Located, Origin, Source, Volume};
+use crate::domain::{CorpusFormat, DatasetFormat, Digest, Located, Origin, Remote, Source, Volume};
 
+use super::download::{Difference, Found as Fetched, Shelf, State};
 use super::error::DataError;
 use super::evaluation::is_evaluation_file;
+use super::files::{evaluation_files_in, file_name, matches, visible_by_name};
 use super::model_folder::{self, Found};
 use super::{archive, corpus, records};
 
@@ -27,6 +29,7 @@ const SETTLED: Duration = Duration::from_secs(2);
 pub struct Survey {
     cache_file: PathBuf,
     cache: Cache,
+    shelf: Shelf,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -36,6 +39,17 @@ struct Cache {
     digests: BTreeMap<String, Known>,
     /// By origin and format, as JSON.
     volumes: BTreeMap<String, Volume>,
+}
+
+/// What was found of a source.
+enum Hit {
+    World(Origin),
+    /// Files, and whether their names mean something.
+    Files(Vec<PathBuf>, bool),
+    /// An archive in the place of a folder.
+    Archive(PathBuf),
+    /// Nothing, at this location.
+    Nothing(String),
 }
 
 /// The digest of a file, and what the file looked like when it was taken.
@@ -52,7 +66,12 @@ impl Survey {
         let cache = fs::read(cache_file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
         let cache = cache.filter(|cache: &Cache| cache.rules == RULES);
         let cache = cache.unwrap_or_else(|| Cache { rules: RULES, ..Cache::default() });
-        Self { cache_file: cache_file.to_owned(), cache }
+        Self { cache_file: cache_file.to_owned(), cache, shelf: Shelf::default() }
+    }
+
+    /// The same, which also finds what was fetched of other machines.
+    pub fn with_shelf(self, shelf: Shelf) -> Self {
+        Self { shelf, ..self }
     }
 
     /// Finds the files of a source and digests their contents.
@@ -66,27 +85,85 @@ impl Survey {
     /// A pattern that is none, a folder given as a file, a model that cannot be used, files or archives that cannot be
     /// read.
     pub fn locate(&mut self, source: &Source) -> Result<Located, DataError> {
-        let (location, files, named) = match source {
-            Source::World { part, seed, size } => {
-                let origin = Origin::World { part: *part, seed: *seed, size: *size };
-                return Ok(Located { origin, files: vec![] });
+        match self.find(source)? {
+            Hit::World(origin) => Ok(Located { origin, files: vec![] }),
+            Hit::Nothing(location) => Ok(Located { origin: Origin::Missing { location }, files: vec![] }),
+            Hit::Archive(archive) => {
+                let origin = Origin::Content { digest: self.digest_within(&archive)? };
+                Ok(Located { origin, files: vec![archive] })
             }
-            Source::Files(pattern) => (pattern, matches(pattern)?, false),
-            Source::Folder(folder) => match (evaluation_files_in(folder)?, archive::instead_of(folder)) {
-                (files, Some(archive)) if files.is_empty() => {
-                    let origin = Origin::Content { digest: self.digest_within(&archive)? };
-                    return Ok(Located { origin, files: vec![archive] });
-                }
-                (files, _) => (folder, files, true),
-            },
-            Source::Model(model) => match model_folder::find(model)? {
-                Found::Files(files) => (&model.folder, files, true),
-                Found::Nothing(location) => return Ok(Located { origin: Origin::Missing { location }, files: vec![] }),
-            },
-        };
-        if files.is_empty() {
-            return Ok(Located { origin: Origin::Missing { location: location.display().to_string() }, files });
+            Hit::Files(files, named) => self.content(files, named),
         }
+    }
+
+    /// The files of a source, unread; none for the toy world and for what is missing.
+    ///
+    /// # Errors
+    /// As [`Self::locate`].
+    pub fn files(&self, source: &Source) -> Result<Vec<PathBuf>, DataError> {
+        Ok(match self.find(source)? {
+            Hit::World(_) | Hit::Nothing(_) => vec![],
+            Hit::Archive(archive) => vec![archive],
+            Hit::Files(files, _) => files,
+        })
+    }
+
+    /// What has to be fetched of another machine before a source can be found; also what was altered since it came.
+    ///
+    /// # Errors
+    /// As [`Self::locate`].
+    pub fn unfetched(&self, source: &Source) -> Result<Option<Remote>, DataError> {
+        if let Source::Remote(remote) = source {
+            let fetch = match self.shelf.stand(remote)?.state {
+                State::Missing => true,
+                State::Differs(Difference { by_lock, .. }) => !by_lock,
+                State::Fetched | State::Locked => false,
+            };
+            if fetch {
+                return Ok(Some(remote.clone()));
+            }
+        }
+        Ok(match self.find(source)? {
+            Hit::Nothing(_) => source.remote(),
+            Hit::World(_) | Hit::Archive(_) | Hit::Files(..) => None,
+        })
+    }
+
+    fn find(&self, source: &Source) -> Result<Hit, DataError> {
+        let found = |files: Vec<PathBuf>, named: bool, location: &Path| match files[..] {
+            [] => Hit::Nothing(location.display().to_string()),
+            _ => Hit::Files(files, named),
+        };
+        let unfetched = |location: String| Hit::Nothing(format!("{location}; `{}`", self.shelf.lock.fetch_command()));
+        Ok(match source {
+            Source::World { part, seed, size } => Hit::World(Origin::World { part: *part, seed: *seed, size: *size }),
+            Source::Files(pattern) => found(matches(pattern)?, false, pattern),
+            Source::Folder(folder) => match (evaluation_files_in(folder)?, archive::instead_of(folder)) {
+                (files, Some(archive)) if files.is_empty() => Hit::Archive(archive),
+                (files, _) => found(files, true, folder),
+            },
+            Source::Model(model) => match model_folder::find(model, &self.shelf)? {
+                Found::Files(files) => Hit::Files(files, true),
+                Found::Nothing(location) if source.remote().is_some() => unfetched(location),
+                Found::Nothing(location) => Hit::Nothing(location),
+            },
+            Source::Remote(remote) => {
+                let inner = match self.shelf.find(remote)? {
+                    None => return Ok(unfetched(remote.to_string())),
+                    Some(Fetched::Files(files)) => return Ok(Hit::Files(visible_by_name(files), false)),
+                    Some(Fetched::Pattern(pattern)) => Source::Files(pattern),
+                    Some(Fetched::Folder(folder)) => Source::Folder(folder),
+                };
+                match self.find(&inner)? {
+                    Hit::Nothing(_) if remote.archive.is_some() => return Err(self.shelf.nothing_in(remote).into()),
+                    hit => hit,
+                }
+            }
+        })
+    }
+
+    /// Files and the digest of their contents, and of their names if these mean something.
+    fn content(&mut self, files: Vec<PathBuf>, named: bool) -> Result<Located, DataError> {
         let digests = files.iter().map(|path| self.digest(path)).collect::<Result<Vec<_>, _>>()?;
         let names: Vec<String> = files.iter().map(|path| if named { file_name(path) } else { String::new() }).collect();
         let digest = Digest::of_named(names.iter().map(String::as_str).zip(digests));
@@ -193,62 +270,6 @@ impl Survey {
 fn look(path: &Path) -> Result<(u64, SystemTime), DataError> {
     let metadata = fs::metadata(path).map_err(DataError::io("read", path))?;
     Ok((metadata.len(), metadata.modified().map_err(DataError::io("read", path))?))
-}
-
-/// The files of a pattern, or the one file of that very name.
-fn matches(pattern: &Path) -> Result<Vec<PathBuf>, DataError> {
-    if pattern.is_dir() {
-        return Err(DataError::IsFolder { path: pattern.to_owned() });
-    }
-    if pattern.is_file() {
-        return Ok(vec![pattern.to_owned()]);
-    }
-    // A folder that is really called `runs[1]` is taken at its word; only what comes after it is a pattern.
-    let text = match pattern.ancestors().skip(1).find(|ancestor| ancestor.is_dir()) {
-        Some(folder) => {
-            let rest = pattern.strip_prefix(folder).expect("an ancestor is a prefix");
-            PathBuf::from(glob::Pattern::escape(&folder.to_string_lossy())).join(rest)
-        }
-        None => pattern.to_owned(),
-    };
-    let text = text.to_string_lossy();
-    let found = glob::glob(&text)
-        .map_err(|error| DataError::Pattern { pattern: text.to_string(), reason: error.to_string() })?;
-    let mut files = Vec::new();
-    for entry in found {
-        let path = entry.map_err(|error| {
-            let path = error.path().to_owned();
-            DataError::Io { action: "read", path, source: error.into() }
-        })?;
-        if path.is_file() {
-            files.push(path);
-        }
-    }
-    Ok(visible_by_name(files))
-}
-
-fn evaluation_files_in(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
-    if !folder.is_dir() {
-        return Ok(vec![]);
-    }
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder).map_err(DataError::io("read", folder))? {
-        let path = entry.map_err(DataError::io("read", folder))?.path();
-        if is_evaluation_file(&path) && path.is_file() {
-            files.push(path);
-        }
-    }
-    Ok(visible_by_name(files))
-}
-
-fn visible_by_name(mut files: Vec<PathBuf>) -> Vec<PathBuf> {
-    files.retain(|path| !file_name(path).starts_with('.'));
-    files.sort_by_cached_key(|path| (file_name(path), path.clone()));
-    files
-}
-
-pub(super) fn file_name(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Text to token ids.
 //!
 //! Purpose: find the files behind a [`crate::domain::Source`], read corpora, instruction datasets and evaluation files,
-//! train and apply tokenizers, find models that others trained, write and read prepared token files, and order them. The built-in toy [`world`] answers
-//! wherever files would.
+//! train and apply tokenizers, find models that others trained, write and read prepared token files, and order them.
+//! What lies on other machines is fetched by [`download`] first; the built-in toy [`world`] answers wherever files would.
 //!
 //! Invariant: the same content gives the same ids in the same order on every machine, whatever the thread count, the
 //! folder or the hour; nothing here draws a random number that is not a function of its arguments.
@@ -13,8 +13,11 @@
 mod archive;
 mod corpus;
 mod dialogue;
+pub mod download;
 mod error;
 mod evaluation;
+mod files;
+mod generate;
 mod locate;
 mod mixture;
 mod model_export;
@@ -30,6 +33,7 @@ pub mod world;
 pub use corpus::documents;
 pub use error::DataError;
 pub use evaluation::{evaluation_file, evaluation_files};
+pub use generate::{Generated, generate, thoughtful};
 pub use locate::Survey;
 pub use mixture::Mixture;
 pub use model_export::export_model;

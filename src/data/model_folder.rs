@@ -1,4 +1,4 @@
-//! Models that others trained: which files of a folder make them, and where the hub's cache keeps such folders.
+//! Models that others trained: which files of a folder make them, and where such folders of the hub are kept.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,8 +7,9 @@ use crate::domain::hugging_face::files::{
     CONFIG, GENERATION, INDEX, SPECIAL_TOKENS, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS,
 };
 use crate::domain::hugging_face::shards;
-use crate::domain::{ConfigFile, ForeignModel};
+use crate::domain::{ConfigFile, ForeignModel, Place};
 
+use super::download::{Found as Fetched, Shelf};
 use super::error::DataError;
 
 /// What was found of a model.
@@ -19,28 +20,24 @@ pub(super) enum Found {
     Nothing(String),
 }
 
-/// The files of a model: its folder, or that of the hub id in the cache of Hugging Face's own tools.
+/// The files of a model: its folder, or that of the hub id among what was fetched, or in the cache of Hugging Face's own
+/// tools.
 ///
 /// # Errors
-/// A folder that is there but is no model that can be used.
-pub(super) fn find(model: &ForeignModel) -> Result<Found, DataError> {
+/// A folder that is there but is no model that can be used; fetched files that are not what they were.
+pub(super) fn find(model: &ForeignModel, shelf: &Shelf) -> Result<Found, DataError> {
     if model.folder.is_dir() {
         return files(&model.folder).map(Found::Files);
     }
-    let Some(hub) = HubId::parse(&model.name) else { return Ok(Found::Nothing(model.folder.display().to_string())) };
-    let cache = cache();
-    match cache.as_deref().and_then(|cache| hub.snapshot(cache)) {
+    let nowhere = model.folder.display().to_string();
+    let Some(remote) = model.remote() else { return Ok(Found::Nothing(nowhere)) };
+    if let Some(Fetched::Folder(folder)) = shelf.find(&remote)? {
+        return files(&folder).map(Found::Files);
+    }
+    let pinned = shelf.lock.place(&remote.place).and_then(|pinned| pinned.revision.as_deref());
+    match hugging_face_cache().and_then(|cache| snapshot(&cache, &remote.place, pinned)) {
         Some(snapshot) => files(&snapshot).map(Found::Files),
-        None => {
-            let cache = cache.map_or("the cache of Hugging Face".to_owned(), |cache| cache.display().to_string());
-            let HubId { repository, revision } = hub;
-            let revision = if revision == MAIN { String::new() } else { format!(" --revision {revision}") };
-            Ok(Found::Nothing(format!(
-                "{}, neither the folder {} nor in {cache}; `hf download {repository}{revision}` fetches it",
-                model.name,
-                model.folder.display()
-            )))
-        }
+        None => Ok(Found::Nothing(format!("{remote}, and there is no folder {nowhere}"))),
     }
 }
 
@@ -93,41 +90,18 @@ pub fn model_config(folder: &Path) -> Result<ConfigFile, DataError> {
     ConfigFile::parse(&text).map_err(|error| DataError::Model { path, problem: error.to_string() })
 }
 
-/// The revision that the hub gives where none is asked for.
-const MAIN: &str = "main";
-
-/// The name of a model on the hub.
-#[derive(Debug, PartialEq, Eq)]
-struct HubId<'a> {
-    repository: &'a str,
-    revision: &'a str,
-}
-
-impl<'a> HubId<'a> {
-    /// `name`, `org/name`, or either with `@revision`.
-    fn parse(text: &'a str) -> Option<Self> {
-        let (repository, revision) = text.split_once('@').unwrap_or((text, MAIN));
-        let word = |word: &str| {
-            !word.is_empty()
-                && !word.starts_with(['.', '-'])
-                && word.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
-        };
-        let named = repository.split('/').count() <= 2 && repository.split('/').all(word);
-        let revised = !revision.is_empty() && !revision.contains("..") && !revision.starts_with('/');
-        (named && revised).then_some(Self { repository, revision })
-    }
-
-    /// The folder of this revision in the cache: `models--org--name/snapshots/<commit>`.
-    fn snapshot(&self, cache: &Path) -> Option<PathBuf> {
-        let home = cache.join(format!("models--{}", self.repository.replace('/', "--")));
-        let commit = fs::read_to_string(home.join("refs").join(self.revision));
-        let commit = commit.map_or_else(|_| self.revision.to_owned(), |commit| commit.trim().to_owned());
-        Some(home.join("snapshots").join(commit)).filter(|folder| folder.is_dir())
-    }
+/// The folder of a model's revision in the cache: `models--org--name/snapshots/<commit>`.
+fn snapshot(cache: &Path, place: &Place, pinned: Option<&str>) -> Option<PathBuf> {
+    let Place::Hub { repository, revision, .. } = place else { return None };
+    let home = cache.join(format!("models--{}", repository.replace('/', "--")));
+    let revision = pinned.unwrap_or(revision);
+    let commit = fs::read_to_string(home.join("refs").join(revision));
+    let commit = commit.map_or_else(|_| revision.to_owned(), |commit| commit.trim().to_owned());
+    Some(home.join("snapshots").join(commit)).filter(|folder| folder.is_dir())
 }
 
 /// The cache of Hugging Face's tools: `$HF_HUB_CACHE`, `$HF_HOME/hub`, or `~/.cache/huggingface/hub`.
-fn cache() -> Option<PathBuf> {
+fn hugging_face_cache() -> Option<PathBuf> {
     let folder = |variable: &str| std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
     folder("HF_HUB_CACHE")
         .or_else(|| folder("HF_HOME").map(|home| home.join("hub")))
@@ -194,31 +168,27 @@ mod tests {
 
     #[test]
     fn hub_ids_are_found_in_the_cache_by_branch_and_by_commit() {
-        let id = |text| HubId::parse(text).map(|id| (id.repository, id.revision));
-        assert_eq!(id("gpt2"), Some(("gpt2", "main")));
-        assert_eq!(id("org/name@chck_10M"), Some(("org/name", "chck_10M")));
-        for path in ["./gpt2", "../a/b", "/a/b", "a/b/c", "org/name@", "a b", "a/b@../../x", ""] {
-            assert_eq!(id(path), None, "{path}");
-        }
         let cache = folder_with(&[
             ("models--org--name/refs/main", "c0ffee\n"),
             ("models--org--name/snapshots/c0ffee/config.json", "{}"),
         ]);
-        let snapshot = |text| HubId::parse(text).unwrap().snapshot(cache.path());
+        let pinned = |text, commit| snapshot(cache.path(), &Place::model(text).unwrap(), commit);
+        let snapshot = |text| pinned(text, None);
         let there = cache.path().join("models--org--name/snapshots/c0ffee");
         assert_eq!(snapshot("org/name"), Some(there.clone()));
+        assert_eq!(pinned("org/name", Some("other")), None, "the lock file goes before the branch");
         assert_eq!(snapshot("org/name@c0ffee"), Some(there));
         assert_eq!(snapshot("org/name@other"), None);
         assert_eq!(snapshot("org/none"), None);
     }
 
     #[test]
-    fn what_is_nowhere_is_missing_with_the_command_that_fetches_it() {
+    fn what_is_nowhere_is_missing() {
         let model = ForeignModel { name: "org/no-such@v1".into(), folder: "/spec/org/no-such@v1".into() };
-        let Found::Nothing(location) = find(&model).unwrap() else { panic!("found") };
-        assert!(location.contains("`hf download org/no-such --revision v1` fetches it"), "{location}");
+        let Found::Nothing(location) = find(&model, &Shelf::default()).unwrap() else { panic!("found") };
+        assert_eq!(location, "hf:org/no-such@v1, and there is no folder /spec/org/no-such@v1");
         let model = ForeignModel { name: "../models/a".into(), folder: "/spec/../models/a".into() };
-        let Found::Nothing(location) = find(&model).unwrap() else { panic!("found") };
+        let Found::Nothing(location) = find(&model, &Shelf::default()).unwrap() else { panic!("found") };
         assert_eq!(location, "/spec/../models/a");
     }
 }

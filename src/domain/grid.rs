@@ -9,9 +9,11 @@ use super::budget::{Budget, Extent};
 use super::curriculum::{Loss, Order, Replay, Start};
 use super::digest::JobId;
 use super::finetune::{FinetuneRecipe, GlueTask};
+use super::generation::Generation;
 use super::milestone::Milestone;
 use super::mode::Mode;
 use super::model::ModelConfig;
+use super::remote::{Pick, Place, Remote};
 use super::score::Suite;
 use super::table::{NamedTable, Reference};
 use super::text::{CorpusFormat, DatasetFormat, Origin, Template, WorldPart};
@@ -32,6 +34,10 @@ pub struct Grid {
     pub references: Vec<Reference>,
     /// The tables that the spec defines.
     pub tables: Vec<NamedTable>,
+    /// All data that the spec names, in its order; the cells may use fewer.
+    pub data: Vec<DataEntry>,
+    /// The datasets among them that a model makes of text.
+    pub generations: Vec<Generation>,
     /// How to run it on this machine.
     pub resources: Resources,
 }
@@ -90,6 +96,20 @@ pub enum Source {
     Folder(PathBuf),
     /// A model that was trained elsewhere.
     Model(ForeignModel),
+    /// Files on another machine, to be fetched.
+    Remote(Remote),
+}
+
+impl Source {
+    /// What may have to be fetched of another machine: of a model it is known by its name alone, and a folder of that
+    /// name goes before it.
+    pub fn remote(&self) -> Option<Remote> {
+        match self {
+            Source::Remote(remote) => Some(remote.clone()),
+            Source::Model(model) => model.remote(),
+            Source::World { .. } | Source::Files(_) | Source::Folder(_) => None,
+        }
+    }
 }
 
 /// A model in Hugging Face's form, as the user names it.
@@ -99,6 +119,24 @@ pub struct ForeignModel {
     pub name: String,
     /// The folder it means if there is one, with the folder of the spec already resolved.
     pub folder: PathBuf,
+}
+
+impl ForeignModel {
+    /// The repository it means where no such folder is; `None` for what can only be a path.
+    pub fn remote(&self) -> Option<Remote> {
+        Some(Remote { place: Place::model(&self.name)?, archive: None, pick: Pick::Model })
+    }
+}
+
+/// Data under the name that the spec gives them.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+pub struct DataEntry {
+    /// Its section and name, such as `corpora.childes` or `evaluate.blimp`.
+    pub name: String,
+    /// Where they are.
+    pub source: Source,
+    /// `licence:`, as written.
+    pub licence: Option<String>,
 }
 
 /// A [`Source`] that has been looked up on this machine.

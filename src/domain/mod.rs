@@ -13,12 +13,14 @@ pub mod curriculum;
 pub mod digest;
 pub mod event;
 pub mod finetune;
+pub mod generation;
 pub mod grid;
 pub mod hugging_face;
 pub mod job;
 pub mod milestone;
 pub mod mode;
 pub mod model;
+pub mod remote;
 pub mod score;
 pub mod table;
 pub mod text;
@@ -31,9 +33,10 @@ pub use curriculum::{Loss, Order, Replay, Start};
 pub use digest::{Digest, JobId};
 pub use event::{Artifact, Assignment, Entry, Event, Failure, News, Outcome, Settings, Task, Verdict, What};
 pub use finetune::{Criterion, FinetuneRecipe, GlueTask, Hyperparameters, Pooling, Selection};
+pub use generation::{Generation, Question};
 pub use grid::{
-    Base, Cell, CellKey, Corpus, Dataset, Evaluation, Finetuning, ForeignModel, Grid, Located, Pretraining, Recipe,
-    Resources, Source, Stage, Volume,
+    Base, Cell, CellKey, Corpus, DataEntry, Dataset, Evaluation, Finetuning, ForeignModel, Grid, Located, Pretraining,
+    Recipe, Resources, Source, Stage, Volume,
 };
 pub use hugging_face::{ConfigFile, SpecialTokens};
 pub use job::{
@@ -42,6 +45,7 @@ pub use job::{
 pub use milestone::Milestone;
 pub use mode::{AoaFit, BoxRows, EwokContrast, FirstToken, Mode, Nan, PerLength, Preference, ReadingWord, Sums, Ties};
 pub use model::{Arch, ModelConfig};
+pub use remote::{HubKind, Pick, Place, Remote};
 pub use score::{CellRow, ItemOutcome, ItemRow, Score, ScoreRow, Size, Suite};
 pub use table::{NamedTable, Quantity, Reference, Show};
 pub use text::{CorpusFormat, DatasetFormat, Documents, Layout, Origin, Pattern, Template, WorldPart};

@@ -442,6 +442,7 @@ impl Builder<'_> {
             let location = match source {
                 Source::Files(path) | Source::Folder(path) => path.display().to_string(),
                 Source::Model(model) => model.name.clone(),
+                Source::Remote(remote) => remote.to_string(),
                 Source::World { part, .. } => format!("{part:?}"),
             };
             Located { origin: Origin::Missing { location }, files: vec![] }

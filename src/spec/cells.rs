@@ -73,8 +73,22 @@ pub(super) fn grid(root: &Node, folder: &Path, log: &Log) -> Option<Grid> {
         let hint = "add `milestones: {words: [1M, 2M, 3M]}` to `pretrain`; a model from elsewhere has none";
         log.add(place, reason, Some(hint.into()));
     }
+    let data = distinct(settings.iter().flat_map(|(_, document)| &document.data));
+    let generations = distinct(settings.iter().flat_map(|(_, document)| &document.generations));
     let combinations = combinations.len();
-    Some(Grid { name: name?, cells, combinations, budget, references: references?, tables: tables?, resources })
+    let (references, tables) = (references?, tables?);
+    Some(Grid { name: name?, cells, combinations, data, generations, budget, references, tables, resources })
+}
+
+/// Each of these once, in their order.
+fn distinct<'a, T: Clone + PartialEq + 'a>(all: impl Iterator<Item = &'a T>) -> Vec<T> {
+    let mut distinct: Vec<T> = vec![];
+    for one in all {
+        if !distinct.contains(one) {
+            distinct.push(one.clone());
+        }
+    }
+    distinct
 }
 
 /// Whether ages of acquisition are asked of a model that keeps too few copies on its way.

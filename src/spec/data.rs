@@ -3,19 +3,23 @@
 use std::path::{Path, PathBuf};
 
 use crate::domain::{
-    Corpus, CorpusFormat, Dataset, DatasetFormat, Documents, Layout, Pattern, Source, Template, WorldPart,
+    Corpus, CorpusFormat, DataEntry, Dataset, DatasetFormat, Documents, Layout, Pattern, Source, Template, WorldPart,
 };
 
 use super::budget;
+use super::build::Build;
 use super::fields::{self, Fault, Fields, choice, count, flag, small, text};
 use super::problem::Log;
+use super::remote::elsewhere;
 use super::tree::{Node, Value};
 
 /// Decodes one entry of `corpora:`.
 ///
 /// | key | meaning | default |
 /// |---|---|---|
-/// | `files:` | path or glob, relative to `data_root` | this or `world:` |
+/// | `files:` | path or glob, relative to `data_root`, or in the tree that the next line names | this or `world:` |
+/// | `hf:`, `osf:`, `url:` | data on another machine ([`elsewhere`]) | |
+/// | `licence:` | its terms, for `grid data list` | unsaid |
 /// | `world:` | `speech`, `dialogues` or `articles` of the toy world | |
 /// | `words:` | size (world) | required |
 /// | `world_seed:` | which toy world | 1 |
@@ -24,7 +28,7 @@ use super::tree::{Node, Value};
 /// | `min_words:` | lines with fewer words are dropped | 0 |
 /// | `merge_turns:` | then `A:<TAB>text` lines of one speaker become one | false |
 /// | `expect:` | how much there is after cleaning, `{words: 8M, documents: 10k}`: what the plan reckons with until the data is there | nothing |
-pub(super) fn corpus(name: &str, node: &Node, root: &Path, log: &Log) -> Option<Corpus> {
+pub(super) fn corpus(name: &str, node: &Node, root: &Path, log: &Log) -> Option<(Corpus, DataEntry)> {
     let parts = [("speech", WorldPart::Speech), ("dialogues", WorldPart::Dialogues), ("articles", WorldPart::Articles)];
     let mut fields = Fields::of(node, &format!("corpus '{name}'"), log)?;
     let source = source(&mut fields, &parts, "words", root);
@@ -33,16 +37,19 @@ pub(super) fn corpus(name: &str, node: &Node, root: &Path, log: &Log) -> Option<
     let min_words = fields.get("min_words", 0, small(0..=1_000_000));
     let merge_turns = fields.get("merge_turns", false, flag);
     let expected = budget::expected(&mut fields, "documents", false);
+    let licence = licence(&mut fields);
     fields.finish();
     let format = CorpusFormat { documents, min_words, remove, merge_turns };
-    Some(Corpus { name: name.to_owned(), source: source?, format, expected })
+    let source = source?;
+    let entry = DataEntry { name: format!("corpora.{name}"), source: source.clone(), licence };
+    Some((Corpus { name: name.to_owned(), source, format, expected }, entry))
 }
 
 /// Decodes one entry of `datasets:`.
 ///
 /// | key | meaning | default |
 /// |---|---|---|
-/// | `files:` | path or glob, relative to `data_root` | this or `world:` |
+/// | `files:`, `hf:`, `osf:`, `url:`, `licence:` | as for a corpus | this or `world:` |
 /// | `world:` | `chat` or `questions` of the toy world | |
 /// | `records:` | size (world) | required |
 /// | `world_seed:` | which toy world | 1 |
@@ -53,10 +60,17 @@ pub(super) fn corpus(name: &str, node: &Node, root: &Path, log: &Log) -> Option<
 /// | `across:` | turns merge and pair across the borders of dialogues (`dialogue`) | false |
 /// | `with_context:` | the paragraph stands before the question (`squad`) | false |
 /// | `separator:` | stands between prompt and reply | `"\n"` |
-/// | `template:` | in its place: the whole text, such as `"Q: {prompt}\nA: {reply}"` | |
 /// | `expect:` | how much there is, `{records: 38_802, words: 2.6M}`, as for a corpus | nothing |
 /// | `new_words:` | how many of its words are text that no corpus has, for `budget` | all; none where a corpus has the same files |
-pub(super) fn dataset(name: &str, node: &Node, root: &Path, log: &Log) -> Option<Dataset> {
+/// | `build:` | how its file is made of a corpus ([`Build`]) | it is there |
+/// | `template:` | in place of `separator`: the whole text, such as `"Q: {prompt}\nA: {reply}"` | |
+pub(super) fn dataset(
+    name: &str,
+    node: &Node,
+    corpora: &[String],
+    root: &Path,
+    log: &Log,
+) -> Option<((Dataset, DataEntry), Option<Build>)> {
     let parts = [("chat", WorldPart::Chat), ("questions", WorldPart::Questions)];
     let mut fields = Fields::of(node, &format!("dataset '{name}'"), log)?;
     let source = source(&mut fields, &parts, "records", root);
@@ -69,8 +83,27 @@ pub(super) fn dataset(name: &str, node: &Node, root: &Path, log: &Log) -> Option
     let template = template(&mut fields);
     let expected = budget::expected(&mut fields, "records", true);
     let new_words = fields.get("new_words", None, |value| count(0..=budget::MOST_WORDS)(value).map(Some));
+    let licence = licence(&mut fields);
+    let build = fields.take("build");
     fields.finish();
-    Some(Dataset { name: name.to_owned(), source: source?, format, template, expected, new_words })
+    let source = source?;
+    let build = build.and_then(|node| match &source {
+        Source::Files(to) if !to.to_string_lossy().contains(['*', '?']) => {
+            Build::decode(name, to.clone(), node, corpora, log)
+        }
+        _ => {
+            let hint = format!("give the dataset `files: made/{name}.jsonl`");
+            log.add(node.mark, "'build' makes one local file", Some(hint));
+            None
+        }
+    });
+    let entry = DataEntry { name: format!("datasets.{name}"), source: source.clone(), licence };
+    Some(((Dataset { name: name.to_owned(), source, format, template, expected, new_words }, entry), build))
+}
+
+/// `licence:`.
+pub(super) fn licence(fields: &mut Fields) -> Option<String> {
+    fields.get("licence", None, |value| text(value).map(Some))
 }
 
 fn format(fields: &mut Fields) -> DatasetFormat {
@@ -121,9 +154,13 @@ fn characters(value: &Value) -> Scalar<String> {
     }
 }
 
-/// `files:`, or `world:` with its size and seed.
+/// `files:` here or on another machine, or `world:` with its size and seed.
 fn source(fields: &mut Fields, parts: &[(&'static str, WorldPart)], size: &'static str, root: &Path) -> Option<Source> {
-    let (files, world) = (fields.take("files"), fields.take("world"));
+    let (files, world, there) = (fields.take("files"), fields.take("world"), elsewhere(fields));
+    if let Some(there) = there {
+        fields.forbid("world", "is the toy world's, which is not fetched");
+        return there?.files(fields).map(Source::Remote);
+    }
     match (files, world) {
         (Some(node), None) => {
             fields::scalar("'files'", node, fields.log, path).map(|path| Source::Files(root.join(path)))
@@ -141,7 +178,10 @@ fn source(fields: &mut Fields, parts: &[(&'static str, WorldPart)], size: &'stat
         }
         (None, None) => {
             let words: Vec<&str> = parts.iter().map(|(word, _)| *word).collect();
-            let hint = format!("give `files: path/*.txt`, or `world:` with one of {}", words.join(", "));
+            let hint = format!(
+                "give `files: path/*.txt`, `hf:`, `osf:` or `url:`, or `world:` with one of {}",
+                words.join(", ")
+            );
             fields.log.add(fields.mark, "missing key 'files' or 'world'", Some(hint));
             None
         }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::domain::{Corpus, Dataset};
+use crate::domain::{Corpus, DataEntry, Dataset, Generation};
 
 use super::curricula::{StageKeys, curriculum};
 use super::data;
@@ -78,6 +78,10 @@ pub(super) struct Document {
     pub held_out: f64,
     /// `evaluate:`.
     pub evaluations: Evaluations,
+    /// All data under their names.
+    pub data: Vec<DataEntry>,
+    /// `build:` of the datasets.
+    pub generations: Vec<Generation>,
 }
 
 impl Document {
@@ -100,7 +104,9 @@ impl Document {
         };
         let corpora = named("corpora", corpora, log, |key, node| data::corpus(&key.text, node, &data_root, log));
         let datasets = top.take("datasets");
-        let datasets = named("datasets", datasets, log, |key, node| data::dataset(&key.text, node, &data_root, log));
+        let datasets = named("datasets", datasets, log, |key, node| {
+            data::dataset(&key.text, node, &names.corpora, &data_root, log)
+        });
         let tokenizer = top.take("tokenizer").and_then(|node| tokenizer(node, &names, log)).unwrap_or_default();
         let curricula = top.take("curricula");
         let held_out = top.get("held_out", 0.1, real(Within::ProperShare));
@@ -125,12 +131,22 @@ impl Document {
         if all == 0 {
             context.tune.map(|node| Tune::decode(node, &[], held_out, log));
         }
+        let (corpora, mut data): (Vec<_>, Vec<_>) = corpora?.into_iter().unzip();
+        let (datasets, builds): (Vec<_>, Vec<_>) = datasets?.into_iter().unzip();
+        let (datasets, of_datasets): (Vec<_>, Vec<_>) = datasets.into_iter().unzip();
+        let generations = builds.into_iter().flatten().filter_map(|build| build.of(&corpora)).collect();
+        data.extend(of_datasets);
+        let models = models?;
+        data.extend(models.iter().filter_map(Model::data));
+        data.extend(evaluations.data());
         Some(Document {
-            corpora: corpora?,
-            datasets: datasets?,
+            data,
+            generations,
+            corpora,
+            datasets,
             tokenizer_corpora: tokenizer.corpora.unwrap_or(names.corpora),
             tokenizer_datasets: tokenizer.datasets.unwrap_or(names.datasets),
-            models: models?,
+            models,
             curricula: curricula?,
             held_out,
             evaluations,

@@ -1,11 +1,12 @@
 //! The sections `evaluate:` and `resources:`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use crate::domain::{Evaluation, Finetuning, GlueTask, Mode, Resources, Size, Source, Suite, WorldPart};
+use crate::domain::{DataEntry, Evaluation, Finetuning, GlueTask, Mode, Resources, Size, Source, Suite, WorldPart};
 
 use super::fields::{self, Fault, Fields, Scalar, choice, count, small};
 use super::problem::{Log, Mark};
+use super::remote::{EvaluationTree, elsewhere};
 use super::tree::{Node, Value};
 use super::{data, finetune};
 
@@ -14,7 +15,7 @@ use super::{data, finetune};
 /// | key | meaning | default |
 /// |---|---|---|
 /// | `suites:` | which | required |
-/// | `data:` | `world`, or the official folder `evaluation_data`, relative to `data_root` | required |
+/// | `data:` | `world`, or the official folder `evaluation_data`, relative to `data_root`, or `{hf: ..., folder: ...}`, `osf:` or `url:` for one on another machine ([`elsewhere`]), with its `licence:` | required |
 /// | `size:` | `fast` or `full` (folder) | `fast` |
 /// | `items:` | per subtask (world); `glue` learns from four times as many | 200 |
 /// | `world_seed:` | which toy world | 1 |
@@ -29,8 +30,9 @@ pub(super) fn evaluations(node: Option<&Node>, finetune: Option<&Node>, root: &P
     let suites = fields.required("suites", "such as `suites: [blimp, blimp-supplement]`");
     let place = suites.map(|node| node.mark);
     let mode = mode(fields.take("mode"), log);
-    let data = fields.need("data", "the folder evaluation_data, or `world`", data::path);
-    let world = data.as_deref() == Some(Path::new("world"));
+    let data = fields.required("data", "the folder evaluation_data, or `world`");
+    let data = data.and_then(|node| Data::decode(node, root, log));
+    let world = matches!(data, Some(Data::World));
     let suites = suites.and_then(|node| fields::list("suites", node, log, choice(known))).unwrap_or_default();
     let kind = data.as_ref().map(|_| world);
     let amount = Amount::decode(&mut fields, kind, Amount { size: Size::Fast, items: 200 });
@@ -50,7 +52,7 @@ pub(super) fn evaluations(node: Option<&Node>, finetune: Option<&Node>, root: &P
         Some((chosen, amount))
     });
     fields.finish();
-    let data = root.join(data.unwrap_or_default());
+    let data = data.unwrap_or(Data::World);
     let in_world = |items: u64| Source::World { part: WorldPart::Evaluation, seed, size: items };
     let (glue, suites): (Vec<Suite>, Vec<Suite>) = suites.into_iter().partition(|suite| *suite == Suite::Glue);
     let finetunings = if glue.is_empty() {
@@ -58,16 +60,21 @@ pub(super) fn evaluations(node: Option<&Node>, finetune: Option<&Node>, root: &P
         vec![]
     } else {
         let known = if world { &GlueTask::IN_WORLD[..] } else { &GlueTask::ALL[..] };
-        let file = |name: String| match world {
-            true => in_world(amount.items),
-            false => Source::Files(data.join(Suite::Glue.folder(amount.size)).join(name)),
+        let file = |name: String| {
+            let folder = Suite::Glue.folder(amount.size);
+            match &data {
+                Data::World => in_world(amount.items),
+                Data::Here(root) => Source::Files(root.join(folder).join(name)),
+                Data::There(tree, _) => Source::Remote(tree.file(&format!("{folder}/{name}"))),
+            }
         };
         finetune::finetunings(finetune, mode, known, file, log)
     };
     let evaluation = |suite: Suite, amount: Amount| {
-        let source = match world {
-            true => in_world(amount.items),
-            false => Source::Folder(data.join(suite.folder(amount.size))),
+        let source = match &data {
+            Data::World => in_world(amount.items),
+            Data::Here(root) => Source::Folder(root.join(suite.folder(amount.size))),
+            Data::There(tree, _) => Source::Remote(tree.folder(suite.folder(amount.size))),
         };
         Evaluation { suite, mode: mode.of(suite), source }
     };
@@ -78,6 +85,33 @@ pub(super) fn evaluations(node: Option<&Node>, finetune: Option<&Node>, root: &P
         of_milestones: chosen.iter().map(|suite| evaluation(*suite, few)).collect(),
         checkpoints: checkpoints.map(|node| node.mark),
         suites: place,
+        licence: if let Data::There(_, licence) = data { licence } else { None },
+    }
+}
+
+/// `data:`.
+enum Data {
+    World,
+    Here(PathBuf),
+    There(EvaluationTree, Option<String>),
+}
+
+impl Data {
+    fn decode(node: &Node, root: &Path, log: &Log) -> Option<Data> {
+        let Value::Map(_) = node.value else {
+            let path = fields::scalar("'data'", node, log, data::path)?;
+            return Some(if path == Path::new("world") { Data::World } else { Data::Here(root.join(path)) });
+        };
+        let mut fields = Fields::of(node, "'data'", log)?;
+        let there = elsewhere(&mut fields);
+        if there.is_none() {
+            log.missing(node.mark, "hf", "or `osf:` or `url:`; a local folder is written `data: evaluation_data`");
+        }
+        let tree = there.flatten().map(|there| there.evaluation(&mut fields));
+        let licence = data::licence(&mut fields);
+        fields.take("folder");
+        fields.finish();
+        Some(Data::There(tree?, licence))
     }
 }
 
@@ -94,6 +128,24 @@ pub(super) struct Evaluations {
     pub checkpoints: Option<Mark>,
     /// Where `suites:` stands.
     pub suites: Option<Mark>,
+    /// `licence:` of the data.
+    pub licence: Option<String>,
+}
+
+impl Evaluations {
+    /// The data of all suites.
+    pub fn data(&self) -> Vec<DataEntry> {
+        let entry =
+            |name: String, source: &Source| DataEntry { name, source: source.clone(), licence: self.licence.clone() };
+        let zero_shot = self.of_models.iter().chain(&self.of_milestones);
+        let mut data: Vec<DataEntry> =
+            zero_shot.map(|evaluation| entry(format!("evaluate.{}", evaluation.suite), &evaluation.source)).collect();
+        for Finetuning { task, train, valid, .. } in &self.finetunings {
+            data.push(entry(format!("evaluate.glue.{task}.train"), train));
+            data.push(entry(format!("evaluate.glue.{task}.valid"), valid));
+        }
+        data
+    }
 }
 
 /// How much of a suite: `size:` of the official data, `items:` of the toy world.

@@ -9,6 +9,8 @@
 //! | `data_root` | folder of relative data paths; by default that of the spec (in `-S` relative to the current folder) | `document` |
 //! | `corpora` | text for pretraining; needed unless every model has `hf:` or `job:` | `data::corpus` |
 //! | `datasets` | prompt/reply records | `data::dataset` |
+//! | `build` in a dataset | a model makes it of a corpus | `build` |
+//! | `hf`, `osf`, `url` in any of them | data on other machines | `remote` |
 //! | `tokenizer` | `vocab_size`; `corpora` and `datasets` it learns from, by default everything the spec defines | `document` |
 //! | `models` | shapes, or `hf:` for models from elsewhere, `job:` for those of the database; per model `pretrain:` and `tune:` keys that go over the common ones | `models` |
 //! | `pretrain`, `tune` | optimisation; looks at the held-out loss; milestones | `training` |
@@ -31,6 +33,7 @@
 
 mod axes;
 mod budget;
+mod build;
 mod cells;
 mod curricula;
 mod data;
@@ -41,6 +44,7 @@ mod finetune;
 mod models;
 mod overrides;
 mod problem;
+mod remote;
 mod tables;
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::domain::{Arch, ForeignModel, JobId, ModelConfig};
+use crate::domain::{Arch, DataEntry, ForeignModel, JobId, ModelConfig, Source, remote};
 
 use super::curricula::STAGE_KEYS;
 use super::data;
@@ -24,6 +24,8 @@ pub(super) struct Model {
     tune: Option<Tune>,
     /// `held_out:`.
     held_out: f64,
+    /// `licence:`.
+    licence: Option<String>,
 }
 
 /// Where a model comes from before any tuning.
@@ -65,13 +67,12 @@ impl Model {
             (base, own) => base.or(own).cloned(),
         };
         let tune = recipe(context.tune, fields.take("tune"));
+        let mut licence = None;
         let base = if fields.take("hf").is_some() {
-            let hf = fields.need("hf", "the folder of a model, or its id on the hub", data::path);
+            let hf = foreign(&mut fields, context.root);
+            licence = data::licence(&mut fields);
             fields.finish();
-            hf.map(|path| {
-                let name = path.display().to_string();
-                Base::Imported(ForeignModel { name, folder: context.root.join(path) })
-            })
+            hf.map(Base::Imported)
         } else if fields.take("job").is_some() {
             let job = fields.need("job", "the id of a job that left a model", |value| {
                 let fault = || Fault::expected("an id of 32 hexadecimal digits").or_hint("`grid status` has them");
@@ -98,7 +99,7 @@ impl Model {
         let tune_keys = tune;
         let tune = tune_keys.as_ref().and_then(|node| Tune::decode(node, &[], context.held_out, log));
         let held_out = context.held_out;
-        let model = Model { name: name.to_owned(), base: base?, tune_keys, tune, held_out };
+        let model = Model { name: name.to_owned(), base: base?, tune_keys, tune, held_out, licence };
         if let Base::Trained(trained) = &model.base {
             model.must_hold("pretrain.sequence_length", trained.1.sequence_length, log);
         }
@@ -106,6 +107,13 @@ impl Model {
             model.must_hold("tune.max_length", tune.max_length, log);
         }
         Some(model)
+    }
+
+    /// The files that it comes from.
+    pub fn data(&self) -> Option<DataEntry> {
+        let Base::Imported(model) = &self.base else { return None };
+        let (name, source) = (format!("models.{}", self.name), Source::Model(model.clone()));
+        Some(DataEntry { name, source, licence: self.licence.clone() })
     }
 
     /// How a stage with these keys of its own is tuned; `None` where nothing is, or where something is wrong.
@@ -239,6 +247,24 @@ fn config(fields: &mut Fields, subject: &str, context: &Context) -> Option<Model
         tied,
         init_std,
     })
+}
+
+/// `hf:` and `revision:`: the folder of a model, or its repository on the hub.
+fn foreign(fields: &mut Fields, root: &Path) -> Option<ForeignModel> {
+    let path = fields.need("hf", "the folder of a model, or its id on the hub", data::path);
+    let place = fields.take("revision").map(|node| node.mark);
+    let revision = fields.get("revision", None, |value| super::remote::revision(value).map(Some));
+    let path = path?;
+    let mut name = path.display().to_string();
+    if let (Some(revision), Some(place)) = (revision, place) {
+        if !remote::is_repository(&name) {
+            let reason = format!("'revision' is for a model of the hub, but '{name}' is a path or has one already");
+            fields.log.add(place, reason, Some("write `hf: ORGANISATION/NAME`, or remove 'revision'".into()));
+            return None;
+        }
+        name = format!("{name}@{revision}");
+    }
+    Some(ForeignModel { folder: root.join(&name), name })
 }
 
 /// How many entries decode `pretrain:`, and how many `tune:`.

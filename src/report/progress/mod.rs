@@ -13,6 +13,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 mod text;
+mod transfers;
 
 use std::io::Write;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -22,6 +23,7 @@ use indicatif::ProgressDrawTarget;
 use crate::domain::{JobId, Kind, News};
 use bars::Bars;
 use state::State;
+pub use transfers::Transfers;
 
 /// After so long without a line comes one that says how far the whole grid is.
 const HEARTBEAT: Duration = Duration::from_secs(60);

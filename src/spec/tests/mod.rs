@@ -3,6 +3,7 @@
 mod broken;
 mod budget;
 mod finetune;
+mod remote;
 mod tables;
 
 use std::collections::BTreeSet;
@@ -282,7 +283,7 @@ axes: {dataset: [chat], curriculum: [pretrained, merged], seed: [1, 2]}
     x.yaml:4:23: 'hf' must be text, not 3
       help: put it in quotes
     x.yaml:4:26: unknown key 'hidden'
-      help: known keys here: tune, hf
+      help: known keys here: tune, hf, revision, licence
     ");
     assert!(
         broken(

@@ -1,0 +1,58 @@
+//! Files and folders of the cache.
+
+use std::fs::{self, File};
+use std::path::{Component, Path};
+use std::time::UNIX_EPOCH;
+
+use super::error::FetchError;
+
+/// Whether a path stays in the folder it starts from.
+pub(super) fn is_inside(path: &str) -> bool {
+    !path.is_empty() && Path::new(path).components().all(|part| matches!(part, Component::Normal(_)))
+}
+
+/// Length and time of modification.
+pub(super) fn look(file: &Path) -> Option<(u64, u64)> {
+    let metadata = fs::metadata(file).ok().filter(fs::Metadata::is_file)?;
+    let modified = metadata.modified().ok()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+    Some((metadata.len(), modified.as_nanos() as u64))
+}
+
+/// The first of these names, for messages.
+pub(super) fn some_names(names: &[impl AsRef<str>]) -> String {
+    let first: Vec<&str> = names.iter().map(AsRef::as_ref).take(20).collect();
+    match first.len() {
+        0 => "no files at all".to_owned(),
+        shown if shown < names.len() => format!("{}, ...", first.join(", ")),
+        _ => first.join(", "),
+    }
+}
+
+/// The paths of all files below a folder, with `/`.
+pub(super) fn files_below(folder: &Path) -> Vec<String> {
+    let (mut open, mut files) = (vec![folder.to_owned()], vec![]);
+    while let Some(next) = open.pop() {
+        for entry in fs::read_dir(next).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                open.push(path);
+            } else if let Some(name) = path.strip_prefix(folder).ok().and_then(Path::to_str) {
+                files.push(name.to_owned());
+            }
+        }
+    }
+    files
+}
+
+/// Waits for other processes that fetch of the same place.
+pub(super) fn hold(home: &Path, waiting: impl FnOnce()) -> Result<File, FetchError> {
+    use rustix::fs::{FlockOperation, flock};
+    fs::create_dir_all(home).map_err(FetchError::disk("make folder", home))?;
+    let path = home.join(".lock");
+    let file = File::create(&path).map_err(FetchError::disk("write", &path))?;
+    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        waiting();
+        flock(&file, FlockOperation::LockExclusive).map_err(|error| FetchError::disk("lock", &path)(error.into()))?;
+    }
+    Ok(file)
+}

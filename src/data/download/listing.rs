@@ -1,0 +1,261 @@
+//! What there is to fetch: the trees of the Hugging Face hub, of OSF, and single files.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{HubKind, Place};
+
+use super::error::FetchError;
+use super::transfer::{Client, get};
+
+/// A file that can be fetched.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Its path in the tree, with `/`.
+    pub path: String,
+    /// Where it is.
+    pub url: String,
+    /// Length in bytes, where it is known.
+    pub bytes: Option<u64>,
+    /// SHA-256, where the server tells.
+    pub sha256: Option<String>,
+    /// MD5, where the server tells only that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub md5: Option<String>,
+}
+
+/// All files of a tree, in order of path.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listing {
+    /// The commit, where there are such.
+    pub revision: Option<String>,
+    /// What the server says of the licence.
+    pub licence: Option<String>,
+    /// The files.
+    pub files: Vec<Entry>,
+}
+
+/// Where the services are, and who asks.
+#[derive(Debug, Clone)]
+pub struct Services {
+    /// `HF_ENDPOINT`, by default <https://huggingface.co>.
+    pub hub: String,
+    /// `HF_TOKEN`, or what `hf auth login` left in `$HF_HOME/token` or `~/.cache/huggingface/token`.
+    pub token: Option<String>,
+    /// `OSF_ENDPOINT`, by default <https://api.osf.io>.
+    pub osf: String,
+}
+
+impl Services {
+    /// As the environment says.
+    pub fn from_environment() -> Self {
+        let set = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
+        let endpoint = |name: &str, default: &str| {
+            set(name).unwrap_or_else(|| default.to_owned()).trim_end_matches('/').to_owned()
+        };
+        Self {
+            hub: endpoint("HF_ENDPOINT", "https://huggingface.co"),
+            token: set("HF_TOKEN").or_else(token_file).map(|token| token.trim().to_owned()),
+            osf: endpoint("OSF_ENDPOINT", "https://api.osf.io"),
+        }
+    }
+
+    /// The token for an address: that of the hub goes nowhere else.
+    pub fn token_for(&self, url: &str) -> Option<&str> {
+        let rest = url.strip_prefix(&self.hub)?;
+        (rest.is_empty() || rest.starts_with('/')).then_some(self.token.as_deref()).flatten()
+    }
+}
+
+/// The token that Hugging Face's own tools keep.
+fn token_file() -> Option<String> {
+    let folder = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let home = folder("HF_HOME")
+        .or_else(|| folder("XDG_CACHE_HOME").map(|caches| caches.join("huggingface")))
+        .or_else(|| folder("HOME").map(|home| home.join(".cache/huggingface")))?;
+    let path = folder("HF_TOKEN_PATH").unwrap_or_else(|| home.join("token"));
+    std::fs::read_to_string(path).ok().filter(|token| !token.trim().is_empty())
+}
+
+/// Asks a service what there is; a revision that is pinned goes before that of the remote.
+///
+/// # Errors
+/// Services that refuse, do not answer, or answer something else than they document.
+pub fn list(client: &Client, services: &Services, place: &Place, pinned: Option<&str>) -> Result<Listing, FetchError> {
+    let mut listing = match place {
+        Place::Hub { kind, repository, revision } => {
+            hub(client, services, *kind, repository, pinned.unwrap_or(revision))?
+        }
+        Place::Osf { project } => osf(client, services, project)?,
+        Place::Url { url, sha256 } => {
+            let path = Place::file_name(url).to_owned();
+            let files = vec![Entry { path, url: url.clone(), bytes: None, sha256: sha256.clone(), md5: None }];
+            Listing { revision: None, licence: None, files }
+        }
+    };
+    listing.files.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(listing)
+}
+
+/// The answer of `GET /api/{datasets,models}/{repository}/revision/{revision}?blobs=true`.
+#[derive(Deserialize)]
+struct Repository {
+    sha: String,
+    siblings: Vec<Sibling>,
+    #[serde(rename = "cardData", default)]
+    card: Option<Card>,
+}
+
+#[derive(Deserialize)]
+struct Card {
+    #[serde(default)]
+    license: serde_json::Value,
+}
+
+#[derive(Deserialize)]
+struct Sibling {
+    #[serde(rename = "rfilename")]
+    path: String,
+    size: Option<u64>,
+    lfs: Option<LargeFile>,
+}
+
+#[derive(Deserialize)]
+struct LargeFile {
+    sha256: String,
+    size: u64,
+}
+
+fn hub(
+    client: &Client,
+    services: &Services,
+    kind: HubKind,
+    repository: &str,
+    revision: &str,
+) -> Result<Listing, FetchError> {
+    let (endpoint, kind_name) = (&services.hub, kind.name());
+    let url = format!("{endpoint}/api/{kind_name}/{repository}/revision/{}?blobs=true", escaped(revision));
+    let found: Repository = json(client, &url, services.token.as_deref())?;
+    let prefix = if kind == HubKind::Datasets { "datasets/" } else { "" };
+    let files = found.siblings.into_iter().map(|sibling| {
+        let path = sibling.path.split('/').map(escaped).collect::<Vec<_>>().join("/");
+        Entry {
+            url: format!("{endpoint}/{prefix}{repository}/resolve/{}/{path}", found.sha),
+            path: sibling.path,
+            bytes: sibling.lfs.as_ref().map(|file| file.size).or(sibling.size),
+            sha256: sibling.lfs.map(|file| file.sha256.to_lowercase()),
+            md5: None,
+        }
+    });
+    let licence = found.card.and_then(|card| match card.license {
+        serde_json::Value::String(text) => Some(text),
+        serde_json::Value::Array(all) => Some(all.iter().filter_map(|one| one.as_str()).collect::<Vec<_>>().join(", ")),
+        _ => None,
+    });
+    Ok(Listing { files: files.collect(), revision: Some(found.sha), licence })
+}
+
+/// A page of `GET /v2/nodes/{project}/files/osfstorage/`, or of a folder in it.
+#[derive(Deserialize)]
+struct Page {
+    data: Vec<Item>,
+    #[serde(default)]
+    links: PageLinks,
+}
+
+#[derive(Deserialize, Default)]
+struct PageLinks {
+    next: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Item {
+    attributes: Attributes,
+    #[serde(default)]
+    links: ItemLinks,
+    #[serde(default)]
+    relationships: Relationships,
+}
+
+#[derive(Deserialize)]
+struct Attributes {
+    kind: String,
+    materialized_path: String,
+    size: Option<u64>,
+    #[serde(default)]
+    extra: Extra,
+}
+
+#[derive(Deserialize, Default)]
+struct Extra {
+    #[serde(default)]
+    hashes: Hashes,
+}
+
+#[derive(Deserialize, Default)]
+struct Hashes {
+    sha256: Option<String>,
+    md5: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+struct ItemLinks {
+    download: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+struct Relationships {
+    files: Option<Related>,
+}
+
+#[derive(Deserialize)]
+struct Related {
+    links: RelatedLinks,
+}
+
+#[derive(Deserialize)]
+struct RelatedLinks {
+    related: Address,
+}
+
+#[derive(Deserialize)]
+struct Address {
+    href: String,
+}
+
+fn osf(client: &Client, services: &Services, project: &str) -> Result<Listing, FetchError> {
+    let mut open = vec![format!("{}/v2/nodes/{}/files/osfstorage/?page[size]=100", services.osf, escaped(project))];
+    let mut files = vec![];
+    while let Some(url) = open.pop() {
+        let page: Page = json(client, &url, None)?;
+        open.extend(page.links.next);
+        for item in page.data {
+            match item.attributes.kind.as_str() {
+                "folder" => open.extend(item.relationships.files.map(|files| files.links.related.href)),
+                _ => files.extend(item.links.download.map(|url| Entry {
+                    path: item.attributes.materialized_path.trim_start_matches('/').to_owned(),
+                    url,
+                    bytes: item.attributes.size,
+                    sha256: item.attributes.extra.hashes.sha256.map(|digits| digits.to_lowercase()),
+                    md5: item.attributes.extra.hashes.md5.map(|digits| digits.to_lowercase()),
+                })),
+            }
+        }
+    }
+    Ok(Listing { revision: None, licence: None, files })
+}
+
+fn json<T: serde::de::DeserializeOwned>(client: &Client, url: &str, token: Option<&str>) -> Result<T, FetchError> {
+    let response = get(client, url, token)?;
+    let failed = |reason: String| FetchError::Listing { url: url.to_owned(), reason };
+    let mut body = response.into_body();
+    let bytes = body.with_config().limit(1 << 28).read_to_vec().map_err(|error| failed(error.to_string()))?;
+    serde_json::from_slice(&bytes).map_err(|error| failed(error.to_string()))
+}
+
+/// A part of an address: everything but letters, digits and `-_.~` in per cent signs (RFC 3986).
+pub(super) fn escaped(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
+    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+}

@@ -1,0 +1,156 @@
+//! The lock file beside a spec: what its data on other machines were.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::Place;
+
+use super::error::FetchError;
+
+const VERSION: u32 = 1;
+
+/// The lock of a spec.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Lock {
+    /// The spec; empty where there is none.
+    spec: PathBuf,
+    /// By name of the place.
+    places: BTreeMap<String, Pinned>,
+}
+
+/// The lock as a file.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Form {
+    version: u32,
+    data: BTreeMap<String, Pinned>,
+}
+
+/// A place as it was when it was locked.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pinned {
+    /// The commit that its branch or tag stood for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
+    /// The licence, as far as the server told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub licence: Option<String>,
+    /// The files that the spec uses, by path.
+    pub files: BTreeMap<String, Content>,
+}
+
+/// The content of a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Content {
+    /// Length.
+    pub bytes: u64,
+    /// SHA-256 in lower-case hexadecimal digits.
+    pub sha256: String,
+}
+
+impl Lock {
+    /// The empty lock of a spec: `class-it.yaml` has `class-it.lock`.
+    pub fn beside(spec: &Path) -> Self {
+        Self { spec: spec.to_owned(), places: BTreeMap::new() }
+    }
+
+    /// Reads the lock of a spec; none is an empty one.
+    ///
+    /// # Errors
+    /// A file that cannot be read or is no lock.
+    pub fn read(spec: &Path) -> Result<Self, FetchError> {
+        let empty = Self::beside(spec);
+        let path = empty.path();
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                return Ok(empty);
+            }
+            Err(error) => return Err(FetchError::disk("read", &path)(error)),
+        };
+        let broken = |reason: String| FetchError::Lock { path: path.clone(), reason };
+        let form: Form = serde_json::from_slice(&bytes).map_err(|error| broken(error.to_string()))?;
+        match form.version {
+            VERSION => Ok(Self { places: form.data, ..empty }),
+            version => Err(broken(format!("it has version {version}, but this program knows {VERSION}"))),
+        }
+    }
+
+    /// Writes the lock, whole or not at all.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn write(&self) -> Result<(), FetchError> {
+        let form = Form { version: VERSION, data: self.places.clone() };
+        let json = serde_json::to_string_pretty(&form).expect("a lock has string keys") + "\n";
+        let path = self.path();
+        let beside = path.with_extension(format!("lock.{}", std::process::id()));
+        fs::write(&beside, json).map_err(FetchError::disk("write", &beside))?;
+        fs::rename(&beside, &path).map_err(FetchError::disk("write", &path))
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> PathBuf {
+        self.spec.with_extension("lock")
+    }
+
+    /// The command that fetches what the spec lacks.
+    pub fn fetch_command(&self) -> String {
+        format!("grid data fetch {}", self.spec.display())
+    }
+
+    /// What it says of a place.
+    pub fn place(&self, place: &Place) -> Option<&Pinned> {
+        self.places.get(&place.to_string())
+    }
+
+    /// What it says of a file.
+    pub fn file(&self, place: &Place, path: &str) -> Option<&Content> {
+        self.place(place)?.files.get(path)
+    }
+
+    /// Adds what it does not have yet; whether that was anything.
+    pub fn add(&mut self, place: &Place, more: Pinned) -> bool {
+        let before = self.place(place).cloned();
+        let pinned = self.places.entry(place.to_string()).or_default();
+        pinned.revision = pinned.revision.take().or(more.revision);
+        pinned.licence = pinned.licence.take().or(more.licence);
+        for (path, content) in more.files {
+            pinned.files.entry(path).or_insert(content);
+        }
+        before.as_ref() != Some(pinned)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_survives_its_file_and_grows() {
+        let folder = tempfile::tempdir().unwrap();
+        let spec = folder.path().join("spec.yaml");
+        let mut lock = Lock::read(&spec).unwrap();
+        assert_eq!(lock, Lock::beside(&spec));
+        let place = Place::Osf { project: "abc12".into() };
+        let content = |digit: &str| Content { bytes: 6, sha256: digit.repeat(64) };
+        let more =
+            |path: &str, digit: &str| Pinned { files: [(path.to_owned(), content(digit))].into(), ..Pinned::default() };
+        assert!(lock.add(&place, more("a.txt", "0")) && lock.add(&place, more("b.txt", "1")));
+        assert!(!lock.add(&place, more("a.txt", "2")), "what is locked stays");
+        lock.write().unwrap();
+        assert!(folder.path().join("spec.lock").is_file());
+        assert_eq!(Lock::read(&spec).unwrap(), lock);
+        assert_eq!(lock.file(&place, "a.txt"), Some(&content("0")));
+        for text in ["{", r#"{"version": 9, "data": {}}"#, r#"{"version": 1, "data": {}, "more": 1}"#] {
+            fs::write(lock.path(), text).unwrap();
+            assert!(matches!(Lock::read(&spec), Err(FetchError::Lock { .. })));
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Which files of a listing are wanted.
+
+use glob::{MatchOptions, Pattern};
+
+use crate::domain::hugging_face::files::{
+    CONFIG, GENERATION, INDEX, SPECIAL_TOKENS, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS,
+};
+use crate::domain::{Pick, Place, Remote};
+
+use super::error::FetchError;
+use super::listing::{Entry, Listing};
+
+/// The files to fetch: those that are picked, or the archive they are in.
+pub(super) fn wanted<'a>(listing: &'a Listing, remote: &Remote) -> Result<Vec<&'a Entry>, FetchError> {
+    let names: Vec<&str> = listing.files.iter().map(|entry| entry.path.as_str()).collect();
+    let chosen = wanted_names(&names, remote)?;
+    Ok(listing.files.iter().filter(|entry| chosen.contains(&entry.path.as_str())).collect())
+}
+
+/// The same by name.
+pub(super) fn wanted_names<'a>(names: &[&'a str], remote: &Remote) -> Result<Vec<&'a str>, FetchError> {
+    let patterns = match (&remote.archive, &remote.pick, &remote.place) {
+        (Some(archive), ..) => return Ok(names.iter().copied().filter(|name| name == archive).collect()),
+        // An address is of one file.
+        (None, _, Place::Url { .. }) => return Ok(names.to_vec()),
+        (None, Pick::Model, _) => return Ok(model(names)),
+        (None, Pick::Files(files), _) => vec![files.clone()],
+        (None, Pick::Folder(folder), _) => match folder.trim_matches('/') {
+            "" => vec!["**/*".to_owned()],
+            // Archives that stand for the folder lie beside it.
+            folder => {
+                let folder = Pattern::escape(folder);
+                vec![format!("{folder}/**/*"), format!("{folder}.zip"), format!("{folder}_full.zip")]
+            }
+        },
+    };
+    let options = MatchOptions { require_literal_separator: true, ..MatchOptions::new() };
+    let mut chosen = vec![];
+    for pattern in &patterns {
+        let glob = Pattern::new(pattern)
+            .map_err(|error| FetchError::Pattern { pattern: pattern.clone(), reason: error.to_string() })?;
+        let hits = names.iter().copied().filter(|name| name == pattern || glob.matches_with(name, options));
+        chosen.extend(hits.filter(|name| !hidden(name)));
+    }
+    Ok(chosen)
+}
+
+/// What the files on disk are looked for without, too.
+fn hidden(name: &str) -> bool {
+    name.rsplit('/').next().is_some_and(|name| name.starts_with('.'))
+}
+
+/// The files that make a model; a repository may have its weights in other forms and other precisions, too.
+fn model<'a>(names: &[&'a str]) -> Vec<&'a str> {
+    let whole = names.contains(&WEIGHTS);
+    let part = |name: &str| {
+        let number = name.strip_prefix("model-").and_then(|name| name.strip_suffix(".safetensors"));
+        name == INDEX || number.is_some_and(|number| number.contains("-of-"))
+    };
+    let fixed = [CONFIG, TOKENIZER, TOKENIZER_CONFIG, SPECIAL_TOKENS, GENERATION];
+    let picked = |name: &&&str| fixed.contains(name) || if whole { **name == WEIGHTS } else { part(name) };
+    names.iter().filter(picked).copied().collect()
+}
+
+/// What a model lacks that it cannot do without.
+pub(super) fn model_lacks(names: &[&str]) -> Option<&'static str> {
+    let weights = [WEIGHTS, INDEX].iter().any(|name| names.contains(name));
+    if !weights {
+        return Some(WEIGHTS);
+    }
+    [CONFIG, TOKENIZER].into_iter().find(|name| !names.contains(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chosen(names: &[&'static str], archive: Option<&str>, pick: Pick) -> Vec<&'static str> {
+        let place = Place::Osf { project: "x".into() };
+        wanted_names(names, &Remote { place, archive: archive.map(str::to_owned), pick }).unwrap()
+    }
+
+    #[test]
+    fn files_go_by_pattern_folders_by_what_is_below_and_archives_by_name() {
+        let names = ["a/b/1.txt", "a/2.txt", "3.txt", "a.zip", ".gitattributes", "a[1].txt"];
+        let files = |pattern: &str| chosen(&names, None, Pick::Files(pattern.to_owned()));
+        assert_eq!(files("*.txt"), ["3.txt", "a[1].txt"]);
+        assert_eq!(files("**/*.txt"), ["a/b/1.txt", "a/2.txt", "3.txt", "a[1].txt"]);
+        assert_eq!(files("a[1].txt"), ["a[1].txt"]);
+        let folder = |folder: &str| chosen(&names, None, Pick::Folder(folder.to_owned()));
+        assert_eq!(folder("a"), ["a/b/1.txt", "a/2.txt", "a.zip"]);
+        assert_eq!(folder("").len(), 5, "hidden ones are left out");
+        assert_eq!(chosen(&names, Some("a.zip"), Pick::Files("x/*".into())), ["a.zip"]);
+    }
+
+    #[test]
+    fn a_model_is_fetched_once_and_without_its_training() {
+        let names = [
+            "config.json",
+            "model.safetensors",
+            "model.fp16.safetensors",
+            "pytorch_model.bin",
+            "tokenizer.json",
+            "onnx/model.onnx",
+            "optimizer.pt",
+        ];
+        let picked = chosen(&names, None, Pick::Model);
+        assert_eq!(picked, ["config.json", "model.safetensors", "tokenizer.json"]);
+        assert_eq!(model_lacks(&picked), None);
+        let names =
+            ["config.json", "model.safetensors.index.json", "model-00001-of-00002.safetensors", "x.safetensors"];
+        let picked = chosen(&names, None, Pick::Model);
+        assert_eq!(picked, names[..3]);
+        assert_eq!(model_lacks(&picked), Some("tokenizer.json"));
+        assert_eq!(model_lacks(&["config.json", "tokenizer.json"]), Some("model.safetensors"));
+    }
+}

@@ -1,0 +1,269 @@
+//! What is on the shelf, and how it came there.
+
+use std::fs;
+use std::path::Path;
+
+use crate::domain::{HubKind, Pick, Place, Remote};
+
+use super::super::listing::Services;
+use super::super::{Coming, FetchError, Found, Lock, Network, Shelf, State};
+use super::server::{Server, absent, answer, whole};
+use super::{hurried, sha256};
+
+const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+const OTHER: &str = "fedcba9876543210fedcba9876543210fedcba98";
+
+/// A dataset `org/data` with two files, for whoever has the token.
+fn hub(commit: &'static str) -> Server {
+    Server::new(move |request| {
+        let listing = serde_json::json!({
+            "sha": commit,
+            "cardData": {"license": "cc-by-sa-4.0"},
+            "siblings": [
+                {"rfilename": ".gitattributes", "size": 3},
+                {"rfilename": "wiki/a b.jsonl", "size": 133, "lfs": {"sha256": sha256(b"wiki"), "size": 4}},
+                {"rfilename": "talk/x.jsonl", "size": 4},
+            ],
+        });
+        let resolve = format!("/datasets/org/data/resolve/{commit}/");
+        match request.path.strip_prefix(&resolve) {
+            _ if request.headers.get("authorization").is_none_or(|token| token != "Bearer secret") => {
+                answer("401 Unauthorized", "Content-Length: 0\r\n", b"")
+            }
+            None if request.path.starts_with("/api/datasets/org/data/revision/") => {
+                whole(listing.to_string().as_bytes())
+            }
+            Some("wiki/a%20b.jsonl") => whole(b"wiki"),
+            Some("talk/x.jsonl") => whole(b"talk"),
+            _ => absent(),
+        }
+    })
+}
+
+fn network(hub: &str, osf: &str) -> Network {
+    let services = Services { hub: hub.to_owned(), token: Some("secret".to_owned()), osf: osf.to_owned() };
+    Network::new(services, hurried())
+}
+
+fn dataset(revision: &str, files: &str) -> Remote {
+    let (kind, repository) = (HubKind::Datasets, "org/data".to_owned());
+    let place = Place::Hub { kind, repository, revision: revision.to_owned() };
+    Remote { place, archive: None, pick: Pick::Files(files.to_owned()) }
+}
+
+fn address(url: String, sha256: Option<String>) -> Remote {
+    Remote { place: Place::Url { url, sha256 }, archive: None, pick: Pick::Files("*".to_owned()) }
+}
+
+fn fetch(shelf: &Shelf, remote: &Remote, network: &Network) -> Result<usize, FetchError> {
+    shelf.fetch(remote, Some(network), false, &mut |_| ())
+}
+
+/// A shelf in this folder, with the lock of the spec there.
+fn shelf(folder: &Path) -> Shelf {
+    Shelf::new(&folder.join("cache"), Lock::read(&folder.join("spec.yaml")).unwrap())
+}
+
+/// Puts what is there into the lock of the spec.
+fn lock(shelf: &Shelf, remote: &Remote) {
+    let mut lock = shelf.lock.clone();
+    assert!(lock.add(&remote.place, shelf.pinned(remote).unwrap()));
+    lock.write().unwrap();
+}
+
+#[test]
+fn the_hub_is_asked_once_and_only_what_is_picked_comes() {
+    let (server, folder) = (hub(COMMIT), tempfile::tempdir().unwrap());
+    let (shelf, network) = (shelf(folder.path()), network(&server.url, ""));
+    let source = dataset("main", "wiki/*.jsonl");
+    assert_eq!(shelf.find(&source).unwrap(), None);
+    let mut said = vec![];
+    let came = shelf.fetch(&source, Some(&network), false, &mut |coming| said.push(format!("{coming:?}"))).unwrap();
+    assert!(came == 1 && said.last().unwrap().starts_with("Whole("), "{said:?}");
+    let tree = folder.path().join(format!("cache/data/hf/datasets/org--data/{COMMIT}"));
+    assert_eq!(shelf.find(&source).unwrap(), Some(Found::Files(vec![tree.join("wiki/a b.jsonl")])));
+    assert_eq!(fs::read(tree.join("wiki/a b.jsonl")).unwrap(), b"wiki");
+    assert!(!tree.join("talk/x.jsonl").exists());
+    assert_eq!(shelf.licence(&source.place).as_deref(), Some("cc-by-sa-4.0"));
+
+    let asked = server.asked().len();
+    assert_eq!(fetch(&shelf, &source, &network).unwrap(), 0, "it is there");
+    assert_eq!(server.asked().len(), asked, "and nobody was asked");
+    assert_eq!(fetch(&shelf, &dataset(COMMIT, "talk/*"), &network).unwrap(), 1, "the commit is the same tree");
+    assert_eq!(shelf.find(&dataset("main", "**/*.jsonl")).unwrap().map(|_| ()), Some(()));
+    assert!(server.asked().last().unwrap().contains("/talk/"));
+    let error = fetch(&shelf, &dataset("main", "nothing/*"), &network).unwrap_err().to_string();
+    assert!(server.asked().last().unwrap().contains(&format!("/revision/{COMMIT}?")), "the branch stays where it was");
+    assert!(error.contains("nothing/*") && error.contains("wiki/a b.jsonl"), "{error}");
+}
+
+#[test]
+fn what_was_altered_is_refused_and_comes_again() {
+    let (server, folder) = (hub(COMMIT), tempfile::tempdir().unwrap());
+    let (shelf, network) = (shelf(folder.path()), network(&server.url, ""));
+    let source = dataset("main", "talk/*");
+    fetch(&shelf, &source, &network).unwrap();
+    let file = shelf.tree(&source.place).join("talk/x.jsonl");
+    fs::write(&file, "talK").unwrap();
+    assert!(matches!(shelf.stand(&source).unwrap().state, State::Differs(_)));
+    let refused = shelf.find(&source).unwrap_err().to_string();
+    assert!(refused.contains(&sha256(b"talk")) && refused.contains(&sha256(b"talK")), "{refused}");
+    assert_eq!(fetch(&shelf, &source, &network).unwrap(), 1);
+    assert_eq!(fs::read(&file).unwrap(), b"talk");
+    // A touch is no change.
+    fs::File::open(&file).unwrap().set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+    assert_eq!(shelf.stand(&source).unwrap().state, State::Fetched);
+    fs::remove_file(&file).unwrap();
+    assert_eq!(shelf.stand(&source).unwrap().state, State::Missing);
+}
+
+#[test]
+fn a_locked_commit_goes_before_the_branch() {
+    let (server, folder) = (hub(COMMIT), tempfile::tempdir().unwrap());
+    let source = dataset("main", "talk/*");
+    let first = shelf(folder.path());
+    fetch(&first, &source, &network(&server.url, "")).unwrap();
+    lock(&first, &source);
+
+    // The branch has moved, but whoever has the lock, on another machine too, gets what it had.
+    let (moved, elsewhere) = (hub(OTHER), tempfile::tempdir().unwrap());
+    fs::copy(folder.path().join("spec.lock"), elsewhere.path().join("spec.lock")).unwrap();
+    let other = shelf(elsewhere.path());
+    let error = fetch(&other, &source, &network(&moved.url, "")).unwrap_err();
+    assert!(moved.asked()[0].contains(&format!("/revision/{COMMIT}?")), "{error}: {:?}", moved.asked());
+    assert_eq!(fetch(&other, &source, &network(&server.url, "")).unwrap(), 1);
+    assert_eq!(other.stand(&source).unwrap().state, State::Locked);
+    assert!(other.tree(&source.place).ends_with(COMMIT));
+}
+
+#[test]
+fn other_content_than_the_lock_has_is_refused_whoever_brings_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::new(|request| whole(if request.nth == 0 { b"old" } else { b"new" }));
+    let (source, network) = (address(format!("{}/a.txt", server.url), None), network("", ""));
+    let first = shelf(folder.path());
+    fetch(&first, &source, &network).unwrap();
+    lock(&first, &source);
+    let locked = shelf(folder.path());
+    assert_eq!(locked.stand(&source).unwrap().state, State::Locked);
+    fs::remove_dir_all(folder.path().join("cache")).unwrap();
+    let error = fetch(&locked, &source, &network).unwrap_err();
+    assert!(matches!(error, FetchError::Changed { .. }), "{error}");
+    let said = error.to_string();
+    for part in [&sha256(b"old"), &sha256(b"new"), "spec.lock", "grid data lock"] {
+        assert!(said.contains(part), "{said}");
+    }
+    // Another experiment, without a lock, fetches what there is now: still not what is locked.
+    fetch(&Shelf::new(&folder.path().join("cache"), Lock::default()), &source, &network).unwrap();
+    assert!(matches!(locked.stand(&source).unwrap().state, State::Differs(_)));
+    assert!(matches!(fetch(&locked, &source, &network), Err(FetchError::Changed { .. })));
+}
+
+#[test]
+fn two_who_want_the_same_fetch_it_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::new(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        whole(b"text")
+    });
+    let source = address(format!("{}/a.txt", server.url), Some(sha256(b"text")));
+    let came: usize = std::thread::scope(|scope| {
+        let one = || fetch(&shelf(folder.path()), &source, &network("", "")).unwrap();
+        [scope.spawn(one), scope.spawn(one)].into_iter().map(|thread| thread.join().unwrap()).sum()
+    });
+    assert_eq!((came, server.asked().len()), (1, 1));
+}
+
+#[test]
+fn offline_only_what_lies_there_counts() {
+    let folder = tempfile::tempdir().unwrap();
+    let shelf = shelf(folder.path());
+    let offline = |remote: &Remote| shelf.fetch(remote, None, false, &mut |_: Coming| ());
+    let url = address("https://x.org/a.txt".into(), Some(sha256(b"by hand")));
+    let project =
+        Remote { place: Place::Osf { project: "abc12".into() }, archive: None, pick: Pick::Files("text/*.txt".into()) };
+    for (remote, path) in [(&url, "a.txt"), (&project, "text/1.txt"), (&dataset("v1", "talk/*"), "talk/x.jsonl")] {
+        let FetchError::Offline { folder, from, .. } = offline(remote).unwrap_err() else { panic!("{remote}") };
+        assert!(from.starts_with("https://"), "{from}");
+        let file = folder.join(path);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(&file, "by hand").unwrap();
+        assert_eq!(offline(remote).unwrap(), 0);
+        assert_eq!(shelf.find(remote).unwrap(), Some(Found::Files(vec![file])));
+    }
+    let other = address("https://x.org/a.txt".into(), Some(sha256(b"other")));
+    assert!(offline(&other).is_err(), "the digest in the spec counts, whatever lies there");
+}
+
+#[test]
+fn the_token_of_the_hub_goes_nowhere_else() {
+    let services = Services { hub: "https://hub.example".into(), token: Some("secret".into()), osf: String::new() };
+    assert_eq!(services.token_for("https://hub.example/datasets/x"), Some("secret"));
+    assert_eq!(services.token_for("https://hub.example.evil.com/x"), None);
+    assert_eq!(services.token_for("https://files.example/x"), None);
+}
+
+#[test]
+fn osf_projects_have_folders_pages_and_archives() {
+    let zip = super::zipped(&[("train_100M/a.train", "one"), ("train_100M/b.train", "two"), ("__MACOSX/._a", "x")]);
+    let server = Server::new(move |request| {
+        let host = format!("http://{}", request.headers["host"]);
+        let file = |path: &str, content: &[u8]| {
+            serde_json::json!({"attributes": {"kind": "file", "materialized_path": path, "size": content.len(),
+                "extra": {"hashes": {"md5": "0", "sha256": sha256(content)}}},
+                "links": {"download": format!("{host}/download{path}")}})
+        };
+        let page = |items: Vec<serde_json::Value>, next: Option<String>| {
+            whole(serde_json::json!({"data": items, "links": {"next": next}}).to_string().as_bytes())
+        };
+        match request.path.as_str() {
+            "/v2/nodes/abc12/files/osfstorage/?page[size]=100" => {
+                let folder = serde_json::json!({"attributes": {"kind": "folder", "materialized_path": "/eval/", "size": null},
+                    "relationships": {"files": {"links": {"related": {"href": format!("{host}/folder")}}}}});
+                page(vec![folder], Some(format!("{host}/second")))
+            }
+            "/second" => page(vec![file("/train.zip", &zip)], None),
+            "/folder" => page(vec![file("/eval/x.jsonl", b"{}")], None),
+            "/download/train.zip" => whole(&zip),
+            "/download/eval/x.jsonl" => whole(b"{}"),
+            _ => absent(),
+        }
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let (shelf, network) = (shelf(folder.path()), network("", &server.url));
+    let place = || Place::Osf { project: "abc12".to_owned() };
+    let archive = Some("train.zip".to_owned());
+    let train = Remote { place: place(), archive: archive.clone(), pick: Pick::Files("*/a.train".to_owned()) };
+    assert_eq!(fetch(&shelf, &train, &network).unwrap(), 1);
+    let Some(Found::Pattern(pattern)) = shelf.find(&train).unwrap() else { panic!("not found") };
+    let unpacked = pattern.parent().unwrap().parent().unwrap();
+    assert_eq!(fs::read(unpacked.join("train_100M/a.train")).unwrap(), b"one");
+    assert!(!unpacked.join("__MACOSX").exists());
+    assert_eq!(shelf.stand(&train).unwrap().files.keys().collect::<Vec<_>>(), ["train.zip"]);
+    let whole_archive = Remote { place: place(), archive, pick: Pick::Folder(String::new()) };
+    assert_eq!(fetch(&shelf, &whole_archive, &network).unwrap(), 0, "an archive comes once");
+    let eval = Remote { place: place(), archive: None, pick: Pick::Folder("eval".to_owned()) };
+    assert_eq!(fetch(&shelf, &eval, &network).unwrap(), 1);
+    let Some(Found::Folder(folder)) = shelf.find(&eval).unwrap() else { panic!("not found") };
+    assert!(folder.join("x.jsonl").is_file());
+}
+
+#[test]
+fn a_listing_must_not_lead_out_of_the_cache() {
+    let server = Server::new(|_| {
+        whole(format!(r#"{{"sha": "{COMMIT}", "siblings": [{{"rfilename": "../../x", "size": 1}}]}}"#).as_bytes())
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let result = fetch(&shelf(folder.path()), &dataset("main", "*"), &network(&server.url, ""));
+    assert!(matches!(result, Err(FetchError::Listing { .. })), "{result:?}");
+}
+
+#[test]
+fn what_is_no_archive_is_said_so() {
+    let server = Server::new(|_| whole(b"no archive"));
+    let folder = tempfile::tempdir().unwrap();
+    let mut source = address(format!("{}/a.tar.gz", server.url), None);
+    source.archive = Some("a.tar.gz".to_owned());
+    let error = fetch(&shelf(folder.path()), &source, &network("", "")).unwrap_err().to_string();
+    assert!(error.contains("a.tar.gz") && error.contains("only zip is understood"), "{error}");
+}

@@ -1,0 +1,425 @@
+//! One file over HTTP: resumed where it broke off, never longer or other than promised.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use md5::Md5;
+use sha2::{Digest as _, Sha256};
+use ureq::config::RedirectAuthHeaders;
+use ureq::http::{Response, StatusCode};
+use ureq::{Agent, Body};
+
+use super::error::FetchError;
+
+/// Bytes read at a time.
+const PIECE: usize = 1 << 16;
+
+/// How stubbornly files are fetched.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// Attempts in a row that bring nothing, after which a file is given up.
+    pub attempts: u32,
+    /// Pause before the second attempt; it doubles with each one.
+    pub pause: Duration,
+    /// Longest silence of a server.
+    pub silence: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { attempts: 6, pause: Duration::from_millis(500), silence: Duration::from_secs(60) }
+    }
+}
+
+/// What is known of a file before it comes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Expected {
+    /// Length in bytes.
+    pub bytes: Option<u64>,
+    /// SHA-256 in hexadecimal digits.
+    pub sha256: Option<String>,
+    /// MD5 in hexadecimal digits, which counts where nothing better is known.
+    pub md5: Option<String>,
+}
+
+/// A file that came whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Received {
+    /// Length in bytes.
+    pub bytes: u64,
+    /// SHA-256 in hexadecimal digits.
+    pub sha256: String,
+}
+
+/// A client with the patience of a download.
+#[derive(Debug, Clone)]
+pub struct Client {
+    pub(super) agent: Agent,
+    pub(super) patience: Patience,
+}
+
+impl Client {
+    /// A new one. Proxies are those of the environment (`HTTPS_PROXY`, `NO_PROXY`, ...).
+    pub fn new(patience: Patience) -> Self {
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_connect(Some(patience.silence))
+            .timeout_recv_response(Some(patience.silence))
+            .timeout_per_read(Some(patience.silence))
+            // A repository that was renamed is on the same host; the store that a hub sends on to is not.
+            .redirect_auth_headers(RedirectAuthHeaders::SameHost)
+            .user_agent(concat!("grid/", env!("CARGO_PKG_VERSION")));
+        Self { agent: Agent::new_with_config(config.build()), patience }
+    }
+}
+
+/// An answer that no further attempt would better.
+fn refused(url: &str, status: StatusCode, token: Option<&str>) -> Option<FetchError> {
+    let advice = match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if token.is_none() => {
+            "check the name; if it is right, it needs a login: set HF_TOKEN, and accept the terms on its page"
+        }
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            "the token in HF_TOKEN is not accepted: does it allow reading, and were the terms accepted?"
+        }
+        StatusCode::NOT_FOUND | StatusCode::GONE => "check the name, the revision and the path",
+        status if status.is_client_error() && !retryable(status) => "the server refuses the request",
+        _ => return None,
+    };
+    Some(FetchError::Refused { url: url.to_owned(), status: status.as_u16(), advice: advice.to_owned() })
+}
+
+/// Whether another attempt may go better.
+pub(super) fn retryable(status: StatusCode) -> bool {
+    status.is_server_error() || matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)
+}
+
+/// A server's wish, in seconds, up to a minute.
+pub(super) fn retry_after(response: &Response<Body>) -> Option<Duration> {
+    let seconds: u64 = response.headers().get("retry-after")?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds.min(60)))
+}
+
+/// Asks until there is an answer that stands.
+pub(super) fn get(client: &Client, url: &str, token: Option<&str>) -> Result<Response<Body>, FetchError> {
+    let mut tries = Tries::new(&client.patience);
+    loop {
+        let mut request = client.agent.get(url);
+        if let Some(token) = token {
+            request = request.header("Authorization", format!("Bearer {token}"));
+        }
+        match request.call() {
+            Ok(response) if response.status().is_success() => return Ok(response),
+            Ok(response) => match refused(url, response.status(), token) {
+                Some(error) => return Err(error),
+                None => tries.again(url, format!("status {}", response.status()), retry_after(&response))?,
+            },
+            Err(error) if is_unknown_host(&error) => return Err(unreachable(url, &error)),
+            Err(error) => tries.again(url, error.to_string(), None)?,
+        }
+    }
+}
+
+/// Whether there is no such machine, or no network at all; waiting a little helps against neither.
+pub(super) fn is_unknown_host(error: &ureq::Error) -> bool {
+    match error {
+        ureq::Error::HostNotFound => true,
+        ureq::Error::Io(error) => error.to_string().contains("lookup address"),
+        _ => false,
+    }
+}
+
+pub(super) fn unreachable(url: &str, error: &ureq::Error) -> FetchError {
+    FetchError::Unreachable { url: url.to_owned(), reason: error.to_string() }
+}
+
+/// Counts attempts that brought nothing.
+pub(super) struct Tries<'a> {
+    patience: &'a Patience,
+    failed: u32,
+}
+
+impl<'a> Tries<'a> {
+    pub fn new(patience: &'a Patience) -> Self {
+        Self { patience, failed: 0 }
+    }
+
+    /// Waits before the next attempt, or gives up.
+    pub fn again(&mut self, url: &str, reason: String, wish: Option<Duration>) -> Result<(), FetchError> {
+        self.failed += 1;
+        if self.failed >= self.patience.attempts {
+            return Err(FetchError::Broken { url: url.to_owned(), attempts: self.failed, reason });
+        }
+        std::thread::sleep(wish.unwrap_or(self.patience.pause * 2u32.pow(self.failed.min(8) - 1)));
+        Ok(())
+    }
+}
+
+/// Fetches a file to `path`, on from what an earlier attempt left in `part`, which must be on the same disk. The file
+/// appears under its name only when it is whole; `progress` gets the bytes there are and how many there will be.
+///
+/// # Errors
+/// A server that refuses, or that brings nothing in several attempts in a row; a file of another length or digest than
+/// expected; a disk that cannot be written.
+pub fn fetch(
+    client: &Client,
+    url: &str,
+    path: &Path,
+    part: &Path,
+    expected: &Expected,
+    token: Option<&str>,
+    progress: &mut dyn FnMut(u64, Option<u64>),
+) -> Result<Received, FetchError> {
+    for folder in [path.parent(), part.parent()].into_iter().flatten() {
+        fs::create_dir_all(folder).map_err(FetchError::disk("make folder", folder))?;
+    }
+    let Client { agent, patience } = client;
+    let mut partial = Partial::open(part)?;
+    let mut tries = Tries::new(patience);
+    let mut damaged = false;
+    let mut most = partial.bytes;
+    loop {
+        let outcome = partial.receive(agent, url, expected, token, progress)?;
+        // What comes a second time is no progress.
+        let progress_made = partial.bytes > most;
+        if progress_made {
+            (most, tries.failed) = (partial.bytes, 0);
+        }
+        let reason = match outcome {
+            Outcome::Whole => match partial.finish(path, expected)? {
+                Ok(received) => return Ok(received),
+                // Once may be an accident of the line or of an old partial file.
+                Err(error) => {
+                    partial.clear()?;
+                    if damaged {
+                        return Err(error.at(url));
+                    }
+                    damaged = true;
+                    continue;
+                }
+            },
+            Outcome::Broken(_, wish) if progress_made => {
+                std::thread::sleep(wish.unwrap_or(patience.pause));
+                continue;
+            }
+            Outcome::Broken(reason, wish) => {
+                tries.again(url, reason, wish)?;
+                continue;
+            }
+            Outcome::Refused(error) => error,
+        };
+        return Err(reason);
+    }
+}
+
+enum Outcome {
+    Whole,
+    Broken(String, Option<Duration>),
+    Refused(FetchError),
+}
+
+/// The wrong content, before it is known whose.
+struct Wrong {
+    what: &'static str,
+    wanted: String,
+    found: String,
+}
+
+impl Wrong {
+    fn at(self, url: &str) -> FetchError {
+        FetchError::Wrong { url: url.to_owned(), what: self.what, wanted: self.wanted, found: self.found }
+    }
+}
+
+/// A file that is not whole yet, and the version of it that the server had.
+struct Partial {
+    path: PathBuf,
+    version: PathBuf,
+    file: File,
+    bytes: u64,
+    hasher: Sha256,
+}
+
+impl Partial {
+    fn open(path: &Path) -> Result<Self, FetchError> {
+        let (path, version) = (path.to_owned(), path.with_extension("version"));
+        let file = OpenOptions::new().append(true).create(true).open(&path);
+        let file = file.map_err(FetchError::disk("write", &path))?;
+        let mut hasher = Sha256::new();
+        let bytes = digest(&path, |piece| hasher.update(piece))?;
+        Ok(Self { path, version, file, bytes, hasher })
+    }
+
+    fn clear(&mut self) -> Result<(), FetchError> {
+        self.file.set_len(0).map_err(FetchError::disk("write", &self.path))?;
+        (self.bytes, self.hasher) = (0, Sha256::new());
+        Ok(())
+    }
+
+    /// One request for what is missing.
+    fn receive(
+        &mut self,
+        agent: &Agent,
+        url: &str,
+        expected: &Expected,
+        token: Option<&str>,
+        progress: &mut dyn FnMut(u64, Option<u64>),
+    ) -> Result<Outcome, FetchError> {
+        if expected.bytes.is_some_and(|bytes| self.bytes >= bytes) && self.bytes > 0 {
+            return Ok(Outcome::Whole); // or too much, which finish() sees
+        }
+        let mut request = agent.get(url);
+        if let Some(token) = token {
+            request = request.header("Authorization", format!("Bearer {token}"));
+        }
+        if self.bytes > 0 {
+            request = request.header("Range", format!("bytes={}-", self.bytes));
+            // Another version of the file then comes whole instead of being glued to this one.
+            if let Some(version) = fs::read_to_string(&self.version).ok().filter(|version| !version.is_empty()) {
+                request = request.header("If-Range", version);
+            }
+        }
+        let response = match request.call() {
+            Ok(response) => response,
+            Err(error) if is_unknown_host(&error) => return Ok(Outcome::Refused(unreachable(url, &error))),
+            Err(error) => return Ok(Outcome::Broken(error.to_string(), None)),
+        };
+        let status = response.status();
+        let total = match status {
+            StatusCode::PARTIAL_CONTENT => match content_range(&response) {
+                Some((start, total)) if start == self.bytes => total.or(expected.bytes),
+                other => {
+                    self.clear()?;
+                    return Ok(Outcome::Broken(
+                        format!("the server sent another range than asked for: {other:?}"),
+                        None,
+                    ));
+                }
+            },
+            StatusCode::RANGE_NOT_SATISFIABLE => {
+                // Nothing is left, or the file has become shorter: its length and digest will tell.
+                if expected.bytes.is_none() && content_length_of_range(&response) == Some(self.bytes) {
+                    return Ok(Outcome::Whole);
+                }
+                self.clear()?;
+                return Ok(Outcome::Broken("the server has less than was received before".to_owned(), None));
+            }
+            status if status.is_success() => {
+                self.clear()?;
+                expected.bytes.or(response.body().content_length())
+            }
+            status => {
+                let again = || Outcome::Broken(format!("status {status}"), retry_after(&response));
+                return Ok(refused(url, status, token).map_or_else(again, Outcome::Refused));
+            }
+        };
+        let version = response.headers().get("etag").and_then(|tag| tag.to_str().ok());
+        let version = version.filter(|tag| !tag.starts_with("W/")).unwrap_or_default();
+        fs::write(&self.version, version).map_err(FetchError::disk("write", &self.version))?;
+        self.take(response.into_body(), expected.bytes.or(total), progress)
+    }
+
+    fn take(
+        &mut self,
+        body: Body,
+        total: Option<u64>,
+        progress: &mut dyn FnMut(u64, Option<u64>),
+    ) -> Result<Outcome, FetchError> {
+        let mut reader = body.into_with_config().limit(u64::MAX).reader();
+        let mut piece = vec![0; PIECE];
+        progress(self.bytes, total);
+        loop {
+            let count = match reader.read(&mut piece) {
+                Ok(0) => break,
+                Ok(count) => count,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => {
+                    let of = total.map_or(String::new(), |total| format!(" of {total}"));
+                    return Ok(Outcome::Broken(format!("{error} after {}{of} bytes", self.bytes), None));
+                }
+            };
+            self.file.write_all(&piece[..count]).map_err(FetchError::disk("write", &self.path))?;
+            self.hasher.update(&piece[..count]);
+            self.bytes += count as u64;
+            progress(self.bytes, total);
+            if total.is_some_and(|total| self.bytes > total) {
+                break; // more than promised: finish() names it
+            }
+        }
+        match total {
+            Some(total) if self.bytes < total => {
+                Ok(Outcome::Broken(format!("the connection ended after {} of {total} bytes", self.bytes), None))
+            }
+            _ => Ok(Outcome::Whole),
+        }
+    }
+
+    /// Puts the file in its place if it is what was expected.
+    fn finish(&mut self, target: &Path, expected: &Expected) -> Result<Result<Received, Wrong>, FetchError> {
+        if let Some(bytes) = expected.bytes.filter(|bytes| *bytes != self.bytes) {
+            let (wanted, found) = (bytes.to_string(), self.bytes.to_string());
+            return Ok(Err(Wrong { what: "length in bytes", wanted, found }));
+        }
+        let sha256 = hexadecimal(&self.hasher.clone().finalize());
+        if let Some(wanted) = expected.sha256.as_ref().filter(|wanted| **wanted != sha256) {
+            return Ok(Err(Wrong { what: "SHA-256", wanted: wanted.clone(), found: sha256 }));
+        }
+        if let (None, Some(wanted)) = (&expected.sha256, &expected.md5) {
+            let found = md5(&self.path)?;
+            if *wanted != found {
+                return Ok(Err(Wrong { what: "MD5", wanted: wanted.clone(), found }));
+            }
+        }
+        self.file.sync_all().map_err(FetchError::disk("write", &self.path))?;
+        fs::rename(&self.path, target).map_err(FetchError::disk("write", target))?;
+        // Nothing hangs on it any more.
+        let _ = fs::remove_file(&self.version);
+        Ok(Ok(Received { bytes: self.bytes, sha256 }))
+    }
+}
+
+/// Start and total of `Content-Range: bytes 100-199/200`.
+fn content_range(response: &Response<Body>) -> Option<(u64, Option<u64>)> {
+    let text = response.headers().get("content-range")?.to_str().ok()?;
+    let (range, total) = text.strip_prefix("bytes ")?.split_once('/')?;
+    Some((range.split_once('-')?.0.parse().ok()?, total.parse().ok()))
+}
+
+/// Total of `Content-Range: bytes */200`.
+fn content_length_of_range(response: &Response<Body>) -> Option<u64> {
+    response.headers().get("content-range")?.to_str().ok()?.strip_prefix("bytes */")?.parse().ok()
+}
+
+/// Bytes as digits.
+pub(super) fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// SHA-256 and length of a file.
+pub(super) fn examine(path: &Path) -> Result<Received, FetchError> {
+    let mut hasher = Sha256::new();
+    let bytes = digest(path, |piece| hasher.update(piece))?;
+    Ok(Received { bytes, sha256: hexadecimal(&hasher.finalize()) })
+}
+
+fn md5(path: &Path) -> Result<String, FetchError> {
+    let mut hasher = Md5::new();
+    digest(path, |piece| hasher.update(piece))?;
+    Ok(hexadecimal(&hasher.finalize()))
+}
+
+/// Shows a file to a hasher piece by piece; its length.
+fn digest(path: &Path, mut update: impl FnMut(&[u8])) -> Result<u64, FetchError> {
+    let mut file = File::open(path).map_err(FetchError::disk("read", path))?;
+    let (mut bytes, mut piece) = (0, vec![0; PIECE]);
+    loop {
+        let count = file.read(&mut piece).map_err(FetchError::disk("read", path))?;
+        if count == 0 {
+            return Ok(bytes);
+        }
+        update(&piece[..count]);
+        bytes += count as u64;
+    }
+}

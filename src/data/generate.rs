@@ -1,0 +1,222 @@
+//! Question-answer records made from text by a model behind an OpenAI-compatible endpoint.
+//!
+//! Each answer is kept in the cache under what was asked and the digest of the document, so that nothing is asked twice
+//! and a build that was stopped goes on. The records are written once every document has its answer.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::domain::{Digest, Generation, Located, Question};
+
+use super::download::{Patience, Post, Shelf};
+use super::error::DataError;
+use super::{documents, words};
+
+/// Answers that cannot be used, after which a document is given up.
+const ATTEMPTS: u64 = 3;
+
+/// What a build has come to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Generated {
+    /// Documents that are long enough.
+    pub documents: usize,
+    /// Requests of this call.
+    pub requests: u64,
+    /// Documents that have no answer yet; the records are written when there are none.
+    pub left: usize,
+    /// Documents whose answers could not be used; they give no records.
+    pub unusable: usize,
+    /// Records written.
+    pub records: usize,
+}
+
+/// An answer, as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Answer {
+    pairs: Vec<Pair>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Pair {
+    question: String,
+    answer: String,
+}
+
+/// A row of the dataset.
+#[derive(Serialize)]
+struct Row<'a> {
+    prompt: &'a str,
+    reply: &'a str,
+    /// Digest of the document, to find it again.
+    document: String,
+}
+
+/// Asks about every document of a corpus that was not asked about before, and writes the records once all are answered.
+/// `show` gets the documents answered and all of them.
+///
+/// # Errors
+/// Text that cannot be read; a service that refuses or breaks off too often; a disk that cannot be written. What was
+/// answered until then is kept.
+pub fn generate(
+    generation: &Generation,
+    located: &Located,
+    shelf: &Shelf,
+    patience: Patience,
+    show: &(dyn Fn(usize, usize) + Sync),
+) -> Result<Generated, DataError> {
+    let question = &generation.question;
+    let recipe = serde_json::to_vec(question).expect("a question has string keys");
+    let folder = shelf.made(Digest::of(&recipe));
+    fs::create_dir_all(&folder).map_err(DataError::io("make folder", &folder))?;
+    let long_enough = |text: &String| words(text) >= u64::from(question.min_words);
+    let texts: Vec<String> = documents(located, &generation.corpus.format)?.into_iter().filter(long_enough).collect();
+    let texts: Vec<String> = texts.into_iter().map(|text| shortened(text, question.max_words)).collect();
+    let kept = |text: &str| folder.join(format!("{}.json", Digest::of(text.as_bytes())));
+    let mut seen = BTreeSet::new();
+    let open: Vec<&String> = texts.iter().filter(|text| read(&kept(text)).is_none() && seen.insert(*text)).collect();
+
+    let asked = AtomicU64::new(0);
+    let key = generation.api_key.as_ref().map(|name| key(name)).transpose()?;
+    let post = Post::new(&generation.endpoint, key, patience);
+    let spend = || {
+        asked.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| (n < generation.requests).then_some(n + 1)).is_ok()
+    };
+    let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(texts.len() - open.len()));
+    let failure = Mutex::new(None);
+    let work = || {
+        while let Some(text) = open.get(next.fetch_add(1, Ordering::SeqCst)) {
+            match ask(&post, question, text, &spend) {
+                Ok(Some(answer)) => {
+                    if let Err(error) = write(&kept(text), &serde_json::to_vec(&answer).expect("text")) {
+                        failure.lock().expect("no panic holds it").get_or_insert(error);
+                        return;
+                    }
+                    show(done.fetch_add(1, Ordering::SeqCst) + 1, texts.len());
+                }
+                Ok(None) => return,
+                Err(error) => {
+                    failure.lock().expect("no panic holds it").get_or_insert(error);
+                    return;
+                }
+            }
+            if failure.lock().expect("no panic holds it").is_some() {
+                return;
+            }
+        }
+    };
+    std::thread::scope(|scope| (0..generation.parallel).for_each(|_| drop(scope.spawn(work))));
+    if let Some(error) = failure.into_inner().expect("no panic held it") {
+        return Err(error);
+    }
+    let answers: Vec<Option<Answer>> = texts.iter().map(|text| read(&kept(text))).collect();
+    let unusable = answers.iter().flatten().filter(|answer| answer.pairs.is_empty()).count();
+    let left = answers.iter().filter(|answer| answer.is_none()).count();
+    let mut generated = Generated { documents: texts.len(), requests: asked.into_inner(), left, unusable, records: 0 };
+    if left == 0 {
+        let mut lines = String::new();
+        for (text, answer) in texts.iter().zip(answers.iter().flatten()) {
+            for Pair { question, answer } in &answer.pairs {
+                let document = Digest::of(text.as_bytes()).to_string();
+                let row = Row { prompt: question, reply: answer, document };
+                lines.push_str(&(serde_json::to_string(&row).expect("text") + "\n"));
+                generated.records += 1;
+            }
+        }
+        if generated.records > 0 {
+            let parent = generation.to.parent().unwrap_or(Path::new(""));
+            fs::create_dir_all(parent).map_err(DataError::io("make folder", parent))?;
+            write(&generation.to, lines.as_bytes())?;
+        }
+    }
+    Ok(generated)
+}
+
+/// The patience of a service that thinks before it answers.
+pub fn thoughtful() -> Patience {
+    Patience { silence: Duration::from_secs(600), ..Patience::default() }
+}
+
+fn key(name: &str) -> Result<String, DataError> {
+    let value = std::env::var(name).ok().filter(|value| !value.trim().is_empty());
+    value.map(|value| value.trim().to_owned()).ok_or_else(|| DataError::NoKey { variable: name.to_owned() })
+}
+
+/// The first words of a text.
+fn shortened(text: String, most: u32) -> String {
+    let mut starts = text.split_whitespace().map(|word| word.as_ptr() as usize - text.as_ptr() as usize);
+    match starts.nth(most as usize) {
+        Some(end) => text[..end].trim_end().to_owned(),
+        None => text,
+    }
+}
+
+/// Asks about one text; `None` where no request is left.
+fn ask(post: &Post, question: &Question, text: &str, spend: &dyn Fn() -> bool) -> Result<Option<Answer>, DataError> {
+    for attempt in 0..ATTEMPTS {
+        let Some(reply) = post.json("chat/completions", &request(question, text, attempt), spend)? else {
+            return Ok(None);
+        };
+        if let Some(answer) = answer(&reply, question.pairs) {
+            return Ok(Some(answer));
+        }
+    }
+    Ok(Some(Answer { pairs: vec![] }))
+}
+
+/// The body of a request for structured output.
+fn request(question: &Question, text: &str, attempt: u64) -> Value {
+    let string = || json!({"type": "string"});
+    let pair = json!({
+        "type": "object",
+        "properties": {"question": string(), "answer": string()},
+        "required": ["question", "answer"],
+        "additionalProperties": false,
+    });
+    let schema = json!({
+        "type": "object",
+        "properties": {
+            "pairs": {"type": "array", "items": pair, "minItems": question.pairs, "maxItems": question.pairs},
+        },
+        "required": ["pairs"],
+        "additionalProperties": false,
+    });
+    json!({
+        "model": question.model,
+        "messages": [{"role": "user", "content": format!("{}\n\n{text}", question.instruction)}],
+        "response_format": {"type": "json_schema", "json_schema": {"name": "pairs", "strict": true, "schema": schema}},
+        "temperature": question.temperature,
+        // Another answer than the one that could not be used.
+        "seed": question.seed + attempt,
+    })
+}
+
+/// The pairs of a reply: as many as were asked for, none of them with an empty side.
+fn answer(reply: &Value, pairs: u32) -> Option<Answer> {
+    let content = reply["choices"][0]["message"]["content"].as_str()?;
+    let mut answer: Answer = serde_json::from_str(content).ok()?;
+    for Pair { question, answer } in &mut answer.pairs {
+        (*question, *answer) = (question.trim().to_owned(), answer.trim().to_owned());
+    }
+    let whole = answer.pairs.iter().all(|pair| !pair.question.is_empty() && !pair.answer.is_empty());
+    (whole && answer.pairs.len() == pairs as usize).then_some(answer)
+}
+
+fn read(path: &Path) -> Option<Answer> {
+    serde_json::from_slice(&fs::read(path).ok()?).ok()
+}
+
+/// Writes a file whole, or not at all.
+fn write(path: &Path, bytes: &[u8]) -> Result<(), DataError> {
+    let name = format!(".{}.{}", path.file_name().unwrap_or_default().to_string_lossy(), std::process::id());
+    let beside: PathBuf = path.with_file_name(name);
+    fs::write(&beside, bytes).map_err(DataError::io("write", &beside))?;
+    fs::rename(&beside, path).map_err(DataError::io("write", path))
+}

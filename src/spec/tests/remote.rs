@@ -1,0 +1,100 @@
+//! Data on other machines.
+
+use super::{broken, good, with};
+use crate::domain::{Base, HubKind, Pick, Place, Remote, Source};
+
+fn source(text: &str) -> Source {
+    good(&with("{world: speech, words: 1k}", text), &[]).data[0].source.clone()
+}
+
+fn remote(place: Place, archive: Option<&str>, pick: Pick) -> Source {
+    Source::Remote(Remote { place, archive: archive.map(str::to_owned), pick })
+}
+
+fn osf() -> Place {
+    Place::Osf { project: "ryjfm".into() }
+}
+
+#[test]
+fn files_come_from_hubs_projects_and_addresses() {
+    let hub = |revision: &str| {
+        let (kind, repository) = (HubKind::Datasets, "org/name".to_owned());
+        Place::Hub { kind, repository, revision: revision.into() }
+    };
+    let files = |text: &str| Pick::Files(text.into());
+    assert_eq!(source("{hf: org/name, files: \"a/*.txt\"}"), remote(hub("main"), None, files("a/*.txt")));
+    assert_eq!(source("{hf: org/name, revision: v1.0, files: a.txt}"), remote(hub("v1.0"), None, files("a.txt")));
+    let zip = "{osf: ryjfm, archive: train_100M.zip, files: \"*/a.train\"}";
+    assert_eq!(source(zip), remote(osf(), Some("train_100M.zip"), files("*/a.train")));
+    let url = || Place::Url { url: "https://x.org/a.zip?v=1".into(), sha256: None };
+    assert_eq!(source("{url: \"https://x.org/a.zip?v=1\"}"), remote(url(), None, files("*")), "the file itself");
+    let within = source("{url: \"https://x.org/a.zip?v=1\", files: \"*.txt\"}");
+    assert_eq!(within, remote(url(), Some("a.zip"), files("*.txt")), "what is in it");
+    let digest = "AB".repeat(32);
+    let Source::Remote(Remote { place, .. }) = source(&format!("{{url: \"http://x.org/a\", sha256: {digest}}}")) else {
+        panic!("no remote")
+    };
+    assert_eq!(place, Place::Url { url: "http://x.org/a".into(), sha256: Some(digest.to_lowercase()) });
+}
+
+#[test]
+fn evaluation_data_and_models_come_from_elsewhere_too() {
+    let spec = "
+name: a
+models:
+  m: {hf: org/name, revision: chck_1M, licence: MIT}
+  n: {hf: org/name}
+evaluate:
+  data: {osf: ryjfm, archive: evaluation_data.zip, folder: evaluation_data/, licence: CC BY 4.0}
+  suites: [blimp, glue]
+finetune: {tasks: [rte]}
+";
+    let grid = good(spec, &[]);
+    let Base::Imported(model) = &grid.cells[0].recipe.base else { panic!("not imported") };
+    assert_eq!(model.remote().unwrap().place.to_string(), "hf:org/name@chck_1M");
+    let entries: Vec<(&str, String, Option<&str>)> = grid
+        .data
+        .iter()
+        .map(|entry| (entry.name.as_str(), entry.source.remote().unwrap().to_string(), entry.licence.as_deref()))
+        .collect();
+    let data = |path: &str| format!("osf:ryjfm evaluation_data.zip evaluation_data/{path}");
+    let terms = Some("CC BY 4.0");
+    assert_eq!(
+        entries,
+        [
+            ("models.m", "hf:org/name@chck_1M".to_owned(), Some("MIT")),
+            ("models.n", "hf:org/name@main".to_owned(), None),
+            ("evaluate.blimp", data("fast_eval/blimp_fast"), terms),
+            ("evaluate.glue.rte.train", data("full_eval/glue_filtered/rte.train.jsonl"), terms),
+            ("evaluate.glue.rte.valid", data("full_eval/glue_filtered/rte.valid.jsonl"), terms),
+        ]
+    );
+}
+
+#[test]
+fn what_is_wrong_with_them_is_said_at_its_place() {
+    for (text, place, said) in [
+        ("{hf: org/name}", "x.yaml:3:11", "missing key 'files'"),
+        ("{hf: org/name@v1, files: a}", "x.yaml:3:16", "write the revision apart: `revision: TAG`"),
+        ("{hf: https://huggingface.co/a/b, files: a}", "x.yaml:3:16", "without the address of the hub"),
+        ("{hf: org/name, osf: ryjfm, files: a}", "x.yaml:3:31", "both 'hf' and 'osf' are given"),
+        ("{osf: ryjfm, revision: v1, files: a}", "x.yaml:3:24", "'revision' is for `hf`"),
+        ("{osf: https://osf.io/ryjfm, files: a}", "x.yaml:3:17", "the id of an OSF project"),
+        ("{osf: ryjfm, archive: a.tar.gz, files: a}", "x.yaml:3:33", "the path of a zip archive"),
+        ("{hf: org/name, files: ../a}", "x.yaml:3:33", "a pattern of paths in the tree"),
+        ("{hf: org/name, revison: v1, files: a}", "x.yaml:3:26", "did you mean 'revision'?"),
+        ("{url: x.org/a.zip}", "x.yaml:3:17", "such as https://example.org/corpus.zip"),
+        ("{url: \"https://x.org/a\", sha256: 12ab}", "x.yaml:3:44", "64 hexadecimal digits"),
+        ("{url: \"https://x.org/a.zip\", archive: a.zip}", "x.yaml:3:40", "which `files` looks into"),
+        ("{files: a.txt, revision: v1}", "x.yaml:3:26", "belongs to data on another machine"),
+        ("{hf: org/name, world: speech, files: a}", "x.yaml:3:26", "'world' is the toy world's"),
+    ] {
+        let complaint = broken(&with("{world: speech, words: 1k}", text), &[]);
+        assert!(complaint.contains(place) && complaint.contains(said), "{text}\n{complaint}");
+    }
+    let complaint = broken("name: a\nmodels: {m: {hf: ./folder, revision: v1}}\n", &[]);
+    assert!(complaint.contains("x.yaml:2:38") && complaint.contains("'./folder' is a path"), "{complaint}");
+    let spec = "name: a\nmodels: {m: {hf: a/b}}\nevaluate: {suites: [blimp], data: {folder: x}}\n";
+    let complaint = broken(spec, &[]);
+    assert!(complaint.contains("x.yaml:3:35") && complaint.contains("missing key 'hf'"), "{complaint}");
+}

@@ -1,0 +1,142 @@
+//! A dataset made from text by a model behind an endpoint, through the binary and a stub of the service.
+
+#[expect(dead_code, reason = "each test file uses its own part")]
+mod common;
+#[expect(dead_code, reason = "each test file uses its own part")]
+#[path = "common/server.rs"]
+mod server;
+
+use std::fs;
+use std::process::Output;
+
+use common::{Env, TINY, texts};
+use serde_json::{Value, json};
+use server::{Answer, Request, Server, answer, whole};
+
+/// Six articles, one of them too short.
+fn articles() -> String {
+    let article = |n: usize| format!("Article {n} is about the number {n}. {}", "It has many words in it. ".repeat(4));
+    let mut all: Vec<String> = (0..5).map(article).collect();
+    all.push("Too short.".to_owned());
+    all.join("\n\n")
+}
+
+fn spec(endpoint: &str, more: &str) -> String {
+    let build = format!(
+        "{{corpus: wiki, endpoint: \"{endpoint}/v1\", model: tiny-instruct, pairs: 2, min_words: 10, parallel: 1, {more}}}"
+    );
+    TINY.replace("speech: {world: speech, words: 6k}", "speech: {world: speech, words: 6k}\n  wiki: {files: wiki.txt}")
+        .replace(
+            "questions: {world: questions, records: 200}",
+            &format!("questions: {{files: made/questions.jsonl, build: {build}}}"),
+        )
+}
+
+/// The answer of a chat service with this content.
+fn chat(content: &str) -> Answer {
+    whole(json!({"choices": [{"message": {"role": "assistant", "content": content}}]}).to_string().as_bytes())
+}
+
+/// Two pairs about the article in the request.
+fn pairs(request: &Request) -> Answer {
+    let body: Value = serde_json::from_slice(&request.body).unwrap();
+    let text = body["messages"][0]["content"].as_str().unwrap();
+    let number = text.rsplit("Article ").next().unwrap().split(' ').next().unwrap();
+    let pair =
+        |n: u32| json!({"question": format!("What is {n} of {number}?"), "answer": format!("It is {n} of {number}.")});
+    chat(&json!({"pairs": [pair(1), pair(2)]}).to_string())
+}
+
+fn build(env: &Env, key: Option<&str>) -> Output {
+    let mut command = env.command(&["data", "build", "spec.yaml"]);
+    command.env("GRID_CACHE", env.path().join("cache")).env_remove("GRID_OFFLINE").env_remove("TEST_SERVICE_KEY");
+    if let Some(key) = key {
+        command.env("TEST_SERVICE_KEY", key);
+    }
+    command.output().expect("the binary starts")
+}
+
+fn expect(output: Output, code: i32) -> String {
+    let (stdout, stderr) = texts(&output);
+    assert_eq!(output.status.code(), Some(code), "--- stdout\n{stdout}\n--- stderr\n{stderr}");
+    stderr
+}
+
+fn with_articles(spec: &str) -> Env {
+    let env = Env::new(spec);
+    fs::write(env.path().join("wiki.txt"), articles()).unwrap();
+    env
+}
+
+#[test]
+fn articles_become_records_once_within_the_budget() {
+    let server = Server::new(|request| match request.nth {
+        // A service that is busy, then one that answers something else than was asked for.
+        0 => answer("503 Service Unavailable", "Retry-After: 0\r\nContent-Length: 0\r\n", b""),
+        1 => chat("I cannot do that."),
+        _ => pairs(request),
+    });
+    let env = with_articles(&spec(&server.url, "requests: 5, api_key: TEST_SERVICE_KEY"));
+    let plan = env.run(0, &["plan", "spec.yaml"]);
+    assert!(plan.contains("made/questions.jsonl"), "{plan}");
+    let refused = env.complaint(6, &["run", "spec.yaml"]);
+    assert!(refused.contains("made/questions.jsonl") && refused.contains("grid data build"), "{refused}");
+    let no_key = expect(build(&env, None), 6);
+    assert!(no_key.contains("TEST_SERVICE_KEY"), "{no_key}");
+    assert_eq!(server.asked().len(), 0);
+
+    let told = expect(build(&env, Some("secret")), 3);
+    assert!(told.contains("3 of 5 documents answered after 5 requests"), "{told}");
+    assert!(!env.path().join("made").exists(), "half a dataset is none");
+    let told = expect(build(&env, Some("secret")), 0);
+    assert!(told.contains("10 records of 5 documents, 2 requests"), "{told}");
+    let text = fs::read_to_string(env.path().join("made/questions.jsonl")).unwrap();
+    let rows: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((&rows[0]["prompt"], &rows[9]["reply"]), (&json!("What is 1 of 0?"), &json!("It is 2 of 4.")));
+    assert_ne!(rows[1]["document"], rows[2]["document"]);
+
+    // What was asked: the key, the prompt of the paper, the text, and an answer of a fixed form.
+    let requests = server.requests.lock().unwrap().clone();
+    assert!(requests.iter().all(|request| request.path == "/v1/chat/completions"));
+    assert!(requests.iter().all(|request| request.headers["authorization"] == "Bearer secret"));
+    let body: Value = serde_json::from_slice(&requests[2].body).unwrap();
+    let content = body["messages"][0]["content"].as_str().unwrap();
+    assert!(
+        content.starts_with("Based on the following text, generate 2 questions and detailed, informative answers.")
+    );
+    assert!(content.contains("Article 0 is about"), "{content}");
+    assert_eq!(body["response_format"]["json_schema"]["schema"]["properties"]["pairs"]["minItems"], 2);
+
+    // Nothing is asked twice, and the dataset is one.
+    expect(build(&env, Some("secret")), 0);
+    assert_eq!(server.asked().len(), requests.len());
+    let plan = env.run(0, &["plan", "spec.yaml"]);
+    assert!(!plan.contains("not found"), "{plan}");
+}
+
+#[test]
+fn a_service_that_refuses_or_never_fits_is_told() {
+    let server = Server::new(|request| match request.path.as_str() {
+        "/bad/v1/chat/completions" => answer("401 Unauthorized", "Content-Length: 9\r\n", b"wrong key"),
+        _ => chat("{\"pairs\": []}"),
+    });
+    let env = with_articles(&spec(&format!("{}/bad", server.url), "requests: 100"));
+    let told = expect(build(&env, None), 6);
+    assert!(told.contains("401") && told.contains("wrong key") && told.contains("`api_key`"), "{told}");
+    fs::write(env.path().join("spec.yaml"), spec(&server.url, "requests: 100")).unwrap();
+    let told = expect(build(&env, None), 6);
+    assert!(told.contains("of 5 documents none got a usable answer (15 requests)"), "{told}");
+}
+
+#[test]
+fn what_is_wrong_with_a_build_is_said_at_its_place() {
+    let env = with_articles(&spec("http://localhost:1", "requests: 5, api_key: sk-123"));
+    let said = env.complaint(1, &["plan", "spec.yaml"]);
+    assert!(
+        said.contains("the name of an environment variable") && said.contains("does not belong into a file"),
+        "{said}"
+    );
+    fs::write(env.path().join("spec.yaml"), spec("localhost:1", "request: 5")).unwrap();
+    let said = env.complaint(1, &["plan", "spec.yaml"]);
+    assert!(said.contains("'endpoint' must be an address") && said.contains("did you mean 'requests'?"), "{said}");
+}

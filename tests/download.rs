@@ -1,0 +1,351 @@
+//! Data of other machines, through the binary: planned before they are there, fetched once, locked, refused.
+
+#[expect(dead_code, reason = "each test file uses its own part")]
+mod common;
+#[expect(dead_code, reason = "each test file uses its own part")]
+#[path = "common/server.rs"]
+mod server;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use common::{Env, TINY, texts};
+use server::{Request, Server, absent, answer, rest, whole};
+use sha2::Digest;
+
+const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+
+fn sha256(bytes: &[u8]) -> String {
+    sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Enough text for a tiny model.
+fn speech(seed: usize) -> String {
+    let words = ["the", "dog", "cat", "sees", "a", "ball", "runs", "home", "red", "small"];
+    let line =
+        |n: usize| (0..6).map(|i| words[(n * 7 + i * (3 + seed) + n / 9) % words.len()]).collect::<Vec<_>>().join(" ");
+    (0..900).map(|n| line(n) + "\n\n").collect()
+}
+
+fn chat() -> String {
+    let pair = |n: usize| serde_json::json!({"prompt": format!("where is ball {n} ?"), "reply": "the dog sees a ball"});
+    (0..120).map(|n| pair(n).to_string() + "\n").collect()
+}
+
+/// A hub with the datasets `org/text` and `org/chat`; the first transfer of the text breaks off.
+fn hub() -> Server {
+    Server::new(|request| {
+        let (text, chat) = (speech(0), chat());
+        let listing = |name: &str, content: &str| {
+            let large = serde_json::json!({"sha256": sha256(content.as_bytes()), "size": content.len()});
+            let siblings = [serde_json::json!({"rfilename": name, "size": 1, "lfs": large})];
+            whole(serde_json::json!({"sha": COMMIT, "siblings": siblings}).to_string().as_bytes())
+        };
+        let broken = |request: &Request| {
+            let mut answer = rest(request, text.as_bytes());
+            answer.body.truncate(if request.nth == 0 { 10_000 } else { usize::MAX });
+            answer
+        };
+        match request.path.as_str() {
+            "/api/datasets/org/text/revision/main?blobs=true" => listing("train/1.txt", &text),
+            "/api/datasets/org/chat/revision/v1?blobs=true" => listing("chat.jsonl", &chat),
+            path if path == format!("/datasets/org/text/resolve/{COMMIT}/train/1.txt") => broken(request),
+            path if path == format!("/datasets/org/chat/resolve/{COMMIT}/chat.jsonl") => rest(request, chat.as_bytes()),
+            path if path.starts_with(&format!("/api/datasets/org/text/revision/{COMMIT}")) => {
+                listing("train/1.txt", &text)
+            }
+            path if path.starts_with(&format!("/api/datasets/org/chat/revision/{COMMIT}")) => {
+                listing("chat.jsonl", &chat)
+            }
+            _ => absent(),
+        }
+    })
+}
+
+/// The tiny spec with its data on the hub.
+fn on_the_hub() -> String {
+    TINY.replace("{world: speech, words: 6k}", "{hf: org/text, files: \"train/*.txt\", licence: CC0}")
+        .replace("{world: chat, records: 200}", "{hf: org/chat, revision: v1, files: chat.jsonl}")
+        .replace("dataset: [chat, [chat, questions]]", "dataset: [chat]")
+        .replace("curriculum: [pretrained, merged, sequential]", "curriculum: [merged]")
+        .replace("seed: [1, 2]", "seed: [1]")
+}
+
+/// A folder with a spec, a cache of its own, and services on these servers.
+struct Away {
+    env: Env,
+    hub: String,
+}
+
+impl Away {
+    fn new(spec: &str, hub: &str) -> Self {
+        Self { env: Env::new(spec), hub: hub.to_owned() }
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.env.command(arguments);
+        for name in ["HF_TOKEN", "HF_HOME", "HF_HUB_CACHE", "GRID_OFFLINE", "http_proxy", "HTTP_PROXY", "ALL_PROXY"] {
+            command.env_remove(name);
+        }
+        let home = self.env.path().join("home");
+        command.env("HOME", &home).env("XDG_CACHE_HOME", home.join("caches")).env_remove("GRID_CACHE");
+        command.env("HF_ENDPOINT", &self.hub).env("OSF_ENDPOINT", &self.hub);
+        command
+    }
+
+    fn grid(&self, code: i32, arguments: &[&str]) -> (String, String) {
+        expect(self.command(arguments).output().expect("the binary starts"), code, arguments)
+    }
+
+    fn cache(&self) -> PathBuf {
+        self.env.path().join("home/caches/grid/data")
+    }
+}
+
+fn expect(output: Output, code: i32, arguments: &[&str]) -> (String, String) {
+    let (stdout, stderr) = texts(&output);
+    assert_eq!(output.status.code(), Some(code), "grid {arguments:?}\n--- stdout\n{stdout}\n--- stderr\n{stderr}");
+    (stdout, stderr)
+}
+
+#[test]
+fn a_run_fetches_what_it_needs_once_and_locks_it() {
+    let server = hub();
+    let away = Away::new(&on_the_hub(), &server.url);
+    let (plan, _) = away.grid(0, &["plan", "spec.yaml"]);
+    assert!(plan.contains("hf:datasets/org/text@main train/*.txt; `grid data fetch spec.yaml`"), "{plan}");
+    assert_eq!(server.asked(), Vec::<String>::new(), "a plan asks nobody");
+    let (list, _) = away.grid(0, &["data", "list", "spec.yaml"]);
+    assert!(list.contains("corpora.speech") && list.contains("missing") && list.contains("CC0"), "{list}");
+
+    let (_, talk) = away.grid(0, &["run", "spec.yaml"]);
+    assert!(
+        talk.contains("fetched hf:datasets/org/text@main train/1.txt") && talk.contains("locked in spec.lock"),
+        "{talk}"
+    );
+    let asked = server.asked();
+    assert_eq!(asked.iter().filter(|path| path.contains("resolve")).count(), 3, "one broke off: {asked:?}");
+    let starts: Vec<usize> = server.requests.lock().unwrap().iter().map(Request::start).collect();
+    assert!(starts.contains(&10_000), "it went on where it stopped: {starts:?}");
+    let lock: serde_json::Value =
+        serde_json::from_slice(&fs::read(away.env.path().join("spec.lock")).unwrap()).unwrap();
+    let text = &lock["data"]["hf:datasets/org/text@main"];
+    assert_eq!(text["revision"], COMMIT);
+    assert_eq!(text["files"]["train/1.txt"]["sha256"], sha256(speech(0).as_bytes()));
+    assert_eq!(text["files"]["train/1.txt"]["bytes"], speech(0).len());
+
+    // Neither a second run nor another experiment on this machine asks again; nor does one that must not.
+    let asked = server.asked().len();
+    let (_, talk) = away.grid(0, &["run", "spec.yaml"]);
+    assert!(talk.contains("nothing to do"), "{talk}");
+    let other = on_the_hub().replace("name: tiny", "name: other");
+    fs::write(away.env.path().join("other.yaml"), other).unwrap();
+    away.grid(0, &["data", "fetch", "other.yaml", "--offline"]);
+    away.grid(0, &["data", "verify", "other.yaml"]);
+    assert_eq!(server.asked().len(), asked);
+    assert!(away.env.path().join("other.lock").is_file());
+}
+
+#[test]
+fn other_content_than_the_lock_has_stops_a_run() {
+    let server = hub();
+    let away = Away::new(&on_the_hub(), &server.url);
+    away.grid(0, &["data", "lock", "spec.yaml"]);
+    let (list, _) = away.grid(0, &["data", "list", "spec.yaml", "--format", "json"]);
+    let rows: Vec<serde_json::Value> = serde_json::from_str(&list).unwrap();
+    let row = rows.iter().find(|row| row["data"] == "corpora.speech").unwrap();
+    assert_eq!((&row["state"], &row["files"], &row["bytes"]), (&"locked".into(), &1.into(), &speech(0).len().into()));
+    assert_eq!(row["licence"], "CC0");
+    let unused = rows.iter().find(|row| row["data"] == "datasets.questions").unwrap();
+    assert_eq!(unused["state"], "built in");
+
+    // One byte changes, in the cache or in the lock.
+    let file = away.cache().join(format!("hf/datasets/org--text/{COMMIT}/train/1.txt"));
+    let altered = speech(0).replacen("the", "tha", 1);
+    fs::write(&file, &altered).unwrap();
+    let (_, refused) = away.grid(6, &["run", "spec.yaml"]);
+    for part in [&sha256(speech(0).as_bytes()), &sha256(altered.as_bytes()), "spec.lock", "grid data lock"] {
+        assert!(refused.contains(part), "{refused}");
+    }
+    let (verified, _) = away.grid(8, &["data", "verify", "spec.yaml"]);
+    assert!(verified.contains("differs") && verified.contains("train/1.txt"), "{verified}");
+    let (list, _) = away.grid(0, &["data", "list", "spec.yaml"]);
+    assert!(list.contains("differs"), "{list}");
+    assert!(!away.env.path().join("runs").exists(), "no job was begun");
+    away.grid(0, &["data", "lock", "spec.yaml"]);
+    assert_eq!(fs::read_to_string(&file).unwrap(), speech(0), "what the server has came again");
+    away.grid(0, &["data", "verify", "spec.yaml"]);
+
+    // Bytes that change while length and time stay are found by reading.
+    let modified = fs::metadata(&file).unwrap().modified().unwrap();
+    fs::write(&file, &altered).unwrap();
+    fs::File::open(&file).unwrap().set_modified(modified).unwrap();
+    away.grid(8, &["data", "verify", "spec.yaml"]);
+}
+
+#[test]
+fn offline_names_everything_that_is_missing_and_takes_it_by_hand() {
+    let away = Away::new(&on_the_hub(), "http://127.0.0.1:9");
+    let (_, said) = away.grid(6, &["run", "spec.yaml", "--offline"]);
+    let (folder, chat_folder) =
+        (away.cache().join("hf/datasets/org--text/main"), away.cache().join("hf/datasets/org--chat/v1"));
+    for part in [
+        "corpora.speech: hf:datasets/org/text@main train/*.txt",
+        "datasets.chat: ",
+        "from http://127.0.0.1:9/datasets/org/text/tree/main",
+    ] {
+        assert!(said.contains(part), "{said}");
+    }
+    assert!(said.contains(folder.to_str().unwrap()) && said.contains(chat_folder.to_str().unwrap()), "{said}");
+    for (path, content) in [(folder.join("train/1.txt"), speech(0)), (chat_folder.join("chat.jsonl"), chat())] {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+    let output = away.command(&["data", "fetch", "spec.yaml"]).env("GRID_OFFLINE", "1").output().unwrap();
+    let (_, talk) = expect(output, 0, &["data", "fetch"]);
+    assert!(talk.contains("locked in spec.lock"), "{talk}");
+    let (plan, _) = away.grid(0, &["plan", "spec.yaml"]);
+    assert!(!plan.contains("not found"), "{plan}");
+}
+
+#[test]
+fn addresses_with_a_digest_archives_and_projects_become_local_data() {
+    let zip = {
+        let mut zip = zip::ZipWriter::new(std::io::Cursor::new(vec![]));
+        for (name, text) in [("train/a.train", speech(1)), ("eval/fast_eval/blimp_fast/x.jsonl", pair())] {
+            zip.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+            std::io::Write::write_all(&mut zip, text.as_bytes()).unwrap();
+        }
+        zip.finish().unwrap().into_inner()
+    };
+    let digest = sha256(&zip);
+    let server = Server::new(move |request| match request.path.as_str() {
+        "/files/all.zip" => rest(request, &zip),
+        "/v2/nodes/abc12/files/osfstorage/?page[size]=100" => {
+            let host = format!("http://{}", request.headers["host"]);
+            let item = serde_json::json!({"attributes": {"kind": "file", "materialized_path": "/all.zip", "size": zip.len(),
+                "extra": {"hashes": {"sha256": sha256(&zip)}}}, "links": {"download": format!("{host}/files/all.zip")}});
+            whole(serde_json::json!({"data": [item], "links": {"next": null}}).to_string().as_bytes())
+        }
+        _ => absent(),
+    });
+    let speech = format!("{{url: \"{}/files/all.zip\", sha256: {digest}, files: \"train/*.train\"}}", server.url);
+    let spec = TINY.replace("{world: speech, words: 6k}", &speech).replace(
+        "evaluate: {data: world, items: 20, suites: [blimp, blimp-supplement]}",
+        "evaluate: {data: {osf: abc12, archive: all.zip, folder: eval}, suites: [blimp]}",
+    );
+    let away = Away::new(&spec, &server.url);
+    away.grid(0, &["data", "fetch", "spec.yaml"]);
+    let (plan, _) = away.grid(0, &["plan", "spec.yaml"]);
+    assert!(!plan.contains("not found"), "{plan}");
+    let (list, _) = away.grid(0, &["data", "list", "spec.yaml", "--format", "csv"]);
+    assert!(list.contains("evaluate.blimp,osf:abc12 all.zip eval/fast_eval/blimp_fast,locked"), "{list}");
+
+    // A pattern that finds nothing in the archive names what is there; a wrong digest never becomes data.
+    let (_, said) = away.grid(6, &["plan", "spec.yaml", "-S", "corpora.speech.files='*.txt'"]);
+    assert!(said.contains("has no such file") && said.contains("train/a.train"), "{said}");
+    let wrong = format!("corpora.speech.sha256={}", "a".repeat(64));
+    fs::remove_file(away.env.path().join("spec.lock")).unwrap();
+    let (_, said) = away.grid(6, &["data", "fetch", "spec.yaml", "-S", &wrong]);
+    assert!(said.contains(&digest) && said.contains(&"a".repeat(64)), "{said}");
+}
+
+fn pair() -> String {
+    serde_json::json!({"sentence_good": "the dog runs", "sentence_bad": "the dog run"}).to_string() + "\n"
+}
+
+#[test]
+fn servers_and_disks_that_refuse_are_told_with_a_remedy() {
+    let server = Server::new(|request| match request.path.as_str() {
+        path if path.contains("org/text") => answer("401 Unauthorized", "Content-Length: 0\r\n", b""),
+        "/big.txt" => whole(&vec![b'x'; 100_000]),
+        _ => absent(),
+    });
+    let away = Away::new(&on_the_hub(), &server.url);
+    let (_, said) = away.grid(6, &["run", "spec.yaml"]);
+    assert!(said.contains("the server answers 401") && said.contains("HF_TOKEN"), "{said}");
+    let spec = TINY.replace("{world: speech, words: 6k}", &format!("{{url: \"{}/big.txt\"}}", server.url));
+    fs::write(away.env.path().join("spec.yaml"), &spec).unwrap();
+
+    // A disk that is full, as far as a limit on the size of files is like one.
+    let limited = |script: &str| {
+        let grid = away.command(&["data", "fetch", "spec.yaml"]);
+        let mut shell = Command::new("bash");
+        shell.args(["-c", script, "bash"]).arg(grid.get_program()).args(grid.get_args()).current_dir(away.env.path());
+        for (name, value) in grid.get_envs() {
+            match value {
+                Some(value) => shell.env(name, value),
+                None => shell.env_remove(name),
+            };
+        }
+        expect(shell.output().expect("bash starts"), 6, &["data", "fetch"]).1
+    };
+    let said = limited("trap '' XFSZ; ulimit -f 32; exec \"$@\"");
+    assert!(said.contains("write") && said.contains("GRID_CACHE"), "{said}");
+    fs::write(away.env.path().join("plain"), "a file").unwrap();
+    let said = limited("GRID_CACHE=plain/cache exec \"$@\"");
+    assert!(said.contains("plain/cache") && said.contains("GRID_CACHE"), "{said}");
+    away.grid(0, &["data", "fetch", "spec.yaml"]);
+    let server_asked = server.requests.lock().unwrap();
+    let last = server_asked.last().unwrap();
+    assert!(last.path == "/big.txt" && last.start() > 0, "what came before the disk was full is kept: {last:?}");
+}
+
+/// A model that was trained here, in the form of the hub.
+fn exported(away: &Away) -> Vec<(String, Vec<u8>)> {
+    let model =
+        TINY.replace("seed: [1, 2]", "seed: [1]").replace("dataset: [chat, [chat, questions]]", "dataset: [chat]");
+    fs::write(away.env.path().join("tiny.yaml"), model.replace("[pretrained, merged, sequential]", "[pretrained]"))
+        .unwrap();
+    away.grid(0, &["run", "tiny.yaml"]);
+    away.grid(0, &["export", "hf", "nano/seed1", "exported"]);
+    let entries = fs::read_dir(away.env.path().join("exported")).unwrap().map(|entry| entry.unwrap().path());
+    entries.map(|path| (name(&path), fs::read(&path).unwrap())).collect()
+}
+
+fn name(path: &Path) -> String {
+    path.file_name().unwrap().to_str().unwrap().to_owned()
+}
+
+#[test]
+fn models_of_the_hub_are_fetched_for_specs_and_for_eval() {
+    let made = Away::new(TINY, "http://127.0.0.1:9");
+    let files = exported(&made);
+    let server = Server::new(move |request| {
+        let siblings: Vec<_> =
+            files.iter().map(|(name, content)| serde_json::json!({"rfilename": name, "size": content.len()})).collect();
+        let resolve = format!("/org/nano/resolve/{COMMIT}/");
+        match request.path.strip_prefix(&resolve) {
+            None if request.path.starts_with("/api/models/org/nano/revision/") => {
+                whole(serde_json::json!({"sha": COMMIT, "siblings": siblings}).to_string().as_bytes())
+            }
+            Some(name) => {
+                files.iter().find(|(known, _)| known == name).map_or_else(absent, |(_, content)| rest(request, content))
+            }
+            _ => absent(),
+        }
+    });
+    let spec = "name: foreign\nmodels:\n  a: {hf: org/nano, revision: v1}\nevaluate: {data: world, items: 10, suites: [blimp]}\n";
+    let away = Away::new(spec, &server.url);
+    let (plan, _) = away.grid(0, &["plan", "spec.yaml"]);
+    assert!(plan.contains("hf:org/nano@v1"), "{plan}");
+    away.grid(0, &["run", "spec.yaml"]);
+    assert!(away.cache().join(format!("hf/models/org--nano/{COMMIT}/model.safetensors")).is_file());
+    assert!(server.asked().iter().any(|path| path.contains("/revision/v1?")));
+    assert!(
+        !server.asked().iter().any(|path| path.contains("README")),
+        "a model is not its card: {:?}",
+        server.asked()
+    );
+    assert_eq!(away.env.query("select count(*) from v_scores"), away.env.query("select count(*) from score"));
+
+    let folder = away.env.path().join("evaluation_data/fast_eval/blimp_fast");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("x.jsonl"), pair() + &pair()).unwrap();
+    let (table, _) = away.grid(0, &["eval", "org/nano@v1", "--fast"]);
+    assert!(table.contains("nano-v1"), "{table}");
+    assert!(!away.env.path().join("(grid eval).lock").exists() && !Path::new("/(grid eval).lock").exists());
+    let (_, said) = away.grid(6, &["eval", "org/nothing", "--fast"]);
+    assert!(said.contains("org/nothing") && said.contains("404"), "{said}");
+}
