@@ -247,6 +247,7 @@ fn list(args: &SpecArgs, format: TableFormat) -> Result<Exit, Failure> {
         labels: 4,
         rows: rows.collect(),
         footer: vec![],
+        published: vec![],
         notes: vec![],
     };
     print!("{}", form(&table, format));
@@ -358,6 +359,7 @@ fn verify(args: &SpecArgs, format: TableFormat) -> Result<Exit, Failure> {
         labels: 5,
         rows: rows.collect(),
         footer: vec![],
+        published: vec![],
         notes: vec![],
     };
     print!("{}", form(&table, format));
