@@ -54,25 +54,27 @@ fn plan_starts_without_delay() {
     assert!(best.as_millis() < 500, "grid plan took {best:?} at best");
 }
 
-/// The README's spec is one that grid takes, and its commands are verbs that grid has.
+/// The specs of the README and of the page on data are such that grid takes, and their commands are verbs that grid has.
 #[test]
 fn the_readme_keeps_its_word() {
-    let readme = std::fs::read_to_string(root().join("README.md")).expect("README.md");
-    let block = |language: &str| -> Vec<&str> {
-        let parts = readme.split("```").skip(1).step_by(2);
+    let read = |name: &str| std::fs::read_to_string(root().join(name)).unwrap_or_else(|_| panic!("{name}"));
+    let (readme, data) = (read("README.md"), read("docs/data.md"));
+    fn blocks<'a>(page: &'a str, language: &str) -> Vec<&'a str> {
+        let parts = page.split("```").skip(1).step_by(2);
         parts.filter_map(|part| part.strip_prefix(language)).collect()
-    };
-    let spec = block("yaml\n");
-    let env = Env::new(spec[0]);
+    }
+    let env = Env::new(blocks(&readme, "yaml\n")[0]);
     let plan = env.run(0, &["plan", "spec.yaml"]);
     assert!(plan.starts_with("first: 12 cells") && plan.contains("not found"), "{plan}");
-    let elsewhere = format!("name: elsewhere\n{}", spec[1].replace("64_HEX_DIGITS", &"a".repeat(64)));
+    let elsewhere = blocks(&data, "yaml\n")[0].replace("64_HEX_DIGITS", &"a".repeat(64));
+    let elsewhere = format!("name: elsewhere\n{elsewhere}");
     std::fs::write(env.path().join("elsewhere.yaml"), elsewhere).expect("a writable folder");
     let plan = env.run(0, &["plan", "elsewhere.yaml"]);
     assert!(plan.contains("hf:org/name@v1"), "{plan}");
     let help = env.run(0, &["help"]);
     let mut verbs = 0;
-    for command in block("sh\n").iter().flat_map(|block| block.lines()).flat_map(|line| line.split(';')) {
+    let commands = [&readme, &data].into_iter().flat_map(|page| blocks(page, "sh\n"));
+    for command in commands.flat_map(str::lines).flat_map(|line| line.split(';')) {
         if let Some(arguments) = command.trim().strip_prefix("grid ") {
             let verb = arguments.split_whitespace().next().expect("a verb");
             assert!(help.contains(&format!("  {verb} ")), "no verb '{verb}' in\n{help}");

@@ -41,8 +41,12 @@ pub(super) async fn go(cli: &Cli, spec: &SpecText, mut grid: Grid, args: &DriveA
     if !args.device.is_empty() {
         resources.devices.clone_from(&args.device);
     }
+    if grid.budget.is_some() {
+        // A plan that may not run needs no download.
+        planned(&cli.runs_dir, spec, &grid).await?;
+    }
     tokio::task::block_in_place(|| data::obtain(cli, spec, &grid))?;
-    refuse_missing_data(&cli.runs_dir, spec, &grid).await?;
+    refuse_blocked(&planned(&cli.runs_dir, spec, &grid).await?)?;
 
     let unusable = |error| Failure::text(Exit::Environment, format!("grid: {}: {error}", cli.runs_dir.display()));
     std::fs::create_dir_all(&cli.runs_dir).map_err(unusable)?;
@@ -82,8 +86,8 @@ pub(super) async fn go(cli: &Cli, spec: &SpecText, mut grid: Grid, args: &DriveA
     Ok(exit)
 }
 
-/// Fails before anything is written where data are missing for jobs that would have to run.
-async fn refuse_missing_data(runs_dir: &Path, spec: &SpecText, grid: &Grid) -> Result<(), Failure> {
+/// What would run, before anything is written.
+async fn planned(runs_dir: &Path, spec: &SpecText, grid: &Grid) -> Result<Workspace, Failure> {
     let store = match Store::open_existing(runs_dir).await {
         Ok(store) => Some(store),
         Err(crate::store::StoreError::Absent { .. }) => None,
@@ -93,7 +97,7 @@ async fn refuse_missing_data(runs_dir: &Path, spec: &SpecText, grid: &Grid) -> R
     if let Some(store) = store {
         store.close().await;
     }
-    refuse_blocked(&workspace)
+    Ok(workspace)
 }
 
 /// Fails where jobs are blocked by missing data, which it names.
