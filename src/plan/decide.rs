@@ -14,7 +14,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::expand::Plan;
+use super::planned::Plan;
 use crate::domain::JobId;
 
 /// How the last attempt at a job ended.

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::decide::Decision;
-use super::expand::Plan;
 use super::facts::Facts;
 use super::ledger::{Ledger, ledger};
+use super::planned::Plan;
 use crate::domain::{Budget, Extent, Job, JobId, Kind, Length, ModelConfig, Suite, grouped};
 
 /// A plan for people and scripts.

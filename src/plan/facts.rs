@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::expand::Plan;
+use super::planned::Plan;
 use crate::domain::{Extent, Job, JobId, Length, ModelConfig, Training};
 
 /// Tokens per word assumed before a corpus is tokenized; English byte-level BPE gives 1.2 to 1.6.

@@ -1,7 +1,7 @@
 //! What a job costs relative to others, in floating-point operations.
 
-use super::expand::{Plan, PlannedJob};
 use super::facts::Facts;
+use super::planned::{Plan, PlannedJob};
 use crate::domain::{Job, JobId, Length, ModelConfig, Pooling, Training};
 
 /// Tokens of an evaluation suite whose size is not known before it is read.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::expand::Plan;
+use super::planned::Plan;
 
 /// Languages of graph viewers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

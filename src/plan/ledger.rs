@@ -12,8 +12,8 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use super::expand::{Plan, PlannedCell, PlannedJob, Role};
 use super::facts::{Facts, epochs};
+use super::planned::{Plan, PlannedCell, PlannedJob, Role};
 use crate::domain::{Budget, CellKey, Job, JobId, Origin, grouped};
 
 /// What one training stage reads of one text.

@@ -18,12 +18,14 @@ mod forecast;
 mod graph;
 mod ledger;
 mod names;
+mod planned;
 mod text;
 
 pub use decide::{Artifacts, Decision, Known, Last, Why, decide};
 pub use describe::{Description, describe, warnings};
-pub use expand::{Plan, PlannedCell, PlannedJob, Recorded, Role, Text, expand};
+pub use expand::{Recorded, expand};
 pub use facts::{Amount, Facts};
 pub use forecast::weight;
 pub use graph::GraphFormat;
 pub use ledger::{Account, Ledger, Reading, ledger};
+pub use planned::{Plan, PlannedCell, PlannedJob, Role, Text};

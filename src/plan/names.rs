@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use petgraph::graph::{DiGraph, NodeIndex};
 
-use super::expand::{PlannedCell, PlannedJob};
+use super::planned::{PlannedCell, PlannedJob};
 use crate::domain::{Dataset, JobId, Order, Stage};
 
 /// What people call a job.

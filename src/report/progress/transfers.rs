@@ -38,10 +38,7 @@ impl Transfers {
         match self.mode {
             Mode::Silent => {}
             Mode::Bars => {
-                let bar = match &self.current {
-                    Some((bar, current)) if current == name => bar.clone(),
-                    _ => self.begin(name),
-                };
+                let bar = self.bar(name);
                 if let Some(total) = total.filter(|total| bar.length() != Some(*total)) {
                     bar.set_length(total);
                     bar.set_style(style(MEASURED));
@@ -64,10 +61,7 @@ impl Transfers {
         match self.mode {
             Mode::Silent => {}
             Mode::Bars => {
-                let bar = match &self.current {
-                    Some((bar, current)) if current == name => bar.clone(),
-                    _ => self.begin(name),
-                };
+                let bar = self.bar(name);
                 if bar.length() != Some(total) {
                     bar.set_length(total);
                     bar.set_style(style(COUNTED));
@@ -97,7 +91,11 @@ impl Transfers {
         }
     }
 
-    fn begin(&mut self, name: &str) -> ProgressBar {
+    /// The bar of what has this name, begun where another one is shown.
+    fn bar(&mut self, name: &str) -> ProgressBar {
+        if let Some((bar, _)) = self.current.as_ref().filter(|(_, current)| current == name) {
+            return bar.clone();
+        }
         self.clear();
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(style(UNMEASURED));
         bar.set_message(name.to_owned());

@@ -1,5 +1,13 @@
 use super::*;
 
+/// The lines of a recording, and the items with the log-probabilities that it has.
+fn recorded(shared: &Path, results: &Path) -> (Vec<Value>, Vec<Item>, Vec<Vec<f64>>) {
+    let stored = lines(&results.join("scores.jsonl.gz"));
+    let number = |index: usize, name: &str| stored[index][name].as_f64().unwrap_or(f64::NAN);
+    let (items, sums) = reading_items(shared, &|index| (number(index, "pred"), number(index, "prev_pred")));
+    (stored, items, sums)
+}
+
 #[test]
 fn golden_reading_times() {
     let Some(shared) = shared("golden_reading_times") else { return };
@@ -8,9 +16,7 @@ fn golden_reading_times() {
         if set != folder(Suite::Reading, Size::Full) {
             continue;
         }
-        let stored = lines(&results.join("scores.jsonl.gz"));
-        let number = |index: usize, name: &str| stored[index][name].as_f64().unwrap_or(f64::NAN);
-        let (items, sums) = reading_items(&shared, &|index| (number(index, "pred"), number(index, "prev_pred")));
+        let (stored, items, sums) = recorded(&shared, &results);
         assert_eq!(items.len(), stored.len());
         for (item, line) in items.iter().zip(&stored) {
             assert_eq!(item.candidates.len() == 1, line["prev_pred"].is_null(), "{model} {}", item.index);
@@ -106,9 +112,7 @@ fn golden_predictive_power() {
         if set != folder(Suite::Reading, Size::Full) {
             continue;
         }
-        let stored = lines(&results.join("scores.jsonl.gz"));
-        let number = |index: usize, name: &str| stored[index][name].as_f64().unwrap_or(f64::NAN);
-        let (items, sums) = reading_items(&shared, &|index| (number(index, "pred"), number(index, "prev_pred")));
+        let (_, items, sums) = recorded(&shared, &results);
         for (spillover, file) in [(false, "predictive_power.jsonl"), (true, "predictive_power_spillover.jsonl")] {
             let powers = predictive_power(&items, &likelihoods(&sums), spillover);
             let text = fs::read_to_string(results.join(file)).expect("a file");
