@@ -7,6 +7,7 @@
 use std::ffi::c_int;
 use std::sync::OnceLock;
 
+use libmimalloc_sys::{mi_option_set, mi_option_t, mi_option_use_numa_nodes};
 use tch::{Cuda, Device};
 
 use super::error::Error;
@@ -17,17 +18,19 @@ pub use super::shim::{Memory, empty_cache, memory};
 /// The libtorch that this program is built for.
 pub const TORCH_VERSION: &str = "2.11.0";
 
+/// `mi_option_purge_delay`, which the crate has no name for.
+const PURGE_DELAY: mi_option_t = mi_option_use_numa_nodes - 1;
+
 /// What a training step allocates and frees again, it should get from the same pages: first line of every `main`.
 ///
-/// Without it glibc maps every large tensor anew and the kernel clears its pages at each step (15-50 % of the time).
-/// Must run before a second thread or any tensor exists.
+/// mimalloc takes the place of libc's `malloc` for everything in this process, libtorch included, and keeps its pages.
+/// glibc maps every large tensor anew, and the kernel clears its pages at each step (15-50 % of the time); where it is
+/// told to keep them, it does not find aligned blocks again (its bug 14581), so that tensors of changing shapes take ten
+/// times the memory. Must run before a second thread or any tensor exists.
 pub fn prepare_process() {
-    // SAFETY: mallopt only sets numbers; setenv is called while there is one thread.
+    // SAFETY: mi_option_set only sets a number; setenv is called while there is one thread.
     unsafe {
-        libc::mallopt(libc::M_MMAP_MAX, 0);
-        libc::mallopt(libc::M_TRIM_THRESHOLD, c_int::MAX);
-        libc::mallopt(libc::M_TOP_PAD, 256 << 20);
-        libc::mallopt(libc::M_ARENA_MAX, 1); // other arenas cannot hold blocks above 64 MiB
+        mi_option_set(PURGE_DELAY, -1);
         // Without it cuBLAS may choose another summation order from run to run.
         libc::setenv(c"CUBLAS_WORKSPACE_CONFIG".as_ptr(), c":4096:8".as_ptr(), 0);
     }
