@@ -1,14 +1,17 @@
 //! A classifier on top of a model's body: the head of the official fine-tuning, and what it reads.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use grid::domain::{Pooling, Precision};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use tch::{Device, Kind, Tensor};
 
+use super::batch::cuts;
 use super::error::Error;
 use super::model::Model;
+use super::tensors;
 use super::weights::Weights;
 
 /// Epsilon of the head's normalisations.
@@ -51,6 +54,12 @@ impl Classifier {
         &self.weights
     }
 
+    /// Writes all of them into a new safetensors file: those of the body under their Hugging Face names, those of the
+    /// head under the official fine-tuning's.
+    pub fn write(&self, path: &Path) -> Result<(), Error> {
+        tensors::write(path, self.weights.named()?).map(drop)
+    }
+
     /// Where it is.
     pub fn device(&self) -> Device {
         self.model.device()
@@ -74,8 +83,7 @@ impl Classifier {
         let _no_grad = tch::no_grad_guard();
         let tokens = if self.device() == Device::Cpu { 4096 } else { 65_536 };
         let mut logits = vec![vec![]; inputs.len()];
-        let rows = |width: usize| (tokens / width).max(1);
-        for piece in self.pieces(inputs, |lengths| lengths.len().min(rows(lengths[0])))? {
+        for piece in self.pieces(inputs, |lengths| filled(lengths, tokens))? {
             let pooled = self.pooled(&piece.inputs, precision)?; // [inputs, hidden]
             let values = self.head(&pooled, None)?.f_to_device(Device::Cpu)?; // [inputs, classes]
             let values = Vec::<Vec<f32>>::try_from(values)?;
@@ -101,10 +109,8 @@ impl Classifier {
         let device = self.device();
         let whole =
             |numbers: &[i64]| -> Result<Tensor, Error> { Ok(Tensor::f_from_slice(numbers)?.f_to_device(device)?) };
-        let most = most.map_or(usize::MAX, |most| most as usize).max(1);
-        let piece_cost = if device == Device::Cpu { 48 } else { 16_384 };
         let mut sum = Tensor::f_zeros(&[] as &[i64], (Kind::Double, device))?;
-        for piece in self.pieces(inputs, |lengths| cut(lengths, piece_cost, most))? {
+        for piece in self.pieces(inputs, |lengths| cuts(lengths, most, device))? {
             let pooled = self.pooled(&piece.inputs, precision)?; // [inputs, hidden]
             let (rows, owners): (Vec<i64>, Vec<i64>) =
                 piece.rows.iter().map(|&(row, input)| (row as i64, input as i64)).unzip();
@@ -156,9 +162,13 @@ impl Classifier {
         Ok(x.f_linear(&self.output.0, Some(&self.output.1))?)
     }
 
-    /// The inputs without repetition, sorted by length (the longest first, then as they came), in pieces. `rows` says how
-    /// many of these lengths the next piece takes.
-    fn pieces<'a>(&self, inputs: &[&'a [u32]], rows: impl Fn(&[usize]) -> usize) -> Result<Vec<Piece<'a>>, Error> {
+    /// The inputs without repetition, sorted by length (the longest first, then as they came), in pieces, whose
+    /// sizes `cut` finds.
+    fn pieces<'a>(
+        &self,
+        inputs: &[&'a [u32]],
+        cut: impl FnOnce(&[usize]) -> Vec<usize>,
+    ) -> Result<Vec<Piece<'a>>, Error> {
         let vocab = self.model.config().vocab_size;
         let mut members: HashMap<&[u32], Vec<usize>> = HashMap::new();
         let mut distinct: Vec<&[u32]> = vec![];
@@ -180,32 +190,27 @@ impl Classifier {
         distinct.sort_by_key(|input| std::cmp::Reverse(input.len()));
         let lengths: Vec<usize> = distinct.iter().map(|input| input.len()).collect();
         let mut pieces = vec![];
-        let mut start = 0;
-        while start < distinct.len() {
-            let end = start + rows(&lengths[start..]).clamp(1, distinct.len() - start);
-            let inputs = distinct[start..end].to_vec();
+        let mut rest = distinct.into_iter();
+        for size in cut(&lengths) {
+            let inputs: Vec<&[u32]> = rest.by_ref().take(size).collect();
             let of_input = |(index, input): (usize, &&[u32])| {
                 members[*input].iter().map(move |row| (*row, index)).collect::<Vec<_>>()
             };
             let rows = inputs.iter().enumerate().flat_map(of_input).collect();
             pieces.push(Piece { inputs, rows });
-            start = end;
         }
         Ok(pieces)
     }
 }
 
-/// How many of these lengths (falling) the first of the cheapest pieces takes: a piece costs its padded tokens, and a
-/// constant number of tokens for being one. At most `most` go together.
-fn cut(lengths: &[usize], constant: usize, most: usize) -> usize {
-    // costs[i]: the least cost of lengths[i..]; firsts[i]: how many its first piece takes.
-    let (mut costs, mut firsts) = (vec![0; lengths.len() + 1], vec![0; lengths.len()]);
-    for start in (0..lengths.len()).rev() {
-        let cost = |rows: usize| constant + rows * lengths[start] + costs[start + rows];
-        let best = (1..=most.min(lengths.len() - start)).map(|rows| (cost(rows), rows)).min();
-        (costs[start], firsts[start]) = best.unwrap_or_default();
+/// Sizes of pieces of these lengths (falling), each of about so many tokens.
+fn filled(lengths: &[usize], tokens: usize) -> Vec<usize> {
+    let (mut sizes, mut start) = (vec![], 0);
+    while let Some(longest) = lengths.get(start) {
+        sizes.push((tokens / longest).clamp(1, lengths.len() - start));
+        start += sizes[sizes.len() - 1];
     }
-    firsts.first().copied().unwrap_or(0)
+    sizes
 }
 
 /// Factors of a dropout, 0 or `1 / (1 - share)`: `[rows, width]` on the CPU, a function of these arguments.

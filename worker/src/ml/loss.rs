@@ -63,7 +63,7 @@ pub fn forward(model: &Model, piece: &MicroBatch, precision: Precision) -> Resul
 /// Summed loss in nats and number of predicted ids of these rows, `micro_batch` rows at a time.
 pub fn total(model: &Model, rows: &[Row], micro_batch: u32, precision: Precision) -> Result<(f64, u64), Error> {
     let (mut sum, mut count) = (0.0, 0);
-    for group in group(rows, Some(micro_batch)) {
+    for group in group(rows, Some(micro_batch), model.device()) {
         let Some(piece) = MicroBatch::new(&group)? else { continue };
         let piece = piece.to_device(model.device())?;
         sum += forward(model, &piece, precision)?.f_double_value(&[])?;

@@ -216,7 +216,8 @@ impl Trainer {
     }
 
     fn next_batch(&mut self) -> Result<Prepared, Error> {
-        let limits = Limits { micro_batch: self.options.micro_batch, vocab: self.model.config().vocab_size };
+        let (vocab, device) = (self.model.config().vocab_size, self.model.device());
+        let limits = Limits { micro_batch: self.options.micro_batch, vocab, device };
         let feed =
             self.feed.get_or_insert_with(|| Feed::start(self.batches.clone(), limits, self.progress.step, self.total));
         feed.take()

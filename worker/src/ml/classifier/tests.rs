@@ -1,5 +1,4 @@
 use grid::domain::Arch;
-use proptest::prelude::*;
 
 use super::super::model::tests::small;
 use super::super::shim;
@@ -115,22 +114,4 @@ fn dropout_drops_its_share_and_keeps_the_mean() {
     assert!((factors.mean(Kind::Double).double_value(&[]) - 1.0).abs() < 0.003);
     assert!(factors.equal(&dropout(0.1, 1, 7, (400, 500)).unwrap()));
     assert!(!factors.equal(&dropout(0.1, 1, 8, (400, 500)).unwrap()));
-}
-
-proptest! {
-    /// Never dearer than one piece or pieces of one, and within the limit.
-    #[test]
-    fn the_cut_is_cheap(mut lengths in prop::collection::vec(1usize..300, 1..40), constant in 0usize..200, most in 1usize..50) {
-        lengths.sort_by_key(|length| std::cmp::Reverse(*length));
-        let (mut start, mut cost) = (0, 0);
-        while start < lengths.len() {
-            let rows = cut(&lengths[start..], constant, most);
-            prop_assert!(rows >= 1 && rows <= most);
-            cost += constant + rows * lengths[start];
-            start += rows;
-        }
-        prop_assert_eq!(start, lengths.len());
-        prop_assert!(cost <= lengths.iter().sum::<usize>() + constant * lengths.len());
-        prop_assert!(lengths.len() > most || cost <= constant + lengths.len() * lengths[0]);
-    }
 }
