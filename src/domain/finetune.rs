@@ -186,6 +186,9 @@ pub struct FinetuneRecipe {
     pub gradient_scale: u32,
     /// Arithmetic.
     pub precision: Precision,
+    /// Whether the weights that the scores come from stay.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keep: bool,
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use crate::domain::{
 };
 
 use super::data;
-use super::fields::{self, Fields, Scalar, Within, choice, real, small};
+use super::fields::{self, Fields, Scalar, Within, choice, flag, real, small};
 use super::problem::{Log, Mark};
 use super::tree::{Key, Node, Value};
 
@@ -29,6 +29,7 @@ const OWN: [&str; 4] = ["learning_rate", "batch_size", "epochs", "search"];
 /// | `accumulation:` | parts of a batch whose mean losses are added up (compat) or averaged | 1 |
 /// | `accumulated:` | `mean` or `sum` over these parts | `mean`; compat `sum` |
 /// | `precision:` | `f32`, or `bf16` with 32-bit weights | `f32` |
+/// | `keep:` | whether the weights that are scored stay, in `classifier/model.safetensors` of the job's results | false |
 pub(super) fn finetunings(
     node: Option<&Node>,
     mode: Mode,
@@ -54,6 +55,7 @@ pub(super) fn finetunings(
     };
     let precision = choice([("f32", Precision::F32), ("bf16", Precision::Bf16)]);
     let precision = fields.get("precision", Precision::F32, precision);
+    let keep = fields.get("keep", false, flag);
     for key in OWN {
         fields.take(key);
     }
@@ -64,7 +66,14 @@ pub(super) fn finetunings(
     let finetuning = |task: GlueTask, own: Own| Finetuning {
         task,
         mode,
-        recipe: FinetuneRecipe { pooling, selection: own.selection(task, rule), max_length, gradient_scale, precision },
+        recipe: FinetuneRecipe {
+            pooling,
+            selection: own.selection(task, rule),
+            max_length,
+            gradient_scale,
+            precision,
+            keep,
+        },
         train: file(task.train_file()),
         valid: file(task.valid_file()),
         seeds: seeds.clone(),

@@ -24,17 +24,19 @@ fn glue_is_fine_tuned_right_by_default_and_officially_on_demand() {
         max_length: 512,
         gradient_scale: 1,
         precision: Precision::F32,
+        keep: false,
     };
     assert_eq!(official.recipe, wanted);
 
     let switched = &tunings(
-        "finetune: {mode: compat, pooling: last, selection: last_epoch, accumulation: 4, epochs: 3, \
+        "finetune: {mode: compat, pooling: last, selection: last_epoch, accumulation: 4, epochs: 3, keep: true, \
          tasks: {rte: {learning_rate: 1e-5}, mrpc: }}",
     );
     let one = |learning_rate| Hyperparameters { learning_rate, batch_size: 32, epochs: 3 };
     assert_eq!(switched[0].recipe.selection, Selection::LastEpoch(one(1e-5)));
     assert_eq!(switched[1].recipe.selection, Selection::LastEpoch(one(3e-5)));
     assert_eq!((switched[1].recipe.pooling, switched[1].recipe.gradient_scale), (Pooling::Last, 4));
+    assert!(switched[1].recipe.keep);
     assert_eq!(tunings("finetune: {accumulation: 4}")[0].recipe.gradient_scale, 1, "a mean is what it would be whole");
 
     let searched = &tunings("finetune: {tasks: {wsc: {search: {learning_rate: [1e-5, 1e-4]}}}}")[0];

@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::{Memory, located, parent, train};
 use crate::attempt::{Attempt, JobError};
 use crate::ml::checkpoint::Progress;
-use crate::ml::{self, Classifier, Finetuner, Input, finetune};
+use crate::ml::hf::WEIGHTS;
+use crate::ml::{self, Classifier, Finetuner, Input, Kept, finetune};
 
 /// Share of the head's last layer's inputs that are dropped in training.
 const DROPOUT: f64 = 0.1;
@@ -64,6 +65,7 @@ pub(super) fn run(
         attempt.emit(Event::Warning { message })?;
     }
     let mut resumed = found.checkpoint;
+    let mut kept = Kept::new(attempt.output());
     let mut state = resumed.as_ref().map(|checkpoint| checkpoint.progress.clone()).unwrap_or_default();
     for (index, candidate) in job.recipe.selection.candidates().iter().enumerate().skip(state.candidate) {
         let (per_epoch, own) = steps[index];
@@ -71,6 +73,7 @@ pub(super) fn run(
         let mut tuner = begin(job, candidate, &rows, folder, assignment)?;
         if let Some(checkpoint) = resumed.take() {
             tuner.restore(&checkpoint, state.progress)?;
+            checkpoint.restore_output(&mut kept)?;
             attempt.emit(Event::Resumed { step: before + state.progress.step })?;
         }
         state.candidate = index;
@@ -90,10 +93,13 @@ pub(super) fn run(
                 tell_epoch(attempt, job, &rows.valid, &classes, before + taken)?;
                 let of = (job.task, &job.recipe.selection);
                 state.chosen.offer(of, &rows.valid, (index, epoch), classes);
+                if job.recipe.keep {
+                    keep(&mut kept, tuner.classifier(), &state.chosen, (index, epoch))?;
+                }
             }
             let stop = attempt.stop_requested();
             if taken < own && (stop || attempt.should_checkpoint()) {
-                save(&mut tuner, before, &state, attempt)?;
+                save(&mut tuner, before, &state, &kept, attempt)?;
             }
             if stop && before + taken < total {
                 return Err(JobError::Interrupted { step: before + taken });
@@ -149,10 +155,26 @@ fn tell_epoch(
     Ok(())
 }
 
+/// Leaves the weights of this candidate and epoch in the output, if they are chosen: for all rows, or for every second
+/// one. Where nothing is ever chosen, the last ones stay.
+fn keep(kept: &mut Kept, classifier: &Classifier, chosen: &Chosen, now: (usize, u32)) -> Result<(), JobError> {
+    let choices = chosen.choices();
+    let folders = match choices[..] {
+        [] | [_] => &["classifier"][..],
+        _ => &["classifier-even-rows", "classifier-odd-rows"],
+    };
+    for (half, folder) in folders.iter().enumerate() {
+        if choices.get(half).is_none_or(|choice| *choice == now) {
+            kept.put(Path::new(folder), |folder| classifier.write(&folder.join(WEIGHTS)))?;
+        }
+    }
+    Ok(())
+}
+
 /// A checkpoint in the attempt's folder; once it is on disk and in the journal, the attempt's old ones go.
-fn save(tuner: &mut Finetuner, before: u64, state: &State, attempt: &mut Attempt) -> Result<(), JobError> {
+fn save(tuner: &mut Finetuner, before: u64, state: &State, kept: &Kept, attempt: &mut Attempt) -> Result<(), JobError> {
     let step = before + tuner.progress().step;
-    let saved = tuner.checkpoint(attempt.folder(), step, |progress| State { progress, ..state.clone() })?;
+    let saved = tuner.checkpoint(attempt.folder(), step, |progress| State { progress, ..state.clone() }, kept)?;
     let path = saved.path.strip_prefix(attempt.folder()).unwrap_or(&saved.path).to_owned();
     let Progress { tokens, words, .. } = saved.progress.progress;
     attempt.emit(Event::Checkpoint { path, step, tokens, words, weights: saved.weights, milestone: None })?;

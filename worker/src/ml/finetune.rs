@@ -157,22 +157,18 @@ impl Finetuner {
         Ok(())
     }
 
-    /// Writes a checkpoint into this folder under the number `step`, with whatever `state` makes of where training stands.
+    /// Writes a checkpoint into this folder under the number `step`, with whatever `state` makes of where training stands
+    /// and what is kept in the output so far.
     pub fn checkpoint<P: Serialize>(
         &mut self,
         folder: &Path,
         step: u64,
         state: impl FnOnce(Progress) -> P,
+        kept: &Kept,
     ) -> Result<Saved<P>, Error> {
         self.read()?;
-        let saved = checkpoint::save(
-            folder,
-            step,
-            self.classifier.weights(),
-            &self.optimizer,
-            state(self.progress),
-            &Kept::default(),
-        )?;
+        let saved =
+            checkpoint::save(folder, step, self.classifier.weights(), &self.optimizer, state(self.progress), kept)?;
         self.last_checkpoint = Some(saved.path.clone());
         Ok(saved)
     }

@@ -32,6 +32,7 @@ fn finetuning(runs: &Path, candidates: &[Hyperparameters], items: u64) -> (Job, 
             max_length: 512,
             gradient_scale: 1,
             precision: Precision::F32,
+            keep: true,
         },
         train: data.clone(),
         valid: data,
@@ -63,6 +64,10 @@ fn a_resumed_finetuning_predicts_what_a_straight_one_does_bit_for_bit() {
     assert_eq!(checkpoints(&whole), Vec::<PathBuf>::new(), "a job that is done needs none");
     let items = fs::read_to_string(whole.join("items.jsonl")).unwrap();
     assert_eq!(items.lines().count(), 40);
+    let weights = |attempt: &Path| {
+        ["even", "odd"]
+            .map(|half| fs::read(attempt.join(format!("output/classifier-{half}-rows/model.safetensors"))).unwrap())
+    };
 
     let folder = runs.path().join("interrupted");
     fs::create_dir(&folder).unwrap();
@@ -78,6 +83,7 @@ fn a_resumed_finetuning_predicts_what_a_straight_one_does_bit_for_bit() {
     assert!(fs::read_to_string(second.join("items.jsonl")).unwrap() == items, "the predictions differ");
     let both: Vec<Event> = said(&first).into_iter().chain(said(&second)).collect();
     assert_eq!(both, said(&whole));
+    assert!(weights(&second) == weights(&whole), "the weights that were kept differ");
 }
 
 #[test]
