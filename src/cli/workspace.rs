@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::failure::{Exit, Failure, store_failure};
@@ -107,6 +108,7 @@ impl Workspace {
         let facts = Facts {
             amounts: amounts(&plan, &decisions, &outputs, &mut survey).map_err(environment)?,
             models: models(&plan, &recorded, &outputs).map_err(environment)?,
+            bytes: bytes(&plan),
         };
         refuse_too_long(&plan, &facts)?;
         refuse_excess(&plan, &facts, grid.budget)?;
@@ -247,6 +249,16 @@ fn refuse_excess(plan: &Plan, facts: &Facts, budget: Option<Budget>) -> Result<(
         None => Ok(()),
         Some(violation) => Err(Failure::text(Exit::Usage, format!("grid: {} is {violation}", plan.name))),
     }
+}
+
+/// Sizes of the files of evaluations and fine-tunings; none for the toy world.
+fn bytes(plan: &Plan) -> BTreeMap<JobId, u64> {
+    let reads = |planned: &&PlannedJob| matches!(planned.job, Job::Eval(_) | Job::Finetune(_));
+    let size = |planned: &PlannedJob| -> u64 {
+        let files = planned.sources.iter().flat_map(|(_, files)| files);
+        files.filter_map(|file| fs::metadata(file).ok()).map(|about| about.len()).sum()
+    };
+    plan.jobs().filter(reads).map(|planned| (planned.id, size(planned))).filter(|(_, size)| *size > 0).collect()
 }
 
 /// The text of each prepare job: from its ledger once it is done, before that from the survey, and where it is not

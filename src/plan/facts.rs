@@ -35,6 +35,8 @@ pub struct Facts {
     pub amounts: BTreeMap<JobId, Amount>,
     /// The shapes of the models that import jobs bring, and of those that stand in the plan without their ancestors.
     pub models: BTreeMap<JobId, ModelConfig>,
+    /// Sizes of the files that evaluation and fine-tuning jobs read, in bytes.
+    pub bytes: BTreeMap<JobId, u64>,
 }
 
 /// One epoch of a training job, as far as its text is known.

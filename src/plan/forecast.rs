@@ -4,10 +4,13 @@ use super::facts::Facts;
 use super::planned::{Plan, PlannedJob};
 use crate::domain::{Job, JobId, Length, ModelConfig, Pooling, Training};
 
-/// Tokens of an evaluation suite whose size is not known before it is read.
-const EVALUATION_TOKENS: f64 = 200_000.0;
-/// Rows of a fine-tuning task, and tokens of a row, which are not known before they are read.
-const FINETUNE_ROWS: f64 = 4_000.0;
+/// Bytes of an evaluation suite, and of a fine-tuning task, which is not in files.
+const EVALUATION_BYTES: u64 = 1_600_000;
+const FINETUNE_BYTES: u64 = 1_600_000;
+/// Bytes of their JSON for each token that goes through a model, about: much of a suite is no text, or is shared.
+const EVALUATION_BYTES_PER_TOKEN: f64 = 8.0;
+const FINETUNE_BYTES_PER_TOKEN: f64 = 5.0;
+/// Tokens of a row of a fine-tuning task, about.
 const FINETUNE_TOKENS_PER_ROW: f64 = 80.0;
 /// Learning or applying a tokenizer, per word; no arithmetic, but time.
 const TOKENIZE_PER_WORD: f64 = 2e5;
@@ -23,6 +26,7 @@ pub fn weight(plan: &Plan, job: &PlannedJob, facts: &Facts) -> f64 {
     let tokens = |ids: &[JobId]| -> f64 {
         ids.iter().filter_map(|id| amounts.get(id)).map(|amount| amount.tokens() as f64).sum()
     };
+    let bytes = |otherwise: u64| *facts.bytes.get(&job.id).unwrap_or(&otherwise) as f64;
     START
         + match &job.job {
             Job::Tokenizer(_) => {
@@ -42,15 +46,19 @@ pub fn weight(plan: &Plan, job: &PlannedJob, facts: &Facts) -> f64 {
                 trained * token_cost(facts.model(plan, &job.id))
             }
             // Scoring is the forward third of training.
-            Job::Eval(_) => EVALUATION_TOKENS * token_cost(facts.model(plan, &job.id)) / 3.0,
+            Job::Eval(_) => {
+                let tokens = bytes(EVALUATION_BYTES) / EVALUATION_BYTES_PER_TOKEN;
+                tokens * token_cost(facts.model(plan, &job.id)) / 3.0
+            }
             Job::Import(_) => 0.0,
             Job::Finetune(finetune) => {
                 let passes: f64 = finetune.recipe.selection.candidates().iter().map(|one| f64::from(one.epochs)).sum();
-                let tokens = match finetune.recipe.pooling {
-                    Pooling::First => 1.0,
-                    Pooling::Last => FINETUNE_TOKENS_PER_ROW,
+                let tokens = bytes(FINETUNE_BYTES) / FINETUNE_BYTES_PER_TOKEN;
+                let read = match finetune.recipe.pooling {
+                    Pooling::First => tokens / FINETUNE_TOKENS_PER_ROW,
+                    Pooling::Last => tokens,
                 };
-                passes * FINETUNE_ROWS * tokens * token_cost(facts.model(plan, &job.id))
+                passes * read * token_cost(facts.model(plan, &job.id))
             }
         }
 }
