@@ -233,7 +233,7 @@ where
             Holder::Slot(slot) => self.executor.poll(slot),
             Holder::Earlier(_) if folder::is_held(folder) => Status::Working,
             Holder::Earlier(_) => {
-                let message = "its worker died together with an earlier run".to_owned();
+                let message = "its worker, which an earlier run had started, died".to_owned();
                 Status::Gone { resumable: false, message }
             }
         };

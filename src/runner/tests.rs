@@ -1,5 +1,7 @@
 //! `drive` with the fake executor on real folders.
 
+mod takeover;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::fs;
@@ -12,7 +14,7 @@ use super::fake::{Act, Fake};
 use super::{Executor, Policy, RunError, Stop, Summary, drive};
 use crate::domain::event::SCHEMA;
 use crate::domain::{
-    Arch, Assignment, Event, Failure, Job, JobId, Length, ModelConfig, News, Outcome, Precision, PretrainJob, Schedule,
+    Arch, Assignment, Failure, Job, JobId, Length, ModelConfig, News, Outcome, Precision, PretrainJob, Schedule,
     Settings, Task, TokenizerJob, Training, Verdict, Warmup, What,
 };
 
@@ -36,6 +38,24 @@ pub(super) fn tasks(runs: &Path, parents: &[Vec<usize>]) -> Vec<Task> {
         keep_optimizer: false,
     };
     parents.iter().enumerate().map(task).collect()
+}
+
+/// Leaves an open submission of the task at this index, as an earlier coordinator did.
+pub(super) fn left_open(number: usize, folder: &Path, token: &str) {
+    let settings =
+        Settings { device: "cpu".into(), threads: 1, checkpoint_every_seconds: 60, micro_batch: None, trial: None };
+    let assignment = Assignment {
+        schema: SCHEMA,
+        id: id(number),
+        token: token.to_owned(),
+        job: job(number),
+        sources: vec![],
+        parents: BTreeMap::new(),
+        keep_optimizer: false,
+        settings,
+    };
+    fs::create_dir_all(folder).unwrap();
+    fs::write(folder.join("job.json"), serde_json::to_vec(&assignment).unwrap()).unwrap();
 }
 
 pub(super) const POLICY: Policy =
@@ -336,119 +356,6 @@ fn a_second_request_to_stop_kills() {
     let run = run_until(tasks(runs.path(), &[vec![], vec![0]]), BTreeMap::new(), fake, &POLICY, stop);
     assert_eq!(run.course(), ["0 on cpu/0", "0 lost: killed"]);
     assert_eq!(run.summary().interrupted, [id(0), id(1)]);
-}
-
-/// Leaves an open submission of the task at this index, as an earlier coordinator did.
-pub(super) fn left_open(number: usize, folder: &Path, token: &str) {
-    let settings =
-        Settings { device: "cpu".into(), threads: 1, checkpoint_every_seconds: 60, micro_batch: None, trial: None };
-    let assignment = Assignment {
-        schema: SCHEMA,
-        id: id(number),
-        token: token.to_owned(),
-        job: job(number),
-        sources: vec![],
-        parents: BTreeMap::new(),
-        keep_optimizer: false,
-        settings,
-    };
-    fs::create_dir_all(folder).unwrap();
-    fs::write(folder.join("job.json"), serde_json::to_vec(&assignment).unwrap()).unwrap();
-}
-
-fn publish(folder: &Path, token: &str) {
-    let outcome = Outcome {
-        schema: SCHEMA,
-        id: id(0),
-        token: token.to_owned(),
-        attempt: format!("{token}-1"),
-        started: 0,
-        ended: 1,
-        verdict: Verdict::Done,
-        artifacts: vec![],
-    };
-    fs::create_dir_all(folder.join(&outcome.attempt)).unwrap();
-    fs::write(folder.join(Outcome::file_name(token)), serde_json::to_vec(&outcome).unwrap()).unwrap();
-}
-
-#[test]
-fn the_job_of_a_living_worker_is_awaited() {
-    let runs = tempfile::tempdir().unwrap();
-    let folder = runs.path().join("0");
-    left_open(0, &folder, "old");
-    let lock = fs::File::create(folder.join("lock")).unwrap();
-    lock.lock().unwrap();
-    let worker = std::thread::spawn(move || {
-        std::thread::sleep(std::time::Duration::from_millis(100));
-        publish(&folder, "old");
-        drop(lock);
-    });
-    let run = run(tasks(runs.path(), &[vec![], vec![], vec![0]]), &mut Fake::new(1, |_| Act::Finish), &POLICY);
-    worker.join().unwrap();
-    // The only slot is of the device that the living worker uses: nothing else starts on it meanwhile.
-    assert_eq!(run.course(), ["0 done", "1 on cpu/0", "1 done", "2 on cpu/0", "2 done"]);
-}
-
-#[test]
-fn a_living_worker_that_cannot_be_killed_is_left_to_the_next_run() {
-    let runs = tempfile::tempdir().unwrap();
-    let folder = runs.path().join("0");
-    left_open(0, &folder, "old");
-    let lock = fs::File::create(folder.join("lock")).unwrap();
-    lock.lock().unwrap();
-    let tasks = tasks(runs.path(), &[vec![], vec![]]);
-    let fake = &mut Fake::new(2, |_: &Assignment| Act::Finish);
-    let first = run_until(tasks, BTreeMap::new(), fake, &POLICY, |_| Ok(Stop::Now));
-    assert_eq!(first.summary().interrupted, [id(0), id(1)]);
-    assert!(folder.join("job.json").exists(), "still open");
-}
-
-#[test]
-fn the_job_of_a_dead_worker_is_submitted_anew_at_no_cost_to_its_retries() {
-    let runs = tempfile::tempdir().unwrap();
-    left_open(0, &runs.path().join("0"), "old");
-    let attempt = runs.path().join("0/old-1");
-    fs::create_dir(&attempt).unwrap();
-    let line = r#"{"at":5,"event":{"event":"metric","name":"train_loss","step":1,"value":2.5}}"#;
-    fs::write(attempt.join("journal.jsonl"), format!("{line}\n{{\"at\":6,\"ev")).unwrap();
-    let policy = Policy { retries: 0, ..POLICY };
-    let run = run(tasks(runs.path(), &[vec![]]), &mut Fake::new(1, |_| Act::Finish), &policy);
-    assert_eq!(run.course(), ["0 lost: its worker died together with an earlier run", "0 on cpu/0", "0 done"]);
-    assert!(matches!(&run.news[0].what, What::Journal { entry, .. } if matches!(entry.event, Event::Metric { .. })));
-}
-
-#[test]
-fn damaged_files_count_as_absent() {
-    let runs = tempfile::tempdir().unwrap();
-    let folder = runs.path().join("0");
-    left_open(0, &folder, "old");
-    publish(&folder, "old");
-    let outcome = folder.join("outcome.old.json");
-    let whole = fs::read(&outcome).unwrap();
-    fs::write(&outcome, &whole[..whole.len() / 2]).unwrap();
-    let first = run(tasks(runs.path(), &[vec![]]), &mut Fake::new(1, |_| Act::Finish), &POLICY);
-    assert!(first.course()[0].starts_with("0 lost: its outcome cannot be used: "), "{:?}", first.course());
-    assert_eq!(first.course()[1..], ["0 on cpu/0", "0 done"]);
-    for text in ["", "{\"schema\":1,", "[]", "\u{0}"] {
-        fs::write(folder.join("job.json"), text).unwrap();
-        let again = run(tasks(runs.path(), &[vec![]]), &mut Fake::new(1, |_| Act::Finish), &POLICY);
-        assert_eq!(again.course(), ["0 on cpu/0", "0 done"]);
-    }
-}
-
-#[test]
-fn a_lost_artifact_voids_the_outcome() {
-    let runs = tempfile::tempdir().unwrap();
-    let tasks = tasks(runs.path(), &[vec![]]);
-    let mut fake = Fake::new(1, |_| Act::Finish);
-    run_until(tasks.clone(), BTreeMap::new(), &mut fake, &POLICY, |news| {
-        if news.len() > 1 { Err("crash") } else { Ok(Stop::No) }
-    });
-    let token = serde_json::from_slice::<Assignment>(&fs::read(runs.path().join("0/job.json")).unwrap()).unwrap().token;
-    fs::write(runs.path().join(format!("0/{token}-0/output/result.txt")), "cut").unwrap();
-    let run = run(tasks, &mut Fake::new(1, |_| Act::Finish), &POLICY);
-    assert!(run.course()[0].ends_with("result.txt has 3 bytes, not 64"), "{:?}", run.course());
-    assert_eq!(run.summary().done, [id(0)]);
 }
 
 #[test]
