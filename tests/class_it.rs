@@ -151,11 +151,9 @@ fn what_is_missing_is_listed_with_who_needs_it() {
     assert_eq!(needed("full_eval/ewok_filtered"), ["ewok"]);
     assert_eq!(needed("glue_filtered/rte.train.jsonl"), ["rte"]);
     let text = Env::new("").run(0, &["plan", &shipped("class-it.yaml"), "-S", "data_root=nowhere"]);
-    assert!(
-        text.contains("not found: osf:ad7qg text_data/train_100M.zip */childes.train; `grid data fetch "),
-        "{text}"
-    );
-    assert!(text.contains("not found: hf:datasets/colinglab/CLASS_IT@main simple_wiki/train-*; "), "{text}");
+    assert!(text.contains("not found: osf:ad7qg text_data/train_100M.zip */childes.train ("), "{text}");
+    assert!(text.contains("not found: hf:datasets/colinglab/CLASS_IT@main simple_wiki/train-* ("), "{text}");
+    assert_eq!(text.matches("`grid data fetch ").count(), 1, "{text}");
     assert!(text.contains("osf:ryjfm") && text.contains("Blocked (9 data not found)"), "{text}");
     assert!(text.lines().count() < 200, "a plan of {} lines", text.lines().count());
 }

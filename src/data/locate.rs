@@ -134,7 +134,6 @@ impl Survey {
             [] => Hit::Nothing(location.display().to_string()),
             _ => Hit::Files(files, named),
         };
-        let unfetched = |location: String| Hit::Nothing(format!("{location}; `{}`", self.shelf.lock.fetch_command()));
         Ok(match source {
             Source::World { part, seed, size } => Hit::World(Origin::World { part: *part, seed: *seed, size: *size }),
             Source::Files(pattern) => found(matches(pattern)?, false, pattern),
@@ -144,12 +143,11 @@ impl Survey {
             },
             Source::Model(model) => match model_folder::find(model, &self.shelf)? {
                 Found::Files(files) => Hit::Files(files, true),
-                Found::Nothing(location) if source.remote().is_some() => unfetched(location),
                 Found::Nothing(location) => Hit::Nothing(location),
             },
             Source::Remote(remote) => {
                 let inner = match self.shelf.find(remote)? {
-                    None => return Ok(unfetched(remote.to_string())),
+                    None => return Ok(Hit::Nothing(remote.to_string())),
                     Some(Fetched::Files(files)) => return Ok(Hit::Files(visible_by_name(files), false)),
                     Some(Fetched::Pattern(pattern)) => Source::Files(pattern),
                     Some(Fetched::Folder(folder)) => Source::Folder(folder),

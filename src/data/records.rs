@@ -45,6 +45,9 @@ pub fn records(located: &Located, format: &DatasetFormat) -> Result<Vec<Record>,
             for path in &located.files {
                 all.extend(parse(path, format)?);
             }
+            if let DatasetFormat::Records { first: Some(first), .. } = format {
+                all.truncate(usize::try_from(*first).unwrap_or(usize::MAX));
+            }
             all
         }
         Origin::Missing { location } => return Err(DataError::Missing { location: location.clone() }),
@@ -62,7 +65,7 @@ pub(super) fn volume(located: &Located, format: &DatasetFormat) -> Result<Volume
 
 fn parse(path: &Path, format: &DatasetFormat) -> Result<Vec<Record>, DataError> {
     match format {
-        DatasetFormat::Records { layout, prompt, reply } => {
+        DatasetFormat::Records { layout, prompt, reply, first: _ } => {
             let fields: Vec<&str> = prompt.fields().chain(reply.fields()).collect();
             let (mut records, border) = (vec![], prompt.fields().count());
             each_row(path, *layout, &fields, |values| {

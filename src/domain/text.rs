@@ -112,6 +112,9 @@ pub enum DatasetFormat {
         prompt: Pattern,
         /// The reply.
         reply: Pattern,
+        /// How many rows are read, the first ones; `None` reads all.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        first: Option<u64>,
     },
     /// Dialogues: `A:<TAB>utterance` lines, or JSON lines with `turns: [[speaker, text, ...], ...]`. Utterances of
     /// fewer than `min_words` words are dropped, neighbours of one speaker merged, then every turn but the last is
@@ -145,7 +148,8 @@ fn is_json(layout: &Layout) -> bool {
 impl DatasetFormat {
     /// JSON rows with the sides in these fields.
     pub fn json(prompt: &str, reply: &str) -> Self {
-        DatasetFormat::Records { layout: Layout::Json, prompt: Pattern::field(prompt), reply: Pattern::field(reply) }
+        let (prompt, reply) = (Pattern::field(prompt), Pattern::field(reply));
+        DatasetFormat::Records { layout: Layout::Json, prompt, reply, first: None }
     }
 
     /// Dialogues with their borders and all characters.

@@ -55,6 +55,7 @@ pub(super) fn corpus(name: &str, node: &Node, root: &Path, log: &Log) -> Option<
 /// | `world_seed:` | which toy world | 1 |
 /// | `format:` | `jsonl` (or its old name `records`), `csv`, `tsv`, `parquet`, `dialogue` or `squad` (files) | `jsonl` |
 /// | `prompt:`, `reply:` | fields of a row, or text with fields: `"{instruction}\n{input}"` | `prompt`, `reply` |
+/// | `first:` | so many rows are read, from the top | all |
 /// | `remove:` | characters to take out first (`dialogue`) | none |
 /// | `min_words:` | shorter utterances are dropped (`dialogue`) | 0 |
 /// | `across:` | turns merge and pair across the borders of dialogues (`dialogue`) | false |
@@ -123,7 +124,9 @@ fn format(fields: &mut Fields) -> DatasetFormat {
         _ => Layout::Json,
     };
     let prompt = fields.get("prompt", Pattern::field("prompt"), pattern);
-    DatasetFormat::Records { layout, prompt, reply: fields.get("reply", Pattern::field("reply"), pattern) }
+    let reply = fields.get("reply", Pattern::field("reply"), pattern);
+    let first = fields.get("first", None, |value| count(1..=1_000_000_000)(value).map(Some));
+    DatasetFormat::Records { layout, prompt, reply, first }
 }
 
 /// `template:`, or `separator:` alone.

@@ -100,11 +100,6 @@ impl Lock {
         self.spec.with_extension("lock")
     }
 
-    /// The command that fetches what the spec lacks.
-    pub fn fetch_command(&self) -> String {
-        format!("grid data fetch {}", self.spec.display())
-    }
-
     /// What it says of a place.
     pub fn place(&self, place: &Place) -> Option<&Pinned> {
         self.places.get(&place.to_string())

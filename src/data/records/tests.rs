@@ -90,10 +90,28 @@ fn sides_are_made_of_fields() {
     let path = folder.path().join("x.csv");
     fs::write(&path, text).unwrap();
     let pattern = |text: &str| Pattern::try_from(text.to_owned()).unwrap();
-    let format =
-        DatasetFormat::Records { layout: Layout::Csv, prompt: pattern("{task} {text}"), reply: pattern("{label}") };
+    let (prompt, reply) = (pattern("{task} {text}"), pattern("{label}"));
+    let format = DatasetFormat::Records { layout: Layout::Csv, prompt, reply, first: None };
     let records = records(&located(folder.path(), &path), &format).unwrap();
     assert_eq!(records, [Record { prompt: "Sum up: so it goes".into(), reply: "goes".into() }]);
+}
+
+#[test]
+fn the_first_rows_may_be_enough() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows =
+        |names: &[&str]| names.iter().map(|name| format!("{{\"q\": \"{name}?\", \"a\": \"{name}\"}}\n")).collect();
+    for (file, names) in [("1.jsonl", ["a", "", "b"]), ("2.jsonl", ["c", "d", "e"])] {
+        let text: String = rows(&names);
+        fs::write(folder.path().join(file), text).unwrap();
+    }
+    let located = located(folder.path(), &folder.path().join("*.jsonl"));
+    let replies = |first| {
+        let (prompt, reply) = (Pattern::field("q"), Pattern::field("a"));
+        let format = DatasetFormat::Records { layout: Layout::Json, prompt, reply, first };
+        records(&located, &format).unwrap().into_iter().map(|record| record.reply).collect::<String>()
+    };
+    assert_eq!([None, Some(9), Some(5), Some(2)].map(replies), ["abcde", "abcde", "abcd", "a"]);
 }
 
 #[test]

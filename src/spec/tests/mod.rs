@@ -94,7 +94,7 @@ fn data_paths_start_at_the_folder_of_the_spec() {
 #[test]
 fn text_is_cut_and_cleaned_as_the_spec_says() {
     let text = with("  speech: {world: speech, words: 1k}\n", "  speech: {files: a.txt, remove: '=*', min_words: 3, merge_turns: true}\n  rows: {files: b, documents: {parquet: body}}\n")
-        .replace("  questions: {files: qa/*.json, format: squad}\n", "  questions: {files: q, format: csv, prompt: '{task}: {text}', template: 'Q: {prompt} A: {reply}'}\n  talk: {files: s, format: dialogue, across: true, min_words: 3}\n");
+        .replace("  questions: {files: qa/*.json, format: squad}\n", "  questions: {files: q, format: csv, first: 2k, prompt: '{task}: {text}', template: 'Q: {prompt} A: {reply}'}\n  talk: {files: s, format: dialogue, across: true, min_words: 3}\n");
     let grid = good(&text, &[]);
     let base = trained(&grid.cells[0].recipe);
     let formats: Vec<&CorpusFormat> = base.corpora.iter().map(|corpus| &corpus.format).collect();
@@ -105,7 +105,8 @@ fn text_is_cut_and_cleaned_as_the_spec_says() {
     assert_eq!(datasets[0].template.to_string(), "{prompt}\n{reply}");
     assert_eq!(datasets[1].template.to_string(), "Q: {prompt} A: {reply}");
     let pattern = Pattern::try_from("{task}: {text}".to_owned()).unwrap();
-    let csv = DatasetFormat::Records { layout: Layout::Csv, prompt: pattern, reply: Pattern::field("reply") };
+    let (layout, reply) = (Layout::Csv, Pattern::field("reply"));
+    let csv = DatasetFormat::Records { layout, prompt: pattern, reply, first: Some(2_000) };
     assert_eq!(datasets[1].format, csv);
     let talk = DatasetFormat::Dialogue { min_words: 3, across: true, remove: String::new() };
     assert_eq!(datasets[2].format, talk);
