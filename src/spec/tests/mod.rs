@@ -121,9 +121,9 @@ fn text_is_cut_and_cleaned_as_the_spec_says() {
       help: list other characters, such as "=*_"
     x.yaml:4:31: 'documents' names two layouts
       help: keep one of them
-    x.yaml:7:46: a pattern needs the name of a field between '{' and '}'
+    x.yaml:7:57: a pattern needs the name of a field between '{' and '}'
       help: name a field, or write text with fields: "{instruction}\n{input}"
-    x.yaml:7:73: 'template' needs {prompt} and then {reply}, once each
+    x.yaml:7:84: 'template' needs {prompt} and then {reply}, once each
       help: such as "Q: {prompt}\nA: {reply}"
     "#);
 }
