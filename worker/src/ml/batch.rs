@@ -127,8 +127,8 @@ fn cheapest(lengths: &[usize], constant: usize, most: usize) -> Vec<usize> {
         let best = (1..=most.min(lengths.len() - start)).map(|rows| (cost(rows), rows)).min();
         (costs[start], firsts[start]) = best.unwrap_or_default();
     }
-    let starts = successors(Some(0), |&start| Some(start + firsts[start])).take_while(|&start| start < lengths.len());
-    starts.map(|start| firsts[start]).collect()
+    let starts = successors(Some(0), |&start: &usize| Some(start + firsts.get(start)?));
+    starts.map_while(|start| firsts.get(start).copied()).collect()
 }
 
 /// What a batch must keep to.
