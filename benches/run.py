@@ -60,7 +60,7 @@ def cores():
 
 
 def tuned():
-    """What grid-worker does for itself, for a Python process: MKL's AVX path on AMD, no page faults from malloc."""
+    """The like of what grid-worker does for itself: MKL's AVX path on AMD, and glibc's malloc told to keep its pages."""
     library = OUT / "mkl_amd.so"
     compiler = shutil.which("cc") or shutil.which("gcc")
     subprocess.run([compiler, "-shared", "-fPIC", "-o", library, ROOT / "benches" / "mkl_amd.c"], check=True)

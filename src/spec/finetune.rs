@@ -29,7 +29,7 @@ const OWN: [&str; 4] = ["learning_rate", "batch_size", "epochs", "search"];
 /// | `accumulation:` | parts of a batch whose mean losses are added up (compat) or averaged | 1 |
 /// | `accumulated:` | `mean` or `sum` over these parts | `mean`; compat `sum` |
 /// | `precision:` | `f32`, or `bf16` with 32-bit weights | `f32` |
-/// | `keep:` | whether the weights that are scored stay, in `classifier/model.safetensors` of the job's results | false |
+/// | `keep:` | the weights that are scored stay, in `classifier/` of the results; `classifier-even-rows/` and `-odd-rows/` where two halves are scored | false |
 pub(super) fn finetunings(
     node: Option<&Node>,
     mode: Mode,
