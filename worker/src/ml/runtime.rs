@@ -139,11 +139,26 @@ pub fn configure(threads: u32) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
+    use libmimalloc_sys::{mi_is_in_heap_region, mi_option_get};
+
     use super::*;
 
     #[test]
     fn the_loaded_libtorch_is_the_one_we_were_built_for() {
         assert_eq!(check_version().unwrap(), TORCH_VERSION);
+    }
+
+    /// Linking alone decides whose malloc libtorch calls.
+    #[test]
+    fn tensors_lie_in_memory_of_mimalloc() {
+        prepare_process();
+        // SAFETY: both read numbers only.
+        let (purge, within) = unsafe {
+            let tensor = tch::Tensor::zeros([1 << 20], (tch::Kind::Float, Device::Cpu));
+            (mi_option_get(PURGE_DELAY), mi_is_in_heap_region(tensor.data_ptr()))
+        };
+        assert!(within, "libtorch has another malloc");
+        assert_eq!(purge, -1);
     }
 
     #[test]
