@@ -256,7 +256,57 @@ fn which(starts: &[u64], index: u64) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use grid::data::{Record, Tokenizer, prepare_corpus, prepare_dataset};
+    use grid::domain::Template;
+
     use super::*;
+
+    fn tokenizer() -> Tokenizer {
+        let text = "the quick brown fox jumps over the lazy dog while other animals watch from afar ".repeat(20);
+        Tokenizer::train(300, [text].into_iter()).unwrap()
+    }
+
+    #[test]
+    fn windows_are_the_whole_text_and_each_epoch_has_an_order_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let documents: Vec<String> = (0..60).map(|n| format!("the {n} lazy dogs jump over {n} foxes")).collect();
+        prepare_corpus(&tokenizer(), &documents, 0.1, folder.path()).unwrap();
+        let corpus = Corpus::open(folder.path(), Split::Train).unwrap();
+        let packed = Packed::open(&[folder.path()], Split::Train, 8, 4, 7).unwrap();
+        let steps = packed.len().div_ceil(4);
+        assert!(steps > 10);
+        let epoch = |number: u64| -> Vec<Vec<u32>> {
+            let steps = number * steps..(number + 1) * steps;
+            steps.flat_map(|step| packed.batch(step).rows).map(|row| row.ids).collect()
+        };
+        let (mut one, two) = (epoch(0), epoch(1));
+        assert_ne!(one, two);
+        let mut windows: Vec<Vec<u32>> = (0..packed.len()).map(|index| corpus.window(8 * index, 9)).collect();
+        one.sort();
+        windows.sort();
+        assert_eq!(one, windows);
+    }
+
+    #[test]
+    fn the_loss_is_on_the_whole_reply_and_on_nothing_else() {
+        let (folder, tokenizer) = (tempfile::tempdir().unwrap(), tokenizer());
+        let record = Record { prompt: "the quick fox".to_owned(), reply: "jumps over".to_owned() };
+        prepare_dataset(&tokenizer, &[record], &Template::separated("\n"), 0.0, folder.path()).unwrap();
+        let row = |loss, max_length| {
+            let datasets = vec![Instructions::open(folder.path(), Split::Train).unwrap()];
+            Records { folders: vec![folder.path().to_owned()], datasets, starts: vec![0, 1], max_length, loss }.row(0)
+        };
+        let whole = row(Loss::Reply, 64);
+        let (end, predicted) = whole.ids[whole.loss_from..].split_last().unwrap();
+        assert_eq!(
+            (tokenizer.decode(predicted).unwrap().as_str(), *end),
+            ("jumps over", tokenizer.end_of_text().unwrap())
+        );
+        let all = row(Loss::All, 64);
+        assert_eq!((all.loss_from, all.ids), (1, whole.ids.clone()));
+        let cut = row(Loss::Reply, whole.loss_from as u32 + 1);
+        assert_eq!((cut.loss_from, &cut.ids[..]), (whole.loss_from, &whole.ids[..=whole.loss_from]));
+    }
 
     #[test]
     fn rows_are_found_in_their_parts_and_empty_parts_have_none() {
