@@ -3,6 +3,8 @@
 #[expect(dead_code, reason = "each test file uses its own part")]
 mod common;
 
+use std::collections::BTreeMap;
+
 use common::{Env, TINY};
 
 #[test]
@@ -108,6 +110,31 @@ fn plan_json_and_graphs_are_for_programs() {
     assert_eq!(json["jobs"].as_array().map(Vec::len), Some(28));
     assert!(env.run(0, &["plan", "spec.yaml", "--graph", "dot"]).starts_with("digraph"));
     assert!(env.run(0, &["plan", "spec.yaml", "--graph", "mermaid"]).starts_with("flowchart"));
+}
+
+/// Bars and the time left follow it, so it must follow what there is to read and how large the model is.
+#[test]
+fn the_forecast_follows_the_data() {
+    let world = "evaluate: {data: world, items: 20, suites: [blimp, blimp-supplement]}";
+    assert!(TINY.contains(world));
+    let env = Env::new(&TINY.replace(world, "evaluate: {data: evaluation_data, suites: [reading]}"));
+    let reading = env.path().join("evaluation_data/fast_eval/reading/reading_data.csv");
+    std::fs::create_dir_all(reading.parent().expect("a folder")).expect("a writable temp folder");
+    let work = |bytes: usize, settings: &[&str]| {
+        std::fs::write(&reading, "x".repeat(bytes)).expect("a writable temp folder");
+        let plan = env.run(0, &[&["plan", "spec.yaml", "--format", "json"], settings].concat());
+        let plan: serde_json::Value = serde_json::from_str(&plan).expect("JSON");
+        let kinds = plan["kinds"].as_array().expect("a list").iter();
+        let work: BTreeMap<String, f64> = kinds
+            .map(|kind| (kind["kind"].as_str().expect("text").to_owned(), kind["share"].as_f64().expect("a number")))
+            .collect();
+        assert!((work.values().sum::<f64>() - 1.0).abs() < 1e-9, "{work:?}");
+        work["eval"] / work["pretrain"]
+    };
+    let (small, large) = (work(10_000_000, &[]), work(100_000_000, &[]));
+    assert!((9.0..=10.0).contains(&(large / small)), "{small} {large}");
+    let longer = work(100_000_000, &["-S", "pretrain.steps=6000"]);
+    assert!((9.0..=100.0).contains(&(large / longer)), "{large} {longer}");
 }
 
 #[test]

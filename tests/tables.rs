@@ -81,6 +81,21 @@ fn z_scores_are_those_of_the_measured_models() {
         assert!((mean - median).abs() < 1e-9, "{figure}");
     }
     assert_eq!(means, numbers(&z, 5));
+
+    // The picture has the same boxes, a mean and a point for each column of every model.
+    let svg = env.run(0, &["report", "--table", "figure", "--svg"]);
+    assert!(svg.starts_with("<svg") && svg.ends_with("</svg>\n"), "{svg}");
+    assert_eq!(svg.matches("<circle").count(), 8, "{svg}");
+    for mean in means {
+        assert!(svg.contains(&format!("<title>mean {mean:+.2}</title>")), "{svg}");
+    }
+    // Of scores it has a mark for each model and task, and one for each published number.
+    let svg = env.run(0, &["report", "--table", "pairs", "--svg"]);
+    assert_eq!(svg.matches("<circle").count(), 2 * (4 + 1), "{svg}");
+    assert!(svg.contains(">theirs (published)<") && svg.contains("<title>chance 50</title>"), "{svg}");
+    // As of other forms that hold one document, the one asked for.
+    let svg = env.run(0, &["report", "--compare", "merged,sequential", "--svg"]);
+    assert!(svg.contains("sequential against merged") && svg.contains(">95% interval<"), "{svg}");
 }
 
 #[test]

@@ -308,6 +308,9 @@ pub struct ReportArgs {
     /// Show the subtasks of this suite instead of the aggregates.
     #[arg(long, value_name = "SUITE")]
     pub subtasks: Option<String>,
+    /// Draw the table as an SVG picture instead of writing its numbers.
+    #[arg(long, conflicts_with = "format")]
+    pub svg: bool,
     /// Form.
     #[arg(long, value_enum, default_value_t = TableFormat::Table)]
     pub format: TableFormat,

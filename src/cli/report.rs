@@ -3,7 +3,7 @@
 use super::args::{Cli, ReportArgs, TableFormat};
 use super::failure::{Exit, Failure, store_failure};
 use super::workspace::SpecText;
-use crate::domain::{NamedTable, Reference, Suite};
+use crate::domain::{NamedTable, Reference, Show, Suite};
 use crate::report::{self, Columns, Comparison, Table, pivot};
 use crate::store::{Experiment, Store};
 
@@ -41,9 +41,18 @@ pub async fn report(cli: &Cli, args: &ReportArgs) -> Result<Exit, Failure> {
         })?);
     }
     store.close().await;
+    if args.svg {
+        let boxes = named.iter().find(|table| table.name == args.table && table.show == Show::Boxes);
+        let picture = match (boxes, &tables[..]) {
+            (Some(boxes), [_]) => report::boxes(&name, boxes, &cells, &scores).svg(),
+            (_, tables) => tables.last().map_or(String::new(), Table::svg),
+        };
+        print!("{picture}");
+        return Ok(Exit::Done);
+    }
     let text: Vec<String> = tables.iter().map(|table| form(table, args.format)).collect();
     match args.format {
-        // Two tables are two documents; a program gets the one it asked for.
+        // Two tables are two documents; a program gets the one it asked for, and so does a picture.
         TableFormat::Csv | TableFormat::Json => print!("{}", text.last().map_or("", String::as_str)),
         TableFormat::Table | TableFormat::Md => print!("{}", text.join("\n")),
     }

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::decide::Decision;
 use super::facts::Facts;
+use super::forecast::weight;
 use super::ledger::{Ledger, ledger};
 use super::planned::Plan;
 use crate::domain::{Budget, Extent, Job, JobId, Kind, Length, ModelConfig, Suite, grouped};
@@ -54,6 +55,8 @@ pub struct KindCount {
     pub blocked: usize,
     /// Jobs if no two cells shared any.
     pub unshared: usize,
+    /// Their share of the arithmetic of all jobs, about; `None` where data are missing.
+    pub share: Option<f64>,
 }
 
 /// One model.
@@ -121,6 +124,8 @@ pub struct JobLine {
     pub parents: Vec<JobId>,
     /// What to do.
     pub decision: Decision,
+    /// Its share of the arithmetic of all jobs, about; `None` where data are missing.
+    pub share: Option<f64>,
 }
 
 /// Describes a plan.
@@ -131,6 +136,8 @@ pub fn describe(
     budget: Option<Budget>,
 ) -> Description {
     let decision = |id: &JobId| decisions.get(id).cloned().unwrap_or(Decision::Reuse);
+    let missing = missing(plan);
+    let all = missing.is_empty().then(|| plan.jobs().map(|job| weight(plan, job, facts)).sum::<f64>());
     let jobs: Vec<JobLine> = plan
         .jobs()
         .map(|job| JobLine {
@@ -143,6 +150,7 @@ pub fn describe(
             },
             parents: job.parents.clone(),
             decision: decision(&job.id),
+            share: all.map(|all| weight(plan, job, facts) / all),
         })
         .collect();
     let kinds = Kind::ALL.into_iter().filter_map(|kind| {
@@ -155,6 +163,7 @@ pub fn describe(
             reuse: of_kind().filter(|job| job.decision == Decision::Reuse).count(),
             blocked: of_kind().filter(|job| matches!(job.decision, Decision::Blocked(_))).count(),
             unshared,
+            share: of_kind().map(|job| job.share).sum(),
         })
     });
     Description {
@@ -168,7 +177,7 @@ pub fn describe(
         stages: stages(plan, facts),
         warnings: warnings(plan, facts, budget),
         ledger: ledger(plan, facts, budget),
-        missing: missing(plan),
+        missing,
         jobs,
     }
 }

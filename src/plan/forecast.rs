@@ -2,12 +2,12 @@
 
 use super::facts::Facts;
 use super::planned::{Plan, PlannedJob};
-use crate::domain::{Job, JobId, Length, ModelConfig, Pooling, Training};
+use crate::domain::{Job, JobId, Length, ModelConfig, Origin, Pooling, Training};
 
-/// Bytes of an evaluation suite, and of a fine-tuning task, which is not in files.
-const EVALUATION_BYTES: u64 = 1_600_000;
-const FINETUNE_BYTES: u64 = 1_600_000;
-/// Bytes of their JSON for each token that goes through a model, about: much of a suite is no text, or is shared.
+/// Bytes of the files of the toy world for each of its items: of a suite, and of a fine-tuning task.
+const WORLD_EVALUATION_BYTES: f64 = 2_000.0;
+const WORLD_FINETUNE_BYTES: f64 = 500.0;
+/// Bytes of evaluation files for each token that goes through a model, about: much of a suite is no text, or is shared.
 const EVALUATION_BYTES_PER_TOKEN: f64 = 8.0;
 const FINETUNE_BYTES_PER_TOKEN: f64 = 5.0;
 /// Tokens of a row of a fine-tuning task, about.
@@ -17,7 +17,8 @@ const TOKENIZE_PER_WORD: f64 = 2e5;
 /// Starting any job.
 const START: f64 = 5e9;
 
-/// An estimate for progress bars, never a promise: only ratios between the jobs of one plan mean anything.
+/// An estimate for progress bars, never a promise: only ratios between the jobs of one plan mean anything, and only
+/// where all data are there.
 pub fn weight(plan: &Plan, job: &PlannedJob, facts: &Facts) -> f64 {
     let amounts = &facts.amounts;
     let token_cost = |model: Option<&ModelConfig>| model.map_or(0.0, |model| model.train_flops_per_token(0));
@@ -26,7 +27,10 @@ pub fn weight(plan: &Plan, job: &PlannedJob, facts: &Facts) -> f64 {
     let tokens = |ids: &[JobId]| -> f64 {
         ids.iter().filter_map(|id| amounts.get(id)).map(|amount| amount.tokens() as f64).sum()
     };
-    let bytes = |otherwise: u64| *facts.bytes.get(&job.id).unwrap_or(&otherwise) as f64;
+    let bytes = |data: &Origin, of_world: f64| match data {
+        Origin::World { size, .. } => *size as f64 * of_world,
+        Origin::Content { .. } | Origin::Missing { .. } => facts.bytes.get(&job.id).map_or(0.0, |bytes| *bytes as f64),
+    };
     START
         + match &job.job {
             Job::Tokenizer(_) => {
@@ -46,14 +50,14 @@ pub fn weight(plan: &Plan, job: &PlannedJob, facts: &Facts) -> f64 {
                 trained * token_cost(facts.model(plan, &job.id))
             }
             // Scoring is the forward third of training.
-            Job::Eval(_) => {
-                let tokens = bytes(EVALUATION_BYTES) / EVALUATION_BYTES_PER_TOKEN;
+            Job::Eval(eval) => {
+                let tokens = bytes(&eval.data, WORLD_EVALUATION_BYTES) / EVALUATION_BYTES_PER_TOKEN;
                 tokens * token_cost(facts.model(plan, &job.id)) / 3.0
             }
             Job::Import(_) => 0.0,
             Job::Finetune(finetune) => {
                 let passes: f64 = finetune.recipe.selection.candidates().iter().map(|one| f64::from(one.epochs)).sum();
-                let tokens = bytes(FINETUNE_BYTES) / FINETUNE_BYTES_PER_TOKEN;
+                let tokens = bytes(&finetune.train, WORLD_FINETUNE_BYTES) / FINETUNE_BYTES_PER_TOKEN;
                 let read = match finetune.recipe.pooling {
                     Pooling::First => tokens / FINETUNE_TOKENS_PER_ROW,
                     Pooling::Last => tokens,

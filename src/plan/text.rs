@@ -34,9 +34,10 @@ impl Description {
                 kind.reuse.to_string(),
                 kind.blocked.to_string(),
                 (kind.unshared - kind.jobs).to_string(),
+                kind.share.map_or("-".to_owned(), |share| format!("{:.0} %", 100.0 * share)),
             ]
         });
-        columns(out, &["kind", "jobs", "run", "reuse", "blocked", "saved by sharing"], 1, kinds)?;
+        columns(out, &["kind", "jobs", "run", "reuse", "blocked", "saved by sharing", "of the work"], 1, kinds)?;
         let models = self.models.iter().map(|line| {
             let config = &line.config;
             vec![

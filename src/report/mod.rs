@@ -11,6 +11,7 @@
 mod card;
 mod compare;
 mod curve;
+mod figure;
 #[cfg(test)]
 mod fixtures;
 pub mod human;
@@ -29,8 +30,9 @@ mod table;
 pub use card::{Card, CardJob};
 pub use compare::{CompareError, Comparison};
 pub use curve::curve;
+pub use figure::Figure;
 pub use leaderboard::leaderboard;
-pub use named::named;
+pub use named::{boxes, named};
 pub use pivot::{Columns, pivot};
 pub use speed::speed;
 pub use table::{Cell, Score, Table};

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use super::figure::{Distribution, Figure, Mark, Panel};
 use super::marks::Marks;
 use super::measure::{Condition, push_new, scores_of, value};
 use super::published::Published;
@@ -69,6 +70,29 @@ pub fn named(
         published: published.rows,
         footer,
         notes: shown.notes,
+    }
+}
+
+/// The picture of a table of boxes: one for each condition, milestones left out.
+pub fn boxes(experiment: &str, table: &NamedTable, cells: &[CellRow], scores: &[ScoreRow]) -> Figure {
+    let all: Vec<&ScoreRow> = scores.iter().filter(|row| row.is_final()).collect();
+    let lines = lines(cells, &all);
+    let label = |line: &Line| {
+        let Condition { model, dataset, curriculum, extra } = line.condition.clone();
+        let parts = [model, dataset.unwrap_or_default(), curriculum, extra];
+        parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<String>>().join(" ")
+    };
+    let marks = distributions(&lines, &table.columns).into_iter().map(|row| row.map_or(Mark::Missing, Mark::Box));
+    let zero = ("the mean over the models".to_owned(), Some(0.0));
+    let panel = Panel { head: "z-score over the models".to_owned(), marks: marks.collect(), lines: vec![zero] };
+    let mut notes = caveats(&lines, &table.columns);
+    notes.push(format!("points: {}", names(&table.columns).join(", ")));
+    notes.push("line in the box: median; diamond: mean; ring: more than 1.5 IQR from the box".to_owned());
+    Figure {
+        title: format!("{experiment}: {}", table.name),
+        labels: lines.iter().map(label).collect(),
+        panels: vec![panel],
+        notes,
     }
 }
 
@@ -189,20 +213,28 @@ fn standardized(lines: &[Line], columns: &[Quantity]) -> (Vec<Vec<Cell>>, Shown)
     (rows, Shown { heads, notes: caveats(lines, columns) })
 }
 
+/// The z-scores of each model that has any.
+fn distributions(lines: &[Line], columns: &[Quantity]) -> Vec<Option<Distribution>> {
+    let of_model = |zs: Vec<Option<f64>>| {
+        let points: Vec<(&str, f64)> =
+            columns.iter().zip(zs).filter_map(|(quantity, z)| Some((quantity.name(), z?))).collect();
+        let values: Vec<f64> = points.iter().map(|(_, z)| *z).collect();
+        Some(Distribution { mean: mean(&values)?, plot: BoxPlot::of(&values)?, points })
+    };
+    standard(lines, columns).into_iter().map(of_model).collect()
+}
+
 fn boxed(lines: &[Line], columns: &[Quantity]) -> (Vec<Vec<Cell>>, Shown) {
-    let rows = standard(lines, columns).into_iter().map(|zs| {
-        let known: Vec<(Quantity, f64)> =
-            columns.iter().zip(zs).filter_map(|(quantity, z)| Some((*quantity, z?))).collect();
-        let values: Vec<f64> = known.iter().map(|(_, z)| *z).collect();
-        let count = Cell::Label(format!("{}/{}", known.len(), columns.len()));
-        let (Some(mean), Some(plot)) = (mean(&values), BoxPlot::of(&values)) else {
-            return [vec![count], vec![Cell::Missing; 8]].concat();
+    let rows = distributions(lines, columns).into_iter().map(|row| {
+        let count = |known: usize| Cell::Label(format!("{known}/{}", columns.len()));
+        let Some(Distribution { points, mean, plot }) = row else {
+            return [vec![count(0)], vec![Cell::Missing; 8]].concat();
         };
-        let outliers = known.iter().filter(|(_, z)| plot.is_outlier(*z));
-        let outliers: Vec<String> = outliers.map(|(quantity, z)| format!("{quantity} {z:+.2}")).collect();
+        let outliers = points.iter().filter(|(_, z)| plot.is_outlier(*z));
+        let outliers: Vec<String> = outliers.map(|(name, z)| format!("{name} {z:+.2}")).collect();
         let BoxPlot { low, first, median, third, high } = plot;
         let numbers = [mean, median, third - first, first, third, low, high].map(|value| Cell::Number(value, 2));
-        [vec![count], numbers.into(), vec![Cell::Label(outliers.join(", "))]].concat()
+        [vec![count(points.len())], numbers.into(), vec![Cell::Label(outliers.join(", "))]].concat()
     });
     let rows = rows.collect();
     let heads = ["tasks", "mean z", "median", "IQR", "Q1", "Q3", "low", "high", "outliers"];

@@ -1,0 +1,452 @@
+//! A picture of a table, as SVG: a row for each row, and beside each other a panel for each column of numbers.
+
+use std::fmt::{Result, Write};
+
+use super::statistics::BoxPlot;
+use super::table::{Cell, Score, Table};
+
+/// Rows, and panels that each show one number, or one box, of every row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Figure {
+    /// What it shows.
+    pub title: String,
+    /// Names of the rows.
+    pub labels: Vec<String>,
+    /// From left to right, then below.
+    pub panels: Vec<Panel>,
+    /// What a reader must know, one sentence each.
+    pub notes: Vec<String>,
+}
+
+/// An axis, and on it a mark for each row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Panel {
+    /// What the axis measures.
+    pub head: String,
+    /// One for each row.
+    pub marks: Vec<Mark>,
+    /// Values that are no row's, such as chance, under their names: the same ones in every panel.
+    pub lines: Vec<(String, Option<f64>)>,
+}
+
+/// What is drawn of one row.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Mark {
+    /// A number, and how far its doubt reaches.
+    Value {
+        /// The number.
+        value: f64,
+        /// Lower and upper end.
+        reach: Option<(f64, f64)>,
+    },
+    /// An interval that goes with no number.
+    Interval(f64, f64),
+    /// A number that others have published.
+    Published(f64),
+    /// Several numbers.
+    Box(Distribution),
+    /// Nothing was measured.
+    Missing,
+}
+
+/// Named values of one row, and their box.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Distribution {
+    /// What was measured, and its value.
+    pub points: Vec<(&'static str, f64)>,
+    /// The mean of the values.
+    pub mean: f64,
+    /// Their box.
+    pub plot: BoxPlot,
+}
+
+/// Pixels: of the whole picture, around it, between panels, of a row, of a line of text, and of a character, about.
+const WIDTH: f64 = 960.0;
+const MARGIN: f64 = 16.0;
+const GAP: f64 = 28.0;
+const ROW: f64 = 24.0;
+const LINE: f64 = 16.0;
+const CHARACTER: f64 = 6.6;
+/// Characters of a line of notes, at most.
+const NOTE: usize = 160;
+/// Strokes of the lines of a panel: the first, and all others.
+const DASHES: [&str; 2] = ["5 3", "1 3"];
+/// Width of a panel, where there are several, and of a tick with the room around it.
+const PANEL: (f64, f64) = (130.0, 300.0);
+const TICK: f64 = 50.0;
+
+const BLUE: &str = "#4c78a8";
+const PALE: &str = "#c6d5e6";
+const RED: &str = "#b13f3f";
+const GREY: &str = "#888888";
+const GRID: &str = "#e2e2e2";
+
+impl Table {
+    /// For a document or a talk: the numbers as a picture that stands alone.
+    pub fn svg(&self) -> String {
+        Figure::of(self).svg()
+    }
+}
+
+impl Figure {
+    /// The columns of scores, other numbers and intervals; the footer's numbers are lines.
+    pub fn of(table: &Table) -> Self {
+        let rows = || table.rows.iter().chain(&table.published);
+        let label = |row: &Vec<Cell>| {
+            let names: Vec<String> = row[..table.labels].iter().map(Cell::text).collect();
+            names.into_iter().filter(|name| !name.is_empty()).collect::<Vec<String>>().join(" ")
+        };
+        let panel = |index: usize| {
+            let published = table.published.iter().map(|row| match Mark::of(&row[index]) {
+                Mark::Value { value, .. } => Mark::Published(value),
+                mark => mark,
+            });
+            let line = |row: &Vec<Cell>| match row[index] {
+                Cell::Number(value, _) => (row[0].text(), Some(value)),
+                _ => (row[0].text(), None),
+            };
+            Panel {
+                head: table.heads[index].clone(),
+                marks: table.rows.iter().map(|row| Mark::of(&row[index])).chain(published).collect(),
+                lines: table.footer.iter().map(line).collect(),
+            }
+        };
+        let panels = (table.labels..table.heads.len()).map(panel);
+        let mut notes = table.notes.clone();
+        notes.extend(
+            table.footer.iter().zip(["dashed", "dotted"]).map(|(row, line)| format!("{line}: {}", row[0].text())),
+        );
+        Self {
+            title: table.title.clone(),
+            labels: rows().map(label).collect(),
+            panels: panels.filter(|panel| panel.marks.iter().any(|mark| *mark != Mark::Missing)).collect(),
+            notes,
+        }
+    }
+
+    /// A picture that stands alone. A viewer that shows tooltips tells the value of every mark.
+    pub fn svg(&self) -> String {
+        let mut out = String::new();
+        // Writing to a String cannot fail.
+        let _ = self.draw(&mut out);
+        out
+    }
+
+    fn draw(&self, out: &mut String) -> Result {
+        let longest = self.labels.iter().map(|label| label.chars().count()).max().unwrap_or(0);
+        let left = 2.0 * MARGIN + longest as f64 * CHARACTER;
+        let (least, most) = PANEL;
+        let room = (WIDTH - left).max(least);
+        let side_by_side = ((room / least) as usize).clamp(1, self.panels.len().max(1));
+        let width = (room / side_by_side as f64).min(if self.panels.len() > 1 { most } else { room });
+        let tall = self.labels.len() as f64 * ROW;
+        // A head, the rows, the ticks, and some air.
+        let band = LINE + tall + 2.5 * LINE;
+        let bands = self.panels.len().div_ceil(side_by_side);
+        let top = MARGIN + 2.0 * LINE;
+        let notes = top + bands as f64 * band;
+        let said: Vec<String> = self.notes.iter().flat_map(|note| wrapped(note)).collect();
+        let height = notes + said.len() as f64 * LINE + MARGIN / 2.0;
+        writeln!(
+            out,
+            r#"<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" viewBox="0 0 {WIDTH} {height}" font-family="sans-serif" font-size="12" fill="black">"#
+        )?;
+        writeln!(out, r#"<rect width="{WIDTH}" height="{height}" fill="white"/>"#)?;
+        text(out, (MARGIN, MARGIN + 0.8 * LINE), r#"font-size="14" font-weight="bold""#, &self.title)?;
+        for (number, panels) in self.panels.chunks(side_by_side).enumerate() {
+            let top = top + number as f64 * band + LINE;
+            for (index, label) in self.labels.iter().enumerate() {
+                text(out, (left - MARGIN, middle(top, index) + 4.0), r#"text-anchor="end""#, label)?;
+            }
+            for (index, panel) in panels.iter().enumerate() {
+                let from = left + index as f64 * width;
+                panel.draw(out, (from, from + width - GAP), top)?;
+            }
+        }
+        for (index, note) in said.iter().enumerate() {
+            text(out, (MARGIN, notes + index as f64 * LINE), r##"font-size="11" fill="#555555""##, note)?;
+        }
+        writeln!(out, "</svg>")
+    }
+}
+
+/// The height of a row's middle below `top`.
+fn middle(top: f64, row: usize) -> f64 {
+    top + (row as f64 + 0.5) * ROW
+}
+
+impl Panel {
+    fn draw(&self, out: &mut String, (left, right): (f64, f64), top: f64) -> Result {
+        let bottom = top + self.marks.len() as f64 * ROW;
+        let values = self.marks.iter().flat_map(Mark::values).chain(self.lines.iter().filter_map(|(_, value)| *value));
+        let axis = Axis::over(values.collect(), left, right);
+        text(out, ((left + right) / 2.0, top - 5.0), r#"text-anchor="middle" font-weight="bold""#, &self.head)?;
+        for tick in axis.ticks() {
+            let x = axis.x(tick);
+            line(out, (x, top), (x, bottom), &format!(r#"stroke="{GRID}""#))?;
+            text(out, (x, bottom + 0.9 * LINE), r#"text-anchor="middle""#, &axis.label(tick))?;
+        }
+        for (index, (name, value)) in self.lines.iter().enumerate() {
+            let Some(value) = value else { continue };
+            let (x, name, dashes) = (axis.x(*value), escaped(name), DASHES[index.min(1)]);
+            write!(out, "<g><title>{name} {value}</title>")?;
+            line(out, (x, top), (x, bottom), &format!(r#"stroke="{GREY}" stroke-dasharray="{dashes}""#))?;
+            writeln!(out, "</g>")?;
+        }
+        for (index, mark) in self.marks.iter().enumerate() {
+            mark.draw(out, &axis, middle(top, index))?;
+        }
+        Ok(())
+    }
+}
+
+impl Mark {
+    fn of(cell: &Cell) -> Self {
+        match cell {
+            Cell::Score(Score { mean, deviation, stderr, .. }) => {
+                let reach = deviation.or(*stderr).map(|spread| (mean - spread, mean + spread));
+                Mark::Value { value: *mean, reach }
+            }
+            Cell::Number(value, _) => Mark::Value { value: *value, reach: None },
+            Cell::Interval(low, high) => Mark::Interval(*low, *high),
+            Cell::Label(_) | Cell::Probability(_) | Cell::Count(_) | Cell::Missing => Mark::Missing,
+        }
+    }
+
+    /// All values that must lie on the axis.
+    fn values(&self) -> Vec<f64> {
+        match self {
+            Mark::Value { value, reach } => reach.map_or(vec![*value], |(low, high)| vec![*value, low, high]),
+            Mark::Interval(low, high) => vec![*low, *high],
+            Mark::Published(value) => vec![*value],
+            Mark::Box(row) => row.points.iter().map(|(_, value)| *value).chain([row.plot.low, row.plot.high]).collect(),
+            Mark::Missing => vec![],
+        }
+    }
+
+    fn draw(&self, out: &mut String, axis: &Axis, y: f64) -> Result {
+        match self {
+            Mark::Value { value, reach } => {
+                if let Some((low, high)) = reach {
+                    whiskers(out, axis, y, (*low, *high))?;
+                }
+                point(out, axis, y, *value, BLUE, &format!("{value:.2}"))
+            }
+            Mark::Interval(low, high) => whiskers(out, axis, y, (*low, *high)),
+            Mark::Published(value) => point(out, axis, y, *value, "white", &format!("{value}")),
+            Mark::Box(row) => row.draw(out, axis, y),
+            Mark::Missing => Ok(()),
+        }
+    }
+}
+
+impl Distribution {
+    /// Whiskers, box, median, the points over them, and the mean as a diamond; outliers are rings.
+    fn draw(&self, out: &mut String, axis: &Axis, y: f64) -> Result {
+        let BoxPlot { low, first, median, third, high } = self.plot;
+        let (from, to, above, below) = (axis.x(first), axis.x(third), y - 0.32 * ROW, y + 0.32 * ROW);
+        whiskers(out, axis, y, (low, high))?;
+        let (width, height) = (to - from, below - above);
+        writeln!(
+            out,
+            r#"<rect x="{from:.1}" y="{above:.1}" width="{width:.1}" height="{height:.1}" fill="{PALE}" stroke="{BLUE}" stroke-width="1.5"/>"#
+        )?;
+        let x = axis.x(median);
+        line(out, (x, above), (x, below), &format!(r#"stroke="{BLUE}" stroke-width="3""#))?;
+        for (name, value) in &self.points {
+            let fill = if self.plot.is_outlier(*value) { "white" } else { BLUE };
+            point(out, axis, y, *value, fill, &format!("{name} {value:+.2}"))?;
+        }
+        let (x, mean) = (axis.x(self.mean), self.mean);
+        let (west, east, north, south) = (x - 5.0, x + 5.0, y - 5.0, y + 5.0);
+        writeln!(
+            out,
+            r#"<path d="M{west:.1} {y:.1}L{x:.1} {north:.1}L{east:.1} {y:.1}L{x:.1} {south:.1}Z" fill="{RED}"><title>mean {mean:+.2}</title></path>"#
+        )
+    }
+}
+
+/// Values along the width of a panel.
+struct Axis {
+    low: f64,
+    high: f64,
+    step: f64,
+    left: f64,
+    right: f64,
+}
+
+impl Axis {
+    /// From one tick to another, so that all values lie between; ticks at 1, 2 or 5 times a power of ten.
+    fn over(values: Vec<f64>, left: f64, right: f64) -> Self {
+        let lowest = values.iter().copied().fold(f64::INFINITY, f64::min);
+        let highest = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let (lowest, highest) = match highest - lowest {
+            span if !span.is_finite() => (0.0, 1.0),
+            span if span <= 1e-9 * highest.abs() || span == 0.0 => (lowest - 0.5, highest + 0.5),
+            _ => (lowest, highest),
+        };
+        let wanted = (highest - lowest) / ((right - left) / TICK).max(2.0);
+        let power = 10f64.powf(wanted.log10().floor());
+        let step = [1.0, 2.0, 5.0].into_iter().map(|one| one * power).find(|step| *step >= wanted);
+        let step = step.unwrap_or(10.0 * power);
+        Self { low: (lowest / step).floor() * step, high: (highest / step).ceil() * step, step, left, right }
+    }
+
+    fn x(&self, value: f64) -> f64 {
+        self.left + (value - self.low) / (self.high - self.low) * (self.right - self.left)
+    }
+
+    fn ticks(&self) -> impl Iterator<Item = f64> {
+        let (first, last) = ((self.low / self.step).round() as i64, (self.high / self.step).round() as i64);
+        let step = self.step;
+        (first..=last).map(move |tick| tick as f64 * step)
+    }
+
+    /// With as many decimals as tell ticks apart.
+    fn label(&self, tick: f64) -> String {
+        let decimals = (-self.step.log10().floor()).max(0.0) as usize;
+        format!("{tick:.decimals$}")
+    }
+}
+
+/// A note in lines that are not too long.
+fn wrapped(note: &str) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in note.split(' ') {
+        let last = lines.len() - 1;
+        match lines[last].is_empty() || lines[last].len() + word.len() < NOTE {
+            true => lines[last] = format!("{} {word}", lines[last]).trim_start().to_owned(),
+            false => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+fn whiskers(out: &mut String, axis: &Axis, y: f64, (low, high): (f64, f64)) -> Result {
+    let style = format!(r#"stroke="{BLUE}" stroke-width="1.5""#);
+    line(out, (axis.x(low), y), (axis.x(high), y), &style)?;
+    [low, high].into_iter().try_for_each(|end| line(out, (axis.x(end), y - 4.0), (axis.x(end), y + 4.0), &style))
+}
+
+fn point(out: &mut String, axis: &Axis, y: f64, value: f64, fill: &str, title: &str) -> Result {
+    let (x, title) = (axis.x(value), escaped(title));
+    writeln!(
+        out,
+        r#"<circle cx="{x:.1}" cy="{y:.1}" r="3.5" fill="{fill}" stroke="{BLUE}"><title>{title}</title></circle>"#
+    )
+}
+
+fn line(out: &mut String, from: (f64, f64), to: (f64, f64), style: &str) -> Result {
+    let ((x1, y1), (x2, y2)) = (from, to);
+    writeln!(out, r#"<line x1="{x1:.1}" y1="{y1:.1}" x2="{x2:.1}" y2="{y2:.1}" {style}/>"#)
+}
+
+fn text(out: &mut String, at: (f64, f64), attributes: &str, content: &str) -> Result {
+    let (x, y) = at;
+    writeln!(out, r#"<text x="{x:.1}" y="{y:.1}" {attributes}>{}</text>"#, escaped(content))
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where the circles stand, in the order of the picture.
+    fn circles(svg: &str) -> Vec<(f64, f64)> {
+        let number = |text: &str| -> f64 { text.split('"').next().unwrap().parse().unwrap() };
+        let place = |circle: &str| (number(circle), number(circle.split("cy=\"").nth(1).unwrap()));
+        svg.split("cx=\"").skip(1).map(place).collect()
+    }
+
+    #[test]
+    fn a_table_has_a_panel_for_each_column_of_numbers() {
+        let score = |mean: f64| {
+            let (deviation, marks) = (Some(2.0), String::new());
+            Cell::Score(Score { mean, deviation, stderr: None, seeds: 2, seeds_expected: 2, marks })
+        };
+        let name = |text: &str| Cell::Label(text.to_owned());
+        let svg = Table {
+            title: "toy: scores".into(),
+            heads: ["model", "curriculum", "blimp", "seeds", "p"].map(str::to_owned).into(),
+            labels: 2,
+            rows: vec![
+                vec![name("a<b"), name("merged"), score(60.0), Cell::Count(2), Cell::Probability(0.1)],
+                vec![name("c"), name(""), score(70.0), Cell::Count(2), Cell::Missing],
+            ],
+            published: vec![vec![name("gpt2"), name(""), Cell::Number(74.9, 1), Cell::Missing, Cell::Missing]],
+            footer: vec![
+                vec![name("chance"), name(""), Cell::Missing, Cell::Missing, Cell::Missing],
+                vec![name("floor"), name(""), Cell::Number(50.0, 1), Cell::Missing, Cell::Missing],
+            ],
+            notes: vec!["a note".into()],
+        }
+        .svg();
+        for shown in
+            [">a&lt;b merged<", ">c<", ">gpt2<", ">blimp<", "<title>floor 50</title>", ">dotted: floor<", ">76<"]
+        {
+            assert!(svg.contains(shown), "no {shown} in {svg}");
+        }
+        assert!(!svg.contains(">seeds<") && !svg.contains(">p<"), "{svg}");
+        assert!(svg.contains(r#"stroke-dasharray="1 3""#) && !svg.contains(r#"stroke-dasharray="5 3""#), "{svg}");
+        let places = circles(&svg);
+        assert_eq!(places.len(), 3);
+        assert!(places.is_sorted_by(|a, b| a.0 < b.0 && a.1 < b.1), "larger is further right, one below the other");
+        assert!(places.iter().all(|(x, _)| (0.0..WIDTH).contains(x)));
+        let (tens, five) = (places[1].0 - places[0].0, places[2].0 - places[1].0);
+        assert!((tens / five - 10.0 / 4.9).abs() < 0.01, "the axis is linear");
+        assert_eq!(svg.matches(r#"fill="white" stroke"#).count(), 1, "the published one is hollow");
+    }
+
+    #[test]
+    fn a_box_has_its_points_and_rings_beyond_the_whiskers() {
+        let values = [-0.2, 0.0, 0.1, 0.2, 4.2];
+        let (points, plot) =
+            (["a", "b", "c", "d", "e"].into_iter().zip(values).collect(), BoxPlot::of(&values).unwrap());
+        let one = Mark::Box(Distribution { points, mean: 0.86, plot });
+        let panels = vec![Panel { head: "z".into(), marks: vec![one, Mark::Missing], lines: vec![] }];
+        let labels = vec!["one".to_owned(), "two".to_owned()];
+        let svg = Figure { title: "toy: figure".into(), labels, panels, notes: vec![] }.svg();
+        assert!(svg.contains("<title>e +4.20</title>") && svg.contains("<title>mean +0.86</title>"), "{svg}");
+        assert_eq!(circles(&svg).len(), 5);
+        assert_eq!(svg.matches(r#"fill="white" stroke"#).count(), 1, "{svg}");
+    }
+
+    #[test]
+    fn many_panels_go_on_below() {
+        let marks = vec![Mark::Value { value: 1.0, reach: None }];
+        let panels =
+            (0..12).map(|n| Panel { head: format!("task {n}"), marks: marks.clone(), lines: vec![] }).collect();
+        let svg = Figure { title: "toy".into(), labels: vec!["one".into()], panels, notes: vec![] }.svg();
+        let places = circles(&svg);
+        assert!(places.iter().all(|(x, _)| (0.0..WIDTH).contains(x)), "{places:?}");
+        let mut heights: Vec<f64> = places.iter().map(|(_, y)| *y).collect();
+        heights.dedup();
+        assert_eq!(heights.len(), 2, "{places:?}");
+        assert_eq!(svg.matches(">one<").count(), 2, "the names stand beside each line of panels");
+    }
+
+    #[test]
+    fn long_notes_go_on_below_and_lose_no_word() {
+        let note = "all of these words ".repeat(30).trim().to_owned();
+        let lines = wrapped(&note);
+        assert!(lines.len() > 2 && lines.iter().all(|line| line.len() <= NOTE), "{lines:?}");
+        assert_eq!(lines.join(" "), note);
+    }
+
+    #[test]
+    fn axes_hold_all_values_between_round_ticks() {
+        let axis = |values: &[f64], width: f64| Axis::over(values.to_vec(), 0.0, width);
+        let ticks = |axis: &Axis| axis.ticks().map(|tick| axis.label(tick)).collect::<Vec<String>>();
+        assert_eq!(
+            ticks(&axis(&[-1.7, 2.2], 400.0)),
+            ["-2.0", "-1.5", "-1.0", "-0.5", "0.0", "0.5", "1.0", "1.5", "2.0", "2.5"]
+        );
+        assert_eq!(ticks(&axis(&[49.0, 97.3], 130.0)), ["40", "60", "80", "100"]);
+        assert_eq!(ticks(&axis(&[0.031, 0.038], 100.0)), ["0.030", "0.035", "0.040"]);
+        assert_eq!(ticks(&axis(&[7.0, 7.0], 100.0)), ["6.5", "7.0", "7.5"]);
+        assert_eq!(ticks(&axis(&[], 100.0)).len(), 3);
+    }
+}
