@@ -79,6 +79,13 @@ fn missing_data_stop_a_run_before_it_starts() {
     let env = Env::new(&spec);
     let plan = env.run(0, &["plan", "spec.yaml"]);
     assert!(plan.contains("not found") && plan.contains("texts/*.txt"), "{plan}");
+    // What depends on them is blocked by them, however far down.
+    let plan = env.run(0, &["plan", "spec.yaml", "--format", "json"]);
+    let plan: serde_json::Value = serde_json::from_str(&plan).expect("JSON");
+    for kind in plan["kinds"].as_array().expect("a list") {
+        assert_eq!(kind["blocked"], kind["jobs"], "{kind}");
+        assert!(kind["share"].is_null(), "nobody knows how much there is to do: {kind}");
+    }
     let complaint = env.complaint(6, &["run", "spec.yaml"]);
     assert!(complaint.contains("texts/*.txt"), "{complaint}");
     assert!(!env.path().join("runs").exists());

@@ -60,7 +60,7 @@ pub struct Distribution {
     pub plot: BoxPlot,
 }
 
-/// Pixels: of the whole picture, around it, between panels, of a row, of a line of text, and of a character, about.
+/// Pixels: of the whole picture at least, around it, between panels, of a row, of a line of text, and of a character, about.
 const WIDTH: f64 = 960.0;
 const MARGIN: f64 = 16.0;
 const GAP: f64 = 28.0;
@@ -136,7 +136,8 @@ impl Figure {
         let longest = self.labels.iter().map(|label| label.chars().count()).max().unwrap_or(0);
         let left = 2.0 * MARGIN + longest as f64 * CHARACTER;
         let (least, most) = PANEL;
-        let room = (WIDTH - left).max(least);
+        let whole = WIDTH.max(left + least);
+        let room = whole - left;
         let side_by_side = ((room / least) as usize).clamp(1, self.panels.len().max(1));
         let width = (room / side_by_side as f64).min(if self.panels.len() > 1 { most } else { room });
         let tall = self.labels.len() as f64 * ROW;
@@ -149,9 +150,9 @@ impl Figure {
         let height = notes + said.len() as f64 * LINE + MARGIN / 2.0;
         writeln!(
             out,
-            r#"<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" viewBox="0 0 {WIDTH} {height}" font-family="sans-serif" font-size="12" fill="black">"#
+            r#"<svg xmlns="http://www.w3.org/2000/svg" width="{whole}" height="{height}" viewBox="0 0 {whole} {height}" font-family="sans-serif" font-size="12" fill="black">"#
         )?;
-        writeln!(out, r#"<rect width="{WIDTH}" height="{height}" fill="white"/>"#)?;
+        writeln!(out, r#"<rect width="{whole}" height="{height}" fill="white"/>"#)?;
         text(out, (MARGIN, MARGIN + 0.8 * LINE), r#"font-size="14" font-weight="bold""#, &self.title)?;
         for (number, panels) in self.panels.chunks(side_by_side).enumerate() {
             let top = top + number as f64 * band + LINE;
@@ -351,102 +352,4 @@ fn escaped(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Where the circles stand, in the order of the picture.
-    fn circles(svg: &str) -> Vec<(f64, f64)> {
-        let number = |text: &str| -> f64 { text.split('"').next().unwrap().parse().unwrap() };
-        let place = |circle: &str| (number(circle), number(circle.split("cy=\"").nth(1).unwrap()));
-        svg.split("cx=\"").skip(1).map(place).collect()
-    }
-
-    #[test]
-    fn a_table_has_a_panel_for_each_column_of_numbers() {
-        let score = |mean: f64| {
-            let (deviation, marks) = (Some(2.0), String::new());
-            Cell::Score(Score { mean, deviation, stderr: None, seeds: 2, seeds_expected: 2, marks })
-        };
-        let name = |text: &str| Cell::Label(text.to_owned());
-        let svg = Table {
-            title: "toy: scores".into(),
-            heads: ["model", "curriculum", "blimp", "seeds", "p"].map(str::to_owned).into(),
-            labels: 2,
-            rows: vec![
-                vec![name("a<b"), name("merged"), score(60.0), Cell::Count(2), Cell::Probability(0.1)],
-                vec![name("c"), name(""), score(70.0), Cell::Count(2), Cell::Missing],
-            ],
-            published: vec![vec![name("gpt2"), name(""), Cell::Number(74.9, 1), Cell::Missing, Cell::Missing]],
-            footer: vec![
-                vec![name("chance"), name(""), Cell::Missing, Cell::Missing, Cell::Missing],
-                vec![name("floor"), name(""), Cell::Number(50.0, 1), Cell::Missing, Cell::Missing],
-            ],
-            notes: vec!["a note".into()],
-        }
-        .svg();
-        for shown in
-            [">a&lt;b merged<", ">c<", ">gpt2<", ">blimp<", "<title>floor 50</title>", ">dotted: floor<", ">76<"]
-        {
-            assert!(svg.contains(shown), "no {shown} in {svg}");
-        }
-        assert!(!svg.contains(">seeds<") && !svg.contains(">p<"), "{svg}");
-        assert!(svg.contains(r#"stroke-dasharray="1 3""#) && !svg.contains(r#"stroke-dasharray="5 3""#), "{svg}");
-        let places = circles(&svg);
-        assert_eq!(places.len(), 3);
-        assert!(places.is_sorted_by(|a, b| a.0 < b.0 && a.1 < b.1), "larger is further right, one below the other");
-        assert!(places.iter().all(|(x, _)| (0.0..WIDTH).contains(x)));
-        let (tens, five) = (places[1].0 - places[0].0, places[2].0 - places[1].0);
-        assert!((tens / five - 10.0 / 4.9).abs() < 0.01, "the axis is linear");
-        assert_eq!(svg.matches(r#"fill="white" stroke"#).count(), 1, "the published one is hollow");
-    }
-
-    #[test]
-    fn a_box_has_its_points_and_rings_beyond_the_whiskers() {
-        let values = [-0.2, 0.0, 0.1, 0.2, 4.2];
-        let (points, plot) =
-            (["a", "b", "c", "d", "e"].into_iter().zip(values).collect(), BoxPlot::of(&values).unwrap());
-        let one = Mark::Box(Distribution { points, mean: 0.86, plot });
-        let panels = vec![Panel { head: "z".into(), marks: vec![one, Mark::Missing], lines: vec![] }];
-        let labels = vec!["one".to_owned(), "two".to_owned()];
-        let svg = Figure { title: "toy: figure".into(), labels, panels, notes: vec![] }.svg();
-        assert!(svg.contains("<title>e +4.20</title>") && svg.contains("<title>mean +0.86</title>"), "{svg}");
-        assert_eq!(circles(&svg).len(), 5);
-        assert_eq!(svg.matches(r#"fill="white" stroke"#).count(), 1, "{svg}");
-    }
-
-    #[test]
-    fn many_panels_go_on_below() {
-        let marks = vec![Mark::Value { value: 1.0, reach: None }];
-        let panels =
-            (0..12).map(|n| Panel { head: format!("task {n}"), marks: marks.clone(), lines: vec![] }).collect();
-        let svg = Figure { title: "toy".into(), labels: vec!["one".into()], panels, notes: vec![] }.svg();
-        let places = circles(&svg);
-        assert!(places.iter().all(|(x, _)| (0.0..WIDTH).contains(x)), "{places:?}");
-        let mut heights: Vec<f64> = places.iter().map(|(_, y)| *y).collect();
-        heights.dedup();
-        assert_eq!(heights.len(), 2, "{places:?}");
-        assert_eq!(svg.matches(">one<").count(), 2, "the names stand beside each line of panels");
-    }
-
-    #[test]
-    fn long_notes_go_on_below_and_lose_no_word() {
-        let note = "all of these words ".repeat(30).trim().to_owned();
-        let lines = wrapped(&note);
-        assert!(lines.len() > 2 && lines.iter().all(|line| line.len() <= NOTE), "{lines:?}");
-        assert_eq!(lines.join(" "), note);
-    }
-
-    #[test]
-    fn axes_hold_all_values_between_round_ticks() {
-        let axis = |values: &[f64], width: f64| Axis::over(values.to_vec(), 0.0, width);
-        let ticks = |axis: &Axis| axis.ticks().map(|tick| axis.label(tick)).collect::<Vec<String>>();
-        assert_eq!(
-            ticks(&axis(&[-1.7, 2.2], 400.0)),
-            ["-2.0", "-1.5", "-1.0", "-0.5", "0.0", "0.5", "1.0", "1.5", "2.0", "2.5"]
-        );
-        assert_eq!(ticks(&axis(&[49.0, 97.3], 130.0)), ["40", "60", "80", "100"]);
-        assert_eq!(ticks(&axis(&[0.031, 0.038], 100.0)), ["0.030", "0.035", "0.040"]);
-        assert_eq!(ticks(&axis(&[7.0, 7.0], 100.0)), ["6.5", "7.0", "7.5"]);
-        assert_eq!(ticks(&axis(&[], 100.0)).len(), 3);
-    }
-}
+mod tests;

@@ -6,7 +6,7 @@
 //! is shown as `—`, and one with fewer seeds than planned says so.
 //!
 //! Rejected: tables drawn straight from SQL. What a table holds ([`Table`]) and how it looks are two things, so that
-//! four forms show the same numbers and tests read them without parsing drawings.
+//! all forms show the same numbers and tests read them without parsing drawings.
 
 mod card;
 mod compare;

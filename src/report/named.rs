@@ -77,23 +77,13 @@ pub fn named(
 pub fn boxes(experiment: &str, table: &NamedTable, cells: &[CellRow], scores: &[ScoreRow]) -> Figure {
     let all: Vec<&ScoreRow> = scores.iter().filter(|row| row.is_final()).collect();
     let lines = lines(cells, &all);
-    let label = |line: &Line| {
-        let Condition { model, dataset, curriculum, extra } = line.condition.clone();
-        let parts = [model, dataset.unwrap_or_default(), curriculum, extra];
-        parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<String>>().join(" ")
-    };
     let marks = distributions(&lines, &table.columns).into_iter().map(|row| row.map_or(Mark::Missing, Mark::Box));
     let zero = ("the mean over the models".to_owned(), Some(0.0));
     let panel = Panel { head: "z-score over the models".to_owned(), marks: marks.collect(), lines: vec![zero] };
     let mut notes = caveats(&lines, &table.columns);
     notes.push(format!("points: {}", names(&table.columns).join(", ")));
     notes.push("line in the box: median; diamond: mean; ring: more than 1.5 IQR from the box".to_owned());
-    Figure {
-        title: format!("{experiment}: {}", table.name),
-        labels: lines.iter().map(label).collect(),
-        panels: vec![panel],
-        notes,
-    }
+    Figure { panels: vec![panel], notes, ..Figure::of(&named(experiment, table, cells, scores, &[])) }
 }
 
 /// The conditions in the order of their cells.

@@ -193,6 +193,7 @@ fn read_from(path: &Path, offset: u64) -> io::Result<Vec<u8>> {
 mod tests {
     use super::super::tests::id;
     use super::*;
+    use crate::domain::Verdict;
 
     fn line(message: &str) -> String {
         let event = Event::Warning { message: message.into() };
@@ -236,6 +237,25 @@ mod tests {
         }
         let lines = read(&mut Tail::new(id(0), "t", folder.path()));
         assert_eq!(lines, [(0, "t-1".to_owned()), (0, "t-2".to_owned())]);
+    }
+
+    /// Whatever its file is called.
+    #[test]
+    fn an_outcome_of_another_submission_or_job_is_not_ours() {
+        let folder = tempfile::tempdir().unwrap();
+        let attempt = "t-1".to_owned();
+        fs::create_dir(folder.path().join(&attempt)).unwrap();
+        let (schema, verdict, artifacts) = (SCHEMA, Verdict::Done, vec![]);
+        let done = Outcome { schema, id: id(0), token: "t".into(), attempt, started: 0, ended: 1, verdict, artifacts };
+        for token in ["t", "u"] {
+            let path = folder.path().join(Outcome::file_name(token));
+            fs::write(path, serde_json::to_vec(&done).unwrap()).unwrap();
+        }
+        let found = |id, token| outcome(folder.path(), id, token).unwrap().map(|(outcome, _)| outcome);
+        assert_eq!(found(id(0), "t").unwrap().attempt, "t-1");
+        for (id, token) in [(id(0), "u"), (id(1), "t")] {
+            assert!(found(id, token).unwrap_err().contains("is of another submission"));
+        }
     }
 
     #[test]
