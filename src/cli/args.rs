@@ -11,9 +11,12 @@ use crate::domain::Mode;
 #[derive(Debug, Parser)]
 #[command(name = "grid", version, disable_help_subcommand = true, after_help = "Exit codes: grid help exit-codes")]
 pub struct Cli {
-    /// Folder of results and of runs.db.
+    /// Folder of results, and of runs.db.
     #[arg(long, global = true, env = "GRID_RUNS_DIR", default_value = "runs", value_name = "DIR")]
     pub runs_dir: PathBuf,
+    /// Folder of runs.db, if another one: it must be on a local disk, results may be on a network filesystem.
+    #[arg(long, global = true, env = "GRID_DATABASE_DIR", value_name = "DIR")]
+    pub database_dir: Option<PathBuf>,
     /// Say more: -v what happens, -vv why.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
@@ -92,7 +95,7 @@ pub struct SpecArgs {
 /// How to drive.
 #[derive(Debug, Args)]
 pub struct DriveArgs {
-    /// Jobs at once on each device.
+    /// Jobs at once on each device, or in Slurm's queue.
     #[arg(short, long)]
     pub jobs: Option<u32>,
     /// Threads of each job.
@@ -101,6 +104,12 @@ pub struct DriveArgs {
     /// Devices: auto, cpu, cuda:0, ... separated by commas.
     #[arg(long, value_delimiter = ',')]
     pub device: Vec<String>,
+    /// Run on this machine, even if the spec says Slurm.
+    #[arg(long)]
+    pub local: bool,
+    /// Cancel the jobs in Slurm's queue when interrupted; by default they go on, and `grid resume` takes them over.
+    #[arg(long)]
+    pub cancel_on_exit: bool,
     /// Stop at the first failed job; by default, jobs that do not depend on it go on.
     #[arg(long)]
     pub fail_fast: bool,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::args::Cli;
+use super::database;
 use super::failure::{Exit, Failure, store_failure};
 use super::models::one_model;
 use super::workspace::{SpecText, Workspace};
@@ -40,7 +41,7 @@ struct Found {
 
 /// Writes the tree of results and the collated file of each model, unless pieces are missing.
 pub async fn export(cli: &Cli, of: &str, dir: &Path, track: Track, partial: bool) -> Result<Exit, Failure> {
-    let store = Store::open_existing(&cli.runs_dir).await.map_err(store_failure)?;
+    let store = database::existing(cli).await?;
     let entries = entries(&store, of).await?;
     let mut experiments: BTreeMap<String, Ran> = BTreeMap::new();
     for (experiment, _) in entries.iter().flat_map(|entry| &entry.cells) {

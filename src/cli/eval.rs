@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::args::{Cli, EvalArgs};
+use super::database;
 use super::failure::{Exit, Failure, store_failure};
 use super::models::one_model;
 use super::report::form;
@@ -11,7 +12,6 @@ use super::workspace::SpecText;
 use crate::data::Survey;
 use crate::domain::{Digest, JobId, Mode, Origin, Size, Source, Suite};
 use crate::report::{Columns, pivot};
-use crate::store::{Store, StoreError};
 
 /// What `--suite` calls all zero-shot suites whose data is there.
 const ZERO_SHOT: &str = "zero-shot";
@@ -37,7 +37,7 @@ pub async fn eval(cli: &Cli, args: &EvalArgs) -> Result<Exit, Failure> {
     if exit == Exit::Interrupted {
         return Ok(exit);
     }
-    let store = Store::open_existing(&cli.runs_dir).await.map_err(store_failure)?;
+    let store = database::existing(cli).await?;
     let cells = store.cells(&name).await.map_err(store_failure)?;
     let scores = store.scores(&name).await.map_err(store_failure)?;
     store.close().await;
@@ -62,11 +62,7 @@ struct Named {
 
 /// Folders as they are, then jobs, and anything else as the id of a model on the hub.
 async fn models(cli: &Cli, texts: &[String]) -> Result<Vec<Named>, Failure> {
-    let store = match Store::open_existing(&cli.runs_dir).await {
-        Ok(store) => Some(store),
-        Err(StoreError::Absent { .. }) => None,
-        Err(error) => return Err(store_failure(error)),
-    };
+    let store = database::if_any(cli).await?;
     let mut models: Vec<(Vec<String>, Place)> = vec![];
     for text in texts {
         let path = Path::new(text);

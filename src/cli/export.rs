@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use super::args::{Cli, Export, TrackName};
+use super::database;
 use super::babylm;
 use super::failure::{Exit, Failure, store_failure};
 use super::models::{LeftModel, one_model};
 use crate::data;
 use crate::report::{Card, CardJob};
-use crate::store::Store;
 use crate::suites::official::Track;
 
 /// `grid export`: what somebody else's tools read.
@@ -28,7 +28,7 @@ pub async fn export(cli: &Cli, what: &Export) -> Result<Exit, Failure> {
 /// A model folder with its card.
 async fn hf(cli: &Cli, job: &str, dir: &Path) -> Result<Exit, Failure> {
     let unusable = |error: data::DataError| Failure::new(Exit::Environment, error);
-    let store = Store::open_existing(&cli.runs_dir).await.map_err(store_failure)?;
+    let store = database::existing(cli).await?;
     let LeftModel { id, label, output } = one_model(job, store.model_jobs(job).await.map_err(store_failure)?)?;
     let lineage = store.lineage(id).await.map_err(store_failure)?;
     let scores = store.scores_of_model(id).await.map_err(store_failure)?;

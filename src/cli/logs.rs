@@ -1,6 +1,7 @@
 //! `grid logs`.
 
 use super::args::{Cli, LogsArgs};
+use super::database;
 use super::failure::{Exit, Failure, store_failure};
 use crate::domain::{Entry, Event, Verdict};
 use crate::report::human;
@@ -8,7 +9,7 @@ use crate::store::{JobRow, Store};
 
 /// `grid logs`: the journals of a job's attempts, oldest first.
 pub async fn logs(cli: &Cli, args: &LogsArgs) -> Result<Exit, Failure> {
-    let store = Store::open_existing(&cli.runs_dir).await.map_err(store_failure)?;
+    let store = database::existing(cli).await?;
     let job = one_job(&store, &args.job).await?;
     let attempts = store.attempts(job.id).await.map_err(store_failure)?;
     store.close().await;

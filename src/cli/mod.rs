@@ -12,6 +12,7 @@ mod babylm;
 mod bench;
 mod build;
 mod data;
+mod database;
 mod eval;
 mod export;
 mod failure;

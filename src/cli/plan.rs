@@ -1,10 +1,10 @@
 //! `grid plan` and `grid run -n`.
 
 use super::args::{Cli, Graph, PlanArgs, PlanFormat, SpecArgs};
-use super::failure::{Exit, Failure, store_failure};
+use super::database;
+use super::failure::{Exit, Failure};
 use super::workspace::{SpecText, Workspace};
 use crate::plan::{GraphFormat, describe};
-use crate::store::{Store, StoreError};
 
 /// `grid plan`.
 pub async fn plan(cli: &Cli, args: &PlanArgs) -> Result<Exit, Failure> {
@@ -25,11 +25,7 @@ pub async fn dry_run(cli: &Cli, spec: &SpecArgs) -> Result<Exit, Failure> {
 
 async fn workspace(cli: &Cli, args: &SpecArgs) -> Result<Workspace, Failure> {
     let (spec, grid) = SpecText::read(&args.spec, &args.set)?;
-    let store = match Store::open_existing(&cli.runs_dir).await {
-        Ok(store) => Some(store),
-        Err(StoreError::Absent { .. }) => None,
-        Err(error) => return Err(store_failure(error)),
-    };
+    let store = database::if_any(cli).await?;
     Workspace::prepare(&cli.runs_dir, &spec, grid, store.as_ref()).await
 }
 

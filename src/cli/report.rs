@@ -1,11 +1,12 @@
 //! `grid report`.
 
 use super::args::{Cli, ReportArgs, TableFormat};
+use super::database;
 use super::failure::{Exit, Failure, store_failure};
 use super::workspace::SpecText;
 use crate::domain::{NamedTable, Reference, Show, Suite};
 use crate::report::{self, Columns, Comparison, Table, pivot};
-use crate::store::{Experiment, Store};
+use crate::store::Experiment;
 
 /// `grid report`.
 pub async fn report(cli: &Cli, args: &ReportArgs) -> Result<Exit, Failure> {
@@ -13,7 +14,7 @@ pub async fn report(cli: &Cli, args: &ReportArgs) -> Result<Exit, Failure> {
         None => Columns::Aggregates,
         Some(name) => Columns::Subtasks(suite(name)?),
     };
-    let store = Store::open_existing(&cli.runs_dir).await.map_err(store_failure)?;
+    let store = database::existing(cli).await?;
     let experiment = store.experiment(args.experiment.as_deref()).await.map_err(store_failure)?.experiment;
     let name = experiment.name.clone();
     let (references, named) = kept(experiment);

@@ -9,9 +9,10 @@ use tokio::sync::watch;
 
 use super::args::{Cli, DriveArgs, ResumeArgs, RunArgs};
 use super::data;
+use super::database;
 use super::failure::{Exit, Failure, store_failure};
 use super::workspace::{SpecText, Workspace};
-use crate::domain::{Grid, Job, JobId, News, Suite, Task, Trial};
+use crate::domain::{Grid, Job, JobId, News, Resources, Suite, Task, Trial};
 use crate::plan::{Decision, warnings, weight};
 use crate::report::progress::{self, Progress};
 use crate::runner::{self, Lock, Policy, RunError, Stop, Summary};
@@ -25,7 +26,7 @@ pub async fn run(cli: &Cli, args: &RunArgs) -> Result<Exit, Failure> {
 
 /// `grid resume`.
 pub async fn resume(cli: &Cli, args: &ResumeArgs) -> Result<Exit, Failure> {
-    let store = Store::open_existing(&cli.runs_dir).await.map_err(store_failure)?;
+    let store = database::existing(cli).await?;
     let stored = store.experiment(args.experiment.as_deref()).await.map_err(store_failure)?.experiment;
     store.close().await;
     let spec = SpecText::kept(stored);
@@ -35,24 +36,19 @@ pub async fn resume(cli: &Cli, args: &ResumeArgs) -> Result<Exit, Failure> {
 
 /// Runs or continues an experiment, and says how it went.
 pub(super) async fn go(cli: &Cli, spec: &SpecText, mut grid: Grid, args: &DriveArgs) -> Result<Exit, Failure> {
-    let resources = &mut grid.resources;
-    resources.jobs_per_device = args.jobs.or(resources.jobs_per_device);
-    resources.threads = args.threads.or(resources.threads);
-    if !args.device.is_empty() {
-        resources.devices.clone_from(&args.device);
-    }
+    overrule(&mut grid.resources, args)?;
     if grid.budget.is_some() {
         // A plan that may not run needs no download.
-        planned(&cli.runs_dir, spec, &grid).await?;
+        planned(cli, spec, &grid).await?;
     }
     tokio::task::block_in_place(|| data::obtain(cli, spec, &grid))?;
-    refuse_blocked(&planned(&cli.runs_dir, spec, &grid).await?)?;
+    refuse_blocked(&planned(cli, spec, &grid).await?)?;
 
     let unusable = |error| Failure::text(Exit::Environment, format!("grid: {}: {error}", cli.runs_dir.display()));
     std::fs::create_dir_all(&cli.runs_dir).map_err(unusable)?;
     let runs_dir = std::fs::canonicalize(&cli.runs_dir).map_err(unusable)?;
     let _lock = Lock::acquire(&runs_dir).map_err(run_failure)?;
-    let store = Store::open(&runs_dir).await.map_err(store_failure)?;
+    let store = database::open(cli).await?;
     let workspace = Workspace::prepare(&runs_dir, spec, grid, Some(&store)).await?;
     for warning in warnings(&workspace.plan, &workspace.facts, workspace.grid.budget) {
         eprintln!("warning: {warning}");
@@ -86,14 +82,36 @@ pub(super) async fn go(cli: &Cli, spec: &SpecText, mut grid: Grid, args: &DriveA
     Ok(exit)
 }
 
+/// Puts what the command line says over what the spec does.
+fn overrule(resources: &mut Resources, args: &DriveArgs) -> Result<(), Failure> {
+    if args.local {
+        resources.slurm = None;
+    }
+    match &mut resources.slurm {
+        Some(_) if !args.device.is_empty() => {
+            let words = "grid: --device is of this machine, and the jobs go to Slurm: add --local, or set \
+                         `resources.slurm.gres`";
+            return Err(Failure::text(Exit::Usage, words));
+        }
+        Some(slurm) => {
+            slurm.jobs = args.jobs.unwrap_or(slurm.jobs);
+            slurm.cpus = args.threads.unwrap_or(slurm.cpus);
+        }
+        None => {
+            resources.jobs_per_device = args.jobs.or(resources.jobs_per_device);
+            resources.threads = args.threads.or(resources.threads);
+            if !args.device.is_empty() {
+                resources.devices.clone_from(&args.device);
+            }
+        }
+    }
+    Ok(())
+}
+
 /// What would run, before anything is written.
-async fn planned(runs_dir: &Path, spec: &SpecText, grid: &Grid) -> Result<Workspace, Failure> {
-    let store = match Store::open_existing(runs_dir).await {
-        Ok(store) => Some(store),
-        Err(crate::store::StoreError::Absent { .. }) => None,
-        Err(error) => return Err(store_failure(error)),
-    };
-    let workspace = Workspace::prepare(runs_dir, spec, grid.clone(), store.as_ref()).await?;
+async fn planned(cli: &Cli, spec: &SpecText, grid: &Grid) -> Result<Workspace, Failure> {
+    let store = database::if_any(cli).await?;
+    let workspace = Workspace::prepare(&cli.runs_dir, spec, grid.clone(), store.as_ref()).await?;
     if let Some(store) = store {
         store.close().await;
     }
@@ -193,9 +211,7 @@ async fn drive(
 ) -> Result<Summary, Failure> {
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
     let resources = &workspace.grid.resources;
-    let slots = runner::slots(resources, cores, runner::gpus());
     let program = runner::worker_program().map_err(run_failure)?;
-    let mut executor = runner::Local::new(program, runs_dir, slots);
     let policy = Policy {
         keep_going: !args.fail_fast,
         retries: args.retries,
@@ -209,7 +225,11 @@ async fn drive(
         .map(|(id, output)| (*id, output.clone()))
         .collect();
     let (sender, stop) = watch::channel(Stop::No);
-    let signals = tokio::spawn(listen(sender));
+    let words = match resources.slurm {
+        Some(_) if !args.cancel_on_exit => "leaving: the jobs in Slurm's queue go on, `grid resume` takes them over",
+        _ => STOPPING,
+    };
+    let signals = tokio::spawn(listen(sender, words));
     let news = async |news: Vec<News>| {
         store.record_all(&news, now()).await?;
         for one in &news {
@@ -217,7 +237,17 @@ async fn drive(
         }
         Ok::<(), crate::store::StoreError>(())
     };
-    let summary = runner::drive(tasks, done, &mut executor, &policy, stop, news).await;
+    let summary = match resources.slurm.clone() {
+        Some(slurm) => {
+            let mut executor = runner::Slurm::new(program, slurm, args.cancel_on_exit);
+            runner::drive(tasks, done, &mut executor, &policy, stop, news).await
+        }
+        None => {
+            let mut executor =
+                runner::Local::new(program, runs_dir, runner::slots(resources, cores, runner::gpus()));
+            runner::drive(tasks, done, &mut executor, &policy, stop, news).await
+        }
+    };
     signals.abort();
     progress.finish();
     summary.map_err(run_failure)
@@ -254,8 +284,12 @@ pub(super) fn trial() -> Result<Option<Trial>, Failure> {
     trial.map(Some).map_err(|error| Failure::text(Exit::Usage, format!("grid: GRID_INJECT: {error}")))
 }
 
-/// The first interrupt lets the workers save their state, the second kills them.
-pub(super) async fn listen(stop: watch::Sender<Stop>) {
+/// What the first interrupt does to workers of this machine.
+pub(super) const STOPPING: &str = "stopping: the workers save their state (once more to kill them)";
+
+/// The first interrupt lets the workers save their state, or the jobs go on without us; `words` say which. The second
+/// kills the workers.
+pub(super) async fn listen(stop: watch::Sender<Stop>, words: &'static str) {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut interrupt), Ok(mut terminate), Ok(mut user)) =
         (signal(SignalKind::interrupt()), signal(SignalKind::terminate()), signal(SignalKind::user_defined1()))
@@ -270,7 +304,7 @@ pub(super) async fn listen(stop: watch::Sender<Stop>) {
             _ = user.recv() => {}
         }
         if wish == Stop::Politely {
-            eprintln!("grid: stopping: the workers save their state (once more to kill them)");
+            eprintln!("grid: {words}");
         }
         stop.send_replace(wish);
     }

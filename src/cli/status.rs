@@ -1,13 +1,14 @@
 //! `grid status`.
 
 use super::args::{Cli, PlanFormat, StatusArgs};
+use super::database;
 use super::failure::{Exit, Failure, store_failure};
 use crate::report::human;
-use crate::store::{JobRow, State, Store};
+use crate::store::{JobRow, State};
 
 /// `grid status`: the experiments, or the jobs of one.
 pub async fn status(cli: &Cli, args: &StatusArgs) -> Result<Exit, Failure> {
-    let store = Store::open_existing(&cli.runs_dir).await.map_err(store_failure)?;
+    let store = database::existing(cli).await?;
     let json = args.format == PlanFormat::Json;
     match &args.experiment {
         None => {

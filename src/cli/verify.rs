@@ -6,16 +6,17 @@ use std::path::{Path, PathBuf};
 use tokio::sync::watch;
 
 use super::args::{Cli, TableFormat, VerifyResumeArgs};
+use super::database;
 use super::data;
 use super::failure::{Exit, Failure, store_failure};
 use super::report::form;
-use super::run::{listen, now, refuse_blocked, run_failure, shown, tasks, trial};
+use super::run::{STOPPING, listen, now, refuse_blocked, run_failure, shown, tasks, trial};
 use super::workspace::{SpecText, Workspace};
 use crate::domain::{Event, Job, JobId, News, Outcome, Score, Task, Training, Trial, Verdict, What};
 use crate::plan::PlannedJob;
 use crate::report::{Cell, Table};
 use crate::runner::{self, Policy, Stop};
-use crate::store::{Store, Verification};
+use crate::store::Verification;
 
 /// What a job did in a trial.
 #[derive(Debug, Clone, Default)]
@@ -78,7 +79,7 @@ pub async fn resume(cli: &Cli, args: &VerifyResumeArgs) -> Result<Exit, Failure>
         }
     }
 
-    let store = Store::open(&cli.runs_dir).await.map_err(store_failure)?;
+    let store = database::open(cli).await?;
     store.record_verifications(&verdicts, now()).await.map_err(store_failure)?;
     store.close().await;
     print!("{}", form(&table(&verdicts), args.format));
@@ -158,7 +159,7 @@ async fn run(
     };
     let mut progress = shown(cli, workspace, &tasks);
     let (sender, stop) = watch::channel(Stop::No);
-    let signals = tokio::spawn(listen(sender));
+    let signals = tokio::spawn(listen(sender, STOPPING));
     let mut ran: BTreeMap<JobId, Ran> = BTreeMap::new();
     let news = async |news: Vec<News>| {
         for one in news {

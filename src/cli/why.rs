@@ -1,14 +1,14 @@
 //! `grid why`.
 
 use super::args::{Cli, WhyArgs};
+use super::database;
 use super::failure::{Exit, Failure, store_failure};
 use super::logs::one_job;
 use super::workspace::{SpecText, Workspace};
-use crate::store::Store;
 
 /// `grid why`: what the identity of a job is made of, and what would happen to the job in the next run.
 pub async fn why(cli: &Cli, args: &WhyArgs) -> Result<Exit, Failure> {
-    let store = Store::open_existing(&cli.runs_dir).await.map_err(store_failure)?;
+    let store = database::existing(cli).await?;
     let job = one_job(&store, &args.job).await?;
     println!("{} {}", job.kind, job.label);
     println!("id {}: the first 32 digits of the blake3 digest of this, without the spaces:", job.id);

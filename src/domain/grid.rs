@@ -307,7 +307,7 @@ impl Recipe {
     }
 }
 
-/// How to use this machine; never part of an identity.
+/// What jobs run on; never part of an identity.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Resources {
     /// Devices: `auto`, or a list such as `cpu`, `cuda:0`.
@@ -320,4 +320,23 @@ pub struct Resources {
     pub checkpoint_every_seconds: u64,
     /// Rows per forward pass; `None` takes the whole batch.
     pub micro_batch: Option<u32>,
+    /// The cluster whose queue the jobs go to; `None` runs them on this machine.
+    pub slurm: Option<Slurm>,
+}
+
+/// How jobs are submitted to Slurm, one by one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Slurm {
+    /// Jobs in Slurm's queue at a time, waiting ones included.
+    pub jobs: u32,
+    /// `--cpus-per-task`: cores of each job, and threads of its worker.
+    pub cpus: u32,
+    /// `--gres`, such as `gpu:1`: with a GPU in it the job runs on the first one that it is given, else on the CPU.
+    pub gres: Option<String>,
+    /// Further options of `sbatch`, such as `--partition=gpu`.
+    pub options: Vec<String>,
+    /// Seconds between two looks at the queue.
+    pub poll_every_seconds: u64,
+    /// Seconds for which a job that left the queue may still show what it did, as network filesystems are late.
+    pub grace_seconds: u64,
 }

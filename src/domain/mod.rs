@@ -36,7 +36,7 @@ pub use finetune::{Criterion, FinetuneRecipe, GlueTask, Hyperparameters, Pooling
 pub use generation::{Generation, Question};
 pub use grid::{
     Base, Cell, CellKey, Corpus, DataEntry, Dataset, Evaluation, Finetuning, ForeignModel, Grid, Located, Pretraining,
-    Recipe, Resources, Source, Stage, Volume,
+    Recipe, Resources, Slurm, Source, Stage, Volume,
 };
 pub use hugging_face::{ConfigFile, SpecialTokens};
 pub use job::{

@@ -35,7 +35,8 @@ struct Running {
 #[derive(Debug)]
 enum End {
     Outcome(Outcome),
-    Stopped,
+    /// On request, with the work up to this step saved where that is known.
+    Stopped(Option<u64>),
     Lost(String),
 }
 
@@ -46,6 +47,8 @@ struct Tries {
     lost: u32,
     /// The micro-batch that is left after failures for want of memory.
     micro_batch: Option<u32>,
+    /// The step up to which it had got when somebody else than this run's user stopped it.
+    stopped_at: Option<u64>,
 }
 
 struct Drive<'a, X, N> {
@@ -168,6 +171,11 @@ where
             return;
         }
         self.told = wanted;
+        if self.executor.stays() {
+            let left = std::mem::take(&mut self.running);
+            self.summary.interrupted.extend(left.into_iter().map(|running| self.tasks[running.task].id));
+            return;
+        }
         let signal = match wanted {
             Stop::No => return,
             Stop::Politely => {
@@ -231,11 +239,7 @@ where
         // was journalled before an outcome, too.
         let status = match running.holder {
             Holder::Slot(slot) => self.executor.poll(slot),
-            Holder::Earlier(_) if folder::is_held(folder) => Status::Working,
-            Holder::Earlier(_) => {
-                let message = "its worker, which an earlier run had started, died".to_owned();
-                Status::Gone { resumable: false, message }
-            }
+            Holder::Earlier(_) => self.executor.poll_earlier(folder, &running.token),
         };
         let outcome = folder::outcome(folder, *id, &running.token);
         running.tail.read(news)?;
@@ -250,8 +254,8 @@ where
                 (End::Lost(message.clone()), What::Lost { token, message })
             }
             (None, Status::Working) => return Ok(None),
-            (None, Status::Gone { resumable, .. }) if resumable || running.tail.interrupted => {
-                (End::Stopped, What::Stopped { token })
+            (None, Status::Gone { resumable, .. }) if resumable || running.tail.interrupted.is_some() => {
+                (End::Stopped(running.tail.interrupted), What::Stopped { token })
             }
             (None, Status::Gone { message, .. }) => (End::Lost(message.clone()), What::Lost { token, message }),
         };
@@ -285,12 +289,23 @@ where
                 Failure::Lost => self.try_again(task, message),
                 Failure::Job | Failure::NonFinite => self.fail(task, message),
             },
-            End::Stopped => self.queue.put_back(task),
+            End::Stopped(step) => self.go_on_later(task, step),
             // Not this run's loss.
             End::Lost(_) if matches!(holder, Holder::Earlier(_)) => self.queue.put_back(task),
             End::Lost(message) => self.try_again(task, message),
         }
         Ok(())
+    }
+
+    /// Puts a stopped task back, which counts as a loss where nothing was gained since it was last stopped: a time limit
+    /// may be too short for it.
+    fn go_on_later(&mut self, task: usize, step: Option<u64>) {
+        let last = std::mem::replace(&mut self.tries[task].stopped_at, step);
+        if self.told == Stop::No && last.is_some() && step <= last {
+            self.try_again(task, "it was stopped twice at the same step; it may need more time at a stretch".to_owned());
+        } else {
+            self.queue.put_back(task);
+        }
     }
 
     fn try_again(&mut self, task: usize, message: String) {
@@ -347,7 +362,7 @@ where
         let what = What::Submitted { token: token.clone(), slot: place.name.clone() };
         self.tell(vec![News { job: *id, what }]).await?;
         folder::open(folder, &assignment)?;
-        self.executor.submit(slot, folder)?;
+        self.executor.submit(slot, folder, &token)?;
         self.last[slot] = Some(task);
         let tail = Tail::new(*id, &token, folder);
         self.running.push(Running { task, token, holder: Holder::Slot(slot), settings, tail });

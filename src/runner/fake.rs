@@ -141,7 +141,7 @@ impl<F: FnMut(&Assignment) -> Act> Executor for Fake<F> {
         &self.slots
     }
 
-    fn submit(&mut self, slot: usize, folder: &Path) -> Result<(), RunError> {
+    fn submit(&mut self, slot: usize, folder: &Path, _token: &str) -> Result<(), RunError> {
         let work = Work::begin(folder, &mut self.script);
         self.work[slot] = Some(work.map_err(|source| RunError::File { path: folder.to_owned(), source })?);
         Ok(())

@@ -1,6 +1,6 @@
 //! A job's folder as the coordinator sees it: the open submission, the journals, the outcome.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -73,6 +73,21 @@ pub(super) fn is_held(folder: &Path) -> bool {
     matches!(file.try_lock(), Err(TryLockError::WouldBlock))
 }
 
+/// What changes for as long as an attempt at the submission lives: the heartbeats of all of them.
+pub(super) fn pulse(folder: &Path, token: &str) -> String {
+    let attempts = attempts(folder, token).unwrap_or_default();
+    let beats = attempts.into_iter().filter_map(|attempt| fs::read_to_string(attempt.join("heartbeat")).ok());
+    beats.collect::<Vec<_>>().join(" ")
+}
+
+/// Folders of the attempts at a submission, the oldest first.
+fn attempts(folder: &Path, token: &str) -> io::Result<BTreeSet<PathBuf>> {
+    let prefix = format!("{token}-");
+    let listed = fs::read_dir(folder)?.flatten();
+    let ours = listed.filter(|entry| entry.file_name().to_string_lossy().starts_with(&prefix));
+    Ok(ours.map(|entry| entry.path()).collect())
+}
+
 /// The published outcome of a submission with its items; an error says what is wrong with the files.
 pub(super) fn outcome(folder: &Path, id: JobId, token: &str) -> Option<Result<(Outcome, Vec<ItemOutcome>), String>> {
     let path = folder.join(Outcome::file_name(token));
@@ -129,27 +144,26 @@ pub(super) struct Tail {
     attempts: BTreeMap<PathBuf, Position>,
     /// Host and process of the attempt that started last.
     pub(super) worker: Option<(String, u32)>,
-    /// Whether the last line read says that the work was saved on request.
-    pub(super) interrupted: bool,
+    /// The step at which the work was saved on request, if the last line read says so.
+    pub(super) interrupted: Option<u64>,
 }
 
 impl Tail {
     /// Reads from the start what attempts under `token` in `folder` write.
     pub(super) fn new(job: JobId, token: &str, folder: &Path) -> Self {
         let (token, folder) = (token.to_owned(), folder.to_owned());
-        Self { job, token, folder, attempts: BTreeMap::new(), worker: None, interrupted: false }
+        Self { job, token, folder, attempts: BTreeMap::new(), worker: None, interrupted: None }
     }
 
     /// The lines that are new and whole.
     pub(super) fn read(&mut self, news: &mut Vec<News>) -> Result<(), RunError> {
-        let prefix = format!("{}-", self.token);
-        let listed = match fs::read_dir(&self.folder) {
-            Ok(listed) => listed,
+        let found = match attempts(&self.folder, &self.token) {
+            Ok(found) => found,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(source) => return Err(RunError::File { path: self.folder.clone(), source }),
         };
-        for entry in listed.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(&prefix)) {
-            self.attempts.entry(entry.path()).or_default();
+        for attempt in found {
+            self.attempts.entry(attempt).or_default();
         }
         for (attempt, position) in &mut self.attempts {
             let path = attempt.join("journal.jsonl");
@@ -172,7 +186,7 @@ impl Tail {
                 if let Event::Started { host, pid, .. } = &entry.event {
                     self.worker = Some((host.clone(), *pid));
                 }
-                self.interrupted = matches!(entry.event, Event::Interrupted { .. });
+                self.interrupted = if let Event::Interrupted { step } = entry.event { Some(step) } else { None };
                 let what = What::Journal { token: self.token.clone(), attempt: attempt.clone(), line: number, entry };
                 news.push(News { job: self.job, what });
             }

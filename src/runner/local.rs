@@ -85,11 +85,19 @@ impl Worker {
             (None, Some(signal)) => format!("the worker was killed by signal {signal}"),
             (None, None) => "the worker ended".to_owned(),
         };
-        let text = read_from(&self.log, self.log_start).unwrap_or_default();
-        let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-        let last = &lines[lines.len().saturating_sub(5)..];
-        if last.is_empty() { how } else { format!("{how}; {} ends with:\n{}", self.log.display(), last.join("\n")) }
+        match last_lines(&self.log, self.log_start) {
+            Some(words) => format!("{how}; {words}"),
+            None => how,
+        }
     }
+}
+
+/// The last lines that a worker wrote into its log from `start` on, with the name of the log; `None` without any.
+pub(super) fn last_lines(log: &Path, start: u64) -> Option<String> {
+    let text = read_from(log, start).ok()?;
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    let last = &lines[lines.len().saturating_sub(5)..];
+    (!last.is_empty()).then(|| format!("{} ends with:\n{}", log.display(), last.join("\n")))
 }
 
 fn read_from(path: &Path, offset: u64) -> io::Result<String> {
@@ -151,7 +159,7 @@ impl Executor for Local {
         &self.slots
     }
 
-    fn submit(&mut self, slot: usize, folder: &Path) -> Result<(), RunError> {
+    fn submit(&mut self, slot: usize, folder: &Path, _token: &str) -> Result<(), RunError> {
         if let Some(worker) = &mut self.workers[slot]
             && worker.exited().is_none()
             && worker.give(folder).is_ok()

@@ -22,6 +22,7 @@ mod local;
 mod lock;
 mod queue;
 mod slots;
+mod slurm;
 #[cfg(test)]
 mod tests;
 
@@ -37,6 +38,7 @@ pub use fake::Fake;
 pub use local::{Local, worker_program};
 pub use lock::Lock;
 pub use slots::{Slot, gpus, slots};
+pub use slurm::Slurm;
 
 /// What to do when jobs fail, and how they are to be run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,6 +106,9 @@ pub enum RunError {
         /// Why.
         source: std::io::Error,
     },
+    /// Slurm refuses a job for what will not pass.
+    #[error("submit a job to Slurm: {0}; correct `resources: {{slurm: ...}}` in the spec, or run here with --local")]
+    Slurm(String),
     /// A worker did not answer.
     #[error("measure: {0}; its own words are above")]
     Measure(String),

@@ -9,10 +9,10 @@ use super::axes::{Axes, Partial};
 use super::budget;
 use super::curricula::StageKeys;
 use super::document::{Document, Names, SECTIONS, SINGLE, Stages, named};
-use super::evaluate;
 use super::fields::{self, Fields};
 use super::models::{self, Model};
 use super::problem::Log;
+use super::resources;
 use super::tables;
 use super::tree::Node;
 
@@ -29,7 +29,7 @@ pub(super) fn grid(root: &Node, folder: &Path, log: &Log) -> Option<Grid> {
         top.take(section);
     }
     let axes = Axes::decode(&mut top, &Names::of(root), log);
-    let resources = evaluate::resources(top.take("resources"), log);
+    let resources = resources::resources(top.take("resources"), log);
     let budget = budget::budget(top.take("budget"), log);
     let published: Vec<String> =
         root.get("reference").map_or(&[][..], Node::entries).iter().map(|(key, _)| key.text.clone()).collect();

@@ -1,10 +1,10 @@
-//! The sections `evaluate:` and `resources:`.
+//! The section `evaluate:`.
 
 use std::path::{Path, PathBuf};
 
-use crate::domain::{DataEntry, Evaluation, Finetuning, GlueTask, Mode, Resources, Size, Source, Suite, WorldPart};
+use crate::domain::{DataEntry, Evaluation, Finetuning, GlueTask, Mode, Size, Source, Suite, WorldPart};
 
-use super::fields::{self, Fault, Fields, Scalar, choice, count, small};
+use super::fields::{self, Fields, choice, count};
 use super::problem::{Log, Mark};
 use super::remote::{EvaluationTree, elsewhere};
 use super::tree::{Node, Value};
@@ -187,49 +187,5 @@ fn mode(node: Option<&Node>, log: &Log) -> Mode {
             mode
         }
         Some(node) => fields::scalar("'mode'", node, log, base()).unwrap_or(Mode::FIXED),
-    }
-}
-
-/// Decodes `resources:`, which never change a result.
-///
-/// | key | meaning | default |
-/// |---|---|---|
-/// | `devices:` | `auto`, or a list of `cpu`, `cuda:0`, ... | `auto` |
-/// | `threads:` | of each worker | the cores shared among the workers |
-/// | `jobs_per_device:` | workers | as many as fit the cores on a CPU, one on a GPU |
-/// | `checkpoint_every:` | seconds | 60 |
-/// | `micro_batch:` | rows per forward pass | the whole batch |
-pub(super) fn resources(node: Option<&Node>, log: &Log) -> Resources {
-    let auto = || vec!["auto".to_owned()];
-    let mut resources = Resources {
-        devices: auto(),
-        threads: None,
-        jobs_per_device: None,
-        checkpoint_every_seconds: 60,
-        micro_batch: None,
-    };
-    let Some(mut fields) = node.and_then(|node| Fields::of(node, "'resources'", log)) else { return resources };
-    let some = |value: &Value| small(1..=65_536)(value).map(Some);
-    resources.devices = match fields.take("devices") {
-        Some(Node { value: Value::Text(word), .. }) if word == "auto" => auto(),
-        Some(node @ Node { value: Value::Text(_), .. }) => {
-            fields::scalar("'devices'", node, log, device).map_or_else(auto, |device| vec![device])
-        }
-        Some(_) => fields.list("devices", device).unwrap_or_else(auto),
-        None => auto(),
-    };
-    resources.threads = fields.get("threads", None, some);
-    resources.jobs_per_device = fields.get("jobs_per_device", None, some);
-    resources.checkpoint_every_seconds = fields.get("checkpoint_every", 60, count(1..=31_536_000));
-    resources.micro_batch = fields.get("micro_batch", None, some);
-    fields.finish();
-    resources
-}
-
-fn device(value: &Value) -> Scalar<String> {
-    match value {
-        Value::Text(text) if text == "cpu" => Ok(text.clone()),
-        Value::Text(text) if text.strip_prefix("cuda:").is_some_and(|n| n.parse::<u8>().is_ok()) => Ok(text.clone()),
-        _ => Err(Fault::expected("auto, cpu, or cuda:0, cuda:1, ...").or_hint("auto takes all GPUs, or else the CPU")),
     }
 }

@@ -17,7 +17,8 @@
 //! | `held_out` | share of all data kept for validation, by default 0.1 | `document` |
 //! | `curricula` | named lists of stages | `curricula` |
 //! | `axes`, `include`, `exclude` | the cells | `axes`, `cells` |
-//! | `evaluate`, `resources` | suites; machine | `evaluate` |
+//! | `evaluate` | suites | `evaluate` |
+//! | `resources` | what jobs run on: this machine, or a Slurm cluster | `resources` |
 //! | `reference`, `tables` | published numbers; what `grid report --table` shows | `tables` |
 //! | `budget` | the most text that a model may see | `budget` |
 //! | `finetune` | how the suite `glue` is fine-tuned | `finetune` |
@@ -45,6 +46,7 @@ mod models;
 mod overrides;
 mod problem;
 mod remote;
+mod resources;
 mod tables;
 #[cfg(test)]
 mod tests;

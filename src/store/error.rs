@@ -36,23 +36,23 @@ pub enum StoreError {
     Locked(#[source] sqlx::Error),
     /// SQLite cannot keep its promises here.
     #[error(
-        "open a database in {}: it is on {filesystem}, a network filesystem, where SQLite loses data; name a folder on a local disk with --runs-dir",
-        .runs_dir.display()
+        "open a database in {}: it is on {filesystem}, a network filesystem, where SQLite loses data; name a folder on a local disk for the database with --database-dir, or for all with --runs-dir",
+        .folder.display()
     )]
     Network {
         /// The folder.
-        runs_dir: PathBuf,
+        folder: PathBuf,
         /// Name of the filesystem.
         filesystem: String,
     },
     /// Nothing has run here.
     #[error(
         "find {}/runs.db: nothing has run here yet; start with `grid run SPEC`, or name another folder with --runs-dir",
-        .runs_dir.display()
+        .folder.display()
     )]
     Absent {
         /// The folder.
-        runs_dir: PathBuf,
+        folder: PathBuf,
     },
     /// The folder cannot be made or looked at.
     #[error("use the folder {}: {source}", .path.display())]

@@ -21,31 +21,45 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub struct Store {
     pub(super) pool: SqlitePool,
-    /// The folder of the database, absolute: as it was named, and without symbolic links.
+    /// The folder of results, absolute: as it was named, and without symbolic links.
     roots: [PathBuf; 2],
+    /// The file.
+    path: PathBuf,
 }
 
 impl Store {
-    /// Opens `runs.db` in this folder, making both where they are missing.
-    pub async fn open(runs_dir: &Path) -> Result<Self, StoreError> {
-        std::fs::create_dir_all(runs_dir).map_err(|source| StoreError::Folder { path: runs_dir.to_owned(), source })?;
-        Self::open_with(runs_dir, PATIENCE).await
-    }
-
-    /// Opens `runs.db` in this folder for a verb that needs something to have run before.
-    pub async fn open_existing(runs_dir: &Path) -> Result<Self, StoreError> {
-        if !runs_dir.join("runs.db").is_file() {
-            return Err(StoreError::Absent { runs_dir: runs_dir.to_owned() });
+    /// Opens `runs.db`, which is about the results in `runs_dir` and lies there too, or in a folder of its own, making
+    /// all where they are missing.
+    pub async fn open(runs_dir: &Path, database_dir: Option<&Path>) -> Result<Self, StoreError> {
+        for path in [runs_dir].into_iter().chain(database_dir) {
+            std::fs::create_dir_all(path).map_err(|source| StoreError::Folder { path: path.to_owned(), source })?;
         }
-        Self::open_with(runs_dir, PATIENCE).await
+        Self::open_with(runs_dir, database_dir, PATIENCE).await
     }
 
-    pub(super) async fn open_with(runs_dir: &Path, patience: Duration) -> Result<Self, StoreError> {
-        let folder_error = |source| StoreError::Folder { path: runs_dir.to_owned(), source };
-        let resolved = runs_dir.canonicalize().map_err(folder_error)?;
-        let named = std::path::absolute(runs_dir).map_err(folder_error)?;
+    /// Opens `runs.db` for a verb that needs something to have run before.
+    pub async fn open_existing(runs_dir: &Path, database_dir: Option<&Path>) -> Result<Self, StoreError> {
+        let folder = database_dir.unwrap_or(runs_dir);
+        if !folder.join("runs.db").is_file() {
+            return Err(StoreError::Absent { folder: folder.to_owned() });
+        }
+        Self::open_with(runs_dir, database_dir, PATIENCE).await
+    }
+
+    pub(super) async fn open_with(
+        runs_dir: &Path,
+        database_dir: Option<&Path>,
+        patience: Duration,
+    ) -> Result<Self, StoreError> {
+        let resolve = |folder: &Path| {
+            let folder_error = |source| StoreError::Folder { path: folder.to_owned(), source };
+            let named = std::path::absolute(folder).map_err(folder_error)?;
+            Ok::<_, StoreError>([named, folder.canonicalize().map_err(folder_error)?])
+        };
+        let roots = resolve(runs_dir)?;
+        let [named, resolved] = resolve(database_dir.unwrap_or(runs_dir))?;
         if let Some(filesystem) = network_filesystem(&resolved) {
-            return Err(StoreError::Network { runs_dir: runs_dir.to_owned(), filesystem });
+            return Err(StoreError::Network { folder: named, filesystem });
         }
         // synchronous = FULL: a submission that is on record stays on record after a power cut, so that nothing
         // is submitted twice. News are recorded in batches, which pays for it.
@@ -68,7 +82,7 @@ impl Store {
                 opened => break opened?,
             }
         };
-        let store = Self { pool, roots: [named, resolved] };
+        let store = Self { pool, roots, path: named.join("runs.db") };
         if store.behind().await? {
             store.migrate().await?;
         }
@@ -82,7 +96,7 @@ impl Store {
 
     /// The database file.
     pub fn path(&self) -> PathBuf {
-        self.roots[0].join("runs.db")
+        self.path.clone()
     }
 
     /// Whether migrations are left to apply; an error where the database is not one that this program can use.

@@ -155,7 +155,7 @@ mod tests {
     #[tokio::test]
     async fn the_schema_page_describes_the_real_database() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path()).await.unwrap();
+        let store = Store::open(folder.path(), None).await.unwrap();
         let mut described: Vec<(String, String)> = Vec::new();
         for relation in MIGRATOR.iter().flat_map(|migration| relations(migration.sql.as_str())) {
             assert!(!relation.comment.is_empty(), "{} has no comment", relation.name);
@@ -177,7 +177,7 @@ mod tests {
     #[tokio::test]
     async fn the_example_queries_run() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path()).await.unwrap();
+        let store = Store::open(folder.path(), None).await.unwrap();
         for (question, query) in EXAMPLES {
             sqlx::query(query).fetch_all(&store.pool).await.unwrap_or_else(|error| panic!("{question}: {error}"));
         }

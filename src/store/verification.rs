@@ -67,7 +67,7 @@ mod tests {
     #[tokio::test]
     async fn the_newest_verdict_of_each_place_stands() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path()).await.unwrap();
+        let store = Store::open(folder.path(), None).await.unwrap();
         let verdict = |threads, difference: Option<&str>| Verification {
             job: "0123456789abcdef0123456789abcdef".parse().unwrap(),
             kind: Kind::Tune,

@@ -29,6 +29,8 @@ resources: {threads: 1, checkpoint_every: 1}
 /// A folder with a spec in it.
 pub struct Env {
     folder: tempfile::TempDir,
+    /// Environment variables for `grid`.
+    pub variables: Vec<(&'static str, PathBuf)>,
 }
 
 impl Env {
@@ -36,7 +38,7 @@ impl Env {
         let folder = tempfile::tempdir().expect("a temp folder");
         std::fs::write(folder.path().join("spec.yaml"), spec).expect("a writable temp folder");
         assert!(worker().is_file(), "{} is missing: run `make build` first", worker().display());
-        Self { folder }
+        Self { folder, variables: vec![] }
     }
 
     pub fn path(&self) -> &Path {
@@ -46,7 +48,7 @@ impl Env {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_grid"));
         command.args(arguments).current_dir(self.path()).env_remove("GRID_RUNS_DIR").env_remove("GRID_LOG");
-        command.env("GRID_CACHE", self.path().join("cache"));
+        command.env("GRID_CACHE", self.path().join("cache")).envs(self.variables.iter().cloned());
         command
     }
 

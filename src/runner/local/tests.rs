@@ -164,7 +164,7 @@ fn a_worker_outlives_its_coordinator_and_is_found_by_the_next() {
     let folder = runs.path().join(SLOW.to_string());
     left_open(SLOW, &folder, "old");
     let mut first = local(runs.path());
-    first.submit(0, &folder).unwrap();
+    first.submit(0, &folder, "t").unwrap();
     wait_for_process(&folder);
     drop(first);
     let mut idle = Fake::new(1, |_: &Assignment| -> Act { panic!("the job has a worker already") });
@@ -176,6 +176,6 @@ fn a_program_that_is_not_there_is_named() {
     let runs = tempfile::tempdir().unwrap();
     let slot = Slot { name: "cpu/0".to_owned(), device: "cpu".to_owned(), threads: 1 };
     let mut local = Local::new("/nowhere/grid-worker".into(), runs.path(), vec![slot]);
-    let error = local.submit(0, runs.path()).unwrap_err().to_string();
+    let error = local.submit(0, runs.path(), "t").unwrap_err().to_string();
     assert_eq!(error, "start the worker /nowhere/grid-worker: No such file or directory (os error 2)");
 }

@@ -205,6 +205,6 @@ async fn dump(store: &Store) -> String {
 
 async fn opened() -> (tempfile::TempDir, Store) {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(&folder.path().join("runs")).await.unwrap();
+    let store = Store::open(&folder.path().join("runs"), None).await.unwrap();
     (folder, store)
 }
