@@ -111,9 +111,12 @@ fn a_power_cut_costs_the_work_since_the_last_checkpoint() {
     let env = Env::new(&spec());
     let mut coordinator = env.spawn(&["run", "spec.yaml"]);
     let worker = wait_for_checkpoint(&env, "tune");
+    let plan = env.run(0, &["plan", "spec.yaml"]);
+    assert!(plan.lines().any(|line| line.contains("tune") && line.contains("Run (a worker is at it)")), "{plan}");
     signal("-KILL", coordinator.id());
     signal("-KILL", worker);
     coordinator.wait().expect("it ended");
+    env.wait_until("the lock of the dead", PATIENCE, || env.run(0, &["status", "tiny"]).contains("left at "));
     env.run(0, &["resume"]);
     assert_eq!(attempts(&env, "pretrain"), ["done|from the start"]);
     assert_eq!(attempts(&env, "tune"), ["lost|from the start", "done|resumed"]);

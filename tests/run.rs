@@ -4,8 +4,9 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::process::Stdio;
 
-use common::{Env, TINY};
+use common::{Env, TINY, texts};
 
 #[test]
 fn nothing_runs_twice_and_what_is_lost_is_made_again() {
@@ -71,6 +72,91 @@ fn a_change_reruns_what_depends_on_it_and_nothing_else() {
     let to_run =
         |kind: &str| plan.lines().filter(|line| line.trim_start().starts_with(kind) && line.contains("Run (")).count();
     assert_eq!((to_run("pretrain"), to_run("tune"), to_run("eval")), (0, 6, 12), "{plan}");
+    // Each has its reason: the field of its own, or what it builds on.
+    let reasons = |kind: &str, reason: &str| {
+        plan.lines().filter(|line| line.trim_start().starts_with(kind) && line.contains(reason)).count()
+    };
+    assert_eq!(reasons("tune", "Run (changed: training.learning_rate 0.001 -> 0.002)"), 6, "{plan}");
+    assert_eq!(reasons("eval", "Run (changed: its model)"), 12, "{plan}");
+    let plan = env.run(0, &["plan", "spec.yaml", "-S", "corpora.speech.words=7k"]);
+    assert!(plan.contains("Run (changed: corpora.0.0.size 6000 -> 7000"), "{plan}");
+
+    let words = env.complaint(0, &["run", "spec.yaml", "-S", "axes.seed=[1]"]);
+    assert!(words.contains("note: nano/pretrained/seed2 and 3 more of the last run of tiny left its table"), "{words}");
+}
+
+#[test]
+fn data_without_a_word_are_no_data() {
+    let spec = TINY
+        .replace("speech: {world: speech, words: 6k}", "speech: {files: speech.txt}")
+        .replace("{world: questions, records: 200}", "{files: q.jsonl, format: records, prompt: p, reply: r}");
+    let env = Env::new(&spec);
+    std::fs::write(env.path().join("speech.txt"), "\n\n").unwrap();
+    std::fs::write(env.path().join("q.jsonl"), "{\"p\": \"why\", \"r\": \" \"}\n").unwrap();
+    for verb in ["plan", "run"] {
+        let complaint = env.complaint(6, &[verb, "spec.yaml"]);
+        assert!(complaint.contains("nothing to learn from in corpus speech, dataset questions"), "{complaint}");
+    }
+    assert!(!env.path().join("runs").exists());
+}
+
+#[test]
+fn what_jobs_would_stumble_over_is_found_before_the_first_one() {
+    let world = "evaluate: {data: world, items: 20, suites: [blimp, blimp-supplement]}";
+    let env = Env::new(&TINY.replace(world, "evaluate: {data: evaluation_data, suites: [blimp]}"));
+    let folder = env.path().join("evaluation_data/fast_eval/blimp_fast");
+    std::fs::create_dir_all(&folder).unwrap();
+    let pair = r#"{"sentence_good": "the dog runs", "sentence_bad": "the dog run"}"#;
+    std::fs::write(folder.join("agreement.jsonl"), format!("{pair}\n")).unwrap();
+    for (text, reason) in
+        [("", "binding.jsonl holds no row"), ("{}\n", "binding.jsonl:1: field `sentence_good` is missing")]
+    {
+        std::fs::write(folder.join("binding.jsonl"), text).unwrap();
+        let complaint = env.complaint(6, &["run", "spec.yaml"]);
+        assert!(
+            complaint.contains("the data of blimp in ") && complaint.contains("fast_eval/blimp_fast"),
+            "{complaint}"
+        );
+        assert!(complaint.contains(reason), "{complaint}");
+    }
+    let complaint = env.complaint(6, &["run", "spec.yaml", "--device", "cuda:200"]);
+    assert!(complaint.contains("there is no device cuda:200"), "{complaint}");
+    let complaint = env.complaint(1, &["run", "spec.yaml", "--device", "gpu"]);
+    assert!(complaint.contains("a device is auto, cpu, or cuda:0"), "{complaint}");
+    assert!(!env.path().join("runs").exists());
+}
+
+#[test]
+fn a_second_coordinator_is_told_who_is_there() {
+    let env = Env::new(TINY);
+    std::fs::create_dir(env.path().join("runs")).unwrap();
+    let lock = std::fs::File::create(env.path().join("runs/.lock")).unwrap();
+    lock.lock().unwrap();
+    let complaint = env.complaint(7, &["run", "spec.yaml"]);
+    assert!(complaint.contains("another grid is at work there"), "{complaint}");
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_error() {
+    let env = Env::new(TINY);
+    let mut plan = env.command(&["plan", "spec.yaml", "--format", "json"]);
+    let mut child = plan.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
+    drop(child.stdout.take());
+    let (_, stderr) = texts(&child.wait_with_output().expect("it ends"));
+    assert_eq!(stderr, "");
+}
+
+#[test]
+fn a_damaged_database_is_told_and_left_alone() {
+    let env = Env::new(TINY);
+    std::fs::create_dir(env.path().join("runs")).unwrap();
+    let database = env.path().join("runs/runs.db");
+    std::fs::write(&database, "no database".repeat(1000)).unwrap();
+    for arguments in [&["status"][..], &["run", "spec.yaml"]] {
+        let complaint = env.complaint(6, arguments);
+        assert!(complaint.contains("read runs.db: it is damaged") && complaint.contains("backup"), "{complaint}");
+    }
+    assert_eq!(std::fs::read_to_string(database).unwrap(), "no database".repeat(1000));
 }
 
 #[test]

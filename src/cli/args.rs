@@ -102,7 +102,7 @@ pub struct DriveArgs {
     #[arg(long)]
     pub threads: Option<u32>,
     /// Devices: auto, cpu, cuda:0, ... separated by commas.
-    #[arg(long, value_delimiter = ',')]
+    #[arg(long, value_delimiter = ',', value_parser = device)]
     pub device: Vec<String>,
     /// Run on this machine, even if the spec says Slurm.
     #[arg(long)]
@@ -397,5 +397,14 @@ fn pair(text: &str) -> Result<(String, String), String> {
     match text.split(',').map(str::trim).collect::<Vec<_>>()[..] {
         [first, second] if !first.is_empty() && !second.is_empty() => Ok((first.to_owned(), second.to_owned())),
         _ => Err("two values of an axis are needed, such as merged,sequential".to_owned()),
+    }
+}
+
+fn device(text: &str) -> Result<String, String> {
+    let cuda = text.strip_prefix("cuda:").is_some_and(|number| number.parse::<u8>().is_ok());
+    match text {
+        "auto" | "cpu" | "cuda" => Ok(text.to_owned()),
+        _ if cuda => Ok(text.to_owned()),
+        _ => Err("a device is auto, cpu, or cuda:0, cuda:1, ...".to_owned()),
     }
 }

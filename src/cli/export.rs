@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::args::{Cli, Export, TrackName};
-use super::database;
 use super::babylm;
+use super::database;
 use super::failure::{Exit, Failure, store_failure};
 use super::models::{LeftModel, one_model};
 use crate::data;

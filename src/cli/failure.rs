@@ -34,7 +34,7 @@ pub const EXIT_CODES: &str = "\
 3  interrupted; `grid resume` goes on
 4  nothing matches the name given
 6  environment: disk, device, missing or changed data
-7  database locked, or made by a newer grid
+7  runs folder or database locked by another grid, or made by a newer one
 8  a check failed
 ";
 

@@ -19,6 +19,7 @@ mod failure;
 mod logs;
 mod models;
 mod plan;
+mod preflight;
 mod report;
 mod run;
 mod status;
@@ -46,6 +47,11 @@ pub fn main() -> ExitCode {
             };
         }
     };
+    if prints(&cli.verb) {
+        // A reader that has seen enough (`grid plan | head`) ends us quietly. Verbs that drive workers must not end
+        // with one of their pipes.
+        sigpipe::reset();
+    }
     start_tracing(&cli);
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
@@ -60,6 +66,15 @@ pub fn main() -> ExitCode {
             eprintln!("{}", message.trim_end());
             exit.into()
         }
+    }
+}
+
+/// Whether a verb only reads and prints.
+fn prints(verb: &Verb) -> bool {
+    match verb {
+        Verb::Run(args) => args.dry_run,
+        Verb::Resume(_) | Verb::Eval(_) | Verb::Verify { .. } | Verb::Bench { .. } => false,
+        _ => true,
     }
 }
 

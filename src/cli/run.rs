@@ -11,8 +11,9 @@ use super::args::{Cli, DriveArgs, ResumeArgs, RunArgs};
 use super::data;
 use super::database;
 use super::failure::{Exit, Failure, store_failure};
+use super::preflight;
 use super::workspace::{SpecText, Workspace};
-use crate::domain::{Grid, Job, JobId, News, Resources, Suite, Task, Trial};
+use crate::domain::{Grid, JobId, News, Resources, Task, Trial};
 use crate::plan::{Decision, warnings, weight};
 use crate::report::progress::{self, Progress};
 use crate::runner::{self, Lock, Policy, RunError, Stop, Summary};
@@ -42,7 +43,10 @@ pub(super) async fn go(cli: &Cli, spec: &SpecText, mut grid: Grid, args: &DriveA
         planned(cli, spec, &grid).await?;
     }
     tokio::task::block_in_place(|| data::obtain(cli, spec, &grid))?;
-    refuse_blocked(&planned(cli, spec, &grid).await?)?;
+    preflight::refuse_devices(&grid.resources)?;
+    let first = planned(cli, spec, &grid).await?;
+    preflight::refuse_blocked(&first)?;
+    tokio::task::block_in_place(|| preflight::refuse_unreadable(&first))?;
 
     let unusable = |error| Failure::text(Exit::Environment, format!("grid: {}: {error}", cli.runs_dir.display()));
     std::fs::create_dir_all(&cli.runs_dir).map_err(unusable)?;
@@ -54,6 +58,7 @@ pub(super) async fn go(cli: &Cli, spec: &SpecText, mut grid: Grid, args: &DriveA
         eprintln!("warning: {warning}");
     }
     let tasks = tasks(&workspace, &runs_dir);
+    tell_gone(&store, &workspace).await?;
     let invocation = begin(&store, spec, &workspace, &tasks).await.map_err(store_failure)?;
     let to_run: Vec<Task> =
         tasks.into_iter().filter(|task| workspace.decisions.get(&task.id) != Some(&Decision::Reuse)).collect();
@@ -108,6 +113,21 @@ fn overrule(resources: &mut Resources, args: &DriveArgs) -> Result<(), Failure> 
     Ok(())
 }
 
+/// Says so where the experiment loses cells: the spec was changed, or another one has its name.
+async fn tell_gone(store: &Store, workspace: &Workspace) -> Result<(), Failure> {
+    let name = &workspace.plan.name;
+    let mut gone = store.cell_labels(name).await.map_err(store_failure)?;
+    gone.retain(|label| !workspace.plan.cells.iter().any(|cell| cell.key.label() == *label));
+    if let Some(first) = gone.first() {
+        let others = if gone.len() == 1 { String::new() } else { format!(" and {} more", gone.len() - 1) };
+        eprintln!(
+            "note: {first}{others} of the last run of {name} left its table with this spec; the results stay, and come \
+             back with the spec (another `name:` keeps both)"
+        );
+    }
+    Ok(())
+}
+
 /// What would run, before anything is written.
 async fn planned(cli: &Cli, spec: &SpecText, grid: &Grid) -> Result<Workspace, Failure> {
     let store = database::if_any(cli).await?;
@@ -116,35 +136,6 @@ async fn planned(cli: &Cli, spec: &SpecText, grid: &Grid) -> Result<Workspace, F
         store.close().await;
     }
     Ok(workspace)
-}
-
-/// Fails where jobs are blocked by missing data, which it names.
-pub(super) fn refuse_blocked(workspace: &Workspace) -> Result<(), Failure> {
-    let mut missing: BTreeMap<&str, Option<Suite>> = BTreeMap::new();
-    for job in workspace.plan.jobs() {
-        if let Some(Decision::Blocked(_)) = workspace.decisions.get(&job.id) {
-            let suite = if let Job::Eval(job) = &job.job { Some(job.suite) } else { None };
-            missing.extend(job.missing().map(|location| (location, suite)));
-        }
-    }
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let mut message = format!("grid: {} cannot run, its data are missing:\n", workspace.grid.name);
-    for (location, suite) in missing {
-        message.push_str(&format!("  not found: {location}\n"));
-        let made = |to: &PathBuf| to.display().to_string() == location;
-        if workspace.grid.generations.iter().any(|generation| made(&generation.to)) {
-            message.push_str("    `grid data build SPEC` makes it\n");
-        }
-        if let Some(suite) = suite {
-            message.push_str(&format!("    {suite} needs {}\n", suite.download()));
-            message.push_str("    password-protected archives may stay packed: put them beside that folder\n");
-        }
-    }
-    message
-        .push_str("  help: put the files there, or correct the paths in the spec (`-S data_root=DIR` sets the root)");
-    Err(Failure::text(Exit::Environment, message))
 }
 
 pub(super) fn tasks(workspace: &Workspace, runs_dir: &Path) -> Vec<Task> {
@@ -243,8 +234,7 @@ async fn drive(
             runner::drive(tasks, done, &mut executor, &policy, stop, news).await
         }
         None => {
-            let mut executor =
-                runner::Local::new(program, runs_dir, runner::slots(resources, cores, runner::gpus()));
+            let mut executor = runner::Local::new(program, runs_dir, runner::slots(resources, cores, runner::gpus()));
             runner::drive(tasks, done, &mut executor, &policy, stop, news).await
         }
     };
@@ -329,7 +319,8 @@ fn tell(workspace: &Workspace, summary: &Summary, quiet: bool) {
 }
 
 pub(super) fn run_failure(error: RunError) -> Failure {
-    Failure::new(Exit::Environment, error)
+    let exit = if matches!(error, RunError::Locked { .. }) { Exit::Database } else { Exit::Environment };
+    Failure::new(exit, error)
 }
 
 /// Milliseconds since 1970 UTC.

@@ -4,6 +4,7 @@ use super::args::{Cli, PlanFormat, StatusArgs};
 use super::database;
 use super::failure::{Exit, Failure, store_failure};
 use crate::report::human;
+use crate::runner;
 use crate::store::{JobRow, State};
 
 /// `grid status`: the experiments, or the jobs of one.
@@ -25,19 +26,35 @@ pub async fn status(cli: &Cli, args: &StatusArgs) -> Result<Exit, Failure> {
         Some(name) => {
             let stored = store.experiment(Some(name)).await.map_err(store_failure)?;
             let rows = store.job_rows(&stored.experiment.name).await.map_err(store_failure)?;
-            if json { print_json(&rows)? } else { rows.iter().for_each(|row| println!("{}", line(row))) }
+            if json {
+                print_json(&rows)?;
+            } else {
+                rows.iter().for_each(|row| println!("{}", line(row)));
+                let left = rows.iter().filter(|row| is_left(row)).count();
+                if left > 0 {
+                    eprintln!("{left} left by their workers: `grid resume` goes on with them");
+                }
+            }
         }
     }
     store.close().await;
     Ok(Exit::Done)
 }
 
+/// Whether a job is under way as far as its last coordinator knew, but no worker is at it, nor will be.
+fn is_left(row: &JobRow) -> bool {
+    let queued = row.device.as_deref().is_some_and(|slot| slot.starts_with("slurm/"));
+    matches!(row.state, State::Submitted | State::Running) && !queued && !runner::at_work(&row.folder)
+}
+
 /// One job: what, where it stands, how long it took.
 fn line(row: &JobRow) -> String {
+    let left = is_left(row);
     let stand = match (row.state, row.progress) {
         (State::Running | State::Interrupted, Some((done, total))) if total > 0 => {
-            format!("{} {}%", row.state.name(), 100 * done / total)
+            format!("{} {}%", if left { "left at" } else { row.state.name() }, 100 * done / total)
         }
+        _ if left => "left".to_owned(),
         _ => row.state.name().to_owned(),
     };
     let seconds =

@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use tokio::sync::watch;
 
 use super::args::{Cli, TableFormat, VerifyResumeArgs};
-use super::database;
 use super::data;
+use super::database;
 use super::failure::{Exit, Failure, store_failure};
+use super::preflight::refuse_blocked;
 use super::report::form;
-use super::run::{STOPPING, listen, now, refuse_blocked, run_failure, shown, tasks, trial};
+use super::run::{STOPPING, listen, now, run_failure, shown, tasks, trial};
 use super::workspace::{SpecText, Workspace};
 use crate::domain::{Event, Job, JobId, News, Outcome, Score, Task, Training, Trial, Verdict, What};
 use crate::plan::PlannedJob;

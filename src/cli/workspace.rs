@@ -11,6 +11,7 @@ use crate::data::{self, Survey};
 use crate::domain::event::OPTIMIZER;
 use crate::domain::{Artifact, Base, Budget, Extent, Grid, Job, JobId, Kind, Located, ModelConfig, Prepared, Source};
 use crate::plan::{self, Amount, Artifacts, Decision, Facts, Known, Last, Plan, PlannedJob, Recorded};
+use crate::runner;
 use crate::spec;
 use crate::store::{self, Experiment, JobHistory, Store};
 
@@ -99,7 +100,16 @@ impl Workspace {
             Some(store) => store.history(&ids).await.map_err(store_failure)?,
             None => BTreeMap::new(),
         };
-        let known = history.iter().map(|(id, history)| (*id, known(history, plan.is_carried(id)))).collect();
+        let mut known: BTreeMap<JobId, Known> =
+            history.iter().map(|(id, history)| (*id, known(history, plan.is_carried(id)))).collect();
+        if let Some(store) = store {
+            let before = store.namesakes(&plan.name).await.map_err(store_failure)?;
+            for job in plan.jobs() {
+                let namesake = before.get(&(job.job.kind().name().to_owned(), job.label.clone()));
+                known.entry(job.id).or_default().change =
+                    namesake.and_then(|before| plan::change(before, &job.job.canonical()));
+            }
+        }
         let decisions = plan::decide(&plan, &known);
         let outputs: BTreeMap<JobId, PathBuf> =
             history.iter().filter_map(|(id, history)| Some((*id, output(history)?))).collect();
@@ -110,6 +120,7 @@ impl Workspace {
             models: models(&plan, &recorded, &outputs).map_err(environment)?,
             bytes: bytes(&plan),
         };
+        refuse_empty(&plan, &facts)?;
         refuse_too_long(&plan, &facts)?;
         refuse_excess(&plan, &facts, grid.budget)?;
         if runs_dir.is_dir() {
@@ -135,6 +146,7 @@ fn locate(grid: &Grid, survey: &mut Survey) -> Result<BTreeMap<Source, Located>,
 fn known(history: &JobHistory, carried: bool) -> Known {
     let last = match &history.last {
         store::Last::Never => Last::Never,
+        store::Last::Submitted | store::Last::Running if runner::at_work(&history.folder) => Last::Underway,
         store::Last::Submitted | store::Last::Running | store::Last::Interrupted | store::Last::Lost => {
             Last::Interrupted
         }
@@ -148,7 +160,7 @@ fn known(history: &JobHistory, carried: bool) -> Known {
         Some(output) => history.artifacts.iter().find_map(|artifact| damage(&output, artifact)).unwrap_or_default(),
         None => Artifacts::default(),
     };
-    Known { last, artifacts }
+    Known { last, artifacts, change: None }
 }
 
 /// Where a job that was done left its files.
@@ -227,6 +239,18 @@ fn models(
     };
     let folders = plan.jobs().filter_map(|job| Some((job.id, folder(job)?)));
     folders.map(|(id, folder)| Ok((id, data::model_config(&folder)?.model))).collect()
+}
+
+/// Refuses data that are there but hold no word: a model trained on them would be another one in silence.
+fn refuse_empty(plan: &Plan, facts: &Facts) -> Result<(), Failure> {
+    let empty: Vec<String> = facts.empty(plan).into_iter().collect();
+    if empty.is_empty() {
+        return Ok(());
+    }
+    let help = "are the files whole, and the fields, `documents`, `first` and the filters right? Records without a \
+                reply are left out";
+    let message = format!("grid: nothing to learn from in {}\n  help: {help}", empty.join(", "));
+    Err(Failure::text(Exit::Environment, message))
 }
 
 /// Refuses to tune a model from elsewhere on longer records than it has positions for.

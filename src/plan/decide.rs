@@ -6,7 +6,7 @@
 //! |---|---|---|---|
 //! | done | whole | any | reuse: an id stands for its result, whatever happens to the parents |
 //! | done | missing, altered | available | run: artifact missing, altered |
-//! | never, interrupted, failed | any | available | run: new, interrupted, failed |
+//! | never, under way, interrupted, failed | any | available | run: new or changed, under way, interrupted, failed |
 //! | all but done and whole | any | unavailable | blocked |
 
 use std::collections::BTreeMap;
@@ -23,6 +23,8 @@ pub enum Last {
     /// There was none.
     #[default]
     Never,
+    /// It has not: a worker is at it.
+    Underway,
     /// It was stopped, or its worker vanished; its checkpoints remain.
     Interrupted,
     /// With an error.
@@ -50,6 +52,8 @@ pub struct Known {
     pub last: Last,
     /// State of its files.
     pub artifacts: Artifacts,
+    /// How it differs from the job that had its label when the experiment ran last ([`change`](super::change())).
+    pub change: Option<String>,
 }
 
 /// What to do about a job.
@@ -70,6 +74,10 @@ pub enum Decision {
 pub enum Why {
     /// No result with this identity exists.
     New,
+    /// No result with this identity exists; a job of its label differs in this.
+    Changed(String),
+    /// A worker is at it, whom a run awaits.
+    Underway,
     /// It was stopped before its end.
     Interrupted,
     /// It failed.
@@ -84,7 +92,9 @@ impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Why::New => f.write_str("never ran"),
-            Why::Interrupted => f.write_str("was interrupted; goes on from its last checkpoint"),
+            Why::Changed(change) => write!(f, "changed: {change}"),
+            Why::Underway => f.write_str("a worker is at it"),
+            Why::Interrupted => f.write_str("was interrupted; goes on from its last checkpoint, if it has one"),
             Why::Failed(message) => write!(f, "failed: {}", message.lines().next().unwrap_or_default()),
             Why::ArtifactMissing(path) => write!(f, "its result is gone: {path}"),
             Why::ArtifactAltered(path) => write!(f, "its result was altered: {path}"),
@@ -108,7 +118,8 @@ fn decide_one(known: &Known, missing: &[String]) -> Decision {
         (Last::Done, Artifacts::Whole) => return Decision::Reuse,
         (Last::Done, Artifacts::Missing(path)) => Why::ArtifactMissing(path.clone()),
         (Last::Done, Artifacts::Altered(path)) => Why::ArtifactAltered(path.clone()),
-        (Last::Never, _) => Why::New,
+        (Last::Never, _) => known.change.clone().map_or(Why::New, Why::Changed),
+        (Last::Underway, _) => Why::Underway,
         (Last::Interrupted, _) => Why::Interrupted,
         (Last::Failed(message), _) => Why::Failed(message.clone()),
     };
@@ -140,15 +151,22 @@ mod tests {
     /// The whole domain, against the table above written as a list of rows.
     #[test]
     fn the_whole_truth_table() {
-        let lasts = [Last::Never, Last::Interrupted, Last::Failed("x".into()), Last::Done];
+        let lasts = [Last::Never, Last::Underway, Last::Interrupted, Last::Failed("x".into()), Last::Done];
         let artifacts = [Artifacts::Whole, Artifacts::Missing("m".into()), Artifacts::Altered("m".into())];
         let data: [Vec<String>; 2] = [vec![], vec!["corpus.txt".into()]];
         let mut rows = vec![];
         for last in &lasts {
             for artifact in &artifacts {
                 for missing in &data {
-                    let known = Known { last: last.clone(), artifacts: artifact.clone() };
+                    let known = Known { last: last.clone(), artifacts: artifact.clone(), change: None };
                     rows.push(decide_one(&known, missing));
+                    // A namesake matters only to a job that never ran.
+                    let changed = Known { change: Some("seed 1 -> 2".into()), ..known };
+                    let expected = match &rows[rows.len() - 1] {
+                        Decision::Run(Why::New) => Decision::Run(Why::Changed("seed 1 -> 2".into())),
+                        other => other.clone(),
+                    };
+                    assert_eq!(decide_one(&changed, missing), expected);
                 }
             }
         }
@@ -156,6 +174,7 @@ mod tests {
         let run = |why: Why| [Decision::Run(why), blocked()];
         let expected = [
             [run(Why::New), run(Why::New), run(Why::New)].concat(),
+            [run(Why::Underway), run(Why::Underway), run(Why::Underway)].concat(),
             [run(Why::Interrupted), run(Why::Interrupted), run(Why::Interrupted)].concat(),
             [run(Why::Failed("x".into())), run(Why::Failed("x".into())), run(Why::Failed("x".into()))].concat(),
             [
@@ -167,6 +186,6 @@ mod tests {
         ]
         .concat();
         assert_eq!(rows, expected);
-        assert_eq!(rows.len(), 24);
+        assert_eq!(rows.len(), 30);
     }
 }

@@ -1,8 +1,8 @@
 //! What a look at the data has told about the jobs of a plan.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::planned::Plan;
+use super::planned::{Plan, PlannedJob};
 use crate::domain::{Extent, Job, JobId, Length, ModelConfig, Training};
 
 /// Tokens per word assumed before a corpus is tokenized; English byte-level BPE gives 1.2 to 1.6.
@@ -79,6 +79,13 @@ impl Facts {
             let positions = self.model(plan, &planned.id)?.max_positions;
             (tune.max_length > positions).then_some((planned.label.as_str(), tune.max_length, positions))
         })
+    }
+
+    /// Corpora and datasets that are there and hold nothing.
+    pub fn empty(&self, plan: &Plan) -> BTreeSet<String> {
+        let nothing =
+            |id: &JobId| self.amounts.get(id).is_some_and(|amount| amount.measured && amount.whole.words == 0);
+        plan.jobs().filter(|planned| nothing(&planned.id)).map(PlannedJob::what).collect()
     }
 
     /// The texts that differ by more than 1 % from what the spec expects of them: what, found, expected.

@@ -10,6 +10,7 @@
 //! Rejected: letting file times decide what is stale. A touched file would rerun a night's work and a restored
 //! backup would hide a change; contents decide.
 
+mod change;
 mod decide;
 mod describe;
 mod expand;
@@ -21,6 +22,7 @@ mod names;
 mod planned;
 mod text;
 
+pub use change::change;
 pub use decide::{Artifacts, Decision, Known, Last, Why, decide};
 pub use describe::{Description, describe, warnings};
 pub use expand::{Recorded, expand};

@@ -193,7 +193,7 @@ where
             let Some((worker_host, pid)) = &running.tail.worker else { continue };
             let here = worker_host.as_bytes() == host.nodename().to_bytes();
             let pid = i32::try_from(*pid).ok().and_then(rustix::process::Pid::from_raw);
-            if let Some(pid) = pid.filter(|_| here && folder::is_held(&self.tasks[running.task].folder)) {
+            if let Some(pid) = pid.filter(|_| here && folder::at_work(&self.tasks[running.task].folder)) {
                 // It may have ended meanwhile, which is what is wanted.
                 let _ = rustix::process::kill_process(pid, signal);
             }
@@ -302,7 +302,10 @@ where
     fn go_on_later(&mut self, task: usize, step: Option<u64>) {
         let last = std::mem::replace(&mut self.tries[task].stopped_at, step);
         if self.told == Stop::No && last.is_some() && step <= last {
-            self.try_again(task, "it was stopped twice at the same step; it may need more time at a stretch".to_owned());
+            self.try_again(
+                task,
+                "it was stopped twice at the same step; it may need more time at a stretch".to_owned(),
+            );
         } else {
             self.queue.put_back(task);
         }

@@ -38,7 +38,7 @@ pub trait Executor {
 
     /// Whether a worker has, or will have, a submission that an earlier coordinator left open.
     fn poll_earlier(&mut self, folder: &Path, _token: &str) -> Status {
-        if folder::is_held(folder) {
+        if folder::at_work(folder) {
             return Status::Working;
         }
         Status::Gone { resumable: false, message: "its worker, which an earlier run had started, died".to_owned() }

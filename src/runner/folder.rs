@@ -67,8 +67,8 @@ pub(super) fn left_open(folder: &Path, id: JobId) -> Option<Assignment> {
     }
 }
 
-/// Whether a living worker has the job.
-pub(super) fn is_held(folder: &Path) -> bool {
+/// Whether a living worker has the job of this folder.
+pub fn at_work(folder: &Path) -> bool {
     let Ok(file) = File::open(folder.join("lock")) else { return false };
     matches!(file.try_lock(), Err(TryLockError::WouldBlock))
 }

@@ -10,6 +10,8 @@
 //! Rejected: workers that report over a socket or pipe. They would need their coordinator alive, a protocol for coming
 //! back, and another one for Slurm; a journal in a file is all three, and can be read by people.
 //!
+//! [`Local`] and [`Slurm`] are the executors, [`Fake`] is one for tests.
+//!
 //! [`News`]: crate::domain::News
 
 mod bench;
@@ -35,6 +37,7 @@ pub use compare::{Difference, difference};
 pub use drive::drive;
 pub use executor::{Executor, Status};
 pub use fake::Fake;
+pub use folder::at_work;
 pub use local::{Local, worker_program};
 pub use lock::Lock;
 pub use slots::{Slot, gpus, slots};

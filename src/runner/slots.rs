@@ -80,8 +80,14 @@ mod tests {
 
     fn shown(devices: &[&str], threads: Option<u32>, jobs_per_device: Option<u32>, cores: u32, gpus: u32) -> String {
         let devices = devices.iter().map(|device| device.to_string()).collect();
-        let resources =
-            Resources { devices, threads, jobs_per_device, checkpoint_every_seconds: 60, micro_batch: None, slurm: None };
+        let resources = Resources {
+            devices,
+            threads,
+            jobs_per_device,
+            checkpoint_every_seconds: 60,
+            micro_batch: None,
+            slurm: None,
+        };
         let slots = slots(&resources, cores, gpus);
         slots.iter().map(|slot| format!("{} x{}", slot.name, slot.threads)).collect::<Vec<_>>().join(", ")
     }

@@ -22,8 +22,15 @@ const STALE: Duration = Duration::from_secs(600);
 
 /// Reasons for which a job may wait until somebody changes it.
 const STUCK: [&str; 9] = [
-    "PartitionConfig", "BadConstraints", "PartitionTimeLimit", "PartitionNodeLimit", "PartitionDown", "InvalidAccount",
-    "InvalidQOS", "AccountNotAllowed", "QOSNotAllowed",
+    "PartitionConfig",
+    "BadConstraints",
+    "PartitionTimeLimit",
+    "PartitionNodeLimit",
+    "PartitionDown",
+    "InvalidAccount",
+    "InvalidQOS",
+    "AccountNotAllowed",
+    "QOSNotAllowed",
 ];
 
 /// Submits each job to Slurm's queue and follows it there.

@@ -9,12 +9,12 @@ use crate::domain::{Resources, Slurm};
 ///
 /// | key | meaning | default |
 /// |---|---|---|
+/// | `slurm:` | submit the jobs to Slurm ([`slurm`]); the next three are then for `--local` | this machine |
 /// | `devices:` | `auto`, or a list of `cpu`, `cuda:0`, ... | `auto` |
 /// | `threads:` | of each worker | the cores shared among the workers |
 /// | `jobs_per_device:` | workers | as many as fit the cores on a CPU, one on a GPU |
 /// | `checkpoint_every:` | seconds | 60 |
 /// | `micro_batch:` | rows per forward pass | the whole batch |
-/// | `slurm:` | submit the jobs to Slurm ([`slurm`]), instead of the first three | this machine |
 pub(super) fn resources(node: Option<&Node>, log: &Log) -> Resources {
     let auto = || vec!["auto".to_owned()];
     let mut resources = Resources {
@@ -29,23 +29,17 @@ pub(super) fn resources(node: Option<&Node>, log: &Log) -> Resources {
     let some = |value: &Value| small(1..=65_536)(value).map(Some);
     resources.checkpoint_every_seconds = fields.get("checkpoint_every", 60, count(1..=31_536_000));
     resources.micro_batch = fields.get("micro_batch", None, some);
-    if let Some(node) = fields.take("slurm") {
-        resources.slurm = slurm(node, log);
-        for (key, instead) in [("devices", "gres"), ("threads", "cpus"), ("jobs_per_device", "jobs")] {
-            fields.forbid(key, &format!("is of this machine; in 'slurm' it is '{instead}'"));
+    resources.slurm = fields.take("slurm").and_then(|node| slurm(node, log));
+    resources.devices = match fields.take("devices") {
+        Some(Node { value: Value::Text(word), .. }) if word == "auto" => auto(),
+        Some(node @ Node { value: Value::Text(_), .. }) => {
+            fields::scalar("'devices'", node, log, device).map_or_else(auto, |device| vec![device])
         }
-    } else {
-        resources.devices = match fields.take("devices") {
-            Some(Node { value: Value::Text(word), .. }) if word == "auto" => auto(),
-            Some(node @ Node { value: Value::Text(_), .. }) => {
-                fields::scalar("'devices'", node, log, device).map_or_else(auto, |device| vec![device])
-            }
-            Some(_) => fields.list("devices", device).unwrap_or_else(auto),
-            None => auto(),
-        };
-        resources.threads = fields.get("threads", None, some);
-        resources.jobs_per_device = fields.get("jobs_per_device", None, some);
-    }
+        Some(_) => fields.list("devices", device).unwrap_or_else(auto),
+        None => auto(),
+    };
+    resources.threads = fields.get("threads", None, some);
+    resources.jobs_per_device = fields.get("jobs_per_device", None, some);
     fields.finish();
     resources
 }
@@ -84,7 +78,18 @@ fn slurm(node: &Node, log: &Log) -> Option<Slurm> {
 
 /// Options by which a job is recognised, or would not be one job.
 const OURS: [&str; 13] = [
-    "--job-name", "-J", "--comment", "--output", "-o", "--dependency", "-d", "--array", "-a", "--wrap", "--wait", "-W",
+    "--job-name",
+    "-J",
+    "--comment",
+    "--output",
+    "-o",
+    "--dependency",
+    "-d",
+    "--array",
+    "-a",
+    "--wrap",
+    "--wait",
+    "-W",
     "--test-only",
 ];
 

@@ -92,20 +92,43 @@ pub enum StoreError {
         /// Why.
         source: Box<StoreError>,
     },
+    /// It is not what was written there.
+    #[error(
+        "read runs.db: it is damaged ({0}); put a backup in its place, or move it and the -wal and -shm beside it away: a \
+         new one then starts from nothing"
+    )]
+    Damaged(#[source] sqlx::Error),
     /// SQLite says no.
     #[error("use the database: {0}")]
     Database(#[source] sqlx::Error),
 }
 
-/// SQLite's primary result codes for "somebody else has the lock".
+/// SQLite's primary result codes: somebody else has the lock; nothing can be written; the file is not what it should be.
 const BUSY: u32 = 5;
 const LOCKED: u32 = 6;
+const READ_ONLY: u32 = 8;
+const CORRUPT: u32 = 11;
+const CANNOT_OPEN: u32 = 14;
+const NOT_A_DATABASE: u32 = 26;
+
+/// SQLite's primary result code.
+fn code(error: &sqlx::Error) -> Option<u32> {
+    let code = error.as_database_error()?.code()?.parse::<u32>().ok()?;
+    Some(code & 0xff)
+}
+
+impl StoreError {
+    /// Whether the database, or its folder, cannot be written.
+    pub(super) fn is_unwritable(&self) -> bool {
+        matches!(self, Self::Database(error) if matches!(code(error), Some(READ_ONLY | CANNOT_OPEN)))
+    }
+}
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        let code = error.as_database_error().and_then(|e| e.code()).and_then(|code| code.parse::<u32>().ok());
-        match code.map(|code| code & 0xff) {
+        match code(&error) {
             Some(BUSY | LOCKED) => Self::Locked(error),
+            Some(CORRUPT | NOT_A_DATABASE) => Self::Damaged(error),
             _ => Self::Database(error),
         }
     }

@@ -16,15 +16,19 @@ impl Store {
             return Ok(vec![]);
         }
         let rows = sqlx::query(
-            "SELECT job.id AS id, kind, label, attempt.folder AS folder
-             FROM job LEFT JOIN attempt ON attempt.id = job.result
-             WHERE kind IN ('pretrain', 'import', 'tune') AND (
-                 substr(job.id, 1, length(?1)) = lower(?1)
-                 OR (instr(?1, '-') > 0 AND substr(kind || '-' || job.id, 1, length(?1)) = ?1)
-                 OR label = ?1
-                 OR job.id IN (SELECT cell_job.job FROM cell JOIN cell_job ON cell_job.cell = cell.id
-                               WHERE role = 'model' AND (cell.label = ?1 OR experiment || '/' || cell.label = ?1)))
-             ORDER BY (SELECT min(position) FROM experiment_job WHERE experiment_job.job = job.id) NULLS LAST, job.id",
+            "WITH found AS (
+                 SELECT job.id AS id, kind, label, attempt.folder AS folder,
+                     (SELECT min(position) FROM experiment_job WHERE experiment_job.job = job.id) AS place
+                 FROM job LEFT JOIN attempt ON attempt.id = job.result
+                 WHERE kind IN ('pretrain', 'import', 'tune') AND (
+                     substr(job.id, 1, length(?1)) = lower(?1)
+                     OR (instr(?1, '-') > 0 AND substr(kind || '-' || job.id, 1, length(?1)) = ?1)
+                     OR ?1 IN (label, kind || '/' || label)
+                     OR job.id IN (SELECT cell_job.job FROM cell JOIN cell_job ON cell_job.cell = cell.id
+                                   WHERE role = 'model' AND (cell.label = ?1 OR experiment || '/' || cell.label = ?1))))
+             SELECT * FROM found
+             WHERE place IS NOT NULL OR NOT EXISTS (SELECT 1 FROM found WHERE place IS NOT NULL)
+             ORDER BY place, id",
         )
         .bind(text)
         .fetch_all(&self.pool)

@@ -12,6 +12,13 @@ use super::filesystem::network_filesystem;
 
 pub(super) static MIGRATOR: Migrator = sqlx::migrate!("./migrations");
 
+/// A folder, absolute: as it is named, and without symbolic links.
+fn resolve(folder: &Path) -> Result<[PathBuf; 2], StoreError> {
+    let folder_error = |source| StoreError::Folder { path: folder.to_owned(), source };
+    let named = std::path::absolute(folder).map_err(folder_error)?;
+    Ok([named, folder.canonicalize().map_err(folder_error)?])
+}
+
 /// How long to wait for another program's lock.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -43,7 +50,30 @@ impl Store {
         if !folder.join("runs.db").is_file() {
             return Err(StoreError::Absent { folder: folder.to_owned() });
         }
-        Self::open_with(runs_dir, database_dir, PATIENCE).await
+        match Self::open_with(runs_dir, database_dir, PATIENCE).await {
+            // Somebody else's results, or archived ones, can be read all the same.
+            Err(error) if error.is_unwritable() => Self::open_to_read(runs_dir, database_dir).await,
+            opened => opened,
+        }
+    }
+
+    /// Opens `runs.db` where nothing can be written.
+    pub(super) async fn open_to_read(runs_dir: &Path, database_dir: Option<&Path>) -> Result<Self, StoreError> {
+        let roots = resolve(runs_dir)?;
+        let [named, resolved] = resolve(database_dir.unwrap_or(runs_dir))?;
+        // The files beside it, which readers share with a writer, cannot be made here; but where no writer left any
+        // there is nothing in them.
+        let alone = std::fs::metadata(resolved.join("runs.db-wal")).map_or(true, |about| about.len() == 0);
+        let options = SqliteConnectOptions::new()
+            .filename(resolved.join("runs.db"))
+            .read_only(true)
+            .immutable(alone)
+            .busy_timeout(PATIENCE)
+            .disable_statement_logging();
+        let pool = SqlitePoolOptions::new().max_connections(1).test_before_acquire(false);
+        let store = Self { pool: pool.connect_with(options).await?, roots, path: named.join("runs.db") };
+        store.behind().await?;
+        Ok(store)
     }
 
     pub(super) async fn open_with(
@@ -51,11 +81,6 @@ impl Store {
         database_dir: Option<&Path>,
         patience: Duration,
     ) -> Result<Self, StoreError> {
-        let resolve = |folder: &Path| {
-            let folder_error = |source| StoreError::Folder { path: folder.to_owned(), source };
-            let named = std::path::absolute(folder).map_err(folder_error)?;
-            Ok::<_, StoreError>([named, folder.canonicalize().map_err(folder_error)?])
-        };
         let roots = resolve(runs_dir)?;
         let [named, resolved] = resolve(database_dir.unwrap_or(runs_dir))?;
         if let Some(filesystem) = network_filesystem(&resolved) {

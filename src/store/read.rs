@@ -151,6 +151,18 @@ impl Store {
         })
     }
 
+    /// The jobs of the last plan of an experiment: kind and label to canonical form.
+    pub async fn namesakes(&self, experiment: &str) -> Result<BTreeMap<(String, String), String>, StoreError> {
+        let rows: Vec<(String, String, String)> = sqlx::query_as(
+            "SELECT kind, label, canonical FROM experiment_job JOIN job ON job.id = experiment_job.job
+             WHERE experiment = ?1",
+        )
+        .bind(experiment)
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows.into_iter().map(|(kind, label, canonical)| ((kind, label), canonical)).collect())
+    }
+
     /// The cells of an experiment, in the order of its axes.
     pub async fn cells(&self, experiment: &str) -> Result<Vec<CellRow>, StoreError> {
         let rows = sqlx::query(
@@ -229,20 +241,25 @@ impl Store {
         rows.iter().map(|row| self.job_row(row)).collect()
     }
 
-    /// The jobs that this text may mean: the beginning of an id or of `kind-id`, a job's label, or the label of a
-    /// cell, with its experiment before it or not.
+    /// The jobs that this text may mean: the beginning of an id or of `kind-id`, a job's label, with its kind before it
+    /// or not, or the label of a cell, with its experiment before it or not. Jobs of a plan of today hide those of
+    /// plans that were replaced.
     pub async fn find_jobs(&self, text: &str) -> Result<Vec<JobRow>, StoreError> {
         if text.is_empty() {
             return Ok(vec![]);
         }
         let rows = sqlx::query(
-            "SELECT s.* FROM v_job_states AS s
-             WHERE substr(s.job, 1, length(?1)) = lower(?1)
-                 OR (instr(?1, '-') > 0 AND substr(s.kind || '-' || s.job, 1, length(?1)) = ?1)
-                 OR s.label = ?1
-                 OR s.job IN (SELECT job FROM cell JOIN cell_job ON cell_job.cell = cell.id
-                              WHERE label = ?1 OR experiment || '/' || label = ?1)
-             ORDER BY (SELECT min(position) FROM experiment_job WHERE experiment_job.job = s.job) NULLS LAST, s.job",
+            "WITH found AS (
+                 SELECT s.*, (SELECT min(position) FROM experiment_job WHERE experiment_job.job = s.job) AS place
+                 FROM v_job_states AS s
+                 WHERE substr(s.job, 1, length(?1)) = lower(?1)
+                     OR (instr(?1, '-') > 0 AND substr(s.kind || '-' || s.job, 1, length(?1)) = ?1)
+                     OR ?1 IN (s.label, s.kind || '/' || s.label)
+                     OR s.job IN (SELECT job FROM cell JOIN cell_job ON cell_job.cell = cell.id
+                                  WHERE label = ?1 OR experiment || '/' || label = ?1))
+             SELECT * FROM found
+             WHERE place IS NOT NULL OR NOT EXISTS (SELECT 1 FROM found WHERE place IS NOT NULL)
+             ORDER BY place, job",
         )
         .bind(text)
         .fetch_all(&self.pool)

@@ -33,6 +33,12 @@ pub enum SuiteError {
         /// What the suite reads.
         extension: &'static str,
     },
+    /// A file of the suite holds no row, as one whose download broke off.
+    #[error("{file} holds no row; a mean without its subtask would not be the suite's: fetch it again, or remove it")]
+    NoRows {
+        /// File name.
+        file: String,
+    },
     /// The suite is not scored by the model alone.
     #[error("{suite} is scored after fine-tuning, not by an eval job")]
     Finetuned {

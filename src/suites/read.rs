@@ -31,7 +31,8 @@ pub(super) fn read(suite: Suite, mode: Mode, files: &[(String, Vec<u8>)]) -> Res
 fn tables(suite: Suite, mode: Mode, files: &[(String, Vec<u8>)]) -> Result<Vec<Item>, SuiteError> {
     let mut items = Vec::new();
     for (name, bytes) in files_of_kind(files, TABLE)? {
-        items.extend(reading::table(mode, name, bytes, items.len() as u32)?);
+        let rows = reading::table(mode, name, bytes, items.len() as u32)?;
+        items.extend(rows_of(name, rows)?);
     }
     some(items, suite, files, TABLE)
 }
@@ -57,8 +58,9 @@ fn json_lines(
     for (name, bytes) in files_of_kind(files, JSON_LINES)? {
         // The whole name: a dot within it belongs to the UID.
         let stem = name.strip_suffix(JSON_LINES).unwrap_or(name);
-        for row in Row::all(name, bytes) {
-            let Parsed { subtask, group, kinds, candidates, truth, kept } = parse(stem, &row?)?;
+        let found: Vec<Row> = Row::all(name, bytes).collect::<Result<_, _>>()?;
+        for row in rows_of(name, found)? {
+            let Parsed { subtask, group, kinds, candidates, truth, kept } = parse(stem, &row)?;
             let next = rows.entry(subtask.clone()).or_default();
             let index = *next;
             *next += 1;
@@ -68,6 +70,11 @@ fn json_lines(
         }
     }
     some(items, suite, files, JSON_LINES)
+}
+
+/// Refuses a file without rows.
+fn rows_of<T>(file: &str, rows: Vec<T>) -> Result<Vec<T>, SuiteError> {
+    if rows.is_empty() { Err(SuiteError::NoRows { file: file.to_owned() }) } else { Ok(rows) }
 }
 
 /// Refuses to call nothing a suite.

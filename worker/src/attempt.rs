@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 
 use grid::domain::{Assignment, Entry, Event, Failure, ItemOutcome};
 
+pub use files::digest_of;
 use files::{Heartbeat, now};
 pub use serve::{Served, serve};
 

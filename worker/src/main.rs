@@ -64,7 +64,10 @@ fn main() -> ExitCode {
             }
         };
     }
-    let version = format!("grid {}, libtorch {libtorch}", env!("CARGO_PKG_VERSION"));
+    // Of two builds of one version only the program itself tells which one gave a number.
+    let build = std::env::current_exe().and_then(|program| attempt::digest_of(&program));
+    let build = build.map_or_else(|_| "unknown".to_owned(), |digest| digest.to_string()[..10].to_owned());
+    let version = format!("grid {} (build {build}), libtorch {libtorch}", env!("CARGO_PKG_VERSION"));
     let stop = attempt::signal::stop_on_signals();
     let mut memory = jobs::Memory::default();
     match serve(std::io::stdin(), stop, &version, |assignment, attempt| jobs::run(assignment, attempt, &mut memory)) {

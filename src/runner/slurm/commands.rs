@@ -28,8 +28,18 @@ impl Seen {
     /// Whether it is still to run, running, or to run again; a record of an ended job stays in the queue for minutes.
     pub fn is_live(&self) -> bool {
         const LIVE: [&str; 12] = [
-            "PENDING", "RUNNING", "COMPLETING", "CONFIGURING", "SUSPENDED", "STOPPED", "REQUEUED", "REQUEUE_HOLD",
-            "REQUEUE_FED", "RESIZING", "SIGNALING", "STAGE_OUT",
+            "PENDING",
+            "RUNNING",
+            "COMPLETING",
+            "CONFIGURING",
+            "SUSPENDED",
+            "STOPPED",
+            "REQUEUED",
+            "REQUEUE_HOLD",
+            "REQUEUE_FED",
+            "RESIZING",
+            "SIGNALING",
+            "STAGE_OUT",
         ];
         LIVE.contains(&self.state.as_str())
     }
@@ -173,8 +183,17 @@ fn last_words(output: &Output) -> String {
 /// Whether sbatch may succeed later with the same job.
 fn is_passing(words: &str) -> bool {
     const SIGNS: [&str; 12] = [
-        "unable to contact", "timed out", "temporarily unable", "connection refused", "connect failure",
-        "zero bytes were transmitted", "standby", "submitjoblimit", "submitjobsperuser", "maxjobcount", "submit limit",
+        "unable to contact",
+        "timed out",
+        "temporarily unable",
+        "connection refused",
+        "connect failure",
+        "zero bytes were transmitted",
+        "standby",
+        "submitjoblimit",
+        "submitjobsperuser",
+        "maxjobcount",
+        "submit limit",
         "resource temporarily unavailable",
     ];
     let words = words.to_lowercase();

@@ -13,7 +13,8 @@ struct Double {
 impl Double {
     fn new() -> Self {
         let double = Self { folder: tempfile::tempdir().unwrap() };
-        double.program("sbatch", "printf '%s\\n' \"$@\" >> sent; cat >> sent; cat refusal >&2 && exit 1; echo '17;here'");
+        double
+            .program("sbatch", "printf '%s\\n' \"$@\" >> sent; cat >> sent; cat refusal >&2 && exit 1; echo '17;here'");
         double.program("squeue", "cat down >&2 && exit 1; cat queue");
         double.program("scancel", "echo \"$@\" >> cancelled");
         double.write("queue", "");

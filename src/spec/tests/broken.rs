@@ -166,6 +166,31 @@ fn all_problems_are_reported_at_once() {
 }
 
 #[test]
+fn options_of_sbatch() {
+    let text = with(
+        "name: demo",
+        "name: demo\nresources: {slurm: {cpus: 0, time: 1h, options: [-p gpu, --array=1-3, -J, 4]}}",
+    );
+    insta::assert_snapshot!(broken(&text, &[]), @r"
+    x.yaml:2:27: 'cpus' must be a whole number from 1 to 65536, not 0
+      help: the smallest is 1
+    x.yaml:2:30: unknown key 'time'
+      help: known keys here: jobs, cpus, gres, options, poll_every, grace
+    x.yaml:2:50: an item of 'options' must be an option of sbatch, not '-p gpu'
+      help: each in one piece: [--partition=gpu, --time=4:00:00]
+    x.yaml:2:58: '--array' is not free
+      help: grid sets it, to find its jobs again
+    x.yaml:2:71: '-J' is not free
+      help: grid sets it, to find its jobs again
+    x.yaml:2:75: an item of 'options' must be text, not 4
+      help: put it in quotes
+    ");
+    let text = with("name: demo", "name: demo\nresources: {threads: 2, slurm: {options: [--time=4:00:00, -pgpu]}}");
+    let slurm = parse(Path::new("x.yaml"), text.as_bytes(), &[]).unwrap().resources.slurm.unwrap();
+    assert_eq!((slurm.options, slurm.cpus, slurm.gres), (vec!["--time=4:00:00".into(), "-pgpu".into()], 4, None));
+}
+
+#[test]
 fn looks_and_milestones_that_make_no_sense() {
     let text = with(
         "epochs: 1}\ntune: {epochs: 1}",

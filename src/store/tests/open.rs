@@ -57,3 +57,16 @@ async fn two_handles_share_a_database_from_the_first_moment() {
     assert_eq!(one.experiments().await.unwrap().len(), 2);
     assert_eq!(two.job_rows("x").await.unwrap().len(), 3);
 }
+
+/// As in an archive, or somebody else's folder.
+#[tokio::test]
+async fn what_cannot_be_written_can_be_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path(), None).await.unwrap();
+    World::new().begin(&store, "x", &both()).await;
+    store.close().await;
+    let reader = Store::open_to_read(folder.path(), None).await.unwrap();
+    assert_eq!(reader.experiments().await.unwrap().len(), 1);
+    let error = reader.begin(&experiment("y"), &[], &[], &invocation()).await.unwrap_err();
+    assert!(error.is_unwritable(), "{error}");
+}

@@ -126,6 +126,14 @@ async fn jobs_and_experiments_are_found_by_what_people_type() {
     assert_eq!(found(&first.to_string().to_uppercase()).await, [first]);
     assert_eq!(found(&format!("eval-{}", first.short())).await, [first]);
     assert_eq!(found("first eval").await, [first]);
+    assert_eq!(found("eval/first eval").await, [first]);
+    // Its namesake of a plan that was replaced is found by its id alone.
+    let old = "0123456789abcdef0123456789abcdef";
+    let insert =
+        "INSERT INTO job (id, kind, canonical, label, folder, created) VALUES (?1, 'eval', '{}', 'first eval', 'x', 0)";
+    sqlx::query(insert).bind(old).execute(&store.pool).await.unwrap();
+    assert_eq!(found("first eval").await, [first]);
+    assert_eq!(found("0123456789ab").await, [old.parse().unwrap()]);
     assert_eq!(found("tiny/pretrained/lr=0.1/warmup=5/seed1").await, [shared, first]);
     assert_eq!(found("y/tiny/pretrained/lr=0.1/warmup=5/seed1").await, [shared, first]);
     assert_eq!(found("").await, []);

@@ -27,14 +27,15 @@ fn files_are_sorted_and_foreign_ones_skipped() {
 
 #[test]
 fn errors_name_file_line_and_field() {
-    let broken: [&[(String, Vec<u8>)]; 7] = [
+    let broken: [&[(String, Vec<u8>)]; 8] = [
         &[file("a.jsonl", &format!("{PAIR}\n{{\"sentence_good\": \"x\"}}"))],
         &[file("a.jsonl", r#"{"sentence_good": 3, "sentence_bad": "x"}"#)],
         &[file("a.jsonl", r#"{"sentence_good": "x", "#)],
         &[("a.jsonl".to_owned(), vec![b'\n', b'"', 0xff, b'"'])],
         &[file("a.jsonl", "[1]")],
         &[file("a/x.jsonl", PAIR), file("b/x.jsonl", PAIR)],
-        &[file("x.csv", "a,b"), file("y.jsonl", "\n")],
+        &[file("x.csv", "a,b")],
+        &[file("x.jsonl", PAIR), file("y.jsonl", "\n")],
     ];
     let errors = broken.map(|files| error(Suite::Blimp, files)).join("\n");
     insta::assert_snapshot!(errors, @r#"
@@ -44,7 +45,8 @@ fn errors_name_file_line_and_field() {
     a.jsonl:2: not valid JSON: invalid unicode code point at column 2
     a.jsonl:1: expected a JSON object
     two files are named x.jsonl; keep one of them
-    no blimp item found: none of the 2 files is a .jsonl file with rows; is it the right folder?
+    no blimp item found: none of the 1 files is a .jsonl file with rows; is it the right folder?
+    y.jsonl holds no row; a mean without its subtask would not be the suite's: fetch it again, or remove it
     "#);
 }
 

@@ -38,7 +38,7 @@ fn errors_name_line_and_column() {
     insta::assert_snapshot!(errors.join("\n"), @r#"
     reading_data.csv:2: column `length` should be a number, not `three`
     reading_data.csv:2: not valid CSV: CSV error: record 1 (line: 2, byte: 147): found record with 3 fields, but the previous record has 13 fields
-    no reading item found: none of the 1 files is a .csv file with rows; is it the right folder?
+    reading_data.csv holds no row; a mean without its subtask would not be the suite's: fetch it again, or remove it
     x.csv:2: column `word` is missing
     "#);
 }

@@ -64,6 +64,11 @@ pub(super) fn remove_checkpoints(job_folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// The digest of a file.
+pub fn digest_of(path: &Path) -> io::Result<Digest> {
+    Ok(Digest::from_hash(blake3::Hasher::new().update_mmap(path)?.finalize()))
+}
+
 /// Brings all files below `output` to disk and lists them with their digests, sorted by path.
 pub(super) fn seal(output: &Path) -> io::Result<Vec<Artifact>> {
     let mut artifacts = vec![];
@@ -81,7 +86,7 @@ pub(super) fn seal(output: &Path) -> io::Result<Vec<Artifact>> {
             }
             let file = File::open(&path)?;
             file.sync_all()?;
-            let digest = Digest::from_hash(blake3::Hasher::new().update_mmap(&path)?.finalize());
+            let digest = digest_of(&path)?;
             let relative = path.strip_prefix(output).map_err(io::Error::other)?.to_owned();
             artifacts.push(Artifact { path: relative, bytes: file.metadata()?.len(), digest });
         }

@@ -85,6 +85,16 @@ impl Batches for Packed {
     }
 }
 
+/// How the records of a dataset fit the longest row that is trained on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Fit {
+    pub records: u64,
+    /// Those that lose their end.
+    pub cut: u64,
+    /// Those of which nothing is left to predict.
+    pub mute: u64,
+}
+
 /// Records of several datasets.
 pub(super) struct Records {
     /// The folders of the datasets, for messages.
@@ -111,6 +121,21 @@ impl Records {
     /// Records of each dataset.
     pub(super) fn lens(&self) -> Vec<u64> {
         self.datasets.iter().map(Instructions::len).collect()
+    }
+
+    /// How the records of each dataset fit `max_length`.
+    pub(super) fn fits(&self) -> Vec<Fit> {
+        let fit = |dataset: usize| {
+            let records = self.datasets[dataset].len();
+            let mut fit = Fit { records, cut: 0, mute: 0 };
+            for index in 0..records {
+                let length = self.datasets[dataset].record(index).0.len();
+                fit.cut += u64::from(length > self.max_length as usize);
+                fit.mute += u64::from(self.of(dataset, index).0.scored() == 0);
+            }
+            fit
+        };
+        (0..self.datasets.len()).map(fit).collect()
     }
 
     /// Record number `index` in dataset order.
@@ -306,6 +331,24 @@ mod tests {
         assert_eq!((all.loss_from, all.ids), (1, whole.ids.clone()));
         let cut = row(Loss::Reply, whole.loss_from as u32 + 1);
         assert_eq!((cut.loss_from, &cut.ids[..]), (whole.loss_from, &whole.ids[..=whole.loss_from]));
+    }
+
+    #[test]
+    fn records_that_lose_their_end_or_their_reply_are_counted() {
+        let (folder, tokenizer) = (tempfile::tempdir().unwrap(), tokenizer());
+        let record = |words: usize| Record { prompt: "the lazy ".repeat(words), reply: "dog jumps over".to_owned() };
+        prepare_dataset(&tokenizer, &[1, 2, 30].map(record), &Template::separated("\n"), 0.0, folder.path()).unwrap();
+        let fit = |max_length, loss| {
+            let datasets = vec![Instructions::open(folder.path(), Split::Train).unwrap()];
+            let records =
+                Records { folders: vec![folder.path().to_owned()], datasets, starts: vec![0, 3], max_length, loss };
+            let [Fit { records, cut, mute }] = records.fits()[..] else { panic!("one dataset") };
+            (records, cut, mute)
+        };
+        assert_eq!(fit(4096, Loss::Reply), (3, 0, 0));
+        assert_eq!(fit(40, Loss::Reply), (3, 1, 1));
+        assert_eq!(fit(2, Loss::Reply), (3, 3, 3));
+        assert_eq!(fit(2, Loss::All), (3, 3, 0));
     }
 
     #[test]

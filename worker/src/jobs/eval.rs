@@ -10,9 +10,9 @@ use grid::domain::{Assignment, EvalJob, Event, FirstToken, ItemOutcome, Mileston
 use grid::suites::{self, Candidate, Item, Likelihood, Stage, Tokenized};
 use rayon::prelude::*;
 
-use super::{MILESTONES, Memory, located, parent};
+use super::{MILESTONES, Memory, located, parent, read_model};
 use crate::attempt::{Attempt, JobError};
-use crate::ml::{self, Model, Scorer, Sequence};
+use crate::ml::{Model, Scorer, Sequence};
 
 /// How often the journal says where the work stands.
 const TELL: Duration = Duration::from_secs(1);
@@ -26,7 +26,7 @@ pub(super) struct Scorable {
 impl Scorable {
     /// Reads a model folder.
     pub(super) fn read(folder: &Path, device: &str) -> Result<Self, JobError> {
-        let model = ml::hf::read(folder, ml::runtime::device(device)?)?;
+        let model = read_model(folder, device)?;
         Ok(Self { model, tokenizer: Tokenizer::load(folder)? })
     }
 }

@@ -8,7 +8,7 @@ use grid::domain::{Assignment, Event, FinetuneJob, Hyperparameters, JobId, Model
 use grid::suites::glue::{self, Chosen, Classes, Example};
 use serde::{Deserialize, Serialize};
 
-use super::{Memory, located, parent, train};
+use super::{Memory, located, parent, read_model, train};
 use crate::attempt::{Attempt, JobError};
 use crate::ml::checkpoint::Progress;
 use crate::ml::hf::WEIGHTS;
@@ -124,7 +124,7 @@ fn begin(
     folder: &Path,
     assignment: &Assignment,
 ) -> Result<Finetuner, JobError> {
-    let model = ml::hf::read(folder, ml::runtime::device(&assignment.settings.device)?)?;
+    let model = read_model(folder, &assignment.settings.device)?;
     let classifier = Classifier::new(model, job.task.classes(), job.recipe.pooling, job.seed)?;
     let training = candidate.training(rows.train.len() as u64, job.recipe.precision);
     let options = finetune::Options {

@@ -19,14 +19,16 @@ mod tokenizer;
 mod train;
 mod trial;
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use grid::data::DataError;
-use grid::domain::{Assignment, Job, JobId, Located, Origin};
+use grid::domain::event::OPTIMIZER;
+use grid::domain::{Artifact, Assignment, Job, JobId, Located, Origin, Outcome};
 use grid::suites::SuiteError;
 
-use crate::attempt::{Attempt, JobError};
-use crate::ml;
+use crate::attempt::{Attempt, JobError, digest_of};
+use crate::ml::{self, Model};
 
 /// What a worker keeps from job to job: the last model scored, so that the tasks of one checkpoint cost one load, and the
 /// last rows fine-tuned on, so that the seeds of one task cost one reading.
@@ -85,6 +87,31 @@ fn parent<'a>(assignment: &'a Assignment, id: &JobId) -> Result<&'a Path, JobErr
     folder
         .map(PathBuf::as_path)
         .ok_or_else(|| JobError::failed(format!("the assignment lacks its parent {}", id.short())))
+}
+
+/// Reads the model in the output of a job, or in a folder of it, onto a device.
+///
+/// # Errors
+/// Weights that are not those which the job left, by the digests of its outcome.
+fn read_model(folder: &Path, device: &str) -> Result<Model, JobError> {
+    let output = folder.ancestors().find(|folder| folder.ends_with("output"));
+    if let Some(output) = output
+        && let Ok(text) = fs::read(output.with_file_name("outcome.json"))
+    {
+        let outcome: Outcome = serde_json::from_slice(&text).map_err(JobError::failed)?;
+        for Artifact { path, digest, .. } in outcome.artifacts {
+            let path = output.join(path);
+            let weights = path.extension().is_some_and(|kind| kind == "safetensors") && !path.ends_with(OPTIMIZER);
+            if weights && path.parent() == Some(folder) && digest_of(&path)? != digest {
+                return Err(JobError::failed(format!(
+                    "{} is not what its job left there: its digest is another one; remove it, and `grid resume` makes \
+                     it anew",
+                    path.display()
+                )));
+            }
+        }
+    }
+    Ok(ml::hf::read(folder, ml::runtime::device(device)?)?)
 }
 
 /// Folder of a pretrain job's output with the models of its milestones, each in a folder of its own.

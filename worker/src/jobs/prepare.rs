@@ -20,6 +20,9 @@ pub(super) fn run(job: &PrepareJob, assignment: &Assignment, attempt: &mut Attem
             data::prepare_dataset(&tokenizer, &records, template, job.held_out, &output)?
         }
     };
+    if ledger.train.words + ledger.validation.words == 0 {
+        return Err(JobError::failed("there is no text in it: are the files whole, and the fields and filters right?"));
+    }
     for (name, value) in [("words", ledger.train.words), ("tokens", ledger.train.tokens)] {
         attempt.emit(Event::Metric { name: name.to_owned(), step: 0, value: value as f64 })?;
     }

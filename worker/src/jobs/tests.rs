@@ -298,3 +298,26 @@ fn a_milestone_beyond_the_training_is_refused_before_the_first_step() {
          out"
     );
 }
+
+#[test]
+fn a_model_that_changed_after_its_job_is_refused() {
+    runtime::configure(1).unwrap();
+    let runs = tempfile::tempdir().unwrap();
+    let (job, parents) = pretraining(runs.path());
+    let mut job = pretrain_job(job);
+    (job.training.length, job.milestones) = (Length::Steps(8), vec![Milestone::Tokens(200)]);
+    let folder = runs.path().join("model");
+    let attempt = submit(&folder, "t", &Job::Pretrain(job), &parents, &NEVER);
+    let output = output(&folder, "t", &attempt);
+    let models = [output.clone(), output.join("milestones/200-tokens")];
+    for model in &models {
+        read_model(model, "cpu").unwrap();
+        let path = model.join("model.safetensors");
+        let mut bytes = fs::read(&path).unwrap();
+        let middle = bytes.len() - 40;
+        bytes[middle] ^= 1;
+        fs::write(&path, bytes).unwrap();
+        let refusal = read_model(model, "cpu").unwrap_err().to_string();
+        assert!(refusal.starts_with(&format!("{} is not what its job left there", path.display())), "{refusal}");
+    }
+}

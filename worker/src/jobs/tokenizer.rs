@@ -1,7 +1,7 @@
 //! Learn a tokenizer.
 
 use grid::data::{self, Tokenizer};
-use grid::domain::{Assignment, TokenizerJob};
+use grid::domain::{Assignment, Event, TokenizerJob};
 
 use super::located;
 use crate::attempt::{Attempt, JobError};
@@ -17,6 +17,14 @@ pub(super) fn run(job: &TokenizerJob, assignment: &Assignment, attempt: &mut Att
         texts.extend(records.into_iter().flat_map(|record| [record.prompt, record.reply]));
     }
     let tokenizer = Tokenizer::train(job.vocab_size, texts.iter())?;
+    let (learned, asked) = (tokenizer.vocab_size(), job.vocab_size);
+    if learned < asked {
+        let message = format!(
+            "the text has only {learned} entries to learn, of {asked}: the models keep rows for the rest, which no text \
+             can train; set `vocab_size: {learned}`, or give more text"
+        );
+        attempt.emit(Event::Warning { message })?;
+    }
     tokenizer.save(attempt.output())?;
     Ok(())
 }

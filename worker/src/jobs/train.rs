@@ -7,9 +7,9 @@ use grid::data::{self, Permutation, Split, Tokenizer};
 use grid::domain::{Assignment, Event, Keep, Milestone, PretrainJob, Training, TuneJob};
 use serde::{Deserialize, Serialize};
 
-use super::batches::{Blend, Packed, Records, rows_in_all, total_steps};
+use super::batches::{Blend, Fit, Packed, Records, rows_in_all, total_steps};
 use super::trial::Kills;
-use super::{MILESTONES, parent};
+use super::{MILESTONES, parent, read_model};
 use crate::attempt::{Attempt, JobError};
 use crate::ml::{self, Batches, Kept, Model, Options, Row, StepReport, Trainer};
 
@@ -61,7 +61,9 @@ pub(super) fn tune(job: &TuneJob, assignment: &Assignment, attempt: &mut Attempt
         }
         None => None,
     };
-    let train = Blend::new(job, Records::open(&folders, Split::Train, job)?, replayed);
+    let records = Records::open(&folders, Split::Train, job)?;
+    tell_fits(&records.fits(), job.max_length, attempt)?;
+    let train = Blend::new(job, records, replayed);
     let before = parent(assignment, &job.parent)?;
     let stage = Stage {
         training: &job.training,
@@ -74,8 +76,27 @@ pub(super) fn tune(job: &TuneJob, assignment: &Assignment, attempt: &mut Attempt
         tokenizer: before,
         carried: (!job.optimizer.is_fresh()).then_some(before),
     };
-    let model = ml::hf::read(before, ml::runtime::device(&assignment.settings.device)?)?;
+    let model = read_model(before, &assignment.settings.device)?;
     train_stage(stage, model, assignment, attempt)
+}
+
+/// Warns of records that are cut, and fails for a dataset of which nothing is left.
+fn tell_fits(fits: &[Fit], max_length: u32, attempt: &mut Attempt) -> Result<(), JobError> {
+    for (number, Fit { records, cut, mute }) in fits.iter().enumerate() {
+        let dataset = if fits.len() == 1 { String::new() } else { format!(" of dataset {} in the stage", number + 1) };
+        if mute == records && *records > 0 {
+            let reason = format!("no record{dataset} has anything to predict within max_length {max_length}: raise it");
+            return Err(JobError::failed(reason));
+        }
+        if *cut > 0 {
+            let message = format!(
+                "{cut} of {records} records{dataset} are cut at max_length {max_length}; of {mute} nothing is left to \
+                 predict"
+            );
+            attempt.emit(Event::Warning { message })?;
+        }
+    }
+    Ok(())
 }
 
 /// Up to [`VALIDATION_ROWS`] of `len` rows, always the same.

@@ -185,9 +185,21 @@ impl Trainer {
         }
         let step = self.progress.step;
         let batch = self.next_batch()?;
-        if batch.scored == 0 {
-            return Err(Error::Input(format!("the batch of step {step} has no id to predict")));
+        let learning_rate = self.training.learning_rate_at(step, self.total);
+        // A batch of nothing but records whose replies were cut off teaches nothing, and changes nothing.
+        if batch.scored > 0 {
+            self.learn(step, &batch, learning_rate)?;
         }
+        self.progress.step += 1;
+        self.progress.tokens += batch.tokens;
+        self.progress.words += batch.words;
+        let Progress { step, tokens, words, .. } = self.progress;
+        let measured = self.measure()?;
+        Ok(Some(StepReport { step, total: self.total, tokens, words, learning_rate, measured }))
+    }
+
+    /// Changes the weights by the gradient of a batch.
+    fn learn(&mut self, step: u64, batch: &Prepared, learning_rate: f64) -> Result<(), Error> {
         let device = self.model.device();
         let Training { precision, label_smoothing, .. } = self.training;
         let rule = loss::Rule { precision, label_smoothing, scale: 1.0 / batch.scored as f64 };
@@ -203,16 +215,10 @@ impl Trainer {
             let _no_grad = tch::no_grad_guard();
             let _ = loss.f_add_(&sum.f_div_scalar(batch.scored as f64)?)?;
         }
-        let learning_rate = self.training.learning_rate_at(step, self.total);
         let norm = self.optimizer.step(self.model.weights(), &self.training, learning_rate)?;
         self.unread.push(Unread { step, loss, norm });
-        self.progress.step += 1;
-        self.progress.tokens += batch.tokens;
-        self.progress.words += batch.words;
         self.progress.window_steps += 1;
-        let Progress { step, tokens, words, .. } = self.progress;
-        let measured = self.measure()?;
-        Ok(Some(StepReport { step, total: self.total, tokens, words, learning_rate, measured }))
+        Ok(())
     }
 
     fn next_batch(&mut self) -> Result<Prepared, Error> {
@@ -226,7 +232,7 @@ impl Trainer {
     fn measure(&mut self) -> Result<Option<Measured>, Error> {
         let step = self.progress.step;
         let full = step.is_multiple_of(self.options.report_every.max(1)) || step == self.total;
-        if !full && self.read_at.2.elapsed() < PATIENCE {
+        if self.progress.window_steps == 0 || (!full && self.read_at.2.elapsed() < PATIENCE) {
             return Ok(None);
         }
         let (tokens, since) = (self.read_at.1, self.read_at.2);

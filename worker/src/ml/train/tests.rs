@@ -179,3 +179,34 @@ fn ids_of_another_tokenizer_are_refused() {
     let refusal = trainer.step().unwrap_err().to_string();
     assert_eq!(refusal, "id 61 is not in the model's vocabulary of 61: another tokenizer's?");
 }
+
+/// A batch of records whose replies were cut off.
+#[test]
+fn a_batch_without_anything_to_predict_changes_nothing() {
+    struct Mute;
+    impl Batches for Mute {
+        fn batch(&self, step: u64) -> Batch {
+            let mut batch = Arithmetic.batch(step);
+            if step % 4 == 1 {
+                batch.rows.iter_mut().for_each(|row| row.loss_from = row.ids.len());
+            }
+            batch
+        }
+
+        fn places(&self, step: u64) -> String {
+            Arithmetic.places(step)
+        }
+    }
+    let training = training(Precision::F32);
+    let model = Model::random(&small(Arch::Llama), 1, Device::Cpu).unwrap();
+    let options = Options { report_every: 1, ..Options::default() };
+    let mut trainer = Trainer::new(model, &training, 12, Arc::new(Mute), options).unwrap();
+    for step in 0..12 {
+        let before = state(&trainer);
+        let report = trainer.step().unwrap().unwrap();
+        let mute = step % 4 == 1;
+        assert_eq!((report.step, report.measured.is_none()), (step + 1, mute));
+        assert_eq!(state(&trainer) == before, mute, "step {step}");
+    }
+    trainer.finish().unwrap();
+}
