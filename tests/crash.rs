@@ -121,6 +121,14 @@ fn a_power_cut_costs_the_work_since_the_last_checkpoint() {
     assert_eq!(attempts(&env, "pretrain"), ["done|from the start"]);
     assert_eq!(attempts(&env, "tune"), ["lost|from the start", "done|resumed"]);
     assert_eq!(&result(&env), undisturbed());
+
+    // The attempt that the power cut ended is of no further use.
+    let listed = env.run(0, &["gc"]);
+    let lines: Vec<&str> = listed.lines().collect();
+    assert!(lines.len() == 1 && lines[0].contains("tune nano/chat/seed1: an attempt that gave nothing"), "{listed}");
+    assert_eq!(env.run(0, &["gc", "--yes"]), listed);
+    assert_eq!(env.run(0, &["gc"]), "");
+    assert!(env.complaint(0, &["resume"]).contains("nothing to do"));
 }
 
 /// Four suites of one short training, big enough that a kill falls between them.

@@ -78,7 +78,10 @@ fn a_model_from_elsewhere_is_scored_and_tuned() {
     let text = std::fs::read_to_string(&config).expect("a configuration").replace("10000.0", "20000.0");
     std::fs::write(&config, text).expect("a file");
     let plan = env.run(0, &["plan", "theirs.yaml"]);
-    assert!(plan.lines().any(|line| line.trim_start().starts_with("import") && line.contains("never ran")), "{plan}");
+    assert!(
+        plan.lines().any(|line| line.trim_start().starts_with("import") && line.contains("changed: its data")),
+        "{plan}"
+    );
 }
 
 #[test]

@@ -83,6 +83,13 @@ fn a_change_reruns_what_depends_on_it_and_nothing_else() {
 
     let words = env.complaint(0, &["run", "spec.yaml", "-S", "axes.seed=[1]"]);
     assert!(words.contains("note: nano/pretrained/seed2 and 3 more of the last run of tiny left its table"), "{words}");
+    // The results of the cells that left are there until they are given up.
+    assert_eq!(env.run(0, &["gc"]), "");
+    let listed = env.run(0, &["gc", "--unplanned", "--yes"]);
+    assert_eq!(listed.lines().filter(|line| line.contains("seed2: in no plan of today")).count(), 12, "{listed}");
+    assert!(env.complaint(0, &["resume"]).contains("nothing to do"));
+    let plan = env.run(0, &["plan", "spec.yaml"]);
+    assert_eq!(plan.matches("its result is gone").count(), 12, "{plan}");
 }
 
 #[test]

@@ -54,11 +54,12 @@ fn plan_starts_without_delay() {
     assert!(best.as_millis() < 500, "grid plan took {best:?} at best");
 }
 
-/// The specs of the README and of the page on data are such that grid takes, and their commands are verbs that grid has.
+/// The specs of the README and of the pages on data and on Slurm are such that grid takes, and their commands are verbs
+/// that grid has.
 #[test]
 fn the_readme_keeps_its_word() {
     let read = |name: &str| std::fs::read_to_string(root().join(name)).unwrap_or_else(|_| panic!("{name}"));
-    let (readme, data) = (read("README.md"), read("docs/data.md"));
+    let (readme, data, slurm) = (read("README.md"), read("docs/data.md"), read("docs/slurm.md"));
     fn blocks<'a>(page: &'a str, language: &str) -> Vec<&'a str> {
         let parts = page.split("```").skip(1).step_by(2);
         parts.filter_map(|part| part.strip_prefix(language)).collect()
@@ -71,9 +72,12 @@ fn the_readme_keeps_its_word() {
     std::fs::write(env.path().join("elsewhere.yaml"), elsewhere).expect("a writable folder");
     let plan = env.run(0, &["plan", "elsewhere.yaml"]);
     assert!(plan.contains("hf:org/name@v1"), "{plan}");
+    let on_slurm = blocks(&readme, "yaml\n")[0].to_owned() + blocks(&slurm, "yaml\n")[0];
+    std::fs::write(env.path().join("slurm.yaml"), on_slurm).expect("a writable folder");
+    env.run(0, &["plan", "slurm.yaml"]);
     let help = env.run(0, &["help"]);
     let mut verbs = 0;
-    let commands = [&readme, &data].into_iter().flat_map(|page| blocks(page, "sh\n"));
+    let commands = [&readme, &data, &slurm].into_iter().flat_map(|page| blocks(page, "sh\n"));
     for command in commands.flat_map(str::lines).flat_map(|line| line.split(';')) {
         if let Some(arguments) = command.trim().strip_prefix("grid ") {
             let verb = arguments.split_whitespace().next().expect("a verb");

@@ -68,6 +68,8 @@ pub enum Verb {
     /// Write what other tools read.
     #[command(subcommand)]
     Export(Export),
+    /// List what is of no further use in the runs folder, or remove it.
+    Gc(GcArgs),
     /// Print the schema of runs.db.
     Schema,
     /// Print a completion script for a shell.
@@ -248,6 +250,17 @@ pub struct StatusArgs {
     /// Form.
     #[arg(long, value_enum, default_value_t = PlanFormat::Text)]
     pub format: PlanFormat,
+}
+
+/// Arguments of `gc`.
+#[derive(Debug, Args)]
+pub struct GcArgs {
+    /// Also the results of jobs that stand in no plan of today: of specs that were changed since.
+    #[arg(long)]
+    pub unplanned: bool,
+    /// Remove them; without it they are only listed.
+    #[arg(long)]
+    pub yes: bool,
 }
 
 /// Arguments of `logs`.

@@ -16,6 +16,7 @@ mod database;
 mod eval;
 mod export;
 mod failure;
+mod gc;
 mod logs;
 mod models;
 mod plan;
@@ -73,6 +74,7 @@ pub fn main() -> ExitCode {
 fn prints(verb: &Verb) -> bool {
     match verb {
         Verb::Run(args) => args.dry_run,
+        Verb::Gc(args) => !args.yes,
         Verb::Resume(_) | Verb::Eval(_) | Verb::Verify { .. } | Verb::Bench { .. } => false,
         _ => true,
     }
@@ -93,6 +95,7 @@ async fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Verb::Export(what) => export::export(cli, what).await,
         Verb::Verify { what: VerifyVerb::Resume(args) } => verify::resume(cli, args).await,
         Verb::Bench { what: BenchVerb::Train(args) } => bench::train(args),
+        Verb::Gc(args) => gc::gc(cli, args).await,
         Verb::Schema => {
             print!("{}", crate::store::schema_markdown());
             Ok(Exit::Done)

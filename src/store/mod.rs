@@ -15,6 +15,7 @@
 mod begin;
 mod error;
 mod filesystem;
+mod garbage;
 mod models;
 mod open;
 mod read;
@@ -27,6 +28,7 @@ mod tests;
 mod verification;
 
 pub use error::StoreError;
+pub use garbage::Garbage;
 pub use open::Store;
 pub use rows::{
     AttemptRow, Ending, Experiment, ExperimentRow, Invocation, InvocationId, JobHistory, JobRow, Last, LineageJob,
