@@ -276,6 +276,7 @@ pub fn warnings(plan: &Plan, facts: &Facts, budget: Option<Budget>) -> Vec<Strin
         )
     };
     let mut warnings: Vec<String> = facts.surprises(plan).into_iter().map(surprise).collect();
+    warnings.extend(facts.unreached(plan).iter().map(|one| one.to_string() + ": train longer, or leave it out"));
     if let Some(budget) = budget {
         let ledger = ledger(plan, facts, Some(budget));
         let unknown = ledger.unknown();
