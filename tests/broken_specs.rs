@@ -41,7 +41,7 @@ const BROKEN: [Broken; 7] = [
         new: "vocab_size: -400",
         place: "spec.yaml:7:25",
         reason: "'vocab_size' must be a whole number",
-        help: "the smallest is 257",
+        help: "the smallest is 258",
     },
     Broken {
         old: "seed: [1, 2]",
@@ -118,4 +118,21 @@ fn not_utf_8() {
     let bytes = TINY.replace("name: tiny", "name: t\u{ef}ny").chars().map(|c| c as u8).collect::<Vec<u8>>();
     std::fs::write(env.path().join("spec.yaml"), bytes).expect("a writable temp folder");
     expect(&env, "spec.yaml:1:8", "byte 0xef is not UTF-8", "save the file as UTF-8");
+}
+
+/// The words are counted, so a milestone beyond the last of them is known before anything runs.
+#[test]
+fn milestones_beyond_the_training() {
+    let beyond = "epochs: 2, milestones: {words: [5k, 500k]}, batch_size";
+    let env = Env::new(&TINY.replace("steps: 60, batch_size", beyond));
+    let said = complaint(&env, "spec.yaml");
+    let known = "grid: tiny: the milestone of 500k words lies beyond pretrain nano, which sees ";
+    assert!(said.starts_with(known) && said.contains("help: train longer"), "{said}");
+    // Of steps the words are an estimate, so that it is a warning.
+    let env = Env::new(&TINY.replace("steps: 60,", "steps: 60, milestones: {words: [5k, 500k]},"));
+    let plan = env.run(0, &["plan", "spec.yaml"]);
+    assert!(
+        plan.contains("warning: the milestone of 500k words lies beyond pretrain nano, which sees about "),
+        "{plan}"
+    );
 }

@@ -246,9 +246,20 @@ fn status_logs_and_why_find_a_job() {
     let id = env.query("select id from job where kind = 'pretrain' order by id limit 1").remove(0);
     let logs = env.run(0, &["logs", &id[..10]]);
     assert!(logs.contains("started") || logs.contains("Started"), "{logs}");
+    assert!(logs.contains("learning_rate ") && !logs.contains(".000000 at"), "{logs}");
     let why = env.run(0, &["why", &id[..10]]);
     assert!(why.contains("sequence_length"), "{why}");
     env.complaint(4, &["logs", "no-such-job"]);
+}
+
+#[test]
+fn there_is_no_lock_without_data_from_elsewhere() {
+    let env = Env::new(TINY);
+    let said = env.complaint(0, &["data", "lock", "spec.yaml"]);
+    assert!(said.contains("nothing to lock"), "{said}");
+    let files = std::fs::read_dir(env.path()).expect("a folder").flatten();
+    let files: Vec<String> = files.filter_map(|file| file.file_name().into_string().ok()).collect();
+    assert_eq!(files, ["spec.yaml"]);
 }
 
 /// `-S data_root` is relative to where it was typed, also when the experiment is resumed elsewhere.

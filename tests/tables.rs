@@ -45,7 +45,11 @@ fn tables_and_published_rows_need_no_yaml_once_the_experiment_ran() {
     let csv = env.run(0, &["report", "--table", "pairs", "--format", "csv"]);
     let lines: Vec<&str> = csv.lines().collect();
     assert_eq!(lines.len(), 1 + 4 + 1, "{csv}");
-    assert_eq!(lines[5], "theirs (published),,,74.9,,,63.25,,");
+    assert!(lines[5].starts_with("theirs (published),,,74.9,,,63.25,,,"), "{csv}");
+    // What stands around a score on the terminal: planned seeds, rules and chance.
+    for column in ["blimp_seeds_planned", "blimp_rules", "blimp_chance"] {
+        assert!(lines[0].split(',').any(|head| head == column), "{csv}");
+    }
     let fields = |line: &str| line.matches(',').count();
     assert!(lines.iter().all(|line| fields(line) == fields(lines[0])), "{csv}");
     let markdown = env.run(0, &["report", "--table", "pairs", "--format", "md"]);
@@ -95,7 +99,7 @@ fn z_scores_are_those_of_the_measured_models() {
     assert!(svg.contains(">theirs (published)<") && svg.contains("<title>chance 50</title>"), "{svg}");
     // As of other forms that hold one document, the one asked for.
     let svg = env.run(0, &["report", "--compare", "merged,sequential", "--svg"]);
-    assert!(svg.contains("sequential against merged") && svg.contains(">95% interval<"), "{svg}");
+    assert!(svg.contains("sequential against merged") && svg.contains(">difference, 95% interval<"), "{svg}");
 }
 
 #[test]
@@ -108,4 +112,38 @@ fn a_table_that_is_not_there_is_refused_with_those_that_are() {
     // One model alone has no z.
     let figure = env.run(0, &["report", "--table", "figure"]);
     assert!(figure.contains("0/2"), "{figure}");
+}
+
+/// A training that cannot work leaves nothing to show; the reason is said, for programs too.
+#[test]
+fn a_report_without_scores_says_how_far_the_experiment_is() {
+    let env = Env::new(&format!("{TINY}{TABLES}"));
+    let wild = ["pretrain.learning_rate=1e12", "pretrain.clip_norm=null", "pretrain.warmup=0"];
+    let wild: Vec<&str> = wild.iter().flat_map(|one| ["-S", one]).collect();
+    let few = ["-S", "axes.curriculum=[pretrained]", "-S", "axes.seed=[1]"];
+    env.run(2, &[&["run", "spec.yaml"], &wild[..], &few].concat());
+    for form in
+        [&["report"][..], &["report", "--format", "json"], &["report", "--svg"], &["report", "--table", "pairs"]]
+    {
+        let output = env.output(form);
+        let (stdout, stderr) = common::texts(&output);
+        assert_eq!((output.status.code(), stdout.as_str()), (Some(4), ""), "{form:?}");
+        assert!(stderr.starts_with("grid: 'tiny' has no scores yet: 2 of 5 jobs done, 1 failed\n"), "{stderr}");
+        assert!(stderr.contains("help: `grid status tiny`"), "{stderr}");
+    }
+}
+
+#[test]
+fn what_is_asked_of_scores_that_are_not_there_is_refused_with_what_is() {
+    let env = Env::new(TINY);
+    env.run(0, &["run", "spec.yaml", "-S", "axes.seed=[1]"]);
+    let complaint = env.complaint(4, &["report", "--subtasks", "ewok"]);
+    assert_eq!(complaint, "grid: 'tiny' has no subtask scores of ewok; there are those of blimp, blimp-supplement\n");
+    let complaint = env.complaint(4, &["report", "--compare", "merged,merged"]);
+    assert!(complaint.contains("'merged' with itself"), "{complaint}");
+    let complaint = env.complaint(4, &["report", "--curve"]);
+    assert!(complaint.contains("give its spec `pretrain: {milestones"), "{complaint}");
+    // Of many subtasks and few conditions the subtasks are the rows.
+    let svg = env.run(0, &["report", "--subtasks", "blimp", "--svg"]);
+    assert!(svg.contains(">nano chat single<"), "{svg}");
 }

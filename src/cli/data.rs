@@ -126,6 +126,10 @@ fn lock(cli: &Cli, args: &SpecArgs) -> Result<Exit, Failure> {
             wanted.push((names, remote));
         }
     }
+    if wanted.is_empty() {
+        eprintln!("{}: nothing to lock, no data of it come from other machines", grid.name);
+        return Ok(Exit::Done);
+    }
     fetch(cli, &grid, &shelf, &wanted, !cli.offline)?;
     let mut lock = shelf.lock.clone();
     for (_, remote) in &wanted {

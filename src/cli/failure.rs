@@ -16,7 +16,7 @@ pub enum Exit {
     JobsFailed = 2,
     /// Interrupted; can be resumed.
     Interrupted = 3,
-    /// Nothing matches the name given.
+    /// Nothing matches the name given, or there is nothing to show yet.
     NothingMatches = 4,
     /// The disk, a device, or data.
     Environment = 6,
@@ -32,7 +32,7 @@ pub const EXIT_CODES: &str = "\
 1  usage or spec error
 2  some jobs failed; the others are done
 3  interrupted; `grid resume` goes on
-4  nothing matches the name given
+4  nothing matches the name given, or there is nothing to show yet
 6  environment: disk, device, missing or changed data
 7  runs folder or database locked by another grid, or made by a newer one
 8  a check failed

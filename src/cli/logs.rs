@@ -74,7 +74,7 @@ fn describe(event: &Event) -> String {
                 tokens_per_second.map_or(String::new(), |speed| format!("  {} tok/s", human::count(speed as u64)));
             format!("{done} of {total}{loss}{speed}")
         }
-        Event::Metric { name, step, value } => format!("{name} {value:.6} at step {step}"),
+        Event::Metric { name, step, value } => format!("{name} {} at step {step}", human::number(*value)),
         Event::Checkpoint { path, step, tokens, words, milestone: Some(_), .. } => {
             format!("milestone {} at step {step} ({tokens} tokens, {words} words)", path.display())
         }

@@ -4,9 +4,9 @@ use super::args::{Cli, ReportArgs, TableFormat};
 use super::database;
 use super::failure::{Exit, Failure, store_failure};
 use super::workspace::SpecText;
-use crate::domain::{NamedTable, Reference, Show, Suite};
-use crate::report::{self, Columns, Comparison, Table, pivot};
-use crate::store::Experiment;
+use crate::domain::{Grid, Kind, NamedTable, ScoreRow, Show, Suite};
+use crate::report::{self, Columns, Comparison, Figure, Table, compared, human, pivot};
+use crate::store::{Experiment, JobRow, State};
 
 /// `grid report`.
 pub async fn report(cli: &Cli, args: &ReportArgs) -> Result<Exit, Failure> {
@@ -17,41 +17,59 @@ pub async fn report(cli: &Cli, args: &ReportArgs) -> Result<Exit, Failure> {
     let store = database::existing(cli).await?;
     let experiment = store.experiment(args.experiment.as_deref()).await.map_err(store_failure)?.experiment;
     let name = experiment.name.clone();
-    let (references, named) = kept(experiment);
+    let grid = kept(experiment);
+    let (references, named) = grid.as_ref().map_or((&[][..], &[][..]), |grid| (&grid.references, &grid.tables));
     let scores = store.scores(&name).await.map_err(store_failure)?;
     let cells = store.cells(&name).await.map_err(store_failure)?;
-    let mut tables = vec![match args.table.as_str() {
-        "scores" => pivot(&name, &cells, &scores, columns, &references),
-        "leaderboard" => report::leaderboard(&name, &cells, &scores, &references),
-        wanted => {
-            let table = named.iter().find(|table| table.name == wanted);
-            let table = table.ok_or_else(|| no_such_table(&name, wanted, &named))?;
-            report::named(&name, table, &cells, &scores, &references)
+    let jobs = store.job_rows(&name).await.map_err(store_failure)?;
+    let mut shown: Vec<(Table, Figure)> = vec![];
+    let picture = |table: Table| (Figure::of(&table), table);
+    let (figure, table) = match (args.table.as_str(), columns) {
+        ("scores", Columns::Aggregates) => picture(pivot(&name, &cells, &scores, columns, references)),
+        ("scores", Columns::Subtasks(suite)) => {
+            let table = pivot(&name, &cells, &scores, columns, references);
+            if !report::with_subtasks(&scores).contains(&suite) {
+                return Err(no_subtasks(&name, suite, &scores, &jobs));
+            }
+            (Figure::of(&table).upright(), table)
         }
-    }];
+        ("leaderboard", _) => picture(report::leaderboard(&name, &cells, &scores, references)),
+        (wanted, _) => {
+            let table = named.iter().find(|table| table.name == wanted);
+            let table = table.ok_or_else(|| no_such_table(&name, wanted, named))?;
+            let (figure, shown) = picture(report::named(&name, table, &cells, &scores, references));
+            match table.show {
+                Show::Boxes => (report::boxes(&name, table, &cells, &scores), shown),
+                Show::Scores | Show::ZScores => (figure, shown),
+            }
+        }
+    };
+    match scores.iter().any(ScoreRow::is_final) {
+        true => shown.push((table, figure)),
+        false if args.curve => {}
+        false => return Err(no_scores(&name, &jobs)),
+    }
     if let Some((first, second)) = &args.compare {
-        let comparison =
-            Comparison::new(&scores, first, second).map_err(|error| Failure::new(Exit::NothingMatches, error))?;
+        let comparison = Comparison::new(&cells, &scores, first, second)
+            .map_err(|error| Failure::new(Exit::NothingMatches, error))?;
         let items = store.items(&comparison.jobs()).await.map_err(store_failure)?;
-        tables.push(comparison.table(&name, &items));
+        let table = comparison.table(&name, &items);
+        let figure = compared(&table);
+        shown.push((table, figure));
     }
     if args.curve {
-        tables.push(report::curve(&name, &scores).ok_or_else(|| {
-            let help = "give the spec `pretrain: {milestones: ...}` and `evaluate: {checkpoints: ...}`";
-            Failure::text(Exit::NothingMatches, format!("grid: no milestone of '{name}' was scored\n  help: {help}"))
-        })?);
+        let asked =
+            grid.is_some_and(|grid| grid.cells.iter().any(|cell| !cell.recipe.milestone_evaluations.is_empty()));
+        let curve = report::curve(&name, &scores).ok_or_else(|| no_curve(&name, asked, &jobs))?;
+        let figure = Figure::of(&curve);
+        shown.push((curve, figure));
     }
     store.close().await;
     if args.svg {
-        let boxes = named.iter().find(|table| table.name == args.table && table.show == Show::Boxes);
-        let picture = match (boxes, &tables[..]) {
-            (Some(boxes), [_]) => report::boxes(&name, boxes, &cells, &scores).svg(),
-            (_, tables) => tables.last().map_or(String::new(), Table::svg),
-        };
-        print!("{picture}");
+        print!("{}", shown.last().map_or(String::new(), |(_, figure)| figure.svg()));
         return Ok(Exit::Done);
     }
-    let text: Vec<String> = tables.iter().map(|table| form(table, args.format)).collect();
+    let text: Vec<String> = shown.iter().map(|(table, _)| form(table, args.format)).collect();
     match args.format {
         // Two tables are two documents; a program gets the one it asked for, and so does a picture.
         TableFormat::Csv | TableFormat::Json => print!("{}", text.last().map_or("", String::as_str)),
@@ -60,17 +78,75 @@ pub async fn report(cli: &Cli, args: &ReportArgs) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// The published numbers and the tables of the spec that the database kept, so that no YAML is needed.
-fn kept(experiment: Experiment) -> (Vec<Reference>, Vec<NamedTable>) {
+/// The spec that the database kept, so that no YAML is needed for its published numbers and tables.
+fn kept(experiment: Experiment) -> Option<Grid> {
     let name = experiment.name.clone();
     match SpecText::kept(experiment).grid() {
-        Ok(grid) => (grid.references, grid.tables),
+        Ok(grid) => Some(grid),
         Err(failure) => {
             eprintln!("warning: the kept spec of '{name}' cannot be read, so its references and tables are left out:");
             eprintln!("{failure}");
-            (vec![], vec![])
+            None
         }
     }
+}
+
+/// How far an experiment is: `3 of 11 jobs done, 2 failed`.
+fn stand(jobs: &[JobRow]) -> String {
+    let count = |state: State| jobs.iter().filter(|job| job.state == state).count();
+    let failed = match count(State::Failed) {
+        0 => String::new(),
+        failed => format!(", {failed} failed"),
+    };
+    format!("{} of {} done{failed}", count(State::Done), human::counted(jobs.len() as u64, "job"))
+}
+
+/// What to do about an experiment that is not done.
+fn remedy(experiment: &str, jobs: &[JobRow]) -> String {
+    match jobs.iter().any(|job| job.state == State::Failed) {
+        true => format!("`grid status {experiment}` says why they failed; `grid resume {experiment}` tries them again"),
+        false => format!("`grid status {experiment}` lists its jobs; `grid resume {experiment}` goes on"),
+    }
+}
+
+/// Nothing is scored.
+pub(super) fn no_scores(experiment: &str, jobs: &[JobRow]) -> Failure {
+    let message = match jobs.iter().any(|job| matches!(job.kind, Kind::Eval | Kind::Finetune)) {
+        true => {
+            format!("grid: '{experiment}' has no scores yet: {}\n  help: {}", stand(jobs), remedy(experiment, jobs))
+        }
+        false => format!(
+            "grid: '{experiment}' scores nothing\n  help: give its spec `evaluate: {{data: world, suites: [blimp]}}`"
+        ),
+    };
+    Failure::text(Exit::NothingMatches, message)
+}
+
+/// No subtask of this suite is scored.
+fn no_subtasks(experiment: &str, suite: Suite, scores: &[ScoreRow], jobs: &[JobRow]) -> Failure {
+    let known: Vec<&str> = report::with_subtasks(scores).iter().map(|suite| suite.name()).collect();
+    if known.is_empty() {
+        return no_scores(experiment, jobs);
+    }
+    let known = known.join(", ");
+    let message = format!("grid: '{experiment}' has no subtask scores of {suite}; there are those of {known}");
+    Failure::text(Exit::NothingMatches, message)
+}
+
+/// No milestone is scored, though it was `asked` or not.
+fn no_curve(experiment: &str, asked: bool, jobs: &[JobRow]) -> Failure {
+    let message = match asked {
+        true => format!(
+            "grid: no milestone of '{experiment}' is scored yet: {}\n  help: {}",
+            stand(jobs),
+            remedy(experiment, jobs)
+        ),
+        false => format!(
+            "grid: '{experiment}' scores no milestones\n  help: give its spec `pretrain: {{milestones: ...}}` and \
+             `evaluate: {{checkpoints: ...}}`"
+        ),
+    };
+    Failure::text(Exit::NothingMatches, message)
 }
 
 fn no_such_table(experiment: &str, wanted: &str, named: &[NamedTable]) -> Failure {

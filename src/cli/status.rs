@@ -19,7 +19,8 @@ pub async fn status(cli: &Cli, args: &StatusArgs) -> Result<Exit, Failure> {
             } else {
                 for row in rows {
                     let failed = if row.failed > 0 { format!(", {} failed", row.failed) } else { String::new() };
-                    println!("{}: {} of {} jobs done{failed}, {} cells", row.name, row.done, row.jobs, row.cells);
+                    let (jobs, cells) = (human::counted(row.jobs, "job"), human::counted(row.cells, "cell"));
+                    println!("{}: {} of {jobs} done{failed}, {cells}", row.name, row.done);
                 }
             }
         }

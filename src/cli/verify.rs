@@ -13,7 +13,7 @@ use super::preflight::refuse_blocked;
 use super::report::form;
 use super::run::{STOPPING, listen, now, run_failure, shown, tasks, trial};
 use super::workspace::{SpecText, Workspace};
-use crate::domain::{Event, Job, JobId, News, Outcome, Score, Task, Training, Trial, Verdict, What};
+use crate::domain::{Event, Job, JobId, News, Outcome, Score, Task, Training, Trial, Verdict, What, counted};
 use crate::plan::PlannedJob;
 use crate::report::{Cell, Table};
 use crate::runner::{self, Policy, Stop};
@@ -49,7 +49,9 @@ pub async fn resume(cli: &Cli, args: &VerifyResumeArgs) -> Result<Exit, Failure>
     std::fs::create_dir_all(&cli.runs_dir).map_err(unusable)?;
     let scratch = std::fs::canonicalize(&cli.runs_dir).map_err(unusable)?.join("verify").join(now().to_string());
     if !cli.quiet {
-        eprintln!("{}: {} training jobs, {} kills each (--seed {seed})", workspace.plan.name, chosen.len(), args.kills);
+        let jobs = counted(chosen.len() as u64, "training job");
+        let kills = counted(u64::from(args.kills), "kill");
+        eprintln!("{}: {jobs}, {kills} each (--seed {seed})", workspace.plan.name);
     }
 
     let settings = match args.threads[..] {

@@ -123,6 +123,7 @@ impl Workspace {
         refuse_empty(&plan, &facts)?;
         refuse_too_long(&plan, &facts)?;
         refuse_excess(&plan, &facts, grid.budget)?;
+        refuse_unreached(&plan, &facts)?;
         if runs_dir.is_dir() {
             survey.save().map_err(environment)?;
         }
@@ -272,6 +273,17 @@ fn refuse_excess(plan: &Plan, facts: &Facts, budget: Option<Budget>) -> Result<(
     match plan::ledger(plan, facts, budget).violation() {
         None => Ok(()),
         Some(violation) => Err(Failure::text(Exit::Usage, format!("grid: {} is {violation}", plan.name))),
+    }
+}
+
+/// Refuses milestones to which the training cannot come; of those that it may not come to, the plan warns.
+fn refuse_unreached(plan: &Plan, facts: &Facts) -> Result<(), Failure> {
+    match facts.unreached(plan).iter().find(|one| one.certain) {
+        None => Ok(()),
+        Some(one) => {
+            let help = "train longer, or leave it out of `pretrain.milestones`";
+            Err(Failure::text(Exit::Usage, format!("grid: {}: {one}\n  help: {help}", plan.name)))
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use parquet::record::Field;
 use parquet::schema::types::Type;
 use serde_json::Value;
 
-use crate::domain::Layout;
+use crate::domain::{Layout, counted};
 
 use super::corpus::read_text;
 use super::error::DataError;
@@ -112,7 +112,7 @@ fn separated(text: &str, delimiter: u8, fields: &[&str], mut visit: impl FnMut(V
         line: error.position().map_or(1, |position| position.line() as usize),
         problem: match error.kind() {
             csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
-                format!("it has {len} values where the line of names has {expected_len}")
+                format!("it has {} where the line of names has {expected_len}", counted(*len, "value"))
             }
             _ => error.to_string(),
         },
@@ -179,7 +179,8 @@ fn text_in(value: Option<&Field>) -> Result<String, &'static str> {
 }
 
 fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    names.map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ")
+    let names: Vec<String> = names.map(|name| format!("'{name}'")).collect();
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
 #[cfg(test)]
@@ -260,6 +261,7 @@ mod tests {
             rows("a.json", br#"[{"q": "x"}, {"q": 1}]"#, Layout::Json, &["q"]),
             rows("a.csv", b"q,a\nwhy,so\nwho\n", Layout::Csv, &["q"]),
             rows("a.tsv", b"q,a\n", Layout::Tsv, &["q"]),
+            rows("a.csv", b"", Layout::Csv, &["q"]),
             rows("a.parquet", &parquet, Layout::Parquet, &["q", "answer"]),
             rows("a.parquet", &parquet, Layout::Parquet, &["id"]),
             rows("a.parquet", &parquet[..parquet.len() - 3], Layout::Parquet, &["q"]),
@@ -267,8 +269,9 @@ mod tests {
         let faults: Vec<String> = faults.into_iter().map(Result::unwrap_err).collect();
         insta::assert_snapshot!(faults.join("\n"), @r"
         read data/a.json: line 1: item 2 of the list: field 'q' is not a text; expected a JSON object on every line, or one list of them, each with the texts 'q'
-        read data/a.csv: line 3: it has 1 values where the line of names has 2; expected comma-separated values below a line of names, among them 'q'
+        read data/a.csv: line 3: it has 1 value where the line of names has 2; expected comma-separated values below a line of names, among them 'q'
         read data/a.tsv: line 1: no field 'q'; there are 'q,a'; expected tab-separated values below a line of names, among them 'q'
+        read data/a.csv: line 1: no field 'q'; there are none; expected comma-separated values below a line of names, among them 'q'
         read data/a.parquet: line 1: no column 'answer'; there are 'q', 'id', 'a'; expected columns of texts 'q', 'answer'
         read data/a.parquet: line 1: column 'id' is not a text; expected columns of texts 'id'
         read data/a.parquet: line 1: Parquet error: Invalid Parquet file. Corrupt footer; expected columns of texts 'q'

@@ -28,7 +28,7 @@ pub mod training;
 pub mod trial;
 
 pub use bench::{Phases, Ready, Round, Speed, Workload};
-pub use budget::{Budget, Extent, grouped};
+pub use budget::{Budget, Extent, counted, grouped};
 pub use curriculum::{Loss, Order, Replay, Start};
 pub use digest::{Digest, JobId};
 pub use event::{Artifact, Assignment, Entry, Event, Failure, News, Outcome, Settings, Task, Verdict, What};

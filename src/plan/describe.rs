@@ -9,7 +9,7 @@ use super::facts::Facts;
 use super::forecast::weight;
 use super::ledger::{Ledger, ledger};
 use super::planned::Plan;
-use crate::domain::{Budget, Extent, Job, JobId, Kind, Length, ModelConfig, Suite, grouped};
+use crate::domain::{Budget, Extent, Job, JobId, Kind, Length, ModelConfig, Suite, counted};
 
 /// A plan for people and scripts.
 #[derive(Debug, Clone, Serialize)]
@@ -264,18 +264,19 @@ fn missing(plan: &Plan) -> Vec<MissingLine> {
 /// budget cannot be held against.
 pub fn warnings(plan: &Plan, facts: &Facts, budget: Option<Budget>) -> Vec<String> {
     let surprise = |(what, found, expected): (String, Extent, Extent)| {
-        let units = |extent: Extent| extent.units.map_or(String::new(), |n| format!(" in {} pieces", grouped(n)));
+        let units = |extent: Extent| extent.units.map_or(String::new(), |n| format!(" in {}", counted(n, "piece")));
         let (found_units, expected_units) = match expected.units {
             Some(_) => (units(found), units(expected)),
             None => (String::new(), String::new()),
         };
         format!(
-            "{what} has {} words{found_units}, but the spec expects {} words{expected_units}",
-            grouped(found.words),
-            grouped(expected.words)
+            "{what} has {}{found_units}, but the spec expects {}{expected_units}",
+            counted(found.words, "word"),
+            counted(expected.words, "word")
         )
     };
     let mut warnings: Vec<String> = facts.surprises(plan).into_iter().map(surprise).collect();
+    warnings.extend(facts.unreached(plan).iter().map(|one| one.to_string() + ": train longer, or leave it out"));
     if let Some(budget) = budget {
         let ledger = ledger(plan, facts, Some(budget));
         let unknown = ledger.unknown();

@@ -1,9 +1,10 @@
 //! What a look at the data has told about the jobs of a plan.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use super::planned::{Plan, PlannedJob};
-use crate::domain::{Extent, Job, JobId, Length, ModelConfig, Training};
+use crate::domain::{Extent, Job, JobId, Length, Milestone, ModelConfig, PretrainJob, Training, counted};
 
 /// Tokens per word assumed before a corpus is tokenized; English byte-level BPE gives 1.2 to 1.6.
 pub(super) const TOKENS_PER_WORD: f64 = 1.4;
@@ -27,6 +28,31 @@ impl Amount {
         self.tokens.unwrap_or((self.train.words as f64 * TOKENS_PER_WORD) as u64)
     }
 }
+
+/// A milestone to which a pretraining does not come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreached {
+    /// Its stage, whatever the seed: `tiny`.
+    pub stage: String,
+    /// The milestone.
+    pub milestone: Milestone,
+    /// What the training sees, in the unit of the milestone.
+    pub seen: u64,
+    /// Whether that is so however the text is prepared; otherwise it is an estimate.
+    pub certain: bool,
+}
+
+impl fmt::Display for Unreached {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { stage, milestone, seen, certain } = self;
+        let (about, seen) =
+            (if *certain { "" } else { "about " }, counted(*seen, milestone.unit().trim_end_matches('s')));
+        write!(f, "the milestone of {} lies beyond pretrain {stage}, which sees {about}{seen}", milestone.label())
+    }
+}
+
+/// By what share a milestone may lie beyond the end of training and still be reached by it, as the job itself has it.
+const SHORTFALL: f64 = 0.01;
 
 /// What identities do not tell.
 #[derive(Debug, Clone, Default)]
@@ -86,6 +112,46 @@ impl Facts {
         let nothing =
             |id: &JobId| self.amounts.get(id).is_some_and(|amount| amount.measured && amount.whole.words == 0);
         plan.jobs().filter(|planned| nothing(&planned.id)).map(PlannedJob::what).collect()
+    }
+
+    /// The nearest milestone of each pretraining that lies beyond its end, as far as its text is known.
+    pub fn unreached(&self, plan: &Plan) -> Vec<Unreached> {
+        let mut unreached: Vec<Unreached> = vec![];
+        for planned in plan.jobs() {
+            let Job::Pretrain(job) = &planned.job else { continue };
+            let beyond = job.milestones.iter().find_map(|milestone| {
+                let (seen, most) = self.seen(job, *milestone)?;
+                let beyond = |end: f64| milestone.count() as f64 > end * (1.0 + SHORTFALL);
+                let certain = most.is_some_and(beyond);
+                let (stage, milestone) = (planned.group.clone(), *milestone);
+                beyond(seen).then_some(Unreached { stage, milestone, seen: seen as u64, certain })
+            });
+            unreached.extend(beyond.filter(|new| unreached.iter().all(|known| known.stage != new.stage)));
+        }
+        unreached
+    }
+
+    /// What a pretraining sees in the unit of a milestone, about, and what it can see at most, where that is known.
+    fn seen(&self, job: &PretrainJob, milestone: Milestone) -> Option<(f64, Option<f64>)> {
+        let epoch = self.epoch(&Job::Pretrain(job.clone()))?;
+        let (words, tokens) = (epoch.words? as f64, epoch.tokens? as f64);
+        let epochs = epochs(&job.training, epoch.rows)?;
+        Some(match (milestone, job.training.length) {
+            (Milestone::Words(_), Length::Epochs(_)) => {
+                // Before a text is prepared, how much of it is held out is known about.
+                let whole =
+                    || job.corpora.iter().filter_map(|id| self.amounts.get(id)).map(|one| one.whole.words).sum();
+                let most: u64 = if epoch.estimated { whole() } else { epoch.words? };
+                (words * epochs, epoch.measured.then_some(most as f64 * epochs))
+            }
+            (Milestone::Words(_), Length::Steps(_)) => (words * epochs, None),
+            (Milestone::Tokens(_), Length::Epochs(_)) => (tokens * epochs, None),
+            (Milestone::Tokens(_), Length::Steps(steps)) => {
+                let rows = steps as f64 * f64::from(job.training.batch_size);
+                let tokens = rows * f64::from(job.sequence_length + 1);
+                (tokens, Some(tokens))
+            }
+        })
     }
 
     /// The texts that differ by more than 1 % from what the spec expects of them: what, found, expected.

@@ -26,7 +26,7 @@ pub use change::change;
 pub use decide::{Artifacts, Decision, Known, Last, Why, decide};
 pub use describe::{Description, describe, warnings};
 pub use expand::{Recorded, expand};
-pub use facts::{Amount, Facts};
+pub use facts::{Amount, Facts, Unreached};
 pub use forecast::weight;
 pub use graph::GraphFormat;
 pub use ledger::{Account, Ledger, Reading, ledger};

@@ -5,7 +5,7 @@ use std::fmt::{Result, Write};
 use super::decide::Decision;
 use super::describe::{Description, JobLine, StageLine};
 use super::ledger::{Account, Reading};
-use crate::domain::{Kind, grouped};
+use crate::domain::{Kind, counted, grouped};
 
 /// With more jobs than this, those that differ in the seed or in the model they score are one line.
 const MOST_LINES: usize = 100;
@@ -20,7 +20,7 @@ impl Description {
     }
 
     fn write_text(&self, out: &mut String) -> Result {
-        let count = |n: usize, one: &str| format!("{n} {one}{}", if n == 1 { "" } else { "s" });
+        let count = |n: usize, one: &str| counted(n as u64, one);
         write!(out, "{}: {}", self.experiment, count(self.cells, "cell"))?;
         if self.combinations > self.cells {
             write!(out, " ({} combinations, equal ones collapsed)", self.combinations)?;

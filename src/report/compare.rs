@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use rayon::prelude::*;
 
-use super::measure::{Condition, Measure};
+use super::figure::{Figure, Mark, Panel};
+use super::measure::{Condition, Measure, push_new};
 use super::statistics::{SeedDifferences, crossed_bootstrap, holm, mcnemar, mean, nested_mean, t_interval};
 use super::table::{Cell, Table};
-use crate::domain::{ItemOutcome, ScoreRow};
+use crate::domain::{CellRow, ItemOutcome, ScoreRow, counted};
 
 /// Values that cannot be compared.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +23,18 @@ pub enum CompareError {
         near: Option<String>,
         /// All values of all axes.
         known: Vec<String>,
+    },
+    /// A value whose cells have no score.
+    #[error("compare '{value}': none of its cells is scored yet")]
+    Unscored {
+        /// The word.
+        value: String,
+    },
+    /// A value with itself.
+    #[error("compare '{value}' with itself: name two values")]
+    Same {
+        /// The word.
+        value: String,
     },
     /// Values of different axes.
     #[error("compare '{first}' with '{second}': they are on different axes")]
@@ -63,6 +76,13 @@ impl Axis {
     }
 }
 
+/// Columns of the table of a comparison.
+const FIRST: usize = 3;
+const SECOND: usize = 4;
+const DIFFERENCE: usize = 5;
+const INTERVAL: usize = 6;
+const P: usize = 7;
+
 /// A comparison that can be made.
 pub struct Comparison<'a> {
     first: String,
@@ -86,8 +106,13 @@ impl<'a> Comparison<'a> {
     /// Finds the axis that has both values, and every pair of conditions that agree on all other axes.
     ///
     /// For curricula, datasets agree when they are the same set: both orders of a sequence are compared with the one
-    /// merged model.
-    pub fn new(scores: &'a [ScoreRow], first: &str, second: &str) -> Result<Self, CompareError> {
+    /// merged model. `cells` are all cells that were planned, scored or not.
+    pub fn new(cells: &[CellRow], scores: &'a [ScoreRow], first: &str, second: &str) -> Result<Self, CompareError> {
+        if first == second {
+            return Err(CompareError::Same { value: first.to_owned() });
+        }
+        let mut planned: Vec<Condition> = vec![];
+        cells.iter().for_each(|cell| push_new(&mut planned, Condition::of_cell(cell)));
         let mut conditions: Vec<Condition> = vec![];
         let mut measures: Vec<Measure> = vec![];
         let mut by: HashMap<(usize, usize), BySeed> = HashMap::new();
@@ -96,14 +121,16 @@ impl<'a> Comparison<'a> {
             let measure = index_of(&mut measures, Measure::of(row));
             by.entry((condition, measure)).or_default().insert((row.seed, row.finetune_seed), row);
         }
-        let has = |axis: Axis, value: &str| conditions.iter().any(|condition| axis.of(condition) == Some(value));
-        for value in [first, second] {
-            if !Axis::ALL.iter().any(|axis| has(*axis, value)) {
-                return Err(unknown(value, &conditions));
-            }
+        let has = |axis: Axis, value: &str| planned.iter().any(|condition| axis.of(condition) == Some(value));
+        if let Some(value) = [first, second].into_iter().find(|value| !Axis::ALL.iter().any(|axis| has(*axis, value))) {
+            return Err(unknown(value, &planned));
         }
         let different = || CompareError::Axes { first: first.to_owned(), second: second.to_owned() };
         let axis = Axis::ALL.into_iter().find(|axis| has(*axis, first) && has(*axis, second)).ok_or_else(different)?;
+        let scored = |value: &str| conditions.iter().any(|condition| axis.of(condition) == Some(value));
+        if let Some(value) = [first, second].into_iter().find(|value| !scored(value)) {
+            return Err(CompareError::Unscored { value: value.to_owned() });
+        }
         let mut pairs = vec![];
         for (a, one) in conditions.iter().enumerate().filter(|(_, one)| axis.of(one) == Some(first)) {
             for (b, other) in conditions.iter().enumerate().filter(|(_, other)| axis.of(other) == Some(second)) {
@@ -155,7 +182,7 @@ impl<'a> Comparison<'a> {
                 Cell::Label(pair.measure.head(&measures)),
                 Cell::Number(found.first, 1),
                 Cell::Number(found.second, 1),
-                Cell::Label(format!("{:+.1}", found.second - found.first)),
+                Cell::Difference(found.second - found.first, 1),
                 found.interval.map_or(Cell::Missing, |(low, high)| Cell::Interval(low, high)),
                 p.map_or(Cell::Missing, Cell::Probability),
                 Cell::Count(pair.seeds.len() as u64),
@@ -177,10 +204,10 @@ impl<'a> Comparison<'a> {
         ];
         let mut notes = vec![format!(
             "difference: {} minus {}; interval: paired bootstrap over seeds and the items of each subtask; p: exact \
-             McNemar over the items of all seeds, Holm-corrected for {} tests",
+             McNemar over the items of all seeds, Holm-corrected for {}",
             self.second,
             self.first,
-            tested.len()
+            counted(tested.len() as u64, "test")
         )];
         if self.pairs.iter().any(|pair| pair.seeds.len() < 3) {
             notes.push("with fewer than three seeds the interval says little about other seeds".to_owned());
@@ -198,6 +225,29 @@ impl<'a> Comparison<'a> {
             notes,
         }
     }
+}
+
+/// The picture of a comparison's table: both values on one scale, and the difference with its interval and its p.
+pub fn compared(table: &Table) -> Figure {
+    let column = |index: usize| table.rows.iter().map(|row| Mark::of(&row[index])).collect::<Vec<Mark>>();
+    let panel = |head: &str, marks: Vec<Mark>| Panel { head: head.to_owned(), marks, beside: vec![], lines: vec![] };
+    let values = [FIRST, SECOND].map(column);
+    let both: Vec<f64> = values.iter().flatten().flat_map(Mark::values).collect();
+    let heads = [FIRST, SECOND].map(|index| table.heads[index].as_str());
+    let values =
+        heads.into_iter().zip(values).map(|(head, marks)| Panel { beside: both.clone(), ..panel(head, marks) });
+    let difference = |row: &Vec<Cell>| match row[DIFFERENCE] {
+        Cell::Difference(value, _) => Mark::Value {
+            value,
+            reach: if let Cell::Interval(low, high) = row[INTERVAL] { Some((low, high)) } else { None },
+            remarks: if let Cell::Probability(_) = row[P] { format!("p {}", row[P].text()) } else { String::new() },
+        },
+        _ => Mark::Missing,
+    };
+    let zero = ("no difference".to_owned(), vec![Some(0.0); table.rows.len()]);
+    let differences = table.rows.iter().map(difference).collect();
+    let difference = Panel { lines: vec![zero], ..panel("difference, 95% interval", differences) };
+    Figure { panels: values.chain([difference]).collect(), ..Figure::of(table) }
 }
 
 /// What is known of a pair.

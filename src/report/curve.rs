@@ -82,6 +82,7 @@ pub fn curve(experiment: &str, scores: &[ScoreRow]) -> Option<Table> {
                         seeds: found.len(),
                         seeds_expected: expected,
                         marks: String::new(),
+                        rules: measure.mode.to_string(),
                     })
                 }));
             }

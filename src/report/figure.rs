@@ -25,8 +25,10 @@ pub struct Panel {
     pub head: String,
     /// One for each row.
     pub marks: Vec<Mark>,
-    /// Values that are no row's, such as chance, under their names: the same ones in every panel.
-    pub lines: Vec<(String, Option<f64>)>,
+    /// Values of other panels that its axis holds too, so that all of them are on one scale.
+    pub beside: Vec<f64>,
+    /// Values that are not measured, such as chance, for each row under their names: the same ones in every panel.
+    pub lines: Vec<(String, Vec<Option<f64>>)>,
 }
 
 /// What is drawn of one row.
@@ -38,6 +40,8 @@ pub enum Mark {
         value: f64,
         /// Lower and upper end.
         reach: Option<(f64, f64)>,
+        /// What stands behind it.
+        remarks: String,
     },
     /// An interval that goes with no number.
     Interval(f64, f64),
@@ -63,16 +67,18 @@ pub struct Distribution {
 /// Pixels: of the whole picture at least, around it, between panels, of a row, of a line of text, and of a character, about.
 const WIDTH: f64 = 960.0;
 const MARGIN: f64 = 16.0;
-const GAP: f64 = 28.0;
+const GAP: f64 = 48.0;
 const ROW: f64 = 24.0;
 const LINE: f64 = 16.0;
 const CHARACTER: f64 = 6.6;
+/// Pixels of a character of a head, about.
+const BOLD: f64 = 7.4;
 /// Characters of a line of notes, at most.
 const NOTE: usize = 160;
 /// Strokes of the lines of a panel: the first, and all others.
 const DASHES: [&str; 2] = ["5 3", "1 3"];
-/// Width of a panel, where there are several, and of a tick with the room around it.
-const PANEL: (f64, f64) = (130.0, 300.0);
+/// Width of a panel, where there are several and its head is not wider, and of a tick with the room around it.
+const PANEL: (f64, f64) = (150.0, 300.0);
 const TICK: f64 = 50.0;
 
 const BLUE: &str = "#4c78a8";
@@ -102,12 +108,13 @@ impl Figure {
                 mark => mark,
             });
             let line = |row: &Vec<Cell>| match row[index] {
-                Cell::Number(value, _) => (row[0].text(), Some(value)),
-                _ => (row[0].text(), None),
+                Cell::Number(value, _) => (row[0].text(), vec![Some(value); rows().count()]),
+                _ => (row[0].text(), vec![None; rows().count()]),
             };
             Panel {
                 head: table.heads[index].clone(),
                 marks: table.rows.iter().map(|row| Mark::of(&row[index])).chain(published).collect(),
+                beside: vec![],
                 lines: table.footer.iter().map(line).collect(),
             }
         };
@@ -124,6 +131,29 @@ impl Figure {
         }
     }
 
+    /// With rows for panels and a panel for each row, all on one scale, where there are more panels than rows.
+    pub fn upright(self) -> Self {
+        let Self { title, labels, panels, notes } = self;
+        if panels.len() <= labels.len() {
+            return Self { title, labels, panels, notes };
+        }
+        let values: Vec<f64> = panels.iter().flat_map(Panel::values).collect();
+        let names = panels.first().map_or(vec![], |panel| panel.lines.iter().map(|(name, _)| name.clone()).collect());
+        let turned = labels.into_iter().enumerate().map(|(row, head)| {
+            let line = |(number, name): (usize, &String)| {
+                (name.clone(), panels.iter().map(|panel| panel.lines[number].1[row]).collect())
+            };
+            Panel {
+                head,
+                marks: panels.iter().map(|panel| panel.marks[row].clone()).collect(),
+                beside: values.clone(),
+                lines: names.iter().enumerate().map(line).collect(),
+            }
+        });
+        let turned = turned.collect();
+        Self { title, labels: panels.into_iter().map(|panel| panel.head).collect(), panels: turned, notes }
+    }
+
     /// A picture that stands alone. A viewer that shows tooltips tells the value of every mark.
     pub fn svg(&self) -> String {
         let mut out = String::new();
@@ -135,7 +165,9 @@ impl Figure {
     fn draw(&self, out: &mut String) -> Result {
         let longest = self.labels.iter().map(|label| label.chars().count()).max().unwrap_or(0);
         let left = 2.0 * MARGIN + longest as f64 * CHARACTER;
-        let (least, most) = PANEL;
+        let head = self.panels.iter().map(|panel| panel.head.chars().count()).max().unwrap_or(0);
+        let least = PANEL.0.max(head as f64 * BOLD + GAP / 2.0);
+        let most = PANEL.1.max(least);
         let whole = WIDTH.max(left + least);
         let room = whole - left;
         let side_by_side = ((room / least) as usize).clamp(1, self.panels.len().max(1));
@@ -177,22 +209,33 @@ fn middle(top: f64, row: usize) -> f64 {
 }
 
 impl Panel {
+    /// All values that must lie on its axis.
+    fn values(&self) -> Vec<f64> {
+        let lines = self.lines.iter().flat_map(|(_, values)| values.iter().flatten());
+        self.marks.iter().flat_map(Mark::values).chain(lines.copied()).chain(self.beside.iter().copied()).collect()
+    }
+
     fn draw(&self, out: &mut String, (left, right): (f64, f64), top: f64) -> Result {
         let bottom = top + self.marks.len() as f64 * ROW;
-        let values = self.marks.iter().flat_map(Mark::values).chain(self.lines.iter().filter_map(|(_, value)| *value));
-        let axis = Axis::over(values.collect(), left, right);
+        let axis = Axis::over(self.values(), left, right);
         text(out, ((left + right) / 2.0, top - 5.0), r#"text-anchor="middle" font-weight="bold""#, &self.head)?;
         for tick in axis.ticks() {
             let x = axis.x(tick);
             line(out, (x, top), (x, bottom), &format!(r#"stroke="{GRID}""#))?;
             text(out, (x, bottom + 0.9 * LINE), r#"text-anchor="middle""#, &axis.label(tick))?;
         }
-        for (index, (name, value)) in self.lines.iter().enumerate() {
-            let Some(value) = value else { continue };
-            let (x, name, dashes) = (axis.x(*value), escaped(name), DASHES[index.min(1)]);
-            write!(out, "<g><title>{name} {value}</title>")?;
-            line(out, (x, top), (x, bottom), &format!(r#"stroke="{GREY}" stroke-dasharray="{dashes}""#))?;
-            writeln!(out, "</g>")?;
+        for (index, (name, values)) in self.lines.iter().enumerate() {
+            let (name, dashes) = (escaped(name), DASHES[index.min(1)]);
+            let mut row = 0;
+            for same in values.chunk_by(|one, next| one == next) {
+                let (from, to) = (top + row as f64 * ROW, top + (row + same.len()) as f64 * ROW);
+                row += same.len();
+                let Some(value) = same[0] else { continue };
+                let x = axis.x(value);
+                write!(out, "<g><title>{name} {value}</title>")?;
+                line(out, (x, from), (x, to), &format!(r#"stroke="{GREY}" stroke-dasharray="{dashes}""#))?;
+                writeln!(out, "</g>")?;
+            }
         }
         for (index, mark) in self.marks.iter().enumerate() {
             mark.draw(out, &axis, middle(top, index))?;
@@ -202,22 +245,25 @@ impl Panel {
 }
 
 impl Mark {
-    fn of(cell: &Cell) -> Self {
+    pub(super) fn of(cell: &Cell) -> Self {
         match cell {
-            Cell::Score(Score { mean, deviation, stderr, .. }) => {
+            Cell::Score(score) => {
+                let Score { mean, deviation, stderr, .. } = score;
                 let reach = deviation.or(*stderr).map(|spread| (mean - spread, mean + spread));
-                Mark::Value { value: *mean, reach }
+                Mark::Value { value: *mean, reach, remarks: score.remarks().trim_start().to_owned() }
             }
-            Cell::Number(value, _) => Mark::Value { value: *value, reach: None },
+            Cell::Number(value, _) | Cell::Difference(value, _) => {
+                Mark::Value { value: *value, reach: None, remarks: String::new() }
+            }
             Cell::Interval(low, high) => Mark::Interval(*low, *high),
             Cell::Label(_) | Cell::Probability(_) | Cell::Count(_) | Cell::Missing => Mark::Missing,
         }
     }
 
     /// All values that must lie on the axis.
-    fn values(&self) -> Vec<f64> {
+    pub(super) fn values(&self) -> Vec<f64> {
         match self {
-            Mark::Value { value, reach } => reach.map_or(vec![*value], |(low, high)| vec![*value, low, high]),
+            Mark::Value { value, reach, .. } => reach.map_or(vec![*value], |(low, high)| vec![*value, low, high]),
             Mark::Interval(low, high) => vec![*low, *high],
             Mark::Published(value) => vec![*value],
             Mark::Box(row) => row.points.iter().map(|(_, value)| *value).chain([row.plot.low, row.plot.high]).collect(),
@@ -227,16 +273,23 @@ impl Mark {
 
     fn draw(&self, out: &mut String, axis: &Axis, y: f64) -> Result {
         match self {
-            Mark::Value { value, reach } => {
+            Mark::Value { value, reach, remarks } => {
                 if let Some((low, high)) = reach {
                     whiskers(out, axis, y, (*low, *high))?;
+                }
+                if !remarks.is_empty() {
+                    let end = axis.x(reach.map_or(*value, |(_, high)| high.max(*value)));
+                    text(out, (end + 6.0, y + 4.0), r#"font-size="11""#, remarks)?;
                 }
                 point(out, axis, y, *value, BLUE, &format!("{value:.2}"))
             }
             Mark::Interval(low, high) => whiskers(out, axis, y, (*low, *high)),
             Mark::Published(value) => point(out, axis, y, *value, "white", &format!("{value}")),
             Mark::Box(row) => row.draw(out, axis, y),
-            Mark::Missing => Ok(()),
+            Mark::Missing => {
+                let middle = ((axis.left + axis.right) / 2.0, y + 4.0);
+                text(out, middle, &format!(r#"text-anchor="middle" fill="{GREY}""#), "—")
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-pub use crate::domain::grouped;
+pub use crate::domain::{counted, grouped};
 
 /// A time in its two leading units: `0.4s`, `12s`, `1m04s`, `2h05m`, `3d04h`.
 pub fn duration(time: Duration) -> String {
@@ -35,6 +35,16 @@ pub fn count(number: u64) -> String {
 /// A size to about three digits, in powers of 1024: `950 B`, `1.5 KiB`, `117 MiB`.
 pub fn bytes(number: u64) -> String {
     scaled(number, 1_024.0, &[" B", " KiB", " MiB", " GiB", " TiB", " PiB", " EiB"])
+}
+
+/// A number in at most six digits, none of them idle: `9804`, `5.4322`, `0.00025`, `1e-5`.
+pub fn number(value: f64) -> String {
+    let short: f64 = format!("{value:.5e}").parse().unwrap_or(value);
+    match short.abs() {
+        0.0 => "0".to_owned(),
+        size if size < 1e-4 || size >= 1e15 => format!("{short:e}"),
+        _ => format!("{short}"),
+    }
 }
 
 /// The number in the first unit in which it rounds to less than `base`; with a decimal below 100, save in the first.
@@ -76,6 +86,13 @@ mod tests {
             [0, 1_023, 1_024, 1_536, 122_683_392].map(bytes),
             ["0 B", "1023 B", "1.0 KiB", "1.5 KiB", "117 MiB"]
         );
+    }
+
+    #[test]
+    fn numbers_are_as_short_as_six_digits_allow() {
+        assert_eq!([9804.0, 0.0, -3.0, 1e-5, 0.00025].map(number), ["9804", "0", "-3", "1e-5", "0.00025"]);
+        assert_eq!([5.4321987, 0.1, 123456.75, 1e300].map(number), ["5.4322", "0.1", "123457", "1e300"]);
+        assert_eq!([f64::NAN, f64::INFINITY].map(number), ["NaN", "inf"]);
     }
 
     #[test]

@@ -80,7 +80,7 @@ pub fn leaderboard(experiment: &str, cells: &[CellRow], scores: &[ScoreRow], ref
                 Cell::Label(condition.curriculum.clone()),
             ];
             row.extend(extras.then(|| Cell::Label(condition.extra.clone())));
-            row.push(Cell::Label(mode));
+            row.push(Cell::Label(mode.clone()));
             row.extend(COLUMNS.iter().map(|(_, quantity)| {
                 let numbers: Vec<f64> = by_seed.values().filter_map(|scores| value(*quantity, scores)).collect();
                 mean(&numbers).map_or(Cell::Missing, |mean| {
@@ -91,6 +91,7 @@ pub fn leaderboard(experiment: &str, cells: &[CellRow], scores: &[ScoreRow], ref
                         seeds: numbers.len(),
                         seeds_expected: expected,
                         marks: String::new(),
+                        rules: mode.clone(),
                     })
                 })
             }));

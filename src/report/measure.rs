@@ -115,6 +115,21 @@ pub(super) fn scores_of<'a>(quantity: Quantity, scores: &[&'a ScoreRow]) -> Vec<
     scores.iter().filter(same).filter(level).copied().collect()
 }
 
+/// The scores of one model that enter this quantity: its own, or those of its parts.
+pub(super) fn scores_in<'a>(quantity: Quantity, scores: &[&'a ScoreRow]) -> Vec<&'a ScoreRow> {
+    match scores_of(quantity, scores) {
+        own if own.is_empty() => quantity.parts().into_iter().flat_map(|part| scores_in(part, scores)).collect(),
+        own => own,
+    }
+}
+
+/// The rules that these scores follow, each once.
+pub(super) fn rules(scores: &[&ScoreRow]) -> String {
+    let mut modes: Vec<String> = vec![];
+    scores.iter().for_each(|row| push_new(&mut modes, row.score.mode.to_string()));
+    modes.join(", ")
+}
+
 /// The value of a quantity, from all scores of one model: one score, or the mean over the seeds of a fine-tuning, or
 /// the mean of its parts.
 pub(super) fn value(quantity: Quantity, scores: &[&ScoreRow]) -> Option<f64> {

@@ -28,11 +28,11 @@ pub mod statistics;
 mod table;
 
 pub use card::{Card, CardJob};
-pub use compare::{CompareError, Comparison};
+pub use compare::{CompareError, Comparison, compared};
 pub use curve::curve;
 pub use figure::Figure;
 pub use leaderboard::leaderboard;
 pub use named::{boxes, named};
-pub use pivot::{Columns, pivot};
+pub use pivot::{Columns, pivot, with_subtasks};
 pub use speed::speed;
 pub use table::{Cell, Score, Table};

@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 
 use super::figure::{Distribution, Figure, Mark, Panel};
 use super::marks::Marks;
-use super::measure::{Condition, push_new, scores_of, value};
+use super::measure::{Condition, rules, scores_in, scores_of, value};
 use super::published::Published;
 use super::statistics::{BoxPlot, deviation, mean, z_scores};
 use super::table::{Cell, Score, Table};
-use crate::domain::{CellRow, Mode, NamedTable, Quantity, Reference, ScoreRow, Show};
+use crate::domain::{CellRow, NamedTable, Quantity, Reference, ScoreRow, Show};
 
 /// One model of a table: a condition, and its scores by seed.
 struct Line<'a> {
@@ -78,8 +78,9 @@ pub fn boxes(experiment: &str, table: &NamedTable, cells: &[CellRow], scores: &[
     let all: Vec<&ScoreRow> = scores.iter().filter(|row| row.is_final()).collect();
     let lines = lines(cells, &all);
     let marks = distributions(&lines, &table.columns).into_iter().map(|row| row.map_or(Mark::Missing, Mark::Box));
-    let zero = ("the mean over the models".to_owned(), Some(0.0));
-    let panel = Panel { head: "z-score over the models".to_owned(), marks: marks.collect(), lines: vec![zero] };
+    let zero = ("the mean over the models".to_owned(), vec![Some(0.0); lines.len()]);
+    let head = "z-score over the models".to_owned();
+    let panel = Panel { head, marks: marks.collect(), beside: vec![], lines: vec![zero] };
     let mut notes = caveats(&lines, &table.columns);
     notes.push(format!("points: {}", names(&table.columns).join(", ")));
     notes.push("line in the box: median; diamond: mean; ring: more than 1.5 IQR from the box".to_owned());
@@ -133,22 +134,21 @@ fn scored(lines: &[Line], columns: &[Quantity], all: &[&ScoreRow]) -> (Vec<Vec<C
                     seeds: values.len(),
                     seeds_expected: line.expected,
                     marks: marks.of(&own, all),
+                    rules: rules(
+                        &line.seeds.values().flat_map(|scores| scores_in(*quantity, scores)).collect::<Vec<_>>(),
+                    ),
                 })
             };
             columns.iter().map(cell).collect()
         })
         .collect();
-    let mut modes: Vec<Mode> = vec![];
-    for row in all.iter().filter(|row| columns.iter().any(|quantity| !scores_of(*quantity, &[row]).is_empty())) {
-        push_new(&mut modes, row.score.mode);
-    }
-    let modes: Vec<String> = modes.iter().map(Mode::to_string).collect();
+    let shown: Vec<&ScoreRow> = columns.iter().flat_map(|quantity| scores_in(*quantity, all)).collect();
     let single = |cell: &Cell| matches!(cell, Cell::Score(Score { deviation: None, stderr: Some(_), .. }));
     let spread = match rows.iter().flatten().any(single) {
         true => "mean ± sd over seeds, or (± standard error over items) for one score",
         false => "mean ± sd over seeds",
     };
-    let mut notes = vec![format!("{spread}; scored by the rules {}", modes.join(", "))];
+    let mut notes = vec![format!("{spread}; scored by the rules {}", rules(&shown))];
     if incomplete {
         notes.push("— or [k/n]: a part is not measured, or not with every seed".to_owned());
     }

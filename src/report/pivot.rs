@@ -18,6 +18,15 @@ pub enum Columns {
     Subtasks(Suite),
 }
 
+/// The suites that have scores of subtasks, milestones left out.
+pub fn with_subtasks(scores: &[ScoreRow]) -> Vec<Suite> {
+    let mut suites = vec![];
+    for row in scores.iter().filter(|row| row.is_final() && row.score.subtask.is_some()) {
+        push_new(&mut suites, row.score.suite);
+    }
+    suites
+}
+
 /// The values of each seed: one, or one for each seed of a fine-tuning.
 fn by_seed(found: &[&ScoreRow]) -> Vec<Vec<f64>> {
     let mut values: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
@@ -116,6 +125,7 @@ pub fn pivot(
                 seeds: whole,
                 seeds_expected: expected,
                 marks: marks.of(found, &scores),
+                rules: measure.mode.to_string(),
             }));
         }
         let mut average = |values: Option<Vec<f64>>| {

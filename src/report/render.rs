@@ -57,13 +57,10 @@ impl Table {
         text
     }
 
-    /// For a spreadsheet: one row per condition, then the published ones; plain numbers; a score has three columns
-    /// (mean, sd, seeds).
+    /// For a spreadsheet: one row per condition, then the published ones; plain numbers.
+    ///
+    /// A score has three columns (mean, sd, seeds), and behind all others what the terminal shows around it.
     pub fn csv(&self) -> String {
-        let quote = |text: &str| match text.contains([',', '"', '\n']) {
-            true => format!("\"{}\"", text.replace('"', "\"\"")),
-            false => text.to_owned(),
-        };
         let wide = |index: usize| {
             let kind = |row: &Vec<Cell>| match &row[index] {
                 Cell::Score(_) => Some(&["", "_sd", "_seeds"][..]),
@@ -73,33 +70,59 @@ impl Table {
             };
             self.rows.iter().chain(&self.published).find_map(kind).unwrap_or(&[""])
         };
+        let scored: Vec<usize> = (0..self.heads.len()).filter(|index| wide(*index).contains(&"_seeds")).collect();
         let heads = self.heads.iter().enumerate();
-        let heads: Vec<String> = heads
-            .flat_map(|(index, head)| wide(index).iter().map(move |suffix| quote(&format!("{head}{suffix}"))))
-            .collect();
-        let mut text = heads.join(",") + "\n";
+        let mut heads: Vec<String> =
+            heads.flat_map(|(index, head)| wide(index).iter().map(move |suffix| format!("{head}{suffix}"))).collect();
+        heads.extend(scored.iter().flat_map(|index| self.around_heads(*index)));
+        let line = |fields: Vec<String>| fields.iter().map(|field| quoted(field)).collect::<Vec<_>>().join(",") + "\n";
+        let mut text = line(heads);
         for row in self.rows.iter().chain(&self.published) {
             let mut fields = vec![];
             for (index, cell) in row.iter().enumerate() {
-                let optional = |value: Option<f64>| value.map_or(String::new(), |value| value.to_string());
                 match cell {
                     Cell::Score(score) => {
-                        let numbers = [score.mean.to_string(), optional(score.deviation), score.seeds.to_string()];
-                        fields.extend(numbers);
+                        fields.extend([score.mean.to_string(), optional(score.deviation), score.seeds.to_string()]);
                     }
                     Cell::Interval(low, high) => fields.extend([low.to_string(), high.to_string()]),
-                    Cell::Number(value, _) | Cell::Probability(value) => {
+                    Cell::Number(value, _) | Cell::Difference(value, _) | Cell::Probability(value) => {
                         fields.push(value.to_string());
                         // A published number has neither deviation nor seeds.
                         fields.extend(wide(index).iter().skip(1).map(|_| String::new()));
                     }
-                    Cell::Label(_) | Cell::Count(_) => fields.push(quote(&cell.text())),
+                    Cell::Label(_) | Cell::Count(_) => fields.push(cell.text()),
                     Cell::Missing => fields.extend(wide(index).iter().map(|_| String::new())),
                 }
             }
-            text.push_str(&(fields.join(",") + "\n"));
+            fields.extend(scored.iter().flat_map(|index| self.around(*index, &row[*index])));
+            text.push_str(&line(fields));
         }
         text
+    }
+
+    /// The heads of what stands around the scores of a column.
+    fn around_heads(&self, index: usize) -> impl Iterator<Item = String> {
+        let footer = self.footer.iter().map(|row| row[0].text().replace(' ', "_"));
+        let around = ["stderr", "seeds_planned", "rules", "marks"].into_iter().map(str::to_owned).chain(footer);
+        around.map(move |name| format!("{}_{name}", self.heads[index]))
+    }
+
+    /// The doubt, the seeds planned, the rules and the marks of a score, and the footer below it; blank for other cells.
+    fn around(&self, index: usize, cell: &Cell) -> Vec<String> {
+        let Cell::Score(score) = cell else { return vec![String::new(); 4 + self.footer.len()] };
+        let marks: Vec<&str> = score.marks.chars().filter_map(|mark| self.reason(mark)).collect();
+        let mut fields =
+            vec![optional(score.stderr), score.seeds_expected.to_string(), score.rules.clone(), marks.join("; ")];
+        fields.extend(self.footer.iter().map(|row| match row[index] {
+            Cell::Number(value, _) => value.to_string(),
+            _ => String::new(),
+        }));
+        fields
+    }
+
+    /// The note that a mark refers to.
+    fn reason(&self, mark: char) -> Option<&str> {
+        self.notes.iter().find_map(|note| note.strip_prefix(mark)?.strip_prefix(": "))
     }
 
     /// For a program.
@@ -109,4 +132,16 @@ impl Table {
     pub fn json(&self) -> String {
         serde_json::to_string_pretty(self).expect("a table has string keys only") + "\n"
     }
+}
+
+/// A field of a CSV line.
+fn quoted(text: &str) -> String {
+    match text.contains([',', '"', '\n']) {
+        true => format!("\"{}\"", text.replace('"', "\"\"")),
+        false => text.to_owned(),
+    }
+}
+
+fn optional(value: Option<f64>) -> String {
+    value.map_or(String::new(), |value| value.to_string())
 }

@@ -31,6 +31,9 @@ pub enum Cell {
     Score(Score),
     /// One number with so many digits after the point.
     Number(f64, usize),
+    /// The same of a difference, which people see with its sign.
+    #[serde(rename = "number")]
+    Difference(f64, usize),
     /// A 95% interval.
     Interval(f64, f64),
     /// A p-value.
@@ -56,6 +59,18 @@ pub struct Score {
     pub seeds_expected: usize,
     /// Letters of the notes that concern it.
     pub marks: String,
+    /// The rules that it was scored by.
+    pub rules: String,
+}
+
+impl Score {
+    /// What stands behind the number: seeds where some are missing, and the marks.
+    pub(super) fn remarks(&self) -> String {
+        match self.seeds < self.seeds_expected {
+            true => format!(" [{}/{}]{}", self.seeds, self.seeds_expected, self.marks),
+            false => self.marks.clone(),
+        }
+    }
 }
 
 impl Cell {
@@ -69,13 +84,10 @@ impl Cell {
                     (None, Some(stderr)) => format!(" (±{stderr:.1})"),
                     (None, None) => String::new(),
                 };
-                let missing = match score.seeds < score.seeds_expected {
-                    true => format!(" [{}/{}]", score.seeds, score.seeds_expected),
-                    false => String::new(),
-                };
-                format!("{:.1}{spread}{missing}{}", score.mean, score.marks)
+                format!("{:.1}{spread}{}", score.mean, score.remarks())
             }
             Cell::Number(value, digits) => format!("{value:.digits$}"),
+            Cell::Difference(value, digits) => format!("{value:+.digits$}"),
             Cell::Interval(low, high) => format!("[{low:+.1}, {high:+.1}]"),
             Cell::Probability(p) if *p < 0.001 => "<0.001".to_owned(),
             Cell::Probability(p) => format!("{p:.3}"),

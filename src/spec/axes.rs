@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::data;
-use super::document::{BUILT_IN, Names, SECTIONS};
+use super::document::{BUILT_IN, Names, SECTIONS, SINGLE};
 use super::fields::{self, Fault, Fields, did_you_mean, reference, scalar, text};
 use super::problem::{Log, Mark};
 use super::tree::{Key, Node, Value};
@@ -71,7 +71,7 @@ impl Axes {
         });
         let curricula = fields.take("curriculum").map(|node| {
             fields::distinct("curriculum", node, log, |item| {
-                let name = scalar("an item of 'curriculum'", item, log, reference("curriculum", &curricula_known))?;
+                let name = scalar("an item of 'curriculum'", item, log, curriculum(&curricula_known))?;
                 if dataset.is_none() && needs_dataset(&name) {
                     let hint = "add the axis: `dataset: [a, [a, b]]`";
                     log.add(item.mark, format!("curriculum '{name}' needs an axis 'dataset'"), Some(hint.into()));
@@ -95,8 +95,14 @@ impl Axes {
             models: models.clone(),
             datasets: if dataset.is_some() && datasets == [None] { names.datasets.clone() } else { used },
             curricula: curricula.clone().unwrap_or_else(|| curricula_known.clone()),
+            values: Some((datasets.clone(), seeds.clone())),
         };
-        let any = Known { models: names.models.clone(), datasets: names.datasets.clone(), curricula: curricula_known };
+        let any = Known {
+            models: names.models.clone(),
+            datasets: names.datasets.clone(),
+            curricula: curricula_known,
+            values: None,
+        };
         let included = partials("include", include, log, |node| {
             let partial = partial(node, "include", &any)?;
             let bare = partial.dataset.is_none() && dataset.is_none();
@@ -178,10 +184,13 @@ struct Known {
     models: Vec<String>,
     datasets: Vec<String>,
     curricula: Vec<String>,
+    /// The values of `dataset:` and `seed:`, where others are of no use.
+    values: Option<(Vec<Option<Vec<String>>>, Vec<u64>)>,
 }
 
 impl Partial {
-    /// Decodes one entry; an axis that is wrong itself takes any value.
+    /// Decodes one entry; an axis that is wrong itself takes any value. `None` where anything is wrong with it: what
+    /// is left of it would mean something else.
     fn decode(
         node: &Node,
         section: &str,
@@ -189,15 +198,36 @@ impl Partial {
         further: &[(&Key, Option<Further>)],
         log: &Log,
     ) -> Option<Partial> {
+        let before = log.problems();
         let mut fields = Fields::of(node, &format!("an entry of '{section}'"), log)?;
         if node.entries().is_empty() {
             log.add(node.mark, format!("an entry of '{section}' is empty"), Some("such as `{model: tiny}`".into()));
         }
         let model = fields.get("model", None, |value| reference("model", &known.models)(value).map(Some));
-        let dataset = fields.take("dataset").and_then(|node| dataset(node, &known.datasets, log));
-        let curriculum = reference("curriculum", &known.curricula);
-        let curriculum = fields.get("curriculum", None, |value| curriculum(value).map(Some));
+        let dataset_node = fields.take("dataset");
+        let dataset = dataset_node.and_then(|node| dataset(node, &known.datasets, log));
+        let curriculum = fields.get("curriculum", None, |value| curriculum(&known.curricula)(value).map(Some));
         let seed = fields.get("seed", None, |value| data::seed(value).map(Some));
+        if let Some((datasets, seeds)) = &known.values {
+            let absent = |axis: &str, node: &Node, values: Vec<String>| {
+                let reason = format!("axis '{axis}' has no value {}", fields::described(node));
+                log.add(node.mark, reason, Some(format!("it has: {}", values.join(", "))));
+            };
+            let listed = |names: &Vec<String>| {
+                if let [one] = &names[..] { one.clone() } else { format!("[{}]", names.join(", ")) }
+            };
+            if let (Some(node), Some(_)) = (dataset_node, &dataset)
+                && !datasets.contains(&dataset)
+                && *datasets != [None]
+            {
+                absent("dataset", node, datasets.iter().flatten().map(listed).collect());
+            }
+            if let (Some(node), Some(seed)) = (fields.take("seed"), seed)
+                && !seeds.contains(&seed)
+            {
+                absent("seed", node, seeds.iter().map(u64::to_string).collect());
+            }
+        }
         let mut extra = BTreeMap::new();
         for (key, axis) in further {
             let (Some(value), Some(axis)) = (fields.take(&key.text), axis) else { continue };
@@ -211,7 +241,8 @@ impl Partial {
             }
         }
         fields.finish();
-        Some(Partial { mark: node.mark, model, dataset, curriculum, seed, extra })
+        let partial = Partial { mark: node.mark, model, dataset, curriculum, seed, extra };
+        (log.problems() == before).then_some(partial)
     }
 }
 
@@ -231,6 +262,17 @@ fn dataset(node: &Node, known: &[String], log: &Log) -> Option<Vec<String>> {
     match node.value {
         Value::List(_) => fields::list("dataset", node, log, reference("dataset", known)),
         _ => scalar("a dataset", node, log, reference("dataset", known)).map(|name| vec![name]),
+    }
+}
+
+/// The name of a curriculum; tables call one dataset under `merged` or `sequential` by another one.
+fn curriculum(known: &[String]) -> impl Fn(&Value) -> fields::Scalar<String> + '_ {
+    move |value| match value {
+        Value::Text(word) if word == SINGLE && !known.contains(word) => {
+            let hint = "write `curriculum: [merged]`, and on the axis 'dataset' the name of that one dataset";
+            Err(Fault::plain("'single' is what tables call 'merged' or 'sequential' over one dataset", hint))
+        }
+        value => reference("curriculum", known)(value),
     }
 }
 

@@ -9,12 +9,12 @@ use super::axes::{Axes, Partial};
 use super::budget;
 use super::curricula::StageKeys;
 use super::document::{Document, Names, SECTIONS, SINGLE, Stages, named};
-use super::fields::{self, Fields};
+use super::fields::{self, Fault, Fields, Scalar};
 use super::models::{self, Model};
 use super::problem::Log;
 use super::resources;
 use super::tables;
-use super::tree::Node;
+use super::tree::{Node, Value};
 
 /// More combinations than anybody can mean.
 const MOST_COMBINATIONS: usize = 100_000;
@@ -24,7 +24,7 @@ const MOST_SETTINGS: usize = 1_000;
 /// Decodes a whole spec. `None` only where a problem has been logged.
 pub(super) fn grid(root: &Node, folder: &Path, log: &Log) -> Option<Grid> {
     let mut top = Fields::of(root, "the spec", log)?;
-    let name = top.need("name", "the experiment's name, such as `name: quickstart`", fields::name);
+    let name = top.need("name", "the experiment's name, such as `name: quickstart`", experiment);
     for section in SECTIONS {
         top.take(section);
     }
@@ -78,6 +78,21 @@ pub(super) fn grid(root: &Node, folder: &Path, log: &Log) -> Option<Grid> {
     let combinations = combinations.len();
     let (references, tables) = (references?, tables?);
     Some(Grid { name: name?, cells, combinations, data, generations, budget, references, tables, resources })
+}
+
+/// The name of an experiment, which is that of its folder in the runs folder.
+fn experiment(value: &Value) -> Scalar<String> {
+    let name = fields::name(value)?;
+    let own = ["runs.db", "survey.json"]
+        .iter()
+        .any(|file| name.strip_prefix(file).is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '.'])));
+    match own || ["workers", "verify"].contains(&name.as_str()) {
+        true => Err(Fault::plain(
+            format!("the name '{name}' is taken: grid keeps something of its own under it in the runs folder"),
+            format!("choose another one, such as my-{}", name.split('.').next().unwrap_or_default()),
+        )),
+        false => Ok(name),
+    }
 }
 
 /// Each of these once, in their order.

@@ -166,7 +166,7 @@ fn source(fields: &mut Fields, parts: &[(&'static str, WorldPart)], size: &'stat
     }
     match (files, world) {
         (Some(node), None) => {
-            fields::scalar("'files'", node, fields.log, path).map(|path| Source::Files(root.join(path)))
+            fields::scalar("'files'", node, fields.log, pattern_of_files).map(|path| Source::Files(root.join(path)))
         }
         (None, Some(node)) => {
             let part = fields::scalar("'world'", node, fields.log, choice(parts.iter().copied()));
@@ -195,7 +195,21 @@ fn source(fields: &mut Fields, parts: &[(&'static str, WorldPart)], size: &'stat
 pub(super) fn path(value: &Value) -> Scalar<PathBuf> {
     match text(value)? {
         text if text.trim().is_empty() => Err(Fault::expected("a path").or_hint("such as text/*.txt")),
+        text if text == "~" || text.starts_with("~/") => {
+            let hint = "write the whole path, or one relative to data_root";
+            Err(Fault::plain(format!("'~' stands for no folder here: '{}'", text.escape_debug()), hint))
+        }
         text => Ok(PathBuf::from(text)),
+    }
+}
+
+/// The one path or pattern of `files:`.
+fn pattern_of_files(value: &Value) -> Scalar<PathBuf> {
+    match value {
+        Value::List(_) => Err(Fault::expected("one path or pattern").or_hint(
+            "a pattern has *, **, ? and [ab], such as text/**/*.txt; what no pattern takes together are entries of their own",
+        )),
+        value => path(value),
     }
 }
 

@@ -8,7 +8,7 @@ use super::curricula::{StageKeys, curriculum};
 use super::data;
 use super::evaluate::{self, Evaluations};
 use super::fields::{self, Fault, Fields, Within, real, reference, small};
-use super::models::{self, Context, Model};
+use super::models::{self, Context, LEAST_VOCABULARY, Model};
 use super::problem::Log;
 use super::training::{Pretrain, Tune};
 use super::tree::{Key, Node, Value};
@@ -193,7 +193,7 @@ struct Tokenizer {
 fn tokenizer(node: &Node, names: &Names, log: &Log) -> Option<Tokenizer> {
     let mut fields = Fields::of(node, "'tokenizer'", log)?;
     let given = fields.take("vocab_size").is_some();
-    let vocab_size = fields.get("vocab_size", None, |value| small(257..=4_194_304)(value).map(Some));
+    let vocab_size = fields.get("vocab_size", None, |value| small(LEAST_VOCABULARY..=4_194_304)(value).map(Some));
     let corpora = fields.list("corpora", reference("corpus", &names.corpora));
     let datasets = match fields.take("datasets") {
         Some(Node { value: Value::List(items), .. }) if items.is_empty() => Some(vec![]),
@@ -201,5 +201,5 @@ fn tokenizer(node: &Node, names: &Names, log: &Log) -> Option<Tokenizer> {
     };
     fields.finish();
     // A wrong size has been reported: any right one keeps the models from missing theirs.
-    Some(Tokenizer { vocab_size: vocab_size.or(given.then_some(257)), corpora, datasets })
+    Some(Tokenizer { vocab_size: vocab_size.or(given.then_some(LEAST_VOCABULARY)), corpora, datasets })
 }

@@ -52,6 +52,7 @@ pub(super) fn evaluations(node: Option<&Node>, finetune: Option<&Node>, root: &P
         Some((chosen, amount))
     });
     fields.finish();
+    let asked = milestones.is_some();
     let data = data.unwrap_or(Data::World);
     let in_world = |items: u64| Source::World { part: WorldPart::Evaluation, seed, size: items };
     let (glue, suites): (Vec<Suite>, Vec<Suite>) = suites.into_iter().partition(|suite| *suite == Suite::Glue);
@@ -83,7 +84,7 @@ pub(super) fn evaluations(node: Option<&Node>, finetune: Option<&Node>, root: &P
         of_models: suites.iter().map(|suite| evaluation(*suite, amount)).collect(),
         finetunings,
         of_milestones: chosen.iter().map(|suite| evaluation(*suite, few)).collect(),
-        checkpoints: checkpoints.map(|node| node.mark),
+        checkpoints: checkpoints.filter(|_| asked).map(|node| node.mark),
         suites: place,
         licence: if let Data::There(_, licence) = data { licence } else { None },
     }

@@ -28,11 +28,8 @@ impl Fault {
     pub fn unknown<'a>(kind: &str, word: &str, known: impl IntoIterator<Item = &'a str>) -> Fault {
         let known: Vec<&str> = known.into_iter().collect();
         let reason = Reason::Plain(format!("unknown {kind} '{}'", word.escape_debug()));
-        let hint = did_you_mean(word, &known).or_else(|| match known[..] {
-            [] => Some(format!("this spec defines no {kind}")),
-            _ => Some(format!("there are: {}", known.join(", "))),
-        });
-        Fault { reason, hint }
+        let hint = did_you_mean(word, &known).unwrap_or_else(|| there_are(kind, &known));
+        Fault { reason, hint: Some(hint) }
     }
 
     /// Any other reason.
@@ -209,6 +206,20 @@ fn closest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     (away <= 1.max(word.chars().count() / 3)).then_some(candidate)
 }
 
+/// All names of a kind.
+fn there_are(kind: &str, known: &[&str]) -> String {
+    let mut distinct: Vec<&str> = vec![];
+    for name in known {
+        if !distinct.contains(name) {
+            distinct.push(name);
+        }
+    }
+    match distinct[..] {
+        [] => format!("this spec defines no {kind}"),
+        _ => format!("there are: {}", distinct.join(", ")),
+    }
+}
+
 /// Some text.
 pub(super) fn text(value: &Value) -> Scalar<String> {
     match value {
@@ -220,6 +231,10 @@ pub(super) fn text(value: &Value) -> Scalar<String> {
 
 /// A name that is fit for a folder and for a table.
 pub(super) fn name(value: &Value) -> Scalar<String> {
+    let with_letter = "a name that begins with a letter or digit and has a letter in it";
+    if let Value::Whole(_) | Value::Real(_) = value {
+        return Err(Fault::expected(with_letter).or_hint(format!("such as v{value}")));
+    }
     let text = text(value)?;
     let expected = |what: &str| Err(Fault::expected(what).or_hint("such as llama-100M_v1.2"));
     if text.len() > 100 {
@@ -231,7 +246,7 @@ pub(super) fn name(value: &Value) -> Scalar<String> {
         {
             Ok(text)
         }
-        None => expected("a name that begins with a letter or digit and has a letter in it"),
+        None => expected(with_letter),
         Some(_) => expected("a name made of the letters a-z and A-Z, digits, '-', '_' and '.'"),
     }
 }
@@ -324,8 +339,13 @@ pub(super) fn real(within: Within) -> impl Fn(&Value) -> Scalar<f64> {
                 (|x| (0.0..1.0).contains(&x), "a share from 0 to below 1", "such as 0.1 for a tenth")
             }
         };
-        let fitting = number.filter(|&number| number.is_finite() && fits(number));
-        fitting.ok_or_else(|| Fault::expected(what).or_hint(hint))
+        let fitting = |number: &f64| number.is_finite() && fits(*number);
+        number.filter(fitting).ok_or_else(|| match value {
+            Value::Text(text) if text.parse().is_ok_and(|number| fitting(&number)) => {
+                Fault::expected(what).or_hint(format!("remove the quotes: {text}"))
+            }
+            _ => Fault::expected(what).or_hint(hint),
+        })
     }
 }
 
@@ -354,6 +374,9 @@ pub(super) fn reference<'a>(kind: &'static str, known: &'a [String]) -> impl Fn(
     move |value| match value {
         Value::Text(text) if known.contains(text) => Ok(text.clone()),
         Value::Text(text) => Err(Fault::unknown(kind, text, known.iter().map(String::as_str))),
-        _ => Err(Fault::expected(format!("the name of a {kind}")).or_hint(format!("there are: {}", known.join(", ")))),
+        _ => {
+            let known: Vec<&str> = known.iter().map(String::as_str).collect();
+            Err(Fault::expected(format!("the name of a {kind}")).or_hint(there_are(kind, &known)))
+        }
     }
 }

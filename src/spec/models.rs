@@ -11,6 +11,9 @@ use super::problem::{Log, Mark, Problems};
 use super::training::{Pretrain, Tune};
 use super::tree::{Node, Value};
 
+/// The smallest vocabulary that is learned: the 256 bytes, the end of a text, and padding.
+pub(super) const LEAST_VOCABULARY: u32 = 258;
+
 /// One entry of `models:` with its own training recipes.
 #[derive(Debug, Clone)]
 pub(super) struct Model {
@@ -193,7 +196,8 @@ fn config(fields: &mut Fields, subject: &str, context: &Context) -> Option<Model
     let intermediate = fields.get("intermediate", None, |value| small(1..=1_048_576)(value).map(Some));
     let tied = fields.get("tied", !llama, flag);
     let own_vocab_size = fields.take("vocab_size");
-    let vocab_size = fields.get("vocab_size", context.vocab_size, |value| small(257..=4_194_304)(value).map(Some));
+    let vocab_size =
+        fields.get("vocab_size", context.vocab_size, |value| small(LEAST_VOCABULARY..=4_194_304)(value).map(Some));
     let max_positions = fields.get("max_positions", if llama { 2_048 } else { 1_024 }, small(8..=1_048_576));
     let rope_base = if llama {
         fields.get("rope_base", 10_000.0, real(Within::Positive))
@@ -221,7 +225,10 @@ fn config(fields: &mut Fields, subject: &str, context: &Context) -> Option<Model
         && !hidden.is_multiple_of(heads)
     {
         let below = hidden / heads * heads;
-        let hint = format!("multiples of {heads} near it are {below} and {}", below + heads);
+        let hint = match below {
+            0 => format!("each head has its own part of hidden: give at least {heads}, or fewer heads"),
+            _ => format!("multiples of {heads} near it are {below} and {}", below + heads),
+        };
         log.add(heads_place, format!("{subject}: hidden {hidden} is not divisible by {heads} heads"), Some(hint));
         return None;
     }

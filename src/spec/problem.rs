@@ -97,6 +97,11 @@ impl Log {
         self.drafts.borrow_mut().insert(Draft { mark, reason, hint: Some(hint), key: trouble });
     }
 
+    /// How many problems there are so far.
+    pub fn problems(&self) -> usize {
+        self.drafts.borrow().len()
+    }
+
     /// The value, if there was no problem.
     pub fn finish<T>(self, value: Option<T>) -> Result<T, Problems> {
         let (sources, mut drafts) = (self.sources.into_inner(), self.drafts.into_inner());

@@ -91,7 +91,7 @@ fn training(fields: &mut Fields, peak: f64, decay: Schedule, held_out: f64) -> O
     let epochs = fields.take("epochs");
     let steps = fields.take("steps");
     let length = match (epochs, steps) {
-        (Some(node), None) => fields::scalar("'epochs'", node, fields.log, small(1..=100_000)).map(Length::Epochs),
+        (Some(node), None) => fields::scalar("'epochs'", node, fields.log, epochs_of).map(Length::Epochs),
         (None, Some(node)) => fields::scalar("'steps'", node, fields.log, count(0..=1_000_000_000)).map(Length::Steps),
         (Some(_), Some(steps)) => {
             fields.log.add(steps.mark, "both 'epochs' and 'steps' are given", Some("keep one of them".into()));
@@ -194,6 +194,17 @@ fn milestones(node: &Node, log: &Log) -> Option<Vec<Milestone>> {
         milestones.sort();
     }
     milestones
+}
+
+/// `epochs:`; a model without any training is asked for in steps.
+fn epochs_of(value: &Value) -> Scalar<u32> {
+    match value {
+        Value::Whole(0) => {
+            let hint = "the smallest is 1; `steps: 0` leaves the model as it is";
+            Err(Fault::expected("a whole number from 1 to 100000").or_hint(hint))
+        }
+        value => small(1..=100_000)(value),
+    }
 }
 
 /// `500` is so many steps, `0.05` a share of all steps.

@@ -33,6 +33,9 @@ pub(super) struct Key {
     pub text: String,
 }
 
+/// Mappings and lists within one another.
+const MOST_LEVELS: usize = 32;
+
 /// Keys of which a mapping has at most one: setting one drops the other.
 const RIVALS: [(&str, &str); 2] = [("epochs", "steps"), ("steps", "epochs")];
 
@@ -43,7 +46,7 @@ impl Node {
             duplicate_keys: serde_yaml::options::DuplicateKeyPolicy::LastWins,
             strict_booleans: true,
             with_snippet: false,
-            budget: serde_yaml::budget! { max_nodes: 20_000, max_aliases: 1_000, max_depth: 32, max_documents: 1 },
+            budget: serde_yaml::budget! { max_nodes: 20_000, max_aliases: 1_000, max_depth: MOST_LEVELS, max_documents: 1 },
             alias_limits: serde_yaml::alias_limits! { max_total_replayed_events: 20_000 },
         };
         match serde_yaml::from_str_with_options::<Node>(text, options) {
@@ -54,7 +57,7 @@ impl Node {
             }
             Err(error) => {
                 let mark = error.location().map_or(Mark::START, place);
-                let (reason, hint) = complaint(&error);
+                let (reason, hint) = complaint(&error, word_at(text, mark));
                 log.add(shift(mark), reason, Some(hint.into()));
                 None
             }
@@ -192,11 +195,37 @@ impl fmt::Display for Value {
     }
 }
 
-/// An error of the parser in the words of this room, and what to do about it.
-fn complaint(error: &serde_yaml::Error) -> (String, &'static str) {
+/// What stands at a place, up to the next white space, comma or bracket.
+fn word_at(text: &str, mark: Mark) -> &str {
+    let line = text.lines().nth(mark.line as usize - 1).unwrap_or_default();
+    let start = line.char_indices().nth(mark.column as usize - 1).map_or(line.len(), |(start, _)| start);
+    let rest = &line[start..];
+    &rest[..rest.find(|c: char| c.is_whitespace() || ",]}".contains(c)).unwrap_or(rest.len())]
+}
+
+/// An error of the parser at this word, in the words of this room, and what to do about it.
+fn complaint(error: &serde_yaml::Error, word: &str) -> (String, &'static str) {
     use serde_yaml::Error as E;
+    use serde_yaml::budget::BudgetBreach;
     match error {
-        E::WithSnippet { error, .. } | E::AliasError { error, .. } => complaint(error),
+        E::WithSnippet { error, .. } | E::AliasError { error, .. } => complaint(error, word),
+        E::MultipleDocuments { .. } | E::Budget { breach: BudgetBreach::Documents { .. }, .. } => {
+            ("a second document begins".into(), "a file is one spec: remove the '---' line")
+        }
+        E::Budget { breach: BudgetBreach::Depth { .. }, .. } => (
+            format!("this is nested deeper than {MOST_LEVELS} levels"),
+            "a spec has few levels: is a bracket left open?",
+        ),
+        E::UnknownAnchor { .. } => {
+            let anchor = word.trim_start_matches('*').escape_debug();
+            (
+                format!("the alias '*{anchor}' has no anchor"),
+                "put the anchor, such as `&name`, before what it stands for",
+            )
+        }
+        E::NonFiniteFloat { value, .. } => {
+            (format!("'{}' is not a finite number", value.escape_debug()), "such as 2e-4 or 0.5")
+        }
         E::Budget { .. }
         | E::AliasReplayLimitExceeded { .. }
         | E::AliasExpansionLimitExceeded { .. }
@@ -207,7 +236,6 @@ fn complaint(error: &serde_yaml::Error) -> (String, &'static str) {
         E::RecursiveReferencesRequireWeakTypes { .. } => {
             ("an alias stands inside its own anchor".into(), "write the value out")
         }
-        E::MultipleDocuments { .. } => ("a second document begins".into(), "a file is one spec: remove the '---' line"),
         error => {
             let reason = UserMessageFormatter.format_message(error).replace(|c: char| c.is_control(), " ");
             (reason, "indent with spaces, close brackets and quotes, and quote text that has ': ' or ' #' in it")

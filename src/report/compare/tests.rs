@@ -15,6 +15,14 @@ fn outcomes(right: impl Fn(u32) -> bool) -> Vec<ItemOutcome> {
     (0..200).map(outcome).collect()
 }
 
+/// All conditions of [`scores`], and one that has no score.
+fn cells() -> Vec<CellRow> {
+    let conditions =
+        [(Some("a+b"), "merged"), (Some("a+b"), "sequential"), (Some("b+a"), "sequential"), (None, "pretrained")];
+    let conditions = conditions.into_iter().chain([(Some("a"), "single")]);
+    conditions.map(|(dataset, curriculum)| cell("tiny", dataset, curriculum, 1)).collect()
+}
+
 fn scores() -> Vec<ScoreRow> {
     let mut rows = vec![];
     for seed in [1, 2] {
@@ -29,7 +37,7 @@ fn scores() -> Vec<ScoreRow> {
 #[test]
 fn merged_is_compared_with_both_orders() {
     let scores = scores();
-    let comparison = Comparison::new(&scores, "merged", "sequential").unwrap();
+    let comparison = Comparison::new(&cells(), &scores, "merged", "sequential").unwrap();
     let items: BTreeMap<String, Vec<ItemOutcome>> = (comparison.jobs().into_iter())
         .map(|job| {
             let better = job.contains("a+b") && job.contains("sequential");
@@ -53,7 +61,7 @@ with fewer than three seeds the interval says little about other seeds
 #[test]
 fn without_items_the_seeds_alone_speak() {
     let scores = scores();
-    let comparison = Comparison::new(&scores, "pretrained", "merged").unwrap();
+    let comparison = Comparison::new(&cells(), &scores, "pretrained", "merged").unwrap();
     let table = comparison.table("toy", &BTreeMap::new());
     assert_eq!(table.rows.len(), 1);
     assert_eq!(table.rows[0][6..8], [Cell::Interval(10.0, 10.0), Cell::Missing]);
@@ -63,10 +71,48 @@ fn without_items_the_seeds_alone_speak() {
 #[test]
 fn unknown_values_are_named_with_the_nearest_known_one() {
     let scores = scores();
-    let error = |first, second| Comparison::new(&scores, first, second).err().unwrap().to_string();
+    let error = |first, second| Comparison::new(&cells(), &scores, first, second).err().unwrap().to_string();
     assert_eq!(
         error("mergd", "sequential"),
-        "compare 'mergd': no axis has it (did you mean 'merged'?); there are merged, sequential, pretrained, a+b, b+a, tiny"
+        "compare 'mergd': no axis has it (did you mean 'merged'?); there are merged, sequential, pretrained, single, a+b, b+a, a, tiny"
     );
     assert!(error("merged", "tiny").contains("different axes"));
+}
+
+#[test]
+fn what_is_not_scored_or_the_same_is_said_to_be_so() {
+    let scores = scores();
+    let error = |first, second| Comparison::new(&cells(), &scores, first, second).err().unwrap().to_string();
+    assert_eq!(error("merged", "single"), "compare 'single': none of its cells is scored yet");
+    assert_eq!(error("merged", "merged"), "compare 'merged' with itself: name two values");
+}
+
+#[test]
+fn a_difference_is_a_number_in_full_for_programs() {
+    let mut scores = scores();
+    scores[1].score.value += 1.0 / 3.0;
+    let table = Comparison::new(&cells(), &scores, "merged", "sequential").unwrap().table("toy", &BTreeMap::new());
+    assert_eq!(table.rows[0][5].text(), "+20.2");
+    let json: serde_json::Value = serde_json::from_str(&table.json()).unwrap();
+    let number = json["rows"][0][5]["number"][0].as_f64().unwrap();
+    assert!((number - 20.0 - 1.0 / 6.0).abs() < 1e-9, "{json}");
+    let line = format!(",60,{},{number},", 60.0 + number);
+    assert!(table.csv().lines().nth(1).unwrap().contains(&line), "{line} {}", table.csv());
+}
+
+/// Both values on one axis, and the difference as a point in its interval.
+#[test]
+fn the_picture_has_one_scale_and_the_difference_with_its_p() {
+    let scores = scores();
+    let table = Comparison::new(&cells(), &scores, "merged", "sequential").unwrap().table("toy", &BTreeMap::new());
+    let figure = compared(&table);
+    let heads: Vec<&str> = figure.panels.iter().map(|panel| panel.head.as_str()).collect();
+    assert_eq!(heads, ["merged", "sequential", "difference, 95% interval"]);
+    assert_eq!(figure.panels[0].beside, [60.0, 60.0, 80.0, 60.0]);
+    assert_eq!(figure.panels[0].beside, figure.panels[1].beside);
+    let (value, reach) = (20.0, Some((20.0, 20.0)));
+    assert_eq!(figure.panels[2].marks[0], Mark::Value { value, reach, remarks: String::new() });
+    let mut table = table;
+    table.rows[0][P] = Cell::Probability(0.0001);
+    assert!(compared(&table).svg().contains(">p &lt;0.001<"));
 }

@@ -10,8 +10,8 @@ fn circles(svg: &str) -> Vec<(f64, f64)> {
 #[test]
 fn a_table_has_a_panel_for_each_column_of_numbers() {
     let score = |mean: f64| {
-        let (deviation, marks) = (Some(2.0), String::new());
-        Cell::Score(Score { mean, deviation, stderr: None, seeds: 2, seeds_expected: 2, marks })
+        let (deviation, marks, rules) = (Some(2.0), "a".to_owned(), "fixed".to_owned());
+        Cell::Score(Score { mean, deviation, stderr: None, seeds: 2, seeds_expected: 3, marks, rules })
     };
     let name = |text: &str| Cell::Label(text.to_owned());
     let svg = Table {
@@ -30,7 +30,16 @@ fn a_table_has_a_panel_for_each_column_of_numbers() {
         notes: vec!["a note".into()],
     }
     .svg();
-    for shown in [">a&lt;b merged<", ">c<", ">gpt2<", ">blimp<", "<title>floor 50</title>", ">dotted: floor<", ">76<"] {
+    for shown in [
+        ">a&lt;b merged<",
+        ">c<",
+        ">gpt2<",
+        ">blimp<",
+        "<title>floor 50</title>",
+        ">dotted: floor<",
+        ">76<",
+        ">[2/3]a<",
+    ] {
         assert!(svg.contains(shown), "no {shown} in {svg}");
     }
     assert!(!svg.contains(">seeds<") && !svg.contains(">p<"), "{svg}");
@@ -49,7 +58,7 @@ fn a_box_has_its_points_and_rings_beyond_the_whiskers() {
     let values = [-0.2, 0.0, 0.1, 0.2, 4.2];
     let (points, plot) = (["a", "b", "c", "d", "e"].into_iter().zip(values).collect(), BoxPlot::of(&values).unwrap());
     let one = Mark::Box(Distribution { points, mean: 0.86, plot });
-    let panels = vec![Panel { head: "z".into(), marks: vec![one, Mark::Missing], lines: vec![] }];
+    let panels = vec![Panel { head: "z".into(), marks: vec![one, Mark::Missing], beside: vec![], lines: vec![] }];
     let labels = vec!["one".to_owned(), "two".to_owned()];
     let svg = Figure { title: "toy: figure".into(), labels, panels, notes: vec![] }.svg();
     assert!(svg.contains("<title>e +4.20</title>") && svg.contains("<title>mean +0.86</title>"), "{svg}");
@@ -57,10 +66,56 @@ fn a_box_has_its_points_and_rings_beyond_the_whiskers() {
     assert_eq!(svg.matches(r#"fill="white" stroke"#).count(), 1, "{svg}");
 }
 
+fn panel(head: &str, values: &[f64]) -> Panel {
+    let mark = |value: &f64| Mark::Value { value: *value, reach: None, remarks: String::new() };
+    Panel { head: head.to_owned(), marks: values.iter().map(mark).collect(), beside: vec![], lines: vec![] }
+}
+
+#[test]
+fn panels_on_one_scale_can_be_compared_by_eye() {
+    let mut panels = [panel("one", &[50.0, 65.0]), panel("other", &[50.0, 60.0])];
+    panels[1].beside = vec![65.0];
+    let (title, labels) = ("toy".to_owned(), ["a", "b"].map(str::to_owned).to_vec());
+    let places = circles(&Figure { title, labels, panels: panels.into(), notes: vec![] }.svg());
+    let (first, second) = (places[1].0 - places[0].0, places[3].0 - places[2].0);
+    assert!((first / second - 1.5).abs() < 0.01, "{places:?}");
+}
+
+#[test]
+fn wide_heads_do_not_overprint() {
+    let names = (0..9).map(|n| format!("sentential_negation_npi_licensor_present_{n}"));
+    let panels = names.map(|name| panel(&name, &[1.0, 2.0])).collect();
+    let svg = Figure { title: "toy".into(), labels: vec!["a".into(), "b".into()], panels, notes: vec![] }.svg();
+    let places: Vec<f64> = circles(&svg).into_iter().map(|(x, _)| x).step_by(2).collect();
+    let next = places.windows(2).filter(|two| two[1] > two[0]).map(|two| two[1] - two[0]);
+    assert!(next.fold(f64::INFINITY, f64::min) > 42.0 * BOLD, "{places:?}");
+}
+
+#[test]
+fn many_columns_become_rows_on_one_scale() {
+    let mut panels: Vec<Panel> = (0..5).map(|n| panel(&format!("task {n}"), &[50.0 + f64::from(n), 60.0])).collect();
+    for (n, panel) in panels.iter_mut().enumerate() {
+        panel.lines = vec![("chance".to_owned(), vec![Some(if n < 2 { 50.0 } else { 25.0 }); 2])];
+    }
+    let (title, labels) = ("toy".to_owned(), vec!["tiny".to_owned(), "small".to_owned()]);
+    let figure = Figure { title, labels, panels, notes: vec![] }.upright();
+    assert_eq!(figure.labels, ["task 0", "task 1", "task 2", "task 3", "task 4"]);
+    let heads: Vec<&str> = figure.panels.iter().map(|panel| panel.head.as_str()).collect();
+    assert_eq!(heads, ["tiny", "small"]);
+    assert_eq!(figure.panels[0].values(), {
+        let mut values = figure.panels[1].values();
+        values[..5].copy_from_slice(&[50.0, 51.0, 52.0, 53.0, 54.0]);
+        values
+    });
+    let svg = figure.svg();
+    assert_eq!(svg.matches("<title>chance 50</title>").count(), 2, "a line beside its rows: {svg}");
+    assert_eq!(svg.matches("<title>chance 25</title>").count(), 2, "{svg}");
+    assert_eq!(figure.clone().upright(), figure, "rows enough");
+}
+
 #[test]
 fn many_panels_go_on_below() {
-    let marks = vec![Mark::Value { value: 1.0, reach: None }];
-    let panels = (0..12).map(|n| Panel { head: format!("task {n}"), marks: marks.clone(), lines: vec![] }).collect();
+    let panels = (0..12).map(|n| panel(&format!("task {n}"), &[1.0])).collect();
     let svg = Figure { title: "toy".into(), labels: vec!["one".into()], panels, notes: vec![] }.svg();
     let places = circles(&svg);
     assert!(places.iter().all(|(x, _)| (0.0..WIDTH).contains(x)), "{places:?}");

@@ -96,11 +96,11 @@ published: as printed, or the mean of parts printed, by the official rules of th
 gpt2 (published): a card
 ");
     insta::assert_snapshot!(table(Show::Scores).csv(), @r"
-model,datasets,curriculum,blimp,blimp_sd,blimp_seeds,rte,rte_sd,rte_seeds,eye-tracking,eye-tracking_sd,eye-tracking_seeds,wug-adj-accuracy,wug-adj-accuracy_sd,wug-adj-accuracy_seeds
-tiny,,pretrained,71.5,0.7071067811865476,2,51.5,0.7071067811865476,2,0.6499999999999999,0.07071067811865474,2,40,0,2
-tiny,a+b,merged,75.5,0.7071067811865476,2,55.5,0.7071067811865476,2,1.05,0.07071067811865482,2,40,0,2
-tiny,a+b,sequential,69.5,0.7071067811865476,2,49,,1,,,,40,0,2
-gpt2 (published),,,74.9,,,,,,0.47,,,,,
+model,datasets,curriculum,blimp,blimp_sd,blimp_seeds,rte,rte_sd,rte_seeds,eye-tracking,eye-tracking_sd,eye-tracking_seeds,wug-adj-accuracy,wug-adj-accuracy_sd,wug-adj-accuracy_seeds,blimp_stderr,blimp_seeds_planned,blimp_rules,blimp_marks,blimp_chance,blimp_trivial_floor,rte_stderr,rte_seeds_planned,rte_rules,rte_marks,rte_chance,rte_trivial_floor,eye-tracking_stderr,eye-tracking_seeds_planned,eye-tracking_rules,eye-tracking_marks,eye-tracking_chance,eye-tracking_trivial_floor,wug-adj-accuracy_stderr,wug-adj-accuracy_seeds_planned,wug-adj-accuracy_rules,wug-adj-accuracy_marks,wug-adj-accuracy_chance,wug-adj-accuracy_trivial_floor
+tiny,,pretrained,71.5,0.7071067811865476,2,51.5,0.7071067811865476,2,0.6499999999999999,0.07071067811865474,2,40,0,2,,2,fixed,,50,48.9,,2,fixed,,,,,2,fixed,,,,,2,fixed,,,
+tiny,a+b,merged,75.5,0.7071067811865476,2,55.5,0.7071067811865476,2,1.05,0.07071067811865482,2,40,0,2,,2,fixed,,50,48.9,,2,fixed,,,,,2,fixed,,,,,2,fixed,,,
+tiny,a+b,sequential,69.5,0.7071067811865476,2,49,,1,,,,40,0,2,,2,fixed,,50,48.9,2.5,2,fixed,,,,,,,,,,,2,fixed,,,
+gpt2 (published),,,74.9,,,,,,0.47,,,,,,,,,,,,,,,,,,,,,,,,,,,,,
 ");
 }
 

@@ -97,11 +97,20 @@ mean ± sd over seeds, or (± standard error over items) for one seed; scored by
 #[test]
 fn csv() {
     insta::assert_snapshot!(table().csv(), @r"
-model,datasets,curriculum,blimp,blimp_sd,blimp_seeds,blimp-supplement,blimp-supplement_sd,blimp-supplement_seeds,mean
-tiny,,pretrained,71,1.4142135623730951,2,60.5,0.7071067811865476,2,65.75
-tiny,a+b,merged,75.25,,1,,,,
-tiny,a+b,sequential,,,,,,,
+model,datasets,curriculum,blimp,blimp_sd,blimp_seeds,blimp-supplement,blimp-supplement_sd,blimp-supplement_seeds,mean,blimp_stderr,blimp_seeds_planned,blimp_rules,blimp_marks,blimp_chance,blimp_trivial_floor,blimp-supplement_stderr,blimp-supplement_seeds_planned,blimp-supplement_rules,blimp-supplement_marks,blimp-supplement_chance,blimp-supplement_trivial_floor
+tiny,,pretrained,71,1.4142135623730951,2,60.5,0.7071067811865476,2,65.75,,2,fixed,,50,48.9,,2,fixed,,50,48.9
+tiny,a+b,merged,75.25,,1,,,,,2.5,2,fixed,,50,48.9,,,,,,
+tiny,a+b,sequential,,,,,,,,,,,,,,,,,,,
 ");
+}
+
+#[test]
+fn suites_with_subtasks_are_named_once() {
+    let cell = cell("tiny", None, "pretrained", 1);
+    let (one, other) = (row(&cell, Suite::Blimp, Some("uid1"), 50.0), row(&cell, Suite::Blimp, Some("uid2"), 50.0));
+    let mut on_the_way = row(&cell, Suite::Ewok, Some("social"), 50.0);
+    on_the_way.checkpoint = "1000-words".to_owned();
+    assert_eq!(with_subtasks(&[one, other, row(&cell, Suite::Comps, None, 50.0), on_the_way]), [Suite::Blimp]);
 }
 
 #[test]
@@ -126,4 +135,6 @@ fn degenerate_scores_are_marked_with_the_reason() {
     };
     assert_eq!((marks(0), marks(1)), ("ab".to_owned(), "b".to_owned()));
     assert!(table.notes.iter().any(|note| note.starts_with("b: equal to another")));
+    let reasons = "some candidates have no number for a score (NaN); equal to another model's score to the last digit";
+    assert!(table.csv().lines().nth(1).unwrap().contains(reasons), "{}", table.csv());
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{GOOD, broken, load, parse, with};
+use super::{GOOD, broken, good, load, parse, with};
 
 #[test]
 fn unknown_key() {
@@ -252,6 +252,100 @@ fn yaml_errors() {
 }
 
 #[test]
+fn what_yaml_has_and_a_spec_has_not() {
+    insta::assert_snapshot!(broken(&format!("---\n{GOOD}---\n{GOOD}"), &[]), @r"
+    x.yaml:16:1: a second document begins
+      help: a file is one spec: remove the '---' line
+    ");
+    insta::assert_snapshot!(broken(&with("tune: {epochs: 1}", "tune: [*common, 1]"), &[]), @r"
+    x.yaml:11:8: the alias '*common' has no anchor
+      help: put the anchor, such as `&name`, before what it stands for
+    ");
+    insta::assert_snapshot!(broken(&with("epochs: 1}\ntune", "epochs: 1, learning_rate: .nan}\ntune"), &[]), @r"
+    x.yaml:10:59: '.nan' is not a finite number
+      help: such as 2e-4 or 0.5
+    ");
+    insta::assert_snapshot!(broken(&format!("{GOOD}x: {}\n", "[".repeat(50)), &[]), @r"
+    x.yaml:15:35: this is nested deeper than 32 levels
+      help: a spec has few levels: is a bracket left open?
+    ");
+}
+
+/// One slip is one problem, and the entry that has it excludes nothing by what is left of it.
+#[test]
+fn entries_of_exclude_that_name_what_is_not_there() {
+    let with = |entry: &str| broken(&format!("{GOOD}exclude: [{entry}]\n"), &[]);
+    insta::assert_snapshot!(with("{seed: 5}"), @r"
+    x.yaml:15:18: axis 'seed' has no value 5
+      help: it has: 1
+    ");
+    insta::assert_snapshot!(with("{dataset: nope}"), @r"
+    x.yaml:15:21: unknown dataset 'nope'
+      help: there are: chat, questions
+    ");
+    insta::assert_snapshot!(with("{dataset: [questions, chat]}"), @r"
+    x.yaml:15:21: axis 'dataset' has no value [questions, chat]
+      help: it has: chat, questions, [chat, questions]
+    ");
+    insta::assert_snapshot!(with("{model: zz}, {sead: 1}, {curriculum: single}"), @r"
+    x.yaml:15:19: unknown model 'zz'
+      help: there are: tiny
+    x.yaml:15:25: unknown key 'sead'
+      help: did you mean 'seed'?
+    x.yaml:15:48: 'single' is what tables call 'merged' or 'sequential' over one dataset
+      help: write `curriculum: [merged]`, and on the axis 'dataset' the name of that one dataset
+    ");
+}
+
+#[test]
+fn values_that_are_almost_right_are_told_how() {
+    insta::assert_snapshot!(broken(&with("hidden: 64, layers: 2, heads: 2", "hidden: 32, layers: 2, heads: 64"), &[]), @r"
+    x.yaml:9:40: model 'tiny': hidden 32 is not divisible by 64 heads
+      help: each head has its own part of hidden: give at least 64, or fewer heads
+    ");
+    insta::assert_snapshot!(broken(&with("tune: {epochs: 1}", "tune: {epochs: 1, learning_rate: '1e-3'}"), &[]), @r"
+    x.yaml:11:34: 'learning_rate' must be a number above 0, not '1e-3'
+      help: remove the quotes: 1e-3
+    ");
+    insta::assert_snapshot!(broken(&with("{world: speech, words: 1k}", "{files: [a.txt, b.txt]}"), &[]), @r"
+    x.yaml:3:19: 'files' must be one path or pattern, not a list
+      help: a pattern has *, **, ? and [ab], such as text/**/*.txt; what no pattern takes together are entries of their own
+    ");
+    insta::assert_snapshot!(broken(&with("{world: speech, words: 1k}", "{files: ~/texts/*.txt}"), &[]), @r"
+    x.yaml:3:19: '~' stands for no folder here: '~/texts/*.txt'
+      help: write the whole path, or one relative to data_root
+    ");
+    insta::assert_snapshot!(broken(&with("vocab_size: 512", "vocab_size: 257"), &[]), @r"
+    x.yaml:7:25: 'vocab_size' must be a whole number from 258 to 4194304, not 257
+      help: the smallest is 258
+    ");
+    let scored = "evaluate: {data: world, suites: [blimp], checkpoints: true}\n";
+    let text = with("epochs: 1}\ntune", "epochs: 1, milestones: {words: [100]}}\ntune") + scored;
+    insta::assert_snapshot!(broken(&text, &[]), @r"
+    x.yaml:15:55: 'checkpoints' must be a mapping, not true
+      help: write `key: value` lines, or {key: value}
+    ");
+}
+
+#[test]
+fn names_that_are_numbers_or_grids_own() {
+    insta::assert_snapshot!(broken(&with("name: demo", "name: 123"), &[]), @r"
+    x.yaml:1:7: 'name' must be a name that begins with a letter or digit and has a letter in it, not 123
+      help: such as v123
+    ");
+    insta::assert_snapshot!(broken(&with("name: demo", "name: runs.db-wal"), &[]), @r"
+    x.yaml:1:7: the name 'runs.db-wal' is taken: grid keeps something of its own under it in the runs folder
+      help: choose another one, such as my-runs
+    ");
+    for own in ["runs.db", "runs.db-shm", "survey.json", "survey.json.17.tmp", "workers", "verify"] {
+        assert!(broken(&with("name: demo", &format!("name: {own}")), &[]).contains("is taken"), "{own}");
+    }
+    for free in ["runs.dbx", "worker", "survey"] {
+        good(&with("name: demo", &format!("name: {free}")), &[]);
+    }
+}
+
+#[test]
 fn a_terminal_shows_the_line() {
     let problems = parse(Path::new("x.yaml"), with("layers: 2", "lyers: 2").as_bytes(), &["tune.epochs=0".to_owned()]);
     insta::assert_snapshot!(problems.unwrap_err().fancy(false, 80), @r"
@@ -268,7 +362,7 @@ fn a_terminal_shows_the_line() {
     1 │ tune.epochs=0
       ·             ─
       ╰────
-     help: the smallest is 1
+     help: the smallest is 1; `steps: 0` leaves the model as it is
     ");
 }
 
@@ -285,7 +379,7 @@ fn overrides_name_themselves() {
     ];
     insta::assert_snapshot!(broken(GOOD, &overrides), @r"
     -S tune.epochs=0: 'epochs' must be a whole number from 1 to 100000, not 0
-      help: the smallest is 1
+      help: the smallest is 1; `steps: 0` leaves the model as it is
     -S tune.learing_rate=1: unknown key 'learing_rate'
       help: did you mean 'learning_rate'?
     -S models.tiny.hidden.x=1: 'models.tiny.hidden' is not a mapping, so it has no keys to set
