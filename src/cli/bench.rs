@@ -2,6 +2,7 @@
 
 use super::args::{BenchTrainArgs, PrecisionArg, TableFormat};
 use super::failure::{Exit, Failure};
+use super::report::form;
 use super::status::print_json;
 use super::workspace::SpecText;
 use crate::domain::{Base, Precision, Workload};
@@ -20,10 +21,8 @@ pub fn train(args: &BenchTrainArgs) -> Result<Exit, Failure> {
     }
     let table = report::speed(&speeds);
     match args.format {
-        TableFormat::Table => print!("{}", table.terminal()),
-        TableFormat::Md => print!("{}", table.markdown()),
-        TableFormat::Csv => print!("{}", table.csv()),
         TableFormat::Json => print_json(&speeds)?,
+        format => print!("{}", form(&table, format)),
     }
     Ok(Exit::Done)
 }

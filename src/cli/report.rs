@@ -69,11 +69,15 @@ pub async fn report(cli: &Cli, args: &ReportArgs) -> Result<Exit, Failure> {
         print!("{}", shown.last().map_or(String::new(), |(_, figure)| figure.svg()));
         return Ok(Exit::Done);
     }
+    if args.html {
+        print!("{}", report::page(&name, &shown));
+        return Ok(Exit::Done);
+    }
     let text: Vec<String> = shown.iter().map(|(table, _)| form(table, args.format)).collect();
     match args.format {
         // Two tables are two documents; a program gets the one it asked for, and so does a picture.
         TableFormat::Csv | TableFormat::Json => print!("{}", text.last().map_or("", String::as_str)),
-        TableFormat::Table | TableFormat::Md => print!("{}", text.join("\n")),
+        TableFormat::Table | TableFormat::Md | TableFormat::Latex => print!("{}", text.join("\n")),
     }
     Ok(Exit::Done)
 }
@@ -170,6 +174,7 @@ pub(super) fn form(table: &Table, format: TableFormat) -> String {
         TableFormat::Md => table.markdown(),
         TableFormat::Csv => table.csv(),
         TableFormat::Json => table.json(),
+        TableFormat::Latex => table.latex(),
     }
 }
 

@@ -1,0 +1,156 @@
+//! The forms of a table for papers and browsers.
+
+use super::figure::Figure;
+use super::table::{Cell, Table};
+
+impl Table {
+    /// For a paper, with the package booktabs.
+    pub fn latex(&self) -> String {
+        let line = |cells: Vec<String>| format!("  {} \\\\\n", cells.join(" & "));
+        let columns = "l".repeat(self.labels) + &"r".repeat(self.heads.len() - self.labels);
+        let mut text = format!(
+            "% needs \\usepackage{{booktabs}}\n\\begin{{table}}\n\\centering\n\\begin{{tabular}}{{{columns}}}\n"
+        );
+        text.push_str("  \\toprule\n");
+        text.push_str(&line(self.heads.iter().map(|head| escaped_latex(head)).collect()));
+        for part in [&self.rows, &self.published, &self.footer].into_iter().filter(|part| !part.is_empty()) {
+            text.push_str("  \\midrule\n");
+            for row in part {
+                text.push_str(&line(row.iter().map(latex).collect()));
+            }
+        }
+        text.push_str("  \\bottomrule\n\\end{tabular}\n");
+        let notes: Vec<String> = self.notes.iter().map(|note| format!("{}.", escaped_latex(note))).collect();
+        let caption = [vec![format!("{}.", escaped_latex(&self.title))], notes].concat().join(" ");
+        text.push_str(&format!("\\caption{{{caption}}}\n\\end{{table}}\n"));
+        text
+    }
+
+    fn html(&self) -> String {
+        let line = |cells: Vec<(&str, String)>| -> String {
+            let cell = |(index, (tag, text)): (usize, (&str, String))| {
+                let side = if index < self.labels { "" } else { " class=number" };
+                format!("<{tag}{side}>{text}</{tag}>")
+            };
+            format!("<tr>{}</tr>\n", cells.into_iter().enumerate().map(cell).collect::<String>())
+        };
+        let mut text = format!("<h2>{}</h2>\n<table>\n<thead>\n", escaped_html(&self.title));
+        text.push_str(&line(self.heads.iter().map(|head| ("th", escaped_html(head))).collect()));
+        text.push_str("</thead>\n");
+        for part in [&self.rows, &self.published, &self.footer].into_iter().filter(|part| !part.is_empty()) {
+            text.push_str("<tbody>\n");
+            for row in part {
+                text.push_str(&line(row.iter().map(|cell| ("td", escaped_html(&cell.text()))).collect()));
+            }
+            text.push_str("</tbody>\n");
+        }
+        text.push_str("</table>\n");
+        for note in &self.notes {
+            text.push_str(&format!("<p>{}</p>\n", escaped_html(note)));
+        }
+        text
+    }
+}
+
+/// A page of tables and their pictures that needs no other file.
+pub fn page(title: &str, parts: &[(Table, Figure)]) -> String {
+    let title = escaped_html(title);
+    let parts: String = parts.iter().map(|(table, figure)| format!("{}{}\n", table.html(), figure.svg())).collect();
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>{title}</title>\n<style>{STYLE}</style>\n\
+         </head>\n<body>\n{parts}</body>\n</html>\n"
+    )
+}
+
+const STYLE: &str = "\
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 75em; padding: 0 1em; color: #222; }
+table { border-collapse: collapse; margin: 1em 0; font-variant-numeric: tabular-nums; }
+th, td { padding: .2em .9em .2em 0; text-align: left; white-space: nowrap; }
+.number { text-align: right; }
+thead { border-top: 2px solid; border-bottom: 1px solid; }
+tbody + tbody { border-top: 1px solid #999; }
+table { border-bottom: 2px solid; }
+p { margin: .2em 0; color: #555; }
+svg { max-width: 100%; height: auto; margin: 1em 0 2em; }
+";
+
+fn latex(cell: &Cell) -> String {
+    match cell {
+        Cell::Score(score) => {
+            let spread = match (score.deviation, score.stderr) {
+                (Some(deviation), _) => format!(" \\pm {deviation:.1}"),
+                (None, Some(stderr)) => format!("\\;(\\pm{stderr:.1})"),
+                (None, None) => String::new(),
+            };
+            let remarks = score.remarks();
+            let remarks = match remarks.trim() {
+                "" => String::new(),
+                remarks => format!("\\textsuperscript{{{}}}", escaped_latex(remarks)),
+            };
+            format!("${:.1}{spread}${remarks}", score.mean)
+        }
+        Cell::Number(..) | Cell::Difference(..) | Cell::Interval(..) | Cell::Probability(_) => {
+            format!("${}$", cell.text())
+        }
+        Cell::Missing => "--".to_owned(),
+        Cell::Label(_) | Cell::Count(_) => escaped_latex(&cell.text()),
+    }
+}
+
+fn escaped_latex(text: &str) -> String {
+    let one = |c: char| match c {
+        '&' | '%' | '$' | '#' | '_' | '{' | '}' => format!("\\{c}"),
+        '~' => "\\textasciitilde{}".to_owned(),
+        '^' => "\\textasciicircum{}".to_owned(),
+        '\\' => "\\textbackslash{}".to_owned(),
+        '<' | '>' => format!("${c}$"),
+        '±' => "$\\pm$".to_owned(),
+        '×' => "$\\times$".to_owned(),
+        '≥' => "$\\geq$".to_owned(),
+        '≤' => "$\\leq$".to_owned(),
+        '−' => "$-$".to_owned(),
+        '—' => "---".to_owned(),
+        '–' => "--".to_owned(),
+        c => c.to_string(),
+    };
+    text.chars().map(one).collect()
+}
+
+fn escaped_html(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::{cell, row};
+    use super::super::{Columns, pivot};
+    use super::*;
+    use crate::domain::Suite;
+
+    fn table() -> Table {
+        let cells: Vec<_> = [1, 2].into_iter().map(|seed| cell("a_b", Some("x&y"), "merged", seed)).collect();
+        let scores: Vec<_> =
+            cells.iter().zip([60.0, 64.0]).map(|(cell, value)| row(cell, Suite::Blimp, None, value)).collect();
+        pivot("toy", &cells, &scores, Columns::Aggregates, &[])
+    }
+
+    #[test]
+    fn latex_is_for_booktabs() {
+        insta::assert_snapshot!(table().latex(), @r"
+        ");
+    }
+
+    #[test]
+    fn a_page_needs_no_other_file() {
+        let table = table();
+        let figure = Figure::of(&table);
+        let page = page("toy", &[(table, figure)]);
+        let (head, rest) = page.split_once("<svg").expect("a picture");
+        insta::assert_snapshot!(head.split_once("</style>").expect("a style").1, @r"
+        ");
+        assert!(rest.trim_end().ends_with("</svg>\n\n</body>\n</html>"), "{rest}");
+        // Names of XML are no places to fetch from.
+        let fetched = ["src=", "href=", "@import", "url("].into_iter().find(|word| page.contains(word));
+        assert_eq!(fetched, None);
+    }
+}
