@@ -76,6 +76,11 @@ fn models_are_scored_by_folder_and_by_job() {
     );
     assert_eq!(env.query("select count(distinct item) from v_items where experiment = 'both'"), ["2"]);
 
+    // A tuned model is no pretrained one.
+    let report = env.run(0, &["report", "both"]);
+    assert!(report.contains("nano-chat-seed1") && report.contains("as it is"), "{report}");
+    assert!(!report.contains("pretrained"), "{report}");
+
     // The same again is in the database; a cell's full name is the same model; the table is printed all the same.
     let attempts = env.query("select count(*) from attempt");
     let again = env
@@ -98,11 +103,24 @@ fn what_is_missing_is_said_before_anything_runs() {
     let data = env.complaint(6, &["eval", "nano/seed1", "--suite", "blimp,ewok", "--fast"]);
     assert!(data.contains("fast_eval/ewok_fast") && data.contains("ewok_fast.zip of https://osf.io/ryjfm/"), "{data}");
     let none = env.complaint(6, &["eval", "nano/seed1", "--data", "nowhere"]);
-    assert!(none.contains("no evaluation data at") && none.contains("GRID_DATA"), "{none}");
+    assert!(none.contains("no full evaluation data at") && none.contains("GRID_DATA"), "{none}");
+    fs::rename(env.path().join("evaluation_data/full_eval"), env.path().join("full_eval")).expect("a folder");
+    let fast = env.complaint(6, &["eval", "nano/seed1"]);
+    assert!(
+        fast.contains("no full evaluation data at")
+            && fast.contains("help: that of the other size is there: add `--fast`"),
+        "{fast}"
+    );
+    fs::rename(env.path().join("full_eval"), env.path().join("evaluation_data/full_eval")).expect("a folder");
     let suite = env.complaint(1, &["eval", "nano/seed1", "--suite", "blmp"]);
     assert!(suite.contains("no suite is called 'blmp'; there are zero-shot and blimp,"), "{suite}");
     let model = env.complaint(6, &["eval", "no/such", "--suite", "blimp", "--offline"]);
     assert!(model.contains("hf:no/such@main") && model.contains("grid is offline"), "{model}");
+    assert!(model.starts_with("no/such: no folder or job here is called so; it is taken for a model"), "{model}");
+    for slip in ["./models/tinny", "/no/such/folder", "models/of/mine"] {
+        let complaint = env.complaint(4, &["eval", slip, "--suite", "blimp", "--fast"]);
+        assert!(complaint.starts_with(&format!("grid: no folder and no job is called '{slip}'")), "{complaint}");
+    }
     let several = env.complaint(4, &["eval", "tune-", "pretrain-", "--suite", "blimp"]);
     assert!(several.contains("names several models"), "{several}");
     let stranger = "models: {a: {job: 0123456789abcdef0123456789abcdef}}\nname: a\n";

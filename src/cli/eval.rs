@@ -10,8 +10,14 @@ use super::report::form;
 use super::run;
 use super::workspace::SpecText;
 use crate::data::Survey;
-use crate::domain::{Digest, JobId, Mode, Origin, Size, Source, Suite};
+use crate::domain::remote::is_repository;
+use crate::domain::{CellRow, Digest, JobId, Mode, Origin, ScoreRow, Size, Source, Suite};
 use crate::report::{Columns, pivot};
+
+/// What stands for the path of its spec: nothing in it is relative to its folder.
+const SPEC: &str = "/(grid eval)";
+/// What tables say of the curriculum of models that are scored as they come.
+const AS_IT_IS: &str = "as it is";
 
 /// What `--suite` calls all zero-shot suites whose data is there.
 const ZERO_SHOT: &str = "zero-shot";
@@ -27,8 +33,7 @@ pub async fn eval(cli: &Cli, args: &EvalArgs) -> Result<Exit, Failure> {
     let digest = Digest::of(text.as_bytes()).to_string();
     let name = args.name.clone().unwrap_or_else(|| format!("eval-{}", &digest[..10]));
     let spec = SpecText {
-        // Nothing in it is relative to its folder.
-        path: PathBuf::from("/(grid eval)"),
+        path: PathBuf::from(SPEC),
         text: format!("name: {}\n{text}", quoted(&name)).into_bytes(),
         overrides: vec![],
     };
@@ -38,11 +43,23 @@ pub async fn eval(cli: &Cli, args: &EvalArgs) -> Result<Exit, Failure> {
         return Ok(exit);
     }
     let store = database::existing(cli).await?;
-    let cells = store.cells(&name).await.map_err(store_failure)?;
-    let scores = store.scores(&name).await.map_err(store_failure)?;
+    let mut cells = store.cells(&name).await.map_err(store_failure)?;
+    let mut scores = store.scores(&name).await.map_err(store_failure)?;
     store.close().await;
+    if scores.is_empty() {
+        return Ok(exit); // why, has been said of each job that failed
+    }
+    as_they_come(&spec.path, &mut cells, &mut scores);
     print!("{}", form(&pivot(&name, &cells, &scores, Columns::Aggregates, &[]), args.format));
     Ok(exit)
+}
+
+/// Of models that `grid eval` has scored nobody knows here how they were trained, so tables must not name a curriculum.
+pub(super) fn as_they_come(spec: &Path, cells: &mut [CellRow], scores: &mut [ScoreRow]) {
+    if spec == Path::new(SPEC) {
+        cells.iter_mut().for_each(|cell| AS_IT_IS.clone_into(&mut cell.curriculum));
+        scores.iter_mut().for_each(|row| AS_IT_IS.clone_into(&mut row.curriculum));
+    }
 }
 
 /// Where a model is.
@@ -72,6 +89,9 @@ async fn models(cli: &Cli, texts: &[String]) -> Result<Vec<Named>, Failure> {
         };
         models.push(match &job[..] {
             [] => {
+                if !path.is_dir() {
+                    on_the_hub(cli, text)?;
+                }
                 let folder = std::path::absolute(path).ok().filter(|folder| folder.is_dir());
                 let parts = folder.as_deref().unwrap_or(path).components().rev();
                 let parts = parts.filter_map(|part| part.as_os_str().to_str()).map(fit).collect();
@@ -87,6 +107,20 @@ async fn models(cli: &Cli, texts: &[String]) -> Result<Vec<Named>, Failure> {
         store.close().await;
     }
     Ok(distinct(models))
+}
+
+/// Fails for what cannot be the id of a model on the hub, and says of the others that they are taken for one.
+fn on_the_hub(cli: &Cli, text: &str) -> Result<(), Failure> {
+    let id = text.split_once('@').map_or(text, |(id, _)| id);
+    if !is_repository(id) {
+        let help = "`grid status EXPERIMENT` lists jobs; a model of the Hugging Face hub is ORGANISATION/NAME";
+        let message = format!("grid: no folder and no job is called '{text}'\n  help: {help}");
+        return Err(Failure::text(Exit::NothingMatches, message));
+    }
+    if !cli.quiet {
+        eprintln!("{text}: no folder or job here is called so; it is taken for a model of the Hugging Face hub");
+    }
+    Ok(())
 }
 
 /// What is left of a text in a name that a spec may use.
@@ -149,11 +183,18 @@ fn suites(cli: &Cli, names: &[String], data: &Path, size: Size) -> Result<Vec<Su
     suites.sort();
     suites.dedup();
     if suites.is_empty() {
-        let message = format!(
-            "grid: no evaluation data at {}\n  help: name the official folder evaluation_data with `--data DIR` or \
-             GRID_DATA; it can be downloaded from https://osf.io/ryjfm/",
-            data.display()
-        );
+        let (wanted, other, option) = match size {
+            Size::Full => ("full", Size::Fast, "add `--fast`"),
+            Size::Fast => ("fast", Size::Full, "leave `--fast` out"),
+        };
+        let mut zero_shot = Suite::ALL.into_iter().filter(|suite| suite.is_zero_shot());
+        let help = match zero_shot.any(|suite| data.join(suite.folder(other)).is_dir()) {
+            true => format!("that of the other size is there: {option}"),
+            false => "name the official folder evaluation_data with `--data DIR` or GRID_DATA; it can be downloaded \
+                      from https://osf.io/ryjfm/"
+                .to_owned(),
+        };
+        let message = format!("grid: no {wanted} evaluation data at {}\n  help: {help}", data.display());
         return Err(Failure::text(Exit::Environment, message));
     }
     Ok(suites)

@@ -2,6 +2,7 @@
 
 use super::args::{Cli, ReportArgs, TableFormat};
 use super::database;
+use super::eval::as_they_come;
 use super::failure::{Exit, Failure, store_failure};
 use super::workspace::SpecText;
 use crate::domain::{Grid, Kind, NamedTable, ScoreRow, Show, Suite};
@@ -16,11 +17,12 @@ pub async fn report(cli: &Cli, args: &ReportArgs) -> Result<Exit, Failure> {
     };
     let store = database::existing(cli).await?;
     let experiment = store.experiment(args.experiment.as_deref()).await.map_err(store_failure)?.experiment;
-    let name = experiment.name.clone();
+    let (name, spec) = (experiment.name.clone(), experiment.spec_path.clone());
     let grid = kept(experiment);
     let (references, named) = grid.as_ref().map_or((&[][..], &[][..]), |grid| (&grid.references, &grid.tables));
-    let scores = store.scores(&name).await.map_err(store_failure)?;
-    let cells = store.cells(&name).await.map_err(store_failure)?;
+    let mut scores = store.scores(&name).await.map_err(store_failure)?;
+    let mut cells = store.cells(&name).await.map_err(store_failure)?;
+    as_they_come(&spec, &mut cells, &mut scores);
     let jobs = store.job_rows(&name).await.map_err(store_failure)?;
     let mut shown: Vec<(Table, Figure)> = vec![];
     let picture = |table: Table| (Figure::of(&table), table);
