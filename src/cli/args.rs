@@ -333,9 +333,6 @@ pub struct ReportArgs {
     /// Draw the table as an SVG picture instead of writing its numbers.
     #[arg(long, conflicts_with = "format")]
     pub svg: bool,
-    /// Write a page for browsers, with the tables and their pictures.
-    #[arg(long, conflicts_with_all = ["format", "svg"])]
-    pub html: bool,
     /// Form.
     #[arg(long, value_enum, default_value_t = TableFormat::Table)]
     pub format: TableFormat,
@@ -409,6 +406,8 @@ pub enum TableFormat {
     Json,
     /// A table of LaTeX, with booktabs.
     Latex,
+    /// A page for browsers that needs no other file; `grid report` puts pictures below the tables.
+    Html,
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {

@@ -1,7 +1,7 @@
 //! What is looked at before the first job starts: what it would stumble over hours later.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::failure::{Exit, Failure};
 use super::workspace::Workspace;
@@ -67,6 +67,9 @@ pub(super) fn refuse_unreadable(workspace: &Workspace) -> Result<(), Failure> {
 /// Fails where a GPU is asked for that this machine does not have.
 pub(super) fn refuse_devices(resources: &Resources) -> Result<(), Failure> {
     let gpus = runner::gpus();
+    if gpus == 0 && Path::new("/proc/driver/nvidia").exists() {
+        return Ok(()); // there is a driver, and nobody to list what it drives: the worker will see
+    }
     let number = |device: &String| device.strip_prefix("cuda:").and_then(|number| number.parse::<u32>().ok());
     match resources.devices.iter().find(|device| number(device).is_some_and(|number| number >= gpus)) {
         Some(device) if resources.slurm.is_none() => {

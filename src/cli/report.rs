@@ -71,15 +71,15 @@ pub async fn report(cli: &Cli, args: &ReportArgs) -> Result<Exit, Failure> {
         print!("{}", shown.last().map_or(String::new(), |(_, figure)| figure.svg()));
         return Ok(Exit::Done);
     }
-    if args.html {
-        print!("{}", report::page(&name, &shown));
-        return Ok(Exit::Done);
-    }
-    let text: Vec<String> = shown.iter().map(|(table, _)| form(table, args.format)).collect();
+    let mut texts = shown.iter().map(|(table, _)| form(table, args.format));
     match args.format {
+        TableFormat::Html => {
+            let parts: Vec<_> = shown.iter().map(|(table, figure)| (table, Some(figure))).collect();
+            print!("{}", report::page(&name, &parts));
+        }
         // Two tables are two documents; a program gets the one it asked for, and so does a picture.
-        TableFormat::Csv | TableFormat::Json => print!("{}", text.last().map_or("", String::as_str)),
-        TableFormat::Table | TableFormat::Md | TableFormat::Latex => print!("{}", text.join("\n")),
+        TableFormat::Csv | TableFormat::Json => print!("{}", texts.next_back().unwrap_or_default()),
+        TableFormat::Table | TableFormat::Md | TableFormat::Latex => print!("{}", texts.collect::<Vec<_>>().join("\n")),
     }
     Ok(Exit::Done)
 }
@@ -177,6 +177,7 @@ pub(super) fn form(table: &Table, format: TableFormat) -> String {
         TableFormat::Csv => table.csv(),
         TableFormat::Json => table.json(),
         TableFormat::Latex => table.latex(),
+        TableFormat::Html => report::page(&table.title, &[(table, None)]),
     }
 }
 

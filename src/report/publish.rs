@@ -52,10 +52,13 @@ impl Table {
     }
 }
 
-/// A page of tables and their pictures that needs no other file.
-pub fn page(title: &str, parts: &[(Table, Figure)]) -> String {
+/// A page of tables, and pictures below them, that needs no other file.
+pub fn page(title: &str, parts: &[(&Table, Option<&Figure>)]) -> String {
     let title = escaped_html(title);
-    let parts: String = parts.iter().map(|(table, figure)| format!("{}{}\n", table.html(), figure.svg())).collect();
+    let part = |(table, figure): &(&Table, Option<&Figure>)| {
+        table.html() + &figure.map_or(String::new(), |figure| figure.svg() + "\n")
+    };
+    let parts: String = parts.iter().map(part).collect();
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>{title}</title>\n<style>{STYLE}</style>\n\
          </head>\n<body>\n{parts}</body>\n</html>\n"
@@ -144,7 +147,7 @@ mod tests {
     fn a_page_needs_no_other_file() {
         let table = table();
         let figure = Figure::of(&table);
-        let page = page("toy", &[(table, figure)]);
+        let page = page("toy", &[(&table, Some(&figure))]);
         let (head, rest) = page.split_once("<svg").expect("a picture");
         insta::assert_snapshot!(head.split_once("</style>").expect("a style").1, @r"
         ");
