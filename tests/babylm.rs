@@ -28,11 +28,12 @@ fn an_incomplete_submission_is_listed_and_written_only_on_request() {
     let out = env.path().join("out");
     let lacks = env.complaint(8, &["export", "babylm", "tiny", "out"]);
     for said in [
-        "nano-chat-single-seed1: blimp: adjunct_island has 0 predictions instead of 928",
-        "is no official subtask",
-        "ewok: not evaluated on the full set",
+        "  nano-chat-single-seed1:\n",
+        "    blimp: adjunct_island has 0 predictions instead of 928",
+        "more like these",
+        "    ewok, entity_tracking, wug_adj, wug_past, comps, reading, aoa: not evaluated on the full set",
         "glue: not fine-tuned for boolq",
-        "reading: none of the 28 checkpoints is evaluated on the fast set",
+        "wug_past, reading: none of the 28 checkpoints is evaluated on the fast set",
         "nothing was written",
     ] {
         assert!(lacks.contains(said), "no '{said}' in\n{lacks}");
@@ -72,9 +73,18 @@ fn an_incomplete_submission_is_listed_and_written_only_on_request() {
 #[test]
 fn scores_by_other_rules_cannot_be_handed_in() {
     let env = Env::new(TINY);
-    env.run(0, &["run", "spec.yaml", "-S", "axes={seed: [1]}"]);
+    env.run(0, &["run", "spec.yaml", "-S", "axes.seed=[1]"]);
     let lacks = env.complaint(8, &["export", "babylm", "tiny", "out"]);
-    assert!(lacks.contains("blimp: scored by the rules 'fixed'; only those of 'compat' can be handed in"), "{lacks}");
+    let rules = "blimp, blimp-supplement: scored by the rules 'fixed'; only those of 'compat' can be handed in";
+    assert!(
+        lacks.contains(rules) && lacks.starts_with("grid: the submission is not complete:\n  all 4 models:\n"),
+        "{lacks}"
+    );
+    assert!(lacks.lines().count() <= 8, "equal reasons are said once\n{lacks}");
+    // There is nothing, so nothing is written, whatever is asked for.
+    let lacks = env.complaint(8, &["export", "babylm", "tiny", "out", "--partial"]);
+    assert!(lacks.contains("nothing was written: there is nothing yet"), "{lacks}");
+    assert!(!env.path().join("out").exists());
 }
 
 #[test]

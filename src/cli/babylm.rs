@@ -11,8 +11,10 @@ use super::workspace::{SpecText, Workspace};
 use crate::data;
 use crate::domain::{
     Cell, EvalJob, FinetuneJob, ItemOutcome, Job, Located, Mode, Pick, Remote, Score, ScoreRow, Size, Source, Suite,
+    counted,
 };
 use crate::plan::{Decision, PlannedJob, Role};
+use crate::report::lacks;
 use crate::store::{Store, StoreError};
 use crate::suites;
 use crate::suites::official::{self, ResultFile, Submission, Track};
@@ -49,29 +51,40 @@ pub async fn export(cli: &Cli, of: &str, dir: &Path, track: Track, partial: bool
             experiments.insert(experiment.clone(), ran(cli, &store, experiment).await?);
         }
     }
-    let (mut files, mut lacks) = (vec![], vec![]);
+    let (mut files, mut lacking, mut written) = (vec![], vec![], 0);
     for Entry { name, cells } in &entries {
         let mut found = Found::default();
         for (experiment, label) in cells {
             collect(&store, &experiments[experiment], label, &mut found).await?;
         }
         let missing = found.submission.missing(track);
-        lacks.extend(found.problems.iter().chain(&missing).map(|piece| format!("  {name}: {piece}")));
+        lacking.push((name.clone(), found.problems.into_iter().chain(missing).collect::<Vec<String>>()));
+        if found.files.is_empty() && found.submission.is_empty() {
+            continue;
+        }
+        written += 1;
         let (file, text) = found.submission.file(track);
         found.files.push((file.to_owned(), text));
         files.extend(found.files.into_iter().map(|(path, text)| (format!("results/{name}/{path}"), text)));
     }
     store.close().await;
-    if !lacks.is_empty() {
-        eprintln!("grid: the submission is not complete:\n{}", lacks.join("\n"));
-        if !partial {
-            eprintln!("  help: nothing was written; `--partial` writes what there is");
-            return Ok(Exit::CheckFailed);
-        }
+    let complete = lacking.iter().all(|(_, pieces)| pieces.is_empty());
+    if !complete {
+        eprintln!("grid: the submission is not complete:\n{}", lacks(&lacking).trim_end());
+    }
+    let help = match (files.is_empty(), complete || partial) {
+        (true, _) => Some("nothing was written: there is nothing yet that can be handed in"),
+        (false, false) => Some("nothing was written; `--partial` writes what there is"),
+        (false, true) => None,
+    };
+    if let Some(help) = help {
+        eprintln!("  help: {help}");
+        return Ok(Exit::CheckFailed);
     }
     data::write_files(dir, &files).map_err(|error| Failure::new(Exit::Environment, error))?;
     if !cli.quiet {
-        eprintln!("{} files of {} models are in {}", files.len(), entries.len(), dir.display());
+        let (files, models) = (counted(files.len() as u64, "file"), counted(written, "model"));
+        eprintln!("{files} of {models} are in {}", dir.display());
     }
     Ok(Exit::Done)
 }

@@ -9,7 +9,7 @@ use super::failure::{Exit, Failure};
 use super::run::progress_mode;
 use super::workspace::SpecText;
 use crate::data::{Generated, Survey, generate, thoughtful};
-use crate::domain::Generation;
+use crate::domain::{Generation, counted};
 use crate::report::progress::Transfers;
 
 /// `grid data build`.
@@ -60,17 +60,17 @@ fn told(generation: &Generation, generated: &Generated) -> String {
             documents - left
         );
     }
+    let (documents, requests) = (counted(*documents as u64, "document"), counted(*requests, "request"));
     if *records == 0 {
-        return format!(
-            "{name} has no records: of {documents} documents none got a usable answer ({requests} requests)"
-        );
+        return format!("{name} has no records: of {documents} none got a usable answer ({requests})");
     }
     let given_up = match unusable {
         0 => String::new(),
-        n => format!("; {n} documents gave no usable answer"),
+        &n => format!("; {} gave no usable answer", counted(n as u64, "document")),
     };
     format!(
-        "{name}: {records} records of {documents} documents, {requests} requests{given_up}, in {}",
+        "{name}: {} of {documents}, {requests}{given_up}, in {}",
+        counted(*records as u64, "record"),
         generation.to.display()
     )
 }

@@ -64,8 +64,10 @@ pub(super) async fn one_job(store: &Store, text: &str) -> Result<JobRow, Failure
 fn describe(event: &Event) -> String {
     match event {
         Event::Started { host, pid, device, threads, micro_batch, version } => {
-            let rows = micro_batch.map_or(String::new(), |rows| format!(", {rows} rows at a time"));
-            format!("started on {host} (process {pid}, {device}, {threads} threads{rows}; {version})")
+            let rows =
+                micro_batch.map_or(String::new(), |rows| format!(", {} at a time", human::counted(rows.into(), "row")));
+            let threads = human::counted((*threads).into(), "thread");
+            format!("started on {host} (process {pid}, {device}, {threads}{rows}; {version})")
         }
         Event::Resumed { step } => format!("resumed after step {step}"),
         Event::Progress { done, total, loss, tokens_per_second } => {

@@ -213,8 +213,10 @@ impl Ledger {
         let mut out = format!("over the budget ({budget})\n");
         // Writing to a String cannot fail.
         let _ = self.explain(&mut out, worst, budget);
-        if beyond.len() > 1 {
-            out.push_str(&format!("  {} more models are over it too\n", beyond.len() - 1));
+        match beyond.len() - 1 {
+            0 => {}
+            1 => out.push_str("  1 more model is over it too\n"),
+            more => out.push_str(&format!("  {more} more models are over it too\n")),
         }
         out.push_str("  help: train for fewer epochs, on less text, or change `budget`");
         Some(out)

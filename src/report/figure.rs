@@ -67,7 +67,7 @@ pub struct Distribution {
 /// Pixels: of the whole picture at least, around it, between panels, of a row, of a line of text, and of a character, about.
 const WIDTH: f64 = 960.0;
 const MARGIN: f64 = 16.0;
-const GAP: f64 = 48.0;
+const GAP: f64 = 56.0;
 const ROW: f64 = 24.0;
 const LINE: f64 = 16.0;
 const CHARACTER: f64 = 6.6;

@@ -42,8 +42,8 @@ pub fn number(value: f64) -> String {
     let short: f64 = format!("{value:.5e}").parse().unwrap_or(value);
     match short.abs() {
         0.0 => "0".to_owned(),
-        size if size < 1e-4 || size >= 1e15 => format!("{short:e}"),
-        _ => format!("{short}"),
+        size if (1e-4..1e15).contains(&size) => format!("{short}"),
+        _ => format!("{short:e}"),
     }
 }
 

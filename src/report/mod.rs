@@ -15,6 +15,7 @@ mod figure;
 #[cfg(test)]
 mod fixtures;
 pub mod human;
+mod lacks;
 mod leaderboard;
 mod marks;
 mod measure;
@@ -32,6 +33,7 @@ pub use card::{Card, CardJob};
 pub use compare::{CompareError, Comparison, compared};
 pub use curve::curve;
 pub use figure::Figure;
+pub use lacks::lacks;
 pub use leaderboard::leaderboard;
 pub use named::{boxes, named};
 pub use pivot::{Columns, pivot, with_subtasks};

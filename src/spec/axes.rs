@@ -95,7 +95,7 @@ impl Axes {
             models: models.clone(),
             datasets: if dataset.is_some() && datasets == [None] { names.datasets.clone() } else { used },
             curricula: curricula.clone().unwrap_or_else(|| curricula_known.clone()),
-            values: Some((datasets.clone(), seeds.clone())),
+            values: Some(Values { datasets: datasets.iter().flatten().cloned().collect(), seeds: seeds.clone() }),
         };
         let any = Known {
             models: names.models.clone(),
@@ -184,8 +184,39 @@ struct Known {
     models: Vec<String>,
     datasets: Vec<String>,
     curricula: Vec<String>,
-    /// The values of `dataset:` and `seed:`, where others are of no use.
-    values: Option<(Vec<Option<Vec<String>>>, Vec<u64>)>,
+    /// What stands on the axes, where nothing else is of use.
+    values: Option<Values>,
+}
+
+/// The values of the axes `dataset` and `seed`.
+struct Values {
+    datasets: Vec<Vec<String>>,
+    seeds: Vec<u64>,
+}
+
+impl Values {
+    /// Notes a dataset or a seed, named at its node, that no combination has; of a wrong axis nothing is known.
+    fn check(&self, dataset: Option<(&Node, &Vec<String>)>, seed: Option<(&Node, u64)>, log: &Log) {
+        let absent = |axis: &str, node: &Node, values: Vec<String>| {
+            let reason = format!("axis '{axis}' has no value {}", fields::described(node));
+            log.add(node.mark, reason, Some(format!("it has: {}", values.join(", "))));
+        };
+        let listed = |names: &Vec<String>| match &names[..] {
+            [one] => one.clone(),
+            names => format!("[{}]", names.join(", ")),
+        };
+        if let Some((node, dataset)) = dataset
+            && !self.datasets.is_empty()
+            && !self.datasets.contains(dataset)
+        {
+            absent("dataset", node, self.datasets.iter().map(listed).collect());
+        }
+        if let Some((node, seed)) = seed
+            && !self.seeds.contains(&seed)
+        {
+            absent("seed", node, self.seeds.iter().map(u64::to_string).collect());
+        }
+    }
 }
 
 impl Partial {
@@ -205,28 +236,18 @@ impl Partial {
         }
         let model = fields.get("model", None, |value| reference("model", &known.models)(value).map(Some));
         let dataset_node = fields.take("dataset");
-        let dataset = dataset_node.and_then(|node| dataset(node, &known.datasets, log));
+        let dataset = match dataset_node {
+            Some(node) if known.values.is_some() && known.datasets.is_empty() => {
+                let hint = "leave it out of the entry, or add the axis";
+                log.add(node.mark, "there is no axis 'dataset' to exclude from", Some(hint.into()));
+                None
+            }
+            node => node.and_then(|node| dataset(node, &known.datasets, log)),
+        };
         let curriculum = fields.get("curriculum", None, |value| curriculum(&known.curricula)(value).map(Some));
         let seed = fields.get("seed", None, |value| data::seed(value).map(Some));
-        if let Some((datasets, seeds)) = &known.values {
-            let absent = |axis: &str, node: &Node, values: Vec<String>| {
-                let reason = format!("axis '{axis}' has no value {}", fields::described(node));
-                log.add(node.mark, reason, Some(format!("it has: {}", values.join(", "))));
-            };
-            let listed = |names: &Vec<String>| {
-                if let [one] = &names[..] { one.clone() } else { format!("[{}]", names.join(", ")) }
-            };
-            if let (Some(node), Some(_)) = (dataset_node, &dataset)
-                && !datasets.contains(&dataset)
-                && *datasets != [None]
-            {
-                absent("dataset", node, datasets.iter().flatten().map(listed).collect());
-            }
-            if let (Some(node), Some(seed)) = (fields.take("seed"), seed)
-                && !seeds.contains(&seed)
-            {
-                absent("seed", node, seeds.iter().map(u64::to_string).collect());
-            }
+        if let Some(values) = &known.values {
+            values.check(dataset_node.zip(dataset.as_ref()), fields.take("seed").zip(seed), log);
         }
         let mut extra = BTreeMap::new();
         for (key, axis) in further {

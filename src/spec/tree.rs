@@ -214,7 +214,7 @@ fn complaint(error: &serde_yaml::Error, word: &str) -> (String, &'static str) {
         }
         E::Budget { breach: BudgetBreach::Depth { .. }, .. } => (
             format!("this is nested deeper than {MOST_LEVELS} levels"),
-            "a spec has few levels: is a bracket left open?",
+            "no section of a spec needs so many: write it flatter",
         ),
         E::UnknownAnchor { .. } => {
             let anchor = word.trim_start_matches('*').escape_debug();

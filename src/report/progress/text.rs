@@ -59,7 +59,7 @@ pub(super) fn heartbeat(state: &State, elapsed: Duration) -> String {
 /// What stands behind the bar of the whole grid.
 pub(super) fn whole(state: &State, elapsed: Duration) -> String {
     let counts = state.counts();
-    let jobs = format!("{}/{} jobs", counts.done, counts.jobs);
+    let jobs = format!("{}/{}", counts.done, human::counted(counts.jobs as u64, "job"));
     [Some(jobs), failures(state), left(state, elapsed)].into_iter().flatten().collect::<Vec<_>>().join("  ")
 }
 

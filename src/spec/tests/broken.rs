@@ -265,9 +265,9 @@ fn what_yaml_has_and_a_spec_has_not() {
     x.yaml:10:59: '.nan' is not a finite number
       help: such as 2e-4 or 0.5
     ");
-    insta::assert_snapshot!(broken(&format!("{GOOD}x: {}\n", "[".repeat(50)), &[]), @r"
+    insta::assert_snapshot!(broken(&format!("{GOOD}x: {}{}\n", "[".repeat(50), "]".repeat(50)), &[]), @r"
     x.yaml:15:35: this is nested deeper than 32 levels
-      help: a spec has few levels: is a bracket left open?
+      help: no section of a spec needs so many: write it flatter
     ");
 }
 
@@ -294,6 +294,18 @@ fn entries_of_exclude_that_name_what_is_not_there() {
       help: did you mean 'seed'?
     x.yaml:15:48: 'single' is what tables call 'merged' or 'sequential' over one dataset
       help: write `curriculum: [merged]`, and on the axis 'dataset' the name of that one dataset
+    ");
+}
+
+#[test]
+fn an_axis_that_is_not_there_excludes_nothing() {
+    let text = with(
+        "  dataset: [chat, questions, [chat, questions]]\n  curriculum: [pretrained, merged]\n",
+        "  seed: [1, 2]\n",
+    );
+    insta::assert_snapshot!(broken(&format!("{text}exclude: [{{dataset: chat, seed: 2}}]\n"), &[]), @r"
+    x.yaml:14:21: there is no axis 'dataset' to exclude from
+      help: leave it out of the entry, or add the axis
     ");
 }
 

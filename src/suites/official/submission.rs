@@ -78,7 +78,10 @@ impl Submission {
         let absent = FULL.iter().filter(|key| !self.full.contains_key(*key));
         let mut missing: Vec<String> = absent.map(|key| format!("{key}: not evaluated on the full set")).collect();
         let untuned = GlueTask::ALL.iter().filter(|task| !self.glue.contains_key(task));
-        missing.extend(untuned.map(|task| format!("glue: not fine-tuned for {task}")));
+        let untuned: Vec<&str> = untuned.map(|task| task.name()).collect();
+        if !untuned.is_empty() {
+            missing.push(format!("glue: not fine-tuned for {}", untuned.join(", ")));
+        }
         let wanted = track.checkpoints();
         let without = |there: &dyn Fn(&Milestone) -> bool| -> Vec<String> {
             wanted.iter().filter(|one| !there(one)).filter_map(|one| revision(*one)).collect()
@@ -97,6 +100,12 @@ impl Submission {
             }
         }
         missing
+    }
+
+    /// Whether there is nothing to hand in.
+    pub fn is_empty(&self) -> bool {
+        let Self { full, glue, acquisition: _, fast } = self;
+        full.is_empty() && glue.is_empty() && fast.is_empty()
     }
 
     /// Its name and content. What there is nothing for is left out.
