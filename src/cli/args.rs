@@ -79,8 +79,8 @@ pub enum Verb {
     },
     /// Print help on a verb, or on `exit-codes`.
     Help {
-        /// A verb, or `exit-codes`.
-        topic: Option<String>,
+        /// A verb and what may follow it, or `exit-codes`.
+        topic: Vec<String>,
     },
 }
 

@@ -104,21 +104,22 @@ async fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
             clap_complete::generate(*shell, &mut Cli::command(), "grid", &mut std::io::stdout());
             Ok(Exit::Done)
         }
-        Verb::Help { topic } => help(topic.as_deref()),
+        Verb::Help { topic } => help(topic),
     }
 }
 
-fn help(topic: Option<&str>) -> Result<Exit, Failure> {
-    let mut command = Cli::command();
-    match topic {
-        None => print!("{}", command.render_long_help()),
-        Some("exit-codes") => print!("{EXIT_CODES}"),
-        Some(verb) => {
-            let verb_help = command.find_subcommand_mut(verb).map(clap::Command::render_long_help);
-            let unknown = || Failure::text(Exit::NothingMatches, format!("grid: no verb or help topic '{verb}'"));
-            print!("{}", verb_help.ok_or_else(unknown)?);
-        }
+fn help(topic: &[String]) -> Result<Exit, Failure> {
+    if topic == ["exit-codes"] {
+        print!("{EXIT_CODES}");
+        return Ok(Exit::Done);
     }
+    let mut command = Cli::command();
+    let mut verb = &mut command;
+    for word in topic {
+        let unknown = || format!("grid: no verb or help topic '{}'", topic.join(" "));
+        verb = verb.find_subcommand_mut(word).ok_or_else(|| Failure::text(Exit::NothingMatches, unknown()))?;
+    }
+    print!("{}", verb.render_long_help());
     Ok(Exit::Done)
 }
 

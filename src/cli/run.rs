@@ -13,7 +13,7 @@ use super::database;
 use super::failure::{Exit, Failure, store_failure};
 use super::preflight;
 use super::workspace::{SpecText, Workspace};
-use crate::domain::{Grid, JobId, News, Resources, Task, Trial};
+use crate::domain::{Grid, JobId, News, Resources, Task, Trial, counted};
 use crate::plan::{Decision, warnings, weight};
 use crate::report::progress::{self, Progress};
 use crate::runner::{self, Lock, Policy, RunError, Stop, Summary};
@@ -71,7 +71,8 @@ pub(super) async fn go(cli: &Cli, spec: &SpecText, mut grid: Grid, args: &DriveA
     let reused = workspace.plan.jobs().len() - to_run.len();
     if !cli.quiet {
         let name = &workspace.plan.name;
-        eprintln!("{name}: {} jobs to run, {reused} reused, results in {}", to_run.len(), runs_dir.display());
+        let jobs = counted(to_run.len() as u64, "job");
+        eprintln!("{name}: {jobs} to run, {reused} reused, results in {}", runs_dir.display());
     }
     let summary = drive(cli, &store, &workspace, to_run, &runs_dir, args).await?;
     let (ending, exit) = if !summary.interrupted.is_empty() {
@@ -309,10 +310,11 @@ fn tell(workspace: &Workspace, summary: &Summary, quiet: bool) {
         eprintln!("  help: `grid logs {}` shows what it did; `grid resume` tries it again", id.short());
     }
     if !summary.skipped.is_empty() {
-        eprintln!("skipped: {} jobs that need a failed one", summary.skipped.len());
+        eprintln!("skipped: {} in need of a failed one", counted(summary.skipped.len() as u64, "job"));
     }
     if !summary.interrupted.is_empty() {
-        eprintln!("interrupted with {} jobs to go; `grid resume` continues", summary.interrupted.len());
+        let jobs = counted(summary.interrupted.len() as u64, "job");
+        eprintln!("interrupted with {jobs} to go; `grid resume` continues");
     } else if summary.failed.is_empty() && !quiet {
         eprintln!("{}: done; `grid report {0}` prints the table", workspace.plan.name);
     }
