@@ -51,6 +51,28 @@ fn nothing_runs_twice_and_what_is_lost_is_made_again() {
 }
 
 #[test]
+fn a_lost_database_is_made_again_from_the_folders_of_the_jobs() {
+    let env = Env::new(TINY);
+    env.run(0, &["run", "spec.yaml"]);
+    let items = "select suite, task, subtask, item, chosen, credit, scores, job from v_items order by 1, 2, 3, 4, 8";
+    let metrics = "select job, name, step, value from metric order by 1, 2, 3";
+    let before = (env.scores(), env.weights(), env.query(items), env.query(metrics));
+    let folders = || std::fs::read_dir(env.path().join("runs/tiny")).unwrap().count();
+    let count = folders();
+    for file in ["runs.db", "runs.db-wal", "runs.db-shm"] {
+        let _ = std::fs::remove_file(env.path().join("runs").join(file)); // the last two come and go
+    }
+    let words = env.complaint(0, &["run", "spec.yaml"]);
+    assert!(
+        words.contains("note: runs.db did not know of 28 jobs that are done in ") && words.contains("nothing to do"),
+        "{words}"
+    );
+    assert_eq!((env.scores(), env.weights(), env.query(items), env.query(metrics)), before);
+    assert_eq!((folders(), env.query("select distinct state from attempt")), (count, vec!["done".to_owned()]));
+    assert!(!env.complaint(0, &["run", "spec.yaml"]).contains("note:"));
+}
+
+#[test]
 fn the_table_compares_what_ran() {
     let env = Env::new(TINY);
     env.run(0, &["run", "spec.yaml"]);
@@ -162,7 +184,7 @@ fn a_damaged_database_is_told_and_left_alone() {
     std::fs::write(&database, "no database".repeat(1000)).unwrap();
     for arguments in [&["status"][..], &["run", "spec.yaml"]] {
         let complaint = env.complaint(6, arguments);
-        assert!(complaint.contains("read runs.db: it is damaged") && complaint.contains("backup"), "{complaint}");
+        assert!(complaint.contains("read runs.db: it is damaged") && complaint.contains("`grid run SPEC` then"), "{complaint}");
     }
     assert_eq!(std::fs::read_to_string(database).unwrap(), "no database".repeat(1000));
 }

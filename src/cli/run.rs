@@ -14,7 +14,7 @@ use super::failure::{Exit, Failure, store_failure};
 use super::preflight;
 use super::workspace::{SpecText, Workspace};
 use crate::domain::{Grid, JobId, News, Resources, Task, Trial, counted};
-use crate::plan::{Decision, warnings, weight};
+use crate::plan::{Decision, Why, warnings, weight};
 use crate::report::progress::{self, Progress};
 use crate::runner::{self, Lock, Policy, RunError, Stop, Summary};
 use crate::store::{Ending, Experiment, Invocation, PlannedRow, Store};
@@ -60,6 +60,7 @@ pub(super) async fn go(cli: &Cli, spec: &SpecText, mut grid: Grid, args: &DriveA
     let tasks = tasks(&workspace, &runs_dir);
     tell_gone(&store, &workspace).await?;
     let invocation = begin(&store, spec, &workspace, &tasks).await.map_err(store_failure)?;
+    let workspace = take_in(&store, &runs_dir, spec, workspace, &tasks).await?;
     let to_run: Vec<Task> =
         tasks.into_iter().filter(|task| workspace.decisions.get(&task.id) != Some(&Decision::Reuse)).collect();
     if to_run.is_empty() {
@@ -127,6 +128,33 @@ async fn tell_gone(store: &Store, workspace: &Workspace) -> Result<(), Failure> 
         );
     }
     Ok(())
+}
+
+/// Takes in what is done in the folders of jobs, but not on record: the database was lost, or an older one put back.
+async fn take_in(
+    store: &Store,
+    runs_dir: &Path,
+    spec: &SpecText,
+    workspace: Workspace,
+    tasks: &[Task],
+) -> Result<Workspace, Failure> {
+    let mut found = 0;
+    for task in tasks {
+        if let Some(Decision::Run(Why::New | Why::Changed(_))) = workspace.decisions.get(&task.id) {
+            let news = runner::left_done(task.id, &task.folder).map_err(run_failure)?;
+            found += u64::from(!news.is_empty());
+            store.record_all(&news, now()).await.map_err(store_failure)?;
+        }
+    }
+    if found == 0 {
+        return Ok(workspace);
+    }
+    eprintln!(
+        "note: runs.db did not know of {} that are done in {}: taken in",
+        counted(found, "job"),
+        runs_dir.display()
+    );
+    Workspace::prepare(runs_dir, spec, workspace.grid, Some(store)).await
 }
 
 /// What would run, before anything is written.

@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::RunError;
 use crate::domain::event::SCHEMA;
-use crate::domain::{Artifact, Assignment, Entry, Event, ItemOutcome, JobId, News, Outcome, What};
+use crate::domain::{Artifact, Assignment, Entry, Event, ItemOutcome, JobId, News, Outcome, Verdict, What};
 
 /// A name for a submission that no other has, now or later: 16 hexadecimal digits.
 pub(super) fn new_token() -> String {
@@ -116,6 +116,24 @@ pub(super) fn outcome(folder: &Path, id: JobId, token: &str) -> Option<Result<(O
     Some(read())
 }
 
+/// The news of a job that is done in its folder, for a database that does not know of it; none of one that is not, or
+/// of which a submission is open.
+pub fn left_done(id: JobId, folder: &Path) -> Result<Vec<News>, RunError> {
+    let Ok(listed) = fs::read_dir(folder) else { return Ok(vec![]) };
+    if folder.join("job.json").exists() {
+        return Ok(vec![]);
+    }
+    let token = |name: String| Some(name.strip_prefix("outcome.")?.strip_suffix(".json")?.to_owned());
+    let tokens = listed.flatten().filter_map(|entry| token(entry.file_name().into_string().ok()?));
+    let done = tokens.filter_map(|token| outcome(folder, id, &token)?.ok());
+    let done = done.filter(|(outcome, _)| outcome.verdict == Verdict::Done);
+    let Some((outcome, items)) = done.max_by_key(|(outcome, _)| outcome.ended) else { return Ok(vec![]) };
+    let mut news = vec![];
+    Tail::new(id, &outcome.token, folder).read(&mut news)?;
+    news.push(News { job: id, what: What::Ended { folder: folder.to_owned(), outcome, items } });
+    Ok(news)
+}
+
 fn items(path: &Path) -> Result<Vec<ItemOutcome>, String> {
     let text = match fs::read_to_string(path) {
         Ok(text) => text,
@@ -207,7 +225,6 @@ fn read_from(path: &Path, offset: u64) -> io::Result<Vec<u8>> {
 mod tests {
     use super::super::tests::id;
     use super::*;
-    use crate::domain::Verdict;
 
     fn line(message: &str) -> String {
         let event = Event::Warning { message: message.into() };

@@ -37,7 +37,7 @@ pub use compare::{Difference, difference};
 pub use drive::drive;
 pub use executor::{Executor, Status};
 pub use fake::Fake;
-pub use folder::at_work;
+pub use folder::{at_work, left_done};
 pub use local::{Local, worker_program};
 pub use lock::Lock;
 pub use slots::{Slot, gpus, slots};

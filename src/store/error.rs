@@ -94,8 +94,8 @@ pub enum StoreError {
     },
     /// It is not what was written there.
     #[error(
-        "read runs.db: it is damaged ({0}); put a backup in its place, or move it and the -wal and -shm beside it away: a \
-         new one then starts from nothing"
+        "read runs.db: it is damaged ({0}); move it, and the -wal and -shm beside it, away: `grid run SPEC` then makes a \
+         new one from the folders of the jobs"
     )]
     Damaged(#[source] sqlx::Error),
     /// SQLite says no.
