@@ -184,7 +184,10 @@ fn a_damaged_database_is_told_and_left_alone() {
     std::fs::write(&database, "no database".repeat(1000)).unwrap();
     for arguments in [&["status"][..], &["run", "spec.yaml"]] {
         let complaint = env.complaint(6, arguments);
-        assert!(complaint.contains("read runs.db: it is damaged") && complaint.contains("`grid run SPEC` then"), "{complaint}");
+        assert!(
+            complaint.contains("read runs.db: it is damaged") && complaint.contains("`grid run SPEC` then"),
+            "{complaint}"
+        );
     }
     assert_eq!(std::fs::read_to_string(database).unwrap(), "no database".repeat(1000));
 }
