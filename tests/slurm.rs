@@ -34,7 +34,8 @@ impl Cluster {
         let free = || TcpListener::bind("127.0.0.1:0").unwrap();
         let (one, other) = (free(), free());
         let [controller, node] = [&one, &other].map(|listener| listener.local_addr().unwrap().port());
-        let [user, host] = [&["id", "-un"], &["hostname", "-s"]].map(|command| said(command[0], &command[1..]));
+        let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let (user, host) = (said("id", &["-un"]), name.split('.').next().unwrap_or(&name));
         let conf = format!(
             "ClusterName=test\nSlurmctldHost={host}(127.0.0.1)\nSlurmUser={user}\nSlurmdUser={user}\n\
              AuthType=auth/none\nCredType=cred/none\nAuthInfo=cred_expire=5\n\

@@ -211,9 +211,12 @@ impl Slurm {
             return Status::Working;
         }
         if seen.is_none() && submission.sent == Sent::Unsure {
-            if listed >= submission.since + self.grace {
-                // Cannot fail for what will not pass: that ends the run at the first try.
-                let _ = self.send(token);
+            if listed >= submission.since + self.grace
+                && let Err(error) = self.send(token)
+            {
+                // The next submission fails in the same way, which ends the run.
+                self.submissions.remove(token);
+                return Status::Gone { resumable: false, message: error.to_string() };
             }
             return Status::Working;
         }

@@ -227,6 +227,12 @@ fn what_will_not_pass_ends_the_run_unless_it_passed_before() {
     let mut slurm = double.submitted();
     double.write("refusal", refusal);
     slurm.submit(1, &double.job(), "u").unwrap();
+
+    // Said to a second try, after the controller had been away.
+    double.write("refusal", "sbatch: error: Unable to contact slurm controller (connect failure)\n");
+    let mut slurm = double.submitted();
+    double.write("refusal", refusal);
+    assert!(message(after_grace(&mut slurm)).contains("Invalid partition name specified"));
 }
 
 #[test]
