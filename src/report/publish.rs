@@ -140,6 +140,21 @@ mod tests {
     #[test]
     fn latex_is_for_booktabs() {
         insta::assert_snapshot!(table().latex(), @r"
+        % needs \usepackage{booktabs}
+        \begin{table}
+        \centering
+        \begin{tabular}{lllr}
+          \toprule
+          model & datasets & curriculum & blimp \\
+          \midrule
+          a\_b & x\&y & merged & $62.0 \pm 2.8$ \\
+          \midrule
+          chance &  &  & $50.0$ \\
+          trivial floor &  &  & $48.9$ \\
+          \bottomrule
+        \end{tabular}
+        \caption{toy. mean $\pm$ sd over seeds; scored by the repaired rules (fixed).}
+        \end{table}
         ");
     }
 
@@ -150,6 +165,22 @@ mod tests {
         let page = page("toy", &[(&table, Some(&figure))]);
         let (head, rest) = page.split_once("<svg").expect("a picture");
         insta::assert_snapshot!(head.split_once("</style>").expect("a style").1, @r"
+        </head>
+        <body>
+        <h2>toy</h2>
+        <table>
+        <thead>
+        <tr><th>model</th><th>datasets</th><th>curriculum</th><th class=number>blimp</th></tr>
+        </thead>
+        <tbody>
+        <tr><td>a_b</td><td>x&amp;y</td><td>merged</td><td class=number>62.0 ± 2.8</td></tr>
+        </tbody>
+        <tbody>
+        <tr><td>chance</td><td></td><td></td><td class=number>50.0</td></tr>
+        <tr><td>trivial floor</td><td></td><td></td><td class=number>48.9</td></tr>
+        </tbody>
+        </table>
+        <p>mean ± sd over seeds; scored by the repaired rules (fixed)</p>
         ");
         assert!(rest.trim_end().ends_with("</svg>\n\n</body>\n</html>"), "{rest}");
         // Names of XML are no places to fetch from.
