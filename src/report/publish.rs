@@ -67,12 +67,12 @@ pub fn page(title: &str, parts: &[(&Table, Option<&Figure>)]) -> String {
 
 const STYLE: &str = "\
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 75em; padding: 0 1em; color: #222; }
-table { border-collapse: collapse; margin: 1em 0; font-variant-numeric: tabular-nums; }
+table { border-collapse: collapse; margin: 1em 0; font-variant-numeric: tabular-nums; display: block; overflow-x: auto; }
 th, td { padding: .2em .9em .2em 0; text-align: left; white-space: nowrap; }
 .number { text-align: right; }
 thead { border-top: 2px solid; border-bottom: 1px solid; }
 tbody + tbody { border-top: 1px solid #999; }
-table { border-bottom: 2px solid; }
+tbody:last-child { border-bottom: 2px solid; }
 p { margin: .2em 0; color: #555; }
 svg { max-width: 100%; height: auto; margin: 1em 0 2em; }
 ";
