@@ -3,6 +3,7 @@
 mod common;
 
 use std::fs;
+use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -19,12 +20,11 @@ struct Cluster {
 }
 
 impl Cluster {
-    /// `None`, said on standard output, where Slurm is not installed or does not start.
+    /// `None`, said on standard error, where Slurm is not installed or does not start.
     fn start() -> Option<Self> {
         let installed = |name: &str| [Path::new("/usr/sbin"), Path::new("/usr/bin")].map(|at| at.join(name).is_file());
         if ["slurmctld", "slurmd", "sbatch"].iter().any(|name| !installed(name).contains(&true)) {
-            println!("skipped: Slurm is not installed (apt-get install slurmctld slurmd slurm-client)");
-            return None;
+            return skipped("Slurm is not installed (apt-get install slurmctld slurmd slurm-client)");
         }
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().display().to_string();
@@ -59,8 +59,7 @@ impl Cluster {
         let start = Instant::now();
         while cluster.ask("sinfo", &["--noheader", "--format=%T"]) != "idle" {
             if start.elapsed() > Duration::from_secs(60) {
-                println!("skipped: Slurm does not start here:\n{}", cluster.logs());
-                return None;
+                return skipped(&format!("Slurm does not start here:\n{}", cluster.logs()));
             }
             std::thread::sleep(Duration::from_millis(50));
         }
@@ -117,6 +116,11 @@ impl Drop for Cluster {
             let _ = daemon.wait();
         }
     }
+}
+
+fn skipped(reason: &str) -> Option<Cluster> {
+    writeln!(std::io::stderr(), "skipped: {reason}").expect("stderr");
+    None
 }
 
 fn said(program: &str, arguments: &[&str]) -> String {
