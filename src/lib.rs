@@ -22,7 +22,7 @@
 //!  experiments/x.yaml --spec::load--> Grid --plan::expand--> Plan --plan::decide--> Reuse | Run(Why)
 //!     `grid plan` prints this and stops; `grid run` first has data::download fetch what lies on other machines
 //!  runner::drive: ready queue -> slot -> worker (here, or on Slurm) --News--> store (first) and report::progress (second)
-//!  grid report: store -> report::pivot, report::compare, report::named -> table, Markdown, CSV, JSON
+//!  grid report: store -> report::pivot, report::compare, report::named -> terminal, Markdown, LaTeX, HTML, CSV, JSON, SVG
 //! ```
 
 pub mod cli;

@@ -130,6 +130,23 @@ fn data_without_a_word_are_no_data() {
     assert!(!env.path().join("runs").exists());
 }
 
+/// More entries than the text has, and rows that are too short for the records, are told where they are found.
+#[test]
+fn what_a_model_does_not_get_to_learn_is_told() {
+    let spec = TINY.replace("[chat, [chat, questions]]", "[chat]").replace("seed: [1, 2]", "seed: [1]");
+    let env = Env::new(&spec.replace("[pretrained, merged, sequential]", "[merged]"));
+    let complaint =
+        env.complaint(2, &["run", "spec.yaml", "-S", "tokenizer.vocab_size=20k", "-S", "tune.max_length=2"]);
+    assert!(complaint.contains("no record has anything to predict within max_length 2: raise it"), "{complaint}");
+    let warnings = |kind: &str| {
+        let attempts = "select warnings from attempt join job on job.id = attempt.job where attempt.state = 'done'";
+        env.query(&format!("{attempts} and kind = '{kind}'")).join("\n")
+    };
+    assert!(warnings("tokenizer").contains("entries to learn, of 20000"), "{}", warnings("tokenizer"));
+    env.run(0, &["run", "spec.yaml", "-S", "tune.max_length=24"]);
+    assert!(warnings("tune").contains("of 180 records are cut at max_length 24"), "{}", warnings("tune"));
+}
+
 #[test]
 fn what_jobs_would_stumble_over_is_found_before_the_first_one() {
     let world = "evaluate: {data: world, items: 20, suites: [blimp, blimp-supplement]}";

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::data::DataVerb;
-use crate::domain::Mode;
+use crate::domain::{Mode, Resources};
 
 /// grid: one YAML file in, one trustworthy table out.
 #[derive(Debug, Parser)]
@@ -418,10 +418,8 @@ fn pair(text: &str) -> Result<(String, String), String> {
 }
 
 fn device(text: &str) -> Result<String, String> {
-    let cuda = text.strip_prefix("cuda:").is_some_and(|number| number.parse::<u8>().is_ok());
-    match text {
-        "auto" | "cpu" | "cuda" => Ok(text.to_owned()),
-        _ if cuda => Ok(text.to_owned()),
-        _ => Err("a device is auto, cpu, or cuda:0, cuda:1, ...".to_owned()),
+    match matches!(text, "auto" | "cuda") || Resources::is_device(text) {
+        true => Ok(text.to_owned()),
+        false => Err("a device is auto, cpu, or cuda:0, cuda:1, ...".to_owned()),
     }
 }

@@ -324,6 +324,13 @@ pub struct Resources {
     pub slurm: Option<Slurm>,
 }
 
+impl Resources {
+    /// Whether this names one device: `cpu`, `cuda:0`, ...
+    pub fn is_device(text: &str) -> bool {
+        text == "cpu" || text.strip_prefix("cuda:").is_some_and(|number| number.parse::<u8>().is_ok())
+    }
+}
+
 /// How jobs are submitted to Slurm, one by one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Slurm {

@@ -16,6 +16,10 @@ pub enum Milestone {
 }
 
 impl Milestone {
+    /// By what share a milestone may lie beyond the end of training and still be reached by it: whole windows leave out
+    /// the last words of each text.
+    pub const SHORTFALL: f64 = 0.01;
+
     /// The points at which BabyLM wants a model, up to `most` words: every million to ten million, every ten to a
     /// hundred, every hundred to a billion (call for papers 2025, "training requirements").
     pub fn babylm(most: u64) -> Vec<Self> {

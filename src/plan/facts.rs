@@ -51,9 +51,6 @@ impl fmt::Display for Unreached {
     }
 }
 
-/// By what share a milestone may lie beyond the end of training and still be reached by it, as the job itself has it.
-const SHORTFALL: f64 = 0.01;
-
 /// What identities do not tell.
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
@@ -121,7 +118,7 @@ impl Facts {
             let Job::Pretrain(job) = &planned.job else { continue };
             let beyond = job.milestones.iter().find_map(|milestone| {
                 let (seen, most) = self.seen(job, *milestone)?;
-                let beyond = |end: f64| milestone.count() as f64 > end * (1.0 + SHORTFALL);
+                let beyond = |end: f64| milestone.count() as f64 > end * (1.0 + Milestone::SHORTFALL);
                 let certain = most.is_some_and(beyond);
                 let (stage, milestone) = (planned.group.clone(), *milestone);
                 beyond(seen).then_some(Unreached { stage, milestone, seen: seen as u64, certain })

@@ -87,13 +87,6 @@ const RED: &str = "#b13f3f";
 const GREY: &str = "#888888";
 const GRID: &str = "#e2e2e2";
 
-impl Table {
-    /// For a document or a talk: the numbers as a picture that stands alone.
-    pub fn svg(&self) -> String {
-        Figure::of(self).svg()
-    }
-}
-
 impl Figure {
     /// The columns of scores, other numbers and intervals; the footer's numbers are lines.
     pub fn of(table: &Table) -> Self {

@@ -46,8 +46,7 @@ pub(super) fn resources(node: Option<&Node>, log: &Log) -> Resources {
 
 fn device(value: &Value) -> Scalar<String> {
     match value {
-        Value::Text(text) if text == "cpu" => Ok(text.clone()),
-        Value::Text(text) if text.strip_prefix("cuda:").is_some_and(|n| n.parse::<u8>().is_ok()) => Ok(text.clone()),
+        Value::Text(text) if Resources::is_device(text) => Ok(text.clone()),
         _ => Err(Fault::expected("auto, cpu, or cuda:0, cuda:1, ...").or_hint("auto takes all GPUs, or else the CPU")),
     }
 }

@@ -14,7 +14,7 @@ fn a_table_has_a_panel_for_each_column_of_numbers() {
         Cell::Score(Score { mean, deviation, stderr: None, seeds: 2, seeds_expected: 3, marks, rules })
     };
     let name = |text: &str| Cell::Label(text.to_owned());
-    let svg = Table {
+    let table = Table {
         title: "toy: scores".into(),
         heads: ["model", "curriculum", "blimp", "seeds", "p"].map(str::to_owned).into(),
         labels: 2,
@@ -28,8 +28,8 @@ fn a_table_has_a_panel_for_each_column_of_numbers() {
             vec![name("floor"), name(""), Cell::Number(50.0, 1), Cell::Missing, Cell::Missing],
         ],
         notes: vec!["a note".into()],
-    }
-    .svg();
+    };
+    let svg = Figure::of(&table).svg();
     for shown in [
         ">a&lt;b merged<",
         ">c<",

@@ -137,7 +137,7 @@ pub(super) fn attend(
     };
     files::publish(folder, &outcome)?;
     if outcome.verdict == Verdict::Done && assignment.settings.trial.is_none() {
-        // The job is done whether or not its checkpoints can be removed; `grid gc` finds what is left.
+        // The job is done whether or not its checkpoints can be removed: what is left only takes room.
         let _ = files::remove_checkpoints(folder);
     }
     Ok(Attended::Published)

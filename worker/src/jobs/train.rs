@@ -19,9 +19,6 @@ const VALIDATION_ROWS: u64 = 512;
 pub(super) const CHECKPOINTS_KEPT: usize = 2;
 /// Of the held-out rows, how many go through the model together.
 const VALIDATION_BATCH: u32 = 16;
-/// By what share a milestone may lie beyond the end of training and still be reached by it: whole windows leave out the
-/// last words of each text.
-const SHORTFALL: f64 = 0.01;
 /// File name beside the model of a milestone.
 const REACHED: &str = "milestone.json";
 
@@ -159,7 +156,7 @@ impl Stage<'_> {
 }
 
 fn with_shortfall(count: u64) -> u64 {
-    (count as f64 * (1.0 + SHORTFALL)) as u64
+    (count as f64 * (1.0 + Milestone::SHORTFALL)) as u64
 }
 
 fn train_stage(stage: Stage<'_>, model: Model, assignment: &Assignment, attempt: &mut Attempt) -> Result<(), JobError> {
@@ -203,7 +200,7 @@ fn train_stage(stage: Stage<'_>, model: Model, assignment: &Assignment, attempt:
     if progress.selection.last != Some(progress.step) {
         look(&mut trainer, &mut kept, &stage, attempt)?;
     }
-    keep_milestones(&trainer, &mut kept, &stage, 1.0 + SHORTFALL, attempt)?;
+    keep_milestones(&trainer, &mut kept, &stage, 1.0 + Milestone::SHORTFALL, attempt)?;
     if trial.is_some() {
         save(&mut trainer, &kept, attempt)?;
     }
