@@ -1,4 +1,4 @@
-//! Ten ways to break a spec, through the binary: each is told with its place, its reason and a remedy.
+//! Ways to break a spec, through the binary: each is told with its place, its reason and a remedy.
 
 #[expect(dead_code, reason = "each test file uses its own part")]
 mod common;
@@ -97,6 +97,33 @@ fn a_missing_file() {
     let env = Env::new(TINY);
     let said = complaint(&env, "spce.yaml");
     assert_eq!(said, "spce.yaml: no such spec file\n  help: did you mean 'spec.yaml'?\n");
+}
+
+/// A plan can be made before its data are there, but not run.
+#[test]
+fn a_spec_that_names_missing_files() {
+    let spec = |files: &str| TINY.replace("speech: {world: speech, words: 6k}", &format!("speech: {{files: {files}}}"));
+    let env = Env::new(&spec("text/childes.trian"));
+    std::fs::create_dir(env.path().join("text")).expect("a folder");
+    for name in ["childes.train", "switchboard.train"] {
+        std::fs::write(env.path().join("text").join(name), "a line of text\n").expect("a file");
+    }
+    for (files, hint) in [
+        ("text/childes.trian", "nothing in text is called 'childes.trian'; did you mean 'childes.train'?"),
+        ("text/*.txt", "nothing in text matches '*.txt'; there are: childes.train, switchboard.train"),
+        ("texts/childes.train", "nothing in the current folder is called 'texts'; did you mean 'text'?"),
+    ] {
+        std::fs::write(env.path().join("spec.yaml"), spec(files)).expect("a spec");
+        let said = env.complaint(1, &["run", "spec.yaml"]);
+        let help = "help: put the files there, or correct the paths in the spec (`-S data_root=DIR` sets the root)";
+        assert_eq!(said, format!("spec.yaml:3:19: not found: {files}\n  {hint}\n  {help}\n"));
+        let root = env.complaint(1, &["run", "spec.yaml", "-S", &format!("corpora.speech.files=nowhere/{files}")]);
+        assert!(
+            root.starts_with(&format!("-S corpora.speech.files=nowhere/{files}: not found: nowhere/{files}\n")),
+            "{root}"
+        );
+    }
+    assert!(!env.path().join("runs").exists());
 }
 
 #[test]

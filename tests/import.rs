@@ -96,6 +96,11 @@ fn a_model_that_cannot_be_used_is_refused_before_anything_runs() {
         .expect("a file");
     let biased = env.complaint(6, &["plan", "theirs.yaml"]);
     assert!(biased.contains("config.json: 'attention_bias' is true; only false"), "{biased}");
+    let dropping = config.replace("\"attention_dropout\": 0.0", "\"attention_dropout\": 0.2");
+    std::fs::write(theirs.join("config.json"), dropping).expect("a file");
+    let told = "warning: theirs is trained on without the dropout of 0.2 that its configuration has";
+    assert!(env.run(0, &["plan", "theirs.yaml"]).contains(told));
+    assert!(!env.run(0, &["plan", "theirs.yaml", "-S", "axes.curriculum=[pretrained]"]).contains("dropout"));
     std::fs::write(theirs.join("config.json"), config).expect("a file");
 
     std::fs::rename(theirs.join("model.safetensors"), theirs.join("pytorch_model.bin")).expect("a file");
@@ -105,8 +110,8 @@ fn a_model_that_cannot_be_used_is_refused_before_anything_runs() {
     std::fs::remove_dir_all(&theirs).expect("a folder");
     let plan = env.run(0, &["plan", "theirs.yaml"]);
     assert!(plan.contains("not found: hf:theirs@main, and there is no folder theirs"), "{plan}");
-    let missing = env.complaint(6, &["run", "theirs.yaml", "-S", "models.theirs.hf=./theirs"]);
-    assert!(missing.contains("not found: ./theirs"), "{missing}");
+    let missing = env.complaint(1, &["run", "theirs.yaml", "-S", "models.theirs.hf=./theirs"]);
+    assert!(missing.starts_with("-S models.theirs.hf=./theirs: not found: ./theirs\n"), "{missing}");
     let hub = env.complaint(6, &["run", "theirs.yaml", "--offline", "-S", "models.theirs.hf=org/no-such-model"]);
     assert!(hub.contains("models.theirs: hf:org/no-such-model@main") && hub.contains("grid is offline"), "{hub}");
     assert_eq!(env.query("select count(*) from experiment"), ["1"]);

@@ -34,6 +34,8 @@ pub struct Cli {
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
+    /// Write a spec to begin with.
+    Init(InitArgs),
     /// Run a spec; a spec that ran before is continued.
     Run(RunArgs),
     /// Continue an experiment (by default the latest) from the database; needs no spec.
@@ -51,6 +53,8 @@ pub enum Verb {
     Logs(LogsArgs),
     /// Print what a job's identity is made of, and why it would run.
     Why(WhyArgs),
+    /// Print in what two experiments or specs differ, and their scores.
+    Diff(DiffArgs),
     /// Print the table of an experiment.
     Report(ReportArgs),
     /// Measure this machine.
@@ -82,6 +86,32 @@ pub enum Verb {
         /// A verb and what may follow it, or `exit-codes`.
         topic: Vec<String>,
     },
+}
+
+/// Arguments of `init`.
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// The file to write.
+    #[arg(default_value = "first.yaml")]
+    pub spec: PathBuf,
+    /// Which of the shipped specs to begin with.
+    #[arg(long, value_enum, default_value_t = Like::First)]
+    pub like: Like,
+}
+
+/// The shipped specs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Like {
+    /// A small grid on the toy world, with what to write for data of one's own.
+    First,
+    /// The grid of `make demo`.
+    Quickstart,
+    /// CLASS-IT, complete.
+    ClassIt,
+    /// Its shape on a CPU.
+    ClassItMini,
+    /// Its question with a tenth of the text.
+    ClassItStrictSmall,
 }
 
 /// A spec and changes to it.
@@ -278,6 +308,21 @@ pub struct LogsArgs {
 pub struct WhyArgs {
     /// A job's id or its first digits, or its name.
     pub job: String,
+}
+
+/// Arguments of `diff`.
+#[derive(Debug, Args)]
+pub struct DiffArgs {
+    /// An experiment of the database, or a spec.
+    pub first: String,
+    /// Another one.
+    pub second: String,
+    /// Set a field of both, where they are specs: path.to.field=value.
+    #[arg(short = 'S', long = "set", value_name = "PATH=VALUE")]
+    pub set: Vec<String>,
+    /// Form.
+    #[arg(long, value_enum, default_value_t = TableFormat::Table)]
+    pub format: TableFormat,
 }
 
 /// Promises that can be checked.

@@ -54,9 +54,14 @@ pub async fn eval(cli: &Cli, args: &EvalArgs) -> Result<Exit, Failure> {
     Ok(exit)
 }
 
+/// Whether a spec is one that `grid eval` made.
+pub(super) fn wrote(spec: &Path) -> bool {
+    spec == Path::new(SPEC)
+}
+
 /// Of models that `grid eval` has scored nobody knows here how they were trained, so tables must not name a curriculum.
 pub(super) fn as_they_come(spec: &Path, cells: &mut [CellRow], scores: &mut [ScoreRow]) {
-    if spec == Path::new(SPEC) {
+    if wrote(spec) {
         cells.iter_mut().for_each(|cell| AS_IT_IS.clone_into(&mut cell.curriculum));
         scores.iter_mut().for_each(|row| AS_IT_IS.clone_into(&mut row.curriculum));
     }

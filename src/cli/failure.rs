@@ -10,7 +10,7 @@ use crate::store::StoreError;
 pub enum Exit {
     /// All done.
     Done = 0,
-    /// Wrong usage or a wrong spec.
+    /// Wrong usage, a wrong spec, or one that names files that are not there.
     Usage = 1,
     /// Some jobs failed.
     JobsFailed = 2,
@@ -29,11 +29,11 @@ pub enum Exit {
 /// The table behind `grid help exit-codes`.
 pub const EXIT_CODES: &str = "\
 0  done
-1  usage or spec error
+1  usage or spec error; files that the spec names are not there
 2  some jobs failed; the others are done
 3  interrupted; `grid resume` goes on
 4  nothing matches the name given, or there is nothing to show yet
-6  environment: disk, device, missing or changed data
+6  environment: disk, device, data that cannot be had or have changed
 7  runs folder or database locked by another grid, or made by a newer one
 8  a check failed
 ";

@@ -13,10 +13,12 @@ mod bench;
 mod build;
 mod data;
 mod database;
+mod diff;
 mod eval;
 mod export;
 mod failure;
 mod gc;
+mod init;
 mod logs;
 mod models;
 mod plan;
@@ -82,6 +84,7 @@ fn prints(verb: &Verb) -> bool {
 
 async fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
     match &cli.verb {
+        Verb::Init(args) => init::init(args),
         Verb::Run(args) if args.dry_run => plan::dry_run(cli, &args.spec).await,
         Verb::Run(args) => run::run(cli, args).await,
         Verb::Resume(args) => run::resume(cli, args).await,
@@ -91,6 +94,7 @@ async fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Verb::Status(args) => status::status(cli, args).await,
         Verb::Logs(args) => logs::logs(cli, args).await,
         Verb::Why(args) => why::why(cli, args).await,
+        Verb::Diff(args) => diff::diff(cli, args).await,
         Verb::Report(args) => report::report(cli, args).await,
         Verb::Export(what) => export::export(cli, what).await,
         Verb::Verify { what: VerifyVerb::Resume(args) } => verify::resume(cli, args).await,

@@ -1,7 +1,7 @@
 //! What is looked at before the first job starts: what it would stumble over hours later.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::failure::{Exit, Failure};
 use super::workspace::Workspace;
@@ -9,9 +9,10 @@ use crate::data;
 use crate::domain::{Job, Located, Resources, Suite};
 use crate::plan::{Decision, PlannedJob};
 use crate::runner;
+use crate::spec;
 use crate::suites;
 
-/// Fails where jobs are blocked by missing data, which it names.
+/// Fails where jobs are blocked by missing data, each of which it names with its place in the spec and what can be done.
 pub(super) fn refuse_blocked(workspace: &Workspace) -> Result<(), Failure> {
     let mut missing: BTreeMap<&str, Option<Suite>> = BTreeMap::new();
     for job in workspace.plan.jobs() {
@@ -23,21 +24,30 @@ pub(super) fn refuse_blocked(workspace: &Workspace) -> Result<(), Failure> {
     if missing.is_empty() {
         return Ok(());
     }
-    let mut message = format!("grid: {} cannot run, its data are missing:\n", workspace.grid.name);
-    for (location, suite) in missing {
-        message.push_str(&format!("  not found: {location}\n"));
-        let made = |to: &PathBuf| to.display().to_string() == location;
-        if workspace.grid.generations.iter().any(|generation| made(&generation.to)) {
-            message.push_str("    `grid data build SPEC` makes it\n");
-        }
-        if let Some(suite) = suite {
-            message.push_str(&format!("    {suite} needs {}\n", suite.download()));
-            message.push_str("    password-protected archives may stay packed: put them beside that folder\n");
+    let places = &workspace.facts.places;
+    let missing = missing.into_iter().map(|(location, suite)| (places.get(location), location, suite));
+    let missing: Vec<_> = missing.collect();
+    let mut message = String::new();
+    for (place, location, suite) in &missing {
+        let place = place.map_or("grid", String::as_str);
+        message.push_str(&format!("{place}: not found: {location}\n"));
+        let made = workspace.grid.generations.iter().any(|generation| generation.to == Path::new(location));
+        match suite {
+            _ if made => message.push_str("  `grid data build SPEC` makes it\n"),
+            Some(suite) => {
+                message.push_str(&format!("  {suite} needs {}\n", suite.download()));
+                message.push_str("  password-protected archives may stay packed: put them beside that folder\n");
+            }
+            None => {
+                spec::nearest(Path::new(location)).iter().for_each(|hint| message.push_str(&format!("  {hint}\n")));
+            }
         }
     }
     message
         .push_str("  help: put the files there, or correct the paths in the spec (`-S data_root=DIR` sets the root)");
-    Err(Failure::text(Exit::Environment, message))
+    // What a user wrote may be wrong; of a spec that `grid eval` made the data folder is.
+    let exit = if missing.iter().all(|(place, ..)| place.is_some()) { Exit::Usage } else { Exit::Environment };
+    Err(Failure::text(exit, message))
 }
 
 /// Fails where the evaluation data of a job that is to run cannot be read.

@@ -26,7 +26,7 @@ pub async fn report(cli: &Cli, args: &ReportArgs) -> Result<Exit, Failure> {
     let jobs = store.job_rows(&name).await.map_err(store_failure)?;
     let mut shown: Vec<(Table, Figure)> = vec![];
     let picture = |table: Table| (Figure::of(&table), table);
-    let (figure, table) = match (args.table.as_str(), columns) {
+    let (figure, mut table) = match (args.table.as_str(), columns) {
         ("scores", Columns::Aggregates) => picture(pivot(&name, &cells, &scores, columns, references)),
         ("scores", Columns::Subtasks(suite)) => {
             let table = pivot(&name, &cells, &scores, columns, references);
@@ -47,7 +47,10 @@ pub async fn report(cli: &Cli, args: &ReportArgs) -> Result<Exit, Failure> {
         }
     };
     match scores.iter().any(ScoreRow::is_final) {
-        true => shown.push((table, figure)),
+        true => {
+            table.notes.extend(of_several_builds(&store.builds(&name).await.map_err(store_failure)?));
+            shown.push((table, figure));
+        }
         false if args.curve => {}
         false => return Err(no_scores(&name, &jobs)),
     }
@@ -82,6 +85,13 @@ pub async fn report(cli: &Cli, args: &ReportArgs) -> Result<Exit, Failure> {
         TableFormat::Table | TableFormat::Md | TableFormat::Latex => print!("{}", texts.collect::<Vec<_>>().join("\n")),
     }
     Ok(Exit::Done)
+}
+
+/// What a reader must know where one table has the results of several builds of grid.
+fn of_several_builds(builds: &[(String, u64)]) -> Option<String> {
+    let each = |(version, jobs): &(String, u64)| format!("{version} gave {}", human::counted(*jobs, "job"));
+    let each: Vec<String> = builds.iter().map(each).collect();
+    (each.len() > 1).then(|| format!("of several builds, whose numbers may differ: {}", each.join("; ")))
 }
 
 /// The spec that the database kept, so that no YAML is needed for its published numbers and tables.

@@ -17,13 +17,17 @@ pub async fn why(cli: &Cli, args: &WhyArgs) -> Result<Exit, Failure> {
             serde_json::from_str(&canonical).map_err(|error| Failure::new(Exit::Database, error))?;
         super::status::print_json(&value)?;
     }
-    let stored = store.experiment(None).await.map_err(store_failure)?.experiment;
-    let spec = SpecText { path: stored.spec_path, text: stored.spec_text.into_bytes(), overrides: stored.overrides };
+    let Some(name) = store.experiment_of(job.id).await.map_err(store_failure)? else {
+        println!("in no plan of today: `grid gc --unplanned` lists what it left");
+        return Ok(Exit::Done);
+    };
+    let spec = SpecText::kept(store.experiment(Some(&name)).await.map_err(store_failure)?.experiment);
     let workspace = Workspace::prepare(&cli.runs_dir, &spec, spec.grid()?, Some(&store)).await?;
     store.close().await;
     match workspace.decisions.get(&job.id) {
-        Some(decision) => println!("next run of {}: {decision}", stored.name),
-        None => println!("not part of {}, the latest experiment", stored.name),
+        Some(decision) => println!("next run of {name}: {decision}"),
+        // The data have changed since it was planned.
+        None => println!("next run of {name}: another job takes its place, as what it reads has changed"),
     }
     Ok(Exit::Done)
 }

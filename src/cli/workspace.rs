@@ -5,11 +5,14 @@ use std::collections::btree_map::Entry;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::eval;
 use super::failure::{Exit, Failure, store_failure};
 use crate::data::download::{Lock, Shelf};
 use crate::data::{self, Survey};
 use crate::domain::event::OPTIMIZER;
-use crate::domain::{Artifact, Base, Budget, Extent, Grid, Job, JobId, Kind, Located, ModelConfig, Prepared, Source};
+use crate::domain::{
+    Artifact, Base, Budget, ConfigFile, DataEntry, Extent, Grid, Job, JobId, Kind, Located, Origin, Prepared, Source,
+};
 use crate::plan::{self, Amount, Artifacts, Decision, Facts, Known, Last, Plan, PlannedJob, Recorded};
 use crate::runner;
 use crate::spec;
@@ -115,10 +118,13 @@ impl Workspace {
             history.iter().filter_map(|(id, history)| Some((*id, output(history)?))).collect();
         let folders = history.into_iter().map(|(id, history)| (id, history.folder)).collect();
         refuse_lost(&plan, &decisions, &recorded)?;
+        let models = models(&plan, &recorded, &outputs).map_err(environment)?;
         let facts = Facts {
             amounts: amounts(&plan, &decisions, &outputs, &mut survey).map_err(environment)?,
-            models: models(&plan, &recorded, &outputs).map_err(environment)?,
+            dropouts: models.iter().map(|(id, file)| (*id, file.dropout)).collect(),
+            models: models.into_iter().map(|(id, file)| (id, file.model)).collect(),
             bytes: bytes(&plan),
+            places: places(spec, &grid, &located),
         };
         refuse_empty(&plan, &facts)?;
         refuse_too_long(&plan, &facts)?;
@@ -129,6 +135,16 @@ impl Workspace {
         }
         Ok(Self { grid, plan, decisions, outputs, folders, facts })
     }
+}
+
+/// Where the spec names what was not found, by location; nowhere in one that its user did not write.
+fn places(spec: &SpecText, grid: &Grid, located: &BTreeMap<Source, Located>) -> BTreeMap<String, String> {
+    let place = |entry: &DataEntry| match &located.get(&entry.source)?.origin {
+        Origin::Missing { location } => Some((location.clone(), entry.place.clone())),
+        Origin::World { .. } | Origin::Content { .. } => None,
+    };
+    // Of several places the first one counts.
+    grid.data.iter().rev().filter(|_| !eval::wrote(&spec.path)).filter_map(place).collect()
 }
 
 fn locate(grid: &Grid, survey: &mut Survey) -> Result<BTreeMap<Source, Located>, data::DataError> {
@@ -227,19 +243,20 @@ fn refuse_lost(
     }
 }
 
-/// The shapes of the models that are there already: to be imported, or left by jobs that stand in the plan alone.
+/// The configurations of the models that are there already: to be imported, or left by jobs that stand in the plan
+/// alone.
 fn models(
     plan: &Plan,
     recorded: &BTreeMap<JobId, Recorded>,
     outputs: &BTreeMap<JobId, PathBuf>,
-) -> Result<BTreeMap<JobId, ModelConfig>, data::DataError> {
+) -> Result<BTreeMap<JobId, ConfigFile>, data::DataError> {
     let folder = |job: &PlannedJob| match recorded.contains_key(&job.id) {
         true => outputs.get(&job.id).cloned(),
         false if job.job.kind() == Kind::Import => Some(job.sources.first()?.1.first()?.parent()?.to_owned()),
         false => None,
     };
     let folders = plan.jobs().filter_map(|job| Some((job.id, folder(job)?)));
-    folders.map(|(id, folder)| Ok((id, data::model_config(&folder)?.model))).collect()
+    folders.map(|(id, folder)| Ok((id, data::model_config(&folder)?))).collect()
 }
 
 /// Refuses data that are there but hold no word: a model trained on them would be another one in silence.
@@ -316,18 +333,19 @@ fn amounts(
                 train: extent(train.units, train.words),
                 tokens: Some(train.tokens),
                 measured: true,
+                blank: 0,
             };
             amounts.insert(planned.id, amount);
             continue;
         }
         let Some((origin, files)) = planned.sources.first() else { continue };
-        let amount = |whole: Extent, measured: bool| {
+        let amount = |whole: Extent, measured: bool, blank: u64| {
             let train = whole.trained(job.held_out);
-            Amount { whole, train, tokens: None, measured }
+            Amount { whole, train, tokens: None, measured, blank }
         };
         if planned.missing().next().is_some() {
             let expected = planned.text.as_ref().and_then(|text| text.expected);
-            amounts.extend(expected.map(|expected| (planned.id, amount(expected, false))));
+            amounts.extend(expected.map(|expected| (planned.id, amount(expected, false, 0))));
             continue;
         }
         let located = Located { origin: origin.clone(), files: files.clone() };
@@ -335,7 +353,8 @@ fn amounts(
             Prepared::Corpus(_, format) => survey.corpus_volume(&located, format)?,
             Prepared::Dataset(_, format, _) => survey.dataset_volume(&located, format)?,
         };
-        amounts.insert(planned.id, amount(Extent { units: Some(volume.units), words: volume.words }, true));
+        let whole = Extent { units: Some(volume.units), words: volume.words };
+        amounts.insert(planned.id, amount(whole, true, volume.blank));
     }
     Ok(amounts)
 }

@@ -27,7 +27,7 @@ pub fn documents(located: &Located, format: &CorpusFormat) -> Result<Vec<String>
 
 /// How much text [`documents`] would give, without holding it.
 pub(super) fn volume(located: &Located, format: &CorpusFormat) -> Result<Volume, DataError> {
-    let mut volume = Volume { units: 0, words: 0 };
+    let mut volume = Volume { units: 0, words: 0, blank: 0 };
     each_document(located, format, |document| {
         volume.units += 1;
         volume.words += words(&document);

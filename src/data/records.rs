@@ -21,6 +21,13 @@ pub struct Record {
     pub reply: String,
 }
 
+impl Record {
+    /// Whether there is nothing to say.
+    fn is_blank(&self) -> bool {
+        self.reply.trim().is_empty()
+    }
+}
+
 /// The records of a dataset, in the order of its files and lines; those with a blank reply are dropped.
 ///
 /// The toy world's [`WorldPart::Chat`] and [`WorldPart::Questions`] are records already and take no notice of the
@@ -29,15 +36,22 @@ pub struct Record {
 /// # Errors
 /// Missing or unreadable files, lines that do not follow the format, a part of the toy world that holds no records.
 pub fn records(located: &Located, format: &DatasetFormat) -> Result<Vec<Record>, DataError> {
-    let mut records = match &located.origin {
+    let mut records = all(located, format)?;
+    records.retain(|record| !record.is_blank());
+    Ok(records)
+}
+
+/// The same with those that [`records`] drops.
+fn all(located: &Located, format: &DatasetFormat) -> Result<Vec<Record>, DataError> {
+    match &located.origin {
         Origin::World { part, seed, size } => match (part, format) {
-            (WorldPart::Chat | WorldPart::Questions, _) => world::records(*part, *seed, *size),
+            (WorldPart::Chat | WorldPart::Questions, _) => Ok(world::records(*part, *seed, *size)),
             (WorldPart::Dialogues, DatasetFormat::Dialogue { .. }) => {
-                parse_text(Path::new("the toy world"), &world::corpus(*part, *seed, *size), format)?
+                parse_text(Path::new("the toy world"), &world::corpus(*part, *seed, *size), format)
             }
             _ => {
                 let (wanted, choices) = ("a dataset", "chat, questions, or dialogues in the dialogue format");
-                return Err(DataError::WrongPart { part: *part, wanted, choices });
+                Err(DataError::WrongPart { part: *part, wanted, choices })
             }
         },
         Origin::Content { .. } => {
@@ -48,19 +62,17 @@ pub fn records(located: &Located, format: &DatasetFormat) -> Result<Vec<Record>,
             if let DatasetFormat::Records { first: Some(first), .. } = format {
                 all.truncate(usize::try_from(*first).unwrap_or(usize::MAX));
             }
-            all
+            Ok(all)
         }
-        Origin::Missing { location } => return Err(DataError::Missing { location: location.clone() }),
-    };
-    records.retain(|record| !record.reply.trim().is_empty());
-    Ok(records)
+        Origin::Missing { location } => Err(DataError::Missing { location: location.clone() }),
+    }
 }
 
 /// How much text [`records`] gives: both sides of each record.
 pub(super) fn volume(located: &Located, format: &DatasetFormat) -> Result<Volume, DataError> {
-    let records = records(located, format)?;
+    let (blank, records): (Vec<Record>, Vec<Record>) = all(located, format)?.into_iter().partition(Record::is_blank);
     let words = records.iter().map(|record| words(&record.prompt) + words(&record.reply)).sum();
-    Ok(Volume { units: records.len() as u64, words })
+    Ok(Volume { units: records.len() as u64, words, blank: blank.len() as u64 })
 }
 
 fn parse(path: &Path, format: &DatasetFormat) -> Result<Vec<Record>, DataError> {

@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+/// What a cell's curriculum is called where one dataset stands under `merged` or `sequential`.
+pub const SINGLE: &str = "single";
+
 /// Which tokens of an instruction record are trained on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -133,6 +133,8 @@ impl ForeignModel {
 pub struct DataEntry {
     /// Its section and name, such as `corpora.childes` or `evaluate.blimp`.
     pub name: String,
+    /// Where the spec says where they are: `experiments/x.yaml:12:5`, or `-S corpora.childes.files=x.txt`.
+    pub place: String,
     /// Where they are.
     pub source: Source,
     /// `licence:`, as written.
@@ -155,6 +157,8 @@ pub struct Volume {
     pub units: u64,
     /// Whitespace-separated words after cleaning; both sides of a record.
     pub words: u64,
+    /// Records that were left out, as their reply is blank.
+    pub blank: u64,
 }
 
 /// A text corpus.

@@ -50,6 +50,9 @@ pub struct ConfigFile {
     pub tokens: SpecialTokens,
     /// The number format that `transformers` loads the weights in, by its name there.
     pub dtype: String,
+    /// The share of activations that `transformers` drops in training, the greatest where there are several; nothing is
+    /// dropped here.
+    pub dropout: f64,
 }
 
 impl ConfigFile {
@@ -63,9 +66,9 @@ impl ConfigFile {
             serde_json::from_str(text).map_err(|error| Unsupported(format!("is not a JSON object: {error}")))?;
         let fields = Fields(&fields);
         fields.must_be("quantization_config", &[])?;
-        let model = match fields.get("model_type").and_then(Value::as_str) {
-            Some("llama") => llama(&fields)?,
-            Some("gpt2") => gpt2(&fields)?,
+        let (model, dropouts) = match fields.get("model_type").and_then(Value::as_str) {
+            Some("llama") => (llama(&fields)?, &[("attention_dropout", 0.0)][..]),
+            Some("gpt2") => (gpt2(&fields)?, &[("attn_pdrop", 0.1), ("embd_pdrop", 0.1), ("resid_pdrop", 0.1)][..]),
             other => {
                 let kind = other.unwrap_or("missing");
                 return Err(Unsupported(format!("'model_type' is {kind}; 'llama' and 'gpt2' can be computed here")));
@@ -79,13 +82,17 @@ impl ConfigFile {
         let tokens =
             SpecialTokens { bos: token("bos_token_id"), eos: token("eos_token_id"), pad: token("pad_token_id") };
         let dtype = fields.get("dtype").or(fields.get("torch_dtype")).and_then(Value::as_str);
-        Ok(Self { model, tokens, dtype: dtype.unwrap_or("float32").to_owned() })
+        let mut dropout: f64 = 0.0;
+        for (name, default) in dropouts {
+            dropout = dropout.max(fields.real(name, *default)?);
+        }
+        Ok(Self { model, tokens, dtype: dtype.unwrap_or("float32").to_owned(), dropout })
     }
 
     /// The text of the file, as both transformers 4 (`torch_dtype`, `rope_theta`) and 5 (`dtype`, `rope_parameters`)
     /// read it.
     pub fn text(&self) -> String {
-        let Self { model, tokens, dtype } = self;
+        let Self { model, tokens, dtype, dropout: _ } = self;
         let mut value = match model.arch {
             Arch::Llama => json!({
                 "architectures": ["LlamaForCausalLM"],
@@ -282,7 +289,7 @@ mod tests {
             init_std: 0.1,
         };
         let tokens = SpecialTokens { bos: None, eos: Some(0), pad: Some(1) };
-        ConfigFile { model, tokens, dtype: "float32".to_owned() }
+        ConfigFile { model, tokens, dtype: "float32".to_owned(), dropout: 0.0 }
     }
 
     fn fields(arch: Arch) -> Map<String, Value> {
@@ -314,16 +321,20 @@ mod tests {
         let mut gpt2 = fields(Arch::Gpt2);
         gpt2.insert("n_inner".to_owned(), Value::Null);
         gpt2.remove("tie_word_embeddings");
+        gpt2.remove("resid_pdrop");
         gpt2.insert("eos_token_id".to_owned(), json!([7, 8]));
         let read = parse(&gpt2).unwrap();
         assert_eq!((read.model.intermediate, read.model.tied, read.tokens.eos), (128, true, Some(7)));
+        assert_eq!(read.dropout, 0.1);
         let mut llama = fields(Arch::Llama);
-        for absent in ["num_key_value_heads", "head_dim", "tie_word_embeddings", "dtype", "torch_dtype"] {
+        for absent in
+            ["num_key_value_heads", "head_dim", "tie_word_embeddings", "dtype", "torch_dtype", "attention_dropout"]
+        {
             llama.remove(absent);
         }
         let read = parse(&llama).unwrap();
         assert_eq!((read.model.kv_heads, read.model.head_dim, read.model.tied), (4, 8, false));
-        assert_eq!(read.dtype, "float32");
+        assert_eq!((read.dtype.as_str(), read.dropout), ("float32", 0.0));
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub mod trial;
 
 pub use bench::{Phases, Ready, Round, Speed, Workload};
 pub use budget::{Budget, Extent, counted, grouped};
-pub use curriculum::{Loss, Order, Replay, Start};
+pub use curriculum::{Loss, Order, Replay, SINGLE, Start};
 pub use digest::{Digest, JobId};
 pub use event::{Artifact, Assignment, Entry, Event, Failure, News, Outcome, Settings, Task, Verdict, What};
 pub use finetune::{Criterion, FinetuneRecipe, GlueTask, Hyperparameters, Pooling, Selection};

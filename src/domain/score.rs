@@ -240,6 +240,8 @@ pub struct ScoreRow {
     pub finetune_seed: Option<u64>,
     /// Full id of the eval or finetune job.
     pub job: String,
+    /// The items that it scored: their [`Origin`](super::Origin) as JSON.
+    pub data: String,
 }
 
 impl ScoreRow {

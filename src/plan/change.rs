@@ -10,29 +10,46 @@ const MOST: usize = 3;
 /// The differences between two canonical forms of jobs with one label: the job's own fields with both values, or else
 /// its data, or else what it builds on. `None` where there are none.
 pub fn change(before: &str, after: &str) -> Option<String> {
-    let [before, after] = [before, after].map(|text| serde_json::from_str(text).ok().map(|value| leaves(&value)));
-    let (before, after) = (before?, after?);
-    let paths: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
-    let differ = paths.into_iter().filter(|path| before.get(*path) != after.get(*path));
-    let (mut fields, mut data, mut ancestors) = (vec![], vec![], BTreeSet::new());
-    for path in differ {
-        let (old, new) = (before.get(path), after.get(path));
-        let name = path.split('.').next().unwrap_or(path);
-        match old.or(new) {
-            _ if path.ends_with("digest") => data = vec!["its data".to_owned()],
-            Some(value) if is_id(value) => {
-                ancestors.insert(format!("its {name}"));
+    let Change { own, ancestors } = Change::between(before, after)?;
+    listed(if own.is_empty() { ancestors.into_iter().collect() } else { own })
+}
+
+/// In what two jobs with one label differ.
+pub(super) struct Change {
+    /// Their own fields with both values, then their data.
+    pub own: Vec<String>,
+    /// What they build on.
+    pub ancestors: BTreeSet<String>,
+}
+
+impl Change {
+    /// That between two canonical forms; `None` where one is none.
+    pub fn between(before: &str, after: &str) -> Option<Self> {
+        let [before, after] = [before, after].map(|text| serde_json::from_str(text).ok().map(|value| leaves(&value)));
+        let (before, after) = (before?, after?);
+        let paths: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+        let differ = paths.into_iter().filter(|path| before.get(*path) != after.get(*path));
+        let (mut fields, mut data, mut ancestors) = (vec![], vec![], BTreeSet::new());
+        for path in differ {
+            let (old, new) = (before.get(path), after.get(path));
+            let name = path.split('.').next().unwrap_or(path);
+            match old.or(new) {
+                _ if path.ends_with("digest") => data = vec!["its data".to_owned()],
+                Some(value) if is_id(value) => {
+                    ancestors.insert(format!("its {name}"));
+                }
+                _ if name.ends_with("version") => fields.push("the rules of this grid".to_owned()),
+                _ => fields.push(format!("{path} {} -> {}", shown(old), shown(new))),
             }
-            _ if name.ends_with("version") => fields.push("the rules of this grid".to_owned()),
-            _ => fields.push(format!("{path} {} -> {}", shown(old), shown(new))),
         }
+        Some(Self { own: [fields, data].concat(), ancestors })
     }
-    let named = match (fields.is_empty(), data.is_empty()) {
-        (true, true) => ancestors.into_iter().collect(),
-        _ => [fields, data].concat(),
-    };
-    let more = named.len().saturating_sub(MOST);
-    let mut text = named.into_iter().take(MOST).collect::<Vec<_>>().join(", ");
+}
+
+/// The first few of these in one text; `None` of nothing.
+pub(super) fn listed(differences: Vec<String>) -> Option<String> {
+    let more = differences.len().saturating_sub(MOST);
+    let mut text = differences.into_iter().take(MOST).collect::<Vec<_>>().join(", ");
     if more > 0 {
         text.push_str(&format!(", and {more} more"));
     }

@@ -9,7 +9,7 @@ use super::facts::Facts;
 use super::forecast::weight;
 use super::ledger::{Ledger, ledger};
 use super::planned::Plan;
-use crate::domain::{Budget, Extent, Job, JobId, Kind, Length, ModelConfig, Suite, counted};
+use crate::domain::{Budget, Extent, Job, JobId, Kind, Length, ModelConfig, Suite, counted, grouped};
 
 /// A plan for people and scripts.
 #[derive(Debug, Clone, Serialize)]
@@ -102,6 +102,8 @@ pub struct StageLine {
 pub struct MissingLine {
     /// Where they were looked for.
     pub location: String,
+    /// Where the spec names them, such as `experiments/x.yaml:12:5`.
+    pub place: Option<String>,
     /// What needs them: corpora, datasets, suites.
     pub needed_by: Vec<String>,
     /// Where they can be had from, where that is known.
@@ -136,7 +138,7 @@ pub fn describe(
     budget: Option<Budget>,
 ) -> Description {
     let decision = |id: &JobId| decisions.get(id).cloned().unwrap_or(Decision::Reuse);
-    let missing = missing(plan);
+    let missing = missing(plan, facts);
     let all = missing.is_empty().then(|| plan.jobs().map(|job| weight(plan, job, facts)).sum::<f64>());
     let jobs: Vec<JobLine> = plan
         .jobs()
@@ -236,12 +238,13 @@ fn stages(plan: &Plan, facts: &Facts) -> Vec<StageLine> {
     lines
 }
 
-fn missing(plan: &Plan) -> Vec<MissingLine> {
+fn missing(plan: &Plan, facts: &Facts) -> Vec<MissingLine> {
     let mut lines: BTreeMap<&str, MissingLine> = BTreeMap::new();
     for job in plan.jobs() {
         for location in job.missing() {
             let line = lines.entry(location).or_insert_with(|| MissingLine {
                 location: location.to_owned(),
+                place: facts.places.get(location).cloned(),
                 needed_by: vec![],
                 download: None,
             });
@@ -276,6 +279,18 @@ pub fn warnings(plan: &Plan, facts: &Facts, budget: Option<Budget>) -> Vec<Strin
         )
     };
     let mut warnings: Vec<String> = facts.surprises(plan).into_iter().map(surprise).collect();
+    let blank = |(what, blank): (String, u64)| {
+        format!(
+            "of {what} {} left out: nothing is replied",
+            if blank == 1 { "1 record is".to_owned() } else { format!("{} records are", grouped(blank)) }
+        )
+    };
+    warnings.extend(facts.undropped(plan).map(|(label, share)| {
+        format!(
+            "{label} is trained on without the dropout of {share} that its configuration has: nothing is dropped here"
+        )
+    }));
+    warnings.extend(facts.blank(plan).into_iter().map(blank));
     warnings.extend(facts.unreached(plan).iter().map(|one| one.to_string() + ": train longer, or leave it out"));
     if let Some(budget) = budget {
         let ledger = ledger(plan, facts, Some(budget));

@@ -20,6 +20,8 @@ pub struct Amount {
     pub tokens: Option<u64>,
     /// Whether it was counted. Otherwise it is what the spec expects of text that is not there.
     pub measured: bool,
+    /// Records that are left out, as their reply is blank; 0 once the job has run.
+    pub blank: u64,
 }
 
 impl Amount {
@@ -58,8 +60,12 @@ pub struct Facts {
     pub amounts: BTreeMap<JobId, Amount>,
     /// The shapes of the models that import jobs bring, and of those that stand in the plan without their ancestors.
     pub models: BTreeMap<JobId, ModelConfig>,
+    /// The shares of activations that import jobs' models are trained with dropping, where there are any.
+    pub dropouts: BTreeMap<JobId, f64>,
     /// Sizes of the files that evaluation and fine-tuning jobs read, in bytes.
     pub bytes: BTreeMap<JobId, u64>,
+    /// Where the spec names the data that were not found, by their locations: `experiments/x.yaml:12:5`.
+    pub places: BTreeMap<String, String>,
 }
 
 /// One epoch of a training job, as far as its text is known.
@@ -166,6 +172,25 @@ impl Facts {
             }
         }
         found
+    }
+
+    /// The models from elsewhere that are trained on without the dropout of their configuration: label and share.
+    pub(super) fn undropped<'a>(&'a self, plan: &'a Plan) -> impl Iterator<Item = (&'a str, f64)> {
+        let trained = |id: &JobId| {
+            plan.jobs().any(|job| match &job.job {
+                Job::Tune(tune) => tune.parent == *id,
+                Job::Finetune(finetune) => finetune.model == *id,
+                _ => false,
+            })
+        };
+        let dropouts = self.dropouts.iter().filter(move |(id, share)| **share > 0.0 && trained(id));
+        dropouts.filter_map(|(id, share)| Some((plan.job(id)?.label.as_str(), *share)))
+    }
+
+    /// Datasets of which records are left out, as their reply is blank: what, and how many.
+    pub fn blank(&self, plan: &Plan) -> BTreeMap<String, u64> {
+        let blank = |planned: &PlannedJob| Some((planned.what(), self.amounts.get(&planned.id)?.blank));
+        plan.jobs().filter_map(blank).filter(|(_, blank)| *blank > 0).collect()
     }
 
     /// One epoch of the training that a pretrain or tune job does; `None` for other jobs.

@@ -13,6 +13,7 @@
 mod change;
 mod decide;
 mod describe;
+mod diff;
 mod expand;
 mod facts;
 mod forecast;
@@ -25,6 +26,7 @@ mod text;
 pub use change::change;
 pub use decide::{Artifacts, Decision, Known, Last, Why, decide};
 pub use describe::{Description, describe, warnings};
+pub use diff::{Differences, Line, differences};
 pub use expand::{Recorded, expand};
 pub use facts::{Amount, Facts, Unreached};
 pub use forecast::weight;

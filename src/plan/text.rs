@@ -70,7 +70,8 @@ impl Description {
         }
         for line in &self.missing {
             let by = if line.needed_by.is_empty() { "tokenizer".to_owned() } else { line.needed_by.join(", ") };
-            writeln!(out, "not found: {} ({by})", line.location)?;
+            let place = line.place.as_ref().map_or(String::new(), |place| format!(", named in {place}"));
+            writeln!(out, "not found: {} ({by}){place}", line.location)?;
         }
         let mut downloads: Vec<&str> = self.missing.iter().filter_map(|line| line.download).collect();
         downloads.sort_unstable();

@@ -202,7 +202,7 @@ mod tests {
             tied: false,
             init_std: 0.02,
         };
-        let config = ConfigFile { model, tokens: SpecialTokens::default(), dtype: "float32".to_owned() };
+        let config = ConfigFile { model, tokens: SpecialTokens::default(), dtype: "float32".to_owned(), dropout: 0.0 };
         let lineage = [
             job(Kind::Import, "theirs", json!({"job": {"folder": {"from": "content", "digest": "c0ffee"}}}), None),
             job(

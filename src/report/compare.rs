@@ -8,7 +8,7 @@ use super::figure::{Figure, Mark, Panel};
 use super::measure::{Condition, Measure, push_new};
 use super::statistics::{SeedDifferences, crossed_bootstrap, holm, mcnemar, mean, nested_mean, t_interval};
 use super::table::{Cell, Table};
-use crate::domain::{CellRow, ItemOutcome, ScoreRow, counted};
+use crate::domain::{CellRow, ItemOutcome, SINGLE, ScoreRow, counted};
 
 /// Values that cannot be compared.
 #[derive(Debug, thiserror::Error)]
@@ -54,17 +54,20 @@ pub enum CompareError {
     },
 }
 
-/// An axis of the table.
+/// What two conditions may differ in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Axis {
     Model,
     Dataset,
     Curriculum,
     Extra,
+    /// Nothing but the experiment that they belong to.
+    Experiment,
 }
 
 impl Axis {
-    const ALL: [Axis; 4] = [Axis::Curriculum, Axis::Dataset, Axis::Model, Axis::Extra];
+    /// Those that a word may be on.
+    const NAMED: [Axis; 4] = [Axis::Curriculum, Axis::Dataset, Axis::Model, Axis::Extra];
 
     fn of(self, condition: &Condition) -> Option<&str> {
         match self {
@@ -72,19 +75,21 @@ impl Axis {
             Axis::Dataset => condition.dataset.as_deref(),
             Axis::Curriculum => Some(&condition.curriculum),
             Axis::Extra => Some(condition.extra.as_str()).filter(|extra| !extra.is_empty()),
+            Axis::Experiment => None,
         }
     }
 }
 
-/// Columns of the table of a comparison.
-const FIRST: usize = 3;
-const SECOND: usize = 4;
-const DIFFERENCE: usize = 5;
-const INTERVAL: usize = 6;
-const P: usize = 7;
+/// Columns of the table of a comparison, counted from the last that names the row.
+const FIRST: usize = 0;
+const SECOND: usize = 1;
+const DIFFERENCE: usize = 2;
+const INTERVAL: usize = 3;
+const P: usize = 4;
 
 /// A comparison that can be made.
 pub struct Comparison<'a> {
+    axis: Axis,
     first: String,
     second: String,
     pairs: Vec<Pair<'a>>,
@@ -102,57 +107,84 @@ struct Pair<'a> {
 /// The scores of one condition on one measure, by seed and, where there is one, seed of the fine-tuning.
 type BySeed<'a> = BTreeMap<(u64, Option<u64>), &'a ScoreRow>;
 
+/// The aggregates of final models, with their conditions and measures in the order of first sight.
+#[derive(Default)]
+struct Scored<'a> {
+    conditions: Vec<Condition>,
+    measures: Vec<Measure>,
+    by: HashMap<(Condition, Measure), BySeed<'a>>,
+}
+
+impl<'a> Scored<'a> {
+    fn of(scores: &'a [ScoreRow]) -> Self {
+        let mut scored = Self::default();
+        for row in scores.iter().filter(|row| row.is_final() && row.score.subtask.is_none()) {
+            let (condition, measure) = (Condition::of_score(row), Measure::of(row));
+            push_new(&mut scored.conditions, condition.clone());
+            push_new(&mut scored.measures, measure.clone());
+            scored.by.entry((condition, measure)).or_default().insert((row.seed, row.finetune_seed), row);
+        }
+        scored
+    }
+
+    /// The pairs, one for each measure, of a condition here with one of `others`.
+    fn pairs(&self, one: &Condition, others: &Scored<'a>, other: &Condition) -> Vec<Pair<'a>> {
+        let pair = |measure: &Measure| {
+            let left = self.by.get(&(one.clone(), measure.clone()))?;
+            let right = others.by.get(&(other.clone(), measure.clone()))?;
+            let both: Vec<(&ScoreRow, &ScoreRow)> =
+                left.iter().filter_map(|(seed, row)| Some((*row, *right.get(seed)?))).collect();
+            let seeds: Vec<_> = both.chunk_by(|one, next| one.0.seed == next.0.seed).map(<[_]>::to_vec).collect();
+            let (first, second, measure) = (one.clone(), other.clone(), measure.clone());
+            (!seeds.is_empty()).then_some(Pair { first, second, measure, seeds })
+        };
+        self.measures.iter().filter_map(pair).collect()
+    }
+}
+
 impl<'a> Comparison<'a> {
     /// Finds the axis that has both values, and every pair of conditions that agree on all other axes.
     ///
     /// For curricula, datasets agree when they are the same set: both orders of a sequence are compared with the one
-    /// merged model. `cells` are all cells that were planned, scored or not.
+    /// merged model. For datasets, the curriculum of a single one agrees with every other. `cells` are all cells that
+    /// were planned, scored or not.
     pub fn new(cells: &[CellRow], scores: &'a [ScoreRow], first: &str, second: &str) -> Result<Self, CompareError> {
         if first == second {
             return Err(CompareError::Same { value: first.to_owned() });
         }
         let mut planned: Vec<Condition> = vec![];
         cells.iter().for_each(|cell| push_new(&mut planned, Condition::of_cell(cell)));
-        let mut conditions: Vec<Condition> = vec![];
-        let mut measures: Vec<Measure> = vec![];
-        let mut by: HashMap<(usize, usize), BySeed> = HashMap::new();
-        for row in scores.iter().filter(|row| row.is_final() && row.score.subtask.is_none()) {
-            let condition = index_of(&mut conditions, Condition::of_score(row));
-            let measure = index_of(&mut measures, Measure::of(row));
-            by.entry((condition, measure)).or_default().insert((row.seed, row.finetune_seed), row);
-        }
+        let scored = Scored::of(scores);
         let has = |axis: Axis, value: &str| planned.iter().any(|condition| axis.of(condition) == Some(value));
-        if let Some(value) = [first, second].into_iter().find(|value| !Axis::ALL.iter().any(|axis| has(*axis, value))) {
+        if let Some(value) = [first, second].into_iter().find(|value| !Axis::NAMED.iter().any(|axis| has(*axis, value)))
+        {
             return Err(unknown(value, &planned));
         }
         let different = || CompareError::Axes { first: first.to_owned(), second: second.to_owned() };
-        let axis = Axis::ALL.into_iter().find(|axis| has(*axis, first) && has(*axis, second)).ok_or_else(different)?;
-        let scored = |value: &str| conditions.iter().any(|condition| axis.of(condition) == Some(value));
-        if let Some(value) = [first, second].into_iter().find(|value| !scored(value)) {
+        let axis =
+            Axis::NAMED.into_iter().find(|axis| has(*axis, first) && has(*axis, second)).ok_or_else(different)?;
+        let of = |value| scored.conditions.iter().filter(move |condition| axis.of(condition) == Some(value));
+        if let Some(value) = [first, second].into_iter().find(|value| of(value).next().is_none()) {
             return Err(CompareError::Unscored { value: value.to_owned() });
         }
-        let mut pairs = vec![];
-        for (a, one) in conditions.iter().enumerate().filter(|(_, one)| axis.of(one) == Some(first)) {
-            for (b, other) in conditions.iter().enumerate().filter(|(_, other)| axis.of(other) == Some(second)) {
-                if !agree(axis, one, other) {
-                    continue;
-                }
-                for (m, measure) in measures.iter().enumerate() {
-                    let (Some(left), Some(right)) = (by.get(&(a, m)), by.get(&(b, m))) else { continue };
-                    let both = left.iter().filter_map(|(seed, row)| Some((*row, *right.get(seed)?)));
-                    let both: Vec<(&ScoreRow, &ScoreRow)> = both.collect();
-                    let seeds: Vec<_> =
-                        both.chunk_by(|one, next| one.0.seed == next.0.seed).map(<[_]>::to_vec).collect();
-                    if !seeds.is_empty() {
-                        pairs.push(Pair { first: one.clone(), second: other.clone(), measure: measure.clone(), seeds });
-                    }
-                }
-            }
-        }
+        let both = of(first).flat_map(|one| of(second).map(move |other| (one, other)));
+        let agreeing = both.filter(|(one, other)| agree(axis, one, other));
+        let pairs: Vec<Pair> = agreeing.flat_map(|(one, other)| scored.pairs(one, &scored, other)).collect();
         if pairs.is_empty() {
             return Err(CompareError::NoPair { first: first.to_owned(), second: second.to_owned() });
         }
-        Ok(Self { first: first.to_owned(), second: second.to_owned(), pairs })
+        Ok(Self { axis, first: first.to_owned(), second: second.to_owned(), pairs })
+    }
+
+    /// Pairs the conditions that two experiments, each with its name and its scores, have in common; `None` where
+    /// nothing is scored in both, or all of it by the same jobs.
+    pub fn of_experiments(first: (&str, &'a [ScoreRow]), second: (&str, &'a [ScoreRow])) -> Option<Self> {
+        let (one, other) = (Scored::of(first.1), Scored::of(second.1));
+        let differ = |pair: &Pair| pair.seeds.iter().flatten().any(|(one, other)| one.job != other.job);
+        let pairs = one.conditions.iter().flat_map(|condition| one.pairs(condition, &other, condition));
+        let pairs: Vec<Pair> = pairs.filter(differ).collect();
+        let axis = Axis::Experiment;
+        (!pairs.is_empty()).then(|| Self { axis, first: first.0.to_owned(), second: second.0.to_owned(), pairs })
     }
 
     /// The eval jobs whose items the intervals need.
@@ -163,22 +195,35 @@ impl<'a> Comparison<'a> {
         jobs.into_iter().collect()
     }
 
+    /// The columns that name a row, without the compared one: heads and what they say of a pair.
+    fn labels(&self) -> Vec<(&'static str, fn(&Condition) -> &str)> {
+        let extra = self.pairs.iter().any(|pair| !pair.first.extra.is_empty());
+        let all: [(Axis, &'static str, fn(&Condition) -> &str); 4] = [
+            (Axis::Model, "model", |condition| &condition.model),
+            (Axis::Dataset, "datasets", |condition| condition.dataset.as_deref().unwrap_or_default()),
+            (Axis::Curriculum, "curriculum", |condition| &condition.curriculum),
+            (Axis::Extra, "with", |condition| &condition.extra),
+        ];
+        let told = |axis: Axis| axis != self.axis && (axis != Axis::Extra || extra);
+        all.into_iter().filter(|(axis, ..)| told(*axis)).map(|(_, head, of)| (head, of)).collect()
+    }
+
     /// The table: a row for each pair and task.
     pub fn table(&self, experiment: &str, items: &BTreeMap<String, Vec<ItemOutcome>>) -> Table {
         let measured: Vec<Measured> = self.pairs.par_iter().map(|pair| pair.measure(items)).collect();
         let tested: Vec<f64> = measured.iter().filter_map(|one| one.p).collect();
         let mut corrected = holm(&tested).into_iter();
         let measures: Vec<Measure> = self.pairs.iter().map(|pair| pair.measure.clone()).collect();
+        let labels = self.labels();
         let rows = self.pairs.iter().zip(&measured).map(|(pair, found)| {
-            let dataset = |condition: &Condition| condition.dataset.clone().unwrap_or_default();
-            let datasets = match (dataset(&pair.first), dataset(&pair.second)) {
-                (first, second) if first == second => first,
-                (first, second) => format!("{first} / {second}"),
+            let label = |(_, of): &(&str, fn(&Condition) -> &str)| {
+                Cell::Label(match (of(&pair.first), of(&pair.second)) {
+                    (first, second) if first == second => first.to_owned(),
+                    (first, second) => format!("{first} / {second}"),
+                })
             };
             let p = found.p.and_then(|_| corrected.next());
-            vec![
-                Cell::Label(if self.first == pair.first.model { String::new() } else { pair.first.model.clone() }),
-                Cell::Label(datasets),
+            let numbers = [
                 Cell::Label(pair.measure.head(&measures)),
                 Cell::Number(found.first, 1),
                 Cell::Number(found.second, 1),
@@ -187,21 +232,12 @@ impl<'a> Comparison<'a> {
                 p.map_or(Cell::Missing, Cell::Probability),
                 Cell::Count(pair.seeds.len() as u64),
                 found.items.map_or(Cell::Missing, Cell::Count),
-            ]
+            ];
+            labels.iter().map(label).chain(numbers).collect()
         });
         let rows: Vec<Vec<Cell>> = rows.collect();
-        let heads = [
-            "model",
-            "datasets",
-            "task",
-            &self.first,
-            &self.second,
-            "difference",
-            "95% interval",
-            "p",
-            "seeds",
-            "items",
-        ];
+        let heads = ["task", &self.first, &self.second, "difference", "95% interval", "p", "seeds", "items"];
+        let heads = labels.iter().map(|(head, _)| *head).chain(heads);
         let mut notes = vec![format!(
             "difference: {} minus {}; interval: paired bootstrap over seeds and the items of each subtask; p: exact \
              McNemar over the items of all seeds, Holm-corrected for {}",
@@ -217,8 +253,8 @@ impl<'a> Comparison<'a> {
         }
         Table {
             title: format!("{experiment}: {} against {}", self.second, self.first),
-            heads: heads.map(str::to_owned).into(),
-            labels: 3,
+            heads: heads.map(str::to_owned).collect(),
+            labels: labels.len() + 1,
             rows,
             published: vec![],
             footer: vec![],
@@ -229,18 +265,19 @@ impl<'a> Comparison<'a> {
 
 /// The picture of a comparison's table: both values on one scale, and the difference with its interval and its p.
 pub fn compared(table: &Table) -> Figure {
-    let column = |index: usize| table.rows.iter().map(|row| Mark::of(&row[index])).collect::<Vec<Mark>>();
+    let cell = |row: &'_ [Cell], column: usize| row[table.labels + column].clone();
+    let column = |index: usize| table.rows.iter().map(|row| Mark::of(&cell(row, index))).collect::<Vec<Mark>>();
     let panel = |head: &str, marks: Vec<Mark>| Panel { head: head.to_owned(), marks, beside: vec![], lines: vec![] };
     let values = [FIRST, SECOND].map(column);
     let both: Vec<f64> = values.iter().flatten().flat_map(Mark::values).collect();
-    let heads = [FIRST, SECOND].map(|index| table.heads[index].as_str());
+    let heads = [FIRST, SECOND].map(|index| table.heads[table.labels + index].as_str());
     let values =
         heads.into_iter().zip(values).map(|(head, marks)| Panel { beside: both.clone(), ..panel(head, marks) });
-    let difference = |row: &Vec<Cell>| match row[DIFFERENCE] {
-        Cell::Difference(value, _) => Mark::Value {
+    let difference = |row: &Vec<Cell>| match (cell(row, DIFFERENCE), cell(row, INTERVAL), cell(row, P)) {
+        (Cell::Difference(value, _), interval, p) => Mark::Value {
             value,
-            reach: if let Cell::Interval(low, high) = row[INTERVAL] { Some((low, high)) } else { None },
-            remarks: if let Cell::Probability(_) = row[P] { format!("p {}", row[P].text()) } else { String::new() },
+            reach: if let Cell::Interval(low, high) = interval { Some((low, high)) } else { None },
+            remarks: if let Cell::Probability(_) = p { format!("p {}", p.text()) } else { String::new() },
         },
         _ => Mark::Missing,
     };
@@ -319,7 +356,8 @@ impl Pair<'_> {
             let own = items.get(&row.job)?.iter().filter(|item| item.task == self.measure.task);
             Some(own.map(|item| ((item.subtask.as_str(), item.item), item)).collect())
         };
-        let (first, second) = (of(seed.0)?, of(seed.1)?);
+        // Of other data the same places have other items.
+        let (first, second) = if seed.0.data == seed.1.data { (of(seed.0)?, of(seed.1)?) } else { return None };
         if first.is_empty() || !first.keys().eq(second.keys()) {
             return None;
         }
@@ -342,13 +380,6 @@ struct Paired {
     only_second: u64,
 }
 
-fn index_of<T: PartialEq>(list: &mut Vec<T>, value: T) -> usize {
-    list.iter().position(|known| *known == value).unwrap_or_else(|| {
-        list.push(value);
-        list.len() - 1
-    })
-}
-
 fn agree(axis: Axis, one: &Condition, other: &Condition) -> bool {
     let names = |condition: &Condition| -> BTreeSet<String> {
         condition.dataset.iter().flat_map(|dataset| dataset.split('+')).map(str::to_owned).collect()
@@ -357,15 +388,17 @@ fn agree(axis: Axis, one: &Condition, other: &Condition) -> bool {
     let datasets = one.dataset == other.dataset
         || (axis == Axis::Curriculum
             && (names(one) == names(other) || one.dataset.is_none() || other.dataset.is_none()));
+    // One dataset is merged as well as in sequence.
+    let single = axis == Axis::Dataset && [one, other].iter().any(|condition| condition.curriculum == SINGLE);
     (axis == Axis::Model || one.model == other.model)
         && (axis == Axis::Dataset || datasets)
-        && (axis == Axis::Curriculum || one.curriculum == other.curriculum)
+        && (axis == Axis::Curriculum || one.curriculum == other.curriculum || single)
         && (axis == Axis::Extra || one.extra == other.extra)
 }
 
 fn unknown(value: &str, conditions: &[Condition]) -> CompareError {
     let mut known: Vec<String> = vec![];
-    for axis in Axis::ALL {
+    for axis in Axis::NAMED {
         for condition in conditions {
             if let Some(name) = axis.of(condition).filter(|name| !known.iter().any(|other| other == name)) {
                 known.push(name.to_owned());

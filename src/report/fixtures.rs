@@ -43,5 +43,6 @@ pub(super) fn row(cell: &CellRow, suite: Suite, subtask: Option<&str>, value: f6
         },
         checkpoint: "final".to_owned(),
         finetune_seed: None,
+        data: "world".to_owned(),
     }
 }

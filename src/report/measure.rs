@@ -4,7 +4,7 @@ use super::statistics::mean;
 use crate::domain::{CellRow, GlueTask, Mode, Quantity, ScoreRow, Suite};
 
 /// A row: everything about a cell but its seed.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Condition {
     pub(super) model: String,
     pub(super) dataset: Option<String>,
@@ -13,7 +13,7 @@ pub(super) struct Condition {
 }
 
 /// A column: one number about each model.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Measure {
     pub(super) suite: Suite,
     pub(super) task: String,

@@ -87,12 +87,32 @@ impl Cell {
                 format!("{:.1}{spread}{}", score.mean, score.remarks())
             }
             Cell::Number(value, digits) => format!("{value:.digits$}"),
-            Cell::Difference(value, digits) => format!("{value:+.digits$}"),
-            Cell::Interval(low, high) => format!("[{low:+.1}, {high:+.1}]"),
+            Cell::Difference(value, digits) => signed(*value, *digits),
+            Cell::Interval(low, high) => format!("[{}, {}]", signed(*low, 1), signed(*high, 1)),
             Cell::Probability(p) if *p < 0.001 => "<0.001".to_owned(),
             Cell::Probability(p) => format!("{p:.3}"),
             Cell::Count(count) => count.to_string(),
             Cell::Missing => "—".to_owned(),
         }
+    }
+}
+
+/// A number with its sign; what rounds to nothing has none but plus.
+fn signed(value: f64, digits: usize) -> String {
+    let text = format!("{value:+.digits$}");
+    let nothing = text.bytes().all(|byte| matches!(byte, b'-' | b'.' | b'0'));
+    if nothing { text.replace('-', "+") } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_difference_is_less_than_nothing() {
+        let text = |value: f64| Cell::Difference(value, 1).text();
+        assert_eq!([-0.04, 0.0, -0.06, 12.34, -10.0].map(text), ["+0.0", "+0.0", "-0.1", "+12.3", "-10.0"]);
+        assert_eq!(Cell::Interval(-0.01, 0.5).text(), "[+0.0, +0.5]");
+        assert_eq!(Cell::Difference(f64::NAN, 1).text(), "NaN");
     }
 }

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use crate::domain::SINGLE;
+
 use super::data;
-use super::document::{BUILT_IN, Names, SECTIONS, SINGLE};
+use super::document::{BUILT_IN, Names, SECTIONS};
 use super::fields::{self, Fault, Fields, did_you_mean, reference, scalar, text};
 use super::problem::{Log, Mark};
 use super::tree::{Key, Node, Value};

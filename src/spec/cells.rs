@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
-use crate::domain::{Base, Cell, CellKey, Grid, Milestone, Pretraining, Recipe, Stage, Suite};
+use crate::domain::{Base, Cell, CellKey, Grid, Milestone, Pretraining, Recipe, SINGLE, Stage, Suite};
 
 use super::axes::{Axes, Partial};
 use super::budget;
 use super::curricula::StageKeys;
-use super::document::{Document, Names, SECTIONS, SINGLE, Stages, named};
+use super::document::{Document, Names, SECTIONS, Stages, named};
 use super::fields::{self, Fault, Fields, Scalar};
 use super::models::{self, Model};
 use super::problem::Log;

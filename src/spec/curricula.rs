@@ -1,8 +1,8 @@
 //! The section `curricula:`.
 
-use crate::domain::Order;
+use crate::domain::{Order, SINGLE};
 
-use super::document::{BUILT_IN, Names, SINGLE, Stages};
+use super::document::{BUILT_IN, Names, Stages};
 use super::fields::{self, Fault, Fields, Scalar, Within, choice, real, reference};
 use super::problem::Log;
 use super::training::Tune;

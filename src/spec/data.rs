@@ -41,7 +41,7 @@ pub(super) fn corpus(name: &str, node: &Node, root: &Path, log: &Log) -> Option<
     fields.finish();
     let format = CorpusFormat { documents, min_words, remove, merge_turns };
     let source = source?;
-    let entry = DataEntry { name: format!("corpora.{name}"), source: source.clone(), licence };
+    let entry = DataEntry { name: format!("corpora.{name}"), place: place(node, log), source: source.clone(), licence };
     Some((Corpus { name: name.to_owned(), source, format, expected }, entry))
 }
 
@@ -98,8 +98,14 @@ pub(super) fn dataset(
             None
         }
     });
-    let entry = DataEntry { name: format!("datasets.{name}"), source: source.clone(), licence };
+    let entry =
+        DataEntry { name: format!("datasets.{name}"), place: place(node, log), source: source.clone(), licence };
     Some(((Dataset { name: name.to_owned(), source, format, template, expected, new_words }, entry), build))
+}
+
+/// Where an entry says where its data are: `files:`, or else the entry itself.
+fn place(node: &Node, log: &Log) -> String {
+    log.place(node.get("files").unwrap_or(node).mark)
 }
 
 /// `licence:`.

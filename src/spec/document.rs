@@ -13,9 +13,8 @@ use super::problem::Log;
 use super::training::{Pretrain, Tune};
 use super::tree::{Key, Node, Value};
 
-/// The curricula that need no definition, and the name that one dataset under either of the last two goes by.
+/// The curricula that need no definition.
 pub(super) const BUILT_IN: [&str; 3] = ["pretrained", "merged", "sequential"];
-pub(super) const SINGLE: &str = "single";
 
 /// The keys that [`Document::decode`] reads; a further axis may vary fields of all but the first.
 pub(super) const SECTIONS: [&str; 11] = [
@@ -137,7 +136,7 @@ impl Document {
         let generations = builds.into_iter().flatten().filter_map(|build| build.of(&corpora)).collect();
         data.extend(of_datasets);
         let models = models?;
-        data.extend(models.iter().filter_map(Model::data));
+        data.extend(models.iter().filter_map(|model| model.data.clone()));
         data.extend(evaluations.data());
         Some(Document {
             data,

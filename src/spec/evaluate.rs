@@ -31,6 +31,7 @@ pub(super) fn evaluations(node: Option<&Node>, finetune: Option<&Node>, root: &P
     let place = suites.map(|node| node.mark);
     let mode = mode(fields.take("mode"), log);
     let data = fields.required("data", "the folder evaluation_data, or `world`");
+    let data_place = data.map_or(String::new(), |node| log.place(node.mark));
     let data = data.and_then(|node| Data::decode(node, root, log));
     let world = matches!(data, Some(Data::World));
     let suites = suites.and_then(|node| fields::list("suites", node, log, choice(known))).unwrap_or_default();
@@ -86,6 +87,7 @@ pub(super) fn evaluations(node: Option<&Node>, finetune: Option<&Node>, root: &P
         of_milestones: chosen.iter().map(|suite| evaluation(*suite, few)).collect(),
         checkpoints: checkpoints.filter(|_| asked).map(|node| node.mark),
         suites: place,
+        data_place,
         licence: if let Data::There(_, licence) = data { licence } else { None },
     }
 }
@@ -129,6 +131,8 @@ pub(super) struct Evaluations {
     pub checkpoints: Option<Mark>,
     /// Where `suites:` stands.
     pub suites: Option<Mark>,
+    /// Where `data:` stands.
+    pub data_place: String,
     /// `licence:` of the data.
     pub licence: Option<String>,
 }
@@ -136,8 +140,12 @@ pub(super) struct Evaluations {
 impl Evaluations {
     /// The data of all suites.
     pub fn data(&self) -> Vec<DataEntry> {
-        let entry =
-            |name: String, source: &Source| DataEntry { name, source: source.clone(), licence: self.licence.clone() };
+        let entry = |name: String, source: &Source| DataEntry {
+            name,
+            place: self.data_place.clone(),
+            source: source.clone(),
+            licence: self.licence.clone(),
+        };
         let zero_shot = self.of_models.iter().chain(&self.of_milestones);
         let mut data: Vec<DataEntry> =
             zero_shot.map(|evaluation| entry(format!("evaluate.{}", evaluation.suite), &evaluation.source)).collect();

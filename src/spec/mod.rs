@@ -117,15 +117,44 @@ pub fn parse(path: &Path, text: &[u8], overrides: &[String]) -> Result<Grid, Pro
     log.finish(grid)
 }
 
-/// What the user may have meant by the name of a file that is not there.
+/// What the user may have meant by the name of a spec that is not there.
 fn neighbours(path: &Path) -> Option<String> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let entries = std::fs::read_dir(folder).ok()?;
-    let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
-    let mut names: Vec<String> = names.filter(|name| name.ends_with(".yaml") || name.ends_with(".yml")).collect();
-    names.sort();
+    let mut names = names_in(folder_of(path));
+    names.retain(|name| name.ends_with(".yaml") || name.ends_with(".yml"));
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let wanted = path.file_name()?.to_string_lossy();
     fields::did_you_mean(&wanted, &names)
         .or_else(|| (!names.is_empty()).then(|| format!("there are: {}", names.join(", "))))
+}
+
+/// What is at the last folder on a path at whose end nothing is, and what the user may have meant instead.
+pub fn nearest(path: &Path) -> Option<String> {
+    /// How many names are listed.
+    const MOST: usize = 5;
+    let lost = path.ancestors().find(|step| step.file_name().is_some() && folder_of(step).is_dir())?;
+    let (folder, wanted) = (folder_of(lost), lost.file_name()?.to_string_lossy());
+    let names = names_in(folder);
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let hint = fields::did_you_mean(&wanted, &names).unwrap_or_else(|| match names.len() {
+        0 => "it is empty".to_owned(),
+        1..=MOST => format!("there are: {}", names.join(", ")),
+        more => format!("there are: {}, and {} more", names[..MOST].join(", "), more - MOST),
+    });
+    let place = if folder == Path::new(".") { "the current folder".to_owned() } else { folder.display().to_string() };
+    let relation = if wanted.contains(['*', '?', '[']) { "matches" } else { "is called" };
+    Some(format!("nothing in {place} {relation} '{wanted}'; {hint}"))
+}
+
+/// The folder in which a path is.
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// The names of what is in a folder, sorted, hidden ones left out.
+fn names_in(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    names.retain(|name| !name.starts_with('.'));
+    names.sort();
+    names
 }

@@ -27,8 +27,8 @@ pub(super) struct Model {
     tune: Option<Tune>,
     /// `held_out:`.
     held_out: f64,
-    /// `licence:`.
-    licence: Option<String>,
+    /// The files that it comes from.
+    pub data: Option<DataEntry>,
 }
 
 /// Where a model comes from before any tuning.
@@ -70,12 +70,18 @@ impl Model {
             (base, own) => base.or(own).cloned(),
         };
         let tune = recipe(context.tune, fields.take("tune"));
-        let mut licence = None;
-        let base = if fields.take("hf").is_some() {
-            let hf = foreign(&mut fields, context.root);
-            licence = data::licence(&mut fields);
+        let mut data = None;
+        let base = if let Some(hf) = fields.take("hf") {
+            let model = foreign(&mut fields, context.root);
+            let licence = data::licence(&mut fields);
             fields.finish();
-            hf.map(Base::Imported)
+            data = model.clone().map(|model| DataEntry {
+                name: format!("models.{name}"),
+                place: log.place(hf.mark),
+                source: Source::Model(model),
+                licence,
+            });
+            model.map(Base::Imported)
         } else if fields.take("job").is_some() {
             let job = fields.need("job", "the id of a job that left a model", |value| {
                 let fault = || Fault::expected("an id of 32 hexadecimal digits").or_hint("`grid status` has them");
@@ -102,7 +108,7 @@ impl Model {
         let tune_keys = tune;
         let tune = tune_keys.as_ref().and_then(|node| Tune::decode(node, &[], context.held_out, log));
         let held_out = context.held_out;
-        let model = Model { name: name.to_owned(), base: base?, tune_keys, tune, held_out, licence };
+        let model = Model { name: name.to_owned(), base: base?, tune_keys, tune, held_out, data };
         if let Base::Trained(trained) = &model.base {
             model.must_hold("pretrain.sequence_length", trained.1.sequence_length, log);
         }
@@ -110,13 +116,6 @@ impl Model {
             model.must_hold("tune.max_length", tune.max_length, log);
         }
         Some(model)
-    }
-
-    /// The files that it comes from.
-    pub fn data(&self) -> Option<DataEntry> {
-        let Base::Imported(model) = &self.base else { return None };
-        let (name, source) = (format!("models.{}", self.name), Source::Model(model.clone()));
-        Some(DataEntry { name, source, licence: self.licence.clone() })
     }
 
     /// How a stage with these keys of its own is tuned; `None` where nothing is, or where something is wrong.

@@ -74,6 +74,11 @@ impl Log {
         sources.len() as u32 - 1
     }
 
+    /// A place as users are told it.
+    pub fn place(&self, mark: Mark) -> String {
+        place(mark, &self.sources.borrow())
+    }
+
     /// Notes a problem.
     pub fn add(&self, mark: Mark, reason: impl Into<String>, hint: Option<String>) {
         self.drafts.borrow_mut().insert(Draft { mark, reason: reason.into(), hint, key: None });
@@ -139,12 +144,8 @@ pub struct Problem {
 impl Problem {
     fn new(Draft { mark, reason, hint, .. }: Draft, sources: &[(String, Arc<str>)]) -> Problem {
         let (name, text) = &sources[mark.source as usize];
-        let place = match mark.source {
-            0 => format!("{name}:{}:{}", mark.line, mark.column),
-            _ => name.clone(),
-        };
         let excerpt = (NamedSource::new(name, text.clone()), mark.span(text));
-        Problem { place, reason, hint, excerpt: Some(excerpt) }
+        Problem { place: place(mark, sources), reason, hint, excerpt: Some(excerpt) }
     }
 
     /// `experiments/x.yaml:12:5`, or `-S tune.epochs=0`.
@@ -219,6 +220,14 @@ impl Problems {
             }
         }
         text
+    }
+}
+
+fn place(mark: Mark, sources: &[(String, Arc<str>)]) -> String {
+    let name = &sources[mark.source as usize].0;
+    match mark.source {
+        0 => format!("{name}:{}:{}", mark.line, mark.column),
+        _ => name.clone(),
     }
 }
 

@@ -151,6 +151,17 @@ impl Store {
         })
     }
 
+    /// The experiment in whose last plan a job is; of several the one that ran last.
+    pub async fn experiment_of(&self, job: JobId) -> Result<Option<String>, StoreError> {
+        Ok(sqlx::query_scalar(
+            "SELECT experiment FROM experiment_job AS planned WHERE job = ?1
+             ORDER BY (SELECT max(id) FROM invocation WHERE experiment = planned.experiment) DESC LIMIT 1",
+        )
+        .bind(job.to_string())
+        .fetch_optional(&self.pool)
+        .await?)
+    }
+
     /// The jobs of the last plan of an experiment: kind and label to canonical form.
     pub async fn namesakes(&self, experiment: &str) -> Result<BTreeMap<(String, String), String>, StoreError> {
         let rows: Vec<(String, String, String)> = sqlx::query_as(
@@ -187,7 +198,9 @@ impl Store {
     /// aggregate of a task comes before its subtasks.
     pub async fn scores(&self, experiment: &str) -> Result<Vec<ScoreRow>, StoreError> {
         let rows = sqlx::query(
-            "SELECT v_scores.* FROM v_scores
+            "SELECT v_scores.*, coalesce(job.canonical -> '$.job.data', job.canonical -> '$.job.valid') AS data
+             FROM v_scores
+             JOIN job ON job.id = v_scores.job
              JOIN cell ON cell.experiment = v_scores.experiment AND cell.label = v_scores.cell
              LEFT JOIN experiment_job AS planned
                  ON planned.experiment = v_scores.experiment AND planned.job = v_scores.job
@@ -265,6 +278,19 @@ impl Store {
         .fetch_all(&self.pool)
         .await?;
         rows.iter().map(|row| self.job_row(row)).collect()
+    }
+
+    /// The builds of grid that gave the results of an experiment, each with how many of them it gave, the most first.
+    pub async fn builds(&self, experiment: &str) -> Result<Vec<(String, u64)>, StoreError> {
+        let rows: Vec<(String, i64)> = sqlx::query_as(
+            "SELECT version, count(*) FROM experiment_job
+             JOIN job ON job.id = experiment_job.job JOIN attempt ON attempt.id = job.result
+             WHERE experiment = ?1 AND version IS NOT NULL GROUP BY version ORDER BY count(*) DESC, version",
+        )
+        .bind(experiment)
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows.into_iter().map(|(version, jobs)| (version, jobs as u64)).collect())
     }
 
     /// The attempts at a job, in order of submission.
@@ -384,5 +410,6 @@ fn score_row(row: &SqliteRow) -> Result<ScoreRow, StoreError> {
         checkpoint: row.try_get("checkpoint")?,
         finetune_seed: row.try_get::<Option<i64>, _>("finetune_seed")?.map(|seed| seed as u64),
         job: row.try_get("job")?,
+        data: row.try_get("data")?,
     })
 }

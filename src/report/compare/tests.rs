@@ -113,6 +113,79 @@ fn the_picture_has_one_scale_and_the_difference_with_its_p() {
     let (value, reach) = (20.0, Some((20.0, 20.0)));
     assert_eq!(figure.panels[2].marks[0], Mark::Value { value, reach, remarks: String::new() });
     let mut table = table;
-    table.rows[0][P] = Cell::Probability(0.0001);
+    let p = table.labels + P;
+    table.rows[0][p] = Cell::Probability(0.0001);
     assert!(compared(&table).svg().contains(">p &lt;0.001<"));
+}
+
+/// Rows are told apart by every axis but the compared one.
+#[test]
+fn models_are_compared_curriculum_by_curriculum() {
+    let conditions = [("single", Some("a")), ("merged", Some("a+b")), ("sequential", Some("a+b"))];
+    let cells = |model| conditions.map(|(curriculum, dataset)| cell(model, dataset, curriculum, 1));
+    let cells = [cells("small"), cells("large")].concat();
+    let scores: Vec<ScoreRow> = cells
+        .iter()
+        .zip([50.0, 60.0, 70.0, 55.0, 66.0, 77.0])
+        .map(|(cell, value)| row(cell, Suite::Blimp, None, value))
+        .collect();
+    let table = Comparison::new(&cells, &scores, "small", "large").unwrap().table("toy", &BTreeMap::new());
+    assert_eq!(
+        (&table.heads[..6].join(" "), table.labels),
+        (&"datasets curriculum task small large difference".to_owned(), 3)
+    );
+    let texts: Vec<String> =
+        table.rows.iter().map(|row| row[..6].iter().map(Cell::text).collect::<Vec<_>>().join(" ")).collect();
+    assert_eq!(
+        texts,
+        ["a single blimp 50.0 55.0 +5.0", "a+b merged blimp 60.0 66.0 +6.0", "a+b sequential blimp 70.0 77.0 +7.0"]
+    );
+    assert_eq!(compared(&table).panels[0].beside, [50.0, 60.0, 70.0, 55.0, 66.0, 77.0]);
+
+    // One dataset is merged as well as in sequence, so that more data can be compared with it.
+    let table = Comparison::new(&cells, &scores, "a", "a+b").unwrap().table("toy", &BTreeMap::new());
+    let texts: Vec<String> =
+        table.rows.iter().map(|row| row[..5].iter().map(Cell::text).collect::<Vec<_>>().join(" ")).collect();
+    assert_eq!(
+        texts,
+        [
+            "small single / merged blimp 50.0 60.0",
+            "small single / sequential blimp 50.0 70.0",
+            "large single / merged blimp 55.0 66.0",
+            "large single / sequential blimp 55.0 77.0",
+        ]
+    );
+}
+
+/// The first item of one file is not the first item of another one.
+#[test]
+fn items_of_other_data_are_not_paired() {
+    let mut scores = scores();
+    let items = |scores: &[ScoreRow]| -> BTreeMap<String, Vec<ItemOutcome>> {
+        scores.iter().map(|row| (row.job.clone(), outcomes(|item| item < (2.0 * row.score.value) as u32))).collect()
+    };
+    let of = |scores: &[ScoreRow]| {
+        let table = Comparison::new(&cells(), scores, "pretrained", "merged").unwrap().table("toy", &items(scores));
+        table.rows[0].last().unwrap().clone()
+    };
+    assert_eq!(of(&scores), Cell::Count(200));
+    scores.iter_mut().filter(|row| row.curriculum == "merged").for_each(|row| "other".clone_into(&mut row.data));
+    assert_eq!(of(&scores), Cell::Missing);
+}
+
+#[test]
+fn experiments_are_compared_where_both_have_scores_of_their_own() {
+    let (one, mut other) = (scores(), scores());
+    assert!(Comparison::of_experiments(("one", &one), ("other", &other)).is_none(), "the same jobs");
+    other.retain(|row| row.curriculum != "pretrained");
+    for row in other.iter_mut().filter(|row| row.curriculum == "merged") {
+        row.job.push_str(" again");
+        row.score.value += 2.0;
+    }
+    let comparison = Comparison::of_experiments(("one", &one), ("other", &other)).unwrap();
+    let table = comparison.table("scores", &BTreeMap::new());
+    assert_eq!(table.title, "scores: other against one");
+    let texts: Vec<String> =
+        table.rows.iter().map(|row| row[..7].iter().map(Cell::text).collect::<Vec<_>>().join(" ")).collect();
+    assert_eq!(texts, ["tiny a+b merged blimp 60.0 62.0 +2.0"]);
 }

@@ -48,9 +48,15 @@ async fn planning_again_with_fewer_cells_keeps_what_the_jobs_gave() {
         store.record_all(&teller.success(60.0), 1).await.unwrap();
     }
     assert_eq!(store.scores("x").await.unwrap().len(), 4);
+    assert_eq!(store.builds("x").await.unwrap(), [("0.1.0".to_owned(), 2)]);
+    sqlx::query("UPDATE attempt SET version = '0.2.0' WHERE token = 't'").execute(&store.pool).await.unwrap();
+    assert_eq!(store.builds("x").await.unwrap(), [("0.1.0".to_owned(), 1), ("0.2.0".to_owned(), 1)]);
+    let job = world.evals[1].id();
+    assert_eq!(store.experiment_of(job).await.unwrap().as_deref(), Some("x"));
     world.begin(&store, "x", &both()[..1]).await;
     assert_eq!(store.scores("x").await.unwrap().len(), 2);
     assert_eq!(store.job_rows("x").await.unwrap().len(), 2);
+    assert_eq!(store.experiment_of(job).await.unwrap(), None);
     world.begin(&store, "x", &both()).await;
     assert_eq!(store.scores("x").await.unwrap().len(), 4);
 }

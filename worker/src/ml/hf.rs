@@ -20,7 +20,7 @@ use super::tensors::{self, Accept, Stored};
 /// Equal models give equal bytes. Returns the digest of the weights file.
 pub fn write(folder: &Path, model: &Model, tokens: SpecialTokens) -> Result<Digest, Error> {
     let path = folder.join(CONFIG);
-    let config = ConfigFile { model: model.config().clone(), tokens, dtype: "float32".to_owned() };
+    let config = ConfigFile { model: model.config().clone(), tokens, dtype: "float32".to_owned(), dropout: 0.0 };
     let save = || -> std::io::Result<()> {
         let mut file = fs::File::create(&path)?;
         file.write_all(config.text().as_bytes())?;

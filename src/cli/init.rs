@@ -1,0 +1,63 @@
+//! `grid init`.
+
+use std::fs::File;
+use std::io::{ErrorKind, Write};
+
+use super::args::{InitArgs, Like};
+use super::failure::{Exit, Failure};
+use crate::spec;
+
+/// `grid init`: writes a spec to begin with, never over another file.
+pub fn init(args: &InitArgs) -> Result<Exit, Failure> {
+    let path = &args.spec;
+    let text = text(args.like, &path.file_stem().unwrap_or_default().to_string_lossy());
+    let refused = |error: std::io::Error| match error.kind() {
+        ErrorKind::AlreadyExists => Failure::text(
+            Exit::Usage,
+            format!("grid: {} is there already\n  help: give another name, or move it away", path.display()),
+        ),
+        _ => Failure::text(Exit::Environment, format!("grid: failed to write {}: {error}", path.display())),
+    };
+    let mut file = File::create_new(path).map_err(refused)?;
+    file.write_all(text.as_bytes()).map_err(refused)?;
+    eprintln!(
+        "{0}: written; change it, then `grid plan {0}` says what it takes, and `grid run {0}` runs it",
+        path.display()
+    );
+    Ok(Exit::Done)
+}
+
+/// A shipped spec, named like the file that it goes to where that can be the name of an experiment.
+fn text(like: Like, name: &str) -> String {
+    let (shipped, text) = match like {
+        Like::First => ("first", include_str!("../../experiments/first.yaml")),
+        Like::Quickstart => ("quickstart", include_str!("../../experiments/quickstart.yaml")),
+        Like::ClassIt => ("class-it", include_str!("../../experiments/class-it.yaml")),
+        Like::ClassItMini => ("class-it-mini", include_str!("../../experiments/class-it-mini.yaml")),
+        Like::ClassItStrictSmall => {
+            ("class-it-strict-small", include_str!("../../experiments/class-it-strict-small.yaml"))
+        }
+    };
+    let renamed = text.replacen(&format!("\nname: {shipped}\n"), &format!("\nname: {name}\n"), 1);
+    match spec::parse(name.as_ref(), renamed.as_bytes(), &[]) {
+        Ok(_) => renamed,
+        Err(_) => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::ValueEnum;
+
+    #[test]
+    fn every_spec_takes_the_name_of_its_file_or_keeps_its_own() {
+        for like in Like::value_variants() {
+            let named =
+                |name: &str| text(*like, name).lines().find(|line| line.starts_with("name: ")).map(str::to_owned);
+            assert_eq!(named("my-own").as_deref(), Some("name: my-own"));
+            assert_ne!(named("no name: at all").as_deref(), Some("name: no name: at all"));
+            assert!(spec::parse("x".as_ref(), text(*like, "").as_bytes(), &[]).is_ok());
+        }
+    }
+}

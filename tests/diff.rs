@@ -1,0 +1,54 @@
+//! `grid init` and `grid diff`: the beginning of a grid, and what became of it.
+
+#[expect(dead_code, reason = "each test file uses its own part")]
+mod common;
+
+use common::{Env, TINY};
+
+#[test]
+fn a_written_spec_plans_and_is_never_written_over() {
+    let env = Env::new("");
+    let said = env.complaint(0, &["init"]);
+    assert!(said.contains("`grid plan first.yaml`"), "{said}");
+    let plan = env.run(0, &["plan", "first.yaml"]);
+    assert!(plan.starts_with("first: 10 cells") && !plan.contains("not found"), "{plan}");
+    env.complaint(0, &["init", "mine.yaml", "--like", "class-it-mini"]);
+    let plan = env.run(0, &["plan", "mine.yaml"]);
+    assert!(plan.starts_with("mine: 24 cells"), "{plan}");
+
+    std::fs::write(env.path().join("first.yaml"), "mine").expect("a file");
+    let said = env.complaint(1, &["init", "first.yaml"]);
+    assert!(said.contains("first.yaml is there already") && said.contains("help: "), "{said}");
+    assert_eq!(std::fs::read_to_string(env.path().join("first.yaml")).expect("a file"), "mine");
+    let said = env.complaint(6, &["init", "nowhere/first.yaml"]);
+    assert!(said.contains("failed to write nowhere/first.yaml"), "{said}");
+}
+
+#[test]
+fn what_sets_two_experiments_apart_is_told_with_their_scores() {
+    let env = Env::new(TINY);
+    let few = ["-S", "axes.dataset=[chat]", "-S", "axes.curriculum=[pretrained, merged]"];
+    env.run(0, &[&["run", "spec.yaml"], &few[..]].concat());
+    let other = ["-S", "name=faster", "-S", "tune.learning_rate=2e-3", "-S", "evaluate.suites=[blimp, ewok]"];
+    env.run(0, &[&["run", "spec.yaml"], &few[..], &other].concat());
+
+    let text = env.run(0, &["diff", "tiny", "faster"]);
+    let (jobs, scores) = text.split_once("\nscores: faster against tiny\n").expect("two tables");
+    insta::assert_snapshot!(jobs, @"");
+    // Of the two suites one is in both; the pretrained models, and so their scores, are the same ones.
+    let rows: Vec<&str> = scores.lines().filter(|line| line.contains("nano")).collect();
+    assert_eq!(rows.len(), 1, "{scores}");
+    assert!(rows[0].contains(" chat ") && rows[0].contains(" single ") && rows[0].contains(" blimp "), "{scores}");
+
+    // Specs before they run, and a field of both.
+    let specs = env.run(0, &["diff", "spec.yaml", "tiny", "-S", "axes.seed=[1, 2]", "--format", "csv"]);
+    assert!(specs.contains("tune,nano/chat>questions,only in spec.yaml,2\n"), "{specs}");
+    let same = env.output(&["diff", "tiny", "tiny"]);
+    let (stdout, stderr) = common::texts(&same);
+    assert_eq!((stdout.as_str(), stderr.as_str()), ("", "tiny and tiny need the same 15 jobs\n"));
+
+    let unknown = env.complaint(4, &["diff", "tiny", "slower"]);
+    assert!(unknown.contains("slower") && unknown.contains("nor is there a spec"), "{unknown}");
+    let nothing = Env::new(TINY).complaint(4, &["diff", "spec.yaml", "slower"]);
+    assert!(nothing.contains("there is no spec 'slower', and nothing has run in runs"), "{nothing}");
+}
