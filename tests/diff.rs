@@ -34,7 +34,18 @@ fn what_sets_two_experiments_apart_is_told_with_their_scores() {
 
     let text = env.run(0, &["diff", "tiny", "faster"]);
     let (jobs, scores) = text.split_once("\nscores: faster against tiny\n").expect("two tables");
-    insta::assert_snapshot!(jobs, @"");
+    insta::assert_snapshot!(jobs, @r"
+    faster against tiny
+    ────────────────────────────────────────────────────────────────────────
+     kind   what               difference                              jobs
+    ════════════════════════════════════════════════════════════════════════
+     eval   ewok               only in faster                             4
+     tune   nano/chat          training.learning_rate 0.001 -> 0.002      2
+     eval   blimp-supplement   only in tiny                               4
+    ────────────────────────────────────────────────────────────────────────
+    7 jobs of both are the same
+    2 jobs of both differ only in what they build on
+    ");
     // Of the two suites one is in both; the pretrained models, and so their scores, are the same ones.
     let rows: Vec<&str> = scores.lines().filter(|line| line.contains("nano")).collect();
     assert_eq!(rows.len(), 1, "{scores}");

@@ -60,7 +60,7 @@ pub struct Facts {
     pub amounts: BTreeMap<JobId, Amount>,
     /// The shapes of the models that import jobs bring, and of those that stand in the plan without their ancestors.
     pub models: BTreeMap<JobId, ModelConfig>,
-    /// The shares of activations that import jobs' models are trained with dropping, where there are any.
+    /// The dropout with which the models of import jobs are configured to be trained; 0 for none.
     pub dropouts: BTreeMap<JobId, f64>,
     /// Sizes of the files that evaluation and fine-tuning jobs read, in bytes.
     pub bytes: BTreeMap<JobId, u64>,
@@ -188,7 +188,7 @@ impl Facts {
     }
 
     /// Datasets of which records are left out, as their reply is blank: what, and how many.
-    pub fn blank(&self, plan: &Plan) -> BTreeMap<String, u64> {
+    pub(super) fn blank(&self, plan: &Plan) -> BTreeMap<String, u64> {
         let blank = |planned: &PlannedJob| Some((planned.what(), self.amounts.get(&planned.id)?.blank));
         plan.jobs().filter_map(blank).filter(|(_, blank)| *blank > 0).collect()
     }

@@ -87,6 +87,11 @@ const DIFFERENCE: usize = 2;
 const INTERVAL: usize = 3;
 const P: usize = 4;
 
+/// What a condition says on an axis.
+type Of = fn(&Condition) -> &str;
+/// A column that names a row: its head, and what it says.
+type Label = (&'static str, Of);
+
 /// A comparison that can be made.
 pub struct Comparison<'a> {
     axis: Axis,
@@ -196,9 +201,9 @@ impl<'a> Comparison<'a> {
     }
 
     /// The columns that name a row, without the compared one: heads and what they say of a pair.
-    fn labels(&self) -> Vec<(&'static str, fn(&Condition) -> &str)> {
+    fn labels(&self) -> Vec<Label> {
         let extra = self.pairs.iter().any(|pair| !pair.first.extra.is_empty());
-        let all: [(Axis, &'static str, fn(&Condition) -> &str); 4] = [
+        let all: [(Axis, &'static str, Of); 4] = [
             (Axis::Model, "model", |condition| &condition.model),
             (Axis::Dataset, "datasets", |condition| condition.dataset.as_deref().unwrap_or_default()),
             (Axis::Curriculum, "curriculum", |condition| &condition.curriculum),
@@ -216,7 +221,7 @@ impl<'a> Comparison<'a> {
         let measures: Vec<Measure> = self.pairs.iter().map(|pair| pair.measure.clone()).collect();
         let labels = self.labels();
         let rows = self.pairs.iter().zip(&measured).map(|(pair, found)| {
-            let label = |(_, of): &(&str, fn(&Condition) -> &str)| {
+            let label = |(_, of): &Label| {
                 Cell::Label(match (of(&pair.first), of(&pair.second)) {
                     (first, second) if first == second => first.to_owned(),
                     (first, second) => format!("{first} / {second}"),
