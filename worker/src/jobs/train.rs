@@ -86,10 +86,10 @@ fn tell_fits(fits: &[Fit], max_length: u32, attempt: &mut Attempt) -> Result<(),
             return Err(JobError::failed(reason));
         }
         if *cut > 0 {
-            let message = format!(
-                "{cut} of {records} records{dataset} are cut at max_length {max_length}; of {mute} nothing is left to \
-                 predict"
-            );
+            let mut message = format!("{cut} of {records} records{dataset} are cut at max_length {max_length}");
+            if *mute > 0 {
+                message.push_str(&format!("; of {mute} nothing is left to predict"));
+            }
             attempt.emit(Event::Warning { message })?;
         }
     }
