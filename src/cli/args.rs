@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::data::DataVerb;
+use super::diff::DiffArgs;
+use super::init::InitArgs;
 use crate::domain::{Mode, Resources};
 
 /// grid: one YAML file in, one trustworthy table out.
@@ -86,32 +88,6 @@ pub enum Verb {
         /// A verb and what may follow it, or `exit-codes`.
         topic: Vec<String>,
     },
-}
-
-/// Arguments of `init`.
-#[derive(Debug, Args)]
-pub struct InitArgs {
-    /// The file to write.
-    #[arg(default_value = "first.yaml")]
-    pub spec: PathBuf,
-    /// Which of the shipped specs to begin with.
-    #[arg(long, value_enum, default_value_t = Like::First)]
-    pub like: Like,
-}
-
-/// The shipped specs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Like {
-    /// A small grid on the toy world, with what to write for data of one's own.
-    First,
-    /// The grid of `make demo`.
-    Quickstart,
-    /// CLASS-IT, complete.
-    ClassIt,
-    /// Its shape on a CPU.
-    ClassItMini,
-    /// Its question with a tenth of the text.
-    ClassItStrictSmall,
 }
 
 /// A spec and changes to it.
@@ -308,21 +284,6 @@ pub struct LogsArgs {
 pub struct WhyArgs {
     /// A job's id or its first digits, or its name.
     pub job: String,
-}
-
-/// Arguments of `diff`.
-#[derive(Debug, Args)]
-pub struct DiffArgs {
-    /// An experiment of the database, or a spec.
-    pub first: String,
-    /// Another one.
-    pub second: String,
-    /// Set a field of both, where they are specs: path.to.field=value.
-    #[arg(short = 'S', long = "set", value_name = "PATH=VALUE")]
-    pub set: Vec<String>,
-    /// Form.
-    #[arg(long, value_enum, default_value_t = TableFormat::Table)]
-    pub format: TableFormat,
 }
 
 /// Promises that can be checked.

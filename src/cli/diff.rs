@@ -2,15 +2,32 @@
 
 use std::path::Path;
 
-use super::args::{Cli, DiffArgs, TableFormat};
+use clap::Args;
+
+use super::args::{Cli, TableFormat};
 use super::database;
 use super::failure::{Exit, Failure, store_failure};
 use super::report::form;
 use super::workspace::{SpecText, Workspace};
 use crate::domain::counted;
-use crate::plan::{Differences, differences};
+use crate::plan::{Differences, Line, differences};
 use crate::report::{self, Cell, Comparison, Table};
 use crate::store::{Store, StoreError};
+
+/// Arguments of `diff`.
+#[derive(Debug, Args)]
+pub struct DiffArgs {
+    /// An experiment of the database, or a spec.
+    pub first: String,
+    /// Another one.
+    pub second: String,
+    /// Set a field of both, where they are specs: path.to.field=value.
+    #[arg(short = 'S', long = "set", value_name = "PATH=VALUE")]
+    pub set: Vec<String>,
+    /// Form.
+    #[arg(long, value_enum, default_value_t = TableFormat::Table)]
+    pub format: TableFormat,
+}
 
 /// `grid diff`: in what two experiments or specs differ, and the scores of the cells that both experiments have.
 pub async fn diff(cli: &Cli, args: &DiffArgs) -> Result<Exit, Failure> {
@@ -80,7 +97,7 @@ fn told([first, second]: [&String; 2], found: &Differences) -> Table {
     if found.dependent > 0 {
         notes.push(format!("{} of both differ only in what they build on", jobs(found.dependent)));
     }
-    let row = |line: &crate::plan::Line| {
+    let row = |line: &Line| {
         vec![
             Cell::Label(line.kind.to_string()),
             Cell::Label(line.what.clone()),

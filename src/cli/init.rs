@@ -2,10 +2,38 @@
 
 use std::fs::File;
 use std::io::{ErrorKind, Write};
+use std::path::PathBuf;
 
-use super::args::{InitArgs, Like};
+use clap::{Args, ValueEnum};
+
 use super::failure::{Exit, Failure};
 use crate::spec;
+
+/// Arguments of `init`.
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// The file to write.
+    #[arg(default_value = "first.yaml")]
+    pub spec: PathBuf,
+    /// Which of the shipped specs to begin with.
+    #[arg(long, value_enum, default_value_t = Like::First)]
+    pub like: Like,
+}
+
+/// The shipped specs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Like {
+    /// A small grid on the toy world, with what to write for data of one's own.
+    First,
+    /// The grid of `make demo`.
+    Quickstart,
+    /// CLASS-IT, complete.
+    ClassIt,
+    /// Its shape on a CPU.
+    ClassItMini,
+    /// Its question with a tenth of the text.
+    ClassItStrictSmall,
+}
 
 /// `grid init`: writes a spec to begin with, never over another file.
 pub fn init(args: &InitArgs) -> Result<Exit, Failure> {
@@ -48,7 +76,6 @@ fn text(like: Like, name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::ValueEnum;
 
     #[test]
     fn every_spec_takes_the_name_of_its_file_or_keeps_its_own() {
