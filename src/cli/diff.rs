@@ -51,7 +51,7 @@ pub async fn diff(cli: &Cli, args: &DiffArgs) -> Result<Exit, Failure> {
             let parts: Vec<_> = tables.iter().map(|table| (table, None)).collect();
             print!("{}", report::page(&tables[0].title, &parts));
         }
-        // Two tables are two documents; a program gets what is asked for by name.
+        // Two tables are two documents; scores are in the database, which a program can ask.
         TableFormat::Csv | TableFormat::Json => print!("{}", form(&tables[0], args.format)),
         TableFormat::Table | TableFormat::Md | TableFormat::Latex => {
             let shown = tables.iter().filter(|table| !table.rows.is_empty());
