@@ -133,6 +133,20 @@ fn a_report_without_scores_says_how_far_the_experiment_is() {
     }
 }
 
+/// Numbers of one version may come from two programs, which only their digests tell apart.
+#[test]
+fn results_of_several_builds_are_said_to_be_so() {
+    let env = Env::new(TINY);
+    env.run(0, &["run", "spec.yaml", "-S", "axes.seed=[1]", "-S", "axes.curriculum=[pretrained]"]);
+    assert!(!env.run(0, &["report"]).contains("of several builds"));
+    let older = "update attempt set version = 'grid 0.0.9' where job = (select id from job where kind = 'pretrain')";
+    common::execute(&env.path().join("runs/runs.db"), older);
+    for format in ["table", "md", "json"] {
+        let report = env.run(0, &["report", "--format", format]);
+        assert!(report.contains("of several builds") && report.contains("grid 0.0.9 gave 1 job"), "{report}");
+    }
+}
+
 #[test]
 fn what_is_asked_of_scores_that_are_not_there_is_refused_with_what_is() {
     let env = Env::new(TINY);

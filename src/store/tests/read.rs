@@ -47,7 +47,9 @@ async fn planning_again_with_fewer_cells_keeps_what_the_jobs_gave() {
         let teller = Teller { store: &store, job: eval.id(), token, attempt: token };
         store.record_all(&teller.success(60.0), 1).await.unwrap();
     }
-    assert_eq!(store.scores("x").await.unwrap().len(), 4);
+    let scores = store.scores("x").await.unwrap();
+    let scored = Origin::World { part: WorldPart::Evaluation, seed: 1, size: 10 };
+    assert_eq!((scores.len(), serde_json::from_str(&scores[0].data).ok()), (4, Some(scored)));
     assert_eq!(store.builds("x").await.unwrap(), [("0.1.0".to_owned(), 2)]);
     sqlx::query("UPDATE attempt SET version = '0.2.0' WHERE token = 't'").execute(&store.pool).await.unwrap();
     assert_eq!(store.builds("x").await.unwrap(), [("0.1.0".to_owned(), 1), ("0.2.0".to_owned(), 1)]);
