@@ -5,6 +5,7 @@ mod common;
 
 use common::{Env, TINY};
 use serde_json::Value;
+use std::path::Path;
 
 const TABLES: &str = "\
 reference:
@@ -140,7 +141,7 @@ fn results_of_several_builds_are_said_to_be_so() {
     env.run(0, &["run", "spec.yaml", "-S", "axes.seed=[1]", "-S", "axes.curriculum=[pretrained]"]);
     assert!(!env.run(0, &["report"]).contains("of several builds"));
     let older = "update attempt set version = 'grid 0.0.9' where job = (select id from job where kind = 'pretrain')";
-    common::execute(&env.path().join("runs/runs.db"), older);
+    execute(&env.path().join("runs/runs.db"), older);
     for format in ["table", "md", "json"] {
         let report = env.run(0, &["report", "--format", format]);
         assert!(report.contains("of several builds") && report.contains("grid 0.0.9 gave 1 job"), "{report}");
@@ -160,4 +161,15 @@ fn what_is_asked_of_scores_that_are_not_there_is_refused_with_what_is() {
     // Of many subtasks and few conditions the subtasks are the rows.
     let svg = env.run(0, &["report", "--subtasks", "blimp", "--svg"]);
     assert!(svg.contains(">nano chat single<"), "{svg}");
+}
+
+/// Changes what runs.db holds, as only time could.
+fn execute(database: &Path, sql: &str) {
+    use sqlx::Connection;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(database);
+        let mut connection = sqlx::SqliteConnection::connect_with(&options).await.expect("runs.db opens");
+        sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await.expect("the statement is right");
+    });
 }

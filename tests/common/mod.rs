@@ -119,17 +119,6 @@ pub fn worker() -> PathBuf {
     Path::new(env!("CARGO_BIN_EXE_grid")).with_file_name("grid-worker")
 }
 
-/// Changes what runs.db holds, as only time could.
-pub fn execute(database: &Path, sql: &str) {
-    use sqlx::Connection;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(async {
-        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(database);
-        let mut connection = sqlx::SqliteConnection::connect_with(&options).await.expect("runs.db opens");
-        sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await.expect("the statement is right");
-    });
-}
-
 pub fn query(database: &Path, sql: &str) -> Vec<String> {
     use sqlx::{Column, Connection, Row, TypeInfo, ValueRef};
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
