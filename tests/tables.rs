@@ -3,9 +3,10 @@
 #[expect(dead_code, reason = "each test file uses its own part")]
 mod common;
 
+use std::path::Path;
+
 use common::{Env, TINY};
 use serde_json::Value;
-use std::path::Path;
 
 const TABLES: &str = "\
 reference:
@@ -134,7 +135,6 @@ fn a_report_without_scores_says_how_far_the_experiment_is() {
     }
 }
 
-/// Numbers of one version may come from two programs, which only their digests tell apart.
 #[test]
 fn results_of_several_builds_are_said_to_be_so() {
     let env = Env::new(TINY);
