@@ -327,13 +327,28 @@ pub struct ReportArgs {
     /// Which table: scores, leaderboard (the official aggregates), or one of the spec's `tables`.
     #[arg(long, default_value = "scores", value_name = "NAME")]
     pub table: String,
-    /// Compare two values of an axis: A,B.
+    /// Compare two values of an axis, A,B: the difference B - A with a paired t test over seeds.
     #[arg(long, value_name = "A,B", value_parser = pair)]
     pub compare: Option<(String, String)>,
+    /// Also test whether the difference is smaller than this many points (two one-sided t tests).
+    #[arg(long, value_name = "POINTS", requires = "compare", value_parser = positive)]
+    pub equivalent: Option<f64>,
+    /// Also show intervals and p-values from the pooled spread of all conditions of a task and model.
+    #[arg(long, requires = "compare")]
+    pub pooled: bool,
+    /// Also compare the trained models of each seed item by item: about these models, not about recipes.
+    #[arg(long, requires = "compare")]
+    pub items: bool,
+    /// Show the spread over seeds of every task, the smallest difference the seeds can find, and the seeds needed.
+    #[arg(long)]
+    pub power: bool,
+    /// The difference in points that --power plans for.
+    #[arg(long, value_name = "POINTS", default_value_t = 1.0, requires = "power", value_parser = positive)]
+    pub difference: f64,
     /// Show the scores of the milestones of pretraining, over the text seen.
     #[arg(long)]
     pub curve: bool,
-    /// Show the subtasks of this suite instead of the aggregates.
+    /// Show the subtasks of this suite instead of the aggregates; with --compare, also the phenomena of BLiMP.
     #[arg(long, value_name = "SUITE")]
     pub subtasks: Option<String>,
     /// Draw the table as an SVG picture instead of writing its numbers.
@@ -414,6 +429,11 @@ pub enum TableFormat {
     Latex,
     /// A page for browsers that needs no other file; `grid report` puts pictures below the tables.
     Html,
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    let number: Option<f64> = text.parse().ok();
+    number.filter(|number| number.is_finite() && *number > 0.0).ok_or_else(|| "a number above 0 is needed".to_owned())
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {

@@ -9,9 +9,9 @@ use super::database;
 use super::failure::{Exit, Failure, store_failure};
 use super::report::form;
 use super::workspace::{SpecText, Workspace};
-use crate::domain::counted;
+use crate::domain::{ScoreRow, counted};
 use crate::plan::{Differences, Line, differences};
-use crate::report::{self, Cell, Comparison, Table};
+use crate::report::{self, Cell, Comparison, Options, Planned, Table};
 use crate::store::{Store, StoreError};
 
 /// Arguments of `diff`.
@@ -110,17 +110,23 @@ fn told([first, second]: [&String; 2], found: &Differences) -> Table {
         heads: ["kind", "what", "difference", "jobs"].map(str::to_owned).into(),
         labels: 3,
         rows: found.lines.iter().map(row).collect(),
-        published: vec![],
-        footer: vec![],
         notes,
+        ..Table::default()
     }
 }
 
 /// The scores of cells that both experiments have, where they come from different jobs.
 async fn scores(store: &Store, [first, second]: [&String; 2]) -> Result<Option<Table>, Failure> {
-    let (one, other) =
-        (store.scores(first).await.map_err(store_failure)?, store.scores(second).await.map_err(store_failure)?);
-    let Some(comparison) = Comparison::of_experiments((first, &one), (second, &other)) else { return Ok(None) };
-    let items = store.items(&comparison.jobs()).await.map_err(store_failure)?;
-    Ok(Some(comparison.table("scores", &items)))
+    let (one, other) = (side_of(store, first).await?, side_of(store, second).await?);
+    let comparison = Comparison::of_experiments((first, &one.0, &one.1), (second, &other.0, &other.1));
+    let title = format!("scores: {second} against {first}");
+    Ok(comparison.map(|comparison| comparison.evaluate(Options::default()).table(&title)))
+}
+
+/// What an experiment has planned, and its scores.
+async fn side_of(store: &Store, experiment: &str) -> Result<(Planned, Vec<ScoreRow>), Failure> {
+    let cells = store.cells(experiment).await.map_err(store_failure)?;
+    let failed = store.failed_cells(experiment).await.map_err(store_failure)?;
+    let scores = store.scores(experiment).await.map_err(store_failure)?;
+    Ok((Planned::new(&cells, &failed), scores))
 }

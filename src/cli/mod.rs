@@ -25,6 +25,7 @@ mod plan;
 mod preflight;
 mod report;
 mod run;
+mod seeds;
 mod status;
 mod verify;
 mod why;

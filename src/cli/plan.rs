@@ -3,35 +3,40 @@
 use super::args::{Cli, Graph, PlanArgs, PlanFormat, SpecArgs};
 use super::database;
 use super::failure::{Exit, Failure};
+use super::seeds;
 use super::workspace::{SpecText, Workspace};
 use crate::plan::{GraphFormat, describe};
 
 /// `grid plan`.
 pub async fn plan(cli: &Cli, args: &PlanArgs) -> Result<Exit, Failure> {
-    let workspace = workspace(cli, &args.spec).await?;
+    let (workspace, seeds) = workspace(cli, &args.spec).await?;
     match args.graph {
         Some(Graph::Dot) => print!("{}", workspace.plan.graph(GraphFormat::Dot)),
         Some(Graph::Mermaid) => print!("{}", workspace.plan.graph(GraphFormat::Mermaid)),
-        None => show(&workspace, &args.spec, args.format)?,
+        None => show(&workspace, seeds, &args.spec, args.format)?,
     }
     Ok(Exit::Done)
 }
 
 /// `grid run -n`.
 pub async fn dry_run(cli: &Cli, spec: &SpecArgs) -> Result<Exit, Failure> {
-    show(&workspace(cli, spec).await?, spec, PlanFormat::Text)?;
+    let (workspace, seeds) = workspace(cli, spec).await?;
+    show(&workspace, seeds, spec, PlanFormat::Text)?;
     Ok(Exit::Done)
 }
 
-async fn workspace(cli: &Cli, args: &SpecArgs) -> Result<Workspace, Failure> {
+/// The plan of a spec, and the warning of too few seeds.
+async fn workspace(cli: &Cli, args: &SpecArgs) -> Result<(Workspace, Option<String>), Failure> {
     let (spec, grid) = SpecText::read(&args.spec, &args.set)?;
     let store = database::if_any(cli).await?;
-    Workspace::prepare(&cli.runs_dir, &spec, grid, store.as_ref()).await
+    let warning = seeds::warning(store.as_ref(), &grid).await?;
+    Ok((Workspace::prepare(&cli.runs_dir, &spec, grid, store.as_ref()).await?, warning))
 }
 
-fn show(workspace: &Workspace, spec: &SpecArgs, format: PlanFormat) -> Result<(), Failure> {
+fn show(workspace: &Workspace, few_seeds: Option<String>, spec: &SpecArgs, format: PlanFormat) -> Result<(), Failure> {
     let Workspace { plan, decisions, facts, grid, .. } = workspace;
-    let description = describe(plan, decisions, facts, grid.budget);
+    let mut description = describe(plan, decisions, facts, grid.budget);
+    description.warnings.extend(few_seeds);
     match format {
         PlanFormat::Text => {
             print!("{}", description.text());

@@ -6,7 +6,7 @@ use super::eval::as_they_come;
 use super::failure::{Exit, Failure, store_failure};
 use super::workspace::SpecText;
 use crate::domain::{Grid, Kind, NamedTable, ScoreRow, Show, Suite};
-use crate::report::{self, Columns, Comparison, Figure, Table, compared, human, pivot};
+use crate::report::{self, Columns, Comparison, Figure, Options, Planned, Scope, Table, human, pivot};
 use crate::store::{Experiment, JobRow, State};
 
 /// `grid report`.
@@ -54,12 +54,17 @@ pub async fn report(cli: &Cli, args: &ReportArgs) -> Result<Exit, Failure> {
         false if args.curve => {}
         false => return Err(no_scores(&name, &jobs)),
     }
-    if let Some((first, second)) = &args.compare {
-        let comparison = Comparison::new(&cells, &scores, first, second)
-            .map_err(|error| Failure::new(Exit::NothingMatches, error))?;
-        let items = store.items(&comparison.jobs()).await.map_err(store_failure)?;
-        let table = comparison.table(&name, &items);
-        let figure = compared(&table);
+    if let Some(values) = &args.compare {
+        let mut failed = store.failed_cells(&name).await.map_err(store_failure)?;
+        as_they_come(&spec, &mut failed, &mut []);
+        let planned = Planned::new(&cells, &failed);
+        for (table, figure) in compare((&name, &planned, &scores), columns, values, args)? {
+            shown.push((table, figure));
+        }
+    }
+    if args.power {
+        let table = report::power(&name, &scores, args.difference);
+        let figure = Figure::of(&table);
         shown.push((table, figure));
     }
     if args.curve {
@@ -85,6 +90,37 @@ pub async fn report(cli: &Cli, args: &ReportArgs) -> Result<Exit, Failure> {
         TableFormat::Table | TableFormat::Md | TableFormat::Latex => print!("{}", texts.collect::<Vec<_>>().join("\n")),
     }
     Ok(Exit::Done)
+}
+
+/// The tables of a comparison: that of the tasks, or of the phenomena and subtasks of a suite.
+fn compare(
+    (name, planned, scores): (&str, &Planned, &[ScoreRow]),
+    columns: Columns,
+    (first, second): &(String, String),
+    args: &ReportArgs,
+) -> Result<Vec<(Table, Figure)>, Failure> {
+    let options = Options { equivalent: args.equivalent, pooled: args.pooled };
+    let scopes = match columns {
+        Columns::Aggregates => vec![(Scope::Aggregates, String::new())],
+        Columns::Subtasks(Suite::Blimp) => {
+            let subtasks = (Scope::Subtasks(Suite::Blimp), ", blimp by subtask".to_owned());
+            vec![(Scope::Terms, ", blimp by phenomenon".to_owned()), subtasks]
+        }
+        Columns::Subtasks(suite) => vec![(Scope::Subtasks(suite), format!(", {suite} by subtask"))],
+    };
+    let mut tables = vec![];
+    for (scope, of) in scopes {
+        let comparison = match Comparison::new(planned, scores, scope, first, second) {
+            Ok(comparison) => comparison,
+            // Other data than the official ones may have subtasks that belong to no phenomenon.
+            Err(_) if scope == Scope::Terms => continue,
+            Err(error) => return Err(Failure::new(Exit::NothingMatches, error)),
+        };
+        let table = comparison.evaluate(options).table(&format!("{name}: {second} against {first}{of}"));
+        let figure = Figure::of(&table);
+        tables.push((table, figure));
+    }
+    Ok(tables)
 }
 
 /// What a reader must know where one table has the results of several builds of grid.

@@ -20,6 +20,7 @@ pub mod job;
 pub mod milestone;
 pub mod mode;
 pub mod model;
+pub mod phenomenon;
 pub mod remote;
 pub mod score;
 pub mod table;
@@ -45,6 +46,7 @@ pub use job::{
 pub use milestone::Milestone;
 pub use mode::{AoaFit, BoxRows, EwokContrast, FirstToken, Mode, Nan, PerLength, Preference, ReadingWord, Sums, Ties};
 pub use model::{Arch, ModelConfig};
+pub use phenomenon::blimp_term;
 pub use remote::{HubKind, Pick, Place, Remote};
 pub use score::{CellRow, ItemOutcome, ItemRow, Score, ScoreRow, Size, Suite};
 pub use table::{NamedTable, Quantity, Reference, Show};

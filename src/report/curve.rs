@@ -91,7 +91,7 @@ pub fn curve(experiment: &str, scores: &[ScoreRow]) -> Option<Table> {
     }
     let title = format!("{experiment}: scores over the text seen in pretraining");
     let notes = vec!["mean ± sd over seeds, or (± standard error over items) for one seed".to_owned()];
-    Some(Table { title, heads, labels, rows, published: vec![], footer: vec![], notes })
+    Some(Table { title, heads, labels, rows, notes, ..Table::default() })
 }
 
 #[cfg(test)]

@@ -47,6 +47,21 @@ pub fn number(value: f64) -> String {
     }
 }
 
+/// A text in lines of at most `width` characters; a longer word has a line of its own.
+pub fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = vec![];
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
 /// The number in the first unit in which it rounds to less than `base`; with a decimal below 100, save in the first.
 fn scaled(number: u64, base: f64, units: &[&str]) -> String {
     let (mut value, mut unit) = (number as f64, 0);
@@ -70,6 +85,12 @@ mod tests {
         assert_eq!([59_499, 59_500, 64_000, 3_599_499].map(text), ["59s", "1m00s", "1m04s", "59m59s"]);
         assert_eq!([3_599_500, 7_500_000, 86_369_000].map(text), ["1h00m", "2h05m", "23h59m"]);
         assert_eq!([86_370_000, 273_600_000].map(text), ["1d00h", "3d04h"]);
+    }
+
+    #[test]
+    fn lines_are_no_longer_than_asked() {
+        assert_eq!(wrapped("a bc def ghij", 6), ["a bc", "def", "ghij"]);
+        assert_eq!(wrapped("abcdefgh i", 4), ["abcdefgh", "i"]);
     }
 
     #[test]

@@ -106,7 +106,7 @@ pub fn leaderboard(experiment: &str, cells: &[CellRow], scores: &[ScoreRow], ref
     ];
     notes.extend(published.notes);
     let title = format!("{experiment}: leaderboard");
-    Table { title, heads, labels, rows, published: published.rows, footer: vec![], notes }
+    Table { title, heads, labels, rows, published: published.rows, notes, ..Table::default() }
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@
 
 mod card;
 mod compare;
+mod compared;
 mod curve;
 mod figure;
 #[cfg(test)]
@@ -21,6 +22,7 @@ mod marks;
 mod measure;
 mod named;
 mod pivot;
+mod power;
 pub mod progress;
 mod publish;
 mod published;
@@ -30,13 +32,15 @@ pub mod statistics;
 mod table;
 
 pub use card::{Card, CardJob};
-pub use compare::{CompareError, Comparison, compared};
+pub use compare::{CompareError, Comparison, Options, Planned, Scope};
+pub use compared::{Compared, Test};
 pub use curve::curve;
 pub use figure::Figure;
 pub use lacks::lacks;
 pub use leaderboard::leaderboard;
 pub use named::{boxes, named};
 pub use pivot::{Columns, pivot, with_subtasks};
+pub use power::{few_seeds, power, spread};
 pub use publish::page;
 pub use speed::speed;
 pub use table::{Cell, Score, Table};

@@ -70,6 +70,7 @@ pub fn named(
         published: published.rows,
         footer,
         notes: shown.notes,
+        ..Table::default()
     }
 }
 

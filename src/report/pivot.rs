@@ -164,7 +164,7 @@ pub fn pivot(
         Columns::Aggregates => experiment.to_owned(),
         Columns::Subtasks(suite) => format!("{experiment}: {suite} by subtask"),
     };
-    Table { title, heads, labels, rows, published: published.rows, footer, notes }
+    Table { title, heads, labels, rows, published: published.rows, footer, notes, ..Table::default() }
 }
 
 fn legend(measures: &[Measure], single: bool) -> String {

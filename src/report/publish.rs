@@ -21,7 +21,8 @@ impl Table {
         }
         text.push_str("  \\bottomrule\n\\end{tabular}\n");
         let notes: Vec<String> = self.notes.iter().map(|note| format!("{}.", escaped_latex(note))).collect();
-        let caption = [vec![format!("{}.", escaped_latex(&self.title))], notes].concat().join(" ");
+        let headline = self.headline.iter().map(|headline| escaped_latex(headline)).collect();
+        let caption = [vec![format!("{}.", escaped_latex(&self.title))], headline, notes].concat().join(" ");
         text.push_str(&format!("\\caption{{{caption}}}\n\\end{{table}}\n"));
         text
     }
@@ -34,7 +35,9 @@ impl Table {
             };
             format!("<tr>{}</tr>\n", cells.into_iter().enumerate().map(cell).collect::<String>())
         };
-        let mut text = format!("<h2>{}</h2>\n<table>\n<thead>\n", escaped_html(&self.title));
+        let headline = self.headline.as_ref().map(|headline| format!("<p><b>{}</b></p>\n", escaped_html(headline)));
+        let (title, headline) = (escaped_html(&self.title), headline.unwrap_or_default());
+        let mut text = format!("<h2>{title}</h2>\n{headline}<table>\n<thead>\n");
         text.push_str(&line(self.heads.iter().map(|head| ("th", escaped_html(head))).collect()));
         text.push_str("</thead>\n");
         for part in [&self.rows, &self.published, &self.footer].into_iter().filter(|part| !part.is_empty()) {

@@ -2,7 +2,11 @@
 
 use comfy_table::{CellAlignment, ContentArrangement, Table as Grid, presets};
 
+use super::human;
 use super::table::{Cell, Table};
+
+/// Characters of a line of a headline, at most.
+const HEADLINE: usize = 110;
 
 impl Table {
     /// For a terminal: numbers to the right, a rule under the heads, another above the footer.
@@ -21,6 +25,9 @@ impl Table {
         let lines: Vec<String> = grid.lines().collect();
         let rule = |line: &str| line.trim().chars().all(|c| matches!(c, '─' | '═' | '╶' | '╴' | '┄'));
         let mut text = format!("{}\n", self.title);
+        for line in self.headline.iter().flat_map(|headline| human::wrapped(headline, HEADLINE)) {
+            text.push_str(&format!("{line}\n"));
+        }
         let mut content = 0;
         // Lines of text above the rules between rows, published rows and footer.
         let published = 1 + self.rows.len() + self.published.len();
@@ -46,6 +53,9 @@ impl Table {
         let escape = |text: &str| text.replace('|', "\\|");
         let rule = (0..self.heads.len()).map(|index| if index < self.labels { "---" } else { "---:" }.to_owned());
         let mut text = format!("**{}**\n\n", self.title);
+        if let Some(headline) = &self.headline {
+            text.push_str(&format!("{}\n\n", escape(headline)));
+        }
         text.push_str(&line(self.heads.iter().map(|head| escape(head)).collect()));
         text.push_str(&line(rule.collect()));
         for row in self.rows.iter().chain(&self.published).chain(&self.footer) {
@@ -75,9 +85,10 @@ impl Table {
         let mut heads: Vec<String> =
             heads.flat_map(|(index, head)| wide(index).iter().map(move |suffix| format!("{head}{suffix}"))).collect();
         heads.extend(scored.iter().flat_map(|index| self.around_heads(*index)));
+        heads.extend(self.columns_for_programs.iter().map(|column| column.head.clone()));
         let line = |fields: Vec<String>| fields.iter().map(|field| quoted(field)).collect::<Vec<_>>().join(",") + "\n";
         let mut text = line(heads);
-        for row in self.rows.iter().chain(&self.published) {
+        for (number, row) in self.rows.iter().chain(&self.published).enumerate() {
             let mut fields = vec![];
             for (index, cell) in row.iter().enumerate() {
                 match cell {
@@ -95,6 +106,8 @@ impl Table {
                 }
             }
             fields.extend(scored.iter().flat_map(|index| self.around(*index, &row[*index])));
+            let more = self.columns_for_programs.iter().map(|column| column.cells.get(number));
+            fields.extend(more.map(|cell| cell.map_or(String::new(), Cell::plain)));
             text.push_str(&line(fields));
         }
         text

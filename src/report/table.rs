@@ -2,11 +2,16 @@
 
 use serde::Serialize;
 
+use super::compared::Compared;
+
 /// Rows under heads, with notes below.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Table {
     /// What it shows.
     pub title: String,
+    /// What it says, in one sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub headline: Option<String>,
     /// Heads of the columns.
     pub heads: Vec<String>,
     /// How many of the columns name the row; they stand on the left.
@@ -19,6 +24,21 @@ pub struct Table {
     pub footer: Vec<Vec<Cell>>,
     /// What a reader must know, one sentence each.
     pub notes: Vec<String>,
+    /// Further columns of `rows`, which only CSV has.
+    #[serde(skip)]
+    pub columns_for_programs: Vec<Column>,
+    /// The comparison that it shows, which only JSON has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub comparison: Option<Compared>,
+}
+
+/// A column of a table.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Column {
+    /// Its head.
+    pub head: String,
+    /// One cell for each row.
+    pub cells: Vec<Cell>,
 }
 
 /// A cell.
@@ -93,6 +113,17 @@ impl Cell {
             Cell::Probability(p) => format!("{p:.3}"),
             Cell::Count(count) => count.to_string(),
             Cell::Missing => "—".to_owned(),
+        }
+    }
+}
+
+impl Cell {
+    /// For programs: numbers in full, nothing for what is missing.
+    pub(super) fn plain(&self) -> String {
+        match self {
+            Cell::Number(value, _) | Cell::Difference(value, _) | Cell::Probability(value) => value.to_string(),
+            Cell::Missing => String::new(),
+            Cell::Label(_) | Cell::Score(_) | Cell::Interval(..) | Cell::Count(_) => self.text(),
         }
     }
 }

@@ -182,16 +182,22 @@ impl Store {
         .bind(experiment)
         .fetch_all(&self.pool)
         .await?;
-        let cell = |row: &SqliteRow| -> Result<CellRow, StoreError> {
-            Ok(CellRow {
-                model: row.try_get("model")?,
-                dataset: row.try_get("dataset")?,
-                curriculum: row.try_get("curriculum")?,
-                seed: row.try_get::<i64, _>("seed")? as u64,
-                extra: row.try_get("extra")?,
-            })
-        };
-        rows.iter().map(cell).collect()
+        rows.iter().map(cell_row).collect()
+    }
+
+    /// The cells of an experiment that have a failed job: they get no further before it is tried again.
+    pub async fn failed_cells(&self, experiment: &str) -> Result<Vec<CellRow>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT model, dataset, curriculum, seed, extra FROM cell
+             WHERE experiment = ?1 AND EXISTS (
+                 SELECT 1 FROM cell_job JOIN job ON job.id = cell_job.job JOIN attempt ON attempt.id = job.current
+                 WHERE cell_job.cell = cell.id AND attempt.state = 'failed')
+             ORDER BY position",
+        )
+        .bind(experiment)
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter().map(cell_row).collect()
     }
 
     /// The scores of an experiment that stand, in the order of its cells, then jobs, tasks and subtasks; the
@@ -375,6 +381,16 @@ impl Store {
             warnings: warnings.iter().flat_map(|text| text.lines()).map(str::to_owned).collect(),
         })
     }
+}
+
+fn cell_row(row: &SqliteRow) -> Result<CellRow, StoreError> {
+    Ok(CellRow {
+        model: row.try_get("model")?,
+        dataset: row.try_get("dataset")?,
+        curriculum: row.try_get("curriculum")?,
+        seed: row.try_get::<i64, _>("seed")? as u64,
+        extra: row.try_get("extra")?,
+    })
 }
 
 /// The score in a row that has the columns of `score`.

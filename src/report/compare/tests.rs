@@ -1,121 +1,208 @@
 use super::super::fixtures::{cell, row};
+use super::super::table::{Cell, Table};
 use super::*;
-use crate::domain::Suite;
-
-fn outcomes(right: impl Fn(u32) -> bool) -> Vec<ItemOutcome> {
-    let outcome = |item: u32| ItemOutcome {
-        task: "blimp".to_owned(),
-        subtask: format!("uid{}", item % 2),
-        item,
-        chosen: u32::from(!right(item)),
-        correct: right(item),
-        credit: f64::from(u8::from(right(item))),
-        scores: vec![],
-    };
-    (0..200).map(outcome).collect()
-}
+use crate::domain::{CellRow, Suite};
 
 /// All conditions of [`scores`], and one that has no score.
 fn cells() -> Vec<CellRow> {
     let conditions =
         [(Some("a+b"), "merged"), (Some("a+b"), "sequential"), (Some("b+a"), "sequential"), (None, "pretrained")];
     let conditions = conditions.into_iter().chain([(Some("a"), "single")]);
-    conditions.map(|(dataset, curriculum)| cell("tiny", dataset, curriculum, 1)).collect()
+    conditions.flat_map(|(dataset, curriculum)| [1, 2, 3].map(|seed| cell("tiny", dataset, curriculum, seed))).collect()
 }
 
+/// Three seeds: `b+a` is no better than merged, `a+b` is.
 fn scores() -> Vec<ScoreRow> {
     let mut rows = vec![];
-    for seed in [1, 2] {
-        rows.push(row(&cell("tiny", Some("a+b"), "merged", seed), Suite::Blimp, None, 60.0));
-        rows.push(row(&cell("tiny", Some("a+b"), "sequential", seed), Suite::Blimp, None, 80.0));
-        rows.push(row(&cell("tiny", Some("b+a"), "sequential", seed), Suite::Blimp, None, 60.0));
-        rows.push(row(&cell("tiny", None, "pretrained", seed), Suite::Blimp, None, 50.0));
+    for (seed, luck) in [(1, 0.0), (2, 1.0), (3, -1.5)] {
+        let mut push = |dataset: Option<&str>, curriculum: &str, value: f64| {
+            rows.push(row(&cell("tiny", dataset, curriculum, seed), Suite::Blimp, None, value + luck));
+        };
+        push(Some("a+b"), "merged", 60.0);
+        push(Some("a+b"), "sequential", 80.0 + [0.0, 0.4, -0.3][seed as usize - 1]);
+        push(Some("b+a"), "sequential", 60.0 + [0.9, -0.8, 0.2][seed as usize - 1]);
+        push(None, "pretrained", 50.0);
     }
     rows
 }
 
+fn compared(scores: &[ScoreRow], first: &str, second: &str, options: Options) -> Compared {
+    let planned = Planned::new(&cells(), &[]);
+    Comparison::new(&planned, scores, Scope::Aggregates, first, second).unwrap().evaluate(options)
+}
+
+fn table(scores: &[ScoreRow], first: &str, second: &str) -> Table {
+    compared(scores, first, second, Options::default()).table(&format!("toy: {second} against {first}"))
+}
+
+/// The first cells of each row as one line.
+fn lines(table: &Table, cells: usize) -> Vec<String> {
+    table.rows.iter().map(|row| row[..cells].iter().map(Cell::text).collect::<Vec<_>>().join(" ")).collect()
+}
+
 #[test]
 fn merged_is_compared_with_both_orders() {
-    let scores = scores();
-    let comparison = Comparison::new(&cells(), &scores, "merged", "sequential").unwrap();
-    let items: BTreeMap<String, Vec<ItemOutcome>> = (comparison.jobs().into_iter())
-        .map(|job| {
-            let better = job.contains("a+b") && job.contains("sequential");
-            (job, outcomes(move |item| item % 10 < if better { 8 } else { 6 }))
-        })
-        .collect();
-    let table = comparison.table("toy", &items);
-    insta::assert_snapshot!(table.terminal(), @r"
+    insta::assert_snapshot!(table(&scores(), "merged", "sequential").terminal(), @r"
 toy: sequential against merged
-────────────────────────────────────────────────────────────────────────────────────────────────────────
- model   datasets    task    merged   sequential   difference     95% interval        p   seeds   items
-════════════════════════════════════════════════════════════════════════════════════════════════════════
- tiny    a+b         blimp     60.0         80.0        +20.0   [+14.5, +25.5]   <0.001       2     200
- tiny    a+b / b+a   blimp     60.0         60.0         +0.0     [+0.0, +0.0]    1.000       2     200
-────────────────────────────────────────────────────────────────────────────────────────────────────────
-difference: sequential minus merged; interval: paired bootstrap over seeds and the items of each subtask; p: exact McNemar over the items of all seeds, Holm-corrected for 2 tests
-with fewer than three seeds the interval says little about other seeds
+sequential - merged: +10.1 points over 1 task and 2 pairs, 95% interval +9.2 to +10.9, p < 0.001 (paired t
+over 3 seeds). sequential scores higher; with this spread, 3 seeds find 1.1 points or more in 8 of 10
+experiments; 1 point needs 4 seeds.
+───────────────────────────────────────────────────────────────────────────────────────────────────────────────
+ model   datasets    task    merged   sequential   difference     95% interval        p   p (Holm, 2)    seeds
+═══════════════════════════════════════════════════════════════════════════════════════════════════════════════
+ tiny    a+b         blimp     59.8         79.9        +20.0   [+19.2, +20.9]   <0.001        <0.001   3 of 3
+ tiny    a+b / b+a   blimp     59.8         59.9         +0.1     [-2.0, +2.2]    0.858         0.858   3 of 3
+───────────────────────────────────────────────────────────────────────────────────────────────────────────────
+difference: sequential minus merged; 95% interval and p: paired t test over seeds, so about trainings with other seeds; p (Holm) is corrected for 2 tests: where nothing differs, at most 5% of such tables have any value below 0.05
 ");
 }
 
 #[test]
-fn without_items_the_seeds_alone_speak() {
-    let scores = scores();
-    let comparison = Comparison::new(&cells(), &scores, "pretrained", "merged").unwrap();
-    let table = comparison.table("toy", &BTreeMap::new());
-    assert_eq!(table.rows.len(), 1);
-    assert_eq!(table.rows[0][6..8], [Cell::Interval(10.0, 10.0), Cell::Missing]);
-    assert!(table.notes.iter().any(|note| note.contains("without items")));
+fn one_seed_gives_no_p_and_says_why() {
+    let scores: Vec<ScoreRow> = scores().into_iter().filter(|row| row.seed == 1).collect();
+    insta::assert_snapshot!(table(&scores, "merged", "sequential").terminal(), @r"
+toy: sequential against merged
+sequential - merged: +10.5 points over 1 task and 2 pairs, from 1 seed. One seed shows no spread, so there is
+no interval and no p-value, and nothing is said about other trainings of these recipes; run at least 3 seeds.
+─────────────────────────────────────────────────────────────────────────────────────────────────────
+ model   datasets    task    merged   sequential   difference   95% interval   p   p (Holm)    seeds
+═════════════════════════════════════════════════════════════════════════════════════════════════════
+ tiny    a+b         blimp     60.0         80.0        +20.0              —   —          —   1 of 3
+ tiny    a+b / b+a   blimp     60.0         60.9         +0.9              —   —          —   1 of 3
+─────────────────────────────────────────────────────────────────────────────────────────────────────
+difference: sequential minus merged
+missing: seeds 2, 3 of tiny a+b merged (not run)
+missing: seeds 2, 3 of tiny a+b sequential (not run)
+missing: seeds 2, 3 of tiny b+a sequential (not run)
+");
+}
+
+#[test]
+fn seeds_that_are_missing_are_counted_and_explained() {
+    let mut scores = scores();
+    scores.retain(|row| row.seed < 3 || row.curriculum == "pretrained");
+    let mut cells = cells();
+    cells.extend([4, 5].map(|seed| cell("tiny", Some("a+b"), "merged", seed)));
+    let planned = Planned::new(&cells, &[cell("tiny", Some("a+b"), "sequential", 3)]);
+    let comparison = Comparison::new(&planned, &scores, Scope::Aggregates, "merged", "sequential").unwrap();
+    let table = comparison.evaluate(Options::default()).table("toy");
+    assert_eq!(table.rows[0].last().unwrap().text(), "2 of 5");
+    let missing: Vec<&String> = table.notes.iter().filter(|note| note.starts_with("missing")).collect();
+    insta::assert_debug_snapshot!(missing, @r#"
+[
+    "missing: seeds 3, 4, 5 of tiny a+b merged (not run)",
+    "missing: seed 3 of tiny a+b sequential (failed)",
+    "missing: seeds 4, 5 of tiny a+b sequential (not planned)",
+    "missing: seeds 4, 5 of tiny b+a sequential (not planned)",
+    "missing: seed 3 of tiny b+a sequential (not run)",
+]
+"#);
+}
+
+/// The items of one file are not those of another one.
+#[test]
+fn scores_of_other_data_are_not_compared() {
+    let mut scores = scores();
+    let changed = |row: &&mut ScoreRow| row.curriculum == "merged" && row.seed == 2;
+    scores.iter_mut().filter(changed).for_each(|row| "other".clone_into(&mut row.data));
+    let compared = compared(&scores, "pretrained", "merged", Options::default());
+    assert_eq!(compared.rows[0].seeds.iter().map(|seed| seed.seed).collect::<Vec<_>>(), [1, 3]);
+    let missing = MissingSeed { seed: 2, condition: String::new(), reason: "other data" };
+    assert_eq!(compared.rows[0].missing, [missing]);
+}
+
+/// Several fine-tunings of one model are one training: their mean is its score.
+#[test]
+fn fine_tunings_are_averaged_within_a_seed() {
+    let mut scores = scores();
+    let twins: Vec<ScoreRow> = (scores.iter())
+        .flat_map(|row| {
+            [(101, -1.0), (102, 1.0)].map(|(seed, by)| {
+                let mut twin = row.clone();
+                twin.finetune_seed = Some(seed);
+                twin.score.value += by;
+                twin
+            })
+        })
+        .collect();
+    let of = |scores: &[ScoreRow]| compared(scores, "merged", "sequential", Options::default()).rows;
+    assert_eq!(of(&twins)[0].seeds, of(&scores)[0].seeds);
+    // A seed that lacks a fine-tuning is not whole.
+    scores = twins;
+    scores.remove(0);
+    assert_eq!(of(&scores)[0].seeds.len(), 2);
+}
+
+#[test]
+fn a_model_that_is_its_own_baseline_is_left_out() {
+    let mut scores = scores();
+    let aoa: Vec<ScoreRow> = (scores.iter())
+        .map(|row| {
+            let mut aoa = row.clone();
+            (aoa.score.suite, aoa.score.task, aoa.score.value) = (Suite::Aoa, "aoa".to_owned(), 12.0);
+            aoa.job = format!("aoa of seed {}", row.seed);
+            aoa
+        })
+        .collect();
+    scores.extend(aoa);
+    let table = table(&scores, "merged", "sequential");
+    assert!(table.rows.iter().all(|row| row[2].text() == "blimp"));
+    assert!(table.notes.contains(&"left out, as both sides are the same job: aoa".to_owned()), "{:?}", table.notes);
+}
+
+#[test]
+fn equivalence_and_pooling_have_columns_of_their_own() {
+    let compared = compared(&scores(), "merged", "sequential", Options { equivalent: Some(5.0), pooled: true });
+    insta::assert_snapshot!(compared.table("toy").terminal(), @r"
+toy
+sequential - merged: +10.1 points over 1 task and 2 pairs, 95% interval +9.2 to +10.9, p < 0.001 (paired t
+over 3 seeds). sequential scores higher; with this spread, 3 seeds find 1.1 points or more in 8 of 10
+experiments; 1 point needs 4 seeds. That the difference is below 5 points is not shown (p 1.00).
+───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+ model   datasets    task    merged   sequential   difference     95% interval        p   p (Holm, 2)   p (±5)   pooled interval   p (pooled)    seeds
+═══════════════════════════════════════════════════════════════════════════════════════════════════════════════════════════════════════════════════════
+ tiny    a+b         blimp     59.8         79.9        +20.0   [+19.2, +20.9]   <0.001        <0.001    1.000    [+19.0, +21.0]       <0.001   3 of 3
+ tiny    a+b / b+a   blimp     59.8         59.9         +0.1     [-2.0, +2.2]    0.858         0.858    0.005      [-0.9, +1.1]        0.813   3 of 3
+───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+difference: sequential minus merged; 95% interval and p: paired t test over seeds, so about trainings with other seeds; p (Holm) is corrected for 2 tests: where nothing differs, at most 5% of such tables have any value below 0.05
+p (±5): two one-sided t tests; below 0.05, a difference of 5 points or more is ruled out
+pooled: from the residual spread of all conditions of the task and model (score = condition + seed + residual); valid where all conditions are equally noisy
+");
 }
 
 #[test]
 fn unknown_values_are_named_with_the_nearest_known_one() {
-    let scores = scores();
-    let error = |first, second| Comparison::new(&cells(), &scores, first, second).err().unwrap().to_string();
+    let (scores, planned) = (scores(), Planned::new(&cells(), &[]));
+    let error =
+        |first, second| Comparison::new(&planned, &scores, Scope::Aggregates, first, second).err().unwrap().to_string();
     assert_eq!(
         error("mergd", "sequential"),
         "compare 'mergd': no axis has it (did you mean 'merged'?); there are merged, sequential, pretrained, single, a+b, b+a, a, tiny"
     );
     assert!(error("merged", "tiny").contains("different axes"));
-}
-
-#[test]
-fn what_is_not_scored_or_the_same_is_said_to_be_so() {
-    let scores = scores();
-    let error = |first, second| Comparison::new(&cells(), &scores, first, second).err().unwrap().to_string();
     assert_eq!(error("merged", "single"), "compare 'single': none of its cells is scored yet");
     assert_eq!(error("merged", "merged"), "compare 'merged' with itself: name two values");
 }
 
+/// Whoever reads JSON or CSV can compute every test again.
 #[test]
-fn a_difference_is_a_number_in_full_for_programs() {
-    let mut scores = scores();
-    scores[1].score.value += 1.0 / 3.0;
-    let table = Comparison::new(&cells(), &scores, "merged", "sequential").unwrap().table("toy", &BTreeMap::new());
-    assert_eq!(table.rows[0][5].text(), "+20.2");
+fn programs_get_the_difference_with_each_seed() {
+    let table = table(&scores(), "merged", "sequential");
     let json: serde_json::Value = serde_json::from_str(&table.json()).unwrap();
-    let number = json["rows"][0][5]["number"][0].as_f64().unwrap();
-    assert!((number - 20.0 - 1.0 / 6.0).abs() < 1e-9, "{json}");
-    let line = format!(",60,{},{number},", 60.0 + number);
-    assert!(table.csv().lines().nth(1).unwrap().contains(&line), "{line} {}", table.csv());
-}
-
-/// Both values on one axis, and the difference as a point in its interval.
-#[test]
-fn the_picture_has_one_scale_and_the_difference_with_its_p() {
-    let scores = scores();
-    let table = Comparison::new(&cells(), &scores, "merged", "sequential").unwrap().table("toy", &BTreeMap::new());
-    let figure = compared(&table);
-    let heads: Vec<&str> = figure.panels.iter().map(|panel| panel.head.as_str()).collect();
-    assert_eq!(heads, ["merged", "sequential", "difference, 95% interval"]);
-    assert_eq!(figure.panels[0].beside, [60.0, 60.0, 80.0, 60.0]);
-    assert_eq!(figure.panels[0].beside, figure.panels[1].beside);
-    let (value, reach) = (20.0, Some((20.0, 20.0)));
-    assert_eq!(figure.panels[2].marks[0], Mark::Value { value, reach, remarks: String::new() });
-    let mut table = table;
-    let p = table.labels + P;
-    table.rows[0][p] = Cell::Probability(0.0001);
-    assert!(compared(&table).svg().contains(">p &lt;0.001<"));
+    let row = &json["comparison"]["rows"][0];
+    let differences: Vec<f64> =
+        row["seeds"].as_array().unwrap().iter().map(|seed| seed["difference"].as_f64().unwrap()).collect();
+    let again = paired_t(&differences).unwrap();
+    assert_eq!((row["p"].as_f64(), row["sd"].as_f64(), row["df"].as_u64()), (Some(again.p), Some(again.sd), Some(2)));
+    assert_eq!((json["comparison"]["schema"].as_u64(), row["p_corrected"].is_f64()), (Some(1), true));
+    assert_eq!(json["comparison"]["method"], "paired t over seeds");
+    let csv = table.csv();
+    let mut reader = csv::Reader::from_reader(csv.as_bytes());
+    let heads = reader.headers().unwrap().clone();
+    let record = reader.records().next().unwrap().unwrap();
+    let field = |head: &str| record[heads.iter().position(|known| known == head).unwrap()].parse::<f64>().unwrap();
+    assert_eq!([1, 2, 3].map(|seed| field(&format!("difference_seed_{seed}"))).to_vec(), differences);
+    assert_eq!((field("p"), field("df")), (again.p, 2.0));
 }
 
 /// Rows are told apart by every axis but the compared one.
@@ -129,25 +216,23 @@ fn models_are_compared_curriculum_by_curriculum() {
         .zip([50.0, 60.0, 70.0, 55.0, 66.0, 77.0])
         .map(|(cell, value)| row(cell, Suite::Blimp, None, value))
         .collect();
-    let table = Comparison::new(&cells, &scores, "small", "large").unwrap().table("toy", &BTreeMap::new());
+    let planned = Planned::new(&cells, &[]);
+    let of = |first, second| {
+        let comparison = Comparison::new(&planned, &scores, Scope::Aggregates, first, second).unwrap();
+        comparison.evaluate(Options { pooled: true, ..Options::default() }).table("toy")
+    };
+    let table = of("small", "large");
     assert_eq!(
         (&table.heads[..6].join(" "), table.labels),
         (&"datasets curriculum task small large difference".to_owned(), 3)
     );
-    let texts: Vec<String> =
-        table.rows.iter().map(|row| row[..6].iter().map(Cell::text).collect::<Vec<_>>().join(" ")).collect();
     assert_eq!(
-        texts,
+        lines(&table, 6),
         ["a single blimp 50.0 55.0 +5.0", "a+b merged blimp 60.0 66.0 +6.0", "a+b sequential blimp 70.0 77.0 +7.0"]
     );
-    assert_eq!(compared(&table).panels[0].beside, [50.0, 60.0, 70.0, 55.0, 66.0, 77.0]);
-
     // One dataset is merged as well as in sequence, so that more data can be compared with it.
-    let table = Comparison::new(&cells, &scores, "a", "a+b").unwrap().table("toy", &BTreeMap::new());
-    let texts: Vec<String> =
-        table.rows.iter().map(|row| row[..5].iter().map(Cell::text).collect::<Vec<_>>().join(" ")).collect();
     assert_eq!(
-        texts,
+        lines(&of("a", "a+b"), 5),
         [
             "small single / merged blimp 50.0 60.0",
             "small single / sequential blimp 50.0 70.0",
@@ -157,35 +242,50 @@ fn models_are_compared_curriculum_by_curriculum() {
     );
 }
 
-/// The first item of one file is not the first item of another one.
 #[test]
-fn items_of_other_data_are_not_paired() {
-    let mut scores = scores();
-    let items = |scores: &[ScoreRow]| -> BTreeMap<String, Vec<ItemOutcome>> {
-        scores.iter().map(|row| (row.job.clone(), outcomes(|item| item < (2.0 * row.score.value) as u32))).collect()
-    };
-    let of = |scores: &[ScoreRow]| {
-        let table = Comparison::new(&cells(), scores, "pretrained", "merged").unwrap().table("toy", &items(scores));
-        table.rows[0].last().unwrap().clone()
-    };
-    assert_eq!(of(&scores), Cell::Count(200));
-    scores.iter_mut().filter(|row| row.curriculum == "merged").for_each(|row| "other".clone_into(&mut row.data));
-    assert_eq!(of(&scores), Cell::Missing);
+fn experiments_are_compared_where_both_have_scores_of_their_own() {
+    let (one, mut other, planned) = (scores(), scores(), Planned::new(&cells(), &[]));
+    let same = Comparison::of_experiments(("one", &planned, &one), ("other", &planned, &other));
+    assert!(same.is_none(), "the same jobs");
+    other.retain(|row| row.curriculum != "pretrained");
+    for (place, row) in other.iter_mut().filter(|row| row.curriculum == "merged").enumerate() {
+        row.job.push_str(" again");
+        row.score.value += 2.0 + place as f64 / 10.0;
+    }
+    let comparison = Comparison::of_experiments(("one", &planned, &one), ("other", &planned, &other)).unwrap();
+    let table = comparison.evaluate(Options::default()).table("scores");
+    assert_eq!(lines(&table, 7), ["tiny a+b merged blimp 59.8 61.9 +2.1"]);
 }
 
 #[test]
-fn experiments_are_compared_where_both_have_scores_of_their_own() {
-    let (one, mut other) = (scores(), scores());
-    assert!(Comparison::of_experiments(("one", &one), ("other", &other)).is_none(), "the same jobs");
-    other.retain(|row| row.curriculum != "pretrained");
-    for row in other.iter_mut().filter(|row| row.curriculum == "merged") {
-        row.job.push_str(" again");
-        row.score.value += 2.0;
+fn phenomena_average_their_subtasks_and_are_corrected_together() {
+    let subtasks = ["wh_island", "adjunct_island", "causative", "of_the_toy_world"];
+    let mut scores = vec![];
+    for (place, subtask) in subtasks.into_iter().enumerate() {
+        for mut score in self::scores() {
+            score.score.subtask = Some(subtask.to_owned());
+            score.score.value += place as f64;
+            score.score.value +=
+                if score.curriculum == "sequential" { (place * score.seed as usize) as f64 } else { 0.0 };
+            scores.push(score);
+        }
     }
-    let comparison = Comparison::of_experiments(("one", &one), ("other", &other)).unwrap();
-    let table = comparison.table("scores", &BTreeMap::new());
-    assert_eq!(table.title, "scores: other against one");
-    let texts: Vec<String> =
-        table.rows.iter().map(|row| row[..7].iter().map(Cell::text).collect::<Vec<_>>().join(" ")).collect();
-    assert_eq!(texts, ["tiny a+b merged blimp 60.0 62.0 +2.0"]);
+    let planned = Planned::new(&cells(), &[]);
+    let of = |scope| {
+        let comparison = Comparison::new(&planned, &scores, scope, "merged", "sequential").unwrap();
+        comparison.evaluate(Options::default()).table("toy")
+    };
+    let terms = of(Scope::Terms);
+    assert_eq!(terms.heads[8], "p (BH, 4)");
+    assert_eq!(
+        lines(&terms, 4),
+        [
+            "tiny a+b island_effects 60.3",
+            "tiny a+b argument_structure 61.8",
+            "tiny a+b / b+a island_effects 60.3",
+            "tiny a+b / b+a argument_structure 61.8"
+        ]
+    );
+    assert_eq!(of(Scope::Subtasks(Suite::Blimp)).rows.len(), 8);
+    assert!(Comparison::new(&planned, &scores, Scope::Subtasks(Suite::Ewok), "merged", "sequential").is_err());
 }

@@ -28,6 +28,7 @@ fn a_table_has_a_panel_for_each_column_of_numbers() {
             vec![name("floor"), name(""), Cell::Number(50.0, 1), Cell::Missing, Cell::Missing],
         ],
         notes: vec!["a note".into()],
+        ..Table::default()
     };
     let svg = Figure::of(&table).svg();
     for shown in [

@@ -1,0 +1,217 @@
+//! Two values of an axis against each other: what may be said of recipes.
+//!
+//! The unit is the training: every number of doubt here rests on the differences between the seeds of two conditions,
+//! never on items added up over seeds. `items` is the exception and says so: it is about two trained models.
+
+mod axis;
+mod headline;
+mod items;
+mod labels;
+mod pair;
+mod table;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::compared::{Compared, Equivalence, MissingSeed, Row, SCHEMA, SeedDifference};
+use super::measure::{Condition, Measure};
+use super::statistics::families::Correction;
+use super::statistics::mean;
+use super::statistics::paired::{equivalence, paired_t, pooled_t};
+use super::table::Table;
+use crate::domain::{ItemOutcome, ScoreRow};
+
+use axis::Axis;
+pub use axis::CompareError;
+pub(super) use pair::Scored;
+use pair::{Missing, Pair};
+pub use pair::{Planned, Scope};
+
+/// What a comparison computes beside the paired t test.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Options {
+    /// The margin in points within which two conditions count as equivalent.
+    pub equivalent: Option<f64>,
+    /// Whether to pool the spread of all conditions.
+    pub pooled: bool,
+}
+
+/// A comparison that can be made.
+pub struct Comparison<'a> {
+    axis: Axis,
+    first: String,
+    second: String,
+    scope: Scope,
+    pairs: Vec<Pair<'a>>,
+    /// Tasks whose two sides are the same jobs.
+    same_jobs: Vec<String>,
+    scored: Scored<'a>,
+}
+
+impl<'a> Comparison<'a> {
+    /// Finds the axis that has both values, and every pair of conditions that agree on all other axes.
+    ///
+    /// # Errors
+    /// Values that are on no common axis, that have no scores, or that no two conditions differ in alone.
+    pub fn new(
+        planned: &Planned,
+        scores: &'a [ScoreRow],
+        scope: Scope,
+        first: &str,
+        second: &str,
+    ) -> Result<Self, CompareError> {
+        if first == second {
+            return Err(CompareError::Same { value: first.to_owned() });
+        }
+        let axis = Axis::with(planned.conditions(), first, second)?;
+        let scored = Scored::new(scores, scope);
+        let of = |value| scored.conditions.iter().filter(move |condition| axis.of(condition) == Some(value));
+        if let Some(value) = [first, second].into_iter().find(|value| of(value).next().is_none()) {
+            return Err(CompareError::Unscored { value: value.to_owned() });
+        }
+        let both = of(first).flat_map(|one| of(second).map(move |other| (one, other)));
+        let agreeing = both.filter(|(one, other)| axis.is_only_difference(one, other));
+        let pairs: Vec<Pair> =
+            agreeing.flat_map(|(one, other)| scored.pairs((one, planned), &scored, (other, planned))).collect();
+        if pairs.is_empty() {
+            return Err(CompareError::NoPair { first: first.to_owned(), second: second.to_owned() });
+        }
+        Ok(Self::of_pairs(axis, (first, second), scope, pairs, scored))
+    }
+
+    /// Pairs the conditions that two experiments have in common, each given with its name, plan and scores; `None`
+    /// where nothing is scored in both, or all of it by the same jobs.
+    pub fn of_experiments(
+        first: (&str, &Planned, &'a [ScoreRow]),
+        second: (&str, &Planned, &'a [ScoreRow]),
+    ) -> Option<Self> {
+        let scope = Scope::Aggregates;
+        let (one, other) = (Scored::new(first.2, scope), Scored::new(second.2, scope));
+        let pairs = one.conditions.iter();
+        let pairs = pairs.flat_map(|condition| one.pairs((condition, first.1), &other, (condition, second.1)));
+        let pairs: Vec<Pair> = pairs.collect();
+        let comparison = Self::of_pairs(Axis::Experiment, (first.0, second.0), scope, pairs, one);
+        (!comparison.pairs.is_empty()).then_some(comparison)
+    }
+
+    /// Leaves out the pairs whose two sides are the same jobs: their difference is no measurement.
+    fn of_pairs(
+        axis: Axis,
+        (first, second): (&str, &str),
+        scope: Scope,
+        pairs: Vec<Pair<'a>>,
+        scored: Scored<'a>,
+    ) -> Self {
+        let (same, pairs): (Vec<Pair>, Vec<Pair>) = pairs.into_iter().partition(Pair::is_same_job);
+        let measures: Vec<Measure> = same.iter().map(|pair| pair.measure.clone()).collect();
+        let same_jobs: BTreeSet<String> = measures.iter().map(|measure| measure.head(&measures)).collect();
+        let (first, second) = (first.to_owned(), second.to_owned());
+        Self { axis, first, second, scope, pairs, same_jobs: same_jobs.into_iter().collect(), scored }
+    }
+
+    /// The eval and finetune jobs whose items `--items` needs.
+    pub fn jobs(&self) -> Vec<String> {
+        let seeds = self.pairs.iter().flat_map(|pair| &pair.seeds);
+        let rows = seeds.flat_map(|seed| seed.first.iter().chain(&seed.second));
+        let jobs: BTreeSet<String> = rows.map(|row| row.job.clone()).collect();
+        jobs.into_iter().collect()
+    }
+
+    /// The table of `--items`: the trained models of each seed, by the items of [`Self::jobs`].
+    pub fn items(&self, items: &BTreeMap<String, Vec<ItemOutcome>>, title: &str) -> Table {
+        items::table((self.axis, &self.pairs), items, (&self.first, &self.second), title)
+    }
+
+    /// How the p-values of the table are corrected for their number: many phenomena are looked through for those that
+    /// differ, tasks are each a claim of their own.
+    fn correction(&self) -> Correction {
+        match self.scope {
+            Scope::Aggregates => Correction::Holm,
+            Scope::Subtasks(_) | Scope::Terms => Correction::BenjaminiHochberg,
+        }
+    }
+
+    /// Computes every number of the comparison.
+    pub fn evaluate(&self, options: Options) -> Compared {
+        let measures: Vec<Measure> = self.pairs.iter().map(|pair| pair.measure.clone()).collect();
+        let columns = labels::columns(self.axis, &self.pairs);
+        let row = |pair: &Pair| Row {
+            labels: columns.iter().map(|column| column.label(pair)).collect(),
+            ..self.row(pair, &measures, options)
+        };
+        let mut rows: Vec<Row> = self.pairs.iter().map(row).collect();
+        let tested: Vec<f64> = rows.iter().filter_map(|row| Some(row.test?.p)).collect();
+        let mut corrected = self.correction().apply(&tested).into_iter();
+        for row in &mut rows {
+            row.p_corrected = row.test.and_then(|_| corrected.next());
+        }
+        Compared {
+            schema: SCHEMA,
+            first: self.first.clone(),
+            second: self.second.clone(),
+            method: "paired t over seeds",
+            correction: self.correction(),
+            tests: tested.len(),
+            overall: headline::overall(&rows, options.equivalent),
+            rows,
+            same_jobs: self.same_jobs.clone(),
+        }
+    }
+
+    fn row(&self, pair: &Pair, measures: &[Measure], options: Options) -> Row {
+        let seed = |seed: &pair::SeedPair| {
+            let (first, second) = seed.values();
+            SeedDifference { seed: seed.seed, first, second, difference: second - first }
+        };
+        let seeds: Vec<SeedDifference> = pair.seeds.iter().map(seed).collect();
+        let of = |number: fn(&SeedDifference) -> f64| seeds.iter().map(number).collect::<Vec<f64>>();
+        let differences = of(|seed| seed.difference);
+        let mean_of = |values: &[f64]| mean(values).unwrap_or(f64::NAN);
+        let pooled = || {
+            let (scores, first, second) = self.scored.matrix(pair)?;
+            pooled_t(&scores, first, second)
+        };
+        // Seeds of two models, or of two experiments, share nothing that a common seed effect could stand for.
+        let poolable = options.pooled && !matches!(self.axis, Axis::Model | Axis::Experiment);
+        let missing: Vec<MissingSeed> = pair.missing.iter().map(|missing| self.missing(missing)).collect();
+        let lacking: BTreeSet<u64> = missing.iter().map(|missing| missing.seed).collect();
+        Row {
+            labels: vec![],
+            task: pair.measure.subtask.as_ref().unwrap_or(&pair.measure.task).clone(),
+            head: pair.measure.head(measures),
+            suite: pair.measure.suite.name(),
+            metric: pair.measure.metric.clone(),
+            mode: pair.measure.mode.to_string(),
+            first: mean_of(&of(|seed| seed.first)),
+            second: mean_of(&of(|seed| seed.second)),
+            difference: mean_of(&differences),
+            test: paired_t(&differences).map(Into::into),
+            p_corrected: None,
+            seeds_planned: seeds.len() + lacking.len(),
+            missing,
+            equivalence: options.equivalent.map(|margin| Equivalence { margin, p: equivalence(&differences, margin) }),
+            pooled: if poolable { pooled().map(Into::into) } else { None },
+            marks: vec![],
+            seeds,
+        }
+    }
+
+    fn missing(&self, missing: &Missing) -> MissingSeed {
+        let name = |condition: &Condition| {
+            let mut parts = vec![condition.model.as_str()];
+            parts.extend(condition.dataset.as_deref());
+            parts.push(&condition.curriculum);
+            parts.extend(Some(condition.extra.as_str()).filter(|extra| !extra.is_empty()));
+            parts.join(" ")
+        };
+        MissingSeed {
+            seed: missing.seed,
+            condition: missing.condition.as_ref().map_or(String::new(), name),
+            reason: missing.reason.text(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod null_worlds;
+#[cfg(test)]
+mod tests;

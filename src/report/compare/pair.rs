@@ -1,0 +1,284 @@
+//! Two conditions on one measure, seed by seed.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::super::measure::{Condition, Measure, push_new};
+use super::super::statistics::mean;
+use crate::domain::{CellRow, ScoreRow, Suite, blimp_term};
+
+/// Which scores are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// The official aggregate of every task.
+    Aggregates,
+    /// The subtasks of a suite.
+    Subtasks(Suite),
+    /// The phenomena that the subtasks of BLiMP belong to.
+    Terms,
+}
+
+impl Scope {
+    /// The measure that a score counts for; `None` where it is not in this scope.
+    fn measure(self, row: &ScoreRow) -> Option<Measure> {
+        let measure = Measure::of(row);
+        match (self, &measure.subtask) {
+            (Scope::Aggregates, None) => Some(measure),
+            (Scope::Subtasks(suite), Some(_)) if suite == measure.suite => Some(measure),
+            (Scope::Terms, Some(subtask)) if measure.suite == Suite::Blimp => {
+                let term = blimp_term(subtask)?.to_owned();
+                Some(Measure { subtask: Some(term), ..measure })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The cells that were planned, and those that cannot be finished as they are.
+#[derive(Debug, Default)]
+pub struct Planned {
+    conditions: Vec<Condition>,
+    seeds: BTreeMap<Condition, BTreeSet<u64>>,
+    failed: BTreeSet<(Condition, u64)>,
+}
+
+impl Planned {
+    /// `cells` are all cells of an experiment, `failed` those of them with a failed job.
+    pub fn new(cells: &[CellRow], failed: &[CellRow]) -> Self {
+        let mut planned = Self::default();
+        for cell in cells {
+            let condition = Condition::of_cell(cell);
+            planned.seeds.entry(condition.clone()).or_default().insert(cell.seed);
+            push_new(&mut planned.conditions, condition);
+        }
+        planned.failed = failed.iter().map(|cell| (Condition::of_cell(cell), cell.seed)).collect();
+        planned
+    }
+
+    /// The conditions in the order of the cells.
+    pub(super) fn conditions(&self) -> &[Condition] {
+        &self.conditions
+    }
+
+    fn seeds(&self, condition: &Condition) -> impl Iterator<Item = u64> {
+        self.seeds.get(condition).into_iter().flatten().copied()
+    }
+
+    /// Why a condition has no score with a seed.
+    fn reason(&self, condition: &Condition, seed: u64) -> Reason {
+        let planned = self.seeds.get(condition).is_some_and(|seeds| seeds.contains(&seed));
+        match planned {
+            _ if self.failed.contains(&(condition.clone(), seed)) => Reason::Failed,
+            true => Reason::NotRun,
+            false => Reason::NotPlanned,
+        }
+    }
+}
+
+/// Why a seed is missing in a comparison.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Reason {
+    /// A job of the cell failed.
+    Failed,
+    /// Not all of its jobs have run.
+    NotRun,
+    /// The experiment has no such cell.
+    NotPlanned,
+    /// The two sides were scored on different items.
+    OtherData,
+}
+
+impl Reason {
+    /// What stands behind the seed, for people and programs.
+    pub(super) fn text(self) -> &'static str {
+        match self {
+            Reason::Failed => "failed",
+            Reason::NotRun => "not run",
+            Reason::NotPlanned => "not planned",
+            Reason::OtherData => "other data",
+        }
+    }
+}
+
+/// A seed that only one side has, or that cannot be compared.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Missing {
+    pub seed: u64,
+    /// The side that lacks it; `None` where both have a score, but of different items.
+    pub condition: Option<Condition>,
+    pub reason: Reason,
+}
+
+/// The scores of both sides with one seed.
+#[derive(Debug, Clone)]
+pub(super) struct SeedPair<'a> {
+    pub seed: u64,
+    pub first: Vec<&'a ScoreRow>,
+    pub second: Vec<&'a ScoreRow>,
+}
+
+impl SeedPair<'_> {
+    /// The score of each side: of several fine-tunings or tunings of one pretraining, their mean.
+    pub(super) fn values(&self) -> (f64, f64) {
+        (value(&self.first), value(&self.second))
+    }
+}
+
+/// The mean of the scores of one seed.
+pub(super) fn value(rows: &[&ScoreRow]) -> f64 {
+    mean(&rows.iter().map(|row| row.score.value).collect::<Vec<f64>>()).unwrap_or(f64::NAN)
+}
+
+/// Two conditions that differ in the compared values alone, on one measure.
+#[derive(Debug)]
+pub(super) struct Pair<'a> {
+    pub first: Condition,
+    pub second: Condition,
+    pub measure: Measure,
+    /// The seeds that can be compared, in order.
+    pub seeds: Vec<SeedPair<'a>>,
+    /// The other seeds of either side, in order.
+    pub missing: Vec<Missing>,
+}
+
+impl Pair<'_> {
+    /// Whether both sides are the same jobs: a model that is its own baseline, as for words acquired in pretraining.
+    pub(super) fn is_same_job(&self) -> bool {
+        let jobs = |rows: &[&ScoreRow]| rows.iter().map(|row| row.job.clone()).collect::<BTreeSet<String>>();
+        self.seeds.iter().all(|seed| jobs(&seed.first) == jobs(&seed.second))
+    }
+}
+
+/// The scores of one condition on one measure with one seed, and how many fine-tunings and tunings there are.
+#[derive(Debug, Default)]
+struct Runs<'a> {
+    rows: Vec<&'a ScoreRow>,
+}
+
+impl Runs<'_> {
+    /// Different seeds of fine-tuning.
+    fn finetunings(&self) -> usize {
+        self.rows.iter().map(|row| row.finetune_seed).collect::<BTreeSet<_>>().len()
+    }
+}
+
+/// The scores of final models, with their conditions and measures in the order of first sight.
+#[derive(Default)]
+pub(in super::super) struct Scored<'a> {
+    pub conditions: Vec<Condition>,
+    pub measures: Vec<Measure>,
+    by: HashMap<(Condition, Measure), BTreeMap<u64, Runs<'a>>>,
+}
+
+impl<'a> Scored<'a> {
+    pub(in super::super) fn new(scores: &'a [ScoreRow], scope: Scope) -> Self {
+        let mut scored = Self::default();
+        for row in scores.iter().filter(|row| row.is_final()) {
+            let Some(measure) = scope.measure(row) else { continue };
+            let condition = Condition::of_score(row);
+            push_new(&mut scored.conditions, condition.clone());
+            push_new(&mut scored.measures, measure.clone());
+            scored.by.entry((condition, measure)).or_default().entry(row.seed).or_default().rows.push(row);
+        }
+        scored
+    }
+
+    /// The scores of a condition by seed, where all of its runs are there: as many as the seed that has most, with
+    /// `finetunings` different seeds of fine-tuning.
+    fn whole(&self, condition: &Condition, measure: &Measure, finetunings: usize) -> BTreeMap<u64, &Vec<&'a ScoreRow>> {
+        let Some(seeds) = self.by.get(&(condition.clone(), measure.clone())) else { return BTreeMap::new() };
+        let most = seeds.values().map(|runs| runs.rows.len()).max().unwrap_or(0);
+        let whole = |runs: &&Runs| runs.rows.len() == most && runs.finetunings() == finetunings;
+        seeds.iter().filter(|(_, runs)| whole(runs)).map(|(seed, runs)| (*seed, &runs.rows)).collect()
+    }
+
+    fn finetunings(&self, condition: &Condition, measure: &Measure) -> usize {
+        let seeds = self.by.get(&(condition.clone(), measure.clone()));
+        seeds.into_iter().flat_map(BTreeMap::values).map(Runs::finetunings).max().unwrap_or(0)
+    }
+
+    /// The pairs, one for each measure, of a condition here with one of `others`; none where no seed can be compared.
+    pub(super) fn pairs(
+        &self,
+        (one, planned): (&Condition, &Planned),
+        others: &Scored<'a>,
+        (other, others_planned): (&Condition, &Planned),
+    ) -> Vec<Pair<'a>> {
+        let pair = |measure: &Measure| {
+            let most = self.finetunings(one, measure).max(others.finetunings(other, measure));
+            let (left, right) = (self.whole(one, measure, most), others.whole(other, measure, most));
+            let (mut seeds, mut missing) = (vec![], vec![]);
+            let all: BTreeSet<u64> = (planned.seeds(one).chain(others_planned.seeds(other)))
+                .chain(left.keys().chain(right.keys()).copied())
+                .collect();
+            for seed in all {
+                let (first, second) = (left.get(&seed), right.get(&seed));
+                let lacks = |condition: &Condition, planned: &Planned| {
+                    let reason = planned.reason(condition, seed);
+                    Missing { seed, condition: Some(condition.clone()), reason }
+                };
+                match (first, second) {
+                    (Some(first), Some(second)) if data(first) == data(second) => {
+                        seeds.push(SeedPair { seed, first: first.to_vec(), second: second.to_vec() });
+                    }
+                    (Some(_), Some(_)) => missing.push(Missing { seed, condition: None, reason: Reason::OtherData }),
+                    (first, second) => {
+                        missing.extend(first.is_none().then(|| lacks(one, planned)));
+                        missing.extend(second.is_none().then(|| lacks(other, others_planned)));
+                    }
+                }
+            }
+            let (first, second, measure) = (one.clone(), other.clone(), measure.clone());
+            (!seeds.is_empty()).then_some(Pair { first, second, measure, seeds, missing })
+        };
+        self.measures.iter().filter_map(pair).collect()
+    }
+
+    /// The scores of all conditions of one model on a measure, a row for each: with the seeds that most conditions have,
+    /// and the conditions that have them all. `None` where nothing is scored.
+    pub(in super::super) fn balanced(&self, model: &str, measure: &Measure) -> Option<Vec<Vec<f64>>> {
+        let of_model = self.conditions.iter().filter(|condition| condition.model == model);
+        let whole: Vec<BTreeMap<u64, &Vec<&ScoreRow>>> = of_model
+            .map(|condition| self.whole(condition, measure, self.finetunings(condition, measure)))
+            .filter(|seeds| !seeds.is_empty())
+            .collect();
+        let sets: Vec<BTreeSet<u64>> = whole.iter().map(|seeds| seeds.keys().copied().collect()).collect();
+        let count = |wanted: &BTreeSet<u64>| sets.iter().filter(|seeds| seeds.is_superset(wanted)).count();
+        let seeds = sets.iter().max_by_key(|seeds| (count(seeds) * seeds.len(), seeds.len()))?.clone();
+        let mut rows: Vec<(BTreeSet<&str>, Vec<f64>)> = vec![];
+        for of_condition in whole.iter().filter(|whole| seeds.iter().all(|seed| whole.contains_key(seed))) {
+            let jobs = seeds.iter().flat_map(|seed| of_condition[seed].iter().map(|row| row.job.as_str())).collect();
+            if !rows.iter().any(|(known, _)| *known == jobs) {
+                rows.push((jobs, seeds.iter().map(|seed| value(of_condition[seed])).collect()));
+            }
+        }
+        Some(rows.into_iter().map(|(_, values)| values).collect())
+    }
+
+    /// The scores of all conditions of one model on a measure with exactly these seeds: a row for each condition that
+    /// has them all, jobs that several conditions share only once. Also the places of the two conditions.
+    pub(super) fn matrix(&self, pair: &Pair) -> Option<(Vec<Vec<f64>>, usize, usize)> {
+        let mut rows: Vec<(&Condition, Vec<String>, Vec<f64>)> = vec![];
+        let ends = [&pair.first, &pair.second];
+        // The two compared conditions come first, so that they stay when others share their jobs.
+        let rest = self.conditions.iter().filter(|condition| !ends.contains(condition));
+        for condition in ends.into_iter().chain(rest).filter(|condition| condition.model == pair.first.model) {
+            let Some(seeds) = self.by.get(&(condition.clone(), pair.measure.clone())) else { continue };
+            let whole = self.whole(condition, &pair.measure, self.finetunings(condition, &pair.measure));
+            let wanted: Option<Vec<&Vec<&ScoreRow>>> =
+                pair.seeds.iter().map(|seed| whole.get(&seed.seed).copied()).collect();
+            let Some(wanted) = wanted.filter(|_| !seeds.is_empty()) else { continue };
+            let jobs: Vec<String> = wanted.iter().flat_map(|rows| rows.iter().map(|row| row.job.clone())).collect();
+            if !rows.iter().any(|(_, known, _)| *known == jobs) {
+                rows.push((condition, jobs, wanted.into_iter().map(|rows| value(rows)).collect()));
+            }
+        }
+        let place = |wanted: &Condition| rows.iter().position(|(condition, ..)| *condition == wanted);
+        let (first, second) = (place(&pair.first)?, place(&pair.second)?);
+        Some((rows.into_iter().map(|(.., values)| values).collect(), first, second))
+    }
+}
+
+/// The items that some scores rest on.
+fn data<'a>(rows: &[&'a ScoreRow]) -> BTreeSet<&'a str> {
+    rows.iter().map(|row| row.data.as_str()).collect()
+}

@@ -1,0 +1,196 @@
+//! A comparison as a table.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::super::compared::{Compared, Label, MissingSeed, Row, Test};
+use super::super::statistics::families::Correction;
+use super::super::table::{Cell, Column, Table};
+use super::headline::{points, sentence};
+use crate::domain::counted;
+
+/// Notes on missing seeds that are printed at most; programs get all of them.
+const MOST_MISSING: usize = 8;
+/// A pair this many times as noisy as all conditions together has a pooled interval that is too narrow.
+const NOISY: f64 = 1.5;
+
+impl Compared {
+    /// The table: a row for each pair of conditions and task, under the sentence about all of them.
+    pub fn table(&self, title: &str) -> Table {
+        let axes: Vec<&str> = self.rows.first().map_or(vec![], |row| row.labels.iter().map(|one| one.axis).collect());
+        let mut heads: Vec<String> = axes.iter().map(|axis| (*axis).to_owned()).collect();
+        heads.extend(["task", &self.first, &self.second, "difference", "95% interval", "p"].map(str::to_owned));
+        heads.push(match self.tests {
+            0 => format!("p ({})", self.correction.name()),
+            tests => format!("p ({}, {tests})", self.correction.name()),
+        });
+        let margin = self.rows.iter().find_map(|row| row.equivalence).map(|equivalence| equivalence.margin);
+        heads.extend(margin.map(|margin| format!("p (±{margin})")));
+        let pooled = self.rows.iter().any(|row| row.pooled.is_some());
+        if pooled {
+            heads.extend(["pooled interval", "p (pooled)"].map(str::to_owned));
+        }
+        heads.push("seeds".to_owned());
+        let cells = |row: &Row| {
+            let mut cells: Vec<Cell> = row.labels.iter().map(|label| Cell::Label(label.text())).collect();
+            cells.push(Cell::Label(row.head.clone()));
+            cells.extend([
+                Cell::Number(row.first, 1),
+                Cell::Number(row.second, 1),
+                Cell::Difference(row.difference, 1),
+            ]);
+            let tested = |test: Option<Test>| {
+                let interval = test.map_or(Cell::Missing, |test| Cell::Interval(test.interval.0, test.interval.1));
+                [interval, probability(test.map(|test| test.p))]
+            };
+            cells.extend(tested(row.test));
+            cells.push(probability(row.p_corrected));
+            cells.extend(margin.map(|_| probability(row.equivalence.and_then(|equivalence| equivalence.p))));
+            if pooled {
+                cells.extend(tested(row.pooled));
+            }
+            cells.push(Cell::Label(format!("{} of {}", row.seeds.len(), row.seeds_planned)));
+            cells
+        };
+        Table {
+            title: title.to_owned(),
+            headline: self.overall.as_ref().map(|overall| sentence(&self.first, &self.second, overall)),
+            labels: axes.len() + 1,
+            rows: self.rows.iter().map(cells).collect(),
+            heads,
+            published: vec![],
+            footer: vec![],
+            notes: self.notes(margin, pooled),
+            columns_for_programs: self.columns(),
+            comparison: Some(self.clone()),
+        }
+    }
+
+    fn notes(&self, margin: Option<f64>, pooled: bool) -> Vec<String> {
+        let Self { first, second, tests, .. } = self;
+        let mut notes = vec![match (*tests, self.correction) {
+            (0, _) => format!("difference: {second} minus {first}"),
+            (_, correction) => {
+                let corrected = match correction {
+                    Correction::Holm => "where nothing differs, at most 5% of such tables have any value below 0.05",
+                    Correction::BenjaminiHochberg => "of all values below 0.05, about 5% are false alarms",
+                };
+                let tests = counted(*tests as u64, "test");
+                let name = correction.name();
+                format!(
+                    "difference: {second} minus {first}; 95% interval and p: paired t test over seeds, so about trainings \
+                     with other seeds; p ({name}) is corrected for {tests}: {corrected}"
+                )
+            }
+        }];
+        let single = self.rows.iter().filter(|row| row.seeds.len() == 1).count();
+        if single > 0 && (self.overall.is_none() || single < self.rows.len()) {
+            notes.push("rows with one seed have no interval and no p: one seed shows no spread".to_owned());
+        }
+        if self.rows.iter().any(|row| row.seeds.len() > 1 && row.test.is_none()) {
+            notes.push("— with several seeds: the difference is the same with each of them".to_owned());
+        }
+        if let Some(margin) = margin {
+            notes.push(format!(
+                "p (±{margin}): two one-sided t tests; below 0.05, a difference of {} or more is ruled out",
+                points(margin)
+            ));
+        }
+        if pooled {
+            notes.push(
+                "pooled: from the residual spread of all conditions of the task and model (score = condition + seed + \
+                 residual); valid where all conditions are equally noisy"
+                    .to_owned(),
+            );
+            notes.extend(self.noisy());
+        }
+        notes.extend(self.overall.as_ref().filter(|overall| overall.pairs_left_out > 0).map(|overall| {
+            let left_out = counted(overall.pairs_left_out as u64, "pair");
+            format!("the line above the table leaves out {left_out} with other seeds")
+        }));
+        notes.extend(self.missing());
+        if !self.same_jobs.is_empty() {
+            let tasks = self.same_jobs.join(", ");
+            notes.push(format!("left out, as both sides are the same job: {tasks}"));
+        }
+        notes
+    }
+
+    /// The rows whose own spread is well above the pooled one.
+    fn noisy(&self) -> Option<String> {
+        let ratio = |row: &Row| Some(row.test?.sd / row.pooled?.sd);
+        let noisy = |row: &Row| {
+            let ratio = ratio(row).filter(|ratio| *ratio > NOISY)?;
+            Some(format!("{} ({ratio:.1} times)", self.name(row)))
+        };
+        let noisy: Vec<String> = self.rows.iter().filter_map(noisy).collect();
+        let rows = noisy.join(", ");
+        (!noisy.is_empty()).then(|| {
+            format!(
+                "warning: the pooled interval is too narrow where a pair is noisier than the other conditions: {rows}"
+            )
+        })
+    }
+
+    /// A row in words.
+    fn name(&self, row: &Row) -> String {
+        let labels = row.labels.iter().map(Label::text).filter(|text| !text.is_empty());
+        labels.chain([row.head.clone()]).collect::<Vec<String>>().join(" ")
+    }
+
+    /// The seeds that are missing, with the reason and the tasks that lack them.
+    fn missing(&self) -> Vec<String> {
+        let mut tasks: BTreeMap<(&str, &str, u64), BTreeSet<&str>> = BTreeMap::new();
+        for row in &self.rows {
+            for MissingSeed { seed, condition, reason } in &row.missing {
+                tasks.entry((condition, reason, *seed)).or_default().insert(&row.head);
+            }
+        }
+        let mut seeds: BTreeMap<(&str, &str, &BTreeSet<&str>), Vec<u64>> = BTreeMap::new();
+        for ((condition, reason, seed), tasks) in &tasks {
+            seeds.entry((condition, reason, tasks)).or_default().push(*seed);
+        }
+        let all: BTreeSet<&str> = self.rows.iter().map(|row| row.head.as_str()).collect();
+        let note = |((condition, reason, tasks), seeds): (&(&str, &str, &BTreeSet<&str>), &Vec<u64>)| {
+            let noun = if seeds.len() == 1 { "seed" } else { "seeds" };
+            let seeds = seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+            let of = if condition.is_empty() { String::new() } else { format!(" of {condition}") };
+            let tasks = tasks.iter().copied().collect::<Vec<_>>();
+            let on = if tasks.len() == all.len() { String::new() } else { format!(" on {}", tasks.join(", ")) };
+            format!("missing: {noun} {seeds}{of}{on} ({reason})")
+        };
+        let mut notes: Vec<String> = seeds.iter().take(MOST_MISSING).map(note).collect();
+        if seeds.len() > MOST_MISSING {
+            notes.push(format!("missing: {} more, all of them in `--format json`", seeds.len() - MOST_MISSING));
+        }
+        notes
+    }
+
+    /// What a program needs to compute the tests again: the difference with each seed, their deviation and degrees of
+    /// freedom.
+    fn columns(&self) -> Vec<Column> {
+        let column = |head: &str, cell: &dyn Fn(&Row) -> Cell| Column {
+            head: head.to_owned(),
+            cells: self.rows.iter().map(cell).collect(),
+        };
+        let number = |value: Option<f64>| value.map_or(Cell::Missing, |value| Cell::Number(value, 3));
+        let seeds: BTreeSet<u64> = self.rows.iter().flat_map(|row| &row.seeds).map(|seed| seed.seed).collect();
+        let mut columns = vec![
+            column("suite", &|row| Cell::Label(row.suite.to_owned())),
+            column("metric", &|row| Cell::Label(row.metric.clone())),
+            column("mode", &|row| Cell::Label(row.mode.clone())),
+            column("sd", &|row| number(row.test.map(|test| test.sd))),
+            column("df", &|row| row.test.map_or(Cell::Missing, |test| Cell::Count(test.df))),
+            column("method", &|_| Cell::Label(self.method.to_owned())),
+            column("schema", &|_| Cell::Count(u64::from(self.schema))),
+        ];
+        columns.extend(seeds.into_iter().map(|seed| {
+            let of_seed = |row: &Row| row.seeds.iter().find(|known| known.seed == seed).map(|known| known.difference);
+            column(&format!("difference_seed_{seed}"), &|row| number(of_seed(row)))
+        }));
+        columns
+    }
+}
+
+fn probability(p: Option<f64>) -> Cell {
+    p.map_or(Cell::Missing, Cell::Probability)
+}
