@@ -101,7 +101,7 @@ async fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Verb::Bench { what: BenchVerb::Train(args) } => bench::train(args),
         Verb::Gc(args) => gc::gc(cli, args).await,
         Verb::Schema => {
-            print!("{}", crate::store::schema_markdown());
+            print!("{}", crate::store::schema_markdown().await.map_err(failure::store_failure)?);
             Ok(Exit::Done)
         }
         Verb::Completions { shell } => {

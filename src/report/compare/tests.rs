@@ -1,6 +1,6 @@
 use super::super::fixtures::{cell, row};
 use super::*;
-use crate::domain::Suite;
+use crate::domain::{Cluster, Suite};
 
 fn outcomes(right: impl Fn(u32) -> bool) -> Vec<ItemOutcome> {
     let outcome = |item: u32| ItemOutcome {
@@ -11,6 +11,7 @@ fn outcomes(right: impl Fn(u32) -> bool) -> Vec<ItemOutcome> {
         correct: right(item),
         credit: f64::from(u8::from(right(item))),
         scores: vec![],
+        cluster: Cluster::Itself,
     };
     (0..200).map(outcome).collect()
 }
