@@ -205,6 +205,17 @@ pub enum Export {
         #[arg(long)]
         partial: bool,
     },
+    /// A long table of every item that was answered right or wrong, for mixed models such as those of lme4 and brms: a
+    /// row per cell, seed, seed of the fine-tuning and item, with the cluster of items that it shares material with.
+    Items {
+        /// The experiment.
+        experiment: String,
+        /// A new file: .parquet or .csv.
+        file: PathBuf,
+        /// Also the milestones on the way to each model; column `checkpoint` tells them apart.
+        #[arg(long)]
+        milestones: bool,
+    },
 }
 
 /// Tracks of the challenge.

@@ -6,6 +6,7 @@ use super::args::{Cli, Export, TrackName};
 use super::babylm;
 use super::database;
 use super::failure::{Exit, Failure, store_failure};
+use super::items;
 use super::models::{LeftModel, one_model};
 use crate::data;
 use crate::report::{Card, CardJob};
@@ -22,6 +23,7 @@ pub async fn export(cli: &Cli, what: &Export) -> Result<Exit, Failure> {
             };
             babylm::export(cli, of, dir, track, *partial).await
         }
+        Export::Items { experiment, file, milestones } => items::export(cli, experiment, file, *milestones).await,
     }
 }
 

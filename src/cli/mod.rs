@@ -11,6 +11,7 @@ mod args;
 mod babylm;
 mod bench;
 mod build;
+mod clusters;
 mod data;
 mod database;
 mod diff;
@@ -19,6 +20,7 @@ mod export;
 mod failure;
 mod gc;
 mod init;
+mod items;
 mod logs;
 mod models;
 mod plan;
@@ -102,7 +104,7 @@ async fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Verb::Bench { what: BenchVerb::Train(args) } => bench::train(args),
         Verb::Gc(args) => gc::gc(cli, args).await,
         Verb::Schema => {
-            print!("{}", crate::store::schema_markdown());
+            print!("{}", crate::store::schema_markdown().await.map_err(failure::store_failure)?);
             Ok(Exit::Done)
         }
         Verb::Completions { shell } => {

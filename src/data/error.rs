@@ -111,6 +111,18 @@ pub enum DataError {
         /// The folder.
         path: PathBuf,
     },
+    /// A file to be written that is there already.
+    #[error("write {}: it is there already; name a new file, or remove it", path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A table of a kind that cannot be written.
+    #[error("write {}: a table is a .csv or a .parquet file; let its name end in one of these", path.display())]
+    NoTable {
+        /// The file.
+        path: PathBuf,
+    },
     /// A token file that is not what its ledger says.
     #[error("open {}: {problem}; delete its folder and run again to prepare the data anew", path.display())]
     Damaged {

@@ -26,6 +26,7 @@ mod order;
 mod prepared;
 mod records;
 mod rows;
+mod table_file;
 mod tokenizer;
 mod whole;
 pub mod world;
@@ -41,6 +42,7 @@ pub use model_folder::model_config;
 pub use order::Permutation;
 pub use prepared::{Corpus, Instructions, Ledger, Share, Split, Width, prepare_corpus, prepare_dataset};
 pub use records::{Record, records};
+pub use table_file::{Content, TableFile, Value};
 pub use tokenizer::{Encoding, Tokenizer, copy_tokenizer};
 pub use whole::write_files;
 

@@ -9,6 +9,7 @@
 
 pub mod bench;
 pub mod budget;
+pub mod cluster;
 pub mod curriculum;
 pub mod digest;
 pub mod event;
@@ -30,6 +31,7 @@ pub mod trial;
 
 pub use bench::{Phases, Ready, Round, Speed, Workload};
 pub use budget::{Budget, Extent, counted, grouped};
+pub use cluster::{Cluster, Stderr, Stratum, clustered_stderr};
 pub use curriculum::{Loss, Order, Replay, SINGLE, Start};
 pub use digest::{Digest, JobId};
 pub use event::{Artifact, Assignment, Entry, Event, Failure, News, Outcome, Settings, Task, Verdict, What};

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::cluster::Cluster;
 use super::mode::Mode;
 
 /// A family of evaluation tasks.
@@ -113,7 +114,8 @@ impl Suite {
         }
     }
 
-    /// Bumped by hand whenever the same model and data would get another score.
+    /// Bumped by hand whenever the same model and data would get another score. A standard error that is computed in
+    /// another way is no reason: the value of the score is the same, and its error can be computed anew from the items.
     pub fn version(self) -> u32 {
         match self {
             Suite::Blimp
@@ -160,7 +162,7 @@ pub struct Score {
     pub value: f64,
     /// Items it rests on.
     pub n: u64,
-    /// Standard error over items, in the value's unit.
+    /// Standard error over items, in the value's unit; that of an accuracy takes items of one [`Cluster`] together.
     pub stderr: Option<f64>,
     /// What guessing gives, in the value's unit; of classes, guessing the most frequent one.
     pub chance: Option<f64>,
@@ -195,6 +197,9 @@ pub struct ItemOutcome {
     pub credit: f64,
     /// Log-probability (sum) of each candidate or class, in nats; one that is not finite is `null`.
     pub scores: Vec<Option<f64>>,
+    /// The items that it shares material with; not known of items that were recorded before there were clusters.
+    #[serde(default)]
+    pub cluster: Cluster,
 }
 
 /// A cell of an experiment, as the database has it.

@@ -13,9 +13,11 @@
 //! that waits for a lock does not train. Workers append to journals; one coordinator records them.
 
 mod begin;
+mod clusters;
 mod error;
 mod filesystem;
 mod garbage;
+mod item_table;
 mod models;
 mod open;
 mod read;
@@ -29,6 +31,7 @@ mod verification;
 
 pub use error::StoreError;
 pub use garbage::Garbage;
+pub use item_table::ItemGroup;
 pub use open::Store;
 pub use rows::{
     AttemptRow, Ending, Experiment, ExperimentRow, Invocation, InvocationId, JobHistory, JobRow, Last, LineageJob,

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, Sqlite, Transaction};
+use sqlx::{AssertSqlSafe, ConnectOptions, Sqlite, Transaction};
 
 use super::error::StoreError;
 use super::filesystem::network_filesystem;
@@ -32,6 +32,8 @@ pub struct Store {
     roots: [PathBuf; 2],
     /// The file.
     path: PathBuf,
+    /// Whether anything can be written.
+    writable: bool,
 }
 
 impl Store {
@@ -58,7 +60,7 @@ impl Store {
     }
 
     /// Opens `runs.db` where nothing can be written.
-    pub(super) async fn open_to_read(runs_dir: &Path, database_dir: Option<&Path>) -> Result<Self, StoreError> {
+    pub(crate) async fn open_to_read(runs_dir: &Path, database_dir: Option<&Path>) -> Result<Self, StoreError> {
         let roots = resolve(runs_dir)?;
         let [named, resolved] = resolve(database_dir.unwrap_or(runs_dir))?;
         // The files beside it, which readers share with a writer, cannot be made here; but where no writer left any
@@ -70,10 +72,24 @@ impl Store {
             .immutable(alone)
             .busy_timeout(PATIENCE)
             .disable_statement_logging();
-        let pool = SqlitePoolOptions::new().max_connections(1).test_before_acquire(false);
-        let store = Self { pool: pool.connect_with(options).await?, roots, path: named.join("runs.db") };
-        store.behind().await?;
-        Ok(store)
+        let pool = || SqlitePoolOptions::new().max_connections(1).test_before_acquire(false);
+        let path = named.join("runs.db");
+        let opened = pool().connect_with(options.clone()).await?;
+        let store = Self { pool: opened, roots, path, writable: false };
+        if !store.behind().await? {
+            return Ok(store);
+        }
+        store.pool.close().await;
+        // Of every connection, as the pool replaces old ones.
+        let pool = pool().after_connect(|connection, _| {
+            Box::pin(async move {
+                for statement in stand_ins() {
+                    sqlx::query(AssertSqlSafe(statement)).execute(&mut *connection).await?;
+                }
+                Ok(())
+            })
+        });
+        Ok(Self { pool: pool.connect_with(options).await?, ..store })
     }
 
     pub(super) async fn open_with(
@@ -107,7 +123,7 @@ impl Store {
                 opened => break opened?,
             }
         };
-        let store = Self { pool, roots, path: named.join("runs.db") };
+        let store = Self { pool, roots, path: named.join("runs.db"), writable: true };
         if store.behind().await? {
             store.migrate().await?;
         }
@@ -122,6 +138,11 @@ impl Store {
     /// The database file.
     pub fn path(&self) -> PathBuf {
         self.path.clone()
+    }
+
+    /// Whether anything can be written: false for somebody else's database, or one in an archive.
+    pub fn is_writable(&self) -> bool {
+        self.writable
     }
 
     /// Whether migrations are left to apply; an error where the database is not one that this program can use.
@@ -174,6 +195,16 @@ impl Store {
     pub(super) fn resolved(&self, stored: &str) -> PathBuf {
         self.roots[0].join(stored)
     }
+}
+
+/// What a connection that cannot write needs to read a database of layout 1 like one of today: temporary views, which
+/// SQLite keeps outside the file and prefers to what the file has under the same names.
+fn stand_ins() -> Vec<String> {
+    let item = "CREATE TEMP VIEW item AS SELECT *, NULL AS cluster FROM main.item".to_owned();
+    let statements =
+        MIGRATOR.iter().filter(|migration| migration.version > 1).flat_map(|m| m.sql.as_str().split(";\n"));
+    let views = statements.filter_map(|statement| statement.split_once("CREATE VIEW "));
+    [item].into_iter().chain(views.map(|(_, view)| format!("CREATE TEMP VIEW {view}"))).collect()
 }
 
 /// A path as text.

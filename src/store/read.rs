@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::de::DeserializeOwned;
 use serde::de::value::{Error as WordError, StrDeserializer};
 use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::error::StoreError;
 use super::open::Store;
@@ -230,20 +230,8 @@ impl Store {
         .await?;
         let mut items: BTreeMap<String, Vec<ItemOutcome>> = BTreeMap::new();
         for (group, job, task, subtask) in groups {
-            let rows: Vec<(u32, u32, bool, f64, String)> = sqlx::query_as(
-                "SELECT item, chosen, correct, credit, scores FROM item WHERE item_group = ?1 ORDER BY item",
-            )
-            .bind(group)
-            .fetch_all(&self.pool)
-            .await?;
-            let outcomes = items.entry(job).or_default();
-            outcomes.reserve(rows.len());
-            for (item, chosen, correct, credit, scores) in rows {
-                let scores = serde_json::from_str(&scores)
-                    .map_err(|_| StoreError::Unreadable { column: "item.scores", value: scores })?;
-                let (task, subtask) = (task.clone(), subtask.clone());
-                outcomes.push(ItemOutcome { task, subtask, item, chosen, correct, credit, scores });
-            }
+            let outcomes = group_items(&mut *self.pool.acquire().await?, group, &task, &subtask).await?;
+            items.entry(job).or_default().extend(outcomes);
         }
         Ok(items)
     }
@@ -391,6 +379,29 @@ fn cell_row(row: &SqliteRow) -> Result<CellRow, StoreError> {
         seed: row.try_get::<i64, _>("seed")? as u64,
         extra: row.try_get("extra")?,
     })
+}
+
+/// The items of a group, in order.
+pub(super) async fn group_items(
+    connection: &mut SqliteConnection,
+    group: i64,
+    task: &str,
+    subtask: &str,
+) -> Result<Vec<ItemOutcome>, StoreError> {
+    type Row = (u32, u32, bool, f64, String, Option<String>);
+    let rows: Vec<Row> = sqlx::query_as(
+        "SELECT item, chosen, correct, credit, scores, cluster FROM item WHERE item_group = ?1 ORDER BY item",
+    )
+    .bind(group)
+    .fetch_all(connection)
+    .await?;
+    let outcome = |(item, chosen, correct, credit, scores, cluster): Row| {
+        let scores = serde_json::from_str(&scores)
+            .map_err(|_| StoreError::Unreadable { column: "item.scores", value: scores })?;
+        let (task, subtask, cluster) = (task.to_owned(), subtask.to_owned(), cluster.into());
+        Ok(ItemOutcome { task, subtask, item, chosen, correct, credit, scores, cluster })
+    };
+    rows.into_iter().map(outcome).collect()
 }
 
 /// The score in a row that has the columns of `score`.

@@ -6,7 +6,7 @@ use super::error::StoreError;
 use super::open::text;
 use crate::domain::{Failure, ItemOutcome, JobId, Outcome, Score, Verdict};
 
-/// Rows per INSERT statement; 6 values each, SQLite takes 32,766.
+/// Rows per INSERT statement; 7 values each, SQLite takes 32,766.
 const ROWS: usize = 500;
 
 fn failure_name(failure: Failure) -> &'static str {
@@ -183,7 +183,7 @@ async fn insert_items(connection: &mut SqliteConnection, job: &str, items: &[Ite
         .await?;
         for chunk in group.chunks(ROWS) {
             let mut insert = QueryBuilder::<Sqlite>::new(
-                "INSERT OR REPLACE INTO item (item_group, item, chosen, correct, credit, scores) ",
+                "INSERT OR REPLACE INTO item (item_group, item, chosen, correct, credit, scores, cluster) ",
             );
             insert.push_values(chunk, |mut row, item| {
                 row.push_bind(id)
@@ -191,7 +191,8 @@ async fn insert_items(connection: &mut SqliteConnection, job: &str, items: &[Ite
                     .push_bind(item.chosen)
                     .push_bind(item.correct)
                     .push_bind(item.credit)
-                    .push_bind(serde_json::json!(item.scores).to_string());
+                    .push_bind(serde_json::json!(item.scores).to_string())
+                    .push_bind(item.cluster.key());
             });
             insert.build().execute(&mut *connection).await?;
         }

@@ -1,5 +1,11 @@
-//! The schema page, from the migrations themselves.
+//! The schema page: what a new database has, with the comments of the migrations that made it.
 
+use std::collections::BTreeMap;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{ConnectOptions, Connection};
+
+use super::error::StoreError;
 use super::open::MIGRATOR;
 
 /// A table or a view.
@@ -12,7 +18,7 @@ struct Relation {
 
 struct Column {
     name: String,
-    /// SQL type and `NULL` where it may be missing; empty for the column of a view.
+    /// SQL type, and `NULL` where it may be missing; means nothing for the column of a view.
     kind: String,
     comment: String,
 }
@@ -52,8 +58,11 @@ ORDER BY job.label, metric.step;",
 ];
 
 /// The page `docs/schema.md`: tables, views, columns and example queries.
-pub fn schema_markdown() -> String {
-    let relations = MIGRATOR.iter().flat_map(|migration| relations(migration.sql.as_str())).collect::<Vec<_>>();
+///
+/// # Errors
+/// SQLite, which makes a database in memory to describe it.
+pub async fn schema_markdown() -> Result<String, StoreError> {
+    let relations = relations().await?;
     let version = MIGRATOR.iter().map(|migration| migration.version).max().unwrap_or(0);
     let mut page = format!(
         "# The database\n\n\
@@ -75,7 +84,7 @@ pub fn schema_markdown() -> String {
     for (question, query) in EXAMPLES {
         page.push_str(&format!("\n{question}:\n\n```sql\n{query}\n```\n"));
     }
-    page
+    Ok(page)
 }
 
 fn section(relation: &Relation) -> String {
@@ -93,46 +102,115 @@ fn section(relation: &Relation) -> String {
     text
 }
 
-/// The tables and views that a migration makes; it is written one column a line, each with its comment.
-fn relations(sql: &str) -> Vec<Relation> {
-    let mut relations: Vec<Relation> = Vec::new();
-    let mut comment = String::new();
-    let mut open = false;
-    for line in sql.lines() {
-        if let Some(text) = line.strip_prefix("-- ") {
-            comment = if comment.is_empty() { text.to_owned() } else { format!("{comment} {text}") };
-        } else if let Some((is_view, name)) = created(line) {
-            open = true;
-            let comment = std::mem::take(&mut comment);
-            relations.push(Relation { name: name.to_owned(), is_view, comment, columns: vec![] });
-        } else if let (true, Some(relation), Some((code, comment))) =
-            (open, relations.last_mut(), line.split_once(" -- "))
-        {
-            relation.columns.extend(column(relation.is_view, code.trim(), comment));
+/// The tables and views of a database with all migrations, in the order in which they were first made.
+///
+/// SQLite tells what there is. It does not tell why: a column that was added later has no comment in its schema, so
+/// comments are read from the migrations.
+async fn relations() -> Result<Vec<Relation>, StoreError> {
+    let mut connection = SqliteConnectOptions::new().in_memory(true).disable_statement_logging().connect().await?;
+    MIGRATOR
+        .run_direct(None, &mut connection, false)
+        .await
+        .map_err(|error| StoreError::Database(sqlx::Error::Migrate(Box::new(error))))?;
+    let columns = columns(&mut connection).await?;
+    connection.close().await?;
+    let comments =
+        MIGRATOR.iter().fold(Comments::default(), |comments, migration| comments.and(migration.sql.as_str()));
+    let mut relations: Vec<Relation> = vec![];
+    for (name, is_view, column, kind, required) in columns {
+        if relations.last().is_none_or(|relation| relation.name != name) {
+            let comment = comments.of_relations.get(&name).cloned().unwrap_or_default();
+            relations.push(Relation { name: name.clone(), is_view, comment, columns: vec![] });
         }
-        open &= !line.ends_with(';');
+        let comment = comments.of_columns.get(&(name, column.clone())).cloned().unwrap_or_default();
+        let kind = if required { kind } else { format!("{kind} or NULL") };
+        if let Some(relation) = relations.last_mut() {
+            relation.columns.push(Column { name: column, kind, comment });
+        }
     }
-    relations
+    let place = |relation: &Relation| comments.order.iter().position(|name| *name == relation.name);
+    relations.sort_by_key(place);
+    Ok(relations)
 }
 
-/// Whether the statement that begins with this line makes a view, and the name of what it makes.
-fn created(line: &str) -> Option<(bool, &str)> {
-    let table = line.strip_prefix("CREATE TABLE ").map(|rest| (false, rest));
-    let (is_view, rest) = table.or_else(|| line.strip_prefix("CREATE VIEW ").map(|rest| (true, rest)))?;
-    Some((is_view, rest.split(' ').next()?))
+/// Relation, whether it is a view, column, SQL type, and whether it is never NULL; in order of relation and column.
+type DescribedColumn = (String, bool, String, String, bool);
+
+/// Every column of every table and view, as SQLite has them.
+async fn columns(connection: &mut SqliteConnection) -> Result<Vec<DescribedColumn>, StoreError> {
+    Ok(sqlx::query_as(
+        "SELECT s.name, s.type = 'view', c.name, c.type, c.\"notnull\"
+         FROM sqlite_schema AS s, pragma_table_info(s.name) AS c
+         WHERE s.type IN ('table', 'view') AND s.name NOT LIKE '\\_sqlx%' ESCAPE '\\' ORDER BY s.name, c.cid",
+    )
+    .fetch_all(connection)
+    .await?)
 }
 
-fn column(is_view: bool, code: &str, comment: &str) -> Option<Column> {
-    let comment = comment.replace('|', "\\|");
-    let code = code.trim_end_matches(',');
-    if is_view {
-        let (_, name) = code.rsplit_once(" AS ")?;
-        return Some(Column { name: name.to_owned(), kind: String::new(), comment });
+/// The comments of tables, views and columns, each that of the newest migration that defines it.
+#[derive(Default)]
+struct Comments {
+    /// In the order in which they were first made.
+    order: Vec<String>,
+    of_relations: BTreeMap<String, String>,
+    of_columns: BTreeMap<(String, String), String>,
+}
+
+impl Comments {
+    /// With those of a later migration; it is written one column a line, each with its comment, and has the comment of
+    /// a table or view in the lines above it.
+    fn and(mut self, sql: &str) -> Self {
+        let (mut above, mut inside) = (vec![], None);
+        for line in sql.lines() {
+            if let Some(text) = line.strip_prefix("-- ") {
+                above.push(text);
+                continue;
+            }
+            let (code, comment) = line.split_once(" -- ").unwrap_or((line, ""));
+            if let Some(name) = created(line) {
+                inside = Some(name);
+                self.of_relations.insert(name.to_owned(), above.join(" "));
+                self.of_columns.retain(|(relation, _), _| relation != name);
+                if !self.order.iter().any(|known| known == name) {
+                    self.order.push(name.to_owned());
+                }
+            } else if let Some((name, column)) = added(code) {
+                self.of_columns.insert((name.to_owned(), column.to_owned()), cell(comment));
+            } else if let (Some(name), Some(column), false) = (inside, defined(code), comment.is_empty()) {
+                self.of_columns.insert((name.to_owned(), column.to_owned()), cell(comment));
+            }
+            above.clear();
+            if code.trim_end().ends_with(';') {
+                inside = None;
+            }
+        }
+        self
     }
-    let mut words = code.split(' ');
-    let (name, kind) = (words.next()?, words.next()?);
-    let kind = if code.contains("NOT NULL") { kind.to_owned() } else { format!("{kind} or NULL") };
-    Some(Column { name: name.to_owned(), kind, comment })
+}
+
+/// A comment within a table of Markdown.
+fn cell(comment: &str) -> String {
+    comment.replace('|', "\\|")
+}
+
+/// The table or view that the statement that begins with this line makes.
+fn created(line: &str) -> Option<&str> {
+    line.strip_prefix("CREATE TABLE ").or_else(|| line.strip_prefix("CREATE VIEW "))?.split(' ').next()
+}
+
+/// The table and the column that a statement adds to it.
+fn added(code: &str) -> Option<(&str, &str)> {
+    let (table, rest) = code.strip_prefix("ALTER TABLE ")?.split_once(" ADD COLUMN ")?;
+    Some((table, rest.split(' ').next()?))
+}
+
+/// The column that a line of a statement defines: the last word of `... AS name` in a view, the first of a table.
+fn defined(code: &str) -> Option<&str> {
+    let code = code.trim().trim_end_matches(',');
+    match code.rsplit_once(" AS ") {
+        Some((_, name)) => Some(name),
+        None => code.split(' ').next(),
+    }
 }
 
 #[cfg(test)]
@@ -141,37 +219,49 @@ mod tests {
     use crate::store::Store;
 
     /// `GRID_UPDATE_DOCS=1` writes the page instead.
-    #[test]
-    fn the_schema_page_is_up_to_date() {
+    #[tokio::test]
+    async fn the_schema_page_is_up_to_date() {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/schema.md");
+        let page = schema_markdown().await.unwrap();
         if std::env::var_os("GRID_UPDATE_DOCS").is_some() {
-            std::fs::write(&path, schema_markdown()).unwrap();
+            std::fs::write(&path, &page).unwrap();
         }
-        let page = std::fs::read_to_string(&path).unwrap();
-        assert!(page == schema_markdown(), "docs/schema.md is old: run GRID_UPDATE_DOCS=1 cargo test schema_page");
+        let written = std::fs::read_to_string(&path).unwrap();
+        assert!(page == written, "docs/schema.md is old: run GRID_UPDATE_DOCS=1 cargo test schema_page");
     }
 
-    /// What the page says is what SQLite has: every relation, every column, in order, each with a comment.
+    /// Every relation and every column of a database that was opened stands on the page, in order, with a comment.
     #[tokio::test]
     async fn the_schema_page_describes_the_real_database() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path(), None).await.unwrap();
-        let mut described: Vec<(String, String)> = Vec::new();
-        for relation in MIGRATOR.iter().flat_map(|migration| relations(migration.sql.as_str())) {
-            assert!(!relation.comment.is_empty(), "{} has no comment", relation.name);
-            described.extend(relation.columns.iter().map(|column| (relation.name.clone(), column.name.clone())));
+        let real = columns(&mut store.pool.acquire().await.unwrap()).await.unwrap();
+        let mut described = vec![];
+        for Relation { name, comment, columns, .. } in relations().await.unwrap() {
+            assert!(!comment.is_empty(), "{name} has no comment");
+            for column in columns {
+                assert!(!column.comment.is_empty(), "{name}.{} has no comment", column.name);
+                described.push((name.clone(), column.name));
+            }
         }
-        let mut real: Vec<(String, String)> = sqlx::query_as(
-            "SELECT s.name, c.name FROM sqlite_schema AS s, pragma_table_info(s.name) AS c
-             WHERE s.type IN ('table', 'view') AND s.name NOT LIKE '\\_sqlx%' ESCAPE '\\' ORDER BY s.rowid, c.cid",
-        )
-        .fetch_all(&store.pool)
-        .await
-        .unwrap();
-        let order = |pairs: &mut Vec<(String, String)>| pairs.sort_by(|a, b| a.0.cmp(&b.0));
-        order(&mut described);
-        order(&mut real);
+        described.sort_by(|a, b| a.0.cmp(&b.0));
+        let real: Vec<(String, String)> = real.into_iter().map(|(name, _, column, ..)| (name, column)).collect();
         assert_eq!(described, real);
+    }
+
+    #[test]
+    fn the_newest_comment_counts() {
+        let first = "-- Old.\nCREATE VIEW v AS\nSELECT\n    a AS x, -- old x\n    b AS y -- old y\nFROM t;\n\
+                     -- T.\nCREATE TABLE t (\n    a TEXT -- a of t\n) STRICT;\nCREATE INDEX i ON t (a);\n";
+        let second = "ALTER TABLE t ADD COLUMN b TEXT; -- b | c\n-- Of an index.\nCREATE INDEX j ON t (b);\n\n\
+                      DROP VIEW v;\n-- New,\n-- newer.\nCREATE VIEW v AS\nSELECT\n    a AS x -- new x\nFROM t;\n";
+        let comments = Comments::default().and(first).and(second);
+        assert_eq!(comments.order, ["v", "t"]);
+        let of_relations: Vec<_> = comments.of_relations.values().map(String::as_str).collect();
+        assert_eq!(of_relations, ["T.", "New, newer."]);
+        let of_columns = comments.of_columns.iter();
+        let of_columns = of_columns.map(|((relation, column), comment)| format!("{relation}.{column}: {comment}"));
+        assert_eq!(of_columns.collect::<Vec<_>>(), ["t.a: a of t", "t.b: b \\| c", "v.x: new x"]);
     }
 
     #[tokio::test]

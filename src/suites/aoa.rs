@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
-use crate::domain::{AoaFit, ItemOutcome, Mode, Score, Suite};
+use crate::domain::{AoaFit, Cluster, ItemOutcome, Mode, Score, Suite};
 
 use super::choice::kept;
 use super::error::SuiteError;
@@ -74,6 +74,7 @@ pub(super) fn read(files: &[(String, Vec<u8>)]) -> Result<Vec<Item>, SuiteError>
                 index: items.len() as u32,
                 candidates: vec![candidate],
                 truth: Truth::Learned(ages.get(word).copied().flatten()),
+                cluster: Cluster::Itself,
             });
         }
     }
@@ -207,6 +208,7 @@ pub fn score_stages(
                 correct: false,
                 credit: 0.0,
                 scores: kept(&[*likelihood]),
+                cluster: item.cluster.clone(),
             });
         }
     }

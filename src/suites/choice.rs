@@ -2,12 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::{Digest, ItemOutcome, Mode, Nan, Score, Suite, Sums, Ties};
+use crate::domain::{
+    Cluster, Digest, ItemOutcome, Mode, Nan, Score, Stderr, Stratum, Suite, Sums, Ties, clustered_stderr,
+};
 
 use super::item::{Item, Likelihood};
 
 /// Two scores closer than this, in nats, may change places on other hardware.
 const NEAR: f64 = 1e-4;
+
+/// The metric.
+const ACCURACY: &str = "accuracy";
 
 /// What the scores of one item say.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -76,7 +81,7 @@ pub(super) fn kept(measured: &[Likelihood]) -> Vec<Option<f64>> {
     measured.iter().map(|&Likelihood { sum, .. }| sum.is_finite().then_some(sum)).collect()
 }
 
-/// Accuracy per subtask, and the official mean over subtasks.
+/// Accuracy per subtask, and the official mean over subtasks, with [standard errors over clusters](clustered_stderr).
 pub(super) fn score(
     suite: Suite,
     mode: Mode,
@@ -95,9 +100,10 @@ pub(super) fn score(
             correct: decision.credit == 1.0,
             credit: decision.credit,
             scores: kept(measured),
+            cluster: item.cluster.clone(),
         });
         // Items of a subtask are neighbours, or nearly so: look from the end.
-        let same = |subtask: &&mut Subtask| subtask.name == item.subtask && subtask.group == item.group;
+        let same = |subtask: &&mut Subtask| subtask.items.is_of(&item.subtask, &item.group);
         let subtask = match subtasks.iter_mut().rev().find(same) {
             Some(subtask) => subtask,
             None => {
@@ -109,21 +115,94 @@ pub(super) fn score(
         subtask.add(item, decision);
     }
     let mut scores: Vec<Score> = subtasks.iter().map(|subtask| subtask.score(suite, mode)).collect();
-    let groups = match suite {
-        // Splits count equally even where one has more numbers of operations than another.
-        Suite::EntityTracking => by_group(&subtasks, &scores),
-        _ => vec![scores.iter().collect()],
-    };
-    scores.extend(aggregate(&groups));
+    let credits: Vec<&Credits> = subtasks.iter().map(|subtask| &subtask.items).collect();
+    let groups = groups(suite, &credits);
+    let of_groups: Vec<Vec<&Score>> =
+        groups.iter().map(|group| group.iter().map(|&index| &scores[index]).collect()).collect();
+    scores.extend(aggregate(&of_groups, stderr_of_aggregate(&groups, &credits)));
     (scores, outcomes)
+}
+
+/// The standard errors of the accuracies that [`score`] gives, from recorded outcomes; `groups` has the group of each.
+pub(super) fn stderrs(suite: Suite, groups: &[&str], outcomes: &[ItemOutcome]) -> Vec<Stderr> {
+    let mut subtasks: Vec<Credits> = Vec::new();
+    for (group, outcome) in groups.iter().zip(outcomes) {
+        let ItemOutcome { task, subtask, credit, cluster, .. } = outcome;
+        let subtask = match subtasks.iter_mut().rev().find(|known| known.is_of(subtask, group)) {
+            Some(known) => known,
+            None => {
+                subtasks.push(Credits { task, name: subtask, group, of_items: Vec::new() });
+                let last = subtasks.len() - 1;
+                &mut subtasks[last]
+            }
+        };
+        subtask.of_items.push((*credit, cluster));
+    }
+    let Some(first) = subtasks.first() else { return vec![] };
+    let stderr = |task: &str, subtask: Option<&str>, value| Stderr {
+        task: task.to_owned(),
+        subtask: subtask.map(str::to_owned),
+        metric: ACCURACY.to_owned(),
+        value,
+    };
+    let mut all: Vec<Stderr> =
+        subtasks.iter().map(|subtask| stderr(subtask.task, Some(subtask.name), subtask.stderr())).collect();
+    let credits: Vec<&Credits> = subtasks.iter().collect();
+    all.push(stderr(first.task, None, stderr_of_aggregate(&self::groups(suite, &credits), &credits)));
+    all
+}
+
+/// The credits of the items of one subtask.
+struct Credits<'a> {
+    task: &'a str,
+    name: &'a str,
+    group: &'a str,
+    of_items: Vec<(f64, &'a Cluster)>,
+}
+
+impl Credits<'_> {
+    fn is_of(&self, subtask: &str, group: &str) -> bool {
+        self.name == subtask && self.group == group
+    }
+
+    /// In percent.
+    fn stratum(&self, weight: f64) -> Stratum<'_> {
+        Stratum { weight: 100.0 * weight, items: self.of_items.clone() }
+    }
+
+    /// Standard error of the accuracy, in percent.
+    fn stderr(&self) -> Option<f64> {
+        clustered_stderr(&[self.stratum(1.0)])
+    }
+}
+
+/// The subtasks, by index, whose means are averaged before the aggregate averages over groups.
+fn groups(suite: Suite, subtasks: &[&Credits]) -> Vec<Vec<usize>> {
+    match suite {
+        // Splits count equally even where one has more numbers of operations than another.
+        Suite::EntityTracking => {
+            let mut groups: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+            for (index, subtask) in subtasks.iter().enumerate() {
+                groups.entry(subtask.group).or_default().push(index);
+            }
+            groups.into_values().collect()
+        }
+        _ => vec![(0..subtasks.len()).collect()],
+    }
+}
+
+/// Standard error of the aggregate, in percent; a cluster may span subtasks.
+fn stderr_of_aggregate(groups: &[Vec<usize>], subtasks: &[&Credits]) -> Option<f64> {
+    let strata = groups.iter().flat_map(|group| {
+        let weight = 1.0 / (groups.len() * group.len()) as f64;
+        group.iter().map(move |&index| subtasks[index].stratum(weight))
+    });
+    clustered_stderr(&strata.collect::<Vec<_>>())
 }
 
 /// The items of one subtask, counted.
 struct Subtask<'a> {
-    task: &'a str,
-    name: &'a str,
-    group: &'a str,
-    credits: Vec<f64>,
+    items: Credits<'a>,
     chance: f64,
     floor: f64,
     ties: u64,
@@ -133,14 +212,14 @@ struct Subtask<'a> {
 
 impl<'a> Subtask<'a> {
     fn new(item: &'a Item) -> Subtask<'a> {
-        let (task, name, group) = (&item.task, &item.subtask, &item.group);
-        Subtask { task, name, group, credits: Vec::new(), chance: 0.0, floor: 0.0, ties: 0, near_ties: 0, nans: 0 }
+        let items = Credits { task: &item.task, name: &item.subtask, group: &item.group, of_items: Vec::new() };
+        Subtask { items, chance: 0.0, floor: 0.0, ties: 0, near_ties: 0, nans: 0 }
     }
 
-    fn add(&mut self, item: &Item, decision: Decision) {
-        self.credits.push(decision.credit);
+    fn add(&mut self, item: &'a Item, decision: Decision) {
+        self.items.of_items.push((decision.credit, &item.cluster));
         // A running mean: exact when all items have as many candidates.
-        self.chance += (1.0 / item.candidates.len() as f64 - self.chance) / self.credits.len() as f64;
+        self.chance += (1.0 / item.candidates.len() as f64 - self.chance) / self.items.of_items.len() as f64;
         self.floor += shortest(item);
         self.ties += u64::from(decision.tie);
         self.near_ties += u64::from(decision.near_tie);
@@ -148,18 +227,16 @@ impl<'a> Subtask<'a> {
     }
 
     fn score(&self, suite: Suite, mode: Mode) -> Score {
-        let n = self.credits.len() as f64;
-        let mean = self.credits.iter().sum::<f64>() / n;
-        let squares = self.credits.iter().map(|credit| (credit - mean).powi(2)).sum::<f64>();
+        let n = self.items.of_items.len() as f64;
+        let mean = self.items.of_items.iter().map(|(credit, _)| credit).sum::<f64>() / n;
         Score {
             suite,
-            task: self.task.to_owned(),
-            subtask: Some(self.name.to_owned()),
-            metric: "accuracy".to_owned(),
+            task: self.items.task.to_owned(),
+            subtask: Some(self.items.name.to_owned()),
+            metric: ACCURACY.to_owned(),
             value: 100.0 * mean,
-            n: self.credits.len() as u64,
-            // One item says nothing about its own spread.
-            stderr: (n > 1.0).then(|| 100.0 * (squares / (n - 1.0) / n).sqrt()),
+            n: self.items.of_items.len() as u64,
+            stderr: self.items.stderr(),
             chance: Some(100.0 * self.chance),
             floor: Some(100.0 * self.floor / n),
             ties: self.ties,
@@ -171,33 +248,20 @@ impl<'a> Subtask<'a> {
     }
 }
 
-/// The scores of the subtasks of each group.
-fn by_group<'a>(subtasks: &[Subtask], scores: &'a [Score]) -> Vec<Vec<&'a Score>> {
-    let mut groups: BTreeMap<&str, Vec<&Score>> = BTreeMap::new();
-    for (subtask, score) in subtasks.iter().zip(scores) {
-        groups.entry(subtask.group).or_default().push(score);
-    }
-    groups.into_values().collect()
-}
-
-/// The mean over the subtasks of each group, and of these over groups; the subtasks' errors are independent.
-fn aggregate(groups: &[Vec<&Score>]) -> Option<Score> {
+/// The mean over the subtasks of each group, and of these over groups.
+fn aggregate(groups: &[Vec<&Score>], stderr: Option<f64>) -> Option<Score> {
     let all = || groups.iter().flatten();
     let mean = |number: fn(&Score) -> Option<f64>| -> Option<f64> {
         let of_group =
             |group: &Vec<&Score>| Some(mean(group.iter().map(|score| number(score)).collect::<Option<_>>()?));
         Some(self::mean(groups.iter().map(of_group).collect::<Option<_>>()?))
     };
-    let variance = |group: &Vec<&Score>| -> Option<f64> {
-        let share = (groups.len() * group.len()) as f64;
-        group.iter().map(|score| Some((score.stderr? / share).powi(2))).sum()
-    };
     let first = *all().next()?;
     Some(Score {
         subtask: None,
         value: mean(|score| Some(score.value))?,
         n: all().map(|score| score.n).sum(),
-        stderr: groups.iter().map(variance).sum::<Option<f64>>().map(f64::sqrt),
+        stderr,
         chance: mean(|score| score.chance),
         floor: mean(|score| score.floor),
         ties: all().map(|score| score.ties).sum(),

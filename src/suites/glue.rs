@@ -9,11 +9,12 @@ mod selection;
 #[cfg(test)]
 mod tests;
 
-use crate::domain::{Criterion, GlueTask, ItemOutcome, Mode, Score, Suite};
+use crate::domain::{Cluster, Criterion, GlueTask, ItemOutcome, Mode, Score, Stderr, Suite};
 
+use super::clusters;
 use super::error::SuiteError;
 use super::row::Row;
-use metrics::{Confusion, Metric};
+use metrics::{Confusion, Metric, Spread};
 pub use selection::{Chosen, Classes};
 
 /// Two classes closer than this, in nats, may change places on other hardware.
@@ -74,11 +75,15 @@ pub fn measures(task: GlueTask, examples: &[Example], classes: &Classes) -> Vec<
     Metric::of(task).iter().map(|metric| (metric.name(), metric.value(&confusion))).collect()
 }
 
+/// The metric of the predictions of the last epoch, where another one was chosen.
+const OF_LAST_EPOCH: &str = "accuracy-of-last-epoch";
+
 /// Scores the predictions for the rows of the valid file: the official accuracy (`subtask: None`) after all metrics of
 /// the subtask, and every row's outcome.
 ///
 /// `train` is what the trivial strategy learns from. `chosen` are the predictions that count; `last` are those of the
-/// last epoch, whose accuracy is told beside where one was chosen.
+/// last epoch, whose accuracy is told beside where one was chosen. Standard errors take the rows of one
+/// [`Cluster`] together.
 pub fn score(
     task: GlueTask,
     mode: Mode,
@@ -94,14 +99,17 @@ pub fn score(
     let by_first_word = of(&floor::first_word(train, valid));
     let decisions: Vec<Decision> = chosen.logits().iter().map(|logits| Decision::of(logits)).collect();
     let count = |what: fn(&Decision) -> bool| decisions.iter().filter(|decision| what(decision)).count() as u64;
-    let row = |metric: Metric, confusion: &Confusion, name: &str, subtask: Option<&str>| Score {
+    let clusters: Vec<Cluster> = valid.iter().map(|example| clusters::example(task, example)).collect();
+    let spread = |predicted: &[u32]| Spread::of(task, valid, predicted, &clusters);
+    let of_chosen = spread(&predicted);
+    let row = |metric: Metric, confusion: &Confusion, spread: &Spread, name: &str, subtask: Option<&str>| Score {
         suite: Suite::Glue,
         task: task.name().to_owned(),
         subtask: subtask.map(str::to_owned),
         metric: name.to_owned(),
         value: metric.value(confusion),
         n: valid.len() as u64,
-        stderr: metric.stderr(confusion),
+        stderr: spread.stderr(metric),
         chance: constants.iter().map(|constant| metric.value(constant)).reduce(f64::max),
         floor: Some(metric.value(&by_first_word)),
         ties: count(|decision| decision.tie),
@@ -110,15 +118,16 @@ pub fn score(
         classes: Some(confusion.predicted_classes()),
         mode,
     };
-    let mut scores: Vec<Score> =
-        Metric::of(task).iter().map(|metric| row(*metric, &confusion, metric.name(), Some(task.name()))).collect();
+    let of_metric = |metric: &Metric| row(*metric, &confusion, &of_chosen, metric.name(), Some(task.name()));
+    let mut scores: Vec<Score> = Metric::of(task).iter().map(of_metric).collect();
     if let Some(last) = last {
-        let confusion = of(&last.predicted());
-        scores.push(row(Metric::Accuracy, &confusion, "accuracy-of-last-epoch", Some(task.name())));
+        let predicted = last.predicted();
+        let (confusion, spread) = (of(&predicted), spread(&predicted));
+        scores.push(row(Metric::Accuracy, &confusion, &spread, OF_LAST_EPOCH, Some(task.name())));
     }
-    scores.push(row(Metric::Accuracy, &confusion, Metric::Accuracy.name(), None));
+    scores.push(row(Metric::Accuracy, &confusion, &of_chosen, Metric::Accuracy.name(), None));
     let outcomes =
-        valid.iter().zip(chosen.logits()).zip(predicted).enumerate().map(|(item, ((example, logits), class))| {
+        valid.iter().zip(chosen.logits()).zip(&predicted).enumerate().map(|(item, ((example, logits), &class))| {
             let correct = class == example.label;
             ItemOutcome {
                 task: task.name().to_owned(),
@@ -128,9 +137,41 @@ pub fn score(
                 correct,
                 credit: f64::from(u8::from(correct)),
                 scores: log_probabilities(logits),
+                cluster: clusters[item].clone(),
             }
         });
     (scores, outcomes.collect())
+}
+
+/// Gives outcomes that were recorded without clusters those of their rows, and computes the standard errors anew: what
+/// [`score`] would have given. Where rows are independent there is no standard error to change.
+///
+/// `valid` are the rows of the same file. `None` where an outcome is not about one of them.
+pub fn recluster(task: GlueTask, valid: &[Example], outcomes: &mut [ItemOutcome]) -> Option<Vec<Stderr>> {
+    let (mut rows, mut predicted) = (vec![], vec![]);
+    for outcome in outcomes.iter_mut() {
+        let row = valid.get(outcome.item as usize).filter(|_| outcome.chosen < task.classes())?;
+        outcome.cluster = clusters::example(task, row);
+        rows.push(row.clone());
+        predicted.push(outcome.chosen);
+    }
+    let clusters: Vec<Cluster> = outcomes.iter().map(|outcome| outcome.cluster.clone()).collect();
+    if !clusters.iter().any(Cluster::is_shared) {
+        return Some(vec![]);
+    }
+    let spread = Spread::of(task, &rows, &predicted, &clusters);
+    let stderr = |metric: &str, subtask: Option<&str>, value| Stderr {
+        task: task.name().to_owned(),
+        subtask: subtask.map(str::to_owned),
+        metric: metric.to_owned(),
+        value,
+    };
+    let of_metric = |metric: &Metric| stderr(metric.name(), Some(task.name()), spread.stderr(*metric));
+    let mut stderrs: Vec<Stderr> = Metric::of(task).iter().map(of_metric).collect();
+    // What the last epoch predicted for each row is not on record.
+    stderrs.push(stderr(OF_LAST_EPOCH, Some(task.name()), None));
+    stderrs.push(stderr(Metric::Accuracy.name(), None, spread.stderr(Metric::Accuracy)));
+    Some(stderrs)
 }
 
 /// What the class scores of one row say about their own reliability.

@@ -10,6 +10,7 @@ use super::*;
 use crate::domain::Size;
 
 mod accuracy;
+mod clusters;
 mod correlation;
 mod glue;
 mod reading;

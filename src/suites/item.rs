@@ -1,6 +1,6 @@
 //! Items and the requests they make.
 
-use crate::domain::PerLength;
+use crate::domain::{Cluster, PerLength};
 
 /// A text whose continuation from some character on is to be scored.
 ///
@@ -115,6 +115,8 @@ pub struct Item {
     pub candidates: Vec<Candidate>,
     /// What they are judged by.
     pub truth: Truth,
+    /// The items of the task that it shares material with; never [`Cluster::Unknown`].
+    pub cluster: Cluster,
 }
 
 impl Item {

@@ -15,6 +15,7 @@
 
 mod aoa;
 mod choice;
+mod clusters;
 mod error;
 pub mod glue;
 mod item;
@@ -24,7 +25,9 @@ mod read;
 mod reading;
 mod row;
 
-use crate::domain::{ItemOutcome, Mode, Score, Suite};
+use std::collections::HashMap;
+
+use crate::domain::{Cluster, ItemOutcome, Mode, Score, Stderr, Suite};
 
 pub use aoa::{Stage, score_stages};
 pub use error::SuiteError;
@@ -66,6 +69,37 @@ pub fn score(suite: Suite, mode: Mode, items: &[Item], measured: &[Vec<Likelihoo
         Suite::Aoa => unreachable!("aoa is scored by score_stages"),
         Suite::Glue => unreachable!("its rows are never read as items"),
     }
+}
+
+/// Gives outcomes that were recorded without clusters those of their items, and computes the standard errors of the
+/// accuracies anew: what [`score`] would have given. Suites whose items are independent have no standard error to
+/// change.
+///
+/// `items` are those of the same data, read under the same mode. `None` where an outcome is not about one of them.
+pub fn recluster(suite: Suite, items: &[Item], outcomes: &mut [ItemOutcome]) -> Option<Vec<Stderr>> {
+    match suite {
+        // Its outcomes are filed under the stages of a training; every item is its own cluster.
+        Suite::Aoa => {
+            outcomes.iter_mut().for_each(|outcome| outcome.cluster = Cluster::Itself);
+            return Some(vec![]);
+        }
+        Suite::Glue => unreachable!("its rows are never read as items"),
+        _ => {}
+    }
+    let known: HashMap<(&str, u32), &Item> =
+        items.iter().map(|item| ((item.subtask.as_str(), item.index), item)).collect();
+    let mut groups = Vec::with_capacity(outcomes.len());
+    for outcome in outcomes.iter_mut() {
+        let item = known.get(&(outcome.subtask.as_str(), outcome.item))?;
+        outcome.cluster = item.cluster.clone();
+        groups.push(item.group.as_str());
+    }
+    Some(match suite {
+        Suite::Blimp | Suite::BlimpSupplement | Suite::EntityTracking | Suite::Ewok | Suite::Comps => {
+            choice::stderrs(suite, &groups, outcomes)
+        }
+        Suite::WugAdj | Suite::WugPast | Suite::Reading | Suite::Aoa | Suite::Glue => vec![],
+    })
 }
 
 /// [`score`] of sums of one token each.

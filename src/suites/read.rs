@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
-use crate::domain::{BoxRows, EwokContrast, Mode, Suite};
+use crate::domain::{BoxRows, Cluster, EwokContrast, Mode, Suite};
 
 use super::aoa;
+use super::clusters;
 use super::error::SuiteError;
 use super::item::{Candidate, Item, Tokenized, Truth};
 use super::reading;
@@ -16,7 +17,7 @@ const TABLE: &str = ".csv";
 /// See [`super::read`].
 pub(super) fn read(suite: Suite, mode: Mode, files: &[(String, Vec<u8>)]) -> Result<Vec<Item>, SuiteError> {
     match suite {
-        Suite::Blimp | Suite::BlimpSupplement => json_lines(suite, files, minimal_pair),
+        Suite::Blimp | Suite::BlimpSupplement => json_lines(suite, files, |stem, row| minimal_pair(suite, stem, row)),
         Suite::EntityTracking => json_lines(suite, files, |stem, row| boxes(mode, stem, row)),
         Suite::Ewok => json_lines(suite, files, |_, row| world_knowledge(mode, row)),
         Suite::Comps => json_lines(suite, files, property),
@@ -45,6 +46,7 @@ struct Parsed {
     candidates: Vec<Candidate>,
     truth: Truth,
     kept: bool,
+    cluster: Cluster,
 }
 
 /// Reads every row of every JSON lines file with `parse`, which also gets the stem of the file's name.
@@ -60,12 +62,13 @@ fn json_lines(
         let stem = name.strip_suffix(JSON_LINES).unwrap_or(name);
         let found: Vec<Row> = Row::all(name, bytes).collect::<Result<_, _>>()?;
         for row in rows_of(name, found)? {
-            let Parsed { subtask, group, kinds, candidates, truth, kept } = parse(stem, &row)?;
+            let Parsed { subtask, group, kinds, candidates, truth, kept, cluster } = parse(stem, &row)?;
             let next = rows.entry(subtask.clone()).or_default();
             let index = *next;
             *next += 1;
             if kept {
-                items.push(Item { task: suite.name().to_owned(), subtask, group, kinds, index, candidates, truth });
+                let task = suite.name().to_owned();
+                items.push(Item { task, subtask, group, kinds, index, candidates, truth, cluster });
             }
         }
     }
@@ -105,7 +108,7 @@ fn files_of_kind<'a>(files: &'a [(String, Vec<u8>)], extension: &str) -> Result<
 }
 
 /// BLiMP and its supplement: a good and a bad sentence, scored whole.
-fn minimal_pair(stem: &str, row: &Row) -> Result<Parsed, SuiteError> {
+fn minimal_pair(suite: Suite, stem: &str, row: &Row) -> Result<Parsed, SuiteError> {
     let word = |field: &str| if row.has(field) { row.text(field) } else { Ok("supplement") };
     Ok(Parsed {
         subtask: stem.to_owned(),
@@ -114,6 +117,7 @@ fn minimal_pair(stem: &str, row: &Row) -> Result<Parsed, SuiteError> {
         candidates: vec![Candidate::whole(row.text("sentence_good")?), Candidate::whole(row.text("sentence_bad")?)],
         truth: Truth::First,
         kept: true,
+        cluster: clusters::minimal_pair(suite, stem, row),
     })
 }
 
@@ -132,6 +136,7 @@ fn boxes(mode: Mode, stem: &str, row: &Row) -> Result<Parsed, SuiteError> {
         candidates: options.iter().map(|option| Candidate::after(prefix, option, Tokenized::Whole)).collect(),
         truth: Truth::First,
         kept: mode.entity_tracking == BoxRows::All || !options.iter().any(|option| option.contains("nothing")),
+        cluster: clusters::story(prefix),
     })
 }
 
@@ -154,6 +159,7 @@ fn world_knowledge(mode: Mode, row: &Row) -> Result<Parsed, SuiteError> {
         candidates: candidates.into(),
         truth: Truth::First,
         kept: true,
+        cluster: clusters::world_knowledge(row),
     })
 }
 
@@ -168,6 +174,7 @@ fn property(stem: &str, row: &Row) -> Result<Parsed, SuiteError> {
         candidates: vec![after(row.text("prefix_acceptable")?), after(row.text("prefix_unacceptable")?)],
         truth: Truth::First,
         kept: true,
+        cluster: clusters::property(phrase, row),
     })
 }
 
@@ -185,6 +192,7 @@ fn nonce_forms(suite: Suite, row: &Row) -> Result<Parsed, SuiteError> {
         candidates: vec![Candidate::whole(first), Candidate::whole(second)],
         truth: Truth::Share(row.share("ratio")?),
         kept: true,
+        cluster: Cluster::Itself,
     })
 }
 

@@ -73,6 +73,7 @@ pub(super) fn score(
         correct: false,
         credit: 0.0,
         scores: super::choice::kept(measured),
+        cluster: item.cluster.clone(),
     };
     (scores, items.iter().zip(measured).map(outcome).collect())
 }

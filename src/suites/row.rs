@@ -49,6 +49,11 @@ impl<'a> Row<'a> {
         value.as_str().ok_or_else(|| self.wrong(field, "a string", value))
     }
 
+    /// A field that holds a string; `None` where it is missing or holds something else.
+    pub(super) fn optional(&self, field: &str) -> Option<&str> {
+        self.fields.get(field)?.as_str()
+    }
+
     /// A field that holds a list of strings.
     pub(super) fn texts(&self, field: &str) -> Result<Vec<&str>, SuiteError> {
         let value = self.field(field)?;

@@ -1,5 +1,6 @@
 //! The store on temporary folders: a small world, and news from it.
 
+mod layout;
 mod open;
 mod read;
 mod record;
@@ -12,8 +13,8 @@ use sqlx::AssertSqlSafe;
 
 use super::*;
 use crate::domain::{
-    Artifact, CellKey, CorpusFormat, Digest, Entry, EvalJob, Event, Failure, ItemOutcome, Job, JobId, Mode, News,
-    Origin, Outcome, Score, Suite, TokenizerJob, Verdict, What, WorldPart,
+    Artifact, CellKey, Cluster, CorpusFormat, Digest, Entry, EvalJob, Event, Failure, ItemOutcome, Job, JobId, Mode,
+    News, Origin, Outcome, Score, ScoreRow, Suite, TokenizerJob, Verdict, What, WorldPart,
 };
 
 fn tokenizer(vocab_size: u32) -> Job {
@@ -123,7 +124,8 @@ fn score(subtask: Option<&str>, value: f64) -> Score {
 
 fn item(item: u32, credit: f64) -> ItemOutcome {
     let scores = vec![Some(-1.25), None];
-    ItemOutcome { task: "blimp".into(), subtask: "a".into(), item, chosen: 0, correct: credit > 0.5, credit, scores }
+    let (task, subtask, cluster) = ("blimp".into(), "a".into(), Cluster::Itself);
+    ItemOutcome { task, subtask, item, chosen: 0, correct: credit > 0.5, credit, scores, cluster }
 }
 
 /// News of one job under one submission, in the folder of one attempt.

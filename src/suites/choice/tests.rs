@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
-use super::super::{read, score_sums as score};
-use super::{Decision, Item, Likelihood, Mode, Nan, Suite};
+use super::super::{read, recluster, score_sums as score};
+use super::{Cluster, Decision, Item, Likelihood, Mode, Nan, Suite};
 use crate::domain::{PerLength, Sums, Ties};
 
 const NAN: f64 = f64::NAN;
@@ -145,6 +145,46 @@ fn a_score_may_be_per_token_or_per_byte() {
 
 fn some_sums() -> impl Strategy<Value = Vec<f64>> {
     prop::collection::vec(prop_oneof![Just(-1.0), Just(NAN), Just(f64::NEG_INFINITY), -9.0..0.0f64], 2..6)
+}
+
+/// Two patterns of two pairs each in one subtask, and stories that go through two subtasks.
+#[test]
+fn standard_errors_are_over_clusters_and_can_be_computed_from_outcomes() {
+    let again = |suite, items: &[Item], sums: &[Vec<f64>]| {
+        let (scores, outcomes) = score(suite, Mode::FIXED, items, sums);
+        let mut recorded = outcomes.clone();
+        recorded.iter_mut().for_each(|outcome| outcome.cluster = Cluster::Unknown);
+        let stderrs = recluster(suite, items, &mut recorded).expect("the same items");
+        assert_eq!(recorded, outcomes, "as if they had been recorded with their clusters");
+        let known: Vec<_> = scores.iter().map(|s| (&s.subtask, &s.metric, s.stderr)).collect();
+        let computed: Vec<_> = stderrs.iter().map(|s| (&s.subtask, &s.metric, s.value)).collect();
+        assert_eq!(computed, known);
+        let mut fewer = outcomes;
+        assert_eq!(recluster(suite, &items[1..], &mut fewer), None, "an item is missing");
+        scores
+    };
+    let (right, wrong) = (vec![-1.0, -2.0], vec![-2.0, -1.0]);
+    let row = |quad: &str| format!(r#"{{"sentence_good": "a", "sentence_bad": "b", "quad": "{quad}"}}"#);
+    let file = ("turn_taking.jsonl".to_owned(), ["p", "p", "r", "r"].map(row).join("\n").into_bytes());
+    let items = read(Suite::BlimpSupplement, Mode::FIXED, &[file]).expect("rows as the format has them");
+    let sums = [right.clone(), right.clone(), wrong.clone(), wrong.clone()];
+    let scores = again(Suite::BlimpSupplement, &items, &sums);
+    // As for the paragraphs of MultiRC: 2/1 * (100^2 + 100^2) / 4^2.
+    assert!((scores[0].stderr.expect("a spread") - 50.0).abs() < 1e-9, "{scores:?}");
+
+    let row = |(story, numops): (&str, u64)| {
+        let prefix = format!("{story}. Box 0 contains ");
+        serde_json::json!({"input_prefix": prefix, "options": ["a.", "b."], "numops": numops}).to_string()
+    };
+    let rows = [("s", 0), ("t", 0), ("s", 1), ("t", 1)].map(row).join("\n");
+    let items = read(Suite::EntityTracking, Mode::FIXED, &[("regular.jsonl".to_owned(), rows.into_bytes())]);
+    let items = items.expect("rows as the format has them");
+    let scores = again(Suite::EntityTracking, &items, &[right.clone(), wrong.clone(), right, wrong]);
+    // Each subtask: 2/1 * (50^2 + 50^2) / 2^2 = 50^2. Their errors are the same, so the mean has it too; were they
+    // independent it would have 50 / sqrt(2).
+    for score in &scores {
+        assert!((score.stderr.expect("a spread") - 50.0).abs() < 1e-9, "{score:?}");
+    }
 }
 
 proptest! {

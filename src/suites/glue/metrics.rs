@@ -1,11 +1,13 @@
 //! Accuracy, F1 and Matthews correlation, with standard errors.
 
-use crate::domain::GlueTask;
+use std::collections::BTreeMap;
+
+use crate::domain::{Cluster, GlueTask, Stratum, clustered_stderr};
 
 use super::Example;
 
 /// How often each class was predicted for each: `counts[label][predicted]`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Confusion {
     counts: Vec<Vec<u64>>,
 }
@@ -92,24 +94,71 @@ impl Metric {
             }
         }
     }
+}
 
-    /// Standard error over rows, by the jackknife; of the accuracy it is the usual one. `None` of a single row.
-    pub(super) fn stderr(self, confusion: &Confusion) -> Option<f64> {
-        let n = confusion.total();
-        if n < 2 {
-            return None;
-        }
-        let mut without = vec![];
-        for (label, row) in confusion.counts.iter().enumerate() {
-            for (predicted, &count) in row.iter().enumerate().filter(|(_, count)| **count > 0) {
-                let mut rest = confusion.clone();
-                rest.counts[label][predicted] -= 1;
-                without.push((count as f64, self.value(&rest)));
+/// What the standard errors of some predictions are computed from.
+pub(super) struct Spread<'a> {
+    /// Whether each row is predicted right, as 0 or 100, and its cluster.
+    right: Vec<(f64, &'a Cluster)>,
+    /// All rows.
+    whole: Confusion,
+    /// The rows of a cluster, and how many clusters there are of just such rows.
+    clusters: BTreeMap<Confusion, u64>,
+}
+
+impl<'a> Spread<'a> {
+    /// `clusters` has the cluster of each row.
+    pub(super) fn of(task: GlueTask, examples: &[Example], predicted: &[u32], clusters: &'a [Cluster]) -> Spread<'a> {
+        let whole = Confusion::of(task, examples, predicted);
+        let empty = Confusion::of_some(task, examples, predicted, |_| false);
+        let (mut shared, mut kinds) = (BTreeMap::<&str, Confusion>::new(), BTreeMap::new());
+        for ((example, class), cluster) in examples.iter().zip(predicted).zip(clusters) {
+            let (label, class) = (example.label as usize, *class as usize);
+            match cluster {
+                Cluster::Shared(key) => shared.entry(key).or_insert_with(|| empty.clone()).counts[label][class] += 1,
+                Cluster::Itself | Cluster::Unknown => {
+                    let mut alone = empty.clone();
+                    alone.counts[label][class] = 1;
+                    *kinds.entry(alone).or_default() += 1;
+                }
             }
         }
-        let n = n as f64;
-        let mean = without.iter().map(|(count, value)| count * value).sum::<f64>() / n;
+        for rows in shared.into_values() {
+            *kinds.entry(rows).or_default() += 1;
+        }
+        let right = |((example, class), cluster): ((&Example, &u32), &'a Cluster)| {
+            (if example.label == *class { 100.0 } else { 0.0 }, cluster)
+        };
+        let right = examples.iter().zip(predicted).zip(clusters).map(right).collect();
+        Spread { right, whole, clusters: kinds }
+    }
+
+    /// Standard error over clusters of rows, in percent. Of the accuracy that of [`clustered_stderr`]; of F1 and the
+    /// Matthews correlation, which are no means, by the jackknife that leaves out a cluster at a time:
+    /// `SE^2 = (G - 1) / G * sum over clusters c of (value without c - mean of these)^2`. Both are the same for an
+    /// accuracy whose rows are all clusters of their own. `None` of fewer than two clusters.
+    pub(super) fn stderr(&self, metric: Metric) -> Option<f64> {
+        match metric {
+            Metric::Accuracy => clustered_stderr(&[Stratum { weight: 1.0, items: self.right.clone() }]),
+            Metric::F1 | Metric::Mcc => self.jackknife(metric),
+        }
+    }
+
+    pub(super) fn jackknife(&self, metric: Metric) -> Option<f64> {
+        let clusters = self.clusters.values().sum::<u64>() as f64;
+        if clusters < 2.0 {
+            return None;
+        }
+        let without = |(rows, count): (&Confusion, &u64)| {
+            let mut rest = self.whole.clone();
+            for (rest, rows) in rest.counts.iter_mut().flatten().zip(rows.counts.iter().flatten()) {
+                *rest -= rows;
+            }
+            (*count as f64, metric.value(&rest))
+        };
+        let without: Vec<(f64, f64)> = self.clusters.iter().map(without).collect();
+        let mean = without.iter().map(|(count, value)| count * value).sum::<f64>() / clusters;
         let squares = without.iter().map(|(count, value)| count * (value - mean).powi(2)).sum::<f64>();
-        Some(((n - 1.0) / n * squares).sqrt())
+        Some(((clusters - 1.0) / clusters * squares).sqrt())
     }
 }

@@ -126,6 +126,39 @@ fn equal_and_missing_numbers_are_counted_and_the_first_class_wins() {
     assert_eq!(outcomes[1].scores[0], None);
 }
 
+/// Two paragraphs with two questions each: right on the first paragraph, wrong on the second.
+#[test]
+fn questions_about_one_paragraph_are_one_cluster() {
+    let row = |paragraph: &str| Example { first: "q".into(), second: paragraph.into(), label: 1 };
+    let valid = ["p", "p", "r", "r"].map(row);
+    let chosen = saying(&[1, 1, 0, 0]);
+    let stderrs = |task| {
+        let (scores, outcomes) = score(task, Mode::FIXED, &valid, &valid, &chosen, Some(&chosen));
+        let mut recorded = outcomes.clone();
+        recorded.iter_mut().for_each(|outcome| outcome.cluster = Cluster::Unknown);
+        let again = recluster(task, &valid, &mut recorded).expect("the same rows");
+        assert_eq!(recorded, outcomes, "as if they had been recorded with their clusters");
+        // What the last epoch said is not among the outcomes.
+        for stderr in again {
+            let mut same = scores.iter().filter(|s| (&s.subtask, &s.metric) == (&stderr.subtask, &stderr.metric));
+            let score = same.next().expect("a score");
+            let known = stderr.metric != OF_LAST_EPOCH;
+            assert_eq!(stderr.value, score.stderr.filter(|_| known), "{stderr:?}");
+        }
+        (scores.last().expect("a score").stderr.expect("a spread"), outcomes)
+    };
+    // Residuals 50, 50, -50, -50. Clustered: 2/1 * (100^2 + 100^2) / 4^2 = 50^2. Alone: 4/3 * 4 * 50^2 / 4^2.
+    let (clustered, outcomes) = stderrs(GlueTask::Multirc);
+    assert!((clustered - 50.0).abs() < 1e-9, "{clustered}");
+    assert!(outcomes[0].cluster == outcomes[1].cluster && outcomes[0].cluster != outcomes[2].cluster);
+    let (alone, outcomes) = stderrs(GlueTask::Rte);
+    assert!((alone - 50.0 / 3f64.sqrt()).abs() < 1e-9, "{alone}");
+    assert!(outcomes.iter().all(|outcome| outcome.cluster == Cluster::Itself));
+    let mut other = outcomes.clone();
+    other[3].item = 4;
+    assert_eq!(recluster(GlueTask::Rte, &valid, &mut other), None, "no row of the file");
+}
+
 proptest! {
     #[test]
     fn the_jackknife_of_the_accuracy_is_the_usual_standard_error(pairs in prop::collection::vec((0u32..2, 0u32..2), 2..60)) {
@@ -134,7 +167,11 @@ proptest! {
         let confusion = Confusion::of(GlueTask::Rte, &examples(&labels), &predicted);
         let (p, n) = (Metric::Accuracy.value(&confusion) / 100.0, pairs.len() as f64);
         let usual = 100.0 * (p * (1.0 - p) / (n - 1.0)).sqrt();
-        prop_assert!((Metric::Accuracy.stderr(&confusion).unwrap() - usual).abs() < 1e-9);
+        let alone = vec![Cluster::Itself; labels.len()];
+        let rows = examples(&labels);
+        let spread = Spread::of(GlueTask::Rte, &rows, &predicted, &alone);
+        prop_assert!((spread.jackknife(Metric::Accuracy).unwrap() - usual).abs() < 1e-9);
+        prop_assert!((spread.stderr(Metric::Accuracy).unwrap() - usual).abs() < 1e-9);
         for metric in [Metric::F1, Metric::Mcc] {
             prop_assert!((-100.0..=100.0).contains(&metric.value(&confusion)));
         }

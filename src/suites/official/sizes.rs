@@ -190,6 +190,7 @@ const BLIMP: [(&str, u32); 67] = [
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Cluster;
 
     #[test]
     fn the_sizes_add_up_to_the_published_ones() {
@@ -217,6 +218,7 @@ mod tests {
             correct: true,
             credit: 1.0,
             scores: vec![],
+            cluster: Cluster::Itself,
         };
         let mut outcomes: Vec<ItemOutcome> = (0..49_340).map(|item| outcome("BASE", item)).collect();
         outcomes.extend([outcome("wugs", 0), outcome("odd", 0)]);

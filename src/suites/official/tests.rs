@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::{Likelihood, read, score};
 use super::*;
-use crate::domain::{Milestone, Mode};
+use crate::domain::{Cluster, Milestone, Mode};
 
 fn outcomes(suite: Suite, items: &[Item], sums: &[Vec<f64>]) -> (Vec<Score>, Vec<ItemOutcome>) {
     let likelihood = |sums: &Vec<f64>| sums.iter().map(|&sum| Likelihood { sum, tokens: 1 }).collect();
@@ -60,6 +60,7 @@ fn surprisals_are_those_of_the_official_checkpoints() {
         correct: false,
         credit: 0.0,
         scores: vec![score],
+        cluster: Cluster::Itself,
     };
     let outcomes = [
         outcome("1000000-words", 1, Some(-2.5)),
@@ -94,6 +95,7 @@ fn fine_tuned_classes_are_predictions_too() {
         correct: true,
         credit: 1.0,
         scores: vec![],
+        cluster: Cluster::Itself,
     };
     let [predicted, metrics] = &glue_files(GlueTask::Rte, &[outcome], &[])[..] else { panic!("two files") };
     assert_eq!(predicted.path, "finetune/rte/predictions.json");

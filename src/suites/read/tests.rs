@@ -1,4 +1,5 @@
 use super::*;
+use crate::domain::Cluster;
 
 fn file(name: &str, text: &str) -> (String, Vec<u8>) {
     (name.to_owned(), text.as_bytes().to_vec())
@@ -122,4 +123,69 @@ fn wug_rows_hold_two_sentences_and_a_share() {
     wug_past_tense.jsonl:1: field `sentences` should hold two sentences with a tab between
     wug_past_tense.jsonl:1: field `ratio` should be a number in 0..=1, not 1.5
     "#);
+}
+
+/// The clusters of the items of some files, in order.
+fn clusters(suite: Suite, files: &[(&str, &str)]) -> Vec<Cluster> {
+    let files: Vec<_> = files.iter().map(|(name, text)| file(name, text)).collect();
+    let of = |mode| -> Vec<Cluster> {
+        read(suite, mode, &files).expect("items").into_iter().map(|item| item.cluster).collect()
+    };
+    assert_eq!(of(Mode::COMPAT), of(Mode::FIXED), "the rules have no say in it");
+    of(Mode::FIXED)
+}
+
+#[test]
+fn an_ewok_row_and_its_swap_are_one_cluster() {
+    let row = |[c1, c2, t1, t2]: [&str; 4]| {
+        serde_json::json!({"Domain": "d", "Context1": c1, "Context2": c2, "Target1": t1, "Target2": t2}).to_string()
+    };
+    let rows = [["a", "b", "x", "y"], ["b", "a", "y", "x"], ["a", "b", "x", "z"]].map(row).join("\n");
+    let found = clusters(Suite::Ewok, &[("d.jsonl", &rows)]);
+    assert!(found[0] == found[1] && found[0] != found[2] && found.iter().all(Cluster::is_shared), "{found:?}");
+}
+
+#[test]
+fn supplement_clusters_are_the_patterns_that_pairs_were_made_from() {
+    let row = |field: &str, value: &str| {
+        format!(r#"{{"sentence_good": "a", "sentence_bad": "b", "row": 1, "{field}": "{value}"}}"#)
+    };
+    let (first, second) = (row("contrast", "x/y"), row("contrast", "z"));
+    let files = [
+        ("hypernym.jsonl", &*format!("{first}\n{second}\n{first}")),
+        ("qa_congruence_easy.jsonl", &first),
+        ("subject_aux_inversion.jsonl", &row("template", "1_RC_ambig_1")),
+        ("turn_taking.jsonl", &format!("{}\n{}", row("quad", "(('you', 'I'))"), row("other", "no quad"))),
+    ];
+    let keys = clusters(Suite::BlimpSupplement, &files);
+    let keys: Vec<_> = keys.iter().map(|cluster| cluster.key().unwrap_or("unknown")).collect();
+    let inversion = "subject_aux_inversion/1_RC_ambig_1";
+    assert_eq!(keys, ["hypernym/x/y", "hypernym/z", "hypernym/x/y", "", inversion, "turn_taking/(('you', 'I'))", ""]);
+    // BLiMP has no such patterns, whatever its files are called.
+    assert_eq!(clusters(Suite::Blimp, &[("hypernym.jsonl", &first)]), [Cluster::Itself]);
+}
+
+#[test]
+fn a_story_and_a_base_pair_cross_subtasks() {
+    let boxes = |happened: &str, numops: u64| {
+        let prefix = format!("Box 0 contains the hat.{happened} Box 0 contains ");
+        serde_json::json!({"input_prefix": prefix, "options": ["the hat.", "a cup."], "numops": numops}).to_string()
+    };
+    let rows = [boxes("", 0), boxes(" Move the cup from Box 1 to Box 2.", 1), boxes("", 0).replace("hat", "pen")];
+    let found = clusters(Suite::EntityTracking, &[("regular.jsonl", &rows.join("\n"))]);
+    assert!(found[0] == found[1] && found[0] != found[2] && found.iter().all(Cluster::is_shared), "{found:?}");
+
+    let comps = |prefix: &str, concept: &str| {
+        serde_json::json!({
+            "prefix_acceptable": format!("{prefix}dog"), "prefix_unacceptable": format!("{prefix}{concept}"),
+            "acceptable_concept": "dog", "unacceptable_concept": concept, "property_phrase": "can bark.",
+        })
+        .to_string()
+    };
+    let files = [
+        ("comps_base.jsonl", &*[comps("A ", "cat"), comps("A ", "cup")].join("\n")),
+        ("comps_wugs.jsonl", &comps("A wug is a ", "cat")),
+    ];
+    let found = clusters(Suite::Comps, &files);
+    assert!(found[0] == found[2] && found[0] != found[1] && found.iter().all(Cluster::is_shared), "{found:?}");
 }

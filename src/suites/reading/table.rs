@@ -4,6 +4,7 @@ use csv::StringRecord;
 
 use crate::domain::{Mode, ReadingWord, Suite};
 
+use super::super::clusters;
 use super::super::error::SuiteError;
 use super::super::item::{Candidate, Item, Measurements, Tokenized, Truth};
 use super::EYE_TRACKING;
@@ -55,7 +56,9 @@ fn item(mode: Mode, index: u32, cells: &Cells) -> Result<Item, SuiteError> {
     };
     let suite = Suite::Reading.name().to_owned();
     let truth = Truth::Measured(Box::new(measured));
-    Ok(Item { task: suite.clone(), subtask: suite.clone(), group: suite, kinds: vec![], index, candidates, truth })
+    let cluster = clusters::sentence(cells.optional("sent_id"));
+    let (task, subtask) = (suite.clone(), suite.clone());
+    Ok(Item { task, subtask, group: suite, kinds: vec![], index, candidates, truth, cluster })
 }
 
 /// One row of the table, by column name.
@@ -70,6 +73,12 @@ impl Cells<'_> {
         let place = self.header.iter().position(|name| name == column);
         let cell = place.and_then(|place| self.record.get(place));
         cell.ok_or_else(|| self.error(format!("column `{column}` is missing")))
+    }
+
+    /// A cell of a column that a table may come without.
+    fn optional(&self, column: &str) -> Option<&str> {
+        let place = self.header.iter().position(|name| name == column)?;
+        self.record.get(place).filter(|text| !is_missing(text))
     }
 
     /// A cell that pandas does not take for missing.

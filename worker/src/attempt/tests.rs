@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use grid::domain::event::SCHEMA;
 use grid::domain::{
-    Artifact, Assignment, Digest, Entry, Event, Failure, Job, Outcome, Settings, TokenizerJob, Verdict,
+    Artifact, Assignment, Cluster, Digest, Entry, Event, Failure, Job, Outcome, Settings, TokenizerJob, Verdict,
 };
 use tempfile::TempDir;
 
@@ -260,6 +260,7 @@ fn items_of_all_calls_are_on_disk_when_the_outcome_is() {
         correct: true,
         credit: 1.0,
         scores: vec![Some(-1.5), None],
+        cluster: Cluster::shared("story"),
     };
     run_once(folder.path(), |_, attempt| {
         attempt.items(&[item(0), item(1)])?;

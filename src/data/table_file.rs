@@ -1,0 +1,316 @@
+//! A long table in a file that other programs read: CSV or Parquet, written as its rows come.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parquet::basic::{Compression, LogicalType, Repetition, Type as PhysicalType};
+use parquet::data_type::{ByteArray, ByteArrayType, DataType, DoubleType, Int64Type};
+use parquet::errors::ParquetError;
+use parquet::file::properties::WriterProperties;
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::types::Type;
+
+use super::error::DataError;
+
+/// Rows of a row group of a Parquet file, and so the most that are held in memory.
+const GROUP: usize = 1 << 16;
+
+/// What a column holds; any value may be missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Content {
+    /// UTF-8.
+    Text,
+    /// 64-bit integers.
+    Integer,
+    /// 64-bit floating-point numbers.
+    Real,
+}
+
+/// A value of a row, of its column's [`Content`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Value<'a> {
+    /// For a column of texts.
+    Text(&'a str),
+    /// For a column of integers.
+    Integer(i64),
+    /// For a column of real numbers.
+    Real(f64),
+    /// Missing: an empty field in CSV, a null in Parquet.
+    Missing,
+}
+
+impl<'a> From<Option<&'a str>> for Value<'a> {
+    fn from(text: Option<&'a str>) -> Self {
+        text.map_or(Value::Missing, Value::Text)
+    }
+}
+
+/// A table that is being written beside its place; [`TableFile::finish`] puts it there, and dropping it removes it.
+pub struct TableFile {
+    to: PathBuf,
+    beside: PathBuf,
+    columns: Vec<(&'static str, Content)>,
+    rows: u64,
+    writer: Option<Writer>,
+}
+
+enum Writer {
+    Csv(csv::Writer<BufWriter<File>>),
+    Parquet { file: SerializedFileWriter<BufWriter<File>>, group: Vec<Buffer> },
+}
+
+/// The values of one column of a row group. `present` has 1 for a value and 0 for one that is missing.
+struct Buffer {
+    present: Vec<i16>,
+    values: Values,
+}
+
+enum Values {
+    Text(Vec<ByteArray>),
+    Integer(Vec<i64>),
+    Real(Vec<f64>),
+}
+
+impl TableFile {
+    /// Begins a table. The end of the name, `.csv` or `.parquet`, says which kind.
+    ///
+    /// # Errors
+    /// Another end of the name; a file that is there already, or cannot be written.
+    pub fn create(to: &Path, columns: &[(&'static str, Content)]) -> Result<Self, DataError> {
+        let extension =
+            to.extension().and_then(|extension| extension.to_str()).unwrap_or_default().to_ascii_lowercase();
+        if !matches!(&*extension, "csv" | "parquet") {
+            return Err(DataError::NoTable { path: to.to_owned() });
+        }
+        if to.exists() {
+            return Err(DataError::Exists { path: to.to_owned() });
+        }
+        let name = to.file_name().unwrap_or_default().to_string_lossy();
+        let beside = to.with_file_name(format!(".{name}.{}", std::process::id()));
+        let file = BufWriter::new(File::create(&beside).map_err(DataError::io("write", to))?);
+        let mut table = Self { to: to.to_owned(), beside, columns: columns.to_vec(), rows: 0, writer: None };
+        let writer = if extension == "csv" {
+            let mut writer = csv::Writer::from_writer(file);
+            writer.write_record(columns.iter().map(|(name, _)| name)).map_err(|error| table.csv_error(error))?;
+            Writer::Csv(writer)
+        } else {
+            let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
+            let file = schema(columns)
+                .and_then(|schema| SerializedFileWriter::new(file, Arc::new(schema), Arc::new(properties)))
+                .map_err(|error| table.parquet_error(error))?;
+            Writer::Parquet { file, group: buffers(columns) }
+        };
+        table.writer = Some(writer);
+        Ok(table)
+    }
+
+    /// Adds a row.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    ///
+    /// # Panics
+    /// When the values are not those of the columns: a mistake of the caller.
+    pub fn write(&mut self, row: &[Value]) -> Result<(), DataError> {
+        assert_eq!(row.len(), self.columns.len(), "a value for each column");
+        for (value, (name, content)) in row.iter().zip(&self.columns) {
+            let fits = match value {
+                Value::Text(_) => *content == Content::Text,
+                Value::Integer(_) => *content == Content::Integer,
+                Value::Real(_) => *content == Content::Real,
+                Value::Missing => true,
+            };
+            assert!(fits, "column {name} holds {content:?}, not {value:?}");
+        }
+        self.rows += 1;
+        match self.writer.as_mut().expect("only `finish` takes it") {
+            Writer::Csv(writer) => writer.write_record(row.iter().map(field)).map_err(|error| self.csv_error(error)),
+            Writer::Parquet { file, group } => {
+                group.iter_mut().zip(row).for_each(|(buffer, value)| buffer.push(value));
+                if group[0].present.len() < GROUP {
+                    return Ok(());
+                }
+                let full = std::mem::replace(group, buffers(&self.columns));
+                write_group(file, full).map_err(|error| self.parquet_error(error))
+            }
+        }
+    }
+
+    /// The rows so far.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Puts the table in its place, and says how many rows it has.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn finish(mut self) -> Result<u64, DataError> {
+        match self.writer.take().expect("only `finish` takes it") {
+            Writer::Csv(mut writer) => writer.flush().map_err(DataError::io("write", &self.to))?,
+            Writer::Parquet { mut file, group } => {
+                let rest = if group[0].present.is_empty() { Ok(()) } else { write_group(&mut file, group) };
+                rest.and_then(|()| file.close()).map_err(|error| self.parquet_error(error))?;
+            }
+        }
+        fs::rename(&self.beside, &self.to).map_err(DataError::io("write", &self.to))?;
+        Ok(self.rows)
+    }
+
+    fn csv_error(&self, error: csv::Error) -> DataError {
+        DataError::io("write", &self.to)(error.into())
+    }
+
+    fn parquet_error(&self, error: ParquetError) -> DataError {
+        DataError::io("write", &self.to)(io::Error::other(error))
+    }
+}
+
+impl Drop for TableFile {
+    fn drop(&mut self) {
+        // Gone already once the table is in its place.
+        let _ = fs::remove_file(&self.beside);
+    }
+}
+
+impl Buffer {
+    fn push(&mut self, value: &Value) {
+        self.present.push(i16::from(*value != Value::Missing));
+        match (&mut self.values, value) {
+            (Values::Text(values), Value::Text(text)) => values.push(ByteArray::from(*text)),
+            (Values::Integer(values), Value::Integer(number)) => values.push(*number),
+            (Values::Real(values), Value::Real(number)) => values.push(*number),
+            (_, Value::Missing) => {}
+            _ => unreachable!("`write` has looked at the contents"),
+        }
+    }
+}
+
+/// A value in CSV. Numbers have as many digits as tell them from all others.
+fn field(value: &Value) -> String {
+    match value {
+        Value::Text(text) => (*text).to_owned(),
+        Value::Integer(number) => number.to_string(),
+        Value::Real(number) => number.to_string(),
+        Value::Missing => String::new(),
+    }
+}
+
+fn schema(columns: &[(&'static str, Content)]) -> Result<Type, ParquetError> {
+    let column = |&(name, content): &(&str, Content)| {
+        let (physical, logical) = match content {
+            Content::Text => (PhysicalType::BYTE_ARRAY, Some(LogicalType::String)),
+            Content::Integer => (PhysicalType::INT64, None),
+            Content::Real => (PhysicalType::DOUBLE, None),
+        };
+        let column = Type::primitive_type_builder(name, physical).with_logical_type(logical);
+        column.with_repetition(Repetition::OPTIONAL).build().map(Arc::new)
+    };
+    let fields = columns.iter().map(column).collect::<Result<_, _>>()?;
+    Type::group_type_builder("schema").with_fields(fields).build()
+}
+
+fn buffers(columns: &[(&'static str, Content)]) -> Vec<Buffer> {
+    let values = |content| match content {
+        Content::Text => Values::Text(vec![]),
+        Content::Integer => Values::Integer(vec![]),
+        Content::Real => Values::Real(vec![]),
+    };
+    columns.iter().map(|&(_, content)| Buffer { present: vec![], values: values(content) }).collect()
+}
+
+fn write_group(file: &mut SerializedFileWriter<BufWriter<File>>, buffers: Vec<Buffer>) -> Result<(), ParquetError> {
+    let mut group = file.next_row_group()?;
+    for Buffer { present, values } in buffers {
+        fn put<T: DataType>(
+            column: &mut parquet::file::writer::SerializedColumnWriter,
+            values: &[T::T],
+            present: &[i16],
+        ) -> Result<(), ParquetError> {
+            column.typed::<T>().write_batch(values, Some(present), None).map(drop)
+        }
+        let mut column = group.next_column()?.ok_or_else(|| ParquetError::General("a column too many".to_owned()))?;
+        match values {
+            Values::Text(values) => put::<ByteArrayType>(&mut column, &values, &present)?,
+            Values::Integer(values) => put::<Int64Type>(&mut column, &values, &present)?,
+            Values::Real(values) => put::<DoubleType>(&mut column, &values, &present)?,
+        }
+        column.close()?;
+    }
+    group.close().map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use parquet::file::reader::{FileReader, SerializedFileReader};
+
+    use super::*;
+
+    const COLUMNS: [(&str, Content); 3] =
+        [("name", Content::Text), ("count", Content::Integer), ("share", Content::Real)];
+
+    fn write(to: &Path, rows: &[[Value; 3]]) -> u64 {
+        let mut table = TableFile::create(to, &COLUMNS).unwrap();
+        rows.iter().for_each(|row| table.write(row).unwrap());
+        table.finish().unwrap()
+    }
+
+    const ROWS: [[Value; 3]; 3] = [
+        [Value::Text("so, \"é\""), Value::Integer(-3), Value::Real(1.0 / 3.0)],
+        [Value::Missing, Value::Missing, Value::Missing],
+        [Value::Text(""), Value::Integer(7), Value::Real(1.0)],
+    ];
+
+    #[test]
+    fn csv_reads_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let to = folder.path().join("t.csv");
+        assert_eq!(write(&to, &ROWS), 3);
+        insta::assert_snapshot!(fs::read_to_string(&to).unwrap(), @r#"
+        name,count,share
+        "so, ""é""",-3,0.3333333333333333
+        ,,
+        ,7,1
+        "#);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
+    }
+
+    #[test]
+    fn parquet_reads_back_across_row_groups() {
+        let folder = tempfile::tempdir().unwrap();
+        let to = folder.path().join("t.parquet");
+        let rows: Vec<[Value; 3]> = ROWS.into_iter().cycle().take(GROUP + 2).collect();
+        assert_eq!(write(&to, &rows), rows.len() as u64);
+        let reader = SerializedFileReader::new(File::open(&to).unwrap()).unwrap();
+        assert_eq!(reader.num_row_groups(), 2);
+        let read: Vec<String> = reader.get_row_iter(None).unwrap().map(|row| row.unwrap().to_string()).collect();
+        assert_eq!(read.len(), rows.len());
+        insta::assert_snapshot!(read[read.len() - 3..].join("\n"), @r#"
+        {name: "so, "é"", count: -3, share: 0.3333333333333333}
+        {name: null, count: null, share: null}
+        {name: "", count: 7, share: 1.0}
+        "#);
+    }
+
+    #[test]
+    fn other_names_and_files_that_are_there_are_refused_and_an_unfinished_table_is_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let refused = |name: &str| match TableFile::create(&folder.path().join(name), &COLUMNS) {
+            Ok(_) => panic!("{name} was taken"),
+            Err(error) => error.to_string().replace(&folder.path().display().to_string(), "out"),
+        };
+        fs::write(folder.path().join("old.csv"), "kept").unwrap();
+        insta::assert_snapshot!([refused("t.xlsx"), refused("t"), refused("old.csv")].join("\n"), @r"
+        write out/t.xlsx: a table is a .csv or a .parquet file; let its name end in one of these
+        write out/t: a table is a .csv or a .parquet file; let its name end in one of these
+        write out/old.csv: it is there already; name a new file, or remove it
+        ");
+        let mut table = TableFile::create(&folder.path().join("t.csv"), &COLUMNS).unwrap();
+        table.write(&ROWS[0]).unwrap();
+        drop(table);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        assert_eq!(fs::read_to_string(folder.path().join("old.csv")).unwrap(), "kept");
+    }
+}
