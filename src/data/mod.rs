@@ -44,15 +44,9 @@ pub use records::{Record, records};
 pub use tokenizer::{Encoding, Tokenizer, copy_tokenizer};
 pub use whole::write_files;
 
+use crate::domain::mix;
+
 /// Whitespace-separated words: the unit of every word budget.
 fn words(text: &str) -> u64 {
     text.split_whitespace().count() as u64
-}
-
-/// Spreads the bits of a counter (the finalizer of SplitMix64, Steele et al. 2014): a bijection of 64 bits.
-fn mix(value: u64) -> u64 {
-    let value = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    value ^ (value >> 31)
 }

@@ -287,6 +287,8 @@ pub struct Recipe {
     pub milestone_evaluations: Vec<Evaluation>,
     /// Seed of weights and data order.
     pub seed: u64,
+    /// `tune.seed`: tells several tunings of one pretrained model apart; see [`super::seed::tuning_seed`].
+    pub tune_seed: Option<u64>,
 }
 
 impl Recipe {

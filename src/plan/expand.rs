@@ -9,7 +9,7 @@ use super::planned::{Plan, PlannedCell, PlannedJob, Role, Text};
 use crate::domain::{
     Base, Cell, Corpus, Dataset, EvalJob, FinetuneJob, Finetuning, ForeignModel, Grid, ImportJob, Job, JobId, Located,
     Origin, PrepareJob, Prepared, PretrainJob, Pretraining, Recipe, ReplayedText, Source, Stage, Suite, TokenizerJob,
-    TuneJob,
+    TuneJob, tuning_seed,
 };
 
 /// A job that leaves a model. Minted here only.
@@ -58,11 +58,12 @@ impl Builder<'_> {
     fn cell(&mut self, cell: &Cell) -> PlannedCell {
         let recipe = &cell.recipe;
         let mut jobs = vec![];
-        let mut name = Name { group: cell.key.model.clone(), seed: Some(recipe.seed) };
+        let base_name = Name { group: cell.key.model.clone(), seed: Some(recipe.seed), tune_seed: None };
+        let mut name = Name { tune_seed: recipe.tune_seed, ..base_name.clone() };
         let (vocabulary, mut model) = match &recipe.base {
             Base::Trained(base) => {
                 let vocabulary = self.tokenizer(base, &mut jobs);
-                (vocabulary.clone(), self.pretrain(recipe, base, &vocabulary, &name, &mut jobs))
+                (vocabulary.clone(), self.pretrain(recipe, base, &vocabulary, &base_name, &mut jobs))
             }
             Base::Imported(model) => self.import(model, &cell.key.model, &mut jobs),
             Base::Recorded(id) => self.recorded(*id, &cell.key.model, &mut jobs),
@@ -83,13 +84,13 @@ impl Builder<'_> {
             let Located { origin, .. } = self.locate(&evaluation.source);
             // Words are acquired in pretraining: a tuned cell shares the curves of the model that it started from.
             let (scored, of) = match evaluation.suite {
-                Suite::Aoa => (base, &cell.key.model),
-                _ => (model, &name.group),
+                Suite::Aoa => (base, &base_name),
+                _ => (model, &name),
             };
             let (suite, mode) = (evaluation.suite, evaluation.mode);
             let job = EvalJob { model: scored.0, milestone: None, suite, mode, data: origin };
-            let group = format!("{suite} {of}");
-            self.add(Job::Eval(job), &Name { group, ..name }, &[&evaluation.source], Role::Eval, &mut jobs);
+            let group = format!("{suite} {}", of.group);
+            self.add(Job::Eval(job), &Name { group, ..*of }, &[&evaluation.source], Role::Eval, &mut jobs);
         }
         for finetuning in &recipe.finetunings {
             self.finetune(finetuning, model, &name, &mut jobs);
@@ -128,8 +129,7 @@ impl Builder<'_> {
             datasets: datasets.map(|dataset| (self.locate(&dataset.source).origin, dataset.format.clone())).collect(),
         };
         let name = format!("vocabulary of {vocab_size}");
-        let job =
-            self.add(Job::Tokenizer(job), &Name { group: name.clone(), seed: None }, &sources, Role::Ancestor, jobs);
+        let job = self.add(Job::Tokenizer(job), &Name::seedless(name.clone()), &sources, Role::Ancestor, jobs);
         Vocabulary { job, name }
     }
 
@@ -137,7 +137,7 @@ impl Builder<'_> {
     fn import(&mut self, model: &ForeignModel, name: &str, jobs: &mut Vec<(JobId, Role)>) -> (Vocabulary, TrainRef) {
         let source = Source::Model(model.clone());
         let job = Job::Import(ImportJob { folder: self.locate(&source).origin });
-        let job = self.add(job, &Name { group: name.to_owned(), seed: None }, &[&source], Role::Ancestor, jobs);
+        let job = self.add(job, &Name::seedless(name.to_owned()), &[&source], Role::Ancestor, jobs);
         (Vocabulary { job, name: format!("vocabulary of {name}") }, TrainRef(job))
     }
 
@@ -166,7 +166,7 @@ impl Builder<'_> {
             Prepared::Corpus(..) => "corpus",
             Prepared::Dataset(..) => "dataset",
         };
-        let name = Name { group: format!("{what} {}, {}", text.name, vocabulary.name), seed: None };
+        let name = Name::seedless(format!("{what} {}, {}", text.name, vocabulary.name));
         let job = PrepareJob { tokenizer: vocabulary.job, data, held_out: recipe.held_out };
         let id = self.add(Job::Prepare(job), &name, &[source], Role::Ancestor, jobs);
         self.graph[self.index[&id]].text.get_or_insert(text);
@@ -257,7 +257,7 @@ impl Builder<'_> {
             max_length: stage.max_length,
             loss: stage.loss,
             training: stage.training.clone(),
-            seed: recipe.seed,
+            seed: tuning_seed(recipe.seed, recipe.tune_seed),
         };
         TrainRef(self.add(Job::Tune(job), name, &[], Role::Ancestor, jobs))
     }

@@ -102,7 +102,10 @@ fn stage(job: &PlannedJob) -> String {
     format!("{} {}", job.job.kind(), job.group)
 }
 
+/// The label of a cell without its seeds: that of the pretraining, and that on an axis over `tune.seed`.
 fn without_seed(key: &CellKey) -> String {
+    let mut key = key.clone();
+    key.extra.remove("tune.seed");
     let label = key.label();
     label.strip_suffix(&format!("/seed{}", key.seed)).map_or(label.clone(), str::to_owned)
 }

@@ -8,20 +8,27 @@ use super::planned::{PlannedCell, PlannedJob};
 use crate::domain::{Dataset, JobId, Order, Stage};
 
 /// What people call a job.
+#[derive(Clone)]
 pub(super) struct Name {
     /// Without the seed.
     pub group: String,
     /// The seed that it depends on.
     pub seed: Option<u64>,
+    /// `tune.seed`, of what depends on a tuning.
+    pub tune_seed: Option<u64>,
 }
 
 impl Name {
     /// The whole name.
     pub fn label(&self) -> String {
-        match self.seed {
-            Some(seed) => format!("{}/seed{seed}", self.group),
-            None => self.group.clone(),
-        }
+        let tuning = self.tune_seed.map_or(String::new(), |seed| format!("/tune.seed={seed}"));
+        let seed = self.seed.map_or(String::new(), |seed| format!("/seed{seed}"));
+        format!("{}{tuning}{seed}", self.group)
+    }
+
+    /// The name of something that depends on no seed.
+    pub fn seedless(group: String) -> Self {
+        Self { group, seed: None, tune_seed: None }
     }
 }
 

@@ -135,6 +135,11 @@ impl Axes {
 }
 
 impl Further {
+    /// Whether it varies the seed of the tunings, of all models or of one.
+    pub fn varies_tune_seed(&self) -> bool {
+        self.field == "tune.seed" || (self.field.starts_with("models.") && self.field.ends_with(".tune.seed"))
+    }
+
     /// Decodes `section.key: [...]` or `name: {field: section.key, values: [...]}`.
     fn decode(key: &Key, node: &Node, log: &Log) -> Option<Further> {
         let (field, place, values) = if let Value::Map(_) = node.value {

@@ -55,7 +55,7 @@ pub(super) fn grid(root: &Node, folder: &Path, log: &Log) -> Option<Grid> {
     let mut seen = HashSet::new();
     let cells: Vec<Cell> = combinations
         .iter()
-        .filter_map(|combination| cell(combination, &settings, log))
+        .filter_map(|combination| cell(combination, &axes, &settings, log))
         .filter(|cell| seen.insert(canonical(cell)))
         .collect();
     let scored = |cell: &Cell| {
@@ -256,7 +256,7 @@ fn stages<'a>(combination: &'a Combination, document: &Document) -> (Stages, &'a
 }
 
 /// The complete cell of a combination.
-fn cell(combination: &Combination, settings: &[(Setting, Document)], log: &Log) -> Option<Cell> {
+fn cell(combination: &Combination, axes: &Axes, settings: &[(Setting, Document)], log: &Log) -> Option<Cell> {
     let (setting, document) = &settings[combination.setting];
     let model = document.models.iter().find(|model| model.name == combination.model)?;
     let (stages, curriculum) = stages(combination, document);
@@ -271,7 +271,15 @@ fn cell(combination: &Combination, settings: &[(Setting, Document)], log: &Log) 
         dataset: (!names.is_empty()).then(|| names.join("+")),
         curriculum: curriculum.to_owned(),
         seed: combination.seed,
-        extra: setting.clone(),
+        extra: match stages.is_empty() {
+            // A model that is not tuned is the same for every seed of the tuning.
+            true => {
+                let varies =
+                    |name: &String| axes.further.iter().any(|axis| axis.name == *name && axis.varies_tune_seed());
+                setting.clone().into_iter().filter(|(name, _)| !varies(name)).collect()
+            }
+            false => setting.clone(),
+        },
     };
     let stages = stages
         .iter()
@@ -314,6 +322,7 @@ fn recipe(model: &Model, document: &Document, stages: Vec<Stage>, seed: u64) -> 
     };
     Recipe {
         base,
+        tune_seed: model.tune_seed().filter(|_| !stages.is_empty()),
         held_out: document.held_out,
         milestone_evaluations: match stages.is_empty() {
             true => document.evaluations.of_milestones.clone(),

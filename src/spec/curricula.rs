@@ -80,6 +80,10 @@ fn mixture(curriculum: &str, node: &Node, names: &Names, held_out: f64, log: &Lo
     let orders = [("shuffled", Order::Shuffled), ("interleaved", Order::Interleaved), ("in_turn", Order::InTurn)];
     let order = fields.get("order", Order::Shuffled, choice(orders));
     let dataset = |value: &Value| dataset(curriculum, value, names);
+    if let Some((key, _)) = node.entries().iter().find(|(key, _)| key.text == "seed") {
+        let hint = "set it for all stages, `tune: {seed: 2}`, or vary it: `axes: {tune.seed: [1, 2, 3]}`";
+        log.add(key.mark, format!("{subject} cannot have a seed of its own"), Some(hint.into()));
+    }
     // Whatever its keys go over, so that what is wrong with them is known even where nothing uses this stage.
     let (mark, own) = (node.mark, Some(node.clone()));
     let one = Node { mark, value: Value::Whole(1) };

@@ -246,6 +246,40 @@ fn a_further_axis_varies_a_field() {
 }
 
 #[test]
+fn an_axis_over_the_seed_of_tunings_shares_the_pretraining() {
+    let text = with("[chat, questions, [chat, questions]]", "[chat]").replace("axes:\n", "axes:\n  seed: [1, 2]\n");
+    let grid = good(&text, &["axes.tune.seed=[null, 7]"]);
+    insta::assert_snapshot!(labels(&grid), @"
+    tiny/pretrained/seed1
+    tiny/pretrained/seed2
+    tiny/chat/single/tune.seed=none/seed1
+    tiny/chat/single/tune.seed=none/seed2
+    tiny/chat/single/tune.seed=7/seed1
+    tiny/chat/single/tune.seed=7/seed2
+    ");
+    let seeds: Vec<(u64, Option<u64>)> =
+        grid.cells.iter().map(|cell| (cell.recipe.seed, cell.recipe.tune_seed)).collect();
+    insta::assert_compact_debug_snapshot!(seeds, @"[(1, None), (2, None), (1, None), (2, None), (1, Some(7)), (2, Some(7))]");
+    let renamed = good(&text, &["axes.tuning={field: models.tiny.tune.seed, values: [3]}", "models.tiny.tune={}"]);
+    assert_eq!(renamed.cells[0].key.label(), "tiny/pretrained/seed1");
+    assert_eq!(renamed.cells[2].key.label(), "tiny/chat/single/tuning=3/seed1");
+    assert_eq!(good(&text, &["tune.seed=5"]).cells[2].recipe.tune_seed, Some(5), "also without an axis");
+}
+
+#[test]
+fn a_stage_has_no_seed_of_its_own() {
+    let text = with("axes:\n", "curricula:\n  mine: [chat, {datasets: questions, epochs: 2, seed: 3}]\naxes:\n");
+    insta::assert_snapshot!(broken(&text, &[]), @"
+    x.yaml:13:49: a stage of 'mine' cannot have a seed of its own
+      help: set it for all stages, `tune: {seed: 2}`, or vary it: `axes: {tune.seed: [1, 2, 3]}`
+    ");
+    insta::assert_snapshot!(broken(GOOD, &["tune.seed=x"]), @"
+    -S tune.seed=x: 'seed' must be a whole number of at least 0, not 'x'
+      help: such as 1
+    ");
+}
+
+#[test]
 fn a_models_own_recipe_goes_over_the_common_one() {
     let text = with("heads: 2}", "heads: 2, vocab_size: 300, pretrain: {steps: 5, schedule: {wsd: {decay: 0.5}}}}");
     let grid = good(&text, &[]);
@@ -338,7 +372,7 @@ fn anchors_and_merge_keys_work() {
         .replace("tune: {epochs: 1}", "tune: {<<: *common, epochs: 3}");
     assert_eq!(
         broken(&text, &[]),
-        "x.yaml:10:20: unknown key 'sequence_length'\n  help: known keys here: max_length, loss, pretrain_mix, optimizer, epochs, steps, batch_size, learning_rate, schedule, warmup, min_learning_rate_ratio, betas, epsilon, weight_decay, clip_norm, label_smoothing, precision, validate_every, early_stopping, keep"
+        "x.yaml:10:20: unknown key 'sequence_length'\n  help: known keys here: max_length, loss, pretrain_mix, optimizer, seed, epochs, steps, batch_size, learning_rate, schedule, warmup, min_learning_rate_ratio, betas, epsilon, weight_decay, clip_norm, label_smoothing, precision, validate_every, early_stopping, keep"
     );
 }
 

@@ -1,0 +1,85 @@
+//! Controls of confounds and the nesting of seeds, from the spec to the jobs of its plan; nothing is run.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use grid::domain::{Job, Kind, TuneJob, tuning_seed};
+use grid::plan::{Plan, PlannedJob, expand};
+
+const SPEC: &str = "\
+name: demo
+corpora:
+  speech: {world: speech, words: 1k}
+datasets:
+  chat: {world: chat, records: 100}
+  questions: {world: questions, records: 100}
+tokenizer: {vocab_size: 512}
+models:
+  tiny: {hidden: 64, layers: 2, heads: 2}
+pretrain: {sequence_length: 64, epochs: 1}
+tune: {epochs: 2}
+axes:
+  dataset: [[chat, questions]]
+  curriculum: [pretrained, merged, sequential]
+  seed: [1, 2]
+evaluate: {data: world, items: 20, suites: [blimp, glue]}
+finetune: {tasks: [rte]}
+";
+
+fn plan(text: &str, overrides: &[&str]) -> Plan {
+    let overrides: Vec<String> = overrides.iter().map(|text| (*text).to_owned()).collect();
+    let grid = grid::spec::parse(Path::new("x.yaml"), text.as_bytes(), &overrides);
+    expand(&grid.unwrap_or_else(|problems| panic!("{problems}")), &BTreeMap::new(), &BTreeMap::new())
+}
+
+fn of_kind(plan: &Plan, kind: Kind) -> Vec<&PlannedJob> {
+    plan.jobs().filter(|job| job.job.kind() == kind).collect()
+}
+
+fn labels(plan: &Plan, kind: Kind) -> String {
+    of_kind(plan, kind).iter().map(|job| job.label.as_str()).collect::<Vec<_>>().join("\n")
+}
+
+fn tunings(plan: &Plan) -> Vec<(&str, &TuneJob)> {
+    let tuning = |job| match job {
+        &PlannedJob { ref label, job: Job::Tune(ref tune), .. } => Some((label.as_str(), tune)),
+        _ => None,
+    };
+    plan.jobs().filter_map(tuning).collect()
+}
+
+#[test]
+fn tunings_of_one_pretraining_share_it_and_differ_in_their_seed() {
+    let overrides = ["axes.tune.seed=[1, 2]", "axes.curriculum=[pretrained, merged]"];
+    let nested = plan(SPEC, &overrides);
+    assert_eq!(of_kind(&nested, Kind::Pretrain).len(), 2, "one for each seed of the cells");
+    insta::assert_snapshot!(labels(&nested, Kind::Tune), @"
+    tiny/chat+questions/tune.seed=1/seed1
+    tiny/chat+questions/tune.seed=1/seed2
+    tiny/chat+questions/tune.seed=2/seed1
+    tiny/chat+questions/tune.seed=2/seed2
+    ");
+    insta::assert_snapshot!(labels(&nested, Kind::Eval), @"
+    blimp tiny/seed1
+    blimp tiny/seed2
+    blimp tiny/chat+questions/tune.seed=1/seed1
+    blimp tiny/chat+questions/tune.seed=1/seed2
+    blimp tiny/chat+questions/tune.seed=2/seed1
+    blimp tiny/chat+questions/tune.seed=2/seed2
+    ");
+    let seeds: BTreeSet<u64> = tunings(&nested).iter().map(|(_, tune)| tune.seed).collect();
+    let expected = [(1, 1), (1, 2), (2, 1), (2, 2)].map(|(seed, own)| tuning_seed(seed, Some(own)));
+    assert_eq!(seeds, expected.into());
+    let cells: Vec<String> = nested.cells.iter().map(|cell| cell.key.label()).collect();
+    insta::assert_snapshot!(cells.join("\n"), @"
+    tiny/pretrained/seed1
+    tiny/pretrained/seed2
+    tiny/chat+questions/merged/tune.seed=1/seed1
+    tiny/chat+questions/merged/tune.seed=1/seed2
+    tiny/chat+questions/merged/tune.seed=2/seed1
+    tiny/chat+questions/merged/tune.seed=2/seed2
+    ");
+    // Without `tune.seed` a tuning has the seed of its cell, as it always had.
+    let plain = plan(SPEC, &[]);
+    assert!(tunings(&plain).iter().all(|(label, tune)| label.ends_with(&format!("/seed{}", tune.seed))));
+}
