@@ -83,3 +83,26 @@ fn tunings_of_one_pretraining_share_it_and_differ_in_their_seed() {
     let plain = plan(SPEC, &[]);
     assert!(tunings(&plain).iter().all(|(label, tune)| label.ends_with(&format!("/seed{}", tune.seed))));
 }
+
+#[test]
+fn fine_tuning_seeds_are_derived_from_that_of_the_model_unless_they_are_listed() {
+    let only = ["axes.curriculum=[merged]"];
+    insta::assert_snapshot!(labels(&plan(SPEC, &only), Kind::Finetune), @"
+    rte#101 tiny/chat+questions/seed1
+    rte#102 tiny/chat+questions/seed1
+    rte#103 tiny/chat+questions/seed1
+    rte#201 tiny/chat+questions/seed2
+    rte#202 tiny/chat+questions/seed2
+    rte#203 tiny/chat+questions/seed2
+    ");
+    let listed = plan(SPEC, &[only[0], "finetune.seeds=[7]"]);
+    insta::assert_snapshot!(labels(&listed, Kind::Finetune), @"
+    rte#7 tiny/chat+questions/seed1
+    rte#7 tiny/chat+questions/seed2
+    ");
+    let official = plan(SPEC, &[only[0], "finetune.mode=compat"]);
+    insta::assert_snapshot!(labels(&official, Kind::Finetune), @"
+    rte#42 tiny/chat+questions/seed1
+    rte#42 tiny/chat+questions/seed2
+    ");
+}

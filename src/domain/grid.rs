@@ -15,6 +15,7 @@ use super::mode::Mode;
 use super::model::ModelConfig;
 use super::remote::{Pick, Place, Remote};
 use super::score::Suite;
+use super::seed::FinetuneSeeds;
 use super::table::{NamedTable, Reference};
 use super::text::{CorpusFormat, DatasetFormat, Origin, Template, WorldPart};
 use super::training::Training;
@@ -236,8 +237,8 @@ pub struct Finetuning {
     pub train: Source,
     /// The rows to predict: a file, or the toy world.
     pub valid: Source,
-    /// Seeds of the fine-tuning, a job for each; never empty.
-    pub seeds: Vec<u64>,
+    /// Seeds of the fine-tuning, a job for each.
+    pub seeds: FinetuneSeeds,
 }
 
 /// How a model is trained from random weights, and on what.

@@ -48,7 +48,7 @@ pub use mode::{AoaFit, BoxRows, EwokContrast, FirstToken, Mode, Nan, PerLength, 
 pub use model::{Arch, ModelConfig};
 pub use remote::{HubKind, Pick, Place, Remote};
 pub use score::{CellRow, ItemOutcome, ItemRow, Score, ScoreRow, Size, Suite};
-pub use seed::{mix, tuning_seed};
+pub use seed::{FinetuneSeeds, mix, tuning_seed};
 pub use table::{NamedTable, Quantity, Reference, Show};
 pub use text::{CorpusFormat, DatasetFormat, Documents, Layout, Origin, Pattern, Template, WorldPart};
 pub use training::{EarlyStopping, Keep, Length, Precision, Schedule, Training, Validation, Warmup};

@@ -93,7 +93,7 @@ impl Builder<'_> {
             self.add(Job::Eval(job), &Name { group, ..*of }, &[&evaluation.source], Role::Eval, &mut jobs);
         }
         for finetuning in &recipe.finetunings {
-            self.finetune(finetuning, model, &name, &mut jobs);
+            self.finetune(recipe, finetuning, model, &name, &mut jobs);
         }
         let milestones = match &recipe.base {
             Base::Trained(base) => &base.milestones[..],
@@ -262,9 +262,16 @@ impl Builder<'_> {
         TrainRef(self.add(Job::Tune(job), name, &[], Role::Ancestor, jobs))
     }
 
-    fn finetune(&mut self, finetuning: &Finetuning, model: TrainRef, name: &Name, jobs: &mut Vec<(JobId, Role)>) {
+    fn finetune(
+        &mut self,
+        recipe: &Recipe,
+        finetuning: &Finetuning,
+        model: TrainRef,
+        name: &Name,
+        jobs: &mut Vec<(JobId, Role)>,
+    ) {
         let (train, valid) = (self.locate(&finetuning.train).origin, self.locate(&finetuning.valid).origin);
-        for seed in &finetuning.seeds {
+        for seed in finetuning.seeds.of(recipe.seed) {
             let job = FinetuneJob {
                 model: model.0,
                 task: finetuning.task,
@@ -272,7 +279,7 @@ impl Builder<'_> {
                 recipe: finetuning.recipe.clone(),
                 train: train.clone(),
                 valid: valid.clone(),
-                seed: *seed,
+                seed,
             };
             let name = Name { group: format!("{}#{seed} {}", finetuning.task, name.group), ..*name };
             let sources = [&finetuning.train, &finetuning.valid];

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
-use crate::domain::{Base, Cell, CellKey, Grid, Milestone, Pretraining, Recipe, SINGLE, Stage, Suite};
+use crate::domain::{
+    Base, Cell, CellKey, FinetuneSeeds, Finetuning, Grid, Milestone, Pretraining, Recipe, SINGLE, Stage, Suite,
+};
 
 use super::axes::{Axes, Partial};
 use super::budget;
@@ -72,6 +74,15 @@ pub(super) fn grid(root: &Node, folder: &Path, log: &Log) -> Option<Grid> {
         let reason = format!("aoa needs three milestones in words, and the model '{}' has fewer", cell.key.model);
         let hint = "add `milestones: {words: [1M, 2M, 3M]}` to `pretrain`; a model from elsewhere has none";
         log.add(place, reason, Some(hint.into()));
+    }
+    let derives = |cell: &Cell| {
+        let derived = |finetuning: &Finetuning| matches!(finetuning.seeds, FinetuneSeeds::Derived(_));
+        cell.key.seed > FinetuneSeeds::LARGEST && cell.recipe.finetunings.iter().any(derived)
+    };
+    if let Some(cell) = cells.iter().find(|cell| derives(cell)) {
+        let reason = format!("the seed {} is too large to derive seeds of fine-tunings from", cell.key.seed);
+        let hint = format!("use one up to {}, or list them: `finetune: {{seeds: [1, 2, 3]}}`", FinetuneSeeds::LARGEST);
+        log.add(axes.mark, reason, Some(hint));
     }
     let data = distinct(settings.iter().flat_map(|(_, document)| &document.data));
     let generations = distinct(settings.iter().flat_map(|(_, document)| &document.generations));
