@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use grid::domain::{Job, Kind, TuneJob, tuning_seed};
+use grid::domain::{Job, JobId, Kind, TuneJob, tuning_seed};
 use grid::plan::{Plan, PlannedJob, expand};
 
 const SPEC: &str = "\
@@ -105,4 +105,23 @@ fn fine_tuning_seeds_are_derived_from_that_of_the_model_unless_they_are_listed()
     rte#42 tiny/chat+questions/seed1
     rte#42 tiny/chat+questions/seed2
     ");
+}
+
+#[test]
+fn stages_under_one_schedule_are_one_job() {
+    let plan = plan(SPEC, &["axes.curriculum=[sequential, sequential-whole]", "axes.seed=[1]"]);
+    insta::assert_snapshot!(labels(&plan, Kind::Tune), @"
+    tiny/chat/seed1
+    tiny/chat>questions/seed1
+    tiny/chat>>questions/seed1
+    ");
+    let jobs = tunings(&plan);
+    let (first, second, whole) = (jobs[0].1, jobs[1].1, jobs[2].1);
+    assert_eq!((&whole.datasets, whole.parent), (&first.datasets, first.parent));
+    let [then] = &whole.then[..] else { panic!("{whole:?}") };
+    assert_eq!((&then.datasets, then.length), (&second.datasets, second.training.length));
+    assert_eq!((&whole.training, whole.seed), (&first.training, first.seed));
+    assert!(first.then.is_empty() && second.then.is_empty());
+    let parents: BTreeSet<JobId> = Job::Tune(whole.clone()).parents().into_iter().collect();
+    assert_eq!(parents, [whole.parent, whole.datasets[0], then.datasets[0]].into());
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What a cell's curriculum is called where one dataset stands under `merged` or `sequential`.
+/// What a cell's curriculum is called where one dataset stands under `merged`, `sequential` or `sequential-whole`.
 pub const SINGLE: &str = "single";
 
 /// Which tokens of an instruction record are trained on.

@@ -10,6 +10,7 @@
 //! | ids of the parent jobs (and so, all the above of theirs) | how often checkpoints are written or kept |
 //! | seed | the commit of the code (recorded beside the result) |
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -22,7 +23,7 @@ use super::mode::Mode;
 use super::model::ModelConfig;
 use super::score::Suite;
 use super::text::{CorpusFormat, DatasetFormat, Origin, Template};
-use super::training::Training;
+use super::training::{Length, Training};
 
 /// Train a byte-level BPE tokenizer (no prefix space, no BOS) on the corpora, in order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -104,13 +105,34 @@ pub struct TuneJob {
     pub max_length: u32,
     /// Tokens trained on.
     pub loss: Loss,
-    /// Optimisation; a schedule of its own.
+    /// Optimisation; a schedule of its own. Its length is that of the first part.
     pub training: Training,
+    /// The parts that follow under the same schedule, with the same state of the optimiser; most trainings have none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub then: Vec<TunePart>,
     /// What the optimiser remembers.
     #[serde(default, skip_serializing_if = "Start::is_fresh")]
     pub optimizer: Start,
-    /// Seed of the data order.
+    /// Seed of the data order, of each part the same.
     pub seed: u64,
+}
+
+/// What a tuning trains on for a while: the fields mean what those of [`TuneJob`] mean.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TunePart {
+    /// Prepare jobs of the datasets; sorted where their order means nothing.
+    pub datasets: Vec<JobId>,
+    /// The weight of each of them in the mixture; empty where each gives all of its records.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shares: Vec<f64>,
+    /// How their records follow each other.
+    #[serde(default, skip_serializing_if = "Order::is_shuffled")]
+    pub order: Order,
+    /// Pretraining text among them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay: Option<ReplayedText>,
+    /// How long. A batch never holds rows of two parts.
+    pub length: Length,
 }
 
 /// Pretraining text in a tune job: packed windows, predicted whole.
@@ -125,9 +147,39 @@ pub struct ReplayedText {
 }
 
 impl TuneJob {
+    /// All parts, in order; at least one.
+    pub fn parts(&self) -> Vec<TunePart> {
+        let first = TunePart {
+            datasets: self.datasets.clone(),
+            shares: self.shares.clone(),
+            order: self.order,
+            replay: self.replay.clone(),
+            length: self.training.length,
+        };
+        std::iter::once(first).chain(self.then.iter().cloned()).collect()
+    }
+
+    /// The prepare jobs on whose held-out parts the loss is measured: the datasets in their order, or those of several
+    /// parts sorted and each once, so that trainings on the same datasets look at the same rows.
+    pub fn validation_datasets(&self) -> Vec<JobId> {
+        if self.then.is_empty() {
+            return self.datasets.clone();
+        }
+        let datasets: BTreeSet<JobId> = self.parts().into_iter().flat_map(|part| part.datasets).collect();
+        datasets.into_iter().collect()
+    }
+}
+
+impl TunePart {
     /// Rows of an epoch over datasets of so many records together.
     pub fn rows(&self, records: u64) -> u64 {
         records + self.replay.as_ref().map_or(0, |replay| replay.share.rows(records))
+    }
+
+    /// The prepare jobs that it reads: datasets, then replayed corpora.
+    pub fn reads(&self) -> Vec<JobId> {
+        let replayed = self.replay.as_ref().map_or(&[][..], |replay| &replay.corpora);
+        [&self.datasets[..], replayed].concat()
     }
 }
 
@@ -287,10 +339,7 @@ impl Job {
             Job::Tokenizer(_) | Job::Import(_) => vec![],
             Job::Prepare(job) => vec![job.tokenizer],
             Job::Pretrain(job) => [&[job.tokenizer], &job.corpora[..]].concat(),
-            Job::Tune(job) => {
-                let replayed = job.replay.as_ref().map_or(&[][..], |replay| &replay.corpora);
-                [&[job.parent], &job.datasets[..], replayed].concat()
-            }
+            Job::Tune(job) => std::iter::once(job.parent).chain(job.parts().iter().flat_map(TunePart::reads)).collect(),
             Job::Eval(job) => vec![job.model],
             Job::Finetune(job) => vec![job.model],
         };
@@ -387,6 +436,7 @@ mod tests {
             max_length: 128,
             loss: Loss::Reply,
             training,
+            then: vec![],
             optimizer: Start::Fresh,
             seed: 1,
         }

@@ -37,11 +37,12 @@ pub use finetune::{Criterion, FinetuneRecipe, GlueTask, Hyperparameters, Pooling
 pub use generation::{Generation, Question};
 pub use grid::{
     Base, Cell, CellKey, Corpus, DataEntry, Dataset, Evaluation, Finetuning, ForeignModel, Grid, Located, Pretraining,
-    Recipe, Resources, Slurm, Source, Stage, Volume,
+    Recipe, Resources, Slurm, Source, Stage, StagePart, Volume,
 };
 pub use hugging_face::{ConfigFile, SpecialTokens};
 pub use job::{
     EvalJob, FinetuneJob, ImportJob, Job, Kind, PrepareJob, Prepared, PretrainJob, ReplayedText, TokenizerJob, TuneJob,
+    TunePart,
 };
 pub use milestone::Milestone;
 pub use mode::{AoaFit, BoxRows, EwokContrast, FirstToken, Mode, Nan, PerLength, Preference, ReadingWord, Sums, Ties};

@@ -8,8 +8,8 @@ use super::names::{Name, called, distinguish_labels};
 use super::planned::{Plan, PlannedCell, PlannedJob, Role, Text};
 use crate::domain::{
     Base, Cell, Corpus, Dataset, EvalJob, FinetuneJob, Finetuning, ForeignModel, Grid, ImportJob, Job, JobId, Located,
-    Origin, PrepareJob, Prepared, PretrainJob, Pretraining, Recipe, ReplayedText, Source, Stage, Suite, TokenizerJob,
-    TuneJob, tuning_seed,
+    Origin, PrepareJob, Prepared, PretrainJob, Pretraining, Recipe, ReplayedText, Source, Stage, StagePart, Suite,
+    TokenizerJob, TuneJob, TunePart, tuning_seed,
 };
 
 /// A job that leaves a model. Minted here only.
@@ -232,14 +232,40 @@ impl Builder<'_> {
         name: &Name,
         jobs: &mut Vec<(JobId, Role)>,
     ) -> TrainRef {
-        let mut parts: Vec<(JobId, Option<f64>)> = vec![];
-        for (place, dataset) in stage.datasets.iter().enumerate() {
-            parts.push((self.prepare_dataset(recipe, vocabulary, dataset, jobs), stage.shares.get(place).copied()));
+        let mut parts = stage.parts().into_iter().map(|part| self.tune_part(recipe, &part, vocabulary, jobs));
+        let first = parts.next().expect("a stage has a first part");
+        let then = parts.collect();
+        let job = TuneJob {
+            parent: parent.0,
+            datasets: first.datasets,
+            shares: first.shares,
+            order: first.order,
+            replay: first.replay,
+            optimizer: stage.optimizer,
+            max_length: stage.max_length,
+            loss: stage.loss,
+            training: stage.training.clone(),
+            then,
+            seed: tuning_seed(recipe.seed, recipe.tune_seed),
+        };
+        TrainRef(self.add(Job::Tune(job), name, &[], Role::Ancestor, jobs))
+    }
+
+    fn tune_part(
+        &mut self,
+        recipe: &Recipe,
+        part: &StagePart,
+        vocabulary: &Vocabulary,
+        jobs: &mut Vec<(JobId, Role)>,
+    ) -> TunePart {
+        let mut datasets: Vec<(JobId, Option<f64>)> = vec![];
+        for (place, dataset) in part.datasets.iter().enumerate() {
+            datasets.push((self.prepare_dataset(recipe, vocabulary, dataset, jobs), part.shares.get(place).copied()));
         }
-        if stage.order.is_shuffled() {
-            parts.sort_by_key(|(id, _)| *id); // what is shuffled together has no order
+        if part.order.is_shuffled() {
+            datasets.sort_by_key(|(id, _)| *id); // what is shuffled together has no order
         }
-        let replay = match (&recipe.base, stage.replay) {
+        let replay = match (&recipe.base, part.replay) {
             (Base::Trained(base), Some(share)) => Some(ReplayedText {
                 share,
                 corpora: self.prepare_corpora(recipe, base, vocabulary, jobs),
@@ -247,19 +273,13 @@ impl Builder<'_> {
             }),
             _ => None,
         };
-        let job = TuneJob {
-            parent: parent.0,
-            datasets: parts.iter().map(|(id, _)| *id).collect(),
-            shares: parts.iter().filter_map(|(_, share)| *share).collect(),
-            order: stage.order,
+        TunePart {
+            datasets: datasets.iter().map(|(id, _)| *id).collect(),
+            shares: datasets.iter().filter_map(|(_, share)| *share).collect(),
+            order: part.order,
             replay,
-            optimizer: stage.optimizer,
-            max_length: stage.max_length,
-            loss: stage.loss,
-            training: stage.training.clone(),
-            seed: tuning_seed(recipe.seed, recipe.tune_seed),
-        };
-        TrainRef(self.add(Job::Tune(job), name, &[], Role::Ancestor, jobs))
+            length: part.length,
+        }
     }
 
     fn finetune(

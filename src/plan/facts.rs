@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::planned::{Plan, PlannedJob};
-use crate::domain::{Extent, Job, JobId, Length, Milestone, ModelConfig, PretrainJob, Training, counted};
+use crate::domain::{Extent, Job, JobId, Length, Milestone, ModelConfig, PretrainJob, TunePart, counted};
 
 /// Tokens per word assumed before a corpus is tokenized; English byte-level BPE gives 1.2 to 1.6.
 pub(super) const TOKENS_PER_WORD: f64 = 1.4;
@@ -136,9 +136,9 @@ impl Facts {
 
     /// What a pretraining sees in the unit of a milestone, about, and what it can see at most, where that is known.
     fn seen(&self, job: &PretrainJob, milestone: Milestone) -> Option<(f64, Option<f64>)> {
-        let epoch = self.epoch(&Job::Pretrain(job.clone()))?;
+        let epoch = self.pretrain_epoch(job);
         let (words, tokens) = (epoch.words? as f64, epoch.tokens? as f64);
-        let epochs = epochs(&job.training, epoch.rows)?;
+        let epochs = epochs(job.training.length, job.training.batch_size, epoch.rows)?;
         Some(match (milestone, job.training.length) {
             (Milestone::Words(_), Length::Epochs(_)) => {
                 // Before a text is prepared, how much of it is held out is known about.
@@ -193,41 +193,53 @@ impl Facts {
         plan.jobs().filter_map(blank).filter(|(_, blank)| *blank > 0).collect()
     }
 
-    /// One epoch of the training that a pretrain or tune job does; `None` for other jobs.
-    pub(super) fn epoch(&self, job: &Job) -> Option<Epoch> {
-        let (prepared, window) = match job {
-            Job::Pretrain(pretrain) => (&pretrain.corpora, Some(u64::from(pretrain.sequence_length))),
-            Job::Tune(tune) => (&tune.datasets, None),
-            Job::Tokenizer(_) | Job::Prepare(_) | Job::Import(_) | Job::Eval(_) | Job::Finetune(_) => return None,
-        };
+    /// One epoch of each part of the training that a pretrain or tune job does, with its length; none for other jobs.
+    pub(super) fn parts(&self, job: &Job) -> Vec<(Length, Epoch)> {
+        match job {
+            Job::Pretrain(pretrain) => vec![(pretrain.training.length, self.pretrain_epoch(pretrain))],
+            Job::Tune(tune) => tune.parts().iter().map(|part| (part.length, self.tune_epoch(part))).collect(),
+            Job::Tokenizer(_) | Job::Prepare(_) | Job::Import(_) | Job::Eval(_) | Job::Finetune(_) => vec![],
+        }
+    }
+
+    /// One epoch of a pretraining, whose rows are windows of packed text.
+    pub(super) fn pretrain_epoch(&self, job: &PretrainJob) -> Epoch {
+        let epoch = self.epoch(&job.corpora);
+        let rows = epoch.tokens.map(|tokens| tokens / u64::from(job.sequence_length));
+        Epoch { rows, ..epoch }
+    }
+
+    /// One epoch of a part of a tuning, whose rows are records and windows of replayed text.
+    pub(super) fn tune_epoch(&self, part: &TunePart) -> Epoch {
+        let epoch = self.epoch(&part.datasets);
+        let rows = epoch.units.map(|records| part.rows(records));
+        Epoch { rows, ..epoch }
+    }
+
+    /// One pass over the texts of these prepare jobs; its rows are its units.
+    fn epoch(&self, prepared: &[JobId]) -> Epoch {
         let known: Option<Vec<&Amount>> = prepared.iter().map(|id| self.amounts.get(id)).collect();
         let all = || known.iter().flatten();
         let units: Option<u64> = all().map(|amount| amount.train.units).sum();
         let units = units.filter(|_| known.is_some());
-        let tokens = known.as_ref().map(|all| all.iter().map(|amount| amount.tokens()).sum::<u64>());
-        let rows = match (job, window) {
-            (_, Some(window)) => tokens.map(|tokens| tokens / window),
-            (Job::Tune(tune), None) => units.map(|records| tune.rows(records)),
-            _ => units,
-        };
-        Some(Epoch {
+        Epoch {
             units,
             words: known.as_ref().map(|all| all.iter().map(|amount| amount.train.words).sum()),
-            tokens,
+            tokens: known.as_ref().map(|all| all.iter().map(|amount| amount.tokens()).sum::<u64>()),
             estimated: all().any(|amount| amount.tokens.is_none()),
             measured: all().all(|amount| amount.measured),
-            rows,
-        })
+            rows: units,
+        }
     }
 }
 
-/// Epochs of a training whose epochs have so many rows; a number of steps may end within one.
-pub(super) fn epochs(training: &Training, rows: Option<u64>) -> Option<f64> {
-    match training.length {
+/// Epochs of a training, or a part of one, whose epochs have so many rows; a number of steps may end within one.
+pub(super) fn epochs(length: Length, batch_size: u32, rows: Option<u64>) -> Option<f64> {
+    match length {
         Length::Epochs(epochs) => Some(f64::from(epochs)),
         Length::Steps(steps) => {
             let rows = rows.filter(|rows| *rows > 0)?;
-            Some(steps as f64 * f64::from(training.batch_size) / rows as f64)
+            Some(steps as f64 * f64::from(batch_size) / rows as f64)
         }
     }
 }

@@ -18,8 +18,8 @@ const FIXED: [&str; 4] = ["model", "dataset", "curriculum", "seed"];
 /// | key | meaning | default |
 /// |---|---|---|
 /// | `model:` | names | all models |
-/// | `dataset:` | names, or lists of names for `merged` and `sequential` | no axis |
-/// | `curriculum:` | `pretrained`, `merged`, `sequential`, and names of `curricula:` | `[pretrained]`; with `dataset:` `[pretrained, sequential]` |
+/// | `dataset:` | names, or lists of names for `merged`, `sequential` and `sequential-whole` | no axis |
+/// | `curriculum:` | `pretrained`, `merged`, `sequential`, `sequential-whole` (one schedule over all stages), and names of `curricula:` | `[pretrained]`; with `dataset:` `[pretrained, sequential]` |
 /// | `seed:` | whole numbers | `[1]` |
 /// | `section.key:` | values of any field | |
 /// | `a-name:` | `{field: section.key, values: [...]}` | |
@@ -309,5 +309,5 @@ fn curricula(names: &Names) -> Vec<String> {
 }
 
 fn needs_dataset(curriculum: &str) -> bool {
-    ["merged", "sequential"].contains(&curriculum)
+    BUILT_IN.contains(&curriculum) && curriculum != "pretrained"
 }
