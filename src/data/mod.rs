@@ -39,8 +39,8 @@ pub use mixture::Mixture;
 pub use model_export::export_model;
 pub use model_folder::model_config;
 pub use order::Permutation;
-pub use prepared::{Corpus, Instructions, Ledger, Share, Split, Width, prepare_corpus, prepare_dataset};
-pub use records::{Record, records};
+pub use prepared::{Corpus, HeldOut, Instructions, Ledger, Share, Split, Width, prepare_corpus, prepare_dataset};
+pub use records::{Record, record_groups, records};
 pub use tokenizer::{Encoding, Tokenizer, copy_tokenizer};
 pub use whole::write_files;
 

@@ -4,7 +4,7 @@
 //!
 //! | in the identity | not in it |
 //! |---|---|
-//! | kind and its hand-bumped version | names of the experiment, model, corpus, dataset, axis |
+//! | kind, and the hand-bumped version of the job | names of the experiment, model, corpus, dataset, axis |
 //! | resolved hyperparameters | paths, hosts, devices, threads, micro-batch |
 //! | digests of the data, names of evaluation files (they name subtasks) | attempts, tokens, times |
 //! | ids of the parent jobs (and so, all the above of theirs) | how often checkpoints are written or kept |
@@ -22,7 +22,7 @@ use super::milestone::Milestone;
 use super::mode::Mode;
 use super::model::ModelConfig;
 use super::score::Suite;
-use super::text::{CorpusFormat, DatasetFormat, Origin, Template};
+use super::text::{CorpusFormat, DatasetFormat, Origin, Template, WorldPart};
 use super::training::{Length, Training};
 
 /// Train a byte-level BPE tokenizer (no prefix space, no BOS) on the corpora, in order.
@@ -44,6 +44,18 @@ pub enum Prepared {
     Corpus(Origin, CorpusFormat),
     /// Prompt/reply records, each laid out by the template and followed by the end-of-text token.
     Dataset(Origin, DatasetFormat, Template),
+}
+
+impl Prepared {
+    /// Whether its records belong together in groups of several, dialogues or paragraphs, that are held out whole.
+    pub fn is_grouped(&self) -> bool {
+        match self {
+            // The records of these parts stand alone, whatever the format.
+            Prepared::Dataset(Origin::World { part: WorldPart::Chat | WorldPart::Questions, .. }, ..) => false,
+            Prepared::Dataset(_, DatasetFormat::Dialogue { .. } | DatasetFormat::Squad { .. }, _) => true,
+            Prepared::Dataset(_, DatasetFormat::Records { .. }, _) | Prepared::Corpus(..) => false,
+        }
+    }
 }
 
 /// Tokenize a corpus or dataset into memory-mapped files, with a word ledger and a held-out part.
@@ -274,19 +286,6 @@ impl Kind {
             Kind::Finetune => "finetune",
         }
     }
-
-    /// Bumped by hand whenever the same inputs would give another result.
-    pub fn version(self) -> u32 {
-        match self {
-            Kind::Tokenizer
-            | Kind::Prepare
-            | Kind::Pretrain
-            | Kind::Import
-            | Kind::Tune
-            | Kind::Eval
-            | Kind::Finetune => 1,
-        }
-    }
 }
 
 impl fmt::Display for Kind {
@@ -317,6 +316,26 @@ impl Job {
         }
     }
 
+    /// Bumped by hand whenever the same inputs would give another result, for the jobs whose result that is and for no
+    /// others: a changed version is a new identity, and what has it is computed anew.
+    ///
+    /// | job | version | since then |
+    /// |---|---|---|
+    /// | prepare, of dialogues and of paragraphs with questions, where some are held out | 2 | whole dialogues and paragraphs are held out |
+    /// | every other | 1 | |
+    pub fn version(&self) -> u32 {
+        match self {
+            Job::Prepare(job) if job.held_out > 0.0 && job.data.is_grouped() => 2,
+            Job::Tokenizer(_)
+            | Job::Prepare(_)
+            | Job::Pretrain(_)
+            | Job::Import(_)
+            | Job::Tune(_)
+            | Job::Eval(_)
+            | Job::Finetune(_) => 1,
+        }
+    }
+
     /// The canonical form that is hashed: JSON with fields in declared order.
     pub fn canonical(&self) -> String {
         let suite_version = match self {
@@ -324,7 +343,7 @@ impl Job {
             Job::Finetune(_) => Some(Suite::Glue.version()),
             _ => None,
         };
-        let canonical = Canonical { version: self.kind().version(), suite_version, job: self };
+        let canonical = Canonical { version: self.version(), suite_version, job: self };
         serde_json::to_string(&canonical).expect("a job has string keys and finite numbers only")
     }
 
@@ -380,8 +399,8 @@ impl Job {
 
 #[cfg(test)]
 mod tests {
+    use super::super::digest::Digest;
     use super::super::finetune::{Pooling, Selection};
-    use super::super::text::WorldPart;
     use super::super::training::{Length, Precision, Schedule, Warmup};
     use super::*;
 
@@ -473,6 +492,27 @@ mod tests {
         let replay = ReplayedText { share, corpora: vec![JobId::of("speech")], sequence_length: 64 };
         let replayed = TuneJob { replay: Some(replay), ..tune() };
         insta::assert_snapshot!(Job::Tune(replayed).canonical(), @r#"{"version":1,"suite_version":null,"job":{"kind":"tune","parent":"ebdea6058df2230dc25b7a7c7b487b47","datasets":["504c1dbb87fc1cd93594bd6baad1b520"],"replay":{"share":0.25,"corpora":["bbef90dfda3f42df1f4c689f5eea2ad9"],"sequence_length":64},"max_length":128,"loss":"reply","training":{"length":{"epochs":2},"batch_size":8,"learning_rate":0.00002,"schedule":"cosine","warmup":{"fraction":0.05},"min_learning_rate_ratio":0.0,"betas":[0.9,0.999],"epsilon":1e-8,"weight_decay":0.0,"clip_norm":1.0,"label_smoothing":0.0,"precision":"f32","validation":null},"seed":1}}"#);
+    }
+
+    /// Data of a file, whose records may belong together.
+    fn prepare_file(format: DatasetFormat, held_out: f64) -> Job {
+        let origin = Origin::Content { digest: Digest::of(b"text") };
+        let data = Prepared::Dataset(origin, format, Template::separated("\n"));
+        Job::Prepare(PrepareJob { data, ..prepare(DatasetFormat::json("q", "a"), held_out) })
+    }
+
+    #[test]
+    fn only_jobs_with_another_result_have_another_version() {
+        let (talk, squad) = (DatasetFormat::dialogue(3), DatasetFormat::Squad { with_context: true });
+        let changed = [prepare_file(talk.clone(), 0.1), prepare_file(squad.clone(), 0.1)];
+        assert!(changed.iter().all(|job| job.canonical().starts_with(r#"{"version":2,"#)));
+        let same = [
+            prepare_file(talk.clone(), 0.0),
+            prepare_file(squad, 0.0),
+            prepare_file(DatasetFormat::json("q", "a"), 0.1),
+            Job::Prepare(prepare(talk, 0.1)),
+        ];
+        assert!(same.iter().all(|job| job.canonical().starts_with(r#"{"version":1,"#)));
     }
 
     #[test]

@@ -86,8 +86,11 @@ pub struct StageLine {
     pub words: Option<u64>,
     /// Tokens per epoch.
     pub tokens: Option<u64>,
-    /// Whether `tokens` (and the steps of a pretraining) are estimates, the text not being tokenized yet.
+    /// Whether `tokens` is an estimate, the text not being tokenized yet.
     pub estimated: bool,
+    /// Whether the steps of an epoch are an estimate: those of a pretraining follow from its tokens, those of a tuning
+    /// from its records.
+    pub steps_estimated: bool,
     /// Whether the text was counted; otherwise it is not there, and the spec says what to expect.
     pub measured: bool,
     /// Epochs, or `None` for a fixed number of steps.
@@ -238,6 +241,7 @@ fn stages(plan: &Plan, facts: &Facts) -> Vec<StageLine> {
                 words: epoch.words,
                 tokens: epoch.tokens,
                 estimated: epoch.estimated,
+                steps_estimated: epoch.rows_estimated,
                 measured: epoch.measured,
                 epochs,
                 steps_per_epoch: per_epoch,

@@ -18,6 +18,9 @@ pub struct Amount {
     pub train: Extent,
     /// Tokens in the training part; `None` before the job has run.
     pub tokens: Option<u64>,
+    /// Whether `train.units` is an estimate: records of whole dialogues or paragraphs are held out, and how many that
+    /// are is known once the job has run.
+    pub units_estimated: bool,
     /// Whether it was counted. Otherwise it is what the spec expects of text that is not there.
     pub measured: bool,
     /// Records that are left out, as their reply is blank; 0 once the job has run.
@@ -82,6 +85,8 @@ pub(super) struct Epoch {
     pub measured: bool,
     /// Rows of batches: windows of packed text, or records.
     pub rows: Option<u64>,
+    /// Whether `rows` is an estimate.
+    pub rows_estimated: bool,
 }
 
 impl Facts {
@@ -206,7 +211,7 @@ impl Facts {
     pub(super) fn pretrain_epoch(&self, job: &PretrainJob) -> Epoch {
         let epoch = self.epoch(&job.corpora);
         let rows = epoch.tokens.map(|tokens| tokens / u64::from(job.sequence_length));
-        Epoch { rows, ..epoch }
+        Epoch { rows, rows_estimated: epoch.estimated, ..epoch }
     }
 
     /// One epoch of a part of a tuning, whose rows are records and windows of replayed text.
@@ -229,6 +234,7 @@ impl Facts {
             estimated: all().any(|amount| amount.tokens.is_none()),
             measured: all().all(|amount| amount.measured),
             rows: units,
+            rows_estimated: all().any(|amount| amount.units_estimated),
         }
     }
 }

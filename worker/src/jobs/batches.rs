@@ -399,7 +399,7 @@ mod tests {
     fn the_loss_is_on_the_whole_reply_and_on_nothing_else() {
         let (folder, tokenizer) = (tempfile::tempdir().unwrap(), tokenizer());
         let record = Record { prompt: "the quick fox".to_owned(), reply: "jumps over".to_owned() };
-        prepare_dataset(&tokenizer, &[record], &Template::separated("\n"), 0.0, folder.path()).unwrap();
+        prepare_dataset(&tokenizer, &[vec![record]], &Template::separated("\n"), 0.0, folder.path()).unwrap();
         let row = |loss, max_length| {
             let datasets = vec![Instructions::open(folder.path(), Split::Train).unwrap()];
             Records { folders: vec![folder.path().to_owned()], datasets, starts: vec![0, 1], max_length, loss }.row(0)
@@ -420,7 +420,8 @@ mod tests {
     fn records_that_lose_their_end_or_their_reply_are_counted() {
         let (folder, tokenizer) = (tempfile::tempdir().unwrap(), tokenizer());
         let record = |words: usize| Record { prompt: "the lazy ".repeat(words), reply: "dog jumps over".to_owned() };
-        prepare_dataset(&tokenizer, &[1, 2, 30].map(record), &Template::separated("\n"), 0.0, folder.path()).unwrap();
+        prepare_dataset(&tokenizer, &[[1, 2, 30].map(record).to_vec()], &Template::separated("\n"), 0.0, folder.path())
+            .unwrap();
         let fit = |max_length, loss| {
             let datasets = vec![Instructions::open(folder.path(), Split::Train).unwrap()];
             let records =
@@ -465,7 +466,7 @@ mod tests {
             std::fs::create_dir(&folder).unwrap();
             let record = |number| Record { prompt: format!("{name} {number}"), reply: "jumps over".to_owned() };
             let records: Vec<Record> = (0..records).map(record).collect();
-            prepare_dataset(&tokenizer, &records, &Template::separated("\n"), 0.0, &folder).unwrap();
+            prepare_dataset(&tokenizer, &[records], &Template::separated("\n"), 0.0, &folder).unwrap();
             folder
         };
         let folders = [folder("fox", 7), folder("dog", 5)];
