@@ -125,3 +125,36 @@ fn stages_under_one_schedule_are_one_job() {
     let parents: BTreeSet<JobId> = Job::Tune(whole.clone()).parents().into_iter().collect();
     assert_eq!(parents, [whole.parent, whole.datasets[0], then.datasets[0]].into());
 }
+
+#[test]
+fn the_last_stage_is_measured_on_what_all_datasets_hold_out() {
+    let curricula = "axes.curriculum=[merged, sequential, sequential-whole]";
+    let plan = plan(SPEC, &["axes.dataset=[chat, [chat, questions]]", curricula, "axes.seed=[1]"]);
+    insta::assert_snapshot!(labels(&plan, Kind::Tune), @"
+    tiny/chat/seed1
+    tiny/chat+questions/seed1
+    tiny/chat>questions/seed1
+    tiny/chat>>questions/seed1
+    ");
+    let of = |wanted: &str| tunings(&plan).into_iter().find(|(label, _)| *label == wanted).expect("a tuning").1;
+    let merged = of("tiny/chat+questions/seed1");
+    let (first, last) = (of("tiny/chat/seed1"), of("tiny/chat>questions/seed1"));
+    let whole = of("tiny/chat>>questions/seed1");
+    assert_eq!(last.further_validation, first.datasets);
+    assert_eq!(last.validation_datasets(), merged.validation_datasets());
+    assert_eq!(whole.validation_datasets(), merged.validation_datasets());
+    // What is shared with the cell of one dataset, or has all datasets itself, is the job that it was.
+    for job in [merged, first, whole] {
+        assert_eq!(job.further_validation, []);
+    }
+    assert_eq!(first.validation_datasets(), first.datasets);
+    assert!(Job::Tune(last.clone()).parents().contains(&first.datasets[0]), "its data is there when it runs");
+    assert!(Job::Tune(last.clone()).canonical().contains("further_validation"));
+    assert!(!Job::Tune(first.clone()).canonical().contains("further_validation"));
+}
+
+#[test]
+fn nothing_is_measured_together_where_nothing_is_held_out() {
+    let plan = plan(SPEC, &["axes.curriculum=[sequential]", "held_out=0"]);
+    assert!(tunings(&plan).iter().all(|(_, tune)| tune.further_validation.is_empty()));
+}

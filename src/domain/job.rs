@@ -122,6 +122,10 @@ pub struct TuneJob {
     /// The parts that follow under the same schedule, with the same state of the optimiser; most trainings have none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub then: Vec<TunePart>,
+    /// Further prepare jobs on whose held-out parts the loss is measured, sorted: those of the earlier stages, where this is
+    /// the last stage of a curriculum over several datasets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub further_validation: Vec<JobId>,
     /// What the optimiser remembers.
     #[serde(default, skip_serializing_if = "Start::is_fresh")]
     pub optimizer: Start,
@@ -171,13 +175,15 @@ impl TuneJob {
         std::iter::once(first).chain(self.then.iter().cloned()).collect()
     }
 
-    /// The prepare jobs on whose held-out parts the loss is measured: the datasets in their order, or those of several
-    /// parts sorted and each once, so that trainings on the same datasets look at the same rows.
+    /// The prepare jobs on whose held-out parts the loss is measured: the datasets in their order, or where there are more
+    /// than those of one part, all of them sorted and each once. A shuffled union of the same datasets is sorted too, so
+    /// that both look at the same rows.
     pub fn validation_datasets(&self) -> Vec<JobId> {
-        if self.then.is_empty() {
+        if self.then.is_empty() && self.further_validation.is_empty() {
             return self.datasets.clone();
         }
-        let datasets: BTreeSet<JobId> = self.parts().into_iter().flat_map(|part| part.datasets).collect();
+        let datasets = self.parts().into_iter().flat_map(|part| part.datasets);
+        let datasets: BTreeSet<JobId> = datasets.chain(self.further_validation.iter().copied()).collect();
         datasets.into_iter().collect()
     }
 }
@@ -358,7 +364,11 @@ impl Job {
             Job::Tokenizer(_) | Job::Import(_) => vec![],
             Job::Prepare(job) => vec![job.tokenizer],
             Job::Pretrain(job) => [&[job.tokenizer], &job.corpora[..]].concat(),
-            Job::Tune(job) => std::iter::once(job.parent).chain(job.parts().iter().flat_map(TunePart::reads)).collect(),
+            Job::Tune(job) => {
+                let read = job.parts().into_iter().flat_map(|part| part.reads());
+                let validated = job.further_validation.iter().copied();
+                std::iter::once(job.parent).chain(read).chain(validated).collect()
+            }
             Job::Eval(job) => vec![job.model],
             Job::Finetune(job) => vec![job.model],
         };
@@ -456,6 +466,7 @@ mod tests {
             loss: Loss::Reply,
             training,
             then: vec![],
+            further_validation: vec![],
             optimizer: Start::Fresh,
             seed: 1,
         }

@@ -34,6 +34,7 @@ impl Change {
             let (old, new) = (before.get(path), after.get(path));
             let name = match path.split('.').next().unwrap_or(path) {
                 "then" => "later parts",
+                "further_validation" => "validation data",
                 name => name,
             };
             match old.or(new) {
@@ -145,6 +146,12 @@ mod tests {
         let length = [("\"epochs\":1", "\"epochs\":3")];
         insta::assert_snapshot!(changed(&whole, &length).unwrap(), @"then.0.length.epochs 1 -> 3");
         insta::assert_snapshot!(change(TUNE, &whole).unwrap(), @"then.0.length.epochs none -> 1");
+    }
+
+    #[test]
+    fn a_common_held_out_set_is_named() {
+        let further = r#""further_validation":["c48f852b69b80e1e23941252257d5790"],"max_length""#;
+        assert_eq!(change(TUNE, &TUNE.replace(r#""max_length""#, further)).unwrap(), "its validation data");
     }
 
     #[test]

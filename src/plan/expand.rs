@@ -1,6 +1,6 @@
 //! From cells to jobs: equal jobs collapse because they have equal ids.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use petgraph::graph::{DiGraph, NodeIndex};
 
@@ -69,11 +69,19 @@ impl Builder<'_> {
             Base::Recorded(id) => self.recorded(*id, &cell.key.model, &mut jobs),
         };
         let base = model;
-        let mut path = vec![];
-        for stage in &recipe.stages {
+        let (mut path, mut datasets) = (vec![], BTreeSet::new());
+        for (place, stage) in recipe.stages.iter().enumerate() {
             path.push(called(stage));
             name.group = format!("{}/{}", cell.key.model, path.join(">"));
-            model = self.tune(recipe, stage, &vocabulary, model, &name, &mut jobs);
+            let mut job = self.tune_job(recipe, stage, &vocabulary, model, &mut jobs);
+            datasets.extend(job.validation_datasets());
+            // The last stage is measured on what all stages hold out, as a training on the union of their data is. The
+            // earlier ones are not, so that they stay those of other cells.
+            if place + 1 == recipe.stages.len() && recipe.held_out > 0.0 {
+                let own: BTreeSet<JobId> = job.validation_datasets().into_iter().collect();
+                job.further_validation = datasets.difference(&own).copied().collect();
+            }
+            model = TrainRef(self.add(Job::Tune(job), &name, &[], Role::Ancestor, &mut jobs));
         }
         for (id, role) in &mut jobs {
             if *id == model.0 {
@@ -223,19 +231,18 @@ impl Builder<'_> {
         TrainRef(self.add(Job::Pretrain(job), name, &[], Role::Ancestor, jobs))
     }
 
-    fn tune(
+    fn tune_job(
         &mut self,
         recipe: &Recipe,
         stage: &Stage,
         vocabulary: &Vocabulary,
         parent: TrainRef,
-        name: &Name,
         jobs: &mut Vec<(JobId, Role)>,
-    ) -> TrainRef {
+    ) -> TuneJob {
         let mut parts = stage.parts().into_iter().map(|part| self.tune_part(recipe, &part, vocabulary, jobs));
         let first = parts.next().expect("a stage has a first part");
         let then = parts.collect();
-        let job = TuneJob {
+        TuneJob {
             parent: parent.0,
             datasets: first.datasets,
             shares: first.shares,
@@ -246,9 +253,9 @@ impl Builder<'_> {
             loss: stage.loss,
             training: stage.training.clone(),
             then,
+            further_validation: vec![],
             seed: tuning_seed(recipe.seed, recipe.tune_seed),
-        };
-        TrainRef(self.add(Job::Tune(job), name, &[], Role::Ancestor, jobs))
+        }
     }
 
     fn tune_part(

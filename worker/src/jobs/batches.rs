@@ -364,6 +364,7 @@ mod tests {
             loss: Loss::Reply,
             training,
             then,
+            further_validation: vec![],
             optimizer: Start::Fresh,
             seed: 7,
         }
