@@ -35,7 +35,7 @@ pub use error::DataError;
 pub use evaluation::{evaluation_file, evaluation_files};
 pub use generate::{Generated, generate, thoughtful};
 pub use locate::Survey;
-pub use mixture::Mixture;
+pub use mixture::{Mixture, ReplayedRows};
 pub use model_export::export_model;
 pub use model_folder::model_config;
 pub use order::Permutation;

@@ -122,8 +122,8 @@ pub struct TuneJob {
     /// The parts that follow under the same schedule, with the same state of the optimiser; most trainings have none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub then: Vec<TunePart>,
-    /// Further prepare jobs on whose held-out parts the loss is measured, sorted: those of the earlier stages, where this is
-    /// the last stage of a curriculum over several datasets.
+    /// Further prepare jobs on whose held-out parts the loss is measured, sorted: those of the earlier stages, where
+    /// this is the last stage of a curriculum over several datasets.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub further_validation: Vec<JobId>,
     /// What the optimiser remembers.
@@ -154,7 +154,7 @@ pub struct TunePart {
 /// Pretraining text in a tune job: packed windows, predicted whole.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ReplayedText {
-    /// Its share of the rows.
+    /// Its share of the tokens that receive loss.
     pub share: Replay,
     /// Prepare jobs of the corpora; their windows are shuffled together.
     pub corpora: Vec<JobId>,
@@ -175,9 +175,9 @@ impl TuneJob {
         std::iter::once(first).chain(self.then.iter().cloned()).collect()
     }
 
-    /// The prepare jobs on whose held-out parts the loss is measured: the datasets in their order, or where there are more
-    /// than those of one part, all of them sorted and each once. A shuffled union of the same datasets is sorted too, so
-    /// that both look at the same rows.
+    /// The prepare jobs on whose held-out parts the loss is measured: the datasets in their order, or where there are
+    /// more than those of one part, all of them sorted and each once. A shuffled union of the same datasets is sorted
+    /// too, so that both look at the same rows.
     pub fn validation_datasets(&self) -> Vec<JobId> {
         if self.then.is_empty() && self.further_validation.is_empty() {
             return self.datasets.clone();
@@ -189,11 +189,6 @@ impl TuneJob {
 }
 
 impl TunePart {
-    /// Rows of an epoch over datasets of so many records together.
-    pub fn rows(&self, records: u64) -> u64 {
-        records + self.replay.as_ref().map_or(0, |replay| replay.share.rows(records))
-    }
-
     /// The prepare jobs that it reads: datasets, then replayed corpora.
     pub fn reads(&self) -> Vec<JobId> {
         let replayed = self.replay.as_ref().map_or(&[][..], |replay| &replay.corpora);
@@ -327,11 +322,13 @@ impl Job {
     ///
     /// | job | version | since then |
     /// |---|---|---|
-    /// | prepare, of dialogues and of paragraphs with questions, where some are held out | 2 | whole dialogues and paragraphs are held out |
+    /// | prepare, of dialogues and paragraphs, with a held-out part | 2 | they are held out whole |
+    /// | tune, with replayed text | 2 | its share is one of tokens that receive loss, no longer one of rows |
     /// | every other | 1 | |
     pub fn version(&self) -> u32 {
         match self {
             Job::Prepare(job) if job.held_out > 0.0 && job.data.is_grouped() => 2,
+            Job::Tune(job) if job.parts().iter().any(|part| part.replay.is_some()) => 2,
             Job::Tokenizer(_)
             | Job::Prepare(_)
             | Job::Pretrain(_)
@@ -502,7 +499,8 @@ mod tests {
         let share = Replay::new(0.25).unwrap();
         let replay = ReplayedText { share, corpora: vec![JobId::of("speech")], sequence_length: 64 };
         let replayed = TuneJob { replay: Some(replay), ..tune() };
-        insta::assert_snapshot!(Job::Tune(replayed).canonical(), @r#"{"version":1,"suite_version":null,"job":{"kind":"tune","parent":"ebdea6058df2230dc25b7a7c7b487b47","datasets":["504c1dbb87fc1cd93594bd6baad1b520"],"replay":{"share":0.25,"corpora":["bbef90dfda3f42df1f4c689f5eea2ad9"],"sequence_length":64},"max_length":128,"loss":"reply","training":{"length":{"epochs":2},"batch_size":8,"learning_rate":0.00002,"schedule":"cosine","warmup":{"fraction":0.05},"min_learning_rate_ratio":0.0,"betas":[0.9,0.999],"epsilon":1e-8,"weight_decay":0.0,"clip_norm":1.0,"label_smoothing":0.0,"precision":"f32","validation":null},"seed":1}}"#);
+        // Version 1 measured the share in rows.
+        insta::assert_snapshot!(Job::Tune(replayed).canonical(), @r#"{"version":2,"suite_version":null,"job":{"kind":"tune","parent":"ebdea6058df2230dc25b7a7c7b487b47","datasets":["504c1dbb87fc1cd93594bd6baad1b520"],"replay":{"share":0.25,"corpora":["bbef90dfda3f42df1f4c689f5eea2ad9"],"sequence_length":64},"max_length":128,"loss":"reply","training":{"length":{"epochs":2},"batch_size":8,"learning_rate":0.00002,"schedule":"cosine","warmup":{"fraction":0.05},"min_learning_rate_ratio":0.0,"betas":[0.9,0.999],"epsilon":1e-8,"weight_decay":0.0,"clip_norm":1.0,"label_smoothing":0.0,"precision":"f32","validation":null},"seed":1}}"#);
     }
 
     /// Data of a file, whose records may belong together.

@@ -4,10 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::planned::{Plan, PlannedJob};
-use crate::domain::{Extent, Job, JobId, Length, Milestone, ModelConfig, PretrainJob, TunePart, counted};
+use crate::domain::{Extent, Job, JobId, Length, Loss, Milestone, ModelConfig, PretrainJob, TunePart, counted};
 
 /// Tokens per word assumed before a corpus is tokenized; English byte-level BPE gives 1.2 to 1.6.
 pub(super) const TOKENS_PER_WORD: f64 = 1.4;
+
+/// Share of the tokens of a record that are its reply, assumed to forecast how much text is replayed beside it.
+const REPLY_SHARE: f64 = 0.5;
 
 /// How much text a prepare job yields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -202,7 +205,9 @@ impl Facts {
     pub(super) fn parts(&self, job: &Job) -> Vec<(Length, Epoch)> {
         match job {
             Job::Pretrain(pretrain) => vec![(pretrain.training.length, self.pretrain_epoch(pretrain))],
-            Job::Tune(tune) => tune.parts().iter().map(|part| (part.length, self.tune_epoch(part))).collect(),
+            Job::Tune(tune) => {
+                tune.parts().iter().map(|part| (part.length, self.tune_epoch(tune.loss, part))).collect()
+            }
             Job::Tokenizer(_) | Job::Prepare(_) | Job::Import(_) | Job::Eval(_) | Job::Finetune(_) => vec![],
         }
     }
@@ -215,10 +220,33 @@ impl Facts {
     }
 
     /// One epoch of a part of a tuning, whose rows are records and windows of replayed text.
-    pub(super) fn tune_epoch(&self, part: &TunePart) -> Epoch {
+    pub(super) fn tune_epoch(&self, loss: Loss, part: &TunePart) -> Epoch {
         let epoch = self.epoch(&part.datasets);
-        let rows = epoch.units.map(|records| part.rows(records));
-        Epoch { rows, ..epoch }
+        let Some(replay) = &part.replay else { return epoch };
+        let share = match loss {
+            Loss::All => 1.0,
+            Loss::Reply => REPLY_SHARE,
+        };
+        let trained = self.tokens_taken(part).map(|tokens| tokens * share);
+        let windows = trained.map(|trained| replay.share.rows(trained, replay.sequence_length));
+        let rows = epoch.units.zip(windows).map(|(records, windows)| records + windows);
+        Epoch { rows, rows_estimated: true, ..epoch }
+    }
+
+    /// Tokens of the records of an epoch of a part, prompts included: of weighted datasets, those of the rows that each
+    /// gives.
+    fn tokens_taken(&self, part: &TunePart) -> Option<f64> {
+        let amounts: Vec<&Amount> = part.datasets.iter().map(|id| self.amounts.get(id)).collect::<Option<_>>()?;
+        if part.shares.is_empty() {
+            return Some(amounts.iter().map(|amount| amount.tokens() as f64).sum());
+        }
+        let records: u64 = amounts.iter().map(|amount| amount.train.units).sum::<Option<u64>>()?;
+        let weights: f64 = part.shares.iter().sum();
+        let tokens = |(amount, share): (&&Amount, &f64)| {
+            let rows = records as f64 * share / weights;
+            Some(rows * amount.tokens() as f64 / amount.train.units?.max(1) as f64)
+        };
+        amounts.iter().zip(&part.shares).map(tokens).sum()
     }
 
     /// One pass over the texts of these prepare jobs; its rows are its units.

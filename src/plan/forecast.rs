@@ -45,7 +45,7 @@ pub fn weight(plan: &Plan, job: &PlannedJob, facts: &Facts) -> f64 {
             }
             Job::Tune(tune) => {
                 let of_part = |part: &TunePart| {
-                    let epoch = facts.tune_epoch(part);
+                    let epoch = facts.tune_epoch(tune.loss, part);
                     let (records, rows) = (epoch.units.unwrap_or(0), epoch.rows.unwrap_or(0));
                     let window = part.replay.as_ref().map_or(0, |replay| replay.sequence_length);
                     let tokens = tokens(&part.datasets) + (rows - records) as f64 * f64::from(window);

@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use super::facts::{Facts, epochs};
 use super::planned::{Plan, PlannedCell, PlannedJob, Role};
-use crate::domain::{Budget, CellKey, Job, JobId, Origin, Training, TunePart, grouped};
+use crate::domain::{Budget, CellKey, Job, JobId, Origin, Training, TuneJob, TunePart, grouped};
 
 /// What one training stage reads of one text.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -120,9 +120,8 @@ fn passes(facts: &Facts, job: &Job) -> Vec<(JobId, Option<f64>)> {
         }
         Job::Tune(tune) => {
             let parts = tune.parts();
-            let batch_size = tune.training.batch_size;
-            let corpora = parts.iter().flat_map(|part| passes_over_corpora(facts, part, batch_size));
-            let datasets = parts.iter().flat_map(|part| passes_over_datasets(facts, part, batch_size));
+            let corpora = parts.iter().flat_map(|part| passes_over_corpora(facts, tune, part));
+            let datasets = parts.iter().flat_map(|part| passes_over_datasets(facts, tune, part));
             let mut all: Vec<(JobId, Option<f64>)> = vec![];
             for (id, passes) in corpora.chain(datasets) {
                 match all.iter_mut().find(|(known, _)| *known == id) {
@@ -136,8 +135,8 @@ fn passes(facts: &Facts, job: &Job) -> Vec<(JobId, Option<f64>)> {
     }
 }
 
-fn passes_over_datasets(facts: &Facts, part: &TunePart, batch_size: u32) -> Vec<(JobId, Option<f64>)> {
-    let epochs = epochs(part.length, batch_size, facts.tune_epoch(part).rows);
+fn passes_over_datasets(facts: &Facts, tune: &TuneJob, part: &TunePart) -> Vec<(JobId, Option<f64>)> {
+    let epochs = epochs(part.length, tune.training.batch_size, facts.tune_epoch(tune.loss, part).rows);
     let records = |id: &JobId| facts.amounts.get(id).and_then(|amount| amount.train.units);
     let all: Option<u64> = part.datasets.iter().map(records).sum();
     let weights: f64 = part.shares.iter().sum();
@@ -152,10 +151,10 @@ fn passes_over_datasets(facts: &Facts, part: &TunePart, batch_size: u32) -> Vec<
     part.datasets.iter().enumerate().map(|dataset| (*dataset.1, of_dataset(dataset))).collect()
 }
 
-fn passes_over_corpora(facts: &Facts, part: &TunePart, batch_size: u32) -> Vec<(JobId, Option<f64>)> {
+fn passes_over_corpora(facts: &Facts, tune: &TuneJob, part: &TunePart) -> Vec<(JobId, Option<f64>)> {
     let Some(replay) = &part.replay else { return vec![] };
-    let epoch = facts.tune_epoch(part);
-    let epochs = epochs(part.length, batch_size, epoch.rows);
+    let epoch = facts.tune_epoch(tune.loss, part);
+    let epochs = epochs(part.length, tune.training.batch_size, epoch.rows);
     let text: Option<u64> = replay.corpora.iter().map(|id| facts.amounts.get(id).map(|amount| amount.tokens())).sum();
     let windows = epoch.rows.zip(epoch.units).map(|(rows, records)| rows - records);
     let read = windows.map(|windows| windows * u64::from(replay.sequence_length));

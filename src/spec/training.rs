@@ -54,7 +54,7 @@ pub(super) struct Tune {
     pub max_length: (u32, Mark),
     /// `loss:`, `reply` (default, as CLASS-IT) or `all`.
     pub loss: Loss,
-    /// `pretrain_mix:`, the share of rows that are pretraining text, by default 0.
+    /// `pretrain_mix:`, the share of pretraining text in the tokens that receive loss, by default 0.
     pub replay: Option<Replay>,
     /// `optimizer:`, `fresh` (default) or `carried` from the stage before.
     pub optimizer: Start,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use grid::data::{Corpus, DataError, Instructions, Mixture, Permutation, Split};
+use grid::data::{Corpus, DataError, Instructions, Mixture, Permutation, ReplayedRows, Split};
 use grid::domain::{Length, Loss, TuneJob, TunePart};
 
 use crate::ml::{Batch, Batches, Row};
@@ -93,6 +93,8 @@ pub(super) struct Fit {
     pub cut: u64,
     /// Those of which nothing is left to predict.
     pub mute: u64,
+    /// Tokens that are predicted, and receive loss, in all of them together.
+    pub trained: u64,
 }
 
 /// Records of several datasets.
@@ -127,11 +129,13 @@ impl Records {
     pub(super) fn fits(&self) -> Vec<Fit> {
         let fit = |dataset: usize| {
             let records = self.datasets[dataset].len();
-            let mut fit = Fit { records, cut: 0, mute: 0 };
+            let mut fit = Fit { records, cut: 0, mute: 0, trained: 0 };
             for index in 0..records {
                 let length = self.datasets[dataset].record(index).0.len();
                 fit.cut += u64::from(length > self.max_length as usize);
-                fit.mute += u64::from(self.of(dataset, index).0.scored() == 0);
+                let scored = self.of(dataset, index).0.scored() as u64;
+                fit.mute += u64::from(scored == 0);
+                fit.trained += scored;
             }
             fit
         };
@@ -168,9 +172,21 @@ pub(super) struct Blend {
 }
 
 impl Blend {
-    /// The rows of a part of a job; `replayed` is there where it asks for it.
-    pub(super) fn new(job: &TuneJob, part: &TunePart, records: Records, replayed: Option<Packed>) -> Self {
-        let windows = part.replay.as_ref().zip(replayed.as_ref()).map(|(replay, packed)| (replay.share, packed.len()));
+    /// The rows of a part of a job; `fits` are those of the records, `replayed` is there where the part asks for it.
+    pub(super) fn new(
+        job: &TuneJob,
+        part: &TunePart,
+        records: Records,
+        fits: &[Fit],
+        replayed: Option<Packed>,
+    ) -> Self {
+        let trained: Vec<u64> = fits.iter().map(|fit| fit.trained).collect();
+        let windows = part.replay.as_ref().zip(replayed.as_ref()).map(|(replay, packed)| ReplayedRows {
+            share: replay.share,
+            rows: packed.len(),
+            row_tokens: replay.sequence_length, // a window has one more, which begins it
+            trained: &trained,
+        });
         let mixture = Mixture::new(job.seed, part.order, &records.lens(), &part.shares, windows);
         Self { records, replayed, mixture, batch_size: job.training.batch_size }
     }
@@ -327,7 +343,7 @@ fn which(starts: &[u64], index: u64) -> usize {
 #[cfg(test)]
 mod tests {
     use grid::data::{Record, Tokenizer, prepare_corpus, prepare_dataset};
-    use grid::domain::{JobId, Order, Precision, Schedule, Start, Template, Training, Warmup};
+    use grid::domain::{Order, Precision, Replay, ReplayedText, Schedule, Start, Template, Training, Warmup};
 
     use super::*;
 
@@ -427,7 +443,7 @@ mod tests {
             let datasets = vec![Instructions::open(folder.path(), Split::Train).unwrap()];
             let records =
                 Records { folders: vec![folder.path().to_owned()], datasets, starts: vec![0, 3], max_length, loss };
-            let [Fit { records, cut, mute }] = records.fits()[..] else { panic!("one dataset") };
+            let [Fit { records, cut, mute, trained: _ }] = records.fits()[..] else { panic!("one dataset") };
             (records, cut, mute)
         };
         assert_eq!(fit(4096, Loss::Reply), (3, 0, 0));
@@ -475,7 +491,7 @@ mod tests {
         let job = job(training, vec![part(Length::Epochs(2)), part(Length::Steps(4))]);
         let blend = |place: usize| {
             let records = Records::open(&[folders[place % 2].as_path()], Split::Train, &job).unwrap();
-            Blend::new(&job, &job.parts()[place], records, None)
+            Blend::new(&job, &job.parts()[place], records, &[], None)
         };
         let lengths = [Length::Epochs(3), Length::Epochs(2), Length::Steps(4)];
         let sequence = Sequence::new((0..3).map(|place| (lengths[place], blend(place))).collect());
@@ -491,6 +507,58 @@ mod tests {
         // Whatever was asked for before, a step has its batch.
         assert!((0..22).rev().all(|step| sequence.batch(step) == expected[step as usize].0));
         assert_ne!(found[0], found[4], "each epoch has an order of its own");
+    }
+
+    /// The share is one of tokens that receive loss, whatever the lengths of records and which of their tokens count.
+    #[test]
+    fn replayed_text_has_its_share_of_the_trained_tokens() {
+        let (runs, tokenizer) = (tempfile::tempdir().unwrap(), tokenizer());
+        let folder = |name: &str| {
+            let folder = runs.path().join(name);
+            std::fs::create_dir(&folder).unwrap();
+            folder
+        };
+        let (text, short, long) = (folder("text"), folder("short"), folder("long"));
+        let documents: Vec<String> = (0..60).map(|n| format!("the {n} lazy dogs jump over {n} foxes")).collect();
+        prepare_corpus(&tokenizer, &documents, 0.1, &text).unwrap();
+        let dataset = |folder: &Path, records: usize, words: usize| {
+            let record = |n: usize| Record { prompt: "the lazy dog ".repeat(2), reply: "jumps ".repeat(words + n % 7) };
+            let groups: Vec<Vec<Record>> = (0..records).map(|n| vec![record(n)]).collect();
+            prepare_dataset(&tokenizer, &groups, &Template::separated("\n"), 0.0, folder).unwrap();
+        };
+        dataset(&short, 40, 1);
+        dataset(&long, 25, 12);
+        let length = 8;
+        for (share, loss, max_length, shares) in [
+            (0.1, Loss::Reply, 64, vec![]),
+            (0.5, Loss::All, 64, vec![]),
+            (0.3, Loss::Reply, 24, vec![]),
+            (0.4, Loss::Reply, 64, vec![1.0, 3.0]),
+        ] {
+            let replay = ReplayedText { share: Replay::new(share).unwrap(), corpora: vec![], sequence_length: length };
+            let job =
+                TuneJob { replay: Some(replay), loss, max_length, shares, ..job(training(Length::Epochs(1)), vec![]) };
+            let records = Records::open(&[short.as_path(), &long], Split::Train, &job).unwrap();
+            let packed = Packed::open(&[text.as_path()], Split::Train, length, 2, 7).unwrap();
+            let fits = records.fits();
+            let blend = Blend::new(&job, &job.parts()[0], records, &fits, Some(packed));
+            // A dataset that gives a share of its rows comes round after several epochs only.
+            let epochs = if job.shares.is_empty() { 1 } else { 200 };
+            let (mut of_records, mut of_text) = (0, 0);
+            for (epoch, position) in
+                (0..epochs).flat_map(|epoch| (0..blend.len()).map(move |position| (epoch, position)))
+            {
+                let scored = blend.row(epoch, position).0.scored() as u64;
+                match blend.mixture.at(epoch, position).0 {
+                    2 => of_text += scored,
+                    _ => of_records += scored,
+                }
+            }
+            let wanted = share / (1.0 - share) * of_records as f64;
+            let half_a_row = f64::from(length) / 2.0 * epochs as f64;
+            let away = (of_text as f64 - wanted).abs();
+            assert!(of_text > 0 && away <= 1.01 * half_a_row, "{share}: {of_text} beside {of_records}");
+        }
     }
 
     #[test]

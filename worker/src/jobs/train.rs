@@ -61,8 +61,9 @@ pub(super) fn tune(job: &TuneJob, assignment: &Assignment, attempt: &mut Attempt
             None => None,
         };
         let records = Records::open(&folders(&part.datasets)?, Split::Train, job)?;
-        fits.extend(records.fits());
-        parts.push((part.length, Blend::new(job, &part, records, replayed)));
+        let own = records.fits();
+        parts.push((part.length, Blend::new(job, &part, records, &own, replayed)));
+        fits.extend(own);
     }
     tell_fits(&fits, job.max_length, attempt)?;
     let train = Sequence::new(parts);
@@ -84,7 +85,7 @@ pub(super) fn tune(job: &TuneJob, assignment: &Assignment, attempt: &mut Attempt
 
 /// Warns of records that are cut, and fails for a dataset of which nothing is left.
 fn tell_fits(fits: &[Fit], max_length: u32, attempt: &mut Attempt) -> Result<(), JobError> {
-    for (number, Fit { records, cut, mute }) in fits.iter().enumerate() {
+    for (number, Fit { records, cut, mute, trained: _ }) in fits.iter().enumerate() {
         let dataset = if fits.len() == 1 { String::new() } else { format!(" of dataset {} in the stage", number + 1) };
         if mute == records && *records > 0 {
             let reason = format!("no record{dataset} has anything to predict within max_length {max_length}: raise it");
