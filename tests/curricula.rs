@@ -25,10 +25,9 @@ evaluate:";
 fn hybrids_run_share_their_stages_and_differ() {
     let env = Env::new(&spec());
     let plan = env.run(0, &["plan", "spec.yaml"]);
-    // 180 records train; as many rows of pretraining text come to the 360 of both datasets; two epochs of 8 to a batch.
-    let rehearsed =
-        plan.lines().find(|line| line.contains("nano/3:chat+1:questions+50%text") && line.ends_with(" 90    180"));
-    assert!(rehearsed.is_some(), "{plan}");
+    // How many rows of pretraining text come to the 360 records is an estimate until their replies are tokenized.
+    let rehearsed = plan.lines().find(|line| line.contains("nano/3:chat+1:questions+50%text")).expect("a stage");
+    assert_eq!(rehearsed.split_whitespace().rev().take(2).filter(|steps| steps.starts_with('~')).count(), 2, "{plan}");
     // The first stage of fresh and carried is one job for each loss.
     assert!(plan.lines().any(|line| line.split_whitespace().take(3).eq(["tune", "10", "10"])), "{plan}");
     env.run(0, &["run", "spec.yaml"]);

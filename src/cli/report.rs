@@ -1,13 +1,14 @@
 //! `grid report`.
 
 use super::args::{Cli, ReportArgs, TableFormat};
+use super::clusters::fill_clusters;
 use super::database;
 use super::eval::as_they_come;
 use super::failure::{Exit, Failure, store_failure};
 use super::workspace::SpecText;
 use crate::domain::{Grid, Kind, NamedTable, ScoreRow, Show, Suite};
 use crate::report::{self, Columns, Comparison, Figure, Options, Planned, Scope, Table, human, pivot};
-use crate::store::{Experiment, JobRow, State};
+use crate::store::{Experiment, JobRow, State, Store};
 
 /// `grid report`.
 pub async fn report(cli: &Cli, args: &ReportArgs) -> Result<Exit, Failure> {
@@ -58,9 +59,8 @@ pub async fn report(cli: &Cli, args: &ReportArgs) -> Result<Exit, Failure> {
         let mut failed = store.failed_cells(&name).await.map_err(store_failure)?;
         as_they_come(&spec, &mut failed, &mut []);
         let planned = Planned::new(&cells, &failed);
-        for (table, figure) in compare((&name, &planned, &scores), columns, values, args)? {
-            shown.push((table, figure));
-        }
+        let about = About { experiment: &name, planned: &planned, scores: &scores };
+        shown.extend(compare(cli, &store, about, columns, values, args).await?);
     }
     if args.power {
         let table = report::power(&name, &scores, args.difference);
@@ -92,13 +92,25 @@ pub async fn report(cli: &Cli, args: &ReportArgs) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// The tables of a comparison: that of the tasks, or of the phenomena and subtasks of a suite.
-fn compare(
-    (name, planned, scores): (&str, &Planned, &[ScoreRow]),
+/// The scores of an experiment, and what it has planned.
+#[derive(Clone, Copy)]
+struct About<'a> {
+    experiment: &'a str,
+    planned: &'a Planned,
+    scores: &'a [ScoreRow],
+}
+
+/// The tables of a comparison: that of the tasks, or those of the phenomena and subtasks of a suite; and with `--items`
+/// one of trained models below each.
+async fn compare(
+    cli: &Cli,
+    store: &Store,
+    about: About<'_>,
     columns: Columns,
     (first, second): &(String, String),
     args: &ReportArgs,
 ) -> Result<Vec<(Table, Figure)>, Failure> {
+    let About { experiment, planned, scores } = about;
     let options = Options { equivalent: args.equivalent, pooled: args.pooled };
     let scopes = match columns {
         Columns::Aggregates => vec![(Scope::Aggregates, String::new())],
@@ -116,11 +128,18 @@ fn compare(
             Err(_) if scope == Scope::Terms => continue,
             Err(error) => return Err(Failure::new(Exit::NothingMatches, error)),
         };
-        let table = comparison.evaluate(options).table(&format!("{name}: {second} against {first}{of}"));
-        let figure = Figure::of(&table);
-        tables.push((table, figure));
+        let title = format!("{experiment}: {second} against {first}{of}");
+        tables.push(comparison.evaluate(options).table(&title));
+        // A phenomenon has no items of its own: they are those of its subtasks.
+        if args.items && scope != Scope::Terms {
+            let notes = fill_clusters(cli, store, experiment).await?;
+            let items = store.items(&comparison.jobs()).await.map_err(store_failure)?;
+            let mut table = comparison.items(&items, &format!("{title}: these two checkpoints, seed by seed"));
+            table.notes.extend(notes);
+            tables.push(table);
+        }
     }
-    Ok(tables)
+    Ok(tables.into_iter().map(|table| (Figure::of(&table), table)).map(|(figure, table)| (table, figure)).collect())
 }
 
 /// What a reader must know where one table has the results of several builds of grid.

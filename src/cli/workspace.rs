@@ -332,6 +332,7 @@ fn amounts(
                 whole: extent(train.units + validation.units, train.words + validation.words),
                 train: extent(train.units, train.words),
                 tokens: Some(train.tokens),
+                units_estimated: false,
                 measured: true,
                 blank: 0,
             };
@@ -341,7 +342,8 @@ fn amounts(
         let Some((origin, files)) = planned.sources.first() else { continue };
         let amount = |whole: Extent, measured: bool, blank: u64| {
             let train = whole.trained(job.held_out);
-            Amount { whole, train, tokens: None, measured, blank }
+            let units_estimated = job.held_out > 0.0 && job.data.is_grouped();
+            Amount { whole, train, tokens: None, units_estimated, measured, blank }
         };
         if planned.missing().next().is_some() {
             let expected = planned.text.as_ref().and_then(|text| text.expected);

@@ -29,18 +29,35 @@ struct Part {
     taken: u64,
 }
 
+/// Text that is replayed among records.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ReplayedRows<'a> {
+    /// Its share of the tokens that receive loss.
+    pub share: Replay,
+    /// Rows that there are.
+    pub rows: u64,
+    /// Tokens of a row that receive loss.
+    pub row_tokens: u32,
+    /// Tokens of each dataset that receive loss, in all of its records together.
+    pub trained: &'a [u64],
+}
+
 impl Mixture {
     /// Datasets of so many rows; `shares` has a weight for each of them, or is empty where each takes all of its rows.
-    /// `replay` adds rows of another part, which then comes last.
+    /// `replay` adds rows of another part, which then comes last: so many that their tokens have their share of all
+    /// tokens of an epoch that receive loss, within half a row.
     ///
-    /// With shares, an epoch has as many rows as the datasets have together.
-    pub fn new(seed: u64, order: Order, lens: &[u64], shares: &[f64], replay: Option<(Replay, u64)>) -> Self {
+    /// With shares, an epoch has as many rows of the datasets as these have together.
+    pub fn new(seed: u64, order: Order, lens: &[u64], shares: &[f64], replay: Option<ReplayedRows>) -> Self {
         let rows: u64 = lens.iter().sum();
         let taken = if shares.is_empty() { lens.to_vec() } else { divided(rows, lens, shares) };
         let mut parts: Vec<Part> = lens.iter().zip(taken).map(|(&len, taken)| Part { len, taken }).collect();
         let union = shares.is_empty() && replay.is_none() && order == Order::Shuffled;
-        if let Some((replay, len)) = replay {
-            parts.push(Part { len, taken: if len == 0 { 0 } else { replay.rows(rows) } });
+        if let Some(ReplayedRows { share, rows, row_tokens, trained }) = replay {
+            // Of a dataset that gives more or fewer rows than it has, each pass has the tokens of its mean record.
+            let tokens = |(part, &trained): (&Part, &u64)| part.taken as f64 * trained as f64 / part.len.max(1) as f64;
+            let trained: f64 = parts.iter().zip(trained).map(tokens).sum();
+            parts.push(Part { len: rows, taken: if rows == 0 { 0 } else { share.rows(trained, row_tokens) } });
         }
         Self { seed, order, parts, replay: replay.is_some(), union }
     }
@@ -139,8 +156,9 @@ mod tests {
         epoch(mixture, 0).iter().map(|(part, _)| char::from(b'a' + *part as u8)).collect()
     }
 
-    fn replay(share: f64, len: u64) -> Option<(Replay, u64)> {
-        Some((Replay::new(share).unwrap(), len))
+    /// Text among datasets with so many tokens, one of them in each row.
+    fn replay(share: f64, rows: u64, trained: &[u64]) -> Option<ReplayedRows<'_>> {
+        Some(ReplayedRows { share: Replay::new(share).unwrap(), rows, row_tokens: 1, trained })
     }
 
     #[test]
@@ -149,7 +167,7 @@ mod tests {
         assert_eq!(parts(&Mixture::new(1, Order::Interleaved, &[3, 3], &[], None)), "bababa");
         assert_eq!(parts(&Mixture::new(1, Order::Interleaved, &[6, 2, 2], &[], None)), "cabaacabaa");
         assert_eq!(parts(&Mixture::new(1, Order::Interleaved, &[9, 1], &[2.0, 3.0], None)), "bbababbaba");
-        assert_eq!(parts(&Mixture::new(1, Order::InTurn, &[4, 4], &[], replay(0.2, 100))), "aaaacbbbbc");
+        assert_eq!(parts(&Mixture::new(1, Order::InTurn, &[4, 4], &[], replay(0.2, 100, &[4, 4]))), "aaaacbbbbc");
     }
 
     /// What was measured before mixtures were there keeps its order.
@@ -166,7 +184,7 @@ mod tests {
 
     #[test]
     fn an_empty_part_takes_nothing() {
-        let mixture = Mixture::new(7, Order::Shuffled, &[10, 0], &[1.0, 1.0], replay(0.5, 0));
+        let mixture = Mixture::new(7, Order::Shuffled, &[10, 0], &[1.0, 1.0], replay(0.5, 0, &[10, 0]));
         assert_eq!(mixture.rows(), 10);
         assert!(epoch(&mixture, 0).iter().all(|(part, _)| *part == 0));
         assert_eq!(Mixture::new(7, Order::Interleaved, &[0, 0], &[1.0, 1.0], None).rows(), 0);
@@ -177,18 +195,28 @@ mod tests {
         #[test]
         fn rows_come_round(
             seed: u64, order in prop::sample::select(vec![Order::Shuffled, Order::Interleaved, Order::InTurn]),
-            sizes in prop::collection::vec((1u64..40, 1u32..5), 1..4), weighted: bool, share in 0.0f64..0.6,
+            sizes in prop::collection::vec((1u64..40, 1u32..5, 1u64..30), 1..4), weighted: bool, share in 0.0f64..0.6,
+            row_tokens in 1u32..40,
         ) {
-            let lens: Vec<u64> = sizes.iter().map(|(len, _)| *len).collect();
-            let shares: Vec<f64> = if weighted { sizes.iter().map(|(_, share)| f64::from(*share)).collect() } else { vec![] };
-            let replay = Replay::new(share).map(|replay| (replay, 17));
+            let lens: Vec<u64> = sizes.iter().map(|(len, ..)| *len).collect();
+            let weights = sizes.iter().map(|(_, share, _)| f64::from(*share)).collect();
+            let shares: Vec<f64> = if weighted { weights } else { vec![] };
+            let trained: Vec<u64> = sizes.iter().map(|(len, _, tokens)| len * tokens).collect();
+            let text = |share| ReplayedRows { share, rows: 17, row_tokens, trained: &trained };
+            let replay = Replay::new(share).map(text);
             let mixture = Mixture::new(seed, order, &lens, &shares, replay);
             let epochs = 3;
             let seen: Vec<(usize, u64)> = (0..epochs).flat_map(|number| epoch(&mixture, number)).collect();
             let mut all = lens.clone();
-            all.extend(replay.map(|(_, len)| len));
+            all.extend(replay.map(|replay| replay.rows));
             let rows: u64 = lens.iter().sum();
-            prop_assert!((mixture.rows() as f64 * (1.0 - share) - rows as f64).abs() <= 1.0, "the share of replay");
+            let one = epoch(&mixture, 0);
+            let (of_records, of_text): (Vec<_>, Vec<_>) = one.iter().partition(|(part, _)| *part < lens.len());
+            prop_assert_eq!(of_records.len() as u64, rows);
+            let tokens: u64 = of_records.iter().map(|(part, _)| sizes[*part].2).sum();
+            let wanted = if replay.is_some() { share / (1.0 - share) * tokens as f64 } else { 0.0 };
+            let replayed = of_text.len() as f64 * f64::from(row_tokens);
+            prop_assert!((replayed - wanted).abs() <= 0.5001 * f64::from(row_tokens), "{replayed} of {wanted} tokens");
             for (part, &len) in all.iter().enumerate() {
                 let mut counts = vec![0u64; len as usize];
                 seen.iter().filter(|(of, _)| *of == part).for_each(|(_, row)| counts[*row as usize] += 1);

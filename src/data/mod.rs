@@ -36,25 +36,19 @@ pub use error::DataError;
 pub use evaluation::{evaluation_file, evaluation_files};
 pub use generate::{Generated, generate, thoughtful};
 pub use locate::Survey;
-pub use mixture::Mixture;
+pub use mixture::{Mixture, ReplayedRows};
 pub use model_export::export_model;
 pub use model_folder::model_config;
 pub use order::Permutation;
-pub use prepared::{Corpus, Instructions, Ledger, Share, Split, Width, prepare_corpus, prepare_dataset};
-pub use records::{Record, records};
+pub use prepared::{Corpus, HeldOut, Instructions, Ledger, Share, Split, Width, prepare_corpus, prepare_dataset};
+pub use records::{Record, record_groups, records};
 pub use table_file::{Content, TableFile, Value};
 pub use tokenizer::{Encoding, Tokenizer, copy_tokenizer};
 pub use whole::write_files;
 
+use crate::domain::mix;
+
 /// Whitespace-separated words: the unit of every word budget.
 fn words(text: &str) -> u64 {
     text.split_whitespace().count() as u64
-}
-
-/// Spreads the bits of a counter (the finalizer of SplitMix64, Steele et al. 2014): a bijection of 64 bits.
-fn mix(value: u64) -> u64 {
-    let value = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    value ^ (value >> 31)
 }

@@ -30,22 +30,34 @@ impl Record {
 
 /// The records of a dataset, in the order of its files and lines; those with a blank reply are dropped.
 ///
+/// As [`record_groups`], one after the other.
+///
+/// # Errors
+/// As [`record_groups`].
+pub fn records(located: &Located, format: &DatasetFormat) -> Result<Vec<Record>, DataError> {
+    Ok(record_groups(located, format)?.into_iter().flatten().collect())
+}
+
+/// The records of a dataset that belong together: the exchanges of one dialogue, in which the reply of a record is the
+/// prompt of the next; the questions about one paragraph; each row alone. None is empty.
+///
 /// The toy world's [`WorldPart::Chat`] and [`WorldPart::Questions`] are records already and take no notice of the
 /// format; its [`WorldPart::Dialogues`] can be read as [`DatasetFormat::Dialogue`].
 ///
 /// # Errors
 /// Missing or unreadable files, lines that do not follow the format, a part of the toy world that holds no records.
-pub fn records(located: &Located, format: &DatasetFormat) -> Result<Vec<Record>, DataError> {
-    let mut records = all(located, format)?;
-    records.retain(|record| !record.is_blank());
-    Ok(records)
+pub fn record_groups(located: &Located, format: &DatasetFormat) -> Result<Vec<Vec<Record>>, DataError> {
+    let mut groups = all(located, format)?;
+    groups.iter_mut().for_each(|group| group.retain(|record| !record.is_blank()));
+    groups.retain(|group| !group.is_empty());
+    Ok(groups)
 }
 
-/// The same with those that [`records`] drops.
-fn all(located: &Located, format: &DatasetFormat) -> Result<Vec<Record>, DataError> {
+/// The same with the records that are dropped.
+fn all(located: &Located, format: &DatasetFormat) -> Result<Vec<Vec<Record>>, DataError> {
     match &located.origin {
         Origin::World { part, seed, size } => match (part, format) {
-            (WorldPart::Chat | WorldPart::Questions, _) => Ok(world::records(*part, *seed, *size)),
+            (WorldPart::Chat | WorldPart::Questions, _) => Ok(alone(world::records(*part, *seed, *size))),
             (WorldPart::Dialogues, DatasetFormat::Dialogue { .. }) => {
                 parse_text(Path::new("the toy world"), &world::corpus(*part, *seed, *size), format)
             }
@@ -60,6 +72,7 @@ fn all(located: &Located, format: &DatasetFormat) -> Result<Vec<Record>, DataErr
                 all.extend(parse(path, format)?);
             }
             if let DatasetFormat::Records { first: Some(first), .. } = format {
+                // Each row is a group of its own.
                 all.truncate(usize::try_from(*first).unwrap_or(usize::MAX));
             }
             Ok(all)
@@ -70,12 +83,18 @@ fn all(located: &Located, format: &DatasetFormat) -> Result<Vec<Record>, DataErr
 
 /// How much text [`records`] gives: both sides of each record.
 pub(super) fn volume(located: &Located, format: &DatasetFormat) -> Result<Volume, DataError> {
-    let (blank, records): (Vec<Record>, Vec<Record>) = all(located, format)?.into_iter().partition(Record::is_blank);
+    let all = all(located, format)?.into_iter().flatten();
+    let (blank, records): (Vec<Record>, Vec<Record>) = all.partition(Record::is_blank);
     let words = records.iter().map(|record| words(&record.prompt) + words(&record.reply)).sum();
     Ok(Volume { units: records.len() as u64, words, blank: blank.len() as u64 })
 }
 
-fn parse(path: &Path, format: &DatasetFormat) -> Result<Vec<Record>, DataError> {
+/// Every record alone.
+fn alone(records: Vec<Record>) -> Vec<Vec<Record>> {
+    records.into_iter().map(|record| vec![record]).collect()
+}
+
+fn parse(path: &Path, format: &DatasetFormat) -> Result<Vec<Vec<Record>>, DataError> {
     match format {
         DatasetFormat::Records { layout, prompt, reply, first: _ } => {
             let fields: Vec<&str> = prompt.fields().chain(reply.fields()).collect();
@@ -85,14 +104,14 @@ fn parse(path: &Path, format: &DatasetFormat) -> Result<Vec<Record>, DataError> 
                 let fill = |pattern: &Pattern, values: &[String]| pattern.fill(values.iter().map(String::as_str));
                 records.push(Record { prompt: fill(prompt, asked), reply: fill(reply, said) });
             })?;
-            Ok(records)
+            Ok(alone(records))
         }
         DatasetFormat::Dialogue { .. } | DatasetFormat::Squad { .. } => parse_text(path, &read_text(path)?, format),
     }
 }
 
 /// As [`parse`], for the formats that are text and nothing else.
-fn parse_text(path: &Path, text: &str, format: &DatasetFormat) -> Result<Vec<Record>, DataError> {
+fn parse_text(path: &Path, text: &str, format: &DatasetFormat) -> Result<Vec<Vec<Record>>, DataError> {
     match format {
         DatasetFormat::Records { .. } => unreachable!("rows are read from their files"),
         DatasetFormat::Dialogue { min_words, across, remove } => {
@@ -103,7 +122,7 @@ fn parse_text(path: &Path, text: &str, format: &DatasetFormat) -> Result<Vec<Rec
             if *across {
                 all = vec![all.concat()];
             }
-            Ok(all.into_iter().flat_map(|dialogue| windows(dialogue, *min_words)).collect())
+            Ok(all.into_iter().map(|dialogue| windows(dialogue, *min_words)).collect())
         }
         DatasetFormat::Squad { with_context } => squad(path, text, *with_context),
     }
@@ -143,24 +162,23 @@ struct Answer {
     text: String,
 }
 
-/// SQuAD-format JSON; questions without an answer get an empty reply.
-fn squad(path: &Path, text: &str, with_context: bool) -> Result<Vec<Record>, DataError> {
+/// SQuAD-format JSON, paragraph by paragraph; questions without an answer get an empty reply.
+fn squad(path: &Path, text: &str, with_context: bool) -> Result<Vec<Vec<Record>>, DataError> {
     let squad: Squad = serde_json::from_str(text).map_err(|error| {
         let fault = Fault { line: error.line(), problem: error.to_string() };
         fault
             .expecting(path, "SQuAD JSON: data > paragraphs > {context, qas > {question, answers > {text}}}".to_owned())
     })?;
-    let mut records = Vec::new();
-    for paragraph in squad.data.into_iter().flat_map(|article| article.paragraphs) {
-        for asked in paragraph.qas {
+    let about = |Paragraph { context, qas }: Paragraph| {
+        let record = |asked: Question| {
             let question = asked.question.trim();
-            let prompt =
-                if with_context { format!("{}\n{question}", paragraph.context.trim()) } else { question.to_owned() };
+            let prompt = if with_context { format!("{}\n{question}", context.trim()) } else { question.to_owned() };
             let reply = asked.answers.into_iter().next().map(|answer| answer.text).unwrap_or_default();
-            records.push(Record { prompt, reply });
-        }
-    }
-    Ok(records)
+            Record { prompt, reply }
+        };
+        qas.into_iter().map(record).collect()
+    };
+    Ok(squad.data.into_iter().flat_map(|article| article.paragraphs).map(about).collect())
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What a cell's curriculum is called where one dataset stands under `merged` or `sequential`.
+/// What a cell's curriculum is called where one dataset stands under `merged`, `sequential` or `sequential-whole`.
 pub const SINGLE: &str = "single";
 
 /// Which tokens of an instruction record are trained on.
@@ -53,7 +53,7 @@ impl Start {
     }
 }
 
-/// The share of rows of an epoch that are replayed text, above 0 and below 1.
+/// The share of replayed text in the tokens of an epoch that receive loss, above 0 and below 1.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "f64", into = "f64")]
 pub struct Replay(f64);
@@ -64,9 +64,10 @@ impl Replay {
         (share > 0.0 && share < 1.0).then_some(Self(share))
     }
 
-    /// How many rows it adds to so many of records.
-    pub fn rows(self, records: u64) -> u64 {
-        (records as f64 * self.0 / (1.0 - self.0)).round() as u64
+    /// How many rows of text, each with `row_tokens` tokens that receive loss, come to this share beside `trained` such
+    /// tokens of records; rounded to whole rows.
+    pub fn rows(self, trained: f64, row_tokens: u32) -> u64 {
+        (trained * self.0 / (1.0 - self.0) / f64::from(row_tokens.max(1))).round() as u64
     }
 }
 
@@ -89,8 +90,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tenth_of_the_rows_is_a_ninth_of_the_records() {
-        assert_eq!(Replay::new(0.1).map(|replay| replay.rows(900)), Some(100));
+    fn a_tenth_of_the_tokens_is_a_ninth_of_those_of_the_records() {
+        assert_eq!(Replay::new(0.1).map(|replay| replay.rows(900.0, 1)), Some(100));
+        assert_eq!(Replay::new(0.5).map(|replay| replay.rows(900.0, 64)), Some(14), "14.06 rows");
         assert_eq!([0.0, -0.1, 1.0, f64::NAN].map(Replay::new), [None; 4]);
     }
 }

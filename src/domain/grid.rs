@@ -15,9 +15,10 @@ use super::mode::Mode;
 use super::model::ModelConfig;
 use super::remote::{Pick, Place, Remote};
 use super::score::Suite;
+use super::seed::FinetuneSeeds;
 use super::table::{NamedTable, Reference};
 use super::text::{CorpusFormat, DatasetFormat, Origin, Template, WorldPart};
-use super::training::Training;
+use super::training::{Length, Training};
 
 /// A whole experiment.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -58,7 +59,7 @@ pub struct CellKey {
     pub model: String,
     /// Names of the datasets, in order, joined by `+`; `None` without tuning.
     pub dataset: Option<String>,
-    /// Name of the curriculum; `pretrained` without tuning, `single` for one dataset under `merged` or `sequential`.
+    /// Name of the curriculum; `pretrained` without tuning, `single` for one dataset under another built-in one.
     pub curriculum: String,
     /// Seed.
     pub seed: u64,
@@ -204,12 +205,43 @@ pub struct Stage {
     pub replay: Option<Replay>,
     /// What the optimiser remembers.
     pub optimizer: Start,
-    /// Optimisation.
+    /// Optimisation; its length is that of the first part.
     pub training: Training,
+    /// The parts that follow under the same schedule (`schedule: whole`).
+    pub then: Vec<StagePart>,
     /// Longest record in tokens.
     pub max_length: u32,
     /// Tokens trained on.
     pub loss: Loss,
+}
+
+/// What a stage trains on for a while: the fields mean what those of [`Stage`] mean.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct StagePart {
+    /// The datasets; never empty, each once.
+    pub datasets: Vec<Dataset>,
+    /// The weight of each of them in the mixture; empty where each gives all of its records.
+    pub shares: Vec<f64>,
+    /// How their records follow each other.
+    pub order: Order,
+    /// The share of pretraining text among them.
+    pub replay: Option<Replay>,
+    /// How long.
+    pub length: Length,
+}
+
+impl Stage {
+    /// All parts, in order; at least one.
+    pub fn parts(&self) -> Vec<StagePart> {
+        let Stage { datasets, shares, order, replay, training, .. } = self.clone();
+        let first = StagePart { datasets, shares, order, replay, length: training.length };
+        std::iter::once(first).chain(self.then.iter().cloned()).collect()
+    }
+
+    /// All datasets of its parts, some perhaps more than once.
+    pub fn all_datasets(&self) -> impl Iterator<Item = &Dataset> {
+        self.datasets.iter().chain(self.then.iter().flat_map(|part| &part.datasets))
+    }
 }
 
 /// The suites to run on a cell.
@@ -236,8 +268,8 @@ pub struct Finetuning {
     pub train: Source,
     /// The rows to predict: a file, or the toy world.
     pub valid: Source,
-    /// Seeds of the fine-tuning, a job for each; never empty.
-    pub seeds: Vec<u64>,
+    /// Seeds of the fine-tuning, a job for each.
+    pub seeds: FinetuneSeeds,
 }
 
 /// How a model is trained from random weights, and on what.
@@ -287,6 +319,8 @@ pub struct Recipe {
     pub milestone_evaluations: Vec<Evaluation>,
     /// Seed of weights and data order.
     pub seed: u64,
+    /// `tune.seed`: tells several tunings of one pretrained model apart; see [`super::seed::tuning_seed`].
+    pub tune_seed: Option<u64>,
 }
 
 impl Recipe {
@@ -301,7 +335,7 @@ impl Recipe {
             Base::Imported(model) => sources.push(Source::Model(model.clone())),
             Base::Recorded(_) => {}
         }
-        let datasets = self.stages.iter().flat_map(|stage| &stage.datasets);
+        let datasets = self.stages.iter().flat_map(Stage::all_datasets);
         sources.extend(datasets.map(|dataset| dataset.source.clone()));
         let evaluations = self.evaluations.iter().chain(&self.milestone_evaluations);
         sources.extend(evaluations.map(|evaluation| evaluation.source.clone()));

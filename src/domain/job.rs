@@ -4,12 +4,13 @@
 //!
 //! | in the identity | not in it |
 //! |---|---|
-//! | kind and its hand-bumped version | names of the experiment, model, corpus, dataset, axis |
+//! | kind, and the hand-bumped version of the job | names of the experiment, model, corpus, dataset, axis |
 //! | resolved hyperparameters | paths, hosts, devices, threads, micro-batch |
 //! | digests of the data, names of evaluation files (they name subtasks) | attempts, tokens, times |
 //! | ids of the parent jobs (and so, all the above of theirs) | how often checkpoints are written or kept |
 //! | seed | the commit of the code (recorded beside the result) |
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -21,8 +22,8 @@ use super::milestone::Milestone;
 use super::mode::Mode;
 use super::model::ModelConfig;
 use super::score::Suite;
-use super::text::{CorpusFormat, DatasetFormat, Origin, Template};
-use super::training::Training;
+use super::text::{CorpusFormat, DatasetFormat, Origin, Template, WorldPart};
+use super::training::{Length, Training};
 
 /// Train a byte-level BPE tokenizer (no prefix space, no BOS) on the corpora, in order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -43,6 +44,18 @@ pub enum Prepared {
     Corpus(Origin, CorpusFormat),
     /// Prompt/reply records, each laid out by the template and followed by the end-of-text token.
     Dataset(Origin, DatasetFormat, Template),
+}
+
+impl Prepared {
+    /// Whether its records belong together in groups of several, dialogues or paragraphs, that are held out whole.
+    pub fn is_grouped(&self) -> bool {
+        match self {
+            // The records of these parts stand alone, whatever the format.
+            Prepared::Dataset(Origin::World { part: WorldPart::Chat | WorldPart::Questions, .. }, ..) => false,
+            Prepared::Dataset(_, DatasetFormat::Dialogue { .. } | DatasetFormat::Squad { .. }, _) => true,
+            Prepared::Dataset(_, DatasetFormat::Records { .. }, _) | Prepared::Corpus(..) => false,
+        }
+    }
 }
 
 /// Tokenize a corpus or dataset into memory-mapped files, with a word ledger and a held-out part.
@@ -104,19 +117,44 @@ pub struct TuneJob {
     pub max_length: u32,
     /// Tokens trained on.
     pub loss: Loss,
-    /// Optimisation; a schedule of its own.
+    /// Optimisation; a schedule of its own. Its length is that of the first part.
     pub training: Training,
+    /// The parts that follow under the same schedule, with the same state of the optimiser; most trainings have none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub then: Vec<TunePart>,
+    /// Further prepare jobs on whose held-out parts the loss is measured, sorted: those of the earlier stages, where
+    /// this is the last stage of a curriculum over several datasets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub further_validation: Vec<JobId>,
     /// What the optimiser remembers.
     #[serde(default, skip_serializing_if = "Start::is_fresh")]
     pub optimizer: Start,
-    /// Seed of the data order.
+    /// Seed of the data order, of each part the same.
     pub seed: u64,
+}
+
+/// What a tuning trains on for a while: the fields mean what those of [`TuneJob`] mean.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TunePart {
+    /// Prepare jobs of the datasets; sorted where their order means nothing.
+    pub datasets: Vec<JobId>,
+    /// The weight of each of them in the mixture; empty where each gives all of its records.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shares: Vec<f64>,
+    /// How their records follow each other.
+    #[serde(default, skip_serializing_if = "Order::is_shuffled")]
+    pub order: Order,
+    /// Pretraining text among them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay: Option<ReplayedText>,
+    /// How long. A batch never holds rows of two parts.
+    pub length: Length,
 }
 
 /// Pretraining text in a tune job: packed windows, predicted whole.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ReplayedText {
-    /// Its share of the rows.
+    /// Its share of the tokens that receive loss.
     pub share: Replay,
     /// Prepare jobs of the corpora; their windows are shuffled together.
     pub corpora: Vec<JobId>,
@@ -125,9 +163,36 @@ pub struct ReplayedText {
 }
 
 impl TuneJob {
-    /// Rows of an epoch over datasets of so many records together.
-    pub fn rows(&self, records: u64) -> u64 {
-        records + self.replay.as_ref().map_or(0, |replay| replay.share.rows(records))
+    /// All parts, in order; at least one.
+    pub fn parts(&self) -> Vec<TunePart> {
+        let first = TunePart {
+            datasets: self.datasets.clone(),
+            shares: self.shares.clone(),
+            order: self.order,
+            replay: self.replay.clone(),
+            length: self.training.length,
+        };
+        std::iter::once(first).chain(self.then.iter().cloned()).collect()
+    }
+
+    /// The prepare jobs on whose held-out parts the loss is measured: the datasets in their order, or where there are
+    /// more than those of one part, all of them sorted and each once. A shuffled union of the same datasets is sorted
+    /// too, so that both look at the same rows.
+    pub fn validation_datasets(&self) -> Vec<JobId> {
+        if self.then.is_empty() && self.further_validation.is_empty() {
+            return self.datasets.clone();
+        }
+        let datasets = self.parts().into_iter().flat_map(|part| part.datasets);
+        let datasets: BTreeSet<JobId> = datasets.chain(self.further_validation.iter().copied()).collect();
+        datasets.into_iter().collect()
+    }
+}
+
+impl TunePart {
+    /// The prepare jobs that it reads: datasets, then replayed corpora.
+    pub fn reads(&self) -> Vec<JobId> {
+        let replayed = self.replay.as_ref().map_or(&[][..], |replay| &replay.corpora);
+        [&self.datasets[..], replayed].concat()
     }
 }
 
@@ -222,19 +287,6 @@ impl Kind {
             Kind::Finetune => "finetune",
         }
     }
-
-    /// Bumped by hand whenever the same inputs would give another result.
-    pub fn version(self) -> u32 {
-        match self {
-            Kind::Tokenizer
-            | Kind::Prepare
-            | Kind::Pretrain
-            | Kind::Import
-            | Kind::Tune
-            | Kind::Eval
-            | Kind::Finetune => 1,
-        }
-    }
 }
 
 impl fmt::Display for Kind {
@@ -265,6 +317,28 @@ impl Job {
         }
     }
 
+    /// Bumped by hand whenever the same inputs would give another result, for the jobs whose result that is and for no
+    /// others: a changed version is a new identity, and what has it is computed anew.
+    ///
+    /// | job | version | since then |
+    /// |---|---|---|
+    /// | prepare, of dialogues and paragraphs, with a held-out part | 2 | they are held out whole |
+    /// | tune, with replayed text | 2 | its share is one of tokens that receive loss, no longer one of rows |
+    /// | every other | 1 | |
+    pub fn version(&self) -> u32 {
+        match self {
+            Job::Prepare(job) if job.held_out > 0.0 && job.data.is_grouped() => 2,
+            Job::Tune(job) if job.parts().iter().any(|part| part.replay.is_some()) => 2,
+            Job::Tokenizer(_)
+            | Job::Prepare(_)
+            | Job::Pretrain(_)
+            | Job::Import(_)
+            | Job::Tune(_)
+            | Job::Eval(_)
+            | Job::Finetune(_) => 1,
+        }
+    }
+
     /// The canonical form that is hashed: JSON with fields in declared order.
     pub fn canonical(&self) -> String {
         let suite_version = match self {
@@ -272,7 +346,7 @@ impl Job {
             Job::Finetune(_) => Some(Suite::Glue.version()),
             _ => None,
         };
-        let canonical = Canonical { version: self.kind().version(), suite_version, job: self };
+        let canonical = Canonical { version: self.version(), suite_version, job: self };
         serde_json::to_string(&canonical).expect("a job has string keys and finite numbers only")
     }
 
@@ -288,8 +362,9 @@ impl Job {
             Job::Prepare(job) => vec![job.tokenizer],
             Job::Pretrain(job) => [&[job.tokenizer], &job.corpora[..]].concat(),
             Job::Tune(job) => {
-                let replayed = job.replay.as_ref().map_or(&[][..], |replay| &replay.corpora);
-                [&[job.parent], &job.datasets[..], replayed].concat()
+                let read = job.parts().into_iter().flat_map(|part| part.reads());
+                let validated = job.further_validation.iter().copied();
+                std::iter::once(job.parent).chain(read).chain(validated).collect()
             }
             Job::Eval(job) => vec![job.model],
             Job::Finetune(job) => vec![job.model],
@@ -331,7 +406,9 @@ impl Job {
 
 #[cfg(test)]
 mod tests {
-    use super::super::text::WorldPart;
+    use super::super::digest::Digest;
+    use super::super::finetune::{Pooling, Selection};
+    use super::super::training::{Length, Precision, Schedule, Warmup};
     use super::*;
 
     fn tokenizer(vocab_size: u32) -> Job {
@@ -352,6 +429,99 @@ mod tests {
             tokenizer(512).canonical(),
             r#"{"version":1,"suite_version":null,"job":{"kind":"tokenizer","vocab_size":512,"corpora":[[{"from":"world","part":"speech","seed":1,"size":1000},{"documents":"blank_line","min_words":0}]],"datasets":[]}}"#
         );
+    }
+
+    fn prepare(format: DatasetFormat, held_out: f64) -> PrepareJob {
+        let origin = Origin::World { part: WorldPart::Chat, seed: 1, size: 50 };
+        let data = Prepared::Dataset(origin, format, Template::separated("\n"));
+        PrepareJob { tokenizer: tokenizer(512).id(), data, held_out }
+    }
+
+    fn tune() -> TuneJob {
+        let training = Training {
+            length: Length::Epochs(2),
+            batch_size: 8,
+            learning_rate: 2e-5,
+            schedule: Schedule::Cosine,
+            warmup: Warmup::Fraction(0.05),
+            min_learning_rate_ratio: 0.0,
+            betas: [0.9, 0.999],
+            epsilon: 1e-8,
+            weight_decay: 0.0,
+            clip_norm: Some(1.0),
+            label_smoothing: 0.0,
+            precision: Precision::F32,
+            validation: None,
+        };
+        TuneJob {
+            parent: JobId::of("parent"),
+            datasets: vec![JobId::of("chat")],
+            shares: vec![],
+            order: Order::Shuffled,
+            replay: None,
+            max_length: 128,
+            loss: Loss::Reply,
+            training,
+            then: vec![],
+            further_validation: vec![],
+            optimizer: Start::Fresh,
+            seed: 1,
+        }
+    }
+
+    fn finetune() -> FinetuneJob {
+        let origin = Origin::World { part: WorldPart::Evaluation, seed: 1, size: 50 };
+        let recipe = FinetuneRecipe {
+            pooling: Pooling::Last,
+            selection: Selection::HeldOut(vec![GlueTask::Rte.official()]),
+            max_length: 512,
+            gradient_scale: 1,
+            precision: Precision::F32,
+            keep: false,
+        };
+        FinetuneJob {
+            model: JobId::of("model"),
+            task: GlueTask::Rte,
+            mode: Mode::FIXED,
+            recipe,
+            train: origin.clone(),
+            valid: origin,
+            seed: 1,
+        }
+    }
+
+    /// As [`the_id_is_stable_across_releases`].
+    #[test]
+    fn plain_jobs_keep_their_ids() {
+        insta::assert_snapshot!(Job::Prepare(prepare(DatasetFormat::json("q", "a"), 0.1)).canonical(), @r#"{"version":1,"suite_version":null,"job":{"kind":"prepare","tokenizer":"7c1828f126800a8e57f73e8f9f248a17","data":{"dataset":[{"from":"world","part":"chat","seed":1,"size":50},{"format":"records","prompt":"q","reply":"a"},"{prompt}\n{reply}"]},"held_out":0.1}}"#);
+        insta::assert_snapshot!(Job::Tune(tune()).canonical(), @r#"{"version":1,"suite_version":null,"job":{"kind":"tune","parent":"ebdea6058df2230dc25b7a7c7b487b47","datasets":["504c1dbb87fc1cd93594bd6baad1b520"],"max_length":128,"loss":"reply","training":{"length":{"epochs":2},"batch_size":8,"learning_rate":0.00002,"schedule":"cosine","warmup":{"fraction":0.05},"min_learning_rate_ratio":0.0,"betas":[0.9,0.999],"epsilon":1e-8,"weight_decay":0.0,"clip_norm":1.0,"label_smoothing":0.0,"precision":"f32","validation":null},"seed":1}}"#);
+        insta::assert_snapshot!(Job::Finetune(finetune()).canonical(), @r#"{"version":1,"suite_version":1,"job":{"kind":"finetune","model":"ccca53791b024d98ee5d8c126d923e16","task":"rte","mode":"fixed","recipe":{"pooling":"last","selection":{"held_out":[{"learning_rate":0.00003,"batch_size":32,"epochs":10}]},"max_length":512,"gradient_scale":1,"precision":"f32"},"train":{"from":"world","part":"evaluation","seed":1,"size":50},"valid":{"from":"world","part":"evaluation","seed":1,"size":50},"seed":1}}"#);
+        let share = Replay::new(0.25).unwrap();
+        let replay = ReplayedText { share, corpora: vec![JobId::of("speech")], sequence_length: 64 };
+        let replayed = TuneJob { replay: Some(replay), ..tune() };
+        // Version 1 measured the share in rows.
+        insta::assert_snapshot!(Job::Tune(replayed).canonical(), @r#"{"version":2,"suite_version":null,"job":{"kind":"tune","parent":"ebdea6058df2230dc25b7a7c7b487b47","datasets":["504c1dbb87fc1cd93594bd6baad1b520"],"replay":{"share":0.25,"corpora":["bbef90dfda3f42df1f4c689f5eea2ad9"],"sequence_length":64},"max_length":128,"loss":"reply","training":{"length":{"epochs":2},"batch_size":8,"learning_rate":0.00002,"schedule":"cosine","warmup":{"fraction":0.05},"min_learning_rate_ratio":0.0,"betas":[0.9,0.999],"epsilon":1e-8,"weight_decay":0.0,"clip_norm":1.0,"label_smoothing":0.0,"precision":"f32","validation":null},"seed":1}}"#);
+    }
+
+    /// Data of a file, whose records may belong together.
+    fn prepare_file(format: DatasetFormat, held_out: f64) -> Job {
+        let origin = Origin::Content { digest: Digest::of(b"text") };
+        let data = Prepared::Dataset(origin, format, Template::separated("\n"));
+        Job::Prepare(PrepareJob { data, ..prepare(DatasetFormat::json("q", "a"), held_out) })
+    }
+
+    #[test]
+    fn only_jobs_with_another_result_have_another_version() {
+        let (talk, squad) = (DatasetFormat::dialogue(3), DatasetFormat::Squad { with_context: true });
+        let changed = [prepare_file(talk.clone(), 0.1), prepare_file(squad.clone(), 0.1)];
+        assert!(changed.iter().all(|job| job.canonical().starts_with(r#"{"version":2,"#)));
+        let same = [
+            prepare_file(talk.clone(), 0.0),
+            prepare_file(squad, 0.0),
+            prepare_file(DatasetFormat::json("q", "a"), 0.1),
+            Job::Prepare(prepare(talk, 0.1)),
+        ];
+        assert!(same.iter().all(|job| job.canonical().starts_with(r#"{"version":1,"#)));
     }
 
     #[test]

@@ -24,6 +24,7 @@ pub mod model;
 pub mod phenomenon;
 pub mod remote;
 pub mod score;
+pub mod seed;
 pub mod table;
 pub mod text;
 pub mod training;
@@ -39,11 +40,12 @@ pub use finetune::{Criterion, FinetuneRecipe, GlueTask, Hyperparameters, Pooling
 pub use generation::{Generation, Question};
 pub use grid::{
     Base, Cell, CellKey, Corpus, DataEntry, Dataset, Evaluation, Finetuning, ForeignModel, Grid, Located, Pretraining,
-    Recipe, Resources, Slurm, Source, Stage, Volume,
+    Recipe, Resources, Slurm, Source, Stage, StagePart, Volume,
 };
 pub use hugging_face::{ConfigFile, SpecialTokens};
 pub use job::{
     EvalJob, FinetuneJob, ImportJob, Job, Kind, PrepareJob, Prepared, PretrainJob, ReplayedText, TokenizerJob, TuneJob,
+    TunePart,
 };
 pub use milestone::Milestone;
 pub use mode::{AoaFit, BoxRows, EwokContrast, FirstToken, Mode, Nan, PerLength, Preference, ReadingWord, Sums, Ties};
@@ -51,6 +53,7 @@ pub use model::{Arch, ModelConfig};
 pub use phenomenon::blimp_term;
 pub use remote::{HubKind, Pick, Place, Remote};
 pub use score::{CellRow, ItemOutcome, ItemRow, Score, ScoreRow, Size, Suite};
+pub use seed::{FinetuneSeeds, mix, tuning_seed};
 pub use table::{NamedTable, Quantity, Reference, Show};
 pub use text::{CorpusFormat, DatasetFormat, Documents, Layout, Origin, Pattern, Template, WorldPart};
 pub use training::{EarlyStopping, Keep, Length, Precision, Schedule, Training, Validation, Warmup};

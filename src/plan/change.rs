@@ -32,7 +32,11 @@ impl Change {
         let (mut fields, mut data, mut ancestors) = (vec![], vec![], BTreeSet::new());
         for path in differ {
             let (old, new) = (before.get(path), after.get(path));
-            let name = path.split('.').next().unwrap_or(path);
+            let name = match path.split('.').next().unwrap_or(path) {
+                "then" => "later parts",
+                "further_validation" => "validation data",
+                name => name,
+            };
             match old.or(new) {
                 _ if path.ends_with("digest") => data = vec!["its data".to_owned()],
                 Some(value) if is_id(value) => {
@@ -130,6 +134,24 @@ mod tests {
             "loss reply -> all, max_length 128 -> 64, training.betas [0.9,0.999] -> [0.8,0.999], and 1 more"
         );
         assert_eq!(changed(TUNE, &[("\"version\":1", "\"version\":2")]).unwrap(), "the rules of this grid");
+    }
+
+    #[test]
+    fn parts_that_follow_under_the_same_schedule_are_named() {
+        let after = r#"{"epochs":2},"betas":[0.9,0.999],"clip_norm":1.0},"then":[{
+            "datasets":["c48f852b69b80e1e23941252257d5790"],"length":{"epochs":1}}]"#;
+        let whole = TUNE.replace(r#"{"epochs":2},"betas":[0.9,0.999],"clip_norm":1.0}"#, after);
+        let data = [("c48f", "c48e")];
+        insta::assert_snapshot!(changed(&whole, &data).unwrap(), @"its later parts");
+        let length = [("\"epochs\":1", "\"epochs\":3")];
+        insta::assert_snapshot!(changed(&whole, &length).unwrap(), @"then.0.length.epochs 1 -> 3");
+        insta::assert_snapshot!(change(TUNE, &whole).unwrap(), @"then.0.length.epochs none -> 1");
+    }
+
+    #[test]
+    fn a_common_held_out_set_is_named() {
+        let further = r#""further_validation":["c48f852b69b80e1e23941252257d5790"],"max_length""#;
+        assert_eq!(change(TUNE, &TUNE.replace(r#""max_length""#, further)).unwrap(), "its validation data");
     }
 
     #[test]

@@ -73,7 +73,8 @@ pub struct ModelLine {
 /// One training stage.
 #[derive(Debug, Clone, Serialize)]
 pub struct StageLine {
-    /// Model and path of stages: `tiny/chat>questions`.
+    /// Model and path of stages: `tiny/chat>questions`; of several parts under one schedule each has a line of its own,
+    /// `tiny/chat>>questions (1 of 2)`.
     pub label: String,
     /// The label of the stage that it goes on from.
     pub after: Option<String>,
@@ -85,8 +86,11 @@ pub struct StageLine {
     pub words: Option<u64>,
     /// Tokens per epoch.
     pub tokens: Option<u64>,
-    /// Whether `tokens` (and the steps of a pretraining) are estimates, the text not being tokenized yet.
+    /// Whether `tokens` is an estimate, the text not being tokenized yet.
     pub estimated: bool,
+    /// Whether the steps of an epoch are an estimate: those of a pretraining follow from its tokens, those of a tuning
+    /// from its records.
+    pub steps_estimated: bool,
     /// Whether the text was counted; otherwise it is not there, and the spec says what to expect.
     pub measured: bool,
     /// Epochs, or `None` for a fixed number of steps.
@@ -210,30 +214,40 @@ fn stages(plan: &Plan, facts: &Facts) -> Vec<StageLine> {
             Job::Tune(tune) => (&tune.training, plan.job(&tune.parent)),
             Job::Tokenizer(_) | Job::Prepare(_) | Job::Import(_) | Job::Eval(_) | Job::Finetune(_) => continue,
         };
-        let Some(epoch) = facts.epoch(&job.job) else { continue };
         let label = job.group.clone();
-        if let Some(line) = lines.iter_mut().find(|line| line.label == label) {
-            line.jobs += 1;
+        let parts = facts.parts(&job.job);
+        let of_part = |place: usize| match parts.len() {
+            1 => label.clone(),
+            parts => format!("{label} ({} of {parts})", place + 1),
+        };
+        if let Some(known) = lines.iter().position(|line| line.label == of_part(0)) {
+            lines[known..known + parts.len()].iter_mut().for_each(|line| line.jobs += 1);
             continue;
         }
-        let per_epoch = epoch.rows.map(|rows| rows.div_ceil(u64::from(training.batch_size)));
-        let (epochs, steps) = match training.length {
-            Length::Epochs(epochs) => (Some(epochs), per_epoch.map(|steps| steps * u64::from(epochs))),
-            Length::Steps(steps) => (None, Some(steps)),
-        };
-        lines.push(StageLine {
-            label,
-            after: parent.map(|parent| parent.group.clone()),
-            jobs: 1,
-            units: epoch.units,
-            words: epoch.words,
-            tokens: epoch.tokens,
-            estimated: epoch.estimated,
-            measured: epoch.measured,
-            epochs,
-            steps_per_epoch: per_epoch,
-            steps,
-        });
+        for (place, (length, epoch)) in parts.iter().enumerate() {
+            let per_epoch = epoch.rows.map(|rows| rows.div_ceil(u64::from(training.batch_size)));
+            let (epochs, steps) = match length {
+                Length::Epochs(epochs) => (Some(*epochs), per_epoch.map(|steps| steps * u64::from(*epochs))),
+                Length::Steps(steps) => (None, Some(*steps)),
+            };
+            lines.push(StageLine {
+                label: of_part(place),
+                after: match place {
+                    0 => parent.map(|parent| parent.group.clone()),
+                    place => Some(of_part(place - 1)),
+                },
+                jobs: 1,
+                units: epoch.units,
+                words: epoch.words,
+                tokens: epoch.tokens,
+                estimated: epoch.estimated,
+                steps_estimated: epoch.rows_estimated,
+                measured: epoch.measured,
+                epochs,
+                steps_per_epoch: per_epoch,
+                steps,
+            });
+        }
     }
     lines
 }

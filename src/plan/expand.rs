@@ -1,6 +1,6 @@
 //! From cells to jobs: equal jobs collapse because they have equal ids.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use petgraph::graph::{DiGraph, NodeIndex};
 
@@ -8,8 +8,8 @@ use super::names::{Name, called, distinguish_labels};
 use super::planned::{Plan, PlannedCell, PlannedJob, Role, Text};
 use crate::domain::{
     Base, Cell, Corpus, Dataset, EvalJob, FinetuneJob, Finetuning, ForeignModel, Grid, ImportJob, Job, JobId, Located,
-    Origin, PrepareJob, Prepared, PretrainJob, Pretraining, Recipe, ReplayedText, Source, Stage, Suite, TokenizerJob,
-    TuneJob,
+    Origin, PrepareJob, Prepared, PretrainJob, Pretraining, Recipe, ReplayedText, Source, Stage, StagePart, Suite,
+    TokenizerJob, TuneJob, TunePart, tuning_seed,
 };
 
 /// A job that leaves a model. Minted here only.
@@ -58,21 +58,30 @@ impl Builder<'_> {
     fn cell(&mut self, cell: &Cell) -> PlannedCell {
         let recipe = &cell.recipe;
         let mut jobs = vec![];
-        let mut name = Name { group: cell.key.model.clone(), seed: Some(recipe.seed) };
+        let base_name = Name { group: cell.key.model.clone(), seed: Some(recipe.seed), tune_seed: None };
+        let mut name = Name { tune_seed: recipe.tune_seed, ..base_name.clone() };
         let (vocabulary, mut model) = match &recipe.base {
             Base::Trained(base) => {
                 let vocabulary = self.tokenizer(base, &mut jobs);
-                (vocabulary.clone(), self.pretrain(recipe, base, &vocabulary, &name, &mut jobs))
+                (vocabulary.clone(), self.pretrain(recipe, base, &vocabulary, &base_name, &mut jobs))
             }
             Base::Imported(model) => self.import(model, &cell.key.model, &mut jobs),
             Base::Recorded(id) => self.recorded(*id, &cell.key.model, &mut jobs),
         };
         let base = model;
-        let mut path = vec![];
-        for stage in &recipe.stages {
+        let (mut path, mut datasets) = (vec![], BTreeSet::new());
+        for (place, stage) in recipe.stages.iter().enumerate() {
             path.push(called(stage));
             name.group = format!("{}/{}", cell.key.model, path.join(">"));
-            model = self.tune(recipe, stage, &vocabulary, model, &name, &mut jobs);
+            let mut job = self.tune_job(recipe, stage, &vocabulary, model, &mut jobs);
+            datasets.extend(job.validation_datasets());
+            // The last stage is measured on what all stages hold out, as a training on the union of their data is. The
+            // earlier ones are not, so that they stay those of other cells.
+            if place + 1 == recipe.stages.len() && recipe.held_out > 0.0 {
+                let own: BTreeSet<JobId> = job.validation_datasets().into_iter().collect();
+                job.further_validation = datasets.difference(&own).copied().collect();
+            }
+            model = TrainRef(self.add(Job::Tune(job), &name, &[], Role::Ancestor, &mut jobs));
         }
         for (id, role) in &mut jobs {
             if *id == model.0 {
@@ -83,16 +92,16 @@ impl Builder<'_> {
             let Located { origin, .. } = self.locate(&evaluation.source);
             // Words are acquired in pretraining: a tuned cell shares the curves of the model that it started from.
             let (scored, of) = match evaluation.suite {
-                Suite::Aoa => (base, &cell.key.model),
-                _ => (model, &name.group),
+                Suite::Aoa => (base, &base_name),
+                _ => (model, &name),
             };
             let (suite, mode) = (evaluation.suite, evaluation.mode);
             let job = EvalJob { model: scored.0, milestone: None, suite, mode, data: origin };
-            let group = format!("{suite} {of}");
-            self.add(Job::Eval(job), &Name { group, ..name }, &[&evaluation.source], Role::Eval, &mut jobs);
+            let group = format!("{suite} {}", of.group);
+            self.add(Job::Eval(job), &Name { group, ..*of }, &[&evaluation.source], Role::Eval, &mut jobs);
         }
         for finetuning in &recipe.finetunings {
-            self.finetune(finetuning, model, &name, &mut jobs);
+            self.finetune(recipe, finetuning, model, &name, &mut jobs);
         }
         let milestones = match &recipe.base {
             Base::Trained(base) => &base.milestones[..],
@@ -128,8 +137,7 @@ impl Builder<'_> {
             datasets: datasets.map(|dataset| (self.locate(&dataset.source).origin, dataset.format.clone())).collect(),
         };
         let name = format!("vocabulary of {vocab_size}");
-        let job =
-            self.add(Job::Tokenizer(job), &Name { group: name.clone(), seed: None }, &sources, Role::Ancestor, jobs);
+        let job = self.add(Job::Tokenizer(job), &Name::seedless(name.clone()), &sources, Role::Ancestor, jobs);
         Vocabulary { job, name }
     }
 
@@ -137,7 +145,7 @@ impl Builder<'_> {
     fn import(&mut self, model: &ForeignModel, name: &str, jobs: &mut Vec<(JobId, Role)>) -> (Vocabulary, TrainRef) {
         let source = Source::Model(model.clone());
         let job = Job::Import(ImportJob { folder: self.locate(&source).origin });
-        let job = self.add(job, &Name { group: name.to_owned(), seed: None }, &[&source], Role::Ancestor, jobs);
+        let job = self.add(job, &Name::seedless(name.to_owned()), &[&source], Role::Ancestor, jobs);
         (Vocabulary { job, name: format!("vocabulary of {name}") }, TrainRef(job))
     }
 
@@ -166,7 +174,7 @@ impl Builder<'_> {
             Prepared::Corpus(..) => "corpus",
             Prepared::Dataset(..) => "dataset",
         };
-        let name = Name { group: format!("{what} {}, {}", text.name, vocabulary.name), seed: None };
+        let name = Name::seedless(format!("{what} {}, {}", text.name, vocabulary.name));
         let job = PrepareJob { tokenizer: vocabulary.job, data, held_out: recipe.held_out };
         let id = self.add(Job::Prepare(job), &name, &[source], Role::Ancestor, jobs);
         self.graph[self.index[&id]].text.get_or_insert(text);
@@ -223,23 +231,48 @@ impl Builder<'_> {
         TrainRef(self.add(Job::Pretrain(job), name, &[], Role::Ancestor, jobs))
     }
 
-    fn tune(
+    fn tune_job(
         &mut self,
         recipe: &Recipe,
         stage: &Stage,
         vocabulary: &Vocabulary,
         parent: TrainRef,
-        name: &Name,
         jobs: &mut Vec<(JobId, Role)>,
-    ) -> TrainRef {
-        let mut parts: Vec<(JobId, Option<f64>)> = vec![];
-        for (place, dataset) in stage.datasets.iter().enumerate() {
-            parts.push((self.prepare_dataset(recipe, vocabulary, dataset, jobs), stage.shares.get(place).copied()));
+    ) -> TuneJob {
+        let mut parts = stage.parts().into_iter().map(|part| self.tune_part(recipe, &part, vocabulary, jobs));
+        let first = parts.next().expect("a stage has a first part");
+        let then = parts.collect();
+        TuneJob {
+            parent: parent.0,
+            datasets: first.datasets,
+            shares: first.shares,
+            order: first.order,
+            replay: first.replay,
+            optimizer: stage.optimizer,
+            max_length: stage.max_length,
+            loss: stage.loss,
+            training: stage.training.clone(),
+            then,
+            further_validation: vec![],
+            seed: tuning_seed(recipe.seed, recipe.tune_seed),
         }
-        if stage.order.is_shuffled() {
-            parts.sort_by_key(|(id, _)| *id); // what is shuffled together has no order
+    }
+
+    fn tune_part(
+        &mut self,
+        recipe: &Recipe,
+        part: &StagePart,
+        vocabulary: &Vocabulary,
+        jobs: &mut Vec<(JobId, Role)>,
+    ) -> TunePart {
+        let mut datasets: Vec<(JobId, Option<f64>)> = vec![];
+        for (place, dataset) in part.datasets.iter().enumerate() {
+            datasets.push((self.prepare_dataset(recipe, vocabulary, dataset, jobs), part.shares.get(place).copied()));
         }
-        let replay = match (&recipe.base, stage.replay) {
+        if part.order.is_shuffled() {
+            datasets.sort_by_key(|(id, _)| *id); // what is shuffled together has no order
+        }
+        let replay = match (&recipe.base, part.replay) {
             (Base::Trained(base), Some(share)) => Some(ReplayedText {
                 share,
                 corpora: self.prepare_corpora(recipe, base, vocabulary, jobs),
@@ -247,24 +280,25 @@ impl Builder<'_> {
             }),
             _ => None,
         };
-        let job = TuneJob {
-            parent: parent.0,
-            datasets: parts.iter().map(|(id, _)| *id).collect(),
-            shares: parts.iter().filter_map(|(_, share)| *share).collect(),
-            order: stage.order,
+        TunePart {
+            datasets: datasets.iter().map(|(id, _)| *id).collect(),
+            shares: datasets.iter().filter_map(|(_, share)| *share).collect(),
+            order: part.order,
             replay,
-            optimizer: stage.optimizer,
-            max_length: stage.max_length,
-            loss: stage.loss,
-            training: stage.training.clone(),
-            seed: recipe.seed,
-        };
-        TrainRef(self.add(Job::Tune(job), name, &[], Role::Ancestor, jobs))
+            length: part.length,
+        }
     }
 
-    fn finetune(&mut self, finetuning: &Finetuning, model: TrainRef, name: &Name, jobs: &mut Vec<(JobId, Role)>) {
+    fn finetune(
+        &mut self,
+        recipe: &Recipe,
+        finetuning: &Finetuning,
+        model: TrainRef,
+        name: &Name,
+        jobs: &mut Vec<(JobId, Role)>,
+    ) {
         let (train, valid) = (self.locate(&finetuning.train).origin, self.locate(&finetuning.valid).origin);
-        for seed in &finetuning.seeds {
+        for seed in finetuning.seeds.of(recipe.seed) {
             let job = FinetuneJob {
                 model: model.0,
                 task: finetuning.task,
@@ -272,7 +306,7 @@ impl Builder<'_> {
                 recipe: finetuning.recipe.clone(),
                 train: train.clone(),
                 valid: valid.clone(),
-                seed: *seed,
+                seed,
             };
             let name = Name { group: format!("{}#{seed} {}", finetuning.task, name.group), ..*name };
             let sources = [&finetuning.train, &finetuning.valid];

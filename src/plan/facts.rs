@@ -4,10 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::planned::{Plan, PlannedJob};
-use crate::domain::{Extent, Job, JobId, Length, Milestone, ModelConfig, PretrainJob, Training, counted};
+use crate::domain::{Extent, Job, JobId, Length, Loss, Milestone, ModelConfig, PretrainJob, TunePart, counted};
 
 /// Tokens per word assumed before a corpus is tokenized; English byte-level BPE gives 1.2 to 1.6.
 pub(super) const TOKENS_PER_WORD: f64 = 1.4;
+
+/// Share of the tokens of a record that are its reply, assumed to forecast how much text is replayed beside it.
+const REPLY_SHARE: f64 = 0.5;
 
 /// How much text a prepare job yields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +21,9 @@ pub struct Amount {
     pub train: Extent,
     /// Tokens in the training part; `None` before the job has run.
     pub tokens: Option<u64>,
+    /// Whether `train.units` is an estimate: records of whole dialogues or paragraphs are held out, and how many that
+    /// are is known once the job has run.
+    pub units_estimated: bool,
     /// Whether it was counted. Otherwise it is what the spec expects of text that is not there.
     pub measured: bool,
     /// Records that are left out, as their reply is blank; 0 once the job has run.
@@ -82,6 +88,8 @@ pub(super) struct Epoch {
     pub measured: bool,
     /// Rows of batches: windows of packed text, or records.
     pub rows: Option<u64>,
+    /// Whether `rows` is an estimate.
+    pub rows_estimated: bool,
 }
 
 impl Facts {
@@ -136,9 +144,9 @@ impl Facts {
 
     /// What a pretraining sees in the unit of a milestone, about, and what it can see at most, where that is known.
     fn seen(&self, job: &PretrainJob, milestone: Milestone) -> Option<(f64, Option<f64>)> {
-        let epoch = self.epoch(&Job::Pretrain(job.clone()))?;
+        let epoch = self.pretrain_epoch(job);
         let (words, tokens) = (epoch.words? as f64, epoch.tokens? as f64);
-        let epochs = epochs(&job.training, epoch.rows)?;
+        let epochs = epochs(job.training.length, job.training.batch_size, epoch.rows)?;
         Some(match (milestone, job.training.length) {
             (Milestone::Words(_), Length::Epochs(_)) => {
                 // Before a text is prepared, how much of it is held out is known about.
@@ -193,41 +201,79 @@ impl Facts {
         plan.jobs().filter_map(blank).filter(|(_, blank)| *blank > 0).collect()
     }
 
-    /// One epoch of the training that a pretrain or tune job does; `None` for other jobs.
-    pub(super) fn epoch(&self, job: &Job) -> Option<Epoch> {
-        let (prepared, window) = match job {
-            Job::Pretrain(pretrain) => (&pretrain.corpora, Some(u64::from(pretrain.sequence_length))),
-            Job::Tune(tune) => (&tune.datasets, None),
-            Job::Tokenizer(_) | Job::Prepare(_) | Job::Import(_) | Job::Eval(_) | Job::Finetune(_) => return None,
+    /// One epoch of each part of the training that a pretrain or tune job does, with its length; none for other jobs.
+    pub(super) fn parts(&self, job: &Job) -> Vec<(Length, Epoch)> {
+        match job {
+            Job::Pretrain(pretrain) => vec![(pretrain.training.length, self.pretrain_epoch(pretrain))],
+            Job::Tune(tune) => {
+                tune.parts().iter().map(|part| (part.length, self.tune_epoch(tune.loss, part))).collect()
+            }
+            Job::Tokenizer(_) | Job::Prepare(_) | Job::Import(_) | Job::Eval(_) | Job::Finetune(_) => vec![],
+        }
+    }
+
+    /// One epoch of a pretraining, whose rows are windows of packed text.
+    pub(super) fn pretrain_epoch(&self, job: &PretrainJob) -> Epoch {
+        let epoch = self.epoch(&job.corpora);
+        let rows = epoch.tokens.map(|tokens| tokens / u64::from(job.sequence_length));
+        Epoch { rows, rows_estimated: epoch.estimated, ..epoch }
+    }
+
+    /// One epoch of a part of a tuning, whose rows are records and windows of replayed text.
+    pub(super) fn tune_epoch(&self, loss: Loss, part: &TunePart) -> Epoch {
+        let epoch = self.epoch(&part.datasets);
+        let Some(replay) = &part.replay else { return epoch };
+        let share = match loss {
+            Loss::All => 1.0,
+            Loss::Reply => REPLY_SHARE,
         };
+        let trained = self.tokens_taken(part).map(|tokens| tokens * share);
+        let windows = trained.map(|trained| replay.share.rows(trained, replay.sequence_length));
+        let rows = epoch.units.zip(windows).map(|(records, windows)| records + windows);
+        Epoch { rows, rows_estimated: true, ..epoch }
+    }
+
+    /// Tokens of the records of an epoch of a part, prompts included: of weighted datasets, those of the rows that each
+    /// gives.
+    fn tokens_taken(&self, part: &TunePart) -> Option<f64> {
+        let amounts: Vec<&Amount> = part.datasets.iter().map(|id| self.amounts.get(id)).collect::<Option<_>>()?;
+        if part.shares.is_empty() {
+            return Some(amounts.iter().map(|amount| amount.tokens() as f64).sum());
+        }
+        let records: u64 = amounts.iter().map(|amount| amount.train.units).sum::<Option<u64>>()?;
+        let weights: f64 = part.shares.iter().sum();
+        let tokens = |(amount, share): (&&Amount, &f64)| {
+            let rows = records as f64 * share / weights;
+            Some(rows * amount.tokens() as f64 / amount.train.units?.max(1) as f64)
+        };
+        amounts.iter().zip(&part.shares).map(tokens).sum()
+    }
+
+    /// One pass over the texts of these prepare jobs; its rows are its units.
+    fn epoch(&self, prepared: &[JobId]) -> Epoch {
         let known: Option<Vec<&Amount>> = prepared.iter().map(|id| self.amounts.get(id)).collect();
         let all = || known.iter().flatten();
         let units: Option<u64> = all().map(|amount| amount.train.units).sum();
         let units = units.filter(|_| known.is_some());
-        let tokens = known.as_ref().map(|all| all.iter().map(|amount| amount.tokens()).sum::<u64>());
-        let rows = match (job, window) {
-            (_, Some(window)) => tokens.map(|tokens| tokens / window),
-            (Job::Tune(tune), None) => units.map(|records| tune.rows(records)),
-            _ => units,
-        };
-        Some(Epoch {
+        Epoch {
             units,
             words: known.as_ref().map(|all| all.iter().map(|amount| amount.train.words).sum()),
-            tokens,
+            tokens: known.as_ref().map(|all| all.iter().map(|amount| amount.tokens()).sum::<u64>()),
             estimated: all().any(|amount| amount.tokens.is_none()),
             measured: all().all(|amount| amount.measured),
-            rows,
-        })
+            rows: units,
+            rows_estimated: all().any(|amount| amount.units_estimated),
+        }
     }
 }
 
-/// Epochs of a training whose epochs have so many rows; a number of steps may end within one.
-pub(super) fn epochs(training: &Training, rows: Option<u64>) -> Option<f64> {
-    match training.length {
+/// Epochs of a training, or a part of one, whose epochs have so many rows; a number of steps may end within one.
+pub(super) fn epochs(length: Length, batch_size: u32, rows: Option<u64>) -> Option<f64> {
+    match length {
         Length::Epochs(epochs) => Some(f64::from(epochs)),
         Length::Steps(steps) => {
             let rows = rows.filter(|rows| *rows > 0)?;
-            Some(steps as f64 * f64::from(training.batch_size) / rows as f64)
+            Some(steps as f64 * f64::from(batch_size) / rows as f64)
         }
     }
 }

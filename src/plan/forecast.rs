@@ -2,7 +2,7 @@
 
 use super::facts::Facts;
 use super::planned::{Plan, PlannedJob};
-use crate::domain::{Job, JobId, Length, ModelConfig, Origin, Pooling, Training};
+use crate::domain::{Job, JobId, Length, ModelConfig, Origin, Pooling, Training, TunePart};
 
 /// Bytes of the files of the toy world for each of its items: of a suite, and of a fine-tuning task.
 const WORLD_EVALUATION_BYTES: f64 = 2_000.0;
@@ -39,14 +39,19 @@ pub fn weight(plan: &Plan, job: &PlannedJob, facts: &Facts) -> f64 {
             Job::Prepare(_) => TOKENIZE_PER_WORD * words(&[job.id]),
             Job::Pretrain(pretrain) => {
                 let per_step = f64::from(pretrain.sequence_length);
-                let trained = trained(&pretrain.training, tokens(&pretrain.corpora), per_step);
+                let Training { length, batch_size, .. } = pretrain.training;
+                let trained = trained(length, batch_size, tokens(&pretrain.corpora), per_step);
                 trained * pretrain.model.train_flops_per_token(pretrain.sequence_length)
             }
             Job::Tune(tune) => {
-                let records: u64 =
-                    tune.datasets.iter().filter_map(|id| amounts.get(id)).filter_map(|amount| amount.train.units).sum();
-                let tokens = tokens(&tune.datasets);
-                let trained = trained(&tune.training, tokens, tokens / records.max(1) as f64);
+                let of_part = |part: &TunePart| {
+                    let epoch = facts.tune_epoch(tune.loss, part);
+                    let (records, rows) = (epoch.units.unwrap_or(0), epoch.rows.unwrap_or(0));
+                    let window = part.replay.as_ref().map_or(0, |replay| replay.sequence_length);
+                    let tokens = tokens(&part.datasets) + (rows - records) as f64 * f64::from(window);
+                    trained(part.length, tune.training.batch_size, tokens, tokens / rows.max(1) as f64)
+                };
+                let trained: f64 = tune.parts().iter().map(of_part).sum();
                 trained * token_cost(facts.model(plan, &job.id))
             }
             // Scoring is the forward third of training.
@@ -67,10 +72,10 @@ pub fn weight(plan: &Plan, job: &PlannedJob, facts: &Facts) -> f64 {
         }
 }
 
-/// Tokens trained on in all; `per_row` in one sequence or record.
-fn trained(training: &Training, tokens: f64, per_row: f64) -> f64 {
-    match training.length {
+/// Tokens trained on in all, of which an epoch has `tokens`; `per_row` in one sequence or record.
+fn trained(length: Length, batch_size: u32, tokens: f64, per_row: f64) -> f64 {
+    match length {
         Length::Epochs(epochs) => f64::from(epochs) * tokens,
-        Length::Steps(steps) => steps as f64 * f64::from(training.batch_size) * per_row,
+        Length::Steps(steps) => steps as f64 * f64::from(batch_size) * per_row,
     }
 }

@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use super::facts::{Facts, epochs};
 use super::planned::{Plan, PlannedCell, PlannedJob, Role};
-use crate::domain::{Budget, CellKey, Job, JobId, Origin, grouped};
+use crate::domain::{Budget, CellKey, Job, JobId, Origin, Training, TuneJob, TunePart, grouped};
 
 /// What one training stage reads of one text.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -102,46 +102,65 @@ fn stage(job: &PlannedJob) -> String {
     format!("{} {}", job.job.kind(), job.group)
 }
 
+/// The label of a cell without its seeds: that of the pretraining, and that on an axis over `tune.seed`.
 fn without_seed(key: &CellKey) -> String {
+    let mut key = key.clone();
+    key.extra.remove("tune.seed");
     let label = key.label();
     label.strip_suffix(&format!("/seed{}", key.seed)).map_or(label.clone(), str::to_owned)
 }
 
-/// The texts of a training job, each with the passes over it; corpora before datasets.
+/// The texts of a training job, each with the passes over it in all parts; corpora before datasets.
 fn passes(facts: &Facts, job: &Job) -> Vec<(JobId, Option<f64>)> {
-    let rows = facts.epoch(job).and_then(|epoch| epoch.rows);
     match job {
         Job::Pretrain(pretrain) => {
-            let epochs = epochs(&pretrain.training, rows);
+            let Training { length, batch_size, .. } = pretrain.training;
+            let epochs = epochs(length, batch_size, facts.pretrain_epoch(pretrain).rows);
             pretrain.corpora.iter().map(|id| (*id, epochs)).collect()
         }
         Job::Tune(tune) => {
-            let epochs = epochs(&tune.training, rows);
-            let records = |id: &JobId| facts.amounts.get(id).and_then(|amount| amount.train.units);
-            let all: Option<u64> = tune.datasets.iter().map(records).sum();
-            let weights: f64 = tune.shares.iter().sum();
-            let of_dataset = |(place, id): (usize, &JobId)| {
-                let share = match tune.shares.get(place) {
-                    // An epoch has as many rows as all datasets together.
-                    Some(share) => share / weights * all? as f64 / records(id)? as f64,
-                    None => 1.0,
-                };
-                Some(epochs? * share)
-            };
-            let mut parts: Vec<(JobId, Option<f64>)> = vec![];
-            if let Some(replay) = &tune.replay {
-                let text: Option<u64> =
-                    replay.corpora.iter().map(|id| facts.amounts.get(id).map(|amount| amount.tokens())).sum();
-                let read = all.map(|all| replay.share.rows(all) * u64::from(replay.sequence_length));
-                let share = read.zip(text).map(|(read, text)| read as f64 / text.max(1) as f64);
-                let share = epochs.zip(share).map(|(epochs, share)| epochs * share);
-                parts.extend(replay.corpora.iter().map(|id| (*id, share)));
+            let parts = tune.parts();
+            let corpora = parts.iter().flat_map(|part| passes_over_corpora(facts, tune, part));
+            let datasets = parts.iter().flat_map(|part| passes_over_datasets(facts, tune, part));
+            let mut all: Vec<(JobId, Option<f64>)> = vec![];
+            for (id, passes) in corpora.chain(datasets) {
+                match all.iter_mut().find(|(known, _)| *known == id) {
+                    Some((_, before)) => *before = before.zip(passes).map(|(before, passes)| before + passes),
+                    None => all.push((id, passes)),
+                }
             }
-            parts.extend(tune.datasets.iter().enumerate().map(|part| (*part.1, of_dataset(part))));
-            parts
+            all
         }
         Job::Tokenizer(_) | Job::Prepare(_) | Job::Import(_) | Job::Eval(_) | Job::Finetune(_) => vec![],
     }
+}
+
+fn passes_over_datasets(facts: &Facts, tune: &TuneJob, part: &TunePart) -> Vec<(JobId, Option<f64>)> {
+    let epochs = epochs(part.length, tune.training.batch_size, facts.tune_epoch(tune.loss, part).rows);
+    let records = |id: &JobId| facts.amounts.get(id).and_then(|amount| amount.train.units);
+    let all: Option<u64> = part.datasets.iter().map(records).sum();
+    let weights: f64 = part.shares.iter().sum();
+    let of_dataset = |(place, id): (usize, &JobId)| {
+        let share = match part.shares.get(place) {
+            // An epoch has as many rows as all datasets together.
+            Some(share) => share / weights * all? as f64 / records(id)? as f64,
+            None => 1.0,
+        };
+        Some(epochs? * share)
+    };
+    part.datasets.iter().enumerate().map(|dataset| (*dataset.1, of_dataset(dataset))).collect()
+}
+
+fn passes_over_corpora(facts: &Facts, tune: &TuneJob, part: &TunePart) -> Vec<(JobId, Option<f64>)> {
+    let Some(replay) = &part.replay else { return vec![] };
+    let epoch = facts.tune_epoch(tune.loss, part);
+    let epochs = epochs(part.length, tune.training.batch_size, epoch.rows);
+    let text: Option<u64> = replay.corpora.iter().map(|id| facts.amounts.get(id).map(|amount| amount.tokens())).sum();
+    let windows = epoch.rows.zip(epoch.units).map(|(rows, records)| rows - records);
+    let read = windows.map(|windows| windows * u64::from(replay.sequence_length));
+    let share = read.zip(text).map(|(read, text)| read as f64 / text.max(1) as f64);
+    let share = epochs.zip(share).map(|(epochs, share)| epochs * share);
+    replay.corpora.iter().map(|id| (*id, share)).collect()
 }
 
 fn readings(plan: &Plan, facts: &Facts, job: &PlannedJob) -> Vec<Reading> {

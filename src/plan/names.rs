@@ -5,41 +5,54 @@ use std::collections::HashMap;
 use petgraph::graph::{DiGraph, NodeIndex};
 
 use super::planned::{PlannedCell, PlannedJob};
-use crate::domain::{Dataset, JobId, Order, Stage};
+use crate::domain::{Dataset, JobId, Order, Stage, StagePart};
 
 /// What people call a job.
+#[derive(Clone)]
 pub(super) struct Name {
     /// Without the seed.
     pub group: String,
     /// The seed that it depends on.
     pub seed: Option<u64>,
+    /// `tune.seed`, of what depends on a tuning.
+    pub tune_seed: Option<u64>,
 }
 
 impl Name {
     /// The whole name.
     pub fn label(&self) -> String {
-        match self.seed {
-            Some(seed) => format!("{}/seed{seed}", self.group),
-            None => self.group.clone(),
-        }
+        let tuning = self.tune_seed.map_or(String::new(), |seed| format!("/tune.seed={seed}"));
+        let seed = self.seed.map_or(String::new(), |seed| format!("/seed{seed}"));
+        format!("{}{tuning}{seed}", self.group)
+    }
+
+    /// The name of something that depends on no seed.
+    pub fn seedless(group: String) -> Self {
+        Self { group, seed: None, tune_seed: None }
     }
 }
 
-/// A stage in one word: `a+b` shuffled, `a|b` interleaved, `a,b` in turn, `2:a+1:b` weighted, `carried:a+10%text`.
+/// A stage in one word: `a+b` shuffled, `a|b` interleaved, `a,b` in turn, `2:a+1:b` weighted, `carried:a+10%text`, and
+/// `a>>b` for parts that follow each other under one schedule.
 pub(super) fn called(stage: &Stage) -> String {
-    let part = |(place, dataset): (usize, &Dataset)| match stage.shares.get(place) {
+    let start = if stage.optimizer.is_fresh() { "" } else { "carried:" };
+    let parts: Vec<String> = stage.parts().iter().map(part_called).collect();
+    format!("{start}{}", parts.join(">>"))
+}
+
+fn part_called(part: &StagePart) -> String {
+    let weighted = |(place, dataset): (usize, &Dataset)| match part.shares.get(place) {
         Some(share) => format!("{share}:{}", dataset.name),
         None => dataset.name.clone(),
     };
-    let border = match stage.order {
+    let border = match part.order {
         Order::Shuffled => "+",
         Order::Interleaved => "|",
         Order::InTurn => ",",
     };
-    let start = if stage.optimizer.is_fresh() { "" } else { "carried:" };
-    let parts = stage.datasets.iter().enumerate().map(part).collect::<Vec<_>>().join(border);
-    let replay = stage.replay.map_or(String::new(), |share| format!("+{:.0}%text", 100.0 * f64::from(share)));
-    format!("{start}{parts}{replay}")
+    let datasets = part.datasets.iter().enumerate().map(weighted).collect::<Vec<_>>().join(border);
+    let replay = part.replay.map_or(String::new(), |share| format!("+{:.0}%text", 100.0 * f64::from(share)));
+    format!("{datasets}{replay}")
 }
 
 /// Tells jobs of one label apart: by their further axes, or else by their ids.

@@ -145,8 +145,6 @@ fn stage(stage: &StageLine) -> Vec<String> {
         Some(_) if estimated => format!("~{}", number(n, stage.measured)),
         _ => number(n, stage.measured),
     };
-    // The steps of a tuning follow from its records.
-    let estimated = stage.estimated && stage.after.is_none();
     vec![
         stage.label.clone(),
         stage.after.clone().unwrap_or_default(),
@@ -155,9 +153,9 @@ fn stage(stage: &StageLine) -> Vec<String> {
         number(stage.words, stage.measured),
         about(stage.tokens, stage.estimated),
         stage.epochs.map_or("-".to_owned(), |epochs| epochs.to_string()),
-        about(stage.steps_per_epoch, estimated),
+        about(stage.steps_per_epoch, stage.steps_estimated),
         match stage.epochs {
-            Some(_) => about(stage.steps, estimated),
+            Some(_) => about(stage.steps, stage.steps_estimated),
             None => number(stage.steps, true),
         },
     ]

@@ -18,8 +18,8 @@ const FIXED: [&str; 4] = ["model", "dataset", "curriculum", "seed"];
 /// | key | meaning | default |
 /// |---|---|---|
 /// | `model:` | names | all models |
-/// | `dataset:` | names, or lists of names for `merged` and `sequential` | no axis |
-/// | `curriculum:` | `pretrained`, `merged`, `sequential`, and names of `curricula:` | `[pretrained]`; with `dataset:` `[pretrained, sequential]` |
+/// | `dataset:` | names, or lists of names for `merged`, `sequential` and `sequential-whole` | no axis |
+/// | `curriculum:` | `pretrained`, `merged`, `sequential`, `sequential-whole` (one schedule over all stages), and names of `curricula:` | `[pretrained]`; with `dataset:` `[pretrained, sequential]` |
 /// | `seed:` | whole numbers | `[1]` |
 /// | `section.key:` | values of any field | |
 /// | `a-name:` | `{field: section.key, values: [...]}` | |
@@ -135,6 +135,11 @@ impl Axes {
 }
 
 impl Further {
+    /// Whether it varies the seed of the tunings, of all models or of one.
+    pub fn varies_tune_seed(&self) -> bool {
+        self.field == "tune.seed" || (self.field.starts_with("models.") && self.field.ends_with(".tune.seed"))
+    }
+
     /// Decodes `section.key: [...]` or `name: {field: section.key, values: [...]}`.
     fn decode(key: &Key, node: &Node, log: &Log) -> Option<Further> {
         let (field, place, values) = if let Value::Map(_) = node.value {
@@ -304,5 +309,5 @@ fn curricula(names: &Names) -> Vec<String> {
 }
 
 fn needs_dataset(curriculum: &str) -> bool {
-    ["merged", "sequential"].contains(&curriculum)
+    BUILT_IN.contains(&curriculum) && curriculum != "pretrained"
 }

@@ -3,12 +3,15 @@
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
-use crate::domain::{Base, Cell, CellKey, Grid, Milestone, Pretraining, Recipe, SINGLE, Stage, Suite};
+use crate::domain::{
+    Base, Cell, CellKey, FinetuneSeeds, Finetuning, Grid, Milestone, Pretraining, Recipe, SINGLE, Stage, StagePart,
+    Suite,
+};
 
 use super::axes::{Axes, Partial};
 use super::budget;
-use super::curricula::StageKeys;
-use super::document::{Document, Names, SECTIONS, Stages, named};
+use super::curricula::{Curriculum, StageKeys, StageSchedule};
+use super::document::{Document, Names, SECTIONS, named};
 use super::fields::{self, Fault, Fields, Scalar};
 use super::models::{self, Model};
 use super::problem::Log;
@@ -55,7 +58,7 @@ pub(super) fn grid(root: &Node, folder: &Path, log: &Log) -> Option<Grid> {
     let mut seen = HashSet::new();
     let cells: Vec<Cell> = combinations
         .iter()
-        .filter_map(|combination| cell(combination, &settings, log))
+        .filter_map(|combination| cell(combination, &axes, &settings, log))
         .filter(|cell| seen.insert(canonical(cell)))
         .collect();
     let scored = |cell: &Cell| {
@@ -72,6 +75,15 @@ pub(super) fn grid(root: &Node, folder: &Path, log: &Log) -> Option<Grid> {
         let reason = format!("aoa needs three milestones in words, and the model '{}' has fewer", cell.key.model);
         let hint = "add `milestones: {words: [1M, 2M, 3M]}` to `pretrain`; a model from elsewhere has none";
         log.add(place, reason, Some(hint.into()));
+    }
+    let derives = |cell: &Cell| {
+        let derived = |finetuning: &Finetuning| matches!(finetuning.seeds, FinetuneSeeds::Derived(_));
+        cell.key.seed > FinetuneSeeds::LARGEST && cell.recipe.finetunings.iter().any(derived)
+    };
+    if let Some(cell) = cells.iter().find(|cell| derives(cell)) {
+        let reason = format!("the seed {} is too large to derive seeds of fine-tunings from", cell.key.seed);
+        let hint = format!("use one up to {}, or list them: `finetune: {{seeds: [1, 2, 3]}}`", FinetuneSeeds::LARGEST);
+        log.add(axes.mark, reason, Some(hint));
     }
     let data = distinct(settings.iter().flat_map(|(_, document)| &document.data));
     let generations = distinct(settings.iter().flat_map(|(_, document)| &document.generations));
@@ -238,28 +250,30 @@ fn product(axes: &Axes, settings: &[(Setting, Document)], partial: &Partial) -> 
 }
 
 /// The stages of a curriculum over the datasets of a combination, and its name in tables.
-fn stages<'a>(combination: &'a Combination, document: &Document) -> (Stages, &'a str) {
+fn stages<'a>(combination: &'a Combination, document: &Document) -> (Curriculum, &'a str) {
     let datasets = combination.dataset.clone().unwrap_or_default();
     let single = datasets.len() == 1;
     match combination.curriculum.as_str() {
-        "pretrained" => (vec![], "pretrained"),
-        "merged" => (vec![StageKeys::union(datasets)], if single { SINGLE } else { "merged" }),
-        "sequential" => {
+        "pretrained" => (Curriculum::each(vec![]), "pretrained"),
+        "merged" => (Curriculum::each(vec![StageKeys::union(datasets)]), if single { SINGLE } else { "merged" }),
+        name @ ("sequential" | "sequential-whole") => {
             let stages = datasets.into_iter().map(|dataset| StageKeys::union(vec![dataset])).collect();
-            (stages, if single { SINGLE } else { "sequential" })
+            let whole = name == "sequential-whole";
+            let curriculum = if whole { Curriculum::whole(stages) } else { Curriculum::each(stages) };
+            (curriculum, if single { SINGLE } else { name })
         }
         name => {
             let defined = document.curricula.iter().find(|(defined, _)| defined == name);
-            (defined.map(|(_, stages)| stages.clone()).unwrap_or_default(), name)
+            (defined.map_or(Curriculum::each(vec![]), |(_, curriculum)| curriculum.clone()), name)
         }
     }
 }
 
 /// The complete cell of a combination.
-fn cell(combination: &Combination, settings: &[(Setting, Document)], log: &Log) -> Option<Cell> {
+fn cell(combination: &Combination, axes: &Axes, settings: &[(Setting, Document)], log: &Log) -> Option<Cell> {
     let (setting, document) = &settings[combination.setting];
     let model = document.models.iter().find(|model| model.name == combination.model)?;
-    let (stages, curriculum) = stages(combination, document);
+    let (Curriculum { stages, schedule }, curriculum) = stages(combination, document);
     let mut names: Vec<&str> = vec![];
     for dataset in stages.iter().flat_map(|stage| &stage.datasets) {
         if !names.contains(&dataset.as_str()) {
@@ -271,14 +285,33 @@ fn cell(combination: &Combination, settings: &[(Setting, Document)], log: &Log) 
         dataset: (!names.is_empty()).then(|| names.join("+")),
         curriculum: curriculum.to_owned(),
         seed: combination.seed,
-        extra: setting.clone(),
+        extra: match stages.is_empty() {
+            // A model that is not tuned is the same for every seed of the tuning.
+            true => {
+                let varies =
+                    |name: &String| axes.further.iter().any(|axis| axis.name == *name && axis.varies_tune_seed());
+                setting.clone().into_iter().filter(|(name, _)| !varies(name)).collect()
+            }
+            false => setting.clone(),
+        },
     };
     let stages = stages
         .iter()
         .enumerate()
         .map(|(place, keys)| stage(keys, place == 0, model, document, log))
-        .collect::<Option<_>>()?;
+        .collect::<Option<Vec<Stage>>>()?;
+    let stages = match schedule {
+        StageSchedule::Each => stages,
+        StageSchedule::Whole => whole(stages),
+    };
     Some(Cell { key, recipe: recipe(model, document, stages, combination.seed) })
+}
+
+/// The stages as the parts of one, which all have the keys of the first but for its data and length.
+fn whole(stages: Vec<Stage>) -> Vec<Stage> {
+    let mut stages = stages.into_iter();
+    let Some(first) = stages.next() else { return vec![] };
+    vec![Stage { then: stages.flat_map(|stage| stage.parts()).collect(), ..first }]
 }
 
 fn stage(keys: &StageKeys, first: bool, model: &Model, document: &Document, log: &Log) -> Option<Stage> {
@@ -290,6 +323,7 @@ fn stage(keys: &StageKeys, first: bool, model: &Model, document: &Document, log:
         replay: tune.replay,
         optimizer: tune.optimizer,
         training: tune.training,
+        then: vec![],
         max_length: tune.max_length.0,
         loss: tune.loss,
     })
@@ -314,6 +348,7 @@ fn recipe(model: &Model, document: &Document, stages: Vec<Stage>, seed: u64) -> 
     };
     Recipe {
         base,
+        tune_seed: model.tune_seed().filter(|_| !stages.is_empty()),
         held_out: document.held_out,
         milestone_evaluations: match stages.is_empty() {
             true => document.evaluations.of_milestones.clone(),
@@ -335,15 +370,19 @@ fn chosen<T: Clone>(items: &[T], names: &[String], name: impl Fn(&T) -> &String)
 /// means nothing, and the seed, unless nothing is trained: a model from elsewhere that is only scored is the same for
 /// every seed.
 fn canonical(cell: &Cell) -> (String, BTreeMap<String, String>, Option<u64>, Vec<String>) {
-    let stage = |stage: &Stage| {
-        let share = |place: usize| stage.shares.get(place).copied();
+    let part = |StagePart { datasets, shares, order, replay, length }: &StagePart| {
+        let share = |place: usize| shares.get(place).copied();
         let mut parts: Vec<(&str, Option<f64>)> =
-            stage.datasets.iter().enumerate().map(|(place, data)| (data.name.as_str(), share(place))).collect();
-        if stage.order.is_shuffled() {
+            datasets.iter().enumerate().map(|(place, data)| (data.name.as_str(), share(place))).collect();
+        if order.is_shuffled() {
             parts.sort_by_key(|(name, _)| *name);
         }
-        let Stage { order, replay, optimizer, training, max_length, loss, .. } = stage;
-        format!("{parts:?} {order:?} {replay:?} {optimizer:?} {training:?} {max_length} {loss:?}")
+        format!("{parts:?} {order:?} {replay:?} {length:?}")
+    };
+    let stage = |stage: &Stage| {
+        let parts: Vec<String> = stage.parts().iter().map(part).collect();
+        let Stage { optimizer, training, max_length, loss, .. } = stage;
+        format!("{parts:?} {optimizer:?} {training:?} {max_length} {loss:?}")
     };
     let Recipe { base, stages, .. } = &cell.recipe;
     let seed = (matches!(base, Base::Trained(_)) || !stages.is_empty()).then_some(cell.key.seed);

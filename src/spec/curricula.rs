@@ -2,11 +2,60 @@
 
 use crate::domain::{Order, SINGLE};
 
-use super::document::{BUILT_IN, Names, Stages};
+use super::document::{BUILT_IN, Names};
 use super::fields::{self, Fault, Fields, Scalar, Within, choice, real, reference};
 use super::problem::Log;
 use super::training::Tune;
 use super::tree::{Key, Node, Value};
+
+/// The stages of a curriculum.
+#[derive(Debug, Clone)]
+pub(super) struct Curriculum {
+    pub stages: Vec<StageKeys>,
+    pub schedule: StageSchedule,
+}
+
+impl Curriculum {
+    /// Stages that are trained one after the other.
+    pub fn each(stages: Vec<StageKeys>) -> Self {
+        Self { stages, schedule: StageSchedule::Each }
+    }
+
+    /// Stages that are one training.
+    pub fn whole(stages: Vec<StageKeys>) -> Self {
+        Self { stages, schedule: StageSchedule::Whole }
+    }
+}
+
+/// `schedule:` of a curriculum.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum StageSchedule {
+    /// Every stage has a warm-up and a decay of its own.
+    Each,
+    /// All stages in order are one training: one warm-up, one decay, one state of the optimiser.
+    Whole,
+}
+
+/// The keys of `tune:` that cannot differ between the stages of one training.
+pub(super) const OF_THE_WHOLE: [&str; 17] = [
+    "batch_size",
+    "learning_rate",
+    "schedule",
+    "warmup",
+    "min_learning_rate_ratio",
+    "betas",
+    "epsilon",
+    "weight_decay",
+    "clip_norm",
+    "label_smoothing",
+    "precision",
+    "validate_every",
+    "early_stopping",
+    "keep",
+    "max_length",
+    "loss",
+    "optimizer",
+];
 
 /// Keys of a stage that are not those of `tune:`.
 pub(super) const STAGE_KEYS: [&str; 2] = ["datasets", "order"];
@@ -30,7 +79,12 @@ impl StageKeys {
     }
 }
 
-/// Decodes one entry of `curricula:`, a list of stages.
+/// Decodes one entry of `curricula:`, a list of stages or `{stages: [...], schedule: each}`.
+///
+/// | key | meaning | default |
+/// |---|---|---|
+/// | `stages:` | the list | required |
+/// | `schedule:` | `each` stage is a training of its own, or the `whole` is one: one warm-up, one decay, one state of the optimiser | `each` |
 ///
 /// A stage is a dataset, a list of datasets that are shuffled together, or a mapping:
 ///
@@ -38,22 +92,39 @@ impl StageKeys {
 /// |---|---|---|
 /// | `datasets:` | a name, a list, or `{name: weight}`: an epoch then has rows of each in proportion to its weight | required |
 /// | `order:` | `shuffled`, `interleaved` (they alternate) or `in_turn` (one after the other under one schedule) | `shuffled` |
-/// | keys of `tune:` | such as `epochs:`, `loss:`, `pretrain_mix:`, `optimizer:` | those of `tune:` |
-pub(super) fn curriculum(key: &Key, node: &Node, names: &Names, held_out: f64, log: &Log) -> Option<(String, Stages)> {
+/// | keys of `tune:` | such as `epochs:`, `loss:`, `pretrain_mix:`, `optimizer:`; under `schedule: whole` only `epochs:` or `steps:`, and `pretrain_mix:` | those of `tune:` |
+pub(super) fn curriculum(
+    key: &Key,
+    node: &Node,
+    names: &Names,
+    held_out: f64,
+    log: &Log,
+) -> Option<(String, Curriculum)> {
     let name = &key.text;
     if BUILT_IN.contains(&name.as_str()) || name == SINGLE {
         let hint = format!("choose another name: {}, and {SINGLE} have a meaning", BUILT_IN.join(", "));
         log.add(key.mark, format!("curriculum '{name}' is built in"), Some(hint));
     }
+    let (list, schedule) = match node.value {
+        Value::Map(_) => {
+            let mut fields = Fields::of(node, &format!("curriculum '{name}'"), log)?;
+            let list = fields.required("stages", "such as `{stages: [a, b], schedule: whole}`");
+            let schedules = choice([("each", StageSchedule::Each), ("whole", StageSchedule::Whole)]);
+            let schedule = fields.get("schedule", StageSchedule::Each, schedules);
+            fields.finish();
+            (list?, schedule)
+        }
+        _ => (node, StageSchedule::Each),
+    };
     let dataset = |value: &Value| dataset(name, value, names);
-    let stages = fields::items(name, node, log)?.iter().map(|stage| match stage.value {
-        Value::Map(_) => mixture(name, stage, names, held_out, log),
+    let stages = fields::items(name, list, log)?.iter().map(|stage| match stage.value {
+        Value::Map(_) => mixture(name, stage, schedule, names, held_out, log),
         Value::List(_) => fields::list(name, stage, log, dataset).map(StageKeys::union),
         _ => fields::scalar(&format!("a stage of '{name}'"), stage, log, dataset)
             .map(|dataset| StageKeys::union(vec![dataset])),
     });
     let stages: Vec<Option<StageKeys>> = stages.collect();
-    Some((name.clone(), stages.into_iter().collect::<Option<_>>()?))
+    Some((name.clone(), Curriculum { stages: stages.into_iter().collect::<Option<_>>()?, schedule }))
 }
 
 /// The name of a dataset, where the curriculum of this name stands.
@@ -73,13 +144,30 @@ fn dataset(curriculum: &str, value: &Value, names: &Names) -> Scalar<String> {
     }
 }
 
-fn mixture(curriculum: &str, node: &Node, names: &Names, held_out: f64, log: &Log) -> Option<StageKeys> {
+fn mixture(
+    curriculum: &str,
+    node: &Node,
+    schedule: StageSchedule,
+    names: &Names,
+    held_out: f64,
+    log: &Log,
+) -> Option<StageKeys> {
     let subject = format!("a stage of '{curriculum}'");
     let mut fields = Fields::of(node, &subject, log)?;
     let named = fields.required("datasets", "such as `datasets: [a, b]`, or `datasets: {a: 2, b: 1}`");
     let orders = [("shuffled", Order::Shuffled), ("interleaved", Order::Interleaved), ("in_turn", Order::InTurn)];
     let order = fields.get("order", Order::Shuffled, choice(orders));
     let dataset = |value: &Value| dataset(curriculum, value, names);
+    if let Some((key, _)) = node.entries().iter().find(|(key, _)| key.text == "seed") {
+        let hint = "set it for all stages, `tune: {seed: 2}`, or vary it: `axes: {tune.seed: [1, 2, 3]}`";
+        log.add(key.mark, format!("{subject} cannot have a seed of its own"), Some(hint.into()));
+    }
+    let common = |key: &&Key| schedule == StageSchedule::Whole && OF_THE_WHOLE.contains(&key.text.as_str());
+    for key in node.entries().iter().map(|(key, _)| key).filter(common) {
+        let reason = format!("'{}' is the same for all stages of '{curriculum}', which are one training", key.text);
+        let hint = "set it in `tune:`, or give every stage a training of its own: `schedule: each`";
+        log.add(key.mark, reason, Some(hint.into()));
+    }
     // Whatever its keys go over, so that what is wrong with them is known even where nothing uses this stage.
     let (mark, own) = (node.mark, Some(node.clone()));
     let one = Node { mark, value: Value::Whole(1) };

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::domain::{Corpus, DataEntry, Dataset, Generation};
 
-use super::curricula::{StageKeys, curriculum};
+use super::curricula::{Curriculum, curriculum};
 use super::data;
 use super::evaluate::{self, Evaluations};
 use super::fields::{self, Fault, Fields, Within, real, reference, small};
@@ -14,7 +14,7 @@ use super::training::{Pretrain, Tune};
 use super::tree::{Key, Node, Value};
 
 /// The curricula that need no definition.
-pub(super) const BUILT_IN: [&str; 3] = ["pretrained", "merged", "sequential"];
+pub(super) const BUILT_IN: [&str; 4] = ["pretrained", "merged", "sequential", "sequential-whole"];
 
 /// The keys that [`Document::decode`] reads; a further axis may vary fields of all but the first.
 pub(super) const SECTIONS: [&str; 11] = [
@@ -55,9 +55,6 @@ impl Names {
     }
 }
 
-/// The stages of a curriculum.
-pub(super) type Stages = Vec<StageKeys>;
-
 /// The decoded sections.
 pub(super) struct Document {
     /// `datasets:`.
@@ -72,7 +69,7 @@ pub(super) struct Document {
     /// `models:`.
     pub models: Vec<Model>,
     /// `curricula:`.
-    pub curricula: Vec<(String, Stages)>,
+    pub curricula: Vec<(String, Curriculum)>,
     /// `held_out:`, by default 0.1.
     pub held_out: f64,
     /// `evaluate:`.

@@ -1,11 +1,12 @@
 //! The section `finetune:`.
 
 use crate::domain::{
-    FinetuneRecipe, Finetuning, GlueTask, Hyperparameters, Mode, Pooling, Precision, Selection, Source, Suite,
+    FinetuneRecipe, FinetuneSeeds, Finetuning, GlueTask, Hyperparameters, Mode, Pooling, Precision, Selection, Source,
+    Suite,
 };
 
 use super::data;
-use super::fields::{self, Fields, Scalar, Within, choice, flag, real, small};
+use super::fields::{self, Fault, Fields, Scalar, Within, choice, flag, real, small};
 use super::problem::{Log, Mark};
 use super::tree::{Key, Node, Value};
 
@@ -17,7 +18,7 @@ const OWN: [&str; 4] = ["learning_rate", "batch_size", "epochs", "search"];
 /// | key | meaning | default |
 /// |---|---|---|
 /// | `tasks:` | a list, or a mapping of tasks to keys of their own (`rte: {epochs: 5}`) | all that the data has |
-/// | `seeds:` | of classifier, data order and dropout; a job for each | `[1, 2, 3]`; compat `[42]` |
+/// | `seeds:` | of classifier, data order and dropout, a job for each: how many, derived from the cell's seed (1 → 101, 102, 103; see [`FinetuneSeeds`]), or a list of exactly these for every model | 3; compat `[42]` |
 /// | `mode:` | `fixed`, or `compat` for the official recipe | that of `evaluate` |
 /// | `pooling:` | `last` or `first` token of the input | `last`; compat `first` |
 /// | `selection:` | epoch by `held_out` half, by the `test` rows themselves, or the `last_epoch` | `held_out`; compat `test` |
@@ -42,7 +43,8 @@ pub(super) fn finetunings(
     let Some(mut fields) = Fields::of(node, "'finetune'", log) else { return vec![] };
     let mode = fields.get("mode", mode.of(Suite::Glue), choice(Mode::BASES));
     let compat = mode == Mode::COMPAT;
-    let seeds = fields.list("seeds", data::seed).unwrap_or(if compat { vec![42] } else { vec![1, 2, 3] });
+    let seeds = fields.take("seeds").and_then(|node| seeds(node, log));
+    let seeds = seeds.unwrap_or(if compat { FinetuneSeeds::Listed(vec![42]) } else { FinetuneSeeds::Derived(3) });
     let pooling = choice([("last", Pooling::Last), ("first", Pooling::First)]);
     let pooling = fields.get("pooling", if compat { Pooling::First } else { Pooling::Last }, pooling);
     let rules = choice([("held_out", Rule::HeldOut), ("test", Rule::Test), ("last_epoch", Rule::LastEpoch)]);
@@ -92,6 +94,18 @@ pub(super) fn finetunings(
             }
         })
         .collect()
+}
+
+/// `5` is five seeds for every model, derived from its own; `[1, 2]` is exactly these for every model.
+fn seeds(node: &Node, log: &Log) -> Option<FinetuneSeeds> {
+    if let Value::List(_) = node.value {
+        return fields::list("seeds", node, log, data::seed).map(FinetuneSeeds::Listed);
+    }
+    let most = FinetuneSeeds::MOST;
+    fields::scalar("'seeds'", node, log, |value| {
+        let fault = || Fault::expected(format!("a number of seeds from 1 to {most}, or a list of seeds"));
+        small(1..=most)(value).map(FinetuneSeeds::Derived).map_err(|_| fault().or_hint("such as 5, or [1, 2]"))
+    })
 }
 
 /// Reports a section that nothing asks for.

@@ -118,6 +118,11 @@ impl Model {
         Some(model)
     }
 
+    /// `tune.seed`.
+    pub fn tune_seed(&self) -> Option<u64> {
+        self.tune.as_ref()?.seed
+    }
+
     /// How a stage with these keys of its own is tuned; `None` where nothing is, or where something is wrong.
     pub fn tune(&self, own: Option<&Node>, first: bool, log: &Log) -> Option<Tune> {
         let keys = self.tune_keys.as_ref()?;

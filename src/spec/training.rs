@@ -4,6 +4,7 @@ use crate::domain::{
     EarlyStopping, Keep, Length, Loss, Milestone, Precision, Replay, Schedule, Start, Training, Validation, Warmup,
 };
 
+use super::data;
 use super::fields::{self, Fault, Fields, Scalar, Within, choice, count, real, small};
 use super::problem::{Log, Mark};
 use super::tree::{Node, Value};
@@ -53,10 +54,12 @@ pub(super) struct Tune {
     pub max_length: (u32, Mark),
     /// `loss:`, `reply` (default, as CLASS-IT) or `all`.
     pub loss: Loss,
-    /// `pretrain_mix:`, the share of rows that are pretraining text, by default 0.
+    /// `pretrain_mix:`, the share of pretraining text in the tokens that receive loss, by default 0.
     pub replay: Option<Replay>,
     /// `optimizer:`, `fresh` (default) or `carried` from the stage before.
     pub optimizer: Start,
+    /// `seed:`, of one of several tunings of the same pretrained model; by default there is one, with the cell's seed.
+    pub seed: Option<u64>,
     /// The optimisation; see [`training`].
     pub training: Training,
 }
@@ -75,9 +78,13 @@ impl Tune {
         let replay = fields.get("pretrain_mix", None, |value| real(Within::ProperShare)(value).map(Replay::new));
         let starts = [("fresh", Start::Fresh), ("carried", Start::Carried)];
         let optimizer = fields.get("optimizer", Start::Fresh, choice(starts));
+        let seed = fields.get("seed", None, |value| match value {
+            Value::Null => Ok(None),
+            value => data::seed(value).map(Some),
+        });
         let training = training(&mut fields, 2e-5, Schedule::Cosine, held_out);
         fields.finish();
-        Some(Tune { max_length: (max_length, place), loss, replay, optimizer, training: training? })
+        Some(Tune { max_length: (max_length, place), loss, replay, optimizer, seed, training: training? })
     }
 }
 

@@ -10,7 +10,7 @@ mod write;
 use serde::{Deserialize, Serialize};
 
 pub use read::{Corpus, Instructions};
-pub use write::{prepare_corpus, prepare_dataset};
+pub use write::{HeldOut, prepare_corpus, prepare_dataset};
 
 /// The part that trains, and the part held out to measure the loss on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -1,11 +1,12 @@
+use std::collections::BTreeSet;
 use std::fs;
 use std::sync::LazyLock;
 
 use proptest::prelude::*;
 
-use crate::domain::{Template, WorldPart};
+use crate::domain::{DatasetFormat, Digest, Located, Origin, Template, WorldPart};
 
-use super::super::{DataError, Record, Tokenizer, world};
+use super::super::{DataError, Record, Tokenizer, record_groups, world};
 use super::*;
 
 static TOKENIZER: LazyLock<Tokenizer> = LazyLock::new(|| {
@@ -50,7 +51,8 @@ proptest! {
     fn records_come_back(texts in prop::collection::vec(("[a-z ?]{0,30}", "[a-z .]{1,30}"), 2..40), held_out in 0.0f64..0.5) {
         let records: Vec<Record> = texts.into_iter().map(|(prompt, reply)| Record { prompt, reply }).collect();
         let folder = tempfile::tempdir().unwrap();
-        prepare_dataset(&TOKENIZER, &records, &Template::separated("\n"), held_out, folder.path()).unwrap();
+        let groups: Vec<Vec<Record>> = records.chunks(3).map(<[Record]>::to_vec).collect();
+        prepare_dataset(&TOKENIZER, &groups, &Template::separated("\n"), held_out, folder.path()).unwrap();
         let mut all = Vec::new();
         for split in Split::ALL {
             let instructions = Instructions::open(folder.path(), split).unwrap();
@@ -70,6 +72,42 @@ proptest! {
         expected.sort();
         all.sort();
         prop_assert_eq!(all, expected);
+    }
+}
+
+/// Dialogues as a file has them, from the text to the two splits.
+#[test]
+fn no_held_out_reply_is_a_prompt_that_trains() {
+    let texts = |turns: &[usize]| -> String {
+        let line = |dialogue: usize, turn: usize| format!("{}:\tthis is {dialogue} {turn}\n", ["A", "B"][turn % 2]);
+        let dialogue = |(dialogue, turns): (usize, &usize)| (0..*turns).map(|turn| line(dialogue, turn)).collect();
+        turns.iter().enumerate().map(dialogue).collect::<Vec<String>>().join("\n")
+    };
+    let across = DatasetFormat::Dialogue { min_words: 0, across: true, remove: String::new() };
+    for (turns, format) in [
+        (vec![6; 40], DatasetFormat::dialogue(0)),
+        (vec![41, 3, 2, 30, 9], DatasetFormat::dialogue(0)),
+        (vec![60], DatasetFormat::dialogue(0)),
+        (vec![6; 40], across),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("talk.txt");
+        fs::write(&path, texts(&turns)).unwrap();
+        let located = Located { origin: Origin::Content { digest: Digest::of(b"") }, files: vec![path] };
+        let groups = record_groups(&located, &format).unwrap();
+        prepare_dataset(&TOKENIZER, &groups, &Template::separated("\n"), 0.1, folder.path()).unwrap();
+        let side = |split: Split, reply: bool| -> BTreeSet<String> {
+            let instructions = Instructions::open(folder.path(), split).unwrap();
+            let text = |index| {
+                let (ids, prompt) = instructions.record(index);
+                let side = if reply { &ids[prompt..ids.len() - 1] } else { &ids[..prompt] };
+                TOKENIZER.decode(side).unwrap().trim().to_owned()
+            };
+            (0..instructions.len()).map(text).collect()
+        };
+        let (replies, prompts) = (side(Split::Validation, true), side(Split::Train, false));
+        assert!(!replies.is_empty() && replies.len() < prompts.len());
+        assert_eq!(replies.intersection(&prompts).collect::<Vec<_>>(), [] as [&String; 0], "{turns:?} {format:?}");
     }
 }
 
@@ -96,7 +134,7 @@ fn large_vocabularies_take_four_bytes() {
 #[test]
 fn damaged_files_are_named() {
     let folder = tempfile::tempdir().unwrap();
-    let records = vec![Record { prompt: "who".into(), reply: "me".into() }; 12];
+    let records = vec![vec![Record { prompt: "who".into(), reply: "me".into() }]; 12];
     prepare_dataset(&TOKENIZER, &records, &Template::separated("\n"), 0.1, folder.path()).unwrap();
     let open = || Instructions::open(folder.path(), Split::Train);
     open().unwrap();

@@ -51,19 +51,23 @@ pub fn prepare_corpus<S: AsRef<str> + Sync>(
 /// Tokenizes records as the template has them, prompt and reply apart, each followed by the end-of-text token, and
 /// remembers where each prompt ends. Ids that the tokenizer's own template puts before every text are part of the prompt.
 ///
-/// The held-out records are chosen as in [`prepare_corpus`]. A single record trains.
+/// Records that belong together (`groups`, see [`super::super::record_groups`]) are held out together, so that no
+/// held-out reply is a prompt that trains: whole groups are taken in the order of a hash of their index as long as they
+/// bring the number of held-out records nearer to `held_out` of all. Where every group is too large for that, the last
+/// records of the largest one are held out. A single record trains.
 ///
 /// # Errors
 /// As [`prepare_corpus`].
 pub fn prepare_dataset(
     tokenizer: &Tokenizer,
-    records: &[Record],
+    groups: &[Vec<Record>],
     template: &Template,
     held_out: f64,
     out: &Path,
-) -> Result<Ledger, DataError> {
-    let splits = splits(records.len(), held_out);
-    let units: Vec<(Split, &Record)> = splits.into_iter().zip(records).collect();
+) -> Result<(Ledger, HeldOut), DataError> {
+    let sizes: Vec<usize> = groups.iter().map(Vec::len).collect();
+    let (splits, chosen) = splits_of_groups(&sizes, held_out);
+    let units: Vec<(Split, &Record)> = splits.into_iter().zip(groups.iter().flatten()).collect();
     let mut folder = Folder::create(out, tokenizer, Units::Records)?;
     let end = tokenizer.end_of_text()?;
     for chunk in chunks(&units, |(_, record)| record.prompt.len() + record.reply.len()) {
@@ -80,21 +84,63 @@ pub fn prepare_dataset(
             folder.push_index(split, prompt)?;
         }
     }
-    folder.finish(tokenizer)
+    Ok((folder.finish(tokenizer)?, chosen))
+}
+
+/// Which records of a dataset are held out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeldOut {
+    /// Those of whole groups; none where nothing is to be held out.
+    Groups,
+    /// So many at the end of the largest group, as every group is too large to be held out whole.
+    Tail(usize),
+}
+
+/// The split of every record of groups of these sizes, in order; see [`prepare_dataset`]. Records that stand alone are
+/// held out as the documents of [`splits`] are.
+fn splits_of_groups(sizes: &[usize], held_out: f64) -> (Vec<Split>, HeldOut) {
+    let count: usize = sizes.iter().sum();
+    let wanted = held_out_of(count, held_out);
+    let mut of_groups = vec![Split::Train; sizes.len()];
+    let mut held = 0;
+    for group in hashed_order(sizes.len()) {
+        let with = held + sizes[group];
+        if with < count && with.abs_diff(wanted) < wanted.abs_diff(held) {
+            (of_groups[group], held) = (Split::Validation, with);
+        }
+    }
+    let split = |(group, size): (usize, &usize)| std::iter::repeat_n(of_groups[group], *size);
+    let mut splits: Vec<Split> = sizes.iter().enumerate().flat_map(split).collect();
+    // The first of equally large ones.
+    let largest = (0..sizes.len()).rev().max_by_key(|&group| sizes[group]);
+    let (Some(largest), 0, 1..) = (largest, held, wanted) else { return (splits, HeldOut::Groups) };
+    let tail = wanted.min(sizes[largest].saturating_sub(1));
+    let end: usize = sizes[..=largest].iter().sum();
+    splits[end - tail..end].fill(Split::Validation);
+    (splits, HeldOut::Tail(tail))
 }
 
 /// The split of every unit: the `ceil(held_out * count)` units with the least hash of their index are held out, as
 /// many as `train_test_split` of scikit-learn and Hugging Face hold out; neither split is left empty where that can be
 /// helped.
 fn splits(count: usize, held_out: f64) -> Vec<Split> {
-    let wanted = ((held_out * count as f64).ceil() as usize).min(count.saturating_sub(1));
-    let mut order: Vec<usize> = (0..count).collect();
-    order.sort_by_key(|&index| mix(mix(index as u64)));
     let mut splits = vec![Split::Train; count];
-    for index in &order[..wanted] {
+    for index in &hashed_order(count)[..held_out_of(count, held_out)] {
         splits[*index] = Split::Validation;
     }
     splits
+}
+
+/// How many of so many units are held out.
+fn held_out_of(count: usize, held_out: f64) -> usize {
+    ((held_out * count as f64).ceil() as usize).min(count.saturating_sub(1))
+}
+
+/// The indices below `count` in the order of their hashes.
+fn hashed_order(count: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..count).collect();
+    order.sort_by_key(|&index| mix(mix(index as u64)));
+    order
 }
 
 fn assign(documents: Vec<&str>, held_out: f64) -> Vec<(Split, &str)> {
@@ -256,10 +302,57 @@ mod tests {
         }
 
         #[test]
+        fn records_that_stand_alone_are_held_out_as_before(count in 0usize..500, held_out in 0.0f64..0.9) {
+            prop_assert_eq!(splits_of_groups(&vec![1; count], held_out), (splits(count, held_out), HeldOut::Groups));
+        }
+
+        #[test]
+        fn groups_are_held_out_whole_or_the_largest_gives_its_end(
+            sizes in prop::collection::vec(1usize..60, 1..40), held_out in 0.01f64..0.5,
+        ) {
+            let (splits, chosen) = splits_of_groups(&sizes, held_out);
+            let count: usize = sizes.iter().sum();
+            let wanted = held_out_of(count, held_out);
+            let held = splits.iter().filter(|&&split| split == Split::Validation).count();
+            prop_assert_eq!(splits.len(), count);
+            prop_assert!(held < count && (held > 0 || count == 1));
+            let mut start = 0;
+            for &size in &sizes {
+                let group = &splits[start..start + size];
+                match chosen {
+                    HeldOut::Groups => prop_assert!(group.iter().all(|split| split == &group[0])),
+                    // Nothing trains after what is held out.
+                    HeldOut::Tail(_) => prop_assert!(group.is_sorted_by_key(|&split| split == Split::Validation)),
+                }
+                start += size;
+            }
+            if let HeldOut::Tail(tail) = chosen {
+                prop_assert_eq!((held, tail), (wanted, wanted));
+            }
+            prop_assert!(held.abs_diff(wanted) < wanted.max(1), "{held} of {wanted}");
+        }
+
+        #[test]
         fn chunks_are_all_of_it(sizes in prop::collection::vec(0usize..2 * CHUNK, 0..20)) {
             let all: Vec<usize> = chunks(&sizes, |&size| size).flatten().copied().collect();
             prop_assert_eq!(all, sizes);
         }
+    }
+
+    #[test]
+    fn many_small_groups_come_near_the_share_and_few_large_ones_give_their_tail() {
+        let held = |sizes: &[usize], held_out| {
+            let (splits, chosen) = splits_of_groups(sizes, held_out);
+            (splits.iter().filter(|&&split| split == Split::Validation).count(), chosen)
+        };
+        assert_eq!(held(&[7; 100], 0.1), (70, HeldOut::Groups));
+        assert_eq!(held(&[50], 0.1), (5, HeldOut::Tail(5)));
+        assert_eq!(held(&[20, 60, 60], 0.05), (7, HeldOut::Tail(7)));
+        assert_eq!(held(&[20, 60, 60], 0.1), (20, HeldOut::Groups));
+        assert_eq!(held(&[50, 3], 0.0), (0, HeldOut::Groups));
+        let (splits, _) = splits_of_groups(&[4, 9, 5], 0.1);
+        let held: Vec<usize> = (0..splits.len()).filter(|&record| splits[record] == Split::Validation).collect();
+        assert_eq!(held, [11, 12], "the end of the largest");
     }
 
     #[test]

@@ -16,7 +16,7 @@ fn read(text: &str, format: &DatasetFormat) -> Result<Vec<(String, String)>, Str
     let path = folder.path().join("data.jsonl");
     fs::write(&path, text).unwrap();
     parse(&path, format)
-        .map(|records| records.into_iter().map(|record| (record.prompt, record.reply)).collect())
+        .map(|groups| groups.into_iter().flatten().map(|record| (record.prompt, record.reply)).collect())
         .map_err(|error| error.to_string().replace(&format!("{}/", folder.path().display()), ""))
 }
 
@@ -67,6 +67,31 @@ fn windows_do_not_cross_json_dialogues() {
     let across = DatasetFormat::Dialogue { min_words: 0, across: true, remove: "y".into() };
     let expected = pairs(&[("hello ou", "hi"), ("hi", "be"), ("be", "see ou")]);
     assert_eq!(read(text, &across), Ok(expected), "unless they are told to");
+}
+
+#[test]
+fn dialogues_and_paragraphs_are_groups_and_rows_stand_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let sizes = |text: &str, format: &DatasetFormat| {
+        for name in ["1", "2"] {
+            fs::write(folder.path().join(name), text).unwrap();
+        }
+        let groups = record_groups(&located(folder.path(), &folder.path().join("[12]")), format).unwrap();
+        groups.iter().map(Vec::len).collect::<Vec<_>>()
+    };
+    // The second dialogue has no exchange.
+    let talk = "A:\tone\nB:\ttwo\nA:\tthree\n\nA:\tfour\n\nB:\tfive\nA:\tsix\n";
+    assert_eq!(sizes(talk, &DatasetFormat::dialogue(0)), [2, 1, 2, 1]);
+    let across = DatasetFormat::Dialogue { min_words: 0, across: true, remove: String::new() };
+    assert_eq!(sizes(talk, &across), [4, 4], "borders within a file are ignored, those of files are not");
+    let question = |answer: &str| format!(r#"{{"question": "Why?", "answers": [{{"text": "{answer}"}}]}}"#);
+    let paragraph = |answers: [&str; 2]| {
+        format!(r#"{{"context": "So.", "qas": [{}, {}]}}"#, question(answers[0]), question(answers[1]))
+    };
+    let article = format!(r#"{{"paragraphs": [{}, {}]}}"#, paragraph(["a", "b"]), paragraph(["", "c"]));
+    let text = format!(r#"{{"data": [{article}]}}"#);
+    assert_eq!(sizes(&text, &DatasetFormat::Squad { with_context: true }), [2, 1, 2, 1], "a blank reply is dropped");
+    assert_eq!(sizes("{\"q\": \"a\", \"a\": \"b\"}\n", &fields("q", "a")), [1, 1]);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 use super::{GOOD, broken, good};
-use crate::domain::{FinetuneRecipe, GlueTask, Hyperparameters, Mode, Pooling, Precision, Selection, Source};
+use crate::domain::{
+    FinetuneRecipe, FinetuneSeeds, GlueTask, Hyperparameters, Mode, Pooling, Precision, Selection, Source,
+};
 
 /// A spec that asks for the suite `glue`, with such a section `finetune:`.
 fn glue(finetune: &str, data: &str) -> String {
@@ -13,11 +15,14 @@ fn glue_is_fine_tuned_right_by_default_and_officially_on_demand() {
     assert_eq!(all.iter().map(|tuning| tuning.task).collect::<Vec<_>>(), GlueTask::ALL);
     let folder = "folder/evaluation_data/full_eval/glue_filtered";
     assert_eq!(all[5].valid, Source::Files(format!("{folder}/rte.valid.jsonl").into()));
-    assert_eq!((all[0].mode, &all[0].seeds[..], all[0].recipe.pooling), (Mode::FIXED, &[1, 2, 3][..], Pooling::Last));
+    let derived = FinetuneSeeds::Derived(3);
+    assert_eq!((all[0].mode, &all[0].seeds, all[0].recipe.pooling), (Mode::FIXED, &derived, Pooling::Last));
+    assert_eq!(tunings("finetune: {seeds: 5}")[0].seeds, FinetuneSeeds::Derived(5));
+    assert_eq!(tunings("finetune: {seeds: [3, 1]}")[0].seeds, FinetuneSeeds::Listed(vec![3, 1]));
     assert_eq!(all[0].recipe.selection, Selection::HeldOut(vec![GlueTask::Boolq.official()]));
 
     let official = &tunings("finetune: {mode: compat, tasks: [wsc]}")[0];
-    assert_eq!((official.mode, &official.seeds[..]), (Mode::COMPAT, &[42][..]));
+    assert_eq!((official.mode, &official.seeds), (Mode::COMPAT, &FinetuneSeeds::Listed(vec![42])));
     let wanted = FinetuneRecipe {
         pooling: Pooling::First,
         selection: Selection::Test(GlueTask::Wsc.official()),
@@ -43,6 +48,28 @@ fn glue_is_fine_tuned_right_by_default_and_officially_on_demand() {
     let rates: Vec<f64> = searched.recipe.selection.candidates().iter().map(|one| one.learning_rate).collect();
     assert_eq!(rates, [1e-5, 1e-4]);
     assert_eq!(good(&glue("", "world"), &[]).cells[0].recipe.finetunings.len(), GlueTask::IN_WORLD.len());
+}
+
+#[test]
+fn wrong_numbers_of_seeds_are_refused() {
+    let seeds = |seeds: &str| broken(&glue(&format!("finetune: {{seeds: {seeds}}}"), "world"), &[]);
+    insta::assert_snapshot!([seeds("0"), seeds("101"), seeds("[]"), seeds("[1, 1]")].join("\n"), @"
+    x.yaml:16:19: 'seeds' must be a number of seeds from 1 to 100, or a list of seeds, not 0
+      help: such as 5, or [1, 2]
+    x.yaml:16:19: 'seeds' must be a number of seeds from 1 to 100, or a list of seeds, not 101
+      help: such as 5, or [1, 2]
+    x.yaml:16:19: 'seeds' is empty
+      help: give at least one value, or leave the key out
+    x.yaml:16:23: 'seeds' lists 1 twice
+      help: keep one
+    ");
+    let text = glue("", "world");
+    insta::assert_snapshot!(broken(&text, &["axes.seed=[1, 92233720368547758]"]), @"
+    x.yaml:13:3: the seed 92233720368547758 is too large to derive seeds of fine-tunings from
+      help: use one up to 92233720368547757, or list them: `finetune: {seeds: [1, 2, 3]}`
+    ");
+    good(&text, &["axes.seed=[92233720368547757]"]);
+    good(&text, &["axes.seed=[92233720368547758]", "finetune.seeds=[1]"]);
 }
 
 #[test]

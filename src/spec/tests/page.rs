@@ -7,9 +7,10 @@ use crate::domain::Mode;
 #[test]
 fn the_page_of_the_spec_has_every_key() {
     let page = include_str!("../../../docs/spec.md");
-    let text =
-        GOOD.replace("{", "{zz: 1, ").replace("chat: {zz: 1, world: chat", "chat: {zz: 1, build: {zz: 1}, files: x")
-            + "curricula: {mine: [{zz: 1, datasets: chat}]}\nevaluate: {zz: 1, checkpoints: {zz: 1}}\nbudget: {zz: 1}\n\
+    let text = GOOD
+        .replace("{", "{zz: 1, ")
+        .replace("chat: {zz: 1, world: chat", "chat: {zz: 1, build: {zz: 1}, files: x")
+        + "curricula: {mine: [{zz: 1, datasets: chat}], whole: {zz: 1, stages: [chat]}}\nevaluate: {zz: 1, checkpoints: {zz: 1}}\nbudget: {zz: 1}\n\
            finetune: {zz: 1}\nreference: {a: {zz: 1}}\ntables: {b: {zz: 1}}\nresources: {zz: 1, slurm: {zz: 1}}\n";
     let complaint = broken(&text, &[]);
     let lists: Vec<&str> =

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use grid::data::{Corpus, DataError, Instructions, Mixture, Permutation, Split};
-use grid::domain::{Length, Loss, Training, TuneJob};
+use grid::data::{Corpus, DataError, Instructions, Mixture, Permutation, ReplayedRows, Split};
+use grid::domain::{Length, Loss, TuneJob, TunePart};
 
 use crate::ml::{Batch, Batches, Row};
 
@@ -93,6 +93,8 @@ pub(super) struct Fit {
     pub cut: u64,
     /// Those of which nothing is left to predict.
     pub mute: u64,
+    /// Tokens that are predicted, and receive loss, in all of them together.
+    pub trained: u64,
 }
 
 /// Records of several datasets.
@@ -127,11 +129,13 @@ impl Records {
     pub(super) fn fits(&self) -> Vec<Fit> {
         let fit = |dataset: usize| {
             let records = self.datasets[dataset].len();
-            let mut fit = Fit { records, cut: 0, mute: 0 };
+            let mut fit = Fit { records, cut: 0, mute: 0, trained: 0 };
             for index in 0..records {
                 let length = self.datasets[dataset].record(index).0.len();
                 fit.cut += u64::from(length > self.max_length as usize);
-                fit.mute += u64::from(self.of(dataset, index).0.scored() == 0);
+                let scored = self.of(dataset, index).0.scored() as u64;
+                fit.mute += u64::from(scored == 0);
+                fit.trained += scored;
             }
             fit
         };
@@ -168,10 +172,22 @@ pub(super) struct Blend {
 }
 
 impl Blend {
-    /// The rows of a job; `replayed` is there where it asks for it.
-    pub(super) fn new(job: &TuneJob, records: Records, replayed: Option<Packed>) -> Self {
-        let windows = job.replay.as_ref().zip(replayed.as_ref()).map(|(job, packed)| (job.share, packed.len()));
-        let mixture = Mixture::new(job.seed, job.order, &records.lens(), &job.shares, windows);
+    /// The rows of a part of a job; `fits` are those of the records, `replayed` is there where the part asks for it.
+    pub(super) fn new(
+        job: &TuneJob,
+        part: &TunePart,
+        records: Records,
+        fits: &[Fit],
+        replayed: Option<Packed>,
+    ) -> Self {
+        let trained: Vec<u64> = fits.iter().map(|fit| fit.trained).collect();
+        let windows = part.replay.as_ref().zip(replayed.as_ref()).map(|(replay, packed)| ReplayedRows {
+            share: replay.share,
+            rows: packed.len(),
+            row_tokens: replay.sequence_length, // a window has one more, which begins it
+            trained: &trained,
+        });
+        let mixture = Mixture::new(job.seed, part.order, &records.lens(), &part.shares, windows);
         Self { records, replayed, mixture, batch_size: job.training.batch_size }
     }
 
@@ -205,6 +221,51 @@ impl Batches for Blend {
             text.push_str(&format!("; {}", packed.places_of(windows.into_iter().map(|(_, index)| index))));
         }
         text
+    }
+}
+
+/// The parts of a tuning in order, each for its own length. The batches of a part are those that it has alone, so that
+/// the position in the sequence decides about nothing but the learning rate.
+pub(super) struct Sequence {
+    parts: Vec<Blend>,
+    /// The first step of each part; one more entry for the end.
+    starts: Vec<u64>,
+}
+
+impl Sequence {
+    /// These parts, each with its length; at least one.
+    pub(super) fn new(parts: Vec<(Length, Blend)>) -> Self {
+        let steps = parts.iter().map(|(length, part)| total_steps(*length, part.batch_size, part.len()));
+        let starts = running_sum(steps);
+        Self { parts: parts.into_iter().map(|(_, part)| part).collect(), starts }
+    }
+
+    /// Optimiser steps in all.
+    pub(super) fn total_steps(&self) -> u64 {
+        self.starts.last().copied().unwrap_or(0)
+    }
+
+    /// Rows of an epoch of the part that has fewest.
+    pub(super) fn fewest_rows(&self) -> u64 {
+        self.parts.iter().map(Blend::len).min().unwrap_or(0)
+    }
+
+    /// The part of a step, and the step within it; what lies beyond the end goes on with the last part.
+    fn at(&self, step: u64) -> (&Blend, u64) {
+        let part = which(&self.starts, step).min(self.parts.len() - 1);
+        (&self.parts[part], step - self.starts[part])
+    }
+}
+
+impl Batches for Sequence {
+    fn batch(&self, step: u64) -> Batch {
+        let (part, step) = self.at(step);
+        part.batch(step)
+    }
+
+    fn places(&self, step: u64) -> String {
+        let (part, step) = self.at(step);
+        part.places(step)
     }
 }
 
@@ -242,17 +303,17 @@ fn owned(folders: &[&Path]) -> Vec<PathBuf> {
     folders.iter().map(|folder| folder.to_path_buf()).collect()
 }
 
-/// Optimiser steps of a stage over `len` rows.
-pub(super) fn total_steps(training: &Training, len: u64) -> u64 {
-    match training.length {
+/// Optimiser steps of a training, or a part of one, whose epochs have `len` rows.
+pub(super) fn total_steps(length: Length, batch_size: u32, len: u64) -> u64 {
+    match length {
         Length::Steps(steps) => steps,
-        Length::Epochs(epochs) => u64::from(epochs) * len.div_ceil(u64::from(training.batch_size)),
+        Length::Epochs(epochs) => u64::from(epochs) * len.div_ceil(u64::from(batch_size)),
     }
 }
 
 /// Rows that `steps` optimiser steps take from passes over `len` rows.
-pub(super) fn rows_in_all(training: &Training, steps: u64, len: u64) -> u64 {
-    let batch_size = u64::from(training.batch_size);
+pub(super) fn rows_in_all(batch_size: u32, steps: u64, len: u64) -> u64 {
+    let batch_size = u64::from(batch_size);
     let per_epoch = len.div_ceil(batch_size).max(1);
     (steps / per_epoch) * len + ((steps % per_epoch) * batch_size).min(len)
 }
@@ -282,9 +343,48 @@ fn which(starts: &[u64], index: u64) -> usize {
 #[cfg(test)]
 mod tests {
     use grid::data::{Record, Tokenizer, prepare_corpus, prepare_dataset};
-    use grid::domain::Template;
+    use grid::domain::{Order, Precision, Replay, ReplayedText, Schedule, Start, Template, Training, Warmup};
 
     use super::*;
+
+    fn training(length: Length) -> Training {
+        Training {
+            length,
+            batch_size: 2,
+            learning_rate: 1e-3,
+            schedule: Schedule::Constant,
+            warmup: Warmup::Steps(0),
+            min_learning_rate_ratio: 0.0,
+            betas: [0.9, 0.999],
+            epsilon: 1e-8,
+            weight_decay: 0.0,
+            clip_norm: None,
+            label_smoothing: 0.0,
+            precision: Precision::F32,
+            validation: None,
+        }
+    }
+
+    fn part(length: Length) -> TunePart {
+        TunePart { datasets: vec![], shares: vec![], order: Order::Shuffled, replay: None, length }
+    }
+
+    fn job(training: Training, then: Vec<TunePart>) -> TuneJob {
+        TuneJob {
+            parent: "0".repeat(32).parse().unwrap(),
+            datasets: vec![],
+            shares: vec![],
+            order: Order::Shuffled,
+            replay: None,
+            max_length: 64,
+            loss: Loss::Reply,
+            training,
+            then,
+            further_validation: vec![],
+            optimizer: Start::Fresh,
+            seed: 7,
+        }
+    }
 
     fn tokenizer() -> Tokenizer {
         let text = "the quick brown fox jumps over the lazy dog while other animals watch from afar ".repeat(20);
@@ -316,7 +416,7 @@ mod tests {
     fn the_loss_is_on_the_whole_reply_and_on_nothing_else() {
         let (folder, tokenizer) = (tempfile::tempdir().unwrap(), tokenizer());
         let record = Record { prompt: "the quick fox".to_owned(), reply: "jumps over".to_owned() };
-        prepare_dataset(&tokenizer, &[record], &Template::separated("\n"), 0.0, folder.path()).unwrap();
+        prepare_dataset(&tokenizer, &[vec![record]], &Template::separated("\n"), 0.0, folder.path()).unwrap();
         let row = |loss, max_length| {
             let datasets = vec![Instructions::open(folder.path(), Split::Train).unwrap()];
             Records { folders: vec![folder.path().to_owned()], datasets, starts: vec![0, 1], max_length, loss }.row(0)
@@ -337,12 +437,13 @@ mod tests {
     fn records_that_lose_their_end_or_their_reply_are_counted() {
         let (folder, tokenizer) = (tempfile::tempdir().unwrap(), tokenizer());
         let record = |words: usize| Record { prompt: "the lazy ".repeat(words), reply: "dog jumps over".to_owned() };
-        prepare_dataset(&tokenizer, &[1, 2, 30].map(record), &Template::separated("\n"), 0.0, folder.path()).unwrap();
+        prepare_dataset(&tokenizer, &[[1, 2, 30].map(record).to_vec()], &Template::separated("\n"), 0.0, folder.path())
+            .unwrap();
         let fit = |max_length, loss| {
             let datasets = vec![Instructions::open(folder.path(), Split::Train).unwrap()];
             let records =
                 Records { folders: vec![folder.path().to_owned()], datasets, starts: vec![0, 3], max_length, loss };
-            let [Fit { records, cut, mute }] = records.fits()[..] else { panic!("one dataset") };
+            let [Fit { records, cut, mute, trained: _ }] = records.fits()[..] else { panic!("one dataset") };
             (records, cut, mute)
         };
         assert_eq!(fit(4096, Loss::Reply), (3, 0, 0));
@@ -371,6 +472,93 @@ mod tests {
         assert_ne!(one, two);
         one.sort();
         assert_eq!(one, (0..10).collect::<Vec<u32>>());
+    }
+
+    /// Parts of one training have the batches that they have as trainings of their own, one after the other.
+    #[test]
+    fn a_sequence_is_its_parts_one_after_the_other() {
+        let (runs, tokenizer) = (tempfile::tempdir().unwrap(), tokenizer());
+        let folder = |name: &str, records: usize| {
+            let folder = runs.path().join(name);
+            std::fs::create_dir(&folder).unwrap();
+            let record = |number| Record { prompt: format!("{name} {number}"), reply: "jumps over".to_owned() };
+            let records: Vec<Record> = (0..records).map(record).collect();
+            prepare_dataset(&tokenizer, &[records], &Template::separated("\n"), 0.0, &folder).unwrap();
+            folder
+        };
+        let folders = [folder("fox", 7), folder("dog", 5)];
+        let training = training(Length::Epochs(3));
+        let job = job(training, vec![part(Length::Epochs(2)), part(Length::Steps(4))]);
+        let blend = |place: usize| {
+            let records = Records::open(&[folders[place % 2].as_path()], Split::Train, &job).unwrap();
+            Blend::new(&job, &job.parts()[place], records, &[], None)
+        };
+        let lengths = [Length::Epochs(3), Length::Epochs(2), Length::Steps(4)];
+        let sequence = Sequence::new((0..3).map(|place| (lengths[place], blend(place))).collect());
+        // Batches of 2: 4 steps for 7 rows, 3 for 5.
+        assert_eq!((sequence.total_steps(), sequence.fewest_rows()), (3 * 4 + 2 * 3 + 4, 5));
+        let alone = |place: usize, steps: u64| {
+            let blend = blend(place);
+            (0..steps).map(|step| (blend.batch(step), blend.places(step))).collect::<Vec<_>>()
+        };
+        let expected = [alone(0, 12), alone(1, 6), alone(2, 4)].concat();
+        let found: Vec<_> = (0..22).map(|step| (sequence.batch(step), sequence.places(step))).collect();
+        assert!(found == expected);
+        // Whatever was asked for before, a step has its batch.
+        assert!((0..22).rev().all(|step| sequence.batch(step) == expected[step as usize].0));
+        assert_ne!(found[0], found[4], "each epoch has an order of its own");
+    }
+
+    /// The share is one of tokens that receive loss, whatever the lengths of records and which of their tokens count.
+    #[test]
+    fn replayed_text_has_its_share_of_the_trained_tokens() {
+        let (runs, tokenizer) = (tempfile::tempdir().unwrap(), tokenizer());
+        let folder = |name: &str| {
+            let folder = runs.path().join(name);
+            std::fs::create_dir(&folder).unwrap();
+            folder
+        };
+        let (text, short, long) = (folder("text"), folder("short"), folder("long"));
+        let documents: Vec<String> = (0..60).map(|n| format!("the {n} lazy dogs jump over {n} foxes")).collect();
+        prepare_corpus(&tokenizer, &documents, 0.1, &text).unwrap();
+        let dataset = |folder: &Path, records: usize, words: usize| {
+            let record = |n: usize| Record { prompt: "the lazy dog ".repeat(2), reply: "jumps ".repeat(words + n % 7) };
+            let groups: Vec<Vec<Record>> = (0..records).map(|n| vec![record(n)]).collect();
+            prepare_dataset(&tokenizer, &groups, &Template::separated("\n"), 0.0, folder).unwrap();
+        };
+        dataset(&short, 40, 1);
+        dataset(&long, 25, 12);
+        let length = 8;
+        for (share, loss, max_length, shares) in [
+            (0.1, Loss::Reply, 64, vec![]),
+            (0.5, Loss::All, 64, vec![]),
+            (0.3, Loss::Reply, 24, vec![]),
+            (0.4, Loss::Reply, 64, vec![1.0, 3.0]),
+        ] {
+            let replay = ReplayedText { share: Replay::new(share).unwrap(), corpora: vec![], sequence_length: length };
+            let job =
+                TuneJob { replay: Some(replay), loss, max_length, shares, ..job(training(Length::Epochs(1)), vec![]) };
+            let records = Records::open(&[short.as_path(), &long], Split::Train, &job).unwrap();
+            let packed = Packed::open(&[text.as_path()], Split::Train, length, 2, 7).unwrap();
+            let fits = records.fits();
+            let blend = Blend::new(&job, &job.parts()[0], records, &fits, Some(packed));
+            // A dataset that gives a share of its rows comes round after several epochs only.
+            let epochs = if job.shares.is_empty() { 1 } else { 200 };
+            let (mut of_records, mut of_text) = (0, 0);
+            for (epoch, position) in
+                (0..epochs).flat_map(|epoch| (0..blend.len()).map(move |position| (epoch, position)))
+            {
+                let scored = blend.row(epoch, position).0.scored() as u64;
+                match blend.mixture.at(epoch, position).0 {
+                    2 => of_text += scored,
+                    _ => of_records += scored,
+                }
+            }
+            let wanted = share / (1.0 - share) * of_records as f64;
+            let half_a_row = f64::from(length) / 2.0 * epochs as f64;
+            let away = (of_text as f64 - wanted).abs();
+            assert!(of_text > 0 && away <= 1.01 * half_a_row, "{share}: {of_text} beside {of_records}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Tokenize a corpus or dataset.
 
-use grid::data::{self, Tokenizer};
+use grid::data::{self, HeldOut, Tokenizer};
 use grid::domain::{Assignment, Event, PrepareJob, Prepared};
 
 use super::{located, parent};
@@ -16,8 +16,16 @@ pub(super) fn run(job: &PrepareJob, assignment: &Assignment, attempt: &mut Attem
             data::prepare_corpus(&tokenizer, &documents, job.held_out, &output)?
         }
         Prepared::Dataset(origin, format, template) => {
-            let records = data::records(&located(assignment, origin), format)?;
-            data::prepare_dataset(&tokenizer, &records, template, job.held_out, &output)?
+            let groups = data::record_groups(&located(assignment, origin), format)?;
+            let (ledger, held_out) = data::prepare_dataset(&tokenizer, &groups, template, job.held_out, &output)?;
+            if let HeldOut::Tail(records) = held_out {
+                let message = format!(
+                    "no dialogue or paragraph is small enough to be held out whole: the last {records} records of the \
+                     largest one are held out"
+                );
+                attempt.emit(Event::Warning { message })?;
+            }
+            ledger
         }
     };
     if ledger.train.words + ledger.validation.words == 0 {

@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use grid::domain::event::{OPTIMIZER, SCHEMA};
 use grid::domain::{
-    Arch, Artifact, CorpusFormat, EarlyStopping, Entry, Event, Job, Keep, Length, Milestone, ModelConfig, Origin,
-    Outcome, Precision, PrepareJob, Prepared, PretrainJob, Schedule, Settings, TokenizerJob, Training, Validation,
-    Verdict, Warmup, WorldPart,
+    Arch, Artifact, CorpusFormat, DatasetFormat, EarlyStopping, Entry, Event, Job, Keep, Length, Loss, Milestone,
+    ModelConfig, Order, Origin, Outcome, Precision, PrepareJob, Prepared, PretrainJob, Schedule, Settings, Start,
+    Template, TokenizerJob, Training, TuneJob, TunePart, Validation, Verdict, Warmup, WorldPart,
 };
 
 use super::*;
@@ -320,4 +320,117 @@ fn a_model_that_changed_after_its_job_is_refused() {
         let refusal = read_model(model, "cpu").unwrap_err().to_string();
         assert!(refusal.starts_with(&format!("{} is not what its job left there", path.display())), "{refusal}");
     }
+}
+
+/// At a constant rate the parts of one training are what two trainings are of which the second carries on with the
+/// optimiser of the first, and an interruption in the second part changes nothing.
+#[test]
+fn parts_under_one_schedule_are_one_training() {
+    runtime::configure(1).unwrap();
+    let runs = tempfile::tempdir().unwrap();
+    let (job, mut parents) = pretraining(runs.path());
+    let mut pretrain = pretrain_job(job);
+    (pretrain.training.length, pretrain.model.max_positions) = (Length::Steps(5), 64);
+    let mut run = |name: &str, job: &Job| {
+        let folder = runs.path().join(name);
+        let attempt = submit(&folder, "t", job, &parents, &NEVER);
+        parents.insert(job.id(), output(&folder, "t", &attempt));
+        (job.id(), journal(&attempt), parents.clone())
+    };
+    let (model, ..) = run("pretrain", &Job::Pretrain(pretrain.clone()));
+    let [chat, questions] = [WorldPart::Chat, WorldPart::Questions].map(|part| {
+        let origin = Origin::World { part, seed: 1, size: 30 };
+        let data = Prepared::Dataset(origin, DatasetFormat::json("prompt", "reply"), Template::separated("\n"));
+        let job = Job::Prepare(PrepareJob { tokenizer: pretrain.tokenizer, data, held_out: 0.1 });
+        run(&format!("{part:?}"), &job).0
+    });
+    let (schedule, warmup) = (Schedule::Constant, Warmup::Steps(0));
+    let training = Training { schedule, warmup, ..pretrain.training };
+    let tune = |parent, dataset, length, then: Vec<TunePart>, optimizer| TuneJob {
+        parent,
+        datasets: vec![dataset],
+        shares: vec![],
+        order: Order::Shuffled,
+        replay: None,
+        max_length: 64,
+        loss: Loss::All,
+        training: Training { length, ..training.clone() },
+        then,
+        further_validation: vec![],
+        optimizer,
+        seed: 3,
+    };
+    let (few, many) = (Length::Steps(2), Length::Epochs(2));
+    let (first, ..) = run("first", &Job::Tune(tune(model, chat, few, vec![], Start::Fresh)));
+    let (second, ..) = run("second", &Job::Tune(tune(first, questions, many, vec![], Start::Carried)));
+    let datasets = vec![questions];
+    let then = TunePart { datasets, shares: vec![], order: Order::Shuffled, replay: None, length: many };
+    let whole = tune(model, chat, few, vec![then], Start::Fresh);
+    let (id, events, parents) = run("whole", &Job::Tune(whole.clone()));
+    let weights = |folder: &Path| fs::read(folder.join("model.safetensors")).unwrap();
+    assert!(weights(&parents[&id]) == weights(&parents[&second]), "one training is not its two parts");
+
+    // Its loss is measured on what both datasets hold out, like that of a last stage which lists the other one.
+    let look = |events: &[Event]| -> Option<f64> {
+        events.iter().rev().find_map(|event| match event {
+            Event::Metric { name, value, .. } if name == "validation_loss" => Some(*value),
+            _ => None,
+        })
+    };
+    let mut last = tune(first, questions, many, vec![], Start::Carried);
+    last.further_validation = vec![chat];
+    let own = journal_of(runs.path(), "second");
+    let folder = runs.path().join("last");
+    let common = journal(&submit(&folder, "t", &Job::Tune(last), &parents, &NEVER));
+    assert_eq!(look(&events), look(&common));
+    assert_ne!(look(&own), look(&common));
+
+    let folder = runs.path().join("interrupted");
+    let stop: &'static AtomicBool = Box::leak(Box::new(AtomicBool::new(false)));
+    fs::create_dir(&folder).unwrap();
+    let watched = folder.clone();
+    let watch = std::thread::spawn(move || stop_after_two_checkpoints(watched, "first", stop));
+    let job = Job::Tune(whole);
+    let attempt = submit(&folder, "first", &job, &parents, stop);
+    watch.join().unwrap();
+    let Some(Event::Interrupted { step }) = journal(&attempt).pop() else { panic!("not interrupted") };
+    assert!((2..16).contains(&step), "{step}: within the second part");
+    let attempt = submit(&folder, "second", &job, &parents, &NEVER);
+    assert!(journal(&attempt).contains(&Event::Resumed { step }));
+    assert!(weights(&output(&folder, "second", &attempt)) == weights(&parents[&id]), "the weights differ");
+}
+
+/// The events of the attempt under the token `t`.
+fn journal_of(runs: &Path, name: &str) -> Vec<Event> {
+    let attempts = fs::read_dir(runs.join(name)).unwrap().map(|entry| entry.unwrap().path());
+    let attempt = attempts.into_iter().find(|path| path.is_dir()).expect("an attempt");
+    journal(&attempt)
+}
+
+/// A dataset that is one dialogue gives its end to validation, and the journal says so.
+#[test]
+fn a_single_dialogue_gives_its_end_with_a_warning() {
+    runtime::configure(1).unwrap();
+    let runs = tempfile::tempdir().unwrap();
+    let (job, parents) = pretraining(runs.path());
+    let tokenizer = pretrain_job(job).tokenizer;
+    let warnings = |across: bool| {
+        let origin = Origin::World { part: WorldPart::Dialogues, seed: 1, size: 3_000 };
+        let format = DatasetFormat::Dialogue { min_words: 0, across, remove: String::new() };
+        let data = Prepared::Dataset(origin, format, Template::separated("\n"));
+        let job = Job::Prepare(PrepareJob { tokenizer, data, held_out: 0.1 });
+        let attempt = submit(&runs.path().join(format!("across-{across}")), "t", &job, &parents, &NEVER);
+        let warning = |event| match event {
+            Event::Warning { message } => Some(message),
+            _ => None,
+        };
+        journal(&attempt).into_iter().filter_map(warning).collect::<Vec<String>>()
+    };
+    assert_eq!(warnings(false), [] as [String; 0]);
+    let [warning] = &warnings(true)[..] else { panic!("one warning") };
+    assert_eq!(
+        warning,
+        "no dialogue or paragraph is small enough to be held out whole: the last 26 records of the largest one are \
+         held out"
+    );
 }

@@ -4,10 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use grid::data::{self, Permutation, Split, Tokenizer};
-use grid::domain::{Assignment, Event, Keep, Milestone, PretrainJob, Training, TuneJob};
+use grid::domain::{Assignment, Event, JobId, Keep, Milestone, PretrainJob, Training, TuneJob};
 use serde::{Deserialize, Serialize};
 
-use super::batches::{Blend, Fit, Packed, Records, rows_in_all, total_steps};
+use super::batches::{Blend, Fit, Packed, Records, Sequence, rows_in_all, total_steps};
 use super::trial::Kills;
 use super::{MILESTONES, parent, read_model};
 use crate::attempt::{Attempt, JobError};
@@ -27,9 +27,10 @@ pub(super) fn pretrain(job: &PretrainJob, assignment: &Assignment, attempt: &mut
     let folders = job.corpora.iter().map(|id| parent(assignment, id)).collect::<Result<Vec<_>, _>>()?;
     let packed = |split| Packed::open(&folders, split, job.sequence_length, job.training.batch_size, job.seed);
     let (train, held_out) = (packed(Split::Train)?, packed(Split::Validation)?);
-    let total = total_steps(&job.training, train.len());
+    let batch_size = job.training.batch_size;
+    let total = total_steps(job.training.length, batch_size, train.len());
     let model = Model::random(&job.model, job.seed, ml::runtime::device(&assignment.settings.device)?)?;
-    let windows = rows_in_all(&job.training, total, train.len()) as f64;
+    let windows = rows_in_all(batch_size, total, train.len()) as f64;
     let words = windows * train.words() / train.len().max(1) as f64;
     let tokens = windows * f64::from(job.sequence_length + 1);
     let stage = Stage {
@@ -48,27 +49,32 @@ pub(super) fn pretrain(job: &PretrainJob, assignment: &Assignment, attempt: &mut
 
 /// Leaves a model folder in the form of Hugging Face.
 pub(super) fn tune(job: &TuneJob, assignment: &Assignment, attempt: &mut Attempt) -> Result<(), JobError> {
-    let folders = job.datasets.iter().map(|id| parent(assignment, id)).collect::<Result<Vec<_>, _>>()?;
-    let held_out = Records::open(&folders, Split::Validation, job)?;
-    let replayed = match &job.replay {
-        Some(replay) => {
-            let folders = replay.corpora.iter().map(|id| parent(assignment, id)).collect::<Result<Vec<_>, _>>()?;
-            let batch_size = job.training.batch_size;
-            Some(Packed::open(&folders, Split::Train, replay.sequence_length, batch_size, job.seed)?)
-        }
-        None => None,
-    };
-    let records = Records::open(&folders, Split::Train, job)?;
-    tell_fits(&records.fits(), job.max_length, attempt)?;
-    let train = Blend::new(job, records, replayed);
+    let folders = |ids: &[JobId]| ids.iter().map(|id| parent(assignment, id)).collect::<Result<Vec<_>, _>>();
+    let held_out = Records::open(&folders(&job.validation_datasets())?, Split::Validation, job)?;
+    let (mut parts, mut fits) = (vec![], vec![]);
+    for part in job.parts() {
+        let replayed = match &part.replay {
+            Some(replay) => {
+                let (folders, batch_size) = (folders(&replay.corpora)?, job.training.batch_size);
+                Some(Packed::open(&folders, Split::Train, replay.sequence_length, batch_size, job.seed)?)
+            }
+            None => None,
+        };
+        let records = Records::open(&folders(&part.datasets)?, Split::Train, job)?;
+        let own = records.fits();
+        parts.push((part.length, Blend::new(job, &part, records, &own, replayed)));
+        fits.extend(own);
+    }
+    tell_fits(&fits, job.max_length, attempt)?;
+    let train = Sequence::new(parts);
     let before = parent(assignment, &job.parent)?;
     let stage = Stage {
         training: &job.training,
         milestones: &[],
-        total: total_steps(&job.training, train.len()),
+        total: train.total_steps(),
         text: (0, 0),
         validation: sample(held_out.len(), |index| held_out.row(index)),
-        rows: train.len(),
+        rows: train.fewest_rows(),
         batches: Arc::new(train),
         tokenizer: before,
         carried: (!job.optimizer.is_fresh()).then_some(before),
@@ -79,7 +85,7 @@ pub(super) fn tune(job: &TuneJob, assignment: &Assignment, attempt: &mut Attempt
 
 /// Warns of records that are cut, and fails for a dataset of which nothing is left.
 fn tell_fits(fits: &[Fit], max_length: u32, attempt: &mut Attempt) -> Result<(), JobError> {
-    for (number, Fit { records, cut, mute }) in fits.iter().enumerate() {
+    for (number, Fit { records, cut, mute, trained: _ }) in fits.iter().enumerate() {
         let dataset = if fits.len() == 1 { String::new() } else { format!(" of dataset {} in the stage", number + 1) };
         if mute == records && *records > 0 {
             let reason = format!("no record{dataset} has anything to predict within max_length {max_length}: raise it");
@@ -109,7 +115,7 @@ struct Stage<'a> {
     total: u64,
     /// Words and tokens that training is about to see, repetitions counted.
     text: (u64, u64),
-    /// Rows of an epoch.
+    /// Rows of an epoch, of the part with fewest.
     rows: u64,
     batches: Arc<dyn Batches>,
     validation: Vec<Row>,
