@@ -471,7 +471,7 @@ fn every_shipped_spec_is_valid() {
 }
 
 #[test]
-fn quickstart_has_six_variants_of_two_models_with_two_seeds() {
+fn quickstart_has_two_models_and_three_seeds() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments/quickstart.yaml");
     let grid = load(&path, &["axes.seed=[1]".to_owned(), "axes.model=[tiny]".to_owned()]).unwrap();
     insta::assert_snapshot!(labels(&grid), @r"
@@ -482,7 +482,7 @@ fn quickstart_has_six_variants_of_two_models_with_two_seeds() {
     tiny/chat+questions/sequential/seed1
     tiny/questions+chat/sequential/seed1
     ");
-    assert_eq!(load(&path, &[]).unwrap().cells.len(), 24);
+    assert_eq!(load(&path, &[]).unwrap().cells.len(), 30);
 }
 
 proptest! {

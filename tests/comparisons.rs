@@ -1,0 +1,103 @@
+//! Comparisons through the binary: what they say of recipes that do not differ, of one seed, and of single models.
+
+#[expect(dead_code, reason = "each test file uses its own part")]
+mod common;
+
+use std::io::Write;
+
+use common::{Env, TINY};
+use serde_json::Value;
+
+/// The comparison in the JSON of a report.
+fn compared(env: &Env, arguments: &[&str]) -> Value {
+    let text = env.run(0, &[&["report"], arguments, &["--format", "json"]].concat());
+    let mut json: Value = serde_json::from_str(&text).expect("JSON");
+    json["comparison"].take()
+}
+
+fn rows(comparison: &Value) -> &[Value] {
+    comparison["rows"].as_array().expect("rows")
+}
+
+/// Three models of one recipe, tuned with other seeds: seed against seed of one condition. By the rules that added items
+/// up over seeds, 27 of 36 such rows were "significant".
+#[test]
+fn one_recipe_does_not_differ_from_itself() {
+    let env = Env::new("");
+    let spec = concat!(env!("CARGO_MANIFEST_DIR"), "/experiments/null.yaml");
+    env.run(0, &["run", spec]);
+    let (mut tests, mut alarms) = (0, 0);
+    for pair in ["a,b", "a,c", "b,c"] {
+        let comparison = compared(&env, &["null", "--compare", pair]);
+        for row in rows(&comparison) {
+            let p = row["p"].as_f64();
+            tests += 1;
+            alarms += usize::from(p.is_some_and(|p| p < 0.05));
+            // The p of a row is that of the paired t test of the differences that it prints: t(0.975, df 2) = 4.303.
+            let differences: Vec<f64> = row["seeds"].as_array().expect("seeds").iter()
+                .map(|seed| seed["difference"].as_f64().expect("a number")).collect();
+            assert_eq!(differences.len(), 3, "{row}");
+            let mean = differences.iter().sum::<f64>() / 3.0;
+            let variance = differences.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / 2.0;
+            if variance > 0.0 {
+                let t = mean / (variance / 3.0).sqrt();
+                assert_eq!(p.expect("a p-value") < 0.05, t.abs() > 4.302_652_73, "{row}");
+            }
+        }
+    }
+    assert_eq!(tests, 36, "three pairs of models, four conditions, three tasks");
+    // About 2 are expected, up to 3 are usual. Rounding differs between CPUs, and trainings with it, so that each kind of
+    // machine draws anew: more than 8 would come once in two thousand draws if rows were independent.
+    writeln!(std::io::stderr(), "{alarms} of 36 rows have p < 0.05").expect("stderr");
+    assert!(alarms <= 8, "{alarms} of 36 alarms");
+    // Each seed alone has no p; of the models of one seed, items can speak, and are headed so.
+    let text = env.run(0, &["report", "null", "--compare", "a,b", "--items"]);
+    assert!(text.contains("these two checkpoints, seed by seed") && text.contains("p (sign flip)"), "{text}");
+    assert_eq!(text.matches(" seed 3 ").count(), 12, "{text}");
+
+    // One seed against another one of the same condition: 36 rows, and none of them alarms.
+    env.run(0, &["run", spec, "-S", "axes.seed=[1]"]);
+    let single = ["a,b", "a,c", "b,c"].map(|pair| compared(&env, &["null", "--compare", pair]));
+    let single: Vec<&Value> = single.iter().flat_map(rows).collect();
+    assert_eq!(single.len(), 36);
+    assert!(single.iter().all(|row| row.get("p").is_none() && row["p_corrected"].is_null()));
+}
+
+#[test]
+fn one_seed_gives_no_p_and_says_why_in_one_line() {
+    let env = Env::new(TINY);
+    let plan = env.run(0, &["plan", "spec.yaml", "-S", "axes.seed=[1]"]);
+    let warning = plan.lines().find(|line| line.starts_with("warning: 1 seed")).expect("a warning");
+    insta::assert_snapshot!(warning, @"");
+    env.run(0, &["run", "spec.yaml", "-S", "axes.seed=[1]"]);
+    let text = env.run(0, &["report", "--compare", "merged,sequential"]);
+    assert!(text.contains("One seed shows no spread, so there is"), "{text}");
+    let comparison = compared(&env, &["--compare", "merged,sequential", "--pooled", "--equivalent", "1"]);
+    assert!(rows(&comparison).iter().all(|row| row.get("p").is_none() && row["p_corrected"].is_null()), "{comparison}");
+
+    // A second seed that has not run yet is counted, and its absence explained.
+    env.run(0, &["run", "spec.yaml", "-S", "axes.seed=[1, 2]"]);
+    let spread = env.run(0, &["report", "--power"]);
+    assert!(spread.contains("sd of a difference") && spread.contains("seeds for 1"), "{spread}");
+    let plan = env.run(0, &["plan", "spec.yaml"]);
+    assert!(plan.contains("(with the spread over seeds that earlier runs of these suites had)"), "{plan}");
+    assert!(!env.run(0, &["plan", "spec.yaml", "-S", "axes.seed=[1,2,3]"]).contains("seeds of some conditions"));
+    let comparison = compared(&env, &["--compare", "merged,sequential"]);
+    let differences = |row: &Value| row["seeds"].as_array().map(Vec::len);
+    assert!(rows(&comparison).iter().all(|row| differences(row) == Some(2)), "{comparison}");
+}
+
+#[test]
+fn seeds_that_failed_or_have_not_run_are_named() {
+    let env = Env::new(TINY);
+    env.run(0, &["run", "spec.yaml"]);
+    // The plan of five seeds is recorded, and stopped before the first job of the new ones is done.
+    let mut child = env.spawn(&["run", "spec.yaml", "-S", "axes.seed=[1, 2, 3, 4, 5]"]);
+    let planned = || env.query("select count(distinct seed) from cell") == ["5"];
+    env.wait_until("five seeds planned", std::time::Duration::from_secs(60), planned);
+    child.kill().expect("a running process");
+    child.wait().expect("an ended process");
+    let text = env.run(0, &["report", "--compare", "merged,sequential"]);
+    assert!(text.contains("2 of 5"), "{text}");
+    assert!(text.contains("missing: seeds 3, 4, 5 of nano chat+questions merged (not run)"), "{text}");
+}
