@@ -3,7 +3,13 @@
 use super::statistics::mean;
 use crate::domain::{CellRow, GlueTask, Mode, Quantity, ScoreRow, Suite};
 
-/// A row: everything about a cell but its seed.
+/// The axis over seeds of the tuning, as it stands in [`CellRow::extra`].
+const TUNING_SEED: &str = "tune.seed=";
+
+/// A row: everything about a cell but its seeds.
+///
+/// Seeds of the tuning are left out of `extra`: several tunings of one pretrained model share its seed, so they are no
+/// further trainings of the condition. Their scores are averaged within the model seed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Condition {
     pub(super) model: String,
@@ -28,7 +34,7 @@ impl Condition {
             model: cell.model.clone(),
             dataset: cell.dataset.clone(),
             curriculum: cell.curriculum.clone(),
-            extra: cell.extra.clone(),
+            extra: without_tuning_seed(&cell.extra),
         }
     }
 
@@ -37,7 +43,7 @@ impl Condition {
             model: row.model.clone(),
             dataset: row.dataset.clone(),
             curriculum: row.curriculum.clone(),
-            extra: row.extra.clone(),
+            extra: without_tuning_seed(&row.extra),
         }
     }
 }
@@ -78,6 +84,12 @@ impl Measure {
         }
         head
     }
+}
+
+/// The further axes without the seed of the tuning.
+fn without_tuning_seed(extra: &str) -> String {
+    let parts: Vec<&str> = extra.split(", ").filter(|part| !part.starts_with(TUNING_SEED)).collect();
+    parts.join(", ")
 }
 
 /// Pushes what is not there yet: order of first sight.
@@ -135,4 +147,25 @@ pub(super) fn rules(scores: &[&ScoreRow]) -> String {
 pub(super) fn value(quantity: Quantity, scores: &[&ScoreRow]) -> Option<f64> {
     quantity
         .value(&|quantity| mean(&scores_of(quantity, scores).iter().map(|row| row.score.value).collect::<Vec<f64>>()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::{cell, row};
+    use super::*;
+
+    #[test]
+    fn tunings_of_one_pretrained_model_are_one_condition() {
+        let extra = |extra: &str| {
+            let mut cell = cell("tiny", Some("a"), "single", 1);
+            extra.clone_into(&mut cell.extra);
+            let condition = Condition::of_cell(&cell);
+            assert_eq!(condition, Condition::of_score(&row(&cell, Suite::Blimp, None, 50.0)));
+            condition.extra
+        };
+        assert_eq!(extra("tune.seed=1"), "");
+        assert_eq!(extra("tune.learning_rate=0.1, tune.seed=12"), "tune.learning_rate=0.1");
+        assert_eq!(extra("lr=0.1, tune.seed=12, warmup=5"), "lr=0.1, warmup=5");
+        assert_eq!(extra("pretune.seed=3, tune.seeds=4"), "pretune.seed=3, tune.seeds=4");
+    }
 }
