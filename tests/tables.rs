@@ -113,7 +113,7 @@ fn a_table_that_is_not_there_is_refused_with_those_that_are() {
     assert!(complaint.contains("there are scores, leaderboard, pairs, alone, z, figure"), "{complaint}");
     // One model alone has no z.
     let figure = env.run(0, &["report", "--table", "figure"]);
-    assert!(figure.contains("0/2"), "{figure}");
+    assert!(figure.contains("0 of 2"), "{figure}");
 }
 
 /// A training that cannot work leaves nothing to show; the reason is said, for programs too.

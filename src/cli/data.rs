@@ -250,9 +250,7 @@ fn list(args: &SpecArgs, format: TableFormat) -> Result<Exit, Failure> {
         heads: ["data", "from", "state", "licence", "files", "size"].map(str::to_owned).to_vec(),
         labels: 4,
         rows: rows.collect(),
-        footer: vec![],
-        published: vec![],
-        notes: vec![],
+        ..Table::default()
     };
     print!("{}", form(&table, format));
     Ok(Exit::Done)
@@ -362,9 +360,7 @@ fn verify(args: &SpecArgs, format: TableFormat) -> Result<Exit, Failure> {
             .to_vec(),
         labels: 5,
         rows: rows.collect(),
-        footer: vec![],
-        published: vec![],
-        notes: vec![],
+        ..Table::default()
     };
     print!("{}", form(&table, format));
     Ok(exit)

@@ -110,9 +110,8 @@ fn told([first, second]: [&String; 2], found: &Differences) -> Table {
         heads: ["kind", "what", "difference", "jobs"].map(str::to_owned).into(),
         labels: 3,
         rows: found.lines.iter().map(row).collect(),
-        published: vec![],
-        footer: vec![],
         notes,
+        ..Table::default()
     }
 }
 

@@ -65,7 +65,7 @@ pub async fn report(cli: &Cli, args: &ReportArgs) -> Result<Exit, Failure> {
     if args.curve {
         let asked =
             grid.is_some_and(|grid| grid.cells.iter().any(|cell| !cell.recipe.milestone_evaluations.is_empty()));
-        let curve = report::curve(&name, &scores).ok_or_else(|| no_curve(&name, asked, &jobs))?;
+        let curve = report::curve(&name, &cells, &scores).ok_or_else(|| no_curve(&name, asked, &jobs))?;
         let figure = Figure::of(&curve);
         shown.push((curve, figure));
     }

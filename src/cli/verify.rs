@@ -266,13 +266,5 @@ fn table(verdicts: &[Verification]) -> Table {
         vec!["compared: weights, optimiser, cursor, files and scores after the last step, bit by bit".to_owned()];
     notes.extend(verdicts.iter().filter_map(different));
     let title = "A straight training against one that was killed and resumed".to_owned();
-    Table {
-        title,
-        heads,
-        labels: 4,
-        rows: verdicts.iter().map(row).collect(),
-        published: vec![],
-        footer: vec![],
-        notes,
-    }
+    Table { title, heads, labels: 4, rows: verdicts.iter().map(row).collect(), notes, ..Table::default() }
 }

@@ -261,9 +261,8 @@ impl<'a> Comparison<'a> {
             heads: heads.map(str::to_owned).collect(),
             labels: labels.len() + 1,
             rows,
-            published: vec![],
-            footer: vec![],
             notes,
+            ..Table::default()
         }
     }
 }

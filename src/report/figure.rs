@@ -245,7 +245,7 @@ impl Mark {
                 let reach = deviation.or(*stderr).map(|spread| (mean - spread, mean + spread));
                 Mark::Value { value: *mean, reach, remarks: score.remarks().trim_start().to_owned() }
             }
-            Cell::Number(value, _) | Cell::Difference(value, _) => {
+            Cell::Number(value, _) | Cell::Marked(value, ..) | Cell::Difference(value, _) => {
                 Mark::Value { value: *value, reach: None, remarks: String::new() }
             }
             Cell::Interval(low, high) => Mark::Interval(*low, *high),

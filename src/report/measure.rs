@@ -1,6 +1,7 @@
 //! Rows and columns: conditions, and what is measured of them.
 
-use super::statistics::mean;
+use std::collections::BTreeSet;
+
 use crate::domain::{CellRow, GlueTask, Mode, Quantity, ScoreRow, Suite};
 
 /// The axis over seeds of the tuning, as it stands in [`CellRow::extra`].
@@ -118,21 +119,13 @@ pub(super) fn scored_as(quantity: Quantity) -> Option<(Suite, &'static str, &'st
     }
 }
 
-/// The scores of one model that are this quantity.
-pub(super) fn scores_of<'a>(quantity: Quantity, scores: &[&'a ScoreRow]) -> Vec<&'a ScoreRow> {
-    let Some((suite, task, metric)) = scored_as(quantity) else { return vec![] };
-    // The old metric of WUG stands under the subtask.
-    let level = |row: &&&ScoreRow| row.score.subtask.is_none() || quantity == Quantity::WugAccuracy;
-    let same = |row: &&&ScoreRow| row.score.suite == suite && row.score.task == task && row.score.metric == metric;
-    scores.iter().filter(same).filter(level).copied().collect()
-}
-
-/// The scores of one model that enter this quantity: its own, or those of its parts.
-pub(super) fn scores_in<'a>(quantity: Quantity, scores: &[&'a ScoreRow]) -> Vec<&'a ScoreRow> {
-    match scores_of(quantity, scores) {
-        own if own.is_empty() => quantity.parts().into_iter().flat_map(|part| scores_in(part, scores)).collect(),
-        own => own,
-    }
+/// Whether a score is this quantity; never one of a mean.
+pub(super) fn is_scored_as(quantity: Quantity, row: &ScoreRow) -> bool {
+    scored_as(quantity).is_some_and(|(suite, task, metric)| {
+        // The old metric of WUG stands under the subtask.
+        let level = row.score.subtask.is_none() || quantity == Quantity::WugAccuracy;
+        level && row.score.suite == suite && row.score.task == task && row.score.metric == metric
+    })
 }
 
 /// The rules that these scores follow, each once.
@@ -142,11 +135,19 @@ pub(super) fn rules(scores: &[&ScoreRow]) -> String {
     modes.join(", ")
 }
 
-/// The value of a quantity, from all scores of one model: one score, or the mean over the seeds of a fine-tuning, or
-/// the mean of its parts.
-pub(super) fn value(quantity: Quantity, scores: &[&ScoreRow]) -> Option<f64> {
-    quantity
-        .value(&|quantity| mean(&scores_of(quantity, scores).iter().map(|row| row.score.value).collect::<Vec<f64>>()))
+/// The rules that scores of these modes follow, for people; `None` of no score.
+pub(super) fn scored_with(modes: impl IntoIterator<Item = Mode>) -> Option<String> {
+    let modes: BTreeSet<Mode> = modes.into_iter().collect();
+    let rules = match modes.into_iter().collect::<Vec<_>>()[..] {
+        [] => return None,
+        [Mode::COMPAT] => "`mode: compat` (the official pipeline with its defects)".to_owned(),
+        [Mode::FIXED] => "`mode: fixed` (corrected rules)".to_owned(),
+        ref modes => {
+            let modes: Vec<String> = modes.iter().map(|mode| format!("`mode: {mode}`")).collect();
+            modes.join(" and ")
+        }
+    };
+    Some(format!("scored with {rules}"))
 }
 
 #[cfg(test)]

@@ -9,8 +9,10 @@
 //! all forms show the same numbers and tests read them without parsing drawings.
 
 mod card;
+mod chance;
 mod compare;
 mod curve;
+mod equal_models;
 mod figure;
 #[cfg(test)]
 mod fixtures;
@@ -25,6 +27,7 @@ pub mod progress;
 mod publish;
 mod published;
 mod render;
+mod seeds;
 mod speed;
 pub mod statistics;
 mod table;
@@ -39,4 +42,4 @@ pub use named::{boxes, named};
 pub use pivot::{Columns, pivot, with_subtasks};
 pub use publish::page;
 pub use speed::speed;
-pub use table::{Cell, Score, Table};
+pub use table::{Cell, Scale, Score, Spread, Table};

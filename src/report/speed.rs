@@ -39,11 +39,10 @@ pub fn speed(speeds: &[Speed]) -> Table {
         heads,
         labels: 1,
         rows,
-        published: vec![],
-        footer: vec![],
         notes: vec![format!(
             "median of {rounds} rounds; the matrix product is the best of ten large square ones in the same process"
         )],
+        ..Table::default()
     }
 }
 

@@ -1,3 +1,4 @@
+use super::super::table::Scale;
 use super::*;
 
 /// Where the circles stand, in the order of the picture.
@@ -11,7 +12,8 @@ fn circles(svg: &str) -> Vec<(f64, f64)> {
 fn a_table_has_a_panel_for_each_column_of_numbers() {
     let score = |mean: f64| {
         let (deviation, marks, rules) = (Some(2.0), "a".to_owned(), "fixed".to_owned());
-        Cell::Score(Score { mean, deviation, stderr: None, seeds: 2, seeds_expected: 3, marks, rules })
+        let scale = Scale::Percent;
+        Cell::Score(Score { mean, deviation, stderr: None, seeds: 2, seeds_expected: 3, marks, rules, scale })
     };
     let name = |text: &str| Cell::Label(text.to_owned());
     let table = Table {
@@ -28,6 +30,7 @@ fn a_table_has_a_panel_for_each_column_of_numbers() {
             vec![name("floor"), name(""), Cell::Number(50.0, 1), Cell::Missing, Cell::Missing],
         ],
         notes: vec!["a note".into()],
+        ..Table::default()
     };
     let svg = Figure::of(&table).svg();
     for shown in [
