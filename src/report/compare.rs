@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use rayon::prelude::*;
 
-use super::figure::{Figure, Mark, Panel};
 use super::measure::{Condition, Measure, push_new};
 use super::statistics::{SeedDifferences, crossed_bootstrap, holm, mcnemar, mean, nested_mean, t_interval};
 use super::table::{Cell, Table};
@@ -79,13 +78,6 @@ impl Axis {
         }
     }
 }
-
-/// Columns of the table of a comparison, counted from the last that names the row.
-const FIRST: usize = 0;
-const SECOND: usize = 1;
-const DIFFERENCE: usize = 2;
-const INTERVAL: usize = 3;
-const P: usize = 4;
 
 /// What a condition says on an axis.
 type Of = fn(&Condition) -> &str;
@@ -265,30 +257,6 @@ impl<'a> Comparison<'a> {
             ..Table::default()
         }
     }
-}
-
-/// The picture of a comparison's table: both values on one scale, and the difference with its interval and its p.
-pub fn compared(table: &Table) -> Figure {
-    let cell = |row: &'_ [Cell], column: usize| row[table.labels + column].clone();
-    let column = |index: usize| table.rows.iter().map(|row| Mark::of(&cell(row, index))).collect::<Vec<Mark>>();
-    let panel = |head: &str, marks: Vec<Mark>| Panel { head: head.to_owned(), marks, beside: vec![], lines: vec![] };
-    let values = [FIRST, SECOND].map(column);
-    let both: Vec<f64> = values.iter().flatten().flat_map(Mark::values).collect();
-    let heads = [FIRST, SECOND].map(|index| table.heads[table.labels + index].as_str());
-    let values =
-        heads.into_iter().zip(values).map(|(head, marks)| Panel { beside: both.clone(), ..panel(head, marks) });
-    let difference = |row: &Vec<Cell>| match (cell(row, DIFFERENCE), cell(row, INTERVAL), cell(row, P)) {
-        (Cell::Difference(value, _), interval, p) => Mark::Value {
-            value,
-            reach: if let Cell::Interval(low, high) = interval { Some((low, high)) } else { None },
-            remarks: if let Cell::Probability(_) = p { format!("p {}", p.text()) } else { String::new() },
-        },
-        _ => Mark::Missing,
-    };
-    let zero = ("no difference".to_owned(), vec![Some(0.0); table.rows.len()]);
-    let differences = table.rows.iter().map(difference).collect();
-    let difference = Panel { lines: vec![zero], ..panel("difference, 95% interval", differences) };
-    Figure { panels: values.chain([difference]).collect(), ..Figure::of(table) }
 }
 
 /// What is known of a pair.

@@ -99,9 +99,9 @@ impl Normal {
 mod tests {
     use super::*;
 
-    /// An independent simulation (12,000 tables, CPython's `random.gauss`) gives 1.294 and 1.81. Without the limit on z of
-    /// 12 models, the mean of 7 would be normal with variance 1/7: a band of 1.96 / sqrt 7 = 0.74, and an expected range
-    /// of 3.258 sqrt(12 / 11) / sqrt 7 = 1.29.
+    /// An independent simulation (12,000 tables, CPython's `random.gauss`) gives 1.294 and 1.81. Without the limit on
+    /// z of 12 models, the mean of 7 would be normal with variance 1/7: a band of 1.96 / sqrt 7 = 0.74, and an expected
+    /// range of 3.258 sqrt(12 / 11) / sqrt 7 = 1.29.
     #[test]
     fn twelve_equal_models_on_seven_tasks() {
         let equal = equal_models(&vec![vec![true; 7]; 12]).unwrap();

@@ -33,9 +33,9 @@ pub mod statistics;
 mod table;
 
 pub use card::{Card, CardJob};
-pub use compare::{CompareError, Comparison, compared};
+pub use compare::{CompareError, Comparison};
 pub use curve::curve;
-pub use figure::Figure;
+pub use figure::{Figure, compared};
 pub use lacks::lacks;
 pub use leaderboard::leaderboard;
 pub use named::{boxes, named};

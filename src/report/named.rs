@@ -62,11 +62,15 @@ pub fn boxes(experiment: &str, table: &NamedTable, cells: &[CellRow], scores: &[
     let columns: Vec<Vec<Seeds>> = table.columns.iter().map(|quantity| lines.by_quantity(*quantity)).collect();
     let standard = Standard::of(&table.columns, &columns);
     let marks = standard.distributions().into_iter().map(|row| row.map_or(Mark::Missing, Mark::Box)).collect();
-    let zero = ("the mean over the models".to_owned(), vec![Some(0.0); lines.iter().count()]);
-    let panel = Panel { head: "z-score over the models".to_owned(), marks, beside: vec![], lines: vec![zero] };
+    let bands = standard.equal.iter().flat_map(|equal| &equal.bands);
+    let bands = bands.map(|half| half.map(|half| (-half, half))).collect();
+    let panel = Panel {
+        bands: standard.equal.is_some().then(|| ("95% of equal models have their mean here".to_owned(), bands)),
+        lines: vec![("mean over the models".to_owned(), vec![Some(0.0); lines.iter().count()])],
+        ..Panel::new("z-score over the models".to_owned(), marks)
+    };
     let mut notes = standard.notes();
     notes.push(format!("points: {}", names(&table.columns).join(", ")));
-    notes.push("line in the box: median; diamond: mean; ring: more than 1.5 IQR from the box".to_owned());
     Figure { panels: vec![panel], notes, ..Figure::of(&named(experiment, table, cells, scores, &[])) }
 }
 
@@ -167,7 +171,8 @@ impl<'a> Standard<'a> {
                 ));
             }
             if self.zs.iter().any(|zs| (1..most).contains(&zs.iter().flatten().count())) {
-                notes.push("a model with fewer columns has a wider band, and a mean z that cannot be compared with those of others".to_owned());
+                let note = "a model with fewer columns has a wider band, and its mean z cannot be compared with others";
+                notes.push(note.to_owned());
             }
         }
         notes
@@ -196,7 +201,9 @@ impl<'a> Standard<'a> {
             let points: Vec<(&str, f64)> =
                 self.quantities.iter().zip(zs).filter_map(|(quantity, z)| Some((quantity.name(), (*z)?))).collect();
             let values: Vec<f64> = points.iter().map(|(_, z)| *z).collect();
-            Some(Distribution { mean: mean(&values)?, plot: BoxPlot::of(&values)?, points })
+            let lacks = values.len() < self.quantities.len();
+            let remarks = if lacks { self.columns(values.len()) } else { String::new() };
+            Some(Distribution { mean: mean(&values)?, plot: BoxPlot::of(&values)?, points, remarks })
         };
         self.zs.iter().map(of_model).collect()
     }
@@ -204,7 +211,7 @@ impl<'a> Standard<'a> {
     fn boxes(&self) -> Shown {
         let rows = self.distributions().into_iter().map(|row| {
             let count = |known: usize| Cell::Label(self.columns(known));
-            let Some(Distribution { points, mean, plot }) = row else {
+            let Some(Distribution { points, mean, plot, .. }) = row else {
                 return [vec![count(0)], vec![Cell::Missing; 8]].concat();
             };
             let outliers = points.iter().filter(|(_, z)| plot.is_outlier(*z));

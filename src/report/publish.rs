@@ -71,22 +71,28 @@ impl Table {
     }
 }
 
-/// A page of tables, and pictures below them, that needs no other file.
+/// A page of tables, and pictures below them, that needs no other file; each picture once for wide and once for narrow
+/// screens.
 pub fn page(title: &str, parts: &[(&Table, Option<&Figure>)]) -> String {
     let title = escaped_html(title);
     let part = |(table, figure): &(&Table, Option<&Figure>)| {
-        table.html() + &figure.map_or(String::new(), |figure| figure.svg() + "\n")
+        let picture = |(screen, svg): (&str, String)| format!("<div class=\"{screen}\">\n{svg}</div>\n");
+        let pictures = figure.map(|figure| [("wide", figure.svg()), ("narrow", figure.narrow_svg())].map(picture));
+        table.html() + &pictures.map_or(String::new(), |pictures| pictures.concat())
     };
     let parts: String = parts.iter().map(part).collect();
     format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>{title}</title>\n<style>{STYLE}</style>\n\
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{title}</title>\n\
+         <style>{STYLE}</style>\n\
          </head>\n<body>\n{parts}</body>\n</html>\n"
     )
 }
 
 const STYLE: &str = "\
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 75em; padding: 0 1em; color: #222; }
-table { border-collapse: collapse; margin: 1em 0; font-variant-numeric: tabular-nums; display: block; overflow-x: auto; }
+table { border-collapse: collapse; margin: 1em 0; font-variant-numeric: tabular-nums; }
+table { display: block; overflow-x: auto; }
 th, td { padding: .2em .9em .2em 0; text-align: left; white-space: nowrap; }
 .number { text-align: right; }
 sup { line-height: 0; }
@@ -95,6 +101,15 @@ tbody + tbody { border-top: 1px solid #999; }
 tbody:last-child { border-bottom: 2px solid; }
 p { margin: .2em 0; color: #555; }
 svg { max-width: 100%; height: auto; margin: 1em 0 2em; }
+.narrow { display: none; }
+@media screen and (max-width: 700px) {
+  body { margin: 1em auto; }
+  table { font-size: 13px; }
+  th, td { padding-right: .6em; }
+  td:not(.number) { white-space: normal; }
+  .narrow { display: block; }
+  .wide { display: none; }
+}
 ";
 
 fn latex(cell: &Cell, spread: Spread) -> String {
@@ -203,8 +218,12 @@ mod tests {
         </table>
         <p>scored with `mode: fixed` (corrected rules)</p>
         <p>a: not shown to be above chance at 5% (one-sided t test over seeds)</p>
+        <div class="wide">
         "#);
-        assert!(rest.trim_end().ends_with("</svg>\n\n</body>\n</html>"), "{rest}");
+        assert!(rest.trim_end().ends_with("</svg>\n</div>\n</body>\n</html>"), "{rest}");
+        // One picture for each width of screen, of which the style shows one.
+        assert_eq!(page.matches("<svg").count(), 2, "{page}");
+        assert!(page.contains("<div class=\"narrow\">\n<svg") && page.contains("name=\"viewport\""), "{page}");
         // Names of XML are no places to fetch from.
         let fetched = ["src=", "href=", "@import", "url("].into_iter().find(|word| page.contains(word));
         assert_eq!(fetched, None);

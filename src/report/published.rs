@@ -39,8 +39,8 @@ impl Published {
             published.notes.push(format!("{} (published): {}", reference.name, reference.source));
         }
         if !published.rows.is_empty() {
-            let note = "published: as printed, or the mean of the parts printed, by the official rules of that time; not used in any \
-                        statistic";
+            let note = "published: as printed, or the mean of the parts printed, by the official rules of that time; not used \
+                        in any statistic";
             published.notes.insert(0, note.to_owned());
         }
         published

@@ -116,8 +116,8 @@ impl Table {
         around.map(move |name| format!("{}_{name}", self.heads[index]))
     }
 
-    /// The doubt, the seeds planned, the rules and the marks of a score, and the footer below it; blank for other cells,
-    /// save the marks of published numbers.
+    /// The doubt, the seeds planned, the rules and the marks of a score, and the footer below it; blank for other
+    /// cells, save the marks of published numbers.
     fn around(&self, index: usize, cell: &Cell) -> Vec<String> {
         let reasons = |marks: &str| {
             let reasons: Vec<&str> = marks.chars().filter_map(|mark| self.reason(mark)).collect();

@@ -79,6 +79,14 @@ impl Scale {
     pub(super) fn join(self, other: Self) -> Self {
         if self == other { self } else { Scale::Correlation }
     }
+
+    /// The least and the greatest value.
+    pub(super) fn ends(self) -> (f64, f64) {
+        match self {
+            Scale::Percent => (0.0, 100.0),
+            Scale::Correlation => (-100.0, 100.0),
+        }
+    }
 }
 
 /// A cell.
@@ -209,5 +217,12 @@ mod tests {
             [Spread::Seeds, Spread::Items, Spread::None].map(text),
             ["60.0 ± 2.0 [2/3]a", "60.0 ± 0.5 [2/3]a", "60.0 [2/3]a"]
         );
+    }
+
+    #[test]
+    fn a_mean_of_shares_and_correlations_can_be_negative() {
+        let scale = |metrics: &[&str]| metrics.iter().map(|metric| Scale::of_metric(metric)).reduce(Scale::join);
+        assert_eq!(scale(&["accuracy", "f1", "partial-r2"]).map(Scale::ends), Some((0.0, 100.0)));
+        assert_eq!(scale(&["partial-r2", "spearman"]).map(Scale::ends), Some((-100.0, 100.0)));
     }
 }

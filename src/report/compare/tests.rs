@@ -100,24 +100,6 @@ fn a_difference_is_a_number_in_full_for_programs() {
     assert!(table.csv().lines().nth(1).unwrap().contains(&line), "{line} {}", table.csv());
 }
 
-/// Both values on one axis, and the difference as a point in its interval.
-#[test]
-fn the_picture_has_one_scale_and_the_difference_with_its_p() {
-    let scores = scores();
-    let table = Comparison::new(&cells(), &scores, "merged", "sequential").unwrap().table("toy", &BTreeMap::new());
-    let figure = compared(&table);
-    let heads: Vec<&str> = figure.panels.iter().map(|panel| panel.head.as_str()).collect();
-    assert_eq!(heads, ["merged", "sequential", "difference, 95% interval"]);
-    assert_eq!(figure.panels[0].beside, [60.0, 60.0, 80.0, 60.0]);
-    assert_eq!(figure.panels[0].beside, figure.panels[1].beside);
-    let (value, reach) = (20.0, Some((20.0, 20.0)));
-    assert_eq!(figure.panels[2].marks[0], Mark::Value { value, reach, remarks: String::new() });
-    let mut table = table;
-    let p = table.labels + P;
-    table.rows[0][p] = Cell::Probability(0.0001);
-    assert!(compared(&table).svg().contains(">p &lt;0.001<"));
-}
-
 /// Rows are told apart by every axis but the compared one.
 #[test]
 fn models_are_compared_curriculum_by_curriculum() {
@@ -140,7 +122,6 @@ fn models_are_compared_curriculum_by_curriculum() {
         texts,
         ["a single blimp 50.0 55.0 +5.0", "a+b merged blimp 60.0 66.0 +6.0", "a+b sequential blimp 70.0 77.0 +7.0"]
     );
-    assert_eq!(compared(&table).panels[0].beside, [50.0, 60.0, 70.0, 55.0, 66.0, 77.0]);
 
     // One dataset is merged as well as in sequence, so that more data can be compared with it.
     let table = Comparison::new(&cells, &scores, "a", "a+b").unwrap().table("toy", &BTreeMap::new());

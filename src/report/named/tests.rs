@@ -124,7 +124,7 @@ toy: mine
 z: distance from the mean over these 3 models in population standard deviations over the models; published rows are not included
 a column in which the models differ by noise only weighs as much as any other; a column in which all are equal has no z
 if all 3 models were equally good, 95% of them would have a mean z between -1.13 and +1.13 over 3 columns; their mean z would span 1.32 on average, and more than 2.25 in 5% of tables (simulated, independent normal scores)
-a model with fewer columns has a wider band, and a mean z that cannot be compared with those of others
+a model with fewer columns has a wider band, and its mean z cannot be compared with others
 ");
     insta::assert_snapshot!(table(Show::Boxes).terminal(), @r"
 toy: mine
@@ -138,7 +138,7 @@ toy: mine
 z: distance from the mean over these 3 models in population standard deviations over the models; published rows are not included
 a column in which the models differ by noise only weighs as much as any other; a column in which all are equal has no z
 if all 3 models were equally good, 95% of them would have a mean z between -1.13 and +1.13 over 3 columns; their mean z would span 1.32 on average, and more than 2.25 in 5% of tables (simulated, independent normal scores)
-a model with fewer columns has a wider band, and a mean z that cannot be compared with those of others
+a model with fewer columns has a wider band, and its mean z cannot be compared with others
 box of each model over blimp, rte, eye-tracking, wug-adj-accuracy
 low, high: the furthest within 1.5 IQR of the box; what lies beyond is an outlier
 ");
