@@ -34,8 +34,12 @@ fn one_recipe_does_not_differ_from_itself() {
             tests += 1;
             alarms += usize::from(p.is_some_and(|p| p < 0.05));
             // The p of a row is that of the paired t test of the differences that it prints: t(0.975, df 2) = 4.303.
-            let differences: Vec<f64> = row["seeds"].as_array().expect("seeds").iter()
-                .map(|seed| seed["difference"].as_f64().expect("a number")).collect();
+            let differences: Vec<f64> = row["seeds"]
+                .as_array()
+                .expect("seeds")
+                .iter()
+                .map(|seed| seed["difference"].as_f64().expect("a number"))
+                .collect();
             assert_eq!(differences.len(), 3, "{row}");
             let mean = differences.iter().sum::<f64>() / 3.0;
             let variance = differences.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / 2.0;

@@ -7,7 +7,7 @@ use super::eval::as_they_come;
 use super::failure::{Exit, Failure, store_failure};
 use super::workspace::SpecText;
 use crate::domain::{Grid, Kind, NamedTable, ScoreRow, Show, Suite};
-use crate::report::{self, Columns, Comparison, Figure, Options, Planned, Scope, Table, human, pivot};
+use crate::report::{self, Columns, Comparison, Figure, Options, Planned, Scope, Table, compared, human, pivot};
 use crate::store::{Experiment, JobRow, State, Store};
 
 /// `grid report`.
@@ -70,7 +70,7 @@ pub async fn report(cli: &Cli, args: &ReportArgs) -> Result<Exit, Failure> {
     if args.curve {
         let asked =
             grid.is_some_and(|grid| grid.cells.iter().any(|cell| !cell.recipe.milestone_evaluations.is_empty()));
-        let curve = report::curve(&name, &scores).ok_or_else(|| no_curve(&name, asked, &jobs))?;
+        let curve = report::curve(&name, &cells, &scores).ok_or_else(|| no_curve(&name, asked, &jobs))?;
         let figure = Figure::of(&curve);
         shown.push((curve, figure));
     }
@@ -139,7 +139,7 @@ async fn compare(
             tables.push(table);
         }
     }
-    Ok(tables.into_iter().map(|table| (Figure::of(&table), table)).map(|(figure, table)| (table, figure)).collect())
+    Ok(tables.into_iter().map(|table| (compared(&table), table)).map(|(figure, table)| (table, figure)).collect())
 }
 
 /// What a reader must know where one table has the results of several builds of grid.

@@ -125,7 +125,10 @@ impl Card<'_> {
         if totals.is_empty() {
             return writeln!(out, "It has not been evaluated.");
         }
-        writeln!(out, "| suite | task | metric | rules | score | standard error | items | chance | trivial floor |")?;
+        writeln!(
+            out,
+            "| suite | task | metric | rules | score | standard error (clustered) | items | chance | trivial floor |"
+        )?;
         writeln!(out, "| --- | --- | --- | --- | ---: | ---: | ---: | ---: | ---: |")?;
         for score in totals {
             let Score { suite, task, metric, mode, value, .. } = score;
@@ -141,8 +144,9 @@ impl Card<'_> {
         }
         writeln!(
             out,
-            "\nRules: `fixed` is repaired, `compat` the official BabyLM 2025 pipeline, defects included. Accuracies are \
-             in percent, correlations times 100."
+            "\nRules: `fixed` are the corrected ones, `compat` those of the official BabyLM 2025 pipeline, defects \
+             included. Accuracies are in percent, correlations times 100. The standard error is that of this model's \
+             score over items, clustered by item group; it says nothing of other trainings."
         )
     }
 }
@@ -274,11 +278,11 @@ An id is a hash of all that changes a result; `grid why ID` prints what went int
 
 ## Scores
 
-| suite | task | metric | rules | score | standard error | items | chance | trivial floor |
+| suite | task | metric | rules | score | standard error (clustered) | items | chance | trivial floor |
 | --- | --- | --- | --- | ---: | ---: | ---: | ---: | ---: |
 | blimp | blimp | accuracy | compat | 57.01 | 0.40 | 13,400 | 50.00 | — |
 
-Rules: `fixed` is repaired, `compat` the official BabyLM 2025 pipeline, defects included. Accuracies are in percent, correlations times 100.
+Rules: `fixed` are the corrected ones, `compat` those of the official BabyLM 2025 pipeline, defects included. Accuracies are in percent, correlations times 100. The standard error is that of this model's score over items, clustered by item group; it says nothing of other trainings.
 "#));
         let without = Card { scores: &[], ..card };
         assert!(without.markdown().ends_with("It has not been evaluated.\n"));

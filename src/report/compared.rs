@@ -30,6 +30,8 @@ pub struct Compared {
     pub rows: Vec<Row>,
     /// Tasks that are left out, as both sides are the same jobs.
     pub same_jobs: Vec<String>,
+    /// What the letters of the rows mean: `a: not shown to be above chance (...)`.
+    pub marks: Vec<String>,
 }
 
 fn name<S: serde::Serializer>(correction: &Correction, serializer: S) -> Result<S::Ok, S::Error> {
@@ -97,8 +99,8 @@ pub struct Row {
     pub equivalence: Option<Equivalence>,
     /// The pooled interval and test, where they were asked for.
     pub pooled: Option<Test>,
-    /// What may be wrong with the scores of either side.
-    pub marks: Vec<String>,
+    /// Letters of the marks on the scores of the first and the second side.
+    pub marks: [String; 2],
 }
 
 /// A column that names a row.

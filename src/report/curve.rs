@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::marks::Marks;
 use super::measure::{Condition, Measure, push_new};
-use super::statistics::{deviation, mean};
-use super::table::{Cell, Score, Table};
-use crate::domain::{Milestone, ScoreRow};
+use super::seeds::{Lines, Seeds, nesting, remarks};
+use super::table::{Cell, Table};
+use crate::domain::{CellRow, Milestone, ScoreRow};
 
 /// How far a model has come; the end comes last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,33 +28,33 @@ impl Point {
     }
 }
 
-/// The learning curves of an experiment whose milestones were scored; `None` where none was.
+/// The learning curves of an experiment whose milestones were scored; `None` where none was. `cells` are all cells that
+/// were planned, scored or not.
 ///
 /// The last row of a model is the result of its training, as far as that was scored on as many items.
-pub fn curve(experiment: &str, scores: &[ScoreRow]) -> Option<Table> {
+pub fn curve(experiment: &str, cells: &[CellRow], scores: &[ScoreRow]) -> Option<Table> {
     let aggregates: Vec<&ScoreRow> = scores.iter().filter(|row| row.score.subtask.is_none()).collect();
     let (mut conditions, mut measures) = (vec![], vec![]);
     let mut items: BTreeMap<(Condition, Measure), BTreeSet<u64>> = BTreeMap::new();
-    let mut seeds: BTreeMap<Condition, BTreeSet<u64>> = BTreeMap::new();
     for row in aggregates.iter().filter(|row| !row.is_final()) {
         let (condition, measure) = (Condition::of_score(row), Measure::of(row));
         push_new(&mut conditions, condition.clone());
         push_new(&mut measures, measure.clone());
-        seeds.entry(condition.clone()).or_default().insert(row.seed);
         items.entry((condition, measure)).or_default().insert(row.score.n);
     }
     if conditions.is_empty() {
         return None;
     }
-    let mut values: BTreeMap<(Condition, Point, Measure), Vec<&ScoreRow>> = BTreeMap::new();
-    for row in aggregates {
-        let (condition, measure) = (Condition::of_score(row), Measure::of(row));
-        if items.get(&(condition.clone(), measure.clone())).is_some_and(|known| known.contains(&row.score.n)) {
-            values.entry((condition, Point::of(row), measure)).or_default().push(row);
-        }
-    }
+    let as_many = |row: &&ScoreRow| {
+        let known = items.get(&(Condition::of_score(row), Measure::of(row)));
+        known.is_some_and(|known| known.contains(&row.score.n))
+    };
+    let shown: Vec<&ScoreRow> = aggregates.into_iter().filter(as_many).collect();
+    let cells: Vec<CellRow> =
+        cells.iter().filter(|cell| conditions.contains(&Condition::of_cell(cell))).cloned().collect();
+    let lines = Lines::of(&cells, &shown);
 
-    let extras = conditions.iter().any(|condition| !condition.extra.is_empty());
+    let extras = lines.iter().any(|line| !line.condition.extra.is_empty());
     let mut heads = vec!["model".to_owned()];
     if extras {
         heads.push("with".to_owned());
@@ -61,37 +62,34 @@ pub fn curve(experiment: &str, scores: &[ScoreRow]) -> Option<Table> {
     heads.push("after".to_owned());
     let labels = heads.len();
     heads.extend(measures.iter().map(|measure| measure.head(&measures)));
+    let points: BTreeSet<Point> = shown.iter().map(|row| Point::of(row)).collect();
+    let columns = |point: &Point| -> Vec<Vec<Seeds>> {
+        let lines = lines.filtered(|row| Point::of(row) == *point);
+        measures.iter().map(|measure| lines.by_measure(measure)).collect()
+    };
+    let by_point: Vec<(Point, Vec<Vec<Seeds>>)> = points.iter().map(|point| (*point, columns(point))).collect();
+    let mut marks = Marks::among(shown.iter().copied());
     let mut rows = vec![];
-    for condition in &conditions {
-        let points: BTreeSet<Point> = values.keys().filter(|(of, ..)| of == condition).map(|(_, at, _)| *at).collect();
-        let expected = seeds.get(condition).map_or(0, BTreeSet::len);
-        for point in points {
-            let mut row = vec![Cell::Label(condition.model.clone())];
+    for (index, line) in lines.iter().enumerate() {
+        let has_any = |columns: &[Vec<Seeds>]| columns.iter().any(|column| column[index].mean().is_some());
+        for (point, columns) in by_point.iter().filter(|(_, columns)| has_any(columns)) {
+            let mut row = vec![Cell::Label(line.condition.model.clone())];
             if extras {
-                row.push(Cell::Label(condition.extra.clone()));
+                row.push(Cell::Label(line.condition.extra.clone()));
             }
             row.push(Cell::Label(point.label()));
-            for measure in &measures {
-                let found = values.get(&(condition.clone(), point, measure.clone())).map_or(&[][..], Vec::as_slice);
-                let numbers: Vec<f64> = found.iter().map(|row| row.score.value).collect();
-                row.push(mean(&numbers).map_or(Cell::Missing, |mean| {
-                    Cell::Score(Score {
-                        mean,
-                        deviation: deviation(&numbers),
-                        stderr: if found.len() == 1 { found[0].score.stderr } else { None },
-                        seeds: found.len(),
-                        seeds_expected: expected,
-                        marks: String::new(),
-                        rules: measure.mode.to_string(),
-                    })
-                }));
-            }
+            row.extend(columns.iter().map(|column| column[index].cell(marks.of(&[column[index].rows()]))));
             rows.push(row);
         }
     }
+    let values = rows.iter().flat_map(|row| &row[labels..]);
+    let spread = lines.spread(values.clone());
+    let mut notes: Vec<String> =
+        nesting(by_point.iter().flat_map(|(_, columns)| columns.iter().flatten())).into_iter().collect();
+    notes.extend(remarks(spread, values));
+    notes.extend(marks.into_notes());
     let title = format!("{experiment}: scores over the text seen in pretraining");
-    let notes = vec!["mean ± sd over seeds, or (± standard error over items) for one seed".to_owned()];
-    Some(Table { title, heads, labels, rows, notes, ..Table::default() })
+    Some(Table { title, spread, heads, labels, rows, notes, ..Table::default() })
 }
 
 #[cfg(test)]
@@ -102,7 +100,8 @@ mod tests {
 
     #[test]
     fn milestones_stand_in_order_before_the_end() {
-        let cells = [cell("tiny", None, "pretrained", 1), cell("tiny", None, "pretrained", 2)];
+        // The third seed has not come to any milestone.
+        let cells = [1, 2, 3].map(|seed| cell("tiny", None, "pretrained", seed));
         let mut scores = vec![row(&cells[0], Suite::BlimpSupplement, None, 99.0)];
         scores[0].score.n = 5_000; // the end was scored on more items of this suite
         for (cell, shift) in [(&cells[0], 0.0), (&cells[1], 2.0)] {
@@ -116,18 +115,20 @@ mod tests {
                 }
             }
         }
-        insta::assert_snapshot!(curve("toy", &scores).unwrap().terminal(), @r"
+        insta::assert_snapshot!(curve("toy", &cells, &scores).unwrap().terminal(), @r"
 toy: scores over the text seen in pretraining
-───────────────────────────────────────────────────
- model   after            blimp   blimp-supplement
-═══════════════════════════════════════════════════
- tiny    2M words    61.0 ± 1.4         51.0 ± 1.4
- tiny    10M words   71.0 ± 1.4         61.0 ± 1.4
- tiny    the end     81.0 ± 1.4                  —
-───────────────────────────────────────────────────
-mean ± sd over seeds, or (± standard error over items) for one seed
+mean ± sd over seeds
+──────────────────────────────────────────────────────────
+ model   after                  blimp    blimp-supplement
+══════════════════════════════════════════════════════════
+ tiny    2M words    61.0 ± 1.4 [2/3]   51.0 ± 1.4 [2/3]a
+ tiny    10M words   71.0 ± 1.4 [2/3]    61.0 ± 1.4 [2/3]
+ tiny    the end     81.0 ± 1.4 [2/3]                   —
+──────────────────────────────────────────────────────────
+[k/n]: k of n seeds are complete; —: not measured; `grid status` lists what is left to run
+a: not shown to be above chance at 5% (one-sided t test over seeds)
 ");
         scores.retain(ScoreRow::is_final);
-        assert_eq!(curve("toy", &scores), None);
+        assert_eq!(curve("toy", &cells, &scores), None);
     }
 }

@@ -15,7 +15,8 @@ pub(super) fn cell(model: &str, dataset: Option<&str>, curriculum: &str, seed: u
 
 /// An aggregate accuracy of a cell, or that of a subtask.
 pub(super) fn row(cell: &CellRow, suite: Suite, subtask: Option<&str>, value: f64) -> ScoreRow {
-    let label = format!("{}/{:?}/{}/{}", cell.model, cell.dataset, cell.curriculum, cell.seed);
+    let CellRow { model, dataset, curriculum, seed, extra } = cell;
+    let label = format!("{model}/{dataset:?}/{curriculum}/{seed}{extra}");
     ScoreRow {
         experiment: "toy".to_owned(),
         job: format!("{label} {suite}"),

@@ -11,12 +11,11 @@
 //!
 //! A mean of which a part is missing is missing: one over fewer tasks would be another number.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use super::measure::{Condition, push_new, value};
+use super::marks::Marks;
+use super::measure::{Condition, push_new};
 use super::published::Published;
-use super::statistics::{deviation, mean};
-use super::table::{Cell, Score, Table};
+use super::seeds::{Line, Lines, nesting, remarks};
+use super::table::{Cell, Table};
 use crate::domain::{CellRow, Quantity, Reference, ScoreRow, Suite};
 
 /// The columns with their heads: six tasks of language understanding, four of human-likeness, and the means.
@@ -40,73 +39,61 @@ const COLUMNS: [(&str, Quantity); 14] = [
 /// The leaderboard of an experiment: a row for each condition and set of rules, milestones left out.
 pub fn leaderboard(experiment: &str, cells: &[CellRow], scores: &[ScoreRow], references: &[Reference]) -> Table {
     let scores: Vec<&ScoreRow> = scores.iter().filter(|row| row.is_final()).collect();
-    let (mut conditions, mut rules) = (vec![], vec![]);
-    let mut seeds: BTreeMap<Condition, BTreeSet<u64>> = BTreeMap::new();
-    for cell in cells {
-        push_new(&mut conditions, Condition::of_cell(cell));
-        seeds.entry(Condition::of_cell(cell)).or_default().insert(cell.seed);
-    }
+    let mut modes = vec![];
     for row in &scores {
-        push_new(&mut rules, row.score.mode);
+        push_new(&mut modes, row.score.mode);
     }
-    let extras = conditions.iter().any(|condition| !condition.extra.is_empty());
+    let lines = Lines::of(cells, &scores);
+    let extras = lines.iter().any(|line| !line.condition.extra.is_empty());
     let mut heads: Vec<String> = ["model", "datasets", "curriculum"].map(str::to_owned).into();
     heads.extend(extras.then(|| "with".to_owned()));
     heads.push("rules".to_owned());
     let labels = heads.len();
     heads.extend(COLUMNS.map(|(head, _)| head.to_owned()));
 
+    let by_mode = modes.into_iter().map(|mode| {
+        let lines = lines.of_mode(mode);
+        let columns = COLUMNS.map(|(_, quantity)| lines.by_quantity(quantity));
+        (mode.to_string(), lines, columns)
+    });
+    let by_mode: Vec<_> = by_mode.collect();
+    let mut marks = Marks::among(scores.iter().copied());
     let mut rows = vec![];
-    for condition in &conditions {
-        let mine = |mode: Option<&crate::domain::Mode>| -> BTreeMap<u64, Vec<&ScoreRow>> {
-            let mut by_seed: BTreeMap<u64, Vec<&ScoreRow>> = BTreeMap::new();
-            for row in &scores {
-                if Condition::of_score(row) == *condition && Some(&row.score.mode) == mode {
-                    by_seed.entry(row.seed).or_default().push(row);
-                }
-            }
-            by_seed
+    for (index, line) in lines.iter().enumerate() {
+        let names = |rules: &str| {
+            let Condition { model, dataset, curriculum, extra } = line.condition.clone();
+            let names = [model, dataset.unwrap_or_default(), curriculum].into_iter().chain(extras.then_some(extra));
+            names.chain([rules.to_owned()]).map(Cell::Label).collect::<Vec<Cell>>()
         };
-        let mut measured: Vec<_> = rules.iter().map(|mode| (mode.to_string(), mine(Some(mode)))).collect();
-        measured.retain(|(_, by_seed)| !by_seed.is_empty());
-        if measured.is_empty() {
-            measured.push((String::new(), mine(None)));
+        if !line.is_scored() {
+            rows.push([names(""), vec![Cell::Missing; COLUMNS.len()]].concat());
         }
-        let expected = seeds.get(condition).map_or(0, BTreeSet::len);
-        for (mode, by_seed) in measured {
-            let mut row = vec![
-                Cell::Label(condition.model.clone()),
-                Cell::Label(condition.dataset.clone().unwrap_or_default()),
-                Cell::Label(condition.curriculum.clone()),
-            ];
-            row.extend(extras.then(|| Cell::Label(condition.extra.clone())));
-            row.push(Cell::Label(mode.clone()));
-            row.extend(COLUMNS.iter().map(|(_, quantity)| {
-                let numbers: Vec<f64> = by_seed.values().filter_map(|scores| value(*quantity, scores)).collect();
-                mean(&numbers).map_or(Cell::Missing, |mean| {
-                    Cell::Score(Score {
-                        mean,
-                        deviation: deviation(&numbers),
-                        stderr: None,
-                        seeds: numbers.len(),
-                        seeds_expected: expected,
-                        marks: String::new(),
-                        rules: mode.clone(),
-                    })
-                })
-            }));
-            rows.push(row);
+        for (rules, lines, columns) in &by_mode {
+            if lines.iter().nth(index).is_some_and(Line::is_scored) {
+                let values = COLUMNS.iter().zip(columns).map(|((_, quantity), column)| {
+                    // A mean has no chance of its own.
+                    let is_mean = !quantity.parts().is_empty();
+                    column[index].cell(if is_mean { String::new() } else { marks.of(&[column[index].rows()]) })
+                });
+                rows.push(names(rules).into_iter().chain(values).collect());
+            }
         }
     }
-    let published = Published::of(references, labels, &COLUMNS.map(|(_, quantity)| Some(quantity)));
+    let values = rows.iter().flat_map(|row: &Vec<Cell>| &row[labels..]);
+    let spread = lines.spread(values.clone());
     let mut notes = vec![
-        "mean ± sd over seeds; GLUE: mean accuracy of 7 tasks; Reading: mean of eye-tracking and self-paced".to_owned(),
-        "NLP: mean of the first six; human: of the other four; macro: of NLP and human; text: of all ten".to_owned(),
-        "— or [k/n]: a part is not measured, or not with every seed".to_owned(),
+        "GLUE: mean accuracy of its 7 tasks; Reading: mean of eye-tracking and self-paced".to_owned(),
+        "NLP: mean of the first six columns; human: of the next four; macro: of NLP and human; text: of all ten"
+            .to_owned(),
+        "a mean is taken seed by seed, over the seeds that have every part".to_owned(),
     ];
+    notes.extend(nesting(by_mode.iter().flat_map(|(_, _, columns)| columns.iter().flatten())));
+    notes.extend(remarks(spread, values));
+    let published = Published::of(references, labels, &COLUMNS.map(|(_, quantity)| Some(quantity)), &mut marks);
+    notes.extend(marks.into_notes());
     notes.extend(published.notes);
     let title = format!("{experiment}: leaderboard");
-    Table { title, heads, labels, rows, published: published.rows, notes, ..Table::default() }
+    Table { title, spread, heads, labels, rows, published: published.rows, notes, ..Table::default() }
 }
 
 #[cfg(test)]
@@ -161,6 +148,15 @@ mod tests {
                 _ => None,
             }
         };
+        let column = |head: &str| table.heads.iter().position(|known| known == head).unwrap();
+        let Cell::Score(score) = &table.rows[0][column("NLP")] else { panic!("no NLP") };
+        assert!(
+            (score.deviation.unwrap() - 2f64.sqrt()).abs() < 1e-9,
+            "two points between the two seeds, in every part"
+        );
+        assert_eq!((score.seeds, score.marks.as_str()), (2, ""));
+        let Cell::Score(score) = &table.rows[0][column("Entity")] else { panic!("no entity tracking") };
+        assert_eq!(score.marks, "a", "31 is not above 50");
         assert_eq!(value(0, "GLUE"), Some(54.0));
         assert_eq!(value(0, "Reading"), Some(6.0));
         assert_eq!(value(0, "NLP"), Some((71.0 + 61.0 + 51.0 + 31.0 + 56.0 + 54.0) / 6.0));

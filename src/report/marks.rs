@@ -1,63 +1,240 @@
-//! Marks on scores that may mean nothing.
+//! Marks on numbers that may mean less than they seem to, each with a note below the table.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use super::chance::{LEVEL, p_over_items, p_over_seeds};
 use super::measure::Measure;
+use super::seeds::within_seeds;
 use crate::domain::ScoreRow;
 
-/// Letters for scores that may mean nothing, each with its reason below the table.
+/// Items from which an equal score is no coincidence: of fewer, two models may well get the same number right.
+const MANY_ITEMS: u64 = 1_000;
+
+/// Letters, each with its note.
+///
+/// One value serves one table: the same reason has the same letter in all of its cells.
 #[derive(Default)]
 pub(super) struct Marks {
-    /// The reasons, each with its letter.
-    pub notes: Vec<String>,
+    notes: Vec<String>,
     letters: BTreeMap<String, char>,
+    /// The jobs that gave each score on many items to the last bit: value and standard error.
+    twins: HashMap<(Measure, u64, Option<u64>), BTreeSet<String>>,
 }
 
 impl Marks {
-    /// The letters of these scores of one model; `all` has those of the others.
-    pub fn of(&mut self, found: &[&ScoreRow], all: &[&ScoreRow]) -> String {
+    /// For a table of these scores; a score that equals another model's to the last bit is found among them.
+    pub(super) fn among<'a>(all: impl IntoIterator<Item = &'a ScoreRow>) -> Self {
+        let mut marks = Self::default();
+        for row in all.into_iter().filter(|row| row.score.n >= MANY_ITEMS) {
+            marks.twins.entry(bits(row)).or_default().insert(row.job.clone());
+        }
+        marks
+    }
+
+    /// The letters of a cell, each once. Every side has the scores of one condition on one measure, of all its seeds:
+    /// one side for a score, two for a difference.
+    pub(super) fn of(&mut self, sides: &[&[&ScoreRow]]) -> String {
+        let reasons: Vec<String> = sides.iter().flat_map(|side| self.reasons(side)).collect();
+        let mut letters = String::new();
+        for reason in reasons {
+            let letter = self.letter(&reason);
+            if !letters.contains(letter) {
+                letters.push(letter);
+            }
+        }
+        letters
+    }
+
+    /// The letter of a reason.
+    pub(super) fn letter(&mut self, reason: &str) -> char {
+        if let Some(letter) = self.letters.get(reason) {
+            return *letter;
+        }
+        // More reasons than letters share the last sign, and their notes stand below all the same.
+        let letter = ('a'..='z').chain('A'..='Z').nth(self.letters.len()).unwrap_or('*');
+        self.letters.insert(reason.to_owned(), letter);
+        self.notes.push(format!("{letter}: {reason}"));
+        letter
+    }
+
+    /// The notes, in the order of their letters.
+    pub(super) fn into_notes(self) -> Vec<String> {
+        self.notes
+    }
+
+    fn reasons(&self, found: &[&ScoreRow]) -> Vec<String> {
+        let any = |is: fn(&ScoreRow) -> bool| found.iter().any(|row| is(row));
         let mut reasons: Vec<&str> = vec![];
-        if found.iter().any(|row| row.score.nans > 0) {
+        if any(|row| row.score.nans > 0) {
             reasons.push("some candidates have no number for a score (NaN)");
         }
-        if found.iter().any(|row| row.score.n > 0 && row.score.ties == row.score.n) {
+        let ties = any(|row| row.score.n > 0 && row.score.ties == row.score.n);
+        if ties {
             reasons.push("every item is a tie: the model does not tell the candidates apart");
         }
-        if found.iter().any(|row| row.score.classes == Some(1)) {
+        let one_class = any(|row| row.score.classes == Some(1));
+        if one_class {
             reasons.push("one class for every item: the classifier does not read its input");
-        } else if found.iter().any(|row| row.score.classes.is_some() && Some(row.score.value) <= row.score.chance) {
-            reasons.push("not above always guessing the most frequent class");
         }
-        let trivial = |row: &&ScoreRow| {
-            let floor = row.score.floor.filter(|_| row.score.n >= 1_000);
+        let equals_floor = |row: &ScoreRow| {
+            let floor = row.score.floor.filter(|_| row.score.n >= MANY_ITEMS);
             floor.is_some_and(|floor| (row.score.value - floor).abs() < 1e-9)
         };
-        if found.iter().any(trivial) {
+        let trivial = any(equals_floor);
+        if trivial {
             reasons.push("equal to the trivial floor to the last digit");
         }
-        // Equal to the last bit with other weights: the score does not depend on the model. Few items can agree by
-        // chance, so only scores that could take many values count.
-        let twin = |row: &&ScoreRow| {
-            row.score.n >= 1_000
-                && all.iter().any(|other| {
-                    other.job != row.job
-                        && Measure::of(other) == Measure::of(row)
-                        && other.score.value.to_bits() == row.score.value.to_bits()
-                        && other.score.stderr == row.score.stderr
-                })
-        };
+        // Equal to the last bit with other weights: the score does not depend on the model.
+        let twin =
+            |row: &&ScoreRow| self.twins.get(&bits(row)).is_some_and(|jobs| jobs.iter().any(|job| *job != row.job));
         if found.iter().any(twin) {
             reasons.push("equal to another model's score to the last digit");
         }
+        let mut reasons: Vec<String> = reasons.into_iter().map(str::to_owned).collect();
+        // What these say is stronger than a test.
+        if !(ties || one_class || trivial) {
+            reasons.extend(not_above(found));
+        }
         reasons
-            .into_iter()
-            .map(|reason| {
-                let next = (b'a' + self.letters.len() as u8) as char;
-                *self.letters.entry(reason.to_owned()).or_insert_with(|| {
-                    self.notes.push(format!("{next}: {reason}"));
-                    next
-                })
-            })
-            .collect()
+    }
+}
+
+fn bits(row: &ScoreRow) -> (Measure, u64, Option<u64>) {
+    (Measure::of(row), row.score.value.to_bits(), row.score.stderr.map(f64::to_bits))
+}
+
+/// A value that a score should be above: its name, and what it is.
+type Bar = (&'static str, fn(&ScoreRow) -> Option<f64>);
+
+/// What these scores of one condition are not shown to be above: chance or, where they are above it, the trivial floor.
+fn not_above(found: &[&ScoreRow]) -> Option<String> {
+    let bars: [Bar; 2] = [("chance", |row| row.score.chance), ("the trivial floor", |row| row.score.floor)];
+    bars.into_iter().find_map(|(name, bar)| {
+        let below: Option<f64> = found.iter().map(|row| bar(row)).sum();
+        below.filter(|_| !found.is_empty())?;
+        let above = |row: &ScoreRow| row.score.value - bar(row).unwrap_or(0.0);
+        let differences = within_seeds(found, above);
+        let (p, test) = match (p_over_seeds(&differences), &differences[..]) {
+            (Some(p), _) => (p, "one-sided t test over seeds"),
+            (None, [difference]) => match stderr(found) {
+                Some(stderr) => {
+                    (p_over_items(*difference, stderr), "one-sided z test, standard error clustered by item group")
+                }
+                None => return Some(format!("not tested against {name}: one seed, and no standard error over items")),
+            },
+            (None, _) => return None,
+        };
+        (p >= LEVEL).then(|| format!("not shown to be above {name} at 5% ({test})"))
+    })
+}
+
+/// The standard error over items of the mean of one model's scores: no more than the mean of theirs, which it is where
+/// they err on the same items.
+fn stderr(found: &[&ScoreRow]) -> Option<f64> {
+    let sum: Option<f64> = found.iter().map(|row| row.score.stderr).sum();
+    sum.map(|sum| sum / found.len() as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::{cell, row};
+    use super::*;
+    use crate::domain::{GlueTask, Suite};
+
+    /// Scores of one condition: a value for each seed, chance 50, trivial floor as given.
+    fn scores(values: &[f64], floor: f64) -> Vec<ScoreRow> {
+        let score = |(seed, value): (u64, &f64)| {
+            let mut row = row(&cell("tiny", None, "pretrained", seed), Suite::Blimp, None, *value);
+            row.score.floor = Some(floor);
+            row
+        };
+        (1..).zip(values).map(score).collect()
+    }
+
+    fn notes(rows: &[ScoreRow]) -> Vec<String> {
+        let mut marks = Marks::among(rows);
+        marks.of(&[&rows.iter().collect::<Vec<_>>()]);
+        marks.into_notes()
+    }
+
+    #[test]
+    fn chance_is_tested_over_seeds_or_over_items() {
+        // t = (6 / 1) sqrt 3 = 10.4, and (1 / 1) sqrt 3 = 1.7 with 2 degrees of freedom: p 0.0046 and 0.11.
+        assert_eq!(notes(&scores(&[55.0, 56.0, 57.0], 40.0)), [""; 0]);
+        insta::assert_snapshot!(notes(&scores(&[50.0, 51.0, 52.0], 40.0))[0],
+            @"a: not shown to be above chance at 5% (one-sided t test over seeds)");
+        // Two seeds, t = 5 with one degree of freedom: p 0.063.
+        assert_eq!(notes(&scores(&[52.0, 53.0], 40.0)).len(), 1);
+        // One seed, standard error 2.5: z = 1.8 and 1.6.
+        assert_eq!(notes(&scores(&[54.5], 40.0)), [""; 0]);
+        insta::assert_snapshot!(notes(&scores(&[54.0], 40.0))[0],
+            @"a: not shown to be above chance at 5% (one-sided z test, standard error clustered by item group)");
+    }
+
+    #[test]
+    fn a_score_above_chance_is_tested_against_the_trivial_floor() {
+        insta::assert_snapshot!(notes(&scores(&[60.0, 61.0, 62.0], 61.5))[0],
+            @"a: not shown to be above the trivial floor at 5% (one-sided t test over seeds)");
+        assert_eq!(notes(&scores(&[60.0, 61.0, 62.0], 58.0)), [""; 0]);
+        assert!(notes(&scores(&[50.0, 50.5], 61.5))[0].contains("above chance"), "one mark, of the lower bar");
+    }
+
+    #[test]
+    fn without_a_standard_error_one_seed_cannot_be_tested() {
+        let mut rows = scores(&[70.0], 40.0);
+        rows[0].score.stderr = None;
+        assert_eq!(notes(&rows), ["a: not tested against chance: one seed, and no standard error over items"]);
+        rows[0].score.chance = None;
+        rows[0].score.floor = None;
+        assert_eq!(notes(&rows), [""; 0], "nothing to be above");
+    }
+
+    /// Three fine-tunings of one model are not three seeds: their small spread must not pass for one between models.
+    #[test]
+    fn fine_tunings_of_one_model_are_tested_by_its_items() {
+        let runs = |stderr: f64| -> Vec<ScoreRow> {
+            let mut rows = scores(&[52.0, 52.1, 52.2], 40.0);
+            for (row, seed) in rows.iter_mut().zip(1..) {
+                row.score.suite = Suite::Glue;
+                GlueTask::Rte.name().clone_into(&mut row.score.task);
+                (row.seed, row.finetune_seed, row.score.stderr) = (1, Some(seed), Some(stderr));
+            }
+            rows
+        };
+        assert!(notes(&runs(2.5))[0].contains("z test"));
+        assert_eq!(notes(&runs(1.0)), [""; 0]);
+    }
+
+    #[test]
+    fn degenerate_scores_are_not_tested_but_named() {
+        let mut rows = scores(&[50.0], 40.0);
+        rows[0].score.classes = Some(1);
+        rows[0].score.ties = rows[0].score.n;
+        assert_eq!(
+            notes(&rows),
+            [
+                "a: every item is a tie: the model does not tell the candidates apart",
+                "b: one class for every item: the classifier does not read its input"
+            ]
+        );
+    }
+
+    #[test]
+    fn both_sides_of_a_comparison_share_letters() {
+        let (mut first, second) = (scores(&[50.0], 40.0), scores(&[51.0], 40.0));
+        first[0].score.nans = 1;
+        let mut marks = Marks::among(first.iter().chain(&second));
+        let (first, second): (&[&ScoreRow], &[&ScoreRow]) = (&[&first[0]], &[&second[0]]);
+        assert_eq!(marks.of(&[second, first]), "ab");
+        assert_eq!((marks.of(&[first]), marks.of(&[second])), ("ba".to_owned(), "a".to_owned()));
+        assert_eq!(marks.into_notes().len(), 2);
+    }
+
+    #[test]
+    fn letters_do_not_run_out_of_the_alphabet() {
+        let mut marks = Marks::default();
+        let letters: String = (0..54).map(|reason| marks.letter(&reason.to_string())).collect();
+        assert!(letters.starts_with("abc") && letters.ends_with("YZ**"), "{letters}");
+        assert_eq!(marks.into_notes().len(), 54);
     }
 }

@@ -1,9 +1,16 @@
 //! Rows and columns: conditions, and what is measured of them.
 
-use super::statistics::mean;
+use std::collections::BTreeSet;
+
 use crate::domain::{CellRow, GlueTask, Mode, Quantity, ScoreRow, Suite};
 
-/// A row: everything about a cell but its seed.
+/// The axis over seeds of the tuning, as it stands in [`CellRow::extra`].
+const TUNING_SEED: &str = "tune.seed=";
+
+/// A row: everything about a cell but its seeds.
+///
+/// Seeds of the tuning are left out of `extra`: several tunings of one pretrained model share its seed, so they are no
+/// further trainings of the condition. Their scores are averaged within the model seed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Condition {
     pub(super) model: String,
@@ -28,7 +35,7 @@ impl Condition {
             model: cell.model.clone(),
             dataset: cell.dataset.clone(),
             curriculum: cell.curriculum.clone(),
-            extra: cell.extra.clone(),
+            extra: without_tuning_seed(&cell.extra),
         }
     }
 
@@ -37,7 +44,7 @@ impl Condition {
             model: row.model.clone(),
             dataset: row.dataset.clone(),
             curriculum: row.curriculum.clone(),
-            extra: row.extra.clone(),
+            extra: without_tuning_seed(&row.extra),
         }
     }
 }
@@ -80,6 +87,12 @@ impl Measure {
     }
 }
 
+/// The further axes without the seed of the tuning.
+fn without_tuning_seed(extra: &str) -> String {
+    let parts: Vec<&str> = extra.split(", ").filter(|part| !part.starts_with(TUNING_SEED)).collect();
+    parts.join(", ")
+}
+
 /// Pushes what is not there yet: order of first sight.
 pub(super) fn push_new<T: PartialEq>(list: &mut Vec<T>, value: T) {
     if !list.contains(&value) {
@@ -106,21 +119,13 @@ pub(super) fn scored_as(quantity: Quantity) -> Option<(Suite, &'static str, &'st
     }
 }
 
-/// The scores of one model that are this quantity.
-pub(super) fn scores_of<'a>(quantity: Quantity, scores: &[&'a ScoreRow]) -> Vec<&'a ScoreRow> {
-    let Some((suite, task, metric)) = scored_as(quantity) else { return vec![] };
-    // The old metric of WUG stands under the subtask.
-    let level = |row: &&&ScoreRow| row.score.subtask.is_none() || quantity == Quantity::WugAccuracy;
-    let same = |row: &&&ScoreRow| row.score.suite == suite && row.score.task == task && row.score.metric == metric;
-    scores.iter().filter(same).filter(level).copied().collect()
-}
-
-/// The scores of one model that enter this quantity: its own, or those of its parts.
-pub(super) fn scores_in<'a>(quantity: Quantity, scores: &[&'a ScoreRow]) -> Vec<&'a ScoreRow> {
-    match scores_of(quantity, scores) {
-        own if own.is_empty() => quantity.parts().into_iter().flat_map(|part| scores_in(part, scores)).collect(),
-        own => own,
-    }
+/// Whether a score is this quantity; never one of a mean.
+pub(super) fn is_scored_as(quantity: Quantity, row: &ScoreRow) -> bool {
+    scored_as(quantity).is_some_and(|(suite, task, metric)| {
+        // The old metric of WUG stands under the subtask.
+        let level = row.score.subtask.is_none() || quantity == Quantity::WugAccuracy;
+        level && row.score.suite == suite && row.score.task == task && row.score.metric == metric
+    })
 }
 
 /// The rules that these scores follow, each once.
@@ -130,9 +135,38 @@ pub(super) fn rules(scores: &[&ScoreRow]) -> String {
     modes.join(", ")
 }
 
-/// The value of a quantity, from all scores of one model: one score, or the mean over the seeds of a fine-tuning, or
-/// the mean of its parts.
-pub(super) fn value(quantity: Quantity, scores: &[&ScoreRow]) -> Option<f64> {
-    quantity
-        .value(&|quantity| mean(&scores_of(quantity, scores).iter().map(|row| row.score.value).collect::<Vec<f64>>()))
+/// The rules that scores of these modes follow, for people; `None` of no score.
+pub(super) fn scored_with(modes: impl IntoIterator<Item = Mode>) -> Option<String> {
+    let modes: BTreeSet<Mode> = modes.into_iter().collect();
+    let rules = match modes.into_iter().collect::<Vec<_>>()[..] {
+        [] => return None,
+        [Mode::COMPAT] => "`mode: compat` (the official pipeline with its defects)".to_owned(),
+        [Mode::FIXED] => "`mode: fixed` (corrected rules)".to_owned(),
+        ref modes => {
+            let modes: Vec<String> = modes.iter().map(|mode| format!("`mode: {mode}`")).collect();
+            modes.join(" and ")
+        }
+    };
+    Some(format!("scored with {rules}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::{cell, row};
+    use super::*;
+
+    #[test]
+    fn tunings_of_one_pretrained_model_are_one_condition() {
+        let extra = |extra: &str| {
+            let mut cell = cell("tiny", Some("a"), "single", 1);
+            extra.clone_into(&mut cell.extra);
+            let condition = Condition::of_cell(&cell);
+            assert_eq!(condition, Condition::of_score(&row(&cell, Suite::Blimp, None, 50.0)));
+            condition.extra
+        };
+        assert_eq!(extra("tune.seed=1"), "");
+        assert_eq!(extra("tune.learning_rate=0.1, tune.seed=12"), "tune.learning_rate=0.1");
+        assert_eq!(extra("lr=0.1, tune.seed=12, warmup=5"), "lr=0.1, warmup=5");
+        assert_eq!(extra("pretune.seed=3, tune.seeds=4"), "pretune.seed=3, tune.seeds=4");
+    }
 }

@@ -9,9 +9,11 @@
 //! all forms show the same numbers and tests read them without parsing drawings.
 
 mod card;
+mod chance;
 mod compare;
 mod compared;
 mod curve;
+mod equal_models;
 mod figure;
 #[cfg(test)]
 mod fixtures;
@@ -27,6 +29,7 @@ pub mod progress;
 mod publish;
 mod published;
 mod render;
+mod seeds;
 mod speed;
 pub mod statistics;
 mod table;
@@ -35,7 +38,7 @@ pub use card::{Card, CardJob};
 pub use compare::{CompareError, Comparison, Options, Planned, Scope};
 pub use compared::{Compared, Test};
 pub use curve::curve;
-pub use figure::Figure;
+pub use figure::{Figure, compared};
 pub use lacks::lacks;
 pub use leaderboard::leaderboard;
 pub use named::{boxes, named};
@@ -43,4 +46,4 @@ pub use pivot::{Columns, pivot, with_subtasks};
 pub use power::{few_seeds, power, spread};
 pub use publish::page;
 pub use speed::speed;
-pub use table::{Cell, Score, Table};
+pub use table::{Cell, Scale, Score, Spread, Table};

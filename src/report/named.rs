@@ -3,30 +3,15 @@
 //! z(m, t) = (score(m, t) − mean over the models) / population deviation over the models; a model's box is the
 //! distribution of its z over the columns (CLASS-IT, figures 3, 5 and 6). Published rows enter neither.
 
-use std::collections::BTreeMap;
-
+use super::equal_models::{EqualModels, equal_models};
 use super::figure::{Distribution, Figure, Mark, Panel};
 use super::marks::Marks;
-use super::measure::{Condition, rules, scores_in, scores_of, value};
+use super::measure::{Condition, is_scored_as, scored_with};
 use super::published::Published;
-use super::statistics::{BoxPlot, deviation, mean, z_scores};
-use super::table::{Cell, Score, Table};
-use crate::domain::{CellRow, NamedTable, Quantity, Reference, ScoreRow, Show};
-
-/// One model of a table: a condition, and its scores by seed.
-struct Line<'a> {
-    condition: Condition,
-    /// Seeds that are planned.
-    expected: usize,
-    seeds: BTreeMap<u64, Vec<&'a ScoreRow>>,
-}
-
-impl Line<'_> {
-    /// A value for each seed that has one.
-    fn values(&self, quantity: Quantity) -> Vec<f64> {
-        self.seeds.values().filter_map(|scores| value(quantity, scores)).collect()
-    }
-}
+use super::seeds::{Lines, Seeds, nesting, remarks};
+use super::statistics::{BoxPlot, mean, z_scores};
+use super::table::{Cell, Spread, Table};
+use crate::domain::{CellRow, NamedTable, Quantity, Reference, ScoreRow, Show, counted};
 
 /// The table of this name: a row for each condition, milestones left out.
 pub fn named(
@@ -37,18 +22,20 @@ pub fn named(
     references: &[Reference],
 ) -> Table {
     let all: Vec<&ScoreRow> = scores.iter().filter(|row| row.is_final()).collect();
-    let lines = lines(cells, &all);
+    let lines = Lines::of(cells, &all);
     let extras = lines.iter().any(|line| !line.condition.extra.is_empty());
     let mut heads: Vec<String> = ["model", "datasets", "curriculum"].map(str::to_owned).into();
     heads.extend(extras.then(|| "with".to_owned()));
     let labels = heads.len();
-    let (values, mut shown) = match table.show {
-        Show::Scores => scored(&lines, &table.columns, &all),
-        Show::ZScores => standardized(&lines, &table.columns),
-        Show::Boxes => boxed(&lines, &table.columns),
+    let columns: Vec<Vec<Seeds>> = table.columns.iter().map(|quantity| lines.by_quantity(*quantity)).collect();
+    let mut marks = Marks::among(all.iter().copied());
+    let shown = match table.show {
+        Show::Scores => scored(&lines, &table.columns, &columns, &mut marks),
+        Show::ZScores => Standard::of(&table.columns, &columns).z_scores(),
+        Show::Boxes => Standard::of(&table.columns, &columns).boxes(),
     };
-    heads.append(&mut shown.heads);
-    let rows = lines.iter().zip(values).map(|(line, values)| {
+    heads.extend(shown.heads);
+    let rows = lines.iter().zip(shown.rows).map(|(line, values)| {
         let Condition { model, dataset, curriculum, extra } = line.condition.clone();
         let names = [model, dataset.unwrap_or_default(), curriculum].into_iter().chain(extras.then_some(extra));
         names.map(Cell::Label).chain(values).collect()
@@ -58,18 +45,22 @@ pub fn named(
     if table.show == Show::Scores {
         let columns: Vec<Option<Quantity>> = table.columns.iter().copied().map(Some).collect();
         let chosen = references.iter().filter(|reference| table.references.contains(&reference.name));
-        published = Published::of(&chosen.cloned().collect::<Vec<_>>(), labels, &columns);
+        published = Published::of(&chosen.cloned().collect::<Vec<_>>(), labels, &columns, &mut marks);
         footer = floors(labels, &table.columns, &all);
     }
-    shown.notes.append(&mut published.notes);
+    let mut notes = shown.notes;
+    notes.extend(marks.into_notes());
+    notes.extend(published.notes);
+    let title = format!("{experiment}: {}", table.name);
     Table {
-        title: format!("{experiment}: {}", table.name),
+        title,
+        spread: shown.spread,
         heads,
         labels,
         rows,
         published: published.rows,
         footer,
-        notes: shown.notes,
+        notes,
         ..Table::default()
     }
 }
@@ -77,39 +68,27 @@ pub fn named(
 /// The picture of a table of boxes: one for each condition, milestones left out.
 pub fn boxes(experiment: &str, table: &NamedTable, cells: &[CellRow], scores: &[ScoreRow]) -> Figure {
     let all: Vec<&ScoreRow> = scores.iter().filter(|row| row.is_final()).collect();
-    let lines = lines(cells, &all);
-    let marks = distributions(&lines, &table.columns).into_iter().map(|row| row.map_or(Mark::Missing, Mark::Box));
-    let zero = ("the mean over the models".to_owned(), vec![Some(0.0); lines.len()]);
-    let head = "z-score over the models".to_owned();
-    let panel = Panel { head, marks: marks.collect(), beside: vec![], lines: vec![zero] };
-    let mut notes = caveats(&lines, &table.columns);
+    let lines = Lines::of(cells, &all);
+    let columns: Vec<Vec<Seeds>> = table.columns.iter().map(|quantity| lines.by_quantity(*quantity)).collect();
+    let standard = Standard::of(&table.columns, &columns);
+    let marks = standard.distributions().into_iter().map(|row| row.map_or(Mark::Missing, Mark::Box)).collect();
+    let bands = standard.equal.iter().flat_map(|equal| &equal.bands);
+    let bands = bands.map(|half| half.map(|half| (-half, half))).collect();
+    let panel = Panel {
+        bands: standard.equal.is_some().then(|| ("95% of equal models have their mean here".to_owned(), bands)),
+        lines: vec![("mean over the models".to_owned(), vec![Some(0.0); lines.iter().count()])],
+        ..Panel::new("z-score over the models".to_owned(), marks)
+    };
+    let mut notes = standard.notes();
     notes.push(format!("points: {}", names(&table.columns).join(", ")));
-    notes.push("line in the box: median; diamond: mean; ring: more than 1.5 IQR from the box".to_owned());
     Figure { panels: vec![panel], notes, ..Figure::of(&named(experiment, table, cells, scores, &[])) }
 }
 
-/// The conditions in the order of their cells.
-fn lines<'a>(cells: &[CellRow], scores: &[&'a ScoreRow]) -> Vec<Line<'a>> {
-    let mut lines: Vec<Line> = vec![];
-    for cell in cells {
-        let condition = Condition::of_cell(cell);
-        match lines.iter_mut().find(|line| line.condition == condition) {
-            Some(line) => line.expected += 1,
-            None => lines.push(Line { condition, expected: 1, seeds: BTreeMap::new() }),
-        }
-    }
-    for row in scores {
-        let condition = Condition::of_score(row);
-        if let Some(line) = lines.iter_mut().find(|line| line.condition == condition) {
-            line.seeds.entry(row.seed).or_default().push(row);
-        }
-    }
-    lines
-}
-
-/// What stands above and below the values.
+/// What a table shows beside the names of its rows.
 struct Shown {
     heads: Vec<String>,
+    spread: Spread,
+    rows: Vec<Vec<Cell>>,
     notes: Vec<String>,
 }
 
@@ -117,44 +96,26 @@ fn names(columns: &[Quantity]) -> Vec<String> {
     columns.iter().map(|quantity| quantity.name().to_owned()).collect()
 }
 
-fn scored(lines: &[Line], columns: &[Quantity], all: &[&ScoreRow]) -> (Vec<Vec<Cell>>, Shown) {
-    let mut marks = Marks::default();
-    let mut incomplete = false;
-    let rows: Vec<Vec<Cell>> = lines
-        .iter()
-        .map(|line| {
-            let cell = |quantity: &Quantity| {
-                let values = line.values(*quantity);
-                incomplete |= values.len() < line.expected;
-                let Some(mean) = mean(&values) else { return Cell::Missing };
-                let own: Vec<&ScoreRow> = line.seeds.values().flat_map(|scores| scores_of(*quantity, scores)).collect();
-                Cell::Score(Score {
-                    mean,
-                    deviation: deviation(&values),
-                    stderr: if let [one] = own[..] { one.score.stderr } else { None },
-                    seeds: values.len(),
-                    seeds_expected: line.expected,
-                    marks: marks.of(&own, all),
-                    rules: rules(
-                        &line.seeds.values().flat_map(|scores| scores_in(*quantity, scores)).collect::<Vec<_>>(),
-                    ),
-                })
-            };
-            columns.iter().map(cell).collect()
-        })
-        .collect();
-    let shown: Vec<&ScoreRow> = columns.iter().flat_map(|quantity| scores_in(*quantity, all)).collect();
-    let single = |cell: &Cell| matches!(cell, Cell::Score(Score { deviation: None, stderr: Some(_), .. }));
-    let spread = match rows.iter().flatten().any(single) {
-        true => "mean ± sd over seeds, or (± standard error over items) for one score",
-        false => "mean ± sd over seeds",
+fn scored(lines: &Lines, quantities: &[Quantity], columns: &[Vec<Seeds>], marks: &mut Marks) -> Shown {
+    let cell = |quantity: &Quantity, seeds: &Seeds, marks: &mut Marks| {
+        // A mean has no chance of its own.
+        let letters = if quantity.parts().is_empty() { marks.of(&[seeds.rows()]) } else { String::new() };
+        seeds.cell(letters)
     };
-    let mut notes = vec![format!("{spread}; scored by the rules {}", rules(&shown))];
-    if incomplete {
-        notes.push("— or [k/n]: a part is not measured, or not with every seed".to_owned());
+    let row = |line: usize| {
+        let both = quantities.iter().zip(columns);
+        both.map(|(quantity, column)| cell(quantity, &column[line], marks)).collect::<Vec<Cell>>()
+    };
+    let rows: Vec<Vec<Cell>> = (0..lines.iter().count()).map(row).collect();
+    let spread = lines.spread(rows.iter().flatten());
+    let shown = columns.iter().flatten().flat_map(|seeds| seeds.rows().iter().copied());
+    let mut notes: Vec<String> = scored_with(shown.map(|row| row.score.mode)).into_iter().collect();
+    notes.extend(nesting(columns.iter().flatten()));
+    notes.extend(remarks(spread, rows.iter().flatten()));
+    if quantities.iter().any(|quantity| !quantity.parts().is_empty()) {
+        notes.push("a mean is taken seed by seed, over the seeds that have every part".to_owned());
     }
-    notes.extend(marks.notes);
-    (rows, Shown { heads: names(columns), notes })
+    Shown { heads: names(quantities), spread, rows, notes }
 }
 
 /// What guessing and what a trivial strategy give, where the suites say so.
@@ -162,7 +123,7 @@ fn floors(labels: usize, columns: &[Quantity], all: &[&ScoreRow]) -> Vec<Vec<Cel
     let line = |name: &str, of: fn(&ScoreRow) -> Option<f64>| {
         let blank = (1..labels).map(|_| Cell::Label(String::new()));
         let number = |quantity: &Quantity| {
-            let value = scores_of(*quantity, all).first().and_then(|row| of(row));
+            let value = all.iter().find(|row| is_scored_as(*quantity, row)).and_then(|row| of(row));
             value.map_or(Cell::Missing, |value| Cell::Number(value, 1))
         };
         std::iter::once(Cell::Label(name.to_owned())).chain(blank).chain(columns.iter().map(number)).collect()
@@ -171,68 +132,111 @@ fn floors(labels: usize, columns: &[Quantity], all: &[&ScoreRow]) -> Vec<Vec<Cel
     lines.into_iter().filter(|row| row.iter().any(|cell| matches!(cell, Cell::Number(..)))).collect()
 }
 
-/// The z of every model in every column, as far as it is defined.
-fn standard(lines: &[Line], columns: &[Quantity]) -> Vec<Vec<Option<f64>>> {
-    let of_column = |quantity: &Quantity| {
-        let values: Vec<Option<f64>> = lines.iter().map(|line| mean(&line.values(*quantity))).collect();
-        z_scores(&values)
-    };
-    let by_column: Vec<Vec<Option<f64>>> = columns.iter().map(of_column).collect();
-    (0..lines.len()).map(|line| by_column.iter().map(|column| column[line]).collect()).collect()
+/// The z-scores of a table.
+struct Standard<'a> {
+    quantities: &'a [Quantity],
+    /// The z of every model in every column, as far as it is defined.
+    zs: Vec<Vec<Option<f64>>>,
+    /// Models that have a score in any column.
+    models: usize,
+    /// What the same table would look like if its models were equally good.
+    equal: Option<EqualModels>,
 }
 
-/// What a reader of z-scores must know.
-fn caveats(lines: &[Line], columns: &[Quantity]) -> Vec<String> {
-    let models = lines.iter().filter(|line| columns.iter().any(|quantity| !line.values(*quantity).is_empty())).count();
-    vec![
-        format!(
-            "z: distance from the mean over these {models} models in population deviations; published rows are not in it"
-        ),
-        "a column whose spread is noise weighs as much as any other; a column in which all are equal has no z"
-            .to_owned(),
-    ]
-}
+impl<'a> Standard<'a> {
+    fn of(quantities: &'a [Quantity], columns: &[Vec<Seeds>]) -> Self {
+        let means: Vec<Vec<Option<f64>>> =
+            columns.iter().map(|column| column.iter().map(Seeds::mean).collect()).collect();
+        let by_column: Vec<Vec<Option<f64>>> = means.iter().map(|column| z_scores(column)).collect();
+        let lines = columns.first().map_or(0, Vec::len);
+        let row = |by: &[Vec<Option<f64>>], line: usize| by.iter().map(|column| column[line]).collect::<Vec<_>>();
+        let zs: Vec<Vec<Option<f64>>> = (0..lines).map(|line| row(&by_column, line)).collect();
+        let scored: Vec<Vec<bool>> = zs.iter().map(|zs| zs.iter().map(Option::is_some).collect()).collect();
+        let models = (0..lines).filter(|line| row(&means, *line).iter().any(Option::is_some)).count();
+        Self { quantities, zs, models, equal: equal_models(&scored) }
+    }
 
-fn standardized(lines: &[Line], columns: &[Quantity]) -> (Vec<Vec<Cell>>, Shown) {
-    let number = |value: Option<f64>| value.map_or(Cell::Missing, |value| Cell::Number(value, 2));
-    let rows = standard(lines, columns).into_iter().map(|zs| {
-        let known: Vec<f64> = zs.iter().flatten().copied().collect();
-        zs.into_iter().chain([mean(&known)]).map(number).collect()
-    });
-    let rows = rows.collect();
-    let heads = names(columns).into_iter().chain(["mean z".to_owned()]).collect();
-    (rows, Shown { heads, notes: caveats(lines, columns) })
-}
+    /// What a reader of z-scores must know.
+    fn notes(&self) -> Vec<String> {
+        let models = self.models;
+        let mut notes = vec![
+            format!(
+                "z: distance from the mean over these {models} models in population standard deviations over the \
+                 models; published rows are not included"
+            ),
+            "a column in which the models differ by noise only weighs as much as any other; a column in which all are \
+             equal has no z"
+                .to_owned(),
+        ];
+        if let Some(EqualModels { bands, expected_range, high_range }) = &self.equal {
+            // The band of a model that has every column, where there is one.
+            let most = self.zs.iter().map(|zs| zs.iter().flatten().count()).max().unwrap_or(0);
+            let whole = self.zs.iter().position(|zs| zs.iter().flatten().count() == most);
+            if let Some(half) = whole.and_then(|whole| bands[whole]) {
+                notes.push(format!(
+                    "if all {models} models were equally good, 95% of them would have a mean z between -{half:.2} and \
+                     +{half:.2} over {}; their mean z would span {expected_range:.2} on average, and more than \
+                     {high_range:.2} in 5% of tables (simulated, independent normal scores)",
+                    counted(most as u64, "column")
+                ));
+            }
+            if self.zs.iter().any(|zs| (1..most).contains(&zs.iter().flatten().count())) {
+                let note = "a model with fewer columns has a wider band, and its mean z cannot be compared with others";
+                notes.push(note.to_owned());
+            }
+        }
+        notes
+    }
 
-/// The z-scores of each model that has any.
-fn distributions(lines: &[Line], columns: &[Quantity]) -> Vec<Option<Distribution>> {
-    let of_model = |zs: Vec<Option<f64>>| {
-        let points: Vec<(&str, f64)> =
-            columns.iter().zip(zs).filter_map(|(quantity, z)| Some((quantity.name(), z?))).collect();
-        let values: Vec<f64> = points.iter().map(|(_, z)| *z).collect();
-        Some(Distribution { mean: mean(&values)?, plot: BoxPlot::of(&values)?, points })
-    };
-    standard(lines, columns).into_iter().map(of_model).collect()
-}
+    /// How many columns a model has of all.
+    fn columns(&self, known: usize) -> String {
+        format!("{known} of {}", self.quantities.len())
+    }
 
-fn boxed(lines: &[Line], columns: &[Quantity]) -> (Vec<Vec<Cell>>, Shown) {
-    let rows = distributions(lines, columns).into_iter().map(|row| {
-        let count = |known: usize| Cell::Label(format!("{known}/{}", columns.len()));
-        let Some(Distribution { points, mean, plot }) = row else {
-            return [vec![count(0)], vec![Cell::Missing; 8]].concat();
+    fn z_scores(&self) -> Shown {
+        let number = |value: Option<f64>| value.map_or(Cell::Missing, |value| Cell::Number(value, 2));
+        let row = |zs: &Vec<Option<f64>>| {
+            let known: Vec<f64> = zs.iter().flatten().copied().collect();
+            let numbers = zs.iter().copied().chain([mean(&known)]).map(number);
+            numbers.chain([Cell::Label(self.columns(known.len()))]).collect()
         };
-        let outliers = points.iter().filter(|(_, z)| plot.is_outlier(*z));
-        let outliers: Vec<String> = outliers.map(|(name, z)| format!("{name} {z:+.2}")).collect();
-        let BoxPlot { low, first, median, third, high } = plot;
-        let numbers = [mean, median, third - first, first, third, low, high].map(|value| Cell::Number(value, 2));
-        [vec![count(points.len())], numbers.into(), vec![Cell::Label(outliers.join(", "))]].concat()
-    });
-    let rows = rows.collect();
-    let heads = ["tasks", "mean z", "median", "IQR", "Q1", "Q3", "low", "high", "outliers"];
-    let mut notes = caveats(lines, columns);
-    notes.push(format!("box of each model over {}", names(columns).join(", ")));
-    notes.push("low, high: the furthest within 1.5 IQR of the box; what lies beyond is an outlier".to_owned());
-    (rows, Shown { heads: heads.map(str::to_owned).into(), notes })
+        let rows = self.zs.iter().map(row).collect();
+        let heads = names(self.quantities).into_iter().chain(["mean z", "columns"].map(str::to_owned)).collect();
+        Shown { heads, spread: Spread::None, rows, notes: self.notes() }
+    }
+
+    /// The z-scores of each model that has any.
+    fn distributions(&self) -> Vec<Option<Distribution>> {
+        let of_model = |zs: &Vec<Option<f64>>| {
+            let points: Vec<(&str, f64)> =
+                self.quantities.iter().zip(zs).filter_map(|(quantity, z)| Some((quantity.name(), (*z)?))).collect();
+            let values: Vec<f64> = points.iter().map(|(_, z)| *z).collect();
+            let lacks = values.len() < self.quantities.len();
+            let remarks = if lacks { self.columns(values.len()) } else { String::new() };
+            Some(Distribution { mean: mean(&values)?, plot: BoxPlot::of(&values)?, points, remarks })
+        };
+        self.zs.iter().map(of_model).collect()
+    }
+
+    fn boxes(&self) -> Shown {
+        let rows = self.distributions().into_iter().map(|row| {
+            let count = |known: usize| Cell::Label(self.columns(known));
+            let Some(Distribution { points, mean, plot, .. }) = row else {
+                return [vec![count(0)], vec![Cell::Missing; 8]].concat();
+            };
+            let outliers = points.iter().filter(|(_, z)| plot.is_outlier(*z));
+            let outliers: Vec<String> = outliers.map(|(name, z)| format!("{name} {z:+.2}")).collect();
+            let BoxPlot { low, first, median, third, high } = plot;
+            let numbers = [mean, median, third - first, first, third, low, high].map(|value| Cell::Number(value, 2));
+            [vec![count(points.len())], numbers.into(), vec![Cell::Label(outliers.join(", "))]].concat()
+        });
+        let rows = rows.collect();
+        let heads = ["columns", "mean z", "median", "IQR", "Q1", "Q3", "low", "high", "outliers"];
+        let mut notes = self.notes();
+        notes.push(format!("box of each model over {}", names(self.quantities).join(", ")));
+        notes.push("low, high: the furthest within 1.5 IQR of the box; what lies beyond is an outlier".to_owned());
+        Shown { heads: heads.map(str::to_owned).into(), spread: Spread::None, rows, notes }
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The forms of a table for papers and browsers.
 
 use super::figure::Figure;
-use super::table::{Cell, Table};
+use super::table::{Cell, Spread, Table};
 
 impl Table {
     /// For a paper, with the package booktabs.
@@ -16,13 +16,15 @@ impl Table {
         for part in [&self.rows, &self.published, &self.footer].into_iter().filter(|part| !part.is_empty()) {
             text.push_str("  \\midrule\n");
             for row in part {
-                text.push_str(&line(row.iter().map(latex).collect()));
+                text.push_str(&line(row.iter().map(|cell| latex(cell, self.spread)).collect()));
             }
         }
         text.push_str("  \\bottomrule\n\\end{tabular}\n");
-        let notes: Vec<String> = self.notes.iter().map(|note| format!("{}.", escaped_latex(note))).collect();
-        let headline = self.headline.iter().map(|headline| escaped_latex(headline)).collect();
-        let caption = [vec![format!("{}.", escaped_latex(&self.title))], headline, notes].concat().join(" ");
+        let title = self.spread.head().map_or(self.title.clone(), |head| format!("{} ({head})", self.title));
+        let notes = self.notes.iter().map(|note| format!("{}.", escaped_latex(note)));
+        let headline = self.headline.iter().map(|headline| escaped_latex(headline));
+        let sentences = std::iter::once(format!("{}.", escaped_latex(&title))).chain(headline).chain(notes);
+        let caption = sentences.collect::<Vec<String>>().join(" ");
         text.push_str(&format!("\\caption{{{caption}}}\n\\end{{table}}\n"));
         text
     }
@@ -35,15 +37,20 @@ impl Table {
             };
             format!("<tr>{}</tr>\n", cells.into_iter().enumerate().map(cell).collect::<String>())
         };
-        let headline = self.headline.as_ref().map(|headline| format!("<p><b>{}</b></p>\n", escaped_html(headline)));
-        let (title, headline) = (escaped_html(&self.title), headline.unwrap_or_default());
-        let mut text = format!("<h2>{title}</h2>\n{headline}<table>\n<thead>\n");
+        let mut text = format!("<h2>{}</h2>\n", escaped_html(&self.title));
+        if let Some(head) = self.spread.head() {
+            text.push_str(&format!("<p>{head}</p>\n"));
+        }
+        if let Some(headline) = &self.headline {
+            text.push_str(&format!("<p><b>{}</b></p>\n", escaped_html(headline)));
+        }
+        text.push_str("<table>\n<thead>\n");
         text.push_str(&line(self.heads.iter().map(|head| ("th", escaped_html(head))).collect()));
         text.push_str("</thead>\n");
         for part in [&self.rows, &self.published, &self.footer].into_iter().filter(|part| !part.is_empty()) {
             text.push_str("<tbody>\n");
             for row in part {
-                text.push_str(&line(row.iter().map(|cell| ("td", escaped_html(&cell.text()))).collect()));
+                text.push_str(&line(row.iter().map(|cell| ("td", self.html_cell(cell))).collect()));
             }
             text.push_str("</tbody>\n");
         }
@@ -53,53 +60,82 @@ impl Table {
         }
         text
     }
+
+    /// The letters of marks are raised, so that they do not read as part of the number.
+    fn html_cell(&self, cell: &Cell) -> String {
+        let marks = match cell {
+            Cell::Score(score) => &score.marks,
+            Cell::Marked(_, _, marks) => marks,
+            _ => "",
+        };
+        let text = self.text(cell);
+        match text.strip_suffix(marks).filter(|_| !marks.is_empty()) {
+            Some(number) => format!("{}<sup>{}</sup>", escaped_html(number), escaped_html(marks)),
+            None => escaped_html(&text),
+        }
+    }
 }
 
-/// A page of tables, and pictures below them, that needs no other file.
+/// A page of tables, and pictures below them, that needs no other file; each picture once for wide and once for narrow
+/// screens.
 pub fn page(title: &str, parts: &[(&Table, Option<&Figure>)]) -> String {
     let title = escaped_html(title);
     let part = |(table, figure): &(&Table, Option<&Figure>)| {
-        table.html() + &figure.map_or(String::new(), |figure| figure.svg() + "\n")
+        let picture = |(screen, svg): (&str, String)| format!("<div class=\"{screen}\">\n{svg}</div>\n");
+        let pictures = figure.map(|figure| [("wide", figure.svg()), ("narrow", figure.narrow_svg())].map(picture));
+        table.html() + &pictures.map_or(String::new(), |pictures| pictures.concat())
     };
     let parts: String = parts.iter().map(part).collect();
     format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>{title}</title>\n<style>{STYLE}</style>\n\
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{title}</title>\n\
+         <style>{STYLE}</style>\n\
          </head>\n<body>\n{parts}</body>\n</html>\n"
     )
 }
 
 const STYLE: &str = "\
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 75em; padding: 0 1em; color: #222; }
-table { border-collapse: collapse; margin: 1em 0; font-variant-numeric: tabular-nums; display: block; overflow-x: auto; }
+table { border-collapse: collapse; margin: 1em 0; font-variant-numeric: tabular-nums; }
+table { display: block; overflow-x: auto; }
 th, td { padding: .2em .9em .2em 0; text-align: left; white-space: nowrap; }
 .number { text-align: right; }
+sup { line-height: 0; }
 thead { border-top: 2px solid; border-bottom: 1px solid; }
 tbody + tbody { border-top: 1px solid #999; }
 tbody:last-child { border-bottom: 2px solid; }
 p { margin: .2em 0; color: #555; }
 svg { max-width: 100%; height: auto; margin: 1em 0 2em; }
+.narrow { display: none; }
+@media screen and (max-width: 700px) {
+  body { margin: 1em auto; }
+  table { font-size: 13px; }
+  th, td { padding-right: .6em; }
+  td:not(.number) { white-space: normal; }
+  .narrow { display: block; }
+  .wide { display: none; }
+}
 ";
 
-fn latex(cell: &Cell) -> String {
+fn latex(cell: &Cell, spread: Spread) -> String {
     match cell {
         Cell::Score(score) => {
-            let spread = match (score.deviation, score.stderr) {
-                (Some(deviation), _) => format!(" \\pm {deviation:.1}"),
-                (None, Some(stderr)) => format!("\\;(\\pm{stderr:.1})"),
-                (None, None) => String::new(),
-            };
-            let remarks = score.remarks();
-            let remarks = match remarks.trim() {
-                "" => String::new(),
-                remarks => format!("\\textsuperscript{{{}}}", escaped_latex(remarks)),
-            };
-            format!("${:.1}{spread}${remarks}", score.mean)
+            let spread = spread.of(score).map_or(String::new(), |spread| format!(" \\pm {spread:.1}"));
+            format!("${:.1}{spread}${}", score.mean, superscript(&score.remarks()))
         }
+        Cell::Marked(value, digits, marks) => format!("${value:.digits$}${}", superscript(marks)),
         Cell::Number(..) | Cell::Difference(..) | Cell::Interval(..) | Cell::Probability(_) => {
             format!("${}$", cell.text())
         }
         Cell::Missing => "--".to_owned(),
         Cell::Label(_) | Cell::Count(_) => escaped_latex(&cell.text()),
+    }
+}
+
+fn superscript(remarks: &str) -> String {
+    match remarks.trim() {
+        "" => String::new(),
+        remarks => format!("\\textsuperscript{{{}}}", escaped_latex(remarks)),
     }
 }
 
@@ -150,13 +186,13 @@ mod tests {
           \toprule
           model & datasets & curriculum & blimp \\
           \midrule
-          a\_b & x\&y & merged & $62.0 \pm 2.8$ \\
+          a\_b & x\&y & merged & $62.0 \pm 2.8$\textsuperscript{a} \\
           \midrule
           chance &  &  & $50.0$ \\
           trivial floor &  &  & $48.9$ \\
           \bottomrule
         \end{tabular}
-        \caption{toy. mean $\pm$ sd over seeds; scored by the repaired rules (fixed).}
+        \caption{toy (mean $\pm$ sd over seeds). scored with `mode: fixed` (corrected rules). a: not shown to be above chance at 5\% (one-sided t test over seeds).}
         \end{table}
         ");
     }
@@ -167,25 +203,32 @@ mod tests {
         let figure = Figure::of(&table);
         let page = page("toy", &[(&table, Some(&figure))]);
         let (head, rest) = page.split_once("<svg").expect("a picture");
-        insta::assert_snapshot!(head.split_once("</style>").expect("a style").1, @r"
+        insta::assert_snapshot!(head.split_once("</style>").expect("a style").1, @r#"
+
         </head>
         <body>
         <h2>toy</h2>
+        <p>mean ± sd over seeds</p>
         <table>
         <thead>
         <tr><th>model</th><th>datasets</th><th>curriculum</th><th class=number>blimp</th></tr>
         </thead>
         <tbody>
-        <tr><td>a_b</td><td>x&amp;y</td><td>merged</td><td class=number>62.0 ± 2.8</td></tr>
+        <tr><td>a_b</td><td>x&amp;y</td><td>merged</td><td class=number>62.0 ± 2.8<sup>a</sup></td></tr>
         </tbody>
         <tbody>
         <tr><td>chance</td><td></td><td></td><td class=number>50.0</td></tr>
         <tr><td>trivial floor</td><td></td><td></td><td class=number>48.9</td></tr>
         </tbody>
         </table>
-        <p>mean ± sd over seeds; scored by the repaired rules (fixed)</p>
-        ");
-        assert!(rest.trim_end().ends_with("</svg>\n\n</body>\n</html>"), "{rest}");
+        <p>scored with `mode: fixed` (corrected rules)</p>
+        <p>a: not shown to be above chance at 5% (one-sided t test over seeds)</p>
+        <div class="wide">
+        "#);
+        assert!(rest.trim_end().ends_with("</svg>\n</div>\n</body>\n</html>"), "{rest}");
+        // One picture for each width of screen, of which the style shows one.
+        assert_eq!(page.matches("<svg").count(), 2, "{page}");
+        assert!(page.contains("<div class=\"narrow\">\n<svg") && page.contains("name=\"viewport\""), "{page}");
         // Names of XML are no places to fetch from.
         let fetched = ["src=", "href=", "@import", "url("].into_iter().find(|word| page.contains(word));
         assert_eq!(fetched, None);

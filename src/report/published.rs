@@ -1,5 +1,6 @@
 //! Published numbers beside the measured ones.
 
+use super::marks::Marks;
 use super::table::Cell;
 use crate::domain::{Quantity, Reference};
 
@@ -14,7 +15,9 @@ pub(super) struct Published {
 
 impl Published {
     /// Rows under columns of these quantities, `None` for columns that nobody publishes; `labels` columns name the row.
-    pub fn of(references: &[Reference], labels: usize, columns: &[Option<Quantity>]) -> Self {
+    ///
+    /// Aggregates that do not follow from the parts printed are marked.
+    pub fn of(references: &[Reference], labels: usize, columns: &[Option<Quantity>], marks: &mut Marks) -> Self {
         let mut published = Self::default();
         for reference in references {
             let numbers: Vec<Option<f64>> =
@@ -24,20 +27,127 @@ impl Published {
             }
             let name = Cell::Label(format!("{} (published)", reference.name));
             let blank = (1..labels).map(|_| Cell::Label(String::new()));
-            let numbers = numbers.into_iter().map(|number| number.map_or(Cell::Missing, as_printed));
+            let conflict = |column: &Option<Quantity>| column.and_then(|quantity| conflict(reference, quantity));
+            let letters = columns.iter().map(|column| conflict(column).map(|reason| marks.letter(&reason)));
+            let letters: Vec<Option<char>> = letters.collect();
+            let numbers = numbers.into_iter().zip(letters).map(|(number, letter)| match (number, letter) {
+                (None, _) => Cell::Missing,
+                (Some(value), None) => Cell::Number(value, digits(value)),
+                (Some(value), Some(letter)) => Cell::Marked(value, digits(value), letter.to_string()),
+            });
             published.rows.push(std::iter::once(name).chain(blank).chain(numbers).collect());
             published.notes.push(format!("{} (published): {}", reference.name, reference.source));
         }
         if !published.rows.is_empty() {
-            let note = "published: as printed, or the mean of parts printed, by the official rules of that time; in no statistic here";
+            let note = "published: as printed, or the mean of the parts printed, by the official rules of that time; not used \
+                        in any statistic";
             published.notes.insert(0, note.to_owned());
         }
         published
     }
 }
 
-/// With the decimals that it was printed with, one at least.
-fn as_printed(value: f64) -> Cell {
+/// The decimals that it was printed with, one at least.
+fn digits(value: f64) -> usize {
     let tenths = (value * 10.0).round() / 10.0;
-    Cell::Number(value, if (tenths - value).abs() < 1e-9 { 1 } else { 2 })
+    if (tenths - value).abs() < 1e-9 { 1 } else { 2 }
+}
+
+/// How much more or less the printed number may have been before it was rounded; of 51 no decimal is known.
+fn rounding(value: f64) -> f64 {
+    let text = value.to_string();
+    let decimals = text.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+    0.5 * 10f64.powi(-(decimals as i32))
+}
+
+/// A number with what rounding leaves open of it.
+struct Rounded {
+    value: f64,
+    tolerance: f64,
+}
+
+/// The printed number, or the mean of those printed of its parts.
+fn rounded(reference: &Reference, quantity: Quantity) -> Option<Rounded> {
+    match reference.scores.get(&quantity) {
+        Some(value) => Some(Rounded { value: *value, tolerance: rounding(*value) }),
+        None => of_parts(reference, quantity),
+    }
+}
+
+/// The mean of the parts; `None` where one is not printed, or where there are none.
+fn of_parts(reference: &Reference, quantity: Quantity) -> Option<Rounded> {
+    let parts: Vec<Rounded> =
+        quantity.parts().into_iter().map(|part| rounded(reference, part)).collect::<Option<_>>()?;
+    let mean = |of: fn(&Rounded) -> f64| parts.iter().map(of).sum::<f64>() / parts.len() as f64;
+    (!parts.is_empty()).then(|| Rounded { value: mean(|part| part.value), tolerance: mean(|part| part.tolerance) })
+}
+
+/// What to say of an aggregate that does not follow from the parts printed beside it, whatever was rounded.
+fn conflict(reference: &Reference, quantity: Quantity) -> Option<String> {
+    let printed = *reference.scores.get(&quantity)?;
+    let Rounded { value, tolerance } = of_parts(reference, quantity)?;
+    let apart = (printed - value).abs() > rounding(printed) + tolerance + 1e-9;
+    let Reference { name, .. } = reference;
+    let digits = digits(printed);
+    apart.then(|| format!("{name}: its parts give {quantity} {value:.digits$}, its row says {printed:.digits$}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{GlueTask, Suite};
+
+    const TASKS: [(Quantity, f64); 10] = [
+        (Quantity::Suite(Suite::Blimp), 72.16),
+        (Quantity::Suite(Suite::BlimpSupplement), 61.22),
+        (Quantity::Suite(Suite::Ewok), 51.92),
+        (Quantity::Glue, 50.35),
+        (Quantity::Suite(Suite::WugAdj), 51.0),
+        (Quantity::Suite(Suite::WugPast), 17.9),
+        (Quantity::Suite(Suite::EntityTracking), 28.06),
+        (Quantity::Suite(Suite::Comps), 55.05),
+        (Quantity::EyeTracking, 9.1),
+        (Quantity::SelfPaced, 3.5),
+    ];
+
+    fn reference(scores: impl IntoIterator<Item = (Quantity, f64)>) -> Reference {
+        Reference { name: "simpo".into(), source: "a card".into(), scores: scores.into_iter().collect() }
+    }
+
+    #[test]
+    fn an_aggregate_that_its_parts_do_not_give_is_marked_with_both_numbers() {
+        let aggregates = [(Quantity::Language, 54.1), (Quantity::Macro, 37.3)];
+        let reference = reference(TASKS.into_iter().chain(aggregates));
+        let columns = [Quantity::Language, Quantity::Suite(Suite::Blimp), Quantity::Macro].map(Some);
+        let mut marks = Marks::default();
+        let published = Published::of(&[reference], 1, &columns, &mut marks);
+        assert_eq!(
+            published.rows[0][1..],
+            [Cell::Marked(54.1, 1, "a".into()), Cell::Number(72.16, 2), Cell::Number(37.3, 1)],
+            "AoA is not printed, so that human-likeness and macro cannot be computed"
+        );
+        insta::assert_snapshot!(marks.into_notes()[0], @"a: simpo: its parts give nlp 53.1, its row says 54.1");
+    }
+
+    #[test]
+    fn rounding_explains_differences_within_the_digits_printed() {
+        let aoa = (Quantity::Suite(Suite::Aoa), 7.4);
+        let of = |printed: f64| {
+            let aggregate = (Quantity::HumanLikeness, printed);
+            conflict(&reference(TASKS.into_iter().chain([aoa, aggregate])), Quantity::HumanLikeness)
+        };
+        // 6.3, 51, 17.9 and 7.4 give 20.65; of 51 the decimal is not known: ± 0.1625, and ± 0.05 of the aggregate.
+        assert_eq!((of(20.5), of(20.8)), (None, None));
+        assert_eq!(of(20.4), Some("simpo: its parts give human-likeness 20.6, its row says 20.4".into()));
+        assert!(of(20.9).is_some());
+    }
+
+    #[test]
+    fn parts_that_are_means_themselves_are_computed() {
+        let tasks = GlueTask::ALL.into_iter().map(|task| (Quantity::Task(task), 60.5));
+        let rest = TASKS.into_iter().filter(|(quantity, _)| *quantity != Quantity::Glue);
+        let all = rest.chain(tasks).chain([(Quantity::Language, 54.8)]);
+        assert_eq!(conflict(&reference(all.clone()), Quantity::Language), None, "54.82");
+        assert_eq!(conflict(&reference(all), Quantity::Glue), None, "not printed");
+    }
 }

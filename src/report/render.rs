@@ -15,7 +15,7 @@ impl Table {
         grid.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Disabled);
         grid.set_header(self.heads.clone());
         for row in self.rows.iter().chain(&self.published).chain(&self.footer) {
-            grid.add_row(row.iter().map(Cell::text));
+            grid.add_row(row.iter().map(|cell| self.text(cell)));
         }
         for (index, column) in grid.column_iter_mut().enumerate() {
             let alignment = if index < self.labels { CellAlignment::Left } else { CellAlignment::Right };
@@ -25,6 +25,9 @@ impl Table {
         let lines: Vec<String> = grid.lines().collect();
         let rule = |line: &str| line.trim().chars().all(|c| matches!(c, '─' | '═' | '╶' | '╴' | '┄'));
         let mut text = format!("{}\n", self.title);
+        if let Some(head) = self.spread.head() {
+            text.push_str(&format!("{head}\n"));
+        }
         for line in self.headline.iter().flat_map(|headline| human::wrapped(headline, HEADLINE)) {
             text.push_str(&format!("{line}\n"));
         }
@@ -53,13 +56,16 @@ impl Table {
         let escape = |text: &str| text.replace('|', "\\|");
         let rule = (0..self.heads.len()).map(|index| if index < self.labels { "---" } else { "---:" }.to_owned());
         let mut text = format!("**{}**\n\n", self.title);
+        if let Some(head) = self.spread.head() {
+            text.push_str(&format!("{head}\n\n"));
+        }
         if let Some(headline) = &self.headline {
             text.push_str(&format!("{}\n\n", escape(headline)));
         }
         text.push_str(&line(self.heads.iter().map(|head| escape(head)).collect()));
         text.push_str(&line(rule.collect()));
         for row in self.rows.iter().chain(&self.published).chain(&self.footer) {
-            text.push_str(&line(row.iter().map(|cell| escape(&cell.text())).collect()));
+            text.push_str(&line(row.iter().map(|cell| escape(&self.text(cell))).collect()));
         }
         for note in &self.notes {
             text.push_str(&format!("\n{note}\n"));
@@ -96,7 +102,10 @@ impl Table {
                         fields.extend([score.mean.to_string(), optional(score.deviation), score.seeds.to_string()]);
                     }
                     Cell::Interval(low, high) => fields.extend([low.to_string(), high.to_string()]),
-                    Cell::Number(value, _) | Cell::Difference(value, _) | Cell::Probability(value) => {
+                    Cell::Number(value, _)
+                    | Cell::Marked(value, ..)
+                    | Cell::Difference(value, _)
+                    | Cell::Probability(value) => {
                         fields.push(value.to_string());
                         // A published number has neither deviation nor seeds.
                         fields.extend(wide(index).iter().skip(1).map(|_| String::new()));
@@ -120,12 +129,22 @@ impl Table {
         around.map(move |name| format!("{}_{name}", self.heads[index]))
     }
 
-    /// The doubt, the seeds planned, the rules and the marks of a score, and the footer below it; blank for other cells.
+    /// The doubt, the seeds planned, the rules and the marks of a score, and the footer below it; blank for other
+    /// cells, save the marks of published numbers.
     fn around(&self, index: usize, cell: &Cell) -> Vec<String> {
-        let Cell::Score(score) = cell else { return vec![String::new(); 4 + self.footer.len()] };
-        let marks: Vec<&str> = score.marks.chars().filter_map(|mark| self.reason(mark)).collect();
-        let mut fields =
-            vec![optional(score.stderr), score.seeds_expected.to_string(), score.rules.clone(), marks.join("; ")];
+        let reasons = |marks: &str| {
+            let reasons: Vec<&str> = marks.chars().filter_map(|mark| self.reason(mark)).collect();
+            reasons.join("; ")
+        };
+        let blank =
+            |marks: String| [vec![String::new(); 3], vec![marks], vec![String::new(); self.footer.len()]].concat();
+        let score = match cell {
+            Cell::Score(score) => score,
+            Cell::Marked(_, _, marks) => return blank(reasons(marks)),
+            _ => return blank(String::new()),
+        };
+        let planned = score.seeds_expected.to_string();
+        let mut fields = vec![optional(score.stderr), planned, score.rules.clone(), reasons(&score.marks)];
         fields.extend(self.footer.iter().map(|row| match row[index] {
             Cell::Number(value, _) => value.to_string(),
             _ => String::new(),

@@ -12,6 +12,8 @@ pub struct Table {
     /// What it says, in one sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub headline: Option<String>,
+    /// What ± means in every cell of it.
+    pub spread: Spread,
     /// Heads of the columns.
     pub heads: Vec<String>,
     /// How many of the columns name the row; they stand on the left.
@@ -41,6 +43,72 @@ pub struct Column {
     pub cells: Vec<Cell>,
 }
 
+/// What a table shows behind ±. It belongs to the table, so that ± cannot mean two things in one table.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Spread {
+    /// No cell has a ±.
+    #[default]
+    None,
+    /// Sample standard deviation over model seeds.
+    Seeds,
+    /// Standard error over items, of a table of which every condition has one seed.
+    Items,
+}
+
+impl Spread {
+    /// What stands under the title.
+    pub fn head(self) -> Option<&'static str> {
+        match self {
+            Spread::None => None,
+            Spread::Seeds => Some("mean ± sd over seeds"),
+            Spread::Items => Some("score ± standard error over items, clustered by item group"),
+        }
+    }
+
+    /// The spread of this score that a table shows.
+    pub(super) fn of(self, score: &Score) -> Option<f64> {
+        match self {
+            Spread::None => None,
+            Spread::Seeds => score.deviation,
+            Spread::Items => score.stderr,
+        }
+    }
+}
+
+/// The values that a score can have, in its unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scale {
+    /// A share: 0 to 100.
+    Percent,
+    /// A correlation times 100, or a mean that one is part of: -100 to 100.
+    Correlation,
+}
+
+impl Scale {
+    /// The scale of a metric of [`Score::metric`](crate::domain::Score::metric).
+    pub(super) fn of_metric(metric: &str) -> Self {
+        match metric {
+            "spearman" | "pearson" | "mcc" => Scale::Correlation,
+            _ => Scale::Percent,
+        }
+    }
+
+    /// The scale of a mean of scores of both.
+    pub(super) fn join(self, other: Self) -> Self {
+        if self == other { self } else { Scale::Correlation }
+    }
+
+    /// The least and the greatest value.
+    pub(super) fn ends(self) -> (f64, f64) {
+        match self {
+            Scale::Percent => (0.0, 100.0),
+            Scale::Correlation => (-100.0, 100.0),
+        }
+    }
+}
+
 /// A cell.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -51,6 +119,9 @@ pub enum Cell {
     Score(Score),
     /// One number with so many digits after the point.
     Number(f64, usize),
+    /// The same with letters of the notes that concern it.
+    #[serde(rename = "number")]
+    Marked(f64, usize, String),
     /// The same of a difference, which people see with its sign.
     #[serde(rename = "number")]
     Difference(f64, usize),
@@ -69,18 +140,20 @@ pub enum Cell {
 pub struct Score {
     /// Mean over the seeds measured.
     pub mean: f64,
-    /// Sample standard deviation over seeds; `None` for one seed.
+    /// Sample standard deviation over model seeds; `None` for one seed.
     pub deviation: Option<f64>,
-    /// Standard error over items; for one seed only.
+    /// Standard error over items, clustered by item group; of a single recorded score only.
     pub stderr: Option<f64>,
-    /// Seeds measured.
+    /// Model seeds that are complete.
     pub seeds: usize,
-    /// Seeds that the experiment has.
+    /// Model seeds that are planned.
     pub seeds_expected: usize,
     /// Letters of the notes that concern it.
     pub marks: String,
     /// The rules that it was scored by.
     pub rules: String,
+    /// The values that it can have.
+    pub scale: Scale,
 }
 
 impl Score {
@@ -93,20 +166,27 @@ impl Score {
     }
 }
 
+impl Table {
+    /// A cell of this table for people.
+    pub fn text(&self, cell: &Cell) -> String {
+        match cell {
+            Cell::Score(score) => {
+                let spread = self.spread.of(score).map_or(String::new(), |spread| format!(" ± {spread:.1}"));
+                format!("{:.1}{spread}{}", score.mean, score.remarks())
+            }
+            other => other.text(),
+        }
+    }
+}
+
 impl Cell {
-    /// For people.
+    /// For people; a score without its ±, which only its table can name.
     pub fn text(&self) -> String {
         match self {
             Cell::Label(text) => text.clone(),
-            Cell::Score(score) => {
-                let spread = match (score.deviation, score.stderr) {
-                    (Some(deviation), _) => format!(" ± {deviation:.1}"),
-                    (None, Some(stderr)) => format!(" (±{stderr:.1})"),
-                    (None, None) => String::new(),
-                };
-                format!("{:.1}{spread}{}", score.mean, score.remarks())
-            }
-            Cell::Number(value, digits) => format!("{value:.digits$}"),
+            Cell::Score(score) => format!("{:.1}{}", score.mean, score.remarks()),
+            Cell::Marked(value, digits, marks) => format!("{value:.digits$}{marks}"),
+            Cell::Number(value, digits) => positive_zero(format!("{value:.digits$}")),
             Cell::Difference(value, digits) => signed(*value, *digits),
             Cell::Interval(low, high) => format!("[{}, {}]", signed(*low, 1), signed(*high, 1)),
             Cell::Probability(p) if *p < 0.001 => "<0.001".to_owned(),
@@ -121,7 +201,10 @@ impl Cell {
     /// For programs: numbers in full, nothing for what is missing.
     pub(super) fn plain(&self) -> String {
         match self {
-            Cell::Number(value, _) | Cell::Difference(value, _) | Cell::Probability(value) => value.to_string(),
+            Cell::Number(value, _)
+            | Cell::Marked(value, ..)
+            | Cell::Difference(value, _)
+            | Cell::Probability(value) => value.to_string(),
             Cell::Missing => String::new(),
             Cell::Label(_) | Cell::Score(_) | Cell::Interval(..) | Cell::Count(_) => self.text(),
         }
@@ -131,8 +214,16 @@ impl Cell {
 /// A number with its sign; what rounds to nothing has none but plus.
 fn signed(value: f64, digits: usize) -> String {
     let text = format!("{value:+.digits$}");
-    let nothing = text.bytes().all(|byte| matches!(byte, b'-' | b'.' | b'0'));
-    if nothing { text.replace('-', "+") } else { text }
+    if is_nothing(&text) { text.replace('-', "+") } else { text }
+}
+
+/// A number that rounds to nothing has no sign.
+fn positive_zero(text: String) -> String {
+    if is_nothing(&text) { text.replace('-', "") } else { text }
+}
+
+fn is_nothing(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b'-' | b'.' | b'0'))
 }
 
 #[cfg(test)]
@@ -145,5 +236,27 @@ mod tests {
         assert_eq!([-0.04, 0.0, -0.06, 12.34, -10.0].map(text), ["+0.0", "+0.0", "-0.1", "+12.3", "-10.0"]);
         assert_eq!(Cell::Interval(-0.01, 0.5).text(), "[+0.0, +0.5]");
         assert_eq!(Cell::Difference(f64::NAN, 1).text(), "NaN");
+        assert_eq!([-0.004, 0.0, -0.006].map(|value| Cell::Number(value, 2).text()), ["0.00", "0.00", "-0.01"]);
+    }
+
+    /// A score that has both is shown with the one that its table names.
+    #[test]
+    fn a_table_shows_one_kind_of_spread() {
+        let (deviation, stderr, marks, rules) = (Some(2.0), Some(0.5), "a".to_owned(), "fixed".to_owned());
+        let scale = Scale::Percent;
+        let score =
+            Cell::Score(Score { mean: 60.0, deviation, stderr, seeds: 2, seeds_expected: 3, marks, rules, scale });
+        let text = |spread| Table { spread, ..Table::default() }.text(&score);
+        assert_eq!(
+            [Spread::Seeds, Spread::Items, Spread::None].map(text),
+            ["60.0 ± 2.0 [2/3]a", "60.0 ± 0.5 [2/3]a", "60.0 [2/3]a"]
+        );
+    }
+
+    #[test]
+    fn a_mean_of_shares_and_correlations_can_be_negative() {
+        let scale = |metrics: &[&str]| metrics.iter().map(|metric| Scale::of_metric(metric)).reduce(Scale::join);
+        assert_eq!(scale(&["accuracy", "f1", "partial-r2"]).map(Scale::ends), Some((0.0, 100.0)));
+        assert_eq!(scale(&["partial-r2", "spearman"]).map(Scale::ends), Some((-100.0, 100.0)));
     }
 }

@@ -29,7 +29,8 @@ struct Line {
 pub(super) fn table((axis, pairs): (Axis, &[Pair]), items: &Items, values: (&str, &str), title: &str) -> Table {
     let measures: Vec<Measure> = pairs.iter().map(|pair| pair.measure.clone()).collect();
     let columns = labels::columns(axis, pairs);
-    let lines: Vec<(&Pair, &SeedPair)> = pairs.iter().flat_map(|pair| pair.seeds.iter().map(move |s| (pair, s))).collect();
+    let lines: Vec<(&Pair, &SeedPair)> =
+        pairs.iter().flat_map(|pair| pair.seeds.iter().map(move |s| (pair, s))).collect();
     let lines: Vec<Line> = (lines.par_iter())
         .map(|(pair, seed)| {
             let (first, second) = seed.values();
@@ -115,10 +116,11 @@ fn credits<'a>(pair: &Pair, rows: &[&ScoreRow], items: &'a Items) -> Option<BTre
             return None;
         }
         for item in own {
-            let cluster = || item.cluster.name(&item.subtask, item.item).unwrap_or_else(|| format!("{}#{}", item.subtask, item.item));
-            let credit = credits
-                .entry((&item.subtask, item.item))
-                .or_insert_with(|| Credit { credit: 0.0, cluster: cluster() });
+            let cluster = || {
+                item.cluster.name(&item.subtask, item.item).unwrap_or_else(|| format!("{}#{}", item.subtask, item.item))
+            };
+            let credit =
+                credits.entry((&item.subtask, item.item)).or_insert_with(|| Credit { credit: 0.0, cluster: cluster() });
             credit.credit += item.credit / rows.len() as f64;
         }
     }
@@ -130,7 +132,9 @@ fn credits<'a>(pair: &Pair, rows: &[&ScoreRow], items: &'a Items) -> Option<BTre
 fn weights(suite: Suite, subtasks: &[&str]) -> Vec<f64> {
     let split = |subtask: &'_ str| -> String {
         match suite {
-            Suite::EntityTracking => subtask.trim_end_matches("_ops").trim_end_matches(|c: char| c.is_ascii_digit()).into(),
+            Suite::EntityTracking => {
+                subtask.trim_end_matches("_ops").trim_end_matches(|c: char| c.is_ascii_digit()).into()
+            }
             _ => String::new(),
         }
     };

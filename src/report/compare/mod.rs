@@ -13,6 +13,7 @@ mod table;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::compared::{Compared, Equivalence, MissingSeed, Row, SCHEMA, SeedDifference};
+use super::marks::Marks;
 use super::measure::{Condition, Measure};
 use super::statistics::families::Correction;
 use super::statistics::mean;
@@ -139,6 +140,7 @@ impl<'a> Comparison<'a> {
             ..self.row(pair, &measures, options)
         };
         let mut rows: Vec<Row> = self.pairs.iter().map(row).collect();
+        let marks = self.mark(&mut rows);
         let tested: Vec<f64> = rows.iter().filter_map(|row| Some(row.test?.p)).collect();
         let mut corrected = self.correction().apply(&tested).into_iter();
         for row in &mut rows {
@@ -154,7 +156,22 @@ impl<'a> Comparison<'a> {
             overall: headline::overall(&rows, options.equivalent),
             rows,
             same_jobs: self.same_jobs.clone(),
+            marks,
         }
+    }
+
+    /// Marks the scores that may mean less than they seem to; the notes of the letters.
+    fn mark(&self, rows: &mut [Row]) -> Vec<String> {
+        let scores = |pair: &'_ Pair<'a>, second: bool| -> Vec<&'a ScoreRow> {
+            let side = |seed: &pair::SeedPair<'a>| if second { seed.second.clone() } else { seed.first.clone() };
+            pair.seeds.iter().flat_map(side).collect()
+        };
+        let all = self.pairs.iter().flat_map(|pair| [scores(pair, false), scores(pair, true)].concat());
+        let mut marks = Marks::among(all);
+        for (row, pair) in rows.iter_mut().zip(&self.pairs) {
+            row.marks = [false, true].map(|second| marks.of(&[&scores(pair, second)]));
+        }
+        marks.into_notes()
     }
 
     fn row(&self, pair: &Pair, measures: &[Measure], options: Options) -> Row {
@@ -190,7 +207,7 @@ impl<'a> Comparison<'a> {
             missing,
             equivalence: options.equivalent.map(|margin| Equivalence { margin, p: equivalence(&differences, margin) }),
             pooled: if poolable { pooled().map(Into::into) } else { None },
-            marks: vec![],
+            marks: [const { String::new() }; 2],
             seeds,
         }
     }

@@ -33,11 +33,9 @@ impl Compared {
         let cells = |row: &Row| {
             let mut cells: Vec<Cell> = row.labels.iter().map(|label| Cell::Label(label.text())).collect();
             cells.push(Cell::Label(row.head.clone()));
-            cells.extend([
-                Cell::Number(row.first, 1),
-                Cell::Number(row.second, 1),
-                Cell::Difference(row.difference, 1),
-            ]);
+            let [first, second] = &row.marks;
+            cells.extend([(row.first, first), (row.second, second)].map(|(value, marks)| marked(value, marks)));
+            cells.push(Cell::Difference(row.difference, 1));
             let tested = |test: Option<Test>| {
                 let interval = test.map_or(Cell::Missing, |test| Cell::Interval(test.interval.0, test.interval.1));
                 [interval, probability(test.map(|test| test.p))]
@@ -57,11 +55,10 @@ impl Compared {
             labels: axes.len() + 1,
             rows: self.rows.iter().map(cells).collect(),
             heads,
-            published: vec![],
-            footer: vec![],
             notes: self.notes(margin, pooled),
             columns_for_programs: self.columns(),
             comparison: Some(self.clone()),
+            ..Table::default()
         }
     }
 
@@ -108,6 +105,7 @@ impl Compared {
             format!("the line above the table leaves out {left_out} with other seeds")
         }));
         notes.extend(self.missing());
+        notes.extend(self.marks.iter().cloned());
         if !self.same_jobs.is_empty() {
             let tasks = self.same_jobs.join(", ");
             notes.push(format!("left out, as both sides are the same job: {tasks}"));
@@ -188,6 +186,13 @@ impl Compared {
             column(&format!("difference_seed_{seed}"), &|row| number(of_seed(row)))
         }));
         columns
+    }
+}
+
+fn marked(value: f64, marks: &str) -> Cell {
+    match marks {
+        "" => Cell::Number(value, 1),
+        marks => Cell::Marked(value, 1, marks.to_owned()),
     }
 }
 

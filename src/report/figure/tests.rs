@@ -1,75 +1,149 @@
+use super::super::statistics::BoxPlot;
+use super::super::table::{Cell, Scale, Score, Spread, Table};
 use super::*;
+
+/// Pixels of a picture.
+const WIDTH: f64 = 960.0;
 
 /// Where the circles stand, in the order of the picture.
 fn circles(svg: &str) -> Vec<(f64, f64)> {
     let number = |text: &str| -> f64 { text.split('"').next().unwrap().parse().unwrap() };
     let place = |circle: &str| (number(circle), number(circle.split("cy=\"").nth(1).unwrap()));
-    svg.split("cx=\"").skip(1).map(place).collect()
+    // Those of the legend are examples.
+    svg.split("cx=\"").skip(1).filter(|circle| !circle.contains("<title>an example<")).map(place).collect()
 }
 
-#[test]
-fn a_table_has_a_panel_for_each_column_of_numbers() {
+fn table(spread: Spread) -> Table {
     let score = |mean: f64| {
-        let (deviation, marks, rules) = (Some(2.0), "a".to_owned(), "fixed".to_owned());
-        Cell::Score(Score { mean, deviation, stderr: None, seeds: 2, seeds_expected: 3, marks, rules })
+        let (deviation, stderr, marks, rules) = (Some(2.0), Some(1.0), "a".to_owned(), "fixed".to_owned());
+        let scale = Scale::Percent;
+        Cell::Score(Score { mean, deviation, stderr, seeds: 2, seeds_expected: 3, marks, rules, scale })
     };
     let name = |text: &str| Cell::Label(text.to_owned());
-    let table = Table {
+    Table {
         title: "toy: scores".into(),
+        spread,
         heads: ["model", "curriculum", "blimp", "seeds", "p"].map(str::to_owned).into(),
         labels: 2,
         rows: vec![
             vec![name("a<b"), name("merged"), score(60.0), Cell::Count(2), Cell::Probability(0.1)],
             vec![name("c"), name(""), score(70.0), Cell::Count(2), Cell::Missing],
         ],
-        published: vec![vec![name("gpt2"), name(""), Cell::Number(74.9, 1), Cell::Missing, Cell::Missing]],
+        published: vec![vec![name("gpt2"), name(""), Cell::Marked(74.9, 1, "b".into()), Cell::Missing, Cell::Missing]],
         footer: vec![
             vec![name("chance"), name(""), Cell::Missing, Cell::Missing, Cell::Missing],
             vec![name("floor"), name(""), Cell::Number(50.0, 1), Cell::Missing, Cell::Missing],
         ],
         notes: vec!["a note".into()],
         ..Table::default()
-    };
-    let svg = Figure::of(&table).svg();
+    }
+}
+
+#[test]
+fn a_table_has_a_panel_for_each_column_of_numbers() {
+    let svg = Figure::of(&table(Spread::Seeds)).svg();
     for shown in [
         ">a&lt;b merged<",
         ">c<",
         ">gpt2<",
         ">blimp<",
         "<title>floor 50</title>",
-        ">dotted: floor<",
-        ">76<",
+        ">floor<",
+        ">published by others<",
         ">[2/3]a<",
+        ">b<",
     ] {
         assert!(svg.contains(shown), "no {shown} in {svg}");
     }
-    assert!(!svg.contains(">seeds<") && !svg.contains(">p<"), "{svg}");
-    assert!(svg.contains(r#"stroke-dasharray="1 3""#) && !svg.contains(r#"stroke-dasharray="5 3""#), "{svg}");
+    assert!(!svg.contains(">seeds<") && !svg.contains(">p<") && !svg.contains(">chance<"), "{svg}");
+    assert!(svg.contains(r#"stroke-dasharray="1.5 2.5""#) && !svg.contains(r#"stroke-dasharray="6 3""#), "{svg}");
     let places = circles(&svg);
     assert_eq!(places.len(), 3);
     assert!(places.is_sorted_by(|a, b| a.0 < b.0 && a.1 < b.1), "larger is further right, one below the other");
     assert!(places.iter().all(|(x, _)| (0.0..WIDTH).contains(x)));
     let (tens, five) = (places[1].0 - places[0].0, places[2].0 - places[1].0);
     assert!((tens / five - 10.0 / 4.9).abs() < 0.01, "the axis is linear");
-    assert_eq!(svg.matches(r#"fill="white" stroke"#).count(), 1, "the published one is hollow");
+    assert_eq!(svg.matches(r#"fill="white" stroke"#).count(), 2, "the published one is hollow, as the legend says");
+}
+
+/// Each kind of doubt has a shape of its own, which the legend names and shows.
+#[test]
+fn the_picture_says_what_its_lines_are() {
+    let meanings = ["mean ± sd over seeds", "score ± standard error over items, clustered by item group"];
+    let shape = r#"stroke-width="6""#;
+    for (spread, named, thick) in [(Spread::Seeds, [true, false], 0), (Spread::Items, [false, true], 3)] {
+        let svg = Figure::of(&table(spread)).svg();
+        assert_eq!(meanings.map(|meaning| svg.contains(&format!(">{meaning}<"))), named, "{svg}");
+        assert_eq!(svg.matches(shape).count(), thick, "two scores, and the legend's: {svg}");
+    }
+    let svg = Figure::of(&table(Spread::None)).svg();
+    assert_eq!(meanings.map(|meaning| svg.contains(meaning)), [false, false], "{svg}");
+}
+
+#[test]
+fn a_share_is_drawn_between_0_and_100() {
+    let mut table = table(Spread::Seeds);
+    for row in &mut table.rows {
+        if let Cell::Score(score) = &mut row[2] {
+            (score.mean, score.deviation) = (score.mean + 25.0, Some(20.0));
+        }
+    }
+    let svg = Figure::of(&table).svg();
+    assert!(svg.contains(">100<") && !svg.contains(">110<") && !svg.contains(">120<"), "{svg}");
+    // 85 - 20 and 95 - 20 have a cap, 85 + 20 and 95 + 20 are cut off at 100; the legend's example has two.
+    let caps = svg.lines().filter(|line| line.contains(r#"stroke-width="1.3"/>"#)).count();
+    assert_eq!(caps, 2 * 2 + 3, "{svg}");
+}
+
+/// Chance that is far from the data would squeeze it to a corner of the axis.
+#[test]
+fn axes_spend_their_width_on_the_data() {
+    let mut panel = panel("blimp", &[91.0, 98.0]);
+    panel.lines = vec![("chance".to_owned(), vec![Some(50.0); 2]), ("floor".to_owned(), vec![Some(89.0); 2])];
+    let labels = ["a", "b"].map(str::to_owned).to_vec();
+    let svg = Figure { title: "toy".into(), labels, panels: vec![panel], notes: vec![] }.svg();
+    assert!(svg.contains(">◂ chance 50.0<") && !svg.contains("<title>chance 50"), "{svg}");
+    assert!(svg.contains("<title>floor 89</title>"), "{svg}");
+    let places = circles(&svg);
+    assert!(places[1].0 - places[0].0 > 0.6 * WIDTH, "{places:?}");
 }
 
 #[test]
 fn a_box_has_its_points_and_rings_beyond_the_whiskers() {
     let values = [-0.2, 0.0, 0.1, 0.2, 4.2];
     let (points, plot) = (["a", "b", "c", "d", "e"].into_iter().zip(values).collect(), BoxPlot::of(&values).unwrap());
-    let one = Mark::Box(Distribution { points, mean: 0.86, plot });
-    let panels = vec![Panel { head: "z".into(), marks: vec![one, Mark::Missing], beside: vec![], lines: vec![] }];
+    let one = Mark::Box(Distribution { points, mean: 0.86, plot, remarks: "5 of 6".to_owned() });
+    let bands = Some(("equal models".to_owned(), vec![Some((-0.5, 0.5)), None]));
+    let panels = vec![Panel { bands, ..Panel::new("z".into(), vec![one, Mark::Missing]) }];
     let labels = vec!["one".to_owned(), "two".to_owned()];
     let svg = Figure { title: "toy: figure".into(), labels, panels, notes: vec![] }.svg();
     assert!(svg.contains("<title>e +4.20</title>") && svg.contains("<title>mean +0.86</title>"), "{svg}");
     assert_eq!(circles(&svg).len(), 5);
-    assert_eq!(svg.matches(r#"fill="white" stroke"#).count(), 1, "{svg}");
+    assert_eq!(svg.matches(r#"fill="white" stroke"#).count(), 2, "the outlier and its entry in the legend: {svg}");
+    for shown in [">5 of 6<", ">equal models<", ">quartiles and median<", ">more than 1.5 IQR from the box<"] {
+        assert!(svg.contains(shown), "no {shown} in {svg}");
+    }
+    assert_eq!(svg.matches("#fbf5c4").count(), 2, "the band of one row, and its entry: {svg}");
+}
+
+/// On a narrow screen names stand above their marks, and every panel has the whole width.
+#[test]
+fn a_narrow_picture_has_one_panel_beside_nothing() {
+    let panels = (0..3).map(|n| panel(&format!("task {n}"), &[1.0, 2.0])).collect();
+    let labels = ["tiny chat+questions sequential", "tiny questions+chat sequential"].map(str::to_owned).to_vec();
+    let notes = vec!["all of these words ".repeat(10)];
+    let svg =
+        Figure { title: "a title that is longer than a narrow screen".into(), labels, panels, notes }.narrow_svg();
+    assert!(svg.starts_with(r#"<svg xmlns="http://www.w3.org/2000/svg" width="380""#), "{svg}");
+    let places = circles(&svg);
+    assert!(places.windows(2).all(|two| two[0].1 < two[1].1), "{places:?}");
+    assert!(places[1].0 - places[0].0 > 300.0, "{places:?}");
+    assert!(!svg.contains("text-anchor=\"end\""), "{svg}");
 }
 
 fn panel(head: &str, values: &[f64]) -> Panel {
     let mark = |value: &f64| Mark::Value { value: *value, reach: None, remarks: String::new() };
-    Panel { head: head.to_owned(), marks: values.iter().map(mark).collect(), beside: vec![], lines: vec![] }
+    Panel::new(head.to_owned(), values.iter().map(mark).collect())
 }
 
 #[test]
@@ -89,14 +163,14 @@ fn wide_heads_do_not_overprint() {
     let svg = Figure { title: "toy".into(), labels: vec!["a".into(), "b".into()], panels, notes: vec![] }.svg();
     let places: Vec<f64> = circles(&svg).into_iter().map(|(x, _)| x).step_by(2).collect();
     let next = places.windows(2).filter(|two| two[1] > two[0]).map(|two| two[1] - two[0]);
-    assert!(next.fold(f64::INFINITY, f64::min) > 42.0 * BOLD, "{places:?}");
+    assert!(next.fold(f64::INFINITY, f64::min) > 42.0 * 8.0, "{places:?}");
 }
 
 #[test]
 fn many_columns_become_rows_on_one_scale() {
     let mut panels: Vec<Panel> = (0..5).map(|n| panel(&format!("task {n}"), &[50.0 + f64::from(n), 60.0])).collect();
     for (n, panel) in panels.iter_mut().enumerate() {
-        panel.lines = vec![("chance".to_owned(), vec![Some(if n < 2 { 50.0 } else { 25.0 }); 2])];
+        panel.lines = vec![("chance".to_owned(), vec![Some(if n < 2 { 50.0 } else { 45.0 }); 2])];
     }
     let (title, labels) = ("toy".to_owned(), vec!["tiny".to_owned(), "small".to_owned()]);
     let figure = Figure { title, labels, panels, notes: vec![] }.upright();
@@ -110,7 +184,7 @@ fn many_columns_become_rows_on_one_scale() {
     });
     let svg = figure.svg();
     assert_eq!(svg.matches("<title>chance 50</title>").count(), 2, "a line beside its rows: {svg}");
-    assert_eq!(svg.matches("<title>chance 25</title>").count(), 2, "{svg}");
+    assert_eq!(svg.matches("<title>chance 45</title>").count(), 2, "{svg}");
     assert_eq!(figure.clone().upright(), figure, "rows enough");
 }
 
@@ -124,26 +198,4 @@ fn many_panels_go_on_below() {
     heights.dedup();
     assert_eq!(heights.len(), 2, "{places:?}");
     assert_eq!(svg.matches(">one<").count(), 2, "the names stand beside each line of panels");
-}
-
-#[test]
-fn long_notes_go_on_below_and_lose_no_word() {
-    let note = "all of these words ".repeat(30).trim().to_owned();
-    let lines = wrapped(&note);
-    assert!(lines.len() > 2 && lines.iter().all(|line| line.len() <= NOTE), "{lines:?}");
-    assert_eq!(lines.join(" "), note);
-}
-
-#[test]
-fn axes_hold_all_values_between_round_ticks() {
-    let axis = |values: &[f64], width: f64| Axis::over(values.to_vec(), 0.0, width);
-    let ticks = |axis: &Axis| axis.ticks().map(|tick| axis.label(tick)).collect::<Vec<String>>();
-    assert_eq!(
-        ticks(&axis(&[-1.7, 2.2], 400.0)),
-        ["-2.0", "-1.5", "-1.0", "-0.5", "0.0", "0.5", "1.0", "1.5", "2.0", "2.5"]
-    );
-    assert_eq!(ticks(&axis(&[49.0, 97.3], 130.0)), ["40", "60", "80", "100"]);
-    assert_eq!(ticks(&axis(&[0.031, 0.038], 100.0)), ["0.030", "0.035", "0.040"]);
-    assert_eq!(ticks(&axis(&[7.0, 7.0], 100.0)), ["6.5", "7.0", "7.5"]);
-    assert_eq!(ticks(&axis(&[], 100.0)).len(), 3);
 }

@@ -58,40 +58,46 @@ fn table(show: Show) -> Table {
 fn scores_stand_over_published_ones() {
     insta::assert_snapshot!(table(Show::Scores).terminal(), @r"
 toy: mine
-─────────────────────────────────────────────────────────────────────────────────────────────────────────────
- model              datasets   curriculum        blimp                 rte   eye-tracking   wug-adj-accuracy
-═════════════════════════════════════════════════════════════════════════════════════════════════════════════
- tiny                          pretrained   71.5 ± 0.7          51.5 ± 0.7      0.6 ± 0.1         40.0 ± 0.0
- tiny               a+b        merged       75.5 ± 0.7          55.5 ± 0.7      1.1 ± 0.1         40.0 ± 0.0
- tiny               a+b        sequential   69.5 ± 0.7   49.0 (±2.5) [1/2]              —         40.0 ± 0.0
-─────────────────────────────────────────────────────────────────────────────────────────────────────────────
- gpt2 (published)                                 74.9                   —           0.47                  —
-─────────────────────────────────────────────────────────────────────────────────────────────────────────────
- chance                                           50.0                   —              —                  —
- trivial floor                                    48.9                   —              —                  —
-─────────────────────────────────────────────────────────────────────────────────────────────────────────────
-mean ± sd over seeds, or (± standard error over items) for one score; scored by the rules fixed
-— or [k/n]: a part is not measured, or not with every seed
-published: as printed, or the mean of parts printed, by the official rules of that time; in no statistic here
+mean ± sd over seeds
+──────────────────────────────────────────────────────────────────────────────────────────────────────
+ model              datasets   curriculum        blimp          rte   eye-tracking   wug-adj-accuracy
+══════════════════════════════════════════════════════════════════════════════════════════════════════
+ tiny                          pretrained   71.5 ± 0.7   51.5 ± 0.7      0.6 ± 0.1         40.0 ± 0.0
+ tiny               a+b        merged       75.5 ± 0.7   55.5 ± 0.7      1.1 ± 0.1         40.0 ± 0.0
+ tiny               a+b        sequential   69.5 ± 0.7   49.0 [1/2]              —         40.0 ± 0.0
+──────────────────────────────────────────────────────────────────────────────────────────────────────
+ gpt2 (published)                                 74.9            —           0.47                  —
+──────────────────────────────────────────────────────────────────────────────────────────────────────
+ chance                                           50.0            —              —                  —
+ trivial floor                                    48.9            —              —                  —
+──────────────────────────────────────────────────────────────────────────────────────────────────────
+scored with `mode: fixed` (corrected rules)
+a score without ± is that of one seed
+[k/n]: k of n seeds are complete; —: not measured; `grid status` lists what is left to run
+published: as printed, or the mean of the parts printed, by the official rules of that time; not used in any statistic
 gpt2 (published): a card
 ");
     insta::assert_snapshot!(table(Show::Scores).markdown(), @r"
 **toy: mine**
 
+mean ± sd over seeds
+
 | model | datasets | curriculum | blimp | rte | eye-tracking | wug-adj-accuracy |
 | --- | --- | --- | ---: | ---: | ---: | ---: |
 | tiny |  | pretrained | 71.5 ± 0.7 | 51.5 ± 0.7 | 0.6 ± 0.1 | 40.0 ± 0.0 |
 | tiny | a+b | merged | 75.5 ± 0.7 | 55.5 ± 0.7 | 1.1 ± 0.1 | 40.0 ± 0.0 |
-| tiny | a+b | sequential | 69.5 ± 0.7 | 49.0 (±2.5) [1/2] | — | 40.0 ± 0.0 |
+| tiny | a+b | sequential | 69.5 ± 0.7 | 49.0 [1/2] | — | 40.0 ± 0.0 |
 | gpt2 (published) |  |  | 74.9 | — | 0.47 | — |
 | chance |  |  | 50.0 | — | — | — |
 | trivial floor |  |  | 48.9 | — | — | — |
 
-mean ± sd over seeds, or (± standard error over items) for one score; scored by the rules fixed
+scored with `mode: fixed` (corrected rules)
 
-— or [k/n]: a part is not measured, or not with every seed
+a score without ± is that of one seed
 
-published: as printed, or the mean of parts printed, by the official rules of that time; in no statistic here
+[k/n]: k of n seeds are complete; —: not measured; `grid status` lists what is left to run
+
+published: as printed, or the mean of the parts printed, by the official rules of that time; not used in any statistic
 
 gpt2 (published): a card
 ");
@@ -108,27 +114,31 @@ gpt2 (published),,,74.9,,,,,,0.47,,,,,,,,,,,,,,,,,,,,,,,,,,,,,
 fn z_scores_and_their_boxes() {
     insta::assert_snapshot!(table(Show::ZScores).terminal(), @r"
 toy: mine
-──────────────────────────────────────────────────────────────────────────────────────────
- model   datasets   curriculum   blimp     rte   eye-tracking   wug-adj-accuracy   mean z
-══════════════════════════════════════════════════════════════════════════════════════════
- tiny               pretrained   -0.27   -0.19          -1.00                  —    -0.48
- tiny    a+b        merged        1.34    1.31           1.00                  —     1.21
- tiny    a+b        sequential   -1.07   -1.12              —                  —    -1.09
-──────────────────────────────────────────────────────────────────────────────────────────
-z: distance from the mean over these 3 models in population deviations; published rows are not in it
-a column whose spread is noise weighs as much as any other; a column in which all are equal has no z
+────────────────────────────────────────────────────────────────────────────────────────────────────
+ model   datasets   curriculum   blimp     rte   eye-tracking   wug-adj-accuracy   mean z   columns
+════════════════════════════════════════════════════════════════════════════════════════════════════
+ tiny               pretrained   -0.27   -0.19          -1.00                  —    -0.48    3 of 4
+ tiny    a+b        merged        1.34    1.31           1.00                  —     1.21    3 of 4
+ tiny    a+b        sequential   -1.07   -1.12              —                  —    -1.09    2 of 4
+────────────────────────────────────────────────────────────────────────────────────────────────────
+z: distance from the mean over these 3 models in population standard deviations over the models; published rows are not included
+a column in which the models differ by noise only weighs as much as any other; a column in which all are equal has no z
+if all 3 models were equally good, 95% of them would have a mean z between -1.13 and +1.13 over 3 columns; their mean z would span 1.32 on average, and more than 2.25 in 5% of tables (simulated, independent normal scores)
+a model with fewer columns has a wider band, and its mean z cannot be compared with others
 ");
     insta::assert_snapshot!(table(Show::Boxes).terminal(), @r"
 toy: mine
-───────────────────────────────────────────────────────────────────────────────────────────────────────────
- model   datasets   curriculum   tasks   mean z   median    IQR      Q1      Q3     low    high   outliers
-═══════════════════════════════════════════════════════════════════════════════════════════════════════════
- tiny               pretrained     3/4    -0.48    -0.27   0.41   -0.63   -0.23   -1.00   -0.19
- tiny    a+b        merged         3/4     1.21     1.31   0.17    1.15    1.32    1.00    1.34
- tiny    a+b        sequential     2/4    -1.09    -1.09   0.03   -1.11   -1.08   -1.12   -1.07
-───────────────────────────────────────────────────────────────────────────────────────────────────────────
-z: distance from the mean over these 3 models in population deviations; published rows are not in it
-a column whose spread is noise weighs as much as any other; a column in which all are equal has no z
+─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+ model   datasets   curriculum   columns   mean z   median    IQR      Q1      Q3     low    high   outliers
+═════════════════════════════════════════════════════════════════════════════════════════════════════════════
+ tiny               pretrained    3 of 4    -0.48    -0.27   0.41   -0.63   -0.23   -1.00   -0.19
+ tiny    a+b        merged        3 of 4     1.21     1.31   0.17    1.15    1.32    1.00    1.34
+ tiny    a+b        sequential    2 of 4    -1.09    -1.09   0.03   -1.11   -1.08   -1.12   -1.07
+─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+z: distance from the mean over these 3 models in population standard deviations over the models; published rows are not included
+a column in which the models differ by noise only weighs as much as any other; a column in which all are equal has no z
+if all 3 models were equally good, 95% of them would have a mean z between -1.13 and +1.13 over 3 columns; their mean z would span 1.32 on average, and more than 2.25 in 5% of tables (simulated, independent normal scores)
+a model with fewer columns has a wider band, and its mean z cannot be compared with others
 box of each model over blimp, rte, eye-tracking, wug-adj-accuracy
 low, high: the furthest within 1.5 IQR of the box; what lies beyond is an outlier
 ");

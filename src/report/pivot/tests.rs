@@ -23,18 +23,21 @@ fn table() -> Table {
 fn terminal() {
     insta::assert_snapshot!(table().terminal(), @r"
 toy
-─────────────────────────────────────────────────────────────────────────────────────
- model           datasets   curriculum               blimp   blimp-supplement   mean
-═════════════════════════════════════════════════════════════════════════════════════
- tiny                       pretrained          71.0 ± 1.4         60.5 ± 0.7   65.8
- tiny            a+b        merged       75.2 (±2.5) [1/2]                  —      —
- tiny            a+b        sequential                   —                  —      —
-─────────────────────────────────────────────────────────────────────────────────────
- chance                                               50.0               50.0
- trivial floor                                        48.9               48.9
-─────────────────────────────────────────────────────────────────────────────────────
-mean ± sd over seeds, or (± standard error over items) for one seed; scored by the repaired rules (fixed)
-— or [k/n]: not measured with every seed; `grid status` says what is left to do
+mean ± sd over seeds
+────────────────────────────────────────────────────────────────────────────────────
+ model           datasets   curriculum        blimp   blimp-supplement         mean
+════════════════════════════════════════════════════════════════════════════════════
+ tiny                       pretrained   71.0 ± 1.4         60.5 ± 0.7   65.8 ± 1.1
+ tiny            a+b        merged       75.2 [1/2]                  —            —
+ tiny            a+b        sequential            —                  —            —
+────────────────────────────────────────────────────────────────────────────────────
+ chance                                        50.0               50.0
+ trivial floor                                 48.9               48.9
+────────────────────────────────────────────────────────────────────────────────────
+scored with `mode: fixed` (corrected rules)
+a score without ± is that of one seed
+[k/n]: k of n seeds are complete; —: not measured; `grid status` lists what is left to run
+a mean is taken seed by seed, over the seeds that have every task
 ");
 }
 
@@ -52,6 +55,7 @@ fn tasks_of_glue_have_columns_of_their_own_and_count_as_one_suite() {
                 row.score.chance = Some(58.0);
                 row.score.classes = Some(if task == "rte" && offset == 0.0 { 1 } else { 2 });
                 row.finetune_seed = Some(seed);
+                row.job = format!("{} {seed}", row.job);
                 scores.push(row);
             }
         }
@@ -59,18 +63,20 @@ fn tasks_of_glue_have_columns_of_their_own_and_count_as_one_suite() {
     scores.pop();
     insta::assert_snapshot!(pivot("toy", &cells, &scores, Columns::Aggregates, &[]).terminal(), @r"
 toy
-──────────────────────────────────────────────────────────────────────────────────────────────────────────
- model           datasets   curriculum         blimp           rte                 wsc   glue mean   mean
-══════════════════════════════════════════════════════════════════════════════════════════════════════════
- tiny                       pretrained   70.0 (±2.5)   53.0 ± 1.4a          63.0 ± 1.4        58.0   64.0
- small                      pretrained   70.0 (±2.5)    63.0 ± 1.4   72.0 (±2.5) [0/1]        67.5   68.8
-──────────────────────────────────────────────────────────────────────────────────────────────────────────
- chance                                         50.0          58.0                58.0
- trivial floor                                  48.9          48.9                48.9
-──────────────────────────────────────────────────────────────────────────────────────────────────────────
-mean ± sd over seeds, or (± standard error over items) for one seed; scored by the repaired rules (fixed)
-glue, where there is one seed: ± sd over the seeds of the fine-tuning
-— or [k/n]: not measured with every seed; `grid status` says what is left to do
+score ± standard error over items, clustered by item group
+─────────────────────────────────────────────────────────────────────────────────────────────────────────
+ model           datasets   curriculum        blimp     rte                wsc    glue mean         mean
+═════════════════════════════════════════════════════════════════════════════════════════════════════════
+ tiny                       pretrained   70.0 ± 2.5   53.0a               63.0         58.0         64.0
+ small                      pretrained   70.0 ± 2.5    63.0   72.0 ± 2.5 [0/1]   67.5 [0/1]   68.8 [0/1]
+─────────────────────────────────────────────────────────────────────────────────────────────────────────
+ chance                                        50.0    58.0               58.0
+ trivial floor                                 48.9    48.9               48.9
+─────────────────────────────────────────────────────────────────────────────────────────────────────────
+scored with `mode: fixed` (corrected rules)
+the score of a model seed is the mean over its tunings and fine-tunings
+[k/n]: k of n seeds are complete; —: not measured; `grid status` lists what is left to run
+a mean is taken seed by seed, over the seeds that have every task
 a: one class for every item: the classifier does not read its input
 ");
 }
@@ -80,27 +86,33 @@ fn markdown() {
     insta::assert_snapshot!(table().markdown(), @r"
 **toy**
 
+mean ± sd over seeds
+
 | model | datasets | curriculum | blimp | blimp-supplement | mean |
 | --- | --- | --- | ---: | ---: | ---: |
-| tiny |  | pretrained | 71.0 ± 1.4 | 60.5 ± 0.7 | 65.8 |
-| tiny | a+b | merged | 75.2 (±2.5) [1/2] | — | — |
+| tiny |  | pretrained | 71.0 ± 1.4 | 60.5 ± 0.7 | 65.8 ± 1.1 |
+| tiny | a+b | merged | 75.2 [1/2] | — | — |
 | tiny | a+b | sequential | — | — | — |
 | chance |  |  | 50.0 | 50.0 |  |
 | trivial floor |  |  | 48.9 | 48.9 |  |
 
-mean ± sd over seeds, or (± standard error over items) for one seed; scored by the repaired rules (fixed)
+scored with `mode: fixed` (corrected rules)
 
-— or [k/n]: not measured with every seed; `grid status` says what is left to do
+a score without ± is that of one seed
+
+[k/n]: k of n seeds are complete; —: not measured; `grid status` lists what is left to run
+
+a mean is taken seed by seed, over the seeds that have every task
 ");
 }
 
 #[test]
 fn csv() {
     insta::assert_snapshot!(table().csv(), @r"
-model,datasets,curriculum,blimp,blimp_sd,blimp_seeds,blimp-supplement,blimp-supplement_sd,blimp-supplement_seeds,mean,blimp_stderr,blimp_seeds_planned,blimp_rules,blimp_marks,blimp_chance,blimp_trivial_floor,blimp-supplement_stderr,blimp-supplement_seeds_planned,blimp-supplement_rules,blimp-supplement_marks,blimp-supplement_chance,blimp-supplement_trivial_floor
-tiny,,pretrained,71,1.4142135623730951,2,60.5,0.7071067811865476,2,65.75,,2,fixed,,50,48.9,,2,fixed,,50,48.9
-tiny,a+b,merged,75.25,,1,,,,,2.5,2,fixed,,50,48.9,,,,,,
-tiny,a+b,sequential,,,,,,,,,,,,,,,,,,,
+model,datasets,curriculum,blimp,blimp_sd,blimp_seeds,blimp-supplement,blimp-supplement_sd,blimp-supplement_seeds,mean,mean_sd,mean_seeds,blimp_stderr,blimp_seeds_planned,blimp_rules,blimp_marks,blimp_chance,blimp_trivial_floor,blimp-supplement_stderr,blimp-supplement_seeds_planned,blimp-supplement_rules,blimp-supplement_marks,blimp-supplement_chance,blimp-supplement_trivial_floor,mean_stderr,mean_seeds_planned,mean_rules,mean_marks,mean_chance,mean_trivial_floor
+tiny,,pretrained,71,1.4142135623730951,2,60.5,0.7071067811865476,2,65.75,1.0606601717798212,2,,2,fixed,,50,48.9,,2,fixed,,50,48.9,,2,fixed,,,
+tiny,a+b,merged,75.25,,1,,,,,,,2.5,2,fixed,,50,48.9,,,,,,,,,,,,
+tiny,a+b,sequential,,,,,,,,,,,,,,,,,,,,,,,,,,,
 ");
 }
 
@@ -133,8 +145,9 @@ fn degenerate_scores_are_marked_with_the_reason() {
         Cell::Score(score) => score.marks.clone(),
         other => panic!("{other:?}"),
     };
-    assert_eq!((marks(0), marks(1)), ("ab".to_owned(), "b".to_owned()));
+    assert_eq!((marks(0), marks(1)), ("abc".to_owned(), "bc".to_owned()));
     assert!(table.notes.iter().any(|note| note.starts_with("b: equal to another")));
-    let reasons = "some candidates have no number for a score (NaN); equal to another model's score to the last digit";
+    let reasons = "some candidates have no number for a score (NaN); equal to another model's score to the last digit; \
+                   not shown to be above chance";
     assert!(table.csv().lines().nth(1).unwrap().contains(reasons), "{}", table.csv());
 }

@@ -1,0 +1,315 @@
+//! Scores by model seed, the unit of every ± and of every test over seeds.
+//!
+//! A model seed has several scores of one task where its tuning or its fine-tuning was run with several seeds. They are
+//! averaged within the model seed: two fine-tunings of one model say nothing of another pretraining.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::measure::{Condition, Measure, is_scored_as, push_new, rules};
+use super::statistics::{deviation, mean};
+use super::table::{Cell, Scale, Score, Spread};
+use crate::domain::{CellRow, Mode, Quantity, ScoreRow};
+
+/// The conditions of an experiment in the order of their cells, with their scores.
+pub(super) struct Lines<'a>(Vec<Line<'a>>);
+
+/// A condition with its planned cells and its scores.
+#[derive(Clone)]
+pub(super) struct Line<'a> {
+    pub(super) condition: Condition,
+    /// Planned cells of each model seed: several where several tunings share one pretraining.
+    planned: BTreeMap<u64, usize>,
+    rows: Vec<&'a ScoreRow>,
+}
+
+impl Line<'_> {
+    /// Model seeds that are planned.
+    pub(super) fn expected(&self) -> usize {
+        self.planned.len()
+    }
+
+    /// Whether it has any score.
+    pub(super) fn is_scored(&self) -> bool {
+        !self.rows.is_empty()
+    }
+}
+
+impl<'a> Lines<'a> {
+    /// A line for each condition of these cells.
+    pub(super) fn of(cells: &[CellRow], scores: &[&'a ScoreRow]) -> Self {
+        let mut conditions: Vec<Condition> = vec![];
+        cells.iter().for_each(|cell| push_new(&mut conditions, Condition::of_cell(cell)));
+        let line = |condition: Condition| {
+            let mut planned: BTreeMap<u64, usize> = BTreeMap::new();
+            for cell in cells.iter().filter(|cell| Condition::of_cell(cell) == condition) {
+                *planned.entry(cell.seed).or_default() += 1;
+            }
+            let rows = scores.iter().copied().filter(|row| Condition::of_score(row) == condition).collect();
+            Line { condition, planned, rows }
+        };
+        Self(conditions.into_iter().map(line).collect())
+    }
+
+    /// The same conditions with the scores of these rules only.
+    pub(super) fn of_mode(&self, mode: Mode) -> Self {
+        self.filtered(|row| row.score.mode == mode)
+    }
+
+    /// The same conditions with these scores only.
+    pub(super) fn filtered(&self, keep: impl Fn(&ScoreRow) -> bool) -> Self {
+        let line = |line: &Line<'a>| {
+            let rows = line.rows.iter().copied().filter(|row| keep(row)).collect();
+            Line { rows, ..line.clone() }
+        };
+        Self(self.0.iter().map(line).collect())
+    }
+
+    /// The lines.
+    pub(super) fn iter(&self) -> std::slice::Iter<'_, Line<'a>> {
+        self.0.iter()
+    }
+
+    /// Whether ± stands for seeds or, where every condition has one seed, for the items of recorded scores in these
+    /// cells.
+    pub(super) fn spread<'c>(&self, cells: impl IntoIterator<Item = &'c Cell>) -> Spread {
+        let has_stderr = |cell: &Cell| matches!(cell, Cell::Score(Score { stderr: Some(_), .. }));
+        match self.0.iter().any(|line| line.expected() > 1) {
+            true => Spread::Seeds,
+            false if cells.into_iter().any(has_stderr) => Spread::Items,
+            false => Spread::None,
+        }
+    }
+
+    /// A column: the scores of each line on this measure.
+    pub(super) fn by_measure(&self, measure: &Measure) -> Vec<Seeds<'a>> {
+        self.by(|row| Measure::of(row) == *measure)
+    }
+
+    /// A column: the scores of each line that are this quantity, or the mean of its parts.
+    pub(super) fn by_quantity(&self, quantity: Quantity) -> Vec<Seeds<'a>> {
+        match &quantity.parts()[..] {
+            [] => self.by(|row| is_scored_as(quantity, row)),
+            parts => mean_of(&parts.iter().map(|part| self.by_quantity(*part)).collect::<Vec<_>>()),
+        }
+    }
+
+    fn by(&self, is: impl Fn(&ScoreRow) -> bool) -> Vec<Seeds<'a>> {
+        let rows = self.0.iter().map(|line| line.rows.iter().copied().filter(|row| is(row)).collect());
+        let rows: Vec<Vec<&ScoreRow>> = rows.collect();
+        // No row tells how many fine-tunings are planned; the model that has most of them does.
+        let runs = rows.iter().flat_map(|rows| by_cell(rows)).flat_map(|(_, cells)| cells.into_values());
+        let most = runs.map(|runs| runs.len()).max().unwrap_or(0);
+        let seeds = self.0.iter().zip(rows).map(|(line, rows)| {
+            let of_seed = |(seed, cells): (u64, BTreeMap<&str, Vec<&ScoreRow>>)| {
+                let planned = line.planned.get(&seed).copied().unwrap_or(0);
+                let complete = cells.len() >= planned && cells.values().all(|runs| runs.len() == most);
+                Some((seed, OfSeed { value: averaged(&cells, |row| row.score.value)?, complete }))
+            };
+            let by_seed = by_cell(&rows).into_iter().filter_map(of_seed).collect();
+            Seeds { by_seed, rows, expected: line.expected(), is_mean: false }
+        });
+        seeds.collect()
+    }
+}
+
+/// The scores of a condition in one column, by model seed.
+#[derive(Debug, Clone)]
+pub(super) struct Seeds<'a> {
+    by_seed: BTreeMap<u64, OfSeed>,
+    rows: Vec<&'a ScoreRow>,
+    expected: usize,
+    is_mean: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct OfSeed {
+    value: f64,
+    /// Whether every planned tuning, and every fine-tuning that other models have, is in it.
+    complete: bool,
+}
+
+impl<'a> Seeds<'a> {
+    /// The mean over the seeds that are measured.
+    pub(super) fn mean(&self) -> Option<f64> {
+        mean(&self.values())
+    }
+
+    /// The recorded scores that are in it.
+    pub(super) fn rows(&self) -> &[&'a ScoreRow] {
+        &self.rows
+    }
+
+    /// Whether a seed has several scores of one task, which are averaged within it.
+    pub(super) fn is_nested(&self) -> bool {
+        let mut seen = BTreeSet::new();
+        !self.rows.iter().all(|row| seen.insert((Measure::of(row), row.seed)))
+    }
+
+    fn values(&self) -> Vec<f64> {
+        self.by_seed.values().map(|of_seed| of_seed.value).collect()
+    }
+
+    /// The cell of a table, with the letters of its marks.
+    pub(super) fn cell(&self, marks: String) -> Cell {
+        let values = self.values();
+        let Some(mean) = mean(&values) else { return Cell::Missing };
+        let scales = self.rows.iter().map(|row| Scale::of_metric(&row.score.metric));
+        // A model may stand in several cells, such as a pretrained one for each seed of a tuning.
+        let models: BTreeSet<(&str, Option<u64>)> =
+            self.rows.iter().map(|row| (row.job.as_str(), row.finetune_seed)).collect();
+        Cell::Score(Score {
+            mean,
+            deviation: deviation(&values),
+            stderr: self.rows.first().filter(|_| models.len() == 1 && !self.is_mean).and_then(|row| row.score.stderr),
+            seeds: self.by_seed.values().filter(|of_seed| of_seed.complete).count(),
+            seeds_expected: self.expected,
+            marks,
+            rules: rules(&self.rows),
+            scale: scales.reduce(Scale::join).unwrap_or(Scale::Percent),
+        })
+    }
+}
+
+/// The mean of columns, line by line: seed by seed, over the seeds that have every part.
+pub(super) fn mean_of<'a>(parts: &[Vec<Seeds<'a>>]) -> Vec<Seeds<'a>> {
+    let lines = parts.iter().map(Vec::len).min().unwrap_or(0);
+    let of_line = |line: usize| {
+        let parts: Vec<&Seeds> = parts.iter().map(|part| &part[line]).collect();
+        let of_seed = |seed: &u64| {
+            let values: Vec<OfSeed> =
+                parts.iter().map(|part| part.by_seed.get(seed).copied()).collect::<Option<_>>()?;
+            let complete = values.iter().all(|of_seed| of_seed.complete);
+            let value = mean(&values.iter().map(|of_seed| of_seed.value).collect::<Vec<f64>>())?;
+            Some((*seed, OfSeed { value, complete }))
+        };
+        let seeds: BTreeSet<u64> = parts.iter().flat_map(|part| part.by_seed.keys().copied()).collect();
+        Seeds {
+            by_seed: seeds.iter().filter_map(of_seed).collect(),
+            rows: parts.iter().flat_map(|part| part.rows.iter().copied()).collect(),
+            expected: parts.iter().map(|part| part.expected).max().unwrap_or(0),
+            is_mean: true,
+        }
+    };
+    (0..lines).map(of_line).collect()
+}
+
+/// A number about each model seed that these scores of one condition and measure have: the mean over its tunings of the
+/// mean over their fine-tunings.
+pub(super) fn within_seeds(rows: &[&ScoreRow], value: impl Fn(&ScoreRow) -> f64) -> Vec<f64> {
+    by_cell(rows).values().filter_map(|cells| averaged(cells, &value)).collect()
+}
+
+/// The scores by model seed and, within it, by the further axes, which tell its tunings apart.
+fn by_cell<'a>(rows: &[&'a ScoreRow]) -> BTreeMap<u64, BTreeMap<&'a str, Vec<&'a ScoreRow>>> {
+    let mut by: BTreeMap<u64, BTreeMap<&str, Vec<&ScoreRow>>> = BTreeMap::new();
+    for row in rows {
+        by.entry(row.seed).or_default().entry(row.extra.as_str()).or_default().push(row);
+    }
+    by
+}
+
+fn averaged(cells: &BTreeMap<&str, Vec<&ScoreRow>>, value: impl Fn(&ScoreRow) -> f64) -> Option<f64> {
+    let of_cell = |runs: &Vec<&ScoreRow>| mean(&runs.iter().map(|row| value(row)).collect::<Vec<f64>>());
+    mean(&cells.values().filter_map(of_cell).collect::<Vec<f64>>())
+}
+
+/// What a reader must know of these cells: seeds that are missing, and numbers without a ±.
+pub(super) fn remarks<'c>(spread: Spread, cells: impl IntoIterator<Item = &'c Cell> + Clone) -> Vec<String> {
+    let short = |cell: &Cell| match cell {
+        Cell::Score(score) => score.seeds < score.seeds_expected,
+        cell => *cell == Cell::Missing,
+    };
+    let one = |cell: &Cell| matches!(cell, Cell::Score(Score { deviation: None, .. }));
+    let mut notes = vec![];
+    if spread == Spread::Seeds && cells.clone().into_iter().any(one) {
+        notes.push("a score without ± is that of one seed".to_owned());
+    }
+    if cells.into_iter().any(short) {
+        let note = "[k/n]: k of n seeds are complete; —: not measured; `grid status` lists what is left to run";
+        notes.push(note.to_owned());
+    }
+    notes
+}
+
+/// What a reader must know where scores were averaged before their ± was computed.
+pub(super) fn nesting<'s>(seeds: impl IntoIterator<Item = &'s Seeds<'s>>) -> Option<String> {
+    let note = "the score of a model seed is the mean over its tunings and fine-tunings";
+    seeds.into_iter().any(Seeds::is_nested).then(|| note.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::{cell, row};
+    use super::*;
+    use crate::domain::Suite;
+
+    fn score(cell: &Cell) -> &Score {
+        match cell {
+            Cell::Score(score) => score,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// One pretraining, three tunings: one seed, and no deviation. Two pretrainings: the deviation of their means.
+    #[test]
+    fn tunings_count_as_one_score_of_their_pretraining() {
+        let nested = |seed: u64, tuning: u64| {
+            let mut cell = cell("tiny", Some("a"), "single", seed);
+            cell.extra = format!("tune.seed={tuning}");
+            cell
+        };
+        let one: Vec<CellRow> = [1, 2, 3].map(|tuning| nested(1, tuning)).into();
+        let scores = |cells: &[CellRow]| -> Vec<ScoreRow> {
+            let value = |cell: &CellRow| 50.0 + 10.0 * cell.seed as f64 + cell.extra.len() as f64;
+            let shift = |cell: &CellRow| if cell.extra.ends_with('3') { 3.0 } else { 0.0 };
+            cells.iter().map(|cell| row(cell, Suite::Blimp, None, value(cell) + shift(cell))).collect()
+        };
+        let column = |cells: &[CellRow], scores: &[ScoreRow]| {
+            let lines = Lines::of(cells, &scores.iter().collect::<Vec<_>>());
+            assert_eq!(lines.iter().count(), 1);
+            let column = lines.by_quantity(Quantity::Suite(Suite::Blimp));
+            assert!(column[0].is_nested());
+            column[0].cell(String::new())
+        };
+        let all = scores(&one);
+        let cell = column(&one, &all);
+        assert_eq!((score(&cell).mean, score(&cell).deviation, score(&cell).stderr), (72.0, None, None));
+        assert_eq!((score(&cell).seeds, score(&cell).seeds_expected), (1, 1));
+        let cell = column(&one, &all[..2]);
+        assert_eq!((score(&cell).mean, score(&cell).seeds), (71.0, 0), "a tuning is missing");
+
+        let two: Vec<CellRow> = one.iter().cloned().chain([1, 2, 3].map(|tuning| nested(2, tuning))).collect();
+        let cell = column(&two, &scores(&two));
+        assert_eq!((score(&cell).mean, score(&cell).seeds, score(&cell).seeds_expected), (77.0, 2, 2));
+        // The sample deviation of 72 and 82, not of six scores.
+        assert!((score(&cell).deviation.unwrap() - 50f64.sqrt()).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_mean_uses_the_seeds_that_have_every_part() {
+        let cells = [1, 2, 3].map(|seed| cell("tiny", None, "pretrained", seed));
+        let mut rows = vec![];
+        for (cell, value) in cells.iter().zip([60.0, 70.0, 80.0]) {
+            rows.push(row(cell, Suite::Blimp, None, value));
+            if cell.seed < 3 {
+                rows.push(row(cell, Suite::Ewok, None, value - 20.0));
+            }
+        }
+        let lines = Lines::of(&cells, &rows.iter().collect::<Vec<_>>());
+        let parts = [Suite::Blimp, Suite::Ewok].map(|suite| lines.by_quantity(Quantity::Suite(suite)));
+        let cell = mean_of(&parts)[0].cell(String::new());
+        // 50 and 60; the mean of the columns, 70 and 45, would be 57.5.
+        assert_eq!((score(&cell).mean, score(&cell).seeds, score(&cell).seeds_expected), (55.0, 2, 3));
+        assert!((score(&cell).deviation.unwrap() - 50f64.sqrt()).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_planned_seed_counts_once_whatever_is_nested_in_it() {
+        let mut cells = [1, 1, 2].map(|seed| cell("tiny", Some("a"), "single", seed));
+        "tune.seed=7".clone_into(&mut cells[1].extra);
+        let lines = Lines::of(&cells, &[]);
+        let line = lines.iter().next().unwrap();
+        assert_eq!((line.expected(), line.is_scored()), (2, false));
+        assert_eq!(lines.by_quantity(Quantity::Macro)[0].cell(String::new()), Cell::Missing);
+    }
+}
