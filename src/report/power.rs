@@ -131,18 +131,35 @@ mod tests {
 
     #[test]
     fn the_seeds_at_hand_and_the_seeds_needed() {
-        insta::assert_snapshot!(power("toy", &scores(), 1.0).terminal(), @"");
+        insta::assert_snapshot!(power("toy", &scores(), 1.0).terminal(), @r"
+toy: what the seeds can show
+─────────────────────────────────────────────────────────────────────────────────────────────
+ model   task    conditions   seeds   sd of a difference   smallest difference   seeds for 1
+═════════════════════════════════════════════════════════════════════════════════════════════
+ tiny    blimp            2       4                  1.3                   2.7            16
+─────────────────────────────────────────────────────────────────────────────────────────────
+80% power, two-sided 5%, paired t over seeds: the smallest difference that these seeds find in 8 of 10 experiments, and the seeds that a difference of 1 needs; spread: that of all conditions of the model
+");
         let single: Vec<ScoreRow> = scores().into_iter().filter(|row| row.seed == 1).collect();
-        insta::assert_snapshot!(power("toy", &single, 1.0).terminal(), @"");
+        insta::assert_snapshot!(power("toy", &single, 1.0).terminal(), @r"
+toy: what the seeds can show
+─────────────────────────────────────────────────────────────────────────────────────────────
+ model   task    conditions   seeds   sd of a difference   smallest difference   seeds for 1
+═════════════════════════════════════════════════════════════════════════════════════════════
+ tiny    blimp            2       1                    —                     —             —
+─────────────────────────────────────────────────────────────────────────────────────────────
+80% power, two-sided 5%, paired t over seeds: the smallest difference that these seeds find in 8 of 10 experiments, and the seeds that a difference of 1 needs; spread: that of all conditions of the model
+— one seed has no spread; where scores have a standard deviation of 1 to 2 points over seeds, as is usual, a difference of 1 needs 18 to 65 seeds
+");
     }
 
     #[test]
     fn few_seeds_are_told_what_they_cannot_show() {
-        insta::assert_snapshot!(few_seeds(1, &[]).unwrap(), @"");
-        insta::assert_snapshot!(few_seeds(2, &[]).unwrap(), @"");
+        insta::assert_snapshot!(few_seeds(1, &[]).unwrap(), @r"1 seed of some conditions cannot show any difference, as one seed has no spread; 3 seeds find 4.6 to 9.2 points, 5 seeds 2.4 to 4.8 (where scores have a standard deviation of 1 to 2 points over seeds, as is usual)");
+        insta::assert_snapshot!(few_seeds(2, &[]).unwrap(), @r"2 seeds of some conditions find a difference in 8 of 10 experiments only from 16.3 to 32.7 points up; 3 seeds find 4.6 to 9.2 points, 5 seeds 2.4 to 4.8 (where scores have a standard deviation of 1 to 2 points over seeds, as is usual)");
         let seen = spread(&scores(), &BTreeSet::from([Suite::Blimp]));
         assert!((seen[0] - (5.0f64 / 3.0).sqrt()).abs() < 1e-9 && seen.len() == 1, "{seen:?}");
         assert!(spread(&scores(), &BTreeSet::from([Suite::Ewok])).is_empty());
-        insta::assert_snapshot!(few_seeds(2, &seen).unwrap(), @"");
+        insta::assert_snapshot!(few_seeds(2, &seen).unwrap(), @r"2 seeds of some conditions find a difference in 8 of 10 experiments only from 14.9 points up; 3 seeds find 4.2 points, 5 seeds 2.2 (with the spread over seeds that earlier runs of these suites had)");
     }
 }

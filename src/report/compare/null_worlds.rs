@@ -47,7 +47,7 @@ struct World {
     finetunings: u64,
     /// What `sequential` gains, in points.
     effect: f64,
-    /// How many times as noisy `sequential` trainings are.
+    /// How many times as noisy as others the `sequential` trainings on the first dataset are.
     noisier: f64,
 }
 
@@ -106,8 +106,9 @@ impl World {
                 (0..MODELS.len() as u64 * self.seeds).map(|_| self.spread * chance.normal()).collect();
             for cell in self.cells() {
                 let model = MODELS.iter().position(|model| *model == cell.model).expect("one of them") as u64;
-                let (noisier, effect) = match cell.curriculum.as_str() {
-                    "sequential" => (self.noisier, self.effect),
+                let (noisier, effect) = match (cell.curriculum.as_str(), cell.dataset.as_deref()) {
+                    ("sequential", Some("a+b")) => (self.noisier, self.effect),
+                    ("sequential", _) => (1.0, self.effect),
                     _ => (1.0, 0.0),
                 };
                 let shared = shared[(model * self.seeds + cell.seed - 1) as usize];
@@ -195,7 +196,7 @@ fn paired_tests_alarm_in_5_percent_of_null_worlds_and_intervals_cover_95() {
             let what = format!("{} of {world:?}", task.name);
             // 139 items give few different scores: two seeds may well have the same difference, which is no test, and the
             // tests that are left are cautious.
-            if seeds == 2 && finetunings == 1 && task.items < 1_000.0 {
+            if seeds == 2 && task.items < 1_000.0 {
                 assert!(tests.len() as f64 > 0.9 * WORLDS as f64, "{what}");
                 assert_rate(rate(tests.iter().map(|test| test.p < 0.05)), 1.0..=7.0, &what);
                 continue;
@@ -205,8 +206,10 @@ fn paired_tests_alarm_in_5_percent_of_null_worlds_and_intervals_cover_95() {
         }
         assert_eq!(overall(&found).len() as u64, WORLDS);
         assert_level(&overall(&found), 0.0, &format!("overall contrast of {world:?}"));
-        // Rows are independent here, so Holm's bound on the tables with any false alarm is nearly reached.
-        assert_rate(rate(found.iter().map(any_corrected)), 2.0..=7.0, &format!("p (Holm) of {world:?}"));
+        // Rows are independent here, so that Holm's bound on the tables with any false alarm is nearly reached, unless two
+        // seeds have to agree more closely than whole items can for so small a p-value.
+        let least = if seeds > 2 && spread > 0.0 { 2.0 } else { 0.0 };
+        assert_rate(rate(found.iter().map(any_corrected)), least..=7.0, &format!("p (Holm) of {world:?}"));
     }
 }
 
@@ -239,8 +242,8 @@ fn pooling_warns_of_a_noisy_pair() {
         let warns = |compared: &Compared| compared.table("toy").notes.iter().any(|note| note.contains("too narrow"));
         rate(found.iter().take(200).map(warns))
     };
-    let (noisy, calm) = (warned(World { seeds: 8, noisier: 5.0, ..NULL }), warned(World { seeds: 8, ..NULL }));
-    assert!(noisy > 3.0 * calm.max(5.0), "{noisy}% and {calm}%");
+    let (noisy, calm) = (warned(World { seeds: 8, noisier: 10.0, ..NULL }), warned(World { seeds: 8, ..NULL }));
+    assert!(noisy > 60.0 && calm < 30.0, "{noisy}% and {calm}%");
 }
 
 /// At the margin itself, the test of equivalence errs in 5% of worlds; far within it, it hardly ever fails.

@@ -228,14 +228,14 @@ fn models_are_compared_curriculum_by_curriculum() {
     );
     assert_eq!(
         lines(&table, 6),
-        ["a single blimp 50.0 55.0 +5.0", "a+b merged blimp 60.0 66.0 +6.0", "a+b sequential blimp 70.0 77.0 +7.0"]
+        ["a single blimp 50.0a 55.0 +5.0", "a+b merged blimp 60.0 66.0 +6.0", "a+b sequential blimp 70.0 77.0 +7.0"]
     );
     // One dataset is merged as well as in sequence, so that more data can be compared with it.
     assert_eq!(
         lines(&of("a", "a+b"), 5),
         [
-            "small single / merged blimp 50.0 60.0",
-            "small single / sequential blimp 50.0 70.0",
+            "small single / merged blimp 50.0a 60.0",
+            "small single / sequential blimp 50.0a 70.0",
             "large single / merged blimp 55.0 66.0",
             "large single / sequential blimp 55.0 77.0",
         ]

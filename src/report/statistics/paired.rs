@@ -125,7 +125,7 @@ pub fn power(seeds: u64, effect: f64) -> f64 {
     // W lies around 1 with a standard deviation of about 1 / sqrt(2 df).
     let reach = 9.0 / (2.0 * df).sqrt();
     let (low, high) = ((1.0 - reach).max(0.0), 1.0 + reach);
-    let panels = 1_000;
+    let panels = 300;
     let width = (high - low) / f64::from(panels);
     let weight = |index: i32| match index {
         0 => 1.0,
