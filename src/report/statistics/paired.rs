@@ -1,6 +1,7 @@
 //! Student's t over paired differences between trainings: about recipes, for which the unit is the training.
 
-use statrs::distribution::{ChiSquared, Continuous, ContinuousCDF, Normal, StudentsT};
+use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
+use statrs::function::gamma::ln_gamma;
 
 use super::{deviation, mean};
 
@@ -109,23 +110,21 @@ pub fn equivalence(differences: &[f64], margin: f64) -> Option<f64> {
 pub fn power(seeds: u64, effect: f64) -> f64 {
     let (Some(student), Ok(normal)) = (student(seeds.saturating_sub(1)), Normal::new(0.0, 1.0)) else { return 0.0 };
     let df = (seeds - 1) as f64;
-    let Ok(chi_squared) = ChiSquared::new(df) else { return 0.0 };
     let critical = student.inverse_cdf(1.0 - LEVEL / 2.0);
     let parameter = effect * (seeds as f64).sqrt();
-    let integrand = |w: f64| {
-        // The density of W: that of the chi-squared at df w², times 2 df w. With one degree of freedom it is twice the
-        // normal density, which has a value at 0, too.
-        let density = match df {
-            1.0 => 2.0 * normal.pdf(w),
-            _ if w <= 0.0 => 0.0,
-            _ => 2.0 * df * w * chi_squared.pdf(df * w * w),
-        };
-        density * (normal.cdf(parameter - critical * w) + normal.cdf(-parameter - critical * w))
+    // The density of W: 2 (df / 2)^(df / 2) / Gamma(df / 2) w^(df - 1) exp(-df w² / 2).
+    let constant = std::f64::consts::LN_2 + df / 2.0 * (df / 2.0).ln() - ln_gamma(df / 2.0);
+    let density = |w: f64| match df {
+        1.0 => (constant - w * w / 2.0).exp(),
+        _ if w <= 0.0 => 0.0,
+        _ => (constant + (df - 1.0) * w.ln() - df * w * w / 2.0).exp(),
     };
+    let integrand =
+        |w: f64| density(w) * (normal.cdf(parameter - critical * w) + normal.cdf(-parameter - critical * w));
     // W lies around 1 with a standard deviation of about 1 / sqrt(2 df).
     let reach = 9.0 / (2.0 * df).sqrt();
     let (low, high) = ((1.0 - reach).max(0.0), 1.0 + reach);
-    let panels = 300;
+    let panels = 500;
     let width = (high - low) / f64::from(panels);
     let weight = |index: i32| match index {
         0 => 1.0,
