@@ -86,7 +86,7 @@ pub async fn export(cli: &Cli, experiment: &str, file: &Path, milestones: bool) 
     }
     let rows = table.finish().map_err(Trouble::from)?;
     if !cli.quiet {
-        eprintln!("{} rows are in {}", grouped(rows), file.display());
+        eprintln!("{} rows written to {}", grouped(rows), file.display());
     }
     Ok(Exit::Done)
 }
