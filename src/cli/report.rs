@@ -113,22 +113,19 @@ async fn compare(
     let About { experiment, planned, scores } = about;
     let options = Options { equivalent: args.equivalent, pooled: args.pooled };
     let scopes = match columns {
-        Columns::Aggregates => vec![(Scope::Aggregates, String::new())],
-        Columns::Subtasks(Suite::Blimp) => {
-            let subtasks = (Scope::Subtasks(Suite::Blimp), ", blimp by subtask".to_owned());
-            vec![(Scope::Terms, ", blimp by phenomenon".to_owned()), subtasks]
-        }
-        Columns::Subtasks(suite) => vec![(Scope::Subtasks(suite), format!(", {suite} by subtask"))],
+        Columns::Aggregates => vec![Scope::Aggregates],
+        Columns::Subtasks(suite) => Scope::of_suite(suite, scores),
+    };
+    let of = |scope: Scope| match scope {
+        Scope::Aggregates => String::new(),
+        Scope::Subtasks(suite) => format!(", {suite} by {}", scope.noun()),
+        Scope::Terms => format!(", {} by {}", Suite::Blimp, scope.noun()),
     };
     let mut tables = vec![];
-    for (scope, of) in scopes {
-        let comparison = match Comparison::new(planned, scores, scope, first, second) {
-            Ok(comparison) => comparison,
-            // Other data than the official ones may have subtasks that belong to no phenomenon.
-            Err(_) if scope == Scope::Terms => continue,
-            Err(error) => return Err(Failure::new(Exit::NothingMatches, error)),
-        };
-        let title = format!("{experiment}: {second} against {first}{of}");
+    for scope in scopes {
+        let comparison = Comparison::new(planned, scores, scope, first, second)
+            .map_err(|error| Failure::new(Exit::NothingMatches, error))?;
+        let title = format!("{experiment}: {second} against {first}{}", of(scope));
         tables.push(comparison.evaluate(options).table(&title));
         // A phenomenon has no items of its own: they are those of its subtasks.
         if args.items && scope != Scope::Terms {
@@ -139,7 +136,11 @@ async fn compare(
             tables.push(table);
         }
     }
-    Ok(tables.into_iter().map(|table| (compared(&table), table)).map(|(figure, table)| (table, figure)).collect())
+    let with_figure = |table: Table| {
+        let figure = compared(&table);
+        (table, figure)
+    };
+    Ok(tables.into_iter().map(with_figure).collect())
 }
 
 /// What a reader must know where one table has the results of several builds of grid.

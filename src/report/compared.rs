@@ -24,6 +24,8 @@ pub struct Compared {
     pub correction: Correction,
     /// How many tests the correction is for.
     pub tests: usize,
+    /// What a row is about: `task`, `subtask` or `phenomenon`.
+    pub about: &'static str,
     /// The contrast over all rows that allow it.
     pub overall: Option<Overall>,
     /// One for each pair of conditions and task.
@@ -119,7 +121,10 @@ impl Label {
     pub fn text(&self) -> String {
         match self.first == self.second {
             true => self.first.clone(),
-            false => format!("{} / {}", self.first, self.second),
+            false => {
+                let shown = |value: &str| if value.is_empty() { "—".to_owned() } else { value.to_owned() };
+                format!("{} / {}", shown(&self.first), shown(&self.second))
+            }
         }
     }
 }

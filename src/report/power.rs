@@ -51,14 +51,12 @@ pub fn few_seeds(seeds: u64, spreads: &[f64]) -> Option<String> {
         Some(if low == high { low } else { format!("{low} to {high}") })
     };
     let (three, five) = (points(3)?, points(5)?);
+    let seeds_text = counted(seeds, "seed");
     let now = match points(seeds) {
-        Some(found) => {
-            let seeds = counted(seeds, "seed");
-            format!("{seeds} of some conditions find a difference in 8 of 10 experiments only from {found} points up")
-        }
-        None => "1 seed of some conditions cannot show any difference, as one seed has no spread".to_owned(),
+        Some(found) => format!("which find a difference in 8 of 10 experiments only from {found} points up"),
+        None => "which cannot show any difference, as one seed has no spread".to_owned(),
     };
-    Some(format!("{now}; 3 seeds find {three} points, 5 seeds {five} ({source})"))
+    Some(format!("some conditions have {seeds_text}, {now}; 3 seeds find {three} points, 5 seeds {five} ({source})"))
 }
 
 fn median(values: &[f64]) -> Option<f64> {
@@ -155,11 +153,11 @@ toy: what the seeds can show
 
     #[test]
     fn few_seeds_are_told_what_they_cannot_show() {
-        insta::assert_snapshot!(few_seeds(1, &[]).unwrap(), @r"1 seed of some conditions cannot show any difference, as one seed has no spread; 3 seeds find 4.6 to 9.2 points, 5 seeds 2.4 to 4.8 (where scores have a standard deviation of 1 to 2 points over seeds, as is usual)");
-        insta::assert_snapshot!(few_seeds(2, &[]).unwrap(), @r"2 seeds of some conditions find a difference in 8 of 10 experiments only from 16.3 to 32.7 points up; 3 seeds find 4.6 to 9.2 points, 5 seeds 2.4 to 4.8 (where scores have a standard deviation of 1 to 2 points over seeds, as is usual)");
+        insta::assert_snapshot!(few_seeds(1, &[]).unwrap(), @r"some conditions have 1 seed, which cannot show any difference, as one seed has no spread; 3 seeds find 4.6 to 9.2 points, 5 seeds 2.4 to 4.8 (where scores have a standard deviation of 1 to 2 points over seeds, as is usual)");
+        insta::assert_snapshot!(few_seeds(2, &[]).unwrap(), @r"some conditions have 2 seeds, which find a difference in 8 of 10 experiments only from 16.3 to 32.7 points up; 3 seeds find 4.6 to 9.2 points, 5 seeds 2.4 to 4.8 (where scores have a standard deviation of 1 to 2 points over seeds, as is usual)");
         let seen = spread(&scores(), &BTreeSet::from([Suite::Blimp]));
         assert!((seen[0] - (5.0f64 / 3.0).sqrt()).abs() < 1e-9 && seen.len() == 1, "{seen:?}");
         assert!(spread(&scores(), &BTreeSet::from([Suite::Ewok])).is_empty());
-        insta::assert_snapshot!(few_seeds(2, &seen).unwrap(), @r"2 seeds of some conditions find a difference in 8 of 10 experiments only from 14.9 points up; 3 seeds find 4.2 points, 5 seeds 2.2 (with the spread over seeds that earlier runs of these suites had)");
+        insta::assert_snapshot!(few_seeds(2, &seen).unwrap(), @r"some conditions have 2 seeds, which find a difference in 8 of 10 experiments only from 14.9 points up; 3 seeds find 4.2 points, 5 seeds 2.2 (with the spread over seeds that earlier runs of these suites had)");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::compared::{Equivalence, Overall, Row, SeedDifference};
+use super::super::compared::{Compared, Equivalence, Overall, Row, SeedDifference};
 use super::super::statistics::mean;
 use super::super::statistics::paired::{LEVEL, equivalence, paired_t, seeds_needed, smallest_effect};
 use crate::domain::counted;
@@ -94,11 +94,12 @@ fn p_text(p: f64) -> String {
 }
 
 /// The contrast as one line that could stand in a paper. It claims a difference only where the test does.
-pub(super) fn sentence(first: &str, second: &str, overall: &Overall) -> String {
+pub(super) fn sentence(compared: &Compared, overall: &Overall) -> String {
+    let Compared { first, second, about, .. } = compared;
     let Overall { tasks, pairs, difference, test, .. } = overall;
     let over = format!(
         "{second} - {first}: {difference:+.1} points over {} and {}",
-        counted(tasks.len() as u64, "task"),
+        several(tasks.len(), about),
         counted(*pairs as u64, "pair")
     );
     let seeds = overall.seeds.len() as u64;
@@ -142,6 +143,14 @@ pub(super) fn sentence(first: &str, second: &str, overall: &Overall) -> String {
         });
     }
     text
+}
+
+/// `1 task`, `3 subtasks`, `13 phenomena`.
+fn several(count: usize, noun: &str) -> String {
+    match (count, noun) {
+        (2.., "phenomenon") => format!("{count} phenomena"),
+        _ => counted(count as u64, noun),
+    }
 }
 
 /// `1 point`, `0.5 points`.

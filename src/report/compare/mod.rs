@@ -153,6 +153,7 @@ impl<'a> Comparison<'a> {
             method: "paired t over seeds",
             correction: self.correction(),
             tests: tested.len(),
+            about: self.scope.noun(),
             overall: headline::overall(&rows, options.equivalent),
             rows,
             same_jobs: self.same_jobs.clone(),

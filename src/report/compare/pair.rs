@@ -18,6 +18,23 @@ pub enum Scope {
 }
 
 impl Scope {
+    /// What `--subtasks` compares of a suite: the phenomena of BLiMP, where every subtask belongs to one, and subtasks.
+    pub fn of_suite(suite: Suite, scores: &[ScoreRow]) -> Vec<Self> {
+        let mut subtasks =
+            scores.iter().filter(|row| row.score.suite == suite).filter_map(|row| row.score.subtask.as_ref());
+        let terms = suite == Suite::Blimp && subtasks.all(|subtask| blimp_term(subtask).is_some());
+        terms.then_some(Scope::Terms).into_iter().chain([Scope::Subtasks(suite)]).collect()
+    }
+
+    /// What one measure of this scope is called.
+    pub fn noun(self) -> &'static str {
+        match self {
+            Scope::Aggregates => "task",
+            Scope::Subtasks(_) => "subtask",
+            Scope::Terms => "phenomenon",
+        }
+    }
+
     /// The measure that a score counts for; `None` where it is not in this scope.
     fn measure(self, row: &ScoreRow) -> Option<Measure> {
         let measure = Measure::of(row);

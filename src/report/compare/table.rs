@@ -18,7 +18,7 @@ impl Compared {
     pub fn table(&self, title: &str) -> Table {
         let axes: Vec<&str> = self.rows.first().map_or(vec![], |row| row.labels.iter().map(|one| one.axis).collect());
         let mut heads: Vec<String> = axes.iter().map(|axis| (*axis).to_owned()).collect();
-        heads.extend(["task", &self.first, &self.second, "difference", "95% interval", "p"].map(str::to_owned));
+        heads.extend([self.about, &self.first, &self.second, "difference", "95% interval", "p"].map(str::to_owned));
         heads.push(match self.tests {
             0 => format!("p ({})", self.correction.name()),
             tests => format!("p ({}, {tests})", self.correction.name()),
@@ -51,7 +51,7 @@ impl Compared {
         };
         Table {
             title: title.to_owned(),
-            headline: self.overall.as_ref().map(|overall| sentence(&self.first, &self.second, overall)),
+            headline: self.overall.as_ref().map(|overall| sentence(self, overall)),
             labels: axes.len() + 1,
             rows: self.rows.iter().map(cells).collect(),
             heads,

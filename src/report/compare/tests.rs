@@ -270,13 +270,19 @@ fn phenomena_average_their_subtasks_and_are_corrected_together() {
             scores.push(score);
         }
     }
+    // Phenomena are compared where every subtask belongs to one.
+    assert_eq!(Scope::of_suite(Suite::Blimp, &scores), [Scope::Subtasks(Suite::Blimp)]);
+    let official: Vec<ScoreRow> =
+        scores.iter().filter(|row| row.score.subtask.as_deref() != Some("of_the_toy_world")).cloned().collect();
+    assert_eq!(Scope::of_suite(Suite::Blimp, &official), [Scope::Terms, Scope::Subtasks(Suite::Blimp)]);
     let planned = Planned::new(&cells(), &[]);
     let of = |scope| {
         let comparison = Comparison::new(&planned, &scores, scope, "merged", "sequential").unwrap();
         comparison.evaluate(Options::default()).table("toy")
     };
     let terms = of(Scope::Terms);
-    assert_eq!(terms.heads[8], "p (BH, 4)");
+    assert_eq!((terms.heads[2].as_str(), terms.heads[8].as_str()), ("phenomenon", "p (BH, 4)"));
+    assert!(terms.headline.clone().is_some_and(|line| line.contains(" over 2 phenomena and 2 pairs")));
     assert_eq!(
         lines(&terms, 4),
         [

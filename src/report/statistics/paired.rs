@@ -169,7 +169,7 @@ pub fn smallest_effect(seeds: u64) -> Option<f64> {
 pub fn seeds_needed(effect: f64) -> Option<u64> {
     // With the standard deviation known, ((1.960 + 0.842) / effect)² seeds would do; t takes a few more.
     let known = (7.849 / (effect * effect)).ceil();
-    if !(known < MOST_SEEDS as f64) {
+    if known.is_nan() || known >= MOST_SEEDS as f64 {
         return None;
     }
     let mut seeds = (known as u64).max(2);

@@ -482,7 +482,7 @@ fn quickstart_has_two_models_and_three_seeds() {
     tiny/chat+questions/sequential/seed1
     tiny/questions+chat/sequential/seed1
     ");
-    assert_eq!(load(&path, &[]).unwrap().cells.len(), 30);
+    assert_eq!(load(&path, &[]).unwrap().cells.len(), 36);
 }
 
 proptest! {
