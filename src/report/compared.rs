@@ -11,7 +11,7 @@ pub const SCHEMA: u32 = 1;
 /// A comparison of two values of an axis.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Compared {
-    /// [`SCHEMA`].
+    /// Version of these fields, raised whenever one of them changes its meaning.
     pub schema: u32,
     /// The value that is compared with.
     pub first: String,
