@@ -106,8 +106,8 @@ pub(super) fn sentence(compared: &Compared, overall: &Overall) -> String {
     let Some(test) = test else {
         return match seeds {
             1 => format!(
-                "{over}, from 1 seed. One seed shows no spread, so there is no interval and no p-value, and nothing is \
-                 said about other trainings of these recipes; run at least 3 seeds."
+                "{over}, from 1 seed. One seed shows no spread, so there is no interval and no p-value, and nothing can \
+                 be said about other trainings of these recipes; run at least 3 seeds."
             ),
             seeds => {
                 format!("{over}, the same with each of {seeds} seeds, so that there is no spread to test it against.")

@@ -279,11 +279,14 @@ impl<'a> Scored<'a> {
         // The two compared conditions come first, so that they stay when others share their jobs.
         let rest = self.conditions.iter().filter(|condition| !ends.contains(condition));
         for condition in ends.into_iter().chain(rest).filter(|condition| condition.model == pair.first.model) {
-            let Some(seeds) = self.by.get(&(condition.clone(), pair.measure.clone())) else { continue };
             let whole = self.whole(condition, &pair.measure, self.finetunings(condition, &pair.measure));
             let wanted: Option<Vec<&Vec<&ScoreRow>>> =
                 pair.seeds.iter().map(|seed| whole.get(&seed.seed).copied()).collect();
-            let Some(wanted) = wanted.filter(|_| !seeds.is_empty()) else { continue };
+            // Scores on other items have another spread.
+            let same_data = |wanted: &Vec<&Vec<&ScoreRow>>| {
+                wanted.iter().zip(&pair.seeds).all(|(rows, seed)| data(rows) == data(&seed.first))
+            };
+            let Some(wanted) = wanted.filter(same_data) else { continue };
             let jobs: Vec<String> = wanted.iter().flat_map(|rows| rows.iter().map(|row| row.job.clone())).collect();
             if !rows.iter().any(|(_, known, _)| *known == jobs) {
                 rows.push((condition, jobs, wanted.into_iter().map(|rows| value(rows)).collect()));

@@ -63,7 +63,8 @@ fn one_seed_gives_no_p_and_says_why() {
     insta::assert_snapshot!(table(&scores, "merged", "sequential").terminal(), @r"
 toy: sequential against merged
 sequential - merged: +10.5 points over 1 task and 2 pairs, from 1 seed. One seed shows no spread, so there is
-no interval and no p-value, and nothing is said about other trainings of these recipes; run at least 3 seeds.
+no interval and no p-value, and nothing can be said about other trainings of these recipes; run at least 3
+seeds.
 ─────────────────────────────────────────────────────────────────────────────────────────────────────
  model   datasets    task    merged   sequential   difference   95% interval   p   p (Holm)    seeds
 ═════════════════════════════════════════════════════════════════════════════════════════════════════

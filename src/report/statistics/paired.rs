@@ -44,11 +44,11 @@ fn student(df: u64) -> Option<StudentsT> {
 
 /// The paired t test: `differences` has one number for each training.
 ///
-/// `None` of fewer than two differences, and where all are equal: t has no value then.
+/// `None` of fewer than two differences, where all are equal, and where one is not a number: t has no value then.
 pub fn paired_t(differences: &[f64]) -> Option<Estimate> {
     let (mean, sd) = (mean(differences)?, deviation(differences)?);
     // What remains of equal numbers after rounding is no spread.
-    if sd <= 1e-12 * mean.abs().max(1.0) {
+    if sd.is_nan() || sd <= 1e-12 * mean.abs().max(1.0) {
         return None;
     }
     Estimate::by_t(mean, sd, sd / (differences.len() as f64).sqrt(), differences.len() as u64 - 1)
@@ -208,6 +208,7 @@ mod tests {
     fn without_spread_nothing_is_said() {
         assert_eq!(paired_t(&[1.0]), None);
         assert_eq!(paired_t(&[0.0, 0.0, 0.0]), None);
+        assert_eq!(paired_t(&[1.0, f64::NAN, 2.0]), None);
         assert_eq!(paired_t(&[20.1 - 20.0, 40.1 - 40.0]), None, "equal but for rounding");
         assert_eq!(equivalence(&[0.2, 0.2], 1.0), None);
     }
