@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::data::DataVerb;
 use super::diff::DiffArgs;
 use super::init::InitArgs;
+use super::report::ReportArgs;
 use crate::domain::{Mode, Resources};
 
 /// grid: one YAML file in, one trustworthy table out.
@@ -330,46 +331,6 @@ pub struct VerifyResumeArgs {
     pub format: TableFormat,
 }
 
-/// Arguments of `report`.
-#[derive(Debug, Args)]
-pub struct ReportArgs {
-    /// Experiment; by default the latest.
-    pub experiment: Option<String>,
-    /// Which table: scores, leaderboard (the official aggregates), or one of the spec's `tables`.
-    #[arg(long, default_value = "scores", value_name = "NAME")]
-    pub table: String,
-    /// Compare two values of an axis, A,B: the difference B - A with a paired t test over seeds.
-    #[arg(long, value_name = "A,B", value_parser = pair)]
-    pub compare: Option<(String, String)>,
-    /// Also test whether the difference is smaller than this many points (two one-sided t tests).
-    #[arg(long, value_name = "POINTS", requires = "compare", value_parser = positive)]
-    pub equivalent: Option<f64>,
-    /// Also show intervals and p-values from the pooled spread of all conditions of a task and model.
-    #[arg(long, requires = "compare")]
-    pub pooled: bool,
-    /// Also compare the trained models of each seed item by item: about these models, not about recipes.
-    #[arg(long, requires = "compare")]
-    pub items: bool,
-    /// Show the spread over seeds of every task, the smallest difference the seeds can find, and the seeds needed.
-    #[arg(long)]
-    pub power: bool,
-    /// The difference in points that --power plans for.
-    #[arg(long, value_name = "POINTS", default_value_t = 1.0, requires = "power", value_parser = positive)]
-    pub difference: f64,
-    /// Show the scores of the milestones of pretraining, over the text seen.
-    #[arg(long)]
-    pub curve: bool,
-    /// Show the subtasks of this suite instead of the aggregates; with --compare, also the phenomena of BLiMP.
-    #[arg(long, value_name = "SUITE")]
-    pub subtasks: Option<String>,
-    /// Draw the table as an SVG picture instead of writing its numbers.
-    #[arg(long, conflicts_with = "format")]
-    pub svg: bool,
-    /// Form.
-    #[arg(long, value_enum, default_value_t = TableFormat::Table)]
-    pub format: TableFormat,
-}
-
 /// What can be measured.
 #[derive(Debug, Subcommand)]
 pub enum BenchVerb {
@@ -440,18 +401,6 @@ pub enum TableFormat {
     Latex,
     /// A page for browsers that needs no other file; `grid report` puts pictures below the tables.
     Html,
-}
-
-fn positive(text: &str) -> Result<f64, String> {
-    let number: Option<f64> = text.parse().ok();
-    number.filter(|number| number.is_finite() && *number > 0.0).ok_or_else(|| "a number above 0 is needed".to_owned())
-}
-
-fn pair(text: &str) -> Result<(String, String), String> {
-    match text.split(',').map(str::trim).collect::<Vec<_>>()[..] {
-        [first, second] if !first.is_empty() && !second.is_empty() => Ok((first.to_owned(), second.to_owned())),
-        _ => Err("two values of an axis are needed, such as merged,sequential".to_owned()),
-    }
 }
 
 fn device(text: &str) -> Result<String, String> {

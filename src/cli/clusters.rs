@@ -14,7 +14,7 @@ use crate::suites::{self, glue};
 /// errors that follow: needed once, for what older builds of grid have recorded. Returns what the user should know.
 ///
 /// Data are looked for where the spec of the experiment has them, and used only if their digest is that of the data
-/// that were scored. A database that cannot be written is left as it is.
+/// that were scored. A database that cannot be written stays as it is, and the note says so.
 ///
 /// # Errors
 /// Those of the database. Data that are gone are no error, but a note.
@@ -41,7 +41,10 @@ pub async fn fill_clusters(cli: &Cli, store: &Store, experiment: &str) -> Result
 }
 
 fn note(jobs: usize, why: &str) -> String {
-    format!("the items of {} have no clusters, {why}; each item is taken for its own", counted(jobs as u64, "job"))
+    format!(
+        "the items of {} have no clusters, {why}; each item counts as a cluster of its own",
+        counted(jobs as u64, "job")
+    )
 }
 
 /// The recorded items of a job with their clusters, and the standard errors of its scores; `None` without its data.
@@ -162,7 +165,7 @@ mod tests {
         let store = Store::open_to_read(folder.path(), None).await.unwrap();
         let before = store.scores("layout-1").await.unwrap();
         let notes = fill_clusters(&cli, &store, "layout-1").await.unwrap();
-        insta::assert_snapshot!(notes.join("\n"), @"the items of 16 jobs have no clusters, as the database cannot be written; each item is taken for its own");
+        insta::assert_snapshot!(notes.join("\n"), @"the items of 16 jobs have no clusters, as the database cannot be written; each item counts as a cluster of its own");
         assert_eq!(store.scores("layout-1").await.unwrap(), before);
         assert_eq!(store.jobs_without_clusters("layout-1").await.unwrap().len(), 16);
     }

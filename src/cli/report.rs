@@ -1,6 +1,8 @@
 //! `grid report`.
 
-use super::args::{Cli, ReportArgs, TableFormat};
+use clap::Args;
+
+use super::args::{Cli, TableFormat};
 use super::clusters::fill_clusters;
 use super::database;
 use super::eval::as_they_come;
@@ -9,6 +11,46 @@ use super::workspace::SpecText;
 use crate::domain::{Grid, Kind, NamedTable, ScoreRow, Show, Suite};
 use crate::report::{self, Columns, Comparison, Figure, Options, Planned, Scope, Table, compared, human, pivot};
 use crate::store::{Experiment, JobRow, State, Store};
+
+/// Arguments of `report`.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// Experiment; by default the latest.
+    pub experiment: Option<String>,
+    /// Which table: scores, leaderboard (the official aggregates), or one of the spec's `tables`.
+    #[arg(long, default_value = "scores", value_name = "NAME")]
+    pub table: String,
+    /// Compare two values of an axis, A,B: the difference B - A with a paired t test over seeds.
+    #[arg(long, value_name = "A,B", value_parser = pair)]
+    pub compare: Option<(String, String)>,
+    /// Also test whether the difference is smaller than this many points (two one-sided t tests).
+    #[arg(long, value_name = "POINTS", requires = "compare", value_parser = positive)]
+    pub equivalent: Option<f64>,
+    /// Also show intervals and p-values from the pooled spread of all conditions of a task and model.
+    #[arg(long, requires = "compare")]
+    pub pooled: bool,
+    /// Also compare the trained models of each seed item by item: about these models, not about recipes.
+    #[arg(long, requires = "compare")]
+    pub items: bool,
+    /// Show the spread over seeds of every task, the smallest difference the seeds can find, and the seeds needed.
+    #[arg(long)]
+    pub power: bool,
+    /// The difference in points that --power plans for.
+    #[arg(long, value_name = "POINTS", default_value_t = 1.0, requires = "power", value_parser = positive)]
+    pub difference: f64,
+    /// Show the scores of the milestones of pretraining, over the text seen.
+    #[arg(long)]
+    pub curve: bool,
+    /// Show the subtasks of this suite instead of the aggregates; with --compare, also the phenomena of BLiMP.
+    #[arg(long, value_name = "SUITE")]
+    pub subtasks: Option<String>,
+    /// Draw the table as an SVG picture instead of writing its numbers.
+    #[arg(long, conflicts_with = "format")]
+    pub svg: bool,
+    /// Form.
+    #[arg(long, value_enum, default_value_t = TableFormat::Table)]
+    pub format: TableFormat,
+}
 
 /// `grid report`.
 pub async fn report(cli: &Cli, args: &ReportArgs) -> Result<Exit, Failure> {
@@ -255,4 +297,16 @@ fn suite(name: &str) -> Result<Suite, Failure> {
             format!("grid: no suite is called '{name}'; there are {}", known.join(", ")),
         )
     })
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    let number: Option<f64> = text.parse().ok();
+    number.filter(|number| number.is_finite() && *number > 0.0).ok_or_else(|| "a number above 0 is needed".to_owned())
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split(',').map(str::trim).collect::<Vec<_>>()[..] {
+        [first, second] if !first.is_empty() && !second.is_empty() => Ok((first.to_owned(), second.to_owned())),
+        _ => Err("two values of an axis are needed, such as merged,sequential".to_owned()),
+    }
 }

@@ -1,4 +1,4 @@
-//! Whether a spec has seeds enough to compare its conditions.
+//! Whether a spec has enough seeds to compare its conditions.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,8 +7,8 @@ use crate::domain::{Base, Grid, Suite};
 use crate::report::{few_seeds, spread};
 use crate::store::Store;
 
-/// A warning where a spec has several conditions and fewer than three seeds of some, with the smallest difference that
-/// so many seeds could show.
+/// A warning where a spec has several conditions and fewer than three seeds of some of them, with the smallest
+/// difference that these seeds could show.
 ///
 /// The spread over seeds is that of earlier runs of the same suites, if the database has any.
 pub async fn warning(store: Option<&Store>, grid: &Grid) -> Result<Option<String>, Failure> {
@@ -16,7 +16,7 @@ pub async fn warning(store: Option<&Store>, grid: &Grid) -> Result<Option<String
     let mut suites: BTreeSet<Suite> = BTreeSet::new();
     for cell in &grid.cells {
         let recipe = &cell.recipe;
-        // Models that are only scored are what they are: another seed would score them again.
+        // Another seed would give an imported model the same scores.
         if recipe.stages.is_empty() && !matches!(recipe.base, Base::Trained(_)) {
             continue;
         }

@@ -44,7 +44,7 @@ pub struct ReplayedRows<'a> {
 
 impl Mixture {
     /// Datasets of so many rows; `shares` has a weight for each of them, or is empty where each takes all of its rows.
-    /// `replay` adds rows of another part, which then comes last: so many that their tokens have their share of all
+    /// `replay` adds rows of another part, which then comes last: enough that their tokens have their share of all
     /// tokens of an epoch that receive loss, within half a row.
     ///
     /// With shares, an epoch has as many rows of the datasets as these have together.
@@ -156,7 +156,7 @@ mod tests {
         epoch(mixture, 0).iter().map(|(part, _)| char::from(b'a' + *part as u8)).collect()
     }
 
-    /// Text among datasets with so many tokens, one of them in each row.
+    /// Replayed text with one token in each row, among datasets that have `trained` tokens.
     fn replay(share: f64, rows: u64, trained: &[u64]) -> Option<ReplayedRows<'_>> {
         Some(ReplayedRows { share: Replay::new(share).unwrap(), rows, row_tokens: 1, trained })
     }

@@ -91,7 +91,7 @@ pub struct Stratum<'a> {
 /// the textbook `s / sqrt(n)`. A cluster that spans strata adds the covariance of their means. Items of unknown
 /// cluster count as their own.
 ///
-/// `None` where a stratum has fewer than two clusters, whose spread nobody can tell, or where there is no stratum.
+/// `None` where a stratum has fewer than two clusters, which have no spread, and where there is no stratum.
 pub fn clustered_stderr(strata: &[Stratum]) -> Option<f64> {
     let mut shared: BTreeMap<&str, f64> = BTreeMap::new();
     let mut variance = 0.0;

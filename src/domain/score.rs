@@ -114,8 +114,8 @@ impl Suite {
         }
     }
 
-    /// Bumped by hand whenever the same model and data would get another score. A standard error that is computed in
-    /// another way is no reason: the value of the score is the same, and its error can be computed anew from the items.
+    /// Bumped by hand whenever the same model and data would get another score. A new way of computing standard errors
+    /// does not count: the scores stay the same, and their errors can be computed again from the items.
     pub fn version(self) -> u32 {
         match self {
             Suite::Blimp

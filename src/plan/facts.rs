@@ -267,7 +267,7 @@ impl Facts {
     }
 }
 
-/// Epochs of a training, or a part of one, whose epochs have so many rows; a number of steps may end within one.
+/// Epochs of a training, or of a part of one, that has `rows` rows in each; a number of steps may end within an epoch.
 pub(super) fn epochs(length: Length, batch_size: u32, rows: Option<u64>) -> Option<f64> {
     match length {
         Length::Epochs(epochs) => Some(f64::from(epochs)),

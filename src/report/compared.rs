@@ -56,7 +56,7 @@ pub struct Overall {
     /// Interval and test; `None` of one seed, and where all differences are equal.
     #[serde(flatten)]
     pub test: Option<Test>,
-    /// The smallest difference in points that so many seeds find in 8 of 10 experiments, with this spread.
+    /// The smallest difference in points that these seeds find in 8 of 10 experiments, with this spread.
     pub smallest_difference: Option<f64>,
     /// The seeds that find a difference of one point in 8 of 10 experiments, with this spread.
     pub seeds_for_one_point: Option<u64>,

@@ -13,8 +13,8 @@ use super::statistics::{mean, z_scores};
 
 /// Simulated tables, at most.
 const WORLDS: usize = 10_000;
-/// Simulated scores, about, at most; so many models and columns that this leaves fewer worlds are close to the normal
-/// distribution.
+/// About how many scores are simulated at most. A table so large that few simulated tables remain is close to the normal
+/// distribution anyway.
 const SCORES: usize = 4_000_000;
 /// The same table has the same band in every report.
 const SEED: u64 = 20_25;

@@ -91,6 +91,10 @@ mod tests {
     fn lines_are_no_longer_than_asked() {
         assert_eq!(wrapped("a bc def ghij", 6), ["a bc", "def", "ghij"]);
         assert_eq!(wrapped("abcdefgh i", 4), ["abcdefgh", "i"]);
+        let note = "all of these words ".repeat(30).trim().to_owned();
+        let lines = wrapped(&note, 150);
+        assert!(lines.len() > 2 && lines.iter().all(|line| line.len() <= 150), "{lines:?}");
+        assert_eq!(lines.join(" "), note, "no word is lost");
     }
 
     #[test]

@@ -131,7 +131,7 @@ fn splits(count: usize, held_out: f64) -> Vec<Split> {
     splits
 }
 
-/// How many of so many units are held out.
+/// How many of `count` units are held out: the share rounded up, but never all of them.
 fn held_out_of(count: usize, held_out: f64) -> usize {
     ((held_out * count as f64).ceil() as usize).min(count.saturating_sub(1))
 }

@@ -82,12 +82,15 @@ fn estimate(pair: &Pair, seed: &SeedPair, items: &Items) -> Option<(ItemEstimate
     let mut names: Vec<&str> = first.keys().map(|(subtask, _)| *subtask).collect();
     names.dedup();
     let place: HashMap<&str, usize> = names.iter().enumerate().map(|(place, name)| (*name, place)).collect();
-    let mut clusters: HashMap<&str, usize> = HashMap::new();
+    let mut clusters: HashMap<String, usize> = HashMap::new();
     let mut differences = Vec::with_capacity(first.len());
     for (item, one) in &first {
         let other = second.get(item)?;
         let next = clusters.len();
-        let cluster = *clusters.entry(one.cluster.as_str()).or_insert(next);
+        // One side may have been recorded before clusters were.
+        let name = one.cluster.clone().or_else(|| other.cluster.clone());
+        let name = name.unwrap_or_else(|| format!("{}#{}", item.0, item.1));
+        let cluster = *clusters.entry(name).or_insert(next);
         let difference = 100.0 * (other.credit - one.credit);
         differences.push(ItemDifference { subtask: place[item.0], cluster, difference });
     }
@@ -99,7 +102,8 @@ fn estimate(pair: &Pair, seed: &SeedPair, items: &Items) -> Option<(ItemEstimate
 /// Credit and cluster of one item.
 struct Credit {
     credit: f64,
-    cluster: String,
+    /// `None` where it is not known.
+    cluster: Option<String>,
 }
 
 /// The credit of every item by subtask and place, averaged over the fine-tunings of one model; `None` where a job has no
@@ -116,9 +120,7 @@ fn credits<'a>(pair: &Pair, rows: &[&ScoreRow], items: &'a Items) -> Option<BTre
             return None;
         }
         for item in own {
-            let cluster = || {
-                item.cluster.name(&item.subtask, item.item).unwrap_or_else(|| format!("{}#{}", item.subtask, item.item))
-            };
+            let cluster = || item.cluster.name(&item.subtask, item.item);
             let credit =
                 credits.entry((&item.subtask, item.item)).or_insert_with(|| Credit { credit: 0.0, cluster: cluster() });
             credit.credit += item.credit / rows.len() as f64;

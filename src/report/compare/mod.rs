@@ -12,7 +12,7 @@ mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::compared::{Compared, Equivalence, MissingSeed, Row, SCHEMA, SeedDifference};
+use super::compared::{Compared, Equivalence, Label, MissingSeed, Row, SCHEMA, SeedDifference};
 use super::marks::Marks;
 use super::measure::{Condition, Measure};
 use super::statistics::families::Correction;
@@ -135,12 +135,13 @@ impl<'a> Comparison<'a> {
     pub fn evaluate(&self, options: Options) -> Compared {
         let measures: Vec<Measure> = self.pairs.iter().map(|pair| pair.measure.clone()).collect();
         let columns = labels::columns(self.axis, &self.pairs);
-        let row = |pair: &Pair| Row {
-            labels: columns.iter().map(|column| column.label(pair)).collect(),
-            ..self.row(pair, &measures, options)
+        let mut marks = Marks::among(self.pairs.iter().flat_map(|pair| pair.sides().concat()));
+        let row = |pair: &Pair| {
+            let labels = columns.iter().map(|column| column.label(pair)).collect();
+            let marks = pair.sides().map(|side| marks.of(&[&side]));
+            self.row(pair, &measures, labels, marks, options)
         };
         let mut rows: Vec<Row> = self.pairs.iter().map(row).collect();
-        let marks = self.mark(&mut rows);
         let tested: Vec<f64> = rows.iter().filter_map(|row| Some(row.test?.p)).collect();
         let mut corrected = self.correction().apply(&tested).into_iter();
         for row in &mut rows {
@@ -157,25 +158,11 @@ impl<'a> Comparison<'a> {
             overall: headline::overall(&rows, options.equivalent),
             rows,
             same_jobs: self.same_jobs.clone(),
-            marks,
+            marks: marks.into_notes(),
         }
     }
 
-    /// Marks the scores that may mean less than they seem to; the notes of the letters.
-    fn mark(&self, rows: &mut [Row]) -> Vec<String> {
-        let scores = |pair: &'_ Pair<'a>, second: bool| -> Vec<&'a ScoreRow> {
-            let side = |seed: &pair::SeedPair<'a>| if second { seed.second.clone() } else { seed.first.clone() };
-            pair.seeds.iter().flat_map(side).collect()
-        };
-        let all = self.pairs.iter().flat_map(|pair| [scores(pair, false), scores(pair, true)].concat());
-        let mut marks = Marks::among(all);
-        for (row, pair) in rows.iter_mut().zip(&self.pairs) {
-            row.marks = [false, true].map(|second| marks.of(&[&scores(pair, second)]));
-        }
-        marks.into_notes()
-    }
-
-    fn row(&self, pair: &Pair, measures: &[Measure], options: Options) -> Row {
+    fn row(&self, pair: &Pair, measures: &[Measure], labels: Vec<Label>, marks: [String; 2], options: Options) -> Row {
         let seed = |seed: &pair::SeedPair| {
             let (first, second) = seed.values();
             SeedDifference { seed: seed.seed, first, second, difference: second - first }
@@ -185,7 +172,7 @@ impl<'a> Comparison<'a> {
         let differences = of(|seed| seed.difference);
         let mean_of = |values: &[f64]| mean(values).unwrap_or(f64::NAN);
         let pooled = || {
-            let (scores, first, second) = self.scored.matrix(pair)?;
+            let (scores, first, second) = self.scored.around(pair)?;
             pooled_t(&scores, first, second)
         };
         // Seeds of two models, or of two experiments, share nothing that a common seed effect could stand for.
@@ -193,7 +180,7 @@ impl<'a> Comparison<'a> {
         let missing: Vec<MissingSeed> = pair.missing.iter().map(|missing| self.missing(missing)).collect();
         let lacking: BTreeSet<u64> = missing.iter().map(|missing| missing.seed).collect();
         Row {
-            labels: vec![],
+            labels,
             task: pair.measure.subtask.as_ref().unwrap_or(&pair.measure.task).clone(),
             head: pair.measure.head(measures),
             suite: pair.measure.suite.name(),
@@ -208,7 +195,7 @@ impl<'a> Comparison<'a> {
             missing,
             equivalence: options.equivalent.map(|margin| Equivalence { margin, p: equivalence(&differences, margin) }),
             pooled: if poolable { pooled().map(Into::into) } else { None },
-            marks: [const { String::new() }; 2],
+            marks,
             seeds,
         }
     }

@@ -69,7 +69,7 @@ impl Chance {
         radius * angle.cos()
     }
 
-    /// The percentage right of so many items, each right with a probability of `percent`: the normal approximation, in
+    /// The percentage of `items` that are right, each right with a probability of `percent`: the normal approximation, in
     /// whole items.
     fn share(&mut self, percent: f64, items: f64) -> f64 {
         let right = percent.clamp(0.0, 100.0) / 100.0;

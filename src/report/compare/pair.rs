@@ -157,7 +157,14 @@ pub(super) struct Pair<'a> {
     pub missing: Vec<Missing>,
 }
 
-impl Pair<'_> {
+impl<'a> Pair<'a> {
+    /// The scores of the first and of the second condition, of all seeds that are compared.
+    pub(super) fn sides(&self) -> [Vec<&'a ScoreRow>; 2] {
+        let first = self.seeds.iter().flat_map(|seed| seed.first.iter().copied());
+        let second = self.seeds.iter().flat_map(|seed| seed.second.iter().copied());
+        [first.collect(), second.collect()]
+    }
+
     /// Whether both sides are the same jobs: a model that is its own baseline, as for words acquired in pretraining.
     pub(super) fn is_same_job(&self) -> bool {
         let jobs = |rows: &[&ScoreRow]| rows.iter().map(|row| row.job.clone()).collect::<BTreeSet<String>>();
@@ -165,17 +172,9 @@ impl Pair<'_> {
     }
 }
 
-/// The scores of one condition on one measure with one seed, and how many fine-tunings and tunings there are.
-#[derive(Debug, Default)]
-struct Runs<'a> {
-    rows: Vec<&'a ScoreRow>,
-}
-
-impl Runs<'_> {
-    /// Different seeds of fine-tuning.
-    fn finetunings(&self) -> usize {
-        self.rows.iter().map(|row| row.finetune_seed).collect::<BTreeSet<_>>().len()
-    }
+/// How many different seeds of fine-tuning some scores have.
+fn finetunings(rows: &[&ScoreRow]) -> usize {
+    rows.iter().map(|row| row.finetune_seed).collect::<BTreeSet<_>>().len()
 }
 
 /// The scores of final models, with their conditions and measures in the order of first sight.
@@ -183,7 +182,7 @@ impl Runs<'_> {
 pub(in super::super) struct Scored<'a> {
     pub conditions: Vec<Condition>,
     pub measures: Vec<Measure>,
-    by: HashMap<(Condition, Measure), BTreeMap<u64, Runs<'a>>>,
+    by: HashMap<(Condition, Measure), BTreeMap<u64, Vec<&'a ScoreRow>>>,
 }
 
 impl<'a> Scored<'a> {
@@ -194,7 +193,7 @@ impl<'a> Scored<'a> {
             let condition = Condition::of_score(row);
             push_new(&mut scored.conditions, condition.clone());
             push_new(&mut scored.measures, measure.clone());
-            scored.by.entry((condition, measure)).or_default().entry(row.seed).or_default().rows.push(row);
+            scored.by.entry((condition, measure)).or_default().entry(row.seed).or_default().push(row);
         }
         scored
     }
@@ -203,14 +202,15 @@ impl<'a> Scored<'a> {
     /// `finetunings` different seeds of fine-tuning.
     fn whole(&self, condition: &Condition, measure: &Measure, finetunings: usize) -> BTreeMap<u64, &Vec<&'a ScoreRow>> {
         let Some(seeds) = self.by.get(&(condition.clone(), measure.clone())) else { return BTreeMap::new() };
-        let most = seeds.values().map(|runs| runs.rows.len()).max().unwrap_or(0);
-        let whole = |runs: &&Runs| runs.rows.len() == most && runs.finetunings() == finetunings;
-        seeds.iter().filter(|(_, runs)| whole(runs)).map(|(seed, runs)| (*seed, &runs.rows)).collect()
+        let most = seeds.values().map(Vec::len).max().unwrap_or(0);
+        let is_whole = |rows: &&Vec<&ScoreRow>| rows.len() == most && self::finetunings(rows) == finetunings;
+        seeds.iter().filter(|(_, rows)| is_whole(rows)).map(|(seed, rows)| (*seed, rows)).collect()
     }
 
+    /// The most seeds of fine-tuning that one model of a condition has.
     fn finetunings(&self, condition: &Condition, measure: &Measure) -> usize {
         let seeds = self.by.get(&(condition.clone(), measure.clone()));
-        seeds.into_iter().flat_map(BTreeMap::values).map(Runs::finetunings).max().unwrap_or(0)
+        seeds.into_iter().flat_map(BTreeMap::values).map(|rows| finetunings(rows)).max().unwrap_or(0)
     }
 
     /// The pairs, one for each measure, of a condition here with one of `others`; none where no seed can be compared.
@@ -250,52 +250,64 @@ impl<'a> Scored<'a> {
         self.measures.iter().filter_map(pair).collect()
     }
 
-    /// The scores of all conditions of one model on a measure, a row for each: with the seeds that most conditions have,
-    /// and the conditions that have them all. `None` where nothing is scored.
+    /// The scores of one model on a measure, a row for each condition, with the seeds that most conditions have; for
+    /// [`residual_sd`](super::super::statistics::paired::residual_sd). `None` where nothing is scored.
     pub(in super::super) fn balanced(&self, model: &str, measure: &Measure) -> Option<Vec<Vec<f64>>> {
-        let of_model = self.conditions.iter().filter(|condition| condition.model == model);
-        let whole: Vec<BTreeMap<u64, &Vec<&ScoreRow>>> = of_model
-            .map(|condition| self.whole(condition, measure, self.finetunings(condition, measure)))
-            .filter(|seeds| !seeds.is_empty())
-            .collect();
-        let sets: Vec<BTreeSet<u64>> = whole.iter().map(|seeds| seeds.keys().copied().collect()).collect();
+        let of_model: Vec<&Condition> = self.conditions.iter().filter(|condition| condition.model == model).collect();
+        let whole = |condition: &&Condition| self.whole(condition, measure, self.finetunings(condition, measure));
+        let sets: Vec<BTreeSet<u64>> = of_model.iter().map(whole).map(|seeds| seeds.into_keys().collect()).collect();
         let count = |wanted: &BTreeSet<u64>| sets.iter().filter(|seeds| seeds.is_superset(wanted)).count();
-        let seeds = sets.iter().max_by_key(|seeds| (count(seeds) * seeds.len(), seeds.len()))?.clone();
-        let mut rows: Vec<(BTreeSet<&str>, Vec<f64>)> = vec![];
-        for of_condition in whole.iter().filter(|whole| seeds.iter().all(|seed| whole.contains_key(seed))) {
-            let jobs = seeds.iter().flat_map(|seed| of_condition[seed].iter().map(|row| row.job.as_str())).collect();
-            if !rows.iter().any(|(known, _)| *known == jobs) {
-                rows.push((jobs, seeds.iter().map(|seed| value(of_condition[seed])).collect()));
-            }
-        }
-        Some(rows.into_iter().map(|(_, values)| values).collect())
+        let sets_of_any = sets.iter().filter(|seeds| !seeds.is_empty());
+        let seeds = sets_of_any.max_by_key(|seeds| (count(seeds) * seeds.len(), seeds.len()))?;
+        Some(self.matrix(of_model, measure, seeds).into_iter().map(|row| row.values).collect())
     }
 
-    /// The scores of all conditions of one model on a measure with exactly these seeds: a row for each condition that
-    /// has them all, jobs that several conditions share only once. Also the places of the two conditions.
-    pub(super) fn matrix(&self, pair: &Pair) -> Option<(Vec<Vec<f64>>, usize, usize)> {
-        let mut rows: Vec<(&Condition, Vec<String>, Vec<f64>)> = vec![];
+    /// The scores of all conditions of a pair's model with exactly the pair's seeds, and the places of its two
+    /// conditions among them; for [`pooled_t`](super::super::statistics::paired::pooled_t).
+    pub(super) fn around(&self, pair: &Pair) -> Option<(Vec<Vec<f64>>, usize, usize)> {
         let ends = [&pair.first, &pair.second];
-        // The two compared conditions come first, so that they stay when others share their jobs.
-        let rest = self.conditions.iter().filter(|condition| !ends.contains(condition));
-        for condition in ends.into_iter().chain(rest).filter(|condition| condition.model == pair.first.model) {
-            let whole = self.whole(condition, &pair.measure, self.finetunings(condition, &pair.measure));
-            let wanted: Option<Vec<&Vec<&ScoreRow>>> =
-                pair.seeds.iter().map(|seed| whole.get(&seed.seed).copied()).collect();
-            // Scores on other items have another spread.
-            let same_data = |wanted: &Vec<&Vec<&ScoreRow>>| {
-                wanted.iter().zip(&pair.seeds).all(|(rows, seed)| data(rows) == data(&seed.first))
-            };
-            let Some(wanted) = wanted.filter(same_data) else { continue };
-            let jobs: Vec<String> = wanted.iter().flat_map(|rows| rows.iter().map(|row| row.job.clone())).collect();
-            if !rows.iter().any(|(_, known, _)| *known == jobs) {
-                rows.push((condition, jobs, wanted.into_iter().map(|rows| value(rows)).collect()));
-            }
-        }
-        let place = |wanted: &Condition| rows.iter().position(|(condition, ..)| *condition == wanted);
+        // The compared conditions come first: of conditions that share their jobs the first stays.
+        let rest = self.conditions.iter().filter(|one| one.model == pair.first.model && !ends.contains(one));
+        let seeds: BTreeSet<u64> = pair.seeds.iter().map(|seed| seed.seed).collect();
+        let mut rows = self.matrix(ends.into_iter().chain(rest).collect(), &pair.measure, &seeds);
+        // Scores on other items may have another spread.
+        let data: Vec<BTreeSet<&str>> = pair.seeds.iter().map(|seed| data(&seed.first)).collect();
+        rows.retain(|row| row.data == data);
+        let place = |wanted: &Condition| rows.iter().position(|row| row.condition == wanted);
         let (first, second) = (place(&pair.first)?, place(&pair.second)?);
-        Some((rows.into_iter().map(|(.., values)| values).collect(), first, second))
+        Some((rows.into_iter().map(|row| row.values).collect(), first, second))
     }
+
+    /// A row for each of these conditions that has all of these seeds, jobs that several conditions share only once.
+    fn matrix<'b>(
+        &'b self,
+        conditions: Vec<&'b Condition>,
+        measure: &Measure,
+        seeds: &BTreeSet<u64>,
+    ) -> Vec<MatrixRow<'b>> {
+        let mut rows: Vec<MatrixRow> = vec![];
+        for condition in conditions {
+            let whole = self.whole(condition, measure, self.finetunings(condition, measure));
+            let wanted: Option<Vec<&Vec<&ScoreRow>>> = seeds.iter().map(|seed| whole.get(seed).copied()).collect();
+            let Some(wanted) = wanted else { continue };
+            let jobs = wanted.iter().flat_map(|rows| rows.iter().map(|row| row.job.as_str())).collect();
+            if rows.iter().any(|known| known.jobs == jobs) {
+                continue;
+            }
+            let data = wanted.iter().map(|rows| data(rows)).collect();
+            rows.push(MatrixRow { condition, jobs, data, values: wanted.iter().map(|rows| value(rows)).collect() });
+        }
+        rows
+    }
+}
+
+/// The scores of one condition, seed by seed.
+struct MatrixRow<'a> {
+    condition: &'a Condition,
+    jobs: BTreeSet<&'a str>,
+    /// The items that the score of each seed rests on.
+    data: Vec<BTreeSet<&'a str>>,
+    values: Vec<f64>,
 }
 
 /// The items that some scores rest on.

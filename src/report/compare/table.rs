@@ -104,6 +104,7 @@ impl Compared {
             let left_out = counted(overall.pairs_left_out as u64, "pair");
             format!("the line above the table leaves out {left_out} with other seeds")
         }));
+        notes.extend(self.left_out_of_the_sentence());
         notes.extend(self.missing());
         notes.extend(self.marks.iter().cloned());
         if !self.same_jobs.is_empty() {
@@ -111,6 +112,24 @@ impl Compared {
             notes.push(format!("left out, as both sides are the same job: {tasks}"));
         }
         notes
+    }
+
+    /// What the sentence above the table is about, where that is not all of its rows.
+    fn left_out_of_the_sentence(&self) -> Option<String> {
+        let overall = self.overall.as_ref()?;
+        let entering = |row: &&Row| row.metric == "accuracy" && overall.tasks.contains(&row.task);
+        let all = self.rows.iter().all(|row| entering(&row));
+        let modes: BTreeSet<&str> = self.rows.iter().filter(entering).map(|row| row.mode.as_str()).collect();
+        let tasks = overall.tasks.join(", ");
+        match (all, modes.len()) {
+            (true, ..2) => None,
+            (false, ..2) => Some(format!(
+                "the sentence above the table is over the accuracies that all pairs have with every seed: {tasks}"
+            )),
+            _ => Some(format!(
+                "the sentence above the table is over {tasks}, each once: of several scoring modes the first in the table"
+            )),
+        }
     }
 
     /// The rows whose own spread is well above the pooled one.

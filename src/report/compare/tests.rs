@@ -1,7 +1,7 @@
 use super::super::fixtures::{cell, row};
 use super::super::table::{Cell, Table};
 use super::*;
-use crate::domain::{CellRow, Suite};
+use crate::domain::{CellRow, Cluster, Mode, Suite};
 
 /// All conditions of [`scores`], and one that has no score.
 fn cells() -> Vec<CellRow> {
@@ -295,4 +295,53 @@ fn phenomena_average_their_subtasks_and_are_corrected_together() {
     );
     assert_eq!(of(Scope::Subtasks(Suite::Blimp)).rows.len(), 8);
     assert!(Comparison::new(&planned, &scores, Scope::Subtasks(Suite::Ewok), "merged", "sequential").is_err());
+}
+
+#[test]
+fn the_sentence_says_what_it_is_over_where_that_is_not_every_row() {
+    let note = |scores: &[ScoreRow]| {
+        let notes = table(scores, "merged", "sequential").notes;
+        notes.into_iter().find(|note| note.starts_with("the sentence above"))
+    };
+    let with = |change: fn(&mut ScoreRow)| -> Vec<ScoreRow> {
+        let more = scores().into_iter().map(|mut row| {
+            row.job.push_str(" more");
+            change(&mut row);
+            row
+        });
+        scores().into_iter().chain(more).collect()
+    };
+    assert_eq!(note(&scores()), None);
+    let correlation = with(|row| {
+        row.score.suite = Suite::WugAdj;
+        (row.score.task, row.score.metric) = ("wug-adj".to_owned(), "spearman".to_owned());
+    });
+    insta::assert_snapshot!(note(&correlation).unwrap(), @"the sentence above the table is over the accuracies that all pairs have with every seed: blimp");
+    let modes = with(|row| row.score.mode = Mode::COMPAT);
+    insta::assert_snapshot!(note(&modes).unwrap(), @"the sentence above the table is over blimp, each once: of several scoring modes the first in the table");
+}
+
+/// An older build recorded no clusters: those of the other side are the same, as the items are.
+#[test]
+fn clusters_that_one_side_knows_serve_both() {
+    let scores: Vec<ScoreRow> = scores().into_iter().filter(|row| row.seed == 1).collect();
+    let planned = Planned::new(&cells(), &[]);
+    let comparison = Comparison::new(&planned, &scores, Scope::Aggregates, "pretrained", "merged").unwrap();
+    let clusters = |known: &str| {
+        let items = |row: &ScoreRow| -> Vec<ItemOutcome> {
+            let item = |item: u32| {
+                let correct = f64::from(item) < row.score.value;
+                let cluster =
+                    if row.curriculum == known { Cluster::shared((item / 5).to_string()) } else { Cluster::Unknown };
+                let (task, subtask, credit) = ("blimp".to_owned(), "uid".to_owned(), f64::from(u8::from(correct)));
+                ItemOutcome { task, subtask, item, chosen: 0, correct, credit, scores: vec![], cluster }
+            };
+            (0..100).map(item).collect()
+        };
+        let items = scores.iter().map(|row| (row.job.clone(), items(row))).collect();
+        let table = comparison.items(&items, "toy");
+        table.rows[0][table.heads.iter().position(|head| head == "clusters").unwrap()].clone()
+    };
+    assert_eq!([clusters("pretrained"), clusters("merged")], [Cell::Count(20), Cell::Count(20)]);
+    assert_eq!(clusters("neither"), Cell::Count(100));
 }

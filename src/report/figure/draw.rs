@@ -2,6 +2,7 @@
 
 use std::fmt::{Result, Write};
 
+use super::super::human::wrapped;
 use super::super::statistics::BoxPlot;
 use super::super::table::Scale;
 use super::axis::Axis;
@@ -134,8 +135,8 @@ impl Figure {
     fn draw(&self, out: &mut String, layout: &Layout) -> Result {
         let Layout { width, left, .. } = *layout;
         let inner = width - 2.0 * MARGIN;
-        let title = wrapped(&self.title, inner / TITLE);
-        let notes: Vec<String> = self.notes.iter().flat_map(|note| wrapped(note, inner / SMALL)).collect();
+        let title = wrapped(&self.title, (inner / TITLE) as usize);
+        let notes: Vec<String> = self.notes.iter().flat_map(|note| wrapped(note, (inner / SMALL) as usize)).collect();
         let legend = Legend::of(self);
         let tall = self.labels.len() as f64 * layout.row;
         let places = || layout.bands.iter().flatten();
@@ -320,33 +321,5 @@ impl Distribution {
             point(out, axis.x(*value), y, fill, &format!("{name} {value:+.2}"))?;
         }
         diamond(out, axis.x(self.mean), y, &format!("mean {:+.2}", self.mean))
-    }
-}
-
-/// A text in lines of at most so many characters, as far as its words allow.
-fn wrapped(text: &str, characters: f64) -> Vec<String> {
-    let most = characters as usize;
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        let last = lines.len() - 1;
-        match lines[last].is_empty() || lines[last].chars().count() + 1 + word.chars().count() <= most {
-            true => lines[last] = format!("{} {word}", lines[last]).trim_start().to_owned(),
-            false => lines.push(word.to_owned()),
-        }
-    }
-    lines
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn long_notes_go_on_below_and_lose_no_word() {
-        let note = "all of these words ".repeat(30).trim().to_owned();
-        let lines = wrapped(&note, 150.7);
-        assert!(lines.len() > 2 && lines.iter().all(|line| line.len() <= 150), "{lines:?}");
-        assert_eq!(lines.join(" "), note);
-        assert_eq!(wrapped("unbreakable", 3.0), ["unbreakable"]);
     }
 }

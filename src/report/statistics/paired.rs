@@ -37,7 +37,7 @@ impl Estimate {
     }
 }
 
-/// Student's distribution of so many degrees of freedom; `None` of 0.
+/// Student's t distribution with `df` degrees of freedom; `None` for 0.
 fn student(df: u64) -> Option<StudentsT> {
     StudentsT::new(0.0, 1.0, df as f64).ok().filter(|_| df > 0)
 }
@@ -101,7 +101,7 @@ pub fn equivalence(differences: &[f64], margin: f64) -> Option<f64> {
     Some(below.max(above))
 }
 
-/// The probability that the paired t test of so many seeds finds a true difference of `effect` standard deviations of a
+/// The probability that the paired t test over `seeds` seeds finds a true difference of `effect` standard deviations of a
 /// difference (two-sided, 5%).
 ///
 /// The statistic follows the noncentral t distribution with parameter effect × sqrt(seeds). With Z normal and W the
@@ -136,7 +136,7 @@ pub fn power(seeds: u64, effect: f64) -> f64 {
     (sum * width / 3.0).clamp(0.0, 1.0)
 }
 
-/// The smallest true difference, in standard deviations of a difference, that so many seeds find in 8 of 10 experiments.
+/// The smallest true difference, in standard deviations of a difference, that `seeds` seeds find in 8 of 10 experiments.
 /// `None` of fewer than two seeds, which find nothing.
 pub fn smallest_effect(seeds: u64) -> Option<f64> {
     student(seeds.saturating_sub(1))?;

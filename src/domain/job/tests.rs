@@ -1,0 +1,124 @@
+use super::super::digest::Digest;
+use super::super::finetune::{Pooling, Selection};
+use super::super::training::{Length, Precision, Schedule, Warmup};
+use super::*;
+
+fn tokenizer(vocab_size: u32) -> Job {
+    let corpora = vec![(Origin::World { part: WorldPart::Speech, seed: 1, size: 1000 }, CorpusFormat::default())];
+    Job::Tokenizer(TokenizerJob { vocab_size, corpora, datasets: vec![] })
+}
+
+#[test]
+fn the_id_changes_with_what_changes_the_result() {
+    assert_eq!(tokenizer(512).id(), tokenizer(512).id());
+    assert_ne!(tokenizer(512).id(), tokenizer(513).id());
+}
+
+/// A changed id makes every user recompute everything: change this line only together with a version.
+#[test]
+fn the_id_is_stable_across_releases() {
+    assert_eq!(
+        tokenizer(512).canonical(),
+        r#"{"version":1,"suite_version":null,"job":{"kind":"tokenizer","vocab_size":512,"corpora":[[{"from":"world","part":"speech","seed":1,"size":1000},{"documents":"blank_line","min_words":0}]],"datasets":[]}}"#
+    );
+}
+
+fn prepare(format: DatasetFormat, held_out: f64) -> PrepareJob {
+    let origin = Origin::World { part: WorldPart::Chat, seed: 1, size: 50 };
+    let data = Prepared::Dataset(origin, format, Template::separated("\n"));
+    PrepareJob { tokenizer: tokenizer(512).id(), data, held_out }
+}
+
+fn tune() -> TuneJob {
+    let training = Training {
+        length: Length::Epochs(2),
+        batch_size: 8,
+        learning_rate: 2e-5,
+        schedule: Schedule::Cosine,
+        warmup: Warmup::Fraction(0.05),
+        min_learning_rate_ratio: 0.0,
+        betas: [0.9, 0.999],
+        epsilon: 1e-8,
+        weight_decay: 0.0,
+        clip_norm: Some(1.0),
+        label_smoothing: 0.0,
+        precision: Precision::F32,
+        validation: None,
+    };
+    TuneJob {
+        parent: JobId::of("parent"),
+        datasets: vec![JobId::of("chat")],
+        shares: vec![],
+        order: Order::Shuffled,
+        replay: None,
+        max_length: 128,
+        loss: Loss::Reply,
+        training,
+        then: vec![],
+        further_validation: vec![],
+        optimizer: Start::Fresh,
+        seed: 1,
+    }
+}
+
+fn finetune() -> FinetuneJob {
+    let origin = Origin::World { part: WorldPart::Evaluation, seed: 1, size: 50 };
+    let recipe = FinetuneRecipe {
+        pooling: Pooling::Last,
+        selection: Selection::HeldOut(vec![GlueTask::Rte.official()]),
+        max_length: 512,
+        gradient_scale: 1,
+        precision: Precision::F32,
+        keep: false,
+    };
+    FinetuneJob {
+        model: JobId::of("model"),
+        task: GlueTask::Rte,
+        mode: Mode::FIXED,
+        recipe,
+        train: origin.clone(),
+        valid: origin,
+        seed: 1,
+    }
+}
+
+/// As [`the_id_is_stable_across_releases`].
+#[test]
+fn plain_jobs_keep_their_ids() {
+    insta::assert_snapshot!(Job::Prepare(prepare(DatasetFormat::json("q", "a"), 0.1)).canonical(), @r#"{"version":1,"suite_version":null,"job":{"kind":"prepare","tokenizer":"7c1828f126800a8e57f73e8f9f248a17","data":{"dataset":[{"from":"world","part":"chat","seed":1,"size":50},{"format":"records","prompt":"q","reply":"a"},"{prompt}\n{reply}"]},"held_out":0.1}}"#);
+    insta::assert_snapshot!(Job::Tune(tune()).canonical(), @r#"{"version":1,"suite_version":null,"job":{"kind":"tune","parent":"ebdea6058df2230dc25b7a7c7b487b47","datasets":["504c1dbb87fc1cd93594bd6baad1b520"],"max_length":128,"loss":"reply","training":{"length":{"epochs":2},"batch_size":8,"learning_rate":0.00002,"schedule":"cosine","warmup":{"fraction":0.05},"min_learning_rate_ratio":0.0,"betas":[0.9,0.999],"epsilon":1e-8,"weight_decay":0.0,"clip_norm":1.0,"label_smoothing":0.0,"precision":"f32","validation":null},"seed":1}}"#);
+    insta::assert_snapshot!(Job::Finetune(finetune()).canonical(), @r#"{"version":1,"suite_version":1,"job":{"kind":"finetune","model":"ccca53791b024d98ee5d8c126d923e16","task":"rte","mode":"fixed","recipe":{"pooling":"last","selection":{"held_out":[{"learning_rate":0.00003,"batch_size":32,"epochs":10}]},"max_length":512,"gradient_scale":1,"precision":"f32"},"train":{"from":"world","part":"evaluation","seed":1,"size":50},"valid":{"from":"world","part":"evaluation","seed":1,"size":50},"seed":1}}"#);
+    let share = Replay::new(0.25).unwrap();
+    let replay = ReplayedText { share, corpora: vec![JobId::of("speech")], sequence_length: 64 };
+    let replayed = TuneJob { replay: Some(replay), ..tune() };
+    // Version 1 measured the share in rows.
+    insta::assert_snapshot!(Job::Tune(replayed).canonical(), @r#"{"version":2,"suite_version":null,"job":{"kind":"tune","parent":"ebdea6058df2230dc25b7a7c7b487b47","datasets":["504c1dbb87fc1cd93594bd6baad1b520"],"replay":{"share":0.25,"corpora":["bbef90dfda3f42df1f4c689f5eea2ad9"],"sequence_length":64},"max_length":128,"loss":"reply","training":{"length":{"epochs":2},"batch_size":8,"learning_rate":0.00002,"schedule":"cosine","warmup":{"fraction":0.05},"min_learning_rate_ratio":0.0,"betas":[0.9,0.999],"epsilon":1e-8,"weight_decay":0.0,"clip_norm":1.0,"label_smoothing":0.0,"precision":"f32","validation":null},"seed":1}}"#);
+}
+
+/// Data of a file, whose records may belong together.
+fn prepare_file(format: DatasetFormat, held_out: f64) -> Job {
+    let origin = Origin::Content { digest: Digest::of(b"text") };
+    let data = Prepared::Dataset(origin, format, Template::separated("\n"));
+    Job::Prepare(PrepareJob { data, ..prepare(DatasetFormat::json("q", "a"), held_out) })
+}
+
+#[test]
+fn only_jobs_with_another_result_have_another_version() {
+    let (talk, squad) = (DatasetFormat::dialogue(3), DatasetFormat::Squad { with_context: true });
+    let changed = [prepare_file(talk.clone(), 0.1), prepare_file(squad.clone(), 0.1)];
+    assert!(changed.iter().all(|job| job.canonical().starts_with(r#"{"version":2,"#)));
+    let same = [
+        prepare_file(talk.clone(), 0.0),
+        prepare_file(squad, 0.0),
+        prepare_file(DatasetFormat::json("q", "a"), 0.1),
+        Job::Prepare(prepare(talk, 0.1)),
+    ];
+    assert!(same.iter().all(|job| job.canonical().starts_with(r#"{"version":1,"#)));
+}
+
+#[test]
+fn a_job_survives_its_own_json() {
+    let job = tokenizer(512);
+    let text = serde_json::to_string(&job).unwrap();
+    assert_eq!(serde_json::from_str::<Job>(&text).unwrap(), job);
+}
