@@ -1,12 +1,9 @@
 //! What is handed in to the BabyLM challenge, and the leaderboard.
 
-#[expect(dead_code, reason = "each test file uses its own part")]
-mod common;
-
 use std::fs;
 use std::path::Path;
 
-use common::{Env, TINY};
+use crate::common::{Env, TINY};
 use serde_json::Value;
 
 /// One model of the toy world, scored by the official rules.

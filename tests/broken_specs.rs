@@ -1,9 +1,6 @@
 //! Ways to break a spec, through the binary: each is told with its place, its reason and a remedy.
 
-#[expect(dead_code, reason = "each test file uses its own part")]
-mod common;
-
-use common::{Env, TINY};
+use crate::common::{Env, TINY};
 
 /// A break of the sound spec: `(old, new)`, and what `grid` must say about it.
 struct Broken {

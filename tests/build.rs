@@ -1,17 +1,11 @@
 //! A dataset made from text by a model behind an endpoint, through the binary and a stub of the service.
 
-#[expect(dead_code, reason = "each test file uses its own part")]
-mod common;
-#[expect(dead_code, reason = "each test file uses its own part")]
-#[path = "common/server.rs"]
-mod server;
-
 use std::fs;
 use std::process::Output;
 
-use common::{Env, TINY, texts};
+use crate::common::server::{Answer, Request, Server, answer, whole};
+use crate::common::{Env, TINY, texts};
 use serde_json::{Value, json};
-use server::{Answer, Request, Server, answer, whole};
 
 /// Six articles, one of them too short.
 fn articles() -> String {

@@ -1,13 +1,10 @@
 //! The shipped CLASS-IT specs, planned where there is no data: what the paper says is what the plan says.
 
-#[expect(dead_code, reason = "each test file uses its own part")]
-mod common;
-
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 
-use common::Env;
+use crate::common::Env;
 use serde_json::Value;
 
 fn shipped(name: &str) -> String {
@@ -280,8 +277,9 @@ fn real_switchboard_is_counted_and_compared() {
 /// Words are counted through steps, weights and replay as through epochs.
 #[test]
 fn every_way_to_read_a_text_is_in_the_ledger() {
-    let spec =
-        common::TINY.replace("curriculum: [pretrained, merged, sequential]", "curriculum: [twice, steady]").replace(
+    let spec = crate::common::TINY
+        .replace("curriculum: [pretrained, merged, sequential]", "curriculum: [twice, steady]")
+        .replace(
             "axes:\n",
             "curricula:\n  twice: [{datasets: {chat: 2, questions: 1}, epochs: 3}]\n  \
          steady: [{datasets: [chat], epochs: 2, pretrain_mix: 0.5}]\naxes:\n",

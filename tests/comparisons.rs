@@ -1,11 +1,8 @@
 //! Comparisons through the binary: what they say of recipes that do not differ, of one seed, and of single models.
 
-#[expect(dead_code, reason = "each test file uses its own part")]
-mod common;
-
 use std::io::Write;
 
-use common::{Env, TINY};
+use crate::common::{Env, TINY};
 use serde_json::Value;
 
 /// The comparison in the JSON of a report.

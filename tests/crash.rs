@@ -1,15 +1,13 @@
 //! kill -9 in the middle of training, of coordinator, worker and both: the same score rows and byte-identical weights as
 //! an undisturbed run, and no work lost but that since the last checkpoint.
 
-mod common;
-
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use common::{Env, TINY};
+use crate::common::{Env, TINY};
 
 const PATIENCE: Duration = Duration::from_secs(120);
 

@@ -1,9 +1,6 @@
 //! Curricula beyond merged and sequential, from the spec to the scores.
 
-#[expect(dead_code, reason = "each test file uses its own part")]
-mod common;
-
-use common::{Env, TINY};
+use crate::common::{Env, TINY};
 
 fn spec() -> String {
     let curricula = "\

@@ -1,9 +1,6 @@
 //! `grid init` and `grid diff`: the beginning of a grid, and what became of it.
 
-#[expect(dead_code, reason = "each test file uses its own part")]
-mod common;
-
-use common::{Env, TINY};
+use crate::common::{Env, TINY};
 
 #[test]
 fn a_written_spec_plans_and_is_never_written_over() {
@@ -55,7 +52,7 @@ fn what_sets_two_experiments_apart_is_told_with_their_scores() {
     let specs = env.run(0, &["diff", "spec.yaml", "tiny", "-S", "axes.seed=[1, 2]", "--format", "csv"]);
     assert!(specs.contains("tune,nano/chat>questions,only in spec.yaml,2\n"), "{specs}");
     let same = env.output(&["diff", "tiny", "tiny"]);
-    let (stdout, stderr) = common::texts(&same);
+    let (stdout, stderr) = crate::common::texts(&same);
     assert_eq!((stdout.as_str(), stderr.as_str()), ("", "tiny and tiny need the same 15 jobs\n"));
 
     let unknown = env.complaint(4, &["diff", "tiny", "slower"]);

@@ -1,17 +1,11 @@
 //! Data of other machines, through the binary: planned before they are there, fetched once, locked, refused.
 
-#[expect(dead_code, reason = "each test file uses its own part")]
-mod common;
-#[expect(dead_code, reason = "each test file uses its own part")]
-#[path = "common/server.rs"]
-mod server;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use common::{Env, TINY, texts};
-use server::{Request, Server, absent, answer, rest, whole};
+use crate::common::server::{Request, Server, absent, answer, rest, whole};
+use crate::common::{Env, TINY, texts};
 use sha2::Digest;
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";

@@ -1,11 +1,8 @@
 //! `grid eval`: models by folder and by job, and what is said where data or models are missing.
 
-#[expect(dead_code, reason = "each test file uses its own part")]
-mod common;
-
 use std::fs;
 
-use common::{Env, TINY};
+use crate::common::{Env, TINY};
 
 /// A trained model, and two suites of official form.
 fn with_a_model() -> Env {
@@ -40,7 +37,7 @@ fn with_a_model() -> Env {
 fn models_are_scored_by_folder_and_by_job() {
     let env = with_a_model();
     let output = env.output(&["eval", "nano/seed1", "--fast"]);
-    let (table, talk) = common::texts(&output);
+    let (table, talk) = crate::common::texts(&output);
     assert!(output.status.success(), "{talk}");
     assert!(table.contains("nano-seed1") && table.contains("blimp-supplement"), "{table}");
     for missing in ["entity-tracking", "ewok", "comps", "wug-adj", "wug-past", "reading"] {
@@ -85,7 +82,7 @@ fn models_are_scored_by_folder_and_by_job() {
     let attempts = env.query("select count(*) from attempt");
     let again = env
         .output(&["eval", folder, tuned, "--suite", "blimp", "--mode", "compat", "--name", "both", "--format", "csv"]);
-    let (table, talk) = common::texts(&again);
+    let (table, talk) = crate::common::texts(&again);
     assert!(talk.contains("nothing to do") && table.lines().count() == 3, "{table}{talk}");
     assert_eq!(env.query("select count(*) from attempt"), attempts);
     // What one experiment has scored, another need not.
@@ -154,7 +151,7 @@ evaluate: {data: world, items: 60, suites: [blimp, ewok, entity-tracking, comps,
         let runs = format!("runs-{name}");
         env.run(0, &[&["--runs-dir", &runs, "run", &file], options].concat());
         let sql = "select suite || ' ' || subtask || ' ' || item, scores from v_items order by 1";
-        let rows = common::query(&env.path().join(runs).join("runs.db"), sql);
+        let rows = crate::common::query(&env.path().join(runs).join("runs.db"), sql);
         let parse = |row: String| {
             let (item, scores) = row.split_once('|').expect("two columns");
             (item.to_owned(), serde_json::from_str(scores).expect("a list of numbers"))

@@ -1,14 +1,11 @@
 //! Models on their way out: as `transformers` reads them, and back without a bit changed.
 
-#[expect(dead_code, reason = "each test file uses its own part")]
-mod common;
-
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::Env;
+use crate::common::Env;
 
 const SPEC: &str = "\
 name: tiny
@@ -79,7 +76,7 @@ fn agree(exported: &[(PathBuf, Vec<f64>)]) {
     let folders: Vec<&Path> = exported.iter().map(|(folder, _)| folder.as_path()).collect();
     let [folders, sentences] = [serde_json::json!(folders), serde_json::json!(SENTENCES)].map(|list| list.to_string());
     let output = Command::new(python).args(["-c", SCORE]).args([folders, sentences]).output().expect("python starts");
-    let (stdout, stderr) = common::texts(&output);
+    let (stdout, stderr) = crate::common::texts(&output);
     assert!(output.status.success(), "{stderr}");
     let lines: Vec<Vec<f64>> = stdout.lines().map(|line| serde_json::from_str(line).expect("numbers")).collect();
     assert_eq!(lines.len(), exported.len());

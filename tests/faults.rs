@@ -1,12 +1,10 @@
 //! Faults in training, as a user meets them: no memory, numbers that are none, a damaged checkpoint; and what a grid
 //! with milestones gives.
 
-mod common;
-
 use std::path::PathBuf;
 use std::time::Duration;
 
-use common::{Env, TINY, texts};
+use crate::common::{Env, TINY, texts};
 
 /// One pretraining.
 fn pretraining(changes: &[(&str, &str)]) -> String {

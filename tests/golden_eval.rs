@@ -3,16 +3,13 @@
 //! Runs where `GRID_SHARED` names the folder of recordings. Of the two largest sets a part is taken: every eighth file
 //! of BLiMP, the first items of each subtask of entity tracking. `GRID_GOLDEN_ALL=1` takes all.
 
-#[expect(dead_code, reason = "each test file uses its own part")]
-mod common;
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use common::Env;
+use crate::common::Env;
 use grid::domain::{Size, Suite};
 use serde_json::Value;
 

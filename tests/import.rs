@@ -1,11 +1,8 @@
 //! Models from elsewhere in a spec: taken over, scored and tuned like those that are trained here.
 
-#[expect(dead_code, reason = "each test file uses its own part")]
-mod common;
-
 use std::path::{Path, PathBuf};
 
-use common::{Env, TINY};
+use crate::common::{Env, TINY};
 
 const THEIRS: &str = "\
 name: theirs

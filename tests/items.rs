@@ -1,13 +1,10 @@
 //! The long table of items, and clusters of items that older builds recorded without any.
 
-#[expect(dead_code, reason = "each test file uses its own part")]
-mod common;
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use common::Env;
+use crate::common::Env;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
 

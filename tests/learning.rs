@@ -1,9 +1,6 @@
 //! Training teaches what the toy world has to teach, and no training teaches nothing.
 
-#[expect(dead_code, reason = "each test file uses its own part")]
-mod common;
-
-use common::Env;
+use crate::common::Env;
 
 /// The smaller model of the quickstart, before and after its pretraining, on average over two seeds.
 #[test]

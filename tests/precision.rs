@@ -1,12 +1,9 @@
 //! bfloat16 training against float32: the same held-out loss, as far as it matters.
 
-#[expect(dead_code, reason = "each test file uses its own part")]
-mod common;
-
 use std::io::Write;
 use std::path::Path;
 
-use common::Env;
+use crate::common::Env;
 
 /// Held-out losses after pretraining in float32 and in bfloat16, which must lie within 1% of each other and well below
 /// that of guessing.

@@ -1,12 +1,9 @@
 //! The whole path on the toy world: run, report, run again, lose a file, run again.
 
-#[expect(dead_code, reason = "each test file uses its own part")]
-mod common;
-
 use std::collections::BTreeMap;
 use std::process::Stdio;
 
-use common::{Env, TINY, texts};
+use crate::common::{Env, TINY, texts};
 
 #[test]
 fn nothing_runs_twice_and_what_is_lost_is_made_again() {
@@ -332,7 +329,7 @@ fn an_experiment_is_resumed_from_another_folder() {
     env.run(0, &["run", "spec.yaml", "-S", "data_root=data"]);
     let mut resume = env.command(&["--runs-dir", "../runs", "resume"]);
     let output = resume.current_dir(env.path().join("elsewhere")).output().expect("the binary starts");
-    let (_, stderr) = common::texts(&output);
+    let (_, stderr) = crate::common::texts(&output);
     assert!(output.status.success() && stderr.contains("nothing to do"), "{stderr}");
 }
 

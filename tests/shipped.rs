@@ -1,13 +1,10 @@
 //! Everything shipped as an example is a test: specs plan, README commands run.
 
-#[expect(dead_code, reason = "each test file uses its own part")]
-mod common;
-
 use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use common::{Env, TINY};
+use crate::common::{Env, TINY};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -1,7 +1,5 @@
 //! A grid on a Slurm cluster: a real one of one node on this machine, where Slurm's programs are installed.
 
-mod common;
-
 use std::fs;
 use std::io::Write as _;
 use std::net::TcpListener;
@@ -9,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{Env, TINY, texts};
+use crate::common::{Env, TINY, texts};
 
 const PATIENCE: Duration = Duration::from_secs(120);
 

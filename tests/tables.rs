@@ -1,11 +1,8 @@
 //! The tables of a spec and the published numbers beside them, on the toy world.
 
-#[expect(dead_code, reason = "each test file uses its own part")]
-mod common;
-
 use std::path::Path;
 
-use common::{Env, TINY};
+use crate::common::{Env, TINY};
 use serde_json::Value;
 
 const TABLES: &str = "\
@@ -134,7 +131,7 @@ fn a_report_without_scores_says_how_far_the_experiment_is() {
         [&["report"][..], &["report", "--format", "json"], &["report", "--svg"], &["report", "--table", "pairs"]]
     {
         let output = env.output(form);
-        let (stdout, stderr) = common::texts(&output);
+        let (stdout, stderr) = crate::common::texts(&output);
         assert_eq!((output.status.code(), stdout.as_str()), (Some(4), ""), "{form:?}");
         assert!(stderr.starts_with("grid: 'tiny' has no scores yet: 2 of 5 jobs done, 1 failed\n"), "{stderr}");
         assert!(stderr.contains("help: `grid status tiny`"), "{stderr}");

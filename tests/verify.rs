@@ -1,9 +1,6 @@
 //! `grid verify resume`: it passes where resuming is exact, says so in the database, and fails where it is not.
 
-#[expect(dead_code, reason = "each test file uses its own part")]
-mod common;
-
-use common::{Env, texts};
+use crate::common::{Env, texts};
 
 /// Both families, a tuned model of each, both precisions.
 const SPEC: &str = "\

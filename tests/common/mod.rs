@@ -1,5 +1,7 @@
 //! A temp folder in which the `grid` binary is driven as a user would.
 
+pub mod server;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};

@@ -1,0 +1,29 @@
+//! The integration tests: one binary, because each one more links the whole library again.
+//!
+//! `cargo test --test integration eval::` runs one module.
+
+mod babylm;
+mod broken_specs;
+mod build;
+mod class_it;
+mod common;
+mod comparisons;
+mod confounds;
+mod crash;
+mod curricula;
+mod diff;
+mod download;
+mod eval;
+mod export;
+mod faults;
+mod floors;
+mod golden_eval;
+mod import;
+mod items;
+mod learning;
+mod precision;
+mod run;
+mod shipped;
+mod slurm;
+mod tables;
+mod verify;

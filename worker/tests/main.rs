@@ -1,0 +1,4 @@
+//! The worker's integration tests, against recorded results.
+
+mod golden_finetune;
+mod golden_parity;
