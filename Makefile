@@ -16,14 +16,12 @@ build: libtorch
 libtorch:
 	@sh worker/libtorch/fetch.sh $(DEVICE)
 
-# Builds the binaries too: the tests drive them.
+# Builds the binaries too, because the tests run them. The dev profile has overflow checks and rebuilds incrementally.
 test: libtorch
-	$(CARGO) test --release --locked --workspace
+	$(CARGO) test --locked --workspace
 
 check: libtorch
-	$(CARGO) fmt --all --check
-	$(CARGO) clippy --release --locked --workspace --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --locked --workspace --no-deps
+	@bash .ci/checks
 
 # Against PyTorch, side by side; GRID_BENCH_PYTHON names a Python that has benches/requirements.txt, else one is made.
 # BENCH="--quick --only f32" is passed on. Zero-shot scoring and fine-tuning are compared where GRID_BENCH_MODEL names a

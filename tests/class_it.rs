@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::Path;
 
 use crate::common::Env;
+use crate::common::recordings::recording;
 use serde_json::Value;
 
 fn shipped(name: &str) -> String {
@@ -252,12 +253,8 @@ fn expected_text_is_compared_with_what_is_there() {
 /// The ten-million-word file of Switchboard in the place of the whole one: 3,500 pairs where 38,802 are expected.
 #[test]
 fn real_switchboard_is_counted_and_compared() {
-    let Some(shared) = std::env::var_os("GRID_SHARED") else {
-        writeln!(std::io::stderr(), "skipped: GRID_SHARED is not set").expect("stderr");
-        return;
-    };
+    let Some(file) = recording("data/text/switchboard.train") else { return };
     let env = Env::new("");
-    let file = Path::new(&shared).join("data/text/switchboard.train");
     let corpus = format!(
         "corpora.switchboard={{files: {}, documents: {{lines: 50}}, min_words: 3, merge_turns: true, expect: {{words: 1.3M}}}}",
         file.display()

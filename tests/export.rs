@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::common::Env;
+use crate::common::recordings::{recording, skip};
 
 const SPEC: &str = "\
 name: tiny
@@ -50,7 +51,7 @@ fn python() -> Option<String> {
     if has.is_ok_and(|output| output.status.success()) {
         return Some(program);
     }
-    writeln!(std::io::stderr(), "skipped: {program} has no transformers; set GRID_TEST_PYTHON").expect("stderr");
+    skip(&format!("{program} has no transformers; set GRID_TEST_PYTHON"));
     None
 }
 
@@ -145,14 +146,11 @@ fn an_exported_model_is_complete_and_comes_back_as_it_was() {
 /// The same for models that others trained, in whatever number format.
 #[test]
 fn golden_models_go_through_without_a_bit_changed() {
-    let Some(shared) = std::env::var_os("GRID_SHARED").map(PathBuf::from) else {
-        writeln!(std::io::stderr(), "skipped: GRID_SHARED is not set").expect("stderr");
-        return;
-    };
+    let Some(golden) = recording("golden") else { return };
     let env = Env::new("");
     sentences(&env);
     let mut exported = vec![];
-    for entry in fs::read_dir(shared.join("golden")).expect("recordings") {
+    for entry in fs::read_dir(golden).expect("recordings") {
         let folder = entry.expect("an entry").path();
         if !folder.join("model").is_dir() {
             continue;

@@ -10,6 +10,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use crate::common::Env;
+use crate::common::recordings::recording;
 use grid::domain::{Size, Suite};
 use serde_json::Value;
 
@@ -187,10 +188,7 @@ fn compare_report(env: &Env, experiment: &str, suite: Suite, results: &Path) {
 
 #[test]
 fn golden_models_get_the_official_numbers() {
-    let Some(shared) = std::env::var_os("GRID_SHARED").map(PathBuf::from) else {
-        writeln!(std::io::stderr(), "skipped: GRID_SHARED is not set").expect("stderr");
-        return;
-    };
+    let Some(shared) = recording("") else { return };
     let sets: Vec<(Suite, Size)> =
         Suite::ALL.into_iter().flat_map(|suite| [(suite, Size::Fast), (suite, Size::Full)]).collect();
     let mut compared = 0;

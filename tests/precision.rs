@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::Path;
 
 use crate::common::Env;
+use crate::common::recordings::recording;
 
 /// Held-out losses after pretraining in float32 and in bfloat16, which must lie within 1% of each other and well below
 /// that of guessing.
@@ -43,11 +44,7 @@ resources: {threads: 1}
 /// The small model of `class-it-mini.yaml` on real text, for a part of its steps.
 #[test]
 fn real_text_in_bfloat16() {
-    let Some(shared) = std::env::var_os("GRID_SHARED") else {
-        writeln!(std::io::stderr(), "skipped: GRID_SHARED is not set").expect("stderr");
-        return;
-    };
-    let text = Path::new(&shared).join("data/text/childes.train");
+    let Some(text) = recording("data/text/childes.train") else { return };
     let spec = format!(
         "\
 name: precision

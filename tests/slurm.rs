@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::common::recordings::skip;
 use crate::common::{Env, TINY, texts};
 
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -22,7 +23,8 @@ impl Cluster {
     fn start() -> Option<Self> {
         let installed = |name: &str| [Path::new("/usr/sbin"), Path::new("/usr/bin")].map(|at| at.join(name).is_file());
         if ["slurmctld", "slurmd", "sbatch"].iter().any(|name| !installed(name).contains(&true)) {
-            return skipped("Slurm is not installed (apt-get install slurmctld slurmd slurm-client)");
+            skip("Slurm is not installed (apt-get install slurmctld slurmd slurm-client)");
+            return None;
         }
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().display().to_string();
@@ -57,7 +59,8 @@ impl Cluster {
         let start = Instant::now();
         while cluster.ask("sinfo", &["--noheader", "--format=%T"]) != "idle" {
             if start.elapsed() > Duration::from_secs(60) {
-                return skipped(&format!("Slurm does not start here:\n{}", cluster.logs()));
+                skip(&format!("Slurm does not start here: {}", cluster.logs().replace('\n', "; ")));
+                return None;
             }
             std::thread::sleep(Duration::from_millis(50));
         }
@@ -114,11 +117,6 @@ impl Drop for Cluster {
             let _ = daemon.wait();
         }
     }
-}
-
-fn skipped(reason: &str) -> Option<Cluster> {
-    writeln!(std::io::stderr(), "skipped: {reason}").expect("stderr");
-    None
 }
 
 fn said(program: &str, arguments: &[&str]) -> String {

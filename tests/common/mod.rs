@@ -1,5 +1,6 @@
 //! A temp folder in which the `grid` binary is driven as a user would.
 
+pub mod recordings;
 pub mod server;
 
 use std::collections::BTreeMap;
