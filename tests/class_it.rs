@@ -8,7 +8,7 @@ use crate::common::Env;
 use crate::common::recordings::recording;
 use serde_json::Value;
 
-fn shipped(name: &str) -> String {
+fn shipped_spec(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments").join(name);
     path.to_str().expect("UTF-8").to_owned()
 }
@@ -16,14 +16,14 @@ fn shipped(name: &str) -> String {
 /// The plan of a shipped spec as JSON, made in an empty folder with the given overrides.
 fn plan(name: &str, overrides: &[&str]) -> Value {
     let env = Env::new("");
-    let path = shipped(name);
+    let path = shipped_spec(name);
     let mut arguments = vec!["plan", &path, "--format", "json", "-S", "data_root=nowhere"];
     arguments.extend(overrides.iter().flat_map(|text| ["-S", *text]));
     serde_json::from_str(&env.run(0, &arguments)).expect("JSON")
 }
 
 /// The items of a JSON list, keyed by one of their text fields.
-fn by<'a>(list: &'a Value, field: &str) -> BTreeMap<&'a str, &'a Value> {
+fn keyed_by<'a>(list: &'a Value, field: &str) -> BTreeMap<&'a str, &'a Value> {
     let items = list.as_array().expect("a list").iter();
     items.map(|item| (item[field].as_str().expect("text"), item)).collect()
 }
@@ -31,10 +31,10 @@ fn by<'a>(list: &'a Value, field: &str) -> BTreeMap<&'a str, &'a Value> {
 #[test]
 fn model_sizes_match_table_1() {
     let plan = plan("class-it.yaml", &[]);
-    let models = by(&plan["models"], "name");
+    let models = keyed_by(&plan["models"], "name");
     assert_eq!(models["llama140M"]["parameters"], 140_231_872);
     assert_eq!(models["llama100M"]["parameters"], 100_684_288);
-    let text = Env::new("").run(0, &["plan", &shipped("class-it.yaml"), "-S", "data_root=nowhere"]);
+    let text = Env::new("").run(0, &["plan", &shipped_spec("class-it.yaml"), "-S", "data_root=nowhere"]);
     for shown in ["140,231,872", "100,684,288", "32,000", "16,384"] {
         assert!(text.contains(shown), "no {shown} in\n{text}");
     }
@@ -46,7 +46,7 @@ fn model_sizes_match_table_1() {
 fn the_job_graph_matches_the_paper() {
     let plan = plan("class-it.yaml", &[]);
     assert_eq!(plan["cells"], 36, "two sizes, six variants, three seeds");
-    let kinds = by(&plan["kinds"], "kind");
+    let kinds = keyed_by(&plan["kinds"], "kind");
     let count = |kind: &str, field: &str| kinds[kind][field].as_u64().expect("a number");
     let jobs = ["tokenizer", "prepare", "pretrain", "tune", "eval", "finetune"].map(|kind| count(kind, "jobs"));
     // For each size, a tokenizer, six corpora and two datasets; for each of its seeds, one pretraining and five
@@ -55,7 +55,7 @@ fn the_job_graph_matches_the_paper() {
     assert_eq!(count("pretrain", "unshared"), 36);
     assert_eq!(count("tune", "unshared"), 6 * (1 + 1 + 1 + 2 + 2));
 
-    let names: BTreeMap<&str, &Value> = by(&plan["jobs"], "id");
+    let names: BTreeMap<&str, &Value> = keyed_by(&plan["jobs"], "id");
     let trainings = || names.values().filter(|job| ["pretrain", "tune"].iter().any(|kind| job["kind"] == *kind));
     let mut edges: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for job in trainings() {
@@ -83,7 +83,7 @@ fn the_job_graph_matches_the_paper() {
 #[test]
 fn the_steps_and_words_of_each_stage() {
     let plan = plan("class-it.yaml", &[]);
-    let stages = by(&plan["stages"], "label");
+    let stages = keyed_by(&plan["stages"], "label");
     assert_eq!(stages.len(), 12);
     for size in ["llama140M", "llama100M"] {
         let stage = |path: &str| stages[format!("{size}{path}").as_str()];
@@ -118,7 +118,7 @@ fn word_counts_match_the_paper() {
     };
     assert_eq!(seen("pretrain llama140M"), 728_000_000);
     assert_eq!(seen("tune llama140M/simple_wiki"), 180_000_000);
-    let accounts = by(&ledger["accounts"], "model");
+    let accounts = keyed_by(&ledger["accounts"], "model");
     assert_eq!(accounts.len(), 12);
     let account = |variant: &str| accounts[format!("llama100M/{variant}").as_str()];
     let wiki = account("simple_wiki/single");
@@ -129,7 +129,7 @@ fn word_counts_match_the_paper() {
     for both in ["switchboard+simple_wiki/merged", "switchboard+simple_wiki/sequential"] {
         assert_eq!(account(both)["seen"], 934_000_000, "{both}");
     }
-    let text = Env::new("").run(0, &["plan", &shipped("class-it.yaml"), "-S", "data_root=nowhere"]);
+    let text = Env::new("").run(0, &["plan", &shipped_spec("class-it.yaml"), "-S", "data_root=nowhere"]);
     for shown in ["908,000,000*", "817,200,000*", "budget: track strict, 100,000,000 words × 10 epochs"] {
         assert!(text.contains(shown), "no {shown} in\n{text}");
     }
@@ -138,7 +138,7 @@ fn word_counts_match_the_paper() {
 #[test]
 fn missing_files_are_listed_with_what_needs_them() {
     let missing = plan("class-it.yaml", &[]);
-    let missing = by(&missing["missing"], "location");
+    let missing = keyed_by(&missing["missing"], "location");
     // Seven text files, nine folders of suites, and two files for each of seven tasks.
     assert_eq!(missing.len(), 7 + 9 + 14);
     let needed = |location: &str| -> Vec<&str> {
@@ -148,7 +148,7 @@ fn missing_files_are_listed_with_what_needs_them() {
     assert_eq!(needed("train_100M.zip */switchboard.train"), ["corpus switchboard", "dataset switchboard"]);
     assert_eq!(needed("full_eval/ewok_filtered"), ["ewok"]);
     assert_eq!(needed("glue_filtered/rte.train.jsonl"), ["rte"]);
-    let text = Env::new("").run(0, &["plan", &shipped("class-it.yaml"), "-S", "data_root=nowhere"]);
+    let text = Env::new("").run(0, &["plan", &shipped_spec("class-it.yaml"), "-S", "data_root=nowhere"]);
     assert!(text.contains("not found: osf:ad7qg text_data/train_100M.zip */childes.train ("), "{text}");
     assert!(text.contains("not found: hf:datasets/colinglab/CLASS_IT@main simple_wiki/train-* ("), "{text}");
     assert_eq!(text.matches("`grid data fetch ").count(), 1, "{text}");
@@ -159,7 +159,7 @@ fn missing_files_are_listed_with_what_needs_them() {
 #[test]
 fn the_budget_is_enforced_at_plan_time() {
     let env = Env::new("");
-    let path = shipped("class-it.yaml");
+    let path = shipped_spec("class-it.yaml");
     let refuse = |verb: &str, change: &str| env.complaint(1, &[verb, &path, "-S", "data_root=nowhere", "-S", change]);
     insta::assert_snapshot!(refuse("plan", "pretrain.epochs=10"), @r"
 grid: class-it is over the budget (track strict, 100,000,000 words × 10 epochs)
@@ -205,7 +205,7 @@ grid: class-it is over the budget (track strict-small, 10,000,000 words × 10 ep
 fn the_small_track_fits_its_budget() {
     let plan = plan("class-it-strict-small.yaml", &[]);
     assert_eq!(plan["cells"], 36);
-    for (model, account) in by(&plan["ledger"]["accounts"], "model") {
+    for (model, account) in keyed_by(&plan["ledger"]["accounts"], "model") {
         assert!(account["text"].as_u64() <= Some(10_000_000), "{model}: {account}");
         assert!(account["seen"].as_u64() <= Some(100_000_000), "{model}: {account}");
     }
@@ -264,7 +264,7 @@ fn real_switchboard_is_counted_and_compared() {
          expect: {{records: 38_802, words: 2.6M}}}}",
         file.display()
     );
-    let plan = env.run(0, &["plan", &shipped("class-it.yaml"), "-S", &corpus, "-S", &dataset]);
+    let plan = env.run(0, &["plan", &shipped_spec("class-it.yaml"), "-S", &corpus, "-S", &dataset]);
     assert!(plan.contains("dataset switchboard has ") && plan.contains("in 3,500 pieces"), "{plan}");
     assert!(plan.contains("in 38,802 pieces"), "{plan}");
     // 3,501 turns of 120,665 words; in the corpus, each turn also has its speaker as a word.

@@ -6,7 +6,7 @@ use crate::common::{Env, TINY};
 use serde_json::Value;
 
 /// The comparison in the JSON of a report.
-fn compared(env: &Env, arguments: &[&str]) -> Value {
+fn comparison_json(env: &Env, arguments: &[&str]) -> Value {
     let text = env.run(0, &[&["report"], arguments, &["--format", "json"]].concat());
     let mut json: Value = serde_json::from_str(&text).expect("JSON");
     json["comparison"].take()
@@ -25,7 +25,7 @@ fn one_recipe_does_not_differ_from_itself() {
     env.run(0, &["run", spec]);
     let (mut tests, mut alarms) = (0, 0);
     for pair in ["a,b", "a,c", "b,c"] {
-        let comparison = compared(&env, &["null", "--compare", pair]);
+        let comparison = comparison_json(&env, &["null", "--compare", pair]);
         for row in rows(&comparison) {
             let p = row["p"].as_f64();
             tests += 1;
@@ -58,7 +58,7 @@ fn one_recipe_does_not_differ_from_itself() {
 
     // With a single seed there are 36 rows, and none of them has a p-value.
     env.run(0, &["run", spec, "-S", "axes.seed=[1]"]);
-    let single = ["a,b", "a,c", "b,c"].map(|pair| compared(&env, &["null", "--compare", pair]));
+    let single = ["a,b", "a,c", "b,c"].map(|pair| comparison_json(&env, &["null", "--compare", pair]));
     let single: Vec<&Value> = single.iter().flat_map(rows).collect();
     assert_eq!(single.len(), 36);
     assert!(single.iter().all(|row| row.get("p").is_none() && row["p_corrected"].is_null()));
@@ -73,7 +73,7 @@ fn one_seed_gives_no_p_value_and_one_line_of_explanation() {
     env.run(0, &["run", "spec.yaml", "-S", "axes.seed=[1]"]);
     let text = env.run(0, &["report", "--compare", "merged,sequential"]);
     assert!(text.contains("One seed shows no spread, so there is"), "{text}");
-    let comparison = compared(&env, &["--compare", "merged,sequential", "--pooled", "--equivalent", "1"]);
+    let comparison = comparison_json(&env, &["--compare", "merged,sequential", "--pooled", "--equivalent", "1"]);
     assert!(rows(&comparison).iter().all(|row| row.get("p").is_none() && row["p_corrected"].is_null()), "{comparison}");
 
     // With a second seed there are a spread, a power table and differences.
@@ -83,7 +83,7 @@ fn one_seed_gives_no_p_value_and_one_line_of_explanation() {
     let plan = env.run(0, &["plan", "spec.yaml"]);
     assert!(plan.contains("(with the spread over seeds that earlier runs of these suites had)"), "{plan}");
     assert!(!env.run(0, &["plan", "spec.yaml", "-S", "axes.seed=[1,2,3]"]).contains("some conditions have"));
-    let comparison = compared(&env, &["--compare", "merged,sequential"]);
+    let comparison = comparison_json(&env, &["--compare", "merged,sequential"]);
     let differences = |row: &Value| row["seeds"].as_array().map(Vec::len);
     assert!(rows(&comparison).iter().all(|row| differences(row) == Some(2)), "{comparison}");
 }

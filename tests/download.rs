@@ -291,7 +291,7 @@ fn server_and_disk_errors_come_with_a_remedy() {
 }
 
 /// Trains a model, exports it in Hugging Face format and returns its files with their contents.
-fn exported(away: &Away) -> Vec<(String, Vec<u8>)> {
+fn export_model(away: &Away) -> Vec<(String, Vec<u8>)> {
     let model =
         TINY.replace("seed: [1, 2]", "seed: [1]").replace("dataset: [chat, [chat, questions]]", "dataset: [chat]");
     fs::write(away.env.path().join("tiny.yaml"), model.replace("[pretrained, merged, sequential]", "[pretrained]"))
@@ -309,7 +309,7 @@ fn name(path: &Path) -> String {
 #[test]
 fn hub_models_are_fetched_for_specs_and_for_eval() {
     let made = Away::new(TINY, "http://127.0.0.1:9");
-    let files = exported(&made);
+    let files = export_model(&made);
     let server = Server::new(move |request| {
         let siblings: Vec<_> =
             files.iter().map(|(name, content)| serde_json::json!({"rfilename": name, "size": content.len()})).collect();

@@ -17,14 +17,14 @@ use serde_json::Value;
 /// The largest difference between two scores, in nats. If the best two candidates are closer than this, either may win.
 const NEAR: f64 = 1e-3;
 
-fn list(folder: &Path) -> Vec<PathBuf> {
+fn sorted_entries(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(folder) else { return vec![] };
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
     paths.sort();
     paths
 }
 
-fn name(path: &Path) -> &str {
+fn file_name(path: &Path) -> &str {
     path.file_name().and_then(|name| name.to_str()).expect("a name in UTF-8")
 }
 
@@ -32,13 +32,13 @@ fn name(path: &Path) -> &str {
 const BOXES: usize = 30;
 
 /// Writes the evaluation data as a user has it, without the items that would take too long.
-fn data(shared: &Path, env: &Env) {
+fn write_data(shared: &Path, env: &Env) {
     let root = env.path().join("data/evaluation_data");
     let all = std::env::var_os("GRID_GOLDEN_ALL").is_some();
     for eval in ["fast_eval", "full_eval"] {
-        for set in list(&shared.join("data/evaluation_data").join(eval)) {
-            let every = if all || name(&set) != "blimp_filtered" { 1 } else { 8 };
-            symlink_all(&set, &root.join(eval).join(name(&set)), every);
+        for set in sorted_entries(&shared.join("data/evaluation_data").join(eval)) {
+            let every = if all || file_name(&set) != "blimp_filtered" { 1 } else { 8 };
+            symlink_all(&set, &root.join(eval).join(file_name(&set)), every);
         }
     }
     let boxes = shared.join("data/entity_tracking");
@@ -65,7 +65,7 @@ fn data(shared: &Path, env: &Env) {
                 *count <= BOXES
             });
             let few: Vec<&str> = few.collect();
-            fs::write(folder.join(name(&file)), few.join("\n")).expect("a file");
+            fs::write(folder.join(file_name(&file)), few.join("\n")).expect("a file");
         }
     }
 }
@@ -73,13 +73,13 @@ fn data(shared: &Path, env: &Env) {
 /// Fills the folder `to` with links to every `every`-th file of the folder `from`.
 fn symlink_all(from: &Path, to: &Path, every: usize) {
     fs::create_dir_all(to).expect("a folder");
-    for path in list(from).iter().step_by(every) {
-        symlink(path, to.join(name(path))).expect("a link");
+    for path in sorted_entries(from).iter().step_by(every) {
+        symlink(path, to.join(file_name(path))).expect("a link");
     }
 }
 
 /// The candidate scores that the official pipeline recorded for each item, by subtask and index.
-fn official(results: &Path, suite: Suite) -> BTreeMap<(String, u64), Vec<f64>> {
+fn recorded_scores(results: &Path, suite: Suite) -> BTreeMap<(String, u64), Vec<f64>> {
     let mut text = String::new();
     let file = fs::File::open(results.join("scores.jsonl.gz")).expect("recorded scores");
     flate2::read::GzDecoder::new(file).read_to_string(&mut text).expect("gzip");
@@ -98,7 +98,7 @@ fn official(results: &Path, suite: Suite) -> BTreeMap<(String, u64), Vec<f64>> {
 
 /// Compares every item and, if no item was left out, the scores of the report.
 fn compare(env: &Env, experiment: &str, suite: Suite, results: &Path) {
-    let official = official(results, suite);
+    let official = recorded_scores(results, suite);
     let rows = env.query(&format!(
         "select item, chosen, scores, subtask from v_items where experiment = '{experiment}' and suite = '{suite}'"
     ));
@@ -140,7 +140,7 @@ fn compare_predictions(exported: &Path, suite: Suite, size: Size, results: &Path
     flate2::read::GzDecoder::new(file).read_to_string(&mut theirs).expect("gzip");
     let [ours, theirs] =
         [&ours, &theirs].map(|text| serde_json::from_str::<Value>(&text.replace("NaN", "null")).expect("JSON"));
-    let clear = official(results, suite).into_iter().filter(|(_, scores)| {
+    let clear = recorded_scores(results, suite).into_iter().filter(|(_, scores)| {
         let mut scores = scores.clone();
         scores.sort_by(|a, b| b.total_cmp(a));
         scores.len() < 2 || scores[0] - scores[1] > NEAR
@@ -192,18 +192,19 @@ fn golden_models_reproduce_the_official_scores() {
     let sets: Vec<(Suite, Size)> =
         Suite::ALL.into_iter().flat_map(|suite| [(suite, Size::Fast), (suite, Size::Full)]).collect();
     let mut compared = 0;
-    for folder in list(&shared.join("golden")) {
+    for folder in sorted_entries(&shared.join("golden")) {
         let model = folder.join("model");
-        let recorded = list(&folder.join("eval"));
+        let recorded = sorted_entries(&folder.join("eval"));
         if !model.is_dir() || recorded.is_empty() {
             continue;
         }
         let env = Env::new("");
-        data(&shared, &env);
+        write_data(&shared, &env);
         for (size, flag) in [(Size::Fast, "--fast"), (Size::Full, "--full")] {
             let mut suites: Vec<(Suite, &PathBuf)> = vec![];
             for results in &recorded {
-                let of = |(suite, size): &(Suite, Size)| suite.folder(*size).ends_with(&format!("/{}", name(results)));
+                let of =
+                    |(suite, size): &(Suite, Size)| suite.folder(*size).ends_with(&format!("/{}", file_name(results)));
                 // Some sets are the same in both sizes; they are used once, with the first size.
                 if let Some((suite, _)) = sets.iter().find(|set| of(set)).filter(|(_, found)| *found == size) {
                     suites.push((*suite, results));
@@ -234,7 +235,7 @@ fn golden_models_reproduce_the_official_scores() {
             );
             let out = format!("out{flag}");
             env.run(0, &["export", "babylm", &experiment, &out, "--partial"]);
-            let exported = list(&env.path().join(out).join("results")).remove(0);
+            let exported = sorted_entries(&env.path().join(out).join("results")).remove(0);
             for (suite, results) in suites {
                 compare(&env, &experiment, suite, results);
                 compare_predictions(&exported, suite, size, results);

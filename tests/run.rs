@@ -57,7 +57,7 @@ fn a_lost_database_is_rebuilt_from_the_job_folders() {
     let folders = || std::fs::read_dir(env.path().join("runs/tiny")).unwrap().count();
     let count = folders();
     for file in ["runs.db", "runs.db-wal", "runs.db-shm"] {
-        let _ = std::fs::remove_file(env.path().join("runs").join(file)); // the last two come and go
+        let _ = std::fs::remove_file(env.path().join("runs").join(file)); // the last two may not exist
     }
     let words = env.complaint(0, &["run", "spec.yaml"]);
     assert!(
