@@ -77,8 +77,8 @@ fn scores_of_other_modes_cannot_be_submitted() {
         lacks.contains(rules) && lacks.starts_with("grid: the submission is not complete:\n  all 4 models:\n"),
         "{lacks}"
     );
-    assert!(lacks.lines().count() <= 8, "equal reasons are printed once\n{lacks}");
-    // No score can be submitted, so nothing is written, even with --partial.
+    assert!(lacks.lines().count() <= 8, "equal reasons are said once\n{lacks}");
+    // There is nothing, so nothing is written, whatever is asked for.
     let lacks = env.complaint(8, &["export", "babylm", "tiny", "out", "--partial"]);
     assert!(lacks.contains("nothing was written: there is nothing yet"), "{lacks}");
     assert!(!env.path().join("out").exists());

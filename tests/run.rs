@@ -102,7 +102,7 @@ fn a_change_reruns_only_what_depends_on_it() {
 
     let words = env.complaint(0, &["run", "spec.yaml", "-S", "axes.seed=[1]"]);
     assert!(words.contains("note: nano/pretrained/seed2 and 3 more of the last run of tiny left its table"), "{words}");
-    // The results of removed cells stay until `gc --unplanned` removes them.
+    // The results of the cells that left are there until they are given up.
     assert_eq!(env.run(0, &["gc"]), "");
     let listed = env.run(0, &["gc", "--unplanned", "--yes"]);
     assert_eq!(listed.lines().filter(|line| line.contains("seed2: in no plan of today")).count(), 12, "{listed}");

@@ -182,7 +182,7 @@ fn a_disturbed_run_on_slurm_gives_the_results_of_a_local_run() {
     let log = fs::read_dir(&folder).unwrap().flatten().filter(|entry| {
         entry.file_name().to_string_lossy().starts_with("slurm-") && entry.path().extension().is_some()
     });
-    assert_eq!(log.count(), 1, "there was one Slurm job, so there is one log");
+    assert_eq!(log.count(), 1, "the log of the one job of Slurm");
 }
 
 #[test]

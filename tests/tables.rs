@@ -115,7 +115,7 @@ fn an_unknown_table_is_refused_with_the_known_ones() {
     let complaint = env.complaint(4, &["report", "--table", "figur"]);
     assert!(complaint.contains("no table 'figur' (did you mean 'figure'?)"), "{complaint}");
     assert!(complaint.contains("there are scores, leaderboard, pairs, alone, z, figure"), "{complaint}");
-    // A single model has no z-score.
+    // One model alone has no z.
     let figure = env.run(0, &["report", "--table", "figure"]);
     assert!(figure.contains("0 of 2"), "{figure}");
 }
@@ -162,7 +162,7 @@ fn requests_for_missing_scores_are_refused_with_a_hint() {
     assert!(complaint.contains("'merged' with itself"), "{complaint}");
     let complaint = env.complaint(4, &["report", "--curve"]);
     assert!(complaint.contains("give its spec `pretrain: {milestones"), "{complaint}");
-    // With many subtasks and few conditions, the rows are the subtasks.
+    // Of many subtasks and few conditions the subtasks are the rows.
     let svg = env.run(0, &["report", "--subtasks", "blimp", "--svg"]);
     assert!(svg.contains(">nano chat single<"), "{svg}");
 }
