@@ -176,7 +176,7 @@ fn scores(model: &Path, task: GlueTask, mode: Mode, pooling: Pooling, one: Hyper
             threads: 1,
             checkpoint_every_seconds: 3_600,
             micro_batch: None,
-            trial: None,
+            faults: None,
         },
     };
     fs::write(folder.path().join("job.json"), serde_json::to_vec(&assignment).unwrap()).unwrap();

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use grid::domain::layout::SCHEMA;
+use grid::domain::layout::{self, SCHEMA};
 use grid::domain::{
     Artifact, Assignment, Cluster, Digest, Event, Failure, Job, JournalEntry, Outcome, Settings, TokenizerJob, Verdict,
 };

@@ -179,7 +179,7 @@ fn train_stage(stage: Stage<'_>, model: Model, assignment: &Assignment, attempt:
     }
     let mut kept = Kept::new(attempt.output());
     let resumed = resume(&mut trainer, &mut kept, &stage, attempt)?;
-    if resumed && trial.is_some_and(|trial| trial.flaw) {
+    if resumed && trial.is_some_and(|trial| trial.perturb_on_resume) {
         trainer.disturb()?;
     }
     let earlier = attempt.earlier().len();
