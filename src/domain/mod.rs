@@ -65,7 +65,7 @@ pub use score::{CellRow, ItemOutcome, ItemRow, Score, ScoreRow};
 pub use seed::{FinetuneSeeds, mix, tuning_seed};
 pub use source::{Corpus, DataEntry, Dataset, ForeignModel, Located, Source};
 pub use suggest::{closest, did_you_mean};
-pub use suite::{Size, Suite};
+pub use suite::{ScoringMethod, Size, Suite};
 pub use table::{NamedTable, Quantity, Reference, Show};
 pub use text::{CorpusFormat, DatasetFormat, Documents, Layout, Origin, Pattern, Template, WorldPart};
 pub use text_size::{MeasuredText, TextSize};
