@@ -10,8 +10,8 @@ use super::models::one_model;
 use super::workspace::{SpecText, Workspace};
 use crate::data;
 use crate::domain::{
-    Cell, EvalJob, FinetuneJob, ItemOutcome, Job, Located, Mode, Pick, Remote, Score, ScoreRow, Size, Source, Suite,
-    counted,
+    Cell, EvalJob, FileSelection, FinetuneJob, ItemOutcome, Job, LocatedSource, Mode, Remote, Score, ScoreRow, Size,
+    Source, Suite, counted,
 };
 use crate::plan::{Decision, PlannedJob, Role};
 use crate::report::lacks;
@@ -177,7 +177,7 @@ fn zero_shot(
         },
     };
     let Some((origin, paths)) = job.sources.first() else { return Ok(()) };
-    let located = Located { origin: origin.clone(), files: paths.clone() };
+    let located = LocatedSource { origin: origin.clone(), files: paths.clone() };
     let files = data::evaluation_files(&located, suite).map_err(|error| unreadable(&error))?;
     let items =
         suites::read(suite, eval.mode, &files).map_err(|error| unreadable(&format!("read {suite}: {error}")))?;
@@ -213,7 +213,7 @@ fn size(eval: &EvalJob, cell: &Cell) -> Size {
         let folder = eval.suite.folder(Size::Fast);
         match &evaluation.source {
             Source::Folder(path) => path.ends_with(folder),
-            Source::Remote(Remote { pick: Pick::Folder(path), .. }) => Path::new(path).ends_with(folder),
+            Source::Remote(Remote { pick: FileSelection::Folder(path), .. }) => Path::new(path).ends_with(folder),
             _ => false,
         }
     });

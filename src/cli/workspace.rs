@@ -11,8 +11,8 @@ use crate::data::download::{Lock, Shelf};
 use crate::data::{self, Survey};
 use crate::domain::layout::OPTIMIZER;
 use crate::domain::{
-    Artifact, Base, Budget, ConfigFile, DataEntry, Grid, Job, JobId, JobKind, Located, Origin, Prepared, Source,
-    TextSize, layout,
+    Artifact, BaseModel, Budget, ConfigFile, DataEntry, Grid, Job, JobId, JobKind, LocatedSource, Origin, Prepared,
+    Source, TextSize, layout,
 };
 use crate::plan::{self, Artifacts, Decision, Facts, Known, Last, Plan, PlannedJob, Recorded, TextEstimate};
 use crate::runner;
@@ -139,7 +139,7 @@ impl Workspace {
 }
 
 /// Where the spec names what was not found, by location; nowhere in one that its user did not write.
-fn places(spec: &SpecText, grid: &Grid, located: &BTreeMap<Source, Located>) -> BTreeMap<String, String> {
+fn places(spec: &SpecText, grid: &Grid, located: &BTreeMap<Source, LocatedSource>) -> BTreeMap<String, String> {
     let place = |entry: &DataEntry| match &located.get(&entry.source)?.origin {
         Origin::Missing { location } => Some((location.clone(), entry.place.clone())),
         Origin::World { .. } | Origin::Content { .. } => None,
@@ -148,7 +148,7 @@ fn places(spec: &SpecText, grid: &Grid, located: &BTreeMap<Source, Located>) -> 
     grid.data.iter().rev().filter(|_| !eval::wrote(&spec.path)).filter_map(place).collect()
 }
 
-fn locate(grid: &Grid, survey: &mut Survey) -> Result<BTreeMap<Source, Located>, data::DataError> {
+fn locate(grid: &Grid, survey: &mut Survey) -> Result<BTreeMap<Source, LocatedSource>, data::DataError> {
     let mut located = BTreeMap::new();
     for source in grid.cells.iter().flat_map(|cell| cell.recipe.sources()) {
         if let Entry::Vacant(entry) = located.entry(source) {
@@ -200,7 +200,7 @@ fn damage(output: &Path, artifact: &Artifact) -> Option<Artifacts> {
 async fn recorded(grid: &Grid, store: Option<&Store>) -> Result<BTreeMap<JobId, Recorded>, Failure> {
     let mut recorded = BTreeMap::new();
     for cell in &grid.cells {
-        let Base::Recorded(id) = cell.recipe.base else { continue };
+        let BaseModel::Recorded(id) = cell.recipe.base else { continue };
         let found = match store {
             Some(store) => store.job(id).await.map_err(store_failure)?,
             None => None,
@@ -351,7 +351,7 @@ fn amounts(
             amounts.extend(expected.map(|expected| (planned.id, amount(expected, false, 0))));
             continue;
         }
-        let located = Located { origin: origin.clone(), files: files.clone() };
+        let located = LocatedSource { origin: origin.clone(), files: files.clone() };
         let volume = match &job.data {
             Prepared::Corpus(_, format) => survey.corpus_volume(&located, format)?,
             Prepared::Dataset(_, format, _) => survey.dataset_volume(&located, format)?,

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fs;
 use std::path::Path;
 
-use crate::domain::{CorpusFormat, Documents, Located, MeasuredText, Origin, WorldPart};
+use crate::domain::{CorpusFormat, Documents, LocatedSource, MeasuredText, Origin, WorldPart};
 
 use super::dialogue::spoken;
 use super::error::DataError;
@@ -19,14 +19,14 @@ use super::{words, world};
 ///
 /// # Errors
 /// Missing or unreadable files, text that is not UTF-8, a part of the toy world that is no corpus.
-pub fn documents(located: &Located, format: &CorpusFormat) -> Result<Vec<String>, DataError> {
+pub fn documents(located: &LocatedSource, format: &CorpusFormat) -> Result<Vec<String>, DataError> {
     let mut documents = Vec::new();
     each_document(located, format, |document| documents.push(document))?;
     Ok(documents)
 }
 
 /// How much text [`documents`] would give, without holding it.
-pub(super) fn volume(located: &Located, format: &CorpusFormat) -> Result<MeasuredText, DataError> {
+pub(super) fn volume(located: &LocatedSource, format: &CorpusFormat) -> Result<MeasuredText, DataError> {
     let mut volume = MeasuredText { units: 0, words: 0, blank: 0 };
     each_document(located, format, |document| {
         volume.units += 1;
@@ -35,7 +35,11 @@ pub(super) fn volume(located: &Located, format: &CorpusFormat) -> Result<Measure
     Ok(volume)
 }
 
-fn each_document(located: &Located, format: &CorpusFormat, mut visit: impl FnMut(String)) -> Result<(), DataError> {
+fn each_document(
+    located: &LocatedSource,
+    format: &CorpusFormat,
+    mut visit: impl FnMut(String),
+) -> Result<(), DataError> {
     match &located.origin {
         Origin::World { part, seed, size } => match part {
             WorldPart::Speech | WorldPart::Dialogues | WorldPart::Articles => {
@@ -179,7 +183,7 @@ mod tests {
             .unwrap();
         let rows = Documents::Rows { layout: Layout::Json, text: "text".into() };
         let format = CorpusFormat { documents: rows, min_words: 2, ..CorpusFormat::default() };
-        let located = Located { origin: Origin::Content { digest: Digest::of(b"") }, files: vec![path] };
+        let located = LocatedSource { origin: Origin::Content { digest: Digest::of(b"") }, files: vec![path] };
         assert_eq!(documents(&located, &format).unwrap(), ["one two\nthree four", "five six"]);
     }
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::domain::{Located, Origin, Suite, WorldPart};
+use crate::domain::{LocatedSource, Origin, Suite, WorldPart};
 
 use super::archive::{self, is_archive};
 use super::error::DataError;
@@ -20,7 +20,7 @@ pub(super) fn is_evaluation_file(path: &Path) -> bool {
 ///
 /// # Errors
 /// Missing or unreadable files, a part of the toy world other than [`WorldPart::Evaluation`].
-pub fn evaluation_files(located: &Located, suite: Suite) -> Result<Vec<(String, Vec<u8>)>, DataError> {
+pub fn evaluation_files(located: &LocatedSource, suite: Suite) -> Result<Vec<(String, Vec<u8>)>, DataError> {
     let mut files = match &located.origin {
         Origin::World { part: WorldPart::Evaluation, seed, size } => world::evaluation(*seed, *size, suite),
         Origin::World { part, .. } => {
@@ -46,7 +46,7 @@ pub fn evaluation_files(located: &Located, suite: Suite) -> Result<Vec<(String, 
 ///
 /// # Errors
 /// As [`evaluation_files`].
-pub fn evaluation_file(located: &Located, suite: Suite, name: &str) -> Result<(String, Vec<u8>), DataError> {
+pub fn evaluation_file(located: &LocatedSource, suite: Suite, name: &str) -> Result<(String, Vec<u8>), DataError> {
     let mut files = evaluation_files(located, suite)?.into_iter();
     let found = match &located.origin {
         Origin::World { .. } => files.find(|(known, _)| known == name),

@@ -13,7 +13,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::domain::{Digest, Generation, Located, Question};
+use crate::domain::{Digest, Generation, LocatedSource, Question};
 
 use super::download::{Patience, Post, Shelf};
 use super::error::DataError;
@@ -67,7 +67,7 @@ struct Row<'a> {
 /// answered until then is kept.
 pub fn generate(
     generation: &Generation,
-    located: &Located,
+    located: &LocatedSource,
     shelf: &Shelf,
     patience: Patience,
     show: &(dyn Fn(usize, usize) + Sync),

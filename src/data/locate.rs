@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{CorpusFormat, DatasetFormat, Digest, Located, MeasuredText, Origin, Remote, Source};
+use crate::domain::{CorpusFormat, DatasetFormat, Digest, LocatedSource, MeasuredText, Origin, Remote, Source};
 
 use super::download::{Difference, Found as Fetched, Shelf, State};
 use super::error::DataError;
@@ -84,13 +84,13 @@ impl Survey {
     /// # Errors
     /// A pattern that is none, a folder given as a file, a model that cannot be used, files or archives that cannot be
     /// read.
-    pub fn locate(&mut self, source: &Source) -> Result<Located, DataError> {
+    pub fn locate(&mut self, source: &Source) -> Result<LocatedSource, DataError> {
         match self.find(source)? {
-            Hit::World(origin) => Ok(Located { origin, files: vec![] }),
-            Hit::Nothing(location) => Ok(Located { origin: Origin::Missing { location }, files: vec![] }),
+            Hit::World(origin) => Ok(LocatedSource { origin, files: vec![] }),
+            Hit::Nothing(location) => Ok(LocatedSource { origin: Origin::Missing { location }, files: vec![] }),
             Hit::Archive(archive) => {
                 let origin = Origin::Content { digest: self.digest_within(&archive)? };
-                Ok(Located { origin, files: vec![archive] })
+                Ok(LocatedSource { origin, files: vec![archive] })
             }
             Hit::Files(files, named) => self.content(files, named),
         }
@@ -161,18 +161,18 @@ impl Survey {
     }
 
     /// Files and the digest of their contents, and of their names if these mean something.
-    fn content(&mut self, files: Vec<PathBuf>, named: bool) -> Result<Located, DataError> {
+    fn content(&mut self, files: Vec<PathBuf>, named: bool) -> Result<LocatedSource, DataError> {
         let digests = files.iter().map(|path| self.digest(path)).collect::<Result<Vec<_>, _>>()?;
         let names: Vec<String> = files.iter().map(|path| if named { file_name(path) } else { String::new() }).collect();
         let digest = Digest::of_named(names.iter().map(String::as_str).zip(digests));
-        Ok(Located { origin: Origin::Content { digest }, files })
+        Ok(LocatedSource { origin: Origin::Content { digest }, files })
     }
 
     /// Documents and words of a corpus under this format.
     ///
     /// # Errors
     /// As [`super::documents`].
-    pub fn corpus_volume(&mut self, located: &Located, format: &CorpusFormat) -> Result<MeasuredText, DataError> {
+    pub fn corpus_volume(&mut self, located: &LocatedSource, format: &CorpusFormat) -> Result<MeasuredText, DataError> {
         self.volume(&located.origin, format, || corpus::volume(located, format))
     }
 
@@ -180,7 +180,11 @@ impl Survey {
     ///
     /// # Errors
     /// As [`super::records()`].
-    pub fn dataset_volume(&mut self, located: &Located, format: &DatasetFormat) -> Result<MeasuredText, DataError> {
+    pub fn dataset_volume(
+        &mut self,
+        located: &LocatedSource,
+        format: &DatasetFormat,
+    ) -> Result<MeasuredText, DataError> {
         self.volume(&located.origin, format, || records::volume(located, format))
     }
 
@@ -290,7 +294,7 @@ mod tests {
         folder
     }
 
-    fn locate(source: Source) -> Located {
+    fn locate(source: Source) -> LocatedSource {
         Survey::open(Path::new("/nonexistent/cache")).locate(&source).unwrap()
     }
 
@@ -349,7 +353,7 @@ mod tests {
         let mut survey = Survey::open(&cache);
         assert_eq!((survey.cache.digests.len(), survey.cache.volumes.len()), (1, 1));
         assert_eq!(survey.locate(&source).unwrap(), first);
-        let elsewhere = Located { files: vec![], ..first.clone() };
+        let elsewhere = LocatedSource { files: vec![], ..first.clone() };
         assert_eq!(survey.corpus_volume(&elsewhere, &lines()).unwrap(), volume, "remembered, not counted");
 
         fs::write(&path, "one TWO\nthree\n").unwrap();

@@ -7,7 +7,7 @@ use crate::domain::hugging_face::files::{
     CONFIG, GENERATION, INDEX, SPECIAL_TOKENS, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS,
 };
 use crate::domain::hugging_face::shards;
-use crate::domain::{ConfigFile, ForeignModel, Place};
+use crate::domain::{ConfigFile, ForeignModel, RemoteLocation};
 
 use super::download::{Found as Fetched, Shelf};
 use super::error::DataError;
@@ -91,8 +91,8 @@ pub fn model_config(folder: &Path) -> Result<ConfigFile, DataError> {
 }
 
 /// The folder of a model's revision in the cache: `models--org--name/snapshots/<commit>`.
-fn snapshot(cache: &Path, place: &Place, pinned: Option<&str>) -> Option<PathBuf> {
-    let Place::Hub { repository, revision, .. } = place else { return None };
+fn snapshot(cache: &Path, place: &RemoteLocation, pinned: Option<&str>) -> Option<PathBuf> {
+    let RemoteLocation::Hub { repository, revision, .. } = place else { return None };
     let home = cache.join(format!("models--{}", repository.replace('/', "--")));
     let revision = pinned.unwrap_or(revision);
     let commit = fs::read_to_string(home.join("refs").join(revision));
@@ -172,7 +172,7 @@ mod tests {
             ("models--org--name/refs/main", "c0ffee\n"),
             ("models--org--name/snapshots/c0ffee/config.json", "{}"),
         ]);
-        let pinned = |text, commit| snapshot(cache.path(), &Place::model(text).unwrap(), commit);
+        let pinned = |text, commit| snapshot(cache.path(), &RemoteLocation::model(text).unwrap(), commit);
         let snapshot = |text| pinned(text, None);
         let there = cache.path().join("models--org--name/snapshots/c0ffee");
         assert_eq!(snapshot("org/name"), Some(there.clone()));

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use crate::domain::{DatasetFormat, Located, MeasuredText, Origin, Pattern, WorldPart};
+use crate::domain::{DatasetFormat, LocatedSource, MeasuredText, Origin, Pattern, WorldPart};
 
 use super::corpus::{read_text, without};
 use super::dialogue::{Utterance, dialogues, merged};
@@ -34,7 +34,7 @@ impl Record {
 ///
 /// # Errors
 /// As [`record_groups`].
-pub fn records(located: &Located, format: &DatasetFormat) -> Result<Vec<Record>, DataError> {
+pub fn records(located: &LocatedSource, format: &DatasetFormat) -> Result<Vec<Record>, DataError> {
     Ok(record_groups(located, format)?.into_iter().flatten().collect())
 }
 
@@ -46,7 +46,7 @@ pub fn records(located: &Located, format: &DatasetFormat) -> Result<Vec<Record>,
 ///
 /// # Errors
 /// Missing or unreadable files, lines that do not follow the format, a part of the toy world that holds no records.
-pub fn record_groups(located: &Located, format: &DatasetFormat) -> Result<Vec<Vec<Record>>, DataError> {
+pub fn record_groups(located: &LocatedSource, format: &DatasetFormat) -> Result<Vec<Vec<Record>>, DataError> {
     let mut groups = all(located, format)?;
     groups.iter_mut().for_each(|group| group.retain(|record| !record.is_blank()));
     groups.retain(|group| !group.is_empty());
@@ -54,7 +54,7 @@ pub fn record_groups(located: &Located, format: &DatasetFormat) -> Result<Vec<Ve
 }
 
 /// The same with the records that are dropped.
-fn all(located: &Located, format: &DatasetFormat) -> Result<Vec<Vec<Record>>, DataError> {
+fn all(located: &LocatedSource, format: &DatasetFormat) -> Result<Vec<Vec<Record>>, DataError> {
     match &located.origin {
         Origin::World { part, seed, size } => match (part, format) {
             (WorldPart::Chat | WorldPart::Questions, _) => Ok(alone(world::records(*part, *seed, *size))),
@@ -82,7 +82,7 @@ fn all(located: &Located, format: &DatasetFormat) -> Result<Vec<Vec<Record>>, Da
 }
 
 /// How much text [`records`] gives: both sides of each record.
-pub(super) fn volume(located: &Located, format: &DatasetFormat) -> Result<MeasuredText, DataError> {
+pub(super) fn volume(located: &LocatedSource, format: &DatasetFormat) -> Result<MeasuredText, DataError> {
     let all = all(located, format)?.into_iter().flatten();
     let (blank, records): (Vec<Record>, Vec<Record>) = all.partition(Record::is_blank);
     let words = records.iter().map(|record| words(&record.prompt) + words(&record.reply)).sum();

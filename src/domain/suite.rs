@@ -61,9 +61,25 @@ impl Suite {
         }
     }
 
-    /// Whether a model is scored as it is, at one point of its training.
+    /// How its items become scores, and scores are compared.
+    pub fn scoring(self) -> ScoringMethod {
+        match self {
+            Suite::Blimp | Suite::BlimpSupplement | Suite::EntityTracking | Suite::Ewok | Suite::Comps => {
+                ScoringMethod::Choice
+            }
+            Suite::WugAdj | Suite::WugPast => ScoringMethod::Rank,
+            Suite::Reading => ScoringMethod::ReadingTimes,
+            Suite::Aoa => ScoringMethod::AgeOfAcquisition,
+            Suite::Glue => ScoringMethod::Finetuning,
+        }
+    }
+
+    /// Whether one model is scored without further training: neither by fine-tuning nor over several checkpoints.
     pub fn is_zero_shot(self) -> bool {
-        !matches!(self, Suite::Aoa | Suite::Glue)
+        match self.scoring() {
+            ScoringMethod::Choice | ScoringMethod::Rank | ScoringMethod::ReadingTimes => true,
+            ScoringMethod::AgeOfAcquisition | ScoringMethod::Finetuning => false,
+        }
     }
 
     /// Its folder within the official evaluation data.
@@ -132,6 +148,34 @@ impl Suite {
 impl fmt::Display for Suite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
+    }
+}
+
+/// How the items of a suite become scores. A suite of an existing method needs a reader of its files and nothing else in
+/// `suites`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ScoringMethod {
+    /// The candidate with the greatest log-probability is chosen; the score is the share of right choices.
+    Choice,
+    /// Preferences between two candidates are correlated with those of people.
+    Rank,
+    /// Surprisals enter a regression of reading times.
+    ReadingTimes,
+    /// Surprisals over several checkpoints are compared with the ages at which children learn words.
+    AgeOfAcquisition,
+    /// A classifier is trained on the model and predicts a class for each item.
+    Finetuning,
+}
+
+impl ScoringMethod {
+    /// The metric of a task's official aggregate: the value of [`Score::metric`](super::Score::metric).
+    pub fn metric(self) -> &'static str {
+        match self {
+            ScoringMethod::Choice | ScoringMethod::Finetuning => "accuracy",
+            ScoringMethod::Rank => "spearman",
+            ScoringMethod::ReadingTimes => "partial-r2",
+            ScoringMethod::AgeOfAcquisition => "pearson",
+        }
     }
 }
 

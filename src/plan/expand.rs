@@ -7,9 +7,9 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use super::names::{Name, called, distinguish_labels};
 use super::planned::{Plan, PlannedCell, PlannedJob, Role, Text};
 use crate::domain::{
-    Base, Cell, Corpus, Dataset, EvalJob, FinetuneJob, Finetuning, ForeignModel, Grid, ImportJob, Job, JobId, Located,
-    Origin, PrepareJob, Prepared, PretrainJob, Pretraining, Recipe, ReplayedText, Source, Stage, StagePart, Suite,
-    TokenizerJob, TuneJob, TunePart, tuning_seed,
+    BaseModel, Cell, Corpus, Dataset, EvalJob, FinetuneJob, Finetuning, ForeignModel, Grid, ImportJob, Job, JobId,
+    LocatedSource, Origin, PrepareJob, Prepared, PretrainJob, Pretraining, Recipe, ReplayedText, Source, Stage,
+    StagePart, Suite, TokenizerJob, TuneJob, TunePart, tuning_seed,
 };
 
 /// A job that leaves a model. Minted here only.
@@ -32,7 +32,7 @@ pub struct Recorded {
 ///
 /// # Panics
 /// When `recorded` lacks a job.
-pub fn expand(grid: &Grid, located: &BTreeMap<Source, Located>, recorded: &BTreeMap<JobId, Recorded>) -> Plan {
+pub fn expand(grid: &Grid, located: &BTreeMap<Source, LocatedSource>, recorded: &BTreeMap<JobId, Recorded>) -> Plan {
     let mut builder = Builder { graph: DiGraph::new(), index: HashMap::new(), located, recorded };
     let cells = grid.cells.iter().map(|cell| builder.cell(cell)).collect();
     let Builder { mut graph, index, .. } = builder;
@@ -50,7 +50,7 @@ struct Vocabulary {
 struct Builder<'a> {
     graph: DiGraph<PlannedJob, ()>,
     index: HashMap<JobId, NodeIndex>,
-    located: &'a BTreeMap<Source, Located>,
+    located: &'a BTreeMap<Source, LocatedSource>,
     recorded: &'a BTreeMap<JobId, Recorded>,
 }
 
@@ -61,12 +61,12 @@ impl Builder<'_> {
         let base_name = Name { group: cell.key.model.clone(), seed: Some(recipe.seed), tune_seed: None };
         let mut name = Name { tune_seed: recipe.tune_seed, ..base_name.clone() };
         let (vocabulary, mut model) = match &recipe.base {
-            Base::Trained(base) => {
+            BaseModel::Trained(base) => {
                 let vocabulary = self.tokenizer(base, &mut jobs);
                 (vocabulary.clone(), self.pretrain(recipe, base, &vocabulary, &base_name, &mut jobs))
             }
-            Base::Imported(model) => self.import(model, &cell.key.model, &mut jobs),
-            Base::Recorded(id) => self.recorded(*id, &cell.key.model, &mut jobs),
+            BaseModel::Imported(model) => self.import(model, &cell.key.model, &mut jobs),
+            BaseModel::Recorded(id) => self.recorded(*id, &cell.key.model, &mut jobs),
         };
         let base = model;
         let (mut path, mut datasets) = (vec![], BTreeSet::new());
@@ -89,7 +89,7 @@ impl Builder<'_> {
             }
         }
         for evaluation in &recipe.evaluations {
-            let Located { origin, .. } = self.locate(&evaluation.source);
+            let LocatedSource { origin, .. } = self.locate(&evaluation.source);
             // Words are acquired in pretraining: a tuned cell shares the curves of the model that it started from.
             let (scored, of) = match evaluation.suite {
                 Suite::Aoa => (base, &base_name),
@@ -104,12 +104,12 @@ impl Builder<'_> {
             self.finetune(recipe, finetuning, model, &name, &mut jobs);
         }
         let milestones = match &recipe.base {
-            Base::Trained(base) => &base.milestones[..],
-            Base::Imported(_) | Base::Recorded(_) => &[],
+            BaseModel::Trained(base) => &base.milestones[..],
+            BaseModel::Imported(_) | BaseModel::Recorded(_) => &[],
         };
         for milestone in milestones {
             for evaluation in &recipe.milestone_evaluations {
-                let Located { origin, .. } = self.locate(&evaluation.source);
+                let LocatedSource { origin, .. } = self.locate(&evaluation.source);
                 let (suite, mode) = (evaluation.suite, evaluation.mode);
                 let job = EvalJob { model: model.0, milestone: Some(*milestone), suite, mode, data: origin };
                 let group = format!("{suite} {} at {}", name.group, milestone.label());
@@ -273,7 +273,7 @@ impl Builder<'_> {
             datasets.sort_by_key(|(id, _)| *id); // what is shuffled together has no order
         }
         let replay = match (&recipe.base, part.replay) {
-            (Base::Trained(base), Some(share)) => Some(ReplayedText {
+            (BaseModel::Trained(base), Some(share)) => Some(ReplayedText {
                 share,
                 corpora: self.prepare_corpora(recipe, base, vocabulary, jobs),
                 sequence_length: base.sequence_length,
@@ -323,7 +323,8 @@ impl Builder<'_> {
             return id;
         }
         let parents = job.parents();
-        let sources = sources.iter().map(|source| self.locate(source)).map(|Located { origin, files }| (origin, files));
+        let sources =
+            sources.iter().map(|source| self.locate(source)).map(|LocatedSource { origin, files }| (origin, files));
         let planned = PlannedJob {
             id,
             label: name.label(),
@@ -342,7 +343,7 @@ impl Builder<'_> {
         id
     }
 
-    fn locate(&self, source: &Source) -> Located {
+    fn locate(&self, source: &Source) -> LocatedSource {
         self.located.get(source).cloned().unwrap_or_else(|| {
             let location = match source {
                 Source::Files(path) | Source::Folder(path) => path.display().to_string(),
@@ -350,7 +351,7 @@ impl Builder<'_> {
                 Source::Remote(remote) => remote.to_string(),
                 Source::World { part, .. } => format!("{part:?}"),
             };
-            Located { origin: Origin::Missing { location }, files: vec![] }
+            LocatedSource { origin: Origin::Missing { location }, files: vec![] }
         })
     }
 }

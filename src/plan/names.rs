@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use petgraph::graph::{DiGraph, NodeIndex};
 
 use super::planned::{PlannedCell, PlannedJob};
-use crate::domain::{Dataset, JobId, Order, Stage, StagePart};
+use crate::domain::{Dataset, JobId, RecordOrder, Stage, StagePart};
 
 /// What people call a job.
 #[derive(Clone)]
@@ -46,9 +46,9 @@ fn part_called(part: &StagePart) -> String {
         None => dataset.name.clone(),
     };
     let border = match part.order {
-        Order::Shuffled => "+",
-        Order::Interleaved => "|",
-        Order::InTurn => ",",
+        RecordOrder::Shuffled => "+",
+        RecordOrder::Interleaved => "|",
+        RecordOrder::InTurn => ",",
     };
     let datasets = part.datasets.iter().enumerate().map(weighted).collect::<Vec<_>>().join(border);
     let replay = part.replay.map_or(String::new(), |share| format!("+{:.0}%text", 100.0 * f64::from(share)));

@@ -11,7 +11,7 @@ use super::published::Published;
 use super::seeds::{Lines, Seeds, nesting, remarks};
 use super::statistics::{BoxPlot, mean, z_scores};
 use super::table::{Cell, Spread, Table};
-use crate::domain::{CellRow, NamedTable, Quantity, Reference, ScoreRow, Show, counted};
+use crate::domain::{CellRow, NamedTable, Quantity, Reference, ScoreRow, TableView, counted};
 
 /// The table of this name: a row for each condition, milestones left out.
 pub fn named(
@@ -30,9 +30,9 @@ pub fn named(
     let columns: Vec<Vec<Seeds>> = table.columns.iter().map(|quantity| lines.by_quantity(*quantity)).collect();
     let mut marks = Marks::among(all.iter().copied());
     let shown = match table.show {
-        Show::Scores => scored(&lines, &table.columns, &columns, &mut marks),
-        Show::ZScores => Standard::of(&table.columns, &columns).z_scores(),
-        Show::Boxes => Standard::of(&table.columns, &columns).boxes(),
+        TableView::Scores => scored(&lines, &table.columns, &columns, &mut marks),
+        TableView::ZScores => Standard::of(&table.columns, &columns).z_scores(),
+        TableView::Boxes => Standard::of(&table.columns, &columns).boxes(),
     };
     heads.extend(shown.heads);
     let rows = lines.iter().zip(shown.rows).map(|(line, values)| {
@@ -42,7 +42,7 @@ pub fn named(
     });
     let rows = rows.collect();
     let (mut published, mut footer) = (Published::default(), vec![]);
-    if table.show == Show::Scores {
+    if table.show == TableView::Scores {
         let columns: Vec<Option<Quantity>> = table.columns.iter().copied().map(Some).collect();
         let chosen = references.iter().filter(|reference| table.references.contains(&reference.name));
         published = Published::of(&chosen.cloned().collect::<Vec<_>>(), labels, &columns, &mut marks);

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use crate::domain::{
-    Base, Cell, CellKey, FinetuneSeeds, Finetuning, Grid, Milestone, Pretraining, Recipe, SINGLE, Stage, StagePart,
-    Suite,
+    BaseModel, Cell, CellKey, FinetuneSeeds, Finetuning, Grid, Milestone, Pretraining, Recipe, SINGLE, Stage,
+    StagePart, Suite,
 };
 
 use super::axes::{Axes, Partial};
@@ -62,7 +62,7 @@ pub(super) fn grid(root: &Node, folder: &Path, log: &Log) -> Option<Grid> {
         .filter(|cell| seen.insert(canonical(cell)))
         .collect();
     let scored = |cell: &Cell| {
-        let milestones = matches!(&cell.recipe.base, Base::Trained(base) if !base.milestones.is_empty());
+        let milestones = matches!(&cell.recipe.base, BaseModel::Trained(base) if !base.milestones.is_empty());
         milestones && !cell.recipe.milestone_evaluations.is_empty()
     };
     let wanted = settings.iter().find_map(|(_, document)| document.evaluations.checkpoints);
@@ -124,9 +124,9 @@ fn lacks_curves(cell: &Cell) -> bool {
     let asked = cell.recipe.evaluations.iter().any(|evaluation| evaluation.suite == Suite::Aoa);
     asked
         && match &cell.recipe.base {
-            Base::Trained(base) => base.milestones.iter().filter(words).count() < 3,
-            Base::Imported(_) => true,
-            Base::Recorded(_) => false, // known when its folder is there
+            BaseModel::Trained(base) => base.milestones.iter().filter(words).count() < 3,
+            BaseModel::Imported(_) => true,
+            BaseModel::Recorded(_) => false, // known when its folder is there
         }
 }
 
@@ -331,11 +331,11 @@ fn stage(keys: &StageKeys, first: bool, model: &Model, document: &Document, log:
 
 fn recipe(model: &Model, document: &Document, stages: Vec<Stage>, seed: u64) -> Recipe {
     let base = match &model.base {
-        models::Base::Imported(model) => Base::Imported(model.clone()),
-        models::Base::Recorded(job) => Base::Recorded(*job),
-        models::Base::Trained(trained) => {
+        models::BaseModel::Imported(model) => BaseModel::Imported(model.clone()),
+        models::BaseModel::Recorded(job) => BaseModel::Recorded(*job),
+        models::BaseModel::Trained(trained) => {
             let (config, pretrain) = &**trained;
-            Base::Trained(Box::new(Pretraining {
+            BaseModel::Trained(Box::new(Pretraining {
                 tokenizer_corpora: chosen(&document.corpora, &document.tokenizer_corpora, |corpus| &corpus.name),
                 tokenizer_datasets: chosen(&document.datasets, &document.tokenizer_datasets, |dataset| &dataset.name),
                 model: config.clone(),
@@ -385,6 +385,6 @@ fn canonical(cell: &Cell) -> (String, BTreeMap<String, String>, Option<u64>, Vec
         format!("{parts:?} {optimizer:?} {training:?} {max_length} {loss:?}")
     };
     let Recipe { base, stages, .. } = &cell.recipe;
-    let seed = (matches!(base, Base::Trained(_)) || !stages.is_empty()).then_some(cell.key.seed);
+    let seed = (matches!(base, BaseModel::Trained(_)) || !stages.is_empty()).then_some(cell.key.seed);
     (cell.key.model.clone(), cell.key.extra.clone(), seed, stages.iter().map(stage).collect())
 }

@@ -1,6 +1,6 @@
 //! The section `curricula:`.
 
-use crate::domain::{Order, SINGLE};
+use crate::domain::{RecordOrder, SINGLE};
 
 use super::document::{BUILT_IN, Names};
 use super::fields::{self, Fault, Fields, Scalar, Within, choice, real, reference};
@@ -67,7 +67,7 @@ pub(super) struct StageKeys {
     pub datasets: Vec<String>,
     /// Their weights; empty where each gives all of its records.
     pub shares: Vec<f64>,
-    pub order: Order,
+    pub order: RecordOrder,
     /// The mapping, whose keys go over those of `tune:`.
     pub own: Option<Node>,
 }
@@ -75,7 +75,7 @@ pub(super) struct StageKeys {
 impl StageKeys {
     /// The shuffled union of these datasets.
     pub fn union(datasets: Vec<String>) -> Self {
-        Self { datasets, shares: vec![], order: Order::Shuffled, own: None }
+        Self { datasets, shares: vec![], order: RecordOrder::Shuffled, own: None }
     }
 }
 
@@ -155,8 +155,12 @@ fn mixture(
     let subject = format!("a stage of '{curriculum}'");
     let mut fields = Fields::of(node, &subject, log)?;
     let named = fields.required("datasets", "such as `datasets: [a, b]`, or `datasets: {a: 2, b: 1}`");
-    let orders = [("shuffled", Order::Shuffled), ("interleaved", Order::Interleaved), ("in_turn", Order::InTurn)];
-    let order = fields.get("order", Order::Shuffled, choice(orders));
+    let orders = [
+        ("shuffled", RecordOrder::Shuffled),
+        ("interleaved", RecordOrder::Interleaved),
+        ("in_turn", RecordOrder::InTurn),
+    ];
+    let order = fields.get("order", RecordOrder::Shuffled, choice(orders));
     let dataset = |value: &Value| dataset(curriculum, value, names);
     if let Some((key, _)) = node.entries().iter().find(|(key, _)| key.text == "seed") {
         let hint = "set it for all stages, `tune: {seed: 2}`, or vary it: `axes: {tune.seed: [1, 2, 3]}`";

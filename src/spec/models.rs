@@ -20,7 +20,7 @@ pub(super) struct Model {
     /// Its name.
     pub name: String,
     /// Where it comes from.
-    pub base: Base,
+    pub base: BaseModel,
     /// `tune:` with this model's own keys over it, for the stages that have keys of their own.
     tune_keys: Option<Node>,
     /// The same decoded; `None` where nothing is tuned.
@@ -33,7 +33,7 @@ pub(super) struct Model {
 
 /// Where a model comes from before any tuning.
 #[derive(Debug, Clone)]
-pub(super) enum Base {
+pub(super) enum BaseModel {
     /// Trained here: its shape, and `pretrain:` with this model's own keys over it.
     Trained(Box<(ModelConfig, Pretrain)>),
     /// `hf:`, a folder in Hugging Face's form or a hub id.
@@ -81,14 +81,14 @@ impl Model {
                 source: Source::Model(model),
                 licence,
             });
-            model.map(Base::Imported)
+            model.map(BaseModel::Imported)
         } else if fields.take("job").is_some() {
             let job = fields.need("job", "the id of a job that left a model", |value| {
                 let fault = || Fault::expected("an id of 32 hexadecimal digits").or_hint("`grid status` has them");
                 text(value)?.parse().map_err(|_| fault())
             });
             fields.finish();
-            job.map(Base::Recorded)
+            job.map(BaseModel::Recorded)
         } else {
             let pretrain = recipe(context.pretrain, fields.take("pretrain"));
             let config = config(&mut fields, &subject, context);
@@ -98,7 +98,7 @@ impl Model {
                 log.add(node.mark, format!("{subject} has no section 'pretrain'"), Some(hint.into()));
             }
             let pretrain = pretrain.and_then(|node| Pretrain::decode(&node, context.corpora, context.held_out, log));
-            config.zip(pretrain).map(|trained| Base::Trained(Box::new(trained)))
+            config.zip(pretrain).map(|trained| BaseModel::Trained(Box::new(trained)))
         };
         if tune.is_none() && context.tunes {
             let hint =
@@ -109,7 +109,7 @@ impl Model {
         let tune = tune_keys.as_ref().and_then(|node| Tune::decode(node, &[], context.held_out, log));
         let held_out = context.held_out;
         let model = Model { name: name.to_owned(), base: base?, tune_keys, tune, held_out, data };
-        if let Base::Trained(trained) = &model.base {
+        if let BaseModel::Trained(trained) = &model.base {
             model.must_hold("pretrain.sequence_length", trained.1.sequence_length, log);
         }
         if let Some(tune) = &model.tune {
@@ -133,7 +133,7 @@ impl Model {
         if own.is_some() {
             self.must_hold("max_length", tune.max_length, log);
         }
-        if let Base::Imported(_) | Base::Recorded(_) = &self.base {
+        if let BaseModel::Imported(_) | BaseModel::Recorded(_) = &self.base {
             let lacks = |what: &str, key: &str| {
                 let reason = format!("model '{}' comes from elsewhere, without {what}", self.name);
                 log.add(mark, reason, Some(format!("leave '{key}' out for it")));
@@ -150,7 +150,7 @@ impl Model {
 
     /// Of a model from elsewhere the positions are known once its files are looked at.
     fn must_hold(&self, key: &str, (length, place): (u32, Mark), log: &Log) {
-        let Base::Trained(trained) = &self.base else { return };
+        let BaseModel::Trained(trained) = &self.base else { return };
         let positions = trained.0.max_positions;
         if length > positions {
             let reason = format!("model '{}' has {positions} positions, but {key} is {length}", self.name);

@@ -4,17 +4,17 @@ use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 use super::error::StoreError;
 use super::open::text;
-use crate::domain::{Failure, ItemOutcome, JobId, Outcome, Score, Verdict};
+use crate::domain::{FailureKind, ItemOutcome, JobId, Outcome, Score, Verdict};
 
 /// Rows per INSERT statement; 7 values each, SQLite takes 32,766.
 const ROWS: usize = 500;
 
-fn failure_name(failure: Failure) -> &'static str {
+fn failure_name(failure: FailureKind) -> &'static str {
     match failure {
-        Failure::Job => "job",
-        Failure::OutOfMemory => "out_of_memory",
-        Failure::NonFinite => "non_finite",
-        Failure::Lost => "lost",
+        FailureKind::Job => "job",
+        FailureKind::OutOfMemory => "out_of_memory",
+        FailureKind::NonFinite => "non_finite",
+        FailureKind::Lost => "lost",
     }
 }
 

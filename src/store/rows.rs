@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Artifact, CellKey, Failure, Job, JobId, JobKind};
+use crate::domain::{Artifact, CellKey, FailureKind, Job, JobId, JobKind};
 
 /// An experiment about to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -132,7 +132,7 @@ pub enum Last {
     /// It failed.
     Failed {
         /// The sort.
-        failure: Failure,
+        failure: FailureKind,
         /// The reason.
         message: String,
     },
@@ -246,7 +246,7 @@ pub struct AttemptRow {
     /// Optimiser steps that were already taken when it went on from a checkpoint.
     pub resumed_step: Option<u64>,
     /// Sort of failure.
-    pub failure: Option<Failure>,
+    pub failure: Option<FailureKind>,
     /// Why it failed or was lost.
     pub message: Option<String>,
     /// Warnings.

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::domain::{Digest, Pick, Place, Remote};
+use crate::domain::{Digest, FileSelection, Remote, RemoteLocation};
 
 use super::disk::{hold, is_inside, look, some_names};
 use super::error::FetchError;
@@ -17,13 +17,13 @@ use super::unpack::{is_unpacked, unpack};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Coming<'a> {
     /// Another process fetches of the same place.
-    Waiting(&'a Place),
+    Waiting(&'a RemoteLocation),
     /// So many bytes of a file are here, of so many where that is known.
-    Bytes(&'a Place, &'a str, u64, Option<u64>),
+    Bytes(&'a RemoteLocation, &'a str, u64, Option<u64>),
     /// The file is here, whole and of the right content.
-    Whole(&'a Place, &'a str, u64),
+    Whole(&'a RemoteLocation, &'a str, u64),
     /// An archive is being unpacked.
-    Unpacking(&'a Place, &'a str),
+    Unpacking(&'a RemoteLocation, &'a str),
 }
 
 /// The way to other machines.
@@ -100,7 +100,7 @@ impl Shelf {
             }
         }
         let known = |name: &String| entries.iter().any(|entry| entry.path == *name);
-        let model = remote.pick == Pick::Model;
+        let model = remote.pick == FileSelection::Model;
         let lacks =
             model && model_lacks(&entries.iter().map(|entry| entry.path.as_str()).collect::<Vec<_>>()).is_some();
         Ok(!entries.is_empty() && !lacks && self.locked_names(remote)?.iter().all(known))
@@ -177,7 +177,7 @@ impl Shelf {
     }
 
     /// Refuses content that the lock file does not have.
-    fn compare(&self, place: &Place, path: &str, found: &str) -> Result<(), FetchError> {
+    fn compare(&self, place: &RemoteLocation, path: &str, found: &str) -> Result<(), FetchError> {
         match self.lock.file(place, path) {
             Some(locked) if locked.sha256 != found => {
                 let (wanted, found) = (locked.sha256.clone(), found.to_owned());
@@ -188,12 +188,12 @@ impl Shelf {
     }
 
     /// Opens the folder of a place that was just listed, and remembers what its branch or tag stands for.
-    fn remember(&self, place: &Place, listing: &Listing) -> Result<(), FetchError> {
+    fn remember(&self, place: &RemoteLocation, listing: &Listing) -> Result<(), FetchError> {
         let odd = |reason: String| FetchError::Listing { url: place.to_string(), reason };
         if let Some(entry) = listing.files.iter().find(|entry| !is_inside(&entry.path)) {
             return Err(odd(format!("the path '{}' leads out of its folder", entry.path.escape_debug())));
         }
-        let Place::Hub { revision, .. } = place else { return Ok(()) };
+        let RemoteLocation::Hub { revision, .. } = place else { return Ok(()) };
         let commit = listing.revision.as_ref().filter(|commit| is_commit(commit));
         let commit = commit.ok_or_else(|| odd("the hub did not say which commit it is".to_owned()))?;
         if self.lock.place(place).is_none_or(|pinned| pinned.revision.is_none()) && !is_commit(revision) {
@@ -219,7 +219,7 @@ impl Shelf {
 fn refuse_incomplete(remote: &Remote, listing: &Listing, entries: &[Entry]) -> Result<(), FetchError> {
     let first = || some_names(&listing.files.iter().map(|entry| entry.path.as_str()).collect::<Vec<_>>());
     let names: Vec<&str> = entries.iter().map(|entry| entry.path.as_str()).collect();
-    if remote.pick == Pick::Model
+    if remote.pick == FileSelection::Model
         && let Some(wanted) = model_lacks(&names)
     {
         return Err(FetchError::NoModel { place: remote.place.to_string(), wanted, there: first() });

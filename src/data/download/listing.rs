@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{HubKind, Place};
+use crate::domain::{HubKind, RemoteLocation};
 
 use super::error::FetchError;
 use super::transfer::{Client, get};
@@ -82,14 +82,19 @@ fn token_file() -> Option<String> {
 ///
 /// # Errors
 /// Services that refuse, do not answer, or answer something else than they document.
-pub fn list(client: &Client, services: &Services, place: &Place, pinned: Option<&str>) -> Result<Listing, FetchError> {
+pub fn list(
+    client: &Client,
+    services: &Services,
+    place: &RemoteLocation,
+    pinned: Option<&str>,
+) -> Result<Listing, FetchError> {
     let mut listing = match place {
-        Place::Hub { kind, repository, revision } => {
+        RemoteLocation::Hub { kind, repository, revision } => {
             hub(client, services, *kind, repository, pinned.unwrap_or(revision))?
         }
-        Place::Osf { project } => osf(client, services, project)?,
-        Place::Url { url, sha256 } => {
-            let path = Place::file_name(url).to_owned();
+        RemoteLocation::Osf { project } => osf(client, services, project)?,
+        RemoteLocation::Url { url, sha256 } => {
+            let path = RemoteLocation::file_name(url).to_owned();
             let files = vec![Entry { path, url: url.clone(), bytes: None, sha256: sha256.clone(), md5: None }];
             Listing { revision: None, licence: None, files }
         }

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Digest, Pick, Place, Remote};
+use crate::domain::{Digest, FileSelection, Remote, RemoteLocation};
 
 use super::disk::{files_below, look, some_names};
 use super::error::FetchError;
@@ -134,13 +134,13 @@ impl Shelf {
     }
 
     /// The folder of everything that was fetched of a place.
-    pub(super) fn home(&self, place: &Place) -> PathBuf {
+    pub(super) fn home(&self, place: &RemoteLocation) -> PathBuf {
         match place {
-            Place::Hub { kind, repository, .. } => {
+            RemoteLocation::Hub { kind, repository, .. } => {
                 self.root.join("hf").join(kind.name()).join(repository.replace('/', "--"))
             }
-            Place::Osf { project } => self.root.join("osf").join(project),
-            Place::Url { url, .. } => {
+            RemoteLocation::Osf { project } => self.root.join("osf").join(project),
+            RemoteLocation::Url { url, .. } => {
                 let host = url.split("//").nth(1).unwrap_or(url).split(['/', ':', '?', '@']).next().unwrap_or_default();
                 self.root.join("url").join(format!("{host}-{}", &Digest::of(url.as_bytes()).to_string()[..16]))
             }
@@ -148,8 +148,8 @@ impl Shelf {
     }
 
     /// The name of the folder of files: the commit that a place stands for, as far as it is known.
-    pub(super) fn version(&self, place: &Place) -> String {
-        let Place::Hub { revision, .. } = place else { return "files".to_owned() };
+    pub(super) fn version(&self, place: &RemoteLocation) -> String {
+        let RemoteLocation::Hub { revision, .. } = place else { return "files".to_owned() };
         if let Some(commit) = self.lock.place(place).and_then(|pinned| pinned.revision.clone()) {
             return commit;
         }
@@ -159,23 +159,23 @@ impl Shelf {
     }
 
     /// The folder of the files of a place: where to put them by hand.
-    pub fn tree(&self, place: &Place) -> PathBuf {
+    pub fn tree(&self, place: &RemoteLocation) -> PathBuf {
         self.home(place).join(self.version(place))
     }
 
-    pub(super) fn unpacked(&self, place: &Place, archive: &str) -> PathBuf {
+    pub(super) fn unpacked(&self, place: &RemoteLocation, archive: &str) -> PathBuf {
         self.home(place).join("unpacked").join(self.version(place)).join(archive)
     }
 
-    pub(super) fn record(&self, place: &Place) -> Option<Record> {
+    pub(super) fn record(&self, place: &RemoteLocation) -> Option<Record> {
         serde_json::from_slice(&fs::read(self.record_path(place)).ok()?).ok()
     }
 
-    fn record_path(&self, place: &Place) -> PathBuf {
+    fn record_path(&self, place: &RemoteLocation) -> PathBuf {
         self.home(place).join(format!("{}.json", self.version(place)))
     }
 
-    pub(super) fn write(&self, place: &Place, record: &Record) -> Result<(), FetchError> {
+    pub(super) fn write(&self, place: &RemoteLocation, record: &Record) -> Result<(), FetchError> {
         let path = self.record_path(place);
         let beside = path.with_extension(format!("json.{}", std::process::id()));
         let json = serde_json::to_vec_pretty(record).expect("a listing has string keys");
@@ -196,13 +196,15 @@ impl Shelf {
         }
         let tree = self.tree(&remote.place);
         Ok(Some(match (&remote.archive, &remote.pick) {
-            (Some(archive), Pick::Files(pattern)) => {
+            (Some(archive), FileSelection::Files(pattern)) => {
                 Found::Pattern(self.unpacked(&remote.place, archive).join(pattern))
             }
-            (Some(archive), Pick::Folder(folder)) => Found::Folder(self.unpacked(&remote.place, archive).join(folder)),
-            (None, Pick::Folder(folder)) => Found::Folder(tree.join(folder)),
-            (None, Pick::Files(_)) => Found::Files(stand.files.keys().map(|path| tree.join(path)).collect()),
-            (_, Pick::Model) => Found::Folder(tree),
+            (Some(archive), FileSelection::Folder(folder)) => {
+                Found::Folder(self.unpacked(&remote.place, archive).join(folder))
+            }
+            (None, FileSelection::Folder(folder)) => Found::Folder(tree.join(folder)),
+            (None, FileSelection::Files(_)) => Found::Files(stand.files.keys().map(|path| tree.join(path)).collect()),
+            (_, FileSelection::Model) => Found::Folder(tree),
         }))
     }
 
@@ -282,7 +284,7 @@ impl Shelf {
     }
 
     /// What the server said of the licence.
-    pub fn licence(&self, place: &Place) -> Option<String> {
+    pub fn licence(&self, place: &RemoteLocation) -> Option<String> {
         self.record(place)?.listing.licence
     }
 
@@ -297,7 +299,7 @@ impl Shelf {
     }
 
     /// The error for content that is not what it should be.
-    pub(super) fn refusal(&self, place: &Place, difference: Difference) -> FetchError {
+    pub(super) fn refusal(&self, place: &RemoteLocation, difference: Difference) -> FetchError {
         let file = self.tree(place).join(&difference.path);
         match difference.by_lock {
             true => {
@@ -309,20 +311,20 @@ impl Shelf {
     }
 
     /// Where a place can be had by hand.
-    pub fn address(&self, place: &Place, services: &Services) -> String {
+    pub fn address(&self, place: &RemoteLocation, services: &Services) -> String {
         match place {
-            Place::Hub { kind, repository, revision } => {
+            RemoteLocation::Hub { kind, repository, revision } => {
                 let commit = self.lock.place(place).and_then(|pinned| pinned.revision.as_ref()).unwrap_or(revision);
                 let prefix = if *kind == crate::domain::HubKind::Datasets { "datasets/" } else { "" };
                 format!("{}/{prefix}{repository}/tree/{commit}", services.hub)
             }
-            Place::Osf { project } => format!("https://osf.io/{project}"),
-            Place::Url { url, .. } => url.clone(),
+            RemoteLocation::Osf { project } => format!("https://osf.io/{project}"),
+            RemoteLocation::Url { url, .. } => url.clone(),
         }
     }
 
     /// Makes files that somebody put into the folder of a place known, whatever the server has.
-    pub(super) fn adopt(&self, place: &Place, record: &mut Record) -> Result<(), FetchError> {
+    pub(super) fn adopt(&self, place: &RemoteLocation, record: &mut Record) -> Result<(), FetchError> {
         let tree = self.tree(place);
         for path in files_below(&tree) {
             let file = tree.join(&path);
@@ -352,7 +354,7 @@ impl Shelf {
         }
         record.listing.files.sort_by(|a, b| a.path.cmp(&b.path));
         if record.listing.revision.is_none()
-            && let (Place::Hub { .. }, version) = (place, self.version(place))
+            && let (RemoteLocation::Hub { .. }, version) = (place, self.version(place))
         {
             record.listing.revision = Some(version).filter(|version| is_commit(version));
         }
@@ -361,8 +363,8 @@ impl Shelf {
 }
 
 /// The digest that the spec itself gives.
-pub(super) fn named_digest(place: &Place) -> Option<&String> {
-    if let Place::Url { sha256, .. } = place { sha256.as_ref() } else { None }
+pub(super) fn named_digest(place: &RemoteLocation) -> Option<&String> {
+    if let RemoteLocation::Url { sha256, .. } = place { sha256.as_ref() } else { None }
 }
 
 /// Whether a file is what the server has, as far as it tells.

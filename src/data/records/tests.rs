@@ -105,7 +105,7 @@ fn squad_gives_the_first_answer() {
     assert_eq!(with[0].0, "Oaks are trees.\nWhat are oaks?");
 }
 
-fn located(folder: &Path, path: &Path) -> Located {
+fn located(folder: &Path, path: &Path) -> LocatedSource {
     Survey::open(&folder.join("cache")).locate(&Source::Files(path.to_owned())).unwrap()
 }
 
@@ -171,7 +171,7 @@ proptest! {
 }
 
 /// A file of the real data, or `None` (said so) where there is none on this machine.
-fn real(file: &str) -> Option<(tempfile::TempDir, Located)> {
+fn real(file: &str) -> Option<(tempfile::TempDir, LocatedSource)> {
     use std::io::Write;
     let Some(root) = std::env::var_os("GRID_SHARED") else {
         let _ = writeln!(std::io::stderr(), "skipped: GRID_SHARED is not set");

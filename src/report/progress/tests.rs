@@ -6,7 +6,7 @@ use indicatif::TermLike;
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::{Digest, Event, Failure, JournalEntry, Mode as Rules, Outcome, Score, Suite, Update, Verdict};
+use crate::domain::{Digest, Event, FailureKind, JournalEntry, Mode as Rules, Outcome, Score, Suite, Update, Verdict};
 
 /// When the run began.
 const BEGAN: i64 = 1_000_000;
@@ -101,7 +101,7 @@ fn ended(job: usize, milliseconds: i64, verdict: Verdict) -> JobUpdate {
     news(job, Update::Ended { folder: PathBuf::from("job"), outcome, items: vec![] })
 }
 
-fn failed(job: usize, failure: Failure, message: &str) -> JobUpdate {
+fn failed(job: usize, failure: FailureKind, message: &str) -> JobUpdate {
     ended(job, 5_000, Verdict::Failed { failure, message: message.into() })
 }
 
@@ -174,9 +174,9 @@ fn trouble_names_the_job() {
         journal(2, Event::Resumed { step: 300 }),
         journal(2, Event::Interrupted { step: 350 }),
         news(2, Update::Stopped { token: "t".into() }),
-        failed(3, Failure::NonFinite, "the loss is NaN at step 12\nbacktrace"),
+        failed(3, FailureKind::NonFinite, "the loss is NaN at step 12\nbacktrace"),
         news(5, Update::Stopped { token: "t".into() }),
-        failed(1, Failure::Job, ""),
+        failed(1, FailureKind::Job, ""),
         news(9, Update::Lost { token: "t".into(), message: "not of this run".into() }),
     ];
     insta::assert_snapshot!(lines(&news), @r"
@@ -199,7 +199,7 @@ fn heartbeats_tell_where_the_grid_is() {
     let mut news = fair_weather()[..8].to_vec();
     news.push(journal(2, trained(206, 412, 3.0, 8_000.0)));
     shown.push(at(5, &news));
-    news.push(failed(3, Failure::Job, "no"));
+    news.push(failed(3, FailureKind::Job, "no"));
     shown.push(at(6, &news));
     news.extend([0, 1, 3, 4, 5].map(submitted));
     shown.push(at(7, &news));
@@ -227,7 +227,7 @@ fn work_of_earlier_runs_does_not_count_as_speed() {
 
 #[test]
 fn a_job_that_is_tried_again_has_not_failed() {
-    let mut news = vec![submitted(2), failed(2, Failure::OutOfMemory, "out of memory")];
+    let mut news = vec![submitted(2), failed(2, FailureKind::OutOfMemory, "out of memory")];
     assert_eq!(state(&news).counts().failed, 1);
     news.push(submitted(2));
     assert_eq!(state(&news).counts().failed, 0);
@@ -384,7 +384,7 @@ proptest! {
                 3 => journal_at(job, BEGAN - 1, trained(done, total, 1.0, 0.0)),
                 4 => journal(job, trained(done, total, 1.0, 100.0)),
                 5 => ended(job, -3, Verdict::Done),
-                6 => failed(job, Failure::Job, "no"),
+                6 => failed(job, FailureKind::Job, "no"),
                 7 => news(job, Update::Stopped { token: "t".into() }),
                 _ => news(job, Update::Lost { token: "t".into(), message: "gone".into() }),
             };

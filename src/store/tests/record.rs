@@ -106,10 +106,10 @@ async fn attempts_beside_each_other_under_one_submission() {
     let states = async || -> Vec<State> { store.attempts(job).await.unwrap().iter().map(|row| row.state).collect() };
     assert_eq!(states().await, [State::Interrupted, State::Running]);
     assert_eq!(store.history(&[job]).await.unwrap()[&job].attempt, Some(folder(&store, job).join("a2")));
-    let failed = Verdict::Failed { failure: Failure::NonFinite, message: "loss is NaN at step 3".into() };
+    let failed = Verdict::Failed { failure: FailureKind::NonFinite, message: "loss is NaN at step 3".into() };
     store.record(&first.ended(failed, vec![]), 2).await.unwrap();
     assert_eq!(states().await, [State::Failed, State::Lost]);
-    let last = Last::Failed { failure: Failure::NonFinite, message: "loss is NaN at step 3".into() };
+    let last = Last::Failed { failure: FailureKind::NonFinite, message: "loss is NaN at step 3".into() };
     assert_eq!(store.history(&[job]).await.unwrap()[&job].last, last);
 }
 

@@ -65,7 +65,7 @@ impl Script {
         news.extend(self.outcome.map(|(done, second)| {
             // Only eval jobs have items.
             let items = if self.job > 0 { vec![item(number as u32, 1.0)] } else { vec![] };
-            let failed = Verdict::Failed { failure: Failure::Job, message: format!("no {number}") };
+            let failed = Verdict::Failed { failure: FailureKind::Job, message: format!("no {number}") };
             let (verdict, items) = if done { (Verdict::Done, items) } else { (failed, vec![]) };
             teller(usize::from(second)).ended(verdict, items)
         }));

@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
-use grid::domain::{Assignment, Event, Outcome, Verdict, event::SCHEMA, layout};
+use grid::domain::layout::{self, SCHEMA};
+use grid::domain::{Assignment, Event, Outcome, Verdict};
 use serde::Deserialize;
 
 use super::files;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::domain::{HubKind, Pick, Place, Remote};
+use crate::domain::{FileSelection, HubKind, Remote, RemoteLocation};
 
 use super::super::listing::Services;
 use super::super::{Coming, FetchError, Found, Lock, Network, Shelf, State};
@@ -47,12 +47,12 @@ fn network(hub: &str, osf: &str) -> Network {
 
 fn dataset(revision: &str, files: &str) -> Remote {
     let (kind, repository) = (HubKind::Datasets, "org/data".to_owned());
-    let place = Place::Hub { kind, repository, revision: revision.to_owned() };
-    Remote { place, archive: None, pick: Pick::Files(files.to_owned()) }
+    let place = RemoteLocation::Hub { kind, repository, revision: revision.to_owned() };
+    Remote { place, archive: None, pick: FileSelection::Files(files.to_owned()) }
 }
 
 fn address(url: String, sha256: Option<String>) -> Remote {
-    Remote { place: Place::Url { url, sha256 }, archive: None, pick: Pick::Files("*".to_owned()) }
+    Remote { place: RemoteLocation::Url { url, sha256 }, archive: None, pick: FileSelection::Files("*".to_owned()) }
 }
 
 fn fetch(shelf: &Shelf, remote: &Remote, network: &Network) -> Result<usize, FetchError> {
@@ -180,8 +180,11 @@ fn offline_only_what_lies_there_counts() {
     let shelf = shelf(folder.path());
     let offline = |remote: &Remote| shelf.fetch(remote, None, false, &mut |_: Coming| ());
     let url = address("https://x.org/a.txt".into(), Some(sha256(b"by hand")));
-    let project =
-        Remote { place: Place::Osf { project: "abc12".into() }, archive: None, pick: Pick::Files("text/*.txt".into()) };
+    let project = Remote {
+        place: RemoteLocation::Osf { project: "abc12".into() },
+        archive: None,
+        pick: FileSelection::Files("text/*.txt".into()),
+    };
     for (remote, path) in [(&url, "a.txt"), (&project, "text/1.txt"), (&dataset("v1", "talk/*"), "talk/x.jsonl")] {
         let FetchError::Offline { folder, from, .. } = offline(remote).unwrap_err() else { panic!("{remote}") };
         assert!(from.starts_with("https://"), "{from}");
@@ -231,18 +234,18 @@ fn osf_projects_have_folders_pages_and_archives() {
     });
     let folder = tempfile::tempdir().unwrap();
     let (shelf, network) = (shelf(folder.path()), network("", &server.url));
-    let place = || Place::Osf { project: "abc12".to_owned() };
+    let place = || RemoteLocation::Osf { project: "abc12".to_owned() };
     let archive = Some("train.zip".to_owned());
-    let train = Remote { place: place(), archive: archive.clone(), pick: Pick::Files("*/a.train".to_owned()) };
+    let train = Remote { place: place(), archive: archive.clone(), pick: FileSelection::Files("*/a.train".to_owned()) };
     assert_eq!(fetch(&shelf, &train, &network).unwrap(), 1);
     let Some(Found::Pattern(pattern)) = shelf.find(&train).unwrap() else { panic!("not found") };
     let unpacked = pattern.parent().unwrap().parent().unwrap();
     assert_eq!(fs::read(unpacked.join("train_100M/a.train")).unwrap(), b"one");
     assert!(!unpacked.join("__MACOSX").exists());
     assert_eq!(shelf.stand(&train).unwrap().files.keys().collect::<Vec<_>>(), ["train.zip"]);
-    let whole_archive = Remote { place: place(), archive, pick: Pick::Folder(String::new()) };
+    let whole_archive = Remote { place: place(), archive, pick: FileSelection::Folder(String::new()) };
     assert_eq!(fetch(&shelf, &whole_archive, &network).unwrap(), 0, "an archive comes once");
-    let eval = Remote { place: place(), archive: None, pick: Pick::Folder("eval".to_owned()) };
+    let eval = Remote { place: place(), archive: None, pick: FileSelection::Folder("eval".to_owned()) };
     assert_eq!(fetch(&shelf, &eval, &network).unwrap(), 1);
     let Some(Found::Folder(folder)) = shelf.find(&eval).unwrap() else { panic!("not found") };
     assert!(folder.join("x.jsonl").is_file());
