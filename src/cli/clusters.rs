@@ -83,7 +83,7 @@ fn evaluation_data(cli: &Cli, spec: &SpecText) -> BTreeMap<Origin, LocatedSource
     let Ok(grid) = spec.grid() else { return BTreeMap::new() };
     let mut survey = Survey::open(&cli.runs_dir.join("survey.json"));
     if let Ok(shelf) = spec.shelf() {
-        survey = survey.with_shelf(shelf);
+        survey = survey.with_cache(shelf);
     }
     let located = evaluation_sources(&grid).into_iter().filter_map(|source| survey.locate(&source).ok());
     located.map(|located| (located.origin.clone(), located)).collect()

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::eval;
 use super::failure::{Exit, Failure, store_failure};
-use crate::data::download::{Lock, Shelf};
+use crate::data::download::{DataCache, Lock};
 use crate::data::{self, Survey};
 use crate::domain::layout::OPTIMIZER;
 use crate::domain::{
@@ -63,9 +63,9 @@ impl SpecText {
     }
 
     /// The user's cache of fetched data, with the lock of this spec.
-    pub fn shelf(&self) -> Result<Shelf, Failure> {
+    pub fn shelf(&self) -> Result<DataCache, Failure> {
         let lock = Lock::read(&self.shown()).map_err(|error| Failure::new(Exit::Environment, error))?;
-        Ok(Shelf::of_user(lock))
+        Ok(DataCache::of_user(lock))
     }
 
     /// Its path as short as it can be written here.
@@ -95,7 +95,7 @@ impl Workspace {
     /// only where a runs folder exists.
     pub async fn prepare(runs_dir: &Path, spec: &SpecText, grid: Grid, store: Option<&Store>) -> Result<Self, Failure> {
         let environment = |error: data::DataError| Failure::new(Exit::Environment, error);
-        let mut survey = Survey::open(&runs_dir.join("survey.json")).with_shelf(spec.shelf()?);
+        let mut survey = Survey::open(&runs_dir.join("survey.json")).with_cache(spec.shelf()?);
         let located = locate(&grid, &mut survey).map_err(environment)?;
         let recorded = recorded(&grid, store).await?;
         let plan = plan::expand(&grid, &located, &recorded);
@@ -353,8 +353,8 @@ fn amounts(
         }
         let located = LocatedSource { origin: origin.clone(), files: files.clone() };
         let volume = match &job.data {
-            Prepared::Corpus(_, format) => survey.corpus_volume(&located, format)?,
-            Prepared::Dataset(_, format, _) => survey.dataset_volume(&located, format)?,
+            Prepared::Corpus(_, format) => survey.measure_corpus(&located, format)?,
+            Prepared::Dataset(_, format, _) => survey.measure_dataset(&located, format)?,
         };
         let whole = TextSize { units: Some(volume.units), words: volume.words };
         amounts.insert(planned.id, amount(whole, true, volume.blank));

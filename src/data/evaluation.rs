@@ -1,20 +1,13 @@
 //! Evaluation files: the bytes that suites parse.
 
 use std::fs;
-use std::path::Path;
 
 use crate::domain::{LocatedSource, Origin, Suite, WorldPart};
 
 use super::archive::{self, is_archive};
 use super::error::DataError;
-use super::files::file_name;
+use super::files::{file_name, is_evaluation_file};
 use super::world;
-
-/// Whether a file of this name may hold evaluation items: JSON or CSV, and not hidden.
-pub(super) fn is_evaluation_file(path: &Path) -> bool {
-    let kind = path.extension().and_then(|extension| extension.to_str());
-    matches!(kind, Some("jsonl" | "json" | "csv")) && !file_name(path).starts_with('.')
-}
 
 /// The evaluation files of a suite as (file name, content), sorted by name; an archive gives the files in it.
 ///

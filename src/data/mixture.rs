@@ -2,8 +2,8 @@
 
 use crate::domain::{RecordOrder, Replay};
 
-use super::mix;
 use super::order::Permutation;
+use crate::domain::mix;
 
 /// Rows of several parts in one order, epoch after epoch.
 ///

@@ -9,11 +9,11 @@ use crate::domain::hugging_face::files::{
 use crate::domain::hugging_face::shards;
 use crate::domain::{ConfigFile, ForeignModel, RemoteLocation};
 
-use super::download::{Found as Fetched, Shelf};
+use super::download::{CachedData, DataCache};
 use super::error::DataError;
 
 /// What was found of a model.
-pub(super) enum Found {
+pub(super) enum FoundModel {
     /// Its files.
     Files(Vec<PathBuf>),
     /// Nothing, with a name for what is missing and a way to get it.
@@ -25,19 +25,19 @@ pub(super) enum Found {
 ///
 /// # Errors
 /// A folder that is there but is no model that can be used; fetched files that are not what they were.
-pub(super) fn find(model: &ForeignModel, shelf: &Shelf) -> Result<Found, DataError> {
+pub(super) fn find(model: &ForeignModel, cache: &DataCache) -> Result<FoundModel, DataError> {
     if model.folder.is_dir() {
-        return files(&model.folder).map(Found::Files);
+        return files(&model.folder).map(FoundModel::Files);
     }
     let nowhere = model.folder.display().to_string();
-    let Some(remote) = model.remote() else { return Ok(Found::Nothing(nowhere)) };
-    if let Some(Fetched::Folder(folder)) = shelf.find(&remote)? {
-        return files(&folder).map(Found::Files);
+    let Some(remote) = model.remote() else { return Ok(FoundModel::Nothing(nowhere)) };
+    if let Some(CachedData::Folder(folder)) = cache.find(&remote)? {
+        return files(&folder).map(FoundModel::Files);
     }
-    let pinned = shelf.lock.place(&remote.place).and_then(|pinned| pinned.revision.as_deref());
+    let pinned = cache.lock.place(&remote.place).and_then(|pinned| pinned.revision.as_deref());
     match hugging_face_cache().and_then(|cache| snapshot(&cache, &remote.place, pinned)) {
-        Some(snapshot) => files(&snapshot).map(Found::Files),
-        None => Ok(Found::Nothing(format!("{remote}, and there is no folder {nowhere}"))),
+        Some(snapshot) => files(&snapshot).map(FoundModel::Files),
+        None => Ok(FoundModel::Nothing(format!("{remote}, and there is no folder {nowhere}"))),
     }
 }
 
@@ -185,10 +185,10 @@ mod tests {
     #[test]
     fn what_is_nowhere_is_missing() {
         let model = ForeignModel { name: "org/no-such@v1".into(), folder: "/spec/org/no-such@v1".into() };
-        let Found::Nothing(location) = find(&model, &Shelf::default()).unwrap() else { panic!("found") };
+        let FoundModel::Nothing(location) = find(&model, &DataCache::default()).unwrap() else { panic!("found") };
         assert_eq!(location, "hf:org/no-such@v1, and there is no folder /spec/org/no-such@v1");
         let model = ForeignModel { name: "../models/a".into(), folder: "/spec/../models/a".into() };
-        let Found::Nothing(location) = find(&model, &Shelf::default()).unwrap() else { panic!("found") };
+        let FoundModel::Nothing(location) = find(&model, &DataCache::default()).unwrap() else { panic!("found") };
         assert_eq!(location, "/spec/../models/a");
     }
 }

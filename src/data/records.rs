@@ -6,27 +6,14 @@ use serde::Deserialize;
 
 use crate::domain::{DatasetFormat, LocatedSource, MeasuredText, Origin, Pattern, WorldPart};
 
-use super::corpus::{read_text, without};
+use super::clean::remove_characters;
 use super::dialogue::{Utterance, dialogues, merged};
 use super::error::DataError;
+use super::files::read_text;
+use super::record::Record;
 use super::rows::{Fault, each_row};
-use super::{words, world};
-
-/// One instruction and its answer.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Record {
-    /// What the model is given.
-    pub prompt: String,
-    /// What it is to say; never blank in what [`records`] returns.
-    pub reply: String,
-}
-
-impl Record {
-    /// Whether there is nothing to say.
-    fn is_blank(&self) -> bool {
-        self.reply.trim().is_empty()
-    }
-}
+use super::words::count_words;
+use super::world;
 
 /// The records of a dataset, in the order of its files and lines; those with a blank reply are dropped.
 ///
@@ -85,7 +72,7 @@ fn all(located: &LocatedSource, format: &DatasetFormat) -> Result<Vec<Vec<Record
 pub(super) fn volume(located: &LocatedSource, format: &DatasetFormat) -> Result<MeasuredText, DataError> {
     let all = all(located, format)?.into_iter().flatten();
     let (blank, records): (Vec<Record>, Vec<Record>) = all.partition(Record::is_blank);
-    let words = records.iter().map(|record| words(&record.prompt) + words(&record.reply)).sum();
+    let words = records.iter().map(|record| count_words(&record.prompt) + count_words(&record.reply)).sum();
     Ok(MeasuredText { units: records.len() as u64, words, blank: blank.len() as u64 })
 }
 
@@ -117,7 +104,7 @@ fn parse_text(path: &Path, text: &str, format: &DatasetFormat) -> Result<Vec<Vec
         DatasetFormat::Dialogue { min_words, across, remove } => {
             let mut all = dialogues(path, text)?;
             for utterance in all.iter_mut().flatten() {
-                utterance.text = without(&utterance.text, remove).into_owned();
+                utterance.text = remove_characters(&utterance.text, remove).into_owned();
             }
             if *across {
                 all = vec![all.concat()];

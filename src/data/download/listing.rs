@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{HubKind, RemoteLocation};
@@ -11,7 +12,7 @@ use super::transfer::{Client, get};
 
 /// A file that can be fetched.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
+pub struct ListedFile {
     /// Its path in the tree, with `/`.
     pub path: String,
     /// Where it is.
@@ -33,7 +34,7 @@ pub struct Listing {
     /// What the server says of the licence.
     pub licence: Option<String>,
     /// The files.
-    pub files: Vec<Entry>,
+    pub files: Vec<ListedFile>,
 }
 
 /// Where the services are, and who asks.
@@ -95,7 +96,7 @@ pub fn list(
         RemoteLocation::Osf { project } => osf(client, services, project)?,
         RemoteLocation::Url { url, sha256 } => {
             let path = RemoteLocation::file_name(url).to_owned();
-            let files = vec![Entry { path, url: url.clone(), bytes: None, sha256: sha256.clone(), md5: None }];
+            let files = vec![ListedFile { path, url: url.clone(), bytes: None, sha256: sha256.clone(), md5: None }];
             Listing { revision: None, licence: None, files }
         }
     };
@@ -140,12 +141,12 @@ fn hub(
     revision: &str,
 ) -> Result<Listing, FetchError> {
     let (endpoint, kind_name) = (&services.hub, kind.name());
-    let url = format!("{endpoint}/api/{kind_name}/{repository}/revision/{}?blobs=true", escaped(revision));
+    let url = format!("{endpoint}/api/{kind_name}/{repository}/revision/{}?blobs=true", percent_encode(revision));
     let found: Repository = json(client, &url, services.token.as_deref())?;
     let prefix = if kind == HubKind::Datasets { "datasets/" } else { "" };
     let files = found.siblings.into_iter().map(|sibling| {
-        let path = sibling.path.split('/').map(escaped).collect::<Vec<_>>().join("/");
-        Entry {
+        let path = sibling.path.split('/').map(percent_encode).collect::<Vec<_>>().join("/");
+        ListedFile {
             url: format!("{endpoint}/{prefix}{repository}/resolve/{}/{path}", found.sha),
             path: sibling.path,
             bytes: sibling.lfs.as_ref().map(|file| file.size).or(sibling.size),
@@ -230,7 +231,8 @@ struct Address {
 }
 
 fn osf(client: &Client, services: &Services, project: &str) -> Result<Listing, FetchError> {
-    let mut open = vec![format!("{}/v2/nodes/{}/files/osfstorage/?page[size]=100", services.osf, escaped(project))];
+    let mut open =
+        vec![format!("{}/v2/nodes/{}/files/osfstorage/?page[size]=100", services.osf, percent_encode(project))];
     let mut files = vec![];
     while let Some(url) = open.pop() {
         let page: Page = json(client, &url, None)?;
@@ -238,7 +240,7 @@ fn osf(client: &Client, services: &Services, project: &str) -> Result<Listing, F
         for item in page.data {
             match item.attributes.kind.as_str() {
                 "folder" => open.extend(item.relationships.files.map(|files| files.links.related.href)),
-                _ => files.extend(item.links.download.map(|url| Entry {
+                _ => files.extend(item.links.download.map(|url| ListedFile {
                     path: item.attributes.materialized_path.trim_start_matches('/').to_owned(),
                     url,
                     bytes: item.attributes.size,
@@ -259,8 +261,8 @@ fn json<T: serde::de::DeserializeOwned>(client: &Client, url: &str, token: Optio
     serde_json::from_slice(&bytes).map_err(|error| failed(error.to_string()))
 }
 
-/// A part of an address: everything but letters, digits and `-_.~` in per cent signs (RFC 3986).
-pub(super) fn escaped(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
-    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+/// Percent-encodes everything but the unreserved characters of RFC 3986.
+pub(super) fn percent_encode(text: &str) -> String {
+    const RESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+    utf8_percent_encode(text, &RESERVED).to_string()
 }

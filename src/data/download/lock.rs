@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::RemoteLocation;
 
+use super::super::atomic::replace_file;
 use super::error::FetchError;
 
 const VERSION: u32 = 1;
@@ -90,9 +91,7 @@ impl Lock {
         let form = Form { version: VERSION, data: self.places.clone() };
         let json = serde_json::to_string_pretty(&form).expect("a lock has string keys") + "\n";
         let path = self.path();
-        let beside = path.with_extension(format!("lock.{}", std::process::id()));
-        fs::write(&beside, json).map_err(FetchError::disk("write", &beside))?;
-        fs::rename(&beside, &path).map_err(FetchError::disk("write", &path))
+        replace_file(&path, json.as_bytes()).map_err(FetchError::disk("write", &path))
     }
 
     /// Where it is.

@@ -8,10 +8,10 @@ use crate::domain::hugging_face::files::{
 use crate::domain::{FileSelection, Remote, RemoteLocation};
 
 use super::error::FetchError;
-use super::listing::{Entry, Listing};
+use super::listing::{ListedFile, Listing};
 
 /// The files to fetch: those that are picked, or the archive they are in.
-pub(super) fn wanted<'a>(listing: &'a Listing, remote: &Remote) -> Result<Vec<&'a Entry>, FetchError> {
+pub(super) fn wanted<'a>(listing: &'a Listing, remote: &Remote) -> Result<Vec<&'a ListedFile>, FetchError> {
     let names: Vec<&str> = listing.files.iter().map(|entry| entry.path.as_str()).collect();
     let chosen = wanted_names(&names, remote)?;
     Ok(listing.files.iter().filter(|entry| chosen.contains(&entry.path.as_str())).collect())
