@@ -6,6 +6,7 @@
 
 pub(super) mod predictions;
 pub(super) mod report;
+pub(super) mod result_file;
 mod sizes;
 mod submission;
 #[cfg(test)]
@@ -22,18 +23,10 @@ use super::official_of;
 
 pub use super::aoa::{checkpoints, surprisals};
 pub use super::glue::official::{files as glue_files, predictions as glue_predictions, problems as glue_problems};
+pub use result_file::ResultFile;
 pub use sizes::problems;
 pub use submission::Submission;
 pub use track::{Track, revision};
-
-/// A result file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ResultFile {
-    /// Path below the folder of a model's revision: `zero_shot/causal/blimp/blimp_filtered/predictions.json`.
-    pub path: String,
-    /// The text of the file.
-    pub text: String,
-}
 
 /// The files of the zero-shot evaluation of a suite on one of the official data sets: predictions and report.
 ///

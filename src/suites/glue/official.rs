@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::official::ResultFile;
+use super::super::official::result_file::ResultFile;
 use crate::domain::{GlueTask, ItemOutcome, Score, Suite};
 
 /// The files of a fine-tuning: predicted classes, and the metrics as fractions.
