@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::score::Suite;
+use super::suite::Suite;
 
 macro_rules! switches {
     ($(

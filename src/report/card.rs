@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde_json::Value;
 
 use super::human::grouped;
-use crate::domain::{ConfigFile, JobId, Kind, Score};
+use crate::domain::{ConfigFile, JobId, JobKind, Score};
 
 /// What a card tells about.
 #[derive(Debug, Clone)]
@@ -28,7 +28,7 @@ pub struct CardJob {
     /// Identity.
     pub id: JobId,
     /// Sort of work.
-    pub kind: Kind,
+    pub kind: JobKind,
     /// Name for people.
     pub label: String,
     /// What is hashed into the id.
@@ -84,7 +84,7 @@ impl Card<'_> {
     /// What it read, and how much.
     fn data(&self, out: &mut String) -> std::fmt::Result {
         writeln!(out, "## Data and word budget\n")?;
-        let texts: Vec<&CardJob> = self.lineage.iter().filter(|job| job.kind == Kind::Prepare).collect();
+        let texts: Vec<&CardJob> = self.lineage.iter().filter(|job| job.kind == JobKind::Prepare).collect();
         if !texts.is_empty() {
             writeln!(out, "| text | words | tokens | source |\n| --- | ---: | ---: | --- |")?;
         }
@@ -95,9 +95,9 @@ impl Card<'_> {
         if !texts.is_empty() {
             writeln!(out, "\nHeld-out parts are not counted.\n")?;
         }
-        let trained = self.lineage.iter().filter(|job| matches!(job.kind, Kind::Pretrain | Kind::Tune));
+        let trained = self.lineage.iter().filter(|job| matches!(job.kind, JobKind::Pretrain | JobKind::Tune));
         let words: u64 = trained.filter_map(|job| job.words).sum();
-        let imported = self.lineage.iter().any(|job| job.kind == Kind::Import);
+        let imported = self.lineage.iter().any(|job| job.kind == JobKind::Import);
         let before = if imported { "; what the imported model had read before is not known" } else { "" };
         writeln!(out, "Words read in training, repetitions counted: {}{before}.\n", grouped(words))
     }
@@ -106,14 +106,14 @@ impl Card<'_> {
     fn history(&self, out: &mut String) -> std::fmt::Result {
         writeln!(out, "## Lineage\n")?;
         writeln!(out, "| job | name | id | words read | recipe |\n| --- | --- | --- | ---: | --- |")?;
-        for job in self.lineage.iter().filter(|job| job.kind != Kind::Prepare) {
+        for job in self.lineage.iter().filter(|job| job.kind != JobKind::Prepare) {
             let training = &job.canonical["job"]["training"];
             let recipe = match job.kind {
-                Kind::Import => source(&job.canonical),
+                JobKind::Import => source(&job.canonical),
                 _ if training.is_null() => String::new(),
                 _ => format!("`{training}`"),
             };
-            let words = if job.kind == Kind::Import { "not known".to_owned() } else { number(job.words) };
+            let words = if job.kind == JobKind::Import { "not known".to_owned() } else { number(job.words) };
             writeln!(out, "| {} | {} | {} | {words} | {recipe} |", job.kind, job.label, job.id)?;
         }
         writeln!(out, "\nAn id is a hash of all that changes a result; `grid why ID` prints what went into it.\n")
@@ -184,7 +184,7 @@ mod tests {
     use super::*;
     use crate::domain::{Arch, ImportJob, Job, Mode, ModelConfig, Origin, SpecialTokens, Suite};
 
-    fn job(kind: Kind, label: &str, canonical: Value, words: Option<u64>) -> CardJob {
+    fn job(kind: JobKind, label: &str, canonical: Value, words: Option<u64>) -> CardJob {
         let id = Job::Import(ImportJob { folder: Origin::Missing { location: label.to_owned() } }).id();
         CardJob { id, kind, label: label.to_owned(), canonical, words, tokens: words.map(|words| 2 * words) }
     }
@@ -208,14 +208,14 @@ mod tests {
         };
         let config = ConfigFile { model, tokens: SpecialTokens::default(), dtype: "float32".to_owned(), dropout: 0.0 };
         let lineage = [
-            job(Kind::Import, "theirs", json!({"job": {"folder": {"from": "content", "digest": "c0ffee"}}}), None),
+            job(JobKind::Import, "theirs", json!({"job": {"folder": {"from": "content", "digest": "c0ffee"}}}), None),
             job(
-                Kind::Prepare,
+                JobKind::Prepare,
                 "dataset chat, vocabulary of theirs",
                 json!({"job": {"tokenizer": "x", "data": {"dataset": [{"from": "world", "part": "chat"}, {}, "\n"]}}}),
                 Some(1000),
             ),
-            job(Kind::Tune, "theirs/chat/seed1", json!({"job": {"training": {"batch_size": 8}}}), Some(2000)),
+            job(JobKind::Tune, "theirs/chat/seed1", json!({"job": {"training": {"batch_size": 8}}}), Some(2000)),
         ];
         let score = Score {
             suite: Suite::Blimp,

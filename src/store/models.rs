@@ -6,7 +6,7 @@ use super::error::StoreError;
 use super::open::Store;
 use super::read::{parsed, score, word};
 use super::rows::{LineageJob, ModelJob};
-use crate::domain::{Job, JobId, Score};
+use crate::domain::{Job, JobId, Score, layout};
 
 impl Store {
     /// The training and import jobs that this text may mean: the beginning of an id or of `kind-id`, a job's label, or
@@ -40,7 +40,7 @@ impl Store {
                     id: parsed("job.id", row.try_get("id")?)?,
                     kind: word("job.kind", row.try_get("kind")?)?,
                     label: row.try_get("label")?,
-                    output: folder.map(|folder| self.resolved(&folder).join("output")),
+                    output: folder.map(|folder| self.resolved(&folder).join(layout::OUTPUT)),
                 })
             })
             .collect()

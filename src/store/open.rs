@@ -103,7 +103,7 @@ impl Store {
             return Err(StoreError::Network { folder: named, filesystem });
         }
         // synchronous = FULL: a submission that is on record stays on record after a power cut, so that nothing
-        // is submitted twice. News are recorded in batches, which pays for it.
+        // is submitted twice. JobUpdate are recorded in batches, which pays for it.
         let options = SqliteConnectOptions::new()
             .filename(resolved.join("runs.db"))
             .create_if_missing(true)

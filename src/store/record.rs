@@ -8,18 +8,18 @@ use sqlx::SqliteConnection;
 use super::error::StoreError;
 use super::open::{Store, text};
 use super::results;
-use crate::domain::{Entry, Event, JobId, News, Verdict, What};
+use crate::domain::{Event, JobId, JobUpdate, JournalEntry, Update, Verdict};
 
 impl Store {
     /// Writes down what happened to one job; `at` in milliseconds since 1970 UTC.
-    pub async fn record(&self, news: &News, at: i64) -> Result<(), StoreError> {
+    pub async fn record(&self, news: &JobUpdate, at: i64) -> Result<(), StoreError> {
         self.record_all(std::slice::from_ref(news), at).await
     }
 
     /// Writes down what happened, in this order, all or nothing; `at` in milliseconds since 1970 UTC.
     ///
-    /// News that are on record already change nothing. `at` stands for what the news themselves do not date.
-    pub async fn record_all(&self, news: &[News], at: i64) -> Result<(), StoreError> {
+    /// JobUpdate that are on record already change nothing. `at` stands for what the news themselves do not date.
+    pub async fn record_all(&self, news: &[JobUpdate], at: i64) -> Result<(), StoreError> {
         if news.is_empty() {
             return Ok(());
         }
@@ -38,13 +38,13 @@ impl Store {
         &self,
         connection: &mut SqliteConnection,
         journals: &mut Journals,
-        news: &News,
+        news: &JobUpdate,
         at: i64,
     ) -> Result<(), StoreError> {
         let job = news.job;
-        match &news.what {
-            What::Submitted { token, slot } => submitted(connection, job, token, slot, at).await,
-            What::Journal { token, attempt, line, entry } => {
+        match &news.update {
+            Update::Submitted { token, slot } => submitted(connection, job, token, slot, at).await,
+            Update::Journal { token, attempt, line, entry } => {
                 let folder = self.stored(attempt)?;
                 let journal = journals.of(connection, job, token, folder).await?;
                 if (*line as i64) < journal.lines {
@@ -57,7 +57,7 @@ impl Store {
                 }
                 happened(connection, job, journal.attempt, entry).await
             }
-            What::Ended { folder, outcome, items } => {
+            Update::Ended { folder, outcome, items } => {
                 journals.write(connection).await?;
                 let stored = self.stored(&folder.join(&outcome.attempt))?;
                 let attempt = known(connection, job, &outcome.token, &stored).await?.attempt;
@@ -69,11 +69,11 @@ impl Store {
                     Verdict::Failed { .. } => results::discard(connection, job, attempt, &outcome.token).await,
                 }
             }
-            What::Stopped { token } => {
+            Update::Stopped { token } => {
                 journals.write(connection).await?;
                 given_up(connection, job, token, "interrupted", None, at).await
             }
-            What::Lost { token, message } => {
+            Update::Lost { token, message } => {
                 journals.write(connection).await?;
                 given_up(connection, job, token, "lost", Some(message), at).await
             }
@@ -222,7 +222,7 @@ async fn happened(
     connection: &mut SqliteConnection,
     job: JobId,
     attempt: i64,
-    entry: &Entry,
+    entry: &JournalEntry,
 ) -> Result<(), StoreError> {
     let query = match &entry.event {
         Event::Started { host, pid, device, threads, micro_batch, version } => sqlx::query(

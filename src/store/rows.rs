@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Artifact, CellKey, Failure, Job, JobId, Kind};
+use crate::domain::{Artifact, CellKey, Failure, Job, JobId, JobKind};
 
 /// An experiment about to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -189,7 +189,7 @@ pub struct JobRow {
     /// Identity.
     pub id: JobId,
     /// Sort of work.
-    pub kind: Kind,
+    pub kind: JobKind,
     /// Name for people.
     pub label: String,
     /// Where it stands.
@@ -259,7 +259,7 @@ pub struct ModelJob {
     /// Identity.
     pub id: JobId,
     /// Pretrain, import or tune.
-    pub kind: Kind,
+    pub kind: JobKind,
     /// Name for people.
     pub label: String,
     /// Folder of the model, absolute; `None` before the job is done.
@@ -272,7 +272,7 @@ pub struct LineageJob {
     /// Identity.
     pub id: JobId,
     /// Sort of work.
-    pub kind: Kind,
+    pub kind: JobKind,
     /// Name for people.
     pub label: String,
     /// What is hashed into the id, as JSON.

@@ -8,7 +8,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, P
 
 use super::state::{JobState, Stand, State};
 use super::text;
-use crate::domain::{JobId, News};
+use crate::domain::{JobId, JobUpdate};
 use crate::report::human;
 
 /// Steps of the bar of the whole grid.
@@ -41,7 +41,7 @@ impl Bars {
     }
 
     /// Draws what the news change, once they are folded into the state.
-    pub fn show(&mut self, state: &State, news: &News, elapsed: Duration) {
+    pub fn show(&mut self, state: &State, news: &JobUpdate, elapsed: Duration) {
         let Some(job) = state.job(&news.job) else { return };
         self.whole.set_position((state.share() * FINENESS as f64) as u64);
         self.whole.set_message(text::whole(state, elapsed));

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use indicatif::ProgressDrawTarget;
 
-use crate::domain::{JobId, Kind, News};
+use crate::domain::{JobId, JobKind, JobUpdate};
 use bars::Bars;
 use state::State;
 pub use transfers::Transfers;
@@ -36,7 +36,7 @@ pub struct Planned {
     /// What people call it, its kind aside.
     pub label: String,
     /// Kind.
-    pub kind: Kind,
+    pub kind: JobKind,
     /// Expected cost, in any unit that the jobs of the run share.
     pub weight: f64,
 }
@@ -83,7 +83,7 @@ impl Progress {
     }
 
     /// Shows what this changes. News of jobs that were not planned are ignored.
-    pub fn update(&mut self, news: &News) {
+    pub fn update(&mut self, news: &JobUpdate) {
         self.state.fold(news);
         let elapsed = self.start.elapsed();
         match &mut self.view {
@@ -113,7 +113,7 @@ impl Lines {
         Self { out, last: Duration::ZERO }
     }
 
-    fn show(&mut self, state: &State, news: &News, elapsed: Duration) {
+    fn show(&mut self, state: &State, news: &JobUpdate, elapsed: Duration) {
         let due = elapsed.saturating_sub(self.last) >= HEARTBEAT;
         let heartbeat = || due.then(|| text::heartbeat(state, elapsed));
         let Some(mut line) = text::line(state, news).or_else(heartbeat) else { return };

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::Planned;
-use crate::domain::{Event, JobId, Kind, News, Verdict, What};
+use crate::domain::{Event, JobId, JobKind, JobUpdate, Update, Verdict};
 
 /// The least share of a run's work from which its speed is told.
 const ENOUGH: f64 = 0.01;
@@ -25,7 +25,7 @@ pub(super) enum Stand {
 /// What is known of a job.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct JobState {
-    pub kind: Kind,
+    pub kind: JobKind,
     pub label: String,
     pub stand: Stand,
     /// How often this run handed it to a worker.
@@ -117,26 +117,26 @@ impl State {
     }
 
     /// Takes news in.
-    pub fn fold(&mut self, news: &News) {
+    pub fn fold(&mut self, news: &JobUpdate) {
         let Some(job) = self.index.get(&news.job).map(|number| &mut self.jobs[*number]) else { return };
-        match &news.what {
-            What::Submitted { .. } => {
+        match &news.update {
+            Update::Submitted { .. } => {
                 job.stand = Stand::Running;
                 job.submissions += 1;
             }
-            What::Journal { entry, .. } => {
+            Update::Journal { entry, .. } => {
                 // A submission that an earlier run left open is told by its journal only.
                 job.stand = Stand::Running;
                 job.fold(&entry.event, entry.at < self.began);
             }
-            What::Ended { outcome, .. } => {
+            Update::Ended { outcome, .. } => {
                 job.stand = match outcome.verdict {
                     Verdict::Done => Stand::Done,
                     Verdict::Failed { .. } => Stand::Failed,
                 }
             }
-            What::Stopped { .. } => job.stand = Stand::Waiting,
-            What::Lost { .. } => job.stand = Stand::Lost,
+            Update::Stopped { .. } => job.stand = Stand::Waiting,
+            Update::Lost { .. } => job.stand = Stand::Lost,
         }
     }
 

@@ -6,7 +6,7 @@ use indicatif::TermLike;
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::{Digest, Entry, Event, Failure, Mode as Rules, Outcome, Score, Suite, Verdict, What};
+use crate::domain::{Digest, Event, Failure, JournalEntry, Mode as Rules, Outcome, Score, Suite, Update, Verdict};
 
 /// When the run began.
 const BEGAN: i64 = 1_000_000;
@@ -18,14 +18,14 @@ fn id(number: usize) -> JobId {
 /// A small grid: one tokenizer, text, two seeds of a model, one tuned, one scored.
 fn planned() -> Vec<Planned> {
     let jobs = [
-        (Kind::Tokenizer, "bpe-8192", 1.0),
-        (Kind::Prepare, "corpus", 1.0),
-        (Kind::Pretrain, "small/seed1", 40.0),
-        (Kind::Pretrain, "small/seed2", 40.0),
-        (Kind::Tune, "small/world/seed1", 10.0),
-        (Kind::Eval, "blimp small/world/seed1", 8.0),
+        (JobKind::Tokenizer, "bpe-8192", 1.0),
+        (JobKind::Prepare, "corpus", 1.0),
+        (JobKind::Pretrain, "small/seed1", 40.0),
+        (JobKind::Pretrain, "small/seed2", 40.0),
+        (JobKind::Tune, "small/world/seed1", 10.0),
+        (JobKind::Eval, "blimp small/world/seed1", 8.0),
     ];
-    let job = |(number, (kind, label, weight)): (usize, (Kind, &str, f64))| Planned {
+    let job = |(number, (kind, label, weight)): (usize, (JobKind, &str, f64))| Planned {
         id: id(number),
         label: label.to_owned(),
         kind,
@@ -34,20 +34,20 @@ fn planned() -> Vec<Planned> {
     jobs.into_iter().enumerate().map(job).collect()
 }
 
-fn news(job: usize, what: What) -> News {
-    News { job: id(job), what }
+fn news(job: usize, what: Update) -> JobUpdate {
+    JobUpdate { job: id(job), update: what }
 }
 
-fn submitted(job: usize) -> News {
-    news(job, What::Submitted { token: "t".into(), slot: "cpu/0".into() })
+fn submitted(job: usize) -> JobUpdate {
+    news(job, Update::Submitted { token: "t".into(), slot: "cpu/0".into() })
 }
 
-fn journal_at(job: usize, at: i64, event: Event) -> News {
-    let entry = Entry { at, event };
-    news(job, What::Journal { token: "t".into(), attempt: PathBuf::from("t-1"), line: 0, entry })
+fn journal_at(job: usize, at: i64, event: Event) -> JobUpdate {
+    let entry = JournalEntry { at, event };
+    news(job, Update::Journal { token: "t".into(), attempt: PathBuf::from("t-1"), line: 0, entry })
 }
 
-fn journal(job: usize, event: Event) -> News {
+fn journal(job: usize, event: Event) -> JobUpdate {
     journal_at(job, BEGAN + 1, event)
 }
 
@@ -87,7 +87,7 @@ fn scored(task: &str, subtask: Option<&str>, value: f64) -> Event {
     })
 }
 
-fn ended(job: usize, milliseconds: i64, verdict: Verdict) -> News {
+fn ended(job: usize, milliseconds: i64, verdict: Verdict) -> JobUpdate {
     let outcome = Outcome {
         schema: 1,
         id: id(job),
@@ -98,21 +98,21 @@ fn ended(job: usize, milliseconds: i64, verdict: Verdict) -> News {
         verdict,
         artifacts: vec![],
     };
-    news(job, What::Ended { folder: PathBuf::from("job"), outcome, items: vec![] })
+    news(job, Update::Ended { folder: PathBuf::from("job"), outcome, items: vec![] })
 }
 
-fn failed(job: usize, failure: Failure, message: &str) -> News {
+fn failed(job: usize, failure: Failure, message: &str) -> JobUpdate {
     ended(job, 5_000, Verdict::Failed { failure, message: message.into() })
 }
 
-fn state(news: &[News]) -> State {
+fn state(news: &[JobUpdate]) -> State {
     let mut state = State::new(&planned(), BEGAN);
     news.iter().for_each(|news| state.fold(news));
     state
 }
 
 /// The lines that a stream of news gives.
-fn lines(news: &[News]) -> String {
+fn lines(news: &[JobUpdate]) -> String {
     let mut state = State::new(&planned(), BEGAN);
     let mut lines = vec![];
     for news in news {
@@ -123,7 +123,7 @@ fn lines(news: &[News]) -> String {
 }
 
 /// A run in which all goes well.
-fn fair_weather() -> Vec<News> {
+fn fair_weather() -> Vec<JobUpdate> {
     vec![
         submitted(0),
         ended(0, 400, Verdict::Done),
@@ -168,16 +168,16 @@ fn trouble_names_the_job() {
         journal(0, Event::Warning { message: "the corpus is small\nvery small".into() }),
         ended(0, 400, Verdict::Done),
         submitted(2),
-        news(2, What::Lost { token: "t".into(), message: "killed by signal 9".into() }),
+        news(2, Update::Lost { token: "t".into(), message: "killed by signal 9".into() }),
         submitted(2),
         journal(2, started()),
         journal(2, Event::Resumed { step: 300 }),
         journal(2, Event::Interrupted { step: 350 }),
-        news(2, What::Stopped { token: "t".into() }),
+        news(2, Update::Stopped { token: "t".into() }),
         failed(3, Failure::NonFinite, "the loss is NaN at step 12\nbacktrace"),
-        news(5, What::Stopped { token: "t".into() }),
+        news(5, Update::Stopped { token: "t".into() }),
         failed(1, Failure::Job, ""),
-        news(9, What::Lost { token: "t".into(), message: "not of this run".into() }),
+        news(9, Update::Lost { token: "t".into(), message: "not of this run".into() }),
     ];
     insta::assert_snapshot!(lines(&news), @r"
           tokenizer  bpe-8192                 warning: the corpus is small
@@ -194,7 +194,7 @@ fn trouble_names_the_job() {
 
 #[test]
 fn heartbeats_tell_where_the_grid_is() {
-    let at = |minutes: u64, news: &[News]| text::heartbeat(&state(news), Duration::from_secs(60 * minutes));
+    let at = |minutes: u64, news: &[JobUpdate]| text::heartbeat(&state(news), Duration::from_secs(60 * minutes));
     let mut shown = vec![at(1, &[])];
     let mut news = fair_weather()[..8].to_vec();
     news.push(journal(2, trained(206, 412, 3.0, 8_000.0)));
@@ -385,8 +385,8 @@ proptest! {
                 4 => journal(job, trained(done, total, 1.0, 100.0)),
                 5 => ended(job, -3, Verdict::Done),
                 6 => failed(job, Failure::Job, "no"),
-                7 => news(job, What::Stopped { token: "t".into() }),
-                _ => news(job, What::Lost { token: "t".into(), message: "gone".into() }),
+                7 => news(job, Update::Stopped { token: "t".into() }),
+                _ => news(job, Update::Lost { token: "t".into(), message: "gone".into() }),
             };
             state.fold(&news);
             prop_assert!((0.0..=1.0).contains(&state.share()));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::state::{JobState, State};
-use crate::domain::{Event, Kind, News, Outcome, Verdict, What};
+use crate::domain::{Event, JobKind, JobUpdate, Outcome, Update, Verdict};
 use crate::report::human;
 
 /// Labels longer than this are not waited for: they put their own line out of step.
@@ -14,24 +14,24 @@ const SHORT: usize = 32;
 const NAMED: usize = 3;
 
 /// The line that news are worth, once they are folded into the state.
-pub(super) fn line(state: &State, news: &News) -> Option<String> {
+pub(super) fn line(state: &State, news: &JobUpdate) -> Option<String> {
     let job = state.job(&news.job)?;
     let margin = " ".repeat(number(state).len());
     let remark = |text: String| Some(format!("{margin} {}  {text}", name(state, job)));
-    match &news.what {
-        What::Ended { outcome, .. } => Some(ended(state, job, outcome)),
-        What::Lost { message, .. } => remark(format!("LOST: {}", first(message))),
-        What::Stopped { .. } if is_training(job.kind) && job.done > 0 => {
+    match &news.update {
+        Update::Ended { outcome, .. } => Some(ended(state, job, outcome)),
+        Update::Lost { message, .. } => remark(format!("LOST: {}", first(message))),
+        Update::Stopped { .. } if is_training(job.kind) && job.done > 0 => {
             remark(format!("stopped, saved at step {}", job.done))
         }
-        What::Stopped { .. } => remark("stopped".to_owned()),
-        What::Journal { entry, .. } => match &entry.event {
+        Update::Stopped { .. } => remark("stopped".to_owned()),
+        Update::Journal { entry, .. } => match &entry.event {
             Event::Warning { message } => remark(format!("warning: {}", first(message))),
             Event::Resumed { step } => remark(format!("goes on from step {step}")),
             _ => None,
         },
-        What::Submitted { .. } if job.submissions > 1 => remark("is tried again".to_owned()),
-        What::Submitted { .. } => None,
+        Update::Submitted { .. } if job.submissions > 1 => remark("is tried again".to_owned()),
+        Update::Submitted { .. } => None,
     }
 }
 
@@ -118,31 +118,31 @@ fn ended(state: &State, job: &JobState, outcome: &Outcome) -> String {
 /// What a finished job has to show.
 fn details(job: &JobState) -> String {
     match job.kind {
-        Kind::Tokenizer | Kind::Import => String::new(),
-        Kind::Prepare => match (job.words, job.tokens) {
+        JobKind::Tokenizer | JobKind::Import => String::new(),
+        JobKind::Prepare => match (job.words, job.tokens) {
             (Some(words), Some(tokens)) => {
                 format!("{:>6} words  {:>5} tokens", human::count(words), human::count(tokens))
             }
             _ => String::new(),
         },
-        Kind::Pretrain | Kind::Tune => {
+        JobKind::Pretrain | JobKind::Tune => {
             let loss = job.loss.map_or(String::new(), |loss| format!("loss {loss:>5.2}"));
             let speed = job.mean_speed().map_or(String::new(), |speed| human::count(speed as u64) + " tok/s");
             format!("{:>6} steps  {loss:<10}  {speed:>11}", job.done)
         }
-        Kind::Eval | Kind::Finetune => {
+        JobKind::Eval | JobKind::Finetune => {
             job.scores.iter().map(|(task, value)| format!("{task} {value:.1}")).collect::<Vec<_>>().join("  ")
         }
     }
 }
 
 /// The width of [`details`], or what an evaluation usually needs.
-fn details_width(kind: Kind) -> usize {
+fn details_width(kind: JobKind) -> usize {
     match kind {
-        Kind::Tokenizer | Kind::Import => 0,
-        Kind::Prepare => 26,
-        Kind::Pretrain | Kind::Tune => 37,
-        Kind::Eval | Kind::Finetune => 24,
+        JobKind::Tokenizer | JobKind::Import => 0,
+        JobKind::Prepare => 26,
+        JobKind::Pretrain | JobKind::Tune => 37,
+        JobKind::Eval | JobKind::Finetune => 24,
     }
 }
 
@@ -169,8 +169,8 @@ fn percent(share: f64) -> String {
     format!("{percents:.0}%")
 }
 
-fn is_training(kind: Kind) -> bool {
-    matches!(kind, Kind::Pretrain | Kind::Tune)
+fn is_training(kind: JobKind) -> bool {
+    matches!(kind, JobKind::Pretrain | JobKind::Tune)
 }
 
 /// The first line of a message; `grid logs` has the others.

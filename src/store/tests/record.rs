@@ -29,7 +29,7 @@ async fn scores_stand_once_the_job_is_done_and_a_rerun_replaces_them() {
 
     let second = Teller { store: &store, job, token: "two", attempt: "a2" };
     let mut news = second.success(70.0);
-    if let What::Ended { items, .. } = &mut news[4].what {
+    if let Update::Ended { items, .. } = &mut news[4].update {
         *items = vec![item(5, 1.0)];
     }
     store.record_all(&news[..4], 3).await.unwrap();
@@ -75,7 +75,7 @@ async fn a_late_success_of_a_lost_attempt_counts_and_the_first_of_two_stays() {
     let success = first.success(60.0);
     store.record_all(&success[..2], 1).await.unwrap();
     store
-        .record(&first.news(What::Lost { token: "one".into(), message: "no heartbeat".into() }), 900_000)
+        .record(&first.news(Update::Lost { token: "one".into(), message: "no heartbeat".into() }), 900_000)
         .await
         .unwrap();
     assert_eq!(last().await.last, Last::Lost);

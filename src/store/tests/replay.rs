@@ -32,7 +32,7 @@ fn script() -> impl Strategy<Value = Script> {
 }
 
 impl Script {
-    fn news(&self, store: &Store, jobs: [JobId; 3], number: usize) -> Vec<News> {
+    fn news(&self, store: &Store, jobs: [JobId; 3], number: usize) -> Vec<JobUpdate> {
         let token = format!("token{number}");
         let names = [0, 1].map(|attempt| format!("attempt{number}-{attempt}"));
         let teller = |i: usize| Teller { store, job: jobs[self.job], token: &token, attempt: &names[i] };
@@ -55,8 +55,8 @@ impl Script {
         }
         news.extend(self.given_up.map(|stopped| {
             teller(0).news(match stopped {
-                true => What::Stopped { token: token.clone() },
-                false => What::Lost { token: token.clone(), message: "gone".into() },
+                true => Update::Stopped { token: token.clone() },
+                false => Update::Lost { token: token.clone(), message: "gone".into() },
             })
         }));
         if self.lines[0] > 0 {
@@ -98,7 +98,7 @@ proptest! {
                     .enumerate()
                     .map(|(number, script)| script.news(&store, jobs, number).into_iter())
                     .collect();
-                let mut news: Vec<News> = mixing.iter().filter_map(|i| queues.get_mut(*i)?.next()).collect();
+                let mut news: Vec<JobUpdate> = mixing.iter().filter_map(|i| queues.get_mut(*i)?.next()).collect();
                 news.extend(queues.into_iter().flatten());
                 if twice {
                     let end = (cut * news.len() as f64) as usize;

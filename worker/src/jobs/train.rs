@@ -167,7 +167,7 @@ fn with_shortfall(count: u64) -> u64 {
 
 fn train_stage(stage: Stage<'_>, model: Model, assignment: &Assignment, attempt: &mut Attempt) -> Result<(), JobError> {
     stage.check()?;
-    let trial = assignment.settings.trial;
+    let trial = assignment.settings.faults;
     let options = Options {
         micro_batch: assignment.settings.micro_batch,
         memory: trial.and_then(|trial| trial.memory),
