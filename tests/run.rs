@@ -41,7 +41,7 @@ fn nothing_runs_twice_and_what_is_lost_is_made_again() {
     );
     std::fs::remove_file(env.path().join("runs").join(&lost[0])).expect("the weights are where the database says");
     let plan = env.run(0, &["plan", "spec.yaml"]);
-    let gone: Vec<&str> = plan.lines().filter(|line| line.contains("its result is gone")).collect();
+    let gone: Vec<&str> = plan.lines().filter(|line| line.contains("its result is missing")).collect();
     assert!(gone.len() == 1 && gone[0].contains("pretrain") && gone[0].contains("model.safetensors"), "{plan}");
     env.run(0, &["run", "spec.yaml"]);
     assert_eq!((env.scores(), env.weights()), (scores, weights));
@@ -109,7 +109,7 @@ fn a_change_reruns_what_depends_on_it_and_nothing_else() {
     assert!(env.complaint(0, &["resume"]).contains("nothing to do"));
     let plan = env.run(0, &["plan", "spec.yaml"]);
     // Scores are in the database: it is the models that are gone.
-    assert_eq!(plan.matches("its result is gone").count(), 4, "{plan}");
+    assert_eq!(plan.matches("its result is missing").count(), 4, "{plan}");
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn records_without_a_reply_are_told_of() {
         ["{\"p\": \"why\", \"r\": \"so\"}", "{\"p\": \"who\", \"r\": \" \"}", "{\"p\": \"when\", \"r\": \"now\"}"];
     std::fs::write(env.path().join("q.jsonl"), rows.join("\n")).unwrap();
     let plan = env.run(0, &["plan", "spec.yaml"]);
-    assert!(plan.contains("warning: of dataset questions 1 record is left out: nothing is replied\n"), "{plan}");
+    assert!(plan.contains("warning: 1 record of dataset questions has a blank reply and will be left out\n"), "{plan}");
 }
 
 /// More entries than the text has, and rows that are too short for the records, are told where they are found.
