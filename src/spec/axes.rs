@@ -237,7 +237,7 @@ impl Partial {
         further: &[(&Key, Option<Further>)],
         log: &Log,
     ) -> Option<Partial> {
-        let before = log.problems();
+        let before = log.count();
         let mut fields = Fields::of(node, &format!("an entry of '{section}'"), log)?;
         if node.entries().is_empty() {
             log.add(node.mark, format!("an entry of '{section}' is empty"), Some("such as `{model: tiny}`".into()));
@@ -271,7 +271,7 @@ impl Partial {
         }
         fields.finish();
         let partial = Partial { mark: node.mark, model, dataset, curriculum, seed, extra };
-        (log.problems() == before).then_some(partial)
+        (log.count() == before).then_some(partial)
     }
 }
 
