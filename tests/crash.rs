@@ -110,7 +110,7 @@ fn a_power_failure_loses_only_the_work_since_the_last_checkpoint() {
     let mut coordinator = env.spawn(&["run", "spec.yaml"]);
     let worker = wait_for_checkpoint(&env, "tune");
     let plan = env.run(0, &["plan", "spec.yaml"]);
-    assert!(plan.lines().any(|line| line.contains("tune") && line.contains("Run (a worker is at it)")), "{plan}");
+    assert!(plan.lines().any(|line| line.contains("tune") && line.contains("Run (already running)")), "{plan}");
     signal("-KILL", coordinator.id());
     signal("-KILL", worker);
     coordinator.wait().expect("it ended");

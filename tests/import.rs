@@ -51,7 +51,10 @@ fn an_imported_model_is_scored_and_tuned() {
     let ours = parameters(&env.run(0, &["plan", "spec.yaml"]), "nano");
     assert!(ours.is_some() && parameters(&plan, "theirs") == ours, "{plan}");
     let limited = env.run(0, &["plan", "theirs.yaml", "-S", "budget.track=strict-small"]);
-    assert!(limited.contains("warning: what models from elsewhere have read is not in the ledger"), "{limited}");
+    assert!(
+        limited.contains("warning: the word ledger does not include the text that imported models were trained on"),
+        "{limited}"
+    );
 
     env.run(0, &["run", "theirs.yaml"]);
     assert_eq!(

@@ -41,7 +41,7 @@ fn nothing_runs_twice_and_lost_files_are_regenerated() {
     );
     std::fs::remove_file(env.path().join("runs").join(&lost[0])).expect("the weights are where the database says");
     let plan = env.run(0, &["plan", "spec.yaml"]);
-    let gone: Vec<&str> = plan.lines().filter(|line| line.contains("its result is gone")).collect();
+    let gone: Vec<&str> = plan.lines().filter(|line| line.contains("its result is missing")).collect();
     assert!(gone.len() == 1 && gone[0].contains("pretrain") && gone[0].contains("model.safetensors"), "{plan}");
     env.run(0, &["run", "spec.yaml"]);
     assert_eq!((env.scores(), env.weights()), (scores, weights));
@@ -108,8 +108,8 @@ fn a_change_reruns_only_what_depends_on_it() {
     assert_eq!(listed.lines().filter(|line| line.contains("seed2: in no plan of today")).count(), 12, "{listed}");
     assert!(env.complaint(0, &["resume"]).contains("nothing to do"));
     let plan = env.run(0, &["plan", "spec.yaml"]);
-    // The scores are still in the database; only the models are gone.
-    assert_eq!(plan.matches("its result is gone").count(), 4, "{plan}");
+    // Scores are in the database: it is the models that are gone.
+    assert_eq!(plan.matches("its result is missing").count(), 4, "{plan}");
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn records_without_a_reply_give_a_warning() {
         ["{\"p\": \"why\", \"r\": \"so\"}", "{\"p\": \"who\", \"r\": \" \"}", "{\"p\": \"when\", \"r\": \"now\"}"];
     std::fs::write(env.path().join("q.jsonl"), rows.join("\n")).unwrap();
     let plan = env.run(0, &["plan", "spec.yaml"]);
-    assert!(plan.contains("warning: of dataset questions 1 record is left out: nothing is replied\n"), "{plan}");
+    assert!(plan.contains("warning: 1 record of dataset questions has a blank reply and will be left out\n"), "{plan}");
 }
 
 /// A vocabulary larger than the text supports, and records longer than `max_length`, give warnings or an error.

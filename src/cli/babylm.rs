@@ -187,16 +187,16 @@ fn zero_shot(
     match eval.milestone {
         None if suite == Suite::Aoa => {
             found.problems.extend(counted);
-            found.submission.acquired(official::checkpoints(outcomes), official::surprisals(&items, outcomes));
+            found.submission.add_surprisals(official::checkpoints(outcomes), official::surprisals(&items, outcomes));
         }
         None if size == Size::Full => {
             found.problems.extend(counted);
-            found.submission.predicted(suite, official::predictions(suite, &items, outcomes));
+            found.submission.add_predictions(suite, official::predictions(suite, &items, outcomes));
         }
         None => {}
         Some(milestone) => {
             found.problems.extend(counted.into_iter().map(|problem| format!("{revision}: {problem}")));
-            found.submission.checkpoint(suite, milestone, official::fast_result(suite, scores));
+            found.submission.add_checkpoint(suite, milestone, official::fast_result(suite, scores));
         }
     }
     add(&mut found.files, &revision, written);
@@ -229,7 +229,7 @@ fn fine_tuned(finetune: &FinetuneJob, outcomes: &[ItemOutcome], scores: &[&Score
         return;
     }
     found.problems.extend(official::glue_problems(task, outcomes));
-    found.submission.classified(task, official::glue_predictions(task, outcomes));
+    found.submission.add_classifications(task, official::glue_predictions(task, outcomes));
     add(&mut found.files, "main", written);
 }
 

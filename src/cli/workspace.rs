@@ -14,7 +14,9 @@ use crate::domain::{
     Artifact, BaseModel, Budget, ConfigFile, DataEntry, Grid, Job, JobId, JobKind, LocatedSource, Origin, Prepared,
     Source, TextSize, layout,
 };
-use crate::plan::{self, Artifacts, Decision, Facts, Known, Last, Plan, PlannedJob, Recorded, TextEstimate};
+use crate::plan::{
+    self, Artifacts, Decision, Facts, LastAttempt, Plan, PlannedJob, PriorState, RecordedJob, TextEstimate,
+};
 use crate::runner;
 use crate::spec;
 use crate::store::{self, Experiment, JobHistory, Store};
@@ -104,7 +106,7 @@ impl Workspace {
             Some(store) => store.history(&ids).await.map_err(store_failure)?,
             None => BTreeMap::new(),
         };
-        let mut known: BTreeMap<JobId, Known> =
+        let mut known: BTreeMap<JobId, PriorState> =
             history.iter().map(|(id, history)| (*id, known(history, plan.is_carried(id)))).collect();
         if let Some(store) = store {
             let before = store.namesakes(&plan.name).await.map_err(store_failure)?;
@@ -161,15 +163,15 @@ fn locate(grid: &Grid, survey: &mut Survey) -> Result<BTreeMap<Source, LocatedSo
 
 /// What a job's history and the files it left amount to. A job that is carried on with must have left its optimiser's
 /// state, which it does only when it was planned together with the one that needs it.
-fn known(history: &JobHistory, carried: bool) -> Known {
+fn known(history: &JobHistory, carried: bool) -> PriorState {
     let last = match &history.last {
-        store::Last::Never => Last::Never,
-        store::Last::Submitted | store::Last::Running if runner::at_work(&history.folder) => Last::Underway,
+        store::Last::Never => LastAttempt::Never,
+        store::Last::Submitted | store::Last::Running if runner::at_work(&history.folder) => LastAttempt::Underway,
         store::Last::Submitted | store::Last::Running | store::Last::Interrupted | store::Last::Lost => {
-            Last::Interrupted
+            LastAttempt::Interrupted
         }
-        store::Last::Failed { message, .. } => Last::Failed(message.clone()),
-        store::Last::Done => Last::Done,
+        store::Last::Failed { message, .. } => LastAttempt::Failed(message.clone()),
+        store::Last::Done => LastAttempt::Done,
     };
     let artifacts = match output(history) {
         Some(output) if carried && !output.join(OPTIMIZER).is_file() => {
@@ -178,7 +180,7 @@ fn known(history: &JobHistory, carried: bool) -> Known {
         Some(output) => history.artifacts.iter().find_map(|artifact| damage(&output, artifact)).unwrap_or_default(),
         None => Artifacts::default(),
     };
-    Known { last, artifacts, change: None }
+    PriorState { last, artifacts, change: None }
 }
 
 /// Where a job that was done left its files.
@@ -197,7 +199,7 @@ fn damage(output: &Path, artifact: &Artifact) -> Option<Artifacts> {
 }
 
 /// The jobs of the database whose models the cells begin with.
-async fn recorded(grid: &Grid, store: Option<&Store>) -> Result<BTreeMap<JobId, Recorded>, Failure> {
+async fn recorded(grid: &Grid, store: Option<&Store>) -> Result<BTreeMap<JobId, RecordedJob>, Failure> {
     let mut recorded = BTreeMap::new();
     for cell in &grid.cells {
         let BaseModel::Recorded(id) = cell.recipe.base else { continue };
@@ -216,7 +218,7 @@ async fn recorded(grid: &Grid, store: Option<&Store>) -> Result<BTreeMap<JobId, 
         if job.id() != id {
             return Err(unusable("was made by another version of grid; run its experiment again"));
         }
-        recorded.insert(id, Recorded { job, label });
+        recorded.insert(id, RecordedJob { job, label });
     }
     Ok(recorded)
 }
@@ -225,7 +227,7 @@ async fn recorded(grid: &Grid, store: Option<&Store>) -> Result<BTreeMap<JobId, 
 fn refuse_lost(
     plan: &Plan,
     decisions: &BTreeMap<JobId, Decision>,
-    recorded: &BTreeMap<JobId, Recorded>,
+    recorded: &BTreeMap<JobId, RecordedJob>,
 ) -> Result<(), Failure> {
     let lost = plan.jobs().find(|job| {
         recorded.contains_key(&job.id) && job.parents.is_empty() && decisions.get(&job.id) != Some(&Decision::Reuse)
@@ -248,7 +250,7 @@ fn refuse_lost(
 /// alone.
 fn models(
     plan: &Plan,
-    recorded: &BTreeMap<JobId, Recorded>,
+    recorded: &BTreeMap<JobId, RecordedJob>,
     outputs: &BTreeMap<JobId, PathBuf>,
 ) -> Result<BTreeMap<JobId, ConfigFile>, data::DataError> {
     let folder = |job: &PlannedJob| match recorded.contains_key(&job.id) {

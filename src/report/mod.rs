@@ -10,6 +10,7 @@
 
 mod card;
 mod chance;
+mod columns;
 mod compare;
 mod compared;
 mod curve;
@@ -35,6 +36,7 @@ pub mod statistics;
 mod table;
 
 pub use card::{Card, CardJob};
+pub use columns::aligned_columns;
 pub use compare::{CompareError, Comparison, Options, Planned, Scope};
 pub use compared::{Compared, Test};
 pub use curve::curve;

@@ -11,11 +11,13 @@ use crate::domain::{
 use super::axes::{Axes, Partial};
 use super::budget;
 use super::curricula::{Curriculum, StageKeys, StageSchedule};
-use super::document::{Document, Names, SECTIONS, named};
-use super::fields::{self, Fault, Fields, Scalar};
+use super::document::{Document, SECTIONS, named};
+use super::fields::{Fault, Fields, Scalar};
 use super::models::{self, Model};
+use super::names::Names;
 use super::problem::Log;
 use super::resources;
+use super::scalars;
 use super::tables;
 use super::tree::{Node, Value};
 
@@ -94,7 +96,7 @@ pub(super) fn grid(root: &Node, folder: &Path, log: &Log) -> Option<Grid> {
 
 /// The name of an experiment, which is that of its folder in the runs folder.
 fn experiment(value: &Value) -> Scalar<String> {
-    let name = fields::name(value)?;
+    let name = scalars::name(value)?;
     let own = ["runs.db", "survey.json"]
         .iter()
         .any(|file| name.strip_prefix(file).is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '.'])));

@@ -2,9 +2,10 @@
 
 use crate::domain::{RecordOrder, SINGLE};
 
-use super::document::{BUILT_IN, Names};
-use super::fields::{self, Fault, Fields, Scalar, Within, choice, real, reference};
+use super::fields::{self, Fault, Fields, Scalar};
+use super::names::{BUILT_IN_CURRICULA, Names};
 use super::problem::Log;
+use super::scalars::{Within, choice, real, reference};
 use super::training::Tune;
 use super::tree::{Key, Node, Value};
 
@@ -101,8 +102,8 @@ pub(super) fn curriculum(
     log: &Log,
 ) -> Option<(String, Curriculum)> {
     let name = &key.text;
-    if BUILT_IN.contains(&name.as_str()) || name == SINGLE {
-        let hint = format!("choose another name: {}, and {SINGLE} have a meaning", BUILT_IN.join(", "));
+    if BUILT_IN_CURRICULA.contains(&name.as_str()) || name == SINGLE {
+        let hint = format!("choose another name: {}, and {SINGLE} have a meaning", BUILT_IN_CURRICULA.join(", "));
         log.add(key.mark, format!("curriculum '{name}' is built in"), Some(hint));
     }
     let (list, schedule) = match node.value {
@@ -136,7 +137,7 @@ fn dataset(curriculum: &str, value: &Value, names: &Names) -> Scalar<String> {
             format!("curriculum '{curriculum}' refers to itself"),
             format!("a stage names datasets: {known}"),
         )),
-        Value::Text(word) if names.curricula.contains(word) || BUILT_IN.contains(&word.as_str()) => {
+        Value::Text(word) if names.curricula.contains(word) || BUILT_IN_CURRICULA.contains(&word.as_str()) => {
             let hint = format!("write its stages out; a stage names datasets: {known}");
             Err(Fault::plain(format!("curriculum '{curriculum}' refers to the curriculum '{word}'"), hint))
         }

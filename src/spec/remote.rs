@@ -2,7 +2,8 @@
 
 use crate::domain::{FileSelection, HubKind, Remote, RemoteLocation, remote};
 
-use super::fields::{Fault, Fields, Scalar, text};
+use super::fields::{Fault, Fields, Scalar};
+use super::scalars::text;
 use super::tree::Value;
 
 /// The keys that name another machine.

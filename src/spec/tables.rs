@@ -2,8 +2,9 @@
 
 use crate::domain::{NamedTable, Quantity, Reference, TableView};
 
-use super::fields::{Fault, Fields, Scalar, choice, reference as named, scalar, text};
+use super::fields::{Fault, Fields, Scalar, scalar};
 use super::problem::Log;
+use super::scalars::{choice, reference as named, text};
 use super::tree::{Key, Node, Value};
 
 /// The tables that every experiment has.

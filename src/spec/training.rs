@@ -5,9 +5,9 @@ use crate::domain::{
     Validation, Warmup,
 };
 
-use super::data;
-use super::fields::{self, Fault, Fields, Scalar, Within, choice, count, real, small};
+use super::fields::{self, Fault, Fields, Scalar};
 use super::problem::{Log, Mark};
+use super::scalars::{self, Within, choice, count, real, small};
 use super::tree::{Node, Value};
 
 /// `pretrain:` of one model.
@@ -27,7 +27,7 @@ impl Pretrain {
     /// Decodes the section; `corpora` are the names the spec defines, `held_out` is the share kept for validation.
     pub fn decode(node: &Node, corpora: &[String], held_out: f64, log: &Log) -> Option<Pretrain> {
         let mut fields = Fields::of(node, "'pretrain'", log)?;
-        let named = fields.list("corpora", fields::reference("corpus", corpora));
+        let named = fields.list("corpora", scalars::reference("corpus", corpora));
         let length_place = node.get("sequence_length").map_or(node.mark, |length| length.mark);
         let sequence_length = fields.get("sequence_length", 512, small(8..=1_048_576));
         let training = training(&mut fields, 2e-4, Schedule::Linear, held_out);
@@ -81,7 +81,7 @@ impl Tune {
         let optimizer = fields.get("optimizer", OptimizerStart::Fresh, choice(starts));
         let seed = fields.get("seed", None, |value| match value {
             Value::Null => Ok(None),
-            value => data::seed(value).map(Some),
+            value => scalars::seed(value).map(Some),
         });
         let training = training(&mut fields, 2e-5, Schedule::Cosine, held_out);
         fields.finish();
