@@ -152,7 +152,7 @@ fn fetch(cli: &Cli, grid: &Grid, shelf: &Shelf, wanted: &[(Vec<&str>, Remote)], 
     let mut show = |coming: Coming| match coming {
         Coming::Waiting(place) => transfers.line(&format!("waiting for another grid that fetches {place}")),
         Coming::Bytes(place, path, done, total) => transfers.bytes(&format!("{place} {path}"), done, total),
-        Coming::Whole(place, path, bytes) => transfers.whole(&format!("{place} {path}"), bytes),
+        Coming::Whole(place, path, bytes) => transfers.complete(&format!("{place} {path}"), bytes),
         Coming::Unpacking(place, archive) => transfers.line(&format!("unpacking {place} {archive}")),
     };
     let (mut came, mut lacking, mut seen) = (0, vec![], BTreeSet::new());
