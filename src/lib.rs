@@ -4,7 +4,7 @@
 //!
 //! Two buildings. The *office* (this package, library and binary `grid`) plans, schedules, records and reports, and
 //! never links libtorch. The *workshop* (`worker/`, binary `grid-worker`) is everything that touches a tensor. They
-//! talk through files only: job files one way, journals and outcomes the other ([`domain::event`] has the layout).
+//! talk through files only: job files one way, journals and outcomes the other ([`domain::layout`] names them).
 //!
 //! ```text
 //!  floor 3   cli ............ one file per verb; the only room that knows everybody; the only one that prints
@@ -21,7 +21,7 @@
 //! ```text
 //!  experiments/x.yaml --spec::load--> Grid --plan::expand--> Plan --plan::decide--> Reuse | Run(Why)
 //!     `grid plan` prints this and stops; `grid run` first has data::download fetch what lies on other machines
-//!  runner::drive: ready queue -> slot -> worker (here, or on Slurm) --News--> store (first) and report::progress (second)
+//!  runner::drive: ready queue -> slot -> worker (here, or on Slurm) --JobUpdate--> store (first) and report::progress (second)
 //!  grid report: store -> report::pivot, report::compare, report::named -> terminal, Markdown, LaTeX, HTML, CSV, JSON, SVG
 //! ```
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use grid::domain::{Job, JobId, Kind, TuneJob, tuning_seed};
+use grid::domain::{Job, JobId, JobKind, TuneJob, tuning_seed};
 use grid::plan::{Plan, PlannedJob, expand};
 
 const SPEC: &str = "\
@@ -32,11 +32,11 @@ fn plan(text: &str, overrides: &[&str]) -> Plan {
     expand(&grid.unwrap_or_else(|problems| panic!("{problems}")), &BTreeMap::new(), &BTreeMap::new())
 }
 
-fn of_kind(plan: &Plan, kind: Kind) -> Vec<&PlannedJob> {
+fn of_kind(plan: &Plan, kind: JobKind) -> Vec<&PlannedJob> {
     plan.jobs().filter(|job| job.job.kind() == kind).collect()
 }
 
-fn labels(plan: &Plan, kind: Kind) -> String {
+fn labels(plan: &Plan, kind: JobKind) -> String {
     of_kind(plan, kind).iter().map(|job| job.label.as_str()).collect::<Vec<_>>().join("\n")
 }
 
@@ -52,14 +52,14 @@ fn tunings(plan: &Plan) -> Vec<(&str, &TuneJob)> {
 fn tunings_of_one_pretraining_share_it_and_differ_in_their_seed() {
     let overrides = ["axes.tune.seed=[1, 2]", "axes.curriculum=[pretrained, merged]"];
     let nested = plan(SPEC, &overrides);
-    assert_eq!(of_kind(&nested, Kind::Pretrain).len(), 2, "one for each seed of the cells");
-    insta::assert_snapshot!(labels(&nested, Kind::Tune), @"
+    assert_eq!(of_kind(&nested, JobKind::Pretrain).len(), 2, "one for each seed of the cells");
+    insta::assert_snapshot!(labels(&nested, JobKind::Tune), @"
     tiny/chat+questions/tune.seed=1/seed1
     tiny/chat+questions/tune.seed=1/seed2
     tiny/chat+questions/tune.seed=2/seed1
     tiny/chat+questions/tune.seed=2/seed2
     ");
-    insta::assert_snapshot!(labels(&nested, Kind::Eval), @"
+    insta::assert_snapshot!(labels(&nested, JobKind::Eval), @"
     blimp tiny/seed1
     blimp tiny/seed2
     blimp tiny/chat+questions/tune.seed=1/seed1
@@ -87,7 +87,7 @@ fn tunings_of_one_pretraining_share_it_and_differ_in_their_seed() {
 #[test]
 fn fine_tuning_seeds_are_derived_from_that_of_the_model_unless_they_are_listed() {
     let only = ["axes.curriculum=[merged]"];
-    insta::assert_snapshot!(labels(&plan(SPEC, &only), Kind::Finetune), @"
+    insta::assert_snapshot!(labels(&plan(SPEC, &only), JobKind::Finetune), @"
     rte#101 tiny/chat+questions/seed1
     rte#102 tiny/chat+questions/seed1
     rte#103 tiny/chat+questions/seed1
@@ -96,12 +96,12 @@ fn fine_tuning_seeds_are_derived_from_that_of_the_model_unless_they_are_listed()
     rte#203 tiny/chat+questions/seed2
     ");
     let listed = plan(SPEC, &[only[0], "finetune.seeds=[7]"]);
-    insta::assert_snapshot!(labels(&listed, Kind::Finetune), @"
+    insta::assert_snapshot!(labels(&listed, JobKind::Finetune), @"
     rte#7 tiny/chat+questions/seed1
     rte#7 tiny/chat+questions/seed2
     ");
     let official = plan(SPEC, &[only[0], "finetune.mode=compat"]);
-    insta::assert_snapshot!(labels(&official, Kind::Finetune), @"
+    insta::assert_snapshot!(labels(&official, JobKind::Finetune), @"
     rte#42 tiny/chat+questions/seed1
     rte#42 tiny/chat+questions/seed2
     ");
@@ -110,7 +110,7 @@ fn fine_tuning_seeds_are_derived_from_that_of_the_model_unless_they_are_listed()
 #[test]
 fn stages_under_one_schedule_are_one_job() {
     let plan = plan(SPEC, &["axes.curriculum=[sequential, sequential-whole]", "axes.seed=[1]"]);
-    insta::assert_snapshot!(labels(&plan, Kind::Tune), @"
+    insta::assert_snapshot!(labels(&plan, JobKind::Tune), @"
     tiny/chat/seed1
     tiny/chat>questions/seed1
     tiny/chat>>questions/seed1
@@ -130,7 +130,7 @@ fn stages_under_one_schedule_are_one_job() {
 fn the_last_stage_is_measured_on_what_all_datasets_hold_out() {
     let curricula = "axes.curriculum=[merged, sequential, sequential-whole]";
     let plan = plan(SPEC, &["axes.dataset=[chat, [chat, questions]]", curricula, "axes.seed=[1]"]);
-    insta::assert_snapshot!(labels(&plan, Kind::Tune), @"
+    insta::assert_snapshot!(labels(&plan, JobKind::Tune), @"
     tiny/chat/seed1
     tiny/chat+questions/seed1
     tiny/chat>questions/seed1

@@ -8,7 +8,7 @@ use super::database;
 use super::eval::as_they_come;
 use super::failure::{Exit, Failure, store_failure};
 use super::workspace::SpecText;
-use crate::domain::{Grid, Kind, NamedTable, ScoreRow, Show, Suite};
+use crate::domain::{Grid, JobKind, NamedTable, ScoreRow, Show, Suite, did_you_mean};
 use crate::report::{self, Columns, Comparison, Figure, Options, Planned, Scope, Table, compared, human, pivot};
 use crate::store::{BuildCount, Experiment, JobRow, JobState, Store};
 
@@ -225,7 +225,7 @@ fn remedy(experiment: &str, jobs: &[JobRow]) -> String {
 
 /// Nothing is scored.
 pub(super) fn no_scores(experiment: &str, jobs: &[JobRow]) -> Failure {
-    let message = match jobs.iter().any(|job| matches!(job.kind, Kind::Eval | Kind::Finetune)) {
+    let message = match jobs.iter().any(|job| matches!(job.kind, JobKind::Eval | JobKind::Finetune)) {
         true => {
             format!("grid: '{experiment}' has no scores yet: {}\n  help: {}", stand(jobs), remedy(experiment, jobs))
         }
@@ -266,10 +266,7 @@ fn no_curve(experiment: &str, asked: bool, jobs: &[JobRow]) -> Failure {
 fn no_such_table(experiment: &str, wanted: &str, named: &[NamedTable]) -> Failure {
     let known: Vec<&str> =
         ["scores", "leaderboard"].into_iter().chain(named.iter().map(|table| &*table.name)).collect();
-    let near = known.iter().map(|name| (strsim::damerau_levenshtein(name, wanted), name)).min();
-    let near = near
-        .filter(|(distance, _)| *distance <= 2)
-        .map_or(String::new(), |(_, name)| format!(" (did you mean '{name}'?)"));
+    let near = did_you_mean(wanted, known.iter().copied()).map_or(String::new(), |hint| format!(" ({hint})"));
     let message = format!(
         "grid: '{experiment}' has no table '{wanted}'{near}; there are {}\n  help: `tables:` in the spec names more",
         known.join(", ")

@@ -13,7 +13,7 @@ use super::database;
 use super::failure::{Exit, Failure, store_failure};
 use super::preflight;
 use super::workspace::{SpecText, Workspace};
-use crate::domain::{Grid, JobId, News, Resources, Task, Trial, counted};
+use crate::domain::{FaultInjection, Grid, JobId, JobUpdate, Resources, Task, counted};
 use crate::plan::{Decision, Why, warnings, weight};
 use crate::report::progress::{self, Progress};
 use crate::runner::{self, Lock, Policy, RunError, Stop, Summary};
@@ -240,7 +240,7 @@ async fn drive(
         retries: args.retries,
         checkpoint_every_seconds: resources.checkpoint_every_seconds,
         micro_batch: resources.micro_batch,
-        trial: trial()?,
+        faults: trial()?,
     };
     let mut progress = shown(cli, workspace, &tasks);
     let done: BTreeMap<JobId, PathBuf> = (workspace.outputs.iter())
@@ -253,7 +253,7 @@ async fn drive(
         _ => STOPPING,
     };
     let signals = tokio::spawn(listen(sender, words));
-    let news = async |news: Vec<News>| {
+    let news = async |news: Vec<JobUpdate>| {
         store.record_all(&news, now()).await?;
         for one in &news {
             progress.update(one);
@@ -300,7 +300,7 @@ pub(super) fn progress_mode(cli: &Cli) -> progress::ProgressMode {
 }
 
 /// The faults that `GRID_INJECT` asks for.
-pub(super) fn trial() -> Result<Option<Trial>, Failure> {
+pub(super) fn trial() -> Result<Option<FaultInjection>, Failure> {
     let Some(text) = std::env::var_os("GRID_INJECT") else { return Ok(None) };
     let trial = text.to_string_lossy().parse();
     trial.map(Some).map_err(|error| Failure::text(Exit::Usage, format!("grid: GRID_INJECT: {error}")))

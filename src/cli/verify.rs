@@ -13,7 +13,9 @@ use super::preflight::refuse_blocked;
 use super::report::form;
 use super::run::{STOPPING, listen, now, run_failure, shown, tasks, trial};
 use super::workspace::{SpecText, Workspace};
-use crate::domain::{Event, Job, JobId, News, Outcome, Score, Task, Training, Trial, Verdict, What, counted};
+use crate::domain::{
+    Event, FaultInjection, Job, JobId, JobUpdate, Outcome, Score, Task, Training, Update, Verdict, counted, layout,
+};
 use crate::plan::PlannedJob;
 use crate::report::{Cell, Table};
 use crate::runner::{self, Policy, Stop};
@@ -62,18 +64,18 @@ pub async fn resume(cli: &Cli, args: &VerifyResumeArgs) -> Result<Exit, Failure>
     for threads in settings {
         workspace.grid.resources.threads = threads;
         let folder = scratch.join(threads.map_or("threads".to_owned(), |threads| format!("threads{threads}")));
-        let planted = Trial { kills: args.kills, seed, ..trial()?.unwrap_or_default() };
+        let planted = FaultInjection { kills: args.kills, seed, ..trial()?.unwrap_or_default() };
         let tasks = |name: &str| needed(&workspace, &chosen, tasks(&workspace, &folder.join(name)));
         let none = BTreeMap::new();
         let straight =
-            run(cli, &workspace, tasks("straight"), none, &folder.join("straight"), Trial::default()).await?;
+            run(cli, &workspace, tasks("straight"), none, &folder.join("straight"), FaultInjection::default()).await?;
         // What does not train need not be done twice.
         let trains_or_scores = |id: &JobId| {
             let job = workspace.plan.job(id).map(|planned| &planned.job);
             matches!(job, Some(Job::Pretrain(_) | Job::Tune(_) | Job::Eval(_)))
         };
         let done = straight.iter().filter(|(id, _)| !trains_or_scores(id));
-        let done = done.map(|(id, ran)| (*id, ran.attempt.join("output"))).collect();
+        let done = done.map(|(id, ran)| (*id, ran.attempt.join(layout::OUTPUT))).collect();
         let mut again = tasks("resumed");
         again.retain(|task| trains_or_scores(&task.id));
         let resumed = run(cli, &workspace, again, done, &folder.join("resumed"), planted).await?;
@@ -146,7 +148,7 @@ async fn run(
     tasks: Vec<Task>,
     done: BTreeMap<JobId, PathBuf>,
     folder: &Path,
-    trial: Trial,
+    trial: FaultInjection,
 ) -> Result<BTreeMap<JobId, Ran>, Failure> {
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
     let resources = &workspace.grid.resources;
@@ -158,19 +160,19 @@ async fn run(
         retries: trial.kills + 1,
         checkpoint_every_seconds: resources.checkpoint_every_seconds,
         micro_batch: resources.micro_batch,
-        trial: Some(trial),
+        faults: Some(trial),
     };
     let mut progress = shown(cli, workspace, &tasks);
     let (sender, stop) = watch::channel(Stop::No);
     let signals = tokio::spawn(listen(sender, STOPPING));
     let mut ran: BTreeMap<JobId, Ran> = BTreeMap::new();
-    let news = async |news: Vec<News>| {
+    let news = async |news: Vec<JobUpdate>| {
         for one in news {
             // The losses are wanted here, and no news.
-            if !matches!(one.what, What::Lost { .. }) {
+            if !matches!(one.update, Update::Lost { .. }) {
                 progress.update(&one);
             }
-            fold(ran.entry(one.job).or_default(), one.what);
+            fold(ran.entry(one.job).or_default(), one.update);
         }
         Ok::<(), std::convert::Infallible>(())
     };
@@ -191,9 +193,9 @@ async fn run(
     Ok(ran)
 }
 
-fn fold(ran: &mut Ran, what: What) {
+fn fold(ran: &mut Ran, what: Update) {
     match what {
-        What::Journal { entry, .. } => match entry.event {
+        Update::Journal { entry, .. } => match entry.event {
             Event::Started { device, threads, version, .. } => {
                 (ran.device, ran.threads, ran.version) = (device, threads, version);
                 ran.scores.clear();
@@ -201,11 +203,11 @@ fn fold(ran: &mut Ran, what: What) {
             Event::Scored(score) => ran.scores.push(score),
             _ => {}
         },
-        What::Ended { folder, outcome: Outcome { verdict: Verdict::Done, attempt, .. }, .. } => {
+        Update::Ended { folder, outcome: Outcome { verdict: Verdict::Done, attempt, .. }, .. } => {
             ran.attempt = folder.join(attempt);
         }
-        What::Lost { .. } => ran.kills += 1,
-        What::Ended { .. } | What::Submitted { .. } | What::Stopped { .. } => {}
+        Update::Lost { .. } => ran.kills += 1,
+        Update::Ended { .. } | Update::Submitted { .. } | Update::Stopped { .. } => {}
     }
 }
 

@@ -9,11 +9,12 @@ use super::eval;
 use super::failure::{Exit, Failure, store_failure};
 use crate::data::download::{Lock, Shelf};
 use crate::data::{self, Survey};
-use crate::domain::event::OPTIMIZER;
+use crate::domain::layout::OPTIMIZER;
 use crate::domain::{
-    Artifact, Base, Budget, ConfigFile, DataEntry, Extent, Grid, Job, JobId, Kind, Located, Origin, Prepared, Source,
+    Artifact, Base, Budget, ConfigFile, DataEntry, Grid, Job, JobId, JobKind, Located, Origin, Prepared, Source,
+    TextSize, layout,
 };
-use crate::plan::{self, Amount, Artifacts, Decision, Facts, Known, Last, Plan, PlannedJob, Recorded};
+use crate::plan::{self, Artifacts, Decision, Facts, Known, Last, Plan, PlannedJob, Recorded, TextEstimate};
 use crate::runner;
 use crate::spec;
 use crate::store::{self, Experiment, JobHistory, Store};
@@ -187,7 +188,7 @@ fn known(history: &JobHistory, carried: bool) -> Known {
 /// Where a job that was done left its files.
 fn output(history: &JobHistory) -> Option<PathBuf> {
     (history.last == store::LastAttempt::Done)
-        .then(|| history.attempt.as_ref().map(|attempt| attempt.join("output")))?
+        .then(|| history.attempt.as_ref().map(|attempt| attempt.join(layout::OUTPUT)))?
 }
 
 fn damage(output: &Path, artifact: &Artifact) -> Option<Artifacts> {
@@ -257,7 +258,7 @@ fn models(
 ) -> Result<BTreeMap<JobId, ConfigFile>, data::DataError> {
     let folder = |job: &PlannedJob| match recorded.contains_key(&job.id) {
         true => outputs.get(&job.id).cloned(),
-        false if job.job.kind() == Kind::Import => Some(job.sources.first()?.1.first()?.parent()?.to_owned()),
+        false if job.job.kind() == JobKind::Import => Some(job.sources.first()?.1.first()?.parent()?.to_owned()),
         false => None,
     };
     let folders = plan.jobs().filter_map(|job| Some((job.id, folder(job)?)));
@@ -326,14 +327,14 @@ fn amounts(
     decisions: &BTreeMap<JobId, Decision>,
     outputs: &BTreeMap<JobId, PathBuf>,
     survey: &mut Survey,
-) -> Result<BTreeMap<JobId, Amount>, data::DataError> {
+) -> Result<BTreeMap<JobId, TextEstimate>, data::DataError> {
     let mut amounts = BTreeMap::new();
     for planned in plan.jobs() {
         let Job::Prepare(job) = &planned.job else { continue };
         if let (Some(Decision::Reuse), Some(output)) = (decisions.get(&planned.id), outputs.get(&planned.id)) {
             let data::Ledger { train, validation, .. } = data::Ledger::open(output)?;
-            let extent = |units: u64, words: u64| Extent { units: Some(units), words };
-            let amount = Amount {
+            let extent = |units: u64, words: u64| TextSize { units: Some(units), words };
+            let amount = TextEstimate {
                 whole: extent(train.units + validation.units, train.words + validation.words),
                 train: extent(train.units, train.words),
                 tokens: Some(train.tokens),
@@ -345,10 +346,10 @@ fn amounts(
             continue;
         }
         let Some((origin, files)) = planned.sources.first() else { continue };
-        let amount = |whole: Extent, measured: bool, blank: u64| {
+        let amount = |whole: TextSize, measured: bool, blank: u64| {
             let train = whole.trained(job.held_out);
             let units_estimated = job.held_out > 0.0 && job.data.is_grouped();
-            Amount { whole, train, tokens: None, units_estimated, measured, blank }
+            TextEstimate { whole, train, tokens: None, units_estimated, measured, blank }
         };
         if planned.missing().next().is_some() {
             let expected = planned.text.as_ref().and_then(|text| text.expected);
@@ -360,7 +361,7 @@ fn amounts(
             Prepared::Corpus(_, format) => survey.corpus_volume(&located, format)?,
             Prepared::Dataset(_, format, _) => survey.dataset_volume(&located, format)?,
         };
-        let whole = Extent { units: Some(volume.units), words: volume.words };
+        let whole = TextSize { units: Some(volume.units), words: volume.words };
         amounts.insert(planned.id, amount(whole, true, volume.blank));
     }
     Ok(amounts)

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fs;
 use std::path::Path;
 
-use crate::domain::{CorpusFormat, Documents, Located, Origin, Volume, WorldPart};
+use crate::domain::{CorpusFormat, Documents, Located, MeasuredText, Origin, WorldPart};
 
 use super::dialogue::spoken;
 use super::error::DataError;
@@ -26,8 +26,8 @@ pub fn documents(located: &Located, format: &CorpusFormat) -> Result<Vec<String>
 }
 
 /// How much text [`documents`] would give, without holding it.
-pub(super) fn volume(located: &Located, format: &CorpusFormat) -> Result<Volume, DataError> {
-    let mut volume = Volume { units: 0, words: 0, blank: 0 };
+pub(super) fn volume(located: &Located, format: &CorpusFormat) -> Result<MeasuredText, DataError> {
+    let mut volume = MeasuredText { units: 0, words: 0, blank: 0 };
     each_document(located, format, |document| {
         volume.units += 1;
         volume.words += words(&document);

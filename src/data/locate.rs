@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{CorpusFormat, DatasetFormat, Digest, Located, Origin, Remote, Source, Volume};
+use crate::domain::{CorpusFormat, DatasetFormat, Digest, Located, MeasuredText, Origin, Remote, Source};
 
 use super::download::{Difference, Found as Fetched, Shelf, State};
 use super::error::DataError;
@@ -38,7 +38,7 @@ struct Cache {
     /// By absolute path.
     digests: BTreeMap<String, Known>,
     /// By origin and format, as JSON.
-    volumes: BTreeMap<String, Volume>,
+    volumes: BTreeMap<String, MeasuredText>,
 }
 
 /// What was found of a source.
@@ -172,7 +172,7 @@ impl Survey {
     ///
     /// # Errors
     /// As [`super::documents`].
-    pub fn corpus_volume(&mut self, located: &Located, format: &CorpusFormat) -> Result<Volume, DataError> {
+    pub fn corpus_volume(&mut self, located: &Located, format: &CorpusFormat) -> Result<MeasuredText, DataError> {
         self.volume(&located.origin, format, || corpus::volume(located, format))
     }
 
@@ -180,7 +180,7 @@ impl Survey {
     ///
     /// # Errors
     /// As [`super::records()`].
-    pub fn dataset_volume(&mut self, located: &Located, format: &DatasetFormat) -> Result<Volume, DataError> {
+    pub fn dataset_volume(&mut self, located: &Located, format: &DatasetFormat) -> Result<MeasuredText, DataError> {
         self.volume(&located.origin, format, || records::volume(located, format))
     }
 
@@ -203,8 +203,8 @@ impl Survey {
         &mut self,
         origin: &Origin,
         format: &impl Serialize,
-        count: impl FnOnce() -> Result<Volume, DataError>,
-    ) -> Result<Volume, DataError> {
+        count: impl FnOnce() -> Result<MeasuredText, DataError>,
+    ) -> Result<MeasuredText, DataError> {
         if let Origin::Missing { location } = origin {
             return Err(DataError::Missing { location: location.clone() });
         }
@@ -343,7 +343,7 @@ mod tests {
         let mut survey = Survey::open(&cache);
         let first = survey.locate(&source).unwrap();
         let volume = survey.corpus_volume(&first, &lines()).unwrap();
-        assert_eq!(volume, Volume { units: 2, words: 3, blank: 0 });
+        assert_eq!(volume, MeasuredText { units: 2, words: 3, blank: 0 });
         survey.save().unwrap();
 
         let mut survey = Survey::open(&cache);

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use crate::domain::{DatasetFormat, Located, Origin, Pattern, Volume, WorldPart};
+use crate::domain::{DatasetFormat, Located, MeasuredText, Origin, Pattern, WorldPart};
 
 use super::corpus::{read_text, without};
 use super::dialogue::{Utterance, dialogues, merged};
@@ -82,11 +82,11 @@ fn all(located: &Located, format: &DatasetFormat) -> Result<Vec<Vec<Record>>, Da
 }
 
 /// How much text [`records`] gives: both sides of each record.
-pub(super) fn volume(located: &Located, format: &DatasetFormat) -> Result<Volume, DataError> {
+pub(super) fn volume(located: &Located, format: &DatasetFormat) -> Result<MeasuredText, DataError> {
     let all = all(located, format)?.into_iter().flatten();
     let (blank, records): (Vec<Record>, Vec<Record>) = all.partition(Record::is_blank);
     let words = records.iter().map(|record| words(&record.prompt) + words(&record.reply)).sum();
-    Ok(Volume { units: records.len() as u64, words, blank: blank.len() as u64 })
+    Ok(MeasuredText { units: records.len() as u64, words, blank: blank.len() as u64 })
 }
 
 /// Every record alone.

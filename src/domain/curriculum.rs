@@ -8,7 +8,7 @@ pub const SINGLE: &str = "single";
 /// Which tokens of an instruction record are trained on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Loss {
+pub enum LossMask {
     /// The reply and the end-of-text token after it.
     Reply,
     /// Prompt, reply and end-of-text token (Instruction Modelling).

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::finetune::GlueTask;
-use super::score::Suite;
+use super::suite::Suite;
 
 /// One number about a model, as a column of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -9,7 +9,7 @@ use super::facts::Facts;
 use super::forecast::weight;
 use super::ledger::{Ledger, ledger};
 use super::planned::Plan;
-use crate::domain::{Budget, Extent, Job, JobId, Kind, Length, ModelConfig, Suite, counted, grouped};
+use crate::domain::{Budget, Job, JobId, JobKind, Length, ModelConfig, Suite, TextSize, counted, grouped};
 
 /// A plan for people and scripts.
 #[derive(Debug, Clone, Serialize)]
@@ -44,7 +44,7 @@ pub struct Description {
 #[derive(Debug, Clone, Serialize)]
 pub struct KindCount {
     /// Kind.
-    pub kind: Kind,
+    pub kind: JobKind,
     /// Distinct jobs.
     pub jobs: usize,
     /// To run.
@@ -120,7 +120,7 @@ pub struct JobLine {
     /// Full id.
     pub id: JobId,
     /// Kind.
-    pub kind: Kind,
+    pub kind: JobKind,
     /// Name.
     pub label: String,
     /// Its like together: a stage without the seed, or a suite or task whichever model it scores.
@@ -151,7 +151,7 @@ pub fn describe(
             kind: job.job.kind(),
             label: job.label.clone(),
             group: match job.job.kind() {
-                Kind::Eval | Kind::Finetune => job.what(),
+                JobKind::Eval | JobKind::Finetune => job.what(),
                 _ => job.group.clone(),
             },
             parents: job.parents.clone(),
@@ -159,7 +159,7 @@ pub fn describe(
             share: all.map(|all| weight(plan, job, facts) / all),
         })
         .collect();
-    let kinds = Kind::ALL.into_iter().filter_map(|kind| {
+    let kinds = JobKind::ALL.into_iter().filter_map(|kind| {
         let of_kind = || jobs.iter().filter(move |job| job.kind == kind);
         let unshared = plan.jobs().filter(|job| job.job.kind() == kind).map(|job| job.cells).sum();
         (unshared > 0).then(|| KindCount {
@@ -194,7 +194,7 @@ fn models(plan: &Plan, facts: &Facts) -> Vec<ModelLine> {
         // A pretrain or import job, or one that stands in the plan alone.
         let bases = cell.jobs.iter().filter(|(id, _)| {
             facts.models.contains_key(id)
-                || plan.job(id).is_some_and(|job| matches!(job.job.kind(), Kind::Pretrain | Kind::Import))
+                || plan.job(id).is_some_and(|job| matches!(job.job.kind(), JobKind::Pretrain | JobKind::Import))
         });
         for config in bases.filter_map(|(id, _)| facts.model(plan, id)) {
             if !lines.iter().any(|line| line.name == cell.key.model && line.config == *config) {
@@ -280,8 +280,8 @@ fn missing(plan: &Plan, facts: &Facts) -> Vec<MissingLine> {
 /// What somebody should look at before running a plan: text that is not what the spec expects, and words that the
 /// budget cannot be held against.
 pub fn warnings(plan: &Plan, facts: &Facts, budget: Option<Budget>) -> Vec<String> {
-    let surprise = |(what, found, expected): (String, Extent, Extent)| {
-        let units = |extent: Extent| extent.units.map_or(String::new(), |n| format!(" in {}", counted(n, "piece")));
+    let surprise = |(what, found, expected): (String, TextSize, TextSize)| {
+        let units = |extent: TextSize| extent.units.map_or(String::new(), |n| format!(" in {}", counted(n, "piece")));
         let (found_units, expected_units) = match expected.units {
             Some(_) => (units(found), units(expected)),
             None => (String::new(), String::new()),

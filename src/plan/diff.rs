@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::change::{Change, listed};
 use super::planned::{Plan, PlannedJob};
-use crate::domain::Kind;
+use crate::domain::JobKind;
 
 /// In what two plans differ, job by job.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub struct Differences {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
     /// Sort of work.
-    pub kind: Kind,
+    pub kind: JobKind,
     /// What they are.
     pub what: String,
     /// How many.
@@ -63,7 +63,7 @@ pub fn differences(first: &Plan, second: &Plan) -> Differences {
 impl Differences {
     fn add(&mut self, job: &PlannedJob, difference: String) {
         let kind = job.job.kind();
-        let what = if matches!(kind, Kind::Eval | Kind::Finetune) { job.what() } else { job.group.clone() };
+        let what = if matches!(kind, JobKind::Eval | JobKind::Finetune) { job.what() } else { job.group.clone() };
         let like = |line: &&mut Line| line.kind == kind && line.what == what && line.difference == difference;
         match self.lines.iter_mut().find(like) {
             Some(line) => line.jobs += 1,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::planned::{Plan, PlannedJob};
-use crate::domain::{Extent, Job, JobId, Length, Loss, Milestone, ModelConfig, PretrainJob, TunePart, counted};
+use crate::domain::{Job, JobId, Length, LossMask, Milestone, ModelConfig, PretrainJob, TextSize, TunePart, counted};
 
 /// Tokens per word assumed before a corpus is tokenized; English byte-level BPE gives 1.2 to 1.6.
 pub(super) const TOKENS_PER_WORD: f64 = 1.4;
@@ -14,11 +14,11 @@ const REPLY_SHARE: f64 = 0.5;
 
 /// How much text a prepare job yields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Amount {
+pub struct TextEstimate {
     /// All of it.
-    pub whole: Extent,
+    pub whole: TextSize,
     /// The training part.
-    pub train: Extent,
+    pub train: TextSize,
     /// Tokens in the training part; `None` before the job has run.
     pub tokens: Option<u64>,
     /// Whether `train.units` is an estimate: records of whole dialogues or paragraphs are held out, and how many that
@@ -30,7 +30,7 @@ pub struct Amount {
     pub blank: u64,
 }
 
-impl Amount {
+impl TextEstimate {
     /// Tokens in the training part, estimated before the job has run.
     pub(super) fn tokens(&self) -> u64 {
         self.tokens.unwrap_or((self.train.words as f64 * TOKENS_PER_WORD) as u64)
@@ -63,7 +63,7 @@ impl fmt::Display for Unreached {
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
     /// The text of the prepare jobs, as far as it is there or its amount is in the spec.
-    pub amounts: BTreeMap<JobId, Amount>,
+    pub amounts: BTreeMap<JobId, TextEstimate>,
     /// The shapes of the models that import jobs bring, and of those that stand in the plan without their ancestors.
     pub models: BTreeMap<JobId, ModelConfig>,
     /// The dropout with which the models of import jobs are configured to be trained; 0 for none.
@@ -84,7 +84,7 @@ pub(super) struct Epoch {
     pub tokens: Option<u64>,
     /// Whether `tokens` is an estimate.
     pub estimated: bool,
-    /// Whether all text was counted; see [`Amount::measured`].
+    /// Whether all text was counted; see [`TextEstimate::measured`].
     pub measured: bool,
     /// Rows of batches: windows of packed text, or records.
     pub rows: Option<u64>,
@@ -166,8 +166,8 @@ impl Facts {
     }
 
     /// The texts that differ by more than 1 % from what the spec expects of them: what, found, expected.
-    pub fn surprises(&self, plan: &Plan) -> Vec<(String, Extent, Extent)> {
-        let mut found: Vec<(String, Extent, Extent)> = vec![];
+    pub fn surprises(&self, plan: &Plan) -> Vec<(String, TextSize, TextSize)> {
+        let mut found: Vec<(String, TextSize, TextSize)> = vec![];
         for planned in plan.jobs() {
             let expected = planned.text.as_ref().and_then(|text| text.expected);
             let amount = self.amounts.get(&planned.id).filter(|amount| amount.measured);
@@ -220,12 +220,12 @@ impl Facts {
     }
 
     /// One epoch of a part of a tuning, whose rows are records and windows of replayed text.
-    pub(super) fn tune_epoch(&self, loss: Loss, part: &TunePart) -> Epoch {
+    pub(super) fn tune_epoch(&self, loss: LossMask, part: &TunePart) -> Epoch {
         let epoch = self.epoch(&part.datasets);
         let Some(replay) = &part.replay else { return epoch };
         let share = match loss {
-            Loss::All => 1.0,
-            Loss::Reply => REPLY_SHARE,
+            LossMask::All => 1.0,
+            LossMask::Reply => REPLY_SHARE,
         };
         let trained = self.tokens_taken(part).map(|tokens| tokens * share);
         let windows = trained.map(|trained| replay.share.rows(trained, replay.sequence_length));
@@ -236,13 +236,13 @@ impl Facts {
     /// Tokens of the records of an epoch of a part, prompts included: of weighted datasets, those of the rows that each
     /// gives.
     fn tokens_taken(&self, part: &TunePart) -> Option<f64> {
-        let amounts: Vec<&Amount> = part.datasets.iter().map(|id| self.amounts.get(id)).collect::<Option<_>>()?;
+        let amounts: Vec<&TextEstimate> = part.datasets.iter().map(|id| self.amounts.get(id)).collect::<Option<_>>()?;
         if part.shares.is_empty() {
             return Some(amounts.iter().map(|amount| amount.tokens() as f64).sum());
         }
         let records: u64 = amounts.iter().map(|amount| amount.train.units).sum::<Option<u64>>()?;
         let weights: f64 = part.shares.iter().sum();
-        let tokens = |(amount, share): (&&Amount, &f64)| {
+        let tokens = |(amount, share): (&&TextEstimate, &f64)| {
             let rows = records as f64 * share / weights;
             Some(rows * amount.tokens() as f64 / amount.train.units?.max(1) as f64)
         };
@@ -251,7 +251,7 @@ impl Facts {
 
     /// One pass over the texts of these prepare jobs; its rows are its units.
     fn epoch(&self, prepared: &[JobId]) -> Epoch {
-        let known: Option<Vec<&Amount>> = prepared.iter().map(|id| self.amounts.get(id)).collect();
+        let known: Option<Vec<&TextEstimate>> = prepared.iter().map(|id| self.amounts.get(id)).collect();
         let all = || known.iter().flatten();
         let units: Option<u64> = all().map(|amount| amount.train.units).sum();
         let units = units.filter(|_| known.is_some());

@@ -28,7 +28,7 @@ pub use decide::{Artifacts, Decision, Known, Last, Why, decide};
 pub use describe::{Description, describe, warnings};
 pub use diff::{Differences, Line, differences};
 pub use expand::{Recorded, expand};
-pub use facts::{Amount, Facts, Unreached};
+pub use facts::{Facts, TextEstimate, Unreached};
 pub use forecast::weight;
 pub use graph::GraphFormat;
 pub use ledger::{Account, Ledger, Reading, ledger};

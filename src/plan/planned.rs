@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use petgraph::graph::{DiGraph, NodeIndex};
 use serde::Serialize;
 
-use crate::domain::{CellKey, Extent, Job, JobId, Origin, PrepareJob, Prepared};
+use crate::domain::{CellKey, Job, JobId, Origin, PrepareJob, Prepared, TextSize};
 
 /// Which part a job plays in a cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -81,7 +81,7 @@ pub struct Text {
     /// Name of the corpus or dataset.
     pub name: String,
     /// How much there is.
-    pub expected: Option<Extent>,
+    pub expected: Option<TextSize>,
     /// How many of its words are text that no corpus has.
     pub new_words: Option<u64>,
 }

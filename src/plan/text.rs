@@ -5,7 +5,7 @@ use std::fmt::{Result, Write};
 use super::decide::Decision;
 use super::describe::{Description, JobLine, StageLine};
 use super::ledger::{Account, Reading};
-use crate::domain::{Kind, counted, grouped};
+use crate::domain::{JobKind, counted, grouped};
 
 /// With more jobs than this, those that differ in the seed or in the model they score are one line.
 const MOST_LINES: usize = 100;
@@ -110,7 +110,7 @@ impl Description {
 
     /// The jobs by kind and decision: trainings of one stage, and the scorings of one suite or task, in one line.
     fn groups(&self) -> Vec<Vec<String>> {
-        let mut groups: Vec<(Kind, String, String, usize)> = vec![];
+        let mut groups: Vec<(JobKind, String, String, usize)> = vec![];
         for job in &self.jobs {
             let (kind, decision) = (job.kind, shortened(&job.decision));
             let known = groups.iter_mut().find(|group| (group.0, &group.1, &group.2) == (kind, &job.group, &decision));
@@ -119,7 +119,7 @@ impl Description {
                 None => groups.push((kind, job.group.clone(), decision, 1)),
             }
         }
-        let line = |(kind, what, decision, jobs): (Kind, String, String, usize)| {
+        let line = |(kind, what, decision, jobs): (JobKind, String, String, usize)| {
             vec![kind.to_string(), format!("×{jobs}"), what, decision]
         };
         groups.into_iter().map(line).collect()

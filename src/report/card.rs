@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::human::grouped;
-use crate::domain::{ConfigFile, ImportJob, Job, JobId, Kind, Origin, PrepareJob, Prepared, Score, Training};
+use crate::domain::{ConfigFile, ImportJob, Job, JobId, JobKind, Origin, PrepareJob, Prepared, Score, Training};
 
 /// The content of a model card.
 #[derive(Debug, Clone)]
@@ -94,9 +94,9 @@ impl Card<'_> {
         if !texts.is_empty() {
             writeln!(out, "\nHeld-out parts are not counted.\n")?;
         }
-        let trained = self.lineage.iter().filter(|job| matches!(job.job.kind(), Kind::Pretrain | Kind::Tune));
+        let trained = self.lineage.iter().filter(|job| matches!(job.job.kind(), JobKind::Pretrain | JobKind::Tune));
         let words: u64 = trained.filter_map(|job| job.words).sum();
-        let imported = self.lineage.iter().any(|job| job.job.kind() == Kind::Import);
+        let imported = self.lineage.iter().any(|job| job.job.kind() == JobKind::Import);
         let before =
             if imported { "; the words that the imported model was trained on before are not known" } else { "" };
         writeln!(out, "Words read in training, counted again in every epoch: {}{before}.\n", grouped(words))
@@ -106,7 +106,7 @@ impl Card<'_> {
     fn history(&self, out: &mut String) -> std::fmt::Result {
         writeln!(out, "## Lineage\n")?;
         writeln!(out, "| job | name | id | words read | recipe |\n| --- | --- | --- | ---: | --- |")?;
-        for job in self.lineage.iter().filter(|job| job.job.kind() != Kind::Prepare) {
+        for job in self.lineage.iter().filter(|job| job.job.kind() != JobKind::Prepare) {
             let kind = job.job.kind();
             let recipe = match &job.job {
                 Job::Import(ImportJob { folder }) => source(folder),
@@ -114,7 +114,7 @@ impl Card<'_> {
                 Job::Tune(tune) => recipe(&tune.training),
                 Job::Tokenizer(_) | Job::Prepare(_) | Job::Eval(_) | Job::Finetune(_) => String::new(),
             };
-            let words = if kind == Kind::Import { "not known".to_owned() } else { number(job.words) };
+            let words = if kind == JobKind::Import { "not known".to_owned() } else { number(job.words) };
             writeln!(out, "| {kind} | {} | {} | {words} | {recipe} |", job.label, job.id)?;
         }
         writeln!(

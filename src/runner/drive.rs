@@ -8,8 +8,8 @@ use tokio::sync::watch;
 use super::folder::{self, Tail};
 use super::queue::Queue;
 use super::{Executor, Policy, RunError, Status, Stop, Summary};
-use crate::domain::event::SCHEMA;
-use crate::domain::{Assignment, Failure, JobId, News, Outcome, Settings, Task, Verdict, What};
+use crate::domain::layout::SCHEMA;
+use crate::domain::{Assignment, Failure, JobId, JobUpdate, Outcome, Settings, Task, Update, Verdict, layout};
 
 /// Who has a submission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,7 +91,7 @@ pub async fn drive<X, N, E>(
 ) -> Result<Summary, RunError>
 where
     X: Executor,
-    N: AsyncFnMut(Vec<News>) -> Result<(), E>,
+    N: AsyncFnMut(Vec<JobUpdate>) -> Result<(), E>,
     E: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let queue = Queue::new(&tasks, &done)?;
@@ -122,7 +122,7 @@ where
 impl<X, N, E> Drive<'_, X, N>
 where
     X: Executor,
-    N: AsyncFnMut(Vec<News>) -> Result<(), E>,
+    N: AsyncFnMut(Vec<JobUpdate>) -> Result<(), E>,
     E: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     async fn run(&mut self) -> Result<(), RunError> {
@@ -225,7 +225,7 @@ where
         Ok(())
     }
 
-    async fn tell(&mut self, news: Vec<News>) -> Result<(), RunError> {
+    async fn tell(&mut self, news: Vec<JobUpdate>) -> Result<(), RunError> {
         if news.is_empty() {
             return Ok(());
         }
@@ -233,7 +233,7 @@ where
     }
 
     /// Adds what is new about a submission, its end last.
-    fn look_at(&mut self, running: &mut Running, news: &mut Vec<News>) -> Result<Option<End>, RunError> {
+    fn look_at(&mut self, running: &mut Running, news: &mut Vec<JobUpdate>) -> Result<Option<End>, RunError> {
         let Task { id, folder, .. } = &self.tasks[running.task];
         // The worker first, then the outcome, then the journal: what a dead worker published is there by now, and what
         // was journalled before an outcome, too.
@@ -244,22 +244,22 @@ where
         let outcome = folder::outcome(folder, *id, &running.token);
         running.tail.read(news)?;
         let token = running.token.clone();
-        let (end, what) = match (outcome, status) {
+        let (end, update) = match (outcome, status) {
             (Some(Ok((outcome, items))), _) => {
-                let what = What::Ended { folder: folder.clone(), outcome: outcome.clone(), items };
-                (End::Outcome(outcome), what)
+                let update = Update::Ended { folder: folder.clone(), outcome: outcome.clone(), items };
+                (End::Outcome(outcome), update)
             }
             (Some(Err(damage)), _) => {
                 let message = format!("its outcome cannot be used: {damage}");
-                (End::Lost(message.clone()), What::Lost { token, message })
+                (End::Lost(message.clone()), Update::Lost { token, message })
             }
             (None, Status::Working) => return Ok(None),
             (None, Status::Gone { resumable, .. }) if resumable || running.tail.interrupted.is_some() => {
-                (End::Stopped(running.tail.interrupted), What::Stopped { token })
+                (End::Stopped(running.tail.interrupted), Update::Stopped { token })
             }
-            (None, Status::Gone { message, .. }) => (End::Lost(message.clone()), What::Lost { token, message }),
+            (None, Status::Gone { message, .. }) => (End::Lost(message.clone()), Update::Lost { token, message }),
         };
-        news.push(News { job: *id, what });
+        news.push(JobUpdate { job: *id, update });
         Ok(Some(end))
     }
 
@@ -274,7 +274,7 @@ where
         }
         match end {
             End::Outcome(Outcome { verdict: Verdict::Done, attempt, .. }) => {
-                self.outputs.insert(*id, folder.join(attempt).join("output"));
+                self.outputs.insert(*id, folder.join(attempt).join(layout::OUTPUT));
                 self.summary.done.push(*id);
                 self.queue.finish(task);
             }
@@ -349,7 +349,7 @@ where
             threads: place.threads,
             checkpoint_every_seconds: self.policy.checkpoint_every_seconds,
             micro_batch: self.tries[task].micro_batch.or(self.policy.micro_batch),
-            trial: self.policy.trial,
+            faults: self.policy.faults,
         };
         let token = folder::new_token();
         let assignment = Assignment {
@@ -362,8 +362,8 @@ where
             keep_optimizer: *keep_optimizer,
             settings: settings.clone(),
         };
-        let what = What::Submitted { token: token.clone(), slot: place.name.clone() };
-        self.tell(vec![News { job: *id, what }]).await?;
+        let update = Update::Submitted { token: token.clone(), slot: place.name.clone() };
+        self.tell(vec![JobUpdate { job: *id, update }]).await?;
         folder::open(folder, &assignment)?;
         self.executor.submit(slot, folder, &token)?;
         self.last[slot] = Some(task);

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{Executor, RunError, Slot, Status};
-use crate::domain::event::SCHEMA;
-use crate::domain::{Artifact, Assignment, Digest, Entry, Event, Failure, Outcome, Settings, Verdict};
+use crate::domain::layout::SCHEMA;
+use crate::domain::{Artifact, Assignment, Digest, Event, Failure, JournalEntry, Outcome, Settings, Verdict, layout};
 
 /// What happens to a submission.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,9 +69,9 @@ impl<F: FnMut(&Assignment) -> Act> Fake<F> {
 
 impl Work {
     fn begin(folder: &Path, script: &mut impl FnMut(&Assignment) -> Act) -> io::Result<Self> {
-        let assignment: Assignment = serde_json::from_slice(&fs::read(folder.join("job.json"))?)?;
+        let assignment: Assignment = serde_json::from_slice(&fs::read(folder.join(layout::JOB))?)?;
         let attempt = format!("{}-0", assignment.token);
-        fs::create_dir_all(folder.join(&attempt).join("output"))?;
+        fs::create_dir_all(folder.join(&attempt).join(layout::OUTPUT))?;
         let act = script(&assignment);
         let work = Self { assignment, folder: folder.to_owned(), attempt, act, over: None };
         let Settings { device, threads, micro_batch, .. } = work.assignment.settings.clone();
@@ -81,12 +81,12 @@ impl Work {
     }
 
     fn journal(&self, event: Event) -> io::Result<()> {
-        let line = serde_json::to_string(&Entry { at: 0, event })? + "\n";
+        let line = serde_json::to_string(&JournalEntry { at: 0, event })? + "\n";
         self.append(&line)
     }
 
     fn append(&self, text: &str) -> io::Result<()> {
-        let path = self.folder.join(&self.attempt).join("journal.jsonl");
+        let path = self.folder.join(&self.attempt).join(layout::JOURNAL);
         File::options().create(true).append(true).open(path)?.write_all(text.as_bytes())
     }
 
@@ -103,7 +103,7 @@ impl Work {
             verdict,
             artifacts,
         };
-        fs::write(self.folder.join(Outcome::file_name(token)), serde_json::to_vec(&outcome)?)
+        fs::write(self.folder.join(layout::published_outcome(token)), serde_json::to_vec(&outcome)?)
     }
 
     /// Goes as far as the script and the orders allow.

@@ -13,9 +13,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::{Executor, RunError, Slot, Status};
-
-/// The exit code of a worker that was asked to stop and whose work can be resumed.
-const RESUMABLE: i32 = 75;
+use crate::domain::layout;
 
 /// Where the worker program is: `GRID_WORKER`, or `grid-worker` beside this program.
 ///
@@ -184,7 +182,10 @@ impl Executor for Local {
         };
         match worker.exited() {
             None => Status::Working,
-            Some(exit) => Status::Gone { resumable: exit.code() == Some(RESUMABLE), message: worker.obituary(exit) },
+            Some(exit) => Status::Gone {
+                resumable: exit.code() == Some(layout::RESUMABLE.into()),
+                message: worker.obituary(exit),
+            },
         }
     }
 

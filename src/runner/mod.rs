@@ -1,6 +1,6 @@
 //! When and where jobs happen: ready queue, slots, workers, retries, cancellation.
 //!
-//! Purpose: [`drive`] sees a set of tasks through, whatever executes them, and tells what happens as [`News`].
+//! Purpose: [`drive`] sees a set of tasks through, whatever executes them, and tells what happens as [`JobUpdate`].
 //!
 //! Invariant: news are told before they are acted on. A submission is recorded before a worker gets it, an outcome
 //! before its children start; and a job's `job.json` is there exactly while the end of its submission is not recorded.
@@ -12,7 +12,7 @@
 //!
 //! [`Local`] and [`Slurm`] are the executors, [`Fake`] is one for tests.
 //!
-//! [`News`]: crate::domain::News
+//! [`JobUpdate`]: crate::domain::JobUpdate
 
 mod bench;
 mod compare;
@@ -30,7 +30,7 @@ mod tests;
 
 use std::path::PathBuf;
 
-use crate::domain::{JobId, Trial};
+use crate::domain::{FaultInjection, JobId};
 
 pub use bench::{Rounds, measure};
 pub use compare::{Difference, difference};
@@ -56,7 +56,7 @@ pub struct Policy {
     /// Rows per forward pass; `None` takes the whole batch at once.
     pub micro_batch: Option<u32>,
     /// Faults to plant in training jobs.
-    pub trial: Option<Trial>,
+    pub faults: Option<FaultInjection>,
 }
 
 /// What the user wants of a run under way; it only ever rises.

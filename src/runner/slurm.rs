@@ -329,7 +329,7 @@ fn obituary(submission: &Submission, seen: Option<&Seen>) -> Status {
         _ => format!("is {state} ({reason}) and left no outcome"),
     };
     let message = format!("job {id} of Slurm {what}");
-    let log = submission.folder.join(format!("slurm-{id}.out"));
+    let log = submission.folder.join(domain::layout::slurm_log(id));
     let message = match local::last_lines(&log, 0) {
         Some(words) => format!("{message}; {words}"),
         None => message,

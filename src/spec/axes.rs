@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::SINGLE;
+use crate::domain::{SINGLE, did_you_mean};
 
 use super::data;
 use super::document::{BUILT_IN, Names, SECTIONS};
-use super::fields::{self, Fault, Fields, did_you_mean, reference, scalar, text};
+use super::fields::{self, Fault, Fields, reference, scalar, text};
 use super::problem::{Log, Mark};
 use super::tree::{Key, Node, Value};
 
@@ -158,7 +158,7 @@ impl Further {
         let known = SECTIONS[1..].contains(&section) && (dotted || section == "held_out");
         if !known || field.split('.').any(str::is_empty) {
             let names: Vec<&str> = if dotted { SECTIONS[1..].to_vec() } else { [&FIXED[..], &["held_out"]].concat() };
-            let hint = did_you_mean(section, &names)
+            let hint = did_you_mean(section, names.iter().copied())
                 .unwrap_or_else(|| format!("axes are {}, and fields such as tune.learning_rate", FIXED.join(", ")));
             log.add(place, format!("unknown axis '{}'", field.escape_debug()), Some(hint));
             return None;

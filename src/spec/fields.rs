@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 
 use super::problem::{Log, Mark};
 use super::tree::{Key, Node, Value};
+use crate::domain::{closest, did_you_mean};
 
 /// Why a scalar is not acceptable.
 pub(super) struct Fault {
@@ -28,7 +29,7 @@ impl Fault {
     pub fn unknown<'a>(kind: &str, word: &str, known: impl IntoIterator<Item = &'a str>) -> Fault {
         let known: Vec<&str> = known.into_iter().collect();
         let reason = Reason::Plain(format!("unknown {kind} '{}'", word.escape_debug()));
-        let hint = did_you_mean(word, &known).unwrap_or_else(|| there_are(kind, &known));
+        let hint = did_you_mean(word, known.iter().copied()).unwrap_or_else(|| there_are(kind, &known));
         Fault { reason, hint: Some(hint) }
     }
 
@@ -126,7 +127,13 @@ impl<'a> Fields<'a> {
     /// Reports the keys that nobody asked for.
     pub fn finish(self) {
         for (key, _) in self.entries.iter().filter(|(key, _)| !self.known.contains(&key.text.as_str())) {
-            self.log.unknown(self.mark, key.mark, &key.text, closest(&key.text, &self.known), &self.known);
+            self.log.unknown(
+                self.mark,
+                key.mark,
+                &key.text,
+                closest(&key.text, self.known.iter().copied()),
+                &self.known,
+            );
         }
     }
 }
@@ -192,18 +199,6 @@ pub(super) fn described(node: &Node) -> String {
         Value::List(_) => node.label().map_or("a list".into(), |label| format!("[{}]", label.replace('+', ", "))),
         value => value.to_string(),
     }
-}
-
-/// A hint at the closest of the known words.
-pub(super) fn did_you_mean(word: &str, known: &[&str]) -> Option<String> {
-    closest(word, known).map(|meant| format!("did you mean '{meant}'?"))
-}
-
-/// The closest of the known words, if it is close enough for a slip of the fingers.
-fn closest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
-    let distance = |candidate: &str| strsim::damerau_levenshtein(&word.to_lowercase(), &candidate.to_lowercase());
-    let (away, candidate) = known.iter().map(|candidate| (distance(candidate), *candidate)).min()?;
-    (away <= 1.max(word.chars().count() / 3)).then_some(candidate)
 }
 
 /// All names of a kind.
@@ -364,7 +359,7 @@ pub(super) fn choice<T: Clone>(words: impl IntoIterator<Item = (&'static str, T)
         let Value::Text(text) = value else { return Err(fault().or_hint(such_as())) };
         match words.iter().find(|(name, _)| name == text) {
             Some((_, meaning)) => Ok(meaning.clone()),
-            None => Err(fault().or_hint(did_you_mean(text, &names).unwrap_or_else(such_as))),
+            None => Err(fault().or_hint(did_you_mean(text, names.iter().copied()).unwrap_or_else(such_as))),
         }
     }
 }

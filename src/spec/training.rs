@@ -1,7 +1,7 @@
 //! The sections `pretrain:` and `tune:`.
 
 use crate::domain::{
-    EarlyStopping, Keep, Length, Loss, Milestone, Precision, Replay, Schedule, Start, Training, Validation, Warmup,
+    EarlyStopping, Keep, Length, LossMask, Milestone, Precision, Replay, Schedule, Start, Training, Validation, Warmup,
 };
 
 use super::data;
@@ -53,7 +53,7 @@ pub(super) struct Tune {
     /// `max_length:`, longest record in tokens, by default 512; and where it is said.
     pub max_length: (u32, Mark),
     /// `loss:`, `reply` (default, as CLASS-IT) or `all`.
-    pub loss: Loss,
+    pub loss: LossMask,
     /// `pretrain_mix:`, the share of pretraining text in the tokens that receive loss, by default 0.
     pub replay: Option<Replay>,
     /// `optimizer:`, `fresh` (default) or `carried` from the stage before.
@@ -74,7 +74,7 @@ impl Tune {
         }
         let place = node.get("max_length").map_or(node.mark, |length| length.mark);
         let max_length = fields.get("max_length", 512, small(2..=1_048_576));
-        let loss = fields.get("loss", Loss::Reply, choice([("reply", Loss::Reply), ("all", Loss::All)]));
+        let loss = fields.get("loss", LossMask::Reply, choice([("reply", LossMask::Reply), ("all", LossMask::All)]));
         let replay = fields.get("pretrain_mix", None, |value| real(Within::ProperShare)(value).map(Replay::new));
         let starts = [("fresh", Start::Fresh), ("carried", Start::Carried)];
         let optimizer = fields.get("optimizer", Start::Fresh, choice(starts));

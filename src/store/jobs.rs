@@ -9,7 +9,7 @@ use sqlx::sqlite::SqliteRow;
 use super::columns::{parse_id, parse_word, unsigned};
 use super::error::StoreError;
 use super::open::Store;
-use crate::domain::{Job, JobId, Kind};
+use crate::domain::{Job, JobId, JobKind};
 
 /// The state of a job, or of one of its attempts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -52,7 +52,7 @@ pub struct JobRow {
     /// The id of the job.
     pub id: JobId,
     /// The kind of the job.
-    pub kind: Kind,
+    pub kind: JobKind,
     /// The name shown to people, without the kind.
     pub label: String,
     /// The state of the current attempt, or waiting if there is none.

@@ -8,7 +8,8 @@ use super::columns::{parse_id, parse_word};
 use super::error::StoreError;
 use super::jobs::parse_canonical;
 use super::open::Store;
-use crate::domain::{Job, JobId, Kind};
+use crate::domain::layout::OUTPUT;
+use crate::domain::{Job, JobId, JobKind};
 
 /// A job that produces a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,7 +17,7 @@ pub struct ModelJob {
     /// The id of the job.
     pub id: JobId,
     /// Pretrain, import or tune.
-    pub kind: Kind,
+    pub kind: JobKind,
     /// The name shown to people, without the kind.
     pub label: String,
     /// The absolute path of the folder of the model; `None` before the job is done.
@@ -81,7 +82,7 @@ impl Store {
                     id: parse_id("job.id", row.try_get("id")?)?,
                     kind: parse_word("job.kind", row.try_get("kind")?)?,
                     label: row.try_get("label")?,
-                    output: folder.map(|folder| self.absolute(&folder).join("output")),
+                    output: folder.map(|folder| self.absolute(&folder).join(OUTPUT)),
                 })
             })
             .collect()

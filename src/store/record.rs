@@ -8,11 +8,11 @@ use sqlx::{FromRow, SqliteConnection};
 use super::error::StoreError;
 use super::open::{Store, utf8};
 use super::results;
-use crate::domain::{Entry, Event, JobId, News, Verdict, What};
+use crate::domain::{Event, JobId, JobUpdate, JournalEntry, Update, Verdict};
 
 impl Store {
     /// Records one update; see [`Self::record_all`].
-    pub async fn record(&self, update: &News, at: i64) -> Result<(), StoreError> {
+    pub async fn record(&self, update: &JobUpdate, at: i64) -> Result<(), StoreError> {
         self.record_all(std::slice::from_ref(update), at).await
     }
 
@@ -20,7 +20,7 @@ impl Store {
     ///
     /// Updates that are already recorded change nothing. `at`, in milliseconds since 1970 UTC, is the time of those
     /// updates that have no time of their own.
-    pub async fn record_all(&self, updates: &[News], at: i64) -> Result<(), StoreError> {
+    pub async fn record_all(&self, updates: &[JobUpdate], at: i64) -> Result<(), StoreError> {
         if updates.is_empty() {
             return Ok(());
         }
@@ -39,13 +39,13 @@ impl Store {
         &self,
         connection: &mut SqliteConnection,
         journals: &mut Journals,
-        update: &News,
+        update: &JobUpdate,
         at: i64,
     ) -> Result<(), StoreError> {
         let job = update.job;
-        match &update.what {
-            What::Submitted { token, slot } => record_submission(connection, job, token, slot, at).await,
-            What::Journal { token, attempt, line, entry } => {
+        match &update.update {
+            Update::Submitted { token, slot } => record_submission(connection, job, token, slot, at).await,
+            Update::Journal { token, attempt, line, entry } => {
                 let folder = self.relative(attempt)?;
                 let journal = journals.cursor(connection, job, token, folder).await?;
                 if (*line as i64) < journal.lines {
@@ -58,7 +58,7 @@ impl Store {
                 }
                 record_event(connection, job, journal.attempt, entry).await
             }
-            What::Ended { folder, outcome, items } => {
+            Update::Ended { folder, outcome, items } => {
                 journals.flush(connection).await?;
                 let path = self.relative(&folder.join(&outcome.attempt))?;
                 let attempt = find_or_insert_attempt(connection, job, &outcome.token, &path).await?.attempt;
@@ -72,11 +72,11 @@ impl Store {
                     Verdict::Failed { .. } => results::discard(connection, job, attempt, &outcome.token).await,
                 }
             }
-            What::Stopped { token } => {
+            Update::Stopped { token } => {
                 journals.flush(connection).await?;
                 close_submission(connection, job, token, "interrupted", None, at).await
             }
-            What::Lost { token, message } => {
+            Update::Lost { token, message } => {
                 journals.flush(connection).await?;
                 close_submission(connection, job, token, "lost", Some(message), at).await
             }
@@ -243,7 +243,7 @@ async fn record_event(
     connection: &mut SqliteConnection,
     job: JobId,
     attempt: i64,
-    entry: &Entry,
+    entry: &JournalEntry,
 ) -> Result<(), StoreError> {
     let query = match &entry.event {
         Event::Started { host, pid, device, threads, micro_batch, version } => sqlx::query(

@@ -2,7 +2,7 @@
 
 use super::error::StoreError;
 use super::open::Store;
-use crate::domain::{JobId, Kind, Precision};
+use crate::domain::{JobId, JobKind, Precision};
 
 /// The verdict on one training job, which ran once without interruption and once killed and resumed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,7 +10,7 @@ pub struct Verification {
     /// The training job.
     pub job: JobId,
     /// Pretrain or tune.
-    pub kind: Kind,
+    pub kind: JobKind,
     /// The name of the job shown to people.
     pub label: String,
     /// The name of the model in the spec.
@@ -70,7 +70,7 @@ mod tests {
         let store = Store::open(folder.path(), None).await.unwrap();
         let verdict = |threads, difference: Option<&str>| Verification {
             job: "0123456789abcdef0123456789abcdef".parse().unwrap(),
-            kind: Kind::Tune,
+            kind: JobKind::Tune,
             label: "tiny/chat/seed1".into(),
             model: "tiny".into(),
             device: "cpu".into(),

@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use grid::domain::{Assignment, Entry, Event, Failure, ItemOutcome};
+use grid::domain::{Assignment, Event, Failure, ItemOutcome, JournalEntry};
 
 pub use files::digest_of;
 use files::{Heartbeat, now};
@@ -136,7 +136,7 @@ impl Attempt {
 
     fn append(&mut self, event: Event) -> io::Result<()> {
         let milestone = !matches!(event, Event::Progress { .. } | Event::Metric { .. });
-        let mut line = serde_json::to_vec(&Entry { at: now(), event })?;
+        let mut line = serde_json::to_vec(&JournalEntry { at: now(), event })?;
         line.push(b'\n');
         self.journal.write_all(&line)?;
         if milestone { self.journal.sync_data() } else { Ok(()) }

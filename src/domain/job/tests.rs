@@ -52,7 +52,7 @@ fn tune() -> TuneJob {
         order: Order::Shuffled,
         replay: None,
         max_length: 128,
-        loss: Loss::Reply,
+        loss: LossMask::Reply,
         training,
         then: vec![],
         further_validation: vec![],

@@ -8,7 +8,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, P
 
 use super::state::{JobPhase, JobProgress, RunState};
 use super::text;
-use crate::domain::{JobId, News};
+use crate::domain::{JobId, JobUpdate};
 use crate::report::human;
 
 /// The length of the bar of the whole run.
@@ -41,7 +41,7 @@ impl Bars {
     }
 
     /// Shows an update that was already applied to the state.
-    pub fn show(&mut self, state: &RunState, update: &News, elapsed: Duration) {
+    pub fn show(&mut self, state: &RunState, update: &JobUpdate, elapsed: Duration) {
         let Some(job) = state.job(&update.job) else { return };
         self.overall.set_position((state.share() * OVERALL_LENGTH as f64) as u64);
         self.overall.set_message(text::overall(state, elapsed));

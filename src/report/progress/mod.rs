@@ -23,7 +23,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use indicatif::ProgressDrawTarget;
 
-use crate::domain::News;
+use crate::domain::JobUpdate;
 use bars::Bars;
 use mode::HEARTBEAT;
 pub use mode::ProgressMode;
@@ -62,7 +62,7 @@ impl Progress {
     }
 
     /// Shows an update. Updates of jobs that are not part of the run are ignored.
-    pub fn update(&mut self, update: &News) {
+    pub fn update(&mut self, update: &JobUpdate) {
         self.state.apply(update);
         let elapsed = self.start.elapsed();
         match &mut self.view {
@@ -92,7 +92,7 @@ impl Lines {
         Self { out, last: Duration::ZERO }
     }
 
-    fn show(&mut self, state: &RunState, update: &News, elapsed: Duration) {
+    fn show(&mut self, state: &RunState, update: &JobUpdate, elapsed: Duration) {
         let due = elapsed.saturating_sub(self.last) >= HEARTBEAT;
         let heartbeat = || due.then(|| text::heartbeat(state, elapsed));
         let Some(mut line) = text::update_line(state, update).or_else(heartbeat) else { return };

@@ -1,6 +1,6 @@
 //! The jobs whose progress is shown.
 
-use crate::domain::{JobId, Kind};
+use crate::domain::{JobId, JobKind};
 
 /// A job of the run.
 #[derive(Debug, Clone, PartialEq)]
@@ -10,7 +10,7 @@ pub struct PlannedJob {
     /// The name shown to people, without the kind.
     pub label: String,
     /// The kind of the job.
-    pub kind: Kind,
+    pub kind: JobKind,
     /// The expected cost, in any unit that the jobs of the run share.
     pub weight: f64,
 }

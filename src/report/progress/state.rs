@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::planned::PlannedJob;
-use crate::domain::{Event, JobId, Kind, News, Verdict, What};
+use crate::domain::{Event, JobId, JobKind, JobUpdate, Update, Verdict};
 
 /// The share of the work that must be done before the remaining time is estimated.
 const MIN_SHARE_FOR_ESTIMATE: f64 = 0.01;
@@ -25,7 +25,7 @@ pub(super) enum JobPhase {
 /// The progress of one job.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct JobProgress {
-    pub kind: Kind,
+    pub kind: JobKind,
     pub label: String,
     pub phase: JobPhase,
     /// How often this run submitted it.
@@ -127,26 +127,26 @@ impl RunState {
     }
 
     /// Applies an update. Updates of jobs that are not part of the run are ignored.
-    pub fn apply(&mut self, update: &News) {
+    pub fn apply(&mut self, update: &JobUpdate) {
         let Some(job) = self.index.get(&update.job).map(|number| &mut self.jobs[*number]) else { return };
-        match &update.what {
-            What::Submitted { .. } => {
+        match &update.update {
+            Update::Submitted { .. } => {
                 job.phase = JobPhase::Running;
                 job.submissions += 1;
             }
-            What::Journal { entry, .. } => {
+            Update::Journal { entry, .. } => {
                 // If an earlier run submitted the job, there is no submission in this run.
                 job.phase = JobPhase::Running;
                 job.apply(&entry.event, entry.at < self.began);
             }
-            What::Ended { outcome, .. } => {
+            Update::Ended { outcome, .. } => {
                 job.phase = match outcome.verdict {
                     Verdict::Done => JobPhase::Done,
                     Verdict::Failed { .. } => JobPhase::Failed,
                 }
             }
-            What::Stopped { .. } => job.phase = JobPhase::Waiting,
-            What::Lost { .. } => job.phase = JobPhase::Lost,
+            Update::Stopped { .. } => job.phase = JobPhase::Waiting,
+            Update::Lost { .. } => job.phase = JobPhase::Lost,
         }
     }
 

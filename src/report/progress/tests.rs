@@ -6,7 +6,9 @@ use indicatif::TermLike;
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::{Digest, Entry, Event, Failure, JobId, Kind, Mode, Outcome, Score, Suite, Verdict, What};
+use crate::domain::{
+    Digest, Event, Failure, JobId, JobKind, JournalEntry, Mode, Outcome, Score, Suite, Update, Verdict,
+};
 
 /// The start of the run.
 const BEGAN: i64 = 1_000_000;
@@ -18,14 +20,14 @@ fn id(number: usize) -> JobId {
 /// The jobs of a small run: a tokenizer, a corpus, two seeds of a model, of which one is tuned and scored.
 fn planned() -> Vec<PlannedJob> {
     let jobs = [
-        (Kind::Tokenizer, "bpe-8192", 1.0),
-        (Kind::Prepare, "corpus", 1.0),
-        (Kind::Pretrain, "small/seed1", 40.0),
-        (Kind::Pretrain, "small/seed2", 40.0),
-        (Kind::Tune, "small/world/seed1", 10.0),
-        (Kind::Eval, "blimp small/world/seed1", 8.0),
+        (JobKind::Tokenizer, "bpe-8192", 1.0),
+        (JobKind::Prepare, "corpus", 1.0),
+        (JobKind::Pretrain, "small/seed1", 40.0),
+        (JobKind::Pretrain, "small/seed2", 40.0),
+        (JobKind::Tune, "small/world/seed1", 10.0),
+        (JobKind::Eval, "blimp small/world/seed1", 8.0),
     ];
-    let job = |(number, (kind, label, weight)): (usize, (Kind, &str, f64))| PlannedJob {
+    let job = |(number, (kind, label, weight)): (usize, (JobKind, &str, f64))| PlannedJob {
         id: id(number),
         label: label.to_owned(),
         kind,
@@ -34,20 +36,20 @@ fn planned() -> Vec<PlannedJob> {
     jobs.into_iter().enumerate().map(job).collect()
 }
 
-fn update(job: usize, what: What) -> News {
-    News { job: id(job), what }
+fn update(job: usize, update: Update) -> JobUpdate {
+    JobUpdate { job: id(job), update }
 }
 
-fn submitted(job: usize) -> News {
-    update(job, What::Submitted { token: "t".into(), slot: "cpu/0".into() })
+fn submitted(job: usize) -> JobUpdate {
+    update(job, Update::Submitted { token: "t".into(), slot: "cpu/0".into() })
 }
 
-fn journal_at(job: usize, at: i64, event: Event) -> News {
-    let entry = Entry { at, event };
-    update(job, What::Journal { token: "t".into(), attempt: PathBuf::from("t-1"), line: 0, entry })
+fn journal_at(job: usize, at: i64, event: Event) -> JobUpdate {
+    let entry = JournalEntry { at, event };
+    update(job, Update::Journal { token: "t".into(), attempt: PathBuf::from("t-1"), line: 0, entry })
 }
 
-fn journal(job: usize, event: Event) -> News {
+fn journal(job: usize, event: Event) -> JobUpdate {
     journal_at(job, BEGAN + 1, event)
 }
 
@@ -87,7 +89,7 @@ fn scored(task: &str, subtask: Option<&str>, value: f64) -> Event {
     })
 }
 
-fn ended(job: usize, milliseconds: i64, verdict: Verdict) -> News {
+fn ended(job: usize, milliseconds: i64, verdict: Verdict) -> JobUpdate {
     let outcome = Outcome {
         schema: 1,
         id: id(job),
@@ -98,21 +100,21 @@ fn ended(job: usize, milliseconds: i64, verdict: Verdict) -> News {
         verdict,
         artifacts: vec![],
     };
-    update(job, What::Ended { folder: PathBuf::from("job"), outcome, items: vec![] })
+    update(job, Update::Ended { folder: PathBuf::from("job"), outcome, items: vec![] })
 }
 
-fn failed(job: usize, failure: Failure, message: &str) -> News {
+fn failed(job: usize, failure: Failure, message: &str) -> JobUpdate {
     ended(job, 5_000, Verdict::Failed { failure, message: message.into() })
 }
 
-fn state(updates: &[News]) -> RunState {
+fn state(updates: &[JobUpdate]) -> RunState {
     let mut state = RunState::new(&planned(), BEGAN);
     updates.iter().for_each(|update| state.apply(update));
     state
 }
 
 /// The lines that these updates print.
-fn lines(updates: &[News]) -> String {
+fn lines(updates: &[JobUpdate]) -> String {
     let mut state = RunState::new(&planned(), BEGAN);
     let mut lines = vec![];
     for update in updates {
@@ -123,7 +125,7 @@ fn lines(updates: &[News]) -> String {
 }
 
 /// A run without errors.
-fn successful_run() -> Vec<News> {
+fn successful_run() -> Vec<JobUpdate> {
     vec![
         submitted(0),
         ended(0, 400, Verdict::Done),
@@ -168,16 +170,16 @@ fn errors_and_warnings_name_the_job() {
         journal(0, Event::Warning { message: "the corpus is small\nvery small".into() }),
         ended(0, 400, Verdict::Done),
         submitted(2),
-        update(2, What::Lost { token: "t".into(), message: "killed by signal 9".into() }),
+        update(2, Update::Lost { token: "t".into(), message: "killed by signal 9".into() }),
         submitted(2),
         journal(2, started()),
         journal(2, Event::Resumed { step: 300 }),
         journal(2, Event::Interrupted { step: 350 }),
-        update(2, What::Stopped { token: "t".into() }),
+        update(2, Update::Stopped { token: "t".into() }),
         failed(3, Failure::NonFinite, "the loss is NaN at step 12\nbacktrace"),
-        update(5, What::Stopped { token: "t".into() }),
+        update(5, Update::Stopped { token: "t".into() }),
         failed(1, Failure::Job, ""),
-        update(9, What::Lost { token: "t".into(), message: "not of this run".into() }),
+        update(9, Update::Lost { token: "t".into(), message: "not of this run".into() }),
     ];
     insta::assert_snapshot!(lines(&updates), @r"
           tokenizer  bpe-8192                 warning: the corpus is small
@@ -194,7 +196,7 @@ fn errors_and_warnings_name_the_job() {
 
 #[test]
 fn heartbeats_show_the_progress_of_the_run() {
-    let at = |minutes: u64, updates: &[News]| text::heartbeat(&state(updates), Duration::from_secs(60 * minutes));
+    let at = |minutes: u64, updates: &[JobUpdate]| text::heartbeat(&state(updates), Duration::from_secs(60 * minutes));
     let mut shown = vec![at(1, &[])];
     let mut updates = successful_run()[..8].to_vec();
     updates.push(journal(2, trained(206, 412, 3.0, 8_000.0)));
@@ -385,8 +387,8 @@ proptest! {
                 4 => journal(job, trained(done, total, 1.0, 100.0)),
                 5 => ended(job, -3, Verdict::Done),
                 6 => failed(job, Failure::Job, "no"),
-                7 => update(job, What::Stopped { token: "t".into() }),
-                _ => update(job, What::Lost { token: "t".into(), message: "gone".into() }),
+                7 => update(job, Update::Stopped { token: "t".into() }),
+                _ => update(job, Update::Lost { token: "t".into(), message: "gone".into() }),
             };
             state.apply(&update);
             prop_assert!((0.0..=1.0).contains(&state.share()));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::state::{JobProgress, RunState, TaskScore};
-use crate::domain::{Event, Kind, News, Outcome, Verdict, What};
+use crate::domain::{Event, JobKind, JobUpdate, Outcome, Update, Verdict};
 use crate::report::human;
 
 /// The maximum width of the column of labels in lines; a longer label shifts the rest of its own line.
@@ -14,24 +14,24 @@ const SHORT_LABEL_WIDTH: usize = 32;
 const MAX_NAMED_JOBS: usize = 3;
 
 /// The line that an update deserves, if any. The update was already applied to the state.
-pub(super) fn update_line(state: &RunState, update: &News) -> Option<String> {
+pub(super) fn update_line(state: &RunState, update: &JobUpdate) -> Option<String> {
     let job = state.job(&update.job)?;
     let margin = " ".repeat(number(state).len());
     let remark = |text: String| Some(format!("{margin} {}  {text}", name(state, job)));
-    match &update.what {
-        What::Ended { outcome, .. } => Some(ended(state, job, outcome)),
-        What::Lost { message, .. } => remark(format!("LOST: {}", first(message))),
-        What::Stopped { .. } if is_training(job.kind) && job.done > 0 => {
+    match &update.update {
+        Update::Ended { outcome, .. } => Some(ended(state, job, outcome)),
+        Update::Lost { message, .. } => remark(format!("LOST: {}", first(message))),
+        Update::Stopped { .. } if is_training(job.kind) && job.done > 0 => {
             remark(format!("stopped; saved at step {}", job.done))
         }
-        What::Stopped { .. } => remark("stopped".to_owned()),
-        What::Journal { entry, .. } => match &entry.event {
+        Update::Stopped { .. } => remark("stopped".to_owned()),
+        Update::Journal { entry, .. } => match &entry.event {
             Event::Warning { message } => remark(format!("warning: {}", first(message))),
             Event::Resumed { step } => remark(format!("resumed from step {step}")),
             _ => None,
         },
-        What::Submitted { .. } if job.submissions > 1 => remark("retrying".to_owned()),
-        What::Submitted { .. } => None,
+        Update::Submitted { .. } if job.submissions > 1 => remark("retrying".to_owned()),
+        Update::Submitted { .. } => None,
     }
 }
 
@@ -118,19 +118,19 @@ fn ended(state: &RunState, job: &JobProgress, outcome: &Outcome) -> String {
 /// The most interesting numbers of a finished job.
 fn details(job: &JobProgress) -> String {
     match job.kind {
-        Kind::Tokenizer | Kind::Import => String::new(),
-        Kind::Prepare => match (job.words, job.tokens) {
+        JobKind::Tokenizer | JobKind::Import => String::new(),
+        JobKind::Prepare => match (job.words, job.tokens) {
             (Some(words), Some(tokens)) => {
                 format!("{:>6} words  {:>5} tokens", human::count(words), human::count(tokens))
             }
             _ => String::new(),
         },
-        Kind::Pretrain | Kind::Tune => {
+        JobKind::Pretrain | JobKind::Tune => {
             let loss = job.loss.map_or(String::new(), |loss| format!("loss {loss:>5.2}"));
             let speed = job.mean_speed().map_or(String::new(), |speed| human::count(speed as u64) + " tok/s");
             format!("{:>6} steps  {loss:<10}  {speed:>11}", job.done)
         }
-        Kind::Eval | Kind::Finetune => job
+        JobKind::Eval | JobKind::Finetune => job
             .scores
             .iter()
             .map(|TaskScore { task, value }| format!("{task} {value:.1}"))
@@ -140,12 +140,12 @@ fn details(job: &JobProgress) -> String {
 }
 
 /// The width of [`details`]; for evaluations, the width that is usually needed.
-fn details_width(kind: Kind) -> usize {
+fn details_width(kind: JobKind) -> usize {
     match kind {
-        Kind::Tokenizer | Kind::Import => 0,
-        Kind::Prepare => 26,
-        Kind::Pretrain | Kind::Tune => 37,
-        Kind::Eval | Kind::Finetune => 24,
+        JobKind::Tokenizer | JobKind::Import => 0,
+        JobKind::Prepare => 26,
+        JobKind::Pretrain | JobKind::Tune => 37,
+        JobKind::Eval | JobKind::Finetune => 24,
     }
 }
 
@@ -172,8 +172,8 @@ fn percent(share: f64) -> String {
     format!("{percents:.0}%")
 }
 
-fn is_training(kind: Kind) -> bool {
-    matches!(kind, Kind::Pretrain | Kind::Tune)
+fn is_training(kind: JobKind) -> bool {
+    matches!(kind, JobKind::Pretrain | JobKind::Tune)
 }
 
 /// The first line of a message; `grid logs` shows all lines.

@@ -161,7 +161,7 @@ fn a_worker_whose_heart_beats_is_awaited_whatever_slurm_says() {
     fs::create_dir_all(&attempt).unwrap();
     double.write("queue", "17|NODE_FAIL|NodeDown|t\n");
     for beat in 0..30 {
-        fs::write(attempt.join("heartbeat"), beat.to_string()).unwrap();
+        fs::write(attempt.join(domain::layout::HEARTBEAT), beat.to_string()).unwrap();
         assert_eq!(slurm.poll(0), Status::Working);
         std::thread::sleep(Duration::from_millis(10));
     }

@@ -13,8 +13,8 @@ use sqlx::AssertSqlSafe;
 
 use super::*;
 use crate::domain::{
-    Artifact, CellKey, Cluster, CorpusFormat, Digest, Entry, EvalJob, Event, Failure, ItemOutcome, Job, JobId, Mode,
-    News, Origin, Outcome, Score, ScoreRow, Suite, TokenizerJob, Verdict, What, WorldPart,
+    Artifact, CellKey, Cluster, CorpusFormat, Digest, EvalJob, Event, Failure, ItemOutcome, Job, JobId, JobUpdate,
+    JournalEntry, Mode, Origin, Outcome, Score, ScoreRow, Suite, TokenizerJob, Update, Verdict, WorldPart,
 };
 
 fn tokenizer(vocab_size: u32) -> Job {
@@ -140,22 +140,22 @@ struct Reporter<'a> {
 }
 
 impl Reporter<'_> {
-    fn update(&self, what: What) -> News {
-        News { job: self.job, what }
+    fn update(&self, update: Update) -> JobUpdate {
+        JobUpdate { job: self.job, update }
     }
-    fn submitted(&self) -> News {
-        self.update(What::Submitted { token: self.token.into(), slot: "cpu/0".into() })
+    fn submitted(&self) -> JobUpdate {
+        self.update(Update::Submitted { token: self.token.into(), slot: "cpu/0".into() })
     }
-    fn line(&self, line: u64, event: Event) -> News {
+    fn line(&self, line: u64, event: Event) -> JobUpdate {
         let attempt = folder(self.store, self.job).join(self.attempt);
-        let entry = Entry { at: 5000 + line as i64, event };
-        self.update(What::Journal { token: self.token.into(), attempt, line, entry })
+        let entry = JournalEntry { at: 5000 + line as i64, event };
+        self.update(Update::Journal { token: self.token.into(), attempt, line, entry })
     }
-    fn started(&self, line: u64) -> News {
+    fn started(&self, line: u64) -> JobUpdate {
         let (host, device, version) = ("here".into(), "cpu".into(), "0.1.0".into());
         self.line(line, Event::Started { host, pid: 7, device, threads: 2, micro_batch: None, version })
     }
-    fn ended(&self, verdict: Verdict, items: Vec<ItemOutcome>) -> News {
+    fn ended(&self, verdict: Verdict, items: Vec<ItemOutcome>) -> JobUpdate {
         let done = verdict == Verdict::Done;
         let path = PathBuf::from(format!("{}.txt", self.attempt));
         let artifact = Artifact { path, bytes: 3, digest: Digest::of(b"abc") };
@@ -169,10 +169,10 @@ impl Reporter<'_> {
             verdict,
             artifacts: if done { vec![artifact] } else { vec![] },
         };
-        self.update(What::Ended { folder: folder(self.store, self.job), outcome, items })
+        self.update(Update::Ended { folder: folder(self.store, self.job), outcome, items })
     }
     /// All updates of a successful attempt with this score.
-    fn success(&self, value: f64) -> Vec<News> {
+    fn success(&self, value: f64) -> Vec<JobUpdate> {
         vec![
             self.submitted(),
             self.started(0),

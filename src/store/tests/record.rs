@@ -29,7 +29,7 @@ async fn scores_become_current_when_the_job_is_done_and_a_rerun_replaces_them() 
 
     let second = Reporter { store: &store, job, token: "two", attempt: "a2" };
     let mut updates = second.success(70.0);
-    if let What::Ended { items, .. } = &mut updates[4].what {
+    if let Update::Ended { items, .. } = &mut updates[4].update {
         *items = vec![item(5, 1.0)];
     }
     store.record_all(&updates[..4], 3).await.unwrap();
@@ -75,7 +75,7 @@ async fn a_late_success_of_a_lost_attempt_counts_and_the_first_success_stays() {
     let success = first.success(60.0);
     store.record_all(&success[..2], 1).await.unwrap();
     store
-        .record(&first.update(What::Lost { token: "one".into(), message: "no heartbeat".into() }), 900_000)
+        .record(&first.update(Update::Lost { token: "one".into(), message: "no heartbeat".into() }), 900_000)
         .await
         .unwrap();
     assert_eq!(last().await.last, LastAttempt::Lost);

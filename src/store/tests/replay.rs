@@ -27,7 +27,7 @@ fn script() -> impl Strategy<Value = Script> {
 }
 
 impl Script {
-    fn updates(&self, store: &Store, jobs: [JobId; 3], number: usize) -> Vec<News> {
+    fn updates(&self, store: &Store, jobs: [JobId; 3], number: usize) -> Vec<JobUpdate> {
         let token = format!("token{number}");
         let names = [0, 1].map(|attempt| format!("attempt{number}-{attempt}"));
         let reporter = |i: usize| Reporter { store, job: jobs[self.job], token: &token, attempt: &names[i] };
@@ -50,8 +50,8 @@ impl Script {
         }
         updates.extend(self.closed.map(|stopped| {
             reporter(0).update(match stopped {
-                true => What::Stopped { token: token.clone() },
-                false => What::Lost { token: token.clone(), message: "gone".into() },
+                true => Update::Stopped { token: token.clone() },
+                false => Update::Lost { token: token.clone(), message: "gone".into() },
             })
         }));
         if self.lines[0] > 0 {
@@ -93,7 +93,7 @@ proptest! {
                     .enumerate()
                     .map(|(number, script)| script.updates(&store, jobs, number).into_iter())
                     .collect();
-                let mut updates: Vec<News> = mixing.iter().filter_map(|i| queues.get_mut(*i)?.next()).collect();
+                let mut updates: Vec<JobUpdate> = mixing.iter().filter_map(|i| queues.get_mut(*i)?.next()).collect();
                 updates.extend(queues.into_iter().flatten());
                 if twice {
                     let end = (cut * updates.len() as f64) as usize;

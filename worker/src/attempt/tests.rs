@@ -9,9 +9,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use grid::domain::event::SCHEMA;
+use grid::domain::layout::{self, SCHEMA};
 use grid::domain::{
-    Artifact, Assignment, Cluster, Digest, Entry, Event, Failure, Job, Outcome, Settings, TokenizerJob, Verdict,
+    Artifact, Assignment, Cluster, Digest, Event, Failure, Job, JournalEntry, Outcome, Settings, TokenizerJob, Verdict,
 };
 use tempfile::TempDir;
 
@@ -24,7 +24,7 @@ static NEVER: AtomicBool = AtomicBool::new(false);
 fn submit(folder: &Path, token: &str, vocab_size: u32) -> Assignment {
     let job = Job::Tokenizer(TokenizerJob { vocab_size, corpora: vec![], datasets: vec![] });
     let settings =
-        Settings { device: "cpu".into(), threads: 1, checkpoint_every_seconds: 0, micro_batch: None, trial: None };
+        Settings { device: "cpu".into(), threads: 1, checkpoint_every_seconds: 0, micro_batch: None, faults: None };
     let assignment = Assignment {
         schema: SCHEMA,
         id: job.id(),
@@ -40,13 +40,13 @@ fn submit(folder: &Path, token: &str, vocab_size: u32) -> Assignment {
 }
 
 fn outcome(folder: &Path, token: &str) -> Option<Outcome> {
-    let text = fs::read(folder.join(Outcome::file_name(token))).ok()?;
+    let text = fs::read(folder.join(layout::published_outcome(token))).ok()?;
     Some(serde_json::from_slice(&text).unwrap())
 }
 
 fn journal(attempt: &Path) -> Vec<Event> {
     let text = fs::read_to_string(attempt.join("journal.jsonl")).unwrap();
-    text.lines().map(|line| serde_json::from_str::<Entry>(line).unwrap().event).collect()
+    text.lines().map(|line| serde_json::from_str::<JournalEntry>(line).unwrap().event).collect()
 }
 
 fn attempts(folder: &Path) -> Vec<PathBuf> {

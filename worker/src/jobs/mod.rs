@@ -23,7 +23,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use grid::data::DataError;
-use grid::domain::event::OPTIMIZER;
+use grid::domain::layout::OPTIMIZER;
 use grid::domain::{Artifact, Assignment, Job, JobId, Located, Origin, Outcome};
 use grid::suites::SuiteError;
 

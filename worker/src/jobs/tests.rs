@@ -6,11 +6,11 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use grid::domain::event::{OPTIMIZER, SCHEMA};
+use grid::domain::layout::{self, OPTIMIZER, SCHEMA};
 use grid::domain::{
-    Arch, Artifact, CorpusFormat, DatasetFormat, EarlyStopping, Entry, Event, Job, Keep, Length, Loss, Milestone,
-    ModelConfig, Order, Origin, Outcome, Precision, PrepareJob, Prepared, PretrainJob, Schedule, Settings, Start,
-    Template, TokenizerJob, Training, TuneJob, TunePart, Validation, Verdict, Warmup, WorldPart,
+    Arch, Artifact, CorpusFormat, DatasetFormat, EarlyStopping, Event, Job, JournalEntry, Keep, Length, LossMask,
+    Milestone, ModelConfig, Order, Origin, Outcome, Precision, PrepareJob, Prepared, PretrainJob, Schedule, Settings,
+    Start, Template, TokenizerJob, Training, TuneJob, TunePart, Validation, Verdict, Warmup, WorldPart,
 };
 
 use super::*;
@@ -29,7 +29,7 @@ pub(super) fn submit(
 ) -> PathBuf {
     fs::create_dir_all(folder).unwrap();
     let settings =
-        Settings { device: "cpu".into(), threads: 1, checkpoint_every_seconds: 0, micro_batch: None, trial: None };
+        Settings { device: "cpu".into(), threads: 1, checkpoint_every_seconds: 0, micro_batch: None, faults: None };
     let assignment = Assignment {
         schema: SCHEMA,
         id: job.id(),
@@ -51,7 +51,7 @@ pub(super) fn submit(
 }
 
 pub(super) fn output(folder: &Path, token: &str, attempt: &Path) -> PathBuf {
-    let text = fs::read(folder.join(Outcome::file_name(token))).unwrap();
+    let text = fs::read(folder.join(layout::published_outcome(token))).unwrap();
     let outcome: Outcome = serde_json::from_slice(&text).unwrap();
     assert_eq!(outcome.verdict, Verdict::Done);
     attempt.join("output")
@@ -59,7 +59,7 @@ pub(super) fn output(folder: &Path, token: &str, attempt: &Path) -> PathBuf {
 
 pub(super) fn journal(attempt: &Path) -> Vec<Event> {
     let text = fs::read_to_string(attempt.join("journal.jsonl")).unwrap();
-    text.lines().map(|line| serde_json::from_str::<Entry>(line).unwrap().event).collect()
+    text.lines().map(|line| serde_json::from_str::<JournalEntry>(line).unwrap().event).collect()
 }
 
 pub(super) fn checkpoints(attempt: &Path) -> Vec<PathBuf> {
@@ -183,7 +183,7 @@ fn a_damaged_checkpoint_is_refused_by_name_and_the_one_before_gives_the_same_wei
 
 /// The artifacts of a job that is done.
 fn artifacts(folder: &Path, token: &str) -> Vec<Artifact> {
-    let text = fs::read(folder.join(Outcome::file_name(token))).unwrap();
+    let text = fs::read(folder.join(layout::published_outcome(token))).unwrap();
     serde_json::from_slice::<Outcome>(&text).unwrap().artifacts
 }
 
@@ -289,7 +289,7 @@ fn a_milestone_beyond_the_training_is_refused_before_the_first_step() {
     job.milestones = vec![Milestone::Tokens(1_000), Milestone::Tokens(7_000)];
     let folder = runs.path().join("beyond");
     submit(&folder, "t", &Job::Pretrain(job), &parents, &NEVER);
-    let text = fs::read(folder.join(Outcome::file_name("t"))).unwrap();
+    let text = fs::read(folder.join(layout::published_outcome("t"))).unwrap();
     let outcome: Outcome = serde_json::from_slice(&text).unwrap();
     let Verdict::Failed { message, .. } = outcome.verdict else { panic!("{outcome:?}") };
     assert_eq!(
@@ -353,7 +353,7 @@ fn parts_under_one_schedule_are_one_training() {
         order: Order::Shuffled,
         replay: None,
         max_length: 64,
-        loss: Loss::All,
+        loss: LossMask::All,
         training: Training { length, ..training.clone() },
         then,
         further_validation: vec![],

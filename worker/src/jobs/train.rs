@@ -167,7 +167,7 @@ fn with_shortfall(count: u64) -> u64 {
 
 fn train_stage(stage: Stage<'_>, model: Model, assignment: &Assignment, attempt: &mut Attempt) -> Result<(), JobError> {
     stage.check()?;
-    let trial = assignment.settings.trial;
+    let trial = assignment.settings.faults;
     let options = Options {
         micro_batch: assignment.settings.micro_batch,
         memory: trial.and_then(|trial| trial.memory),
@@ -179,7 +179,7 @@ fn train_stage(stage: Stage<'_>, model: Model, assignment: &Assignment, attempt:
     }
     let mut kept = Kept::new(attempt.output());
     let resumed = resume(&mut trainer, &mut kept, &stage, attempt)?;
-    if resumed && trial.is_some_and(|trial| trial.flaw) {
+    if resumed && trial.is_some_and(|trial| trial.perturb_on_resume) {
         trainer.disturb()?;
     }
     let earlier = attempt.earlier().len();
