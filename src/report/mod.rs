@@ -12,6 +12,7 @@ mod card;
 mod chance;
 mod compare;
 mod compared;
+mod conditions;
 mod curve;
 mod equal_models;
 mod figure;
