@@ -15,7 +15,7 @@ use crate::domain::{
 };
 use crate::plan::{Decision, PlannedJob, Role};
 use crate::report::lacks;
-use crate::store::{Store, StoreError};
+use crate::store::{CellName, Store, StoreError};
 use crate::suites;
 use crate::suites::official::{self, ResultFile, Submission, Track};
 
@@ -28,7 +28,7 @@ struct Ran {
 /// A model to be handed in: its name, and the cells that scored it.
 struct Entry {
     name: String,
-    cells: Vec<(String, String)>,
+    cells: Vec<CellName>,
 }
 
 /// What has been found of a model.
@@ -46,7 +46,7 @@ pub async fn export(cli: &Cli, of: &str, dir: &Path, track: Track, partial: bool
     let store = database::existing(cli).await?;
     let entries = entries(&store, of).await?;
     let mut experiments: BTreeMap<String, Ran> = BTreeMap::new();
-    for (experiment, _) in entries.iter().flat_map(|entry| &entry.cells) {
+    for CellName { experiment, .. } in entries.iter().flat_map(|entry| &entry.cells) {
         if !experiments.contains_key(experiment) {
             experiments.insert(experiment.clone(), ran(cli, &store, experiment).await?);
         }
@@ -54,7 +54,7 @@ pub async fn export(cli: &Cli, of: &str, dir: &Path, track: Track, partial: bool
     let (mut files, mut lacking, mut written) = (vec![], vec![], 0);
     for Entry { name, cells } in &entries {
         let mut found = Found::default();
-        for (experiment, label) in cells {
+        for CellName { experiment, label } in cells {
             collect(&store, &experiments[experiment], label, &mut found).await?;
         }
         let missing = found.submission.missing(track);
@@ -95,7 +95,10 @@ async fn entries(store: &Store, of: &str) -> Result<Vec<Entry>, Failure> {
         Ok(stored) => {
             let experiment = stored.experiment.name;
             let labels = store.cell_labels(&experiment).await.map_err(store_failure)?;
-            let entry = |label: String| Entry { name: fit(&label), cells: vec![(experiment.clone(), label)] };
+            let entry = |label: String| Entry {
+                name: fit(&label),
+                cells: vec![CellName { experiment: experiment.clone(), label }],
+            };
             Ok(labels.into_iter().map(entry).collect())
         }
         Err(StoreError::UnknownExperiment { .. }) => {

@@ -162,7 +162,7 @@ mod tests {
     #[tokio::test]
     async fn a_database_that_cannot_be_written_stays_as_it_is_and_says_so() {
         let (folder, cli) = recorded();
-        let store = Store::open_to_read(folder.path(), None).await.unwrap();
+        let store = Store::open_read_only(folder.path(), None).await.unwrap();
         let before = store.scores("layout-1").await.unwrap();
         let notes = fill_clusters(&cli, &store, "layout-1").await.unwrap();
         insta::assert_snapshot!(notes.join("\n"), @"the items of 16 jobs have no clusters, as the database cannot be written; each item counts as a cluster of its own");

@@ -155,11 +155,11 @@ fn fetch(
     }
     let network = (!cli.offline).then(|| Network::new(Services::from_environment(), RetryPolicy::default()));
     let mut transfers = Transfers::new(progress_mode(cli), Box::new(std::io::stderr()));
-    let mut show = |coming: FetchProgress| match coming {
-        FetchProgress::Waiting(place) => transfers.line(&format!("waiting for another grid that fetches {place}")),
-        FetchProgress::Bytes(place, path, done, total) => transfers.bytes(&format!("{place} {path}"), done, total),
-        FetchProgress::Whole(place, path, bytes) => transfers.whole(&format!("{place} {path}"), bytes),
-        FetchProgress::Unpacking(place, archive) => transfers.line(&format!("unpacking {place} {archive}")),
+    let mut show = |coming: Coming| match coming {
+        Coming::Waiting(place) => transfers.line(&format!("waiting for another grid that fetches {place}")),
+        Coming::Bytes(place, path, done, total) => transfers.bytes(&format!("{place} {path}"), done, total),
+        Coming::Whole(place, path, bytes) => transfers.complete(&format!("{place} {path}"), bytes),
+        Coming::Unpacking(place, archive) => transfers.line(&format!("unpacking {place} {archive}")),
     };
     let (mut came, mut lacking, mut seen) = (0, vec![], BTreeSet::new());
     for (names, remote) in wanted {

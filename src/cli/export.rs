@@ -37,14 +37,7 @@ async fn hf(cli: &Cli, job: &str, dir: &Path) -> Result<Exit, Failure> {
     store.close().await;
     let lineage: Vec<CardJob> = lineage
         .into_iter()
-        .map(|job| CardJob {
-            id: job.id,
-            kind: job.kind,
-            label: job.label,
-            canonical: serde_json::from_str(&job.canonical).unwrap_or_default(),
-            words: job.words,
-            tokens: job.tokens,
-        })
+        .map(|job| CardJob { id: job.id, label: job.label, job: job.job, words: job.words, tokens: job.tokens })
         .collect();
     let config = data::model_config(&output).map_err(unusable)?;
     let version = env!("CARGO_PKG_VERSION");

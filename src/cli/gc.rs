@@ -16,7 +16,7 @@ pub async fn gc(cli: &Cli, args: &GcArgs) -> Result<Exit, Failure> {
     let store = database::existing(cli).await?;
     // Nothing may begin to use what is being removed.
     let _lock = if args.yes { Some(Lock::acquire(&cli.runs_dir).map_err(run_failure)?) } else { None };
-    let mut garbage = store.vain_attempts().await.map_err(store_failure)?;
+    let mut garbage = store.superseded_attempts().await.map_err(store_failure)?;
     if args.unplanned {
         garbage.extend(store.unplanned_jobs().await.map_err(store_failure)?);
     }

@@ -10,7 +10,7 @@ use super::failure::{Exit, Failure, store_failure};
 use super::workspace::SpecText;
 use crate::domain::{Grid, JobKind, NamedTable, ScoreRow, Suite, TableView, did_you_mean};
 use crate::report::{self, Columns, Comparison, Figure, Options, Planned, Scope, Table, compared, human, pivot};
-use crate::store::{Experiment, JobRow, State, Store};
+use crate::store::{BuildCount, Experiment, JobRow, JobState, Store};
 
 /// Arguments of `report`.
 #[derive(Debug, Args)]
@@ -186,8 +186,8 @@ async fn compare(
 }
 
 /// What a reader must know where one table has the results of several builds of grid.
-fn of_several_builds(builds: &[(String, u64)]) -> Option<String> {
-    let each = |(version, jobs): &(String, u64)| format!("{version} gave {}", human::counted(*jobs, "job"));
+fn of_several_builds(builds: &[BuildCount]) -> Option<String> {
+    let each = |BuildCount { version, jobs }: &BuildCount| format!("{version} gave {}", human::counted(*jobs, "job"));
     let each: Vec<String> = builds.iter().map(each).collect();
     (each.len() > 1).then(|| format!("of several builds, whose numbers may differ: {}", each.join("; ")))
 }
@@ -207,17 +207,17 @@ fn kept(experiment: Experiment) -> Option<Grid> {
 
 /// How far an experiment is: `3 of 11 jobs done, 2 failed`.
 fn stand(jobs: &[JobRow]) -> String {
-    let count = |state: State| jobs.iter().filter(|job| job.state == state).count();
-    let failed = match count(State::Failed) {
+    let count = |state: JobState| jobs.iter().filter(|job| job.state == state).count();
+    let failed = match count(JobState::Failed) {
         0 => String::new(),
         failed => format!(", {failed} failed"),
     };
-    format!("{} of {} done{failed}", count(State::Done), human::counted(jobs.len() as u64, "job"))
+    format!("{} of {} done{failed}", count(JobState::Done), human::counted(jobs.len() as u64, "job"))
 }
 
 /// What to do about an experiment that is not done.
 fn remedy(experiment: &str, jobs: &[JobRow]) -> String {
-    match jobs.iter().any(|job| job.state == State::Failed) {
+    match jobs.iter().any(|job| job.state == JobState::Failed) {
         true => format!("`grid status {experiment}` says why they failed; `grid resume {experiment}` tries them again"),
         false => format!("`grid status {experiment}` lists its jobs; `grid resume {experiment}` goes on"),
     }

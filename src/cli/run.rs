@@ -17,7 +17,7 @@ use crate::domain::{FaultInjection, Grid, JobId, JobUpdate, Resources, Task, cou
 use crate::plan::{Decision, RunReason, warnings, weight};
 use crate::report::progress::{self, Progress};
 use crate::runner::{self, Lock, Policy, RunError, Stop, Summary};
-use crate::store::{Ending, Experiment, Invocation, PlannedRow, Store};
+use crate::store::{CellJob, CellRecord, Experiment, Invocation, InvocationOutcome, JobRecord, Store};
 
 /// `grid run`.
 pub async fn run(cli: &Cli, args: &RunArgs) -> Result<Exit, Failure> {
@@ -65,7 +65,7 @@ pub(super) async fn go(cli: &Cli, spec: &SpecText, mut grid: Grid, args: &DriveA
         tasks.into_iter().filter(|task| workspace.decisions.get(&task.id) != Some(&Decision::Reuse)).collect();
     if to_run.is_empty() {
         eprintln!("{}: nothing to do, all {} jobs are done", workspace.plan.name, workspace.plan.jobs().len());
-        store.finish(invocation, Ending::Done, now()).await.map_err(store_failure)?;
+        store.finish(invocation, InvocationOutcome::Done, now()).await.map_err(store_failure)?;
         store.close().await;
         return Ok(Exit::Done);
     }
@@ -77,11 +77,11 @@ pub(super) async fn go(cli: &Cli, spec: &SpecText, mut grid: Grid, args: &DriveA
     }
     let summary = drive(cli, &store, &workspace, to_run, &runs_dir, args).await?;
     let (ending, exit) = if !summary.interrupted.is_empty() {
-        (Ending::Interrupted, Exit::Interrupted)
+        (InvocationOutcome::Interrupted, Exit::Interrupted)
     } else if !summary.failed.is_empty() {
-        (Ending::Failed, Exit::JobsFailed)
+        (InvocationOutcome::Failed, Exit::JobsFailed)
     } else {
-        (Ending::Done, Exit::Done)
+        (InvocationOutcome::Done, Exit::Done)
     };
     store.finish(invocation, ending, now()).await.map_err(store_failure)?;
     store.close().await;
@@ -199,11 +199,14 @@ async fn begin(
         spec_text: String::from_utf8_lossy(&spec.text).into_owned(),
         overrides: spec.overrides.clone(),
     };
-    let role = |(id, role): &(JobId, crate::plan::Role)| (*id, role.name().to_owned());
-    let cells: Vec<_> =
-        workspace.plan.cells.iter().map(|cell| (cell.key.clone(), cell.jobs.iter().map(role).collect())).collect();
-    let rows: Vec<PlannedRow<'_>> = (workspace.plan.jobs().zip(tasks))
-        .map(|(job, task)| PlannedRow {
+    let cell_job = |(job, role): &(JobId, crate::plan::Role)| CellJob { job: *job, role: role.name().to_owned() };
+    let cell = |cell: &crate::plan::PlannedCell| CellRecord {
+        key: cell.key.clone(),
+        jobs: cell.jobs.iter().map(cell_job).collect(),
+    };
+    let cells: Vec<CellRecord> = workspace.plan.cells.iter().map(cell).collect();
+    let jobs: Vec<JobRecord<'_>> = (workspace.plan.jobs().zip(tasks))
+        .map(|(job, task)| JobRecord {
             id: job.id,
             job: &job.job,
             label: &job.label,
@@ -218,7 +221,7 @@ async fn begin(
         version: env!("CARGO_PKG_VERSION").to_owned(),
         git_commit: option_env!("GRID_COMMIT").map(str::to_owned),
     };
-    store.begin(&experiment, &cells, &rows, &invocation).await
+    store.begin(&experiment, &cells, &jobs, &invocation).await
 }
 
 async fn drive(
@@ -274,10 +277,10 @@ async fn drive(
 
 /// The progress of these tasks on standard error.
 pub(super) fn shown(cli: &Cli, workspace: &Workspace, tasks: &[Task]) -> Progress {
-    let running: Vec<progress::Planned> = tasks
+    let running: Vec<progress::PlannedJob> = tasks
         .iter()
         .filter_map(|task| workspace.plan.job(&task.id))
-        .map(|job| progress::Planned {
+        .map(|job| progress::PlannedJob {
             id: job.id,
             label: job.label.clone(),
             kind: job.job.kind(),
@@ -288,11 +291,11 @@ pub(super) fn shown(cli: &Cli, workspace: &Workspace, tasks: &[Task]) -> Progres
 }
 
 /// How progress is shown on standard error.
-pub(super) fn progress_mode(cli: &Cli) -> progress::Mode {
+pub(super) fn progress_mode(cli: &Cli) -> progress::ProgressMode {
     match (cli.quiet, std::io::stderr().is_terminal()) {
-        (true, _) => progress::Mode::Silent,
-        (false, true) => progress::Mode::Bars,
-        (false, false) => progress::Mode::Lines,
+        (true, _) => progress::ProgressMode::Silent,
+        (false, true) => progress::ProgressMode::Bars,
+        (false, false) => progress::ProgressMode::Lines,
     }
 }
 

@@ -5,7 +5,7 @@ use super::database;
 use super::failure::{Exit, Failure, store_failure};
 use crate::report::human;
 use crate::runner;
-use crate::store::{JobRow, State};
+use crate::store::{JobRow, JobState};
 
 /// `grid status`: the experiments, or the jobs of one.
 pub async fn status(cli: &Cli, args: &StatusArgs) -> Result<Exit, Failure> {
@@ -45,14 +45,14 @@ pub async fn status(cli: &Cli, args: &StatusArgs) -> Result<Exit, Failure> {
 /// Whether a job is under way as far as its last coordinator knew, but no worker is at it, nor will be.
 fn is_left(row: &JobRow) -> bool {
     let queued = row.device.as_deref().is_some_and(|slot| slot.starts_with("slurm/"));
-    matches!(row.state, State::Submitted | State::Running) && !queued && !runner::at_work(&row.folder)
+    matches!(row.state, JobState::Submitted | JobState::Running) && !queued && !runner::at_work(&row.folder)
 }
 
 /// One job: what, where it stands, how long it took.
 fn line(row: &JobRow) -> String {
     let left = is_left(row);
     let stand = match (row.state, row.progress) {
-        (State::Running | State::Interrupted, Some((done, total))) if total > 0 => {
+        (JobState::Running | JobState::Interrupted, Some((done, total))) if total > 0 => {
             format!("{} {}%", if left { "left at" } else { row.state.name() }, 100 * done / total)
         }
         _ if left => "left".to_owned(),

@@ -109,9 +109,10 @@ impl Workspace {
         let mut known: BTreeMap<JobId, PriorState> =
             history.iter().map(|(id, history)| (*id, known(history, plan.is_carried(id)))).collect();
         if let Some(store) = store {
-            let before = store.namesakes(&plan.name).await.map_err(store_failure)?;
+            let before = store.canonical_by_name(&plan.name).await.map_err(store_failure)?;
             for job in plan.jobs() {
-                let namesake = before.get(&(job.job.kind().name().to_owned(), job.label.clone()));
+                let namesake =
+                    before.get(&store::JobName { kind: job.job.kind().name().to_owned(), label: job.label.clone() });
                 known.entry(job.id).or_default().change =
                     namesake.and_then(|before| plan::change(before, &job.job.canonical()));
             }
@@ -165,13 +166,16 @@ fn locate(grid: &Grid, survey: &mut Survey) -> Result<BTreeMap<Source, LocatedSo
 /// state, which it does only when it was planned together with the one that needs it.
 fn known(history: &JobHistory, carried: bool) -> PriorState {
     let last = match &history.last {
-        store::Last::Never => LastAttempt::Never,
-        store::Last::Submitted | store::Last::Running if runner::at_work(&history.folder) => LastAttempt::Underway,
-        store::Last::Submitted | store::Last::Running | store::Last::Interrupted | store::Last::Lost => {
-            LastAttempt::Interrupted
+        store::LastAttempt::Never => Last::Never,
+        store::LastAttempt::Submitted | store::LastAttempt::Running if runner::at_work(&history.folder) => {
+            Last::Underway
         }
-        store::Last::Failed { message, .. } => LastAttempt::Failed(message.clone()),
-        store::Last::Done => LastAttempt::Done,
+        store::LastAttempt::Submitted
+        | store::LastAttempt::Running
+        | store::LastAttempt::Interrupted
+        | store::LastAttempt::Lost => Last::Interrupted,
+        store::LastAttempt::Failed { message, .. } => Last::Failed(message.clone()),
+        store::LastAttempt::Done => Last::Done,
     };
     let artifacts = match output(history) {
         Some(output) if carried && !output.join(OPTIMIZER).is_file() => {
@@ -185,7 +189,8 @@ fn known(history: &JobHistory, carried: bool) -> PriorState {
 
 /// Where a job that was done left its files.
 fn output(history: &JobHistory) -> Option<PathBuf> {
-    (history.last == store::Last::Done).then(|| history.attempt.as_ref().map(|attempt| attempt.join(layout::OUTPUT)))?
+    (history.last == store::LastAttempt::Done)
+        .then(|| history.attempt.as_ref().map(|attempt| attempt.join(layout::OUTPUT)))?
 }
 
 fn damage(output: &Path, artifact: &Artifact) -> Option<Artifacts> {

@@ -13,6 +13,7 @@ mod chance;
 mod columns;
 mod compare;
 mod compared;
+mod conditions;
 mod curve;
 mod equal_models;
 mod figure;
