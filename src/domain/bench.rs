@@ -27,11 +27,7 @@ pub struct Workload {
 impl Workload {
     /// `4x256 f32`: layers, width, arithmetic.
     pub fn label(&self) -> String {
-        let precision = match self.precision {
-            Precision::F32 => "f32",
-            Precision::Bf16 => "bf16",
-        };
-        format!("{}x{} {precision}", self.model.layers, self.model.hidden)
+        format!("{}x{} {}", self.model.layers, self.model.hidden, self.precision.name())
     }
 
     /// Predicted ids of a step.

@@ -1,14 +1,30 @@
 //! How the tasks of the suite `glue` are fine-tuned.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
+use strum::{Display, EnumCount, IntoStaticStr, VariantArray};
 
 use super::training::{Length, Precision, Schedule, Training, Warmup};
+use super::variants::all;
 
 /// A classification task of the (Super)GLUE subset of the BabyLM 2025 evaluation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    EnumCount,
+    VariantArray,
+    IntoStaticStr,
+    Display,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum GlueTask {
     /// Does the passage answer the question with yes?
     Boolq,
@@ -28,30 +44,14 @@ pub enum GlueTask {
 
 impl GlueTask {
     /// All tasks.
-    pub const ALL: [GlueTask; 7] = [
-        GlueTask::Boolq,
-        GlueTask::Mnli,
-        GlueTask::Mrpc,
-        GlueTask::Multirc,
-        GlueTask::Qqp,
-        GlueTask::Rte,
-        GlueTask::Wsc,
-    ];
+    pub const ALL: [GlueTask; GlueTask::COUNT] = all(GlueTask::VARIANTS);
 
     /// The tasks that the toy world has files of.
     pub const IN_WORLD: [GlueTask; 2] = [GlueTask::Rte, GlueTask::Wsc];
 
     /// The name used in specs, tables, file names and the database.
     pub fn name(self) -> &'static str {
-        match self {
-            GlueTask::Boolq => "boolq",
-            GlueTask::Mnli => "mnli",
-            GlueTask::Mrpc => "mrpc",
-            GlueTask::Multirc => "multirc",
-            GlueTask::Qqp => "qqp",
-            GlueTask::Rte => "rte",
-            GlueTask::Wsc => "wsc",
-        }
+        self.into()
     }
 
     /// The file whose rows are trained on.
@@ -85,12 +85,6 @@ impl GlueTask {
         let batch_size = if matches!(self, GlueTask::Boolq | GlueTask::Multirc) { 16 } else { 32 };
         let epochs = if self == GlueTask::Wsc { 30 } else { 10 };
         Hyperparameters { learning_rate: 3e-5, batch_size, epochs }
-    }
-}
-
-impl fmt::Display for GlueTask {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
     }
 }
 

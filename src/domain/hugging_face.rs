@@ -66,13 +66,15 @@ impl ConfigFile {
             serde_json::from_str(text).map_err(|error| Unsupported(format!("is not a JSON object: {error}")))?;
         let fields = Fields(&fields);
         fields.must_be("quantization_config", &[])?;
-        let (model, dropouts) = match fields.get("model_type").and_then(Value::as_str) {
-            Some("llama") => (llama(&fields)?, &[("attention_dropout", 0.0)][..]),
-            Some("gpt2") => (gpt2(&fields)?, &[("attn_pdrop", 0.1), ("embd_pdrop", 0.1), ("resid_pdrop", 0.1)][..]),
-            other => {
-                let kind = other.unwrap_or("missing");
-                return Err(Unsupported(format!("'model_type' is {kind}; 'llama' and 'gpt2' can be computed here")));
-            }
+        let model_type = fields.get("model_type").and_then(Value::as_str);
+        let Some(arch) = Arch::ALL.into_iter().find(|arch| Some(arch.name()) == model_type) else {
+            let known = Arch::ALL.map(|arch| format!("'{}'", arch.name())).join(" and ");
+            let found = model_type.unwrap_or("missing");
+            return Err(Unsupported(format!("'model_type' is {found}; {known} can be computed here")));
+        };
+        let (model, dropouts) = match arch {
+            Arch::Llama => (llama(&fields)?, &[("attention_dropout", 0.0)][..]),
+            Arch::Gpt2 => (gpt2(&fields)?, &[("attn_pdrop", 0.1), ("embd_pdrop", 0.1), ("resid_pdrop", 0.1)][..]),
         };
         let token = |name: &str| {
             let value = fields.get(name)?;
@@ -302,7 +304,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        for arch in [Arch::Llama, Arch::Gpt2] {
+        for arch in Arch::ALL {
             assert_eq!(ConfigFile::parse(&file(arch).text()), Ok(file(arch)));
         }
     }

@@ -11,9 +11,9 @@
 //! | seed | the commit of the code (recorded beside the result) |
 
 use std::collections::BTreeSet;
-use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use strum::{Display, EnumCount, IntoStaticStr, VariantArray};
 
 use super::curriculum::{LossMask, OptimizerStart, RecordOrder, Replay};
 use super::digest::JobId;
@@ -24,6 +24,7 @@ use super::model::ModelConfig;
 use super::suite::Suite;
 use super::text::{CorpusFormat, DatasetFormat, Origin, Template, WorldPart};
 use super::training::{Length, Training};
+use super::variants::all;
 
 /// Train a byte-level BPE tokenizer (no prefix space, no BOS) on the corpora, in order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -251,8 +252,24 @@ pub enum Job {
 }
 
 /// The kinds of job, in the order in which a cell goes through them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    EnumCount,
+    VariantArray,
+    IntoStaticStr,
+    Display,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum JobKind {
     /// See [`TokenizerJob`].
     Tokenizer,
@@ -272,33 +289,11 @@ pub enum JobKind {
 
 impl JobKind {
     /// All kinds, in order.
-    pub const ALL: [JobKind; 7] = [
-        JobKind::Tokenizer,
-        JobKind::Prepare,
-        JobKind::Pretrain,
-        JobKind::Import,
-        JobKind::Tune,
-        JobKind::Eval,
-        JobKind::Finetune,
-    ];
+    pub const ALL: [JobKind; JobKind::COUNT] = all(JobKind::VARIANTS);
 
-    /// The word used in tables, folder names and the database.
+    /// The name used in tables, folder names and the database.
     pub fn name(self) -> &'static str {
-        match self {
-            JobKind::Tokenizer => "tokenizer",
-            JobKind::Prepare => "prepare",
-            JobKind::Pretrain => "pretrain",
-            JobKind::Import => "import",
-            JobKind::Tune => "tune",
-            JobKind::Eval => "eval",
-            JobKind::Finetune => "finetune",
-        }
-    }
-}
-
-impl fmt::Display for JobKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
+        self.into()
     }
 }
 

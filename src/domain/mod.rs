@@ -35,6 +35,7 @@ pub mod table;
 pub mod text;
 pub mod text_size;
 pub mod training;
+mod variants;
 
 pub use bench::{BenchResult, BenchRound, Phases, WorkerReady, Workload};
 pub use budget::Budget;

@@ -1,10 +1,14 @@
 //! Model architectures and their exact parameter counts.
 
 use serde::{Deserialize, Serialize};
+use strum::{EnumCount, IntoStaticStr, VariantArray};
+
+use super::variants::all;
 
 /// A family of decoder-only transformers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, EnumCount, VariantArray, IntoStaticStr)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Arch {
     /// RMSNorm, rotary positions, SwiGLU, grouped-query attention, no biases.
     Llama,
@@ -13,12 +17,12 @@ pub enum Arch {
 }
 
 impl Arch {
-    /// The name used in specs, tables and the database.
+    /// All architectures.
+    pub const ALL: [Arch; Arch::COUNT] = all(Arch::VARIANTS);
+
+    /// The name used in specs, tables, the database, and as `model_type` in a `config.json`.
     pub fn name(self) -> &'static str {
-        match self {
-            Arch::Llama => "llama",
-            Arch::Gpt2 => "gpt2",
-        }
+        self.into()
     }
 }
 
@@ -74,8 +78,12 @@ impl ModelConfig {
     /// Floating-point operations of one training token at this sequence length: 6 per weight that is multiplied,
     /// plus 12·layers·(heads·head_dim)·length for attention, halved by causality (Chowdhery et al. 2022, appendix B).
     pub fn train_flops_per_token(&self, sequence_length: u32) -> f64 {
-        let lookups = u64::from(self.vocab_size) * u64::from(self.hidden) * u64::from(!self.tied)
-            + if self.arch == Arch::Gpt2 { u64::from(self.max_positions) * u64::from(self.hidden) } else { 0 };
+        let position_embeddings = match self.arch {
+            Arch::Llama => 0,
+            Arch::Gpt2 => u64::from(self.max_positions),
+        };
+        let lookups =
+            u64::from(self.hidden) * (position_embeddings + u64::from(self.vocab_size) * u64::from(!self.tied));
         let weights = (self.parameters() - lookups) as f64;
         let width = f64::from(self.heads) * f64::from(self.head_dim);
         6.0 * weights + 6.0 * f64::from(self.layers) * width * f64::from(sequence_length)

@@ -1,12 +1,29 @@
 //! The evaluation suites. A new suite starts here: add a variant to [`Suite`] and follow the compiler.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
+use strum::{Display, EnumCount, IntoStaticStr, VariantArray};
+
+use super::variants::all;
 
 /// A family of evaluation tasks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    EnumCount,
+    VariantArray,
+    IntoStaticStr,
+    Display,
+)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum Suite {
     /// BLiMP: grammatical minimal pairs.
     Blimp,
@@ -32,33 +49,11 @@ pub enum Suite {
 
 impl Suite {
     /// All suites.
-    pub const ALL: [Suite; 10] = [
-        Suite::Blimp,
-        Suite::BlimpSupplement,
-        Suite::EntityTracking,
-        Suite::Ewok,
-        Suite::Comps,
-        Suite::WugAdj,
-        Suite::WugPast,
-        Suite::Reading,
-        Suite::Aoa,
-        Suite::Glue,
-    ];
+    pub const ALL: [Suite; Suite::COUNT] = all(Suite::VARIANTS);
 
     /// The name used in specs, tables and the database.
     pub fn name(self) -> &'static str {
-        match self {
-            Suite::Blimp => "blimp",
-            Suite::BlimpSupplement => "blimp-supplement",
-            Suite::EntityTracking => "entity-tracking",
-            Suite::Ewok => "ewok",
-            Suite::Comps => "comps",
-            Suite::WugAdj => "wug-adj",
-            Suite::WugPast => "wug-past",
-            Suite::Reading => "reading",
-            Suite::Aoa => "aoa",
-            Suite::Glue => "glue",
-        }
+        self.into()
     }
 
     /// How its items become scores, and scores are compared.
@@ -142,12 +137,6 @@ impl Suite {
             | Suite::Aoa
             | Suite::Glue => 1,
         }
-    }
-}
-
-impl fmt::Display for Suite {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
     }
 }
 

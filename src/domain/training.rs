@@ -1,6 +1,7 @@
 //! How a model is optimised: length, schedule, optimiser, precision.
 
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 
 /// How long a stage of training lasts.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -45,8 +46,9 @@ pub enum Warmup {
 }
 
 /// The arithmetic of the forward and backward passes; master weights are always 32 bits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Precision {
     /// 32-bit floats throughout.
     F32,
@@ -57,10 +59,7 @@ pub enum Precision {
 impl Precision {
     /// The name used in specs, tables and the database.
     pub fn name(self) -> &'static str {
-        match self {
-            Precision::F32 => "f32",
-            Precision::Bf16 => "bf16",
-        }
+        self.into()
     }
 }
 
