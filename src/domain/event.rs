@@ -9,8 +9,8 @@ use super::digest::{Digest, JobId};
 use super::fault_injection::FaultInjection;
 use super::job::Job;
 use super::milestone::Milestone;
+use super::origin::Origin;
 use super::score::{ItemOutcome, Score};
-use super::text::Origin;
 
 /// How a job is to be run here: nothing of it changes the result beyond floating-point order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -21,8 +21,10 @@ use super::finetune::{FinetuneRecipe, GlueTask};
 use super::milestone::Milestone;
 use super::mode::Mode;
 use super::model::ModelConfig;
+use super::origin::{Origin, WorldPart};
 use super::suite::Suite;
-use super::text::{CorpusFormat, DatasetFormat, Origin, Template, WorldPart};
+use super::template::Template;
+use super::text_format::{CorpusFormat, DatasetFormat};
 use super::training::{Length, Training};
 use super::variants::all;
 

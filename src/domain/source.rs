@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::origin::{Origin, WorldPart};
 use super::remote::{FileSelection, Remote, RemoteLocation};
-use super::text::{CorpusFormat, DatasetFormat, Origin, Template, WorldPart};
+use super::template::Template;
+use super::text_format::{CorpusFormat, DatasetFormat};
 use super::text_size::TextSize;
 
 /// Where text or evaluation data is.
