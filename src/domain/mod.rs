@@ -1,11 +1,12 @@
-//! The vocabulary: ids, jobs, model configurations, events, scores. Plain data and total functions.
+//! The shared vocabulary: ids, jobs, model configurations, events, scores. Plain data and total functions.
 //!
-//! Purpose: the nouns that every other room speaks.
+//! Purpose: the types that all other packages have in common.
 //!
 //! Invariant: nothing here does I/O, reads a clock or draws a random number; a value of a domain type means
-//! the same on every machine, so it may be written to a file by one process and read by another.
+//! the same on every machine, so one process can write it to a file and another can read it.
 //!
-//! Rejected: a `dyn Job` trait with one implementation per kind. There are a handful of kinds and one `match`.
+//! Rejected: a `dyn Job` trait with one implementation per kind. There are few kinds, and an exhaustive `match` over them
+//! shows at compile time what a new one needs.
 
 pub mod bench;
 pub mod budget;

@@ -4,27 +4,28 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Text made of the fields of a row: the name of one field, or text with names in braces, `{instruction}\n{input}`.
+/// Text made from the fields of a row: the name of a field, or text with field names in braces such as
+/// `{instruction}\n{input}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Pattern {
-    /// Fields, each with the text before it.
+    /// The fields, each with the text before it.
     pieces: Vec<(String, String)>,
     tail: String,
 }
 
 impl Pattern {
-    /// One field as it is.
+    /// The pattern that consists of one field.
     pub fn field(name: &str) -> Self {
         Self { pieces: vec![(String::new(), name.to_owned())], tail: String::new() }
     }
 
-    /// The fields it needs, in order.
+    /// The names of the fields, in order.
     pub fn fields(&self) -> impl Iterator<Item = &str> {
         self.pieces.iter().map(|(_, field)| field.as_str())
     }
 
-    /// The text, from the values of [`Pattern::fields`] in their order.
+    /// The text for these values of [`Pattern::fields`], given in the same order.
     pub fn fill<'a>(&self, values: impl IntoIterator<Item = &'a str>) -> String {
         let mut text = String::new();
         for ((before, _), value) in self.pieces.iter().zip(values) {
@@ -75,9 +76,9 @@ impl fmt::Display for Pattern {
     }
 }
 
-/// How a record is laid out as text: `{prompt}` and then `{reply}`, once each, in text of its own.
+/// How a record is formatted as text: any text with `{prompt}` and then `{reply}`, once each.
 ///
-/// What stands before `{reply}` belongs to the prompt, the rest to the reply.
+/// The text before `{reply}` belongs to the prompt, the rest to the reply.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Template {
@@ -90,17 +91,17 @@ const PROMPT: &str = "{prompt}";
 const REPLY: &str = "{reply}";
 
 impl Template {
-    /// Prompt, this text, reply.
-    pub fn separated(by: &str) -> Self {
-        Self { before: String::new(), between: by.to_owned(), after: String::new() }
+    /// The template of prompt, separator and reply.
+    pub fn separated(separator: &str) -> Self {
+        Self { before: String::new(), between: separator.to_owned(), after: String::new() }
     }
 
-    /// The text that conditions the reply.
+    /// The text before the reply, which conditions it.
     pub fn prompt(&self, prompt: &str) -> String {
         [&self.before, prompt, &self.between].concat()
     }
 
-    /// The text to say.
+    /// The reply with the text after it.
     pub fn reply(&self, reply: &str) -> String {
         [reply, &self.after].concat()
     }
@@ -137,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_template_has_both_sides_once_and_in_order() {
+    fn a_template_has_prompt_and_reply_once_and_in_order() {
         let template = Template::try_from("Q: {prompt}\nA: {reply} .".to_owned()).unwrap();
         assert_eq!((template.prompt("why?"), template.reply("so")), ("Q: why?\nA: ".to_owned(), "so .".to_owned()));
         assert_eq!(template.to_string(), "Q: {prompt}\nA: {reply} .");
@@ -148,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_is_a_field_or_text_with_fields() {
+    fn a_pattern_is_a_field_name_or_text_with_fields() {
         let pattern = |text: &str| Pattern::try_from(text.to_owned());
         let both = pattern("{instruction}\n({input})").unwrap();
         assert_eq!(both.fields().collect::<Vec<_>>(), ["instruction", "input"]);

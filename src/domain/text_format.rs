@@ -4,90 +4,90 @@ use serde::{Deserialize, Serialize};
 
 use super::template::Pattern;
 
-/// The layout of a file of rows with named fields.
+/// The file format of rows with named fields.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Layout {
-    /// A JSON object on every line, or one JSON list of objects.
+    /// A JSON object on every line, or one JSON array of objects.
     #[default]
     Json,
-    /// Comma-separated values under a line of names.
+    /// Comma-separated values with a header line.
     Csv,
-    /// Tab-separated values under a line of names.
+    /// Tab-separated values with a header line.
     Tsv,
     /// Apache Parquet.
     Parquet,
 }
 
-/// What separates the documents of a text corpus.
+/// How a text corpus is divided into documents.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Documents {
-    /// Blank lines.
+    /// Blank lines separate documents.
     #[default]
     BlankLine,
-    /// Every line is one.
+    /// Every line is a document.
     Line,
-    /// So many consecutive lines are one (text without borders, such as transcripts).
+    /// This number of consecutive lines is a document, for text without document boundaries such as transcripts.
     Lines(u32),
-    /// Every row of a file of rows is one.
+    /// Every row of a file with rows is a document.
     Rows {
-        /// Layout of the file.
+        /// The format of the file.
         layout: Layout,
         /// The field that holds the text.
         text: String,
     },
 }
 
-/// How a corpus is cut and cleaned.
+/// How a corpus is divided into documents and cleaned.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CorpusFormat {
-    /// Document borders.
+    /// How the text is divided into documents.
     pub documents: Documents,
     /// Lines with fewer whitespace-separated words are dropped; 0 or 1 keeps all.
     pub min_words: u32,
-    /// Characters that are taken out before anything is counted; runs of spaces then become one.
+    /// Characters to remove before anything is counted; runs of spaces around them become one space.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub remove: String,
-    /// Whether neighbouring `A:<TAB>utterance` lines of one speaker become one line, after short ones were dropped.
+    /// Whether consecutive `A:<TAB>utterance` lines of one speaker are merged into one, after short ones were dropped.
     #[serde(default, skip_serializing_if = "is_false")]
     pub merge_turns: bool,
 }
 
-/// How a dataset's files become prompt/reply records.
+/// How the files of a dataset become prompt/reply records.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "format")]
 pub enum DatasetFormat {
-    /// Rows with fields for each side; a field that is a list of texts stands for its first.
+    /// Rows with fields for prompt and reply. Of a field that is a list of texts, the first one is used.
     Records {
-        /// Layout of the file.
+        /// The format of the file.
         #[serde(default, skip_serializing_if = "is_json")]
         layout: Layout,
         /// The prompt.
         prompt: Pattern,
         /// The reply.
         reply: Pattern,
-        /// How many rows are read, the first ones; `None` reads all.
+        /// Read only the first rows, this many; `None` reads all.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         first: Option<u64>,
     },
     /// Dialogues: `A:<TAB>utterance` lines, or JSON lines with `turns: [[speaker, text, ...], ...]`. Utterances of
-    /// fewer than `min_words` words are dropped, neighbours of one speaker merged, then every turn but the last is
-    /// a prompt and the turn after it its reply (CLASS-IT section 3).
+    /// fewer than `min_words` words are dropped, consecutive ones of one speaker are merged, and then every turn except
+    /// the last is a prompt with the next turn as its reply (CLASS-IT section 3).
     Dialogue {
-        /// Shortest utterance kept, in words.
+        /// The shortest utterance that is kept, in words.
         min_words: u32,
-        /// Whether the borders of dialogues within a file (blank lines, JSON lines) are ignored: turns then merge and
-        /// windows run across them.
+        /// Whether to ignore the boundaries of dialogues within a file (blank lines, JSON lines), so that turns are merged
+        /// and paired across them.
         #[serde(default, skip_serializing_if = "is_false")]
         across: bool,
-        /// Characters that are taken out first, as in [`CorpusFormat::remove`].
+        /// Characters to remove first, as in [`CorpusFormat::remove`].
         #[serde(default, skip_serializing_if = "String::is_empty")]
         remove: String,
     },
-    /// SQuAD-format JSON: the prompt is the question, the reply its first answer.
+    /// SQuAD JSON: the prompt is the question, the reply is its first answer.
     Squad {
-        /// Whether the paragraph stands before the question in the prompt.
+        /// Whether the prompt contains the paragraph before the question.
         with_context: bool,
     },
 }
@@ -101,13 +101,13 @@ fn is_json(layout: &Layout) -> bool {
 }
 
 impl DatasetFormat {
-    /// JSON rows with the sides in these fields.
+    /// JSON rows with prompt and reply in these fields.
     pub fn json(prompt: &str, reply: &str) -> Self {
         let (prompt, reply) = (Pattern::field(prompt), Pattern::field(reply));
         DatasetFormat::Records { layout: Layout::Json, prompt, reply, first: None }
     }
 
-    /// Dialogues with their borders and all characters.
+    /// Dialogues that are kept separate and with all characters.
     pub fn dialogue(min_words: u32) -> Self {
         DatasetFormat::Dialogue { min_words, across: false, remove: String::new() }
     }
@@ -117,9 +117,9 @@ impl DatasetFormat {
 mod tests {
     use super::*;
 
-    /// Formats that say nothing new keep the identity they had.
+    /// Options that were added later leave the identity of formats without them unchanged.
     #[test]
-    fn what_is_left_out_is_not_in_the_identity() {
+    fn default_options_are_not_part_of_the_identity() {
         let json = |format: &DatasetFormat| serde_json::to_string(format).unwrap();
         assert_eq!(json(&DatasetFormat::json("q", "a")), r#"{"format":"records","prompt":"q","reply":"a"}"#);
         assert_eq!(json(&DatasetFormat::dialogue(3)), r#"{"format":"dialogue","min_words":3}"#);
