@@ -38,7 +38,7 @@ pub(super) enum StageSchedule {
 }
 
 /// The keys of `tune:` that cannot differ between the stages of one training.
-pub(super) const OF_THE_WHOLE: [&str; 17] = [
+pub(super) const SHARED_TUNE_KEYS: [&str; 17] = [
     "batch_size",
     "learning_rate",
     "schedule",
@@ -109,7 +109,7 @@ pub(super) fn curriculum(
     let (list, schedule) = match node.value {
         Value::Map(_) => {
             let mut fields = Fields::of(node, &format!("curriculum '{name}'"), log)?;
-            let list = fields.required("stages", "such as `{stages: [a, b], schedule: whole}`");
+            let list = fields.required_node("stages", "such as `{stages: [a, b], schedule: whole}`");
             let schedules = choice([("each", StageSchedule::Each), ("whole", StageSchedule::Whole)]);
             let schedule = fields.get("schedule", StageSchedule::Each, schedules);
             fields.finish();
@@ -119,7 +119,7 @@ pub(super) fn curriculum(
     };
     let dataset = |value: &Value| dataset(name, value, names);
     let stages = fields::items(name, list, log)?.iter().map(|stage| match stage.value {
-        Value::Map(_) => mixture(name, stage, schedule, names, held_out, log),
+        Value::Map(_) => stage_mapping(name, stage, schedule, names, held_out, log),
         Value::List(_) => fields::list(name, stage, log, dataset).map(StageKeys::union),
         _ => fields::scalar(&format!("a stage of '{name}'"), stage, log, dataset)
             .map(|dataset| StageKeys::union(vec![dataset])),
@@ -145,7 +145,7 @@ fn dataset(curriculum: &str, value: &Value, names: &Names) -> Scalar<String> {
     }
 }
 
-fn mixture(
+fn stage_mapping(
     curriculum: &str,
     node: &Node,
     schedule: StageSchedule,
@@ -155,7 +155,7 @@ fn mixture(
 ) -> Option<StageKeys> {
     let subject = format!("a stage of '{curriculum}'");
     let mut fields = Fields::of(node, &subject, log)?;
-    let named = fields.required("datasets", "such as `datasets: [a, b]`, or `datasets: {a: 2, b: 1}`");
+    let named = fields.required_node("datasets", "such as `datasets: [a, b]`, or `datasets: {a: 2, b: 1}`");
     let orders = [("shuffled", Order::Shuffled), ("interleaved", Order::Interleaved), ("in_turn", Order::InTurn)];
     let order = fields.get("order", Order::Shuffled, choice(orders));
     let dataset = |value: &Value| dataset(curriculum, value, names);
@@ -163,7 +163,7 @@ fn mixture(
         let hint = "set it for all stages, `tune: {seed: 2}`, or vary it: `axes: {tune.seed: [1, 2, 3]}`";
         log.add(key.mark, format!("{subject} cannot have a seed of its own"), Some(hint.into()));
     }
-    let common = |key: &&Key| schedule == StageSchedule::Whole && OF_THE_WHOLE.contains(&key.text.as_str());
+    let common = |key: &&Key| schedule == StageSchedule::Whole && SHARED_TUNE_KEYS.contains(&key.text.as_str());
     for key in node.entries().iter().map(|(key, _)| key).filter(common) {
         let reason = format!("'{}' is the same for all stages of '{curriculum}', which are one training", key.text);
         let hint = "set it in `tune:`, or give every stage a training of its own: `schedule: each`";

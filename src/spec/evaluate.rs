@@ -6,7 +6,7 @@ use crate::domain::{DataEntry, Evaluation, Finetuning, GlueTask, Mode, Size, Sou
 
 use super::fields::{self, Fields};
 use super::problem::{Log, Mark};
-use super::remote::{EvaluationTree, elsewhere};
+use super::remote::{EvaluationTree, remote_files};
 use super::scalars::{self, choice, count};
 use super::tree::{Node, Value};
 use super::{data, finetune};
@@ -16,7 +16,7 @@ use super::{data, finetune};
 /// | key | meaning | default |
 /// |---|---|---|
 /// | `suites:` | which | required |
-/// | `data:` | `world`, or the official folder `evaluation_data`, relative to `data_root`, or `{hf: ..., folder: ...}`, `osf:` or `url:` for one on another machine ([`elsewhere`]), with its `licence:` | required |
+/// | `data:` | `world`, or the official folder `evaluation_data`, relative to `data_root`, or `{hf: ..., folder: ...}`, `osf:` or `url:` for one on another machine ([`remote_files`]), with its `licence:` | required |
 /// | `size:` | `fast` or `full` (folder) | `fast` |
 /// | `items:` | per subtask (world); `glue` learns from four times as many | 200 |
 /// | `world_seed:` | which toy world | 1 |
@@ -24,20 +24,20 @@ use super::{data, finetune};
 /// | `checkpoints:` | `{suites:, size:, items:}`: the same for every milestone of pretraining | milestones are not scored |
 pub(super) fn evaluations(node: Option<&Node>, finetune: Option<&Node>, root: &Path, log: &Log) -> Evaluations {
     let Some(mut fields) = node.and_then(|node| Fields::of(node, "'evaluate'", log)) else {
-        finetune::refuse(finetune, log);
+        finetune::reject(finetune, log);
         return Evaluations::default();
     };
     let known = Suite::ALL.map(|suite| (suite.name(), suite));
-    let suites = fields.required("suites", "such as `suites: [blimp, blimp-supplement]`");
+    let suites = fields.required_node("suites", "such as `suites: [blimp, blimp-supplement]`");
     let place = suites.map(|node| node.mark);
     let mode = mode(fields.take("mode"), log);
-    let data = fields.required("data", "the folder evaluation_data, or `world`");
+    let data = fields.required_node("data", "the folder evaluation_data, or `world`");
     let data_place = data.map_or(String::new(), |node| log.place(node.mark));
     let data = data.and_then(|node| Data::decode(node, root, log));
     let world = matches!(data, Some(Data::World));
     let suites = suites.and_then(|node| fields::list("suites", node, log, choice(known))).unwrap_or_default();
     let kind = data.as_ref().map(|_| world);
-    let amount = Amount::decode(&mut fields, kind, Amount { size: Size::Fast, items: 200 });
+    let amount = EvaluationSize::decode(&mut fields, kind, EvaluationSize { size: Size::Fast, items: 200 });
     let mut seed = 1;
     match kind {
         Some(false) => fields.forbid("world_seed", "is for the toy world"),
@@ -49,7 +49,7 @@ pub(super) fn evaluations(node: Option<&Node>, finetune: Option<&Node>, root: &P
         // Fine-tuning every milestone is not offered, and `aoa` is about all of them.
         let chosen = fields.list("suites", choice(known.into_iter().filter(|(_, suite)| suite.is_zero_shot())));
         let chosen = chosen.unwrap_or_else(|| suites.iter().copied().filter(|suite| suite.is_zero_shot()).collect());
-        let amount = Amount::decode(&mut fields, kind, Amount { size: Size::Fast, ..amount });
+        let amount = EvaluationSize::decode(&mut fields, kind, EvaluationSize { size: Size::Fast, ..amount });
         fields.finish();
         Some((chosen, amount))
     });
@@ -59,7 +59,7 @@ pub(super) fn evaluations(node: Option<&Node>, finetune: Option<&Node>, root: &P
     let in_world = |items: u64| Source::World { part: WorldPart::Evaluation, seed, size: items };
     let (glue, suites): (Vec<Suite>, Vec<Suite>) = suites.into_iter().partition(|suite| *suite == Suite::Glue);
     let finetunings = if glue.is_empty() {
-        finetune::refuse(finetune, log);
+        finetune::reject(finetune, log);
         vec![]
     } else {
         let known = if world { &GlueTask::IN_WORLD[..] } else { &GlueTask::ALL[..] };
@@ -67,17 +67,17 @@ pub(super) fn evaluations(node: Option<&Node>, finetune: Option<&Node>, root: &P
             let folder = Suite::Glue.folder(amount.size);
             match &data {
                 Data::World => in_world(amount.items),
-                Data::Here(root) => Source::Files(root.join(folder).join(name)),
-                Data::There(tree, _) => Source::Remote(tree.file(&format!("{folder}/{name}"))),
+                Data::Local(root) => Source::Files(root.join(folder).join(name)),
+                Data::Remote(tree, _) => Source::Remote(tree.file(&format!("{folder}/{name}"))),
             }
         };
         finetune::finetunings(finetune, mode, known, file, log)
     };
-    let evaluation = |suite: Suite, amount: Amount| {
+    let evaluation = |suite: Suite, amount: EvaluationSize| {
         let source = match &data {
             Data::World => in_world(amount.items),
-            Data::Here(root) => Source::Folder(root.join(suite.folder(amount.size))),
-            Data::There(tree, _) => Source::Remote(tree.folder(suite.folder(amount.size))),
+            Data::Local(root) => Source::Folder(root.join(suite.folder(amount.size))),
+            Data::Remote(tree, _) => Source::Remote(tree.folder(suite.folder(amount.size))),
         };
         Evaluation { suite, mode: mode.of(suite), source }
     };
@@ -89,25 +89,25 @@ pub(super) fn evaluations(node: Option<&Node>, finetune: Option<&Node>, root: &P
         checkpoints: checkpoints.filter(|_| asked).map(|node| node.mark),
         suites: place,
         data_place,
-        licence: if let Data::There(_, licence) = data { licence } else { None },
+        licence: if let Data::Remote(_, licence) = data { licence } else { None },
     }
 }
 
 /// `data:`.
 enum Data {
     World,
-    Here(PathBuf),
-    There(EvaluationTree, Option<String>),
+    Local(PathBuf),
+    Remote(EvaluationTree, Option<String>),
 }
 
 impl Data {
     fn decode(node: &Node, root: &Path, log: &Log) -> Option<Data> {
         let Value::Map(_) = node.value else {
             let path = fields::scalar("'data'", node, log, scalars::path)?;
-            return Some(if path == Path::new("world") { Data::World } else { Data::Here(root.join(path)) });
+            return Some(if path == Path::new("world") { Data::World } else { Data::Local(root.join(path)) });
         };
         let mut fields = Fields::of(node, "'data'", log)?;
-        let there = elsewhere(&mut fields);
+        let there = remote_files(&mut fields);
         if there.is_none() {
             log.missing(node.mark, "hf", "or `osf:` or `url:`; a local folder is written `data: evaluation_data`");
         }
@@ -115,7 +115,7 @@ impl Data {
         let licence = data::licence(&mut fields);
         fields.take("folder");
         fields.finish();
-        Some(Data::There(tree?, licence))
+        Some(Data::Remote(tree?, licence))
     }
 }
 
@@ -160,14 +160,14 @@ impl Evaluations {
 
 /// How much of a suite: `size:` of the official data, `items:` of the toy world.
 #[derive(Clone, Copy)]
-struct Amount {
+struct EvaluationSize {
     size: Size,
     items: u64,
 }
 
-impl Amount {
+impl EvaluationSize {
     /// Decodes the key that fits the data; `world` says whether it is the toy world's, if that is known.
-    fn decode(fields: &mut Fields, world: Option<bool>, default: Amount) -> Amount {
+    fn decode(fields: &mut Fields, world: Option<bool>, default: EvaluationSize) -> EvaluationSize {
         let mut amount = default;
         match world {
             Some(false) => fields.forbid("items", "is for the toy world; files have the items they have"),

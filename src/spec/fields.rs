@@ -27,7 +27,7 @@ impl Fault {
     pub fn unknown<'a>(kind: &str, word: &str, known: impl IntoIterator<Item = &'a str>) -> Fault {
         let known: Vec<&str> = known.into_iter().collect();
         let reason = Reason::Plain(format!("unknown {kind} '{}'", word.escape_debug()));
-        let hint = did_you_mean(word, known.iter().copied()).unwrap_or_else(|| there_are(kind, &known));
+        let hint = did_you_mean(word, known.iter().copied()).unwrap_or_else(|| list_names(kind, &known));
         Fault { reason, hint: Some(hint) }
     }
 
@@ -88,7 +88,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The value of a key that must be there.
-    pub fn required(&mut self, key: &'a str, hint: &str) -> Option<&'a Node> {
+    pub fn required_node(&mut self, key: &'a str, hint: &str) -> Option<&'a Node> {
         let node = self.take(key);
         if node.is_none() {
             self.log.missing(self.mark, key, hint);
@@ -102,8 +102,8 @@ impl<'a> Fields<'a> {
     }
 
     /// The decoded value of a key that must be there.
-    pub fn need<T>(&mut self, key: &'a str, hint: &str, decode: impl FnOnce(&Value) -> Scalar<T>) -> Option<T> {
-        let node = self.required(key, hint)?;
+    pub fn required<T>(&mut self, key: &'a str, hint: &str, decode: impl FnOnce(&Value) -> Scalar<T>) -> Option<T> {
+        let node = self.required_node(key, hint)?;
         scalar(&format!("'{key}'"), node, self.log, decode)
     }
 
@@ -165,7 +165,7 @@ pub(super) fn distinct<T: PartialEq>(
         match decode(item) {
             Some(value) if values.contains(&value) => {
                 whole = false;
-                log.add(item.mark, format!("'{key}' lists {} twice", described(item)), Some("keep one".into()));
+                log.add(item.mark, format!("'{key}' lists {} twice", describe(item)), Some("keep one".into()));
             }
             Some(value) => values.push(value),
             None => whole = false,
@@ -192,7 +192,7 @@ pub(super) fn items<'a>(key: &str, node: &'a Node, log: &Log) -> Option<&'a [Nod
 }
 
 /// A value as a message shows it: lists of names in full.
-pub(super) fn described(node: &Node) -> String {
+pub(super) fn describe(node: &Node) -> String {
     match &node.value {
         Value::List(_) => node.label().map_or("a list".into(), |label| format!("[{}]", label.replace('+', ", "))),
         value => value.to_string(),
@@ -200,7 +200,7 @@ pub(super) fn described(node: &Node) -> String {
 }
 
 /// A hint that lists all names of a kind.
-pub(super) fn there_are(kind: &str, known: &[&str]) -> String {
+pub(super) fn list_names(kind: &str, known: &[&str]) -> String {
     let mut distinct: Vec<&str> = vec![];
     for name in known {
         if !distinct.contains(name) {

@@ -12,7 +12,7 @@
 //! | `build` in a dataset | a model makes it of a corpus | `build` |
 //! | `hf`, `osf`, `url` in any of them | data on other machines | `remote` |
 //! | `tokenizer` | `vocab_size`; `corpora` and `datasets` it learns from, by default everything the spec defines | `document` |
-//! | `models` | shapes, or `hf:` for models from elsewhere, `job:` for those of the database; per model `pretrain:` and `tune:` keys that go over the common ones | `models` |
+//! | `models` | shapes, or `hf:` for models from remote_files, `job:` for those of the database; per model `pretrain:` and `tune:` keys that go over the common ones | `models` |
 //! | `pretrain`, `tune` | optimisation; looks at the held-out loss; milestones | `training` |
 //! | `held_out` | share of all data kept for validation, by default 0.1 | `document` |
 //! | `curricula` | named lists of stages | `curricula` |
@@ -24,13 +24,13 @@
 //! | `finetune` | how the suite `glue` is fine-tuned | `finetune` |
 //!
 //! The text becomes a tree whose keys and values know their places; overrides (`-S path.to.key=value`) and the values
-//! of further axes are put into that tree; then each section decodes its part of it.
+//! of field axes are put into that tree; then each section decodes its part of it.
 //!
 //! Invariant: a problem never hides another. Decoders note what is wrong and go on, and whoever lacks a value because
 //! of a noted problem stays silent.
 //!
 //! Rejected: serde structs with `deny_unknown_fields`. They stop at the first error, know no place once a value
-//! is decoded, and would want a second set of types for overrides and further axes.
+//! is decoded, and would want a second set of types for overrides and field axes.
 
 mod axes;
 mod budget;

@@ -71,7 +71,7 @@ impl Model {
         let tune = recipe(context.tune, fields.take("tune"));
         let mut data = None;
         let base = if let Some(hf) = fields.take("hf") {
-            let model = foreign(&mut fields, context.root);
+            let model = imported(&mut fields, context.root);
             let licence = data::licence(&mut fields);
             fields.finish();
             data = model.clone().map(|model| DataEntry {
@@ -82,7 +82,7 @@ impl Model {
             });
             model.map(Base::Imported)
         } else if fields.take("job").is_some() {
-            let job = fields.need("job", "the id of a job that left a model", |value| {
+            let job = fields.required("job", "the id of a job that left a model", |value| {
                 let fault = || Fault::expected("an id of 32 hexadecimal digits").or_hint("`grid status` has them");
                 text(value)?.parse().map_err(|_| fault())
             });
@@ -109,10 +109,10 @@ impl Model {
         let held_out = context.held_out;
         let model = Model { name: name.to_owned(), base: base?, tune_keys, tune, held_out, data };
         if let Base::Trained(trained) = &model.base {
-            model.must_hold("pretrain.sequence_length", trained.1.sequence_length, log);
+            model.check_length("pretrain.sequence_length", trained.1.sequence_length, log);
         }
         if let Some(tune) = &model.tune {
-            model.must_hold("tune.max_length", tune.max_length, log);
+            model.check_length("tune.max_length", tune.max_length, log);
         }
         Some(model)
     }
@@ -130,11 +130,11 @@ impl Model {
             Some(own) => (Tune::decode(&keys.overlaid(own), &STAGE_KEYS, self.held_out, log)?, own.mark),
         };
         if own.is_some() {
-            self.must_hold("max_length", tune.max_length, log);
+            self.check_length("max_length", tune.max_length, log);
         }
         if let Base::Imported(_) | Base::Recorded(_) = &self.base {
             let lacks = |what: &str, key: &str| {
-                let reason = format!("model '{}' comes from elsewhere, without {what}", self.name);
+                let reason = format!("model '{}' comes from remote_files, without {what}", self.name);
                 log.add(mark, reason, Some(format!("leave '{key}' out for it")));
             };
             if tune.replay.is_some() {
@@ -148,7 +148,7 @@ impl Model {
     }
 
     /// Of a model from elsewhere the positions are known once its files are looked at.
-    fn must_hold(&self, key: &str, (length, place): (u32, Mark), log: &Log) {
+    fn check_length(&self, key: &str, (length, place): (u32, Mark), log: &Log) {
         let Base::Trained(trained) = &self.base else { return };
         let positions = trained.0.max_positions;
         if length > positions {
@@ -159,8 +159,8 @@ impl Model {
 }
 
 /// `hf:` and `revision:`: the folder of a model, or its repository on the hub.
-fn foreign(fields: &mut Fields, root: &Path) -> Option<ForeignModel> {
-    let path = fields.need("hf", "the folder of a model, or its id on the hub", scalars::path);
+fn imported(fields: &mut Fields, root: &Path) -> Option<ForeignModel> {
+    let path = fields.required("hf", "the folder of a model, or its id on the hub", scalars::path);
     let place = fields.take("revision").map(|node| node.mark);
     let revision = fields.get("revision", None, |value| super::remote::revision(value).map(Some));
     let path = path?;
@@ -177,7 +177,7 @@ fn foreign(fields: &mut Fields, root: &Path) -> Option<ForeignModel> {
 }
 
 /// How many entries decode `pretrain:`, and how many `tune:`.
-pub(super) fn counts(node: Option<&Node>) -> (usize, usize) {
+pub(super) fn count_entries(node: Option<&Node>) -> (usize, usize) {
     let entries =
         || node.iter().flat_map(|node| node.entries()).filter(|(_, model)| matches!(model.value, Value::Map(_)));
     let trained = |node: &Node| node.get("hf").is_none() && node.get("job").is_none();
@@ -185,7 +185,7 @@ pub(super) fn counts(node: Option<&Node>) -> (usize, usize) {
 }
 
 /// Whether no model is trained here, so that there is no text to pretrain on.
-pub(super) fn none_trained(node: Option<&Node>) -> bool {
-    let (trained, all) = counts(node);
+pub(super) fn trains_no_model(node: Option<&Node>) -> bool {
+    let (trained, all) = count_entries(node);
     trained == 0 && all > 0
 }

@@ -18,8 +18,8 @@ const BUILT_IN: [&str; 2] = ["scores", "leaderboard"];
 /// | `scores:` | `{blimp: 74.9, rte: 59.0, glue: 70.9}`, in percent, correlations times 100 | required |
 pub(super) fn reference(key: &Key, node: &Node, log: &Log) -> Option<Reference> {
     let mut fields = Fields::of(node, &format!("reference '{}'", key.text), log)?;
-    let source = fields.need("source", "where the numbers are printed: `source: arXiv 2510.25364`", text);
-    let scores = fields.required("scores", "such as `scores: {blimp: 74.9}`");
+    let source = fields.required("source", "where the numbers are printed: `source: arXiv 2510.25364`", text);
+    let scores = fields.required_node("scores", "such as `scores: {blimp: 74.9}`");
     fields.finish();
     let Some(Node { value: Value::Map(entries), .. }) = scores else {
         if let Some(node) = scores {
@@ -51,7 +51,7 @@ pub(super) fn table(key: &Key, node: &Node, references: &[String], log: &Log) ->
         log.add(key.mark, format!("table '{}' is built in", key.text), Some(hint));
     }
     let mut fields = Fields::of(node, &format!("table '{}'", key.text), log)?;
-    fields.required("columns", "such as `columns: [blimp, ewok]`");
+    fields.required_node("columns", "such as `columns: [blimp, ewok]`");
     let columns = fields.list("columns", quantity);
     let shows = [("scores", Show::Scores), ("z_scores", Show::ZScores), ("boxes", Show::Boxes)];
     let show = fields.get("show", Show::Scores, choice(shows));

@@ -75,7 +75,7 @@ impl Tune {
         let place = node.get("max_length").map_or(node.mark, |length| length.mark);
         let max_length = fields.get("max_length", 512, small(2..=1_048_576));
         let loss = fields.get("loss", LossMask::Reply, choice([("reply", LossMask::Reply), ("all", LossMask::All)]));
-        let replay = fields.get("pretrain_mix", None, |value| real(Within::ProperShare)(value).map(Replay::new));
+        let replay = fields.get("pretrain_mix", None, |value| real(Within::ProperFraction)(value).map(Replay::new));
         let starts = [("fresh", Start::Fresh), ("carried", Start::Carried)];
         let optimizer = fields.get("optimizer", Start::Fresh, choice(starts));
         let seed = fields.get("seed", None, |value| match value {
@@ -114,7 +114,7 @@ fn training(fields: &mut Fields, peak: f64, decay: Schedule, held_out: f64) -> O
     let learning_rate = fields.get("learning_rate", peak, real(Within::Positive));
     let schedule = fields.take("schedule").and_then(|node| schedule(node, fields.log)).unwrap_or(decay);
     let warmup = fields.get("warmup", Warmup::Fraction(0.05), warmup);
-    let min_learning_rate_ratio = fields.get("min_learning_rate_ratio", 0.0, real(Within::Share));
+    let min_learning_rate_ratio = fields.get("min_learning_rate_ratio", 0.0, real(Within::Fraction));
     let betas = fields.take("betas").and_then(|node| betas(node, fields.log)).unwrap_or([0.9, 0.999]);
     let epsilon = fields.get("epsilon", 1e-8, real(Within::Positive));
     let weight_decay = fields.get("weight_decay", 0.0, real(Within::NotNegative));
@@ -122,7 +122,7 @@ fn training(fields: &mut Fields, peak: f64, decay: Schedule, held_out: f64) -> O
         Value::Null => Ok(None),
         value => real(Within::Positive)(value).map(Some).map_err(|fault| fault.or_hint("null never clips")),
     });
-    let label_smoothing = fields.get("label_smoothing", 0.0, real(Within::ProperShare));
+    let label_smoothing = fields.get("label_smoothing", 0.0, real(Within::ProperFraction));
     let precision = choice([("f32", Precision::F32), ("bf16", Precision::Bf16)]);
     let precision = fields.get("precision", Precision::F32, precision);
     let validation = validation(fields, held_out);
@@ -173,7 +173,7 @@ fn validation(fields: &mut Fields, held_out: f64) -> Option<Validation> {
 
 fn early_stopping(node: &Node, log: &Log) -> Option<EarlyStopping> {
     let mut fields = Fields::of(node, "'early_stopping'", log)?;
-    let patience = fields.need("patience", "looks that may fail in a row: `{patience: 3}`", small(1..=1_000_000));
+    let patience = fields.required("patience", "looks that may fail in a row: `{patience: 3}`", small(1..=1_000_000));
     let min_delta = fields.get("min_delta", 0.0, real(Within::NotNegative));
     fields.finish();
     Some(EarlyStopping { patience: patience?, min_delta })
@@ -189,7 +189,9 @@ fn milestones(node: &Node, log: &Log) -> Option<Vec<Milestone>> {
     let mut milestones = match given[..] {
         ["words"] => fields.list("words", |value| amount(value).map(Milestone::Words)),
         ["tokens"] => fields.list("tokens", |value| amount(value).map(Milestone::Tokens)),
-        ["babylm"] => fields.need("babylm", "such as 100M", count(1_000_000..=1_000_000_000)).map(Milestone::babylm),
+        ["babylm"] => {
+            fields.required("babylm", "such as 100M", count(1_000_000..=1_000_000_000)).map(Milestone::babylm)
+        }
         _ => {
             let hint = "such as {words: [1M, 2M]}, {tokens: [10M]}, or {babylm: 100M} for the ladder up to 100M words";
             log.add(node.mark, "'milestones' must have one of the keys words, tokens, babylm", Some(hint.into()));
@@ -259,7 +261,7 @@ fn schedule(node: &Node, log: &Log) -> Option<Schedule> {
     };
     let mut options = Fields::of(options, subject, log)?;
     let schedule = if wsd.is_some() {
-        Schedule::Wsd { decay: options.get("decay", 0.2, real(Within::Share)) }
+        Schedule::Wsd { decay: options.get("decay", 0.2, real(Within::Fraction)) }
     } else {
         Schedule::CosineWithRestarts { cycles: options.get("cycles", 1, small(1..=1_000)) }
     };
@@ -277,7 +279,7 @@ fn betas(node: &Node, log: &Log) -> Option<[f64; 2]> {
         log.add(node.mark, reason, Some("such as [0.9, 0.999]".into()));
         return None;
     };
-    let item = |node| fields::scalar("an item of 'betas'", node, log, real(Within::ProperShare));
+    let item = |node| fields::scalar("an item of 'betas'", node, log, real(Within::ProperFraction));
     match (item(first), item(second)) {
         (Some(first), Some(second)) => Some([first, second]),
         _ => None,

@@ -34,10 +34,10 @@ pub(super) struct Key {
 }
 
 /// Mappings and lists within one another.
-const MOST_LEVELS: usize = 32;
+const MAX_DEPTH: usize = 32;
 
 /// Keys of which a mapping has at most one: setting one drops the other.
-const RIVALS: [(&str, &str); 2] = [("epochs", "steps"), ("steps", "epochs")];
+const EXCLUSIVE_KEYS: [(&str, &str); 2] = [("epochs", "steps"), ("steps", "epochs")];
 
 impl Node {
     /// Reads one YAML document; what the parser objects to goes to the log with `shift` applied.
@@ -46,7 +46,7 @@ impl Node {
             duplicate_keys: serde_yaml::options::DuplicateKeyPolicy::LastWins,
             strict_booleans: true,
             with_snippet: false,
-            budget: serde_yaml::budget! { max_nodes: 20_000, max_aliases: 1_000, max_depth: MOST_LEVELS, max_documents: 1 },
+            budget: serde_yaml::budget! { max_nodes: 20_000, max_aliases: 1_000, max_depth: MAX_DEPTH, max_documents: 1 },
             alias_limits: serde_yaml::alias_limits! { max_total_replayed_events: 20_000 },
         };
         match serde_yaml::from_str_with_options::<Node>(text, options) {
@@ -57,7 +57,7 @@ impl Node {
             }
             Err(error) => {
                 let mark = error.location().map_or(Mark::START, place);
-                let (reason, hint) = complaint(&error, word_at(text, mark));
+                let (reason, hint) = explain(&error, word_at(text, mark));
                 log.add(shift(mark), reason, Some(hint.into()));
                 None
             }
@@ -129,7 +129,7 @@ impl Node {
         let known = heads.into_iter().find(|&end| entries.iter().any(|(key, _)| key.text == path[..end]));
         let end = known.unwrap_or(new);
         let (head, rest) = (&path[..end], path.get(end + 1..));
-        entries.retain(|(key, _)| !RIVALS.contains(&(head, key.text.as_str())));
+        entries.retain(|(key, _)| !EXCLUSIVE_KEYS.contains(&(head, key.text.as_str())));
         let slot = match entries.iter().position(|(key, _)| key.text == head) {
             Some(position) => position,
             None => {
@@ -153,7 +153,7 @@ impl Node {
         if let (Value::Map(entries), Value::Map(above)) = (&mut result.value, &other.value) {
             for (key, value) in above {
                 entries.retain(|(old, _)| {
-                    old.text != key.text && !RIVALS.contains(&(key.text.as_str(), old.text.as_str()))
+                    old.text != key.text && !EXCLUSIVE_KEYS.contains(&(key.text.as_str(), old.text.as_str()))
                 });
                 entries.push((key.clone(), value.clone()));
             }
@@ -204,16 +204,16 @@ fn word_at(text: &str, mark: Mark) -> &str {
 }
 
 /// An error of the parser at this word, in the words of this room, and what to do about it.
-fn complaint(error: &serde_yaml::Error, word: &str) -> (String, &'static str) {
+fn explain(error: &serde_yaml::Error, word: &str) -> (String, &'static str) {
     use serde_yaml::Error as E;
     use serde_yaml::budget::BudgetBreach;
     match error {
-        E::WithSnippet { error, .. } | E::AliasError { error, .. } => complaint(error, word),
+        E::WithSnippet { error, .. } | E::AliasError { error, .. } => explain(error, word),
         E::MultipleDocuments { .. } | E::Budget { breach: BudgetBreach::Documents { .. }, .. } => {
             ("a second document begins".into(), "a file is one spec: remove the '---' line")
         }
         E::Budget { breach: BudgetBreach::Depth { .. }, .. } => (
-            format!("this is nested deeper than {MOST_LEVELS} levels"),
+            format!("this is nested deeper than {MAX_DEPTH} levels"),
             "no section of a spec needs so many: write it flatter",
         ),
         E::UnknownAnchor { .. } => {

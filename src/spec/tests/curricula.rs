@@ -1,6 +1,6 @@
 //! The stages of curricula, and the seeds of tunings.
 
-use super::super::curricula::OF_THE_WHOLE;
+use super::super::curricula::SHARED_TUNE_KEYS;
 use super::{GOOD, broken, good, labels, with};
 use crate::domain::{Length, LossMask, Order, Replay, StagePart, Start};
 
@@ -99,7 +99,7 @@ axes:
     // Every key of `tune:` is either refused or has a meaning for a part of a training.
     let complaint = broken(GOOD, &["tune.zz=1"]);
     let known = complaint.split("known keys here: ").nth(1).expect("a list of keys").trim().split(", ");
-    let mut unsaid: Vec<&str> = known.filter(|key| !OF_THE_WHOLE.contains(key)).collect();
+    let mut unsaid: Vec<&str> = known.filter(|key| !SHARED_TUNE_KEYS.contains(key)).collect();
     unsaid.sort_unstable();
     assert_eq!(unsaid, ["epochs", "pretrain_mix", "seed", "steps"]);
 }
