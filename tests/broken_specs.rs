@@ -59,7 +59,7 @@ const BROKEN: [Broken; 7] = [
         new: "name: again\nresources:",
         place: "spec.yaml:17:1",
         reason: "key 'name' appears twice",
-        help: "its first value is in line 1; keep one of them",
+        help: "it is first set on line 1; keep one of them",
     },
 ];
 

@@ -186,7 +186,7 @@ fn source(fields: &mut Fields, parts: &[(&'static str, WorldPart)], size: &'stat
             Some(Source::World { part: part?, seed, size: size? })
         }
         (Some(_), Some(world)) => {
-            fields.log.add(world.mark, "both 'files' and 'world' are given", Some("keep one of them".into()));
+            fields.log.add(world.mark, "both 'files' and 'world' are given", Some("remove one of them".into()));
             None
         }
         (None, None) => {
@@ -229,7 +229,7 @@ fn documents(node: &Node, log: &Log) -> Option<Documents> {
             fields.required(word, "the field that contains the text", text).map(|text| Documents::Rows { layout, text })
         }
         _ => {
-            log.add(node.mark, "'documents' names two layouts", Some("keep one of them".into()));
+            log.add(node.mark, "'documents' has two formats", Some("remove one of them".into()));
             return None;
         }
     };

@@ -10,27 +10,27 @@ use super::problem::{Log, Mark};
 use super::scalars::{self, Within, choice, flag, real, small};
 use super::tree::{Key, Node, Value};
 
-/// The keys that a task may have of its own.
+/// The keys that may be set for a single task.
 const TASK_KEYS: [&str; 4] = ["learning_rate", "batch_size", "epochs", "search"];
 
-/// Decodes `finetune:`, how the suite `glue` is fine-tuned; every key has a default.
+/// Decodes `finetune:`, which says how the suite `glue` is fine-tuned. Every key has a default.
 ///
 /// | key | meaning | default |
 /// |---|---|---|
-/// | `tasks:` | a list, or a mapping of tasks to keys of their own (`rte: {epochs: 5}`) | all that the data has |
-/// | `seeds:` | of classifier, data order and dropout, a job for each: how many, derived from the cell's seed (1 → 101, 102, 103; see [`FinetuneSeeds`]), or a list of exactly these for every model | 3; compat `[42]` |
+/// | `tasks:` | a list, or a mapping of tasks to keys of their own (`rte: {epochs: 5}`) | all tasks of the data |
+/// | `seeds:` | seeds of classifier, data order and dropout, with a job for each: a number of seeds to derive from the cell's seed (1 → 101, 102, 103; see [`FinetuneSeeds`]), or a list of seeds for every model | 3; compat `[42]` |
 /// | `mode:` | `fixed`, or `compat` for the official recipe | that of `evaluate` |
-/// | `pooling:` | `last` or `first` token of the input | `last`; compat `first` |
-/// | `selection:` | epoch by `held_out` half, by the `test` rows themselves, or the `last_epoch` | `held_out`; compat `test` |
-/// | `learning_rate:` | peak; also of a task | 3e-5 |
-/// | `batch_size:` | rows; also of a task | 32; boolq and multirc 16 |
-/// | `epochs:` | also of a task | 10; wsc 30 |
-/// | `search:` | lists of the three keys above, every combination tried; also of a task; needs `held_out` | none |
+/// | `pooling:` | classify the `last` or `first` token of the input | `last`; compat `first` |
+/// | `selection:` | select the epoch on the other, `held_out` half of the rows, on the `test` rows themselves, or take the `last_epoch` | `held_out`; compat `test` |
+/// | `learning_rate:` | peak learning rate; also for a task | 3e-5 |
+/// | `batch_size:` | rows; also for a task | 32; boolq and multirc 16 |
+/// | `epochs:` | also for a task | 10; wsc 30 |
+/// | `search:` | lists of values of the three keys above, of which every combination is tried; also for a task; needs `selection: held_out` | none |
 /// | `max_length:` | tokens of the longest input | 512 |
-/// | `accumulation:` | parts of a batch whose mean losses are added up (compat) or averaged | 1 |
+/// | `accumulation:` | parts of a batch whose mean losses are summed (compat) or averaged | 1 |
 /// | `accumulated:` | `mean` or `sum` over these parts | `mean`; compat `sum` |
 /// | `precision:` | `f32`, or `bf16` with 32-bit weights | `f32` |
-/// | `keep:` | the weights that are scored stay, in `classifier/` of the results; `classifier-even-rows/` and `-odd-rows/` where two halves are scored | false |
+/// | `keep:` | whether to keep the scored weights, in `classifier/` of the results, or in `classifier-even-rows/` and `classifier-odd-rows/` if two halves are scored | false |
 pub(super) fn finetunings(
     node: Option<&Node>,
     mode: Mode,
@@ -100,7 +100,7 @@ pub(super) fn finetunings(
         .collect()
 }
 
-/// `5` is five seeds for every model, derived from its own; `[1, 2]` is exactly these for every model.
+/// A number is that many seeds for every model, derived from its own; a list is these seeds for every model.
 fn seeds(node: &Node, log: &Log) -> Option<FinetuneSeeds> {
     if let Value::List(_) = node.value {
         return fields::list("seeds", node, log, scalars::seed).map(FinetuneSeeds::Listed);
@@ -112,15 +112,15 @@ fn seeds(node: &Node, log: &Log) -> Option<FinetuneSeeds> {
     })
 }
 
-/// Reports a section that nothing asks for.
+/// Reports a section that has no effect.
 pub(super) fn reject(node: Option<&Node>, log: &Log) {
     if let Some(node) = node {
-        let reason = "'finetune' says how the suite glue is fine-tuned, but 'evaluate' does not ask for glue";
+        let reason = "'finetune' has no effect, because 'evaluate' does not have the suite glue";
         log.add(node.mark, reason, Some("add glue to the suites of 'evaluate', or remove this section".into()));
     }
 }
 
-/// The tasks that are asked for, each with its own keys where it has some.
+/// The requested tasks, each with its own keys if it has any.
 fn chosen<'a>(node: Option<&'a Node>, known: &[GlueTask], log: &Log) -> Vec<(GlueTask, Option<&'a Node>)> {
     let word = choice(known.iter().map(|task| (task.name(), *task)));
     let Some(node) = node else { return known.iter().map(|task| (*task, None)).collect() };
@@ -138,7 +138,7 @@ fn chosen<'a>(node: Option<&'a Node>, known: &[GlueTask], log: &Log) -> Vec<(Glu
     entries.iter().filter_map(task).collect()
 }
 
-/// See [`Selection`], of which this is the half that all tasks share.
+/// The part of a [`Selection`] that all tasks share.
 #[derive(Clone, Copy, PartialEq)]
 enum SelectionRule {
     HeldOut,
@@ -146,13 +146,13 @@ enum SelectionRule {
     LastEpoch,
 }
 
-/// The entries of a mapping that a task may have of its own.
+/// The entries of a mapping that may be set for a single task.
 fn task_keys(node: &Node) -> Node {
     let entries = node.entries().iter().filter(|(key, _)| TASK_KEYS.contains(&key.text.as_str())).cloned().collect();
     Node { mark: node.mark, value: Value::Map(entries) }
 }
 
-/// What is said of the hyperparameters, one or several values of each; none where the task's own official value holds.
+/// One or several values of each hyperparameter; empty where the task's official value applies.
 #[derive(Clone)]
 struct Candidates {
     learning_rates: Vec<f64>,
@@ -172,7 +172,7 @@ impl Candidates {
         let Some(search) = fields.take("search") else { return Some(own) };
         if rule != SelectionRule::HeldOut {
             let hint = "write `selection: held_out`, or remove 'search'";
-            log.add(search.mark, "'search' may only choose by rows that are not scored", Some(hint.into()));
+            log.add(search.mark, "'search' needs rows that are not scored, to select by", Some(hint.into()));
         }
         let mut lists = Fields::of(search, "'search'", log)?;
         own.learning_rates = lists.list("learning_rate", rate()).unwrap_or(own.learning_rates);
@@ -205,7 +205,7 @@ impl Candidates {
     }
 }
 
-/// The value of a key, or nothing.
+/// The value of a key, as a list of at most one.
 fn single<'a, T>(fields: &mut Fields<'a>, key: &'a str, decode: impl Fn(&Value) -> Scalar<T>) -> Vec<T> {
     fields.get(key, vec![], |value| decode(value).map(|value| vec![value]))
 }

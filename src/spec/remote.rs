@@ -37,7 +37,7 @@ pub(super) fn remote_files(fields: &mut Fields) -> Option<Option<RemoteFiles>> {
             return None;
         }
         (Some((first, _)), Some((second, mark))) => {
-            fields.log.add(mark, format!("both '{first}' and '{second}' are given"), Some("keep one of them".into()));
+            fields.log.add(mark, format!("both '{first}' and '{second}' are given"), Some("remove one of them".into()));
             for key in ["revision", "archive", "sha256"] {
                 fields.take(key);
             }
