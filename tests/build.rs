@@ -132,5 +132,5 @@ fn what_is_wrong_with_a_build_is_said_at_its_place() {
     );
     fs::write(env.path().join("spec.yaml"), spec("localhost:1", "request: 5")).unwrap();
     let said = env.complaint(1, &["plan", "spec.yaml"]);
-    assert!(said.contains("'endpoint' must be an address") && said.contains("did you mean 'requests'?"), "{said}");
+    assert!(said.contains("'endpoint' must be a URL") && said.contains("did you mean 'requests'?"), "{said}");
 }

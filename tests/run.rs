@@ -166,7 +166,7 @@ fn what_jobs_would_stumble_over_is_found_before_the_first_one() {
     let pair = r#"{"sentence_good": "the dog runs", "sentence_bad": "the dog run"}"#;
     std::fs::write(folder.join("agreement.jsonl"), format!("{pair}\n")).unwrap();
     for (text, reason) in
-        [("", "binding.jsonl holds no row"), ("{}\n", "binding.jsonl:1: field `sentence_good` is missing")]
+        [("", "binding.jsonl has no rows"), ("{}\n", "binding.jsonl:1: field `sentence_good` is missing")]
     {
         std::fs::write(folder.join("binding.jsonl"), text).unwrap();
         let complaint = env.complaint(6, &["run", "spec.yaml"]);
