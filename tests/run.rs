@@ -166,7 +166,7 @@ fn bad_data_and_devices_are_found_before_the_first_job() {
     let pair = r#"{"sentence_good": "the dog runs", "sentence_bad": "the dog run"}"#;
     std::fs::write(folder.join("agreement.jsonl"), format!("{pair}\n")).unwrap();
     for (text, reason) in
-        [("", "binding.jsonl holds no row"), ("{}\n", "binding.jsonl:1: field `sentence_good` is missing")]
+        [("", "binding.jsonl has no rows"), ("{}\n", "binding.jsonl:1: field `sentence_good` is missing")]
     {
         std::fs::write(folder.join("binding.jsonl"), text).unwrap();
         let complaint = env.complaint(6, &["run", "spec.yaml"]);

@@ -89,7 +89,12 @@ impl Log {
     pub fn missing(&self, mark: Mark, key: &str, hint: &str) {
         let key_problem = Some(KeyProblem::Missing(mark, key.to_owned()));
         let reason = format!("missing key '{key}'");
-        self.pending.borrow_mut().insert(PendingProblem { mark, reason, hint: Some(hint.to_owned()), key: key_problem });
+        self.pending.borrow_mut().insert(PendingProblem {
+            mark,
+            reason,
+            hint: Some(hint.to_owned()),
+            key: key_problem,
+        });
     }
 
     /// Adds the problem that the mapping at `mapping` has an unknown key at `mark`, perhaps a misspelling of `meant`.
