@@ -75,7 +75,7 @@ fn models_are_scored_by_folder_and_by_job() {
 
     // A tuned model is no pretrained one.
     let report = env.run(0, &["report", "both"]);
-    assert!(report.contains("nano-chat-seed1") && report.contains("as it is"), "{report}");
+    assert!(report.contains("nano-chat-seed1") && report.contains("imported"), "{report}");
     assert!(!report.contains("pretrained"), "{report}");
 
     // The same again is in the database; a cell's full name is the same model; the table is printed all the same.

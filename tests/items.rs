@@ -165,7 +165,7 @@ fn data_that_are_gone_or_changed_are_told_of_and_files_are_never_overwritten() {
     assert_eq!(
         said,
         format!(
-            "note: the items of {jobs} jobs have no clusters, as their data are no longer there; each item counts \
+            "note: the items of {jobs} jobs have no clusters, because their data are no longer there; each item counts \
              as a cluster of its own\n32 rows written to out.csv\n"
         )
     );

@@ -14,6 +14,7 @@ use super::milestone::Milestone;
 use super::mode::Mode;
 use super::model::ModelConfig;
 use super::remote::{Pick, Place, Remote};
+use super::resources::Resources;
 use super::score::Suite;
 use super::seed::FinetuneSeeds;
 use super::table::{NamedTable, Reference};
@@ -343,45 +344,4 @@ impl Recipe {
         sources.extend(finetunings.cloned());
         sources
     }
-}
-
-/// What jobs run on; never part of an identity.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Resources {
-    /// Devices: `auto`, or a list such as `cpu`, `cuda:0`.
-    pub devices: Vec<String>,
-    /// Threads of each worker; `None` shares the cores among the workers.
-    pub threads: Option<u32>,
-    /// Workers per device; `None` is as many as there are cores per `threads` on a CPU, one on a GPU.
-    pub jobs_per_device: Option<u32>,
-    /// Seconds between checkpoints.
-    pub checkpoint_every_seconds: u64,
-    /// Rows per forward pass; `None` takes the whole batch.
-    pub micro_batch: Option<u32>,
-    /// The cluster whose queue the jobs go to; `None` runs them on this machine.
-    pub slurm: Option<Slurm>,
-}
-
-impl Resources {
-    /// Whether this names one device: `cpu`, `cuda:0`, ...
-    pub fn is_device(text: &str) -> bool {
-        text == "cpu" || text.strip_prefix("cuda:").is_some_and(|number| number.parse::<u8>().is_ok())
-    }
-}
-
-/// How jobs are submitted to Slurm, one by one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Slurm {
-    /// Jobs in Slurm's queue at a time, waiting ones included.
-    pub jobs: u32,
-    /// `--cpus-per-task`: cores of each job, and threads of its worker.
-    pub cpus: u32,
-    /// `--gres`, such as `gpu:1`: with a GPU in it the job runs on the first one that it is given, else on the CPU.
-    pub gres: Option<String>,
-    /// Further options of `sbatch`, such as `--partition=gpu`.
-    pub options: Vec<String>,
-    /// Seconds between two looks at the queue.
-    pub poll_every_seconds: u64,
-    /// Seconds for which a job that left the queue may still show what it did, as network filesystems are late.
-    pub grace_seconds: u64,
 }

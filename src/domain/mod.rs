@@ -23,6 +23,7 @@ pub mod mode;
 pub mod model;
 pub mod phenomenon;
 pub mod remote;
+pub mod resources;
 pub mod score;
 pub mod seed;
 pub mod table;
@@ -40,7 +41,7 @@ pub use finetune::{Criterion, FinetuneRecipe, GlueTask, Hyperparameters, Pooling
 pub use generation::{Generation, Question};
 pub use grid::{
     Base, Cell, CellKey, Corpus, DataEntry, Dataset, Evaluation, Finetuning, ForeignModel, Grid, Located, Pretraining,
-    Recipe, Resources, Slurm, Source, Stage, StagePart, Volume,
+    Recipe, Source, Stage, StagePart, Volume,
 };
 pub use hugging_face::{ConfigFile, SpecialTokens};
 pub use job::{
@@ -52,6 +53,7 @@ pub use mode::{AoaFit, BoxRows, EwokContrast, FirstToken, Mode, Nan, PerLength, 
 pub use model::{Arch, ModelConfig};
 pub use phenomenon::blimp_term;
 pub use remote::{HubKind, Pick, Place, Remote};
+pub use resources::{Backend, BackendKind, BatchSystem, Resources, Slurm};
 pub use score::{CellRow, ItemOutcome, ItemRow, Score, ScoreRow, Size, Suite};
 pub use seed::{FinetuneSeeds, mix, tuning_seed};
 pub use table::{NamedTable, Quantity, Reference, Show};

@@ -1,4 +1,4 @@
-//! `drive` with the fake executor on real folders.
+//! Tests of `drive` with the fake executor on real folders.
 
 mod takeover;
 
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 use tokio::sync::watch;
 
-use super::fake::{Act, Fake};
+use super::executors::fake::{Act, Fake};
 use super::{Executor, Policy, RunError, Stop, Summary, drive};
 use crate::domain::event::SCHEMA;
 use crate::domain::{

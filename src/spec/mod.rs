@@ -62,12 +62,12 @@ use crate::domain::Grid;
 use problem::{Log, Mark};
 use tree::Node;
 
-/// Reads and validates a spec file; see [`parse`].
+/// Reads the text of a spec file, for [`parse`].
 ///
 /// # Errors
-/// All problems of the file, or the one that kept it from being read.
-pub fn load(path: &Path, overrides: &[String]) -> Result<Grid, Problems> {
-    let text = std::fs::read(path).map_err(|error| {
+/// The problem that kept the file from being read, with the specs beside it.
+pub fn read(path: &Path) -> Result<Vec<u8>, Problems> {
+    std::fs::read(path).map_err(|error| {
         let missing = error.kind() == std::io::ErrorKind::NotFound;
         let reason = if missing { "no such spec file".to_owned() } else { format!("cannot be read: {error}") };
         let hint = if missing {
@@ -76,8 +76,7 @@ pub fn load(path: &Path, overrides: &[String]) -> Result<Grid, Problems> {
             "is it a file that you may read?".into()
         };
         Problems::unreadable(path, reason, Some(hint))
-    })?;
-    parse(path, &text, overrides)
+    })
 }
 
 /// Validates the text of a spec.

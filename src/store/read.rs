@@ -13,7 +13,7 @@ use super::open::Store;
 use super::rows::{
     AttemptRow, Experiment, ExperimentRow, JobHistory, JobRow, Last, MetricPoint, State, StoredExperiment,
 };
-use crate::domain::{Artifact, CellRow, ItemOutcome, JobId, Score, ScoreRow};
+use crate::domain::{Artifact, BackendKind, CellRow, ItemOutcome, JobId, Score, ScoreRow};
 
 /// The value that a column's word stands for.
 pub(super) fn word<T: DeserializeOwned>(column: &'static str, text: &str) -> Result<T, StoreError> {
@@ -239,7 +239,8 @@ impl Store {
     /// The jobs of an experiment in the order of its plan.
     pub async fn job_rows(&self, experiment: &str) -> Result<Vec<JobRow>, StoreError> {
         let rows = sqlx::query(
-            "SELECT s.* FROM experiment_job JOIN v_job_states AS s ON s.job = experiment_job.job
+            "SELECT s.*, attempt.slot FROM experiment_job JOIN v_job_states AS s ON s.job = experiment_job.job
+             JOIN job ON job.id = s.job LEFT JOIN attempt ON attempt.id = job.current
              WHERE experiment = ?1 ORDER BY position",
         )
         .bind(experiment)
@@ -257,7 +258,8 @@ impl Store {
         }
         let rows = sqlx::query(
             "WITH found AS (
-                 SELECT s.*, (SELECT min(position) FROM experiment_job WHERE experiment_job.job = s.job) AS place
+                 SELECT s.*, (SELECT min(position) FROM experiment_job WHERE experiment_job.job = s.job) AS place,
+                     (SELECT slot FROM attempt JOIN job ON job.current = attempt.id WHERE job.id = s.job) AS slot
                  FROM v_job_states AS s
                  WHERE substr(s.job, 1, length(?1)) = lower(?1)
                      OR (instr(?1, '-') > 0 AND substr(s.kind || '-' || s.job, 1, length(?1)) = ?1)
@@ -339,6 +341,7 @@ impl Store {
             seconds: row.try_get("seconds")?,
             tokens: unsigned(row, "tokens")?,
             device: row.try_get("device")?,
+            backend: row.try_get::<Option<String>, _>("slot")?.map(|slot| BackendKind::of_slot(&slot)),
             progress: done.zip(total).map(|(done, total)| (done as u64, total as u64)),
             message: row.try_get("message")?,
             folder: self.resolved(row.try_get("folder")?),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Artifact, CellKey, Failure, Job, JobId, Kind};
+use crate::domain::{Artifact, BackendKind, CellKey, Failure, Job, JobId, Kind};
 
 /// An experiment about to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -206,6 +206,9 @@ pub struct JobRow {
     pub tokens: u64,
     /// Device of the attempt that counts.
     pub device: Option<String>,
+    /// Backend of the attempt that counts.
+    #[serde(skip)]
+    pub backend: Option<BackendKind>,
     /// Units of work done, and in all, as the attempt that counts reported last.
     pub progress: Option<(u64, u64)>,
     /// Why it failed or was lost, or else its warnings, one per line.
