@@ -82,7 +82,7 @@ fn items_are_exported_with_clusters_whoever_recorded_them() {
 
     // Cells x domains x rows; no milestones, and nothing of the reading times.
     let said = env.complaint(0, &["export", "items", "tiny", "out.csv"]);
-    assert_eq!(said, "64 rows written to out.csv\n");
+    assert_eq!(said, "wrote 64 rows to out.csv\n");
     let rows = csv(&env.path().join("out.csv"));
     let header = fs::read_to_string(env.path().join("out.csv")).expect("a file");
     insta::assert_snapshot!(header.lines().next().expect("a header"), @"experiment,model,dataset,curriculum,extra,seed,checkpoint,finetune_seed,suite,task,subtask,mode,item,cluster,credit,correct,job");
@@ -188,6 +188,6 @@ fn data_that_are_gone_or_changed_are_told_of_and_files_are_never_overwritten() {
     // Once the data are back, so are the clusters.
     ewok(&env, &["dog", "boy"]);
     reading(&env);
-    assert_eq!(env.complaint(0, &["export", "items", "tiny", "new.csv"]), "32 rows written to new.csv\n");
+    assert_eq!(env.complaint(0, &["export", "items", "tiny", "new.csv"]), "wrote 32 rows to new.csv\n");
     assert!(csv(&env.path().join("new.csv")).iter().all(|row| row["cluster"].len() == 12));
 }

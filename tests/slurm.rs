@@ -184,7 +184,7 @@ fn a_disturbed_grid_on_slurm_gives_the_rows_and_weights_of_one_that_ran_here() {
     let log = fs::read_dir(&folder).unwrap().flatten().filter(|entry| {
         entry.file_name().to_string_lossy().starts_with("slurm-") && entry.path().extension().is_some()
     });
-    assert_eq!(log.count(), 1, "the log of the one job of Slurm");
+    assert_eq!(log.count(), 1, "the log of the only Slurm job");
 }
 
 #[test]
@@ -205,7 +205,7 @@ fn an_interrupt_leaves_the_jobs_or_cancels_them() {
         texts(&output).1
     };
     let words = interrupt(1, &["run", "spec.yaml"]);
-    assert!(words.contains("jobs in Slurm's queue go on"), "{words}");
+    assert!(words.contains("jobs in Slurm's queue keep running"), "{words}");
     assert_eq!(running().len(), 1);
     let words = interrupt(2, &["resume", "--cancel-on-exit"]);
     assert!(words.contains("the workers save their state"), "{words}");

@@ -113,7 +113,7 @@ fn a_table_that_is_not_there_is_refused_with_those_that_are() {
     env.run(0, &["run", "spec.yaml", "-S", "axes.curriculum=[pretrained]", "-S", "axes.seed=[1]"]);
     let complaint = env.complaint(4, &["report", "--table", "figur"]);
     assert!(complaint.contains("no table 'figur' (did you mean 'figure'?)"), "{complaint}");
-    assert!(complaint.contains("there are scores, leaderboard, pairs, alone, z, figure"), "{complaint}");
+    assert!(complaint.contains("known are scores, leaderboard, pairs, alone, z, figure"), "{complaint}");
     // One model alone has no z.
     let figure = env.run(0, &["report", "--table", "figure"]);
     assert!(figure.contains("0 of 2"), "{figure}");
@@ -142,12 +142,12 @@ fn a_report_without_scores_says_how_far_the_experiment_is() {
 fn results_of_several_builds_are_said_to_be_so() {
     let env = Env::new(TINY);
     env.run(0, &["run", "spec.yaml", "-S", "axes.seed=[1]", "-S", "axes.curriculum=[pretrained]"]);
-    assert!(!env.run(0, &["report"]).contains("of several builds"));
+    assert!(!env.run(0, &["report"]).contains("results of several versions"));
     let older = "update attempt set version = 'grid 0.0.9' where job = (select id from job where kind = 'pretrain')";
     execute(&env.path().join("runs/runs.db"), older);
     for format in ["table", "md", "json"] {
         let report = env.run(0, &["report", "--format", format]);
-        assert!(report.contains("of several builds") && report.contains("grid 0.0.9 gave 1 job"), "{report}");
+        assert!(report.contains("results of several versions") && report.contains("1 job by grid 0.0.9"), "{report}");
     }
 }
 
@@ -156,11 +156,11 @@ fn what_is_asked_of_scores_that_are_not_there_is_refused_with_what_is() {
     let env = Env::new(TINY);
     env.run(0, &["run", "spec.yaml", "-S", "axes.seed=[1]"]);
     let complaint = env.complaint(4, &["report", "--subtasks", "ewok"]);
-    assert_eq!(complaint, "grid: 'tiny' has no subtask scores of ewok; there are those of blimp, blimp-supplement\n");
+    assert_eq!(complaint, "grid: 'tiny' has no subtask scores of ewok; it has those of blimp, blimp-supplement\n");
     let complaint = env.complaint(4, &["report", "--compare", "merged,merged"]);
     assert!(complaint.contains("'merged' with itself"), "{complaint}");
     let complaint = env.complaint(4, &["report", "--curve"]);
-    assert!(complaint.contains("give its spec `pretrain: {milestones"), "{complaint}");
+    assert!(complaint.contains("add `pretrain: {milestones"), "{complaint}");
     // Of many subtasks and few conditions the subtasks are the rows.
     let svg = env.run(0, &["report", "--subtasks", "blimp", "--svg"]);
     assert!(svg.contains(">nano chat single<"), "{svg}");

@@ -17,6 +17,7 @@ mod environment;
 mod eval;
 mod execution_args;
 mod export;
+mod fetch;
 mod gc;
 mod global;
 mod help;

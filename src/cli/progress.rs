@@ -3,10 +3,9 @@
 use std::io::IsTerminal;
 
 use super::global::Global;
-use crate::data::download::Coming;
 use crate::domain::News;
-use crate::report::progress::{Mode, Planned, Progress, Transfers};
-use crate::session::{Fetched, JobToRun, Observer};
+use crate::report::progress::{Mode, Planned, Progress};
+use crate::session::{JobToRun, Observer};
 
 /// Shows the progress of jobs.
 pub struct ShownProgress {
@@ -15,7 +14,7 @@ pub struct ShownProgress {
 }
 
 impl ShownProgress {
-    /// Shows bars on a terminal, lines elsewhere, and nothing with `--quiet`.
+    /// Shows progress from the next start of jobs on.
     pub fn new(global: &Global) -> Self {
         Self { mode: mode(global), progress: None }
     }
@@ -46,29 +45,8 @@ impl Observer for ShownProgress {
     }
 }
 
-/// The progress of transfers.
-pub fn transfers(global: &Global) -> Transfers {
-    Transfers::new(mode(global), Box::new(std::io::stderr()))
-}
-
-/// Shows a step of a download.
-pub fn show_transfer(transfers: &mut Transfers, coming: Coming) {
-    match coming {
-        Coming::Waiting(place) => transfers.line(&format!("waiting for another grid that is fetching {place}")),
-        Coming::Bytes(place, path, done, total) => transfers.bytes(&format!("{place} {path}"), done, total),
-        Coming::Whole(place, path, bytes) => transfers.whole(&format!("{place} {path}"), bytes),
-        Coming::Unpacking(place, archive) => transfers.line(&format!("unpacking {place} {archive}")),
-    }
-}
-
-/// Names the lock file, if it was written.
-pub fn print_locked(global: &Global, fetched: &Fetched) {
-    if let (Some(path), false) = (&fetched.locked, global.quiet) {
-        eprintln!("locked in {}", path.display());
-    }
-}
-
-fn mode(global: &Global) -> Mode {
+/// How progress is shown: as bars on a terminal, as lines elsewhere, and not at all with `--quiet`.
+pub fn mode(global: &Global) -> Mode {
     match (global.quiet, std::io::stderr().is_terminal()) {
         (true, _) => Mode::Silent,
         (false, true) => Mode::Bars,

@@ -3,14 +3,15 @@
 use clap::Args;
 
 use super::execution_args::ExecutionArgs;
+use super::fetch;
 use super::global::Global;
 use super::plan;
-use super::progress::{ShownProgress, print_locked, show_transfer, transfers};
+use super::progress::ShownProgress;
 use super::spec_args::SpecArgs;
 use crate::data::download::Coming;
 use crate::domain::{Grid, counted};
 use crate::runner::Summary;
-use crate::session::{Exit, Failure, Run, Session, SpecText, fetch_before_run};
+use crate::session::{Exit, Failure, Run, RunsFolder, Session, SpecText, fetch_before_run};
 use crate::store::Ending;
 
 /// Arguments of `run`.
@@ -46,11 +47,7 @@ pub async fn run_experiment(
     let execution = args.execution(global);
     execution.apply_to(&mut grid.resources)?;
     let runs = global.runs();
-    let mut transfers = transfers(global);
-    let mut show = |coming: Coming<'_>| show_transfer(&mut transfers, coming);
-    let fetched = fetch_before_run(&runs, &spec, &grid, global.offline, &mut show).await?;
-    print_locked(global, &fetched);
-
+    fetch_data(global, &runs, &spec, &grid).await?;
     let mut run = Run::begin(&runs, spec, grid).await?;
     print_notes(global, &run);
     if run.tasks.is_empty() {
@@ -68,7 +65,15 @@ pub async fn run_experiment(
     Ok(exit)
 }
 
-/// What the user should know before the jobs start.
+async fn fetch_data(global: &Global, runs: &RunsFolder, spec: &SpecText, grid: &Grid) -> Result<(), Failure> {
+    let mut transfers = fetch::transfers(global);
+    let mut show = |coming: Coming<'_>| fetch::show(&mut transfers, coming);
+    let fetched = fetch_before_run(runs, spec, grid, global.offline, &mut show).await?;
+    fetch::print_locked(global, &fetched);
+    Ok(())
+}
+
+/// Prints what the user should know before the jobs start.
 fn print_notes(global: &Global, run: &Run) {
     let name = &run.session.plan.name;
     let jobs = run.session.plan.jobs().len();

@@ -2,14 +2,14 @@
 
 use clap::{Args, Subcommand};
 
+use super::fetch::fetch_data;
 use super::global::Global;
 use super::output::{TableFormat, formatted};
-use super::progress::{ShownProgress, print_locked, show_transfer, transfers};
+use super::progress::ShownProgress;
 use super::spec_args::SpecArgs;
-use crate::data::download::Coming;
 use crate::domain::counted;
 use crate::report::{Cell, Table};
-use crate::session::{Exit, Failure, VerificationRequest, VerificationRun, fetch_missing};
+use crate::session::{Exit, Failure, VerificationRequest, VerificationRun};
 use crate::store::Verification;
 
 /// What to verify.
@@ -55,10 +55,7 @@ pub async fn verify(global: &Global, verb: &VerifyVerb) -> Result<Exit, Failure>
 /// `grid verify resume`.
 async fn resume(global: &Global, args: &VerifyResumeArgs) -> Result<Exit, Failure> {
     let (spec, grid) = args.spec.read()?;
-    let mut transfers = transfers(global);
-    let mut show = |coming: Coming<'_>| show_transfer(&mut transfers, coming);
-    let fetched = tokio::task::block_in_place(|| fetch_missing(&spec, &grid, global.offline, &mut show))?;
-    print_locked(global, &fetched);
+    tokio::task::block_in_place(|| fetch_data(global, &spec, &grid))?;
     let request = VerificationRequest {
         kills: args.kills,
         seed: args.seed,

@@ -2,21 +2,18 @@
 
 use std::sync::Mutex;
 
+use crate::cli::fetch::{fetch_data, transfers};
 use crate::cli::global::Global;
-use crate::cli::progress::{print_locked, show_transfer, transfers};
 use crate::cli::spec_args::SpecArgs;
 use crate::data::Generated;
 use crate::domain::{Generation, counted};
-use crate::session::{Exit, Failure, build_dataset, check_build, fetch_missing};
+use crate::session::{Exit, Failure, build_dataset, check_build};
 
 /// `grid data build`.
 pub fn build(global: &Global, args: &SpecArgs) -> Result<Exit, Failure> {
     let (spec, grid) = args.read()?;
     check_build(&grid, global.offline)?;
-    let mut shown = transfers(global);
-    let fetched = fetch_missing(&spec, &grid, global.offline, &mut |coming| show_transfer(&mut shown, coming))?;
-    print_locked(global, &fetched);
-    drop(shown);
+    fetch_data(global, &spec, &grid)?;
     let mut exit = Exit::Done;
     for generation in &grid.generations {
         let shown = Mutex::new(transfers(global));

@@ -3,6 +3,7 @@
 mod build;
 mod fetch;
 mod list;
+mod lock;
 mod verify;
 
 use clap::Subcommand;
@@ -34,6 +35,6 @@ pub fn data(global: &Global, verb: &DataVerb) -> Result<Exit, Failure> {
         DataVerb::Fetch(args) => fetch::fetch(global, args),
         DataVerb::Verify(args) => verify::verify(args),
         DataVerb::Build(args) => build::build(global, args),
-        DataVerb::Lock(args) => fetch::lock(global, args),
+        DataVerb::Lock(args) => lock::lock(global, args),
     }
 }
