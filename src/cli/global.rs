@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use tracing_subscriber::EnvFilter;
 
 use crate::session::RunsFolder;
 
@@ -32,7 +33,7 @@ impl Global {
         RunsFolder { path: self.runs_dir.clone(), database: self.database_dir.clone() }
     }
 
-    /// The log filter of this process and of its workers: `GRID_LOG`, or what `-v` and `-q` say.
+    /// The log filter of this process and of its workers: `GRID_LOG` if it is valid, otherwise what `-v` and `-q` say.
     pub fn log_filter(&self) -> String {
         let level = match (self.quiet, self.verbose) {
             (true, _) => "error",
@@ -40,6 +41,7 @@ impl Global {
             (false, 1) => "grid=info,warn",
             (false, _) => "grid=debug,info",
         };
-        std::env::var("GRID_LOG").unwrap_or_else(|_| level.to_owned())
+        let variable = std::env::var("GRID_LOG").ok().filter(|filter| EnvFilter::try_new(filter).is_ok());
+        variable.unwrap_or_else(|| level.to_owned())
     }
 }

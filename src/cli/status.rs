@@ -39,7 +39,7 @@ pub async fn status(global: &Global, args: &StatusArgs) -> Result<Exit, Failure>
                     let abandoned = rows.iter().filter(|row| is_abandoned(row)).count() as u64;
                     if abandoned > 0 {
                         let jobs = human::counted(abandoned, "job");
-                        eprintln!("{jobs} without a worker: `grid resume` continues them");
+                        eprintln!("{jobs} abandoned by dead workers: `grid resume` continues");
                     }
                 }
             }
@@ -57,13 +57,12 @@ fn experiment_line(row: &ExperimentRow) -> String {
 
 /// One job: its name, its state and how long it took.
 fn job_line(row: &JobRow) -> String {
-    let is_abandoned = is_abandoned(row);
+    let name = if is_abandoned(row) { "abandoned" } else { row.state.name() };
     let state = match (row.state, row.progress) {
         (State::Running | State::Interrupted, Some((done, total))) if total > 0 => {
-            format!("{} {}%", if is_abandoned { "left at" } else { row.state.name() }, 100 * done / total)
+            format!("{name} {}%", 100 * done / total)
         }
-        _ if is_abandoned => "left".to_owned(),
-        _ => row.state.name().to_owned(),
+        _ => name.to_owned(),
     };
     let seconds =
         row.seconds.map_or(String::new(), |seconds| human::duration(std::time::Duration::from_secs_f64(seconds)));

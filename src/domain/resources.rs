@@ -1,7 +1,7 @@
 //! What jobs run on, which never enters an identity.
 //!
-//! A backend is a way to execute jobs. Adding one begins here: a variant of [`Backend`] and of [`BackendKind`], after
-//! which the compiler names the other places.
+//! A backend is a way to execute jobs. To add one, add a variant to [`Backend`] and [`BackendKind`] here; the compiler
+//! then names the other places: the executors of the runner, and the section `resources` of the spec.
 
 use serde::Serialize;
 
@@ -77,8 +77,15 @@ pub enum BackendKind {
 pub struct BatchSystem {
     /// Its name.
     pub name: &'static str,
+    /// The key of the spec that has its settings.
+    pub key: &'static str,
     /// The key of the spec that requests devices from it.
     pub device_key: &'static str,
+}
+
+impl BatchSystem {
+    /// Slurm.
+    pub const SLURM: Self = Self { name: "Slurm", key: "resources.slurm", device_key: "resources.slurm.gres" };
 }
 
 impl BackendKind {
@@ -89,7 +96,7 @@ impl BackendKind {
     pub fn batch_system(self) -> Option<BatchSystem> {
         match self {
             Self::Local => None,
-            Self::Slurm => Some(BatchSystem { name: "Slurm", device_key: "resources.slurm.gres" }),
+            Self::Slurm => Some(BatchSystem::SLURM),
         }
     }
 

@@ -156,7 +156,7 @@ mod tests {
         assert_eq!(found("other weights"), "checkpoint-0000000010/optimizer.safetensors: tensor 'b' differs");
         assert_eq!(found("other step"), "checkpoint-0000000010/trainer.json: progress.step is 11 instead of 10");
         let less = found("less");
-        assert_eq!(less, "output/milestones/5-words/model.safetensors: the resumed training does not have it");
+        assert_eq!(less, "output/milestones/5-words/model.safetensors: the resumed training does not have this file");
         assert!(first_difference(&path("nothing"), &path("same")).is_err());
     }
 }

@@ -10,61 +10,10 @@ use super::executor::{Executor, WorkerStatus};
 use super::folder::{self, JournalTail};
 use super::policy::{Policy, Stop};
 use super::queue::Queue;
+use super::submission::{End, Holder, OpenSubmission, Retries, smaller_micro_batch};
+use super::summary::Summary;
 use crate::domain::event::SCHEMA;
 use crate::domain::{Assignment, Failure, JobId, News, Outcome, Settings, Task, Verdict, What};
-
-/// What became of the tasks: each is in exactly one list.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Summary {
-    /// Done, in the order in which they ended.
-    pub done: Vec<JobId>,
-    /// Failed, with the reasons.
-    pub failed: Vec<(JobId, String)>,
-    /// Not run because a job that they need failed.
-    pub skipped: Vec<JobId>,
-    /// Stopped, or never started, because the run was stopped.
-    pub interrupted: Vec<JobId>,
-}
-
-/// Which worker has a submission.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Holder {
-    /// The worker of this slot.
-    Slot(usize),
-    /// A worker of an earlier coordinator, which may have died. It blocks this slot of its device, if there is one,
-    /// because two models may not fit into memory.
-    Adopted(Option<usize>),
-}
-
-/// A submission whose end is not recorded yet.
-#[derive(Debug)]
-struct OpenSubmission {
-    task: usize,
-    token: String,
-    holder: Holder,
-    settings: Settings,
-    tail: JournalTail,
-}
-
-/// How a submission ended.
-#[derive(Debug)]
-enum End {
-    Outcome(Outcome),
-    /// Stopped on request; the work up to this step was saved, where the step is known.
-    Stopped(Option<u64>),
-    Lost(String),
-}
-
-/// The retries of a task.
-#[derive(Debug, Clone, Default)]
-struct Retries {
-    /// Submissions that were lost, or that ran out of memory with the smallest micro-batch.
-    lost: u32,
-    /// The micro-batch to use after failures for lack of memory.
-    micro_batch: Option<u32>,
-    /// The step it had reached when it was last stopped by something other than the user of this run.
-    stopped_at: Option<u64>,
-}
 
 struct Drive<'a, X: ?Sized, N> {
     tasks: &'a [Task],
@@ -391,10 +340,4 @@ where
         self.running.push(OpenSubmission { task, token, holder: Holder::Slot(slot), settings, tail });
         Ok(())
     }
-}
-
-/// Half the rows that did not fit, unless there was only one.
-fn smaller_micro_batch(settings: &Settings, batch_size: Option<u32>) -> Option<u32> {
-    let rows = settings.micro_batch.into_iter().chain(batch_size).min()?;
-    (rows > 1).then_some(rows / 2)
 }

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::domain::BatchSystem;
+
 /// What ends a run early.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
@@ -27,9 +29,14 @@ pub enum RunError {
         /// The error of the operating system.
         source: std::io::Error,
     },
-    /// Slurm rejects a job for a reason that will not go away.
-    #[error("submit a job to Slurm: {0}; correct `resources: {{slurm: ...}}` in the spec, or run here with --local")]
-    Slurm(String),
+    /// A batch system rejects a job for a reason that will not go away.
+    #[error("submit a job to {}: {message}; correct `{}` in the spec, or run here with --local", system.name, system.key)]
+    Rejected {
+        /// The batch system.
+        system: BatchSystem,
+        /// Its message.
+        message: String,
+    },
     /// A worker ended during a benchmark.
     #[error("run the benchmark: {0}; the output of the worker is above")]
     Benchmark(String),

@@ -25,13 +25,15 @@ mod lock;
 mod policy;
 mod queue;
 mod slots;
+mod submission;
+mod summary;
 #[cfg(test)]
 mod tests;
 mod worker;
 
 pub use bench::{BenchmarkRounds, measure};
 pub use compare::{AttemptDifference, first_difference};
-pub use drive::{Summary, drive};
+pub use drive::drive;
 pub use error::RunError;
 pub use executor::{Executor, WorkerStatus};
 pub use executors::executor_for;
@@ -39,4 +41,5 @@ pub use folder::{has_living_worker, unrecorded_outcome};
 pub use lock::RunsLock;
 pub use policy::{Policy, Stop};
 pub use slots::{Slot, slots, visible_gpus};
+pub use summary::Summary;
 pub use worker::WorkerProgram;

@@ -7,6 +7,8 @@
 //! after a second listing, some time later.
 
 mod commands;
+mod script;
+mod submission;
 #[cfg(test)]
 mod tests;
 
@@ -16,12 +18,12 @@ use std::time::{Duration, Instant};
 
 use super::super::error::RunError;
 use super::super::executor::{Executor, WorkerStatus};
-use super::super::folder;
 use super::super::slots::Slot;
 use super::super::worker::WorkerProgram;
-use super::log_tail::last_lines;
-use crate::domain::{self, BackendKind};
+use crate::domain::{self, BackendKind, BatchSystem};
 use commands::{Commands, ListedJob, Request};
+use script::batch_script;
+use submission::{Sent, Submission, end_status};
 
 /// How long a worker whose job is listed as running may be without a heartbeat.
 const STALE: Duration = Duration::from_secs(600);
@@ -63,61 +65,6 @@ pub struct Slurm {
     accepted: bool,
 }
 
-#[derive(Debug)]
-struct Submission {
-    folder: PathBuf,
-    name: String,
-    sent: Sent,
-    /// When it was sent; earlier listings say nothing about it.
-    since: Instant,
-    /// The listing that its status was last derived from.
-    judged: Option<Instant>,
-    /// The first of the consecutive listings that do not contain it.
-    missing: Option<Instant>,
-    /// The heartbeats, as they were last read.
-    heartbeats: String,
-    /// When the heartbeats were last seen to change.
-    last_change: Option<Instant>,
-    /// Whether the user was warned that it may stay pending.
-    warned: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Sent {
-    /// By sbatch, which returned this number, or perhaps by an earlier coordinator.
-    Queued(Option<u64>),
-    /// sbatch failed for a temporary reason; the job may be queued or not.
-    Unknown,
-}
-
-impl Submission {
-    fn new(folder: &Path, sent: Sent) -> Self {
-        let (folder, name) = (folder.to_owned(), name_of(folder));
-        let since = Instant::now();
-        Self {
-            folder,
-            name,
-            sent,
-            since,
-            judged: None,
-            missing: None,
-            heartbeats: String::new(),
-            last_change: None,
-            warned: false,
-        }
-    }
-
-    /// When the worker last showed that it is alive.
-    fn last_heartbeat(&mut self, token: &str) -> Option<Instant> {
-        let heartbeats = folder::heartbeats(&self.folder, token);
-        if heartbeats != self.heartbeats {
-            self.heartbeats = heartbeats;
-            self.last_change = Some(Instant::now());
-        }
-        self.last_change
-    }
-}
-
 impl Slurm {
     /// Runs `program` on the nodes, where it must exist under the same path, as must the folders of the jobs. With
     /// `cancel_on_exit` a polite stop cancels the jobs; otherwise they outlive their coordinator.
@@ -151,7 +98,7 @@ impl Slurm {
     /// If sbatch rejects the job for a reason that will not go away.
     fn send(&mut self, token: &str) -> Result<(), RunError> {
         let Some(submission) = self.submissions.get_mut(token) else { return Ok(()) };
-        let script = script(&self.program, &self.slots[0], &submission.folder);
+        let script = batch_script(&self.program, &self.slots[0], &submission.folder);
         let sent = self.commands.submit(&Request {
             name: &submission.name,
             token,
@@ -172,7 +119,7 @@ impl Slurm {
                 tracing::warn!("Slurm does not accept {} now: {}", submission.name, refusal.message);
                 Sent::Unknown
             }
-            Err(refusal) => return Err(RunError::Slurm(refusal.message)),
+            Err(refusal) => return Err(RunError::Rejected { system: BatchSystem::SLURM, message: refusal.message }),
         };
         Ok(())
     }
@@ -322,52 +269,4 @@ impl Executor for Slurm {
     fn poll_interval(&self) -> Duration {
         self.poll_every.min(Duration::from_secs(2))
     }
-}
-
-/// `<experiment>.<kind>-<id>`, in characters that have no special meaning in Slurm.
-fn name_of(folder: &Path) -> String {
-    let parts: Vec<_> = folder.iter().rev().take(2).map(|part| part.to_string_lossy()).collect();
-    let name: String = parts.into_iter().rev().collect::<Vec<_>>().join(".");
-    let plain = |c: char| if c.is_ascii_alphanumeric() || ".-_".contains(c) { c } else { '_' };
-    let name: String = name.chars().map(plain).collect();
-    name[name.len().saturating_sub(128)..].to_owned()
-}
-
-/// The batch script. It becomes the worker itself, so that signals reach it, with the folder of the job as its input.
-fn script(program: &WorkerProgram, slot: &Slot, folder: &Path) -> String {
-    let Slot { device, threads, .. } = slot;
-    let variables = program.environment(*threads);
-    let exports: String = variables.iter().map(|(name, value)| format!("export {name}={}\n", quoted(value))).collect();
-    let arguments = WorkerProgram::arguments(device, *threads).join(" ");
-    let program = quoted(&program.path().display().to_string());
-    let folder = folder.display();
-    format!("#!/bin/sh\n{exports}exec {program} {arguments} <<'END OF FOLDERS'\n{folder}\nEND OF FOLDERS\n")
-}
-
-/// A word of a shell script that stands for this text.
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
-}
-
-/// The final status of a job that Slurm will not run again.
-fn end_status(submission: &Submission, job: Option<&ListedJob>) -> WorkerStatus {
-    let Some(ListedJob { id, state, reason }) = job else {
-        let message = "it is not in Slurm's queue, shows no activity, and left no outcome".to_owned();
-        return WorkerStatus::Ended { resumable: false, message };
-    };
-    let end = match state.as_str() {
-        "TIMEOUT" => "reached its time limit before it could save its state; ask for more with --time".to_owned(),
-        "OUT_OF_MEMORY" => "needed more memory than it has; ask for more with --mem".to_owned(),
-        "PREEMPTED" => "was preempted".to_owned(),
-        "CANCELLED" => "was cancelled".to_owned(),
-        _ if reason == "None" => format!("is {state} and left no outcome"),
-        _ => format!("is {state} ({reason}) and left no outcome"),
-    };
-    let message = format!("Slurm job {id} {end}");
-    let log = submission.folder.join(format!("slurm-{id}.out"));
-    let message = match last_lines(&log, 0) {
-        Some(lines) => format!("{message}; {lines}"),
-        None => message,
-    };
-    WorkerStatus::Ended { resumable: state == "PREEMPTED", message }
 }

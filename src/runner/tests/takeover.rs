@@ -22,7 +22,7 @@ fn publish(folder: &Path, token: &str) {
         artifacts: vec![],
     };
     fs::create_dir_all(folder.join(&outcome.attempt)).unwrap();
-    // There at once, as workers have it: nobody reads half an outcome.
+    // Renamed into place, as workers do it, so that nobody reads half an outcome.
     let own = folder.join("outcome.json");
     fs::write(&own, serde_json::to_vec(&outcome).unwrap()).unwrap();
     fs::rename(own, folder.join(Outcome::file_name(token))).unwrap();
@@ -61,7 +61,7 @@ fn a_living_worker_that_cannot_be_killed_is_left_to_the_next_run() {
 }
 
 #[test]
-fn the_job_of_a_dead_worker_is_submitted_anew_at_no_cost_to_its_retries() {
+fn the_job_of_a_dead_worker_is_submitted_again_and_costs_no_retry() {
     let runs = tempfile::tempdir().unwrap();
     left_open(0, &runs.path().join("0"), "old");
     let attempt = runs.path().join("0/old-1");

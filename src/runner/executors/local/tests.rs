@@ -17,7 +17,7 @@ const LEAVE: usize = 2;
 const HANG: usize = 3;
 const SLOW: usize = 4;
 
-/// Publishes an outcome, and the number of this process in the journal.
+/// Publishes an outcome, and writes the id of this process into the journal.
 fn publish(folder: &Path, assignment: Assignment) {
     let attempt = format!("{}-1", assignment.token);
     let own = folder.join(&attempt);
@@ -83,7 +83,7 @@ fn local(runs: &Path) -> Local {
     local
 }
 
-/// The task at this index, alone.
+/// Only the task at this index.
 fn one(runs: &Path, number: usize) -> Vec<Task> {
     vec![tasks(runs, &vec![vec![]; number + 1]).remove(number)]
 }
@@ -97,7 +97,7 @@ fn processes(run: &Run) -> BTreeSet<String> {
     run.news.iter().filter_map(process).collect()
 }
 
-/// The process that works in `folder`, once there is one.
+/// Waits for the process that works in `folder`.
 fn wait_for_process(folder: &Path) -> Pid {
     let since = Instant::now();
     loop {
@@ -110,7 +110,7 @@ fn wait_for_process(folder: &Path) -> Pid {
 }
 
 #[test]
-fn one_process_does_job_after_job() {
+fn one_process_runs_job_after_job() {
     let runs = tempfile::tempdir().unwrap();
     // Indices of which the double makes nothing special.
     let tasks: Vec<Task> = tasks(runs.path(), &vec![vec![]; 9]).split_off(5);
@@ -119,7 +119,7 @@ fn one_process_does_job_after_job() {
 }
 
 #[test]
-fn a_crash_is_told_with_the_last_words_and_another_worker_takes_over() {
+fn a_crash_is_reported_with_the_last_lines_of_the_log_and_another_worker_takes_over() {
     let runs = tempfile::tempdir().unwrap();
     let run = run(one(runs.path(), CRASH), &mut local(runs.path()), &POLICY);
     let log = runs.path().join("workers/cpu/0.log");
@@ -144,7 +144,7 @@ fn kill_9_costs_one_attempt() {
 }
 
 #[test]
-fn a_worker_that_leaves_resumably_costs_no_retry() {
+fn a_worker_that_exits_resumably_costs_no_retry() {
     let runs = tempfile::tempdir().unwrap();
     let policy = Policy { retries: 0, ..POLICY };
     let run = run(one(runs.path(), LEAVE), &mut local(runs.path()), &policy);
@@ -176,7 +176,7 @@ fn a_worker_outlives_its_coordinator_and_is_found_by_the_next() {
 }
 
 #[test]
-fn a_program_that_is_not_there_is_named() {
+fn a_missing_program_is_named() {
     let runs = tempfile::tempdir().unwrap();
     let slot = Slot { name: "cpu/0".to_owned(), device: "cpu".to_owned(), threads: 1 };
     let mut local = Local::new(WorkerProgram::new("/nowhere/grid-worker".into(), "warn"), runs.path(), vec![slot]);

@@ -238,14 +238,14 @@ mod tests {
     }
 
     #[test]
-    fn of_two_jobs_the_live_one_counts() {
+    fn of_two_jobs_of_a_submission_the_live_one_counts() {
         let twice = "1|CANCELLED|None|t\n2|PENDING|Dependency|t\n3|COMPLETED|None|t\n4|COMPLETED|None|u\n";
         let jobs = parse(twice);
         assert_eq!((jobs["t"].id, jobs["u"].id), (2, 4));
     }
 
     #[test]
-    fn jobs_that_never_start_are_known() {
+    fn jobs_that_never_start_are_recognised() {
         let seen = |state: &str, reason: &str| ListedJob { id: 1, state: state.into(), reason: reason.into() };
         assert!(seen("PENDING", "DependencyNeverSatisfied").is_doomed());
         assert!(seen("PENDING", "launch failed requeued held").is_doomed());
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_busy_controller_is_not_a_wrong_option() {
+    fn a_busy_controller_is_told_apart_from_a_wrong_option() {
         let passing = [
             "sbatch: error: Batch job submission failed: Unable to contact slurm controller (connect failure)",
             "sbatch: error: Batch job submission failed: Socket timed out on send/recv operation",

@@ -3,23 +3,23 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
+use super::script::job_name;
 use super::*;
 
-/// A folder with an `sbatch`, an `squeue` and an `scancel`, and of a job.
-struct Double {
+/// A folder with scripts for `sbatch`, `squeue` and `scancel`, and the folder of a job.
+struct FakeSlurm {
     folder: tempfile::TempDir,
 }
 
-impl Double {
+impl FakeSlurm {
     fn new() -> Self {
-        let double = Self { folder: tempfile::tempdir().unwrap() };
-        double
-            .program("sbatch", "printf '%s\\n' \"$@\" >> sent; cat >> sent; cat refusal >&2 && exit 1; echo '17;here'");
-        double.program("squeue", "cat down >&2 && exit 1; cat queue");
-        double.program("scancel", "echo \"$@\" >> cancelled");
-        double.write("queue", "");
-        fs::create_dir_all(double.job()).unwrap();
-        double
+        let fake = Self { folder: tempfile::tempdir().unwrap() };
+        fake.program("sbatch", "printf '%s\\n' \"$@\" >> sent; cat >> sent; cat refusal >&2 && exit 1; echo '17;here'");
+        fake.program("squeue", "cat down >&2 && exit 1; cat queue");
+        fake.program("scancel", "echo \"$@\" >> cancelled");
+        fake.write("queue", "");
+        fs::create_dir_all(fake.job()).unwrap();
+        fake
     }
 
     fn program(&self, name: &str, body: &str) {
@@ -65,7 +65,7 @@ impl Double {
         slurm
     }
 
-    /// One with a submission `t`.
+    /// An executor with the submission `t`.
     fn submitted(&self) -> Slurm {
         let mut slurm = self.slurm();
         slurm.submit(0, &self.job(), "t").unwrap();
@@ -73,7 +73,7 @@ impl Double {
     }
 }
 
-/// Polls for longer than the grace; the last answer, or the first that is an end.
+/// Polls for longer than the grace period; returns the last status, or the first that is an end.
 fn after_grace(slurm: &mut Slurm) -> WorkerStatus {
     let end = Instant::now() + Duration::from_millis(400);
     loop {
@@ -93,11 +93,11 @@ fn message(status: WorkerStatus) -> String {
 }
 
 #[test]
-fn a_job_is_submitted_with_all_by_which_it_is_found_again() {
-    let double = Double::new();
-    double.submitted();
-    let folder = double.folder.path().display().to_string();
-    insta::assert_snapshot!(double.read("sent").replace(&folder, "FOLDER"), @r"
+fn a_job_is_submitted_with_the_options_that_identify_it_later() {
+    let fake = FakeSlurm::new();
+    fake.submitted();
+    let folder = fake.folder.path().display().to_string();
+    insta::assert_snapshot!(fake.read("sent").replace(&folder, "FOLDER"), @r"
     --parsable
     --nodes=1
     --ntasks=1
@@ -123,45 +123,45 @@ fn a_job_is_submitted_with_all_by_which_it_is_found_again() {
 }
 
 #[test]
-fn names_are_what_slurm_takes() {
-    assert_eq!(name_of("/a b/my exp/tune-01".as_ref()), "my_exp.tune-01");
+fn names_have_only_characters_that_slurm_accepts() {
+    assert_eq!(job_name("/a b/my exp/tune-01".as_ref()), "my_exp.tune-01");
     let long = format!("/runs/{}/tune-01", "é".repeat(200));
-    assert_eq!((name_of(long.as_ref()).len(), name_of(long.as_ref()).ends_with("_.tune-01")), (128, true));
+    assert_eq!((job_name(long.as_ref()).len(), job_name(long.as_ref()).ends_with("_.tune-01")), (128, true));
 }
 
 #[test]
-fn a_job_in_the_queue_is_awaited_for_ever() {
-    let double = Double::new();
-    let mut slurm = double.submitted();
+fn a_job_in_the_queue_never_times_out() {
+    let fake = FakeSlurm::new();
+    let mut slurm = fake.submitted();
     for state in ["PENDING|Resources", "RUNNING|None", "COMPLETING|None", "PENDING|BeginTime"] {
-        double.write("queue", &format!("17|{state}|t\n"));
+        fake.write("queue", &format!("17|{state}|t\n"));
         assert_eq!(after_grace(&mut slurm), WorkerStatus::Alive, "{state}");
     }
-    assert_eq!((double.sent(), double.read("cancelled")), (1, String::new()));
+    assert_eq!((fake.sent(), fake.read("cancelled")), (1, String::new()));
 }
 
 #[test]
-fn one_listing_without_a_job_is_no_proof() {
-    let double = Double::new();
-    let mut slurm = double.submitted();
+fn one_listing_without_a_job_does_not_count_as_a_loss() {
+    let fake = FakeSlurm::new();
+    let mut slurm = fake.submitted();
     assert_eq!(slurm.poll(0), WorkerStatus::Alive);
-    // Squeue fails: nothing is known, however long.
-    double.write("down", "Unable to contact slurm controller");
+    // While squeue fails, nothing changes.
+    fake.write("down", "Unable to contact slurm controller");
     assert_eq!(after_grace(&mut slurm), WorkerStatus::Alive);
-    double.remove("down");
-    double.write("queue", "17|RUNNING|None|t\n");
+    fake.remove("down");
+    fake.write("queue", "17|RUNNING|None|t\n");
     assert_eq!(slurm.poll(0), WorkerStatus::Alive);
-    double.write("queue", "18|RUNNING|None|another\n");
+    fake.write("queue", "18|RUNNING|None|another\n");
     assert_eq!(message(after_grace(&mut slurm)), "it is not in Slurm's queue, shows no activity, and left no outcome");
 }
 
 #[test]
-fn a_worker_whose_heart_beats_is_awaited_whatever_slurm_says() {
-    let double = Double::new();
-    let mut slurm = double.submitted();
-    let attempt = double.job().join("t-1");
+fn a_worker_with_heartbeats_is_awaited_whatever_slurm_reports() {
+    let fake = FakeSlurm::new();
+    let mut slurm = fake.submitted();
+    let attempt = fake.job().join("t-1");
     fs::create_dir_all(&attempt).unwrap();
-    double.write("queue", "17|NODE_FAIL|NodeDown|t\n");
+    fake.write("queue", "17|NODE_FAIL|NodeDown|t\n");
     for beat in 0..30 {
         fs::write(attempt.join("heartbeat"), beat.to_string()).unwrap();
         assert_eq!(slurm.poll(0), WorkerStatus::Alive);
@@ -172,8 +172,8 @@ fn a_worker_whose_heart_beats_is_awaited_whatever_slurm_says() {
 }
 
 #[test]
-fn the_end_of_a_job_is_told_with_its_last_words() {
-    let double = Double::new();
+fn the_end_of_a_job_is_reported_with_the_last_lines_of_its_log() {
+    let fake = FakeSlurm::new();
     let ends = [
         ("TIMEOUT|TimeLimit", "reached its time limit", false),
         ("OUT_OF_MEMORY|OutOfMemory", "needed more memory", false),
@@ -181,12 +181,10 @@ fn the_end_of_a_job_is_told_with_its_last_words() {
         ("CANCELLED|None", "was cancelled", false),
         ("FAILED|NonZeroExitCode", "is FAILED (NonZeroExitCode)", false),
     ];
-    fs::write(double.job().join("slurm-17.out"), "libtorch_cpu.so: cannot open shared object file\n").unwrap();
+    fs::write(fake.job().join("slurm-17.out"), "libtorch_cpu.so: cannot open shared object file\n").unwrap();
     for (state, words, expected) in ends {
-        double.write("queue", &format!("17|{state}|t\n"));
-        let WorkerStatus::Ended { resumable, message } = after_grace(&mut double.submitted()) else {
-            panic!("{state}")
-        };
+        fake.write("queue", &format!("17|{state}|t\n"));
+        let WorkerStatus::Ended { resumable, message } = after_grace(&mut fake.submitted()) else { panic!("{state}") };
         assert!(message.starts_with(&format!("Slurm job 17 {words}")), "{message}");
         assert!(message.ends_with("slurm-17.out ends with:\nlibtorch_cpu.so: cannot open shared object file"));
         assert_eq!(resumable, expected, "{state}");
@@ -194,76 +192,76 @@ fn the_end_of_a_job_is_told_with_its_last_words() {
 }
 
 #[test]
-fn a_job_that_slurm_holds_for_ever_is_cancelled_and_given_up() {
-    let double = Double::new();
-    let mut slurm = double.submitted();
-    double.write("queue", "17|PENDING|launch failed requeued held|t\n");
+fn a_job_that_slurm_holds_for_ever_is_cancelled_and_counts_as_lost() {
+    let fake = FakeSlurm::new();
+    let mut slurm = fake.submitted();
+    fake.write("queue", "17|PENDING|launch failed requeued held|t\n");
     assert!(message(after_grace(&mut slurm)).contains("never start job 17 again: launch failed requeued held"));
-    assert_eq!(double.read("cancelled"), "--name=first.pretrain-0123456789abcdef 17\n");
+    assert_eq!(fake.read("cancelled"), "--name=first.pretrain-0123456789abcdef 17\n");
 }
 
 #[test]
 fn a_failed_sbatch_may_have_queued_the_job() {
-    let double = Double::new();
-    double.write("refusal", "sbatch: error: Batch job submission failed: Socket timed out on send/recv operation\n");
-    let mut slurm = double.submitted();
-    double.remove("refusal");
-    double.write("queue", "21|PENDING|Priority|t\n");
-    assert_eq!((after_grace(&mut slurm), double.sent()), (WorkerStatus::Alive, 1), "it was queued");
+    let fake = FakeSlurm::new();
+    fake.write("refusal", "sbatch: error: Batch job submission failed: Socket timed out on send/recv operation\n");
+    let mut slurm = fake.submitted();
+    fake.remove("refusal");
+    fake.write("queue", "21|PENDING|Priority|t\n");
+    assert_eq!((after_grace(&mut slurm), fake.sent()), (WorkerStatus::Alive, 1), "it was queued");
 
-    let double = Double::new();
-    double.write("refusal", "sbatch: error: Unable to contact slurm controller (connect failure)\n");
-    let mut slurm = double.submitted();
+    let fake = FakeSlurm::new();
+    fake.write("refusal", "sbatch: error: Unable to contact slurm controller (connect failure)\n");
+    let mut slurm = fake.submitted();
     assert_eq!(after_grace(&mut slurm), WorkerStatus::Alive);
-    assert!(double.sent() > 1, "it was not, and is sent again");
-    double.remove("refusal");
+    assert!(fake.sent() > 1, "it was not queued and is sent again");
+    fake.remove("refusal");
     assert!(message(after_grace(&mut slurm)).contains("not in Slurm's queue"), "it was sent and vanished");
 }
 
 #[test]
-fn what_will_not_pass_ends_the_run_unless_it_passed_before() {
-    let double = Double::new();
+fn a_rejection_ends_the_run_unless_a_job_was_accepted_before() {
+    let fake = FakeSlurm::new();
     let refusal = "sbatch: error: Batch job submission failed: Invalid partition name specified\n";
-    double.write("refusal", refusal);
-    let error = double.slurm().submit(0, &double.job(), "t").unwrap_err().to_string();
+    fake.write("refusal", refusal);
+    let error = fake.slurm().submit(0, &fake.job(), "t").unwrap_err().to_string();
     assert!(error.starts_with("submit a job to Slurm: sbatch: error: Batch job submission failed: Invalid"), "{error}");
-    double.remove("refusal");
-    let mut slurm = double.submitted();
-    double.write("refusal", refusal);
-    slurm.submit(1, &double.job(), "u").unwrap();
+    fake.remove("refusal");
+    let mut slurm = fake.submitted();
+    fake.write("refusal", refusal);
+    slurm.submit(1, &fake.job(), "u").unwrap();
 
-    // Said to a second try, after the controller had been away.
-    double.write("refusal", "sbatch: error: Unable to contact slurm controller (connect failure)\n");
-    let mut slurm = double.submitted();
-    double.write("refusal", refusal);
+    // The second attempt, after the controller was unreachable, is rejected.
+    fake.write("refusal", "sbatch: error: Unable to contact slurm controller (connect failure)\n");
+    let mut slurm = fake.submitted();
+    fake.write("refusal", refusal);
     assert!(message(after_grace(&mut slurm)).contains("Invalid partition name specified"));
 }
 
 #[test]
-fn jobs_outlive_their_coordinator_unless_told_otherwise() {
-    let double = Double::new();
-    let mut slurm = double.submitted();
+fn jobs_outlive_their_coordinator_by_default() {
+    let fake = FakeSlurm::new();
+    let mut slurm = fake.submitted();
     slurm.interrupt();
     slurm.kill();
-    assert_eq!((slurm.outlives_coordinator(), double.read("cancelled")), (true, String::new()));
+    assert_eq!((slurm.outlives_coordinator(), fake.read("cancelled")), (true, String::new()));
     slurm.cancel_on_exit = true;
     slurm.interrupt();
     assert!(!slurm.outlives_coordinator());
-    assert_eq!(double.read("cancelled"), "--name=first.pretrain-0123456789abcdef 17\n");
+    assert_eq!(fake.read("cancelled"), "--name=first.pretrain-0123456789abcdef 17\n");
 }
 
 #[test]
-fn a_submission_of_an_earlier_coordinator_is_looked_for() {
-    let double = Double::new();
-    let mut slurm = double.slurm();
-    double.write("queue", "9|PENDING|Priority|old\n");
+fn a_submission_of_an_earlier_coordinator_is_found_in_the_queue() {
+    let fake = FakeSlurm::new();
+    let mut slurm = fake.slurm();
+    fake.write("queue", "9|PENDING|Priority|old\n");
     let grace = |slurm: &mut Slurm| {
         let end = Instant::now() + Duration::from_millis(300);
-        std::iter::repeat_with(|| slurm.poll_adopted(&double.job(), "old"))
+        std::iter::repeat_with(|| slurm.poll_adopted(&fake.job(), "old"))
             .find(|status| *status != WorkerStatus::Alive || Instant::now() > end)
     };
     assert_eq!(grace(&mut slurm), Some(WorkerStatus::Alive));
-    double.write("queue", "");
+    fake.write("queue", "");
     assert!(message(grace(&mut slurm).unwrap()).contains("not in Slurm's queue"));
-    assert_eq!(double.sent(), 0);
+    assert_eq!(fake.sent(), 0);
 }
