@@ -4,7 +4,7 @@
 //!
 //! Two buildings. The *office* (this package, library and binary `grid`) plans, schedules, records and reports, and
 //! never links libtorch. The *workshop* (`worker/`, binary `grid-worker`) is everything that touches a tensor. They
-//! communicate through files only: job files one way, journals and outcomes the other ([`domain::event`] has the layout).
+//! communicate through files only: job files one way, journals and outcomes the other ([`domain::layout`] names them).
 //!
 //! ```text
 //!  floor 4   cli ............ one file per verb: parses, calls, prints; makes no decisions; alone may import any package
@@ -21,10 +21,10 @@
 //! # The way of a spec
 //!
 //! ```text
-//!  experiments/x.yaml --spec::parse--> Grid --plan::expand--> Plan --plan::decide--> Reuse | Run(Why)
+//!  experiments/x.yaml --spec::parse--> Grid --plan::expand--> Plan --plan::decide--> Reuse | Run(RunReason)
 //!     session::Session::open does all of this, once; `grid plan` prints it and stops
 //!  session::Run::begin: fetch missing data, lock the runs folder, record the plan, recover finished jobs
-//!  runner::drive: ready queue -> slot -> worker (here, or on Slurm) --News--> store (first) and report::progress (second)
+//!  runner::drive: ready queue -> slot -> worker (here, or on Slurm) --JobUpdate--> store (first) and report::progress (second)
 //!  grid report: store -> report::pivot, report::compare, report::named -> terminal, Markdown, LaTeX, HTML, CSV, JSON, SVG
 //! ```
 

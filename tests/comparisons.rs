@@ -1,4 +1,4 @@
-//! Comparisons through the binary: what they say of recipes that do not differ, of one seed, and of single models.
+//! Comparisons through the binary: of equal recipes, with a single seed, and of single checkpoints.
 
 use std::io::Write;
 
@@ -6,7 +6,7 @@ use crate::common::{Env, TINY};
 use serde_json::Value;
 
 /// The comparison in the JSON of a report.
-fn compared(env: &Env, arguments: &[&str]) -> Value {
+fn comparison_json(env: &Env, arguments: &[&str]) -> Value {
     let text = env.run(0, &[&["report"], arguments, &["--format", "json"]].concat());
     let mut json: Value = serde_json::from_str(&text).expect("JSON");
     json["comparison"].take()
@@ -16,8 +16,8 @@ fn rows(comparison: &Value) -> &[Value] {
     comparison["rows"].as_array().expect("rows")
 }
 
-/// Three models of one recipe, tuned with other seeds: seed against seed of one condition. By the rules that added items
-/// up over seeds, 27 of 36 such rows were "significant".
+/// Three models of one recipe, tuned with different seeds. By the earlier rules, which pooled items over seeds, 27 of
+/// 36 rows of such comparisons were "significant".
 #[test]
 fn one_recipe_does_not_differ_from_itself() {
     let env = Env::new("");
@@ -25,12 +25,12 @@ fn one_recipe_does_not_differ_from_itself() {
     env.run(0, &["run", spec]);
     let (mut tests, mut alarms) = (0, 0);
     for pair in ["a,b", "a,c", "b,c"] {
-        let comparison = compared(&env, &["null", "--compare", pair]);
+        let comparison = comparison_json(&env, &["null", "--compare", pair]);
         for row in rows(&comparison) {
             let p = row["p"].as_f64();
             tests += 1;
             alarms += usize::from(p.is_some_and(|p| p < 0.05));
-            // The p of a row is that of the paired t test of the differences that it prints: t(0.975, df 2) = 4.303.
+            // The p-value is that of the paired t test over the differences of the row: t(0.975, df 2) = 4.303.
             let differences: Vec<f64> = row["seeds"]
                 .as_array()
                 .expect("seeds")
@@ -47,25 +47,25 @@ fn one_recipe_does_not_differ_from_itself() {
         }
     }
     assert_eq!(tests, 36, "three pairs of models, four conditions, three tasks");
-    // About 2 are expected, up to 3 are usual. Rounding differs between CPUs, and trainings with it, so that each kind of
-    // machine draws anew: more than 8 would come once in two thousand draws if rows were independent.
+    // About 2 are expected, and up to 3 are usual. Rounding, and with it training, differs between types of CPU, so
+    // each type draws another sample. If rows were independent, more than 8 would occur once in two thousand samples.
     writeln!(std::io::stderr(), "{alarms} of 36 rows have p < 0.05").expect("stderr");
-    assert!(alarms <= 8, "{alarms} of 36 alarms");
-    // Each seed alone has no p; of the models of one seed, items can speak, and are headed so.
+    assert!(alarms <= 8, "{alarms} of 36 rows are false alarms");
+    // `--items` tests two checkpoints of one seed item by item, under a title that says so.
     let text = env.run(0, &["report", "null", "--compare", "a,b", "--items"]);
     assert!(text.contains("these two checkpoints, seed by seed") && text.contains("p (sign flip)"), "{text}");
     assert_eq!(text.matches(" seed 3 ").count(), 12, "{text}");
 
-    // One seed against another one of the same condition: 36 rows, and none of them alarms.
+    // With a single seed there are 36 rows, and none of them has a p-value.
     env.run(0, &["run", spec, "-S", "axes.seed=[1]"]);
-    let single = ["a,b", "a,c", "b,c"].map(|pair| compared(&env, &["null", "--compare", pair]));
+    let single = ["a,b", "a,c", "b,c"].map(|pair| comparison_json(&env, &["null", "--compare", pair]));
     let single: Vec<&Value> = single.iter().flat_map(rows).collect();
     assert_eq!(single.len(), 36);
     assert!(single.iter().all(|row| row.get("p").is_none() && row["p_corrected"].is_null()));
 }
 
 #[test]
-fn one_seed_gives_no_p_and_says_why_in_one_line() {
+fn one_seed_gives_no_p_value_and_one_line_of_explanation() {
     let env = Env::new(TINY);
     let plan = env.run(0, &["plan", "spec.yaml", "-S", "axes.seed=[1]"]);
     let warning = plan.lines().find(|line| line.contains("some conditions have 1 seed")).expect("a warning");
@@ -73,17 +73,17 @@ fn one_seed_gives_no_p_and_says_why_in_one_line() {
     env.run(0, &["run", "spec.yaml", "-S", "axes.seed=[1]"]);
     let text = env.run(0, &["report", "--compare", "merged,sequential"]);
     assert!(text.contains("One seed shows no spread, so there is"), "{text}");
-    let comparison = compared(&env, &["--compare", "merged,sequential", "--pooled", "--equivalent", "1"]);
+    let comparison = comparison_json(&env, &["--compare", "merged,sequential", "--pooled", "--equivalent", "1"]);
     assert!(rows(&comparison).iter().all(|row| row.get("p").is_none() && row["p_corrected"].is_null()), "{comparison}");
 
-    // A second seed that has not run yet is counted, and its absence explained.
+    // With a second seed there are a spread, a power table and differences.
     env.run(0, &["run", "spec.yaml", "-S", "axes.seed=[1, 2]"]);
     let spread = env.run(0, &["report", "--power"]);
     assert!(spread.contains("sd of a difference") && spread.contains("seeds for 1"), "{spread}");
     let plan = env.run(0, &["plan", "spec.yaml"]);
     assert!(plan.contains("(with the spread over seeds that earlier runs of these suites had)"), "{plan}");
     assert!(!env.run(0, &["plan", "spec.yaml", "-S", "axes.seed=[1,2,3]"]).contains("some conditions have"));
-    let comparison = compared(&env, &["--compare", "merged,sequential"]);
+    let comparison = comparison_json(&env, &["--compare", "merged,sequential"]);
     let differences = |row: &Value| row["seeds"].as_array().map(Vec::len);
     assert!(rows(&comparison).iter().all(|row| differences(row) == Some(2)), "{comparison}");
 }
@@ -92,7 +92,7 @@ fn one_seed_gives_no_p_and_says_why_in_one_line() {
 fn seeds_that_failed_or_have_not_run_are_named() {
     let env = Env::new(TINY);
     env.run(0, &["run", "spec.yaml"]);
-    // The plan of five seeds is recorded, and stopped before the first job of the new ones is done.
+    // Record a plan of five seeds, and stop it before the first job of the new seeds is done.
     let mut child = env.spawn(&["run", "spec.yaml", "-S", "axes.seed=[1, 2, 3, 4, 5]"]);
     let planned = || env.query("select count(distinct seed) from cell") == ["5"];
     env.wait_until("five seeds planned", std::time::Duration::from_secs(60), planned);

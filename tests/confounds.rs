@@ -1,9 +1,9 @@
-//! Controls of confounds and the nesting of seeds, from the spec to the jobs of its plan; nothing is run.
+//! Controls for confounds, and nested seeds, from the spec to the planned jobs. No job is run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use grid::domain::{Job, JobId, Kind, TuneJob, tuning_seed};
+use grid::domain::{Job, JobId, JobKind, TuneJob, tuning_seed};
 use grid::plan::{Plan, PlannedJob, expand};
 
 const SPEC: &str = "\
@@ -32,11 +32,11 @@ fn plan(text: &str, overrides: &[&str]) -> Plan {
     expand(&grid.unwrap_or_else(|problems| panic!("{problems}")), &BTreeMap::new(), &BTreeMap::new())
 }
 
-fn of_kind(plan: &Plan, kind: Kind) -> Vec<&PlannedJob> {
+fn of_kind(plan: &Plan, kind: JobKind) -> Vec<&PlannedJob> {
     plan.jobs().filter(|job| job.job.kind() == kind).collect()
 }
 
-fn labels(plan: &Plan, kind: Kind) -> String {
+fn labels(plan: &Plan, kind: JobKind) -> String {
     of_kind(plan, kind).iter().map(|job| job.label.as_str()).collect::<Vec<_>>().join("\n")
 }
 
@@ -52,14 +52,14 @@ fn tunings(plan: &Plan) -> Vec<(&str, &TuneJob)> {
 fn tunings_of_one_pretraining_share_it_and_differ_in_their_seed() {
     let overrides = ["axes.tune.seed=[1, 2]", "axes.curriculum=[pretrained, merged]"];
     let nested = plan(SPEC, &overrides);
-    assert_eq!(of_kind(&nested, Kind::Pretrain).len(), 2, "one for each seed of the cells");
-    insta::assert_snapshot!(labels(&nested, Kind::Tune), @"
+    assert_eq!(of_kind(&nested, JobKind::Pretrain).len(), 2, "one for each seed of the cells");
+    insta::assert_snapshot!(labels(&nested, JobKind::Tune), @"
     tiny/chat+questions/tune.seed=1/seed1
     tiny/chat+questions/tune.seed=1/seed2
     tiny/chat+questions/tune.seed=2/seed1
     tiny/chat+questions/tune.seed=2/seed2
     ");
-    insta::assert_snapshot!(labels(&nested, Kind::Eval), @"
+    insta::assert_snapshot!(labels(&nested, JobKind::Eval), @"
     blimp tiny/seed1
     blimp tiny/seed2
     blimp tiny/chat+questions/tune.seed=1/seed1
@@ -79,15 +79,15 @@ fn tunings_of_one_pretraining_share_it_and_differ_in_their_seed() {
     tiny/chat+questions/merged/tune.seed=2/seed1
     tiny/chat+questions/merged/tune.seed=2/seed2
     ");
-    // Without `tune.seed` a tuning has the seed of its cell, as it always had.
+    // Without `tune.seed`, a tuning has the seed of its cell.
     let plain = plan(SPEC, &[]);
     assert!(tunings(&plain).iter().all(|(label, tune)| label.ends_with(&format!("/seed{}", tune.seed))));
 }
 
 #[test]
-fn fine_tuning_seeds_are_derived_from_that_of_the_model_unless_they_are_listed() {
+fn finetune_seeds_are_derived_from_the_model_seed_unless_listed() {
     let only = ["axes.curriculum=[merged]"];
-    insta::assert_snapshot!(labels(&plan(SPEC, &only), Kind::Finetune), @"
+    insta::assert_snapshot!(labels(&plan(SPEC, &only), JobKind::Finetune), @"
     rte#101 tiny/chat+questions/seed1
     rte#102 tiny/chat+questions/seed1
     rte#103 tiny/chat+questions/seed1
@@ -96,12 +96,12 @@ fn fine_tuning_seeds_are_derived_from_that_of_the_model_unless_they_are_listed()
     rte#203 tiny/chat+questions/seed2
     ");
     let listed = plan(SPEC, &[only[0], "finetune.seeds=[7]"]);
-    insta::assert_snapshot!(labels(&listed, Kind::Finetune), @"
+    insta::assert_snapshot!(labels(&listed, JobKind::Finetune), @"
     rte#7 tiny/chat+questions/seed1
     rte#7 tiny/chat+questions/seed2
     ");
     let official = plan(SPEC, &[only[0], "finetune.mode=compat"]);
-    insta::assert_snapshot!(labels(&official, Kind::Finetune), @"
+    insta::assert_snapshot!(labels(&official, JobKind::Finetune), @"
     rte#42 tiny/chat+questions/seed1
     rte#42 tiny/chat+questions/seed2
     ");
@@ -110,7 +110,7 @@ fn fine_tuning_seeds_are_derived_from_that_of_the_model_unless_they_are_listed()
 #[test]
 fn stages_under_one_schedule_are_one_job() {
     let plan = plan(SPEC, &["axes.curriculum=[sequential, sequential-whole]", "axes.seed=[1]"]);
-    insta::assert_snapshot!(labels(&plan, Kind::Tune), @"
+    insta::assert_snapshot!(labels(&plan, JobKind::Tune), @"
     tiny/chat/seed1
     tiny/chat>questions/seed1
     tiny/chat>>questions/seed1
@@ -127,10 +127,10 @@ fn stages_under_one_schedule_are_one_job() {
 }
 
 #[test]
-fn the_last_stage_is_measured_on_what_all_datasets_hold_out() {
+fn the_last_stage_is_validated_on_all_held_out_parts() {
     let curricula = "axes.curriculum=[merged, sequential, sequential-whole]";
     let plan = plan(SPEC, &["axes.dataset=[chat, [chat, questions]]", curricula, "axes.seed=[1]"]);
-    insta::assert_snapshot!(labels(&plan, Kind::Tune), @"
+    insta::assert_snapshot!(labels(&plan, JobKind::Tune), @"
     tiny/chat/seed1
     tiny/chat+questions/seed1
     tiny/chat>questions/seed1
@@ -143,18 +143,18 @@ fn the_last_stage_is_measured_on_what_all_datasets_hold_out() {
     assert_eq!(last.further_validation, first.datasets);
     assert_eq!(last.validation_datasets(), merged.validation_datasets());
     assert_eq!(whole.validation_datasets(), merged.validation_datasets());
-    // What is shared with the cell of one dataset, or has all datasets itself, is the job that it was.
+    // Jobs that are shared with the cell of one dataset, or that read all datasets anyway, keep their identity.
     for job in [merged, first, whole] {
         assert_eq!(job.further_validation, []);
     }
     assert_eq!(first.validation_datasets(), first.datasets);
-    assert!(Job::Tune(last.clone()).parents().contains(&first.datasets[0]), "its data is there when it runs");
+    assert!(Job::Tune(last.clone()).parents().contains(&first.datasets[0]), "its data must be ready before it runs");
     assert!(Job::Tune(last.clone()).canonical().contains("further_validation"));
     assert!(!Job::Tune(first.clone()).canonical().contains("further_validation"));
 }
 
 #[test]
-fn nothing_is_measured_together_where_nothing_is_held_out() {
+fn without_held_out_data_there_is_no_common_validation() {
     let plan = plan(SPEC, &["axes.curriculum=[sequential]", "held_out=0"]);
     assert!(tunings(&plan).iter().all(|(_, tune)| tune.further_validation.is_empty()));
 }

@@ -1,4 +1,4 @@
-//! The long table of items, and clusters of items that older builds recorded without any.
+//! `grid export items`, and clusters for items that older versions of grid recorded without them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,7 +8,7 @@ use crate::common::Env;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
 
-/// Pairs of rows that swap contexts and targets, in files of their own.
+/// A spec whose evaluation data is written by [`ewok`] and [`reading`].
 const SPEC: &str = "\
 name: tiny
 corpora: {speech: {world: speech, words: 6k}}
@@ -22,6 +22,7 @@ evaluate: {data: data, size: fast, suites: [ewok, reading], checkpoints: {suites
 resources: {threads: 1}
 ";
 
+/// Writes EWoK data: two domains, and for each noun two rows that swap contexts and targets.
 fn ewok(env: &Env, nouns: &[&str]) {
     let folder = env.path().join("data/fast_eval/ewok_fast");
     fs::create_dir_all(&folder).expect("a folder");
@@ -40,6 +41,7 @@ fn ewok(env: &Env, nouns: &[&str]) {
     }
 }
 
+/// Writes reading times of 39 words.
 fn reading(env: &Env) {
     let folder = env.path().join("data/fast_eval/reading");
     fs::create_dir_all(&folder).expect("a folder");
@@ -61,7 +63,7 @@ fn execute(database: &Path, sql: &str) {
     });
 }
 
-/// As a build that knew no clusters would have left it.
+/// Puts the database into the state that a version of grid without clusters would have left.
 const FORGET: &str = "UPDATE item SET cluster = NULL; UPDATE score SET stderr = 1.0 WHERE suite = 'ewok';";
 
 fn csv(path: &Path) -> Vec<BTreeMap<String, String>> {
@@ -70,7 +72,7 @@ fn csv(path: &Path) -> Vec<BTreeMap<String, String>> {
 }
 
 #[test]
-fn items_are_exported_with_clusters_whoever_recorded_them() {
+fn items_of_old_and_new_versions_are_exported_with_clusters() {
     let env = Env::new(SPEC);
     ewok(&env, &["dog", "boy", "girl", "duck"]);
     reading(&env);
@@ -80,7 +82,7 @@ fn items_are_exported_with_clusters_whoever_recorded_them() {
     execute(&database, FORGET);
     assert!(stderrs().iter().all(|row| row.ends_with("|1")));
 
-    // Cells x domains x rows; no milestones, and nothing of the reading times.
+    // Four cells, two domains, eight rows each. Milestones and reading times are not exported.
     let said = env.complaint(0, &["export", "items", "tiny", "out.csv"]);
     assert_eq!(said, "wrote 64 rows to out.csv\n");
     let rows = csv(&env.path().join("out.csv"));
@@ -102,7 +104,7 @@ fn items_are_exported_with_clusters_whoever_recorded_them() {
     }
     assert_eq!(sizes.into_values().collect::<Vec<_>>(), [2; 8], "a row and its swap");
 
-    // The standard errors are those of the clusters, worked out again here.
+    // The recorded standard errors are clustered; compute them again.
     for curriculum in ["pretrained", "single"] {
         let recorded = env.query(&format!(
             "select stderr from v_scores where suite = 'ewok' and subtask = 'motion' and checkpoint = 'final' and \
@@ -121,11 +123,11 @@ fn items_are_exported_with_clusters_whoever_recorded_them() {
         let stderr: f64 = recorded[0].parse().expect("a number");
         assert!((stderr - expected).abs() < 1e-9, "{curriculum}: {stderr} is not {expected}");
     }
-    // Reading has its sentences; the milestone was filled in as well.
+    // The clusters of reading are its sentences. The items of the milestone have clusters as well.
     assert_eq!(env.query("select count(*) from item where cluster is null"), ["0"]);
     assert_eq!(env.query("select distinct cluster from v_items where suite = 'reading' and item < 7"), ["0", "1"]);
 
-    // Parquet has the same rows; with milestones there are more, and the column tells.
+    // Parquet has the same rows. `--milestones` adds rows, which the column `checkpoint` distinguishes.
     env.run(0, &["export", "items", "tiny", "out.parquet"]);
     let reader = SerializedFileReader::new(fs::File::open(env.path().join("out.parquet")).expect("a file"));
     let reader = reader.expect("a Parquet file");
@@ -151,13 +153,13 @@ fn items_are_exported_with_clusters_whoever_recorded_them() {
 }
 
 #[test]
-fn data_that_are_gone_or_changed_are_told_of_and_files_are_never_overwritten() {
+fn missing_or_changed_data_gives_a_note_and_no_file_is_overwritten() {
     let env = Env::new(SPEC);
     ewok(&env, &["dog", "boy"]);
     reading(&env);
     env.run(0, &["run", "spec.yaml"]);
     execute(&env.path().join("runs/runs.db"), FORGET);
-    // As many rows, but others.
+    // The same number of rows with other content.
     ewok(&env, &["dog", "girl"]);
     fs::remove_dir_all(env.path().join("data/fast_eval/reading")).expect("a folder");
     let said = env.complaint(0, &["export", "items", "tiny", "out.csv"]);
@@ -185,7 +187,7 @@ fn data_that_are_gone_or_changed_are_told_of_and_files_are_never_overwritten() {
     insta::assert_snapshot!(complaint, @"grid: failed to write out.xlsx: a table is a .csv or a .parquet file; let its name end in one of these");
     assert!(!env.path().join("new.csv").exists());
 
-    // Once the data are back, so are the clusters.
+    // Once the data is back, the clusters can be computed.
     ewok(&env, &["dog", "boy"]);
     reading(&env);
     assert_eq!(env.complaint(0, &["export", "items", "tiny", "new.csv"]), "wrote 32 rows to new.csv\n");

@@ -1,4 +1,4 @@
-//! The tables of a spec and the published numbers beside them, on the toy world.
+//! The tables that a spec defines, with published numbers, on the toy world.
 
 use std::path::Path;
 
@@ -17,7 +17,7 @@ tables:
 ";
 
 #[test]
-fn tables_and_published_rows_need_no_yaml_once_the_experiment_ran() {
+fn tables_and_published_rows_do_not_need_the_spec_file() {
     let env = Env::new(&format!("{TINY}{TABLES}"));
     env.run(0, &["run", "spec.yaml"]);
     std::fs::remove_file(env.path().join("spec.yaml")).expect("the spec");
@@ -27,15 +27,15 @@ fn tables_and_published_rows_need_no_yaml_once_the_experiment_ran() {
     let published: Vec<&str> = pairs.lines().filter(|line| line.contains("theirs (published)")).collect();
     assert!(published[0].contains("74.9") && published[0].contains("63.25"), "{pairs}");
     assert_eq!(published[1], "theirs (published): a model card");
-    assert!(!pairs.contains("elsewhere"), "it has none of these columns\n{pairs}");
+    assert!(!pairs.contains("elsewhere"), "this reference has none of the columns\n{pairs}");
     assert!(!env.run(0, &["report", "--table", "alone"]).contains("theirs"), "the table names its references");
 
-    // The usual tables have them too.
+    // The built-in tables have published rows too.
     for table in ["scores", "leaderboard"] {
         assert!(env.run(0, &["report", "--table", table]).contains("theirs (published)"), "{table}");
     }
 
-    // Every form tells them apart from what was measured: four conditions, one published row.
+    // Every format separates measured rows (four conditions) from published ones (one row).
     let json: Value =
         serde_json::from_str(&env.run(0, &["report", "--table", "pairs", "--format", "json"])).expect("JSON");
     assert_eq!(json["rows"].as_array().map(Vec::len), Some(4));
@@ -45,7 +45,7 @@ fn tables_and_published_rows_need_no_yaml_once_the_experiment_ran() {
     let lines: Vec<&str> = csv.lines().collect();
     assert_eq!(lines.len(), 1 + 4 + 1, "{csv}");
     assert!(lines[5].starts_with("theirs (published),,,74.9,,,63.25,,,"), "{csv}");
-    // What stands around a score on the terminal: planned seeds, rules and chance.
+    // CSV also has what the terminal shows around a score: planned seeds, rules and the chance level.
     for column in ["blimp_seeds_planned", "blimp_rules", "blimp_chance"] {
         assert!(lines[0].split(',').any(|head| head == column), "{csv}");
     }
@@ -55,12 +55,13 @@ fn tables_and_published_rows_need_no_yaml_once_the_experiment_ran() {
     assert!(markdown.contains("| theirs (published) |  |  | 74.9 | 63.25 |"), "{markdown}");
 }
 
-/// The marks of numbers in a picture; those of its legend are examples.
+/// The number of data points in a figure, without the examples in its legend.
 fn points(svg: &str) -> usize {
     svg.lines().filter(|line| line.starts_with("<circle") && !line.contains("<title>an example<")).count()
 }
 
-/// z of each column over the four models: mean 0, population deviation 1; the boxes are theirs.
+/// The z-scores of each column over the four models have mean 0 and population standard deviation 1, and the boxes are
+/// drawn from these z-scores.
 #[test]
 fn z_scores_are_those_of_the_measured_models() {
     let env = Env::new(&format!("{TINY}{TABLES}"));
@@ -81,7 +82,7 @@ fn z_scores_are_those_of_the_measured_models() {
         let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / 4.0;
         assert!(mean.abs() < 1e-9 && (variance - 1.0).abs() < 1e-9, "{z}");
     }
-    // The mean z, and the median of two values, which is the same.
+    // The median of two z-scores equals their mean.
     let figure = table("figure");
     let (means, medians) = (numbers(&figure, 4), numbers(&figure, 5));
     assert_eq!(means.len(), 4, "{figure}");
@@ -90,7 +91,7 @@ fn z_scores_are_those_of_the_measured_models() {
     }
     assert_eq!(means, numbers(&z, 5));
 
-    // The picture has the same boxes, a mean and a point for each column of every model.
+    // The figure has a mean for each model, and a point for each of its columns.
     let svg = env.run(0, &["report", "--table", "figure", "--svg"]);
     assert!(svg.starts_with("<svg") && svg.ends_with("</svg>\n"), "{svg}");
     assert_eq!(points(&svg), 8, "{svg}");
@@ -98,17 +99,17 @@ fn z_scores_are_those_of_the_measured_models() {
     for mean in means {
         assert!(svg.contains(&format!("<title>mean {mean:+.2}</title>")), "{svg}");
     }
-    // Of scores it has a mark for each model and task, and one for each published number.
+    // A figure of scores has a point for each model and task, and one for each published number.
     let svg = env.run(0, &["report", "--table", "pairs", "--svg"]);
     assert_eq!(points(&svg), 2 * (4 + 1), "{svg}");
     assert!(svg.contains(">theirs (published)<") && svg.contains(">chance<"), "{svg}");
-    // As of other forms that hold one document, the one asked for.
+    // Like other formats that hold a single document, SVG shows the requested comparison instead of the scores.
     let svg = env.run(0, &["report", "--compare", "merged,sequential", "--svg"]);
     assert!(svg.contains("sequential against merged") && svg.contains(">difference"), "{svg}");
 }
 
 #[test]
-fn a_table_that_is_not_there_is_refused_with_those_that_are() {
+fn an_unknown_table_is_refused_with_the_known_ones() {
     let env = Env::new(&format!("{TINY}{TABLES}"));
     env.run(0, &["run", "spec.yaml", "-S", "axes.curriculum=[pretrained]", "-S", "axes.seed=[1]"]);
     let complaint = env.complaint(4, &["report", "--table", "figur"]);
@@ -119,9 +120,9 @@ fn a_table_that_is_not_there_is_refused_with_those_that_are() {
     assert!(figure.contains("0 of 2"), "{figure}");
 }
 
-/// A training that cannot work leaves nothing to show; the reason is said, for programs too.
+/// If every training has failed, there are no scores. Every output format then gives the progress on stderr.
 #[test]
-fn a_report_without_scores_says_how_far_the_experiment_is() {
+fn a_report_without_scores_states_the_progress() {
     let env = Env::new(&format!("{TINY}{TABLES}"));
     let wild = ["pretrain.learning_rate=1e12", "pretrain.clip_norm=null", "pretrain.warmup=0"];
     let wild: Vec<&str> = wild.iter().flat_map(|one| ["-S", one]).collect();
@@ -139,7 +140,7 @@ fn a_report_without_scores_says_how_far_the_experiment_is() {
 }
 
 #[test]
-fn results_of_several_builds_are_said_to_be_so() {
+fn results_of_several_versions_give_a_note() {
     let env = Env::new(TINY);
     env.run(0, &["run", "spec.yaml", "-S", "axes.seed=[1]", "-S", "axes.curriculum=[pretrained]"]);
     assert!(!env.run(0, &["report"]).contains("results of several versions"));
@@ -152,7 +153,7 @@ fn results_of_several_builds_are_said_to_be_so() {
 }
 
 #[test]
-fn what_is_asked_of_scores_that_are_not_there_is_refused_with_what_is() {
+fn requests_for_missing_scores_are_refused_with_a_hint() {
     let env = Env::new(TINY);
     env.run(0, &["run", "spec.yaml", "-S", "axes.seed=[1]"]);
     let complaint = env.complaint(4, &["report", "--subtasks", "ewok"]);
@@ -166,7 +167,7 @@ fn what_is_asked_of_scores_that_are_not_there_is_refused_with_what_is() {
     assert!(svg.contains(">nano chat single<"), "{svg}");
 }
 
-/// Changes what runs.db holds, as only time could.
+/// Executes a statement on the database, to simulate the results of an older version.
 fn execute(database: &Path, sql: &str) {
     use sqlx::Connection;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");

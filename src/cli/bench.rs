@@ -6,13 +6,13 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::global::Global;
 use super::output::{TableFormat, formatted, print_json};
-use crate::domain::{Base, Precision, Workload};
+use crate::domain::{BaseModel, Precision, Workload};
 use crate::report;
 use crate::runner::{self, BenchmarkRounds, WorkerProgram};
 use crate::session::{Exit, Failure, SpecText};
 use crate::spec;
 
-/// What to measure.
+/// Update to measure.
 #[derive(Debug, Subcommand)]
 pub enum BenchVerb {
     /// Training speed: tokens per second, share of the peak speed of matrix products, memory, and time per phase.
@@ -98,7 +98,7 @@ fn workloads(args: &BenchTrainArgs) -> Result<Vec<Workload>, Failure> {
     match &args.spec {
         Some(path) => {
             for cell in SpecText::read(path, &[])?.1.cells {
-                let Base::Trained(base) = cell.recipe.base else { continue };
+                let BaseModel::Trained(base) = cell.recipe.base else { continue };
                 let base = (base.model, base.training.batch_size, base.sequence_length, base.training.precision);
                 if !bases.contains(&base) {
                     bases.push(base);

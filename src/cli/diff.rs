@@ -7,7 +7,7 @@ use clap::Args;
 use super::global::Global;
 use super::output::{TableFormat, formatted};
 use crate::domain::{ScoreRow, counted};
-use crate::plan::{Differences, Line, differences};
+use crate::plan::{DifferenceLine, Differences, differences};
 use crate::report::{self, Cell, Comparison, Options, Planned, Table};
 use crate::session::{Exit, Failure, Session, SpecText};
 use crate::store::{Store, StoreError};
@@ -98,7 +98,7 @@ fn difference_table([first, second]: [&String; 2], found: &Differences) -> Table
     if found.dependent > 0 {
         notes.push(format!("{} differ only in the jobs that they depend on", jobs(found.dependent)));
     }
-    let row = |line: &Line| {
+    let row = |line: &DifferenceLine| {
         vec![
             Cell::Label(line.kind.to_string()),
             Cell::Label(line.what.clone()),

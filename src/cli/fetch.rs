@@ -2,7 +2,7 @@
 
 use super::global::Global;
 use super::progress::mode;
-use crate::data::download::Coming;
+use crate::data::download::FetchProgress;
 use crate::domain::Grid;
 use crate::report::progress::Transfers;
 use crate::session::{Failure, Fetched, SpecText, fetch_missing};
@@ -21,12 +21,12 @@ pub fn transfers(global: &Global) -> Transfers {
 }
 
 /// Shows a step of a download.
-pub fn show(transfers: &mut Transfers, coming: Coming<'_>) {
+pub fn show(transfers: &mut Transfers, coming: FetchProgress<'_>) {
     match coming {
-        Coming::Waiting(place) => transfers.line(&format!("waiting for another grid that is fetching {place}")),
-        Coming::Bytes(place, path, done, total) => transfers.bytes(&format!("{place} {path}"), done, total),
-        Coming::Whole(place, path, bytes) => transfers.whole(&format!("{place} {path}"), bytes),
-        Coming::Unpacking(place, archive) => transfers.line(&format!("unpacking {place} {archive}")),
+        FetchProgress::Waiting(place) => transfers.line(&format!("waiting for another grid that is fetching {place}")),
+        FetchProgress::Bytes(place, path, done, total) => transfers.bytes(&format!("{place} {path}"), done, total),
+        FetchProgress::Whole(place, path, bytes) => transfers.complete(&format!("{place} {path}"), bytes),
+        FetchProgress::Unpacking(place, archive) => transfers.line(&format!("unpacking {place} {archive}")),
     }
 }
 

@@ -27,7 +27,7 @@ pub async fn gc(global: &Global, args: &GcArgs) -> Result<Exit, Failure> {
     let store = global.runs().open_existing().await?;
     // No run may start to use what is being removed.
     let _lock = if args.yes { Some(RunsLock::acquire(&global.runs_dir)?) } else { None };
-    let mut garbage = store.vain_attempts().await?;
+    let mut garbage = store.superseded_attempts().await?;
     if args.unplanned {
         garbage.extend(store.unplanned_jobs().await?);
     }

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::global::Global;
-use crate::domain::{Entry, Event, Verdict};
+use crate::domain::{Event, JournalEntry, Verdict, layout};
 use crate::report::human;
 use crate::session::{Exit, Failure, only_job};
 
@@ -31,7 +31,7 @@ pub async fn logs(global: &Global, args: &LogsArgs) -> Result<Exit, Failure> {
             println!("  {message}");
         }
         let Some(folder) = &attempt.folder else { continue };
-        let path = folder.join("journal.jsonl");
+        let path = folder.join(layout::JOURNAL);
         println!("  {}", path.display());
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
@@ -40,10 +40,13 @@ pub async fn logs(global: &Global, args: &LogsArgs) -> Result<Exit, Failure> {
                 continue;
             }
         };
-        let start =
-            text.lines().next().and_then(|line| serde_json::from_str::<Entry>(line).ok()).map_or(0, |entry| entry.at);
+        let start = text
+            .lines()
+            .next()
+            .and_then(|line| serde_json::from_str::<JournalEntry>(line).ok())
+            .map_or(0, |entry| entry.at);
         for line in text.lines() {
-            match serde_json::from_str::<Entry>(line) {
+            match serde_json::from_str::<JournalEntry>(line) {
                 Ok(entry) if !args.raw => {
                     println!("  {:>8.1}s  {}", (entry.at - start) as f64 / 1e3, describe(&entry.event))
                 }

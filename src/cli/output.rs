@@ -1,4 +1,4 @@
-//! What verbs share to write their results and errors.
+//! Update verbs share to write their results and errors.
 
 use std::io::IsTerminal;
 

@@ -79,7 +79,7 @@ fn description(session: &Session, few_seeds: Option<String>) -> Description {
 
 fn print_text(session: &Session, few_seeds: Option<String>, spec: &SpecArgs) {
     let description = description(session, few_seeds);
-    print!("{}", description.text());
+    print!("{}", description.text(&report::aligned_columns));
     let mut sources = session.grid.cells.iter().flat_map(|cell| cell.recipe.sources());
     if !description.missing.is_empty() && sources.any(|source| source.remote().is_some()) {
         println!(

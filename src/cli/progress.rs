@@ -3,13 +3,13 @@
 use std::io::IsTerminal;
 
 use super::global::Global;
-use crate::domain::News;
-use crate::report::progress::{Mode, Planned, Progress};
+use crate::domain::JobUpdate;
+use crate::report::progress::{PlannedJob, Progress, ProgressMode};
 use crate::session::{JobToRun, Observer};
 
 /// Shows the progress of jobs.
 pub struct ShownProgress {
-    mode: Mode,
+    mode: ProgressMode,
     progress: Option<Progress>,
 }
 
@@ -23,12 +23,12 @@ impl ShownProgress {
 impl Observer for ShownProgress {
     fn start(&mut self, jobs: &[JobToRun]) {
         let planned =
-            |job: &JobToRun| Planned { id: job.id, label: job.label.clone(), kind: job.kind, weight: job.weight };
-        let planned: Vec<Planned> = jobs.iter().map(planned).collect();
+            |job: &JobToRun| PlannedJob { id: job.id, label: job.label.clone(), kind: job.kind, weight: job.weight };
+        let planned: Vec<PlannedJob> = jobs.iter().map(planned).collect();
         self.progress = Some(Progress::new(&planned, self.mode, Box::new(std::io::stderr())));
     }
 
-    fn update(&mut self, update: &News) {
+    fn update(&mut self, update: &JobUpdate) {
         if let Some(progress) = &mut self.progress {
             progress.update(update);
         }
@@ -46,10 +46,10 @@ impl Observer for ShownProgress {
 }
 
 /// How progress is shown: as bars on a terminal, as lines elsewhere, and not at all with `--quiet`.
-pub fn mode(global: &Global) -> Mode {
+pub fn mode(global: &Global) -> ProgressMode {
     match (global.quiet, std::io::stderr().is_terminal()) {
-        (true, _) => Mode::Silent,
-        (false, true) => Mode::Bars,
-        (false, false) => Mode::Lines,
+        (true, _) => ProgressMode::Silent,
+        (false, true) => ProgressMode::Bars,
+        (false, false) => ProgressMode::Lines,
     }
 }

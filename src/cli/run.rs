@@ -8,11 +8,11 @@ use super::global::Global;
 use super::plan;
 use super::progress::ShownProgress;
 use super::spec_args::SpecArgs;
-use crate::data::download::Coming;
+use crate::data::download::FetchProgress;
 use crate::domain::{Grid, counted};
 use crate::runner::Summary;
 use crate::session::{Exit, Failure, Run, RunsFolder, Session, SpecText, fetch_before_run};
-use crate::store::Ending;
+use crate::store::InvocationOutcome;
 
 /// Arguments of `run`.
 #[derive(Debug, Args)]
@@ -51,14 +51,14 @@ pub async fn run_experiment(
     let mut run = Run::begin(&runs, spec, grid).await?;
     print_notes(global, &run);
     if run.tasks.is_empty() {
-        run.finish(Ending::Done).await?;
+        run.finish(InvocationOutcome::Done).await?;
         return Ok(Exit::Done);
     }
     let summary = run.drive(&execution, &mut ShownProgress::new(global)).await?;
     let (ending, exit) = match &summary {
-        Summary { interrupted, .. } if !interrupted.is_empty() => (Ending::Interrupted, Exit::Interrupted),
-        Summary { failed, .. } if !failed.is_empty() => (Ending::Failed, Exit::JobsFailed),
-        Summary { .. } => (Ending::Done, Exit::Done),
+        Summary { interrupted, .. } if !interrupted.is_empty() => (InvocationOutcome::Interrupted, Exit::Interrupted),
+        Summary { failed, .. } if !failed.is_empty() => (InvocationOutcome::Failed, Exit::JobsFailed),
+        Summary { .. } => (InvocationOutcome::Done, Exit::Done),
     };
     let session = run.finish(ending).await?;
     print_summary(global, &session, &summary);
@@ -67,7 +67,7 @@ pub async fn run_experiment(
 
 async fn fetch_data(global: &Global, runs: &RunsFolder, spec: &SpecText, grid: &Grid) -> Result<(), Failure> {
     let mut transfers = fetch::transfers(global);
-    let mut show = |coming: Coming<'_>| fetch::show(&mut transfers, coming);
+    let mut show = |coming: FetchProgress<'_>| fetch::show(&mut transfers, coming);
     let fetched = fetch_before_run(runs, spec, grid, global.offline, &mut show).await?;
     fetch::print_locked(global, &fetched);
     Ok(())

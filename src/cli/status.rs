@@ -6,7 +6,7 @@ use super::global::Global;
 use super::output::{TextFormat, print_json};
 use crate::report::human;
 use crate::session::{Exit, Failure, is_abandoned};
-use crate::store::{ExperimentRow, JobRow, State};
+use crate::store::{ExperimentRow, JobRow, JobState};
 
 /// Arguments of `status`.
 #[derive(Debug, Args)]
@@ -59,7 +59,7 @@ fn experiment_line(row: &ExperimentRow) -> String {
 fn job_line(row: &JobRow) -> String {
     let name = if is_abandoned(row) { "abandoned" } else { row.state.name() };
     let state = match (row.state, row.progress) {
-        (State::Running | State::Interrupted, Some((done, total))) if total > 0 => {
+        (JobState::Running | JobState::Interrupted, Some((done, total))) if total > 0 => {
             format!("{name} {}%", 100 * done / total)
         }
         _ => name.to_owned(),

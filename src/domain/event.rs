@@ -1,19 +1,4 @@
-//! What happens while jobs run, and the files by which coordinator and workers talk.
-//!
-//! ```text
-//! runs/<experiment>/<kind>-<id>/job.json                  Assignment, written by the coordinator before the start;
-//!                                                         removed once the end of the submission is recorded
-//!                              /outcome.<token>.json      Outcome, published once by link(2): the first writer wins
-//!                              /lock                      held (flock) by the worker that has the job
-//!                              /<attempt>/                one try, named <token>-<nonce>
-//!                              /<attempt>/job.json        the Assignment as the attempt found it
-//!                              /<attempt>/journal.jsonl   Entry per line, appended by one worker
-//!                              /<attempt>/lock            held (flock) by the worker while it lives
-//!                              /<attempt>/heartbeat       touched every few seconds
-//!                              /<attempt>/items.jsonl     ItemOutcome per line (eval and finetune jobs)
-//!                              /<attempt>/checkpoint-*/   mid-job checkpoints (training jobs)
-//!                              /<attempt>/output/         the artifacts named in the outcome
-//! ```
+//! What happens while jobs run, and what the coordinator and the workers tell each other; [`super::layout`] names the files.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -21,21 +6,15 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::digest::{Digest, JobId};
+use super::fault_injection::FaultInjection;
 use super::job::Job;
 use super::milestone::Milestone;
 use super::score::{ItemOutcome, Score};
 use super::text::Origin;
-use super::trial::Trial;
-
-/// Bumped whenever the layout of these files changes.
-pub const SCHEMA: u32 = 1;
-
-/// Name of the optimiser's state, in checkpoints and in the `output/` of a job that another one carries on with.
-pub const OPTIMIZER: &str = "optimizer.safetensors";
 
 /// How a job is to be run here: nothing of it changes the result beyond floating-point order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Settings {
+pub struct RunSettings {
     /// `cpu`, `cuda:0`, ...
     pub device: String,
     /// Threads of this worker.
@@ -44,14 +23,15 @@ pub struct Settings {
     pub checkpoint_every_seconds: u64,
     /// Rows per forward pass; `None` takes the whole batch at once.
     pub micro_batch: Option<u32>,
-    /// Faults to plant in a training job.
-    pub trial: Option<Trial>,
+    /// Faults to inject into a training job.
+    #[serde(rename = "trial")]
+    pub faults: Option<FaultInjection>,
 }
 
 /// A job as handed to a worker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Assignment {
-    /// [`SCHEMA`].
+    /// [`SCHEMA`](super::layout::SCHEMA).
     pub schema: u32,
     /// Identity, which must equal `job.id()`.
     pub id: JobId,
@@ -67,12 +47,12 @@ pub struct Assignment {
     #[serde(default)]
     pub keep_optimizer: bool,
     /// How to run it.
-    pub settings: Settings,
+    pub settings: RunSettings,
 }
 
 /// One line of a journal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Entry {
+pub struct JournalEntry {
     /// Milliseconds since 1970 UTC.
     pub at: i64,
     /// What happened.
@@ -166,7 +146,7 @@ pub enum Verdict {
     /// With an error.
     Failed {
         /// The sort, which decides whether a retry can help.
-        failure: Failure,
+        failure: FailureKind,
         /// The reason, for people.
         message: String,
     },
@@ -175,7 +155,7 @@ pub enum Verdict {
 /// Sorts of failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Failure {
+pub enum FailureKind {
     /// The job's own error: running it again would give it again.
     Job,
     /// Device or host memory ran out.
@@ -200,7 +180,7 @@ pub struct Artifact {
 /// The published end of a job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
-    /// [`SCHEMA`].
+    /// [`SCHEMA`](super::layout::SCHEMA).
     pub schema: u32,
     /// The job.
     pub id: JobId,
@@ -216,13 +196,6 @@ pub struct Outcome {
     pub verdict: Verdict,
     /// What it left, sorted by path; empty unless done.
     pub artifacts: Vec<Artifact>,
-}
-
-impl Outcome {
-    /// The name of the file, in the job's folder, under which the outcome of a submission is published.
-    pub fn file_name(token: &str) -> String {
-        format!("outcome.{token}.json")
-    }
 }
 
 /// A job that the runner shall see done, with all it needs to write its [`Assignment`].
@@ -244,16 +217,16 @@ pub struct Task {
 
 /// What the coordinator learns about a job, in the order in which it must be recorded.
 #[derive(Debug, Clone, PartialEq)]
-pub struct News {
+pub struct JobUpdate {
     /// The job.
     pub job: JobId,
     /// What happened to it.
-    pub what: What,
+    pub update: Update,
 }
 
-/// See [`News`].
+/// See [`JobUpdate`].
 #[derive(Debug, Clone, PartialEq)]
-pub enum What {
+pub enum Update {
     /// Handed to a worker under this token. `slot` is its device and number: `cpu/0`.
     Submitted {
         /// Submission.
@@ -270,7 +243,7 @@ pub enum What {
         /// Number of the line in the journal, from 0.
         line: u64,
         /// The line.
-        entry: Entry,
+        entry: JournalEntry,
     },
     /// The outcome; every journal line of the attempt came before. The attempt's folder is `folder/outcome.attempt`.
     Ended {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::grid::Corpus;
+use super::source::Corpus;
 
 /// How question-answer records are made of the documents of a corpus.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -1,24 +1,22 @@
 //! A validated experiment: cells, each with a complete recipe. Nothing is optional here that a spec could leave out.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use super::budget::{Budget, Extent};
-use super::curriculum::{Loss, Order, Replay, Start};
+use super::budget::Budget;
+use super::curriculum::{LossMask, OptimizerStart, RecordOrder, Replay};
 use super::digest::JobId;
 use super::finetune::{FinetuneRecipe, GlueTask};
 use super::generation::Generation;
 use super::milestone::Milestone;
 use super::mode::Mode;
 use super::model::ModelConfig;
-use super::remote::{Pick, Place, Remote};
 use super::resources::Resources;
-use super::score::Suite;
 use super::seed::FinetuneSeeds;
+use super::source::{Corpus, DataEntry, Dataset, ForeignModel, Source};
+use super::suite::Suite;
 use super::table::{NamedTable, Reference};
-use super::text::{CorpusFormat, DatasetFormat, Origin, Template, WorldPart};
 use super::training::{Length, Training};
 
 /// A whole experiment.
@@ -80,119 +78,6 @@ impl CellKey {
     }
 }
 
-/// Where text or evaluation data is.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-pub enum Source {
-    /// The toy world.
-    World {
-        /// Which text.
-        part: WorldPart,
-        /// Seed.
-        seed: u64,
-        /// Words, records, or items per subtask.
-        size: u64,
-    },
-    /// Local files: a glob (or plain path) with the folder of the spec already resolved. Their names mean nothing.
-    Files(PathBuf),
-    /// A local folder of evaluation files, whose names are those of the subtasks.
-    Folder(PathBuf),
-    /// A model that was trained elsewhere.
-    Model(ForeignModel),
-    /// Files on another machine, to be fetched.
-    Remote(Remote),
-}
-
-impl Source {
-    /// What may have to be fetched of another machine: of a model it is known by its name alone, and a folder of that
-    /// name goes before it.
-    pub fn remote(&self) -> Option<Remote> {
-        match self {
-            Source::Remote(remote) => Some(remote.clone()),
-            Source::Model(model) => model.remote(),
-            Source::World { .. } | Source::Files(_) | Source::Folder(_) => None,
-        }
-    }
-}
-
-/// A model in Hugging Face's form, as the user names it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-pub struct ForeignModel {
-    /// As written: a folder, or a hub id such as `org/name` or `org/name@revision`.
-    pub name: String,
-    /// The folder it means if there is one, with the folder of the spec already resolved.
-    pub folder: PathBuf,
-}
-
-impl ForeignModel {
-    /// The repository it means where no such folder is; `None` for what can only be a path.
-    pub fn remote(&self) -> Option<Remote> {
-        Some(Remote { place: Place::model(&self.name)?, archive: None, pick: Pick::Model })
-    }
-}
-
-/// Data under the name that the spec gives them.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-pub struct DataEntry {
-    /// Its section and name, such as `corpora.childes` or `evaluate.blimp`.
-    pub name: String,
-    /// Where the spec says where they are: `experiments/x.yaml:12:5`, or `-S corpora.childes.files=x.txt`.
-    pub place: String,
-    /// Where they are.
-    pub source: Source,
-    /// `licence:`, as written.
-    pub licence: Option<String>,
-}
-
-/// A [`Source`] that has been looked up on this machine.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Located {
-    /// Its content, as it enters identities; [`Origin::Missing`] where nothing was found.
-    pub origin: Origin,
-    /// The files, sorted by name; empty for the toy world and for what is missing.
-    pub files: Vec<PathBuf>,
-}
-
-/// How much text a source holds under a format.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Volume {
-    /// Documents of a corpus, or records of a dataset.
-    pub units: u64,
-    /// Whitespace-separated words after cleaning; both sides of a record.
-    pub words: u64,
-    /// Records that were left out, as their reply is blank.
-    pub blank: u64,
-}
-
-/// A text corpus.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Corpus {
-    /// Its name in the spec.
-    pub name: String,
-    /// Where it is.
-    pub source: Source,
-    /// How it is cut.
-    pub format: CorpusFormat,
-    /// How much text its author says it has; `None` where that is not said.
-    pub expected: Option<Extent>,
-}
-
-/// An instruction dataset.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Dataset {
-    /// Its name in the spec.
-    pub name: String,
-    /// Where it is.
-    pub source: Source,
-    /// How it becomes records.
-    pub format: DatasetFormat,
-    /// How a record is laid out.
-    pub template: Template,
-    /// How much text its author says it has; `None` where that is not said.
-    pub expected: Option<Extent>,
-    /// How many of its words its author says are text that no corpus has; `None` where that is not said.
-    pub new_words: Option<u64>,
-}
-
 /// One stage of a curriculum.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Stage {
@@ -201,11 +86,11 @@ pub struct Stage {
     /// The weight of each of them in the mixture; empty where each gives all of its records.
     pub shares: Vec<f64>,
     /// How their records follow each other.
-    pub order: Order,
+    pub order: RecordOrder,
     /// The share of pretraining text among them.
     pub replay: Option<Replay>,
     /// What the optimiser remembers.
-    pub optimizer: Start,
+    pub optimizer: OptimizerStart,
     /// Optimisation; its length is that of the first part.
     pub training: Training,
     /// The parts that follow under the same schedule (`schedule: whole`).
@@ -213,7 +98,7 @@ pub struct Stage {
     /// Longest record in tokens.
     pub max_length: u32,
     /// Tokens trained on.
-    pub loss: Loss,
+    pub loss: LossMask,
 }
 
 /// What a stage trains on for a while: the fields mean what those of [`Stage`] mean.
@@ -224,7 +109,7 @@ pub struct StagePart {
     /// The weight of each of them in the mixture; empty where each gives all of its records.
     pub shares: Vec<f64>,
     /// How their records follow each other.
-    pub order: Order,
+    pub order: RecordOrder,
     /// The share of pretraining text among them.
     pub replay: Option<Replay>,
     /// How long.
@@ -294,7 +179,7 @@ pub struct Pretraining {
 
 /// Where a cell's model comes from, before any tuning.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub enum Base {
+pub enum BaseModel {
     /// Trained here.
     Trained(Box<Pretraining>),
     /// Trained elsewhere, with a tokenizer of its own.
@@ -307,7 +192,7 @@ pub enum Base {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Recipe {
     /// The model to start from.
-    pub base: Base,
+    pub base: BaseModel,
     /// Share held out of every corpus and dataset.
     pub held_out: f64,
     /// The curriculum; empty for the base model alone.
@@ -329,12 +214,12 @@ impl Recipe {
     pub fn sources(&self) -> Vec<Source> {
         let mut sources: Vec<Source> = vec![];
         match &self.base {
-            Base::Trained(base) => {
+            BaseModel::Trained(base) => {
                 sources.extend(base.corpora.iter().chain(&base.tokenizer_corpora).map(|corpus| corpus.source.clone()));
                 sources.extend(base.tokenizer_datasets.iter().map(|dataset| dataset.source.clone()));
             }
-            Base::Imported(model) => sources.push(Source::Model(model.clone())),
-            Base::Recorded(_) => {}
+            BaseModel::Imported(model) => sources.push(Source::Model(model.clone())),
+            BaseModel::Recorded(_) => {}
         }
         let datasets = self.stages.iter().flat_map(Stage::all_datasets);
         sources.extend(datasets.map(|dataset| dataset.source.clone()));

@@ -15,13 +15,13 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::curriculum::{Loss, Order, Replay, Start};
+use super::curriculum::{LossMask, OptimizerStart, RecordOrder, Replay};
 use super::digest::JobId;
 use super::finetune::{FinetuneRecipe, GlueTask};
 use super::milestone::Milestone;
 use super::mode::Mode;
 use super::model::ModelConfig;
-use super::score::Suite;
+use super::suite::Suite;
 use super::text::{CorpusFormat, DatasetFormat, Origin, Template, WorldPart};
 use super::training::{Length, Training};
 
@@ -108,15 +108,15 @@ pub struct TuneJob {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shares: Vec<f64>,
     /// How their records follow each other.
-    #[serde(default, skip_serializing_if = "Order::is_shuffled")]
-    pub order: Order,
+    #[serde(default, skip_serializing_if = "RecordOrder::is_shuffled")]
+    pub order: RecordOrder,
     /// Pretraining text among them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replay: Option<ReplayedText>,
     /// Longer records lose the tokens beyond it.
     pub max_length: u32,
     /// Tokens trained on.
-    pub loss: Loss,
+    pub loss: LossMask,
     /// Optimisation; a schedule of its own. Its length is that of the first part.
     pub training: Training,
     /// The parts that follow under the same schedule, with the same state of the optimiser; most trainings have none.
@@ -127,8 +127,8 @@ pub struct TuneJob {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub further_validation: Vec<JobId>,
     /// What the optimiser remembers.
-    #[serde(default, skip_serializing_if = "Start::is_fresh")]
-    pub optimizer: Start,
+    #[serde(default, skip_serializing_if = "OptimizerStart::is_fresh")]
+    pub optimizer: OptimizerStart,
     /// Seed of the data order, of each part the same.
     pub seed: u64,
 }
@@ -142,8 +142,8 @@ pub struct TunePart {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shares: Vec<f64>,
     /// How their records follow each other.
-    #[serde(default, skip_serializing_if = "Order::is_shuffled")]
-    pub order: Order,
+    #[serde(default, skip_serializing_if = "RecordOrder::is_shuffled")]
+    pub order: RecordOrder,
     /// Pretraining text among them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replay: Option<ReplayedText>,
@@ -253,7 +253,7 @@ pub enum Job {
 /// The kinds of job, in the order in which a cell goes through them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum JobKind {
     /// See [`TokenizerJob`].
     Tokenizer,
     /// See [`PrepareJob`].
@@ -270,26 +270,33 @@ pub enum Kind {
     Finetune,
 }
 
-impl Kind {
+impl JobKind {
     /// All kinds, in order.
-    pub const ALL: [Kind; 7] =
-        [Kind::Tokenizer, Kind::Prepare, Kind::Pretrain, Kind::Import, Kind::Tune, Kind::Eval, Kind::Finetune];
+    pub const ALL: [JobKind; 7] = [
+        JobKind::Tokenizer,
+        JobKind::Prepare,
+        JobKind::Pretrain,
+        JobKind::Import,
+        JobKind::Tune,
+        JobKind::Eval,
+        JobKind::Finetune,
+    ];
 
     /// The word used in tables, folder names and the database.
     pub fn name(self) -> &'static str {
         match self {
-            Kind::Tokenizer => "tokenizer",
-            Kind::Prepare => "prepare",
-            Kind::Pretrain => "pretrain",
-            Kind::Import => "import",
-            Kind::Tune => "tune",
-            Kind::Eval => "eval",
-            Kind::Finetune => "finetune",
+            JobKind::Tokenizer => "tokenizer",
+            JobKind::Prepare => "prepare",
+            JobKind::Pretrain => "pretrain",
+            JobKind::Import => "import",
+            JobKind::Tune => "tune",
+            JobKind::Eval => "eval",
+            JobKind::Finetune => "finetune",
         }
     }
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for JobKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
     }
@@ -305,15 +312,15 @@ struct Canonical<'a> {
 
 impl Job {
     /// The kind.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> JobKind {
         match self {
-            Job::Tokenizer(_) => Kind::Tokenizer,
-            Job::Prepare(_) => Kind::Prepare,
-            Job::Pretrain(_) => Kind::Pretrain,
-            Job::Import(_) => Kind::Import,
-            Job::Tune(_) => Kind::Tune,
-            Job::Eval(_) => Kind::Eval,
-            Job::Finetune(_) => Kind::Finetune,
+            Job::Tokenizer(_) => JobKind::Tokenizer,
+            Job::Prepare(_) => JobKind::Prepare,
+            Job::Pretrain(_) => JobKind::Pretrain,
+            Job::Import(_) => JobKind::Import,
+            Job::Tune(_) => JobKind::Tune,
+            Job::Eval(_) => JobKind::Eval,
+            Job::Finetune(_) => JobKind::Finetune,
         }
     }
 

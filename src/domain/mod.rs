@@ -13,50 +13,60 @@ pub mod cluster;
 pub mod curriculum;
 pub mod digest;
 pub mod event;
+pub mod fault_injection;
 pub mod finetune;
 pub mod generation;
 pub mod grid;
 pub mod hugging_face;
 pub mod job;
+pub mod layout;
 pub mod milestone;
 pub mod mode;
 pub mod model;
 pub mod phenomenon;
+pub mod plural;
 pub mod remote;
 pub mod resources;
 pub mod score;
 pub mod seed;
+pub mod source;
+pub mod suggest;
+pub mod suite;
 pub mod table;
 pub mod text;
+pub mod text_size;
 pub mod training;
-pub mod trial;
 
-pub use bench::{Phases, Ready, Round, Speed, Workload};
-pub use budget::{Budget, Extent, counted, grouped};
+pub use bench::{BenchResult, BenchRound, Phases, WorkerReady, Workload};
+pub use budget::Budget;
 pub use cluster::{Cluster, Stderr, Stratum, clustered_stderr};
-pub use curriculum::{Loss, Order, Replay, SINGLE, Start};
+pub use curriculum::{LossMask, OptimizerStart, RecordOrder, Replay, SINGLE};
 pub use digest::{Digest, JobId};
-pub use event::{Artifact, Assignment, Entry, Event, Failure, News, Outcome, Settings, Task, Verdict, What};
+pub use event::{
+    Artifact, Assignment, Event, FailureKind, JobUpdate, JournalEntry, Outcome, RunSettings, Task, Update, Verdict,
+};
+pub use fault_injection::{FaultInjection, MemoryLimit};
 pub use finetune::{Criterion, FinetuneRecipe, GlueTask, Hyperparameters, Pooling, Selection};
 pub use generation::{Generation, Question};
-pub use grid::{
-    Base, Cell, CellKey, Corpus, DataEntry, Dataset, Evaluation, Finetuning, ForeignModel, Grid, Located, Pretraining,
-    Recipe, Source, Stage, StagePart, Volume,
-};
+pub use grid::{BaseModel, Cell, CellKey, Evaluation, Finetuning, Grid, Pretraining, Recipe, Stage, StagePart};
 pub use hugging_face::{ConfigFile, SpecialTokens};
 pub use job::{
-    EvalJob, FinetuneJob, ImportJob, Job, Kind, PrepareJob, Prepared, PretrainJob, ReplayedText, TokenizerJob, TuneJob,
-    TunePart,
+    EvalJob, FinetuneJob, ImportJob, Job, JobKind, PrepareJob, Prepared, PretrainJob, ReplayedText, TokenizerJob,
+    TuneJob, TunePart,
 };
 pub use milestone::Milestone;
 pub use mode::{AoaFit, BoxRows, EwokContrast, FirstToken, Mode, Nan, PerLength, Preference, ReadingWord, Sums, Ties};
 pub use model::{Arch, ModelConfig};
 pub use phenomenon::blimp_term;
-pub use remote::{HubKind, Pick, Place, Remote};
+pub use plural::{counted, grouped};
+pub use remote::{FileSelection, HubKind, Remote, RemoteLocation};
 pub use resources::{Backend, BackendKind, BatchSystem, Resources, Slurm};
-pub use score::{CellRow, ItemOutcome, ItemRow, Score, ScoreRow, Size, Suite};
+pub use score::{CellRow, ItemOutcome, ItemRow, Score, ScoreRow};
 pub use seed::{FinetuneSeeds, mix, tuning_seed};
-pub use table::{NamedTable, Quantity, Reference, Show};
+pub use source::{Corpus, DataEntry, Dataset, ForeignModel, LocatedSource, Source};
+pub use suggest::{closest, did_you_mean};
+pub use suite::{ScoringMethod, Size, Suite};
+pub use table::{NamedTable, Quantity, Reference, TableView};
 pub use text::{CorpusFormat, DatasetFormat, Documents, Layout, Origin, Pattern, Template, WorldPart};
-pub use training::{EarlyStopping, Keep, Length, Precision, Schedule, Training, Validation, Warmup};
-pub use trial::{MemoryLimit, Trial};
+pub use text_size::{MeasuredText, TextSize};
+pub use training::{EarlyStopping, KeptWeights, Length, Precision, Schedule, Training, Validation, Warmup};

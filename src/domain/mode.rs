@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::score::Suite;
+use super::suite::{ScoringMethod, Suite};
 
 macro_rules! switches {
     ($(
@@ -152,13 +152,13 @@ impl Mode {
     /// `base` with the switches that concern the suite set as here.
     fn only(self, suite: Suite, base: Mode) -> Mode {
         let mode = Mode { first_token: self.first_token, ..base };
-        match suite {
-            Suite::Reading => return Mode { reading: self.reading, ..mode },
-            Suite::Aoa => return Mode { aoa: self.aoa, ..mode },
-            _ => {}
-        }
-        let Mode { ties, nan, sums, length, .. } = self;
-        let mode = Mode { ties, nan, sums, length, ..mode };
+        let mode = match suite.scoring() {
+            ScoringMethod::ReadingTimes => return Mode { reading: self.reading, ..mode },
+            ScoringMethod::AgeOfAcquisition => return Mode { aoa: self.aoa, ..mode },
+            ScoringMethod::Choice | ScoringMethod::Rank | ScoringMethod::Finetuning => {
+                Mode { ties: self.ties, nan: self.nan, sums: self.sums, length: self.length, ..mode }
+            }
+        };
         match suite {
             Suite::Ewok => Mode { ewok: self.ewok, ..mode },
             Suite::EntityTracking => Mode { entity_tracking: self.entity_tracking, ..mode },

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::error::RunError;
 use super::worker::WorkerProgram;
-use crate::domain::{Round, Speed, Workload};
+use crate::domain::{BenchResult, BenchRound, Workload};
 
 /// The length of a benchmark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub fn measure(
     workload: Workload,
     threads: u32,
     rounds: BenchmarkRounds,
-) -> Result<Speed, RunError> {
+) -> Result<BenchResult, RunError> {
     let failed = |source| RunError::Worker { program: program.path().to_owned(), source };
     let request = serde_json::to_string(&workload).map_err(|error| failed(error.into()))?;
     let mut child = program
@@ -55,16 +55,16 @@ fn converse(
     mut answers: Answers,
     workload: Workload,
     rounds: BenchmarkRounds,
-) -> io::Result<Speed> {
+) -> io::Result<BenchResult> {
     let ready = answer(&mut answers)?;
-    let mut ask = |question: String| -> io::Result<Round> {
+    let mut ask = |question: String| -> io::Result<BenchRound> {
         writeln!(input, "{question}")?;
         answer(&mut answers)
     };
     ask("2".to_owned())?;
     let measured = (0..rounds.count).map(|_| ask(rounds.steps.to_string())).collect::<io::Result<_>>()?;
     let dissected = ask(format!("{} phases", rounds.steps))?;
-    Ok(Speed { workload, ready, rounds: measured, dissected })
+    Ok(BenchResult { workload, ready, rounds: measured, dissected })
 }
 
 type Answers = Lines<BufReader<ChildStdout>>;

@@ -6,6 +6,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::domain::layout;
+
 /// The first difference between two attempts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AttemptDifference {
@@ -29,7 +31,7 @@ impl fmt::Display for AttemptDifference {
 pub fn first_difference(straight: &Path, resumed: &Path) -> io::Result<Option<AttemptDifference>> {
     let state = last_checkpoint(straight)?;
     let state = state.ok_or_else(|| io::Error::other(format!("{} has no checkpoint", straight.display())))?;
-    for part in [state.as_path(), Path::new("output")] {
+    for part in [state.as_path(), Path::new(layout::OUTPUT)] {
         let (left, right) = (files(&straight.join(part))?, files(&resumed.join(part))?);
         for file in &left | &right {
             let path = part.join(&file);
@@ -49,7 +51,7 @@ pub fn first_difference(straight: &Path, resumed: &Path) -> io::Result<Option<At
 /// The newest `checkpoint-*` of an attempt, relative to it.
 fn last_checkpoint(attempt: &Path) -> io::Result<Option<PathBuf>> {
     let names = fs::read_dir(attempt)?.flatten().map(|entry| entry.file_name());
-    Ok(names.filter(|name| name.to_string_lossy().starts_with("checkpoint-")).max().map(PathBuf::from))
+    Ok(names.filter(|name| name.to_string_lossy().starts_with(layout::CHECKPOINT_PREFIX)).max().map(PathBuf::from))
 }
 
 /// All files below a folder, relative to it; empty if the folder does not exist.

@@ -12,8 +12,8 @@ use super::policy::{Policy, Stop};
 use super::queue::Queue;
 use super::submission::{End, Holder, OpenSubmission, Retries, smaller_micro_batch};
 use super::summary::Summary;
-use crate::domain::event::SCHEMA;
-use crate::domain::{Assignment, Failure, JobId, News, Outcome, Settings, Task, Verdict, What};
+use crate::domain::layout::SCHEMA;
+use crate::domain::{Assignment, FailureKind, JobId, JobUpdate, Outcome, RunSettings, Task, Update, Verdict, layout};
 
 struct Drive<'a, X: ?Sized, N> {
     tasks: &'a [Task],
@@ -56,7 +56,7 @@ pub async fn drive<X, N, E>(
 ) -> Result<Summary, RunError>
 where
     X: Executor + ?Sized,
-    N: AsyncFnMut(Vec<News>) -> Result<(), E>,
+    N: AsyncFnMut(Vec<JobUpdate>) -> Result<(), E>,
     E: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let queue = Queue::new(&tasks, &done)?;
@@ -87,7 +87,7 @@ where
 impl<X, N, E> Drive<'_, X, N>
 where
     X: Executor + ?Sized,
-    N: AsyncFnMut(Vec<News>) -> Result<(), E>,
+    N: AsyncFnMut(Vec<JobUpdate>) -> Result<(), E>,
     E: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     async fn run(&mut self) -> Result<(), RunError> {
@@ -197,7 +197,7 @@ where
         Ok(())
     }
 
-    async fn record(&mut self, news: Vec<News>) -> Result<(), RunError> {
+    async fn record(&mut self, news: Vec<JobUpdate>) -> Result<(), RunError> {
         if news.is_empty() {
             return Ok(());
         }
@@ -205,7 +205,11 @@ where
     }
 
     /// Appends what is new about a submission, its end last.
-    fn poll_submission(&mut self, running: &mut OpenSubmission, news: &mut Vec<News>) -> Result<Option<End>, RunError> {
+    fn poll_submission(
+        &mut self,
+        running: &mut OpenSubmission,
+        news: &mut Vec<JobUpdate>,
+    ) -> Result<Option<End>, RunError> {
         let Task { id, folder, .. } = &self.tasks[running.task];
         // The order matters: worker, outcome, journal. If the worker is dead, whatever it published exists by now; and
         // if there is an outcome, so do the journal lines before it.
@@ -218,20 +222,22 @@ where
         let token = running.token.clone();
         let (end, what) = match (outcome, status) {
             (Some(Ok((outcome, items))), _) => {
-                let what = What::Ended { folder: folder.clone(), outcome: outcome.clone(), items };
+                let what = Update::Ended { folder: folder.clone(), outcome: outcome.clone(), items };
                 (End::Outcome(outcome), what)
             }
             (Some(Err(damage)), _) => {
                 let message = format!("its outcome is unusable: {damage}");
-                (End::Lost(message.clone()), What::Lost { token, message })
+                (End::Lost(message.clone()), Update::Lost { token, message })
             }
             (None, WorkerStatus::Alive) => return Ok(None),
             (None, WorkerStatus::Ended { resumable, .. }) if resumable || running.tail.interrupted.is_some() => {
-                (End::Stopped(running.tail.interrupted), What::Stopped { token })
+                (End::Stopped(running.tail.interrupted), Update::Stopped { token })
             }
-            (None, WorkerStatus::Ended { message, .. }) => (End::Lost(message.clone()), What::Lost { token, message }),
+            (None, WorkerStatus::Ended { message, .. }) => {
+                (End::Lost(message.clone()), Update::Lost { token, message })
+            }
         };
-        news.push(News { job: *id, what });
+        news.push(JobUpdate { job: *id, update: what });
         Ok(Some(end))
     }
 
@@ -246,20 +252,20 @@ where
         }
         match end {
             End::Outcome(Outcome { verdict: Verdict::Done, attempt, .. }) => {
-                self.outputs.insert(*id, folder.join(attempt).join("output"));
+                self.outputs.insert(*id, folder.join(attempt).join(layout::OUTPUT));
                 self.summary.done.push(*id);
                 self.queue.finish(task);
             }
             End::Outcome(Outcome { verdict: Verdict::Failed { failure, message }, .. }) => match failure {
-                Failure::OutOfMemory => match smaller_micro_batch(&settings, job.batch_size()) {
+                FailureKind::OutOfMemory => match smaller_micro_batch(&settings, job.batch_size()) {
                     Some(rows) => {
                         self.retries[task].micro_batch = Some(rows);
                         self.queue.put_back(task);
                     }
                     None => self.retry(task, message),
                 },
-                Failure::Lost => self.retry(task, message),
-                Failure::Job | Failure::NonFinite => self.fail(task, message),
+                FailureKind::Lost => self.retry(task, message),
+                FailureKind::Job | FailureKind::NonFinite => self.fail(task, message),
             },
             End::Stopped(step) => self.requeue_stopped(task, step),
             // It counts as a loss of the earlier run.
@@ -313,12 +319,12 @@ where
     async fn submit(&mut self, task: usize, slot: usize) -> Result<(), RunError> {
         let Task { id, job, sources, folder, keep_optimizer, .. } = &self.tasks[task];
         let target = &self.executor.slots()[slot];
-        let settings = Settings {
+        let settings = RunSettings {
             device: target.device.clone(),
             threads: target.threads,
             checkpoint_every_seconds: self.policy.checkpoint_every_seconds,
             micro_batch: self.retries[task].micro_batch.or(self.policy.micro_batch),
-            trial: self.policy.trial,
+            faults: self.policy.faults,
         };
         let token = folder::new_token();
         let assignment = Assignment {
@@ -331,8 +337,8 @@ where
             keep_optimizer: *keep_optimizer,
             settings: settings.clone(),
         };
-        let what = What::Submitted { token: token.clone(), slot: target.name.clone() };
-        self.record(vec![News { job: *id, what }]).await?;
+        let what = Update::Submitted { token: token.clone(), slot: target.name.clone() };
+        self.record(vec![JobUpdate { job: *id, update: what }]).await?;
         folder::open(folder, &assignment)?;
         self.executor.submit(slot, folder, &token)?;
         self.last[slot] = Some(task);

@@ -8,8 +8,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::error::RunError;
-use crate::domain::event::SCHEMA;
-use crate::domain::{Artifact, Assignment, Entry, Event, ItemOutcome, JobId, News, Outcome, Verdict, What};
+use crate::domain::layout::SCHEMA;
+use crate::domain::{
+    Artifact, Assignment, Event, ItemOutcome, JobId, JobUpdate, JournalEntry, Outcome, Update, Verdict, layout,
+};
 
 /// A unique name for a submission: 16 hexadecimal digits.
 pub(super) fn new_token() -> String {
@@ -21,10 +23,10 @@ pub(super) fn new_token() -> String {
 
 /// Opens a submission by writing `job.json` atomically.
 pub(super) fn open(folder: &Path, assignment: &Assignment) -> Result<(), RunError> {
-    let path = folder.join("job.json");
+    let path = folder.join(layout::JOB);
     let write = || {
         fs::create_dir_all(folder)?;
-        let temporary = folder.join("job.json.tmp");
+        let temporary = folder.join(format!("{}.tmp", layout::JOB));
         let mut file = File::create(&temporary)?;
         file.write_all(&serde_json::to_vec_pretty(assignment)?)?;
         file.sync_all()?;
@@ -36,7 +38,7 @@ pub(super) fn open(folder: &Path, assignment: &Assignment) -> Result<(), RunErro
 
 /// Closes a submission whose end has been recorded.
 pub(super) fn close(folder: &Path) -> Result<(), RunError> {
-    let path = folder.join("job.json");
+    let path = folder.join(layout::JOB);
     match fs::remove_file(&path) {
         Err(source) if source.kind() != io::ErrorKind::NotFound => Err(RunError::File { path, source }),
         _ => Ok(()),
@@ -45,7 +47,7 @@ pub(super) fn close(folder: &Path) -> Result<(), RunError> {
 
 /// The submission of job `id` that an earlier coordinator left open, if it can be read.
 pub(super) fn open_submission(folder: &Path, id: JobId) -> Option<Assignment> {
-    let path = folder.join("job.json");
+    let path = folder.join(layout::JOB);
     let text = match fs::read(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
@@ -72,14 +74,14 @@ pub(super) fn open_submission(folder: &Path, id: JobId) -> Option<Assignment> {
 
 /// Whether a living worker holds the lock of this job's folder.
 pub fn has_living_worker(folder: &Path) -> bool {
-    let Ok(file) = File::open(folder.join("lock")) else { return false };
+    let Ok(file) = File::open(folder.join(layout::LOCK)) else { return false };
     matches!(file.try_lock(), Err(TryLockError::WouldBlock))
 }
 
 /// The heartbeats of all attempts at a submission, a text that changes as long as one of them lives.
 pub(super) fn heartbeats(folder: &Path, token: &str) -> String {
     let attempts = attempts(folder, token).unwrap_or_default();
-    let beats = attempts.into_iter().filter_map(|attempt| fs::read_to_string(attempt.join("heartbeat")).ok());
+    let beats = attempts.into_iter().filter_map(|attempt| fs::read_to_string(attempt.join(layout::HEARTBEAT)).ok());
     beats.collect::<Vec<_>>().join(" ")
 }
 
@@ -93,7 +95,7 @@ fn attempts(folder: &Path, token: &str) -> io::Result<BTreeSet<PathBuf>> {
 
 /// The published outcome of a submission with its items, or what is wrong with the files.
 pub(super) fn outcome(folder: &Path, id: JobId, token: &str) -> Option<Result<(Outcome, Vec<ItemOutcome>), String>> {
-    let path = folder.join(Outcome::file_name(token));
+    let path = folder.join(layout::published_outcome(token));
     let text = match fs::read(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
@@ -106,14 +108,14 @@ pub(super) fn outcome(folder: &Path, id: JobId, token: &str) -> Option<Result<(O
         }
         let attempt = folder.join(&outcome.attempt);
         for Artifact { path, bytes, .. } in &outcome.artifacts {
-            let path = attempt.join("output").join(path);
+            let path = attempt.join(layout::OUTPUT).join(path);
             match fs::metadata(&path) {
                 Ok(metadata) if metadata.len() == *bytes => {}
                 Ok(metadata) => return Err(format!("{} has {} bytes, not {bytes}", path.display(), metadata.len())),
                 Err(error) => return Err(format!("{}: {error}", path.display())),
             }
         }
-        let items = items(&attempt.join("items.jsonl"))?;
+        let items = items(&attempt.join(layout::ITEMS))?;
         Ok((outcome, items))
     };
     Some(read())
@@ -124,19 +126,19 @@ pub(super) fn outcome(folder: &Path, id: JobId, token: &str) -> Option<Result<(O
 ///
 /// # Errors
 /// A journal that cannot be read.
-pub fn unrecorded_outcome(id: JobId, folder: &Path) -> Result<Vec<News>, RunError> {
+pub fn unrecorded_outcome(id: JobId, folder: &Path) -> Result<Vec<JobUpdate>, RunError> {
     let Ok(listed) = fs::read_dir(folder) else { return Ok(vec![]) };
-    if folder.join("job.json").exists() {
+    if folder.join(layout::JOB).exists() {
         return Ok(vec![]);
     }
-    let token = |name: String| Some(name.strip_prefix("outcome.")?.strip_suffix(".json")?.to_owned());
-    let tokens = listed.flatten().filter_map(|entry| token(entry.file_name().into_string().ok()?));
+    let token = |name: &str| layout::outcome_token(name).map(str::to_owned);
+    let tokens = listed.flatten().filter_map(|entry| token(entry.file_name().to_str()?));
     let done = tokens.filter_map(|token| outcome(folder, id, &token)?.ok());
     let done = done.filter(|(outcome, _)| outcome.verdict == Verdict::Done);
     let Some((outcome, items)) = done.max_by_key(|(outcome, _)| outcome.ended) else { return Ok(vec![]) };
     let mut news = vec![];
     JournalTail::new(id, &outcome.token, folder).read(&mut news)?;
-    news.push(News { job: id, what: What::Ended { folder: folder.to_owned(), outcome, items } });
+    news.push(JobUpdate { job: id, update: Update::Ended { folder: folder.to_owned(), outcome, items } });
     Ok(news)
 }
 
@@ -180,7 +182,7 @@ impl JournalTail {
     }
 
     /// Appends the new complete lines to `news`.
-    pub(super) fn read(&mut self, news: &mut Vec<News>) -> Result<(), RunError> {
+    pub(super) fn read(&mut self, news: &mut Vec<JobUpdate>) -> Result<(), RunError> {
         let found = match attempts(&self.folder, &self.token) {
             Ok(found) => found,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -190,7 +192,7 @@ impl JournalTail {
             self.attempts.entry(attempt).or_default();
         }
         for (attempt, position) in &mut self.attempts {
-            let path = attempt.join("journal.jsonl");
+            let path = attempt.join(layout::JOURNAL);
             let text = match read_from(&path, position.bytes) {
                 Ok(text) => text,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
@@ -200,7 +202,7 @@ impl JournalTail {
                 let number = position.lines;
                 position.lines += 1;
                 position.bytes += line.len() as u64;
-                let entry: Entry = match serde_json::from_slice(line) {
+                let entry: JournalEntry = match serde_json::from_slice(line) {
                     Ok(entry) => entry,
                     Err(error) => {
                         tracing::warn!("{} line {}: {error}", path.display(), number + 1);
@@ -211,8 +213,8 @@ impl JournalTail {
                     self.worker = Some((host.clone(), *pid));
                 }
                 self.interrupted = if let Event::Interrupted { step } = entry.event { Some(step) } else { None };
-                let what = What::Journal { token: self.token.clone(), attempt: attempt.clone(), line: number, entry };
-                news.push(News { job: self.job, what });
+                let what = Update::Journal { token: self.token.clone(), attempt: attempt.clone(), line: number, entry };
+                news.push(JobUpdate { job: self.job, update: what });
             }
         }
         Ok(())
@@ -234,14 +236,16 @@ mod tests {
 
     fn line(message: &str) -> String {
         let event = Event::Warning { message: message.into() };
-        serde_json::to_string(&Entry { at: 0, event }).unwrap() + "\n"
+        serde_json::to_string(&JournalEntry { at: 0, event }).unwrap() + "\n"
     }
 
     fn read(tail: &mut JournalTail) -> Vec<(u64, String)> {
         let mut news = vec![];
         tail.read(&mut news).unwrap();
-        let shown = |news: News| match news.what {
-            What::Journal { line, entry: Entry { event: Event::Warning { message }, .. }, .. } => (line, message),
+        let shown = |news: JobUpdate| match news.update {
+            Update::Journal { line, entry: JournalEntry { event: Event::Warning { message }, .. }, .. } => {
+                (line, message)
+            }
             other => panic!("{other:?}"),
         };
         news.into_iter().map(shown).collect()
@@ -255,7 +259,7 @@ mod tests {
         assert_eq!(read(&mut tail), []);
         fs::create_dir(&attempt).unwrap();
         assert_eq!(read(&mut tail), []);
-        let mut journal = File::create(attempt.join("journal.jsonl")).unwrap();
+        let mut journal = File::create(attempt.join(layout::JOURNAL)).unwrap();
         let whole = line("b");
         let (start, rest) = whole.split_at(7);
         journal.write_all((line("a") + start).as_bytes()).unwrap();
@@ -270,7 +274,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for attempt in ["t-1", "t-2", "u-1"] {
             fs::create_dir(folder.path().join(attempt)).unwrap();
-            fs::write(folder.path().join(attempt).join("journal.jsonl"), line(attempt)).unwrap();
+            fs::write(folder.path().join(attempt).join(layout::JOURNAL), line(attempt)).unwrap();
         }
         let lines = read(&mut JournalTail::new(id(0), "t", folder.path()));
         assert_eq!(lines, [(0, "t-1".to_owned()), (0, "t-2".to_owned())]);
@@ -284,7 +288,7 @@ mod tests {
         let (schema, verdict, artifacts) = (SCHEMA, Verdict::Done, vec![]);
         let done = Outcome { schema, id: id(0), token: "t".into(), attempt, started: 0, ended: 1, verdict, artifacts };
         for token in ["t", "u"] {
-            let path = folder.path().join(Outcome::file_name(token));
+            let path = folder.path().join(layout::published_outcome(token));
             fs::write(path, serde_json::to_vec(&done).unwrap()).unwrap();
         }
         let found = |id, token| outcome(folder.path(), id, token).unwrap().map(|(outcome, _)| outcome);

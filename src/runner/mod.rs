@@ -1,6 +1,6 @@
 //! When and where jobs run: the ready queue, slots, workers, retries and cancellation.
 //!
-//! Purpose: [`drive`] runs a set of tasks to their end on any [`Executor`], and reports what happens as [`News`].
+//! Purpose: [`drive`] runs a set of tasks to their end on any [`Executor`], and reports what happens as [`JobUpdate`].
 //!
 //! Invariant: an event is recorded before it is acted on. A submission is recorded before a worker gets it, and an
 //! outcome before the children of the job start; a job's `job.json` exists exactly as long as the end of its submission
@@ -12,7 +12,7 @@
 //!
 //! [`executor_for`] makes the executor of a [`crate::domain::Backend`]; each backend has a file in `executors/`.
 //!
-//! [`News`]: crate::domain::News
+//! [`JobUpdate`]: crate::domain::JobUpdate
 
 mod bench;
 mod compare;

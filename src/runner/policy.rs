@@ -1,6 +1,6 @@
-//! What a run is asked to do when jobs fail, and when the user wants it to stop.
+//! Update a run is asked to do when jobs fail, and when the user wants it to stop.
 
-use crate::domain::Trial;
+use crate::domain::FaultInjection;
 
 /// How jobs are run, and what happens when they fail.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub struct Policy {
     /// Rows per forward pass; `None` passes the whole batch at once.
     pub micro_batch: Option<u32>,
     /// Faults to inject into training jobs.
-    pub trial: Option<Trial>,
+    pub faults: Option<FaultInjection>,
 }
 
 /// How urgently the user wants a run to stop; it only ever rises.

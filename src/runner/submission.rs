@@ -1,7 +1,7 @@
 //! The submissions of a run.
 
 use super::folder::JournalTail;
-use crate::domain::{Outcome, Settings};
+use crate::domain::{Outcome, RunSettings};
 
 /// Which worker has a submission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub(super) struct OpenSubmission {
     pub task: usize,
     pub token: String,
     pub holder: Holder,
-    pub settings: Settings,
+    pub settings: RunSettings,
     pub tail: JournalTail,
 }
 
@@ -44,7 +44,7 @@ pub(super) struct Retries {
 }
 
 /// Half the rows that did not fit, unless there was only one.
-pub(super) fn smaller_micro_batch(settings: &Settings, batch_size: Option<u32>) -> Option<u32> {
+pub(super) fn smaller_micro_batch(settings: &RunSettings, batch_size: Option<u32>) -> Option<u32> {
     let rows = settings.micro_batch.into_iter().chain(batch_size).min()?;
     (rows > 1).then_some(rows / 2)
 }

@@ -12,10 +12,10 @@ use tokio::sync::watch;
 
 use super::executors::fake::{Act, Fake};
 use super::{Executor, Policy, RunError, Stop, Summary, drive};
-use crate::domain::event::SCHEMA;
+use crate::domain::layout::SCHEMA;
 use crate::domain::{
-    Arch, Assignment, Failure, Job, JobId, Length, ModelConfig, News, Outcome, Precision, PretrainJob, Schedule,
-    Settings, Task, TokenizerJob, Training, Verdict, Warmup, What,
+    Arch, Assignment, FailureKind, Job, JobId, JobUpdate, Length, ModelConfig, Outcome, Precision, PretrainJob,
+    RunSettings, Schedule, Task, TokenizerJob, Training, Update, Verdict, Warmup, layout,
 };
 
 fn job(number: usize) -> Job {
@@ -43,7 +43,7 @@ pub(super) fn tasks(runs: &Path, parents: &[Vec<usize>]) -> Vec<Task> {
 /// Leaves an open submission of the task at this index, as an earlier coordinator did.
 pub(super) fn left_open(number: usize, folder: &Path, token: &str) {
     let settings =
-        Settings { device: "cpu".into(), threads: 1, checkpoint_every_seconds: 60, micro_batch: None, trial: None };
+        RunSettings { device: "cpu".into(), threads: 1, checkpoint_every_seconds: 60, micro_batch: None, faults: None };
     let assignment = Assignment {
         schema: SCHEMA,
         id: id(number),
@@ -55,16 +55,16 @@ pub(super) fn left_open(number: usize, folder: &Path, token: &str) {
         settings,
     };
     fs::create_dir_all(folder).unwrap();
-    fs::write(folder.join("job.json"), serde_json::to_vec(&assignment).unwrap()).unwrap();
+    fs::write(folder.join(layout::JOB), serde_json::to_vec(&assignment).unwrap()).unwrap();
 }
 
 pub(super) const POLICY: Policy =
-    Policy { keep_going: true, retries: 2, checkpoint_every_seconds: 60, micro_batch: None, trial: None };
+    Policy { keep_going: true, retries: 2, checkpoint_every_seconds: 60, micro_batch: None, faults: None };
 
-/// What `drive` returned, and the updates that it reported.
+/// Update `drive` returned, and the updates that it reported.
 pub(super) struct Run {
     result: Result<Summary, RunError>,
-    pub(super) news: Vec<News>,
+    pub(super) news: Vec<JobUpdate>,
 }
 
 impl Run {
@@ -79,15 +79,15 @@ impl Run {
     /// The updates without journal lines, as `<index> <word>`.
     pub(super) fn course(&self) -> Vec<String> {
         let number = |id| (0..100).find(|&number| self::id(number) == id).map_or("?".to_owned(), |n| n.to_string());
-        let word = |what: &What| match what {
-            What::Submitted { slot, .. } => Some(format!("on {slot}")),
-            What::Ended { outcome: Outcome { verdict: Verdict::Done, .. }, .. } => Some("done".to_owned()),
-            What::Ended { .. } => Some("failed".to_owned()),
-            What::Stopped { .. } => Some("stopped".to_owned()),
-            What::Lost { message, .. } => Some(format!("lost: {message}")),
-            What::Journal { .. } => None,
+        let word = |what: &Update| match what {
+            Update::Submitted { slot, .. } => Some(format!("on {slot}")),
+            Update::Ended { outcome: Outcome { verdict: Verdict::Done, .. }, .. } => Some("done".to_owned()),
+            Update::Ended { .. } => Some("failed".to_owned()),
+            Update::Stopped { .. } => Some("stopped".to_owned()),
+            Update::Lost { message, .. } => Some(format!("lost: {message}")),
+            Update::Journal { .. } => None,
         };
-        self.news.iter().filter_map(|news| Some(format!("{} {}", number(news.job), word(&news.what)?))).collect()
+        self.news.iter().filter_map(|news| Some(format!("{} {}", number(news.job), word(&news.update)?))).collect()
     }
 }
 
@@ -101,11 +101,11 @@ pub(super) fn run_until(
     done: BTreeMap<JobId, PathBuf>,
     executor: &mut impl Executor,
     policy: &Policy,
-    mut hook: impl FnMut(&[News]) -> Result<Stop, &'static str>,
+    mut hook: impl FnMut(&[JobUpdate]) -> Result<Stop, &'static str>,
 ) -> Run {
     let mut news = vec![];
     let (sender, stop) = watch::channel(Stop::No);
-    let result = block_on(drive(tasks, done, executor, policy, stop, async |batch: Vec<News>| {
+    let result = block_on(drive(tasks, done, executor, policy, stop, async |batch: Vec<JobUpdate>| {
         for one in batch {
             news.push(one);
             let wanted = hook(&news)?;
@@ -121,10 +121,10 @@ pub(super) fn run(tasks: Vec<Task>, executor: &mut impl Executor, policy: &Polic
 }
 
 /// The output folders of the jobs that are done according to the updates.
-fn outputs(news: &[News]) -> BTreeMap<JobId, PathBuf> {
-    let output = |news: &News| match &news.what {
-        What::Ended { folder, outcome: Outcome { verdict: Verdict::Done, attempt, .. }, .. } => {
-            Some((news.job, folder.join(attempt).join("output")))
+fn outputs(news: &[JobUpdate]) -> BTreeMap<JobId, PathBuf> {
+    let output = |news: &JobUpdate| match &news.update {
+        Update::Ended { folder, outcome: Outcome { verdict: Verdict::Done, attempt, .. }, .. } => {
+            Some((news.job, folder.join(attempt).join(layout::OUTPUT)))
         }
         _ => None,
     };
@@ -135,8 +135,8 @@ fn unfinished(tasks: &[Task], done: &BTreeMap<JobId, PathBuf>) -> Vec<Task> {
     tasks.iter().filter(|task| !done.contains_key(&task.id)).cloned().collect()
 }
 
-fn position(news: &[News], job: JobId, wanted: impl Fn(&What) -> bool) -> usize {
-    news.iter().position(|news| news.job == job && wanted(&news.what)).unwrap()
+fn position(news: &[JobUpdate], job: JobId, wanted: impl Fn(&Update) -> bool) -> usize {
+    news.iter().position(|news| news.job == job && wanted(&news.update)).unwrap()
 }
 
 /// A graph of up to nine tasks whose parents come before them.
@@ -161,16 +161,16 @@ proptest! {
         prop_assert_eq!(run.done().len(), tasks.len());
         prop_assert_eq!(run.summary().done.len(), tasks.len());
         for Task { id, parents, .. } in &tasks {
-            let submitted = |what: &What| matches!(what, What::Submitted { .. });
-            let ended = |what: &What| matches!(what, What::Ended { .. });
-            prop_assert_eq!(run.news.iter().filter(|news| news.job == *id && submitted(&news.what)).count(), 1);
+            let submitted = |what: &Update| matches!(what, Update::Submitted { .. });
+            let ended = |what: &Update| matches!(what, Update::Ended { .. });
+            prop_assert_eq!(run.news.iter().filter(|news| news.job == *id && submitted(&news.update)).count(), 1);
             for parent in parents {
                 prop_assert!(position(&run.news, *parent, ended) < position(&run.news, *id, submitted));
             }
             let last = run.news.iter().rposition(|news| news.job == *id);
             prop_assert_eq!(last, Some(position(&run.news, *id, ended)), "the journal comes before the end");
         }
-        prop_assert!(tasks.iter().all(|task| !task.folder.join("job.json").exists()));
+        prop_assert!(tasks.iter().all(|task| !task.folder.join(layout::JOB).exists()));
     }
 
     #[test]
@@ -229,7 +229,7 @@ fn a_failure_skips_its_descendants_only() {
     let runs = tempfile::tempdir().unwrap();
     let tasks = tasks(runs.path(), &[vec![], vec![0], vec![1], vec![], vec![3]]);
     let act = |assignment: &Assignment| {
-        if assignment.id == id(0) { Act::Fail(Failure::Job, "no such file".into()) } else { Act::Finish }
+        if assignment.id == id(0) { Act::Fail(FailureKind::Job, "no such file".into()) } else { Act::Finish }
     };
     let run = run(tasks, &mut Fake::new(1, act), &POLICY);
     assert_eq!(run.course(), ["0 on cpu/0", "0 failed", "3 on cpu/0", "3 done", "4 on cpu/0", "4 done"]);
@@ -243,7 +243,7 @@ fn a_failure_skips_its_descendants_only() {
 fn without_keep_going_a_failure_starts_nothing_new() {
     let runs = tempfile::tempdir().unwrap();
     let act = |assignment: &Assignment| {
-        if assignment.id == id(0) { Act::Fail(Failure::Job, "x".into()) } else { Act::Finish }
+        if assignment.id == id(0) { Act::Fail(FailureKind::Job, "x".into()) } else { Act::Finish }
     };
     let policy = Policy { keep_going: false, ..POLICY };
     let run = run(tasks(runs.path(), &[vec![], vec![0], vec![], vec![]]), &mut Fake::new(2, act), &policy);
@@ -271,8 +271,8 @@ fn lost_workers_are_replaced_as_often_as_the_policy_says() {
     let tokens: BTreeSet<String> = flaky
         .news
         .iter()
-        .filter_map(|news| match &news.what {
-            What::Submitted { token, .. } => Some(token.clone()),
+        .filter_map(|news| match &news.update {
+            Update::Submitted { token, .. } => Some(token.clone()),
             _ => None,
         })
         .collect();
@@ -285,7 +285,7 @@ fn lost_workers_are_replaced_as_often_as_the_policy_says() {
 
 #[test]
 fn failures_that_another_run_would_repeat_are_not_retried() {
-    for failure in [Failure::Job, Failure::NonFinite] {
+    for failure in [FailureKind::Job, FailureKind::NonFinite] {
         let runs = tempfile::tempdir().unwrap();
         let fake = &mut Fake::new(1, |_| Act::Fail(failure, "bad".into()));
         assert_eq!(run(tasks(runs.path(), &[vec![]]), fake, &POLICY).course().len(), 2);
@@ -341,7 +341,7 @@ fn lack_of_memory_halves_the_micro_batch_down_to_one_row() {
     let mut sizes = vec![];
     let oom = |assignment: &Assignment| {
         sizes.push(assignment.settings.micro_batch);
-        Act::Fail(Failure::OutOfMemory, "CUDA out of memory".into())
+        Act::Fail(FailureKind::OutOfMemory, "CUDA out of memory".into())
     };
     let run = run(vec![pretrain(runs.path(), 12)], &mut Fake::new(1, oom), &Policy { retries: 1, ..POLICY });
     assert_eq!(run.summary().failed.len(), 1);
@@ -351,7 +351,7 @@ fn lack_of_memory_halves_the_micro_batch_down_to_one_row() {
 #[test]
 fn a_second_request_to_stop_kills_the_workers() {
     let runs = tempfile::tempdir().unwrap();
-    let stop = |news: &[News]| Ok(if news.is_empty() { Stop::No } else { Stop::Now });
+    let stop = |news: &[JobUpdate]| Ok(if news.is_empty() { Stop::No } else { Stop::Now });
     let fake = &mut Fake::new(1, |_| Act::Hang);
     let run = run_until(tasks(runs.path(), &[vec![], vec![0]]), BTreeMap::new(), fake, &POLICY, stop);
     assert_eq!(run.course(), ["0 on cpu/0", "0 lost: killed"]);
@@ -369,7 +369,7 @@ fn a_run_ends_when_updates_cannot_be_recorded() {
 
 #[test]
 fn a_run_without_slots_is_an_error() {
-    let none = |_: Vec<News>| std::future::ready(Ok::<(), Infallible>(()));
+    let none = |_: Vec<JobUpdate>| std::future::ready(Ok::<(), Infallible>(()));
     let (_sender, stop) = watch::channel(Stop::No);
     let tasks = tasks("/nowhere".as_ref(), &[vec![]]);
     let mut fake = Fake::new(0, |_: &Assignment| Act::Finish);

@@ -3,7 +3,7 @@
 use super::failure::{Exit, Failure};
 use super::fetch::survey_without_cache;
 use super::spec_text::SpecText;
-use crate::data::{Generated, generate, thoughtful};
+use crate::data::{Generated, generate, generation_retry_policy};
 use crate::domain::{Generation, Grid};
 
 /// Refuses a build that cannot start.
@@ -33,5 +33,5 @@ pub fn build_dataset(
 ) -> Result<Generated, Failure> {
     let shelf = spec.shelf()?;
     let located = survey_without_cache(&shelf).locate(&generation.corpus.source)?;
-    Ok(generate(generation, &located, &shelf, thoughtful(), show)?)
+    Ok(generate(generation, &located, &shelf, generation_retry_policy(), show)?)
 }

@@ -6,7 +6,7 @@ use super::failure::Failure;
 use super::runs_folder::{RunsFolder, survey_of};
 use super::spec_text::SpecText;
 use crate::data;
-use crate::domain::{Grid, ItemOutcome, Job, JobId, Located, Origin, Source, Stderr, Suite, counted};
+use crate::domain::{Grid, ItemOutcome, Job, JobId, LocatedSource, Origin, Source, Stderr, Suite, counted};
 use crate::store::Store;
 use crate::suites::{self, glue};
 
@@ -53,7 +53,7 @@ fn note(jobs: usize, why: &str) -> String {
 async fn clustered(
     store: &Store,
     id: JobId,
-    located: &BTreeMap<Origin, Located>,
+    located: &BTreeMap<Origin, LocatedSource>,
     mut items: Vec<ItemOutcome>,
 ) -> Result<Option<(Vec<ItemOutcome>, Vec<Stderr>)>, Failure> {
     let Some((job, _)) = store.job(id).await? else { return Ok(None) };
@@ -72,16 +72,16 @@ async fn clustered(
 }
 
 /// The data that a job was scored on; the toy world needs no files.
-fn found(origin: &Origin, located: &BTreeMap<Origin, Located>) -> Option<Located> {
+fn found(origin: &Origin, located: &BTreeMap<Origin, LocatedSource>) -> Option<LocatedSource> {
     match origin {
-        Origin::World { .. } => Some(Located { origin: origin.clone(), files: vec![] }),
+        Origin::World { .. } => Some(LocatedSource { origin: origin.clone(), files: vec![] }),
         Origin::Content { .. } => located.get(origin).cloned(),
         Origin::Missing { .. } => None,
     }
 }
 
 /// The evaluation data of a spec that still exist, by origin; none for a spec that this version cannot read.
-fn evaluation_data(folder: &RunsFolder, spec: &SpecText) -> BTreeMap<Origin, Located> {
+fn evaluation_data(folder: &RunsFolder, spec: &SpecText) -> BTreeMap<Origin, LocatedSource> {
     let Ok(grid) = spec.grid() else { return BTreeMap::new() };
     let mut survey = survey_of(&folder.path, spec.shelf().ok());
     let located = evaluation_sources(&grid).into_iter().filter_map(|source| survey.locate(&source).ok());
@@ -161,7 +161,7 @@ mod tests {
     #[tokio::test]
     async fn a_database_that_cannot_be_written_stays_unchanged_and_a_note_says_so() {
         let (folder, runs) = recorded();
-        let store = Store::open_to_read(folder.path(), None).await.unwrap();
+        let store = Store::open_read_only(folder.path(), None).await.unwrap();
         let before = store.scores("layout-1").await.unwrap();
         let notes = fill_clusters(&runs, &store, "layout-1").await.unwrap();
         insta::assert_snapshot!(notes.join("\n"), @"the items of 16 jobs have no clusters, because the database cannot be written; each item counts as a cluster of its own");

@@ -8,7 +8,7 @@ use super::failure::Failure;
 use super::fetch::{UsedSource, survey_without_cache, used_sources};
 use super::spec_text::SpecText;
 use crate::data::DataError;
-use crate::data::download::{Shelf, State};
+use crate::data::download::{CacheState, DataCache};
 use crate::domain::{DataEntry, Grid, Source};
 
 /// A source in a list; `null` in JSON means unknown.
@@ -70,7 +70,7 @@ pub fn list_data(spec: &SpecText, grid: &Grid) -> Result<Vec<ListedData>, Failur
     Ok(rows)
 }
 
-fn listed(entry: &DataEntry, shelf: &Shelf) -> Result<ListedData, Failure> {
+fn listed(entry: &DataEntry, shelf: &DataCache) -> Result<ListedData, Failure> {
     let from = match &entry.source {
         Source::World { part, seed, size } => format!("toy world {seed}: {part:?}, {size}"),
         Source::Files(path) | Source::Folder(path) => path.display().to_string(),
@@ -87,8 +87,8 @@ fn listed(entry: &DataEntry, shelf: &Shelf) -> Result<ListedData, Failure> {
     };
     if let Some(remote) = &entry.source.remote() {
         row.licence = row.licence.or_else(|| shelf.licence(&remote.place));
-        let stand = shelf.stand(remote).map_err(DataError::from)?;
-        if stand.state != State::Missing || matches!(entry.source, Source::Remote(_)) {
+        let stand = shelf.status(remote).map_err(DataError::from)?;
+        if stand.state != CacheState::Missing || matches!(entry.source, Source::Remote(_)) {
             row.state = state_name(&stand.state).to_owned();
             row.files = Some(stand.files.len() as u64);
             row.bytes = Some(stand.files.values().map(|content| content.bytes).sum());
@@ -109,12 +109,12 @@ fn listed(entry: &DataEntry, shelf: &Shelf) -> Result<ListedData, Failure> {
     Ok(row)
 }
 
-fn state_name(state: &State) -> &'static str {
+fn state_name(state: &CacheState) -> &'static str {
     match state {
-        State::Missing => "missing",
-        State::Fetched => "fetched",
-        State::Locked => "locked",
-        State::Differs(_) => "differs",
+        CacheState::Missing => "missing",
+        CacheState::Fetched => "fetched",
+        CacheState::Locked => "locked",
+        CacheState::Differs(_) => "differs",
     }
 }
 
@@ -128,7 +128,7 @@ pub fn verify_data(spec: &SpecText, grid: &Grid) -> Result<Vec<VerifiedData>, Fa
     for UsedSource { names, source } in used_sources(grid) {
         let Some(remote) = source.remote() else { continue };
         let stand = shelf.verify(&remote).map_err(DataError::from)?;
-        let is_local = stand.state == State::Missing && survey_without_cache(&shelf).unfetched(source)?.is_none();
+        let is_local = stand.state == CacheState::Missing && survey_without_cache(&shelf).unfetched(source)?.is_none();
         if is_local {
             continue;
         }
@@ -140,7 +140,7 @@ pub fn verify_data(spec: &SpecText, grid: &Grid) -> Result<Vec<VerifiedData>, Fa
             wanted: None,
             found: None,
         };
-        if let State::Differs(difference) = stand.state {
+        if let CacheState::Differs(difference) = stand.state {
             (row.path, row.wanted, row.found) =
                 (Some(difference.path), Some(difference.wanted), Some(difference.found));
         }

@@ -10,13 +10,13 @@ use crate::domain::remote::is_repository;
 use crate::domain::{CellRow, Digest, JobId, Mode, Origin, ScoreRow, Size, Source, Suite};
 use crate::store::Store;
 
-/// What tables show as the curriculum of imported models.
+/// Update tables show as the curriculum of imported models.
 const IMPORTED: &str = "imported";
 
 /// The name of all zero-shot suites whose data exist.
 const ZERO_SHOT: &str = "zero-shot";
 
-/// What to evaluate.
+/// Update to evaluate.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EvaluationRequest<'a> {
     /// The name of the experiment; `None` derives one from the rest.
@@ -40,7 +40,7 @@ pub struct EvaluationSpec {
     pub name: String,
     /// The spec.
     pub spec: SpecText,
-    /// What the user should know of how the request was understood.
+    /// Update the user should know of how the request was understood.
     pub notes: Vec<String>,
 }
 
@@ -254,7 +254,7 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Base;
+    use crate::domain::BaseModel;
 
     fn names(paths: &[&str]) -> Vec<String> {
         let found = |path: &&str| FoundModel {
@@ -284,7 +284,7 @@ mod tests {
         let spec = SpecText::generated(format!("name: eval\n{text}"));
         let grid = spec.grid().unwrap_or_else(|failure| panic!("{failure}"));
         assert_eq!(grid.cells.len(), 2);
-        assert_eq!(grid.cells[1].recipe.base, Base::Recorded(id));
+        assert_eq!(grid.cells[1].recipe.base, BaseModel::Recorded(id));
         let evaluations = &grid.cells[0].recipe.evaluations;
         assert!(evaluations.iter().all(|evaluation| evaluation.mode == Mode::COMPAT));
         assert_eq!(evaluations[1].source, Source::Folder("/data/fast_eval/reading".into()));

@@ -1,7 +1,7 @@
 //! How the jobs of one run are executed: what the command line and the environment say over the spec.
 
 use super::failure::{Exit, Failure};
-use crate::domain::{Backend, Resources, Trial};
+use crate::domain::{Backend, FaultInjection, Resources};
 use crate::runner::Policy;
 
 /// The execution options of one run.
@@ -60,13 +60,13 @@ impl Execution {
             retries: self.retries,
             checkpoint_every_seconds: resources.checkpoint_every_seconds,
             micro_batch: resources.micro_batch,
-            trial: injected_faults()?,
+            faults: injected_faults()?,
         })
     }
 }
 
 /// The faults that `GRID_INJECT` asks for.
-pub(super) fn injected_faults() -> Result<Option<Trial>, Failure> {
+pub(super) fn injected_faults() -> Result<Option<FaultInjection>, Failure> {
     let Some(text) = std::env::var_os("GRID_INJECT") else { return Ok(None) };
     let faults = text.to_string_lossy().parse();
     faults.map(Some).map_err(|error| Failure::text(Exit::Usage, format!("grid: GRID_INJECT: {error}")))

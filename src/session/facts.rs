@@ -1,4 +1,4 @@
-//! What the data and the models on this machine say about a plan: amounts of text, model shapes and file sizes.
+//! Update the data and the models on this machine say about a plan: amounts of text, model shapes and file sizes.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,16 +7,16 @@ use std::path::PathBuf;
 use super::spec_text::{SpecOrigin, SpecText};
 use crate::data::{self, DataError, Survey};
 use crate::domain::{
-    ConfigFile, DataEntry, Extent, Grid, Job, JobId, Kind, Located, Origin, PrepareJob, Prepared, Source,
+    ConfigFile, DataEntry, Grid, Job, JobId, JobKind, LocatedSource, Origin, PrepareJob, Prepared, Source, TextSize,
 };
-use crate::plan::{Amount, Decision, Facts, Plan, PlannedJob, Recorded};
+use crate::plan::{Decision, Facts, Plan, PlannedJob, RecordedJob, TextEstimate};
 
 /// Gathers the facts of a plan.
 pub(super) fn gather(
     plan: &Plan,
     decisions: &BTreeMap<JobId, Decision>,
     outputs: &BTreeMap<JobId, PathBuf>,
-    recorded: &BTreeMap<JobId, Recorded>,
+    recorded: &BTreeMap<JobId, RecordedJob>,
     places: BTreeMap<String, String>,
     survey: &mut Survey,
 ) -> Result<Facts, DataError> {
@@ -34,7 +34,7 @@ pub(super) fn gather(
 pub(super) fn places_of_missing(
     spec: &SpecText,
     grid: &Grid,
-    located: &BTreeMap<Source, Located>,
+    located: &BTreeMap<Source, LocatedSource>,
 ) -> BTreeMap<String, String> {
     let place = |entry: &DataEntry| match &located.get(&entry.source)?.origin {
         Origin::Missing { location } => Some((location.clone(), entry.place.clone())),
@@ -50,12 +50,12 @@ pub(super) fn places_of_missing(
 /// The configurations of the models that already exist: those to import, and those of recorded jobs.
 fn existing_models(
     plan: &Plan,
-    recorded: &BTreeMap<JobId, Recorded>,
+    recorded: &BTreeMap<JobId, RecordedJob>,
     outputs: &BTreeMap<JobId, PathBuf>,
 ) -> Result<BTreeMap<JobId, ConfigFile>, DataError> {
     let folder = |job: &PlannedJob| match recorded.contains_key(&job.id) {
         true => outputs.get(&job.id).cloned(),
-        false if job.job.kind() == Kind::Import => Some(job.sources.first()?.1.first()?.parent()?.to_owned()),
+        false if job.job.kind() == JobKind::Import => Some(job.sources.first()?.1.first()?.parent()?.to_owned()),
         false => None,
     };
     let folders = plan.jobs().filter_map(|job| Some((job.id, folder(job)?)));
@@ -79,7 +79,7 @@ fn amounts(
     decisions: &BTreeMap<JobId, Decision>,
     outputs: &BTreeMap<JobId, PathBuf>,
     survey: &mut Survey,
-) -> Result<BTreeMap<JobId, Amount>, DataError> {
+) -> Result<BTreeMap<JobId, TextEstimate>, DataError> {
     let mut amounts = BTreeMap::new();
     for planned in plan.jobs() {
         let Job::Prepare(job) = &planned.job else { continue };
@@ -93,10 +93,10 @@ fn amounts(
 }
 
 /// The text that a finished prepare job counted.
-fn prepared_amount(ledger: &data::Ledger) -> Amount {
+fn prepared_amount(ledger: &data::Ledger) -> TextEstimate {
     let data::Ledger { train, validation, .. } = ledger;
-    let extent = |units: u64, words: u64| Extent { units: Some(units), words };
-    Amount {
+    let extent = |units: u64, words: u64| TextSize { units: Some(units), words };
+    TextEstimate {
         whole: extent(train.units + validation.units, train.words + validation.words),
         train: extent(train.units, train.words),
         tokens: Some(train.tokens),
@@ -107,22 +107,26 @@ fn prepared_amount(ledger: &data::Ledger) -> Amount {
 }
 
 /// The text that a prepare job will read; `None` if it is missing and the spec does not say how much is expected.
-fn surveyed_amount(planned: &PlannedJob, job: &PrepareJob, survey: &mut Survey) -> Result<Option<Amount>, DataError> {
+fn surveyed_amount(
+    planned: &PlannedJob,
+    job: &PrepareJob,
+    survey: &mut Survey,
+) -> Result<Option<TextEstimate>, DataError> {
     let Some((origin, files)) = planned.sources.first() else { return Ok(None) };
-    let amount = |whole: Extent, measured: bool, blank: u64| {
+    let amount = |whole: TextSize, measured: bool, blank: u64| {
         let train = whole.trained(job.held_out);
         let units_estimated = job.held_out > 0.0 && job.data.is_grouped();
-        Amount { whole, train, tokens: None, units_estimated, measured, blank }
+        TextEstimate { whole, train, tokens: None, units_estimated, measured, blank }
     };
     if planned.missing().next().is_some() {
         let expected = planned.text.as_ref().and_then(|text| text.expected);
         return Ok(expected.map(|expected| amount(expected, false, 0)));
     }
-    let located = Located { origin: origin.clone(), files: files.clone() };
+    let located = LocatedSource { origin: origin.clone(), files: files.clone() };
     let volume = match &job.data {
-        Prepared::Corpus(_, format) => survey.corpus_volume(&located, format)?,
-        Prepared::Dataset(_, format, _) => survey.dataset_volume(&located, format)?,
+        Prepared::Corpus(_, format) => survey.measure_corpus(&located, format)?,
+        Prepared::Dataset(_, format, _) => survey.measure_dataset(&located, format)?,
     };
-    let whole = Extent { units: Some(volume.units), words: volume.words };
+    let whole = TextSize { units: Some(volume.units), words: volume.words };
     Ok(Some(amount(whole, true, volume.blank)))
 }

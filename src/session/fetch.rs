@@ -7,7 +7,7 @@ use super::failure::{Exit, Failure};
 use super::open::Session;
 use super::runs_folder::RunsFolder;
 use super::spec_text::SpecText;
-use crate::data::download::{Coming, FetchError, Lock, Network, Patience, Services, Shelf, State};
+use crate::data::download::{CacheState, DataCache, FetchError, FetchProgress, Lock, Network, RetryPolicy, Services};
 use crate::data::{DataError, Survey};
 use crate::domain::{Grid, Remote, Source};
 
@@ -25,7 +25,7 @@ struct Needed<'a> {
     remote: Remote,
 }
 
-/// What a fetch has done.
+/// Update a fetch has done.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Fetched {
     /// Files that were fetched.
@@ -44,7 +44,7 @@ pub async fn fetch_before_run(
     spec: &SpecText,
     grid: &Grid,
     offline: bool,
-    show: &mut dyn FnMut(Coming),
+    show: &mut dyn FnMut(FetchProgress),
 ) -> Result<Fetched, Failure> {
     if grid.budget.is_some() && !tokio::task::block_in_place(|| missing(&spec.shelf()?, grid))?.is_empty() {
         let store = folder.open_if_present().await?;
@@ -64,14 +64,14 @@ pub fn fetch_missing(
     spec: &SpecText,
     grid: &Grid,
     offline: bool,
-    show: &mut dyn FnMut(Coming),
+    show: &mut dyn FnMut(FetchProgress),
 ) -> Result<Fetched, Failure> {
     let shelf = spec.shelf()?;
     let files = fetch(grid, &shelf, &missing(&shelf, grid)?, offline, false, show)?;
     let mut lock = shelf.lock.clone();
     let mut has_new_entries = false;
     for remote in used_sources(grid).iter().filter_map(|used| used.source.remote()) {
-        if shelf.stand(&remote).map_err(DataError::from)?.state == State::Fetched {
+        if shelf.status(&remote).map_err(DataError::from)?.state == CacheState::Fetched {
             has_new_entries |= lock.add(&remote.place, shelf.pinned(&remote).map_err(DataError::from)?);
         }
     }
@@ -90,16 +90,16 @@ pub fn update_lock(
     spec: &SpecText,
     grid: &Grid,
     offline: bool,
-    show: &mut dyn FnMut(Coming),
+    show: &mut dyn FnMut(FetchProgress),
 ) -> Result<Option<PathBuf>, Failure> {
-    let shelf = Shelf::of_user(Lock::beside(&spec.shown_path()));
+    let shelf = DataCache::of_user(Lock::beside(&spec.shown_path()));
     let survey = survey_without_cache(&shelf);
     let mut wanted = vec![];
     for UsedSource { names, source } in used_sources(grid) {
         let Some(remote) = source.remote() else { continue };
         // A model in a local folder, or in the cache of another tool, is not fetched.
         let is_fetched = !matches!(source, Source::Model(_))
-            || shelf.stand(&remote).map_err(DataError::from)?.state != State::Missing
+            || shelf.status(&remote).map_err(DataError::from)?.state != CacheState::Missing
             || survey.unfetched(source)?.is_some();
         if is_fetched {
             wanted.push(Needed { names, remote });
@@ -122,7 +122,7 @@ fn write_lock(lock: &Lock) -> Result<PathBuf, Failure> {
 }
 
 /// The data that are not on this machine.
-fn missing<'a>(shelf: &Shelf, grid: &'a Grid) -> Result<Vec<Needed<'a>>, Failure> {
+fn missing<'a>(shelf: &DataCache, grid: &'a Grid) -> Result<Vec<Needed<'a>>, Failure> {
     let survey = survey_without_cache(shelf);
     let mut missing = vec![];
     for UsedSource { names, source } in used_sources(grid) {
@@ -135,16 +135,16 @@ fn missing<'a>(shelf: &Shelf, grid: &'a Grid) -> Result<Vec<Needed<'a>>, Failure
 /// all missing data are listed together.
 fn fetch(
     grid: &Grid,
-    shelf: &Shelf,
+    shelf: &DataCache,
     needed: &[Needed<'_>],
     offline: bool,
     refresh: bool,
-    show: &mut dyn FnMut(Coming),
+    show: &mut dyn FnMut(FetchProgress),
 ) -> Result<usize, Failure> {
     if needed.is_empty() {
         return Ok(0);
     }
-    let network = (!offline).then(|| Network::new(Services::from_environment(), Patience::default()));
+    let network = (!offline).then(|| Network::new(Services::from_environment(), RetryPolicy::default()));
     let (mut files, mut unavailable, mut refreshed) = (0, String::new(), BTreeSet::new());
     for Needed { names, remote } in needed {
         let names = names.join(", ");
@@ -192,6 +192,6 @@ pub(super) fn used_sources(grid: &Grid) -> Vec<UsedSource<'_>> {
 }
 
 /// A survey that caches no digests, for callers that need none.
-pub(super) fn survey_without_cache(shelf: &Shelf) -> Survey {
-    Survey::open(Path::new("")).with_shelf(shelf.clone())
+pub(super) fn survey_without_cache(shelf: &DataCache) -> Survey {
+    Survey::open(Path::new("")).with_cache(shelf.clone())
 }

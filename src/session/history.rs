@@ -1,24 +1,27 @@
-//! What the database and the files on disk say about a job.
+//! Update the database and the files on disk say about a job.
 
 use std::path::{Path, PathBuf};
 
 use crate::domain::Artifact;
-use crate::domain::event::OPTIMIZER;
-use crate::plan::{Artifacts, Known, Last};
+use crate::domain::layout::{self, OPTIMIZER};
+use crate::plan::{Artifacts, LastAttempt, PriorState};
 use crate::runner;
 use crate::store::{self, JobHistory};
 
-/// What the plan must know of a job: its last outcome and the state of its files. A job whose training another job
+/// Update the plan must know of a job: its last outcome and the state of its files. A job whose training another job
 /// continues must have left the state of its optimiser, which it does only if both were planned together.
-pub(super) fn known(history: &JobHistory, is_continued: bool) -> Known {
+pub(super) fn known(history: &JobHistory, is_continued: bool) -> PriorState {
     let last = match &history.last {
-        store::Last::Never => Last::Never,
-        store::Last::Submitted | store::Last::Running if runner::has_living_worker(&history.folder) => Last::Underway,
-        store::Last::Submitted | store::Last::Running | store::Last::Interrupted | store::Last::Lost => {
-            Last::Interrupted
+        store::LastAttempt::Never => LastAttempt::Never,
+        store::LastAttempt::Submitted | store::LastAttempt::Running if runner::has_living_worker(&history.folder) => {
+            LastAttempt::Underway
         }
-        store::Last::Failed { message, .. } => Last::Failed(message.clone()),
-        store::Last::Done => Last::Done,
+        store::LastAttempt::Submitted
+        | store::LastAttempt::Running
+        | store::LastAttempt::Interrupted
+        | store::LastAttempt::Lost => LastAttempt::Interrupted,
+        store::LastAttempt::Failed { message, .. } => LastAttempt::Failed(message.clone()),
+        store::LastAttempt::Done => LastAttempt::Done,
     };
     let artifacts = match output_of(history) {
         Some(output) if is_continued && !output.join(OPTIMIZER).is_file() => {
@@ -27,12 +30,13 @@ pub(super) fn known(history: &JobHistory, is_continued: bool) -> Known {
         Some(output) => history.artifacts.iter().find_map(|artifact| damage(&output, artifact)).unwrap_or_default(),
         None => Artifacts::default(),
     };
-    Known { last, artifacts, change: None }
+    PriorState { last, artifacts, change: None }
 }
 
 /// The folder of the files that a finished job left; `None` for a job that is not done.
 pub(super) fn output_of(history: &JobHistory) -> Option<PathBuf> {
-    (history.last == store::Last::Done).then(|| history.attempt.as_ref().map(|attempt| attempt.join("output")))?
+    (history.last == store::LastAttempt::Done)
+        .then(|| history.attempt.as_ref().map(|attempt| attempt.join(layout::OUTPUT)))?
 }
 
 /// Whether a file is missing or has another size; `None` if it is intact.

@@ -1,14 +1,14 @@
 //! How a session reports its progress. It prints nothing itself.
 
-use crate::domain::{JobId, Kind, News};
+use crate::domain::{JobId, JobKind, JobUpdate};
 
 /// A job that is about to run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JobToRun {
     /// Identity.
     pub id: JobId,
-    /// Kind.
-    pub kind: Kind,
+    /// JobKind.
+    pub kind: JobKind,
     /// Name for people, without the kind.
     pub label: String,
     /// Expected cost, in a unit that all jobs of the run share.
@@ -21,7 +21,7 @@ pub trait Observer {
     fn start(&mut self, jobs: &[JobToRun]);
 
     /// Something happened to a job. It has been recorded.
-    fn update(&mut self, update: &News);
+    fn update(&mut self, update: &JobUpdate);
 
     /// The run has ended.
     fn finish(&mut self);

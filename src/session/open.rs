@@ -11,9 +11,9 @@ use super::refuse;
 use super::runs_folder::survey_of;
 use super::spec_text::SpecText;
 use crate::data::{DataError, Survey};
-use crate::domain::{Base, Grid, Job, JobId, Located, Source, Task};
-use crate::plan::{self, Decision, Facts, Known, Plan, PlannedJob, Recorded};
-use crate::store::Store;
+use crate::domain::{BaseModel, Grid, Job, JobId, LocatedSource, Source, Task};
+use crate::plan::{self, Decision, Facts, Plan, PlannedJob, PriorState, RecordedJob};
+use crate::store::{JobName, Store};
 
 /// An experiment, ready to print or run: what is planned, what is known of each job, and what is left to do.
 pub struct Session {
@@ -29,12 +29,12 @@ pub struct Session {
     pub outputs: BTreeMap<JobId, PathBuf>,
     /// The folder of each job that the database knows.
     pub folders: BTreeMap<JobId, PathBuf>,
-    /// What the data on this machine say about the plan.
+    /// Update the data on this machine say about the plan.
     pub facts: Facts,
     /// Where the spec names missing data.
     places: BTreeMap<String, String>,
     /// The jobs of the database whose models the cells start from.
-    recorded: BTreeMap<JobId, Recorded>,
+    recorded: BTreeMap<JobId, RecordedJob>,
     survey: Survey,
     runs: PathBuf,
 }
@@ -78,14 +78,14 @@ impl Session {
             Some(store) => store.history(&ids).await?,
             None => BTreeMap::new(),
         };
-        let mut known: BTreeMap<JobId, Known> =
+        let mut known: BTreeMap<JobId, PriorState> =
             histories.iter().map(|(id, history)| (*id, history::known(history, plan.is_carried(id)))).collect();
         if let Some(store) = store {
-            let before = store.namesakes(&plan.name).await?;
+            let before = store.canonical_by_name(&plan.name).await?;
             for job in plan.jobs() {
-                let namesake = before.get(&(job.job.kind().name().to_owned(), job.label.clone()));
+                let name = JobName { kind: job.job.kind().name().to_owned(), label: job.label.clone() };
                 known.entry(job.id).or_default().change =
-                    namesake.and_then(|before| plan::change(before, &job.job.canonical()));
+                    before.get(&name).and_then(|before| plan::change(before, &job.job.canonical()));
             }
         }
         self.decisions = plan::decide(plan, &known);
@@ -125,7 +125,7 @@ impl Session {
     }
 }
 
-fn locate(grid: &Grid, survey: &mut Survey) -> Result<BTreeMap<Source, Located>, DataError> {
+fn locate(grid: &Grid, survey: &mut Survey) -> Result<BTreeMap<Source, LocatedSource>, DataError> {
     let mut located = BTreeMap::new();
     for source in grid.cells.iter().flat_map(|cell| cell.recipe.sources()) {
         if let Entry::Vacant(entry) = located.entry(source) {
@@ -137,10 +137,10 @@ fn locate(grid: &Grid, survey: &mut Survey) -> Result<BTreeMap<Source, Located>,
 }
 
 /// The jobs of the database whose models the cells start from.
-async fn recorded_models(grid: &Grid, store: Option<&Store>) -> Result<BTreeMap<JobId, Recorded>, Failure> {
+async fn recorded_models(grid: &Grid, store: Option<&Store>) -> Result<BTreeMap<JobId, RecordedJob>, Failure> {
     let mut recorded = BTreeMap::new();
     for cell in &grid.cells {
-        let Base::Recorded(id) = cell.recipe.base else { continue };
+        let BaseModel::Recorded(id) = cell.recipe.base else { continue };
         let found = match store {
             Some(store) => store.job(id).await?,
             None => None,
@@ -156,7 +156,7 @@ async fn recorded_models(grid: &Grid, store: Option<&Store>) -> Result<BTreeMap<
         if job.id() != id {
             return Err(unusable("was made by another version of grid; run its experiment again"));
         }
-        recorded.insert(id, Recorded { job, label });
+        recorded.insert(id, RecordedJob { job, label });
     }
     Ok(recorded)
 }

@@ -1,4 +1,4 @@
-//! What is checked on this machine before the first job starts, so that no job fails on it hours later.
+//! Update is checked on this machine before the first job starts, so that no job fails on it hours later.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use super::failure::{Exit, Failure};
 use super::open::Session;
 use crate::data;
-use crate::domain::{Generation, Job, Located, Resources, Suite};
+use crate::domain::{Generation, Job, LocatedSource, Resources, Suite};
 use crate::plan::{Decision, PlannedJob};
 use crate::runner;
 use crate::spec;
@@ -59,7 +59,7 @@ pub(super) fn unreadable_data(session: &Session) -> Result<(), Failure> {
     for planned in session.plan.jobs().filter(to_run) {
         let Job::Eval(job) = &planned.job else { continue };
         let files = planned.sources.iter().find(|(origin, _)| *origin == job.data).map(|(_, files)| files.clone());
-        let located = Located { origin: job.data.clone(), files: files.unwrap_or_default() };
+        let located = LocatedSource { origin: job.data.clone(), files: files.unwrap_or_default() };
         if !read.insert((job.suite, located.files.clone())) {
             continue;
         }

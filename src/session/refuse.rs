@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use super::failure::{Exit, Failure};
 use crate::domain::{Budget, JobId};
-use crate::plan::{self, Decision, Facts, Plan, Recorded};
+use crate::plan::{self, Decision, Facts, Plan, RecordedJob};
 
 /// Refuses to continue from models of the database that are gone.
 pub(super) fn lost_models(
     plan: &Plan,
     decisions: &BTreeMap<JobId, Decision>,
-    recorded: &BTreeMap<JobId, Recorded>,
+    recorded: &BTreeMap<JobId, RecordedJob>,
 ) -> Result<(), Failure> {
     let lost = plan.jobs().find(|job| {
         recorded.contains_key(&job.id) && job.parents.is_empty() && decisions.get(&job.id) != Some(&Decision::Reuse)

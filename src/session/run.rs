@@ -14,10 +14,12 @@ use super::preflight;
 use super::runs_folder::RunsFolder;
 use super::signals::{STOPPING, forward_signals};
 use super::spec_text::SpecText;
-use crate::domain::{Grid, JobId, News, Task};
-use crate::plan::{Decision, Role, Why, warnings, weight};
+use crate::domain::{Grid, JobId, JobUpdate, Task};
+use crate::plan::{Decision, PlannedCell, PlannedJob, Role, RunReason, warnings, weight};
 use crate::runner::{self, RunsLock, Stop, Summary, WorkerProgram};
-use crate::store::{Ending, Experiment, Invocation, InvocationId, PlannedRow, Store, StoreError};
+use crate::store::{
+    CellJob, CellRecord, Experiment, Invocation, InvocationId, InvocationOutcome, JobRecord, Store, StoreError,
+};
 
 /// A session that holds the lock of its runs folder and is recorded as an invocation.
 pub struct Run {
@@ -25,7 +27,7 @@ pub struct Run {
     pub session: Session,
     /// The runs folder, canonical.
     pub runs: PathBuf,
-    /// What the user should know about the plan.
+    /// Update the user should know about the plan.
     pub warnings: Vec<String>,
     /// Cells of the last run of this experiment that the spec no longer has.
     pub removed_cells: Vec<String>,
@@ -106,7 +108,7 @@ impl Run {
         let signals = tokio::spawn(forward_signals(sender, observer.stopping(), text));
         observer.start(&jobs_to_run(&self.session, &self.tasks));
         let store = &self.store;
-        let news = async |news: Vec<News>| {
+        let news = async |news: Vec<JobUpdate>| {
             store.record_all(&news, now()).await?;
             news.iter().for_each(|update| observer.update(update));
             Ok::<(), StoreError>(())
@@ -123,7 +125,7 @@ impl Run {
     ///
     /// # Errors
     /// Those of the database.
-    pub async fn finish(self, ending: Ending) -> Result<Session, Failure> {
+    pub async fn finish(self, ending: InvocationOutcome) -> Result<Session, Failure> {
         self.store.finish(self.invocation, ending, now()).await?;
         self.store.close().await;
         Ok(self.session)
@@ -133,7 +135,7 @@ impl Run {
 /// The tasks with their names and expected costs.
 pub(super) fn jobs_to_run(session: &Session, tasks: &[Task]) -> Vec<JobToRun> {
     let planned = tasks.iter().filter_map(|task| session.plan.job(&task.id));
-    let to_run = |job: &crate::plan::PlannedJob| JobToRun {
+    let to_run = |job: &PlannedJob| JobToRun {
         id: job.id,
         kind: job.job.kind(),
         label: job.label.clone(),
@@ -155,7 +157,7 @@ async fn removed_cells(store: &Store, session: &Session) -> Result<Vec<String>, 
 async fn recover_finished_jobs(store: &Store, session: &Session, tasks: &[Task]) -> Result<u64, Failure> {
     let mut recovered = 0;
     for task in tasks {
-        if let Some(Decision::Run(Why::New | Why::Changed(_))) = session.decisions.get(&task.id) {
+        if let Some(Decision::Run(RunReason::New | RunReason::Changed(_))) = session.decisions.get(&task.id) {
             let news = runner::unrecorded_outcome(task.id, &task.folder)?;
             recovered += u64::from(!news.is_empty());
             store.record_all(&news, now()).await?;
@@ -173,11 +175,12 @@ async fn record_invocation(store: &Store, session: &Session, tasks: &[Task]) -> 
         spec_text: String::from_utf8_lossy(&spec.text).into_owned(),
         overrides: spec.overrides.clone(),
     };
-    let role = |(id, role): &(JobId, Role)| (*id, role.name().to_owned());
-    let cells: Vec<_> =
-        plan.cells.iter().map(|cell| (cell.key.clone(), cell.jobs.iter().map(role).collect())).collect();
-    let rows: Vec<PlannedRow<'_>> = (plan.jobs().zip(tasks))
-        .map(|(job, task)| PlannedRow {
+    let cell_job = |(job, role): &(JobId, Role)| CellJob { job: *job, role: role.name().to_owned() };
+    let cell =
+        |cell: &PlannedCell| CellRecord { key: cell.key.clone(), jobs: cell.jobs.iter().map(cell_job).collect() };
+    let cells: Vec<CellRecord> = plan.cells.iter().map(cell).collect();
+    let jobs: Vec<JobRecord<'_>> = (plan.jobs().zip(tasks))
+        .map(|(job, task)| JobRecord {
             id: job.id,
             job: &job.job,
             label: &job.label,
@@ -192,5 +195,5 @@ async fn record_invocation(store: &Store, session: &Session, tasks: &[Task]) -> 
         version: env!("CARGO_PKG_VERSION").to_owned(),
         git_commit: option_env!("GRID_COMMIT").map(str::to_owned),
     };
-    store.begin(&experiment, &cells, &rows, &invocation).await
+    store.begin(&experiment, &cells, &jobs, &invocation).await
 }

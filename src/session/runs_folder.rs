@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::failure::Failure;
 use crate::data::Survey;
-use crate::data::download::Shelf;
+use crate::data::download::DataCache;
 use crate::store::{Store, StoreError};
 
 /// Where results are, and where `runs.db` is.
@@ -56,10 +56,10 @@ impl RunsFolder {
 }
 
 /// The survey of data with the cache of digests in this runs folder.
-pub(super) fn survey_of(runs: &Path, shelf: Option<Shelf>) -> Survey {
+pub(super) fn survey_of(runs: &Path, shelf: Option<DataCache>) -> Survey {
     let survey = Survey::open(&runs.join("survey.json"));
     match shelf {
-        Some(shelf) => survey.with_shelf(shelf),
+        Some(shelf) => survey.with_cache(shelf),
         None => survey,
     }
 }

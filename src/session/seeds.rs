@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::failure::Failure;
-use crate::domain::{Base, Grid, ScoreRow, Suite};
+use crate::domain::{BaseModel, Grid, ScoreRow, Suite};
 use crate::store::Store;
 
 /// Seeds below which a comparison of conditions is unreliable.
@@ -30,7 +30,7 @@ pub async fn few_seeds(store: Option<&Store>, grid: &Grid) -> Result<Option<FewS
     for cell in &grid.cells {
         let recipe = &cell.recipe;
         // An imported model has the same scores whatever the seed.
-        if recipe.stages.is_empty() && !matches!(recipe.base, Base::Trained(_)) {
+        if recipe.stages.is_empty() && !matches!(recipe.base, BaseModel::Trained(_)) {
             continue;
         }
         suites.extend(recipe.evaluations.iter().map(|evaluation| evaluation.suite));

@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use super::failure::{Exit, Failure};
-use crate::data::download::{Lock, Shelf};
+use crate::data::download::{DataCache, Lock};
 use crate::domain::Grid;
 use crate::spec;
 use crate::store::Experiment;
 
-/// What the database stores as the path of a generated spec.
+/// Update the database stores as the path of a generated spec.
 const GENERATED: &str = "/(grid eval)";
 
 /// Where a spec comes from.
@@ -91,9 +91,9 @@ impl SpecText {
     ///
     /// # Errors
     /// A lock file that cannot be read.
-    pub fn shelf(&self) -> Result<Shelf, Failure> {
+    pub fn shelf(&self) -> Result<DataCache, Failure> {
         let lock = Lock::read(&self.shown_path()).map_err(|error| Failure::new(Exit::Environment, error))?;
-        Ok(Shelf::of_user(lock))
+        Ok(DataCache::of_user(lock))
     }
 
     /// Its path, relative to the current folder if it lies below it.

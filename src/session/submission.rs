@@ -10,10 +10,11 @@ use super::runs_folder::RunsFolder;
 use super::spec_text::SpecText;
 use crate::data;
 use crate::domain::{
-    Cell, EvalJob, FinetuneJob, ItemOutcome, Job, Located, Mode, Pick, Remote, Score, ScoreRow, Size, Source, Suite,
+    Cell, EvalJob, FileSelection, FinetuneJob, ItemOutcome, Job, LocatedSource, Mode, Remote, Score, ScoreRow, Size,
+    Source, Suite,
 };
 use crate::plan::{Decision, PlannedJob, Role};
-use crate::store::{Store, StoreError};
+use crate::store::{CellName, Store, StoreError};
 use crate::suites;
 use crate::suites::official::{self, ResultFile, Submission, Track};
 
@@ -26,7 +27,7 @@ pub struct SubmissionFile {
     pub text: String,
 }
 
-/// What a model lacks to be submitted.
+/// Update a model lacks to be submitted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MissingPieces {
     /// Name of the model.
@@ -59,16 +60,10 @@ struct ScoredExperiment {
     scores: Vec<ScoreRow>,
 }
 
-/// A cell of an experiment that scored a model.
-struct ScoringCell {
-    experiment: String,
-    label: String,
-}
-
 /// A model to submit, and the cells that scored it.
 struct SubmittedModel {
     name: String,
-    cells: Vec<ScoringCell>,
+    cells: Vec<CellName>,
 }
 
 /// The results that were collected for a model.
@@ -90,7 +85,7 @@ pub async fn collect_submission(folder: &RunsFolder, target: &str, track: Track)
     let store = folder.open_existing().await?;
     let models = submitted_models(&store, target).await?;
     let mut experiments: BTreeMap<String, ScoredExperiment> = BTreeMap::new();
-    for ScoringCell { experiment, .. } in models.iter().flat_map(|model| &model.cells) {
+    for CellName { experiment, .. } in models.iter().flat_map(|model| &model.cells) {
         if !experiments.contains_key(experiment) {
             experiments.insert(experiment.clone(), scored_experiment(folder, &store, experiment).await?);
         }
@@ -98,7 +93,7 @@ pub async fn collect_submission(folder: &RunsFolder, target: &str, track: Track)
     let mut result = SubmissionFiles::default();
     for SubmittedModel { name, cells } in models {
         let mut collected = Collected::default();
-        for ScoringCell { experiment, label } in &cells {
+        for CellName { experiment, label } in &cells {
             collect_cell(&store, &experiments[experiment], label, &mut collected).await?;
         }
         let Collected { files, submission, mut problems } = collected;
@@ -126,14 +121,13 @@ async fn submitted_models(store: &Store, target: &str) -> Result<Vec<SubmittedMo
             let experiment = stored.experiment.name;
             let model = |label: String| SubmittedModel {
                 name: folder_name(&label),
-                cells: vec![ScoringCell { experiment: experiment.clone(), label }],
+                cells: vec![CellName { experiment: experiment.clone(), label }],
             };
             Ok(store.cell_labels(&experiment).await?.into_iter().map(model).collect())
         }
         Err(StoreError::UnknownExperiment { .. }) => {
             let job = only_model(target, store.model_jobs(target).await?)?;
-            let cells = store.cells_of_model(job.id).await?.into_iter();
-            let cells = cells.map(|(experiment, label)| ScoringCell { experiment, label }).collect();
+            let cells = store.cells_of_model(job.id).await?;
             Ok(vec![SubmittedModel { name: folder_name(&job.label), cells }])
         }
         Err(error) => Err(error.into()),
@@ -212,7 +206,7 @@ fn add_evaluation(
         },
     };
     let Some((origin, paths)) = job.sources.first() else { return Ok(()) };
-    let located = Located { origin: origin.clone(), files: paths.clone() };
+    let located = LocatedSource { origin: origin.clone(), files: paths.clone() };
     let files = data::evaluation_files(&located, suite).map_err(|error| unreadable(&error))?;
     let items =
         suites::read(suite, eval.mode, &files).map_err(|error| unreadable(&format!("read {suite}: {error}")))?;
@@ -222,16 +216,18 @@ fn add_evaluation(
     match eval.milestone {
         None if suite == Suite::Aoa => {
             collected.problems.extend(counted);
-            collected.submission.acquired(official::checkpoints(outcomes), official::surprisals(&items, outcomes));
+            collected
+                .submission
+                .add_surprisals(official::checkpoints(outcomes), official::surprisals(&items, outcomes));
         }
         None if size == Size::Full => {
             collected.problems.extend(counted);
-            collected.submission.predicted(suite, official::predictions(suite, &items, outcomes));
+            collected.submission.add_predictions(suite, official::predictions(suite, &items, outcomes));
         }
         None => {}
         Some(milestone) => {
             collected.problems.extend(counted.into_iter().map(|problem| format!("{revision}: {problem}")));
-            collected.submission.checkpoint(suite, milestone, official::fast_result(suite, scores));
+            collected.submission.add_checkpoint(suite, milestone, official::fast_result(suite, scores));
         }
     }
     add_files(&mut collected.files, &revision, written);
@@ -248,7 +244,7 @@ fn size_of(eval: &EvalJob, cell: &Cell) -> Size {
         let folder = eval.suite.folder(Size::Fast);
         match &evaluation.source {
             Source::Folder(path) => path.ends_with(folder),
-            Source::Remote(Remote { pick: Pick::Folder(path), .. }) => Path::new(path).ends_with(folder),
+            Source::Remote(Remote { pick: FileSelection::Folder(path), .. }) => Path::new(path).ends_with(folder),
             _ => false,
         }
     });
@@ -265,7 +261,7 @@ fn add_finetuning(finetune: &FinetuneJob, outcomes: &[ItemOutcome], scores: &[&S
         return;
     }
     collected.problems.extend(official::glue_problems(task, outcomes));
-    collected.submission.classified(task, official::glue_predictions(task, outcomes));
+    collected.submission.add_classifications(task, official::glue_predictions(task, outcomes));
     add_files(&mut collected.files, "main", written);
 }
 

@@ -17,13 +17,14 @@ use super::runs_folder::RunsFolder;
 use super::signals::{STOPPING, forward_signals};
 use super::spec_text::SpecText;
 use crate::domain::{
-    Backend, Event, Grid, Job, JobId, News, Outcome, Resources, Score, Task, Training, Trial, Verdict, What,
+    Backend, Event, FaultInjection, Grid, Job, JobId, JobUpdate, Outcome, Resources, Score, Task, Training, Update,
+    Verdict, layout,
 };
 use crate::plan::{PlannedCell, PlannedJob};
 use crate::runner::{self, Policy, Stop, WorkerProgram};
 use crate::store::Verification;
 
-/// What to verify.
+/// Update to verify.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct VerificationRequest {
     /// How often each job is killed.
@@ -52,7 +53,7 @@ pub struct VerificationRun {
     scratch: PathBuf,
 }
 
-/// What a job did in one of the two trainings.
+/// Update a job did in one of the two trainings.
 #[derive(Debug, Clone, Default)]
 struct TrainedJob {
     /// Folder of the attempt that succeeded.
@@ -128,7 +129,7 @@ impl VerificationRun {
             let folder = self.scratch.join(name);
             let (straight, resumed) = (folder.join("straight"), folder.join("resumed"));
             let tasks = self.needed_tasks(&straight);
-            let faults = Trial::default();
+            let faults = FaultInjection::default();
             let straight = self.train(&resources, tasks, BTreeMap::new(), &straight, faults, observer).await?;
             // Jobs that neither train nor score are not repeated.
             let is_repeated = |id: &JobId| {
@@ -136,10 +137,11 @@ impl VerificationRun {
                 matches!(job, Some(Job::Pretrain(_) | Job::Tune(_) | Job::Eval(_)))
             };
             let done = straight.iter().filter(|(id, _)| !is_repeated(id));
-            let done = done.map(|(id, trained)| (*id, trained.attempt.join("output"))).collect();
+            let done = done.map(|(id, trained)| (*id, trained.attempt.join(layout::OUTPUT))).collect();
             let mut tasks = self.needed_tasks(&resumed);
             tasks.retain(|task| is_repeated(&task.id));
-            let faults = Trial { kills: self.kills, seed: self.seed, ..injected_faults()?.unwrap_or_default() };
+            let faults =
+                FaultInjection { kills: self.kills, seed: self.seed, ..injected_faults()?.unwrap_or_default() };
             let resumed = self.train(&resources, tasks, done, &resumed, faults, observer).await?;
             for planned in &self.chosen {
                 verdicts.push(self.verdict(planned, &straight, &resumed)?);
@@ -193,7 +195,7 @@ impl VerificationRun {
         tasks: Vec<Task>,
         done: BTreeMap<JobId, PathBuf>,
         folder: &Path,
-        faults: Trial,
+        faults: FaultInjection,
         observer: &mut dyn Observer,
     ) -> Result<TrainedJobs, Failure> {
         let program = WorkerProgram::find(&self.log_filter)?;
@@ -203,19 +205,19 @@ impl VerificationRun {
             retries: faults.kills + 1,
             checkpoint_every_seconds: resources.checkpoint_every_seconds,
             micro_batch: resources.micro_batch,
-            trial: Some(faults),
+            faults: Some(faults),
         };
         let (sender, stop) = watch::channel(Stop::No);
         let signals = tokio::spawn(forward_signals(sender, observer.stopping(), STOPPING.to_owned()));
         observer.start(&jobs_to_run(&self.session, &tasks));
         let mut trained = TrainedJobs::new();
-        let news = async |news: Vec<News>| {
+        let news = async |news: Vec<JobUpdate>| {
             for update in news {
                 // Losses are intended here, so they are not shown.
-                if !matches!(update.what, What::Lost { .. }) {
+                if !matches!(update.update, Update::Lost { .. }) {
                     observer.update(&update);
                 }
-                trained.entry(update.job).or_default().apply(update.what);
+                trained.entry(update.job).or_default().apply(update.update);
             }
             Ok::<(), Infallible>(())
         };
@@ -273,9 +275,9 @@ impl VerificationRun {
 }
 
 impl TrainedJob {
-    fn apply(&mut self, update: What) {
+    fn apply(&mut self, update: Update) {
         match update {
-            What::Journal { entry, .. } => match entry.event {
+            Update::Journal { entry, .. } => match entry.event {
                 Event::Started { device, threads, version, .. } => {
                     (self.device, self.threads, self.version) = (device, threads, version);
                     self.scores.clear();
@@ -283,11 +285,11 @@ impl TrainedJob {
                 Event::Scored(score) => self.scores.push(score),
                 _ => {}
             },
-            What::Ended { folder, outcome: Outcome { verdict: Verdict::Done, attempt, .. }, .. } => {
+            Update::Ended { folder, outcome: Outcome { verdict: Verdict::Done, attempt, .. }, .. } => {
                 self.attempt = folder.join(attempt);
             }
-            What::Lost { .. } => self.kills += 1,
-            What::Ended { .. } | What::Submitted { .. } | What::Stopped { .. } => {}
+            Update::Lost { .. } => self.kills += 1,
+            Update::Ended { .. } | Update::Submitted { .. } | Update::Stopped { .. } => {}
         }
     }
 }

@@ -1,9 +1,10 @@
 //! The section `budget:`, and how much text a spec expects.
 
-use crate::domain::{Budget, Extent};
+use crate::domain::{Budget, TextSize};
 
-use super::fields::{Fields, choice, count, small};
+use super::fields::Fields;
 use super::problem::Log;
+use super::scalars::{choice, count, small};
 use super::tree::Node;
 
 /// More words than there are.
@@ -11,7 +12,7 @@ pub(super) const MOST_WORDS: u64 = 1_000_000_000_000;
 
 /// Decodes `expect:` of a corpus or dataset in files; the toy world has what it is asked for. `units` names what it
 /// consists of, and must be said where `required`.
-pub(super) fn expected(fields: &mut Fields, units: &'static str, required: bool) -> Option<Extent> {
+pub(super) fn expected(fields: &mut Fields, units: &'static str, required: bool) -> Option<TextSize> {
     let node = fields.take("expect")?;
     if fields.take("world").is_some() {
         fields.forbid("expect", "has no meaning for the toy world, which is always there");
@@ -24,7 +25,7 @@ pub(super) fn expected(fields: &mut Fields, units: &'static str, required: bool)
     }
     let units = fields.get(units, None, |value| count(1..=MOST_WORDS)(value).map(Some));
     fields.finish();
-    Some(Extent { units, words: words? })
+    Some(TextSize { units, words: words? })
 }
 
 /// Decodes `budget:`, the most text that the model of a cell may see; without it nothing is the limit.

@@ -43,10 +43,13 @@ mod evaluate;
 mod fields;
 mod finetune;
 mod models;
+mod names;
 mod overrides;
 mod problem;
 mod remote;
 mod resources;
+mod scalars;
+mod shape;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -55,10 +58,10 @@ mod tree;
 
 use std::path::Path;
 
-pub use models::shape;
 pub use problem::{Problem, Problems};
+pub use shape::shape;
 
-use crate::domain::Grid;
+use crate::domain::{Grid, did_you_mean};
 use problem::{Log, Mark};
 use tree::Node;
 
@@ -122,7 +125,7 @@ fn neighbours(path: &Path) -> Option<String> {
     names.retain(|name| name.ends_with(".yaml") || name.ends_with(".yml"));
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let wanted = path.file_name()?.to_string_lossy();
-    fields::did_you_mean(&wanted, &names)
+    did_you_mean(&wanted, names.iter().copied())
         .or_else(|| (!names.is_empty()).then(|| format!("there are: {}", names.join(", "))))
 }
 
@@ -134,7 +137,7 @@ pub fn nearest(path: &Path) -> Option<String> {
     let (folder, wanted) = (folder_of(lost), lost.file_name()?.to_string_lossy());
     let names = names_in(folder);
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let hint = fields::did_you_mean(&wanted, &names).unwrap_or_else(|| match names.len() {
+    let hint = did_you_mean(&wanted, names.iter().copied()).unwrap_or_else(|| match names.len() {
         0 => "it is empty".to_owned(),
         1..=MOST => format!("there are: {}", names.join(", ")),
         more => format!("there are: {}, and {} more", names[..MOST].join(", "), more - MOST),

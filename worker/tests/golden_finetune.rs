@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use grid::data::Tokenizer;
-use grid::domain::event::SCHEMA;
+use grid::domain::layout::SCHEMA;
 use grid::domain::{
-    Assignment, Digest, Entry, Event, FinetuneJob, FinetuneRecipe, GlueTask, Hyperparameters, Job, Mode, Origin,
-    Pooling, Precision, Schedule, Score, Selection, Settings, Training, Warmup,
+    Assignment, Digest, Event, FinetuneJob, FinetuneRecipe, GlueTask, Hyperparameters, Job, JournalEntry, Mode, Origin,
+    Pooling, Precision, RunSettings, Schedule, Score, Selection, Training, Warmup,
 };
 use grid_worker::attempt::{self, Served};
 use grid_worker::jobs;
@@ -171,12 +171,12 @@ fn scores(model: &Path, task: GlueTask, mode: Mode, pooling: Pooling, one: Hyper
         job,
         parents: BTreeMap::from([(made_by, model.to_owned())]),
         keep_optimizer: false,
-        settings: Settings {
+        settings: RunSettings {
             device: "cpu".into(),
             threads: 1,
             checkpoint_every_seconds: 3_600,
             micro_batch: None,
-            trial: None,
+            faults: None,
         },
     };
     fs::write(folder.path().join("job.json"), serde_json::to_vec(&assignment).unwrap()).unwrap();
@@ -186,7 +186,7 @@ fn scores(model: &Path, task: GlueTask, mode: Mode, pooling: Pooling, one: Hyper
     assert_eq!(attempt::serve(input, &NEVER, "test", run).unwrap(), Served::All);
     let attempt = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).find(|path| path.is_dir());
     let journal = fs::read_to_string(attempt.unwrap().join("journal.jsonl")).unwrap();
-    let events = journal.lines().map(|line| serde_json::from_str::<Entry>(line).unwrap().event);
+    let events = journal.lines().map(|line| serde_json::from_str::<JournalEntry>(line).unwrap().event);
     let scores: Vec<Score> =
         events.filter_map(|event| if let Event::Scored(score) = event { Some(score) } else { None }).collect();
     assert!(!scores.is_empty(), "{journal}");

@@ -12,7 +12,7 @@ use super::global::Global;
 use super::spec_args::SpecArgs;
 use crate::session::{Exit, Failure};
 
-/// What to do with the data of a spec.
+/// Update to do with the data of a spec.
 #[derive(Debug, Subcommand)]
 pub enum DataVerb {
     /// Print the data that a spec names, where they come from, and whether they are on this machine.

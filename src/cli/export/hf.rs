@@ -26,7 +26,9 @@ pub async fn export(global: &Global, args: &HfArgs) -> Result<Exit, Failure> {
     let lineage = store.lineage(id).await?;
     let scores = store.scores_of_model(id).await?;
     store.close().await;
-    let lineage = lineage.into_iter().map(card_job).collect::<Result<Vec<CardJob>, Failure>>()?;
+    let card_job =
+        |job: LineageJob| CardJob { id: job.id, label: job.label, job: job.job, words: job.words, tokens: job.tokens };
+    let lineage: Vec<CardJob> = lineage.into_iter().map(card_job).collect();
     let config = data::model_config(&output)?;
     let version = env!("CARGO_PKG_VERSION");
     let card = Card { name: &label, config: &config, lineage: &lineage, scores: &scores, version };
@@ -35,20 +37,4 @@ pub async fn export(global: &Global, args: &HfArgs) -> Result<Exit, Failure> {
         eprintln!("exported {label} ({}) to {}", id.short(), args.dir.display());
     }
     Ok(Exit::Done)
-}
-
-/// An ancestor of the model as the card describes it.
-fn card_job(job: LineageJob) -> Result<CardJob, Failure> {
-    let unreadable = |error| {
-        let message = format!("grid: failed to read the identity of {} {} in runs.db: {error}", job.kind, job.label);
-        Failure::text(Exit::Database, message)
-    };
-    Ok(CardJob {
-        id: job.id,
-        kind: job.kind,
-        canonical: serde_json::from_str(&job.canonical).map_err(unreadable)?,
-        label: job.label,
-        words: job.words,
-        tokens: job.tokens,
-    })
 }

@@ -44,7 +44,7 @@ const COLUMNS: [(&str, Content); 17] = [
     ("job", Content::Text),
 ];
 
-/// Why the table could not be written.
+/// RunReason the table could not be written.
 enum ItemsError {
     Store(StoreError),
     Data(DataError),

@@ -6,7 +6,7 @@ use crate::report::{Columns, Comparison, Options, Planned, Scope, Table, compare
 use crate::session::{Exit, Failure, RunsFolder, fill_clusters};
 use crate::store::Store;
 
-/// What is compared.
+/// Update is compared.
 pub(super) struct Request<'a> {
     /// The experiment.
     pub experiment: &'a str,

@@ -9,10 +9,10 @@ use clap::Args;
 use self::shown::Shown;
 use super::global::Global;
 use super::output::{TableFormat, formatted};
-use crate::domain::{CellRow, Grid, ScoreRow, Show, Suite};
+use crate::domain::{CellRow, Grid, ScoreRow, Suite, TableView};
 use crate::report::{self, Columns, Figure, Options, Planned, human, pivot};
 use crate::session::{Exit, Failure, SpecOrigin, SpecText, hide_curricula};
-use crate::store::{Experiment, JobRow, Store};
+use crate::store::{BuildCount, Experiment, JobRow, Store};
 
 /// Arguments of `report`.
 #[derive(Debug, Args)]
@@ -154,8 +154,8 @@ fn main_table(results: &Results, wanted: &str, columns: Columns) -> Result<Shown
             let definition = definition.ok_or_else(|| nothing::no_such_table(name, wanted, named))?;
             let shown = Shown::new(report::named(name, definition, cells, scores, references));
             Ok(match definition.show {
-                Show::Boxes => Shown { figure: report::boxes(name, definition, cells, scores), ..shown },
-                Show::Scores | Show::ZScores => shown,
+                TableView::Boxes => Shown { figure: report::boxes(name, definition, cells, scores), ..shown },
+                TableView::Scores | TableView::ZScores => shown,
             })
         }
     }
@@ -179,8 +179,8 @@ fn print_shown(name: &str, shown: &[Shown], args: &ReportArgs) {
 }
 
 /// A note for tables whose results come from several versions of grid.
-fn versions_note(versions: &[(String, u64)]) -> Option<String> {
-    let each = |(version, jobs): &(String, u64)| format!("{} by {version}", human::counted(*jobs, "job"));
+fn versions_note(versions: &[BuildCount]) -> Option<String> {
+    let each = |BuildCount { version, jobs }: &BuildCount| format!("{} by {version}", human::counted(*jobs, "job"));
     let each: Vec<String> = versions.iter().map(each).collect();
     (each.len() > 1).then(|| format!("results of several versions, whose numbers may differ: {}", each.join("; ")))
 }

@@ -1,23 +1,23 @@
-//! What `grid report` says when there is nothing to show.
+//! Update `grid report` says when there is nothing to show.
 
-use crate::domain::{Kind, NamedTable, ScoreRow, Suite};
+use crate::domain::{JobKind, NamedTable, ScoreRow, Suite, did_you_mean};
 use crate::report::{self, human};
 use crate::session::{Exit, Failure};
-use crate::store::{JobRow, State};
+use crate::store::{JobRow, JobState};
 
 /// The progress of an experiment: `3 of 11 jobs done, 2 failed`.
 fn progress(jobs: &[JobRow]) -> String {
-    let count = |state: State| jobs.iter().filter(|job| job.state == state).count();
-    let failed = match count(State::Failed) {
+    let count = |state: JobState| jobs.iter().filter(|job| job.state == state).count();
+    let failed = match count(JobState::Failed) {
         0 => String::new(),
         failed => format!(", {failed} failed"),
     };
-    format!("{} of {} done{failed}", count(State::Done), human::counted(jobs.len() as u64, "job"))
+    format!("{} of {} done{failed}", count(JobState::Done), human::counted(jobs.len() as u64, "job"))
 }
 
-/// What to do about an experiment that is not done.
+/// Update to do about an experiment that is not done.
 fn remedy(experiment: &str, jobs: &[JobRow]) -> String {
-    match jobs.iter().any(|job| job.state == State::Failed) {
+    match jobs.iter().any(|job| job.state == JobState::Failed) {
         true => format!("`grid status {experiment}` shows why jobs failed; `grid resume {experiment}` retries them"),
         false => format!("`grid status {experiment}` lists its jobs; `grid resume {experiment}` continues"),
     }
@@ -25,7 +25,7 @@ fn remedy(experiment: &str, jobs: &[JobRow]) -> String {
 
 /// No score exists.
 pub(super) fn no_scores(experiment: &str, jobs: &[JobRow]) -> Failure {
-    let message = match jobs.iter().any(|job| matches!(job.kind, Kind::Eval | Kind::Finetune)) {
+    let message = match jobs.iter().any(|job| matches!(job.kind, JobKind::Eval | JobKind::Finetune)) {
         true => {
             format!("grid: '{experiment}' has no scores yet: {}\n  help: {}", progress(jobs), remedy(experiment, jobs))
         }
@@ -68,10 +68,7 @@ pub(super) fn no_curve(experiment: &str, is_requested: bool, jobs: &[JobRow]) ->
 pub(super) fn no_such_table(experiment: &str, wanted: &str, named: &[NamedTable]) -> Failure {
     let known: Vec<&str> =
         ["scores", "leaderboard"].into_iter().chain(named.iter().map(|table| &*table.name)).collect();
-    let near = known.iter().map(|name| (strsim::damerau_levenshtein(name, wanted), name)).min();
-    let near = near
-        .filter(|(distance, _)| *distance <= 2)
-        .map_or(String::new(), |(_, name)| format!(" (did you mean '{name}'?)"));
+    let near = did_you_mean(wanted, known.iter().copied()).map_or(String::new(), |hint| format!(" ({hint})"));
     let message = format!(
         "grid: '{experiment}' has no table '{wanted}'{near}; known are {}\n  help: `tables:` in the spec defines more",
         known.join(", ")

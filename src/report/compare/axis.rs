@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::super::measure::Condition;
-use crate::domain::SINGLE;
+use crate::domain::{SINGLE, closest};
 
 /// Why two values cannot be compared.
 #[derive(Debug, thiserror::Error)]
@@ -115,7 +115,6 @@ fn unknown(value: &str, conditions: &[Condition]) -> CompareError {
             }
         }
     }
-    let near = known.iter().map(|name| (strsim::damerau_levenshtein(name, value), name)).min();
-    let near = near.filter(|(distance, _)| *distance <= 2).map(|(_, name)| name.clone());
+    let near = closest(value, known.iter().map(String::as_str)).map(str::to_owned);
     CompareError::Unknown { value: value.to_owned(), near, known }
 }

@@ -10,16 +10,18 @@ use std::time::Duration;
 use super::super::error::RunError;
 use super::super::executor::{Executor, WorkerStatus};
 use super::super::slots::Slot;
-use crate::domain::event::SCHEMA;
-use crate::domain::{Artifact, Assignment, Digest, Entry, Event, Failure, Outcome, Settings, Verdict};
+use crate::domain::layout::SCHEMA;
+use crate::domain::{
+    Artifact, Assignment, Digest, Event, FailureKind, JournalEntry, Outcome, RunSettings, Verdict, layout,
+};
 
-/// What the script makes of a submission.
+/// Update the script makes of a submission.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Act {
     /// It finishes with the artifact `result.txt`, whose content depends on the job alone.
     Finish,
     /// It publishes a failure.
-    Fail(Failure, String),
+    Fail(FailureKind, String),
     /// Its worker dies in the middle of a journal line.
     Crash,
     /// It runs until it is interrupted or killed.
@@ -71,24 +73,24 @@ impl<F: FnMut(&Assignment) -> Act> Fake<F> {
 
 impl Work {
     fn begin(folder: &Path, script: &mut impl FnMut(&Assignment) -> Act) -> io::Result<Self> {
-        let assignment: Assignment = serde_json::from_slice(&fs::read(folder.join("job.json"))?)?;
+        let assignment: Assignment = serde_json::from_slice(&fs::read(folder.join(layout::JOB))?)?;
         let attempt = format!("{}-0", assignment.token);
-        fs::create_dir_all(folder.join(&attempt).join("output"))?;
+        fs::create_dir_all(folder.join(&attempt).join(layout::OUTPUT))?;
         let act = script(&assignment);
         let work = Self { assignment, folder: folder.to_owned(), attempt, act, end: None };
-        let Settings { device, threads, micro_batch, .. } = work.assignment.settings.clone();
+        let RunSettings { device, threads, micro_batch, .. } = work.assignment.settings.clone();
         let (host, version) = ("fake".to_owned(), "fake".to_owned());
         work.journal(Event::Started { host, pid: 0, device, threads, micro_batch, version })?;
         Ok(work)
     }
 
     fn journal(&self, event: Event) -> io::Result<()> {
-        let line = serde_json::to_string(&Entry { at: 0, event })? + "\n";
+        let line = serde_json::to_string(&JournalEntry { at: 0, event })? + "\n";
         self.append(&line)
     }
 
     fn append(&self, text: &str) -> io::Result<()> {
-        let path = self.folder.join(&self.attempt).join("journal.jsonl");
+        let path = self.folder.join(&self.attempt).join(layout::JOURNAL);
         File::options().create(true).append(true).open(path)?.write_all(text.as_bytes())
     }
 
@@ -105,7 +107,7 @@ impl Work {
             verdict,
             artifacts,
         };
-        fs::write(self.folder.join(Outcome::file_name(token)), serde_json::to_vec(&outcome)?)
+        fs::write(self.folder.join(layout::published_outcome(token)), serde_json::to_vec(&outcome)?)
     }
 
     /// Advances as far as the script and the orders allow.

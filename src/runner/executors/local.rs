@@ -17,9 +17,7 @@ use super::super::executor::{Executor, WorkerStatus};
 use super::super::slots::Slot;
 use super::super::worker::WorkerProgram;
 use super::log_tail::last_lines;
-
-/// The exit code of a worker that stopped on request and whose work can be resumed.
-const RESUMABLE: i32 = 75;
+use crate::domain::layout;
 
 #[derive(Debug)]
 struct Worker {
@@ -155,9 +153,10 @@ impl Executor for Local {
         };
         match worker.exited() {
             None => WorkerStatus::Alive,
-            Some(exit) => {
-                WorkerStatus::Ended { resumable: exit.code() == Some(RESUMABLE), message: worker.exit_message(exit) }
-            }
+            Some(exit) => WorkerStatus::Ended {
+                resumable: exit.code() == Some(layout::RESUMABLE.into()),
+                message: worker.exit_message(exit),
+            },
         }
     }
 

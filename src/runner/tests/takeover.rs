@@ -7,8 +7,8 @@ use std::path::Path;
 use super::super::executors::fake::{Act, Fake};
 use super::super::{Policy, Stop};
 use super::{POLICY, id, left_open, run, run_until, tasks};
-use crate::domain::event::SCHEMA;
-use crate::domain::{Assignment, Event, Outcome, Verdict, What};
+use crate::domain::layout::SCHEMA;
+use crate::domain::{Assignment, Event, Outcome, Update, Verdict, layout};
 
 fn publish(folder: &Path, token: &str) {
     let outcome = Outcome {
@@ -23,9 +23,9 @@ fn publish(folder: &Path, token: &str) {
     };
     fs::create_dir_all(folder.join(&outcome.attempt)).unwrap();
     // Renamed into place, as workers do it, so that nobody reads half an outcome.
-    let own = folder.join("outcome.json");
+    let own = folder.join(layout::OUTCOME);
     fs::write(&own, serde_json::to_vec(&outcome).unwrap()).unwrap();
-    fs::rename(own, folder.join(Outcome::file_name(token))).unwrap();
+    fs::rename(own, folder.join(layout::published_outcome(token))).unwrap();
 }
 
 #[test]
@@ -33,7 +33,7 @@ fn the_job_of_a_living_worker_is_awaited() {
     let runs = tempfile::tempdir().unwrap();
     let folder = runs.path().join("0");
     left_open(0, &folder, "old");
-    let lock = fs::File::create(folder.join("lock")).unwrap();
+    let lock = fs::File::create(folder.join(layout::LOCK)).unwrap();
     lock.lock().unwrap();
     let worker = std::thread::spawn(move || {
         std::thread::sleep(std::time::Duration::from_millis(100));
@@ -51,13 +51,13 @@ fn a_living_worker_that_cannot_be_killed_is_left_to_the_next_run() {
     let runs = tempfile::tempdir().unwrap();
     let folder = runs.path().join("0");
     left_open(0, &folder, "old");
-    let lock = fs::File::create(folder.join("lock")).unwrap();
+    let lock = fs::File::create(folder.join(layout::LOCK)).unwrap();
     lock.lock().unwrap();
     let tasks = tasks(runs.path(), &[vec![], vec![]]);
     let fake = &mut Fake::new(2, |_: &Assignment| Act::Finish);
     let first = run_until(tasks, BTreeMap::new(), fake, &POLICY, |_| Ok(Stop::Now));
     assert_eq!(first.summary().interrupted, [id(0), id(1)]);
-    assert!(folder.join("job.json").exists(), "still open");
+    assert!(folder.join(layout::JOB).exists(), "still open");
 }
 
 #[test]
@@ -67,11 +67,13 @@ fn the_job_of_a_dead_worker_is_submitted_again_and_costs_no_retry() {
     let attempt = runs.path().join("0/old-1");
     fs::create_dir(&attempt).unwrap();
     let line = r#"{"at":5,"event":{"event":"metric","name":"train_loss","step":1,"value":2.5}}"#;
-    fs::write(attempt.join("journal.jsonl"), format!("{line}\n{{\"at\":6,\"ev")).unwrap();
+    fs::write(attempt.join(layout::JOURNAL), format!("{line}\n{{\"at\":6,\"ev")).unwrap();
     let policy = Policy { retries: 0, ..POLICY };
     let run = run(tasks(runs.path(), &[vec![]]), &mut Fake::new(1, |_| Act::Finish), &policy);
     assert_eq!(run.course(), ["0 lost: the worker that an earlier run started has died", "0 on cpu/0", "0 done"]);
-    assert!(matches!(&run.news[0].what, What::Journal { entry, .. } if matches!(entry.event, Event::Metric { .. })));
+    assert!(
+        matches!(&run.news[0].update, Update::Journal { entry, .. } if matches!(entry.event, Event::Metric { .. }))
+    );
 }
 
 #[test]
@@ -87,7 +89,7 @@ fn damaged_files_count_as_absent() {
     assert!(first.course()[0].starts_with("0 lost: its outcome is unusable: "), "{:?}", first.course());
     assert_eq!(first.course()[1..], ["0 on cpu/0", "0 done"]);
     for text in ["", "{\"schema\":1,", "[]", "\u{0}"] {
-        fs::write(folder.join("job.json"), text).unwrap();
+        fs::write(folder.join(layout::JOB), text).unwrap();
         let again = run(tasks(runs.path(), &[vec![]]), &mut Fake::new(1, |_| Act::Finish), &POLICY);
         assert_eq!(again.course(), ["0 on cpu/0", "0 done"]);
     }

@@ -1,5 +1,5 @@
 use super::{GOOD, broken, good, with};
-use crate::domain::{Budget, Extent};
+use crate::domain::{Budget, TextSize};
 
 #[test]
 fn a_budget_is_a_track_or_words_and_epochs() {
@@ -36,9 +36,9 @@ fn text_may_be_expected_before_it_is_there() {
     let grid = good(&text, &[]);
     let super::Recipe { stages, .. } = &grid.cells[1].recipe;
     let chat = &stages[0].datasets[0];
-    assert_eq!((chat.expected, chat.new_words), (Some(Extent { units: Some(2_000), words: 9_000 }), Some(0)));
+    assert_eq!((chat.expected, chat.new_words), (Some(TextSize { units: Some(2_000), words: 9_000 }), Some(0)));
     let corpus = &super::trained(&grid.cells[0].recipe).corpora[0];
-    assert_eq!(corpus.expected, Some(Extent { units: None, words: 1_500_000 }));
+    assert_eq!(corpus.expected, Some(TextSize { units: None, words: 1_500_000 }));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use grid::domain::{Artifact, Digest, Outcome};
+use grid::domain::{Artifact, Digest, Outcome, layout};
 
 /// Milliseconds since 1970 UTC.
 pub(super) fn now() -> i64 {
@@ -104,7 +104,7 @@ pub(super) fn publish(job_folder: &Path, outcome: &Outcome) -> io::Result<bool> 
     let mut file = File::create_new(&own)?;
     serde_json::to_writer_pretty(&mut file, outcome)?;
     file.sync_all()?;
-    let won = match fs::hard_link(&own, job_folder.join(Outcome::file_name(&outcome.token))) {
+    let won = match fs::hard_link(&own, job_folder.join(layout::published_outcome(&outcome.token))) {
         Ok(()) => true,
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
         Err(error) => return Err(error),

@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
-use grid::domain::{Assignment, Event, Outcome, Verdict, event::SCHEMA};
+use grid::domain::layout::{self, SCHEMA};
+use grid::domain::{Assignment, Event, Outcome, Verdict};
 use serde::Deserialize;
 
 use super::files;
@@ -94,7 +95,7 @@ pub(super) fn attend(
     }
     // Read under the lock: whoever held it before may have done the job, or have been replaced by a new submission.
     let assignment = read_assignment(&folder.join("job.json"))?;
-    if folder.join(Outcome::file_name(&assignment.token)).exists() {
+    if folder.join(layout::published_outcome(&assignment.token)).exists() {
         return Ok(Attended::Published);
     }
     let mut attempt = Attempt::begin(folder, &assignment, stop)?;
@@ -136,7 +137,7 @@ pub(super) fn attend(
         artifacts,
     };
     files::publish(folder, &outcome)?;
-    if outcome.verdict == Verdict::Done && assignment.settings.trial.is_none() {
+    if outcome.verdict == Verdict::Done && assignment.settings.faults.is_none() {
         // The job is done whether or not its checkpoints can be removed: what is left only takes room.
         let _ = files::remove_checkpoints(folder);
     }

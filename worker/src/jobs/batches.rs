@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use grid::data::{Corpus, DataError, Instructions, Mixture, Permutation, ReplayedRows, Split};
-use grid::domain::{Length, Loss, TuneJob, TunePart};
+use grid::domain::{Length, LossMask, TuneJob, TunePart};
 
 use crate::ml::{Batch, Batches, Row};
 
@@ -104,7 +104,7 @@ pub(super) struct Records {
     datasets: Vec<Instructions>,
     starts: Vec<u64>,
     max_length: u32,
-    loss: Loss,
+    loss: LossMask,
 }
 
 impl Records {
@@ -156,8 +156,8 @@ impl Records {
         let words = dataset.words() as f64 / dataset.len() as f64;
         ids.truncate(self.max_length as usize);
         let loss_from = match self.loss {
-            Loss::Reply => prompt_length.max(1),
-            Loss::All => 1,
+            LossMask::Reply => prompt_length.max(1),
+            LossMask::All => 1,
         };
         (Row { ids, loss_from }, words)
     }
@@ -343,7 +343,9 @@ fn which(starts: &[u64], index: u64) -> usize {
 #[cfg(test)]
 mod tests {
     use grid::data::{Record, Tokenizer, prepare_corpus, prepare_dataset};
-    use grid::domain::{Order, Precision, Replay, ReplayedText, Schedule, Start, Template, Training, Warmup};
+    use grid::domain::{
+        OptimizerStart, Precision, RecordOrder, Replay, ReplayedText, Schedule, Template, Training, Warmup,
+    };
 
     use super::*;
 
@@ -366,7 +368,7 @@ mod tests {
     }
 
     fn part(length: Length) -> TunePart {
-        TunePart { datasets: vec![], shares: vec![], order: Order::Shuffled, replay: None, length }
+        TunePart { datasets: vec![], shares: vec![], order: RecordOrder::Shuffled, replay: None, length }
     }
 
     fn job(training: Training, then: Vec<TunePart>) -> TuneJob {
@@ -374,14 +376,14 @@ mod tests {
             parent: "0".repeat(32).parse().unwrap(),
             datasets: vec![],
             shares: vec![],
-            order: Order::Shuffled,
+            order: RecordOrder::Shuffled,
             replay: None,
             max_length: 64,
-            loss: Loss::Reply,
+            loss: LossMask::Reply,
             training,
             then,
             further_validation: vec![],
-            optimizer: Start::Fresh,
+            optimizer: OptimizerStart::Fresh,
             seed: 7,
         }
     }
@@ -421,15 +423,15 @@ mod tests {
             let datasets = vec![Instructions::open(folder.path(), Split::Train).unwrap()];
             Records { folders: vec![folder.path().to_owned()], datasets, starts: vec![0, 1], max_length, loss }.row(0)
         };
-        let whole = row(Loss::Reply, 64);
+        let whole = row(LossMask::Reply, 64);
         let (end, predicted) = whole.ids[whole.loss_from..].split_last().unwrap();
         assert_eq!(
             (tokenizer.decode(predicted).unwrap().as_str(), *end),
             ("jumps over", tokenizer.end_of_text().unwrap())
         );
-        let all = row(Loss::All, 64);
+        let all = row(LossMask::All, 64);
         assert_eq!((all.loss_from, all.ids), (1, whole.ids.clone()));
-        let cut = row(Loss::Reply, whole.loss_from as u32 + 1);
+        let cut = row(LossMask::Reply, whole.loss_from as u32 + 1);
         assert_eq!((cut.loss_from, &cut.ids[..]), (whole.loss_from, &whole.ids[..=whole.loss_from]));
     }
 
@@ -446,10 +448,10 @@ mod tests {
             let [Fit { records, cut, mute, trained: _ }] = records.fits()[..] else { panic!("one dataset") };
             (records, cut, mute)
         };
-        assert_eq!(fit(4096, Loss::Reply), (3, 0, 0));
-        assert_eq!(fit(40, Loss::Reply), (3, 1, 1));
-        assert_eq!(fit(2, Loss::Reply), (3, 3, 3));
-        assert_eq!(fit(2, Loss::All), (3, 3, 0));
+        assert_eq!(fit(4096, LossMask::Reply), (3, 0, 0));
+        assert_eq!(fit(40, LossMask::Reply), (3, 1, 1));
+        assert_eq!(fit(2, LossMask::Reply), (3, 3, 3));
+        assert_eq!(fit(2, LossMask::All), (3, 3, 0));
     }
 
     #[test]
@@ -530,10 +532,10 @@ mod tests {
         dataset(&long, 25, 12);
         let length = 8;
         for (share, loss, max_length, shares) in [
-            (0.1, Loss::Reply, 64, vec![]),
-            (0.5, Loss::All, 64, vec![]),
-            (0.3, Loss::Reply, 24, vec![]),
-            (0.4, Loss::Reply, 64, vec![1.0, 3.0]),
+            (0.1, LossMask::Reply, 64, vec![]),
+            (0.5, LossMask::All, 64, vec![]),
+            (0.3, LossMask::Reply, 24, vec![]),
+            (0.4, LossMask::Reply, 64, vec![1.0, 3.0]),
         ] {
             let replay = ReplayedText { share: Replay::new(share).unwrap(), corpora: vec![], sequence_length: length };
             let job =

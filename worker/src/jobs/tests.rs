@@ -6,11 +6,12 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use grid::domain::event::{OPTIMIZER, SCHEMA};
+use grid::domain::layout::{self, OPTIMIZER, SCHEMA};
 use grid::domain::{
-    Arch, Artifact, CorpusFormat, DatasetFormat, EarlyStopping, Entry, Event, Job, Keep, Length, Loss, Milestone,
-    ModelConfig, Order, Origin, Outcome, Precision, PrepareJob, Prepared, PretrainJob, Schedule, Settings, Start,
-    Template, TokenizerJob, Training, TuneJob, TunePart, Validation, Verdict, Warmup, WorldPart,
+    Arch, Artifact, CorpusFormat, DatasetFormat, EarlyStopping, Event, Job, JournalEntry, KeptWeights, Length,
+    LossMask, Milestone, ModelConfig, OptimizerStart, Origin, Outcome, Precision, PrepareJob, Prepared, PretrainJob,
+    RecordOrder, RunSettings, Schedule, Template, TokenizerJob, Training, TuneJob, TunePart, Validation, Verdict,
+    Warmup, WorldPart,
 };
 
 use super::*;
@@ -29,7 +30,7 @@ pub(super) fn submit(
 ) -> PathBuf {
     fs::create_dir_all(folder).unwrap();
     let settings =
-        Settings { device: "cpu".into(), threads: 1, checkpoint_every_seconds: 0, micro_batch: None, trial: None };
+        RunSettings { device: "cpu".into(), threads: 1, checkpoint_every_seconds: 0, micro_batch: None, faults: None };
     let assignment = Assignment {
         schema: SCHEMA,
         id: job.id(),
@@ -51,7 +52,7 @@ pub(super) fn submit(
 }
 
 pub(super) fn output(folder: &Path, token: &str, attempt: &Path) -> PathBuf {
-    let text = fs::read(folder.join(Outcome::file_name(token))).unwrap();
+    let text = fs::read(folder.join(layout::published_outcome(token))).unwrap();
     let outcome: Outcome = serde_json::from_slice(&text).unwrap();
     assert_eq!(outcome.verdict, Verdict::Done);
     attempt.join("output")
@@ -59,7 +60,7 @@ pub(super) fn output(folder: &Path, token: &str, attempt: &Path) -> PathBuf {
 
 pub(super) fn journal(attempt: &Path) -> Vec<Event> {
     let text = fs::read_to_string(attempt.join("journal.jsonl")).unwrap();
-    text.lines().map(|line| serde_json::from_str::<Entry>(line).unwrap().event).collect()
+    text.lines().map(|line| serde_json::from_str::<JournalEntry>(line).unwrap().event).collect()
 }
 
 pub(super) fn checkpoints(attempt: &Path) -> Vec<PathBuf> {
@@ -183,7 +184,7 @@ fn a_damaged_checkpoint_is_refused_by_name_and_the_one_before_gives_the_same_wei
 
 /// The artifacts of a job that is done.
 fn artifacts(folder: &Path, token: &str) -> Vec<Artifact> {
-    let text = fs::read(folder.join(Outcome::file_name(token))).unwrap();
+    let text = fs::read(folder.join(layout::published_outcome(token))).unwrap();
     serde_json::from_slice::<Outcome>(&text).unwrap().artifacts
 }
 
@@ -200,7 +201,7 @@ fn milestones_and_the_best_model_survive_interruptions() {
     let (job, parents) = pretraining(runs.path());
     let mut job = pretrain_job(job);
     job.milestones = vec![Milestone::Tokens(200), Milestone::Words(700), Milestone::Tokens(6_803)];
-    job.training.validation = Some(Validation { every: 7, early_stopping: None, keep: Keep::Best });
+    job.training.validation = Some(Validation { every: 7, early_stopping: None, keep: KeptWeights::Best });
     let job = Job::Pretrain(job);
 
     let straight = runs.path().join("straight");
@@ -262,7 +263,7 @@ fn a_training_that_no_longer_learns_ends_early_and_gives_its_best_model() {
     job.training.length = Length::Steps(100_000);
     job.training.learning_rate = 0.05; // learns its few windows by heart
     let early_stopping = Some(EarlyStopping { patience: 3, min_delta: 0.0 });
-    job.training.validation = Some(Validation { every: 10, early_stopping, keep: Keep::Best });
+    job.training.validation = Some(Validation { every: 10, early_stopping, keep: KeptWeights::Best });
     let folder = runs.path().join("early");
     let attempt = submit(&folder, "t", &Job::Pretrain(job.clone()), &parents, &NEVER);
     let events = journal(&attempt);
@@ -289,7 +290,7 @@ fn a_milestone_beyond_the_training_is_refused_before_the_first_step() {
     job.milestones = vec![Milestone::Tokens(1_000), Milestone::Tokens(7_000)];
     let folder = runs.path().join("beyond");
     submit(&folder, "t", &Job::Pretrain(job), &parents, &NEVER);
-    let text = fs::read(folder.join(Outcome::file_name("t"))).unwrap();
+    let text = fs::read(folder.join(layout::published_outcome("t"))).unwrap();
     let outcome: Outcome = serde_json::from_slice(&text).unwrap();
     let Verdict::Failed { message, .. } = outcome.verdict else { panic!("{outcome:?}") };
     assert_eq!(
@@ -350,10 +351,10 @@ fn parts_under_one_schedule_are_one_training() {
         parent,
         datasets: vec![dataset],
         shares: vec![],
-        order: Order::Shuffled,
+        order: RecordOrder::Shuffled,
         replay: None,
         max_length: 64,
-        loss: Loss::All,
+        loss: LossMask::All,
         training: Training { length, ..training.clone() },
         then,
         further_validation: vec![],
@@ -361,11 +362,11 @@ fn parts_under_one_schedule_are_one_training() {
         seed: 3,
     };
     let (few, many) = (Length::Steps(2), Length::Epochs(2));
-    let (first, ..) = run("first", &Job::Tune(tune(model, chat, few, vec![], Start::Fresh)));
-    let (second, ..) = run("second", &Job::Tune(tune(first, questions, many, vec![], Start::Carried)));
+    let (first, ..) = run("first", &Job::Tune(tune(model, chat, few, vec![], OptimizerStart::Fresh)));
+    let (second, ..) = run("second", &Job::Tune(tune(first, questions, many, vec![], OptimizerStart::Carried)));
     let datasets = vec![questions];
-    let then = TunePart { datasets, shares: vec![], order: Order::Shuffled, replay: None, length: many };
-    let whole = tune(model, chat, few, vec![then], Start::Fresh);
+    let then = TunePart { datasets, shares: vec![], order: RecordOrder::Shuffled, replay: None, length: many };
+    let whole = tune(model, chat, few, vec![then], OptimizerStart::Fresh);
     let (id, events, parents) = run("whole", &Job::Tune(whole.clone()));
     let weights = |folder: &Path| fs::read(folder.join("model.safetensors")).unwrap();
     assert!(weights(&parents[&id]) == weights(&parents[&second]), "one training is not its two parts");
@@ -377,7 +378,7 @@ fn parts_under_one_schedule_are_one_training() {
             _ => None,
         })
     };
-    let mut last = tune(first, questions, many, vec![], Start::Carried);
+    let mut last = tune(first, questions, many, vec![], OptimizerStart::Carried);
     last.further_validation = vec![chat];
     let own = journal_of(runs.path(), "second");
     let folder = runs.path().join("last");

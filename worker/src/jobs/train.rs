@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use grid::data::{self, Permutation, Split, Tokenizer};
-use grid::domain::{Assignment, Event, JobId, Keep, Milestone, PretrainJob, Training, TuneJob};
+use grid::domain::{Assignment, Event, JobId, KeptWeights, Milestone, PretrainJob, Training, TuneJob};
 use serde::{Deserialize, Serialize};
 
 use super::batches::{Blend, Fit, Packed, Records, Sequence, rows_in_all, total_steps};
@@ -157,7 +157,7 @@ impl Stage<'_> {
     }
 
     fn keeps_best(&self) -> bool {
-        self.training.validation.is_some_and(|validation| validation.keep == Keep::Best)
+        self.training.validation.is_some_and(|validation| validation.keep == KeptWeights::Best)
     }
 }
 
@@ -167,7 +167,7 @@ fn with_shortfall(count: u64) -> u64 {
 
 fn train_stage(stage: Stage<'_>, model: Model, assignment: &Assignment, attempt: &mut Attempt) -> Result<(), JobError> {
     stage.check()?;
-    let trial = assignment.settings.trial;
+    let trial = assignment.settings.faults;
     let options = Options {
         micro_batch: assignment.settings.micro_batch,
         memory: trial.and_then(|trial| trial.memory),
@@ -179,7 +179,7 @@ fn train_stage(stage: Stage<'_>, model: Model, assignment: &Assignment, attempt:
     }
     let mut kept = Kept::new(attempt.output());
     let resumed = resume(&mut trainer, &mut kept, &stage, attempt)?;
-    if resumed && trial.is_some_and(|trial| trial.flaw) {
+    if resumed && trial.is_some_and(|trial| trial.perturb_on_resume) {
         trainer.disturb()?;
     }
     let earlier = attempt.earlier().len();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use grid::domain::{JobId, Trial};
+use grid::domain::{FaultInjection, JobId};
 use rustix::process::{Signal, getpid, kill_process};
 
 /// How many checkpoints fall between two kills, about.
@@ -20,8 +20,8 @@ pub(super) struct Kills {
 impl Kills {
     /// Draws the step at which this attempt is killed from those that it has before it; `earlier` is the number of
     /// attempts before it. It is the first of as many steps as there are kills left, so that these spread evenly.
-    pub(super) fn plan(trial: Option<Trial>, job: JobId, earlier: usize, from: u64, total: u64) -> Self {
-        let Some(Trial { kills, seed, .. }) = trial.filter(|trial| trial.kills > 0) else {
+    pub(super) fn plan(trial: Option<FaultInjection>, job: JobId, earlier: usize, from: u64, total: u64) -> Self {
+        let Some(FaultInjection { kills, seed, .. }) = trial.filter(|trial| trial.kills > 0) else {
             return Self { at: None, every: None, struck: false };
         };
         let number = |what: u64| {
@@ -70,9 +70,9 @@ mod tests {
     #[test]
     fn so_many_attempts_are_killed_at_steps_before_them() {
         let job: JobId = "0123456789abcdef0123456789abcdef".parse().unwrap();
-        let trial = Trial { kills: 3, seed: 5, ..Trial::default() };
+        let trial = FaultInjection { kills: 3, seed: 5, ..FaultInjection::default() };
         let at = |seed, earlier, from| {
-            Kills::plan(Some(Trial { seed, ..trial }), job, earlier, from, 60).at.map(|(step, _)| step)
+            Kills::plan(Some(FaultInjection { seed, ..trial }), job, earlier, from, 60).at.map(|(step, _)| step)
         };
         assert_eq!(at(5, 3, 0), None);
         assert_eq!(at(5, 0, 60), None, "nothing is left to be killed");

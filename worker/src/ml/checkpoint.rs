@@ -13,7 +13,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use grid::domain::Digest;
-use grid::domain::event::OPTIMIZER;
+use grid::domain::layout::OPTIMIZER;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 

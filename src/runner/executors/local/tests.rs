@@ -7,10 +7,10 @@ use super::super::super::policy::{Policy, Stop};
 use super::super::super::tests::{POLICY, Run, left_open, run, run_until, tasks};
 use super::super::fake::{Act, Fake};
 use super::*;
-use crate::domain::event::SCHEMA;
-use crate::domain::{Assignment, Entry, Event, Job, News, Outcome, Task, Verdict, What};
+use crate::domain::layout::SCHEMA;
+use crate::domain::{Assignment, Event, Job, JobUpdate, JournalEntry, Outcome, Task, Update, Verdict, layout};
 
-/// What the test worker does with the task of this index; it finishes all others. Faults happen in the first attempt
+/// Update the test worker does with the task of this index; it finishes all others. Faults happen in the first attempt
 /// only.
 const CRASH: usize = 1;
 const LEAVE: usize = 2;
@@ -21,11 +21,11 @@ const SLOW: usize = 4;
 fn publish(folder: &Path, assignment: Assignment) {
     let attempt = format!("{}-1", assignment.token);
     let own = folder.join(&attempt);
-    fs::create_dir_all(own.join("output")).unwrap();
+    fs::create_dir_all(own.join(layout::OUTPUT)).unwrap();
     let event = Event::Warning { message: std::process::id().to_string() };
-    let line = serde_json::to_string(&Entry { at: 0, event }).unwrap() + "\n";
-    fs::write(own.join("journal.jsonl"), line).unwrap();
-    let name = folder.join(Outcome::file_name(&assignment.token));
+    let line = serde_json::to_string(&JournalEntry { at: 0, event }).unwrap() + "\n";
+    fs::write(own.join(layout::JOURNAL), line).unwrap();
+    let name = folder.join(layout::published_outcome(&assignment.token));
     let outcome = Outcome {
         schema: SCHEMA,
         id: assignment.id,
@@ -36,8 +36,8 @@ fn publish(folder: &Path, assignment: Assignment) {
         verdict: Verdict::Done,
         artifacts: vec![],
     };
-    fs::write(own.join("outcome.json"), serde_json::to_vec(&outcome).unwrap()).unwrap();
-    fs::hard_link(own.join("outcome.json"), name).unwrap();
+    fs::write(own.join(layout::OUTCOME), serde_json::to_vec(&outcome).unwrap()).unwrap();
+    fs::hard_link(own.join(layout::OUTCOME), name).unwrap();
 }
 
 /// Does nothing unless the test program was started as a worker.
@@ -52,9 +52,9 @@ fn test_worker() {
     };
     for folder in io::stdin().lines() {
         let folder = PathBuf::from(folder.unwrap());
-        let lock = File::create(folder.join("lock")).unwrap();
+        let lock = File::create(folder.join(layout::LOCK)).unwrap();
         lock.lock().unwrap();
-        let assignment: Assignment = serde_json::from_slice(&fs::read(folder.join("job.json")).unwrap()).unwrap();
+        let assignment: Assignment = serde_json::from_slice(&fs::read(folder.join(layout::JOB)).unwrap()).unwrap();
         let Job::Tokenizer(job) = &assignment.job else { exit(1) };
         let first = !folder.join("pid").exists();
         fs::write(folder.join("pid.tmp"), std::process::id().to_string()).unwrap();
@@ -64,7 +64,7 @@ fn test_worker() {
                 writeln!(io::stderr(), "terminate called\n\n  what(): c10::Error").unwrap();
                 exit(134);
             }
-            LEAVE if first => exit(RESUMABLE),
+            LEAVE if first => exit(layout::RESUMABLE.into()),
             HANG if first => std::thread::sleep(Duration::from_secs(60)),
             SLOW => std::thread::sleep(Duration::from_millis(300)),
             _ => {}
@@ -90,8 +90,8 @@ fn one(runs: &Path, number: usize) -> Vec<Task> {
 
 /// The processes that did the jobs.
 fn processes(run: &Run) -> BTreeSet<String> {
-    let process = |news: &News| match &news.what {
-        What::Journal { entry: Entry { event: Event::Warning { message }, .. }, .. } => Some(message.clone()),
+    let process = |news: &JobUpdate| match &news.update {
+        Update::Journal { entry: JournalEntry { event: Event::Warning { message }, .. }, .. } => Some(message.clone()),
         _ => None,
     };
     run.news.iter().filter_map(process).collect()

@@ -20,7 +20,7 @@ pub(super) struct ListedJob {
     pub id: u64,
     /// `PENDING`, `RUNNING`, `COMPLETED`, ...
     pub state: String,
-    /// Why it is in that state.
+    /// RunReason it is in that state.
     pub reason: String,
 }
 
@@ -51,10 +51,10 @@ impl ListedJob {
     }
 }
 
-/// Why a program failed.
+/// RunReason a program failed.
 #[derive(Debug)]
 pub(super) struct Refusal {
-    /// What it wrote to standard error.
+    /// Update it wrote to standard error.
     pub message: String,
     /// Whether the cause is a busy or absent controller or a full queue, not the request. The job may have been queued
     /// nevertheless.
@@ -174,7 +174,7 @@ fn call(mut command: Command, input: Option<&str>) -> Result<String, Refusal> {
     }
 }
 
-/// What a program wrote to standard error, in one line.
+/// Update a program wrote to standard error, in one line.
 fn error_output(output: &Output) -> String {
     let text = String::from_utf8_lossy(&output.stderr);
     let words: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();

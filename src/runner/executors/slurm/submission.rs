@@ -1,4 +1,4 @@
-//! What is known of a submission to Slurm.
+//! Update is known of a submission to Slurm.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -8,6 +8,7 @@ use super::super::super::folder;
 use super::super::log_tail::last_lines;
 use super::commands::ListedJob;
 use super::script::job_name;
+use crate::domain::layout;
 
 /// A submission that may still have a worker.
 #[derive(Debug)]
@@ -82,7 +83,7 @@ pub(super) fn end_status(submission: &Submission, job: Option<&ListedJob>) -> Wo
         _ => format!("is {state} ({reason}) and left no outcome"),
     };
     let message = format!("Slurm job {id} {end}");
-    let log = submission.folder.join(format!("slurm-{id}.out"));
+    let log = submission.folder.join(layout::slurm_log(id));
     let message = match last_lines(&log, 0) {
         Some(lines) => format!("{message}; {lines}"),
         None => message,

@@ -163,7 +163,7 @@ fn a_worker_with_heartbeats_is_awaited_whatever_slurm_reports() {
     fs::create_dir_all(&attempt).unwrap();
     fake.write("queue", "17|NODE_FAIL|NodeDown|t\n");
     for beat in 0..30 {
-        fs::write(attempt.join("heartbeat"), beat.to_string()).unwrap();
+        fs::write(attempt.join(domain::layout::HEARTBEAT), beat.to_string()).unwrap();
         assert_eq!(slurm.poll(0), WorkerStatus::Alive);
         std::thread::sleep(Duration::from_millis(10));
     }

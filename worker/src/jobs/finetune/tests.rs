@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use grid::domain::{
     Event, FinetuneRecipe, GlueTask, Job, Length, Mode, Origin, Outcome, Pooling, Precision, Selection, Verdict,
-    WorldPart,
+    WorldPart, layout,
 };
 
 use super::super::tests::{NEVER, checkpoints, journal, output, pretraining, stop_after_two_checkpoints, submit};
@@ -93,7 +93,8 @@ fn too_few_rows_for_a_batch_are_told() {
     let (job, parents) = finetuning(runs.path(), &[GlueTask::Wsc.official()], 7);
     let folder = runs.path().join("finetune");
     submit(&folder, "t", &job, &parents, &NEVER);
-    let outcome: Outcome = serde_json::from_slice(&fs::read(folder.join(Outcome::file_name("t"))).unwrap()).unwrap();
+    let outcome: Outcome =
+        serde_json::from_slice(&fs::read(folder.join(layout::published_outcome("t"))).unwrap()).unwrap();
     let Verdict::Failed { message, .. } = outcome.verdict else { panic!("it worked") };
     assert_eq!(message, "wsc.train.jsonl has 28 rows, which make no batch of 32");
 }
