@@ -26,4 +26,5 @@ mod run;
 mod shipped;
 mod slurm;
 mod tables;
+mod terminal;
 mod verify;

@@ -65,12 +65,12 @@ use crate::domain::{Grid, did_you_mean};
 use problem::{Log, Mark};
 use tree::Node;
 
-/// Reads and validates a spec file; see [`parse`].
+/// Reads the text of a spec file, for [`parse`].
 ///
 /// # Errors
-/// All problems of the file, or the reason why it cannot be read.
-pub fn load(path: &Path, overrides: &[String]) -> Result<Grid, Problems> {
-    let text = std::fs::read(path).map_err(|error| {
+/// The problem that kept the file from being read, with the specs beside it.
+pub fn read(path: &Path) -> Result<Vec<u8>, Problems> {
+    std::fs::read(path).map_err(|error| {
         let missing = error.kind() == std::io::ErrorKind::NotFound;
         let reason = if missing { "no such spec file".to_owned() } else { format!("cannot be read: {error}") };
         let hint = if missing {
@@ -79,8 +79,7 @@ pub fn load(path: &Path, overrides: &[String]) -> Result<Grid, Problems> {
             "check that it is a file, and that you may read it".into()
         };
         Problems::unreadable(path, reason, Some(hint))
-    })?;
-    parse(path, &text, overrides)
+    })
 }
 
 /// Validates the text of a spec.

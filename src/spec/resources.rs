@@ -4,7 +4,7 @@ use super::fields::{self, Fault, Fields, Scalar};
 use super::problem::Log;
 use super::scalars::{self, count, small};
 use super::tree::{Node, Value};
-use crate::domain::{Resources, Slurm};
+use crate::domain::{Backend, Resources, Slurm};
 
 /// Decodes `resources:`. They never change a result.
 ///
@@ -24,13 +24,15 @@ pub(super) fn resources(node: Option<&Node>, log: &Log) -> Resources {
         jobs_per_device: None,
         checkpoint_every_seconds: 60,
         micro_batch: None,
-        slurm: None,
+        backend: Backend::Local,
     };
     let Some(mut fields) = node.and_then(|node| Fields::of(node, "'resources'", log)) else { return resources };
     let some = |value: &Value| small(1..=65_536)(value).map(Some);
     resources.checkpoint_every_seconds = fields.get("checkpoint_every", 60, count(1..=31_536_000));
     resources.micro_batch = fields.get("micro_batch", None, some);
-    resources.slurm = fields.take("slurm").and_then(|node| slurm(node, log));
+    if let Some(slurm) = fields.take("slurm").and_then(|node| slurm(node, log)) {
+        resources.backend = Backend::Slurm(slurm);
+    }
     resources.devices = match fields.take("devices") {
         Some(Node { value: Value::Text(word), .. }) if word == "auto" => auto(),
         Some(node @ Node { value: Value::Text(_), .. }) => {
@@ -107,5 +109,27 @@ fn option(value: &Value) -> Scalar<String> {
             "remove it: grid sets it to track its jobs",
         )),
         None => Ok(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::BackendKind;
+
+    /// A backend that no spec can name is of no use, so this `match` has a spec for each.
+    #[test]
+    fn every_backend_can_be_chosen_in_a_spec() {
+        for kind in BackendKind::ALL {
+            let text = match kind {
+                BackendKind::Local => "threads: 1",
+                BackendKind::Slurm => "slurm: {cpus: 1}",
+            };
+            let log = Log::new("x.yaml".into(), text);
+            let node = Node::read(text, |mark| mark, &log);
+            let backend = resources(node.as_ref(), &log).backend;
+            assert_eq!(backend.kind(), kind);
+            assert!(log.finish(Some(())).is_ok());
+        }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use crate::domain::Backend;
+
 use super::{GOOD, broken, good, load, parse, with};
 
 #[test]
@@ -186,7 +188,9 @@ fn options_of_sbatch() {
       help: put it in quotes
     ");
     let text = with("name: demo", "name: demo\nresources: {threads: 2, slurm: {options: [--time=4:00:00, -pgpu]}}");
-    let slurm = parse(Path::new("x.yaml"), text.as_bytes(), &[]).unwrap().resources.slurm.unwrap();
+    let Backend::Slurm(slurm) = parse(Path::new("x.yaml"), text.as_bytes(), &[]).unwrap().resources.backend else {
+        panic!("the spec submits to Slurm")
+    };
     assert_eq!((slurm.options, slurm.cpus, slurm.gres), (vec!["--time=4:00:00".into(), "-pgpu".into()], 4, None));
 }
 

@@ -15,7 +15,7 @@ use proptest::collection::vec;
 use proptest::prelude::{Strategy, any, prop_assert_eq, proptest};
 use proptest::sample::subsequence;
 
-use super::{load, parse};
+use super::{Problems, parse, read};
 use crate::domain::{
     BaseModel, CorpusFormat, DatasetFormat, Documents, EarlyStopping, Grid, KeptWeights, Layout, Length, Milestone,
     Pattern, Pretraining, Recipe, Schedule, Source, Suite, Validation, WorldPart,
@@ -37,6 +37,11 @@ axes:
   dataset: [chat, questions, [chat, questions]]
   curriculum: [pretrained, merged]
 ";
+
+/// Reads and validates a spec file.
+fn load(path: &Path, overrides: &[String]) -> Result<Grid, Problems> {
+    parse(path, &read(path)?, overrides)
+}
 
 fn broken(text: &str, overrides: &[&str]) -> String {
     let overrides: Vec<String> = overrides.iter().map(|text| (*text).to_owned()).collect();
