@@ -3,7 +3,7 @@
 // Widths must be multiples of twice `grid_fused_lanes`; the Rust side has the same in plain operations for everything else. Their
 // gradients are made once: a second backward pass over the same graph is refused, because some of them are written
 // over what was saved.
-#include "border.h"
+#include "ffi.h"
 #include "kernels/kernels.h"
 
 #include <ATen/Parallel.h>
@@ -199,6 +199,9 @@ extern "C" {
 
 // Floats of a vector of the fused operations: its double must divide widths. 0 where there are none.
 int64_t grid_fused_lanes() { return grid::kernels() ? grid::kernels()->lanes : 0; }
+
+// The name of the instruction set of the fused operations; null where there are none.
+const char* grid_instruction_set() { return grid::kernels() ? grid::kernels()->name : nullptr; }
 
 int grid_causal_attention(
     Handle packed, int64_t heads, int64_t kv_heads, Handle cosine, Handle sine, Handle* output) {

@@ -1,7 +1,7 @@
-// A thin C interface over libtorch for what the Rust binding does not expose; border.h tells how errors come back.
+// A thin C interface over libtorch for what the Rust binding does not expose; ffi.h defines how errors are returned.
 //
 // Only ATen and c10 headers: they compile three times faster than torch/torch.h.
-#include "border.h"
+#include "ffi.h"
 #include "kernels/kernels.h"
 
 #include <ATen/Context.h>

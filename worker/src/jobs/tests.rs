@@ -1,4 +1,4 @@
-//! Jobs as the coordinator hands them over, on the toy world.
+//! Jobs as the coordinator submits them, on the toy world.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -6,31 +6,24 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use grid::domain::event::{OPTIMIZER, SCHEMA};
 use grid::domain::{
-    Arch, Artifact, CorpusFormat, DatasetFormat, EarlyStopping, Entry, Event, Job, Keep, Length, Loss, Milestone,
-    ModelConfig, Order, Origin, Outcome, Precision, PrepareJob, Prepared, PretrainJob, Schedule, Settings, Start,
-    Template, TokenizerJob, Training, TuneJob, TunePart, Validation, Verdict, Warmup, WorldPart,
+    Arch, Artifact, CorpusFormat, DatasetFormat, EarlyStopping, Entry, Event, Job, JobId, Keep, Length, Loss,
+    Milestone, ModelConfig, Order, Origin, Outcome, Precision, PrepareJob, Prepared, PretrainJob, Schedule, Settings,
+    Start, Template, TokenizerJob, Training, TuneJob, TunePart, Validation, Verdict, Warmup, WorldPart,
 };
 
+use super::inputs::Inputs;
 use super::*;
-use crate::attempt::{Served, serve};
-use crate::ml::runtime;
+use crate::attempt::layout::{JOB, JOURNAL, OPTIMIZER, OUTCOME, OUTPUT, SCHEMA};
+use crate::attempt::{Served, layout, serve};
+use crate::ml::{self, runtime};
 
 pub(super) static NEVER: AtomicBool = AtomicBool::new(false);
 
-/// Hands the job over under `token`, and returns the folder of its attempt.
-pub(super) fn submit(
-    folder: &Path,
-    token: &str,
-    job: &Job,
-    parents: &BTreeMap<JobId, PathBuf>,
-    stop: &'static AtomicBool,
-) -> PathBuf {
-    fs::create_dir_all(folder).unwrap();
+fn assignment(token: &str, job: &Job, parents: &BTreeMap<JobId, PathBuf>) -> Assignment {
     let settings =
         Settings { device: "cpu".into(), threads: 1, checkpoint_every_seconds: 0, micro_batch: None, trial: None };
-    let assignment = Assignment {
+    Assignment {
         schema: SCHEMA,
         id: job.id(),
         token: token.into(),
@@ -39,8 +32,20 @@ pub(super) fn submit(
         parents: parents.clone(),
         keep_optimizer: true,
         settings,
-    };
-    fs::write(folder.join("job.json"), serde_json::to_vec(&assignment).unwrap()).unwrap();
+    }
+}
+
+/// Submits the job under `token`, runs it, and returns the folder of the attempt.
+pub(super) fn submit(
+    folder: &Path,
+    token: &str,
+    job: &Job,
+    parents: &BTreeMap<JobId, PathBuf>,
+    stop: &'static AtomicBool,
+) -> PathBuf {
+    fs::create_dir_all(folder).unwrap();
+    let assignment = assignment(token, job, parents);
+    fs::write(folder.join(JOB), serde_json::to_vec(&assignment).unwrap()).unwrap();
     let input = Cursor::new(format!("{}\n", folder.display()));
     let mut memory = Memory::default();
     let served = serve(input, stop, "test", |assignment, attempt| run(assignment, attempt, &mut memory)).unwrap();
@@ -51,14 +56,16 @@ pub(super) fn submit(
 }
 
 pub(super) fn output(folder: &Path, token: &str, attempt: &Path) -> PathBuf {
-    let text = fs::read(folder.join(Outcome::file_name(token))).unwrap();
-    let outcome: Outcome = serde_json::from_slice(&text).unwrap();
-    assert_eq!(outcome.verdict, Verdict::Done);
-    attempt.join("output")
+    assert_eq!(published_outcome(folder, token).verdict, Verdict::Done);
+    attempt.join(OUTPUT)
+}
+
+pub(super) fn published_outcome(folder: &Path, token: &str) -> Outcome {
+    serde_json::from_slice(&fs::read(folder.join(layout::published_outcome(token))).unwrap()).unwrap()
 }
 
 pub(super) fn journal(attempt: &Path) -> Vec<Event> {
-    let text = fs::read_to_string(attempt.join("journal.jsonl")).unwrap();
+    let text = fs::read_to_string(attempt.join(JOURNAL)).unwrap();
     text.lines().map(|line| serde_json::from_str::<Entry>(line).unwrap().event).collect()
 }
 
@@ -69,7 +76,7 @@ pub(super) fn checkpoints(attempt: &Path) -> Vec<PathBuf> {
     paths
 }
 
-/// A tiny model, its text, and the folders of the jobs before it.
+/// A pretrain job of a tiny model, and the outputs of its parents.
 pub(super) fn pretraining(runs: &Path) -> (Job, BTreeMap<JobId, PathBuf>) {
     let origin = Origin::World { part: WorldPart::Speech, seed: 1, size: 2_000 };
     let format = CorpusFormat::default();
@@ -128,7 +135,7 @@ pub(super) fn pretraining(runs: &Path) -> (Job, BTreeMap<JobId, PathBuf>) {
     )
 }
 
-/// Raises the flag once an attempt under the token has two checkpoints.
+/// Sets the flag once an attempt under the token has two checkpoints.
 pub(super) fn stop_after_two_checkpoints(folder: PathBuf, token: &str, stop: &'static AtomicBool) {
     let attempts = move || fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path());
     let mine = |path: &Path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(token));
@@ -140,7 +147,7 @@ pub(super) fn stop_after_two_checkpoints(folder: PathBuf, token: &str, stop: &'s
 }
 
 #[test]
-fn a_damaged_checkpoint_is_refused_by_name_and_the_one_before_gives_the_same_weights() {
+fn a_damaged_checkpoint_is_named_and_the_previous_one_gives_the_same_weights() {
     runtime::configure(1).unwrap();
     let runs = tempfile::tempdir().unwrap();
     let (job, parents) = pretraining(runs.path());
@@ -148,12 +155,12 @@ fn a_damaged_checkpoint_is_refused_by_name_and_the_one_before_gives_the_same_wei
         fs::read(output(folder, token, attempt).join("model.safetensors")).unwrap()
     };
 
-    let straight = runs.path().join("straight");
-    let attempt = submit(&straight, "t", &job, &parents, &NEVER);
-    let wanted = weights(&straight, "t", &attempt);
+    let uninterrupted = runs.path().join("uninterrupted");
+    let attempt = submit(&uninterrupted, "t", &job, &parents, &NEVER);
+    let wanted = weights(&uninterrupted, "t", &attempt);
     assert_eq!(checkpoints(&attempt), Vec::<PathBuf>::new(), "a job that is done needs none");
     let saved = journal(&attempt).iter().filter(|event| matches!(event, Event::Checkpoint { .. })).count();
-    assert_eq!(saved, 99, "one after each step but the last");
+    assert_eq!(saved, 99, "one after each step except the last");
 
     let folder = runs.path().join("interrupted");
     let stop: &'static AtomicBool = Box::leak(Box::new(AtomicBool::new(false)));
@@ -164,7 +171,7 @@ fn a_damaged_checkpoint_is_refused_by_name_and_the_one_before_gives_the_same_wei
     watch.join().unwrap();
     let Some(Event::Interrupted { step }) = journal(&attempt).pop() else { panic!("not interrupted") };
     let kept = checkpoints(&attempt);
-    assert_eq!(kept.len(), 2, "the last and one to fall back on: {kept:?}");
+    assert_eq!(kept.len(), 2, "the last one and one more: {kept:?}");
 
     let damaged = kept[1].join("model.safetensors");
     let mut bytes = fs::read(&damaged).unwrap();
@@ -183,8 +190,7 @@ fn a_damaged_checkpoint_is_refused_by_name_and_the_one_before_gives_the_same_wei
 
 /// The artifacts of a job that is done.
 fn artifacts(folder: &Path, token: &str) -> Vec<Artifact> {
-    let text = fs::read(folder.join(Outcome::file_name(token))).unwrap();
-    serde_json::from_slice::<Outcome>(&text).unwrap().artifacts
+    published_outcome(folder, token).artifacts
 }
 
 fn pretrain_job(job: Job) -> PretrainJob {
@@ -192,7 +198,7 @@ fn pretrain_job(job: Job) -> PretrainJob {
     job
 }
 
-/// What is chosen and kept on the way is the same whether or not the training was interrupted.
+/// The files that a training keeps are the same whether or not it was interrupted.
 #[test]
 fn milestones_and_the_best_model_survive_interruptions() {
     runtime::configure(1).unwrap();
@@ -203,14 +209,14 @@ fn milestones_and_the_best_model_survive_interruptions() {
     job.training.validation = Some(Validation { every: 7, early_stopping: None, keep: Keep::Best });
     let job = Job::Pretrain(job);
 
-    let straight = runs.path().join("straight");
-    let attempt = submit(&straight, "t", &job, &parents, &NEVER);
-    let wanted = artifacts(&straight, "t");
+    let uninterrupted = runs.path().join("uninterrupted");
+    let attempt = submit(&uninterrupted, "t", &job, &parents, &NEVER);
+    let wanted = artifacts(&uninterrupted, "t");
     let names: Vec<String> = wanted.iter().map(|artifact| artifact.path.display().to_string()).collect();
     let own: Vec<&String> = names.iter().filter(|name| !name.contains('/')).collect();
     assert!(own.iter().any(|name| *name == "model.safetensors"), "{names:?}");
     let with_own = |milestone: &str| {
-        let models = own.iter().filter(|name| **name != OPTIMIZER); // the state stays beside the last model only
+        let models = own.iter().filter(|name| **name != OPTIMIZER); // the optimiser state is beside the last model only
         let copies = models.map(move |name| format!("milestones/{milestone}/{name}"));
         copies.chain([format!("milestones/{milestone}/milestone.json")]).collect::<Vec<_>>()
     };
@@ -218,15 +224,15 @@ fn milestones_and_the_best_model_survive_interruptions() {
     expected.extend(["200-tokens", "6803-tokens", "700-words"].into_iter().flat_map(with_own));
     expected.sort();
     assert_eq!(names, expected);
-    let looks = |attempt: &Path| -> Vec<(u64, f64)> {
-        let look = |event| match event {
+    let validations = |attempt: &Path| -> Vec<(u64, f64)> {
+        let validation = |event| match event {
             Event::Metric { name, step, value } if name == "validation_loss" => Some((step, value)),
             _ => None,
         };
-        journal(attempt).into_iter().filter_map(look).collect()
+        journal(attempt).into_iter().filter_map(validation).collect()
     };
-    let straight_looks = looks(&attempt);
-    assert_eq!(straight_looks.len(), 15, "every 7 of 100 steps, and the last");
+    let wanted_validations = validations(&attempt);
+    assert_eq!(wanted_validations.len(), 15, "every 7 of 100 steps, and the last");
 
     let folder = runs.path().join("interrupted");
     for round in 0..3 {
@@ -248,19 +254,19 @@ fn milestones_and_the_best_model_survive_interruptions() {
             _ => None,
         })
         .collect();
-    assert_eq!(reached.len(), 3, "those of earlier attempts are told again");
-    let later = looks(&attempt);
-    assert!(straight_looks.ends_with(&later), "{later:?}");
+    assert_eq!(reached.len(), 3, "those of earlier attempts are recorded again");
+    let later = validations(&attempt);
+    assert!(wanted_validations.ends_with(&later), "{later:?}");
 }
 
 #[test]
-fn a_training_that_no_longer_learns_ends_early_and_gives_its_best_model() {
+fn early_stopping_gives_the_best_model() {
     runtime::configure(1).unwrap();
     let runs = tempfile::tempdir().unwrap();
     let (job, parents) = pretraining(runs.path());
     let mut job = pretrain_job(job);
     job.training.length = Length::Steps(100_000);
-    job.training.learning_rate = 0.05; // learns its few windows by heart
+    job.training.learning_rate = 0.05; // memorises its few windows
     let early_stopping = Some(EarlyStopping { patience: 3, min_delta: 0.0 });
     job.training.validation = Some(Validation { every: 10, early_stopping, keep: Keep::Best });
     let folder = runs.path().join("early");
@@ -273,10 +279,10 @@ fn a_training_that_no_longer_learns_ends_early_and_gives_its_best_model() {
         };
         events.iter().filter_map(of).collect()
     };
-    let looks = metric("validation_loss");
-    let best = looks.iter().min_by(|a, b| a.1.total_cmp(&b.1)).unwrap().0;
-    let last = looks.last().unwrap().0;
-    assert!(last < 100_000 && last == best + 30, "{looks:?}");
+    let losses = metric("validation_loss");
+    let best = losses.iter().min_by(|a, b| a.1.total_cmp(&b.1)).unwrap().0;
+    let last = losses.last().unwrap().0;
+    assert!(last < 100_000 && last == best + 30, "{losses:?}");
     assert_eq!(metric("best_step"), [(last, best as f64)]);
 }
 
@@ -289,14 +295,19 @@ fn a_milestone_beyond_the_training_is_refused_before_the_first_step() {
     job.milestones = vec![Milestone::Tokens(1_000), Milestone::Tokens(7_000)];
     let folder = runs.path().join("beyond");
     submit(&folder, "t", &Job::Pretrain(job), &parents, &NEVER);
-    let text = fs::read(folder.join(Outcome::file_name("t"))).unwrap();
-    let outcome: Outcome = serde_json::from_slice(&text).unwrap();
+    let outcome = published_outcome(&folder, "t");
     let Verdict::Failed { message, .. } = outcome.verdict else { panic!("{outcome:?}") };
     assert_eq!(
         message,
-        "the milestone of 7k tokens lies beyond the training, which sees about 6766 tokens: train longer, or leave it \
-         out"
+        "the milestone of 7k tokens is beyond the end of the training, which sees about 6766 tokens: train longer, or \
+         remove the milestone"
     );
+}
+
+/// Reads a model as a job that has its output as a parent.
+fn read_model(folder: &Path) -> Result<ml::Model, JobError> {
+    let (job, parents) = (Job::Tokenizer(TokenizerJob { vocab_size: 1, corpora: vec![], datasets: vec![] }), [].into());
+    Inputs::of(&assignment("t", &job, &parents)).read_model(folder)
 }
 
 #[test]
@@ -311,19 +322,40 @@ fn a_model_that_changed_after_its_job_is_refused() {
     let output = output(&folder, "t", &attempt);
     let models = [output.clone(), output.join("milestones/200-tokens")];
     for model in &models {
-        read_model(model, "cpu").unwrap();
+        read_model(model).unwrap();
         let path = model.join("model.safetensors");
         let mut bytes = fs::read(&path).unwrap();
         let middle = bytes.len() - 40;
         bytes[middle] ^= 1;
         fs::write(&path, bytes).unwrap();
-        let refusal = read_model(model, "cpu").unwrap_err().to_string();
-        assert!(refusal.starts_with(&format!("{} is not what its job left there", path.display())), "{refusal}");
+        let refusal = read_model(model).unwrap_err().to_string();
+        assert!(refusal.starts_with(&format!("{} has changed since its job wrote it", path.display())), "{refusal}");
     }
 }
 
-/// At a constant rate the parts of one training are what two trainings are of which the second carries on with the
-/// optimiser of the first, and an interruption in the second part changes nothing.
+/// Without the digests, nothing shows whether the weights are those of the job.
+#[test]
+fn a_model_without_an_outcome_is_refused() {
+    runtime::configure(1).unwrap();
+    let runs = tempfile::tempdir().unwrap();
+    let (job, parents) = pretraining(runs.path());
+    let mut job = pretrain_job(job);
+    job.training.length = Length::Steps(2);
+    let folder = runs.path().join("model");
+    let attempt = submit(&folder, "t", &Job::Pretrain(job), &parents, &NEVER);
+    fs::remove_file(attempt.join(OUTCOME)).unwrap();
+    let refusal = read_model(&attempt.join(OUTPUT)).unwrap_err().to_string();
+    assert_eq!(
+        refusal.replace(&attempt.display().to_string(), "ATTEMPT"),
+        "ATTEMPT/outcome.json is missing, so the weights in ATTEMPT/output cannot be checked; remove ATTEMPT, and `grid \
+         resume` runs its job again"
+    );
+    let refusal = read_model(runs.path()).unwrap_err().to_string();
+    assert!(refusal.ends_with(" is not in the output folder of a job"), "{refusal}");
+}
+
+/// At a constant learning rate, a training in two parts equals two trainings of which the second one continues with the
+/// optimiser state of the first one. An interruption in the second part changes nothing.
 #[test]
 fn parts_under_one_schedule_are_one_training() {
     runtime::configure(1).unwrap();
@@ -368,10 +400,10 @@ fn parts_under_one_schedule_are_one_training() {
     let whole = tune(model, chat, few, vec![then], Start::Fresh);
     let (id, events, parents) = run("whole", &Job::Tune(whole.clone()));
     let weights = |folder: &Path| fs::read(folder.join("model.safetensors")).unwrap();
-    assert!(weights(&parents[&id]) == weights(&parents[&second]), "one training is not its two parts");
+    assert!(weights(&parents[&id]) == weights(&parents[&second]), "the training differs from its two parts");
 
-    // Its loss is measured on what both datasets hold out, like that of a last stage which lists the other one.
-    let look = |events: &[Event]| -> Option<f64> {
+    // Its loss is measured on the held-out records of both datasets, like that of a last stage that lists the other one.
+    let last_loss = |events: &[Event]| -> Option<f64> {
         events.iter().rev().find_map(|event| match event {
             Event::Metric { name, value, .. } if name == "validation_loss" => Some(*value),
             _ => None,
@@ -382,8 +414,8 @@ fn parts_under_one_schedule_are_one_training() {
     let own = journal_of(runs.path(), "second");
     let folder = runs.path().join("last");
     let common = journal(&submit(&folder, "t", &Job::Tune(last), &parents, &NEVER));
-    assert_eq!(look(&events), look(&common));
-    assert_ne!(look(&own), look(&common));
+    assert_eq!(last_loss(&events), last_loss(&common));
+    assert_ne!(last_loss(&own), last_loss(&common));
 
     let folder = runs.path().join("interrupted");
     let stop: &'static AtomicBool = Box::leak(Box::new(AtomicBool::new(false)));
@@ -407,9 +439,9 @@ fn journal_of(runs: &Path, name: &str) -> Vec<Event> {
     journal(&attempt)
 }
 
-/// A dataset that is one dialogue gives its end to validation, and the journal says so.
+/// If a dataset is a single dialogue, its end is held out.
 #[test]
-fn a_single_dialogue_gives_its_end_with_a_warning() {
+fn holding_out_part_of_a_dialogue_gives_a_warning() {
     runtime::configure(1).unwrap();
     let runs = tempfile::tempdir().unwrap();
     let (job, parents) = pretraining(runs.path());
@@ -430,7 +462,7 @@ fn a_single_dialogue_gives_its_end_with_a_warning() {
     let [warning] = &warnings(true)[..] else { panic!("one warning") };
     assert_eq!(
         warning,
-        "no dialogue or paragraph is small enough to be held out whole: the last 26 records of the largest one are \
-         held out"
+        "no dialogue or paragraph is small enough to be held out as a whole: the last 26 records of the largest one \
+         are held out"
     );
 }
