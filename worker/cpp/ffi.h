@@ -1,4 +1,4 @@
-// What every function that Rust calls has in common: tensors by handle, errors by code.
+// Conventions of all functions that Rust calls: tensors are passed as handles, errors are returned as codes.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -9,22 +9,23 @@
 
 namespace {
 
-// Borrowed when it comes in; owned by the caller when it is written through an out-parameter.
+// An argument is borrowed. A handle that is written through an out-parameter is owned by the caller.
 using Handle = at::Tensor*;
 
 constexpr int OK = 0, FAILED = 1, OUT_OF_MEMORY = 2;
 
-// Null means no tensor.
+// A null handle means that there is no tensor.
 inline std::optional<at::Tensor> optional(Handle tensor) {
   return tensor ? std::optional<at::Tensor>(*tensor) : std::nullopt;
 }
 
 }  // namespace
 
-// The message of this thread's last failure.
+// The message of the last failure on this thread.
 std::string& last_error();
 
-// 0, or 1 with a message, or 2 with a message when memory ran out; no exception crosses the border.
+// Runs the body and returns a code: OK, or OUT_OF_MEMORY or FAILED with a message in `last_error`. No exception leaves
+// it.
 template <typename Body>
 int guarded(Body body) {
   try {
@@ -35,7 +36,7 @@ int guarded(Body body) {
     return OUT_OF_MEMORY;
   } catch (const c10::Error& error) {
     last_error() = error.what_without_backtrace();
-    // The CPU allocator has no exception of its own.
+    // The CPU allocator throws no specific type.
     return last_error().find("DefaultCPUAllocator") == std::string::npos ? FAILED : OUT_OF_MEMORY;
   } catch (const std::bad_alloc& error) {
     last_error() = error.what();

@@ -1,3 +1,4 @@
+// The choice of an instruction set at run time.
 #include "kernels.h"
 
 namespace grid {
@@ -11,14 +12,14 @@ extern const Kernels table;
 }
 
 const Kernels* kernels() {
-  // AVX-512 without bfloat16 products is rare, and no faster here than AVX2.
+  // AVX-512 without bfloat16 products is rare, and the loops would not be faster than with AVX2.
   static const Kernels* const best = [] {
     __builtin_cpu_init();
-    const bool wide = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+    const bool has_avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
         __builtin_cpu_supports("avx512bf16");
-    const bool narrow = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-    return wide ? &avx512::table : narrow ? &avx2::table : nullptr;
+    const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    return has_avx512 ? &avx512::table : has_avx2 ? &avx2::table : nullptr;
   }();
   return best;
 }

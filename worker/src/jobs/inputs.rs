@@ -98,3 +98,6 @@ fn check_weights(folder: &Path) -> Result<(), JobError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,14 +14,14 @@ mod error;
 mod eval;
 mod fault_injection;
 mod finetune;
+#[cfg(test)]
+mod fixtures;
 mod import;
 mod inputs;
 mod milestones;
 mod prepare;
 mod pretrain;
 mod scorable;
-#[cfg(test)]
-mod tests;
 mod tokenizer;
 mod training;
 mod tune;

@@ -38,3 +38,40 @@ pub(super) fn run(job: &PrepareJob, inputs: Inputs<'_>, attempt: &mut Attempt) -
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use grid::domain::{DatasetFormat, Job, Origin, Template, WorldPart};
+
+    use super::*;
+    use crate::jobs::fixtures::{NEVER, journal, pretrain_job, pretraining, submit};
+    use crate::ml::runtime;
+
+    /// If a dataset is a single dialogue, its end is held out.
+    #[test]
+    fn holding_out_part_of_a_dialogue_gives_a_warning() {
+        runtime::configure(1).unwrap();
+        let runs = tempfile::tempdir().unwrap();
+        let (job, parents) = pretraining(runs.path());
+        let tokenizer = pretrain_job(job).tokenizer;
+        let warnings = |across: bool| {
+            let origin = Origin::World { part: WorldPart::Dialogues, seed: 1, size: 3_000 };
+            let format = DatasetFormat::Dialogue { min_words: 0, across, remove: String::new() };
+            let data = Prepared::Dataset(origin, format, Template::separated("\n"));
+            let job = Job::Prepare(PrepareJob { tokenizer, data, held_out: 0.1 });
+            let attempt = submit(&runs.path().join(format!("across-{across}")), "t", &job, &parents, &NEVER);
+            let warning = |event| match event {
+                Event::Warning { message } => Some(message),
+                _ => None,
+            };
+            journal(&attempt).into_iter().filter_map(warning).collect::<Vec<String>>()
+        };
+        assert_eq!(warnings(false), [] as [String; 0]);
+        let [warning] = &warnings(true)[..] else { panic!("one warning") };
+        assert_eq!(
+            warning,
+            "no dialogue or paragraph is small enough to be held out as a whole: the last 26 records of the largest one \
+             are held out"
+        );
+    }
+}

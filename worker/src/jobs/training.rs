@@ -222,3 +222,6 @@ impl<'a> TrainingRun<'a> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -42,7 +42,7 @@ pub(super) fn batch_of(
 }
 
 /// The number of optimiser steps of a training, or of a part of one, whose epochs have `len` rows.
-pub(in crate::jobs) fn total_steps(length: Length, batch_size: u32, len: u64) -> u64 {
+pub(in super::super) fn total_steps(length: Length, batch_size: u32, len: u64) -> u64 {
     match length {
         Length::Steps(steps) => steps,
         Length::Epochs(epochs) => u64::from(epochs) * len.div_ceil(u64::from(batch_size)),
@@ -50,7 +50,7 @@ pub(in crate::jobs) fn total_steps(length: Length, batch_size: u32, len: u64) ->
 }
 
 /// The number of rows that `steps` optimiser steps take from epochs of `len` rows.
-pub(in crate::jobs) fn rows_of_steps(batch_size: u32, steps: u64, len: u64) -> u64 {
+pub(in super::super) fn rows_of_steps(batch_size: u32, steps: u64, len: u64) -> u64 {
     let batch_size = u64::from(batch_size);
     let per_epoch = len.div_ceil(batch_size).max(1);
     (steps / per_epoch) * len + ((steps % per_epoch) * batch_size).min(len)

@@ -9,7 +9,7 @@ use super::parts::PartStarts;
 use crate::ml::{Batch, Batches, TrainingSequence};
 
 /// The windows of several corpora, shuffled together for each epoch.
-pub(in crate::jobs) struct PackedText {
+pub(in super::super) struct PackedText {
     /// The folders of the corpora, for error messages.
     folders: Vec<PathBuf>,
     corpora: Vec<Corpus>,
@@ -23,7 +23,7 @@ pub(in crate::jobs) struct PackedText {
 impl PackedText {
     /// Opens prepared corpora. A window has `sequence_length` predicted tokens, and begins with the last token of the
     /// previous window.
-    pub(in crate::jobs) fn open(
+    pub(in super::super) fn open(
         folders: &[&Path],
         split: Split,
         sequence_length: u32,
@@ -39,12 +39,12 @@ impl PackedText {
     }
 
     /// The number of windows.
-    pub(in crate::jobs) fn len(&self) -> u64 {
+    pub(in super::super) fn len(&self) -> u64 {
         self.starts.total()
     }
 
     /// The number of words in all windows, approximately the sum of [`Batch::words`] over an epoch.
-    pub(in crate::jobs) fn words(&self) -> f64 {
+    pub(in super::super) fn words(&self) -> f64 {
         let of_corpus = |corpus| self.words_per_window(corpus) * self.starts.len(corpus) as f64;
         (0..self.corpora.len()).map(of_corpus).sum()
     }
@@ -66,7 +66,7 @@ impl PackedText {
     }
 
     /// The tokens of the window with this number, in the order of the corpora.
-    pub(in crate::jobs) fn row(&self, number: u64) -> TrainingSequence {
+    pub(in super::super) fn row(&self, number: u64) -> TrainingSequence {
         self.window(number).sequence
     }
 

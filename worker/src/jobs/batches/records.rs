@@ -11,19 +11,19 @@ use crate::ml::TrainingSequence;
 
 /// How many records of a dataset the maximum length truncates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::jobs) struct Truncation {
+pub(in super::super) struct Truncation {
     /// All records.
-    pub(in crate::jobs) records: u64,
+    pub(in super::super) records: u64,
     /// Records that lose their end.
-    pub(in crate::jobs) truncated: u64,
+    pub(in super::super) truncated: u64,
     /// Records that have no predicted token.
-    pub(in crate::jobs) without_target: u64,
+    pub(in super::super) without_target: u64,
     /// Predicted tokens in all records.
-    pub(in crate::jobs) predicted: u64,
+    pub(in super::super) predicted: u64,
 }
 
 /// The records of several datasets.
-pub(in crate::jobs) struct InstructionRecords {
+pub(in super::super) struct InstructionRecords {
     /// The folders of the datasets, for error messages.
     folders: Vec<PathBuf>,
     datasets: Vec<Instructions>,
@@ -35,7 +35,7 @@ pub(in crate::jobs) struct InstructionRecords {
 
 impl InstructionRecords {
     /// Opens prepared datasets.
-    pub(in crate::jobs) fn open(folders: &[&Path], split: Split, job: &TuneJob) -> Result<Self, DataError> {
+    pub(in super::super) fn open(folders: &[&Path], split: Split, job: &TuneJob) -> Result<Self, DataError> {
         let datasets: Vec<Instructions> =
             folders.iter().map(|folder| Instructions::open(folder, split)).collect::<Result<_, _>>()?;
         let starts = PartStarts::new(datasets.iter().map(Instructions::len));
@@ -45,7 +45,7 @@ impl InstructionRecords {
     }
 
     /// The number of records.
-    pub(in crate::jobs) fn len(&self) -> u64 {
+    pub(in super::super) fn len(&self) -> u64 {
         self.starts.total()
     }
 
@@ -60,7 +60,7 @@ impl InstructionRecords {
     }
 
     /// How the maximum length truncates the records of each dataset.
-    pub(in crate::jobs) fn truncations(&self) -> Vec<Truncation> {
+    pub(in super::super) fn truncations(&self) -> Vec<Truncation> {
         let of_dataset = |dataset: usize| {
             let records = self.datasets[dataset].len();
             let mut truncation = Truncation { records, truncated: 0, without_target: 0, predicted: 0 };
@@ -77,7 +77,7 @@ impl InstructionRecords {
     }
 
     /// The record with this number, in the order of the datasets.
-    pub(in crate::jobs) fn row(&self, number: u64) -> TrainingSequence {
+    pub(in super::super) fn row(&self, number: u64) -> TrainingSequence {
         let dataset = self.starts.part_of(number);
         self.record(dataset, number - self.starts.start(dataset)).sequence
     }

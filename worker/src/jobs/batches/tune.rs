@@ -10,17 +10,17 @@ use super::records::{InstructionRecords, Truncation};
 use crate::ml::{Batch, Batches, TrainingSequence};
 
 /// The rows of a part of a tune job.
-pub(in crate::jobs) struct TunePartRows<'a> {
-    pub(in crate::jobs) records: InstructionRecords,
+pub(in super::super) struct TunePartRows<'a> {
+    pub(in super::super) records: InstructionRecords,
     /// The truncations of the records; used where text is replayed.
-    pub(in crate::jobs) truncations: &'a [Truncation],
+    pub(in super::super) truncations: &'a [Truncation],
     /// The text that the part replays, if any.
-    pub(in crate::jobs) replayed: Option<PackedText>,
+    pub(in super::super) replayed: Option<PackedText>,
 }
 
 /// The batches of a part of a tune job: records of several datasets and, if the part replays text, windows of it, in the
 /// order of a [`Mixture`].
-pub(in crate::jobs) struct PartBatches {
+pub(in super::super) struct PartBatches {
     records: InstructionRecords,
     replayed: Option<PackedText>,
     pub(super) mixture: Mixture,
@@ -29,7 +29,7 @@ pub(in crate::jobs) struct PartBatches {
 
 impl PartBatches {
     /// The batches of a part of a job.
-    pub(in crate::jobs) fn new(job: &TuneJob, part: &TunePart, rows: TunePartRows<'_>) -> Self {
+    pub(in super::super) fn new(job: &TuneJob, part: &TunePart, rows: TunePartRows<'_>) -> Self {
         let TunePartRows { records, truncations, replayed } = rows;
         let trained: Vec<u64> = truncations.iter().map(|truncation| truncation.predicted).collect();
         let windows = part.replay.as_ref().zip(replayed.as_ref()).map(|(replay, text)| ReplayedRows {
@@ -76,7 +76,7 @@ impl Batches<TrainingSequence> for PartBatches {
 
 /// The parts of a tune job, one after the other, each for its own length. A part has the batches that it would have on its
 /// own, so that its position affects nothing but the learning rate.
-pub(in crate::jobs) struct TuneBatches {
+pub(in super::super) struct TuneBatches {
     parts: Vec<PartBatches>,
     /// The steps of each part.
     starts: PartStarts,
@@ -84,19 +84,19 @@ pub(in crate::jobs) struct TuneBatches {
 
 impl TuneBatches {
     /// These parts, at least one, each with its length.
-    pub(in crate::jobs) fn new(parts: Vec<(Length, PartBatches)>) -> Self {
+    pub(in super::super) fn new(parts: Vec<(Length, PartBatches)>) -> Self {
         let steps = parts.iter().map(|(length, part)| total_steps(*length, part.batch_size, part.len()));
         let starts = PartStarts::new(steps);
         Self { parts: parts.into_iter().map(|(_, part)| part).collect(), starts }
     }
 
     /// The number of optimiser steps.
-    pub(in crate::jobs) fn total_steps(&self) -> u64 {
+    pub(in super::super) fn total_steps(&self) -> u64 {
         self.starts.total()
     }
 
     /// The number of rows in an epoch of the part that has the fewest.
-    pub(in crate::jobs) fn fewest_rows(&self) -> u64 {
+    pub(in super::super) fn fewest_rows(&self) -> u64 {
         self.parts.iter().map(PartBatches::len).min().unwrap_or(0)
     }
 

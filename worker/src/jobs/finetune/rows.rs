@@ -12,7 +12,7 @@ use crate::attempt::JobError;
 use crate::ml::{Batch, Batches, LabelledSequence, model_folder};
 
 /// The rows of a task.
-pub(in crate::jobs) struct TaskRows {
+pub(in super::super) struct TaskRows {
     pub(super) train: SplitRows,
     pub(super) valid: SplitRows,
 }
@@ -25,7 +25,7 @@ pub(super) struct SplitRows {
 
 /// The rows that were used last, which the seeds of one task share.
 #[derive(Default)]
-pub(in crate::jobs) struct RowCache(Option<(RowKey, Arc<TaskRows>)>);
+pub(in super::super) struct RowCache(Option<(RowKey, Arc<TaskRows>)>);
 
 /// What [`TaskRows`] are a function of.
 #[derive(PartialEq)]

@@ -8,7 +8,7 @@ use grid::domain::{
     Precision, Selection, Verdict, WorldPart,
 };
 
-use super::super::tests::{
+use super::super::fixtures::{
     NEVER, checkpoints, journal, output, pretraining, published_outcome, stop_after_two_checkpoints, submit,
 };
 use crate::attempt::layout::ITEMS;

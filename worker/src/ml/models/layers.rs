@@ -135,7 +135,7 @@ mod tests {
         let backward = || Tensor::f_run_backward(&[&inner], &[&gate_up], true, false);
         backward().unwrap();
         let refusal = backward().unwrap_err().to_string();
-        assert!(refusal.contains("one backward pass only"), "{refusal}");
+        assert!(refusal.contains("allows a single backward pass"), "{refusal}");
     }
 
     /// Sums over rows do not depend on the number of threads.

@@ -1,150 +1,18 @@
-//! Jobs as the coordinator submits them, on the toy world.
-
-use std::collections::BTreeMap;
 use std::fs;
-use std::io::Cursor;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use grid::domain::{
-    Arch, Artifact, CorpusFormat, DatasetFormat, EarlyStopping, Entry, Event, Job, JobId, Keep, Length, Loss,
-    Milestone, ModelConfig, Order, Origin, Outcome, Precision, PrepareJob, Prepared, PretrainJob, Schedule, Settings,
-    Start, Template, TokenizerJob, Training, TuneJob, TunePart, Validation, Verdict, Warmup, WorldPart,
+    DatasetFormat, EarlyStopping, Event, Job, Keep, Length, Loss, Milestone, Order, Origin, PrepareJob, Prepared,
+    Schedule, Start, Template, Training, TuneJob, TunePart, Validation, Verdict, Warmup, WorldPart,
 };
 
-use super::inputs::Inputs;
-use super::*;
-use crate::attempt::layout::{JOB, JOURNAL, OPTIMIZER, OUTCOME, OUTPUT, SCHEMA};
-use crate::attempt::{Served, layout, serve};
-use crate::ml::{self, runtime};
-
-pub(super) static NEVER: AtomicBool = AtomicBool::new(false);
-
-fn assignment(token: &str, job: &Job, parents: &BTreeMap<JobId, PathBuf>) -> Assignment {
-    let settings =
-        Settings { device: "cpu".into(), threads: 1, checkpoint_every_seconds: 0, micro_batch: None, trial: None };
-    Assignment {
-        schema: SCHEMA,
-        id: job.id(),
-        token: token.into(),
-        job: job.clone(),
-        sources: vec![],
-        parents: parents.clone(),
-        keep_optimizer: true,
-        settings,
-    }
-}
-
-/// Submits the job under `token`, runs it, and returns the folder of the attempt.
-pub(super) fn submit(
-    folder: &Path,
-    token: &str,
-    job: &Job,
-    parents: &BTreeMap<JobId, PathBuf>,
-    stop: &'static AtomicBool,
-) -> PathBuf {
-    fs::create_dir_all(folder).unwrap();
-    let assignment = assignment(token, job, parents);
-    fs::write(folder.join(JOB), serde_json::to_vec(&assignment).unwrap()).unwrap();
-    let input = Cursor::new(format!("{}\n", folder.display()));
-    let mut memory = Memory::default();
-    let served = serve(input, stop, "test", |assignment, attempt| run(assignment, attempt, &mut memory)).unwrap();
-    assert_eq!(served == Served::Stopped, stop.load(Ordering::Relaxed));
-    let is_mine = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().starts_with(&format!("{token}-"));
-    let mut attempts = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(is_mine);
-    attempts.next().expect("an attempt")
-}
-
-pub(super) fn output(folder: &Path, token: &str, attempt: &Path) -> PathBuf {
-    assert_eq!(published_outcome(folder, token).verdict, Verdict::Done);
-    attempt.join(OUTPUT)
-}
-
-pub(super) fn published_outcome(folder: &Path, token: &str) -> Outcome {
-    serde_json::from_slice(&fs::read(folder.join(layout::published_outcome(token))).unwrap()).unwrap()
-}
-
-pub(super) fn journal(attempt: &Path) -> Vec<Event> {
-    let text = fs::read_to_string(attempt.join(JOURNAL)).unwrap();
-    text.lines().map(|line| serde_json::from_str::<Entry>(line).unwrap().event).collect()
-}
-
-pub(super) fn checkpoints(attempt: &Path) -> Vec<PathBuf> {
-    let paths = fs::read_dir(attempt).unwrap().map(|entry| entry.unwrap().path());
-    let mut paths: Vec<PathBuf> = paths.filter(|path| path.to_string_lossy().contains("/checkpoint-")).collect();
-    paths.sort();
-    paths
-}
-
-/// A pretrain job of a tiny model, and the outputs of its parents.
-pub(super) fn pretraining(runs: &Path) -> (Job, BTreeMap<JobId, PathBuf>) {
-    let origin = Origin::World { part: WorldPart::Speech, seed: 1, size: 2_000 };
-    let format = CorpusFormat::default();
-    let corpus = (origin, format);
-    let tokenizer = Job::Tokenizer(TokenizerJob { vocab_size: 300, corpora: vec![corpus.clone()], datasets: vec![] });
-    let prepared = Prepared::Corpus(corpus.0, corpus.1);
-    let prepare = Job::Prepare(PrepareJob { tokenizer: tokenizer.id(), data: prepared, held_out: 0.1 });
-    let mut parents = BTreeMap::new();
-    for (name, job) in [("tokenizer", &tokenizer), ("prepare", &prepare)] {
-        let folder = runs.join(name);
-        let attempt = submit(&folder, "t", job, &parents, &NEVER);
-        parents.insert(job.id(), output(&folder, "t", &attempt));
-    }
-    let model = ModelConfig {
-        arch: Arch::Llama,
-        vocab_size: 300,
-        max_positions: 16,
-        hidden: 16,
-        layers: 1,
-        heads: 2,
-        kv_heads: 2,
-        head_dim: 8,
-        intermediate: 32,
-        rope_base: 10_000.0,
-        norm_eps: 1e-5,
-        tied: true,
-        init_std: 0.02,
-    };
-    let training = Training {
-        length: Length::Steps(100),
-        batch_size: 4,
-        learning_rate: 1e-2,
-        schedule: Schedule::Cosine,
-        warmup: Warmup::Steps(3),
-        min_learning_rate_ratio: 0.0,
-        betas: [0.9, 0.999],
-        epsilon: 1e-8,
-        weight_decay: 0.1,
-        clip_norm: Some(1.0),
-        label_smoothing: 0.0,
-        precision: Precision::F32,
-        validation: None,
-    };
-    let (tokenizer, corpora) = (tokenizer.id(), vec![prepare.id()]);
-    (
-        Job::Pretrain(PretrainJob {
-            model,
-            tokenizer,
-            corpora,
-            sequence_length: 16,
-            training,
-            milestones: vec![],
-            seed: 1,
-        }),
-        parents,
-    )
-}
-
-/// Sets the flag once an attempt under the token has two checkpoints.
-pub(super) fn stop_after_two_checkpoints(folder: PathBuf, token: &str, stop: &'static AtomicBool) {
-    let attempts = move || fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path());
-    let mine = |path: &Path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(token));
-    let enough = |path: PathBuf| path.is_dir() && mine(&path) && checkpoints(&path).len() >= 2;
-    while !attempts().any(enough) {
-        std::thread::sleep(std::time::Duration::from_millis(1));
-    }
-    stop.store(true, Ordering::Relaxed);
-}
+use crate::attempt::layout::OPTIMIZER;
+use crate::jobs::fixtures::{
+    NEVER, artifacts, checkpoints, journal, output, pretrain_job, pretraining, published_outcome,
+    stop_after_two_checkpoints, submit,
+};
+use crate::ml::runtime;
 
 #[test]
 fn a_damaged_checkpoint_is_named_and_the_previous_one_gives_the_same_weights() {
@@ -186,16 +54,6 @@ fn a_damaged_checkpoint_is_named_and_the_previous_one_gives_the_same_weights() {
     assert!(events.iter().any(warned), "{events:?}");
     assert!(events.contains(&Event::Resumed { step: step - 1 }), "{events:?}");
     assert!(weights(&folder, "second", &attempt) == wanted, "the weights differ");
-}
-
-/// The artifacts of a job that is done.
-fn artifacts(folder: &Path, token: &str) -> Vec<Artifact> {
-    published_outcome(folder, token).artifacts
-}
-
-fn pretrain_job(job: Job) -> PretrainJob {
-    let Job::Pretrain(job) = job else { panic!("{job:?}") };
-    job
 }
 
 /// The files that a training keeps are the same whether or not it was interrupted.
@@ -304,56 +162,6 @@ fn a_milestone_beyond_the_training_is_refused_before_the_first_step() {
     );
 }
 
-/// Reads a model as a job that has its output as a parent.
-fn read_model(folder: &Path) -> Result<ml::Model, JobError> {
-    let (job, parents) = (Job::Tokenizer(TokenizerJob { vocab_size: 1, corpora: vec![], datasets: vec![] }), [].into());
-    Inputs::of(&assignment("t", &job, &parents)).read_model(folder)
-}
-
-#[test]
-fn a_model_that_changed_after_its_job_is_refused() {
-    runtime::configure(1).unwrap();
-    let runs = tempfile::tempdir().unwrap();
-    let (job, parents) = pretraining(runs.path());
-    let mut job = pretrain_job(job);
-    (job.training.length, job.milestones) = (Length::Steps(8), vec![Milestone::Tokens(200)]);
-    let folder = runs.path().join("model");
-    let attempt = submit(&folder, "t", &Job::Pretrain(job), &parents, &NEVER);
-    let output = output(&folder, "t", &attempt);
-    let models = [output.clone(), output.join("milestones/200-tokens")];
-    for model in &models {
-        read_model(model).unwrap();
-        let path = model.join("model.safetensors");
-        let mut bytes = fs::read(&path).unwrap();
-        let middle = bytes.len() - 40;
-        bytes[middle] ^= 1;
-        fs::write(&path, bytes).unwrap();
-        let refusal = read_model(model).unwrap_err().to_string();
-        assert!(refusal.starts_with(&format!("{} has changed since its job wrote it", path.display())), "{refusal}");
-    }
-}
-
-/// Without the digests, nothing shows whether the weights are those of the job.
-#[test]
-fn a_model_without_an_outcome_is_refused() {
-    runtime::configure(1).unwrap();
-    let runs = tempfile::tempdir().unwrap();
-    let (job, parents) = pretraining(runs.path());
-    let mut job = pretrain_job(job);
-    job.training.length = Length::Steps(2);
-    let folder = runs.path().join("model");
-    let attempt = submit(&folder, "t", &Job::Pretrain(job), &parents, &NEVER);
-    fs::remove_file(attempt.join(OUTCOME)).unwrap();
-    let refusal = read_model(&attempt.join(OUTPUT)).unwrap_err().to_string();
-    assert_eq!(
-        refusal.replace(&attempt.display().to_string(), "ATTEMPT"),
-        "ATTEMPT/outcome.json is missing, so the weights in ATTEMPT/output cannot be checked; remove ATTEMPT, and `grid \
-         resume` runs its job again"
-    );
-    let refusal = read_model(runs.path()).unwrap_err().to_string();
-    assert!(refusal.ends_with(" is not in the output folder of a job"), "{refusal}");
-}
-
 /// At a constant learning rate, a training in two parts equals two trainings of which the second one continues with the
 /// optimiser state of the first one. An interruption in the second part changes nothing.
 #[test]
@@ -437,32 +245,4 @@ fn journal_of(runs: &Path, name: &str) -> Vec<Event> {
     let attempts = fs::read_dir(runs.join(name)).unwrap().map(|entry| entry.unwrap().path());
     let attempt = attempts.into_iter().find(|path| path.is_dir()).expect("an attempt");
     journal(&attempt)
-}
-
-/// If a dataset is a single dialogue, its end is held out.
-#[test]
-fn holding_out_part_of_a_dialogue_gives_a_warning() {
-    runtime::configure(1).unwrap();
-    let runs = tempfile::tempdir().unwrap();
-    let (job, parents) = pretraining(runs.path());
-    let tokenizer = pretrain_job(job).tokenizer;
-    let warnings = |across: bool| {
-        let origin = Origin::World { part: WorldPart::Dialogues, seed: 1, size: 3_000 };
-        let format = DatasetFormat::Dialogue { min_words: 0, across, remove: String::new() };
-        let data = Prepared::Dataset(origin, format, Template::separated("\n"));
-        let job = Job::Prepare(PrepareJob { tokenizer, data, held_out: 0.1 });
-        let attempt = submit(&runs.path().join(format!("across-{across}")), "t", &job, &parents, &NEVER);
-        let warning = |event| match event {
-            Event::Warning { message } => Some(message),
-            _ => None,
-        };
-        journal(&attempt).into_iter().filter_map(warning).collect::<Vec<String>>()
-    };
-    assert_eq!(warnings(false), [] as [String; 0]);
-    let [warning] = &warnings(true)[..] else { panic!("one warning") };
-    assert_eq!(
-        warning,
-        "no dialogue or paragraph is small enough to be held out as a whole: the last 26 records of the largest one \
-         are held out"
-    );
 }
