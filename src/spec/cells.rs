@@ -132,9 +132,9 @@ fn lacks_curves(cell: &Cell) -> bool {
     let asked = cell.recipe.evaluations.iter().any(|evaluation| evaluation.suite == Suite::Aoa);
     asked
         && match &cell.recipe.base {
-            Base::Trained(base) => base.milestones.iter().filter(words).count() < 3,
-            Base::Imported(_) => true,
-            Base::Recorded(_) => false, // known once its folder is read
+            BaseModel::Trained(base) => base.milestones.iter().filter(words).count() < 3,
+            BaseModel::Imported(_) => true,
+            BaseModel::Recorded(_) => false, // known once its folder is read
         }
 }
 
@@ -347,9 +347,9 @@ fn stage(keys: &StageKeys, first: bool, model: &Model, document: &Document, log:
 
 fn recipe(model: &Model, document: &Document, stages: Vec<Stage>, seed: u64) -> Recipe {
     let base = match &model.base {
-        models::BaseModel::Imported(model) => BaseModel::Imported(model.clone()),
-        models::BaseModel::Recorded(job) => BaseModel::Recorded(*job),
-        models::BaseModel::Trained(trained) => {
+        models::ModelBase::Imported(model) => BaseModel::Imported(model.clone()),
+        models::ModelBase::Recorded(job) => BaseModel::Recorded(*job),
+        models::ModelBase::Trained(trained) => {
             let (config, pretrain) = &**trained;
             BaseModel::Trained(Box::new(Pretraining {
                 tokenizer_corpora: chosen(&document.corpora, &document.tokenizer_corpora, |corpus| &corpus.name),

@@ -68,7 +68,7 @@ pub(super) struct StageKeys {
     pub datasets: Vec<String>,
     /// The weights of the datasets; empty if an epoch has all records of each.
     pub shares: Vec<f64>,
-    pub order: Order,
+    pub order: RecordOrder,
     /// The mapping of the stage, whose keys override those of `tune:`.
     pub own: Option<Node>,
 }
@@ -156,8 +156,12 @@ fn stage_mapping(
     let subject = format!("a stage of '{curriculum}'");
     let mut fields = Fields::of(node, &subject, log)?;
     let named = fields.required_node("datasets", "such as `datasets: [a, b]`, or `datasets: {a: 2, b: 1}`");
-    let orders = [("shuffled", Order::Shuffled), ("interleaved", Order::Interleaved), ("in_turn", Order::InTurn)];
-    let order = fields.get("order", Order::Shuffled, choice(orders));
+    let orders = [
+        ("shuffled", RecordOrder::Shuffled),
+        ("interleaved", RecordOrder::Interleaved),
+        ("in_turn", RecordOrder::InTurn),
+    ];
+    let order = fields.get("order", RecordOrder::Shuffled, choice(orders));
     let dataset = |value: &Value| dataset(curriculum, value, names);
     if let Some((key, _)) = node.entries().iter().find(|(key, _)| key.text == "seed") {
         let hint = "set it for all stages with `tune: {seed: 2}`, or vary it with `axes: {tune.seed: [1, 2, 3]}`";

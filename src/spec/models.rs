@@ -19,7 +19,7 @@ pub(super) struct Model {
     /// The name of the entry.
     pub name: String,
     /// The model before any tuning.
-    pub base: Base,
+    pub base: ModelBase,
     /// `tune:` overridden by this model's own keys, for the stages that have keys of their own.
     tune_keys: Option<Node>,
     /// The same, decoded; `None` if nothing is tuned.
@@ -32,7 +32,7 @@ pub(super) struct Model {
 
 /// Where a model comes from before any tuning.
 #[derive(Debug, Clone)]
-pub(super) enum Base {
+pub(super) enum ModelBase {
     /// Trained here: its shape, and `pretrain:` overridden by this model's own keys.
     Trained(Box<(ModelConfig, Pretrain)>),
     /// Given by `hf:`, a folder in Hugging Face format or a repository on the Hub.
@@ -80,7 +80,7 @@ impl Model {
                 source: Source::Model(model),
                 licence,
             });
-            model.map(BaseModel::Imported)
+            model.map(ModelBase::Imported)
         } else if fields.take("job").is_some() {
             let job = fields.required("job", "the id of a training job, such as `grid status` prints", |value| {
                 let fault = || {
@@ -89,7 +89,7 @@ impl Model {
                 text(value)?.parse().map_err(|_| fault())
             });
             fields.finish();
-            job.map(BaseModel::Recorded)
+            job.map(ModelBase::Recorded)
         } else {
             let pretrain = recipe(context.pretrain, fields.take("pretrain"));
             let config = shape::config(&mut fields, &subject, context.vocab_size);
@@ -99,7 +99,7 @@ impl Model {
                 log.add(node.mark, format!("{subject} needs a section 'pretrain'"), Some(hint.into()));
             }
             let pretrain = pretrain.and_then(|node| Pretrain::decode(&node, context.corpora, context.held_out, log));
-            config.zip(pretrain).map(|trained| BaseModel::Trained(Box::new(trained)))
+            config.zip(pretrain).map(|trained| ModelBase::Trained(Box::new(trained)))
         };
         if tune.is_none() && context.tunes {
             let hint =
@@ -110,7 +110,7 @@ impl Model {
         let tune = tune_keys.as_ref().and_then(|node| Tune::decode(node, &[], context.held_out, log));
         let held_out = context.held_out;
         let model = Model { name: name.to_owned(), base: base?, tune_keys, tune, held_out, data };
-        if let Base::Trained(trained) = &model.base {
+        if let ModelBase::Trained(trained) = &model.base {
             model.check_length("pretrain.sequence_length", trained.1.sequence_length, log);
         }
         if let Some(tune) = &model.tune {
@@ -134,7 +134,7 @@ impl Model {
         if own.is_some() {
             self.check_length("max_length", tune.max_length, log);
         }
-        if let BaseModel::Imported(_) | BaseModel::Recorded(_) = &self.base {
+        if let ModelBase::Imported(_) | ModelBase::Recorded(_) = &self.base {
             let lacks = |what: &str, key: &str| {
                 let reason = format!("model '{}' is not pretrained by this spec, so there is no {what}", self.name);
                 log.add(mark, reason, Some(format!("remove '{key}' for this model")));
@@ -151,7 +151,7 @@ impl Model {
 
     /// Reports a length beyond the model's positions. Those of an imported model are known once its files are read.
     fn check_length(&self, key: &str, (length, place): (u32, Mark), log: &Log) {
-        let Base::Trained(trained) = &self.base else { return };
+        let ModelBase::Trained(trained) = &self.base else { return };
         let positions = trained.0.max_positions;
         if length > positions {
             let reason = format!("model '{}' has {positions} positions, but {key} is {length}", self.name);

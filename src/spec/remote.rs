@@ -11,7 +11,7 @@ const REMOTE_KEYS: [&str; 3] = ["hf", "osf", "url"];
 
 /// A remote source, before the files in it are selected.
 pub(super) struct RemoteFiles {
-    place: Place,
+    place: RemoteLocation,
     archive: Option<String>,
 }
 
@@ -64,18 +64,18 @@ pub(super) fn remote_files(fields: &mut Fields) -> Option<Option<RemoteFiles>> {
     let place = match machine {
         "hf" => {
             let revision = fields.get("revision", remote::MAIN.to_owned(), revision);
-            fields.required("hf", "such as `hf: ORGANISATION/NAME`", repository).map(|repository| Place::Hub {
+            fields.required("hf", "such as `hf: ORGANISATION/NAME`", repository).map(|repository| RemoteLocation::Hub {
                 kind: HubKind::Datasets,
                 repository,
                 revision,
             })
         }
-        "osf" => fields.required("osf", "such as `osf: ryjfm`", project).map(|project| Place::Osf { project }),
+        "osf" => fields.required("osf", "such as `osf: ryjfm`", project).map(|project| RemoteLocation::Osf { project }),
         _ => {
             let sha256 = fields.get("sha256", None, |value| sha256(value).map(Some));
             fields
                 .required("url", "such as `url: https://example.org/corpus.zip`", url)
-                .map(|url| Place::Url { url, sha256 })
+                .map(|url| RemoteLocation::Url { url, sha256 })
         }
     };
     Some(place.map(|place| RemoteFiles { place, archive }))

@@ -58,7 +58,7 @@ pub(super) fn table(key: &Key, node: &Node, references: &[String], log: &Log) ->
     let place = fields.take("reference").map(|node| node.mark);
     let references = fields.list("reference", named("reference", references)).unwrap_or_else(|| references.to_vec());
     fields.finish();
-    if let (Some(place), Show::ZScores | Show::Boxes) = (place, show) {
+    if let (Some(place), TableView::ZScores | TableView::Boxes) = (place, show) {
         let hint = "remove the key: statistics do not include published numbers";
         log.add(place, "'reference' has no meaning for z-scores", Some(hint.into()));
     }

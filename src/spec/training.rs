@@ -59,7 +59,7 @@ pub(super) struct Tune {
     /// `pretrain_mix:`, the fraction of pretraining text in the tokens that receive loss, by default 0.
     pub replay: Option<Replay>,
     /// `optimizer:`, `fresh` (the default) or `carried` over from the stage before.
-    pub optimizer: Start,
+    pub optimizer: OptimizerStart,
     /// `seed:`, which distinguishes several tunings of one pretrained model; by default there is one, with the cell's seed.
     pub seed: Option<u64>,
     /// The optimisation; see [`training`].
@@ -78,8 +78,8 @@ impl Tune {
         let max_length = fields.get("max_length", 512, small(2..=1_048_576));
         let loss = fields.get("loss", LossMask::Reply, choice([("reply", LossMask::Reply), ("all", LossMask::All)]));
         let replay = fields.get("pretrain_mix", None, |value| real(Within::ProperFraction)(value).map(Replay::new));
-        let starts = [("fresh", Start::Fresh), ("carried", Start::Carried)];
-        let optimizer = fields.get("optimizer", Start::Fresh, choice(starts));
+        let starts = [("fresh", OptimizerStart::Fresh), ("carried", OptimizerStart::Carried)];
+        let optimizer = fields.get("optimizer", OptimizerStart::Fresh, choice(starts));
         let seed = fields.get("seed", None, |value| match value {
             Value::Null => Ok(None),
             value => scalars::seed(value).map(Some),
