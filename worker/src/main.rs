@@ -19,7 +19,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
-use grid_worker::attempt::{self, Served, layout, serve};
+use grid::domain::layout;
+use grid_worker::attempt::{self, Served, serve};
 use grid_worker::{bench, jobs, ml};
 
 /// The process that trains and scores models. `grid` starts it.

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use grid::data::{self, Permutation, Tokenizer};
-use grid::domain::{Event, Keep, Milestone, Training};
+use grid::domain::{Event, KeptWeights, Milestone, Training};
 
 use super::checkpoints;
 use super::fault_injection::KillSchedule;
@@ -56,7 +56,7 @@ pub(super) fn sample(len: u64, row: impl Fn(u64) -> TrainingSequence) -> Vec<Tra
 /// Trains the model and writes it to the output of the attempt.
 pub(super) fn run(stage: Stage<'_>, model: Model, inputs: Inputs<'_>, attempt: &mut Attempt) -> Result<(), JobError> {
     stage.check()?;
-    let faults = inputs.settings().trial;
+    let faults = inputs.settings().faults;
     let mut run = TrainingRun::start(stage, model, inputs, attempt)?;
     let earlier = attempt.earlier().len();
     let job = inputs.assignment().id;
@@ -127,7 +127,7 @@ impl Stage<'_> {
     }
 
     fn keeps_best(&self) -> bool {
-        self.training.validation.is_some_and(|validation| validation.keep == Keep::Best)
+        self.training.validation.is_some_and(|validation| validation.keep == KeptWeights::Best)
     }
 }
 
@@ -141,7 +141,7 @@ struct TrainingRun<'a> {
 impl<'a> TrainingRun<'a> {
     /// Starts a training, from the newest intact checkpoint if there is one.
     fn start(stage: Stage<'a>, model: Model, inputs: Inputs<'_>, attempt: &mut Attempt) -> Result<Self, JobError> {
-        let faults = inputs.settings().trial;
+        let faults = inputs.settings().faults;
         let options = Options {
             micro_batch: inputs.settings().micro_batch,
             memory: faults.and_then(|faults| faults.memory),
@@ -170,7 +170,7 @@ impl<'a> TrainingRun<'a> {
             for milestone in run.stage.milestones {
                 milestones::record(*milestone, &run.output, attempt)?;
             }
-            if faults.is_some_and(|faults| faults.flaw) {
+            if faults.is_some_and(|faults| faults.perturb_on_resume) {
                 run.trainer.perturb()?;
             }
         }
