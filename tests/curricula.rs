@@ -41,7 +41,7 @@ fn curricula_share_first_stages_and_train_different_models() {
         .expect("the file");
     let before = env.scores();
     let plan = env.run(0, &["plan", "spec.yaml"]);
-    assert_eq!(plan.matches("its result is gone").count(), 1, "{plan}");
+    assert_eq!(plan.matches("its result is missing").count(), 1, "{plan}");
     env.run(0, &["run", "spec.yaml"]);
     assert_eq!((env.weights(), env.scores()), (weights, before), "the repeated job gives the same result");
 }

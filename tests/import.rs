@@ -51,7 +51,10 @@ fn an_imported_model_is_scored_and_tuned() {
     let ours = parameters(&env.run(0, &["plan", "spec.yaml"]), "nano");
     assert!(ours.is_some() && parameters(&plan, "theirs") == ours, "{plan}");
     let limited = env.run(0, &["plan", "theirs.yaml", "-S", "budget.track=strict-small"]);
-    assert!(limited.contains("warning: what models from elsewhere have read is not in the ledger"), "{limited}");
+    assert!(
+        limited.contains("warning: the word ledger does not include the text that imported models were trained on"),
+        "{limited}"
+    );
 
     env.run(0, &["run", "theirs.yaml"]);
     assert_eq!(
@@ -95,7 +98,7 @@ fn an_unusable_model_is_refused_before_anything_runs() {
     assert!(biased.contains("config.json: 'attention_bias' is true; only false"), "{biased}");
     let dropping = config.replace("\"attention_dropout\": 0.0", "\"attention_dropout\": 0.2");
     std::fs::write(theirs.join("config.json"), dropping).expect("a file");
-    let told = "warning: theirs is trained on without the dropout of 0.2 that its configuration has";
+    let told = "warning: theirs is trained without the dropout of 0.2 in its configuration";
     assert!(env.run(0, &["plan", "theirs.yaml"]).contains(told));
     assert!(!env.run(0, &["plan", "theirs.yaml", "-S", "axes.curriculum=[pretrained]"]).contains("dropout"));
     std::fs::write(theirs.join("config.json"), config).expect("a file");

@@ -84,7 +84,7 @@ fn items_of_old_and_new_versions_are_exported_with_clusters() {
 
     // Four cells, two domains, eight rows each. Milestones and reading times are not exported.
     let said = env.complaint(0, &["export", "items", "tiny", "out.csv"]);
-    assert_eq!(said, "64 rows written to out.csv\n");
+    assert_eq!(said, "wrote 64 rows to out.csv\n");
     let rows = csv(&env.path().join("out.csv"));
     let header = fs::read_to_string(env.path().join("out.csv")).expect("a file");
     insta::assert_snapshot!(header.lines().next().expect("a header"), @"experiment,model,dataset,curriculum,extra,seed,checkpoint,finetune_seed,suite,task,subtask,mode,item,cluster,credit,correct,job");
@@ -167,7 +167,7 @@ fn missing_or_changed_data_gives_a_note_and_no_file_is_overwritten() {
     assert_eq!(
         said,
         format!(
-            "note: the items of {jobs} jobs have no clusters, as their data are no longer there; each item counts \
+            "note: the items of {jobs} jobs have no clusters, because their data are no longer there; each item counts \
              as a cluster of its own\n32 rows written to out.csv\n"
         )
     );
@@ -190,6 +190,6 @@ fn missing_or_changed_data_gives_a_note_and_no_file_is_overwritten() {
     // Once the data is back, the clusters can be computed.
     ewok(&env, &["dog", "boy"]);
     reading(&env);
-    assert_eq!(env.complaint(0, &["export", "items", "tiny", "new.csv"]), "32 rows written to new.csv\n");
+    assert_eq!(env.complaint(0, &["export", "items", "tiny", "new.csv"]), "wrote 32 rows to new.csv\n");
     assert!(csv(&env.path().join("new.csv")).iter().all(|row| row["cluster"].len() == 12));
 }

@@ -114,7 +114,7 @@ fn an_unknown_table_is_refused_with_the_known_ones() {
     env.run(0, &["run", "spec.yaml", "-S", "axes.curriculum=[pretrained]", "-S", "axes.seed=[1]"]);
     let complaint = env.complaint(4, &["report", "--table", "figur"]);
     assert!(complaint.contains("no table 'figur' (did you mean 'figure'?)"), "{complaint}");
-    assert!(complaint.contains("there are scores, leaderboard, pairs, alone, z, figure"), "{complaint}");
+    assert!(complaint.contains("known are scores, leaderboard, pairs, alone, z, figure"), "{complaint}");
     // One model alone has no z.
     let figure = env.run(0, &["report", "--table", "figure"]);
     assert!(figure.contains("0 of 2"), "{figure}");
@@ -143,12 +143,12 @@ fn a_report_without_scores_states_the_progress() {
 fn results_of_several_versions_give_a_note() {
     let env = Env::new(TINY);
     env.run(0, &["run", "spec.yaml", "-S", "axes.seed=[1]", "-S", "axes.curriculum=[pretrained]"]);
-    assert!(!env.run(0, &["report"]).contains("of several builds"));
+    assert!(!env.run(0, &["report"]).contains("results of several versions"));
     let older = "update attempt set version = 'grid 0.0.9' where job = (select id from job where kind = 'pretrain')";
     execute(&env.path().join("runs/runs.db"), older);
     for format in ["table", "md", "json"] {
         let report = env.run(0, &["report", "--format", format]);
-        assert!(report.contains("of several builds") && report.contains("grid 0.0.9 gave 1 job"), "{report}");
+        assert!(report.contains("results of several versions") && report.contains("1 job by grid 0.0.9"), "{report}");
     }
 }
 
@@ -157,11 +157,11 @@ fn requests_for_missing_scores_are_refused_with_a_hint() {
     let env = Env::new(TINY);
     env.run(0, &["run", "spec.yaml", "-S", "axes.seed=[1]"]);
     let complaint = env.complaint(4, &["report", "--subtasks", "ewok"]);
-    assert_eq!(complaint, "grid: 'tiny' has no subtask scores of ewok; there are those of blimp, blimp-supplement\n");
+    assert_eq!(complaint, "grid: 'tiny' has no subtask scores of ewok; it has those of blimp, blimp-supplement\n");
     let complaint = env.complaint(4, &["report", "--compare", "merged,merged"]);
     assert!(complaint.contains("'merged' with itself"), "{complaint}");
     let complaint = env.complaint(4, &["report", "--curve"]);
-    assert!(complaint.contains("give its spec `pretrain: {milestones"), "{complaint}");
+    assert!(complaint.contains("add `pretrain: {milestones"), "{complaint}");
     // Of many subtasks and few conditions the subtasks are the rows.
     let svg = env.run(0, &["report", "--subtasks", "blimp", "--svg"]);
     assert!(svg.contains(">nano chat single<"), "{svg}");

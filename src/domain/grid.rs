@@ -12,6 +12,7 @@ use super::generation::Generation;
 use super::milestone::Milestone;
 use super::mode::Mode;
 use super::model::ModelConfig;
+use super::resources::Resources;
 use super::seed::FinetuneSeeds;
 use super::source::{Corpus, DataEntry, Dataset, ForeignModel, Source};
 use super::suite::Suite;
@@ -228,45 +229,4 @@ impl Recipe {
         sources.extend(finetunings.cloned());
         sources
     }
-}
-
-/// The resources that jobs run on; never part of an identity.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Resources {
-    /// The devices: `auto`, or a list such as `cpu`, `cuda:0`.
-    pub devices: Vec<String>,
-    /// Threads per worker; `None` divides the cores among the workers.
-    pub threads: Option<u32>,
-    /// Workers per device; `None` means one per `threads` cores on a CPU, and one on a GPU.
-    pub jobs_per_device: Option<u32>,
-    /// Seconds between checkpoints.
-    pub checkpoint_every_seconds: u64,
-    /// Rows per forward pass; `None` for the whole batch.
-    pub micro_batch: Option<u32>,
-    /// How to submit jobs to a Slurm cluster; `None` runs them on this machine.
-    pub slurm: Option<Slurm>,
-}
-
-impl Resources {
-    /// Whether this is the name of a device: `cpu`, `cuda:0`, ...
-    pub fn is_device(text: &str) -> bool {
-        text == "cpu" || text.strip_prefix("cuda:").is_some_and(|number| number.parse::<u8>().is_ok())
-    }
-}
-
-/// How jobs are submitted to Slurm.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Slurm {
-    /// The most jobs in the queue at a time, including pending ones.
-    pub jobs: u32,
-    /// `--cpus-per-task`: cores per job, and threads of its worker.
-    pub cpus: u32,
-    /// `--gres`, such as `gpu:1`. If it requests a GPU, the job runs on the first GPU allocated to it, else on the CPU.
-    pub gres: Option<String>,
-    /// Further options of `sbatch`, such as `--partition=gpu`.
-    pub options: Vec<String>,
-    /// Seconds between two polls of the queue.
-    pub poll_every_seconds: u64,
-    /// Seconds to wait for the files of a job that has left the queue, since network filesystems have latency.
-    pub grace_seconds: u64,
 }

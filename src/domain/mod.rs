@@ -28,6 +28,7 @@ pub mod origin;
 pub mod phenomenon;
 pub mod plural;
 pub mod remote;
+pub mod resources;
 pub mod score;
 pub mod seed;
 pub mod source;
@@ -51,9 +52,7 @@ pub use event::{
 pub use fault_injection::{FaultInjection, MemoryLimit};
 pub use finetune::{Criterion, FinetuneRecipe, GlueTask, Hyperparameters, Pooling, Selection};
 pub use generation::{Generation, Question};
-pub use grid::{
-    BaseModel, Cell, CellKey, Evaluation, Finetuning, Grid, Pretraining, Recipe, Resources, Slurm, Stage, StagePart,
-};
+pub use grid::{BaseModel, Cell, CellKey, Evaluation, Finetuning, Grid, Pretraining, Recipe, Stage, StagePart};
 pub use hugging_face::{ConfigFile, SpecialTokens};
 pub use job::{
     EvalJob, FinetuneJob, ImportJob, Job, JobKind, PrepareJob, Prepared, PretrainJob, ReplayedText, TokenizerJob,
@@ -66,6 +65,7 @@ pub use origin::{Origin, WorldPart};
 pub use phenomenon::blimp_term;
 pub use plural::{counted, grouped};
 pub use remote::{FileSelection, HubKind, Remote, RemoteLocation};
+pub use resources::{Backend, BackendKind, BatchSystem, Resources, Slurm};
 pub use score::{CellRow, ItemOutcome, ItemRow, Score, ScoreRow};
 pub use seed::{FinetuneSeeds, mix, tuning_seed};
 pub use source::{Corpus, DataEntry, Dataset, ForeignModel, LocatedSource, Source};

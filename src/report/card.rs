@@ -1,46 +1,42 @@
-//! The model card: what a model is, what it read, what it came from, and how good it is.
+//! The model card: what a model is, what it was trained on, what it was made from, and its scores.
 
 use std::fmt::Write;
 
-use serde_json::Value;
-
 use super::human::grouped;
-use crate::domain::{ConfigFile, JobId, JobKind, Score};
+use crate::domain::{ConfigFile, ImportJob, Job, JobId, JobKind, Origin, PrepareJob, Prepared, Score, Training};
 
-/// What a card tells about.
+/// The content of a model card.
 #[derive(Debug, Clone)]
 pub struct Card<'a> {
-    /// The model's name.
+    /// The name of the model.
     pub name: &'a str,
-    /// Its shape.
+    /// The architecture and the format of the weights.
     pub config: &'a ConfigFile,
-    /// The jobs it came from, parents first, the one that left it last.
+    /// The jobs the model was made by, parents first; the last one produced it.
     pub lineage: &'a [CardJob],
-    /// Its scores.
+    /// The scores of the model.
     pub scores: &'a [Score],
-    /// Version of grid.
+    /// The version of grid.
     pub version: &'a str,
 }
 
-/// A job in the history of a model.
+/// A job that contributed to a model.
 #[derive(Debug, Clone)]
 pub struct CardJob {
-    /// Identity.
+    /// The id of the job.
     pub id: JobId,
-    /// Sort of work.
-    pub kind: JobKind,
-    /// Name for people.
+    /// The name shown to people, without the kind.
     pub label: String,
-    /// What is hashed into the id.
-    pub canonical: Value,
-    /// Words of a prepared text, or trained on, repetitions counted.
+    /// The full description of the work.
+    pub job: Job,
+    /// The words of a prepared text, or the words trained on, counted again in every epoch.
     pub words: Option<u64>,
     /// The same in tokens.
     pub tokens: Option<u64>,
 }
 
 impl Card<'_> {
-    /// The card in the Markdown of the hub.
+    /// The card as Markdown with the metadata that the Hugging Face Hub reads.
     pub fn markdown(&self) -> String {
         let mut text = String::new();
         // Writing to a String cannot fail.
@@ -81,53 +77,61 @@ impl Card<'_> {
         self.table_of_scores(out)
     }
 
-    /// What it read, and how much.
+    /// The texts and the number of words trained on.
     fn data(&self, out: &mut String) -> std::fmt::Result {
         writeln!(out, "## Data and word budget\n")?;
-        let texts: Vec<&CardJob> = self.lineage.iter().filter(|job| job.kind == JobKind::Prepare).collect();
+        let texts: Vec<(&CardJob, &PrepareJob)> = (self.lineage.iter())
+            .filter_map(|text| if let Job::Prepare(job) = &text.job { Some((text, job)) } else { None })
+            .collect();
         if !texts.is_empty() {
             writeln!(out, "| text | words | tokens | source |\n| --- | ---: | ---: | --- |")?;
         }
-        for text in &texts {
+        for (text, job) in &texts {
+            let (Prepared::Corpus(origin, _) | Prepared::Dataset(origin, ..)) = &job.data;
             let (words, tokens) = (number(text.words), number(text.tokens));
-            writeln!(out, "| {} | {words} | {tokens} | {} |", text.label, source(&text.canonical))?;
+            writeln!(out, "| {} | {words} | {tokens} | {} |", text.label, source(origin))?;
         }
         if !texts.is_empty() {
             writeln!(out, "\nHeld-out parts are not counted.\n")?;
         }
-        let trained = self.lineage.iter().filter(|job| matches!(job.kind, JobKind::Pretrain | JobKind::Tune));
+        let trained = self.lineage.iter().filter(|job| matches!(job.job.kind(), JobKind::Pretrain | JobKind::Tune));
         let words: u64 = trained.filter_map(|job| job.words).sum();
-        let imported = self.lineage.iter().any(|job| job.kind == JobKind::Import);
-        let before = if imported { "; what the imported model had read before is not known" } else { "" };
-        writeln!(out, "Words read in training, repetitions counted: {}{before}.\n", grouped(words))
+        let imported = self.lineage.iter().any(|job| job.job.kind() == JobKind::Import);
+        let before =
+            if imported { "; the words that the imported model was trained on before are not known" } else { "" };
+        writeln!(out, "Words read in training, counted again in every epoch: {}{before}.\n", grouped(words))
     }
 
-    /// What it came from.
+    /// The jobs that the model was made by.
     fn history(&self, out: &mut String) -> std::fmt::Result {
         writeln!(out, "## Lineage\n")?;
         writeln!(out, "| job | name | id | words read | recipe |\n| --- | --- | --- | ---: | --- |")?;
-        for job in self.lineage.iter().filter(|job| job.kind != JobKind::Prepare) {
-            let training = &job.canonical["job"]["training"];
-            let recipe = match job.kind {
-                JobKind::Import => source(&job.canonical),
-                _ if training.is_null() => String::new(),
-                _ => format!("`{training}`"),
+        for job in self.lineage.iter().filter(|job| job.job.kind() != JobKind::Prepare) {
+            let kind = job.job.kind();
+            let recipe = match &job.job {
+                Job::Import(ImportJob { folder }) => source(folder),
+                Job::Pretrain(pretrain) => recipe(&pretrain.training),
+                Job::Tune(tune) => recipe(&tune.training),
+                Job::Tokenizer(_) | Job::Prepare(_) | Job::Eval(_) | Job::Finetune(_) => String::new(),
             };
-            let words = if job.kind == JobKind::Import { "not known".to_owned() } else { number(job.words) };
-            writeln!(out, "| {} | {} | {} | {words} | {recipe} |", job.kind, job.label, job.id)?;
+            let words = if kind == JobKind::Import { "not known".to_owned() } else { number(job.words) };
+            writeln!(out, "| {kind} | {} | {} | {words} | {recipe} |", job.label, job.id)?;
         }
-        writeln!(out, "\nAn id is a hash of all that changes a result; `grid why ID` prints what went into it.\n")
+        writeln!(
+            out,
+            "\nAn id is a hash of everything that changes the result of a job; `grid why ID` prints what it is a hash of.\n"
+        )
     }
 
     fn table_of_scores(&self, out: &mut String) -> std::fmt::Result {
         writeln!(out, "## Scores\n")?;
         let totals: Vec<&Score> = self.scores.iter().filter(|score| score.subtask.is_none()).collect();
         if totals.is_empty() {
-            return writeln!(out, "It has not been evaluated.");
+            return writeln!(out, "The model has not been evaluated.");
         }
         writeln!(
             out,
-            "| suite | task | metric | rules | score | standard error (clustered) | items | chance | trivial floor |"
+            "| suite | task | metric | mode | score | standard error (clustered) | items | chance | trivial floor |"
         )?;
         writeln!(out, "| --- | --- | --- | --- | ---: | ---: | ---: | ---: | ---: |")?;
         for score in totals {
@@ -144,9 +148,9 @@ impl Card<'_> {
         }
         writeln!(
             out,
-            "\nRules: `fixed` are the corrected ones, `compat` those of the official BabyLM 2025 pipeline, defects \
-             included. Accuracies are in percent, correlations times 100. The standard error is that of this model's \
-             score over items, clustered by item group; it says nothing of other trainings."
+            "\nMode: `fixed` stands for the corrected rules, `compat` for the rules of the official BabyLM 2025 pipeline with \
+             their defects. Accuracies are in percent, correlations are multiplied by 100. The standard error is that of \
+             the score of this model over items, clustered by item group; it says nothing about other training runs."
         )
     }
 }
@@ -155,42 +159,55 @@ fn number(count: Option<u64>) -> String {
     count.map_or("—".to_owned(), grouped)
 }
 
-/// Where the data of a job comes from, as far as its identity tells.
-fn source(canonical: &Value) -> String {
-    fn origin(value: &Value) -> Option<String> {
-        match value {
-            Value::Object(fields) => match fields.get("from").and_then(Value::as_str) {
-                Some("world") => {
-                    let part = fields.get("part").and_then(Value::as_str).unwrap_or_default();
-                    Some(format!("built-in toy world: {part}"))
-                }
-                Some(_) => {
-                    let digest = fields.get("digest").or(fields.get("location")).and_then(Value::as_str);
-                    Some(format!("blake3 {}", digest.unwrap_or("unknown")))
-                }
-                None => fields.values().find_map(origin),
-            },
-            Value::Array(items) => items.iter().find_map(origin),
-            _ => None,
+/// Where data comes from.
+fn source(origin: &Origin) -> String {
+    match origin {
+        Origin::World { part, .. } => {
+            let part = serde_json::json!(part);
+            format!("built-in toy world: {}", part.as_str().unwrap_or_default())
         }
+        Origin::Content { digest } => format!("blake3 {digest}"),
+        Origin::Missing { location } => location.clone(),
     }
-    origin(&canonical["job"]).unwrap_or_default()
+}
+
+/// The hyperparameters as JSON.
+fn recipe(training: &Training) -> String {
+    format!("`{}`", serde_json::json!(training))
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
-    use crate::domain::{Arch, ImportJob, Job, Mode, ModelConfig, Origin, SpecialTokens, Suite};
+    use crate::domain::{
+        Arch, DatasetFormat, Digest, Length, Mode, ModelConfig, Precision, PretrainJob, Schedule, SpecialTokens, Suite,
+        Template, Warmup, WorldPart,
+    };
 
-    fn job(kind: JobKind, label: &str, canonical: Value, words: Option<u64>) -> CardJob {
-        let id = Job::Import(ImportJob { folder: Origin::Missing { location: label.to_owned() } }).id();
-        CardJob { id, kind, label: label.to_owned(), canonical, words, tokens: words.map(|words| 2 * words) }
+    fn card_job(label: &str, job: Job, words: Option<u64>) -> CardJob {
+        CardJob { id: job.id(), label: label.to_owned(), job, words, tokens: words.map(|words| 2 * words) }
+    }
+
+    fn training() -> Training {
+        Training {
+            length: Length::Epochs(2),
+            batch_size: 8,
+            learning_rate: 0.001,
+            schedule: Schedule::Linear,
+            warmup: Warmup::Steps(0),
+            min_learning_rate_ratio: 0.0,
+            betas: [0.9, 0.999],
+            epsilon: 1e-8,
+            weight_decay: 0.0,
+            clip_norm: None,
+            label_smoothing: 0.0,
+            precision: Precision::F32,
+            validation: None,
+        }
     }
 
     #[test]
-    fn a_card_tells_data_budget_lineage_and_scores() {
+    fn a_card_has_data_budget_lineage_and_scores() {
         let model = ModelConfig {
             arch: Arch::Llama,
             vocab_size: 400,
@@ -207,15 +224,23 @@ mod tests {
             init_std: 0.02,
         };
         let config = ConfigFile { model, tokens: SpecialTokens::default(), dtype: "float32".to_owned(), dropout: 0.0 };
+        let import = Job::Import(ImportJob { folder: Origin::Content { digest: Digest::of(b"theirs") } });
+        let chat = Origin::World { part: WorldPart::Chat, seed: 1, size: 100 };
+        let data = Prepared::Dataset(chat, DatasetFormat::dialogue(1), Template::separated("\n"));
+        let text = Job::Prepare(PrepareJob { tokenizer: import.id(), data, held_out: 0.0 });
+        let pretrain = Job::Pretrain(PretrainJob {
+            model: config.model.clone(),
+            tokenizer: import.id(),
+            corpora: vec![text.id()],
+            sequence_length: 64,
+            training: training(),
+            milestones: vec![],
+            seed: 1,
+        });
         let lineage = [
-            job(JobKind::Import, "theirs", json!({"job": {"folder": {"from": "content", "digest": "c0ffee"}}}), None),
-            job(
-                JobKind::Prepare,
-                "dataset chat, vocabulary of theirs",
-                json!({"job": {"tokenizer": "x", "data": {"dataset": [{"from": "world", "part": "chat"}, {}, "\n"]}}}),
-                Some(1000),
-            ),
-            job(JobKind::Tune, "theirs/chat/seed1", json!({"job": {"training": {"batch_size": 8}}}), Some(2000)),
+            card_job("theirs", import, None),
+            card_job("dataset chat, vocabulary of theirs", text, Some(1000)),
+            card_job("theirs/chat/seed1", pretrain, Some(2000)),
         ];
         let score = Score {
             suite: Suite::Blimp,
@@ -265,26 +290,26 @@ model = AutoModelForCausalLM.from_pretrained(".")
 
 Held-out parts are not counted.
 
-Words read in training, repetitions counted: 2,000; what the imported model had read before is not known.
+Words read in training, counted again in every epoch: 2,000; the words that the imported model was trained on before are not known.
 
 ## Lineage
 
 | job | name | id | words read | recipe |
 | --- | --- | --- | ---: | --- |
-| import | theirs | [id] | not known | blake3 c0ffee |
-| tune | theirs/chat/seed1 | [id] | 2,000 | `{"batch_size":8}` |
+| import | theirs | [id] | not known | blake3 [id][id] |
+| pretrain | theirs/chat/seed1 | [id] | 2,000 | `{"batch_size":8,"betas":[0.9,0.999],"clip_norm":null,"epsilon":1e-8,"label_smoothing":0.0,"learning_rate":0.001,"length":{"epochs":2},"min_learning_rate_ratio":0.0,"precision":"f32","schedule":"linear","validation":null,"warmup":{"steps":0},"weight_decay":0.0}` |
 
-An id is a hash of all that changes a result; `grid why ID` prints what went into it.
+An id is a hash of everything that changes the result of a job; `grid why ID` prints what it is a hash of.
 
 ## Scores
 
-| suite | task | metric | rules | score | standard error (clustered) | items | chance | trivial floor |
+| suite | task | metric | mode | score | standard error (clustered) | items | chance | trivial floor |
 | --- | --- | --- | --- | ---: | ---: | ---: | ---: | ---: |
 | blimp | blimp | accuracy | compat | 57.01 | 0.40 | 13,400 | 50.00 | — |
 
-Rules: `fixed` are the corrected ones, `compat` those of the official BabyLM 2025 pipeline, defects included. Accuracies are in percent, correlations times 100. The standard error is that of this model's score over items, clustered by item group; it says nothing of other trainings.
+Mode: `fixed` stands for the corrected rules, `compat` for the rules of the official BabyLM 2025 pipeline with their defects. Accuracies are in percent, correlations are multiplied by 100. The standard error is that of the score of this model over items, clustered by item group; it says nothing about other training runs.
 "#));
         let without = Card { scores: &[], ..card };
-        assert!(without.markdown().ends_with("It has not been evaluated.\n"));
+        assert!(without.markdown().ends_with("The model has not been evaluated.\n"));
     }
 }

@@ -87,9 +87,10 @@ pub fn curve(experiment: &str, cells: &[CellRow], scores: &[ScoreRow]) -> Option
     let mut notes: Vec<String> =
         nesting(by_point.iter().flat_map(|(_, columns)| columns.iter().flatten())).into_iter().collect();
     notes.extend(remarks(spread, values));
-    notes.extend(marks.into_notes());
+    let marks = marks.into_notes();
+    notes.extend(marks.iter().map(ToString::to_string));
     let title = format!("{experiment}: scores over the text seen in pretraining");
-    Some(Table { title, spread, heads, labels, rows, notes, ..Table::default() })
+    Some(Table { title, spread, heads, labels, rows, notes, marks, ..Table::default() })
 }
 
 #[cfg(test)]

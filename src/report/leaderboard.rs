@@ -11,8 +11,9 @@
 //!
 //! A mean of which a part is missing is missing: one over fewer tasks would be another number.
 
+use super::conditions::ConditionColumns;
 use super::marks::Marks;
-use super::measure::{Condition, push_new};
+use super::measure::push_new;
 use super::published::Published;
 use super::seeds::{Line, Lines, nesting, remarks};
 use super::table::{Cell, Table};
@@ -44,9 +45,8 @@ pub fn leaderboard(experiment: &str, cells: &[CellRow], scores: &[ScoreRow], ref
         push_new(&mut modes, row.score.mode);
     }
     let lines = Lines::of(cells, &scores);
-    let extras = lines.iter().any(|line| !line.condition.extra.is_empty());
-    let mut heads: Vec<String> = ["model", "datasets", "curriculum"].map(str::to_owned).into();
-    heads.extend(extras.then(|| "with".to_owned()));
+    let conditions = ConditionColumns::of(&lines);
+    let mut heads = conditions.heads();
     heads.push("rules".to_owned());
     let labels = heads.len();
     heads.extend(COLUMNS.map(|(head, _)| head.to_owned()));
@@ -60,11 +60,7 @@ pub fn leaderboard(experiment: &str, cells: &[CellRow], scores: &[ScoreRow], ref
     let mut marks = Marks::among(scores.iter().copied());
     let mut rows = vec![];
     for (index, line) in lines.iter().enumerate() {
-        let names = |rules: &str| {
-            let Condition { model, dataset, curriculum, extra } = line.condition.clone();
-            let names = [model, dataset.unwrap_or_default(), curriculum].into_iter().chain(extras.then_some(extra));
-            names.chain([rules.to_owned()]).map(Cell::Label).collect::<Vec<Cell>>()
-        };
+        let names = |rules: &str| [conditions.cells(&line.condition), vec![Cell::Label(rules.to_owned())]].concat();
         if !line.is_scored() {
             rows.push([names(""), vec![Cell::Missing; COLUMNS.len()]].concat());
         }
@@ -90,10 +86,11 @@ pub fn leaderboard(experiment: &str, cells: &[CellRow], scores: &[ScoreRow], ref
     notes.extend(nesting(by_mode.iter().flat_map(|(_, _, columns)| columns.iter().flatten())));
     notes.extend(remarks(spread, values));
     let published = Published::of(references, labels, &COLUMNS.map(|(_, quantity)| Some(quantity)), &mut marks);
-    notes.extend(marks.into_notes());
+    let marks = marks.into_notes();
+    notes.extend(marks.iter().map(ToString::to_string));
     notes.extend(published.notes);
     let title = format!("{experiment}: leaderboard");
-    Table { title, spread, heads, labels, rows, published: published.rows, notes, ..Table::default() }
+    Table { title, spread, heads, labels, rows, published: published.rows, notes, marks, ..Table::default() }
 }
 
 #[cfg(test)]

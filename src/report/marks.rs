@@ -1,10 +1,11 @@
 //! Marks on numbers that may mean less than they seem to, each with a note below the table.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 use super::chance::{LEVEL, p_over_items, p_over_seeds};
 use super::measure::Measure;
 use super::seeds::within_seeds;
+use super::table::MarkNote;
 use crate::domain::ScoreRow;
 
 /// Items from which an equal score is no coincidence: of fewer, two models may well get the same number right.
@@ -15,8 +16,7 @@ const MANY_ITEMS: u64 = 1_000;
 /// One value serves one table: the same reason has the same letter in all of its cells.
 #[derive(Default)]
 pub(super) struct Marks {
-    notes: Vec<String>,
-    letters: BTreeMap<String, char>,
+    notes: Vec<MarkNote>,
     /// The jobs that gave each score on many items to the last bit: value and standard error.
     twins: HashMap<(Measure, u64, Option<u64>), BTreeSet<String>>,
 }
@@ -47,18 +47,17 @@ impl Marks {
 
     /// The letter of a reason.
     pub(super) fn letter(&mut self, reason: &str) -> char {
-        if let Some(letter) = self.letters.get(reason) {
-            return *letter;
+        if let Some(note) = self.notes.iter().find(|note| note.reason == reason) {
+            return note.letter;
         }
         // More reasons than letters share the last sign, and their notes stand below all the same.
-        let letter = ('a'..='z').chain('A'..='Z').nth(self.letters.len()).unwrap_or('*');
-        self.letters.insert(reason.to_owned(), letter);
-        self.notes.push(format!("{letter}: {reason}"));
+        let letter = ('a'..='z').chain('A'..='Z').nth(self.notes.len()).unwrap_or('*');
+        self.notes.push(MarkNote { letter, reason: reason.to_owned() });
         letter
     }
 
     /// The notes, in the order of their letters.
-    pub(super) fn into_notes(self) -> Vec<String> {
+    pub(super) fn into_notes(self) -> Vec<MarkNote> {
         self.notes
     }
 
@@ -154,7 +153,7 @@ mod tests {
     fn notes(rows: &[ScoreRow]) -> Vec<String> {
         let mut marks = Marks::among(rows);
         marks.of(&[&rows.iter().collect::<Vec<_>>()]);
-        marks.into_notes()
+        marks.into_notes().iter().map(ToString::to_string).collect()
     }
 
     #[test]

@@ -64,8 +64,8 @@ impl Measure {
     /// The column of a named table that it is, if there is one.
     pub(super) fn quantity(&self) -> Option<Quantity> {
         Quantity::ALL.into_iter().find(|quantity| {
-            scored_as(*quantity).is_some_and(|(suite, task, metric)| {
-                suite == self.suite && task == self.task && metric == self.metric && self.subtask.is_none()
+            scored_as(*quantity).is_some_and(|id| {
+                id.suite == self.suite && id.task == self.task && id.metric == self.metric && self.subtask.is_none()
             })
         })
     }
@@ -100,16 +100,36 @@ pub(super) fn push_new<T: PartialEq>(list: &mut Vec<T>, value: T) {
     }
 }
 
-/// Suite, task and metric of the scores that are this quantity; `None` for a mean.
-pub(super) fn scored_as(quantity: Quantity) -> Option<(Suite, &'static str, &'static str)> {
+/// The metric whose scores can be averaged over suites.
+pub(super) const ACCURACY: &str = "accuracy";
+
+/// What identifies the scores that a quantity is read from.
+struct ScoreId {
+    suite: Suite,
+    task: &'static str,
+    metric: &'static str,
+    /// Whether they are official aggregates of the task; otherwise those of a subtask are meant too.
+    is_aggregate: bool,
+}
+
+impl ScoreId {
+    /// The official aggregate of a task.
+    fn aggregate(suite: Suite, task: &'static str) -> Self {
+        Self { suite, task, metric: suite.scoring().metric(), is_aggregate: true }
+    }
+}
+
+/// The scores that are this quantity; `None` for a mean.
+fn scored_as(quantity: Quantity) -> Option<ScoreId> {
     match quantity {
-        Quantity::Suite(suite @ (Suite::WugAdj | Suite::WugPast)) => Some((suite, suite.name(), "spearman")),
-        Quantity::Suite(suite @ Suite::Aoa) => Some((suite, suite.name(), "pearson")),
-        Quantity::Suite(suite) => Some((suite, suite.name(), "accuracy")),
-        Quantity::WugAccuracy => Some((Suite::WugAdj, Suite::WugAdj.name(), "accuracy")),
-        Quantity::EyeTracking => Some((Suite::Reading, "eye-tracking", "partial-r2")),
-        Quantity::SelfPaced => Some((Suite::Reading, "self-paced", "partial-r2")),
-        Quantity::Task(task) => Some((Suite::Glue, GlueTask::name(task), "accuracy")),
+        Quantity::Suite(suite) => Some(ScoreId::aggregate(suite, suite.name())),
+        Quantity::WugAccuracy => {
+            let (suite, metric) = (Suite::WugAdj, ACCURACY);
+            Some(ScoreId { suite, task: suite.name(), metric, is_aggregate: false })
+        }
+        Quantity::EyeTracking => Some(ScoreId::aggregate(Suite::Reading, "eye-tracking")),
+        Quantity::SelfPaced => Some(ScoreId::aggregate(Suite::Reading, "self-paced")),
+        Quantity::Task(task) => Some(ScoreId::aggregate(Suite::Glue, GlueTask::name(task))),
         Quantity::Glue
         | Quantity::Reading
         | Quantity::Language
@@ -121,10 +141,9 @@ pub(super) fn scored_as(quantity: Quantity) -> Option<(Suite, &'static str, &'st
 
 /// Whether a score is this quantity; never one of a mean.
 pub(super) fn is_scored_as(quantity: Quantity, row: &ScoreRow) -> bool {
-    scored_as(quantity).is_some_and(|(suite, task, metric)| {
-        // The old metric of WUG stands under the subtask.
-        let level = row.score.subtask.is_none() || quantity == Quantity::WugAccuracy;
-        level && row.score.suite == suite && row.score.task == task && row.score.metric == metric
+    scored_as(quantity).is_some_and(|id| {
+        let level = row.score.subtask.is_none() || !id.is_aggregate;
+        level && row.score.suite == id.suite && row.score.task == id.task && row.score.metric == id.metric
     })
 }
 

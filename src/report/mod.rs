@@ -10,8 +10,10 @@
 
 mod card;
 mod chance;
+mod columns;
 mod compare;
 mod compared;
+mod conditions;
 mod curve;
 mod equal_models;
 mod figure;
@@ -35,6 +37,7 @@ pub mod statistics;
 mod table;
 
 pub use card::{Card, CardJob};
+pub use columns::aligned_columns;
 pub use compare::{CompareError, Comparison, Options, Planned, Scope};
 pub use compared::{Compared, Test};
 pub use curve::curve;

@@ -3,12 +3,13 @@
 //! z(m, t) = (score(m, t) − mean over the models) / population deviation over the models; a model's box is the
 //! distribution of its z over the columns (CLASS-IT, figures 3, 5 and 6). Published rows enter neither.
 
+use super::conditions::ConditionColumns;
 use super::equal_models::{EqualModels, equal_models};
 use super::figure::{Distribution, Figure, Mark, Panel};
 use super::marks::Marks;
-use super::measure::{Condition, is_scored_as, scored_with};
+use super::measure::{is_scored_as, scored_with};
 use super::published::Published;
-use super::seeds::{Lines, Seeds, nesting, remarks};
+use super::seeds::{Line, Lines, Seeds, nesting, remarks};
 use super::statistics::{BoxPlot, mean, z_scores};
 use super::table::{Cell, Spread, Table};
 use crate::domain::{CellRow, NamedTable, Quantity, Reference, ScoreRow, TableView, counted};
@@ -23,9 +24,8 @@ pub fn named(
 ) -> Table {
     let all: Vec<&ScoreRow> = scores.iter().filter(|row| row.is_final()).collect();
     let lines = Lines::of(cells, &all);
-    let extras = lines.iter().any(|line| !line.condition.extra.is_empty());
-    let mut heads: Vec<String> = ["model", "datasets", "curriculum"].map(str::to_owned).into();
-    heads.extend(extras.then(|| "with".to_owned()));
+    let names = ConditionColumns::of(&lines);
+    let mut heads = names.heads();
     let labels = heads.len();
     let columns: Vec<Vec<Seeds>> = table.columns.iter().map(|quantity| lines.by_quantity(*quantity)).collect();
     let mut marks = Marks::among(all.iter().copied());
@@ -35,12 +35,8 @@ pub fn named(
         TableView::Boxes => Standard::of(&table.columns, &columns).boxes(),
     };
     heads.extend(shown.heads);
-    let rows = lines.iter().zip(shown.rows).map(|(line, values)| {
-        let Condition { model, dataset, curriculum, extra } = line.condition.clone();
-        let names = [model, dataset.unwrap_or_default(), curriculum].into_iter().chain(extras.then_some(extra));
-        names.map(Cell::Label).chain(values).collect()
-    });
-    let rows = rows.collect();
+    let row = |(line, values): (&Line, Vec<Cell>)| [names.cells(&line.condition), values].concat();
+    let rows = lines.iter().zip(shown.rows).map(row).collect();
     let (mut published, mut footer) = (Published::default(), vec![]);
     if table.show == TableView::Scores {
         let columns: Vec<Option<Quantity>> = table.columns.iter().copied().map(Some).collect();
@@ -49,7 +45,8 @@ pub fn named(
         footer = floors(labels, &table.columns, &all);
     }
     let mut notes = shown.notes;
-    notes.extend(marks.into_notes());
+    let marks = marks.into_notes();
+    notes.extend(marks.iter().map(ToString::to_string));
     notes.extend(published.notes);
     let title = format!("{experiment}: {}", table.name);
     Table {
@@ -61,6 +58,7 @@ pub fn named(
         published: published.rows,
         footer,
         notes,
+        marks,
         ..Table::default()
     }
 }

@@ -1,13 +1,14 @@
-//! Rows are conditions, columns are tasks.
+//! The main table: a row for each condition, a column for each task.
 
+use super::conditions::ConditionColumns;
 use super::marks::Marks;
-use super::measure::{Condition, Measure, push_new, scored_with};
+use super::measure::{ACCURACY, Condition, Measure, push_new, scored_with};
 use super::published::Published;
 use super::seeds::{Lines, Seeds, mean_of, nesting, remarks};
 use super::table::{Cell, Table};
 use crate::domain::{CellRow, Quantity, Reference, ScoreRow, Suite};
 
-/// Which scores make the columns.
+/// Which scores are the columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Columns {
     /// The official aggregate of every task.
@@ -16,7 +17,7 @@ pub enum Columns {
     Subtasks(Suite),
 }
 
-/// The suites that have scores of subtasks, milestones left out.
+/// The suites whose final models have scores of subtasks.
 pub fn with_subtasks(scores: &[ScoreRow]) -> Vec<Suite> {
     let mut suites = vec![];
     for row in scores.iter().filter(|row| row.is_final() && row.score.subtask.is_some()) {
@@ -25,7 +26,18 @@ pub fn with_subtasks(scores: &[ScoreRow]) -> Vec<Suite> {
     suites
 }
 
-/// The table of an experiment, milestones left out. `cells` are all cells that were planned, scored or not.
+/// A column of the table: a measure, or a mean of measures.
+struct PivotColumn<'a> {
+    head: String,
+    /// `None` for a mean.
+    measure: Option<Measure>,
+    /// The quantity that published rows have a value of.
+    quantity: Option<Quantity>,
+    /// The scores of each line.
+    seeds: Vec<Seeds<'a>>,
+}
+
+/// The table of an experiment without milestones. `cells` are all planned cells, whether they are scored or not.
 pub fn pivot(
     experiment: &str,
     cells: &[CellRow],
@@ -38,94 +50,95 @@ pub fn pivot(
         Columns::Subtasks(suite) => row.score.suite == suite && row.score.subtask.is_some(),
     };
     let scores: Vec<&ScoreRow> = scores.iter().filter(|row| row.is_final()).filter(wanted).collect();
-    let mut measures = vec![];
-    for row in &scores {
-        push_new(&mut measures, Measure::of(row));
-    }
     let lines = Lines::of(cells, &scores);
-    let measured: Vec<Vec<Seeds>> = measures.iter().map(|measure| lines.by_measure(measure)).collect();
+    let measured = measured(&lines, &scores);
+    let means = means(columns, &measured);
+    let has_means = !means.is_empty();
+    let mut notes: Vec<String> = scored_with(scores.iter().map(|row| row.score.mode)).into_iter().collect();
+    notes.extend(nesting(measured.iter().flat_map(|column| &column.seeds)));
+    let shown: Vec<PivotColumn> = measured.into_iter().chain(means).collect();
 
-    let extras = lines.iter().any(|line| !line.condition.extra.is_empty());
-    let mut heads: Vec<String> = ["model", "datasets", "curriculum"].map(str::to_owned).into();
-    if extras {
-        heads.push("with".to_owned());
-    }
+    let names = ConditionColumns::of(&lines);
+    let mut heads = names.heads();
     let labels = heads.len();
-    heads.extend(measures.iter().map(|measure| measure.head(&measures)));
-    let means = means(columns, &measures, &measured);
-    heads.extend(means.iter().map(|(head, _)| (*head).to_owned()));
-
+    heads.extend(shown.iter().map(|column| column.head.clone()));
     let mut marks = Marks::among(scores.iter().copied());
-    let rows = lines.iter().enumerate().map(|(index, line)| {
-        let Condition { model, dataset, curriculum, extra } = line.condition.clone();
-        let names = [model, dataset.unwrap_or_default(), curriculum].into_iter().chain(extras.then_some(extra));
-        let mut row: Vec<Cell> = names.map(Cell::Label).collect();
-        row.extend(measured.iter().map(|column| column[index].cell(marks.of(&[column[index].rows()]))));
-        row.extend(means.iter().map(|(_, column)| column[index].cell(String::new())));
-        row
-    });
-    let rows: Vec<Vec<Cell>> = rows.collect();
-    let footer = footer(&heads, labels, &measures, &scores);
+    let row = |(index, condition): (usize, &Condition)| {
+        let cell = |column: &PivotColumn| {
+            let seeds: &Seeds = &column.seeds[index];
+            seeds.cell(if column.measure.is_some() { marks.of(&[seeds.rows()]) } else { String::new() })
+        };
+        names.cells(condition).into_iter().chain(shown.iter().map(cell)).collect()
+    };
+    let rows: Vec<Vec<Cell>> = lines.iter().map(|line| &line.condition).enumerate().map(row).collect();
     let values = rows.iter().flat_map(|row| &row[labels..]);
     let spread = lines.spread(values.clone());
-    let mut notes: Vec<String> = scored_with(measures.iter().map(|measure| measure.mode)).into_iter().collect();
-    notes.extend(nesting(measured.iter().flatten()));
     notes.extend(remarks(spread, values));
-    if !means.is_empty() {
+    if has_means {
         notes.push("a mean is taken seed by seed, over the seeds that have every task".to_owned());
     }
-    let mut quantities: Vec<Option<Quantity>> = measures.iter().map(Measure::quantity).collect();
-    quantities.extend(means.iter().map(|(head, _)| (*head == GLUE_MEAN).then_some(Quantity::Glue)));
+    let quantities: Vec<Option<Quantity>> = shown.iter().map(|column| column.quantity).collect();
     let published = Published::of(references, labels, &quantities, &mut marks);
-    notes.extend(marks.into_notes());
+    let marks = marks.into_notes();
+    notes.extend(marks.iter().map(ToString::to_string));
     notes.extend(published.notes);
     let title = match columns {
         Columns::Aggregates => experiment.to_owned(),
         Columns::Subtasks(suite) => format!("{experiment}: {suite} by subtask"),
     };
-    Table { title, spread, heads, labels, rows, published: published.rows, footer, notes, ..Table::default() }
+    let footer = footer(labels, &shown, &scores);
+    Table { title, spread, heads, labels, rows, published: published.rows, footer, notes, marks, ..Table::default() }
 }
 
-/// The head of the mean over the tasks of GLUE.
-const GLUE_MEAN: &str = "glue mean";
+/// The columns of measures, in the order of the scores.
+fn measured<'a>(lines: &Lines<'a>, scores: &[&ScoreRow]) -> Vec<PivotColumn<'a>> {
+    let mut measures = vec![];
+    for row in scores {
+        push_new(&mut measures, Measure::of(row));
+    }
+    let column = |measure: &Measure| PivotColumn {
+        head: measure.head(&measures),
+        measure: Some(measure.clone()),
+        quantity: measure.quantity(),
+        seeds: lines.by_measure(measure),
+    };
+    measures.iter().map(column).collect()
+}
 
-/// The columns of means with their heads: over the tasks of GLUE, and over all suites where all scores are accuracies.
-fn means<'a>(
-    columns: Columns,
-    measures: &[Measure],
-    measured: &[Vec<Seeds<'a>>],
-) -> Vec<(&'static str, Vec<Seeds<'a>>)> {
+/// The columns of means: over the tasks of GLUE, and over all suites if all scores are accuracies.
+fn means<'a>(columns: Columns, measured: &[PivotColumn<'a>]) -> Vec<PivotColumn<'a>> {
     let is_glue = |measure: &Measure| columns == Columns::Aggregates && measure.suite == Suite::Glue;
-    let both = || measures.iter().zip(measured);
+    let measures = || measured.iter().filter_map(|column| Some((column.measure.as_ref()?, &column.seeds)));
     let tasks: Vec<Vec<Seeds>> =
-        both().filter(|(measure, _)| is_glue(measure)).map(|(_, column)| column.clone()).collect();
-    let others = both().filter(|(measure, _)| !is_glue(measure)).map(|(_, column)| column.clone());
+        measures().filter(|(measure, _)| is_glue(measure)).map(|(_, seeds)| seeds.clone()).collect();
+    let others = measures().filter(|(measure, _)| !is_glue(measure)).map(|(_, seeds)| seeds.clone());
+    let mean = |head: &str, quantity, seeds| PivotColumn { head: head.to_owned(), measure: None, quantity, seeds };
     let mut means = vec![];
     if tasks.len() > 1 {
-        means.push((GLUE_MEAN, mean_of(&tasks)));
+        means.push(mean("glue mean", Some(Quantity::Glue), mean_of(&tasks)));
     }
-    let accuracies = measures.iter().all(|measure| measure.metric == "accuracy");
-    if accuracies && measures.len() > 1 && tasks.len() < measures.len() {
-        // All tasks of GLUE together count as much as any other suite.
+    let are_accuracies = measures().all(|(measure, _)| measure.metric == ACCURACY);
+    if are_accuracies && measured.len() > 1 && tasks.len() < measured.len() {
+        // All tasks of GLUE together have the weight of one suite.
         let glue = (!tasks.is_empty()).then(|| mean_of(&tasks));
-        means.push(("mean", mean_of(&others.chain(glue).collect::<Vec<_>>())));
+        means.push(mean("mean", None, mean_of(&others.chain(glue).collect::<Vec<_>>())));
     }
     means
 }
 
-/// What guessing and what a trivial strategy give, where the suites say so.
-fn footer(heads: &[String], labels: usize, measures: &[Measure], scores: &[&ScoreRow]) -> Vec<Vec<Cell>> {
-    let line = |name: &str, of: &dyn Fn(&ScoreRow) -> Option<f64>| {
-        let mut row = vec![Cell::Label(name.to_owned())];
-        row.extend((1..labels).map(|_| Cell::Label(String::new())));
-        for measure in measures {
+/// The rows with the scores of guessing and of a trivial strategy, if the suites define them.
+fn footer(labels: usize, columns: &[PivotColumn], scores: &[&ScoreRow]) -> Vec<Vec<Cell>> {
+    let line = |name: &str, of: fn(&ScoreRow) -> Option<f64>| {
+        let blank = || Cell::Label(String::new());
+        let cell = |column: &PivotColumn| {
+            let Some(measure) = &column.measure else { return blank() };
             let first = scores.iter().find(|row| Measure::of(row) == *measure);
-            row.push(first.and_then(|row| of(row)).map_or(Cell::Missing, |value| Cell::Number(value, 1)));
-        }
-        row.resize(heads.len(), Cell::Label(String::new()));
-        row
+            first.and_then(|row| of(row)).map_or(Cell::Missing, |value| Cell::Number(value, 1))
+        };
+        let names = std::iter::once(Cell::Label(name.to_owned())).chain((1..labels).map(|_| blank()));
+        names.chain(columns.iter().map(cell)).collect()
     };
-    let lines = [line("chance", &|row| row.score.chance), line("trivial floor", &|row| row.score.floor)];
+    let lines: [Vec<Cell>; 2] = [line("chance", |row| row.score.chance), line("trivial floor", |row| row.score.floor)];
     lines.into_iter().filter(|row| row.iter().any(|cell| matches!(cell, Cell::Number(..)))).collect()
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::compare::{Scope, Scored};
-use super::measure::push_new;
+use super::measure::{ACCURACY, push_new};
 use super::statistics::paired::{residual_sd, seeds_needed, smallest_effect};
 use super::statistics::quantile;
 use super::table::{Cell, Table};
@@ -28,7 +28,7 @@ fn models<'a>(scored: &'a Scored) -> Vec<&'a str> {
 /// one for each model and task with two seeds at least.
 pub fn spread(scores: &[ScoreRow], suites: &BTreeSet<Suite>) -> Vec<f64> {
     let scored = Scored::new(scores, Scope::Aggregates);
-    let wanted = scored.measures.iter().filter(|one| suites.contains(&one.suite) && one.metric == "accuracy");
+    let wanted = scored.measures.iter().filter(|one| suites.contains(&one.suite) && one.metric == ACCURACY);
     let of = |(measure, model)| Some(residual_sd(&scored.balanced(model, measure)?)?.0);
     let models = models(&scored);
     wanted.flat_map(|measure| models.iter().map(move |model| (measure, *model))).filter_map(of).collect()

@@ -92,8 +92,9 @@ impl Table {
             heads.flat_map(|(index, head)| wide(index).iter().map(move |suffix| format!("{head}{suffix}"))).collect();
         heads.extend(scored.iter().flat_map(|index| self.around_heads(*index)));
         heads.extend(self.columns_for_programs.iter().map(|column| column.head.clone()));
-        let line = |fields: Vec<String>| fields.iter().map(|field| quoted(field)).collect::<Vec<_>>().join(",") + "\n";
-        let mut text = line(heads);
+        // Writing to memory cannot fail, and neither can a row of any length.
+        let mut out = csv::WriterBuilder::new().flexible(true).from_writer(vec![]);
+        let _ = out.write_record(&heads);
         for (number, row) in self.rows.iter().chain(&self.published).enumerate() {
             let mut fields = vec![];
             for (index, cell) in row.iter().enumerate() {
@@ -117,9 +118,9 @@ impl Table {
             fields.extend(scored.iter().flat_map(|index| self.around(*index, &row[*index])));
             let more = self.columns_for_programs.iter().map(|column| column.cells.get(number));
             fields.extend(more.map(|cell| cell.map_or(String::new(), Cell::plain)));
-            text.push_str(&line(fields));
+            let _ = out.write_record(&fields);
         }
-        text
+        out.into_inner().ok().and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default()
     }
 
     /// The heads of what stands around the scores of a column.
@@ -133,8 +134,8 @@ impl Table {
     /// cells, save the marks of published numbers.
     fn around(&self, index: usize, cell: &Cell) -> Vec<String> {
         let reasons = |marks: &str| {
-            let reasons: Vec<&str> = marks.chars().filter_map(|mark| self.reason(mark)).collect();
-            reasons.join("; ")
+            let reason = |letter| self.marks.iter().find(|note| note.letter == letter).map(|note| note.reason.as_str());
+            marks.chars().filter_map(reason).collect::<Vec<&str>>().join("; ")
         };
         let blank =
             |marks: String| [vec![String::new(); 3], vec![marks], vec![String::new(); self.footer.len()]].concat();
@@ -152,25 +153,12 @@ impl Table {
         fields
     }
 
-    /// The note that a mark refers to.
-    fn reason(&self, mark: char) -> Option<&str> {
-        self.notes.iter().find_map(|note| note.strip_prefix(mark)?.strip_prefix(": "))
-    }
-
     /// For a program.
     ///
     /// # Panics
     /// Never: a table has string keys only.
     pub fn json(&self) -> String {
         serde_json::to_string_pretty(self).expect("a table has string keys only") + "\n"
-    }
-}
-
-/// A field of a CSV line.
-fn quoted(text: &str) -> String {
-    match text.contains([',', '"', '\n']) {
-        true => format!("\"{}\"", text.replace('"', "\"\"")),
-        false => text.to_owned(),
     }
 }
 

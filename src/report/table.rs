@@ -1,5 +1,7 @@
 //! A table as data, before it has a form.
 
+use std::fmt;
+
 use serde::Serialize;
 
 use super::compared::Compared;
@@ -26,12 +28,30 @@ pub struct Table {
     pub footer: Vec<Vec<Cell>>,
     /// What a reader must know, one sentence each.
     pub notes: Vec<String>,
+    /// The marks of the cells, for CSV; `notes` has them as text.
+    #[serde(skip)]
+    pub marks: Vec<MarkNote>,
     /// Further columns of `rows`, which only CSV has.
     #[serde(skip)]
     pub columns_for_programs: Vec<Column>,
     /// The comparison that it shows, which only JSON has.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub comparison: Option<Compared>,
+}
+
+/// What a letter beside a number means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MarkNote {
+    /// The letter.
+    pub letter: char,
+    /// What it says about the number.
+    pub reason: String,
+}
+
+impl fmt::Display for MarkNote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.letter, self.reason)
+    }
 }
 
 /// A column of a table.

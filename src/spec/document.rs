@@ -1,4 +1,4 @@
-//! Everything of a spec but its axes, decoded for one setting of the further axes.
+//! All sections of a spec except its axes, decoded for one setting of the field axes.
 
 use std::path::{Path, PathBuf};
 
@@ -7,16 +7,16 @@ use crate::domain::{Corpus, DataEntry, Dataset, Generation};
 use super::curricula::{Curriculum, curriculum};
 use super::data;
 use super::evaluate::{self, Evaluations};
-use super::fields::{self, Fault, Fields, Within, real, reference, small};
-use super::models::{self, Context, LEAST_VOCABULARY, Model};
+use super::fields::{self, Fault, Fields};
+use super::models::{self, Context, Model};
+use super::names::Names;
 use super::problem::Log;
+use super::scalars::{self, Within, real, reference, small};
+use super::shape::MIN_VOCABULARY;
 use super::training::{Pretrain, Tune};
 use super::tree::{Key, Node, Value};
 
-/// The curricula that need no definition.
-pub(super) const BUILT_IN: [&str; 4] = ["pretrained", "merged", "sequential", "sequential-whole"];
-
-/// The keys that [`Document::decode`] reads; a further axis may vary fields of all but the first.
+/// The keys that [`Document::decode`] reads. A field axis may vary the fields of all but the first.
 pub(super) const SECTIONS: [&str; 11] = [
     "data_root",
     "corpora",
@@ -31,38 +31,14 @@ pub(super) const SECTIONS: [&str; 11] = [
     "finetune",
 ];
 
-/// The names that a spec defines, right or wrong otherwise, so that one bad entry does not make its name unknown.
-pub(super) struct Names {
-    pub corpora: Vec<String>,
-    pub datasets: Vec<String>,
-    pub models: Vec<String>,
-    pub curricula: Vec<String>,
-}
-
-impl Names {
-    /// Collects them.
-    pub fn of(root: &Node) -> Names {
-        let keys = |section: &str| match root.get(section) {
-            Some(node) => node.entries().iter().map(|(key, _)| key.text.clone()).collect(),
-            None => vec![],
-        };
-        Names {
-            corpora: keys("corpora"),
-            datasets: keys("datasets"),
-            models: keys("models"),
-            curricula: keys("curricula"),
-        }
-    }
-}
-
 /// The decoded sections.
 pub(super) struct Document {
     /// `datasets:`.
     pub datasets: Vec<Dataset>,
-    /// `corpora:`; may be empty only where no model is trained from random weights.
+    /// `corpora:`; empty only if no model is trained from random weights.
     pub corpora: Vec<Corpus>,
-    /// `tokenizer.corpora:`, by default all: like [`Document::tokenizer_datasets`] the same for every cell, so that
-    /// the cells of one model share one tokenizer.
+    /// `tokenizer.corpora:`, by default all. Like [`Document::tokenizer_datasets`], it is the same for every cell, so that
+    /// the cells of a model share its tokenizer.
     pub tokenizer_corpora: Vec<String>,
     /// `tokenizer.datasets:`, by default all.
     pub tokenizer_datasets: Vec<String>,
@@ -74,39 +50,41 @@ pub(super) struct Document {
     pub held_out: f64,
     /// `evaluate:`.
     pub evaluations: Evaluations,
-    /// All data under their names.
+    /// All data sources with their names.
     pub data: Vec<DataEntry>,
     /// `build:` of the datasets.
     pub generations: Vec<Generation>,
 }
 
 impl Document {
-    /// Decodes all sections. `folder` is that of the spec; `tunes` says whether some cell is tuned.
+    /// Decodes all sections. `folder` is the folder of the spec; `tunes` says whether any cell is tuned.
     pub fn decode(root: &Node, folder: &Path, tunes: bool, log: &Log) -> Option<Document> {
         let names = Names::of(root);
         let mut top = Fields::of(root, "the spec", log)?;
         let data_root = match top.take("data_root") {
-            Some(node) => fields::scalar("'data_root'", node, log, data::path).map(|path| match node.mark.source {
+            Some(node) => fields::scalar("'data_root'", node, log, scalars::path).map(|path| match node.mark.source {
                 0 => folder.join(path),
                 _ => path,
             }),
             None => Some(folder.to_owned()),
         };
         let data_root = data_root.unwrap_or_else(PathBuf::new);
-        let section = top.required("models", "such as `models: {tiny: {hidden: 128, layers: 4, heads: 4}}`");
-        let corpora = match models::none_trained(section) {
+        let section = top.required_node("models", "such as `models: {tiny: {hidden: 128, layers: 4, heads: 4}}`");
+        let corpora = match models::trains_no_model(section) {
             true => top.take("corpora"),
-            false => top.required("corpora", "such as `corpora: {childes: {files: text/childes.train}}`"),
+            false => top.required_node("corpora", "such as `corpora: {childes: {files: text/childes.train}}`"),
         };
-        let corpora = named("corpora", corpora, log, |key, node| data::corpus(&key.text, node, &data_root, log));
+        let corpora =
+            named_entries("corpora", corpora, log, |key, node| data::corpus(&key.text, node, &data_root, log));
         let datasets = top.take("datasets");
-        let datasets = named("datasets", datasets, log, |key, node| {
+        let datasets = named_entries("datasets", datasets, log, |key, node| {
             data::dataset(&key.text, node, &names.corpora, &data_root, log)
         });
         let tokenizer = top.take("tokenizer").and_then(|node| tokenizer(node, &names, log)).unwrap_or_default();
         let curricula = top.take("curricula");
-        let held_out = top.get("held_out", 0.1, real(Within::ProperShare));
-        let curricula = named("curricula", curricula, log, |key, node| curriculum(key, node, &names, held_out, log));
+        let held_out = top.get("held_out", 0.1, real(Within::ProperFraction));
+        let curricula =
+            named_entries("curricula", curricula, log, |key, node| curriculum(key, node, &names, held_out, log));
         let evaluations = evaluate::evaluations(top.take("evaluate"), top.take("finetune"), &data_root, log);
 
         let context = Context {
@@ -118,9 +96,9 @@ impl Document {
             root: &data_root,
             held_out,
         };
-        let models = named("models", section, log, |key, node| Model::decode(&key.text, node, &context, log));
-        // What no model decodes is checked all the same.
-        let (trained, all) = models::counts(section);
+        let models = named_entries("models", section, log, |key, node| Model::decode(&key.text, node, &context, log));
+        // A section that no model decodes is checked nevertheless.
+        let (trained, all) = models::count_entries(section);
         if trained == 0 {
             context.pretrain.map(|node| Pretrain::decode(node, &names.corpora, held_out, log));
         }
@@ -130,7 +108,7 @@ impl Document {
         let (corpora, mut data): (Vec<_>, Vec<_>) = corpora?.into_iter().unzip();
         let (datasets, builds): (Vec<_>, Vec<_>) = datasets?.into_iter().unzip();
         let (datasets, of_datasets): (Vec<_>, Vec<_>) = datasets.into_iter().unzip();
-        let generations = builds.into_iter().flatten().filter_map(|build| build.of(&corpora)).collect();
+        let generations = builds.into_iter().flatten().filter_map(|build| build.resolve(&corpora)).collect();
         data.extend(of_datasets);
         let models = models?;
         data.extend(models.iter().filter_map(|model| model.data.clone()));
@@ -150,8 +128,8 @@ impl Document {
     }
 }
 
-/// Decodes a section of named entries; an absent one has none. `None` where anything in it is wrong.
-pub(super) fn named<T>(
+/// Decodes a section of named entries; an absent section has no entries. `None` if anything in it is wrong.
+pub(super) fn named_entries<T>(
     section: &'static str,
     node: Option<&Node>,
     log: &Log,
@@ -167,17 +145,17 @@ pub(super) fn named<T>(
         return None;
     };
     if entries.is_empty() {
-        log.add(node.mark, format!("'{section}' is empty"), Some("add an entry, or leave the section out".into()));
+        log.add(node.mark, format!("'{section}' is empty"), Some("add an entry, or remove the section".into()));
     }
     let decoded = entries.iter().map(|(key, node)| {
         let name = Node { mark: key.mark, value: Value::Text(key.text.clone()) };
-        let valid = fields::scalar(&format!("a key of '{section}'"), &name, log, fields::name);
+        let valid = fields::scalar(&format!("a key of '{section}'"), &name, log, scalars::name);
         decode(key, node).filter(|_| valid.is_some())
     });
     decoded.collect::<Vec<_>>().into_iter().collect()
 }
 
-/// `tokenizer:`, with `None` for what is absent.
+/// The section `tokenizer:`, with `None` for absent keys.
 #[derive(Default)]
 struct Tokenizer {
     vocab_size: Option<u32>,
@@ -185,17 +163,17 @@ struct Tokenizer {
     datasets: Option<Vec<String>>,
 }
 
-/// Decodes `tokenizer:`; a model's own `vocab_size` goes before the one here.
+/// Decodes `tokenizer:`. A model's own `vocab_size` takes precedence over the one here.
 fn tokenizer(node: &Node, names: &Names, log: &Log) -> Option<Tokenizer> {
     let mut fields = Fields::of(node, "'tokenizer'", log)?;
     let given = fields.take("vocab_size").is_some();
-    let vocab_size = fields.get("vocab_size", None, |value| small(LEAST_VOCABULARY..=4_194_304)(value).map(Some));
+    let vocab_size = fields.get("vocab_size", None, |value| small(MIN_VOCABULARY..=4_194_304)(value).map(Some));
     let corpora = fields.list("corpora", reference("corpus", &names.corpora));
     let datasets = match fields.take("datasets") {
         Some(Node { value: Value::List(items), .. }) if items.is_empty() => Some(vec![]),
         _ => fields.list("datasets", reference("dataset", &names.datasets)),
     };
     fields.finish();
-    // A wrong size has been reported: any right one keeps the models from missing theirs.
-    Some(Tokenizer { vocab_size: vocab_size.or(given.then_some(LEAST_VOCABULARY)), corpora, datasets })
+    // A wrong size has been reported. Replacing it by a valid one avoids further reports that the size is missing.
+    Some(Tokenizer { vocab_size: vocab_size.or(given.then_some(MIN_VOCABULARY)), corpora, datasets })
 }

@@ -1,15 +1,16 @@
-//! Clusters of items that were recorded before there were any.
+//! Adding clusters to items that were recorded before grid knew clusters.
 
+use super::columns::parse_id;
 use super::error::StoreError;
 use super::open::Store;
-use super::read::parsed;
 use crate::domain::{ItemOutcome, JobId, Stderr};
 
 impl Store {
-    /// The eval and finetune jobs of the last plan of an experiment that have items of unknown cluster, in its order.
+    /// The eval and finetune jobs of the current plan of an experiment that have items without a known cluster, in the
+    /// order of the plan.
     pub async fn jobs_without_clusters(&self, experiment: &str) -> Result<Vec<JobId>, StoreError> {
         let ids: Vec<String> = sqlx::query_scalar(
-            // From the index of such items, which is empty in a database that has had its clusters filled in.
+            // Uses the partial index of such items, which is empty once all clusters are known.
             "SELECT job FROM experiment_job WHERE experiment = ?1 AND job IN (
                  SELECT item_group.job FROM item JOIN item_group ON item_group.id = item.item_group
                  WHERE item.cluster IS NULL)
@@ -18,11 +19,11 @@ impl Store {
         .bind(experiment)
         .fetch_all(&self.pool)
         .await?;
-        ids.iter().map(|id| parsed("job.id", id)).collect()
+        ids.iter().map(|id| parse_id("job.id", id)).collect()
     }
 
-    /// Writes the clusters of the items of a job, and the standard errors of its scores that follow from them: all, or
-    /// nothing. Items and scores that are not on record (any more) are passed over.
+    /// Records the clusters of the items of a job, and the standard errors of its scores that follow from them, in one
+    /// transaction. Items and scores that are not (or no longer) recorded are skipped.
     pub async fn record_clusters(
         &self,
         job: JobId,
@@ -35,7 +36,7 @@ impl Store {
             let clusters: Vec<_> =
                 group.iter().map(|item| serde_json::json!([item.item, item.cluster.key()])).collect();
             sqlx::query(
-                // As a table of its own: SQLite would go through all of the JSON for every item.
+                // MATERIALIZED: SQLite would otherwise scan all of the JSON for every item.
                 "WITH known (item, cluster) AS MATERIALIZED (SELECT value ->> 0, value ->> 1 FROM json_each(?4))
                  UPDATE item SET cluster = known.cluster
                  FROM known, item_group

@@ -1,4 +1,4 @@
-//! What can go wrong with the database.
+//! The errors of the database.
 
 use std::path::PathBuf;
 
@@ -7,103 +7,103 @@ use crate::domain::JobId;
 /// Why the database could not be opened, read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// A newer grid has changed the layout of the database.
+    /// The database has the layout of a newer grid.
     #[error(
-        "open {}: it was written by a newer grid (layout {found}, this one knows up to {known}); update grid, or name another folder with --runs-dir",
+        "open {}: it was written by a newer grid (its layout is {found}, the newest that this grid knows is {known}); update grid, or choose another folder with --runs-dir",
         .path.display()
     )]
     Newer {
         /// The database.
         path: PathBuf,
-        /// Its newest migration.
+        /// The number of its newest migration.
         found: i64,
-        /// The newest migration of this program.
+        /// The number of the newest migration of this program.
         known: i64,
     },
-    /// Another build of grid has made the database in another way.
+    /// A migration of the database differs from the migration of this program with the same number.
     #[error(
-        "open {}: its layout {version} is not that of any released grid; name another folder with --runs-dir",
+        "open {}: its layout {version} is not the layout of any released grid; choose another folder with --runs-dir",
         .path.display()
     )]
     Foreign {
         /// The database.
         path: PathBuf,
-        /// The migration that differs.
+        /// The number of the migration that differs.
         version: i64,
     },
-    /// Another program is writing.
-    #[error("use the database: another program has kept it locked; wait for it to end, then try again")]
+    /// Another program held the lock for too long.
+    #[error("use the database: it is locked by another program; wait for that program to finish, then try again")]
     Locked(#[source] sqlx::Error),
-    /// SQLite cannot keep its promises here.
+    /// The folder is on a network filesystem, where SQLite is not safe.
     #[error(
-        "open a database in {}: it is on {filesystem}, a network filesystem, where SQLite loses data; name a folder on a local disk for the database with --database-dir, or for all with --runs-dir",
+        "open a database in {}: the folder is on {filesystem}, a network filesystem, where SQLite loses data; choose a folder on a local disk, with --database-dir for the database alone or with --runs-dir for everything",
         .folder.display()
     )]
     Network {
         /// The folder.
         folder: PathBuf,
-        /// Name of the filesystem.
+        /// The name of the filesystem.
         filesystem: String,
     },
-    /// Nothing has run here.
+    /// The folder has no database.
     #[error(
-        "find {}/runs.db: nothing has run here yet; start with `grid run SPEC`, or name another folder with --runs-dir",
+        "find {}/runs.db: nothing has run here yet; start with `grid run SPEC`, or choose another folder with --runs-dir",
         .folder.display()
     )]
     Absent {
         /// The folder.
         folder: PathBuf,
     },
-    /// The folder cannot be made or looked at.
+    /// A folder cannot be created or resolved.
     #[error("use the folder {}: {source}", .path.display())]
     Folder {
         /// The folder.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: std::io::Error,
     },
-    /// No such experiment.
-    #[error("find the experiment '{name}' in the database; it has {}", if .known.is_empty() { "none".to_owned() } else { .known.join(", ") })]
+    /// There is no experiment of this name.
+    #[error("find the experiment '{name}' in the database; known experiments: {}", if .known.is_empty() { "none".to_owned() } else { .known.join(", ") })]
     UnknownExperiment {
-        /// What was asked for.
+        /// The name that was asked for.
         name: String,
-        /// The experiments there are, newest first.
+        /// The names of the experiments, the most recently run first.
         known: Vec<String>,
     },
-    /// There is no experiment at all.
-    #[error("find an experiment: the database has none; start with `grid run SPEC`")]
+    /// The database has no experiment.
+    #[error("find an experiment: the database does not contain any; start with `grid run SPEC`")]
     NoExperiment,
-    /// A path that a database cannot hold.
+    /// A path cannot be stored as text.
     #[error("record the path {}: it is not valid UTF-8; rename the folder", .0.display())]
     NotUtf8(PathBuf),
-    /// A row that this program did not write.
-    #[error("read the database: the column {column} has '{value}', which is not one of its words")]
+    /// A column has a value that this program does not know.
+    #[error("read the database: the column {column} has the unknown value '{value}'")]
     Unreadable {
         /// The column.
         column: &'static str,
-        /// What it holds.
+        /// Its value.
         value: String,
     },
-    /// What happened to a job could not be written down.
+    /// An update of a job could not be recorded.
     #[error("record what happened to job {}: {source}", .job.short())]
     Record {
         /// The job.
         job: JobId,
-        /// Why.
+        /// The reason.
         source: Box<StoreError>,
     },
-    /// It is not what was written there.
+    /// The database file is damaged.
     #[error(
-        "read runs.db: it is damaged ({0}); move it, and the -wal and -shm beside it, away: `grid run SPEC` then makes a \
-         new one from the folders of the jobs"
+        "read runs.db: it is damaged ({0}); move it away together with the -wal and -shm files beside it, and \
+         `grid run SPEC` will create a new database from the folders of the jobs"
     )]
     Damaged(#[source] sqlx::Error),
-    /// SQLite says no.
+    /// Any other error of SQLite.
     #[error("use the database: {0}")]
     Database(#[source] sqlx::Error),
 }
 
-/// SQLite's primary result codes: somebody else has the lock; nothing can be written; the file is not what it should be.
+/// Primary result codes of SQLite, <https://www.sqlite.org/rescode.html>.
 const BUSY: u32 = 5;
 const LOCKED: u32 = 6;
 const READ_ONLY: u32 = 8;
@@ -111,14 +111,14 @@ const CORRUPT: u32 = 11;
 const CANNOT_OPEN: u32 = 14;
 const NOT_A_DATABASE: u32 = 26;
 
-/// SQLite's primary result code.
+/// The primary result code of SQLite.
 fn code(error: &sqlx::Error) -> Option<u32> {
     let code = error.as_database_error()?.code()?.parse::<u32>().ok()?;
     Some(code & 0xff)
 }
 
 impl StoreError {
-    /// Whether the database, or its folder, cannot be written.
+    /// Whether the database or its folder cannot be written.
     pub(super) fn is_unwritable(&self) -> bool {
         matches!(self, Self::Database(error) if matches!(code(error), Some(READ_ONLY | CANNOT_OPEN)))
     }

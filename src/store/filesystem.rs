@@ -1,8 +1,8 @@
-//! Recognising filesystems on which SQLite's locks and shared memory do not work.
+//! Detecting filesystems on which SQLite's locks and shared memory do not work.
 
 use std::path::Path;
 
-/// The name of the network filesystem that this folder is on; `None` on a local one, or where it cannot be told.
+/// The name of the network filesystem that a folder is on; `None` if it is local, or if this cannot be determined.
 pub(super) fn network_filesystem(folder: &Path) -> Option<String> {
     let magic = rustix::fs::statfs(folder).ok()?.f_type as u32;
     if magic == FUSE {
@@ -12,7 +12,7 @@ pub(super) fn network_filesystem(folder: &Path) -> Option<String> {
     NETWORK.iter().find(|(known, _)| *known == magic).map(|(_, name)| (*name).to_owned())
 }
 
-/// Any filesystem in user space, local ones such as `fuse-overlayfs` included.
+/// The type of every filesystem in user space, including local ones such as `fuse-overlayfs`.
 const FUSE: u32 = 0x6573_5546;
 
 /// `f_type` of statfs(2), from its manual page and the headers of the filesystems.
@@ -30,7 +30,7 @@ const NETWORK: [(u32, &str); 11] = [
     (0x0131_11a8, "IBRIX"),
 ];
 
-/// Parts of the type of a FUSE mount that mean another machine.
+/// Substrings of the types of FUSE mounts that are remote.
 const REMOTE_FUSE: [&str; 9] =
     ["sshfs", "glusterfs", "ceph", "s3fs", "gcsfuse", "rclone", "davfs", "juicefs", "moosefs"];
 
@@ -45,11 +45,11 @@ fn mount_type<'a>(mountinfo: &'a str, folder: &Path) -> Option<&'a str> {
         .lines()
         .filter_map(|line| {
             let (mount, filesystem) = line.split_once(" - ")?;
-            // Blanks in a mount point are written as octal escapes.
+            // Spaces and tabs in a mount point are written as octal escapes.
             let point = mount.split(' ').nth(4)?.replace("\\040", " ").replace("\\011", "\t");
             folder.starts_with(&point).then_some((point.len(), filesystem.split(' ').next()?))
         })
-        // Of equal mount points, the last one covers the others; `max_by_key` takes the last.
+        // Of equal mount points the last one hides the others, and `max_by_key` returns the last.
         .max_by_key(|(length, _)| *length)
         .map(|(_, name)| name)
 }

@@ -1,41 +1,52 @@
-//! The database of a folder of runs: every SQL string of the project.
+//! The database of a folder of runs. All SQL of the project is in this module.
 //!
-//! Purpose: keep what was planned, what happened and what came out, in tables that people can query themselves
-//! (`docs/schema.md`), and hand it back as plain data.
+//! Purpose: record plans, what happened to their jobs, and the results, in tables that people can query themselves
+//! (`docs/schema.md`), and read them back as plain data.
 //!
-//! Invariant: every write is one transaction, and recording the same news again changes nothing: a journal line is
-//! known by its attempt and number, an attempt only moves on
-//! (`submitted` → `running` → `interrupted`, `lost` → `failed`, `done`), and what a job gave (scores, items,
-//! artifacts) is replaced as a whole by the record of its success. So a coordinator that died may read all journals
-//! from the start.
+//! Invariant: every write is one transaction, and recording the same update again changes nothing. A journal line is
+//! identified by its attempt and its number; the state of an attempt only moves forward
+//! (`submitted` → `running` → `interrupted`, `lost` → `failed`, `done`); and the results of a job (scores, items,
+//! artifacts) are replaced as a whole when its success is recorded. A coordinator that was killed can therefore read all
+//! journals again from the start.
 //!
-//! Rejected: letting workers write the database. SQLite over a cluster's shared filesystem loses data, and a worker
-//! that waits for a lock does not train. Workers append to journals; one coordinator records them.
+//! Rejected: letting workers write the database. SQLite loses data on the shared filesystem of a cluster, and a worker
+//! that waits for a lock does not train. Workers append to journals, and one coordinator records them.
 
+mod attempts;
 mod begin;
 mod clusters;
+mod columns;
+mod descriptions;
 mod error;
+mod experiments;
 mod filesystem;
 mod garbage;
-mod item_table;
+mod history;
+mod items;
+mod jobs;
+mod layout;
+mod metrics;
 mod models;
+mod old_layout;
 mod open;
-mod read;
 mod record;
 mod results;
-mod rows;
-mod schema;
+mod schema_page;
+mod scores;
 #[cfg(test)]
 mod tests;
 mod verification;
 
+pub use attempts::AttemptRow;
+pub use begin::{CellJob, CellRecord, Experiment, Invocation, InvocationId, InvocationOutcome, JobRecord};
 pub use error::StoreError;
+pub use experiments::{BuildCount, ExperimentRow, JobName, StoredExperiment};
 pub use garbage::Garbage;
-pub use item_table::ItemGroup;
+pub use history::{JobHistory, LastAttempt};
+pub use items::ItemGroup;
+pub use jobs::{JobRow, JobState};
+pub use metrics::MetricPoint;
+pub use models::{CellName, LineageJob, ModelJob};
 pub use open::Store;
-pub use rows::{
-    AttemptRow, Ending, Experiment, ExperimentRow, Invocation, InvocationId, JobHistory, JobRow, Last, LineageJob,
-    MetricPoint, ModelJob, PlannedCell, PlannedRow, Role, State, StoredExperiment,
-};
-pub use schema::schema_markdown;
+pub use schema_page::schema_markdown;
 pub use verification::Verification;

@@ -1,16 +1,58 @@
-//! The models that jobs left: which, from what, and how good.
+//! The models that jobs produced, and what they were made from.
 
-use sqlx::Row;
+use std::path::PathBuf;
 
+use sqlx::{FromRow, Row};
+
+use super::columns::{parse_id, parse_word};
 use super::error::StoreError;
+use super::jobs::parse_canonical;
 use super::open::Store;
-use super::read::{parsed, score, word};
-use super::rows::{LineageJob, ModelJob};
-use crate::domain::{Job, JobId, Score, layout};
+use crate::domain::layout::OUTPUT;
+use crate::domain::{Job, JobId, JobKind};
+
+/// A job that produces a model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelJob {
+    /// The id of the job.
+    pub id: JobId,
+    /// Pretrain, import or tune.
+    pub kind: JobKind,
+    /// The name shown to people, without the kind.
+    pub label: String,
+    /// The absolute path of the folder of the model; `None` before the job is done.
+    pub output: Option<PathBuf>,
+}
+
+/// A job that a model was made from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LineageJob {
+    /// The id of the job, as it was recorded.
+    pub id: JobId,
+    /// The name shown to people, without the kind.
+    pub label: String,
+    /// The full description of the work.
+    pub job: Job,
+    /// The words of a prepared text, or the words trained on; `None` for other kinds.
+    pub words: Option<u64>,
+    /// The same in tokens.
+    pub tokens: Option<u64>,
+}
+
+/// A cell of some experiment.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct CellName {
+    /// The name of the experiment.
+    pub experiment: String,
+    /// The label of the cell.
+    pub label: String,
+}
 
 impl Store {
-    /// The training and import jobs that this text may mean: the beginning of an id or of `kind-id`, a job's label, or
-    /// the label of a cell, with its experiment before it or not, for the cell's own model.
+    /// The training and import jobs that `text` may name: a prefix of an id or of `kind-id`, the label of a job, or the
+    /// label of a cell, optionally as `experiment/label`, for the cell's own model.
+    ///
+    /// If any of the matches belongs to a current plan, matches that belong to no current plan are left out.
     pub async fn model_jobs(&self, text: &str) -> Result<Vec<ModelJob>, StoreError> {
         if text.is_empty() {
             return Ok(vec![]);
@@ -37,40 +79,23 @@ impl Store {
             .map(|row| {
                 let folder: Option<String> = row.try_get("folder")?;
                 Ok(ModelJob {
-                    id: parsed("job.id", row.try_get("id")?)?,
-                    kind: word("job.kind", row.try_get("kind")?)?,
+                    id: parse_id("job.id", row.try_get("id")?)?,
+                    kind: parse_word("job.kind", row.try_get("kind")?)?,
                     label: row.try_get("label")?,
-                    output: folder.map(|folder| self.resolved(&folder).join(layout::OUTPUT)),
+                    output: folder.map(|folder| self.absolute(&folder).join(OUTPUT)),
                 })
             })
             .collect()
     }
 
-    /// A job and its label; `None` for one that was never planned.
-    pub async fn job(&self, id: JobId) -> Result<Option<(Job, String)>, StoreError> {
-        #[derive(serde::Deserialize)]
-        struct Canonical {
-            job: Job,
-        }
-        let row: Option<(String, String)> = sqlx::query_as("SELECT canonical, label FROM job WHERE id = ?1")
-            .bind(id.to_string())
-            .fetch_optional(&self.pool)
-            .await?;
-        let Some((canonical, label)) = row else { return Ok(None) };
-        match serde_json::from_str::<Canonical>(&canonical) {
-            Ok(canonical) => Ok(Some((canonical.job, label))),
-            Err(_) => Err(StoreError::Unreadable { column: "job.canonical", value: canonical }),
-        }
-    }
-
-    /// A job and all it came from, parents first.
+    /// A job and everything its result was made from, parents first.
     pub async fn lineage(&self, job: JobId) -> Result<Vec<LineageJob>, StoreError> {
         let rows = sqlx::query(
             "WITH RECURSIVE ancestor (id, depth) AS (
                  SELECT ?1, 0
                  UNION SELECT parent, depth + 1 FROM job_parent JOIN ancestor ON job_parent.job = ancestor.id
              )
-             SELECT job.id AS id, kind, label, canonical,
+             SELECT job.id AS id, label, canonical,
                  (SELECT value FROM metric WHERE metric.job = job.id AND name = 'words' ORDER BY step DESC LIMIT 1)
                      AS words,
                  (SELECT value FROM metric WHERE metric.job = job.id AND name = 'tokens' ORDER BY step DESC LIMIT 1)
@@ -85,10 +110,9 @@ impl Store {
         rows.iter()
             .map(|row| {
                 Ok(LineageJob {
-                    id: parsed("job.id", row.try_get("id")?)?,
-                    kind: word("job.kind", row.try_get("kind")?)?,
+                    id: parse_id("job.id", row.try_get("id")?)?,
                     label: row.try_get("label")?,
-                    canonical: row.try_get("canonical")?,
+                    job: parse_canonical(row.try_get("canonical")?)?,
                     words: count(row.try_get("words")?),
                     tokens: count(row.try_get("tokens")?),
                 })
@@ -96,16 +120,8 @@ impl Store {
             .collect()
     }
 
-    /// The labels of the cells of an experiment, in the order of its axes.
-    pub async fn cell_labels(&self, experiment: &str) -> Result<Vec<String>, StoreError> {
-        Ok(sqlx::query_scalar("SELECT label FROM cell WHERE experiment = ?1 ORDER BY position")
-            .bind(experiment)
-            .fetch_all(&self.pool)
-            .await?)
-    }
-
-    /// The cells whose model a job left, as (experiment, label), the experiment that ran last first.
-    pub async fn cells_of_model(&self, job: JobId) -> Result<Vec<(String, String)>, StoreError> {
+    /// The cells whose own model a job produced, those of the most recently run experiment first.
+    pub async fn cells_of_model(&self, job: JobId) -> Result<Vec<CellName>, StoreError> {
         Ok(sqlx::query_as(
             "SELECT experiment, label FROM cell JOIN cell_job ON cell_job.cell = cell.id
              WHERE job = ?1 AND role = 'model'
@@ -114,21 +130,5 @@ impl Store {
         .bind(job.to_string())
         .fetch_all(&self.pool)
         .await?)
-    }
-
-    /// The scores that stand of the model that a job left, whichever experiments asked for them; the aggregate of a
-    /// task before its subtasks.
-    pub async fn scores_of_model(&self, job: JobId) -> Result<Vec<Score>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT score.* FROM score
-             JOIN job ON job.id = score.job AND job.result = score.attempt
-             JOIN job_parent ON job_parent.job = job.id
-             WHERE job_parent.parent = ?1 AND job.canonical ->> '$.job.milestone' IS NULL
-             ORDER BY suite, mode, task, subtask NULLS FIRST, metric, job.id",
-        )
-        .bind(job.to_string())
-        .fetch_all(&self.pool)
-        .await?;
-        rows.iter().map(score).collect()
     }
 }

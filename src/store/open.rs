@@ -1,90 +1,86 @@
-//! Opening the database, and bringing its layout up to date.
+//! Opening the database and upgrading its layout.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{AssertSqlSafe, ConnectOptions, Sqlite, Transaction};
+use sqlx::{AssertSqlSafe, ConnectOptions, FromRow, Sqlite, Transaction};
 
 use super::error::StoreError;
 use super::filesystem::network_filesystem;
+use super::layout::{self, MIGRATOR};
+use super::old_layout;
 
-pub(super) static MIGRATOR: Migrator = sqlx::migrate!("./migrations");
-
-/// A folder, absolute: as it is named, and without symbolic links.
-fn resolve(folder: &Path) -> Result<[PathBuf; 2], StoreError> {
-    let folder_error = |source| StoreError::Folder { path: folder.to_owned(), source };
-    let named = std::path::absolute(folder).map_err(folder_error)?;
-    Ok([named, folder.canonicalize().map_err(folder_error)?])
-}
-
-/// How long to wait for another program's lock.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long to wait for the lock of another program.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// An open database.
 ///
-/// One connection, so that a write never waits for a read of the same process; other processes may read meanwhile.
+/// It uses a single connection, so that a write never waits for a read of the same process; other processes may read
+/// meanwhile.
 #[derive(Debug, Clone)]
 pub struct Store {
     pub(super) pool: SqlitePool,
-    /// The folder of results, absolute: as it was named, and without symbolic links.
+    /// The absolute path of the folder of runs: as it was named, and without symbolic links.
     roots: [PathBuf; 2],
-    /// The file.
+    /// The database file.
     path: PathBuf,
-    /// Whether anything can be written.
     writable: bool,
 }
 
 impl Store {
-    /// Opens `runs.db`, which is about the results in `runs_dir` and lies there too, or in a folder of its own, making
-    /// all where they are missing.
+    /// Opens `runs.db`, which records the results in `runs_dir` and lies in that folder or in `database_dir`. Missing
+    /// folders and a missing database are created.
     pub async fn open(runs_dir: &Path, database_dir: Option<&Path>) -> Result<Self, StoreError> {
         for path in [runs_dir].into_iter().chain(database_dir) {
             std::fs::create_dir_all(path).map_err(|source| StoreError::Folder { path: path.to_owned(), source })?;
         }
-        Self::open_with(runs_dir, database_dir, PATIENCE).await
+        Self::open_with(runs_dir, database_dir, BUSY_TIMEOUT).await
     }
 
-    /// Opens `runs.db` for a verb that needs something to have run before.
+    /// Opens `runs.db`, which must exist. A database that cannot be written is opened for reading only.
     pub async fn open_existing(runs_dir: &Path, database_dir: Option<&Path>) -> Result<Self, StoreError> {
         let folder = database_dir.unwrap_or(runs_dir);
         if !folder.join("runs.db").is_file() {
             return Err(StoreError::Absent { folder: folder.to_owned() });
         }
-        match Self::open_with(runs_dir, database_dir, PATIENCE).await {
-            // Somebody else's results, or archived ones, can be read all the same.
-            Err(error) if error.is_unwritable() => Self::open_to_read(runs_dir, database_dir).await,
+        match Self::open_with(runs_dir, database_dir, BUSY_TIMEOUT).await {
+            Err(error) if error.is_unwritable() => Self::open_read_only(runs_dir, database_dir).await,
             opened => opened,
         }
     }
 
-    /// Opens `runs.db` where nothing can be written.
-    pub(crate) async fn open_to_read(runs_dir: &Path, database_dir: Option<&Path>) -> Result<Self, StoreError> {
+    /// Opens `runs.db` for reading only, such as that of another user or in an archive.
+    pub(crate) async fn open_read_only(runs_dir: &Path, database_dir: Option<&Path>) -> Result<Self, StoreError> {
         let roots = resolve(runs_dir)?;
         let [named, resolved] = resolve(database_dir.unwrap_or(runs_dir))?;
-        // The files beside it, which readers share with a writer, cannot be made here; but where no writer left any
-        // there is nothing in them.
+        // Readers share the -wal and -shm files with a writer, and cannot create them here. Where no writer left a
+        // non-empty -wal, they are not needed.
         let alone = std::fs::metadata(resolved.join("runs.db-wal")).map_or(true, |about| about.len() == 0);
         let options = SqliteConnectOptions::new()
             .filename(resolved.join("runs.db"))
             .read_only(true)
             .immutable(alone)
-            .busy_timeout(PATIENCE)
+            .busy_timeout(BUSY_TIMEOUT)
             .disable_statement_logging();
         let pool = || SqlitePoolOptions::new().max_connections(1).test_before_acquire(false);
-        let path = named.join("runs.db");
         let opened = pool().connect_with(options.clone()).await?;
-        let store = Self { pool: opened, roots, path, writable: false };
-        if !store.behind().await? {
+        let store = Self { pool: opened, roots, path: named.join("runs.db"), writable: false };
+        if !store.needs_migration().await? {
             return Ok(store);
         }
+        let statements: Arc<[String]> = {
+            let mut connection = store.pool.acquire().await?;
+            old_layout::temporary_views(&mut connection).await?.into()
+        };
         store.pool.close().await;
-        // Of every connection, as the pool replaces old ones.
-        let pool = pool().after_connect(|connection, _| {
+        // Temporary views belong to a connection, and the pool replaces old connections.
+        let pool = pool().after_connect(move |connection, _| {
+            let statements = Arc::clone(&statements);
             Box::pin(async move {
-                for statement in stand_ins() {
-                    sqlx::query(AssertSqlSafe(statement)).execute(&mut *connection).await?;
+                for statement in statements.iter() {
+                    sqlx::query(AssertSqlSafe(statement.clone())).execute(&mut *connection).await?;
                 }
                 Ok(())
             })
@@ -95,27 +91,27 @@ impl Store {
     pub(super) async fn open_with(
         runs_dir: &Path,
         database_dir: Option<&Path>,
-        patience: Duration,
+        busy_timeout: Duration,
     ) -> Result<Self, StoreError> {
         let roots = resolve(runs_dir)?;
         let [named, resolved] = resolve(database_dir.unwrap_or(runs_dir))?;
         if let Some(filesystem) = network_filesystem(&resolved) {
             return Err(StoreError::Network { folder: named, filesystem });
         }
-        // synchronous = FULL: a submission that is on record stays on record after a power cut, so that nothing
-        // is submitted twice. JobUpdate are recorded in batches, which pays for it.
+        // With synchronous = FULL, a recorded submission survives a power cut, so that nothing is submitted twice.
+        // Updates are recorded in batches, which limits the cost.
         let options = SqliteConnectOptions::new()
             .filename(resolved.join("runs.db"))
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
-            .busy_timeout(patience)
+            .busy_timeout(busy_timeout)
             .disable_statement_logging();
         let pool = SqlitePoolOptions::new().max_connections(1).test_before_acquire(false);
-        let deadline = Instant::now() + patience;
+        let deadline = Instant::now() + busy_timeout;
         let pool = loop {
-            // SQLite does not wait for the lock under which another program switches a new database to WAL.
+            // The busy timeout does not apply while another program switches a new database to WAL.
             match pool.clone().connect_with(options.clone()).await.map_err(StoreError::from) {
                 Err(StoreError::Locked(_)) if Instant::now() < deadline => {
                     tokio::time::sleep(Duration::from_millis(10)).await;
@@ -124,44 +120,51 @@ impl Store {
             }
         };
         let store = Self { pool, roots, path: named.join("runs.db"), writable: true };
-        if store.behind().await? {
+        if store.needs_migration().await? {
             store.migrate().await?;
         }
         Ok(store)
     }
 
-    /// Closes the database; dropping it does so too, a little later.
+    /// Closes the database. Dropping the store closes it too, but a little later.
     pub async fn close(self) {
         self.pool.close().await;
     }
 
-    /// The database file.
+    /// The path of the database file.
     pub fn path(&self) -> PathBuf {
         self.path.clone()
     }
 
-    /// Whether anything can be written: false for somebody else's database, or one in an archive.
+    /// Whether the database was opened for writing; see [`Self::open_existing`].
     pub fn is_writable(&self) -> bool {
         self.writable
     }
 
-    /// Whether migrations are left to apply; an error where the database is not one that this program can use.
-    async fn behind(&self) -> Result<bool, StoreError> {
+    /// Whether migrations are left to apply.
+    ///
+    /// # Errors
+    /// [`StoreError::Newer`] and [`StoreError::Foreign`] if this program cannot use the layout.
+    async fn needs_migration(&self) -> Result<bool, StoreError> {
+        #[derive(FromRow)]
+        struct Applied {
+            version: i64,
+            checksum: Vec<u8>,
+        }
         let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema WHERE name = '_sqlx_migrations'")
             .fetch_one(&self.pool)
             .await?;
         if tables == 0 {
             return Ok(true);
         }
-        let applied: Vec<(i64, Vec<u8>)> =
-            sqlx::query_as("SELECT version, checksum FROM _sqlx_migrations ORDER BY version")
-                .fetch_all(&self.pool)
-                .await?;
-        let known = MIGRATOR.iter().map(|migration| migration.version).max().unwrap_or(0);
-        if let Some(&(found, _)) = applied.last().filter(|(version, _)| *version > known) {
-            return Err(StoreError::Newer { path: self.path(), found, known });
+        let applied: Vec<Applied> = sqlx::query_as("SELECT version, checksum FROM _sqlx_migrations ORDER BY version")
+            .fetch_all(&self.pool)
+            .await?;
+        let known = layout::newest();
+        if let Some(newer) = applied.last().filter(|migration| migration.version > known) {
+            return Err(StoreError::Newer { path: self.path(), found: newer.version, known });
         }
-        for (version, checksum) in &applied {
+        for Applied { version, checksum } in &applied {
             if !MIGRATOR.iter().any(|m| m.version == *version && *m.checksum == **checksum) {
                 return Err(StoreError::Foreign { path: self.path(), version: *version });
             }
@@ -169,45 +172,38 @@ impl Store {
         Ok(applied.len() < MIGRATOR.iter().count())
     }
 
-    /// Applies what is missing, all or nothing, while others wait.
+    /// Applies the missing migrations in one transaction, while other programs wait.
     async fn migrate(&self) -> Result<(), StoreError> {
         let mut transaction = self.write().await?;
-        MIGRATOR.run_direct(None, &mut *transaction, false).await.map_err(|error| match error {
-            MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _) => source.into(),
-            other => StoreError::Database(sqlx::Error::Migrate(Box::new(other))),
-        })?;
+        layout::migrate(&mut transaction).await?;
         Ok(transaction.commit().await?)
     }
 
-    /// A transaction that has the write lock from the start.
+    /// Begins a transaction that holds the write lock from the start.
     pub(super) async fn write(&self) -> Result<Transaction<'_, Sqlite>, StoreError> {
         Ok(self.pool.begin_with("BEGIN IMMEDIATE").await?)
     }
 
-    /// A path as the tables have it: relative to the folder of the database where it lies in it, so that the folder
-    /// can be moved.
-    pub(super) fn stored(&self, path: &Path) -> Result<String, StoreError> {
+    /// A path as the tables store it: relative to the folder of runs if it lies inside, so that the folder can be moved.
+    pub(super) fn relative(&self, path: &Path) -> Result<String, StoreError> {
         let inner = self.roots.iter().find_map(|root| path.strip_prefix(root).ok()).unwrap_or(path);
-        text(inner).map(str::to_owned)
+        utf8(inner).map(str::to_owned)
     }
 
-    /// The opposite of [`Self::stored`]; absolute.
-    pub(super) fn resolved(&self, stored: &str) -> PathBuf {
+    /// The absolute path of a stored path: the inverse of [`Self::relative`].
+    pub(super) fn absolute(&self, stored: &str) -> PathBuf {
         self.roots[0].join(stored)
     }
 }
 
-/// What a connection that cannot write needs to read a database of layout 1 like one of today: temporary views, which
-/// SQLite keeps outside the file and prefers to what the file has under the same names.
-fn stand_ins() -> Vec<String> {
-    let item = "CREATE TEMP VIEW item AS SELECT *, NULL AS cluster FROM main.item".to_owned();
-    let statements =
-        MIGRATOR.iter().filter(|migration| migration.version > 1).flat_map(|m| m.sql.as_str().split(";\n"));
-    let views = statements.filter_map(|statement| statement.split_once("CREATE VIEW "));
-    [item].into_iter().chain(views.map(|(_, view)| format!("CREATE TEMP VIEW {view}"))).collect()
+/// The absolute path of a folder: as it is named, and without symbolic links.
+fn resolve(folder: &Path) -> Result<[PathBuf; 2], StoreError> {
+    let folder_error = |source| StoreError::Folder { path: folder.to_owned(), source };
+    let named = std::path::absolute(folder).map_err(folder_error)?;
+    Ok([named, folder.canonicalize().map_err(folder_error)?])
 }
 
 /// A path as text.
-pub(super) fn text(path: &Path) -> Result<&str, StoreError> {
+pub(super) fn utf8(path: &Path) -> Result<&str, StoreError> {
     path.to_str().ok_or_else(|| StoreError::NotUtf8(path.to_owned()))
 }

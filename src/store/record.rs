@@ -1,36 +1,37 @@
-//! Turning news into rows.
+//! Recording updates of jobs.
 
 use std::collections::HashMap;
 use std::path::Path;
 
-use sqlx::SqliteConnection;
+use sqlx::{FromRow, SqliteConnection};
 
 use super::error::StoreError;
-use super::open::{Store, text};
+use super::open::{Store, utf8};
 use super::results;
 use crate::domain::{Event, JobId, JobUpdate, JournalEntry, Update, Verdict};
 
 impl Store {
-    /// Writes down what happened to one job; `at` in milliseconds since 1970 UTC.
-    pub async fn record(&self, news: &JobUpdate, at: i64) -> Result<(), StoreError> {
-        self.record_all(std::slice::from_ref(news), at).await
+    /// Records one update; see [`Self::record_all`].
+    pub async fn record(&self, update: &JobUpdate, at: i64) -> Result<(), StoreError> {
+        self.record_all(std::slice::from_ref(update), at).await
     }
 
-    /// Writes down what happened, in this order, all or nothing; `at` in milliseconds since 1970 UTC.
+    /// Records updates in this order and in one transaction.
     ///
-    /// JobUpdate that are on record already change nothing. `at` stands for what the news themselves do not date.
-    pub async fn record_all(&self, news: &[JobUpdate], at: i64) -> Result<(), StoreError> {
-        if news.is_empty() {
+    /// Updates that are already recorded change nothing. `at`, in milliseconds since 1970 UTC, is the time of those
+    /// updates that have no time of their own.
+    pub async fn record_all(&self, updates: &[JobUpdate], at: i64) -> Result<(), StoreError> {
+        if updates.is_empty() {
             return Ok(());
         }
         let mut transaction = self.write().await?;
         let mut journals = Journals::default();
-        for one in news {
-            self.record_one(&mut transaction, &mut journals, one, at)
+        for update in updates {
+            self.record_one(&mut transaction, &mut journals, update, at)
                 .await
-                .map_err(|source| StoreError::Record { job: one.job, source: Box::new(source) })?;
+                .map_err(|source| StoreError::Record { job: update.job, source: Box::new(source) })?;
         }
-        journals.write(&mut transaction).await?;
+        journals.flush(&mut transaction).await?;
         Ok(transaction.commit().await?)
     }
 
@@ -38,15 +39,15 @@ impl Store {
         &self,
         connection: &mut SqliteConnection,
         journals: &mut Journals,
-        news: &JobUpdate,
+        update: &JobUpdate,
         at: i64,
     ) -> Result<(), StoreError> {
-        let job = news.job;
-        match &news.update {
-            Update::Submitted { token, slot } => submitted(connection, job, token, slot, at).await,
+        let job = update.job;
+        match &update.update {
+            Update::Submitted { token, slot } => record_submission(connection, job, token, slot, at).await,
             Update::Journal { token, attempt, line, entry } => {
-                let folder = self.stored(attempt)?;
-                let journal = journals.of(connection, job, token, folder).await?;
+                let folder = self.relative(attempt)?;
+                let journal = journals.cursor(connection, job, token, folder).await?;
                 if (*line as i64) < journal.lines {
                     return Ok(());
                 }
@@ -55,69 +56,83 @@ impl Store {
                 if let Event::Progress { done, total, .. } = entry.event {
                     journal.progress = Some((done as i64, total as i64));
                 }
-                happened(connection, job, journal.attempt, entry).await
+                record_event(connection, job, journal.attempt, entry).await
             }
             Update::Ended { folder, outcome, items } => {
-                journals.write(connection).await?;
-                let stored = self.stored(&folder.join(&outcome.attempt))?;
-                let attempt = known(connection, job, &outcome.token, &stored).await?.attempt;
-                if !results::ended(connection, attempt, outcome).await? {
+                journals.flush(connection).await?;
+                let path = self.relative(&folder.join(&outcome.attempt))?;
+                let attempt = find_or_insert_attempt(connection, job, &outcome.token, &path).await?.attempt;
+                if !results::close_attempt(connection, attempt, outcome).await? {
                     return Ok(());
                 }
                 match outcome.verdict {
-                    Verdict::Done => results::publish(connection, attempt, outcome, items, &self.stored(folder)?).await,
+                    Verdict::Done => {
+                        results::publish(connection, attempt, outcome, items, &self.relative(folder)?).await
+                    }
                     Verdict::Failed { .. } => results::discard(connection, job, attempt, &outcome.token).await,
                 }
             }
             Update::Stopped { token } => {
-                journals.write(connection).await?;
-                given_up(connection, job, token, "interrupted", None, at).await
+                journals.flush(connection).await?;
+                close_submission(connection, job, token, "interrupted", None, at).await
             }
             Update::Lost { token, message } => {
-                journals.write(connection).await?;
-                given_up(connection, job, token, "lost", Some(message), at).await
+                journals.flush(connection).await?;
+                close_submission(connection, job, token, "lost", Some(message), at).await
             }
         }
     }
 }
 
-/// An attempt and how much of its journal is on record.
+/// How much of the journal of an attempt is recorded.
 #[derive(Debug)]
-struct Journal {
+struct JournalCursor {
+    /// The row id of the attempt.
     attempt: i64,
+    /// The number of recorded lines.
     lines: i64,
+    /// The time of the last line of this batch; `None` if no new line was recorded.
     heard: Option<i64>,
+    /// The units of work done and the total, if a line of this batch reports them.
     progress: Option<(i64, i64)>,
 }
 
-/// The journals of a batch of news: looked up once, written back once.
+/// What identifies a journal.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct JournalKey {
+    job: JobId,
+    token: String,
+    /// The stored path of the folder of the attempt.
+    folder: String,
+}
+
+/// The cursors of the journals in a batch of updates, so that each is read and written once per batch.
 #[derive(Debug, Default)]
-struct Journals(HashMap<(JobId, String, String), Journal>);
+struct Journals(HashMap<JournalKey, JournalCursor>);
 
 impl Journals {
-    /// The journal of an attempt in this folder.
-    async fn of(
+    /// The cursor of the journal of the attempt in this folder.
+    async fn cursor(
         &mut self,
         connection: &mut SqliteConnection,
         job: JobId,
         token: &str,
         folder: String,
-    ) -> Result<&mut Journal, StoreError> {
+    ) -> Result<&mut JournalCursor, StoreError> {
         use std::collections::hash_map::Entry;
-        match self.0.entry((job, token.to_owned(), folder)) {
+        match self.0.entry(JournalKey { job, token: token.to_owned(), folder }) {
             Entry::Occupied(entry) => Ok(entry.into_mut()),
             Entry::Vacant(entry) => {
-                let (job, token, folder) = entry.key();
-                let journal = known(connection, *job, token, folder).await?;
-                Ok(entry.insert(journal))
+                let JournalKey { job, token, folder } = entry.key();
+                let cursor = find_or_insert_attempt(connection, *job, token, folder).await?;
+                Ok(entry.insert(cursor))
             }
         }
     }
 
-    /// Writes back what has changed.
-    async fn write(&mut self, connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    /// Writes the cursors back.
+    async fn flush(&mut self, connection: &mut SqliteConnection) -> Result<(), StoreError> {
         for (_, journal) in self.0.drain() {
-            // Without a time, no new line was recorded.
             let Some(heard) = journal.heard else { continue };
             sqlx::query(
                 "UPDATE attempt SET lines = ?2, heard = ?3, progress_done = coalesce(?4, progress_done),
@@ -135,8 +150,8 @@ impl Journals {
     }
 }
 
-/// A new submission counts from now on.
-async fn submitted(
+/// Records a submission and makes it the current attempt of the job.
+async fn record_submission(
     connection: &mut SqliteConnection,
     job: JobId,
     token: &str,
@@ -163,19 +178,25 @@ async fn submitted(
     Ok(())
 }
 
-/// The row of the attempt in this folder; made where there is none.
+/// Finds the row of the attempt in this folder, or inserts it.
 ///
-/// The first folder of a submission takes over the submission's row. Further ones (a cluster that runs a job again)
-/// get rows of their own, which count from then on, unless the submission is over.
-async fn known(
+/// The first folder of a submission takes over the row of the submission. Further folders, as of a job that Slurm
+/// requeued, get rows of their own, which become the current attempt unless the submission has ended.
+async fn find_or_insert_attempt(
     connection: &mut SqliteConnection,
     job: JobId,
     token: &str,
     folder: &str,
-) -> Result<Journal, StoreError> {
+) -> Result<JournalCursor, StoreError> {
     let id = job.to_string();
-    let row: Option<(i64, i64, bool)> = sqlx::query_as(
-        "SELECT id, lines, folder IS NULL FROM attempt
+    #[derive(FromRow)]
+    struct Found {
+        id: i64,
+        lines: i64,
+        has_folder: bool,
+    }
+    let row: Option<Found> = sqlx::query_as(
+        "SELECT id, lines, folder IS NOT NULL AS has_folder FROM attempt
          WHERE job = ?1 AND token = ?2 AND (folder = ?3 OR folder IS NULL) ORDER BY folder IS NULL LIMIT 1",
     )
     .bind(&id)
@@ -183,15 +204,15 @@ async fn known(
     .bind(folder)
     .fetch_optional(&mut *connection)
     .await?;
-    if let Some((attempt, lines, homeless)) = row {
-        if homeless {
+    if let Some(Found { id: attempt, lines, has_folder }) = row {
+        if !has_folder {
             sqlx::query("UPDATE attempt SET folder = ?2 WHERE id = ?1")
                 .bind(attempt)
                 .bind(folder)
                 .execute(connection)
                 .await?;
         }
-        return Ok(Journal { attempt, lines, heard: None, progress: None });
+        return Ok(JournalCursor { attempt, lines, heard: None, progress: None });
     }
     let (attempt, state): (i64, String) = sqlx::query_as(
         "INSERT INTO attempt (job, token, folder, state) VALUES (?1, ?2, ?3, iif(EXISTS (
@@ -214,11 +235,11 @@ async fn known(
         .execute(connection)
         .await?;
     }
-    Ok(Journal { attempt, lines: 0, heard: None, progress: None })
+    Ok(JournalCursor { attempt, lines: 0, heard: None, progress: None })
 }
 
-/// A new line of a journal.
-async fn happened(
+/// Records a line of a journal.
+async fn record_event(
     connection: &mut SqliteConnection,
     job: JobId,
     attempt: i64,
@@ -259,11 +280,11 @@ async fn happened(
         .bind(*step as i64)
         .bind(*tokens as i64)
         .bind(*words as i64)
-        .bind(text(path as &Path)?)
+        .bind(utf8(path as &Path)?)
         .bind(weights.to_string())
         .bind(entry.at)
         .bind(milestone.map(|milestone| milestone.to_string())),
-        Event::Scored(score) => return results::scored(connection, job, attempt, score).await,
+        Event::Scored(score) => return results::record_score(connection, job, attempt, score).await,
         Event::Warning { message } => {
             sqlx::query("UPDATE attempt SET warnings = coalesce(warnings || char(10), '') || ?2 WHERE id = ?1")
                 .bind(attempt)
@@ -275,15 +296,15 @@ async fn happened(
         )
         .bind(attempt)
         .bind(entry.at),
-        // Progress goes with the journal's own row; the outcome says how it finished.
+        // Progress is written with the cursor of the journal, and how the job finished with its outcome.
         Event::Progress { .. } | Event::Finished { .. } => return Ok(()),
     };
     query.execute(connection).await?;
     Ok(())
 }
 
-/// What was still going on under a submission has ended without an outcome.
-async fn given_up(
+/// Closes the open attempts of a submission that ended without an outcome.
+async fn close_submission(
     connection: &mut SqliteConnection,
     job: JobId,
     token: &str,

@@ -1,13 +1,13 @@
-//! What jobs leave: outcomes, scores, items and artifacts.
+//! Recording the results of jobs: outcomes, scores, items and artifacts.
 
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 use super::error::StoreError;
-use super::open::text;
+use super::open::utf8;
 use crate::domain::{FailureKind, ItemOutcome, JobId, Outcome, Score, Verdict};
 
-/// Rows per INSERT statement; 7 values each, SQLite takes 32,766.
-const ROWS: usize = 500;
+/// Rows per INSERT statement. Each has 7 values, and SQLite allows 32,766 per statement.
+const ROWS_PER_INSERT: usize = 500;
 
 fn failure_name(failure: FailureKind) -> &'static str {
     match failure {
@@ -18,8 +18,8 @@ fn failure_name(failure: FailureKind) -> &'static str {
     }
 }
 
-/// Writes down a score; it stands once its attempt is the result of the job.
-pub(super) async fn scored(
+/// Records a score, which becomes current when its attempt becomes the result of the job.
+pub(super) async fn record_score(
     connection: &mut SqliteConnection,
     job: JobId,
     attempt: i64,
@@ -57,8 +57,9 @@ pub(super) async fn scored(
     Ok(())
 }
 
-/// Closes an attempt, and those beside it under the same submission; false when that is on record already.
-pub(super) async fn ended(
+/// Closes an attempt with its outcome, and the other open attempts of the same submission; returns false if the outcome
+/// is already recorded.
+pub(super) async fn close_attempt(
     connection: &mut SqliteConnection,
     attempt: i64,
     outcome: &Outcome,
@@ -96,14 +97,14 @@ pub(super) async fn ended(
     Ok(true)
 }
 
-/// Drops the scores of a failed attempt, which now tells the state of its submission.
+/// Deletes the scores of a failed attempt, and makes the attempt the current one of its submission.
 pub(super) async fn discard(
     connection: &mut SqliteConnection,
     job: JobId,
     attempt: i64,
     token: &str,
 ) -> Result<(), StoreError> {
-    drop_scores(connection, job, attempt).await?;
+    delete_scores(connection, job, attempt).await?;
     sqlx::query(
         "UPDATE job SET current = ?2 WHERE id = ?1
          AND current IN (SELECT id FROM attempt WHERE job = ?1 AND token = ?3 AND state <> 'done')",
@@ -116,9 +117,10 @@ pub(super) async fn discard(
     Ok(())
 }
 
-/// Makes a successful attempt the result of its job, in place of an earlier one.
+/// Makes a successful attempt the result of its job, replacing an earlier result.
 ///
-/// Of two submissions that were under way at once, the first to succeed stays: jobs that need it may have begun.
+/// If two submissions ran at the same time, the first one to succeed stays the result, because jobs that depend on it
+/// may have started.
 pub(super) async fn publish(
     connection: &mut SqliteConnection,
     attempt: i64,
@@ -137,7 +139,7 @@ pub(super) async fn publish(
     .execute(&mut *connection)
     .await?;
     if replaced.rows_affected() == 0 {
-        return drop_scores(connection, outcome.id, attempt).await;
+        return delete_scores(connection, outcome.id, attempt).await;
     }
     for statement in [
         "DELETE FROM score WHERE job = ?1 AND attempt <> ?2",
@@ -149,7 +151,7 @@ pub(super) async fn publish(
     for artifact in &outcome.artifacts {
         sqlx::query("INSERT INTO artifact (job, path, bytes, digest) VALUES (?1, ?2, ?3, ?4)")
             .bind(&job)
-            .bind(text(&artifact.path)?)
+            .bind(utf8(&artifact.path)?)
             .bind(artifact.bytes as i64)
             .bind(artifact.digest.to_string())
             .execute(&mut *connection)
@@ -158,7 +160,7 @@ pub(super) async fn publish(
     insert_items(connection, &job, items).await
 }
 
-async fn drop_scores(connection: &mut SqliteConnection, job: JobId, attempt: i64) -> Result<(), StoreError> {
+async fn delete_scores(connection: &mut SqliteConnection, job: JobId, attempt: i64) -> Result<(), StoreError> {
     sqlx::query("DELETE FROM score WHERE job = ?1 AND attempt = ?2")
         .bind(job.to_string())
         .bind(attempt)
@@ -169,8 +171,8 @@ async fn drop_scores(connection: &mut SqliteConnection, job: JobId, attempt: i64
 
 async fn insert_items(connection: &mut SqliteConnection, job: &str, items: &[ItemOutcome]) -> Result<(), StoreError> {
     for group in items.chunk_by(|a, b| a.task == b.task && a.subtask == b.subtask) {
-        // The conflict is for a subtask that comes in pieces; setting a column makes RETURNING give its row. A
-        // fine-tuning job names a task of its one suite.
+        // The items of a subtask may come in several groups. Setting a column on conflict makes RETURNING return the
+        // existing row. A fine-tuning job has no suite in its canonical form: it is always GLUE.
         let id: i64 = sqlx::query_scalar(
             "INSERT INTO item_group (job, suite, mode, task, subtask)
              SELECT ?1, coalesce(canonical ->> '$.job.suite', 'glue'), canonical ->> '$.job.mode', ?2, ?3 FROM job WHERE id = ?1
@@ -181,7 +183,7 @@ async fn insert_items(connection: &mut SqliteConnection, job: &str, items: &[Ite
         .bind(&group[0].subtask)
         .fetch_one(&mut *connection)
         .await?;
-        for chunk in group.chunks(ROWS) {
+        for chunk in group.chunks(ROWS_PER_INSERT) {
             let mut insert = QueryBuilder::<Sqlite>::new(
                 "INSERT OR REPLACE INTO item (item_group, item, chosen, correct, credit, scores, cluster) ",
             );

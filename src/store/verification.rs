@@ -1,38 +1,38 @@
-//! Verdicts of `grid verify resume`.
+//! The verdicts of `grid verify resume`.
 
 use super::error::StoreError;
 use super::open::Store;
 use crate::domain::{JobId, JobKind, Precision};
 
-/// One training job, run straight and with kills.
+/// The verdict on one training job, which ran once without interruption and once killed and resumed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verification {
     /// The training job.
     pub job: JobId,
     /// Pretrain or tune.
     pub kind: JobKind,
-    /// Name for people.
+    /// The name of the job shown to people.
     pub label: String,
-    /// Name of the model in the spec.
+    /// The name of the model in the spec.
     pub model: String,
-    /// Device of the workers.
+    /// The device of the workers.
     pub device: String,
-    /// Arithmetic.
+    /// The floating-point format of the computation.
     pub precision: Precision,
-    /// Threads of the workers.
+    /// The number of threads of the workers.
     pub threads: u32,
-    /// How often it was killed.
+    /// The number of times the training was killed.
     pub kills: u32,
-    /// Where the kills fell.
+    /// The seed that determines when it was killed.
     pub seed: u64,
-    /// The first difference; `None` where there is none.
+    /// The first difference between the two runs; `None` if they are identical.
     pub difference: Option<String>,
-    /// Version of grid and of libtorch.
+    /// The versions of grid and libtorch.
     pub version: String,
 }
 
 impl Store {
-    /// Writes verdicts down; `at` in milliseconds since 1970 UTC.
+    /// Records verdicts; `at` is in milliseconds since 1970 UTC.
     pub async fn record_verifications(&self, verdicts: &[Verification], at: i64) -> Result<(), StoreError> {
         let mut transaction = self.write().await?;
         for verdict in verdicts {
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn the_newest_verdict_of_each_place_stands() {
+    async fn the_view_shows_the_newest_verdict_of_each_configuration() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path(), None).await.unwrap();
         let verdict = |threads, difference: Option<&str>| Verification {

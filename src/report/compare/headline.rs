@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::compared::{Compared, Equivalence, Overall, Row, SeedDifference};
+use super::super::measure::ACCURACY;
 use super::super::statistics::mean;
 use super::super::statistics::paired::{LEVEL, equivalence, paired_t, seeds_needed, smallest_effect};
 use crate::domain::counted;
@@ -22,7 +23,7 @@ type OfPair<'a> = Vec<&'a Row>;
 /// `None` where no task is an accuracy, or no task is left.
 pub(super) fn overall(rows: &[Row], margin: Option<f64>) -> Option<Overall> {
     let mut pairs: BTreeMap<Vec<(&str, &str)>, OfPair> = BTreeMap::new();
-    for row in rows.iter().filter(|row| row.metric == "accuracy") {
+    for row in rows.iter().filter(|row| row.metric == ACCURACY) {
         let of_pair = pairs.entry(pair(row)).or_default();
         // One task under two sets of rules counts once, under the first.
         if !of_pair.iter().any(|known| is_same_task(known, row)) {

@@ -158,7 +158,7 @@ impl<'a> Comparison<'a> {
             overall: headline::overall(&rows, options.equivalent),
             rows,
             same_jobs: self.same_jobs.clone(),
-            marks: marks.into_notes(),
+            marks: marks.into_notes().iter().map(ToString::to_string).collect(),
         }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::compared::{Compared, Label, MissingSeed, Row, Test};
+use super::super::measure::ACCURACY;
 use super::super::statistics::families::Correction;
 use super::super::table::{Cell, Column, Table};
 use super::headline::{points, sentence};
@@ -117,7 +118,7 @@ impl Compared {
     /// What the sentence above the table is about, where that is not all of its rows.
     fn left_out_of_the_sentence(&self) -> Option<String> {
         let overall = self.overall.as_ref()?;
-        let entering = |row: &&Row| row.metric == "accuracy" && overall.tasks.contains(&row.task);
+        let entering = |row: &&Row| row.metric == ACCURACY && overall.tasks.contains(&row.task);
         let all = self.rows.iter().all(|row| entering(&row));
         let modes: BTreeSet<&str> = self.rows.iter().filter(entering).map(|row| row.mode.as_str()).collect();
         let tasks = overall.tasks.join(", ");

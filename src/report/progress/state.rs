@@ -1,78 +1,87 @@
-//! What is known of a run: news folded into plain data.
+//! The state of a run, built from the updates of its jobs.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::Planned;
+use super::planned::PlannedJob;
 use crate::domain::{Event, JobId, JobKind, JobUpdate, Update, Verdict};
 
-/// The least share of a run's work from which its speed is told.
-const ENOUGH: f64 = 0.01;
+/// The share of the work that must be done before the remaining time is estimated.
+const MIN_SHARE_FOR_ESTIMATE: f64 = 0.01;
 
-/// Where a job stands.
+/// What a job is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stand {
-    /// Not begun, or stopped on request.
+pub(super) enum JobPhase {
+    /// Not started, or stopped on request.
     Waiting,
     Running,
     Done,
-    /// Ended with an error. It runs again if the run submits it again.
+    /// Ended with an error; it may be submitted again.
     Failed,
-    /// Its worker vanished. It runs again if the run submits it again.
+    /// The worker vanished; it may be submitted again.
     Lost,
 }
 
-/// What is known of a job.
+/// The progress of one job.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct JobState {
+pub(super) struct JobProgress {
     pub kind: JobKind,
     pub label: String,
-    pub stand: Stand,
-    /// How often this run handed it to a worker.
+    pub phase: JobPhase,
+    /// How often this run submitted it.
     pub submissions: u32,
-    /// Units done of `total`, which is 0 as long as it is unknown.
+    /// The units of work done of `total`, which is 0 while it is not known.
     pub done: u64,
     pub total: u64,
-    /// Mean training loss of the last report, in nats per token.
+    /// The mean training loss of the last report, in nats per token.
     pub loss: Option<f64>,
-    /// Tokens per second of the last report.
+    /// The speed of the last report, in tokens per second.
     pub speed: Option<f64>,
-    /// Words and tokens of prepared data.
+    /// The words and tokens of prepared data.
     pub words: Option<u64>,
     pub tokens: Option<u64>,
     /// The official aggregate of each task, in the order of the reports.
-    pub scores: Vec<(String, f64)>,
+    pub scores: Vec<TaskScore>,
     weight: f64,
-    /// Units that were done before the run began.
-    earlier: u64,
-    /// Steps reported with a speed, and the sum of steps / speed over these reports.
-    paced: (f64, f64),
+    /// The units of work that were done before this run began.
+    done_before: u64,
+    /// The steps of all reports with a speed.
+    timed_steps: f64,
+    /// The sum of steps / speed over the same reports.
+    time_per_token: f64,
 }
 
-/// What is known of a run.
+/// The official aggregate of a task.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct State {
-    jobs: Vec<JobState>,
+pub(super) struct TaskScore {
+    pub task: String,
+    pub value: f64,
+}
+
+/// The progress of all jobs of a run.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct RunState {
+    jobs: Vec<JobProgress>,
     index: HashMap<JobId, usize>,
-    /// When the run began, in milliseconds since 1970 UTC, by the clock of the journals.
+    /// The start of the run, in milliseconds since 1970 UTC, as in journals.
     began: i64,
 }
 
-/// Numbers of jobs.
+/// How many jobs a run has, and how many have ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Counts {
     pub jobs: usize,
     pub done: usize,
-    /// Failed or lost, and not yet submitted again.
+    /// Failed or lost, and not submitted again.
     pub failed: usize,
 }
 
-impl State {
-    pub fn new(planned: &[Planned], began: i64) -> Self {
-        let job = |planned: &Planned| JobState {
+impl RunState {
+    pub fn new(planned: &[PlannedJob], began: i64) -> Self {
+        let job = |planned: &PlannedJob| JobProgress {
             kind: planned.kind,
             label: planned.label.clone(),
-            stand: Stand::Waiting,
+            phase: JobPhase::Waiting,
             submissions: 0,
             done: 0,
             total: 0,
@@ -82,8 +91,9 @@ impl State {
             tokens: None,
             scores: vec![],
             weight: planned.weight,
-            earlier: 0,
-            paced: (0.0, 0.0),
+            done_before: 0,
+            timed_steps: 0.0,
+            time_per_token: 0.0,
         };
         Self {
             jobs: planned.iter().map(job).collect(),
@@ -92,55 +102,55 @@ impl State {
         }
     }
 
-    pub fn job(&self, id: &JobId) -> Option<&JobState> {
+    pub fn job(&self, id: &JobId) -> Option<&JobProgress> {
         self.index.get(id).map(|number| &self.jobs[*number])
     }
 
-    pub fn jobs(&self) -> &[JobState] {
+    pub fn jobs(&self) -> &[JobProgress] {
         &self.jobs
     }
 
-    pub fn running(&self) -> impl Iterator<Item = &JobState> {
-        self.jobs.iter().filter(|job| job.stand == Stand::Running)
+    pub fn running(&self) -> impl Iterator<Item = &JobProgress> {
+        self.jobs.iter().filter(|job| job.phase == JobPhase::Running)
     }
 
     pub fn counts(&self) -> Counts {
         let mut counts = Counts { jobs: self.jobs.len(), done: 0, failed: 0 };
         for job in &self.jobs {
-            match job.stand {
-                Stand::Done => counts.done += 1,
-                Stand::Failed | Stand::Lost => counts.failed += 1,
-                Stand::Waiting | Stand::Running => {}
+            match job.phase {
+                JobPhase::Done => counts.done += 1,
+                JobPhase::Failed | JobPhase::Lost => counts.failed += 1,
+                JobPhase::Waiting | JobPhase::Running => {}
             }
         }
         counts
     }
 
-    /// Takes news in.
-    pub fn fold(&mut self, news: &JobUpdate) {
-        let Some(job) = self.index.get(&news.job).map(|number| &mut self.jobs[*number]) else { return };
-        match &news.update {
+    /// Applies an update. Updates of jobs that are not part of the run are ignored.
+    pub fn apply(&mut self, update: &JobUpdate) {
+        let Some(job) = self.index.get(&update.job).map(|number| &mut self.jobs[*number]) else { return };
+        match &update.update {
             Update::Submitted { .. } => {
-                job.stand = Stand::Running;
+                job.phase = JobPhase::Running;
                 job.submissions += 1;
             }
             Update::Journal { entry, .. } => {
-                // A submission that an earlier run left open is told by its journal only.
-                job.stand = Stand::Running;
-                job.fold(&entry.event, entry.at < self.began);
+                // If an earlier run submitted the job, there is no submission in this run.
+                job.phase = JobPhase::Running;
+                job.apply(&entry.event, entry.at < self.began);
             }
             Update::Ended { outcome, .. } => {
-                job.stand = match outcome.verdict {
-                    Verdict::Done => Stand::Done,
-                    Verdict::Failed { .. } => Stand::Failed,
+                job.phase = match outcome.verdict {
+                    Verdict::Done => JobPhase::Done,
+                    Verdict::Failed { .. } => JobPhase::Failed,
                 }
             }
-            Update::Stopped { .. } => job.stand = Stand::Waiting,
-            Update::Lost { .. } => job.stand = Stand::Lost,
+            Update::Stopped { .. } => job.phase = JobPhase::Waiting,
+            Update::Lost { .. } => job.phase = JobPhase::Lost,
         }
     }
 
-    /// The share of the work that is done, in 0..=1; 1 only if every job is done.
+    /// The share of the work that is done, from 0 to 1; it is 1 only if every job is done.
     pub fn share(&self) -> f64 {
         let (done, all) =
             self.jobs.iter().fold((0.0, 0.0), |(done, all), job| (done + job.weight * job.share(), all + job.weight));
@@ -153,43 +163,44 @@ impl State {
         }
     }
 
-    /// How long the rest will take at the pace so far; `None` as long as that says too little.
+    /// The estimated remaining time at the speed so far; `None` while too little work is done for an estimate.
     ///
-    /// Jobs that failed are no longer expected to be done.
+    /// Failed jobs are not expected to be completed.
     pub fn time_left(&self, elapsed: Duration) -> Option<Duration> {
         let (mut made, mut left) = (0.0, 0.0);
         for job in &self.jobs {
             made += job.weight * job.share_of_this_run();
-            if matches!(job.stand, Stand::Waiting | Stand::Running) {
+            if matches!(job.phase, JobPhase::Waiting | JobPhase::Running) {
                 left += job.weight * (1.0 - job.share());
             }
         }
-        (left > 0.0 && made > ENOUGH * (made + left)).then(|| elapsed.mul_f64(left / made))
+        (left > 0.0 && made > MIN_SHARE_FOR_ESTIMATE * (made + left)).then(|| elapsed.mul_f64(left / made))
     }
 }
 
-impl JobState {
-    fn fold(&mut self, event: &Event, before: bool) {
+impl JobProgress {
+    /// Applies an event; `before` says whether it is older than this run.
+    fn apply(&mut self, event: &Event, before: bool) {
         match event {
-            // A new attempt begins from nothing, unless it says that it resumes.
+            // A new attempt starts from scratch, unless it reports that it resumes.
             Event::Started { .. } => self.done = 0,
             Event::Resumed { step } => {
                 self.done = *step;
                 if self.total == 0 {
-                    self.earlier = *step;
+                    self.done_before = *step;
                 }
             }
             Event::Progress { done, total, loss, tokens_per_second } => {
                 if let Some(speed) = tokens_per_second.filter(|speed| *speed > 0.0) {
                     let steps = done.saturating_sub(self.done) as f64;
-                    self.paced.0 += steps;
-                    self.paced.1 += steps / speed;
+                    self.timed_steps += steps;
+                    self.time_per_token += steps / speed;
                 }
                 (self.done, self.total) = (*done, *total);
                 self.loss = loss.or(self.loss);
                 self.speed = tokens_per_second.or(self.speed);
                 if before {
-                    self.earlier = *done;
+                    self.done_before = *done;
                 }
             }
             Event::Metric { name, value, .. } => match name.as_str() {
@@ -198,28 +209,27 @@ impl JobState {
                 _ => {}
             },
             Event::Scored(score) if score.subtask.is_none() => {
-                self.scores.retain(|(task, _)| *task != score.task);
-                self.scores.push((score.task.clone(), score.value));
+                self.scores.retain(|known| known.task != score.task);
+                self.scores.push(TaskScore { task: score.task.clone(), value: score.value });
             }
             Event::Interrupted { step } => self.done = *step,
             Event::Scored(_) | Event::Checkpoint { .. } | Event::Warning { .. } | Event::Finished { .. } => {}
         }
     }
 
-    /// The share of the job that is done, in 0..=1.
+    /// The share of the job that is done, from 0 to 1.
     pub fn share(&self) -> f64 {
-        if self.stand == Stand::Done { 1.0 } else { ratio(self.done, self.total) }
+        if self.phase == JobPhase::Done { 1.0 } else { ratio(self.done, self.total) }
     }
 
-    /// The share that this run did of it.
+    /// The share of the job that this run has done.
     fn share_of_this_run(&self) -> f64 {
-        (self.share() - ratio(self.earlier, self.total)).max(0.0)
+        (self.share() - ratio(self.done_before, self.total)).max(0.0)
     }
 
-    /// Tokens per second over all reports, if every step has as many tokens.
+    /// The mean speed over all reports in tokens per second, assuming that all steps have the same number of tokens.
     pub fn mean_speed(&self) -> Option<f64> {
-        let (steps, time) = self.paced;
-        (time > 0.0).then(|| steps / time)
+        (self.time_per_token > 0.0).then(|| self.timed_steps / self.time_per_token)
     }
 }
 

@@ -6,17 +6,19 @@ use indicatif::TermLike;
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::{Digest, Event, FailureKind, JournalEntry, Mode as Rules, Outcome, Score, Suite, Update, Verdict};
+use crate::domain::{
+    Digest, Event, FailureKind, JobId, JobKind, JournalEntry, Mode, Outcome, Score, Suite, Update, Verdict,
+};
 
-/// When the run began.
+/// The start of the run.
 const BEGAN: i64 = 1_000_000;
 
 fn id(number: usize) -> JobId {
     Digest::of(&[number as u8]).to_string()[..32].parse().unwrap()
 }
 
-/// A small grid: one tokenizer, text, two seeds of a model, one tuned, one scored.
-fn planned() -> Vec<Planned> {
+/// The jobs of a small run: a tokenizer, a corpus, two seeds of a model, of which one is tuned and scored.
+fn planned() -> Vec<PlannedJob> {
     let jobs = [
         (JobKind::Tokenizer, "bpe-8192", 1.0),
         (JobKind::Prepare, "corpus", 1.0),
@@ -25,7 +27,7 @@ fn planned() -> Vec<Planned> {
         (JobKind::Tune, "small/world/seed1", 10.0),
         (JobKind::Eval, "blimp small/world/seed1", 8.0),
     ];
-    let job = |(number, (kind, label, weight)): (usize, (JobKind, &str, f64))| Planned {
+    let job = |(number, (kind, label, weight)): (usize, (JobKind, &str, f64))| PlannedJob {
         id: id(number),
         label: label.to_owned(),
         kind,
@@ -34,17 +36,17 @@ fn planned() -> Vec<Planned> {
     jobs.into_iter().enumerate().map(job).collect()
 }
 
-fn news(job: usize, what: Update) -> JobUpdate {
-    JobUpdate { job: id(job), update: what }
+fn update(job: usize, update: Update) -> JobUpdate {
+    JobUpdate { job: id(job), update }
 }
 
 fn submitted(job: usize) -> JobUpdate {
-    news(job, Update::Submitted { token: "t".into(), slot: "cpu/0".into() })
+    update(job, Update::Submitted { token: "t".into(), slot: "cpu/0".into() })
 }
 
 fn journal_at(job: usize, at: i64, event: Event) -> JobUpdate {
     let entry = JournalEntry { at, event };
-    news(job, Update::Journal { token: "t".into(), attempt: PathBuf::from("t-1"), line: 0, entry })
+    update(job, Update::Journal { token: "t".into(), attempt: PathBuf::from("t-1"), line: 0, entry })
 }
 
 fn journal(job: usize, event: Event) -> JobUpdate {
@@ -83,7 +85,7 @@ fn scored(task: &str, subtask: Option<&str>, value: f64) -> Event {
         near_ties: 0,
         nans: 0,
         classes: None,
-        mode: Rules::FIXED,
+        mode: Mode::FIXED,
     })
 }
 
@@ -98,32 +100,32 @@ fn ended(job: usize, milliseconds: i64, verdict: Verdict) -> JobUpdate {
         verdict,
         artifacts: vec![],
     };
-    news(job, Update::Ended { folder: PathBuf::from("job"), outcome, items: vec![] })
+    update(job, Update::Ended { folder: PathBuf::from("job"), outcome, items: vec![] })
 }
 
 fn failed(job: usize, failure: FailureKind, message: &str) -> JobUpdate {
     ended(job, 5_000, Verdict::Failed { failure, message: message.into() })
 }
 
-fn state(news: &[JobUpdate]) -> State {
-    let mut state = State::new(&planned(), BEGAN);
-    news.iter().for_each(|news| state.fold(news));
+fn state(updates: &[JobUpdate]) -> RunState {
+    let mut state = RunState::new(&planned(), BEGAN);
+    updates.iter().for_each(|update| state.apply(update));
     state
 }
 
-/// The lines that a stream of news gives.
-fn lines(news: &[JobUpdate]) -> String {
-    let mut state = State::new(&planned(), BEGAN);
+/// The lines that these updates print.
+fn lines(updates: &[JobUpdate]) -> String {
+    let mut state = RunState::new(&planned(), BEGAN);
     let mut lines = vec![];
-    for news in news {
-        state.fold(news);
-        lines.extend(text::line(&state, news));
+    for update in updates {
+        state.apply(update);
+        lines.extend(text::update_line(&state, update));
     }
     lines.join("\n")
 }
 
-/// A run in which all goes well.
-fn fair_weather() -> Vec<JobUpdate> {
+/// A run without errors.
+fn successful_run() -> Vec<JobUpdate> {
     vec![
         submitted(0),
         ended(0, 400, Verdict::Done),
@@ -150,8 +152,8 @@ fn fair_weather() -> Vec<JobUpdate> {
 }
 
 #[test]
-fn finished_jobs_stand_in_columns() {
-    insta::assert_snapshot!(lines(&fair_weather()), @r"
+fn finished_jobs_are_aligned_in_columns() {
+    insta::assert_snapshot!(lines(&successful_run()), @r"
     [1/6] tokenizer  bpe-8192                                                          0.4s
     [2/6] prepare    corpus                     1.2M words   1.6M tokens                12s
     [3/6] pretrain   small/seed1                 412 steps  loss  2.31   8.1k tok/s   1m04s
@@ -162,30 +164,30 @@ fn finished_jobs_stand_in_columns() {
 }
 
 #[test]
-fn trouble_names_the_job() {
-    let news = [
+fn errors_and_warnings_name_the_job() {
+    let updates = [
         submitted(0),
         journal(0, Event::Warning { message: "the corpus is small\nvery small".into() }),
         ended(0, 400, Verdict::Done),
         submitted(2),
-        news(2, Update::Lost { token: "t".into(), message: "killed by signal 9".into() }),
+        update(2, Update::Lost { token: "t".into(), message: "killed by signal 9".into() }),
         submitted(2),
         journal(2, started()),
         journal(2, Event::Resumed { step: 300 }),
         journal(2, Event::Interrupted { step: 350 }),
-        news(2, Update::Stopped { token: "t".into() }),
+        update(2, Update::Stopped { token: "t".into() }),
         failed(3, FailureKind::NonFinite, "the loss is NaN at step 12\nbacktrace"),
-        news(5, Update::Stopped { token: "t".into() }),
+        update(5, Update::Stopped { token: "t".into() }),
         failed(1, FailureKind::Job, ""),
-        news(9, Update::Lost { token: "t".into(), message: "not of this run".into() }),
+        update(9, Update::Lost { token: "t".into(), message: "not of this run".into() }),
     ];
-    insta::assert_snapshot!(lines(&news), @r"
+    insta::assert_snapshot!(lines(&updates), @r"
           tokenizer  bpe-8192                 warning: the corpus is small
     [1/6] tokenizer  bpe-8192                                                          0.4s
           pretrain   small/seed1              LOST: killed by signal 9
-          pretrain   small/seed1              is tried again
-          pretrain   small/seed1              goes on from step 300
-          pretrain   small/seed1              stopped, saved at step 350
+          pretrain   small/seed1              retrying
+          pretrain   small/seed1              resumed from step 300
+          pretrain   small/seed1              stopped; saved at step 350
     [2/6] pretrain   small/seed2              FAILED: the loss is NaN at step 12
           eval       blimp small/world/seed1  stopped
     [3/6] prepare    corpus                   FAILED: no reason given
@@ -193,16 +195,16 @@ fn trouble_names_the_job() {
 }
 
 #[test]
-fn heartbeats_tell_where_the_grid_is() {
-    let at = |minutes: u64, news: &[JobUpdate]| text::heartbeat(&state(news), Duration::from_secs(60 * minutes));
+fn heartbeats_show_the_progress_of_the_run() {
+    let at = |minutes: u64, updates: &[JobUpdate]| text::heartbeat(&state(updates), Duration::from_secs(60 * minutes));
     let mut shown = vec![at(1, &[])];
-    let mut news = fair_weather()[..8].to_vec();
-    news.push(journal(2, trained(206, 412, 3.0, 8_000.0)));
-    shown.push(at(5, &news));
-    news.push(failed(3, FailureKind::Job, "no"));
-    shown.push(at(6, &news));
-    news.extend([0, 1, 3, 4, 5].map(submitted));
-    shown.push(at(7, &news));
+    let mut updates = successful_run()[..8].to_vec();
+    updates.push(journal(2, trained(206, 412, 3.0, 8_000.0)));
+    shown.push(at(5, &updates));
+    updates.push(failed(3, FailureKind::Job, "no"));
+    shown.push(at(6, &updates));
+    updates.extend([0, 1, 3, 4, 5].map(submitted));
+    shown.push(at(7, &updates));
     insta::assert_snapshot!(shown.join("\n"), @r"
     [0/6] 0% of the work
     [2/6] 22% of the work, 17m44s left; running: pretrain small/seed1 50%, pretrain small/seed2
@@ -212,9 +214,9 @@ fn heartbeats_tell_where_the_grid_is() {
 }
 
 #[test]
-fn work_of_earlier_runs_does_not_count_as_speed() {
+fn the_work_of_earlier_runs_does_not_count_towards_the_speed() {
     let hour = Duration::from_secs(3_600);
-    // Half of the first pretraining (40 of 100) was there, 10 more are done in an hour: 70 are left.
+    // Half of the first pretraining (40 of 100) was done before, and 10 more were done in an hour: 70 are left.
     let resumed =
         [submitted(2), journal(2, started()), journal(2, Event::Resumed { step: 50 }), journal(2, at(75, 100))];
     assert_eq!(state(&resumed).time_left(hour), Some(hour * 7));
@@ -226,28 +228,28 @@ fn work_of_earlier_runs_does_not_count_as_speed() {
 }
 
 #[test]
-fn a_job_that_is_tried_again_has_not_failed() {
-    let mut news = vec![submitted(2), failed(2, FailureKind::OutOfMemory, "out of memory")];
-    assert_eq!(state(&news).counts().failed, 1);
-    news.push(submitted(2));
-    assert_eq!(state(&news).counts().failed, 0);
-    news.extend([journal(2, at(9, 9)), ended(2, 1, Verdict::Done)]);
-    assert_eq!((state(&news).counts().failed, state(&news).counts().done), (0, 1));
+fn a_job_that_is_retried_does_not_count_as_failed() {
+    let mut updates = vec![submitted(2), failed(2, FailureKind::OutOfMemory, "out of memory")];
+    assert_eq!(state(&updates).counts().failed, 1);
+    updates.push(submitted(2));
+    assert_eq!(state(&updates).counts().failed, 0);
+    updates.extend([journal(2, at(9, 9)), ended(2, 1, Verdict::Done)]);
+    assert_eq!((state(&updates).counts().failed, state(&updates).counts().done), (0, 1));
 }
 
 #[test]
-fn a_new_attempt_starts_from_nothing_unless_it_resumes() {
-    let mut news = vec![submitted(2), journal(2, at(80, 100)), submitted(2), journal(2, started())];
-    assert_eq!(state(&news).job(&id(2)).unwrap().done, 0);
-    news.push(journal(2, Event::Resumed { step: 60 }));
-    assert_eq!(state(&news).job(&id(2)).unwrap().share(), 0.6);
+fn a_new_attempt_starts_from_zero_unless_it_resumes() {
+    let mut updates = vec![submitted(2), journal(2, at(80, 100)), submitted(2), journal(2, started())];
+    assert_eq!(state(&updates).job(&id(2)).unwrap().done, 0);
+    updates.push(journal(2, Event::Resumed { step: 60 }));
+    assert_eq!(state(&updates).job(&id(2)).unwrap().share(), 0.6);
 }
 
 #[test]
 fn the_speed_of_a_job_is_the_mean_over_its_time() {
     // 100 steps at half the speed of another 100.
-    let news = [journal(2, trained(100, 200, 1.0, 1_000.0)), journal(2, trained(200, 200, 1.0, 2_000.0))];
-    let mean = state(&news).job(&id(2)).unwrap().mean_speed().unwrap();
+    let updates = [journal(2, trained(100, 200, 1.0, 1_000.0)), journal(2, trained(200, 200, 1.0, 2_000.0))];
+    let mean = state(&updates).job(&id(2)).unwrap().mean_speed().unwrap();
     assert!((mean - 4_000.0 / 3.0).abs() < 1e-9, "{mean}");
 }
 
@@ -255,7 +257,7 @@ fn the_speed_of_a_job_is_the_mean_over_its_time() {
 fn long_labels_keep_both_ends() {
     let mut planned = planned();
     planned[0].label = "blimp-supplement a-long-model/with>many>stages/seed12".into();
-    let state = State::new(&planned, BEGAN);
+    let state = RunState::new(&planned, BEGAN);
     let names = [0, 2].map(|number| text::short_name(&state, &state.jobs()[number]) + "|");
     insta::assert_snapshot!(names.join("\n"), @r"
     tokenizer  blimp-supplemen…ny>stages/seed12|
@@ -263,11 +265,11 @@ fn long_labels_keep_both_ends() {
     ");
 }
 
-/// What was written, shared with whom it was lent to.
+/// A stream and a terminal whose content can be read.
 #[derive(Debug, Clone, Default)]
-struct Paper(Arc<Mutex<String>>);
+struct Screen(Arc<Mutex<String>>);
 
-impl Write for Paper {
+impl Write for Screen {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.lock().unwrap().push_str(str::from_utf8(bytes).unwrap());
         Ok(bytes.len())
@@ -277,7 +279,7 @@ impl Write for Paper {
     }
 }
 
-impl TermLike for Paper {
+impl TermLike for Screen {
     fn width(&self) -> u16 {
         120
     }
@@ -308,56 +310,56 @@ impl TermLike for Paper {
 }
 
 #[test]
-fn a_minute_without_a_line_brings_a_heartbeat() {
-    let paper = Paper::default();
-    let mut lines = Lines::new(Box::new(paper.clone()));
+fn a_minute_without_a_line_prints_a_heartbeat() {
+    let screen = Screen::default();
+    let mut lines = Lines::new(Box::new(screen.clone()));
     let events = [(0, submitted(0)), (59, submitted(1)), (60, submitted(2)), (70, submitted(3)), (119, submitted(4))];
-    let mut state = State::new(&planned(), BEGAN);
-    for (second, news) in &events {
-        state.fold(news);
-        lines.show(&state, news, Duration::from_secs(*second));
+    let mut state = RunState::new(&planned(), BEGAN);
+    for (second, update) in &events {
+        state.apply(update);
+        lines.show(&state, update, Duration::from_secs(*second));
     }
-    insta::assert_snapshot!(paper.0.lock().unwrap(), @r"
+    insta::assert_snapshot!(screen.0.lock().unwrap(), @r"
     [0/6] 0% of the work; running: tokenizer bpe-8192, prepare corpus, pretrain small/seed1
     ");
 }
 
 #[test]
-fn silence_and_bad_paper_are_no_trouble() {
-    struct Torn;
-    impl Write for Torn {
+fn silent_mode_prints_nothing_and_a_broken_stream_is_ignored() {
+    struct Broken;
+    impl Write for Broken {
         fn write(&mut self, _: &[u8]) -> io::Result<usize> {
-            Err(io::Error::other("torn"))
+            Err(io::Error::other("broken"))
         }
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
         }
     }
-    let paper = Paper::default();
-    let mut silent = Progress::new(&planned(), Mode::Silent, Box::new(paper.clone()));
-    let mut torn = Progress::new(&planned(), Mode::Lines, Box::new(Torn));
-    for news in fair_weather() {
-        silent.update(&news);
-        torn.update(&news);
+    let screen = Screen::default();
+    let mut silent = Progress::new(&planned(), ProgressMode::Silent, Box::new(screen.clone()));
+    let mut broken = Progress::new(&planned(), ProgressMode::Lines, Box::new(Broken));
+    for update in successful_run() {
+        silent.update(&update);
+        broken.update(&update);
     }
     silent.finish();
-    torn.finish();
-    assert_eq!(*paper.0.lock().unwrap(), "");
+    broken.finish();
+    assert_eq!(*screen.0.lock().unwrap(), "");
 }
 
 #[test]
-fn bars_stand_below_the_lines() {
-    let paper = Paper::default();
-    let mut state = State::new(&planned(), BEGAN);
-    let mut bars = Bars::new(&state, ProgressDrawTarget::term_like(Box::new(paper.clone()))).unwrap();
-    let mut news = fair_weather()[..8].to_vec();
-    news.push(journal(2, trained(206, 412, 3.0, 8_000.0)));
-    for news in &news {
-        state.fold(news);
-        bars.show(&state, news, Duration::from_secs(30));
+fn bars_are_drawn_below_the_lines() {
+    let screen = Screen::default();
+    let mut state = RunState::new(&planned(), BEGAN);
+    let mut bars = Bars::new(&state, ProgressDrawTarget::term_like(Box::new(screen.clone()))).unwrap();
+    let mut updates = successful_run()[..8].to_vec();
+    updates.push(journal(2, trained(206, 412, 3.0, 8_000.0)));
+    for update in &updates {
+        state.apply(update);
+        bars.show(&state, update, Duration::from_secs(30));
     }
     bars.clear();
-    let text = paper.0.lock().unwrap().clone();
+    let text = screen.0.lock().unwrap().clone();
     let last = |what: &str| text.lines().rfind(|line| line.contains(what)).unwrap_or_default().trim_end().to_owned();
     let shown = ["all ", "pretrain   small/seed1", "pretrain   small/seed2", "prepare"].map(last).join("\n");
     insta::with_settings!({filters => vec![(r"[⠀-⣿]", "*"), (r"\d\.\ds", "0.0s")]}, {
@@ -375,9 +377,9 @@ proptest! {
     fn shares_and_counts_stay_in_bounds(
         script in prop::collection::vec((0..7_usize, 0..9_u8, 0..20_u64, 0..20_u64), 0..60),
     ) {
-        let mut state = State::new(&planned(), BEGAN);
+        let mut state = RunState::new(&planned(), BEGAN);
         for (job, what, done, total) in script {
-            let news = match what {
+            let update = match what {
                 0 => submitted(job),
                 1 => journal(job, started()),
                 2 => journal(job, Event::Resumed { step: done }),
@@ -385,15 +387,15 @@ proptest! {
                 4 => journal(job, trained(done, total, 1.0, 100.0)),
                 5 => ended(job, -3, Verdict::Done),
                 6 => failed(job, FailureKind::Job, "no"),
-                7 => news(job, Update::Stopped { token: "t".into() }),
-                _ => news(job, Update::Lost { token: "t".into(), message: "gone".into() }),
+                7 => update(job, Update::Stopped { token: "t".into() }),
+                _ => update(job, Update::Lost { token: "t".into(), message: "gone".into() }),
             };
-            state.fold(&news);
+            state.apply(&update);
             prop_assert!((0.0..=1.0).contains(&state.share()));
             prop_assert_eq!(state.share() == 1.0, state.counts().done == state.counts().jobs);
             prop_assert!(state.counts().done + state.counts().failed <= state.counts().jobs);
             prop_assert!(state.time_left(Duration::from_secs(9)).is_none_or(|left| left < Duration::from_secs(1_000)));
-            prop_assert_eq!(text::line(&state, &news).is_some_and(|line| line.contains('\n')), false);
+            prop_assert_eq!(text::update_line(&state, &update).is_some_and(|line| line.contains('\n')), false);
         }
     }
 }

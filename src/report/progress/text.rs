@@ -1,42 +1,42 @@
-//! What is shown of a run, as text.
+//! The texts that show the progress of a run.
 
 use std::time::Duration;
 
-use super::state::{JobState, State};
+use super::state::{JobProgress, RunState, TaskScore};
 use crate::domain::{Event, JobKind, JobUpdate, Outcome, Update, Verdict};
 use crate::report::human;
 
-/// Labels longer than this are not waited for: they put their own line out of step.
-const LABEL: usize = 48;
-/// Labels before bars are cut to this.
-const SHORT: usize = 32;
-/// Running jobs that a heartbeat names.
-const NAMED: usize = 3;
+/// The maximum width of the column of labels in lines; a longer label shifts the rest of its own line.
+const LABEL_WIDTH: usize = 48;
+/// The width to which labels before bars are shortened.
+const SHORT_LABEL_WIDTH: usize = 32;
+/// The maximum number of running jobs that a heartbeat names.
+const MAX_NAMED_JOBS: usize = 3;
 
-/// The line that news are worth, once they are folded into the state.
-pub(super) fn line(state: &State, news: &JobUpdate) -> Option<String> {
-    let job = state.job(&news.job)?;
+/// The line that an update deserves, if any. The update was already applied to the state.
+pub(super) fn update_line(state: &RunState, update: &JobUpdate) -> Option<String> {
+    let job = state.job(&update.job)?;
     let margin = " ".repeat(number(state).len());
     let remark = |text: String| Some(format!("{margin} {}  {text}", name(state, job)));
-    match &news.update {
+    match &update.update {
         Update::Ended { outcome, .. } => Some(ended(state, job, outcome)),
         Update::Lost { message, .. } => remark(format!("LOST: {}", first(message))),
         Update::Stopped { .. } if is_training(job.kind) && job.done > 0 => {
-            remark(format!("stopped, saved at step {}", job.done))
+            remark(format!("stopped; saved at step {}", job.done))
         }
         Update::Stopped { .. } => remark("stopped".to_owned()),
         Update::Journal { entry, .. } => match &entry.event {
             Event::Warning { message } => remark(format!("warning: {}", first(message))),
-            Event::Resumed { step } => remark(format!("goes on from step {step}")),
+            Event::Resumed { step } => remark(format!("resumed from step {step}")),
             _ => None,
         },
-        Update::Submitted { .. } if job.submissions > 1 => remark("is tried again".to_owned()),
+        Update::Submitted { .. } if job.submissions > 1 => remark("retrying".to_owned()),
         Update::Submitted { .. } => None,
     }
 }
 
-/// How far the whole grid is, and what runs.
-pub(super) fn heartbeat(state: &State, elapsed: Duration) -> String {
+/// The progress of the whole run, and the running jobs.
+pub(super) fn heartbeat(state: &RunState, elapsed: Duration) -> String {
     let running: Vec<String> = (state.running())
         .map(|job| match job.total {
             0 => format!("{} {}", job.kind, job.label),
@@ -48,51 +48,51 @@ pub(super) fn heartbeat(state: &State, elapsed: Duration) -> String {
         text.push_str(&format!(", {part}"));
     }
     if !running.is_empty() {
-        text.push_str(&format!("; running: {}", running[..running.len().min(NAMED)].join(", ")));
+        text.push_str(&format!("; running: {}", running[..running.len().min(MAX_NAMED_JOBS)].join(", ")));
     }
-    if running.len() > NAMED {
-        text.push_str(&format!(" and {} more", running.len() - NAMED));
+    if running.len() > MAX_NAMED_JOBS {
+        text.push_str(&format!(" and {} more", running.len() - MAX_NAMED_JOBS));
     }
     text
 }
 
-/// What stands behind the bar of the whole grid.
-pub(super) fn whole(state: &State, elapsed: Duration) -> String {
+/// The text after the bar of the whole run.
+pub(super) fn overall(state: &RunState, elapsed: Duration) -> String {
     let counts = state.counts();
     let jobs = format!("{}/{}", counts.done, human::counted(counts.jobs as u64, "job"));
     [Some(jobs), failures(state), left(state, elapsed)].into_iter().flatten().collect::<Vec<_>>().join("  ")
 }
 
-/// What stands behind the bar of a running job.
-pub(super) fn running(job: &JobState) -> String {
+/// The text after the bar of a running job.
+pub(super) fn running(job: &JobProgress) -> String {
     let loss = job.loss.map(|loss| format!("loss {loss:.2}"));
     let speed = job.speed.map(|speed| format!("{:>5} tok/s", human::count(speed as u64)));
     [loss, speed].into_iter().flatten().collect::<Vec<_>>().join("  ")
 }
 
-/// What stands before the bar of a job: kind and label, the latter in at most [`SHORT`] characters.
-pub(super) fn short_name(state: &State, job: &JobState) -> String {
-    columns(state, job.kind.name(), &cut(&job.label, SHORT), SHORT)
+/// The text before the bar of a job: its kind and its label in at most [`SHORT_LABEL_WIDTH`] characters.
+pub(super) fn short_name(state: &RunState, job: &JobProgress) -> String {
+    columns(state, job.kind.name(), &shortened(&job.label, SHORT_LABEL_WIDTH), SHORT_LABEL_WIDTH)
 }
 
-/// What stands before the bar of the whole grid.
-pub(super) fn whole_name(state: &State) -> String {
-    columns(state, "all", "", SHORT)
+/// The text before the bar of the whole run.
+pub(super) fn overall_name(state: &RunState) -> String {
+    columns(state, "all", "", SHORT_LABEL_WIDTH)
 }
 
-fn name(state: &State, job: &JobState) -> String {
-    columns(state, job.kind.name(), &job.label, LABEL)
+fn name(state: &RunState, job: &JobProgress) -> String {
+    columns(state, job.kind.name(), &job.label, LABEL_WIDTH)
 }
 
-/// Kind and label, in columns for the grid's longest, though not beyond `limit` for labels.
-fn columns(state: &State, kind: &str, label: &str, limit: usize) -> String {
+/// The kind and the label in columns that fit the longest ones of the run, with at most `limit` characters for labels.
+fn columns(state: &RunState, kind: &str, label: &str, limit: usize) -> String {
     let kinds = state.jobs().iter().map(|job| job.kind.name().len()).max().unwrap_or(0);
     let labels = state.jobs().iter().map(|job| job.label.chars().count()).max().unwrap_or(0).min(limit);
     format!("{kind:<kinds$}  {label:<labels$}")
 }
 
-/// The text in at most `width` characters, cut in the middle: both ends of a label tell jobs apart.
-fn cut(text: &str, width: usize) -> String {
+/// Shortens a text to at most `width` characters in the middle, because both ends of a label tell jobs apart.
+fn shortened(text: &str, width: usize) -> String {
     let length = text.chars().count();
     if length <= width {
         return text.to_owned();
@@ -103,7 +103,7 @@ fn cut(text: &str, width: usize) -> String {
     format!("{start}…{end}")
 }
 
-fn ended(state: &State, job: &JobState, outcome: &Outcome) -> String {
+fn ended(state: &RunState, job: &JobProgress, outcome: &Outcome) -> String {
     let head = format!("{} {}", number(state), name(state, job));
     match &outcome.verdict {
         Verdict::Done => {
@@ -115,8 +115,8 @@ fn ended(state: &State, job: &JobState, outcome: &Outcome) -> String {
     }
 }
 
-/// What a finished job has to show.
-fn details(job: &JobState) -> String {
+/// The most interesting numbers of a finished job.
+fn details(job: &JobProgress) -> String {
     match job.kind {
         JobKind::Tokenizer | JobKind::Import => String::new(),
         JobKind::Prepare => match (job.words, job.tokens) {
@@ -130,13 +130,16 @@ fn details(job: &JobState) -> String {
             let speed = job.mean_speed().map_or(String::new(), |speed| human::count(speed as u64) + " tok/s");
             format!("{:>6} steps  {loss:<10}  {speed:>11}", job.done)
         }
-        JobKind::Eval | JobKind::Finetune => {
-            job.scores.iter().map(|(task, value)| format!("{task} {value:.1}")).collect::<Vec<_>>().join("  ")
-        }
+        JobKind::Eval | JobKind::Finetune => job
+            .scores
+            .iter()
+            .map(|TaskScore { task, value }| format!("{task} {value:.1}"))
+            .collect::<Vec<_>>()
+            .join("  "),
     }
 }
 
-/// The width of [`details`], or what an evaluation usually needs.
+/// The width of [`details`]; for evaluations, the width that is usually needed.
 fn details_width(kind: JobKind) -> usize {
     match kind {
         JobKind::Tokenizer | JobKind::Import => 0,
@@ -146,25 +149,25 @@ fn details_width(kind: JobKind) -> usize {
     }
 }
 
-/// The jobs that ended, of all: `[ 7/78]`.
-fn number(state: &State) -> String {
+/// How many jobs have ended, of all: `[ 7/78]`.
+fn number(state: &RunState) -> String {
     let counts = state.counts();
     let width = counts.jobs.to_string().len();
     format!("[{:>width$}/{}]", counts.done + counts.failed, counts.jobs)
 }
 
-fn failures(state: &State) -> Option<String> {
+fn failures(state: &RunState) -> Option<String> {
     let failed = state.counts().failed;
     (failed > 0).then(|| format!("{failed} failed"))
 }
 
-fn left(state: &State, elapsed: Duration) -> Option<String> {
+fn left(state: &RunState, elapsed: Duration) -> Option<String> {
     state.time_left(elapsed).map(|left| format!("{} left", human::duration(left)))
 }
 
-/// Whole percents; 100 only if nothing is left.
+/// A share in whole percent; 100 only if nothing is left.
 fn percent(share: f64) -> String {
-    // 57 of 100 is a little less than 0.57.
+    // The floating-point number for 57 of 100 is slightly less than 0.57.
     let percents = if share < 1.0 { (share * 100.0 + 1e-9).floor().min(99.0) } else { 100.0 };
     format!("{percents:.0}%")
 }
@@ -173,7 +176,7 @@ fn is_training(kind: JobKind) -> bool {
     matches!(kind, JobKind::Pretrain | JobKind::Tune)
 }
 
-/// The first line of a message; `grid logs` has the others.
+/// The first line of a message; `grid logs` shows all lines.
 fn first(message: &str) -> &str {
     message.trim().lines().next().unwrap_or("no reason given")
 }

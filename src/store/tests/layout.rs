@@ -1,17 +1,64 @@
-//! Databases of earlier layouts, as earlier builds have left them.
+//! Upgrading databases of earlier layouts, which earlier builds created.
 
 use super::*;
 use crate::domain::{Cluster, Stderr};
+use crate::store::layout;
 
-/// A folder with a copy of the database that the last build with layout 1 made.
-fn layout_1() -> tempfile::TempDir {
+/// A folder with a copy of the fixture of a layout, the database that the last build with that layout created.
+fn fixture(layout: i64) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/layout-1.db");
-    std::fs::copy(fixture, folder.path().join("runs.db")).unwrap();
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/layout-{layout}.db"));
+    std::fs::copy(&fixture, folder.path().join("runs.db"))
+        .unwrap_or_else(|error| panic!("a new layout needs the fixture {}: {error}", fixture.display()));
     folder
 }
 
-/// The whole content of a database, and what its readers make of it.
+/// The name, the type and the columns of every relation.
+async fn layout_of(store: &Store) -> String {
+    format!("{:#?}", layout::columns(&mut store.pool.acquire().await.unwrap()).await.unwrap())
+}
+
+/// Before a migration is added, the database of the last build without it becomes a fixture.
+#[tokio::test]
+async fn every_earlier_layout_can_be_upgraded_and_read_without_an_upgrade() {
+    let new = tempfile::tempdir().unwrap();
+    let newest = layout_of(&Store::open(new.path(), None).await.unwrap()).await;
+    for version in 1..layout::newest() {
+        let folder = fixture(version);
+        let reader = Store::open_read_only(folder.path(), None).await.unwrap();
+        let experiments = reader.experiments().await.unwrap();
+        assert_eq!(experiments.len(), 1, "layout {version}");
+        let name = &experiments[0].name;
+        let before = (reader.scores(name).await.unwrap(), reader.job_rows(name).await.unwrap(), views(&reader).await);
+        assert!(!before.0.is_empty(), "layout {version}");
+        reader.close().await;
+        let upgraded = Store::open_existing(folder.path(), None).await.unwrap();
+        assert_eq!(layout_of(&upgraded).await, newest, "layout {version}");
+        let after =
+            (upgraded.scores(name).await.unwrap(), upgraded.job_rows(name).await.unwrap(), views(&upgraded).await);
+        assert_eq!(before, after, "layout {version}");
+    }
+}
+
+/// The columns and the number of rows of every view of the newest layout.
+async fn views(store: &Store) -> Vec<String> {
+    let mut newest = layout::in_memory().await.unwrap();
+    let columns = layout::columns(&mut newest).await.unwrap();
+    let mut views = vec![];
+    for view in columns.chunk_by(|one, next| one.relation == next.relation).filter(|view| view[0].is_view) {
+        let names = view.iter().map(|column| column.name.as_str()).collect::<Vec<_>>().join(", ");
+        let relation = &view[0].relation;
+        let rows: i64 =
+            sqlx::query_scalar(AssertSqlSafe(format!("SELECT count(*) FROM (SELECT {names} FROM {relation})")))
+                .fetch_one(&store.pool)
+                .await
+                .unwrap();
+        views.push(format!("{relation} ({names}): {rows} rows"));
+    }
+    views
+}
+
+/// The whole content of a database, as SQL and as the store reads it, and a summary of it.
 async fn contents(store: &Store) -> (String, String) {
     let scores = store.scores("layout-1").await.unwrap();
     let jobs = store.job_rows("layout-1").await.unwrap();
@@ -27,9 +74,9 @@ async fn contents(store: &Store) -> (String, String) {
 
 #[tokio::test]
 async fn a_database_of_layout_1_is_upgraded_and_keeps_everything() {
-    let folder = layout_1();
-    // Somebody else's, as it is; the temporary views show it as if it were of today's layout.
-    let reader = Store::open_to_read(folder.path(), None).await.unwrap();
+    let folder = fixture(1);
+    // Read-only, so it cannot be upgraded; temporary views make it look as if it had the newest layout.
+    let reader = Store::open_read_only(folder.path(), None).await.unwrap();
     assert!(!reader.is_writable());
     let before = contents(&reader).await;
     let answers = async |store: &Store| -> Vec<(i64, i64, i64)> {
@@ -46,8 +93,7 @@ async fn a_database_of_layout_1_is_upgraded_and_keeps_everything() {
     insta::assert_snapshot!(after.1, @"80 scores, 328 items, 23 jobs, 26 artifacts");
     assert!(after == before, "{before:?}\n{after:?}");
     assert_eq!(answers(&store).await, read);
-    // Every item is in its one cell, none has a cluster, and each of the four scores has a pair of cells for each of
-    // two seeds, both ways round.
+    // No item has a cluster, and each of the four scores has a pair of cells for each of two seeds, in both orders.
     assert_eq!(read, [(328, 0, 16)]);
     let layouts: Vec<i64> =
         sqlx::query_scalar("SELECT version FROM _sqlx_migrations").fetch_all(&store.pool).await.unwrap();
@@ -57,8 +103,8 @@ async fn a_database_of_layout_1_is_upgraded_and_keeps_everything() {
 }
 
 #[tokio::test]
-async fn clusters_and_their_standard_errors_are_written_together() {
-    let folder = layout_1();
+async fn clusters_and_their_standard_errors_are_recorded_together() {
+    let folder = fixture(1);
     let store = Store::open_existing(folder.path(), None).await.unwrap();
     let scores = store.scores("layout-1").await.unwrap();
     let job = &scores.iter().find(|row| row.score.suite == Suite::Ewok).unwrap().job;
@@ -103,26 +149,26 @@ async fn clusters_and_their_standard_errors_are_written_together() {
     .unwrap();
     assert_eq!(shown, ["pair", "agent-properties#2", "agent-properties#3"]);
 
-    // Nothing is written where not all can be.
-    let reader = Store::open_to_read(folder.path(), None).await.unwrap();
+    // Nothing is recorded if not everything can be.
+    let reader = Store::open_read_only(folder.path(), None).await.unwrap();
     let error = reader.record_clusters(id, &items, &[]).await.unwrap_err();
     assert!(error.is_unwritable(), "{error}");
 }
 
-/// Cells of one curriculum on one model share its jobs: a difference of 0 between them would be no measurement.
+/// Cells that share a model share its jobs, and a difference between a job and itself measures nothing.
 #[tokio::test]
 async fn a_job_is_not_compared_with_itself() {
     let (_folder, store) = opened().await;
     let world = World::new();
     world.begin(&store, "x", &both()).await;
     for (eval, token) in world.evals.iter().zip(["s", "t"]) {
-        let teller = Teller { store: &store, job: eval.id(), token, attempt: token };
-        store.record_all(&teller.success(60.0), 1).await.unwrap();
+        let reporter = Reporter { store: &store, job: eval.id(), token, attempt: token };
+        store.record_all(&reporter.success(60.0), 1).await.unwrap();
     }
     let pairs =
         async || -> i64 { sqlx::query_scalar("SELECT count(*) FROM v_compare").fetch_one(&store.pool).await.unwrap() };
     assert_eq!(pairs().await, 2);
-    // Both cells with both jobs: of each job with itself nothing more is told.
+    // Now both cells have both jobs. Pairs of a job with itself are left out.
     sqlx::query("INSERT OR IGNORE INTO cell_job SELECT cell.id, job.id, 'eval' FROM cell, job WHERE kind = 'eval'")
         .execute(&store.pool)
         .await
@@ -134,13 +180,13 @@ async fn a_job_is_not_compared_with_itself() {
 }
 
 #[tokio::test]
-async fn items_are_visited_a_subtask_at_a_time_for_each_cell() {
+async fn items_are_visited_one_subtask_at_a_time_for_each_cell() {
     let (_folder, store) = opened().await;
     let world = World::new();
     world.begin(&store, "x", &both()).await;
     for (eval, token) in world.evals.iter().zip(["s", "t"]) {
-        let teller = Teller { store: &store, job: eval.id(), token, attempt: token };
-        store.record_all(&teller.success(60.0), 1).await.unwrap();
+        let reporter = Reporter { store: &store, job: eval.id(), token, attempt: token };
+        store.record_all(&reporter.success(60.0), 1).await.unwrap();
     }
     let mut seen = vec![];
     let visit = |group: &ItemGroup, items: &[ItemOutcome]| -> Result<(), StoreError> {
@@ -152,7 +198,7 @@ async fn items_are_visited_a_subtask_at_a_time_for_each_cell() {
         (curriculum.to_owned(), "final".to_owned(), eval.id().to_string(), vec![item(0, 1.0), item(1, 0.5)])
     };
     assert_eq!(seen, [of("pretrained", &world.evals[0]), of("merged", &world.evals[1])]);
-    // The first error ends it.
+    // The first error ends the visit.
     let failed = store.visit_items("x", |_, _| Err(StoreError::NoExperiment)).await;
     assert!(matches!(failed, Err(StoreError::NoExperiment)));
 }

@@ -1,4 +1,4 @@
-//! The store on temporary folders: a small world, and news from it.
+//! Tests of the store on temporary folders, with two cells and updates of their jobs.
 
 mod layout;
 mod open;
@@ -23,7 +23,7 @@ fn tokenizer(vocab_size: u32) -> Job {
     Job::Tokenizer(TokenizerJob { vocab_size, corpora: vec![(origin, format)], datasets: vec![] })
 }
 
-/// An eval job; what its parent is does not matter to the store.
+/// An eval job. The store does not care what its parent is.
 fn eval(model: &Job) -> Job {
     let data = Origin::World { part: WorldPart::Evaluation, seed: 1, size: 10 };
     Job::Eval(EvalJob { model: model.id(), milestone: None, suite: Suite::Blimp, mode: Mode::FIXED, data })
@@ -35,7 +35,7 @@ fn cell(curriculum: &str, seed: u64) -> CellKey {
     CellKey { model: "tiny".into(), dataset, curriculum: curriculum.into(), seed, extra }
 }
 
-/// Two cells of one model, each with an eval job after a job that both share.
+/// Two cells of one model, each with an eval job, and a parent job that both share.
 struct World {
     shared: Job,
     evals: [Job; 2],
@@ -54,17 +54,20 @@ impl World {
 
     async fn begin(&self, store: &Store, name: &str, cells: &[CellKey]) -> InvocationId {
         let shared = self.shared.id();
-        let cells: Vec<PlannedCell> = cells
-            .iter()
-            .zip(&self.evals)
-            .map(|(key, eval)| (key.clone(), vec![(shared, "tokenizer".into()), (eval.id(), "eval".into())]))
-            .collect();
+        let cell = |(key, eval): (&CellKey, &Job)| CellRecord {
+            key: key.clone(),
+            jobs: vec![
+                CellJob { job: shared, role: "tokenizer".into() },
+                CellJob { job: eval.id(), role: "eval".into() },
+            ],
+        };
+        let cells: Vec<CellRecord> = cells.iter().zip(&self.evals).map(cell).collect();
         let jobs = self.jobs();
         let folders = jobs.map(|job| folder(store, job.id()));
         let parents = [vec![], vec![shared], vec![shared]];
         let labels = ["shared", "first eval", "second eval"];
-        let rows: Vec<PlannedRow> = (0..cells.len() + 1)
-            .map(|i| PlannedRow {
+        let rows: Vec<JobRecord> = (0..cells.len() + 1)
+            .map(|i| JobRecord {
                 id: jobs[i].id(),
                 job: jobs[i],
                 label: labels[i],
@@ -128,25 +131,25 @@ fn item(item: u32, credit: f64) -> ItemOutcome {
     ItemOutcome { task, subtask, item, chosen: 0, correct: credit > 0.5, credit, scores, cluster }
 }
 
-/// News of one job under one submission, in the folder of one attempt.
-struct Teller<'a> {
+/// Makes updates of one job, of one submission and one attempt.
+struct Reporter<'a> {
     store: &'a Store,
     job: JobId,
     token: &'a str,
     attempt: &'a str,
 }
 
-impl Teller<'_> {
-    fn news(&self, what: Update) -> JobUpdate {
-        JobUpdate { job: self.job, update: what }
+impl Reporter<'_> {
+    fn update(&self, update: Update) -> JobUpdate {
+        JobUpdate { job: self.job, update }
     }
     fn submitted(&self) -> JobUpdate {
-        self.news(Update::Submitted { token: self.token.into(), slot: "cpu/0".into() })
+        self.update(Update::Submitted { token: self.token.into(), slot: "cpu/0".into() })
     }
     fn line(&self, line: u64, event: Event) -> JobUpdate {
         let attempt = folder(self.store, self.job).join(self.attempt);
         let entry = JournalEntry { at: 5000 + line as i64, event };
-        self.news(Update::Journal { token: self.token.into(), attempt, line, entry })
+        self.update(Update::Journal { token: self.token.into(), attempt, line, entry })
     }
     fn started(&self, line: u64) -> JobUpdate {
         let (host, device, version) = ("here".into(), "cpu".into(), "0.1.0".into());
@@ -166,9 +169,9 @@ impl Teller<'_> {
             verdict,
             artifacts: if done { vec![artifact] } else { vec![] },
         };
-        self.news(Update::Ended { folder: folder(self.store, self.job), outcome, items })
+        self.update(Update::Ended { folder: folder(self.store, self.job), outcome, items })
     }
-    /// A whole success with this score.
+    /// All updates of a successful attempt with this score.
     fn success(&self, value: f64) -> Vec<JobUpdate> {
         vec![
             self.submitted(),

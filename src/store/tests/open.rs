@@ -1,4 +1,4 @@
-//! Opening, locking, moving.
+//! Tests of opening, locking and moving a database.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ async fn a_folder_of_runs_can_be_moved() {
     let job = world.evals[0].id();
     let store = Store::open(&folder.path().join("here"), None).await.unwrap();
     world.begin(&store, "x", &both()).await;
-    store.record_all(&Teller { store: &store, job, token: "t", attempt: "a" }.success(1.0), 1).await.unwrap();
+    store.record_all(&Reporter { store: &store, job, token: "t", attempt: "a" }.success(1.0), 1).await.unwrap();
     store.close().await;
     std::fs::rename(folder.path().join("here"), folder.path().join("there")).unwrap();
     let store = Store::open_existing(&folder.path().join("there"), None).await.unwrap();
@@ -30,7 +30,7 @@ async fn a_missing_a_newer_a_foreign_and_a_locked_database() {
     let other = Store::open_with(folder.path(), None, Duration::from_millis(20)).await.unwrap();
     let error = other.begin(&experiment("x"), &[], &[], &invocation()).await.unwrap_err();
     assert!(matches!(error, StoreError::Locked(_)), "{error}");
-    // A reader is not in the way of a writer, nor the other way round.
+    // Readers and writers do not block each other.
     assert_eq!(other.experiments().await.unwrap(), []);
     drop(writing);
 
@@ -46,7 +46,7 @@ async fn a_missing_a_newer_a_foreign_and_a_locked_database() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn two_handles_share_a_database_from_the_first_moment() {
+async fn two_handles_can_create_a_database_at_the_same_time() {
     let folder = tempfile::tempdir().unwrap();
     let (one, two) = tokio::join!(Store::open(folder.path(), None), Store::open(folder.path(), None));
     let (one, two) = (one.unwrap(), two.unwrap());
@@ -58,14 +58,14 @@ async fn two_handles_share_a_database_from_the_first_moment() {
     assert_eq!(two.job_rows("x").await.unwrap().len(), 3);
 }
 
-/// As in an archive, or somebody else's folder.
+/// As in an archive, or in a folder of another user.
 #[tokio::test]
-async fn what_cannot_be_written_can_be_read() {
+async fn a_database_that_cannot_be_written_can_be_read() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path(), None).await.unwrap();
     World::new().begin(&store, "x", &both()).await;
     store.close().await;
-    let reader = Store::open_to_read(folder.path(), None).await.unwrap();
+    let reader = Store::open_read_only(folder.path(), None).await.unwrap();
     assert_eq!(reader.experiments().await.unwrap().len(), 1);
     let error = reader.begin(&experiment("y"), &[], &[], &invocation()).await.unwrap_err();
     assert!(error.is_unwritable(), "{error}");
