@@ -64,7 +64,7 @@ fn main() -> ExitCode {
         let _ = writeln!(std::io::stderr(), "grid-worker ({device}, {threads} threads): {error}");
     };
     start_tracing();
-    ml::runtime::load_cuda_backend();
+    let cuda = ml::runtime::load_cuda_backend();
     let libtorch = match ml::runtime::check_version().and_then(|version| {
         ml::runtime::configure(threads)?;
         Ok(version)
@@ -87,6 +87,7 @@ fn main() -> ExitCode {
     // Several builds may have the same version; a digest of the program tells them apart.
     let build = std::env::current_exe().and_then(|program| attempt::digest_of(&program));
     let build = build.map_or_else(|_| "unknown".to_owned(), |digest| digest.to_string()[..10].to_owned());
+    tracing::info!(libtorch, cuda, build, "started");
     let version = format!("grid {} (build {build}), libtorch {libtorch}", env!("CARGO_PKG_VERSION"));
     let stop = attempt::signal::stop_on_signals();
     let mut memory = jobs::Memory::default();
