@@ -132,5 +132,5 @@ fn errors_in_build_are_reported_with_their_position() {
     );
     fs::write(env.path().join("spec.yaml"), spec("localhost:1", "request: 5")).unwrap();
     let said = env.complaint(1, &["plan", "spec.yaml"]);
-    assert!(said.contains("'endpoint' must be an address") && said.contains("did you mean 'requests'?"), "{said}");
+    assert!(said.contains("'endpoint' must be a URL") && said.contains("did you mean 'requests'?"), "{said}");
 }

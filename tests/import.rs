@@ -98,14 +98,14 @@ fn an_unusable_model_is_refused_before_anything_runs() {
     assert!(biased.contains("config.json: 'attention_bias' is true; only false"), "{biased}");
     let dropping = config.replace("\"attention_dropout\": 0.0", "\"attention_dropout\": 0.2");
     std::fs::write(theirs.join("config.json"), dropping).expect("a file");
-    let told = "warning: theirs is trained on without the dropout of 0.2 that its configuration has";
+    let told = "warning: theirs is trained without the dropout of 0.2 in its configuration";
     assert!(env.run(0, &["plan", "theirs.yaml"]).contains(told));
     assert!(!env.run(0, &["plan", "theirs.yaml", "-S", "axes.curriculum=[pretrained]"]).contains("dropout"));
     std::fs::write(theirs.join("config.json"), config).expect("a file");
 
     std::fs::rename(theirs.join("model.safetensors"), theirs.join("pytorch_model.bin")).expect("a file");
     let pickle = env.complaint(6, &["run", "theirs.yaml"]);
-    assert!(pickle.contains("a pickle, which can run any code"), "{pickle}");
+    assert!(pickle.contains("a pickle file, which can execute arbitrary code"), "{pickle}");
 
     std::fs::remove_dir_all(&theirs).expect("a folder");
     let plan = env.run(0, &["plan", "theirs.yaml"]);

@@ -184,7 +184,7 @@ fn missing_or_changed_data_gives_a_note_and_no_file_is_overwritten() {
         env.complaint(code, &[&["export", "items"], arguments].concat());
     }
     let complaint = env.complaint(1, &["export", "items", "tiny", "out.xlsx"]);
-    insta::assert_snapshot!(complaint, @"grid: failed to write out.xlsx: a table is a .csv or a .parquet file; let its name end in one of these");
+    insta::assert_snapshot!(complaint, @"grid: failed to write out.xlsx: unknown table format; use the extension .csv or .parquet");
     assert!(!env.path().join("new.csv").exists());
 
     // Once the data is back, the clusters can be computed.

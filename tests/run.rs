@@ -148,15 +148,15 @@ fn unused_vocabulary_and_cut_records_are_reported() {
     let env = Env::new(&spec.replace("[pretrained, merged, sequential]", "[merged]"));
     let complaint =
         env.complaint(2, &["run", "spec.yaml", "-S", "tokenizer.vocab_size=20k", "-S", "tune.max_length=2"]);
-    assert!(complaint.contains("no record has anything to predict within max_length 2: raise it"), "{complaint}");
+    assert!(complaint.contains("no record has a token to predict within max_length 2: increase it"), "{complaint}");
     let warnings = |kind: &str| {
         let attempts = "select warnings from attempt join job on job.id = attempt.job where attempt.state = 'done'";
         env.query(&format!("{attempts} and kind = '{kind}'")).join("\n")
     };
-    assert!(warnings("tokenizer").contains("entries to learn, of 20000"), "{}", warnings("tokenizer"));
-    for (length, rest) in [(24, "; of 3 nothing is left to predict"), (30, "")] {
+    assert!(warnings("tokenizer").contains("of 20000 vocabulary entries"), "{}", warnings("tokenizer"));
+    for (length, rest) in [(24, "; 3 of them have no token left to predict"), (30, "")] {
         env.run(0, &["run", "spec.yaml", "-S", &format!("tune.max_length={length}")]);
-        let told = format!("of 180 records are cut at max_length {length}{rest}");
+        let told = format!("of 180 records are truncated at max_length {length}{rest}");
         assert!(warnings("tune").lines().any(|line| line.ends_with(&told)), "{told}: {}", warnings("tune"));
     }
 }
@@ -170,7 +170,7 @@ fn bad_data_and_devices_are_found_before_the_first_job() {
     let pair = r#"{"sentence_good": "the dog runs", "sentence_bad": "the dog run"}"#;
     std::fs::write(folder.join("agreement.jsonl"), format!("{pair}\n")).unwrap();
     for (text, reason) in
-        [("", "binding.jsonl holds no row"), ("{}\n", "binding.jsonl:1: field `sentence_good` is missing")]
+        [("", "binding.jsonl has no rows"), ("{}\n", "binding.jsonl:1: field `sentence_good` is missing")]
     {
         std::fs::write(folder.join("binding.jsonl"), text).unwrap();
         let complaint = env.complaint(6, &["run", "spec.yaml"]);

@@ -63,8 +63,8 @@ fn converse(
     };
     ask("2".to_owned())?;
     let measured = (0..rounds.count).map(|_| ask(rounds.steps.to_string())).collect::<io::Result<_>>()?;
-    let dissected = ask(format!("{} phases", rounds.steps))?;
-    Ok(BenchResult { workload, ready, rounds: measured, dissected })
+    let profiled = ask(format!("{} phases", rounds.steps))?;
+    Ok(BenchResult { workload, ready, rounds: measured, profiled })
 }
 
 type Answers = Lines<BufReader<ChildStdout>>;

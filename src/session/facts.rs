@@ -114,7 +114,7 @@ fn surveyed_amount(
 ) -> Result<Option<TextEstimate>, DataError> {
     let Some((origin, files)) = planned.sources.first() else { return Ok(None) };
     let amount = |whole: TextSize, measured: bool, blank: u64| {
-        let train = whole.trained(job.held_out);
+        let train = whole.without_held_out(job.held_out);
         let units_estimated = job.held_out > 0.0 && job.data.is_grouped();
         TextEstimate { whole, train, tokens: None, units_estimated, measured, blank }
     };

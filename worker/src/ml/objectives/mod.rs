@@ -1,0 +1,13 @@
+//! What training minimises, one file for each objective.
+//!
+//! To add an objective, write a file like `language_modeling.rs` that implements [`Objective`], and export it here. The
+//! training loop, [`crate::ml::training::Trainer`], works with any objective. A job that trains a language model passes its
+//! objective to `jobs/training.rs`.
+
+mod classification;
+mod language_modeling;
+mod objective;
+
+pub use classification::{Classification, LabelledSequence};
+pub use language_modeling::{LanguageModeling, TrainingSequence};
+pub use objective::{BatchLimits, LossSum, MicroBatch, Objective, Purpose};
