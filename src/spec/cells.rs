@@ -214,7 +214,7 @@ fn stage(keys: &StageKeys, first: bool, model: &Model, document: &Document, log:
         optimizer: tune.optimizer,
         training: tune.training,
         then: vec![],
-        max_length: tune.max_length.0,
+        max_length: tune.max_length.value,
         loss: tune.loss,
     })
 }
@@ -230,7 +230,7 @@ fn recipe(model: &Model, document: &Document, stages: Vec<Stage>, seed: u64) -> 
                 tokenizer_datasets: chosen(&document.datasets, &document.tokenizer_datasets, |dataset| &dataset.name),
                 model: config.clone(),
                 corpora: chosen(&document.corpora, &pretrain.corpora, |corpus| &corpus.name),
-                sequence_length: pretrain.sequence_length.0,
+                sequence_length: pretrain.sequence_length.value,
                 training: pretrain.training.clone(),
                 milestones: pretrain.milestones.clone(),
             }))
