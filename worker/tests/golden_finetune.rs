@@ -10,12 +10,13 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use grid::data::Tokenizer;
+use grid::domain::layout;
 use grid::domain::{
     Artifact, Assignment, Digest, Event, FinetuneJob, FinetuneRecipe, GlueTask, Hyperparameters, Job, JobId,
     JournalEntry, Mode, Origin, Outcome, Pooling, Precision, RunSettings, Schedule, Score, Selection, Training,
     Verdict, Warmup,
 };
-use grid_worker::attempt::{self, Served, layout};
+use grid_worker::attempt::{self, Served};
 use grid_worker::jobs;
 use grid_worker::ml::{
     Batch, Batches, Classification, Classifier, Decay, LabelledSequence, Options, Trainer, model_folder, runtime,

@@ -146,7 +146,7 @@ struct TrainingRun<'a, O: Objective> {
 impl<'a, O: Objective<Model = Model>> TrainingRun<'a, O> {
     /// Starts a training, from the newest intact checkpoint if there is one.
     fn start(stage: Stage<'a, O>, model: Model, inputs: Inputs<'_>, attempt: &mut Attempt) -> Result<Self, JobError> {
-        let faults = inputs.settings().trial;
+        let faults = inputs.settings().faults;
         let options = Options {
             micro_batch: inputs.settings().micro_batch,
             memory: faults.and_then(|faults| faults.memory),
