@@ -38,3 +38,7 @@ pub mod session;
 pub mod spec;
 pub mod store;
 pub mod suites;
+
+#[cfg(test)]
+#[path = "../tests/common/recordings.rs"]
+mod recordings;

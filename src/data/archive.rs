@@ -181,11 +181,7 @@ mod tests {
 
     #[test]
     fn real_archives_of_entity_tracking() {
-        let Some(shared) = std::env::var_os("GRID_SHARED") else {
-            writeln!(io::stderr(), "real_archives_of_entity_tracking skipped: GRID_SHARED is not set").expect("stderr");
-            return;
-        };
-        let data = Path::new(&shared).join("data/evaluation_data");
+        let Some(data) = crate::recordings::recording("data/evaluation_data") else { return };
         for (folder, names) in [
             ("fast_eval/entity_tracking_fast", &["regular.jsonl"][..]),
             ("full_eval/entity_tracking", &["ambiref.jsonl", "move_contents.jsonl", "regular.jsonl"]),

@@ -2,7 +2,7 @@
 //! it.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::tests::score_sums;
 use super::*;
 use crate::domain::Size;
+use crate::recordings::recording;
 
 mod accuracy;
 mod clusters;
@@ -17,15 +18,6 @@ mod correlation;
 mod glue;
 mod reading;
 mod reference;
-
-/// The folder with recorded results, if it is available.
-fn shared(test: &str) -> Option<PathBuf> {
-    let folder = std::env::var_os("GRID_SHARED").map(PathBuf::from);
-    if folder.is_none() {
-        writeln!(std::io::stderr(), "{test} skipped: GRID_SHARED is not set").expect("stderr");
-    }
-    folder
-}
 
 /// The entries of a folder in order of name; none when there is no such folder.
 fn list(folder: &Path) -> Vec<PathBuf> {

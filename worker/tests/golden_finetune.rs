@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use crate::recordings::recording;
 use grid::data::Tokenizer;
 use grid::domain::layout;
 use grid::domain::{
@@ -27,14 +28,10 @@ use tch::{Device, Tensor};
 
 /// The folders of the recorded models that have this part.
 fn recordings(part: &str) -> Vec<PathBuf> {
-    let Some(shared) = std::env::var_os("GRID_SHARED") else {
-        let mut stderr = std::io::stderr().lock();
-        writeln!(stderr, "skipped: GRID_SHARED is not set").unwrap();
-        return vec![];
-    };
+    let Some(golden) = recording("golden") else { return vec![] };
     runtime::prepare_process();
     runtime::configure(2).unwrap();
-    let entries = fs::read_dir(Path::new(&shared).join("golden")).unwrap();
+    let entries = fs::read_dir(golden).unwrap();
     let mut folders: Vec<_> =
         entries.map(|entry| entry.unwrap().path()).filter(|path| path.join(part).exists()).collect();
     folders.sort();
@@ -189,8 +186,7 @@ fn output_of(model: &Path, id: JobId, attempt: &Path) -> PathBuf {
 /// Runs a fine-tuning job on a recorded model and the official data, and returns its scores.
 fn scores(model: &Path, task: GlueTask, mode: Mode, pooling: Pooling, one: Hyperparameters, seed: u64) -> Vec<Score> {
     static NEVER: AtomicBool = AtomicBool::new(false);
-    let data =
-        Path::new(&std::env::var_os("GRID_SHARED").unwrap()).join("data/evaluation_data/full_eval/glue_filtered");
+    let data = recording("data/evaluation_data/full_eval/glue_filtered").unwrap();
     let origin = |name: &str| Origin::Content { digest: Digest::of(name.as_bytes()) };
     let (train, valid) = (task.train_file(), task.valid_file());
     let selection = Selection::Test(one);

@@ -7,6 +7,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::recordings::recording;
 use grid::domain::{Arch, Length, Precision, Schedule, SpecialTokens, Training, Warmup};
 use grid_worker::ml::{
     Batch, Batches, Decay, LanguageModeling, Model, Options, Scorer, ScoringRequest, Trainer, TrainingSequence,
@@ -18,14 +19,10 @@ use tch::Device;
 
 /// The folders of the recorded models that have this part.
 fn recordings(part: &str) -> Vec<PathBuf> {
-    let Some(shared) = std::env::var_os("GRID_SHARED") else {
-        let mut stderr = std::io::stderr().lock();
-        writeln!(stderr, "skipped: GRID_SHARED is not set").unwrap();
-        return vec![];
-    };
+    let Some(golden) = recording("golden") else { return vec![] };
     runtime::prepare_process();
     runtime::configure(2).unwrap();
-    let entries = fs::read_dir(Path::new(&shared).join("golden")).unwrap();
+    let entries = fs::read_dir(golden).unwrap();
     let mut folders: Vec<_> =
         entries.map(|entry| entry.unwrap().path()).filter(|path| path.join(part).is_dir()).collect();
     folders.sort();

@@ -2,3 +2,5 @@
 
 mod golden_finetune;
 mod golden_parity;
+#[path = "../../tests/common/recordings.rs"]
+mod recordings;

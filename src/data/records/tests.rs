@@ -172,13 +172,9 @@ proptest! {
 
 /// A file of the real data; `None`, with a message, if it does not exist on this machine.
 fn real(file: &str) -> Option<(tempfile::TempDir, LocatedSource)> {
-    use std::io::Write;
-    let Some(root) = std::env::var_os("GRID_SHARED") else {
-        let _ = writeln!(std::io::stderr(), "skipped: GRID_SHARED is not set");
-        return None;
-    };
+    let recording = crate::recordings::recording(&format!("data/{file}"))?;
     let folder = tempfile::tempdir().unwrap();
-    let located = located(folder.path(), &Path::new(&root).join("data").join(file));
+    let located = located(folder.path(), &recording);
     Some((folder, located))
 }
 

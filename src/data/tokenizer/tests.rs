@@ -1,9 +1,8 @@
-use std::io::Write;
-
 use proptest::prelude::*;
 use serde::Deserialize;
 
 use crate::domain::WorldPart;
+use crate::recordings::recording;
 
 use super::super::world;
 use super::*;
@@ -157,12 +156,9 @@ struct Golden {
 
 #[test]
 fn golden_tokenizers_agree_with_the_reference() {
-    let Some(root) = std::env::var_os("GRID_SHARED") else {
-        let _ = writeln!(std::io::stderr(), "skipped: GRID_SHARED is not set");
-        return;
-    };
+    let Some(golden) = recording("golden") else { return };
     let mut compared = 0;
-    for folder in std::fs::read_dir(Path::new(&root).join("golden")).unwrap() {
+    for folder in std::fs::read_dir(golden).unwrap() {
         let folder = folder.unwrap().path();
         let Ok(lines) = std::fs::read_to_string(folder.join("tokenizer_parity/strings.jsonl")) else { continue };
         let tokenizer = Tokenizer::load(&folder.join("model")).unwrap();
@@ -183,11 +179,8 @@ fn golden_tokenizers_agree_with_the_reference() {
 /// In real text, thousands of pairs have equal frequencies; their order must not depend on threads or hash seeds.
 #[test]
 fn real_text_trains_the_same_tokenizer_on_any_number_of_threads() {
-    let Some(root) = std::env::var_os("GRID_SHARED") else {
-        let _ = writeln!(std::io::stderr(), "skipped: GRID_SHARED is not set");
-        return;
-    };
-    let text = std::fs::read_to_string(Path::new(&root).join("data/text/simple_wiki.train")).unwrap();
+    let Some(text) = recording("data/text/simple_wiki.train") else { return };
+    let text = std::fs::read_to_string(text).unwrap();
     let with = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| json(&Tokenizer::train(8_000, text.lines()).unwrap()))

@@ -2,7 +2,7 @@ use super::*;
 
 #[test]
 fn golden_accuracies_and_every_choice() {
-    let Some(shared) = shared("golden_accuracies_and_every_choice") else { return };
+    let Some(shared) = recording("") else { return };
     let mut compared = 0;
     for (model, set, results) in golden(&shared) {
         let Some((suite, size)) = sets().find(|&(suite, size)| folder(suite, size) == set) else { continue };
@@ -44,7 +44,7 @@ fn golden_accuracies_and_every_choice() {
 
 #[test]
 fn real_sizes_and_floors() {
-    let Some(shared) = shared("real_sizes_and_floors") else { return };
+    let Some(shared) = recording("") else { return };
     // Items, subtasks, and the floor of the shortest candidate, as published with the data sets or counted on them.
     let known = [
         (Suite::Blimp, Size::Full, Mode::COMPAT, 59_875, 67, Some(48.9)),
@@ -72,7 +72,7 @@ fn real_sizes_and_floors() {
 
 #[test]
 fn real_entity_tracking_without_nothing_has_the_known_sizes() {
-    let Some(shared) = shared("real_entity_tracking_without_nothing_has_the_known_sizes") else { return };
+    let Some(shared) = recording("") else { return };
     let items = read(Suite::EntityTracking, Mode::FIXED, &files_of(&shared, Suite::EntityTracking, Size::Full));
     let items = items.expect("evaluation data");
     let (scores, _) = score_sums(Suite::EntityTracking, Mode::FIXED, &items, &vec![vec![-1.0; 5]; items.len()]);

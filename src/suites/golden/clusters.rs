@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::domain::{Cluster, GlueTask, Stratum, clustered_stderr};
+use crate::recordings::skip;
 use crate::suites;
 
 /// Items, clusters, and the sizes of the smallest and the largest cluster of each subtask.
@@ -30,7 +31,7 @@ fn sizes_of(items: &[Item]) -> String {
 /// templates; each split of entity tracking has 198 stories; there are 205 sentences, 50 paragraphs, 1,539 passages.
 #[test]
 fn golden_clusters_have_the_known_sizes() {
-    let Some(shared) = shared("golden_clusters_have_the_known_sizes") else { return };
+    let Some(shared) = recording("") else { return };
     let of = |suite, size| read(suite, Mode::FIXED, &files_of(&shared, suite, size)).expect("evaluation data");
     insta::assert_snapshot!(sizes_of(&of(Suite::BlimpSupplement, Size::Full)), @"
     hypernym: 842 in 6 of 123 to 153
@@ -77,7 +78,7 @@ fn golden_clusters_have_the_known_sizes() {
 #[test]
 fn golden_clusters_change_the_variance_of_differences() {
     let name = "golden_clusters_change_the_variance_of_differences";
-    let Some(shared) = shared(name) else { return };
+    let Some(shared) = recording("") else { return };
     for (suite, subtask, known) in [
         (Suite::BlimpSupplement, Some("hypernym"), 3.4),
         (Suite::BlimpSupplement, Some("turn_taking"), 2.5),
@@ -86,8 +87,7 @@ fn golden_clusters_change_the_variance_of_differences() {
         let files = files_of(&shared, suite, Size::Full);
         let models = choices(&shared, suite);
         if files.is_empty() || models.len() < 2 {
-            writeln!(std::io::stderr(), "{name} skipped for {suite}: GRID_SHARED has no data or models")
-                .expect("stderr");
+            skip(&format!("{suite}: no data or models in GRID_SHARED"));
             continue;
         }
         let items = read(suite, Mode::COMPAT, &files).expect("evaluation data");

@@ -2,7 +2,7 @@ use super::*;
 
 #[test]
 fn golden_nonce_words() {
-    let Some(shared) = shared("golden_nonce_words") else { return };
+    let Some(shared) = recording("") else { return };
     let suite = Suite::WugAdj;
     let items = read(suite, Mode::COMPAT, &files_of(&shared, suite, Size::Full)).expect("evaluation data");
     assert_eq!(items.len(), 200);
@@ -28,7 +28,7 @@ fn golden_nonce_words() {
 
 #[test]
 fn real_nonce_words_give_the_published_correlations() {
-    let Some(shared) = shared("real_nonce_words_give_the_published_correlations") else { return };
+    let Some(shared) = recording("") else { return };
     let items = read(Suite::WugAdj, Mode::FIXED, &files_of(&shared, Suite::WugAdj, Size::Full));
     let items = items.expect("evaluation data");
     let rho = |preference: &dyn Fn(usize, &Item) -> f64| {

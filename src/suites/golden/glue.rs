@@ -12,7 +12,7 @@ fn examples(shared: &Path, file: &str, task: GlueTask) -> Option<Vec<Example>> {
 /// sets.
 #[test]
 fn real_majorities_and_first_words() {
-    let Some(shared) = shared("real_majorities_and_first_words") else { return };
+    let Some(shared) = recording("") else { return };
     let known = [
         (GlueTask::Boolq, 1_635, 64.0367, None),
         (GlueTask::Mnli, 4_908, 35.6968, Some(34.05)),
@@ -41,7 +41,7 @@ fn real_majorities_and_first_words() {
 /// The metrics of the official pipeline from its own predictions.
 #[test]
 fn golden_finetuning_metrics() {
-    let Some(shared) = shared("golden_finetuning_metrics") else { return };
+    let Some(shared) = recording("") else { return };
     let mut compared = 0;
     for folder in list(&shared.join("golden")).iter().flat_map(|model| list(&model.join("finetune"))) {
         for task in GlueTask::ALL {

@@ -10,7 +10,7 @@ fn recorded(shared: &Path, results: &Path) -> (Vec<Value>, Vec<Item>, Vec<Vec<f6
 
 #[test]
 fn golden_reading_times() {
-    let Some(shared) = shared("golden_reading_times") else { return };
+    let Some(shared) = recording("") else { return };
     let mut compared = 0;
     for (model, set, results) in golden(&shared) {
         if set != folder(Suite::Reading, Size::Full) {
@@ -39,7 +39,7 @@ fn golden_reading_times() {
 
 #[test]
 fn real_reading_times_give_the_published_regressions() {
-    let Some(shared) = shared("real_reading_times_give_the_published_regressions") else { return };
+    let Some(shared) = recording("") else { return };
     let (items, sums) = reading_items(&shared, &|i| (((37 * i) % 101) as f64 / 10.0, ((53 * i) % 97) as f64 / 10.0));
     assert_eq!(items.iter().filter(|item| item.candidates.len() == 1).count(), 206);
     let (scores, _) = score_sums(Suite::Reading, Mode::FIXED, &items, &sums);
@@ -73,7 +73,7 @@ fn real_reading_times_give_the_published_regressions() {
 
 #[test]
 fn real_reading_times_give_the_published_statistics() {
-    let Some(shared) = shared("real_reading_times_give_the_published_statistics") else { return };
+    let Some(shared) = recording("") else { return };
     let (items, sums) = reading_items(&shared, &|i| (((37 * i) % 101) as f64 / 10.0, ((53 * i) % 97) as f64 / 10.0));
     let known = [
         ("RTfirstfix", 0.644_080_452_5, 0.644_534_553_5, 0.372_525_29, 1.468_466, 16_404.711_694, 16_404.546_466),
@@ -106,7 +106,7 @@ fn real_reading_times_give_the_published_statistics() {
 /// Every number of the official files about each of the eleven measures.
 #[test]
 fn golden_predictive_power() {
-    let Some(shared) = shared("golden_predictive_power") else { return };
+    let Some(shared) = recording("") else { return };
     let mut compared = 0;
     for (model, set, results) in golden(&shared) {
         if set != folder(Suite::Reading, Size::Full) {

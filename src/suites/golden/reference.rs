@@ -3,7 +3,7 @@ use super::*;
 /// Numbers of other models, with what the official pipeline reported for them.
 #[test]
 fn golden_reading_reports() {
-    let Some(shared) = shared("golden_reading_reports") else { return };
+    let Some(shared) = recording("") else { return };
     let mut compared = 0;
     for (model, results) in models(&shared) {
         let Ok(text) = fs::read_to_string(results.join("reading/prediction.jsonl")) else { continue };
@@ -30,7 +30,7 @@ fn golden_reading_reports() {
 
 #[test]
 fn golden_reports_from_predictions() {
-    let Some(shared) = shared("golden_reports_from_predictions") else { return };
+    let Some(shared) = recording("") else { return };
     let mut compared = 0;
     for (model, results) in models(&shared) {
         let archive = shared.join(format!("data/reference_results/{model}.entity_tracking_predictions.zip"));

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::super::{Likelihood, read, score};
 use super::*;
 use crate::domain::{Cluster, GlueTask, Milestone, Mode};
+use crate::recordings::recording;
 
 fn outcomes(suite: Suite, items: &[Item], sums: &[Vec<f64>]) -> (Vec<Score>, Vec<ItemOutcome>) {
     let likelihood = |sums: &Vec<f64>| sums.iter().map(|&sum| Likelihood { sum, tokens: 1 }).collect();
@@ -158,10 +159,7 @@ fn sums(suite: Suite, line: &str) -> Vec<f64> {
 /// From the scores that the official pipeline recorded come the very files that it wrote.
 #[test]
 fn golden_predictions_and_reports() {
-    let Some(shared) = std::env::var_os("GRID_SHARED").map(PathBuf::from) else {
-        writeln!(std::io::stderr(), "skipped: GRID_SHARED is not set").unwrap();
-        return;
-    };
+    let Some(shared) = recording("") else { return };
     let sets = Suite::ALL.into_iter().flat_map(|suite| [(suite, Size::Full), (suite, Size::Fast)]);
     let sets: Vec<(Suite, Size)> = sets.collect();
     let mut compared = 0;
