@@ -123,14 +123,15 @@ mod tests {
         let text = text.split("\n#[cfg(test)]\nmod tests {").next().unwrap_or_default();
         let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
         let mut found = BTreeSet::new();
+        let is_name = |text: &str| {
+            !text.is_empty() && text.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
+        };
         for line in lines {
-            let is_call = CALLS.iter().any(|call| line.contains(call));
             let literals = line.split('"').skip(1).step_by(2);
-            let is_name = |text: &&str| {
-                !text.is_empty() && text.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
-            };
-            let counts = |text: &&str| is_call || PREFIXES.iter().any(|prefix| text.starts_with(prefix));
-            found.extend(literals.filter(is_name).filter(counts).map(str::to_owned));
+            let prefixed = literals.filter(|text| PREFIXES.iter().any(|prefix| text.starts_with(prefix)));
+            let arguments = CALLS.iter().flat_map(|call| line.split(call).skip(1));
+            let arguments = arguments.filter_map(|rest| rest.strip_prefix('"')?.split('"').next());
+            found.extend(prefixed.chain(arguments).filter(|text| is_name(text)).map(str::to_owned));
         }
         found
     }
@@ -155,7 +156,7 @@ mod tests {
     #[test]
     fn the_scan_finds_variables() {
         let text = "// GRID_COMMENT\nlet a = std::env::var(\"ANY\");\nlet b = set(\"HF_TOKEN\");\nlet c = \"TIMEOUT\";\n\
-                    #[arg(env = \"GRID_DATA\")]\n\n#[cfg(test)]\nmod tests {\n    var(\"GRID_SHARED\")\n}\n";
+                    #[arg(env = \"GRID_DATA\", value_name = \"DIR\")]\n\n#[cfg(test)]\nmod tests {\n    var(\"GRID_SHARED\")\n}\n";
         let found: Vec<String> = variables(text).into_iter().collect();
         assert_eq!(found, ["ANY", "GRID_DATA", "HF_TOKEN"]);
     }

@@ -4,6 +4,9 @@
 //! then names the other places: the executors of the runner, and the section `resources` of the spec.
 
 use serde::Serialize;
+use strum::{EnumCount, VariantArray};
+
+use super::variants::all;
 
 /// Where and how the jobs of a grid are executed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -64,7 +67,7 @@ impl Backend {
 }
 
 /// A kind of backend, which is recorded with each attempt in the name of its slot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, EnumCount, VariantArray)]
 pub enum BackendKind {
     /// See [`Backend::Local`].
     Local,
@@ -90,7 +93,7 @@ impl BatchSystem {
 
 impl BackendKind {
     /// Every kind.
-    pub const ALL: [Self; 2] = [Self::Local, Self::Slurm];
+    pub const ALL: [BackendKind; BackendKind::COUNT] = all(BackendKind::VARIANTS);
 
     /// The batch system whose queue the jobs enter; `None` for workers that are processes of this machine.
     pub fn batch_system(self) -> Option<BatchSystem> {

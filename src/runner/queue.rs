@@ -211,7 +211,7 @@ mod tests {
         let error = |tasks: &[Task]| Queue::new(tasks, &BTreeMap::new()).unwrap_err().to_string();
         let mut cycle = tasks("/nowhere".as_ref(), &[vec![], vec![0]]);
         cycle[0].parents = vec![cycle[1].id];
-        assert_eq!(error(&cycle), "run jobs that need one another in a cycle");
+        assert_eq!(error(&cycle), "run jobs that depend on each other in a cycle");
         let orphan = &tasks("/nowhere".as_ref(), &[vec![], vec![0]])[1..];
         assert!(error(orphan).ends_with("which is neither done nor part of the run"));
         let done = BTreeMap::from([(id(0), PathBuf::new())]);
