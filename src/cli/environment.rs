@@ -71,7 +71,7 @@ const GROUPS: [Group; 5] = [
         title: "Tests",
         variables: &[variable(
             "GRID_INJECT",
-            "faults to inject into training jobs: kills=N, seed=N, memory=ROWS@STEP, flaw; separated by commas",
+            "faults to inject into training jobs: kills=N, seed=N, memory=ROWS@STEP, perturb_on_resume; separated by commas",
         )],
     },
 ];

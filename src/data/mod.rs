@@ -46,8 +46,10 @@ pub use model_export::export_model;
 pub use model_folder::model_config;
 pub use new_folder::write_files;
 pub use order::Permutation;
-pub use prepared::{Corpus, HeldOut, Instructions, Ledger, Share, Split, Width, prepare_corpus, prepare_dataset};
+pub use prepared::{
+    HeldOut, Ledger, PreparedCorpus, PreparedDataset, Split, SplitSize, TokenWidth, prepare_corpus, prepare_dataset,
+};
 pub use record::Record;
 pub use records::{record_groups, records};
-pub use table_file::{Content, TableFile, Value};
+pub use table_file::{ColumnType, TableFile, Value};
 pub use tokenizer::{Encoding, Tokenizer, copy_tokenizer};

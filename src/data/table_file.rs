@@ -20,7 +20,7 @@ const GROUP_ROWS: usize = 1 << 16;
 
 /// The type of a column; all columns are nullable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Content {
+pub enum ColumnType {
     /// UTF-8 text.
     Text,
     /// 64-bit integers.
@@ -29,7 +29,7 @@ pub enum Content {
     Real,
 }
 
-/// A value of a row, which must have the [`Content`] of its column.
+/// A value of a row, which must have the [`ColumnType`] of its column.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Value<'a> {
     /// A text.
@@ -52,7 +52,7 @@ impl<'a> From<Option<&'a str>> for Value<'a> {
 pub struct TableFile {
     to: PathBuf,
     temporary: PathBuf,
-    columns: Vec<(&'static str, Content)>,
+    columns: Vec<(&'static str, ColumnType)>,
     rows: u64,
     writer: Option<Writer>,
 }
@@ -79,7 +79,7 @@ impl TableFile {
     ///
     /// # Errors
     /// Another extension; a file that exists or cannot be written.
-    pub fn create(to: &Path, columns: &[(&'static str, Content)]) -> Result<Self, DataError> {
+    pub fn create(to: &Path, columns: &[(&'static str, ColumnType)]) -> Result<Self, DataError> {
         let extension =
             to.extension().and_then(|extension| extension.to_str()).unwrap_or_default().to_ascii_lowercase();
         if !matches!(&*extension, "csv" | "parquet") {
@@ -117,9 +117,9 @@ impl TableFile {
         assert_eq!(row.len(), self.columns.len(), "there must be a value for each column");
         for (value, (name, content)) in row.iter().zip(&self.columns) {
             let fits = match value {
-                Value::Text(_) => *content == Content::Text,
-                Value::Integer(_) => *content == Content::Integer,
-                Value::Real(_) => *content == Content::Real,
+                Value::Text(_) => *content == ColumnType::Text,
+                Value::Integer(_) => *content == ColumnType::Integer,
+                Value::Real(_) => *content == ColumnType::Real,
                 Value::Missing => true,
             };
             assert!(fits, "column {name} holds {content:?}, not {value:?}");
@@ -198,12 +198,12 @@ fn field(value: &Value) -> String {
     }
 }
 
-fn schema(columns: &[(&'static str, Content)]) -> Result<Type, ParquetError> {
-    let column = |&(name, content): &(&str, Content)| {
+fn schema(columns: &[(&'static str, ColumnType)]) -> Result<Type, ParquetError> {
+    let column = |&(name, content): &(&str, ColumnType)| {
         let (physical, logical) = match content {
-            Content::Text => (PhysicalType::BYTE_ARRAY, Some(LogicalType::String)),
-            Content::Integer => (PhysicalType::INT64, None),
-            Content::Real => (PhysicalType::DOUBLE, None),
+            ColumnType::Text => (PhysicalType::BYTE_ARRAY, Some(LogicalType::String)),
+            ColumnType::Integer => (PhysicalType::INT64, None),
+            ColumnType::Real => (PhysicalType::DOUBLE, None),
         };
         let column = Type::primitive_type_builder(name, physical).with_logical_type(logical);
         column.with_repetition(Repetition::OPTIONAL).build().map(Arc::new)
@@ -212,11 +212,11 @@ fn schema(columns: &[(&'static str, Content)]) -> Result<Type, ParquetError> {
     Type::group_type_builder("schema").with_fields(fields).build()
 }
 
-fn buffers(columns: &[(&'static str, Content)]) -> Vec<Buffer> {
+fn buffers(columns: &[(&'static str, ColumnType)]) -> Vec<Buffer> {
     let values = |content| match content {
-        Content::Text => Values::Text(vec![]),
-        Content::Integer => Values::Integer(vec![]),
-        Content::Real => Values::Real(vec![]),
+        ColumnType::Text => Values::Text(vec![]),
+        ColumnType::Integer => Values::Integer(vec![]),
+        ColumnType::Real => Values::Real(vec![]),
     };
     columns.iter().map(|&(_, content)| Buffer { present: vec![], values: values(content) }).collect()
 }
@@ -249,8 +249,8 @@ mod tests {
 
     use super::*;
 
-    const COLUMNS: [(&str, Content); 3] =
-        [("name", Content::Text), ("count", Content::Integer), ("share", Content::Real)];
+    const COLUMNS: [(&str, ColumnType); 3] =
+        [("name", ColumnType::Text), ("count", ColumnType::Integer), ("share", ColumnType::Real)];
 
     fn write(to: &Path, rows: &[[Value; 3]]) -> u64 {
         let mut table = TableFile::create(to, &COLUMNS).unwrap();

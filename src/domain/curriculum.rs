@@ -19,7 +19,7 @@ pub enum LossMask {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RecordOrder {
-    /// Shuffled together.
+    /// The records of all datasets are shuffled together.
     #[default]
     Shuffled,
     /// The datasets alternate: each is spread evenly over the epoch.

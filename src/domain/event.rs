@@ -33,13 +33,13 @@ pub struct RunSettings {
 /// A job as submitted to a worker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Assignment {
-    /// [`SCHEMA`](super::layout::SCHEMA).
+    /// The version of the format; see [`SCHEMA`](super::layout::SCHEMA).
     pub schema: u32,
     /// The id of the job, which must equal `job.id()`.
     pub id: JobId,
     /// Identifies this submission; the outcome is published under this token.
     pub token: String,
-    /// The job.
+    /// The job to run.
     pub job: Job,
     /// The files of each [`Origin::Content`] that the job reads, in the order in which they were digested.
     pub sources: Vec<(Origin, Vec<PathBuf>)>,
@@ -57,7 +57,7 @@ pub struct Assignment {
 pub struct JournalEntry {
     /// Milliseconds since 1970 UTC.
     pub at: i64,
-    /// What happened.
+    /// The event.
     pub event: Event,
 }
 
@@ -67,13 +67,13 @@ pub struct JournalEntry {
 pub enum Event {
     /// The first line of every journal.
     Started {
-        /// Host name.
+        /// The name of the host.
         host: String,
-        /// Process id.
+        /// The process id of the worker.
         pid: u32,
-        /// Device.
+        /// The device that the attempt runs on.
         device: String,
-        /// Threads.
+        /// The number of threads of the worker.
         threads: u32,
         /// Rows per forward pass; `None` for the whole batch, or if the job trains nothing.
         micro_batch: Option<u32>,
@@ -87,9 +87,9 @@ pub enum Event {
     },
     /// The progress; `done` and `total` count optimiser steps, documents, records or items.
     Progress {
-        /// Units done.
+        /// The number of units done.
         done: u64,
-        /// Units in all.
+        /// The total number of units.
         total: u64,
         /// Mean training loss since the last report, in nats per token.
         loss: Option<f64>,
@@ -102,7 +102,7 @@ pub enum Event {
         name: String,
         /// The optimiser step, or 0 for a value of the whole job.
         step: u64,
-        /// Value.
+        /// The measured value.
         value: f64,
     },
     /// A checkpoint, or the copy of a model for a milestone, is complete on disk.
@@ -124,7 +124,7 @@ pub enum Event {
     Scored(Score),
     /// A warning for the user.
     Warning {
-        /// The text.
+        /// The text of the warning.
         message: String,
     },
     /// The worker was asked to stop and has saved its state; no outcome was published.
@@ -182,9 +182,9 @@ pub struct Artifact {
 /// The published outcome of a job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
-    /// [`SCHEMA`](super::layout::SCHEMA).
+    /// The version of the format; see [`SCHEMA`](super::layout::SCHEMA).
     pub schema: u32,
-    /// The job.
+    /// The id of the job.
     pub id: JobId,
     /// The token of the submission.
     pub token: String,
@@ -205,7 +205,7 @@ pub struct Outcome {
 pub struct Task {
     /// The id of the job.
     pub id: JobId,
-    /// The job.
+    /// The job to run.
     pub job: Job,
     /// The jobs that must be done first.
     pub parents: Vec<JobId>,
@@ -220,9 +220,9 @@ pub struct Task {
 /// A change in the state of a job, as seen by the coordinator. Updates must be recorded in order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JobUpdate {
-    /// The job.
+    /// The id of the job.
     pub job: JobId,
-    /// The change.
+    /// What has changed.
     pub update: Update,
 }
 
@@ -252,7 +252,7 @@ pub enum Update {
     Ended {
         /// The absolute path of the folder of the job.
         folder: PathBuf,
-        /// The outcome.
+        /// The outcome as published.
         outcome: Outcome,
         /// The lines of `items.jsonl`; empty except for eval and finetune jobs.
         items: Vec<ItemOutcome>,

@@ -43,7 +43,7 @@ pub enum GlueTask {
 }
 
 impl GlueTask {
-    /// All tasks.
+    /// All tasks, in alphabetical order.
     pub const ALL: [GlueTask; GlueTask::COUNT] = all(GlueTask::VARIANTS);
 
     /// The tasks for which the toy world has files.
@@ -180,7 +180,7 @@ pub struct FinetuneRecipe {
     /// The factor of every gradient: the official gradient accumulation sums the mean losses of micro-batches instead of
     /// averaging them.
     pub gradient_scale: u32,
-    /// Arithmetic.
+    /// The arithmetic of the forward and backward passes.
     pub precision: Precision,
     /// Whether the fine-tuned weights are kept.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

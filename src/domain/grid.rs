@@ -19,7 +19,7 @@ use super::suite::Suite;
 use super::table::{NamedTable, Reference};
 use super::training::{Length, Training};
 
-/// An experiment.
+/// An experiment: everything that a spec describes.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Grid {
     /// The name, which is also that of a folder: letters, digits, `-`, `_` and `.`.
@@ -133,7 +133,7 @@ impl Stage {
 /// A suite to run on a cell.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Evaluation {
-    /// The suite.
+    /// The suite to evaluate.
     pub suite: Suite,
     /// The scoring rules, as far as they concern the suite.
     pub mode: Mode,
@@ -144,7 +144,7 @@ pub struct Evaluation {
 /// A task of the suite `glue` to fine-tune a cell's model on.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Finetuning {
-    /// The task.
+    /// The task to fine-tune on.
     pub task: GlueTask,
     /// The scoring rules.
     pub mode: Mode,
@@ -171,7 +171,7 @@ pub struct Pretraining {
     pub corpora: Vec<Corpus>,
     /// Tokens per pretraining sequence.
     pub sequence_length: u32,
-    /// Optimisation.
+    /// The optimisation of pretraining.
     pub training: Training,
     /// The milestones at which copies of the model are kept, in ascending order.
     pub milestones: Vec<Milestone>,

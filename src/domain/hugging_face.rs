@@ -9,13 +9,13 @@ use super::model::{Arch, ModelConfig};
 
 /// The names of the files in a model folder.
 pub mod files {
-    /// The configuration.
+    /// The configuration of the model; see [`super::ConfigFile`].
     pub const CONFIG: &str = "config.json";
     /// The weights, in one file.
     pub const WEIGHTS: &str = "model.safetensors";
     /// The index of weights that are split into several files.
     pub const INDEX: &str = "model.safetensors.index.json";
-    /// The tokenizer.
+    /// The tokenizer, in the format of the crate `tokenizers`.
     pub const TOKENIZER: &str = "tokenizer.json";
     /// The special tokens of the tokenizer, and the class that `transformers` loads it with.
     pub const TOKENIZER_CONFIG: &str = "tokenizer_config.json";

@@ -13,11 +13,11 @@
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
-use strum::{Display, EnumCount, IntoStaticStr, VariantArray};
 
 use super::curriculum::{LossMask, OptimizerStart, RecordOrder, Replay};
 use super::digest::JobId;
 use super::finetune::{FinetuneRecipe, GlueTask};
+use super::job_kind::JobKind;
 use super::milestone::Milestone;
 use super::mode::Mode;
 use super::model::ModelConfig;
@@ -26,7 +26,6 @@ use super::suite::Suite;
 use super::template::Template;
 use super::text_format::{CorpusFormat, DatasetFormat};
 use super::training::{Length, Training};
-use super::variants::all;
 
 /// Train a byte-level BPE tokenizer (no prefix space, no BOS) on the corpora, in order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -75,7 +74,7 @@ pub struct PrepareJob {
 /// Train a model from random weights on packed text.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PretrainJob {
-    /// The model.
+    /// The configuration of the model.
     pub model: ModelConfig,
     /// The tokenizer job; its tokenizer is saved with the model.
     pub tokenizer: JobId,
@@ -83,7 +82,7 @@ pub struct PretrainJob {
     pub corpora: Vec<JobId>,
     /// Tokens per training sequence.
     pub sequence_length: u32,
-    /// Optimisation.
+    /// Optimisation of the model.
     pub training: Training,
     /// The milestones at which copies of the model are kept, in ascending order.
     pub milestones: Vec<Milestone>,
@@ -206,7 +205,7 @@ pub struct EvalJob {
     pub model: JobId,
     /// The milestone of that job to score; `None` for its final model.
     pub milestone: Option<Milestone>,
-    /// The suite.
+    /// The suite to score.
     pub suite: Suite,
     /// The scoring rules, as far as they concern the suite.
     pub mode: Mode,
@@ -219,7 +218,7 @@ pub struct EvalJob {
 pub struct FinetuneJob {
     /// The pretrain or tune job whose weights it starts from.
     pub model: JobId,
-    /// The task.
+    /// The task to fine-tune on.
     pub task: GlueTask,
     /// The scoring rules.
     pub mode: Mode,
@@ -237,66 +236,20 @@ pub struct FinetuneJob {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum Job {
-    /// See [`TokenizerJob`].
+    /// Trains a tokenizer.
     Tokenizer(TokenizerJob),
-    /// See [`PrepareJob`].
+    /// Tokenizes a corpus or dataset.
     Prepare(PrepareJob),
-    /// See [`PretrainJob`].
+    /// Trains a model from random weights.
     Pretrain(PretrainJob),
-    /// See [`ImportJob`].
+    /// Imports a model that was trained elsewhere.
     Import(ImportJob),
-    /// See [`TuneJob`].
+    /// Trains a model further on instruction records.
     Tune(TuneJob),
-    /// See [`EvalJob`].
+    /// Scores a model on one suite.
     Eval(EvalJob),
-    /// See [`FinetuneJob`].
+    /// Fine-tunes a model on one task of the suite `glue`, and scores it.
     Finetune(FinetuneJob),
-}
-
-/// The kinds of job, in the order in which a cell needs them.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    Hash,
-    PartialOrd,
-    Ord,
-    Serialize,
-    Deserialize,
-    EnumCount,
-    VariantArray,
-    IntoStaticStr,
-    Display,
-)]
-#[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
-pub enum JobKind {
-    /// See [`TokenizerJob`].
-    Tokenizer,
-    /// See [`PrepareJob`].
-    Prepare,
-    /// See [`PretrainJob`].
-    Pretrain,
-    /// See [`ImportJob`].
-    Import,
-    /// See [`TuneJob`].
-    Tune,
-    /// See [`EvalJob`].
-    Eval,
-    /// See [`FinetuneJob`].
-    Finetune,
-}
-
-impl JobKind {
-    /// All kinds, in order.
-    pub const ALL: [JobKind; JobKind::COUNT] = all(JobKind::VARIANTS);
-
-    /// The name used in tables, folder names and the database.
-    pub fn name(self) -> &'static str {
-        self.into()
-    }
 }
 
 /// The canonical form of a job, which is hashed.

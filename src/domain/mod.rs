@@ -20,6 +20,7 @@ pub mod generation;
 pub mod grid;
 pub mod hugging_face;
 pub mod job;
+pub mod job_kind;
 pub mod layout;
 pub mod milestone;
 pub mod mode;
@@ -55,9 +56,10 @@ pub use generation::{Generation, Question};
 pub use grid::{BaseModel, Cell, CellKey, Evaluation, Finetuning, Grid, Pretraining, Recipe, Stage, StagePart};
 pub use hugging_face::{ConfigFile, SpecialTokens};
 pub use job::{
-    EvalJob, FinetuneJob, ImportJob, Job, JobKind, PrepareJob, Prepared, PretrainJob, ReplayedText, TokenizerJob,
-    TuneJob, TunePart,
+    EvalJob, FinetuneJob, ImportJob, Job, PrepareJob, Prepared, PretrainJob, ReplayedText, TokenizerJob, TuneJob,
+    TunePart,
 };
+pub use job_kind::JobKind;
 pub use milestone::Milestone;
 pub use mode::{AoaFit, BoxRows, EwokContrast, FirstToken, Mode, Nan, PerLength, Preference, ReadingWord, Sums, Ties};
 pub use model::{Arch, ModelConfig};

@@ -81,9 +81,9 @@ switches! {
     }
     /// The floating-point type in which candidates are compared.
     sums: Sums, compat Single, fixed Double {
-        /// float32.
+        /// 32-bit floats, as in the official pipeline.
         Single = "f32",
-        /// float64.
+        /// 64-bit floats.
         Double = "f64",
     }
     /// The normalisation of the log-probability of a candidate.
@@ -104,7 +104,7 @@ switches! {
     }
     /// The rows of entity tracking that are scored.
     entity_tracking: BoxRows, compat All, fixed WithoutNothing {
-        /// All rows.
+        /// All rows of the official files.
         All = "all",
         /// Rows without an option "nothing", as in the pipeline of 2026. That option is always the shortest one, and is right
         /// in three of ten rows.

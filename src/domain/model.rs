@@ -20,7 +20,7 @@ pub enum Arch {
 }
 
 impl Arch {
-    /// All architectures.
+    /// All architectures that the worker implements.
     pub const ALL: [Arch; Arch::COUNT] = all(Arch::VARIANTS);
 
     /// The name used in specs, tables, the database, and as `model_type` in a `config.json`.
@@ -32,7 +32,7 @@ impl Arch {
 /// Everything about a model except its weights.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelConfig {
-    /// The architecture.
+    /// The architecture of the blocks.
     pub arch: Arch,
     /// The number of token embeddings.
     pub vocab_size: u32,
@@ -40,11 +40,11 @@ pub struct ModelConfig {
     pub max_positions: u32,
     /// Width of the residual stream.
     pub hidden: u32,
-    /// Number of blocks.
+    /// The number of transformer blocks.
     pub layers: u32,
-    /// Query heads.
+    /// The number of query heads per block.
     pub heads: u32,
-    /// Key and value heads; divides `heads`.
+    /// The number of key/value heads; it divides `heads`.
     pub kv_heads: u32,
     /// Width of one head.
     pub head_dim: u32,

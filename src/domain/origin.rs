@@ -19,7 +19,7 @@ pub enum Origin {
     },
     /// Files with this digest: that of their contents in order of file name, and for evaluation data also of their names.
     Content {
-        /// The digest.
+        /// The digest of the files.
         digest: Digest,
     },
     /// Files that do not exist yet. A job that needs them has a provisional id and cannot run.

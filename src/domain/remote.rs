@@ -11,9 +11,9 @@ pub const MAIN: &str = "main";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HubKind {
-    /// A dataset.
+    /// A dataset repository.
     Datasets,
-    /// A model.
+    /// A model repository.
     Models,
 }
 
@@ -47,7 +47,7 @@ pub enum RemoteLocation {
     },
     /// A single file; its name is the last part of the URL.
     Url {
-        /// The URL.
+        /// The URL of the file.
         url: String,
         /// The SHA-256 of the file in lower-case hexadecimal digits, if the spec gives it.
         sha256: Option<String>,

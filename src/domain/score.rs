@@ -82,7 +82,7 @@ pub const FINAL: &str = "final";
 /// A score with its cell: a row of the view `v_scores`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ScoreRow {
-    /// The experiment.
+    /// The name of the experiment.
     pub experiment: String,
     /// The label of the cell.
     pub cell: String,

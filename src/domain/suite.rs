@@ -51,7 +51,7 @@ pub enum Suite {
 }
 
 impl Suite {
-    /// All suites.
+    /// All suites, in order of declaration.
     pub const ALL: [Suite; Suite::COUNT] = all(Suite::VARIANTS);
 
     /// The name used in specs, tables and the database.

@@ -17,7 +17,7 @@ pub enum Length {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Schedule {
-    /// No decay.
+    /// The peak rate, without decay.
     Constant,
     /// Linear decay to the minimum.
     Linear,
@@ -52,7 +52,7 @@ pub enum Warmup {
 pub enum Precision {
     /// 32-bit floats throughout.
     F32,
-    /// bfloat16 compute.
+    /// bfloat16 forward and backward passes.
     Bf16,
 }
 
@@ -104,13 +104,13 @@ pub struct Training {
     pub learning_rate: f64,
     /// The learning rate after the warm-up.
     pub schedule: Schedule,
-    /// The warm-up.
+    /// The warm-up before the schedule.
     pub warmup: Warmup,
     /// The minimum of the decay as a share of the peak.
     pub min_learning_rate_ratio: f64,
     /// Decay rates of the first and second moments.
     pub betas: [f64; 2],
-    /// AdamW's epsilon.
+    /// The epsilon of AdamW, added to the root of the second moment.
     pub epsilon: f64,
     /// Decoupled weight decay, applied to matrices only, not to norms and biases.
     pub weight_decay: f64,

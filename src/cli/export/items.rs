@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::cli::global::Global;
-use crate::data::{Content, DataError, TableFile, Value};
+use crate::data::{ColumnType, DataError, TableFile, Value};
 use crate::domain::score::FINAL;
 use crate::domain::{ItemOutcome, Suite, grouped};
 use crate::session::{Exit, Failure, fill_clusters};
@@ -24,24 +24,24 @@ pub struct ItemsArgs {
 }
 
 /// The columns. `correct` is 0 or 1; `cluster` is unique within a task.
-const COLUMNS: [(&str, Content); 17] = [
-    ("experiment", Content::Text),
-    ("model", Content::Text),
-    ("dataset", Content::Text),
-    ("curriculum", Content::Text),
-    ("extra", Content::Text),
-    ("seed", Content::Integer),
-    ("checkpoint", Content::Text),
-    ("finetune_seed", Content::Integer),
-    ("suite", Content::Text),
-    ("task", Content::Text),
-    ("subtask", Content::Text),
-    ("mode", Content::Text),
-    ("item", Content::Integer),
-    ("cluster", Content::Text),
-    ("credit", Content::Real),
-    ("correct", Content::Integer),
-    ("job", Content::Text),
+const COLUMNS: [(&str, ColumnType); 17] = [
+    ("experiment", ColumnType::Text),
+    ("model", ColumnType::Text),
+    ("dataset", ColumnType::Text),
+    ("curriculum", ColumnType::Text),
+    ("extra", ColumnType::Text),
+    ("seed", ColumnType::Integer),
+    ("checkpoint", ColumnType::Text),
+    ("finetune_seed", ColumnType::Integer),
+    ("suite", ColumnType::Text),
+    ("task", ColumnType::Text),
+    ("subtask", ColumnType::Text),
+    ("mode", ColumnType::Text),
+    ("item", ColumnType::Integer),
+    ("cluster", ColumnType::Text),
+    ("credit", ColumnType::Real),
+    ("correct", ColumnType::Integer),
+    ("job", ColumnType::Text),
 ];
 
 /// RunReason the table could not be written.

@@ -36,29 +36,29 @@ pub(super) enum Units {
 /// Bytes per token id in the files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Width {
+pub enum TokenWidth {
     /// `u16`, for vocabularies below 65,536.
     Two,
     /// `u32`.
     Four,
 }
 
-impl Width {
+impl TokenWidth {
     pub(super) fn of(vocab_size: u32) -> Self {
-        if vocab_size < 1 << 16 { Width::Two } else { Width::Four }
+        if vocab_size < 1 << 16 { TokenWidth::Two } else { TokenWidth::Four }
     }
 
     pub(super) fn bytes(self) -> u64 {
         match self {
-            Width::Two => 2,
-            Width::Four => 4,
+            TokenWidth::Two => 2,
+            TokenWidth::Four => 4,
         }
     }
 }
 
 /// The contents of one split.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Share {
+pub struct SplitSize {
     /// Documents or records; a document that was divided for validation counts in both splits.
     pub units: u64,
     /// Whitespace-separated words; for records, those of prompts and replies.
@@ -71,21 +71,21 @@ pub struct Share {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ledger {
     pub(super) units: Units,
-    /// Width of a token id in the files.
-    pub width: Width,
+    /// TokenWidth of a token id in the files.
+    pub width: TokenWidth,
     /// The vocabulary size of the tokenizer.
     pub vocab_size: u32,
     /// The training part.
-    pub train: Share,
+    pub train: SplitSize,
     /// The held-out part.
-    pub validation: Share,
+    pub validation: SplitSize,
 }
 
 impl Ledger {
     pub(super) const FILE: &str = "ledger.json";
 
     /// The contents of this split.
-    pub fn share(&self, split: Split) -> Share {
+    pub fn share(&self, split: Split) -> SplitSize {
         match split {
             Split::Train => self.train,
             Split::Validation => self.validation,

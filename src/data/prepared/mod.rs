@@ -9,8 +9,8 @@ mod read;
 mod split;
 mod write;
 
-pub use ledger::{Ledger, Share, Split, Width};
-pub use read::{Corpus, Instructions};
+pub use ledger::{Ledger, Split, SplitSize, TokenWidth};
+pub use read::{PreparedCorpus, PreparedDataset};
 pub use split::HeldOut;
 pub use write::{prepare_corpus, prepare_dataset};
 

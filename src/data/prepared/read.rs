@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use memmap2::Mmap;
 
 use super::super::error::DataError;
-use super::ledger::{Ledger, Share, Split, Units, Width};
+use super::ledger::{Ledger, Split, SplitSize, TokenWidth, Units};
 
 impl Ledger {
     /// Reads the ledger of a prepared folder.
@@ -53,11 +53,11 @@ impl Mapped {
 #[derive(Debug)]
 struct Tokens {
     file: Mapped,
-    width: Width,
+    width: TokenWidth,
 }
 
 impl Tokens {
-    fn open(path: &Path, width: Width, tokens: u64) -> Result<Self, DataError> {
+    fn open(path: &Path, width: TokenWidth, tokens: u64) -> Result<Self, DataError> {
         Ok(Self { file: Mapped::open(path, tokens.saturating_mul(width.bytes()))?, width })
     }
 
@@ -67,14 +67,14 @@ impl Tokens {
         let byte = |token: u64| token.saturating_mul(width).min(bytes.len() as u64) as usize;
         let part = &bytes[byte(start)..byte(end.max(start))];
         match self.width {
-            Width::Two => part.as_chunks().0.iter().map(|&id| u16::from_le_bytes(id).into()).collect(),
-            Width::Four => part.as_chunks().0.iter().map(|&id| u32::from_le_bytes(id)).collect(),
+            TokenWidth::Two => part.as_chunks().0.iter().map(|&id| u16::from_le_bytes(id).into()).collect(),
+            TokenWidth::Four => part.as_chunks().0.iter().map(|&id| u32::from_le_bytes(id)).collect(),
         }
     }
 }
 
 /// Opens the ledger and the token file of a split.
-fn open(dir: &Path, split: Split, units: Units) -> Result<(Share, Tokens), DataError> {
+fn open(dir: &Path, split: Split, units: Units) -> Result<(SplitSize, Tokens), DataError> {
     let ledger = Ledger::open(dir)?;
     if ledger.units != units {
         return Err(damaged(dir, format!("it contains {:?}, not {units:?}", ledger.units)));
@@ -90,12 +90,12 @@ fn file(dir: &Path, split: Split, extension: &str) -> PathBuf {
 
 /// A split of a prepared corpus: one stream of tokens.
 #[derive(Debug)]
-pub struct Corpus {
-    share: Share,
+pub struct PreparedCorpus {
+    share: SplitSize,
     tokens: Tokens,
 }
 
-impl Corpus {
+impl PreparedCorpus {
     /// Opens a folder that [`super::prepare_corpus`] wrote.
     ///
     /// # Errors
@@ -123,13 +123,13 @@ impl Corpus {
 
 /// A split of a prepared dataset: records of prompt and reply.
 #[derive(Debug)]
-pub struct Instructions {
-    share: Share,
+pub struct PreparedDataset {
+    share: SplitSize,
     tokens: Tokens,
     index: Mapped,
 }
 
-impl Instructions {
+impl PreparedDataset {
     /// Opens a folder that [`super::prepare_dataset`] wrote.
     ///
     /// # Errors
@@ -177,7 +177,7 @@ impl Instructions {
     /// prompt.
     ///
     /// # Panics
-    /// If `index` is not below [`Instructions::len`].
+    /// If `index` is not below [`PreparedDataset::len`].
     pub fn record(&self, index: u64) -> (Vec<u32>, usize) {
         let start = if index == 0 { 0 } else { self.entry(index - 1).0 };
         let (end, prompt) = self.entry(index);

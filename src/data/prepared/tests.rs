@@ -14,7 +14,7 @@ static TOKENIZER: LazyLock<Tokenizer> = LazyLock::new(|| {
     Tokenizer::train(300, [text].into_iter()).unwrap()
 });
 
-fn decode_stream(corpus: &Corpus) -> Vec<String> {
+fn decode_stream(corpus: &PreparedCorpus) -> Vec<String> {
     let ids = corpus.window(0, corpus.tokens() as usize);
     let mut documents: Vec<String> = ids
         .split(|&id| id == TOKENIZER.end_of_text().unwrap())
@@ -34,7 +34,7 @@ proptest! {
         prop_assert_eq!(&Ledger::open(folder.path()).unwrap(), &ledger);
         let mut all = Vec::new();
         for split in Split::ALL {
-            let corpus = Corpus::open(folder.path(), split).unwrap();
+            let corpus = PreparedCorpus::open(folder.path(), split).unwrap();
             let decoded = decode_stream(&corpus);
             prop_assert_eq!(decoded.len() as u64, ledger.share(split).units);
             prop_assert_eq!(corpus.words(), decoded.iter().map(|text| text.split_whitespace().count() as u64).sum::<u64>());
@@ -55,7 +55,7 @@ proptest! {
         prepare_dataset(&TOKENIZER, &groups, &Template::separated("\n"), held_out, folder.path()).unwrap();
         let mut all = Vec::new();
         for split in Split::ALL {
-            let instructions = Instructions::open(folder.path(), split).unwrap();
+            let instructions = PreparedDataset::open(folder.path(), split).unwrap();
             for index in 0..instructions.len() {
                 let (ids, prompt) = instructions.record(index);
                 prop_assert_eq!(ids.last(), Some(&TOKENIZER.end_of_text().unwrap()));
@@ -97,7 +97,7 @@ fn no_held_out_reply_is_a_training_prompt() {
         let groups = record_groups(&located, &format).unwrap();
         prepare_dataset(&TOKENIZER, &groups, &Template::separated("\n"), 0.1, folder.path()).unwrap();
         let side = |split: Split, reply: bool| -> BTreeSet<String> {
-            let instructions = Instructions::open(folder.path(), split).unwrap();
+            let instructions = PreparedDataset::open(folder.path(), split).unwrap();
             let text = |index| {
                 let (ids, prompt) = instructions.record(index);
                 let side = if reply { &ids[prompt..ids.len() - 1] } else { &ids[..prompt] };
@@ -116,19 +116,19 @@ fn windows_are_clipped_at_the_end() {
     let folder = tempfile::tempdir().unwrap();
     let documents: Vec<String> = (0..30).map(|number| format!("document {number}")).collect();
     let ledger = prepare_corpus(&TOKENIZER, &documents, 0.0, folder.path()).unwrap();
-    assert_eq!((ledger.validation, ledger.train.units, ledger.train.words), (Share::default(), 30, 60));
-    let corpus = Corpus::open(folder.path(), Split::Train).unwrap();
+    assert_eq!((ledger.validation, ledger.train.units, ledger.train.words), (SplitSize::default(), 30, 60));
+    let corpus = PreparedCorpus::open(folder.path(), Split::Train).unwrap();
     let whole = corpus.window(0, usize::MAX);
     assert_eq!(whole.len() as u64, corpus.tokens());
     assert_eq!(corpus.window(3, 4), whole[3..7]);
     assert_eq!(corpus.window(corpus.tokens() - 1, 4), [TOKENIZER.end_of_text().unwrap()]);
     assert!(corpus.window(u64::MAX, 4).is_empty());
-    assert_eq!(Corpus::open(folder.path(), Split::Validation).unwrap().window(0, 4), [0u32; 0]);
+    assert_eq!(PreparedCorpus::open(folder.path(), Split::Validation).unwrap().window(0, 4), [0u32; 0]);
 }
 
 #[test]
 fn large_vocabularies_take_four_bytes() {
-    assert_eq!((Width::of(65_535), Width::of(65_536)), (Width::Two, Width::Four));
+    assert_eq!((TokenWidth::of(65_535), TokenWidth::of(65_536)), (TokenWidth::Two, TokenWidth::Four));
 }
 
 #[test]
@@ -136,9 +136,9 @@ fn damaged_files_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let records = vec![vec![Record { prompt: "who".into(), reply: "me".into() }]; 12];
     prepare_dataset(&TOKENIZER, &records, &Template::separated("\n"), 0.1, folder.path()).unwrap();
-    let open = || Instructions::open(folder.path(), Split::Train);
+    let open = || PreparedDataset::open(folder.path(), Split::Train);
     open().unwrap();
-    assert!(matches!(Corpus::open(folder.path(), Split::Train), Err(DataError::Damaged { .. })));
+    assert!(matches!(PreparedCorpus::open(folder.path(), Split::Train), Err(DataError::Damaged { .. })));
 
     let index = folder.path().join("train.index");
     let bytes = fs::read(&index).unwrap();

@@ -12,7 +12,7 @@ use super::super::error::DataError;
 use super::super::record::Record;
 use super::super::tokenizer::Tokenizer;
 use super::super::words::count_words;
-use super::ledger::{Ledger, Share, Split, Units, Width};
+use super::ledger::{Ledger, Split, SplitSize, TokenWidth, Units};
 use super::split::{HeldOut, split_documents, split_groups};
 
 /// Bytes of text that are tokenized at a time, which bounds the memory for ids that are not yet written.
@@ -108,7 +108,7 @@ fn chunks<'a, T>(mut units: &'a [T], size: impl Fn(&T) -> usize + 'a) -> impl It
 struct Folder {
     path: PathBuf,
     units: Units,
-    width: Width,
+    width: TokenWidth,
     train: Files,
     validation: Files,
 }
@@ -116,7 +116,7 @@ struct Folder {
 struct Files {
     ids: Output,
     index: Option<Output>,
-    share: Share,
+    share: SplitSize,
 }
 
 struct Output {
@@ -148,10 +148,10 @@ impl Folder {
                 Units::Documents => None,
                 Units::Records => Some(output("index")?),
             };
-            Ok::<_, DataError>(Files { ids: output("bin")?, index, share: Share::default() })
+            Ok::<_, DataError>(Files { ids: output("bin")?, index, share: SplitSize::default() })
         };
         let (train, validation) = (files(Split::Train)?, files(Split::Validation)?);
-        Ok(Self { path: path.to_owned(), units, width: Width::of(tokenizer.vocab_size()), train, validation })
+        Ok(Self { path: path.to_owned(), units, width: TokenWidth::of(tokenizer.vocab_size()), train, validation })
     }
 
     fn files(&mut self, split: Split) -> &mut Files {
@@ -163,8 +163,8 @@ impl Folder {
 
     fn push(&mut self, split: Split, ids: &[u32], words: u64) -> Result<(), DataError> {
         let bytes: Vec<u8> = match self.width {
-            Width::Two => ids.iter().flat_map(|&id| (id as u16).to_le_bytes()).collect(),
-            Width::Four => ids.iter().flat_map(|&id| id.to_le_bytes()).collect(),
+            TokenWidth::Two => ids.iter().flat_map(|&id| (id as u16).to_le_bytes()).collect(),
+            TokenWidth::Four => ids.iter().flat_map(|&id| id.to_le_bytes()).collect(),
         };
         let files = self.files(split);
         files.share.units += 1;

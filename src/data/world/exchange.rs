@@ -4,7 +4,7 @@ use super::chance::Chance;
 use super::grammar::{
     Phrase, Topic, adjective, be, capitalized, indefinite, noun, number, place, rest, sentence, verb_for,
 };
-use super::lexicon::{Kind, Number, Verb};
+use super::lexicon::{NounKind, Number, Verb};
 
 /// `This is a dog.`
 pub(super) fn naming(chance: &mut Chance) -> String {
@@ -68,7 +68,7 @@ pub(super) fn about_others(chance: &mut Chance) -> (String, String) {
         }
         5 => (format!("Where {} {text}?", subject.be()), sentence(&place(chance))),
         6 => {
-            let adjective = adjective(chance, Kind::Animal);
+            let adjective = adjective(chance, NounKind::Animal);
             let be = subject.be();
             (format!("{} {text} {adjective}?", capitalized(be)), format!("Yes, {text} {be} {adjective}."))
         }

@@ -1,7 +1,7 @@
 //! Phrases and clauses of the toy world.
 
 use super::chance::Chance;
-use super::lexicon::{BESIDE, Gender, Kind, LOOKS, MOODS, NAMES, NOUNS, Noun, Number, VERBS, Verb};
+use super::lexicon::{BESIDE, Gender, LOOKS, MOODS, NAMES, NOUNS, Noun, NounKind, Number, VERBS, Verb};
 use crate::domain::mix;
 
 /// Whether this subject (lemma of a noun, name or pronoun) with this verb is reserved for evaluation.
@@ -94,7 +94,7 @@ impl Phrase {
 
     pub fn thing(chance: &mut Chance) -> Self {
         let number = number(chance);
-        let noun = noun(chance, |noun| noun.kind == Kind::Thing);
+        let noun = noun(chance, |noun| noun.kind == NounKind::Thing);
         Self::of(chance, noun, number)
     }
 
@@ -153,7 +153,7 @@ pub(super) fn any_phrase(chance: &mut Chance) -> Phrase {
     if chance.percent(50) { Phrase::animate(chance) } else { Phrase::thing(chance) }
 }
 
-pub(super) fn adjective(chance: &mut Chance, kind: Kind) -> &'static str {
+pub(super) fn adjective(chance: &mut Chance, kind: NounKind) -> &'static str {
     let adjectives: &[&'static str] = if kind.is_animate() { &MOODS } else { &LOOKS };
     chance.one_of::<&str>(adjectives)
 }
@@ -162,13 +162,16 @@ pub(super) fn adjective(chance: &mut Chance, kind: Kind) -> &'static str {
 fn beside(chance: &mut Chance) -> String {
     let preposition = *chance.one_of(&BESIDE);
     let number = number(chance);
-    let noun = noun(chance, |noun| noun.kind != Kind::Place);
+    let noun = noun(chance, |noun| noun.kind != NounKind::Place);
     format!("{preposition} {}", Phrase::with("the", None, noun, number).text)
 }
 
 /// `in the garden`.
 pub(super) fn place(chance: &mut Chance) -> String {
-    format!("in {}", Phrase::with("the", None, noun(chance, |noun| noun.kind == Kind::Place), Number::Singular).text)
+    format!(
+        "in {}",
+        Phrase::with("the", None, noun(chance, |noun| noun.kind == NounKind::Place), Number::Singular).text
+    )
 }
 
 /// The rest of a clause after the verb: its object, or optionally a place. A subject of known gender or number often acts
@@ -190,7 +193,7 @@ pub(super) fn rest(chance: &mut Chance, verb: &Verb, subject: &Phrase) -> String
         && chance.percent(50)
     {
         let number = number(chance);
-        let noun = noun(chance, |noun| if thing { noun.kind == Kind::Thing } else { noun.kind.is_animate() });
+        let noun = noun(chance, |noun| if thing { noun.kind == NounKind::Thing } else { noun.kind.is_animate() });
         let adjective = chance.percent(30).then(|| adjective(chance, noun.kind));
         return format!(" {}", Phrase::with(owners, adjective, noun, number).text);
     }
@@ -215,7 +218,7 @@ pub(super) fn clause(chance: &mut Chance, subject: &Phrase) -> String {
     let text = &subject.text;
     let form = chance.below(20);
     if form == 0 {
-        return format!("{text} {} {}", subject.be(), adjective(chance, Kind::Animal));
+        return format!("{text} {} {}", subject.be(), adjective(chance, NounKind::Animal));
     }
     if form == 1 {
         return format!("{text} {} {}", subject.be(), place(chance));

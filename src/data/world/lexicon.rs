@@ -25,25 +25,25 @@ pub(super) enum Gender {
 
 /// The semantic class of a noun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum NounKind {
     Person,
     Animal,
     Thing,
     Place,
 }
 
-impl Kind {
+impl NounKind {
     pub fn is_animate(self) -> bool {
-        matches!(self, Kind::Person | Kind::Animal)
+        matches!(self, NounKind::Person | NounKind::Animal)
     }
 
     /// The noun for the class, in both numbers.
     pub fn name(self, number: Number) -> &'static str {
         let (one, many) = match self {
-            Kind::Person => ("person", "people"),
-            Kind::Animal => ("animal", "animals"),
-            Kind::Thing => ("thing", "things"),
-            Kind::Place => ("place", "places"),
+            NounKind::Person => ("person", "people"),
+            NounKind::Animal => ("animal", "animals"),
+            NounKind::Thing => ("thing", "things"),
+            NounKind::Place => ("place", "places"),
         };
         match number {
             Number::Singular => one,
@@ -57,7 +57,7 @@ impl Kind {
 pub(super) struct Noun {
     pub singular: &'static str,
     pub plural: &'static str,
-    pub kind: Kind,
+    pub kind: NounKind,
     pub gender: Option<Gender>,
 }
 
@@ -115,19 +115,19 @@ impl Verb {
     }
 }
 
-const fn of(kind: Kind, singular: &'static str, plural: &'static str) -> Noun {
+const fn of(kind: NounKind, singular: &'static str, plural: &'static str) -> Noun {
     Noun { singular, plural, kind, gender: None }
 }
 
 const fn female(singular: &'static str, plural: &'static str) -> Noun {
-    Noun { singular, plural, kind: Kind::Person, gender: Some(Gender::Female) }
+    Noun { singular, plural, kind: NounKind::Person, gender: Some(Gender::Female) }
 }
 
 const fn male(singular: &'static str, plural: &'static str) -> Noun {
-    Noun { singular, plural, kind: Kind::Person, gender: Some(Gender::Male) }
+    Noun { singular, plural, kind: NounKind::Person, gender: Some(Gender::Male) }
 }
 
-use Kind::{Animal, Person, Place, Thing};
+use NounKind::{Animal, Person, Place, Thing};
 
 pub(super) static NOUNS: [Noun; 70] = [
     female("girl", "girls"),

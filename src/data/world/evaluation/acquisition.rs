@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::super::chance::Chance;
 use super::super::grammar::{Phrase, noun, verb_for};
-use super::super::lexicon::{BESIDE, Kind, LOOKS, MOODS, NOUNS, Number, VERBS};
+use super::super::lexicon::{BESIDE, LOOKS, MOODS, NOUNS, NounKind, Number, VERBS};
 
 /// Ages in months.
 const MONTHS: std::ops::RangeInclusive<u32> = 16..=30;
@@ -33,7 +33,7 @@ struct Context {
 /// months.
 pub(super) fn files(seed: u64, items: u64) -> Vec<(String, Vec<u8>)> {
     let things =
-        NOUNS.iter().filter(|noun| noun.kind == Kind::Thing).map(|noun| (noun.singular, Use::Thing)).step_by(2);
+        NOUNS.iter().filter(|noun| noun.kind == NounKind::Thing).map(|noun| (noun.singular, Use::Thing)).step_by(2);
     let actions = VERBS.iter().filter(|verb| verb.takes_things()).map(|verb| (verb.third, Use::Action)).step_by(3);
     let properties = LOOKS.iter().chain(&MOODS).map(|word| (*word, Use::Property)).step_by(4);
     let relations = BESIDE.iter().map(|word| (*word, Use::Relation));

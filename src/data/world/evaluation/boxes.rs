@@ -3,12 +3,12 @@
 use serde::Serialize;
 
 use super::super::chance::Chance;
-use super::super::lexicon::{Kind, NOUNS};
+use super::super::lexicon::{NOUNS, NounKind};
 use super::items::json_line;
 
 /// A line of an entity-tracking file.
 #[derive(Serialize)]
-struct Row {
+struct BoxesRow {
     sample_id: u64,
     numops: u64,
     input_prefix: String,
@@ -33,10 +33,10 @@ pub(super) fn files(seed: u64, items: u64) -> Vec<(String, Vec<u8>)> {
     vec![("regular.jsonl".to_owned(), rows.flat_map(line).collect())]
 }
 
-fn row(operations: u64, index: u64, chance: &mut Chance) -> Row {
+fn row(operations: u64, index: u64, chance: &mut Chance) -> BoxesRow {
     let things: Vec<&'static str> = NOUNS
         .iter()
-        .filter(|noun| noun.kind == Kind::Thing && noun.singular != "box")
+        .filter(|noun| noun.kind == NounKind::Thing && noun.singular != "box")
         .map(|noun| noun.singular)
         .collect();
     let mut contents = Contents::default();
@@ -71,7 +71,7 @@ fn row(operations: u64, index: u64, chance: &mut Chance) -> Row {
     }
     let options = lists.iter().map(|things| format!("{}.", list(things))).collect();
     let example_id = format!("{index}_{operations}");
-    Row { sample_id: index, numops: operations, input_prefix: text, options, example_id }
+    BoxesRow { sample_id: index, numops: operations, input_prefix: text, options, example_id }
 }
 
 /// Moves, removes or adds a thing, and describes the operation.

@@ -10,7 +10,7 @@ use crate::domain::GlueTask;
 use super::super::chance::Chance;
 use super::super::exchange::plain_rest;
 use super::super::grammar::{capitalized, indefinite, reserved};
-use super::super::lexicon::{Gender, Kind, NAMES, NOUNS, Number, VERBS, Verb};
+use super::super::lexicon::{Gender, NAMES, NOUNS, NounKind, Number, VERBS, Verb};
 use crate::domain::mix;
 
 /// The number of training rows for each row to predict.
@@ -18,16 +18,16 @@ const TRAIN_ROWS: u64 = 4;
 
 /// The file of a row, which decides the words that it may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-enum Part {
+enum FilePart {
     Train,
     Valid,
 }
 
-impl Part {
+impl FilePart {
     /// Whether rows may use the word; a third of the words is reserved for the rows to predict.
     fn has(self, word: &str) -> bool {
         let hash = word.bytes().fold(mix(1), |hash, byte| mix(hash ^ u64::from(byte)));
-        hash.is_multiple_of(3) == (self == Part::Valid)
+        hash.is_multiple_of(3) == (self == FilePart::Valid)
     }
 }
 
@@ -56,7 +56,7 @@ struct WscRow {
 ///
 /// Labels are balanced, also among even and odd rows.
 pub(super) fn files(seed: u64, items: u64) -> Vec<(String, Vec<u8>)> {
-    let file = |task: GlueTask, part: Part, name: String, rows: u64| {
+    let file = |task: GlueTask, part: FilePart, name: String, rows: u64| {
         let mut content = Vec::new();
         for index in 0..rows {
             let chance = &mut Chance::new((task, part), seed, index);
@@ -72,8 +72,8 @@ pub(super) fn files(seed: u64, items: u64) -> Vec<(String, Vec<u8>)> {
     };
     let of_task = |task: GlueTask| {
         [
-            file(task, Part::Train, task.train_file(), TRAIN_ROWS * items),
-            file(task, Part::Valid, task.valid_file(), items),
+            file(task, FilePart::Train, task.train_file(), TRAIN_ROWS * items),
+            file(task, FilePart::Valid, task.valid_file(), items),
         ]
     };
     GlueTask::IN_WORLD.into_iter().flat_map(of_task).collect()
@@ -86,7 +86,7 @@ struct Person {
 }
 
 /// A random person of this gender, from the words of this part.
-fn random_person(chance: &mut Chance, part: Part, gender: Gender) -> Person {
+fn random_person(chance: &mut Chance, part: FilePart, gender: Gender) -> Person {
     loop {
         if chance.percent(40) {
             let (name, of) = *chance.one_of(&NAMES);
@@ -113,7 +113,7 @@ fn unseen(chance: &mut Chance, subject: &str, fits: impl Fn(&Verb) -> bool) -> &
 }
 
 /// `The queen greets Tom. She sings.`: whether `She` refers to `The queen` or to `Tom`. Only one of them is female.
-fn reference(chance: &mut Chance, part: Part, idx: u64, same: bool) -> WscRow {
+fn reference(chance: &mut Chance, part: FilePart, idx: u64, same: bool) -> WscRow {
     let genders = *chance.one_of(&[(Gender::Female, Gender::Male), (Gender::Male, Gender::Female)]);
     let (subject, object) = (random_person(chance, part, genders.0), random_person(chance, part, genders.1));
     let verb = unseen(chance, subject.head, Verb::takes_animates);
@@ -139,8 +139,8 @@ fn reference(chance: &mut Chance, part: Part, idx: u64, same: bool) -> WscRow {
 }
 
 /// `The dog sleeps.` entails `An animal sleeps.` and not `A person sleeps.`
-fn entailment(chance: &mut Chance, part: Part, idx: u64, entailed: bool) -> RteRow {
-    let kind = *chance.one_of(&[Kind::Person, Kind::Animal]);
+fn entailment(chance: &mut Chance, part: FilePart, idx: u64, entailed: bool) -> RteRow {
+    let kind = *chance.one_of(&[NounKind::Person, NounKind::Animal]);
     let noun = loop {
         let noun = chance.one_of(&NOUNS);
         if noun.kind == kind && part.has(noun.singular) {
@@ -150,8 +150,8 @@ fn entailment(chance: &mut Chance, part: Part, idx: u64, entailed: bool) -> RteR
     let verb = unseen(chance, noun.singular, |_| true);
     let does = format!("{}{}", verb.third, plain_rest(chance, verb));
     let claimed = match (kind, entailed) {
-        (Kind::Person, true) | (Kind::Animal, false) => Kind::Person,
-        _ => Kind::Animal,
+        (NounKind::Person, true) | (NounKind::Animal, false) => NounKind::Person,
+        _ => NounKind::Animal,
     };
     let claimed = claimed.name(Number::Singular);
     RteRow {

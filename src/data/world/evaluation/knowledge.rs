@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::super::chance::Chance;
 use super::super::exchange::plain_rest;
 use super::super::grammar::{Phrase, noun};
-use super::super::lexicon::{Gender, Kind, Noun, Number, VERBS, Verb};
+use super::super::lexicon::{Gender, Noun, NounKind, Number, VERBS, Verb};
 use super::items::{json_line, unseen, unseen_name};
 
 /// A line of an EWoK file.
@@ -108,7 +108,8 @@ fn counting(chance: &mut Chance) -> Scene {
 /// A person answers `who`, a thing answers `what`.
 fn answering(chance: &mut Chance) -> Scene {
     let (subject, verb) = unseen(chance, |_| true, |verb| verb.takes_animates() && verb.takes_things());
-    let (someone, thing) = (noun(chance, |noun| noun.kind.is_animate()), noun(chance, |noun| noun.kind == Kind::Thing));
+    let (someone, thing) =
+        (noun(chance, |noun| noun.kind.is_animate()), noun(chance, |noun| noun.kind == NounKind::Thing));
     let ask = |word: &str| format!("{word} does the {} {}?", subject.singular, verb.base);
     Scene {
         contexts: ["Who", "What"].map(ask),
@@ -160,7 +161,7 @@ pub(super) fn comps(seed: u64, items: u64) -> Vec<(String, Vec<u8>)> {
         let line = |index: u64| {
             let chance = &mut Chance::new(("comps", name), seed, index);
             let (concept, verb) = unseen(chance, |_| true, |_| true);
-            let other = noun(chance, |noun| noun.kind == Kind::Thing);
+            let other = noun(chance, |noun| noun.kind == NounKind::Thing);
             let property = format!("{}{}.", verb.third, plain_rest(chance, verb));
             json_line(&CompsRow {
                 id: index,

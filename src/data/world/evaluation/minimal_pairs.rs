@@ -9,7 +9,7 @@ use crate::domain::Suite;
 use super::super::chance::Chance;
 use super::super::exchange::plain_rest;
 use super::super::grammar::{POLAR, Phrase, adjective, be, capitalized, do_, noun, place, reserved};
-use super::super::lexicon::{BESIDE, Gender, Kind, Noun, Number, VERBS, Verb};
+use super::super::lexicon::{BESIDE, Gender, Noun, NounKind, Number, VERBS, Verb};
 use super::items::{json_line, unseen, unseen_name};
 
 /// A good sentence and a bad one.
@@ -17,7 +17,7 @@ type Pair = (String, String);
 
 /// A pattern of minimal pairs: its name, its category, and a function that creates a pair. The flag decides which of the
 /// two forms is the good one.
-struct Pattern {
+struct PairPattern {
     uid: &'static str,
     field: &'static str,
     term: &'static str,
@@ -26,42 +26,42 @@ struct Pattern {
 
 const MORPHOLOGY: &str = "morphology";
 
-const BLIMP: [Pattern; 10] = [
-    Pattern { uid: "anaphor_gender_agreement", field: MORPHOLOGY, term: "anaphor_agreement", pair: anaphor_gender },
-    Pattern { uid: "anaphor_number_agreement", field: MORPHOLOGY, term: "anaphor_agreement", pair: anaphor_number },
-    Pattern { uid: "argument_structure", field: "syntax", term: "argument_structure", pair: argument_structure },
-    Pattern {
+const BLIMP: [PairPattern; 10] = [
+    PairPattern { uid: "anaphor_gender_agreement", field: MORPHOLOGY, term: "anaphor_agreement", pair: anaphor_gender },
+    PairPattern { uid: "anaphor_number_agreement", field: MORPHOLOGY, term: "anaphor_agreement", pair: anaphor_number },
+    PairPattern { uid: "argument_structure", field: "syntax", term: "argument_structure", pair: argument_structure },
+    PairPattern {
         uid: "auxiliary_agreement",
         field: MORPHOLOGY,
         term: "subject_verb_agreement",
         pair: auxiliary_agreement,
     },
-    Pattern {
+    PairPattern {
         uid: "determiner_noun_agreement",
         field: MORPHOLOGY,
         term: "determiner_noun_agreement",
         pair: |chance, flag| determiner_noun(chance, flag, false),
     },
-    Pattern {
+    PairPattern {
         uid: "determiner_noun_agreement_adjective",
         field: MORPHOLOGY,
         term: "determiner_noun_agreement",
         pair: |chance, flag| determiner_noun(chance, flag, true),
     },
-    Pattern { uid: "negative_polarity", field: "semantics", term: "npi_licensing", pair: negative_polarity },
-    Pattern {
+    PairPattern { uid: "negative_polarity", field: "semantics", term: "npi_licensing", pair: negative_polarity },
+    PairPattern {
         uid: "subject_verb_agreement",
         field: MORPHOLOGY,
         term: "subject_verb_agreement",
         pair: |chance, flag| subject_verb(chance, flag, |noun| !noun.is_irregular(), false),
     },
-    Pattern {
+    PairPattern {
         uid: "subject_verb_agreement_distractor",
         field: MORPHOLOGY,
         term: "subject_verb_agreement",
         pair: |chance, flag| subject_verb(chance, flag, |_| true, true),
     },
-    Pattern {
+    PairPattern {
         uid: "subject_verb_agreement_irregular",
         field: MORPHOLOGY,
         term: "subject_verb_agreement",
@@ -71,10 +71,10 @@ const BLIMP: [Pattern; 10] = [
 
 const SUPPLEMENT: &str = "supplement";
 
-const BLIMP_SUPPLEMENT: [Pattern; 3] = [
-    Pattern { uid: "qa_congruence", field: SUPPLEMENT, term: SUPPLEMENT, pair: question_answer },
-    Pattern { uid: "subject_aux_inversion", field: SUPPLEMENT, term: SUPPLEMENT, pair: inversion },
-    Pattern { uid: "turn_taking", field: SUPPLEMENT, term: SUPPLEMENT, pair: turn_taking },
+const BLIMP_SUPPLEMENT: [PairPattern; 3] = [
+    PairPattern { uid: "qa_congruence", field: SUPPLEMENT, term: SUPPLEMENT, pair: question_answer },
+    PairPattern { uid: "subject_aux_inversion", field: SUPPLEMENT, term: SUPPLEMENT, pair: inversion },
+    PairPattern { uid: "turn_taking", field: SUPPLEMENT, term: SUPPLEMENT, pair: turn_taking },
 ];
 
 /// A line of a BLiMP file.
@@ -112,7 +112,7 @@ pub(super) fn blimp_supplement(seed: u64, items: u64) -> Vec<(String, Vec<u8>)> 
     BLIMP_SUPPLEMENT.iter().map(|pattern| file(pattern, seed, items, Suite::BlimpSupplement)).collect()
 }
 
-fn file(pattern: &Pattern, seed: u64, items: u64, suite: Suite) -> (String, Vec<u8>) {
+fn file(pattern: &PairPattern, seed: u64, items: u64, suite: Suite) -> (String, Vec<u8>) {
     let mut seen = HashSet::new();
     let mut content = Vec::new();
     for index in 0..items {
@@ -171,7 +171,7 @@ fn subject_verb(chance: &mut Chance, singular: bool, fits: fn(&Noun) -> bool, di
     let (subject, verb) = unseen(chance, fits, |_| true);
     let mut phrase = definite(chance, subject, number).text;
     if distracted {
-        let other = noun(chance, |noun| noun.kind != Kind::Place && noun.singular != subject.singular);
+        let other = noun(chance, |noun| noun.kind != NounKind::Place && noun.singular != subject.singular);
         let preposition = chance.one_of(&BESIDE);
         phrase = format!("{phrase} {preposition} the {}", other.form(number.other()));
     }
@@ -190,9 +190,9 @@ fn auxiliary_agreement(chance: &mut Chance, singular: bool) -> Pair {
 fn determiner_noun(chance: &mut Chance, singular: bool, described: bool) -> Pair {
     let ((name, _), verb) = unseen_name(chance, |verb| verb.takes_animates() || verb.takes_things());
     let object = noun(chance, |noun| match noun.kind {
-        Kind::Thing => verb.takes_things(),
-        Kind::Person | Kind::Animal => verb.takes_animates(),
-        Kind::Place => false,
+        NounKind::Thing => verb.takes_things(),
+        NounKind::Person | NounKind::Animal => verb.takes_animates(),
+        NounKind::Place => false,
     });
     let determiner = chance.one_of(if singular { &["this", "that"] } else { &["these", "those"] });
     let adjective = if described { format!("{} ", adjective(chance, object.kind)) } else { String::new() };
@@ -251,7 +251,7 @@ fn negative_polarity(chance: &mut Chance, negative: bool) -> Pair {
 /// A person answers `who`, a thing answers `what`.
 fn question_answer(chance: &mut Chance, who: bool) -> Pair {
     let (subject, verb) = unseen(chance, |_| true, Verb::takes_things);
-    let thing = noun(chance, |noun| noun.kind == Kind::Thing);
+    let thing = noun(chance, |noun| noun.kind == NounKind::Thing);
     let question = if who {
         format!("Who {} {}?", verb.third, Phrase::thing(chance).text)
     } else {

@@ -3,7 +3,7 @@
 use super::super::chance::Chance;
 use super::super::exchange::plain_rest;
 use super::super::grammar::{capitalized, noun};
-use super::super::lexicon::{BESIDE, Kind, Number};
+use super::super::lexicon::{BESIDE, NounKind, Number};
 use super::items::unseen;
 
 /// The columns of the official table, in order.
@@ -101,7 +101,7 @@ fn sentence(chance: &mut Chance) -> (Vec<String>, Option<usize>) {
     let number = if chance.percent(50) { Number::Singular } else { Number::Plural };
     let mut words = vec!["The".to_owned(), subject.form(number).to_owned()];
     if chance.percent(30) {
-        let other = noun(chance, |noun| noun.kind != Kind::Place && noun.singular != subject.singular);
+        let other = noun(chance, |noun| noun.kind != NounKind::Place && noun.singular != subject.singular);
         words.extend([(*chance.one_of(&BESIDE)).to_owned(), "the".to_owned(), other.form(number.other()).to_owned()]);
     }
     let wrong = chance.percent(50);

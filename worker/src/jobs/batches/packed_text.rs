@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use grid::data::{Corpus, DataError, Permutation, Split};
+use grid::data::{DataError, Permutation, PreparedCorpus, Split};
 
 use super::epochs::{BatchPositions, BatchRow, batch_of, positions_of};
 use super::parts::PartStarts;
@@ -12,7 +12,7 @@ use crate::ml::{Batch, Batches, TrainingSequence};
 pub(in super::super) struct PackedText {
     /// The folders of the corpora, for error messages.
     folders: Vec<PathBuf>,
-    corpora: Vec<Corpus>,
+    corpora: Vec<PreparedCorpus>,
     /// The windows of each corpus.
     starts: PartStarts,
     sequence_length: u32,
@@ -30,9 +30,9 @@ impl PackedText {
         batch_size: u32,
         seed: u64,
     ) -> Result<Self, DataError> {
-        let corpora: Vec<Corpus> =
-            folders.iter().map(|folder| Corpus::open(folder, split)).collect::<Result<_, _>>()?;
-        let windows = |corpus: &Corpus| corpus.tokens().saturating_sub(1) / u64::from(sequence_length);
+        let corpora: Vec<PreparedCorpus> =
+            folders.iter().map(|folder| PreparedCorpus::open(folder, split)).collect::<Result<_, _>>()?;
+        let windows = |corpus: &PreparedCorpus| corpus.tokens().saturating_sub(1) / u64::from(sequence_length);
         let starts = PartStarts::new(corpora.iter().map(windows));
         let folders = folders.iter().map(|folder| folder.to_path_buf()).collect();
         Ok(Self { folders, corpora, starts, sequence_length, batch_size, seed })

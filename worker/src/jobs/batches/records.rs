@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use grid::data::{DataError, Instructions, Split};
+use grid::data::{DataError, PreparedDataset, Split};
 use grid::domain::{LossMask, TuneJob};
 
 use super::epochs::BatchRow;
@@ -26,7 +26,7 @@ pub(in super::super) struct Truncation {
 pub(in super::super) struct InstructionRecords {
     /// The folders of the datasets, for error messages.
     folders: Vec<PathBuf>,
-    datasets: Vec<Instructions>,
+    datasets: Vec<PreparedDataset>,
     /// The records of each dataset.
     starts: PartStarts,
     max_length: u32,
@@ -36,9 +36,9 @@ pub(in super::super) struct InstructionRecords {
 impl InstructionRecords {
     /// Opens prepared datasets.
     pub(in super::super) fn open(folders: &[&Path], split: Split, job: &TuneJob) -> Result<Self, DataError> {
-        let datasets: Vec<Instructions> =
-            folders.iter().map(|folder| Instructions::open(folder, split)).collect::<Result<_, _>>()?;
-        let starts = PartStarts::new(datasets.iter().map(Instructions::len));
+        let datasets: Vec<PreparedDataset> =
+            folders.iter().map(|folder| PreparedDataset::open(folder, split)).collect::<Result<_, _>>()?;
+        let starts = PartStarts::new(datasets.iter().map(PreparedDataset::len));
         let folders = folders.iter().map(|folder| folder.to_path_buf()).collect();
         let TuneJob { max_length, loss, .. } = *job;
         Ok(Self { folders, datasets, starts, max_length, loss })
@@ -56,7 +56,7 @@ impl InstructionRecords {
 
     /// The number of records in each dataset.
     pub(super) fn lengths(&self) -> Vec<u64> {
-        self.datasets.iter().map(Instructions::len).collect()
+        self.datasets.iter().map(PreparedDataset::len).collect()
     }
 
     /// How the maximum length truncates the records of each dataset.

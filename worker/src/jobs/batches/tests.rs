@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use grid::data::{Corpus, Record, Split, Tokenizer, prepare_corpus, prepare_dataset};
+use grid::data::{PreparedCorpus, Record, Split, Tokenizer, prepare_corpus, prepare_dataset};
 use grid::domain::{
     Length, LossMask, OptimizerStart, Precision, RecordOrder, Replay, ReplayedText, Schedule, Template, Training,
     TuneJob, TunePart, Warmup,
@@ -64,7 +64,7 @@ fn windows_cover_the_text_and_every_epoch_has_its_own_order() {
     let folder = tempfile::tempdir().unwrap();
     let documents: Vec<String> = (0..60).map(|n| format!("the {n} lazy dogs jump over {n} foxes")).collect();
     prepare_corpus(&tokenizer(), &documents, 0.1, folder.path()).unwrap();
-    let corpus = Corpus::open(folder.path(), Split::Train).unwrap();
+    let corpus = PreparedCorpus::open(folder.path(), Split::Train).unwrap();
     let packed = PackedText::open(&[folder.path()], Split::Train, 8, 4, 7).unwrap();
     let steps = packed.len().div_ceil(4);
     assert!(steps > 10);
