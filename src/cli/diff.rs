@@ -11,7 +11,7 @@ use super::report::form;
 use super::workspace::{SpecText, Workspace};
 use crate::domain::{ScoreRow, counted};
 use crate::plan::{Differences, Line, differences};
-use crate::report::{self, Cell, Comparison, Options, Planned, Table};
+use crate::report::{self, Cell, Comparison, ExperimentScores, Options, PlannedCells, Table};
 use crate::store::{Store, StoreError};
 
 /// Arguments of `diff`.
@@ -49,7 +49,7 @@ pub async fn diff(cli: &Cli, args: &DiffArgs) -> Result<Exit, Failure> {
     match args.format {
         TableFormat::Html => {
             let parts: Vec<_> = tables.iter().map(|table| (table, None)).collect();
-            print!("{}", report::page(&tables[0].title, &parts));
+            print!("{}", report::html_page(&tables[0].title, &parts));
         }
         // Two tables are two documents; scores are in the database, which a program can ask.
         TableFormat::Csv | TableFormat::Json => print!("{}", form(&tables[0], args.format)),
@@ -118,15 +118,17 @@ fn told([first, second]: [&String; 2], found: &Differences) -> Table {
 /// The scores of cells that both experiments have, where they come from different jobs.
 async fn scores(store: &Store, [first, second]: [&String; 2]) -> Result<Option<Table>, Failure> {
     let (one, other) = (side_of(store, first).await?, side_of(store, second).await?);
-    let comparison = Comparison::of_experiments((first, &one.0, &one.1), (second, &other.0, &other.1));
+    let one = ExperimentScores { name: first, planned: &one.0, scores: &one.1 };
+    let other = ExperimentScores { name: second, planned: &other.0, scores: &other.1 };
+    let comparison = Comparison::of_experiments(one, other);
     let title = format!("scores: {second} against {first}");
     Ok(comparison.map(|comparison| comparison.evaluate(Options::default()).table(&title)))
 }
 
 /// What an experiment has planned, and its scores.
-async fn side_of(store: &Store, experiment: &str) -> Result<(Planned, Vec<ScoreRow>), Failure> {
+async fn side_of(store: &Store, experiment: &str) -> Result<(PlannedCells, Vec<ScoreRow>), Failure> {
     let cells = store.cells(experiment).await.map_err(store_failure)?;
     let failed = store.failed_cells(experiment).await.map_err(store_failure)?;
     let scores = store.scores(experiment).await.map_err(store_failure)?;
-    Ok((Planned::new(&cells, &failed), scores))
+    Ok((PlannedCells::new(&cells, &failed), scores))
 }

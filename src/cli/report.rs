@@ -9,7 +9,9 @@ use super::eval::as_they_come;
 use super::failure::{Exit, Failure, store_failure};
 use super::workspace::SpecText;
 use crate::domain::{Grid, JobKind, NamedTable, ScoreRow, Show, Suite, did_you_mean};
-use crate::report::{self, Columns, Comparison, Figure, Options, Planned, Scope, Table, compared, human, pivot};
+use crate::report::{
+    self, Columns, Comparison, Figure, Options, PlannedCells, Scope, Table, comparison_figure, human, pivot,
+};
 use crate::store::{BuildCount, Experiment, JobRow, JobState, Store};
 
 /// Arguments of `report`.
@@ -73,7 +75,7 @@ pub async fn report(cli: &Cli, args: &ReportArgs) -> Result<Exit, Failure> {
         ("scores", Columns::Aggregates) => picture(pivot(&name, &cells, &scores, columns, references)),
         ("scores", Columns::Subtasks(suite)) => {
             let table = pivot(&name, &cells, &scores, columns, references);
-            if !report::with_subtasks(&scores).contains(&suite) {
+            if !report::suites_with_subtasks(&scores).contains(&suite) {
                 return Err(no_subtasks(&name, suite, &scores, &jobs));
             }
             (Figure::of(&table).upright(), table)
@@ -82,9 +84,9 @@ pub async fn report(cli: &Cli, args: &ReportArgs) -> Result<Exit, Failure> {
         (wanted, _) => {
             let table = named.iter().find(|table| table.name == wanted);
             let table = table.ok_or_else(|| no_such_table(&name, wanted, named))?;
-            let (figure, shown) = picture(report::named(&name, table, &cells, &scores, references));
+            let (figure, shown) = picture(report::named_table(&name, table, &cells, &scores, references));
             match table.show {
-                Show::Boxes => (report::boxes(&name, table, &cells, &scores), shown),
+                Show::Boxes => (report::box_figure(&name, table, &cells, &scores), shown),
                 Show::Scores | Show::ZScores => (figure, shown),
             }
         }
@@ -100,7 +102,7 @@ pub async fn report(cli: &Cli, args: &ReportArgs) -> Result<Exit, Failure> {
     if let Some(values) = &args.compare {
         let mut failed = store.failed_cells(&name).await.map_err(store_failure)?;
         as_they_come(&spec, &mut failed, &mut []);
-        let planned = Planned::new(&cells, &failed);
+        let planned = PlannedCells::new(&cells, &failed);
         let about = About { experiment: &name, planned: &planned, scores: &scores };
         shown.extend(compare(cli, &store, about, columns, values, args).await?);
     }
@@ -125,7 +127,7 @@ pub async fn report(cli: &Cli, args: &ReportArgs) -> Result<Exit, Failure> {
     match args.format {
         TableFormat::Html => {
             let parts: Vec<_> = shown.iter().map(|(table, figure)| (table, Some(figure))).collect();
-            print!("{}", report::page(&name, &parts));
+            print!("{}", report::html_page(&name, &parts));
         }
         // Two tables are two documents; a program gets the one it asked for, and so does a picture.
         TableFormat::Csv | TableFormat::Json => print!("{}", texts.next_back().unwrap_or_default()),
@@ -138,7 +140,7 @@ pub async fn report(cli: &Cli, args: &ReportArgs) -> Result<Exit, Failure> {
 #[derive(Clone, Copy)]
 struct About<'a> {
     experiment: &'a str,
-    planned: &'a Planned,
+    planned: &'a PlannedCells,
     scores: &'a [ScoreRow],
 }
 
@@ -161,7 +163,7 @@ async fn compare(
     let of = |scope: Scope| match scope {
         Scope::Aggregates => String::new(),
         Scope::Subtasks(suite) => format!(", {suite} by {}", scope.noun()),
-        Scope::Terms => format!(", {} by {}", Suite::Blimp, scope.noun()),
+        Scope::Phenomena => format!(", {} by {}", Suite::Blimp, scope.noun()),
     };
     let mut tables = vec![];
     for scope in scopes {
@@ -170,7 +172,7 @@ async fn compare(
         let title = format!("{experiment}: {second} against {first}{}", of(scope));
         tables.push(comparison.evaluate(options).table(&title));
         // A phenomenon has no items of its own: they are those of its subtasks.
-        if args.items && scope != Scope::Terms {
+        if args.items && scope != Scope::Phenomena {
             let notes = fill_clusters(cli, store, experiment).await?;
             let items = store.items(&comparison.jobs()).await.map_err(store_failure)?;
             let mut table = comparison.items(&items, &format!("{title}: these two checkpoints, seed by seed"));
@@ -179,7 +181,7 @@ async fn compare(
         }
     }
     let with_figure = |table: Table| {
-        let figure = compared(&table);
+        let figure = comparison_figure(&table);
         (table, figure)
     };
     Ok(tables.into_iter().map(with_figure).collect())
@@ -238,7 +240,7 @@ pub(super) fn no_scores(experiment: &str, jobs: &[JobRow]) -> Failure {
 
 /// No subtask of this suite is scored.
 fn no_subtasks(experiment: &str, suite: Suite, scores: &[ScoreRow], jobs: &[JobRow]) -> Failure {
-    let known: Vec<&str> = report::with_subtasks(scores).iter().map(|suite| suite.name()).collect();
+    let known: Vec<&str> = report::suites_with_subtasks(scores).iter().map(|suite| suite.name()).collect();
     if known.is_empty() {
         return no_scores(experiment, jobs);
     }
@@ -282,7 +284,7 @@ pub(super) fn form(table: &Table, format: TableFormat) -> String {
         TableFormat::Csv => table.csv(),
         TableFormat::Json => table.json(),
         TableFormat::Latex => table.latex(),
-        TableFormat::Html => report::page(&table.title, &[(table, None)]),
+        TableFormat::Html => report::html_page(&table.title, &[(table, None)]),
     }
 }
 

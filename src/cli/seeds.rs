@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::failure::{Failure, store_failure};
 use crate::domain::{Base, Grid, Suite};
-use crate::report::{few_seeds, spread};
+use crate::report::{few_seeds_warning, observed_spreads};
 use crate::store::Store;
 
 /// A warning where a spec has several conditions and fewer than three seeds of some of them, with the smallest
@@ -35,8 +35,8 @@ pub async fn warning(store: Option<&Store>, grid: &Grid) -> Result<Option<String
     if let Some(store) = store {
         for experiment in store.experiments().await.map_err(store_failure)? {
             let scores = store.scores(&experiment.name).await.map_err(store_failure)?;
-            spreads.extend(spread(&scores, &suites));
+            spreads.extend(observed_spreads(&scores, &suites));
         }
     }
-    Ok(few_seeds(fewest as u64, &spreads))
+    Ok(few_seeds_warning(fewest as u64, &spreads))
 }

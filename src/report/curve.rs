@@ -1,4 +1,4 @@
-//! Scores over the text that a model has seen: one row per milestone.
+//! Learning curves: the scores of a model at its milestones, one row for each.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use super::seeds::{Lines, Seeds, nesting, remarks};
 use super::table::{Cell, Table};
 use crate::domain::{CellRow, Milestone, ScoreRow};
 
-/// How far a model has come; the end comes last.
+/// A point of the training; the end is the last one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Point {
     At(Milestone),
@@ -23,15 +23,16 @@ impl Point {
     fn label(self) -> String {
         match self {
             Point::At(milestone) => milestone.label(),
-            Point::End => "the end".to_owned(),
+            Point::End => "full training".to_owned(),
         }
     }
 }
 
-/// The learning curves of an experiment whose milestones were scored; `None` where none was. `cells` are all cells that
-/// were planned, scored or not.
+/// The learning curves of an experiment; `None` if no milestone has a score. `cells` are all planned cells, whether they
+/// are scored or not.
 ///
-/// The last row of a model is the result of its training, as far as that was scored on as many items.
+/// The last row of a model is the end of its training. It shows only scores on the same number of items as those of the
+/// milestones.
 pub fn curve(experiment: &str, cells: &[CellRow], scores: &[ScoreRow]) -> Option<Table> {
     let aggregates: Vec<&ScoreRow> = scores.iter().filter(|row| row.score.subtask.is_none()).collect();
     let (mut conditions, mut measures) = (vec![], vec![]);
@@ -89,7 +90,7 @@ pub fn curve(experiment: &str, cells: &[CellRow], scores: &[ScoreRow]) -> Option
     notes.extend(remarks(spread, values));
     let marks = marks.into_notes();
     notes.extend(marks.iter().map(ToString::to_string));
-    let title = format!("{experiment}: scores over the text seen in pretraining");
+    let title = format!("{experiment}: scores over the course of pretraining");
     Some(Table { title, spread, heads, labels, rows, notes, marks, ..Table::default() })
 }
 
@@ -100,8 +101,8 @@ mod tests {
     use crate::domain::Suite;
 
     #[test]
-    fn milestones_stand_in_order_before_the_end() {
-        // The third seed has not come to any milestone.
+    fn milestones_precede_the_end_in_order() {
+        // The third seed has not reached a milestone.
         let cells = [1, 2, 3].map(|seed| cell("tiny", None, "pretrained", seed));
         let mut scores = vec![row(&cells[0], Suite::BlimpSupplement, None, 99.0)];
         scores[0].score.n = 5_000; // the end was scored on more items of this suite
@@ -117,17 +118,17 @@ mod tests {
             }
         }
         insta::assert_snapshot!(curve("toy", &cells, &scores).unwrap().terminal(), @r"
-toy: scores over the text seen in pretraining
+toy: scores over the course of pretraining
 mean ± sd over seeds
 ──────────────────────────────────────────────────────────
  model   after                  blimp    blimp-supplement
 ══════════════════════════════════════════════════════════
  tiny    2M words    61.0 ± 1.4 [2/3]   51.0 ± 1.4 [2/3]a
  tiny    10M words   71.0 ± 1.4 [2/3]    61.0 ± 1.4 [2/3]
- tiny    the end     81.0 ± 1.4 [2/3]                   —
+ tiny    full training     81.0 ± 1.4 [2/3]                   —
 ──────────────────────────────────────────────────────────
-[k/n]: k of n seeds are complete; —: not measured; `grid status` lists what is left to run
-a: not shown to be above chance at 5% (one-sided t test over seeds)
+[k/n]: k of n seeds are complete. —: not measured. `grid status` lists what is left to run.
+a: not shown to be above chance at the 5% level (one-sided t test over seeds)
 ");
         scores.retain(ScoreRow::is_final);
         assert_eq!(curve("toy", &cells, &scores), None);

@@ -18,7 +18,7 @@ pub enum Columns {
 }
 
 /// The suites whose final models have scores of subtasks.
-pub fn with_subtasks(scores: &[ScoreRow]) -> Vec<Suite> {
+pub fn suites_with_subtasks(scores: &[ScoreRow]) -> Vec<Suite> {
     let mut suites = vec![];
     for row in scores.iter().filter(|row| row.is_final() && row.score.subtask.is_some()) {
         push_new(&mut suites, row.score.suite);
@@ -75,7 +75,7 @@ pub fn pivot(
     let spread = lines.spread(values.clone());
     notes.extend(remarks(spread, values));
     if has_means {
-        notes.push("a mean is taken seed by seed, over the seeds that have every task".to_owned());
+        notes.push("Means are computed seed by seed, over the seeds that have every task.".to_owned());
     }
     let quantities: Vec<Option<Quantity>> = shown.iter().map(|column| column.quantity).collect();
     let published = Published::of(references, labels, &quantities, &mut marks);
