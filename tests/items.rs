@@ -1,4 +1,4 @@
-//! The long table of items, and clusters of items that older builds recorded without any.
+//! The export of items, and adding clusters to items that older builds recorded without them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,7 +8,7 @@ use crate::common::Env;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
 
-/// Pairs of rows that swap contexts and targets, in files of their own.
+/// EWoK and reading are read from files that the tests write.
 const SPEC: &str = "\
 name: tiny
 corpora: {speech: {world: speech, words: 6k}}
@@ -22,6 +22,7 @@ evaluate: {data: data, size: fast, suites: [ewok, reading], checkpoints: {suites
 resources: {threads: 1}
 ";
 
+/// Writes files of EWoK: for each noun a row, and the row with contexts and targets swapped.
 fn ewok(env: &Env, nouns: &[&str]) {
     let folder = env.path().join("data/fast_eval/ewok_fast");
     fs::create_dir_all(&folder).expect("a folder");
@@ -40,6 +41,7 @@ fn ewok(env: &Env, nouns: &[&str]) {
     }
 }
 
+/// Writes a file of reading times.
 fn reading(env: &Env) {
     let folder = env.path().join("data/fast_eval/reading");
     fs::create_dir_all(&folder).expect("a folder");
@@ -56,13 +58,13 @@ fn execute(database: &Path, sql: &str) {
     runtime.block_on(async {
         let options = sqlx::sqlite::SqliteConnectOptions::new().filename(database);
         let mut connection = sqlx::SqliteConnection::connect_with(&options).await.expect("runs.db opens");
-        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await.expect("the statements are right");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await.expect("valid statements");
         connection.close().await.expect("runs.db closes");
     });
 }
 
-/// As a build that knew no clusters would have left it.
-const FORGET: &str = "UPDATE item SET cluster = NULL; UPDATE score SET stderr = 1.0 WHERE suite = 'ewok';";
+/// Makes the database look as if a build without clusters had recorded it.
+const REMOVE_CLUSTERS: &str = "UPDATE item SET cluster = NULL; UPDATE score SET stderr = 1.0 WHERE suite = 'ewok';";
 
 fn csv(path: &Path) -> Vec<BTreeMap<String, String>> {
     let mut reader = ::csv::Reader::from_path(path).expect("a CSV file");
@@ -70,17 +72,17 @@ fn csv(path: &Path) -> Vec<BTreeMap<String, String>> {
 }
 
 #[test]
-fn items_are_exported_with_clusters_whoever_recorded_them() {
+fn items_are_exported_with_clusters_also_if_an_older_build_recorded_them() {
     let env = Env::new(SPEC);
     ewok(&env, &["dog", "boy", "girl", "duck"]);
     reading(&env);
     env.run(0, &["run", "spec.yaml"]);
     let stderrs = || env.query("select cell, subtask, stderr from v_scores where suite = 'ewok' order by 1, 2, job");
     let database = env.path().join("runs/runs.db");
-    execute(&database, FORGET);
+    execute(&database, REMOVE_CLUSTERS);
     assert!(stderrs().iter().all(|row| row.ends_with("|1")));
 
-    // Cells x domains x rows; no milestones, and nothing of the reading times.
+    // Cells x domains x rows, without milestones and without the items of reading, which have no credit.
     let said = env.complaint(0, &["export", "items", "tiny", "out.csv"]);
     assert_eq!(said, "64 rows written to out.csv\n");
     let rows = csv(&env.path().join("out.csv"));
@@ -102,7 +104,7 @@ fn items_are_exported_with_clusters_whoever_recorded_them() {
     }
     assert_eq!(sizes.into_values().collect::<Vec<_>>(), [2; 8], "a row and its swap");
 
-    // The standard errors are those of the clusters, worked out again here.
+    // The standard errors are recomputed from the clusters.
     for curriculum in ["pretrained", "single"] {
         let recorded = env.query(&format!(
             "select stderr from v_scores where suite = 'ewok' and subtask = 'motion' and checkpoint = 'final' and \
@@ -119,13 +121,13 @@ fn items_are_exported_with_clusters_whoever_recorded_them() {
         let squares: f64 = sums.values().map(|sum| sum * sum).sum();
         let expected = 100.0 * (4.0 / 3.0 * squares).sqrt() / 8.0;
         let stderr: f64 = recorded[0].parse().expect("a number");
-        assert!((stderr - expected).abs() < 1e-9, "{curriculum}: {stderr} is not {expected}");
+        assert!((stderr - expected).abs() < 1e-9, "{curriculum}: {stderr} instead of {expected}");
     }
-    // Reading has its sentences; the milestone was filled in as well.
+    // The clusters of reading are its sentences, and the items of milestones have clusters too.
     assert_eq!(env.query("select count(*) from item where cluster is null"), ["0"]);
     assert_eq!(env.query("select distinct cluster from v_items where suite = 'reading' and item < 7"), ["0", "1"]);
 
-    // Parquet has the same rows; with milestones there are more, and the column tells.
+    // Parquet has the same rows. With milestones there are more.
     env.run(0, &["export", "items", "tiny", "out.parquet"]);
     let reader = SerializedFileReader::new(fs::File::open(env.path().join("out.parquet")).expect("a file"));
     let reader = reader.expect("a Parquet file");
@@ -151,13 +153,13 @@ fn items_are_exported_with_clusters_whoever_recorded_them() {
 }
 
 #[test]
-fn data_that_are_gone_or_changed_are_told_of_and_files_are_never_overwritten() {
+fn missing_or_changed_data_is_reported_and_files_are_never_overwritten() {
     let env = Env::new(SPEC);
     ewok(&env, &["dog", "boy"]);
     reading(&env);
     env.run(0, &["run", "spec.yaml"]);
-    execute(&env.path().join("runs/runs.db"), FORGET);
-    // As many rows, but others.
+    execute(&env.path().join("runs/runs.db"), REMOVE_CLUSTERS);
+    // The same number of rows, but different ones.
     ewok(&env, &["dog", "girl"]);
     fs::remove_dir_all(env.path().join("data/fast_eval/reading")).expect("a folder");
     let said = env.complaint(0, &["export", "items", "tiny", "out.csv"]);
@@ -185,7 +187,7 @@ fn data_that_are_gone_or_changed_are_told_of_and_files_are_never_overwritten() {
     insta::assert_snapshot!(complaint, @"grid: failed to write out.xlsx: a table is a .csv or a .parquet file; let its name end in one of these");
     assert!(!env.path().join("new.csv").exists());
 
-    // Once the data are back, so are the clusters.
+    // Once the data is back, the clusters are filled in.
     ewok(&env, &["dog", "boy"]);
     reading(&env);
     assert_eq!(env.complaint(0, &["export", "items", "tiny", "new.csv"]), "32 rows written to new.csv\n");

@@ -212,7 +212,7 @@ fn a_damaged_database_is_told_and_left_alone() {
     for arguments in [&["status"][..], &["run", "spec.yaml"]] {
         let complaint = env.complaint(6, arguments);
         assert!(
-            complaint.contains("read runs.db: it is damaged") && complaint.contains("`grid run SPEC` then"),
+            complaint.contains("read runs.db: it is damaged") && complaint.contains("`grid run SPEC` will create"),
             "{complaint}"
         );
     }
