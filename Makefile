@@ -1,4 +1,4 @@
-# Everything a newcomer needs: `make demo` runs the whole path, `make test` proves it.
+# Start here: `make demo` builds everything and runs a small experiment; `make test` runs the tests.
 .PHONY: demo test check bench libtorch build clean
 
 DEVICE ?= auto
@@ -12,22 +12,21 @@ demo: build
 build: libtorch
 	$(CARGO) build --release --locked
 
-# libtorch 2.11.0 into .libtorch/ from PyPI; DEVICE=cpu|cuda, by default cuda where there is a driver.
+# Installs libtorch 2.11.0 from PyPI into .libtorch/. DEVICE=cpu|cuda; the default is cuda if there is an NVIDIA driver.
 libtorch:
 	@sh worker/libtorch/fetch.sh $(DEVICE)
 
-# Builds the binaries too: the tests drive them.
+# Builds the binaries as well, because the tests run them. The dev profile has overflow checks and incremental builds.
 test: libtorch
-	$(CARGO) test --release --locked --workspace
+	$(CARGO) test --locked --workspace
 
 check: libtorch
-	$(CARGO) fmt --all --check
-	$(CARGO) clippy --release --locked --workspace --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --locked --workspace --no-deps
+	@bash .ci/checks
 
-# Against PyTorch, side by side; GRID_BENCH_PYTHON names a Python that has benches/requirements.txt, else one is made.
-# BENCH="--quick --only f32" is passed on. Zero-shot scoring and fine-tuning are compared where GRID_BENCH_MODEL names a
-# model in Hugging Face's form and GRID_BENCH_DATA the official folder evaluation_data.
+# Benchmarks against PyTorch. GRID_BENCH_PYTHON names a Python that has the packages of benches/requirements.txt; without
+# it, a virtual environment is created. BENCH="--quick --only f32" passes options to benches/run.py. Zero-shot scoring and
+# fine-tuning are compared only if GRID_BENCH_MODEL names a model folder in Hugging Face format, and GRID_BENCH_DATA the
+# official folder evaluation_data.
 bench: build $(if $(GRID_BENCH_PYTHON),,target/bench/venv/complete)
 	$(or $(GRID_BENCH_PYTHON),target/bench/venv/bin/python) benches/run.py $(BENCH)
 

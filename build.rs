@@ -1,4 +1,4 @@
-//! Builds the program anew when a migration is added: `sqlx::migrate!` sees only those there at compile time.
+//! Rebuilds the crate when a migration is added, because `sqlx::migrate!` embeds the files that exist at compile time.
 
 fn main() {
     println!("cargo:rerun-if-changed=migrations");

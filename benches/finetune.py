@@ -1,13 +1,13 @@
-"""Fine-tuning on rte and mrpc, both sides of it, as contestants of benches/run.py.
+"""Fine-tuning on rte and mrpc: both contestants of the `finetune` benchmarks of benches/run.py.
 
 usage: finetune.py grid|official GRID MODEL EVALUATION_DATA EPOCHS THREADS first|last
 
 `official` is the recipe of the BabyLM 2025 pipeline as a plain PyTorch and transformers script: batches padded to their
-longest row, the whole input through the body, predictions for the valid file after each epoch. `grid` is `grid run` on
-the same model, as a user would call it. Both read the same position of the input, `first` or `last`.
+longest row, the whole input through the model body, predictions for the validation file after each epoch. `grid` is
+`grid run` on the same model, as a user would call it. Both read the same position of the input, `first` or `last`.
 
-For each line, a number of seeds: fine-tunes both tasks with so many further seeds and answers with `units` (rows trained
-on), `seconds`, `accuracies` (of the last epoch) and `peak_bytes`.
+Each input line is a number of seeds. The program fine-tunes both tasks with that many new seeds and answers with `units`
+(rows trained on), `seconds`, `accuracies` (of the last epoch) and `peak_bytes`.
 """
 
 import json
@@ -33,7 +33,7 @@ def rows(data, task, part):
 
 def grid(binary, model, data, epochs, threads, pooling, seeds):
     folder = Path(tempfile.mkdtemp(prefix="grid-bench-"))
-    # The official script trains on every task in turn with all threads; ours takes a core for each.
+    # The official script trains on the tasks in turn, each with all threads; grid uses one core for each job.
     spec = {
         "name": "bench",
         "data_root": data,
@@ -128,7 +128,7 @@ def main():
     epochs, threads = int(epochs), int(threads)
     steps = sum(len(rows(data, task, "train")) // BATCH for task in TASKS) * epochs
     next_seed = 1
-    if side == "official":  # so that the first round does not pay for it
+    if side == "official":  # import now, so that the first round does not include the import time
         import torch  # noqa: F401
         import transformers  # noqa: F401
     print(json.dumps({"side": side, "epochs": epochs, "threads": threads}), flush=True)

@@ -1,3 +1,3 @@
-/* Preloaded into PyTorch, it makes MKL take its AVX paths on an AMD processor, as grid-worker does for itself
-   (GRID_MKL_AMD in worker/src/ml/runtime.rs): what "equally tuned" means in benches/run.py. */
+/* Preloaded into PyTorch, this makes MKL take its AVX paths on AMD processors, as in grid-worker (GRID_MKL_AMD in
+   worker/src/ml/runtime.rs). It is part of what "tuned" means in benches/run.py. */
 int mkl_serv_intel_cpu_true(void) { return 1; }

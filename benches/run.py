@@ -1,17 +1,16 @@
-"""`make bench`: grid against its peers, side by side in one run.
+"""`make bench`: compares grid with other implementations of the same work (its peers), side by side in one run.
 
 usage: run.py [--quick] [--rounds N] [--only TEXT]
 
-All contestants of a benchmark are started once and stay; in each round every one of them does the same work, one after
-the other. A ratio is the median over the rounds of (ours / peer) of the same round, so that what else the machine does
-touches both sides. Results are printed and written to target/bench/NAME.json as
-{name, ours, peer, ratio, runs, machine}.
+All contestants of a benchmark are started once and keep running. In each round they do the same work, one after the
+other. A ratio is the median over the rounds of (ours / peer) within one round, so that other load on the machine affects
+both sides. Results are printed and written to target/bench/NAME.json as {name, ours, peer, ratio, runs, machine}.
 
-A contestant is a program that writes a line of JSON when it is ready; then, for each line it reads (how many times to do
-its unit of work), it writes a line of JSON with at least `units` (of work), `seconds` and `peak_bytes`. What it puts
-into `losses` (or any other list that a benchmark names as its `check`) must agree with ours.
+A contestant is a program that writes a line of JSON when it is ready. Then, for each line that it reads (the number of
+times to do its unit of work), it writes a line of JSON with at least `units` (of work), `seconds` and `peak_bytes`. Its
+`losses` (or another list that the benchmark names as its `check`) must agree with ours.
 
-To add a benchmark: a peer in benches/peers/, and an entry in `benchmarks`.
+To add a benchmark, add a peer to benches/peers/ and an entry to `benchmarks`.
 """
 
 import argparse
@@ -33,7 +32,7 @@ WORKER = ROOT / "target" / "release" / "grid-worker"
 
 @dataclass
 class Contestant:
-    """A program under a name, with what it finds in its environment."""
+    """A named program with additional environment variables."""
 
     name: str
     command: list
@@ -42,17 +41,17 @@ class Contestant:
 
 @dataclass
 class Benchmark:
-    """Ours against each of the peers."""
+    """Our program against each of its peers."""
 
     name: str
     unit: str
-    repeat: int  # what a contestant is asked to do in one round
-    warmup: int
+    repeat: int  # units of work in one round
+    warmup: int  # units of work before the first round, not measured
     ours: Contestant
     peers: list
     check: str  # the list in every answer that must agree
-    tolerance: float  # relative
-    rounds: int = 0  # at most; 0 for as many as are asked for
+    tolerance: float  # largest relative difference between the lists
+    rounds: int = 0  # the most rounds; 0 for no limit
 
 
 def cores():
@@ -60,7 +59,7 @@ def cores():
 
 
 def tuned():
-    """The like of what grid-worker does for itself: MKL's AVX path on AMD, and glibc's malloc told to keep its pages."""
+    """The settings that grid-worker uses: MKL's AVX path on AMD, and an allocator (here glibc's) that keeps its pages."""
     library = OUT / "mkl_amd.so"
     compiler = shutil.which("cc") or shutil.which("gcc")
     subprocess.run([compiler, "-shared", "-fPIC", "-o", library, ROOT / "benches" / "mkl_amd.c"], check=True)
@@ -77,7 +76,7 @@ def llama(hidden, layers, heads, intermediate, vocab_size):
 
 
 def training(name, model, batch_size, precision, repeat):
-    """Training steps of one model: plain and compiled PyTorch, each as it comes and tuned as we are."""
+    """Training steps of one model, against eager and compiled PyTorch, each stock and with our settings."""
     threads = str(cores())
     initial = OUT / "initial" / name
     workload = {
@@ -104,7 +103,7 @@ def training(name, model, batch_size, precision, repeat):
 
 
 def finetuning(model, data, name, position, epochs, rounds):
-    """rte and mrpc on a small model, both sides reading the same position; a round is a seed."""
+    """rte and mrpc on a small model, both sides reading the same position of the input; each round is a new seed."""
     arguments = [GRID, model, data, epochs, cores()]
     command = lambda side: [sys.executable, str(ROOT / "benches" / "finetune.py"), side, *map(str, arguments), position]
     count = {"OMP_NUM_THREADS": str(cores())}
@@ -116,13 +115,13 @@ def finetuning(model, data, name, position, epochs, rounds):
         ours=Contestant("grid", command("grid")),
         peers=[Contestant("official", command("official"), count), Contestant("official-tuned", command("official"), count | tuned())],
         check="accuracies",
-        tolerance=0.3,  # of a test set of 139 rows and other random numbers: it shows another task, not another seed
+        tolerance=0.3,  # wide (139 test rows, different random numbers): detects a different task, not a different seed
         rounds=rounds,
     )
 
 
 def zero_shot(model, data):
-    """The whole official zero-shot evaluation of one model, BLiMP to reading times."""
+    """The official zero-shot evaluation of one model on five suites, from BLiMP to reading times."""
     threads = str(cores())
     peer = [sys.executable, str(ROOT / "benches" / "peers" / "zero_shot.py"), str(model), str(data), threads]
     ours = [sys.executable, str(ROOT / "benches" / "zero_shot.py"), str(GRID), str(model), str(data), threads]
@@ -146,7 +145,7 @@ def benchmarks(quick):
         yield training("4x256", small, 16, precision, 2 if quick else 4)
     for precision in ("f32", "bf16"):
         yield training("12x768", large, 4, precision, 1 if quick else 2)
-    # A Hugging Face folder and the official folder evaluation_data, which nobody may pass on.
+    # A model folder in Hugging Face format and the official folder evaluation_data, which may not be redistributed.
     model, data = (os.environ.get(f"GRID_BENCH_{name}") for name in ("MODEL", "DATA"))
     if model and data:
         model, data = Path(model).resolve(), Path(data).resolve()
@@ -154,7 +153,7 @@ def benchmarks(quick):
         for position in ("last", "first"):
             yield finetuning(model, data, position, position, 1 if quick else 3, 3)
     else:
-        print("zero-shot, finetune: left out, GRID_BENCH_MODEL and GRID_BENCH_DATA name no model and no evaluation data")
+        print("zero-shot, finetune: skipped; set GRID_BENCH_MODEL to a model and GRID_BENCH_DATA to the evaluation data")
 
 
 class Running:
@@ -190,7 +189,7 @@ def processor():
 
 
 def agree(benchmark, ours, theirs):
-    """The largest relative difference of what must agree."""
+    """The largest relative difference between the lists that must agree."""
     ours, theirs = ours[benchmark.check], theirs[benchmark.check]
     assert len(ours) == len(theirs), f"{benchmark.name}: {len(ours)} and {len(theirs)} {benchmark.check}"
     return max((abs(a - b) / max(abs(a), abs(b), 1e-12) for a, b in zip(ours, theirs)), default=0.0)
@@ -208,7 +207,7 @@ def run(benchmark, rounds):
     for index, peer in enumerate(benchmark.peers, start=1):
         off = max(agree(benchmark, first[0], first[index]), *(agree(benchmark, a[0], a[index]) for a in answers))
         if off > benchmark.tolerance:
-            sys.exit(f"bench: {benchmark.name}: {benchmark.check} of grid and {peer.name} differ by {off:.2g}: not the same work")
+            sys.exit(f"bench: {benchmark.name}: {benchmark.check} of grid and {peer.name} differ by {off:.2g}: they do not do the same work")
         side = lambda i: {
             "name": contestants[i].contestant.name,
             "units_per_second": statistics.median(speed(answer[i]) for answer in answers),

@@ -1,4 +1,4 @@
-"""Runs a command and watches how much memory it and its children hold."""
+"""Runs a command and measures the peak memory of it and its children."""
 
 import subprocess
 import sys
@@ -7,9 +7,10 @@ from pathlib import Path
 
 
 def run(command):
-    """Runs to the end, in silence; returns the sum of the most bytes that each process of it has held.
+    """Runs the command to its end without output; returns the sum of the peak memory of its processes, in bytes.
 
-    A worker outlives nobody but is waited for by nobody either, so what the system adds up of children is not enough.
+    `RUSAGE_CHILDREN` is not enough, because it counts only children that their parent has waited for, which is not the
+    case for workers.
     """
     running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     peaks = {}
@@ -22,12 +23,12 @@ def run(command):
 
 
 def memory_of(parent):
-    """The most memory that a process and its children have held, by process."""
+    """The peak memory of a process and of each of its children, in bytes by process id."""
     peaks = {}
     for status in Path("/proc").glob("[0-9]*/status"):
         try:
             lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
-        except OSError:  # it has ended
+        except OSError:  # the process has ended
             continue
         pid = int(status.parent.name)
         if pid == parent or int(lines["PPid"]) == parent:

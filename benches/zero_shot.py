@@ -1,9 +1,9 @@
-"""Our side of the zero-shot benchmark: `grid run` on a model from elsewhere, as a user would call it.
+"""Our contestant in the zero-shot benchmark: `grid run` on an imported model, as a user would call it.
 
 usage: zero_shot.py GRID MODEL DATA THREADS
 
-Speaks the protocol of benches/run.py. Whatever number it reads, it makes one whole run in a new folder, from the start
-of the program to the rows in the database; `sums` are those of the sequences that the peer scores for that number.
+Implements the protocol of benches/run.py. For every number it reads, it does one complete run in a new folder, from the
+start of the program to the rows in the database. `sums` covers only the sequences that the peer scores for that number.
 """
 
 import json
@@ -22,21 +22,21 @@ SUITES = ["blimp", "blimp-supplement", "entity-tracking", "wug-adj", "reading"]
 
 
 def spec(model, data, threads):
-    # Officially a word is read without the space before it; the peer, as anybody would, reads it with the space.
+    # The official rules score a word without the space before it, whereas the peer includes the space.
     mode = {"base": "compat", "reading": "whole"}
     return json.dumps({
         "name": "bench",
         "models": {"model": {"hf": model}},
         "axes": {"curriculum": ["pretrained"]},
         "evaluate": {"data": data, "size": "full", "suites": SUITES, "mode": mode},
-        "resources": {"devices": "cpu", "threads": 1, "jobs_per_device": threads},  # a core for each suite
+        "resources": {"devices": "cpu", "threads": 1, "jobs_per_device": threads},  # one core for each suite
     })  # fmt: skip
 
 
 def sums(database, suite):
     query = "SELECT scores FROM v_items WHERE suite = ? ORDER BY task, subtask, item"
     lists = [json.loads(text) for (text,) in database.execute(query, (suite,))]
-    if suite == "reading":  # all words, then all words before
+    if suite == "reading":  # all words, then all preceding words
         return [scores[0] for scores in lists] + [scores[1] for scores in lists if len(scores) > 1]
     return [score for scores in lists for score in scores]
 

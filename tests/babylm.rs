@@ -1,4 +1,4 @@
-//! What is handed in to the BabyLM challenge, and the leaderboard.
+//! Submissions to the BabyLM challenge, and the leaderboard.
 
 use std::fs;
 use std::path::Path;
@@ -6,8 +6,8 @@ use std::path::Path;
 use crate::common::{Env, TINY};
 use serde_json::Value;
 
-/// One model of the toy world, scored by the official rules.
-fn scored() -> Env {
+/// An experiment with one model of the toy world, scored with `mode: compat`.
+fn env_with_scores() -> Env {
     let spec = TINY.replace("evaluate: {data: world, items: 20,", "evaluate: {data: world, items: 20, mode: compat,");
     let env = Env::new(&spec);
     env.run(0, &["run", "spec.yaml", "-S", "axes={dataset: [chat], curriculum: [merged], seed: [1]}"]);
@@ -20,8 +20,8 @@ fn json(path: &Path) -> Value {
 }
 
 #[test]
-fn an_incomplete_submission_is_listed_and_written_only_on_request() {
-    let env = scored();
+fn an_incomplete_submission_is_written_only_with_partial() {
+    let env = env_with_scores();
     let out = env.path().join("out");
     let lacks = env.complaint(8, &["export", "babylm", "tiny", "out"]);
     for said in [
@@ -60,7 +60,7 @@ fn an_incomplete_submission_is_listed_and_written_only_on_request() {
     let again = env.complaint(6, &["export", "babylm", "tiny", "out", "--partial"]);
     assert!(again.contains("is not empty"), "{again}");
 
-    // The model by its job, from whichever experiment scored it.
+    // A model can also be named by its job, whichever experiment scored it.
     env.run(0, &["export", "babylm", "nano/chat/seed1", "by-job", "--partial"]);
     let by_job = env.path().join("by-job/results/nano-chat-seed1/main/zero_shot/causal/blimp/blimp_filtered");
     assert_eq!(json(&by_job.join("predictions.json")), predictions);
@@ -68,7 +68,7 @@ fn an_incomplete_submission_is_listed_and_written_only_on_request() {
 }
 
 #[test]
-fn scores_by_other_rules_cannot_be_handed_in() {
+fn scores_of_other_modes_cannot_be_submitted() {
     let env = Env::new(TINY);
     env.run(0, &["run", "spec.yaml", "-S", "axes.seed=[1]"]);
     let lacks = env.complaint(8, &["export", "babylm", "tiny", "out"]);
@@ -85,8 +85,8 @@ fn scores_by_other_rules_cannot_be_handed_in() {
 }
 
 #[test]
-fn the_leaderboard_shows_what_is_missing() {
-    let env = scored();
+fn the_leaderboard_leaves_incomplete_aggregates_empty() {
+    let env = env_with_scores();
     let table = env.run(0, &["report", "--table", "leaderboard"]);
     assert!(table.contains("tiny: leaderboard") && table.contains("text"), "{table}");
     let csv = env.run(0, &["report", "--table", "leaderboard", "--format", "csv"]);

@@ -1,8 +1,8 @@
-//! Ways to break a spec, through the binary: each is told with its place, its reason and a remedy.
+//! Broken specs, through the binary: every problem is reported with its position, its reason and a remedy.
 
 use crate::common::{Env, TINY};
 
-/// A break of the sound spec: `(old, new)`, and what `grid` must say about it.
+/// A defect, made by replacing `old` with `new` in the valid spec, and what `grid` must report about it.
 struct Broken {
     old: &'static str,
     new: &'static str,
@@ -63,7 +63,7 @@ const BROKEN: [Broken; 7] = [
     },
 ];
 
-/// What stderr says; there must be nothing else: no panic, no folder.
+/// What `plan` and `run` print to stderr, which must be the same; checks that neither panics nor creates a folder.
 fn complaint(env: &Env, spec: &str) -> String {
     let plan = env.complaint(1, &["plan", spec]);
     let run = env.complaint(1, &["run", spec]);
@@ -82,7 +82,7 @@ fn expect(env: &Env, place: &str, reason: &str, help: &str) {
 }
 
 #[test]
-fn a_slip_in_the_spec() {
+fn each_defect_is_reported_with_position_and_remedy() {
     for Broken { old, new, place, reason, help } in BROKEN {
         assert!(TINY.contains(old), "{old}");
         expect(&Env::new(&TINY.replace(old, new)), place, reason, help);
@@ -90,13 +90,13 @@ fn a_slip_in_the_spec() {
 }
 
 #[test]
-fn a_missing_file() {
+fn a_missing_spec_file() {
     let env = Env::new(TINY);
     let said = complaint(&env, "spce.yaml");
     assert_eq!(said, "spce.yaml: no such spec file\n  help: did you mean 'spec.yaml'?\n");
 }
 
-/// A plan can be made before its data are there, but not run.
+/// `grid plan` accepts missing data files, `grid run` does not.
 #[test]
 fn a_spec_that_names_missing_files() {
     let spec = |files: &str| TINY.replace("speech: {world: speech, words: 6k}", &format!("speech: {{files: {files}}}"));
@@ -124,7 +124,7 @@ fn a_spec_that_names_missing_files() {
 }
 
 #[test]
-fn aliases_that_explode() {
+fn exponentially_nested_aliases() {
     let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x]\n");
     for level in 1..12 {
         let aliases = vec![format!("*a{}", level - 1); 9].join(", ");
@@ -133,30 +133,27 @@ fn aliases_that_explode() {
     let env = Env::new(&(bomb + TINY));
     let start = std::time::Instant::now();
     expect(&env, "spec.yaml:5:15", "this is too large or too deeply nested for a spec", "are anchors");
-    assert!(start.elapsed().as_secs() < 10, "it exploded");
+    assert!(start.elapsed().as_secs() < 10, "the aliases were expanded");
 }
 
 #[test]
-fn not_utf_8() {
+fn a_spec_that_is_not_utf_8() {
     let env = Env::new(TINY);
     let bytes = TINY.replace("name: tiny", "name: t\u{ef}ny").chars().map(|c| c as u8).collect::<Vec<u8>>();
     std::fs::write(env.path().join("spec.yaml"), bytes).expect("a writable temp folder");
     expect(&env, "spec.yaml:1:8", "byte 0xef is not UTF-8", "save the file as UTF-8");
 }
 
-/// The words are counted, so a milestone beyond the last of them is known before anything runs.
+/// With `epochs:`, the number of words is known at plan time, so a milestone beyond the last word is an error.
 #[test]
-fn milestones_beyond_the_training() {
+fn milestones_beyond_the_end_of_training() {
     let beyond = "epochs: 2, milestones: {words: [5k, 500k]}, batch_size";
     let env = Env::new(&TINY.replace("steps: 60, batch_size", beyond));
     let said = complaint(&env, "spec.yaml");
-    let known = "grid: tiny: the milestone of 500k words lies beyond pretrain nano, which sees ";
+    let known = "grid: tiny: pretrain nano ends before its milestone of 500k words: it sees ";
     assert!(said.starts_with(known) && said.contains("help: train longer"), "{said}");
-    // Of steps the words are an estimate, so that it is a warning.
+    // With `steps:`, the number of words is an estimate, so it is only a warning.
     let env = Env::new(&TINY.replace("steps: 60,", "steps: 60, milestones: {words: [5k, 500k]},"));
     let plan = env.run(0, &["plan", "spec.yaml"]);
-    assert!(
-        plan.contains("warning: the milestone of 500k words lies beyond pretrain nano, which sees about "),
-        "{plan}"
-    );
+    assert!(plan.contains("warning: pretrain nano ends before its milestone of 500k words: it sees about "), "{plan}");
 }

@@ -1,4 +1,4 @@
-//! A dataset made from text by a model behind an endpoint, through the binary and a stub of the service.
+//! `grid data build`: a dataset generated from text by a model behind an endpoint, here a stub service.
 
 use std::fs;
 use std::process::Output;
@@ -7,7 +7,7 @@ use crate::common::server::{Answer, Request, Server, answer, whole};
 use crate::common::{Env, TINY, texts};
 use serde_json::{Value, json};
 
-/// Six articles, one of them too short.
+/// The text of six articles, one of which is too short to be used.
 fn articles() -> String {
     let article = |n: usize| format!("Article {n} is about the number {n}. {}", "It has many words in it. ".repeat(4));
     let mut all: Vec<String> = (0..5).map(article).collect();
@@ -26,12 +26,12 @@ fn spec(endpoint: &str, more: &str) -> String {
         )
 }
 
-/// The answer of a chat service with this content.
+/// The answer of a chat service with the given content.
 fn chat(content: &str) -> Answer {
     whole(json!({"choices": [{"message": {"role": "assistant", "content": content}}]}).to_string().as_bytes())
 }
 
-/// Two pairs about the article in the request.
+/// An answer with two question-answer pairs about the article in the request.
 fn pairs(request: &Request) -> Answer {
     let body: Value = serde_json::from_slice(&request.body).unwrap();
     let text = body["messages"][0]["content"].as_str().unwrap();
@@ -65,7 +65,7 @@ fn with_articles(spec: &str) -> Env {
 #[test]
 fn articles_become_records_once_within_the_budget() {
     let server = Server::new(|request| match request.nth {
-        // A service that is busy, then one that answers something else than was asked for.
+        // The service is busy at first, and its next answer does not have the requested form.
         0 => answer("503 Service Unavailable", "Retry-After: 0\r\nContent-Length: 0\r\n", b""),
         1 => chat("I cannot do that."),
         _ => pairs(request),
@@ -81,7 +81,7 @@ fn articles_become_records_once_within_the_budget() {
 
     let told = expect(build(&env, Some("secret")), 3);
     assert!(told.contains("3 of 5 documents answered after 5 requests"), "{told}");
-    assert!(!env.path().join("made").exists(), "half a dataset is none");
+    assert!(!env.path().join("made").exists(), "an incomplete dataset is not written");
     let told = expect(build(&env, Some("secret")), 0);
     assert!(told.contains("10 records of 5 documents, 2 requests"), "{told}");
     let text = fs::read_to_string(env.path().join("made/questions.jsonl")).unwrap();
@@ -89,7 +89,7 @@ fn articles_become_records_once_within_the_budget() {
     assert_eq!((&rows[0]["prompt"], &rows[9]["reply"]), (&json!("What is 1 of 0?"), &json!("It is 2 of 4.")));
     assert_ne!(rows[1]["document"], rows[2]["document"]);
 
-    // What was asked: the key, the prompt of the paper, the text, and an answer of a fixed form.
+    // The requests contain the key, the prompt of the paper, the text, and a schema for the answer.
     let requests = server.requests.lock().unwrap().clone();
     assert!(requests.iter().all(|request| request.path == "/v1/chat/completions"));
     assert!(requests.iter().all(|request| request.headers["authorization"] == "Bearer secret"));
@@ -101,7 +101,7 @@ fn articles_become_records_once_within_the_budget() {
     assert!(content.contains("Article 0 is about"), "{content}");
     assert_eq!(body["response_format"]["json_schema"]["schema"]["properties"]["pairs"]["minItems"], 2);
 
-    // Nothing is asked twice, and the dataset is one.
+    // No request is sent twice, and the dataset can be used.
     expect(build(&env, Some("secret")), 0);
     assert_eq!(server.asked().len(), requests.len());
     let plan = env.run(0, &["plan", "spec.yaml"]);
@@ -109,7 +109,7 @@ fn articles_become_records_once_within_the_budget() {
 }
 
 #[test]
-fn a_service_that_refuses_or_never_fits_is_told() {
+fn refusals_and_unusable_answers_are_reported() {
     let server = Server::new(|request| match request.path.as_str() {
         "/bad/v1/chat/completions" => answer("401 Unauthorized", "Content-Length: 9\r\n", b"wrong key"),
         _ => chat("{\"pairs\": []}"),
@@ -123,7 +123,7 @@ fn a_service_that_refuses_or_never_fits_is_told() {
 }
 
 #[test]
-fn what_is_wrong_with_a_build_is_said_at_its_place() {
+fn errors_in_build_are_reported_with_their_position() {
     let env = with_articles(&spec("http://localhost:1", "requests: 5, api_key: sk-123"));
     let said = env.complaint(1, &["plan", "spec.yaml"]);
     assert!(

@@ -1,60 +1,61 @@
-//! The shipped CLASS-IT specs, planned where there is no data: what the paper says is what the plan says.
+//! The shipped CLASS-IT specs, planned without data: the plan must agree with the numbers in the paper.
 
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 
 use crate::common::Env;
+use crate::common::recordings::recording;
 use serde_json::Value;
 
-fn shipped(name: &str) -> String {
+fn shipped_spec(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments").join(name);
     path.to_str().expect("UTF-8").to_owned()
 }
 
-/// The plan of a shipped spec in an empty folder, with these overrides.
+/// The plan of a shipped spec as JSON, made in an empty folder with the given overrides.
 fn plan(name: &str, overrides: &[&str]) -> Value {
     let env = Env::new("");
-    let path = shipped(name);
+    let path = shipped_spec(name);
     let mut arguments = vec!["plan", &path, "--format", "json", "-S", "data_root=nowhere"];
     arguments.extend(overrides.iter().flat_map(|text| ["-S", *text]));
     serde_json::from_str(&env.run(0, &arguments)).expect("JSON")
 }
 
-/// The items of a list by the text of one of their fields.
-fn by<'a>(list: &'a Value, field: &str) -> BTreeMap<&'a str, &'a Value> {
+/// The items of a JSON list, keyed by one of their text fields.
+fn keyed_by<'a>(list: &'a Value, field: &str) -> BTreeMap<&'a str, &'a Value> {
     let items = list.as_array().expect("a list").iter();
     items.map(|item| (item[field].as_str().expect("text"), item)).collect()
 }
 
 #[test]
-fn the_models_of_table_1() {
+fn model_sizes_match_table_1() {
     let plan = plan("class-it.yaml", &[]);
-    let models = by(&plan["models"], "name");
+    let models = keyed_by(&plan["models"], "name");
     assert_eq!(models["llama140M"]["parameters"], 140_231_872);
     assert_eq!(models["llama100M"]["parameters"], 100_684_288);
-    let text = Env::new("").run(0, &["plan", &shipped("class-it.yaml"), "-S", "data_root=nowhere"]);
+    let text = Env::new("").run(0, &["plan", &shipped_spec("class-it.yaml"), "-S", "data_root=nowhere"]);
     for shown in ["140,231,872", "100,684,288", "32,000", "16,384"] {
         assert!(text.contains(shown), "no {shown} in\n{text}");
     }
 }
 
-/// tokenizer → pretrain → {switch, wiki, merged}; switch → switch_wiki; wiki → wiki_switch: for each size and seed,
-/// what is shared once.
+/// tokenizer → pretrain → {switch, wiki, merged}; switch → switch_wiki; wiki → wiki_switch, for each size and seed.
+/// Shared stages are planned once.
 #[test]
-fn the_graph_of_the_paper() {
+fn the_job_graph_matches_the_paper() {
     let plan = plan("class-it.yaml", &[]);
     assert_eq!(plan["cells"], 36, "two sizes, six variants, three seeds");
-    let kinds = by(&plan["kinds"], "kind");
+    let kinds = keyed_by(&plan["kinds"], "kind");
     let count = |kind: &str, field: &str| kinds[kind][field].as_u64().expect("a number");
     let jobs = ["tokenizer", "prepare", "pretrain", "tune", "eval", "finetune"].map(|kind| count(kind, "jobs"));
-    // For each size: a tokenizer, six corpora and two datasets; for each seed of it: a pretraining and five tunings.
-    // Ages of acquisition are those of the pretraining, which all variants share.
+    // For each size, a tokenizer, six corpora and two datasets; for each of its seeds, one pretraining and five
+    // tunings. Ages of acquisition belong to the pretraining, which all variants share.
     assert_eq!(jobs, [2, 16, 6, 30, 36 * 8 + 6, 36 * 7]);
     assert_eq!(count("pretrain", "unshared"), 36);
     assert_eq!(count("tune", "unshared"), 6 * (1 + 1 + 1 + 2 + 2));
 
-    let names: BTreeMap<&str, &Value> = by(&plan["jobs"], "id");
+    let names: BTreeMap<&str, &Value> = keyed_by(&plan["jobs"], "id");
     let trainings = || names.values().filter(|job| ["pretrain", "tune"].iter().any(|kind| job["kind"] == *kind));
     let mut edges: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for job in trainings() {
@@ -78,11 +79,11 @@ fn the_graph_of_the_paper() {
     }
 }
 
-/// Steps of an epoch with 90 % of the rows in batches of 8, and ten epochs of them.
+/// An epoch has 90% of the rows in batches of 8, and each stage has ten epochs.
 #[test]
 fn the_steps_and_words_of_each_stage() {
     let plan = plan("class-it.yaml", &[]);
-    let stages = by(&plan["stages"], "label");
+    let stages = keyed_by(&plan["stages"], "label");
     assert_eq!(stages.len(), 12);
     for size in ["llama140M", "llama100M"] {
         let stage = |path: &str| stages[format!("{size}{path}").as_str()];
@@ -106,9 +107,9 @@ fn the_steps_and_words_of_each_stage() {
     }
 }
 
-/// 8 × 91M + 10 × 18M = 908M words, of which 90 %, 817M, change weights.
+/// 8 × 91M + 10 × 18M = 908M words are seen, and 90% of them (817M) are trained on.
 #[test]
-fn the_words_that_the_paper_counts() {
+fn word_counts_match_the_paper() {
     let plan = plan("class-it.yaml", &[]);
     let ledger = &plan["ledger"];
     let seen = |stage: &str| -> u64 {
@@ -117,7 +118,7 @@ fn the_words_that_the_paper_counts() {
     };
     assert_eq!(seen("pretrain llama140M"), 728_000_000);
     assert_eq!(seen("tune llama140M/simple_wiki"), 180_000_000);
-    let accounts = by(&ledger["accounts"], "model");
+    let accounts = keyed_by(&ledger["accounts"], "model");
     assert_eq!(accounts.len(), 12);
     let account = |variant: &str| accounts[format!("llama100M/{variant}").as_str()];
     let wiki = account("simple_wiki/single");
@@ -128,17 +129,17 @@ fn the_words_that_the_paper_counts() {
     for both in ["switchboard+simple_wiki/merged", "switchboard+simple_wiki/sequential"] {
         assert_eq!(account(both)["seen"], 934_000_000, "{both}");
     }
-    let text = Env::new("").run(0, &["plan", &shipped("class-it.yaml"), "-S", "data_root=nowhere"]);
+    let text = Env::new("").run(0, &["plan", &shipped_spec("class-it.yaml"), "-S", "data_root=nowhere"]);
     for shown in ["908,000,000*", "817,200,000*", "budget: track strict, 100,000,000 words × 10 epochs"] {
         assert!(text.contains(shown), "no {shown} in\n{text}");
     }
 }
 
 #[test]
-fn what_is_missing_is_listed_with_who_needs_it() {
+fn missing_files_are_listed_with_what_needs_them() {
     let missing = plan("class-it.yaml", &[]);
-    let missing = by(&missing["missing"], "location");
-    // Seven files of text, nine folders of suites, two files of each task.
+    let missing = keyed_by(&missing["missing"], "location");
+    // Seven text files, nine folders of suites, and two files for each of seven tasks.
     assert_eq!(missing.len(), 7 + 9 + 14);
     let needed = |location: &str| -> Vec<&str> {
         let (_, line) = missing.iter().find(|(known, _)| known.contains(location)).expect(location);
@@ -147,33 +148,33 @@ fn what_is_missing_is_listed_with_who_needs_it() {
     assert_eq!(needed("train_100M.zip */switchboard.train"), ["corpus switchboard", "dataset switchboard"]);
     assert_eq!(needed("full_eval/ewok_filtered"), ["ewok"]);
     assert_eq!(needed("glue_filtered/rte.train.jsonl"), ["rte"]);
-    let text = Env::new("").run(0, &["plan", &shipped("class-it.yaml"), "-S", "data_root=nowhere"]);
+    let text = Env::new("").run(0, &["plan", &shipped_spec("class-it.yaml"), "-S", "data_root=nowhere"]);
     assert!(text.contains("not found: osf:ad7qg text_data/train_100M.zip */childes.train ("), "{text}");
     assert!(text.contains("not found: hf:datasets/colinglab/CLASS_IT@main simple_wiki/train-* ("), "{text}");
     assert_eq!(text.matches("`grid data fetch ").count(), 1, "{text}");
-    assert!(text.contains("osf:ryjfm") && text.contains("Blocked (9 data not found)"), "{text}");
+    assert!(text.contains("osf:ryjfm") && text.contains("Blocked (9 sources not found)"), "{text}");
     assert!(text.lines().count() < 200, "a plan of {} lines", text.lines().count());
 }
 
 #[test]
-fn the_budget_is_kept_at_plan_time() {
+fn the_budget_is_enforced_at_plan_time() {
     let env = Env::new("");
-    let path = shipped("class-it.yaml");
+    let path = shipped_spec("class-it.yaml");
     let refuse = |verb: &str, change: &str| env.complaint(1, &[verb, &path, "-S", "data_root=nowhere", "-S", change]);
     insta::assert_snapshot!(refuse("plan", "pretrain.epochs=10"), @r"
 grid: class-it is over the budget (track strict, 100,000,000 words × 10 epochs)
-  llama140M/switchboard+simple_wiki/merged sees 1,116,000,000 words where 1,000,000,000 are allowed:
+  llama140M/switchboard+simple_wiki/merged sees 1,116,000,000 words, but 1,000,000,000 are allowed:
     pretrain llama140M: 910,000,000
     tune llama140M/switchboard+simple_wiki: 206,000,000
-  7 more models are over it too
+  7 more models exceed it
   help: train for fewer epochs, on less text, or change `budget`
 ");
     insta::assert_snapshot!(refuse("run", "budget.track=strict-small"), @r"
 grid: class-it is over the budget (track strict-small, 10,000,000 words × 10 epochs)
-  llama140M/switchboard+simple_wiki/merged sees 934,000,000 words where 100,000,000 are allowed:
+  llama140M/switchboard+simple_wiki/merged sees 934,000,000 words, but 100,000,000 are allowed:
     pretrain llama140M: 728,000,000
     tune llama140M/switchboard+simple_wiki: 206,000,000
-  llama140M/switchboard+simple_wiki/merged has 99,700,000 words of different text where 10,000,000 are allowed:
+  llama140M/switchboard+simple_wiki/merged has 99,700,000 words of different text, but 10,000,000 are allowed:
     corpus childes, in pretrain llama140M: 26,200,000
     corpus gutenberg, in pretrain llama140M: 23,500,000
     corpus open_subtitles, in pretrain llama140M: 18,100,000
@@ -181,7 +182,7 @@ grid: class-it is over the budget (track strict-small, 10,000,000 words × 10 ep
     dataset simple_wiki, in tune llama140M/switchboard+simple_wiki: 8,700,000
     corpus bnc_spoken, in pretrain llama140M: 7,200,000
     corpus switchboard, in pretrain llama140M: 1,300,000
-  11 more models are over it too
+  11 more models exceed it
   help: train for fewer epochs, on less text, or change `budget`
 ");
     let generous = env.run(
@@ -204,7 +205,7 @@ grid: class-it is over the budget (track strict-small, 10,000,000 words × 10 ep
 fn the_small_track_fits_its_budget() {
     let plan = plan("class-it-strict-small.yaml", &[]);
     assert_eq!(plan["cells"], 36);
-    for (model, account) in by(&plan["ledger"]["accounts"], "model") {
+    for (model, account) in keyed_by(&plan["ledger"]["accounts"], "model") {
         assert!(account["text"].as_u64() <= Some(10_000_000), "{model}: {account}");
         assert!(account["seen"].as_u64() <= Some(100_000_000), "{model}: {account}");
     }
@@ -223,9 +224,9 @@ axes: {curriculum: [pretrained]}
 budget: {words: 2k, epochs: 3}
 ";
 
-/// What is there is counted; what is not is expected, and marked so.
+/// The words of existing files are counted; sizes of missing files are expected sizes and marked with a `*`.
 #[test]
-fn expected_text_is_compared_with_what_is_there() {
+fn expected_sizes_are_compared_with_the_files() {
     let env = Env::new(FILES);
     std::fs::write(env.path().join("a.txt"), "one two three four\n".repeat(102)).expect("a file");
     let plan = env.run(0, &["plan", "spec.yaml"]);
@@ -236,28 +237,24 @@ fn expected_text_is_compared_with_what_is_there() {
     );
     assert!(plan.contains("not found: b.txt (corpus b)"), "{plan}");
 
-    // Within one part in a hundred nothing is said; with nothing expected the budget says what it cannot do.
+    // A difference of at most 1% gives no warning. Without an expected size, the budget cannot be checked.
     std::fs::write(env.path().join("a.txt"), "one two three four\n".repeat(101)).expect("a file");
     let plan = env.run(0, &["plan", "spec.yaml", "-S", "corpora.b={files: b.txt}"]);
     assert!(!plan.contains("corpus a has"), "{plan}");
-    assert!(plan.contains("cannot be checked: nobody knows how much there is of corpus b"), "{plan}");
+    assert!(plan.contains("cannot be checked, because the size of corpus b is unknown"), "{plan}");
 
     // The words on disk count, not those expected.
     std::fs::write(env.path().join("b.txt"), "a b c d\n".repeat(800)).expect("a file");
     let refused = env.complaint(1, &["plan", "spec.yaml"]);
-    assert!(refused.contains("has 3,604 words of different text where 2,000 are allowed"), "{refused}");
+    assert!(refused.contains("has 3,604 words of different text, but 2,000 are allowed"), "{refused}");
     assert!(refused.contains("corpus b, in pretrain nano: 3,200"), "{refused}");
 }
 
-/// The ten-million-word file of Switchboard in the place of the whole one: 3,500 pairs where 38,802 are expected.
+/// The Switchboard file of the 10-million-word set in place of the full one: 3,500 pairs where 38,802 are expected.
 #[test]
 fn real_switchboard_is_counted_and_compared() {
-    let Some(shared) = std::env::var_os("GRID_SHARED") else {
-        writeln!(std::io::stderr(), "skipped: GRID_SHARED is not set").expect("stderr");
-        return;
-    };
+    let Some(file) = recording("data/text/switchboard.train") else { return };
     let env = Env::new("");
-    let file = Path::new(&shared).join("data/text/switchboard.train");
     let corpus = format!(
         "corpora.switchboard={{files: {}, documents: {{lines: 50}}, min_words: 3, merge_turns: true, expect: {{words: 1.3M}}}}",
         file.display()
@@ -267,16 +264,16 @@ fn real_switchboard_is_counted_and_compared() {
          expect: {{records: 38_802, words: 2.6M}}}}",
         file.display()
     );
-    let plan = env.run(0, &["plan", &shipped("class-it.yaml"), "-S", &corpus, "-S", &dataset]);
+    let plan = env.run(0, &["plan", &shipped_spec("class-it.yaml"), "-S", &corpus, "-S", &dataset]);
     assert!(plan.contains("dataset switchboard has ") && plan.contains("in 3,500 pieces"), "{plan}");
     assert!(plan.contains("in 38,802 pieces"), "{plan}");
-    // 3,501 turns of 120,665 words, and in the corpus the speaker before each of them.
+    // 3,501 turns of 120,665 words; in the corpus, each turn also has its speaker as a word.
     assert!(plan.contains("corpus switchboard has 124,166 words"), "{plan}");
 }
 
-/// Words are counted through steps, weights and replay as through epochs.
+/// Words are counted for `steps:`, weighted mixtures and replay as they are for `epochs:`.
 #[test]
-fn every_way_to_read_a_text_is_in_the_ledger() {
+fn the_ledger_covers_steps_weights_and_replay() {
     let spec = crate::common::TINY
         .replace("curriculum: [pretrained, merged, sequential]", "curriculum: [twice, steady]")
         .replace(
@@ -297,10 +294,10 @@ fn every_way_to_read_a_text_is_in_the_ledger() {
     };
     // 60 steps of 8 windows of 32 tokens over about 6,000 × 0.9 words of 1.4 tokens.
     assert!((passes("pretrain nano", "corpus speech") - 60.0 * 8.0 * 32.0 / (5_400.0 * 1.4)).abs() < 0.1);
-    // As many rows as both have together, two of chat for one of questions.
+    // An epoch has as many rows as both datasets together, with two rows of chat for one of questions.
     assert!((passes("tune nano/2:chat+1:questions", "dataset chat") - 4.0).abs() < 1e-9);
     assert!((passes("tune nano/2:chat+1:questions", "dataset questions") - 2.0).abs() < 1e-9);
-    // As many tokens of text as chat is estimated to have in its replies: half of its tokens.
+    // There are as many tokens of text as tokens in the replies of chat, which are estimated as half of its tokens.
     assert_eq!(passes("tune nano/chat+50%text", "dataset chat"), 2.0);
     let chat = readings.iter().find(|one| one["text"] == "dataset chat").expect("a reading")["words"].as_f64();
     let replies = 0.9 * chat.expect("words") * 1.4 / 2.0;

@@ -1,4 +1,4 @@
-//! Options that control confounds, and nested seeds, from the spec to the jobs of the plan. Nothing is run.
+//! Controls for confounds, and nested seeds, from the spec to the planned jobs. No job is run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -49,10 +49,10 @@ fn tunings(plan: &Plan) -> Vec<(&str, &TuneJob)> {
 }
 
 #[test]
-fn tunings_of_one_pretrained_model_share_it_and_have_different_seeds() {
+fn tunings_of_one_pretraining_share_it_and_differ_in_their_seed() {
     let overrides = ["axes.tune.seed=[1, 2]", "axes.curriculum=[pretrained, merged]"];
     let nested = plan(SPEC, &overrides);
-    assert_eq!(of_kind(&nested, JobKind::Pretrain).len(), 2, "one for each model seed");
+    assert_eq!(of_kind(&nested, JobKind::Pretrain).len(), 2, "one for each seed of the cells");
     insta::assert_snapshot!(labels(&nested, JobKind::Tune), @"
     tiny/chat+questions/tune.seed=1/seed1
     tiny/chat+questions/tune.seed=1/seed2
@@ -79,13 +79,13 @@ fn tunings_of_one_pretrained_model_share_it_and_have_different_seeds() {
     tiny/chat+questions/merged/tune.seed=2/seed1
     tiny/chat+questions/merged/tune.seed=2/seed2
     ");
-    // Without `tune.seed` a tuning has the seed of its cell.
+    // Without `tune.seed`, a tuning has the seed of its cell.
     let plain = plan(SPEC, &[]);
     assert!(tunings(&plain).iter().all(|(label, tune)| label.ends_with(&format!("/seed{}", tune.seed))));
 }
 
 #[test]
-fn fine_tuning_seeds_are_derived_from_the_model_seed_unless_they_are_listed() {
+fn finetune_seeds_are_derived_from_the_model_seed_unless_listed() {
     let only = ["axes.curriculum=[merged]"];
     insta::assert_snapshot!(labels(&plan(SPEC, &only), JobKind::Finetune), @"
     rte#101 tiny/chat+questions/seed1
@@ -108,7 +108,7 @@ fn fine_tuning_seeds_are_derived_from_the_model_seed_unless_they_are_listed() {
 }
 
 #[test]
-fn stages_with_one_schedule_are_one_job() {
+fn stages_under_one_schedule_are_one_job() {
     let plan = plan(SPEC, &["axes.curriculum=[sequential, sequential-whole]", "axes.seed=[1]"]);
     insta::assert_snapshot!(labels(&plan, JobKind::Tune), @"
     tiny/chat/seed1
@@ -127,7 +127,7 @@ fn stages_with_one_schedule_are_one_job() {
 }
 
 #[test]
-fn the_last_stage_is_validated_on_the_held_out_parts_of_all_datasets() {
+fn the_last_stage_is_validated_on_all_held_out_parts() {
     let curricula = "axes.curriculum=[merged, sequential, sequential-whole]";
     let plan = plan(SPEC, &["axes.dataset=[chat, [chat, questions]]", curricula, "axes.seed=[1]"]);
     insta::assert_snapshot!(labels(&plan, JobKind::Tune), @"
@@ -143,21 +143,18 @@ fn the_last_stage_is_validated_on_the_held_out_parts_of_all_datasets() {
     assert_eq!(last.further_validation, first.datasets);
     assert_eq!(last.validation_datasets(), merged.validation_datasets());
     assert_eq!(whole.validation_datasets(), merged.validation_datasets());
-    // Other jobs are not affected: one that a cell with a single dataset shares, and those that have all datasets.
+    // Jobs that are shared with the cell of one dataset, or that read all datasets anyway, keep their identity.
     for job in [merged, first, whole] {
         assert_eq!(job.further_validation, []);
     }
     assert_eq!(first.validation_datasets(), first.datasets);
-    assert!(
-        Job::Tune(last.clone()).parents().contains(&first.datasets[0]),
-        "the held-out part must exist when the job runs"
-    );
+    assert!(Job::Tune(last.clone()).parents().contains(&first.datasets[0]), "its data must be ready before it runs");
     assert!(Job::Tune(last.clone()).canonical().contains("further_validation"));
     assert!(!Job::Tune(first.clone()).canonical().contains("further_validation"));
 }
 
 #[test]
-fn there_is_no_joint_validation_without_held_out_parts() {
+fn without_held_out_data_there_is_no_common_validation() {
     let plan = plan(SPEC, &["axes.curriculum=[sequential]", "held_out=0"]);
     assert!(tunings(&plan).iter().all(|(_, tune)| tune.further_validation.is_empty()));
 }

@@ -1,5 +1,5 @@
-//! kill -9 in the middle of training, of coordinator, worker and both: the same score rows and byte-identical weights as
-//! an undisturbed run, and no work lost but that since the last checkpoint.
+//! `kill -9` of the coordinator, the worker or both, in the middle of a training: scores and weights are identical to
+//! those of an undisturbed run, and only the work since the last checkpoint is lost.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use crate::common::{Env, TINY};
 
-const PATIENCE: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// One model, pretrained and tuned for long enough that checkpoints fall into the middle of both.
+/// A spec of one model that is pretrained and tuned long enough for checkpoints in the middle of both jobs.
 fn spec() -> String {
     let changes = [
         ("steps: 60", "steps: 2500"),
@@ -26,14 +26,14 @@ fn spec() -> String {
     })
 }
 
-/// Scores and digests of the weights.
+/// The scores, and the digests of the weights.
 type Result = (Vec<String>, BTreeMap<String, String>);
 
 fn result(env: &Env) -> Result {
     (env.scores(), env.weights())
 }
 
-fn undisturbed() -> &'static Result {
+fn undisturbed_result() -> &'static Result {
     static RESULT: OnceLock<Result> = OnceLock::new();
     RESULT.get_or_init(|| {
         let env = Env::new(&spec());
@@ -49,7 +49,7 @@ fn signal(signal: &str, pid: u32) {
     assert!(status.success(), "process {pid} had ended before the kill");
 }
 
-/// Events of the journals of the jobs of a kind, one list per attempt.
+/// The journal events of all jobs of a kind, one list for each attempt.
 fn journals(env: &Env, kind: &str) -> Vec<Vec<serde_json::Value>> {
     let entries = |folder: PathBuf| std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     let jobs = entries(env.path().join("runs/tiny"))
@@ -62,17 +62,17 @@ fn journals(env: &Env, kind: &str) -> Vec<Vec<serde_json::Value>> {
     texts.map(events).collect()
 }
 
-/// Waits until the first attempt at the job of a kind has saved a checkpoint; returns the worker's process.
+/// Waits until the first attempt at the job of this kind has saved a checkpoint; returns the process id of its worker.
 fn wait_for_checkpoint(env: &Env, kind: &str) -> u32 {
     let is = |event: &serde_json::Value, name: &str| event["event"] == name;
     let saved = || journals(env, kind).iter().any(|events| events.iter().any(|event| is(event, "checkpoint")));
-    env.wait_until(&format!("a checkpoint of the {kind} job"), PATIENCE, saved);
+    env.wait_until(&format!("a checkpoint of the {kind} job"), TIMEOUT, saved);
     let events = &journals(env, kind)[0];
     assert!(!events.iter().any(|event| is(event, "finished")), "the {kind} job is too short for this test");
-    events[0]["pid"].as_u64().expect("a journal begins with its process") as u32
+    events[0]["pid"].as_u64().expect("the first event has the process id") as u32
 }
 
-/// States of the attempts at the job of a kind, in order, and whether each went on from a checkpoint.
+/// The states of the attempts at the job of this kind, in order, each with whether it resumed from a checkpoint.
 fn attempts(env: &Env, kind: &str) -> Vec<String> {
     env.query(&format!(
         "select state, iif(resumed_step > 0, 'resumed', 'from the start') from attempt \
@@ -81,7 +81,7 @@ fn attempts(env: &Env, kind: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_worker_survives_its_coordinator_and_the_next_one_takes_it_over() {
+fn a_worker_outlives_its_coordinator_and_the_next_one_adopts_it() {
     let env = Env::new(&spec());
     let mut coordinator = env.spawn(&["run", "spec.yaml"]);
     wait_for_checkpoint(&env, "pretrain");
@@ -89,7 +89,7 @@ fn a_worker_survives_its_coordinator_and_the_next_one_takes_it_over() {
     coordinator.wait().expect("it ended");
     env.run(0, &["resume"]);
     assert_eq!(attempts(&env, "pretrain"), ["done|from the start"]);
-    assert_eq!(&result(&env), undisturbed());
+    assert_eq!(&result(&env), undisturbed_result());
     let nothing = env.complaint(0, &["resume"]);
     assert!(nothing.contains("nothing to do"), "{nothing}");
 }
@@ -101,26 +101,26 @@ fn a_coordinator_replaces_a_killed_worker() {
     signal("-KILL", wait_for_checkpoint(&env, "pretrain"));
     assert_eq!(coordinator.wait().expect("it ended").code(), Some(0));
     assert_eq!(attempts(&env, "pretrain"), ["lost|from the start", "done|resumed"]);
-    assert_eq!(&result(&env), undisturbed());
+    assert_eq!(&result(&env), undisturbed_result());
 }
 
 #[test]
-fn a_power_cut_costs_the_work_since_the_last_checkpoint() {
+fn a_power_failure_loses_only_the_work_since_the_last_checkpoint() {
     let env = Env::new(&spec());
     let mut coordinator = env.spawn(&["run", "spec.yaml"]);
     let worker = wait_for_checkpoint(&env, "tune");
     let plan = env.run(0, &["plan", "spec.yaml"]);
-    assert!(plan.lines().any(|line| line.contains("tune") && line.contains("Run (a worker is at it)")), "{plan}");
+    assert!(plan.lines().any(|line| line.contains("tune") && line.contains("Run (already running)")), "{plan}");
     signal("-KILL", coordinator.id());
     signal("-KILL", worker);
     coordinator.wait().expect("it ended");
-    env.wait_until("the lock of the dead", PATIENCE, || env.run(0, &["status", "tiny"]).contains("left at "));
+    env.wait_until("the release of the lock", TIMEOUT, || env.run(0, &["status", "tiny"]).contains("left at "));
     env.run(0, &["resume"]);
     assert_eq!(attempts(&env, "pretrain"), ["done|from the start"]);
     assert_eq!(attempts(&env, "tune"), ["lost|from the start", "done|resumed"]);
-    assert_eq!(&result(&env), undisturbed());
+    assert_eq!(&result(&env), undisturbed_result());
 
-    // The attempt that the power cut ended is of no further use.
+    // The attempt that the power failure ended is garbage now.
     let listed = env.run(0, &["gc"]);
     let lines: Vec<&str> = listed.lines().collect();
     assert!(lines.len() == 1 && lines[0].contains("tune nano/chat/seed1: an attempt that gave nothing"), "{listed}");
@@ -129,9 +129,9 @@ fn a_power_cut_costs_the_work_since_the_last_checkpoint() {
     assert!(env.complaint(0, &["resume"]).contains("nothing to do"));
 }
 
-/// Four suites of one short training, big enough that a kill falls between them.
+/// Four suites on one model after a short training, large enough for a kill between two of them.
 #[test]
-fn a_kill_among_the_suites_costs_the_suite_at_hand() {
+fn a_kill_between_suites_loses_only_the_current_suite() {
     let spec = TINY
         .replace("[chat, [chat, questions]]", "[chat]")
         .replace("[pretrained, merged, sequential]", "[pretrained]")
@@ -150,8 +150,8 @@ fn a_kill_among_the_suites_costs_the_suite_at_hand() {
         attempts.iter().any(|events| has(events, "finished"))
             && attempts.iter().any(|events| !events.is_empty() && !has(events, "finished"))
     };
-    env.wait_until("a suite done and the next one begun", PATIENCE, one_done_and_one_begun);
-    let worker = journals(&env, "eval")[0][0]["pid"].as_u64().expect("a journal begins with its process");
+    env.wait_until("one finished and one started suite", TIMEOUT, one_done_and_one_begun);
+    let worker = journals(&env, "eval")[0][0]["pid"].as_u64().expect("the first event has the process id");
     signal("-KILL", coordinator.id());
     signal("-KILL", worker as u32);
     coordinator.wait().expect("it ended");
@@ -167,7 +167,7 @@ fn a_kill_among_the_suites_costs_the_suite_at_hand() {
 }
 
 #[test]
-fn an_interrupt_saves_and_exits_with_the_resumable_code() {
+fn an_interrupt_saves_the_state_and_exits_with_code_3() {
     let env = Env::new(&spec());
     let mut coordinator = env.spawn(&["run", "spec.yaml"]);
     wait_for_checkpoint(&env, "pretrain");
@@ -175,5 +175,5 @@ fn an_interrupt_saves_and_exits_with_the_resumable_code() {
     assert_eq!(coordinator.wait().expect("it ended").code(), Some(3));
     env.run(0, &["resume"]);
     assert_eq!(attempts(&env, "pretrain"), ["interrupted|from the start", "done|resumed"]);
-    assert_eq!(&result(&env), undisturbed());
+    assert_eq!(&result(&env), undisturbed_result());
 }

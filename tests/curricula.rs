@@ -1,4 +1,4 @@
-//! Curricula beyond merged and sequential, from the spec to the scores.
+//! User-defined curricula, from the spec to the scores.
 
 use crate::common::{Env, TINY};
 
@@ -19,13 +19,13 @@ evaluate:";
 }
 
 #[test]
-fn hybrids_run_share_their_stages_and_differ() {
+fn curricula_share_first_stages_and_train_different_models() {
     let env = Env::new(&spec());
     let plan = env.run(0, &["plan", "spec.yaml"]);
-    // How many rows of pretraining text come to the 360 records is an estimate until their replies are tokenized.
+    // The number of rows of pretraining text added to the 360 records is an estimate until the replies are tokenized.
     let rehearsed = plan.lines().find(|line| line.contains("nano/3:chat+1:questions+50%text")).expect("a stage");
     assert_eq!(rehearsed.split_whitespace().rev().take(2).filter(|steps| steps.starts_with('~')).count(), 2, "{plan}");
-    // The first stage of fresh and carried is one job for each loss.
+    // For each loss, the first stages of `fresh` and `carried` are one job.
     assert!(plan.lines().any(|line| line.split_whitespace().take(3).eq(["tune", "10", "10"])), "{plan}");
     env.run(0, &["run", "spec.yaml"]);
 
@@ -33,15 +33,15 @@ fn hybrids_run_share_their_stages_and_differ() {
     let distinct: std::collections::BTreeSet<&String> = weights.values().collect();
     assert_eq!((weights.len(), distinct.len()), (11, 11), "one pretrained model, ten tuned ones");
     let carried = "select count(*) from artifact where path = 'optimizer.safetensors'";
-    assert_eq!(env.query(carried), ["2"], "left by the two first stages that are carried on with, and by no other job");
+    assert_eq!(env.query(carried), ["2"], "left only by first stages whose optimizer is carried over");
 
-    // Without the state of its optimiser, a job that is carried on with must run again; nothing else must.
+    // If its optimizer state is lost, a job that another one continues must run again, and no other job.
     let file = env.query("select attempt.folder from artifact join job on job.id = artifact.job join attempt on attempt.id = job.result where artifact.path = 'optimizer.safetensors' limit 1");
     std::fs::remove_file(env.path().join("runs").join(&file[0]).join("output/optimizer.safetensors"))
         .expect("the file");
     let before = env.scores();
     let plan = env.run(0, &["plan", "spec.yaml"]);
-    assert_eq!(plan.matches("its result is gone").count(), 1, "{plan}");
+    assert_eq!(plan.matches("its result is missing").count(), 1, "{plan}");
     env.run(0, &["run", "spec.yaml"]);
-    assert_eq!((env.weights(), env.scores()), (weights, before), "and gives what it gave");
+    assert_eq!((env.weights(), env.scores()), (weights, before), "the repeated job gives the same result");
 }

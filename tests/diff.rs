@@ -1,9 +1,9 @@
-//! `grid init` and `grid diff`: the beginning of a grid, and what became of it.
+//! `grid init` and `grid diff`.
 
 use crate::common::{Env, TINY};
 
 #[test]
-fn a_written_spec_plans_and_is_never_written_over() {
+fn init_writes_a_valid_spec_and_never_overwrites_a_file() {
     let env = Env::new("");
     let said = env.complaint(0, &["init"]);
     assert!(said.contains("`grid plan first.yaml`"), "{said}");
@@ -22,7 +22,7 @@ fn a_written_spec_plans_and_is_never_written_over() {
 }
 
 #[test]
-fn what_sets_two_experiments_apart_is_told_with_their_scores() {
+fn diff_lists_changed_jobs_and_scores() {
     let env = Env::new(TINY);
     let few = ["-S", "axes.dataset=[chat]", "-S", "axes.curriculum=[pretrained, merged]"];
     env.run(0, &[&["run", "spec.yaml"], &few[..]].concat());
@@ -43,12 +43,12 @@ fn what_sets_two_experiments_apart_is_told_with_their_scores() {
     7 jobs of both are the same
     2 jobs of both differ only in what they build on
     ");
-    // Of the two suites one is in both; the pretrained models, and so their scores, are the same ones.
+    // One suite is in both experiments. The pretrained models are shared, so only tuned models have different scores.
     let rows: Vec<&str> = scores.lines().filter(|line| line.contains("nano")).collect();
     assert_eq!(rows.len(), 1, "{scores}");
     assert!(rows[0].contains(" chat ") && rows[0].contains(" single ") && rows[0].contains(" blimp "), "{scores}");
 
-    // Specs before they run, and a field of both.
+    // A spec that has not run, with an override.
     let specs = env.run(0, &["diff", "spec.yaml", "tiny", "-S", "axes.seed=[1, 2]", "--format", "csv"]);
     assert!(specs.contains("tune,nano/chat>questions,only in spec.yaml,2\n"), "{specs}");
     let same = env.output(&["diff", "tiny", "tiny"]);

@@ -1,4 +1,4 @@
-//! Data of other machines, through the binary: planned before they are there, fetched once, locked, refused.
+//! Remote data, through the binary: planned before the download, fetched once, locked, and refused if it differs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ fn chat() -> String {
     (0..120).map(|n| pair(n).to_string() + "\n").collect()
 }
 
-/// A hub with the datasets `org/text` and `org/chat`; the first transfer of the text breaks off.
+/// A hub with the datasets `org/text` and `org/chat`. The first transfer of the text is cut off.
 fn hub() -> Server {
     Server::new(|request| {
         let (text, chat) = (speech(0), chat());
@@ -57,8 +57,8 @@ fn hub() -> Server {
     })
 }
 
-/// The tiny spec with its data on the hub.
-fn on_the_hub() -> String {
+/// The spec `TINY`, reduced to one cell, with its data on the hub.
+fn spec_on_the_hub() -> String {
     TINY.replace("{world: speech, words: 6k}", "{hf: org/text, files: \"train/*.txt\", licence: CC0}")
         .replace("{world: chat, records: 200}", "{hf: org/chat, revision: v1, files: chat.jsonl}")
         .replace("dataset: [chat, [chat, questions]]", "dataset: [chat]")
@@ -66,7 +66,7 @@ fn on_the_hub() -> String {
         .replace("seed: [1, 2]", "seed: [1]")
 }
 
-/// A folder with a spec, a cache of its own, and services on these servers.
+/// A temporary folder with a spec and a cache, in which `grid` sees a test server in place of the Hub and of OSF.
 struct Away {
     env: Env,
     hub: String,
@@ -106,14 +106,14 @@ fn expect(output: Output, code: i32, arguments: &[&str]) -> (String, String) {
 #[test]
 fn a_run_fetches_what_it_needs_once_and_locks_it() {
     let server = hub();
-    let away = Away::new(&on_the_hub(), &server.url);
+    let away = Away::new(&spec_on_the_hub(), &server.url);
     let (plan, _) = away.grid(0, &["plan", "spec.yaml"]);
     assert!(
         plan.contains("not found: hf:datasets/org/text@main train/*.txt (")
             && plan.contains("`grid data fetch spec.yaml`"),
         "{plan}"
     );
-    assert_eq!(server.asked(), Vec::<String>::new(), "a plan asks nobody");
+    assert_eq!(server.asked(), Vec::<String>::new(), "a plan sends no requests");
     let (list, _) = away.grid(0, &["data", "list", "spec.yaml"]);
     assert!(list.contains("corpora.speech") && list.contains("missing") && list.contains("CC0"), "{list}");
 
@@ -123,9 +123,9 @@ fn a_run_fetches_what_it_needs_once_and_locks_it() {
         "{talk}"
     );
     let asked = server.asked();
-    assert_eq!(asked.iter().filter(|path| path.contains("resolve")).count(), 3, "one broke off: {asked:?}");
+    assert_eq!(asked.iter().filter(|path| path.contains("resolve")).count(), 3, "one was cut off: {asked:?}");
     let starts: Vec<usize> = server.requests.lock().unwrap().iter().map(Request::start).collect();
-    assert!(starts.contains(&10_000), "it went on where it stopped: {starts:?}");
+    assert!(starts.contains(&10_000), "the transfer is resumed where it stopped: {starts:?}");
     let lock: serde_json::Value =
         serde_json::from_slice(&fs::read(away.env.path().join("spec.lock")).unwrap()).unwrap();
     let text = &lock["data"]["hf:datasets/org/text@main"];
@@ -133,11 +133,11 @@ fn a_run_fetches_what_it_needs_once_and_locks_it() {
     assert_eq!(text["files"]["train/1.txt"]["sha256"], sha256(speech(0).as_bytes()));
     assert_eq!(text["files"]["train/1.txt"]["bytes"], speech(0).len());
 
-    // Neither a second run nor another experiment on this machine asks again; nor does one that must not.
+    // Neither a second run nor another experiment on this machine downloads again, and `--offline` works.
     let asked = server.asked().len();
     let (_, talk) = away.grid(0, &["run", "spec.yaml"]);
     assert!(talk.contains("nothing to do"), "{talk}");
-    let other = on_the_hub().replace("name: tiny", "name: other");
+    let other = spec_on_the_hub().replace("name: tiny", "name: other");
     fs::write(away.env.path().join("other.yaml"), other).unwrap();
     away.grid(0, &["data", "fetch", "other.yaml", "--offline"]);
     away.grid(0, &["data", "verify", "other.yaml"]);
@@ -146,9 +146,9 @@ fn a_run_fetches_what_it_needs_once_and_locks_it() {
 }
 
 #[test]
-fn other_content_than_the_lock_has_stops_a_run() {
+fn content_that_differs_from_the_lock_stops_a_run() {
     let server = hub();
-    let away = Away::new(&on_the_hub(), &server.url);
+    let away = Away::new(&spec_on_the_hub(), &server.url);
     away.grid(0, &["data", "lock", "spec.yaml"]);
     let (list, _) = away.grid(0, &["data", "list", "spec.yaml", "--format", "json"]);
     let rows: Vec<serde_json::Value> = serde_json::from_str(&list).unwrap();
@@ -158,7 +158,7 @@ fn other_content_than_the_lock_has_stops_a_run() {
     let unused = rows.iter().find(|row| row["data"] == "datasets.questions").unwrap();
     assert_eq!(unused["state"], "built in");
 
-    // One byte changes, in the cache or in the lock.
+    // Change one byte in the cache.
     let file = away.cache().join(format!("hf/datasets/org--text/{COMMIT}/train/1.txt"));
     let altered = speech(0).replacen("the", "tha", 1);
     fs::write(&file, &altered).unwrap();
@@ -170,12 +170,12 @@ fn other_content_than_the_lock_has_stops_a_run() {
     assert!(verified.contains("differs") && verified.contains("train/1.txt"), "{verified}");
     let (list, _) = away.grid(0, &["data", "list", "spec.yaml"]);
     assert!(list.contains("differs"), "{list}");
-    assert!(!away.env.path().join("runs").exists(), "no job was begun");
+    assert!(!away.env.path().join("runs").exists(), "no job has started");
     away.grid(0, &["data", "lock", "spec.yaml"]);
-    assert_eq!(fs::read_to_string(&file).unwrap(), speech(0), "what the server has came again");
+    assert_eq!(fs::read_to_string(&file).unwrap(), speech(0), "the file was downloaded again");
     away.grid(0, &["data", "verify", "spec.yaml"]);
 
-    // Bytes that change while length and time stay are found by reading.
+    // A change that keeps the length and the modification time is found by reading the file.
     let modified = fs::metadata(&file).unwrap().modified().unwrap();
     fs::write(&file, &altered).unwrap();
     fs::File::open(&file).unwrap().set_modified(modified).unwrap();
@@ -183,8 +183,8 @@ fn other_content_than_the_lock_has_stops_a_run() {
 }
 
 #[test]
-fn offline_names_everything_that_is_missing_and_takes_it_by_hand() {
-    let away = Away::new(&on_the_hub(), "http://127.0.0.1:9");
+fn offline_lists_missing_files_and_accepts_manual_downloads() {
+    let away = Away::new(&spec_on_the_hub(), "http://127.0.0.1:9");
     let (_, said) = away.grid(6, &["run", "spec.yaml", "--offline"]);
     let (folder, chat_folder) =
         (away.cache().join("hf/datasets/org--text/main"), away.cache().join("hf/datasets/org--chat/v1"));
@@ -208,7 +208,7 @@ fn offline_names_everything_that_is_missing_and_takes_it_by_hand() {
 }
 
 #[test]
-fn addresses_with_a_digest_archives_and_projects_become_local_data() {
+fn urls_archives_and_osf_projects_become_local_data() {
     let zip = {
         let mut zip = zip::ZipWriter::new(std::io::Cursor::new(vec![]));
         for (name, text) in [("train/a.train", speech(1)), ("eval/fast_eval/blimp_fast/x.jsonl", pair())] {
@@ -240,7 +240,7 @@ fn addresses_with_a_digest_archives_and_projects_become_local_data() {
     let (list, _) = away.grid(0, &["data", "list", "spec.yaml", "--format", "csv"]);
     assert!(list.contains("evaluate.blimp,osf:abc12 all.zip eval/fast_eval/blimp_fast,locked"), "{list}");
 
-    // A pattern that finds nothing in the archive names what is there; a wrong digest never becomes data.
+    // If a pattern matches nothing, the error lists the files of the archive. A file with a wrong digest is never used.
     let (_, said) = away.grid(6, &["plan", "spec.yaml", "-S", "corpora.speech.files='*.txt'"]);
     assert!(said.contains("has no such file") && said.contains("train/a.train"), "{said}");
     let wrong = format!("corpora.speech.sha256={}", "a".repeat(64));
@@ -254,19 +254,19 @@ fn pair() -> String {
 }
 
 #[test]
-fn servers_and_disks_that_refuse_are_told_with_a_remedy() {
+fn server_and_disk_errors_come_with_a_remedy() {
     let server = Server::new(|request| match request.path.as_str() {
         path if path.contains("org/text") => answer("401 Unauthorized", "Content-Length: 0\r\n", b""),
         "/big.txt" => whole(&vec![b'x'; 100_000]),
         _ => absent(),
     });
-    let away = Away::new(&on_the_hub(), &server.url);
+    let away = Away::new(&spec_on_the_hub(), &server.url);
     let (_, said) = away.grid(6, &["run", "spec.yaml"]);
     assert!(said.contains("the server answers 401") && said.contains("HF_TOKEN"), "{said}");
     let spec = TINY.replace("{world: speech, words: 6k}", &format!("{{url: \"{}/big.txt\"}}", server.url));
     fs::write(away.env.path().join("spec.yaml"), &spec).unwrap();
 
-    // A disk that is full, as far as a limit on the size of files is like one.
+    // A limit on the size of files stands in for a full disk.
     let limited = |script: &str| {
         let grid = away.command(&["data", "fetch", "spec.yaml"]);
         let mut shell = Command::new("bash");
@@ -287,11 +287,11 @@ fn servers_and_disks_that_refuse_are_told_with_a_remedy() {
     away.grid(0, &["data", "fetch", "spec.yaml"]);
     let server_asked = server.requests.lock().unwrap();
     let last = server_asked.last().unwrap();
-    assert!(last.path == "/big.txt" && last.start() > 0, "what came before the disk was full is kept: {last:?}");
+    assert!(last.path == "/big.txt" && last.start() > 0, "what was written before the disk was full is kept: {last:?}");
 }
 
-/// A model that was trained here, in the form of the hub.
-fn exported(away: &Away) -> Vec<(String, Vec<u8>)> {
+/// Trains a model, exports it in Hugging Face format and returns its files with their contents.
+fn export_model(away: &Away) -> Vec<(String, Vec<u8>)> {
     let model =
         TINY.replace("seed: [1, 2]", "seed: [1]").replace("dataset: [chat, [chat, questions]]", "dataset: [chat]");
     fs::write(away.env.path().join("tiny.yaml"), model.replace("[pretrained, merged, sequential]", "[pretrained]"))
@@ -307,9 +307,9 @@ fn name(path: &Path) -> String {
 }
 
 #[test]
-fn models_of_the_hub_are_fetched_for_specs_and_for_eval() {
+fn hub_models_are_fetched_for_specs_and_for_eval() {
     let made = Away::new(TINY, "http://127.0.0.1:9");
-    let files = exported(&made);
+    let files = export_model(&made);
     let server = Server::new(move |request| {
         let siblings: Vec<_> =
             files.iter().map(|(name, content)| serde_json::json!({"rfilename": name, "size": content.len()})).collect();
@@ -333,7 +333,7 @@ fn models_of_the_hub_are_fetched_for_specs_and_for_eval() {
     assert!(server.asked().iter().any(|path| path.contains("/revision/v1?")));
     assert!(
         !server.asked().iter().any(|path| path.contains("README")),
-        "a model is not its card: {:?}",
+        "the model card is not downloaded: {:?}",
         server.asked()
     );
     assert_eq!(away.env.query("select count(*) from v_scores"), away.env.query("select count(*) from score"));

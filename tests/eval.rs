@@ -1,10 +1,10 @@
-//! `grid eval`: models by folder and by job, and what is said where data or models are missing.
+//! `grid eval`: models named by folder and by job, and messages about missing data and models.
 
 use std::fs;
 
 use crate::common::{Env, TINY};
 
-/// A trained model, and two suites of official form.
+/// An experiment with trained models, and official data files of two suites.
 fn with_a_model() -> Env {
     let env = Env::new(TINY);
     env.run(
@@ -48,7 +48,7 @@ fn models_are_scored_by_folder_and_by_job() {
     );
     let folder = env.path().join("runs").join(&model[0]);
     let folder = folder.to_str().expect("UTF-8");
-    // The job itself is scored, so that nothing is scored twice, whoever asks.
+    // A job in the database is scored as itself and not imported, so that nothing is scored twice.
     assert_eq!(env.query("select count(*) from job where kind = 'import'"), ["0"]);
     let (by_folder, tuned) = ("nano/chat/single/seed1", "tiny/nano/chat/single/seed1");
     env.run(
@@ -73,28 +73,28 @@ fn models_are_scored_by_folder_and_by_job() {
     );
     assert_eq!(env.query("select count(distinct item) from v_items where experiment = 'both'"), ["2"]);
 
-    // A tuned model is no pretrained one.
+    // A tuned model is not shown as pretrained.
     let report = env.run(0, &["report", "both"]);
     assert!(report.contains("nano-chat-seed1") && report.contains("as it is"), "{report}");
     assert!(!report.contains("pretrained"), "{report}");
 
-    // The same again is in the database; a cell's full name is the same model; the table is printed all the same.
+    // The scores are in the database now, so nothing runs, but the table is printed. The full name of a cell works too.
     let attempts = env.query("select count(*) from attempt");
     let again = env
         .output(&["eval", folder, tuned, "--suite", "blimp", "--mode", "compat", "--name", "both", "--format", "csv"]);
     let (table, talk) = crate::common::texts(&again);
     assert!(talk.contains("nothing to do") && table.lines().count() == 3, "{table}{talk}");
     assert_eq!(env.query("select count(*) from attempt"), attempts);
-    // What one experiment has scored, another need not.
+    // Scores of one experiment are reused by another.
     let world = env.complaint(0, &["eval", "nano/seed1", "--suite", "blimp", "--fast", "--name", "again"]);
     assert!(world.contains("nothing to do"), "{world}");
-    // Such an experiment is one like any other.
+    // `grid resume` accepts an experiment of `grid eval` like any other.
     let nothing = env.complaint(0, &["resume", "both"]);
     assert!(nothing.contains("nothing to do"), "{nothing}");
 }
 
 #[test]
-fn what_is_missing_is_said_before_anything_runs() {
+fn missing_data_and_models_are_reported_before_anything_runs() {
     let env = with_a_model();
     let experiments = env.query("select count(*) from experiment");
     let data = env.complaint(6, &["eval", "nano/seed1", "--suite", "blimp,ewok", "--fast"]);
@@ -134,7 +134,7 @@ fn what_is_missing_is_said_before_anything_runs() {
     assert_eq!(env.query("select count(*) from experiment"), experiments);
 }
 
-/// However many jobs run at once and with however many threads, an item has the same scores.
+/// An item has the same scores for any number of concurrent jobs and threads.
 #[test]
 fn scores_do_not_depend_on_jobs_and_threads() {
     let env = with_a_model();

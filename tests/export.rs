@@ -1,4 +1,4 @@
-//! Models on their way out: as `transformers` reads them, and back without a bit changed.
+//! `grid export hf`: `transformers` gives exported models the same scores, and importing them again changes no bit.
 
 use std::fs;
 use std::io::Write;
@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::common::Env;
+use crate::common::recordings::{recording, skip};
 
 const SPEC: &str = "\
 name: tiny
@@ -24,8 +25,8 @@ resources: {threads: 1}
 const SENTENCES: [&str; 4] =
     ["the dog sees the cat", "the dogs run home", "A: where is it?\nB: in the box", "what a strange \u{e9}clair"];
 
-/// Prints, for each of the model folders of a JSON list, a list of the sums of the log-probabilities of each sentence of
-/// another.
+/// A Python program. Its arguments are JSON lists of model folders and of sentences. For each folder, it prints a list
+/// with the log-probability of each sentence.
 const SCORE: &str = "
 import json, sys, torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -43,35 +44,35 @@ for folder in folders:
     print(json.dumps(sums))
 ";
 
-/// A Python that has transformers: `$GRID_TEST_PYTHON`, or else python3.
+/// The Python interpreter `$GRID_TEST_PYTHON` (by default `python3`), if it has transformers.
 fn python() -> Option<String> {
     let program = std::env::var("GRID_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned());
     let has = Command::new(&program).args(["-c", "import torch, transformers"]).output();
     if has.is_ok_and(|output| output.status.success()) {
         return Some(program);
     }
-    writeln!(std::io::stderr(), "skipped: {program} has no transformers; set GRID_TEST_PYTHON").expect("stderr");
+    skip(&format!("{program} has no transformers; set GRID_TEST_PYTHON"));
     None
 }
 
-/// The sentences as an evaluation file, each beside an empty-handed other.
-fn sentences(env: &Env) {
+/// Writes the sentences as an evaluation file of BLiMP, each paired with the sentence "a b".
+fn write_sentences(env: &Env) {
     let folder = env.path().join("evaluation_data/fast_eval/blimp_fast");
     fs::create_dir_all(&folder).expect("a folder");
     let row = |text: &&str| serde_json::json!({"sentence_good": text, "sentence_bad": "a b"}).to_string() + "\n";
     fs::write(folder.join("sentences.jsonl"), SENTENCES.iter().map(row).collect::<String>()).expect("a file");
 }
 
-/// What grid gives the sentences.
-fn scored(env: &Env, model: &str, name: &str) -> Vec<f64> {
+/// The log-probabilities that `grid eval` gives to the sentences.
+fn score_sentences(env: &Env, model: &str, name: &str) -> Vec<f64> {
     env.run(0, &["eval", model, "--suite", "blimp", "--fast", "--name", name]);
     let rows = env.query(&format!("select scores from v_items where experiment = '{name}' order by item"));
     rows.iter().map(|row| serde_json::from_str::<Vec<f64>>(row).expect("numbers")[0]).collect()
 }
 
-/// Compares what transformers gives the sentences with what grid gave them, in each of the folders; one start of Python
-/// for all, since that takes longer than the rest.
-fn agree(exported: &[(PathBuf, Vec<f64>)]) {
+/// Asserts that transformers gives the sentences the same log-probabilities as grid did, for each model folder. One
+/// Python process scores all folders, because starting it takes longer than the rest.
+fn assert_transformers_agrees(exported: &[(PathBuf, Vec<f64>)]) {
     let Some(python) = python() else { return };
     let folders: Vec<&Path> = exported.iter().map(|(folder, _)| folder.as_path()).collect();
     let [folders, sentences] = [serde_json::json!(folders), serde_json::json!(SENTENCES)].map(|list| list.to_string());
@@ -87,13 +88,13 @@ fn agree(exported: &[(PathBuf, Vec<f64>)]) {
 }
 
 #[test]
-fn an_exported_model_is_complete_and_comes_back_as_it_was() {
+fn an_exported_model_is_complete_and_round_trips() {
     let env = Env::new(SPEC);
     env.run(0, &["run", "spec.yaml"]);
-    sentences(&env);
+    write_sentences(&env);
     let mut exported = vec![];
     for (job, model) in [("llama/chat/seed1", "llama"), ("tiny/gpt2/chat/single/seed1", "gpt2")] {
-        let ours = scored(&env, job, &format!("ours-{model}"));
+        let ours = score_sentences(&env, job, &format!("ours-{model}"));
         let out = env.path().join("out").join(model);
         fs::create_dir_all(out.parent().expect("a parent")).expect("a folder");
         let out = out.to_str().expect("UTF-8");
@@ -128,9 +129,9 @@ fn an_exported_model_is_complete_and_comes_back_as_it_was() {
         let refused = env.complaint(6, &["export", "hf", job, out]);
         assert!(refused.contains("is not empty"), "{refused}");
 
-        // And back: the import's numbers and, exported again, its bytes are the same.
+        // The imported model has the same scores, and exporting it again gives the same bytes.
         let back = format!("back-{model}");
-        assert_eq!(scored(&env, out, &back), ours);
+        assert_eq!(score_sentences(&env, out, &back), ours);
         let again = env.path().join(&back);
         env.run(0, &["export", "hf", &format!("{back}/{model}/pretrained/seed1"), again.to_str().expect("UTF-8")]);
         for name in ["model.safetensors", "tokenizer.json", "config.json", "tokenizer_config.json"] {
@@ -139,29 +140,26 @@ fn an_exported_model_is_complete_and_comes_back_as_it_was() {
         }
         exported.push((PathBuf::from(out), ours));
     }
-    agree(&exported);
+    assert_transformers_agrees(&exported);
 }
 
-/// The same for models that others trained, in whatever number format.
+/// The same for the recorded models of other programs, in float32 and in bfloat16.
 #[test]
-fn golden_models_go_through_without_a_bit_changed() {
-    let Some(shared) = std::env::var_os("GRID_SHARED").map(PathBuf::from) else {
-        writeln!(std::io::stderr(), "skipped: GRID_SHARED is not set").expect("stderr");
-        return;
-    };
+fn golden_models_round_trip_unchanged() {
+    let Some(golden) = recording("golden") else { return };
     let env = Env::new("");
-    sentences(&env);
+    write_sentences(&env);
     let mut exported = vec![];
-    for entry in fs::read_dir(shared.join("golden")).expect("recordings") {
+    for entry in fs::read_dir(golden).expect("recordings") {
         let folder = entry.expect("an entry").path();
         if !folder.join("model").is_dir() {
             continue;
         }
         let name = folder.file_name().and_then(|name| name.to_str()).expect("UTF-8").to_owned();
         let narrow = env.path().join(format!("{name}-bf16"));
-        narrowed(&folder.join("model"), &narrow);
+        write_as_bf16(&folder.join("model"), &narrow);
         for (source, name) in [(folder.join("model"), name.clone()), (narrow, format!("{name}-bf16"))] {
-            let ours = scored(&env, source.to_str().expect("UTF-8"), &name);
+            let ours = score_sentences(&env, source.to_str().expect("UTF-8"), &name);
             let cell = env.query(&format!("select label from cell where experiment = '{name}'")).remove(0);
             let out = env.path().join(format!("out-{name}"));
             env.run(0, &["export", "hf", &format!("{name}/{cell}"), out.to_str().expect("UTF-8")]);
@@ -173,11 +171,11 @@ fn golden_models_go_through_without_a_bit_changed() {
         }
     }
     assert!(!exported.is_empty(), "no recording has a model");
-    agree(&exported);
+    assert_transformers_agrees(&exported);
 }
 
-/// A copy of a model folder with its float32 numbers cut to bfloat16.
-fn narrowed(from: &Path, to: &Path) {
+/// Copies a model folder and truncates its float32 weights to bfloat16.
+fn write_as_bf16(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("a folder");
     for entry in fs::read_dir(from).expect("a folder") {
         let entry = entry.expect("an entry");

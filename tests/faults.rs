@@ -1,12 +1,12 @@
-//! Faults in training, as a user meets them: no memory, numbers that are none, a damaged checkpoint; and what a grid
-//! with milestones gives.
+//! Faults during training, as a user meets them: out of memory, non-finite numbers, a damaged checkpoint. Also, what a
+//! training with milestones leaves.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::common::{Env, TINY, texts};
 
-/// One pretraining.
+/// The spec `TINY` with one pretraining and no tuning, with further replacements.
 fn pretraining(changes: &[(&str, &str)]) -> String {
     let always = [("[pretrained, merged, sequential]", "[pretrained]"), ("seed: [1, 2]", "seed: [1]")];
     always.iter().chain(changes).fold(TINY.to_owned(), |spec, (old, new)| {
@@ -16,11 +16,11 @@ fn pretraining(changes: &[(&str, &str)]) -> String {
 }
 
 #[test]
-fn a_job_short_of_memory_goes_on_with_half_the_rows_at_a_time() {
+fn a_job_out_of_memory_continues_with_half_the_micro_batch() {
     let changes = [("checkpoint_every: 1", "checkpoint_every: 1, micro_batch: 8"), ("steps: 60", "steps: 3200")];
     let spec = pretraining(&changes);
     let env = Env::new(&spec);
-    // From step 3000 on there is memory for 2 of the 8 rows of a batch.
+    // From step 3000 on, there is memory for only 2 of the 8 rows of a batch.
     let run =
         env.command(&["run", "spec.yaml"]).env("GRID_INJECT", "memory=2@3000").output().expect("the binary starts");
     let (_, stderr) = texts(&run);
@@ -32,7 +32,7 @@ fn a_job_short_of_memory_goes_on_with_half_the_rows_at_a_time() {
     assert_eq!(attempts, ["failed|out_of_memory|8|1|", "failed|out_of_memory|4|1|1", "done||2||1"]);
     assert_eq!(env.query("select progress_done from attempt where micro_batch = 2"), ["3200"]);
 
-    // The same data in the same order, and but for rounding the same gradients as with whole batches.
+    // The data and its order are those of a run with whole batches, and so are the gradients, up to rounding.
     let losses = |env: &Env| -> Vec<(u64, f64)> {
         let rows = env.query("select step, value from metric where name = 'train_loss' order by step");
         let numbers = rows.iter().map(|row| row.split_once('|').expect("two columns"));
@@ -53,7 +53,7 @@ fn a_job_short_of_memory_goes_on_with_half_the_rows_at_a_time() {
 }
 
 #[test]
-fn numbers_that_are_none_stop_a_job_with_step_data_and_way_back() {
+fn non_finite_numbers_stop_a_job_and_name_step_data_and_remedy() {
     let wild =
         pretraining(&[("learning_rate: 3e-3", "learning_rate: 1e12, clip_norm: null"), ("warmup: 0.1", "warmup: 0")]);
     let env = Env::new(&wild);
@@ -66,7 +66,7 @@ fn numbers_that_are_none_stop_a_job_with_step_data_and_way_back() {
 }
 
 #[test]
-fn a_flipped_byte_is_refused_by_name_and_the_checkpoint_before_gives_the_same_weights() {
+fn a_damaged_checkpoint_is_named_and_the_previous_one_gives_the_same_weights() {
     let spec = pretraining(&[("steps: 60", "steps: 4000")]);
     let straight = Env::new(&spec);
     straight.run(0, &["run", "spec.yaml"]);
@@ -100,7 +100,7 @@ fn a_flipped_byte_is_refused_by_name_and_the_checkpoint_before_gives_the_same_we
     let told = env.query("select warnings, resumed_step > 0 from attempt where warnings is not null");
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(told[0].contains(&damaged.display().to_string()) && told[0].contains("is damaged"), "{told:?}");
-    assert!(told[0].ends_with("|1"), "the checkpoint before it is used: {told:?}");
+    assert!(told[0].ends_with("|1"), "the previous checkpoint is used: {told:?}");
     assert_eq!((env.scores(), env.weights()), (straight.scores(), straight.weights()));
 }
 
@@ -136,5 +136,5 @@ fn milestones_are_kept_scored_and_shown_as_a_curve() {
         assert!(curve.contains(text), "no '{text}' in\n{curve}");
     }
     let table = env.run(0, &["report", "--format", "csv"]);
-    assert_eq!(table.lines().count(), 1 + 3, "the table itself is about final models: {table}");
+    assert_eq!(table.lines().count(), 1 + 3, "the table has only final models: {table}");
 }

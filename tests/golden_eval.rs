@@ -1,7 +1,7 @@
-//! Recorded models through `grid eval`, against what the official pipeline gave for them, item by item.
+//! `grid eval` on recorded models, compared item by item with the recorded output of the official pipeline.
 //!
-//! Runs where `GRID_SHARED` names the folder of recordings. Of the two largest sets a part is taken: every eighth file
-//! of BLiMP, the first items of each subtask of entity tracking. `GRID_GOLDEN_ALL=1` takes all.
+//! These tests run if `GRID_SHARED` names the folder of recordings. They use only a part of the two largest sets: every
+//! eighth file of BLiMP, and the first items of each subtask of entity tracking. `GRID_GOLDEN_ALL=1` uses all items.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,34 +10,35 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use crate::common::Env;
+use crate::common::recordings::recording;
 use grid::domain::{Size, Suite};
 use serde_json::Value;
 
-/// Nats by which a score may differ, and below which a decision may.
+/// The largest difference between two scores, in nats. If the best two candidates are closer than this, either may win.
 const NEAR: f64 = 1e-3;
 
-fn list(folder: &Path) -> Vec<PathBuf> {
+fn sorted_entries(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(folder) else { return vec![] };
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
     paths.sort();
     paths
 }
 
-fn name(path: &Path) -> &str {
+fn file_name(path: &Path) -> &str {
     path.file_name().and_then(|name| name.to_str()).expect("a name in UTF-8")
 }
 
-/// Items of a subtask of entity tracking that are taken.
+/// The number of items that are used from each subtask of entity tracking.
 const BOXES: usize = 30;
 
-/// The evaluation data as a user has it, but for the items that take too long.
-fn data(shared: &Path, env: &Env) {
+/// Writes the evaluation data as a user has it, without the items that would take too long.
+fn write_data(shared: &Path, env: &Env) {
     let root = env.path().join("data/evaluation_data");
     let all = std::env::var_os("GRID_GOLDEN_ALL").is_some();
     for eval in ["fast_eval", "full_eval"] {
-        for set in list(&shared.join("data/evaluation_data").join(eval)) {
-            let every = if all || name(&set) != "blimp_filtered" { 1 } else { 8 };
-            symlink_all(&set, &root.join(eval).join(name(&set)), every);
+        for set in sorted_entries(&shared.join("data/evaluation_data").join(eval)) {
+            let every = if all || file_name(&set) != "blimp_filtered" { 1 } else { 8 };
+            symlink_all(&set, &root.join(eval).join(file_name(&set)), every);
         }
     }
     let boxes = shared.join("data/entity_tracking");
@@ -64,21 +65,21 @@ fn data(shared: &Path, env: &Env) {
                 *count <= BOXES
             });
             let few: Vec<&str> = few.collect();
-            fs::write(folder.join(name(&file)), few.join("\n")).expect("a file");
+            fs::write(folder.join(file_name(&file)), few.join("\n")).expect("a file");
         }
     }
 }
 
-/// A folder of links to every so many of the files of another.
+/// Fills the folder `to` with links to every `every`-th file of the folder `from`.
 fn symlink_all(from: &Path, to: &Path, every: usize) {
     fs::create_dir_all(to).expect("a folder");
-    for path in list(from).iter().step_by(every) {
-        symlink(path, to.join(name(path))).expect("a link");
+    for path in sorted_entries(from).iter().step_by(every) {
+        symlink(path, to.join(file_name(path))).expect("a link");
     }
 }
 
-/// What the official pipeline wrote about each item, by subtask and index: the scores of its candidates.
-fn official(results: &Path, suite: Suite) -> BTreeMap<(String, u64), Vec<f64>> {
+/// The candidate scores that the official pipeline recorded for each item, by subtask and index.
+fn recorded_scores(results: &Path, suite: Suite) -> BTreeMap<(String, u64), Vec<f64>> {
     let mut text = String::new();
     let file = fs::File::open(results.join("scores.jsonl.gz")).expect("recorded scores");
     flate2::read::GzDecoder::new(file).read_to_string(&mut text).expect("gzip");
@@ -95,9 +96,9 @@ fn official(results: &Path, suite: Suite) -> BTreeMap<(String, u64), Vec<f64>> {
     lines.map(item).collect()
 }
 
-/// Compares every item and, where all items are there, the numbers of the report.
+/// Compares every item and, if no item was left out, the scores of the report.
 fn compare(env: &Env, experiment: &str, suite: Suite, results: &Path) {
-    let official = official(results, suite);
+    let official = recorded_scores(results, suite);
     let rows = env.query(&format!(
         "select item, chosen, scores, subtask from v_items where experiment = '{experiment}' and suite = '{suite}'"
     ));
@@ -123,8 +124,8 @@ fn compare(env: &Env, experiment: &str, suite: Suite, results: &Path) {
     }
 }
 
-/// Compares the file of predictions with the official one; where the scores of the best two are near, either may be
-/// predicted.
+/// Compares the exported predictions with the official ones. Items whose best two scores are near are skipped, because
+/// either candidate may be predicted.
 fn compare_predictions(exported: &Path, suite: Suite, size: Size, results: &Path) {
     let set = suite.folder(size).rsplit('/').next().expect("a name");
     let task = match suite {
@@ -139,7 +140,7 @@ fn compare_predictions(exported: &Path, suite: Suite, size: Size, results: &Path
     flate2::read::GzDecoder::new(file).read_to_string(&mut theirs).expect("gzip");
     let [ours, theirs] =
         [&ours, &theirs].map(|text| serde_json::from_str::<Value>(&text.replace("NaN", "null")).expect("JSON"));
-    let clear = official(results, suite).into_iter().filter(|(_, scores)| {
+    let clear = recorded_scores(results, suite).into_iter().filter(|(_, scores)| {
         let mut scores = scores.clone();
         scores.sort_by(|a, b| b.total_cmp(a));
         scores.len() < 2 || scores[0] - scores[1] > NEAR
@@ -148,7 +149,7 @@ fn compare_predictions(exported: &Path, suite: Suite, size: Size, results: &Path
     for (uid, index) in clear.map(|(item, _)| item) {
         let [ours, theirs] = [&ours, &theirs].map(|all| &all[&uid]["predictions"][index as usize]);
         if ours.is_null() {
-            continue; // not among the items taken
+            continue; // the item was left out
         }
         let at = format!("{} {uid} {index}: {ours}, recorded {theirs}", results.display());
         assert_eq!(ours["id"], theirs["id"], "{at}");
@@ -186,27 +187,25 @@ fn compare_report(env: &Env, experiment: &str, suite: Suite, results: &Path) {
 }
 
 #[test]
-fn golden_models_get_the_official_numbers() {
-    let Some(shared) = std::env::var_os("GRID_SHARED").map(PathBuf::from) else {
-        writeln!(std::io::stderr(), "skipped: GRID_SHARED is not set").expect("stderr");
-        return;
-    };
+fn golden_models_reproduce_the_official_scores() {
+    let Some(shared) = recording("") else { return };
     let sets: Vec<(Suite, Size)> =
         Suite::ALL.into_iter().flat_map(|suite| [(suite, Size::Fast), (suite, Size::Full)]).collect();
     let mut compared = 0;
-    for folder in list(&shared.join("golden")) {
+    for folder in sorted_entries(&shared.join("golden")) {
         let model = folder.join("model");
-        let recorded = list(&folder.join("eval"));
+        let recorded = sorted_entries(&folder.join("eval"));
         if !model.is_dir() || recorded.is_empty() {
             continue;
         }
         let env = Env::new("");
-        data(&shared, &env);
+        write_data(&shared, &env);
         for (size, flag) in [(Size::Fast, "--fast"), (Size::Full, "--full")] {
             let mut suites: Vec<(Suite, &PathBuf)> = vec![];
             for results in &recorded {
-                let of = |(suite, size): &(Suite, Size)| suite.folder(*size).ends_with(&format!("/{}", name(results)));
-                // Some sets are the same in both sizes: the first does.
+                let of =
+                    |(suite, size): &(Suite, Size)| suite.folder(*size).ends_with(&format!("/{}", file_name(results)));
+                // Some sets are the same in both sizes; they are used once, with the first size.
                 if let Some((suite, _)) = sets.iter().find(|set| of(set)).filter(|(_, found)| *found == size) {
                     suites.push((*suite, results));
                 }
@@ -236,7 +235,7 @@ fn golden_models_get_the_official_numbers() {
             );
             let out = format!("out{flag}");
             env.run(0, &["export", "babylm", &experiment, &out, "--partial"]);
-            let exported = list(&env.path().join(out).join("results")).remove(0);
+            let exported = sorted_entries(&env.path().join(out).join("results")).remove(0);
             for (suite, results) in suites {
                 compare(&env, &experiment, suite, results);
                 compare_predictions(&exported, suite, size, results);

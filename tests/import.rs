@@ -1,4 +1,4 @@
-//! Models from elsewhere in a spec: taken over, scored and tuned like those that are trained here.
+//! Imported models in a spec: copied, scored and tuned like models that grid has trained.
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +14,7 @@ evaluate: {data: world, items: 20, suites: [blimp, blimp-supplement]}
 resources: {threads: 1}
 ";
 
-/// The output folder of a job of this kind.
+/// The output folder of the first job of this kind.
 fn output(env: &Env, kind: &str) -> PathBuf {
     let sql = format!(
         "select attempt.folder || '/output' from attempt join job on job.result = attempt.id \
@@ -31,7 +31,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// A folder with a model that was trained by another experiment, and a spec that takes it over.
+/// An environment with a model folder from another experiment, `theirs`, and a spec that imports it, `theirs.yaml`.
 fn with_a_model() -> Env {
     let env = Env::new(TINY);
     env.run(0, &["run", "spec.yaml", "-S", "axes={seed: [1]}"]);
@@ -41,7 +41,7 @@ fn with_a_model() -> Env {
 }
 
 #[test]
-fn a_model_from_elsewhere_is_scored_and_tuned() {
+fn an_imported_model_is_scored_and_tuned() {
     let env = with_a_model();
     let plan = env.run(0, &["plan", "theirs.yaml"]);
     let parameters = |plan: &str, name: &str| {
@@ -51,7 +51,10 @@ fn a_model_from_elsewhere_is_scored_and_tuned() {
     let ours = parameters(&env.run(0, &["plan", "spec.yaml"]), "nano");
     assert!(ours.is_some() && parameters(&plan, "theirs") == ours, "{plan}");
     let limited = env.run(0, &["plan", "theirs.yaml", "-S", "budget.track=strict-small"]);
-    assert!(limited.contains("warning: what models from elsewhere have read is not in the ledger"), "{limited}");
+    assert!(
+        limited.contains("warning: the word ledger does not include the text that imported models were trained on"),
+        "{limited}"
+    );
 
     env.run(0, &["run", "theirs.yaml"]);
     assert_eq!(
@@ -67,7 +70,7 @@ fn a_model_from_elsewhere_is_scored_and_tuned() {
     assert_eq!(scores("theirs"), scores("tiny"), "the same weights give the same scores");
     assert_eq!(env.query("select count(distinct cell) from v_scores where experiment = 'theirs'"), ["3"]);
 
-    // What is not the model does not matter; what is, does.
+    // Files that are not part of the model do not change the job; those of the model do.
     std::fs::write(env.path().join("theirs/README.md"), "about it").expect("a file");
     let again = env.complaint(0, &["run", "theirs.yaml"]);
     assert!(again.contains("nothing to do"), "{again}");
@@ -82,7 +85,7 @@ fn a_model_from_elsewhere_is_scored_and_tuned() {
 }
 
 #[test]
-fn a_model_that_cannot_be_used_is_refused_before_anything_runs() {
+fn an_unusable_model_is_refused_before_anything_runs() {
     let env = with_a_model();
     let theirs = env.path().join("theirs");
     let long = env.complaint(1, &["run", "theirs.yaml", "-S", "tune.max_length=5000"]);
@@ -114,9 +117,9 @@ fn a_model_that_cannot_be_used_is_refused_before_anything_runs() {
     assert_eq!(env.query("select count(*) from experiment"), ["1"]);
 }
 
-/// Weights that do not fit are found by the job that takes them over, each of them named.
+/// The import job fails if weights are missing, and its message names them.
 #[test]
-fn weights_that_do_not_fit_fail_the_import_by_name() {
+fn the_import_job_fails_and_names_missing_weights() {
     let env = with_a_model();
     let config = env.path().join("theirs/config.json");
     let text = std::fs::read_to_string(&config).expect("a configuration");

@@ -1,4 +1,4 @@
-//! The export of items, and adding clusters to items that older builds recorded without them.
+//! `grid export items`, and clusters for items that older versions of grid recorded without them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,7 +8,7 @@ use crate::common::Env;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
 
-/// EWoK and reading are read from files that the tests write.
+/// A spec whose evaluation data is written by [`ewok`] and [`reading`].
 const SPEC: &str = "\
 name: tiny
 corpora: {speech: {world: speech, words: 6k}}
@@ -22,7 +22,7 @@ evaluate: {data: data, size: fast, suites: [ewok, reading], checkpoints: {suites
 resources: {threads: 1}
 ";
 
-/// Writes files of EWoK: for each noun a row, and the row with contexts and targets swapped.
+/// Writes EWoK data: two domains, and for each noun two rows that swap contexts and targets.
 fn ewok(env: &Env, nouns: &[&str]) {
     let folder = env.path().join("data/fast_eval/ewok_fast");
     fs::create_dir_all(&folder).expect("a folder");
@@ -41,7 +41,7 @@ fn ewok(env: &Env, nouns: &[&str]) {
     }
 }
 
-/// Writes a file of reading times.
+/// Writes reading times of 39 words.
 fn reading(env: &Env) {
     let folder = env.path().join("data/fast_eval/reading");
     fs::create_dir_all(&folder).expect("a folder");
@@ -58,13 +58,13 @@ fn execute(database: &Path, sql: &str) {
     runtime.block_on(async {
         let options = sqlx::sqlite::SqliteConnectOptions::new().filename(database);
         let mut connection = sqlx::SqliteConnection::connect_with(&options).await.expect("runs.db opens");
-        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await.expect("valid statements");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await.expect("the statements are right");
         connection.close().await.expect("runs.db closes");
     });
 }
 
-/// Makes the database look as if a build without clusters had recorded it.
-const REMOVE_CLUSTERS: &str = "UPDATE item SET cluster = NULL; UPDATE score SET stderr = 1.0 WHERE suite = 'ewok';";
+/// Puts the database into the state that a version of grid without clusters would have left.
+const FORGET: &str = "UPDATE item SET cluster = NULL; UPDATE score SET stderr = 1.0 WHERE suite = 'ewok';";
 
 fn csv(path: &Path) -> Vec<BTreeMap<String, String>> {
     let mut reader = ::csv::Reader::from_path(path).expect("a CSV file");
@@ -72,17 +72,17 @@ fn csv(path: &Path) -> Vec<BTreeMap<String, String>> {
 }
 
 #[test]
-fn items_are_exported_with_clusters_also_if_an_older_build_recorded_them() {
+fn items_of_old_and_new_versions_are_exported_with_clusters() {
     let env = Env::new(SPEC);
     ewok(&env, &["dog", "boy", "girl", "duck"]);
     reading(&env);
     env.run(0, &["run", "spec.yaml"]);
     let stderrs = || env.query("select cell, subtask, stderr from v_scores where suite = 'ewok' order by 1, 2, job");
     let database = env.path().join("runs/runs.db");
-    execute(&database, REMOVE_CLUSTERS);
+    execute(&database, FORGET);
     assert!(stderrs().iter().all(|row| row.ends_with("|1")));
 
-    // Cells x domains x rows, without milestones and without the items of reading, which have no credit.
+    // Four cells, two domains, eight rows each. Milestones and reading times are not exported.
     let said = env.complaint(0, &["export", "items", "tiny", "out.csv"]);
     assert_eq!(said, "64 rows written to out.csv\n");
     let rows = csv(&env.path().join("out.csv"));
@@ -104,7 +104,7 @@ fn items_are_exported_with_clusters_also_if_an_older_build_recorded_them() {
     }
     assert_eq!(sizes.into_values().collect::<Vec<_>>(), [2; 8], "a row and its swap");
 
-    // The standard errors are recomputed from the clusters.
+    // The recorded standard errors are clustered; compute them again.
     for curriculum in ["pretrained", "single"] {
         let recorded = env.query(&format!(
             "select stderr from v_scores where suite = 'ewok' and subtask = 'motion' and checkpoint = 'final' and \
@@ -121,13 +121,13 @@ fn items_are_exported_with_clusters_also_if_an_older_build_recorded_them() {
         let squares: f64 = sums.values().map(|sum| sum * sum).sum();
         let expected = 100.0 * (4.0 / 3.0 * squares).sqrt() / 8.0;
         let stderr: f64 = recorded[0].parse().expect("a number");
-        assert!((stderr - expected).abs() < 1e-9, "{curriculum}: {stderr} instead of {expected}");
+        assert!((stderr - expected).abs() < 1e-9, "{curriculum}: {stderr} is not {expected}");
     }
-    // The clusters of reading are its sentences, and the items of milestones have clusters too.
+    // The clusters of reading are its sentences. The items of the milestone have clusters as well.
     assert_eq!(env.query("select count(*) from item where cluster is null"), ["0"]);
     assert_eq!(env.query("select distinct cluster from v_items where suite = 'reading' and item < 7"), ["0", "1"]);
 
-    // Parquet has the same rows. With milestones there are more.
+    // Parquet has the same rows. `--milestones` adds rows, which the column `checkpoint` distinguishes.
     env.run(0, &["export", "items", "tiny", "out.parquet"]);
     let reader = SerializedFileReader::new(fs::File::open(env.path().join("out.parquet")).expect("a file"));
     let reader = reader.expect("a Parquet file");
@@ -153,13 +153,13 @@ fn items_are_exported_with_clusters_also_if_an_older_build_recorded_them() {
 }
 
 #[test]
-fn missing_or_changed_data_is_reported_and_files_are_never_overwritten() {
+fn missing_or_changed_data_gives_a_note_and_no_file_is_overwritten() {
     let env = Env::new(SPEC);
     ewok(&env, &["dog", "boy"]);
     reading(&env);
     env.run(0, &["run", "spec.yaml"]);
-    execute(&env.path().join("runs/runs.db"), REMOVE_CLUSTERS);
-    // The same number of rows, but different ones.
+    execute(&env.path().join("runs/runs.db"), FORGET);
+    // The same number of rows with other content.
     ewok(&env, &["dog", "girl"]);
     fs::remove_dir_all(env.path().join("data/fast_eval/reading")).expect("a folder");
     let said = env.complaint(0, &["export", "items", "tiny", "out.csv"]);
@@ -187,7 +187,7 @@ fn missing_or_changed_data_is_reported_and_files_are_never_overwritten() {
     insta::assert_snapshot!(complaint, @"grid: failed to write out.xlsx: a table is a .csv or a .parquet file; let its name end in one of these");
     assert!(!env.path().join("new.csv").exists());
 
-    // Once the data is back, the clusters are filled in.
+    // Once the data is back, the clusters can be computed.
     ewok(&env, &["dog", "boy"]);
     reading(&env);
     assert_eq!(env.complaint(0, &["export", "items", "tiny", "new.csv"]), "32 rows written to new.csv\n");

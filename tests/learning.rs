@@ -1,8 +1,8 @@
-//! Training teaches what the toy world has to teach, and no training teaches nothing.
+//! Trained models score far above chance on the toy world, and untrained models score at chance.
 
 use crate::common::Env;
 
-/// The smaller model of the quickstart, before and after its pretraining, on average over two seeds.
+/// The smaller model of the quickstart before and after its pretraining, averaged over two seeds.
 #[test]
 fn trained_is_far_above_chance_and_untrained_is_at_chance() {
     let env = Env::new("");
@@ -32,7 +32,7 @@ fn trained_is_far_above_chance_and_untrained_is_at_chance() {
     };
     let (untrained, trained) = (agreement("untrained"), agreement("tiny"));
     assert_eq!((untrained.len(), trained.len()), (8, 8));
-    // Classes are learned from few rows, about words that the rows to predict do not have: only reading the texts helps.
+    // Classes are learned from few rows, with words that do not occur in the test rows, so only pretraining helps.
     let classification = |model: &str| -> Vec<f64> {
         let sql = format!(
             "select avg(value) from v_scores where model = '{model}' and suite = 'glue' and subtask is null \

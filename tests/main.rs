@@ -1,4 +1,4 @@
-//! The integration tests: one binary, because each one more links the whole library again.
+//! The integration tests, in one binary, because every further binary would link the whole library again.
 //!
 //! `cargo test --test integration eval::` runs one module.
 

@@ -1,4 +1,4 @@
-//! The whole path on the toy world: run, report, run again, lose a file, run again.
+//! Whole experiments on the toy world, and the errors of single commands.
 
 use std::collections::BTreeMap;
 use std::process::Stdio;
@@ -6,14 +6,14 @@ use std::process::Stdio;
 use crate::common::{Env, TINY, texts};
 
 #[test]
-fn nothing_runs_twice_and_what_is_lost_is_made_again() {
+fn nothing_runs_twice_and_lost_files_are_regenerated() {
     let env = Env::new(TINY);
     let plan = env.run(0, &["plan", "spec.yaml"]);
     assert!(plan.contains("Run (never ran)"), "{plan}");
     assert!(!env.path().join("runs").exists(), "plan must leave nothing behind");
 
     env.run(0, &["run", "spec.yaml"]);
-    // pretrained, chat alone, merged, sequential: four variants, two seeds; two suites each.
+    // Four variants (pretrained, chat alone, merged, sequential), two seeds, two suites each.
     assert_eq!(env.query("select count(distinct cell) from v_scores"), ["8"]);
     assert_eq!(env.query("select count(*) from v_scores where subtask is null"), ["16"]);
     assert_eq!(env.query("select distinct curriculum from v_scores where dataset is null"), ["pretrained"]);
@@ -21,7 +21,7 @@ fn nothing_runs_twice_and_what_is_lost_is_made_again() {
         env.query("select count(*) from v_scores where value < 0 or value > 100 or n <= 0 or chance is null"),
         ["0"]
     );
-    // One tokenizer, three prepared texts, one pretraining per seed, three tuned stages and their sequel per seed.
+    // One tokenizer and three prepared texts; for each seed one pretraining and three tunings.
     assert_eq!(
         env.query("select kind, count(*) from job group by kind order by kind"),
         ["eval|16", "prepare|3", "pretrain|2", "tokenizer|1", "tune|6"]
@@ -34,21 +34,21 @@ fn nothing_runs_twice_and_what_is_lost_is_made_again() {
     assert!(nothing.contains("nothing to do"), "{nothing}");
     assert_eq!(env.query("select count(*) from attempt"), attempts);
 
-    // A lost checkpoint is seen, named, and made again, bit for bit.
+    // Lost weights are noticed, named, and trained again to the same bits.
     let lost = env.query(
         "select attempt.folder || '/output/model.safetensors' from attempt join job on job.id = attempt.job \
          where job.kind = 'pretrain' and attempt.state = 'done' order by job.id limit 1",
     );
     std::fs::remove_file(env.path().join("runs").join(&lost[0])).expect("the weights are where the database says");
     let plan = env.run(0, &["plan", "spec.yaml"]);
-    let gone: Vec<&str> = plan.lines().filter(|line| line.contains("its result is gone")).collect();
+    let gone: Vec<&str> = plan.lines().filter(|line| line.contains("its result is missing")).collect();
     assert!(gone.len() == 1 && gone[0].contains("pretrain") && gone[0].contains("model.safetensors"), "{plan}");
     env.run(0, &["run", "spec.yaml"]);
     assert_eq!((env.scores(), env.weights()), (scores, weights));
 }
 
 #[test]
-fn a_lost_database_is_made_again_from_the_folders_of_the_jobs() {
+fn a_lost_database_is_rebuilt_from_the_job_folders() {
     let env = Env::new(TINY);
     env.run(0, &["run", "spec.yaml"]);
     let items = "select suite, task, subtask, item, chosen, credit, scores, job from v_items order by 1, 2, 3, 4, 8";
@@ -57,7 +57,7 @@ fn a_lost_database_is_made_again_from_the_folders_of_the_jobs() {
     let folders = || std::fs::read_dir(env.path().join("runs/tiny")).unwrap().count();
     let count = folders();
     for file in ["runs.db", "runs.db-wal", "runs.db-shm"] {
-        let _ = std::fs::remove_file(env.path().join("runs").join(file)); // the last two come and go
+        let _ = std::fs::remove_file(env.path().join("runs").join(file)); // the last two may not exist
     }
     let words = env.complaint(0, &["run", "spec.yaml"]);
     assert!(
@@ -70,7 +70,7 @@ fn a_lost_database_is_made_again_from_the_folders_of_the_jobs() {
 }
 
 #[test]
-fn the_table_compares_what_ran() {
+fn report_prints_scores_and_a_comparison() {
     let env = Env::new(TINY);
     env.run(0, &["run", "spec.yaml"]);
     let table = env.run(0, &["report"]);
@@ -84,14 +84,14 @@ fn the_table_compares_what_ran() {
 }
 
 #[test]
-fn a_change_reruns_what_depends_on_it_and_nothing_else() {
+fn a_change_reruns_only_what_depends_on_it() {
     let env = Env::new(TINY);
     env.run(0, &["run", "spec.yaml"]);
     let plan = env.run(0, &["plan", "spec.yaml", "-S", "tune.learning_rate=2e-3"]);
     let to_run =
         |kind: &str| plan.lines().filter(|line| line.trim_start().starts_with(kind) && line.contains("Run (")).count();
     assert_eq!((to_run("pretrain"), to_run("tune"), to_run("eval")), (0, 6, 12), "{plan}");
-    // Each has its reason: the field of its own, or what it builds on.
+    // Each job has its reason: a field of its own, or the job that it builds on.
     let reasons = |kind: &str, reason: &str| {
         plan.lines().filter(|line| line.trim_start().starts_with(kind) && line.contains(reason)).count()
     };
@@ -109,11 +109,11 @@ fn a_change_reruns_what_depends_on_it_and_nothing_else() {
     assert!(env.complaint(0, &["resume"]).contains("nothing to do"));
     let plan = env.run(0, &["plan", "spec.yaml"]);
     // Scores are in the database: it is the models that are gone.
-    assert_eq!(plan.matches("its result is gone").count(), 4, "{plan}");
+    assert_eq!(plan.matches("its result is missing").count(), 4, "{plan}");
 }
 
 #[test]
-fn data_without_a_word_are_no_data() {
+fn empty_data_is_refused() {
     let spec = TINY
         .replace("speech: {world: speech, words: 6k}", "speech: {files: speech.txt}")
         .replace("{world: questions, records: 200}", "{files: q.jsonl, format: records, prompt: p, reply: r}");
@@ -128,18 +128,18 @@ fn data_without_a_word_are_no_data() {
 }
 
 #[test]
-fn records_without_a_reply_are_told_of() {
+fn records_without_a_reply_give_a_warning() {
     let env = Env::new(&TINY.replace("{world: questions, records: 200}", "{files: q.jsonl, prompt: p, reply: r}"));
     let rows =
         ["{\"p\": \"why\", \"r\": \"so\"}", "{\"p\": \"who\", \"r\": \" \"}", "{\"p\": \"when\", \"r\": \"now\"}"];
     std::fs::write(env.path().join("q.jsonl"), rows.join("\n")).unwrap();
     let plan = env.run(0, &["plan", "spec.yaml"]);
-    assert!(plan.contains("warning: of dataset questions 1 record is left out: nothing is replied\n"), "{plan}");
+    assert!(plan.contains("warning: 1 record of dataset questions has a blank reply and will be left out\n"), "{plan}");
 }
 
-/// More entries than the text has, and rows that are too short for the records, are told where they are found.
+/// A vocabulary larger than the text supports, and records longer than `max_length`, give warnings or an error.
 #[test]
-fn what_a_model_does_not_get_to_learn_is_told() {
+fn unused_vocabulary_and_cut_records_are_reported() {
     let spec = TINY.replace("[chat, [chat, questions]]", "[chat]").replace("seed: [1, 2]", "seed: [1]");
     let env = Env::new(&spec.replace("[pretrained, merged, sequential]", "[merged]"));
     let complaint =
@@ -158,7 +158,7 @@ fn what_a_model_does_not_get_to_learn_is_told() {
 }
 
 #[test]
-fn what_jobs_would_stumble_over_is_found_before_the_first_one() {
+fn bad_data_and_devices_are_found_before_the_first_job() {
     let world = "evaluate: {data: world, items: 20, suites: [blimp, blimp-supplement]}";
     let env = Env::new(&TINY.replace(world, "evaluate: {data: evaluation_data, suites: [blimp]}"));
     let folder = env.path().join("evaluation_data/fast_eval/blimp_fast");
@@ -184,7 +184,7 @@ fn what_jobs_would_stumble_over_is_found_before_the_first_one() {
 }
 
 #[test]
-fn a_second_coordinator_is_told_who_is_there() {
+fn a_second_coordinator_is_refused() {
     let env = Env::new(TINY);
     std::fs::create_dir(env.path().join("runs")).unwrap();
     let lock = std::fs::File::create(env.path().join("runs/.lock")).unwrap();
@@ -194,7 +194,7 @@ fn a_second_coordinator_is_told_who_is_there() {
 }
 
 #[test]
-fn a_reader_that_has_seen_enough_is_no_error() {
+fn a_closed_pipe_is_not_an_error() {
     let env = Env::new(TINY);
     let mut plan = env.command(&["plan", "spec.yaml", "--format", "json"]);
     let mut child = plan.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
@@ -204,7 +204,7 @@ fn a_reader_that_has_seen_enough_is_no_error() {
 }
 
 #[test]
-fn a_damaged_database_is_told_and_left_alone() {
+fn a_damaged_database_is_reported_and_left_unchanged() {
     let env = Env::new(TINY);
     std::fs::create_dir(env.path().join("runs")).unwrap();
     let database = env.path().join("runs/runs.db");
@@ -220,23 +220,23 @@ fn a_damaged_database_is_told_and_left_alone() {
 }
 
 #[test]
-fn missing_data_stop_a_run_before_it_starts() {
+fn missing_data_blocks_all_dependent_jobs() {
     let spec = TINY.replace("speech: {world: speech, words: 6k}", "speech: {files: texts/*.txt}");
     let env = Env::new(&spec);
     let plan = env.run(0, &["plan", "spec.yaml"]);
     assert!(plan.contains("not found: texts/*.txt (corpus speech), named in spec.yaml:3:19\n"), "{plan}");
-    // What depends on them is blocked by them, however far down.
+    // All jobs that depend on the missing data, directly or not, are blocked.
     let plan = env.run(0, &["plan", "spec.yaml", "--format", "json"]);
     let plan: serde_json::Value = serde_json::from_str(&plan).expect("JSON");
     for kind in plan["kinds"].as_array().expect("a list") {
         assert_eq!(kind["blocked"], kind["jobs"], "{kind}");
-        assert!(kind["share"].is_null(), "nobody knows how much there is to do: {kind}");
+        assert!(kind["share"].is_null(), "the amount of work is unknown: {kind}");
     }
     assert!(!env.path().join("runs").exists());
 }
 
 #[test]
-fn missing_evaluation_data_are_named_with_their_source_before_any_job_starts() {
+fn missing_evaluation_data_is_reported_with_its_source() {
     let world = "evaluate: {data: world, items: 20, suites: [blimp, blimp-supplement]}";
     assert!(TINY.contains(world));
     let spec = TINY.replace(world, "evaluate: {data: evaluation_data, suites: [entity-tracking, ewok]}");
@@ -254,7 +254,7 @@ fn missing_evaluation_data_are_named_with_their_source_before_any_job_starts() {
 }
 
 #[test]
-fn plan_json_and_graphs_are_for_programs() {
+fn plan_prints_json_and_graphs() {
     let env = Env::new(TINY);
     let json: serde_json::Value =
         serde_json::from_str(&env.run(0, &["plan", "spec.yaml", "--format", "json"])).expect("JSON");
@@ -263,9 +263,9 @@ fn plan_json_and_graphs_are_for_programs() {
     assert!(env.run(0, &["plan", "spec.yaml", "--graph", "mermaid"]).starts_with("flowchart"));
 }
 
-/// Bars and the time left follow it, so it must follow what there is to read and how large the model is.
+/// Progress bars and the remaining time depend on the forecast, so it must grow with the data and the training steps.
 #[test]
-fn the_forecast_follows_the_data() {
+fn the_forecast_follows_the_amount_of_work() {
     let world = "evaluate: {data: world, items: 20, suites: [blimp, blimp-supplement]}";
     assert!(TINY.contains(world));
     let env = Env::new(&TINY.replace(world, "evaluate: {data: evaluation_data, suites: [reading]}"));
@@ -300,7 +300,7 @@ fn status_logs_and_why_find_a_job() {
     assert!(logs.contains("learning_rate ") && !logs.contains(".000000 at"), "{logs}");
     let why = env.run(0, &["why", &id[..10]]);
     assert!(why.contains("sequence_length"), "{why}");
-    // It is asked of the experiment that has the job, whichever ran last.
+    // The answer is about the experiment that has the job, even if another one ran later.
     env.run(0, &["run", "spec.yaml", "-S", "name=few", "-S", "axes={seed: [1]}"]);
     let why = env.run(0, &["why", "pretrain/nano/seed2"]);
     assert!(why.ends_with("next run of tiny: Reuse\n"), "{why}");
@@ -308,7 +308,7 @@ fn status_logs_and_why_find_a_job() {
 }
 
 #[test]
-fn there_is_no_lock_without_data_from_elsewhere() {
+fn without_remote_data_there_is_no_lock_file() {
     let env = Env::new(TINY);
     let said = env.complaint(0, &["data", "lock", "spec.yaml"]);
     assert!(said.contains("nothing to lock"), "{said}");
@@ -317,7 +317,7 @@ fn there_is_no_lock_without_data_from_elsewhere() {
     assert_eq!(files, ["spec.yaml"]);
 }
 
-/// `-S data_root` is relative to where it was typed, also when the experiment is resumed elsewhere.
+/// `-S data_root` is relative to the folder of the first call, even if the experiment is resumed from another folder.
 #[test]
 fn an_experiment_is_resumed_from_another_folder() {
     let spec = TINY.replace("speech: {world: speech, words: 6k}", "speech: {files: speech.txt, documents: line}");
@@ -333,11 +333,11 @@ fn an_experiment_is_resumed_from_another_folder() {
     assert!(output.status.success() && stderr.contains("nothing to do"), "{stderr}");
 }
 
-/// As little as can be measured.
+/// Options for the shortest possible benchmark.
 const SHORT_BENCH: [&str; 8] = ["--rounds", "1", "--steps", "1", "--threads", "1", "--batch-size", "2"];
 
 #[test]
-fn the_speed_of_a_shape_is_a_table_and_json() {
+fn bench_train_prints_a_table_and_json() {
     let env = Env::new(TINY);
     let shape = ["--model", "hidden=32,layers=2,heads=2,vocab_size=300", "--sequence-length", "16"];
     let text = env.run(0, &[&["bench", "train"], &SHORT_BENCH[..], &shape].concat());
@@ -354,7 +354,7 @@ fn the_speed_of_a_shape_is_a_table_and_json() {
 }
 
 #[test]
-fn the_models_of_a_spec_are_measured_as_the_spec_trains_them() {
+fn bench_train_measures_the_models_of_a_spec() {
     let env = Env::new(TINY);
     let json = env.run(0, &[&["bench", "train", "spec.yaml", "--format", "json"], &SHORT_BENCH[..]].concat());
     let speeds: serde_json::Value = serde_json::from_str(&json).unwrap();
@@ -364,7 +364,7 @@ fn the_models_of_a_spec_are_measured_as_the_spec_trains_them() {
 }
 
 #[test]
-fn what_cannot_be_measured_is_refused() {
+fn bench_train_refuses_bad_shapes_and_devices() {
     let env = Env::new(TINY);
     let complaint = env.complaint(1, &["bench", "train", "--model", "hiden=32,layers=2,heads=2,vocab_size=300"]);
     assert!(complaint.contains("'hiden'"), "{complaint}");
@@ -373,7 +373,7 @@ fn what_cannot_be_measured_is_refused() {
     assert!(complaint.contains("cuda:99") && complaint.contains("the worker ended before it answered"), "{complaint}");
 }
 
-/// One job over all milestones of a pretraining, which the tuned cells share.
+/// Ages of acquisition are one job over all milestones of a pretraining, shared with the tuned cells.
 #[test]
 fn ages_of_acquisition_come_from_the_milestones() {
     let spec = TINY

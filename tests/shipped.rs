@@ -1,4 +1,4 @@
-//! Everything shipped as an example is a test: specs plan, README commands run.
+//! Everything that is shipped as an example: specs can be planned, and documented commands exist.
 
 use std::path::Path;
 use std::process::Command;
@@ -11,7 +11,7 @@ fn root() -> &'static Path {
 }
 
 #[test]
-fn every_shipped_spec_plans() {
+fn every_shipped_spec_can_be_planned() {
     let mut planned = 0;
     for entry in std::fs::read_dir(root().join("experiments")).expect("the folder of experiments") {
         let path = entry.expect("an entry").path();
@@ -25,9 +25,9 @@ fn every_shipped_spec_plans() {
     assert!(planned >= 2);
 }
 
-/// The office never links libtorch, so that its verbs start at once.
+/// `grid` does not link libtorch, so that its commands start quickly.
 #[test]
-fn the_office_does_not_link_libtorch() {
+fn grid_does_not_link_libtorch() {
     let output = Command::new("readelf").args(["-d", env!("CARGO_BIN_EXE_grid")]).output().expect("readelf exists");
     let dynamic = String::from_utf8_lossy(&output.stdout).into_owned();
     let needed: String = dynamic.lines().filter(|line| line.contains("(NEEDED)")).collect();
@@ -35,9 +35,9 @@ fn the_office_does_not_link_libtorch() {
     assert!(!needed.contains("torch") && !needed.contains("c10"), "{dynamic}");
 }
 
-/// Not a benchmark: a bound that only an office that loads libtorch or reads the data anew would break.
+/// Not a benchmark: the limit is exceeded only if `grid plan` loads libtorch or reads all data again.
 #[test]
-fn plan_starts_without_delay() {
+fn plan_starts_quickly() {
     let env = Env::new(TINY);
     env.run(0, &["run", "spec.yaml"]);
     let best = (0..5)
@@ -51,10 +51,9 @@ fn plan_starts_without_delay() {
     assert!(best.as_millis() < 500, "grid plan took {best:?} at best");
 }
 
-/// The specs of the README and of the pages on data and on Slurm are such that grid takes, and their commands are verbs
-/// that grid has.
+/// The specs in the README and in the pages on remote data and Slurm are valid, and the documented commands exist.
 #[test]
-fn the_readme_keeps_its_word() {
+fn documented_specs_and_commands_are_valid() {
     let read = |name: &str| std::fs::read_to_string(root().join(name)).unwrap_or_else(|_| panic!("{name}"));
     let (readme, data, slurm) = (read("README.md"), read("docs/data.md"), read("docs/slurm.md"));
     fn blocks<'a>(page: &'a str, language: &str) -> Vec<&'a str> {

@@ -1,4 +1,4 @@
-//! A grid on a Slurm cluster: a real one of one node on this machine, where Slurm's programs are installed.
+//! Experiments on a Slurm cluster: a real cluster of one node on this machine, if Slurm is installed.
 
 use std::fs;
 use std::io::Write as _;
@@ -7,22 +7,24 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::common::recordings::skip;
 use crate::common::{Env, TINY, texts};
 
-const PATIENCE: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// A controller and a node of two cores, of which this process is the parent.
+/// A controller and one node with two cores, as child processes of the test.
 struct Cluster {
     folder: tempfile::TempDir,
     daemons: Vec<Child>,
 }
 
 impl Cluster {
-    /// `None`, said on standard error, where Slurm is not installed or does not start.
+    /// Starts a cluster. If Slurm is not installed or does not start, reports the test as skipped and returns `None`.
     fn start() -> Option<Self> {
         let installed = |name: &str| [Path::new("/usr/sbin"), Path::new("/usr/bin")].map(|at| at.join(name).is_file());
         if ["slurmctld", "slurmd", "sbatch"].iter().any(|name| !installed(name).contains(&true)) {
-            return skipped("Slurm is not installed (apt-get install slurmctld slurmd slurm-client)");
+            skip("Slurm is not installed (apt-get install slurmctld slurmd slurm-client)");
+            return None;
         }
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().display().to_string();
@@ -33,7 +35,7 @@ impl Cluster {
         let (one, other) = (free(), free());
         let [controller, node] = [&one, &other].map(|listener| listener.local_addr().unwrap().port());
         let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
-        let (user, host) = (said("id", &["-un"]), name.split('.').next().unwrap_or(&name));
+        let (user, host) = (output_of("id", &["-un"]), name.split('.').next().unwrap_or(&name));
         let conf = format!(
             "ClusterName=test\nSlurmctldHost={host}(127.0.0.1)\nSlurmUser={user}\nSlurmdUser={user}\n\
              AuthType=auth/none\nCredType=cred/none\nAuthInfo=cred_expire=5\n\
@@ -57,7 +59,8 @@ impl Cluster {
         let start = Instant::now();
         while cluster.ask("sinfo", &["--noheader", "--format=%T"]) != "idle" {
             if start.elapsed() > Duration::from_secs(60) {
-                return skipped(&format!("Slurm does not start here:\n{}", cluster.logs()));
+                skip(&format!("Slurm does not start here: {}", cluster.logs().replace('\n', "; ")));
+                return None;
             }
             std::thread::sleep(Duration::from_millis(50));
         }
@@ -84,7 +87,7 @@ impl Cluster {
         texts(&output).0.trim().to_owned()
     }
 
-    /// Names of the jobs in one of these states, sorted.
+    /// The names of the jobs in one of these states, sorted.
     fn names(&self, states: &str) -> Vec<String> {
         let listing = self.ask("squeue", &["--noheader", "--format=%j", &format!("--states={states}")]);
         let mut names: Vec<String> = listing.lines().map(str::to_owned).collect();
@@ -92,7 +95,7 @@ impl Cluster {
         names
     }
 
-    /// A folder in which `grid` finds this cluster, among variables that a user may have set for other purposes.
+    /// An environment in which `grid` finds this cluster, with other variables of Slurm that a user may have set.
     fn env(&self, spec: &str) -> Env {
         let mut env = Env::new(spec);
         env.variables =
@@ -103,8 +106,8 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        self.ask("scancel", &["--signal=KILL", "--full", "--user", &said("id", &["-un"])]);
-        self.ask("scancel", &["--user", &said("id", &["-un"])]);
+        self.ask("scancel", &["--signal=KILL", "--full", "--user", &output_of("id", &["-un"])]);
+        self.ask("scancel", &["--user", &output_of("id", &["-un"])]);
         let start = Instant::now();
         while !self.names("RUNNING,COMPLETING").is_empty() && start.elapsed() < Duration::from_secs(10) {
             std::thread::sleep(Duration::from_millis(50));
@@ -116,12 +119,7 @@ impl Drop for Cluster {
     }
 }
 
-fn skipped(reason: &str) -> Option<Cluster> {
-    writeln!(std::io::stderr(), "skipped: {reason}").expect("stderr");
-    None
-}
-
-fn said(program: &str, arguments: &[&str]) -> String {
+fn output_of(program: &str, arguments: &[&str]) -> String {
     texts(&Command::new(program).args(arguments).output().unwrap()).0.trim().to_owned()
 }
 
@@ -129,7 +127,7 @@ fn signal(signal: &str, child: &Child) {
     assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
 }
 
-/// One model, pretrained for a while and tuned twice; `steps` of pretraining.
+/// A spec of one model that is pretrained for this many steps and then tuned.
 fn spec(steps: u32) -> String {
     let changes = [
         ("steps: 60", format!("steps: {steps}")),
@@ -145,9 +143,9 @@ fn spec(steps: u32) -> String {
     })
 }
 
-/// A coordinator killed with jobs in the queue and one running, that one requeued, and another job cancelled by somebody.
+/// The coordinator is killed while a job runs, this job is requeued, and a later job is cancelled by hand.
 #[test]
-fn a_disturbed_grid_on_slurm_gives_the_rows_and_weights_of_one_that_ran_here() {
+fn a_disturbed_run_on_slurm_gives_the_results_of_a_local_run() {
     let Some(cluster) = Cluster::start() else { return };
     let here = Env::new(&spec(1500));
     here.run(0, &["run", "spec.yaml", "--local", "--threads", "1"]);
@@ -156,15 +154,15 @@ fn a_disturbed_grid_on_slurm_gives_the_rows_and_weights_of_one_that_ran_here() {
 
     let mut first = env.spawn(&["run", "spec.yaml"]);
     let checkpoint = || !env.query("select 1 from checkpoint").is_empty();
-    env.wait_until("the first checkpoint", PATIENCE, || running("pretrain") && checkpoint());
+    env.wait_until("the first checkpoint", TIMEOUT, || running("pretrain") && checkpoint());
     signal("-KILL", &first);
     first.wait().unwrap();
-    assert!(running("pretrain"), "it goes on without its coordinator");
+    assert!(running("pretrain"), "the job continues without its coordinator");
     let id = cluster.ask("squeue", &["--noheader", "--states=RUNNING", "--format=%A"]);
     cluster.ask("scontrol", &["requeue", &id]);
 
     let second = env.command(&["resume"]).stderr(Stdio::piped()).spawn().unwrap();
-    env.wait_until("a tuning", PATIENCE, || running("tune"));
+    env.wait_until("a tuning", TIMEOUT, || running("tune"));
     let id = cluster.ask("squeue", &["--noheader", "--states=RUNNING", "--format=%A"]);
     cluster.ask("scancel", &[id.lines().next().expect("it still runs")]);
     let output = second.wait_with_output().unwrap();
@@ -172,10 +170,10 @@ fn a_disturbed_grid_on_slurm_gives_the_rows_and_weights_of_one_that_ran_here() {
 
     assert_eq!(env.scores(), here.scores());
     assert_eq!(env.weights(), here.weights());
-    // An outcome is read before Slurm has noticed that its job is over.
-    env.wait_until("an empty queue", PATIENCE, || cluster.names("PENDING,RUNNING").is_empty());
+    // The outcome of a job is read before Slurm notices that the job has ended.
+    env.wait_until("an empty queue", TIMEOUT, || cluster.names("PENDING,RUNNING").is_empty());
     assert!(env.complaint(0, &["resume"]).contains("nothing to do"));
-    // The pretraining that was requeued is one submission of two attempts.
+    // The requeued pretraining is one submission with two attempts.
     let attempts = "select count(*) from attempt join job on job.id = attempt.job where job.kind = 'pretrain'";
     let pretrain = fs::read_dir(env.path().join("runs/tiny")).unwrap().flatten();
     let folder = pretrain.map(|entry| entry.path()).find(|path| path.to_string_lossy().contains("/pretrain-")).unwrap();
@@ -188,7 +186,7 @@ fn a_disturbed_grid_on_slurm_gives_the_rows_and_weights_of_one_that_ran_here() {
 }
 
 #[test]
-fn an_interrupt_leaves_the_jobs_or_cancels_them() {
+fn an_interrupt_leaves_or_cancels_the_jobs() {
     let Some(cluster) = Cluster::start() else { return };
     let env = cluster.env(&spec(100_000));
     let running = || cluster.names("RUNNING");
@@ -196,8 +194,8 @@ fn an_interrupt_leaves_the_jobs_or_cancels_them() {
         let child = env.command(arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let pretraining = || running().iter().any(|name| name.contains(".pretrain-"));
         let checkpoints = || env.query("select 1 from checkpoint, invocation group by invocation.id").len();
-        env.wait_until("pretraining", PATIENCE, || pretraining() && checkpoints() == invocation);
-        // It catches signals as soon as it has recorded that it is there.
+        env.wait_until("pretraining", TIMEOUT, || pretraining() && checkpoints() == invocation);
+        // The coordinator handles signals shortly after it has recorded its invocation.
         std::thread::sleep(Duration::from_millis(500));
         signal("-INT", &child);
         let output = child.wait_with_output().unwrap();
@@ -209,13 +207,13 @@ fn an_interrupt_leaves_the_jobs_or_cancels_them() {
     assert_eq!(running().len(), 1);
     let words = interrupt(2, &["resume", "--cancel-on-exit"]);
     assert!(words.contains("the workers save their state"), "{words}");
-    env.wait_until("an empty queue", PATIENCE, || cluster.names("PENDING,RUNNING,COMPLETING").is_empty());
+    env.wait_until("an empty queue", TIMEOUT, || cluster.names("PENDING,RUNNING,COMPLETING").is_empty());
     let pretraining = "select attempt.state from attempt join job on job.id = attempt.job where job.kind = 'pretrain'";
     assert_eq!(env.query(pretraining), ["interrupted"]);
 }
 
 #[test]
-fn what_slurm_refuses_is_told_in_its_words() {
+fn errors_of_sbatch_are_passed_on() {
     let Some(cluster) = Cluster::start() else { return };
     let env = cluster.env(&spec(60));
     let words = env.complaint(6, &["run", "spec.yaml", "-S", "resources.slurm.options=[--partition=none]"]);

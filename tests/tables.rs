@@ -1,4 +1,4 @@
-//! The tables that a spec defines and their published rows, on the toy world.
+//! The tables that a spec defines, with published numbers, on the toy world.
 
 use std::path::Path;
 
@@ -17,7 +17,7 @@ tables:
 ";
 
 #[test]
-fn tables_and_published_rows_do_not_need_the_spec_after_the_experiment_ran() {
+fn tables_and_published_rows_do_not_need_the_spec_file() {
     let env = Env::new(&format!("{TINY}{TABLES}"));
     env.run(0, &["run", "spec.yaml"]);
     std::fs::remove_file(env.path().join("spec.yaml")).expect("the spec");
@@ -27,15 +27,15 @@ fn tables_and_published_rows_do_not_need_the_spec_after_the_experiment_ran() {
     let published: Vec<&str> = pairs.lines().filter(|line| line.contains("theirs (published)")).collect();
     assert!(published[0].contains("74.9") && published[0].contains("63.25"), "{pairs}");
     assert_eq!(published[1], "theirs (published): a model card");
-    assert!(!pairs.contains("elsewhere"), "a reference without any of the columns is left out\n{pairs}");
-    assert!(!env.run(0, &["report", "--table", "alone"]).contains("theirs"), "the table chooses its references");
+    assert!(!pairs.contains("elsewhere"), "this reference has none of the columns\n{pairs}");
+    assert!(!env.run(0, &["report", "--table", "alone"]).contains("theirs"), "the table names its references");
 
-    // The standard tables have published rows too.
+    // The built-in tables have published rows too.
     for table in ["scores", "leaderboard"] {
         assert!(env.run(0, &["report", "--table", table]).contains("theirs (published)"), "{table}");
     }
 
-    // Every format separates them from the measured rows: four conditions, one published row.
+    // Every format separates measured rows (four conditions) from published ones (one row).
     let json: Value =
         serde_json::from_str(&env.run(0, &["report", "--table", "pairs", "--format", "json"])).expect("JSON");
     assert_eq!(json["rows"].as_array().map(Vec::len), Some(4));
@@ -45,7 +45,7 @@ fn tables_and_published_rows_do_not_need_the_spec_after_the_experiment_ran() {
     let lines: Vec<&str> = csv.lines().collect();
     assert_eq!(lines.len(), 1 + 4 + 1, "{csv}");
     assert!(lines[5].starts_with("theirs (published),,,74.9,,,63.25,,,"), "{csv}");
-    // CSV also has what the terminal shows around a score: planned seeds, mode and chance.
+    // CSV also has what the terminal shows around a score: planned seeds, rules and the chance level.
     for column in ["blimp_seeds_planned", "blimp_rules", "blimp_chance"] {
         assert!(lines[0].split(',').any(|head| head == column), "{csv}");
     }
@@ -55,15 +55,15 @@ fn tables_and_published_rows_do_not_need_the_spec_after_the_experiment_ran() {
     assert!(markdown.contains("| theirs (published) |  |  | 74.9 | 63.25 |"), "{markdown}");
 }
 
-/// The number of marks in a figure, without the samples in its legend.
+/// The number of data points in a figure, without the examples in its legend.
 fn points(svg: &str) -> usize {
-    svg.lines().filter(|line| line.starts_with("<circle") && !line.contains("<title>sample<")).count()
+    svg.lines().filter(|line| line.starts_with("<circle") && !line.contains("<title>an example<")).count()
 }
 
-/// The z-scores of a column have mean 0 and population deviation 1 over the four measured models, and the boxes summarise
-/// them.
+/// The z-scores of each column over the four models have mean 0 and population standard deviation 1, and the boxes are
+/// drawn from these z-scores.
 #[test]
-fn z_scores_are_relative_to_the_measured_models() {
+fn z_scores_are_those_of_the_measured_models() {
     let env = Env::new(&format!("{TINY}{TABLES}"));
     env.run(0, &["run", "spec.yaml"]);
     let table = |name: &str| -> Value {
@@ -82,7 +82,7 @@ fn z_scores_are_relative_to_the_measured_models() {
         let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / 4.0;
         assert!(mean.abs() < 1e-9 && (variance - 1.0).abs() < 1e-9, "{z}");
     }
-    // Mean and median of two values are the same.
+    // The median of two z-scores equals their mean.
     let figure = table("figure");
     let (means, medians) = (numbers(&figure, 4), numbers(&figure, 5));
     assert_eq!(means.len(), 4, "{figure}");
@@ -91,43 +91,43 @@ fn z_scores_are_relative_to_the_measured_models() {
     }
     assert_eq!(means, numbers(&z, 5));
 
-    // The figure has the same means, and a point for each column of every model.
+    // The figure has a mean for each model, and a point for each of its columns.
     let svg = env.run(0, &["report", "--table", "figure", "--svg"]);
     assert!(svg.starts_with("<svg") && svg.ends_with("</svg>\n"), "{svg}");
     assert_eq!(points(&svg), 8, "{svg}");
-    assert!(svg.contains(">95% band of the mean of equally good models<"), "{svg}");
+    assert!(svg.contains(">95% of equal models have their mean here<"), "{svg}");
     for mean in means {
         assert!(svg.contains(&format!("<title>mean {mean:+.2}</title>")), "{svg}");
     }
-    // The figure of scores has a mark for each model and task, and for each published number.
+    // A figure of scores has a point for each model and task, and one for each published number.
     let svg = env.run(0, &["report", "--table", "pairs", "--svg"]);
     assert_eq!(points(&svg), 2 * (4 + 1), "{svg}");
     assert!(svg.contains(">theirs (published)<") && svg.contains(">chance<"), "{svg}");
-    // With --compare, the figure is that of the comparison.
+    // Like other formats that hold a single document, SVG shows the requested comparison instead of the scores.
     let svg = env.run(0, &["report", "--compare", "merged,sequential", "--svg"]);
     assert!(svg.contains("sequential against merged") && svg.contains(">difference"), "{svg}");
 }
 
 #[test]
-fn an_unknown_table_is_reported_with_the_known_tables() {
+fn an_unknown_table_is_refused_with_the_known_ones() {
     let env = Env::new(&format!("{TINY}{TABLES}"));
     env.run(0, &["run", "spec.yaml", "-S", "axes.curriculum=[pretrained]", "-S", "axes.seed=[1]"]);
     let complaint = env.complaint(4, &["report", "--table", "figur"]);
     assert!(complaint.contains("no table 'figur' (did you mean 'figure'?)"), "{complaint}");
     assert!(complaint.contains("there are scores, leaderboard, pairs, alone, z, figure"), "{complaint}");
-    // A single model has no z.
+    // One model alone has no z.
     let figure = env.run(0, &["report", "--table", "figure"]);
     assert!(figure.contains("0 of 2"), "{figure}");
 }
 
-/// The learning rate makes every training run fail, so there are no scores.
+/// If every training has failed, there are no scores. Every output format then gives the progress on stderr.
 #[test]
-fn a_report_without_scores_shows_the_state_of_the_experiment() {
+fn a_report_without_scores_states_the_progress() {
     let env = Env::new(&format!("{TINY}{TABLES}"));
-    let diverging = ["pretrain.learning_rate=1e12", "pretrain.clip_norm=null", "pretrain.warmup=0"];
-    let diverging: Vec<&str> = diverging.iter().flat_map(|one| ["-S", one]).collect();
+    let wild = ["pretrain.learning_rate=1e12", "pretrain.clip_norm=null", "pretrain.warmup=0"];
+    let wild: Vec<&str> = wild.iter().flat_map(|one| ["-S", one]).collect();
     let few = ["-S", "axes.curriculum=[pretrained]", "-S", "axes.seed=[1]"];
-    env.run(2, &[&["run", "spec.yaml"], &diverging[..], &few].concat());
+    env.run(2, &[&["run", "spec.yaml"], &wild[..], &few].concat());
     for form in
         [&["report"][..], &["report", "--format", "json"], &["report", "--svg"], &["report", "--table", "pairs"]]
     {
@@ -140,7 +140,7 @@ fn a_report_without_scores_shows_the_state_of_the_experiment() {
 }
 
 #[test]
-fn a_note_names_the_builds_if_there_are_several() {
+fn results_of_several_versions_give_a_note() {
     let env = Env::new(TINY);
     env.run(0, &["run", "spec.yaml", "-S", "axes.seed=[1]", "-S", "axes.curriculum=[pretrained]"]);
     assert!(!env.run(0, &["report"]).contains("of several builds"));
@@ -153,7 +153,7 @@ fn a_note_names_the_builds_if_there_are_several() {
 }
 
 #[test]
-fn a_report_on_missing_scores_names_the_existing_ones() {
+fn requests_for_missing_scores_are_refused_with_a_hint() {
     let env = Env::new(TINY);
     env.run(0, &["run", "spec.yaml", "-S", "axes.seed=[1]"]);
     let complaint = env.complaint(4, &["report", "--subtasks", "ewok"]);
@@ -162,18 +162,18 @@ fn a_report_on_missing_scores_names_the_existing_ones() {
     assert!(complaint.contains("'merged' with itself"), "{complaint}");
     let complaint = env.complaint(4, &["report", "--curve"]);
     assert!(complaint.contains("give its spec `pretrain: {milestones"), "{complaint}");
-    // With more subtasks than conditions, the subtasks are the rows of the figure.
+    // Of many subtasks and few conditions the subtasks are the rows.
     let svg = env.run(0, &["report", "--subtasks", "blimp", "--svg"]);
     assert!(svg.contains(">nano chat single<"), "{svg}");
 }
 
-/// Changes runs.db to simulate results of an older build.
+/// Executes a statement on the database, to simulate the results of an older version.
 fn execute(database: &Path, sql: &str) {
     use sqlx::Connection;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let options = sqlx::sqlite::SqliteConnectOptions::new().filename(database);
         let mut connection = sqlx::SqliteConnection::connect_with(&options).await.expect("runs.db opens");
-        sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await.expect("a valid statement");
+        sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await.expect("the statement is right");
     });
 }

@@ -1,8 +1,8 @@
-//! `grid verify resume`: it passes where resuming is exact, says so in the database, and fails where it is not.
+//! `grid verify resume` passes if resuming is exact, records its verdict in the database, and fails otherwise.
 
 use crate::common::{Env, texts};
 
-/// Both families, a tuned model of each, both precisions.
+/// Both model families in both precisions, each pretrained and tuned.
 const SPEC: &str = "\
 name: exact
 corpora:
@@ -50,11 +50,11 @@ fn resuming_is_exact_in_both_families_and_precisions_on_one_and_two_threads() {
             "llama-bf16|tune|bf16|2|identical|5",
         ]
     );
-    assert!(!env.path().join("runs/verify").exists(), "nothing is left behind");
+    assert!(!env.path().join("runs/verify").exists(), "no files are left behind");
 }
 
 #[test]
-fn a_resume_that_is_not_exact_is_found_named_and_ends_with_8() {
+fn an_inexact_resume_is_reported_and_exits_with_8() {
     let env = Env::new(SPEC);
     let arguments = ["verify", "resume", "spec.yaml", "--kills", "3", "--seed", "1", "--threads", "1"];
     let jobs = ["--job", "tune/llama/chat/seed1"];
@@ -63,11 +63,11 @@ fn a_resume_that_is_not_exact_is_found_named_and_ends_with_8() {
     assert_eq!(output.status.code(), Some(8), "{stdout}{stderr}");
     assert!(stdout.contains("different") && stdout.contains("model.safetensors: tensor '"), "{stdout}");
     assert_eq!(env.query("select kind, verdict, difference is null from v_verifications"), ["tune|different|0"]);
-    assert!(env.path().join("runs/verify").exists(), "both runs are there to be looked at");
+    assert!(env.path().join("runs/verify").exists(), "both runs are kept for inspection");
 }
 
 #[test]
-fn a_name_that_no_training_job_has_is_refused() {
+fn an_unknown_training_job_is_refused() {
     let env = Env::new(SPEC);
     let complaint = env.complaint(4, &["verify", "resume", "spec.yaml", "--job", "tune/nobody"]);
     assert!(complaint.contains("'tune/nobody'") && complaint.contains("pretrain/llama/seed1"), "{complaint}");

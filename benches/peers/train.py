@@ -1,10 +1,10 @@
-"""A plain PyTorch training loop of the same LLaMA, the peer of `grid-worker bench`.
+"""A plain PyTorch training loop for the same LLaMA model, the peer of `grid-worker bench`.
 
-usage: train.py WORKLOAD_JSON THREADS [--compile]
+usage: train.py WORKLOAD_JSON THREADS [--compile] [--fused]
 
-Starts from the weights that grid left in the workload's folder `initial`, makes the same rows of ids, and speaks the
-protocol of benches/run.py: a line of JSON when ready; then, for each line with a number of steps, a line of JSON with
-`units` (predicted ids), `seconds`, `losses` and `peak_bytes`.
+Starts from the weights that grid wrote to the workload's folder `initial`, builds the same rows of token ids, and
+implements the protocol of benches/run.py: a line of JSON when ready; then, for each line with a number of steps, a line
+of JSON with `units` (predicted tokens), `seconds`, `losses` and `peak_bytes`.
 """
 
 import json
@@ -48,7 +48,7 @@ class Block(nn.Module):
         self.heads, self.head_dim = shape["heads"], shape["head_dim"]
         self.attention_norm = RMSNorm(take("input_layernorm"), shape["norm_eps"])
         self.mlp_norm = RMSNorm(take("post_attention_layernorm"), shape["norm_eps"])
-        # One product for query, key and value, as careful loops have it.
+        # One matrix product for query, key and value, as in optimized implementations.
         self.qkv = linear(torch.cat([take(f"self_attn.{part}_proj") for part in "qkv"]))
         self.output = linear(take("self_attn.o_proj"))
         self.gate, self.up, self.down = (linear(take(f"mlp.{part}_proj")) for part in ("gate", "up", "down"))
@@ -106,7 +106,7 @@ def main():
     model = Llama(shape, weights, seq).to(device)
     ids = (torch.arange(batch * (seq + 1)) * 7919).remainder(vocab - 3).view(batch, seq + 1).to(device)
     inputs, targets = ids[:, :-1].contiguous(), ids[:, 1:].contiguous()
-    # The default optimiser for the plain loop; with torch.compile, the fused one, as its users would.
+    # The default optimizer for the plain loop; with torch.compile the fused one, as its users would choose.
     fused = {"fused": True} if compiled or "--fused" in sys.argv[3:] else {}
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.95), eps=1e-8, weight_decay=0.1, **fused)
     forward = torch.compile(model) if compiled else model

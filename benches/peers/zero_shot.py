@@ -1,10 +1,10 @@
 """Zero-shot scoring as a user would write it with transformers: batches of 64 sequences in the order of the files,
-padded to the longest, all logits, log-softmax, gather, sum.
+padded to the longest one, with all logits computed; then log-softmax, gather, sum.
 
 usage: zero_shot.py MODEL DATA THREADS
 
-DATA is the official folder evaluation_data. Speaks the protocol of benches/run.py; a unit of work is every 40th batch
-of each task, and so a fortieth of the whole. `sums` are the mean log-probabilities of the sequences of each task.
+DATA is the official folder evaluation_data. Implements the protocol of benches/run.py. A unit of work is every 40th
+batch of each task, hence a fortieth of the whole. `sums` are the mean log-probabilities of the sequences of each task.
 """
 
 import csv
@@ -24,7 +24,7 @@ def rows(folder):
 
 
 def boxes(data):
-    """The rows of entity tracking, from the folder or from the archive beside the data."""
+    """The rows of entity tracking, from its folder or from the archive beside the data."""
     folder = data / "full_eval" / "entity_tracking"
     if folder.is_dir():
         yield from rows(folder)
@@ -36,7 +36,7 @@ def boxes(data):
 
 
 def tasks(data):
-    """The sequences of each task: a context, and its continuation, which is scored."""
+    """The sequences of each task: pairs of a context and the continuation that is scored."""
     full = data / "full_eval"
     for name in ("blimp_filtered", "supplement_filtered"):
         yield [("", row[key]) for row in rows(full / name) for key in ("sentence_good", "sentence_bad")]
@@ -51,7 +51,7 @@ def tasks(data):
 
 
 def chosen(count, units):
-    """The sequences of so many units of work, batch by batch."""
+    """The indices of the sequences in this many units of work, batch by batch."""
     batches = range(0, count, BATCH)
     return [range(start, min(count, start + BATCH)) for index, start in enumerate(batches) if index % PARTS < units]
 

@@ -10,11 +10,11 @@ use super::models::one_model;
 use super::workspace::{SpecText, Workspace};
 use crate::data;
 use crate::domain::{
-    Cell, EvalJob, FinetuneJob, ItemOutcome, Job, Located, Mode, Pick, Remote, Score, ScoreRow, Size, Source, Suite,
-    counted,
+    Cell, EvalJob, FileSelection, FinetuneJob, ItemOutcome, Job, LocatedSource, Mode, Remote, Score, ScoreRow, Size,
+    Source, Suite, counted,
 };
 use crate::plan::{Decision, PlannedJob, Role};
-use crate::report::lacks;
+use crate::report::format_missing;
 use crate::store::{CellName, Store, StoreError};
 use crate::suites;
 use crate::suites::official::{self, ResultFile, Submission, Track};
@@ -70,7 +70,7 @@ pub async fn export(cli: &Cli, of: &str, dir: &Path, track: Track, partial: bool
     store.close().await;
     let complete = lacking.iter().all(|(_, pieces)| pieces.is_empty());
     if !complete {
-        eprintln!("grid: the submission is not complete:\n{}", lacks(&lacking).trim_end());
+        eprintln!("grid: the submission is not complete:\n{}", format_missing(&lacking).trim_end());
     }
     let help = match (files.is_empty(), complete || partial) {
         (true, _) => Some("nothing was written: there is nothing yet that can be handed in"),
@@ -180,7 +180,7 @@ fn zero_shot(
         },
     };
     let Some((origin, paths)) = job.sources.first() else { return Ok(()) };
-    let located = Located { origin: origin.clone(), files: paths.clone() };
+    let located = LocatedSource { origin: origin.clone(), files: paths.clone() };
     let files = data::evaluation_files(&located, suite).map_err(|error| unreadable(&error))?;
     let items =
         suites::read(suite, eval.mode, &files).map_err(|error| unreadable(&format!("read {suite}: {error}")))?;
@@ -190,16 +190,16 @@ fn zero_shot(
     match eval.milestone {
         None if suite == Suite::Aoa => {
             found.problems.extend(counted);
-            found.submission.acquired(official::checkpoints(outcomes), official::surprisals(&items, outcomes));
+            found.submission.add_surprisals(official::checkpoints(outcomes), official::surprisals(&items, outcomes));
         }
         None if size == Size::Full => {
             found.problems.extend(counted);
-            found.submission.predicted(suite, official::predictions(suite, &items, outcomes));
+            found.submission.add_predictions(suite, official::predictions(suite, &items, outcomes));
         }
         None => {}
         Some(milestone) => {
             found.problems.extend(counted.into_iter().map(|problem| format!("{revision}: {problem}")));
-            found.submission.checkpoint(suite, milestone, official::fast_result(suite, scores));
+            found.submission.add_checkpoint(suite, milestone, official::fast_result(suite, scores));
         }
     }
     add(&mut found.files, &revision, written);
@@ -216,7 +216,7 @@ fn size(eval: &EvalJob, cell: &Cell) -> Size {
         let folder = eval.suite.folder(Size::Fast);
         match &evaluation.source {
             Source::Folder(path) => path.ends_with(folder),
-            Source::Remote(Remote { pick: Pick::Folder(path), .. }) => Path::new(path).ends_with(folder),
+            Source::Remote(Remote { pick: FileSelection::Folder(path), .. }) => Path::new(path).ends_with(folder),
             _ => false,
         }
     });
@@ -232,7 +232,7 @@ fn fine_tuned(finetune: &FinetuneJob, outcomes: &[ItemOutcome], scores: &[&Score
         return;
     }
     found.problems.extend(official::glue_problems(task, outcomes));
-    found.submission.classified(task, official::glue_predictions(task, outcomes));
+    found.submission.add_classifications(task, official::glue_predictions(task, outcomes));
     add(&mut found.files, "main", written);
 }
 

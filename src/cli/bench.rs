@@ -5,7 +5,7 @@ use super::failure::{Exit, Failure};
 use super::report::form;
 use super::status::print_json;
 use super::workspace::SpecText;
-use crate::domain::{Base, Precision, Workload};
+use crate::domain::{BaseModel, Precision, Workload};
 use crate::{report, runner, spec};
 
 /// `grid bench train`.
@@ -32,7 +32,7 @@ fn workloads(args: &BenchTrainArgs) -> Result<Vec<Workload>, Failure> {
     match &args.spec {
         Some(path) => {
             for cell in SpecText::read(path, &[])?.1.cells {
-                let Base::Trained(base) = cell.recipe.base else { continue };
+                let BaseModel::Trained(base) = cell.recipe.base else { continue };
                 let base = (base.model, base.training.batch_size, base.sequence_length, base.training.precision);
                 if !bases.contains(&base) {
                     bases.push(base);

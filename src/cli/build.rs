@@ -8,7 +8,7 @@ use super::data::obtain;
 use super::failure::{Exit, Failure};
 use super::run::progress_mode;
 use super::workspace::SpecText;
-use crate::data::{Generated, Survey, generate, thoughtful};
+use crate::data::{Generated, Survey, generate, generation_retry_policy};
 use crate::domain::{Generation, counted};
 use crate::report::progress::Transfers;
 
@@ -27,7 +27,7 @@ pub fn build(cli: &Cli, args: &SpecArgs) -> Result<Exit, Failure> {
     let environment = |error| Failure::new(Exit::Environment, error);
     let mut exit = Exit::Done;
     for generation in &grid.generations {
-        let mut survey = Survey::open(Path::new("")).with_shelf(shelf.clone());
+        let mut survey = Survey::open(Path::new("")).with_cache(shelf.clone());
         let located = survey.locate(&generation.corpus.source).map_err(environment)?;
         let transfers = Mutex::new(Transfers::new(progress_mode(cli), Box::new(std::io::stderr())));
         let show = |done: usize, of: usize| {
@@ -35,7 +35,8 @@ pub fn build(cli: &Cli, args: &SpecArgs) -> Result<Exit, Failure> {
                 transfers.steps(&generation.dataset, done as u64, of as u64);
             }
         };
-        let generated = generate(generation, &located, &shelf, thoughtful(), &show).map_err(environment)?;
+        let generated =
+            generate(generation, &located, &shelf, generation_retry_policy(), &show).map_err(environment)?;
         drop(transfers);
         if generated.left > 0 {
             exit = Exit::Interrupted;

@@ -6,7 +6,7 @@ use super::args::Cli;
 use super::failure::{Failure, store_failure};
 use super::workspace::SpecText;
 use crate::data::{self, Survey};
-use crate::domain::{Grid, ItemOutcome, Job, JobId, Located, Origin, Source, Stderr, Suite, counted};
+use crate::domain::{Grid, ItemOutcome, Job, JobId, LocatedSource, Origin, Source, Stderr, Suite, counted};
 use crate::store::Store;
 use crate::suites::{self, glue};
 
@@ -51,7 +51,7 @@ fn note(jobs: usize, why: &str) -> String {
 async fn clustered(
     store: &Store,
     id: JobId,
-    located: &BTreeMap<Origin, Located>,
+    located: &BTreeMap<Origin, LocatedSource>,
     mut items: Vec<ItemOutcome>,
 ) -> Result<Option<(Vec<ItemOutcome>, Vec<Stderr>)>, Failure> {
     let Some((job, _)) = store.job(id).await.map_err(store_failure)? else { return Ok(None) };
@@ -70,20 +70,20 @@ async fn clustered(
 }
 
 /// The data that a job names; the toy world needs no file.
-fn found(origin: &Origin, located: &BTreeMap<Origin, Located>) -> Option<Located> {
+fn found(origin: &Origin, located: &BTreeMap<Origin, LocatedSource>) -> Option<LocatedSource> {
     match origin {
-        Origin::World { .. } => Some(Located { origin: origin.clone(), files: vec![] }),
+        Origin::World { .. } => Some(LocatedSource { origin: origin.clone(), files: vec![] }),
         Origin::Content { .. } => located.get(origin).cloned(),
         Origin::Missing { .. } => None,
     }
 }
 
 /// The evaluation data of a spec that are still there, by what they hold. A spec that this build cannot read has none.
-fn evaluation_data(cli: &Cli, spec: &SpecText) -> BTreeMap<Origin, Located> {
+fn evaluation_data(cli: &Cli, spec: &SpecText) -> BTreeMap<Origin, LocatedSource> {
     let Ok(grid) = spec.grid() else { return BTreeMap::new() };
     let mut survey = Survey::open(&cli.runs_dir.join("survey.json"));
     if let Ok(shelf) = spec.shelf() {
-        survey = survey.with_shelf(shelf);
+        survey = survey.with_cache(shelf);
     }
     let located = evaluation_sources(&grid).into_iter().filter_map(|source| survey.locate(&source).ok());
     located.map(|located| (located.origin.clone(), located)).collect()

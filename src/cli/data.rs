@@ -12,7 +12,7 @@ use super::failure::{Exit, Failure};
 use super::report::form;
 use super::run::progress_mode;
 use super::workspace::SpecText;
-use crate::data::download::{Coming, FetchError, Lock, Network, Patience, Services, Shelf, State};
+use crate::data::download::{CacheState, DataCache, FetchError, FetchProgress, Lock, Network, RetryPolicy, Services};
 use crate::data::{DataError, Survey};
 use crate::domain::{DataEntry, Grid, Remote, Source};
 use crate::report::progress::Transfers;
@@ -95,8 +95,8 @@ pub(super) fn obtain(cli: &Cli, spec: &SpecText, grid: &Grid) -> Result<usize, F
     let mut lock = shelf.lock.clone();
     let mut grown = false;
     for remote in used.iter().filter_map(|(_, source)| source.remote()) {
-        let stand = shelf.stand(&remote).map_err(|error| failure(error.into()))?;
-        if stand.state == State::Fetched {
+        let stand = shelf.status(&remote).map_err(|error| failure(error.into()))?;
+        if stand.state == CacheState::Fetched {
             grown |= lock.add(&remote.place, shelf.pinned(&remote).map_err(|error| failure(error.into()))?);
         }
     }
@@ -113,14 +113,14 @@ pub(super) fn obtain(cli: &Cli, spec: &SpecText, grid: &Grid) -> Result<usize, F
 /// `grid data lock`.
 fn lock(cli: &Cli, args: &SpecArgs) -> Result<Exit, Failure> {
     let (spec, grid) = SpecText::read(&args.spec, &args.set)?;
-    let shelf = Shelf::of_user(Lock::beside(&spec.shown()));
+    let shelf = DataCache::of_user(Lock::beside(&spec.shown()));
     let survey = survey(&shelf);
     let mut wanted: Vec<(Vec<&str>, Remote)> = vec![];
     for (names, source) in used(&grid) {
         let Some(remote) = source.remote() else { continue };
         // A model that lies in a folder here, or in the cache of other tools, is not fetched.
         let fetched = !matches!(source, Source::Model(_))
-            || shelf.stand(&remote).map_err(|error| failure(error.into()))?.state != State::Missing
+            || shelf.status(&remote).map_err(|error| failure(error.into()))?.state != CacheState::Missing
             || survey.unfetched(source).map_err(failure)?.is_some();
         if fetched {
             wanted.push((names, remote));
@@ -143,11 +143,17 @@ fn lock(cli: &Cli, args: &SpecArgs) -> Result<Exit, Failure> {
 }
 
 /// Fetches all of these; without a network, names what is missing all at once.
-fn fetch(cli: &Cli, grid: &Grid, shelf: &Shelf, wanted: &[(Vec<&str>, Remote)], anew: bool) -> Result<usize, Failure> {
+fn fetch(
+    cli: &Cli,
+    grid: &Grid,
+    shelf: &DataCache,
+    wanted: &[(Vec<&str>, Remote)],
+    refresh: bool,
+) -> Result<usize, Failure> {
     if wanted.is_empty() {
         return Ok(0);
     }
-    let network = (!cli.offline).then(|| Network::new(Services::from_environment(), Patience::default()));
+    let network = (!cli.offline).then(|| Network::new(Services::from_environment(), RetryPolicy::default()));
     let mut transfers = Transfers::new(progress_mode(cli), Box::new(std::io::stderr()));
     let mut show = |coming: Coming| match coming {
         Coming::Waiting(place) => transfers.line(&format!("waiting for another grid that fetches {place}")),
@@ -158,9 +164,9 @@ fn fetch(cli: &Cli, grid: &Grid, shelf: &Shelf, wanted: &[(Vec<&str>, Remote)], 
     let (mut came, mut lacking, mut seen) = (0, vec![], BTreeSet::new());
     for (names, remote) in wanted {
         // Of an archive many suites take their folders, but it comes once.
-        let anew =
-            anew && seen.insert((&remote.place, remote.archive.as_ref().map_or_else(|| Some(&remote.pick), |_| None)));
-        match shelf.fetch(remote, network.as_ref(), anew, &mut show) {
+        let refresh = refresh
+            && seen.insert((&remote.place, remote.archive.as_ref().map_or_else(|| Some(&remote.pick), |_| None)));
+        match shelf.fetch(remote, network.as_ref(), refresh, &mut show) {
             Ok(files) => came += files,
             Err(FetchError::Offline { remote, from, folder }) => lacking.push((names.join(", "), remote, from, folder)),
             Err(error) => {
@@ -200,8 +206,8 @@ fn used(grid: &Grid) -> Vec<(Vec<&str>, &Source)> {
 }
 
 /// A look at the data without a memory of digests, which nothing here needs.
-fn survey(shelf: &Shelf) -> Survey {
-    Survey::open(&PathBuf::new()).with_shelf(shelf.clone())
+fn survey(shelf: &DataCache) -> Survey {
+    Survey::open(&PathBuf::new()).with_cache(shelf.clone())
 }
 
 fn failure(error: DataError) -> Failure {
@@ -256,7 +262,7 @@ fn list(args: &SpecArgs, format: TableFormat) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-fn listed(entry: &DataEntry, shelf: &Shelf) -> Result<Listed, Failure> {
+fn listed(entry: &DataEntry, shelf: &DataCache) -> Result<Listed, Failure> {
     let from = match &entry.source {
         Source::World { part, seed, size } => format!("toy world {seed}: {part:?}, {size}"),
         Source::Files(path) | Source::Folder(path) => path.display().to_string(),
@@ -274,8 +280,8 @@ fn listed(entry: &DataEntry, shelf: &Shelf) -> Result<Listed, Failure> {
     let remote = entry.source.remote();
     if let Some(remote) = &remote {
         row.licence = row.licence.or_else(|| shelf.licence(&remote.place));
-        let stand = shelf.stand(remote).map_err(|error| failure(error.into()))?;
-        if stand.state != State::Missing || matches!(entry.source, Source::Remote(_)) {
+        let stand = shelf.status(remote).map_err(|error| failure(error.into()))?;
+        if stand.state != CacheState::Missing || matches!(entry.source, Source::Remote(_)) {
             row.state = word(&stand.state).to_owned();
             row.files = Some(stand.files.len() as u64);
             row.bytes = Some(stand.files.values().map(|content| content.bytes).sum());
@@ -296,12 +302,12 @@ fn listed(entry: &DataEntry, shelf: &Shelf) -> Result<Listed, Failure> {
     Ok(row)
 }
 
-fn word(state: &State) -> &'static str {
+fn word(state: &CacheState) -> &'static str {
     match state {
-        State::Missing => "missing",
-        State::Fetched => "fetched",
-        State::Locked => "locked",
-        State::Differs(_) => "differs",
+        CacheState::Missing => "missing",
+        CacheState::Fetched => "fetched",
+        CacheState::Locked => "locked",
+        CacheState::Differs(_) => "differs",
     }
 }
 
@@ -324,7 +330,7 @@ fn verify(args: &SpecArgs, format: TableFormat) -> Result<Exit, Failure> {
     for (names, source) in used(&grid) {
         let Some(remote) = source.remote() else { continue };
         let stand = shelf.verify(&remote).map_err(|error| failure(error.into()))?;
-        let local = stand.state == State::Missing && survey(&shelf).unfetched(source).map_err(failure)?.is_none();
+        let local = stand.state == CacheState::Missing && survey(&shelf).unfetched(source).map_err(failure)?.is_none();
         if local {
             continue;
         }
@@ -336,7 +342,7 @@ fn verify(args: &SpecArgs, format: TableFormat) -> Result<Exit, Failure> {
             wanted: None,
             found: None,
         };
-        if let State::Differs(difference) = stand.state {
+        if let CacheState::Differs(difference) = stand.state {
             (row.path, row.wanted, row.found) =
                 (Some(difference.path), Some(difference.wanted), Some(difference.found));
         }

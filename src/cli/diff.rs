@@ -10,7 +10,7 @@ use super::failure::{Exit, Failure, store_failure};
 use super::report::form;
 use super::workspace::{SpecText, Workspace};
 use crate::domain::{ScoreRow, counted};
-use crate::plan::{Differences, Line, differences};
+use crate::plan::{DifferenceLine, Differences, differences};
 use crate::report::{self, Cell, Comparison, ExperimentScores, Options, PlannedCells, Table};
 use crate::store::{Store, StoreError};
 
@@ -97,7 +97,7 @@ fn told([first, second]: [&String; 2], found: &Differences) -> Table {
     if found.dependent > 0 {
         notes.push(format!("{} of both differ only in what they build on", jobs(found.dependent)));
     }
-    let row = |line: &Line| {
+    let row = |line: &DifferenceLine| {
         vec![
             Cell::Label(line.kind.to_string()),
             Cell::Label(line.what.clone()),

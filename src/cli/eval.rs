@@ -235,7 +235,7 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Base;
+    use crate::domain::BaseModel;
 
     fn names(paths: &[&str]) -> Vec<String> {
         let parts = |path: &&str| (path.rsplit('/').map(fit).collect::<Vec<_>>(), Place::Elsewhere((*path).to_owned()));
@@ -262,7 +262,7 @@ mod tests {
             SpecText { path: "/x.yaml".into(), text: format!("name: eval\n{text}").into_bytes(), overrides: vec![] };
         let grid = spec.grid().unwrap_or_else(|failure| panic!("{failure}"));
         assert_eq!(grid.cells.len(), 2);
-        assert_eq!(grid.cells[1].recipe.base, Base::Recorded(id));
+        assert_eq!(grid.cells[1].recipe.base, BaseModel::Recorded(id));
         let evaluations = &grid.cells[0].recipe.evaluations;
         assert!(evaluations.iter().all(|evaluation| evaluation.mode == Mode::COMPAT));
         assert_eq!(evaluations[1].source, Source::Folder("/data/fast_eval/reading".into()));

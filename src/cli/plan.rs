@@ -6,6 +6,7 @@ use super::failure::{Exit, Failure};
 use super::seeds;
 use super::workspace::{SpecText, Workspace};
 use crate::plan::{GraphFormat, describe};
+use crate::report;
 
 /// `grid plan`.
 pub async fn plan(cli: &Cli, args: &PlanArgs) -> Result<Exit, Failure> {
@@ -39,7 +40,7 @@ fn show(workspace: &Workspace, few_seeds: Option<String>, spec: &SpecArgs, forma
     description.warnings.extend(few_seeds);
     match format {
         PlanFormat::Text => {
-            print!("{}", description.text());
+            print!("{}", description.text(&report::aligned_columns));
             let mut sources = grid.cells.iter().flat_map(|cell| cell.recipe.sources());
             if !description.missing.is_empty() && sources.any(|source| source.remote().is_some()) {
                 println!(

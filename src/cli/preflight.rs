@@ -6,7 +6,7 @@ use std::path::Path;
 use super::failure::{Exit, Failure};
 use super::workspace::Workspace;
 use crate::data;
-use crate::domain::{Job, Located, Resources, Suite};
+use crate::domain::{Job, LocatedSource, Resources, Suite};
 use crate::plan::{Decision, PlannedJob};
 use crate::runner;
 use crate::spec;
@@ -57,7 +57,7 @@ pub(super) fn refuse_unreadable(workspace: &Workspace) -> Result<(), Failure> {
     for planned in workspace.plan.jobs().filter(to_run) {
         let Job::Eval(job) = &planned.job else { continue };
         let files = planned.sources.iter().find(|(origin, _)| *origin == job.data).map(|(_, files)| files.clone());
-        let located = Located { origin: job.data.clone(), files: files.unwrap_or_default() };
+        let located = LocatedSource { origin: job.data.clone(), files: files.unwrap_or_default() };
         if !read.insert((job.suite, located.files.clone())) {
             continue;
         }

@@ -8,7 +8,7 @@ use super::database;
 use super::eval::as_they_come;
 use super::failure::{Exit, Failure, store_failure};
 use super::workspace::SpecText;
-use crate::domain::{Grid, JobKind, NamedTable, ScoreRow, Show, Suite, did_you_mean};
+use crate::domain::{Grid, JobKind, NamedTable, ScoreRow, Suite, TableView, did_you_mean};
 use crate::report::{
     self, Columns, Comparison, Figure, Options, PlannedCells, Scope, Table, comparison_figure, human, pivot,
 };
@@ -86,8 +86,8 @@ pub async fn report(cli: &Cli, args: &ReportArgs) -> Result<Exit, Failure> {
             let table = table.ok_or_else(|| no_such_table(&name, wanted, named))?;
             let (figure, shown) = picture(report::named_table(&name, table, &cells, &scores, references));
             match table.show {
-                Show::Boxes => (report::box_figure(&name, table, &cells, &scores), shown),
-                Show::Scores | Show::ZScores => (figure, shown),
+                TableView::Boxes => (report::box_figure(&name, table, &cells, &scores), shown),
+                TableView::Scores | TableView::ZScores => (figure, shown),
             }
         }
     };

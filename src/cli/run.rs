@@ -14,7 +14,7 @@ use super::failure::{Exit, Failure, store_failure};
 use super::preflight;
 use super::workspace::{SpecText, Workspace};
 use crate::domain::{FaultInjection, Grid, JobId, JobUpdate, Resources, Task, counted};
-use crate::plan::{Decision, Why, warnings, weight};
+use crate::plan::{Decision, RunReason, warnings, weight};
 use crate::report::progress::{self, Progress};
 use crate::runner::{self, Lock, Policy, RunError, Stop, Summary};
 use crate::store::{CellJob, CellRecord, Experiment, Invocation, InvocationOutcome, JobRecord, Store};
@@ -140,7 +140,7 @@ async fn take_in(
 ) -> Result<Workspace, Failure> {
     let mut found = 0;
     for task in tasks {
-        if let Some(Decision::Run(Why::New | Why::Changed(_))) = workspace.decisions.get(&task.id) {
+        if let Some(Decision::Run(RunReason::New | RunReason::Changed(_))) = workspace.decisions.get(&task.id) {
             let news = runner::left_done(task.id, &task.folder).map_err(run_failure)?;
             found += u64::from(!news.is_empty());
             store.record_all(&news, now()).await.map_err(store_failure)?;

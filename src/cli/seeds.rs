@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::failure::{Failure, store_failure};
-use crate::domain::{Base, Grid, Suite};
+use crate::domain::{BaseModel, Grid, Suite};
 use crate::report::{few_seeds_warning, observed_spreads};
 use crate::store::Store;
 
@@ -17,7 +17,7 @@ pub async fn warning(store: Option<&Store>, grid: &Grid) -> Result<Option<String
     for cell in &grid.cells {
         let recipe = &cell.recipe;
         // Another seed would give an imported model the same scores.
-        if recipe.stages.is_empty() && !matches!(recipe.base, Base::Trained(_)) {
+        if recipe.stages.is_empty() && !matches!(recipe.base, BaseModel::Trained(_)) {
             continue;
         }
         suites.extend(recipe.evaluations.iter().map(|evaluation| evaluation.suite));

@@ -7,14 +7,16 @@ use std::path::{Path, PathBuf};
 
 use super::eval;
 use super::failure::{Exit, Failure, store_failure};
-use crate::data::download::{Lock, Shelf};
+use crate::data::download::{DataCache, Lock};
 use crate::data::{self, Survey};
 use crate::domain::layout::OPTIMIZER;
 use crate::domain::{
-    Artifact, Base, Budget, ConfigFile, DataEntry, Grid, Job, JobId, JobKind, Located, Origin, Prepared, Source,
-    TextSize, layout,
+    Artifact, BaseModel, Budget, ConfigFile, DataEntry, Grid, Job, JobId, JobKind, LocatedSource, Origin, Prepared,
+    Source, TextSize, layout,
 };
-use crate::plan::{self, Artifacts, Decision, Facts, Known, Last, Plan, PlannedJob, Recorded, TextEstimate};
+use crate::plan::{
+    self, Artifacts, Decision, Facts, LastAttempt, Plan, PlannedJob, PriorState, RecordedJob, TextEstimate,
+};
 use crate::runner;
 use crate::spec;
 use crate::store::{self, Experiment, JobHistory, Store};
@@ -63,9 +65,9 @@ impl SpecText {
     }
 
     /// The user's cache of fetched data, with the lock of this spec.
-    pub fn shelf(&self) -> Result<Shelf, Failure> {
+    pub fn shelf(&self) -> Result<DataCache, Failure> {
         let lock = Lock::read(&self.shown()).map_err(|error| Failure::new(Exit::Environment, error))?;
-        Ok(Shelf::of_user(lock))
+        Ok(DataCache::of_user(lock))
     }
 
     /// Its path as short as it can be written here.
@@ -95,7 +97,7 @@ impl Workspace {
     /// only where a runs folder exists.
     pub async fn prepare(runs_dir: &Path, spec: &SpecText, grid: Grid, store: Option<&Store>) -> Result<Self, Failure> {
         let environment = |error: data::DataError| Failure::new(Exit::Environment, error);
-        let mut survey = Survey::open(&runs_dir.join("survey.json")).with_shelf(spec.shelf()?);
+        let mut survey = Survey::open(&runs_dir.join("survey.json")).with_cache(spec.shelf()?);
         let located = locate(&grid, &mut survey).map_err(environment)?;
         let recorded = recorded(&grid, store).await?;
         let plan = plan::expand(&grid, &located, &recorded);
@@ -104,7 +106,7 @@ impl Workspace {
             Some(store) => store.history(&ids).await.map_err(store_failure)?,
             None => BTreeMap::new(),
         };
-        let mut known: BTreeMap<JobId, Known> =
+        let mut known: BTreeMap<JobId, PriorState> =
             history.iter().map(|(id, history)| (*id, known(history, plan.is_carried(id)))).collect();
         if let Some(store) = store {
             let before = store.canonical_by_name(&plan.name).await.map_err(store_failure)?;
@@ -140,7 +142,7 @@ impl Workspace {
 }
 
 /// Where the spec names what was not found, by location; nowhere in one that its user did not write.
-fn places(spec: &SpecText, grid: &Grid, located: &BTreeMap<Source, Located>) -> BTreeMap<String, String> {
+fn places(spec: &SpecText, grid: &Grid, located: &BTreeMap<Source, LocatedSource>) -> BTreeMap<String, String> {
     let place = |entry: &DataEntry| match &located.get(&entry.source)?.origin {
         Origin::Missing { location } => Some((location.clone(), entry.place.clone())),
         Origin::World { .. } | Origin::Content { .. } => None,
@@ -149,7 +151,7 @@ fn places(spec: &SpecText, grid: &Grid, located: &BTreeMap<Source, Located>) -> 
     grid.data.iter().rev().filter(|_| !eval::wrote(&spec.path)).filter_map(place).collect()
 }
 
-fn locate(grid: &Grid, survey: &mut Survey) -> Result<BTreeMap<Source, Located>, data::DataError> {
+fn locate(grid: &Grid, survey: &mut Survey) -> Result<BTreeMap<Source, LocatedSource>, data::DataError> {
     let mut located = BTreeMap::new();
     for source in grid.cells.iter().flat_map(|cell| cell.recipe.sources()) {
         if let Entry::Vacant(entry) = located.entry(source) {
@@ -162,7 +164,7 @@ fn locate(grid: &Grid, survey: &mut Survey) -> Result<BTreeMap<Source, Located>,
 
 /// What a job's history and the files it left amount to. A job that is carried on with must have left its optimiser's
 /// state, which it does only when it was planned together with the one that needs it.
-fn known(history: &JobHistory, carried: bool) -> Known {
+fn known(history: &JobHistory, carried: bool) -> PriorState {
     let last = match &history.last {
         store::LastAttempt::Never => Last::Never,
         store::LastAttempt::Submitted | store::LastAttempt::Running if runner::at_work(&history.folder) => {
@@ -182,7 +184,7 @@ fn known(history: &JobHistory, carried: bool) -> Known {
         Some(output) => history.artifacts.iter().find_map(|artifact| damage(&output, artifact)).unwrap_or_default(),
         None => Artifacts::default(),
     };
-    Known { last, artifacts, change: None }
+    PriorState { last, artifacts, change: None }
 }
 
 /// Where a job that was done left its files.
@@ -202,10 +204,10 @@ fn damage(output: &Path, artifact: &Artifact) -> Option<Artifacts> {
 }
 
 /// The jobs of the database whose models the cells begin with.
-async fn recorded(grid: &Grid, store: Option<&Store>) -> Result<BTreeMap<JobId, Recorded>, Failure> {
+async fn recorded(grid: &Grid, store: Option<&Store>) -> Result<BTreeMap<JobId, RecordedJob>, Failure> {
     let mut recorded = BTreeMap::new();
     for cell in &grid.cells {
-        let Base::Recorded(id) = cell.recipe.base else { continue };
+        let BaseModel::Recorded(id) = cell.recipe.base else { continue };
         let found = match store {
             Some(store) => store.job(id).await.map_err(store_failure)?,
             None => None,
@@ -221,7 +223,7 @@ async fn recorded(grid: &Grid, store: Option<&Store>) -> Result<BTreeMap<JobId, 
         if job.id() != id {
             return Err(unusable("was made by another version of grid; run its experiment again"));
         }
-        recorded.insert(id, Recorded { job, label });
+        recorded.insert(id, RecordedJob { job, label });
     }
     Ok(recorded)
 }
@@ -230,7 +232,7 @@ async fn recorded(grid: &Grid, store: Option<&Store>) -> Result<BTreeMap<JobId, 
 fn refuse_lost(
     plan: &Plan,
     decisions: &BTreeMap<JobId, Decision>,
-    recorded: &BTreeMap<JobId, Recorded>,
+    recorded: &BTreeMap<JobId, RecordedJob>,
 ) -> Result<(), Failure> {
     let lost = plan.jobs().find(|job| {
         recorded.contains_key(&job.id) && job.parents.is_empty() && decisions.get(&job.id) != Some(&Decision::Reuse)
@@ -253,7 +255,7 @@ fn refuse_lost(
 /// alone.
 fn models(
     plan: &Plan,
-    recorded: &BTreeMap<JobId, Recorded>,
+    recorded: &BTreeMap<JobId, RecordedJob>,
     outputs: &BTreeMap<JobId, PathBuf>,
 ) -> Result<BTreeMap<JobId, ConfigFile>, data::DataError> {
     let folder = |job: &PlannedJob| match recorded.contains_key(&job.id) {
@@ -356,10 +358,10 @@ fn amounts(
             amounts.extend(expected.map(|expected| (planned.id, amount(expected, false, 0))));
             continue;
         }
-        let located = Located { origin: origin.clone(), files: files.clone() };
+        let located = LocatedSource { origin: origin.clone(), files: files.clone() };
         let volume = match &job.data {
-            Prepared::Corpus(_, format) => survey.corpus_volume(&located, format)?,
-            Prepared::Dataset(_, format, _) => survey.dataset_volume(&located, format)?,
+            Prepared::Corpus(_, format) => survey.measure_corpus(&located, format)?,
+            Prepared::Dataset(_, format, _) => survey.measure_dataset(&located, format)?,
         };
         let whole = TextSize { units: Some(volume.units), words: volume.words };
         amounts.insert(planned.id, amount(whole, true, volume.blank));

@@ -1,15 +1,16 @@
 //! Text corpora: files to documents.
 
 use std::borrow::Cow;
-use std::fs;
-use std::path::Path;
 
-use crate::domain::{CorpusFormat, Documents, Located, MeasuredText, Origin, WorldPart};
+use crate::domain::{CorpusFormat, Documents, LocatedSource, MeasuredText, Origin, WorldPart};
 
+use super::clean::remove_characters;
 use super::dialogue::spoken;
 use super::error::DataError;
+use super::files::read_text;
 use super::rows::each_row;
-use super::{words, world};
+use super::words::count_words;
+use super::world;
 
 /// The documents of a corpus, in the order of its files and lines.
 ///
@@ -19,23 +20,27 @@ use super::{words, world};
 ///
 /// # Errors
 /// Missing or unreadable files, text that is not UTF-8, a part of the toy world that is no corpus.
-pub fn documents(located: &Located, format: &CorpusFormat) -> Result<Vec<String>, DataError> {
+pub fn documents(located: &LocatedSource, format: &CorpusFormat) -> Result<Vec<String>, DataError> {
     let mut documents = Vec::new();
     each_document(located, format, |document| documents.push(document))?;
     Ok(documents)
 }
 
 /// How much text [`documents`] would give, without holding it.
-pub(super) fn volume(located: &Located, format: &CorpusFormat) -> Result<MeasuredText, DataError> {
+pub(super) fn volume(located: &LocatedSource, format: &CorpusFormat) -> Result<MeasuredText, DataError> {
     let mut volume = MeasuredText { units: 0, words: 0, blank: 0 };
     each_document(located, format, |document| {
         volume.units += 1;
-        volume.words += words(&document);
+        volume.words += count_words(&document);
     })?;
     Ok(volume)
 }
 
-fn each_document(located: &Located, format: &CorpusFormat, mut visit: impl FnMut(String)) -> Result<(), DataError> {
+fn each_document(
+    located: &LocatedSource,
+    format: &CorpusFormat,
+    mut visit: impl FnMut(String),
+) -> Result<(), DataError> {
     match &located.origin {
         Origin::World { part, seed, size } => match part {
             WorldPart::Speech | WorldPart::Dialogues | WorldPart::Articles => {
@@ -63,41 +68,9 @@ fn each_document(located: &Located, format: &CorpusFormat, mut visit: impl FnMut
     Ok(())
 }
 
-/// The whole file as text, without a byte-order mark.
-pub(super) fn read_text(path: &Path) -> Result<String, DataError> {
-    let bytes = fs::read(path).map_err(DataError::io("read", path))?;
-    let mut text = String::from_utf8(bytes).map_err(|error| {
-        let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line_start = before.iter().rposition(|&byte| byte == b'\n').map_or(0, |newline| newline + 1);
-        let line = 1 + before.iter().filter(|&&byte| byte == b'\n').count();
-        DataError::NotUtf8 { path: path.to_owned(), line, byte: before.len() - line_start + 1 }
-    })?;
-    if text.starts_with('\u{feff}') {
-        text.drain(..'\u{feff}'.len_utf8());
-    }
-    Ok(text)
-}
-
-/// The text without these characters; where one was taken out of a line, its runs of spaces become one.
-pub(super) fn without<'a>(text: &'a str, characters: &str) -> Cow<'a, str> {
-    if characters.is_empty() || !text.contains(|c| characters.contains(c)) {
-        return Cow::Borrowed(text);
-    }
-    let clean = |line: &str| -> String {
-        if !line.contains(|c| characters.contains(c)) {
-            return line.to_owned();
-        }
-        let kept: String = line.chars().filter(|&c| !characters.contains(c)).collect();
-        // A tab separates the speaker from what is said.
-        let parts = kept.split('\t').map(|part| part.split_whitespace().collect::<Vec<_>>().join(" "));
-        parts.collect::<Vec<_>>().join("\t").trim_end().to_owned()
-    };
-    Cow::Owned(text.lines().map(clean).collect::<Vec<_>>().join("\n"))
-}
-
 /// Cuts one text into documents.
 fn split(text: &str, format: &CorpusFormat, mut visit: impl FnMut(String)) {
-    let text = without(text, &format.remove);
+    let text = remove_characters(text, &format.remove);
     let longest = match format.documents {
         Documents::BlankLine | Documents::Rows { .. } => usize::MAX,
         Documents::Line => 1,
@@ -112,7 +85,7 @@ fn split(text: &str, format: &CorpusFormat, mut visit: impl FnMut(String)) {
     };
     for line in text.lines() {
         let said = if format.merge_turns { spoken(line) } else { None };
-        let length = words(said.map_or(line, |(_, text)| text));
+        let length = count_words(said.map_or(line, |(_, text)| text));
         if length == 0 && format.documents == Documents::BlankLine {
             flush(&mut kept);
         }
@@ -136,6 +109,8 @@ fn split(text: &str, format: &CorpusFormat, mut visit: impl FnMut(String)) {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use crate::domain::{Digest, Layout};
 
     use super::*;
@@ -148,11 +123,6 @@ mod tests {
 
     #[test]
     fn characters_are_taken_out_before_words_are_counted() {
-        assert_eq!(
-            without("= = = Title = = =\n*A:\tso | it goes \n plain  line", "=*|"),
-            "Title\nA:\tso it goes\n plain  line"
-        );
-        assert!(matches!(without("plain", "="), Cow::Borrowed("plain")));
         let mut all = vec![];
         let format = CorpusFormat { min_words: 2, remove: "=".into(), ..CorpusFormat::default() };
         split("= Title =\none two\n= =\nthree four", &format, |document| all.push(document));
@@ -179,7 +149,7 @@ mod tests {
             .unwrap();
         let rows = Documents::Rows { layout: Layout::Json, text: "text".into() };
         let format = CorpusFormat { documents: rows, min_words: 2, ..CorpusFormat::default() };
-        let located = Located { origin: Origin::Content { digest: Digest::of(b"") }, files: vec![path] };
+        let located = LocatedSource { origin: Origin::Content { digest: Digest::of(b"") }, files: vec![path] };
         assert_eq!(documents(&located, &format).unwrap(), ["one two\nthree four", "five six"]);
     }
 
@@ -196,18 +166,5 @@ mod tests {
         assert_eq!(cut(text, Documents::Line, 0), ["a", "b", "c", "d", "e"]);
         assert_eq!(cut(text, Documents::Lines(2), 1), ["a\nb", "c\nd", "e"]);
         assert!(cut("\n \n", Documents::Line, 0).is_empty());
-    }
-
-    #[test]
-    fn what_is_not_text_is_named_by_line_and_byte() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("latin.txt");
-        fs::write(&path, b"good line\ncaf\xe9").unwrap();
-        match read_text(&path) {
-            Err(DataError::NotUtf8 { line: 2, byte: 4, .. }) => {}
-            other => panic!("{other:?}"),
-        }
-        fs::write(&path, "\u{feff}text").unwrap();
-        assert_eq!(read_text(&path).unwrap(), "text");
     }
 }

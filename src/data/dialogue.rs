@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::error::DataError;
 use super::rows::{Fault, each_object};
-use super::words;
+use super::words::count_words;
 
 /// What one speaker says at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,7 +72,7 @@ fn turns(object: &Value) -> Result<Vec<Utterance>, String> {
 pub(super) fn merged(dialogue: Vec<Utterance>, min_words: u32) -> Vec<Utterance> {
     let mut turns: Vec<Utterance> = Vec::new();
     for utterance in dialogue {
-        let length = words(&utterance.text);
+        let length = count_words(&utterance.text);
         if length == 0 || length < u64::from(min_words) {
             continue;
         }

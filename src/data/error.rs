@@ -106,7 +106,7 @@ pub enum DataError {
         problem: String,
     },
     /// A folder to be written that has something in it.
-    #[error("write to {}: it is not empty; name a new folder", path.display())]
+    #[error("write to {}: the folder is not empty; name a new folder", path.display())]
     Occupied {
         /// The folder.
         path: PathBuf,

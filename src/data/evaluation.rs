@@ -1,26 +1,19 @@
 //! Evaluation files: the bytes that suites parse.
 
 use std::fs;
-use std::path::Path;
 
-use crate::domain::{Located, Origin, Suite, WorldPart};
+use crate::domain::{LocatedSource, Origin, Suite, WorldPart};
 
 use super::archive::{self, is_archive};
 use super::error::DataError;
-use super::files::file_name;
+use super::files::{file_name, is_evaluation_file};
 use super::world;
-
-/// Whether a file of this name may hold evaluation items: JSON or CSV, and not hidden.
-pub(super) fn is_evaluation_file(path: &Path) -> bool {
-    let kind = path.extension().and_then(|extension| extension.to_str());
-    matches!(kind, Some("jsonl" | "json" | "csv")) && !file_name(path).starts_with('.')
-}
 
 /// The evaluation files of a suite as (file name, content), sorted by name; an archive gives the files in it.
 ///
 /// # Errors
 /// Missing or unreadable files, a part of the toy world other than [`WorldPart::Evaluation`].
-pub fn evaluation_files(located: &Located, suite: Suite) -> Result<Vec<(String, Vec<u8>)>, DataError> {
+pub fn evaluation_files(located: &LocatedSource, suite: Suite) -> Result<Vec<(String, Vec<u8>)>, DataError> {
     let mut files = match &located.origin {
         Origin::World { part: WorldPart::Evaluation, seed, size } => world::evaluation(*seed, *size, suite),
         Origin::World { part, .. } => {
@@ -46,7 +39,7 @@ pub fn evaluation_files(located: &Located, suite: Suite) -> Result<Vec<(String, 
 ///
 /// # Errors
 /// As [`evaluation_files`].
-pub fn evaluation_file(located: &Located, suite: Suite, name: &str) -> Result<(String, Vec<u8>), DataError> {
+pub fn evaluation_file(located: &LocatedSource, suite: Suite, name: &str) -> Result<(String, Vec<u8>), DataError> {
     let mut files = evaluation_files(located, suite)?.into_iter();
     let found = match &located.origin {
         Origin::World { .. } => files.find(|(known, _)| known == name),

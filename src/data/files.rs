@@ -4,7 +4,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::error::DataError;
-use super::evaluation::is_evaluation_file;
 
 /// The files of a pattern, or the one file of that very name.
 pub(super) fn matches(pattern: &Path) -> Result<Vec<PathBuf>, DataError> {
@@ -63,4 +62,43 @@ pub(super) fn visible_by_name(mut files: Vec<PathBuf>) -> Vec<PathBuf> {
 /// The last part of a path.
 pub(super) fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// Whether a file of this name may hold evaluation items: JSON or CSV, and not hidden.
+pub(super) fn is_evaluation_file(path: &Path) -> bool {
+    let kind = path.extension().and_then(|extension| extension.to_str());
+    matches!(kind, Some("jsonl" | "json" | "csv")) && !file_name(path).starts_with('.')
+}
+
+/// The whole file as text, without a byte-order mark.
+pub(super) fn read_text(path: &Path) -> Result<String, DataError> {
+    let bytes = fs::read(path).map_err(DataError::io("read", path))?;
+    let mut text = String::from_utf8(bytes).map_err(|error| {
+        let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line_start = before.iter().rposition(|&byte| byte == b'\n').map_or(0, |newline| newline + 1);
+        let line = 1 + before.iter().filter(|&&byte| byte == b'\n').count();
+        DataError::NotUtf8 { path: path.to_owned(), line, byte: before.len() - line_start + 1 }
+    })?;
+    if text.starts_with('\u{feff}') {
+        text.drain(..'\u{feff}'.len_utf8());
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_text_is_named_by_line_and_byte() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("latin.txt");
+        fs::write(&path, b"good line\ncaf\xe9").unwrap();
+        match read_text(&path) {
+            Err(DataError::NotUtf8 { line: 2, byte: 4, .. }) => {}
+            other => panic!("{other:?}"),
+        }
+        fs::write(&path, "\u{feff}text").unwrap();
+        assert_eq!(read_text(&path).unwrap(), "text");
+    }
 }

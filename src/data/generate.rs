@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -13,11 +13,13 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::domain::{Digest, Generation, Located, Question};
+use crate::domain::{Digest, Generation, LocatedSource, Question};
 
-use super::download::{Patience, Post, Shelf};
+use super::atomic::replace_file;
+use super::documents;
+use super::download::{DataCache, JsonClient, RetryPolicy};
 use super::error::DataError;
-use super::{documents, words};
+use super::words::count_words;
 
 /// Answers that cannot be used, after which a document is given up.
 const ATTEMPTS: u64 = 3;
@@ -67,16 +69,16 @@ struct Row<'a> {
 /// answered until then is kept.
 pub fn generate(
     generation: &Generation,
-    located: &Located,
-    shelf: &Shelf,
-    patience: Patience,
+    located: &LocatedSource,
+    cache: &DataCache,
+    policy: RetryPolicy,
     show: &(dyn Fn(usize, usize) + Sync),
 ) -> Result<Generated, DataError> {
     let question = &generation.question;
     let recipe = serde_json::to_vec(question).expect("a question has string keys");
-    let folder = shelf.made(Digest::of(&recipe));
+    let folder = cache.made(Digest::of(&recipe));
     fs::create_dir_all(&folder).map_err(DataError::io("make folder", &folder))?;
-    let long_enough = |text: &String| words(text) >= u64::from(question.min_words);
+    let long_enough = |text: &String| count_words(text) >= u64::from(question.min_words);
     let texts: Vec<String> = documents(located, &generation.corpus.format)?.into_iter().filter(long_enough).collect();
     let texts: Vec<String> = texts.into_iter().map(|text| shortened(text, question.max_words)).collect();
     let kept = |text: &str| folder.join(format!("{}.json", Digest::of(text.as_bytes())));
@@ -85,7 +87,7 @@ pub fn generate(
 
     let asked = AtomicU64::new(0);
     let key = generation.api_key.as_ref().map(|name| key(name)).transpose()?;
-    let post = Post::new(&generation.endpoint, key, patience);
+    let post = JsonClient::new(&generation.endpoint, key, policy);
     let spend = || {
         asked.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| (n < generation.requests).then_some(n + 1)).is_ok()
     };
@@ -139,9 +141,9 @@ pub fn generate(
     Ok(generated)
 }
 
-/// The patience of a service that thinks before it answers.
-pub fn thoughtful() -> Patience {
-    Patience { silence: Duration::from_secs(600), ..Patience::default() }
+/// The retry policy for a service that may take minutes to answer.
+pub fn generation_retry_policy() -> RetryPolicy {
+    RetryPolicy { timeout: Duration::from_secs(600), ..RetryPolicy::default() }
 }
 
 fn key(name: &str) -> Result<String, DataError> {
@@ -159,7 +161,12 @@ fn shortened(text: String, most: u32) -> String {
 }
 
 /// Asks about one text; `None` where no request is left.
-fn ask(post: &Post, question: &Question, text: &str, spend: &dyn Fn() -> bool) -> Result<Option<Answer>, DataError> {
+fn ask(
+    post: &JsonClient,
+    question: &Question,
+    text: &str,
+    spend: &dyn Fn() -> bool,
+) -> Result<Option<Answer>, DataError> {
     for attempt in 0..ATTEMPTS {
         let Some(reply) = post.json("chat/completions", &request(question, text, attempt), spend)? else {
             return Ok(None);
@@ -213,10 +220,6 @@ fn read(path: &Path) -> Option<Answer> {
     serde_json::from_slice(&fs::read(path).ok()?).ok()
 }
 
-/// Writes a file whole, or not at all.
 fn write(path: &Path, bytes: &[u8]) -> Result<(), DataError> {
-    let name = format!(".{}.{}", path.file_name().unwrap_or_default().to_string_lossy(), std::process::id());
-    let beside: PathBuf = path.with_file_name(name);
-    fs::write(&beside, bytes).map_err(DataError::io("write", &beside))?;
-    fs::rename(&beside, path).map_err(DataError::io("write", path))
+    replace_file(path, bytes).map_err(DataError::io("write", path))
 }

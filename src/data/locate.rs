@@ -7,13 +7,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{CorpusFormat, DatasetFormat, Digest, Located, MeasuredText, Origin, Remote, Source};
+use crate::domain::{CorpusFormat, DatasetFormat, Digest, LocatedSource, MeasuredText, Origin, Remote, Source};
 
-use super::download::{Difference, Found as Fetched, Shelf, State};
+use super::atomic::replace_file;
+use super::download::{CacheState, CachedData, DataCache, Mismatch};
 use super::error::DataError;
-use super::evaluation::is_evaluation_file;
-use super::files::{evaluation_files_in, file_name, matches, visible_by_name};
-use super::model_folder::{self, Found};
+use super::files::{evaluation_files_in, file_name, is_evaluation_file, matches, visible_by_name};
+use super::model_folder::{self, FoundModel};
 use super::{archive, corpus, records};
 
 /// Bumped by hand when documents, records or the toy world change, so that cached volumes are counted anew.
@@ -28,21 +28,21 @@ const SETTLED: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Survey {
     cache_file: PathBuf,
-    cache: Cache,
-    shelf: Shelf,
+    cache: SurveyCache,
+    fetched: DataCache,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct Cache {
+struct SurveyCache {
     rules: u32,
     /// By absolute path.
-    digests: BTreeMap<String, Known>,
+    digests: BTreeMap<String, FileDigest>,
     /// By origin and format, as JSON.
     volumes: BTreeMap<String, MeasuredText>,
 }
 
 /// What was found of a source.
-enum Hit {
+enum FoundSource {
     World(Origin),
     /// Files, and whether their names mean something.
     Files(Vec<PathBuf>, bool),
@@ -54,7 +54,7 @@ enum Hit {
 
 /// The digest of a file, and what the file looked like when it was taken.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-struct Known {
+struct FileDigest {
     length: u64,
     modified_ns: u64,
     digest: Digest,
@@ -64,14 +64,14 @@ impl Survey {
     /// Opens the cache in this file.
     pub fn open(cache_file: &Path) -> Self {
         let cache = fs::read(cache_file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        let cache = cache.filter(|cache: &Cache| cache.rules == RULES);
-        let cache = cache.unwrap_or_else(|| Cache { rules: RULES, ..Cache::default() });
-        Self { cache_file: cache_file.to_owned(), cache, shelf: Shelf::default() }
+        let cache = cache.filter(|cache: &SurveyCache| cache.rules == RULES);
+        let cache = cache.unwrap_or_else(|| SurveyCache { rules: RULES, ..SurveyCache::default() });
+        Self { cache_file: cache_file.to_owned(), cache, fetched: DataCache::default() }
     }
 
     /// The same, which also finds what was fetched of other machines.
-    pub fn with_shelf(self, shelf: Shelf) -> Self {
-        Self { shelf, ..self }
+    pub fn with_cache(self, fetched: DataCache) -> Self {
+        Self { fetched, ..self }
     }
 
     /// Finds the files of a source and digests their contents.
@@ -84,15 +84,15 @@ impl Survey {
     /// # Errors
     /// A pattern that is none, a folder given as a file, a model that cannot be used, files or archives that cannot be
     /// read.
-    pub fn locate(&mut self, source: &Source) -> Result<Located, DataError> {
+    pub fn locate(&mut self, source: &Source) -> Result<LocatedSource, DataError> {
         match self.find(source)? {
-            Hit::World(origin) => Ok(Located { origin, files: vec![] }),
-            Hit::Nothing(location) => Ok(Located { origin: Origin::Missing { location }, files: vec![] }),
-            Hit::Archive(archive) => {
+            FoundSource::World(origin) => Ok(LocatedSource { origin, files: vec![] }),
+            FoundSource::Nothing(location) => Ok(LocatedSource { origin: Origin::Missing { location }, files: vec![] }),
+            FoundSource::Archive(archive) => {
                 let origin = Origin::Content { digest: self.digest_within(&archive)? };
-                Ok(Located { origin, files: vec![archive] })
+                Ok(LocatedSource { origin, files: vec![archive] })
             }
-            Hit::Files(files, named) => self.content(files, named),
+            FoundSource::Files(files, named) => self.content(files, named),
         }
     }
 
@@ -102,9 +102,9 @@ impl Survey {
     /// As [`Self::locate`].
     pub fn files(&self, source: &Source) -> Result<Vec<PathBuf>, DataError> {
         Ok(match self.find(source)? {
-            Hit::World(_) | Hit::Nothing(_) => vec![],
-            Hit::Archive(archive) => vec![archive],
-            Hit::Files(files, _) => files,
+            FoundSource::World(_) | FoundSource::Nothing(_) => vec![],
+            FoundSource::Archive(archive) => vec![archive],
+            FoundSource::Files(files, _) => files,
         })
     }
 
@@ -114,46 +114,50 @@ impl Survey {
     /// As [`Self::locate`].
     pub fn unfetched(&self, source: &Source) -> Result<Option<Remote>, DataError> {
         if let Source::Remote(remote) = source {
-            let fetch = match self.shelf.stand(remote)?.state {
-                State::Missing => true,
-                State::Differs(Difference { by_lock, .. }) => !by_lock,
-                State::Fetched | State::Locked => false,
+            let fetch = match self.fetched.status(remote)?.state {
+                CacheState::Missing => true,
+                CacheState::Differs(Mismatch { by_lock, .. }) => !by_lock,
+                CacheState::Fetched | CacheState::Locked => false,
             };
             if fetch {
                 return Ok(Some(remote.clone()));
             }
         }
         Ok(match self.find(source)? {
-            Hit::Nothing(_) => source.remote(),
-            Hit::World(_) | Hit::Archive(_) | Hit::Files(..) => None,
+            FoundSource::Nothing(_) => source.remote(),
+            FoundSource::World(_) | FoundSource::Archive(_) | FoundSource::Files(..) => None,
         })
     }
 
-    fn find(&self, source: &Source) -> Result<Hit, DataError> {
+    fn find(&self, source: &Source) -> Result<FoundSource, DataError> {
         let found = |files: Vec<PathBuf>, named: bool, location: &Path| match files[..] {
-            [] => Hit::Nothing(location.display().to_string()),
-            _ => Hit::Files(files, named),
+            [] => FoundSource::Nothing(location.display().to_string()),
+            _ => FoundSource::Files(files, named),
         };
         Ok(match source {
-            Source::World { part, seed, size } => Hit::World(Origin::World { part: *part, seed: *seed, size: *size }),
+            Source::World { part, seed, size } => {
+                FoundSource::World(Origin::World { part: *part, seed: *seed, size: *size })
+            }
             Source::Files(pattern) => found(matches(pattern)?, false, pattern),
             Source::Folder(folder) => match (evaluation_files_in(folder)?, archive::instead_of(folder)) {
-                (files, Some(archive)) if files.is_empty() => Hit::Archive(archive),
+                (files, Some(archive)) if files.is_empty() => FoundSource::Archive(archive),
                 (files, _) => found(files, true, folder),
             },
-            Source::Model(model) => match model_folder::find(model, &self.shelf)? {
-                Found::Files(files) => Hit::Files(files, true),
-                Found::Nothing(location) => Hit::Nothing(location),
+            Source::Model(model) => match model_folder::find(model, &self.fetched)? {
+                FoundModel::Files(files) => FoundSource::Files(files, true),
+                FoundModel::Nothing(location) => FoundSource::Nothing(location),
             },
             Source::Remote(remote) => {
-                let inner = match self.shelf.find(remote)? {
-                    None => return Ok(Hit::Nothing(remote.to_string())),
-                    Some(Fetched::Files(files)) => return Ok(Hit::Files(visible_by_name(files), false)),
-                    Some(Fetched::Pattern(pattern)) => Source::Files(pattern),
-                    Some(Fetched::Folder(folder)) => Source::Folder(folder),
+                let inner = match self.fetched.find(remote)? {
+                    None => return Ok(FoundSource::Nothing(remote.to_string())),
+                    Some(CachedData::Files(files)) => return Ok(FoundSource::Files(visible_by_name(files), false)),
+                    Some(CachedData::Pattern(pattern)) => Source::Files(pattern),
+                    Some(CachedData::Folder(folder)) => Source::Folder(folder),
                 };
                 match self.find(&inner)? {
-                    Hit::Nothing(_) if remote.archive.is_some() => return Err(self.shelf.nothing_in(remote).into()),
+                    FoundSource::Nothing(_) if remote.archive.is_some() => {
+                        return Err(self.fetched.nothing_in(remote).into());
+                    }
                     hit => hit,
                 }
             }
@@ -161,18 +165,22 @@ impl Survey {
     }
 
     /// Files and the digest of their contents, and of their names if these mean something.
-    fn content(&mut self, files: Vec<PathBuf>, named: bool) -> Result<Located, DataError> {
+    fn content(&mut self, files: Vec<PathBuf>, named: bool) -> Result<LocatedSource, DataError> {
         let digests = files.iter().map(|path| self.digest(path)).collect::<Result<Vec<_>, _>>()?;
         let names: Vec<String> = files.iter().map(|path| if named { file_name(path) } else { String::new() }).collect();
         let digest = Digest::of_named(names.iter().map(String::as_str).zip(digests));
-        Ok(Located { origin: Origin::Content { digest }, files })
+        Ok(LocatedSource { origin: Origin::Content { digest }, files })
     }
 
     /// Documents and words of a corpus under this format.
     ///
     /// # Errors
     /// As [`super::documents`].
-    pub fn corpus_volume(&mut self, located: &Located, format: &CorpusFormat) -> Result<MeasuredText, DataError> {
+    pub fn measure_corpus(
+        &mut self,
+        located: &LocatedSource,
+        format: &CorpusFormat,
+    ) -> Result<MeasuredText, DataError> {
         self.volume(&located.origin, format, || corpus::volume(located, format))
     }
 
@@ -180,11 +188,15 @@ impl Survey {
     ///
     /// # Errors
     /// As [`super::records()`].
-    pub fn dataset_volume(&mut self, located: &Located, format: &DatasetFormat) -> Result<MeasuredText, DataError> {
+    pub fn measure_dataset(
+        &mut self,
+        located: &LocatedSource,
+        format: &DatasetFormat,
+    ) -> Result<MeasuredText, DataError> {
         self.volume(&located.origin, format, || records::volume(located, format))
     }
 
-    /// Writes the cache: whole, or not at all.
+    /// Replaces the cache file.
     ///
     /// # Errors
     /// A folder that cannot be made or written.
@@ -194,9 +206,7 @@ impl Survey {
             fs::create_dir_all(folder).map_err(DataError::io("make folder", folder))?;
         }
         let json = serde_json::to_vec_pretty(&self.cache).expect("a cache has string keys");
-        let beside = self.cache_file.with_extension(format!("{}.tmp", std::process::id()));
-        fs::write(&beside, json).map_err(DataError::io("write", &beside))?;
-        fs::rename(&beside, &self.cache_file).map_err(DataError::io("write", &self.cache_file))
+        replace_file(&self.cache_file, &json).map_err(DataError::io("write", &self.cache_file))
     }
 
     fn volume(
@@ -258,7 +268,7 @@ impl Survey {
         let digest = take(path)?;
         let settled = modified.elapsed().is_ok_and(|age| age > SETTLED) && look(path)? == (length, modified);
         if settled {
-            self.cache.digests.insert(key, Known { length, modified_ns, digest });
+            self.cache.digests.insert(key, FileDigest { length, modified_ns, digest });
         }
         Ok(digest)
     }
@@ -290,7 +300,7 @@ mod tests {
         folder
     }
 
-    fn locate(source: Source) -> Located {
+    fn locate(source: Source) -> LocatedSource {
         Survey::open(Path::new("/nonexistent/cache")).locate(&source).unwrap()
     }
 
@@ -326,7 +336,7 @@ mod tests {
             let located = locate(source);
             assert!(matches!(&located.origin, Origin::Missing { .. }), "{located:?}");
             let mut survey = Survey::open(Path::new("/nonexistent/cache"));
-            assert!(matches!(survey.corpus_volume(&located, &lines()), Err(DataError::Missing { .. })));
+            assert!(matches!(survey.measure_corpus(&located, &lines()), Err(DataError::Missing { .. })));
         }
         let source = Source::Files(folder.path().to_owned());
         assert!(matches!(Survey::open(Path::new("none")).locate(&source), Err(DataError::IsFolder { .. })));
@@ -342,15 +352,15 @@ mod tests {
 
         let mut survey = Survey::open(&cache);
         let first = survey.locate(&source).unwrap();
-        let volume = survey.corpus_volume(&first, &lines()).unwrap();
+        let volume = survey.measure_corpus(&first, &lines()).unwrap();
         assert_eq!(volume, MeasuredText { units: 2, words: 3, blank: 0 });
         survey.save().unwrap();
 
         let mut survey = Survey::open(&cache);
         assert_eq!((survey.cache.digests.len(), survey.cache.volumes.len()), (1, 1));
         assert_eq!(survey.locate(&source).unwrap(), first);
-        let elsewhere = Located { files: vec![], ..first.clone() };
-        assert_eq!(survey.corpus_volume(&elsewhere, &lines()).unwrap(), volume, "remembered, not counted");
+        let elsewhere = LocatedSource { files: vec![], ..first.clone() };
+        assert_eq!(survey.measure_corpus(&elsewhere, &lines()).unwrap(), volume, "remembered, not counted");
 
         fs::write(&path, "one TWO\nthree\n").unwrap();
         assert_ne!(survey.locate(&source).unwrap().origin, first.origin);
@@ -362,11 +372,11 @@ mod tests {
     fn the_toy_world_has_volumes_too() {
         let mut survey = Survey::open(Path::new("none"));
         let speech = locate(Source::World { part: WorldPart::Speech, seed: 1, size: 500 });
-        let volume = survey.corpus_volume(&speech, &lines()).unwrap();
+        let volume = survey.measure_corpus(&speech, &lines()).unwrap();
         assert!((500..530).contains(&volume.words), "{volume:?}");
         let chat = locate(Source::World { part: WorldPart::Chat, seed: 1, size: 20 });
         let format = DatasetFormat::dialogue(0);
-        assert_eq!(survey.dataset_volume(&chat, &format).unwrap().units, 20);
-        assert!(survey.corpus_volume(&chat, &lines()).is_err());
+        assert_eq!(survey.measure_dataset(&chat, &format).unwrap().units, 20);
+        assert!(survey.measure_corpus(&chat, &lines()).is_err());
     }
 }

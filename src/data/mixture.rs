@@ -1,9 +1,9 @@
 //! Which row of which part stands where in a mixture, as a pure function of (seed, epoch, position).
 
-use crate::domain::{Order, Replay};
+use crate::domain::{RecordOrder, Replay};
 
-use super::mix;
 use super::order::Permutation;
+use crate::domain::mix;
 
 /// Rows of several parts in one order, epoch after epoch.
 ///
@@ -13,7 +13,7 @@ use super::order::Permutation;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mixture {
     seed: u64,
-    order: Order,
+    order: RecordOrder,
     parts: Vec<Part>,
     /// Whether the last part is replayed text, which is spread over the others whatever the order.
     replay: bool,
@@ -48,11 +48,11 @@ impl Mixture {
     /// tokens of an epoch that receive loss, within half a row.
     ///
     /// With shares, an epoch has as many rows of the datasets as these have together.
-    pub fn new(seed: u64, order: Order, lens: &[u64], shares: &[f64], replay: Option<ReplayedRows>) -> Self {
+    pub fn new(seed: u64, order: RecordOrder, lens: &[u64], shares: &[f64], replay: Option<ReplayedRows>) -> Self {
         let rows: u64 = lens.iter().sum();
         let taken = if shares.is_empty() { lens.to_vec() } else { divided(rows, lens, shares) };
         let mut parts: Vec<Part> = lens.iter().zip(taken).map(|(&len, taken)| Part { len, taken }).collect();
-        let union = shares.is_empty() && replay.is_none() && order == Order::Shuffled;
+        let union = shares.is_empty() && replay.is_none() && order == RecordOrder::Shuffled;
         if let Some(ReplayedRows { share, rows, row_tokens, trained }) = replay {
             // Of a dataset that gives more or fewer rows than it has, each pass has the tokens of its mean record.
             let tokens = |(part, &trained): (&Part, &u64)| part.taken as f64 * trained as f64 / part.len.max(1) as f64;
@@ -74,16 +74,16 @@ impl Mixture {
     pub fn at(&self, epoch: u64, position: u64) -> (usize, u64) {
         assert!(position < self.rows(), "row {position} of a mixture of {}", self.rows());
         let (part, nth) = match self.order {
-            Order::Shuffled => self.nth(Permutation::new(self.seed, epoch, self.rows()).at(position)),
-            Order::Interleaved => self.spread(position, &(0..self.parts.len()).collect::<Vec<_>>()),
-            Order::InTurn if self.replay => {
+            RecordOrder::Shuffled => self.nth(Permutation::new(self.seed, epoch, self.rows()).at(position)),
+            RecordOrder::Interleaved => self.spread(position, &(0..self.parts.len()).collect::<Vec<_>>()),
+            RecordOrder::InTurn if self.replay => {
                 let last = self.parts.len() - 1;
                 match self.taken_before(position, last, self.rows()) {
                     (true, before) => (last, before),
                     (false, before) => self.nth(position - before),
                 }
             }
-            Order::InTurn => self.nth(position),
+            RecordOrder::InTurn => self.nth(position),
         };
         if self.union {
             return (part, nth);
@@ -163,17 +163,17 @@ mod tests {
 
     #[test]
     fn orders() {
-        assert_eq!(parts(&Mixture::new(1, Order::InTurn, &[3, 2], &[], None)), "aaabb");
-        assert_eq!(parts(&Mixture::new(1, Order::Interleaved, &[3, 3], &[], None)), "bababa");
-        assert_eq!(parts(&Mixture::new(1, Order::Interleaved, &[6, 2, 2], &[], None)), "cabaacabaa");
-        assert_eq!(parts(&Mixture::new(1, Order::Interleaved, &[9, 1], &[2.0, 3.0], None)), "bbababbaba");
-        assert_eq!(parts(&Mixture::new(1, Order::InTurn, &[4, 4], &[], replay(0.2, 100, &[4, 4]))), "aaaacbbbbc");
+        assert_eq!(parts(&Mixture::new(1, RecordOrder::InTurn, &[3, 2], &[], None)), "aaabb");
+        assert_eq!(parts(&Mixture::new(1, RecordOrder::Interleaved, &[3, 3], &[], None)), "bababa");
+        assert_eq!(parts(&Mixture::new(1, RecordOrder::Interleaved, &[6, 2, 2], &[], None)), "cabaacabaa");
+        assert_eq!(parts(&Mixture::new(1, RecordOrder::Interleaved, &[9, 1], &[2.0, 3.0], None)), "bbababbaba");
+        assert_eq!(parts(&Mixture::new(1, RecordOrder::InTurn, &[4, 4], &[], replay(0.2, 100, &[4, 4]))), "aaaacbbbbc");
     }
 
     /// What was measured before mixtures were there keeps its order.
     #[test]
     fn a_plain_union_is_one_permutation() {
-        let mixture = Mixture::new(7, Order::Shuffled, &[10, 0, 5], &[], None);
+        let mixture = Mixture::new(7, RecordOrder::Shuffled, &[10, 0, 5], &[], None);
         let permutation = Permutation::new(7, 3, 15);
         let expected = |position| match permutation.at(position) {
             row @ 0..10 => (0, row),
@@ -184,17 +184,17 @@ mod tests {
 
     #[test]
     fn an_empty_part_takes_nothing() {
-        let mixture = Mixture::new(7, Order::Shuffled, &[10, 0], &[1.0, 1.0], replay(0.5, 0, &[10, 0]));
+        let mixture = Mixture::new(7, RecordOrder::Shuffled, &[10, 0], &[1.0, 1.0], replay(0.5, 0, &[10, 0]));
         assert_eq!(mixture.rows(), 10);
         assert!(epoch(&mixture, 0).iter().all(|(part, _)| *part == 0));
-        assert_eq!(Mixture::new(7, Order::Interleaved, &[0, 0], &[1.0, 1.0], None).rows(), 0);
+        assert_eq!(Mixture::new(7, RecordOrder::Interleaved, &[0, 0], &[1.0, 1.0], None).rows(), 0);
     }
 
     proptest! {
         /// Whatever the order, each part gives its share, and passes over it take every row once before any twice.
         #[test]
         fn rows_come_round(
-            seed: u64, order in prop::sample::select(vec![Order::Shuffled, Order::Interleaved, Order::InTurn]),
+            seed: u64, order in prop::sample::select(vec![RecordOrder::Shuffled, RecordOrder::Interleaved, RecordOrder::InTurn]),
             sizes in prop::collection::vec((1u64..40, 1u32..5, 1u64..30), 1..4), weighted: bool, share in 0.0f64..0.6,
             row_tokens in 1u32..40,
         ) {

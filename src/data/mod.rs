@@ -11,6 +11,8 @@
 //! make the data order a function of (seed, epoch, index) instead of the state of a reader.
 
 mod archive;
+mod atomic;
+mod clean;
 mod corpus;
 mod dialogue;
 pub mod download;
@@ -22,33 +24,30 @@ mod locate;
 mod mixture;
 mod model_export;
 mod model_folder;
+mod new_folder;
 mod order;
 mod prepared;
+mod record;
 mod records;
 mod rows;
 mod table_file;
 mod tokenizer;
-mod whole;
+mod words;
 pub mod world;
 
+pub use atomic::replace_file;
 pub use corpus::documents;
 pub use error::DataError;
 pub use evaluation::{evaluation_file, evaluation_files};
-pub use generate::{Generated, generate, thoughtful};
+pub use generate::{Generated, generate, generation_retry_policy};
 pub use locate::Survey;
 pub use mixture::{Mixture, ReplayedRows};
 pub use model_export::export_model;
 pub use model_folder::model_config;
+pub use new_folder::write_files;
 pub use order::Permutation;
 pub use prepared::{Corpus, HeldOut, Instructions, Ledger, Share, Split, Width, prepare_corpus, prepare_dataset};
-pub use records::{Record, record_groups, records};
+pub use record::Record;
+pub use records::{record_groups, records};
 pub use table_file::{Content, TableFile, Value};
 pub use tokenizer::{Encoding, Tokenizer, copy_tokenizer};
-pub use whole::write_files;
-
-use crate::domain::mix;
-
-/// Whitespace-separated words: the unit of every word budget.
-fn words(text: &str) -> u64 {
-    text.split_whitespace().count() as u64
-}

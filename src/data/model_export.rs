@@ -13,8 +13,8 @@ use crate::domain::hugging_face::shards;
 
 use super::error::DataError;
 use super::model_folder::model_config;
+use super::new_folder::create_folder;
 use super::tokenizer::Tokenizer;
-use super::whole::write_whole;
 
 /// The name of the model card.
 const CARD: &str = "README.md";
@@ -25,7 +25,7 @@ const CARD: &str = "README.md";
 /// # Errors
 /// A folder that is not empty, or cannot be written; a model that cannot be read.
 pub fn export_model(from: &Path, to: &Path, card: &str) -> Result<(), DataError> {
-    write_whole(to, |folder| write(from, folder, card))
+    create_folder(to, |folder| write(from, folder, card))
 }
 
 fn write(from: &Path, to: &Path, card: &str) -> Result<(), DataError> {

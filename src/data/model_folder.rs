@@ -7,13 +7,13 @@ use crate::domain::hugging_face::files::{
     CONFIG, GENERATION, INDEX, SPECIAL_TOKENS, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS,
 };
 use crate::domain::hugging_face::shards;
-use crate::domain::{ConfigFile, ForeignModel, Place};
+use crate::domain::{ConfigFile, ForeignModel, RemoteLocation};
 
-use super::download::{Found as Fetched, Shelf};
+use super::download::{CachedData, DataCache};
 use super::error::DataError;
 
 /// What was found of a model.
-pub(super) enum Found {
+pub(super) enum FoundModel {
     /// Its files.
     Files(Vec<PathBuf>),
     /// Nothing, with a name for what is missing and a way to get it.
@@ -25,19 +25,19 @@ pub(super) enum Found {
 ///
 /// # Errors
 /// A folder that is there but is no model that can be used; fetched files that are not what they were.
-pub(super) fn find(model: &ForeignModel, shelf: &Shelf) -> Result<Found, DataError> {
+pub(super) fn find(model: &ForeignModel, cache: &DataCache) -> Result<FoundModel, DataError> {
     if model.folder.is_dir() {
-        return files(&model.folder).map(Found::Files);
+        return files(&model.folder).map(FoundModel::Files);
     }
     let nowhere = model.folder.display().to_string();
-    let Some(remote) = model.remote() else { return Ok(Found::Nothing(nowhere)) };
-    if let Some(Fetched::Folder(folder)) = shelf.find(&remote)? {
-        return files(&folder).map(Found::Files);
+    let Some(remote) = model.remote() else { return Ok(FoundModel::Nothing(nowhere)) };
+    if let Some(CachedData::Folder(folder)) = cache.find(&remote)? {
+        return files(&folder).map(FoundModel::Files);
     }
-    let pinned = shelf.lock.place(&remote.place).and_then(|pinned| pinned.revision.as_deref());
+    let pinned = cache.lock.place(&remote.place).and_then(|pinned| pinned.revision.as_deref());
     match hugging_face_cache().and_then(|cache| snapshot(&cache, &remote.place, pinned)) {
-        Some(snapshot) => files(&snapshot).map(Found::Files),
-        None => Ok(Found::Nothing(format!("{remote}, and there is no folder {nowhere}"))),
+        Some(snapshot) => files(&snapshot).map(FoundModel::Files),
+        None => Ok(FoundModel::Nothing(format!("{remote}, and there is no folder {nowhere}"))),
     }
 }
 
@@ -91,8 +91,8 @@ pub fn model_config(folder: &Path) -> Result<ConfigFile, DataError> {
 }
 
 /// The folder of a model's revision in the cache: `models--org--name/snapshots/<commit>`.
-fn snapshot(cache: &Path, place: &Place, pinned: Option<&str>) -> Option<PathBuf> {
-    let Place::Hub { repository, revision, .. } = place else { return None };
+fn snapshot(cache: &Path, place: &RemoteLocation, pinned: Option<&str>) -> Option<PathBuf> {
+    let RemoteLocation::Hub { repository, revision, .. } = place else { return None };
     let home = cache.join(format!("models--{}", repository.replace('/', "--")));
     let revision = pinned.unwrap_or(revision);
     let commit = fs::read_to_string(home.join("refs").join(revision));
@@ -172,7 +172,7 @@ mod tests {
             ("models--org--name/refs/main", "c0ffee\n"),
             ("models--org--name/snapshots/c0ffee/config.json", "{}"),
         ]);
-        let pinned = |text, commit| snapshot(cache.path(), &Place::model(text).unwrap(), commit);
+        let pinned = |text, commit| snapshot(cache.path(), &RemoteLocation::model(text).unwrap(), commit);
         let snapshot = |text| pinned(text, None);
         let there = cache.path().join("models--org--name/snapshots/c0ffee");
         assert_eq!(snapshot("org/name"), Some(there.clone()));
@@ -185,10 +185,10 @@ mod tests {
     #[test]
     fn what_is_nowhere_is_missing() {
         let model = ForeignModel { name: "org/no-such@v1".into(), folder: "/spec/org/no-such@v1".into() };
-        let Found::Nothing(location) = find(&model, &Shelf::default()).unwrap() else { panic!("found") };
+        let FoundModel::Nothing(location) = find(&model, &DataCache::default()).unwrap() else { panic!("found") };
         assert_eq!(location, "hf:org/no-such@v1, and there is no folder /spec/org/no-such@v1");
         let model = ForeignModel { name: "../models/a".into(), folder: "/spec/../models/a".into() };
-        let Found::Nothing(location) = find(&model, &Shelf::default()).unwrap() else { panic!("found") };
+        let FoundModel::Nothing(location) = find(&model, &DataCache::default()).unwrap() else { panic!("found") };
         assert_eq!(location, "/spec/../models/a");
     }
 }

@@ -1,6 +1,6 @@
 //! Data order as a pure function of (seed, epoch, index).
 
-use super::mix;
+use crate::domain::mix;
 
 /// A shuffle of `0..len` that is never stored: constant memory, any position at once.
 ///

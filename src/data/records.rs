@@ -4,29 +4,16 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use crate::domain::{DatasetFormat, Located, MeasuredText, Origin, Pattern, WorldPart};
+use crate::domain::{DatasetFormat, LocatedSource, MeasuredText, Origin, Pattern, WorldPart};
 
-use super::corpus::{read_text, without};
+use super::clean::remove_characters;
 use super::dialogue::{Utterance, dialogues, merged};
 use super::error::DataError;
+use super::files::read_text;
+use super::record::Record;
 use super::rows::{Fault, each_row};
-use super::{words, world};
-
-/// One instruction and its answer.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Record {
-    /// What the model is given.
-    pub prompt: String,
-    /// What it is to say; never blank in what [`records`] returns.
-    pub reply: String,
-}
-
-impl Record {
-    /// Whether there is nothing to say.
-    fn is_blank(&self) -> bool {
-        self.reply.trim().is_empty()
-    }
-}
+use super::words::count_words;
+use super::world;
 
 /// The records of a dataset, in the order of its files and lines; those with a blank reply are dropped.
 ///
@@ -34,7 +21,7 @@ impl Record {
 ///
 /// # Errors
 /// As [`record_groups`].
-pub fn records(located: &Located, format: &DatasetFormat) -> Result<Vec<Record>, DataError> {
+pub fn records(located: &LocatedSource, format: &DatasetFormat) -> Result<Vec<Record>, DataError> {
     Ok(record_groups(located, format)?.into_iter().flatten().collect())
 }
 
@@ -46,7 +33,7 @@ pub fn records(located: &Located, format: &DatasetFormat) -> Result<Vec<Record>,
 ///
 /// # Errors
 /// Missing or unreadable files, lines that do not follow the format, a part of the toy world that holds no records.
-pub fn record_groups(located: &Located, format: &DatasetFormat) -> Result<Vec<Vec<Record>>, DataError> {
+pub fn record_groups(located: &LocatedSource, format: &DatasetFormat) -> Result<Vec<Vec<Record>>, DataError> {
     let mut groups = all(located, format)?;
     groups.iter_mut().for_each(|group| group.retain(|record| !record.is_blank()));
     groups.retain(|group| !group.is_empty());
@@ -54,7 +41,7 @@ pub fn record_groups(located: &Located, format: &DatasetFormat) -> Result<Vec<Ve
 }
 
 /// The same with the records that are dropped.
-fn all(located: &Located, format: &DatasetFormat) -> Result<Vec<Vec<Record>>, DataError> {
+fn all(located: &LocatedSource, format: &DatasetFormat) -> Result<Vec<Vec<Record>>, DataError> {
     match &located.origin {
         Origin::World { part, seed, size } => match (part, format) {
             (WorldPart::Chat | WorldPart::Questions, _) => Ok(alone(world::records(*part, *seed, *size))),
@@ -82,10 +69,10 @@ fn all(located: &Located, format: &DatasetFormat) -> Result<Vec<Vec<Record>>, Da
 }
 
 /// How much text [`records`] gives: both sides of each record.
-pub(super) fn volume(located: &Located, format: &DatasetFormat) -> Result<MeasuredText, DataError> {
+pub(super) fn volume(located: &LocatedSource, format: &DatasetFormat) -> Result<MeasuredText, DataError> {
     let all = all(located, format)?.into_iter().flatten();
     let (blank, records): (Vec<Record>, Vec<Record>) = all.partition(Record::is_blank);
-    let words = records.iter().map(|record| words(&record.prompt) + words(&record.reply)).sum();
+    let words = records.iter().map(|record| count_words(&record.prompt) + count_words(&record.reply)).sum();
     Ok(MeasuredText { units: records.len() as u64, words, blank: blank.len() as u64 })
 }
 
@@ -117,7 +104,7 @@ fn parse_text(path: &Path, text: &str, format: &DatasetFormat) -> Result<Vec<Vec
         DatasetFormat::Dialogue { min_words, across, remove } => {
             let mut all = dialogues(path, text)?;
             for utterance in all.iter_mut().flatten() {
-                utterance.text = without(&utterance.text, remove).into_owned();
+                utterance.text = remove_characters(&utterance.text, remove).into_owned();
             }
             if *across {
                 all = vec![all.concat()];

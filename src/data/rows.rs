@@ -10,8 +10,8 @@ use serde_json::Value;
 
 use crate::domain::{Layout, counted};
 
-use super::corpus::read_text;
 use super::error::DataError;
+use super::files::read_text;
 
 /// A row that could not be read, before it is known what was expected there.
 pub(super) struct Fault {

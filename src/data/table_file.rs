@@ -12,6 +12,7 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::Type;
 
+use super::atomic::{publish_file, temporary};
 use super::error::DataError;
 
 /// Rows of a row group of a Parquet file, and so the most that are held in memory.
@@ -87,8 +88,7 @@ impl TableFile {
         if to.exists() {
             return Err(DataError::Exists { path: to.to_owned() });
         }
-        let name = to.file_name().unwrap_or_default().to_string_lossy();
-        let beside = to.with_file_name(format!(".{name}.{}", std::process::id()));
+        let beside = temporary(to);
         let file = BufWriter::new(File::create(&beside).map_err(DataError::io("write", to))?);
         let mut table = Self { to: to.to_owned(), beside, columns: columns.to_vec(), rows: 0, writer: None };
         let writer = if extension == "csv" {
@@ -155,7 +155,7 @@ impl TableFile {
                 rest.and_then(|()| file.close()).map_err(|error| self.parquet_error(error))?;
             }
         }
-        fs::rename(&self.beside, &self.to).map_err(DataError::io("write", &self.to))?;
+        publish_file(&self.beside, &self.to).map_err(DataError::io("write", &self.to))?;
         Ok(self.rows)
     }
 

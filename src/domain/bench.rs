@@ -42,7 +42,7 @@ impl Workload {
 
 /// What a worker knows before the first round.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Ready {
+pub struct WorkerReady {
     /// Version of libtorch.
     pub libtorch: String,
     /// Threads within an operation.
@@ -53,7 +53,7 @@ pub struct Ready {
 
 /// Some steps in a row.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Round {
+pub struct BenchRound {
     /// Predicted ids.
     pub units: u64,
     /// Wall time.
@@ -83,18 +83,18 @@ pub struct Phases {
 
 /// A workload measured.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Speed {
+pub struct BenchResult {
     /// What was run.
     pub workload: Workload,
     /// On what.
-    pub ready: Ready,
+    pub ready: WorkerReady,
     /// The rounds after the warm-up.
-    pub rounds: Vec<Round>,
+    pub rounds: Vec<BenchRound>,
     /// One more round, taken apart.
-    pub dissected: Round,
+    pub dissected: BenchRound,
 }
 
-impl Speed {
+impl BenchResult {
     /// Predicted ids per second: the median over the rounds.
     pub fn tokens_per_second(&self) -> f64 {
         let mut speeds: Vec<f64> = self.rounds.iter().map(|round| round.units as f64 / round.seconds).collect();
@@ -154,10 +154,10 @@ mod tests {
             initial: None,
         };
         let round =
-            |seconds| Round { units: 4_096, seconds, losses: vec![9.0], peak_bytes: seconds as u64, phases: None };
-        let ready = Ready { libtorch: "2.11.0".into(), threads: 2, matmul_flops: 200e9 };
+            |seconds| BenchRound { units: 4_096, seconds, losses: vec![9.0], peak_bytes: seconds as u64, phases: None };
+        let ready = WorkerReady { libtorch: "2.11.0".into(), threads: 2, matmul_flops: 200e9 };
         let rounds = [4.0, 1.0, 2.0, 2.0].map(round).to_vec();
-        let speed = Speed { workload, ready, rounds, dissected: round(1.0) };
+        let speed = BenchResult { workload, ready, rounds, dissected: round(1.0) };
         assert_eq!(speed.tokens_per_second(), 2_048.0);
         // 6 × (4 blocks of 4·256² + 3·256·704, norms of 9·256, the head) and 6·4·256·256 for attention.
         let weights = 4 * (4 * 256 * 256 + 3 * 256 * 704) + 9 * 256 + 8_192 * 256;

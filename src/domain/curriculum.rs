@@ -18,7 +18,7 @@ pub enum LossMask {
 /// How the records of several datasets follow each other within an epoch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Order {
+pub enum RecordOrder {
     /// Shuffled together.
     #[default]
     Shuffled,
@@ -28,17 +28,17 @@ pub enum Order {
     InTurn,
 }
 
-impl Order {
+impl RecordOrder {
     /// Whether the order of the datasets means nothing.
     pub fn is_shuffled(&self) -> bool {
-        *self == Order::Shuffled
+        *self == RecordOrder::Shuffled
     }
 }
 
 /// What the optimiser of a stage starts with.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Start {
+pub enum OptimizerStart {
     /// Nothing.
     #[default]
     Fresh,
@@ -46,10 +46,10 @@ pub enum Start {
     Carried,
 }
 
-impl Start {
+impl OptimizerStart {
     /// Whether nothing is carried over.
     pub fn is_fresh(&self) -> bool {
-        *self == Start::Fresh
+        *self == OptimizerStart::Fresh
     }
 }
 

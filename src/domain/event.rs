@@ -14,7 +14,7 @@ use super::text::Origin;
 
 /// How a job is to be run here: nothing of it changes the result beyond floating-point order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Settings {
+pub struct RunSettings {
     /// `cpu`, `cuda:0`, ...
     pub device: String,
     /// Threads of this worker.
@@ -47,7 +47,7 @@ pub struct Assignment {
     #[serde(default)]
     pub keep_optimizer: bool,
     /// How to run it.
-    pub settings: Settings,
+    pub settings: RunSettings,
 }
 
 /// One line of a journal.
@@ -146,7 +146,7 @@ pub enum Verdict {
     /// With an error.
     Failed {
         /// The sort, which decides whether a retry can help.
-        failure: Failure,
+        failure: FailureKind,
         /// The reason, for people.
         message: String,
     },
@@ -155,7 +155,7 @@ pub enum Verdict {
 /// Sorts of failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Failure {
+pub enum FailureKind {
     /// The job's own error: running it again would give it again.
     Job,
     /// Device or host memory ran out.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::budget::Budget;
-use super::curriculum::{LossMask, Order, Replay, Start};
+use super::curriculum::{LossMask, OptimizerStart, RecordOrder, Replay};
 use super::digest::JobId;
 use super::finetune::{FinetuneRecipe, GlueTask};
 use super::generation::Generation;
@@ -85,11 +85,11 @@ pub struct Stage {
     /// The weight of each of them in the mixture; empty where each gives all of its records.
     pub shares: Vec<f64>,
     /// How their records follow each other.
-    pub order: Order,
+    pub order: RecordOrder,
     /// The share of pretraining text among them.
     pub replay: Option<Replay>,
     /// What the optimiser remembers.
-    pub optimizer: Start,
+    pub optimizer: OptimizerStart,
     /// Optimisation; its length is that of the first part.
     pub training: Training,
     /// The parts that follow under the same schedule (`schedule: whole`).
@@ -108,7 +108,7 @@ pub struct StagePart {
     /// The weight of each of them in the mixture; empty where each gives all of its records.
     pub shares: Vec<f64>,
     /// How their records follow each other.
-    pub order: Order,
+    pub order: RecordOrder,
     /// The share of pretraining text among them.
     pub replay: Option<Replay>,
     /// How long.
@@ -178,7 +178,7 @@ pub struct Pretraining {
 
 /// Where a cell's model comes from, before any tuning.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub enum Base {
+pub enum BaseModel {
     /// Trained here.
     Trained(Box<Pretraining>),
     /// Trained elsewhere, with a tokenizer of its own.
@@ -191,7 +191,7 @@ pub enum Base {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Recipe {
     /// The model to start from.
-    pub base: Base,
+    pub base: BaseModel,
     /// Share held out of every corpus and dataset.
     pub held_out: f64,
     /// The curriculum; empty for the base model alone.
@@ -213,12 +213,12 @@ impl Recipe {
     pub fn sources(&self) -> Vec<Source> {
         let mut sources: Vec<Source> = vec![];
         match &self.base {
-            Base::Trained(base) => {
+            BaseModel::Trained(base) => {
                 sources.extend(base.corpora.iter().chain(&base.tokenizer_corpora).map(|corpus| corpus.source.clone()));
                 sources.extend(base.tokenizer_datasets.iter().map(|dataset| dataset.source.clone()));
             }
-            Base::Imported(model) => sources.push(Source::Model(model.clone())),
-            Base::Recorded(_) => {}
+            BaseModel::Imported(model) => sources.push(Source::Model(model.clone())),
+            BaseModel::Recorded(_) => {}
         }
         let datasets = self.stages.iter().flat_map(Stage::all_datasets);
         sources.extend(datasets.map(|dataset| dataset.source.clone()));

@@ -15,7 +15,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::curriculum::{LossMask, Order, Replay, Start};
+use super::curriculum::{LossMask, OptimizerStart, RecordOrder, Replay};
 use super::digest::JobId;
 use super::finetune::{FinetuneRecipe, GlueTask};
 use super::milestone::Milestone;
@@ -108,8 +108,8 @@ pub struct TuneJob {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shares: Vec<f64>,
     /// How their records follow each other.
-    #[serde(default, skip_serializing_if = "Order::is_shuffled")]
-    pub order: Order,
+    #[serde(default, skip_serializing_if = "RecordOrder::is_shuffled")]
+    pub order: RecordOrder,
     /// Pretraining text among them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replay: Option<ReplayedText>,
@@ -127,8 +127,8 @@ pub struct TuneJob {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub further_validation: Vec<JobId>,
     /// What the optimiser remembers.
-    #[serde(default, skip_serializing_if = "Start::is_fresh")]
-    pub optimizer: Start,
+    #[serde(default, skip_serializing_if = "OptimizerStart::is_fresh")]
+    pub optimizer: OptimizerStart,
     /// Seed of the data order, of each part the same.
     pub seed: u64,
 }
@@ -142,8 +142,8 @@ pub struct TunePart {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shares: Vec<f64>,
     /// How their records follow each other.
-    #[serde(default, skip_serializing_if = "Order::is_shuffled")]
-    pub order: Order,
+    #[serde(default, skip_serializing_if = "RecordOrder::is_shuffled")]
+    pub order: RecordOrder,
     /// Pretraining text among them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replay: Option<ReplayedText>,

@@ -36,19 +36,19 @@ pub mod text;
 pub mod text_size;
 pub mod training;
 
-pub use bench::{Phases, Ready, Round, Speed, Workload};
+pub use bench::{BenchResult, BenchRound, Phases, WorkerReady, Workload};
 pub use budget::Budget;
 pub use cluster::{Cluster, Stderr, Stratum, clustered_stderr};
-pub use curriculum::{LossMask, Order, Replay, SINGLE, Start};
+pub use curriculum::{LossMask, OptimizerStart, RecordOrder, Replay, SINGLE};
 pub use digest::{Digest, JobId};
 pub use event::{
-    Artifact, Assignment, Event, Failure, JobUpdate, JournalEntry, Outcome, Settings, Task, Update, Verdict,
+    Artifact, Assignment, Event, FailureKind, JobUpdate, JournalEntry, Outcome, RunSettings, Task, Update, Verdict,
 };
 pub use fault_injection::{FaultInjection, MemoryLimit};
 pub use finetune::{Criterion, FinetuneRecipe, GlueTask, Hyperparameters, Pooling, Selection};
 pub use generation::{Generation, Question};
 pub use grid::{
-    Base, Cell, CellKey, Evaluation, Finetuning, Grid, Pretraining, Recipe, Resources, Slurm, Stage, StagePart,
+    BaseModel, Cell, CellKey, Evaluation, Finetuning, Grid, Pretraining, Recipe, Resources, Slurm, Stage, StagePart,
 };
 pub use hugging_face::{ConfigFile, SpecialTokens};
 pub use job::{
@@ -60,13 +60,13 @@ pub use mode::{AoaFit, BoxRows, EwokContrast, FirstToken, Mode, Nan, PerLength, 
 pub use model::{Arch, ModelConfig};
 pub use phenomenon::blimp_term;
 pub use plural::{counted, grouped};
-pub use remote::{HubKind, Pick, Place, Remote};
+pub use remote::{FileSelection, HubKind, Remote, RemoteLocation};
 pub use score::{CellRow, ItemOutcome, ItemRow, Score, ScoreRow};
 pub use seed::{FinetuneSeeds, mix, tuning_seed};
-pub use source::{Corpus, DataEntry, Dataset, ForeignModel, Located, Source};
+pub use source::{Corpus, DataEntry, Dataset, ForeignModel, LocatedSource, Source};
 pub use suggest::{closest, did_you_mean};
 pub use suite::{ScoringMethod, Size, Suite};
-pub use table::{NamedTable, Quantity, Reference, Show};
+pub use table::{NamedTable, Quantity, Reference, TableView};
 pub use text::{CorpusFormat, DatasetFormat, Documents, Layout, Origin, Pattern, Template, WorldPart};
 pub use text_size::{MeasuredText, TextSize};
-pub use training::{EarlyStopping, Keep, Length, Precision, Schedule, Training, Validation, Warmup};
+pub use training::{EarlyStopping, KeptWeights, Length, Precision, Schedule, Training, Validation, Warmup};

@@ -30,7 +30,7 @@ impl HubKind {
 /// A tree of files on another machine.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Place {
+pub enum RemoteLocation {
     /// A repository of the Hugging Face hub, or of a mirror of it.
     Hub {
         /// Dataset or model.
@@ -54,12 +54,12 @@ pub enum Place {
     },
 }
 
-impl Place {
+impl RemoteLocation {
     /// A model of the hub by what people call it: `name`, `organisation/name`, or either with `@revision`.
     pub fn model(text: &str) -> Option<Self> {
         let (repository, revision) = text.split_once('@').unwrap_or((text, MAIN));
         let (repository, revision) = (repository.to_owned(), revision.to_owned());
-        (is_repository(&repository) && is_revision(&revision)).then_some(Place::Hub {
+        (is_repository(&repository) && is_revision(&revision)).then_some(RemoteLocation::Hub {
             kind: HubKind::Models,
             repository,
             revision,
@@ -90,15 +90,15 @@ pub fn is_revision(text: &str) -> bool {
         && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_./+".contains(c))
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for RemoteLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Place::Hub { kind, repository, revision } => {
+            RemoteLocation::Hub { kind, repository, revision } => {
                 let kind = if *kind == HubKind::Datasets { "datasets/" } else { "" };
                 write!(f, "hf:{kind}{repository}@{revision}")
             }
-            Place::Osf { project } => write!(f, "osf:{project}"),
-            Place::Url { url, .. } => f.write_str(url),
+            RemoteLocation::Osf { project } => write!(f, "osf:{project}"),
+            RemoteLocation::Url { url, .. } => f.write_str(url),
         }
     }
 }
@@ -106,7 +106,7 @@ impl fmt::Display for Place {
 /// What is wanted of a tree, or of an archive in it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Pick {
+pub enum FileSelection {
     /// Files by a glob over their paths.
     Files(String),
     /// A folder of evaluation files, and archives that may stand in its place; empty for the whole tree.
@@ -119,22 +119,24 @@ pub enum Pick {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Remote {
     /// The tree.
-    pub place: Place,
+    pub place: RemoteLocation,
     /// The zip archive in the tree that is unpacked and looked into.
     pub archive: Option<String>,
     /// Which files.
-    pub pick: Pick,
+    pub pick: FileSelection,
 }
 
 impl fmt::Display for Remote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.place.fmt(f)?;
-        let is_url = matches!(self.place, Place::Url { .. });
+        let is_url = matches!(self.place, RemoteLocation::Url { .. });
         if let Some(archive) = self.archive.as_ref().filter(|_| !is_url) {
             write!(f, " {archive}")?;
         }
         match &self.pick {
-            Pick::Files(text) | Pick::Folder(text) if !(text.is_empty() || is_url && self.archive.is_none()) => {
+            FileSelection::Files(text) | FileSelection::Folder(text)
+                if !(text.is_empty() || is_url && self.archive.is_none()) =>
+            {
                 write!(f, " {text}")
             }
             _ => Ok(()),
@@ -148,7 +150,7 @@ mod tests {
 
     #[test]
     fn models_of_the_hub_are_told_from_paths() {
-        let id = |text| Place::model(text).map(|place| place.to_string());
+        let id = |text| RemoteLocation::model(text).map(|place| place.to_string());
         assert_eq!(id("gpt2").as_deref(), Some("hf:gpt2@main"));
         assert_eq!(id("org/name@chck_10M").as_deref(), Some("hf:org/name@chck_10M"));
         for path in ["./gpt2", "../a/b", "/a/b", "a/b/c", "org/name@", "a b", "a/b@../../x", "a/b@v?1", ""] {
@@ -163,7 +165,7 @@ mod tests {
             ("https://x.org/a/b.zip?download=1#top", "b.zip"),
             ("https://x.org/a/", "a"),
         ] {
-            assert_eq!(Place::file_name(url), name);
+            assert_eq!(RemoteLocation::file_name(url), name);
         }
     }
 }

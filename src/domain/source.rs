@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::remote::{Pick, Place, Remote};
+use super::remote::{FileSelection, Remote, RemoteLocation};
 use super::text::{CorpusFormat, DatasetFormat, Origin, Template, WorldPart};
 use super::text_size::TextSize;
 
@@ -54,7 +54,7 @@ pub struct ForeignModel {
 impl ForeignModel {
     /// The repository it means where no such folder is; `None` for what can only be a path.
     pub fn remote(&self) -> Option<Remote> {
-        Some(Remote { place: Place::model(&self.name)?, archive: None, pick: Pick::Model })
+        Some(Remote { place: RemoteLocation::model(&self.name)?, archive: None, pick: FileSelection::Model })
     }
 }
 
@@ -73,7 +73,7 @@ pub struct DataEntry {
 
 /// A [`Source`] that has been looked up on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Located {
+pub struct LocatedSource {
     /// Its content, as it enters identities; [`Origin::Missing`] where nothing was found.
     pub origin: Origin,
     /// The files, sorted by name; empty for the toy world and for what is missing.

@@ -145,7 +145,7 @@ impl Reference {
 /// What a named table does with its columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Show {
+pub enum TableView {
     /// The scores: mean and deviation over seeds.
     Scores,
     /// How many standard deviations each model lies from the mean over the models of the table.
@@ -162,7 +162,7 @@ pub struct NamedTable {
     /// The columns, each once.
     pub columns: Vec<Quantity>,
     /// What it shows of them.
-    pub show: Show,
+    pub show: TableView,
     /// Names of the published rows that stand beside its scores.
     pub references: Vec<String>,
 }

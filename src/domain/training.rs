@@ -67,7 +67,7 @@ impl Precision {
 /// The weights that a training gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Keep {
+pub enum KeptWeights {
     /// Those after the last step.
     Last,
     /// Those with the lowest held-out loss of all looks at it.
@@ -91,7 +91,7 @@ pub struct Validation {
     /// `None` takes all steps.
     pub early_stopping: Option<EarlyStopping>,
     /// Which weights are the result.
-    pub keep: Keep,
+    pub keep: KeptWeights,
 }
 
 /// One stage of AdamW training, fully resolved.

@@ -1,29 +1,29 @@
-//! What makes a job another one than its namesake of the last run.
+//! How a job differs from the job that had its label in the last run.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-/// How many differences are named.
-const MOST: usize = 3;
+/// The number of differences that are listed.
+const MAX_LISTED: usize = 3;
 
-/// The differences between two canonical forms of jobs with one label: the job's own fields with both values, or else
-/// its data, or else what it builds on. `None` where there are none.
+/// The differences between the canonical forms of two jobs with the same label: the job's own fields with both values,
+/// then its data, or else the jobs that it depends on. `None` if there are none.
 pub fn change(before: &str, after: &str) -> Option<String> {
     let Change { own, ancestors } = Change::between(before, after)?;
-    listed(if own.is_empty() { ancestors.into_iter().collect() } else { own })
+    list(if own.is_empty() { ancestors.into_iter().collect() } else { own })
 }
 
-/// In what two jobs with one label differ.
+/// The differences between two jobs with the same label.
 pub(super) struct Change {
-    /// Their own fields with both values, then their data.
+    /// Differences of the jobs themselves: fields with both values, then data.
     pub own: Vec<String>,
-    /// What they build on.
+    /// The dependencies that differ.
     pub ancestors: BTreeSet<String>,
 }
 
 impl Change {
-    /// That between two canonical forms; `None` where one is none.
+    /// Compares two canonical forms; `None` if one of them cannot be parsed.
     pub fn between(before: &str, after: &str) -> Option<Self> {
         let [before, after] = [before, after].map(|text| serde_json::from_str(text).ok().map(|value| leaves(&value)));
         let (before, after) = (before?, after?);
@@ -42,25 +42,25 @@ impl Change {
                 Some(value) if is_id(value) => {
                     ancestors.insert(format!("its {name}"));
                 }
-                _ if name.ends_with("version") => fields.push("the rules of this grid".to_owned()),
-                _ => fields.push(format!("{path} {} -> {}", shown(old), shown(new))),
+                _ if name.ends_with("version") => fields.push("the version of grid's rules".to_owned()),
+                _ => fields.push(format!("{path} {} -> {}", display(old), display(new))),
             }
         }
         Some(Self { own: [fields, data].concat(), ancestors })
     }
 }
 
-/// The first few of these in one text; `None` of nothing.
-pub(super) fn listed(differences: Vec<String>) -> Option<String> {
-    let more = differences.len().saturating_sub(MOST);
-    let mut text = differences.into_iter().take(MOST).collect::<Vec<_>>().join(", ");
+/// The first few differences as one text; `None` if there are none.
+pub(super) fn list(differences: Vec<String>) -> Option<String> {
+    let more = differences.len().saturating_sub(MAX_LISTED);
+    let mut text = differences.into_iter().take(MAX_LISTED).collect::<Vec<_>>().join(", ");
     if more > 0 {
         text.push_str(&format!(", and {more} more"));
     }
     (!text.is_empty()).then_some(text)
 }
 
-/// Scalars, and lists of them, by their paths; those of the job itself without its prefix.
+/// Scalars and lists of scalars by their paths, without the prefix `job.`.
 fn leaves(value: &Value) -> BTreeMap<String, Value> {
     fn visit(path: &str, value: &Value, leaves: &mut BTreeMap<String, Value>) {
         let below = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
@@ -86,7 +86,7 @@ fn leaves(value: &Value) -> BTreeMap<String, Value> {
     found
 }
 
-/// Whether a value names another job, or several.
+/// Whether a value is the id of another job, or a list of ids.
 fn is_id(value: &Value) -> bool {
     match value {
         Value::String(text) => text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit()),
@@ -95,7 +95,7 @@ fn is_id(value: &Value) -> bool {
     }
 }
 
-fn shown(value: Option<&Value>) -> String {
+fn display(value: Option<&Value>) -> String {
     match value {
         None | Some(Value::Null) => "none".to_owned(),
         Some(Value::String(text)) => text.clone(),
@@ -133,11 +133,11 @@ mod tests {
             changed(TUNE, &[("128", "64"), ("reply", "all"), ("1.0", "2.0"), ("0.9,", "0.8,")]).unwrap(),
             "loss reply -> all, max_length 128 -> 64, training.betas [0.9,0.999] -> [0.8,0.999], and 1 more"
         );
-        assert_eq!(changed(TUNE, &[("\"version\":1", "\"version\":2")]).unwrap(), "the rules of this grid");
+        assert_eq!(changed(TUNE, &[("\"version\":1", "\"version\":2")]).unwrap(), "the version of grid's rules");
     }
 
     #[test]
-    fn parts_that_follow_under_the_same_schedule_are_named() {
+    fn later_parts_of_one_schedule_are_named() {
         let after = r#"{"epochs":2},"betas":[0.9,0.999],"clip_norm":1.0},"then":[{
             "datasets":["c48f852b69b80e1e23941252257d5790"],"length":{"epochs":1}}]"#;
         let whole = TUNE.replace(r#"{"epochs":2},"betas":[0.9,0.999],"clip_norm":1.0}"#, after);
@@ -149,13 +149,13 @@ mod tests {
     }
 
     #[test]
-    fn a_common_held_out_set_is_named() {
+    fn further_validation_data_is_named() {
         let further = r#""further_validation":["c48f852b69b80e1e23941252257d5790"],"max_length""#;
         assert_eq!(change(TUNE, &TUNE.replace(r#""max_length""#, further)).unwrap(), "its validation data");
     }
 
     #[test]
-    fn what_it_builds_on_is_named_where_nothing_of_its_own_differs() {
+    fn dependencies_are_named_if_nothing_else_differs() {
         assert_eq!(changed(TUNE, &[("dba6", "dba7"), ("4dd0", "4dd1")]).unwrap(), "its datasets, its parent");
         assert_eq!(changed(PREPARE, &[("3c26", "3c27"), ("c48f", "c48e")]).unwrap(), "its data");
         assert_eq!(changed(TUNE, &[("dba6", "dba7"), ("128", "64")]).unwrap(), "max_length 128 -> 64");

@@ -1,13 +1,13 @@
 //! The resume truth table: reuse a result, or run its job, and for which one reason.
 //!
-//! Computed at the start of the next run from what is on disk and in the database, never at the end of a dying one.
+//! It is computed at the start of a run from the disk and the database, never at the end of a run that may be crashing.
 //!
-//! | last outcome | artifacts | data and parents | decision |
+//! | last attempt | artifacts | data and parents | decision |
 //! |---|---|---|---|
-//! | done | whole | any | reuse: an id stands for its result, whatever happens to the parents |
-//! | done | missing, altered | available | run: artifact missing, altered |
-//! | never, under way, interrupted, failed | any | available | run: new or changed, under way, interrupted, failed |
-//! | all but done and whole | any | unavailable | blocked |
+//! | done | intact | any | reuse: an id stands for its result, whatever happens to the parents |
+//! | done | missing or altered | available | run: artifact missing or altered |
+//! | none, running, interrupted or failed | any | available | run: new or changed, running, interrupted, failed |
+//! | any other row | any | unavailable | blocked |
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,85 +19,87 @@ use crate::domain::JobId;
 
 /// How the last attempt at a job ended.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Last {
-    /// There was none.
+pub enum LastAttempt {
+    /// There was no attempt.
     #[default]
     Never,
-    /// It has not: a worker is at it.
+    /// It is still running.
     Underway,
-    /// It was stopped, or its worker vanished; its checkpoints remain.
+    /// It was stopped, or its worker disappeared; its checkpoints remain.
     Interrupted,
-    /// With an error.
+    /// It ended with an error.
     Failed(String),
-    /// With a result.
+    /// It ended with a result.
     Done,
 }
 
-/// What is left on disk of a job that was done.
+/// The state of the files of a finished job.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Artifacts {
-    /// Every file, with the recorded size.
+    /// Every file exists with its recorded size.
     #[default]
     Whole,
-    /// This file is gone.
+    /// This file does not exist.
     Missing(String),
-    /// This file has another size than recorded.
+    /// The size of this file differs from the recorded one.
     Altered(String),
 }
 
-/// What is known of a job from earlier runs.
+/// What earlier runs left of a job.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Known {
-    /// Last outcome.
-    pub last: Last,
-    /// State of its files.
+pub struct PriorState {
+    /// LastAttempt outcome.
+    pub last: LastAttempt,
+    /// The state of its files.
     pub artifacts: Artifacts,
     /// How it differs from the job that had its label when the experiment ran last ([`change`](super::change())).
     pub change: Option<String>,
 }
 
-/// What to do about a job.
+/// What a run does about a job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Decision {
-    /// Its result stands.
+    /// Its result is reused.
     Reuse,
     /// It must run.
-    Run(Why),
-    /// It cannot run: these data are missing, its own or an ancestor's.
+    Run(RunReason),
+    /// It cannot run, because these data are missing; they are its own or an ancestor's.
     Blocked(Vec<String>),
 }
 
-/// Why a job must run.
+/// RunReason a job must run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Why {
+pub enum RunReason {
     /// No result with this identity exists.
     New,
-    /// No result with this identity exists; a job of its label differs in this.
+    /// No result with this identity exists; the job that had its label differs in this.
     Changed(String),
-    /// A worker is at it, whom a run awaits.
+    /// It is already running; the run waits for it.
     Underway,
-    /// It was stopped before its end.
+    /// The last attempt was stopped before its end.
     Interrupted,
-    /// It failed.
+    /// The last attempt failed.
     Failed(String),
-    /// A file of its result is gone.
+    /// A file of its result is missing.
     ArtifactMissing(String),
     /// A file of its result has changed.
     ArtifactAltered(String),
 }
 
-impl fmt::Display for Why {
+impl fmt::Display for RunReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Why::New => f.write_str("never ran"),
-            Why::Changed(change) => write!(f, "changed: {change}"),
-            Why::Underway => f.write_str("a worker is at it"),
-            Why::Interrupted => f.write_str("was interrupted; goes on from its last checkpoint, if it has one"),
-            Why::Failed(message) => write!(f, "failed: {}", message.lines().next().unwrap_or_default()),
-            Why::ArtifactMissing(path) => write!(f, "its result is gone: {path}"),
-            Why::ArtifactAltered(path) => write!(f, "its result was altered: {path}"),
+            RunReason::New => f.write_str("never ran"),
+            RunReason::Changed(change) => write!(f, "changed: {change}"),
+            RunReason::Underway => f.write_str("already running"),
+            RunReason::Interrupted => {
+                f.write_str("was interrupted; continues from its last checkpoint, if there is one")
+            }
+            RunReason::Failed(message) => write!(f, "failed: {}", message.lines().next().unwrap_or_default()),
+            RunReason::ArtifactMissing(path) => write!(f, "its result is missing: {path}"),
+            RunReason::ArtifactAltered(path) => write!(f, "its result was altered: {path}"),
         }
     }
 }
@@ -112,23 +114,23 @@ impl fmt::Display for Decision {
     }
 }
 
-/// One row of the table. `missing`: locations of data that the job or a parent lacks.
-fn decide_one(known: &Known, missing: &[String]) -> Decision {
+/// One row of the table. `missing` are the locations of data that the job or an ancestor lacks.
+fn decide_one(known: &PriorState, missing: &[String]) -> Decision {
     let why = match (&known.last, &known.artifacts) {
-        (Last::Done, Artifacts::Whole) => return Decision::Reuse,
-        (Last::Done, Artifacts::Missing(path)) => Why::ArtifactMissing(path.clone()),
-        (Last::Done, Artifacts::Altered(path)) => Why::ArtifactAltered(path.clone()),
-        (Last::Never, _) => known.change.clone().map_or(Why::New, Why::Changed),
-        (Last::Underway, _) => Why::Underway,
-        (Last::Interrupted, _) => Why::Interrupted,
-        (Last::Failed(message), _) => Why::Failed(message.clone()),
+        (LastAttempt::Done, Artifacts::Whole) => return Decision::Reuse,
+        (LastAttempt::Done, Artifacts::Missing(path)) => RunReason::ArtifactMissing(path.clone()),
+        (LastAttempt::Done, Artifacts::Altered(path)) => RunReason::ArtifactAltered(path.clone()),
+        (LastAttempt::Never, _) => known.change.clone().map_or(RunReason::New, RunReason::Changed),
+        (LastAttempt::Underway, _) => RunReason::Underway,
+        (LastAttempt::Interrupted, _) => RunReason::Interrupted,
+        (LastAttempt::Failed(message), _) => RunReason::Failed(message.clone()),
     };
     if missing.is_empty() { Decision::Run(why) } else { Decision::Blocked(missing.to_vec()) }
 }
 
-/// Decides every job of a plan; a job that `known` lacks never ran.
-pub fn decide(plan: &Plan, known: &BTreeMap<JobId, Known>) -> BTreeMap<JobId, Decision> {
-    let never = Known::default();
+/// Decides every job of a plan. A job that `known` lacks was never attempted.
+pub fn decide(plan: &Plan, known: &BTreeMap<JobId, PriorState>) -> BTreeMap<JobId, Decision> {
+    let never = PriorState::default();
     let mut decisions: BTreeMap<JobId, Decision> = BTreeMap::new();
     for job in plan.jobs() {
         let mut missing: Vec<String> = job.missing().map(str::to_owned).collect();
@@ -148,22 +150,28 @@ pub fn decide(plan: &Plan, known: &BTreeMap<JobId, Known>) -> BTreeMap<JobId, De
 mod tests {
     use super::*;
 
-    /// The whole domain, against the table above written as a list of rows.
+    /// Every combination, compared with the table above.
     #[test]
     fn the_whole_truth_table() {
-        let lasts = [Last::Never, Last::Underway, Last::Interrupted, Last::Failed("x".into()), Last::Done];
+        let lasts = [
+            LastAttempt::Never,
+            LastAttempt::Underway,
+            LastAttempt::Interrupted,
+            LastAttempt::Failed("x".into()),
+            LastAttempt::Done,
+        ];
         let artifacts = [Artifacts::Whole, Artifacts::Missing("m".into()), Artifacts::Altered("m".into())];
         let data: [Vec<String>; 2] = [vec![], vec!["corpus.txt".into()]];
         let mut rows = vec![];
         for last in &lasts {
             for artifact in &artifacts {
                 for missing in &data {
-                    let known = Known { last: last.clone(), artifacts: artifact.clone(), change: None };
+                    let known = PriorState { last: last.clone(), artifacts: artifact.clone(), change: None };
                     rows.push(decide_one(&known, missing));
-                    // A namesake matters only to a job that never ran.
-                    let changed = Known { change: Some("seed 1 -> 2".into()), ..known };
+                    // The difference matters only for a job that was never attempted.
+                    let changed = PriorState { change: Some("seed 1 -> 2".into()), ..known };
                     let expected = match &rows[rows.len() - 1] {
-                        Decision::Run(Why::New) => Decision::Run(Why::Changed("seed 1 -> 2".into())),
+                        Decision::Run(RunReason::New) => Decision::Run(RunReason::Changed("seed 1 -> 2".into())),
                         other => other.clone(),
                     };
                     assert_eq!(decide_one(&changed, missing), expected);
@@ -171,16 +179,21 @@ mod tests {
             }
         }
         let blocked = || Decision::Blocked(vec!["corpus.txt".into()]);
-        let run = |why: Why| [Decision::Run(why), blocked()];
+        let run = |why: RunReason| [Decision::Run(why), blocked()];
         let expected = [
-            [run(Why::New), run(Why::New), run(Why::New)].concat(),
-            [run(Why::Underway), run(Why::Underway), run(Why::Underway)].concat(),
-            [run(Why::Interrupted), run(Why::Interrupted), run(Why::Interrupted)].concat(),
-            [run(Why::Failed("x".into())), run(Why::Failed("x".into())), run(Why::Failed("x".into()))].concat(),
+            [run(RunReason::New), run(RunReason::New), run(RunReason::New)].concat(),
+            [run(RunReason::Underway), run(RunReason::Underway), run(RunReason::Underway)].concat(),
+            [run(RunReason::Interrupted), run(RunReason::Interrupted), run(RunReason::Interrupted)].concat(),
+            [
+                run(RunReason::Failed("x".into())),
+                run(RunReason::Failed("x".into())),
+                run(RunReason::Failed("x".into())),
+            ]
+            .concat(),
             [
                 [Decision::Reuse, Decision::Reuse],
-                run(Why::ArtifactMissing("m".into())),
-                run(Why::ArtifactAltered("m".into())),
+                run(RunReason::ArtifactMissing("m".into())),
+                run(RunReason::ArtifactAltered("m".into())),
             ]
             .concat(),
         ]

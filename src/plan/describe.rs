@@ -1,4 +1,4 @@
-//! What `grid plan` prints: counts, savings, models, training stages, words, and the decision on every job.
+//! The content of `grid plan`: counts, savings, models, training stages, words, and the decision on every job.
 
 use std::collections::BTreeMap;
 
@@ -9,76 +9,76 @@ use super::facts::Facts;
 use super::forecast::weight;
 use super::ledger::{Ledger, ledger};
 use super::planned::Plan;
-use crate::domain::{Budget, Job, JobId, JobKind, Length, ModelConfig, Suite, TextSize, counted, grouped};
+use crate::domain::{Budget, Job, JobId, JobKind, Length, ModelConfig, Suite, TextSize, counted};
 
-/// A plan for people and scripts.
+/// A plan as `grid plan` prints it, as text or JSON.
 #[derive(Debug, Clone, Serialize)]
 pub struct Description {
-    /// Experiment.
+    /// The name of the experiment.
     pub experiment: String,
-    /// Distinct cells.
+    /// Number of distinct cells.
     pub cells: usize,
-    /// Combinations of axis values before equal cells collapsed.
+    /// Number of combinations of axis values, before equal cells became one.
     pub combinations: usize,
-    /// Distinct jobs.
+    /// Number of distinct jobs.
     pub jobs_total: usize,
-    /// Jobs if no two cells shared any.
+    /// Number of jobs if cells did not share any.
     pub jobs_unshared: usize,
-    /// Counts by kind.
+    /// Numbers of jobs by kind.
     pub kinds: Vec<KindCount>,
-    /// The models.
+    /// The models of all cells.
     pub models: Vec<ModelLine>,
-    /// The training stages, those that differ only in the seed as one.
+    /// The training stages; stages that differ only in the seed are one.
     pub stages: Vec<StageLine>,
-    /// The words that the models read.
+    /// How many words the models read.
     pub ledger: Ledger,
-    /// What somebody should look at before running it.
+    /// What to check before running the plan.
     pub warnings: Vec<String>,
-    /// Data that were not found.
+    /// The data that was not found.
     pub missing: Vec<MissingLine>,
-    /// Every job.
+    /// Every job, parents before children.
     pub jobs: Vec<JobLine>,
 }
 
-/// Jobs of one kind.
+/// The number of jobs of one kind.
 #[derive(Debug, Clone, Serialize)]
 pub struct KindCount {
-    /// Kind.
+    /// The kind.
     pub kind: JobKind,
-    /// Distinct jobs.
+    /// Number of distinct jobs.
     pub jobs: usize,
-    /// To run.
+    /// Jobs to run.
     pub run: usize,
-    /// To reuse.
+    /// Jobs whose result is reused.
     pub reuse: usize,
-    /// Blocked by missing data.
+    /// Jobs blocked by missing data.
     pub blocked: usize,
-    /// Jobs if no two cells shared any.
+    /// Number of jobs if cells did not share any.
     pub unshared: usize,
-    /// Their share of the arithmetic of all jobs, about; `None` where data are missing.
+    /// Estimated fraction of the floating-point operations of all jobs; `None` if data is missing.
     pub share: Option<f64>,
 }
 
-/// One model.
+/// One model of the plan.
 #[derive(Debug, Clone, Serialize)]
 pub struct ModelLine {
-    /// Name on the model axis.
+    /// Its name on the model axis.
     pub name: String,
-    /// Trainable parameters, exactly.
+    /// Exact number of trainable parameters.
     pub parameters: u64,
-    /// Shape.
+    /// Its shape.
     pub config: ModelConfig,
 }
 
-/// One training stage.
+/// One training stage of the plan.
 #[derive(Debug, Clone, Serialize)]
 pub struct StageLine {
-    /// Model and path of stages: `tiny/chat>questions`; of several parts under one schedule each has a line of its own,
-    /// `tiny/chat>>questions (1 of 2)`.
+    /// The model and the path of stages, `tiny/chat>questions`. If a stage has several parts under one schedule, each part
+    /// has its own line: `tiny/chat>>questions (1 of 2)`.
     pub label: String,
-    /// The label of the stage that it goes on from.
+    /// The label of the stage that it continues.
     pub after: Option<String>,
-    /// Jobs (seeds) of this stage.
+    /// Number of jobs (seeds) of this stage.
     pub jobs: usize,
     /// Documents or records per epoch.
     pub units: Option<u64>,
@@ -86,55 +86,54 @@ pub struct StageLine {
     pub words: Option<u64>,
     /// Tokens per epoch.
     pub tokens: Option<u64>,
-    /// Whether `tokens` is an estimate, the text not being tokenized yet.
+    /// Whether `tokens` is an estimate, because the text is not tokenized yet.
     pub estimated: bool,
-    /// Whether the steps of an epoch are an estimate: those of a pretraining follow from its tokens, those of a tuning
-    /// from its records.
+    /// Whether `steps_per_epoch` is an estimate; it follows from the tokens of a pretraining, or the records of a tuning.
     pub steps_estimated: bool,
-    /// Whether the text was counted; otherwise it is not there, and the spec says what to expect.
+    /// Whether the text was counted. Otherwise it is not available yet, and the numbers are those that the spec expects.
     pub measured: bool,
     /// Epochs, or `None` for a fixed number of steps.
     pub epochs: Option<u32>,
-    /// Optimiser steps per epoch.
+    /// Optimizer steps per epoch.
     pub steps_per_epoch: Option<u64>,
-    /// Optimiser steps.
+    /// Optimizer steps in all epochs.
     pub steps: Option<u64>,
 }
 
-/// Data that were not found.
+/// Data that was not found.
 #[derive(Debug, Clone, Serialize)]
 pub struct MissingLine {
-    /// Where they were looked for.
+    /// Where it was looked for.
     pub location: String,
-    /// Where the spec names them, such as `experiments/x.yaml:12:5`.
+    /// Where the spec names it, such as `experiments/x.yaml:12:5`.
     pub place: Option<String>,
-    /// What needs them: corpora, datasets, suites.
+    /// The corpora, datasets and suites that need it.
     pub needed_by: Vec<String>,
-    /// Where they can be had from, where that is known.
+    /// Where to download it, if that is known.
     pub download: Option<&'static str>,
 }
 
-/// One job.
+/// One job of the plan.
 #[derive(Debug, Clone, Serialize)]
 pub struct JobLine {
-    /// Full id.
+    /// The full id.
     pub id: JobId,
-    /// Kind.
+    /// The kind.
     pub kind: JobKind,
-    /// Name.
+    /// The label, unique within its kind.
     pub label: String,
-    /// Its like together: a stage without the seed, or a suite or task whichever model it scores.
+    /// The group of similar jobs: a stage without the seed, or a suite or task for all models.
     #[serde(skip)]
     pub(super) group: String,
-    /// Full ids.
+    /// The full ids of the jobs that it depends on.
     pub parents: Vec<JobId>,
-    /// What to do.
+    /// What a run does about it.
     pub decision: Decision,
-    /// Its share of the arithmetic of all jobs, about; `None` where data are missing.
+    /// Estimated fraction of the floating-point operations of all jobs; `None` if data is missing.
     pub share: Option<f64>,
 }
 
-/// Describes a plan.
+/// Describes a plan for printing.
 pub fn describe(
     plan: &Plan,
     decisions: &BTreeMap<JobId, Decision>,
@@ -191,7 +190,7 @@ pub fn describe(
 fn models(plan: &Plan, facts: &Facts) -> Vec<ModelLine> {
     let mut lines: Vec<ModelLine> = vec![];
     for cell in &plan.cells {
-        // A pretrain or import job, or one that stands in the plan alone.
+        // A pretrain or import job, or a recorded job without its ancestors.
         let bases = cell.jobs.iter().filter(|(id, _)| {
             facts.models.contains_key(id)
                 || plan.job(id).is_some_and(|job| matches!(job.job.kind(), JobKind::Pretrain | JobKind::Import))
@@ -263,7 +262,7 @@ fn missing(plan: &Plan, facts: &Facts) -> Vec<MissingLine> {
                 download: None,
             });
             match &job.job {
-                // Whatever it learns from is also prepared, or else stands here alone.
+                // Prepare jobs usually need the same data, and are more informative.
                 Job::Tokenizer(_) => continue,
                 Job::Eval(eval) => line.download = Some(eval.suite.download()),
                 Job::Finetune(_) => line.download = Some(Suite::Glue.download()),
@@ -277,10 +276,10 @@ fn missing(plan: &Plan, facts: &Facts) -> Vec<MissingLine> {
     lines.into_values().collect()
 }
 
-/// What somebody should look at before running a plan: text that is not what the spec expects, and words that the
-/// budget cannot be held against.
+/// What to check before running a plan, such as text whose size is not what the spec expects, or a budget that cannot be
+/// checked.
 pub fn warnings(plan: &Plan, facts: &Facts, budget: Option<Budget>) -> Vec<String> {
-    let surprise = |(what, found, expected): (String, TextSize, TextSize)| {
+    let unexpected = |(what, found, expected): (String, TextSize, TextSize)| {
         let units = |extent: TextSize| extent.units.map_or(String::new(), |n| format!(" in {}", counted(n, "piece")));
         let (found_units, expected_units) = match expected.units {
             Some(_) => (units(found), units(expected)),
@@ -292,32 +291,31 @@ pub fn warnings(plan: &Plan, facts: &Facts, budget: Option<Budget>) -> Vec<Strin
             counted(expected.words, "word")
         )
     };
-    let mut warnings: Vec<String> = facts.surprises(plan).into_iter().map(surprise).collect();
+    let mut warnings: Vec<String> = facts.unexpected_sizes(plan).into_iter().map(unexpected).collect();
     let blank = |(what, blank): (String, u64)| {
-        format!(
-            "of {what} {} left out: nothing is replied",
-            if blank == 1 { "1 record is".to_owned() } else { format!("{} records are", grouped(blank)) }
-        )
+        let (records, verb) = (counted(blank, "record"), if blank == 1 { "has" } else { "have" });
+        format!("{records} of {what} {verb} a blank reply and will be left out")
     };
-    warnings.extend(facts.undropped(plan).map(|(label, share)| {
+    warnings.extend(facts.ignored_dropout(plan).map(|(label, share)| {
         format!(
-            "{label} is trained on without the dropout of {share} that its configuration has: nothing is dropped here"
+            "{label} is trained without dropout, although its configuration sets a dropout of {share}: grid has no dropout"
         )
     }));
-    warnings.extend(facts.blank(plan).into_iter().map(blank));
-    warnings.extend(facts.unreached(plan).iter().map(|one| one.to_string() + ": train longer, or leave it out"));
+    warnings.extend(facts.blank_replies(plan).into_iter().map(blank));
+    warnings
+        .extend(facts.unreached(plan).iter().map(|one| one.to_string() + "; train longer, or remove the milestone"));
     if let Some(budget) = budget {
         let ledger = ledger(plan, facts, Some(budget));
         let unknown = ledger.unknown();
         if !unknown.is_empty() {
             let texts = unknown.join(", ");
             warnings.push(format!(
-                "the budget ({budget}) cannot be checked: nobody knows how much there is of {texts}; say so with \
+                "the budget ({budget}) cannot be checked, because the size of {texts} is unknown; add \
                  `expect: {{words: ...}}`"
             ));
         }
         if ledger.accounts.iter().any(|account| account.foreign) {
-            warnings.push("what models from elsewhere have read is not in the ledger".to_owned());
+            warnings.push("the word ledger does not include the text that imported models were trained on".to_owned());
         }
     }
     warnings

@@ -1,36 +1,36 @@
-//! In what two plans differ.
+//! How two plans differ.
 
 use std::collections::{HashMap, HashSet};
 
-use super::change::{Change, listed};
+use super::change::{Change, list};
 use super::planned::{Plan, PlannedJob};
 use crate::domain::JobKind;
 
-/// In what two plans differ, job by job.
+/// The differences between two plans, job by job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Differences {
-    /// Jobs that both have.
+    /// Number of jobs that both plans have.
     pub shared: usize,
-    /// Jobs of both that differ only in what they build on.
+    /// Number of jobs that differ only in the jobs they depend on.
     pub dependent: usize,
-    /// What differs of itself, in the order of the second plan, then what only the first one has.
-    pub lines: Vec<Line>,
+    /// The other differences, in the order of the second plan, then the jobs that only the first plan has.
+    pub lines: Vec<DifferenceLine>,
 }
 
-/// Jobs that differ in one way: all seeds of a stage, or a suite or task whichever model it scores.
+/// Jobs that differ in the same way: all seeds of a stage, or one suite or task for all models.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Line {
-    /// Sort of work.
+pub struct DifferenceLine {
+    /// The kind of the jobs.
     pub kind: JobKind,
-    /// What they are.
+    /// The stage, suite or task.
     pub what: String,
-    /// How many.
+    /// Number of jobs.
     pub jobs: usize,
-    /// Fields with both values, or that only one plan has them.
+    /// The fields that differ, with both values, or which plan alone has the jobs.
     pub difference: String,
 }
 
-/// Compares two plans; jobs of one kind and label are counterparts.
+/// Compares two plans. Jobs with the same kind and label correspond to each other.
 pub fn differences(first: &Plan, second: &Plan) -> Differences {
     let key = |job: &PlannedJob| (job.job.kind(), job.label.clone());
     let before: HashMap<_, _> = first.jobs().map(|job| (key(job), job)).collect();
@@ -45,7 +45,7 @@ pub fn differences(first: &Plan, second: &Plan) -> Differences {
             None => found.add(job, format!("only in {}", second.name)),
             Some(counterpart) => {
                 let change = Change::between(&counterpart.job.canonical(), &job.job.canonical());
-                match change.and_then(|change| listed(change.own)) {
+                match change.and_then(|change| list(change.own)) {
                     Some(own) => found.add(job, own),
                     None => found.dependent += 1,
                 }
@@ -64,10 +64,10 @@ impl Differences {
     fn add(&mut self, job: &PlannedJob, difference: String) {
         let kind = job.job.kind();
         let what = if matches!(kind, JobKind::Eval | JobKind::Finetune) { job.what() } else { job.group.clone() };
-        let like = |line: &&mut Line| line.kind == kind && line.what == what && line.difference == difference;
+        let like = |line: &&mut DifferenceLine| line.kind == kind && line.what == what && line.difference == difference;
         match self.lines.iter_mut().find(like) {
             Some(line) => line.jobs += 1,
-            None => self.lines.push(Line { kind, what, jobs: 1, difference }),
+            None => self.lines.push(DifferenceLine { kind, what, jobs: 1, difference }),
         }
     }
 }

@@ -1,38 +1,44 @@
-//! From cells to jobs: equal jobs collapse because they have equal ids.
+//! From cells to jobs. Equal jobs have equal ids and therefore become one.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use petgraph::graph::{DiGraph, NodeIndex};
 
-use super::names::{Name, called, distinguish_labels};
-use super::planned::{Plan, PlannedCell, PlannedJob, Role, Text};
+use super::names::{JobName, distinguish_labels, stage_name};
+use super::planned::{Plan, PlannedCell, PlannedJob, PreparedText, Role};
 use crate::domain::{
-    Base, Cell, Corpus, Dataset, EvalJob, FinetuneJob, Finetuning, ForeignModel, Grid, ImportJob, Job, JobId, Located,
-    Origin, PrepareJob, Prepared, PretrainJob, Pretraining, Recipe, ReplayedText, Source, Stage, StagePart, Suite,
-    TokenizerJob, TuneJob, TunePart, tuning_seed,
+    BaseModel, Cell, Corpus, Dataset, EvalJob, FinetuneJob, Finetuning, ForeignModel, Grid, ImportJob, Job, JobId,
+    LocatedSource, Origin, PrepareJob, Prepared, PretrainJob, Pretraining, Recipe, ReplayedText, Source, Stage,
+    StagePart, Suite, TokenizerJob, TuneJob, TunePart, tuning_seed,
 };
 
-/// A job that leaves a model. Minted here only.
+/// A job whose result is a model. Only this module creates one.
 #[derive(Clone, Copy)]
 struct TrainRef(JobId);
 
-/// A job of the database whose model a cell begins with.
+/// A model of a cell, and the name from which those of the jobs about it are made.
+struct NamedModel {
+    model: TrainRef,
+    name: JobName,
+}
+
+/// A job of the database whose model a cell starts from.
 #[derive(Debug, Clone)]
-pub struct Recorded {
-    /// The work.
+pub struct RecordedJob {
+    /// The job.
     pub job: Job,
-    /// What people call it.
+    /// Its label.
     pub label: String,
 }
 
 /// Expands a grid into its jobs. A source that `located` lacks counts as missing.
 ///
-/// `recorded` has every job that a cell names; they stand in the plan without what they came from: their results are
-/// there, or the plan cannot be run.
+/// `recorded` has every job of the database that a cell names. They are part of the plan without their ancestors, and
+/// the plan can only be run if their results still exist.
 ///
 /// # Panics
-/// When `recorded` lacks a job.
-pub fn expand(grid: &Grid, located: &BTreeMap<Source, Located>, recorded: &BTreeMap<JobId, Recorded>) -> Plan {
+/// If `recorded` lacks a job.
+pub fn expand(grid: &Grid, located: &BTreeMap<Source, Located>, recorded: &BTreeMap<JobId, RecordedJob>) -> Plan {
     let mut builder = Builder { graph: DiGraph::new(), index: HashMap::new(), located, recorded };
     let cells = grid.cells.iter().map(|cell| builder.cell(cell)).collect();
     let Builder { mut graph, index, .. } = builder;
@@ -40,7 +46,7 @@ pub fn expand(grid: &Grid, located: &BTreeMap<Source, Located>, recorded: &BTree
     Plan { graph, index, name: grid.name.clone(), combinations: grid.combinations, cells }
 }
 
-/// A job that leaves a tokenizer, and what people call the tokenizer.
+/// A job whose result includes a tokenizer, and the name of the tokenizer in labels.
 #[derive(Clone)]
 struct Vocabulary {
     job: JobId,
@@ -51,75 +57,95 @@ struct Builder<'a> {
     graph: DiGraph<PlannedJob, ()>,
     index: HashMap<JobId, NodeIndex>,
     located: &'a BTreeMap<Source, Located>,
-    recorded: &'a BTreeMap<JobId, Recorded>,
+    recorded: &'a BTreeMap<JobId, RecordedJob>,
 }
 
 impl Builder<'_> {
     fn cell(&mut self, cell: &Cell) -> PlannedCell {
         let recipe = &cell.recipe;
         let mut jobs = vec![];
-        let base_name = Name { group: cell.key.model.clone(), seed: Some(recipe.seed), tune_seed: None };
-        let mut name = Name { tune_seed: recipe.tune_seed, ..base_name.clone() };
-        let (vocabulary, mut model) = match &recipe.base {
+        let group = cell.key.model.clone();
+        let base_name = JobName { group, seed: Some(recipe.seed), tune_seed: None };
+        let (vocabulary, base) = match &recipe.base {
             Base::Trained(base) => {
                 let vocabulary = self.tokenizer(base, &mut jobs);
                 (vocabulary.clone(), self.pretrain(recipe, base, &vocabulary, &base_name, &mut jobs))
             }
             Base::Imported(model) => self.import(model, &cell.key.model, &mut jobs),
-            Base::Recorded(id) => self.recorded(*id, &cell.key.model, &mut jobs),
+            Base::Recorded(id) => self.add_recorded(*id, &cell.key.model, &mut jobs),
         };
-        let base = model;
-        let (mut path, mut datasets) = (vec![], BTreeSet::new());
-        for (place, stage) in recipe.stages.iter().enumerate() {
-            path.push(called(stage));
-            name.group = format!("{}/{}", cell.key.model, path.join(">"));
-            let mut job = self.tune_job(recipe, stage, &vocabulary, model, &mut jobs);
-            datasets.extend(job.validation_datasets());
-            // The last stage is measured on what all stages hold out, as a training on the union of their data is. The
-            // earlier ones are not, so that they stay those of other cells.
-            if place + 1 == recipe.stages.len() && recipe.held_out > 0.0 {
-                let own: BTreeSet<JobId> = job.validation_datasets().into_iter().collect();
-                job.further_validation = datasets.difference(&own).copied().collect();
-            }
-            model = TrainRef(self.add(Job::Tune(job), &name, &[], Role::Ancestor, &mut jobs));
-        }
+        let base = NamedModel { model: base, name: base_name };
+        let tuned = self.tune(recipe, &vocabulary, &base, &mut jobs);
         for (id, role) in &mut jobs {
-            if *id == model.0 {
+            if *id == tuned.model.0 {
                 *role = Role::Model;
             }
         }
-        for evaluation in &recipe.evaluations {
-            let Located { origin, .. } = self.locate(&evaluation.source);
-            // Words are acquired in pretraining: a tuned cell shares the curves of the model that it started from.
-            let (scored, of) = match evaluation.suite {
-                Suite::Aoa => (base, &base_name),
-                _ => (model, &name),
-            };
-            let (suite, mode) = (evaluation.suite, evaluation.mode);
-            let job = EvalJob { model: scored.0, milestone: None, suite, mode, data: origin };
-            let group = format!("{suite} {}", of.group);
-            self.add(Job::Eval(job), &Name { group, ..*of }, &[&evaluation.source], Role::Eval, &mut jobs);
-        }
+        self.evaluate(recipe, &base, &tuned, &mut jobs);
         for finetuning in &recipe.finetunings {
-            self.finetune(recipe, finetuning, model, &name, &mut jobs);
+            self.finetune(recipe, finetuning, &tuned, &mut jobs);
         }
-        let milestones = match &recipe.base {
-            Base::Trained(base) => &base.milestones[..],
-            Base::Imported(_) | Base::Recorded(_) => &[],
-        };
-        for milestone in milestones {
-            for evaluation in &recipe.milestone_evaluations {
-                let Located { origin, .. } = self.locate(&evaluation.source);
-                let (suite, mode) = (evaluation.suite, evaluation.mode);
-                let job = EvalJob { model: model.0, milestone: Some(*milestone), suite, mode, data: origin };
-                let group = format!("{suite} {} at {}", name.group, milestone.label());
-                self.add(Job::Eval(job), &Name { group, ..name }, &[&evaluation.source], Role::Eval, &mut jobs);
-            }
-        }
+        self.evaluate_milestones(recipe, &tuned, &mut jobs);
         for (id, _) in &jobs {
             self.graph[self.index[id]].cells += 1;
         }
         PlannedCell { key: cell.key.clone(), jobs }
+    }
+
+    /// Adds a job for each tuning stage; returns the model after the last one, which is `base` if there are none.
+    fn tune(
+        &mut self,
+        recipe: &Recipe,
+        vocabulary: &Vocabulary,
+        base: &NamedModel,
+        jobs: &mut Vec<(JobId, Role)>,
+    ) -> NamedModel {
+        let mut model = base.model;
+        let mut name = JobName { tune_seed: recipe.tune_seed, ..base.name.clone() };
+        let (mut path, mut datasets) = (vec![], BTreeSet::new());
+        for (place, stage) in recipe.stages.iter().enumerate() {
+            path.push(stage_name(stage));
+            name.group = format!("{}/{}", base.name.group, path.join(">"));
+            let mut job = self.tune_job(recipe, stage, vocabulary, model, jobs);
+            datasets.extend(job.validation_datasets());
+            // The last stage is validated on the rows that all stages hold out, as a training on the union of their data
+            // is. The earlier stages are not, so that other cells can share them.
+            if place + 1 == recipe.stages.len() && recipe.held_out > 0.0 {
+                let own: BTreeSet<JobId> = job.validation_datasets().into_iter().collect();
+                job.further_validation = datasets.difference(&own).copied().collect();
+            }
+            model = TrainRef(self.add(Job::Tune(job), &name, &[], Role::Ancestor, jobs));
+        }
+        NamedModel { model, name }
+    }
+
+    fn evaluate(&mut self, recipe: &Recipe, base: &NamedModel, tuned: &NamedModel, jobs: &mut Vec<(JobId, Role)>) {
+        for evaluation in &recipe.evaluations {
+            let Located { origin, .. } = self.locate(&evaluation.source);
+            // Words are acquired in pretraining, so all tuned cells share the result of their pretrained model.
+            let NamedModel { model, name } = if evaluation.suite == Suite::Aoa { base } else { tuned };
+            let (suite, mode) = (evaluation.suite, evaluation.mode);
+            let job = EvalJob { model: model.0, milestone: None, suite, mode, data: origin };
+            let group = format!("{suite} {}", name.group);
+            self.add(Job::Eval(job), &JobName { group, ..*name }, &[&evaluation.source], Role::Eval, jobs);
+        }
+    }
+
+    fn evaluate_milestones(&mut self, recipe: &Recipe, pretrained: &NamedModel, jobs: &mut Vec<(JobId, Role)>) {
+        let NamedModel { model, name } = pretrained;
+        let milestones = match &recipe.base {
+            BaseModel::Trained(base) => &base.milestones[..],
+            BaseModel::Imported(_) | BaseModel::Recorded(_) => &[],
+        };
+        for milestone in milestones {
+            for evaluation in &recipe.milestone_evaluations {
+                let LocatedSource { origin, .. } = self.locate(&evaluation.source);
+                let (suite, mode) = (evaluation.suite, evaluation.mode);
+                let job = EvalJob { model: model.0, milestone: Some(*milestone), suite, mode, data: origin };
+                let group = format!("{suite} {} at {}", name.group, milestone.label());
+                self.add(Job::Eval(job), &JobName { group, ..*name }, &[&evaluation.source], Role::Eval, jobs);
+            }
+        }
     }
 
     fn tokenizer(&mut self, base: &Pretraining, jobs: &mut Vec<(JobId, Role)>) -> Vocabulary {
@@ -137,23 +163,23 @@ impl Builder<'_> {
             datasets: datasets.map(|dataset| (self.locate(&dataset.source).origin, dataset.format.clone())).collect(),
         };
         let name = format!("vocabulary of {vocab_size}");
-        let job = self.add(Job::Tokenizer(job), &Name::seedless(name.clone()), &sources, Role::Ancestor, jobs);
+        let job = self.add(Job::Tokenizer(job), &JobName::seedless(name.clone()), &sources, Role::Ancestor, jobs);
         Vocabulary { job, name }
     }
 
-    /// A model from elsewhere brings its tokenizer with it.
+    /// An imported model comes with its tokenizer.
     fn import(&mut self, model: &ForeignModel, name: &str, jobs: &mut Vec<(JobId, Role)>) -> (Vocabulary, TrainRef) {
         let source = Source::Model(model.clone());
         let job = Job::Import(ImportJob { folder: self.locate(&source).origin });
-        let job = self.add(job, &Name::seedless(name.to_owned()), &[&source], Role::Ancestor, jobs);
+        let job = self.add(job, &JobName::seedless(name.to_owned()), &[&source], Role::Ancestor, jobs);
         (Vocabulary { job, name: format!("vocabulary of {name}") }, TrainRef(job))
     }
 
-    /// A model of the database, whose tokenizer lies beside it.
-    fn recorded(&mut self, id: JobId, name: &str, jobs: &mut Vec<(JobId, Role)>) -> (Vocabulary, TrainRef) {
+    /// A model of the database is stored with its tokenizer.
+    fn add_recorded(&mut self, id: JobId, name: &str, jobs: &mut Vec<(JobId, Role)>) -> (Vocabulary, TrainRef) {
         jobs.push((id, Role::Ancestor));
         if !self.index.contains_key(&id) {
-            let Recorded { job, label } = self.recorded[&id].clone();
+            let RecordedJob { job, label } = self.recorded[&id].clone();
             let group = label.clone();
             let planned = PlannedJob { id, job, label, group, sources: vec![], text: None, cells: 0, parents: vec![] };
             self.index.insert(id, self.graph.add_node(planned));
@@ -166,7 +192,7 @@ impl Builder<'_> {
         recipe: &Recipe,
         vocabulary: &Vocabulary,
         data: Prepared,
-        text: Text,
+        text: PreparedText,
         source: &Source,
         jobs: &mut Vec<(JobId, Role)>,
     ) -> JobId {
@@ -174,7 +200,7 @@ impl Builder<'_> {
             Prepared::Corpus(..) => "corpus",
             Prepared::Dataset(..) => "dataset",
         };
-        let name = Name::seedless(format!("{what} {}, {}", text.name, vocabulary.name));
+        let name = JobName::seedless(format!("{what} {}, {}", text.name, vocabulary.name));
         let job = PrepareJob { tokenizer: vocabulary.job, data, held_out: recipe.held_out };
         let id = self.add(Job::Prepare(job), &name, &[source], Role::Ancestor, jobs);
         self.graph[self.index[&id]].text.get_or_insert(text);
@@ -190,7 +216,7 @@ impl Builder<'_> {
     ) -> Vec<JobId> {
         let prepare = |corpus: &Corpus| {
             let data = Prepared::Corpus(self.locate(&corpus.source).origin, corpus.format.clone());
-            let text = Text { name: corpus.name.clone(), expected: corpus.expected, new_words: None };
+            let text = PreparedText { name: corpus.name.clone(), expected: corpus.expected, new_words: None };
             self.prepare(recipe, vocabulary, data, text, &corpus.source, jobs)
         };
         base.corpora.iter().map(prepare).collect()
@@ -206,7 +232,7 @@ impl Builder<'_> {
         let origin = self.locate(&dataset.source).origin;
         let data = Prepared::Dataset(origin, dataset.format.clone(), dataset.template.clone());
         let Dataset { name, expected, new_words, .. } = dataset;
-        let text = Text { name: name.clone(), expected: *expected, new_words: *new_words };
+        let text = PreparedText { name: name.clone(), expected: *expected, new_words: *new_words };
         self.prepare(recipe, vocabulary, data, text, &dataset.source, jobs)
     }
 
@@ -215,7 +241,7 @@ impl Builder<'_> {
         recipe: &Recipe,
         base: &Pretraining,
         vocabulary: &Vocabulary,
-        name: &Name,
+        name: &JobName,
         jobs: &mut Vec<(JobId, Role)>,
     ) -> TrainRef {
         let corpora = self.prepare_corpora(recipe, base, vocabulary, jobs);
@@ -270,10 +296,10 @@ impl Builder<'_> {
             datasets.push((self.prepare_dataset(recipe, vocabulary, dataset, jobs), part.shares.get(place).copied()));
         }
         if part.order.is_shuffled() {
-            datasets.sort_by_key(|(id, _)| *id); // what is shuffled together has no order
+            datasets.sort_by_key(|(id, _)| *id); // the order of datasets that are shuffled together has no effect
         }
         let replay = match (&recipe.base, part.replay) {
-            (Base::Trained(base), Some(share)) => Some(ReplayedText {
+            (BaseModel::Trained(base), Some(share)) => Some(ReplayedText {
                 share,
                 corpora: self.prepare_corpora(recipe, base, vocabulary, jobs),
                 sequence_length: base.sequence_length,
@@ -293,10 +319,10 @@ impl Builder<'_> {
         &mut self,
         recipe: &Recipe,
         finetuning: &Finetuning,
-        model: TrainRef,
-        name: &Name,
+        tuned: &NamedModel,
         jobs: &mut Vec<(JobId, Role)>,
     ) {
+        let NamedModel { model, name } = tuned;
         let (train, valid) = (self.locate(&finetuning.train).origin, self.locate(&finetuning.valid).origin);
         for seed in finetuning.seeds.of(recipe.seed) {
             let job = FinetuneJob {
@@ -308,13 +334,20 @@ impl Builder<'_> {
                 valid: valid.clone(),
                 seed,
             };
-            let name = Name { group: format!("{}#{seed} {}", finetuning.task, name.group), ..*name };
+            let name = JobName { group: format!("{}#{seed} {}", finetuning.task, name.group), ..*name };
             let sources = [&finetuning.train, &finetuning.valid];
             self.add(Job::Finetune(job), &name, &sources, Role::Eval, jobs);
         }
     }
 
-    fn add(&mut self, job: Job, name: &Name, sources: &[&Source], role: Role, jobs: &mut Vec<(JobId, Role)>) -> JobId {
+    fn add(
+        &mut self,
+        job: Job,
+        name: &JobName,
+        sources: &[&Source],
+        role: Role,
+        jobs: &mut Vec<(JobId, Role)>,
+    ) -> JobId {
         let id = job.id();
         if !jobs.iter().any(|(known, _)| *known == id) {
             jobs.push((id, role));
@@ -323,7 +356,8 @@ impl Builder<'_> {
             return id;
         }
         let parents = job.parents();
-        let sources = sources.iter().map(|source| self.locate(source)).map(|Located { origin, files }| (origin, files));
+        let sources =
+            sources.iter().map(|source| self.locate(source)).map(|LocatedSource { origin, files }| (origin, files));
         let planned = PlannedJob {
             id,
             label: name.label(),
@@ -342,7 +376,7 @@ impl Builder<'_> {
         id
     }
 
-    fn locate(&self, source: &Source) -> Located {
+    fn locate(&self, source: &Source) -> LocatedSource {
         self.located.get(source).cloned().unwrap_or_else(|| {
             let location = match source {
                 Source::Files(path) | Source::Folder(path) => path.display().to_string(),
@@ -350,7 +384,7 @@ impl Builder<'_> {
                 Source::Remote(remote) => remote.to_string(),
                 Source::World { part, .. } => format!("{part:?}"),
             };
-            Located { origin: Origin::Missing { location }, files: vec![] }
+            LocatedSource { origin: Origin::Missing { location }, files: vec![] }
         })
     }
 }

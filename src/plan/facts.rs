@@ -1,4 +1,4 @@
-//! What a look at the data has told about the jobs of a plan.
+//! Facts about the data and models of a plan that the identities of its jobs do not contain.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -6,27 +6,27 @@ use std::fmt;
 use super::planned::{Plan, PlannedJob};
 use crate::domain::{Job, JobId, Length, LossMask, Milestone, ModelConfig, PretrainJob, TextSize, TunePart, counted};
 
-/// Tokens per word assumed before a corpus is tokenized; English byte-level BPE gives 1.2 to 1.6.
+/// Tokens per word, assumed before a corpus is tokenized. English byte-level BPE gives 1.2 to 1.6.
 pub(super) const TOKENS_PER_WORD: f64 = 1.4;
 
-/// Share of the tokens of a record that are its reply, assumed to forecast how much text is replayed beside it.
+/// Fraction of a record's tokens that belong to the reply, assumed to estimate how much text is replayed beside it.
 const REPLY_SHARE: f64 = 0.5;
 
-/// How much text a prepare job yields.
+/// How much text a prepare job produces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TextEstimate {
-    /// All of it.
+    /// The whole text.
     pub whole: TextSize,
     /// The training part.
     pub train: TextSize,
     /// Tokens in the training part; `None` before the job has run.
     pub tokens: Option<u64>,
-    /// Whether `train.units` is an estimate: records of whole dialogues or paragraphs are held out, and how many that
-    /// are is known once the job has run.
+    /// Whether `train.units` is an estimate, because whole dialogues or paragraphs are held out; the exact number is known
+    /// once the job has run.
     pub units_estimated: bool,
-    /// Whether it was counted. Otherwise it is what the spec expects of text that is not there.
+    /// Whether the text was counted. Otherwise it is not available yet, and the sizes are those that the spec expects.
     pub measured: bool,
-    /// Records that are left out, as their reply is blank; 0 once the job has run.
+    /// Records that are left out because their reply is blank; 0 once the job has run.
     pub blank: u64,
 }
 
@@ -37,44 +37,44 @@ impl TextEstimate {
     }
 }
 
-/// A milestone to which a pretraining does not come.
+/// A milestone that a pretraining does not reach.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unreached {
-    /// Its stage, whatever the seed: `tiny`.
+pub struct UnreachedMilestone {
+    /// The stage of the pretraining, without the seed: `tiny`.
     pub stage: String,
-    /// The milestone.
+    /// The first milestone beyond its end.
     pub milestone: Milestone,
-    /// What the training sees, in the unit of the milestone.
+    /// The words or tokens that the training sees, in the unit of the milestone.
     pub seen: u64,
-    /// Whether that is so however the text is prepared; otherwise it is an estimate.
+    /// Whether this is certain. Otherwise `seen` is an estimate, because the text is not prepared yet.
     pub certain: bool,
 }
 
-impl fmt::Display for Unreached {
+impl fmt::Display for UnreachedMilestone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { stage, milestone, seen, certain } = self;
         let (about, seen) =
             (if *certain { "" } else { "about " }, counted(*seen, milestone.unit().trim_end_matches('s')));
-        write!(f, "the milestone of {} lies beyond pretrain {stage}, which sees {about}{seen}", milestone.label())
+        write!(f, "pretrain {stage} ends before its milestone of {}: it sees {about}{seen}", milestone.label())
     }
 }
 
-/// What identities do not tell.
+/// Facts about the data and models of a plan, by job.
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
-    /// The text of the prepare jobs, as far as it is there or its amount is in the spec.
+    /// The text of each prepare job, if it is available or the spec says how much to expect.
     pub amounts: BTreeMap<JobId, TextEstimate>,
-    /// The shapes of the models that import jobs bring, and of those that stand in the plan without their ancestors.
+    /// The shapes of imported models, and of recorded models that are in the plan without their ancestors.
     pub models: BTreeMap<JobId, ModelConfig>,
-    /// The dropout with which the models of import jobs are configured to be trained; 0 for none.
+    /// The dropout in the configuration of each imported model; 0 for none.
     pub dropouts: BTreeMap<JobId, f64>,
-    /// Sizes of the files that evaluation and fine-tuning jobs read, in bytes.
+    /// The size of the files that each evaluation and fine-tuning job reads, in bytes.
     pub bytes: BTreeMap<JobId, u64>,
-    /// Where the spec names the data that were not found, by their locations: `experiments/x.yaml:12:5`.
+    /// Where the spec names the data that was not found, by location: `experiments/x.yaml:12:5`.
     pub places: BTreeMap<String, String>,
 }
 
-/// One epoch of a training job, as far as its text is known.
+/// One epoch of a training job; unknown numbers are `None`.
 pub(super) struct Epoch {
     /// Documents or records.
     pub units: Option<u64>,
@@ -86,14 +86,14 @@ pub(super) struct Epoch {
     pub estimated: bool,
     /// Whether all text was counted; see [`TextEstimate::measured`].
     pub measured: bool,
-    /// Rows of batches: windows of packed text, or records.
+    /// Rows of all batches: windows of packed text, or records.
     pub rows: Option<u64>,
     /// Whether `rows` is an estimate.
     pub rows_estimated: bool,
 }
 
 impl Facts {
-    /// The shape of the model that a job leaves or begins with.
+    /// The shape of the model that a job produces or scores.
     pub fn model<'a>(&'a self, plan: &'a Plan, id: &JobId) -> Option<&'a ModelConfig> {
         if let Some(model) = self.models.get(id) {
             return Some(model);
@@ -108,8 +108,8 @@ impl Facts {
         }
     }
 
-    /// The tuning jobs whose records may be longer than their model from elsewhere can take: label, longest record
-    /// and positions. Of models that are trained here the spec has been compared already.
+    /// The tuning jobs whose records may be longer than their model can take: label, longest record and positions. The
+    /// decoding of the spec already checks this for models that are trained here, so this concerns imported models.
     pub fn too_long<'a>(&'a self, plan: &'a Plan) -> impl Iterator<Item = (&'a str, u32, u32)> {
         plan.jobs().filter_map(|planned| {
             let Job::Tune(tune) = &planned.job else { return None };
@@ -118,16 +118,16 @@ impl Facts {
         })
     }
 
-    /// Corpora and datasets that are there and hold nothing.
+    /// The corpora and datasets that are available but empty.
     pub fn empty(&self, plan: &Plan) -> BTreeSet<String> {
         let nothing =
             |id: &JobId| self.amounts.get(id).is_some_and(|amount| amount.measured && amount.whole.words == 0);
         plan.jobs().filter(|planned| nothing(&planned.id)).map(PlannedJob::what).collect()
     }
 
-    /// The nearest milestone of each pretraining that lies beyond its end, as far as its text is known.
-    pub fn unreached(&self, plan: &Plan) -> Vec<Unreached> {
-        let mut unreached: Vec<Unreached> = vec![];
+    /// The first milestone beyond the end of each pretraining, if its text is known.
+    pub fn unreached(&self, plan: &Plan) -> Vec<UnreachedMilestone> {
+        let mut unreached: Vec<UnreachedMilestone> = vec![];
         for planned in plan.jobs() {
             let Job::Pretrain(job) = &planned.job else { continue };
             let beyond = job.milestones.iter().find_map(|milestone| {
@@ -135,21 +135,21 @@ impl Facts {
                 let beyond = |end: f64| milestone.count() as f64 > end * (1.0 + Milestone::SHORTFALL);
                 let certain = most.is_some_and(beyond);
                 let (stage, milestone) = (planned.group.clone(), *milestone);
-                beyond(seen).then_some(Unreached { stage, milestone, seen: seen as u64, certain })
+                beyond(seen).then_some(UnreachedMilestone { stage, milestone, seen: seen as u64, certain })
             });
             unreached.extend(beyond.filter(|new| unreached.iter().all(|known| known.stage != new.stage)));
         }
         unreached
     }
 
-    /// What a pretraining sees in the unit of a milestone, about, and what it can see at most, where that is known.
+    /// Approximately what a pretraining sees in the unit of a milestone, and an upper bound if one is known.
     fn seen(&self, job: &PretrainJob, milestone: Milestone) -> Option<(f64, Option<f64>)> {
         let epoch = self.pretrain_epoch(job);
         let (words, tokens) = (epoch.words? as f64, epoch.tokens? as f64);
         let epochs = epochs(job.training.length, job.training.batch_size, epoch.rows)?;
         Some(match (milestone, job.training.length) {
             (Milestone::Words(_), Length::Epochs(_)) => {
-                // Before a text is prepared, how much of it is held out is known about.
+                // Before a text is prepared, how much of it is held out is an estimate.
                 let whole =
                     || job.corpora.iter().filter_map(|id| self.amounts.get(id)).map(|one| one.whole.words).sum();
                 let most: u64 = if epoch.estimated { whole() } else { epoch.words? };
@@ -165,15 +165,15 @@ impl Facts {
         })
     }
 
-    /// The texts that differ by more than 1 % from what the spec expects of them: what, found, expected.
-    pub fn surprises(&self, plan: &Plan) -> Vec<(String, TextSize, TextSize)> {
+    /// The texts whose size differs by more than 1 % from what the spec expects: name, found, expected.
+    pub fn unexpected_sizes(&self, plan: &Plan) -> Vec<(String, TextSize, TextSize)> {
         let mut found: Vec<(String, TextSize, TextSize)> = vec![];
         for planned in plan.jobs() {
             let expected = planned.text.as_ref().and_then(|text| text.expected);
             let amount = self.amounts.get(&planned.id).filter(|amount| amount.measured);
             if let (Some(expected), Some(amount)) = (expected, amount)
                 && amount.whole.surprises(expected)
-                // Every vocabulary prepares the same text.
+                // Each vocabulary has a prepare job for the same text.
                 && !found.iter().any(|(what, ..)| *what == planned.what())
             {
                 found.push((planned.what(), amount.whole, expected));
@@ -182,8 +182,8 @@ impl Facts {
         found
     }
 
-    /// The models from elsewhere that are trained on without the dropout of their configuration: label and share.
-    pub(super) fn undropped<'a>(&'a self, plan: &'a Plan) -> impl Iterator<Item = (&'a str, f64)> {
+    /// The imported models whose configuration has dropout and that are trained without it: label and dropout.
+    pub(super) fn ignored_dropout<'a>(&'a self, plan: &'a Plan) -> impl Iterator<Item = (&'a str, f64)> {
         let trained = |id: &JobId| {
             plan.jobs().any(|job| match &job.job {
                 Job::Tune(tune) => tune.parent == *id,
@@ -195,13 +195,13 @@ impl Facts {
         dropouts.filter_map(|(id, share)| Some((plan.job(id)?.label.as_str(), *share)))
     }
 
-    /// Datasets of which records are left out, as their reply is blank: what, and how many.
-    pub(super) fn blank(&self, plan: &Plan) -> BTreeMap<String, u64> {
+    /// The datasets of which records are left out because their reply is blank: name and number of records.
+    pub(super) fn blank_replies(&self, plan: &Plan) -> BTreeMap<String, u64> {
         let blank = |planned: &PlannedJob| Some((planned.what(), self.amounts.get(&planned.id)?.blank));
         plan.jobs().filter_map(blank).filter(|(_, blank)| *blank > 0).collect()
     }
 
-    /// One epoch of each part of the training that a pretrain or tune job does, with its length; none for other jobs.
+    /// Length and epoch of each part of the training of a pretrain or tune job; empty for other jobs.
     pub(super) fn parts(&self, job: &Job) -> Vec<(Length, Epoch)> {
         match job {
             Job::Pretrain(pretrain) => vec![(pretrain.training.length, self.pretrain_epoch(pretrain))],
@@ -212,14 +212,14 @@ impl Facts {
         }
     }
 
-    /// One epoch of a pretraining, whose rows are windows of packed text.
+    /// One epoch of a pretraining; its rows are windows of packed text.
     pub(super) fn pretrain_epoch(&self, job: &PretrainJob) -> Epoch {
         let epoch = self.epoch(&job.corpora);
         let rows = epoch.tokens.map(|tokens| tokens / u64::from(job.sequence_length));
         Epoch { rows, rows_estimated: epoch.estimated, ..epoch }
     }
 
-    /// One epoch of a part of a tuning, whose rows are records and windows of replayed text.
+    /// One epoch of a part of a tuning; its rows are records and windows of replayed text.
     pub(super) fn tune_epoch(&self, loss: LossMask, part: &TunePart) -> Epoch {
         let epoch = self.epoch(&part.datasets);
         let Some(replay) = &part.replay else { return epoch };
@@ -233,8 +233,8 @@ impl Facts {
         Epoch { rows, rows_estimated: true, ..epoch }
     }
 
-    /// Tokens of the records of an epoch of a part, prompts included: of weighted datasets, those of the rows that each
-    /// gives.
+    /// Tokens of the records of an epoch of a part, including prompts. A weighted dataset contributes the rows that its
+    /// weight gives.
     fn tokens_taken(&self, part: &TunePart) -> Option<f64> {
         let amounts: Vec<&TextEstimate> = part.datasets.iter().map(|id| self.amounts.get(id)).collect::<Option<_>>()?;
         if part.shares.is_empty() {
@@ -249,7 +249,7 @@ impl Facts {
         amounts.iter().zip(&part.shares).map(tokens).sum()
     }
 
-    /// One pass over the texts of these prepare jobs; its rows are its units.
+    /// One pass over the texts of these prepare jobs; its rows are documents or records.
     fn epoch(&self, prepared: &[JobId]) -> Epoch {
         let known: Option<Vec<&TextEstimate>> = prepared.iter().map(|id| self.amounts.get(id)).collect();
         let all = || known.iter().flatten();
@@ -267,7 +267,7 @@ impl Facts {
     }
 }
 
-/// Epochs of a training, or of a part of one, that has `rows` rows in each; a number of steps may end within an epoch.
+/// Epochs of a training, or of a part of one, with `rows` rows per epoch. A fixed number of steps may end within an epoch.
 pub(super) fn epochs(length: Length, batch_size: u32, rows: Option<u64>) -> Option<f64> {
     match length {
         Length::Epochs(epochs) => Some(f64::from(epochs)),

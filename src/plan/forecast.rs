@@ -1,24 +1,26 @@
-//! What a job costs relative to others, in floating-point operations.
+//! The estimated cost of a job relative to other jobs, in floating-point operations.
 
 use super::facts::Facts;
 use super::planned::{Plan, PlannedJob};
 use crate::domain::{Job, JobId, Length, ModelConfig, Origin, Pooling, Training, TunePart};
 
-/// Bytes of the files of the toy world for each of its items: of a suite, and of a fine-tuning task.
+/// Bytes of evaluation files for each item of the toy world.
 const WORLD_EVALUATION_BYTES: f64 = 2_000.0;
+/// Bytes of a fine-tuning task's files for each item of the toy world.
 const WORLD_FINETUNE_BYTES: f64 = 500.0;
-/// Bytes of evaluation files for each token that goes through a model, about: much of a suite is no text, or is shared.
+/// Approximate bytes of evaluation files per token that goes through a model. Much of a suite is not text, or is shared.
 const EVALUATION_BYTES_PER_TOKEN: f64 = 8.0;
+/// Approximate bytes of a fine-tuning task's files per token.
 const FINETUNE_BYTES_PER_TOKEN: f64 = 5.0;
-/// Tokens of a row of a fine-tuning task, about.
+/// Approximate tokens of a row of a fine-tuning task.
 const FINETUNE_TOKENS_PER_ROW: f64 = 80.0;
-/// Learning or applying a tokenizer, per word; no arithmetic, but time.
+/// Training or applying a tokenizer, per word: the time it takes, expressed in floating-point operations.
 const TOKENIZE_PER_WORD: f64 = 2e5;
-/// Starting any job.
+/// The cost of starting any job.
 const START: f64 = 5e9;
 
-/// An estimate for progress bars, never a promise: only ratios between the jobs of one plan mean anything, and only
-/// where all data are there.
+/// The estimated cost of a job, for progress bars. Only ratios between the jobs of one plan are meaningful, and only if all
+/// data is available.
 pub fn weight(plan: &Plan, job: &PlannedJob, facts: &Facts) -> f64 {
     let amounts = &facts.amounts;
     let token_cost = |model: Option<&ModelConfig>| model.map_or(0.0, |model| model.train_flops_per_token(0));
@@ -54,7 +56,7 @@ pub fn weight(plan: &Plan, job: &PlannedJob, facts: &Facts) -> f64 {
                 let trained: f64 = tune.parts().iter().map(of_part).sum();
                 trained * token_cost(facts.model(plan, &job.id))
             }
-            // Scoring is the forward third of training.
+            // Scoring needs only the forward pass, a third of training.
             Job::Eval(eval) => {
                 let tokens = bytes(&eval.data, WORLD_EVALUATION_BYTES) / EVALUATION_BYTES_PER_TOKEN;
                 tokens * token_cost(facts.model(plan, &job.id)) / 3.0
@@ -72,7 +74,7 @@ pub fn weight(plan: &Plan, job: &PlannedJob, facts: &Facts) -> f64 {
         }
 }
 
-/// Tokens trained on in all, of which an epoch has `tokens`; `per_row` in one sequence or record.
+/// Tokens trained on in total, with `tokens` per epoch and `per_row` per sequence or record.
 fn trained(length: Length, batch_size: u32, tokens: f64, per_row: f64) -> f64 {
     match length {
         Length::Epochs(epochs) => f64::from(epochs) * tokens,

@@ -1,20 +1,20 @@
-//! The DAG as text for graph viewers.
+//! The DAG of a plan as text for graph viewers.
 
 use std::fmt::Write;
 
 use super::planned::Plan;
 
-/// Languages of graph viewers.
+/// The language of a graph viewer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GraphFormat {
     /// Graphviz.
     Dot,
-    /// Mermaid, which Markdown viewers draw.
+    /// Mermaid, which Markdown viewers render.
     Mermaid,
 }
 
 impl Plan {
-    /// The DAG, one node per job, in the language of a viewer.
+    /// The DAG in the language of a viewer, one node per job.
     pub fn graph(&self, format: GraphFormat) -> String {
         let mut text = String::new();
         let label = |text: &str| text.replace('\\', "\\\\").replace('"', "'");

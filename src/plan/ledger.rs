@@ -1,11 +1,11 @@
-//! The word ledger: which model reads how many words of what, and whether that is within the budget.
+//! The word ledger: how many words of which text each model reads, and whether that is within the budget.
 //!
-//! | column | what counts |
+//! | column | meaning |
 //! |---|---|
-//! | words | a pass over a text, what is held out included (it decides about the training, and was obtained) |
+//! | words | words in one pass over a text, including the held-out part (it influences the training through validation) |
 //! | seen | the same for all passes |
-//! | trained on | all passes over what is not held out: the words that change weights |
-//! | text | words of different text: instruction data made from the files of a corpus add none |
+//! | trained on | words in all passes over the part that is not held out |
+//! | text | words of different text; instruction data made from the files of a corpus adds none |
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -16,43 +16,43 @@ use super::facts::{Facts, epochs};
 use super::planned::{Plan, PlannedCell, PlannedJob, Role};
 use crate::domain::{Budget, CellKey, Job, JobId, Origin, Training, TuneJob, TunePart, grouped};
 
-/// What one training stage reads of one text.
+/// How much one training stage reads of one text.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Reading {
+pub struct StageReading {
     /// The stage: `pretrain tiny`, `tune tiny/chat`.
     pub stage: String,
     /// The text: `corpus speech`, `dataset chat`.
     pub text: String,
     /// Words in one pass.
     pub words: Option<u64>,
-    /// Passes.
+    /// Number of passes.
     pub passes: Option<f64>,
     /// Words in all passes.
     pub seen: Option<u64>,
-    /// Of these, the words trained on.
+    /// The part of `seen` that is trained on.
     pub trained: Option<u64>,
-    /// Whether the text was counted; otherwise it is not there, and the spec says what to expect.
+    /// Whether the text was counted. Otherwise it is not available yet, and the numbers are those that the spec expects.
     pub measured: bool,
 }
 
-/// What a model has read at its end; cells that differ in the seed only have one.
+/// How much the final model of a cell has read; cells that differ only in the seed share one account.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Account {
-    /// The cell without its seed.
+pub struct ModelAccount {
+    /// The label of the cell, without its seed.
     pub model: String,
     /// Its stages, in order.
     pub stages: Vec<String>,
-    /// Words of different text.
+    /// Words of different text, repetitions excluded.
     pub text: Option<u64>,
     /// Words seen, repetitions included.
     pub seen: Option<u64>,
-    /// Of these, the words trained on.
+    /// The part of `seen` that is trained on.
     pub trained: Option<u64>,
     /// Whether all text was counted.
     pub measured: bool,
-    /// Whether it begins with a model from elsewhere, whose words nobody here knows.
+    /// Whether it starts from an imported model, whose own training text is unknown.
     pub foreign: bool,
-    /// What each text adds to `text`, most words first.
+    /// The contribution of each text to `text`, largest first.
     #[serde(skip)]
     sources: Vec<(String, Option<u64>)>,
 }
@@ -60,15 +60,15 @@ pub struct Account {
 /// The words that an experiment reads.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Ledger {
-    /// Stage by stage.
-    pub readings: Vec<Reading>,
-    /// Model by model.
-    pub accounts: Vec<Account>,
-    /// The limit, if there is one.
+    /// One entry for each stage and text.
+    pub readings: Vec<StageReading>,
+    /// One entry for each model.
+    pub accounts: Vec<ModelAccount>,
+    /// The budget, if there is one.
     pub budget: Option<Budget>,
 }
 
-/// Adds up what the models of a plan read.
+/// Adds up the words that the models of a plan read.
 pub fn ledger(plan: &Plan, facts: &Facts, budget: Option<Budget>) -> Ledger {
     let mut ledger = Ledger { readings: vec![], accounts: vec![], budget };
     for cell in &plan.cells {
@@ -86,7 +86,7 @@ pub fn ledger(plan: &Plan, facts: &Facts, budget: Option<Budget>) -> Ledger {
     ledger
 }
 
-/// The trainings that lead to the model of a cell, in order.
+/// The training jobs that lead to the model of a cell, in order.
 fn chain<'a>(plan: &'a Plan, cell: &PlannedCell) -> Vec<&'a PlannedJob> {
     let model = cell.jobs.iter().find(|(_, role)| *role == Role::Model).and_then(|(id, _)| plan.job(id));
     let before = |job: &&PlannedJob| match &job.job {
@@ -102,7 +102,7 @@ fn stage(job: &PlannedJob) -> String {
     format!("{} {}", job.job.kind(), job.group)
 }
 
-/// The label of a cell without its seeds: that of the pretraining, and that on an axis over `tune.seed`.
+/// The label of a cell without its seeds: the seed of the pretraining, and the value of an axis over `tune.seed`.
 fn without_seed(key: &CellKey) -> String {
     let mut key = key.clone();
     key.extra.remove("tune.seed");
@@ -110,7 +110,7 @@ fn without_seed(key: &CellKey) -> String {
     label.strip_suffix(&format!("/seed{}", key.seed)).map_or(label.clone(), str::to_owned)
 }
 
-/// The texts of a training job, each with the passes over it in all parts; corpora before datasets.
+/// The texts of a training job, each with the number of passes over it in all parts; corpora before datasets.
 fn passes(facts: &Facts, job: &Job) -> Vec<(JobId, Option<f64>)> {
     match job {
         Job::Pretrain(pretrain) => {
@@ -142,7 +142,7 @@ fn passes_over_datasets(facts: &Facts, tune: &TuneJob, part: &TunePart) -> Vec<(
     let weights: f64 = part.shares.iter().sum();
     let of_dataset = |(place, id): (usize, &JobId)| {
         let share = match part.shares.get(place) {
-            // An epoch has as many rows as all datasets together.
+            // An epoch has as many rows as all datasets together have records.
             Some(share) => share / weights * all? as f64 / records(id)? as f64,
             None => 1.0,
         };
@@ -163,12 +163,12 @@ fn passes_over_corpora(facts: &Facts, tune: &TuneJob, part: &TunePart) -> Vec<(J
     replay.corpora.iter().map(|id| (*id, share)).collect()
 }
 
-fn readings(plan: &Plan, facts: &Facts, job: &PlannedJob) -> Vec<Reading> {
+fn readings(plan: &Plan, facts: &Facts, job: &PlannedJob) -> Vec<StageReading> {
     let reading = |(id, passes): (JobId, Option<f64>)| {
-        let text = plan.job(&id)?; // a model of the database stands in the plan without its texts
+        let text = plan.job(&id)?; // a recorded model is in the plan without its texts
         let amount = facts.amounts.get(&id);
         let times = |words: u64| passes.map(|passes| (words as f64 * passes).round() as u64);
-        Some(Reading {
+        Some(StageReading {
             stage: stage(job),
             text: text.what(),
             words: amount.map(|amount| amount.whole.words),
@@ -181,21 +181,21 @@ fn readings(plan: &Plan, facts: &Facts, job: &PlannedJob) -> Vec<Reading> {
     passes(facts, &job.job).into_iter().filter_map(reading).collect()
 }
 
-fn account(plan: &Plan, facts: &Facts, readings: &[Reading], model: String, jobs: &[&PlannedJob]) -> Account {
+fn account(plan: &Plan, facts: &Facts, readings: &[StageReading], model: String, jobs: &[&PlannedJob]) -> ModelAccount {
     let stages: Vec<String> = jobs.iter().map(|job| stage(job)).collect();
-    let own: Vec<&Reading> = readings.iter().filter(|reading| stages.contains(&reading.stage)).collect();
+    let own: Vec<&StageReading> = readings.iter().filter(|reading| stages.contains(&reading.stage)).collect();
     let mut sources: BTreeMap<(&Origin, bool), (String, Option<u64>)> = BTreeMap::new();
     let texts = jobs.iter().flat_map(|job| passes(facts, &job.job)).filter_map(|(id, _)| plan.job(&id));
     for text in texts {
         let Some((origin, _)) = text.sources.first() else { continue };
         let all = facts.amounts.get(&text.id).map(|amount| amount.whole.words);
         let new = text.text.as_ref().and_then(|text| text.new_words);
-        // Files that are read in two ways, first as a corpus, are there once, unless the spec says otherwise.
+        // Files that are read both as a corpus and as a dataset count once, unless the spec says otherwise.
         sources.entry((origin, new.is_some())).or_insert_with(|| (text.what(), new.or(all)));
     }
     let mut sources: Vec<(String, Option<u64>)> = sources.into_values().collect();
     sources.sort_by_key(|(_, words)| std::cmp::Reverse(*words));
-    Account {
+    ModelAccount {
         model,
         stages,
         text: sources.iter().map(|(_, words)| *words).sum(),
@@ -208,7 +208,7 @@ fn account(plan: &Plan, facts: &Facts, readings: &[Reading], model: String, jobs
 }
 
 impl Ledger {
-    /// The texts whose words nobody knows, so that a budget cannot be held against them.
+    /// The texts whose size is unknown, so that a budget cannot be checked.
     pub fn unknown(&self) -> Vec<&str> {
         let mut unknown: Vec<&str> = self
             .readings
@@ -221,31 +221,31 @@ impl Ledger {
         unknown
     }
 
-    /// How the model that is furthest beyond the budget breaks it; `None` where all keep it.
+    /// How the model that exceeds the budget most does so; `None` if no model exceeds it.
     pub fn violation(&self) -> Option<String> {
         let budget = self.budget?;
-        let beyond = |account: &&Account| {
+        let beyond = |account: &&ModelAccount| {
             account.text.is_some_and(|words| words > budget.words) || account.seen.is_some_and(|n| n > budget.seen())
         };
-        let beyond: Vec<&Account> = self.accounts.iter().filter(beyond).collect();
+        let beyond: Vec<&ModelAccount> = self.accounts.iter().filter(beyond).collect();
         let worst = beyond.iter().rev().max_by_key(|account| (account.seen, account.text))?;
         let mut out = format!("over the budget ({budget})\n");
         // Writing to a String cannot fail.
         let _ = self.explain(&mut out, worst, budget);
         match beyond.len() - 1 {
             0 => {}
-            1 => out.push_str("  1 more model is over it too\n"),
-            more => out.push_str(&format!("  {more} more models are over it too\n")),
+            1 => out.push_str("  1 more model exceeds it\n"),
+            more => out.push_str(&format!("  {more} more models exceed it\n")),
         }
         out.push_str("  help: train for fewer epochs, on less text, or change `budget`");
         Some(out)
     }
 
-    fn explain(&self, out: &mut String, account: &Account, budget: Budget) -> std::fmt::Result {
+    fn explain(&self, out: &mut String, account: &ModelAccount, budget: Budget) -> std::fmt::Result {
         let number = |n: Option<u64>| n.map_or("?".to_owned(), grouped);
         let model = &account.model;
         if let Some(seen) = account.seen.filter(|seen| *seen > budget.seen()) {
-            writeln!(out, "  {model} sees {} words where {} are allowed:", grouped(seen), grouped(budget.seen()))?;
+            writeln!(out, "  {model} sees {} words, but {} are allowed:", grouped(seen), grouped(budget.seen()))?;
             for stage in &account.stages {
                 let own = self.readings.iter().filter(|reading| reading.stage == *stage);
                 writeln!(out, "    {stage}: {}", number(own.map(|reading| reading.seen).sum()))?;
@@ -253,7 +253,7 @@ impl Ledger {
         }
         if let Some(text) = account.text.filter(|text| *text > budget.words) {
             let words = grouped(budget.words);
-            writeln!(out, "  {model} has {} words of different text where {words} are allowed:", grouped(text))?;
+            writeln!(out, "  {model} has {} words of different text, but {words} are allowed:", grouped(text))?;
             for (text, words) in &account.sources {
                 let stages = self.readings.iter().filter(|reading| reading.text == *text);
                 let mut stages: Vec<&str> = stages.map(|reading| reading.stage.as_str()).collect();

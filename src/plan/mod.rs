@@ -1,14 +1,13 @@
-//! `Grid` to DAG: which jobs an experiment needs, what is left to do, and why.
+//! `Grid` to DAG: which jobs an experiment needs, which of them must run, and why.
 //!
-//! Purpose: pure functions from a validated grid, what was found on disk, and what the database remembers, to a
-//! plan that can be printed, diffed, or run.
+//! Purpose: pure functions from a validated grid, the data found on disk and the history in the database to a plan that
+//! can be printed, compared with another plan, or run.
 //!
-//! Invariant: equal inputs give equal plans, in the same order, on every machine. A tune job can only be made from
-//! the handle of a training job, and an eval job only from such a handle, so neither cycles nor the evaluation of an
-//! evaluation can be written.
+//! Invariant: equal inputs give equal plans, in the same order, on every machine. Tune and eval jobs can only be created
+//! from a reference to a training job, so a plan has neither cycles nor evaluations of evaluations.
 //!
-//! Rejected: letting file times decide what is stale. A touched file would rerun a night's work and a restored
-//! backup would hide a change; contents decide.
+//! Rejected: deciding by file times what is out of date. Touching a file would rerun hours of work, and restoring a backup
+//! would hide a change. File contents decide instead.
 
 mod change;
 mod decide;
@@ -24,12 +23,13 @@ mod planned;
 mod text;
 
 pub use change::change;
-pub use decide::{Artifacts, Decision, Known, Last, Why, decide};
+pub use decide::{Artifacts, Decision, LastAttempt, PriorState, RunReason, decide};
 pub use describe::{Description, describe, warnings};
-pub use diff::{Differences, Line, differences};
-pub use expand::{Recorded, expand};
-pub use facts::{Facts, TextEstimate, Unreached};
+pub use diff::{DifferenceLine, Differences, differences};
+pub use expand::{RecordedJob, expand};
+pub use facts::{Facts, TextEstimate, UnreachedMilestone};
 pub use forecast::weight;
 pub use graph::GraphFormat;
-pub use ledger::{Account, Ledger, Reading, ledger};
-pub use planned::{Plan, PlannedCell, PlannedJob, Role, Text};
+pub use ledger::{Ledger, ModelAccount, StageReading, ledger};
+pub use planned::{Plan, PlannedCell, PlannedJob, PreparedText, Role};
+pub use text::TableLayout;

@@ -1,61 +1,61 @@
-//! What people call the jobs of a plan.
+//! The labels of the jobs of a plan.
 
 use std::collections::HashMap;
 
 use petgraph::graph::{DiGraph, NodeIndex};
 
 use super::planned::{PlannedCell, PlannedJob};
-use crate::domain::{Dataset, JobId, Order, Stage, StagePart};
+use crate::domain::{Dataset, JobId, RecordOrder, Stage, StagePart};
 
-/// What people call a job.
+/// The parts of a job's label.
 #[derive(Clone)]
-pub(super) struct Name {
-    /// Without the seed.
+pub(super) struct JobName {
+    /// The label without seeds.
     pub group: String,
-    /// The seed that it depends on.
+    /// The seed that the job depends on, if any.
     pub seed: Option<u64>,
-    /// `tune.seed`, of what depends on a tuning.
+    /// The value of `tune.seed`, if the job depends on a tuning.
     pub tune_seed: Option<u64>,
 }
 
-impl Name {
-    /// The whole name.
+impl JobName {
+    /// The whole label.
     pub fn label(&self) -> String {
         let tuning = self.tune_seed.map_or(String::new(), |seed| format!("/tune.seed={seed}"));
         let seed = self.seed.map_or(String::new(), |seed| format!("/seed{seed}"));
         format!("{}{tuning}{seed}", self.group)
     }
 
-    /// The name of something that depends on no seed.
+    /// The name of a job that does not depend on a seed.
     pub fn seedless(group: String) -> Self {
         Self { group, seed: None, tune_seed: None }
     }
 }
 
-/// A stage in one word: `a+b` shuffled, `a|b` interleaved, `a,b` in turn, `2:a+1:b` weighted, `carried:a+10%text`, and
+/// The name of a stage: `a+b` shuffled, `a|b` interleaved, `a,b` in turn, `2:a+1:b` weighted, `carried:a+10%text`, and
 /// `a>>b` for parts that follow each other under one schedule.
-pub(super) fn called(stage: &Stage) -> String {
+pub(super) fn stage_name(stage: &Stage) -> String {
     let start = if stage.optimizer.is_fresh() { "" } else { "carried:" };
-    let parts: Vec<String> = stage.parts().iter().map(part_called).collect();
+    let parts: Vec<String> = stage.parts().iter().map(part_name).collect();
     format!("{start}{}", parts.join(">>"))
 }
 
-fn part_called(part: &StagePart) -> String {
+fn part_name(part: &StagePart) -> String {
     let weighted = |(place, dataset): (usize, &Dataset)| match part.shares.get(place) {
         Some(share) => format!("{share}:{}", dataset.name),
         None => dataset.name.clone(),
     };
-    let border = match part.order {
+    let separator = match part.order {
         Order::Shuffled => "+",
         Order::Interleaved => "|",
         Order::InTurn => ",",
     };
-    let datasets = part.datasets.iter().enumerate().map(weighted).collect::<Vec<_>>().join(border);
+    let datasets = part.datasets.iter().enumerate().map(weighted).collect::<Vec<_>>().join(separator);
     let replay = part.replay.map_or(String::new(), |share| format!("+{:.0}%text", 100.0 * f64::from(share)));
     format!("{datasets}{replay}")
 }
 
-/// Tells jobs of one label apart: by their further axes, or else by their ids.
+/// Makes the labels of each kind unique: by the values of the field axes, or else by the ids.
 pub(super) fn distinguish_labels(
     graph: &mut DiGraph<PlannedJob, ()>,
     index: &HashMap<JobId, NodeIndex>,

@@ -1,4 +1,4 @@
-//! What a plan is: its jobs, the cells that need them, and who waits for whom.
+//! A plan: its jobs, the dependencies between them, and the cells that need them.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -8,20 +8,20 @@ use serde::Serialize;
 
 use crate::domain::{CellKey, Job, JobId, Origin, PrepareJob, Prepared, TextSize};
 
-/// Which part a job plays in a cell.
+/// The role of a job in a cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// The cell's final model depends on it.
+    /// The final model depends on it.
     Ancestor,
-    /// It makes the cell's final model.
+    /// Its result is the final model.
     Model,
-    /// It scores the cell's final model, or one of its milestones.
+    /// It scores the final model or one of its milestones.
     Eval,
 }
 
 impl Role {
-    /// The word used in the database.
+    /// The name used in the database.
     pub fn name(self) -> &'static str {
         match self {
             Role::Ancestor => "ancestor",
@@ -34,26 +34,26 @@ impl Role {
 /// A job of a plan.
 #[derive(Debug, Clone)]
 pub struct PlannedJob {
-    /// Identity.
+    /// The identity.
     pub id: JobId,
-    /// The work.
+    /// The job.
     pub job: Job,
-    /// A name for people; unique within the plan.
+    /// The label, unique among the jobs of its kind.
     pub label: String,
-    /// The label without the seed: equal for jobs that differ in the seed only.
+    /// The label without the seed; jobs that differ only in the seed have the same one.
     pub group: String,
-    /// The jobs it waits for.
+    /// The jobs that it waits for.
     pub parents: Vec<JobId>,
-    /// Files of the data it reads itself.
+    /// The data that it reads itself, and the files of each.
     pub sources: Vec<(Origin, Vec<PathBuf>)>,
-    /// What the spec says of the text, of a prepare job.
-    pub text: Option<Text>,
-    /// Cells that need it.
+    /// The text of a prepare job; `None` for other jobs.
+    pub text: Option<PreparedText>,
+    /// Number of cells that need it.
     pub cells: usize,
 }
 
 impl PlannedJob {
-    /// What it is for, whichever vocabulary or seed: `corpus speech`, `dataset chat`, `blimp`, `rte`.
+    /// A description that does not depend on vocabulary or seed: `corpus speech`, `dataset chat`, `blimp`, `rte`.
     pub fn what(&self) -> String {
         match (&self.job, &self.text) {
             (Job::Prepare(PrepareJob { data: Prepared::Corpus(..), .. }), Some(text)) => {
@@ -66,7 +66,7 @@ impl PlannedJob {
         }
     }
 
-    /// Locations of data that it reads and that were not found.
+    /// The locations of the data that it reads itself and that was not found.
     pub fn missing(&self) -> impl Iterator<Item = &str> {
         self.sources.iter().filter_map(|(origin, _)| match origin {
             Origin::Missing { location } => Some(location.as_str()),
@@ -75,23 +75,23 @@ impl PlannedJob {
     }
 }
 
-/// What the spec says of the text that a prepare job reads.
+/// What the spec says about the text of a prepare job.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Text {
-    /// Name of the corpus or dataset.
+pub struct PreparedText {
+    /// The name of the corpus or dataset.
     pub name: String,
-    /// How much there is.
+    /// The size that the spec expects.
     pub expected: Option<TextSize>,
-    /// How many of its words are text that no corpus has.
+    /// The number of its words that no corpus contains.
     pub new_words: Option<u64>,
 }
 
 /// A cell of a plan, with its jobs.
 #[derive(Debug, Clone)]
 pub struct PlannedCell {
-    /// Coordinates.
+    /// The axis values of the cell.
     pub key: CellKey,
-    /// Every job it needs, parents before children.
+    /// Every job that it needs, parents before children.
     pub jobs: Vec<(JobId, Role)>,
 }
 
@@ -100,9 +100,9 @@ pub struct PlannedCell {
 pub struct Plan {
     pub(super) graph: DiGraph<PlannedJob, ()>,
     pub(super) index: HashMap<JobId, NodeIndex>,
-    /// Name of the experiment.
+    /// The name of the experiment.
     pub name: String,
-    /// Combinations of axis values before equal cells collapsed.
+    /// Number of combinations of axis values, before equal cells became one.
     pub combinations: usize,
     /// The cells, in the order of the grid.
     pub cells: Vec<PlannedCell>,
@@ -111,26 +111,26 @@ pub struct Plan {
 impl Plan {
     /// All jobs, parents before children.
     pub fn jobs(&self) -> impl ExactSizeIterator<Item = &PlannedJob> {
-        // Parents are always added before children, so the order of insertion is topological.
+        // Parents are added before their children, so the insertion order is topological.
         self.graph.node_weights().collect::<Vec<_>>().into_iter()
     }
 
-    /// Whether a job carries on with the optimiser of this one, which must then leave its state.
+    /// Whether another job continues with this job's optimizer, so that it must keep the optimizer state.
     pub fn is_carried(&self, id: &JobId) -> bool {
         self.jobs().any(|job| matches!(&job.job, Job::Tune(tune) if tune.parent == *id && !tune.optimizer.is_fresh()))
     }
 
-    /// One job.
+    /// The job with this id.
     pub fn job(&self, id: &JobId) -> Option<&PlannedJob> {
         self.index.get(id).map(|node| &self.graph[*node])
     }
 
-    /// Jobs that would run if no two cells shared any.
+    /// The number of jobs if cells did not share any.
     pub fn unshared(&self) -> usize {
         self.cells.iter().map(|cell| cell.jobs.len()).sum()
     }
 
-    /// Pairs (parent, child).
+    /// All dependencies, as `(parent, child)`.
     pub fn edges(&self) -> impl Iterator<Item = (&PlannedJob, &PlannedJob)> {
         self.graph.raw_edges().iter().map(|edge| (&self.graph[edge.source()], &self.graph[edge.target()]))
     }

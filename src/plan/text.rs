@@ -1,32 +1,92 @@
-//! A description as text for a terminal.
+//! The description of a plan as text for a terminal.
 
 use std::fmt::{Result, Write};
 
 use super::decide::Decision;
-use super::describe::{Description, JobLine, StageLine};
-use super::ledger::{Account, Reading};
+use super::describe::{Description, JobLine, KindCount, ModelLine, StageLine};
+use super::ledger::{Ledger, ModelAccount, StageReading};
 use crate::domain::{JobKind, counted, grouped};
 
-/// With more jobs than this, those that differ in the seed or in the model they score are one line.
-const MOST_LINES: usize = 100;
+/// Plans with more jobs than this have one line for all jobs that differ only in the seed or in the scored model.
+const MAX_JOB_LINES: usize = 100;
+
+/// Lays out a table of text. It is given the heads, the number of columns that are aligned to the left (the others are
+/// aligned to the right), and the rows.
+pub type TableLayout<'a> = &'a dyn Fn(&[&str], usize, &[Vec<String>]) -> String;
 
 impl Description {
-    /// For a terminal.
-    pub fn text(&self) -> String {
-        let mut out = String::new();
+    /// The text for a terminal.
+    pub fn text(&self, layout: TableLayout) -> String {
+        let mut text = Text { out: String::new(), layout };
         // Writing to a String cannot fail.
-        let _ = self.write_text(&mut out);
-        out
+        let _ = text.write(self);
+        text.out
     }
 
-    fn write_text(&self, out: &mut String) -> Result {
-        let count = |n: usize, one: &str| counted(n as u64, one);
-        write!(out, "{}: {}", self.experiment, count(self.cells, "cell"))?;
-        if self.combinations > self.cells {
-            write!(out, " ({} combinations, equal ones collapsed)", self.combinations)?;
+    /// The jobs with equal kinds, groups and decisions, in order of first appearance.
+    fn groups(&self) -> Vec<JobGroup> {
+        let mut groups: Vec<JobGroup> = vec![];
+        for job in &self.jobs {
+            let decision = short_decision(&job.decision);
+            let same =
+                |group: &&mut JobGroup| group.kind == job.kind && group.name == job.group && group.decision == decision;
+            match groups.iter_mut().find(same) {
+                Some(group) => group.jobs += 1,
+                None => groups.push(JobGroup { kind: job.kind, name: job.group.clone(), decision, jobs: 1 }),
+            }
         }
-        writeln!(out, ", {}; unshared it would be {}\n", count(self.jobs_total, "job"), self.jobs_unshared)?;
-        let kinds = self.kinds.iter().map(|kind| {
+        groups
+    }
+}
+
+/// Jobs that share a line.
+struct JobGroup {
+    kind: JobKind,
+    name: String,
+    decision: String,
+    jobs: usize,
+}
+
+/// The text so far.
+struct Text<'a> {
+    out: String,
+    layout: TableLayout<'a>,
+}
+
+impl Text<'_> {
+    fn write(&mut self, plan: &Description) -> Result {
+        self.write_totals(plan)?;
+        self.write_models(&plan.models)?;
+        self.write_stages(&plan.stages)?;
+        self.write_ledger(&plan.ledger)?;
+        let measured = plan.stages.iter().all(|stage| stage.measured)
+            && plan.ledger.readings.iter().all(|reading| reading.measured);
+        if !plan.ledger.readings.is_empty() && !measured {
+            writeln!(self.out, "* expected by the spec, as the text is not available yet\n")?;
+        }
+        self.write_jobs(plan)?;
+        self.write_missing(plan)?;
+        for warning in &plan.warnings {
+            writeln!(self.out, "warning: {warning}")?;
+        }
+        Ok(())
+    }
+
+    /// A table, with a blank line after it.
+    fn write_table(&mut self, heads: &[&str], left: usize, rows: impl Iterator<Item = Vec<String>>) -> Result {
+        let rows: Vec<Vec<String>> = rows.collect();
+        writeln!(self.out, "{}", (self.layout)(heads, left, &rows))
+    }
+
+    /// The numbers of cells and jobs, in all and by kind.
+    fn write_totals(&mut self, plan: &Description) -> Result {
+        let count = |n: usize, one: &str| counted(n as u64, one);
+        write!(self.out, "{}: {}", plan.experiment, count(plan.cells, "cell"))?;
+        if plan.combinations > plan.cells {
+            write!(self.out, " ({} combinations, equal ones merged)", plan.combinations)?;
+        }
+        writeln!(self.out, ", {}; {} without sharing\n", count(plan.jobs_total, "job"), plan.jobs_unshared)?;
+        let row = |kind: &KindCount| {
             vec![
                 kind.kind.to_string(),
                 kind.jobs.to_string(),
@@ -36,9 +96,13 @@ impl Description {
                 (kind.unshared - kind.jobs).to_string(),
                 kind.share.map_or("-".to_owned(), |share| format!("{:.0} %", 100.0 * share)),
             ]
-        });
-        columns(out, &["kind", "jobs", "run", "reuse", "blocked", "saved by sharing", "of the work"], 1, kinds)?;
-        let models = self.models.iter().map(|line| {
+        };
+        let heads = ["kind", "jobs", "run", "reuse", "blocked", "saved by sharing", "of the work"];
+        self.write_table(&heads, 1, plan.kinds.iter().map(row))
+    }
+
+    fn write_models(&mut self, models: &[ModelLine]) -> Result {
+        let row = |line: &ModelLine| {
             let config = &line.config;
             vec![
                 line.name.clone(),
@@ -49,98 +113,89 @@ impl Description {
                 config.heads.to_string(),
                 grouped(u64::from(config.vocab_size)),
             ]
-        });
-        columns(out, &["model", "family", "parameters", "layers", "hidden", "heads", "vocabulary"], 2, models)?;
-        let heads =
-            ["training stage", "after", "jobs", "units/epoch", "words/epoch", "tokens/epoch", "epochs", "steps/epoch"];
-        columns(out, &[&heads[..], &["steps"]].concat(), 2, self.stages.iter().map(stage))?;
-        self.write_words(out)?;
-        let heads = ["job", "id", "what", "decision"];
-        match self.jobs.len() <= MOST_LINES {
-            true => {
-                let line = |job: &JobLine| {
-                    vec![job.kind.to_string(), job.id.short(), job.label.clone(), shortened(&job.decision)]
-                };
-                columns(out, &heads, 4, self.jobs.iter().map(line))?;
-            }
-            false => {
-                columns(out, &["job", "jobs", "what", "decision"], 4, self.groups().into_iter())?;
-                writeln!(out, "each job: `--format json`\n")?;
-            }
-        }
-        for line in &self.missing {
-            let by = if line.needed_by.is_empty() { "tokenizer".to_owned() } else { line.needed_by.join(", ") };
-            let place = line.place.as_ref().map_or(String::new(), |place| format!(", named in {place}"));
-            writeln!(out, "not found: {} ({by}){place}", line.location)?;
-        }
-        let mut downloads: Vec<&str> = self.missing.iter().filter_map(|line| line.download).collect();
-        downloads.sort_unstable();
-        downloads.dedup();
-        for download in downloads {
-            let suites = self.missing.iter().filter(|line| line.download == Some(download));
-            let mut suites: Vec<&str> = suites.flat_map(|line| &line.needed_by).map(String::as_str).collect();
-            suites.dedup();
-            writeln!(out, "  for {}: {download}", suites.join(", "))?;
-        }
-        for warning in &self.warnings {
-            writeln!(out, "warning: {warning}")?;
-        }
-        Ok(())
+        };
+        let heads = ["model", "family", "parameters", "layers", "hidden", "heads", "vocabulary"];
+        self.write_table(&heads, 2, models.iter().map(row))
     }
 
-    /// The word ledger.
-    fn write_words(&self, out: &mut String) -> Result {
-        let ledger = &self.ledger;
+    fn write_stages(&mut self, stages: &[StageLine]) -> Result {
+        let heads = [
+            "training stage",
+            "after",
+            "jobs",
+            "units/epoch",
+            "words/epoch",
+            "tokens/epoch",
+            "epochs",
+            "steps/epoch",
+            "steps",
+        ];
+        self.write_table(&heads, 2, stages.iter().map(stage_row))
+    }
+
+    fn write_ledger(&mut self, ledger: &Ledger) -> Result {
         if ledger.readings.is_empty() {
             return Ok(());
         }
         let heads = ["words of", "text", "words", "passes", "seen", "trained on"];
-        columns(out, &heads, 2, ledger.readings.iter().map(reading))?;
+        self.write_table(&heads, 2, ledger.readings.iter().map(reading_row))?;
         let heads = ["words of each model", "different text", "seen", "trained on"];
-        columns(out, &heads, 1, ledger.accounts.iter().map(account))?;
+        self.write_table(&heads, 1, ledger.accounts.iter().map(account_row))?;
         if let Some(budget) = ledger.budget {
-            writeln!(out, "budget: {budget}: {} may be seen\n", grouped(budget.seen()))?;
-        }
-        let measured = self.stages.iter().all(|stage| stage.measured) && ledger.readings.iter().all(|one| one.measured);
-        if !measured {
-            writeln!(out, "* what the spec expects of text that is not there; nobody counted it\n")?;
+            writeln!(self.out, "budget: {budget}: {} may be seen\n", grouped(budget.seen()))?;
         }
         Ok(())
     }
 
-    /// The jobs by kind and decision: trainings of one stage, and the scorings of one suite or task, in one line.
-    fn groups(&self) -> Vec<Vec<String>> {
-        let mut groups: Vec<(JobKind, String, String, usize)> = vec![];
-        for job in &self.jobs {
-            let (kind, decision) = (job.kind, shortened(&job.decision));
-            let known = groups.iter_mut().find(|group| (group.0, &group.1, &group.2) == (kind, &job.group, &decision));
-            match known {
-                Some((.., jobs)) => *jobs += 1,
-                None => groups.push((kind, job.group.clone(), decision, 1)),
-            }
+    /// The decision on every job.
+    fn write_jobs(&mut self, plan: &Description) -> Result {
+        if plan.jobs.len() <= MAX_JOB_LINES {
+            let row = |job: &JobLine| {
+                vec![job.kind.to_string(), job.id.short(), job.label.clone(), short_decision(&job.decision)]
+            };
+            return self.write_table(&["job", "id", "what", "decision"], 4, plan.jobs.iter().map(row));
         }
-        let line = |(kind, what, decision, jobs): (JobKind, String, String, usize)| {
-            vec![kind.to_string(), format!("×{jobs}"), what, decision]
-        };
-        groups.into_iter().map(line).collect()
+        let row =
+            |group: JobGroup| vec![group.kind.to_string(), format!("×{}", group.jobs), group.name, group.decision];
+        self.write_table(&["job", "jobs", "what", "decision"], 4, plan.groups().into_iter().map(row))?;
+        writeln!(self.out, "`--format json` lists each job\n")
+    }
+
+    /// The data that was not found, and where to download it.
+    fn write_missing(&mut self, plan: &Description) -> Result {
+        for line in &plan.missing {
+            let by = if line.needed_by.is_empty() { "tokenizer".to_owned() } else { line.needed_by.join(", ") };
+            let place = line.place.as_ref().map_or(String::new(), |place| format!(", named in {place}"));
+            writeln!(self.out, "not found: {} ({by}){place}", line.location)?;
+        }
+        let mut downloads: Vec<&str> = plan.missing.iter().filter_map(|line| line.download).collect();
+        downloads.sort_unstable();
+        downloads.dedup();
+        for download in downloads {
+            let suites = plan.missing.iter().filter(|line| line.download == Some(download));
+            let mut suites: Vec<&str> = suites.flat_map(|line| &line.needed_by).map(String::as_str).collect();
+            suites.dedup();
+            writeln!(self.out, "  for {}: {download}", suites.join(", "))?;
+        }
+        Ok(())
     }
 }
 
-/// A decision without a list of many missing data, which stands below anyway.
-fn shortened(decision: &Decision) -> String {
+/// A decision in which a long list of missing data is replaced by its length; the data is listed below the jobs.
+fn short_decision(decision: &Decision) -> String {
     match decision {
-        Decision::Blocked(missing) if missing.len() > 2 => format!("Blocked ({} data not found)", missing.len()),
+        Decision::Blocked(missing) if missing.len() > 2 => format!("Blocked ({} sources not found)", missing.len()),
         decision => decision.to_string(),
     }
 }
 
-/// A number, with a mark where nobody counted it.
+/// A number, with an asterisk if it is expected and not measured.
 fn number(n: Option<u64>, measured: bool) -> String {
     let mark = if measured { "" } else { "*" };
     n.map_or("?".to_owned(), |n| format!("{}{mark}", grouped(n)))
 }
 
-fn stage(stage: &StageLine) -> Vec<String> {
+fn stage_row(stage: &StageLine) -> Vec<String> {
     let about = |n: Option<u64>, estimated: bool| match n {
         Some(_) if estimated => format!("~{}", number(n, stage.measured)),
         _ => number(n, stage.measured),
@@ -161,7 +216,7 @@ fn stage(stage: &StageLine) -> Vec<String> {
     ]
 }
 
-fn reading(reading: &Reading) -> Vec<String> {
+fn reading_row(reading: &StageReading) -> Vec<String> {
     let passes = reading.passes.map_or("?".to_owned(), |passes| match passes.fract() == 0.0 {
         true => format!("{passes:.0}"),
         false => format!("{passes:.2}"),
@@ -176,26 +231,11 @@ fn reading(reading: &Reading) -> Vec<String> {
     ]
 }
 
-fn account(account: &Account) -> Vec<String> {
+fn account_row(account: &ModelAccount) -> Vec<String> {
     vec![
         account.model.clone(),
         number(account.text, account.measured),
         number(account.seen, account.measured),
         number(account.trained, account.measured),
     ]
-}
-
-/// Aligned columns, the first `left` of them to the left, the others to the right; a blank line after.
-fn columns(out: &mut String, heads: &[&str], left: usize, rows: impl Iterator<Item = Vec<String>>) -> Result {
-    let rows: Vec<Vec<String>> =
-        std::iter::once(heads.iter().map(|head| (*head).to_owned()).collect()).chain(rows).collect();
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..heads.len()).map(width).collect();
-    for row in &rows {
-        let cells: Vec<String> = (row.iter().zip(&widths).enumerate())
-            .map(|(i, (text, &width))| if i < left { format!("{text:<width$}") } else { format!("{text:>width$}") })
-            .collect();
-        writeln!(out, "  {}", cells.join("  ").trim_end())?;
-    }
-    writeln!(out)
 }

@@ -12,7 +12,7 @@ pub(super) struct ConditionColumns {
 
 impl ConditionColumns {
     /// The columns that these lines need.
-    pub(super) fn of(lines: &Lines) -> Self {
+    pub(super) fn of(lines: &ScoredConditions) -> Self {
         Self { has_extra: lines.iter().any(|line| !line.condition.extra.is_empty()) }
     }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::marks::Marks;
 use super::measure::{Condition, Measure, push_new};
-use super::seeds::{Lines, Seeds, nesting, remarks};
+use super::seeds::{ScoredConditions, SeedScores, nesting, remarks};
 use super::table::{Cell, Table};
 use crate::domain::{CellRow, Milestone, ScoreRow};
 
@@ -53,7 +53,7 @@ pub fn curve(experiment: &str, cells: &[CellRow], scores: &[ScoreRow]) -> Option
     let shown: Vec<&ScoreRow> = aggregates.into_iter().filter(as_many).collect();
     let cells: Vec<CellRow> =
         cells.iter().filter(|cell| conditions.contains(&Condition::of_cell(cell))).cloned().collect();
-    let lines = Lines::of(&cells, &shown);
+    let lines = ScoredConditions::of(&cells, &shown);
 
     let extras = lines.iter().any(|line| !line.condition.extra.is_empty());
     let mut heads = vec!["model".to_owned()];
@@ -64,15 +64,15 @@ pub fn curve(experiment: &str, cells: &[CellRow], scores: &[ScoreRow]) -> Option
     let labels = heads.len();
     heads.extend(measures.iter().map(|measure| measure.head(&measures)));
     let points: BTreeSet<Point> = shown.iter().map(|row| Point::of(row)).collect();
-    let columns = |point: &Point| -> Vec<Vec<Seeds>> {
+    let columns = |point: &Point| -> Vec<Vec<SeedScores>> {
         let lines = lines.filtered(|row| Point::of(row) == *point);
         measures.iter().map(|measure| lines.by_measure(measure)).collect()
     };
-    let by_point: Vec<(Point, Vec<Vec<Seeds>>)> = points.iter().map(|point| (*point, columns(point))).collect();
+    let by_point: Vec<(Point, Vec<Vec<SeedScores>>)> = points.iter().map(|point| (*point, columns(point))).collect();
     let mut marks = Marks::among(shown.iter().copied());
     let mut rows = vec![];
     for (index, line) in lines.iter().enumerate() {
-        let has_any = |columns: &[Vec<Seeds>]| columns.iter().any(|column| column[index].mean().is_some());
+        let has_any = |columns: &[Vec<SeedScores>]| columns.iter().any(|column| column[index].mean().is_some());
         for (point, columns) in by_point.iter().filter(|(_, columns)| has_any(columns)) {
             let mut row = vec![Cell::Label(line.condition.model.clone())];
             if extras {

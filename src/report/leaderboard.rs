@@ -15,7 +15,7 @@ use super::conditions::ConditionColumns;
 use super::marks::Marks;
 use super::measure::push_new;
 use super::published::Published;
-use super::seeds::{Line, Lines, nesting, remarks};
+use super::seeds::{ScoredCondition, ScoredConditions, nesting, remarks};
 use super::table::{Cell, Table};
 use crate::domain::{CellRow, Quantity, Reference, ScoreRow, Suite};
 
@@ -44,7 +44,7 @@ pub fn leaderboard(experiment: &str, cells: &[CellRow], scores: &[ScoreRow], ref
     for row in &scores {
         push_new(&mut modes, row.score.mode);
     }
-    let lines = Lines::of(cells, &scores);
+    let lines = ScoredConditions::of(cells, &scores);
     let conditions = ConditionColumns::of(&lines);
     let mut heads = conditions.heads();
     heads.push("rules".to_owned());
@@ -65,7 +65,7 @@ pub fn leaderboard(experiment: &str, cells: &[CellRow], scores: &[ScoreRow], ref
             rows.push([names(""), vec![Cell::Missing; COLUMNS.len()]].concat());
         }
         for (rules, lines, columns) in &by_mode {
-            if lines.iter().nth(index).is_some_and(Line::is_scored) {
+            if lines.iter().nth(index).is_some_and(ScoredCondition::is_scored) {
                 let values = COLUMNS.iter().zip(columns).map(|((_, quantity), column)| {
                     // A mean has no score of guessing.
                     let is_mean = !quantity.parts().is_empty();

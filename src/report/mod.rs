@@ -10,6 +10,7 @@
 
 mod card;
 mod chance;
+mod columns;
 mod compare;
 mod compared;
 mod conditions;
@@ -19,10 +20,10 @@ mod figure;
 #[cfg(test)]
 mod fixtures;
 pub mod human;
-mod lacks;
 mod leaderboard;
 mod marks;
 mod measure;
+mod missing;
 mod named;
 mod pivot;
 mod power;
@@ -36,11 +37,12 @@ pub mod statistics;
 mod table;
 
 pub use card::{Card, CardJob};
+pub use columns::aligned_columns;
 pub use compare::{CompareError, Comparison, ExperimentScores, Options, PlannedCells, Scope};
 pub use compared::{Compared, TTest};
 pub use curve::curve;
 pub use figure::{Figure, comparison_figure};
-pub use lacks::lacks;
+pub use missing::format_missing;
 pub use leaderboard::leaderboard;
 pub use named::{box_figure, named_table};
 pub use pivot::{Columns, pivot, suites_with_subtasks};

@@ -9,10 +9,10 @@ use super::figure::{Distribution, Figure, Mark, Named, Panel};
 use super::marks::Marks;
 use super::measure::{is_scored_as, scored_with};
 use super::published::Published;
-use super::seeds::{Line, Lines, Seeds, nesting, remarks};
+use super::seeds::{ScoredCondition, ScoredConditions, SeedScores, nesting, remarks};
 use super::statistics::{BoxPlot, mean, z_scores};
 use super::table::{Cell, Spread, Table};
-use crate::domain::{CellRow, NamedTable, Quantity, Reference, ScoreRow, Show, counted};
+use crate::domain::{CellRow, NamedTable, Quantity, Reference, ScoreRow, TableView, counted};
 
 /// A table that the spec defines, without milestones: a row for each condition.
 pub fn named_table(
@@ -23,22 +23,22 @@ pub fn named_table(
     references: &[Reference],
 ) -> Table {
     let all: Vec<&ScoreRow> = scores.iter().filter(|row| row.is_final()).collect();
-    let lines = Lines::of(cells, &all);
+    let lines = ScoredConditions::of(cells, &all);
     let names = ConditionColumns::of(&lines);
     let mut heads = names.heads();
     let labels = heads.len();
-    let columns: Vec<Vec<Seeds>> = table.columns.iter().map(|quantity| lines.by_quantity(*quantity)).collect();
+    let columns: Vec<Vec<SeedScores>> = table.columns.iter().map(|quantity| lines.by_quantity(*quantity)).collect();
     let mut marks = Marks::among(all.iter().copied());
     let shown = match table.show {
-        Show::Scores => scored(&lines, &table.columns, &columns, &mut marks),
-        Show::ZScores => ZScores::of(&table.columns, &columns).z_scores(),
-        Show::Boxes => ZScores::of(&table.columns, &columns).boxes(),
+        TableView::Scores => scored(&lines, &table.columns, &columns, &mut marks),
+        TableView::ZScores => ZScores::of(&table.columns, &columns).z_scores(),
+        TableView::Boxes => ZScores::of(&table.columns, &columns).boxes(),
     };
     heads.extend(shown.heads);
-    let row = |(line, values): (&Line, Vec<Cell>)| [names.cells(&line.condition), values].concat();
+    let row = |(line, values): (&ScoredCondition, Vec<Cell>)| [names.cells(&line.condition), values].concat();
     let rows = lines.iter().zip(shown.rows).map(row).collect();
     let (mut published, mut footer) = (Published::default(), vec![]);
-    if table.show == Show::Scores {
+    if table.show == TableView::Scores {
         let columns: Vec<Option<Quantity>> = table.columns.iter().copied().map(Some).collect();
         let chosen = references.iter().filter(|reference| table.references.contains(&reference.name));
         published = Published::of(&chosen.cloned().collect::<Vec<_>>(), labels, &columns, &mut marks);
@@ -66,8 +66,8 @@ pub fn named_table(
 /// The figure of a table of boxes, without milestones: a box for each condition.
 pub fn box_figure(experiment: &str, table: &NamedTable, cells: &[CellRow], scores: &[ScoreRow]) -> Figure {
     let all: Vec<&ScoreRow> = scores.iter().filter(|row| row.is_final()).collect();
-    let lines = Lines::of(cells, &all);
-    let columns: Vec<Vec<Seeds>> = table.columns.iter().map(|quantity| lines.by_quantity(*quantity)).collect();
+    let lines = ScoredConditions::of(cells, &all);
+    let columns: Vec<Vec<SeedScores>> = table.columns.iter().map(|quantity| lines.by_quantity(*quantity)).collect();
     let z_scores = ZScores::of(&table.columns, &columns);
     let marks = z_scores.distributions().into_iter().map(|row| row.map_or(Mark::Missing, Mark::Box)).collect();
     let bands = z_scores.equal.iter().flat_map(|equal| &equal.bands);
@@ -97,8 +97,8 @@ fn names(columns: &[Quantity]) -> Vec<String> {
     columns.iter().map(|quantity| quantity.name().to_owned()).collect()
 }
 
-fn scored(lines: &Lines, quantities: &[Quantity], columns: &[Vec<Seeds>], marks: &mut Marks) -> Shown {
-    let cell = |quantity: &Quantity, seeds: &Seeds, marks: &mut Marks| {
+fn scored(lines: &ScoredConditions, quantities: &[Quantity], columns: &[Vec<SeedScores>], marks: &mut Marks) -> Shown {
+    let cell = |quantity: &Quantity, seeds: &SeedScores, marks: &mut Marks| {
         // A mean has no score of guessing.
         let letters = if quantity.parts().is_empty() { marks.of(&[seeds.rows()]) } else { String::new() };
         seeds.cell(letters)
@@ -145,9 +145,9 @@ struct ZScores<'a> {
 }
 
 impl<'a> ZScores<'a> {
-    fn of(quantities: &'a [Quantity], columns: &[Vec<Seeds>]) -> Self {
+    fn of(quantities: &'a [Quantity], columns: &[Vec<SeedScores>]) -> Self {
         let means: Vec<Vec<Option<f64>>> =
-            columns.iter().map(|column| column.iter().map(Seeds::mean).collect()).collect();
+            columns.iter().map(|column| column.iter().map(SeedScores::mean).collect()).collect();
         let by_column: Vec<Vec<Option<f64>>> = means.iter().map(|column| z_scores(column)).collect();
         let lines = columns.first().map_or(0, Vec::len);
         let row = |by: &[Vec<Option<f64>>], line: usize| by.iter().map(|column| column[line]).collect::<Vec<_>>();

@@ -93,7 +93,7 @@ impl Table {
         let mut heads: Vec<String> =
             heads.flat_map(|(index, head)| wide(index).iter().map(move |suffix| format!("{head}{suffix}"))).collect();
         heads.extend(scored.iter().flat_map(|index| self.context_heads(*index)));
-        heads.extend(self.columns_for_programs.iter().map(|column| column.head.clone()));
+        heads.extend(self.csv_columns.iter().map(|column| column.head.clone()));
         // Writing to memory cannot fail, and neither can a row of any length.
         let mut out = csv::WriterBuilder::new().flexible(true).from_writer(vec![]);
         let _ = out.write_record(&heads);
@@ -118,7 +118,7 @@ impl Table {
                 }
             }
             fields.extend(scored.iter().flat_map(|index| self.context(*index, &row[*index])));
-            let more = self.columns_for_programs.iter().map(|column| column.cells.get(number));
+            let more = self.csv_columns.iter().map(|column| column.cells.get(number));
             fields.extend(more.map(|cell| cell.map_or(String::new(), Cell::plain)));
             let _ = out.write_record(&fields);
         }
@@ -147,7 +147,7 @@ impl Table {
             _ => return blank(String::new()),
         };
         let planned = score.seeds_expected.to_string();
-        let mut fields = vec![optional(score.stderr), planned, score.rules.clone(), reasons(&score.marks)];
+        let mut fields = vec![optional(score.stderr), planned, score.modes.clone(), reasons(&score.marks)];
         fields.extend(self.footer.iter().map(|row| match row[index] {
             Cell::Number(value, _) => value.to_string(),
             _ => String::new(),

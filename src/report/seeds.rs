@@ -11,18 +11,18 @@ use super::table::{Cell, Scale, Score, Spread};
 use crate::domain::{CellRow, Mode, Quantity, ScoreRow};
 
 /// The conditions of an experiment in the order of their cells, with their scores.
-pub(super) struct Lines<'a>(Vec<Line<'a>>);
+pub(super) struct ScoredConditions<'a>(Vec<ScoredCondition<'a>>);
 
 /// A condition with its planned cells and its scores.
 #[derive(Clone)]
-pub(super) struct Line<'a> {
+pub(super) struct ScoredCondition<'a> {
     pub(super) condition: Condition,
     /// The number of planned cells of each model seed; several tunings can share one pretrained model.
     planned: BTreeMap<u64, usize>,
     rows: Vec<&'a ScoreRow>,
 }
 
-impl Line<'_> {
+impl ScoredCondition<'_> {
     /// The number of planned model seeds.
     pub(super) fn expected(&self) -> usize {
         self.planned.len()
@@ -34,7 +34,7 @@ impl Line<'_> {
     }
 }
 
-impl<'a> Lines<'a> {
+impl<'a> ScoredConditions<'a> {
     /// A line for each condition of these cells.
     pub(super) fn of(cells: &[CellRow], scores: &[&'a ScoreRow]) -> Self {
         let mut conditions: Vec<Condition> = vec![];
@@ -45,7 +45,7 @@ impl<'a> Lines<'a> {
                 *planned.entry(cell.seed).or_default() += 1;
             }
             let rows = scores.iter().copied().filter(|row| Condition::of_score(row) == condition).collect();
-            Line { condition, planned, rows }
+            ScoredCondition { condition, planned, rows }
         };
         Self(conditions.into_iter().map(line).collect())
     }
@@ -57,15 +57,15 @@ impl<'a> Lines<'a> {
 
     /// The same conditions with only the scores that `keep` accepts.
     pub(super) fn filtered(&self, keep: impl Fn(&ScoreRow) -> bool) -> Self {
-        let line = |line: &Line<'a>| {
+        let line = |line: &ScoredCondition<'a>| {
             let rows = line.rows.iter().copied().filter(|row| keep(row)).collect();
-            Line { rows, ..line.clone() }
+            ScoredCondition { rows, ..line.clone() }
         };
         Self(self.0.iter().map(line).collect())
     }
 
     /// Iterates over the lines in the order of the cells.
-    pub(super) fn iter(&self) -> std::slice::Iter<'_, Line<'a>> {
+    pub(super) fn iter(&self) -> std::slice::Iter<'_, ScoredCondition<'a>> {
         self.0.iter()
     }
 
@@ -81,19 +81,19 @@ impl<'a> Lines<'a> {
     }
 
     /// The column of a measure: the scores of each line.
-    pub(super) fn by_measure(&self, measure: &Measure) -> Vec<Seeds<'a>> {
+    pub(super) fn by_measure(&self, measure: &Measure) -> Vec<SeedScores<'a>> {
         self.by(|row| Measure::of(row) == *measure)
     }
 
     /// The column of a quantity: the scores of each line, or the mean of the parts of the quantity.
-    pub(super) fn by_quantity(&self, quantity: Quantity) -> Vec<Seeds<'a>> {
+    pub(super) fn by_quantity(&self, quantity: Quantity) -> Vec<SeedScores<'a>> {
         match &quantity.parts()[..] {
             [] => self.by(|row| is_scored_as(quantity, row)),
             parts => mean_of(&parts.iter().map(|part| self.by_quantity(*part)).collect::<Vec<_>>()),
         }
     }
 
-    fn by(&self, is: impl Fn(&ScoreRow) -> bool) -> Vec<Seeds<'a>> {
+    fn by(&self, is: impl Fn(&ScoreRow) -> bool) -> Vec<SeedScores<'a>> {
         let rows = self.0.iter().map(|line| line.rows.iter().copied().filter(|row| is(row)).collect());
         let rows: Vec<Vec<&ScoreRow>> = rows.collect();
         // The number of planned fine-tunings is not recorded; it is taken to be the largest number that any model has.
@@ -106,7 +106,7 @@ impl<'a> Lines<'a> {
                 Some((seed, OfSeed { value: averaged(&cells, |row| row.score.value)?, complete }))
             };
             let by_seed = by_cell(&rows).into_iter().filter_map(of_seed).collect();
-            Seeds { by_seed, rows, expected: line.expected(), is_mean: false }
+            SeedScores { by_seed, rows, expected: line.expected(), is_mean: false }
         });
         seeds.collect()
     }
@@ -114,7 +114,7 @@ impl<'a> Lines<'a> {
 
 /// The scores of one condition in one column, by model seed.
 #[derive(Debug, Clone)]
-pub(super) struct Seeds<'a> {
+pub(super) struct SeedScores<'a> {
     by_seed: BTreeMap<u64, OfSeed>,
     rows: Vec<&'a ScoreRow>,
     expected: usize,
@@ -128,7 +128,7 @@ struct OfSeed {
     complete: bool,
 }
 
-impl<'a> Seeds<'a> {
+impl<'a> SeedScores<'a> {
     /// The mean over the measured seeds.
     pub(super) fn mean(&self) -> Option<f64> {
         mean(&self.values())
@@ -164,17 +164,17 @@ impl<'a> Seeds<'a> {
             seeds: self.by_seed.values().filter(|of_seed| of_seed.complete).count(),
             seeds_expected: self.expected,
             marks,
-            rules: modes(&self.rows),
+            modes: modes(&self.rows),
             scale: scales.reduce(Scale::join).unwrap_or(Scale::Percent),
         })
     }
 }
 
 /// The mean of several columns for each line, computed seed by seed over the seeds that have every column.
-pub(super) fn mean_of<'a>(parts: &[Vec<Seeds<'a>>]) -> Vec<Seeds<'a>> {
+pub(super) fn mean_of<'a>(parts: &[Vec<SeedScores<'a>>]) -> Vec<SeedScores<'a>> {
     let lines = parts.iter().map(Vec::len).min().unwrap_or(0);
     let of_line = |line: usize| {
-        let parts: Vec<&Seeds> = parts.iter().map(|part| &part[line]).collect();
+        let parts: Vec<&SeedScores> = parts.iter().map(|part| &part[line]).collect();
         let of_seed = |seed: &u64| {
             let values: Vec<OfSeed> =
                 parts.iter().map(|part| part.by_seed.get(seed).copied()).collect::<Option<_>>()?;
@@ -183,7 +183,7 @@ pub(super) fn mean_of<'a>(parts: &[Vec<Seeds<'a>>]) -> Vec<Seeds<'a>> {
             Some((*seed, OfSeed { value, complete }))
         };
         let seeds: BTreeSet<u64> = parts.iter().flat_map(|part| part.by_seed.keys().copied()).collect();
-        Seeds {
+        SeedScores {
             by_seed: seeds.iter().filter_map(of_seed).collect(),
             rows: parts.iter().flat_map(|part| part.rows.iter().copied()).collect(),
             expected: parts.iter().map(|part| part.expected).max().unwrap_or(0),
@@ -232,9 +232,9 @@ pub(super) fn remarks<'c>(spread: Spread, cells: impl IntoIterator<Item = &'c Ce
 }
 
 /// A note if scores were averaged within seeds before ± was computed.
-pub(super) fn nesting<'s>(seeds: impl IntoIterator<Item = &'s Seeds<'s>>) -> Option<String> {
+pub(super) fn nesting<'s>(seeds: impl IntoIterator<Item = &'s SeedScores<'s>>) -> Option<String> {
     let note = "The score of a model seed is the mean over its tunings and fine-tunings.";
-    seeds.into_iter().any(Seeds::is_nested).then(|| note.to_owned())
+    seeds.into_iter().any(SeedScores::is_nested).then(|| note.to_owned())
 }
 
 #[cfg(test)]
@@ -266,7 +266,7 @@ mod tests {
             cells.iter().map(|cell| row(cell, Suite::Blimp, None, value(cell) + shift(cell))).collect()
         };
         let column = |cells: &[CellRow], scores: &[ScoreRow]| {
-            let lines = Lines::of(cells, &scores.iter().collect::<Vec<_>>());
+            let lines = ScoredConditions::of(cells, &scores.iter().collect::<Vec<_>>());
             assert_eq!(lines.iter().count(), 1);
             let column = lines.by_quantity(Quantity::Suite(Suite::Blimp));
             assert!(column[0].is_nested());
@@ -296,7 +296,7 @@ mod tests {
                 rows.push(row(cell, Suite::Ewok, None, value - 20.0));
             }
         }
-        let lines = Lines::of(&cells, &rows.iter().collect::<Vec<_>>());
+        let lines = ScoredConditions::of(&cells, &rows.iter().collect::<Vec<_>>());
         let parts = [Suite::Blimp, Suite::Ewok].map(|suite| lines.by_quantity(Quantity::Suite(suite)));
         let cell = mean_of(&parts)[0].cell(String::new());
         // 50 and 60; the mean of the columns, 70 and 45, would be 57.5.
@@ -308,7 +308,7 @@ mod tests {
     fn a_planned_seed_counts_once_however_many_tunings_it_has() {
         let mut cells = [1, 1, 2].map(|seed| cell("tiny", Some("a"), "single", seed));
         "tune.seed=7".clone_into(&mut cells[1].extra);
-        let lines = Lines::of(&cells, &[]);
+        let lines = ScoredConditions::of(&cells, &[]);
         let line = lines.iter().next().unwrap();
         assert_eq!((line.expected(), line.is_scored()), (2, false));
         assert_eq!(lines.by_quantity(Quantity::Macro)[0].cell(String::new()), Cell::Missing);

@@ -2,10 +2,10 @@
 
 use super::human;
 use super::table::{Cell, Table};
-use crate::domain::{Phases, Speed};
+use crate::domain::{BenchResult, Phases};
 
 /// The table of training speeds: one column per workload, one row per measure.
-pub fn speed(speeds: &[Speed]) -> Table {
+pub fn speed(speeds: &[BenchResult]) -> Table {
     let threads = speeds.first().map_or(0, |speed| speed.ready.threads);
     let device = speeds.first().map_or("", |speed| &speed.workload.device);
     let mut rows = vec![
@@ -47,6 +47,6 @@ pub fn speed(speeds: &[Speed]) -> Table {
     }
 }
 
-fn row(name: &str, speeds: &[Speed], cell: impl Fn(&Speed) -> Cell) -> Vec<Cell> {
+fn row(name: &str, speeds: &[BenchResult], cell: impl Fn(&BenchResult) -> Cell) -> Vec<Cell> {
     [Cell::Label(name.to_owned())].into_iter().chain(speeds.iter().map(cell)).collect()
 }

@@ -33,7 +33,7 @@ pub struct Table {
     pub marks: Vec<MarkNote>,
     /// Additional columns of `rows` that only CSV shows.
     #[serde(skip)]
-    pub columns_for_programs: Vec<Column>,
+    pub csv_columns: Vec<Column>,
     /// The comparison that the table shows, for JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub comparison: Option<Compared>,
@@ -171,7 +171,8 @@ pub struct Score {
     /// The letters of its marks; see [`Table::marks`].
     pub marks: String,
     /// The scoring modes.
-    pub rules: String,
+    #[serde(rename = "rules")]
+    pub modes: String,
     /// The range of the values.
     pub scale: Scale,
 }
@@ -262,10 +263,10 @@ mod tests {
     /// A score that has both a deviation and a standard error is shown with the one that its table uses.
     #[test]
     fn a_table_shows_one_kind_of_spread() {
-        let (deviation, stderr, marks, rules) = (Some(2.0), Some(0.5), "a".to_owned(), "fixed".to_owned());
+        let (deviation, stderr, marks, modes) = (Some(2.0), Some(0.5), "a".to_owned(), "fixed".to_owned());
         let scale = Scale::Percent;
         let score =
-            Cell::Score(Score { mean: 60.0, deviation, stderr, seeds: 2, seeds_expected: 3, marks, rules, scale });
+            Cell::Score(Score { mean: 60.0, deviation, stderr, seeds: 2, seeds_expected: 3, marks, modes, scale });
         let text = |spread| Table { spread, ..Table::default() }.text(&score);
         assert_eq!(
             [Spread::Seeds, Spread::Items, Spread::None].map(text),

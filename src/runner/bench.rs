@@ -7,7 +7,7 @@ use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 use serde::de::DeserializeOwned;
 
 use super::RunError;
-use crate::domain::{Round, Speed, Workload};
+use crate::domain::{BenchResult, BenchRound, Workload};
 
 /// How often and how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub struct Rounds {
 /// # Errors
 /// [`RunError::Worker`] if it cannot be started, [`RunError::Measure`] if it ends early; what it says about that goes
 /// to standard error.
-pub fn measure(program: &Path, workload: Workload, threads: u32, rounds: Rounds) -> Result<Speed, RunError> {
+pub fn measure(program: &Path, workload: Workload, threads: u32, rounds: Rounds) -> Result<BenchResult, RunError> {
     let failed = |source| RunError::Worker { program: program.to_owned(), source };
     let request = serde_json::to_string(&workload).map_err(|error| failed(error.into()))?;
     let mut child = Command::new(program)
@@ -44,16 +44,21 @@ pub fn measure(program: &Path, workload: Workload, threads: u32, rounds: Rounds)
     measured.map_err(|error| RunError::Measure(format!("{error} ({exit})")))
 }
 
-fn converse(mut input: ChildStdin, mut answers: Answers, workload: Workload, rounds: Rounds) -> io::Result<Speed> {
+fn converse(
+    mut input: ChildStdin,
+    mut answers: Answers,
+    workload: Workload,
+    rounds: Rounds,
+) -> io::Result<BenchResult> {
     let ready = answer(&mut answers)?;
-    let mut ask = |question: String| -> io::Result<Round> {
+    let mut ask = |question: String| -> io::Result<BenchRound> {
         writeln!(input, "{question}")?;
         answer(&mut answers)
     };
     ask("2".to_owned())?;
     let measured = (0..rounds.count).map(|_| ask(rounds.steps.to_string())).collect::<io::Result<_>>()?;
     let dissected = ask(format!("{} phases", rounds.steps))?;
-    Ok(Speed { workload, ready, rounds: measured, dissected })
+    Ok(BenchResult { workload, ready, rounds: measured, dissected })
 }
 
 type Answers = Lines<BufReader<ChildStdout>>;

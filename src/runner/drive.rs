@@ -9,7 +9,7 @@ use super::folder::{self, Tail};
 use super::queue::Queue;
 use super::{Executor, Policy, RunError, Status, Stop, Summary};
 use crate::domain::layout::SCHEMA;
-use crate::domain::{Assignment, Failure, JobId, JobUpdate, Outcome, Settings, Task, Update, Verdict, layout};
+use crate::domain::{Assignment, FailureKind, JobId, JobUpdate, Outcome, RunSettings, Task, Update, Verdict, layout};
 
 /// Who has a submission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +27,7 @@ struct Running {
     task: usize,
     token: String,
     holder: Holder,
-    settings: Settings,
+    settings: RunSettings,
     tail: Tail,
 }
 
@@ -279,15 +279,15 @@ where
                 self.queue.finish(task);
             }
             End::Outcome(Outcome { verdict: Verdict::Failed { failure, message }, .. }) => match failure {
-                Failure::OutOfMemory => match smaller_micro_batch(&settings, job.batch_size()) {
+                FailureKind::OutOfMemory => match smaller_micro_batch(&settings, job.batch_size()) {
                     Some(rows) => {
                         self.tries[task].micro_batch = Some(rows);
                         self.queue.put_back(task);
                     }
                     None => self.try_again(task, message),
                 },
-                Failure::Lost => self.try_again(task, message),
-                Failure::Job | Failure::NonFinite => self.fail(task, message),
+                FailureKind::Lost => self.try_again(task, message),
+                FailureKind::Job | FailureKind::NonFinite => self.fail(task, message),
             },
             End::Stopped(step) => self.go_on_later(task, step),
             // Not this run's loss.
@@ -344,7 +344,7 @@ where
     async fn submit(&mut self, task: usize, slot: usize) -> Result<(), RunError> {
         let Task { id, job, sources, folder, keep_optimizer, .. } = &self.tasks[task];
         let place = &self.executor.slots()[slot];
-        let settings = Settings {
+        let settings = RunSettings {
             device: place.device.clone(),
             threads: place.threads,
             checkpoint_every_seconds: self.policy.checkpoint_every_seconds,
@@ -374,7 +374,7 @@ where
 }
 
 /// Half the rows that did not fit, where that is at least one.
-fn smaller_micro_batch(settings: &Settings, batch_size: Option<u32>) -> Option<u32> {
+fn smaller_micro_batch(settings: &RunSettings, batch_size: Option<u32>) -> Option<u32> {
     let rows = settings.micro_batch.into_iter().chain(batch_size).min()?;
     (rows > 1).then_some(rows / 2)
 }

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use super::{Executor, RunError, Slot, Status};
 use crate::domain::layout::SCHEMA;
-use crate::domain::{Artifact, Assignment, Digest, Event, Failure, JournalEntry, Outcome, Settings, Verdict, layout};
+use crate::domain::{
+    Artifact, Assignment, Digest, Event, FailureKind, JournalEntry, Outcome, RunSettings, Verdict, layout,
+};
 
 /// What happens to a submission.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,7 +19,7 @@ pub enum Act {
     /// It ends with its artifact, `result.txt`, whose content depends on the job alone.
     Finish,
     /// It publishes a failure.
-    Fail(Failure, String),
+    Fail(FailureKind, String),
     /// Its worker dies in the middle of a journal line.
     Crash,
     /// It works until it is interrupted or killed.
@@ -74,7 +76,7 @@ impl Work {
         fs::create_dir_all(folder.join(&attempt).join(layout::OUTPUT))?;
         let act = script(&assignment);
         let work = Self { assignment, folder: folder.to_owned(), attempt, act, over: None };
-        let Settings { device, threads, micro_batch, .. } = work.assignment.settings.clone();
+        let RunSettings { device, threads, micro_batch, .. } = work.assignment.settings.clone();
         let (host, version) = ("fake".to_owned(), "fake".to_owned());
         work.journal(Event::Started { host, pid: 0, device, threads, micro_batch, version })?;
         Ok(work)

@@ -14,8 +14,8 @@ use super::fake::{Act, Fake};
 use super::{Executor, Policy, RunError, Stop, Summary, drive};
 use crate::domain::layout::SCHEMA;
 use crate::domain::{
-    Arch, Assignment, Failure, Job, JobId, JobUpdate, Length, ModelConfig, Outcome, Precision, PretrainJob, Schedule,
-    Settings, Task, TokenizerJob, Training, Update, Verdict, Warmup, layout,
+    Arch, Assignment, FailureKind, Job, JobId, JobUpdate, Length, ModelConfig, Outcome, Precision, PretrainJob,
+    RunSettings, Schedule, Task, TokenizerJob, Training, Update, Verdict, Warmup, layout,
 };
 
 fn job(number: usize) -> Job {
@@ -43,7 +43,7 @@ pub(super) fn tasks(runs: &Path, parents: &[Vec<usize>]) -> Vec<Task> {
 /// Leaves an open submission of the task at this index, as an earlier coordinator did.
 pub(super) fn left_open(number: usize, folder: &Path, token: &str) {
     let settings =
-        Settings { device: "cpu".into(), threads: 1, checkpoint_every_seconds: 60, micro_batch: None, faults: None };
+        RunSettings { device: "cpu".into(), threads: 1, checkpoint_every_seconds: 60, micro_batch: None, faults: None };
     let assignment = Assignment {
         schema: SCHEMA,
         id: id(number),
@@ -229,7 +229,7 @@ fn a_failure_skips_its_descendants_only() {
     let runs = tempfile::tempdir().unwrap();
     let tasks = tasks(runs.path(), &[vec![], vec![0], vec![1], vec![], vec![3]]);
     let act = |assignment: &Assignment| {
-        if assignment.id == id(0) { Act::Fail(Failure::Job, "no such file".into()) } else { Act::Finish }
+        if assignment.id == id(0) { Act::Fail(FailureKind::Job, "no such file".into()) } else { Act::Finish }
     };
     let run = run(tasks, &mut Fake::new(1, act), &POLICY);
     assert_eq!(run.course(), ["0 on cpu/0", "0 failed", "3 on cpu/0", "3 done", "4 on cpu/0", "4 done"]);
@@ -243,7 +243,7 @@ fn a_failure_skips_its_descendants_only() {
 fn without_keep_going_a_failure_starts_nothing_new() {
     let runs = tempfile::tempdir().unwrap();
     let act = |assignment: &Assignment| {
-        if assignment.id == id(0) { Act::Fail(Failure::Job, "x".into()) } else { Act::Finish }
+        if assignment.id == id(0) { Act::Fail(FailureKind::Job, "x".into()) } else { Act::Finish }
     };
     let policy = Policy { keep_going: false, ..POLICY };
     let run = run(tasks(runs.path(), &[vec![], vec![0], vec![], vec![]]), &mut Fake::new(2, act), &policy);
@@ -285,7 +285,7 @@ fn lost_workers_are_replaced_as_often_as_the_policy_says() {
 
 #[test]
 fn failures_that_another_run_would_repeat_are_not_retried() {
-    for failure in [Failure::Job, Failure::NonFinite] {
+    for failure in [FailureKind::Job, FailureKind::NonFinite] {
         let runs = tempfile::tempdir().unwrap();
         let fake = &mut Fake::new(1, |_| Act::Fail(failure, "bad".into()));
         assert_eq!(run(tasks(runs.path(), &[vec![]]), fake, &POLICY).course().len(), 2);
@@ -341,7 +341,7 @@ fn want_of_memory_halves_the_micro_batch_down_to_one_row() {
     let mut sizes = vec![];
     let oom = |assignment: &Assignment| {
         sizes.push(assignment.settings.micro_batch);
-        Act::Fail(Failure::OutOfMemory, "CUDA out of memory".into())
+        Act::Fail(FailureKind::OutOfMemory, "CUDA out of memory".into())
     };
     let run = run(vec![pretrain(runs.path(), 12)], &mut Fake::new(1, oom), &Policy { retries: 1, ..POLICY });
     assert_eq!(run.summary().failed.len(), 1);

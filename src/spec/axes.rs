@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use crate::domain::{SINGLE, did_you_mean};
 
-use super::data;
-use super::document::{BUILT_IN, Names, SECTIONS};
-use super::fields::{self, Fault, Fields, reference, scalar, text};
+use super::document::SECTIONS;
+use super::fields::{self, Fault, Fields, scalar};
+use super::names::{BUILT_IN_CURRICULA, Names};
 use super::problem::{Log, Mark};
+use super::scalars::{self, reference, text};
 use super::tree::{Key, Node, Value};
 
 /// The axes that every grid has.
@@ -85,7 +86,7 @@ impl Axes {
             let names: &[&str] = if dataset.is_some() { &["pretrained", "sequential"] } else { &["pretrained"] };
             Some(names.iter().map(|name| (*name).to_owned()).collect())
         });
-        let seeds = fields.list("seed", data::seed).unwrap_or_else(|| vec![1]);
+        let seeds = fields.list("seed", scalars::seed).unwrap_or_else(|| vec![1]);
         let further = node.entries().iter().filter(|(key, _)| !FIXED.contains(&key.text.as_str()));
         let further: Vec<(&Key, Option<Further>)> =
             further.map(|(key, node)| (key, Further::decode(key, node, log))).collect();
@@ -149,7 +150,7 @@ impl Further {
             let values = fields.required("values", "such as `values: [1e-5, 2e-5]`");
             fields.finish();
             let name = Node { mark: key.mark, value: Value::Text(key.text.clone()) };
-            scalar("an axis", &name, log, fields::name)?;
+            scalar("an axis", &name, log, scalars::name)?;
             (field?, place, values?)
         } else {
             (key.text.clone(), key.mark, node)
@@ -236,7 +237,7 @@ impl Partial {
         further: &[(&Key, Option<Further>)],
         log: &Log,
     ) -> Option<Partial> {
-        let before = log.problems();
+        let before = log.count();
         let mut fields = Fields::of(node, &format!("an entry of '{section}'"), log)?;
         if node.entries().is_empty() {
             log.add(node.mark, format!("an entry of '{section}' is empty"), Some("such as `{model: tiny}`".into()));
@@ -252,7 +253,7 @@ impl Partial {
             node => node.and_then(|node| dataset(node, &known.datasets, log)),
         };
         let curriculum = fields.get("curriculum", None, |value| curriculum(&known.curricula)(value).map(Some));
-        let seed = fields.get("seed", None, |value| data::seed(value).map(Some));
+        let seed = fields.get("seed", None, |value| scalars::seed(value).map(Some));
         if let Some(values) = &known.values {
             values.check(dataset_node.zip(dataset.as_ref()), fields.take("seed").zip(seed), log);
         }
@@ -270,7 +271,7 @@ impl Partial {
         }
         fields.finish();
         let partial = Partial { mark: node.mark, model, dataset, curriculum, seed, extra };
-        (log.problems() == before).then_some(partial)
+        (log.count() == before).then_some(partial)
     }
 }
 
@@ -305,9 +306,9 @@ fn curriculum(known: &[String]) -> impl Fn(&Value) -> fields::Scalar<String> + '
 }
 
 fn curricula(names: &Names) -> Vec<String> {
-    BUILT_IN.map(str::to_owned).into_iter().chain(names.curricula.iter().cloned()).collect()
+    BUILT_IN_CURRICULA.map(str::to_owned).into_iter().chain(names.curricula.iter().cloned()).collect()
 }
 
 fn needs_dataset(curriculum: &str) -> bool {
-    BUILT_IN.contains(&curriculum) && curriculum != "pretrained"
+    BUILT_IN_CURRICULA.contains(&curriculum) && curriculum != "pretrained"
 }

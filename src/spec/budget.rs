@@ -2,8 +2,9 @@
 
 use crate::domain::{Budget, TextSize};
 
-use super::fields::{Fields, choice, count, small};
+use super::fields::Fields;
 use super::problem::Log;
+use super::scalars::{choice, count, small};
 use super::tree::Node;
 
 /// More words than there are.

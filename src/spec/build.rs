@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use crate::domain::{Corpus, Generation, Question};
 
-use super::fields::{Fault, Fields, Scalar, Within, count, real, reference, small, text};
+use super::fields::{Fault, Fields, Scalar};
 use super::problem::Log;
+use super::scalars::{Within, count, real, reference, small, text};
 use super::tree::{Node, Value};
 
 /// `build:`, before its corpus is looked up.
@@ -48,7 +49,7 @@ impl Build {
         let min_words = fields.get("min_words", 50, small(0..=1_000_000));
         let max_words = fields.get("max_words", 2_000, small(1..=1_000_000));
         let temperature = fields.get("temperature", 0.7, real(Within::NotNegative));
-        let seed = fields.get("seed", 1, super::data::seed);
+        let seed = fields.get("seed", 1, super::scalars::seed);
         let parallel = fields.get("parallel", 4, small(1..=256));
         fields.finish();
         let question = Question { model: model?, instruction, pairs, min_words, max_words, temperature, seed };

@@ -4,18 +4,20 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use crate::domain::{
-    Base, Cell, CellKey, FinetuneSeeds, Finetuning, Grid, Milestone, Pretraining, Recipe, SINGLE, Stage, StagePart,
-    Suite,
+    BaseModel, Cell, CellKey, FinetuneSeeds, Finetuning, Grid, Milestone, Pretraining, Recipe, SINGLE, Stage,
+    StagePart, Suite,
 };
 
 use super::axes::{Axes, Partial};
 use super::budget;
 use super::curricula::{Curriculum, StageKeys, StageSchedule};
-use super::document::{Document, Names, SECTIONS, named};
-use super::fields::{self, Fault, Fields, Scalar};
+use super::document::{Document, SECTIONS, named};
+use super::fields::{Fault, Fields, Scalar};
 use super::models::{self, Model};
+use super::names::Names;
 use super::problem::Log;
 use super::resources;
+use super::scalars;
 use super::tables;
 use super::tree::{Node, Value};
 
@@ -62,7 +64,7 @@ pub(super) fn grid(root: &Node, folder: &Path, log: &Log) -> Option<Grid> {
         .filter(|cell| seen.insert(canonical(cell)))
         .collect();
     let scored = |cell: &Cell| {
-        let milestones = matches!(&cell.recipe.base, Base::Trained(base) if !base.milestones.is_empty());
+        let milestones = matches!(&cell.recipe.base, BaseModel::Trained(base) if !base.milestones.is_empty());
         milestones && !cell.recipe.milestone_evaluations.is_empty()
     };
     let wanted = settings.iter().find_map(|(_, document)| document.evaluations.checkpoints);
@@ -94,7 +96,7 @@ pub(super) fn grid(root: &Node, folder: &Path, log: &Log) -> Option<Grid> {
 
 /// The name of an experiment, which is that of its folder in the runs folder.
 fn experiment(value: &Value) -> Scalar<String> {
-    let name = fields::name(value)?;
+    let name = scalars::name(value)?;
     let own = ["runs.db", "survey.json"]
         .iter()
         .any(|file| name.strip_prefix(file).is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '.'])));
@@ -124,9 +126,9 @@ fn lacks_curves(cell: &Cell) -> bool {
     let asked = cell.recipe.evaluations.iter().any(|evaluation| evaluation.suite == Suite::Aoa);
     asked
         && match &cell.recipe.base {
-            Base::Trained(base) => base.milestones.iter().filter(words).count() < 3,
-            Base::Imported(_) => true,
-            Base::Recorded(_) => false, // known when its folder is there
+            BaseModel::Trained(base) => base.milestones.iter().filter(words).count() < 3,
+            BaseModel::Imported(_) => true,
+            BaseModel::Recorded(_) => false, // known when its folder is there
         }
 }
 
@@ -331,11 +333,11 @@ fn stage(keys: &StageKeys, first: bool, model: &Model, document: &Document, log:
 
 fn recipe(model: &Model, document: &Document, stages: Vec<Stage>, seed: u64) -> Recipe {
     let base = match &model.base {
-        models::Base::Imported(model) => Base::Imported(model.clone()),
-        models::Base::Recorded(job) => Base::Recorded(*job),
-        models::Base::Trained(trained) => {
+        models::BaseModel::Imported(model) => BaseModel::Imported(model.clone()),
+        models::BaseModel::Recorded(job) => BaseModel::Recorded(*job),
+        models::BaseModel::Trained(trained) => {
             let (config, pretrain) = &**trained;
-            Base::Trained(Box::new(Pretraining {
+            BaseModel::Trained(Box::new(Pretraining {
                 tokenizer_corpora: chosen(&document.corpora, &document.tokenizer_corpora, |corpus| &corpus.name),
                 tokenizer_datasets: chosen(&document.datasets, &document.tokenizer_datasets, |dataset| &dataset.name),
                 model: config.clone(),
@@ -385,6 +387,6 @@ fn canonical(cell: &Cell) -> (String, BTreeMap<String, String>, Option<u64>, Vec
         format!("{parts:?} {optimizer:?} {training:?} {max_length} {loss:?}")
     };
     let Recipe { base, stages, .. } = &cell.recipe;
-    let seed = (matches!(base, Base::Trained(_)) || !stages.is_empty()).then_some(cell.key.seed);
+    let seed = (matches!(base, BaseModel::Trained(_)) || !stages.is_empty()).then_some(cell.key.seed);
     (cell.key.model.clone(), cell.key.extra.clone(), seed, stages.iter().map(stage).collect())
 }

@@ -1,10 +1,11 @@
 //! The section `curricula:`.
 
-use crate::domain::{Order, SINGLE};
+use crate::domain::{RecordOrder, SINGLE};
 
-use super::document::{BUILT_IN, Names};
-use super::fields::{self, Fault, Fields, Scalar, Within, choice, real, reference};
+use super::fields::{self, Fault, Fields, Scalar};
+use super::names::{BUILT_IN_CURRICULA, Names};
 use super::problem::Log;
+use super::scalars::{Within, choice, real, reference};
 use super::training::Tune;
 use super::tree::{Key, Node, Value};
 
@@ -67,7 +68,7 @@ pub(super) struct StageKeys {
     pub datasets: Vec<String>,
     /// Their weights; empty where each gives all of its records.
     pub shares: Vec<f64>,
-    pub order: Order,
+    pub order: RecordOrder,
     /// The mapping, whose keys go over those of `tune:`.
     pub own: Option<Node>,
 }
@@ -75,7 +76,7 @@ pub(super) struct StageKeys {
 impl StageKeys {
     /// The shuffled union of these datasets.
     pub fn union(datasets: Vec<String>) -> Self {
-        Self { datasets, shares: vec![], order: Order::Shuffled, own: None }
+        Self { datasets, shares: vec![], order: RecordOrder::Shuffled, own: None }
     }
 }
 
@@ -101,8 +102,8 @@ pub(super) fn curriculum(
     log: &Log,
 ) -> Option<(String, Curriculum)> {
     let name = &key.text;
-    if BUILT_IN.contains(&name.as_str()) || name == SINGLE {
-        let hint = format!("choose another name: {}, and {SINGLE} have a meaning", BUILT_IN.join(", "));
+    if BUILT_IN_CURRICULA.contains(&name.as_str()) || name == SINGLE {
+        let hint = format!("choose another name: {}, and {SINGLE} have a meaning", BUILT_IN_CURRICULA.join(", "));
         log.add(key.mark, format!("curriculum '{name}' is built in"), Some(hint));
     }
     let (list, schedule) = match node.value {
@@ -136,7 +137,7 @@ fn dataset(curriculum: &str, value: &Value, names: &Names) -> Scalar<String> {
             format!("curriculum '{curriculum}' refers to itself"),
             format!("a stage names datasets: {known}"),
         )),
-        Value::Text(word) if names.curricula.contains(word) || BUILT_IN.contains(&word.as_str()) => {
+        Value::Text(word) if names.curricula.contains(word) || BUILT_IN_CURRICULA.contains(&word.as_str()) => {
             let hint = format!("write its stages out; a stage names datasets: {known}");
             Err(Fault::plain(format!("curriculum '{curriculum}' refers to the curriculum '{word}'"), hint))
         }
@@ -155,8 +156,12 @@ fn mixture(
     let subject = format!("a stage of '{curriculum}'");
     let mut fields = Fields::of(node, &subject, log)?;
     let named = fields.required("datasets", "such as `datasets: [a, b]`, or `datasets: {a: 2, b: 1}`");
-    let orders = [("shuffled", Order::Shuffled), ("interleaved", Order::Interleaved), ("in_turn", Order::InTurn)];
-    let order = fields.get("order", Order::Shuffled, choice(orders));
+    let orders = [
+        ("shuffled", RecordOrder::Shuffled),
+        ("interleaved", RecordOrder::Interleaved),
+        ("in_turn", RecordOrder::InTurn),
+    ];
+    let order = fields.get("order", RecordOrder::Shuffled, choice(orders));
     let dataset = |value: &Value| dataset(curriculum, value, names);
     if let Some((key, _)) = node.entries().iter().find(|(key, _)| key.text == "seed") {
         let hint = "set it for all stages, `tune: {seed: 2}`, or vary it: `axes: {tune.seed: [1, 2, 3]}`";

@@ -8,9 +8,10 @@ use crate::domain::{
 
 use super::budget;
 use super::build::Build;
-use super::fields::{self, Fault, Fields, choice, count, flag, small, text};
+use super::fields::{self, Fault, Fields, Scalar};
 use super::problem::Log;
 use super::remote::elsewhere;
+use super::scalars::{choice, count, flag, path, seed, small, text};
 use super::tree::{Node, Value};
 
 /// Decodes one entry of `corpora:`.
@@ -197,18 +198,6 @@ fn source(fields: &mut Fields, parts: &[(&'static str, WorldPart)], size: &'stat
     }
 }
 
-/// A path; whether something is there is not asked here, so that a spec can be read before its data arrives.
-pub(super) fn path(value: &Value) -> Scalar<PathBuf> {
-    match text(value)? {
-        text if text.trim().is_empty() => Err(Fault::expected("a path").or_hint("such as text/*.txt")),
-        text if text == "~" || text.starts_with("~/") => {
-            let hint = "write the whole path, or one relative to data_root";
-            Err(Fault::plain(format!("'~' stands for no folder here: '{}'", text.escape_debug()), hint))
-        }
-        text => Ok(PathBuf::from(text)),
-    }
-}
-
 /// The one path or pattern of `files:`.
 fn pattern_of_files(value: &Value) -> Scalar<PathBuf> {
     match value {
@@ -217,13 +206,6 @@ fn pattern_of_files(value: &Value) -> Scalar<PathBuf> {
         )),
         value => path(value),
     }
-}
-
-type Scalar<T> = fields::Scalar<T>;
-
-/// A seed; SQLite's integers bound it.
-pub(super) fn seed(value: &Value) -> Scalar<u64> {
-    count(0..=i64::MAX as u64)(value).map_err(|_| Fault::expected("a whole number of at least 0").or_hint("such as 1"))
 }
 
 fn documents(node: &Node, log: &Log) -> Option<Documents> {

@@ -7,14 +7,14 @@ use crate::domain::{Corpus, DataEntry, Dataset, Generation};
 use super::curricula::{Curriculum, curriculum};
 use super::data;
 use super::evaluate::{self, Evaluations};
-use super::fields::{self, Fault, Fields, Within, real, reference, small};
-use super::models::{self, Context, LEAST_VOCABULARY, Model};
+use super::fields::{self, Fault, Fields};
+use super::models::{self, Context, Model};
+use super::names::Names;
 use super::problem::Log;
+use super::scalars::{self, Within, real, reference, small};
+use super::shape::MIN_VOCABULARY;
 use super::training::{Pretrain, Tune};
 use super::tree::{Key, Node, Value};
-
-/// The curricula that need no definition.
-pub(super) const BUILT_IN: [&str; 4] = ["pretrained", "merged", "sequential", "sequential-whole"];
 
 /// The keys that [`Document::decode`] reads; a further axis may vary fields of all but the first.
 pub(super) const SECTIONS: [&str; 11] = [
@@ -30,30 +30,6 @@ pub(super) const SECTIONS: [&str; 11] = [
     "evaluate",
     "finetune",
 ];
-
-/// The names that a spec defines, right or wrong otherwise, so that one bad entry does not make its name unknown.
-pub(super) struct Names {
-    pub corpora: Vec<String>,
-    pub datasets: Vec<String>,
-    pub models: Vec<String>,
-    pub curricula: Vec<String>,
-}
-
-impl Names {
-    /// Collects them.
-    pub fn of(root: &Node) -> Names {
-        let keys = |section: &str| match root.get(section) {
-            Some(node) => node.entries().iter().map(|(key, _)| key.text.clone()).collect(),
-            None => vec![],
-        };
-        Names {
-            corpora: keys("corpora"),
-            datasets: keys("datasets"),
-            models: keys("models"),
-            curricula: keys("curricula"),
-        }
-    }
-}
 
 /// The decoded sections.
 pub(super) struct Document {
@@ -86,7 +62,7 @@ impl Document {
         let names = Names::of(root);
         let mut top = Fields::of(root, "the spec", log)?;
         let data_root = match top.take("data_root") {
-            Some(node) => fields::scalar("'data_root'", node, log, data::path).map(|path| match node.mark.source {
+            Some(node) => fields::scalar("'data_root'", node, log, scalars::path).map(|path| match node.mark.source {
                 0 => folder.join(path),
                 _ => path,
             }),
@@ -171,7 +147,7 @@ pub(super) fn named<T>(
     }
     let decoded = entries.iter().map(|(key, node)| {
         let name = Node { mark: key.mark, value: Value::Text(key.text.clone()) };
-        let valid = fields::scalar(&format!("a key of '{section}'"), &name, log, fields::name);
+        let valid = fields::scalar(&format!("a key of '{section}'"), &name, log, scalars::name);
         decode(key, node).filter(|_| valid.is_some())
     });
     decoded.collect::<Vec<_>>().into_iter().collect()
@@ -189,7 +165,7 @@ struct Tokenizer {
 fn tokenizer(node: &Node, names: &Names, log: &Log) -> Option<Tokenizer> {
     let mut fields = Fields::of(node, "'tokenizer'", log)?;
     let given = fields.take("vocab_size").is_some();
-    let vocab_size = fields.get("vocab_size", None, |value| small(LEAST_VOCABULARY..=4_194_304)(value).map(Some));
+    let vocab_size = fields.get("vocab_size", None, |value| small(MIN_VOCABULARY..=4_194_304)(value).map(Some));
     let corpora = fields.list("corpora", reference("corpus", &names.corpora));
     let datasets = match fields.take("datasets") {
         Some(Node { value: Value::List(items), .. }) if items.is_empty() => Some(vec![]),
@@ -197,5 +173,5 @@ fn tokenizer(node: &Node, names: &Names, log: &Log) -> Option<Tokenizer> {
     };
     fields.finish();
     // A wrong size has been reported: any right one keeps the models from missing theirs.
-    Some(Tokenizer { vocab_size: vocab_size.or(given.then_some(LEAST_VOCABULARY)), corpora, datasets })
+    Some(Tokenizer { vocab_size: vocab_size.or(given.then_some(MIN_VOCABULARY)), corpora, datasets })
 }

@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use crate::domain::{DataEntry, Evaluation, Finetuning, GlueTask, Mode, Size, Source, Suite, WorldPart};
 
-use super::fields::{self, Fields, choice, count};
+use super::fields::{self, Fields};
 use super::problem::{Log, Mark};
 use super::remote::{EvaluationTree, elsewhere};
+use super::scalars::{self, choice, count};
 use super::tree::{Node, Value};
 use super::{data, finetune};
 
@@ -40,7 +41,7 @@ pub(super) fn evaluations(node: Option<&Node>, finetune: Option<&Node>, root: &P
     let mut seed = 1;
     match kind {
         Some(false) => fields.forbid("world_seed", "is for the toy world"),
-        _ => seed = fields.get("world_seed", seed, data::seed),
+        _ => seed = fields.get("world_seed", seed, scalars::seed),
     }
     let checkpoints = fields.take("checkpoints");
     let milestones = checkpoints.and_then(|node| {
@@ -102,7 +103,7 @@ enum Data {
 impl Data {
     fn decode(node: &Node, root: &Path, log: &Log) -> Option<Data> {
         let Value::Map(_) = node.value else {
-            let path = fields::scalar("'data'", node, log, data::path)?;
+            let path = fields::scalar("'data'", node, log, scalars::path)?;
             return Some(if path == Path::new("world") { Data::World } else { Data::Here(root.join(path)) });
         };
         let mut fields = Fields::of(node, "'data'", log)?;

@@ -5,9 +5,9 @@ use crate::domain::{
     Suite,
 };
 
-use super::data;
-use super::fields::{self, Fault, Fields, Scalar, Within, choice, flag, real, small};
+use super::fields::{self, Fault, Fields, Scalar};
 use super::problem::{Log, Mark};
+use super::scalars::{self, Within, choice, flag, real, small};
 use super::tree::{Key, Node, Value};
 
 /// The keys that a task may have of its own.
@@ -99,7 +99,7 @@ pub(super) fn finetunings(
 /// `5` is five seeds for every model, derived from its own; `[1, 2]` is exactly these for every model.
 fn seeds(node: &Node, log: &Log) -> Option<FinetuneSeeds> {
     if let Value::List(_) = node.value {
-        return fields::list("seeds", node, log, data::seed).map(FinetuneSeeds::Listed);
+        return fields::list("seeds", node, log, scalars::seed).map(FinetuneSeeds::Listed);
     }
     let most = FinetuneSeeds::MOST;
     fields::scalar("'seeds'", node, log, |value| {

@@ -43,10 +43,13 @@ mod evaluate;
 mod fields;
 mod finetune;
 mod models;
+mod names;
 mod overrides;
 mod problem;
 mod remote;
 mod resources;
+mod scalars;
+mod shape;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -55,8 +58,8 @@ mod tree;
 
 use std::path::Path;
 
-pub use models::shape;
 pub use problem::{Problem, Problems};
+pub use shape::shape;
 
 use crate::domain::{Grid, did_you_mean};
 use problem::{Log, Mark};

@@ -1,4 +1,4 @@
-//! What is wrong with a spec, all of it at once.
+//! The problems of a spec, collected during decoding and reported together.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode, SourceSpan};
 
-/// A place in the spec or in an override.
+/// A span in the spec or in an override, within one line.
 ///
-/// `source` is 0 for the file and `n` for the n-th override; lines and columns count characters from 1.
+/// `source` is 0 for the file and `n` for the n-th override. Lines and columns are counted from 1; columns and the length
+/// are in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Mark {
     pub source: u32,
@@ -23,7 +24,7 @@ impl Mark {
     /// The first character of the file.
     pub const START: Mark = Mark { source: 0, line: 1, column: 1, length: 0 };
 
-    /// The place in bytes, as miette wants it: at least one character, at most to the end of its line.
+    /// The span in bytes: at least one character, unless the line ends, and at most the rest of the line.
     fn span(self, text: &str) -> SourceSpan {
         let mut start = 0;
         let mut rest = text.split_inclusive('\n');
@@ -37,115 +38,122 @@ impl Mark {
     }
 }
 
-/// A problem on its way: ordered by place, equal ones once.
+/// A problem before its place is formatted. The order is that of the places.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Draft {
+struct PendingProblem {
     mark: Mark,
     reason: String,
     hint: Option<String>,
-    key: Option<KeyTrouble>,
+    key: Option<KeyProblem>,
 }
 
-/// The trouble with a key of the mapping at a place.
+/// A problem with a key of the mapping at a place.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-enum KeyTrouble {
-    /// It is not there.
+enum KeyProblem {
+    /// The key is missing.
     Missing(Mark, String),
-    /// Another one is, which looks like it.
+    /// The mapping has an unknown key that is probably a misspelling of this one.
     Misspelt(Mark, String),
 }
 
-/// Collects problems while the decoding goes on.
+/// Collects problems, so that decoding can continue after each one.
 pub(super) struct Log {
     sources: RefCell<Vec<(String, Arc<str>)>>,
-    drafts: RefCell<BTreeSet<Draft>>,
+    pending: RefCell<BTreeSet<PendingProblem>>,
 }
 
 impl Log {
-    /// A log for the file of this name and content.
+    /// Creates a log for a file with this name and content.
     pub fn new(name: String, text: &str) -> Log {
-        Log { sources: RefCell::new(vec![(name, text.into())]), drafts: RefCell::default() }
+        Log { sources: RefCell::new(vec![(name, text.into())]), pending: RefCell::default() }
     }
 
-    /// Makes an override known, and returns its number for marks.
+    /// Registers an override and returns its number for [`Mark::source`].
     pub fn source(&self, text: &str) -> u32 {
         let mut sources = self.sources.borrow_mut();
         sources.push((format!("-S {text}"), text.into()));
         sources.len() as u32 - 1
     }
 
-    /// A place as users are told it.
+    /// A place as it is printed: `experiments/x.yaml:12:5`.
     pub fn place(&self, mark: Mark) -> String {
         place(mark, &self.sources.borrow())
     }
 
-    /// Notes a problem.
+    /// Adds a problem.
     pub fn add(&self, mark: Mark, reason: impl Into<String>, hint: Option<String>) {
-        self.drafts.borrow_mut().insert(Draft { mark, reason: reason.into(), hint, key: None });
+        self.pending.borrow_mut().insert(PendingProblem { mark, reason: reason.into(), hint, key: None });
     }
 
-    /// Notes that the mapping at `mark` lacks a key.
+    /// Adds the problem that the mapping at `mark` lacks a key.
     pub fn missing(&self, mark: Mark, key: &str, hint: &str) {
-        let trouble = Some(KeyTrouble::Missing(mark, key.to_owned()));
+        let key_problem = Some(KeyProblem::Missing(mark, key.to_owned()));
         let reason = format!("missing key '{key}'");
-        self.drafts.borrow_mut().insert(Draft { mark, reason, hint: Some(hint.to_owned()), key: trouble });
+        self.pending.borrow_mut().insert(PendingProblem {
+            mark,
+            reason,
+            hint: Some(hint.to_owned()),
+            key: key_problem,
+        });
     }
 
-    /// Notes that the mapping at `mapping` has an unknown key at `mark`, which may be a slip for `meant`.
+    /// Adds the problem that the mapping at `mapping` has an unknown key at `mark`, perhaps a misspelling of `meant`.
     pub fn unknown(&self, mapping: Mark, mark: Mark, key: &str, meant: Option<&str>, known: &[&str]) {
-        let trouble = meant.map(|meant| KeyTrouble::Misspelt(mapping, meant.to_owned()));
+        let key_problem = meant.map(|meant| KeyProblem::Misspelt(mapping, meant.to_owned()));
         let hint = match meant {
             Some(meant) => format!("did you mean '{meant}'?"),
             None => format!("known keys here: {}", known.join(", ")),
         };
         let reason = format!("unknown key '{}'", key.escape_debug());
-        self.drafts.borrow_mut().insert(Draft { mark, reason, hint: Some(hint), key: trouble });
+        self.pending.borrow_mut().insert(PendingProblem { mark, reason, hint: Some(hint), key: key_problem });
     }
 
-    /// How many problems there are so far.
-    pub fn problems(&self) -> usize {
-        self.drafts.borrow().len()
+    /// The number of problems so far.
+    pub fn count(&self) -> usize {
+        self.pending.borrow().len()
     }
 
-    /// The value, if there was no problem.
+    /// The value, if no problem was added.
     pub fn finish<T>(self, value: Option<T>) -> Result<T, Problems> {
-        let (sources, mut drafts) = (self.sources.into_inner(), self.drafts.into_inner());
-        let misspelt: Vec<(Mark, String)> = drafts
+        let (sources, mut pending) = (self.sources.into_inner(), self.pending.into_inner());
+        let misspelt: Vec<(Mark, String)> = pending
             .iter()
-            .filter_map(|draft| match &draft.key {
-                Some(KeyTrouble::Misspelt(mapping, meant)) => Some((*mapping, meant.clone())),
+            .filter_map(|problem| match &problem.key {
+                Some(KeyProblem::Misspelt(mapping, meant)) => Some((*mapping, meant.clone())),
                 _ => None,
             })
             .collect();
-        // A misspelt key is one problem, not two.
-        drafts.retain(|draft| match &draft.key {
-            Some(KeyTrouble::Missing(mapping, key)) => {
+        // A misspelt required key is one problem, not two.
+        pending.retain(|problem| match &problem.key {
+            Some(KeyProblem::Missing(mapping, key)) => {
                 !misspelt.iter().any(|(place, meant)| place == mapping && meant == key)
             }
             _ => true,
         });
         match value {
-            Some(value) if drafts.is_empty() => Ok(value),
-            _ => Err(Problems(drafts.into_iter().map(|draft| Problem::new(draft, &sources)).collect())),
+            Some(value) if pending.is_empty() => Ok(value),
+            _ => Err(Problems(pending.into_iter().map(|problem| Problem::new(problem, &sources)).collect())),
         }
     }
 }
 
-/// One thing that is wrong, where, and what to do about it.
+/// One problem: what is wrong, where, and how to fix it.
 #[derive(Debug, Clone)]
 pub struct Problem {
     /// `experiments/x.yaml:12:5`, or `-S tune.epochs=0`.
     place: String,
     reason: String,
     hint: Option<String>,
+    /// The text that the problem is in, and the bytes to point at; `None` if there is no text to show.
     excerpt: Option<(NamedSource<Arc<str>>, SourceSpan)>,
 }
 
 impl Problem {
-    fn new(Draft { mark, reason, hint, .. }: Draft, sources: &[(String, Arc<str>)]) -> Problem {
+    fn new(PendingProblem { mark, reason, hint, .. }: PendingProblem, sources: &[(String, Arc<str>)]) -> Problem {
         let (name, text) = &sources[mark.source as usize];
-        let excerpt = (NamedSource::new(name, text.clone()), mark.span(text));
-        Problem { place: place(mark, sources), reason, hint, excerpt: Some(excerpt) }
+        let name = if mark.source == 0 { name.as_str() } else { "command line" };
+        let excerpt = (!text.trim().is_empty()).then(|| (NamedSource::new(name, text.clone()), mark.span(text)));
+        Problem { place: place(mark, sources), reason, hint, excerpt }
     }
 
     /// `experiments/x.yaml:12:5`, or `-S tune.epochs=0`.
@@ -153,12 +161,12 @@ impl Problem {
         &self.place
     }
 
-    /// What is wrong, in one line.
+    /// What is wrong, on one line.
     pub fn reason(&self) -> &str {
         &self.reason
     }
 
-    /// What to do about it.
+    /// How to fix it.
     pub fn hint(&self) -> Option<&str> {
         self.hint.as_deref()
     }
@@ -187,39 +195,37 @@ impl Diagnostic for Problem {
     }
 }
 
-/// Everything that is wrong with a spec, in order of place; never empty.
+/// All problems of a spec, in order of place; never empty.
 ///
-/// `Display` is the plain form, one `place: reason` line per problem with its `help:` line below;
-/// [`Problems::fancy`] is the form for a terminal.
+/// `Display` is the plain form: for each problem a line `place: reason` and a line `help:`. [`Problems::fancy`] is the form
+/// for a terminal.
 #[derive(Debug, Clone)]
 pub struct Problems(Vec<Problem>);
 
 impl Problems {
-    /// A file that could not be read.
+    /// The problem of a file that could not be read.
     pub(super) fn unreadable(path: &Path, reason: String, hint: Option<String>) -> Problems {
         Problems(vec![Problem { place: path.display().to_string(), reason, hint, excerpt: None }])
     }
 
-    /// The problems, in order of place.
+    /// Iterates over the problems in order of place.
     pub fn iter(&self) -> impl Iterator<Item = &Problem> {
         self.0.iter()
     }
 
-    /// The problems with excerpts of the file, for a terminal `width` columns wide.
+    /// Renders every problem with an excerpt of the text that points at it, for a terminal `width` columns wide.
     pub fn fancy(&self, colours: bool, width: usize) -> String {
         let theme = if colours { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
         let handler = GraphicalReportHandler::new_themed(theme).with_width(width).with_links(false);
-        let mut text = String::new();
-        for problem in &self.0 {
-            let done = match problem.excerpt {
-                Some(_) => handler.render_report(&mut text, problem),
-                None => Err(fmt::Error),
-            };
-            if done.is_err() {
-                text.push_str(&plain(problem));
-            }
-        }
-        text
+        let with_excerpt = |problem: &Problem| {
+            let mut text = String::new();
+            problem.excerpt.as_ref()?;
+            handler.render_report(&mut text, problem).ok()?;
+            Some(text)
+        };
+        let blocks: Vec<String> =
+            self.0.iter().map(|problem| with_excerpt(problem).unwrap_or_else(|| plain(problem))).collect();
+        blocks.join("\n")
     }
 }
 

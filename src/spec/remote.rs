@@ -1,8 +1,9 @@
 //! Data on other machines, wherever a spec names files.
 
-use crate::domain::{HubKind, Pick, Place, Remote, remote};
+use crate::domain::{FileSelection, HubKind, Remote, RemoteLocation, remote};
 
-use super::fields::{Fault, Fields, Scalar, text};
+use super::fields::{Fault, Fields, Scalar};
+use super::scalars::text;
 use super::tree::Value;
 
 /// The keys that name another machine.
@@ -10,7 +11,7 @@ const MACHINES: [&str; 3] = ["hf", "osf", "url"];
 
 /// What is said of files on another machine, before it is known what is picked of them.
 pub(super) struct Elsewhere {
-    place: Place,
+    place: RemoteLocation,
     archive: Option<String>,
 }
 
@@ -62,16 +63,16 @@ pub(super) fn elsewhere(fields: &mut Fields) -> Option<Option<Elsewhere>> {
     let place = match machine {
         "hf" => {
             let revision = fields.get("revision", remote::MAIN.to_owned(), revision);
-            fields.need("hf", "", repository).map(|repository| Place::Hub {
+            fields.need("hf", "", repository).map(|repository| RemoteLocation::Hub {
                 kind: HubKind::Datasets,
                 repository,
                 revision,
             })
         }
-        "osf" => fields.need("osf", "", project).map(|project| Place::Osf { project }),
+        "osf" => fields.need("osf", "", project).map(|project| RemoteLocation::Osf { project }),
         _ => {
             let sha256 = fields.get("sha256", None, |value| sha256(value).map(Some));
-            fields.need("url", "", address).map(|url| Place::Url { url, sha256 })
+            fields.need("url", "", address).map(|url| RemoteLocation::Url { url, sha256 })
         }
     };
     Some(place.map(|place| Elsewhere { place, archive }))
@@ -83,14 +84,14 @@ impl Elsewhere {
         let pattern = |value: &Value| inside(value, "a pattern of paths in the tree", "such as train/*.txt");
         let Elsewhere { place, mut archive } = self;
         let files = match &place {
-            Place::Url { url, .. } => {
+            RemoteLocation::Url { url, .. } => {
                 let files = fields.get("files", None, |value| pattern(value).map(Some));
-                archive = files.as_ref().map(|_| Place::file_name(url).to_owned());
+                archive = files.as_ref().map(|_| RemoteLocation::file_name(url).to_owned());
                 files.unwrap_or_else(|| "*".to_owned())
             }
             _ => fields.need("files", "which files of it, such as `files: \"train/*.txt\"`", pattern)?,
         };
-        Some(Remote { place, archive, pick: Pick::Files(files) })
+        Some(Remote { place, archive, pick: FileSelection::Files(files) })
     }
 
     /// Evaluation data, of which suites take folders and files; an address is of an archive.
@@ -98,7 +99,7 @@ impl Elsewhere {
         let folder = |value: &Value| inside(value, "a folder in the tree", "such as evaluation_data");
         let Elsewhere { place, archive } = self;
         let archive = match &place {
-            Place::Url { url, .. } => Some(Place::file_name(url).to_owned()),
+            RemoteLocation::Url { url, .. } => Some(RemoteLocation::file_name(url).to_owned()),
             _ => archive,
         };
         let folder = fields.get("folder", String::new(), folder);
@@ -108,7 +109,7 @@ impl Elsewhere {
 
 /// The official folder of evaluation data on another machine.
 pub(super) struct EvaluationTree {
-    place: Place,
+    place: RemoteLocation,
     archive: Option<String>,
     folder: String,
 }
@@ -116,19 +117,19 @@ pub(super) struct EvaluationTree {
 impl EvaluationTree {
     /// A folder in it.
     pub fn folder(&self, path: &str) -> Remote {
-        self.remote(Pick::Folder(self.below(path)))
+        self.remote(FileSelection::Folder(self.below(path)))
     }
 
     /// A file in it.
     pub fn file(&self, path: &str) -> Remote {
-        self.remote(Pick::Files(self.below(path)))
+        self.remote(FileSelection::Files(self.below(path)))
     }
 
     fn below(&self, path: &str) -> String {
         if self.folder.is_empty() { path.to_owned() } else { format!("{}/{path}", self.folder) }
     }
 
-    fn remote(&self, pick: Pick) -> Remote {
+    fn remote(&self, pick: FileSelection) -> Remote {
         Remote { place: self.place.clone(), archive: self.archive.clone(), pick }
     }
 }

@@ -1,7 +1,8 @@
 //! The section `resources:`, what jobs run on.
 
-use super::fields::{self, Fault, Fields, Scalar, count, small};
+use super::fields::{self, Fault, Fields, Scalar};
 use super::problem::Log;
+use super::scalars::{self, count, small};
 use super::tree::{Node, Value};
 use crate::domain::{Resources, Slurm};
 
@@ -66,7 +67,7 @@ fn slurm(node: &Node, log: &Log) -> Option<Slurm> {
     let slurm = Slurm {
         jobs: fields.get("jobs", 50, small(1..=10_000)),
         cpus: fields.get("cpus", 4, small(1..=65_536)),
-        gres: fields.get("gres", None, |value| fields::text(value).map(Some)),
+        gres: fields.get("gres", None, |value| scalars::text(value).map(Some)),
         options: fields.list("options", option).unwrap_or_default(),
         poll_every_seconds: fields.get("poll_every", 15, count(1..=3600)),
         grace_seconds: fields.get("grace", 60, count(1..=3600)),
@@ -93,7 +94,7 @@ const OURS: [&str; 13] = [
 ];
 
 fn option(value: &Value) -> Scalar<String> {
-    let text = fields::text(value)?;
+    let text = scalars::text(value)?;
     if !text.starts_with('-') || (text.contains(char::is_whitespace) && !text.contains('=')) {
         let hint = "each in one piece: [--partition=gpu, --time=4:00:00]";
         return Err(Fault::expected("an option of sbatch").or_hint(hint));

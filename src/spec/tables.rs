@@ -1,9 +1,10 @@
 //! The sections `reference:` and `tables:`.
 
-use crate::domain::{NamedTable, Quantity, Reference, Show};
+use crate::domain::{NamedTable, Quantity, Reference, TableView};
 
-use super::fields::{Fault, Fields, Scalar, choice, reference as named, scalar, text};
+use super::fields::{Fault, Fields, Scalar, scalar};
 use super::problem::Log;
+use super::scalars::{choice, reference as named, text};
 use super::tree::{Key, Node, Value};
 
 /// The tables that every experiment has.
@@ -52,12 +53,12 @@ pub(super) fn table(key: &Key, node: &Node, references: &[String], log: &Log) ->
     let mut fields = Fields::of(node, &format!("table '{}'", key.text), log)?;
     fields.required("columns", "such as `columns: [blimp, ewok]`");
     let columns = fields.list("columns", quantity);
-    let shows = [("scores", Show::Scores), ("z_scores", Show::ZScores), ("boxes", Show::Boxes)];
-    let show = fields.get("show", Show::Scores, choice(shows));
+    let shows = [("scores", TableView::Scores), ("z_scores", TableView::ZScores), ("boxes", TableView::Boxes)];
+    let show = fields.get("show", TableView::Scores, choice(shows));
     let place = fields.take("reference").map(|node| node.mark);
     let references = fields.list("reference", named("reference", references)).unwrap_or_else(|| references.to_vec());
     fields.finish();
-    if let (Some(place), Show::ZScores | Show::Boxes) = (place, show) {
+    if let (Some(place), TableView::ZScores | TableView::Boxes) = (place, show) {
         let hint = "remove it: published numbers are in no statistic";
         log.add(place, "'reference' has no meaning for z-scores", Some(hint.into()));
     }

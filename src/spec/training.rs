@@ -1,12 +1,13 @@
 //! The sections `pretrain:` and `tune:`.
 
 use crate::domain::{
-    EarlyStopping, Keep, Length, LossMask, Milestone, Precision, Replay, Schedule, Start, Training, Validation, Warmup,
+    EarlyStopping, KeptWeights, Length, LossMask, Milestone, OptimizerStart, Precision, Replay, Schedule, Training,
+    Validation, Warmup,
 };
 
-use super::data;
-use super::fields::{self, Fault, Fields, Scalar, Within, choice, count, real, small};
+use super::fields::{self, Fault, Fields, Scalar};
 use super::problem::{Log, Mark};
+use super::scalars::{self, Within, choice, count, real, small};
 use super::tree::{Node, Value};
 
 /// `pretrain:` of one model.
@@ -26,7 +27,7 @@ impl Pretrain {
     /// Decodes the section; `corpora` are the names the spec defines, `held_out` is the share kept for validation.
     pub fn decode(node: &Node, corpora: &[String], held_out: f64, log: &Log) -> Option<Pretrain> {
         let mut fields = Fields::of(node, "'pretrain'", log)?;
-        let named = fields.list("corpora", fields::reference("corpus", corpora));
+        let named = fields.list("corpora", scalars::reference("corpus", corpora));
         let length_place = node.get("sequence_length").map_or(node.mark, |length| length.mark);
         let sequence_length = fields.get("sequence_length", 512, small(8..=1_048_576));
         let training = training(&mut fields, 2e-4, Schedule::Linear, held_out);
@@ -57,7 +58,7 @@ pub(super) struct Tune {
     /// `pretrain_mix:`, the share of pretraining text in the tokens that receive loss, by default 0.
     pub replay: Option<Replay>,
     /// `optimizer:`, `fresh` (default) or `carried` from the stage before.
-    pub optimizer: Start,
+    pub optimizer: OptimizerStart,
     /// `seed:`, of one of several tunings of the same pretrained model; by default there is one, with the cell's seed.
     pub seed: Option<u64>,
     /// The optimisation; see [`training`].
@@ -76,11 +77,11 @@ impl Tune {
         let max_length = fields.get("max_length", 512, small(2..=1_048_576));
         let loss = fields.get("loss", LossMask::Reply, choice([("reply", LossMask::Reply), ("all", LossMask::All)]));
         let replay = fields.get("pretrain_mix", None, |value| real(Within::ProperShare)(value).map(Replay::new));
-        let starts = [("fresh", Start::Fresh), ("carried", Start::Carried)];
-        let optimizer = fields.get("optimizer", Start::Fresh, choice(starts));
+        let starts = [("fresh", OptimizerStart::Fresh), ("carried", OptimizerStart::Carried)];
+        let optimizer = fields.get("optimizer", OptimizerStart::Fresh, choice(starts));
         let seed = fields.get("seed", None, |value| match value {
             Value::Null => Ok(None),
-            value => data::seed(value).map(Some),
+            value => scalars::seed(value).map(Some),
         });
         let training = training(&mut fields, 2e-5, Schedule::Cosine, held_out);
         fields.finish();
@@ -156,8 +157,9 @@ fn validation(fields: &mut Fields, held_out: f64) -> Option<Validation> {
     let every = fields.get("validate_every", None, |value| count(1..=1_000_000_000)(value).map(Some));
     let stopping = fields.take("early_stopping");
     let early_stopping = stopping.and_then(|node| early_stopping(node, log));
-    let keep = fields.get("keep", Keep::Last, choice([("last", Keep::Last), ("best", Keep::Best)]));
-    let best = fields.take("keep").filter(|_| keep == Keep::Best);
+    let keep =
+        fields.get("keep", KeptWeights::Last, choice([("last", KeptWeights::Last), ("best", KeptWeights::Best)]));
+    let best = fields.take("keep").filter(|_| keep == KeptWeights::Best);
     if let Some(place) = place.filter(|_| held_out == 0.0) {
         let hint = "hold something out, `held_out: 0.1`, or remove it";
         log.add(place, "'validate_every' has nothing to look at, as 'held_out' is 0", Some(hint.into()));

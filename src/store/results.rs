@@ -9,12 +9,12 @@ use crate::domain::{Failure, ItemOutcome, JobId, Outcome, Score, Verdict};
 /// Rows per INSERT statement. Each has 7 values, and SQLite allows 32,766 per statement.
 const ROWS_PER_INSERT: usize = 500;
 
-fn failure_name(failure: Failure) -> &'static str {
+fn failure_name(failure: FailureKind) -> &'static str {
     match failure {
-        Failure::Job => "job",
-        Failure::OutOfMemory => "out_of_memory",
-        Failure::NonFinite => "non_finite",
-        Failure::Lost => "lost",
+        FailureKind::Job => "job",
+        FailureKind::OutOfMemory => "out_of_memory",
+        FailureKind::NonFinite => "non_finite",
+        FailureKind::Lost => "lost",
     }
 }
 

@@ -1,53 +1,73 @@
 //! Age of acquisition: whether a model learns words in the order in which children do.
 //!
-//! A model's age for a word is the amount of text after which the word's surprisal has come half of the way down, read
-//! off a sigmoid over the checkpoints of one pretraining; a child's age is the month at which half of the children say
-//! the word. The score is the correlation of the two over words.
+//! A model's age for a word is the amount of text after which the word's surprisal has fallen half of the way, according
+//! to a sigmoid over the checkpoints of one pretraining run. A child's age is the month at which half of the children say
+//! the word. The score is the correlation of the two over words. Every item is a cluster of its own.
 
 mod fit;
+mod official;
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
-use crate::domain::{AoaFit, Cluster, ItemOutcome, Mode, Score, Suite};
+use crate::domain::{AoaFit, Cluster, ItemOutcome, Mode, Score, Stderr, Suite};
 
-use super::choice::kept;
+use super::correlation::pearson;
+use super::definition::{Definition, Official, Sizes};
 use super::error::SuiteError;
-use super::item::{Candidate, Item, Likelihood, Tokenized, Truth};
-use super::rank::pearson;
+use super::item::{Candidate, Item, Likelihood, Tokenized, Truth, finite_sums};
+use super::official::report;
 use fit::{Sigmoid, fit};
 
-/// The two files: contexts of each word, and how many children say it.
+pub use official::{checkpoints, surprisals};
+
+pub(super) const DEFINITION: Definition = Definition {
+    read,
+    score: None, // `score_checkpoints` scores a whole training run
+    recluster,
+    official: Some(Official {
+        folder: "AoA_word",
+        folder_per_set: false,
+        sizes: Sizes::OfEachCheckpoint(8_005),
+        predictions_file: "surprisal.json",
+        predictions: official::surprisals,
+        report: None,
+        fast_result: report::fast_accuracies,
+    }),
+};
+
+/// The file with the contexts of each word.
 const CONTEXTS: &str = "cdi_childes.json";
+/// The file with the fraction of children who say each word, by month of age.
 const CHILDREN: &str = "cdi_human.csv";
 
-/// Months of age that the table of children may have columns for.
+/// Months of age for which the table of children may have a column.
 const MONTHS: std::ops::RangeInclusive<u32> = 16..=30;
 
-/// What a model's surprisal starts from according to the official pipeline: a guess among 300,000 words, in bits.
+/// The number of words among which an untrained model guesses, according to the official pipeline.
 const OFFICIAL_CEILING: f64 = 300_000.0;
 
-/// Above this the repaired pipeline takes a correlation for chance.
+/// The p-value above which the repaired pipeline treats a correlation as chance.
 const SIGNIFICANT: f64 = 0.1;
 
-/// What a model said of all items at one point of its training.
+/// The likelihoods of all items at one checkpoint of a training run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stage {
-    /// Its name, under which the outcomes of the items are filed.
+    /// The name of the checkpoint, which is the subtask of its outcomes.
     pub name: String,
-    /// Words seen in training.
+    /// Words seen in training up to the checkpoint.
     pub words: u64,
-    /// For each item in order, what it said.
+    /// The likelihood of each item, in the order of the items.
     pub likelihoods: Vec<Likelihood>,
 }
 
 /// Reads every word in every context, in order of the words.
-pub(super) fn read(files: &[(String, Vec<u8>)]) -> Result<Vec<Item>, SuiteError> {
+fn read(suite: Suite, _: Mode, files: &[(String, Vec<u8>)]) -> Result<Vec<Item>, SuiteError> {
     let find = |wanted: &'static str| {
         let named = |(path, _): &&(String, Vec<u8>)| path.rsplit('/').next() == Some(wanted);
-        let missing = SuiteError::NoItems { suite: Suite::Aoa.name(), files: files.len(), extension: wanted };
+        let missing = SuiteError::NoItems { suite: suite.name(), files: files.len(), wanted };
         files.iter().find(named).map(|(_, bytes)| bytes.as_slice()).ok_or(missing)
     };
     let (contexts, children) = (find(CONTEXTS)?, find(CHILDREN)?);
@@ -58,19 +78,20 @@ pub(super) fn read(files: &[(String, Vec<u8>)]) -> Result<Vec<Item>, SuiteError>
         file: CONTEXTS.to_owned(),
         reason: format!("not valid JSON: {error}"),
     })?;
-    let contexts = contexts.as_object().ok_or_else(|| wrong("expected an object of words".to_owned()))?;
+    let contexts =
+        contexts.as_object().ok_or_else(|| wrong("expected an object with an entry for each word".to_owned()))?;
     let mut items = vec![];
     for (word, rows) in contexts.iter().filter(|(word, _)| word.chars().count() > 1) {
-        let rows = rows.as_array().ok_or_else(|| wrong(format!("word `{word}` should have a list of contexts")))?;
+        let rows = rows.as_array().ok_or_else(|| wrong(format!("`{word}` should be a list of contexts")))?;
         for row in rows {
             let context = row.get("context").and_then(Value::as_str);
             let context = context.ok_or_else(|| wrong(format!("a context of `{word}` has no field `context`")))?;
             let candidate = Candidate::after(&format!("{} ", context.trim()), word.trim(), Tokenized::Whole);
             items.push(Item {
-                task: Suite::Aoa.name().to_owned(),
+                task: suite.name().to_owned(),
                 subtask: word.clone(),
-                group: Suite::Aoa.name().to_owned(),
-                kinds: vec![],
+                group: suite.name().to_owned(),
+                report_labels: vec![],
                 index: items.len() as u32,
                 candidates: vec![candidate],
                 truth: Truth::Learned(ages.get(word).copied().flatten()),
@@ -79,12 +100,18 @@ pub(super) fn read(files: &[(String, Vec<u8>)]) -> Result<Vec<Item>, SuiteError>
         }
     }
     match items.is_empty() {
-        true => Err(wrong("it has no word with a context".to_owned())),
+        true => Err(wrong("the file has no word with a context".to_owned())),
         false => Ok(items),
     }
 }
 
-/// The age in months at which half of the children say each word; `None` where no age can be told.
+/// Nothing depends on the clusters, and outcomes are filed by checkpoint and not by item.
+fn recluster(_: Suite, _: &[Item], outcomes: &mut [ItemOutcome]) -> Option<Vec<Stderr>> {
+    outcomes.iter_mut().for_each(|outcome| outcome.cluster = Cluster::Itself);
+    Some(vec![])
+}
+
+/// The age in months at which half of the children say each word; `None` if it cannot be determined.
 fn child_ages(bytes: &[u8]) -> Result<BTreeMap<String, Option<f64>>, SuiteError> {
     let wrong = |line: u64, reason: String| SuiteError::Row { file: CHILDREN.to_owned(), line: line as usize, reason };
     let mut reader = csv::Reader::from_reader(bytes);
@@ -107,7 +134,10 @@ fn child_ages(bytes: &[u8]) -> Result<BTreeMap<String, Option<f64>>, SuiteError>
                     Ok(share) => shares.push((month, share)),
                     Err(_) => {
                         let line = record.position().map_or(1, csv::Position::line);
-                        return Err(wrong(line, format!("column `{month}` should be a share, not `{text}`")));
+                        return Err(wrong(
+                            line,
+                            format!("column `{month}` should be a fraction of children, not `{text}`"),
+                        ));
                     }
                 },
             }
@@ -117,7 +147,7 @@ fn child_ages(bytes: &[u8]) -> Result<BTreeMap<String, Option<f64>>, SuiteError>
     Ok(ages)
 }
 
-/// When half of the children say a word, by a sigmoid over (month, share).
+/// The month at which half of the children say a word, according to a sigmoid over `(month, fraction)` points.
 fn child_age(shares: &[(f64, f64)]) -> Option<f64> {
     let (first, last) = (shares.first()?.0, shares.last()?.0);
     if shares.len() < 3 {
@@ -131,9 +161,9 @@ fn child_age(shares: &[(f64, f64)]) -> Option<f64> {
     (first..=last).contains(&age).then_some(age)
 }
 
-/// When a model has learned a word, in log10 of words seen + 1, from (words seen, surprisal in nats) points.
+/// The log10 of (words seen + 1) at which a model has learned a word, from `(words seen, surprisal in nats)` points.
 ///
-/// `ceiling` is the surprisal of knowing nothing. The word is learned half of the way from there to the least surprisal.
+/// `ceiling` is the surprisal of an untrained model. A word counts as learned halfway from there to its lowest surprisal.
 fn model_age(rules: AoaFit, points: &[(u64, f64)], ceiling: f64) -> Option<f64> {
     let mut points: Vec<(f64, f64)> = points
         .iter()
@@ -153,7 +183,7 @@ fn model_age(rules: AoaFit, points: &[(u64, f64)], ceiling: f64) -> Option<f64> 
     let middle = points.iter().map(|point| point.0).sum::<f64>() / points.len() as f64;
     let guess = Sigmoid { amplitude: range, slope: 1.0, middle, base: least };
     let (bounds, evaluations, positive) = match rules {
-        // Officially 1,000 evaluations with numerical derivatives, which take four of every five.
+        // The official limit is 1,000 evaluations, of which numerical derivatives take four in five.
         AoaFit::Official => (None, 200, 0.0),
         AoaFit::Repaired => {
             let bounds = [
@@ -179,13 +209,13 @@ fn means(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     sorted.chunk_by(|left, right| left.0 == right.0).map(mean).collect()
 }
 
-/// Scores a training: the correlation over words of a child's and the model's age, x 100, and what the model said of
-/// every item at every stage.
+/// Scores a training run: 100 x the correlation over words of the child's and the model's age, and an outcome for every
+/// item at every checkpoint.
 ///
-/// `pieces` are the tokens of each word in the middle of a text, and `vocabulary` how many tokens there are.
+/// `pieces` has the number of tokens of each word in the middle of a text; `vocabulary` is the size of the vocabulary.
 ///
 /// # Panics
-/// When a stage does not have a likelihood for each item.
+/// If a checkpoint does not have a likelihood for each item.
 pub fn score_stages(
     mode: Mode,
     items: &[Item],
@@ -207,7 +237,7 @@ pub fn score_stages(
                 chosen: 0,
                 correct: false,
                 credit: 0.0,
-                scores: kept(&[*likelihood]),
+                scores: finite_sums(&[*likelihood]),
                 cluster: item.cluster.clone(),
             });
         }
@@ -228,7 +258,7 @@ pub fn score_stages(
     let (children, model): (Vec<f64>, Vec<f64>) = ages.iter().filter_map(pair).unzip();
     let n = children.len();
     let r = if n < 3 { 0.0 } else { pearson(&children, &model).unwrap_or(0.0) };
-    let value = if mode.aoa == AoaFit::Repaired && chance_of(r, n) > SIGNIFICANT { 0.0 } else { r };
+    let value = if mode.aoa == AoaFit::Repaired && p_value(r, n) > SIGNIFICANT { 0.0 } else { r };
     let score = Score {
         suite: Suite::Aoa,
         task: Suite::Aoa.name().to_owned(),
@@ -248,8 +278,8 @@ pub fn score_stages(
     (score, outcomes)
 }
 
-/// How likely a correlation at least as far from 0 is among so many unrelated pairs.
-fn chance_of(r: f64, pairs: usize) -> f64 {
+/// The two-sided p-value of a correlation over this many pairs.
+fn p_value(r: f64, pairs: usize) -> f64 {
     let freedom = pairs as f64 - 2.0;
     if freedom <= 0.0 || r == 0.0 {
         return 1.0;

@@ -1,4 +1,4 @@
-//! Tasks in which the candidate with the greatest score is chosen and candidate 0 is right.
+//! Scoring of suites in which the candidate with the greatest score is chosen and candidate 0 is the right one.
 
 use std::collections::BTreeMap;
 
@@ -6,33 +6,33 @@ use crate::domain::{
     Cluster, Digest, ItemOutcome, Mode, Nan, Score, Stderr, Stratum, Suite, Sums, Ties, clustered_stderr,
 };
 
-use super::item::{Item, Likelihood};
+use super::clusters;
+use super::item::{Item, Likelihood, finite_sums};
 
-/// Two scores closer than this, in nats, may change places on other hardware.
+/// In nats: on other hardware, two scores closer than this may be ordered differently.
 const NEAR: f64 = 1e-4;
 
-/// The metric.
 const ACCURACY: &str = "accuracy";
 
-/// What the scores of one item say.
+/// The choice for one item.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Decision {
-    /// The chosen candidate; of a tie the lowest, unless ties are drawn.
-    pub(super) chosen: usize,
-    /// Credit for candidate 0 being right, in 0..=1.
+pub(super) struct Choice {
+    /// The chosen candidate. In a tie it is the lowest one, unless the mode draws one at random.
+    pub(super) candidate: usize,
+    /// The credit, from 0 to 1.
     pub(super) credit: f64,
     /// Whether several candidates had the greatest score.
     pub(super) tie: bool,
     /// Whether the two greatest scores are closer than [`NEAR`].
     pub(super) near_tie: bool,
-    /// Whether a score is not a number; such an item is neither a tie nor a near tie.
+    /// Whether a score is NaN; such an item is neither a tie nor a near tie.
     pub(super) nan: bool,
 }
 
-/// Chooses the candidate with the greatest score, under the rules for ties, NaNs and the numbers of the comparison.
+/// Chooses the candidate with the greatest score, following the mode's rules for ties, NaNs and precision.
 ///
-/// Candidate 0 is right. `name` names the item, so that a tie that is drawn is always drawn alike.
-pub(super) fn decide(mode: Mode, name: (&str, u32), scores: &[f64]) -> Decision {
+/// The name of the item seeds the random choice in a tie, so that every model gets the same one.
+pub(super) fn choose(mode: Mode, name: (&str, u32), scores: &[f64]) -> Choice {
     let nan = scores.iter().any(|score| score.is_nan());
     let rank = |&score: &f64| match (mode.nan, mode.sums) {
         (Nan::Loses, _) if score.is_nan() => f64::NEG_INFINITY,
@@ -46,28 +46,29 @@ pub(super) fn decide(mode: Mode, name: (&str, u32), scores: &[f64]) -> Decision 
         Some(index) => vec![index],
         None => (0..rank.len()).filter(|&index| rank[index] == best).collect(),
     };
-    let chosen = match mode.ties {
+    let candidate = match mode.ties {
         Ties::First | Ties::Credit => winners[0],
         Ties::Random => winners[draw(name, winners.len())],
     };
     let tie = winners.len() > 1;
-    let runner_up = (0..rank.len()).filter(|&index| index != chosen).map(|index| rank[index]).fold(f64::NAN, f64::max);
+    let runner_up =
+        (0..rank.len()).filter(|&index| index != candidate).map(|index| rank[index]).fold(f64::NAN, f64::max);
     let credit = match mode.ties {
-        Ties::Credit if chosen == 0 => 1.0 / winners.len() as f64,
-        Ties::First | Ties::Random | Ties::Credit => f64::from(u8::from(chosen == 0)),
+        Ties::Credit if candidate == 0 => 1.0 / winners.len() as f64,
+        Ties::First | Ties::Random | Ties::Credit => f64::from(u8::from(candidate == 0)),
     };
-    Decision { chosen, credit, tie: tie && !nan, near_tie: !nan && (tie || best - runner_up < NEAR), nan }
+    Choice { candidate, credit, tie: tie && !nan, near_tie: !nan && (tie || best - runner_up < NEAR), nan }
 }
 
-/// One of so many, by the name of the item; the bias is below 1 / 2^32.
-fn draw((subtask, index): (&str, u32), among: usize) -> usize {
+/// A pseudo-random index below `count`, a function of the name of the item; the bias is below 2^-32.
+fn draw((subtask, index): (&str, u32), count: usize) -> usize {
     let digest = Digest::of(format!("tie in {subtask} {index}").as_bytes()).to_string();
     let number = u64::from_str_radix(&digest[..16], 16).unwrap_or_default();
-    ((u128::from(number) * among as u128) >> 64) as usize
+    ((u128::from(number) * count as u128) >> 64) as usize
 }
 
-/// Credit for choosing the text with the fewest characters, blind to the model; 1/k in a tie of k.
-fn shortest(item: &Item) -> f64 {
+/// The credit for always choosing the text with the fewest characters; 1/k in a tie of k.
+fn credit_of_shortest(item: &Item) -> f64 {
     let lengths: Vec<usize> = item.candidates.iter().map(|candidate| candidate.text.chars().count()).collect();
     let least = lengths.iter().min();
     match lengths.iter().filter(|&length| Some(length) == least).count() {
@@ -76,13 +77,38 @@ fn shortest(item: &Item) -> f64 {
     }
 }
 
-/// The sums of an item as an outcome keeps them.
-pub(super) fn kept(measured: &[Likelihood]) -> Vec<Option<f64>> {
-    measured.iter().map(|&Likelihood { sum, .. }| sum.is_finite().then_some(sum)).collect()
+/// What the official aggregate is a mean of.
+#[derive(Clone, Copy)]
+enum Aggregate {
+    /// Every subtask counts equally.
+    Subtasks,
+    /// Every [group](Item::group) of subtasks counts equally, and within it every subtask.
+    Groups,
 }
 
-/// Accuracy per subtask, and the official mean over subtasks, with [standard errors over clusters](clustered_stderr).
+/// Accuracy of each subtask, and the official mean over subtasks, with [standard errors over
+/// clusters](clustered_stderr).
 pub(super) fn score(
+    suite: Suite,
+    mode: Mode,
+    items: &[Item],
+    measured: &[Vec<Likelihood>],
+) -> (Vec<Score>, Vec<ItemOutcome>) {
+    score_with(Aggregate::Subtasks, suite, mode, items, measured)
+}
+
+/// [`score`] for a suite whose official aggregate is the mean over groups of the mean over subtasks.
+pub(super) fn score_by_group(
+    suite: Suite,
+    mode: Mode,
+    items: &[Item],
+    measured: &[Vec<Likelihood>],
+) -> (Vec<Score>, Vec<ItemOutcome>) {
+    score_with(Aggregate::Groups, suite, mode, items, measured)
+}
+
+fn score_with(
+    aggregate: Aggregate,
     suite: Suite,
     mode: Mode,
     items: &[Item],
@@ -91,18 +117,18 @@ pub(super) fn score(
     let mut subtasks: Vec<Subtask> = Vec::new();
     let mut outcomes = Vec::with_capacity(items.len());
     for (item, measured) in items.iter().zip(measured) {
-        let decision = decide(mode, (&item.subtask, item.index), &item.scores(mode.length, measured));
+        let choice = choose(mode, (&item.subtask, item.index), &item.scores(mode.length, measured));
         outcomes.push(ItemOutcome {
             task: item.task.clone(),
             subtask: item.subtask.clone(),
             item: item.index,
-            chosen: decision.chosen as u32,
-            correct: decision.credit == 1.0,
-            credit: decision.credit,
-            scores: kept(measured),
+            chosen: choice.candidate as u32,
+            correct: choice.credit == 1.0,
+            credit: choice.credit,
+            scores: finite_sums(measured),
             cluster: item.cluster.clone(),
         });
-        // Items of a subtask are neighbours, or nearly so: look from the end.
+        // The items of a subtask are almost always neighbours, so the search starts at the end.
         let same = |subtask: &&mut Subtask| subtask.items.is_of(&item.subtask, &item.group);
         let subtask = match subtasks.iter_mut().rev().find(same) {
             Some(subtask) => subtask,
@@ -112,21 +138,38 @@ pub(super) fn score(
                 &mut subtasks[last]
             }
         };
-        subtask.add(item, decision);
+        subtask.add(item, choice);
     }
     let mut scores: Vec<Score> = subtasks.iter().map(|subtask| subtask.score(suite, mode)).collect();
     let credits: Vec<&Credits> = subtasks.iter().map(|subtask| &subtask.items).collect();
-    let groups = groups(suite, &credits);
+    let groups = aggregate.groups(&credits);
     let of_groups: Vec<Vec<&Score>> =
         groups.iter().map(|group| group.iter().map(|&index| &scores[index]).collect()).collect();
-    scores.extend(aggregate(&of_groups, stderr_of_aggregate(&groups, &credits)));
+    scores.extend(mean_of_groups(&of_groups, stderr_of_aggregate(&groups, &credits)));
     (scores, outcomes)
 }
 
-/// The standard errors of the accuracies that [`score`] gives, from recorded outcomes; `groups` has the group of each.
-pub(super) fn stderrs(suite: Suite, groups: &[&str], outcomes: &[ItemOutcome]) -> Vec<Stderr> {
+/// Gives recorded outcomes the clusters of their items, and recomputes the standard errors of the accuracies that
+/// [`score`] gives; `None` if an outcome belongs to none of the items.
+pub(super) fn recluster(_: Suite, items: &[Item], outcomes: &mut [ItemOutcome]) -> Option<Vec<Stderr>> {
+    recluster_with(Aggregate::Subtasks, items, outcomes)
+}
+
+/// The same for the scores of [`score_by_group`].
+pub(super) fn recluster_by_group(_: Suite, items: &[Item], outcomes: &mut [ItemOutcome]) -> Option<Vec<Stderr>> {
+    recluster_with(Aggregate::Groups, items, outcomes)
+}
+
+fn recluster_with(aggregate: Aggregate, items: &[Item], outcomes: &mut [ItemOutcome]) -> Option<Vec<Stderr>> {
+    let of_outcomes = clusters::assign(items, outcomes)?;
+    Some(stderrs(aggregate, &of_outcomes, outcomes))
+}
+
+/// The standard errors of the accuracies, from recorded outcomes and the item of each.
+fn stderrs(aggregate: Aggregate, items: &[&Item], outcomes: &[ItemOutcome]) -> Vec<Stderr> {
     let mut subtasks: Vec<Credits> = Vec::new();
-    for (group, outcome) in groups.iter().zip(outcomes) {
+    for (item, outcome) in items.iter().zip(outcomes) {
+        let group = &item.group;
         let ItemOutcome { task, subtask, credit, cluster, .. } = outcome;
         let subtask = match subtasks.iter_mut().rev().find(|known| known.is_of(subtask, group)) {
             Some(known) => known,
@@ -148,7 +191,7 @@ pub(super) fn stderrs(suite: Suite, groups: &[&str], outcomes: &[ItemOutcome]) -
     let mut all: Vec<Stderr> =
         subtasks.iter().map(|subtask| stderr(subtask.task, Some(subtask.name), subtask.stderr())).collect();
     let credits: Vec<&Credits> = subtasks.iter().collect();
-    all.push(stderr(first.task, None, stderr_of_aggregate(&self::groups(suite, &credits), &credits)));
+    all.push(stderr(first.task, None, stderr_of_aggregate(&aggregate.groups(&credits), &credits)));
     all
 }
 
@@ -165,7 +208,7 @@ impl Credits<'_> {
         self.name == subtask && self.group == group
     }
 
-    /// In percent.
+    /// The credits in percent, as a stratum of this weight.
     fn stratum(&self, weight: f64) -> Stratum<'_> {
         Stratum { weight: 100.0 * weight, items: self.of_items.clone() }
     }
@@ -176,18 +219,19 @@ impl Credits<'_> {
     }
 }
 
-/// The subtasks, by index, whose means are averaged before the aggregate averages over groups.
-fn groups(suite: Suite, subtasks: &[&Credits]) -> Vec<Vec<usize>> {
-    match suite {
-        // Splits count equally even where one has more numbers of operations than another.
-        Suite::EntityTracking => {
-            let mut groups: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-            for (index, subtask) in subtasks.iter().enumerate() {
-                groups.entry(subtask.group).or_default().push(index);
+impl Aggregate {
+    /// The subtasks of each group, by index.
+    fn groups(self, subtasks: &[&Credits]) -> Vec<Vec<usize>> {
+        match self {
+            Aggregate::Subtasks => vec![(0..subtasks.len()).collect()],
+            Aggregate::Groups => {
+                let mut groups: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+                for (index, subtask) in subtasks.iter().enumerate() {
+                    groups.entry(subtask.group).or_default().push(index);
+                }
+                groups.into_values().collect()
             }
-            groups.into_values().collect()
         }
-        _ => vec![(0..subtasks.len()).collect()],
     }
 }
 
@@ -200,7 +244,7 @@ fn stderr_of_aggregate(groups: &[Vec<usize>], subtasks: &[&Credits]) -> Option<f
     clustered_stderr(&strata.collect::<Vec<_>>())
 }
 
-/// The items of one subtask, counted.
+/// Running totals over the items of one subtask.
 struct Subtask<'a> {
     items: Credits<'a>,
     chance: f64,
@@ -216,14 +260,14 @@ impl<'a> Subtask<'a> {
         Subtask { items, chance: 0.0, floor: 0.0, ties: 0, near_ties: 0, nans: 0 }
     }
 
-    fn add(&mut self, item: &'a Item, decision: Decision) {
-        self.items.of_items.push((decision.credit, &item.cluster));
-        // A running mean: exact when all items have as many candidates.
+    fn add(&mut self, item: &'a Item, choice: Choice) {
+        self.items.of_items.push((choice.credit, &item.cluster));
+        // A running mean is exact if all items have the same number of candidates.
         self.chance += (1.0 / item.candidates.len() as f64 - self.chance) / self.items.of_items.len() as f64;
-        self.floor += shortest(item);
-        self.ties += u64::from(decision.tie);
-        self.near_ties += u64::from(decision.near_tie);
-        self.nans += u64::from(decision.nan);
+        self.floor += credit_of_shortest(item);
+        self.ties += u64::from(choice.tie);
+        self.near_ties += u64::from(choice.near_tie);
+        self.nans += u64::from(choice.nan);
     }
 
     fn score(&self, suite: Suite, mode: Mode) -> Score {
@@ -248,8 +292,8 @@ impl<'a> Subtask<'a> {
     }
 }
 
-/// The mean over the subtasks of each group, and of these over groups.
-fn aggregate(groups: &[Vec<&Score>], stderr: Option<f64>) -> Option<Score> {
+/// The mean over the subtasks of each group, then over the groups.
+fn mean_of_groups(groups: &[Vec<&Score>], stderr: Option<f64>) -> Option<Score> {
     let all = || groups.iter().flatten();
     let mean = |number: fn(&Score) -> Option<f64>| -> Option<f64> {
         let of_group =
@@ -271,7 +315,6 @@ fn aggregate(groups: &[Vec<&Score>], stderr: Option<f64>) -> Option<Score> {
     })
 }
 
-/// The arithmetic mean.
 fn mean(numbers: Vec<f64>) -> f64 {
     numbers.iter().sum::<f64>() / numbers.len() as f64
 }

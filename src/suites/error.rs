@@ -1,48 +1,50 @@
-//! What can be wrong with evaluation files.
+//! Reasons why evaluation files cannot be read.
 
 use thiserror::Error;
 
-/// A reason why evaluation files could not be read.
+use crate::domain::counted;
+
+/// A reason why the files of a suite cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum SuiteError {
-    /// A row is not as its format says.
+    /// A row does not have the suite's format.
     #[error("{file}:{line}: {reason}")]
     Row {
-        /// File name.
+        /// The name of the file.
         file: String,
-        /// Line, from 1.
+        /// The line, counted from 1.
         line: usize,
-        /// What is wrong, naming the field.
+        /// What is wrong, naming the field or column.
         reason: String,
     },
-    /// Two files have one name and would be mixed into one subtask.
-    #[error("two files are named {file}; keep one of them")]
-    TwoFiles {
-        /// File name.
+    /// Two files have the same name, so that their rows would be mixed in one subtask.
+    #[error("two files are named {file}; keep only one of them")]
+    DuplicateFile {
+        /// The name of both files.
         file: String,
     },
-    /// The files hold no item of the suite.
-    #[error(
-        "no {suite} item found: none of the {files} files is a {extension} file with rows; is it the right folder?"
-    )]
+    /// None of the files holds an item of the suite.
+    #[error("found no items of {suite}: the folder has {}, but no {wanted} with rows; is it the right folder?", counted(*files as u64, "file"))]
     NoItems {
-        /// Suite name.
+        /// The name of the suite or task.
         suite: &'static str,
         /// How many files were given.
         files: usize,
-        /// What the suite reads.
-        extension: &'static str,
+        /// The file, or the extension of the files, that the suite reads.
+        wanted: &'static str,
     },
-    /// A file of the suite holds no row, as one whose download broke off.
-    #[error("{file} holds no row; a mean without its subtask would not be the suite's: fetch it again, or remove it")]
+    /// A file has no rows, such as after an interrupted download.
+    #[error(
+        "{file} has no rows, and without this subtask the suite's mean would be a different number; download the file again, or remove it"
+    )]
     NoRows {
-        /// File name.
+        /// The name of the file.
         file: String,
     },
-    /// The suite is not scored by the model alone.
+    /// The suite is not scored by an eval job.
     #[error("{suite} is scored after fine-tuning, not by an eval job")]
     Finetuned {
-        /// Suite name.
+        /// The name of the suite.
         suite: &'static str,
     },
 }

@@ -1,88 +1,50 @@
 //! (Super)GLUE: pairs of texts with a class, learned by fine-tuning.
 //!
-//! The classes of a row come from a classifier that somebody else trains on the rows of the training file; here are the
-//! rows, the choice of the epoch that counts, and the scores.
+//! The worker trains a classifier on the rows of the training file; this module has the rows, the selection of the epoch
+//! whose predictions count, and the scores.
 
+mod example;
 mod floor;
 mod metrics;
+pub(super) mod official;
 mod selection;
 #[cfg(test)]
 mod tests;
 
-use crate::domain::{Cluster, Criterion, GlueTask, ItemOutcome, Mode, Score, Stderr, Suite};
+use crate::domain::{Cluster, GlueTask, ItemOutcome, Mode, Score, Stderr, Suite};
 
-use super::clusters;
+use super::definition::Definition;
 use super::error::SuiteError;
-use super::row::Row;
 use metrics::{Confusion, Metric, Spread};
+
+pub use example::{Example, read};
 pub use selection::{Chosen, Classes};
 
-/// Two classes closer than this, in nats, may change places on other hardware.
+/// The suite has no items with candidates: it is read by [`read`] and scored by [`score`], task by task.
+pub(super) const DEFINITION: Definition = Definition {
+    read: |suite, _, _| Err(SuiteError::Finetuned { suite: suite.name() }),
+    score: None,
+    recluster: |_, _, _| None,
+    official: None,
+};
+
+/// In nats: on other hardware, two class scores closer than this may be ordered differently.
 const NEAR: f64 = 1e-4;
 
-/// A row of a task: two texts and their class.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Example {
-    /// Text A.
-    pub first: String,
-    /// Text B.
-    pub second: String,
-    /// The class, below [`GlueTask::classes`].
-    pub label: u32,
-}
-
-/// Reads the rows of a file of a task; `file` is its name.
-///
-/// # Errors
-/// A row that is not as the task's format has it, naming file, line and field; no row at all.
-pub fn read(task: GlueTask, file: &str, bytes: &[u8]) -> Result<Vec<Example>, SuiteError> {
-    let examples: Vec<Example> = Row::all(file, bytes).map(|row| example(task, &row?)).collect::<Result<_, _>>()?;
-    match examples.is_empty() {
-        true => Err(SuiteError::NoItems { suite: task.name(), files: 1, extension: ".jsonl" }),
-        false => Ok(examples),
-    }
-}
-
-fn example(task: GlueTask, row: &Row) -> Result<Example, SuiteError> {
-    let text = |field: &str| row.text(field).map(str::to_owned);
-    let (first, second) = match task {
-        GlueTask::Boolq => (text("question")?, text("passage")?),
-        GlueTask::Mnli => (text("premise")?, text("hypothesis")?),
-        GlueTask::Mrpc | GlueTask::Rte => (text("sentence1")?, text("sentence2")?),
-        GlueTask::Multirc => {
-            let asked = format!("Question: {} Answer: {}", row.text("question")?, row.text("answer")?);
-            (asked, text("paragraph")?)
-        }
-        GlueTask::Qqp => (text("question1")?, text("question2")?),
-        GlueTask::Wsc => {
-            let (pronoun, noun) = (row.text("span2_text")?, row.text("span1_text")?);
-            (format!("Does \"{pronoun}\" refer to \"{noun}\" in this passage?"), text("text")?)
-        }
-    };
-    let label = row.natural("label")?;
-    match u32::try_from(label).ok().filter(|label| *label < task.classes()) {
-        Some(label) => Ok(Example { first, second, label }),
-        None => {
-            let last = task.classes() - 1;
-            Err(row.error(format!("field `label` should be a class from 0 to {last}, not {label}")))
-        }
-    }
-}
-
-/// The values of the metrics of a task after an epoch, in percent: what a learning curve shows.
+/// The metrics of a task after an epoch, in percent, for a learning curve.
 pub fn measures(task: GlueTask, examples: &[Example], classes: &Classes) -> Vec<(&'static str, f64)> {
     let confusion = Confusion::of(task, examples, &classes.predicted());
     Metric::of(task).iter().map(|metric| (metric.name(), metric.value(&confusion))).collect()
 }
 
-/// The metric of the predictions of the last epoch, where another one was chosen.
+/// The metric of the last epoch's predictions, recorded if another epoch was chosen.
 const OF_LAST_EPOCH: &str = "accuracy-of-last-epoch";
 
-/// Scores the predictions for the rows of the valid file: the official accuracy (`subtask: None`) after all metrics of
-/// the subtask, and every row's outcome.
+/// Scores the predictions for the rows of the validation file: all metrics of the subtask, then the official accuracy
+/// (`subtask: None`), and an outcome for every row.
 ///
-/// `train` is what the trivial strategy learns from. `chosen` are the predictions that count; `last` are those of the
-/// last epoch, whose accuracy is told beside where one was chosen. Standard errors take the rows of one
+/// `train` are the rows that the floor learns from. `chosen` are the predictions that count. `last` are those of the last
+/// epoch, if another one was chosen; their accuracy becomes a further metric. Standard errors treat the rows of one
 /// [`Cluster`] together.
 pub fn score(
     task: GlueTask,
@@ -97,9 +59,9 @@ pub fn score(
     let confusion = of(&predicted);
     let constants: Vec<Confusion> = (0..task.classes()).map(|class| of(&vec![class; valid.len()])).collect();
     let by_first_word = of(&floor::first_word(train, valid));
-    let decisions: Vec<Decision> = chosen.logits().iter().map(|logits| Decision::of(logits)).collect();
-    let count = |what: fn(&Decision) -> bool| decisions.iter().filter(|decision| what(decision)).count() as u64;
-    let clusters: Vec<Cluster> = valid.iter().map(|example| clusters::example(task, example)).collect();
+    let margins: Vec<Margin> = chosen.logits().iter().map(|logits| Margin::of(logits)).collect();
+    let count = |property: fn(&Margin) -> bool| margins.iter().filter(|margin| property(margin)).count() as u64;
+    let clusters: Vec<Cluster> = valid.iter().map(|example| example.cluster(task)).collect();
     let spread = |predicted: &[u32]| Spread::of(task, valid, predicted, &clusters);
     let of_chosen = spread(&predicted);
     let row = |metric: Metric, confusion: &Confusion, spread: &Spread, name: &str, subtask: Option<&str>| Score {
@@ -112,9 +74,9 @@ pub fn score(
         stderr: spread.stderr(metric),
         chance: constants.iter().map(|constant| metric.value(constant)).reduce(f64::max),
         floor: Some(metric.value(&by_first_word)),
-        ties: count(|decision| decision.tie),
-        near_ties: count(|decision| decision.near_tie),
-        nans: count(|decision| decision.nan),
+        ties: count(|margin| margin.tie),
+        near_ties: count(|margin| margin.near_tie),
+        nans: count(|margin| margin.nan),
         classes: Some(confusion.predicted_classes()),
         mode,
     };
@@ -143,15 +105,15 @@ pub fn score(
     (scores, outcomes.collect())
 }
 
-/// Gives outcomes that were recorded without clusters those of their rows, and computes the standard errors anew: what
-/// [`score`] would have given. Where rows are independent there is no standard error to change.
+/// Gives outcomes that were recorded without clusters the clusters of their rows, and recomputes the standard errors as
+/// [`score`] does. A task whose rows are independent has no standard errors to recompute.
 ///
-/// `valid` are the rows of the same file. `None` where an outcome is not about one of them.
+/// `valid` are the rows of the validation file. `None` if an outcome belongs to none of them.
 pub fn recluster(task: GlueTask, valid: &[Example], outcomes: &mut [ItemOutcome]) -> Option<Vec<Stderr>> {
     let (mut rows, mut predicted) = (vec![], vec![]);
     for outcome in outcomes.iter_mut() {
         let row = valid.get(outcome.item as usize).filter(|_| outcome.chosen < task.classes())?;
-        outcome.cluster = clusters::example(task, row);
+        outcome.cluster = row.cluster(task);
         rows.push(row.clone());
         predicted.push(outcome.chosen);
     }
@@ -168,25 +130,25 @@ pub fn recluster(task: GlueTask, valid: &[Example], outcomes: &mut [ItemOutcome]
     };
     let of_metric = |metric: &Metric| stderr(metric.name(), Some(task.name()), spread.stderr(*metric));
     let mut stderrs: Vec<Stderr> = Metric::of(task).iter().map(of_metric).collect();
-    // What the last epoch predicted for each row is not on record.
+    // The last epoch's predictions for each row are not recorded.
     stderrs.push(stderr(OF_LAST_EPOCH, Some(task.name()), None));
     stderrs.push(stderr(Metric::Accuracy.name(), None, spread.stderr(Metric::Accuracy)));
     Some(stderrs)
 }
 
-/// What the class scores of one row say about their own reliability.
-struct Decision {
+/// How clearly the greatest class score of one row leads.
+struct Margin {
     tie: bool,
     near_tie: bool,
     nan: bool,
 }
 
-impl Decision {
-    fn of(logits: &[f32]) -> Decision {
+impl Margin {
+    fn of(logits: &[f32]) -> Margin {
         let mut sorted: Vec<f64> = logits.iter().map(|&logit| f64::from(logit)).collect();
         let nan = sorted.iter().any(|logit| logit.is_nan());
         sorted.sort_by(|a, b| b.total_cmp(a));
-        Decision { tie: !nan && sorted[0] == sorted[1], near_tie: !nan && sorted[0] - sorted[1] < NEAR, nan }
+        Margin { tie: !nan && sorted[0] == sorted[1], near_tie: !nan && sorted[0] - sorted[1] < NEAR, nan }
     }
 }
 
@@ -196,13 +158,4 @@ fn log_probabilities(logits: &[f32]) -> Vec<Option<f64>> {
     let greatest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let sum: f64 = logits.iter().map(|logit| (logit - greatest).exp()).sum();
     logits.iter().map(|logit| Some(logit - greatest - sum.ln()).filter(|number| number.is_finite())).collect()
-}
-
-/// The metric that tells a good epoch from a bad one, of these rows.
-fn criterion(task: GlueTask, examples: &[Example], predicted: &[u32], rows: impl Fn(usize) -> bool) -> f64 {
-    let confusion = Confusion::of_some(task, examples, predicted, rows);
-    match task.criterion() {
-        Criterion::Accuracy => Metric::Accuracy.value(&confusion),
-        Criterion::F1 => Metric::F1.value(&confusion),
-    }
 }

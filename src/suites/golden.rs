@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use super::tests::score_sums;
 use super::*;
 use crate::domain::Size;
 

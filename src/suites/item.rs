@@ -1,94 +1,96 @@
-//! Items and the requests they make.
+//! Items and their candidates, which are the requests to a model.
 
 use crate::domain::{Cluster, PerLength};
 
-/// A text whose continuation from some character on is to be scored.
+/// A request: a text of which the part after some character is to be scored.
 ///
-/// The score is the sum of natural-log probabilities of the tokens that count, each given all tokens before it. There
-/// is no normalisation by length, and the first token of all never counts: nothing stands before it.
+/// The likelihood of a candidate is the sum of the natural-log probabilities of the tokens that count, each given all
+/// tokens before it. It is not normalised by length. The first token of the text does not count unless the mode puts a
+/// token before it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Candidate {
     /// The whole text.
     pub text: String,
-    /// Where scoring starts, in Unicode scalar values from the start of `text`.
+    /// The first scored character, in Unicode scalar values from the start of `text`.
     pub scored_from: usize,
-    /// How the text becomes tokens, and with it which tokens count.
+    /// How the text is tokenized, which also determines the tokens that count.
     pub tokenized: Tokenized,
 }
 
 impl Candidate {
-    /// A text scored from its first character.
+    /// A text that is scored from its first character.
     pub fn whole(text: &str) -> Candidate {
         Candidate { text: text.to_owned(), scored_from: 0, tokenized: Tokenized::Whole }
     }
 
-    /// `context` followed by a scored `continuation`.
+    /// A `context`, and a `continuation` that is scored.
     pub fn after(context: &str, continuation: &str, tokenized: Tokenized) -> Candidate {
         Candidate { text: format!("{context}{continuation}"), scored_from: context.chars().count(), tokenized }
     }
 
-    /// What stands before the scored part.
+    /// The part before the scored one.
     pub fn context(&self) -> &str {
-        self.text.split_at(self.border()).0
+        self.text.split_at(self.boundary()).0
     }
 
     /// The scored part.
     pub fn scored(&self) -> &str {
-        self.text.split_at(self.border()).1
+        self.text.split_at(self.boundary()).1
     }
 
-    /// The byte at which the scored part begins.
-    fn border(&self) -> usize {
+    /// The byte at which the scored part starts.
+    fn boundary(&self) -> usize {
         self.text.char_indices().nth(self.scored_from).map_or(self.text.len(), |(byte, _)| byte)
     }
 }
 
-/// How a [`Candidate`] becomes tokens.
+/// How a [`Candidate`] is tokenized.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Tokenized {
-    /// The text is tokenized once, as a whole. A token counts if it ends after `scored_from`, so one that straddles the
-    /// border counts entirely.
+    /// The text is tokenized once, as a whole. A token counts if it ends after `scored_from`; a token that straddles the
+    /// boundary counts entirely.
     Whole,
-    /// The official reading task's way. Let `context` and `word` be the text before and after `scored_from`, and `ids`
-    /// the tokens of `word` alone, without special tokens. The first factor is the probability of `ids[0]` after
+    /// The method of the official reading task. Let `context` and `word` be the text before and after `scored_from`, and
+    /// `ids` the tokens of `word` alone, without special tokens. The first factor is the probability of `ids[0]` after
     /// `tokenize(context)`. For each further id, with `pieces` the decoded texts of the ids before it, the next factor
     /// is the probability of the first token of `tokenize(decode(id))` (without special tokens) after
     /// `tokenize(context + pieces)`. The score is the log of the product.
     Piecewise,
 }
 
-/// What a model says of a [`Candidate`].
+/// The log-probability that a model assigns to a [`Candidate`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Likelihood {
     /// Sum of the natural-log probabilities of the tokens that count.
     pub sum: f64,
-    /// How many count.
+    /// The number of tokens that count.
     pub tokens: u32,
 }
 
-/// What people did, or what is right.
+/// The right answer of an item, or what people did.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Truth {
     /// Candidate 0 is right, all others are wrong.
     First,
-    /// The share of people who gave candidate 0, in 0..=1.
+    /// The fraction of people who gave candidate 0, from 0 to 1.
     Share(f64),
-    /// The age in months at which half of the children say the word; `None` where none can be told.
+    /// The age in months at which half of the children say the word; `None` if it cannot be determined.
     Learned(Option<f64>),
-    /// How people read the word; candidate 0 is the word, candidate 1, where there is one, the word before it.
+    /// How people read a word. Candidate 0 is the word; candidate 1, if there is one, is the word before it.
     Measured(Box<Measurements>),
 }
 
-/// A word of the reading suite: what explains reading times without a model, and the times. `None` is missing.
+/// A word of the reading suite: the predictors of its reading time that need no model, and the measured times. `None`
+/// is a missing value.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Measurements {
     /// Log frequency of the word (`Subtlex_log10`).
     pub frequency: Option<f64>,
-    /// Characters of the word.
+    /// Length of the word in characters.
     pub length: Option<f64>,
-    /// Words before it in the sentence.
+    /// Number of words before it in the sentence.
     pub context_length: Option<f64>,
-    /// Characters of the word before; -1 when there is none.
+    /// Length of the word before it in characters; -1 if there is none.
     pub previous_length: Option<f64>,
     /// First fixation, first pass, go-past and right-bounded time, in milliseconds.
     pub eye_tracking: [Option<f64>; 4],
@@ -98,36 +100,50 @@ pub struct Measurements {
     pub potentials: [Option<f64>; 6],
 }
 
+/// A label of an item in the official report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReportLabel {
+    /// The block of the report that counts by this label.
+    pub block: &'static str,
+    /// The line of the block that the item belongs to.
+    pub value: String,
+}
+
 /// One row of an evaluation file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Item {
-    /// The task it belongs to.
+    /// The task that it belongs to.
     pub task: String,
-    /// Its subtask, the `UID` of the official pipeline.
+    /// The subtask, which is the `UID` of the official pipeline.
     pub subtask: String,
-    /// What the subtask belongs to: the linguistic field of BLiMP, the split of entity tracking; else the suite.
+    /// The group of the subtask: the linguistic field of BLiMP, the split of entity tracking, otherwise the suite.
     pub group: String,
-    /// Further words by which the official report counts, each with the name of its block.
-    pub kinds: Vec<(&'static str, String)>,
-    /// Position within the subtask, from 0, rows that the mode drops included.
+    /// Further labels by which the official report breaks the accuracy down.
+    pub report_labels: Vec<ReportLabel>,
+    /// Position within the subtask, counted from 0; rows that the mode excludes are counted too.
     pub index: u32,
     /// The requests.
     pub candidates: Vec<Candidate>,
-    /// What they are judged by.
+    /// The right answer.
     pub truth: Truth,
     /// The items of the task that it shares material with; never [`Cluster::Unknown`].
     pub cluster: Cluster,
 }
 
 impl Item {
-    /// The score of each candidate: its log-probability, divided by what the rules say.
+    /// The score of each candidate: its log-probability, normalised as the mode says.
     pub(super) fn scores(&self, length: PerLength, measured: &[Likelihood]) -> Vec<f64> {
         let score = |(candidate, measured): (&Candidate, &Likelihood)| match length {
             PerLength::Whole => measured.sum,
-            // A candidate none of whose tokens counts has the sum 0.
+            // If no token counts, the sum is 0.
             PerLength::Token => measured.sum / f64::from(measured.tokens.max(1)),
             PerLength::Byte => measured.sum / candidate.scored().len().max(1) as f64,
         };
         self.candidates.iter().zip(measured).map(score).collect()
     }
+}
+
+/// The sums of the candidates of an item, as its outcome records them.
+pub(super) fn finite_sums(measured: &[Likelihood]) -> Vec<Option<f64>> {
+    measured.iter().map(|&Likelihood { sum, .. }| sum.is_finite().then_some(sum)).collect()
 }

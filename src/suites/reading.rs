@@ -1,40 +1,57 @@
-//! Reading times: how much a model's surprisal adds to the explanation of how long people read a word.
+//! Reading times: how much of the variance of reading times a model's surprisal explains beyond a baseline.
+//!
+//! The words of one sentence form a cluster.
 
+mod official;
 mod power;
 mod regression;
 mod table;
+mod word;
 
 use crate::domain::{ItemOutcome, Mode, Score, Suite};
 
-use super::item::{Item, Likelihood, Measurements, Truth};
+use super::clusters;
+use super::definition::{Definition, Official, OfficialReport, Sizes};
+use super::error::SuiteError;
+use super::files;
+use super::item::{Item, Likelihood, Measurements, finite_sums};
 use regression::{Gain, gain};
+use word::{EYE_TRACKING, SELF_PACED, Word};
 
 pub use power::{Power, predictive_power};
-pub(super) use table::table;
 
-/// The task of eye-tracked reading: the mean over four measures.
-const EYE_TRACKING: (&str, [&str; 4]) = ("eye-tracking", ["RTfirstfix", "RTfirstpass", "RTgopast", "RTrightbound"]);
-/// The task of self-paced reading.
-const SELF_PACED: (&str, &str) = ("self-paced", "self_paced_reading_time");
+pub(super) const DEFINITION: Definition = Definition {
+    read,
+    score: Some(score),
+    recluster: clusters::assign_only,
+    official: Some(Official {
+        folder: "reading",
+        folder_per_set: false,
+        sizes: Sizes::OfSubtasks(|_| vec![("reading", 1_726)]),
+        predictions_file: "predictions.json",
+        predictions: official::surprisals,
+        report: Some(OfficialReport { file: "report.txt", write: official::write_report }),
+        fast_result: official::fast_result,
+    }),
+};
 
-/// One row as the regressions see it; what is missing is `None`.
-struct Word<'a> {
-    measured: &'a Measurements,
-    surprisal: Option<f64>,
-    previous_surprisal: Option<f64>,
+const EXTENSION: &str = ".csv";
+
+/// Reads every row of every table.
+fn read(suite: Suite, mode: Mode, files: &[(String, Vec<u8>)]) -> Result<Vec<Item>, SuiteError> {
+    let mut items = Vec::new();
+    for (name, bytes) in files::with_extension(files, EXTENSION)? {
+        let rows = table::read(mode, name, bytes, items.len() as u32)?;
+        items.extend(files::require_rows(name, rows)?);
+    }
+    files::require_items(items, suite, files, EXTENSION)
 }
 
-/// Partial R2 in percent: the share of the baseline's unexplained variance that the surprisal explains.
+/// Partial R2 in percent: the fraction of the variance unexplained by the baseline that the surprisal explains.
 ///
-/// Surprisals are minus the sums. One that is not finite is missing, like an empty cell of the table; the official
-/// pipeline stops there.
-pub(super) fn score(
-    suite: Suite,
-    mode: Mode,
-    items: &[Item],
-    measured: &[Vec<Likelihood>],
-) -> (Vec<Score>, Vec<ItemOutcome>) {
-    let words: Vec<Word> = items.iter().zip(measured).map(|(item, measured)| word(item, measured)).collect();
+/// A surprisal that is not finite is missing, like an empty cell of the table; the official pipeline fails there.
+fn score(suite: Suite, mode: Mode, items: &[Item], measured: &[Vec<Likelihood>]) -> (Vec<Score>, Vec<ItemOutcome>) {
+    let words = Word::all(items, measured);
     let nans = measured.iter().filter(|measured| measured.iter().any(|one| one.sum.is_nan())).count() as u64;
     let row = |task: &str, subtask: &str, gain: Gain| Score {
         suite,
@@ -43,9 +60,9 @@ pub(super) fn score(
         metric: "partial-r2".to_owned(),
         value: 100.0 * gain.partial,
         n: gain.rows as u64,
-        // A correlation r of n rows has standard error (1 - r^2) / sqrt n, hence its square 2 |r| times that.
+        // The standard error of a correlation r over n rows is (1 - r^2) / sqrt n; that of r^2 is 2 |r| times as large.
         stderr: (gain.rows > 0).then(|| 200.0 * gain.partial.sqrt() * (1.0 - gain.partial) / (gain.rows as f64).sqrt()),
-        // Any random number explains one of the remaining degrees of freedom.
+        // A random predictor explains one of the remaining degrees of freedom.
         chance: (gain.rows > gain.rank).then(|| 100.0 / (gain.rows - gain.rank) as f64),
         floor: None,
         ties: 0,
@@ -72,21 +89,13 @@ pub(super) fn score(
         chosen: 0,
         correct: false,
         credit: 0.0,
-        scores: super::choice::kept(measured),
+        scores: finite_sums(measured),
         cluster: item.cluster.clone(),
     };
     (scores, items.iter().zip(measured).map(outcome).collect())
 }
 
-fn word<'a>(item: &'a Item, likelihoods: &[Likelihood]) -> Word<'a> {
-    let Truth::Measured(measured) = &item.truth else {
-        unreachable!("every item of the reading suite is read with measurements")
-    };
-    let surprisal = |place: usize| likelihoods.get(place).map(|one| -one.sum).filter(|surprisal| surprisal.is_finite());
-    Word { measured, surprisal: surprisal(0), previous_surprisal: surprisal(1) }
-}
-
-/// Gain of the surprisal over frequency, length, length of the context and their three products.
+/// The gain of the surprisal over frequency, length, length of the context and their three products.
 fn eye_tracking(words: &[Word], measure: usize) -> Gain {
     gain(words.iter().filter_map(|word| {
         let Measurements { frequency, length, context_length, .. } = *word.measured;
@@ -94,7 +103,7 @@ fn eye_tracking(words: &[Word], measure: usize) -> Gain {
     }))
 }
 
-/// Gain of the surprisal over those, the length and surprisal of the word before, and all ten products.
+/// The gain of the surprisal over these, the length and the surprisal of the word before, and all ten products.
 fn self_paced(words: &[Word]) -> Gain {
     gain(words.iter().filter_map(|word| {
         let Measurements { frequency, length, context_length, previous_length, self_paced, .. } = *word.measured;
@@ -103,7 +112,7 @@ fn self_paced(words: &[Word]) -> Gain {
     }))
 }
 
-/// The mean over measures. They are taken on the same words, so its error is bounded by the mean of theirs.
+/// The mean over measures. All are taken on the same words, so the mean of their errors bounds its error.
 fn mean(scores: &[Score]) -> Score {
     let count = scores.len() as f64;
     let first = &scores[0];

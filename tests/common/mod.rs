@@ -1,5 +1,6 @@
-//! A temp folder in which the `grid` binary is driven as a user would.
+//! Temporary folders in which tests run the `grid` binary as a user would.
 
+pub mod recordings;
 pub mod server;
 
 use std::collections::BTreeMap;
@@ -7,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-/// A small grid on the toy world: one tiny model, five variants, seconds of work.
+/// A small experiment on the toy world: one tiny model, four variants, two seeds, seconds of work.
 pub const TINY: &str = "\
 name: tiny
 corpora:
@@ -28,10 +29,10 @@ evaluate: {data: world, items: 20, suites: [blimp, blimp-supplement]}
 resources: {threads: 1, checkpoint_every: 1}
 ";
 
-/// A folder with a spec in it.
+/// A temporary folder that holds a spec, `spec.yaml`.
 pub struct Env {
     folder: tempfile::TempDir,
-    /// Environment variables for `grid`.
+    /// Additional environment variables for `grid`.
     pub variables: Vec<(&'static str, PathBuf)>,
 }
 
@@ -58,7 +59,7 @@ impl Env {
         self.command(arguments).output().expect("the binary starts")
     }
 
-    /// Runs and returns stdout; panics with both streams unless the exit code is `code`.
+    /// Runs `grid` and returns its stdout; panics with both streams unless the exit code is `code`.
     pub fn run(&self, code: i32, arguments: &[&str]) -> String {
         let output = self.output(arguments);
         let (stdout, stderr) = texts(&output);
@@ -66,7 +67,7 @@ impl Env {
         stdout
     }
 
-    /// Runs and returns stderr; panics unless the exit code is `code`.
+    /// Runs `grid` and returns its stderr; panics with both streams unless the exit code is `code`.
     pub fn complaint(&self, code: i32, arguments: &[&str]) -> String {
         let output = self.output(arguments);
         let (stdout, stderr) = texts(&output);
@@ -78,12 +79,12 @@ impl Env {
         self.command(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the binary starts")
     }
 
-    /// Rows of a query on runs.db, columns joined by `|`.
+    /// The rows of a query on `runs/runs.db`, with columns joined by `|`.
     pub fn query(&self, sql: &str) -> Vec<String> {
         query(&self.path().join("runs/runs.db"), sql)
     }
 
-    /// Every score row as text, in a fixed order.
+    /// All rows of `v_scores` as text, in a fixed order.
     pub fn scores(&self) -> Vec<String> {
         self.query(
             "select cell, suite, task, ifnull(subtask, ''), metric, printf('%.12g', value), n, mode, checkpoint, job \
@@ -91,7 +92,7 @@ impl Env {
         )
     }
 
-    /// Final weights of every training job: folder name of the job to digest.
+    /// The digest of the final weights of every training job, by job id.
     pub fn weights(&self) -> BTreeMap<String, String> {
         let rows = self.query(
             "select artifact.job || '|' || artifact.digest from artifact join job on job.id = artifact.job \
@@ -102,7 +103,7 @@ impl Env {
             .collect()
     }
 
-    /// Waits until `condition` holds; panics after `limit`.
+    /// Waits until `condition` holds; panics with `what` after `limit`.
     pub fn wait_until(&self, what: &str, limit: Duration, condition: impl Fn() -> bool) {
         let start = Instant::now();
         while !condition() {
@@ -116,7 +117,7 @@ pub fn texts(output: &Output) -> (String, String) {
     (String::from_utf8_lossy(&output.stdout).into_owned(), String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
-/// The worker beside the binary under test.
+/// The path of the worker, next to the `grid` binary under test.
 pub fn worker() -> PathBuf {
     Path::new(env!("CARGO_BIN_EXE_grid")).with_file_name("grid-worker")
 }

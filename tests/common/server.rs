@@ -1,29 +1,29 @@
-//! A server on this machine that does what a test wants, and remembers what it was asked.
+//! A local HTTP server that answers as a test defines and records its requests.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
-/// A request as a server sees it.
+/// A request as the server receives it.
 #[derive(Debug, Clone)]
 pub struct Request {
     pub path: String,
     pub headers: HashMap<String, String>,
     pub body: Vec<u8>,
-    /// How many requests of this path came before.
+    /// The number of earlier requests for the same path.
     pub nth: usize,
 }
 
 impl Request {
-    /// Where the wanted range starts.
+    /// The first byte of the requested range, or 0.
     pub fn start(&self) -> usize {
         let range = self.headers.get("range").and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-'));
         range.map_or(0, |start| start.parse().unwrap())
     }
 }
 
-/// What a server sends: status line and headers as they are, then the body, then the end of the connection.
+/// A response: status line and headers, sent verbatim, then the body; the connection is closed after it.
 pub struct Answer {
     pub head: String,
     pub body: Vec<u8>,
@@ -37,7 +37,7 @@ pub fn whole(body: &[u8]) -> Answer {
     answer("200 OK", &format!("Content-Length: {}\r\n", body.len()), body)
 }
 
-/// The rest from the wanted byte on, as a good server sends it.
+/// The content from the requested byte on, as a server that supports ranges sends it.
 pub fn rest(request: &Request, content: &[u8]) -> Answer {
     let start = request.start();
     if start == 0 {
@@ -47,14 +47,14 @@ pub fn rest(request: &Request, content: &[u8]) -> Answer {
     answer("206 Partial Content", &format!("{range}Content-Length: {}\r\n", content.len() - start), &content[start..])
 }
 
-/// A server on this machine, and all requests it got.
+/// A running server with the requests that it has received.
 pub struct Server {
     pub url: String,
     pub requests: Arc<Mutex<Vec<Request>>>,
 }
 
 impl Server {
-    /// Answers as `respond` says, to several clients at a time.
+    /// Starts a server that answers each request with `respond`, several clients at a time.
     pub fn new(respond: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -68,7 +68,7 @@ impl Server {
                     let Ok(mut stream) = stream else { return };
                     let Some(request) = read(&stream, &seen) else { return };
                     let Answer { head, body } = respond(&request);
-                    // The client may have left.
+                    // The client may have closed the connection.
                     let _ = stream.write_all(format!("{head}\r\n").as_bytes()).and_then(|()| stream.write_all(&body));
                 });
             }
@@ -78,7 +78,7 @@ impl Server {
 }
 
 impl Server {
-    /// The paths that were asked for, in order.
+    /// The requested paths, in order.
     pub fn asked(&self) -> Vec<String> {
         self.requests.lock().unwrap().iter().map(|request| request.path.clone()).collect()
     }
@@ -105,7 +105,7 @@ fn read(stream: &TcpStream, seen: &Mutex<Vec<Request>>) -> Option<Request> {
     Some(request)
 }
 
-/// The answer to a request for a file that is not there.
+/// The answer to a request for a file that does not exist.
 pub fn absent() -> Answer {
     answer("404 Not Found", "Content-Length: 0\r\n", b"")
 }

@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use grid::domain::{Assignment, Event, Failure, ItemOutcome, JournalEntry};
+use grid::domain::{Assignment, Event, FailureKind, ItemOutcome, JournalEntry};
 
 pub use files::digest_of;
 use files::{Heartbeat, now};
@@ -40,7 +40,7 @@ pub enum JobError {
     #[error("{message}")]
     Failed {
         /// The sort.
-        failure: Failure,
+        failure: FailureKind,
         /// The reason, for people.
         message: String,
     },
@@ -53,13 +53,14 @@ impl JobError {
         // What CUDA, libtorch's CPU allocator, the operating system and C++ say.
         let signs = ["out of memory", "can't allocate memory", "cannot allocate memory", "bad_alloc"];
         let lower = message.to_lowercase();
-        let failure = if signs.iter().any(|sign| lower.contains(sign)) { Failure::OutOfMemory } else { Failure::Job };
+        let failure =
+            if signs.iter().any(|sign| lower.contains(sign)) { FailureKind::OutOfMemory } else { FailureKind::Job };
         Self::Failed { failure, message }
     }
 
     /// A number that must be finite and is not.
     pub fn non_finite(reason: impl ToString) -> Self {
-        Self::Failed { failure: Failure::NonFinite, message: reason.to_string() }
+        Self::Failed { failure: FailureKind::NonFinite, message: reason.to_string() }
     }
 }
 

@@ -12,7 +12,7 @@ use grid::data::Tokenizer;
 use grid::domain::layout::SCHEMA;
 use grid::domain::{
     Assignment, Digest, Event, FinetuneJob, FinetuneRecipe, GlueTask, Hyperparameters, Job, JournalEntry, Mode, Origin,
-    Pooling, Precision, Schedule, Score, Selection, Settings, Training, Warmup,
+    Pooling, Precision, RunSettings, Schedule, Score, Selection, Training, Warmup,
 };
 use grid_worker::attempt::{self, Served};
 use grid_worker::jobs;
@@ -171,7 +171,7 @@ fn scores(model: &Path, task: GlueTask, mode: Mode, pooling: Pooling, one: Hyper
         job,
         parents: BTreeMap::from([(made_by, model.to_owned())]),
         keep_optimizer: false,
-        settings: Settings {
+        settings: RunSettings {
             device: "cpu".into(),
             threads: 1,
             checkpoint_every_seconds: 3_600,

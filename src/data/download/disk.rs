@@ -4,6 +4,8 @@ use std::fs::{self, File};
 use std::path::{Component, Path};
 use std::time::UNIX_EPOCH;
 
+use walkdir::WalkDir;
+
 use super::error::FetchError;
 
 /// Whether a path stays in the folder it starts from.
@@ -12,7 +14,7 @@ pub(super) fn is_inside(path: &str) -> bool {
 }
 
 /// Length and time of modification.
-pub(super) fn look(file: &Path) -> Option<(u64, u64)> {
+pub(super) fn file_stamp(file: &Path) -> Option<(u64, u64)> {
     let metadata = fs::metadata(file).ok().filter(fs::Metadata::is_file)?;
     let modified = metadata.modified().ok()?.duration_since(UNIX_EPOCH).unwrap_or_default();
     Some((metadata.len(), modified.as_nanos() as u64))
@@ -28,24 +30,15 @@ pub(super) fn some_names(names: &[impl AsRef<str>]) -> String {
     }
 }
 
-/// The paths of all files below a folder, with `/`.
+/// The paths of all files below a folder, relative to it, with `/`; symbolic links are followed.
 pub(super) fn files_below(folder: &Path) -> Vec<String> {
-    let (mut open, mut files) = (vec![folder.to_owned()], vec![]);
-    while let Some(next) = open.pop() {
-        for entry in fs::read_dir(next).into_iter().flatten().flatten() {
-            let path = entry.path();
-            if path.is_dir() {
-                open.push(path);
-            } else if let Some(name) = path.strip_prefix(folder).ok().and_then(Path::to_str) {
-                files.push(name.to_owned());
-            }
-        }
-    }
-    files
+    let entries = WalkDir::new(folder).follow_links(true).into_iter().flatten();
+    let files = entries.filter(|entry| entry.file_type().is_file());
+    files.filter_map(|entry| entry.path().strip_prefix(folder).ok()?.to_str().map(str::to_owned)).collect()
 }
 
 /// Waits for other processes that fetch of the same place.
-pub(super) fn hold(home: &Path, waiting: impl FnOnce()) -> Result<File, FetchError> {
+pub(super) fn lock_home(home: &Path, waiting: impl FnOnce()) -> Result<File, FetchError> {
     use rustix::fs::{FlockOperation, flock};
     fs::create_dir_all(home).map_err(FetchError::disk("make folder", home))?;
     let path = home.join(".lock");

@@ -3,7 +3,18 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::shelf::Difference;
+/// A file whose content differs from the expected content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mismatch {
+    /// The path of the file in its tree.
+    pub path: String,
+    /// The expected SHA-256.
+    pub wanted: String,
+    /// The actual SHA-256.
+    pub found: String,
+    /// Whether the expected SHA-256 comes from the lock file.
+    pub by_lock: bool,
+}
 
 /// Data of another machine that did not come, or are not what they should be: what, from where, and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -92,7 +103,7 @@ pub enum FetchError {
         /// The tree.
         place: String,
         /// The file in it.
-        difference: Box<Difference>,
+        difference: Box<Mismatch>,
         /// The lock file.
         lock: PathBuf,
         /// Where the file is or would be on this machine.

@@ -2,16 +2,17 @@
 
 use std::path::PathBuf;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{HubKind, Place};
+use crate::domain::{HubKind, RemoteLocation};
 
 use super::error::FetchError;
 use super::transfer::{Client, get};
 
 /// A file that can be fetched.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
+pub struct ListedFile {
     /// Its path in the tree, with `/`.
     pub path: String,
     /// Where it is.
@@ -33,7 +34,7 @@ pub struct Listing {
     /// What the server says of the licence.
     pub licence: Option<String>,
     /// The files.
-    pub files: Vec<Entry>,
+    pub files: Vec<ListedFile>,
 }
 
 /// Where the services are, and who asks.
@@ -82,15 +83,20 @@ fn token_file() -> Option<String> {
 ///
 /// # Errors
 /// Services that refuse, do not answer, or answer something else than they document.
-pub fn list(client: &Client, services: &Services, place: &Place, pinned: Option<&str>) -> Result<Listing, FetchError> {
+pub fn list(
+    client: &Client,
+    services: &Services,
+    place: &RemoteLocation,
+    pinned: Option<&str>,
+) -> Result<Listing, FetchError> {
     let mut listing = match place {
-        Place::Hub { kind, repository, revision } => {
+        RemoteLocation::Hub { kind, repository, revision } => {
             hub(client, services, *kind, repository, pinned.unwrap_or(revision))?
         }
-        Place::Osf { project } => osf(client, services, project)?,
-        Place::Url { url, sha256 } => {
-            let path = Place::file_name(url).to_owned();
-            let files = vec![Entry { path, url: url.clone(), bytes: None, sha256: sha256.clone(), md5: None }];
+        RemoteLocation::Osf { project } => osf(client, services, project)?,
+        RemoteLocation::Url { url, sha256 } => {
+            let path = RemoteLocation::file_name(url).to_owned();
+            let files = vec![ListedFile { path, url: url.clone(), bytes: None, sha256: sha256.clone(), md5: None }];
             Listing { revision: None, licence: None, files }
         }
     };
@@ -135,12 +141,12 @@ fn hub(
     revision: &str,
 ) -> Result<Listing, FetchError> {
     let (endpoint, kind_name) = (&services.hub, kind.name());
-    let url = format!("{endpoint}/api/{kind_name}/{repository}/revision/{}?blobs=true", escaped(revision));
+    let url = format!("{endpoint}/api/{kind_name}/{repository}/revision/{}?blobs=true", percent_encode(revision));
     let found: Repository = json(client, &url, services.token.as_deref())?;
     let prefix = if kind == HubKind::Datasets { "datasets/" } else { "" };
     let files = found.siblings.into_iter().map(|sibling| {
-        let path = sibling.path.split('/').map(escaped).collect::<Vec<_>>().join("/");
-        Entry {
+        let path = sibling.path.split('/').map(percent_encode).collect::<Vec<_>>().join("/");
+        ListedFile {
             url: format!("{endpoint}/{prefix}{repository}/resolve/{}/{path}", found.sha),
             path: sibling.path,
             bytes: sibling.lfs.as_ref().map(|file| file.size).or(sibling.size),
@@ -225,7 +231,8 @@ struct Address {
 }
 
 fn osf(client: &Client, services: &Services, project: &str) -> Result<Listing, FetchError> {
-    let mut open = vec![format!("{}/v2/nodes/{}/files/osfstorage/?page[size]=100", services.osf, escaped(project))];
+    let mut open =
+        vec![format!("{}/v2/nodes/{}/files/osfstorage/?page[size]=100", services.osf, percent_encode(project))];
     let mut files = vec![];
     while let Some(url) = open.pop() {
         let page: Page = json(client, &url, None)?;
@@ -233,7 +240,7 @@ fn osf(client: &Client, services: &Services, project: &str) -> Result<Listing, F
         for item in page.data {
             match item.attributes.kind.as_str() {
                 "folder" => open.extend(item.relationships.files.map(|files| files.links.related.href)),
-                _ => files.extend(item.links.download.map(|url| Entry {
+                _ => files.extend(item.links.download.map(|url| ListedFile {
                     path: item.attributes.materialized_path.trim_start_matches('/').to_owned(),
                     url,
                     bytes: item.attributes.size,
@@ -254,8 +261,8 @@ fn json<T: serde::de::DeserializeOwned>(client: &Client, url: &str, token: Optio
     serde_json::from_slice(&bytes).map_err(|error| failed(error.to_string()))
 }
 
-/// A part of an address: everything but letters, digits and `-_.~` in per cent signs (RFC 3986).
-pub(super) fn escaped(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
-    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+/// Percent-encodes everything but the unreserved characters of RFC 3986.
+pub(super) fn percent_encode(text: &str) -> String {
+    const RESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+    utf8_percent_encode(text, &RESERVED).to_string()
 }

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::Place;
+use crate::domain::RemoteLocation;
 
+use super::super::atomic::replace_file;
 use super::error::FetchError;
 
 const VERSION: u32 = 1;
@@ -90,9 +91,7 @@ impl Lock {
         let form = Form { version: VERSION, data: self.places.clone() };
         let json = serde_json::to_string_pretty(&form).expect("a lock has string keys") + "\n";
         let path = self.path();
-        let beside = path.with_extension(format!("lock.{}", std::process::id()));
-        fs::write(&beside, json).map_err(FetchError::disk("write", &beside))?;
-        fs::rename(&beside, &path).map_err(FetchError::disk("write", &path))
+        replace_file(&path, json.as_bytes()).map_err(FetchError::disk("write", &path))
     }
 
     /// Where it is.
@@ -101,17 +100,17 @@ impl Lock {
     }
 
     /// What it says of a place.
-    pub fn place(&self, place: &Place) -> Option<&Pinned> {
+    pub fn place(&self, place: &RemoteLocation) -> Option<&Pinned> {
         self.places.get(&place.to_string())
     }
 
     /// What it says of a file.
-    pub fn file(&self, place: &Place, path: &str) -> Option<&Content> {
+    pub fn file(&self, place: &RemoteLocation, path: &str) -> Option<&Content> {
         self.place(place)?.files.get(path)
     }
 
     /// Adds what it does not have yet; whether that was anything.
-    pub fn add(&mut self, place: &Place, more: Pinned) -> bool {
+    pub fn add(&mut self, place: &RemoteLocation, more: Pinned) -> bool {
         let before = self.place(place).cloned();
         let pinned = self.places.entry(place.to_string()).or_default();
         pinned.revision = pinned.revision.take().or(more.revision);
@@ -133,7 +132,7 @@ mod tests {
         let spec = folder.path().join("spec.yaml");
         let mut lock = Lock::read(&spec).unwrap();
         assert_eq!(lock, Lock::beside(&spec));
-        let place = Place::Osf { project: "abc12".into() };
+        let place = RemoteLocation::Osf { project: "abc12".into() };
         let content = |digit: &str| Content { bytes: 6, sha256: digit.repeat(64) };
         let more =
             |path: &str, digit: &str| Pinned { files: [(path.to_owned(), content(digit))].into(), ..Pinned::default() };

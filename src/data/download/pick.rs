@@ -5,13 +5,13 @@ use glob::{MatchOptions, Pattern};
 use crate::domain::hugging_face::files::{
     CONFIG, GENERATION, INDEX, SPECIAL_TOKENS, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS,
 };
-use crate::domain::{Pick, Place, Remote};
+use crate::domain::{FileSelection, Remote, RemoteLocation};
 
 use super::error::FetchError;
-use super::listing::{Entry, Listing};
+use super::listing::{ListedFile, Listing};
 
 /// The files to fetch: those that are picked, or the archive they are in.
-pub(super) fn wanted<'a>(listing: &'a Listing, remote: &Remote) -> Result<Vec<&'a Entry>, FetchError> {
+pub(super) fn wanted<'a>(listing: &'a Listing, remote: &Remote) -> Result<Vec<&'a ListedFile>, FetchError> {
     let names: Vec<&str> = listing.files.iter().map(|entry| entry.path.as_str()).collect();
     let chosen = wanted_names(&names, remote)?;
     Ok(listing.files.iter().filter(|entry| chosen.contains(&entry.path.as_str())).collect())
@@ -22,10 +22,10 @@ pub(super) fn wanted_names<'a>(names: &[&'a str], remote: &Remote) -> Result<Vec
     let patterns = match (&remote.archive, &remote.pick, &remote.place) {
         (Some(archive), ..) => return Ok(names.iter().copied().filter(|name| name == archive).collect()),
         // An address is of one file.
-        (None, _, Place::Url { .. }) => return Ok(names.to_vec()),
-        (None, Pick::Model, _) => return Ok(model(names)),
-        (None, Pick::Files(files), _) => vec![files.clone()],
-        (None, Pick::Folder(folder), _) => match folder.trim_matches('/') {
+        (None, _, RemoteLocation::Url { .. }) => return Ok(names.to_vec()),
+        (None, FileSelection::Model, _) => return Ok(model(names)),
+        (None, FileSelection::Files(files), _) => vec![files.clone()],
+        (None, FileSelection::Folder(folder), _) => match folder.trim_matches('/') {
             "" => vec!["**/*".to_owned()],
             // Archives that stand for the folder lie beside it.
             folder => {
@@ -75,22 +75,22 @@ pub(super) fn model_lacks(names: &[&str]) -> Option<&'static str> {
 mod tests {
     use super::*;
 
-    fn chosen(names: &[&'static str], archive: Option<&str>, pick: Pick) -> Vec<&'static str> {
-        let place = Place::Osf { project: "x".into() };
+    fn chosen(names: &[&'static str], archive: Option<&str>, pick: FileSelection) -> Vec<&'static str> {
+        let place = RemoteLocation::Osf { project: "x".into() };
         wanted_names(names, &Remote { place, archive: archive.map(str::to_owned), pick }).unwrap()
     }
 
     #[test]
     fn files_go_by_pattern_folders_by_what_is_below_and_archives_by_name() {
         let names = ["a/b/1.txt", "a/2.txt", "3.txt", "a.zip", ".gitattributes", "a[1].txt"];
-        let files = |pattern: &str| chosen(&names, None, Pick::Files(pattern.to_owned()));
+        let files = |pattern: &str| chosen(&names, None, FileSelection::Files(pattern.to_owned()));
         assert_eq!(files("*.txt"), ["3.txt", "a[1].txt"]);
         assert_eq!(files("**/*.txt"), ["a/b/1.txt", "a/2.txt", "3.txt", "a[1].txt"]);
         assert_eq!(files("a[1].txt"), ["a[1].txt"]);
-        let folder = |folder: &str| chosen(&names, None, Pick::Folder(folder.to_owned()));
+        let folder = |folder: &str| chosen(&names, None, FileSelection::Folder(folder.to_owned()));
         assert_eq!(folder("a"), ["a/b/1.txt", "a/2.txt", "a.zip"]);
         assert_eq!(folder("").len(), 5, "hidden ones are left out");
-        assert_eq!(chosen(&names, Some("a.zip"), Pick::Files("x/*".into())), ["a.zip"]);
+        assert_eq!(chosen(&names, Some("a.zip"), FileSelection::Files("x/*".into())), ["a.zip"]);
     }
 
     #[test]
@@ -104,12 +104,12 @@ mod tests {
             "onnx/model.onnx",
             "optimizer.pt",
         ];
-        let picked = chosen(&names, None, Pick::Model);
+        let picked = chosen(&names, None, FileSelection::Model);
         assert_eq!(picked, ["config.json", "model.safetensors", "tokenizer.json"]);
         assert_eq!(model_lacks(&picked), None);
         let names =
             ["config.json", "model.safetensors.index.json", "model-00001-of-00002.safetensors", "x.safetensors"];
-        let picked = chosen(&names, None, Pick::Model);
+        let picked = chosen(&names, None, FileSelection::Model);
         assert_eq!(picked, names[..3]);
         assert_eq!(model_lacks(&picked), Some("tokenizer.json"));
         assert_eq!(model_lacks(&["config.json", "tokenizer.json"]), Some("model.safetensors"));

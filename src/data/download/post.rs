@@ -4,22 +4,22 @@ use serde_json::Value;
 use ureq::http::StatusCode;
 
 use super::error::FetchError;
-use super::transfer::{Client, Patience, Tries, is_unknown_host, retry_after, retryable, unreachable};
+use super::transfer::{Client, RetryCounter, RetryPolicy, is_unknown_host, retry_after, retryable, unreachable};
 
 /// The longest part of a refusal that is shown.
 const SHOWN: usize = 300;
 
 /// A service at a base address.
-pub struct Post {
+pub struct JsonClient {
     client: Client,
     base: String,
     key: Option<String>,
 }
 
-impl Post {
+impl JsonClient {
     /// A client of the service, with the key that it asks for.
-    pub fn new(base: &str, key: Option<String>, patience: Patience) -> Self {
-        Self { client: Client::new(patience), base: base.trim_end_matches('/').to_owned(), key }
+    pub fn new(base: &str, key: Option<String>, policy: RetryPolicy) -> Self {
+        Self { client: Client::new(policy), base: base.trim_end_matches('/').to_owned(), key }
     }
 
     /// Posts a question until there is an answer; `None` once `spend` allows no further request.
@@ -29,7 +29,7 @@ impl Post {
     pub fn json(&self, path: &str, body: &Value, spend: &dyn Fn() -> bool) -> Result<Option<Value>, FetchError> {
         let url = format!("{}/{path}", self.base);
         let body = body.to_string();
-        let mut tries = Tries::new(&self.client.patience);
+        let mut retries = RetryCounter::new(&self.client.policy);
         loop {
             if !spend() {
                 return Ok(None);
@@ -47,7 +47,9 @@ impl Post {
                     let strange = |error: serde_json::Error| FetchError::Listing { url, reason: error.to_string() };
                     return serde_json::from_str(&text).map(Some).map_err(strange);
                 }
-                Ok((status, wish, _)) if retryable(status) => tries.again(&url, format!("status {status}"), wish)?,
+                Ok((status, wish, _)) if retryable(status) => {
+                    retries.wait_or_fail(&url, format!("status {status}"), wish)?
+                }
                 Ok((status, _, text)) => {
                     let said: String =
                         text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(SHOWN).collect();
@@ -65,7 +67,7 @@ impl Post {
                     });
                 }
                 Err(error) if is_unknown_host(&error) => return Err(unreachable(&url, &error)),
-                Err(error) => tries.again(&url, error.to_string(), None)?,
+                Err(error) => retries.wait_or_fail(&url, error.to_string(), None)?,
             }
         }
     }

@@ -1,21 +1,21 @@
 //! Downloads from servers that do not keep their word.
 
-mod shelf;
+mod cache;
 
 use std::fs;
 use std::io::Write;
 use std::time::Duration;
 
-use super::Patience;
-use super::transfer::{Client, Expected, Received, fetch, hexadecimal};
+use super::RetryPolicy;
+use super::transfer::{Client, Expected, Received, fetch};
 use server::{Answer, Request, Server, answer, rest, whole};
 
 #[expect(dead_code, reason = "each test file uses its own part")]
 #[path = "../../../tests/common/server.rs"]
 pub(super) mod server;
 
-pub(super) fn hurried() -> Patience {
-    Patience { attempts: 3, pause: Duration::from_millis(1), silence: Duration::from_secs(5) }
+pub(super) fn quick_retries() -> RetryPolicy {
+    RetryPolicy { attempts: 3, first_delay: Duration::from_millis(1), timeout: Duration::from_secs(5) }
 }
 
 /// More than a piece, so that there is something to break.
@@ -25,7 +25,7 @@ fn content() -> Vec<u8> {
 
 fn sha256(bytes: &[u8]) -> String {
     use sha2::Digest as _;
-    hexadecimal(&sha2::Sha256::digest(bytes))
+    hex::encode(sha2::Sha256::digest(bytes))
 }
 
 /// A zip archive of these files.
@@ -53,7 +53,7 @@ fn get(expected: &Expected, respond: impl Fn(&Request) -> Answer + Send + Sync +
     let path = folder.path().join("deep/file");
     let url = format!("{}/file", server.url);
     let part = folder.path().join("parts/1.part");
-    let result = fetch(&Client::new(hurried()), &url, &path, &part, expected, None, &mut |done, total| {
+    let result = fetch(&Client::new(quick_retries()), &url, &path, &part, expected, None, &mut |done, total| {
         assert!(total.is_none_or(|total| total > 0) && done < 10_000_000);
     });
     let result = result.map_err(|error| error.to_string().replace(&server.url, "http://server"));
@@ -75,7 +75,7 @@ fn a_dropped_connection_goes_on_where_it_stopped() {
         });
         assert_eq!(got.result, Ok(Received { bytes: 300_000, sha256: sha256(&content()) }));
         assert_eq!(got.file, Some(content()));
-        assert_eq!(got.starts, [0, 70_000, 140_000, 210_000, 280_000], "progress renews the patience");
+        assert_eq!(got.starts, [0, 70_000, 140_000, 210_000, 280_000], "progress renews the policy");
         assert_eq!(fs::read_dir(got.folder.path().join("parts")).unwrap().count(), 0, "nothing is left");
     }
 }
@@ -187,10 +187,10 @@ fn what_passes_is_waited_for_and_what_does_not_is_told() {
         let got = get(&promised(), move |_| answer(status, "Content-Length: 0\r\n", b""));
         (got.result.unwrap_err(), got.starts.len())
     };
-    let (missing, tries) = status("404 Not Found");
-    assert!(tries == 1 && missing.contains("404") && missing.contains("check the name"), "{missing}");
-    let (secret, tries) = status("401 Unauthorized");
-    assert!(tries == 1 && secret.contains("HF_TOKEN"), "{secret}");
-    let (broken, tries) = status("500 Internal Server Error");
-    assert!(tries == 3 && broken.contains("500"), "{broken}");
+    let (missing, attempts) = status("404 Not Found");
+    assert!(attempts == 1 && missing.contains("404") && missing.contains("check the name"), "{missing}");
+    let (secret, attempts) = status("401 Unauthorized");
+    assert!(attempts == 1 && secret.contains("HF_TOKEN"), "{secret}");
+    let (broken, attempts) = status("500 Internal Server Error");
+    assert!(attempts == 3 && broken.contains("500"), "{broken}");
 }

@@ -11,6 +11,7 @@ use ureq::config::RedirectAuthHeaders;
 use ureq::http::{Response, StatusCode};
 use ureq::{Agent, Body};
 
+use super::super::atomic::publish_file;
 use super::error::FetchError;
 
 /// Bytes read at a time.
@@ -18,18 +19,18 @@ const PIECE: usize = 1 << 16;
 
 /// How stubbornly files are fetched.
 #[derive(Debug, Clone, Copy)]
-pub struct Patience {
+pub struct RetryPolicy {
     /// Attempts in a row that bring nothing, after which a file is given up.
     pub attempts: u32,
     /// Pause before the second attempt; it doubles with each one.
-    pub pause: Duration,
+    pub first_delay: Duration,
     /// Longest silence of a server.
-    pub silence: Duration,
+    pub timeout: Duration,
 }
 
-impl Default for Patience {
+impl Default for RetryPolicy {
     fn default() -> Self {
-        Self { attempts: 6, pause: Duration::from_millis(500), silence: Duration::from_secs(60) }
+        Self { attempts: 6, first_delay: Duration::from_millis(500), timeout: Duration::from_secs(60) }
     }
 }
 
@@ -53,25 +54,25 @@ pub struct Received {
     pub sha256: String,
 }
 
-/// A client with the patience of a download.
+/// A client with the policy of a download.
 #[derive(Debug, Clone)]
 pub struct Client {
     pub(super) agent: Agent,
-    pub(super) patience: Patience,
+    pub(super) policy: RetryPolicy,
 }
 
 impl Client {
     /// A new one. Proxies are those of the environment (`HTTPS_PROXY`, `NO_PROXY`, ...).
-    pub fn new(patience: Patience) -> Self {
+    pub fn new(policy: RetryPolicy) -> Self {
         let config = Agent::config_builder()
             .http_status_as_error(false)
-            .timeout_connect(Some(patience.silence))
-            .timeout_recv_response(Some(patience.silence))
-            .timeout_per_read(Some(patience.silence))
+            .timeout_connect(Some(policy.timeout))
+            .timeout_recv_response(Some(policy.timeout))
+            .timeout_per_read(Some(policy.timeout))
             // A repository that was renamed is on the same host; the store that a hub sends on to is not.
             .redirect_auth_headers(RedirectAuthHeaders::SameHost)
             .user_agent(concat!("grid/", env!("CARGO_PKG_VERSION")));
-        Self { agent: Agent::new_with_config(config.build()), patience }
+        Self { agent: Agent::new_with_config(config.build()), policy }
     }
 }
 
@@ -104,7 +105,7 @@ pub(super) fn retry_after(response: &Response<Body>) -> Option<Duration> {
 
 /// Asks until there is an answer that stands.
 pub(super) fn get(client: &Client, url: &str, token: Option<&str>) -> Result<Response<Body>, FetchError> {
-    let mut tries = Tries::new(&client.patience);
+    let mut retries = RetryCounter::new(&client.policy);
     loop {
         let mut request = client.agent.get(url);
         if let Some(token) = token {
@@ -114,10 +115,10 @@ pub(super) fn get(client: &Client, url: &str, token: Option<&str>) -> Result<Res
             Ok(response) if response.status().is_success() => return Ok(response),
             Ok(response) => match refused(url, response.status(), token) {
                 Some(error) => return Err(error),
-                None => tries.again(url, format!("status {}", response.status()), retry_after(&response))?,
+                None => retries.wait_or_fail(url, format!("status {}", response.status()), retry_after(&response))?,
             },
             Err(error) if is_unknown_host(&error) => return Err(unreachable(url, &error)),
-            Err(error) => tries.again(url, error.to_string(), None)?,
+            Err(error) => retries.wait_or_fail(url, error.to_string(), None)?,
         }
     }
 }
@@ -136,23 +137,23 @@ pub(super) fn unreachable(url: &str, error: &ureq::Error) -> FetchError {
 }
 
 /// Counts attempts that brought nothing.
-pub(super) struct Tries<'a> {
-    patience: &'a Patience,
+pub(super) struct RetryCounter<'a> {
+    policy: &'a RetryPolicy,
     failed: u32,
 }
 
-impl<'a> Tries<'a> {
-    pub fn new(patience: &'a Patience) -> Self {
-        Self { patience, failed: 0 }
+impl<'a> RetryCounter<'a> {
+    pub fn new(policy: &'a RetryPolicy) -> Self {
+        Self { policy, failed: 0 }
     }
 
     /// Waits before the next attempt, or gives up.
-    pub fn again(&mut self, url: &str, reason: String, wish: Option<Duration>) -> Result<(), FetchError> {
+    pub fn wait_or_fail(&mut self, url: &str, reason: String, wish: Option<Duration>) -> Result<(), FetchError> {
         self.failed += 1;
-        if self.failed >= self.patience.attempts {
+        if self.failed >= self.policy.attempts {
             return Err(FetchError::Broken { url: url.to_owned(), attempts: self.failed, reason });
         }
-        std::thread::sleep(wish.unwrap_or(self.patience.pause * 2u32.pow(self.failed.min(8) - 1)));
+        std::thread::sleep(wish.unwrap_or(self.policy.first_delay * 2u32.pow(self.failed.min(8) - 1)));
         Ok(())
     }
 }
@@ -175,9 +176,9 @@ pub fn fetch(
     for folder in [path.parent(), part.parent()].into_iter().flatten() {
         fs::create_dir_all(folder).map_err(FetchError::disk("make folder", folder))?;
     }
-    let Client { agent, patience } = client;
+    let Client { agent, policy } = client;
     let mut partial = Partial::open(part)?;
-    let mut tries = Tries::new(patience);
+    let mut retries = RetryCounter::new(policy);
     let mut damaged = false;
     let mut most = partial.bytes;
     loop {
@@ -185,7 +186,7 @@ pub fn fetch(
         // What comes a second time is no progress.
         let progress_made = partial.bytes > most;
         if progress_made {
-            (most, tries.failed) = (partial.bytes, 0);
+            (most, retries.failed) = (partial.bytes, 0);
         }
         let reason = match outcome {
             Outcome::Whole => match partial.finish(path, expected)? {
@@ -201,11 +202,11 @@ pub fn fetch(
                 }
             },
             Outcome::Broken(_, wish) if progress_made => {
-                std::thread::sleep(wish.unwrap_or(patience.pause));
+                std::thread::sleep(wish.unwrap_or(policy.first_delay));
                 continue;
             }
             Outcome::Broken(reason, wish) => {
-                tries.again(url, reason, wish)?;
+                retries.wait_or_fail(url, reason, wish)?;
                 continue;
             }
             Outcome::Refused(error) => error,
@@ -362,7 +363,7 @@ impl Partial {
             let (wanted, found) = (bytes.to_string(), self.bytes.to_string());
             return Ok(Err(Wrong { what: "length in bytes", wanted, found }));
         }
-        let sha256 = hexadecimal(&self.hasher.clone().finalize());
+        let sha256 = hex::encode(self.hasher.clone().finalize());
         if let Some(wanted) = expected.sha256.as_ref().filter(|wanted| **wanted != sha256) {
             return Ok(Err(Wrong { what: "SHA-256", wanted: wanted.clone(), found: sha256 }));
         }
@@ -372,8 +373,7 @@ impl Partial {
                 return Ok(Err(Wrong { what: "MD5", wanted: wanted.clone(), found }));
             }
         }
-        self.file.sync_all().map_err(FetchError::disk("write", &self.path))?;
-        fs::rename(&self.path, target).map_err(FetchError::disk("write", target))?;
+        publish_file(&self.path, target).map_err(FetchError::disk("write", target))?;
         // Nothing hangs on it any more.
         let _ = fs::remove_file(&self.version);
         Ok(Ok(Received { bytes: self.bytes, sha256 }))
@@ -392,22 +392,17 @@ fn content_length_of_range(response: &Response<Body>) -> Option<u64> {
     response.headers().get("content-range")?.to_str().ok()?.strip_prefix("bytes */")?.parse().ok()
 }
 
-/// Bytes as digits.
-pub(super) fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// SHA-256 and length of a file.
 pub(super) fn examine(path: &Path) -> Result<Received, FetchError> {
     let mut hasher = Sha256::new();
     let bytes = digest(path, |piece| hasher.update(piece))?;
-    Ok(Received { bytes, sha256: hexadecimal(&hasher.finalize()) })
+    Ok(Received { bytes, sha256: hex::encode(hasher.finalize()) })
 }
 
 fn md5(path: &Path) -> Result<String, FetchError> {
     let mut hasher = Md5::new();
     digest(path, |piece| hasher.update(piece))?;
-    Ok(hexadecimal(&hasher.finalize()))
+    Ok(hex::encode(hasher.finalize()))
 }
 
 /// Shows a file to a hasher piece by piece; its length.

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::path::Path;
 
+use super::super::atomic::publish_folder;
 use super::error::FetchError;
 
 /// Written into the folder last.
@@ -52,5 +53,5 @@ pub(super) fn unpack(archive: &Path, sha256: &str, folder: &Path) -> Result<(), 
     }
     let complete = aside.join(COMPLETE);
     fs::write(&complete, sha256).map_err(FetchError::disk("write", &complete))?;
-    fs::rename(&aside, folder).map_err(FetchError::disk("write", folder))
+    publish_folder(&aside, folder).map_err(FetchError::disk("write", folder))
 }

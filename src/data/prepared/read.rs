@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use memmap2::Mmap;
 
 use super::super::error::DataError;
-use super::{Ledger, Share, Split, Units, Width};
+use super::ledger::{Ledger, Share, Split, Units, Width};
 
 impl Ledger {
     /// Reads the ledger of a prepared folder.

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use proptest::prelude::*;
 
-use crate::domain::{DatasetFormat, Digest, Located, Origin, Template, WorldPart};
+use crate::domain::{DatasetFormat, Digest, LocatedSource, Origin, Template, WorldPart};
 
 use super::super::{DataError, Record, Tokenizer, record_groups, world};
 use super::*;
@@ -93,7 +93,7 @@ fn no_held_out_reply_is_a_prompt_that_trains() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("talk.txt");
         fs::write(&path, texts(&turns)).unwrap();
-        let located = Located { origin: Origin::Content { digest: Digest::of(b"") }, files: vec![path] };
+        let located = LocatedSource { origin: Origin::Content { digest: Digest::of(b"") }, files: vec![path] };
         let groups = record_groups(&located, &format).unwrap();
         prepare_dataset(&TOKENIZER, &groups, &Template::separated("\n"), 0.1, folder.path()).unwrap();
         let side = |split: Split, reply: bool| -> BTreeSet<String> {

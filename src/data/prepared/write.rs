@@ -9,10 +9,11 @@ use rayon::prelude::*;
 use crate::domain::Template;
 
 use super::super::error::DataError;
-use super::super::records::Record;
+use super::super::record::Record;
 use super::super::tokenizer::Tokenizer;
-use super::super::{mix, words};
-use super::{Ledger, Share, Split, Units, Width};
+use super::super::words::count_words;
+use super::ledger::{Ledger, Share, Split, Units, Width};
+use crate::domain::mix;
 
 /// Text tokenized at a time, in bytes: bounds the memory for ids that are not written yet.
 const CHUNK: usize = 1 << 23;
@@ -39,7 +40,7 @@ pub fn prepare_corpus<S: AsRef<str> + Sync>(
         let encoded = chunk.par_iter().map(|(split, text)| {
             let mut ids = tokenizer.encode_document(text)?;
             ids.push(end);
-            Ok((*split, ids, words(text)))
+            Ok((*split, ids, count_words(text)))
         });
         for (split, ids, words) in encoded.collect::<Result<Vec<_>, DataError>>()? {
             folder.push(split, &ids, words)?;
@@ -77,7 +78,7 @@ pub fn prepare_dataset(
             let prompt = ids.len() as u64;
             ids.extend(tokenizer.encode(&template.reply(&record.reply))?);
             ids.push(end);
-            Ok((*split, ids, prompt, words(&record.prompt) + words(&record.reply)))
+            Ok((*split, ids, prompt, count_words(&record.prompt) + count_words(&record.reply)))
         });
         for (split, ids, prompt, words) in encoded.collect::<Result<Vec<_>, DataError>>()? {
             folder.push(split, &ids, words)?;

@@ -105,7 +105,7 @@ fn squad_gives_the_first_answer() {
     assert_eq!(with[0].0, "Oaks are trees.\nWhat are oaks?");
 }
 
-fn located(folder: &Path, path: &Path) -> Located {
+fn located(folder: &Path, path: &Path) -> LocatedSource {
     Survey::open(&folder.join("cache")).locate(&Source::Files(path.to_owned())).unwrap()
 }
 
@@ -158,7 +158,7 @@ proptest! {
             prop_assert_eq!(&next[0].reply, &next[1].prompt);
         }
         let kept: Vec<&(String, String)> =
-            acts.iter().filter(|(_, text)| words(text) >= u64::from(min_words)).collect();
+            acts.iter().filter(|(_, text)| count_words(text) >= u64::from(min_words)).collect();
         let changes = kept.windows(2).filter(|pair| pair[0].0 != pair[1].0).count();
         prop_assert_eq!(pairs.len(), changes);
         if let Some(first) = pairs.first() {
@@ -171,7 +171,7 @@ proptest! {
 }
 
 /// A file of the real data, or `None` (said so) where there is none on this machine.
-fn real(file: &str) -> Option<(tempfile::TempDir, Located)> {
+fn real(file: &str) -> Option<(tempfile::TempDir, LocatedSource)> {
     use std::io::Write;
     let Some(root) = std::env::var_os("GRID_SHARED") else {
         let _ = writeln!(std::io::stderr(), "skipped: GRID_SHARED is not set");
@@ -193,7 +193,7 @@ fn real_switchboard_gives_the_turns_of_class_it() {
         0,
         "one chain of 3,501 turns"
     );
-    let turns = words(&records[0].prompt) + records.iter().map(|record| words(&record.reply)).sum::<u64>();
+    let turns = count_words(&records[0].prompt) + records.iter().map(|record| count_words(&record.reply)).sum::<u64>();
     assert_eq!(turns, 120_665);
 }
 

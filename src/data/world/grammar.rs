@@ -1,8 +1,8 @@
 //! Phrases and clauses of the toy world.
 
-use super::super::mix;
 use super::chance::Chance;
 use super::lexicon::{BESIDE, Gender, Kind, LOOKS, MOODS, NAMES, NOUNS, Noun, Number, VERBS, Verb};
+use crate::domain::mix;
 
 /// Whether this subject (lemma of the noun, name, or pronoun) with this verb is reserved for evaluation.
 ///

@@ -19,8 +19,8 @@ use std::fmt::Write;
 
 use crate::domain::{Suite, WorldPart};
 
-use super::records::Record;
-use super::words as count_words;
+use super::record::Record;
+use super::words::count_words;
 use chance::Chance;
 use grammar::{Phrase, clause, sentence};
 

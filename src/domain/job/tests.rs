@@ -49,14 +49,14 @@ fn tune() -> TuneJob {
         parent: JobId::of("parent"),
         datasets: vec![JobId::of("chat")],
         shares: vec![],
-        order: Order::Shuffled,
+        order: RecordOrder::Shuffled,
         replay: None,
         max_length: 128,
         loss: LossMask::Reply,
         training,
         then: vec![],
         further_validation: vec![],
-        optimizer: Start::Fresh,
+        optimizer: OptimizerStart::Fresh,
         seed: 1,
     }
 }

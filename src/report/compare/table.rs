@@ -57,7 +57,7 @@ impl Compared {
             rows: self.rows.iter().map(cells).collect(),
             heads,
             notes: self.notes(margin, pooled),
-            columns_for_programs: self.columns(),
+            csv_columns: self.columns(),
             comparison: Some(self.clone()),
             ..Table::default()
         }

@@ -15,9 +15,9 @@ fn circles(svg: &str) -> Vec<(f64, f64)> {
 
 fn table(spread: Spread) -> Table {
     let score = |mean: f64| {
-        let (deviation, stderr, marks, rules) = (Some(2.0), Some(1.0), "a".to_owned(), "fixed".to_owned());
+        let (deviation, stderr, marks, modes) = (Some(2.0), Some(1.0), "a".to_owned(), "fixed".to_owned());
         let scale = Scale::Percent;
-        Cell::Score(Score { mean, deviation, stderr, seeds: 2, seeds_expected: 3, marks, rules, scale })
+        Cell::Score(Score { mean, deviation, stderr, seeds: 2, seeds_expected: 3, marks, modes, scale })
     };
     let name = |text: &str| Cell::Label(text.to_owned());
     Table {

@@ -43,7 +43,7 @@ fn references() -> Vec<Reference> {
     ]
 }
 
-fn table(show: Show) -> Table {
+fn table(show: TableView) -> Table {
     let (cells, scores) = world();
     let table = NamedTable {
         name: "mine".into(),
@@ -56,7 +56,7 @@ fn table(show: Show) -> Table {
 
 #[test]
 fn published_rows_are_below_the_scores() {
-    insta::assert_snapshot!(table(Show::Scores).terminal(), @r"
+    insta::assert_snapshot!(table(TableView::Scores).terminal(), @r"
 toy: mine
 mean ± sd over seeds
 ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -77,7 +77,7 @@ A score without ± is from a single seed.
 Published rows: as printed, or the mean of the printed parts, under the official rules of that time. They are not used in any statistic.
 gpt2 (published): a card
 ");
-    insta::assert_snapshot!(table(Show::Scores).markdown(), @r"
+    insta::assert_snapshot!(table(TableView::Scores).markdown(), @r"
 **toy: mine**
 
 mean ± sd over seeds
@@ -101,7 +101,7 @@ Published rows: as printed, or the mean of the printed parts, under the official
 
 gpt2 (published): a card
 ");
-    insta::assert_snapshot!(table(Show::Scores).csv(), @r"
+    insta::assert_snapshot!(table(TableView::Scores).csv(), @r"
 model,datasets,curriculum,blimp,blimp_sd,blimp_seeds,rte,rte_sd,rte_seeds,eye-tracking,eye-tracking_sd,eye-tracking_seeds,wug-adj-accuracy,wug-adj-accuracy_sd,wug-adj-accuracy_seeds,blimp_stderr,blimp_seeds_planned,blimp_rules,blimp_marks,blimp_chance,blimp_trivial_floor,rte_stderr,rte_seeds_planned,rte_rules,rte_marks,rte_chance,rte_trivial_floor,eye-tracking_stderr,eye-tracking_seeds_planned,eye-tracking_rules,eye-tracking_marks,eye-tracking_chance,eye-tracking_trivial_floor,wug-adj-accuracy_stderr,wug-adj-accuracy_seeds_planned,wug-adj-accuracy_rules,wug-adj-accuracy_marks,wug-adj-accuracy_chance,wug-adj-accuracy_trivial_floor
 tiny,,pretrained,71.5,0.7071067811865476,2,51.5,0.7071067811865476,2,0.6499999999999999,0.07071067811865474,2,40,0,2,,2,fixed,,50,48.9,,2,fixed,,,,,2,fixed,,,,,2,fixed,,,
 tiny,a+b,merged,75.5,0.7071067811865476,2,55.5,0.7071067811865476,2,1.05,0.07071067811865482,2,40,0,2,,2,fixed,,50,48.9,,2,fixed,,,,,2,fixed,,,,,2,fixed,,,
@@ -112,7 +112,7 @@ gpt2 (published),,,74.9,,,,,,0.47,,,,,,,,,,,,,,,,,,,,,,,,,,,,,
 
 #[test]
 fn z_scores_and_their_boxes() {
-    insta::assert_snapshot!(table(Show::ZScores).terminal(), @r"
+    insta::assert_snapshot!(table(TableView::ZScores).terminal(), @r"
 toy: mine
 ────────────────────────────────────────────────────────────────────────────────────────────────────
  model   datasets   curriculum   blimp     rte   eye-tracking   wug-adj-accuracy   mean z   columns
@@ -126,7 +126,7 @@ A column in which the models differ only by noise has the same weight as any oth
 If all 3 models were equally good, 95% of them would have a mean z between -1.13 and +1.13 over 3 columns. The range of their mean z would be 1.32 on average, and above 2.25 in 5% of tables (simulated with independent normal scores).
 A model with fewer columns has a wider band, and its mean z is not comparable with others.
 ");
-    insta::assert_snapshot!(table(Show::Boxes).terminal(), @r"
+    insta::assert_snapshot!(table(TableView::Boxes).terminal(), @r"
 toy: mine
 ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
  model   datasets   curriculum   columns   mean z   median    IQR      Q1      Q3     low    high   outliers
@@ -147,7 +147,7 @@ Low and high are the furthest values within 1.5 IQR of the box; values beyond th
 #[test]
 fn published_numbers_do_not_change_any_statistic() {
     let (cells, scores) = world();
-    for show in [Show::Scores, Show::ZScores, Show::Boxes] {
+    for show in [TableView::Scores, TableView::ZScores, TableView::Boxes] {
         let table = NamedTable {
             name: "mine".into(),
             columns: COLUMNS.into(),
@@ -163,7 +163,7 @@ fn published_numbers_do_not_change_any_statistic() {
 
 #[test]
 fn programs_can_distinguish_published_rows() {
-    let json: serde_json::Value = serde_json::from_str(&table(Show::Scores).json()).expect("JSON");
+    let json: serde_json::Value = serde_json::from_str(&table(TableView::Scores).json()).expect("JSON");
     assert_eq!(json["rows"].as_array().map(Vec::len), Some(3));
     assert_eq!(json["published"][0][0]["label"], "gpt2 (published)");
     assert_eq!(json["published"].as_array().map(Vec::len), Some(1), "a reference without a number here is left out");

@@ -103,7 +103,7 @@ fn ended(job: usize, milliseconds: i64, verdict: Verdict) -> JobUpdate {
     update(job, Update::Ended { folder: PathBuf::from("job"), outcome, items: vec![] })
 }
 
-fn failed(job: usize, failure: Failure, message: &str) -> JobUpdate {
+fn failed(job: usize, failure: FailureKind, message: &str) -> JobUpdate {
     ended(job, 5_000, Verdict::Failed { failure, message: message.into() })
 }
 

@@ -2,7 +2,7 @@
 
 use super::super::curricula::OF_THE_WHOLE;
 use super::{GOOD, broken, good, labels, with};
-use crate::domain::{Length, LossMask, Order, Replay, StagePart, Start};
+use crate::domain::{Length, LossMask, OptimizerStart, RecordOrder, Replay, StagePart};
 
 #[test]
 fn a_stage_may_be_a_mixture_with_keys_of_its_own() {
@@ -20,9 +20,9 @@ axes:
     tiny/chat+questions/union/seed1
     ");
     let [first, second] = &grid.cells[0].recipe.stages[..] else { panic!("two stages") };
-    assert_eq!((&first.shares[..], first.order), (&[2.0, 1.0][..], Order::Interleaved));
+    assert_eq!((&first.shares[..], first.order), (&[2.0, 1.0][..], RecordOrder::Interleaved));
     assert_eq!((first.replay, first.training.length), (Replay::new(0.25), Length::Epochs(3)));
-    assert_eq!((second.optimizer, second.loss, second.replay), (Start::Carried, LossMask::All, None));
+    assert_eq!((second.optimizer, second.loss, second.replay), (OptimizerStart::Carried, LossMask::All, None));
     assert_eq!(second.training.length, Length::Epochs(1), "what a stage does not say is as in 'tune'");
 }
 

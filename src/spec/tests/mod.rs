@@ -17,8 +17,8 @@ use proptest::sample::subsequence;
 
 use super::{load, parse};
 use crate::domain::{
-    Base, CorpusFormat, DatasetFormat, Documents, EarlyStopping, Grid, Keep, Layout, Length, Milestone, Pattern,
-    Pretraining, Recipe, Schedule, Source, Suite, Validation, WorldPart,
+    BaseModel, CorpusFormat, DatasetFormat, Documents, EarlyStopping, Grid, KeptWeights, Layout, Length, Milestone,
+    Pattern, Pretraining, Recipe, Schedule, Source, Suite, Validation, WorldPart,
 };
 
 const GOOD: &str = "\
@@ -55,7 +55,7 @@ fn good(text: &str, overrides: &[&str]) -> Grid {
 
 fn trained(recipe: &Recipe) -> &Pretraining {
     match &recipe.base {
-        Base::Trained(base) => base,
+        BaseModel::Trained(base) => base,
         other => panic!("{other:?} is not trained here"),
     }
 }
@@ -254,7 +254,7 @@ axes: {dataset: [chat], curriculum: [pretrained, merged], seed: [1, 2]}
     hub/chat/single/seed2
     ");
     let model = |cell: usize| match &grid.cells[cell].recipe.base {
-        Base::Imported(model) => (model.name.clone(), model.folder.clone()),
+        BaseModel::Imported(model) => (model.name.clone(), model.folder.clone()),
         other => panic!("{other:?} is not imported"),
     };
     assert_eq!(model(0), ("models/a".to_owned(), "folder/d/models/a".into()));
@@ -281,7 +281,10 @@ fn looks_and_milestones() {
     let more = ", validate_every: 50, early_stopping: {patience: 3}, keep: best}\ntune:";
     let recipe = good(&with("epochs: 1}\ntune:", &format!("epochs: 1{more}")), &[]).cells[0].recipe.clone();
     let early_stopping = Some(EarlyStopping { patience: 3, min_delta: 0.0 });
-    assert_eq!(trained(&recipe).training.validation, Some(Validation { every: 50, early_stopping, keep: Keep::Best }));
+    assert_eq!(
+        trained(&recipe).training.validation,
+        Some(Validation { every: 50, early_stopping, keep: KeptWeights::Best })
+    );
     assert_eq!((trained(&recipe).milestones.len(), &recipe.milestone_evaluations), (0, &vec![]));
 
     let text = with(&format!("{pretrain}}}"), &format!("{pretrain}, milestones: {{words: [3k, 1k]}}}}"))

@@ -1,32 +1,32 @@
 //! Data on other machines.
 
 use super::{broken, good, with};
-use crate::domain::{Base, HubKind, Pick, Place, Remote, Source};
+use crate::domain::{BaseModel, FileSelection, HubKind, Remote, RemoteLocation, Source};
 
 fn source(text: &str) -> Source {
     good(&with("{world: speech, words: 1k}", text), &[]).data[0].source.clone()
 }
 
-fn remote(place: Place, archive: Option<&str>, pick: Pick) -> Source {
+fn remote(place: RemoteLocation, archive: Option<&str>, pick: FileSelection) -> Source {
     Source::Remote(Remote { place, archive: archive.map(str::to_owned), pick })
 }
 
-fn osf() -> Place {
-    Place::Osf { project: "ryjfm".into() }
+fn osf() -> RemoteLocation {
+    RemoteLocation::Osf { project: "ryjfm".into() }
 }
 
 #[test]
 fn files_come_from_hubs_projects_and_addresses() {
     let hub = |revision: &str| {
         let (kind, repository) = (HubKind::Datasets, "org/name".to_owned());
-        Place::Hub { kind, repository, revision: revision.into() }
+        RemoteLocation::Hub { kind, repository, revision: revision.into() }
     };
-    let files = |text: &str| Pick::Files(text.into());
+    let files = |text: &str| FileSelection::Files(text.into());
     assert_eq!(source("{hf: org/name, files: \"a/*.txt\"}"), remote(hub("main"), None, files("a/*.txt")));
     assert_eq!(source("{hf: org/name, revision: v1.0, files: a.txt}"), remote(hub("v1.0"), None, files("a.txt")));
     let zip = "{osf: ryjfm, archive: train_100M.zip, files: \"*/a.train\"}";
     assert_eq!(source(zip), remote(osf(), Some("train_100M.zip"), files("*/a.train")));
-    let url = || Place::Url { url: "https://x.org/a.zip?v=1".into(), sha256: None };
+    let url = || RemoteLocation::Url { url: "https://x.org/a.zip?v=1".into(), sha256: None };
     assert_eq!(source("{url: \"https://x.org/a.zip?v=1\"}"), remote(url(), None, files("*")), "the file itself");
     let within = source("{url: \"https://x.org/a.zip?v=1\", files: \"*.txt\"}");
     assert_eq!(within, remote(url(), Some("a.zip"), files("*.txt")), "what is in it");
@@ -34,7 +34,7 @@ fn files_come_from_hubs_projects_and_addresses() {
     let Source::Remote(Remote { place, .. }) = source(&format!("{{url: \"http://x.org/a\", sha256: {digest}}}")) else {
         panic!("no remote")
     };
-    assert_eq!(place, Place::Url { url: "http://x.org/a".into(), sha256: Some(digest.to_lowercase()) });
+    assert_eq!(place, RemoteLocation::Url { url: "http://x.org/a".into(), sha256: Some(digest.to_lowercase()) });
 }
 
 #[test]
@@ -50,7 +50,7 @@ evaluate:
 finetune: {tasks: [rte]}
 ";
     let grid = good(spec, &[]);
-    let Base::Imported(model) = &grid.cells[0].recipe.base else { panic!("not imported") };
+    let BaseModel::Imported(model) = &grid.cells[0].recipe.base else { panic!("not imported") };
     assert_eq!(model.remote().unwrap().place.to_string(), "hf:org/name@chck_1M");
     let entries: Vec<(&str, String, Option<&str>)> = grid
         .data

@@ -1,5 +1,5 @@
 use super::{GOOD, broken, good};
-use crate::domain::{GlueTask, Quantity, Show, Suite};
+use crate::domain::{GlueTask, Quantity, Suite, TableView};
 
 const SOUND: &str = "\
 reference:
@@ -20,7 +20,7 @@ fn references_and_tables_are_read() {
     assert_eq!(grid.tables[0].columns, [Quantity::Suite(Suite::Blimp), Quantity::Task(GlueTask::Rte)]);
     assert_eq!(
         grid.tables.iter().map(|table| table.show).collect::<Vec<_>>(),
-        [Show::Scores, Show::Boxes, Show::Scores]
+        [TableView::Scores, TableView::Boxes, TableView::Scores]
     );
     assert_eq!((grid.tables[0].references.len(), &grid.tables[2].references[..]), (2, &["others".to_owned()][..]));
 }

@@ -13,7 +13,7 @@ use sqlx::AssertSqlSafe;
 
 use super::*;
 use crate::domain::{
-    Artifact, CellKey, Cluster, CorpusFormat, Digest, EvalJob, Event, Failure, ItemOutcome, Job, JobId, JobUpdate,
+    Artifact, CellKey, Cluster, CorpusFormat, Digest, EvalJob, Event, FailureKind, ItemOutcome, Job, JobId, JobUpdate,
     JournalEntry, Mode, Origin, Outcome, Score, ScoreRow, Suite, TokenizerJob, Update, Verdict, WorldPart,
 };
 

@@ -107,7 +107,7 @@ async fn two_attempts_of_one_submission() {
     let states = async || -> Vec<JobState> { store.attempts(job).await.unwrap().iter().map(|row| row.state).collect() };
     assert_eq!(states().await, [JobState::Interrupted, JobState::Running]);
     assert_eq!(store.history(&[job]).await.unwrap()[&job].attempt, Some(folder(&store, job).join("a2")));
-    let failed = Verdict::Failed { failure: Failure::NonFinite, message: "loss is NaN at step 3".into() };
+    let failed = Verdict::Failed { failure: FailureKind::NonFinite, message: "loss is NaN at step 3".into() };
     store.record(&first.ended(failed, vec![]), 2).await.unwrap();
     assert_eq!(states().await, [JobState::Failed, JobState::Lost]);
     let last = LastAttempt::Failed { failure: Failure::NonFinite, message: "loss is NaN at step 3".into() };

@@ -60,7 +60,7 @@ impl Script {
         updates.extend(self.outcome.map(|(done, second)| {
             // Only eval jobs have items.
             let items = if self.job > 0 { vec![item(number as u32, 1.0)] } else { vec![] };
-            let failed = Verdict::Failed { failure: Failure::Job, message: format!("no {number}") };
+            let failed = Verdict::Failed { failure: FailureKind::Job, message: format!("no {number}") };
             let (verdict, items) = if done { (Verdict::Done, items) } else { (failed, vec![]) };
             reporter(usize::from(second)).ended(verdict, items)
         }));

@@ -146,7 +146,7 @@ fn a_model_that_learns_in_the_order_of_children_scores_100() {
 #[test]
 fn a_correlation_that_chance_explains_is_none_when_repaired() {
     // Pairs of five with r = 0.5: t = 1.0, p = 0.39.
-    assert!((chance_of(0.5, 5) - 0.391).abs() < 1e-3);
-    assert!(chance_of(0.99, 5) < 0.01);
-    assert_eq!((chance_of(0.9, 2), chance_of(0.0, 9)), (1.0, 1.0));
+    assert!((p_value(0.5, 5) - 0.391).abs() < 1e-3);
+    assert!(p_value(0.99, 5) < 0.01);
+    assert_eq!((p_value(0.9, 2), p_value(0.0, 9)), (1.0, 1.0));
 }

@@ -1,14 +1,15 @@
 use proptest::prelude::*;
 
-use super::super::{read, recluster, score_sums as score};
-use super::{Cluster, Decision, Item, Likelihood, Mode, Nan, Suite};
+use super::super::tests::score_sums as score;
+use super::super::{read, recluster};
+use super::{Choice, Cluster, Item, Likelihood, Mode, Nan, Suite};
 use crate::domain::{PerLength, Sums, Ties};
 
 const NAN: f64 = f64::NAN;
 
-/// [`super::decide`] on an item whose name does not matter.
-fn decide(mode: Mode, scores: &[f64]) -> Decision {
-    super::decide(mode, ("a", 0), scores)
+/// [`super::choose`] for an item whose name does not matter.
+fn choose(mode: Mode, scores: &[f64]) -> Choice {
+    super::choose(mode, ("a", 0), scores)
 }
 
 /// Items of `(file, good, bad)`.
@@ -28,34 +29,37 @@ fn pairs(rows: &[(&str, &str, &str)]) -> Vec<Item> {
 #[test]
 fn a_tie_is_right_in_compat_and_half_right_in_fixed() {
     let tie = [-3.0, -3.0];
-    assert_eq!(decide(Mode::COMPAT, &tie), Decision { chosen: 0, credit: 1.0, tie: true, near_tie: true, nan: false });
-    assert_eq!(decide(Mode::FIXED, &tie), Decision { chosen: 0, credit: 0.5, tie: true, near_tie: true, nan: false });
-    assert_eq!(decide(Mode::FIXED, &[-3.0, -3.0, -4.0, -3.0]).credit, 1.0 / 3.0);
-    assert_eq!(decide(Mode::FIXED, &[-5.0, -3.0, -3.0]).credit, 0.0);
-    assert_eq!(decide(Mode::COMPAT, &[-5.0, -3.0, -3.0]).chosen, 1);
+    assert_eq!(choose(Mode::COMPAT, &tie), Choice { candidate: 0, credit: 1.0, tie: true, near_tie: true, nan: false });
+    assert_eq!(choose(Mode::FIXED, &tie), Choice { candidate: 0, credit: 0.5, tie: true, near_tie: true, nan: false });
+    assert_eq!(choose(Mode::FIXED, &[-3.0, -3.0, -4.0, -3.0]).credit, 1.0 / 3.0);
+    assert_eq!(choose(Mode::FIXED, &[-5.0, -3.0, -3.0]).credit, 0.0);
+    assert_eq!(choose(Mode::COMPAT, &[-5.0, -3.0, -3.0]).candidate, 1);
 }
 
 #[test]
 fn compat_compares_single_precision_and_fixed_double() {
     // 1e-9 is far below the spacing of fp32 numbers near 100.
     let sums = [-100.0, -100.0 + 1e-9];
-    assert!(decide(Mode::COMPAT, &sums).tie);
-    assert_eq!(decide(Mode::COMPAT, &sums).credit, 1.0);
-    assert_eq!(decide(Mode::FIXED, &sums), Decision { chosen: 1, credit: 0.0, tie: false, near_tie: true, nan: false });
-    assert!(!decide(Mode::FIXED, &[-100.0, -100.001]).near_tie);
+    assert!(choose(Mode::COMPAT, &sums).tie);
+    assert_eq!(choose(Mode::COMPAT, &sums).credit, 1.0);
+    assert_eq!(
+        choose(Mode::FIXED, &sums),
+        Choice { candidate: 1, credit: 0.0, tie: false, near_tie: true, nan: false }
+    );
+    assert!(!choose(Mode::FIXED, &[-100.0, -100.001]).near_tie);
 }
 
 #[test]
 fn the_first_nan_wins_in_compat_and_loses_in_fixed() {
-    assert_eq!(decide(Mode::COMPAT, &[-1.0, NAN, NAN]).chosen, 1);
-    assert_eq!(decide(Mode::COMPAT, &[NAN, NAN]).credit, 1.0);
-    assert_eq!(decide(Mode::FIXED, &[-1.0, NAN]).credit, 1.0);
-    assert_eq!(decide(Mode::FIXED, &[NAN, -1.0]).credit, 0.0);
-    assert_eq!(decide(Mode::FIXED, &[NAN, NAN]).credit, 0.5);
-    assert_eq!(decide(Mode::FIXED, &[NAN, f64::NEG_INFINITY]).credit, 0.5);
+    assert_eq!(choose(Mode::COMPAT, &[-1.0, NAN, NAN]).candidate, 1);
+    assert_eq!(choose(Mode::COMPAT, &[NAN, NAN]).credit, 1.0);
+    assert_eq!(choose(Mode::FIXED, &[-1.0, NAN]).credit, 1.0);
+    assert_eq!(choose(Mode::FIXED, &[NAN, -1.0]).credit, 0.0);
+    assert_eq!(choose(Mode::FIXED, &[NAN, NAN]).credit, 0.5);
+    assert_eq!(choose(Mode::FIXED, &[NAN, f64::NEG_INFINITY]).credit, 0.5);
     for mode in [Mode::COMPAT, Mode::FIXED] {
-        let decision = decide(mode, &[NAN, NAN]);
-        assert!(decision.nan && !decision.tie && !decision.near_tie);
+        let choice = choose(mode, &[NAN, NAN]);
+        assert!(choice.nan && !choice.tie && !choice.near_tie);
     }
 }
 
@@ -114,16 +118,16 @@ fn splits_of_entity_tracking_count_equally() {
 fn every_rule_can_be_set_on_its_own() {
     let tie = [-3.0, -4.0, -3.0];
     let first = Mode { ties: Ties::First, ..Mode::FIXED };
-    assert_eq!((decide(first, &tie).credit, decide(first, &[NAN, -1.0]).chosen), (1.0, 1));
+    assert_eq!((choose(first, &tie).credit, choose(first, &[NAN, -1.0]).candidate), (1.0, 1));
     let wins = Mode { nan: Nan::Wins, ..Mode::FIXED };
-    assert_eq!((decide(wins, &tie).credit, decide(wins, &[-1.0, NAN]).chosen), (0.5, 1));
+    assert_eq!((choose(wins, &tie).credit, choose(wins, &[-1.0, NAN]).candidate), (0.5, 1));
     let single = Mode { sums: Sums::Single, ..Mode::FIXED };
-    assert_eq!(decide(single, &[-100.0, -100.0 + 1e-9]).credit, 0.5);
+    assert_eq!(choose(single, &[-100.0, -100.0 + 1e-9]).credit, 0.5);
     let drawn = Mode { ties: Ties::Random, ..Mode::FIXED };
-    let right = (0..1_000).filter(|&index| super::decide(drawn, ("a", index), &tie).credit == 1.0).count();
+    let right = (0..1_000).filter(|&index| super::choose(drawn, ("a", index), &tie).credit == 1.0).count();
     assert!((450..=550).contains(&right), "{right}");
-    assert!((0..1_000).all(|index| super::decide(drawn, ("a", index), &tie).chosen != 1));
-    assert_eq!(super::decide(drawn, ("a", 7), &tie), super::decide(drawn, ("a", 7), &tie));
+    assert!((0..1_000).all(|index| super::choose(drawn, ("a", index), &tie).candidate != 1));
+    assert_eq!(super::choose(drawn, ("a", 7), &tie), super::choose(drawn, ("a", 7), &tie));
 }
 
 #[test]
@@ -194,7 +198,7 @@ proptest! {
         let wrong = &mut turned[1..];
         let turn = turn % wrong.len();
         wrong.rotate_left(turn);
-        prop_assert_eq!(decide(Mode::FIXED, &sums).credit, decide(Mode::FIXED, &turned).credit);
+        prop_assert_eq!(choose(Mode::FIXED, &sums).credit, choose(Mode::FIXED, &turned).credit);
     }
 
     #[test]
@@ -203,7 +207,7 @@ proptest! {
             .map(|right| {
                 let mut turned = sums.clone();
                 turned.swap(0, right);
-                decide(Mode::FIXED, &turned).credit
+                choose(Mode::FIXED, &turned).credit
             })
             .sum();
         prop_assert!((total - 1.0).abs() < 1e-12);

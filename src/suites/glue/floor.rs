@@ -1,25 +1,25 @@
-//! What a classifier that reads one word can do.
+//! The floor: a classifier that reads only one word.
 
 use std::collections::HashMap;
 
-use super::Example;
+use super::example::Example;
 
-/// Predicts for each row the most frequent class of the training rows whose text A begins with the same word, or of all
-/// training rows where there are none; of equally frequent classes the one that was met first.
+/// Predicts for each row the most frequent class of the training rows whose first text begins with the same word, or of
+/// all training rows if there are none. Of equally frequent classes, the one that occurs first wins.
 ///
-/// It is about what a causal model can do when its first token alone is classified.
+/// This is roughly what a causal model can do if only its first token is classified.
 pub(super) fn first_word(train: &[Example], valid: &[Example]) -> Vec<u32> {
     let mut by_word: HashMap<&str, Counts> = HashMap::new();
     let mut all = Counts::default();
     for example in train {
-        by_word.entry(word(example)).or_default().add(example.label);
+        by_word.entry(first_word_of(example)).or_default().add(example.label);
         all.add(example.label);
     }
     let otherwise = all.most();
-    valid.iter().map(|example| by_word.get(word(example)).map_or(otherwise, Counts::most)).collect()
+    valid.iter().map(|example| by_word.get(first_word_of(example)).map_or(otherwise, Counts::most)).collect()
 }
 
-/// Classes and how often each was met, in the order in which they were.
+/// The number of occurrences of each class, in order of first occurrence.
 #[derive(Default)]
 struct Counts(Vec<(u32, u64)>);
 
@@ -37,6 +37,6 @@ impl Counts {
     }
 }
 
-fn word(example: &Example) -> &str {
+fn first_word_of(example: &Example) -> &str {
     example.first.split_whitespace().next().unwrap_or_default()
 }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::{Cluster, GlueTask, Stratum, clustered_stderr};
+use crate::domain::{Cluster, Criterion, GlueTask, Stratum, clustered_stderr};
 
-use super::Example;
+use super::example::Example;
 
 /// How often each class was predicted for each: `counts[label][predicted]`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,7 +17,7 @@ impl Confusion {
         Confusion::of_some(task, examples, predicted, |_| true)
     }
 
-    /// Of the rows whose index passes.
+    /// The same for the rows whose index passes.
     pub(super) fn of_some(
         task: GlueTask,
         examples: &[Example],
@@ -39,26 +39,26 @@ impl Confusion {
         self.counts.iter().flatten().sum()
     }
 
-    /// Different classes among the predictions.
+    /// The number of distinct classes among the predictions.
     pub(super) fn predicted_classes(&self) -> u64 {
         let predicted = |class: &usize| self.counts.iter().any(|row| row[*class] > 0);
         (0..self.counts.len()).filter(predicted).count() as u64
     }
 }
 
-/// A number about predictions, in percent.
+/// A metric of predictions, in percent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Metric {
-    /// Share of right predictions.
+    /// Fraction of correct predictions.
     Accuracy,
-    /// Harmonic mean of precision and recall of class 1; 0 where it is undefined. Two classes only.
+    /// Harmonic mean of precision and recall of class 1; 0 if it is undefined. For two classes only.
     F1,
-    /// Matthews correlation; 0 where it is undefined. Two classes only.
+    /// Matthews correlation; 0 if it is undefined. For two classes only.
     Mcc,
 }
 
 impl Metric {
-    /// What the official pipeline reports for a task.
+    /// The metrics that the official pipeline reports for a task.
     pub(super) fn of(task: GlueTask) -> &'static [Metric] {
         match task.classes() {
             2 => &[Metric::Accuracy, Metric::F1, Metric::Mcc],
@@ -88,7 +88,7 @@ impl Metric {
             Metric::F1 => defined(2.0 * at(1, 1), 2.0 * at(1, 1) + at(0, 1) + at(1, 0)),
             Metric::Mcc => {
                 let (tp, tn, fp, fn_) = (at(1, 1), at(0, 0), at(0, 1), at(1, 0));
-                // Four roots: the product of all four sums may be too large for an exact one.
+                // The product of all four sums may exceed the integers that f64 represents exactly, so take four roots.
                 let sums = [tp + fp, tp + fn_, tn + fp, tn + fn_].map(f64::sqrt);
                 defined(tp * tn - fp * fn_, sums.iter().product()).clamp(-100.0, 100.0)
             }
@@ -96,13 +96,13 @@ impl Metric {
     }
 }
 
-/// What the standard errors of some predictions are computed from.
+/// The data from which the standard errors of some predictions are computed.
 pub(super) struct Spread<'a> {
-    /// Whether each row is predicted right, as 0 or 100, and its cluster.
+    /// For each row, 100 if it is predicted correctly and otherwise 0, with its cluster.
     right: Vec<(f64, &'a Cluster)>,
-    /// All rows.
+    /// The confusion matrix of all rows.
     whole: Confusion,
-    /// The rows of a cluster, and how many clusters there are of just such rows.
+    /// The confusion matrix of a cluster's rows, and the number of clusters that have it.
     clusters: BTreeMap<Confusion, u64>,
 }
 
@@ -133,10 +133,12 @@ impl<'a> Spread<'a> {
         Spread { right, whole, clusters: kinds }
     }
 
-    /// Standard error over clusters of rows, in percent. Of the accuracy that of [`clustered_stderr`]; of F1 and the
-    /// Matthews correlation, which are no means, by the jackknife that leaves out a cluster at a time:
-    /// `SE^2 = (G - 1) / G * sum over clusters c of (value without c - mean of these)^2`. Both are the same for an
-    /// accuracy whose rows are all clusters of their own. `None` of fewer than two clusters.
+    /// The standard error over clusters of rows, in percent; `None` for fewer than two clusters.
+    ///
+    /// That of the accuracy is [`clustered_stderr`]. F1 and the Matthews correlation are not means, so theirs is the
+    /// jackknife that leaves out one cluster at a time:
+    /// `SE^2 = (G - 1) / G * sum over clusters c of (value without c - mean of these)^2`. For an accuracy whose rows are
+    /// all clusters of their own, both are the same.
     pub(super) fn stderr(&self, metric: Metric) -> Option<f64> {
         match metric {
             Metric::Accuracy => clustered_stderr(&[Stratum { weight: 1.0, items: self.right.clone() }]),
@@ -160,5 +162,14 @@ impl<'a> Spread<'a> {
         let mean = without.iter().map(|(count, value)| count * value).sum::<f64>() / clusters;
         let squares = without.iter().map(|(count, value)| count * (value - mean).powi(2)).sum::<f64>();
         Some(((clusters - 1.0) / clusters * squares).sqrt())
+    }
+}
+
+/// The metric by which epochs are compared, over the rows whose index passes.
+pub(super) fn criterion(task: GlueTask, examples: &[Example], predicted: &[u32], rows: impl Fn(usize) -> bool) -> f64 {
+    let confusion = Confusion::of_some(task, examples, predicted, rows);
+    match task.criterion() {
+        Criterion::Accuracy => Metric::Accuracy.value(&confusion),
+        Criterion::F1 => Metric::F1.value(&confusion),
     }
 }

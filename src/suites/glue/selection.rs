@@ -1,27 +1,28 @@
-//! Which epoch's predictions count.
+//! The selection of the epoch whose predictions count.
 
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{GlueTask, Selection};
 
-use super::{Example, criterion};
+use super::example::Example;
+use super::metrics::criterion;
 
-/// The scores of the classes of every row, as a classifier gave them (logits).
+/// The logits of a classifier: a score for every class of every row.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Classes(Vec<Vec<f32>>);
 
 impl Classes {
-    /// `logits[row][class]`, at least two classes in each row.
+    /// Wraps `logits[row][class]`; each row has at least two classes.
     pub fn new(logits: Vec<Vec<f32>>) -> Classes {
         Classes(logits)
     }
 
-    /// `[row][class]`
+    /// The logits, `[row][class]`.
     pub(super) fn logits(&self) -> &[Vec<f32>] {
         &self.0
     }
 
-    /// The class with the greatest score, the first of a tie; a score that is not a number never wins.
+    /// The class of each row with the greatest score, the first one of a tie; NaN never wins.
     pub fn predicted(&self) -> Vec<u32> {
         let best = |logits: &Vec<f32>| {
             let mut best = 0;
@@ -36,7 +37,7 @@ impl Classes {
     }
 }
 
-/// An epoch that is the best so far by some rows.
+/// The best epoch so far on some rows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Best {
     criterion: f64,
@@ -45,18 +46,18 @@ struct Best {
     classes: Classes,
 }
 
-/// The predictions that count, of the epochs seen so far; small enough to travel with a checkpoint.
+/// The predictions that count among the epochs so far; small enough to be saved with every checkpoint.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Chosen {
-    /// By the rows that choose: all of them, or the two halves.
+    /// One entry for each set of rows that selects: all rows, or each of two halves.
     best: Vec<Option<Best>>,
     last: Classes,
 }
 
 impl Chosen {
-    /// Takes in the predictions after an epoch (from 1) of a candidate of the selection.
+    /// Offers the predictions after an epoch, counted from 1, of a candidate of the selection.
     ///
-    /// An epoch takes the place of another one only when it is strictly better.
+    /// An epoch replaces an earlier one only if it is strictly better.
     pub fn offer(
         &mut self,
         (task, selection): (GlueTask, &Selection),
@@ -68,9 +69,9 @@ impl Chosen {
         let folds = folds(selection);
         self.best.resize(folds, None);
         for (fold, best) in self.best.iter_mut().enumerate() {
-            // Half `fold` is predicted by what is best on the other half.
-            let chooses = |row: usize| folds == 1 || half(row) != fold;
-            let criterion = criterion(task, examples, &predicted, chooses);
+            // The best epoch on one half predicts the other half.
+            let selects = |row: usize| folds == 1 || half(row) != fold;
+            let criterion = criterion(task, examples, &predicted, selects);
             if best.as_ref().is_none_or(|best| criterion > best.criterion) {
                 *best = Some(Best { criterion, candidate, epoch, classes: classes.clone() });
             }
@@ -78,7 +79,7 @@ impl Chosen {
         self.last = classes;
     }
 
-    /// The predictions that count, every row by the epoch that was chosen for it.
+    /// The predictions that count: for each row, those of the epoch that was selected for it.
     pub fn predictions(&self) -> Classes {
         let of = |row: usize| match &self.best[..] {
             [] => self.last.0[row].clone(),
@@ -93,13 +94,13 @@ impl Chosen {
         &self.last
     }
 
-    /// Candidate (from 0) and epoch (from 1) of each choice that was made.
+    /// The candidate, counted from 0, and the epoch, counted from 1, of each selection that was made.
     pub fn choices(&self) -> Vec<(usize, u32)> {
         self.best.iter().flatten().map(|best| (best.candidate, best.epoch)).collect()
     }
 }
 
-/// How many choices a selection makes.
+/// The number of epochs that a selection selects.
 fn folds(selection: &Selection) -> usize {
     match selection {
         Selection::LastEpoch(_) => 0,
@@ -108,7 +109,7 @@ fn folds(selection: &Selection) -> usize {
     }
 }
 
-/// Even rows are one half, odd rows the other: the same for every model and seed, so that items can be paired.
+/// Even rows are one half and odd rows the other, for every model and seed, so that items can be paired.
 fn half(row: usize) -> usize {
     row % 2
 }

@@ -60,7 +60,7 @@ fn golden_clusters_have_the_known_sizes() {
     let folder = data(&shared, Suite::Glue, Size::Full);
     let rows = |task: GlueTask, name: &str| {
         let rows = suites::glue::read(task, name, &fs::read(folder.join(name)).expect("a file")).expect("rows");
-        let clusters: Vec<Cluster> = rows.iter().map(|row| suites::clusters::example(task, row)).collect();
+        let clusters: Vec<Cluster> = rows.iter().map(|row| row.cluster(task)).collect();
         sizes(clusters.iter().map(|cluster| (task.name(), cluster)))
     };
     let paragraphs = rows(GlueTask::Multirc, "multirc.valid.sub50paragraphs.jsonl");

@@ -2,9 +2,11 @@ use std::fs;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
+use serde_json::json;
+
 use super::super::{Likelihood, read, score};
 use super::*;
-use crate::domain::{Cluster, Milestone, Mode};
+use crate::domain::{Cluster, GlueTask, Milestone, Mode};
 
 fn outcomes(suite: Suite, items: &[Item], sums: &[Vec<f64>]) -> (Vec<Score>, Vec<ItemOutcome>) {
     let likelihood = |sums: &Vec<f64>| sums.iter().map(|&sum| Likelihood { sum, tokens: 1 }).collect();
@@ -16,9 +18,10 @@ fn items(suite: Suite, name: &str, row: Value) -> Vec<Item> {
     read(suite, Mode::COMPAT, &[(name.to_owned(), format!("{row}\n").into_bytes())]).unwrap()
 }
 
-/// What [`report`] says of all the scores.
+/// The official report of all the scores.
 fn whole_report(suite: Suite, items: &[Item], outcomes: &[ItemOutcome], scores: &[Score]) -> String {
-    report(suite, items, outcomes, &scores.iter().collect::<Vec<_>>())
+    let report = official_of(suite).report.as_ref().expect("the suite has a report");
+    (report.write)(suite, items, outcomes, &scores.iter().collect::<Vec<_>>())
 }
 
 #[test]
@@ -41,7 +44,10 @@ fn predictions_are_the_chosen_completions() {
     let (_, answers) = outcomes(Suite::Comps, &comps, &[vec![-1.0, -2.0]]);
     let written: Value = serde_json::from_str(&predictions(Suite::Comps, &comps, &answers)).unwrap();
     assert_eq!(written["base"]["predictions"][0]["pred"], "A dog can bark.");
-    assert_eq!(folder(Suite::BlimpSupplement, Size::Full), "zero_shot/causal/blimp/supplement_filtered");
+    assert_eq!(
+        folder(official_of(Suite::BlimpSupplement), Suite::BlimpSupplement, Size::Full),
+        "zero_shot/causal/blimp/supplement_filtered"
+    );
 }
 
 #[test]
@@ -111,11 +117,11 @@ fn the_collated_file_holds_what_there_is_and_names_the_rest() {
     assert_eq!(missing.len(), 9 + 1 + 7);
     assert_eq!(missing[9], "glue: not fine-tuned for boolq, mnli, mrpc, multirc, qqp, rte, wsc");
     assert_eq!(missing[10], "blimp: none of the 19 checkpoints is evaluated on the fast set");
-    submission.predicted(Suite::Reading, r#"{"reading": {"predictions": [{"pred": NaN}]}}"#.to_owned());
-    submission.classified(GlueTask::Rte, glue_predictions(GlueTask::Rte, &[]));
+    submission.add_predictions(Suite::Reading, r#"{"reading": {"predictions": [{"pred": NaN}]}}"#.to_owned());
+    submission.add_classifications(GlueTask::Rte, glue_predictions(GlueTask::Rte, &[]));
     for milestone in Track::StrictSmall.checkpoints() {
         if milestone != Milestone::Words(20_000_000) {
-            submission.checkpoint(Suite::WugAdj, milestone, json!({"wug_adj": milestone.count()}));
+            submission.add_checkpoint(Suite::WugAdj, milestone, json!({"wug_adj": milestone.count()}));
         }
     }
     let missing = submission.missing(Track::StrictSmall);

@@ -1,55 +1,53 @@
-//! What the surprisal adds to each measure of reading, with the statistics that the official pipeline writes down.
+//! Regressions of each reading measure on the surprisal, with the statistics that the official pipeline reports.
 
 use nalgebra::{DMatrix, DVector};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
+use super::super::correlation::pearson;
 use super::super::item::{Item, Likelihood, Measurements};
-use super::super::rank::pearson;
-use super::{EYE_TRACKING, SELF_PACED, Word, regression::terms, word};
+use super::regression::terms;
+use super::word::{EYE_TRACKING, POTENTIALS, SELF_PACED, Word};
 
-/// Brain potentials, whose columns come after the times.
-pub(super) const POTENTIALS: [&str; 6] = ["ELAN", "LAN", "N400", "P600", "EPNP", "PNP"];
-
-/// A measure of reading, explained without and with the surprisal.
+/// The regressions of one reading measure without and with the surprisal.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Power {
     /// The measure: a column of the table.
     pub measure: &'static str,
-    /// Rows in which nothing is missing.
+    /// Number of rows without a missing value.
     pub rows: usize,
     /// Coefficient of the surprisal, in units of the measure per nat.
     pub coefficient: f64,
-    /// That over its standard error.
+    /// The coefficient divided by its standard error.
     pub t: f64,
-    /// How likely a `t` at least as far from 0 is if the coefficient is 0.
+    /// The two-sided p-value of `t`.
     pub p: f64,
-    /// Share of the variance that is explained without the surprisal, in 0..=1.
+    /// Fraction of the variance that is explained without the surprisal, from 0 to 1.
     pub r2_base: f64,
-    /// The same with it.
+    /// Fraction of the variance that is explained with the surprisal.
     pub r2: f64,
     /// Akaike's information criterion without the surprisal.
     pub aic_base: f64,
-    /// The same with it.
+    /// Akaike's information criterion with the surprisal.
     pub aic: f64,
-    /// Pearson's correlation of the surprisal alone with the measure; `None` if one of them does not vary.
+    /// Pearson's correlation of the surprisal alone with the measure; `None` if one of them is constant.
     pub correlation: Option<f64>,
 }
 
-/// The power of the surprisal for each of the eleven measures, in order of their columns; a measure that cannot be
-/// explained, for want of rows or of variation, is left out.
+/// Regresses each of the eleven measures, in order of their columns; a measure with too few rows or without variation is
+/// left out.
 ///
-/// The baseline is that of the eye-tracking score (frequency, length, length of the context), or with `spillover` that
-/// of the self-paced score (also length and surprisal of the word before), each with all pairwise products.
+/// The baseline is that of the eye-tracking score (frequency, length, length of the context) or, with `spillover`, that
+/// of the self-paced score (also the length and the surprisal of the word before), each with all pairwise products.
 ///
 /// # Panics
-/// When the items are not those of the reading suite, each with its likelihoods.
+/// If the items are not of the reading suite.
 pub fn predictive_power(items: &[Item], measured: &[Vec<Likelihood>], spillover: bool) -> Vec<Power> {
-    let words: Vec<Word> = items.iter().zip(measured).map(|(item, measured)| word(item, measured)).collect();
+    let words = Word::all(items, measured);
     let names = EYE_TRACKING.1.into_iter().chain([SELF_PACED.1]).chain(POTENTIALS);
     names.enumerate().filter_map(|(place, measure)| power(&words, measure, place, spillover)).collect()
 }
 
-/// The measure of a word at this place among the eleven.
+/// The value of the measure at this position among the eleven.
 fn response(measured: &Measurements, place: usize) -> Option<f64> {
     match place {
         0..4 => measured.eye_tracking[place],
@@ -112,12 +110,12 @@ struct Fit {
     error: f64,
     r2: f64,
     aic: f64,
-    /// Rows beyond the number of columns.
+    /// Degrees of freedom: rows minus columns.
     freedom: f64,
 }
 
 impl Fit {
-    /// `None` unless there are more rows than columns, none of which depends on others, and `y` varies.
+    /// `None` unless there are more rows than columns, the columns are linearly independent, and `y` varies.
     fn of(columns: DMatrix<f64>, y: &DVector<f64>) -> Option<Fit> {
         let (rows, width) = columns.shape();
         if rows <= width {
@@ -132,7 +130,7 @@ impl Fit {
         let left = squares(&(y - columns * &coefficients));
         let all = squares(&y.add_scalar(-y.mean()));
         let freedom = (rows - width) as f64;
-        // The last row of the inverse of R has one number.
+        // The last row of the inverse of R has a single nonzero entry.
         let error = (left / freedom).sqrt() / r[(width - 1, width - 1)].abs();
         let n = rows as f64;
         let aic = n * (std::f64::consts::TAU * left / n).ln() + n + 2.0 * width as f64;

@@ -1,16 +1,16 @@
-//! Ordinary least squares, as far as a partial R2 needs it.
+//! The part of ordinary least squares that a partial R2 needs.
 
-/// A column that keeps less than this part of its norm after projection lies in the span of those before it.
+/// A column whose norm shrinks below this fraction after projection depends linearly on the columns before it.
 const DEPENDENT: f64 = 1e-10;
 
-/// What a predictor adds to a baseline.
+/// The gain of a predictor over a baseline.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Gain {
-    /// Rows used.
+    /// Number of rows used.
     pub(super) rows: usize,
-    /// Coefficients of the baseline that the rows determine, intercept included.
+    /// Number of linearly independent columns of the baseline, including the intercept.
     pub(super) rank: usize,
-    /// Share of the baseline's residual variance that the predictor explains, in 0..=1:
+    /// Fraction of the baseline's residual variance that the predictor explains, from 0 to 1:
     /// `(R2 with - R2 without) / (1 - R2 without)`.
     pub(super) partial: f64,
 }
@@ -18,9 +18,9 @@ pub(super) struct Gain {
 /// Regresses `y` on the predictors, their pairwise products and an intercept, without and with `x`; rows are
 /// `(predictors, x, y)`.
 ///
-/// By the theorem of Frisch, Waugh and Lovell the partial R2 is the squared correlation of what the baseline leaves of
-/// `x` with what it leaves of `y`, so one orthogonal basis of the baseline serves both. An `x` that the baseline
-/// determines gains nothing.
+/// By the Frisch-Waugh-Lovell theorem the partial R2 is the squared correlation of the residuals of `x` and `y` on the
+/// baseline, so one orthogonal basis of the baseline serves both. An `x` that depends linearly on the baseline gains
+/// nothing.
 pub(super) fn gain<const N: usize>(rows: impl Iterator<Item = ([f64; N], f64, f64)>) -> Gain {
     let mut baseline = vec![Vec::new(); 1 + N + N * N.saturating_sub(1) / 2];
     let (mut x, mut y) = (Vec::new(), Vec::new());
@@ -32,12 +32,13 @@ pub(super) fn gain<const N: usize>(rows: impl Iterator<Item = ([f64; N], f64, f6
         y.push(response);
     }
     let basis = basis(baseline);
-    let (rest_of_x, rest_of_y) = (residual(&basis, &x), residual(&basis, &y));
-    let determined = norm(&rest_of_x) <= DEPENDENT * norm(&x) || norm(&rest_of_y) <= DEPENDENT * norm(&y);
+    let (residual_x, residual_y) = (residual(&basis, &x), residual(&basis, &y));
+    let determined = norm(&residual_x) <= DEPENDENT * norm(&x) || norm(&residual_y) <= DEPENDENT * norm(&y);
     let partial = match determined {
         true => 0.0,
-        false => (dot(&rest_of_x, &rest_of_y).powi(2) / (dot(&rest_of_x, &rest_of_x) * dot(&rest_of_y, &rest_of_y)))
-            .clamp(0.0, 1.0),
+        false => (dot(&residual_x, &residual_y).powi(2)
+            / (dot(&residual_x, &residual_x) * dot(&residual_y, &residual_y)))
+        .clamp(0.0, 1.0),
     };
     Gain { rows: y.len(), rank: basis.len(), partial }
 }
@@ -48,7 +49,7 @@ pub(super) fn terms<const N: usize>(predictors: [f64; N]) -> impl Iterator<Item 
     std::iter::once(1.0).chain(predictors).chain(products)
 }
 
-/// The Q of a QR decomposition: an orthonormal basis of the columns' span, without columns that depend on earlier ones.
+/// The Q of a QR decomposition: an orthonormal basis of the span of the columns.
 fn basis(columns: Vec<Vec<f64>>) -> Vec<Vec<f64>> {
     let mut basis: Vec<Vec<f64>> = Vec::with_capacity(columns.len());
     for column in columns {
@@ -62,8 +63,8 @@ fn basis(columns: Vec<Vec<f64>>) -> Vec<Vec<f64>> {
     basis
 }
 
-/// What an orthonormal basis leaves of a column. Projecting twice makes Gram-Schmidt as exact as Householder's QR
-/// (Giraud and others, 2005).
+/// The residual of a column after projection onto an orthonormal basis. Projecting twice makes Gram-Schmidt as accurate
+/// as Householder QR (Giraud et al., 2005).
 fn residual(basis: &[Vec<f64>], column: &[f64]) -> Vec<f64> {
     let mut rest = column.to_vec();
     for direction in basis.iter().chain(basis) {

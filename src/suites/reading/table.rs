@@ -1,26 +1,25 @@
-//! The table of reading times, read as pandas reads it.
+//! The table of reading times, with missing values as pandas recognises them.
 
 use csv::StringRecord;
 
-use crate::domain::{Mode, ReadingWord, Suite};
+use crate::domain::{Cluster, Mode, ReadingWord, Suite};
 
-use super::super::clusters;
 use super::super::error::SuiteError;
 use super::super::item::{Candidate, Item, Measurements, Tokenized, Truth};
-use super::EYE_TRACKING;
+use super::word::{EYE_TRACKING, POTENTIALS, SELF_PACED};
 
-/// What pandas takes for a missing value.
+/// The cells that pandas reads as missing.
 const MISSING: [&str; 19] = [
     "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA",
     "NULL", "NaN", "None", "n/a", "nan", "null",
 ];
 
-/// Reads a table of words in context, one item per row, the first of index `start`.
+/// Reads a table of words in context: one item for each row, the first with index `start`.
 ///
-/// An item has a candidate for the word after its context and, unless it is missing, one for the word before. A
-/// context that is missing is the text "None": the official table has one that *is* "None". A previous context that is
-/// missing stays so, in both modes, and with it that one row.
-pub(in crate::suites) fn table(mode: Mode, file: &str, bytes: &[u8], start: u32) -> Result<Vec<Item>, SuiteError> {
+/// An item has a candidate for the word after its context and, unless it is missing, one for the word before. A missing
+/// context is read as the text "None", because the official table has a context that is the text "None". A missing
+/// previous context stays missing in both modes, which excludes that one row.
+pub(super) fn read(mode: Mode, file: &str, bytes: &[u8], start: u32) -> Result<Vec<Item>, SuiteError> {
     let mut reader = csv::Reader::from_reader(bytes);
     let unreadable = |error: csv::Error| SuiteError::Row {
         file: file.to_owned(),
@@ -51,14 +50,14 @@ fn item(mode: Mode, index: u32, cells: &Cells) -> Result<Item, SuiteError> {
         context_length: cells.number("context_length")?,
         previous_length: cells.number("prev_length")?,
         eye_tracking: cells.numbers(EYE_TRACKING.1)?,
-        self_paced: cells.number(super::SELF_PACED.1)?,
+        self_paced: cells.number(SELF_PACED.1)?,
         potentials: cells.potentials()?,
     };
     let suite = Suite::Reading.name().to_owned();
     let truth = Truth::Measured(Box::new(measured));
-    let cluster = clusters::sentence(cells.optional("sent_id"));
+    let cluster = Cluster::shared(cells.optional("sent_id").unwrap_or_default());
     let (task, subtask) = (suite.clone(), suite.clone());
-    Ok(Item { task, subtask, group: suite, kinds: vec![], index, candidates, truth, cluster })
+    Ok(Item { task, subtask, group: suite, report_labels: vec![], index, candidates, truth, cluster })
 }
 
 /// One row of the table, by column name.
@@ -75,13 +74,13 @@ impl Cells<'_> {
         cell.ok_or_else(|| self.error(format!("column `{column}` is missing")))
     }
 
-    /// A cell of a column that a table may come without.
+    /// A cell of an optional column.
     fn optional(&self, column: &str) -> Option<&str> {
         let place = self.header.iter().position(|name| name == column)?;
         self.record.get(place).filter(|text| !is_missing(text))
     }
 
-    /// A cell that pandas does not take for missing.
+    /// A cell, unless it is missing.
     fn present(&self, column: &str) -> Result<Option<&str>, SuiteError> {
         Ok(Some(self.text(column)?).filter(|text| !is_missing(text)))
     }
@@ -102,11 +101,11 @@ impl Cells<'_> {
         Ok(numbers)
     }
 
-    /// Potentials are in no score: a table may come without them.
+    /// No score uses the potentials, so a table need not have them.
     fn potentials(&self) -> Result<[Option<f64>; 6], SuiteError> {
-        let there = |column: &&str| self.header.iter().any(|name| name == *column);
-        let columns = super::power::POTENTIALS;
-        if columns.iter().all(there) { self.numbers(columns) } else { Ok([None; 6]) }
+        let has = |column: &&str| self.header.iter().any(|name| name == *column);
+
+        if POTENTIALS.iter().all(has) { self.numbers(POTENTIALS) } else { Ok([None; 6]) }
     }
 
     fn error(&self, reason: String) -> SuiteError {

@@ -1,4 +1,4 @@
-use super::super::{Candidate, Tokenized, read, score_sums as score_suite};
+use super::super::{Candidate, Tokenized, Truth, read, tests::score_sums as score_suite};
 use super::*;
 
 const HEADER: &str = "item,word,context_length,Subtlex_log10,length,RTfirstfix,RTfirstpass,RTgopast,RTrightbound,\

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use grid::domain::layout::{self, SCHEMA};
 use grid::domain::{
-    Artifact, Assignment, Cluster, Digest, Event, Failure, Job, JournalEntry, Outcome, Settings, TokenizerJob, Verdict,
+    Artifact, Assignment, Cluster, Digest, Event, FailureKind, Job, JournalEntry, Outcome, RunSettings, TokenizerJob,
+    Verdict,
 };
 use tempfile::TempDir;
 
@@ -24,7 +25,7 @@ static NEVER: AtomicBool = AtomicBool::new(false);
 fn submit(folder: &Path, token: &str, vocab_size: u32) -> Assignment {
     let job = Job::Tokenizer(TokenizerJob { vocab_size, corpora: vec![], datasets: vec![] });
     let settings =
-        Settings { device: "cpu".into(), threads: 1, checkpoint_every_seconds: 0, micro_batch: None, faults: None };
+        RunSettings { device: "cpu".into(), threads: 1, checkpoint_every_seconds: 0, micro_batch: None, faults: None };
     let assignment = Assignment {
         schema: SCHEMA,
         id: job.id(),
@@ -230,12 +231,12 @@ fn errors_and_panics_are_published_with_their_sort() {
         outcome(folder.path(), token).unwrap().verdict
     };
     let failed = |failure, message: &str| Verdict::Failed { failure, message: message.to_owned() };
-    assert_eq!(verdict("a", &|| Err(JobError::failed("no such file"))), failed(Failure::Job, "no such file"));
+    assert_eq!(verdict("a", &|| Err(JobError::failed("no such file"))), failed(FailureKind::Job, "no such file"));
     assert_eq!(
         verdict("b", &|| panic!("CUDA out of memory. Tried to allocate {} GiB", 2)),
-        failed(Failure::OutOfMemory, "panicked: CUDA out of memory. Tried to allocate 2 GiB")
+        failed(FailureKind::OutOfMemory, "panicked: CUDA out of memory. Tried to allocate 2 GiB")
     );
-    assert_eq!(verdict("c", &|| Err(JobError::non_finite("loss"))), failed(Failure::NonFinite, "loss"));
+    assert_eq!(verdict("c", &|| Err(JobError::non_finite("loss"))), failed(FailureKind::NonFinite, "loss"));
 }
 
 #[test]
@@ -245,7 +246,10 @@ fn a_metric_that_is_not_finite_never_reaches_the_journal() {
     let nan = Event::Metric { name: "train_loss".into(), step: 3, value: f64::NAN };
     run_once(folder.path(), |_, attempt| attempt.emit(nan.clone())).unwrap();
     let message = "train_loss is NaN at step 3".to_owned();
-    assert_eq!(outcome(folder.path(), "t1").unwrap().verdict, Verdict::Failed { failure: Failure::NonFinite, message });
+    assert_eq!(
+        outcome(folder.path(), "t1").unwrap().verdict,
+        Verdict::Failed { failure: FailureKind::NonFinite, message }
+    );
 }
 
 #[test]
@@ -292,7 +296,7 @@ fn an_assignment_of_another_build_fails_without_running() {
     assignment.id = "0".repeat(32).parse().unwrap();
     fs::write(folder.path().join("job.json"), serde_json::to_string(&assignment).unwrap()).unwrap();
     run_once(folder.path(), |_, _| panic!("must not run")).unwrap();
-    let Verdict::Failed { failure: Failure::Job, message } = outcome(folder.path(), "t1").unwrap().verdict else {
+    let Verdict::Failed { failure: FailureKind::Job, message } = outcome(folder.path(), "t1").unwrap().verdict else {
         panic!("did not fail")
     };
     assert!(message.starts_with("the job has another id here"), "{message}");

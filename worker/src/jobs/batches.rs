@@ -343,7 +343,9 @@ fn which(starts: &[u64], index: u64) -> usize {
 #[cfg(test)]
 mod tests {
     use grid::data::{Record, Tokenizer, prepare_corpus, prepare_dataset};
-    use grid::domain::{Order, Precision, Replay, ReplayedText, Schedule, Start, Template, Training, Warmup};
+    use grid::domain::{
+        OptimizerStart, Precision, RecordOrder, Replay, ReplayedText, Schedule, Template, Training, Warmup,
+    };
 
     use super::*;
 
@@ -366,7 +368,7 @@ mod tests {
     }
 
     fn part(length: Length) -> TunePart {
-        TunePart { datasets: vec![], shares: vec![], order: Order::Shuffled, replay: None, length }
+        TunePart { datasets: vec![], shares: vec![], order: RecordOrder::Shuffled, replay: None, length }
     }
 
     fn job(training: Training, then: Vec<TunePart>) -> TuneJob {
@@ -374,14 +376,14 @@ mod tests {
             parent: "0".repeat(32).parse().unwrap(),
             datasets: vec![],
             shares: vec![],
-            order: Order::Shuffled,
+            order: RecordOrder::Shuffled,
             replay: None,
             max_length: 64,
             loss: LossMask::Reply,
             training,
             then,
             further_validation: vec![],
-            optimizer: Start::Fresh,
+            optimizer: OptimizerStart::Fresh,
             seed: 7,
         }
     }

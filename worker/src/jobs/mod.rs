@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 
 use grid::data::DataError;
 use grid::domain::layout::OPTIMIZER;
-use grid::domain::{Artifact, Assignment, Job, JobId, Located, Origin, Outcome};
+use grid::domain::{Artifact, Assignment, Job, JobId, LocatedSource, Origin, Outcome};
 use grid::suites::SuiteError;
 
 use crate::attempt::{Attempt, JobError, digest_of};
@@ -76,9 +76,9 @@ pub fn run(assignment: &Assignment, attempt: &mut Attempt, memory: &mut Memory) 
 }
 
 /// The files of an origin, from the assignment.
-fn located(assignment: &Assignment, origin: &Origin) -> Located {
+fn located(assignment: &Assignment, origin: &Origin) -> LocatedSource {
     let files = assignment.sources.iter().find(|(known, _)| known == origin).map(|(_, files)| files.clone());
-    Located { origin: origin.clone(), files: files.unwrap_or_default() }
+    LocatedSource { origin: origin.clone(), files: files.unwrap_or_default() }
 }
 
 /// The output folder of a parent.

@@ -8,9 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use grid::domain::layout::{self, OPTIMIZER, SCHEMA};
 use grid::domain::{
-    Arch, Artifact, CorpusFormat, DatasetFormat, EarlyStopping, Event, Job, JournalEntry, Keep, Length, LossMask,
-    Milestone, ModelConfig, Order, Origin, Outcome, Precision, PrepareJob, Prepared, PretrainJob, Schedule, Settings,
-    Start, Template, TokenizerJob, Training, TuneJob, TunePart, Validation, Verdict, Warmup, WorldPart,
+    Arch, Artifact, CorpusFormat, DatasetFormat, EarlyStopping, Event, Job, JournalEntry, KeptWeights, Length,
+    LossMask, Milestone, ModelConfig, OptimizerStart, Origin, Outcome, Precision, PrepareJob, Prepared, PretrainJob,
+    RecordOrder, RunSettings, Schedule, Template, TokenizerJob, Training, TuneJob, TunePart, Validation, Verdict,
+    Warmup, WorldPart,
 };
 
 use super::*;
@@ -29,7 +30,7 @@ pub(super) fn submit(
 ) -> PathBuf {
     fs::create_dir_all(folder).unwrap();
     let settings =
-        Settings { device: "cpu".into(), threads: 1, checkpoint_every_seconds: 0, micro_batch: None, faults: None };
+        RunSettings { device: "cpu".into(), threads: 1, checkpoint_every_seconds: 0, micro_batch: None, faults: None };
     let assignment = Assignment {
         schema: SCHEMA,
         id: job.id(),
@@ -200,7 +201,7 @@ fn milestones_and_the_best_model_survive_interruptions() {
     let (job, parents) = pretraining(runs.path());
     let mut job = pretrain_job(job);
     job.milestones = vec![Milestone::Tokens(200), Milestone::Words(700), Milestone::Tokens(6_803)];
-    job.training.validation = Some(Validation { every: 7, early_stopping: None, keep: Keep::Best });
+    job.training.validation = Some(Validation { every: 7, early_stopping: None, keep: KeptWeights::Best });
     let job = Job::Pretrain(job);
 
     let straight = runs.path().join("straight");
@@ -262,7 +263,7 @@ fn a_training_that_no_longer_learns_ends_early_and_gives_its_best_model() {
     job.training.length = Length::Steps(100_000);
     job.training.learning_rate = 0.05; // learns its few windows by heart
     let early_stopping = Some(EarlyStopping { patience: 3, min_delta: 0.0 });
-    job.training.validation = Some(Validation { every: 10, early_stopping, keep: Keep::Best });
+    job.training.validation = Some(Validation { every: 10, early_stopping, keep: KeptWeights::Best });
     let folder = runs.path().join("early");
     let attempt = submit(&folder, "t", &Job::Pretrain(job.clone()), &parents, &NEVER);
     let events = journal(&attempt);
@@ -350,7 +351,7 @@ fn parts_under_one_schedule_are_one_training() {
         parent,
         datasets: vec![dataset],
         shares: vec![],
-        order: Order::Shuffled,
+        order: RecordOrder::Shuffled,
         replay: None,
         max_length: 64,
         loss: LossMask::All,
@@ -361,11 +362,11 @@ fn parts_under_one_schedule_are_one_training() {
         seed: 3,
     };
     let (few, many) = (Length::Steps(2), Length::Epochs(2));
-    let (first, ..) = run("first", &Job::Tune(tune(model, chat, few, vec![], Start::Fresh)));
-    let (second, ..) = run("second", &Job::Tune(tune(first, questions, many, vec![], Start::Carried)));
+    let (first, ..) = run("first", &Job::Tune(tune(model, chat, few, vec![], OptimizerStart::Fresh)));
+    let (second, ..) = run("second", &Job::Tune(tune(first, questions, many, vec![], OptimizerStart::Carried)));
     let datasets = vec![questions];
-    let then = TunePart { datasets, shares: vec![], order: Order::Shuffled, replay: None, length: many };
-    let whole = tune(model, chat, few, vec![then], Start::Fresh);
+    let then = TunePart { datasets, shares: vec![], order: RecordOrder::Shuffled, replay: None, length: many };
+    let whole = tune(model, chat, few, vec![then], OptimizerStart::Fresh);
     let (id, events, parents) = run("whole", &Job::Tune(whole.clone()));
     let weights = |folder: &Path| fs::read(folder.join("model.safetensors")).unwrap();
     assert!(weights(&parents[&id]) == weights(&parents[&second]), "one training is not its two parts");
@@ -377,7 +378,7 @@ fn parts_under_one_schedule_are_one_training() {
             _ => None,
         })
     };
-    let mut last = tune(first, questions, many, vec![], Start::Carried);
+    let mut last = tune(first, questions, many, vec![], OptimizerStart::Carried);
     last.further_validation = vec![chat];
     let own = journal_of(runs.path(), "second");
     let folder = runs.path().join("last");

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use grid::data::{self, Permutation, Split, Tokenizer};
-use grid::domain::{Assignment, Event, JobId, Keep, Milestone, PretrainJob, Training, TuneJob};
+use grid::domain::{Assignment, Event, JobId, KeptWeights, Milestone, PretrainJob, Training, TuneJob};
 use serde::{Deserialize, Serialize};
 
 use super::batches::{Blend, Fit, Packed, Records, Sequence, rows_in_all, total_steps};
@@ -157,7 +157,7 @@ impl Stage<'_> {
     }
 
     fn keeps_best(&self) -> bool {
-        self.training.validation.is_some_and(|validation| validation.keep == Keep::Best)
+        self.training.validation.is_some_and(|validation| validation.keep == KeptWeights::Best)
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use grid::domain::{Length, Precision, Ready, Round, Schedule, SpecialTokens, Training, Warmup, Workload};
+use grid::domain::{BenchRound, Length, Precision, Schedule, SpecialTokens, Training, Warmup, WorkerReady, Workload};
 use tch::{Device, Kind, Tensor};
 
 use super::batch::{Batch, Batches, Row};
@@ -82,12 +82,12 @@ impl Bench {
     }
 
     /// What is known before the first round; measures a matrix product.
-    pub fn ready(&self) -> Result<Ready, Error> {
+    pub fn ready(&self) -> Result<WorkerReady, Error> {
         let kind = match self.workload.precision {
             Precision::F32 => Kind::Float,
             Precision::Bf16 => Kind::BFloat16,
         };
-        Ok(Ready {
+        Ok(WorkerReady {
             libtorch: runtime::check_version()?,
             threads: u32::try_from(tch::get_num_threads()).unwrap_or(0),
             matmul_flops: matmul_flops(kind, self.device)?,
@@ -95,7 +95,7 @@ impl Bench {
     }
 
     /// Takes so many steps.
-    pub fn round(&mut self, steps: u32, dissect: bool) -> Result<Round, Error> {
+    pub fn round(&mut self, steps: u32, dissect: bool) -> Result<BenchRound, Error> {
         forget_peak();
         if dissect {
             phases::start(self.device);
@@ -108,7 +108,7 @@ impl Bench {
         }
         phases::synchronize(self.device);
         let seconds = start.elapsed().as_secs_f64();
-        Ok(Round {
+        Ok(BenchRound {
             units: self.workload.tokens() * u64::from(steps),
             seconds,
             losses,

@@ -44,12 +44,12 @@ impl Selection {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use grid::domain::Keep;
+    use grid::domain::KeptWeights;
 
     #[test]
     fn the_best_is_the_lowest_and_patience_counts_looks_without_progress() {
         let early_stopping = Some(EarlyStopping { patience: 2, min_delta: 0.5 });
-        let rule = Validation { every: 10, early_stopping, keep: Keep::Best };
+        let rule = Validation { every: 10, early_stopping, keep: KeptWeights::Best };
         let mut selection = Selection::default();
         let mut looks = vec![];
         for (step, loss) in [(10, 4.0), (20, 3.6), (30, 3.4), (40, 3.4), (50, 3.1)] {

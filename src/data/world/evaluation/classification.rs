@@ -8,11 +8,11 @@ use serde::Serialize;
 
 use crate::domain::GlueTask;
 
-use super::super::super::mix;
 use super::super::chance::Chance;
 use super::super::exchange::plain_rest;
 use super::super::grammar::{capitalized, indefinite, reserved};
 use super::super::lexicon::{Gender, Kind, NAMES, NOUNS, Number, VERBS, Verb};
+use crate::domain::mix;
 
 /// Rows to learn from, for each row to predict.
 const TRAIN_ROWS: u64 = 4;

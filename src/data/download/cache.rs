@@ -19,11 +19,12 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Digest, Pick, Place, Remote};
+use crate::domain::{Digest, FileSelection, Remote, RemoteLocation};
 
-use super::disk::{files_below, look, some_names};
-use super::error::FetchError;
-use super::listing::{Entry, Listing, Services};
+use super::super::atomic::replace_file;
+use super::disk::{file_stamp, files_below, some_names};
+use super::error::{FetchError, Mismatch};
+use super::listing::{ListedFile, Listing, Services};
 use super::lock::{Content, Lock, Pinned};
 use super::pick::{wanted, wanted_names};
 use super::transfer::{Received, examine};
@@ -31,7 +32,7 @@ use super::unpack::is_unpacked;
 
 /// The cache, as one spec and its lock see it.
 #[derive(Debug, Clone, Default)]
-pub struct Shelf {
+pub struct DataCache {
     pub(super) root: PathBuf,
     /// The lock of the spec.
     pub lock: Lock,
@@ -39,7 +40,7 @@ pub struct Shelf {
 
 /// Data of another machine, found on this one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Found {
+pub enum CachedData {
     /// These files.
     Files(Vec<PathBuf>),
     /// The files of this pattern.
@@ -50,16 +51,16 @@ pub enum Found {
 
 /// How things stand with data of another machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stand {
+pub struct CacheStatus {
     /// The files that are here: of an archive only the archive.
     pub files: BTreeMap<String, Content>,
     /// The state of all of them.
-    pub state: State,
+    pub state: CacheState,
 }
 
-/// See [`Stand`].
+/// See [`CacheStatus`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum State {
+pub enum CacheState {
     /// Not all of it is here.
     Missing,
     /// It is here; the lock file does not have all of it.
@@ -67,41 +68,28 @@ pub enum State {
     /// It is here, and as the lock file has it.
     Locked,
     /// A file is not what the lock file has, or not what was fetched.
-    Differs(Difference),
-}
-
-/// A file that is not what it should be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Difference {
-    /// Its path in the tree.
-    pub path: String,
-    /// SHA-256 that it should have.
-    pub wanted: String,
-    /// SHA-256 that it has.
-    pub found: String,
-    /// Whether the lock file says so.
-    pub by_lock: bool,
+    Differs(Mismatch),
 }
 
 /// What the server of a place had, and what was received of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Record {
+pub(super) struct CacheRecord {
     pub listing: Listing,
-    pub received: BTreeMap<String, Stored>,
+    pub received: BTreeMap<String, StoredFile>,
 }
 
 /// A file that was received, and what it looked like then.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Stored {
+pub(super) struct StoredFile {
     pub bytes: u64,
     pub sha256: String,
     modified_ns: u64,
 }
 
-impl Stored {
+impl StoredFile {
     /// A file in its place.
     pub fn of(file: &Path, received: Received) -> Result<Self, FetchError> {
-        let (_, modified_ns) = look(file).ok_or_else(|| {
+        let (_, modified_ns) = file_stamp(file).ok_or_else(|| {
             FetchError::disk("read", file)(std::io::Error::other("it went away while it was looked at"))
         })?;
         Ok(Self { bytes: received.bytes, sha256: received.sha256, modified_ns })
@@ -113,7 +101,7 @@ impl Stored {
     }
 }
 
-impl Shelf {
+impl DataCache {
     /// A cache in this folder, which need not exist, with the lock of a spec.
     pub fn new(root: &Path, lock: Lock) -> Self {
         let root = std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
@@ -134,13 +122,13 @@ impl Shelf {
     }
 
     /// The folder of everything that was fetched of a place.
-    pub(super) fn home(&self, place: &Place) -> PathBuf {
+    pub(super) fn home(&self, place: &RemoteLocation) -> PathBuf {
         match place {
-            Place::Hub { kind, repository, .. } => {
+            RemoteLocation::Hub { kind, repository, .. } => {
                 self.root.join("hf").join(kind.name()).join(repository.replace('/', "--"))
             }
-            Place::Osf { project } => self.root.join("osf").join(project),
-            Place::Url { url, .. } => {
+            RemoteLocation::Osf { project } => self.root.join("osf").join(project),
+            RemoteLocation::Url { url, .. } => {
                 let host = url.split("//").nth(1).unwrap_or(url).split(['/', ':', '?', '@']).next().unwrap_or_default();
                 self.root.join("url").join(format!("{host}-{}", &Digest::of(url.as_bytes()).to_string()[..16]))
             }
@@ -148,8 +136,8 @@ impl Shelf {
     }
 
     /// The name of the folder of files: the commit that a place stands for, as far as it is known.
-    pub(super) fn version(&self, place: &Place) -> String {
-        let Place::Hub { revision, .. } = place else { return "files".to_owned() };
+    pub(super) fn version(&self, place: &RemoteLocation) -> String {
+        let RemoteLocation::Hub { revision, .. } = place else { return "files".to_owned() };
         if let Some(commit) = self.lock.place(place).and_then(|pinned| pinned.revision.clone()) {
             return commit;
         }
@@ -159,50 +147,52 @@ impl Shelf {
     }
 
     /// The folder of the files of a place: where to put them by hand.
-    pub fn tree(&self, place: &Place) -> PathBuf {
+    pub fn tree(&self, place: &RemoteLocation) -> PathBuf {
         self.home(place).join(self.version(place))
     }
 
-    pub(super) fn unpacked(&self, place: &Place, archive: &str) -> PathBuf {
+    pub(super) fn unpacked(&self, place: &RemoteLocation, archive: &str) -> PathBuf {
         self.home(place).join("unpacked").join(self.version(place)).join(archive)
     }
 
-    pub(super) fn record(&self, place: &Place) -> Option<Record> {
+    pub(super) fn record(&self, place: &RemoteLocation) -> Option<CacheRecord> {
         serde_json::from_slice(&fs::read(self.record_path(place)).ok()?).ok()
     }
 
-    fn record_path(&self, place: &Place) -> PathBuf {
+    fn record_path(&self, place: &RemoteLocation) -> PathBuf {
         self.home(place).join(format!("{}.json", self.version(place)))
     }
 
-    pub(super) fn write(&self, place: &Place, record: &Record) -> Result<(), FetchError> {
+    pub(super) fn write(&self, place: &RemoteLocation, record: &CacheRecord) -> Result<(), FetchError> {
         let path = self.record_path(place);
-        let beside = path.with_extension(format!("json.{}", std::process::id()));
         let json = serde_json::to_vec_pretty(record).expect("a listing has string keys");
-        fs::write(&beside, json).map_err(FetchError::disk("write", &beside))?;
-        fs::rename(&beside, &path).map_err(FetchError::disk("write", &path))
+        replace_file(&path, &json).map_err(FetchError::disk("write", &path))
     }
 
     /// Finds what was fetched; the network is not asked.
     ///
     /// # Errors
     /// Content that is not what the lock file has, or not what was fetched; a pattern that is none.
-    pub fn find(&self, remote: &Remote) -> Result<Option<Found>, FetchError> {
-        let stand = self.stand(remote)?;
-        match stand.state {
-            State::Missing => return Ok(None),
-            State::Differs(difference) => return Err(self.refusal(&remote.place, difference)),
-            State::Fetched | State::Locked => {}
+    pub fn find(&self, remote: &Remote) -> Result<Option<CachedData>, FetchError> {
+        let status = self.status(remote)?;
+        match status.state {
+            CacheState::Missing => return Ok(None),
+            CacheState::Differs(difference) => return Err(self.refusal(&remote.place, difference)),
+            CacheState::Fetched | CacheState::Locked => {}
         }
         let tree = self.tree(&remote.place);
         Ok(Some(match (&remote.archive, &remote.pick) {
-            (Some(archive), Pick::Files(pattern)) => {
-                Found::Pattern(self.unpacked(&remote.place, archive).join(pattern))
+            (Some(archive), FileSelection::Files(pattern)) => {
+                CachedData::Pattern(self.unpacked(&remote.place, archive).join(pattern))
             }
-            (Some(archive), Pick::Folder(folder)) => Found::Folder(self.unpacked(&remote.place, archive).join(folder)),
-            (None, Pick::Folder(folder)) => Found::Folder(tree.join(folder)),
-            (None, Pick::Files(_)) => Found::Files(stand.files.keys().map(|path| tree.join(path)).collect()),
-            (_, Pick::Model) => Found::Folder(tree),
+            (Some(archive), FileSelection::Folder(folder)) => {
+                CachedData::Folder(self.unpacked(&remote.place, archive).join(folder))
+            }
+            (None, FileSelection::Folder(folder)) => CachedData::Folder(tree.join(folder)),
+            (None, FileSelection::Files(_)) => {
+                CachedData::Files(status.files.keys().map(|path| tree.join(path)).collect())
+            }
+            (_, FileSelection::Model) => CachedData::Folder(tree),
         }))
     }
 
@@ -210,22 +200,22 @@ impl Shelf {
     ///
     /// # Errors
     /// A pattern that is none; files that cannot be read.
-    pub fn stand(&self, remote: &Remote) -> Result<Stand, FetchError> {
+    pub fn status(&self, remote: &Remote) -> Result<CacheStatus, FetchError> {
         self.examined(remote, false)
     }
 
     /// The same, with every file read again.
     ///
     /// # Errors
-    /// As [`Self::stand`].
-    pub fn verify(&self, remote: &Remote) -> Result<Stand, FetchError> {
+    /// As [`Self::status`].
+    pub fn verify(&self, remote: &Remote) -> Result<CacheStatus, FetchError> {
         self.examined(remote, true)
     }
 
-    fn examined(&self, remote: &Remote, all: bool) -> Result<Stand, FetchError> {
+    fn examined(&self, remote: &Remote, all: bool) -> Result<CacheStatus, FetchError> {
         let place = &remote.place;
-        let mut stand = Stand { files: BTreeMap::new(), state: State::Missing };
-        let Some(record) = self.record(place) else { return Ok(stand) };
+        let mut status = CacheStatus { files: BTreeMap::new(), state: CacheState::Missing };
+        let Some(record) = self.record(place) else { return Ok(status) };
         let entries = wanted(&record.listing, remote)?;
         let (mut whole, mut locked) = (!entries.is_empty(), true);
         // What the lock file has and the listing has not, as with a listing made of files put there by hand.
@@ -233,7 +223,7 @@ impl Shelf {
         whole &= self.locked_names(remote)?.iter().all(known);
         for entry in &entries {
             let file = self.tree(place).join(&entry.path);
-            let (Some(stored), Some(seen)) = (record.received.get(&entry.path), look(&file)) else {
+            let (Some(stored), Some(seen)) = (record.received.get(&entry.path), file_stamp(&file)) else {
                 whole = false;
                 continue;
             };
@@ -245,23 +235,23 @@ impl Shelf {
             locked &= pinned.is_some();
             let wanted = pinned.map(|pinned| &pinned.sha256).or(named_digest(place)).unwrap_or(&stored.sha256);
             if content.sha256 != *wanted {
-                stand.state = State::Differs(Difference {
+                status.state = CacheState::Differs(Mismatch {
                     path: entry.path.clone(),
                     wanted: wanted.clone(),
                     found: content.sha256.clone(),
                     by_lock: pinned.is_some(),
                 });
             }
-            stand.files.insert(entry.path.clone(), content);
+            status.files.insert(entry.path.clone(), content);
         }
         if let Some(archive) = &remote.archive {
-            let sha256 = stand.files.get(archive).map(|content| content.sha256.as_str());
+            let sha256 = status.files.get(archive).map(|content| content.sha256.as_str());
             whole &= sha256.is_some_and(|sha256| is_unpacked(&self.unpacked(place, archive), sha256));
         }
-        if whole && stand.state == State::Missing {
-            stand.state = if locked { State::Locked } else { State::Fetched };
+        if whole && status.state == CacheState::Missing {
+            status.state = if locked { CacheState::Locked } else { CacheState::Fetched };
         }
-        Ok(stand)
+        Ok(status)
     }
 
     /// The files of the lock file that are wanted.
@@ -274,15 +264,15 @@ impl Shelf {
     /// What the lock file should have of data that are here.
     ///
     /// # Errors
-    /// As [`Self::stand`].
+    /// As [`Self::status`].
     pub fn pinned(&self, remote: &Remote) -> Result<Pinned, FetchError> {
         let record = self.record(&remote.place).unwrap_or_default();
         let Listing { revision, licence, .. } = record.listing;
-        Ok(Pinned { revision, licence, files: self.stand(remote)?.files })
+        Ok(Pinned { revision, licence, files: self.status(remote)?.files })
     }
 
     /// What the server said of the licence.
-    pub fn licence(&self, place: &Place) -> Option<String> {
+    pub fn licence(&self, place: &RemoteLocation) -> Option<String> {
         self.record(place)?.listing.licence
     }
 
@@ -297,7 +287,7 @@ impl Shelf {
     }
 
     /// The error for content that is not what it should be.
-    pub(super) fn refusal(&self, place: &Place, difference: Difference) -> FetchError {
+    pub(super) fn refusal(&self, place: &RemoteLocation, difference: Mismatch) -> FetchError {
         let file = self.tree(place).join(&difference.path);
         match difference.by_lock {
             true => {
@@ -309,28 +299,28 @@ impl Shelf {
     }
 
     /// Where a place can be had by hand.
-    pub fn address(&self, place: &Place, services: &Services) -> String {
+    pub fn address(&self, place: &RemoteLocation, services: &Services) -> String {
         match place {
-            Place::Hub { kind, repository, revision } => {
+            RemoteLocation::Hub { kind, repository, revision } => {
                 let commit = self.lock.place(place).and_then(|pinned| pinned.revision.as_ref()).unwrap_or(revision);
                 let prefix = if *kind == crate::domain::HubKind::Datasets { "datasets/" } else { "" };
                 format!("{}/{prefix}{repository}/tree/{commit}", services.hub)
             }
-            Place::Osf { project } => format!("https://osf.io/{project}"),
-            Place::Url { url, .. } => url.clone(),
+            RemoteLocation::Osf { project } => format!("https://osf.io/{project}"),
+            RemoteLocation::Url { url, .. } => url.clone(),
         }
     }
 
     /// Makes files that somebody put into the folder of a place known, whatever the server has.
-    pub(super) fn adopt(&self, place: &Place, record: &mut Record) -> Result<(), FetchError> {
+    pub(super) fn adopt(&self, place: &RemoteLocation, record: &mut CacheRecord) -> Result<(), FetchError> {
         let tree = self.tree(place);
         for path in files_below(&tree) {
             let file = tree.join(&path);
-            let (known, seen) = (record.received.get(&path), look(&file));
+            let (known, seen) = (record.received.get(&path), file_stamp(&file));
             if known.is_some_and(|stored| Some((stored.bytes, stored.modified_ns)) == seen) {
                 continue;
             }
-            let stored = Stored::of(&file, examine(&file)?)?;
+            let stored = StoredFile::of(&file, examine(&file)?)?;
             match record.listing.files.iter().find(|entry| entry.path == path) {
                 Some(entry) if !fits(entry, &stored) => continue,
                 _ if named_digest(place).is_some_and(|sha256| *sha256 != stored.sha256) => continue,
@@ -339,7 +329,7 @@ impl Shelf {
                 Some(_) => {}
                 None => {
                     let (bytes, sha256) = (Some(stored.bytes), Some(stored.sha256.clone()));
-                    record.listing.files.push(Entry {
+                    record.listing.files.push(ListedFile {
                         path: path.clone(),
                         url: String::new(),
                         bytes,
@@ -352,7 +342,7 @@ impl Shelf {
         }
         record.listing.files.sort_by(|a, b| a.path.cmp(&b.path));
         if record.listing.revision.is_none()
-            && let (Place::Hub { .. }, version) = (place, self.version(place))
+            && let (RemoteLocation::Hub { .. }, version) = (place, self.version(place))
         {
             record.listing.revision = Some(version).filter(|version| is_commit(version));
         }
@@ -361,12 +351,12 @@ impl Shelf {
 }
 
 /// The digest that the spec itself gives.
-pub(super) fn named_digest(place: &Place) -> Option<&String> {
-    if let Place::Url { sha256, .. } = place { sha256.as_ref() } else { None }
+pub(super) fn named_digest(place: &RemoteLocation) -> Option<&String> {
+    if let RemoteLocation::Url { sha256, .. } = place { sha256.as_ref() } else { None }
 }
 
 /// Whether a file is what the server has, as far as it tells.
-pub(super) fn fits(entry: &Entry, stored: &Stored) -> bool {
+pub(super) fn fits(entry: &ListedFile, stored: &StoredFile) -> bool {
     entry.bytes.is_none_or(|bytes| bytes == stored.bytes)
         && entry.sha256.as_ref().is_none_or(|sha256| *sha256 == stored.sha256)
 }

@@ -1,14 +1,14 @@
-//! What is on the shelf, and how it came there.
+//! What is on the cache, and how it came there.
 
 use std::fs;
 use std::path::Path;
 
-use crate::domain::{HubKind, Pick, Place, Remote};
+use crate::domain::{FileSelection, HubKind, Remote, RemoteLocation};
 
 use super::super::listing::Services;
-use super::super::{Coming, FetchError, Found, Lock, Network, Shelf, State};
+use super::super::{CacheState, CachedData, DataCache, FetchError, FetchProgress, Lock, Network};
 use super::server::{Server, absent, answer, whole};
-use super::{hurried, sha256};
+use super::{quick_retries, sha256};
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 const OTHER: &str = "fedcba9876543210fedcba9876543210fedcba98";
@@ -42,57 +42,57 @@ fn hub(commit: &'static str) -> Server {
 
 fn network(hub: &str, osf: &str) -> Network {
     let services = Services { hub: hub.to_owned(), token: Some("secret".to_owned()), osf: osf.to_owned() };
-    Network::new(services, hurried())
+    Network::new(services, quick_retries())
 }
 
 fn dataset(revision: &str, files: &str) -> Remote {
     let (kind, repository) = (HubKind::Datasets, "org/data".to_owned());
-    let place = Place::Hub { kind, repository, revision: revision.to_owned() };
-    Remote { place, archive: None, pick: Pick::Files(files.to_owned()) }
+    let place = RemoteLocation::Hub { kind, repository, revision: revision.to_owned() };
+    Remote { place, archive: None, pick: FileSelection::Files(files.to_owned()) }
 }
 
 fn address(url: String, sha256: Option<String>) -> Remote {
-    Remote { place: Place::Url { url, sha256 }, archive: None, pick: Pick::Files("*".to_owned()) }
+    Remote { place: RemoteLocation::Url { url, sha256 }, archive: None, pick: FileSelection::Files("*".to_owned()) }
 }
 
-fn fetch(shelf: &Shelf, remote: &Remote, network: &Network) -> Result<usize, FetchError> {
-    shelf.fetch(remote, Some(network), false, &mut |_| ())
+fn fetch(cache: &DataCache, remote: &Remote, network: &Network) -> Result<usize, FetchError> {
+    cache.fetch(remote, Some(network), false, &mut |_| ())
 }
 
-/// A shelf in this folder, with the lock of the spec there.
-fn shelf(folder: &Path) -> Shelf {
-    Shelf::new(&folder.join("cache"), Lock::read(&folder.join("spec.yaml")).unwrap())
+/// A cache in this folder, with the lock of the spec there.
+fn cache(folder: &Path) -> DataCache {
+    DataCache::new(&folder.join("cache"), Lock::read(&folder.join("spec.yaml")).unwrap())
 }
 
 /// Puts what is there into the lock of the spec.
-fn lock(shelf: &Shelf, remote: &Remote) {
-    let mut lock = shelf.lock.clone();
-    assert!(lock.add(&remote.place, shelf.pinned(remote).unwrap()));
+fn lock(cache: &DataCache, remote: &Remote) {
+    let mut lock = cache.lock.clone();
+    assert!(lock.add(&remote.place, cache.pinned(remote).unwrap()));
     lock.write().unwrap();
 }
 
 #[test]
 fn the_hub_is_asked_once_and_only_what_is_picked_comes() {
     let (server, folder) = (hub(COMMIT), tempfile::tempdir().unwrap());
-    let (shelf, network) = (shelf(folder.path()), network(&server.url, ""));
+    let (cache, network) = (cache(folder.path()), network(&server.url, ""));
     let source = dataset("main", "wiki/*.jsonl");
-    assert_eq!(shelf.find(&source).unwrap(), None);
+    assert_eq!(cache.find(&source).unwrap(), None);
     let mut said = vec![];
-    let came = shelf.fetch(&source, Some(&network), false, &mut |coming| said.push(format!("{coming:?}"))).unwrap();
+    let came = cache.fetch(&source, Some(&network), false, &mut |coming| said.push(format!("{coming:?}"))).unwrap();
     assert!(came == 1 && said.last().unwrap().starts_with("Whole("), "{said:?}");
     let tree = folder.path().join(format!("cache/data/hf/datasets/org--data/{COMMIT}"));
-    assert_eq!(shelf.find(&source).unwrap(), Some(Found::Files(vec![tree.join("wiki/a b.jsonl")])));
+    assert_eq!(cache.find(&source).unwrap(), Some(CachedData::Files(vec![tree.join("wiki/a b.jsonl")])));
     assert_eq!(fs::read(tree.join("wiki/a b.jsonl")).unwrap(), b"wiki");
     assert!(!tree.join("talk/x.jsonl").exists());
-    assert_eq!(shelf.licence(&source.place).as_deref(), Some("cc-by-sa-4.0"));
+    assert_eq!(cache.licence(&source.place).as_deref(), Some("cc-by-sa-4.0"));
 
     let asked = server.asked().len();
-    assert_eq!(fetch(&shelf, &source, &network).unwrap(), 0, "it is there");
+    assert_eq!(fetch(&cache, &source, &network).unwrap(), 0, "it is there");
     assert_eq!(server.asked().len(), asked, "and nobody was asked");
-    assert_eq!(fetch(&shelf, &dataset(COMMIT, "talk/*"), &network).unwrap(), 1, "the commit is the same tree");
-    assert_eq!(shelf.find(&dataset("main", "**/*.jsonl")).unwrap().map(|_| ()), Some(()));
+    assert_eq!(fetch(&cache, &dataset(COMMIT, "talk/*"), &network).unwrap(), 1, "the commit is the same tree");
+    assert_eq!(cache.find(&dataset("main", "**/*.jsonl")).unwrap().map(|_| ()), Some(()));
     assert!(server.asked().last().unwrap().contains("/talk/"));
-    let error = fetch(&shelf, &dataset("main", "nothing/*"), &network).unwrap_err().to_string();
+    let error = fetch(&cache, &dataset("main", "nothing/*"), &network).unwrap_err().to_string();
     assert!(server.asked().last().unwrap().contains(&format!("/revision/{COMMIT}?")), "the branch stays where it was");
     assert!(error.contains("nothing/*") && error.contains("wiki/a b.jsonl"), "{error}");
 }
@@ -100,39 +100,39 @@ fn the_hub_is_asked_once_and_only_what_is_picked_comes() {
 #[test]
 fn what_was_altered_is_refused_and_comes_again() {
     let (server, folder) = (hub(COMMIT), tempfile::tempdir().unwrap());
-    let (shelf, network) = (shelf(folder.path()), network(&server.url, ""));
+    let (cache, network) = (cache(folder.path()), network(&server.url, ""));
     let source = dataset("main", "talk/*");
-    fetch(&shelf, &source, &network).unwrap();
-    let file = shelf.tree(&source.place).join("talk/x.jsonl");
+    fetch(&cache, &source, &network).unwrap();
+    let file = cache.tree(&source.place).join("talk/x.jsonl");
     fs::write(&file, "talK").unwrap();
-    assert!(matches!(shelf.stand(&source).unwrap().state, State::Differs(_)));
-    let refused = shelf.find(&source).unwrap_err().to_string();
+    assert!(matches!(cache.status(&source).unwrap().state, CacheState::Differs(_)));
+    let refused = cache.find(&source).unwrap_err().to_string();
     assert!(refused.contains(&sha256(b"talk")) && refused.contains(&sha256(b"talK")), "{refused}");
-    assert_eq!(fetch(&shelf, &source, &network).unwrap(), 1);
+    assert_eq!(fetch(&cache, &source, &network).unwrap(), 1);
     assert_eq!(fs::read(&file).unwrap(), b"talk");
     // A touch is no change.
     fs::File::open(&file).unwrap().set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
-    assert_eq!(shelf.stand(&source).unwrap().state, State::Fetched);
+    assert_eq!(cache.status(&source).unwrap().state, CacheState::Fetched);
     fs::remove_file(&file).unwrap();
-    assert_eq!(shelf.stand(&source).unwrap().state, State::Missing);
+    assert_eq!(cache.status(&source).unwrap().state, CacheState::Missing);
 }
 
 #[test]
 fn a_locked_commit_goes_before_the_branch() {
     let (server, folder) = (hub(COMMIT), tempfile::tempdir().unwrap());
     let source = dataset("main", "talk/*");
-    let first = shelf(folder.path());
+    let first = cache(folder.path());
     fetch(&first, &source, &network(&server.url, "")).unwrap();
     lock(&first, &source);
 
     // The branch has moved, but whoever has the lock, on another machine too, gets what it had.
     let (moved, elsewhere) = (hub(OTHER), tempfile::tempdir().unwrap());
     fs::copy(folder.path().join("spec.lock"), elsewhere.path().join("spec.lock")).unwrap();
-    let other = shelf(elsewhere.path());
+    let other = cache(elsewhere.path());
     let error = fetch(&other, &source, &network(&moved.url, "")).unwrap_err();
     assert!(moved.asked()[0].contains(&format!("/revision/{COMMIT}?")), "{error}: {:?}", moved.asked());
     assert_eq!(fetch(&other, &source, &network(&server.url, "")).unwrap(), 1);
-    assert_eq!(other.stand(&source).unwrap().state, State::Locked);
+    assert_eq!(other.status(&source).unwrap().state, CacheState::Locked);
     assert!(other.tree(&source.place).ends_with(COMMIT));
 }
 
@@ -141,11 +141,11 @@ fn other_content_than_the_lock_has_is_refused_whoever_brings_it() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::new(|request| whole(if request.nth == 0 { b"old" } else { b"new" }));
     let (source, network) = (address(format!("{}/a.txt", server.url), None), network("", ""));
-    let first = shelf(folder.path());
+    let first = cache(folder.path());
     fetch(&first, &source, &network).unwrap();
     lock(&first, &source);
-    let locked = shelf(folder.path());
-    assert_eq!(locked.stand(&source).unwrap().state, State::Locked);
+    let locked = cache(folder.path());
+    assert_eq!(locked.status(&source).unwrap().state, CacheState::Locked);
     fs::remove_dir_all(folder.path().join("cache")).unwrap();
     let error = fetch(&locked, &source, &network).unwrap_err();
     assert!(matches!(error, FetchError::Changed { .. }), "{error}");
@@ -154,8 +154,8 @@ fn other_content_than_the_lock_has_is_refused_whoever_brings_it() {
         assert!(said.contains(part), "{said}");
     }
     // Another experiment, without a lock, fetches what there is now: still not what is locked.
-    fetch(&Shelf::new(&folder.path().join("cache"), Lock::default()), &source, &network).unwrap();
-    assert!(matches!(locked.stand(&source).unwrap().state, State::Differs(_)));
+    fetch(&DataCache::new(&folder.path().join("cache"), Lock::default()), &source, &network).unwrap();
+    assert!(matches!(locked.status(&source).unwrap().state, CacheState::Differs(_)));
     assert!(matches!(fetch(&locked, &source, &network), Err(FetchError::Changed { .. })));
 }
 
@@ -168,7 +168,7 @@ fn two_who_want_the_same_fetch_it_once() {
     });
     let source = address(format!("{}/a.txt", server.url), Some(sha256(b"text")));
     let came: usize = std::thread::scope(|scope| {
-        let one = || fetch(&shelf(folder.path()), &source, &network("", "")).unwrap();
+        let one = || fetch(&cache(folder.path()), &source, &network("", "")).unwrap();
         [scope.spawn(one), scope.spawn(one)].into_iter().map(|thread| thread.join().unwrap()).sum()
     });
     assert_eq!((came, server.asked().len()), (1, 1));
@@ -177,11 +177,14 @@ fn two_who_want_the_same_fetch_it_once() {
 #[test]
 fn offline_only_what_lies_there_counts() {
     let folder = tempfile::tempdir().unwrap();
-    let shelf = shelf(folder.path());
-    let offline = |remote: &Remote| shelf.fetch(remote, None, false, &mut |_: Coming| ());
+    let cache = cache(folder.path());
+    let offline = |remote: &Remote| cache.fetch(remote, None, false, &mut |_: FetchProgress| ());
     let url = address("https://x.org/a.txt".into(), Some(sha256(b"by hand")));
-    let project =
-        Remote { place: Place::Osf { project: "abc12".into() }, archive: None, pick: Pick::Files("text/*.txt".into()) };
+    let project = Remote {
+        place: RemoteLocation::Osf { project: "abc12".into() },
+        archive: None,
+        pick: FileSelection::Files("text/*.txt".into()),
+    };
     for (remote, path) in [(&url, "a.txt"), (&project, "text/1.txt"), (&dataset("v1", "talk/*"), "talk/x.jsonl")] {
         let FetchError::Offline { folder, from, .. } = offline(remote).unwrap_err() else { panic!("{remote}") };
         assert!(from.starts_with("https://"), "{from}");
@@ -189,7 +192,7 @@ fn offline_only_what_lies_there_counts() {
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         fs::write(&file, "by hand").unwrap();
         assert_eq!(offline(remote).unwrap(), 0);
-        assert_eq!(shelf.find(remote).unwrap(), Some(Found::Files(vec![file])));
+        assert_eq!(cache.find(remote).unwrap(), Some(CachedData::Files(vec![file])));
     }
     let other = address("https://x.org/a.txt".into(), Some(sha256(b"other")));
     assert!(offline(&other).is_err(), "the digest in the spec counts, whatever lies there");
@@ -230,21 +233,21 @@ fn osf_projects_have_folders_pages_and_archives() {
         }
     });
     let folder = tempfile::tempdir().unwrap();
-    let (shelf, network) = (shelf(folder.path()), network("", &server.url));
-    let place = || Place::Osf { project: "abc12".to_owned() };
+    let (cache, network) = (cache(folder.path()), network("", &server.url));
+    let place = || RemoteLocation::Osf { project: "abc12".to_owned() };
     let archive = Some("train.zip".to_owned());
-    let train = Remote { place: place(), archive: archive.clone(), pick: Pick::Files("*/a.train".to_owned()) };
-    assert_eq!(fetch(&shelf, &train, &network).unwrap(), 1);
-    let Some(Found::Pattern(pattern)) = shelf.find(&train).unwrap() else { panic!("not found") };
+    let train = Remote { place: place(), archive: archive.clone(), pick: FileSelection::Files("*/a.train".to_owned()) };
+    assert_eq!(fetch(&cache, &train, &network).unwrap(), 1);
+    let Some(CachedData::Pattern(pattern)) = cache.find(&train).unwrap() else { panic!("not found") };
     let unpacked = pattern.parent().unwrap().parent().unwrap();
     assert_eq!(fs::read(unpacked.join("train_100M/a.train")).unwrap(), b"one");
     assert!(!unpacked.join("__MACOSX").exists());
-    assert_eq!(shelf.stand(&train).unwrap().files.keys().collect::<Vec<_>>(), ["train.zip"]);
-    let whole_archive = Remote { place: place(), archive, pick: Pick::Folder(String::new()) };
-    assert_eq!(fetch(&shelf, &whole_archive, &network).unwrap(), 0, "an archive comes once");
-    let eval = Remote { place: place(), archive: None, pick: Pick::Folder("eval".to_owned()) };
-    assert_eq!(fetch(&shelf, &eval, &network).unwrap(), 1);
-    let Some(Found::Folder(folder)) = shelf.find(&eval).unwrap() else { panic!("not found") };
+    assert_eq!(cache.status(&train).unwrap().files.keys().collect::<Vec<_>>(), ["train.zip"]);
+    let whole_archive = Remote { place: place(), archive, pick: FileSelection::Folder(String::new()) };
+    assert_eq!(fetch(&cache, &whole_archive, &network).unwrap(), 0, "an archive comes once");
+    let eval = Remote { place: place(), archive: None, pick: FileSelection::Folder("eval".to_owned()) };
+    assert_eq!(fetch(&cache, &eval, &network).unwrap(), 1);
+    let Some(CachedData::Folder(folder)) = cache.find(&eval).unwrap() else { panic!("not found") };
     assert!(folder.join("x.jsonl").is_file());
 }
 
@@ -254,7 +257,7 @@ fn a_listing_must_not_lead_out_of_the_cache() {
         whole(format!(r#"{{"sha": "{COMMIT}", "siblings": [{{"rfilename": "../../x", "size": 1}}]}}"#).as_bytes())
     });
     let folder = tempfile::tempdir().unwrap();
-    let result = fetch(&shelf(folder.path()), &dataset("main", "*"), &network(&server.url, ""));
+    let result = fetch(&cache(folder.path()), &dataset("main", "*"), &network(&server.url, ""));
     assert!(matches!(result, Err(FetchError::Listing { .. })), "{result:?}");
 }
 
@@ -264,6 +267,6 @@ fn what_is_no_archive_is_said_so() {
     let folder = tempfile::tempdir().unwrap();
     let mut source = address(format!("{}/a.tar.gz", server.url), None);
     source.archive = Some("a.tar.gz".to_owned());
-    let error = fetch(&shelf(folder.path()), &source, &network("", "")).unwrap_err().to_string();
+    let error = fetch(&cache(folder.path()), &source, &network("", "")).unwrap_err().to_string();
     assert!(error.contains("a.tar.gz") && error.contains("only zip is understood"), "{error}");
 }

@@ -1,24 +1,106 @@
-//! Tasks in which the model's preference between two nonce forms is ranked against people's: WUG.
+//! WUG: two forms of a nonce word in sentences scored as a whole, and the fraction of people who gave the first form.
+//!
+//! The model's preference for the first form is correlated with people's. Every item is a cluster of its own.
 
 use std::collections::HashMap;
 
-use crate::domain::{ItemOutcome, Mode, Nan, Preference, Score, Suite};
+use serde_json::{Value, json};
 
-use super::choice;
-use super::item::{Item, Likelihood, Truth};
+use crate::domain::{Cluster, ItemOutcome, Mode, Nan, Preference, Score, Size, Suite};
 
-/// Spearman's rho x 100 between the preference for the first form and the share of people who gave it.
-///
-/// Also the share of items whose first form is preferred, as metric `accuracy` of the subtask: the metric of the
-/// pipeline before August 2025, never comparable with the correlation, and the official one of
-/// [`Preference::Accuracy`]. A constant preference has no rank correlation, and the official pipeline stops there; it
-/// scores 0 here.
-pub(super) fn score(
+use super::correlation::spearman;
+use super::definition::{Definition, Official, OfficialReport, Sizes};
+use super::error::SuiteError;
+use super::item::{Candidate, Item, Likelihood, Truth};
+use super::json_lines::{self, JsonRow, ParsedRow};
+use super::official::{predictions, report};
+use super::{choice, clusters};
+
+/// Nominalisation of nonce adjectives: "-ity" or "-ness".
+pub(super) const ADJECTIVES: Definition = Definition {
+    read,
+    score: Some(score_adjectives),
+    recluster: clusters::assign_only,
+    official: Some(official("wug_adj", |_| vec![("wug_adj", 200)])),
+};
+
+/// Past tense of nonce verbs.
+pub(super) const PAST_TENSE: Definition = Definition {
+    read,
+    score: Some(score),
+    recluster: clusters::assign_only,
+    official: Some(official("wug_past", |_| vec![("wug_past", 50)])),
+};
+
+const fn official(folder: &'static str, sizes: fn(Size) -> Vec<(&'static str, u32)>) -> Official {
+    Official {
+        folder,
+        folder_per_set: true,
+        sizes: Sizes::OfSubtasks(sizes),
+        predictions_file: "predictions.json",
+        predictions: predictions::chosen_completions,
+        report: Some(OfficialReport { file: report::FILE, write: write_report }),
+        fast_result,
+    }
+}
+
+fn read(suite: Suite, _: Mode, files: &[(String, Vec<u8>)]) -> Result<Vec<Item>, SuiteError> {
+    json_lines::read(suite, files, |_, row| nonce_forms(suite, row))
+}
+
+fn nonce_forms(suite: Suite, row: &JsonRow) -> Result<ParsedRow, SuiteError> {
+    let sentences = row.text("sentences")?;
+    let (first, second) = match sentences.split_once('\t') {
+        Some((first, second)) if !second.contains('\t') => (first, second),
+        _ => return Err(row.error("field `sentences` should hold two sentences separated by a tab".to_owned())),
+    };
+    Ok(ParsedRow {
+        subtask: suite.name().replace('-', "_"),
+        group: suite.name().to_owned(),
+        report_labels: vec![],
+        candidates: vec![Candidate::whole(first), Candidate::whole(second)],
+        truth: Truth::Share(row.fraction("ratio")?),
+        included: true,
+        cluster: Cluster::Itself,
+    })
+}
+
+/// The report calls the correlation the average of the UIDs.
+fn write_report(suite: Suite, _: &[Item], _: &[ItemOutcome], scores: &[&Score]) -> String {
+    let correlation = report::aggregate(suite, scores).map_or(f64::NAN, |score| score.value) / 100.0;
+    let mut report = report::Report::new("SPEARMAN'S RHO");
+    report.block("UID", &[("avg".to_owned(), correlation)]);
+    report.finish(correlation)
+}
+
+/// The correlation.
+fn fast_result(suite: Suite, scores: &[&Score]) -> Value {
+    json!({suite.name().replace('-', "_"): report::fraction(report::aggregate(suite, scores))})
+}
+
+/// [`score`] with the floor of the adjectives.
+fn score_adjectives(
     suite: Suite,
     mode: Mode,
     items: &[Item],
     measured: &[Vec<Likelihood>],
 ) -> (Vec<Score>, Vec<ItemOutcome>) {
+    let (mut scores, outcomes) = score(suite, mode, items, measured);
+    let floor = 100.0 * suffix_oracle(items);
+    for score in scores.iter_mut().filter(|score| score.metric == SPEARMAN) {
+        score.floor = Some(floor);
+    }
+    (scores, outcomes)
+}
+
+const SPEARMAN: &str = "spearman";
+
+/// Spearman's rho x 100 between the preference for the first form and the fraction of people who gave it.
+///
+/// The fraction of items whose first form is preferred is the metric `accuracy` of the subtask. It was the metric of
+/// the pipeline before August 2025 and is the official one under [`Preference::Accuracy`]; it cannot be compared with
+/// the correlation. A constant preference has no rank correlation: the official pipeline fails, and here it scores 0.
+fn score(suite: Suite, mode: Mode, items: &[Item], measured: &[Vec<Likelihood>]) -> (Vec<Score>, Vec<ItemOutcome>) {
     let (accuracies, outcomes) = choice::score(suite, mode, items, measured);
     let Some(accuracy) = accuracies.into_iter().next() else { return (Vec::new(), outcomes) };
     if mode.wug == Preference::Accuracy {
@@ -32,34 +114,34 @@ pub(super) fn score(
     let rho = spearman(&preferences, &shares).unwrap_or(0.0);
     let n = items.len() as f64;
     let of_subtask = Score {
-        metric: "spearman".to_owned(),
+        metric: SPEARMAN.to_owned(),
         value: 100.0 * rho,
         // Bonett and Wright (2000): Fisher's z of rho has variance (1 + rho^2 / 2) / (n - 3).
         stderr: (n > 3.0).then(|| 100.0 * (1.0 - rho * rho) * ((1.0 + rho * rho / 2.0) / (n - 3.0)).sqrt()),
         chance: Some(0.0),
-        floor: (suite == Suite::WugAdj).then(|| 100.0 * suffix_oracle(items, &shares)),
+        floor: None,
         ..accuracy.clone()
     };
     let official = Score { subtask: None, ..of_subtask.clone() };
     (vec![accuracy, of_subtask, official], outcomes)
 }
 
-/// The share of people who gave the first form.
+/// The fraction of people who gave the first form.
 fn share(item: &Item) -> f64 {
     match item.truth {
         Truth::Share(share) => share,
-        _ => unreachable!("every item of a correlation suite is read with a share"),
+        _ => unreachable!("every item of WUG is read with a fraction of people"),
     }
 }
 
 /// How much the first of two candidates is preferred.
 fn preference(mode: Mode, scores: &[f64]) -> f64 {
-    let known = |score: f64| match mode.nan {
+    let comparable = |score: f64| match mode.nan {
         Nan::Loses if score.is_nan() => f64::NEG_INFINITY,
         Nan::Loses | Nan::Wins => score,
     };
-    let (first, second) = (known(scores[0]), known(scores[1]));
-    // Two impossible forms: no preference. Officially that has no number either.
+    let (first, second) = (comparable(scores[0]), comparable(scores[1]));
+    // Two impossible forms: no preference. The official pipeline computes NaN here.
     let impossible = mode.nan == Nan::Loses && first == f64::NEG_INFINITY && second == f64::NEG_INFINITY;
     match mode.wug {
         Preference::Probability => {
@@ -79,69 +161,31 @@ fn preference(mode: Mode, scores: &[f64]) -> f64 {
     }
 }
 
-/// The rho of a guess that knows the last three letters of the adjective and people's mean share for each such ending.
-fn suffix_oracle(items: &[Item], shares: &[f64]) -> f64 {
+/// The rho of a guesser that knows the last three letters of the adjective, and the mean of people's fractions for each
+/// such ending.
+fn suffix_oracle(items: &[Item]) -> f64 {
+    let shares: Vec<f64> = items.iter().map(share).collect();
     let endings: Vec<String> = items.iter().map(ending).collect();
     let mut means: HashMap<&str, (f64, f64)> = HashMap::new();
-    for (ending, share) in endings.iter().zip(shares) {
+    for (ending, share) in endings.iter().zip(&shares) {
         let (sum, count) = means.entry(ending).or_default();
         *sum += share;
         *count += 1.0;
     }
     let guess: Vec<f64> = endings.iter().map(|ending| means[ending.as_str()]).map(|(sum, count)| sum / count).collect();
-    spearman(&guess, shares).unwrap_or(0.0)
+    spearman(&guess, &shares).unwrap_or(0.0)
 }
 
-/// The last three letters of the adjective: the last word but one, as in `...: wuggable. wuggability`.
+/// The last three letters of the adjective, which is the second-to-last word, as in `...: wuggable. wuggability`.
 fn ending(item: &Item) -> String {
     let adjective = item.candidates[0].text.split_whitespace().rev().nth(1).unwrap_or_default();
     let letters: Vec<char> = adjective.chars().filter(|letter| letter.is_alphabetic()).collect();
     letters[letters.len().saturating_sub(3)..].iter().collect()
 }
 
-/// Spearman's rank correlation: Pearson's correlation of the ranks, ties sharing their mean rank.
-///
-/// `None` when either side is constant or holds a NaN.
-pub(super) fn spearman(left: &[f64], right: &[f64]) -> Option<f64> {
-    if left.iter().chain(right).any(|number| number.is_nan()) {
-        return None;
-    }
-    pearson(&ranks(left), &ranks(right))
-}
-
-/// Ranks from 1; equal numbers share the mean of their ranks.
-fn ranks(numbers: &[f64]) -> Vec<f64> {
-    let mut order: Vec<usize> = (0..numbers.len()).collect();
-    order.sort_by(|&left, &right| numbers[left].total_cmp(&numbers[right]));
-    let mut ranks = vec![0.0; numbers.len()];
-    let mut before = 0;
-    for equal in order.chunk_by(|&left, &right| numbers[left] == numbers[right]) {
-        let shared = before as f64 + (equal.len() as f64 + 1.0) / 2.0;
-        for &index in equal {
-            ranks[index] = shared;
-        }
-        before += equal.len();
-    }
-    ranks
-}
-
-/// Pearson's correlation; `None` when either side is constant.
-pub(super) fn pearson(left: &[f64], right: &[f64]) -> Option<f64> {
-    let centred = |numbers: &[f64]| -> Vec<f64> {
-        let mean = numbers.iter().sum::<f64>() / numbers.len() as f64;
-        numbers.iter().map(|number| number - mean).collect()
-    };
-    let dot = |left: &[f64], right: &[f64]| left.iter().zip(right).map(|(left, right)| left * right).sum::<f64>();
-    let (left, right) = (centred(left), centred(right));
-    let correlation = dot(&left, &right) / (dot(&left, &left) * dot(&right, &right)).sqrt();
-    correlation.is_finite().then(|| correlation.clamp(-1.0, 1.0))
-}
-
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
-    use super::super::{read, score_sums as score_suite};
+    use super::super::{read, tests::score_sums as score_suite};
     use super::*;
 
     fn items(rows: &[(&str, f64)]) -> Vec<Item> {
@@ -152,16 +196,6 @@ mod tests {
         };
         let file = ("wug.jsonl".to_owned(), rows.iter().map(line).collect::<String>().into_bytes());
         read(Suite::WugAdj, Mode::FIXED, &[file]).expect("rows as the format has them")
-    }
-
-    #[test]
-    fn ranks_share_their_mean_and_zeros_are_equal() {
-        assert_eq!(ranks(&[3.0, 1.0, 3.0, 2.0]), [3.5, 1.0, 3.5, 2.0]);
-        assert_eq!(ranks(&[0.0, -0.0, 1.0]), [1.5, 1.5, 3.0]);
-        // By hand: d = (-1, 1, 0), rho = 1 - 6 * 2 / (3 * 8).
-        assert_eq!(spearman(&[1.0, 2.0, 3.0], &[20.0, 10.0, 30.0]), Some(0.5));
-        assert_eq!(spearman(&[1.0, 1.0], &[1.0, 2.0]), None);
-        assert_eq!(spearman(&[1.0, f64::NAN], &[1.0, 2.0]), None);
     }
 
     #[test]
@@ -188,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_nan_is_no_preference_in_fixed_and_undoes_compat() {
+    fn a_nan_means_no_preference_in_fixed_and_no_correlation_in_compat() {
         let rows = items(&[("wugable", 0.2), ("blickable", 0.4), ("daxish", 0.9)]);
         let sums = [vec![f64::NAN, -1.0], vec![f64::NAN, f64::NAN], vec![-1.0, -2.0]];
         let last = |mode| score_suite(Suite::WugAdj, mode, &rows, &sums).0.pop().expect("an aggregate");
@@ -197,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn the_old_metric_is_the_share_of_first_forms() {
+    fn the_old_metric_is_the_fraction_of_first_forms() {
         let rows = items(&[("wugable", 0.2), ("blickable", 0.4), ("daxish", 0.9)]);
         let sums = [vec![0.0, -20.0], vec![-2.0, -1.0], vec![-3.0, -4.0]];
         let mode = Mode { wug: Preference::Accuracy, ..Mode::COMPAT };
@@ -214,21 +248,5 @@ mod tests {
         // Ranks (3.5, 3.5, 1.5, 1.5) against (4, 3, 1, 2): covariance 4, variances 4 and 5.
         let floor = scores.last().and_then(|score| score.floor).expect("a floor");
         assert!((floor - 100.0 * 4.0 / 20f64.sqrt()).abs() < 1e-9, "{floor}");
-    }
-
-    proptest! {
-        #[test]
-        fn rho_is_bounded_symmetric_and_blind_to_monotone_maps(
-            pairs in prop::collection::vec((-5i8..5, -5.0..5.0f64), 2..30)
-        ) {
-            let left: Vec<f64> = pairs.iter().map(|pair| f64::from(pair.0)).collect();
-            let right: Vec<f64> = pairs.iter().map(|pair| pair.1).collect();
-            let rho = spearman(&left, &right);
-            prop_assert!(rho.is_none_or(|rho| (-1.0..=1.0).contains(&rho)));
-            let cubed: Vec<f64> = left.iter().map(|number| number.powi(3) + 7.0).collect();
-            prop_assert_eq!(rho, spearman(&cubed, &right));
-            let mirrored = spearman(&right, &left);
-            prop_assert!((rho.unwrap_or(0.0) - mirrored.unwrap_or(0.0)).abs() < 1e-12);
-        }
     }
 }

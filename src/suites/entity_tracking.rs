@@ -1,0 +1,96 @@
+//! Entity tracking: what a box holds after some operations, chosen from several contents of which the first is right.
+//!
+//! Rows about the same story form a cluster: their first sentence, which says what is in the boxes to begin with, is
+//! the same, whatever happens then.
+
+use std::collections::BTreeMap;
+
+use crate::domain::{BoxRows, ItemOutcome, Mode, Score, Size, Suite};
+
+use super::definition::{Definition, Official, OfficialReport, Sizes};
+use super::error::SuiteError;
+use super::item::{Candidate, Item, Tokenized, Truth};
+use super::json_lines::{self, JsonRow, ParsedRow};
+use super::official::{predictions, report};
+use super::{choice, clusters};
+
+pub(super) const DEFINITION: Definition = Definition {
+    read,
+    // Splits count equally even if one has more numbers of operations than another.
+    score: Some(choice::score_by_group),
+    recluster: choice::recluster_by_group,
+    official: Some(Official {
+        folder: "entity_tracking",
+        folder_per_set: true,
+        sizes: Sizes::OfSubtasks(sizes),
+        predictions_file: "predictions.json",
+        predictions: predictions::chosen_completions,
+        report: Some(OfficialReport { file: report::FILE, write: write_report }),
+        fast_result: report::fast_accuracies,
+    }),
+};
+
+fn read(suite: Suite, mode: Mode, files: &[(String, Vec<u8>)]) -> Result<Vec<Item>, SuiteError> {
+    json_lines::read(suite, files, |stem, row| story(mode, stem, row))
+}
+
+/// An option "nothing" is always the shortest one, and is right in three rows of ten.
+fn story(mode: Mode, stem: &str, row: &JsonRow) -> Result<ParsedRow, SuiteError> {
+    let (prefix, options) = (row.text("input_prefix")?, row.texts("options")?);
+    if options.len() < 2 {
+        return Err(row.error(format!("field `options` should hold at least 2 strings, not {}", options.len())));
+    }
+    Ok(ParsedRow {
+        subtask: format!("{stem}_{}_ops", row.integer("numops")?),
+        group: stem.to_owned(),
+        report_labels: vec![],
+        candidates: options.iter().map(|option| Candidate::after(prefix, option, Tokenized::Whole)).collect(),
+        truth: Truth::First,
+        included: mode.entity_tracking == BoxRows::All || !options.iter().any(|option| option.contains("nothing")),
+        cluster: clusters::sharing(&[prefix.split('.').next().unwrap_or(prefix)]),
+    })
+}
+
+/// After the numbers of operations, the block of UIDs has the mean of each split.
+fn write_report(suite: Suite, items: &[Item], outcomes: &[ItemOutcome], scores: &[&Score]) -> String {
+    report::with_blocks(suite, items, outcomes, scores, |report, of_subtasks| {
+        let mut splits: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+        for (subtask, value) in &of_subtasks {
+            let split = items.iter().find(|item| item.subtask == *subtask).map_or("", |item| &item.group);
+            splits.entry(split).or_default().push(*value);
+        }
+        let mean =
+            |(split, values): (&str, Vec<f64>)| (split.to_owned(), values.iter().sum::<f64>() / values.len() as f64);
+        report.block("UID", &[of_subtasks, splits.into_iter().map(mean).collect()].concat());
+    })
+}
+
+/// The fast set is the split `regular` alone, all of it.
+fn sizes(size: Size) -> Vec<(&'static str, u32)> {
+    match size {
+        Size::Full => FULL.to_vec(),
+        Size::Fast => FULL.iter().filter(|(subtask, _)| subtask.starts_with("regular")).copied().collect(),
+    }
+}
+
+/// The subtasks of the full set, and how many items each has.
+const FULL: [(&str, u32); 18] = [
+    ("regular_0_ops", 606),
+    ("regular_1_ops", 607),
+    ("regular_2_ops", 606),
+    ("regular_3_ops", 606),
+    ("regular_4_ops", 568),
+    ("regular_5_ops", 159),
+    ("ambiref_0_ops", 607),
+    ("ambiref_1_ops", 607),
+    ("ambiref_2_ops", 604),
+    ("ambiref_3_ops", 604),
+    ("ambiref_4_ops", 615),
+    ("ambiref_5_ops", 187),
+    ("move_contents_0_ops", 605),
+    ("move_contents_1_ops", 606),
+    ("move_contents_2_ops", 605),
+    ("move_contents_3_ops", 606),
+    ("move_contents_4_ops", 529),
+    ("move_contents_5_ops", 156),
+];

@@ -1,0 +1,142 @@
+//! JSON Lines files: rows whose errors name file, line and field, and the items that rows become.
+
+use std::collections::HashMap;
+
+use serde_json::{Map, Value};
+
+use crate::domain::{Cluster, Suite};
+
+use super::error::SuiteError;
+use super::files;
+use super::item::{Candidate, Item, ReportLabel, Truth};
+
+const EXTENSION: &str = ".jsonl";
+
+/// What a suite reads from one row; [`read`] numbers the rows of each subtask.
+pub(super) struct ParsedRow {
+    pub(super) subtask: String,
+    pub(super) group: String,
+    pub(super) report_labels: Vec<ReportLabel>,
+    pub(super) candidates: Vec<Candidate>,
+    pub(super) truth: Truth,
+    /// Whether the row becomes an item. A row that does not is numbered all the same.
+    pub(super) included: bool,
+    pub(super) cluster: Cluster,
+}
+
+/// Reads every row of every JSON Lines file with `parse`, which is also given the name of the file without its
+/// extension.
+pub(super) fn read(
+    suite: Suite,
+    files: &[(String, Vec<u8>)],
+    parse: impl Fn(&str, &JsonRow) -> Result<ParsedRow, SuiteError>,
+) -> Result<Vec<Item>, SuiteError> {
+    let mut items = Vec::new();
+    let mut next_index: HashMap<String, u32> = HashMap::new();
+    for (name, bytes) in files::with_extension(files, EXTENSION)? {
+        // Only the extension is removed: further dots belong to the UID.
+        let stem = name.strip_suffix(EXTENSION).unwrap_or(name);
+        let rows: Vec<JsonRow> = JsonRow::all(name, bytes).collect::<Result<_, _>>()?;
+        for row in files::require_rows(name, rows)? {
+            let ParsedRow { subtask, group, report_labels, candidates, truth, included, cluster } = parse(stem, &row)?;
+            let next = next_index.entry(subtask.clone()).or_default();
+            let index = *next;
+            *next += 1;
+            if included {
+                let task = suite.name().to_owned();
+                items.push(Item { task, subtask, group, report_labels, index, candidates, truth, cluster });
+            }
+        }
+    }
+    files::require_items(items, suite, files, EXTENSION)
+}
+
+/// One line of a JSON Lines file: an object.
+pub(super) struct JsonRow<'a> {
+    file: &'a str,
+    line: usize,
+    fields: Map<String, Value>,
+}
+
+impl<'a> JsonRow<'a> {
+    /// All rows of a file; blank lines are skipped.
+    pub(super) fn all(file: &'a str, bytes: &'a [u8]) -> impl Iterator<Item = Result<JsonRow<'a>, SuiteError>> {
+        bytes
+            .split(|&byte| byte == b'\n')
+            .enumerate()
+            .filter(|(_, text)| !text.iter().all(u8::is_ascii_whitespace))
+            .map(move |(index, text)| {
+                let line = index + 1;
+                let reason = match serde_json::from_slice(text) {
+                    Ok(Value::Object(fields)) => return Ok(JsonRow { file, line, fields }),
+                    Ok(_) => "expected a JSON object".to_owned(),
+                    Err(error) => {
+                        let message = error.to_string();
+                        let message = message.split(" at line ").next().unwrap_or_default();
+                        format!("not valid JSON: {message} at column {}", error.column())
+                    }
+                };
+                Err(SuiteError::Row { file: file.to_owned(), line, reason })
+            })
+    }
+
+    /// An error about this row.
+    pub(super) fn error(&self, reason: String) -> SuiteError {
+        SuiteError::Row { file: self.file.to_owned(), line: self.line, reason }
+    }
+
+    /// Whether the row has a field.
+    pub(super) fn has(&self, field: &str) -> bool {
+        self.fields.contains_key(field)
+    }
+
+    /// A field that holds a string.
+    pub(super) fn text(&self, field: &str) -> Result<&str, SuiteError> {
+        let value = self.field(field)?;
+        value.as_str().ok_or_else(|| self.mismatch(field, "a string", value))
+    }
+
+    /// A field that holds a string; `None` where it is missing or holds something else.
+    pub(super) fn optional(&self, field: &str) -> Option<&str> {
+        self.fields.get(field)?.as_str()
+    }
+
+    /// A field that holds a list of strings.
+    pub(super) fn texts(&self, field: &str) -> Result<Vec<&str>, SuiteError> {
+        let value = self.field(field)?;
+        let texts: Option<Vec<&str>> = value.as_array().and_then(|list| list.iter().map(Value::as_str).collect());
+        texts.ok_or_else(|| self.mismatch(field, "a list of strings", value))
+    }
+
+    /// A field that holds a non-negative integer.
+    pub(super) fn integer(&self, field: &str) -> Result<u64, SuiteError> {
+        let value = self.field(field)?;
+        value.as_u64().ok_or_else(|| self.mismatch(field, "a non-negative integer", value))
+    }
+
+    /// A field that holds a fraction, a number from 0 to 1.
+    pub(super) fn fraction(&self, field: &str) -> Result<f64, SuiteError> {
+        let value = self.field(field)?;
+        let fraction = value.as_f64().filter(|fraction| (0.0..=1.0).contains(fraction));
+        fraction.ok_or_else(|| self.mismatch(field, "a number from 0 to 1", value))
+    }
+
+    fn field(&self, field: &str) -> Result<&Value, SuiteError> {
+        self.fields.get(field).ok_or_else(|| {
+            let present = self.fields.keys().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
+            self.error(format!("field `{field}` is missing; the row has {present}"))
+        })
+    }
+
+    fn mismatch(&self, field: &str, expected: &str, value: &Value) -> SuiteError {
+        let actual = match value {
+            Value::Null => "null".to_owned(),
+            Value::Bool(flag) => flag.to_string(),
+            Value::Number(number) => number.to_string(),
+            Value::String(_) => "a string".to_owned(),
+            Value::Array(_) => "another list".to_owned(),
+            Value::Object(_) => "an object".to_owned(),
+        };
+        self.error(format!("field `{field}` should be {expected}, not {actual}"))
+    }
+}
