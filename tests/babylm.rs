@@ -72,15 +72,15 @@ fn scores_of_other_modes_cannot_be_submitted() {
     let env = Env::new(TINY);
     env.run(0, &["run", "spec.yaml", "-S", "axes.seed=[1]"]);
     let lacks = env.complaint(8, &["export", "babylm", "tiny", "out"]);
-    let rules = "blimp, blimp-supplement: scored by the rules 'fixed'; only those of 'compat' can be handed in";
+    let rules = "blimp, blimp-supplement: scored in mode 'fixed', but only results of mode 'compat' can be submitted";
     assert!(
-        lacks.contains(rules) && lacks.starts_with("grid: the submission is not complete:\n  all 4 models:\n"),
+        lacks.contains(rules) && lacks.starts_with("grid: the submission is incomplete:\n  all 4 models:\n"),
         "{lacks}"
     );
-    assert!(lacks.lines().count() <= 8, "equal reasons are said once\n{lacks}");
-    // There is nothing, so nothing is written, whatever is asked for.
+    assert!(lacks.lines().count() <= 8, "equal reasons are reported once\n{lacks}");
+    // There are no results, so nothing is written even with `--partial`.
     let lacks = env.complaint(8, &["export", "babylm", "tiny", "out", "--partial"]);
-    assert!(lacks.contains("nothing was written: there is nothing yet"), "{lacks}");
+    assert!(lacks.contains("nothing was written, because there are no results to submit yet"), "{lacks}");
     assert!(!env.path().join("out").exists());
 }
 

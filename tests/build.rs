@@ -83,7 +83,7 @@ fn articles_become_records_once_within_the_budget() {
     assert!(told.contains("3 of 5 documents answered after 5 requests"), "{told}");
     assert!(!env.path().join("made").exists(), "an incomplete dataset is not written");
     let told = expect(build(&env, Some("secret")), 0);
-    assert!(told.contains("10 records of 5 documents, 2 requests"), "{told}");
+    assert!(told.contains("10 records from 5 documents, 2 requests"), "{told}");
     let text = fs::read_to_string(env.path().join("made/questions.jsonl")).unwrap();
     let rows: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!((&rows[0]["prompt"], &rows[9]["reply"]), (&json!("What is 1 of 0?"), &json!("It is 2 of 4.")));
@@ -119,7 +119,7 @@ fn refusals_and_unusable_answers_are_reported() {
     assert!(told.contains("401") && told.contains("wrong key") && told.contains("`api_key`"), "{told}");
     fs::write(env.path().join("spec.yaml"), spec(&server.url, "requests: 100")).unwrap();
     let told = expect(build(&env, None), 6);
-    assert!(told.contains("of 5 documents none got a usable answer (15 requests)"), "{told}");
+    assert!(told.contains("none of 5 documents got a usable answer (15 requests)"), "{told}");
 }
 
 #[test]
@@ -132,5 +132,5 @@ fn errors_in_build_are_reported_with_their_position() {
     );
     fs::write(env.path().join("spec.yaml"), spec("localhost:1", "request: 5")).unwrap();
     let said = env.complaint(1, &["plan", "spec.yaml"]);
-    assert!(said.contains("'endpoint' must be an address") && said.contains("did you mean 'requests'?"), "{said}");
+    assert!(said.contains("'endpoint' must be a URL") && said.contains("did you mean 'requests'?"), "{said}");
 }

@@ -15,7 +15,7 @@ fn init_writes_a_valid_spec_and_never_overwrites_a_file() {
 
     std::fs::write(env.path().join("first.yaml"), "mine").expect("a file");
     let said = env.complaint(1, &["init", "first.yaml"]);
-    assert!(said.contains("first.yaml is there already") && said.contains("help: "), "{said}");
+    assert!(said.contains("first.yaml already exists") && said.contains("help: "), "{said}");
     assert_eq!(std::fs::read_to_string(env.path().join("first.yaml")).expect("a file"), "mine");
     let said = env.complaint(6, &["init", "nowhere/first.yaml"]);
     assert!(said.contains("failed to write nowhere/first.yaml"), "{said}");
@@ -56,7 +56,7 @@ fn diff_lists_changed_jobs_and_scores() {
     assert_eq!((stdout.as_str(), stderr.as_str()), ("", "tiny and tiny need the same 15 jobs\n"));
 
     let unknown = env.complaint(4, &["diff", "tiny", "slower"]);
-    assert!(unknown.contains("slower") && unknown.contains("nor is there a spec"), "{unknown}");
+    assert!(unknown.contains("slower") && unknown.contains("there is no spec file"), "{unknown}");
     let nothing = Env::new(TINY).complaint(4, &["diff", "spec.yaml", "slower"]);
-    assert!(nothing.contains("there is no spec 'slower', and nothing has run in runs"), "{nothing}");
+    assert!(nothing.contains("there is no spec 'slower', and no experiment has run in runs"), "{nothing}");
 }

@@ -262,7 +262,7 @@ fn server_and_disk_errors_come_with_a_remedy() {
     });
     let away = Away::new(&spec_on_the_hub(), &server.url);
     let (_, said) = away.grid(6, &["run", "spec.yaml"]);
-    assert!(said.contains("the server answers 401") && said.contains("HF_TOKEN"), "{said}");
+    assert!(said.contains("the server responded with status 401") && said.contains("HF_TOKEN"), "{said}");
     let spec = TINY.replace("{world: speech, words: 6k}", &format!("{{url: \"{}/big.txt\"}}", server.url));
     fs::write(away.env.path().join("spec.yaml"), &spec).unwrap();
 

@@ -41,7 +41,7 @@ fn models_are_scored_by_folder_and_by_job() {
     assert!(output.status.success(), "{talk}");
     assert!(table.contains("nano-seed1") && table.contains("blimp-supplement"), "{table}");
     for missing in ["entity-tracking", "ewok", "comps", "wug-adj", "wug-past", "reading"] {
-        assert!(talk.contains(&format!("left out: {missing}, nothing at ")), "{talk}");
+        assert!(talk.contains(&format!("skipping {missing}: there is no data in ")), "{talk}");
     }
     let model = env.query(
         "select attempt.folder || '/output' from attempt join job on job.result = attempt.id where label = 'nano/seed1'",
@@ -75,7 +75,7 @@ fn models_are_scored_by_folder_and_by_job() {
 
     // A tuned model is not shown as pretrained.
     let report = env.run(0, &["report", "both"]);
-    assert!(report.contains("nano-chat-seed1") && report.contains("as it is"), "{report}");
+    assert!(report.contains("nano-chat-seed1") && report.contains("imported"), "{report}");
     assert!(!report.contains("pretrained"), "{report}");
 
     // The scores are in the database now, so nothing runs, but the table is printed. The full name of a cell works too.
@@ -100,37 +100,37 @@ fn missing_data_and_models_are_reported_before_anything_runs() {
     let data = env.complaint(6, &["eval", "nano/seed1", "--suite", "blimp,ewok", "--fast"]);
     assert!(data.contains("fast_eval/ewok_fast") && data.contains("ewok_fast.zip of https://osf.io/ryjfm/"), "{data}");
     let none = env.complaint(6, &["eval", "nano/seed1", "--data", "nowhere"]);
-    assert!(none.contains("no full evaluation data at") && none.contains("GRID_DATA"), "{none}");
+    assert!(none.contains("no full evaluation data in") && none.contains("GRID_DATA"), "{none}");
     fs::rename(env.path().join("evaluation_data/full_eval"), env.path().join("full_eval")).expect("a folder");
     let fast = env.complaint(6, &["eval", "nano/seed1"]);
     assert!(
-        fast.contains("no full evaluation data at")
-            && fast.contains("help: that of the other size is there: add `--fast`"),
+        fast.contains("no full evaluation data in")
+            && fast.contains("help: the data of the other size are there: add `--fast`"),
         "{fast}"
     );
     fs::rename(env.path().join("full_eval"), env.path().join("evaluation_data/full_eval")).expect("a folder");
     let suite = env.complaint(1, &["eval", "nano/seed1", "--suite", "blmp"]);
-    assert!(suite.contains("no suite is called 'blmp'; there are zero-shot and blimp,"), "{suite}");
+    assert!(suite.contains("unknown suite 'blmp'; known are zero-shot, blimp,"), "{suite}");
     let model = env.complaint(6, &["eval", "no/such", "--suite", "blimp", "--offline"]);
     assert!(model.contains("hf:no/such@main") && model.contains("grid is offline"), "{model}");
-    assert!(model.starts_with("no/such: no folder or job here is called so; it is taken for a model"), "{model}");
+    assert!(model.starts_with("no/such: no such folder or job; trying the Hugging Face Hub\n"), "{model}");
     for slip in ["./models/tinny", "/no/such/folder", "models/of/mine"] {
         let complaint = env.complaint(4, &["eval", slip, "--suite", "blimp", "--fast"]);
-        assert!(complaint.starts_with(&format!("grid: no folder and no job is called '{slip}'")), "{complaint}");
+        assert!(complaint.starts_with(&format!("grid: there is no folder and no job '{slip}'")), "{complaint}");
     }
     let several = env.complaint(4, &["eval", "tune-", "pretrain-", "--suite", "blimp"]);
-    assert!(several.contains("names several models"), "{several}");
+    assert!(several.contains("matches several models"), "{several}");
     let stranger = "models: {a: {job: 0123456789abcdef0123456789abcdef}}\nname: a\n";
     fs::write(env.path().join("stranger.yaml"), stranger).expect("a spec");
     let unknown = env.complaint(4, &["run", "stranger.yaml"]);
-    assert!(unknown.contains("which this runs folder does not have"), "{unknown}");
+    assert!(unknown.contains("which is not in this runs folder"), "{unknown}");
     let weights = env.query(
         "select attempt.folder || '/output/model.safetensors' from attempt join job on job.result = attempt.id \
          where label = 'nano/seed2'",
     );
     fs::remove_file(env.path().join("runs").join(&weights[0])).expect("weights");
     let lost = env.complaint(6, &["eval", "nano/seed2", "--suite", "blimp", "--fast"]);
-    assert!(lost.contains("there is no model of nano/seed2") && lost.contains("its files are gone"), "{lost}");
+    assert!(lost.contains("the model of nano/seed2") && lost.contains("its files are gone"), "{lost}");
     assert_eq!(env.query("select count(*) from experiment"), experiments);
 }
 

@@ -98,7 +98,7 @@ fn an_unusable_model_is_refused_before_anything_runs() {
     assert!(biased.contains("config.json: 'attention_bias' is true; only false"), "{biased}");
     let dropping = config.replace("\"attention_dropout\": 0.0", "\"attention_dropout\": 0.2");
     std::fs::write(theirs.join("config.json"), dropping).expect("a file");
-    let told = "warning: theirs is trained on without the dropout of 0.2 that its configuration has";
+    let told = "warning: theirs is trained without the dropout of 0.2 in its configuration";
     assert!(env.run(0, &["plan", "theirs.yaml"]).contains(told));
     assert!(!env.run(0, &["plan", "theirs.yaml", "-S", "axes.curriculum=[pretrained]"]).contains("dropout"));
     std::fs::write(theirs.join("config.json"), config).expect("a file");

@@ -60,10 +60,7 @@ fn a_lost_database_is_rebuilt_from_the_job_folders() {
         let _ = std::fs::remove_file(env.path().join("runs").join(file)); // the last two may not exist
     }
     let words = env.complaint(0, &["run", "spec.yaml"]);
-    assert!(
-        words.contains("note: runs.db did not know of 28 jobs that are done in ") && words.contains("nothing to do"),
-        "{words}"
-    );
+    assert!(words.contains("note: recovered 28 finished jobs from ") && words.contains("nothing to do"), "{words}");
     assert_eq!((env.scores(), env.weights(), env.query(items), env.query(metrics)), before);
     assert_eq!((folders(), env.query("select distinct state from attempt")), (count, vec!["done".to_owned()]));
     assert!(!env.complaint(0, &["run", "spec.yaml"]).contains("note:"));
@@ -101,11 +98,18 @@ fn a_change_reruns_only_what_depends_on_it() {
     assert!(plan.contains("Run (changed: corpora.0.0.size 6000 -> 7000"), "{plan}");
 
     let words = env.complaint(0, &["run", "spec.yaml", "-S", "axes.seed=[1]"]);
-    assert!(words.contains("note: nano/pretrained/seed2 and 3 more of the last run of tiny left its table"), "{words}");
+    assert!(
+        words.contains("note: nano/pretrained/seed2 and 3 more of the last run of tiny are no longer in the spec"),
+        "{words}"
+    );
     // The results of the cells that left are there until they are given up.
     assert_eq!(env.run(0, &["gc"]), "");
     let listed = env.run(0, &["gc", "--unplanned", "--yes"]);
-    assert_eq!(listed.lines().filter(|line| line.contains("seed2: in no plan of today")).count(), 12, "{listed}");
+    assert_eq!(
+        listed.lines().filter(|line| line.contains("seed2: no current experiment uses it")).count(),
+        12,
+        "{listed}"
+    );
     assert!(env.complaint(0, &["resume"]).contains("nothing to do"));
     let plan = env.run(0, &["plan", "spec.yaml"]);
     // Scores are in the database: it is the models that are gone.
@@ -122,7 +126,7 @@ fn empty_data_is_refused() {
     std::fs::write(env.path().join("q.jsonl"), "{\"p\": \"why\", \"r\": \" \"}\n").unwrap();
     for verb in ["plan", "run"] {
         let complaint = env.complaint(6, &[verb, "spec.yaml"]);
-        assert!(complaint.contains("nothing to learn from in corpus speech, dataset questions"), "{complaint}");
+        assert!(complaint.contains("no text to learn from in corpus speech, dataset questions"), "{complaint}");
     }
     assert!(!env.path().join("runs").exists());
 }
@@ -144,15 +148,15 @@ fn unused_vocabulary_and_cut_records_are_reported() {
     let env = Env::new(&spec.replace("[pretrained, merged, sequential]", "[merged]"));
     let complaint =
         env.complaint(2, &["run", "spec.yaml", "-S", "tokenizer.vocab_size=20k", "-S", "tune.max_length=2"]);
-    assert!(complaint.contains("no record has anything to predict within max_length 2: raise it"), "{complaint}");
+    assert!(complaint.contains("no record has a token to predict within max_length 2: increase it"), "{complaint}");
     let warnings = |kind: &str| {
         let attempts = "select warnings from attempt join job on job.id = attempt.job where attempt.state = 'done'";
         env.query(&format!("{attempts} and kind = '{kind}'")).join("\n")
     };
-    assert!(warnings("tokenizer").contains("entries to learn, of 20000"), "{}", warnings("tokenizer"));
-    for (length, rest) in [(24, "; of 3 nothing is left to predict"), (30, "")] {
+    assert!(warnings("tokenizer").contains("of 20000 vocabulary entries"), "{}", warnings("tokenizer"));
+    for (length, rest) in [(24, "; 3 of them have no token left to predict"), (30, "")] {
         env.run(0, &["run", "spec.yaml", "-S", &format!("tune.max_length={length}")]);
-        let told = format!("of 180 records are cut at max_length {length}{rest}");
+        let told = format!("of 180 records are truncated at max_length {length}{rest}");
         assert!(warnings("tune").lines().any(|line| line.ends_with(&told)), "{told}: {}", warnings("tune"));
     }
 }
@@ -166,7 +170,7 @@ fn bad_data_and_devices_are_found_before_the_first_job() {
     let pair = r#"{"sentence_good": "the dog runs", "sentence_bad": "the dog run"}"#;
     std::fs::write(folder.join("agreement.jsonl"), format!("{pair}\n")).unwrap();
     for (text, reason) in
-        [("", "binding.jsonl holds no row"), ("{}\n", "binding.jsonl:1: field `sentence_good` is missing")]
+        [("", "binding.jsonl has no rows"), ("{}\n", "binding.jsonl:1: field `sentence_good` is missing")]
     {
         std::fs::write(folder.join("binding.jsonl"), text).unwrap();
         let complaint = env.complaint(6, &["run", "spec.yaml"]);
@@ -190,7 +194,7 @@ fn a_second_coordinator_is_refused() {
     let lock = std::fs::File::create(env.path().join("runs/.lock")).unwrap();
     lock.lock().unwrap();
     let complaint = env.complaint(7, &["run", "spec.yaml"]);
-    assert!(complaint.contains("another grid is at work there"), "{complaint}");
+    assert!(complaint.contains("another grid is running there"), "{complaint}");
 }
 
 #[test]

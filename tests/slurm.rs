@@ -182,7 +182,7 @@ fn a_disturbed_run_on_slurm_gives_the_results_of_a_local_run() {
     let log = fs::read_dir(&folder).unwrap().flatten().filter(|entry| {
         entry.file_name().to_string_lossy().starts_with("slurm-") && entry.path().extension().is_some()
     });
-    assert_eq!(log.count(), 1, "the log of the one job of Slurm");
+    assert_eq!(log.count(), 1, "the log of the only Slurm job");
 }
 
 #[test]
@@ -203,7 +203,7 @@ fn an_interrupt_leaves_or_cancels_the_jobs() {
         texts(&output).1
     };
     let words = interrupt(1, &["run", "spec.yaml"]);
-    assert!(words.contains("jobs in Slurm's queue go on"), "{words}");
+    assert!(words.contains("jobs in Slurm's queue keep running"), "{words}");
     assert_eq!(running().len(), 1);
     let words = interrupt(2, &["resume", "--cancel-on-exit"]);
     assert!(words.contains("the workers save their state"), "{words}");

@@ -1,32 +1,98 @@
 //! `grid bench`.
 
-use super::args::{BenchTrainArgs, PrecisionArg, TableFormat};
-use super::failure::{Exit, Failure};
-use super::report::form;
-use super::status::print_json;
-use super::workspace::SpecText;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::global::Global;
+use super::output::{TableFormat, formatted, print_json};
 use crate::domain::{BaseModel, Precision, Workload};
-use crate::{report, runner, spec};
+use crate::report;
+use crate::runner::{self, BenchmarkRounds, WorkerProgram};
+use crate::session::{Exit, Failure, SpecText};
+use crate::spec;
+
+/// Update to measure.
+#[derive(Debug, Subcommand)]
+pub enum BenchVerb {
+    /// Training speed: tokens per second, share of the peak speed of matrix products, memory, and time per phase.
+    Train(BenchTrainArgs),
+}
+
+/// Arguments of `bench train`.
+#[derive(Debug, Args)]
+pub struct BenchTrainArgs {
+    /// Measure the models of this spec with their batch size, sequence length and precision.
+    pub spec: Option<PathBuf>,
+    /// Measure a model of this shape; the keys are those of a model in a spec.
+    #[arg(
+        long,
+        value_name = "KEY=VALUE,...",
+        conflicts_with = "spec",
+        default_value = "hidden=256,layers=4,heads=4,intermediate=704,vocab_size=8192"
+    )]
+    pub model: String,
+    /// Rows of a batch; by default 16, or that of the spec.
+    #[arg(long)]
+    pub batch_size: Option<u32>,
+    /// Predicted tokens per row; by default 256, or that of the spec.
+    #[arg(long)]
+    pub sequence_length: Option<u32>,
+    /// Precision; by default both, or that of the spec.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    pub precision: Vec<PrecisionArg>,
+    /// Device: cpu, cuda:0, ...
+    #[arg(long, default_value = "cpu")]
+    pub device: String,
+    /// Threads; by default one per core.
+    #[arg(long)]
+    pub threads: Option<u32>,
+    /// Number of rounds, whose median is reported.
+    #[arg(long, default_value_t = 5)]
+    pub rounds: u32,
+    /// Optimiser steps per round.
+    #[arg(long, default_value_t = 4)]
+    pub steps: u32,
+    /// Output format.
+    #[arg(long, value_enum, default_value_t = TableFormat::Table)]
+    pub format: TableFormat,
+}
+
+/// Precision of training.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PrecisionArg {
+    /// 32-bit floats.
+    F32,
+    /// bfloat16 compute with 32-bit weights.
+    Bf16,
+}
+
+/// `grid bench`.
+pub fn bench(global: &Global, verb: &BenchVerb) -> Result<Exit, Failure> {
+    match verb {
+        BenchVerb::Train(args) => train(global, args),
+    }
+}
 
 /// `grid bench train`.
-pub fn train(args: &BenchTrainArgs) -> Result<Exit, Failure> {
-    let environment = |error: runner::RunError| Failure::new(Exit::Environment, error);
-    let program = runner::worker_program().map_err(environment)?;
+fn train(global: &Global, args: &BenchTrainArgs) -> Result<Exit, Failure> {
+    let program = WorkerProgram::find(&global.log_filter())?;
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
-    let rounds = runner::Rounds { count: args.rounds.max(1), steps: args.steps.max(1) };
+    let rounds = BenchmarkRounds { count: args.rounds.max(1), steps: args.steps.max(1) };
     let mut speeds = vec![];
     for workload in workloads(args)? {
         let threads = args.threads.unwrap_or(cores);
-        speeds.push(runner::measure(&program, workload, threads, rounds).map_err(environment)?);
+        speeds.push(runner::measure(&program, workload, threads, rounds)?);
     }
     let table = report::speed(&speeds);
     match args.format {
         TableFormat::Json => print_json(&speeds)?,
-        format => print!("{}", form(&table, format)),
+        format => print!("{}", formatted(&table, format)),
     }
     Ok(Exit::Done)
 }
 
+/// The models to measure, each with its batch.
 fn workloads(args: &BenchTrainArgs) -> Result<Vec<Workload>, Failure> {
     let mut bases = vec![];
     match &args.spec {
@@ -39,20 +105,19 @@ fn workloads(args: &BenchTrainArgs) -> Result<Vec<Workload>, Failure> {
                 }
             }
             if bases.is_empty() {
-                let reason = format!("{}: no model is trained from random weights there", path.display());
+                let reason = format!("{}: no model in this spec is trained from random weights", path.display());
                 return Err(Failure::text(Exit::Usage, reason));
             }
         }
         None => {
-            let model =
-                spec::shape(&args.model).map_err(|problems| Failure::text(Exit::Usage, problems.to_string()))?;
+            let model = spec::shape(&args.model)?;
             bases = [Precision::F32, Precision::Bf16].map(|precision| (model.clone(), 16, 256, precision)).into();
         }
     }
     if !args.precision.is_empty() {
         bases.dedup_by(|a, b| a.0 == b.0 && (a.1, a.2) == (b.1, b.2));
     }
-    let asked: Vec<Precision> = args
+    let requested: Vec<Precision> = args
         .precision
         .iter()
         .map(|precision| match precision {
@@ -61,7 +126,7 @@ fn workloads(args: &BenchTrainArgs) -> Result<Vec<Workload>, Failure> {
         })
         .collect();
     let workloads = bases.into_iter().flat_map(|(model, batch_size, sequence_length, own)| {
-        let precisions = if asked.is_empty() { vec![own] } else { asked.clone() };
+        let precisions = if requested.is_empty() { vec![own] } else { requested.clone() };
         precisions.into_iter().map(move |precision| Workload {
             model: model.clone(),
             batch_size: args.batch_size.unwrap_or(batch_size),

@@ -4,14 +4,12 @@ use std::path::Path;
 
 use clap::Args;
 
-use super::args::{Cli, TableFormat};
-use super::database;
-use super::failure::{Exit, Failure, store_failure};
-use super::report::form;
-use super::workspace::{SpecText, Workspace};
+use super::global::Global;
+use super::output::{TableFormat, formatted};
 use crate::domain::{ScoreRow, counted};
 use crate::plan::{DifferenceLine, Differences, differences};
 use crate::report::{self, Cell, Comparison, ExperimentScores, Options, PlannedCells, Table};
+use crate::session::{Exit, Failure, Session, SpecText};
 use crate::store::{Store, StoreError};
 
 /// Arguments of `diff`.
@@ -19,29 +17,29 @@ use crate::store::{Store, StoreError};
 pub struct DiffArgs {
     /// An experiment of the database, or a spec.
     pub first: String,
-    /// Another one.
+    /// The experiment or spec to compare it with.
     pub second: String,
-    /// Set a field of both, where they are specs: path.to.field=value.
+    /// Set a field of both specs: path.to.field=value.
     #[arg(short = 'S', long = "set", value_name = "PATH=VALUE")]
     pub set: Vec<String>,
-    /// Form.
+    /// Output format.
     #[arg(long, value_enum, default_value_t = TableFormat::Table)]
     pub format: TableFormat,
 }
 
-/// `grid diff`: in what two experiments or specs differ, and the scores of the cells that both experiments have.
-pub async fn diff(cli: &Cli, args: &DiffArgs) -> Result<Exit, Failure> {
-    let store = database::if_any(cli).await?;
-    let first = side(cli, store.as_ref(), &args.first, args).await?;
-    let second = side(cli, store.as_ref(), &args.second, args).await?;
+/// `grid diff`: how two experiments or specs differ, and the scores of the cells that both experiments have.
+pub async fn diff(global: &Global, args: &DiffArgs) -> Result<Exit, Failure> {
+    let store = global.runs().open_if_present().await?;
+    let first = opened(global, store.as_ref(), &args.first, args).await?;
+    let second = opened(global, store.as_ref(), &args.second, args).await?;
     let found = differences(&first.plan, &second.plan);
     let names = [&args.first, &args.second];
-    if found.lines.is_empty() && !cli.quiet {
+    if found.lines.is_empty() && !global.quiet {
         eprintln!("{} and {} need the same {}", names[0], names[1], counted(found.shared as u64, "job"));
     }
-    let mut tables = vec![told(names, &found)];
+    let mut tables = vec![difference_table(names, &found)];
     if let Some(store) = &store {
-        tables.extend(scores(store, names).await?);
+        tables.extend(score_table(store, names).await?);
     }
     if let Some(store) = store {
         store.close().await;
@@ -51,51 +49,54 @@ pub async fn diff(cli: &Cli, args: &DiffArgs) -> Result<Exit, Failure> {
             let parts: Vec<_> = tables.iter().map(|table| (table, None)).collect();
             print!("{}", report::html_page(&tables[0].title, &parts));
         }
-        // Two tables are two documents; scores are in the database, which a program can ask.
-        TableFormat::Csv | TableFormat::Json => print!("{}", form(&tables[0], args.format)),
+        // These formats hold one table. A program reads the scores from the database.
+        TableFormat::Csv | TableFormat::Json => print!("{}", formatted(&tables[0], args.format)),
         TableFormat::Table | TableFormat::Md | TableFormat::Latex => {
             let shown = tables.iter().filter(|table| !table.rows.is_empty());
-            let texts: Vec<String> = shown.map(|table| form(table, args.format)).collect();
+            let texts: Vec<String> = shown.map(|table| formatted(table, args.format)).collect();
             print!("{}", texts.join("\n"));
         }
     }
     Ok(Exit::Done)
 }
 
-/// What a word of the command line plans: a spec if there is such a file, or else an experiment.
-async fn side(cli: &Cli, store: Option<&Store>, word: &str, args: &DiffArgs) -> Result<Workspace, Failure> {
-    let (spec, grid) = match (Path::new(word).is_file(), store) {
-        (true, _) => SpecText::read(word.as_ref(), &args.set)?,
+/// Opens what an argument names: a spec if there is such a file, otherwise an experiment.
+async fn opened(global: &Global, store: Option<&Store>, name: &str, args: &DiffArgs) -> Result<Session, Failure> {
+    let (spec, grid) = match (Path::new(name).is_file(), store) {
+        (true, _) => SpecText::read(name.as_ref(), &args.set)?,
         (false, Some(store)) => {
-            let stored = store.experiment(Some(word)).await.map_err(|error| unknown(word, error))?;
-            let spec = SpecText::kept(stored.experiment);
+            let stored = store.experiment(Some(name)).await.map_err(|error| unknown(name, error))?;
+            let spec = SpecText::stored(stored.experiment);
             let grid = spec.grid()?;
             (spec, grid)
         }
         (false, None) => {
-            let message = format!("grid: there is no spec '{word}', and nothing has run in {}", cli.runs_dir.display());
+            let runs = global.runs_dir.display();
+            let message = format!("grid: there is no spec '{name}', and no experiment has run in {runs}");
             return Err(Failure::text(Exit::NothingMatches, message));
         }
     };
-    let mut workspace = Workspace::prepare(&cli.runs_dir, &spec, grid, store).await?;
-    // Two specs may have one name, and what differs is told by it.
-    word.clone_into(&mut workspace.plan.name);
-    Ok(workspace)
+    let mut session = Session::open(&global.runs_dir, spec, grid, store).await?;
+    // Two specs may have the same name, and the table names them.
+    name.clone_into(&mut session.plan.name);
+    Ok(session)
 }
 
-fn unknown(word: &str, error: StoreError) -> Failure {
-    let mut failure = store_failure(error);
+/// An experiment that cannot be opened, and is no file either.
+fn unknown(name: &str, error: StoreError) -> Failure {
+    let mut failure = Failure::from(error);
     if failure.exit == Exit::NothingMatches {
-        failure.message.push_str(&format!("\n  help: nor is there a spec of the name '{word}'"));
+        failure.message.push_str(&format!("\n  help: there is no spec file '{name}' either"));
     }
     failure
 }
 
-fn told([first, second]: [&String; 2], found: &Differences) -> Table {
+/// The differences between the plans.
+fn difference_table([first, second]: [&String; 2], found: &Differences) -> Table {
     let jobs = |n: usize| counted(n as u64, "job");
-    let mut notes = vec![format!("{} of both are the same", jobs(found.shared))];
+    let mut notes = vec![format!("{} are the same in both", jobs(found.shared))];
     if found.dependent > 0 {
-        notes.push(format!("{} of both differ only in what they build on", jobs(found.dependent)));
+        notes.push(format!("{} differ only in the jobs that they depend on", jobs(found.dependent)));
     }
     let row = |line: &DifferenceLine| {
         vec![
@@ -115,20 +116,24 @@ fn told([first, second]: [&String; 2], found: &Differences) -> Table {
     }
 }
 
-/// The scores of cells that both experiments have, where they come from different jobs.
-async fn scores(store: &Store, [first, second]: [&String; 2]) -> Result<Option<Table>, Failure> {
-    let (one, other) = (side_of(store, first).await?, side_of(store, second).await?);
-    let one = ExperimentScores { name: first, planned: &one.0, scores: &one.1 };
-    let other = ExperimentScores { name: second, planned: &other.0, scores: &other.1 };
+/// The scores of the cells that both experiments have, if different jobs produced them.
+async fn score_table(store: &Store, [first, second]: [&String; 2]) -> Result<Option<Table>, Failure> {
+    let (one, other) = (scored(store, first).await?, scored(store, second).await?);
+    let one = ExperimentScores { name: first, planned: &one.planned, scores: &one.scores };
+    let other = ExperimentScores { name: second, planned: &other.planned, scores: &other.scores };
     let comparison = Comparison::of_experiments(one, other);
     let title = format!("scores: {second} against {first}");
     Ok(comparison.map(|comparison| comparison.evaluate(Options::default()).table(&title)))
 }
 
-/// What an experiment has planned, and its scores.
-async fn side_of(store: &Store, experiment: &str) -> Result<(PlannedCells, Vec<ScoreRow>), Failure> {
-    let cells = store.cells(experiment).await.map_err(store_failure)?;
-    let failed = store.failed_cells(experiment).await.map_err(store_failure)?;
-    let scores = store.scores(experiment).await.map_err(store_failure)?;
-    Ok((PlannedCells::new(&cells, &failed), scores))
+/// The planned cells of an experiment and its scores.
+struct ScoredExperiment {
+    planned: PlannedCells,
+    scores: Vec<ScoreRow>,
+}
+
+async fn scored(store: &Store, experiment: &str) -> Result<ScoredExperiment, Failure> {
+    let cells = store.cells(experiment).await?;
+    let failed = store.failed_cells(experiment).await?;
+    Ok(ScoredExperiment { planned: PlannedCells::new(&cells, &failed), scores: store.scores(experiment).await? })
 }

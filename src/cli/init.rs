@@ -6,16 +6,16 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::failure::{Exit, Failure};
+use crate::session::{Exit, Failure};
 use crate::spec;
 
 /// Arguments of `init`.
 #[derive(Debug, Args)]
 pub struct InitArgs {
-    /// The file to write.
+    /// The file to create.
     #[arg(default_value = "first.yaml")]
     pub spec: PathBuf,
-    /// Which of the shipped specs to begin with.
+    /// The shipped spec to start from.
     #[arg(long, value_enum, default_value_t = Like::First)]
     pub like: Like,
 }
@@ -23,39 +23,36 @@ pub struct InitArgs {
 /// The shipped specs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Like {
-    /// A small grid on the toy world, with what to write for data of one's own.
+    /// A small grid on the toy world, with comments on how to use your own data.
     First,
-    /// The grid of `make demo`.
+    /// The grid that `make demo` runs.
     Quickstart,
-    /// CLASS-IT, complete.
+    /// The complete CLASS-IT experiment.
     ClassIt,
-    /// Its shape on a CPU.
+    /// A CLASS-IT of the same shape that runs on a CPU.
     ClassItMini,
-    /// Its question with a tenth of the text.
+    /// CLASS-IT with a tenth of the text.
     ClassItStrictSmall,
 }
 
-/// `grid init`: writes a spec to begin with, never over another file.
+/// `grid init`: writes a spec to start from, and never overwrites a file.
 pub fn init(args: &InitArgs) -> Result<Exit, Failure> {
     let path = &args.spec;
     let text = text(args.like, &path.file_stem().unwrap_or_default().to_string_lossy());
     let refused = |error: std::io::Error| match error.kind() {
         ErrorKind::AlreadyExists => Failure::text(
             Exit::Usage,
-            format!("grid: {} is there already\n  help: give another name, or move it away", path.display()),
+            format!("grid: {} already exists\n  help: choose another name, or move the file away", path.display()),
         ),
         _ => Failure::text(Exit::Environment, format!("grid: failed to write {}: {error}", path.display())),
     };
     let mut file = File::create_new(path).map_err(refused)?;
     file.write_all(text.as_bytes()).map_err(refused)?;
-    eprintln!(
-        "{0}: written; change it, then `grid plan {0}` says what it takes, and `grid run {0}` runs it",
-        path.display()
-    );
+    eprintln!("wrote {0}; edit it, check it with `grid plan {0}`, and run it with `grid run {0}`", path.display());
     Ok(Exit::Done)
 }
 
-/// A shipped spec, named like the file that it goes to where that can be the name of an experiment.
+/// A shipped spec under the name of the new file, if that is a valid name for an experiment.
 fn text(like: Like, name: &str) -> String {
     let (shipped, text) = match like {
         Like::First => ("first", include_str!("../../experiments/first.yaml")),
@@ -78,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_spec_takes_the_name_of_its_file_or_keeps_its_own() {
+    fn a_spec_is_named_after_its_file_if_that_is_a_valid_name() {
         for like in Like::value_variants() {
             let named =
                 |name: &str| text(*like, name).lines().find(|line| line.starts_with("name: ")).map(str::to_owned);

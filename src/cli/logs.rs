@@ -1,17 +1,27 @@
 //! `grid logs`.
 
-use super::args::{Cli, LogsArgs};
-use super::database;
-use super::failure::{Exit, Failure, store_failure};
+use clap::Args;
+
+use super::global::Global;
 use crate::domain::{Event, JournalEntry, Verdict, layout};
 use crate::report::human;
-use crate::store::{JobRow, Store};
+use crate::session::{Exit, Failure, only_job};
+
+/// Arguments of `logs`.
+#[derive(Debug, Args)]
+pub struct LogsArgs {
+    /// The id of a job, or its first digits, or its name.
+    pub job: String,
+    /// Print the journal unchanged, one JSON object per line.
+    #[arg(long)]
+    pub raw: bool,
+}
 
 /// `grid logs`: the journals of a job's attempts, oldest first.
-pub async fn logs(cli: &Cli, args: &LogsArgs) -> Result<Exit, Failure> {
-    let store = database::existing(cli).await?;
-    let job = one_job(&store, &args.job).await?;
-    let attempts = store.attempts(job.id).await.map_err(store_failure)?;
+pub async fn logs(global: &Global, args: &LogsArgs) -> Result<Exit, Failure> {
+    let store = global.runs().open_existing().await?;
+    let job = only_job(&store, &args.job).await?;
+    let attempts = store.attempts(job.id).await?;
     store.close().await;
     println!("{} {} ({})", job.kind, job.label, job.id);
     for attempt in attempts {
@@ -26,7 +36,7 @@ pub async fn logs(cli: &Cli, args: &LogsArgs) -> Result<Exit, Failure> {
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) => {
-                println!("  not readable: {error}");
+                println!("  cannot be read: {error}");
                 continue;
             }
         };
@@ -47,23 +57,7 @@ pub async fn logs(cli: &Cli, args: &LogsArgs) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// The one job that an id's first digits, or a label, name.
-pub(super) async fn one_job(store: &Store, text: &str) -> Result<JobRow, Failure> {
-    let mut jobs = store.find_jobs(text).await.map_err(store_failure)?;
-    match jobs.len() {
-        0 => Err(Failure::text(
-            Exit::NothingMatches,
-            format!("grid: no job has the id or name '{text}'; see `grid status EXPERIMENT`"),
-        )),
-        1 => Ok(jobs.remove(0)),
-        _ => {
-            let list: Vec<String> =
-                jobs.iter().map(|job| format!("  {}  {} {}", job.id.short(), job.kind, job.label)).collect();
-            Err(Failure::text(Exit::NothingMatches, format!("grid: '{text}' names several jobs:\n{}", list.join("\n"))))
-        }
-    }
-}
-
+/// An event in one line.
 fn describe(event: &Event) -> String {
     match event {
         Event::Started { host, pid, device, threads, micro_batch, version } => {

@@ -1,59 +1,90 @@
-//! `grid plan` and `grid run -n`.
+//! `grid plan`.
 
-use super::args::{Cli, Graph, PlanArgs, PlanFormat, SpecArgs};
-use super::database;
-use super::failure::{Exit, Failure};
-use super::seeds;
-use super::workspace::{SpecText, Workspace};
-use crate::plan::{GraphFormat, describe};
+use clap::{Args, ValueEnum};
+
+use super::global::Global;
+use super::output::{TextFormat, print_json};
+use super::spec_args::SpecArgs;
+use crate::plan::{Description, GraphFormat, describe};
 use crate::report;
+use crate::session::{Exit, Failure, FewSeeds, Session, few_seeds};
+
+/// Arguments of `plan`.
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    /// The spec.
+    #[command(flatten)]
+    pub spec: SpecArgs,
+    /// Output format.
+    #[arg(long, value_enum, default_value_t = TextFormat::Text)]
+    pub format: TextFormat,
+    /// Print the graph of jobs instead.
+    #[arg(long, value_enum)]
+    pub graph: Option<Graph>,
+}
+
+/// Graph languages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Graph {
+    /// Graphviz.
+    Dot,
+    /// Mermaid.
+    Mermaid,
+}
 
 /// `grid plan`.
-pub async fn plan(cli: &Cli, args: &PlanArgs) -> Result<Exit, Failure> {
-    let (workspace, seeds) = workspace(cli, &args.spec).await?;
-    match args.graph {
-        Some(Graph::Dot) => print!("{}", workspace.plan.graph(GraphFormat::Dot)),
-        Some(Graph::Mermaid) => print!("{}", workspace.plan.graph(GraphFormat::Mermaid)),
-        None => show(&workspace, seeds, &args.spec, args.format)?,
+pub async fn plan(global: &Global, args: &PlanArgs) -> Result<Exit, Failure> {
+    let Planned { session, few_seeds } = planned(global, &args.spec).await?;
+    match (args.graph, args.format) {
+        (Some(Graph::Dot), _) => print!("{}", session.plan.graph(GraphFormat::Dot)),
+        (Some(Graph::Mermaid), _) => print!("{}", session.plan.graph(GraphFormat::Mermaid)),
+        (None, TextFormat::Text) => print_text(&session, few_seeds, &args.spec),
+        (None, TextFormat::Json) => print_json(&description(&session, few_seeds))?,
     }
     Ok(Exit::Done)
 }
 
-/// `grid run -n`.
-pub async fn dry_run(cli: &Cli, spec: &SpecArgs) -> Result<Exit, Failure> {
-    let (workspace, seeds) = workspace(cli, spec).await?;
-    show(&workspace, seeds, spec, PlanFormat::Text)?;
+/// `grid run --dry-run`.
+pub async fn print_plan(global: &Global, spec: &SpecArgs) -> Result<Exit, Failure> {
+    let Planned { session, few_seeds } = planned(global, spec).await?;
+    print_text(&session, few_seeds, spec);
     Ok(Exit::Done)
 }
 
-/// The plan of a spec, and the warning of too few seeds.
-async fn workspace(cli: &Cli, args: &SpecArgs) -> Result<(Workspace, Option<String>), Failure> {
-    let (spec, grid) = SpecText::read(&args.spec, &args.set)?;
-    let store = database::if_any(cli).await?;
-    let warning = seeds::warning(store.as_ref(), &grid).await?;
-    Ok((Workspace::prepare(&cli.runs_dir, &spec, grid, store.as_ref()).await?, warning))
+/// A planned experiment, and a warning if it has too few seeds.
+struct Planned {
+    session: Session,
+    few_seeds: Option<String>,
 }
 
-fn show(workspace: &Workspace, few_seeds: Option<String>, spec: &SpecArgs, format: PlanFormat) -> Result<(), Failure> {
-    let Workspace { plan, decisions, facts, grid, .. } = workspace;
+async fn planned(global: &Global, args: &SpecArgs) -> Result<Planned, Failure> {
+    let (spec, grid) = args.read()?;
+    let runs = global.runs();
+    let store = runs.open_if_present().await?;
+    let few_seeds = few_seeds(store.as_ref(), &grid).await?.and_then(|few| few_seeds_warning(&few));
+    Ok(Planned { session: Session::open(&runs.path, spec, grid, store.as_ref()).await?, few_seeds })
+}
+
+fn few_seeds_warning(few: &FewSeeds) -> Option<String> {
+    let spreads: Vec<_> = few.earlier.iter().flat_map(|scores| report::observed_spreads(scores, &few.suites)).collect();
+    report::few_seeds_warning(few.fewest, &spreads)
+}
+
+fn description(session: &Session, few_seeds: Option<String>) -> Description {
+    let Session { plan, decisions, facts, grid, .. } = session;
     let mut description = describe(plan, decisions, facts, grid.budget);
     description.warnings.extend(few_seeds);
-    match format {
-        PlanFormat::Text => {
-            print!("{}", description.text(&report::aligned_columns));
-            let mut sources = grid.cells.iter().flat_map(|cell| cell.recipe.sources());
-            if !description.missing.is_empty() && sources.any(|source| source.remote().is_some()) {
-                println!(
-                    "`grid run` first fetches what is on other machines; `grid data fetch {}` fetches it now",
-                    spec.spec.display()
-                );
-            }
-        }
-        PlanFormat::Json => {
-            let json =
-                serde_json::to_string_pretty(&description).map_err(|error| Failure::new(Exit::Environment, error))?;
-            println!("{json}");
-        }
+    description
+}
+
+fn print_text(session: &Session, few_seeds: Option<String>, spec: &SpecArgs) {
+    let description = description(session, few_seeds);
+    print!("{}", description.text(&report::aligned_columns));
+    let mut sources = session.grid.cells.iter().flat_map(|cell| cell.recipe.sources());
+    if !description.missing.is_empty() && sources.any(|source| source.remote().is_some()) {
+        println!(
+            "`grid run` fetches missing data from other machines first; `grid data fetch {}` fetches them now",
+            spec.spec.display()
+        );
     }
-    Ok(())
 }

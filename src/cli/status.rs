@@ -1,39 +1,46 @@
 //! `grid status`.
 
-use super::args::{Cli, PlanFormat, StatusArgs};
-use super::database;
-use super::failure::{Exit, Failure, store_failure};
+use clap::Args;
+
+use super::global::Global;
+use super::output::{TextFormat, print_json};
 use crate::report::human;
-use crate::runner;
-use crate::store::{JobRow, JobState};
+use crate::session::{Exit, Failure, is_abandoned};
+use crate::store::{ExperimentRow, JobRow, JobState};
+
+/// Arguments of `status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// The experiment; by default all experiments are listed.
+    pub experiment: Option<String>,
+    /// Output format.
+    #[arg(long, value_enum, default_value_t = TextFormat::Text)]
+    pub format: TextFormat,
+}
 
 /// `grid status`: the experiments, or the jobs of one.
-pub async fn status(cli: &Cli, args: &StatusArgs) -> Result<Exit, Failure> {
-    let store = database::existing(cli).await?;
-    let json = args.format == PlanFormat::Json;
+pub async fn status(global: &Global, args: &StatusArgs) -> Result<Exit, Failure> {
+    let store = global.runs().open_existing().await?;
     match &args.experiment {
         None => {
-            let rows = store.experiments().await.map_err(store_failure)?;
-            if json {
-                print_json(&rows)?;
-            } else {
-                for row in rows {
-                    let failed = if row.failed > 0 { format!(", {} failed", row.failed) } else { String::new() };
-                    let (jobs, cells) = (human::counted(row.jobs, "job"), human::counted(row.cells, "cell"));
-                    println!("{}: {} of {jobs} done{failed}, {cells}", row.name, row.done);
-                }
+            let rows = store.experiments().await?;
+            match args.format {
+                TextFormat::Json => print_json(&rows)?,
+                TextFormat::Text => rows.iter().for_each(|row| println!("{}", experiment_line(row))),
             }
         }
         Some(name) => {
-            let stored = store.experiment(Some(name)).await.map_err(store_failure)?;
-            let rows = store.job_rows(&stored.experiment.name).await.map_err(store_failure)?;
-            if json {
-                print_json(&rows)?;
-            } else {
-                rows.iter().for_each(|row| println!("{}", line(row)));
-                let left = rows.iter().filter(|row| is_left(row)).count();
-                if left > 0 {
-                    eprintln!("{left} left by their workers: `grid resume` goes on with them");
+            let stored = store.experiment(Some(name)).await?;
+            let rows = store.job_rows(&stored.experiment.name).await?;
+            match args.format {
+                TextFormat::Json => print_json(&rows)?,
+                TextFormat::Text => {
+                    rows.iter().for_each(|row| println!("{}", job_line(row)));
+                    let abandoned = rows.iter().filter(|row| is_abandoned(row)).count() as u64;
+                    if abandoned > 0 {
+                        let jobs = human::counted(abandoned, "job");
+                        eprintln!("{jobs} abandoned by dead workers: `grid resume` continues");
+                    }
                 }
             }
         }
@@ -42,31 +49,24 @@ pub async fn status(cli: &Cli, args: &StatusArgs) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// Whether a job is under way as far as its last coordinator knew, but no worker is at it, nor will be.
-fn is_left(row: &JobRow) -> bool {
-    let queued = row.device.as_deref().is_some_and(|slot| slot.starts_with("slurm/"));
-    matches!(row.state, JobState::Submitted | JobState::Running) && !queued && !runner::at_work(&row.folder)
+fn experiment_line(row: &ExperimentRow) -> String {
+    let failed = if row.failed > 0 { format!(", {} failed", row.failed) } else { String::new() };
+    let (jobs, cells) = (human::counted(row.jobs, "job"), human::counted(row.cells, "cell"));
+    format!("{}: {} of {jobs} done{failed}, {cells}", row.name, row.done)
 }
 
-/// One job: what, where it stands, how long it took.
-fn line(row: &JobRow) -> String {
-    let left = is_left(row);
-    let stand = match (row.state, row.progress) {
+/// One job: its name, its state and how long it took.
+fn job_line(row: &JobRow) -> String {
+    let name = if is_abandoned(row) { "abandoned" } else { row.state.name() };
+    let state = match (row.state, row.progress) {
         (JobState::Running | JobState::Interrupted, Some((done, total))) if total > 0 => {
-            format!("{} {}%", if left { "left at" } else { row.state.name() }, 100 * done / total)
+            format!("{name} {}%", 100 * done / total)
         }
-        _ if left => "left".to_owned(),
-        _ => row.state.name().to_owned(),
+        _ => name.to_owned(),
     };
     let seconds =
         row.seconds.map_or(String::new(), |seconds| human::duration(std::time::Duration::from_secs_f64(seconds)));
     let message = row.message.as_deref().and_then(|text| text.lines().next()).unwrap_or_default();
-    let text = format!("{:<9}  {}  {:<16}  {:>8}  {}  {message}", row.kind, row.id.short(), stand, seconds, row.label);
+    let text = format!("{:<9}  {}  {:<16}  {:>8}  {}  {message}", row.kind, row.id.short(), state, seconds, row.label);
     text.trim_end().to_owned()
-}
-
-pub(super) fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
-    let text = serde_json::to_string_pretty(value).map_err(|error| Failure::new(Exit::Environment, error))?;
-    println!("{text}");
-    Ok(())
 }

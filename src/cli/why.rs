@@ -1,33 +1,42 @@
 //! `grid why`.
 
-use super::args::{Cli, WhyArgs};
-use super::database;
-use super::failure::{Exit, Failure, store_failure};
-use super::logs::one_job;
-use super::workspace::{SpecText, Workspace};
+use clap::Args;
 
-/// `grid why`: what the identity of a job is made of, and what would happen to the job in the next run.
-pub async fn why(cli: &Cli, args: &WhyArgs) -> Result<Exit, Failure> {
-    let store = database::existing(cli).await?;
-    let job = one_job(&store, &args.job).await?;
+use super::global::Global;
+use super::output::print_json;
+use crate::session::{Exit, Failure, Session, SpecText, only_job};
+
+/// Arguments of `why`.
+#[derive(Debug, Args)]
+pub struct WhyArgs {
+    /// The id of a job, or its first digits, or its name.
+    pub job: String,
+}
+
+/// `grid why`: what the identity of a job consists of, and what the next run would do with the job.
+pub async fn why(global: &Global, args: &WhyArgs) -> Result<Exit, Failure> {
+    let runs = global.runs();
+    let store = runs.open_existing().await?;
+    let job = only_job(&store, &args.job).await?;
     println!("{} {}", job.kind, job.label);
     println!("id {}: the first 32 digits of the blake3 digest of this, without the spaces:", job.id);
-    if let Some(canonical) = store.canonical(job.id).await.map_err(store_failure)? {
+    if let Some(canonical) = store.canonical(job.id).await? {
         let value: serde_json::Value =
             serde_json::from_str(&canonical).map_err(|error| Failure::new(Exit::Database, error))?;
-        super::status::print_json(&value)?;
+        print_json(&value)?;
     }
-    let Some(name) = store.experiment_of(job.id).await.map_err(store_failure)? else {
-        println!("in no plan of today: `grid gc --unplanned` lists what it left");
+    let Some(name) = store.experiment_of(job.id).await? else {
+        println!("no current experiment uses it; `grid gc --unplanned` lists its files");
         return Ok(Exit::Done);
     };
-    let spec = SpecText::kept(store.experiment(Some(&name)).await.map_err(store_failure)?.experiment);
-    let workspace = Workspace::prepare(&cli.runs_dir, &spec, spec.grid()?, Some(&store)).await?;
+    let spec = SpecText::stored(store.experiment(Some(&name)).await?.experiment);
+    let grid = spec.grid()?;
+    let session = Session::open(&runs.path, spec, grid, Some(&store)).await?;
     store.close().await;
-    match workspace.decisions.get(&job.id) {
+    match session.decisions.get(&job.id) {
         Some(decision) => println!("next run of {name}: {decision}"),
         // The data have changed since it was planned.
-        None => println!("next run of {name}: another job takes its place, as what it reads has changed"),
+        None => println!("next run of {name}: another job takes its place, because its data have changed"),
     }
     Ok(Exit::Done)
 }

@@ -1,4 +1,4 @@
-//! Evaluation files that come in password-protected archives, read in memory: no plain copy is ever written.
+//! Evaluation files in password-protected archives. They are read in memory; no decrypted copy is ever written.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -10,24 +10,24 @@ use zip::result::ZipError;
 
 use super::error::DataError;
 
-/// The passwords that the authors of entity tracking and of EWoK publish with their archives, so that no crawler reads
-/// the items.
+/// The passwords that the authors of entity tracking and EWoK publish with their archives, which keep crawlers from
+/// reading the items.
 const PASSWORDS: [&[u8]; 2] = [b"iamnotaLM", b"BabyLM2025"];
 
-/// What an entry may hold: many times the largest official file, and too little to fill a machine's memory.
-const MOST: u64 = 1 << 30;
+/// The largest accepted size of a file: far more than that of official files, and far less than the memory of a machine.
+const MAX_BYTES: u64 = 1 << 30;
 
-/// Whether a path names an archive.
+/// Whether this is the path of an archive.
 pub(super) fn is_archive(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "zip")
 }
 
-/// The archive that stands in for an official folder of evaluation files, the nearest first: within the folder, beside
-/// it under its name, or in a folder of the task beside the whole evaluation data.
+/// The archive to use in place of an official folder of evaluation files. It is searched in the folder itself, then next to
+/// the folder under its name, then in the folder of the task next to the evaluation data.
 ///
 /// For `DATA/full_eval/entity_tracking` these are `DATA/full_eval/entity_tracking/*.zip`,
 /// `DATA/full_eval/entity_tracking{,_full}.zip` and `DATA/../entity_tracking/entity_tracking{,_full}.zip`.
-pub(super) fn instead_of(folder: &Path) -> Option<PathBuf> {
+pub(super) fn archive_for(folder: &Path) -> Option<PathBuf> {
     let within = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     let mut within: Vec<PathBuf> = within.filter(|path| is_archive(path) && path.is_file()).collect();
     within.sort();
@@ -43,10 +43,10 @@ pub(super) fn instead_of(folder: &Path) -> Option<PathBuf> {
     places.find_map(|place| names.iter().map(|name| place.join(name)).find(|path| path.is_file()))
 }
 
-/// The files of an archive as (name without folders, content), for the names that `wanted` accepts.
+/// The files of an archive as (name without folders, content) whose names `wanted` accepts.
 ///
 /// # Errors
-/// An archive that cannot be read, is damaged, or whose password is none of the published ones.
+/// An archive that cannot be read, is damaged, or has an unknown password.
 pub(super) fn files(path: &Path, wanted: impl Fn(&Path) -> bool) -> Result<Vec<(String, Vec<u8>)>, DataError> {
     let failed = |reason: String| DataError::Archive { path: path.to_owned(), reason };
     let file = File::open(path).map_err(DataError::io("read", path))?;
@@ -62,16 +62,16 @@ pub(super) fn files(path: &Path, wanted: impl Fn(&Path) -> bool) -> Result<Vec<(
     Ok(files)
 }
 
-/// The content of an entry. A wrong password may pass for right until the checksum at the end of the entry.
+/// The content of an entry. A wrong password may be detected only by the checksum at the end of the entry.
 fn content(archive: &mut ZipArchive<File>, index: usize) -> Result<Vec<u8>, String> {
     match archive.by_index(index) {
-        Ok(entry) => return whole(entry).map_err(|error| error.to_string()),
+        Ok(entry) => return read_entry(entry).map_err(|error| error.to_string()),
         Err(ZipError::UnsupportedArchive(ZipError::PASSWORD_REQUIRED)) => {}
         Err(error) => return Err(error.to_string()),
     }
     for password in PASSWORDS {
         match archive.by_index_decrypt(index, password) {
-            Ok(entry) => match whole(entry) {
+            Ok(entry) => match read_entry(entry) {
                 Ok(content) => return Ok(content),
                 Err(_) => continue,
             },
@@ -79,13 +79,13 @@ fn content(archive: &mut ZipArchive<File>, index: usize) -> Result<Vec<u8>, Stri
             Err(error) => return Err(error.to_string()),
         }
     }
-    Err("its password is none of those that the authors of the evaluation data publish".to_owned())
+    Err("its password is not one of those published with the evaluation data".to_owned())
 }
 
-fn whole<R: Read>(mut entry: ZipFile<'_, R>) -> io::Result<Vec<u8>> {
+fn read_entry<R: Read>(mut entry: ZipFile<'_, R>) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
-    match (&mut entry).take(MOST).read_to_end(&mut content)? as u64 {
-        MOST => Err(io::Error::other("it is too large for an evaluation file")),
+    match (&mut entry).take(MAX_BYTES).read_to_end(&mut content)? as u64 {
+        MAX_BYTES => Err(io::Error::other("the file is too large for an evaluation file")),
         _ => Ok(content),
     }
 }
@@ -102,7 +102,7 @@ mod tests {
     use super::super::{Survey, evaluation_files};
     use super::*;
 
-    /// The options of an entry under a password.
+    /// The options of an entry with a password.
     fn locked(password: &'static [u8]) -> SimpleFileOptions {
         SimpleFileOptions::default().with_deprecated_encryption(password).expect("a password")
     }
@@ -125,7 +125,7 @@ mod tests {
     ];
 
     #[test]
-    fn an_archive_is_read_where_the_folder_would_be_and_has_its_digest() {
+    fn an_archive_replaces_a_folder_and_has_the_same_digest() {
         let data = tempfile::tempdir().unwrap();
         let folder = data.path().join("evaluation_data/full_eval/entity_tracking");
         let locate = || Survey::open(Path::new("none")).locate(&Source::Folder(folder.clone())).unwrap();
@@ -158,7 +158,7 @@ mod tests {
         }
         let path = data.path().join("entity_tracking/entity_tracking_fast.zip");
         archive(&path, SimpleFileOptions::default(), &FILES);
-        assert!(matches!(locate().origin, Origin::Missing { .. }), "the fast files are not the full ones");
+        assert!(matches!(locate().origin, Origin::Missing { .. }), "the fast files do not replace the full ones");
         assert_eq!(
             files(&path, |name| name.ends_with("README.md")).unwrap(),
             [("README.md".into(), b"read me".into())]
@@ -166,13 +166,16 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_password_and_a_damaged_archive_are_errors() {
+    fn unknown_passwords_and_damaged_archives_are_errors() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.zip");
         archive(&path, locked(b"swordfish"), &FILES);
         let error = files(&path, |_| true).unwrap_err().to_string();
-        assert!(error.contains("x.zip") && error.contains("regular.jsonl: its password is none"), "{error}");
-        fs::write(&path, "no archive").unwrap();
+        assert!(
+            error.contains("x.zip") && error.contains("regular.jsonl: its password is not one of those published"),
+            "{error}"
+        );
+        fs::write(&path, "not an archive").unwrap();
         assert!(files(&path, |_| true).unwrap_err().to_string().contains("x.zip"));
     }
 

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-/// The text without these characters; where one was taken out of a line, its runs of spaces become one.
+/// Removes these characters from a text. In lines that contain one, runs of spaces become one space.
 pub(super) fn remove_characters<'a>(text: &'a str, characters: &str) -> Cow<'a, str> {
     if characters.is_empty() || !text.contains(|c| characters.contains(c)) {
         return Cow::Borrowed(text);
@@ -12,7 +12,7 @@ pub(super) fn remove_characters<'a>(text: &'a str, characters: &str) -> Cow<'a, 
             return line.to_owned();
         }
         let kept: String = line.chars().filter(|&c| !characters.contains(c)).collect();
-        // A tab separates the speaker from what is said.
+        // Tabs stay: one separates the speaker from the utterance.
         let parts = kept.split('\t').map(|part| part.split_whitespace().collect::<Vec<_>>().join(" "));
         parts.collect::<Vec<_>>().join("\t").trim_end().to_owned()
     };

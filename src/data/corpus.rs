@@ -1,11 +1,11 @@
-//! Text corpora: files to documents.
+//! Text corpora: from files to documents.
 
 use std::borrow::Cow;
 
 use crate::domain::{CorpusFormat, Documents, LocatedSource, MeasuredText, Origin, WorldPart};
 
 use super::clean::remove_characters;
-use super::dialogue::spoken;
+use super::dialogue::split_speaker;
 use super::error::DataError;
 use super::files::read_text;
 use super::rows::each_row;
@@ -14,26 +14,26 @@ use super::world;
 
 /// The documents of a corpus, in the order of its files and lines.
 ///
-/// Characters are taken out first, then lines of fewer than `min_words` words are dropped, and blank lines always, then
-/// the turns of one speaker merged; the lines of a document are joined by `\n`, whatever ended them in the file. No
-/// document crosses from one file into the next.
+/// Characters are removed first, then lines that are blank or have fewer than `min_words` words are dropped, then
+/// consecutive turns of one speaker are merged. The lines of a document are joined by `\n`. A document never continues in
+/// the next file.
 ///
 /// # Errors
-/// Missing or unreadable files, text that is not UTF-8, a part of the toy world that is no corpus.
+/// Missing or unreadable files, text that is not UTF-8, a part of the toy world that is not a corpus.
 pub fn documents(located: &LocatedSource, format: &CorpusFormat) -> Result<Vec<String>, DataError> {
     let mut documents = Vec::new();
     each_document(located, format, |document| documents.push(document))?;
     Ok(documents)
 }
 
-/// How much text [`documents`] would give, without holding it.
-pub(super) fn volume(located: &LocatedSource, format: &CorpusFormat) -> Result<MeasuredText, DataError> {
-    let mut volume = MeasuredText { units: 0, words: 0, blank: 0 };
+/// The size of the text that [`documents`] returns, without keeping it in memory.
+pub(super) fn measure(located: &LocatedSource, format: &CorpusFormat) -> Result<MeasuredText, DataError> {
+    let mut size = MeasuredText { units: 0, words: 0, blank: 0 };
     each_document(located, format, |document| {
-        volume.units += 1;
-        volume.words += count_words(&document);
+        size.units += 1;
+        size.words += count_words(&document);
     })?;
-    Ok(volume)
+    Ok(size)
 }
 
 fn each_document(
@@ -68,7 +68,7 @@ fn each_document(
     Ok(())
 }
 
-/// Cuts one text into documents.
+/// Splits a text into documents.
 fn split(text: &str, format: &CorpusFormat, mut visit: impl FnMut(String)) {
     let text = remove_characters(text, &format.remove);
     let longest = match format.documents {
@@ -84,21 +84,21 @@ fn split(text: &str, format: &CorpusFormat, mut visit: impl FnMut(String)) {
         }
     };
     for line in text.lines() {
-        let said = if format.merge_turns { spoken(line) } else { None };
-        let length = count_words(said.map_or(line, |(_, text)| text));
+        let turn = if format.merge_turns { split_speaker(line) } else { None };
+        let length = count_words(turn.map_or(line, |(_, text)| text));
         if length == 0 && format.documents == Documents::BlankLine {
             flush(&mut kept);
         }
         if length == 0 || length < u64::from(format.min_words) {
             continue;
         }
-        if let (Some((speaker, text)), Some(last)) = (said, kept.last_mut())
-            && spoken(last).is_some_and(|(before, _)| before == speaker)
+        if let (Some((speaker, text)), Some(last)) = (turn, kept.last_mut())
+            && split_speaker(last).is_some_and(|(before, _)| before == speaker)
         {
             *last = Cow::Owned(format!("{last} {text}"));
             continue;
         }
-        // Only now, so that a turn that goes on stays in one document.
+        // After merging, so that a turn never continues in the next document.
         if kept.len() == longest {
             flush(&mut kept);
         }
@@ -115,14 +115,14 @@ mod tests {
 
     use super::*;
 
-    fn cut(text: &str, documents: Documents, min_words: u32) -> Vec<String> {
+    fn documents_of(text: &str, documents: Documents, min_words: u32) -> Vec<String> {
         let mut all = Vec::new();
         split(text, &CorpusFormat { documents, min_words, ..CorpusFormat::default() }, |document| all.push(document));
         all
     }
 
     #[test]
-    fn characters_are_taken_out_before_words_are_counted() {
+    fn characters_are_removed_before_words_are_counted() {
         let mut all = vec![];
         let format = CorpusFormat { min_words: 2, remove: "=".into(), ..CorpusFormat::default() };
         split("= Title =\none two\n= =\nthree four", &format, |document| all.push(document));
@@ -138,7 +138,7 @@ mod tests {
         split(text, &format, |document| all.push(document));
         let expected =
             ["B:\tI think it is and so do I\nA:\twell then that is it", "no speaker here now\nA:\tone two three"];
-        assert_eq!(all, expected, "dropped first, then merged; the speaker's letter is no word");
+        assert_eq!(all, expected, "dropped first, then merged; the name of the speaker is not a word");
     }
 
     #[test]
@@ -154,17 +154,20 @@ mod tests {
     }
 
     #[test]
-    fn blank_lines_separate_documents_and_short_lines_go() {
+    fn blank_lines_separate_documents_and_short_lines_are_dropped() {
         let text = "one two three\r\nshort\r\nfour five six\r\n \r\n\r\nseven eight nine\n";
-        assert_eq!(cut(text, Documents::BlankLine, 3), ["one two three\nfour five six", "seven eight nine"]);
-        assert_eq!(cut(text, Documents::BlankLine, 0), ["one two three\nshort\nfour five six", "seven eight nine"]);
+        assert_eq!(documents_of(text, Documents::BlankLine, 3), ["one two three\nfour five six", "seven eight nine"]);
+        assert_eq!(
+            documents_of(text, Documents::BlankLine, 0),
+            ["one two three\nshort\nfour five six", "seven eight nine"]
+        );
     }
 
     #[test]
     fn lines_and_groups_of_lines_are_documents() {
         let text = "a\nb\n\nc\nd\ne";
-        assert_eq!(cut(text, Documents::Line, 0), ["a", "b", "c", "d", "e"]);
-        assert_eq!(cut(text, Documents::Lines(2), 1), ["a\nb", "c\nd", "e"]);
-        assert!(cut("\n \n", Documents::Line, 0).is_empty());
+        assert_eq!(documents_of(text, Documents::Line, 0), ["a", "b", "c", "d", "e"]);
+        assert_eq!(documents_of(text, Documents::Lines(2), 1), ["a\nb", "c\nd", "e"]);
+        assert!(documents_of("\n \n", Documents::Line, 0).is_empty());
     }
 }

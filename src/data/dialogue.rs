@@ -1,4 +1,4 @@
-//! Dialogues: lines of speakers to turns.
+//! Dialogues: from lines with speakers to turns.
 
 use std::path::Path;
 
@@ -8,18 +8,18 @@ use super::error::DataError;
 use super::rows::{Fault, each_object};
 use super::words::count_words;
 
-/// What one speaker says at once.
+/// An utterance of one speaker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Utterance {
     pub speaker: String,
     pub text: String,
 }
 
-/// The dialogues of a text: one for each JSON line, or as many as blank lines separate.
+/// Parses the dialogues of a text: one per JSON line, or separated by blank lines.
 ///
 /// # Errors
-/// Lines that have no speaker.
-pub(super) fn dialogues(path: &Path, text: &str) -> Result<Vec<Vec<Utterance>>, DataError> {
+/// Lines without a speaker.
+pub(super) fn parse_dialogues(path: &Path, text: &str) -> Result<Vec<Vec<Utterance>>, DataError> {
     if text.trim_start().starts_with('{') {
         let mut all = vec![];
         let read = |object: &Value| {
@@ -36,24 +36,25 @@ pub(super) fn dialogues(path: &Path, text: &str) -> Result<Vec<Vec<Utterance>>, 
             all.push(std::mem::take(&mut current));
             continue;
         }
-        let (speaker, said) = spoken(line).ok_or_else(|| {
+        let (speaker, text) = split_speaker(line).ok_or_else(|| {
             let start: String = line.chars().take(40).collect();
             let fault = Fault { line: index + 1, problem: format!("no speaker in '{start}'") };
             fault.expecting(path, "'A:<TAB>utterance': a speaker without spaces, a colon, a tab or space")
         })?;
-        current.push(Utterance { speaker: speaker.to_owned(), text: said.to_owned() });
+        current.push(Utterance { speaker: speaker.to_owned(), text: text.to_owned() });
     }
     all.push(current);
     Ok(all)
 }
 
-/// Speaker and text of `A:<TAB>text`; a space instead of the tab will do, as some releases of the corpora have it.
-pub(super) fn spoken(line: &str) -> Option<(&str, &str)> {
+/// Splits `A:<TAB>text` into speaker and text. A space is accepted in place of the tab, since some releases of the
+/// corpora have it.
+pub(super) fn split_speaker(line: &str) -> Option<(&str, &str)> {
     let (speaker, text) = line.trim_end().split_once(':')?;
-    let fits = !speaker.is_empty()
+    let valid = !speaker.is_empty()
         && !speaker.contains(char::is_whitespace)
         && (text.is_empty() || text.starts_with(['\t', ' ']));
-    fits.then(|| (speaker, text.trim()))
+    valid.then(|| (speaker, text.trim()))
 }
 
 fn turns(object: &Value) -> Result<Vec<Utterance>, String> {
@@ -68,8 +69,8 @@ fn turns(object: &Value) -> Result<Vec<Utterance>, String> {
     turns.iter().enumerate().map(read).collect()
 }
 
-/// Drops short utterances, then merges neighbours of one speaker: no two turns in a row have the same.
-pub(super) fn merged(dialogue: Vec<Utterance>, min_words: u32) -> Vec<Utterance> {
+/// Drops short utterances and then merges consecutive ones of one speaker, so that speakers alternate.
+pub(super) fn merge_turns(dialogue: Vec<Utterance>, min_words: u32) -> Vec<Utterance> {
     let mut turns: Vec<Utterance> = Vec::new();
     for utterance in dialogue {
         let length = count_words(&utterance.text);

@@ -1,4 +1,4 @@
-//! What can be wrong with text, tokenizers and token files.
+//! Errors of this package.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,134 +7,134 @@ use crate::domain::WorldPart;
 
 use super::download::FetchError;
 
-/// A fault in the data or in its files: where, and what to do.
+/// An error in data or their files. Messages name the file and a remedy, and continue "failed to".
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
-    /// A source without files.
+    /// A source has no files.
     #[error("find data: nothing at {location}; check the path, or fetch the data first")]
     Missing {
-        /// What the spec called it.
+        /// The location in the spec.
         location: String,
     },
-    /// Data of another machine that did not come, or are not what they should be.
+    /// Remote data could not be fetched, or differ from the expected data.
     #[error(transparent)]
     Fetch(#[from] FetchError),
-    /// A service whose key is not there.
-    #[error("ask the service: it wants a key, but the environment variable {variable} is not set")]
+    /// The API key of a service is missing.
+    #[error("send a request to the service: it requires a key, but the environment variable {variable} is not set")]
     NoKey {
-        /// The variable.
+        /// The environment variable.
         variable: String,
     },
-    /// A folder where files were meant.
+    /// A folder where files are expected.
     #[error("read {}: it is a folder; name its files with a pattern such as {}", path.display(), path.join("*").display())]
     IsFolder {
         /// The folder.
         path: PathBuf,
     },
-    /// A path that is no valid pattern.
-    #[error("understand the file pattern '{pattern}': {reason}; put literal brackets and stars in [ ]")]
+    /// An invalid glob pattern.
+    #[error("parse the file pattern '{pattern}': {reason}; enclose literal brackets and stars in [ ]")]
     Pattern {
         /// The pattern.
         pattern: String,
-        /// What the pattern library says.
+        /// The reason.
         reason: String,
     },
-    /// The operating system refused.
+    /// An operation on a file failed.
     #[error("{action} {}: {source}", path.display())]
     Io {
-        /// `read`, `write`, ...
+        /// The operation: `read`, `write`, ...
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// Bytes that are not text.
-    #[error("read {}: line {line} is not UTF-8 at its byte {byte}; convert the file, for example with iconv", path.display())]
+    /// A text file that is not UTF-8.
+    #[error("read {}: line {line} is not UTF-8 at byte {byte}; convert the file, for example with iconv", path.display())]
     NotUtf8 {
         /// The file.
         path: PathBuf,
-        /// Line, from 1.
+        /// The line, from 1.
         line: usize,
-        /// Byte within the line, from 1.
+        /// The byte within the line, from 1.
         byte: usize,
     },
-    /// A line that does not follow its format.
+    /// A line or row that does not follow its format.
     #[error("read {}: line {line}: {problem}; expected {expected}", path.display())]
     Malformed {
         /// The file.
         path: PathBuf,
-        /// Line, from 1.
+        /// The line, from 1.
         line: usize,
-        /// What is wrong there.
+        /// The problem.
         problem: String,
-        /// What the format asks for.
+        /// The expected format.
         expected: String,
     },
     /// An archive of evaluation files that cannot be read.
-    #[error("read {}: {reason}; download it again, or unpack it in its place", path.display())]
+    #[error("read {}: {reason}; download it again, or unpack it into this folder", path.display())]
     Archive {
         /// The archive.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The reason.
         reason: String,
     },
-    /// A part of the toy world that cannot be what it was asked to be.
-    #[error("use the toy world's {part:?} as {wanted}; choose one of {choices}")]
+    /// A part of the toy world that cannot be used in this place.
+    #[error("use the part '{part:?}' of the toy world as {wanted}; choose one of {choices}")]
     WrongPart {
-        /// The part asked for.
+        /// The requested part.
         part: WorldPart,
-        /// What was to be made of it.
+        /// The intended use.
         wanted: &'static str,
-        /// The parts that would do.
+        /// The parts for this use.
         choices: &'static str,
     },
     /// A tokenizer that cannot be trained, read, written or applied.
     #[error("{action}: {reason}")]
     Tokenizer {
-        /// What was being done, with the file where there is one.
+        /// The operation, including the file if there is one.
         action: String,
-        /// Why it failed.
+        /// The reason.
         reason: String,
     },
-    /// A folder of somebody else's model that cannot be used.
+    /// An imported model that cannot be used.
     #[error("use the model {}: {problem}", path.display())]
     Model {
-        /// The folder, or the file in it.
+        /// The model folder, or a file in it.
         path: PathBuf,
-        /// What is wrong with it, and what to do.
+        /// The problem and the remedy.
         problem: String,
     },
-    /// A folder to be written that has something in it.
+    /// A new folder that exists and is not empty.
     #[error("write to {}: the folder is not empty; name a new folder", path.display())]
     Occupied {
         /// The folder.
         path: PathBuf,
     },
-    /// A file to be written that is there already.
-    #[error("write {}: it is there already; name a new file, or remove it", path.display())]
+    /// A new file that exists already.
+    #[error("write {}: the file exists already; name a new file, or remove it", path.display())]
     Exists {
         /// The file.
         path: PathBuf,
     },
-    /// A table of a kind that cannot be written.
-    #[error("write {}: a table is a .csv or a .parquet file; let its name end in one of these", path.display())]
+    /// A table file with an unknown extension.
+    #[error("write {}: unknown table format; use the extension .csv or .parquet", path.display())]
     NoTable {
         /// The file.
         path: PathBuf,
     },
-    /// A token file that is not what its ledger says.
-    #[error("open {}: {problem}; delete its folder and run again to prepare the data anew", path.display())]
+    /// A token file that does not match its ledger.
+    #[error("open {}: {problem}; delete its folder and run again to prepare the data again", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// The contradiction.
+        /// The problem.
         problem: String,
     },
 }
 
 impl DataError {
-    /// Says what was being done to which file when the operating system refused; for `map_err`.
+    /// Adds the operation and the file to an I/O error; for `map_err`.
     pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| DataError::Io { action, path, source }

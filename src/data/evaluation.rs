@@ -1,4 +1,4 @@
-//! Evaluation files: the bytes that suites parse.
+//! Evaluation files, as bytes for the suites to parse.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use super::error::DataError;
 use super::files::{file_name, is_evaluation_file};
 use super::world;
 
-/// The evaluation files of a suite as (file name, content), sorted by name; an archive gives the files in it.
+/// The evaluation files of a suite as (file name, content), sorted by name; an archive is replaced by the files in it.
 ///
 /// # Errors
 /// Missing or unreadable files, a part of the toy world other than [`WorldPart::Evaluation`].
@@ -35,7 +35,7 @@ pub fn evaluation_files(located: &LocatedSource, suite: Suite) -> Result<Vec<(St
     Ok(files)
 }
 
-/// One evaluation file, which the location holds alone or the toy world among others under this name.
+/// One evaluation file: the only file of the location, or the file of this name in the toy world.
 ///
 /// # Errors
 /// As [`evaluation_files`].
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_of_a_folder_and_of_the_world_come_sorted_by_name() {
+    fn files_are_sorted_by_name() {
         let folder = tempfile::tempdir().unwrap();
         for name in ["b.jsonl", "a.jsonl", "notes.txt"] {
             fs::write(folder.path().join(name), name).unwrap();

@@ -1,11 +1,11 @@
-//! Finding local files by pattern and by folder.
+//! Finding and reading local files.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::error::DataError;
 
-/// The files of a pattern, or the one file of that very name.
+/// The files that match a glob pattern, or the one file whose name is exactly the pattern.
 pub(super) fn matches(pattern: &Path) -> Result<Vec<PathBuf>, DataError> {
     if pattern.is_dir() {
         return Err(DataError::IsFolder { path: pattern.to_owned() });
@@ -13,7 +13,7 @@ pub(super) fn matches(pattern: &Path) -> Result<Vec<PathBuf>, DataError> {
     if pattern.is_file() {
         return Ok(vec![pattern.to_owned()]);
     }
-    // A folder that is really called `runs[1]` is taken at its word; only what comes after it is a pattern.
+    // An existing folder, even if called `runs[1]`, is taken literally; only the rest of the path is a pattern.
     let text = match pattern.ancestors().skip(1).find(|ancestor| ancestor.is_dir()) {
         Some(folder) => {
             let rest = pattern.strip_prefix(folder).expect("an ancestor is a prefix");
@@ -37,7 +37,7 @@ pub(super) fn matches(pattern: &Path) -> Result<Vec<PathBuf>, DataError> {
     Ok(visible_by_name(files))
 }
 
-/// The evaluation files of a folder; none where there is no such folder.
+/// The evaluation files in a folder; none if it does not exist.
 pub(super) fn evaluation_files_in(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     if !folder.is_dir() {
         return Ok(vec![]);
@@ -52,25 +52,25 @@ pub(super) fn evaluation_files_in(folder: &Path) -> Result<Vec<PathBuf>, DataErr
     Ok(visible_by_name(files))
 }
 
-/// Without hidden ones, sorted by name.
+/// Drops hidden files and sorts the others by name.
 pub(super) fn visible_by_name(mut files: Vec<PathBuf>) -> Vec<PathBuf> {
     files.retain(|path| !file_name(path).starts_with('.'));
     files.sort_by_cached_key(|path| (file_name(path), path.clone()));
     files
 }
 
-/// The last part of a path.
+/// The last component of a path.
 pub(super) fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// Whether a file of this name may hold evaluation items: JSON or CSV, and not hidden.
+/// Whether a file of this name may contain evaluation items: JSON or CSV, and not hidden.
 pub(super) fn is_evaluation_file(path: &Path) -> bool {
     let kind = path.extension().and_then(|extension| extension.to_str());
     matches!(kind, Some("jsonl" | "json" | "csv")) && !file_name(path).starts_with('.')
 }
 
-/// The whole file as text, without a byte-order mark.
+/// Reads a text file, without its byte-order mark.
 pub(super) fn read_text(path: &Path) -> Result<String, DataError> {
     let bytes = fs::read(path).map_err(DataError::io("read", path))?;
     let mut text = String::from_utf8(bytes).map_err(|error| {
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_text_is_named_by_line_and_byte() {
+    fn invalid_utf8_is_reported_by_line_and_byte() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("latin.txt");
         fs::write(&path, b"good line\ncaf\xe9").unwrap();

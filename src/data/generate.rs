@@ -87,7 +87,7 @@ pub fn generate(
 
     let asked = AtomicU64::new(0);
     let key = generation.api_key.as_ref().map(|name| key(name)).transpose()?;
-    let post = JsonClient::new(&generation.endpoint, key, policy);
+    let client = JsonClient::new(&generation.endpoint, key, policy);
     let spend = || {
         asked.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| (n < generation.requests).then_some(n + 1)).is_ok()
     };
@@ -95,7 +95,7 @@ pub fn generate(
     let failure = Mutex::new(None);
     let work = || {
         while let Some(text) = open.get(next.fetch_add(1, Ordering::SeqCst)) {
-            match ask(&post, question, text, &spend) {
+            match ask(&client, question, text, &spend) {
                 Ok(Some(answer)) => {
                     if let Err(error) = write(&kept(text), &serde_json::to_vec(&answer).expect("text")) {
                         failure.lock().expect("no panic holds it").get_or_insert(error);
@@ -162,13 +162,13 @@ fn shortened(text: String, most: u32) -> String {
 
 /// Asks about one text; `None` where no request is left.
 fn ask(
-    post: &JsonClient,
+    client: &JsonClient,
     question: &Question,
     text: &str,
     spend: &dyn Fn() -> bool,
 ) -> Result<Option<Answer>, DataError> {
     for attempt in 0..ATTEMPTS {
-        let Some(reply) = post.json("chat/completions", &request(question, text, attempt), spend)? else {
+        let Some(reply) = client.post("chat/completions", &request(question, text, attempt), spend)? else {
             return Ok(None);
         };
         if let Some(answer) = answer(&reply, question.pairs) {

@@ -1,4 +1,4 @@
-//! Finding sources on this machine: files, digests, volumes.
+//! Finding the files of sources on this machine, with their digests and sizes.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,15 +16,16 @@ use super::files::{evaluation_files_in, file_name, is_evaluation_file, matches, 
 use super::model_folder::{self, FoundModel};
 use super::{archive, corpus, records};
 
-/// Bumped by hand when documents, records or the toy world change, so that cached volumes are counted anew.
+/// Incremented by hand when the rules for documents or records, or the toy world, change, so that cached sizes are computed
+/// again.
 const RULES: u32 = 2;
 
-/// Files younger than this are not remembered: one more write in the same tick of the clock would go unseen.
-const SETTLED: Duration = Duration::from_secs(2);
+/// The age from which the digest of a file is cached: another write within the same clock tick would not be detected.
+const MIN_AGE: Duration = Duration::from_secs(2);
 
-/// Looks sources up and remembers digests and volumes from run to run, so that planning does not read the data again.
+/// Finds the files of sources. Digests and sizes are cached between runs, so that planning does not read the data again.
 ///
-/// The cache is a convenience: one that is missing, damaged or of other rules counts as empty.
+/// A cache file that is missing, damaged or from other rules counts as empty.
 #[derive(Debug)]
 pub struct Survey {
     cache_file: PathBuf,
@@ -35,24 +36,25 @@ pub struct Survey {
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct SurveyCache {
     rules: u32,
-    /// By absolute path.
+    /// Digests by the absolute path of the file.
     digests: BTreeMap<String, FileDigest>,
-    /// By origin and format, as JSON.
-    volumes: BTreeMap<String, MeasuredText>,
+    /// Sizes by origin and format, as JSON.
+    #[serde(rename = "volumes")]
+    sizes: BTreeMap<String, MeasuredText>,
 }
 
-/// What was found of a source.
+/// The files that were found for a source.
 enum FoundSource {
     World(Origin),
-    /// Files, and whether their names mean something.
+    /// Files, and whether their names are part of the content.
     Files(Vec<PathBuf>, bool),
-    /// An archive in the place of a folder.
+    /// An archive in place of a folder.
     Archive(PathBuf),
-    /// Nothing, at this location.
+    /// No files at this location.
     Nothing(String),
 }
 
-/// The digest of a file, and what the file looked like when it was taken.
+/// The digest of a file, with the length and modification time at which it was computed.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct FileDigest {
     length: u64,
@@ -61,7 +63,7 @@ struct FileDigest {
 }
 
 impl Survey {
-    /// Opens the cache in this file.
+    /// Loads the cache from this file.
     pub fn open(cache_file: &Path) -> Self {
         let cache = fs::read(cache_file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
         let cache = cache.filter(|cache: &SurveyCache| cache.rules == RULES);
@@ -69,21 +71,20 @@ impl Survey {
         Self { cache_file: cache_file.to_owned(), cache, fetched: DataCache::default() }
     }
 
-    /// The same, which also finds what was fetched of other machines.
+    /// Adds the cache of remote data, so that fetched files are found too.
     pub fn with_cache(self, fetched: DataCache) -> Self {
         Self { fetched, ..self }
     }
 
-    /// Finds the files of a source and digests their contents.
+    /// Finds the files of a source and computes the digest of their contents.
     ///
-    /// Files are sorted by file name, hidden ones (`.name`) left out. For [`Source::Files`] only the contents enter the
-    /// digest, in that order; for [`Source::Folder`], whose JSON and CSV files are taken, and for [`Source::Model`] also
-    /// their names. Where there is an archive instead of the folder, it has the digest that the files in it would have.
-    /// A source without files is [`Origin::Missing`], not an error.
+    /// Files are sorted by name; hidden ones (`.name`) are left out. For [`Source::Files`] only the contents enter the
+    /// digest, in that order; for [`Source::Folder`] (its JSON and CSV files) and [`Source::Model`] also the names. An
+    /// archive in place of a folder has the same digest as a folder with its files. A source without files is
+    /// [`Origin::Missing`], not an error.
     ///
     /// # Errors
-    /// A pattern that is none, a folder given as a file, a model that cannot be used, files or archives that cannot be
-    /// read.
+    /// An invalid pattern, a folder given as a file, a model that cannot be used, files or archives that cannot be read.
     pub fn locate(&mut self, source: &Source) -> Result<LocatedSource, DataError> {
         match self.find(source)? {
             FoundSource::World(origin) => Ok(LocatedSource { origin, files: vec![] }),
@@ -96,7 +97,7 @@ impl Survey {
         }
     }
 
-    /// The files of a source, unread; none for the toy world and for what is missing.
+    /// The files of a source, without reading them; none for the toy world and for missing data.
     ///
     /// # Errors
     /// As [`Self::locate`].
@@ -108,7 +109,8 @@ impl Survey {
         })
     }
 
-    /// What has to be fetched of another machine before a source can be found; also what was altered since it came.
+    /// The remote files that have to be fetched before the source can be used, because they are missing or have changed
+    /// since they were fetched.
     ///
     /// # Errors
     /// As [`Self::locate`].
@@ -139,7 +141,7 @@ impl Survey {
                 FoundSource::World(Origin::World { part: *part, seed: *seed, size: *size })
             }
             Source::Files(pattern) => found(matches(pattern)?, false, pattern),
-            Source::Folder(folder) => match (evaluation_files_in(folder)?, archive::instead_of(folder)) {
+            Source::Folder(folder) => match (evaluation_files_in(folder)?, archive::archive_for(folder)) {
                 (files, Some(archive)) if files.is_empty() => FoundSource::Archive(archive),
                 (files, _) => found(files, true, folder),
             },
@@ -164,7 +166,7 @@ impl Survey {
         })
     }
 
-    /// Files and the digest of their contents, and of their names if these mean something.
+    /// The files with the digest of their contents, and of their names if `named`.
     fn content(&mut self, files: Vec<PathBuf>, named: bool) -> Result<LocatedSource, DataError> {
         let digests = files.iter().map(|path| self.digest(path)).collect::<Result<Vec<_>, _>>()?;
         let names: Vec<String> = files.iter().map(|path| if named { file_name(path) } else { String::new() }).collect();
@@ -172,7 +174,7 @@ impl Survey {
         Ok(LocatedSource { origin: Origin::Content { digest }, files })
     }
 
-    /// Documents and words of a corpus under this format.
+    /// The number of documents and words of a corpus in this format.
     ///
     /// # Errors
     /// As [`super::documents`].
@@ -181,10 +183,10 @@ impl Survey {
         located: &LocatedSource,
         format: &CorpusFormat,
     ) -> Result<MeasuredText, DataError> {
-        self.volume(&located.origin, format, || corpus::volume(located, format))
+        self.size(&located.origin, format, || corpus::measure(located, format))
     }
 
-    /// Records and words (of prompts and replies) of a dataset under this format.
+    /// The number of records and words (of prompts and replies) of a dataset in this format.
     ///
     /// # Errors
     /// As [`super::records()`].
@@ -193,23 +195,23 @@ impl Survey {
         located: &LocatedSource,
         format: &DatasetFormat,
     ) -> Result<MeasuredText, DataError> {
-        self.volume(&located.origin, format, || records::volume(located, format))
+        self.size(&located.origin, format, || records::measure(located, format))
     }
 
-    /// Replaces the cache file.
+    /// Writes the cache to its file.
     ///
     /// # Errors
-    /// A folder that cannot be made or written.
+    /// A folder that cannot be created or written.
     pub fn save(&self) -> Result<(), DataError> {
         let folder = self.cache_file.parent().filter(|folder| !folder.as_os_str().is_empty());
         if let Some(folder) = folder {
-            fs::create_dir_all(folder).map_err(DataError::io("make folder", folder))?;
+            fs::create_dir_all(folder).map_err(DataError::io("create folder", folder))?;
         }
         let json = serde_json::to_vec_pretty(&self.cache).expect("a cache has string keys");
         replace_file(&self.cache_file, &json).map_err(DataError::io("write", &self.cache_file))
     }
 
-    fn volume(
+    fn size(
         &mut self,
         origin: &Origin,
         format: &impl Serialize,
@@ -219,29 +221,29 @@ impl Survey {
             return Err(DataError::Missing { location: location.clone() });
         }
         let key = serde_json::to_string(&(origin, format)).expect("origins and formats have string keys");
-        if let Some(&known) = self.cache.volumes.get(&key) {
+        if let Some(&known) = self.cache.sizes.get(&key) {
             return Ok(known);
         }
-        let volume = count()?;
-        self.cache.volumes.insert(key, volume);
-        Ok(volume)
+        let size = count()?;
+        self.cache.sizes.insert(key, size);
+        Ok(size)
     }
 
     /// The digest of a file.
     fn digest(&mut self, path: &Path) -> Result<Digest, DataError> {
-        self.remembered(path, "", |path| {
+        self.cached(path, "", |path| {
             let mut hasher = blake3::Hasher::new();
             hasher.update_mmap(path).map_err(DataError::io("read", path))?;
             Ok(Digest::from_hash(hasher.finalize()))
         })
     }
 
-    /// The digest that the evaluation files in an archive would have in a folder.
+    /// The digest that a folder with the evaluation files of this archive would have.
     fn digest_within(&mut self, path: &Path) -> Result<Digest, DataError> {
-        self.remembered(path, "within ", |path| {
+        self.cached(path, "within ", |path| {
             let mut files = archive::files(path, is_evaluation_file)?;
             if files.is_empty() {
-                let reason = "it holds no JSON or CSV file".to_owned();
+                let reason = "it contains no JSON or CSV file".to_owned();
                 return Err(DataError::Archive { path: path.to_owned(), reason });
             }
             files.sort();
@@ -249,12 +251,12 @@ impl Survey {
         })
     }
 
-    /// What `take` makes of a file, or made of it before if it looks unchanged.
-    fn remembered(
+    /// The cached digest of a file if its length and modification time are unchanged, or else the result of `compute`.
+    fn cached(
         &mut self,
         path: &Path,
         what: &str,
-        take: impl FnOnce(&Path) -> Result<Digest, DataError>,
+        compute: impl FnOnce(&Path) -> Result<Digest, DataError>,
     ) -> Result<Digest, DataError> {
         let absolute = std::path::absolute(path).map_err(DataError::io("read", path))?;
         let key = format!("{what}{}", absolute.display());
@@ -265,9 +267,9 @@ impl Survey {
         {
             return Ok(known.digest);
         }
-        let digest = take(path)?;
-        let settled = modified.elapsed().is_ok_and(|age| age > SETTLED) && look(path)? == (length, modified);
-        if settled {
+        let digest = compute(path)?;
+        let is_stable = modified.elapsed().is_ok_and(|age| age > MIN_AGE) && look(path)? == (length, modified);
+        if is_stable {
             self.cache.digests.insert(key, FileDigest { length, modified_ns, digest });
         }
         Ok(digest)
@@ -312,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_named_like_a_pattern_is_itself() {
+    fn an_existing_folder_is_not_a_pattern() {
         let folder = folder_with(&[("texts [a-c]/1.txt", "one"), ("texts b/2.txt", "two")]);
         let located = locate(Source::Files(folder.path().join("texts [a-c]/*.txt")));
         assert_eq!(located.files, [folder.path().join("texts [a-c]/1.txt")]);
@@ -330,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_is_missing_and_a_folder_is_not_a_file() {
+    fn sources_without_files_are_missing_and_a_folder_is_not_a_file() {
         let folder = folder_with(&[("a.txt", "x")]);
         for source in [Source::Files(folder.path().join("*.md")), Source::Folder(folder.path().to_owned())] {
             let located = locate(source);
@@ -343,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cache_survives_and_a_changed_file_is_read_again() {
+    fn the_cache_persists_and_changed_files_are_read_again() {
         let folder = folder_with(&[("a.txt", "one two\nthree\n")]);
         let (path, cache) = (folder.path().join("a.txt"), folder.path().join("cache/survey.json"));
         let source = Source::Files(path.clone());
@@ -352,15 +354,15 @@ mod tests {
 
         let mut survey = Survey::open(&cache);
         let first = survey.locate(&source).unwrap();
-        let volume = survey.measure_corpus(&first, &lines()).unwrap();
-        assert_eq!(volume, MeasuredText { units: 2, words: 3, blank: 0 });
+        let size = survey.measure_corpus(&first, &lines()).unwrap();
+        assert_eq!(size, MeasuredText { units: 2, words: 3, blank: 0 });
         survey.save().unwrap();
 
         let mut survey = Survey::open(&cache);
-        assert_eq!((survey.cache.digests.len(), survey.cache.volumes.len()), (1, 1));
+        assert_eq!((survey.cache.digests.len(), survey.cache.sizes.len()), (1, 1));
         assert_eq!(survey.locate(&source).unwrap(), first);
         let elsewhere = LocatedSource { files: vec![], ..first.clone() };
-        assert_eq!(survey.measure_corpus(&elsewhere, &lines()).unwrap(), volume, "remembered, not counted");
+        assert_eq!(survey.measure_corpus(&elsewhere, &lines()).unwrap(), size, "from the cache");
 
         fs::write(&path, "one TWO\nthree\n").unwrap();
         assert_ne!(survey.locate(&source).unwrap().origin, first.origin);
@@ -369,11 +371,11 @@ mod tests {
     }
 
     #[test]
-    fn the_toy_world_has_volumes_too() {
+    fn the_toy_world_is_measured_too() {
         let mut survey = Survey::open(Path::new("none"));
         let speech = locate(Source::World { part: WorldPart::Speech, seed: 1, size: 500 });
-        let volume = survey.measure_corpus(&speech, &lines()).unwrap();
-        assert!((500..530).contains(&volume.words), "{volume:?}");
+        let size = survey.measure_corpus(&speech, &lines()).unwrap();
+        assert!((500..530).contains(&size.words), "{size:?}");
         let chat = locate(Source::World { part: WorldPart::Chat, seed: 1, size: 20 });
         let format = DatasetFormat::dialogue(0);
         assert_eq!(survey.measure_dataset(&chat, &format).unwrap().units, 20);

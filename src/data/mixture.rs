@@ -1,73 +1,75 @@
-//! Which row of which part stands where in a mixture, as a pure function of (seed, epoch, position).
+//! The order of rows in a mixture of parts, as a pure function of (seed, epoch, position).
 
 use crate::domain::{RecordOrder, Replay};
 
 use super::order::Permutation;
 use crate::domain::mix;
 
-/// Rows of several parts in one order, epoch after epoch.
+/// The rows of several parts in one order, for every epoch.
 ///
-/// A part takes the same number of rows in every epoch: all of its own, or what its share of the mixture comes to. One
-/// that takes more rows than it has begins anew, one that takes fewer goes on in the next epoch where it stopped, and
-/// each pass over a part is a shuffle of its own.
+/// A part contributes the same number of rows in every epoch: all of its rows, or the number for its share of the mixture.
+/// A part that contributes more rows than it has starts again from its beginning; one that contributes fewer continues in
+/// the next epoch where it stopped. Each pass over a part has its own shuffle.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mixture {
     seed: u64,
     order: RecordOrder,
-    parts: Vec<Part>,
-    /// Whether the last part is replayed text, which is spread over the others whatever the order.
+    parts: Vec<MixturePart>,
+    /// Whether the last part is replayed text, which is spread evenly among the others in any order.
     replay: bool,
-    /// Whether the parts are exactly their rows, so that one shuffle does.
+    /// Whether all parts contribute exactly their rows in one shuffle.
     union: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Part {
-    /// Rows it has.
+struct MixturePart {
+    /// The rows of the part.
     len: u64,
-    /// Rows it takes in an epoch.
+    /// The rows it contributes to an epoch.
     taken: u64,
 }
 
-/// Text that is replayed among records.
+/// Pretraining text to mix into records.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ReplayedRows<'a> {
-    /// Its share of the tokens that receive loss.
+    /// The share of this text among the tokens that receive loss.
     pub share: Replay,
-    /// Rows that there are.
+    /// The number of available rows.
     pub rows: u64,
-    /// Tokens of a row that receive loss.
+    /// The tokens per row that receive loss.
     pub row_tokens: u32,
-    /// Tokens of each dataset that receive loss, in all of its records together.
+    /// For each dataset, the tokens of all its records that receive loss.
     pub trained: &'a [u64],
 }
 
 impl Mixture {
-    /// Datasets of so many rows; `shares` has a weight for each of them, or is empty where each takes all of its rows.
-    /// `replay` adds rows of another part, which then comes last: enough that their tokens have their share of all
-    /// tokens of an epoch that receive loss, within half a row.
+    /// A mixture of datasets with these numbers of rows. `shares` has a weight for each dataset, or is empty if each
+    /// contributes all of its rows. `replay` adds a last part with as many rows as its share of the tokens that receive
+    /// loss requires, to within half a row.
     ///
-    /// With shares, an epoch has as many rows of the datasets as these have together.
+    /// With shares, an epoch has the total number of rows of the datasets.
     pub fn new(seed: u64, order: RecordOrder, lens: &[u64], shares: &[f64], replay: Option<ReplayedRows>) -> Self {
         let rows: u64 = lens.iter().sum();
-        let taken = if shares.is_empty() { lens.to_vec() } else { divided(rows, lens, shares) };
-        let mut parts: Vec<Part> = lens.iter().zip(taken).map(|(&len, taken)| Part { len, taken }).collect();
+        let taken = if shares.is_empty() { lens.to_vec() } else { divide(rows, lens, shares) };
+        let mut parts: Vec<MixturePart> =
+            lens.iter().zip(taken).map(|(&len, taken)| MixturePart { len, taken }).collect();
         let union = shares.is_empty() && replay.is_none() && order == RecordOrder::Shuffled;
         if let Some(ReplayedRows { share, rows, row_tokens, trained }) = replay {
-            // Of a dataset that gives more or fewer rows than it has, each pass has the tokens of its mean record.
-            let tokens = |(part, &trained): (&Part, &u64)| part.taken as f64 * trained as f64 / part.len.max(1) as f64;
+            // If a dataset contributes more or fewer rows than it has, each row counts with the mean number of tokens.
+            let tokens =
+                |(part, &trained): (&MixturePart, &u64)| part.taken as f64 * trained as f64 / part.len.max(1) as f64;
             let trained: f64 = parts.iter().zip(trained).map(tokens).sum();
-            parts.push(Part { len: rows, taken: if rows == 0 { 0 } else { share.rows(trained, row_tokens) } });
+            parts.push(MixturePart { len: rows, taken: if rows == 0 { 0 } else { share.rows(trained, row_tokens) } });
         }
         Self { seed, order, parts, replay: replay.is_some(), union }
     }
 
-    /// Rows in an epoch.
+    /// The number of rows in an epoch.
     pub fn rows(&self) -> u64 {
         self.parts.iter().map(|part| part.taken).sum()
     }
 
-    /// The part, and the row within it, that stands at this position of this epoch.
+    /// The part and the row within it at this position of this epoch.
     ///
     /// # Panics
     /// If `position` is not below [`Mixture::rows`].
@@ -88,13 +90,13 @@ impl Mixture {
         if self.union {
             return (part, nth);
         }
-        let Part { len, taken } = self.parts[part];
+        let MixturePart { len, taken } = self.parts[part];
         let place = epoch * taken + nth;
         let seed = mix(self.seed ^ mix(part as u64 + 1));
         (part, Permutation::new(seed, place / len, len).at(place % len))
     }
 
-    /// The part of a row when all parts stand one after the other.
+    /// The part and row at this position if the parts are concatenated.
     fn nth(&self, mut row: u64) -> (usize, u64) {
         for (index, part) in self.parts.iter().enumerate() {
             if row < part.taken {
@@ -105,7 +107,7 @@ impl Mixture {
         unreachable!("a row of the mixture")
     }
 
-    /// Whether part `index`, spread evenly over `rows` rows, has this position, and how many before it.
+    /// Whether part `index`, spread evenly over `rows` rows, has a row at this position, and how many rows it has before.
     fn taken_before(&self, position: u64, index: usize, rows: u64) -> (bool, u64) {
         let upto =
             |position: u64| (u128::from(position) * u128::from(self.parts[index].taken) / u128::from(rows)) as u64;
@@ -113,7 +115,8 @@ impl Mixture {
         (upto(position + 1) > before, before)
     }
 
-    /// Every part spread evenly: the first over all rows, the second over those that are left, and so on.
+    /// The part and row at this position if every part is spread evenly: the first over all rows, the second over the
+    /// remaining ones, and so on.
     fn spread(&self, position: u64, parts: &[usize]) -> (usize, u64) {
         let rows = parts.iter().map(|&part| self.parts[part].taken).sum();
         match self.taken_before(position, parts[0], rows) {
@@ -123,9 +126,9 @@ impl Mixture {
     }
 }
 
-/// Divides rows in proportion to the shares: the remainders go to the largest fractions, the first of equal ones; a part
-/// without rows takes none.
-fn divided(rows: u64, lens: &[u64], shares: &[f64]) -> Vec<u64> {
+/// Divides rows in proportion to the shares. Remainders go to the largest fractions, the first of equal ones; a part
+/// without rows gets none.
+fn divide(rows: u64, lens: &[u64], shares: &[f64]) -> Vec<u64> {
     let shares: Vec<f64> = lens.iter().zip(shares).map(|(&len, &share)| if len == 0 { 0.0 } else { share }).collect();
     let total: f64 = shares.iter().sum();
     if total <= 0.0 {

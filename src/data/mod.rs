@@ -1,14 +1,14 @@
 //! Text to token ids.
 //!
-//! Purpose: find the files behind a [`crate::domain::Source`], read corpora, instruction datasets and evaluation files,
-//! train and apply tokenizers, find models that others trained, write and read prepared token files, and order them.
-//! What lies on other machines is fetched by [`download`] first; the built-in toy [`world`] answers wherever files would.
+//! Purpose: find the files of a [`crate::domain::Source`], read corpora, instruction datasets and evaluation files, train
+//! and apply tokenizers, find imported models, write and read prepared token files, and define the order of training data.
+//! Remote data are fetched first by [`download`]; the built-in toy [`world`] can replace files of every kind.
 //!
-//! Invariant: the same content gives the same ids in the same order on every machine, whatever the thread count, the
-//! folder or the hour; nothing here draws a random number that is not a function of its arguments.
+//! Invariant: the same content gives the same ids in the same order on every machine, whatever the thread count, folder
+//! or time. All random numbers are functions of the arguments.
 //!
-//! Rejected: streaming documents from disk into training. Token files are written once, memory-mapped by every run, and
-//! make the data order a function of (seed, epoch, index) instead of the state of a reader.
+//! Rejected: streaming documents from disk into training. Token files are written once and memory-mapped by every run,
+//! which makes the data order a function of (seed, epoch, index) instead of the state of a reader.
 
 mod archive;
 mod atomic;

@@ -1,11 +1,11 @@
-//! Data order as a pure function of (seed, epoch, index).
+//! The data order as a pure function of (seed, epoch, index).
 
 use crate::domain::mix;
 
-/// A shuffle of `0..len` that is never stored: constant memory, any position at once.
+/// A shuffle of `0..len` with constant memory and random access.
 ///
-/// A balanced Feistel network over the smallest even number of bits that holds `len`, walked until it lands inside
-/// (Black and Rogaway 2002, "Ciphers with Arbitrary Finite Domains"); at most four steps on average.
+/// It is a balanced Feistel network over the smallest even number of bits that can represent `len`, with cycle walking
+/// (Black and Rogaway 2002, "Ciphers with Arbitrary Finite Domains"), which takes at most four steps on average.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Permutation {
     len: u64,
@@ -16,7 +16,7 @@ pub struct Permutation {
 impl Permutation {
     const ROUNDS: usize = 8;
 
-    /// The order of `len` units in this epoch of this seed.
+    /// The order of `len` units for this seed and epoch.
     pub fn new(seed: u64, epoch: u64, len: u64) -> Self {
         let bits = u64::BITS - len.saturating_sub(1).leading_zeros();
         let base = mix(mix(seed) ^ epoch.rotate_left(32));
@@ -24,17 +24,17 @@ impl Permutation {
         Self { len, half_bits: bits.div_ceil(2).max(1), keys }
     }
 
-    /// How many units there are.
+    /// The number of units.
     pub fn len(&self) -> u64 {
         self.len
     }
 
-    /// Whether there are none.
+    /// Whether there are no units.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Which unit stands at this position.
+    /// The unit at this position.
     ///
     /// # Panics
     /// If `index` is not below `len`.
@@ -70,7 +70,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_unit_comes_exactly_once(seed: u64, epoch in 0u64..100, len in 0u64..2000) {
+        fn every_unit_occurs_exactly_once(seed: u64, epoch in 0u64..100, len in 0u64..2000) {
             let mut units = order(seed, epoch, len);
             units.sort_unstable();
             prop_assert!(units.into_iter().eq(0..len));
@@ -88,13 +88,13 @@ mod tests {
         }
     }
 
-    /// A resumed run must meet the order it left: change this line only together with the versions of training jobs.
+    /// A resumed run must continue in the same order: change this line only together with the versions of training jobs.
     #[test]
     fn the_order_is_stable_across_releases() {
         insta::assert_compact_debug_snapshot!(order(1, 0, 12), @"[2, 9, 7, 5, 1, 11, 3, 6, 4, 0, 8, 10]");
     }
 
-    /// Every unit should come first about equally often; 1000 seeds, 10 units, five standard deviations.
+    /// Every unit comes first about equally often: 1000 seeds, 10 units, five standard deviations.
     #[test]
     fn positions_are_evenly_spread() {
         let mut firsts = [0u32; 10];

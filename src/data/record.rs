@@ -3,7 +3,7 @@
 /// An instruction and its reply.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Record {
-    /// What the model is given.
+    /// The text given to the model.
     pub prompt: String,
     /// The expected reply; never blank in the records that [`records`](super::records()) returns.
     pub reply: String,

@@ -1,4 +1,4 @@
-//! Instruction datasets: files to prompt/reply records.
+//! Instruction datasets: from files to prompt/reply records.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use serde::Deserialize;
 use crate::domain::{DatasetFormat, LocatedSource, MeasuredText, Origin, Pattern, WorldPart};
 
 use super::clean::remove_characters;
-use super::dialogue::{Utterance, dialogues, merged};
+use super::dialogue::{Utterance, merge_turns, parse_dialogues};
 use super::error::DataError;
 use super::files::read_text;
 use super::record::Record;
@@ -15,9 +15,9 @@ use super::rows::{Fault, each_row};
 use super::words::count_words;
 use super::world;
 
-/// The records of a dataset, in the order of its files and lines; those with a blank reply are dropped.
+/// The records of a dataset, in the order of its files and lines, without those with a blank reply.
 ///
-/// As [`record_groups`], one after the other.
+/// These are the records of [`record_groups`].
 ///
 /// # Errors
 /// As [`record_groups`].
@@ -25,26 +25,26 @@ pub fn records(located: &LocatedSource, format: &DatasetFormat) -> Result<Vec<Re
     Ok(record_groups(located, format)?.into_iter().flatten().collect())
 }
 
-/// The records of a dataset that belong together: the exchanges of one dialogue, in which the reply of a record is the
-/// prompt of the next; the questions about one paragraph; each row alone. None is empty.
+/// The records of a dataset in groups that share text: the turns of one dialogue, in which the reply of a record is the
+/// prompt of the next one; the questions about one paragraph; a single row. No group is empty.
 ///
-/// The toy world's [`WorldPart::Chat`] and [`WorldPart::Questions`] are records already and take no notice of the
-/// format; its [`WorldPart::Dialogues`] can be read as [`DatasetFormat::Dialogue`].
+/// [`WorldPart::Chat`] and [`WorldPart::Questions`] of the toy world are records already, so the format does not apply to
+/// them; its [`WorldPart::Dialogues`] can be read as [`DatasetFormat::Dialogue`].
 ///
 /// # Errors
-/// Missing or unreadable files, lines that do not follow the format, a part of the toy world that holds no records.
+/// Missing or unreadable files, lines that do not follow the format, a part of the toy world that has no records.
 pub fn record_groups(located: &LocatedSource, format: &DatasetFormat) -> Result<Vec<Vec<Record>>, DataError> {
-    let mut groups = all(located, format)?;
+    let mut groups = all_groups(located, format)?;
     groups.iter_mut().for_each(|group| group.retain(|record| !record.is_blank()));
     groups.retain(|group| !group.is_empty());
     Ok(groups)
 }
 
-/// The same with the records that are dropped.
-fn all(located: &LocatedSource, format: &DatasetFormat) -> Result<Vec<Vec<Record>>, DataError> {
+/// As [`record_groups`], including records with a blank reply.
+fn all_groups(located: &LocatedSource, format: &DatasetFormat) -> Result<Vec<Vec<Record>>, DataError> {
     match &located.origin {
         Origin::World { part, seed, size } => match (part, format) {
-            (WorldPart::Chat | WorldPart::Questions, _) => Ok(alone(world::records(*part, *seed, *size))),
+            (WorldPart::Chat | WorldPart::Questions, _) => Ok(single(world::records(*part, *seed, *size))),
             (WorldPart::Dialogues, DatasetFormat::Dialogue { .. }) => {
                 parse_text(Path::new("the toy world"), &world::corpus(*part, *seed, *size), format)
             }
@@ -59,7 +59,7 @@ fn all(located: &LocatedSource, format: &DatasetFormat) -> Result<Vec<Vec<Record
                 all.extend(parse(path, format)?);
             }
             if let DatasetFormat::Records { first: Some(first), .. } = format {
-                // Each row is a group of its own.
+                // Each row is its own group.
                 all.truncate(usize::try_from(*first).unwrap_or(usize::MAX));
             }
             Ok(all)
@@ -68,16 +68,16 @@ fn all(located: &LocatedSource, format: &DatasetFormat) -> Result<Vec<Vec<Record
     }
 }
 
-/// How much text [`records`] gives: both sides of each record.
-pub(super) fn volume(located: &LocatedSource, format: &DatasetFormat) -> Result<MeasuredText, DataError> {
-    let all = all(located, format)?.into_iter().flatten();
+/// The size of the text of [`records`]: prompts and replies.
+pub(super) fn measure(located: &LocatedSource, format: &DatasetFormat) -> Result<MeasuredText, DataError> {
+    let all = all_groups(located, format)?.into_iter().flatten();
     let (blank, records): (Vec<Record>, Vec<Record>) = all.partition(Record::is_blank);
     let words = records.iter().map(|record| count_words(&record.prompt) + count_words(&record.reply)).sum();
     Ok(MeasuredText { units: records.len() as u64, words, blank: blank.len() as u64 })
 }
 
-/// Every record alone.
-fn alone(records: Vec<Record>) -> Vec<Vec<Record>> {
+/// Groups of one record each.
+fn single(records: Vec<Record>) -> Vec<Vec<Record>> {
     records.into_iter().map(|record| vec![record]).collect()
 }
 
@@ -85,39 +85,39 @@ fn parse(path: &Path, format: &DatasetFormat) -> Result<Vec<Vec<Record>>, DataEr
     match format {
         DatasetFormat::Records { layout, prompt, reply, first: _ } => {
             let fields: Vec<&str> = prompt.fields().chain(reply.fields()).collect();
-            let (mut records, border) = (vec![], prompt.fields().count());
+            let (mut records, prompt_fields) = (vec![], prompt.fields().count());
             each_row(path, *layout, &fields, |values| {
-                let (asked, said) = values.split_at(border);
+                let (prompt_values, reply_values) = values.split_at(prompt_fields);
                 let fill = |pattern: &Pattern, values: &[String]| pattern.fill(values.iter().map(String::as_str));
-                records.push(Record { prompt: fill(prompt, asked), reply: fill(reply, said) });
+                records.push(Record { prompt: fill(prompt, prompt_values), reply: fill(reply, reply_values) });
             })?;
-            Ok(alone(records))
+            Ok(single(records))
         }
         DatasetFormat::Dialogue { .. } | DatasetFormat::Squad { .. } => parse_text(path, &read_text(path)?, format),
     }
 }
 
-/// As [`parse`], for the formats that are text and nothing else.
+/// As [`parse`], for the formats that consist of text.
 fn parse_text(path: &Path, text: &str, format: &DatasetFormat) -> Result<Vec<Vec<Record>>, DataError> {
     match format {
-        DatasetFormat::Records { .. } => unreachable!("rows are read from their files"),
+        DatasetFormat::Records { .. } => unreachable!("`parse` reads rows from their files"),
         DatasetFormat::Dialogue { min_words, across, remove } => {
-            let mut all = dialogues(path, text)?;
+            let mut all = parse_dialogues(path, text)?;
             for utterance in all.iter_mut().flatten() {
                 utterance.text = remove_characters(&utterance.text, remove).into_owned();
             }
             if *across {
                 all = vec![all.concat()];
             }
-            Ok(all.into_iter().map(|dialogue| windows(dialogue, *min_words)).collect())
+            Ok(all.into_iter().map(|dialogue| pair_turns(dialogue, *min_words)).collect())
         }
         DatasetFormat::Squad { with_context } => squad(path, text, *with_context),
     }
 }
 
-/// The text of each turn but the last is a prompt, that of the next its reply.
-fn windows(dialogue: Vec<Utterance>, min_words: u32) -> Vec<Record> {
-    let turns = merged(dialogue, min_words);
+/// Pairs each turn except the last, as the prompt, with the next one, as its reply.
+fn pair_turns(dialogue: Vec<Utterance>, min_words: u32) -> Vec<Record> {
+    let turns = merge_turns(dialogue, min_words);
     turns.windows(2).map(|pair| Record { prompt: pair[0].text.clone(), reply: pair[1].text.clone() }).collect()
 }
 
@@ -149,23 +149,22 @@ struct Answer {
     text: String,
 }
 
-/// SQuAD-format JSON, paragraph by paragraph; questions without an answer get an empty reply.
+/// Parses SQuAD JSON; each paragraph is a group. Questions without an answer get an empty reply.
 fn squad(path: &Path, text: &str, with_context: bool) -> Result<Vec<Vec<Record>>, DataError> {
     let squad: Squad = serde_json::from_str(text).map_err(|error| {
         let fault = Fault { line: error.line(), problem: error.to_string() };
-        fault
-            .expecting(path, "SQuAD JSON: data > paragraphs > {context, qas > {question, answers > {text}}}".to_owned())
+        fault.expecting(path, "SQuAD JSON: data > paragraphs > {context, qas > {question, answers > {text}}}")
     })?;
-    let about = |Paragraph { context, qas }: Paragraph| {
-        let record = |asked: Question| {
-            let question = asked.question.trim();
+    let paragraph_records = |Paragraph { context, qas }: Paragraph| {
+        let record = |entry: Question| {
+            let question = entry.question.trim();
             let prompt = if with_context { format!("{}\n{question}", context.trim()) } else { question.to_owned() };
-            let reply = asked.answers.into_iter().next().map(|answer| answer.text).unwrap_or_default();
+            let reply = entry.answers.into_iter().next().map(|answer| answer.text).unwrap_or_default();
             Record { prompt, reply }
         };
         qas.into_iter().map(record).collect()
     };
-    Ok(squad.data.into_iter().flat_map(|article| article.paragraphs).map(about).collect())
+    Ok(squad.data.into_iter().flat_map(|article| article.paragraphs).map(paragraph_records).collect())
 }
 
 #[cfg(test)]

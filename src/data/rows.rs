@@ -1,4 +1,4 @@
-//! Files of rows with named fields: JSON, CSV, TSV, Parquet.
+//! Files with rows of named fields: JSON, CSV, TSV, Parquet.
 
 use std::fs::File;
 use std::path::Path;
@@ -13,16 +13,16 @@ use crate::domain::{Layout, counted};
 use super::error::DataError;
 use super::files::read_text;
 
-/// A row that could not be read, before it is known what was expected there.
+/// An error in a row, before the file and the expected format are added.
 pub(super) struct Fault {
-    /// Line, or row of a Parquet file, from 1.
+    /// The line, or the row of a Parquet file, from 1.
     pub line: usize,
-    /// What is wrong.
+    /// The problem.
     pub problem: String,
 }
 
 impl Fault {
-    /// The whole error.
+    /// Adds the file and the expected format.
     pub fn expecting(self, path: &Path, expected: impl Into<String>) -> DataError {
         DataError::Malformed {
             path: path.to_owned(),
@@ -33,11 +33,11 @@ impl Fault {
     }
 }
 
-/// Visits every row in order, with the texts of these fields in the order of their names. A field that is a list of
-/// texts stands for its first; an empty list, a null and an empty cell are the empty text.
+/// Visits all rows in order, with the texts of these fields in the given order. Of a field that is a list of texts, the
+/// first one is used; an empty list, a null and an empty cell are the empty text.
 ///
 /// # Errors
-/// Files that cannot be read, rows that are not as the layout has them or lack a field.
+/// Files that cannot be read; rows that do not follow the layout or lack a field.
 pub(super) fn each_row(
     path: &Path,
     layout: Layout,
@@ -65,33 +65,33 @@ pub(super) fn each_row(
 fn expected(layout: Layout, fields: &[&str]) -> String {
     let named = |what: &str| format!("{what} '{}'", fields.join("', '"));
     match layout {
-        Layout::Json => named("a JSON object on every line, or one list of them, each with the texts"),
-        Layout::Csv => named("comma-separated values below a line of names, among them"),
-        Layout::Tsv => named("tab-separated values below a line of names, among them"),
-        Layout::Parquet => named("columns of texts"),
+        Layout::Json => named("a JSON object on every line, or one array of them, with the text fields"),
+        Layout::Csv => named("comma-separated values with a header line that contains"),
+        Layout::Tsv => named("tab-separated values with a header line that contains"),
+        Layout::Parquet => named("text columns"),
     }
 }
 
-/// Reads every line that is not blank as one JSON object, or the whole text as a list of them.
+/// Reads every non-blank line as a JSON object, or the whole text as an array of objects.
 pub(super) fn each_object(text: &str, mut read: impl FnMut(&Value) -> Result<(), String>) -> Result<(), Fault> {
     if text.trim_start().starts_with('[') {
         let list: Vec<Value> = serde_json::from_str(text)
-            .map_err(|error| Fault { line: error.line(), problem: format!("not a JSON list ({error})") })?;
+            .map_err(|error| Fault { line: error.line(), problem: format!("not a JSON array ({error})") })?;
         let item = |(index, value)| read(value).map_err(|problem| (index, problem));
         return list.iter().enumerate().try_for_each(item).map_err(|(index, problem)| Fault {
             line: 1,
-            problem: format!("item {} of the list: {problem}", index + 1),
+            problem: format!("element {} of the array: {problem}", index + 1),
         });
     }
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     for (index, line) in lines {
-        let value = serde_json::from_str(line).map_err(|error| format!("not JSON ({error})"));
+        let value = serde_json::from_str(line).map_err(|error| format!("invalid JSON ({error})"));
         value.and_then(|value| read(&value)).map_err(|problem| Fault { line: index + 1, problem })?;
     }
     Ok(())
 }
 
-/// A string, or the first of a list of strings.
+/// A string, or the first of an array of strings.
 fn text_of(value: Option<&Value>) -> Result<String, &'static str> {
     match value {
         None => Err("is missing"),
@@ -100,7 +100,7 @@ fn text_of(value: Option<&Value>) -> Result<String, &'static str> {
         Some(Value::Array(texts)) => match texts.first() {
             None => Ok(String::new()),
             Some(Value::String(text)) => Ok(text.clone()),
-            Some(_) => Err("is a list of something else than texts"),
+            Some(_) => Err("is a list whose first value is not a text"),
         },
         Some(_) => Err("is not a text"),
     }
@@ -112,7 +112,7 @@ fn separated(text: &str, delimiter: u8, fields: &[&str], mut visit: impl FnMut(V
         line: error.position().map_or(1, |position| position.line() as usize),
         problem: match error.kind() {
             csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
-                format!("it has {} where the line of names has {expected_len}", counted(*len, "value"))
+                format!("the row has {}, but the header line has {expected_len}", counted(*len, "value"))
             }
             _ => error.to_string(),
         },
@@ -172,7 +172,7 @@ fn text_in(value: Option<&Field>) -> Result<String, &'static str> {
         Some(Field::ListInternal(list)) => match list.elements().first() {
             None => Ok(String::new()),
             Some(Field::Str(text)) => Ok(text.clone()),
-            Some(_) => Err("is a list of something else than texts"),
+            Some(_) => Err("is a list whose first value is not a text"),
         },
         Some(_) => Err("is not a text"),
     }
@@ -204,7 +204,7 @@ mod tests {
         read.map(|()| rows).map_err(|error| error.to_string().replace(&folder.path().display().to_string(), "data"))
     }
 
-    /// Two columns of texts, in row groups of two rows, compressed as Hugging Face does.
+    /// Two text columns, in row groups of two rows, compressed as Hugging Face does.
     fn parquet(rows: &[(&str, &str)]) -> Vec<u8> {
         let schema = "message schema { required binary q (UTF8); required int64 id; required binary a (UTF8); }";
         let schema = Arc::new(parse_message_type(schema).unwrap());
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_name_the_place_and_what_was_expected() {
+    fn errors_name_the_position_and_the_expected_format() {
         let parquet = parquet(&[("why", "so")]);
         let faults = [
             rows("a.json", br#"[{"q": "x"}, {"q": 1}]"#, Layout::Json, &["q"]),
@@ -268,13 +268,13 @@ mod tests {
         ];
         let faults: Vec<String> = faults.into_iter().map(Result::unwrap_err).collect();
         insta::assert_snapshot!(faults.join("\n"), @r"
-        read data/a.json: line 1: item 2 of the list: field 'q' is not a text; expected a JSON object on every line, or one list of them, each with the texts 'q'
-        read data/a.csv: line 3: it has 1 value where the line of names has 2; expected comma-separated values below a line of names, among them 'q'
-        read data/a.tsv: line 1: no field 'q'; there are 'q,a'; expected tab-separated values below a line of names, among them 'q'
-        read data/a.csv: line 1: no field 'q'; there are none; expected comma-separated values below a line of names, among them 'q'
-        read data/a.parquet: line 1: no column 'answer'; there are 'q', 'id', 'a'; expected columns of texts 'q', 'answer'
+        read data/a.json: line 1: element 2 of the array: field 'q' is not a text; expected a JSON object on every line, or one array of them, with the text fields 'q'
+        read data/a.csv: line 3: the row has 1 value, but the header line has 2; expected comma-separated values with a header line that contains 'q'
+        read data/a.tsv: line 1: no field 'q'; there are 'q,a'; expected tab-separated values with a header line that contains 'q'
+        read data/a.csv: line 1: no field 'q'; there are none; expected comma-separated values with a header line that contains 'q'
+        read data/a.parquet: line 1: no column 'answer'; there are 'q', 'id', 'a'; expected text columns 'q', 'answer'
         read data/a.parquet: line 1: column 'id' is not a text; expected columns of texts 'id'
-        read data/a.parquet: line 1: Parquet error: Invalid Parquet file. Corrupt footer; expected columns of texts 'q'
+        read data/a.parquet: line 1: Parquet error: Invalid Parquet file. Corrupt footer; expected text columns 'q'
         ");
     }
 }

@@ -303,9 +303,9 @@ mod tests {
         };
         fs::write(folder.path().join("old.csv"), "kept").unwrap();
         insta::assert_snapshot!([refused("t.xlsx"), refused("t"), refused("old.csv")].join("\n"), @r"
-        write out/t.xlsx: a table is a .csv or a .parquet file; let its name end in one of these
-        write out/t: a table is a .csv or a .parquet file; let its name end in one of these
-        write out/old.csv: it is there already; name a new file, or remove it
+        write out/t.xlsx: unknown table format; use the extension .csv or .parquet
+        write out/t: unknown table format; use the extension .csv or .parquet
+        write out/old.csv: the file exists already; name a new file, or remove it
         ");
         let mut table = TableFile::create(&folder.path().join("t.csv"), &COLUMNS).unwrap();
         table.write(&ROWS[0]).unwrap();

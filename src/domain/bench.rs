@@ -1,4 +1,4 @@
-//! What `grid bench train` asks of a worker, and what the worker measured.
+//! The workload that `grid bench train` sends to a worker, and the measurements that come back.
 
 use std::path::PathBuf;
 
@@ -7,95 +7,91 @@ use serde::{Deserialize, Serialize};
 use super::model::ModelConfig;
 use super::training::Precision;
 
-/// Training steps on rows of synthetic ids, the same rows at every step.
+/// Training steps on a batch of synthetic token ids, the same batch at every step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Workload {
-    /// The model, with initial weights from seed 1.
+    /// The model; its initial weights come from seed 1.
     pub model: ModelConfig,
-    /// Rows of a batch.
+    /// Rows per batch.
     pub batch_size: u32,
-    /// Predicted ids of a row.
+    /// Predicted tokens per row.
     pub sequence_length: u32,
-    /// Arithmetic.
+    /// Arithmetic of the forward and backward passes.
     pub precision: Precision,
     /// `cpu` or `cuda:N`.
     pub device: String,
-    /// Where to leave the initial weights as a Hugging Face folder, for another program to start from.
+    /// Where to write the initial weights as a Hugging Face model folder, so that another program can start from them.
     pub initial: Option<PathBuf>,
 }
 
 impl Workload {
-    /// `4x256 f32`: layers, width, arithmetic.
+    /// Layers, width and precision: `4x256 f32`.
     pub fn label(&self) -> String {
-        let precision = match self.precision {
-            Precision::F32 => "f32",
-            Precision::Bf16 => "bf16",
-        };
-        format!("{}x{} {precision}", self.model.layers, self.model.hidden)
+        format!("{}x{} {}", self.model.layers, self.model.hidden, self.precision.name())
     }
 
-    /// Predicted ids of a step.
+    /// Predicted tokens per step.
     pub fn tokens(&self) -> u64 {
         u64::from(self.batch_size) * u64::from(self.sequence_length)
     }
 }
 
-/// What a worker knows before the first round.
+/// What a worker reports before the first round.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WorkerReady {
     /// Version of libtorch.
     pub libtorch: String,
-    /// Threads within an operation.
+    /// Intra-op threads.
     pub threads: u32,
     /// Floating-point operations per second of one large matrix product in the workload's arithmetic.
     pub matmul_flops: f64,
 }
 
-/// Some steps in a row.
+/// Measurements of several consecutive steps.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BenchRound {
-    /// Predicted ids.
+    /// Predicted tokens.
     pub units: u64,
-    /// Wall time.
+    /// Wall-clock time.
     pub seconds: f64,
     /// Mean loss of each step.
     pub losses: Vec<f64>,
-    /// The most memory held in this round: resident on a CPU, allocated on a GPU (there since the start).
+    /// Peak memory: on a CPU the resident memory in this round, on a GPU the allocated memory since the start.
     pub peak_bytes: u64,
-    /// Where the time went, if it was asked for.
+    /// Time by phase, if it was requested.
     pub phases: Option<Phases>,
 }
 
-/// Seconds of a round by what they were spent on; what is left belongs to the loop itself.
+/// Seconds of a round by phase; the remainder is the overhead of the training loop.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Phases {
-    /// Waiting for a batch.
+    /// Waiting for the next batch.
     pub data: f64,
-    /// The body of the model, forwards.
+    /// Forward pass of the transformer blocks.
     pub forward: f64,
-    /// The vocabulary head and the loss, forwards and backwards.
+    /// Forward and backward pass of the output layer and the loss.
     pub head: f64,
-    /// The body of the model, backwards.
+    /// Backward pass of the transformer blocks.
     pub backward: f64,
     /// Gradient norm, clipping and update.
     pub optimizer: f64,
 }
 
-/// A workload measured.
+/// The measurements of a workload.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BenchResult {
-    /// What was run.
+    /// The workload.
     pub workload: Workload,
-    /// On what.
+    /// The environment of the worker.
     pub ready: WorkerReady,
-    /// The rounds after the warm-up.
+    /// The rounds after the warm-up round.
     pub rounds: Vec<BenchRound>,
-    /// One more round, taken apart.
-    pub dissected: BenchRound,
+    /// One further round, with its time by phase.
+    pub profiled: BenchRound,
 }
 
 impl BenchResult {
-    /// Predicted ids per second: the median over the rounds.
+    /// Predicted tokens per second, the median over the rounds.
     pub fn tokens_per_second(&self) -> f64 {
         let mut speeds: Vec<f64> = self.rounds.iter().map(|round| round.units as f64 / round.seconds).collect();
         speeds.sort_by(f64::total_cmp);
@@ -107,7 +103,7 @@ impl BenchResult {
         }
     }
 
-    /// Floating-point operations per predicted id; see [`ModelConfig::train_flops_per_token`].
+    /// Floating-point operations per predicted token; see [`ModelConfig::train_flops_per_token`].
     pub fn flops_per_token(&self) -> f64 {
         self.workload.model.train_flops_per_token(self.workload.sequence_length)
     }
@@ -117,7 +113,7 @@ impl BenchResult {
         self.tokens_per_second() * self.flops_per_token() / self.ready.matmul_flops
     }
 
-    /// The most memory of any round, in bytes.
+    /// Peak memory over all rounds, in bytes.
     pub fn peak_bytes(&self) -> u64 {
         self.rounds.iter().map(|round| round.peak_bytes).max().unwrap_or(0)
     }
@@ -129,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn speed_is_the_median_and_utilisation_its_share_of_the_peak() {
+    fn the_speed_is_the_median_and_utilisation_is_relative_to_the_matrix_product() {
         let model = ModelConfig {
             arch: Arch::Llama,
             vocab_size: 8_192,
@@ -157,7 +153,7 @@ mod tests {
             |seconds| BenchRound { units: 4_096, seconds, losses: vec![9.0], peak_bytes: seconds as u64, phases: None };
         let ready = WorkerReady { libtorch: "2.11.0".into(), threads: 2, matmul_flops: 200e9 };
         let rounds = [4.0, 1.0, 2.0, 2.0].map(round).to_vec();
-        let speed = BenchResult { workload, ready, rounds, dissected: round(1.0) };
+        let speed = BenchResult { workload, ready, rounds, profiled: round(1.0) };
         assert_eq!(speed.tokens_per_second(), 2_048.0);
         // 6 × (4 blocks of 4·256² + 3·256·704, norms of 9·256, the head) and 6·4·256·256 for attention.
         let weights = 4 * (4 * 256 * 256 + 3 * 256 * 704) + 9 * 256 + 8_192 * 256;

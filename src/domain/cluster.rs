@@ -1,32 +1,33 @@
-//! Clusters of items, and standard errors that respect them.
+//! Clusters of evaluation items, and standard errors that account for them.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// The group of items that an item shares material with, and is therefore not independent of.
+/// The group of items that share material with an item, so that their outcomes are not independent.
 ///
-/// In files and in the database it is nothing for [`Cluster::Unknown`], the empty text for [`Cluster::Itself`], and
-/// otherwise the key.
+/// Files and the database hold null for [`Cluster::Unknown`], the empty string for [`Cluster::Itself`], and otherwise
+/// the key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(from = "Option<String>", into = "Option<String>")]
 pub enum Cluster {
-    /// Recorded before clusters were, and not looked up since. Statistics treat it like [`Cluster::Itself`].
+    /// The item was recorded before clusters were, and has not been updated since. Statistics treat it like
+    /// [`Cluster::Itself`].
     #[default]
     Unknown,
-    /// The item shares nothing with the other items of its task.
+    /// The item shares no material with the other items of its task.
     Itself,
-    /// The key of the cluster: not empty, unique within the task. A cluster may span several subtasks.
+    /// The key of the cluster: not empty and unique within the task. A cluster may span several subtasks.
     Shared(String),
 }
 
 impl Cluster {
-    /// The cluster of this key; an empty key is that of the item itself.
+    /// The cluster with this key; an empty key means the item itself.
     pub fn shared(key: impl Into<String>) -> Cluster {
         Cluster::from(Some(key.into()))
     }
 
-    /// The key as the database has it: `None` when unknown, `""` for the item itself.
+    /// The key as stored in the database: `None` if unknown, `""` for the item itself.
     pub fn key(&self) -> Option<&str> {
         match self {
             Cluster::Unknown => None,
@@ -35,8 +36,8 @@ impl Cluster {
         }
     }
 
-    /// A name that is unique within the task, as the view `v_items` has it: the key, or `subtask#item` for an item that
-    /// is its own cluster; `None` when unknown.
+    /// A name that is unique within the task, as in the view `v_items`: the key, or `subtask#item` for an item that is
+    /// its own cluster; `None` if unknown.
     pub fn name(&self, subtask: &str, item: u32) -> Option<String> {
         match self {
             Cluster::Unknown => None,
@@ -67,12 +68,12 @@ impl From<Cluster> for Option<String> {
     }
 }
 
-/// The items of one subtask, whose mean enters a score with a weight.
+/// The items of one subtask, whose mean enters a score with some weight.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stratum<'a> {
-    /// Weight of the subtask's mean in the score; 1 for the score of the subtask itself.
+    /// The weight of the subtask's mean in the score; 1 for the score of the subtask itself.
     pub weight: f64,
-    /// Value of each item, in the unit of the score, and its cluster.
+    /// The value of each item, in the unit of the score, and its cluster.
     pub items: Vec<(f64, &'a Cluster)>,
 }
 
@@ -87,11 +88,11 @@ pub struct Stratum<'a> {
 /// ```
 ///
 /// For one stratum of weight 1 this is the clustered standard error of Miller (2024, arXiv 2411.00640, section 2.2)
-/// times the usual correction for few clusters, `sqrt(G / (G - 1))`. Where each item is its own cluster it is exactly
+/// times the usual correction for few clusters, `sqrt(G / (G - 1))`. If each item is its own cluster, it is exactly
 /// the textbook `s / sqrt(n)`. A cluster that spans strata adds the covariance of their means. Items of unknown
-/// cluster count as their own.
+/// cluster count as their own clusters.
 ///
-/// `None` where a stratum has fewer than two clusters, which have no spread, and where there is no stratum.
+/// `None` if there is no stratum, or if a stratum has fewer than two clusters, whose spread is unknown.
 pub fn clustered_stderr(strata: &[Stratum]) -> Option<f64> {
     let mut shared: BTreeMap<&str, f64> = BTreeMap::new();
     let mut variance = 0.0;
@@ -123,16 +124,16 @@ pub fn clustered_stderr(strata: &[Stratum]) -> Option<f64> {
     (!strata.is_empty()).then(|| variance.sqrt())
 }
 
-/// The standard error of a score that is on record.
+/// The standard error of a recorded score.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stderr {
-    /// The task.
+    /// The task within its suite.
     pub task: String,
     /// The subtask; `None` for the task's official aggregate.
     pub subtask: Option<String>,
-    /// The metric.
+    /// The metric; see [`Score::metric`](super::Score::metric).
     pub metric: String,
-    /// Standard error over items, in the score's unit; `None` where it cannot be told.
+    /// The standard error over items, in the unit of the score; `None` if it cannot be computed.
     pub value: Option<f64>,
 }
 

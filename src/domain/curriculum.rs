@@ -1,71 +1,71 @@
-//! How a stage of a curriculum is made up.
+//! The composition of a stage of a curriculum.
 
 use serde::{Deserialize, Serialize};
 
-/// What a cell's curriculum is called where one dataset stands under `merged`, `sequential` or `sequential-whole`.
+/// The curriculum of cells with a single dataset, for which `merged`, `sequential` and `sequential-whole` are the same.
 pub const SINGLE: &str = "single";
 
-/// Which tokens of an instruction record are trained on.
+/// The tokens of an instruction record that receive loss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LossMask {
     /// The reply and the end-of-text token after it.
     Reply,
-    /// Prompt, reply and end-of-text token (Instruction Modelling).
+    /// The prompt, the reply and the end-of-text token (Instruction Modelling).
     All,
 }
 
-/// How the records of several datasets follow each other within an epoch.
+/// The order of the records of several datasets within an epoch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RecordOrder {
     /// Shuffled together.
     #[default]
     Shuffled,
-    /// Each dataset spread evenly over the epoch, so that they alternate.
+    /// The datasets alternate: each is spread evenly over the epoch.
     Interleaved,
-    /// One dataset after the other under one schedule.
+    /// One dataset after another, under one schedule.
     InTurn,
 }
 
 impl RecordOrder {
-    /// Whether the order of the datasets means nothing.
+    /// Whether the order in which the datasets are listed makes no difference.
     pub fn is_shuffled(&self) -> bool {
         *self == RecordOrder::Shuffled
     }
 }
 
-/// What the optimiser of a stage starts with.
+/// The optimiser state that a stage starts with.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OptimizerStart {
-    /// Nothing.
+    /// A new state.
     #[default]
     Fresh,
-    /// The moments and step count of the stage before.
+    /// The moments and step count at the end of the previous stage.
     Carried,
 }
 
 impl OptimizerStart {
-    /// Whether nothing is carried over.
+    /// Whether the state is new.
     pub fn is_fresh(&self) -> bool {
         *self == OptimizerStart::Fresh
     }
 }
 
-/// The share of replayed text in the tokens of an epoch that receive loss, above 0 and below 1.
+/// The share of replayed pretraining text among the tokens of an epoch that receive loss, between 0 and 1 exclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "f64", into = "f64")]
 pub struct Replay(f64);
 
 impl Replay {
-    /// `None` for no replay, and for shares that are none.
+    /// `None` if the share is not between 0 and 1 exclusive.
     pub fn new(share: f64) -> Option<Self> {
         (share > 0.0 && share < 1.0).then_some(Self(share))
     }
 
-    /// How many rows of text, each with `row_tokens` tokens that receive loss, come to this share beside `trained` such
-    /// tokens of records; rounded to whole rows.
+    /// The number of rows of text, each with `row_tokens` tokens that receive loss, that make up this share beside
+    /// `trained` such tokens of records; rounded to whole rows.
     pub fn rows(self, trained: f64, row_tokens: u32) -> u64 {
         (trained * self.0 / (1.0 - self.0) / f64::from(row_tokens.max(1))).round() as u64
     }
@@ -75,7 +75,7 @@ impl TryFrom<f64> for Replay {
     type Error = &'static str;
 
     fn try_from(share: f64) -> Result<Self, Self::Error> {
-        Replay::new(share).ok_or("a share of replayed text lies between 0 and 1")
+        Replay::new(share).ok_or("the share of replayed text must lie between 0 and 1")
     }
 }
 
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tenth_of_the_tokens_is_a_ninth_of_those_of_the_records() {
+    fn the_share_refers_to_all_tokens_that_receive_loss() {
         assert_eq!(Replay::new(0.1).map(|replay| replay.rows(900.0, 1)), Some(100));
         assert_eq!(Replay::new(0.5).map(|replay| replay.rows(900.0, 64)), Some(14), "14.06 rows");
         assert_eq!([0.0, -0.1, 1.0, f64::NAN].map(Replay::new), [None; 4]);

@@ -5,19 +5,19 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A blake3 digest of some content, printed as 64 hexadecimal digits.
+/// The BLAKE3 digest of some content, displayed as 64 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digest([u8; 32]);
 
 impl Digest {
-    /// The digest of these bytes.
+    /// Computes the digest of `bytes`.
     pub fn of(bytes: &[u8]) -> Self {
         Self(*blake3::hash(bytes).as_bytes())
     }
 
-    /// The digest of a list of named contents: each name and digest in the order given.
+    /// The digest of a list of named contents, in the given order.
     ///
-    /// Length-prefixed, so that no two different lists share one encoding.
+    /// Names are length-prefixed, so that different lists never have the same encoding.
     pub fn of_named<'a>(parts: impl IntoIterator<Item = (&'a str, Digest)>) -> Self {
         let mut hasher = blake3::Hasher::new();
         for (name, digest) in parts {
@@ -28,7 +28,7 @@ impl Digest {
         Self(*hasher.finalize().as_bytes())
     }
 
-    /// The digest that a finished blake3 computation gave.
+    /// The digest from a finished BLAKE3 computation.
     pub fn from_hash(hash: blake3::Hash) -> Self {
         Self(*hash.as_bytes())
     }
@@ -36,7 +36,7 @@ impl Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&hex::encode(self.0))
     }
 }
 
@@ -46,34 +46,28 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// Text that is not a digest or a job id.
+/// The error for text that is not a digest or job id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("'{0}' is not {1} hexadecimal digits")]
-pub struct NotHex(String, usize);
+pub struct InvalidHex(String, usize);
 
-fn parse_hex<const N: usize>(text: &str) -> Result<[u8; N], NotHex> {
-    let wrong = || NotHex(text.to_owned(), 2 * N);
-    if text.len() != 2 * N || !text.is_ascii() {
-        return Err(wrong());
-    }
+fn parse_hex<const N: usize>(text: &str) -> Result<[u8; N], InvalidHex> {
     let mut bytes = [0; N];
-    for (i, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&text[2 * i..2 * i + 2], 16).map_err(|_| wrong())?;
-    }
+    hex::decode_to_slice(text, &mut bytes).map_err(|_| InvalidHex(text.to_owned(), 2 * N))?;
     Ok(bytes)
 }
 
 impl FromStr for Digest {
-    type Err = NotHex;
-    fn from_str(text: &str) -> Result<Self, NotHex> {
+    type Err = InvalidHex;
+    fn from_str(text: &str) -> Result<Self, InvalidHex> {
         parse_hex(text).map(Self)
     }
 }
 
-/// The identity of a job: the first 128 bits of the blake3 digest of its canonical form, 32 hexadecimal digits.
+/// The identity of a job: the first 128 bits of the BLAKE3 digest of its canonical form, displayed as 32 hexadecimal
+/// digits.
 ///
-/// Two jobs with equal ids give equal results; whatever does not change the result is not in it
-/// (see [`super::job`]).
+/// Jobs with equal ids give equal results. What does not change the result is not part of the id; see [`super::job`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct JobId([u8; 16]);
 
@@ -85,7 +79,7 @@ impl JobId {
         Self(id)
     }
 
-    /// The first ten digits: what people read and type.
+    /// The first ten digits, which identify a job on the command line and in messages.
     pub fn short(&self) -> String {
         self.to_string()[..10].to_owned()
     }
@@ -93,7 +87,7 @@ impl JobId {
 
 impl fmt::Display for JobId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&hex::encode(self.0))
     }
 }
 
@@ -104,8 +98,8 @@ impl fmt::Debug for JobId {
 }
 
 impl FromStr for JobId {
-    type Err = NotHex;
-    fn from_str(text: &str) -> Result<Self, NotHex> {
+    type Err = InvalidHex;
+    fn from_str(text: &str) -> Result<Self, InvalidHex> {
         parse_hex(text).map(Self)
     }
 }
@@ -132,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hex_round_trips_and_rejects_what_is_not_hex() {
+    fn hexadecimal_digits_round_trip_and_other_text_is_rejected() {
         let digest = Digest::of(b"abc");
         assert_eq!(digest.to_string().parse(), Ok(digest));
         assert!("xyz".parse::<Digest>().is_err());
@@ -141,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn named_digests_do_not_run_into_each_other() {
+    fn named_digests_are_unambiguous() {
         let (a, b) = (Digest::of(b"a"), Digest::of(b"b"));
         assert_ne!(Digest::of_named([("x", a), ("y", b)]), Digest::of_named([("x", b), ("y", a)]));
         assert_ne!(Digest::of_named([("x", a)]), Digest::of_named([("xy", a)]));

@@ -1,4 +1,6 @@
-//! What happens while jobs run, and what the coordinator and the workers tell each other; [`super::layout`] names the files.
+//! What happens while jobs run, and the messages between the coordinator and the workers.
+//!
+//! The messages are files; see [`super::layout`].
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -9,44 +11,44 @@ use super::digest::{Digest, JobId};
 use super::fault_injection::FaultInjection;
 use super::job::Job;
 use super::milestone::Milestone;
+use super::origin::Origin;
 use super::score::{ItemOutcome, Score};
-use super::text::Origin;
 
-/// How a job is to be run here: nothing of it changes the result beyond floating-point order.
+/// How to run a job on this machine. None of it changes the result beyond the order of floating-point operations.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunSettings {
-    /// `cpu`, `cuda:0`, ...
+    /// The device: `cpu`, `cuda:0`, ...
     pub device: String,
-    /// Threads of this worker.
+    /// Threads of the worker.
     pub threads: u32,
     /// Seconds between checkpoints of a training job.
     pub checkpoint_every_seconds: u64,
-    /// Rows per forward pass; `None` takes the whole batch at once.
+    /// Rows per forward pass; `None` for the whole batch.
     pub micro_batch: Option<u32>,
     /// Faults to inject into a training job.
     #[serde(rename = "trial")]
     pub faults: Option<FaultInjection>,
 }
 
-/// A job as handed to a worker.
+/// A job as submitted to a worker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Assignment {
     /// [`SCHEMA`](super::layout::SCHEMA).
     pub schema: u32,
-    /// Identity, which must equal `job.id()`.
+    /// The id of the job, which must equal `job.id()`.
     pub id: JobId,
-    /// Names this submission; the outcome is published under it.
+    /// Identifies this submission; the outcome is published under this token.
     pub token: String,
-    /// The work.
+    /// The job.
     pub job: Job,
-    /// Files of each [`Origin::Content`] that the job reads, in the order of the digest.
+    /// The files of each [`Origin::Content`] that the job reads, in the order in which they were digested.
     pub sources: Vec<(Origin, Vec<PathBuf>)>,
     /// The `output/` folder of each parent.
     pub parents: BTreeMap<JobId, PathBuf>,
-    /// Whether a training job leaves the state of its optimiser, for a job that carries on with it.
+    /// Whether a training job keeps the state of its optimiser for a later job that continues with it.
     #[serde(default)]
     pub keep_optimizer: bool,
-    /// How to run it.
+    /// How to run the job.
     pub settings: RunSettings,
 }
 
@@ -59,7 +61,7 @@ pub struct JournalEntry {
     pub event: Event,
 }
 
-/// What a worker has to say about an attempt.
+/// An event of an attempt, as reported by its worker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "event")]
 pub enum Event {
@@ -73,17 +75,17 @@ pub enum Event {
         device: String,
         /// Threads.
         threads: u32,
-        /// Rows per forward pass; `None` for the whole batch, or where nothing is trained.
+        /// Rows per forward pass; `None` for the whole batch, or if the job trains nothing.
         micro_batch: Option<u32>,
-        /// Version of grid and of libtorch.
+        /// The versions of grid and libtorch.
         version: String,
     },
-    /// A training job goes on from a checkpoint.
+    /// A training job resumed from a checkpoint.
     Resumed {
         /// Optimiser steps already taken.
         step: u64,
     },
-    /// Where the work stands; `done` and `total` in optimiser steps, documents, records or items.
+    /// The progress; `done` and `total` count optimiser steps, documents, records or items.
     Progress {
         /// Units done.
         done: u64,
@@ -94,18 +96,18 @@ pub enum Event {
         /// Tokens per second since the last report.
         tokens_per_second: Option<f64>,
     },
-    /// A measured number, one per (name, step).
+    /// A measured value; there is one for each (name, step).
     Metric {
         /// `train_loss`, `validation_loss`, `learning_rate`, `gradient_norm`, `words`, `tokens`, ...
         name: String,
-        /// Optimiser step, or 0.
+        /// The optimiser step, or 0 for a value of the whole job.
         step: u64,
         /// Value.
         value: f64,
     },
-    /// A checkpoint, or the copy of a model that is kept for a milestone, is on disk, complete.
+    /// A checkpoint, or the copy of a model for a milestone, is complete on disk.
     Checkpoint {
-        /// Folder, relative to the attempt.
+        /// The folder, relative to that of the attempt.
         path: PathBuf,
         /// Optimiser steps taken.
         step: u64,
@@ -113,24 +115,24 @@ pub enum Event {
         tokens: u64,
         /// Whitespace-separated words seen so far in this job.
         words: u64,
-        /// Digest of the weights file.
+        /// The digest of the weights file.
         weights: Digest,
-        /// What a copy of the model in `output/` is kept for; `None` for a checkpoint to go on from.
+        /// The milestone of a copy of the model in `output/`; `None` for a checkpoint to resume from.
         milestone: Option<Milestone>,
     },
-    /// A score.
+    /// A score of a model.
     Scored(Score),
-    /// Something a user should know.
+    /// A warning for the user.
     Warning {
         /// The text.
         message: String,
     },
-    /// The worker was asked to stop and has saved its state: nothing was published.
+    /// The worker was asked to stop and has saved its state; no outcome was published.
     Interrupted {
         /// Optimiser steps saved.
         step: u64,
     },
-    /// The last line of a journal: the work is over, its outcome is published next.
+    /// The last line of a journal: the job has ended, and its outcome is published next.
     Finished {
         /// How it ended.
         verdict: Verdict,
@@ -141,52 +143,52 @@ pub enum Event {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// With its artifacts.
+    /// Successfully, with artifacts.
     Done,
     /// With an error.
     Failed {
-        /// The sort, which decides whether a retry can help.
+        /// The kind of failure, which decides whether a retry can help.
         failure: FailureKind,
-        /// The reason, for people.
+        /// The reason, as shown to the user.
         message: String,
     },
 }
 
-/// Sorts of failure.
+/// The kinds of failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureKind {
-    /// The job's own error: running it again would give it again.
+    /// An error of the job itself, which a retry would repeat.
     Job,
-    /// Device or host memory ran out.
+    /// The device or the host ran out of memory.
     OutOfMemory,
-    /// A loss or gradient that is not finite.
+    /// The loss or a gradient is infinite or NaN.
     NonFinite,
-    /// The worker died or lost its files.
+    /// The worker died, or its files were lost.
     Lost,
 }
 
-/// A file that a finished job leaves.
+/// A file produced by a finished job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Artifact {
     /// Path relative to `output/`.
     pub path: PathBuf,
-    /// Size.
+    /// The size of the file.
     pub bytes: u64,
-    /// Content.
+    /// The digest of its content.
     pub digest: Digest,
 }
 
-/// The published end of a job.
+/// The published outcome of a job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
     /// [`SCHEMA`](super::layout::SCHEMA).
     pub schema: u32,
     /// The job.
     pub id: JobId,
-    /// The submission.
+    /// The token of the submission.
     pub token: String,
-    /// Folder of the attempt, relative to the job's.
+    /// The folder of the attempt, relative to that of the job.
     pub attempt: String,
     /// Milliseconds since 1970 UTC.
     pub started: i64,
@@ -194,76 +196,77 @@ pub struct Outcome {
     pub ended: i64,
     /// How it ended.
     pub verdict: Verdict,
-    /// What it left, sorted by path; empty unless done.
+    /// The files it produced, sorted by path; empty unless the job is done.
     pub artifacts: Vec<Artifact>,
 }
 
-/// A job that the runner shall see done, with all it needs to write its [`Assignment`].
+/// A job for the runner, with everything that is needed to write its [`Assignment`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Task {
-    /// Identity.
+    /// The id of the job.
     pub id: JobId,
-    /// The work.
+    /// The job.
     pub job: Job,
-    /// Jobs that must be done before.
+    /// The jobs that must be done first.
     pub parents: Vec<JobId>,
-    /// Files of each [`Origin::Content`] that the job reads.
+    /// The files of each [`Origin::Content`] that the job reads.
     pub sources: Vec<(Origin, Vec<PathBuf>)>,
-    /// The job's folder: `runs/<experiment>/<kind>-<id>`, absolute.
+    /// The absolute path of the folder of the job: `runs/<experiment>/<kind>-<id>`.
     pub folder: PathBuf,
-    /// Whether a training job leaves the state of its optimiser, for a job that carries on with it.
+    /// Whether a training job keeps the state of its optimiser for a later job that continues with it.
     pub keep_optimizer: bool,
 }
 
-/// What the coordinator learns about a job, in the order in which it must be recorded.
+/// A change in the state of a job, as seen by the coordinator. Updates must be recorded in order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JobUpdate {
     /// The job.
     pub job: JobId,
-    /// What happened to it.
+    /// The change.
     pub update: Update,
 }
 
-/// See [`JobUpdate`].
+/// The change in a [`JobUpdate`].
 #[derive(Debug, Clone, PartialEq)]
 pub enum Update {
-    /// Handed to a worker under this token. `slot` is its device and number: `cpu/0`.
+    /// The job was submitted to a worker.
     Submitted {
-        /// Submission.
+        /// The token of the submission.
         token: String,
-        /// Where.
+        /// The slot of the worker: its device and number, such as `cpu/0`.
         slot: String,
     },
-    /// A line of the journal of an attempt. Lines read twice (after a crash of the coordinator) come twice.
+    /// An attempt wrote a line to its journal. After a crash of the coordinator, lines may be read and reported twice.
     Journal {
-        /// Submission.
+        /// The token of the submission.
         token: String,
-        /// Folder of the attempt, absolute.
+        /// The absolute path of the folder of the attempt.
         attempt: PathBuf,
-        /// Number of the line in the journal, from 0.
+        /// The number of the line in the journal, from 0.
         line: u64,
-        /// The line.
+        /// The content of the line.
         entry: JournalEntry,
     },
-    /// The outcome; every journal line of the attempt came before. The attempt's folder is `folder/outcome.attempt`.
+    /// The job ended; all journal lines of the attempt were reported before. The folder of the attempt is
+    /// `folder/outcome.attempt`.
     Ended {
-        /// The job's folder, absolute.
+        /// The absolute path of the folder of the job.
         folder: PathBuf,
-        /// How.
+        /// The outcome.
         outcome: Outcome,
-        /// Lines of `items.jsonl`; empty for all but eval and finetune jobs.
+        /// The lines of `items.jsonl`; empty except for eval and finetune jobs.
         items: Vec<ItemOutcome>,
     },
     /// The worker stopped on request and saved its state.
     Stopped {
-        /// Submission.
+        /// The token of the submission.
         token: String,
     },
     /// The worker vanished without an outcome; the job may be submitted again.
     Lost {
-        /// Submission.
+        /// The token of the submission.
         token: String,
-        /// What is known.
+        /// What is known about the loss.
         message: String,
     },
 }

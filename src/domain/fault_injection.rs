@@ -4,38 +4,39 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// Faults for the training jobs of a run. Nobody else's run has any.
+/// The faults to inject into the training jobs of a run.
 ///
-/// A job under trial also leaves its state after the last step (`checkpoint-*` beside `output/`), to be compared.
+/// With fault injection, a job also keeps its state after the last step (`checkpoint-*` beside `output/`) for comparison.
 ///
-/// In the environment variable `GRID_INJECT` of `grid run` it is written as parts with commas between them: `kills=3`,
-/// `seed=7`, `memory=4@20` (from step 20 on there is memory for 4 rows at a time), `flaw`.
+/// The environment variable `GRID_INJECT` of `grid run` holds a comma-separated list of `kills=3`, `seed=7`,
+/// `memory=4@20` (from step 20 on, only 4 rows at a time fit into memory) and `perturb_on_resume`. The former name of the
+/// last one, `flaw`, is accepted too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct FaultInjection {
-    /// How many attempts at a job are killed (SIGKILL), each at a step drawn from the seed. Checkpoints are then
-    /// written so often that some kills find a new one to go on from: four times per stretch between two kills.
+    /// The number of attempts per job that are killed (SIGKILL), each at a random step. Checkpoints are then written four
+    /// times between two kills, so that some attempts resume from a new one.
     pub kills: u32,
-    /// Where the kills fall.
+    /// The seed of the steps at which attempts are killed.
     pub seed: u64,
-    /// What fits into memory.
+    /// A limit on what fits into memory.
     pub memory: Option<MemoryLimit>,
     /// Whether an attempt that resumes from a checkpoint changes one weight slightly, which `grid verify` must detect.
     #[serde(rename = "flaw")]
     pub perturb_on_resume: bool,
 }
 
-/// Memory that ends at some step.
+/// A limit on the rows that fit into memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemoryLimit {
-    /// Rows that can go through the model together.
+    /// The most rows per forward pass.
     pub rows: u32,
-    /// Steps taken before it begins.
+    /// The step from which the limit applies.
     pub from_step: u64,
 }
 
-/// Text that asks for no known fault.
+/// The error for text that is not a list of faults.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' is no fault to inject: there are kills=N, seed=N, memory=ROWS@STEP and flaw")]
+#[error("unknown fault '{0}'; known faults are kills=N, seed=N, memory=ROWS@STEP and perturb_on_resume")]
 pub struct UnknownFault(String);
 
 impl FromStr for FaultInjection {
@@ -66,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn faults_are_read_or_refused() {
+    fn lists_of_faults_are_parsed() {
         let memory = Some(MemoryLimit { rows: 4, from_step: 20 });
         assert_eq!(
             "memory=4@20,perturb_on_resume".parse(),

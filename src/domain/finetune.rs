@@ -1,70 +1,70 @@
-//! How the tasks of the suite `glue` are fine-tuned.
-
-use std::fmt;
+//! The tasks of the suite `glue`, and how models are fine-tuned on them.
 
 use serde::{Deserialize, Serialize};
+use strum::{Display, EnumCount, IntoStaticStr, VariantArray};
 
 use super::training::{Length, Precision, Schedule, Training, Warmup};
+use super::variants::all;
 
 /// A classification task of the (Super)GLUE subset of the BabyLM 2025 evaluation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    EnumCount,
+    VariantArray,
+    IntoStaticStr,
+    Display,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum GlueTask {
-    /// Does the passage answer the question with yes?
+    /// Whether the answer to the question about the passage is yes.
     Boolq,
-    /// Does the premise entail the hypothesis, say nothing of it, or contradict it?
+    /// Whether the premise entails the hypothesis, contradicts it, or neither.
     Mnli,
-    /// Do two sentences say the same?
+    /// Whether two sentences are paraphrases.
     Mrpc,
-    /// Is this a right answer to a question about the paragraph?
+    /// Whether this is a correct answer to a question about the paragraph.
     Multirc,
-    /// Do two questions ask the same?
+    /// Whether two questions are equivalent.
     Qqp,
-    /// Does the first sentence entail the second?
+    /// Whether the first sentence entails the second.
     Rte,
-    /// Does the pronoun refer to that noun?
+    /// Whether the pronoun refers to the noun.
     Wsc,
 }
 
 impl GlueTask {
     /// All tasks.
-    pub const ALL: [GlueTask; 7] = [
-        GlueTask::Boolq,
-        GlueTask::Mnli,
-        GlueTask::Mrpc,
-        GlueTask::Multirc,
-        GlueTask::Qqp,
-        GlueTask::Rte,
-        GlueTask::Wsc,
-    ];
+    pub const ALL: [GlueTask; GlueTask::COUNT] = all(GlueTask::VARIANTS);
 
-    /// The tasks that the toy world has files of.
+    /// The tasks for which the toy world has files.
     pub const IN_WORLD: [GlueTask; 2] = [GlueTask::Rte, GlueTask::Wsc];
 
     /// The name used in specs, tables, file names and the database.
     pub fn name(self) -> &'static str {
-        match self {
-            GlueTask::Boolq => "boolq",
-            GlueTask::Mnli => "mnli",
-            GlueTask::Mrpc => "mrpc",
-            GlueTask::Multirc => "multirc",
-            GlueTask::Qqp => "qqp",
-            GlueTask::Rte => "rte",
-            GlueTask::Wsc => "wsc",
-        }
+        self.into()
     }
 
-    /// The file whose rows are trained on.
+    /// The name of the file with the training rows.
     pub fn train_file(self) -> String {
         format!("{self}.train.jsonl")
     }
 
-    /// The file whose rows are predicted.
+    /// The name of the file with the rows to predict.
     pub fn valid_file(self) -> String {
         format!("{self}.valid.jsonl")
     }
 
-    /// How many classes there are; labels are `0..classes`.
+    /// The number of classes; labels are `0..classes`.
     pub fn classes(self) -> u32 {
         match self {
             GlueTask::Mnli => 3,
@@ -72,7 +72,7 @@ impl GlueTask {
         }
     }
 
-    /// What tells a good epoch from a bad one.
+    /// The metric by which the best epoch is selected.
     pub fn criterion(self) -> Criterion {
         match self {
             GlueTask::Mrpc | GlueTask::Qqp => Criterion::F1,
@@ -80,7 +80,7 @@ impl GlueTask {
         }
     }
 
-    /// What the official script trains with.
+    /// The hyperparameters of the official script.
     pub fn official(self) -> Hyperparameters {
         let batch_size = if matches!(self, GlueTask::Boolq | GlueTask::Multirc) { 16 } else { 32 };
         let epochs = if self == GlueTask::Wsc { 30 } else { 10 };
@@ -88,49 +88,44 @@ impl GlueTask {
     }
 }
 
-impl fmt::Display for GlueTask {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-/// The metric by which an epoch is chosen.
+/// The metric by which the best epoch is selected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Criterion {
-    /// Share of right predictions.
+    /// The share of correct predictions.
     Accuracy,
     /// F1 of class 1.
     F1,
 }
 
-/// Which position of the input is classified.
+/// The position of the input whose hidden state is classified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Pooling {
-    /// The first token, which in a causal model has seen nothing but itself: the official default.
+    /// The first token, which in a causal model attends only to itself: the official default.
     First,
-    /// The last token that is not padding, which has seen the whole input.
+    /// The last token that is not padding, which attends to the whole input.
     Last,
 }
 
-/// The hyperparameters that a task may want of its own.
+/// The hyperparameters that may differ between tasks.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Hyperparameters {
     /// Peak learning rate.
     pub learning_rate: f64,
     /// Rows per optimiser step.
     pub batch_size: u32,
-    /// Passes over the training rows.
+    /// The number of passes over the training rows.
     pub epochs: u32,
 }
 
 impl Hyperparameters {
-    /// Optimiser steps of an epoch over so many rows: whole batches only.
+    /// Optimiser steps per epoch over this number of rows; the last, incomplete batch is dropped.
     pub fn steps_per_epoch(&self, rows: u64) -> u64 {
         rows / u64::from(self.batch_size.max(1))
     }
 
-    /// The official optimisation over so many rows: AdamW on every weight, 6 % warm-up rounded down, cosine to a tenth.
+    /// The official optimisation over this number of rows: AdamW on all weights, warm-up over 6% of the steps (rounded
+    /// down), then a cosine decay to a tenth.
     pub fn training(&self, rows: u64, precision: Precision) -> Training {
         let total = self.steps_per_epoch(rows) * u64::from(self.epochs);
         Training {
@@ -151,20 +146,20 @@ impl Hyperparameters {
     }
 }
 
-/// Which epoch's predictions are scored, of which hyperparameters.
+/// The epoch and hyperparameters whose predictions are scored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Selection {
-    /// The epoch that is best on the very rows that are scored: the official way, optimistic by design.
+    /// The epoch that is best on the scored rows themselves: the official procedure, which is optimistically biased.
     Test(Hyperparameters),
     /// The last epoch.
     LastEpoch(Hyperparameters),
-    /// Each half of the rows by the epoch (and hyperparameters, where there are several) that is best on the other half.
+    /// For each half of the rows, the epoch (and hyperparameters, if there are several) that is best on the other half.
     HeldOut(Vec<Hyperparameters>),
 }
 
 impl Selection {
-    /// All that is trained with, in order.
+    /// The hyperparameters to train with, in order.
     pub fn candidates(&self) -> &[Hyperparameters] {
         match self {
             Selection::Test(one) | Selection::LastEpoch(one) => std::slice::from_ref(one),
@@ -173,20 +168,21 @@ impl Selection {
     }
 }
 
-/// Everything about a fine-tuning but model, data and seed.
+/// Everything about a fine-tuning except model, data and seed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FinetuneRecipe {
-    /// What the classifier sees.
+    /// The position that is classified.
     pub pooling: Pooling,
-    /// What is scored.
+    /// The predictions that are scored.
     pub selection: Selection,
-    /// Longest input in tokens; a model with fewer positions cuts at these.
+    /// The longest input in tokens, also limited by the positions of the model.
     pub max_length: u32,
-    /// Factor of every gradient: the official accumulation adds up the mean losses of the parts of a batch.
+    /// The factor of every gradient: the official gradient accumulation sums the mean losses of micro-batches instead of
+    /// averaging them.
     pub gradient_scale: u32,
     /// Arithmetic.
     pub precision: Precision,
-    /// Whether the weights that the scores come from stay.
+    /// Whether the fine-tuned weights are kept.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub keep: bool,
 }
@@ -197,7 +193,7 @@ mod tests {
 
     /// The table of the official script: training rows, steps, warm-up steps.
     #[test]
-    fn steps_and_warm_up_are_the_official_ones() {
+    fn steps_and_warm_up_match_the_official_script() {
         let known = [
             (GlueTask::Boolq, 9_427, 5_890, 353),
             (GlueTask::Multirc, 10_000, 6_250, 375),
@@ -215,14 +211,14 @@ mod tests {
         }
     }
 
-    /// Zero at the first step, the peak after the warm-up, a tenth of it in the end.
+    /// Zero at the first step, the peak after the warm-up, a tenth of the peak at the end.
     #[test]
-    fn the_rate_rises_from_zero_and_ends_at_a_tenth() {
+    fn the_learning_rate_rises_from_zero_and_ends_at_a_tenth() {
         let training = GlueTask::Rte.official().training(2_490, Precision::F32);
         let rate = |step| training.learning_rate_at(step, 770);
         assert_eq!((rate(0), rate(46)), (0.0, 3e-5));
         assert!((rate(23) - 1.5e-5).abs() < 1e-12);
-        // Half way down: 0.1 + 0.9 / 2.
+        // Halfway down: 0.1 + 0.9 / 2.
         assert!((rate(46 + 362) - 3e-5 * 0.55).abs() < 1e-12);
         assert!((rate(770) - 3e-6).abs() < 1e-12);
     }

@@ -1,4 +1,4 @@
-//! Datasets that are made from text by a model behind an endpoint.
+//! Datasets that a language model behind an endpoint generates from text.
 
 use std::path::PathBuf;
 
@@ -6,48 +6,48 @@ use serde::{Deserialize, Serialize};
 
 use super::source::Corpus;
 
-/// How question-answer records are made of the documents of a corpus.
+/// How to generate question-answer records from the documents of a corpus.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Generation {
-    /// Name of the dataset.
+    /// The name of the dataset in the spec.
     pub dataset: String,
-    /// The file that it is read from, which is written.
+    /// The file to write, from which the dataset is read.
     pub to: PathBuf,
-    /// The text, a document at a time.
+    /// The corpus; each document is one request.
     pub corpus: Corpus,
-    /// What is asked.
+    /// What to ask about each document.
     pub question: Question,
-    /// Base address of the service, such as `http://localhost:8000/v1`.
+    /// The base URL of the service, such as `http://localhost:8000/v1`.
     pub endpoint: String,
-    /// Environment variable that holds the key of the service.
+    /// The environment variable that holds the API key.
     pub api_key: Option<String>,
-    /// Requests that one call may make.
+    /// The most requests per call.
     pub requests: u64,
-    /// Requests under way at a time.
+    /// The most concurrent requests.
     pub parallel: u32,
 }
 
-/// What is asked about a document, as far as it changes the answer.
+/// Everything about a request that changes the answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Question {
-    /// Name of the model, as the service knows it.
+    /// The name of the model, as the service knows it.
     pub model: String,
-    /// What stands before the text.
+    /// The instruction before the text.
     pub instruction: String,
-    /// Question-answer pairs of a document.
+    /// Question-answer pairs per document.
     pub pairs: u32,
-    /// Shorter documents are left out.
+    /// The length in words of the shortest document that is used.
     pub min_words: u32,
-    /// Of longer documents only so many words are shown.
+    /// The number of words after which longer documents are cut.
     pub max_words: u32,
-    /// Randomness of the answer.
+    /// The sampling temperature.
     pub temperature: f64,
-    /// Seed of that randomness, for services that take one.
+    /// The sampling seed, for services that accept one.
     pub seed: u64,
 }
 
 impl Question {
-    /// The prompt of CLASS-IT (section 3), for so many pairs.
+    /// The prompt of CLASS-IT (section 3) for this number of pairs.
     pub fn of_class_it(pairs: u32) -> String {
         format!(
             "Based on the following text, generate {pairs} questions and detailed, informative answers. Each answer \

@@ -1,4 +1,4 @@
-//! A validated experiment: cells, each with a complete recipe. Nothing is optional here that a spec could leave out.
+//! A validated experiment: cells, each with a complete recipe. All defaults of the spec are filled in.
 
 use std::collections::BTreeMap;
 
@@ -12,61 +12,62 @@ use super::generation::Generation;
 use super::milestone::Milestone;
 use super::mode::Mode;
 use super::model::ModelConfig;
+use super::resources::Resources;
 use super::seed::FinetuneSeeds;
 use super::source::{Corpus, DataEntry, Dataset, ForeignModel, Source};
 use super::suite::Suite;
 use super::table::{NamedTable, Reference};
 use super::training::{Length, Training};
 
-/// A whole experiment.
+/// An experiment.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Grid {
-    /// Name, fit for a folder: letters, digits, `-`, `_`, `.`.
+    /// The name, which is also that of a folder: letters, digits, `-`, `_` and `.`.
     pub name: String,
     /// The distinct cells, in the order of the axes.
     pub cells: Vec<Cell>,
-    /// Combinations of axis values before equal ones were collapsed, `include` and `exclude` applied.
+    /// The number of combinations of axis values, after `include` and `exclude` and before equal cells were merged.
     pub combinations: usize,
-    /// The most text that the model of a cell may see; `None` where nothing limits it.
+    /// The most text that the model of a cell may see; `None` for no limit.
     pub budget: Option<Budget>,
-    /// Published numbers to be shown beside the measured ones.
+    /// Published scores to show beside the measured ones.
     pub references: Vec<Reference>,
     /// The tables that the spec defines.
     pub tables: Vec<NamedTable>,
-    /// All data that the spec names, in its order; the cells may use fewer.
+    /// All data that the spec defines, in order; cells may use only some of it.
     pub data: Vec<DataEntry>,
-    /// The datasets among them that a model makes of text.
+    /// The datasets that a model generates from text.
     pub generations: Vec<Generation>,
-    /// How to run it on this machine.
+    /// How to run the jobs.
     pub resources: Resources,
 }
 
-/// One condition with one seed.
+/// One condition with one seed: a cell of the table.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Cell {
-    /// Its coordinates.
+    /// The coordinates of the cell.
     pub key: CellKey,
-    /// What to do.
+    /// What to train and evaluate.
     pub recipe: Recipe,
 }
 
 /// The coordinates of a cell on the axes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct CellKey {
-    /// Name of the model.
+    /// The name of the model.
     pub model: String,
-    /// Names of the datasets, in order, joined by `+`; `None` without tuning.
+    /// The names of the datasets, in order, joined by `+`; `None` without tuning.
     pub dataset: Option<String>,
-    /// Name of the curriculum; `pretrained` without tuning, `single` for one dataset under another built-in one.
+    /// The name of the curriculum: `pretrained` without tuning; `single` for one dataset, if the curriculum is built in.
     pub curriculum: String,
-    /// Seed.
+    /// The seed of the cell.
     pub seed: u64,
-    /// Further axes.
+    /// The values of further axes, by name.
     pub extra: BTreeMap<String, String>,
 }
 
 impl CellKey {
-    /// One word for the cell: `tiny/chat+questions/merged/seed1`.
+    /// The label of the cell: `tiny/chat+questions/merged/seed1`.
     pub fn label(&self) -> String {
         let mut parts = vec![self.model.clone()];
         parts.extend(self.dataset.clone());
@@ -80,38 +81,38 @@ impl CellKey {
 /// One stage of a curriculum.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Stage {
-    /// The datasets; never empty, each once.
+    /// The datasets; never empty, without duplicates.
     pub datasets: Vec<Dataset>,
-    /// The weight of each of them in the mixture; empty where each gives all of its records.
+    /// The weight of each dataset in the mixture; empty if each contributes all of its records.
     pub shares: Vec<f64>,
-    /// How their records follow each other.
+    /// The order of their records.
     pub order: RecordOrder,
-    /// The share of pretraining text among them.
+    /// The share of pretraining text mixed into them.
     pub replay: Option<Replay>,
-    /// What the optimiser remembers.
+    /// The optimiser state that the stage starts with.
     pub optimizer: OptimizerStart,
-    /// Optimisation; its length is that of the first part.
+    /// Optimisation; `training.length` is that of the first part.
     pub training: Training,
-    /// The parts that follow under the same schedule (`schedule: whole`).
+    /// Further parts under the same schedule (`schedule: whole`).
     pub then: Vec<StagePart>,
-    /// Longest record in tokens.
+    /// The longest record in tokens; longer ones are truncated.
     pub max_length: u32,
-    /// Tokens trained on.
+    /// The tokens that receive loss.
     pub loss: LossMask,
 }
 
-/// What a stage trains on for a while: the fields mean what those of [`Stage`] mean.
+/// A part of a stage; the fields have the same meaning as those of [`Stage`].
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct StagePart {
-    /// The datasets; never empty, each once.
+    /// The datasets; never empty, without duplicates.
     pub datasets: Vec<Dataset>,
-    /// The weight of each of them in the mixture; empty where each gives all of its records.
+    /// The weight of each dataset in the mixture; empty if each contributes all of its records.
     pub shares: Vec<f64>,
-    /// How their records follow each other.
+    /// The order of their records.
     pub order: RecordOrder,
-    /// The share of pretraining text among them.
+    /// The share of pretraining text mixed into them.
     pub replay: Option<Replay>,
-    /// How long.
+    /// The length of the part.
     pub length: Length,
 }
 
@@ -123,20 +124,20 @@ impl Stage {
         std::iter::once(first).chain(self.then.iter().cloned()).collect()
     }
 
-    /// All datasets of its parts, some perhaps more than once.
+    /// The datasets of all parts, possibly with duplicates.
     pub fn all_datasets(&self) -> impl Iterator<Item = &Dataset> {
         self.datasets.iter().chain(self.then.iter().flat_map(|part| &part.datasets))
     }
 }
 
-/// The suites to run on a cell.
+/// A suite to run on a cell.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Evaluation {
-    /// Suite.
+    /// The suite.
     pub suite: Suite,
-    /// The rules, as far as they concern the suite.
+    /// The scoring rules, as far as they concern the suite.
     pub mode: Mode,
-    /// Its files: the suite's own folder, or the toy world.
+    /// The evaluation files: the folder of the suite, or the toy world.
     pub source: Source,
 }
 
@@ -145,71 +146,71 @@ pub struct Evaluation {
 pub struct Finetuning {
     /// The task.
     pub task: GlueTask,
-    /// Rules.
+    /// The scoring rules.
     pub mode: Mode,
-    /// How.
+    /// How to fine-tune.
     pub recipe: FinetuneRecipe,
-    /// The rows to learn from: a file, or the toy world.
+    /// The training rows: a file, or the toy world.
     pub train: Source,
     /// The rows to predict: a file, or the toy world.
     pub valid: Source,
-    /// Seeds of the fine-tuning, a job for each.
+    /// The seeds of the fine-tuning; there is one job for each.
     pub seeds: FinetuneSeeds,
 }
 
-/// How a model is trained from random weights, and on what.
+/// How a model is trained from random weights.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Pretraining {
-    /// Corpora the tokenizer learns from.
+    /// The corpora on which the tokenizer is trained.
     pub tokenizer_corpora: Vec<Corpus>,
-    /// Datasets it also learns from.
+    /// The datasets on which the tokenizer is trained too.
     pub tokenizer_datasets: Vec<Dataset>,
     /// The model; its `vocab_size` is that of the tokenizer.
     pub model: ModelConfig,
-    /// Pretraining corpora; never empty.
+    /// The pretraining corpora; never empty.
     pub corpora: Vec<Corpus>,
     /// Tokens per pretraining sequence.
     pub sequence_length: u32,
     /// Optimisation.
     pub training: Training,
-    /// Where copies of the model are kept, in ascending order.
+    /// The milestones at which copies of the model are kept, in ascending order.
     pub milestones: Vec<Milestone>,
 }
 
-/// Where a cell's model comes from, before any tuning.
+/// The model of a cell before any tuning.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub enum BaseModel {
-    /// Trained here.
+    /// A model that the experiment trains.
     Trained(Box<Pretraining>),
-    /// Trained elsewhere, with a tokenizer of its own.
+    /// An imported model with its own tokenizer.
     Imported(ForeignModel),
-    /// The result of a job that the database knows.
+    /// The result of a recorded job.
     Recorded(JobId),
 }
 
-/// Everything that makes a cell's numbers.
+/// Everything that determines the scores of a cell.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Recipe {
-    /// The model to start from.
+    /// The model before tuning.
     pub base: BaseModel,
-    /// Share held out of every corpus and dataset.
+    /// The share of every corpus and dataset that is held out for validation.
     pub held_out: f64,
-    /// The curriculum; empty for the base model alone.
+    /// The stages of the curriculum; empty for the base model alone.
     pub stages: Vec<Stage>,
-    /// Evaluation; may be empty.
+    /// The suites to evaluate; may be empty.
     pub evaluations: Vec<Evaluation>,
-    /// Evaluation by fine-tuning; may be empty.
+    /// The tasks to fine-tune on; may be empty.
     pub finetunings: Vec<Finetuning>,
-    /// Evaluation of every milestone; empty for a cell with tuning.
+    /// The suites to evaluate at every milestone; empty for a cell with tuning.
     pub milestone_evaluations: Vec<Evaluation>,
-    /// Seed of weights and data order.
+    /// The seed of initial weights and data order.
     pub seed: u64,
-    /// `tune.seed`: tells several tunings of one pretrained model apart; see [`super::seed::tuning_seed`].
+    /// `tune.seed`, which distinguishes several tunings of one pretrained model; see [`super::seed::tuning_seed`].
     pub tune_seed: Option<u64>,
 }
 
 impl Recipe {
-    /// All data and models that it reads, some perhaps more than once.
+    /// All data and models that the cell reads, possibly with duplicates.
     pub fn sources(&self) -> Vec<Source> {
         let mut sources: Vec<Source> = vec![];
         match &self.base {
@@ -228,45 +229,4 @@ impl Recipe {
         sources.extend(finetunings.cloned());
         sources
     }
-}
-
-/// What jobs run on; never part of an identity.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Resources {
-    /// Devices: `auto`, or a list such as `cpu`, `cuda:0`.
-    pub devices: Vec<String>,
-    /// Threads of each worker; `None` shares the cores among the workers.
-    pub threads: Option<u32>,
-    /// Workers per device; `None` is as many as there are cores per `threads` on a CPU, one on a GPU.
-    pub jobs_per_device: Option<u32>,
-    /// Seconds between checkpoints.
-    pub checkpoint_every_seconds: u64,
-    /// Rows per forward pass; `None` takes the whole batch.
-    pub micro_batch: Option<u32>,
-    /// The cluster whose queue the jobs go to; `None` runs them on this machine.
-    pub slurm: Option<Slurm>,
-}
-
-impl Resources {
-    /// Whether this names one device: `cpu`, `cuda:0`, ...
-    pub fn is_device(text: &str) -> bool {
-        text == "cpu" || text.strip_prefix("cuda:").is_some_and(|number| number.parse::<u8>().is_ok())
-    }
-}
-
-/// How jobs are submitted to Slurm, one by one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Slurm {
-    /// Jobs in Slurm's queue at a time, waiting ones included.
-    pub jobs: u32,
-    /// `--cpus-per-task`: cores of each job, and threads of its worker.
-    pub cpus: u32,
-    /// `--gres`, such as `gpu:1`: with a GPU in it the job runs on the first one that it is given, else on the CPU.
-    pub gres: Option<String>,
-    /// Further options of `sbatch`, such as `--partition=gpu`.
-    pub options: Vec<String>,
-    /// Seconds between two looks at the queue.
-    pub poll_every_seconds: u64,
-    /// Seconds for which a job that left the queue may still show what it did, as network filesystems are late.
-    pub grace_seconds: u64,
 }

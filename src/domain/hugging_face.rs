@@ -1,4 +1,4 @@
-//! The `config.json` of Hugging Face: the shapes of models that others trained, and of ours for others.
+//! The `config.json` of Hugging Face models: reading it for imported models, and writing it for exported ones.
 
 use std::collections::BTreeSet;
 
@@ -7,72 +7,73 @@ use serde_json::{Map, Value, json};
 
 use super::model::{Arch, ModelConfig};
 
-/// File names of a model folder.
+/// The names of the files in a model folder.
 pub mod files {
     /// The configuration.
     pub const CONFIG: &str = "config.json";
     /// The weights, in one file.
     pub const WEIGHTS: &str = "model.safetensors";
-    /// Which file holds which weights, where they are in several.
+    /// The index of weights that are split into several files.
     pub const INDEX: &str = "model.safetensors.index.json";
     /// The tokenizer.
     pub const TOKENIZER: &str = "tokenizer.json";
-    /// Which tokens of the tokenizer have a meaning, and how `transformers` wraps it.
+    /// The special tokens of the tokenizer, and the class that `transformers` loads it with.
     pub const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
-    /// The same tokens, in a file of older releases.
+    /// The special tokens, in a file of older releases.
     pub const SPECIAL_TOKENS: &str = "special_tokens_map.json";
-    /// How to generate text.
+    /// The parameters of text generation.
     pub const GENERATION: &str = "generation_config.json";
 }
 
-/// A model folder whose files cannot be used, or a model that cannot be computed here; fits after the file's name.
+/// The error for a file or model that is not supported; the message continues a sentence that begins with the file name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Unsupported(pub String);
 
-/// Ids that `config.json` repeats from the tokenizer.
+/// The ids of special tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct SpecialTokens {
-    /// Begin of text.
+    /// The begin-of-text token.
     pub bos: Option<u32>,
-    /// End of text.
+    /// The end-of-text token.
     pub eos: Option<u32>,
-    /// Padding.
+    /// The padding token.
     pub pad: Option<u32>,
 }
 
-/// What a `config.json` says.
+/// The content of a `config.json`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ConfigFile {
-    /// The shape.
+    /// The configuration of the model.
     pub model: ModelConfig,
-    /// Ids with a meaning; of several that end a text, the first.
+    /// The special tokens; of several end-of-text tokens, the first.
     pub tokens: SpecialTokens,
-    /// The number format that `transformers` loads the weights in, by its name there.
+    /// The name of the data type in which `transformers` loads the weights.
     pub dtype: String,
-    /// The share of activations that `transformers` drops in training, the greatest where there are several; nothing is
-    /// dropped here.
+    /// The largest dropout probability that `transformers` uses in training; grid trains without dropout.
     pub dropout: f64,
 }
 
 impl ConfigFile {
-    /// Reads the text of the file, in the form of transformers 4 or 5.
+    /// Parses the file, as written by transformers 4 or 5.
     ///
     /// # Errors
-    /// A text that is no such file; a model that is neither a LLaMA nor a GPT-2, or one of a kind that cannot be
-    /// computed here: what would change its numbers is refused, never ignored.
+    /// Invalid JSON, an unsupported architecture, or an option that is not supported and would change the outputs of the
+    /// model: such options are never ignored.
     pub fn parse(text: &str) -> Result<Self, Unsupported> {
         let fields: Map<String, Value> =
             serde_json::from_str(text).map_err(|error| Unsupported(format!("is not a JSON object: {error}")))?;
         let fields = Fields(&fields);
         fields.must_be("quantization_config", &[])?;
-        let (model, dropouts) = match fields.get("model_type").and_then(Value::as_str) {
-            Some("llama") => (llama(&fields)?, &[("attention_dropout", 0.0)][..]),
-            Some("gpt2") => (gpt2(&fields)?, &[("attn_pdrop", 0.1), ("embd_pdrop", 0.1), ("resid_pdrop", 0.1)][..]),
-            other => {
-                let kind = other.unwrap_or("missing");
-                return Err(Unsupported(format!("'model_type' is {kind}; 'llama' and 'gpt2' can be computed here")));
-            }
+        let model_type = fields.get("model_type").and_then(Value::as_str);
+        let Some(arch) = Arch::ALL.into_iter().find(|arch| Some(arch.name()) == model_type) else {
+            let known = Arch::ALL.map(|arch| format!("'{}'", arch.name())).join(" and ");
+            let found = model_type.unwrap_or("missing");
+            return Err(Unsupported(format!("'model_type' is {found}; supported are {known}")));
+        };
+        let (model, dropouts) = match arch {
+            Arch::Llama => (llama(&fields)?, &[("attention_dropout", 0.0)][..]),
+            Arch::Gpt2 => (gpt2(&fields)?, &[("attn_pdrop", 0.1), ("embd_pdrop", 0.1), ("resid_pdrop", 0.1)][..]),
         };
         let token = |name: &str| {
             let value = fields.get(name)?;
@@ -89,8 +90,8 @@ impl ConfigFile {
         Ok(Self { model, tokens, dtype: dtype.unwrap_or("float32").to_owned(), dropout })
     }
 
-    /// The text of the file, as both transformers 4 (`torch_dtype`, `rope_theta`) and 5 (`dtype`, `rope_parameters`)
-    /// read it.
+    /// The content of the file, for both transformers 4 (`torch_dtype`, `rope_theta`) and 5 (`dtype`,
+    /// `rope_parameters`).
     pub fn text(&self) -> String {
         let Self { model, tokens, dtype, dropout: _ } = self;
         let mut value = match model.arch {
@@ -145,10 +146,10 @@ impl ConfigFile {
     }
 }
 
-/// The names of the weights files that a `model.safetensors.index.json` lists, sorted.
+/// The sorted names of the weight files listed in a `model.safetensors.index.json`.
 ///
 /// # Errors
-/// A text that is no such index, or names that are not those of files beside it.
+/// An invalid index, or a name that is not that of a safetensors file in the same folder.
 pub fn shards(index: &str) -> Result<Vec<String>, Unsupported> {
     #[derive(Deserialize)]
     struct Index {
@@ -158,8 +159,8 @@ pub fn shards(index: &str) -> Result<Vec<String>, Unsupported> {
         serde_json::from_str(index).map_err(|error| Unsupported(format!("is not an index of weights: {error}")))?;
     let names: BTreeSet<String> = index.weight_map.into_values().collect();
     match names.iter().find(|name| name.contains(['/', '\\']) || !name.ends_with(".safetensors")) {
-        Some(name) => Err(Unsupported(format!("names '{name}', which is no safetensors file beside it"))),
-        None if names.is_empty() => Err(Unsupported("names no file".to_owned())),
+        Some(name) => Err(Unsupported(format!("lists '{name}', which is not a safetensors file in the same folder"))),
+        None if names.is_empty() => Err(Unsupported("lists no files".to_owned())),
         None => Ok(names.into_iter().collect()),
     }
 }
@@ -168,7 +169,7 @@ pub fn shards(index: &str) -> Result<Vec<String>, Unsupported> {
 struct Fields<'a>(&'a Map<String, Value>);
 
 impl Fields<'_> {
-    /// The value of a field that is there and not null.
+    /// The value of a field, unless it is missing or null.
     fn get(&self, name: &str) -> Option<&Value> {
         self.0.get(name).filter(|value| !value.is_null())
     }
@@ -198,13 +199,13 @@ impl Fields<'_> {
         value.as_bool().ok_or_else(|| Unsupported(format!("'{name}' is {value}, neither true nor false")))
     }
 
-    /// Refuses a value that would change the function of the model.
+    /// Rejects values that would change the outputs of the model.
     fn must_be(&self, name: &str, allowed: &[Value]) -> Result<(), Unsupported> {
         match self.get(name) {
             Some(value) if !allowed.contains(value) => {
                 let wanted = allowed.iter().map(Value::to_string).collect::<Vec<_>>().join(" or ");
-                let wanted = if wanted.is_empty() { "models without it".to_owned() } else { wanted };
-                Err(Unsupported(format!("'{name}' is {value}; only {wanted} can be computed here")))
+                let wanted = if wanted.is_empty() { "a model without it".to_owned() } else { wanted };
+                Err(Unsupported(format!("'{name}' is {value}; only {wanted} is supported")))
             }
             _ => Ok(()),
         }
@@ -216,7 +217,7 @@ fn llama(fields: &Fields<'_>) -> Result<ModelConfig, Unsupported> {
     fields.must_be("attention_bias", &[json!(false)])?;
     fields.must_be("mlp_bias", &[json!(false)])?;
     fields.must_be("rope_scaling", &[json!({"type": "default"}), json!({"rope_type": "default"})])?;
-    // transformers 5 keeps the base of the rotary frequencies in an object of its own.
+    // transformers 5 stores the base of the rotary frequencies in a separate object.
     let rope_base = match fields.get("rope_parameters").and_then(Value::as_object) {
         Some(object) => {
             let inner = Fields(object);
@@ -301,8 +302,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read() {
-        for arch in [Arch::Llama, Arch::Gpt2] {
+    fn configurations_round_trip() {
+        for arch in Arch::ALL {
             assert_eq!(ConfigFile::parse(&file(arch).text()), Ok(file(arch)));
         }
     }
@@ -338,31 +339,38 @@ mod tests {
     }
 
     #[test]
-    fn what_would_change_the_function_is_refused() {
-        for (field, value, said) in [
-            ("hidden_act", json!("gelu"), r#"'hidden_act' is "gelu"; only "silu" or "swish" can be computed here"#),
-            ("attention_bias", json!(true), "'attention_bias' is true; only false can be computed here"),
-            ("rope_scaling", json!({"type": "linear", "factor": 2.0}), "'rope_scaling' is"),
-            ("rope_parameters", json!({"rope_type": "yarn"}), r#"'rope_type' is "yarn"; only "default" can"#),
-            ("hidden_size", json!("big"), "'hidden_size' is \"big\", not a whole number"),
-            ("vocab_size", Value::Null, "has no 'vocab_size'"),
-            ("tie_word_embeddings", json!("yes"), "'tie_word_embeddings' is \"yes\", neither true nor false"),
-            (
-                "quantization_config",
-                json!({"bits": 4}),
-                r#"'quantization_config' is {"bits":4}; only models without it"#,
-            ),
-            ("model_type", json!("mamba"), "'model_type' is mamba; 'llama' and 'gpt2' can be computed here"),
-        ] {
+    fn options_that_change_the_outputs_are_rejected() {
+        let changes = [
+            ("hidden_act", json!("gelu")),
+            ("attention_bias", json!(true)),
+            ("rope_scaling", json!({"type": "linear", "factor": 2.0})),
+            ("rope_parameters", json!({"rope_type": "yarn"})),
+            ("hidden_size", json!("big")),
+            ("vocab_size", Value::Null),
+            ("tie_word_embeddings", json!("yes")),
+            ("quantization_config", json!({"bits": 4})),
+            ("model_type", json!("mamba")),
+        ];
+        let errors = changes.map(|(field, value)| {
             let mut fields = fields(Arch::Llama);
             fields.insert(field.to_owned(), value);
-            let refusal = parse(&fields).unwrap_err().to_string();
-            assert!(refusal.contains(said), "{refusal}");
-        }
+            parse(&fields).unwrap_err().to_string()
+        });
+        insta::assert_snapshot!(errors.join("\n"), @r#"
+        'hidden_act' is "gelu"; only "silu" or "swish" is supported
+        'attention_bias' is true; only false is supported
+        'rope_scaling' is {"factor":2.0,"type":"linear"}; only {"type":"default"} or {"rope_type":"default"} is supported
+        'rope_type' is "yarn"; only "default" is supported
+        'hidden_size' is "big", not a whole number
+        has no 'vocab_size'
+        'tie_word_embeddings' is "yes", neither true nor false
+        'quantization_config' is {"bits":4}; only a model without it is supported
+        'model_type' is mamba; supported are 'llama' and 'gpt2'
+        "#);
     }
 
     #[test]
-    fn an_index_names_files_beside_it() {
+    fn an_index_lists_files_in_its_folder() {
         let index = |name: &str| json!({"metadata": {}, "weight_map": {"b": name, "a": "x.safetensors"}}).to_string();
         assert_eq!(shards(&index("a.safetensors")).unwrap(), ["a.safetensors", "x.safetensors"]);
         for name in ["../a.safetensors", "a.bin"] {

@@ -1,19 +1,19 @@
 //! Jobs and their identity.
 //!
-//! A job *is* the key of its result: every field below changes what comes out. What is in, and what is not:
+//! A job *is* the key of its result: every field below changes the result. Part of the identity, and not part of it:
 //!
 //! | in the identity | not in it |
 //! |---|---|
 //! | kind, and the hand-bumped version of the job | names of the experiment, model, corpus, dataset, axis |
 //! | resolved hyperparameters | paths, hosts, devices, threads, micro-batch |
 //! | digests of the data, names of evaluation files (they name subtasks) | attempts, tokens, times |
-//! | ids of the parent jobs (and so, all the above of theirs) | how often checkpoints are written or kept |
+//! | ids of the parent jobs (and therefore all of the above for them) | how often checkpoints are written or kept |
 //! | seed | the commit of the code (recorded beside the result) |
 
 use std::collections::BTreeSet;
-use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use strum::{Display, EnumCount, IntoStaticStr, VariantArray};
 
 use super::curriculum::{LossMask, OptimizerStart, RecordOrder, Replay};
 use super::digest::JobId;
@@ -21,36 +21,39 @@ use super::finetune::{FinetuneRecipe, GlueTask};
 use super::milestone::Milestone;
 use super::mode::Mode;
 use super::model::ModelConfig;
+use super::origin::{Origin, WorldPart};
 use super::suite::Suite;
-use super::text::{CorpusFormat, DatasetFormat, Origin, Template, WorldPart};
+use super::template::Template;
+use super::text_format::{CorpusFormat, DatasetFormat};
 use super::training::{Length, Training};
+use super::variants::all;
 
 /// Train a byte-level BPE tokenizer (no prefix space, no BOS) on the corpora, in order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TokenizerJob {
-    /// Entries, the 256 bytes and the special tokens included.
+    /// The size of the vocabulary, including the 256 bytes and the special tokens.
     pub vocab_size: u32,
-    /// The texts.
+    /// The corpora to train on.
     pub corpora: Vec<(Origin, CorpusFormat)>,
-    /// Instruction data that the tokenizer also sees, as plain text.
+    /// Instruction datasets to train on too, as plain text.
     pub datasets: Vec<(Origin, DatasetFormat)>,
 }
 
-/// What a prepare job turns into token files.
+/// The input of a prepare job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Prepared {
     /// A stream of documents, each followed by the end-of-text token.
     Corpus(Origin, CorpusFormat),
-    /// Prompt/reply records, each laid out by the template and followed by the end-of-text token.
+    /// Prompt/reply records, each formatted by the template and followed by the end-of-text token.
     Dataset(Origin, DatasetFormat, Template),
 }
 
 impl Prepared {
-    /// Whether its records belong together in groups of several, dialogues or paragraphs, that are held out whole.
+    /// Whether the records form groups, such as dialogues or paragraphs, that are held out as a whole.
     pub fn is_grouped(&self) -> bool {
         match self {
-            // The records of these parts stand alone, whatever the format.
+            // The records of these parts are independent, whatever the format.
             Prepared::Dataset(Origin::World { part: WorldPart::Chat | WorldPart::Questions, .. }, ..) => false,
             Prepared::Dataset(_, DatasetFormat::Dialogue { .. } | DatasetFormat::Squad { .. }, _) => true,
             Prepared::Dataset(_, DatasetFormat::Records { .. }, _) | Prepared::Corpus(..) => false,
@@ -61,11 +64,11 @@ impl Prepared {
 /// Tokenize a corpus or dataset into memory-mapped files, with a word ledger and a held-out part.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PrepareJob {
-    /// The tokenizer job, or a job whose model brings its tokenizer.
+    /// The tokenizer job, or a job whose model includes a tokenizer.
     pub tokenizer: JobId,
-    /// The text.
+    /// The corpus or dataset.
     pub data: Prepared,
-    /// Share of the documents or records held out for validation, in 0..1.
+    /// The share of documents or records held out for validation, in 0..1.
     pub held_out: f64,
 }
 
@@ -74,7 +77,7 @@ pub struct PrepareJob {
 pub struct PretrainJob {
     /// The model.
     pub model: ModelConfig,
-    /// The tokenizer job, whose tokenizer travels with the model.
+    /// The tokenizer job; its tokenizer is saved with the model.
     pub tokenizer: JobId,
     /// Prepare jobs of the corpora; their windows are shuffled together.
     pub corpora: Vec<JobId>,
@@ -82,18 +85,18 @@ pub struct PretrainJob {
     pub sequence_length: u32,
     /// Optimisation.
     pub training: Training,
-    /// Where copies of the model are kept on the way, in ascending order.
+    /// The milestones at which copies of the model are kept, in ascending order.
     pub milestones: Vec<Milestone>,
-    /// Seed of the initial weights and the data order.
+    /// The seed of the initial weights and the data order.
     pub seed: u64,
 }
 
-/// Take over a model that was trained elsewhere, after a look at every file of it.
+/// Import a model that was trained elsewhere, after checking each of its files.
 ///
-/// Its folder in Hugging Face's form, weights and tokenizer, becomes the output as it is.
+/// The folder in Hugging Face format, with weights and tokenizer, becomes the output unchanged.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ImportJob {
-    /// The files of the folder.
+    /// The files of the model folder.
     pub folder: Origin,
 }
 
@@ -102,59 +105,59 @@ pub struct ImportJob {
 pub struct TuneJob {
     /// The pretrain, import or tune job whose weights it starts from.
     pub parent: JobId,
-    /// Prepare jobs of the datasets; sorted where their order means nothing.
+    /// The prepare jobs of the datasets; sorted if their order makes no difference.
     pub datasets: Vec<JobId>,
-    /// The weight of each of them in the mixture; empty where each gives all of its records.
+    /// The weight of each dataset in the mixture; empty if each contributes all of its records.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shares: Vec<f64>,
-    /// How their records follow each other.
+    /// The order of their records.
     #[serde(default, skip_serializing_if = "RecordOrder::is_shuffled")]
     pub order: RecordOrder,
-    /// Pretraining text among them.
+    /// Pretraining text mixed into them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replay: Option<ReplayedText>,
-    /// Longer records lose the tokens beyond it.
+    /// The longest record in tokens; longer ones are truncated.
     pub max_length: u32,
-    /// Tokens trained on.
+    /// The tokens that receive loss.
     pub loss: LossMask,
-    /// Optimisation; a schedule of its own. Its length is that of the first part.
+    /// Optimisation, with its own schedule; `training.length` is that of the first part.
     pub training: Training,
-    /// The parts that follow under the same schedule, with the same state of the optimiser; most trainings have none.
+    /// Further parts under the same schedule, with the same optimiser state; most jobs have none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub then: Vec<TunePart>,
-    /// Further prepare jobs on whose held-out parts the loss is measured, sorted: those of the earlier stages, where
-    /// this is the last stage of a curriculum over several datasets.
+    /// Further prepare jobs whose held-out parts are used for validation, sorted: those of the earlier stages, if this is
+    /// the last stage of a curriculum over several datasets.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub further_validation: Vec<JobId>,
-    /// What the optimiser remembers.
+    /// The optimiser state that the job starts with.
     #[serde(default, skip_serializing_if = "OptimizerStart::is_fresh")]
     pub optimizer: OptimizerStart,
-    /// Seed of the data order, of each part the same.
+    /// The seed of the data order, the same for all parts.
     pub seed: u64,
 }
 
-/// What a tuning trains on for a while: the fields mean what those of [`TuneJob`] mean.
+/// A part of a tune job; the fields have the same meaning as those of [`TuneJob`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TunePart {
-    /// Prepare jobs of the datasets; sorted where their order means nothing.
+    /// The prepare jobs of the datasets; sorted if their order makes no difference.
     pub datasets: Vec<JobId>,
-    /// The weight of each of them in the mixture; empty where each gives all of its records.
+    /// The weight of each dataset in the mixture; empty if each contributes all of its records.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shares: Vec<f64>,
-    /// How their records follow each other.
+    /// The order of their records.
     #[serde(default, skip_serializing_if = "RecordOrder::is_shuffled")]
     pub order: RecordOrder,
-    /// Pretraining text among them.
+    /// Pretraining text mixed into them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replay: Option<ReplayedText>,
-    /// How long. A batch never holds rows of two parts.
+    /// The length of the part. A batch never contains rows of two parts.
     pub length: Length,
 }
 
-/// Pretraining text in a tune job: packed windows, predicted whole.
+/// Pretraining text in a tune job: packed windows in which all tokens receive loss.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ReplayedText {
-    /// Its share of the tokens that receive loss.
+    /// The share of this text among the tokens that receive loss.
     pub share: Replay,
     /// Prepare jobs of the corpora; their windows are shuffled together.
     pub corpora: Vec<JobId>,
@@ -175,9 +178,9 @@ impl TuneJob {
         std::iter::once(first).chain(self.then.iter().cloned()).collect()
     }
 
-    /// The prepare jobs on whose held-out parts the loss is measured: the datasets in their order, or where there are
-    /// more than those of one part, all of them sorted and each once. A shuffled union of the same datasets is sorted
-    /// too, so that both look at the same rows.
+    /// The prepare jobs whose held-out parts are used for validation: the datasets of the only part in their order, or
+    /// else all datasets, sorted and without duplicates. A shuffled union of the same datasets is sorted too, so that both
+    /// curricula are validated on the same rows.
     pub fn validation_datasets(&self) -> Vec<JobId> {
         if self.then.is_empty() && self.further_validation.is_empty() {
             return self.datasets.clone();
@@ -189,7 +192,7 @@ impl TuneJob {
 }
 
 impl TunePart {
-    /// The prepare jobs that it reads: datasets, then replayed corpora.
+    /// The prepare jobs that the part reads: datasets, then replayed corpora.
     pub fn reads(&self) -> Vec<JobId> {
         let replayed = self.replay.as_ref().map_or(&[][..], |replay| &replay.corpora);
         [&self.datasets[..], replayed].concat()
@@ -201,11 +204,11 @@ impl TunePart {
 pub struct EvalJob {
     /// The pretrain, import or tune job whose weights are scored.
     pub model: JobId,
-    /// The milestone of that job whose weights they are; `None` for its result.
+    /// The milestone of that job to score; `None` for its final model.
     pub milestone: Option<Milestone>,
     /// The suite.
     pub suite: Suite,
-    /// The rules, as far as they concern the suite.
+    /// The scoring rules, as far as they concern the suite.
     pub mode: Mode,
     /// The evaluation files.
     pub data: Origin,
@@ -218,15 +221,15 @@ pub struct FinetuneJob {
     pub model: JobId,
     /// The task.
     pub task: GlueTask,
-    /// The rules that its scores go by.
+    /// The scoring rules.
     pub mode: Mode,
-    /// How.
+    /// How to fine-tune.
     pub recipe: FinetuneRecipe,
-    /// The rows to learn from.
+    /// The training rows.
     pub train: Origin,
     /// The rows to predict.
     pub valid: Origin,
-    /// Seed of the classifier's initial weights, the data order and the dropout.
+    /// The seed of the classifier's initial weights, the data order and the dropout.
     pub seed: u64,
 }
 
@@ -250,9 +253,25 @@ pub enum Job {
     Finetune(FinetuneJob),
 }
 
-/// The kinds of job, in the order in which a cell goes through them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+/// The kinds of job, in the order in which a cell needs them.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    EnumCount,
+    VariantArray,
+    IntoStaticStr,
+    Display,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum JobKind {
     /// See [`TokenizerJob`].
     Tokenizer,
@@ -272,37 +291,15 @@ pub enum JobKind {
 
 impl JobKind {
     /// All kinds, in order.
-    pub const ALL: [JobKind; 7] = [
-        JobKind::Tokenizer,
-        JobKind::Prepare,
-        JobKind::Pretrain,
-        JobKind::Import,
-        JobKind::Tune,
-        JobKind::Eval,
-        JobKind::Finetune,
-    ];
+    pub const ALL: [JobKind; JobKind::COUNT] = all(JobKind::VARIANTS);
 
-    /// The word used in tables, folder names and the database.
+    /// The name used in tables, folder names and the database.
     pub fn name(self) -> &'static str {
-        match self {
-            JobKind::Tokenizer => "tokenizer",
-            JobKind::Prepare => "prepare",
-            JobKind::Pretrain => "pretrain",
-            JobKind::Import => "import",
-            JobKind::Tune => "tune",
-            JobKind::Eval => "eval",
-            JobKind::Finetune => "finetune",
-        }
+        self.into()
     }
 }
 
-impl fmt::Display for JobKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-/// What is hashed: the job between its versions.
+/// The canonical form of a job, which is hashed.
 #[derive(Serialize)]
 struct Canonical<'a> {
     version: u32,
@@ -311,7 +308,7 @@ struct Canonical<'a> {
 }
 
 impl Job {
-    /// The kind.
+    /// The kind of the job.
     pub fn kind(&self) -> JobKind {
         match self {
             Job::Tokenizer(_) => JobKind::Tokenizer,
@@ -324,14 +321,14 @@ impl Job {
         }
     }
 
-    /// Bumped by hand whenever the same inputs would give another result, for the jobs whose result that is and for no
-    /// others: a changed version is a new identity, and what has it is computed anew.
+    /// Incremented by hand when the same inputs would give another result, and only for the jobs concerned: a new version
+    /// is a new identity, so these jobs are computed again.
     ///
-    /// | job | version | since then |
+    /// | job | version | change |
     /// |---|---|---|
-    /// | prepare, of dialogues and paragraphs, with a held-out part | 2 | they are held out whole |
-    /// | tune, with replayed text | 2 | its share is one of tokens that receive loss, no longer one of rows |
-    /// | every other | 1 | |
+    /// | prepare, of dialogues or paragraphs, with a held-out part | 2 | dialogues and paragraphs are held out as a whole |
+    /// | tune, with replayed text | 2 | its share refers to tokens that receive loss, no longer to rows |
+    /// | all others | 1 | |
     pub fn version(&self) -> u32 {
         match self {
             Job::Prepare(job) if job.held_out > 0.0 && job.data.is_grouped() => 2,
@@ -357,12 +354,12 @@ impl Job {
         serde_json::to_string(&canonical).expect("a job has string keys and finite numbers only")
     }
 
-    /// The identity.
+    /// The id of the job.
     pub fn id(&self) -> JobId {
         JobId::of(&self.canonical())
     }
 
-    /// The jobs whose results this one needs, in a fixed order, each once.
+    /// The jobs whose results this job needs, in a fixed order and without duplicates.
     pub fn parents(&self) -> Vec<JobId> {
         let mut parents = match self {
             Job::Tokenizer(_) | Job::Import(_) => vec![],
@@ -381,7 +378,7 @@ impl Job {
         parents
     }
 
-    /// Rows per optimiser step of a training job, which a worker short of memory may take in several parts.
+    /// Rows per optimiser step of a training job. A worker with little memory may split them into micro-batches.
     pub fn batch_size(&self) -> Option<u32> {
         match self {
             Job::Pretrain(job) => Some(job.training.batch_size),
@@ -391,7 +388,7 @@ impl Job {
         }
     }
 
-    /// The data that the job itself reads (not through its parents).
+    /// The data that the job reads directly, not through its parents.
     pub fn origins(&self) -> Vec<&Origin> {
         match self {
             Job::Tokenizer(job) => job

@@ -1,41 +1,41 @@
-//! Points of a training at which its model is kept.
+//! Points of a training run at which a copy of the model is kept.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// An amount of text after which pretraining keeps a copy of its model.
+/// The amount of text after which pretraining keeps a copy of the model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Milestone {
-    /// So many whitespace-separated words seen, repetitions counted.
+    /// Whitespace-separated words seen, counting repetitions.
     Words(u64),
-    /// So many tokens trained on.
+    /// Tokens trained on.
     Tokens(u64),
 }
 
 impl Milestone {
-    /// By what share a milestone may lie beyond the end of training and still be reached by it: whole windows leave out
-    /// the last words of each text.
+    /// The share by which a milestone may exceed the text seen in training and still count as reached: whole windows
+    /// leave out the last words of each text.
     pub const SHORTFALL: f64 = 0.01;
 
-    /// The points at which BabyLM wants a model, up to `most` words: every million to ten million, every ten to a
-    /// hundred, every hundred to a billion (call for papers 2025, "training requirements").
+    /// The milestones that BabyLM requires, up to `most` words: every million to 10 million, every 10 million to 100
+    /// million, every 100 million to a billion (call for papers 2025, "training requirements").
     pub fn babylm(most: u64) -> Vec<Self> {
         let decade = |unit: u64| (1..10).map(move |n| n * unit);
         let rungs = [1_000_000, 10_000_000, 100_000_000].into_iter().flat_map(decade).chain([1_000_000_000]);
         rungs.filter(|words| *words <= most).map(Milestone::Words).collect()
     }
 
-    /// How much text it stands for, in its unit.
+    /// The number of words or tokens.
     pub fn count(self) -> u64 {
         match self {
             Milestone::Words(count) | Milestone::Tokens(count) => count,
         }
     }
 
-    /// `words` or `tokens`.
+    /// The unit: `words` or `tokens`.
     pub fn unit(self) -> &'static str {
         match self {
             Milestone::Words(_) => "words",
@@ -43,7 +43,7 @@ impl Milestone {
         }
     }
 
-    /// The amount in its unit, out of both.
+    /// Of these numbers of words and tokens, the one in the unit of the milestone.
     pub fn seen(self, words: u64, tokens: u64) -> u64 {
         match self {
             Milestone::Words(_) => words,
@@ -51,7 +51,7 @@ impl Milestone {
         }
     }
 
-    /// The amount for people: `20M words`.
+    /// The amount as shown in tables: `20M words`.
     pub fn label(self) -> String {
         let count = self.count();
         let (number, letter) = match count {
@@ -63,27 +63,27 @@ impl Milestone {
     }
 }
 
-/// The name of its folder, and in the database: `20000000-words`.
+/// The name of the folder, also used in the database: `20000000-words`.
 impl fmt::Display for Milestone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{}", self.count(), self.unit())
     }
 }
 
-/// Text that is not the name of a milestone.
+/// The error for text that is not the name of a milestone.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("'{0}' is not a milestone such as 1000000-words")]
-pub struct NotMilestone(String);
+pub struct InvalidMilestone(String);
 
 impl FromStr for Milestone {
-    type Err = NotMilestone;
+    type Err = InvalidMilestone;
 
-    fn from_str(text: &str) -> Result<Self, NotMilestone> {
+    fn from_str(text: &str) -> Result<Self, InvalidMilestone> {
         let parts = text.split_once('-').and_then(|(count, unit)| Some((count.parse().ok()?, unit)));
         match parts {
             Some((count, "words")) => Ok(Milestone::Words(count)),
             Some((count, "tokens")) => Ok(Milestone::Tokens(count)),
-            _ => Err(NotMilestone(text.to_owned())),
+            _ => Err(InvalidMilestone(text.to_owned())),
         }
     }
 }
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_ladder_of_babylm() {
+    fn babylm_milestones() {
         let millions =
             |most| Milestone::babylm(most).into_iter().map(|rung| rung.count() / 1_000_000).collect::<Vec<_>>();
         assert_eq!(millions(999_999), Vec::<u64>::new());
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn names_come_back() {
+    fn names_round_trip() {
         for milestone in [Milestone::Words(20_000_000), Milestone::Tokens(1_500), Milestone::Words(7)] {
             assert_eq!(milestone.to_string().parse(), Ok(milestone));
         }

@@ -1,11 +1,12 @@
-//! The vocabulary: ids, jobs, model configurations, events, scores. Plain data and total functions.
+//! The shared vocabulary: ids, jobs, model configurations, events, scores. Plain data and total functions.
 //!
-//! Purpose: the nouns that every other room speaks.
+//! Purpose: the types that all other packages have in common.
 //!
 //! Invariant: nothing here does I/O, reads a clock or draws a random number; a value of a domain type means
-//! the same on every machine, so it may be written to a file by one process and read by another.
+//! the same on every machine, so one process can write it to a file and another can read it.
 //!
-//! Rejected: a `dyn Job` trait with one implementation per kind. There are a handful of kinds and one `match`.
+//! Rejected: a `dyn Job` trait with one implementation per kind. There are few kinds, and an exhaustive `match` over them
+//! shows at compile time what a new one needs.
 
 pub mod bench;
 pub mod budget;
@@ -15,6 +16,7 @@ pub mod digest;
 pub mod event;
 pub mod fault_injection;
 pub mod finetune;
+pub mod gap;
 pub mod generation;
 pub mod grid;
 pub mod hugging_face;
@@ -23,18 +25,22 @@ pub mod layout;
 pub mod milestone;
 pub mod mode;
 pub mod model;
+pub mod origin;
 pub mod phenomenon;
 pub mod plural;
 pub mod remote;
+pub mod resources;
 pub mod score;
 pub mod seed;
 pub mod source;
 pub mod suggest;
 pub mod suite;
 pub mod table;
-pub mod text;
+pub mod template;
+pub mod text_format;
 pub mod text_size;
 pub mod training;
+mod variants;
 
 pub use bench::{BenchResult, BenchRound, Phases, WorkerReady, Workload};
 pub use budget::Budget;
@@ -46,10 +52,9 @@ pub use event::{
 };
 pub use fault_injection::{FaultInjection, MemoryLimit};
 pub use finetune::{Criterion, FinetuneRecipe, GlueTask, Hyperparameters, Pooling, Selection};
+pub use gap::{Gap, ModelGaps};
 pub use generation::{Generation, Question};
-pub use grid::{
-    BaseModel, Cell, CellKey, Evaluation, Finetuning, Grid, Pretraining, Recipe, Resources, Slurm, Stage, StagePart,
-};
+pub use grid::{BaseModel, Cell, CellKey, Evaluation, Finetuning, Grid, Pretraining, Recipe, Stage, StagePart};
 pub use hugging_face::{ConfigFile, SpecialTokens};
 pub use job::{
     EvalJob, FinetuneJob, ImportJob, Job, JobKind, PrepareJob, Prepared, PretrainJob, ReplayedText, TokenizerJob,
@@ -58,15 +63,18 @@ pub use job::{
 pub use milestone::Milestone;
 pub use mode::{AoaFit, BoxRows, EwokContrast, FirstToken, Mode, Nan, PerLength, Preference, ReadingWord, Sums, Ties};
 pub use model::{Arch, ModelConfig};
+pub use origin::{Origin, WorldPart};
 pub use phenomenon::blimp_term;
 pub use plural::{counted, grouped};
 pub use remote::{FileSelection, HubKind, Remote, RemoteLocation};
+pub use resources::{Backend, BackendKind, BatchSystem, Resources, Slurm};
 pub use score::{CellRow, ItemOutcome, ItemRow, Score, ScoreRow};
 pub use seed::{FinetuneSeeds, mix, tuning_seed};
 pub use source::{Corpus, DataEntry, Dataset, ForeignModel, LocatedSource, Source};
 pub use suggest::{closest, did_you_mean};
 pub use suite::{ScoringMethod, Size, Suite};
 pub use table::{NamedTable, Quantity, Reference, TableView};
-pub use text::{CorpusFormat, DatasetFormat, Documents, Layout, Origin, Pattern, Template, WorldPart};
+pub use template::{Pattern, Template};
+pub use text_format::{CorpusFormat, DatasetFormat, Documents, Layout};
 pub use text_size::{MeasuredText, TextSize};
 pub use training::{EarlyStopping, KeptWeights, Length, Precision, Schedule, Training, Validation, Warmup};

@@ -1,4 +1,4 @@
-//! The rules a suite is scored by: one switch for each place where the official pipeline can be repaired.
+//! The scoring rules of a suite: one switch for each defect of the official pipeline.
 
 use std::fmt;
 use std::str::FromStr;
@@ -22,29 +22,29 @@ macro_rules! switches {
             }
         )+
 
-        /// The rules a suite is scored by: [`Mode::COMPAT`], [`Mode::FIXED`], or anything between.
+        /// The scoring rules of a suite: [`Mode::COMPAT`], [`Mode::FIXED`], or any combination of switches.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub struct Mode {
             $( $(#[$doc])* pub $switch: $kind, )+
         }
 
         impl Mode {
-            /// The official pipeline, item by item, defects included.
+            /// The official pipeline, item by item, including its defects.
             pub const COMPAT: Mode = Mode { $( $switch: $kind::$compat, )+ };
-            /// Repaired.
+            /// All defects corrected.
             pub const FIXED: Mode = Mode { $( $switch: $kind::$fixed, )+ };
-            /// The two of them, by name; the first is the default.
+            /// Both modes by name; the first is the default.
             pub const BASES: [(&'static str, Mode); 2] = [("fixed", Mode::FIXED), ("compat", Mode::COMPAT)];
-            /// Every switch and the words of its settings.
+            /// The name of every switch and of its settings.
             pub const SWITCHES: &'static [(&'static str, &'static [&'static str])] =
                 &[$( (stringify!($switch), &[$( $word, )+]), )+];
 
-            /// The word of each switch's setting, in the order of [`Mode::SWITCHES`].
+            /// The name of the setting of each switch, in the order of [`Mode::SWITCHES`].
             pub fn settings(self) -> Vec<&'static str> {
                 vec![$( match self.$switch { $( $kind::$setting => $word, )+ }, )+]
             }
 
-            /// The same with one switch set otherwise; `None` where there is no such switch or setting.
+            /// The mode with one switch changed; `None` if there is no such switch or setting.
             pub fn with(self, switch: &str, setting: &str) -> Option<Mode> {
                 match (switch, setting) {
                     $( $( (stringify!($switch), $word) => Some(Mode { $switch: $kind::$setting, ..self }), )+ )+
@@ -56,92 +56,92 @@ macro_rules! switches {
 }
 
 switches! {
-    /// Who is right when several candidates have exactly the greatest score.
+    /// What counts as correct when several candidates have the greatest score.
     ties: Ties, compat First, fixed Credit {
-        /// The first of them is chosen. Candidate 0 is right, so a tie counts as correct.
+        /// The first of them is chosen. Candidate 0 is the right one, so a tie with it counts as correct.
         First = "first",
-        /// Each has an equal share: 1/k credit in a tie of k.
+        /// Each has an equal share: a tie of k candidates gives a credit of 1/k.
         Credit = "credit",
-        /// One of them is drawn, by a function of the item: the pipeline of 2026.
+        /// One of them is chosen by a hash of the item, as in the pipeline of 2026.
         Random = "random",
     }
-    /// What becomes of a score that is not a number.
+    /// How a score that is NaN compares.
     nan: Nan, compat Wins, fixed Loses {
-        /// The first such candidate is chosen, so that a model of nothing but NaN scores 100.
+        /// The first such candidate is chosen, so a model that only gives NaN scores 100.
         Wins = "wins",
-        /// It is as bad as can be.
+        /// It is less than all other scores.
         Loses = "loses",
     }
-    /// What stands before the first token where the tokenizer itself puts nothing there.
+    /// The context of the first token, if the tokenizer adds no begin-of-text token.
     first_token: FirstToken, compat Free, fixed Free {
-        /// Nothing: the first token is not scored.
+        /// None: the first token is not scored.
         Free = "free",
-        /// The end-of-text token, given which the first token is scored.
+        /// The end-of-text token; the first token is scored given it.
         EndOfText = "end_of_text",
     }
-    /// In which numbers candidates are compared.
+    /// The floating-point type in which candidates are compared.
     sums: Sums, compat Single, fixed Double {
         /// float32.
         Single = "f32",
         /// float64.
         Double = "f64",
     }
-    /// What the log-probability of a candidate is divided by.
+    /// The normalisation of the log-probability of a candidate.
     length: PerLength, compat Whole, fixed Whole {
-        /// Nothing: the shorter candidate has an advantage.
+        /// None: shorter candidates have an advantage.
         Whole = "sum",
-        /// Its scored tokens.
+        /// Divided by the number of scored tokens.
         Token = "token",
-        /// Its scored bytes of UTF-8, the same for every tokenizer.
+        /// Divided by the number of scored UTF-8 bytes, which does not depend on the tokenizer.
         Byte = "byte",
     }
-    /// What EWoK contrasts.
+    /// The contrast in the items of EWoK.
     ewok: EwokContrast, compat Targets, fixed Contexts {
         /// Two targets after one context.
         Targets = "targets",
-        /// One target after two contexts, as the authors of EWoK have it, and the pipeline of 2026.
+        /// One target after two contexts, as its authors and the pipeline of 2026 do.
         Contexts = "contexts",
     }
-    /// Which rows of entity tracking count.
+    /// The rows of entity tracking that are scored.
     entity_tracking: BoxRows, compat All, fixed WithoutNothing {
-        /// All.
+        /// All rows.
         All = "all",
-        /// Those without an option "nothing", which is always the shortest and right in three rows of ten: the pipeline
-        /// of 2026.
+        /// Rows without an option "nothing", as in the pipeline of 2026. That option is always the shortest one, and is right
+        /// in three of ten rows.
         WithoutNothing = "without_nothing",
     }
-    /// What is correlated with people's preference between nonce forms.
+    /// What is correlated with the human preference between nonce forms.
     wug: Preference, compat Probability, fixed Difference {
-        /// A float32 probability, which saturates and so ties.
+        /// A float32 probability, which saturates and causes ties.
         Probability = "probability",
-        /// The difference of the two scores.
+        /// The difference of the two log-probabilities.
         Difference = "difference",
-        /// Nothing: the share of items whose first form is preferred, the metric before August 2025.
+        /// No correlation: the score is the share of items whose first form is preferred, the metric before August 2025.
         Accuracy = "accuracy",
     }
-    /// How a word that is read is scored.
+    /// How the surprisal of a word in a reading text is computed.
     reading: ReadingWord, compat Pieces, fixed Whole {
-        /// Without the space before it, and piece by piece tokenized anew.
+        /// Without the space before the word, with each piece tokenized separately.
         Pieces = "pieces",
-        /// With the space before it, in one pass over context and word.
+        /// With the space before the word, in one pass over context and word.
         Whole = "whole",
     }
-    /// How a model's age of acquisition is fitted.
+    /// How the age of acquisition of a model is fitted.
     aoa: AoaFit, compat Official, fixed Repaired {
-        /// Unbounded, through every surprisal, with a threshold in bits against surprisals in nats.
+        /// An unbounded fit to every surprisal, which compares a threshold in bits with surprisals in nats.
         Official = "official",
-        /// Bounded, through the mean surprisal of each checkpoint, with a threshold in nats; a correlation that chance
-        /// explains is none: the pipeline of 2026.
+        /// A bounded fit to the mean surprisal of each checkpoint, with a threshold in nats; correlations that are not
+        /// significant count as zero. This is the pipeline of 2026.
         Repaired = "repaired",
     }
 }
 
 impl Mode {
-    /// The same rules, with the switches that do not concern a suite set as in the base that is nearest: two modes that
-    /// score a suite alike become equal, so that they have one identity.
+    /// The mode with all switches that do not concern the suite set as in the nearest base. Modes that score a suite alike
+    /// become equal and so have the same identity.
     pub fn of(self, suite: Suite) -> Mode {
         if suite == Suite::Glue {
-            // Its switches are those of its recipe.
+            // The rules of fine-tuning are in its recipe.
             let nearest = self.differences().0;
             return Mode::BASES.into_iter().find(|(name, _)| *name == nearest).map_or(self, |(_, base)| base);
         }
@@ -149,7 +149,7 @@ impl Mode {
         near.into_iter().min_by_key(|mode| mode.differences().1.len()).unwrap_or(self)
     }
 
-    /// `base` with the switches that concern the suite set as here.
+    /// `base` with the switches that concern the suite set as in `self`.
     fn only(self, suite: Suite, base: Mode) -> Mode {
         let mode = Mode { first_token: self.first_token, ..base };
         let mode = match suite.scoring() {
@@ -167,7 +167,7 @@ impl Mode {
         }
     }
 
-    /// The base that differs in the fewest switches (fixed, if both do alike), and the switches in which it differs.
+    /// The base that differs in the fewest switches (`fixed` in a tie), and the switches in which `self` differs from it.
     fn differences(self) -> (&'static str, Vec<(&'static str, &'static str)>) {
         let from = |base: Mode| {
             let switches = Mode::SWITCHES.iter().map(|(switch, _)| *switch);
@@ -179,7 +179,7 @@ impl Mode {
     }
 }
 
-/// `fixed`, `compat`, or one of them and what is otherwise: `fixed+ties=first+nan=wins`.
+/// `fixed`, `compat`, or one of them and the differing switches: `fixed+ties=first+nan=wins`.
 impl fmt::Display for Mode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (base, differences) = self.differences();
@@ -191,22 +191,15 @@ impl fmt::Display for Mode {
     }
 }
 
-/// A text that is no mode.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NoMode(String);
-
-impl fmt::Display for NoMode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "'{}' is no mode; expected compat or fixed, perhaps with switches such as fixed+ties=first", self.0)
-    }
-}
-
-impl std::error::Error for NoMode {}
+/// The error for text that is not a mode.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("unknown mode '{0}'; expected `fixed` or `compat`, optionally with switches, as in `fixed+ties=first`")]
+pub struct UnknownMode(String);
 
 impl FromStr for Mode {
-    type Err = NoMode;
+    type Err = UnknownMode;
 
-    fn from_str(text: &str) -> Result<Self, NoMode> {
+    fn from_str(text: &str) -> Result<Self, UnknownMode> {
         let mut parts = text.split('+');
         let name = parts.next();
         let base = Mode::BASES.iter().find(|(known, _)| Some(*known) == name).map(|(_, base)| *base);
@@ -214,7 +207,7 @@ impl FromStr for Mode {
             let (switch, setting) = part.split_once('=')?;
             mode?.with(switch, setting)
         });
-        mode.ok_or_else(|| NoMode(text.to_owned()))
+        mode.ok_or_else(|| UnknownMode(text.to_owned()))
     }
 }
 
@@ -235,7 +228,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn modes_are_texts_and_back() {
+    fn modes_round_trip_as_text() {
         let other = Mode { ties: Ties::First, nan: Nan::Wins, ..Mode::FIXED };
         for (mode, text) in [(Mode::COMPAT, "compat"), (Mode::FIXED, "fixed"), (other, "fixed+ties=first+nan=wins")] {
             assert_eq!((mode.to_string().as_str(), text.parse()), (text, Ok(mode)));
@@ -247,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn every_setting_can_be_chosen_on_its_own() {
+    fn every_setting_can_be_changed_separately() {
         for (place, (switch, settings)) in Mode::SWITCHES.iter().enumerate() {
             for setting in *settings {
                 let mode = Mode::FIXED.with(switch, setting).unwrap();
@@ -259,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_concern_a_suite_leaves_its_mode_alone() {
+    fn switches_of_other_suites_do_not_change_the_mode() {
         for suite in Suite::ALL {
             assert_eq!((Mode::FIXED.of(suite), Mode::COMPAT.of(suite)), (Mode::FIXED, Mode::COMPAT), "{suite}");
         }

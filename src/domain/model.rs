@@ -1,10 +1,17 @@
 //! Model architectures and their exact parameter counts.
 
 use serde::{Deserialize, Serialize};
+use strum::{EnumCount, IntoStaticStr, VariantArray};
 
-/// A family of decoder-only transformers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+use super::variants::all;
+
+/// An architecture of decoder-only transformers.
+///
+/// A new architecture is a variant here, its shapes in [`ModelConfig`] and [`super::hugging_face`], its defaults in `spec`
+/// and its implementation in the worker; the compiler names all places.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, EnumCount, VariantArray, IntoStaticStr)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Arch {
     /// RMSNorm, rotary positions, SwiGLU, grouped-query attention, no biases.
     Llama,
@@ -13,23 +20,23 @@ pub enum Arch {
 }
 
 impl Arch {
-    /// The name used in specs, tables and the database.
+    /// All architectures.
+    pub const ALL: [Arch; Arch::COUNT] = all(Arch::VARIANTS);
+
+    /// The name used in specs, tables, the database, and as `model_type` in a `config.json`.
     pub fn name(self) -> &'static str {
-        match self {
-            Arch::Llama => "llama",
-            Arch::Gpt2 => "gpt2",
-        }
+        self.into()
     }
 }
 
-/// Everything that determines the shape and the function of a model, before its weights.
+/// Everything about a model except its weights.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelConfig {
-    /// The family.
+    /// The architecture.
     pub arch: Arch,
-    /// Rows of the embedding.
+    /// The number of token embeddings.
     pub vocab_size: u32,
-    /// The longest sequence the model is made for, in tokens.
+    /// The longest sequence that the model supports, in tokens.
     pub max_positions: u32,
     /// Width of the residual stream.
     pub hidden: u32,
@@ -41,7 +48,7 @@ pub struct ModelConfig {
     pub kv_heads: u32,
     /// Width of one head.
     pub head_dim: u32,
-    /// Inner width of the feed-forward layer.
+    /// Hidden width of the feed-forward layer.
     pub intermediate: u32,
     /// Base of the rotary frequencies (llama).
     pub rope_base: f64,
@@ -54,7 +61,7 @@ pub struct ModelConfig {
 }
 
 impl ModelConfig {
-    /// Trainable parameters, exactly.
+    /// The exact number of trainable parameters.
     pub fn parameters(&self) -> u64 {
         let [v, h, l, i] = [self.vocab_size, self.hidden, self.layers, self.intermediate].map(u64::from);
         let q = u64::from(self.heads) * u64::from(self.head_dim);
@@ -71,11 +78,16 @@ impl ModelConfig {
         }
     }
 
-    /// Floating-point operations of one training token at this sequence length: 6 per weight that is multiplied,
-    /// plus 12·layers·(heads·head_dim)·length for attention, halved by causality (Chowdhery et al. 2022, appendix B).
+    /// Floating-point operations of one training token at this sequence length: 6 for each weight that takes part in a
+    /// matrix product, plus 12·layers·(heads·head_dim)·length for attention, halved because it is causal (Chowdhery et al.
+    /// 2022, appendix B).
     pub fn train_flops_per_token(&self, sequence_length: u32) -> f64 {
-        let lookups = u64::from(self.vocab_size) * u64::from(self.hidden) * u64::from(!self.tied)
-            + if self.arch == Arch::Gpt2 { u64::from(self.max_positions) * u64::from(self.hidden) } else { 0 };
+        let position_embeddings = match self.arch {
+            Arch::Llama => 0,
+            Arch::Gpt2 => u64::from(self.max_positions),
+        };
+        let lookups =
+            u64::from(self.hidden) * (position_embeddings + u64::from(self.vocab_size) * u64::from(!self.tied));
         let weights = (self.parameters() - lookups) as f64;
         let width = f64::from(self.heads) * f64::from(self.head_dim);
         6.0 * weights + 6.0 * f64::from(self.layers) * width * f64::from(sequence_length)

@@ -1,8 +1,7 @@
-//! What the subtasks of BLiMP are about.
+//! The linguistic phenomena of BLiMP.
 
-/// The linguistic term that a subtask (UID) of BLiMP belongs to, as its data files have it in `linguistics_term`
-/// (Warstadt et al. 2020, table 4: 67 paradigms, 12 phenomena; the files split off `s-selection`). `None` for a subtask
-/// that BLiMP does not have.
+/// The value of `linguistics_term` in the data file of a subtask (UID) of BLiMP (Warstadt et al. 2020, table 4: 67
+/// paradigms, 12 phenomena; the files separate `s-selection`). `None` for an unknown subtask.
 pub fn blimp_term(subtask: &str) -> Option<&'static str> {
     Some(match subtask {
         "adjunct_island"
@@ -73,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn subtasks_belong_to_the_terms_of_their_files() {
+    fn subtasks_have_the_terms_of_their_files() {
         assert_eq!(blimp_term("wh_island"), Some("island_effects"));
         assert_eq!(blimp_term("animate_subject_trans"), Some("s-selection"));
         assert_eq!(blimp_term("qa_congruence_easy"), None);

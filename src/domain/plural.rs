@@ -1,6 +1,6 @@
 //! Numbers and counted nouns in messages.
 
-/// `140231872` is `140,231,872`.
+/// Groups digits by three: `140,231,872`.
 pub fn grouped(n: u64) -> String {
     let digits = n.to_string();
     let mut text = String::new();
@@ -13,7 +13,7 @@ pub fn grouped(n: u64) -> String {
     text
 }
 
-/// How many of something there are: `1 job`, `3 jobs`.
+/// A number with its noun in the singular or plural: `1 job`, `3 jobs`.
 pub fn counted(n: u64, one: &str) -> String {
     format!("{} {one}{}", grouped(n), if n == 1 { "" } else { "s" })
 }
@@ -28,7 +28,7 @@ mod tests {
     }
 
     #[test]
-    fn one_thing_has_no_plural() {
+    fn the_plural_follows_the_number() {
         assert_eq!([0, 1, 2, 1000].map(|n| counted(n, "job")), ["0 jobs", "1 job", "2 jobs", "1,000 jobs"]);
     }
 }

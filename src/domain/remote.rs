@@ -1,13 +1,13 @@
-//! Data on other machines, as a spec names them, before anything was fetched.
+//! Remote data as a spec defines it, before anything is fetched.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The revision that a hub gives where none is asked for.
+/// The default revision of a Hub repository.
 pub const MAIN: &str = "main";
 
-/// What a repository of the Hugging Face hub holds.
+/// The kind of a Hugging Face Hub repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HubKind {
@@ -18,7 +18,7 @@ pub enum HubKind {
 }
 
 impl HubKind {
-    /// The word in addresses and folders.
+    /// The name used in URLs and folders.
     pub fn name(self) -> &'static str {
         match self {
             HubKind::Datasets => "datasets",
@@ -27,35 +27,35 @@ impl HubKind {
     }
 }
 
-/// A tree of files on another machine.
+/// The location of a tree of files on another machine.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RemoteLocation {
-    /// A repository of the Hugging Face hub, or of a mirror of it.
+    /// A repository of the Hugging Face Hub, or of a mirror.
     Hub {
-        /// Dataset or model.
+        /// The kind of the repository.
         kind: HubKind,
-        /// `organisation/name`.
+        /// The name: `organisation/name`.
         repository: String,
-        /// Branch, tag or commit.
+        /// The branch, tag or commit.
         revision: String,
     },
     /// The files of an OSF project.
     Osf {
-        /// Its id, as in <https://osf.io/ryjfm>.
+        /// The id of the project, as in <https://osf.io/ryjfm>.
         project: String,
     },
-    /// One file, named by the last part of its address.
+    /// A single file; its name is the last part of the URL.
     Url {
-        /// The address.
+        /// The URL.
         url: String,
-        /// SHA-256 of the file, in lower-case hexadecimal digits.
+        /// The SHA-256 of the file in lower-case hexadecimal digits, if the spec gives it.
         sha256: Option<String>,
     },
 }
 
 impl RemoteLocation {
-    /// A model of the hub by what people call it: `name`, `organisation/name`, or either with `@revision`.
+    /// Parses the name of a Hub model: `name` or `organisation/name`, optionally with `@revision`.
     pub fn model(text: &str) -> Option<Self> {
         let (repository, revision) = text.split_once('@').unwrap_or((text, MAIN));
         let (repository, revision) = (repository.to_owned(), revision.to_owned());
@@ -66,14 +66,14 @@ impl RemoteLocation {
         })
     }
 
-    /// The last part of an address, without its query.
+    /// The file name in a URL, without the query.
     pub fn file_name(url: &str) -> &str {
         let path = url.split(['?', '#']).next().unwrap_or(url);
         path.trim_end_matches('/').rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or("file")
     }
 }
 
-/// Whether this may be the name of a repository: `name` or `organisation/name`.
+/// Whether this is a valid repository name: `name` or `organisation/name`.
 pub fn is_repository(text: &str) -> bool {
     let word = |word: &str| {
         !word.is_empty()
@@ -83,7 +83,7 @@ pub fn is_repository(text: &str) -> bool {
     text.split('/').count() <= 2 && text.split('/').all(word)
 }
 
-/// Whether this may be a branch, a tag or a commit.
+/// Whether this is a valid branch, tag or commit.
 pub fn is_revision(text: &str) -> bool {
     !text.starts_with('/')
         && text.split('/').all(|part| !part.is_empty() && !part.starts_with('.'))
@@ -103,26 +103,26 @@ impl fmt::Display for RemoteLocation {
     }
 }
 
-/// What is wanted of a tree, or of an archive in it.
+/// The files that are selected from a tree, or from an archive in it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FileSelection {
-    /// Files by a glob over their paths.
+    /// Files whose paths match a glob.
     Files(String),
-    /// A folder of evaluation files, and archives that may stand in its place; empty for the whole tree.
+    /// A folder of evaluation files, or archives in its place; empty for the whole tree.
     Folder(String),
-    /// The files that make a model.
+    /// The files of a model.
     Model,
 }
 
-/// Files on another machine.
+/// A selection of files on another machine.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Remote {
-    /// The tree.
+    /// The location of the tree.
     pub place: RemoteLocation,
-    /// The zip archive in the tree that is unpacked and looked into.
+    /// The zip archive in the tree to unpack and select files from, if any.
     pub archive: Option<String>,
-    /// Which files.
+    /// The selected files.
     pub pick: FileSelection,
 }
 
@@ -149,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn models_of_the_hub_are_told_from_paths() {
+    fn hub_models_are_distinguished_from_paths() {
         let id = |text| RemoteLocation::model(text).map(|place| place.to_string());
         assert_eq!(id("gpt2").as_deref(), Some("hf:gpt2@main"));
         assert_eq!(id("org/name@chck_10M").as_deref(), Some("hf:org/name@chck_10M"));
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_end_in_a_file_name() {
+    fn urls_end_in_a_file_name() {
         for (url, name) in [
             ("https://x.org/a/b.zip", "b.zip"),
             ("https://x.org/a/b.zip?download=1#top", "b.zip"),

@@ -1,4 +1,4 @@
-//! Scores, item outcomes, and the rows that the report reads.
+//! Scores, item outcomes, and the database rows that reports are made from.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,122 +6,122 @@ use super::cluster::Cluster;
 use super::mode::Mode;
 use super::suite::Suite;
 
-/// One number about one model: a task's official aggregate, or one of its subtasks.
+/// A score of one model: the official aggregate of a task, or the score of a subtask.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Score {
     /// The suite.
     pub suite: Suite,
-    /// The task within it.
+    /// The task within the suite.
     pub task: String,
-    /// The subtask (`UID`), or `None` for the task's official aggregate.
+    /// The subtask (`UID`); `None` for the official aggregate of the task.
     pub subtask: Option<String>,
     /// `accuracy`, `spearman`, `pearson`, `partial-r2`, `f1` or `mcc`.
     pub metric: String,
     /// The value, in percent: accuracies, F1, shares of variance, and correlations times 100.
     pub value: f64,
-    /// Items it rests on.
+    /// The number of items scored.
     pub n: u64,
-    /// Standard error over items, in the value's unit; that of an accuracy takes items of one [`Cluster`] together.
+    /// The standard error over items, in the unit of the value; for an accuracy it is clustered by [`Cluster`].
     pub stderr: Option<f64>,
-    /// What guessing gives, in the value's unit; of classes, guessing the most frequent one.
+    /// The score of guessing, in the unit of the value; for classification, that of the most frequent class.
     pub chance: Option<f64>,
-    /// What a trivial strategy gives (such as the shorter sentence, or the first word alone), in the value's unit.
+    /// The score of a trivial strategy (such as choosing the shorter sentence), in the unit of the value.
     pub floor: Option<f64>,
-    /// Items whose best candidates had exactly equal scores.
+    /// Items whose best candidates have equal scores.
     pub ties: u64,
-    /// Items whose two best candidates lie within 1e-4 nats, exact ties included.
+    /// Items whose two best candidates differ by at most 1e-4 nats, including ties.
     pub near_ties: u64,
-    /// Items with a candidate whose score is not a number.
+    /// Items with a candidate whose score is NaN.
     pub nans: u64,
-    /// Different classes among the predictions, where items have classes: 1 says that the input decides nothing.
+    /// The number of distinct predicted classes, if items have classes; 1 means that the model ignores the input.
     pub classes: Option<u64>,
-    /// Rules.
+    /// The scoring rules.
     pub mode: Mode,
 }
 
-/// What a model did on one item.
+/// The outcome of a model on one item.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ItemOutcome {
     /// The task.
     pub task: String,
     /// The subtask (`UID`).
     pub subtask: String,
-    /// Position within the subtask, from 0, as the official predictions count; rows that the mode drops included.
+    /// The position within the subtask, from 0, as in the official predictions: rows that the mode leaves out count too.
     pub item: u32,
-    /// Index of the chosen candidate (the lowest of a tie).
+    /// The index of the chosen candidate (the lowest in a tie).
     pub chosen: u32,
-    /// Whether the choice counts as right under the mode; in `fixed` mode a tie does not.
+    /// Whether the choice is correct under the mode; in `fixed` mode a tie is not.
     pub correct: bool,
-    /// Credit in 0..=1; differs from `correct` on ties in `fixed` mode.
+    /// The credit in 0..=1, which differs from `correct` for ties in `fixed` mode.
     pub credit: f64,
-    /// Log-probability (sum) of each candidate or class, in nats; one that is not finite is `null`.
+    /// The summed log-probability of each candidate or class in nats; `None` if it is not finite.
     pub scores: Vec<Option<f64>>,
-    /// The items that it shares material with; not known of items that were recorded before there were clusters.
+    /// The items that share material with it; unknown for items that were recorded before clusters were.
     #[serde(default)]
     pub cluster: Cluster,
 }
 
-/// A cell of an experiment, as the database has it.
+/// A cell of an experiment, as stored in the database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CellRow {
-    /// Model axis.
+    /// The value of the model axis.
     pub model: String,
-    /// Dataset axis; `None` for a cell without tuning.
+    /// The value of the dataset axis; `None` for a cell without tuning.
     pub dataset: Option<String>,
-    /// Curriculum axis; `pretrained` for a cell without tuning.
+    /// The value of the curriculum axis; `pretrained` for a cell without tuning.
     pub curriculum: String,
-    /// Seed axis.
+    /// The seed of the cell.
     pub seed: u64,
-    /// Values of further axes: `name=value` joined by `, `; empty when there are none.
+    /// The values of further axes: `name=value` joined by `, `; empty if there are none.
     pub extra: String,
 }
 
-/// The checkpoint of a score that is about the result of a training.
+/// The value of [`ScoreRow::checkpoint`] for the final model of a training job.
 pub const FINAL: &str = "final";
 
-/// A score with the cell it belongs to, as `v_scores` has it.
+/// A score with its cell: a row of the view `v_scores`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ScoreRow {
     /// The experiment.
     pub experiment: String,
-    /// The cell's label.
+    /// The label of the cell.
     pub cell: String,
-    /// Model axis.
+    /// The value of the model axis.
     pub model: String,
-    /// Dataset axis; `None` for a cell without tuning.
+    /// The value of the dataset axis; `None` for a cell without tuning.
     pub dataset: Option<String>,
-    /// Curriculum axis; `pretrained` for a cell without tuning.
+    /// The value of the curriculum axis; `pretrained` for a cell without tuning.
     pub curriculum: String,
-    /// Seed axis.
+    /// The seed of the cell.
     pub seed: u64,
-    /// Values of further axes: `name=value` joined by `, `; empty when there are none.
+    /// The values of further axes: `name=value` joined by `, `; empty if there are none.
     pub extra: String,
-    /// The number.
+    /// The score.
     pub score: Score,
-    /// Checkpoint scored: [`FINAL`], or the name of a [`Milestone`](super::Milestone).
+    /// The scored checkpoint: [`FINAL`], or the name of a [`Milestone`](super::Milestone).
     pub checkpoint: String,
-    /// Seed of the fine-tuning; `None` for a score that needs none.
+    /// The seed of the fine-tuning; `None` for zero-shot scores.
     pub finetune_seed: Option<u64>,
-    /// Full id of the eval or finetune job.
+    /// The full id of the eval or finetune job.
     pub job: String,
-    /// The items that it scored: their [`Origin`](super::Origin) as JSON.
+    /// The [`Origin`](super::Origin) of the scored items, as JSON.
     pub data: String,
 }
 
 impl ScoreRow {
-    /// Whether it is about the cell's model, not about one on the way there.
+    /// Whether the score is that of the final model, not of a milestone.
     pub fn is_final(&self) -> bool {
         self.checkpoint == FINAL
     }
 }
 
-/// An item outcome with the eval or finetune job it belongs to.
+/// An item outcome with its eval or finetune job.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ItemRow {
-    /// Full id of the eval or finetune job.
+    /// The full id of the eval or finetune job.
     pub job: String,
     /// The suite.
     pub suite: Suite,
-    /// What happened.
+    /// The outcome.
     pub outcome: ItemOutcome,
 }

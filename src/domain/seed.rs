@@ -1,8 +1,8 @@
-//! Seeds that are derived from other seeds.
+//! Seeds derived from other seeds.
 
 use serde::Serialize;
 
-/// Spreads the bits of a counter (the finalizer of SplitMix64, Steele et al. 2014): a bijection of 64 bits.
+/// A bijective hash of 64 bits: the finalizer of SplitMix64 (Steele et al. 2014).
 pub fn mix(value: u64) -> u64 {
     let value = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -10,29 +10,29 @@ pub fn mix(value: u64) -> u64 {
     value ^ (value >> 31)
 }
 
-/// The seed of the tunings of a cell: the cell's own seed, or with `tune.seed` a hash of both, so that the tunings of
-/// two pretrained models never share a data order even where `tune.seed` is the same.
+/// The seed of the tuning jobs of a cell: the seed of the cell, or with `tune.seed` a hash of both, so that the tunings
+/// of different pretrained models have different data orders even if `tune.seed` is the same.
 ///
 /// The hash is `mix(mix(seed) ^ tune_seed)` without its lowest bit; it fits into a signed integer of 64 bits.
 pub fn tuning_seed(seed: u64, tune_seed: Option<u64>) -> u64 {
     tune_seed.map_or(seed, |tune_seed| mix(mix(seed) ^ tune_seed) >> 1)
 }
 
-/// The seeds of the fine-tunings of one model on a task.
+/// The seeds with which a model is fine-tuned on a task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FinetuneSeeds {
-    /// So many, derived from the seed of the model's cell: `100 * seed + 1`, `100 * seed + 2` and so on. No two seeds
-    /// of cells share one, so that what fine-tuning adds to the spread between models shows in their deviation.
+    /// This number of seeds, derived from the seed of the cell: `100 * seed + 1`, `100 * seed + 2` and so on. Cells with
+    /// different seeds share none, so that the deviation between models includes the variation from fine-tuning.
     Derived(u32),
-    /// Exactly these, whichever the model.
+    /// These seeds, for every model.
     Listed(Vec<u64>),
 }
 
 impl FinetuneSeeds {
-    /// The most seeds that can be derived for one model, so that the next seed of a cell shares none of them.
+    /// The most seeds that can be derived for one model without overlap between cells.
     pub const MOST: u32 = 100;
-    /// The largest seed of a cell that seeds can be derived from, so that they fit into a signed integer of 64 bits.
+    /// The largest seed of a cell from which seeds can be derived, so that they fit into a signed 64-bit integer.
     pub const LARGEST: u64 = i64::MAX as u64 / Self::MOST as u64 - 1;
 
     /// The seeds for the model of a cell with this seed, which is at most [`FinetuneSeeds::LARGEST`].

@@ -1,38 +1,40 @@
-//! The data and models that a spec names, and where they are.
+//! Data and models as a spec defines them, and their sources.
 
 use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::origin::{Origin, WorldPart};
 use super::remote::{FileSelection, Remote, RemoteLocation};
-use super::text::{CorpusFormat, DatasetFormat, Origin, Template, WorldPart};
+use super::template::Template;
+use super::text_format::{CorpusFormat, DatasetFormat};
 use super::text_size::TextSize;
 
-/// Where text or evaluation data is.
+/// The source of text, evaluation data or a model.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub enum Source {
     /// The toy world.
     World {
-        /// Which text.
+        /// The part of the toy world.
         part: WorldPart,
-        /// Seed.
+        /// The seed of the toy world.
         seed: u64,
-        /// Words, records, or items per subtask.
+        /// The number of words, records, or items per subtask.
         size: u64,
     },
-    /// Local files: a glob (or plain path) with the folder of the spec already resolved. Their names mean nothing.
+    /// Local files: a glob or path, resolved against the folder of the spec. The names of the files have no meaning.
     Files(PathBuf),
-    /// A local folder of evaluation files, whose names are those of the subtasks.
+    /// A local folder of evaluation files; the names of the files are those of the subtasks.
     Folder(PathBuf),
-    /// A model that was trained elsewhere.
+    /// An imported model.
     Model(ForeignModel),
-    /// Files on another machine, to be fetched.
+    /// Files on another machine, which have to be fetched.
     Remote(Remote),
 }
 
 impl Source {
-    /// What may have to be fetched of another machine: of a model it is known by its name alone, and a folder of that
-    /// name goes before it.
+    /// The remote files that may have to be fetched. For a model they follow from its name, unless there is a local
+    /// folder of that name.
     pub fn remote(&self) -> Option<Remote> {
         match self {
             Source::Remote(remote) => Some(remote.clone()),
@@ -42,70 +44,70 @@ impl Source {
     }
 }
 
-/// A model in Hugging Face's form, as the user names it.
+/// A model in Hugging Face format, as the spec names it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct ForeignModel {
-    /// As written: a folder, or a hub id such as `org/name` or `org/name@revision`.
+    /// The name as written: a folder, or a Hub id such as `org/name` or `org/name@revision`.
     pub name: String,
-    /// The folder it means if there is one, with the folder of the spec already resolved.
+    /// The local folder of that name, resolved against the folder of the spec; it may not exist.
     pub folder: PathBuf,
 }
 
 impl ForeignModel {
-    /// The repository it means where no such folder is; `None` for what can only be a path.
+    /// The Hub repository of that name, used if there is no such folder; `None` if the name can only be a path.
     pub fn remote(&self) -> Option<Remote> {
         Some(Remote { place: RemoteLocation::model(&self.name)?, archive: None, pick: FileSelection::Model })
     }
 }
 
-/// Data under the name that the spec gives them.
+/// A named definition of data in a spec.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct DataEntry {
-    /// Its section and name, such as `corpora.childes` or `evaluate.blimp`.
+    /// The section and name, such as `corpora.childes` or `evaluate.blimp`.
     pub name: String,
-    /// Where the spec says where they are: `experiments/x.yaml:12:5`, or `-S corpora.childes.files=x.txt`.
+    /// The position of the definition: `experiments/x.yaml:12:5`, or `-S corpora.childes.files=x.txt`.
     pub place: String,
-    /// Where they are.
+    /// The source of the data.
     pub source: Source,
-    /// `licence:`, as written.
+    /// The value of `licence:`, if given.
     pub licence: Option<String>,
 }
 
-/// A [`Source`] that has been looked up on this machine.
+/// A [`Source`] after a search for its files on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LocatedSource {
-    /// Its content, as it enters identities; [`Origin::Missing`] where nothing was found.
+    /// The content, as it enters identities; [`Origin::Missing`] if no files were found.
     pub origin: Origin,
-    /// The files, sorted by name; empty for the toy world and for what is missing.
+    /// The files, sorted by name; empty for the toy world and for missing data.
     pub files: Vec<PathBuf>,
 }
 
 /// A text corpus.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Corpus {
-    /// Its name in the spec.
+    /// The name in the spec.
     pub name: String,
-    /// Where it is.
+    /// The source of the text.
     pub source: Source,
-    /// How it is cut.
+    /// How the text is split into documents and cleaned.
     pub format: CorpusFormat,
-    /// How much text its author says it has; `None` where that is not said.
+    /// The size that the spec declares, if it does.
     pub expected: Option<TextSize>,
 }
 
 /// An instruction dataset.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Dataset {
-    /// Its name in the spec.
+    /// The name in the spec.
     pub name: String,
-    /// Where it is.
+    /// The source of the text.
     pub source: Source,
-    /// How it becomes records.
+    /// How the files become records.
     pub format: DatasetFormat,
-    /// How a record is laid out.
+    /// How a record is formatted as text.
     pub template: Template,
-    /// How much text its author says it has; `None` where that is not said.
+    /// The size that the spec declares, if it does.
     pub expected: Option<TextSize>,
-    /// How many of its words its author says are text that no corpus has; `None` where that is not said.
+    /// The declared number of words that are not part of any corpus, if the spec declares it.
     pub new_words: Option<u64>,
 }

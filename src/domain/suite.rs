@@ -1,12 +1,32 @@
-//! The evaluation suites. A new suite starts here: add a variant to [`Suite`] and follow the compiler.
-
-use std::fmt;
+//! The evaluation suites.
+//!
+//! To add a suite, add a variant to [`Suite`]; the compiler then reports every `match` that needs it. If its items are
+//! scored by an existing [`ScoringMethod`], only a reader for its files is missing in `suites`.
 
 use serde::{Deserialize, Serialize};
+use strum::{Display, EnumCount, IntoStaticStr, VariantArray};
 
-/// A family of evaluation tasks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+use super::variants::all;
+
+/// An evaluation suite: a set of tasks that are read and scored alike.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    EnumCount,
+    VariantArray,
+    IntoStaticStr,
+    Display,
+)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum Suite {
     /// BLiMP: grammatical minimal pairs.
     Blimp,
@@ -18,13 +38,13 @@ pub enum Suite {
     Ewok,
     /// COMPS: properties of concepts, known and nonce.
     Comps,
-    /// WUG: nominalisation of nonce adjectives, against people's preferences.
+    /// WUG: nominalisation of nonce adjectives, compared with human preferences.
     WugAdj,
-    /// WUG: past tense of nonce verbs, against people's preferences.
+    /// WUG: past tense of nonce verbs, compared with human preferences.
     WugPast,
-    /// Reading times of words in context, eye-tracked and self-paced.
+    /// Reading times of words in context, from eye tracking and self-paced reading.
     Reading,
-    /// Age of acquisition: whether words are learned in the order in which children learn them.
+    /// Age of acquisition: whether a model learns words in the order in which children do.
     Aoa,
     /// (Super)GLUE: classification after fine-tuning.
     Glue,
@@ -32,36 +52,14 @@ pub enum Suite {
 
 impl Suite {
     /// All suites.
-    pub const ALL: [Suite; 10] = [
-        Suite::Blimp,
-        Suite::BlimpSupplement,
-        Suite::EntityTracking,
-        Suite::Ewok,
-        Suite::Comps,
-        Suite::WugAdj,
-        Suite::WugPast,
-        Suite::Reading,
-        Suite::Aoa,
-        Suite::Glue,
-    ];
+    pub const ALL: [Suite; Suite::COUNT] = all(Suite::VARIANTS);
 
     /// The name used in specs, tables and the database.
     pub fn name(self) -> &'static str {
-        match self {
-            Suite::Blimp => "blimp",
-            Suite::BlimpSupplement => "blimp-supplement",
-            Suite::EntityTracking => "entity-tracking",
-            Suite::Ewok => "ewok",
-            Suite::Comps => "comps",
-            Suite::WugAdj => "wug-adj",
-            Suite::WugPast => "wug-past",
-            Suite::Reading => "reading",
-            Suite::Aoa => "aoa",
-            Suite::Glue => "glue",
-        }
+        self.into()
     }
 
-    /// How its items become scores, and scores are compared.
+    /// How the items of the suite become scores.
     pub fn scoring(self) -> ScoringMethod {
         match self {
             Suite::Blimp | Suite::BlimpSupplement | Suite::EntityTracking | Suite::Ewok | Suite::Comps => {
@@ -74,7 +72,7 @@ impl Suite {
         }
     }
 
-    /// Whether one model is scored without further training: neither by fine-tuning nor over several checkpoints.
+    /// Whether a single model is scored without fine-tuning.
     pub fn is_zero_shot(self) -> bool {
         match self.scoring() {
             ScoringMethod::Choice | ScoringMethod::Rank | ScoringMethod::ReadingTimes => true,
@@ -82,7 +80,7 @@ impl Suite {
         }
     }
 
-    /// Its folder within the official evaluation data.
+    /// The folder of the suite in the official evaluation data.
     pub fn folder(self, size: Size) -> &'static str {
         match (self, size) {
             (Suite::Blimp, Size::Full) => "full_eval/blimp_filtered",
@@ -93,7 +91,7 @@ impl Suite {
             (Suite::EntityTracking, Size::Fast) => "fast_eval/entity_tracking_fast",
             (Suite::Ewok, Size::Full) => "full_eval/ewok_filtered",
             (Suite::Ewok, Size::Fast) => "fast_eval/ewok_fast",
-            // Officially in the full evaluation only.
+            // The official evaluation has it in full only.
             (Suite::Comps, _) => "full_eval/comps",
             (Suite::WugAdj, Size::Full) => "full_eval/wug_adj_nominalization",
             (Suite::WugAdj, Size::Fast) => "fast_eval/wug_adj_nominalization",
@@ -101,13 +99,13 @@ impl Suite {
             (Suite::WugPast, Size::Fast) => "fast_eval/wug_past_tense",
             (Suite::Reading, Size::Full) => "full_eval/reading",
             (Suite::Reading, Size::Fast) => "fast_eval/reading",
-            // Officially in the full evaluation only.
+            // The official evaluation has it in full only.
             (Suite::Aoa, _) => "full_eval/aoa",
             (Suite::Glue, _) => "full_eval/glue_filtered",
         }
     }
 
-    /// What to download for its folder.
+    /// What to download to obtain the folder.
     pub fn download(self) -> &'static str {
         match self {
             Suite::Ewok => {
@@ -127,8 +125,8 @@ impl Suite {
         }
     }
 
-    /// Bumped by hand whenever the same model and data would get another score. A new way of computing standard errors
-    /// does not count: the scores stay the same, and their errors can be computed again from the items.
+    /// Incremented by hand when the same model and data would get another score. A new formula for standard errors does
+    /// not count: the scores stay the same, and the standard errors can be computed again from the items.
     pub fn version(self) -> u32 {
         match self {
             Suite::Blimp
@@ -145,19 +143,12 @@ impl Suite {
     }
 }
 
-impl fmt::Display for Suite {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-/// How the items of a suite become scores. A suite of an existing method needs a reader of its files and nothing else in
-/// `suites`.
+/// How the items of a suite become scores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ScoringMethod {
     /// The candidate with the greatest log-probability is chosen; the score is the share of right choices.
     Choice,
-    /// Preferences between two candidates are correlated with those of people.
+    /// Preferences between two candidates are correlated with human preferences.
     Rank,
     /// Surprisals enter a regression of reading times.
     ReadingTimes,
@@ -179,11 +170,11 @@ impl ScoringMethod {
     }
 }
 
-/// Which of the official data sets of a suite.
+/// The size of the official evaluation data of a suite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Size {
-    /// Everything (`full_eval`).
+    /// All items (`full_eval`).
     Full,
-    /// A subset for checkpoints (`fast_eval`).
+    /// A subset of the items, meant for checkpoints (`fast_eval`).
     Fast,
 }

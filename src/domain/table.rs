@@ -1,4 +1,4 @@
-//! What a table shows: quantities of models, published numbers beside them.
+//! The columns of tables, and published scores to show beside measured ones.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,35 +8,35 @@ use serde::Serialize;
 use super::finetune::GlueTask;
 use super::suite::Suite;
 
-/// One number about a model, as a column of a table.
+/// A column of a table: a score of a model, or a mean of scores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Quantity {
-    /// The official aggregate of a zero-shot suite that has one: an accuracy, or a correlation with people.
+    /// The official aggregate of a zero-shot suite, if it has one: an accuracy, or a correlation with human data.
     Suite(Suite),
-    /// The share of "-ity" forms that is preferred in WUG's adjectives: its official metric until August 2025.
+    /// The share of preferred "-ity" forms in WUG adjectives, the official metric until August 2025.
     WugAccuracy,
-    /// What the model adds to a prediction of reading times, eye-tracked.
+    /// The partial R² of the model in the regression of eye-tracking times.
     EyeTracking,
-    /// The same, self-paced.
+    /// The partial R² of the model in the regression of self-paced reading times.
     SelfPaced,
-    /// Accuracy of a task of fine-tuning.
+    /// The accuracy on a GLUE task.
     Task(GlueTask),
-    /// Mean over the seven tasks of fine-tuning.
+    /// The mean over the seven GLUE tasks.
     Glue,
-    /// Mean of the two scores of reading.
+    /// The mean of the two reading scores.
     Reading,
-    /// Mean of BLiMP, Supplement, EWoK, entity tracking, COMPS and GLUE.
+    /// The mean of BLiMP, BLiMP Supplement, EWoK, entity tracking, COMPS and GLUE.
     Language,
-    /// Mean of reading, both WUGs and age of acquisition.
+    /// The mean of reading, both WUG suites and age of acquisition.
     HumanLikeness,
-    /// Mean of the two before.
+    /// The mean of [`Quantity::Language`] and [`Quantity::HumanLikeness`].
     Macro,
-    /// Mean of the ten tasks, reading counted once.
+    /// The mean over the ten tasks; reading counts once.
     TextAverage,
 }
 
 impl Quantity {
-    /// All of them, in the order of the leaderboard.
+    /// All quantities, in the order of the leaderboard.
     pub const ALL: [Quantity; 24] = [
         Quantity::Suite(Suite::Blimp),
         Quantity::Suite(Suite::BlimpSupplement),
@@ -81,7 +81,7 @@ impl Quantity {
         }
     }
 
-    /// What it is the mean of; nothing for a score of its own.
+    /// The quantities of which this one is the mean; empty for a score.
     pub fn parts(self) -> Vec<Quantity> {
         let language = [Suite::Blimp, Suite::BlimpSupplement, Suite::Ewok, Suite::EntityTracking, Suite::Comps];
         let language = || language.map(Quantity::Suite).into_iter().chain([Quantity::Glue]);
@@ -102,8 +102,8 @@ impl Quantity {
         }
     }
 
-    /// Its value where `known` has it or all of its parts; a mean of which a part is missing is missing, since one over
-    /// fewer tasks would be another number.
+    /// The value from `known`, or else the mean of the parts. It is `None` if a part is missing, since a mean over fewer
+    /// tasks would not be comparable.
     pub fn value(self, known: &impl Fn(Quantity) -> Option<f64>) -> Option<f64> {
         known(self).or_else(|| {
             let parts: Vec<f64> = self.parts().into_iter().map(|part| part.value(known)).collect::<Option<_>>()?;
@@ -124,46 +124,46 @@ impl Serialize for Quantity {
     }
 }
 
-/// A model that others have published numbers of: shown beside what was measured, in no statistic.
+/// Published scores of a model, shown beside measured scores and not used in any statistic.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Reference {
-    /// What tables call it.
+    /// The name shown in tables.
     pub name: String,
-    /// Where the numbers are printed.
+    /// The publication.
     pub source: String,
-    /// The numbers, in the units of [`Score::value`](super::Score::value).
+    /// The scores, in the units of [`Score::value`](super::Score::value).
     pub scores: BTreeMap<Quantity, f64>,
 }
 
 impl Reference {
-    /// The number that is published, or the mean of those published of its parts.
+    /// The published score, or the mean of the published scores of its parts.
     pub fn value(&self, quantity: Quantity) -> Option<f64> {
         quantity.value(&|quantity| self.scores.get(&quantity).copied())
     }
 }
 
-/// What a named table does with its columns.
+/// What a named table shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TableView {
-    /// The scores: mean and deviation over seeds.
+    /// The scores: mean and standard deviation over seeds.
     Scores,
-    /// How many standard deviations each model lies from the mean over the models of the table.
+    /// The z-scores: the distance of each model from the mean over the models of the table, in standard deviations.
     ZScores,
-    /// The distribution of a model's z-scores over the columns: what a box plot draws.
+    /// The distribution of the z-scores of each model over the columns, as a box plot shows it.
     Boxes,
 }
 
-/// A table that a spec defines.
+/// A table defined in a spec.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct NamedTable {
-    /// Its name.
+    /// The name of the table.
     pub name: String,
-    /// The columns, each once.
+    /// The columns, without duplicates.
     pub columns: Vec<Quantity>,
-    /// What it shows of them.
+    /// What the table shows.
     pub show: TableView,
-    /// Names of the published rows that stand beside its scores.
+    /// The names of the published rows to show beside the scores.
     pub references: Vec<String>,
 }
 
@@ -172,14 +172,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_distinct_and_parts_are_leaves_or_means_of_leaves() {
+    fn names_are_distinct_and_parts_are_quantities() {
         let names: std::collections::BTreeSet<&str> = Quantity::ALL.iter().map(|quantity| quantity.name()).collect();
         assert_eq!(names.len(), Quantity::ALL.len());
         assert_eq!(Quantity::TextAverage.parts().len(), 10);
         assert!(Quantity::ALL.iter().all(|quantity| quantity.parts().iter().all(|part| Quantity::ALL.contains(part))));
     }
 
-    /// GPT-BERT mixed (100M words, MNTP): its tasks give its aggregates as published.
+    /// GPT-BERT mixed (100M words, MNTP): the published aggregates follow from the published tasks.
     #[test]
     fn a_published_row_gives_the_published_aggregates() {
         use Quantity as Q;
@@ -203,6 +203,6 @@ mod tests {
         row.scores.remove(&Q::SelfPaced);
         assert_eq!((row.value(Q::Reading), row.value(Q::TextAverage)), (None, None));
         row.scores.insert(Q::Reading, 6.0);
-        assert_eq!(row.value(Q::Reading), Some(6.0), "what is published goes before what follows from it");
+        assert_eq!(row.value(Q::Reading), Some(6.0), "published means take precedence over computed ones");
     }
 }

@@ -1,8 +1,9 @@
-//! How a model is optimised: length, schedule, optimiser, precision.
+//! Optimisation: length, learning rate schedule, AdamW, precision, validation.
 
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 
-/// How long a stage of training lasts.
+/// The length of a stage of training.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Length {
@@ -18,35 +19,36 @@ pub enum Length {
 pub enum Schedule {
     /// No decay.
     Constant,
-    /// Down to the floor in a straight line.
+    /// Linear decay to the minimum.
     Linear,
-    /// Down to the floor along half a cosine.
+    /// Half a cosine, from the peak to the minimum.
     Cosine,
-    /// This many half cosines, each from the peak again (hard restarts).
+    /// Several half cosines, each starting from the peak (hard restarts).
     CosineWithRestarts {
-        /// Number of half cosines.
+        /// The number of half cosines.
         cycles: u32,
     },
-    /// Warm-up, stable, decay: the peak until the last fraction of the steps, then linear.
+    /// Warm-up, stable, decay: the peak until the last fraction of the steps, then a linear decay.
     Wsd {
-        /// Share of all steps spent decaying, in 0..=1.
+        /// The share of all steps in the decay, in 0..=1.
         decay: f64,
     },
 }
 
-/// The rise of the learning rate from zero.
+/// The length of the warm-up, in which the learning rate rises from zero.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Warmup {
-    /// So many optimiser steps.
+    /// This number of optimiser steps.
     Steps(u64),
     /// This share of all steps, in 0..=1.
     Fraction(f64),
 }
 
 /// The arithmetic of the forward and backward passes; master weights are always 32 bits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Precision {
     /// 32-bit floats throughout.
     F32,
@@ -57,77 +59,74 @@ pub enum Precision {
 impl Precision {
     /// The name used in specs, tables and the database.
     pub fn name(self) -> &'static str {
-        match self {
-            Precision::F32 => "f32",
-            Precision::Bf16 => "bf16",
-        }
+        self.into()
     }
 }
 
-/// The weights that a training gives.
+/// The weights that a training job outputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KeptWeights {
-    /// Those after the last step.
+    /// The weights after the last step.
     Last,
-    /// Those with the lowest held-out loss of all looks at it.
+    /// The weights with the lowest validation loss.
     Best,
 }
 
-/// When a training ends before its last step.
+/// When training stops before the last step.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct EarlyStopping {
-    /// Looks in a row that do not lower the held-out loss.
+    /// The number of consecutive validations without improvement after which training stops.
     pub patience: u32,
-    /// By how much a look must lower it to count, in nats per token.
+    /// The smallest decrease of the validation loss that counts as an improvement, in nats per token.
     pub min_delta: f64,
 }
 
-/// Looks at the held-out loss during training, and what follows from them.
+/// Validation during training.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Validation {
-    /// Steps between two looks; there is always one after the last step.
+    /// Steps between two validations; there is always one after the last step.
     pub every: u64,
-    /// `None` takes all steps.
+    /// Early stopping; `None` trains for all steps.
     pub early_stopping: Option<EarlyStopping>,
-    /// Which weights are the result.
+    /// The weights to output.
     pub keep: KeptWeights,
 }
 
-/// One stage of AdamW training, fully resolved.
+/// One stage of training with AdamW, with all defaults filled in.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Training {
-    /// How long.
+    /// The length of the stage.
     pub length: Length,
-    /// Sequences (packed text) or records (instructions) per optimiser step.
+    /// Sequences (of packed text) or records (of instructions) per optimiser step.
     pub batch_size: u32,
     /// Peak learning rate.
     pub learning_rate: f64,
-    /// Decay after warm-up.
+    /// The learning rate after the warm-up.
     pub schedule: Schedule,
-    /// Rise before it.
+    /// The warm-up.
     pub warmup: Warmup,
-    /// The floor of the decay as a share of the peak.
+    /// The minimum of the decay as a share of the peak.
     pub min_learning_rate_ratio: f64,
-    /// Decay rates of the first and second moment.
+    /// Decay rates of the first and second moments.
     pub betas: [f64; 2],
     /// AdamW's epsilon.
     pub epsilon: f64,
-    /// Decoupled weight decay, applied to matrices only (not to norms and biases).
+    /// Decoupled weight decay, applied to matrices only, not to norms and biases.
     pub weight_decay: f64,
-    /// Global gradient norm above which gradients are scaled down; `None` never clips.
+    /// The global norm to which gradients are clipped; `None` for no clipping.
     pub clip_norm: Option<f64>,
-    /// Share of each target's probability that is spread evenly over the vocabulary, in 0..1; validation losses are
-    /// measured without it.
+    /// Label smoothing: the share of each target's probability that is spread evenly over the vocabulary, in 0..1.
+    /// Validation losses are computed without it.
     pub label_smoothing: f64,
-    /// Arithmetic.
+    /// The arithmetic of the forward and backward passes.
     pub precision: Precision,
-    /// Looks at the held-out loss; `None` takes one, after the last step.
+    /// Validation during training; `None` validates once, after the last step.
     pub validation: Option<Validation>,
 }
 
 impl Training {
-    /// Warm-up steps of a stage of `total` steps.
+    /// The number of warm-up steps in a stage of `total` steps.
     pub fn warmup_steps(&self, total: u64) -> u64 {
         match self.warmup {
             Warmup::Steps(steps) => steps.min(total),
@@ -135,7 +134,7 @@ impl Training {
         }
     }
 
-    /// The learning rate of step `step` (from 0) of `total`; the first step after a warm-up of `w` steps has the peak.
+    /// The learning rate at step `step` (from 0) of `total`. The first step after a warm-up of `w` steps has the peak rate.
     ///
     /// Follows Hugging Face `get_*_schedule_with_warmup`: `t/w` while `t < w`, then the decay over `total - w`.
     pub fn learning_rate_at(&self, step: u64, total: u64) -> f64 {
@@ -161,8 +160,8 @@ impl Training {
                 }
             }
         };
-        let floor = self.min_learning_rate_ratio;
-        self.learning_rate * (floor + (1.0 - floor) * share)
+        let minimum = self.min_learning_rate_ratio;
+        self.learning_rate * (minimum + (1.0 - minimum) * share)
     }
 }
 
@@ -216,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn wsd_is_flat_then_linear() {
+    fn wsd_is_constant_then_linear() {
         let t = training(Schedule::Wsd { decay: 0.2 }, Warmup::Steps(10));
         assert_eq!(t.learning_rate_at(79, 100), 1.0);
         assert!((t.learning_rate_at(90, 100) - 0.5).abs() < 1e-12);

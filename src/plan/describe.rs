@@ -298,7 +298,7 @@ pub fn warnings(plan: &Plan, facts: &Facts, budget: Option<Budget>) -> Vec<Strin
     };
     warnings.extend(facts.ignored_dropout(plan).map(|(label, share)| {
         format!(
-            "{label} is trained without dropout, although its configuration sets a dropout of {share}: grid has no dropout"
+            "{label} is trained without the dropout of {share} in its configuration, because grid trains decoders without dropout"
         )
     }));
     warnings.extend(facts.blank_replies(plan).into_iter().map(blank));

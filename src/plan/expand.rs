@@ -38,7 +38,7 @@ pub struct RecordedJob {
 ///
 /// # Panics
 /// If `recorded` lacks a job.
-pub fn expand(grid: &Grid, located: &BTreeMap<Source, Located>, recorded: &BTreeMap<JobId, RecordedJob>) -> Plan {
+pub fn expand(grid: &Grid, located: &BTreeMap<Source, LocatedSource>, recorded: &BTreeMap<JobId, RecordedJob>) -> Plan {
     let mut builder = Builder { graph: DiGraph::new(), index: HashMap::new(), located, recorded };
     let cells = grid.cells.iter().map(|cell| builder.cell(cell)).collect();
     let Builder { mut graph, index, .. } = builder;
@@ -56,7 +56,7 @@ struct Vocabulary {
 struct Builder<'a> {
     graph: DiGraph<PlannedJob, ()>,
     index: HashMap<JobId, NodeIndex>,
-    located: &'a BTreeMap<Source, Located>,
+    located: &'a BTreeMap<Source, LocatedSource>,
     recorded: &'a BTreeMap<JobId, RecordedJob>,
 }
 
@@ -67,12 +67,12 @@ impl Builder<'_> {
         let group = cell.key.model.clone();
         let base_name = JobName { group, seed: Some(recipe.seed), tune_seed: None };
         let (vocabulary, base) = match &recipe.base {
-            Base::Trained(base) => {
+            BaseModel::Trained(base) => {
                 let vocabulary = self.tokenizer(base, &mut jobs);
                 (vocabulary.clone(), self.pretrain(recipe, base, &vocabulary, &base_name, &mut jobs))
             }
-            Base::Imported(model) => self.import(model, &cell.key.model, &mut jobs),
-            Base::Recorded(id) => self.add_recorded(*id, &cell.key.model, &mut jobs),
+            BaseModel::Imported(model) => self.import(model, &cell.key.model, &mut jobs),
+            BaseModel::Recorded(id) => self.add_recorded(*id, &cell.key.model, &mut jobs),
         };
         let base = NamedModel { model: base, name: base_name };
         let tuned = self.tune(recipe, &vocabulary, &base, &mut jobs);
@@ -121,7 +121,7 @@ impl Builder<'_> {
 
     fn evaluate(&mut self, recipe: &Recipe, base: &NamedModel, tuned: &NamedModel, jobs: &mut Vec<(JobId, Role)>) {
         for evaluation in &recipe.evaluations {
-            let Located { origin, .. } = self.locate(&evaluation.source);
+            let LocatedSource { origin, .. } = self.locate(&evaluation.source);
             // Words are acquired in pretraining, so all tuned cells share the result of their pretrained model.
             let NamedModel { model, name } = if evaluation.suite == Suite::Aoa { base } else { tuned };
             let (suite, mode) = (evaluation.suite, evaluation.mode);

@@ -172,8 +172,8 @@ impl Facts {
             let expected = planned.text.as_ref().and_then(|text| text.expected);
             let amount = self.amounts.get(&planned.id).filter(|amount| amount.measured);
             if let (Some(expected), Some(amount)) = (expected, amount)
-                && amount.whole.surprises(expected)
-                // Each vocabulary has a prepare job for the same text.
+                && amount.whole.deviates_from(expected)
+                // Every vocabulary prepares the same text.
                 && !found.iter().any(|(what, ..)| *what == planned.what())
             {
                 found.push((planned.what(), amount.whole, expected));

@@ -46,9 +46,9 @@ fn part_name(part: &StagePart) -> String {
         None => dataset.name.clone(),
     };
     let separator = match part.order {
-        Order::Shuffled => "+",
-        Order::Interleaved => "|",
-        Order::InTurn => ",",
+        RecordOrder::Shuffled => "+",
+        RecordOrder::Interleaved => "|",
+        RecordOrder::InTurn => ",",
     };
     let datasets = part.datasets.iter().enumerate().map(weighted).collect::<Vec<_>>().join(separator);
     let replay = part.replay.map_or(String::new(), |share| format!("+{:.0}%text", 100.0 * f64::from(share)));

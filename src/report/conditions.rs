@@ -1,7 +1,7 @@
 //! The columns that name the condition of a row.
 
 use super::measure::Condition;
-use super::seeds::Lines;
+use super::seeds::ScoredConditions;
 use super::table::Cell;
 
 /// Model, datasets and curriculum, and further axes if any condition has them.

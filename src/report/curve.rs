@@ -120,13 +120,13 @@ mod tests {
         insta::assert_snapshot!(curve("toy", &cells, &scores).unwrap().terminal(), @r"
 toy: scores over the course of pretraining
 mean ± sd over seeds
-──────────────────────────────────────────────────────────
- model   after                  blimp    blimp-supplement
-══════════════════════════════════════════════════════════
- tiny    2M words    61.0 ± 1.4 [2/3]   51.0 ± 1.4 [2/3]a
- tiny    10M words   71.0 ± 1.4 [2/3]    61.0 ± 1.4 [2/3]
- tiny    full training     81.0 ± 1.4 [2/3]                   —
-──────────────────────────────────────────────────────────
+──────────────────────────────────────────────────────────────
+ model   after                      blimp    blimp-supplement
+══════════════════════════════════════════════════════════════
+ tiny    2M words        61.0 ± 1.4 [2/3]   51.0 ± 1.4 [2/3]a
+ tiny    10M words       71.0 ± 1.4 [2/3]    61.0 ± 1.4 [2/3]
+ tiny    full training   81.0 ± 1.4 [2/3]                   —
+──────────────────────────────────────────────────────────────
 [k/n]: k of n seeds are complete. —: not measured. `grid status` lists what is left to run.
 a: not shown to be above chance at the 5% level (one-sided t test over seeds)
 ");

@@ -19,11 +19,11 @@ mod equal_models;
 mod figure;
 #[cfg(test)]
 mod fixtures;
+mod gaps;
 pub mod human;
 mod leaderboard;
 mod marks;
 mod measure;
-mod missing;
 mod named;
 mod pivot;
 mod power;
@@ -42,7 +42,7 @@ pub use compare::{CompareError, Comparison, ExperimentScores, Options, PlannedCe
 pub use compared::{Compared, TTest};
 pub use curve::curve;
 pub use figure::{Figure, comparison_figure};
-pub use missing::format_missing;
+pub use gaps::format_gaps;
 pub use leaderboard::leaderboard;
 pub use named::{box_figure, named_table};
 pub use pivot::{Columns, pivot, suites_with_subtasks};

@@ -27,8 +27,8 @@ pub fn speed(speeds: &[BenchResult]) -> Table {
         ("waiting for data", |phases| phases.data),
     ];
     for (name, part) in parts {
-        rows.push(row(name, speeds, |s| match &s.dissected.phases {
-            Some(phases) => Cell::Number(100.0 * part(phases) / s.dissected.seconds, 1),
+        rows.push(row(name, speeds, |s| match &s.profiled.phases {
+            Some(phases) => Cell::Number(100.0 * part(phases) / s.profiled.seconds, 1),
             None => Cell::Missing,
         }));
     }

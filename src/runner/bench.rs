@@ -1,54 +1,60 @@
-//! A measurement by one worker, round by round.
+//! A benchmark of one worker, round by round.
 
 use std::io::{self, BufRead, BufReader, Lines, Write};
-use std::path::Path;
-use std::process::{ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{ChildStdin, ChildStdout, Stdio};
 
 use serde::de::DeserializeOwned;
 
-use super::RunError;
+use super::error::RunError;
+use super::worker::WorkerProgram;
 use crate::domain::{BenchResult, BenchRound, Workload};
 
-/// How often and how long.
+/// The length of a benchmark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rounds {
-    /// Rounds that count.
+pub struct BenchmarkRounds {
+    /// Number of measured rounds.
     pub count: u32,
-    /// Steps of each.
+    /// Optimiser steps of each round.
     pub steps: u32,
 }
 
-/// Lets a worker train on this workload: two steps of warm-up, the rounds, and one more that is taken apart.
+/// Lets a worker train on this workload: two warm-up steps, the measured rounds, and one round that is profiled by
+/// phase.
 ///
-/// The worker is `grid-worker bench WORKLOAD`: it writes a line of JSON when it is ready; then each line it reads is a
-/// number of steps, optionally followed by `phases`, and is answered by a line of JSON.
+/// The worker is `grid-worker bench WORKLOAD`. It writes a line of JSON when it is ready; then it answers each line that
+/// it reads, a number of steps optionally followed by `phases`, with a line of JSON.
 ///
 /// # Errors
-/// [`RunError::Worker`] if it cannot be started, [`RunError::Measure`] if it ends early; what it says about that goes
+/// [`RunError::Worker`] if it cannot be started, [`RunError::Benchmark`] if it ends early. The worker writes the reason
 /// to standard error.
-pub fn measure(program: &Path, workload: Workload, threads: u32, rounds: Rounds) -> Result<BenchResult, RunError> {
-    let failed = |source| RunError::Worker { program: program.to_owned(), source };
+pub fn measure(
+    program: &WorkerProgram,
+    workload: Workload,
+    threads: u32,
+    rounds: BenchmarkRounds,
+) -> Result<BenchResult, RunError> {
+    let failed = |source| RunError::Worker { program: program.path().to_owned(), source };
     let request = serde_json::to_string(&workload).map_err(|error| failed(error.into()))?;
-    let mut child = Command::new(program)
-        .args(["--device", &workload.device, "--threads", &threads.to_string(), "bench", &request])
-        .env("OMP_NUM_THREADS", threads.to_string())
+    let mut child = program
+        .command(&[], &workload.device, threads)
+        .args(["bench", &request])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .map_err(failed)?;
     let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
-        return Err(failed(io::Error::other("it has no pipes")));
+        return Err(failed(io::Error::other("the process has no pipes")));
     };
     let measured = converse(input, BufReader::new(output).lines(), workload, rounds);
-    let exit = child.wait().map_err(failed)?; // its standard input is closed by now
-    measured.map_err(|error| RunError::Measure(format!("{error} ({exit})")))
+    let exit = child.wait().map_err(failed)?; // it ends because its standard input is closed now
+    measured.map_err(|error| RunError::Benchmark(format!("{error} ({exit})")))
 }
 
 fn converse(
     mut input: ChildStdin,
     mut answers: Answers,
     workload: Workload,
-    rounds: Rounds,
+    rounds: BenchmarkRounds,
 ) -> io::Result<BenchResult> {
     let ready = answer(&mut answers)?;
     let mut ask = |question: String| -> io::Result<BenchRound> {
@@ -57,8 +63,8 @@ fn converse(
     };
     ask("2".to_owned())?;
     let measured = (0..rounds.count).map(|_| ask(rounds.steps.to_string())).collect::<io::Result<_>>()?;
-    let dissected = ask(format!("{} phases", rounds.steps))?;
-    Ok(BenchResult { workload, ready, rounds: measured, dissected })
+    let profiled = ask(format!("{} phases", rounds.steps))?;
+    Ok(BenchResult { workload, ready, rounds: measured, profiled })
 }
 
 type Answers = Lines<BufReader<ChildStdout>>;

@@ -1,4 +1,4 @@
-//! Two attempts at one training job, compared bit by bit.
+//! A bit-by-bit comparison of two attempts at one training job.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -8,40 +8,40 @@ use std::path::{Path, PathBuf};
 
 use crate::domain::layout;
 
-/// Where two attempts differ first.
+/// The first difference between two attempts.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Difference {
+pub struct AttemptDifference {
     /// A file, relative to the attempt.
     pub file: PathBuf,
-    /// What about it.
-    pub what: String,
+    /// How it differs.
+    pub description: String,
 }
 
-impl fmt::Display for Difference {
+impl fmt::Display for AttemptDifference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.file.display(), self.what)
+        write!(f, "{}: {}", self.file.display(), self.description)
     }
 }
 
-/// Compares what two finished attempts under trial left: the state after the last step (weights, optimiser, where the
-/// data stands and what the looks at the held-out loss have shown), and every file of the output.
+/// Compares the files of two finished attempts of a verification: the state after the last step (weights, optimiser,
+/// data cursor and validation losses), and every file of the output.
 ///
 /// # Errors
-/// A folder or file that cannot be read; a `straight` attempt that left no state.
-pub fn difference(straight: &Path, resumed: &Path) -> io::Result<Option<Difference>> {
+/// A folder or file that cannot be read, or a `straight` attempt without a checkpoint.
+pub fn first_difference(straight: &Path, resumed: &Path) -> io::Result<Option<AttemptDifference>> {
     let state = last_checkpoint(straight)?;
     let state = state.ok_or_else(|| io::Error::other(format!("{} has no checkpoint", straight.display())))?;
     for part in [state.as_path(), Path::new(layout::OUTPUT)] {
         let (left, right) = (files(&straight.join(part))?, files(&resumed.join(part))?);
         for file in &left | &right {
             let path = part.join(&file);
-            let what = match (left.contains(&file), right.contains(&file)) {
-                (true, false) => Some("the resumed training does not have it".to_owned()),
-                (false, true) => Some("only the resumed training has it".to_owned()),
-                _ => compare(&fs::read(straight.join(&path))?, &fs::read(resumed.join(&path))?),
+            let description = match (left.contains(&file), right.contains(&file)) {
+                (true, false) => Some("the resumed training does not have this file".to_owned()),
+                (false, true) => Some("only the resumed training has this file".to_owned()),
+                _ => compare_contents(&fs::read(straight.join(&path))?, &fs::read(resumed.join(&path))?),
             };
-            if let Some(what) = what {
-                return Ok(Some(Difference { file: path, what }));
+            if let Some(description) = description {
+                return Ok(Some(AttemptDifference { file: path, description }));
             }
         }
     }
@@ -54,7 +54,7 @@ fn last_checkpoint(attempt: &Path) -> io::Result<Option<PathBuf>> {
     Ok(names.filter(|name| name.to_string_lossy().starts_with(layout::CHECKPOINT_PREFIX)).max().map(PathBuf::from))
 }
 
-/// All files below a folder, relative to it; none where there is no folder.
+/// All files below a folder, relative to it; empty if the folder does not exist.
 fn files(folder: &Path) -> io::Result<BTreeSet<PathBuf>> {
     let (mut found, mut folders) = (BTreeSet::new(), vec![PathBuf::new()]);
     while let Some(inner) = folders.pop() {
@@ -75,13 +75,14 @@ fn files(folder: &Path) -> io::Result<BTreeSet<PathBuf>> {
     Ok(found)
 }
 
-fn compare(left: &[u8], right: &[u8]) -> Option<String> {
+/// How two files differ; `None` if they are identical.
+fn compare_contents(left: &[u8], right: &[u8]) -> Option<String> {
     let same = left.iter().zip(right).take_while(|(a, b)| a == b).count();
     if same == left.len() && same == right.len() {
         return None;
     }
     if let (Ok(left), Ok(right)) = (serde_json::from_slice(left), serde_json::from_slice(right)) {
-        return json(&left, &right);
+        return compare_json(&left, &right);
     }
     Some(match tensor_at(left, same) {
         Some(name) => format!("tensor '{name}' differs"),
@@ -89,13 +90,13 @@ fn compare(left: &[u8], right: &[u8]) -> Option<String> {
     })
 }
 
-/// The first key, in depth, whose values differ.
-fn json(left: &serde_json::Value, right: &serde_json::Value) -> Option<String> {
+/// The first key, depth first, whose values differ.
+fn compare_json(left: &serde_json::Value, right: &serde_json::Value) -> Option<String> {
     if let (Some(a), Some(b)) = (left.as_object(), right.as_object()) {
         let keys: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
         let null = serde_json::Value::Null;
         return keys.into_iter().find_map(|key| {
-            let inner = json(a.get(key).unwrap_or(&null), b.get(key).unwrap_or(&null))?;
+            let inner = compare_json(a.get(key).unwrap_or(&null), b.get(key).unwrap_or(&null))?;
             Some(format!("{key}{}{inner}", if inner.starts_with(' ') { "" } else { "." }))
         });
     }
@@ -138,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_difference_is_named() {
+    fn the_first_difference_is_reported() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         let state = |step: u64| format!(r#"{{"progress": {{"step": {step}, "tokens": 3}}, "schema": 2}}"#);
@@ -149,13 +150,15 @@ mod tests {
         attempt(&path("less"), 0, &state(10));
         fs::remove_file(path("less/output/milestones/5-words/model.safetensors")).unwrap();
         let found = |name: &str| {
-            difference(&path("straight"), &path(name)).unwrap().map_or("none".to_owned(), |found| found.to_string())
+            first_difference(&path("straight"), &path(name))
+                .unwrap()
+                .map_or("none".to_owned(), |found| found.to_string())
         };
         assert_eq!(found("same"), "none");
         assert_eq!(found("other weights"), "checkpoint-0000000010/optimizer.safetensors: tensor 'b' differs");
         assert_eq!(found("other step"), "checkpoint-0000000010/trainer.json: progress.step is 11 instead of 10");
         let less = found("less");
-        assert_eq!(less, "output/milestones/5-words/model.safetensors: the resumed training does not have it");
-        assert!(difference(&path("nothing"), &path("same")).is_err());
+        assert_eq!(less, "output/milestones/5-words/model.safetensors: the resumed training does not have this file");
+        assert!(first_difference(&path("nothing"), &path("same")).is_err());
     }
 }

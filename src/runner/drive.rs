@@ -1,86 +1,51 @@
-//! The loop that sees tasks through.
+//! The loop that runs tasks to their end.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use tokio::sync::watch;
 
-use super::folder::{self, Tail};
+use super::error::RunError;
+use super::executor::{Executor, WorkerStatus};
+use super::folder::{self, JournalTail};
+use super::policy::{Policy, Stop};
 use super::queue::Queue;
-use super::{Executor, Policy, RunError, Status, Stop, Summary};
+use super::submission::{End, Holder, OpenSubmission, Retries, smaller_micro_batch};
+use super::summary::Summary;
 use crate::domain::layout::SCHEMA;
 use crate::domain::{Assignment, FailureKind, JobId, JobUpdate, Outcome, RunSettings, Task, Update, Verdict, layout};
 
-/// Who has a submission.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Holder {
-    /// The worker of this slot.
-    Slot(usize),
-    /// A worker of an earlier coordinator, or none any more. It keeps a slot of its device from being used, if there
-    /// is one: two models may not fit.
-    Earlier(Option<usize>),
-}
-
-/// A submission whose end is not recorded.
-#[derive(Debug)]
-struct Running {
-    task: usize,
-    token: String,
-    holder: Holder,
-    settings: RunSettings,
-    tail: Tail,
-}
-
-/// How a submission ended.
-#[derive(Debug)]
-enum End {
-    Outcome(Outcome),
-    /// On request, with the work up to this step saved where that is known.
-    Stopped(Option<u64>),
-    Lost(String),
-}
-
-/// What is known of a task beyond its state in the queue.
-#[derive(Debug, Clone, Default)]
-struct Tries {
-    /// Submissions that were lost, or failed for want of memory at the smallest micro-batch.
-    lost: u32,
-    /// The micro-batch that is left after failures for want of memory.
-    micro_batch: Option<u32>,
-    /// The step up to which it had got when somebody else than this run's user stopped it.
-    stopped_at: Option<u64>,
-}
-
-struct Drive<'a, X, N> {
+struct Drive<'a, X: ?Sized, N> {
     tasks: &'a [Task],
     executor: &'a mut X,
     policy: &'a Policy,
     stop: watch::Receiver<Stop>,
     news: N,
     queue: Queue,
-    tries: Vec<Tries>,
-    /// The `output/` folders of jobs that are done.
+    retries: Vec<Retries>,
+    /// The `output/` folders of finished jobs.
     outputs: BTreeMap<JobId, PathBuf>,
-    running: Vec<Running>,
+    running: Vec<OpenSubmission>,
     /// The last task of each slot.
     last: Vec<Option<usize>>,
-    /// What the workers have been told.
-    told: Stop,
+    /// The request that was last forwarded to the workers.
+    forwarded: Stop,
     summary: Summary,
 }
 
-/// Runs the tasks, parents first, and tells what happens, in order; `done` has the `output/` folders of the jobs that
-/// are not to be run again.
+/// Runs the tasks, parents first, and passes everything that happens to `news`, in order. `done` has the `output/`
+/// folders of the jobs that need not run again.
 ///
-/// Submissions that an earlier coordinator left open are taken over: finished ones are told, living workers awaited,
-/// dead ones replaced. A job that fails takes its descendants with it; losses of workers and of memory are tried again
-/// as the policy allows, the latter with half the micro-batch for as long as that is more than one row.
+/// Submissions that an earlier coordinator left open are adopted: finished ones are recorded, living workers are
+/// awaited, and dead ones are replaced. The descendants of a failed job are skipped. A job whose worker was lost is
+/// retried as the policy allows; so is a job that ran out of memory, with half the micro-batch while that is at least
+/// one row.
 ///
-/// `news` must have recorded what it is told when it returns.
+/// `news` must have recorded the events when it returns.
 ///
 /// # Errors
-/// If the tasks do not make a graph, a file of the run cannot be written, no worker can be started, or `news` fails.
-/// The workers are then told to save their state; the next run goes on from there.
+/// If the tasks do not form a graph, a file of the run cannot be written, no worker can be started, or `news` fails.
+/// The workers are then asked to save their state, and the next run continues from there.
 pub async fn drive<X, N, E>(
     tasks: Vec<Task>,
     done: BTreeMap<JobId, PathBuf>,
@@ -90,7 +55,7 @@ pub async fn drive<X, N, E>(
     news: N,
 ) -> Result<Summary, RunError>
 where
-    X: Executor,
+    X: Executor + ?Sized,
     N: AsyncFnMut(Vec<JobUpdate>) -> Result<(), E>,
     E: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
@@ -99,7 +64,7 @@ where
         return Err(RunError::NoSlots);
     }
     let mut drive = Drive {
-        tries: vec![Tries::default(); tasks.len()],
+        retries: vec![Retries::default(); tasks.len()],
         last: vec![None; executor.slots().len()],
         tasks: &tasks,
         executor,
@@ -109,7 +74,7 @@ where
         queue,
         outputs: done,
         running: vec![],
-        told: Stop::No,
+        forwarded: Stop::No,
         summary: Summary::default(),
     };
     let result = drive.run().await;
@@ -121,57 +86,58 @@ where
 
 impl<X, N, E> Drive<'_, X, N>
 where
-    X: Executor,
+    X: Executor + ?Sized,
     N: AsyncFnMut(Vec<JobUpdate>) -> Result<(), E>,
     E: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     async fn run(&mut self) -> Result<(), RunError> {
-        self.take_over();
+        self.adopt_open_submissions();
         loop {
-            self.pass_on_stop();
-            self.look().await?;
+            self.forward_stop();
+            self.poll_workers().await?;
             self.submit_ready().await?;
             if self.running.is_empty() {
                 break;
             }
-            tokio::time::sleep(self.executor.period()).await;
+            tokio::time::sleep(self.executor.poll_interval()).await;
         }
-        let left = self.queue.left();
+        let left = self.queue.unstarted();
         self.summary.interrupted.extend(left.into_iter().map(|task| self.tasks[task].id));
         Ok(())
     }
 
-    /// Finds the submissions that an earlier coordinator left open.
-    fn take_over(&mut self) {
+    /// Continues the submissions that an earlier coordinator left open.
+    fn adopt_open_submissions(&mut self) {
         for (task, Task { id, folder, .. }) in self.tasks.iter().enumerate() {
-            let Some(Assignment { token, settings, .. }) = folder::left_open(folder, *id) else { continue };
-            let tail = Tail::new(*id, &token, folder);
+            let Some(Assignment { token, settings, .. }) = folder::open_submission(folder, *id) else { continue };
+            let tail = JournalTail::new(*id, &token, folder);
             let slots = self.executor.slots().iter();
             let slot = slots.enumerate().find(|(slot, it)| it.device == settings.device && self.is_free(*slot));
-            let holder = Holder::Earlier(slot.map(|(slot, _)| slot));
+            let holder = Holder::Adopted(slot.map(|(slot, _)| slot));
             self.queue.claim(task);
-            self.running.push(Running { task, token, holder, settings, tail });
+            self.running.push(OpenSubmission { task, token, holder, settings, tail });
         }
     }
 
     fn is_free(&self, slot: usize) -> bool {
-        let uses =
-            |running: &Running| running.holder == Holder::Slot(slot) || running.holder == Holder::Earlier(Some(slot));
+        let uses = |running: &OpenSubmission| {
+            running.holder == Holder::Slot(slot) || running.holder == Holder::Adopted(Some(slot))
+        };
         !self.running.iter().any(uses)
     }
 
-    fn stopping(&self) -> bool {
-        self.told > Stop::No || (!self.policy.keep_going && !self.summary.failed.is_empty())
+    fn is_stopping(&self) -> bool {
+        self.forwarded > Stop::No || (!self.policy.keep_going && !self.summary.failed.is_empty())
     }
 
-    /// Tells the workers what the user wants.
-    fn pass_on_stop(&mut self) {
+    /// Forwards the user's request to stop to the workers.
+    fn forward_stop(&mut self) {
         let wanted = *self.stop.borrow();
-        if wanted <= self.told {
+        if wanted <= self.forwarded {
             return;
         }
-        self.told = wanted;
-        if self.executor.stays() {
+        self.forwarded = wanted;
+        if self.executor.outlives_coordinator() {
             let left = std::mem::take(&mut self.running);
             self.summary.interrupted.extend(left.into_iter().map(|running| self.tasks[running.task].id));
             return;
@@ -187,85 +153,97 @@ where
                 rustix::process::Signal::KILL
             }
         };
-        // Workers of an earlier coordinator: theirs is the process named in a journal whose job's lock is held.
-        let host = rustix::system::uname();
-        for running in self.running.iter().filter(|running| matches!(running.holder, Holder::Earlier(_))) {
-            let Some((worker_host, pid)) = &running.tail.worker else { continue };
-            let here = worker_host.as_bytes() == host.nodename().to_bytes();
-            let pid = i32::try_from(*pid).ok().and_then(rustix::process::Pid::from_raw);
-            if let Some(pid) = pid.filter(|_| here && folder::at_work(&self.tasks[running.task].folder)) {
-                // It may have ended meanwhile, which is what is wanted.
-                let _ = rustix::process::kill_process(pid, signal);
-            }
-        }
+        self.signal_adopted(signal);
         if wanted == Stop::Now {
-            // Those on other hosts cannot be killed from here. All are left open: the next run finds how they ended.
-            let earlier = |running: &mut Running| matches!(running.holder, Holder::Earlier(_));
-            let left = self.running.extract_if(.., earlier);
+            // Those on other hosts cannot be killed from here. All submissions stay open, and the next run finds out
+            // how they ended.
+            let adopted = |running: &mut OpenSubmission| matches!(running.holder, Holder::Adopted(_));
+            let left = self.running.extract_if(.., adopted);
             self.summary.interrupted.extend(left.map(|running| self.tasks[running.task].id));
         }
     }
 
-    /// Reads what the workers wrote, tells it, and draws the consequences.
-    async fn look(&mut self) -> Result<(), RunError> {
+    /// Sends a signal to the workers of an earlier coordinator: the processes named in the journals of jobs whose lock
+    /// is held.
+    fn signal_adopted(&self, signal: rustix::process::Signal) {
+        let host = rustix::system::uname();
+        for running in self.running.iter().filter(|running| matches!(running.holder, Holder::Adopted(_))) {
+            let Some((worker_host, pid)) = &running.tail.worker else { continue };
+            let here = worker_host.as_bytes() == host.nodename().to_bytes();
+            let pid = i32::try_from(*pid).ok().and_then(rustix::process::Pid::from_raw);
+            if let Some(pid) = pid.filter(|_| here && folder::has_living_worker(&self.tasks[running.task].folder)) {
+                // Fails if the worker has just ended, which is fine.
+                let _ = rustix::process::kill_process(pid, signal);
+            }
+        }
+    }
+
+    /// Reads what the workers wrote, records it, and acts on it.
+    async fn poll_workers(&mut self) -> Result<(), RunError> {
         let mut news = vec![];
         let mut still_running = vec![];
         let mut ended = vec![];
         for mut running in std::mem::take(&mut self.running) {
-            match self.look_at(&mut running, &mut news)? {
+            match self.poll_submission(&mut running, &mut news)? {
                 Some(end) => ended.push((running, end)),
                 None => still_running.push(running),
             }
         }
         self.running = still_running;
-        self.tell(news).await?;
+        self.record(news).await?;
         for (running, end) in ended {
-            self.settle(running, end)?;
+            self.handle_end(running, end)?;
         }
         Ok(())
     }
 
-    async fn tell(&mut self, news: Vec<JobUpdate>) -> Result<(), RunError> {
+    async fn record(&mut self, news: Vec<JobUpdate>) -> Result<(), RunError> {
         if news.is_empty() {
             return Ok(());
         }
         (self.news)(news).await.map_err(|error| RunError::Record(error.into()))
     }
 
-    /// Adds what is new about a submission, its end last.
-    fn look_at(&mut self, running: &mut Running, news: &mut Vec<JobUpdate>) -> Result<Option<End>, RunError> {
+    /// Appends what is new about a submission, its end last.
+    fn poll_submission(
+        &mut self,
+        running: &mut OpenSubmission,
+        news: &mut Vec<JobUpdate>,
+    ) -> Result<Option<End>, RunError> {
         let Task { id, folder, .. } = &self.tasks[running.task];
-        // The worker first, then the outcome, then the journal: what a dead worker published is there by now, and what
-        // was journalled before an outcome, too.
+        // The order matters: worker, outcome, journal. If the worker is dead, whatever it published exists by now; and
+        // if there is an outcome, so do the journal lines before it.
         let status = match running.holder {
             Holder::Slot(slot) => self.executor.poll(slot),
-            Holder::Earlier(_) => self.executor.poll_earlier(folder, &running.token),
+            Holder::Adopted(_) => self.executor.poll_adopted(folder, &running.token),
         };
         let outcome = folder::outcome(folder, *id, &running.token);
         running.tail.read(news)?;
         let token = running.token.clone();
-        let (end, update) = match (outcome, status) {
+        let (end, what) = match (outcome, status) {
             (Some(Ok((outcome, items))), _) => {
-                let update = Update::Ended { folder: folder.clone(), outcome: outcome.clone(), items };
-                (End::Outcome(outcome), update)
+                let what = Update::Ended { folder: folder.clone(), outcome: outcome.clone(), items };
+                (End::Outcome(outcome), what)
             }
             (Some(Err(damage)), _) => {
-                let message = format!("its outcome cannot be used: {damage}");
+                let message = format!("its outcome is unusable: {damage}");
                 (End::Lost(message.clone()), Update::Lost { token, message })
             }
-            (None, Status::Working) => return Ok(None),
-            (None, Status::Gone { resumable, .. }) if resumable || running.tail.interrupted.is_some() => {
+            (None, WorkerStatus::Alive) => return Ok(None),
+            (None, WorkerStatus::Ended { resumable, .. }) if resumable || running.tail.interrupted.is_some() => {
                 (End::Stopped(running.tail.interrupted), Update::Stopped { token })
             }
-            (None, Status::Gone { message, .. }) => (End::Lost(message.clone()), Update::Lost { token, message }),
+            (None, WorkerStatus::Ended { message, .. }) => {
+                (End::Lost(message.clone()), Update::Lost { token, message })
+            }
         };
-        news.push(JobUpdate { job: *id, update });
+        news.push(JobUpdate { job: *id, update: what });
         Ok(Some(end))
     }
 
-    /// Draws the consequences of an end that is recorded.
-    fn settle(&mut self, running: Running, end: End) -> Result<(), RunError> {
-        let Running { task, holder, settings, .. } = running;
+    /// Acts on an end that has been recorded.
+    fn handle_end(&mut self, running: OpenSubmission, end: End) -> Result<(), RunError> {
+        let OpenSubmission { task, holder, settings, .. } = running;
         let Task { id, folder, job, .. } = &self.tasks[task];
         folder::close(folder)?;
         let clean = matches!(&end, End::Outcome(Outcome { verdict: Verdict::Done, .. }));
@@ -281,42 +259,39 @@ where
             End::Outcome(Outcome { verdict: Verdict::Failed { failure, message }, .. }) => match failure {
                 FailureKind::OutOfMemory => match smaller_micro_batch(&settings, job.batch_size()) {
                     Some(rows) => {
-                        self.tries[task].micro_batch = Some(rows);
+                        self.retries[task].micro_batch = Some(rows);
                         self.queue.put_back(task);
                     }
-                    None => self.try_again(task, message),
+                    None => self.retry(task, message),
                 },
-                FailureKind::Lost => self.try_again(task, message),
+                FailureKind::Lost => self.retry(task, message),
                 FailureKind::Job | FailureKind::NonFinite => self.fail(task, message),
             },
-            End::Stopped(step) => self.go_on_later(task, step),
-            // Not this run's loss.
-            End::Lost(_) if matches!(holder, Holder::Earlier(_)) => self.queue.put_back(task),
-            End::Lost(message) => self.try_again(task, message),
+            End::Stopped(step) => self.requeue_stopped(task, step),
+            // It counts as a loss of the earlier run.
+            End::Lost(_) if matches!(holder, Holder::Adopted(_)) => self.queue.put_back(task),
+            End::Lost(message) => self.retry(task, message),
         }
         Ok(())
     }
 
-    /// Puts a stopped task back, which counts as a loss where nothing was gained since it was last stopped: a time limit
-    /// may be too short for it.
-    fn go_on_later(&mut self, task: usize, step: Option<u64>) {
-        let last = std::mem::replace(&mut self.tries[task].stopped_at, step);
-        if self.told == Stop::No && last.is_some() && step <= last {
-            self.try_again(
-                task,
-                "it was stopped twice at the same step; it may need more time at a stretch".to_owned(),
-            );
+    /// Puts a stopped task back. If it made no progress since it was last stopped, that counts as a loss, because its
+    /// time limit may be too short.
+    fn requeue_stopped(&mut self, task: usize, step: Option<u64>) {
+        let last = std::mem::replace(&mut self.retries[task].stopped_at, step);
+        if self.forwarded == Stop::No && last.is_some() && step <= last {
+            self.retry(task, "it was stopped twice at the same step; it may need a longer time limit".to_owned());
         } else {
             self.queue.put_back(task);
         }
     }
 
-    fn try_again(&mut self, task: usize, message: String) {
-        if self.told > Stop::No {
-            // Killed on request, or as good as: the next run tries again.
+    fn retry(&mut self, task: usize, message: String) {
+        if self.forwarded > Stop::No {
+            // It was probably killed on request; the next run tries again.
             self.queue.put_back(task);
-        } else if self.tries[task].lost < self.policy.retries {
-            self.tries[task].lost += 1;
+        } else if self.retries[task].lost < self.policy.retries {
+            self.retries[task].lost += 1;
             self.queue.put_back(task);
         } else {
             self.fail(task, message);
@@ -332,7 +307,7 @@ where
     /// Fills the free slots.
     async fn submit_ready(&mut self) -> Result<(), RunError> {
         for slot in 0..self.last.len() {
-            if self.stopping() || !self.is_free(slot) {
+            if self.is_stopping() || !self.is_free(slot) {
                 continue;
             }
             let Some(task) = self.queue.take(self.last[slot]) else { break };
@@ -343,12 +318,12 @@ where
 
     async fn submit(&mut self, task: usize, slot: usize) -> Result<(), RunError> {
         let Task { id, job, sources, folder, keep_optimizer, .. } = &self.tasks[task];
-        let place = &self.executor.slots()[slot];
+        let target = &self.executor.slots()[slot];
         let settings = RunSettings {
-            device: place.device.clone(),
-            threads: place.threads,
+            device: target.device.clone(),
+            threads: target.threads,
             checkpoint_every_seconds: self.policy.checkpoint_every_seconds,
-            micro_batch: self.tries[task].micro_batch.or(self.policy.micro_batch),
+            micro_batch: self.retries[task].micro_batch.or(self.policy.micro_batch),
             faults: self.policy.faults,
         };
         let token = folder::new_token();
@@ -362,19 +337,13 @@ where
             keep_optimizer: *keep_optimizer,
             settings: settings.clone(),
         };
-        let update = Update::Submitted { token: token.clone(), slot: place.name.clone() };
-        self.tell(vec![JobUpdate { job: *id, update }]).await?;
+        let what = Update::Submitted { token: token.clone(), slot: target.name.clone() };
+        self.record(vec![JobUpdate { job: *id, update: what }]).await?;
         folder::open(folder, &assignment)?;
         self.executor.submit(slot, folder, &token)?;
         self.last[slot] = Some(task);
-        let tail = Tail::new(*id, &token, folder);
-        self.running.push(Running { task, token, holder: Holder::Slot(slot), settings, tail });
+        let tail = JournalTail::new(*id, &token, folder);
+        self.running.push(OpenSubmission { task, token, holder: Holder::Slot(slot), settings, tail });
         Ok(())
     }
-}
-
-/// Half the rows that did not fit, where that is at least one.
-fn smaller_micro_batch(settings: &RunSettings, batch_size: Option<u32>) -> Option<u32> {
-    let rows = settings.micro_batch.into_iter().chain(batch_size).min()?;
-    (rows > 1).then_some(rows / 2)
 }

@@ -1,4 +1,4 @@
-//! A job's folder as the coordinator sees it: the open submission, the journals, the outcome.
+//! The folder of a job as the coordinator reads it: the open submission, the journals and the outcome.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, TryLockError};
@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::RunError;
+use super::error::RunError;
 use crate::domain::layout::SCHEMA;
 use crate::domain::{
     Artifact, Assignment, Event, ItemOutcome, JobId, JobUpdate, JournalEntry, Outcome, Update, Verdict, layout,
 };
 
-/// A name for a submission that no other has, now or later: 16 hexadecimal digits.
+/// A unique name for a submission: 16 hexadecimal digits.
 pub(super) fn new_token() -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_nanos());
@@ -21,7 +21,7 @@ pub(super) fn new_token() -> String {
     blake3::hash(format!("{parts:?}").as_bytes()).to_hex()[..16].to_owned()
 }
 
-/// Opens a submission: `job.json`, whole or not at all.
+/// Opens a submission by writing `job.json` atomically.
 pub(super) fn open(folder: &Path, assignment: &Assignment) -> Result<(), RunError> {
     let path = folder.join(layout::JOB);
     let write = || {
@@ -36,7 +36,7 @@ pub(super) fn open(folder: &Path, assignment: &Assignment) -> Result<(), RunErro
     write().map_err(|source| RunError::File { path: path.clone(), source })
 }
 
-/// Closes the submission whose end is recorded.
+/// Closes a submission whose end has been recorded.
 pub(super) fn close(folder: &Path) -> Result<(), RunError> {
     let path = folder.join(layout::JOB);
     match fs::remove_file(&path) {
@@ -45,44 +45,47 @@ pub(super) fn close(folder: &Path) -> Result<(), RunError> {
     }
 }
 
-/// The open submission of job `id` that an earlier coordinator left, if it can be read.
-pub(super) fn left_open(folder: &Path, id: JobId) -> Option<Assignment> {
+/// The submission of job `id` that an earlier coordinator left open, if it can be read.
+pub(super) fn open_submission(folder: &Path, id: JobId) -> Option<Assignment> {
     let path = folder.join(layout::JOB);
     let text = match fs::read(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
         Err(error) => {
-            tracing::warn!("cannot read {} and submit the job anew: {error}", path.display());
+            tracing::warn!("cannot read {}, so the job is submitted again: {error}", path.display());
             return None;
         }
     };
     match serde_json::from_slice::<Assignment>(&text) {
         Ok(assignment) if assignment.id == id && assignment.schema == SCHEMA => Some(assignment),
         Ok(_) => {
-            tracing::warn!("{} is of another job or version of grid: submitted anew", path.display());
+            tracing::warn!(
+                "{} belongs to another job or version of grid, so the job is submitted again",
+                path.display()
+            );
             None
         }
         Err(error) => {
-            tracing::warn!("{} is damaged ({error}): submitted anew", path.display());
+            tracing::warn!("{} is damaged, so the job is submitted again: {error}", path.display());
             None
         }
     }
 }
 
-/// Whether a living worker has the job of this folder.
-pub fn at_work(folder: &Path) -> bool {
+/// Whether a living worker holds the lock of this job's folder.
+pub fn has_living_worker(folder: &Path) -> bool {
     let Ok(file) = File::open(folder.join(layout::LOCK)) else { return false };
     matches!(file.try_lock(), Err(TryLockError::WouldBlock))
 }
 
-/// What changes for as long as an attempt at the submission lives: the heartbeats of all of them.
-pub(super) fn pulse(folder: &Path, token: &str) -> String {
+/// The heartbeats of all attempts at a submission, a text that changes as long as one of them lives.
+pub(super) fn heartbeats(folder: &Path, token: &str) -> String {
     let attempts = attempts(folder, token).unwrap_or_default();
     let beats = attempts.into_iter().filter_map(|attempt| fs::read_to_string(attempt.join(layout::HEARTBEAT)).ok());
     beats.collect::<Vec<_>>().join(" ")
 }
 
-/// Folders of the attempts at a submission, the oldest first.
+/// The folders of the attempts at a submission, oldest first.
 fn attempts(folder: &Path, token: &str) -> io::Result<BTreeSet<PathBuf>> {
     let prefix = format!("{token}-");
     let listed = fs::read_dir(folder)?.flatten();
@@ -90,7 +93,7 @@ fn attempts(folder: &Path, token: &str) -> io::Result<BTreeSet<PathBuf>> {
     Ok(ours.map(|entry| entry.path()).collect())
 }
 
-/// The published outcome of a submission with its items; an error says what is wrong with the files.
+/// The published outcome of a submission with its items, or what is wrong with the files.
 pub(super) fn outcome(folder: &Path, id: JobId, token: &str) -> Option<Result<(Outcome, Vec<ItemOutcome>), String>> {
     let path = folder.join(layout::published_outcome(token));
     let text = match fs::read(&path) {
@@ -101,7 +104,7 @@ pub(super) fn outcome(folder: &Path, id: JobId, token: &str) -> Option<Result<(O
     let read = || {
         let outcome: Outcome = serde_json::from_slice(&text).map_err(|error| format!("{}: {error}", path.display()))?;
         if (outcome.schema, outcome.id, outcome.token.as_str()) != (SCHEMA, id, token) {
-            return Err(format!("{} is of another submission or version of grid", path.display()));
+            return Err(format!("{} belongs to another submission or version of grid", path.display()));
         }
         let attempt = folder.join(&outcome.attempt);
         for Artifact { path, bytes, .. } in &outcome.artifacts {
@@ -118,9 +121,12 @@ pub(super) fn outcome(folder: &Path, id: JobId, token: &str) -> Option<Result<(O
     Some(read())
 }
 
-/// The news of a job that is done in its folder, for a database that does not know of it; none of one that is not, or
-/// of which a submission is open.
-pub fn left_done(id: JobId, folder: &Path) -> Result<Vec<JobUpdate>, RunError> {
+/// The updates that record a finished job which the database does not know; empty if the job is not done in its folder,
+/// or has an open submission.
+///
+/// # Errors
+/// A journal that cannot be read.
+pub fn unrecorded_outcome(id: JobId, folder: &Path) -> Result<Vec<JobUpdate>, RunError> {
     let Ok(listed) = fs::read_dir(folder) else { return Ok(vec![]) };
     if folder.join(layout::JOB).exists() {
         return Ok(vec![]);
@@ -131,7 +137,7 @@ pub fn left_done(id: JobId, folder: &Path) -> Result<Vec<JobUpdate>, RunError> {
     let done = done.filter(|(outcome, _)| outcome.verdict == Verdict::Done);
     let Some((outcome, items)) = done.max_by_key(|(outcome, _)| outcome.ended) else { return Ok(vec![]) };
     let mut news = vec![];
-    Tail::new(id, &outcome.token, folder).read(&mut news)?;
+    JournalTail::new(id, &outcome.token, folder).read(&mut news)?;
     news.push(JobUpdate { job: id, update: Update::Ended { folder: folder.to_owned(), outcome, items } });
     Ok(news)
 }
@@ -148,34 +154,34 @@ fn items(path: &Path) -> Result<Vec<ItemOutcome>, String> {
     text.lines().enumerate().map(line).collect()
 }
 
-/// Where a journal has been read to.
+/// How far a journal has been read.
 #[derive(Debug, Default)]
-struct Position {
+struct JournalPosition {
     bytes: u64,
     lines: u64,
 }
 
-/// Reads the journals of a submission's attempts as they grow.
+/// Follows the journals of the attempts at a submission as they grow.
 #[derive(Debug)]
-pub(super) struct Tail {
+pub(super) struct JournalTail {
     job: JobId,
     token: String,
     folder: PathBuf,
-    attempts: BTreeMap<PathBuf, Position>,
-    /// Host and process of the attempt that started last.
+    attempts: BTreeMap<PathBuf, JournalPosition>,
+    /// Host and process id of the attempt that started last.
     pub(super) worker: Option<(String, u32)>,
-    /// The step at which the work was saved on request, if the last line read says so.
+    /// The step at which the work was saved on request, if the last line that was read says so.
     pub(super) interrupted: Option<u64>,
 }
 
-impl Tail {
-    /// Reads from the start what attempts under `token` in `folder` write.
+impl JournalTail {
+    /// Follows the attempts under `token` in `folder` from the start of their journals.
     pub(super) fn new(job: JobId, token: &str, folder: &Path) -> Self {
         let (token, folder) = (token.to_owned(), folder.to_owned());
         Self { job, token, folder, attempts: BTreeMap::new(), worker: None, interrupted: None }
     }
 
-    /// The lines that are new and whole.
+    /// Appends the new complete lines to `news`.
     pub(super) fn read(&mut self, news: &mut Vec<JobUpdate>) -> Result<(), RunError> {
         let found = match attempts(&self.folder, &self.token) {
             Ok(found) => found,
@@ -207,9 +213,8 @@ impl Tail {
                     self.worker = Some((host.clone(), *pid));
                 }
                 self.interrupted = if let Event::Interrupted { step } = entry.event { Some(step) } else { None };
-                let update =
-                    Update::Journal { token: self.token.clone(), attempt: attempt.clone(), line: number, entry };
-                news.push(JobUpdate { job: self.job, update });
+                let what = Update::Journal { token: self.token.clone(), attempt: attempt.clone(), line: number, entry };
+                news.push(JobUpdate { job: self.job, update: what });
             }
         }
         Ok(())
@@ -234,7 +239,7 @@ mod tests {
         serde_json::to_string(&JournalEntry { at: 0, event }).unwrap() + "\n"
     }
 
-    fn read(tail: &mut Tail) -> Vec<(u64, String)> {
+    fn read(tail: &mut JournalTail) -> Vec<(u64, String)> {
         let mut news = vec![];
         tail.read(&mut news).unwrap();
         let shown = |news: JobUpdate| match news.update {
@@ -247,10 +252,10 @@ mod tests {
     }
 
     #[test]
-    fn half_a_line_waits_for_its_other_half() {
+    fn an_incomplete_line_is_read_once_it_is_complete() {
         let folder = tempfile::tempdir().unwrap();
         let attempt = folder.path().join("t-1");
-        let mut tail = Tail::new(id(0), "t", folder.path());
+        let mut tail = JournalTail::new(id(0), "t", folder.path());
         assert_eq!(read(&mut tail), []);
         fs::create_dir(&attempt).unwrap();
         assert_eq!(read(&mut tail), []);
@@ -265,19 +270,18 @@ mod tests {
     }
 
     #[test]
-    fn attempts_under_another_token_are_not_ours() {
+    fn attempts_under_another_token_are_ignored() {
         let folder = tempfile::tempdir().unwrap();
         for attempt in ["t-1", "t-2", "u-1"] {
             fs::create_dir(folder.path().join(attempt)).unwrap();
             fs::write(folder.path().join(attempt).join(layout::JOURNAL), line(attempt)).unwrap();
         }
-        let lines = read(&mut Tail::new(id(0), "t", folder.path()));
+        let lines = read(&mut JournalTail::new(id(0), "t", folder.path()));
         assert_eq!(lines, [(0, "t-1".to_owned()), (0, "t-2".to_owned())]);
     }
 
-    /// Whatever its file is called.
     #[test]
-    fn an_outcome_of_another_submission_or_job_is_not_ours() {
+    fn the_outcome_of_another_submission_or_job_is_rejected_whatever_its_file_name() {
         let folder = tempfile::tempdir().unwrap();
         let attempt = "t-1".to_owned();
         fs::create_dir(folder.path().join(&attempt)).unwrap();
@@ -290,12 +294,12 @@ mod tests {
         let found = |id, token| outcome(folder.path(), id, token).unwrap().map(|(outcome, _)| outcome);
         assert_eq!(found(id(0), "t").unwrap().attempt, "t-1");
         for (id, token) in [(id(0), "u"), (id(1), "t")] {
-            assert!(found(id, token).unwrap_err().contains("is of another submission"));
+            assert!(found(id, token).unwrap_err().contains("belongs to another submission"));
         }
     }
 
     #[test]
-    fn tokens_differ() {
+    fn tokens_are_unique() {
         let tokens: std::collections::BTreeSet<String> = (0..1000).map(|_| new_token()).collect();
         assert_eq!(tokens.len(), 1000);
     }

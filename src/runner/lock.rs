@@ -1,22 +1,22 @@
-//! One coordinator per runs folder.
+//! At most one coordinator per runs folder.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::Path;
 
-use super::RunError;
+use super::error::RunError;
 
-/// The right to coordinate the jobs of a runs folder, until dropped (or the process dies).
+/// The exclusive right to coordinate the jobs of a runs folder, until it is dropped or the process dies.
 #[derive(Debug)]
-pub struct Lock {
+pub struct RunsLock {
     _file: File,
 }
 
-impl Lock {
-    /// Takes `<runs>/.lock`, making the folder if need be.
+impl RunsLock {
+    /// Locks `<runs>/.lock`, and creates the folder if it is missing.
     ///
     /// # Errors
-    /// [`RunError::Locked`], saying by whom; [`RunError::File`] if the file system refuses.
+    /// [`RunError::Locked`] with the process that holds the lock; [`RunError::File`] if the filesystem refuses.
     pub fn acquire(runs: &Path) -> Result<Self, RunError> {
         let path = runs.join(".lock");
         let fail = |source| RunError::File { path: path.clone(), source };
@@ -26,7 +26,7 @@ impl Lock {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();
-                // Who holds it is a courtesy; that it is held is the message.
+                // The message is useful even if the name of the holder cannot be read.
                 let _ = file.read_to_string(&mut holder);
                 return Err(RunError::Locked { holder: holder.trim().to_owned(), path });
             }
@@ -46,12 +46,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_second_coordinator_learns_who_the_first_is() {
+    fn a_second_coordinator_is_told_which_process_holds_the_lock() {
         let runs = tempfile::tempdir().unwrap();
-        let first = Lock::acquire(&runs.path().join("runs")).unwrap();
-        let error = Lock::acquire(&runs.path().join("runs")).unwrap_err().to_string();
+        let first = RunsLock::acquire(&runs.path().join("runs")).unwrap();
+        let error = RunsLock::acquire(&runs.path().join("runs")).unwrap_err().to_string();
         assert!(error.contains(&format!("(process {} on ", std::process::id())), "{error}");
         drop(first);
-        Lock::acquire(&runs.path().join("runs")).unwrap();
+        RunsLock::acquire(&runs.path().join("runs")).unwrap();
     }
 }

@@ -1,41 +1,41 @@
-//! Which job is next: a graph of tasks and the border of what can start.
+//! Which job is next: the graph of tasks, and those that can start.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 
-use super::RunError;
+use super::error::RunError;
 use crate::domain::{JobId, Task};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    /// For so many parents.
+enum QueueState {
+    /// Waiting for this many parents.
     Waiting(usize),
     Ready,
-    Taken,
+    Running,
     /// Done, failed or skipped.
-    Settled,
+    Ended,
 }
 
-/// Tasks by index, from waiting to settled.
+/// The states of the tasks, by index.
 #[derive(Debug)]
 pub(super) struct Queue {
     parents: Vec<Vec<JobId>>,
     children: Vec<Vec<usize>>,
-    /// Jobs on the longest path from this one to a last one.
+    /// Length of the longest path from each task to a task without children.
     height: Vec<u32>,
-    state: Vec<State>,
-    /// Those that can start: the start of the longest remaining path first, then in the order of the tasks.
+    state: Vec<QueueState>,
+    /// Tasks that can start: those on the longest remaining path first, then in the order of the tasks.
     ready: BTreeSet<(Reverse<u32>, usize)>,
 }
 
 impl Queue {
-    /// The queue of these tasks, whose parents are other tasks or done.
+    /// The queue of these tasks, each of whose parents is another task or done.
     pub(super) fn new(tasks: &[Task], done: &BTreeMap<JobId, PathBuf>) -> Result<Self, RunError> {
         let mut index = HashMap::new();
         for (number, task) in tasks.iter().enumerate() {
             if index.insert(task.id, number).is_some() {
-                return Err(RunError::Tasks(format!("job {} twice at a time", task.id.short())));
+                return Err(RunError::Tasks(format!("the job {} twice at the same time", task.id.short())));
             }
         }
         let mut children = vec![vec![]; tasks.len()];
@@ -51,7 +51,7 @@ impl Queue {
                     None => {
                         let (child, parent) = (task.id.short(), parent.short());
                         return Err(RunError::Tasks(format!(
-                            "job {child}: it needs job {parent}, which is neither done nor to be run"
+                            "the job {child}: it needs the job {parent}, which is neither done nor part of the run"
                         )));
                     }
                 }
@@ -59,7 +59,7 @@ impl Queue {
         }
         let order = topological(&children, &waiting);
         if order.len() < tasks.len() {
-            return Err(RunError::Tasks("jobs that need one another in a circle".to_owned()));
+            return Err(RunError::Tasks("jobs that depend on each other in a cycle".to_owned()));
         }
         let mut height = vec![1; tasks.len()];
         for &number in order.iter().rev() {
@@ -69,81 +69,81 @@ impl Queue {
             parents: tasks.iter().map(|task| task.parents.clone()).collect(),
             children,
             height,
-            state: waiting.into_iter().map(State::Waiting).collect(),
+            state: waiting.into_iter().map(QueueState::Waiting).collect(),
             ready: BTreeSet::new(),
         };
         for number in 0..tasks.len() {
-            queue.wake(number);
+            queue.release(number);
         }
         Ok(queue)
     }
 
-    /// Makes a task ready that waits for nobody.
-    fn wake(&mut self, task: usize) {
-        if self.state[task] == State::Waiting(0) {
+    /// Makes a task ready if it waits for no parent.
+    fn release(&mut self, task: usize) {
+        if self.state[task] == QueueState::Waiting(0) {
             self.put_back(task);
         }
     }
 
-    /// Makes a taken task ready again.
+    /// Makes a running task ready again.
     pub(super) fn put_back(&mut self, task: usize) {
-        self.state[task] = State::Ready;
+        self.state[task] = QueueState::Ready;
         self.ready.insert((Reverse(self.height[task]), task));
     }
 
-    /// Takes a task whether it is ready or not: someone is at it already.
+    /// Marks a task as running, whether it is ready or not.
     pub(super) fn claim(&mut self, task: usize) {
-        self.state[task] = State::Taken;
+        self.state[task] = QueueState::Running;
         self.ready.remove(&(Reverse(self.height[task]), task));
     }
 
-    /// Takes the next task; of equally urgent ones one that shares a parent with `last`, whose worker may still have
-    /// that parent's model in memory.
+    /// Takes the next task. Among equally urgent tasks, prefers one that shares a parent with `last`, because the worker
+    /// may still have the model of that parent in memory.
     pub(super) fn take(&mut self, last: Option<usize>) -> Option<usize> {
         let &(urgency, first) = self.ready.first()?;
-        let akin = |task: usize| {
+        let shares_parent = |task: usize| {
             last.is_some_and(|last| self.parents[task].iter().any(|parent| self.parents[last].contains(parent)))
         };
         let equals = self.ready.iter().take_while(|(other, _)| *other == urgency);
-        let task = equals.map(|&(_, task)| task).find(|&task| akin(task)).unwrap_or(first);
+        let task = equals.map(|&(_, task)| task).find(|&task| shares_parent(task)).unwrap_or(first);
         self.claim(task);
         Some(task)
     }
 
-    /// Settles a task that is done; its children may start.
+    /// Marks a task as done; its children may start.
     pub(super) fn finish(&mut self, task: usize) {
-        self.state[task] = State::Settled;
+        self.state[task] = QueueState::Ended;
         for child in self.children[task].clone() {
-            if let State::Waiting(parents) = &mut self.state[child] {
+            if let QueueState::Waiting(parents) = &mut self.state[child] {
                 *parents -= 1;
-                self.wake(child);
+                self.release(child);
             }
         }
     }
 
-    /// Settles a task that failed, and all that need it; returns the latter, in the order of the tasks.
+    /// Marks a task as failed and its descendants as skipped; returns the descendants, in the order of the tasks.
     pub(super) fn fail(&mut self, task: usize) -> Vec<usize> {
-        self.state[task] = State::Settled;
+        self.state[task] = QueueState::Ended;
         let mut skipped = BTreeSet::new();
-        let mut border = self.children[task].clone();
-        while let Some(child) = border.pop() {
-            if matches!(self.state[child], State::Waiting(_)) {
-                self.state[child] = State::Settled;
+        let mut frontier = self.children[task].clone();
+        while let Some(child) = frontier.pop() {
+            if matches!(self.state[child], QueueState::Waiting(_)) {
+                self.state[child] = QueueState::Ended;
                 skipped.insert(child);
-                border.extend(&self.children[child]);
+                frontier.extend(&self.children[child]);
             }
         }
         skipped.into_iter().collect()
     }
 
-    /// The tasks that are neither taken nor settled.
-    pub(super) fn left(&self) -> Vec<usize> {
-        let left = |state: &State| matches!(state, State::Waiting(_) | State::Ready);
-        (0..self.state.len()).filter(|&task| left(&self.state[task])).collect()
+    /// The tasks that never started.
+    pub(super) fn unstarted(&self) -> Vec<usize> {
+        let unstarted = |state: &QueueState| matches!(state, QueueState::Waiting(_) | QueueState::Ready);
+        (0..self.state.len()).filter(|&task| unstarted(&self.state[task])).collect()
     }
 }
 
-/// All tasks, parents first; those on or behind a circle are missing.
+/// All tasks, parents first, without those on a cycle and their descendants.
 fn topological(children: &[Vec<usize>], waiting: &[usize]) -> Vec<usize> {
     let mut waiting = waiting.to_vec();
     let mut order: Vec<usize> = (0..waiting.len()).filter(|&task| waiting[task] == 0).collect();
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_path_starts_first() {
+    fn the_job_on_the_longest_path_starts_first() {
         // 0 alone; 1 -> 2 -> 3; 4 -> 3
         let mut queue = queue(&[&[], &[], &[1], &[2, 4], &[]]);
         assert_eq!([(); 4].map(|()| queue.take(None)), [Some(1), Some(4), Some(0), None]);
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_stays_with_its_model() {
+    fn a_worker_prefers_jobs_of_the_model_it_has_loaded() {
         // Evaluations 2, 4 of model 0 and 3, 5 of model 1.
         let mut queue = queue(&[&[], &[], &[0], &[1], &[0], &[1]]);
         for model in [0, 1] {
@@ -197,25 +197,25 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_skips_what_needs_it_once() {
+    fn a_failure_skips_every_descendant_once() {
         let mut queue = queue(&[&[], &[], &[0, 1], &[0], &[2, 3]]);
         assert_eq!(queue.take(None), Some(0));
         assert_eq!(queue.fail(0), [2, 3, 4]);
         assert_eq!(queue.take(None), Some(1));
         assert_eq!(queue.fail(1), [] as [usize; 0]);
-        assert_eq!(queue.left(), [] as [usize; 0]);
+        assert_eq!(queue.unstarted(), [] as [usize; 0]);
     }
 
     #[test]
-    fn graphs_that_cannot_be_run_are_refused() {
+    fn graphs_that_cannot_be_run_are_rejected() {
         let error = |tasks: &[Task]| Queue::new(tasks, &BTreeMap::new()).unwrap_err().to_string();
-        let mut circle = tasks("/nowhere".as_ref(), &[vec![], vec![0]]);
-        circle[0].parents = vec![circle[1].id];
-        assert_eq!(error(&circle), "run jobs that need one another in a circle");
+        let mut cycle = tasks("/nowhere".as_ref(), &[vec![], vec![0]]);
+        cycle[0].parents = vec![cycle[1].id];
+        assert_eq!(error(&cycle), "run jobs that need one another in a cycle");
         let orphan = &tasks("/nowhere".as_ref(), &[vec![], vec![0]])[1..];
-        assert!(error(orphan).ends_with("which is neither done nor to be run"));
+        assert!(error(orphan).ends_with("which is neither done nor part of the run"));
         let done = BTreeMap::from([(id(0), PathBuf::new())]);
         assert_eq!(Queue::new(orphan, &done).unwrap().take(None), Some(0));
-        assert!(error(&[circle[0].clone(), circle[0].clone()]).contains("twice"));
+        assert!(error(&[cycle[0].clone(), cycle[0].clone()]).contains("twice"));
     }
 }

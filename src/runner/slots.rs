@@ -1,13 +1,13 @@
-//! How many jobs run at a time, and on what.
+//! How many jobs run at a time on this machine, and on which devices.
 
 use std::process::Command;
 
-use crate::domain::Resources;
+use crate::domain::{BackendKind, Resources};
 
-/// A place where one job runs at a time.
+/// One job at a time runs in a slot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Slot {
-    /// Device and number on it: `cpu/0`, `cuda:1/0`.
+    /// The device and a number, or the batch system and a number: `cpu/0`, `cuda:1/0`, `slurm/0`.
     pub name: String,
     /// `cpu`, `cuda:0`, ...
     pub device: String,
@@ -15,10 +15,11 @@ pub struct Slot {
     pub threads: u32,
 }
 
-/// The slots of a machine with so many CPU cores and visible GPUs; `auto` means all GPUs, or the CPU if there are none.
+/// The slots of a machine with this many CPU cores and visible GPUs; `auto` means all GPUs, or the CPU if there is no
+/// GPU.
 ///
-/// On the CPU there are `jobs_per_device` slots, or as many as there are cores per `threads`, or one of all cores.
-/// On a GPU there are `jobs_per_device` slots, or one, and the GPUs' slots share the cores.
+/// The CPU has `jobs_per_device` slots, by default as many as `threads` fit into the cores, or else one slot with all
+/// cores. A GPU has `jobs_per_device` slots, by default one, and the slots of all GPUs share the cores.
 pub fn slots(resources: &Resources, cores: u32, gpus: u32) -> Vec<Slot> {
     let mut devices: Vec<String> = vec![];
     let cuda = || (0..gpus).map(|number| format!("cuda:{number}"));
@@ -46,7 +47,7 @@ pub fn slots(resources: &Resources, cores: u32, gpus: u32) -> Vec<Slot> {
         let jobs = resources.jobs_per_device.unwrap_or(default_jobs).max(1);
         let threads = resources.threads.unwrap_or(cores / (jobs * devices)).max(1);
         slots.extend((0..jobs).map(|number| Slot {
-            name: format!("{device}/{number}"),
+            name: BackendKind::Local.slot_name(&device, number),
             device: device.clone(),
             threads,
         }));
@@ -54,16 +55,16 @@ pub fn slots(resources: &Resources, cores: u32, gpus: u32) -> Vec<Slot> {
     slots
 }
 
-/// The GPUs that CUDA programs started here can use.
-pub fn gpus() -> u32 {
+/// The number of GPUs that CUDA programs started here can use.
+pub fn visible_gpus() -> u32 {
     let Ok(listing) = Command::new("nvidia-smi").arg("-L").output() else { return 0 };
     let variable = std::env::var("CUDA_VISIBLE_DEVICES").ok();
-    visible(&String::from_utf8_lossy(&listing.stdout), variable.as_deref())
+    count_visible(&String::from_utf8_lossy(&listing.stdout), variable.as_deref())
 }
 
-/// GPUs in the listing of `nvidia-smi -L` that are left by `CUDA_VISIBLE_DEVICES`, which hides what follows the first
-/// invalid number.
-fn visible(listing: &str, variable: Option<&str>) -> u32 {
+/// The number of GPUs in the listing of `nvidia-smi -L` that `CUDA_VISIBLE_DEVICES` leaves visible: those before its
+/// first invalid entry.
+fn count_visible(listing: &str, variable: Option<&str>) -> u32 {
     let present = listing.lines().filter(|line| line.starts_with("GPU ")).count() as u32;
     let Some(variable) = variable else { return present };
     let valid = |entry: &str| match entry.trim().parse::<i64>() {
@@ -77,6 +78,7 @@ fn visible(listing: &str, variable: Option<&str>) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Backend;
 
     fn shown(devices: &[&str], threads: Option<u32>, jobs_per_device: Option<u32>, cores: u32, gpus: u32) -> String {
         let devices = devices.iter().map(|device| device.to_string()).collect();
@@ -86,14 +88,14 @@ mod tests {
             jobs_per_device,
             checkpoint_every_seconds: 60,
             micro_batch: None,
-            slurm: None,
+            backend: Backend::Local,
         };
         let slots = slots(&resources, cores, gpus);
         slots.iter().map(|slot| format!("{} x{}", slot.name, slot.threads)).collect::<Vec<_>>().join(", ")
     }
 
     #[test]
-    fn one_worker_has_the_whole_cpu_unless_told_otherwise() {
+    fn one_worker_has_the_whole_cpu_by_default() {
         assert_eq!(shown(&["auto"], None, None, 8, 0), "cpu/0 x8");
         assert_eq!(shown(&["auto"], Some(4), None, 8, 0), "cpu/0 x4, cpu/1 x4");
         assert_eq!(shown(&["cpu"], None, Some(2), 8, 2), "cpu/0 x4, cpu/1 x4");
@@ -102,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn gpus_share_the_cores() {
+    fn the_slots_of_gpus_share_the_cores() {
         assert_eq!(shown(&["auto"], None, None, 16, 2), "cuda:0/0 x8, cuda:1/0 x8");
         assert_eq!(shown(&["cuda:1"], None, Some(2), 16, 2), "cuda:1/0 x8, cuda:1/1 x8");
         assert_eq!(shown(&["cuda:0", "auto", "cuda:0"], Some(3), None, 16, 2), "cuda:0/0 x3, cuda:1/0 x3");
@@ -110,14 +112,14 @@ mod tests {
     }
 
     #[test]
-    fn the_variable_hides_gpus() {
+    fn cuda_visible_devices_hides_gpus() {
         let listing = "GPU 0: NVIDIA A100 (UUID: GPU-a)\n  MIG 1g.5gb Device 0: (UUID: MIG-x)\nGPU 1: NVIDIA A100 (UUID: GPU-b)\n";
-        assert_eq!(visible(listing, None), 2);
-        assert_eq!(visible(listing, Some("1")), 1);
-        assert_eq!(visible(listing, Some("1,-1,0")), 1);
-        assert_eq!(visible(listing, Some("GPU-b, GPU-a")), 2);
-        assert_eq!(visible(listing, Some("")), 0);
-        assert_eq!(visible(listing, Some("-1")), 0);
-        assert_eq!(visible("NVIDIA-SMI has failed\n", Some("0")), 0);
+        assert_eq!(count_visible(listing, None), 2);
+        assert_eq!(count_visible(listing, Some("1")), 1);
+        assert_eq!(count_visible(listing, Some("1,-1,0")), 1);
+        assert_eq!(count_visible(listing, Some("GPU-b, GPU-a")), 2);
+        assert_eq!(count_visible(listing, Some("")), 0);
+        assert_eq!(count_visible(listing, Some("-1")), 0);
+        assert_eq!(count_visible("NVIDIA-SMI has failed\n", Some("0")), 0);
     }
 }

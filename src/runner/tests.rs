@@ -1,4 +1,4 @@
-//! `drive` with the fake executor on real folders.
+//! Tests of `drive` with the fake executor on real folders.
 
 mod takeover;
 
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 use tokio::sync::watch;
 
-use super::fake::{Act, Fake};
+use super::executors::fake::{Act, Fake};
 use super::{Executor, Policy, RunError, Stop, Summary, drive};
 use crate::domain::layout::SCHEMA;
 use crate::domain::{
@@ -61,7 +61,7 @@ pub(super) fn left_open(number: usize, folder: &Path, token: &str) {
 pub(super) const POLICY: Policy =
     Policy { keep_going: true, retries: 2, checkpoint_every_seconds: 60, micro_batch: None, faults: None };
 
-/// What `drive` returned, and the news it told before.
+/// Update `drive` returned, and the updates that it reported.
 pub(super) struct Run {
     result: Result<Summary, RunError>,
     pub(super) news: Vec<JobUpdate>,
@@ -76,7 +76,7 @@ impl Run {
         self.summary().done.iter().copied().collect()
     }
 
-    /// The news without journal lines, as `<index> <word>`.
+    /// The updates without journal lines, as `<index> <word>`.
     pub(super) fn course(&self) -> Vec<String> {
         let number = |id| (0..100).find(|&number| self::id(number) == id).map_or("?".to_owned(), |n| n.to_string());
         let word = |what: &Update| match what {
@@ -95,7 +95,7 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
 }
 
-/// Drives to the end, or until `hook`, shown all the news so far, says otherwise.
+/// Drives to the end, or until `hook` requests a stop; it sees all updates so far.
 pub(super) fn run_until(
     tasks: Vec<Task>,
     done: BTreeMap<JobId, PathBuf>,
@@ -120,7 +120,7 @@ pub(super) fn run(tasks: Vec<Task>, executor: &mut impl Executor, policy: &Polic
     run_until(tasks, BTreeMap::new(), executor, policy, |_| Ok(Stop::No))
 }
 
-/// Output folders of the jobs that the news say are done.
+/// The output folders of the jobs that are done according to the updates.
 fn outputs(news: &[JobUpdate]) -> BTreeMap<JobId, PathBuf> {
     let output = |news: &JobUpdate| match &news.update {
         Update::Ended { folder, outcome: Outcome { verdict: Verdict::Done, attempt, .. }, .. } => {
@@ -131,7 +131,7 @@ fn outputs(news: &[JobUpdate]) -> BTreeMap<JobId, PathBuf> {
     news.iter().filter_map(output).collect()
 }
 
-fn left(tasks: &[Task], done: &BTreeMap<JobId, PathBuf>) -> Vec<Task> {
+fn unfinished(tasks: &[Task], done: &BTreeMap<JobId, PathBuf>) -> Vec<Task> {
     tasks.iter().filter(|task| !done.contains_key(&task.id)).cloned().collect()
 }
 
@@ -183,8 +183,8 @@ proptest! {
         prop_assert_eq!(first.summary().done.len() + first.summary().interrupted.len(), tasks.len());
         let mut done = outputs(&first.news);
         let fake = &mut Fake::new(slots, |_| Act::Finish);
-        let second = run_until(left(&tasks, &done), done.clone(), fake, &POLICY, |_| Ok(Stop::No));
-        prop_assert!(first.done().is_disjoint(&second.done()), "nothing runs twice");
+        let second = run_until(unfinished(&tasks, &done), done.clone(), fake, &POLICY, |_| Ok(Stop::No));
+        prop_assert!(first.done().is_disjoint(&second.done()), "no job runs twice");
         done.extend(outputs(&second.news));
         let straight = run(self::tasks(whole.path(), &parents), &mut Fake::new(1, |_| Act::Finish), &POLICY);
         let results = |outputs: &BTreeMap<JobId, PathBuf>| -> BTreeMap<JobId, String> {
@@ -218,7 +218,7 @@ proptest! {
             run_again.insert(assignment.id);
             Act::Finish
         });
-        let second = run_until(left(&tasks, &recorded), recorded.clone(), &mut fake, &POLICY, |_| Ok(Stop::No));
+        let second = run_until(unfinished(&tasks, &recorded), recorded.clone(), &mut fake, &POLICY, |_| Ok(Stop::No));
         prop_assert!(run_again.is_disjoint(&finished));
         prop_assert_eq!(second.done().len() + recorded.len(), tasks.len());
     }
@@ -336,7 +336,7 @@ fn pretrain(runs: &Path, batch_size: u32) -> Task {
 }
 
 #[test]
-fn want_of_memory_halves_the_micro_batch_down_to_one_row() {
+fn lack_of_memory_halves_the_micro_batch_down_to_one_row() {
     let runs = tempfile::tempdir().unwrap();
     let mut sizes = vec![];
     let oom = |assignment: &Assignment| {
@@ -349,7 +349,7 @@ fn want_of_memory_halves_the_micro_batch_down_to_one_row() {
 }
 
 #[test]
-fn a_second_request_to_stop_kills() {
+fn a_second_request_to_stop_kills_the_workers() {
     let runs = tempfile::tempdir().unwrap();
     let stop = |news: &[JobUpdate]| Ok(if news.is_empty() { Stop::No } else { Stop::Now });
     let fake = &mut Fake::new(1, |_| Act::Hang);
@@ -359,7 +359,7 @@ fn a_second_request_to_stop_kills() {
 }
 
 #[test]
-fn a_run_ends_when_it_cannot_be_recorded() {
+fn a_run_ends_when_updates_cannot_be_recorded() {
     let runs = tempfile::tempdir().unwrap();
     let fake = &mut Fake::new(1, |_: &Assignment| Act::Finish);
     let run = run_until(tasks(runs.path(), &[vec![]]), BTreeMap::new(), fake, &POLICY, |_| Err("database is full"));
@@ -368,7 +368,7 @@ fn a_run_ends_when_it_cannot_be_recorded() {
 }
 
 #[test]
-fn no_slots_no_run() {
+fn a_run_without_slots_is_an_error() {
     let none = |_: Vec<JobUpdate>| std::future::ready(Ok::<(), Infallible>(()));
     let (_sender, stop) = watch::channel(Stop::No);
     let tasks = tasks("/nowhere".as_ref(), &[vec![]]);

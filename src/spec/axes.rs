@@ -11,10 +11,10 @@ use super::problem::{Log, Mark};
 use super::scalars::{self, reference, text};
 use super::tree::{Key, Node, Value};
 
-/// The axes that every grid has.
-const FIXED: [&str; 4] = ["model", "dataset", "curriculum", "seed"];
+/// The axes that vary cells and not fields of the spec.
+const BUILT_IN_AXES: [&str; 4] = ["model", "dataset", "curriculum", "seed"];
 
-/// The axes, and what is added to and taken from their product.
+/// The axes, and the cells that are added to and removed from their product.
 ///
 /// | key | meaning | default |
 /// |---|---|---|
@@ -26,36 +26,36 @@ const FIXED: [&str; 4] = ["model", "dataset", "curriculum", "seed"];
 /// | `a-name:` | `{field: section.key, values: [...]}` | |
 pub(super) struct Axes {
     pub models: Vec<String>,
-    /// `[None]` without the axis.
+    /// `[None]` if there is no such axis.
     pub datasets: Vec<Option<Vec<String>>>,
     pub curricula: Vec<String>,
     pub seeds: Vec<u64>,
-    pub further: Vec<Further>,
-    pub include: Vec<Partial>,
-    pub exclude: Vec<Partial>,
-    /// Where they stand.
+    pub fields: Vec<FieldAxis>,
+    pub include: Vec<CellPattern>,
+    pub exclude: Vec<CellPattern>,
+    /// The place of `axes:`.
     pub mark: Mark,
 }
 
-/// An axis over a field of the spec.
-pub(super) struct Further {
+/// An axis that varies a field of the spec.
+pub(super) struct FieldAxis {
     pub name: String,
-    /// Dotted path.
+    /// The dotted path of the field.
     pub field: String,
-    /// Where the axis is named.
+    /// The place of the axis.
     pub mark: Mark,
-    /// Labels and values.
+    /// The values, each with its label in tables.
     pub values: Vec<(String, Node)>,
 }
 
-/// An entry of `include:` or `exclude:`; what it leaves out stands for every value of the axis.
-pub(super) struct Partial {
+/// An entry of `include:` or `exclude:`; an axis that it leaves out takes every value.
+pub(super) struct CellPattern {
     pub mark: Mark,
     pub model: Option<String>,
     pub dataset: Option<Vec<String>>,
     pub curriculum: Option<String>,
     pub seed: Option<u64>,
-    /// Labels of further axes by name.
+    /// The labels of field axes, by the name of the axis.
     pub extra: BTreeMap<String, String>,
 }
 
@@ -76,8 +76,8 @@ impl Axes {
             fields::distinct("curriculum", node, log, |item| {
                 let name = scalar("an item of 'curriculum'", item, log, curriculum(&curricula_known))?;
                 if dataset.is_none() && needs_dataset(&name) {
-                    let hint = "add the axis: `dataset: [a, [a, b]]`";
-                    log.add(item.mark, format!("curriculum '{name}' needs an axis 'dataset'"), Some(hint.into()));
+                    let hint = "add the axis, such as `dataset: [a, [a, b]]`";
+                    log.add(item.mark, format!("curriculum '{name}' needs the axis 'dataset'"), Some(hint.into()));
                 }
                 Some(name)
             })
@@ -87,67 +87,68 @@ impl Axes {
             Some(names.iter().map(|name| (*name).to_owned()).collect())
         });
         let seeds = fields.list("seed", scalars::seed).unwrap_or_else(|| vec![1]);
-        let further = node.entries().iter().filter(|(key, _)| !FIXED.contains(&key.text.as_str()));
-        let further: Vec<(&Key, Option<Further>)> =
-            further.map(|(key, node)| (key, Further::decode(key, node, log))).collect();
+        let field_axes = node.entries().iter().filter(|(key, _)| !BUILT_IN_AXES.contains(&key.text.as_str()));
+        let field_axes: Vec<(&Key, Option<FieldAxis>)> =
+            field_axes.map(|(key, node)| (key, FieldAxis::decode(key, node, log))).collect();
         let models = models.unwrap_or_else(|| names.models.clone());
         let datasets = datasets.unwrap_or_else(|| vec![None]);
-        let partial = |node: &Node, section, known: &Known| Partial::decode(node, section, known, &further, log);
+        let pattern =
+            |node: &Node, section, known: &AllowedNames| CellPattern::decode(node, section, known, &field_axes, log);
         let used = datasets.iter().flatten().flatten().cloned().collect();
-        let used = Known {
+        let used = AllowedNames {
             models: models.clone(),
             datasets: if dataset.is_some() && datasets == [None] { names.datasets.clone() } else { used },
             curricula: curricula.clone().unwrap_or_else(|| curricula_known.clone()),
-            values: Some(Values { datasets: datasets.iter().flatten().cloned().collect(), seeds: seeds.clone() }),
+            values: Some(AxisValues { datasets: datasets.iter().flatten().cloned().collect(), seeds: seeds.clone() }),
         };
-        let any = Known {
+        let any = AllowedNames {
             models: names.models.clone(),
             datasets: names.datasets.clone(),
             curricula: curricula_known,
             values: None,
         };
-        let included = partials("include", include, log, |node| {
-            let partial = partial(node, "include", &any)?;
-            let bare = partial.dataset.is_none() && dataset.is_none();
-            if let Some(name) = partial.curriculum.as_ref().filter(|name| bare && needs_dataset(name)) {
+        let included = decode_patterns("include", include, log, |node| {
+            let pattern = pattern(node, "include", &any)?;
+            let bare = pattern.dataset.is_none() && dataset.is_none();
+            if let Some(name) = pattern.curriculum.as_ref().filter(|name| bare && needs_dataset(name)) {
                 let hint = "add `dataset: [a, b]` to the entry";
                 log.add(node.mark, format!("curriculum '{name}' needs a dataset"), Some(hint.into()));
             }
-            Some(partial)
+            Some(pattern)
         });
-        let excluded = partials("exclude", exclude, log, |node| partial(node, "exclude", &used));
+        let excluded = decode_patterns("exclude", exclude, log, |node| pattern(node, "exclude", &used));
         Some(Axes {
             models,
             datasets,
             curricula: curricula?,
             seeds,
-            further: further.into_iter().map(|(_, axis)| axis).collect::<Option<_>>()?,
+            fields: field_axes.into_iter().map(|(_, axis)| axis).collect::<Option<_>>()?,
             include: included?,
             exclude: excluded?,
             mark: node.mark,
         })
     }
 
-    /// Whether some cell is tuned.
+    /// Whether any cell is tuned.
     pub fn tunes(&self) -> bool {
-        let included = self.include.iter().filter_map(|partial| partial.curriculum.as_ref());
+        let included = self.include.iter().filter_map(|pattern| pattern.curriculum.as_ref());
         self.curricula.iter().chain(included).any(|name| name != "pretrained")
     }
 }
 
-impl Further {
-    /// Whether it varies the seed of the tunings, of all models or of one.
+impl FieldAxis {
+    /// Whether it varies the seed of tuning, of all models or of one.
     pub fn varies_tune_seed(&self) -> bool {
         self.field == "tune.seed" || (self.field.starts_with("models.") && self.field.ends_with(".tune.seed"))
     }
 
     /// Decodes `section.key: [...]` or `name: {field: section.key, values: [...]}`.
-    fn decode(key: &Key, node: &Node, log: &Log) -> Option<Further> {
+    fn decode(key: &Key, node: &Node, log: &Log) -> Option<FieldAxis> {
         let (field, place, values) = if let Value::Map(_) = node.value {
             let mut fields = Fields::of(node, "the axis", log)?;
             let place = fields.take("field").map_or(key.mark, |node| node.mark);
-            let field = fields.need("field", "the field to vary, such as `field: tune.learning_rate`", text);
-            let values = fields.required("values", "such as `values: [1e-5, 2e-5]`");
+            let field = fields.required("field", "the field to vary, such as `field: tune.learning_rate`", text);
+            let values = fields.required_node("values", "such as `values: [1e-5, 2e-5]`");
             fields.finish();
             let name = Node { mark: key.mark, value: Value::Text(key.text.clone()) };
             scalar("an axis", &name, log, scalars::name)?;
@@ -158,56 +159,58 @@ impl Further {
         let (section, dotted) = field.split_once('.').map_or((&field[..], false), |(section, _)| (section, true));
         let known = SECTIONS[1..].contains(&section) && (dotted || section == "held_out");
         if !known || field.split('.').any(str::is_empty) {
-            let names: Vec<&str> = if dotted { SECTIONS[1..].to_vec() } else { [&FIXED[..], &["held_out"]].concat() };
-            let hint = did_you_mean(section, names.iter().copied())
-                .unwrap_or_else(|| format!("axes are {}, and fields such as tune.learning_rate", FIXED.join(", ")));
+            let names: Vec<&str> =
+                if dotted { SECTIONS[1..].to_vec() } else { [&BUILT_IN_AXES[..], &["held_out"]].concat() };
+            let hint = did_you_mean(section, names.iter().copied()).unwrap_or_else(|| {
+                format!("the axes are {}, and fields such as tune.learning_rate", BUILT_IN_AXES.join(", "))
+            });
             log.add(place, format!("unknown axis '{}'", field.escape_debug()), Some(hint));
             return None;
         }
         let values = fields::distinct(&key.text, values, log, |value| match value.label() {
-            Some(label) => Some(Choice(label, value.clone())),
+            Some(label) => Some(LabelledValue(label, value.clone())),
             None => {
                 Fault::expected("a number, a word or a list")
-                    .or_hint("name a mapping in its own section, and list its name here")
+                    .or_hint("define the mapping under a name in its section, and list the name here")
                     .report(&format!("an item of '{}'", key.text), value, log);
                 None
             }
         });
-        let values = values?.into_iter().map(|Choice(label, node)| (label, node)).collect();
-        Some(Further { name: key.text.clone(), field, mark: place, values })
+        let values = values?.into_iter().map(|LabelledValue(label, node)| (label, node)).collect();
+        Some(FieldAxis { name: key.text.clone(), field, mark: place, values })
     }
 }
 
-/// A value of a further axis, told from others by its label.
-struct Choice(String, Node);
+/// A value of a field axis; values with the same label are equal.
+struct LabelledValue(String, Node);
 
-impl PartialEq for Choice {
-    fn eq(&self, other: &Choice) -> bool {
+impl PartialEq for LabelledValue {
+    fn eq(&self, other: &LabelledValue) -> bool {
         self.0 == other.0
     }
 }
 
-/// The names that an entry of `include:` or `exclude:` may use.
-struct Known {
+/// The names and values that an entry of `include:` or `exclude:` may use.
+struct AllowedNames {
     models: Vec<String>,
     datasets: Vec<String>,
     curricula: Vec<String>,
-    /// What stands on the axes, where nothing else is of use.
-    values: Option<Values>,
+    /// The values of the axes, if an entry may use no others.
+    values: Option<AxisValues>,
 }
 
 /// The values of the axes `dataset` and `seed`.
-struct Values {
+struct AxisValues {
     datasets: Vec<Vec<String>>,
     seeds: Vec<u64>,
 }
 
-impl Values {
-    /// Notes a dataset or a seed, named at its node, that no combination has; of a wrong axis nothing is known.
+impl AxisValues {
+    /// Reports a dataset or a seed that no combination has, unless the axis itself is wrong.
     fn check(&self, dataset: Option<(&Node, &Vec<String>)>, seed: Option<(&Node, u64)>, log: &Log) {
         let absent = |axis: &str, node: &Node, values: Vec<String>| {
-            let reason = format!("axis '{axis}' has no value {}", fields::described(node));
-            log.add(node.mark, reason, Some(format!("it has: {}", values.join(", "))));
+            let reason = format!("axis '{axis}' has no value {}", fields::describe(node));
+            log.add(node.mark, reason, Some(format!("its values are: {}", values.join(", "))));
         };
         let listed = |names: &Vec<String>| match &names[..] {
             [one] => one.clone(),
@@ -227,16 +230,16 @@ impl Values {
     }
 }
 
-impl Partial {
-    /// Decodes one entry; an axis that is wrong itself takes any value. `None` where anything is wrong with it: what
-    /// is left of it would mean something else.
+impl CellPattern {
+    /// Decodes one entry. An axis that is wrong itself accepts any value. `None` if anything is wrong with the entry,
+    /// because the rest of it would mean something else.
     fn decode(
         node: &Node,
         section: &str,
-        known: &Known,
-        further: &[(&Key, Option<Further>)],
+        known: &AllowedNames,
+        field_axes: &[(&Key, Option<FieldAxis>)],
         log: &Log,
-    ) -> Option<Partial> {
+    ) -> Option<CellPattern> {
         let before = log.count();
         let mut fields = Fields::of(node, &format!("an entry of '{section}'"), log)?;
         if node.entries().is_empty() {
@@ -246,8 +249,8 @@ impl Partial {
         let dataset_node = fields.take("dataset");
         let dataset = match dataset_node {
             Some(node) if known.values.is_some() && known.datasets.is_empty() => {
-                let hint = "leave it out of the entry, or add the axis";
-                log.add(node.mark, "there is no axis 'dataset' to exclude from", Some(hint.into()));
+                let hint = "remove the key from the entry, or add the axis";
+                log.add(node.mark, "there is no axis 'dataset'", Some(hint.into()));
                 None
             }
             node => node.and_then(|node| dataset(node, &known.datasets, log)),
@@ -258,35 +261,35 @@ impl Partial {
             values.check(dataset_node.zip(dataset.as_ref()), fields.take("seed").zip(seed), log);
         }
         let mut extra = BTreeMap::new();
-        for (key, axis) in further {
+        for (key, axis) in field_axes {
             let (Some(value), Some(axis)) = (fields.take(&key.text), axis) else { continue };
             match value.label().filter(|label| axis.values.iter().any(|(known, _)| known == label)) {
                 Some(label) => drop(extra.insert(axis.name.clone(), label)),
                 None => {
                     let values: Vec<&str> = axis.values.iter().map(|(label, _)| label.as_str()).collect();
-                    let reason = format!("axis '{}' has no value {}", axis.name, fields::described(value));
-                    log.add(value.mark, reason, Some(format!("it has: {}", values.join(", "))));
+                    let reason = format!("axis '{}' has no value {}", axis.name, fields::describe(value));
+                    log.add(value.mark, reason, Some(format!("its values are: {}", values.join(", "))));
                 }
             }
         }
         fields.finish();
-        let partial = Partial { mark: node.mark, model, dataset, curriculum, seed, extra };
-        (log.count() == before).then_some(partial)
+        let pattern = CellPattern { mark: node.mark, model, dataset, curriculum, seed, extra };
+        (log.count() == before).then_some(pattern)
     }
 }
 
-fn partials(
+fn decode_patterns(
     section: &str,
     node: Option<&Node>,
     log: &Log,
-    decode: impl Fn(&Node) -> Option<Partial>,
-) -> Option<Vec<Partial>> {
+    decode: impl Fn(&Node) -> Option<CellPattern>,
+) -> Option<Vec<CellPattern>> {
     let Some(node) = node else { return Some(vec![]) };
-    let decoded: Vec<Option<Partial>> = fields::items(section, node, log)?.iter().map(decode).collect();
+    let decoded: Vec<Option<CellPattern>> = fields::items(section, node, log)?.iter().map(decode).collect();
     decoded.into_iter().collect()
 }
 
-/// A dataset, or a list of distinct ones.
+/// A dataset, or a list of distinct datasets.
 fn dataset(node: &Node, known: &[String], log: &Log) -> Option<Vec<String>> {
     match node.value {
         Value::List(_) => fields::list("dataset", node, log, reference("dataset", known)),
@@ -294,12 +297,15 @@ fn dataset(node: &Node, known: &[String], log: &Log) -> Option<Vec<String>> {
     }
 }
 
-/// The name of a curriculum; tables call one dataset under `merged` or `sequential` by another one.
+/// The name of a curriculum. `single` is not one, although tables show it for one dataset under `merged` or `sequential`.
 fn curriculum(known: &[String]) -> impl Fn(&Value) -> fields::Scalar<String> + '_ {
     move |value| match value {
         Value::Text(word) if word == SINGLE && !known.contains(word) => {
-            let hint = "write `curriculum: [merged]`, and on the axis 'dataset' the name of that one dataset";
-            Err(Fault::plain("'single' is what tables call 'merged' or 'sequential' over one dataset", hint))
+            let hint = "write `curriculum: [merged]`, and the name of the dataset on the axis 'dataset'";
+            Err(Fault::plain(
+                "'single' is not a curriculum; tables show it for 'merged' or 'sequential' over one dataset",
+                hint,
+            ))
         }
         value => reference("curriculum", known)(value),
     }

@@ -9,7 +9,7 @@ use super::problem::Log;
 use super::scalars::{Within, count, real, reference, small, text};
 use super::tree::{Node, Value};
 
-/// `build:`, before its corpus is looked up.
+/// The key `build:`, before its corpus is looked up.
 pub(super) struct Build {
     dataset: String,
     to: PathBuf,
@@ -22,27 +22,32 @@ pub(super) struct Build {
 }
 
 impl Build {
-    /// Decodes how the file of a dataset is made by a model behind an OpenAI-compatible endpoint.
+    /// Decodes how a model behind an OpenAI-compatible endpoint generates the file of a dataset.
     ///
     /// | key | meaning | default |
     /// |---|---|---|
-    /// | `corpus:` | whose documents are asked about | required |
-    /// | `endpoint:` | base address, such as `http://localhost:8000/v1` | required |
-    /// | `model:` | its name there | required |
-    /// | `requests:` | most requests of one `grid data build` | required |
-    /// | `api_key:` | the environment variable that holds the key | none |
-    /// | `pairs:` | question-answer pairs of a document | 3 |
-    /// | `instruction:` | what stands before the text | the prompt of CLASS-IT, section 3 |
-    /// | `min_words:` | shorter documents are left out | 50 |
-    /// | `max_words:` | of longer documents only so many words are shown | 2000 |
-    /// | `temperature:`, `seed:` | randomness of the answers | 0.7, 1 |
-    /// | `parallel:` | requests under way at a time | 4 |
+    /// | `corpus:` | the corpus whose documents the questions are about | required |
+    /// | `endpoint:` | base URL, such as `http://localhost:8000/v1` | required |
+    /// | `model:` | the name of the model at the endpoint | required |
+    /// | `requests:` | the most requests of one `grid data build` | required |
+    /// | `api_key:` | the environment variable that contains the API key | none |
+    /// | `pairs:` | question-answer pairs for each document | 3 |
+    /// | `instruction:` | the prompt before the document | the prompt of CLASS-IT, section 3 |
+    /// | `min_words:` | documents with fewer words are skipped | 50 |
+    /// | `max_words:` | longer documents are cut to this many words | 2000 |
+    /// | `temperature:`, `seed:` | sampling of the answers | 0.7, 1 |
+    /// | `parallel:` | concurrent requests | 4 |
     pub fn decode(dataset: &str, to: PathBuf, node: &Node, corpora: &[String], log: &Log) -> Option<Build> {
         let mut fields = Fields::of(node, "'build'", log)?;
-        let corpus = fields.need("corpus", "whose documents are asked about", reference("corpus", corpora));
-        let endpoint = fields.need("endpoint", "such as `endpoint: http://localhost:8000/v1`", super::remote::address);
-        let model = fields.need("model", "the name of the model at the endpoint", text);
-        let requests = fields.need("requests", "the most requests of one build, such as 10k", count(1..=1_000_000_000));
+        let corpus = fields.required(
+            "corpus",
+            "the corpus whose documents the questions are about",
+            reference("corpus", corpora),
+        );
+        let endpoint = fields.required("endpoint", "such as `endpoint: http://localhost:8000/v1`", super::remote::url);
+        let model = fields.required("model", "the name of the model at the endpoint", text);
+        let requests =
+            fields.required("requests", "the most requests of one build, such as 10k", count(1..=1_000_000_000));
         let api_key = fields.get("api_key", None, |value| variable(value).map(Some));
         let pairs = fields.get("pairs", 3, small(1..=100));
         let instruction = fields.get("instruction", Question::of_class_it(pairs), text);
@@ -57,15 +62,15 @@ impl Build {
         Some(Build { dataset: dataset.to_owned(), to, corpus, question, endpoint, api_key, requests, parallel })
     }
 
-    /// The same with its corpus.
-    pub fn of(self, corpora: &[Corpus]) -> Option<Generation> {
+    /// Looks up the corpus.
+    pub fn resolve(self, corpora: &[Corpus]) -> Option<Generation> {
         let Build { dataset, to, corpus, question, endpoint, api_key, requests, parallel } = self;
         let corpus = corpora.iter().find(|known| known.name == corpus)?.clone();
         Some(Generation { dataset, to, corpus, question, endpoint, api_key, requests, parallel })
     }
 }
 
-/// The name of an environment variable; a key itself must not stand in a spec.
+/// The name of an environment variable; a spec must not contain the API key itself.
 fn variable(value: &Value) -> Scalar<String> {
     let text = text(value)?;
     let named = text.starts_with(|c: char| c.is_ascii_uppercase() || c == '_')
@@ -73,6 +78,6 @@ fn variable(value: &Value) -> Scalar<String> {
     if named {
         return Ok(text);
     }
-    let hint = "such as OPENAI_API_KEY; the key itself does not belong into a file";
-    Err(Fault::plain("'api_key' must be the name of an environment variable, in capitals", hint))
+    let hint = "write the name of the variable, such as OPENAI_API_KEY, and never the key itself";
+    Err(Fault::plain("'api_key' must be the name of an environment variable, in capital letters", hint))
 }

@@ -1,4 +1,4 @@
-//! The product of the axes, to distinct cells with complete recipes.
+//! Expands the product of the axes into distinct cells with complete recipes.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
@@ -8,10 +8,10 @@ use crate::domain::{
     StagePart, Suite,
 };
 
-use super::axes::{Axes, Partial};
+use super::axes::{Axes, CellPattern};
 use super::budget;
 use super::curricula::{Curriculum, StageKeys, StageSchedule};
-use super::document::{Document, SECTIONS, named};
+use super::document::{Document, SECTIONS, named_entries};
 use super::fields::{Fault, Fields, Scalar};
 use super::models::{self, Model};
 use super::names::Names;
@@ -21,15 +21,15 @@ use super::scalars;
 use super::tables;
 use super::tree::{Node, Value};
 
-/// More combinations than anybody can mean.
-const MOST_COMBINATIONS: usize = 100_000;
-/// More settings of further axes than are decoded: each one is a spec of its own.
-const MOST_SETTINGS: usize = 1_000;
+/// The most combinations; more are certainly a mistake.
+const MAX_COMBINATIONS: usize = 100_000;
+/// The most settings of field axes; each one is decoded like a spec of its own.
+const MAX_SETTINGS: usize = 1_000;
 
-/// Decodes a whole spec. `None` only where a problem has been logged.
+/// Decodes a whole spec; `None` only if a problem was logged.
 pub(super) fn grid(root: &Node, folder: &Path, log: &Log) -> Option<Grid> {
     let mut top = Fields::of(root, "the spec", log)?;
-    let name = top.need("name", "the experiment's name, such as `name: quickstart`", experiment);
+    let name = top.required("name", "the experiment's name, such as `name: quickstart`", experiment);
     for section in SECTIONS {
         top.take(section);
     }
@@ -38,18 +38,20 @@ pub(super) fn grid(root: &Node, folder: &Path, log: &Log) -> Option<Grid> {
     let budget = budget::budget(top.take("budget"), log);
     let published: Vec<String> =
         root.get("reference").map_or(&[][..], Node::entries).iter().map(|(key, _)| key.text.clone()).collect();
-    let references = named("reference", top.take("reference"), log, |key, node| tables::reference(key, node, log));
-    let tables = named("tables", top.take("tables"), log, |key, node| tables::table(key, node, &published, log));
+    let references =
+        named_entries("reference", top.take("reference"), log, |key, node| tables::reference(key, node, log));
+    let tables =
+        named_entries("tables", top.take("tables"), log, |key, node| tables::table(key, node, &published, log));
     top.finish();
-    let Some(axes) = axes.filter(|axes| !too_many(axes, log)) else {
-        // The sections may have problems of their own.
+    let Some(axes) = axes.filter(|axes| !has_too_many(axes, log)) else {
+        // Report the problems of the other sections too.
         Document::decode(root, folder, false, log);
         return None;
     };
     let settings: Vec<(Setting, Option<Document>)> = settings(&axes)
         .into_iter()
         .map(|setting| {
-            let document = Document::decode(&varied(root, &axes, &setting, log), folder, axes.tunes(), log);
+            let document = Document::decode(&with_setting(root, &axes, &setting, log), folder, axes.tunes(), log);
             (setting, document)
         })
         .collect();
@@ -70,12 +72,13 @@ pub(super) fn grid(root: &Node, folder: &Path, log: &Log) -> Option<Grid> {
     let wanted = settings.iter().find_map(|(_, document)| document.evaluations.checkpoints);
     if let Some(place) = wanted.filter(|_| !cells.iter().any(scored)) {
         let hint = "add `milestones: {words: [1M, 2M]}` to `pretrain`, and the curriculum 'pretrained' to the axes";
-        log.add(place, "'checkpoints' has no milestone to score", Some(hint.into()));
+        log.add(place, "'checkpoints' has no milestones to score", Some(hint.into()));
     }
     let place = settings.iter().find_map(|(_, document)| document.evaluations.suites);
     if let Some((place, cell)) = place.zip(cells.iter().find(|cell| lacks_curves(cell))) {
-        let reason = format!("aoa needs three milestones in words, and the model '{}' has fewer", cell.key.model);
-        let hint = "add `milestones: {words: [1M, 2M, 3M]}` to `pretrain`; a model from elsewhere has none";
+        let reason =
+            format!("aoa needs at least three milestones in words, but the model '{}' has fewer", cell.key.model);
+        let hint = "add `milestones: {words: [1M, 2M, 3M]}` to `pretrain`; an imported model has no milestones";
         log.add(place, reason, Some(hint.into()));
     }
     let derives = |cell: &Cell| {
@@ -83,8 +86,11 @@ pub(super) fn grid(root: &Node, folder: &Path, log: &Log) -> Option<Grid> {
         cell.key.seed > FinetuneSeeds::LARGEST && cell.recipe.finetunings.iter().any(derived)
     };
     if let Some(cell) = cells.iter().find(|cell| derives(cell)) {
-        let reason = format!("the seed {} is too large to derive seeds of fine-tunings from", cell.key.seed);
-        let hint = format!("use one up to {}, or list them: `finetune: {{seeds: [1, 2, 3]}}`", FinetuneSeeds::LARGEST);
+        let reason = format!("the seed {} is too large to derive the seeds of fine-tuning from it", cell.key.seed);
+        let hint = format!(
+            "use a seed of at most {}, or list the seeds: `finetune: {{seeds: [1, 2, 3]}}`",
+            FinetuneSeeds::LARGEST
+        );
         log.add(axes.mark, reason, Some(hint));
     }
     let data = distinct(settings.iter().flat_map(|(_, document)| &document.data));
@@ -94,22 +100,22 @@ pub(super) fn grid(root: &Node, folder: &Path, log: &Log) -> Option<Grid> {
     Some(Grid { name: name?, cells, combinations, data, generations, budget, references, tables, resources })
 }
 
-/// The name of an experiment, which is that of its folder in the runs folder.
+/// The name of an experiment, which is also the name of its folder in the runs folder.
 fn experiment(value: &Value) -> Scalar<String> {
     let name = scalars::name(value)?;
-    let own = ["runs.db", "survey.json"]
+    let reserved = ["runs.db", "survey.json"]
         .iter()
         .any(|file| name.strip_prefix(file).is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '.'])));
-    match own || ["workers", "verify"].contains(&name.as_str()) {
+    match reserved || ["workers", "verify"].contains(&name.as_str()) {
         true => Err(Fault::plain(
-            format!("the name '{name}' is taken: grid keeps something of its own under it in the runs folder"),
-            format!("choose another one, such as my-{}", name.split('.').next().unwrap_or_default()),
+            format!("the name '{name}' is reserved for a file or folder of grid in the runs folder"),
+            format!("choose another name, such as my-{}", name.split('.').next().unwrap_or_default()),
         )),
         false => Ok(name),
     }
 }
 
-/// Each of these once, in their order.
+/// The distinct items, in order of first appearance.
 fn distinct<'a, T: Clone + PartialEq + 'a>(all: impl Iterator<Item = &'a T>) -> Vec<T> {
     let mut distinct: Vec<T> = vec![];
     for one in all {
@@ -120,7 +126,7 @@ fn distinct<'a, T: Clone + PartialEq + 'a>(all: impl Iterator<Item = &'a T>) -> 
     distinct
 }
 
-/// Whether ages of acquisition are asked of a model that keeps too few copies on its way.
+/// Whether the cell has the suite `aoa`, but its model has too few milestones for it.
 fn lacks_curves(cell: &Cell) -> bool {
     let words = |milestone: &&Milestone| matches!(milestone, Milestone::Words(_));
     let asked = cell.recipe.evaluations.iter().any(|evaluation| evaluation.suite == Suite::Aoa);
@@ -128,29 +134,30 @@ fn lacks_curves(cell: &Cell) -> bool {
         && match &cell.recipe.base {
             BaseModel::Trained(base) => base.milestones.iter().filter(words).count() < 3,
             BaseModel::Imported(_) => true,
-            BaseModel::Recorded(_) => false, // known when its folder is there
+            BaseModel::Recorded(_) => false, // known once its folder is read
         }
 }
 
-fn too_many(axes: &Axes, log: &Log) -> bool {
+fn has_too_many(axes: &Axes, log: &Log) -> bool {
     let product = |sizes: &[usize]| sizes.iter().try_fold(1, |product: usize, &size| product.checked_mul(size));
-    let settings = product(&axes.further.iter().map(|axis| axis.values.len()).collect::<Vec<_>>());
+    let settings = product(&axes.fields.iter().map(|axis| axis.values.len()).collect::<Vec<_>>());
     let sizes = [axes.models.len(), axes.datasets.len(), axes.curricula.len(), axes.seeds.len()];
     let all = settings.zip(product(&sizes)).and_then(|(a, b)| product(&[a, b, 1 + axes.include.len()]));
-    let too_many = settings.is_none_or(|n| n > MOST_SETTINGS) || all.is_none_or(|n| n > MOST_COMBINATIONS);
-    if too_many {
-        let reason =
-            format!("the axes have more than {MOST_COMBINATIONS} combinations, or {MOST_SETTINGS} of further axes");
-        log.add(axes.mark, reason, Some("split the experiment".into()));
+    let has_too_many = settings.is_none_or(|n| n > MAX_SETTINGS) || all.is_none_or(|n| n > MAX_COMBINATIONS);
+    if has_too_many {
+        let reason = format!(
+            "the axes have more than {MAX_COMBINATIONS} combinations, or more than {MAX_SETTINGS} of axes over fields"
+        );
+        log.add(axes.mark, reason, Some("split the experiment into several specs".into()));
     }
-    too_many
+    has_too_many
 }
 
-/// The label of each further axis.
+/// The label of the value of each field axis.
 type Setting = BTreeMap<String, String>;
 
 fn settings(axes: &Axes) -> Vec<Setting> {
-    axes.further.iter().fold(vec![Setting::new()], |settings, axis| {
+    axes.fields.iter().fold(vec![Setting::new()], |settings, axis| {
         let with = |setting: &Setting, label: &String| {
             let mut setting = setting.clone();
             setting.insert(axis.name.clone(), label.clone());
@@ -160,17 +167,17 @@ fn settings(axes: &Axes) -> Vec<Setting> {
     })
 }
 
-/// The spec with the values of a setting in their fields.
-fn varied(root: &Node, axes: &Axes, setting: &Setting, log: &Log) -> Node {
+/// The spec with the values of a setting put into their fields.
+fn with_setting(root: &Node, axes: &Axes, setting: &Setting, log: &Log) -> Node {
     let mut root = root.clone();
-    for axis in &axes.further {
+    for axis in &axes.fields {
         let chosen = axis.values.iter().filter(|(label, _)| setting.get(&axis.name) == Some(label));
         for (_, value) in chosen {
             if let Err(blocked) = root.set(&axis.field, axis.mark, value.clone()) {
                 log.add(
                     axis.mark,
-                    format!("'{blocked}' is not a mapping, so it has no keys to vary"),
-                    Some("make it {key: value}, or vary another field".into()),
+                    format!("'{blocked}' is not a mapping, so no key in it can be varied"),
+                    Some("make it a mapping, or vary another field".into()),
                 );
             }
         }
@@ -187,7 +194,7 @@ struct Combination {
     seed: u64,
 }
 
-impl Partial {
+impl CellPattern {
     fn matches(&self, combination: &Combination, setting: &Setting) -> bool {
         self.model.as_ref().is_none_or(|model| *model == combination.model)
             && self.dataset.as_ref().is_none_or(|dataset| Some(dataset) == combination.dataset.as_ref())
@@ -197,50 +204,57 @@ impl Partial {
     }
 }
 
-/// The product without what is excluded, then what is included. The order of the axes is model, further axes, dataset,
-/// curriculum, seed: a table shows one setting after the other, and the seeds of a condition together.
+/// The product of the axes without excluded combinations, followed by included ones. The order of the axes is model, field
+/// axes, dataset, curriculum, seed, so that tables list one setting after the other and keep the seeds of a condition
+/// together.
 fn combinations(axes: &Axes, settings: &[(Setting, Document)], log: &Log) -> Vec<Combination> {
-    let everything =
-        Partial { mark: axes.mark, model: None, dataset: None, curriculum: None, seed: None, extra: BTreeMap::new() };
+    let everything = CellPattern {
+        mark: axes.mark,
+        model: None,
+        dataset: None,
+        curriculum: None,
+        seed: None,
+        extra: BTreeMap::new(),
+    };
     let mut combinations = product(axes, settings, &everything);
     let before = combinations.len();
     let mut useful = vec![false; axes.exclude.len()];
     combinations.retain(|combination| {
         let mut kept = true;
-        for (partial, useful) in axes.exclude.iter().zip(&mut useful) {
-            if partial.matches(combination, &settings[combination.setting].0) {
+        for (pattern, useful) in axes.exclude.iter().zip(&mut useful) {
+            if pattern.matches(combination, &settings[combination.setting].0) {
                 *useful = true;
                 kept = false;
             }
         }
         kept
     });
-    for (partial, _) in axes.exclude.iter().zip(useful).filter(|(_, useful)| !useful && before > 0) {
-        let hint = "its values stand on the axes, but not together in one combination";
-        log.add(partial.mark, "this entry excludes nothing", Some(hint.into()));
+    for (pattern, _) in axes.exclude.iter().zip(useful).filter(|(_, useful)| !useful && before > 0) {
+        let hint = "each of its values is on an axis, but no combination has all of them";
+        log.add(pattern.mark, "this entry excludes nothing", Some(hint.into()));
     }
-    combinations.extend(axes.include.iter().flat_map(|partial| product(axes, settings, partial)));
+    combinations.extend(axes.include.iter().flat_map(|pattern| product(axes, settings, pattern)));
     if combinations.is_empty() && before > 0 {
-        log.add(axes.mark, "no cell is left", Some("exclude less".into()));
+        log.add(axes.mark, "every combination is excluded", Some("remove an entry of `exclude`".into()));
     }
     combinations
 }
 
-/// The product of the axes with the coordinates of `partial` held fast.
-fn product(axes: &Axes, settings: &[(Setting, Document)], partial: &Partial) -> Vec<Combination> {
-    fn held<T: Clone>(value: &Option<T>, axis: &[T]) -> Vec<T> {
+/// The product of the axes, restricted to the combinations that match `pattern`.
+fn product(axes: &Axes, settings: &[(Setting, Document)], pattern: &CellPattern) -> Vec<Combination> {
+    fn values_of<T: Clone>(value: &Option<T>, axis: &[T]) -> Vec<T> {
         value.clone().map_or_else(|| axis.to_vec(), |value| vec![value])
     }
-    let datasets = held(&partial.dataset.clone().map(Some), &axes.datasets);
+    let datasets = values_of(&pattern.dataset.clone().map(Some), &axes.datasets);
     let mut result = vec![];
-    for model in held(&partial.model, &axes.models) {
+    for model in values_of(&pattern.model, &axes.models) {
         for (setting, (labels, _)) in settings.iter().enumerate() {
-            if partial.extra.iter().any(|(axis, label)| labels.get(axis) != Some(label)) {
+            if pattern.extra.iter().any(|(axis, label)| labels.get(axis) != Some(label)) {
                 continue;
             }
             for dataset in &datasets {
-                for curriculum in held(&partial.curriculum, &axes.curricula) {
-                    for seed in held(&partial.seed, &axes.seeds) {
+                for curriculum in values_of(&pattern.curriculum, &axes.curricula) {
+                    for seed in values_of(&pattern.seed, &axes.seeds) {
                         let (model, dataset) = (model.clone(), dataset.clone());
                         result.push(Combination { model, setting, dataset, curriculum: curriculum.clone(), seed });
                     }
@@ -251,7 +265,7 @@ fn product(axes: &Axes, settings: &[(Setting, Document)], partial: &Partial) -> 
     result
 }
 
-/// The stages of a curriculum over the datasets of a combination, and its name in tables.
+/// The stages of the curriculum of a combination, and the name of the curriculum in tables.
 fn stages<'a>(combination: &'a Combination, document: &Document) -> (Curriculum, &'a str) {
     let datasets = combination.dataset.clone().unwrap_or_default();
     let single = datasets.len() == 1;
@@ -288,10 +302,10 @@ fn cell(combination: &Combination, axes: &Axes, settings: &[(Setting, Document)]
         curriculum: curriculum.to_owned(),
         seed: combination.seed,
         extra: match stages.is_empty() {
-            // A model that is not tuned is the same for every seed of the tuning.
+            // A model without tuning does not depend on the seed of tuning.
             true => {
                 let varies =
-                    |name: &String| axes.further.iter().any(|axis| axis.name == *name && axis.varies_tune_seed());
+                    |name: &String| axes.fields.iter().any(|axis| axis.name == *name && axis.varies_tune_seed());
                 setting.clone().into_iter().filter(|(name, _)| !varies(name)).collect()
             }
             false => setting.clone(),
@@ -309,7 +323,7 @@ fn cell(combination: &Combination, axes: &Axes, settings: &[(Setting, Document)]
     Some(Cell { key, recipe: recipe(model, document, stages, combination.seed) })
 }
 
-/// The stages as the parts of one, which all have the keys of the first but for its data and length.
+/// Merges stages into the parts of one stage, which has the keys of the first; data and length differ between parts.
 fn whole(stages: Vec<Stage>) -> Vec<Stage> {
     let mut stages = stages.into_iter();
     let Some(first) = stages.next() else { return vec![] };
@@ -333,9 +347,9 @@ fn stage(keys: &StageKeys, first: bool, model: &Model, document: &Document, log:
 
 fn recipe(model: &Model, document: &Document, stages: Vec<Stage>, seed: u64) -> Recipe {
     let base = match &model.base {
-        models::BaseModel::Imported(model) => BaseModel::Imported(model.clone()),
-        models::BaseModel::Recorded(job) => BaseModel::Recorded(*job),
-        models::BaseModel::Trained(trained) => {
+        models::ModelBase::Imported(model) => BaseModel::Imported(model.clone()),
+        models::ModelBase::Recorded(job) => BaseModel::Recorded(*job),
+        models::ModelBase::Trained(trained) => {
             let (config, pretrain) = &**trained;
             BaseModel::Trained(Box::new(Pretraining {
                 tokenizer_corpora: chosen(&document.corpora, &document.tokenizer_corpora, |corpus| &corpus.name),
@@ -354,7 +368,7 @@ fn recipe(model: &Model, document: &Document, stages: Vec<Stage>, seed: u64) -> 
         held_out: document.held_out,
         milestone_evaluations: match stages.is_empty() {
             true => document.evaluations.of_milestones.clone(),
-            false => vec![], // tuned models share the milestones of a pretrained one
+            false => vec![], // the milestones belong to the pretrained model
         },
         stages,
         evaluations: document.evaluations.of_models.clone(),
@@ -363,14 +377,13 @@ fn recipe(model: &Model, document: &Document, stages: Vec<Stage>, seed: u64) -> 
     }
 }
 
-/// The items of these names, in the order of the names.
+/// The items with these names, in the order of the names.
 fn chosen<T: Clone>(items: &[T], names: &[String], name: impl Fn(&T) -> &String) -> Vec<T> {
     names.iter().filter_map(|wanted| items.iter().find(|item| name(item) == wanted)).cloned().collect()
 }
 
-/// What makes two cells equal: model, further axes, stages, in which the order of datasets that are shuffled together
-/// means nothing, and the seed, unless nothing is trained: a model from elsewhere that is only scored is the same for
-/// every seed.
+/// The properties by which two cells are equal: model, field axes, stages and seed. The order of datasets that are shuffled
+/// together does not matter. The seed does not matter if nothing is trained, as for an imported model that is only scored.
 fn canonical(cell: &Cell) -> (String, BTreeMap<String, String>, Option<u64>, Vec<String>) {
     let part = |StagePart { datasets, shares, order, replay, length }: &StagePart| {
         let share = |place: usize| shares.get(place).copied();

@@ -9,7 +9,7 @@ use super::scalars::{Within, choice, real, reference};
 use super::training::Tune;
 use super::tree::{Key, Node, Value};
 
-/// The stages of a curriculum.
+/// A curriculum: its stages, and whether they share a schedule.
 #[derive(Debug, Clone)]
 pub(super) struct Curriculum {
     pub stages: Vec<StageKeys>,
@@ -17,28 +17,28 @@ pub(super) struct Curriculum {
 }
 
 impl Curriculum {
-    /// Stages that are trained one after the other.
+    /// Stages that are separate trainings, one after the other.
     pub fn each(stages: Vec<StageKeys>) -> Self {
         Self { stages, schedule: StageSchedule::Each }
     }
 
-    /// Stages that are one training.
+    /// Stages that together are one training.
     pub fn whole(stages: Vec<StageKeys>) -> Self {
         Self { stages, schedule: StageSchedule::Whole }
     }
 }
 
-/// `schedule:` of a curriculum.
+/// The key `schedule:` of a curriculum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum StageSchedule {
-    /// Every stage has a warm-up and a decay of its own.
+    /// Every stage has its own warm-up and decay.
     Each,
-    /// All stages in order are one training: one warm-up, one decay, one state of the optimiser.
+    /// All stages in order are one training, with one warm-up, one decay and one optimizer state.
     Whole,
 }
 
 /// The keys of `tune:` that cannot differ between the stages of one training.
-pub(super) const OF_THE_WHOLE: [&str; 17] = [
+pub(super) const SHARED_TUNE_KEYS: [&str; 17] = [
     "batch_size",
     "learning_rate",
     "schedule",
@@ -58,23 +58,23 @@ pub(super) const OF_THE_WHOLE: [&str; 17] = [
     "optimizer",
 ];
 
-/// Keys of a stage that are not those of `tune:`.
+/// The keys of a stage that `tune:` does not have.
 pub(super) const STAGE_KEYS: [&str; 2] = ["datasets", "order"];
 
-/// A stage as the spec has it.
+/// A stage as the spec defines it.
 #[derive(Debug, Clone)]
 pub(super) struct StageKeys {
-    /// Names of the datasets.
+    /// The names of the datasets.
     pub datasets: Vec<String>,
-    /// Their weights; empty where each gives all of its records.
+    /// The weights of the datasets; empty if an epoch has all records of each.
     pub shares: Vec<f64>,
     pub order: RecordOrder,
-    /// The mapping, whose keys go over those of `tune:`.
+    /// The mapping of the stage, whose keys override those of `tune:`.
     pub own: Option<Node>,
 }
 
 impl StageKeys {
-    /// The shuffled union of these datasets.
+    /// A stage over the shuffled union of these datasets.
     pub fn union(datasets: Vec<String>) -> Self {
         Self { datasets, shares: vec![], order: RecordOrder::Shuffled, own: None }
     }
@@ -85,14 +85,14 @@ impl StageKeys {
 /// | key | meaning | default |
 /// |---|---|---|
 /// | `stages:` | the list | required |
-/// | `schedule:` | `each` stage is a training of its own, or the `whole` is one: one warm-up, one decay, one state of the optimiser | `each` |
+/// | `schedule:` | `each` stage is a separate training, or the `whole` list is one, with one warm-up, one decay and one optimizer state | `each` |
 ///
 /// A stage is a dataset, a list of datasets that are shuffled together, or a mapping:
 ///
 /// | key | meaning | default |
 /// |---|---|---|
-/// | `datasets:` | a name, a list, or `{name: weight}`: an epoch then has rows of each in proportion to its weight | required |
-/// | `order:` | `shuffled`, `interleaved` (they alternate) or `in_turn` (one after the other under one schedule) | `shuffled` |
+/// | `datasets:` | a name, a list, or `{name: weight}`, with which an epoch has rows of each dataset in proportion to its weight | required |
+/// | `order:` | `shuffled`, `interleaved` (rows of the datasets alternate) or `in_turn` (one dataset after the other under one schedule) | `shuffled` |
 /// | keys of `tune:` | such as `epochs:`, `loss:`, `pretrain_mix:`, `optimizer:`; under `schedule: whole` only `epochs:` or `steps:`, and `pretrain_mix:` | those of `tune:` |
 pub(super) fn curriculum(
     key: &Key,
@@ -103,13 +103,13 @@ pub(super) fn curriculum(
 ) -> Option<(String, Curriculum)> {
     let name = &key.text;
     if BUILT_IN_CURRICULA.contains(&name.as_str()) || name == SINGLE {
-        let hint = format!("choose another name: {}, and {SINGLE} have a meaning", BUILT_IN_CURRICULA.join(", "));
-        log.add(key.mark, format!("curriculum '{name}' is built in"), Some(hint));
+        let hint = format!("choose another name; {} and {SINGLE} are reserved", BUILT_IN_CURRICULA.join(", "));
+        log.add(key.mark, format!("the name of curriculum '{name}' is reserved"), Some(hint));
     }
     let (list, schedule) = match node.value {
         Value::Map(_) => {
             let mut fields = Fields::of(node, &format!("curriculum '{name}'"), log)?;
-            let list = fields.required("stages", "such as `{stages: [a, b], schedule: whole}`");
+            let list = fields.required_node("stages", "such as `{stages: [a, b], schedule: whole}`");
             let schedules = choice([("each", StageSchedule::Each), ("whole", StageSchedule::Whole)]);
             let schedule = fields.get("schedule", StageSchedule::Each, schedules);
             fields.finish();
@@ -119,7 +119,7 @@ pub(super) fn curriculum(
     };
     let dataset = |value: &Value| dataset(name, value, names);
     let stages = fields::items(name, list, log)?.iter().map(|stage| match stage.value {
-        Value::Map(_) => mixture(name, stage, schedule, names, held_out, log),
+        Value::Map(_) => stage_mapping(name, stage, schedule, names, held_out, log),
         Value::List(_) => fields::list(name, stage, log, dataset).map(StageKeys::union),
         _ => fields::scalar(&format!("a stage of '{name}'"), stage, log, dataset)
             .map(|dataset| StageKeys::union(vec![dataset])),
@@ -128,24 +128,24 @@ pub(super) fn curriculum(
     Some((name.clone(), Curriculum { stages: stages.into_iter().collect::<Option<_>>()?, schedule }))
 }
 
-/// The name of a dataset, where the curriculum of this name stands.
+/// The name of a dataset in a stage of a curriculum.
 fn dataset(curriculum: &str, value: &Value, names: &Names) -> Scalar<String> {
     let known = names.datasets.join(", ");
     match value {
         Value::Text(word) if names.datasets.contains(word) => Ok(word.clone()),
         Value::Text(word) if word == curriculum => Err(Fault::plain(
             format!("curriculum '{curriculum}' refers to itself"),
-            format!("a stage names datasets: {known}"),
+            format!("a stage lists datasets; there are: {known}"),
         )),
         Value::Text(word) if names.curricula.contains(word) || BUILT_IN_CURRICULA.contains(&word.as_str()) => {
-            let hint = format!("write its stages out; a stage names datasets: {known}");
+            let hint = format!("copy its stages; a stage lists datasets, and there are: {known}");
             Err(Fault::plain(format!("curriculum '{curriculum}' refers to the curriculum '{word}'"), hint))
         }
         value => reference("dataset", &names.datasets)(value),
     }
 }
 
-fn mixture(
+fn stage_mapping(
     curriculum: &str,
     node: &Node,
     schedule: StageSchedule,
@@ -155,7 +155,7 @@ fn mixture(
 ) -> Option<StageKeys> {
     let subject = format!("a stage of '{curriculum}'");
     let mut fields = Fields::of(node, &subject, log)?;
-    let named = fields.required("datasets", "such as `datasets: [a, b]`, or `datasets: {a: 2, b: 1}`");
+    let named = fields.required_node("datasets", "such as `datasets: [a, b]`, or `datasets: {a: 2, b: 1}`");
     let orders = [
         ("shuffled", RecordOrder::Shuffled),
         ("interleaved", RecordOrder::Interleaved),
@@ -164,16 +164,17 @@ fn mixture(
     let order = fields.get("order", RecordOrder::Shuffled, choice(orders));
     let dataset = |value: &Value| dataset(curriculum, value, names);
     if let Some((key, _)) = node.entries().iter().find(|(key, _)| key.text == "seed") {
-        let hint = "set it for all stages, `tune: {seed: 2}`, or vary it: `axes: {tune.seed: [1, 2, 3]}`";
+        let hint = "set it for all stages with `tune: {seed: 2}`, or vary it with `axes: {tune.seed: [1, 2, 3]}`";
         log.add(key.mark, format!("{subject} cannot have a seed of its own"), Some(hint.into()));
     }
-    let common = |key: &&Key| schedule == StageSchedule::Whole && OF_THE_WHOLE.contains(&key.text.as_str());
+    let common = |key: &&Key| schedule == StageSchedule::Whole && SHARED_TUNE_KEYS.contains(&key.text.as_str());
     for key in node.entries().iter().map(|(key, _)| key).filter(common) {
-        let reason = format!("'{}' is the same for all stages of '{curriculum}', which are one training", key.text);
-        let hint = "set it in `tune:`, or give every stage a training of its own: `schedule: each`";
+        let reason =
+            format!("'{}' must be the same for all stages of '{curriculum}', which are one training", key.text);
+        let hint = "set it in `tune:`, or make every stage a separate training with `schedule: each`";
         log.add(key.mark, reason, Some(hint.into()));
     }
-    // Whatever its keys go over, so that what is wrong with them is known even where nothing uses this stage.
+    // Decoded over minimal defaults, so that its keys are checked even if no cell uses this stage.
     let (mark, own) = (node.mark, Some(node.clone()));
     let one = Node { mark, value: Value::Whole(1) };
     let least = Value::Map(vec![(Key { mark, text: "epochs".to_owned() }, one)]);
@@ -187,7 +188,7 @@ fn mixture(
     Some(StageKeys { datasets, shares, order, own })
 }
 
-/// `{a: 2, b: 1}`.
+/// Datasets with weights: `{a: 2, b: 1}`.
 fn weights(curriculum: &str, node: &Node, names: &Names, log: &Log) -> Option<(Vec<String>, Vec<f64>)> {
     if node.entries().is_empty() {
         log.add(node.mark, "'datasets' is empty", Some("such as `{a: 2, b: 1}`".into()));

@@ -10,7 +10,7 @@ use super::budget;
 use super::build::Build;
 use super::fields::{self, Fault, Fields, Scalar};
 use super::problem::Log;
-use super::remote::elsewhere;
+use super::remote::remote_files;
 use super::scalars::{choice, count, flag, path, seed, small, text};
 use super::tree::{Node, Value};
 
@@ -18,17 +18,17 @@ use super::tree::{Node, Value};
 ///
 /// | key | meaning | default |
 /// |---|---|---|
-/// | `files:` | path or glob, relative to `data_root`, or in the tree that the next line names | this or `world:` |
-/// | `hf:`, `osf:`, `url:` | data on another machine ([`elsewhere`]) | |
-/// | `licence:` | its terms, for `grid data list` | unsaid |
+/// | `files:` | path or glob, relative to `data_root` or within the remote source | this or `world:` |
+/// | `hf:`, `osf:`, `url:` | data on another machine ([`remote_files`]) | |
+/// | `licence:` | the licence, shown by `grid data list` | none |
 /// | `world:` | `speech`, `dialogues` or `articles` of the toy world | |
-/// | `words:` | size (world) | required |
-/// | `world_seed:` | which toy world | 1 |
-/// | `documents:` | `blank_line`, `line`, `{lines: N}`, or rows with a field of text: `{jsonl: text}`, `csv`, `tsv`, `parquet` | `blank_line` |
-/// | `remove:` | characters to take out first | none |
+/// | `words:` | number of words (`world`) | required |
+/// | `world_seed:` | seed of the toy world | 1 |
+/// | `documents:` | what separates documents: `blank_line`, `line` or `{lines: N}`; or rows with a field of text: `{jsonl: text}`, `csv`, `tsv`, `parquet` | `blank_line` |
+/// | `remove:` | characters to delete before anything else | none |
 /// | `min_words:` | lines with fewer words are dropped | 0 |
-/// | `merge_turns:` | then `A:<TAB>text` lines of one speaker become one | false |
-/// | `expect:` | how much there is after cleaning, `{words: 8M, documents: 10k}`: what the plan reckons with until the data is there | nothing |
+/// | `merge_turns:` | whether consecutive `A:<TAB>text` lines of one speaker are merged afterwards | false |
+/// | `expect:` | the size after cleaning, `{words: 8M, documents: 10k}`, which the plan uses until the data is available | none |
 pub(super) fn corpus(name: &str, node: &Node, root: &Path, log: &Log) -> Option<(Corpus, DataEntry)> {
     let parts = [("speech", WorldPart::Speech), ("dialogues", WorldPart::Dialogues), ("articles", WorldPart::Articles)];
     let mut fields = Fields::of(node, &format!("corpus '{name}'"), log)?;
@@ -52,20 +52,20 @@ pub(super) fn corpus(name: &str, node: &Node, root: &Path, log: &Log) -> Option<
 /// |---|---|---|
 /// | `files:`, `hf:`, `osf:`, `url:`, `licence:` | as for a corpus | this or `world:` |
 /// | `world:` | `chat` or `questions` of the toy world | |
-/// | `records:` | size (world) | required |
-/// | `world_seed:` | which toy world | 1 |
-/// | `format:` | `jsonl` (or its old name `records`), `csv`, `tsv`, `parquet`, `dialogue` or `squad` (files) | `jsonl` |
+/// | `records:` | number of records (`world`) | required |
+/// | `world_seed:` | seed of the toy world | 1 |
+/// | `format:` | format of the files: `jsonl` (or its old name `records`), `csv`, `tsv`, `parquet`, `dialogue` or `squad` | `jsonl` |
 /// | `prompt:`, `reply:` | fields of a row, or text with fields: `"{instruction}\n{input}"` | `prompt`, `reply` |
-/// | `first:` | so many rows are read, from the top | all |
-/// | `remove:` | characters to take out first (`dialogue`) | none |
-/// | `min_words:` | shorter utterances are dropped (`dialogue`) | 0 |
-/// | `across:` | turns merge and pair across the borders of dialogues (`dialogue`) | false |
-/// | `with_context:` | the paragraph stands before the question (`squad`) | false |
-/// | `separator:` | stands between prompt and reply | `"\n"` |
-/// | `expect:` | how much there is, `{records: 38_802, words: 2.6M}`, as for a corpus | nothing |
-/// | `new_words:` | how many of its words are text that no corpus has, for `budget` | all; none where a corpus has the same files |
-/// | `build:` | how its file is made of a corpus ([`Build`]) | it is there |
-/// | `template:` | in place of `separator`: the whole text, such as `"Q: {prompt}\nA: {reply}"` | |
+/// | `first:` | read only the first N rows | all |
+/// | `remove:` | characters to delete before anything else (`dialogue`) | none |
+/// | `min_words:` | utterances with fewer words are dropped (`dialogue`) | 0 |
+/// | `across:` | whether turns are merged and paired across the boundaries of dialogues (`dialogue`) | false |
+/// | `with_context:` | whether the prompt has the paragraph before the question (`squad`) | false |
+/// | `separator:` | text between prompt and reply | `"\n"` |
+/// | `expect:` | the size, `{records: 38_802, words: 2.6M}`, as for a corpus | none |
+/// | `new_words:` | how many of its words no corpus contains, for `budget` | all; none if a corpus has the same files |
+/// | `build:` | how to generate the file from a corpus ([`Build`]) | the file must exist |
+/// | `template:` | the whole text, such as `"Q: {prompt}\nA: {reply}"`, instead of `separator` | |
 pub(super) fn dataset(
     name: &str,
     node: &Node,
@@ -77,14 +77,14 @@ pub(super) fn dataset(
     let mut fields = Fields::of(node, &format!("dataset '{name}'"), log)?;
     let source = source(&mut fields, &parts, "records", root);
     let format = if node.get("world").is_some() {
-        fields.forbid("format", "has no meaning for the toy world, whose records are ready");
+        fields.forbid("format", "has no meaning for the toy world");
         DatasetFormat::json("prompt", "reply")
     } else {
         format(&mut fields)
     };
     let template = template(&mut fields);
     let expected = budget::expected(&mut fields, "records", true);
-    let new_words = fields.get("new_words", None, |value| count(0..=budget::MOST_WORDS)(value).map(Some));
+    let new_words = fields.get("new_words", None, |value| count(0..=budget::MAX_WORDS)(value).map(Some));
     let licence = licence(&mut fields);
     let build = fields.take("build");
     fields.finish();
@@ -95,7 +95,7 @@ pub(super) fn dataset(
         }
         _ => {
             let hint = format!("give the dataset `files: made/{name}.jsonl`");
-            log.add(node.mark, "'build' makes one local file", Some(hint));
+            log.add(node.mark, "'build' needs one local file to write", Some(hint));
             None
         }
     });
@@ -104,12 +104,12 @@ pub(super) fn dataset(
     Some(((Dataset { name: name.to_owned(), source, format, template, expected, new_words }, entry), build))
 }
 
-/// Where an entry says where its data are: `files:`, or else the entry itself.
+/// The place of `files:`, or of the whole entry without that key.
 fn place(node: &Node, log: &Log) -> String {
     log.place(node.get("files").unwrap_or(node).mark)
 }
 
-/// `licence:`.
+/// The key `licence:`.
 pub(super) fn licence(fields: &mut Fields) -> Option<String> {
     fields.get("licence", None, |value| text(value).map(Some))
 }
@@ -136,7 +136,7 @@ fn format(fields: &mut Fields) -> DatasetFormat {
     DatasetFormat::Records { layout, prompt, reply, first }
 }
 
-/// `template:`, or `separator:` alone.
+/// The key `template:`, or `separator:`.
 fn template(fields: &mut Fields) -> Template {
     let separated = Template::separated("\n");
     if fields.take("template").is_some() {
@@ -150,26 +150,26 @@ fn template(fields: &mut Fields) -> Template {
 }
 
 fn pattern(value: &Value) -> Scalar<Pattern> {
-    let hint = "name a field, or write text with fields: \"{instruction}\\n{input}\"";
+    let hint = "write the name of a field, or text with fields: \"{instruction}\\n{input}\"";
     Pattern::try_from(text(value)?).map_err(|wrong| Fault::plain(format!("a pattern {wrong}"), hint))
 }
 
-/// Characters to take out; white space has to stay.
+/// Characters to delete; white space is not allowed.
 fn characters(value: &Value) -> Scalar<String> {
     match text(value)? {
         text if text.contains(char::is_whitespace) => {
-            Err(Fault::plain("white space cannot be removed", "list other characters, such as \"=*_\""))
+            Err(Fault::plain("'remove' must not contain white space", "list other characters, such as \"=*_\""))
         }
         text => Ok(text),
     }
 }
 
-/// `files:` here or on another machine, or `world:` with its size and seed.
+/// The source: local or remote `files:`, or `world:` with its size and seed.
 fn source(fields: &mut Fields, parts: &[(&'static str, WorldPart)], size: &'static str, root: &Path) -> Option<Source> {
-    let (files, world, there) = (fields.take("files"), fields.take("world"), elsewhere(fields));
-    if let Some(there) = there {
-        fields.forbid("world", "is the toy world's, which is not fetched");
-        return there?.files(fields).map(Source::Remote);
+    let (files, world, remote) = (fields.take("files"), fields.take("world"), remote_files(fields));
+    if let Some(remote) = remote {
+        fields.forbid("world", "cannot be combined with data on another machine");
+        return remote?.files(fields).map(Source::Remote);
     }
     match (files, world) {
         (Some(node), None) => {
@@ -177,19 +177,22 @@ fn source(fields: &mut Fields, parts: &[(&'static str, WorldPart)], size: &'stat
         }
         (None, Some(node)) => {
             let part = fields::scalar("'world'", node, fields.log, choice(parts.iter().copied()));
-            let size =
-                fields.need(size, &format!("how much of the toy world: `{size}: 10k`"), count(1..=1_000_000_000));
+            let size = fields.required(
+                size,
+                &format!("the size of the toy world, such as `{size}: 10k`"),
+                count(1..=1_000_000_000),
+            );
             let seed = fields.get("world_seed", 1, seed);
             Some(Source::World { part: part?, seed, size: size? })
         }
         (Some(_), Some(world)) => {
-            fields.log.add(world.mark, "both 'files' and 'world' are given", Some("keep one of them".into()));
+            fields.log.add(world.mark, "both 'files' and 'world' are given", Some("remove one of them".into()));
             None
         }
         (None, None) => {
             let words: Vec<&str> = parts.iter().map(|(word, _)| *word).collect();
             let hint = format!(
-                "give `files: path/*.txt`, `hf:`, `osf:` or `url:`, or `world:` with one of {}",
+                "add `files: path/*.txt`, `hf:`, `osf:` or `url:`, or `world:` with one of {}",
                 words.join(", ")
             );
             fields.log.add(fields.mark, "missing key 'files' or 'world'", Some(hint));
@@ -198,11 +201,11 @@ fn source(fields: &mut Fields, parts: &[(&'static str, WorldPart)], size: &'stat
     }
 }
 
-/// The one path or pattern of `files:`.
+/// The path or glob pattern of `files:`.
 fn pattern_of_files(value: &Value) -> Scalar<PathBuf> {
     match value {
         Value::List(_) => Err(Fault::expected("one path or pattern").or_hint(
-            "a pattern has *, **, ? and [ab], such as text/**/*.txt; what no pattern takes together are entries of their own",
+            "a pattern may contain *, **, ? and [ab], such as text/**/*.txt; files that no single pattern matches need entries of their own",
         )),
         value => path(value),
     }
@@ -212,7 +215,7 @@ fn documents(node: &Node, log: &Log) -> Option<Documents> {
     let Value::Map(_) = node.value else {
         let words = choice([("blank_line", Documents::BlankLine), ("line", Documents::Line)]);
         let words =
-            |value: &Value| words(value).map_err(|fault| fault.or_hint("or `{lines: 50}`: so many lines are one"));
+            |value: &Value| words(value).map_err(|fault| fault.or_hint("or `{lines: 50}` for documents of 50 lines"));
         return fields::scalar("'documents'", node, log, words);
     };
     let mut fields = Fields::of(node, "'documents'", log)?;
@@ -220,13 +223,13 @@ fn documents(node: &Node, log: &Log) -> Option<Documents> {
     let named = layouts.into_iter().filter(|(word, _)| node.get(word).is_some()).collect::<Vec<_>>();
     let documents = match named[..] {
         [] => fields
-            .need("lines", "such as `{lines: 50}`, or `{parquet: text}`", small(1..=1_000_000))
+            .required("lines", "such as `{lines: 50}`, or `{parquet: text}`", small(1..=1_000_000))
             .map(Documents::Lines),
         [(word, layout)] => {
-            fields.need(word, "the field of the text", text).map(|text| Documents::Rows { layout, text })
+            fields.required(word, "the field that contains the text", text).map(|text| Documents::Rows { layout, text })
         }
         _ => {
-            log.add(node.mark, "'documents' names two layouts", Some("keep one of them".into()));
+            log.add(node.mark, "'documents' has two formats", Some("remove one of them".into()));
             return None;
         }
     };

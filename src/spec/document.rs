@@ -1,4 +1,4 @@
-//! Everything of a spec but its axes, decoded for one setting of the further axes.
+//! All sections of a spec except its axes, decoded for one setting of the field axes.
 
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,7 @@ use super::shape::MIN_VOCABULARY;
 use super::training::{Pretrain, Tune};
 use super::tree::{Key, Node, Value};
 
-/// The keys that [`Document::decode`] reads; a further axis may vary fields of all but the first.
+/// The keys that [`Document::decode`] reads. A field axis may vary the fields of all but the first.
 pub(super) const SECTIONS: [&str; 11] = [
     "data_root",
     "corpora",
@@ -35,10 +35,10 @@ pub(super) const SECTIONS: [&str; 11] = [
 pub(super) struct Document {
     /// `datasets:`.
     pub datasets: Vec<Dataset>,
-    /// `corpora:`; may be empty only where no model is trained from random weights.
+    /// `corpora:`; empty only if no model is trained from random weights.
     pub corpora: Vec<Corpus>,
-    /// `tokenizer.corpora:`, by default all: like [`Document::tokenizer_datasets`] the same for every cell, so that
-    /// the cells of one model share one tokenizer.
+    /// `tokenizer.corpora:`, by default all. Like [`Document::tokenizer_datasets`], it is the same for every cell, so that
+    /// the cells of a model share its tokenizer.
     pub tokenizer_corpora: Vec<String>,
     /// `tokenizer.datasets:`, by default all.
     pub tokenizer_datasets: Vec<String>,
@@ -50,14 +50,14 @@ pub(super) struct Document {
     pub held_out: f64,
     /// `evaluate:`.
     pub evaluations: Evaluations,
-    /// All data under their names.
+    /// All data sources with their names.
     pub data: Vec<DataEntry>,
     /// `build:` of the datasets.
     pub generations: Vec<Generation>,
 }
 
 impl Document {
-    /// Decodes all sections. `folder` is that of the spec; `tunes` says whether some cell is tuned.
+    /// Decodes all sections. `folder` is the folder of the spec; `tunes` says whether any cell is tuned.
     pub fn decode(root: &Node, folder: &Path, tunes: bool, log: &Log) -> Option<Document> {
         let names = Names::of(root);
         let mut top = Fields::of(root, "the spec", log)?;
@@ -69,20 +69,22 @@ impl Document {
             None => Some(folder.to_owned()),
         };
         let data_root = data_root.unwrap_or_else(PathBuf::new);
-        let section = top.required("models", "such as `models: {tiny: {hidden: 128, layers: 4, heads: 4}}`");
-        let corpora = match models::none_trained(section) {
+        let section = top.required_node("models", "such as `models: {tiny: {hidden: 128, layers: 4, heads: 4}}`");
+        let corpora = match models::trains_no_model(section) {
             true => top.take("corpora"),
-            false => top.required("corpora", "such as `corpora: {childes: {files: text/childes.train}}`"),
+            false => top.required_node("corpora", "such as `corpora: {childes: {files: text/childes.train}}`"),
         };
-        let corpora = named("corpora", corpora, log, |key, node| data::corpus(&key.text, node, &data_root, log));
+        let corpora =
+            named_entries("corpora", corpora, log, |key, node| data::corpus(&key.text, node, &data_root, log));
         let datasets = top.take("datasets");
-        let datasets = named("datasets", datasets, log, |key, node| {
+        let datasets = named_entries("datasets", datasets, log, |key, node| {
             data::dataset(&key.text, node, &names.corpora, &data_root, log)
         });
         let tokenizer = top.take("tokenizer").and_then(|node| tokenizer(node, &names, log)).unwrap_or_default();
         let curricula = top.take("curricula");
-        let held_out = top.get("held_out", 0.1, real(Within::ProperShare));
-        let curricula = named("curricula", curricula, log, |key, node| curriculum(key, node, &names, held_out, log));
+        let held_out = top.get("held_out", 0.1, real(Within::ProperFraction));
+        let curricula =
+            named_entries("curricula", curricula, log, |key, node| curriculum(key, node, &names, held_out, log));
         let evaluations = evaluate::evaluations(top.take("evaluate"), top.take("finetune"), &data_root, log);
 
         let context = Context {
@@ -94,9 +96,9 @@ impl Document {
             root: &data_root,
             held_out,
         };
-        let models = named("models", section, log, |key, node| Model::decode(&key.text, node, &context, log));
-        // What no model decodes is checked all the same.
-        let (trained, all) = models::counts(section);
+        let models = named_entries("models", section, log, |key, node| Model::decode(&key.text, node, &context, log));
+        // A section that no model decodes is checked nevertheless.
+        let (trained, all) = models::count_entries(section);
         if trained == 0 {
             context.pretrain.map(|node| Pretrain::decode(node, &names.corpora, held_out, log));
         }
@@ -106,7 +108,7 @@ impl Document {
         let (corpora, mut data): (Vec<_>, Vec<_>) = corpora?.into_iter().unzip();
         let (datasets, builds): (Vec<_>, Vec<_>) = datasets?.into_iter().unzip();
         let (datasets, of_datasets): (Vec<_>, Vec<_>) = datasets.into_iter().unzip();
-        let generations = builds.into_iter().flatten().filter_map(|build| build.of(&corpora)).collect();
+        let generations = builds.into_iter().flatten().filter_map(|build| build.resolve(&corpora)).collect();
         data.extend(of_datasets);
         let models = models?;
         data.extend(models.iter().filter_map(|model| model.data.clone()));
@@ -126,8 +128,8 @@ impl Document {
     }
 }
 
-/// Decodes a section of named entries; an absent one has none. `None` where anything in it is wrong.
-pub(super) fn named<T>(
+/// Decodes a section of named entries; an absent section has no entries. `None` if anything in it is wrong.
+pub(super) fn named_entries<T>(
     section: &'static str,
     node: Option<&Node>,
     log: &Log,
@@ -143,7 +145,7 @@ pub(super) fn named<T>(
         return None;
     };
     if entries.is_empty() {
-        log.add(node.mark, format!("'{section}' is empty"), Some("add an entry, or leave the section out".into()));
+        log.add(node.mark, format!("'{section}' is empty"), Some("add an entry, or remove the section".into()));
     }
     let decoded = entries.iter().map(|(key, node)| {
         let name = Node { mark: key.mark, value: Value::Text(key.text.clone()) };
@@ -153,7 +155,7 @@ pub(super) fn named<T>(
     decoded.collect::<Vec<_>>().into_iter().collect()
 }
 
-/// `tokenizer:`, with `None` for what is absent.
+/// The section `tokenizer:`, with `None` for absent keys.
 #[derive(Default)]
 struct Tokenizer {
     vocab_size: Option<u32>,
@@ -161,7 +163,7 @@ struct Tokenizer {
     datasets: Option<Vec<String>>,
 }
 
-/// Decodes `tokenizer:`; a model's own `vocab_size` goes before the one here.
+/// Decodes `tokenizer:`. A model's own `vocab_size` takes precedence over the one here.
 fn tokenizer(node: &Node, names: &Names, log: &Log) -> Option<Tokenizer> {
     let mut fields = Fields::of(node, "'tokenizer'", log)?;
     let given = fields.take("vocab_size").is_some();
@@ -172,6 +174,6 @@ fn tokenizer(node: &Node, names: &Names, log: &Log) -> Option<Tokenizer> {
         _ => fields.list("datasets", reference("dataset", &names.datasets)),
     };
     fields.finish();
-    // A wrong size has been reported: any right one keeps the models from missing theirs.
+    // A wrong size has been reported. Replacing it by a valid one avoids further reports that the size is missing.
     Some(Tokenizer { vocab_size: vocab_size.or(given.then_some(MIN_VOCABULARY)), corpora, datasets })
 }

@@ -6,50 +6,50 @@ use crate::domain::{DataEntry, Evaluation, Finetuning, GlueTask, Mode, Size, Sou
 
 use super::fields::{self, Fields};
 use super::problem::{Log, Mark};
-use super::remote::{EvaluationTree, elsewhere};
+use super::remote::{EvaluationTree, remote_files};
 use super::scalars::{self, choice, count};
 use super::tree::{Node, Value};
 use super::{data, finetune};
 
-/// Decodes `evaluate:` and, for the suite `glue`, `finetune:`; without the first nothing is evaluated.
+/// Decodes `evaluate:` and, for the suite `glue`, `finetune:`. Without `evaluate:` nothing is evaluated.
 ///
 /// | key | meaning | default |
 /// |---|---|---|
-/// | `suites:` | which | required |
-/// | `data:` | `world`, or the official folder `evaluation_data`, relative to `data_root`, or `{hf: ..., folder: ...}`, `osf:` or `url:` for one on another machine ([`elsewhere`]), with its `licence:` | required |
-/// | `size:` | `fast` or `full` (folder) | `fast` |
-/// | `items:` | per subtask (world); `glue` learns from four times as many | 200 |
-/// | `world_seed:` | which toy world | 1 |
-/// | `mode:` | `fixed`, or `compat` for the official pipeline's numbers, defects included; or one of them and single rules: `{base: fixed, ties: first}` ([`Mode`] has all of them) | `fixed` |
+/// | `suites:` | the suites | required |
+/// | `data:` | `world`; the official folder `evaluation_data`, relative to `data_root`; or `{hf: ..., folder: ...}`, `osf:` or `url:` for a folder on another machine ([`remote_files`]), with its `licence:` | required |
+/// | `size:` | the official data set, `fast` or `full` | `fast` |
+/// | `items:` | items of each subtask (`world`); `glue` is trained on four times as many | 200 |
+/// | `world_seed:` | seed of the toy world | 1 |
+/// | `mode:` | `fixed`, or `compat` for the numbers of the official pipeline including its defects; or one of them with single rules changed, `{base: fixed, ties: first}` ([`Mode`] has all rules) | `fixed` |
 /// | `checkpoints:` | `{suites:, size:, items:}`: the same for every milestone of pretraining | milestones are not scored |
 pub(super) fn evaluations(node: Option<&Node>, finetune: Option<&Node>, root: &Path, log: &Log) -> Evaluations {
     let Some(mut fields) = node.and_then(|node| Fields::of(node, "'evaluate'", log)) else {
-        finetune::refuse(finetune, log);
+        finetune::reject(finetune, log);
         return Evaluations::default();
     };
     let known = Suite::ALL.map(|suite| (suite.name(), suite));
-    let suites = fields.required("suites", "such as `suites: [blimp, blimp-supplement]`");
+    let suites = fields.required_node("suites", "such as `suites: [blimp, blimp-supplement]`");
     let place = suites.map(|node| node.mark);
     let mode = mode(fields.take("mode"), log);
-    let data = fields.required("data", "the folder evaluation_data, or `world`");
+    let data = fields.required_node("data", "such as `data: evaluation_data`, or `data: world`");
     let data_place = data.map_or(String::new(), |node| log.place(node.mark));
     let data = data.and_then(|node| Data::decode(node, root, log));
     let world = matches!(data, Some(Data::World));
     let suites = suites.and_then(|node| fields::list("suites", node, log, choice(known))).unwrap_or_default();
     let kind = data.as_ref().map(|_| world);
-    let amount = Amount::decode(&mut fields, kind, Amount { size: Size::Fast, items: 200 });
+    let amount = EvaluationSize::decode(&mut fields, kind, EvaluationSize { size: Size::Fast, items: 200 });
     let mut seed = 1;
     match kind {
-        Some(false) => fields.forbid("world_seed", "is for the toy world"),
+        Some(false) => fields.forbid("world_seed", "is only for the toy world"),
         _ => seed = fields.get("world_seed", seed, scalars::seed),
     }
     let checkpoints = fields.take("checkpoints");
     let milestones = checkpoints.and_then(|node| {
         let mut fields = Fields::of(node, "'checkpoints'", log)?;
-        // Fine-tuning every milestone is not offered, and `aoa` is about all of them.
+        // Milestones are not fine-tuned, and `aoa` already covers all of them.
         let chosen = fields.list("suites", choice(known.into_iter().filter(|(_, suite)| suite.is_zero_shot())));
         let chosen = chosen.unwrap_or_else(|| suites.iter().copied().filter(|suite| suite.is_zero_shot()).collect());
-        let amount = Amount::decode(&mut fields, kind, Amount { size: Size::Fast, ..amount });
+        let amount = EvaluationSize::decode(&mut fields, kind, EvaluationSize { size: Size::Fast, ..amount });
         fields.finish();
         Some((chosen, amount))
     });
@@ -59,7 +59,7 @@ pub(super) fn evaluations(node: Option<&Node>, finetune: Option<&Node>, root: &P
     let in_world = |items: u64| Source::World { part: WorldPart::Evaluation, seed, size: items };
     let (glue, suites): (Vec<Suite>, Vec<Suite>) = suites.into_iter().partition(|suite| *suite == Suite::Glue);
     let finetunings = if glue.is_empty() {
-        finetune::refuse(finetune, log);
+        finetune::reject(finetune, log);
         vec![]
     } else {
         let known = if world { &GlueTask::IN_WORLD[..] } else { &GlueTask::ALL[..] };
@@ -67,17 +67,17 @@ pub(super) fn evaluations(node: Option<&Node>, finetune: Option<&Node>, root: &P
             let folder = Suite::Glue.folder(amount.size);
             match &data {
                 Data::World => in_world(amount.items),
-                Data::Here(root) => Source::Files(root.join(folder).join(name)),
-                Data::There(tree, _) => Source::Remote(tree.file(&format!("{folder}/{name}"))),
+                Data::Local(root) => Source::Files(root.join(folder).join(name)),
+                Data::Remote(tree, _) => Source::Remote(tree.file(&format!("{folder}/{name}"))),
             }
         };
         finetune::finetunings(finetune, mode, known, file, log)
     };
-    let evaluation = |suite: Suite, amount: Amount| {
+    let evaluation = |suite: Suite, amount: EvaluationSize| {
         let source = match &data {
             Data::World => in_world(amount.items),
-            Data::Here(root) => Source::Folder(root.join(suite.folder(amount.size))),
-            Data::There(tree, _) => Source::Remote(tree.folder(suite.folder(amount.size))),
+            Data::Local(root) => Source::Folder(root.join(suite.folder(amount.size))),
+            Data::Remote(tree, _) => Source::Remote(tree.folder(suite.folder(amount.size))),
         };
         Evaluation { suite, mode: mode.of(suite), source }
     };
@@ -89,57 +89,61 @@ pub(super) fn evaluations(node: Option<&Node>, finetune: Option<&Node>, root: &P
         checkpoints: checkpoints.filter(|_| asked).map(|node| node.mark),
         suites: place,
         data_place,
-        licence: if let Data::There(_, licence) = data { licence } else { None },
+        licence: if let Data::Remote(_, licence) = data { licence } else { None },
     }
 }
 
-/// `data:`.
+/// The key `data:`.
 enum Data {
     World,
-    Here(PathBuf),
-    There(EvaluationTree, Option<String>),
+    Local(PathBuf),
+    Remote(EvaluationTree, Option<String>),
 }
 
 impl Data {
     fn decode(node: &Node, root: &Path, log: &Log) -> Option<Data> {
         let Value::Map(_) = node.value else {
             let path = fields::scalar("'data'", node, log, scalars::path)?;
-            return Some(if path == Path::new("world") { Data::World } else { Data::Here(root.join(path)) });
+            return Some(if path == Path::new("world") { Data::World } else { Data::Local(root.join(path)) });
         };
         let mut fields = Fields::of(node, "'data'", log)?;
-        let there = elsewhere(&mut fields);
+        let there = remote_files(&mut fields);
         if there.is_none() {
-            log.missing(node.mark, "hf", "or `osf:` or `url:`; a local folder is written `data: evaluation_data`");
+            log.missing(
+                node.mark,
+                "hf",
+                "add `hf:`, `osf:` or `url:`; a local folder is written `data: evaluation_data`",
+            );
         }
         let tree = there.flatten().map(|there| there.evaluation(&mut fields));
         let licence = data::licence(&mut fields);
         fields.take("folder");
         fields.finish();
-        Some(Data::There(tree?, licence))
+        Some(Data::Remote(tree?, licence))
     }
 }
 
-/// The section `evaluate:`.
+/// The decoded section.
 #[derive(Default)]
 pub(super) struct Evaluations {
-    /// What every model goes through.
+    /// The evaluations of every model.
     pub of_models: Vec<Evaluation>,
-    /// The fine-tuning that every model goes through, for the suite `glue`.
+    /// The fine-tunings of every model, for the suite `glue`.
     pub finetunings: Vec<Finetuning>,
-    /// What every milestone goes through.
+    /// The evaluations of every milestone.
     pub of_milestones: Vec<Evaluation>,
-    /// Where `checkpoints:` stands.
+    /// The place of `checkpoints:`.
     pub checkpoints: Option<Mark>,
-    /// Where `suites:` stands.
+    /// The place of `suites:`.
     pub suites: Option<Mark>,
-    /// Where `data:` stands.
+    /// The place of `data:`.
     pub data_place: String,
-    /// `licence:` of the data.
+    /// The licence of the data.
     pub licence: Option<String>,
 }
 
 impl Evaluations {
-    /// The data of all suites.
+    /// The data sources of all suites.
     pub fn data(&self) -> Vec<DataEntry> {
         let entry = |name: String, source: &Source| DataEntry {
             name,
@@ -158,30 +162,30 @@ impl Evaluations {
     }
 }
 
-/// How much of a suite: `size:` of the official data, `items:` of the toy world.
+/// The size of the evaluation data: `size:` of the official data, `items:` of the toy world.
 #[derive(Clone, Copy)]
-struct Amount {
+struct EvaluationSize {
     size: Size,
     items: u64,
 }
 
-impl Amount {
-    /// Decodes the key that fits the data; `world` says whether it is the toy world's, if that is known.
-    fn decode(fields: &mut Fields, world: Option<bool>, default: Amount) -> Amount {
+impl EvaluationSize {
+    /// Decodes the key that applies to the data; `world` says whether that is the toy world, if it is known.
+    fn decode(fields: &mut Fields, world: Option<bool>, default: EvaluationSize) -> EvaluationSize {
         let mut amount = default;
         match world {
-            Some(false) => fields.forbid("items", "is for the toy world; files have the items they have"),
+            Some(false) => fields.forbid("items", "is only for the toy world"),
             _ => amount.items = fields.get("items", default.items, count(1..=1_000_000)),
         }
         match world {
-            Some(true) => fields.forbid("size", "is for the official data; the toy world has `items`"),
+            Some(true) => fields.forbid("size", "is only for the official data; the toy world has `items`"),
             _ => amount.size = fields.get("size", default.size, choice([("fast", Size::Fast), ("full", Size::Full)])),
         }
         amount
     }
 }
 
-/// Decodes `mode:`, the name of a base or a mapping of `base` and switches; `fixed` where there is none.
+/// Decodes `mode:`, the name of a base or a mapping of `base` and rules; the default is `fixed`.
 fn mode(node: Option<&Node>, log: &Log) -> Mode {
     let base = || choice(Mode::BASES);
     match node {

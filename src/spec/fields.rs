@@ -1,48 +1,48 @@
-//! Decoding of a mapping that reports every problem instead of stopping at the first.
+//! Decoding of mappings and lists, which reports every problem instead of stopping at the first.
 
 use super::problem::{Log, Mark};
 use super::tree::{Key, Node, Value};
 use crate::domain::{closest, did_you_mean};
 
-/// Why a scalar is not acceptable.
+/// The reason why a value is invalid, and how to fix it.
 pub(super) struct Fault {
     reason: Reason,
     hint: Option<String>,
 }
 
 enum Reason {
-    /// "'key' must be ..., not ...".
+    /// Formatted as "'key' must be ..., not ...".
     Expected(String),
-    /// As it is.
+    /// A whole sentence.
     Plain(String),
 }
 
 impl Fault {
-    /// The value must be something else.
+    /// The value must be `what`.
     pub fn expected(what: impl Into<String>) -> Fault {
         Fault { reason: Reason::Expected(what.into()), hint: None }
     }
 
-    /// The value names something that is not there.
+    /// The value names something that does not exist.
     pub fn unknown<'a>(kind: &str, word: &str, known: impl IntoIterator<Item = &'a str>) -> Fault {
         let known: Vec<&str> = known.into_iter().collect();
         let reason = Reason::Plain(format!("unknown {kind} '{}'", word.escape_debug()));
-        let hint = did_you_mean(word, known.iter().copied()).unwrap_or_else(|| there_are(kind, &known));
+        let hint = did_you_mean(word, known.iter().copied()).unwrap_or_else(|| list_names(kind, &known));
         Fault { reason, hint: Some(hint) }
     }
 
-    /// Any other reason.
+    /// Any other reason, as a sentence.
     pub fn plain(reason: impl Into<String>, hint: impl Into<String>) -> Fault {
         Fault { reason: Reason::Plain(reason.into()), hint: Some(hint.into()) }
     }
 
-    /// Adds what to do, unless a better hint is there.
+    /// Adds a hint, unless there is already one.
     pub fn or_hint(mut self, hint: impl Into<String>) -> Fault {
         self.hint.get_or_insert(hint.into());
         self
     }
 
-    /// Notes the fault of `node`, which stands at `subject`.
+    /// Logs the fault of `node`, which messages call `subject`.
     pub fn report(self, subject: &str, node: &Node, log: &Log) {
         let reason = match self.reason {
             Reason::Expected(what) => format!("{subject} must be {what}, not {}", node.value),
@@ -52,21 +52,21 @@ impl Fault {
     }
 }
 
-/// The outcome of decoding a scalar.
+/// The result of decoding a single value.
 pub(super) type Scalar<T> = Result<T, Fault>;
 
-/// A mapping being decoded: every key asked for is a known key, and every other one is reported by [`Fields::finish`].
+/// A mapping during decoding. Every key that is asked for becomes a known key; [`Fields::finish`] reports all others.
 pub(super) struct Fields<'a> {
     entries: &'a [(Key, Node)],
-    /// Where the mapping stands.
+    /// The place of the mapping.
     pub mark: Mark,
-    /// Where problems go.
+    /// The log for problems.
     pub log: &'a Log,
     known: Vec<&'a str>,
 }
 
 impl<'a> Fields<'a> {
-    /// The fields of a node, which must be a mapping.
+    /// The fields of a node; reports a node that is not a mapping.
     pub fn of(node: &'a Node, subject: &str, log: &'a Log) -> Option<Fields<'a>> {
         match &node.value {
             Value::Map(entries) => Some(Fields { entries, mark: node.mark, log, known: vec![] }),
@@ -79,7 +79,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// The value of a key.
+    /// The value of a key, if it is present.
     pub fn take(&mut self, key: &'a str) -> Option<&'a Node> {
         if !self.known.contains(&key) {
             self.known.push(key);
@@ -87,8 +87,8 @@ impl<'a> Fields<'a> {
         self.entries.iter().find(|(name, _)| name.text == key).map(|(_, value)| value)
     }
 
-    /// The value of a key that must be there.
-    pub fn required(&mut self, key: &'a str, hint: &str) -> Option<&'a Node> {
+    /// The value of a required key.
+    pub fn required_node(&mut self, key: &'a str, hint: &str) -> Option<&'a Node> {
         let node = self.take(key);
         if node.is_none() {
             self.log.missing(self.mark, key, hint);
@@ -96,24 +96,24 @@ impl<'a> Fields<'a> {
         node
     }
 
-    /// The decoded value of a key; its default where it is absent (or wrong, which is reported).
+    /// The decoded value of a key. The default is returned if the key is absent, or invalid, which is reported.
     pub fn get<T>(&mut self, key: &'a str, default: T, decode: impl FnOnce(&Value) -> Scalar<T>) -> T {
         self.take(key).and_then(|node| scalar(&format!("'{key}'"), node, self.log, decode)).unwrap_or(default)
     }
 
-    /// The decoded value of a key that must be there.
-    pub fn need<T>(&mut self, key: &'a str, hint: &str, decode: impl FnOnce(&Value) -> Scalar<T>) -> Option<T> {
-        let node = self.required(key, hint)?;
+    /// The decoded value of a required key.
+    pub fn required<T>(&mut self, key: &'a str, hint: &str, decode: impl FnOnce(&Value) -> Scalar<T>) -> Option<T> {
+        let node = self.required_node(key, hint)?;
         scalar(&format!("'{key}'"), node, self.log, decode)
     }
 
-    /// The decoded items of a list of distinct values, at least one; `None` where the key is absent or something is wrong.
+    /// The decoded items of a non-empty list of distinct values; `None` if the key is absent or something is wrong.
     pub fn list<T: PartialEq>(&mut self, key: &'a str, decode: impl FnMut(&Value) -> Scalar<T>) -> Option<Vec<T>> {
         let node = self.take(key)?;
         list(key, node, self.log, decode)
     }
 
-    /// Reports a key that only makes sense beside another one.
+    /// Reports a key that is not allowed in this mapping, for this reason.
     pub fn forbid(&mut self, key: &'a str, reason: &str) {
         if self.take(key).is_some() {
             for (name, _) in self.entries.iter().filter(|(name, _)| name.text == key) {
@@ -122,7 +122,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Reports the keys that nobody asked for.
+    /// Reports the keys that were never asked for.
     pub fn finish(self) {
         for (key, _) in self.entries.iter().filter(|(key, _)| !self.known.contains(&key.text.as_str())) {
             self.log.unknown(
@@ -136,12 +136,12 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Decodes one scalar; `subject` is its name in messages.
+/// Decodes one value; `subject` is its name in messages.
 pub(super) fn scalar<T>(subject: &str, node: &Node, log: &Log, decode: impl FnOnce(&Value) -> Scalar<T>) -> Option<T> {
     decode(&node.value).map_err(|fault| fault.report(subject, node, log)).ok()
 }
 
-/// Decodes a list of distinct scalars, at least one.
+/// Decodes a non-empty list of distinct single values.
 pub(super) fn list<T: PartialEq>(
     key: &str,
     node: &Node,
@@ -152,7 +152,7 @@ pub(super) fn list<T: PartialEq>(
     distinct(key, node, log, |item| scalar(&subject, item, log, &mut decode))
 }
 
-/// Decodes a list of distinct values, at least one.
+/// Decodes a non-empty list of distinct values.
 pub(super) fn distinct<T: PartialEq>(
     key: &str,
     node: &Node,
@@ -165,7 +165,11 @@ pub(super) fn distinct<T: PartialEq>(
         match decode(item) {
             Some(value) if values.contains(&value) => {
                 whole = false;
-                log.add(item.mark, format!("'{key}' lists {} twice", described(item)), Some("keep one".into()));
+                log.add(
+                    item.mark,
+                    format!("'{key}' lists {} twice", describe(item)),
+                    Some("remove one of them".into()),
+                );
             }
             Some(value) => values.push(value),
             None => whole = false,
@@ -174,11 +178,11 @@ pub(super) fn distinct<T: PartialEq>(
     whole.then_some(values)
 }
 
-/// The items of a list with at least one.
+/// The items of a non-empty list.
 pub(super) fn items<'a>(key: &str, node: &'a Node, log: &Log) -> Option<&'a [Node]> {
     match &node.value {
         Value::List(items) if items.is_empty() => {
-            let hint = "give at least one value, or leave the key out";
+            let hint = "add a value, or remove the key";
             log.add(node.mark, format!("'{key}' is empty"), Some(hint.into()));
             None
         }
@@ -191,8 +195,8 @@ pub(super) fn items<'a>(key: &str, node: &'a Node, log: &Log) -> Option<&'a [Nod
     }
 }
 
-/// A value as a message shows it: lists of names in full.
-pub(super) fn described(node: &Node) -> String {
+/// A value as messages show it: lists of names in full.
+pub(super) fn describe(node: &Node) -> String {
     match &node.value {
         Value::List(_) => node.label().map_or("a list".into(), |label| format!("[{}]", label.replace('+', ", "))),
         value => value.to_string(),
@@ -200,7 +204,7 @@ pub(super) fn described(node: &Node) -> String {
 }
 
 /// A hint that lists all names of a kind.
-pub(super) fn there_are(kind: &str, known: &[&str]) -> String {
+pub(super) fn list_names(kind: &str, known: &[&str]) -> String {
     let mut distinct: Vec<&str> = vec![];
     for name in known {
         if !distinct.contains(name) {

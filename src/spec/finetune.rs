@@ -10,27 +10,27 @@ use super::problem::{Log, Mark};
 use super::scalars::{self, Within, choice, flag, real, small};
 use super::tree::{Key, Node, Value};
 
-/// The keys that a task may have of its own.
-const OWN: [&str; 4] = ["learning_rate", "batch_size", "epochs", "search"];
+/// The keys that may be set for a single task.
+const TASK_KEYS: [&str; 4] = ["learning_rate", "batch_size", "epochs", "search"];
 
-/// Decodes `finetune:`, how the suite `glue` is fine-tuned; every key has a default.
+/// Decodes `finetune:`, which says how the suite `glue` is fine-tuned. Every key has a default.
 ///
 /// | key | meaning | default |
 /// |---|---|---|
-/// | `tasks:` | a list, or a mapping of tasks to keys of their own (`rte: {epochs: 5}`) | all that the data has |
-/// | `seeds:` | of classifier, data order and dropout, a job for each: how many, derived from the cell's seed (1 → 101, 102, 103; see [`FinetuneSeeds`]), or a list of exactly these for every model | 3; compat `[42]` |
+/// | `tasks:` | a list, or a mapping of tasks to keys of their own (`rte: {epochs: 5}`) | all tasks of the data |
+/// | `seeds:` | seeds of classifier, data order and dropout, with a job for each: a number of seeds to derive from the cell's seed (1 → 101, 102, 103; see [`FinetuneSeeds`]), or a list of seeds for every model | 3; compat `[42]` |
 /// | `mode:` | `fixed`, or `compat` for the official recipe | that of `evaluate` |
-/// | `pooling:` | `last` or `first` token of the input | `last`; compat `first` |
-/// | `selection:` | epoch by `held_out` half, by the `test` rows themselves, or the `last_epoch` | `held_out`; compat `test` |
-/// | `learning_rate:` | peak; also of a task | 3e-5 |
-/// | `batch_size:` | rows; also of a task | 32; boolq and multirc 16 |
-/// | `epochs:` | also of a task | 10; wsc 30 |
-/// | `search:` | lists of the three keys above, every combination tried; also of a task; needs `held_out` | none |
+/// | `pooling:` | classify the `last` or `first` token of the input | `last`; compat `first` |
+/// | `selection:` | select the epoch on the other, `held_out` half of the rows, on the `test` rows themselves, or take the `last_epoch` | `held_out`; compat `test` |
+/// | `learning_rate:` | peak learning rate; also for a task | 3e-5 |
+/// | `batch_size:` | rows; also for a task | 32; boolq and multirc 16 |
+/// | `epochs:` | also for a task | 10; wsc 30 |
+/// | `search:` | lists of values of the three keys above, of which every combination is tried; also for a task; needs `selection: held_out` | none |
 /// | `max_length:` | tokens of the longest input | 512 |
-/// | `accumulation:` | parts of a batch whose mean losses are added up (compat) or averaged | 1 |
+/// | `accumulation:` | parts of a batch whose mean losses are summed (compat) or averaged | 1 |
 /// | `accumulated:` | `mean` or `sum` over these parts | `mean`; compat `sum` |
 /// | `precision:` | `f32`, or `bf16` with 32-bit weights | `f32` |
-/// | `keep:` | the weights that are scored stay, in `classifier/` of the results; `classifier-even-rows/` and `-odd-rows/` where two halves are scored | false |
+/// | `keep:` | whether to keep the scored weights, in `classifier/` of the results, or in `classifier-even-rows/` and `classifier-odd-rows/` if two halves are scored | false |
 pub(super) fn finetunings(
     node: Option<&Node>,
     mode: Mode,
@@ -47,8 +47,12 @@ pub(super) fn finetunings(
     let seeds = seeds.unwrap_or(if compat { FinetuneSeeds::Listed(vec![42]) } else { FinetuneSeeds::Derived(3) });
     let pooling = choice([("last", Pooling::Last), ("first", Pooling::First)]);
     let pooling = fields.get("pooling", if compat { Pooling::First } else { Pooling::Last }, pooling);
-    let rules = choice([("held_out", Rule::HeldOut), ("test", Rule::Test), ("last_epoch", Rule::LastEpoch)]);
-    let rule = fields.get("selection", if compat { Rule::Test } else { Rule::HeldOut }, rules);
+    let rules = choice([
+        ("held_out", SelectionRule::HeldOut),
+        ("test", SelectionRule::Test),
+        ("last_epoch", SelectionRule::LastEpoch),
+    ]);
+    let rule = fields.get("selection", if compat { SelectionRule::Test } else { SelectionRule::HeldOut }, rules);
     let max_length = fields.get("max_length", 512, small(1..=1_000_000));
     let parts = fields.get("accumulation", 1, small(1..=65_536));
     let gradient_scale = match fields.get("accumulated", compat, choice([("mean", false), ("sum", true)])) {
@@ -58,14 +62,14 @@ pub(super) fn finetunings(
     let precision = choice([("f32", Precision::F32), ("bf16", Precision::Bf16)]);
     let precision = fields.get("precision", Precision::F32, precision);
     let keep = fields.get("keep", false, flag);
-    for key in OWN {
+    for key in TASK_KEYS {
         fields.take(key);
     }
     let tasks = fields.take("tasks");
     fields.finish();
-    let common = own(node);
-    let Some(base) = Own::decode(&common, rule, log) else { return vec![] };
-    let finetuning = |task: GlueTask, own: Own| Finetuning {
+    let common = task_keys(node);
+    let Some(base) = Candidates::decode(&common, rule, log) else { return vec![] };
+    let finetuning = |task: GlueTask, own: Candidates| Finetuning {
         task,
         mode,
         recipe: FinetuneRecipe {
@@ -86,17 +90,17 @@ pub(super) fn finetunings(
             None => Some(finetuning(task, base.clone())),
             Some(node) => {
                 let mut fields = Fields::of(node, &format!("task '{task}'"), log)?;
-                for key in OWN {
+                for key in TASK_KEYS {
                     fields.take(key);
                 }
                 fields.finish();
-                Some(finetuning(task, Own::decode(&common.overlaid(&own(node)), rule, log)?))
+                Some(finetuning(task, Candidates::decode(&common.overlaid(&task_keys(node)), rule, log)?))
             }
         })
         .collect()
 }
 
-/// `5` is five seeds for every model, derived from its own; `[1, 2]` is exactly these for every model.
+/// A number is that many seeds for every model, derived from its own; a list is these seeds for every model.
 fn seeds(node: &Node, log: &Log) -> Option<FinetuneSeeds> {
     if let Value::List(_) = node.value {
         return fields::list("seeds", node, log, scalars::seed).map(FinetuneSeeds::Listed);
@@ -108,15 +112,15 @@ fn seeds(node: &Node, log: &Log) -> Option<FinetuneSeeds> {
     })
 }
 
-/// Reports a section that nothing asks for.
-pub(super) fn refuse(node: Option<&Node>, log: &Log) {
+/// Reports a section that has no effect.
+pub(super) fn reject(node: Option<&Node>, log: &Log) {
     if let Some(node) = node {
-        let reason = "'finetune' says how the suite glue is fine-tuned, but 'evaluate' does not ask for glue";
+        let reason = "'finetune' has no effect, because 'evaluate' does not have the suite glue";
         log.add(node.mark, reason, Some("add glue to the suites of 'evaluate', or remove this section".into()));
     }
 }
 
-/// The tasks that are asked for, each with its own keys where it has some.
+/// The requested tasks, each with its own keys if it has any.
 fn chosen<'a>(node: Option<&'a Node>, known: &[GlueTask], log: &Log) -> Vec<(GlueTask, Option<&'a Node>)> {
     let word = choice(known.iter().map(|task| (task.name(), *task)));
     let Some(node) = node else { return known.iter().map(|task| (*task, None)).collect() };
@@ -134,41 +138,41 @@ fn chosen<'a>(node: Option<&'a Node>, known: &[GlueTask], log: &Log) -> Vec<(Glu
     entries.iter().filter_map(task).collect()
 }
 
-/// See [`Selection`], of which this is the half that all tasks share.
+/// The part of a [`Selection`] that all tasks share.
 #[derive(Clone, Copy, PartialEq)]
-enum Rule {
+enum SelectionRule {
     HeldOut,
     Test,
     LastEpoch,
 }
 
-/// The entries of a mapping that a task may have of its own.
-fn own(node: &Node) -> Node {
-    let entries = node.entries().iter().filter(|(key, _)| OWN.contains(&key.text.as_str())).cloned().collect();
+/// The entries of a mapping that may be set for a single task.
+fn task_keys(node: &Node) -> Node {
+    let entries = node.entries().iter().filter(|(key, _)| TASK_KEYS.contains(&key.text.as_str())).cloned().collect();
     Node { mark: node.mark, value: Value::Map(entries) }
 }
 
-/// What is said of the hyperparameters, one or several values of each; none where the task's own official value holds.
+/// One or several values of each hyperparameter; empty where the task's official value applies.
 #[derive(Clone)]
-struct Own {
+struct Candidates {
     learning_rates: Vec<f64>,
     batch_sizes: Vec<u32>,
     epochs: Vec<u32>,
 }
 
-impl Own {
-    fn decode(node: &Node, rule: Rule, log: &Log) -> Option<Own> {
+impl Candidates {
+    fn decode(node: &Node, rule: SelectionRule, log: &Log) -> Option<Candidates> {
         let mut fields = Fields::of(node, "'finetune'", log)?;
         let (rate, whole) = (|| real(Within::Positive), || small(1..=1_000_000));
-        let mut own = Own {
-            learning_rates: one(&mut fields, "learning_rate", rate()),
-            batch_sizes: one(&mut fields, "batch_size", whole()),
-            epochs: one(&mut fields, "epochs", whole()),
+        let mut own = Candidates {
+            learning_rates: single(&mut fields, "learning_rate", rate()),
+            batch_sizes: single(&mut fields, "batch_size", whole()),
+            epochs: single(&mut fields, "epochs", whole()),
         };
         let Some(search) = fields.take("search") else { return Some(own) };
-        if rule != Rule::HeldOut {
+        if rule != SelectionRule::HeldOut {
             let hint = "write `selection: held_out`, or remove 'search'";
-            log.add(search.mark, "'search' may only choose by rows that are not scored", Some(hint.into()));
+            log.add(search.mark, "'search' needs rows that are not scored, to select by", Some(hint.into()));
         }
         let mut lists = Fields::of(search, "'search'", log)?;
         own.learning_rates = lists.list("learning_rate", rate()).unwrap_or(own.learning_rates);
@@ -178,7 +182,7 @@ impl Own {
         Some(own)
     }
 
-    fn selection(self, task: GlueTask, rule: Rule) -> Selection {
+    fn selection(self, task: GlueTask, rule: SelectionRule) -> Selection {
         fn or<T>(values: Vec<T>, official: T) -> Vec<T> {
             if values.is_empty() { vec![official] } else { values }
         }
@@ -194,14 +198,14 @@ impl Own {
             }
         }
         match (rule, &candidates[..]) {
-            (Rule::Test, [first, ..]) => Selection::Test(*first),
-            (Rule::LastEpoch, [first, ..]) => Selection::LastEpoch(*first),
+            (SelectionRule::Test, [first, ..]) => Selection::Test(*first),
+            (SelectionRule::LastEpoch, [first, ..]) => Selection::LastEpoch(*first),
             _ => Selection::HeldOut(candidates),
         }
     }
 }
 
-/// The value of a key, or nothing.
-fn one<'a, T>(fields: &mut Fields<'a>, key: &'a str, decode: impl Fn(&Value) -> Scalar<T>) -> Vec<T> {
+/// The value of a key, as a list of at most one.
+fn single<'a, T>(fields: &mut Fields<'a>, key: &'a str, decode: impl Fn(&Value) -> Scalar<T>) -> Vec<T> {
     fields.get(key, vec![], |value| decode(value).map(|value| vec![value]))
 }

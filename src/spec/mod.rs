@@ -1,36 +1,36 @@
 //! YAML to a validated [`Grid`].
 //!
-//! Purpose: one file says what an experiment is; after this room nothing about it can be wrong or missing except its
-//! data. The format, every key with its default beside the code that reads it:
+//! Purpose: one file defines an experiment. After this module, nothing about it can be wrong or missing except its data.
+//! Every key is documented, with its default, at the function that decodes it:
 //!
-//! | section | what | read by |
+//! | section | content | decoded by |
 //! |---|---|---|
-//! | `name` | fit for a folder | `cells` |
-//! | `data_root` | folder of relative data paths; by default that of the spec (in `-S` relative to the current folder) | `document` |
-//! | `corpora` | text for pretraining; needed unless every model has `hf:` or `job:` | `data::corpus` |
+//! | `name` | a name that can be used as a folder | `cells` |
+//! | `data_root` | folder that relative data paths start from; by default that of the spec (in `-S`, relative to the current folder) | `document` |
+//! | `corpora` | text for pretraining; required unless every model has `hf:` or `job:` | `data::corpus` |
 //! | `datasets` | prompt/reply records | `data::dataset` |
-//! | `build` in a dataset | a model makes it of a corpus | `build` |
+//! | `build` in a dataset | how a model generates it from a corpus | `build` |
 //! | `hf`, `osf`, `url` in any of them | data on other machines | `remote` |
-//! | `tokenizer` | `vocab_size`; `corpora` and `datasets` it learns from, by default everything the spec defines | `document` |
-//! | `models` | shapes, or `hf:` for models from elsewhere, `job:` for those of the database; per model `pretrain:` and `tune:` keys that go over the common ones | `models` |
-//! | `pretrain`, `tune` | optimisation; looks at the held-out loss; milestones | `training` |
-//! | `held_out` | share of all data kept for validation, by default 0.1 | `document` |
+//! | `tokenizer` | `vocab_size`; the `corpora` and `datasets` it is trained on, by default everything the spec defines | `document` |
+//! | `models` | shapes, or `hf:` for imported models, `job:` for models of the database; keys of `pretrain:` and `tune:` that override the common ones | `models`, `shape` |
+//! | `pretrain`, `tune` | optimisation, validation, milestones | `training` |
+//! | `held_out` | fraction of all data kept for validation, by default 0.1 | `document` |
 //! | `curricula` | named lists of stages | `curricula` |
 //! | `axes`, `include`, `exclude` | the cells | `axes`, `cells` |
 //! | `evaluate` | suites | `evaluate` |
-//! | `resources` | what jobs run on: this machine, or a Slurm cluster | `resources` |
-//! | `reference`, `tables` | published numbers; what `grid report --table` shows | `tables` |
+//! | `resources` | where jobs run: on this machine, or on a Slurm cluster | `resources` |
+//! | `reference`, `tables` | published numbers; the tables of `grid report --table` | `tables` |
 //! | `budget` | the most text that a model may see | `budget` |
 //! | `finetune` | how the suite `glue` is fine-tuned | `finetune` |
 //!
-//! The text becomes a tree whose keys and values know their places; overrides (`-S path.to.key=value`) and the values
-//! of further axes are put into that tree; then each section decodes its part of it.
+//! The text is parsed into a tree whose keys and values have places; overrides (`-S path.to.key=value`) and the values of
+//! field axes are put into that tree; then each section is decoded.
 //!
-//! Invariant: a problem never hides another. Decoders note what is wrong and go on, and whoever lacks a value because
-//! of a noted problem stays silent.
+//! Invariant: a problem never hides another one. Decoders log a problem and continue, and a value that is missing because
+//! of a logged problem is not reported again.
 //!
-//! Rejected: serde structs with `deny_unknown_fields`. They stop at the first error, know no place once a value
-//! is decoded, and would want a second set of types for overrides and further axes.
+//! Rejected: serde structs with `deny_unknown_fields`. They stop at the first error, lose the place of decoded values, and
+//! would need a second set of types for overrides and field axes.
 
 mod axes;
 mod budget;
@@ -65,32 +65,31 @@ use crate::domain::{Grid, did_you_mean};
 use problem::{Log, Mark};
 use tree::Node;
 
-/// Reads and validates a spec file; see [`parse`].
+/// Reads the text of a spec file, for [`parse`].
 ///
 /// # Errors
-/// All problems of the file, or the one that kept it from being read.
-pub fn load(path: &Path, overrides: &[String]) -> Result<Grid, Problems> {
-    let text = std::fs::read(path).map_err(|error| {
+/// The problem that kept the file from being read, with the specs beside it.
+pub fn read(path: &Path) -> Result<Vec<u8>, Problems> {
+    std::fs::read(path).map_err(|error| {
         let missing = error.kind() == std::io::ErrorKind::NotFound;
         let reason = if missing { "no such spec file".to_owned() } else { format!("cannot be read: {error}") };
         let hint = if missing {
-            neighbours(path).unwrap_or("give the path of a YAML file".into())
+            similar_names(path).unwrap_or("give the path of a YAML file".into())
         } else {
-            "is it a file that you may read?".into()
+            "check that it is a file, and that you may read it".into()
         };
         Problems::unreadable(path, reason, Some(hint))
-    })?;
-    parse(path, &text, overrides)
+    })
 }
 
 /// Validates the text of a spec.
 ///
-/// `path` is for messages, and its folder the one that relative data paths start from. `overrides` are
-/// `path.to.key=value`, the value in YAML; they are applied in order before anything is validated. Nothing is read
-/// from disk: whether data is there is a question for the plan.
+/// `path` is for messages, and relative data paths start from its folder. `overrides` are `path.to.key=value`, the value in
+/// YAML; they are applied in order before anything is validated. Nothing is read from disk: the plan checks whether data is
+/// available.
 ///
 /// # Errors
-/// All problems at once, in order of place.
+/// All problems together, in order of place.
 pub fn parse(path: &Path, text: &[u8], overrides: &[String]) -> Result<Grid, Problems> {
     let name = path.display().to_string();
     let text = match str::from_utf8(text) {
@@ -120,8 +119,8 @@ pub fn parse(path: &Path, text: &[u8], overrides: &[String]) -> Result<Grid, Pro
     log.finish(grid)
 }
 
-/// What the user may have meant by the name of a spec that is not there.
-fn neighbours(path: &Path) -> Option<String> {
+/// A hint with the names of the specs in the folder of a path that does not exist.
+fn similar_names(path: &Path) -> Option<String> {
     let mut names = names_in(folder_of(path));
     names.retain(|name| name.ends_with(".yaml") || name.ends_with(".yml"));
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -130,30 +129,30 @@ fn neighbours(path: &Path) -> Option<String> {
         .or_else(|| (!names.is_empty()).then(|| format!("there are: {}", names.join(", "))))
 }
 
-/// What is at the last folder on a path at whose end nothing is, and what the user may have meant instead.
+/// A hint for a path that does not exist: the last existing folder on it, and what that folder contains.
 pub fn nearest(path: &Path) -> Option<String> {
-    /// How many names are listed.
-    const MOST: usize = 5;
-    let lost = path.ancestors().find(|step| step.file_name().is_some() && folder_of(step).is_dir())?;
-    let (folder, wanted) = (folder_of(lost), lost.file_name()?.to_string_lossy());
+    /// The number of names that are listed.
+    const MAX_LISTED: usize = 5;
+    let missing = path.ancestors().find(|step| step.file_name().is_some() && folder_of(step).is_dir())?;
+    let (folder, wanted) = (folder_of(missing), missing.file_name()?.to_string_lossy());
     let names = names_in(folder);
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let hint = did_you_mean(&wanted, names.iter().copied()).unwrap_or_else(|| match names.len() {
-        0 => "it is empty".to_owned(),
-        1..=MOST => format!("there are: {}", names.join(", ")),
-        more => format!("there are: {}, and {} more", names[..MOST].join(", "), more - MOST),
+        0 => "the folder is empty".to_owned(),
+        1..=MAX_LISTED => format!("there are: {}", names.join(", ")),
+        more => format!("there are: {}, and {} more", names[..MAX_LISTED].join(", "), more - MAX_LISTED),
     });
     let place = if folder == Path::new(".") { "the current folder".to_owned() } else { folder.display().to_string() };
     let relation = if wanted.contains(['*', '?', '[']) { "matches" } else { "is called" };
     Some(format!("nothing in {place} {relation} '{wanted}'; {hint}"))
 }
 
-/// The folder in which a path is.
+/// The folder that contains a path.
 fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// The names of what is in a folder, sorted, hidden ones left out.
+/// The names of the files and folders in a folder, sorted, without hidden ones.
 fn names_in(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();

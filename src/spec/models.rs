@@ -13,47 +13,47 @@ use super::shape;
 use super::training::{Pretrain, Tune};
 use super::tree::{Node, Value};
 
-/// One entry of `models:` with its own training recipes.
+/// One entry of `models:`, with the training sections that apply to it.
 #[derive(Debug, Clone)]
 pub(super) struct Model {
-    /// Its name.
+    /// The name of the entry.
     pub name: String,
-    /// Where it comes from.
-    pub base: BaseModel,
-    /// `tune:` with this model's own keys over it, for the stages that have keys of their own.
+    /// The model before any tuning.
+    pub base: ModelBase,
+    /// `tune:` overridden by this model's own keys, for the stages that have keys of their own.
     tune_keys: Option<Node>,
-    /// The same decoded; `None` where nothing is tuned.
+    /// The same, decoded; `None` if nothing is tuned.
     tune: Option<Tune>,
     /// `held_out:`.
     held_out: f64,
-    /// The files that it comes from.
+    /// The files of an imported model.
     pub data: Option<DataEntry>,
 }
 
 /// Where a model comes from before any tuning.
 #[derive(Debug, Clone)]
-pub(super) enum BaseModel {
-    /// Trained here: its shape, and `pretrain:` with this model's own keys over it.
+pub(super) enum ModelBase {
+    /// Trained here: its shape, and `pretrain:` overridden by this model's own keys.
     Trained(Box<(ModelConfig, Pretrain)>),
-    /// `hf:`, a folder in Hugging Face's form or a hub id.
+    /// Given by `hf:`, a folder in Hugging Face format or a repository on the Hub.
     Imported(ForeignModel),
-    /// `job:`, the full id of a job in the database.
+    /// Given by `job:`, the full id of a job in the database.
     Recorded(JobId),
 }
 
-/// What a model's entry refers to elsewhere in the spec.
+/// The other parts of the spec that the entry of a model depends on.
 pub(super) struct Context<'a> {
     /// `tokenizer.vocab_size`.
     pub vocab_size: Option<u32>,
-    /// Names of the corpora.
+    /// The names of the corpora.
     pub corpora: &'a [String],
     /// `pretrain:`.
     pub pretrain: Option<&'a Node>,
     /// `tune:`.
     pub tune: Option<&'a Node>,
-    /// Whether some cell is tuned.
+    /// Whether any cell is tuned.
     pub tunes: bool,
-    /// The folder of relative paths.
+    /// The folder that relative paths start from.
     pub root: &'a Path,
     /// `held_out:`.
     pub held_out: f64,
@@ -71,7 +71,7 @@ impl Model {
         let tune = recipe(context.tune, fields.take("tune"));
         let mut data = None;
         let base = if let Some(hf) = fields.take("hf") {
-            let model = foreign(&mut fields, context.root);
+            let model = imported(&mut fields, context.root);
             let licence = data::licence(&mut fields);
             fields.finish();
             data = model.clone().map(|model| DataEntry {
@@ -80,39 +80,41 @@ impl Model {
                 source: Source::Model(model),
                 licence,
             });
-            model.map(BaseModel::Imported)
+            model.map(ModelBase::Imported)
         } else if fields.take("job").is_some() {
-            let job = fields.need("job", "the id of a job that left a model", |value| {
-                let fault = || Fault::expected("an id of 32 hexadecimal digits").or_hint("`grid status` has them");
+            let job = fields.required("job", "the id of a training job, such as `grid status` prints", |value| {
+                let fault = || {
+                    Fault::expected("an id of 32 hexadecimal digits").or_hint("`grid status` prints the ids of jobs")
+                };
                 text(value)?.parse().map_err(|_| fault())
             });
             fields.finish();
-            job.map(BaseModel::Recorded)
+            job.map(ModelBase::Recorded)
         } else {
             let pretrain = recipe(context.pretrain, fields.take("pretrain"));
             let config = shape::config(&mut fields, &subject, context.vocab_size);
             fields.finish();
             if pretrain.is_none() {
                 let hint = "add `pretrain: {epochs: 1, learning_rate: 1e-3}` to the spec";
-                log.add(node.mark, format!("{subject} has no section 'pretrain'"), Some(hint.into()));
+                log.add(node.mark, format!("{subject} needs a section 'pretrain'"), Some(hint.into()));
             }
             let pretrain = pretrain.and_then(|node| Pretrain::decode(&node, context.corpora, context.held_out, log));
-            config.zip(pretrain).map(|trained| BaseModel::Trained(Box::new(trained)))
+            config.zip(pretrain).map(|trained| ModelBase::Trained(Box::new(trained)))
         };
         if tune.is_none() && context.tunes {
             let hint =
                 "add `tune: {epochs: 2, learning_rate: 1e-4}` to the spec, or keep only the curriculum 'pretrained'";
-            log.add(node.mark, format!("{subject} has no section 'tune'"), Some(hint.into()));
+            log.add(node.mark, format!("{subject} needs a section 'tune'"), Some(hint.into()));
         }
         let tune_keys = tune;
         let tune = tune_keys.as_ref().and_then(|node| Tune::decode(node, &[], context.held_out, log));
         let held_out = context.held_out;
         let model = Model { name: name.to_owned(), base: base?, tune_keys, tune, held_out, data };
-        if let BaseModel::Trained(trained) = &model.base {
-            model.must_hold("pretrain.sequence_length", trained.1.sequence_length, log);
+        if let ModelBase::Trained(trained) = &model.base {
+            model.check_length("pretrain.sequence_length", trained.1.sequence_length, log);
         }
         if let Some(tune) = &model.tune {
-            model.must_hold("tune.max_length", tune.max_length, log);
+            model.check_length("tune.max_length", tune.max_length, log);
         }
         Some(model)
     }
@@ -122,7 +124,7 @@ impl Model {
         self.tune.as_ref()?.seed
     }
 
-    /// How a stage with these keys of its own is tuned; `None` where nothing is, or where something is wrong.
+    /// The keys of `tune:` for a stage with these keys of its own; `None` if there are none, or if something is wrong.
     pub fn tune(&self, own: Option<&Node>, first: bool, log: &Log) -> Option<Tune> {
         let keys = self.tune_keys.as_ref()?;
         let (tune, mark) = match own {
@@ -130,44 +132,49 @@ impl Model {
             Some(own) => (Tune::decode(&keys.overlaid(own), &STAGE_KEYS, self.held_out, log)?, own.mark),
         };
         if own.is_some() {
-            self.must_hold("max_length", tune.max_length, log);
+            self.check_length("max_length", tune.max_length, log);
         }
-        if let BaseModel::Imported(_) | BaseModel::Recorded(_) = &self.base {
+        if let ModelBase::Imported(_) | ModelBase::Recorded(_) = &self.base {
             let lacks = |what: &str, key: &str| {
-                let reason = format!("model '{}' comes from elsewhere, without {what}", self.name);
-                log.add(mark, reason, Some(format!("leave '{key}' out for it")));
+                let reason = format!("model '{}' is not pretrained by this spec, so there is no {what}", self.name);
+                log.add(mark, reason, Some(format!("remove '{key}' for this model")));
             };
             if tune.replay.is_some() {
                 lacks("pretraining text to mix in", "pretrain_mix");
             }
             if first && !tune.optimizer.is_fresh() {
-                lacks("the state of its optimiser", "optimizer");
+                lacks("optimizer state to carry over", "optimizer");
             }
         }
         Some(tune)
     }
 
-    /// Of a model from elsewhere the positions are known once its files are looked at.
-    fn must_hold(&self, key: &str, (length, place): (u32, Mark), log: &Log) {
-        let BaseModel::Trained(trained) = &self.base else { return };
+    /// Reports a length beyond the model's positions. Those of an imported model are known once its files are read.
+    fn check_length(&self, key: &str, (length, place): (u32, Mark), log: &Log) {
+        let ModelBase::Trained(trained) = &self.base else { return };
         let positions = trained.0.max_positions;
         if length > positions {
             let reason = format!("model '{}' has {positions} positions, but {key} is {length}", self.name);
-            log.add(place, reason, Some(format!("shorten it, or give the model `max_positions: {length}`")));
+            log.add(
+                place,
+                reason,
+                Some(format!("use at most {positions}, or set `max_positions: {length}` for the model")),
+            );
         }
     }
 }
 
-/// `hf:` and `revision:`: the folder of a model, or its repository on the hub.
-fn foreign(fields: &mut Fields, root: &Path) -> Option<ForeignModel> {
-    let path = fields.need("hf", "the folder of a model, or its id on the hub", scalars::path);
+/// The keys `hf:` and `revision:`: the folder of a model, or its repository on the Hub.
+fn imported(fields: &mut Fields, root: &Path) -> Option<ForeignModel> {
+    let path = fields.required("hf", "the folder of a model, or its repository on the Hub", scalars::path);
     let place = fields.take("revision").map(|node| node.mark);
     let revision = fields.get("revision", None, |value| super::remote::revision(value).map(Some));
     let path = path?;
     let mut name = path.display().to_string();
     if let (Some(revision), Some(place)) = (revision, place) {
         if !remote::is_repository(&name) {
-            let reason = format!("'revision' is for a model of the hub, but '{name}' is a path or has one already");
+            let reason =
+                format!("'revision' needs a repository on the Hub, but '{name}' is a path or already has a revision");
             fields.log.add(place, reason, Some("write `hf: ORGANISATION/NAME`, or remove 'revision'".into()));
             return None;
         }
@@ -176,16 +183,16 @@ fn foreign(fields: &mut Fields, root: &Path) -> Option<ForeignModel> {
     Some(ForeignModel { folder: root.join(&name), name })
 }
 
-/// How many entries decode `pretrain:`, and how many `tune:`.
-pub(super) fn counts(node: Option<&Node>) -> (usize, usize) {
+/// The number of entries that decode `pretrain:`, and of those that decode `tune:`.
+pub(super) fn count_entries(node: Option<&Node>) -> (usize, usize) {
     let entries =
         || node.iter().flat_map(|node| node.entries()).filter(|(_, model)| matches!(model.value, Value::Map(_)));
     let trained = |node: &Node| node.get("hf").is_none() && node.get("job").is_none();
     (entries().filter(|(_, model)| trained(model)).count(), entries().count())
 }
 
-/// Whether no model is trained here, so that there is no text to pretrain on.
-pub(super) fn none_trained(node: Option<&Node>) -> bool {
-    let (trained, all) = counts(node);
+/// Whether no model is trained here, so that no text for pretraining is needed.
+pub(super) fn trains_no_model(node: Option<&Node>) -> bool {
+    let (trained, all) = count_entries(node);
     trained == 0 && all > 0
 }

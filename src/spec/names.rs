@@ -1,11 +1,11 @@
-//! The names that a spec defines, collected before anything is decoded.
+//! The names that a spec defines, collected before its entries are decoded.
 
 use super::tree::Node;
 
-/// The curricula that need no definition.
+/// The curricula that every spec has.
 pub(super) const BUILT_IN_CURRICULA: [&str; 4] = ["pretrained", "merged", "sequential", "sequential-whole"];
 
-/// The names that a spec defines, right or wrong otherwise, so that one bad entry does not make its name unknown.
+/// The names that a spec defines. They include invalid entries, so that references to these are not reported as well.
 pub(super) struct Names {
     pub corpora: Vec<String>,
     pub datasets: Vec<String>,
@@ -14,7 +14,7 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// Collects them.
+    /// Collects the keys of each section.
     pub fn of(root: &Node) -> Names {
         let keys = |section: &str| match root.get(section) {
             Some(node) => node.entries().iter().map(|(key, _)| key.text.clone()).collect(),

@@ -1,18 +1,18 @@
-//! `-S path.to.key=value`: changes to the tree before it is decoded.
+//! Overrides `-S path.to.key=value`: changes to the tree before it is decoded.
 
 use super::problem::{Log, Mark};
 use super::tree::Node;
 
-/// Applies overrides in order; a later one wins. A path that the format does not know is found by the decoding.
+/// Applies overrides in order; a later one wins. Decoding then reports unknown paths.
 pub(super) fn apply(root: &mut Node, overrides: &[String], log: &Log) {
     for text in overrides {
         let source = log.source(text);
         let mark = Mark { source, line: 1, column: 1, length: text.chars().count() as u32 };
-        let shown = text.split_once('=').map(|(path, value)| (path.trim(), path.chars().count() as u32 + 1, value));
-        let Some((path, skipped, value)) = shown.filter(|(path, ..)| path.split('.').all(|part| !part.is_empty()))
+        let parts = text.split_once('=').map(|(path, value)| (path.trim(), path.chars().count() as u32 + 1, value));
+        let Some((path, skipped, value)) = parts.filter(|(path, ..)| path.split('.').all(|part| !part.is_empty()))
         else {
             let hint = "such as -S tune.epochs=3 or -S 'axes.seed=[1, 2, 3]'";
-            log.add(mark, "an override is path.to.key=value", Some(hint.into()));
+            log.add(mark, "an override must have the form path.to.key=value", Some(hint.into()));
             continue;
         };
         let shift =

@@ -1,20 +1,20 @@
-//! The section `resources:`, what jobs run on.
+//! The section `resources:`, which says where jobs run.
 
 use super::fields::{self, Fault, Fields, Scalar};
 use super::problem::Log;
 use super::scalars::{self, count, small};
 use super::tree::{Node, Value};
-use crate::domain::{Resources, Slurm};
+use crate::domain::{Backend, Resources, Slurm};
 
-/// Decodes `resources:`, which never change a result.
+/// Decodes `resources:`. They never change a result.
 ///
 /// | key | meaning | default |
 /// |---|---|---|
-/// | `slurm:` | submit the jobs to Slurm ([`slurm`]); the next three are then for `--local` | this machine |
+/// | `slurm:` | submits the jobs to Slurm ([`slurm`]); the next three keys then apply to `--local` runs | run on this machine |
 /// | `devices:` | `auto`, or a list of `cpu`, `cuda:0`, ... | `auto` |
-/// | `threads:` | of each worker | the cores shared among the workers |
-/// | `jobs_per_device:` | workers | as many as fit the cores on a CPU, one on a GPU |
-/// | `checkpoint_every:` | seconds | 60 |
+/// | `threads:` | threads of each worker | the cores divided among the workers |
+/// | `jobs_per_device:` | workers on each device | as many as the cores allow on a CPU, one on a GPU |
+/// | `checkpoint_every:` | seconds between checkpoints | 60 |
 /// | `micro_batch:` | rows per forward pass | the whole batch |
 pub(super) fn resources(node: Option<&Node>, log: &Log) -> Resources {
     let auto = || vec!["auto".to_owned()];
@@ -24,13 +24,15 @@ pub(super) fn resources(node: Option<&Node>, log: &Log) -> Resources {
         jobs_per_device: None,
         checkpoint_every_seconds: 60,
         micro_batch: None,
-        slurm: None,
+        backend: Backend::Local,
     };
     let Some(mut fields) = node.and_then(|node| Fields::of(node, "'resources'", log)) else { return resources };
     let some = |value: &Value| small(1..=65_536)(value).map(Some);
     resources.checkpoint_every_seconds = fields.get("checkpoint_every", 60, count(1..=31_536_000));
     resources.micro_batch = fields.get("micro_batch", None, some);
-    resources.slurm = fields.take("slurm").and_then(|node| slurm(node, log));
+    if let Some(slurm) = fields.take("slurm").and_then(|node| slurm(node, log)) {
+        resources.backend = Backend::Slurm(slurm);
+    }
     resources.devices = match fields.take("devices") {
         Some(Node { value: Value::Text(word), .. }) if word == "auto" => auto(),
         Some(node @ Node { value: Value::Text(_), .. }) => {
@@ -48,20 +50,21 @@ pub(super) fn resources(node: Option<&Node>, log: &Log) -> Resources {
 fn device(value: &Value) -> Scalar<String> {
     match value {
         Value::Text(text) if Resources::is_device(text) => Ok(text.clone()),
-        _ => Err(Fault::expected("auto, cpu, or cuda:0, cuda:1, ...").or_hint("auto takes all GPUs, or else the CPU")),
+        _ => Err(Fault::expected("auto, cpu, or cuda:0, cuda:1, ...")
+            .or_hint("`auto` uses all GPUs, or the CPU if there are none")),
     }
 }
 
-/// Decodes `resources: {slurm: ...}`; every job of the grid becomes a job of Slurm's.
+/// Decodes `resources: {slurm: ...}`; every job is submitted as a Slurm job.
 ///
 /// | key | meaning | default |
 /// |---|---|---|
-/// | `jobs:` | of this grid in the queue at a time, waiting ones included | 50 |
+/// | `jobs:` | the most jobs in the queue at a time, pending ones included | 50 |
 /// | `cpus:` | cores of each job | 4 |
-/// | `gres:` | such as `gpu:1` or `gpu:a100:1`: a GPU for each job | none: jobs run on the CPU |
-/// | `options:` | further ones of `sbatch`, such as `[--partition=gpu, --time=4:00:00, --mem=32G]` | none |
-/// | `poll_every:` | seconds between two looks at the queue | 15 |
-/// | `grace:` | seconds that files may take from a node to here | 60 |
+/// | `gres:` | generic resources of each job, such as `gpu:1` or `gpu:a100:1` | none: jobs run on the CPU |
+/// | `options:` | further options of `sbatch`, such as `[--partition=gpu, --time=4:00:00, --mem=32G]` | none |
+/// | `poll_every:` | seconds between two queries of the queue | 15 |
+/// | `grace:` | seconds that a file written on a node may take to appear here | 60 |
 fn slurm(node: &Node, log: &Log) -> Option<Slurm> {
     let mut fields = Fields::of(node, "'slurm'", log)?;
     let slurm = Slurm {
@@ -76,8 +79,8 @@ fn slurm(node: &Node, log: &Log) -> Option<Slurm> {
     Some(slurm)
 }
 
-/// Options by which a job is recognised, or would not be one job.
-const OURS: [&str; 13] = [
+/// Options that grid sets to recognise its jobs, or that would make several jobs of one.
+const RESERVED_OPTIONS: [&str; 13] = [
     "--job-name",
     "-J",
     "--comment",
@@ -96,12 +99,37 @@ const OURS: [&str; 13] = [
 fn option(value: &Value) -> Scalar<String> {
     let text = scalars::text(value)?;
     if !text.starts_with('-') || (text.contains(char::is_whitespace) && !text.contains('=')) {
-        let hint = "each in one piece: [--partition=gpu, --time=4:00:00]";
+        let hint = "write each option as one item: [--partition=gpu, --time=4:00:00]";
         return Err(Fault::expected("an option of sbatch").or_hint(hint));
     }
     let name = if text.starts_with("--") { text.split('=').next() } else { text.get(..2) };
-    match OURS.iter().find(|ours| Some(**ours) == name) {
-        Some(ours) => Err(Fault::plain(format!("'{ours}' is not free"), "grid sets it, to find its jobs again")),
+    match RESERVED_OPTIONS.iter().find(|reserved| Some(**reserved) == name) {
+        Some(reserved) => Err(Fault::plain(
+            format!("the sbatch option '{reserved}' is reserved"),
+            "remove it: grid sets it to track its jobs",
+        )),
         None => Ok(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::BackendKind;
+
+    /// A backend that no spec can name is of no use, so this `match` has a spec for each.
+    #[test]
+    fn every_backend_can_be_chosen_in_a_spec() {
+        for kind in BackendKind::ALL {
+            let text = match kind {
+                BackendKind::Local => "threads: 1",
+                BackendKind::Slurm => "slurm: {cpus: 1}",
+            };
+            let log = Log::new("x.yaml".into(), text);
+            let node = Node::read(text, |mark| mark, &log);
+            let backend = resources(node.as_ref(), &log).backend;
+            assert_eq!(backend.kind(), kind);
+            assert!(log.finish(Some(())).is_ok());
+        }
     }
 }

@@ -3,24 +3,24 @@
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
-use super::fields::{Fault, Scalar, there_are};
+use super::fields::{Fault, Scalar, list_names};
 use super::tree::Value;
 use crate::domain::did_you_mean;
 
-/// Some text.
+/// Text.
 pub(super) fn text(value: &Value) -> Scalar<String> {
     match value {
         Value::Text(text) => Ok(text.clone()),
         Value::Whole(_) | Value::Real(_) | Value::Flag(_) => Err(Fault::expected("text").or_hint("put it in quotes")),
-        _ => Err(Fault::expected("text").or_hint("write a word or a line")),
+        _ => Err(Fault::expected("text").or_hint("write a word, or text in quotes")),
     }
 }
 
-/// A name that is fit for a folder and for a table.
+/// A name that can be used as a folder and in tables.
 pub(super) fn name(value: &Value) -> Scalar<String> {
-    let with_letter = "a name that begins with a letter or digit and has a letter in it";
+    let requirement = "a name that begins with a letter or digit and has a letter in it";
     if let Value::Whole(_) | Value::Real(_) = value {
-        return Err(Fault::expected(with_letter).or_hint(format!("such as v{value}")));
+        return Err(Fault::expected(requirement).or_hint(format!("such as v{value}")));
     }
     let text = text(value)?;
     let expected = |what: &str| Err(Fault::expected(what).or_hint("such as llama-100M_v1.2"));
@@ -33,12 +33,12 @@ pub(super) fn name(value: &Value) -> Scalar<String> {
         {
             Ok(text)
         }
-        None => expected(with_letter),
+        None => expected(requirement),
         Some(_) => expected("a name made of the letters a-z and A-Z, digits, '-', '_' and '.'"),
     }
 }
 
-/// Yes or no.
+/// A boolean.
 pub(super) fn flag(value: &Value) -> Scalar<bool> {
     match value {
         Value::Flag(flag) => Ok(*flag),
@@ -46,7 +46,7 @@ pub(super) fn flag(value: &Value) -> Scalar<bool> {
     }
 }
 
-/// A whole number: `200`, `1_000`, `200k`, `1.5M`, `100M`, `2G`.
+/// A whole number, such as `200`, `1_000`, `200k`, `1.5M`, `100M`, `2G`.
 pub(super) fn count(range: RangeInclusive<u64>) -> impl Fn(&Value) -> Scalar<u64> {
     move |value| {
         let number = match value {
@@ -60,7 +60,7 @@ pub(super) fn count(range: RangeInclusive<u64>) -> impl Fn(&Value) -> Scalar<u64
             Some(number) if number < i128::from(start) => format!("the smallest is {start}"),
             Some(number) if number > i128::from(end) => format!("the largest is {end}"),
             Some(number) => return Ok(number as u64),
-            None => "write digits, with k, M or G for large ones: 64, 10k, 1.5M".to_owned(),
+            None => "write digits, with k, M or G for thousands, millions or billions: 64, 10k, 1.5M".to_owned(),
         };
         let what = match end {
             u64::MAX => format!("a whole number of at least {start}"),
@@ -70,7 +70,7 @@ pub(super) fn count(range: RangeInclusive<u64>) -> impl Fn(&Value) -> Scalar<u64
     }
 }
 
-/// A whole number of 32 bits; see [`count`].
+/// A whole number that fits in 32 bits; see [`count`].
 pub(super) fn small(range: RangeInclusive<u32>) -> impl Fn(&Value) -> Scalar<u32> {
     let wide = count(u64::from(*range.start())..=u64::from(*range.end()));
     move |value| wide(value).map(|number| number as u32)
@@ -97,17 +97,17 @@ fn quantity(text: &str) -> Option<i128> {
     }
 }
 
-/// Where a real number may lie.
+/// The range of a real number.
 #[derive(Clone, Copy)]
 pub(super) enum Within {
     /// Above 0.
     Positive,
-    /// 0 or above.
+    /// At least 0.
     NotNegative,
-    /// 0 to 1, both included.
-    Share,
-    /// 0 included to 1 excluded.
-    ProperShare,
+    /// From 0 to 1, inclusive.
+    Fraction,
+    /// From 0, inclusive, to 1, exclusive.
+    ProperFraction,
 }
 
 /// A real number.
@@ -121,9 +121,9 @@ pub(super) fn real(within: Within) -> impl Fn(&Value) -> Scalar<f64> {
         let (fits, what, hint): (fn(f64) -> bool, _, _) = match within {
             Within::Positive => (|x| x > 0.0, "a number above 0", "such as 2e-4 or 0.5"),
             Within::NotNegative => (|x| x >= 0.0, "a number of at least 0", "such as 0 or 0.1"),
-            Within::Share => (|x| (0.0..=1.0).contains(&x), "a share from 0 to 1", "such as 0.1 for a tenth"),
-            Within::ProperShare => {
-                (|x| (0.0..1.0).contains(&x), "a share from 0 to below 1", "such as 0.1 for a tenth")
+            Within::Fraction => (|x| (0.0..=1.0).contains(&x), "a fraction from 0 to 1", "such as 0.1 for a tenth"),
+            Within::ProperFraction => {
+                (|x| (0.0..1.0).contains(&x), "a fraction from 0 to below 1", "such as 0.1 for a tenth")
             }
         };
         let fitting = |number: &f64| number.is_finite() && fits(*number);
@@ -136,7 +136,7 @@ pub(super) fn real(within: Within) -> impl Fn(&Value) -> Scalar<f64> {
     }
 }
 
-/// One of a few words.
+/// One of several words.
 pub(super) fn choice<T: Clone>(words: impl IntoIterator<Item = (&'static str, T)>) -> impl Fn(&Value) -> Scalar<T> {
     let words: Vec<(&'static str, T)> = words.into_iter().collect();
     move |value| {
@@ -163,23 +163,23 @@ pub(super) fn reference<'a>(kind: &'static str, known: &'a [String]) -> impl Fn(
         Value::Text(text) => Err(Fault::unknown(kind, text, known.iter().map(String::as_str))),
         _ => {
             let known: Vec<&str> = known.iter().map(String::as_str).collect();
-            Err(Fault::expected(format!("the name of a {kind}")).or_hint(there_are(kind, &known)))
+            Err(Fault::expected(format!("the name of a {kind}")).or_hint(list_names(kind, &known)))
         }
     }
 }
 
-/// A seed; SQLite's integers bound it.
+/// A seed; it must fit in an SQLite integer.
 pub(super) fn seed(value: &Value) -> Scalar<u64> {
     count(0..=i64::MAX as u64)(value).map_err(|_| Fault::expected("a whole number of at least 0").or_hint("such as 1"))
 }
 
-/// A path; whether something is there is not asked here, so that a spec can be read before its data arrives.
+/// A path. Nothing checks here whether it exists, so that a spec can be read before its data is available.
 pub(super) fn path(value: &Value) -> Scalar<PathBuf> {
     match text(value)? {
         text if text.trim().is_empty() => Err(Fault::expected("a path").or_hint("such as text/*.txt")),
         text if text == "~" || text.starts_with("~/") => {
-            let hint = "write the whole path, or one relative to data_root";
-            Err(Fault::plain(format!("'~' stands for no folder here: '{}'", text.escape_debug()), hint))
+            let hint = "write the absolute path, or a path relative to `data_root`";
+            Err(Fault::plain(format!("'~' is not expanded: '{}'", text.escape_debug()), hint))
         }
         text => Ok(PathBuf::from(text)),
     }

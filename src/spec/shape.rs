@@ -78,8 +78,8 @@ pub(super) fn config(fields: &mut Fields, subject: &str, vocab_size: Option<u32>
     let arch = fields.get("arch", Arch::Llama, choice([Arch::Llama, Arch::Gpt2].map(|arch| (arch.name(), arch))));
     let family = Family::of(arch);
     let example = "such as `{hidden: 128, layers: 4, heads: 4}`";
-    let hidden = fields.need("hidden", example, small(2..=65_536));
-    let layers = fields.need("layers", example, small(1..=1_024));
+    let hidden = fields.required("hidden", example, small(2..=65_536));
+    let layers = fields.required("layers", example, small(1..=1_024));
     let heads = Heads::decode(fields, example);
     let intermediate = fields.get("intermediate", None, |value| small(1..=1_048_576)(value).map(Some));
     let tied = fields.get("tied", family.tied, flag);
@@ -131,7 +131,7 @@ impl Heads {
     fn decode(fields: &mut Fields, example: &str) -> Heads {
         let heads_mark = fields.take("heads").map_or(fields.mark, |node| node.mark);
         Heads {
-            heads: fields.need("heads", example, small(1..=1_024)),
+            heads: fields.required("heads", example, small(1..=1_024)),
             heads_mark,
             kv_heads_mark: fields.take("kv_heads").map_or(heads_mark, |node| node.mark),
             kv_heads: fields.get("kv_heads", None, |value| small(1..=1_024)(value).map(Some)),

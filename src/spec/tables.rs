@@ -7,19 +7,19 @@ use super::problem::Log;
 use super::scalars::{choice, reference as named, text};
 use super::tree::{Key, Node, Value};
 
-/// The tables that every experiment has.
+/// The names of the tables that every experiment has.
 const BUILT_IN: [&str; 2] = ["scores", "leaderboard"];
 
-/// Decodes one entry of `reference:`, published numbers to be shown beside the measured ones.
+/// Decodes one entry of `reference:`, published numbers that tables show beside the measured ones.
 ///
 /// | key | meaning | default |
 /// |---|---|---|
-/// | `source:` | where they are printed | required |
-/// | `scores:` | `{blimp: 74.9, rte: 59.0, glue: 70.9}`, in percent, correlations times 100 | required |
+/// | `source:` | where the numbers are published | required |
+/// | `scores:` | `{blimp: 74.9, rte: 59.0, glue: 70.9}`, in percent; correlations times 100 | required |
 pub(super) fn reference(key: &Key, node: &Node, log: &Log) -> Option<Reference> {
     let mut fields = Fields::of(node, &format!("reference '{}'", key.text), log)?;
-    let source = fields.need("source", "where the numbers are printed: `source: arXiv 2510.25364`", text);
-    let scores = fields.required("scores", "such as `scores: {blimp: 74.9}`");
+    let source = fields.required("source", "where the numbers are published, such as `source: arXiv 2510.25364`", text);
+    let scores = fields.required_node("scores", "such as `scores: {blimp: 74.9}`");
     fields.finish();
     let Some(Node { value: Value::Map(entries), .. }) = scores else {
         if let Some(node) = scores {
@@ -43,15 +43,15 @@ pub(super) fn reference(key: &Key, node: &Node, log: &Log) -> Option<Reference> 
 /// | key | meaning | default |
 /// |---|---|---|
 /// | `columns:` | tasks and aggregates: `[boolq, mnli, glue]` | required |
-/// | `reference:` | names of the published rows beside its scores | all that have one of its columns |
+/// | `reference:` | names of the published rows to show | all that have one of its columns |
 /// | `show:` | `scores`; `z_scores` over the models; `boxes`: median, quartiles, whiskers and outliers of each model's z-scores | `scores` |
 pub(super) fn table(key: &Key, node: &Node, references: &[String], log: &Log) -> Option<NamedTable> {
     if BUILT_IN.contains(&key.text.as_str()) {
-        let hint = format!("choose another name: every experiment has {}", BUILT_IN.join(" and "));
-        log.add(key.mark, format!("table '{}' is built in", key.text), Some(hint));
+        let hint = format!("choose another name; every experiment has the tables {}", BUILT_IN.join(" and "));
+        log.add(key.mark, format!("the name of table '{}' is reserved", key.text), Some(hint));
     }
     let mut fields = Fields::of(node, &format!("table '{}'", key.text), log)?;
-    fields.required("columns", "such as `columns: [blimp, ewok]`");
+    fields.required_node("columns", "such as `columns: [blimp, ewok]`");
     let columns = fields.list("columns", quantity);
     let shows = [("scores", TableView::Scores), ("z_scores", TableView::ZScores), ("boxes", TableView::Boxes)];
     let show = fields.get("show", TableView::Scores, choice(shows));
@@ -59,7 +59,7 @@ pub(super) fn table(key: &Key, node: &Node, references: &[String], log: &Log) ->
     let references = fields.list("reference", named("reference", references)).unwrap_or_else(|| references.to_vec());
     fields.finish();
     if let (Some(place), TableView::ZScores | TableView::Boxes) = (place, show) {
-        let hint = "remove it: published numbers are in no statistic";
+        let hint = "remove the key: statistics do not include published numbers";
         log.add(place, "'reference' has no meaning for z-scores", Some(hint.into()));
     }
     Some(NamedTable { name: key.text.clone(), columns: columns?, show, references })
@@ -69,7 +69,7 @@ fn quantity(value: &Value) -> Scalar<Quantity> {
     choice(Quantity::ALL.map(|quantity| (quantity.name(), quantity)))(value)
 }
 
-/// A score as tables print it.
+/// A score in the unit of tables.
 fn percent(value: &Value) -> Scalar<f64> {
     let number = match value {
         Value::Whole(number) => Some(*number as f64),
@@ -77,5 +77,7 @@ fn percent(value: &Value) -> Scalar<f64> {
         _ => None,
     };
     let fitting = number.filter(|number| (-100.0..=100.0).contains(number));
-    fitting.ok_or_else(|| Fault::expected("a number from -100 to 100").or_hint("percent, or a correlation times 100"))
+    fitting.ok_or_else(|| {
+        Fault::expected("a number from -100 to 100").or_hint("write scores in percent, and correlations times 100")
+    })
 }

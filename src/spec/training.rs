@@ -10,12 +10,12 @@ use super::problem::{Log, Mark};
 use super::scalars::{self, Within, choice, count, real, small};
 use super::tree::{Node, Value};
 
-/// `pretrain:` of one model.
+/// The section `pretrain:` for one model.
 #[derive(Debug, Clone)]
 pub(super) struct Pretrain {
     /// `corpora:`, by default all.
     pub corpora: Vec<String>,
-    /// `sequence_length:`, tokens per sequence, by default 512; and where it is said.
+    /// `sequence_length:`, tokens per sequence, by default 512, with its place.
     pub sequence_length: (u32, Mark),
     /// `milestones:`, by default none; see [`milestones`].
     pub milestones: Vec<Milestone>,
@@ -24,7 +24,7 @@ pub(super) struct Pretrain {
 }
 
 impl Pretrain {
-    /// Decodes the section; `corpora` are the names the spec defines, `held_out` is the share kept for validation.
+    /// Decodes the section. `corpora` are the names that the spec defines; `held_out` is the fraction kept for validation.
     pub fn decode(node: &Node, corpora: &[String], held_out: f64, log: &Log) -> Option<Pretrain> {
         let mut fields = Fields::of(node, "'pretrain'", log)?;
         let named = fields.list("corpora", scalars::reference("corpus", corpora));
@@ -34,10 +34,11 @@ impl Pretrain {
         let place = fields.take("milestones").map(|node| node.mark);
         let milestones = fields.take("milestones").map_or(Some(vec![]), |node| milestones(node, log));
         fields.finish();
-        let stops = |training: &Training| training.validation.is_some_and(|looks| looks.early_stopping.is_some());
+        let stops =
+            |training: &Training| training.validation.is_some_and(|validation| validation.early_stopping.is_some());
         if let (Some(place), true) = (place, training.as_ref().is_some_and(stops)) {
-            let hint = "keep one of them: a training that stops early may never come to its milestones";
-            log.add(place, "'milestones' and 'early_stopping' are given", Some(hint.into()));
+            let hint = "remove one of them: a training that stops early may not reach its milestones";
+            log.add(place, "'milestones' and 'early_stopping' cannot be combined", Some(hint.into()));
         }
         Some(Pretrain {
             corpora: named.unwrap_or_else(|| corpora.to_vec()),
@@ -48,26 +49,26 @@ impl Pretrain {
     }
 }
 
-/// `tune:` of one model: every stage of every curriculum is trained like this.
+/// The section `tune:` for one model: the defaults of every stage of every curriculum.
 #[derive(Debug, Clone)]
 pub(super) struct Tune {
-    /// `max_length:`, longest record in tokens, by default 512; and where it is said.
+    /// `max_length:`, the longest record in tokens, by default 512, with its place.
     pub max_length: (u32, Mark),
-    /// `loss:`, `reply` (default, as CLASS-IT) or `all`.
+    /// `loss:`, `reply` (the default, as in CLASS-IT) or `all`.
     pub loss: LossMask,
-    /// `pretrain_mix:`, the share of pretraining text in the tokens that receive loss, by default 0.
+    /// `pretrain_mix:`, the fraction of pretraining text in the tokens that receive loss, by default 0.
     pub replay: Option<Replay>,
-    /// `optimizer:`, `fresh` (default) or `carried` from the stage before.
+    /// `optimizer:`, `fresh` (the default) or `carried` over from the stage before.
     pub optimizer: OptimizerStart,
-    /// `seed:`, of one of several tunings of the same pretrained model; by default there is one, with the cell's seed.
+    /// `seed:`, which distinguishes several tunings of one pretrained model; by default there is one, with the cell's seed.
     pub seed: Option<u64>,
     /// The optimisation; see [`training`].
     pub training: Training,
 }
 
 impl Tune {
-    /// Decodes the section, or its like with further keys `beside` that somebody else reads; `held_out` is the share kept
-    /// for validation.
+    /// Decodes the section, or a stage, which has the further keys `beside` that the caller decodes. `held_out` is the
+    /// fraction kept for validation.
     pub fn decode(node: &Node, beside: &[&'static str], held_out: f64, log: &Log) -> Option<Tune> {
         let mut fields = Fields::of(node, "'tune'", log)?;
         for key in beside {
@@ -76,7 +77,7 @@ impl Tune {
         let place = node.get("max_length").map_or(node.mark, |length| length.mark);
         let max_length = fields.get("max_length", 512, small(2..=1_048_576));
         let loss = fields.get("loss", LossMask::Reply, choice([("reply", LossMask::Reply), ("all", LossMask::All)]));
-        let replay = fields.get("pretrain_mix", None, |value| real(Within::ProperShare)(value).map(Replay::new));
+        let replay = fields.get("pretrain_mix", None, |value| real(Within::ProperFraction)(value).map(Replay::new));
         let starts = [("fresh", OptimizerStart::Fresh), ("carried", OptimizerStart::Carried)];
         let optimizer = fields.get("optimizer", OptimizerStart::Fresh, choice(starts));
         let seed = fields.get("seed", None, |value| match value {
@@ -89,12 +90,12 @@ impl Tune {
     }
 }
 
-/// The keys that both sections share.
+/// Decodes the keys that both sections share.
 ///
-/// How long is never guessed: `epochs:` or `steps:`. The other defaults are those of CLASS-IT, table 2 (`batch_size: 8`,
-/// `learning_rate: 2e-4` for pretraining and `2e-5` for tuning, `schedule: linear` and `cosine`) and, where it is
-/// silent, of Hugging Face's Trainer. Its warm-ups of 5,000 and 500 steps would swallow a small run: 5 % of the steps.
-/// For the looks at the held-out loss see [`validation`].
+/// The length has no default: `epochs:` or `steps:` is required. The other defaults are those of CLASS-IT, table 2
+/// (`batch_size: 8`, `learning_rate: 2e-4` for pretraining and `2e-5` for tuning, `schedule: linear` and `cosine`) and, where
+/// it does not say, of Hugging Face's Trainer. The warm-up is an exception: those of 5,000 and 500 steps would take up a whole
+/// small run, so the default is 5 % of the steps. For the validation keys see [`validation`].
 fn training(fields: &mut Fields, peak: f64, decay: Schedule, held_out: f64) -> Option<Training> {
     let epochs = fields.take("epochs");
     let steps = fields.take("steps");
@@ -102,11 +103,11 @@ fn training(fields: &mut Fields, peak: f64, decay: Schedule, held_out: f64) -> O
         (Some(node), None) => fields::scalar("'epochs'", node, fields.log, epochs_of).map(Length::Epochs),
         (None, Some(node)) => fields::scalar("'steps'", node, fields.log, count(0..=1_000_000_000)).map(Length::Steps),
         (Some(_), Some(steps)) => {
-            fields.log.add(steps.mark, "both 'epochs' and 'steps' are given", Some("keep one of them".into()));
+            fields.log.add(steps.mark, "both 'epochs' and 'steps' are given", Some("remove one of them".into()));
             None
         }
         (None, None) => {
-            let hint = "say how long: `epochs: 3`, or `steps: 1000`";
+            let hint = "add the length of the training, such as `epochs: 3` or `steps: 1000`";
             fields.log.add(fields.mark, "missing key 'epochs' or 'steps'", Some(hint.into()));
             None
         }
@@ -115,15 +116,15 @@ fn training(fields: &mut Fields, peak: f64, decay: Schedule, held_out: f64) -> O
     let learning_rate = fields.get("learning_rate", peak, real(Within::Positive));
     let schedule = fields.take("schedule").and_then(|node| schedule(node, fields.log)).unwrap_or(decay);
     let warmup = fields.get("warmup", Warmup::Fraction(0.05), warmup);
-    let min_learning_rate_ratio = fields.get("min_learning_rate_ratio", 0.0, real(Within::Share));
+    let min_learning_rate_ratio = fields.get("min_learning_rate_ratio", 0.0, real(Within::Fraction));
     let betas = fields.take("betas").and_then(|node| betas(node, fields.log)).unwrap_or([0.9, 0.999]);
     let epsilon = fields.get("epsilon", 1e-8, real(Within::Positive));
     let weight_decay = fields.get("weight_decay", 0.0, real(Within::NotNegative));
     let clip_norm = fields.get("clip_norm", Some(1.0), |value| match value {
         Value::Null => Ok(None),
-        value => real(Within::Positive)(value).map(Some).map_err(|fault| fault.or_hint("null never clips")),
+        value => real(Within::Positive)(value).map(Some).map_err(|fault| fault.or_hint("`null` disables clipping")),
     });
-    let label_smoothing = fields.get("label_smoothing", 0.0, real(Within::ProperShare));
+    let label_smoothing = fields.get("label_smoothing", 0.0, real(Within::ProperFraction));
     let precision = choice([("f32", Precision::F32), ("bf16", Precision::Bf16)]);
     let precision = fields.get("precision", Precision::F32, precision);
     let validation = validation(fields, held_out);
@@ -144,13 +145,13 @@ fn training(fields: &mut Fields, peak: f64, decay: Schedule, held_out: f64) -> O
     })
 }
 
-/// The looks at the held-out loss during training.
+/// Decodes the keys of validation during training.
 ///
 /// | key | meaning | default |
 /// |---|---|---|
-/// | `validate_every:` | steps between two looks | one look, after the last step |
-/// | `early_stopping:` | `{patience: N, min_delta: D}`: ends after N looks in a row that are not lower by D | all steps |
-/// | `keep:` | `last`, or `best`: the weights of the lowest look are the result | `last` |
+/// | `validate_every:` | steps between two validations | one validation, after the last step |
+/// | `early_stopping:` | `{patience: N, min_delta: D}` stops after N validations without improving by D | all steps |
+/// | `keep:` | which weights are the result: those after the `last` step, or those with the `best` validation loss | `last` |
 fn validation(fields: &mut Fields, held_out: f64) -> Option<Validation> {
     let log = fields.log;
     let place = fields.take("validate_every").map(|node| node.mark);
@@ -161,12 +162,12 @@ fn validation(fields: &mut Fields, held_out: f64) -> Option<Validation> {
         fields.get("keep", KeptWeights::Last, choice([("last", KeptWeights::Last), ("best", KeptWeights::Best)]));
     let best = fields.take("keep").filter(|_| keep == KeptWeights::Best);
     if let Some(place) = place.filter(|_| held_out == 0.0) {
-        let hint = "hold something out, `held_out: 0.1`, or remove it";
-        log.add(place, "'validate_every' has nothing to look at, as 'held_out' is 0", Some(hint.into()));
+        let hint = "set `held_out: 0.1`, or remove 'validate_every'";
+        log.add(place, "'validate_every' has no data to validate on, because 'held_out' is 0", Some(hint.into()));
     }
     for (key, node) in [("early_stopping", stopping), ("keep: best", best)] {
         if let (Some(node), None) = (node, place) {
-            let hint = "say after how many steps the held-out loss is measured: `validate_every: 100`";
+            let hint = "add the number of steps between validations, such as `validate_every: 100`";
             log.add(node.mark, format!("'{key}' needs 'validate_every'"), Some(hint.into()));
         }
     }
@@ -175,15 +176,19 @@ fn validation(fields: &mut Fields, held_out: f64) -> Option<Validation> {
 
 fn early_stopping(node: &Node, log: &Log) -> Option<EarlyStopping> {
     let mut fields = Fields::of(node, "'early_stopping'", log)?;
-    let patience = fields.need("patience", "looks that may fail in a row: `{patience: 3}`", small(1..=1_000_000));
+    let patience = fields.required(
+        "patience",
+        "the number of validations without improvement, such as `patience: 3`",
+        small(1..=1_000_000),
+    );
     let min_delta = fields.get("min_delta", 0.0, real(Within::NotNegative));
     fields.finish();
     Some(EarlyStopping { patience: patience?, min_delta })
 }
 
-/// Where pretraining keeps copies of its model: `{words: [1M, 2M]}`, `{tokens: [10M]}`, or `{babylm: 100M}`, which is
-/// the ladder of the BabyLM challenge (every 1M words to 10M, every 10M to 100M, every 100M to 1000M) up to so many
-/// words. Repetitions of the text count, what is held out does not.
+/// Decodes the points at which pretraining keeps copies of its model: `{words: [1M, 2M]}`, `{tokens: [10M]}`, or
+/// `{babylm: 100M}`, the checkpoints of the BabyLM challenge (every 1M words to 10M, every 10M to 100M, every 100M to
+/// 1000M) up to that many words. Repeated text counts again; held-out text does not count.
 fn milestones(node: &Node, log: &Log) -> Option<Vec<Milestone>> {
     let mut fields = Fields::of(node, "'milestones'", log)?;
     let given: Vec<&str> = ["words", "tokens", "babylm"].into_iter().filter(|key| fields.take(key).is_some()).collect();
@@ -191,10 +196,16 @@ fn milestones(node: &Node, log: &Log) -> Option<Vec<Milestone>> {
     let mut milestones = match given[..] {
         ["words"] => fields.list("words", |value| amount(value).map(Milestone::Words)),
         ["tokens"] => fields.list("tokens", |value| amount(value).map(Milestone::Tokens)),
-        ["babylm"] => fields.need("babylm", "such as 100M", count(1_000_000..=1_000_000_000)).map(Milestone::babylm),
+        ["babylm"] => {
+            fields.required("babylm", "such as 100M", count(1_000_000..=1_000_000_000)).map(Milestone::babylm)
+        }
         _ => {
-            let hint = "such as {words: [1M, 2M]}, {tokens: [10M]}, or {babylm: 100M} for the ladder up to 100M words";
-            log.add(node.mark, "'milestones' must have one of the keys words, tokens, babylm", Some(hint.into()));
+            let hint = "such as {words: [1M, 2M]}, {tokens: [10M]}, or {babylm: 100M} for the checkpoints of the challenge up to 100M words";
+            log.add(
+                node.mark,
+                "'milestones' must have exactly one of the keys words, tokens, babylm",
+                Some(hint.into()),
+            );
             None
         }
     };
@@ -205,21 +216,22 @@ fn milestones(node: &Node, log: &Log) -> Option<Vec<Milestone>> {
     milestones
 }
 
-/// `epochs:`; a model without any training is asked for in steps.
+/// The key `epochs:`. A model without any training is written `steps: 0`.
 fn epochs_of(value: &Value) -> Scalar<u32> {
     match value {
         Value::Whole(0) => {
-            let hint = "the smallest is 1; `steps: 0` leaves the model as it is";
+            let hint = "the smallest is 1; `steps: 0` leaves the model unchanged";
             Err(Fault::expected("a whole number from 1 to 100000").or_hint(hint))
         }
         value => small(1..=100_000)(value),
     }
 }
 
-/// `500` is so many steps, `0.05` a share of all steps.
+/// A number of steps, such as `500`, or a fraction of all steps, such as `0.05`.
 fn warmup(value: &Value) -> Scalar<Warmup> {
-    let fault =
-        || Fault::expected("a share of the steps below 1, or a whole number of steps").or_hint("such as 0.05 or 500");
+    let fault = || {
+        Fault::expected("a fraction of the steps below 1, or a whole number of steps").or_hint("such as 0.05 or 500")
+    };
     match value {
         Value::Real(share) if (0.0..1.0).contains(share) => Ok(Warmup::Fraction(*share)),
         Value::Whole(_) | Value::Text(_) => count(0..=1_000_000_000)(value).map(Warmup::Steps).map_err(|_| fault()),
@@ -245,7 +257,7 @@ fn schedule(node: &Node, log: &Log) -> Option<Schedule> {
         (Some(node), None) => ("'cosine_with_restarts'", node),
         (None, Some(node)) => ("'wsd'", node),
         (Some(_), Some(_)) => {
-            log.add(node.mark, "'schedule' names two schedules", Some("keep one of them".into()));
+            log.add(node.mark, "'schedule' has two schedules", Some("remove one of them".into()));
             return None;
         }
         (None, None) => {
@@ -261,7 +273,7 @@ fn schedule(node: &Node, log: &Log) -> Option<Schedule> {
     };
     let mut options = Fields::of(options, subject, log)?;
     let schedule = if wsd.is_some() {
-        Schedule::Wsd { decay: options.get("decay", 0.2, real(Within::Share)) }
+        Schedule::Wsd { decay: options.get("decay", 0.2, real(Within::Fraction)) }
     } else {
         Schedule::CosineWithRestarts { cycles: options.get("cycles", 1, small(1..=1_000)) }
     };
@@ -271,15 +283,15 @@ fn schedule(node: &Node, log: &Log) -> Option<Schedule> {
 
 fn betas(node: &Node, log: &Log) -> Option<[f64; 2]> {
     let Value::List(items) = &node.value else {
-        Fault::expected("two shares").or_hint("such as [0.9, 0.999]").report("'betas'", node, log);
+        Fault::expected("two fractions").or_hint("such as [0.9, 0.999]").report("'betas'", node, log);
         return None;
     };
     let [first, second] = &items[..] else {
-        let reason = format!("'betas' must be two shares, not {}", items.len());
+        let reason = format!("'betas' must be two fractions, not {}", items.len());
         log.add(node.mark, reason, Some("such as [0.9, 0.999]".into()));
         return None;
     };
-    let item = |node| fields::scalar("an item of 'betas'", node, log, real(Within::ProperShare));
+    let item = |node| fields::scalar("an item of 'betas'", node, log, real(Within::ProperFraction));
     match (item(first), item(second)) {
         (Some(first), Some(second)) => Some([first, second]),
         _ => None,

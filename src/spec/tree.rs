@@ -1,4 +1,4 @@
-//! YAML text to a tree in which every key and value knows its place.
+//! Parses YAML text into a tree in which every key and value has its place in the text.
 
 use std::fmt;
 
@@ -7,14 +7,14 @@ use serde_yaml::{Location, MessageFormatter, Spanned, UserMessageFormatter};
 
 use super::problem::{Log, Mark};
 
-/// A value and its place.
+/// A value with its place.
 #[derive(Debug, Clone)]
 pub(super) struct Node {
     pub mark: Mark,
     pub value: Value,
 }
 
-/// What YAML can say.
+/// A YAML value.
 #[derive(Debug, Clone)]
 pub(super) enum Value {
     Null,
@@ -26,27 +26,27 @@ pub(super) enum Value {
     Map(Vec<(Key, Node)>),
 }
 
-/// A key of a mapping and its place.
+/// A key of a mapping, with its place.
 #[derive(Debug, Clone)]
 pub(super) struct Key {
     pub mark: Mark,
     pub text: String,
 }
 
-/// Mappings and lists within one another.
-const MOST_LEVELS: usize = 32;
+/// The deepest nesting of mappings and lists.
+const MAX_DEPTH: usize = 32;
 
-/// Keys of which a mapping has at most one: setting one drops the other.
-const RIVALS: [(&str, &str); 2] = [("epochs", "steps"), ("steps", "epochs")];
+/// Pairs of keys of which a mapping may have only one: setting the first removes the second.
+const EXCLUSIVE_KEYS: [(&str, &str); 2] = [("epochs", "steps"), ("steps", "epochs")];
 
 impl Node {
-    /// Reads one YAML document; what the parser objects to goes to the log with `shift` applied.
+    /// Parses one YAML document. `shift` maps places in `text` to places in the log; parse errors are added to the log.
     pub fn read(text: &str, shift: impl Fn(Mark) -> Mark, log: &Log) -> Option<Node> {
         let options = serde_yaml::options! {
             duplicate_keys: serde_yaml::options::DuplicateKeyPolicy::LastWins,
             strict_booleans: true,
             with_snippet: false,
-            budget: serde_yaml::budget! { max_nodes: 20_000, max_aliases: 1_000, max_depth: MOST_LEVELS, max_documents: 1 },
+            budget: serde_yaml::budget! { max_nodes: 20_000, max_aliases: 1_000, max_depth: MAX_DEPTH, max_documents: 1 },
             alias_limits: serde_yaml::alias_limits! { max_total_replayed_events: 20_000 },
         };
         match serde_yaml::from_str_with_options::<Node>(text, options) {
@@ -57,7 +57,7 @@ impl Node {
             }
             Err(error) => {
                 let mark = error.location().map_or(Mark::START, place);
-                let (reason, hint) = complaint(&error, word_at(text, mark));
+                let (reason, hint) = explain(&error, word_at(text, mark));
                 log.add(shift(mark), reason, Some(hint.into()));
                 None
             }
@@ -76,14 +76,14 @@ impl Node {
         }
     }
 
-    /// Reports keys that stand twice in one mapping.
+    /// Reports keys that appear twice in one mapping.
     fn report_duplicates(&self, log: &Log) {
         match &self.value {
             Value::List(items) => items.iter().for_each(|item| item.report_duplicates(log)),
             Value::Map(entries) => {
                 for (position, (key, value)) in entries.iter().enumerate() {
                     if let Some((first, _)) = entries[..position].iter().find(|(other, _)| other.text == key.text) {
-                        let hint = format!("its first value is in line {}; keep one of them", first.mark.line);
+                        let hint = format!("it is first set on line {}; remove one of them", first.mark.line);
                         log.add(key.mark, format!("key '{}' appears twice", key.text), Some(hint));
                     }
                     value.report_duplicates(log);
@@ -106,13 +106,13 @@ impl Node {
         self.entries().iter().find(|(name, _)| name.text == key).map(|(_, value)| value)
     }
 
-    /// Puts `value` at a dotted path, making the mappings on the way.
+    /// Puts `value` at a dotted path, creating the mappings on the way.
     ///
-    /// A key that contains dots itself is found by its whole name; a new key below `axes` takes the whole rest of
-    /// the path, because axes are named by dotted paths. `mark` becomes the place of new keys.
+    /// An existing key that contains dots is found by its whole name. A new key below `axes` takes the whole rest of the
+    /// path, because axes are named by dotted paths. `mark` becomes the place of new keys.
     ///
     /// # Errors
-    /// The dotted path to a value on the way that is not a mapping.
+    /// If a value on the way is not a mapping; the error is the dotted path of that value.
     pub fn set(&mut self, path: &str, mark: Mark, value: Node) -> Result<(), String> {
         self.set_below("", path, mark, value)
     }
@@ -122,14 +122,14 @@ impl Node {
             self.value = Value::Map(vec![]);
         }
         let Value::Map(entries) = &mut self.value else { return Err(String::new()) };
-        let borders = path.match_indices('.').map(|(border, _)| border);
-        let mut heads: Vec<usize> = borders.chain([path.len()]).collect();
+        let dots = path.match_indices('.').map(|(dot, _)| dot);
+        let mut heads: Vec<usize> = dots.chain([path.len()]).collect();
         let new = if parent == "axes" { path.len() } else { heads[0] };
         heads.reverse();
         let known = heads.into_iter().find(|&end| entries.iter().any(|(key, _)| key.text == path[..end]));
         let end = known.unwrap_or(new);
         let (head, rest) = (&path[..end], path.get(end + 1..));
-        entries.retain(|(key, _)| !RIVALS.contains(&(head, key.text.as_str())));
+        entries.retain(|(key, _)| !EXCLUSIVE_KEYS.contains(&(head, key.text.as_str())));
         let slot = match entries.iter().position(|(key, _)| key.text == head) {
             Some(position) => position,
             None => {
@@ -147,13 +147,13 @@ impl Node {
         Ok(())
     }
 
-    /// This mapping with the entries of `other` put over it.
+    /// This mapping, overridden by the entries of `other`.
     pub fn overlaid(&self, other: &Node) -> Node {
         let mut result = self.clone();
         if let (Value::Map(entries), Value::Map(above)) = (&mut result.value, &other.value) {
             for (key, value) in above {
                 entries.retain(|(old, _)| {
-                    old.text != key.text && !RIVALS.contains(&(key.text.as_str(), old.text.as_str()))
+                    old.text != key.text && !EXCLUSIVE_KEYS.contains(&(key.text.as_str(), old.text.as_str()))
                 });
                 entries.push((key.clone(), value.clone()));
             }
@@ -163,7 +163,7 @@ impl Node {
         }
     }
 
-    /// How a value of an axis is called in tables; `None` for mappings.
+    /// The label of an axis value in tables; `None` for mappings.
     pub fn label(&self) -> Option<String> {
         Some(match &self.value {
             Value::Null => "none".into(),
@@ -177,7 +177,7 @@ impl Node {
     }
 }
 
-/// What a value is, for messages that say what it should have been.
+/// A value as messages show it: "must be a list, not 3".
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -195,7 +195,7 @@ impl fmt::Display for Value {
     }
 }
 
-/// What stands at a place, up to the next white space, comma or bracket.
+/// The text at a place, up to the next white space, comma or bracket.
 fn word_at(text: &str, mark: Mark) -> &str {
     let line = text.lines().nth(mark.line as usize - 1).unwrap_or_default();
     let start = line.char_indices().nth(mark.column as usize - 1).map_or(line.len(), |(start, _)| start);
@@ -203,24 +203,24 @@ fn word_at(text: &str, mark: Mark) -> &str {
     &rest[..rest.find(|c: char| c.is_whitespace() || ",]}".contains(c)).unwrap_or(rest.len())]
 }
 
-/// An error of the parser at this word, in the words of this room, and what to do about it.
-fn complaint(error: &serde_yaml::Error, word: &str) -> (String, &'static str) {
+/// The reason of a parse error at this word, and how to fix it.
+fn explain(error: &serde_yaml::Error, word: &str) -> (String, &'static str) {
     use serde_yaml::Error as E;
     use serde_yaml::budget::BudgetBreach;
     match error {
-        E::WithSnippet { error, .. } | E::AliasError { error, .. } => complaint(error, word),
+        E::WithSnippet { error, .. } | E::AliasError { error, .. } => explain(error, word),
         E::MultipleDocuments { .. } | E::Budget { breach: BudgetBreach::Documents { .. }, .. } => {
-            ("a second document begins".into(), "a file is one spec: remove the '---' line")
+            ("a second document starts here".into(), "a file contains one spec: remove the '---' line")
         }
         E::Budget { breach: BudgetBreach::Depth { .. }, .. } => (
-            format!("this is nested deeper than {MOST_LEVELS} levels"),
-            "no section of a spec needs so many: write it flatter",
+            format!("this is nested deeper than {MAX_DEPTH} levels"),
+            "no section of a spec needs more levels: write it flatter",
         ),
         E::UnknownAnchor { .. } => {
             let anchor = word.trim_start_matches('*').escape_debug();
             (
                 format!("the alias '*{anchor}' has no anchor"),
-                "put the anchor, such as `&name`, before what it stands for",
+                "write the anchor, such as `&name`, before the value that the alias repeats",
             )
         }
         E::NonFiniteFloat { value, .. } => {
@@ -231,14 +231,14 @@ fn complaint(error: &serde_yaml::Error, word: &str) -> (String, &'static str) {
         | E::AliasExpansionLimitExceeded { .. }
         | E::AliasReplayStackDepthExceeded { .. }
         | E::AliasReplayCounterOverflow { .. } => {
-            ("this is too large or too deeply nested for a spec".into(), "are anchors (&a) and aliases (*a) nested?")
+            ("this is too large or too deeply nested for a spec".into(), "avoid nested anchors (&a) and aliases (*a)")
         }
         E::RecursiveReferencesRequireWeakTypes { .. } => {
-            ("an alias stands inside its own anchor".into(), "write the value out")
+            ("an alias is inside the value of its own anchor".into(), "write the value instead of the alias")
         }
         error => {
             let reason = UserMessageFormatter.format_message(error).replace(|c: char| c.is_control(), " ");
-            (reason, "indent with spaces, close brackets and quotes, and quote text that has ': ' or ' #' in it")
+            (reason, "indent with spaces, close brackets and quotes, and quote text that contains ': ' or ' #'")
         }
     }
 }

@@ -10,7 +10,7 @@ use super::columns::{optional_unsigned, parse_word};
 use super::error::StoreError;
 use super::jobs::JobState;
 use super::open::Store;
-use crate::domain::{Failure, JobId};
+use crate::domain::{FailureKind, JobId};
 
 /// An attempt at a job.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -44,7 +44,7 @@ pub struct AttemptRow {
     /// The optimizer step of the checkpoint it resumed from.
     pub resumed_step: Option<u64>,
     /// The kind of failure, if it failed.
-    pub failure: Option<Failure>,
+    pub failure: Option<FailureKind>,
     /// Why it failed or was lost.
     pub message: Option<String>,
     /// The warnings of its journal.

@@ -9,7 +9,7 @@ use super::columns::{json_list, parse_id, parse_word};
 use super::error::StoreError;
 use super::jobs::JobState;
 use super::open::Store;
-use crate::domain::{Artifact, Failure, JobId};
+use crate::domain::{Artifact, FailureKind, JobId};
 
 /// How the last attempt at a job ended, or that it has not ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub enum LastAttempt {
     /// The job failed.
     Failed {
         /// The kind of failure.
-        failure: Failure,
+        failure: FailureKind,
         /// The error message.
         message: String,
     },

@@ -9,7 +9,7 @@ use sqlx::sqlite::SqliteRow;
 use super::columns::{parse_id, parse_word, unsigned};
 use super::error::StoreError;
 use super::open::Store;
-use crate::domain::{Job, JobId, JobKind};
+use crate::domain::{BackendKind, Job, JobId, JobKind};
 
 /// The state of a job, or of one of its attempts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -69,6 +69,9 @@ pub struct JobRow {
     pub tokens: u64,
     /// The device of the current attempt.
     pub device: Option<String>,
+    /// The backend that the current attempt was submitted to.
+    #[serde(skip)]
+    pub backend: Option<BackendKind>,
     /// The units of work done and the total, as the current attempt last reported them.
     pub progress: Option<(u64, u64)>,
     /// Why the current attempt failed or was lost; otherwise its warnings, one per line.
@@ -81,7 +84,8 @@ impl Store {
     /// The jobs of an experiment in the order of its plan.
     pub async fn job_rows(&self, experiment: &str) -> Result<Vec<JobRow>, StoreError> {
         let rows = sqlx::query(
-            "SELECT s.* FROM experiment_job JOIN v_job_states AS s ON s.job = experiment_job.job
+            "SELECT s.*, attempt.slot FROM experiment_job JOIN v_job_states AS s ON s.job = experiment_job.job
+             JOIN job ON job.id = s.job LEFT JOIN attempt ON attempt.id = job.current
              WHERE experiment = ?1 ORDER BY position",
         )
         .bind(experiment)
@@ -100,7 +104,8 @@ impl Store {
         }
         let rows = sqlx::query(
             "WITH found AS (
-                 SELECT s.*, (SELECT min(position) FROM experiment_job WHERE experiment_job.job = s.job) AS place
+                 SELECT s.*, (SELECT min(position) FROM experiment_job WHERE experiment_job.job = s.job) AS place,
+                     (SELECT slot FROM attempt JOIN job ON job.current = attempt.id WHERE job.id = s.job) AS slot
                  FROM v_job_states AS s
                  WHERE substr(s.job, 1, length(?1)) = lower(?1)
                      OR (instr(?1, '-') > 0 AND substr(s.kind || '-' || s.job, 1, length(?1)) = ?1)
@@ -148,6 +153,7 @@ impl Store {
             seconds: row.try_get("seconds")?,
             tokens: unsigned(row, "tokens")?,
             device: row.try_get("device")?,
+            backend: row.try_get::<Option<String>, _>("slot")?.map(|slot| BackendKind::of_slot(&slot)),
             progress: done.zip(total).map(|(done, total)| (done as u64, total as u64)),
             message: row.try_get("message")?,
             folder: self.absolute(row.try_get("folder")?),

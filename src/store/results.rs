@@ -4,7 +4,7 @@ use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 use super::error::StoreError;
 use super::open::utf8;
-use crate::domain::{Failure, ItemOutcome, JobId, Outcome, Score, Verdict};
+use crate::domain::{FailureKind, ItemOutcome, JobId, Outcome, Score, Verdict};
 
 /// Rows per INSERT statement. Each has 7 values, and SQLite allows 32,766 per statement.
 const ROWS_PER_INSERT: usize = 500;

@@ -1,9 +1,9 @@
-// Operations of our own for CPU tensors: the loops of kernels/ with their gradients, as autograd functions.
+// Fused operations for CPU tensors: the loops of kernels/ and their gradients, as autograd functions.
 //
-// Widths must be multiples of twice `grid_fused_lanes`; the Rust side has the same in plain operations for everything else. Their
-// gradients are made once: a second backward pass over the same graph is refused, because some of them are written
-// over what was saved.
-#include "border.h"
+// Widths must be multiples of twice `grid_fused_lanes`; the Rust side has an implementation in libtorch's operations
+// for everything else. A second backward pass over the same graph is refused, because some gradients overwrite what was
+// saved for them.
+#include "ffi.h"
 #include "kernels/kernels.h"
 
 #include <ATen/Parallel.h>
@@ -14,23 +14,23 @@
 namespace {
 
 using at::Tensor;
-using Maybe = std::optional<Tensor>;  // autograd wants it so
+using OptionalTensor = std::optional<Tensor>;  // the type that autograd functions require
 using torch::autograd::AutogradContext;
 using torch::autograd::Function;
 using torch::autograd::Variable;
 using torch::autograd::variable_list;
 
-// Rows that one thread takes at a time, and over which partial sums are made.
+// The number of rows that one thread processes at a time, and that a partial sum covers.
 constexpr int64_t ROWS = 64;
 
-// The loops for this kind of activations, and its numbers as the loops see them.
+// Calls the body with the loops for activations of this type, and a number of the type that the loops use.
 template <typename Body>
 auto with_loops(at::ScalarType kind, Body body) {
   const grid::Kernels* kernels = grid::kernels();
   TORCH_CHECK(kernels, "this processor has no fused operations");
-  if (kind == at::kBFloat16) return body(kernels->halves, grid::Half());
+  if (kind == at::kBFloat16) return body(kernels->bfloat16, grid::BFloat16());
   TORCH_CHECK(kind == at::kFloat, "fused operations are for float32 and bfloat16, not ", kind);
-  return body(kernels->floats, float());
+  return body(kernels->float32, float());
 }
 
 template <typename T>
@@ -43,7 +43,7 @@ const T* read_only(const Tensor& tensor) {
   return tensor.defined() ? static_cast<const T*>(tensor.const_data_ptr()) : nullptr;
 }
 
-// The body gets ranges of whole blocks of ROWS rows.
+// Calls the body for each block of ROWS rows, in parallel.
 template <typename Body>
 void over_rows(int64_t rows, int64_t width, Body body) {
   at::parallel_for(0, (rows + ROWS - 1) / ROWS, 1, [&](int64_t begin, int64_t end) {
@@ -52,24 +52,29 @@ void over_rows(int64_t rows, int64_t width, Body body) {
   });
 }
 
-// Refuses a second use of what a backward pass has consumed.
-void once(AutogradContext* context) {
-  TORCH_CHECK(!context->saved_data.count("used"), "a fused operation has one backward pass only");
+// Refuses a second backward pass over what the first one has overwritten.
+void check_first_use(AutogradContext* context) {
+  TORCH_CHECK(!context->saved_data.count("used"), "a fused operation allows a single backward pass");
   context->saved_data["used"] = true;
 }
 
-grid::Attention attention_shape(const Tensor& packed, int64_t heads, int64_t kv_heads, const Tensor& cosine, const Tensor& sine) {
+grid::Attention attention_shape(
+    const Tensor& packed, int64_t heads, int64_t kv_heads, const Tensor& cosine, const Tensor& sine) {
   const int64_t dim = packed.size(2) / (heads + 2 * kv_heads);
-  TORCH_CHECK(packed.size(2) == (heads + 2 * kv_heads) * dim, "packed projections of another width");
-  TORCH_CHECK(!cosine.defined() || (cosine.numel() >= packed.size(1) * dim / 2 && cosine.is_contiguous() && sine.is_contiguous()), "angles of another shape");
+  TORCH_CHECK(
+      packed.size(2) == (heads + 2 * kv_heads) * dim, "the width of the packed projections does not match the heads");
+  TORCH_CHECK(
+      !cosine.defined() ||
+          (cosine.numel() >= packed.size(1) * dim / 2 && cosine.is_contiguous() && sine.is_contiguous()),
+      "the angles do not match the packed projections");
   const float scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(dim)));
   return {packed.size(1), heads, kv_heads, dim, scale, read_only<float>(cosine), read_only<float>(sine)};
 }
 
 struct CausalAttention : Function<CausalAttention> {
   static Tensor forward(
-      AutogradContext* context, const Tensor& given, int64_t heads, int64_t kv_heads, const Maybe& cosines,
-      const Maybe& sines) {
+      AutogradContext* context, const Tensor& given, int64_t heads, int64_t kv_heads, const OptionalTensor& cosines,
+      const OptionalTensor& sines) {
     const Tensor packed = given.contiguous(), cosine = cosines.value_or(Tensor()), sine = sines.value_or(Tensor());
     const auto shape = attention_shape(packed, heads, kv_heads, cosine, sine);
     const int64_t batch = packed.size(0);
@@ -109,9 +114,9 @@ struct CausalAttention : Function<CausalAttention> {
 };
 
 struct AddNorm : Function<AddNorm> {
-  // -> the residual (x itself without a branch), normalised
+  // Returns the residual (only if there is a branch) and the normalised result.
   static variable_list forward(
-      AutogradContext* context, const Tensor& given, const Maybe& branched, const Tensor& gain, double epsilon,
+      AutogradContext* context, const Tensor& given, const OptionalTensor& branched, const Tensor& gain, double epsilon,
       at::ScalarType kind) {
     const Tensor x = given.contiguous(), branch = branched.value_or(Tensor());
     const int64_t width = x.size(-1), rows = x.numel() / width;
@@ -119,7 +124,7 @@ struct AddNorm : Function<AddNorm> {
     const Tensor residual = branch.defined() ? at::empty_like(x) : x;
     const Tensor normalised = at::empty(x.sizes(), x.options().dtype(kind));
     const Tensor inverse = at::empty({rows}, x.options());
-    TORCH_CHECK(!branch.defined() || branch.scalar_type() == kind, "a branch of another kind");
+    TORCH_CHECK(!branch.defined() || branch.scalar_type() == kind, "the branch is of another type than the result");
     with_loops(kind, [&](const auto& loops, auto number) {
       using T = decltype(number);
       over_rows(rows, width, [&](grid::Rows some, int64_t) {
@@ -136,17 +141,17 @@ struct AddNorm : Function<AddNorm> {
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
-    once(context);
+    check_first_use(context);
     const auto saved = context->get_saved_variables();
     const Tensor &residual = saved[0], &inverse = saved[1], &gain = saved[2];
     const bool branch = context->saved_data["branch"].toBool();
     const Tensor passed = branch && gradients[0].defined() ? gradients[0].contiguous() : Tensor();
     const Tensor normalised_gradient = gradients[branch ? 1 : 0].contiguous();
     const int64_t width = residual.size(-1), rows = residual.numel() / width;
-    // The gradient of the sum is read for the last time: the new one takes its place.
+    // The gradient of the residual is not needed any more, so that of x overwrites it.
     const Tensor x_gradient = passed.defined() ? passed : at::empty_like(residual);
-    const bool half = normalised_gradient.scalar_type() == at::kBFloat16;
-    const Tensor branch_gradient = branch && half ? at::empty_like(normalised_gradient) : Tensor();
+    const bool bf16 = normalised_gradient.scalar_type() == at::kBFloat16;
+    const Tensor branch_gradient = branch && bf16 ? at::empty_like(normalised_gradient) : Tensor();
     const Tensor partial = at::zeros({(rows + ROWS - 1) / ROWS, width}, residual.options());
     with_loops(normalised_gradient.scalar_type(), [&](const auto& loops, auto number) {
       using T = decltype(number);
@@ -157,7 +162,7 @@ struct AddNorm : Function<AddNorm> {
             branch_gradient.defined() ? data<T>(branch_gradient) : nullptr, data<float>(partial) + block * width);
       });
     });
-    const Tensor of_branch = !branch ? Tensor() : half ? branch_gradient : x_gradient;
+    const Tensor of_branch = !branch ? Tensor() : bf16 ? branch_gradient : x_gradient;
     return {x_gradient, of_branch, partial.sum(0), Variable(), Variable()};
   }
 };
@@ -171,16 +176,15 @@ struct SwiGlu : Function<SwiGlu> {
     const Tensor inner = at::empty(sizes, gate_up.options());
     with_loops(gate_up.scalar_type(), [&](const auto& loops, auto number) {
       using T = decltype(number);
-      over_rows(rows, width, [&](grid::Rows some, int64_t) {
-        loops.swiglu(some, read_only<T>(gate_up), data<T>(inner));
-      });
+      over_rows(
+          rows, width, [&](grid::Rows some, int64_t) { loops.swiglu(some, read_only<T>(gate_up), data<T>(inner)); });
     });
     context->save_for_backward({gate_up});
     return inner;
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
-    once(context);
+    check_first_use(context);
     const Tensor gate_up = context->get_saved_variables()[0], inner_gradient = gradients[0].contiguous();
     const int64_t width = gate_up.size(-1) / 2;
     with_loops(gate_up.scalar_type(), [&](const auto& loops, auto number) {
@@ -197,11 +201,13 @@ struct SwiGlu : Function<SwiGlu> {
 
 extern "C" {
 
-// Floats of a vector of the fused operations: its double must divide widths. 0 where there are none.
+// The number of floats in a vector of the fused operations, twice of which must divide widths. 0 where there are none.
 int64_t grid_fused_lanes() { return grid::kernels() ? grid::kernels()->lanes : 0; }
 
-int grid_causal_attention(
-    Handle packed, int64_t heads, int64_t kv_heads, Handle cosine, Handle sine, Handle* output) {
+// The name of the instruction set of the fused operations; null where there are none.
+const char* grid_instruction_set() { return grid::kernels() ? grid::kernels()->name : nullptr; }
+
+int grid_causal_attention(Handle packed, int64_t heads, int64_t kv_heads, Handle cosine, Handle sine, Handle* output) {
   return guarded([&] {
     *output = new Tensor(CausalAttention::apply(*packed, heads, kv_heads, optional(cosine), optional(sine)));
   });

@@ -1,7 +1,7 @@
-// A thin C interface over libtorch for what the Rust binding does not expose; border.h tells how errors come back.
+// A thin C interface to functions of libtorch that the Rust binding does not expose; ffi.h has the conventions.
 //
-// Only ATen and c10 headers: they compile three times faster than torch/torch.h.
-#include "border.h"
+// Includes only headers of ATen and c10, which compile three times faster than torch/torch.h.
+#include "ffi.h"
 #include "kernels/kernels.h"
 
 #include <ATen/Context.h>
@@ -27,10 +27,10 @@ std::string& last_error() {
 
 namespace {
 
-std::vector<at::Tensor> list(const Handle* tensors, size_t count) {
+std::vector<at::Tensor> tensors_of(const Handle* handles, size_t count) {
   std::vector<at::Tensor> result;
   result.reserve(count);
-  for (size_t i = 0; i < count; i++) result.push_back(*tensors[i]);
+  for (size_t i = 0; i < count; i++) result.push_back(*handles[i]);
   return result;
 }
 
@@ -44,13 +44,14 @@ std::vector<at::Tensor> gradients(const Handle* parameters, size_t count) {
   return result;
 }
 
-// Adds the summed cross entropy of logits [rows, vocab] to `total`. Returns their gradient times `scale`, perhaps in
-// their own memory; with a scale of 0 it means nothing.
-at::Tensor logits_gradient(at::Tensor& logits, const at::Tensor& targets, double smoothing, double scale, at::Tensor& total) {
+// Adds the summed cross entropy of logits [rows, vocab] to `total`, and returns the gradient of the logits times
+// `scale`, which may be in the memory of the logits. With a scale of 0 the result is unspecified.
+at::Tensor logits_gradient(
+    at::Tensor& logits, const at::Tensor& targets, double smoothing, double scale, at::Tensor& total) {
   const int64_t rows = logits.size(0), vocab = logits.size(1);
   if (logits.is_cpu() && grid::kernels()) {
     const at::Tensor losses = at::empty({rows}, logits.options().dtype(at::kFloat));
-    const auto with = [&](const auto& loops, auto* numbers) {
+    const auto run = [&](const auto& loops, auto* numbers) {
       at::parallel_for(0, rows, 8, [&](int64_t begin, int64_t end) {
         const at::Tensor space = at::empty({vocab}, logits.options().dtype(at::kFloat));
         loops.cross_entropy(
@@ -59,9 +60,9 @@ at::Tensor logits_gradient(at::Tensor& logits, const at::Tensor& targets, double
       });
     };
     if (logits.scalar_type() == at::kFloat) {
-      with(grid::kernels()->floats, static_cast<float*>(logits.data_ptr()));
+      run(grid::kernels()->float32, static_cast<float*>(logits.data_ptr()));
     } else {
-      with(grid::kernels()->halves, static_cast<grid::Half*>(logits.data_ptr()));
+      run(grid::kernels()->bfloat16, static_cast<grid::BFloat16*>(logits.data_ptr()));
     }
     total.add_(losses.sum(at::kDouble));
     return logits;
@@ -83,7 +84,7 @@ extern "C" {
 
 const char* grid_last_error() { return last_error().c_str(); }
 
-// The configuration text of the library that was loaded, which may differ from the headers.
+// The build configuration of the library that was loaded, whose version may differ from that of the headers.
 int grid_configuration(char* text, size_t capacity) {
   return guarded([&] {
     const std::string all = at::show_config();
@@ -93,7 +94,7 @@ int grid_configuration(char* text, size_t capacity) {
   });
 }
 
-// Global L2 norm of the gradients, as a 0-dim tensor on their device: nothing waits for the device.
+// The global L2 norm of the gradients, as a 0-dim tensor on their device. Does not wait for the device.
 int grid_gradient_norm(const Handle* parameters, size_t count, Handle* norm) {
   return guarded([&] {
     at::NoGradGuard no_grad;
@@ -102,8 +103,9 @@ int grid_gradient_norm(const Handle* parameters, size_t count, Handle* norm) {
   });
 }
 
-// One AdamW step over a list; `steps` is one shared 0-dim counter, already advanced. Gradients are divided by
-// `grad_scale` (0-dim) on the way when it is given, which spares the clipping a pass over memory.
+// One AdamW step of a list of parameters. `steps` is a shared 0-dim counter that has already been incremented. If
+// `grad_scale` (0-dim) is given, the step divides the gradients by it, so that clipping needs no separate pass over
+// memory.
 int grid_fused_adamw(
     const Handle* parameters, const Handle* first, const Handle* second, size_t count, Handle steps, Handle grad_scale,
     double learning_rate, double beta1, double beta2, double weight_decay, double epsilon) {
@@ -113,8 +115,9 @@ int grid_fused_adamw(
     std::optional<at::Tensor> scale;
     if (grad_scale) scale = *grad_scale;
     at::_fused_adamw_(
-        list(parameters, count), gradients(parameters, count), list(first, count), list(second, count), {}, counters,
-        learning_rate, beta1, beta2, weight_decay, epsilon, /*amsgrad=*/false, /*maximize=*/false, scale);
+        tensors_of(parameters, count), gradients(parameters, count), tensors_of(first, count),
+        tensors_of(second, count), {}, counters, learning_rate, beta1, beta2, weight_decay, epsilon, /*amsgrad=*/false,
+        /*maximize=*/false, scale);
   });
 }
 
@@ -128,12 +131,13 @@ int grid_backward(Handle output, Handle gradient) {
   return guarded([&] { output->backward(*gradient); });
 }
 
-// Cross entropy of a vocabulary head without ever holding [rows, vocab]: logits, softmax and both gradients are
-// made for `chunk` rows at a time. Adds `scale` * d(sum of losses)/d(weight) to weight.grad. Of each target's
-// probability the share `smoothing` is spread evenly over the vocabulary (Szegedy et al. 2016, section 7).
+// The cross entropy of a vocabulary head, without ever holding [rows, vocab]: logits, softmax and both gradients are
+// computed for `chunk` rows at a time. Adds `scale` * d(sum of losses)/d(weight) to weight.grad. The share `smoothing`
+// of each target's probability is spread evenly over the vocabulary (Szegedy et al. 2016, section 7).
 //
 // hidden [rows, width], weight [vocab, width] float, targets [rows] int64
-// -> loss: 0-dim double, sum over rows; hidden_gradient: [rows, width] like hidden, times `scale`; left alone when null.
+// -> loss: 0-dim double, the sum over rows
+//    hidden_gradient: [rows, width], of the type of hidden, times `scale`; not computed if the pointer is null
 int grid_head_loss(
     Handle hidden, Handle weight, Handle targets, double scale, double smoothing, int64_t chunk, int bf16, Handle* loss,
     Handle* hidden_gradient) {
@@ -146,7 +150,7 @@ int grid_head_loss(
     at::Tensor total = at::zeros({}, inputs.options().dtype(at::kDouble));
     at::Tensor gradient = hidden_gradient ? at::empty_like(*hidden) : at::Tensor();
     const double slope = hidden_gradient ? scale : 0;
-    at::Tensor space;  // one chunk of logits after the other
+    at::Tensor space;  // the logits of one chunk at a time
     for (int64_t start = 0; start < rows; start += chunk) {
       const int64_t length = std::min(chunk, rows - start);
       const at::Tensor x = inputs.narrow(0, start, length);
@@ -176,7 +180,7 @@ int grid_head_loss(
   });
 }
 
-// Log-probabilities of the targets: hidden [rows, width], weight [vocab, width], targets [rows] -> [rows] float.
+// The log-probabilities of the targets: hidden [rows, width], weight [vocab, width], targets [rows] -> [rows] float.
 int grid_target_logprobs(Handle hidden, Handle weight, Handle targets, int64_t chunk, Handle* logprobs) {
   return guarded([&] {
     at::NoGradGuard no_grad;
@@ -186,13 +190,14 @@ int grid_target_logprobs(Handle hidden, Handle weight, Handle targets, int64_t c
       const int64_t length = std::min(chunk, rows - start);
       const at::Tensor scores =
           at::log_softmax(at::mm(hidden->narrow(0, start, length), weight->detach().t()), 1, at::kFloat);
-      result.narrow(0, start, length).copy_(scores.gather(1, targets->narrow(0, start, length).unsqueeze(1)).squeeze(1));
+      result.narrow(0, start, length)
+          .copy_(scores.gather(1, targets->narrow(0, start, length).unsqueeze(1)).squeeze(1));
     }
     *logprobs = new at::Tensor(result);
   });
 }
 
-// Full float32 products (no TF32), and kernels that give the same bits on every run where there is one.
+// Selects full float32 products (no TF32), and deterministic kernels where libtorch has them.
 int grid_set_exact(int exact) {
   return guarded([&] {
     auto& context = at::globalContext();
@@ -203,7 +208,7 @@ int grid_set_exact(int exact) {
   });
 }
 
-// Bytes on a CUDA device: allocated, peak of it, reserved, free, total.
+// Memory of a CUDA device in bytes: allocated, peak of allocated, reserved, free, total.
 int grid_memory(int device, int64_t* bytes) {
   return guarded([&] {
     const auto index = static_cast<c10::DeviceIndex>(device);

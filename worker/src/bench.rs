@@ -1,7 +1,7 @@
-//! `grid-worker bench WORKLOAD`: rounds of training on demand.
+//! `grid-worker bench WORKLOAD`: rounds of training on request.
 //!
-//! Writes a [`grid::domain::Ready`] as a line of JSON; then each line it reads is a number of steps, optionally
-//! followed by ` phases`, and is answered by a [`grid::domain::Round`] as a line of JSON.
+//! The worker writes a [`grid::domain::Ready`] as a line of JSON. Each line that it then reads is a number of steps,
+//! optionally followed by ` phases`; it answers with a [`grid::domain::Round`] as a line of JSON.
 
 use std::io::{self, BufRead, Write};
 
@@ -10,13 +10,13 @@ use serde::Serialize;
 
 use crate::ml::{self, bench::Bench};
 
-/// What ends a measurement before its time.
+/// Why a measurement ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum BenchError {
-    /// The workload or a question is not what it should be.
+    /// The workload or a request cannot be read.
     #[error("{0}")]
     Usage(String),
-    /// The other end is gone.
+    /// Standard input or output failed, usually because the other process ended.
     #[error("standard input or output: {0}")]
     Io(#[from] io::Error),
     /// The training failed.
@@ -24,24 +24,27 @@ pub enum BenchError {
     Training(#[from] ml::Error),
 }
 
-/// Answers until the input ends.
+/// Answers requests until the input ends.
+///
+/// # Errors
+/// If the workload or a request cannot be read, the training fails, or the output cannot be written.
 pub fn serve(workload: &str, input: impl BufRead, mut output: impl Write) -> Result<(), BenchError> {
     let workload: Workload =
         serde_json::from_str(workload).map_err(|error| BenchError::Usage(format!("the workload: {error}")))?;
     let mut bench = Bench::new(workload)?;
-    tell(&mut output, &bench.ready()?)?;
+    write_line(&mut output, &bench.ready()?)?;
     for line in input.lines() {
         let line = line?;
-        let (steps, dissect) = line.strip_suffix(" phases").map_or((line.as_str(), false), |steps| (steps, true));
-        let steps = steps
-            .parse()
-            .map_err(|_| BenchError::Usage(format!("'{line}' is not a number of steps (with ' phases' or without)")))?;
-        tell(&mut output, &bench.round(steps, dissect)?)?;
+        let (steps, with_phases) = line.strip_suffix(" phases").map_or((line.as_str(), false), |steps| (steps, true));
+        let steps = steps.parse().map_err(|_| {
+            BenchError::Usage(format!("'{line}' is not a number of steps, with or without ' phases' after it"))
+        })?;
+        write_line(&mut output, &bench.round(steps, with_phases)?)?;
     }
     Ok(())
 }
 
-fn tell(output: &mut impl Write, answer: &impl Serialize) -> io::Result<()> {
+fn write_line(output: &mut impl Write, answer: &impl Serialize) -> io::Result<()> {
     serde_json::to_writer(&mut *output, answer)?;
     output.write_all(b"\n")?;
     output.flush()

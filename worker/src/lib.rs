@@ -1,4 +1,4 @@
-//! The workshop of grid: everything that touches a tensor. The map of both buildings is in the crate `grid`.
+//! Everything that uses libtorch. The map of the whole project is in the crate `grid`.
 
 pub mod attempt;
 pub mod bench;

@@ -1,49 +1,68 @@
-//! `grid-worker` takes job folders, one per line, on its standard input, and does the jobs one after the other; with
-//! `bench` it measures instead.
+//! `grid-worker` reads the folders of jobs from standard input, one per line, and runs the jobs one after the other. With
+//! `bench`, it measures training speed instead.
 //!
-//! Exit codes: 0 the input ended; 75 asked to stop, whatever was under way can be resumed; 6 libtorch is missing or
-//! another one than this program was built for; 1 a job's files cannot be read or written (the reason is on standard
-//! error).
+//! | exit code | meaning |
+//! |---|---|
+//! | 0 | the input ended, and all jobs have an outcome |
+//! | 1 | the files of a job cannot be read or written; standard error has the reason |
+//! | 6 | libtorch is missing, or is not the version that this program was built for |
+//! | 75 | it was asked to stop; the interrupted job can resume |
+//!
+//! | variable | meaning |
+//! |---|---|
+//! | `GRID_LOG` | what to log to standard error, as a filter of `tracing-subscriber` such as `info` or `grid_worker=debug`; the default is `warn` |
+//! | `GRID_MKL_AMD` | see [`ml::runtime`] |
 
 use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
 
-use grid_worker::attempt::{self, Served, serve};
+use grid_worker::attempt::{self, Served, layout, serve};
 use grid_worker::{bench, jobs, ml};
 
-/// The process that trains and scores models; started by `grid`.
+/// The process that trains and scores models. `grid` starts it.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
-    /// Device of this worker's slot; each job names its own.
+    /// Device of this worker's slot, for messages; each job names its own device.
     #[arg(long, default_value = "cpu")]
     device: String,
     /// Threads of this worker's slot.
     #[arg(long, default_value_t = 1)]
     threads: u32,
-    /// Something else than jobs.
+    /// What to do instead of running jobs.
     #[command(subcommand)]
     command: Option<Command>,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    /// Measure training speed: a round of steps for each line of standard input that holds a number.
+    /// Measure training speed: one round for each line of standard input, which is a number of steps.
     Bench {
-        /// What to train, in JSON.
+        /// The model and batch to train, in JSON.
         workload: String,
     },
+}
+
+/// The exit code when libtorch is missing or has another version.
+const WRONG_LIBTORCH: u8 = 6;
+
+/// Logs to standard error, which the coordinator redirects to the log of the slot.
+fn start_tracing() {
+    let filter = EnvFilter::try_from_env("GRID_LOG").unwrap_or_else(|_| "warn".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
 }
 
 fn main() -> ExitCode {
     ml::runtime::prepare_process();
     let Arguments { device, threads, command } = Arguments::parse();
     let complain = |error: &dyn std::fmt::Display| {
-        // Nobody is left to tell when standard error itself is gone.
+        // If standard error fails, there is nowhere to report that.
         let _ = writeln!(std::io::stderr(), "grid-worker ({device}, {threads} threads): {error}");
     };
+    start_tracing();
     ml::runtime::load_cuda_backend();
     let libtorch = match ml::runtime::check_version().and_then(|version| {
         ml::runtime::configure(threads)?;
@@ -52,7 +71,7 @@ fn main() -> ExitCode {
         Ok(version) => version,
         Err(error) => {
             complain(&error);
-            return ExitCode::from(6);
+            return ExitCode::from(WRONG_LIBTORCH);
         }
     };
     if let Some(Command::Bench { workload }) = command {
@@ -64,7 +83,7 @@ fn main() -> ExitCode {
             }
         };
     }
-    // Of two builds of one version only the program itself tells which one gave a number.
+    // Several builds may have the same version; a digest of the program tells them apart.
     let build = std::env::current_exe().and_then(|program| attempt::digest_of(&program));
     let build = build.map_or_else(|_| "unknown".to_owned(), |digest| digest.to_string()[..10].to_owned());
     let version = format!("grid {} (build {build}), libtorch {libtorch}", env!("CARGO_PKG_VERSION"));
@@ -72,7 +91,7 @@ fn main() -> ExitCode {
     let mut memory = jobs::Memory::default();
     match serve(std::io::stdin(), stop, &version, |assignment, attempt| jobs::run(assignment, attempt, &mut memory)) {
         Ok(Served::All) => ExitCode::SUCCESS,
-        Ok(Served::Stopped) => ExitCode::from(75),
+        Ok(Served::Stopped) => ExitCode::from(layout::RESUMABLE),
         Err(error) => {
             complain(&error);
             ExitCode::FAILURE

@@ -1,27 +1,29 @@
-//! Fine-tuning against recorded runs of the official BabyLM 2025 pipeline.
+//! Compares fine-tuning with recorded runs of the official BabyLM 2025 pipeline.
 //!
-//! Runs where `GRID_SHARED` names the folder of recordings.
+//! The tests need the environment variable `GRID_SHARED`, the folder of the recordings.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use grid::data::Tokenizer;
-use grid::domain::layout::SCHEMA;
 use grid::domain::{
-    Assignment, Digest, Event, FinetuneJob, FinetuneRecipe, GlueTask, Hyperparameters, Job, JournalEntry, Mode, Origin,
-    Pooling, Precision, RunSettings, Schedule, Score, Selection, Training, Warmup,
+    Artifact, Assignment, Digest, Entry, Event, FinetuneJob, FinetuneRecipe, GlueTask, Hyperparameters, Job, JobId,
+    Mode, Origin, Outcome, Pooling, Precision, Schedule, Score, Selection, Settings, Training, Verdict, Warmup,
 };
-use grid_worker::attempt::{self, Served};
+use grid_worker::attempt::{self, Served, layout};
 use grid_worker::jobs;
-use grid_worker::ml::{Classifier, Finetuner, Input, finetune, hf, runtime};
+use grid_worker::ml::{
+    Batch, Batches, Classification, Classifier, Decay, LabelledSequence, Options, Trainer, model_folder, runtime,
+};
 use safetensors::SafeTensors;
 use serde_json::Value;
 use tch::{Device, Tensor};
 
-/// The recorded models that have this part.
+/// The folders of the recorded models that have this part.
 fn recordings(part: &str) -> Vec<PathBuf> {
     let Some(shared) = std::env::var_os("GRID_SHARED") else {
         let mut stderr = std::io::stderr().lock();
@@ -43,25 +45,37 @@ fn json(path: &Path) -> Value {
 }
 
 /// The numbers of an int64 tensor, and the length of its rows.
-fn whole(file: &SafeTensors, name: &str) -> (Vec<i64>, usize) {
+fn integers(file: &SafeTensors, name: &str) -> (Vec<i64>, usize) {
     let view = file.tensor(name).unwrap();
     let numbers = view.data().chunks_exact(8).map(|n| i64::from_le_bytes(n.try_into().unwrap())).collect();
     (numbers, *view.shape().last().unwrap())
 }
 
 /// The rows of a recorded batch, without their padding.
-fn batch(file: &SafeTensors, step: usize) -> Vec<Input> {
-    let part = |name: &str| whole(file, &format!("step{step:02}.{name}"));
+fn recorded_batch(file: &SafeTensors, step: usize) -> Vec<LabelledSequence> {
+    let part = |name: &str| integers(file, &format!("step{step:02}.{name}"));
     let ((ids, width), (mask, _), (labels, _)) = (part("input_ids"), part("attention_mask"), part("labels"));
     let row = |((ids, mask), label): ((&[i64], &[i64]), i64)| {
         let seen = mask.iter().filter(|&&seen| seen == 1).count();
-        assert!(mask[..seen].iter().all(|&seen| seen == 1), "padding stands on the right");
-        Input { ids: ids[..seen].iter().map(|&id| id as u32).collect(), label: label as u32 }
+        assert!(mask[..seen].iter().all(|&seen| seen == 1), "the padding is on the right");
+        LabelledSequence { ids: ids[..seen].iter().map(|&id| id as u32).collect(), label: label as u32 }
     };
     ids.chunks_exact(width).zip(mask.chunks_exact(width)).zip(labels).map(row).collect()
 }
 
-/// Puts recorded weights into the head of a classifier.
+struct RecordedBatches(Vec<Vec<LabelledSequence>>);
+
+impl Batches<LabelledSequence> for RecordedBatches {
+    fn batch(&self, step: u64) -> Batch<LabelledSequence> {
+        Batch { examples: self.0[step as usize].clone(), words: 0 }
+    }
+
+    fn places(&self, step: u64) -> String {
+        format!("step {step} of the recording")
+    }
+}
+
+/// Copies recorded weights into the head of a classifier.
 fn fill_head(classifier: &Classifier, path: &Path) {
     let bytes = fs::read(path).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
@@ -91,17 +105,19 @@ fn golden_finetuning_steps() {
             let warmup = Warmup::Steps(rates.iter().position(|rate| *rate == peak).unwrap() as u64);
             let official = GlueTask::Rte.official().training(0, Precision::F32);
             let training = Training { learning_rate: peak, schedule: Schedule::Cosine, warmup, ..official };
-            let model = hf::read(&folder.join("model"), Device::Cpu).unwrap();
+            let model = model_folder::read(&folder.join("model"), Device::Cpu).unwrap();
             let classifier = Classifier::new(model, 2, pooling, 0).unwrap();
             fill_head(&classifier, &part.join("head_init.safetensors"));
-            let options = finetune::Options { dropout: 0.0, gradient_scale: 1.0, micro_batch: None, seed: 0 };
-            let mut tuner = Finetuner::new(classifier, &training, total, options).unwrap();
-            for (index, step) in steps.iter().enumerate() {
-                let rows = batch(&file, index);
+            let batches: Vec<_> = (0..steps.len()).map(|step| recorded_batch(&file, step)).collect();
+            let objective = Classification::new(&classifier, Precision::F32, 0.0, 0);
+            let options = Options { decay: Decay::All, ..Options::default() };
+            let recorded = Arc::new(RecordedBatches(batches.clone()));
+            let mut trainer = Trainer::new(classifier, objective, &training, total, recorded, options).unwrap();
+            for (index, (step, rows)) in steps.iter().zip(&batches).enumerate() {
                 let inputs: Vec<&[u32]> = rows.iter().map(|row| &row.ids[..]).collect();
-                let logits = tuner.classifier().logits(&inputs, Precision::F32).unwrap();
+                let logits = trainer.model().logits(&inputs, Precision::F32).unwrap();
                 let mut loss = 0.0;
-                for ((got, wanted), row) in logits.iter().zip(step["logits"].as_array().unwrap()).zip(&rows) {
+                for ((got, wanted), row) in logits.iter().zip(step["logits"].as_array().unwrap()).zip(rows) {
                     for (got, wanted) in got.iter().zip(wanted.as_array().unwrap()) {
                         let error = (f64::from(*got) - wanted.as_f64().unwrap()).abs();
                         assert!(error < 1e-4, "{} {name} step {index}: {got} {wanted}", folder.display());
@@ -111,7 +127,7 @@ fn golden_finetuning_steps() {
                 }
                 let error = (loss / rows.len() as f64 - step["loss"].as_f64().unwrap()).abs();
                 assert!(error < 1e-4, "{} {name} step {index}: loss off by {error}", folder.display());
-                let report = tuner.step(&rows.iter().collect::<Vec<_>>()).unwrap();
+                let report = trainer.step().unwrap().unwrap();
                 assert!(
                     (report.learning_rate - rates[index]).abs() < 1e-12,
                     "{} {}",
@@ -141,7 +157,34 @@ fn golden_pairs_of_texts() {
     }
 }
 
-/// Runs a fine-tuning job on a recorded model and the official data; returns its scores.
+/// The output folder of an attempt that seems to have made a recorded model.
+fn output_of(model: &Path, id: JobId, attempt: &Path) -> PathBuf {
+    let output = attempt.join(layout::OUTPUT);
+    fs::create_dir_all(&output).unwrap();
+    let mut artifacts = vec![];
+    for entry in fs::read_dir(model).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap();
+        std::os::unix::fs::symlink(fs::canonicalize(&path).unwrap(), output.join(name)).unwrap();
+        let (bytes, digest) = (fs::metadata(&path).unwrap().len(), attempt::digest_of(&path).unwrap());
+        artifacts.push(Artifact { path: name.into(), bytes, digest });
+    }
+    let (token, attempt_name) = ("t".to_owned(), attempt.file_name().unwrap().to_str().unwrap().to_owned());
+    let outcome = Outcome {
+        schema: layout::SCHEMA,
+        id,
+        token,
+        attempt: attempt_name,
+        started: 0,
+        ended: 0,
+        verdict: Verdict::Done,
+        artifacts,
+    };
+    fs::write(attempt.join(layout::OUTCOME), serde_json::to_vec(&outcome).unwrap()).unwrap();
+    output
+}
+
+/// Runs a fine-tuning job on a recorded model and the official data, and returns its scores.
 fn scores(model: &Path, task: GlueTask, mode: Mode, pooling: Pooling, one: Hyperparameters, seed: u64) -> Vec<Score> {
     static NEVER: AtomicBool = AtomicBool::new(false);
     let data =
@@ -151,7 +194,7 @@ fn scores(model: &Path, task: GlueTask, mode: Mode, pooling: Pooling, one: Hyper
     let selection = Selection::Test(one);
     let (precision, keep) = (Precision::F32, false);
     let recipe = FinetuneRecipe { pooling, selection, max_length: 512, gradient_scale: 1, precision, keep };
-    // The recorded model stands in for the output of the job that made it.
+    // A job that seems to have made the recorded model.
     let made_by = Job::Tokenizer(grid::domain::TokenizerJob { vocab_size: 1, corpora: vec![], datasets: vec![] }).id();
     let job = Job::Finetune(FinetuneJob {
         model: made_by,
@@ -162,14 +205,15 @@ fn scores(model: &Path, task: GlueTask, mode: Mode, pooling: Pooling, one: Hyper
         valid: origin(&valid),
         seed,
     });
-    let folder = tempfile::tempdir().unwrap();
+    let temporary = tempfile::tempdir().unwrap();
+    let output = output_of(model, made_by, &temporary.path().join("parent"));
     let assignment = Assignment {
-        schema: SCHEMA,
+        schema: layout::SCHEMA,
         id: job.id(),
         token: "t".to_owned(),
         sources: [train, valid].map(|name| (origin(&name), vec![data.join(&name)])).into(),
         job,
-        parents: BTreeMap::from([(made_by, model.to_owned())]),
+        parents: BTreeMap::from([(made_by, output)]),
         keep_optimizer: false,
         settings: RunSettings {
             device: "cpu".into(),
@@ -179,14 +223,16 @@ fn scores(model: &Path, task: GlueTask, mode: Mode, pooling: Pooling, one: Hyper
             faults: None,
         },
     };
-    fs::write(folder.path().join("job.json"), serde_json::to_vec(&assignment).unwrap()).unwrap();
-    let input = Cursor::new(format!("{}\n", folder.path().display()));
+    let folder = temporary.path().join("job");
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join(layout::JOB), serde_json::to_vec(&assignment).unwrap()).unwrap();
+    let input = Cursor::new(format!("{}\n", folder.display()));
     let mut memory = jobs::Memory::default();
     let run = |assignment: &Assignment, attempt: &mut attempt::Attempt| jobs::run(assignment, attempt, &mut memory);
     assert_eq!(attempt::serve(input, &NEVER, "test", run).unwrap(), Served::All);
-    let attempt = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).find(|path| path.is_dir());
-    let journal = fs::read_to_string(attempt.unwrap().join("journal.jsonl")).unwrap();
-    let events = journal.lines().map(|line| serde_json::from_str::<JournalEntry>(line).unwrap().event);
+    let attempt = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).find(|path| path.is_dir());
+    let journal = fs::read_to_string(attempt.unwrap().join(layout::JOURNAL)).unwrap();
+    let events = journal.lines().map(|line| serde_json::from_str::<Entry>(line).unwrap().event);
     let scores: Vec<Score> =
         events.filter_map(|event| if let Event::Scored(score) = event { Some(score) } else { None }).collect();
     assert!(!scores.is_empty(), "{journal}");
@@ -204,12 +250,12 @@ fn recorded(folder: &Path, pooling: &str, task: GlueTask) -> Vec<f64> {
     of_task.map(|run| 100.0 * run["accuracy"].as_f64().unwrap()).collect()
 }
 
-/// The official recipe over three seeds: where the official scores collapse to the majority class, so do ours; elsewhere
-/// our mean lies within the recorded spread, two standard errors of a mean of three to either side.
+/// The official recipe with three seeds. Where the official scores collapse to the majority class, ours do, too; elsewhere
+/// our mean is in the recorded range, extended by two standard errors of a mean of three on both sides.
 #[test]
 fn golden_official_accuracies() {
     for folder in recordings("finetune/finetune.json") {
-        // One token a row is no work for two threads.
+        // Rows of one token do not keep two threads busy.
         runtime::configure(1).unwrap();
         for task in [GlueTask::Rte, GlueTask::Wsc] {
             let official = recorded(&folder, "compat_shortcut", task);
@@ -217,36 +263,39 @@ fn golden_official_accuracies() {
             let run = |seed| scores(&folder.join("model"), task, Mode::COMPAT, Pooling::First, task.official(), seed);
             let ours: Vec<Vec<Score>> = [42, 1, 2].map(run).into();
             let accuracies: Vec<f64> = ours.iter().map(|scores| value(scores, "accuracy")).collect();
-            let said = format!("{} {task}: {accuracies:?}, recorded {official:?}", folder.display());
+            let comparison = format!("{} {task}: {accuracies:?}, recorded {official:?}", folder.display());
             let mut stderr = std::io::stderr().lock();
-            writeln!(stderr, "{said}").unwrap();
+            writeln!(stderr, "{comparison}").unwrap();
             if official.iter().all(|accuracy| Some(*accuracy) == ours[0][0].chance) {
-                assert!(accuracies.iter().all(|accuracy| Some(*accuracy) == ours[0][0].chance), "{said}");
-                assert!(ours.iter().all(|scores| scores[0].classes == Some(1) && value(scores, "f1") == 0.0), "{said}");
+                assert!(accuracies.iter().all(|accuracy| Some(*accuracy) == ours[0][0].chance), "{comparison}");
+                assert!(
+                    ours.iter().all(|scores| scores[0].classes == Some(1) && value(scores, "f1") == 0.0),
+                    "{comparison}"
+                );
             } else {
                 let margin = 2.0 * ours[0][0].stderr.unwrap() / 3f64.sqrt();
                 let mean = accuracies.iter().sum::<f64>() / 3.0;
                 let least = official.iter().copied().fold(f64::MAX, f64::min) - margin;
                 let most = official.iter().copied().fold(f64::MIN, f64::max) + margin;
-                assert!((least..=most).contains(&mean), "{said}");
+                assert!((least..=most).contains(&mean), "{comparison}");
             }
         }
     }
 }
 
-/// The repaired pooling under the otherwise official recipe: of one recorded seed each, so that two standard errors of
-/// the difference of two such runs lie to either side. RTE alone takes many minutes: `cargo test -- --ignored golden`.
+/// The corrected pooling in the otherwise official recipe. There is one recorded seed for each task, so the tolerance is two
+/// standard errors of the difference of two runs. RTE takes many minutes: `cargo test -- --ignored golden`.
 fn last_token_accuracy(task: GlueTask) {
     for folder in recordings("finetune/finetune.json") {
         runtime::configure(1).unwrap();
         for official in recorded(&folder, "fixed", task) {
             let scores = scores(&folder.join("model"), task, Mode::COMPAT, Pooling::Last, task.official(), 42);
             let (ours, margin) = (value(&scores, "accuracy"), 2.0 * 2f64.sqrt() * scores[0].stderr.unwrap());
-            let said = format!("{} {task}: {ours}, recorded {official} (± {margin:.1})", folder.display());
+            let comparison = format!("{} {task}: {ours}, recorded {official} (± {margin:.1})", folder.display());
             let mut stderr = std::io::stderr().lock();
-            writeln!(stderr, "{said}").unwrap();
-            assert!((ours - official).abs() <= margin, "{said}");
-            assert!(scores[0].classes != Some(1), "{said}");
+            writeln!(stderr, "{comparison}").unwrap();
+            assert!((ours - official).abs() <= margin, "{comparison}");
+            assert!(scores[0].classes != Some(1), "{comparison}");
         }
     }
 }

@@ -1,6 +1,6 @@
-//! Models, losses, gradients and updates against recorded runs of PyTorch and transformers.
+//! Compares models, losses, gradients and updates with recorded runs of PyTorch and transformers.
 //!
-//! Runs where `GRID_SHARED` names the folder of recordings.
+//! The tests need the environment variable `GRID_SHARED`, the folder of the recordings.
 
 use std::fs;
 use std::io::Write;
@@ -8,12 +8,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use grid::domain::{Arch, Length, Precision, Schedule, SpecialTokens, Training, Warmup};
-use grid_worker::ml::{Batch, Batches, Decay, Model, Options, Row, Scorer, Sequence, Trainer, hf, runtime};
+use grid_worker::ml::{
+    Batch, Batches, Decay, LanguageModeling, Model, Options, Scorer, ScoringRequest, Trainer, TrainingSequence,
+    model_folder, runtime,
+};
 use safetensors::SafeTensors;
 use serde_json::Value;
 use tch::Device;
 
-/// The recorded models that have this part.
+/// The folders of the recorded models that have this part.
 fn recordings(part: &str) -> Vec<PathBuf> {
     let Some(shared) = std::env::var_os("GRID_SHARED") else {
         let mut stderr = std::io::stderr().lock();
@@ -44,11 +47,11 @@ fn rows(bytes: &[u8], name: &str, stacked: Option<usize>) -> Vec<Vec<i64>> {
     numbers[start..start + height * width].chunks_exact(width).map(<[i64]>::to_vec).collect()
 }
 
-struct Recorded(Vec<Vec<Row>>);
+struct RecordedBatches(Vec<Vec<TrainingSequence>>);
 
-impl Batches for Recorded {
-    fn batch(&self, step: u64) -> Batch {
-        Batch { rows: self.0[step as usize].clone(), words: 0 }
+impl Batches<TrainingSequence> for RecordedBatches {
+    fn batch(&self, step: u64) -> Batch<TrainingSequence> {
+        Batch { examples: self.0[step as usize].clone(), words: 0 }
     }
 
     fn places(&self, step: u64) -> String {
@@ -74,15 +77,17 @@ fn training(learning_rate: f64, schedule: Schedule) -> Training {
     }
 }
 
-/// Trains as recorded and compares each step, then the norms of the final weights.
-fn compare(folder: &Path, model: Model, training: &Training, batches: Vec<Vec<Row>>, loss_tolerance: f64) {
+/// Trains on the recorded batches, and compares each step and the norms of the final weights.
+fn compare(folder: &Path, model: Model, training: &Training, batches: Vec<Vec<TrainingSequence>>, loss_tolerance: f64) {
     let steps = json(&folder.join("losses.json"))["steps"].as_array().unwrap().clone();
     assert_eq!(steps.len(), batches.len());
-    // The recorded GPT-2 pretraining meets a spike of the gradient norm at step 16, where float32 and float64 part.
+    // The recorded GPT-2 pretraining has a spike of the gradient norm at step 16, where float32 and float64 diverge.
     let spike = steps.iter().position(|step| step["grad_norm"].as_f64().unwrap() > 10.0).unwrap_or(usize::MAX);
     let options = Options { report_every: 1, decay: Decay::All, ..Options::default() };
     let total = batches.len() as u64;
-    let mut trainer = Trainer::new(model, training, total, Arc::new(Recorded(batches)), options).unwrap();
+    let objective = LanguageModeling::new(model.config(), training.precision, training.label_smoothing);
+    let batches = Arc::new(RecordedBatches(batches));
+    let mut trainer = Trainer::new(model, objective, training, total, batches, options).unwrap();
     for (index, wanted) in steps.iter().enumerate() {
         let report = trainer.step().unwrap().unwrap();
         let measured = report.measured.unwrap();
@@ -116,16 +121,16 @@ fn compare(folder: &Path, model: Model, training: &Training, batches: Vec<Vec<Ro
 #[test]
 fn golden_logits() {
     for folder in recordings("logits_parity") {
-        let model = hf::read(&folder.join("model"), Device::Cpu).unwrap();
+        let model = model_folder::read(&folder.join("model"), Device::Cpu).unwrap();
         let texts = fs::read_to_string(folder.join("logits_parity/logprobs.jsonl")).unwrap();
         let texts: Vec<Value> = texts.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         let numbers = |value: &Value| -> Vec<f64> { serde_json::from_value(value.clone()).unwrap() };
-        let sequences: Vec<Sequence> = texts
+        let requests: Vec<ScoringRequest> = texts
             .iter()
             .map(|text| serde_json::from_value::<Vec<u32>>(text["ids"].clone()).unwrap())
-            .map(|ids| Sequence { scored: 1..ids.len(), ids })
+            .map(|ids| ScoringRequest { scored: 1..ids.len(), ids })
             .collect();
-        let got = Scorer::new(&model).tokens_logprobs(&sequences).unwrap();
+        let got = Scorer::new(&model).tokens_logprobs(&requests).unwrap();
         assert!(texts.len() >= 10);
         for (text, got) in texts.iter().zip(&got) {
             let wanted = numbers(&text["logprobs_f64"]);
@@ -135,7 +140,7 @@ fn golden_logits() {
                 assert!(error < 2e-4, "{} id {place} of {}: {got} {wanted}", folder.display(), text["text"]);
             }
         }
-        let sums = Scorer::new(&model).logprobs(&sequences).unwrap();
+        let sums = Scorer::new(&model).logprobs(&requests).unwrap();
         for (sum, text) in sums.iter().zip(&texts) {
             assert!((sum - text["sum_f64"].as_f64().unwrap()).abs() < 1e-3);
         }
@@ -146,13 +151,14 @@ fn golden_logits() {
 fn golden_pretraining() {
     for folder in recordings("train_parity") {
         let part = folder.join("train_parity");
-        let model = Model::zeros(&hf::read_config(&folder.join("model")).unwrap(), Device::Cpu).unwrap();
-        hf::read_weights(&part.join("init.safetensors"), &model).unwrap();
+        let model = Model::zeros(&model_folder::read_config(&folder.join("model")).unwrap(), Device::Cpu).unwrap();
+        model_folder::read_weights(&part.join("init.safetensors"), &model).unwrap();
         let bytes = fs::read(part.join("batches.safetensors")).unwrap();
         let batches = (0..30)
             .map(|step| {
                 let rows = rows(&bytes, "tokens", Some(step)).into_iter();
-                rows.map(|ids| Row { ids: ids.iter().map(|&id| id as u32).collect(), loss_from: 0 }).collect()
+                rows.map(|ids| TrainingSequence { ids: ids.iter().map(|&id| id as u32).collect(), loss_from: 0 })
+                    .collect()
             })
             .collect();
         compare(&part, model, &training(1e-3, Schedule::Linear), batches, 1e-4);
@@ -163,10 +169,10 @@ fn golden_pretraining() {
 fn golden_tuning() {
     for folder in recordings("tune_parity") {
         let part = folder.join("tune_parity");
-        let model = hf::read(&folder.join("model"), Device::Cpu).unwrap();
+        let model = model_folder::read(&folder.join("model"), Device::Cpu).unwrap();
         let bytes = fs::read(part.join("batches.safetensors")).unwrap();
         let steps = json(&part.join("losses.json"))["steps"].as_array().unwrap().len();
-        let batches: Vec<Vec<Row>> = (0..steps)
+        let batches: Vec<Vec<TrainingSequence>> = (0..steps)
             .map(|step| {
                 let [ids, labels, mask] = ["input_ids", "labels", "attention_mask"]
                     .map(|name| rows(&bytes, &format!("step{step:02}.{name}"), None));
@@ -175,7 +181,7 @@ fn golden_tuning() {
                     .map(|(ids, (labels, mask))| {
                         let length = mask.iter().filter(|&&seen| seen == 1).count();
                         let loss_from = labels.iter().position(|&label| label != -100).unwrap();
-                        Row { ids: ids[..length].iter().map(|&id| id as u32).collect(), loss_from }
+                        TrainingSequence { ids: ids[..length].iter().map(|&id| id as u32).collect(), loss_from }
                     })
                     .collect()
             })
@@ -184,22 +190,22 @@ fn golden_tuning() {
     }
 }
 
-/// What a folder holds comes back byte for byte, and both families are among the recordings.
+/// The weights of a folder are written as they were read, byte for byte. There are recordings of all architectures.
 #[test]
 fn golden_folders_are_read_and_written() {
     let mut families = vec![];
     for folder in recordings("model") {
-        let model = hf::read(&folder.join("model"), Device::Cpu).unwrap();
+        let model = model_folder::read(&folder.join("model"), Device::Cpu).unwrap();
         let copy = tempfile::tempdir().unwrap();
-        hf::write(copy.path(), &model, SpecialTokens::default()).unwrap();
+        model_folder::write(copy.path(), &model, SpecialTokens::default()).unwrap();
         let [ours, theirs] =
-            [copy.path(), &folder.join("model")].map(|folder| fs::read(folder.join(hf::WEIGHTS)).unwrap());
+            [copy.path(), &folder.join("model")].map(|folder| fs::read(folder.join(model_folder::WEIGHTS)).unwrap());
         let [ours, theirs] = [&ours, &theirs].map(|bytes| SafeTensors::deserialize(bytes).unwrap());
         assert_eq!(ours.len(), theirs.len());
         for (name, view) in theirs.iter() {
             assert_eq!(ours.tensor(name).unwrap().data(), view.data(), "{name}");
         }
-        assert_eq!(&hf::read_config(copy.path()).unwrap(), model.config());
+        assert_eq!(&model_folder::read_config(copy.path()).unwrap(), model.config());
         families.push(model.config().arch);
     }
     if !families.is_empty() {

@@ -26,7 +26,7 @@ use super::disk::{file_stamp, files_below, some_names};
 use super::error::{FetchError, Mismatch};
 use super::listing::{ListedFile, Listing, Services};
 use super::lock::{Content, Lock, Pinned};
-use super::pick::{wanted, wanted_names};
+use super::pick::{select, select_names};
 use super::transfer::{Received, examine};
 use super::unpack::is_unpacked;
 
@@ -216,7 +216,7 @@ impl DataCache {
         let place = &remote.place;
         let mut status = CacheStatus { files: BTreeMap::new(), state: CacheState::Missing };
         let Some(record) = self.record(place) else { return Ok(status) };
-        let entries = wanted(&record.listing, remote)?;
+        let entries = select(&record.listing, remote)?;
         let (mut whole, mut locked) = (!entries.is_empty(), true);
         // What the lock file has and the listing has not, as with a listing made of files put there by hand.
         let known = |name: &String| entries.iter().any(|entry| entry.path == *name);
@@ -258,7 +258,7 @@ impl DataCache {
     pub(super) fn locked_names(&self, remote: &Remote) -> Result<Vec<String>, FetchError> {
         let Some(pinned) = self.lock.place(&remote.place) else { return Ok(vec![]) };
         let names: Vec<&str> = pinned.files.keys().map(String::as_str).collect();
-        Ok(wanted_names(&names, remote)?.into_iter().map(str::to_owned).collect())
+        Ok(select_names(&names, remote)?.into_iter().map(str::to_owned).collect())
     }
 
     /// What the lock file should have of data that are here.

@@ -8,23 +8,23 @@ use walkdir::WalkDir;
 
 use super::error::FetchError;
 
-/// Whether a path stays in the folder it starts from.
+/// Whether a relative path stays within its folder.
 pub(super) fn is_inside(path: &str) -> bool {
     !path.is_empty() && Path::new(path).components().all(|part| matches!(part, Component::Normal(_)))
 }
 
-/// Length and time of modification.
+/// The length and modification time (in nanoseconds) of a file; `None` if there is no such file.
 pub(super) fn file_stamp(file: &Path) -> Option<(u64, u64)> {
     let metadata = fs::metadata(file).ok().filter(fs::Metadata::is_file)?;
     let modified = metadata.modified().ok()?.duration_since(UNIX_EPOCH).unwrap_or_default();
     Some((metadata.len(), modified.as_nanos() as u64))
 }
 
-/// The first of these names, for messages.
+/// The first few of these names, for messages.
 pub(super) fn some_names(names: &[impl AsRef<str>]) -> String {
     let first: Vec<&str> = names.iter().map(AsRef::as_ref).take(20).collect();
     match first.len() {
-        0 => "no files at all".to_owned(),
+        0 => "no files".to_owned(),
         shown if shown < names.len() => format!("{}, ...", first.join(", ")),
         _ => first.join(", "),
     }
@@ -37,7 +37,8 @@ pub(super) fn files_below(folder: &Path) -> Vec<String> {
     files.filter_map(|entry| entry.path().strip_prefix(folder).ok()?.to_str().map(str::to_owned)).collect()
 }
 
-/// Waits for other processes that fetch of the same place.
+/// Locks the folder of a location, so that only one process at a time fetches into it. `waiting` is called if another
+/// process holds the lock.
 pub(super) fn lock_home(home: &Path, waiting: impl FnOnce()) -> Result<File, FetchError> {
     use rustix::fs::{FlockOperation, flock};
     fs::create_dir_all(home).map_err(FetchError::disk("make folder", home))?;

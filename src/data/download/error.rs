@@ -1,4 +1,4 @@
-//! What can go wrong between this machine and another.
+//! Errors of downloads and of the cache.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,115 +16,117 @@ pub struct Mismatch {
     pub by_lock: bool,
 }
 
-/// Data of another machine that did not come, or are not what they should be: what, from where, and what to do.
+/// An error while fetching data, or in the cache. Messages name the source and a remedy, and continue "failed to".
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
-    /// The server does not give it, however often it is asked.
-    #[error("fetch {url}: the server answers {status}: {advice}")]
+    /// The server refuses the request, and a retry would not help.
+    #[error("fetch {url}: the server responded with status {status}: {advice}")]
     Refused {
-        /// Its address.
+        /// The URL.
         url: String,
-        /// The status of the answer.
+        /// The HTTP status.
         status: u16,
-        /// What to do.
+        /// The remedy.
         advice: String,
     },
-    /// There is no such machine, or no network.
-    #[error("fetch {url}: {reason}; is there a network? `--offline` names what is missing and where to put it by hand")]
+    /// The host is unknown, or there is no network.
+    #[error(
+        "fetch {url}: {reason}; check the network connection, or use `--offline` to list the missing files and where to put them"
+    )]
     Unreachable {
-        /// Its address.
+        /// The URL.
         url: String,
-        /// What the system says.
+        /// The error of the system.
         reason: String,
     },
-    /// The server or the line broke too often.
+    /// The transfer failed too many times.
     #[error(
-        "fetch {url}: {reason} ({attempts} attempts brought nothing new); what came is kept, try again to go on from there"
+        "fetch {url}: {reason} (no progress in {attempts} attempts); the received part is kept, run the command again to \
+         resume"
     )]
     Broken {
-        /// Its address.
+        /// The URL.
         url: String,
-        /// Attempts in a row that brought nothing.
+        /// The number of consecutive attempts without progress.
         attempts: u32,
-        /// What happened to the last one.
+        /// The error of the last attempt.
         reason: String,
     },
-    /// What came is not what was promised, twice.
-    #[error(
-        "fetch {url}: its {what} should be {wanted}, but what came has {found}; is the address, or the digest in the spec, right?"
-    )]
+    /// The received content was wrong twice.
+    #[error("fetch {url}: the {what} should be {wanted}, but is {found}; check the URL and the digest in the spec")]
     Wrong {
-        /// Its address.
+        /// The URL.
         url: String,
-        /// Length or digest.
+        /// What is wrong: the length or a digest.
         what: &'static str,
-        /// What it should be.
+        /// The expected value.
         wanted: String,
-        /// What it is.
+        /// The actual value.
         found: String,
     },
-    /// A service that answered something else than it documents.
+    /// A service returned an unexpected response.
     #[error("list {url}: {reason}")]
     Listing {
-        /// What was asked.
+        /// The URL of the request.
         url: String,
-        /// What is wrong with the answer.
+        /// The problem with the response.
         reason: String,
     },
-    /// Nothing there is called so.
+    /// There is no file of this name.
     #[error("find {remote}: {place} has no such file; it has {there}")]
     NotListed {
-        /// What was wanted.
+        /// The requested files.
         remote: String,
-        /// Where.
+        /// The location.
         place: String,
-        /// The first of the files that are there.
+        /// The first of the existing files.
         there: String,
     },
-    /// A model without weights that can be read safely.
+    /// A repository without a usable model.
     #[error(
-        "use {place}: it has no {wanted}, but {there}; a model needs safetensors weights, config.json and tokenizer.json"
+        "use {place}: it has no {wanted}; a model needs safetensors weights, config.json and tokenizer.json, but the files are \
+         {there}"
     )]
     NoModel {
         /// The repository.
         place: String,
-        /// The file that is not there.
+        /// The missing file.
         wanted: &'static str,
-        /// The first of the files that are there.
+        /// The first of the existing files.
         there: String,
     },
-    /// Other content than the lock file has.
+    /// The content differs from that in the lock file.
     #[error(
-        "use {} of {place}: the lock file {} has sha256 {}, but the content is {}; `grid data lock SPEC` accepts what the \
-         server has now, and without {} what is locked is fetched again, if the server still has it",
+        "use {} of {place}: the lock file {} has SHA-256 {}, but the content has {}; `grid data lock SPEC` accepts the \
+         current version of the server, or delete {} to fetch the locked version again, if the server still has it",
         difference.path, lock.display(), difference.wanted, difference.found, file.display()
     )]
     Changed {
-        /// The tree.
+        /// The location of the file.
         place: String,
-        /// The file in it.
+        /// The file, with both digests.
         difference: Box<Mismatch>,
         /// The lock file.
         lock: PathBuf,
-        /// Where the file is or would be on this machine.
+        /// The path of the file in the cache.
         file: PathBuf,
     },
-    /// A file of the cache that is not what came.
-    #[error("use {}: its sha256 is {found}, but {wanted} was fetched or is what the spec names; delete it, and `grid data fetch` fetches it again", path.display())]
+    /// A cached file that has changed since it was fetched.
+    #[error("use {}: its SHA-256 is {found} instead of {wanted}, as fetched or given in the spec; delete it, and `grid data fetch` fetches it again", path.display())]
     Altered {
         /// The file.
         path: PathBuf,
-        /// The digest of what was fetched.
+        /// The expected digest.
         wanted: String,
-        /// The digest of what there is.
+        /// The actual digest.
         found: String,
     },
-    /// A lock file that cannot be understood.
+    /// A lock file that cannot be parsed.
     #[error("read the lock file {}: {reason}; delete it, and `grid data lock` on the spec writes a new one", path.display())]
     Lock {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The reason.
         reason: String,
     },
     /// An archive that cannot be unpacked.
@@ -132,55 +134,55 @@ pub enum FetchError {
     Archive {
         /// The archive.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The reason.
         reason: String,
     },
-    /// Not there, and the network must not be asked.
-    #[error("find {remote}: it is not here, and grid is offline")]
+    /// The data are missing, and the network is disabled.
+    #[error("find {remote}: it has not been fetched, and grid is offline")]
     Offline {
-        /// What was wanted.
+        /// The requested files.
         remote: String,
-        /// Where it can be got by hand.
+        /// Where to download it manually.
         from: String,
-        /// The folder to put it into, under the same paths.
+        /// The folder for the files, under the same paths.
         folder: PathBuf,
     },
-    /// A path that is no valid pattern.
-    #[error("understand the file pattern '{pattern}': {reason}; put literal brackets and stars in [ ]")]
+    /// An invalid glob pattern.
+    #[error("parse the file pattern '{pattern}': {reason}; enclose literal brackets and stars in [ ]")]
     Pattern {
         /// The pattern.
         pattern: String,
-        /// What the pattern library says.
+        /// The reason.
         reason: String,
     },
-    /// The operating system refused something in the cache, or to write a lock file.
+    /// An operation on a file of the cache, or on a lock file, failed.
     #[error("{action} {}: {source}{}", path.display(), advice(source))]
     Disk {
-        /// `read`, `write`, ...
+        /// The operation: `read`, `write`, ...
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// The error of the operating system.
         source: io::Error,
     },
 }
 
 impl FetchError {
-    /// Says what was being done to which file when the operating system refused; for `map_err`.
+    /// Adds the operation and the file to an I/O error; for `map_err`.
     pub(super) fn disk(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| FetchError::Disk { action, path, source }
     }
 }
 
-/// What helps against a disk that is full or closed.
+/// The remedy for a disk that is full or not writable.
 fn advice(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
-            "; free some space, or set GRID_CACHE to a folder that has room (what came is kept)"
+            "; free some space, or set GRID_CACHE to a folder with enough space (the received part is kept)"
         }
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::NotADirectory => {
-            "; set GRID_CACHE to a folder that you may write to"
+            "; set GRID_CACHE to a writable folder"
         }
         _ => "",
     }

@@ -10,7 +10,7 @@ use super::cache::{CacheRecord, DataCache, StoredFile, fits, is_commit, named_di
 use super::disk::{file_stamp, is_inside, lock_home, some_names};
 use super::error::{FetchError, Mismatch};
 use super::listing::{ListedFile, Listing, Services, list};
-use super::pick::{model_lacks, wanted};
+use super::pick::{missing_model_file, select};
 use super::transfer::{Client, Expected, RetryPolicy, fetch};
 use super::unpack::{is_unpacked, unpack};
 
@@ -88,7 +88,7 @@ impl DataCache {
     /// Whether all that is wanted of a record lies in its place, unchanged since it was recorded, and is what is locked.
     fn is_here(&self, remote: &Remote, record: &CacheRecord) -> Result<bool, FetchError> {
         let place = &remote.place;
-        let entries = wanted(&record.listing, remote)?;
+        let entries = select(&record.listing, remote)?;
         for entry in &entries {
             let Some(stored) = record.received.get(&entry.path) else { return Ok(false) };
             let file = self.tree(place).join(&entry.path);
@@ -103,7 +103,7 @@ impl DataCache {
         let known = |name: &String| entries.iter().any(|entry| entry.path == *name);
         let model = remote.pick == FileSelection::Model;
         let lacks =
-            model && model_lacks(&entries.iter().map(|entry| entry.path.as_str()).collect::<Vec<_>>()).is_some();
+            model && missing_model_file(&entries.iter().map(|entry| entry.path.as_str()).collect::<Vec<_>>()).is_some();
         Ok(!entries.is_empty() && !lacks && self.locked_names(remote)?.iter().all(known))
     }
 
@@ -130,7 +130,7 @@ impl DataCache {
         let mut record = CacheRecord { listing, received: self.record(place).unwrap_or_default().received };
         self.adopt(place, &mut record)?;
         self.write(place, &record)?;
-        let entries: Vec<ListedFile> = wanted(&record.listing, remote)?.into_iter().cloned().collect();
+        let entries: Vec<ListedFile> = select(&record.listing, remote)?.into_iter().cloned().collect();
         refuse_incomplete(remote, &record.listing, &entries)?;
         let tree = self.tree(place);
         let mut came = 0;
@@ -221,7 +221,7 @@ fn refuse_incomplete(remote: &Remote, listing: &Listing, entries: &[ListedFile])
     let first = || some_names(&listing.files.iter().map(|entry| entry.path.as_str()).collect::<Vec<_>>());
     let names: Vec<&str> = entries.iter().map(|entry| entry.path.as_str()).collect();
     if remote.pick == FileSelection::Model
-        && let Some(wanted) = model_lacks(&names)
+        && let Some(wanted) = missing_model_file(&names)
     {
         return Err(FetchError::NoModel { place: remote.place.to_string(), wanted, there: first() });
     }

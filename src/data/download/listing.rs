@@ -1,4 +1,4 @@
-//! What there is to fetch: the trees of the Hugging Face hub, of OSF, and single files.
+//! Listings of the files at a location: a Hugging Face Hub repository, an OSF project, or a URL.
 
 use std::path::PathBuf;
 
@@ -10,34 +10,34 @@ use crate::domain::{HubKind, RemoteLocation};
 use super::error::FetchError;
 use super::transfer::{Client, get};
 
-/// A file that can be fetched.
+/// A file in a listing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListedFile {
-    /// Its path in the tree, with `/`.
+    /// The path in the tree, with `/`.
     pub path: String,
-    /// Where it is.
+    /// The URL; empty for a file that was put into the cache manually.
     pub url: String,
-    /// Length in bytes, where it is known.
+    /// The length in bytes, if known.
     pub bytes: Option<u64>,
-    /// SHA-256, where the server tells.
+    /// The SHA-256, if the server reports it.
     pub sha256: Option<String>,
-    /// MD5, where the server tells only that.
+    /// The MD5, if the server reports it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub md5: Option<String>,
 }
 
-/// All files of a tree, in order of path.
+/// The files at a location, sorted by path.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listing {
-    /// The commit, where there are such.
+    /// The commit, for Hub repositories.
     pub revision: Option<String>,
-    /// What the server says of the licence.
+    /// The licence, if the server reports it.
     pub licence: Option<String>,
     /// The files.
     pub files: Vec<ListedFile>,
 }
 
-/// Where the services are, and who asks.
+/// The endpoints of the services and the access token.
 #[derive(Debug, Clone)]
 pub struct Services {
     /// `HF_ENDPOINT`, by default <https://huggingface.co>.
@@ -49,7 +49,7 @@ pub struct Services {
 }
 
 impl Services {
-    /// As the environment says.
+    /// Reads the endpoints and the token from the environment.
     pub fn from_environment() -> Self {
         let set = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
         let endpoint = |name: &str, default: &str| {
@@ -62,14 +62,14 @@ impl Services {
         }
     }
 
-    /// The token for an address: that of the hub goes nowhere else.
+    /// The token for a URL. The token of the Hub is never sent to other hosts.
     pub fn token_for(&self, url: &str) -> Option<&str> {
         let rest = url.strip_prefix(&self.hub)?;
         (rest.is_empty() || rest.starts_with('/')).then_some(self.token.as_deref()).flatten()
     }
 }
 
-/// The token that Hugging Face's own tools keep.
+/// The token saved by the Hugging Face tools.
 fn token_file() -> Option<String> {
     let folder = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let home = folder("HF_HOME")
@@ -79,10 +79,10 @@ fn token_file() -> Option<String> {
     std::fs::read_to_string(path).ok().filter(|token| !token.trim().is_empty())
 }
 
-/// Asks a service what there is; a revision that is pinned goes before that of the remote.
+/// Lists the files at a location. A pinned revision takes precedence over that of the location.
 ///
 /// # Errors
-/// Services that refuse, do not answer, or answer something else than they document.
+/// Requests that are refused or fail; unexpected responses.
 pub fn list(
     client: &Client,
     services: &Services,
@@ -104,7 +104,7 @@ pub fn list(
     Ok(listing)
 }
 
-/// The answer of `GET /api/{datasets,models}/{repository}/revision/{revision}?blobs=true`.
+/// The response to `GET /api/{datasets,models}/{repository}/revision/{revision}?blobs=true`.
 #[derive(Deserialize)]
 struct Repository {
     sha: String,

@@ -1,4 +1,4 @@
-//! The lock file beside a spec: what its data on other machines were.
+//! The lock file next to a spec, which pins its remote data.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,57 +14,57 @@ use super::error::FetchError;
 
 const VERSION: u32 = 1;
 
-/// The lock of a spec.
+/// The lock file of a spec.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Lock {
-    /// The spec; empty where there is none.
+    /// The path of the spec; empty if there is none.
     spec: PathBuf,
-    /// By name of the place.
+    /// Pinned data by the name of their location.
     places: BTreeMap<String, Pinned>,
 }
 
-/// The lock as a file.
+/// The format of the file.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Form {
+struct LockFile {
     version: u32,
     data: BTreeMap<String, Pinned>,
 }
 
-/// A place as it was when it was locked.
+/// The pinned data of a location.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pinned {
-    /// The commit that its branch or tag stood for.
+    /// The commit of the branch or tag.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
-    /// The licence, as far as the server told.
+    /// The licence, if the server reports it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub licence: Option<String>,
     /// The files that the spec uses, by path.
     pub files: BTreeMap<String, Content>,
 }
 
-/// The content of a file.
+/// The length and digest of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Content {
-    /// Length.
+    /// The length in bytes.
     pub bytes: u64,
-    /// SHA-256 in lower-case hexadecimal digits.
+    /// The SHA-256 in lower-case hexadecimal digits.
     pub sha256: String,
 }
 
 impl Lock {
-    /// The empty lock of a spec: `class-it.yaml` has `class-it.lock`.
+    /// An empty lock for a spec; that of `class-it.yaml` is `class-it.lock`.
     pub fn beside(spec: &Path) -> Self {
         Self { spec: spec.to_owned(), places: BTreeMap::new() }
     }
 
-    /// Reads the lock of a spec; none is an empty one.
+    /// Reads the lock of a spec; a missing file counts as empty.
     ///
     /// # Errors
-    /// A file that cannot be read or is no lock.
+    /// A file that cannot be read or is not a lock file.
     pub fn read(spec: &Path) -> Result<Self, FetchError> {
         let empty = Self::beside(spec);
         let path = empty.path();
@@ -76,40 +76,40 @@ impl Lock {
             Err(error) => return Err(FetchError::disk("read", &path)(error)),
         };
         let broken = |reason: String| FetchError::Lock { path: path.clone(), reason };
-        let form: Form = serde_json::from_slice(&bytes).map_err(|error| broken(error.to_string()))?;
-        match form.version {
-            VERSION => Ok(Self { places: form.data, ..empty }),
-            version => Err(broken(format!("it has version {version}, but this program knows {VERSION}"))),
+        let file: LockFile = serde_json::from_slice(&bytes).map_err(|error| broken(error.to_string()))?;
+        match file.version {
+            VERSION => Ok(Self { places: file.data, ..empty }),
+            version => Err(broken(format!("it has version {version}, but this program supports {VERSION}"))),
         }
     }
 
-    /// Writes the lock, whole or not at all.
+    /// Writes the lock file atomically.
     ///
     /// # Errors
     /// A file that cannot be written.
     pub fn write(&self) -> Result<(), FetchError> {
-        let form = Form { version: VERSION, data: self.places.clone() };
-        let json = serde_json::to_string_pretty(&form).expect("a lock has string keys") + "\n";
+        let file = LockFile { version: VERSION, data: self.places.clone() };
+        let json = serde_json::to_string_pretty(&file).expect("a lock has string keys") + "\n";
         let path = self.path();
         replace_file(&path, json.as_bytes()).map_err(FetchError::disk("write", &path))
     }
 
-    /// Where it is.
+    /// The path of the lock file.
     pub fn path(&self) -> PathBuf {
         self.spec.with_extension("lock")
     }
 
-    /// What it says of a place.
+    /// The pinned data of a location.
     pub fn place(&self, place: &RemoteLocation) -> Option<&Pinned> {
         self.places.get(&place.to_string())
     }
 
-    /// What it says of a file.
+    /// The pinned content of a file.
     pub fn file(&self, place: &RemoteLocation, path: &str) -> Option<&Content> {
         self.place(place)?.files.get(path)
     }
 
-    /// Adds what it does not have yet; whether that was anything.
+    /// Adds files that are not yet pinned. Returns whether anything was added.
     pub fn add(&mut self, place: &RemoteLocation, more: Pinned) -> bool {
         let before = self.place(place).cloned();
         let pinned = self.places.entry(place.to_string()).or_default();
@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lock_survives_its_file_and_grows() {
+    fn a_lock_round_trips_and_keeps_pinned_files() {
         let folder = tempfile::tempdir().unwrap();
         let spec = folder.path().join("spec.yaml");
         let mut lock = Lock::read(&spec).unwrap();
@@ -137,7 +137,7 @@ mod tests {
         let more =
             |path: &str, digit: &str| Pinned { files: [(path.to_owned(), content(digit))].into(), ..Pinned::default() };
         assert!(lock.add(&place, more("a.txt", "0")) && lock.add(&place, more("b.txt", "1")));
-        assert!(!lock.add(&place, more("a.txt", "2")), "what is locked stays");
+        assert!(!lock.add(&place, more("a.txt", "2")), "pinned files do not change");
         lock.write().unwrap();
         assert!(folder.path().join("spec.lock").is_file());
         assert_eq!(Lock::read(&spec).unwrap(), lock);

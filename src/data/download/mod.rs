@@ -1,20 +1,19 @@
-//! Data of other machines: fetched from the Hugging Face hub, OSF and plain addresses into a cache that all experiments
-//! share.
+//! Remote data, fetched from the Hugging Face Hub, OSF and plain URLs into a cache that all experiments share.
 //!
-//! Invariant: a file appears under its name only when it has the promised length and digest, and looking something up
-//! never touches the network: only [`DataCache::fetch`] does.
+//! Invariant: a file appears under its name only when it has the expected length and digest. Lookups never use the
+//! network: only [`DataCache::fetch`] does.
 //!
-//! Rejected: the crate `hf-hub`. It knows one service, checks no digest and has no lock file; the three services here
-//! differ in how they list their files, and share everything after that.
+//! Rejected: the crate `hf-hub`. It supports one service, checks no digests and has no lock file. The three services here
+//! differ only in how they list their files.
 
 mod cache;
 mod disk;
 mod error;
 mod fetch;
+mod json_client;
 mod listing;
 mod lock;
 mod pick;
-mod post;
 #[cfg(test)]
 mod tests;
 mod transfer;
@@ -23,7 +22,7 @@ mod unpack;
 pub use cache::{CacheState, CacheStatus, CachedData, DataCache};
 pub use error::{FetchError, Mismatch};
 pub use fetch::{FetchProgress, Network};
+pub use json_client::JsonClient;
 pub use listing::Services;
 pub use lock::{Content, Lock, Pinned};
-pub use post::JsonClient;
 pub use transfer::RetryPolicy;

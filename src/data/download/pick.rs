@@ -1,4 +1,4 @@
-//! Which files of a listing are wanted.
+//! The selection of files from a listing.
 
 use glob::{MatchOptions, Pattern};
 
@@ -10,24 +10,24 @@ use crate::domain::{FileSelection, Remote, RemoteLocation};
 use super::error::FetchError;
 use super::listing::{ListedFile, Listing};
 
-/// The files to fetch: those that are picked, or the archive they are in.
-pub(super) fn wanted<'a>(listing: &'a Listing, remote: &Remote) -> Result<Vec<&'a ListedFile>, FetchError> {
+/// The files to fetch: the selected files, or the archive that contains them.
+pub(super) fn select<'a>(listing: &'a Listing, remote: &Remote) -> Result<Vec<&'a ListedFile>, FetchError> {
     let names: Vec<&str> = listing.files.iter().map(|entry| entry.path.as_str()).collect();
-    let chosen = wanted_names(&names, remote)?;
+    let chosen = select_names(&names, remote)?;
     Ok(listing.files.iter().filter(|entry| chosen.contains(&entry.path.as_str())).collect())
 }
 
-/// The same by name.
-pub(super) fn wanted_names<'a>(names: &[&'a str], remote: &Remote) -> Result<Vec<&'a str>, FetchError> {
+/// As [`select`], for names.
+pub(super) fn select_names<'a>(names: &[&'a str], remote: &Remote) -> Result<Vec<&'a str>, FetchError> {
     let patterns = match (&remote.archive, &remote.pick, &remote.place) {
         (Some(archive), ..) => return Ok(names.iter().copied().filter(|name| name == archive).collect()),
-        // An address is of one file.
+        // A URL is that of a single file.
         (None, _, RemoteLocation::Url { .. }) => return Ok(names.to_vec()),
-        (None, FileSelection::Model, _) => return Ok(model(names)),
+        (None, FileSelection::Model, _) => return Ok(model_files(names)),
         (None, FileSelection::Files(files), _) => vec![files.clone()],
         (None, FileSelection::Folder(folder), _) => match folder.trim_matches('/') {
             "" => vec!["**/*".to_owned()],
-            // Archives that stand for the folder lie beside it.
+            // Archives in place of the folder are next to it.
             folder => {
                 let folder = Pattern::escape(folder);
                 vec![format!("{folder}/**/*"), format!("{folder}.zip"), format!("{folder}_full.zip")]
@@ -40,18 +40,18 @@ pub(super) fn wanted_names<'a>(names: &[&'a str], remote: &Remote) -> Result<Vec
         let glob = Pattern::new(pattern)
             .map_err(|error| FetchError::Pattern { pattern: pattern.clone(), reason: error.to_string() })?;
         let hits = names.iter().copied().filter(|name| name == pattern || glob.matches_with(name, options));
-        chosen.extend(hits.filter(|name| !hidden(name)));
+        chosen.extend(hits.filter(|name| !is_hidden(name)));
     }
     Ok(chosen)
 }
 
-/// What the files on disk are looked for without, too.
-fn hidden(name: &str) -> bool {
+/// Whether the file is hidden. Hidden files on disk are ignored as well.
+fn is_hidden(name: &str) -> bool {
     name.rsplit('/').next().is_some_and(|name| name.starts_with('.'))
 }
 
-/// The files that make a model; a repository may have its weights in other forms and other precisions, too.
-fn model<'a>(names: &[&'a str]) -> Vec<&'a str> {
+/// The files of a model. A repository may also have the weights in other formats and precisions.
+fn model_files<'a>(names: &[&'a str]) -> Vec<&'a str> {
     let whole = names.contains(&WEIGHTS);
     let part = |name: &str| {
         let number = name.strip_prefix("model-").and_then(|name| name.strip_suffix(".safetensors"));
@@ -62,8 +62,8 @@ fn model<'a>(names: &[&'a str]) -> Vec<&'a str> {
     names.iter().filter(picked).copied().collect()
 }
 
-/// What a model lacks that it cannot do without.
-pub(super) fn model_lacks(names: &[&str]) -> Option<&'static str> {
+/// The first required file of a model that is missing.
+pub(super) fn missing_model_file(names: &[&str]) -> Option<&'static str> {
     let weights = [WEIGHTS, INDEX].iter().any(|name| names.contains(name));
     if !weights {
         return Some(WEIGHTS);
@@ -77,11 +77,11 @@ mod tests {
 
     fn chosen(names: &[&'static str], archive: Option<&str>, pick: FileSelection) -> Vec<&'static str> {
         let place = RemoteLocation::Osf { project: "x".into() };
-        wanted_names(names, &Remote { place, archive: archive.map(str::to_owned), pick }).unwrap()
+        select_names(names, &Remote { place, archive: archive.map(str::to_owned), pick }).unwrap()
     }
 
     #[test]
-    fn files_go_by_pattern_folders_by_what_is_below_and_archives_by_name() {
+    fn files_are_selected_by_pattern_folders_by_prefix_and_archives_by_name() {
         let names = ["a/b/1.txt", "a/2.txt", "3.txt", "a.zip", ".gitattributes", "a[1].txt"];
         let files = |pattern: &str| chosen(&names, None, FileSelection::Files(pattern.to_owned()));
         assert_eq!(files("*.txt"), ["3.txt", "a[1].txt"]);
@@ -89,12 +89,12 @@ mod tests {
         assert_eq!(files("a[1].txt"), ["a[1].txt"]);
         let folder = |folder: &str| chosen(&names, None, FileSelection::Folder(folder.to_owned()));
         assert_eq!(folder("a"), ["a/b/1.txt", "a/2.txt", "a.zip"]);
-        assert_eq!(folder("").len(), 5, "hidden ones are left out");
+        assert_eq!(folder("").len(), 5, "hidden files are left out");
         assert_eq!(chosen(&names, Some("a.zip"), FileSelection::Files("x/*".into())), ["a.zip"]);
     }
 
     #[test]
-    fn a_model_is_fetched_once_and_without_its_training() {
+    fn a_model_is_fetched_in_one_format_and_without_training_state() {
         let names = [
             "config.json",
             "model.safetensors",
@@ -106,12 +106,12 @@ mod tests {
         ];
         let picked = chosen(&names, None, FileSelection::Model);
         assert_eq!(picked, ["config.json", "model.safetensors", "tokenizer.json"]);
-        assert_eq!(model_lacks(&picked), None);
+        assert_eq!(missing_model_file(&picked), None);
         let names =
             ["config.json", "model.safetensors.index.json", "model-00001-of-00002.safetensors", "x.safetensors"];
         let picked = chosen(&names, None, FileSelection::Model);
         assert_eq!(picked, names[..3]);
-        assert_eq!(model_lacks(&picked), Some("tokenizer.json"));
-        assert_eq!(model_lacks(&["config.json", "tokenizer.json"]), Some("model.safetensors"));
+        assert_eq!(missing_model_file(&picked), Some("tokenizer.json"));
+        assert_eq!(missing_model_file(&["config.json", "tokenizer.json"]), Some("model.safetensors"));
     }
 }

@@ -1,4 +1,4 @@
-//! One file over HTTP: resumed where it broke off, never longer or other than promised.
+//! The transfer of a file over HTTP, with resumption and a check of its length and digest.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
@@ -14,17 +14,17 @@ use ureq::{Agent, Body};
 use super::super::atomic::publish_file;
 use super::error::FetchError;
 
-/// Bytes read at a time.
-const PIECE: usize = 1 << 16;
+/// The size of the read buffer, in bytes.
+const BUFFER: usize = 1 << 16;
 
-/// How stubbornly files are fetched.
+/// When failed requests are retried.
 #[derive(Debug, Clone, Copy)]
 pub struct RetryPolicy {
-    /// Attempts in a row that bring nothing, after which a file is given up.
+    /// The number of consecutive attempts without progress after which a request fails.
     pub attempts: u32,
-    /// Pause before the second attempt; it doubles with each one.
+    /// The delay before the second attempt; it doubles with each further one.
     pub first_delay: Duration,
-    /// Longest silence of a server.
+    /// The time without any response after which an attempt fails.
     pub timeout: Duration,
 }
 
@@ -34,23 +34,23 @@ impl Default for RetryPolicy {
     }
 }
 
-/// What is known of a file before it comes.
+/// What is known about a file before it is fetched.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Expected {
-    /// Length in bytes.
+    /// The length in bytes.
     pub bytes: Option<u64>,
-    /// SHA-256 in hexadecimal digits.
+    /// The SHA-256 in hexadecimal digits.
     pub sha256: Option<String>,
-    /// MD5 in hexadecimal digits, which counts where nothing better is known.
+    /// The MD5 in hexadecimal digits, used if the SHA-256 is unknown.
     pub md5: Option<String>,
 }
 
-/// A file that came whole.
+/// A complete file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Received {
-    /// Length in bytes.
+    /// The length in bytes.
     pub bytes: u64,
-    /// SHA-256 in hexadecimal digits.
+    /// The SHA-256 in hexadecimal digits.
     pub sha256: String,
 }
 
@@ -62,48 +62,49 @@ pub struct Client {
 }
 
 impl Client {
-    /// A new one. Proxies are those of the environment (`HTTPS_PROXY`, `NO_PROXY`, ...).
+    /// Creates a client. Proxies are taken from the environment (`HTTPS_PROXY`, `NO_PROXY`, ...).
     pub fn new(policy: RetryPolicy) -> Self {
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .timeout_connect(Some(policy.timeout))
             .timeout_recv_response(Some(policy.timeout))
             .timeout_per_read(Some(policy.timeout))
-            // A repository that was renamed is on the same host; the store that a hub sends on to is not.
+            // A renamed repository redirects within the host; the storage of a Hub is on another host, which must not get the
+            // token.
             .redirect_auth_headers(RedirectAuthHeaders::SameHost)
             .user_agent(concat!("grid/", env!("CARGO_PKG_VERSION")));
         Self { agent: Agent::new_with_config(config.build()), policy }
     }
 }
 
-/// An answer that no further attempt would better.
-fn refused(url: &str, status: StatusCode, token: Option<&str>) -> Option<FetchError> {
+/// The error for a status that a retry would not change.
+fn refusal(url: &str, status: StatusCode, token: Option<&str>) -> Option<FetchError> {
     let advice = match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if token.is_none() => {
-            "check the name; if it is right, it needs a login: set HF_TOKEN, and accept the terms on its page"
+            "check the name; if it is correct, the repository requires a login: set HF_TOKEN and accept the terms on its page"
         }
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-            "the token in HF_TOKEN is not accepted: does it allow reading, and were the terms accepted?"
+            "the token in HF_TOKEN was rejected: check that it permits reading, and accept the terms of the repository"
         }
         StatusCode::NOT_FOUND | StatusCode::GONE => "check the name, the revision and the path",
-        status if status.is_client_error() && !retryable(status) => "the server refuses the request",
+        status if status.is_client_error() && !is_retryable(status) => "the server refuses the request",
         _ => return None,
     };
     Some(FetchError::Refused { url: url.to_owned(), status: status.as_u16(), advice: advice.to_owned() })
 }
 
-/// Whether another attempt may go better.
-pub(super) fn retryable(status: StatusCode) -> bool {
+/// Whether a retry may succeed.
+pub(super) fn is_retryable(status: StatusCode) -> bool {
     status.is_server_error() || matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)
 }
 
-/// A server's wish, in seconds, up to a minute.
+/// The delay that the server requests, at most a minute.
 pub(super) fn retry_after(response: &Response<Body>) -> Option<Duration> {
     let seconds: u64 = response.headers().get("retry-after")?.to_str().ok()?.trim().parse().ok()?;
     Some(Duration::from_secs(seconds.min(60)))
 }
 
-/// Asks until there is an answer that stands.
+/// Sends a request and retries it until there is a response.
 pub(super) fn get(client: &Client, url: &str, token: Option<&str>) -> Result<Response<Body>, FetchError> {
     let mut retries = RetryCounter::new(&client.policy);
     loop {
@@ -113,7 +114,7 @@ pub(super) fn get(client: &Client, url: &str, token: Option<&str>) -> Result<Res
         }
         match request.call() {
             Ok(response) if response.status().is_success() => return Ok(response),
-            Ok(response) => match refused(url, response.status(), token) {
+            Ok(response) => match refusal(url, response.status(), token) {
                 Some(error) => return Err(error),
                 None => retries.wait_or_fail(url, format!("status {}", response.status()), retry_after(&response))?,
             },
@@ -123,7 +124,7 @@ pub(super) fn get(client: &Client, url: &str, token: Option<&str>) -> Result<Res
     }
 }
 
-/// Whether there is no such machine, or no network at all; waiting a little helps against neither.
+/// Whether the host is unknown or there is no network, in which case a retry would not help.
 pub(super) fn is_unknown_host(error: &ureq::Error) -> bool {
     match error {
         ureq::Error::HostNotFound => true,
@@ -136,7 +137,7 @@ pub(super) fn unreachable(url: &str, error: &ureq::Error) -> FetchError {
     FetchError::Unreachable { url: url.to_owned(), reason: error.to_string() }
 }
 
-/// Counts attempts that brought nothing.
+/// Counts consecutive attempts without progress.
 pub(super) struct RetryCounter<'a> {
     policy: &'a RetryPolicy,
     failed: u32,
@@ -147,23 +148,23 @@ impl<'a> RetryCounter<'a> {
         Self { policy, failed: 0 }
     }
 
-    /// Waits before the next attempt, or gives up.
-    pub fn wait_or_fail(&mut self, url: &str, reason: String, wish: Option<Duration>) -> Result<(), FetchError> {
+    /// Waits before the next attempt, or fails after the last one. `requested` is the delay that the server requests.
+    pub fn wait_or_fail(&mut self, url: &str, reason: String, requested: Option<Duration>) -> Result<(), FetchError> {
         self.failed += 1;
         if self.failed >= self.policy.attempts {
             return Err(FetchError::Broken { url: url.to_owned(), attempts: self.failed, reason });
         }
-        std::thread::sleep(wish.unwrap_or(self.policy.first_delay * 2u32.pow(self.failed.min(8) - 1)));
+        std::thread::sleep(requested.unwrap_or(self.policy.first_delay * 2u32.pow(self.failed.min(8) - 1)));
         Ok(())
     }
 }
 
-/// Fetches a file to `path`, on from what an earlier attempt left in `part`, which must be on the same disk. The file
-/// appears under its name only when it is whole; `progress` gets the bytes there are and how many there will be.
+/// Fetches a file to `path`, resuming from the partial file `part`, which must be on the same file system. The file appears
+/// under its name only when it is complete. `progress` is called with the number of bytes received and in total.
 ///
 /// # Errors
-/// A server that refuses, or that brings nothing in several attempts in a row; a file of another length or digest than
-/// expected; a disk that cannot be written.
+/// Requests that are refused or fail repeatedly without progress; a file whose length or digest differs from the expected
+/// one; a disk that cannot be written.
 pub fn fetch(
     client: &Client,
     url: &str,
@@ -179,25 +180,25 @@ pub fn fetch(
     let Client { agent, policy } = client;
     let mut partial = Partial::open(part)?;
     let mut retries = RetryCounter::new(policy);
-    let mut damaged = false;
+    let mut was_wrong = false;
     let mut most = partial.bytes;
     loop {
         let outcome = partial.receive(agent, url, expected, token, progress)?;
-        // What comes a second time is no progress.
+        // Bytes that are received a second time are not progress.
         let progress_made = partial.bytes > most;
         if progress_made {
             (most, retries.failed) = (partial.bytes, 0);
         }
         let reason = match outcome {
-            Outcome::Whole => match partial.finish(path, expected)? {
+            Outcome::Complete => match partial.finish(path, expected)? {
                 Ok(received) => return Ok(received),
-                // Once may be an accident of the line or of an old partial file.
+                // The first time, the cause may be a transfer error or an old partial file.
                 Err(error) => {
                     partial.clear()?;
-                    if damaged {
+                    if was_wrong {
                         return Err(error.at(url));
                     }
-                    damaged = true;
+                    was_wrong = true;
                     continue;
                 }
             },
@@ -216,12 +217,12 @@ pub fn fetch(
 }
 
 enum Outcome {
-    Whole,
+    Complete,
     Broken(String, Option<Duration>),
     Refused(FetchError),
 }
 
-/// The wrong content, before it is known whose.
+/// The error for wrong content, before the URL is added.
 struct Wrong {
     what: &'static str,
     wanted: String,
@@ -234,7 +235,7 @@ impl Wrong {
     }
 }
 
-/// A file that is not whole yet, and the version of it that the server had.
+/// A partial file, and the ETag of the version that the server sent.
 struct Partial {
     path: PathBuf,
     version: PathBuf,
@@ -249,7 +250,7 @@ impl Partial {
         let file = OpenOptions::new().append(true).create(true).open(&path);
         let file = file.map_err(FetchError::disk("write", &path))?;
         let mut hasher = Sha256::new();
-        let bytes = digest(&path, |piece| hasher.update(piece))?;
+        let bytes = digest(&path, |bytes| hasher.update(bytes))?;
         Ok(Self { path, version, file, bytes, hasher })
     }
 
@@ -259,7 +260,7 @@ impl Partial {
         Ok(())
     }
 
-    /// One request for what is missing.
+    /// Requests the missing part.
     fn receive(
         &mut self,
         agent: &Agent,
@@ -269,7 +270,7 @@ impl Partial {
         progress: &mut dyn FnMut(u64, Option<u64>),
     ) -> Result<Outcome, FetchError> {
         if expected.bytes.is_some_and(|bytes| self.bytes >= bytes) && self.bytes > 0 {
-            return Ok(Outcome::Whole); // or too much, which finish() sees
+            return Ok(Outcome::Complete); // or too long, which `finish` detects
         }
         let mut request = agent.get(url);
         if let Some(token) = token {
@@ -277,7 +278,7 @@ impl Partial {
         }
         if self.bytes > 0 {
             request = request.header("Range", format!("bytes={}-", self.bytes));
-            // Another version of the file then comes whole instead of being glued to this one.
+            // If the file has changed, the server then sends all of it.
             if let Some(version) = fs::read_to_string(&self.version).ok().filter(|version| !version.is_empty()) {
                 request = request.header("If-Range", version);
             }
@@ -294,18 +295,21 @@ impl Partial {
                 other => {
                     self.clear()?;
                     return Ok(Outcome::Broken(
-                        format!("the server sent another range than asked for: {other:?}"),
+                        format!("the server sent a different range than requested: {other:?}"),
                         None,
                     ));
                 }
             },
             StatusCode::RANGE_NOT_SATISFIABLE => {
-                // Nothing is left, or the file has become shorter: its length and digest will tell.
+                // Nothing is missing, or the file has become shorter, which its length and digest show.
                 if expected.bytes.is_none() && content_length_of_range(&response) == Some(self.bytes) {
-                    return Ok(Outcome::Whole);
+                    return Ok(Outcome::Complete);
                 }
                 self.clear()?;
-                return Ok(Outcome::Broken("the server has less than was received before".to_owned(), None));
+                return Ok(Outcome::Broken(
+                    "the file on the server is shorter than what was received before".to_owned(),
+                    None,
+                ));
             }
             status if status.is_success() => {
                 self.clear()?;
@@ -313,7 +317,7 @@ impl Partial {
             }
             status => {
                 let again = || Outcome::Broken(format!("status {status}"), retry_after(&response));
-                return Ok(refused(url, status, token).map_or_else(again, Outcome::Refused));
+                return Ok(refusal(url, status, token).map_or_else(again, Outcome::Refused));
             }
         };
         let version = response.headers().get("etag").and_then(|tag| tag.to_str().ok());
@@ -329,10 +333,10 @@ impl Partial {
         progress: &mut dyn FnMut(u64, Option<u64>),
     ) -> Result<Outcome, FetchError> {
         let mut reader = body.into_with_config().limit(u64::MAX).reader();
-        let mut piece = vec![0; PIECE];
+        let mut buffer = vec![0; BUFFER];
         progress(self.bytes, total);
         loop {
-            let count = match reader.read(&mut piece) {
+            let count = match reader.read(&mut buffer) {
                 Ok(0) => break,
                 Ok(count) => count,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
@@ -341,23 +345,23 @@ impl Partial {
                     return Ok(Outcome::Broken(format!("{error} after {}{of} bytes", self.bytes), None));
                 }
             };
-            self.file.write_all(&piece[..count]).map_err(FetchError::disk("write", &self.path))?;
-            self.hasher.update(&piece[..count]);
+            self.file.write_all(&buffer[..count]).map_err(FetchError::disk("write", &self.path))?;
+            self.hasher.update(&buffer[..count]);
             self.bytes += count as u64;
             progress(self.bytes, total);
             if total.is_some_and(|total| self.bytes > total) {
-                break; // more than promised: finish() names it
+                break; // longer than expected, which `finish` reports
             }
         }
         match total {
             Some(total) if self.bytes < total => {
                 Ok(Outcome::Broken(format!("the connection ended after {} of {total} bytes", self.bytes), None))
             }
-            _ => Ok(Outcome::Whole),
+            _ => Ok(Outcome::Complete),
         }
     }
 
-    /// Puts the file in its place if it is what was expected.
+    /// Moves the file to its final name if it has the expected content.
     fn finish(&mut self, target: &Path, expected: &Expected) -> Result<Result<Received, Wrong>, FetchError> {
         if let Some(bytes) = expected.bytes.filter(|bytes| *bytes != self.bytes) {
             let (wanted, found) = (bytes.to_string(), self.bytes.to_string());
@@ -374,47 +378,47 @@ impl Partial {
             }
         }
         publish_file(&self.path, target).map_err(FetchError::disk("write", target))?;
-        // Nothing hangs on it any more.
+        // The ETag is no longer needed; a leftover file is harmless.
         let _ = fs::remove_file(&self.version);
         Ok(Ok(Received { bytes: self.bytes, sha256 }))
     }
 }
 
-/// Start and total of `Content-Range: bytes 100-199/200`.
+/// The start and total of `Content-Range: bytes 100-199/200`.
 fn content_range(response: &Response<Body>) -> Option<(u64, Option<u64>)> {
     let text = response.headers().get("content-range")?.to_str().ok()?;
     let (range, total) = text.strip_prefix("bytes ")?.split_once('/')?;
     Some((range.split_once('-')?.0.parse().ok()?, total.parse().ok()))
 }
 
-/// Total of `Content-Range: bytes */200`.
+/// The total of `Content-Range: bytes */200`.
 fn content_length_of_range(response: &Response<Body>) -> Option<u64> {
     response.headers().get("content-range")?.to_str().ok()?.strip_prefix("bytes */")?.parse().ok()
 }
 
-/// SHA-256 and length of a file.
+/// The SHA-256 and length of a file.
 pub(super) fn examine(path: &Path) -> Result<Received, FetchError> {
     let mut hasher = Sha256::new();
-    let bytes = digest(path, |piece| hasher.update(piece))?;
+    let bytes = digest(path, |bytes| hasher.update(bytes))?;
     Ok(Received { bytes, sha256: hex::encode(hasher.finalize()) })
 }
 
 fn md5(path: &Path) -> Result<String, FetchError> {
     let mut hasher = Md5::new();
-    digest(path, |piece| hasher.update(piece))?;
+    digest(path, |bytes| hasher.update(bytes))?;
     Ok(hex::encode(hasher.finalize()))
 }
 
-/// Shows a file to a hasher piece by piece; its length.
+/// Passes the content of a file to a hasher and returns its length.
 fn digest(path: &Path, mut update: impl FnMut(&[u8])) -> Result<u64, FetchError> {
     let mut file = File::open(path).map_err(FetchError::disk("read", path))?;
-    let (mut bytes, mut piece) = (0, vec![0; PIECE]);
+    let (mut bytes, mut buffer) = (0, vec![0; BUFFER]);
     loop {
-        let count = file.read(&mut piece).map_err(FetchError::disk("read", path))?;
+        let count = file.read(&mut buffer).map_err(FetchError::disk("read", path))?;
         if count == 0 {
             return Ok(bytes);
         }
-        update(&piece[..count]);
+        update(&buffer[..count]);
         bytes += count as u64;
     }
 }

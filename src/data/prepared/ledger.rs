@@ -1,22 +1,22 @@
-//! What is in a prepared folder.
+//! The ledger of a prepared folder.
 
 use serde::{Deserialize, Serialize};
 
-/// The part that trains, and the part held out to measure the loss on.
+/// The training part or the held-out part of data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Split {
-    /// Updates weights.
+    /// The part for training.
     Train,
-    /// Never does.
+    /// The part for validation.
     Validation,
 }
 
 impl Split {
-    /// Both.
+    /// Both splits.
     pub const ALL: [Split; 2] = [Split::Train, Split::Validation];
 
-    /// The name of its files.
+    /// The name of the files of the split, without extension.
     pub(super) fn name(self) -> &'static str {
         match self {
             Split::Train => "train",
@@ -25,7 +25,7 @@ impl Split {
     }
 }
 
-/// What the units of a prepared folder are.
+/// The units of a prepared folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Units {
@@ -56,35 +56,35 @@ impl Width {
     }
 }
 
-/// What is in one split.
+/// The contents of one split.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Share {
-    /// Documents or records; a document cut for the sake of validation counts in both splits.
+    /// Documents or records; a document that was divided for validation counts in both splits.
     pub units: u64,
-    /// Whitespace-separated words, prompts and replies included.
+    /// Whitespace-separated words; for records, those of prompts and replies.
     pub words: u64,
-    /// Tokens, end-of-text tokens included.
+    /// Tokens, including end-of-text tokens.
     pub tokens: u64,
 }
 
-/// The word ledger of a prepared folder.
+/// The ledger of a prepared folder: what its files contain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ledger {
     pub(super) units: Units,
     /// Width of a token id in the files.
     pub width: Width,
-    /// Entries of the tokenizer.
+    /// The vocabulary size of the tokenizer.
     pub vocab_size: u32,
-    /// What trains.
+    /// The training part.
     pub train: Share,
-    /// What is held out.
+    /// The held-out part.
     pub validation: Share,
 }
 
 impl Ledger {
     pub(super) const FILE: &str = "ledger.json";
 
-    /// What is in this split.
+    /// The contents of this split.
     pub fn share(&self, split: Split) -> Share {
         match split {
             Split::Train => self.train,

@@ -1,16 +1,18 @@
-//! Prepared data: token files that training maps into memory, with a ledger of what is in them.
+//! Prepared data: token files that training memory-maps, with a ledger.
 //!
-//! A folder holds, for `train` and `validation`: `<split>.bin`, the token ids as little-endian integers of the width
-//! that the ledger states, nothing else; for datasets also `<split>.index`, per record two little-endian `u64`: where
-//! its ids end, and how many of them are the prompt. `ledger.json` describes both.
+//! A folder contains, for the splits `train` and `validation`, `<split>.bin`: the token ids as little-endian integers of
+//! the width given in the ledger. For datasets it also contains `<split>.index` with two little-endian `u64` for each
+//! record: the position where its ids end, and the number of ids in its prompt. `ledger.json` describes both splits.
 
 mod ledger;
 mod read;
+mod split;
 mod write;
 
 pub use ledger::{Ledger, Share, Split, Width};
 pub use read::{Corpus, Instructions};
-pub use write::{HeldOut, prepare_corpus, prepare_dataset};
+pub use split::HeldOut;
+pub use write::{prepare_corpus, prepare_dataset};
 
 #[cfg(test)]
 mod tests;

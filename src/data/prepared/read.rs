@@ -12,11 +12,11 @@ impl Ledger {
     /// Reads the ledger of a prepared folder.
     ///
     /// # Errors
-    /// A ledger that is missing or is none.
+    /// A missing or invalid ledger.
     pub fn open(dir: &Path) -> Result<Self, DataError> {
         let path = dir.join(Self::FILE);
         let bytes = fs::read(&path).map_err(DataError::io("read", &path))?;
-        serde_json::from_slice(&bytes).map_err(|error| damaged(&path, format!("it is no ledger ({error})")))
+        serde_json::from_slice(&bytes).map_err(|error| damaged(&path, format!("the ledger is invalid: {error}")))
     }
 }
 
@@ -24,22 +24,22 @@ fn damaged(path: &Path, problem: String) -> DataError {
     DataError::Damaged { path: path.to_owned(), problem }
 }
 
-/// A file in memory; an empty one has no mapping.
+/// A memory-mapped file; an empty file has no mapping.
 #[derive(Debug)]
 struct Mapped(Option<Mmap>);
 
 impl Mapped {
-    /// Maps a file that must have this length in bytes.
+    /// Maps a file, which must have this length in bytes.
     fn open(path: &Path, length: u64) -> Result<Self, DataError> {
         let file = File::open(path).map_err(DataError::io("read", path))?;
         let actual = file.metadata().map_err(DataError::io("read", path))?.len();
         if actual != length {
-            return Err(damaged(path, format!("it has {actual} bytes where the ledger says {length}")));
+            return Err(damaged(path, format!("it has {actual} bytes, but the ledger says {length}")));
         }
         if length == 0 {
             return Ok(Self(None));
         }
-        // SAFETY: prepared folders are published whole and never written again, so the bytes do not change under us.
+        // SAFETY: prepared folders are complete when they are published and never written again, so the bytes do not change.
         let map = unsafe { Mmap::map(&file) }.map_err(DataError::io("read", path))?;
         Ok(Self(Some(map)))
     }
@@ -49,7 +49,7 @@ impl Mapped {
     }
 }
 
-/// Token ids in memory-mapped form.
+/// Memory-mapped token ids.
 #[derive(Debug)]
 struct Tokens {
     file: Mapped,
@@ -61,7 +61,7 @@ impl Tokens {
         Ok(Self { file: Mapped::open(path, tokens.saturating_mul(width.bytes()))?, width })
     }
 
-    /// The ids from `start` to `end`, both clipped to the stream.
+    /// The ids from `start` to `end`, both clipped to the length of the stream.
     fn range(&self, start: u64, end: u64) -> Vec<u32> {
         let (bytes, width) = (self.file.bytes(), self.width.bytes());
         let byte = |token: u64| token.saturating_mul(width).min(bytes.len() as u64) as usize;
@@ -77,7 +77,7 @@ impl Tokens {
 fn open(dir: &Path, split: Split, units: Units) -> Result<(Share, Tokens), DataError> {
     let ledger = Ledger::open(dir)?;
     if ledger.units != units {
-        return Err(damaged(dir, format!("it holds {:?}, not {units:?}", ledger.units)));
+        return Err(damaged(dir, format!("it contains {:?}, not {units:?}", ledger.units)));
     }
     let share = ledger.share(split);
     let tokens = Tokens::open(&file(dir, split, "bin"), ledger.width, share.tokens)?;
@@ -99,23 +99,23 @@ impl Corpus {
     /// Opens a folder that [`super::prepare_corpus`] wrote.
     ///
     /// # Errors
-    /// Missing files; files that are not as long as the ledger says.
+    /// Missing files; files whose length differs from the ledger.
     pub fn open(dir: &Path, split: Split) -> Result<Self, DataError> {
         let (share, tokens) = open(dir, split, Units::Documents)?;
         Ok(Self { share, tokens })
     }
 
-    /// Tokens in the stream.
+    /// The number of tokens in the stream.
     pub fn tokens(&self) -> u64 {
         self.share.tokens
     }
 
-    /// Words in the stream.
+    /// The number of words in the stream.
     pub fn words(&self) -> u64 {
         self.share.words
     }
 
-    /// The `len` ids from `start` on; fewer where the stream ends.
+    /// The `len` ids from `start` on, or fewer at the end of the stream.
     pub fn window(&self, start: u64, len: usize) -> Vec<u32> {
         self.tokens.range(start, start.saturating_add(len as u64))
     }
@@ -133,7 +133,7 @@ impl Instructions {
     /// Opens a folder that [`super::prepare_dataset`] wrote.
     ///
     /// # Errors
-    /// Missing files; files that are not as long as the ledger says; an index that does not fit the tokens.
+    /// Missing files; files whose length differs from the ledger; an index that does not match the tokens.
     pub fn open(dir: &Path, split: Split) -> Result<Self, DataError> {
         let (share, tokens) = open(dir, split, Units::Records)?;
         let path = file(dir, split, "index");
@@ -153,37 +153,38 @@ impl Instructions {
         Ok(opened)
     }
 
-    /// Records.
+    /// The number of records.
     pub fn len(&self) -> u64 {
         self.share.units
     }
 
-    /// Whether there are none.
+    /// Whether there are no records.
     pub fn is_empty(&self) -> bool {
         self.share.units == 0
     }
 
-    /// Words of all prompts and replies.
+    /// The number of words in all prompts and replies.
     pub fn words(&self) -> u64 {
         self.share.words
     }
 
-    /// Tokens of all records.
+    /// The number of tokens in all records.
     pub fn tokens(&self) -> u64 {
         self.share.tokens
     }
 
-    /// The ids of a record (prompt, reply, end of text, with the template's text) and how many of them are the prompt.
+    /// The ids of a record (prompt and reply with the text of the template, end of text) and the number of ids in the
+    /// prompt.
     ///
     /// # Panics
-    /// If there are not so many records.
+    /// If `index` is not below [`Instructions::len`].
     pub fn record(&self, index: u64) -> (Vec<u32>, usize) {
         let start = if index == 0 { 0 } else { self.entry(index - 1).0 };
         let (end, prompt) = self.entry(index);
         (self.tokens.range(start, end), prompt as usize)
     }
 
-    /// Where a record ends, and the length of its prompt.
+    /// The end of a record and the length of its prompt, in tokens.
     fn entry(&self, index: u64) -> (u64, u64) {
         assert!(index < self.share.units, "record {index} of {}", self.share.units);
         let entries: &[[u8; 8]] = self.index.bytes().as_chunks().0;

@@ -28,7 +28,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
-    fn documents_come_back(documents in prop::collection::vec("[a-zA-Zé .\n]{1,40}", 20..60), held_out in 0.05f64..0.5) {
+    fn documents_round_trip(documents in prop::collection::vec("[a-zA-Zé .\n]{1,40}", 20..60), held_out in 0.05f64..0.5) {
         let folder = tempfile::tempdir().unwrap();
         let ledger = prepare_corpus(&TOKENIZER, &documents, held_out, folder.path()).unwrap();
         prop_assert_eq!(&Ledger::open(folder.path()).unwrap(), &ledger);
@@ -48,7 +48,7 @@ proptest! {
     }
 
     #[test]
-    fn records_come_back(texts in prop::collection::vec(("[a-z ?]{0,30}", "[a-z .]{1,30}"), 2..40), held_out in 0.0f64..0.5) {
+    fn records_round_trip(texts in prop::collection::vec(("[a-z ?]{0,30}", "[a-z .]{1,30}"), 2..40), held_out in 0.0f64..0.5) {
         let records: Vec<Record> = texts.into_iter().map(|(prompt, reply)| Record { prompt, reply }).collect();
         let folder = tempfile::tempdir().unwrap();
         let groups: Vec<Vec<Record>> = records.chunks(3).map(<[Record]>::to_vec).collect();
@@ -75,9 +75,9 @@ proptest! {
     }
 }
 
-/// Dialogues as a file has them, from the text to the two splits.
+/// Reads dialogues from a file and divides them into the two splits.
 #[test]
-fn no_held_out_reply_is_a_prompt_that_trains() {
+fn no_held_out_reply_is_a_training_prompt() {
     let texts = |turns: &[usize]| -> String {
         let line = |dialogue: usize, turn: usize| format!("{}:\tthis is {dialogue} {turn}\n", ["A", "B"][turn % 2]);
         let dialogue = |(dialogue, turns): (usize, &usize)| (0..*turns).map(|turn| line(dialogue, turn)).collect();
@@ -152,7 +152,7 @@ fn damaged_files_are_named() {
     open().unwrap();
 
     fs::write(folder.path().join("train.bin"), [0; 3]).unwrap();
-    assert!(open().unwrap_err().to_string().contains("train.bin: it has 3 bytes where the ledger says"));
+    assert!(open().unwrap_err().to_string().contains("train.bin: it has 3 bytes, but the ledger says"));
     fs::write(folder.path().join("ledger.json"), "{").unwrap();
-    assert!(open().unwrap_err().to_string().contains("ledger.json: it is no ledger"));
+    assert!(open().unwrap_err().to_string().contains("ledger.json: the ledger is invalid"));
 }

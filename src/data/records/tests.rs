@@ -31,8 +31,8 @@ fn json_lines_become_records() {
 }
 
 #[test]
-fn malformed_lines_name_file_line_and_what_was_expected() {
-    let faults = [
+fn errors_name_file_line_and_expected_format() {
+    let errors = [
         read("{\"q\": \"why\"}", &fields("q", "a")),
         read("\n{\"q\": 1, \"a\": \"\"}", &fields("q", "a")),
         read("{\"q\"", &fields("q", "a")),
@@ -40,11 +40,11 @@ fn malformed_lines_name_file_line_and_what_was_expected() {
         read("{\"turns\": [[\"A\"]]}", &DatasetFormat::dialogue(0)),
         read("{\"data\": [\n{}]}", &DatasetFormat::Squad { with_context: false }),
     ];
-    let faults: Vec<String> = faults.into_iter().map(Result::unwrap_err).collect();
-    insta::assert_snapshot!(faults.join("\n"), @r#"
-    read data.jsonl: line 1: field 'a' is missing; expected a JSON object on every line, or one list of them, each with the texts 'q', 'a'
-    read data.jsonl: line 2: field 'q' is not a text; expected a JSON object on every line, or one list of them, each with the texts 'q', 'a'
-    read data.jsonl: line 1: not JSON (EOF while parsing an object at line 1 column 4); expected a JSON object on every line, or one list of them, each with the texts 'q', 'a'
+    let errors: Vec<String> = errors.into_iter().map(Result::unwrap_err).collect();
+    insta::assert_snapshot!(errors.join("\n"), @r#"
+    read data.jsonl: line 1: field 'a' is missing; expected a JSON object on every line, or one array of them, with the text fields 'q', 'a'
+    read data.jsonl: line 2: field 'q' is not a text; expected a JSON object on every line, or one array of them, with the text fields 'q', 'a'
+    read data.jsonl: line 1: invalid JSON (EOF while parsing an object at line 1 column 4); expected a JSON object on every line, or one array of them, with the text fields 'q', 'a'
     read data.jsonl: line 2: no speaker in 'hello'; expected 'A:<TAB>utterance': a speaker without spaces, a colon, a tab or space
     read data.jsonl: line 1: turn 1 is not a list of speaker and text; expected {"turns": [["A", "text"], ...]} on every line
     read data.jsonl: line 2: missing field `paragraphs` at line 2 column 2; expected SQuAD JSON: data > paragraphs > {context, qas > {question, answers > {text}}}
@@ -59,18 +59,18 @@ fn utterances_are_dropped_then_merged_then_paired() {
 }
 
 #[test]
-fn windows_do_not_cross_json_dialogues() {
+fn pairs_do_not_cross_dialogues_unless_requested() {
     let text = r#"{"id": 1, "turns": [["A", "hello", "fp"], ["A", "you", "fp"], ["B", "hi", "fp"]]}
 {"id": 2, "turns": [["A", "bye", "fc"], ["B", "see you", "fc"]]}"#;
     let expected = pairs(&[("hello you", "hi"), ("bye", "see you")]);
     assert_eq!(read(text, &DatasetFormat::dialogue(0)), Ok(expected));
     let across = DatasetFormat::Dialogue { min_words: 0, across: true, remove: "y".into() };
     let expected = pairs(&[("hello ou", "hi"), ("hi", "be"), ("be", "see ou")]);
-    assert_eq!(read(text, &across), Ok(expected), "unless they are told to");
+    assert_eq!(read(text, &across), Ok(expected), "boundaries are ignored on request");
 }
 
 #[test]
-fn dialogues_and_paragraphs_are_groups_and_rows_stand_alone() {
+fn dialogues_and_paragraphs_are_groups_and_rows_are_single() {
     let folder = tempfile::tempdir().unwrap();
     let sizes = |text: &str, format: &DatasetFormat| {
         for name in ["1", "2"] {
@@ -79,11 +79,11 @@ fn dialogues_and_paragraphs_are_groups_and_rows_stand_alone() {
         let groups = record_groups(&located(folder.path(), &folder.path().join("[12]")), format).unwrap();
         groups.iter().map(Vec::len).collect::<Vec<_>>()
     };
-    // The second dialogue has no exchange.
+    // The second dialogue has a single turn.
     let talk = "A:\tone\nB:\ttwo\nA:\tthree\n\nA:\tfour\n\nB:\tfive\nA:\tsix\n";
     assert_eq!(sizes(talk, &DatasetFormat::dialogue(0)), [2, 1, 2, 1]);
     let across = DatasetFormat::Dialogue { min_words: 0, across: true, remove: String::new() };
-    assert_eq!(sizes(talk, &across), [4, 4], "borders within a file are ignored, those of files are not");
+    assert_eq!(sizes(talk, &across), [4, 4], "dialogues are joined within a file, not across files");
     let question = |answer: &str| format!(r#"{{"question": "Why?", "answers": [{{"text": "{answer}"}}]}}"#);
     let paragraph = |answers: [&str; 2]| {
         format!(r#"{{"context": "So.", "qas": [{}, {}]}}"#, question(answers[0]), question(answers[1]))
@@ -95,7 +95,7 @@ fn dialogues_and_paragraphs_are_groups_and_rows_stand_alone() {
 }
 
 #[test]
-fn squad_gives_the_first_answer() {
+fn the_reply_of_a_squad_question_is_its_first_answer() {
     let text = r#"{"data": [{"paragraphs": [{"context": "Oaks are trees.", "qas": [
         {"question": "What are oaks?", "answers": [{"text": "trees"}, {"text": "plants"}]},
         {"question": "Why?", "answers": []}]}]}]}"#;
@@ -110,7 +110,7 @@ fn located(folder: &Path, path: &Path) -> LocatedSource {
 }
 
 #[test]
-fn sides_are_made_of_fields() {
+fn prompts_and_replies_are_made_from_fields() {
     let (folder, text) = (tempfile::tempdir().unwrap(), "id,task,text,label\n1,Sum up:,so it goes,goes\n2,Say:,hi,\n");
     let path = folder.path().join("x.csv");
     fs::write(&path, text).unwrap();
@@ -122,7 +122,7 @@ fn sides_are_made_of_fields() {
 }
 
 #[test]
-fn the_first_rows_may_be_enough() {
+fn only_the_first_rows_are_read_on_request() {
     let folder = tempfile::tempdir().unwrap();
     let rows =
         |names: &[&str]| names.iter().map(|name| format!("{{\"q\": \"{name}?\", \"a\": \"{name}\"}}\n")).collect();
@@ -149,11 +149,11 @@ fn blank_replies_are_dropped() {
 }
 
 proptest! {
-    /// Speakers alternate, nothing long enough is lost, and each turn is the reply of one pair and the prompt of the next.
+    /// No long utterance is lost, and each turn is the reply of one pair and the prompt of the next.
     #[test]
-    fn windows_chain(acts in prop::collection::vec(("[AB]", "[a-z]{1,3}( [a-z]{1,3}){0,4}"), 0..40), min_words in 0u32..4) {
+    fn pairs_form_a_chain(acts in prop::collection::vec(("[AB]", "[a-z]{1,3}( [a-z]{1,3}){0,4}"), 0..40), min_words in 0u32..4) {
         let dialogue = acts.iter().map(|(speaker, text)| Utterance { speaker: speaker.clone(), text: text.clone() });
-        let pairs = windows(dialogue.collect(), min_words);
+        let pairs = pair_turns(dialogue.collect(), min_words);
         for next in pairs.windows(2) {
             prop_assert_eq!(&next[0].reply, &next[1].prompt);
         }
@@ -162,15 +162,15 @@ proptest! {
         let changes = kept.windows(2).filter(|pair| pair[0].0 != pair[1].0).count();
         prop_assert_eq!(pairs.len(), changes);
         if let Some(first) = pairs.first() {
-            let mut said = vec![first.prompt.clone()];
-            said.extend(pairs.iter().map(|pair| pair.reply.clone()));
+            let mut text = vec![first.prompt.clone()];
+            text.extend(pairs.iter().map(|pair| pair.reply.clone()));
             let all: Vec<&str> = kept.iter().map(|(_, text)| text.as_str()).collect();
-            prop_assert_eq!(said.join(" "), all.join(" "));
+            prop_assert_eq!(text.join(" "), all.join(" "));
         }
     }
 }
 
-/// A file of the real data, or `None` (said so) where there is none on this machine.
+/// A file of the real data; `None`, with a message, if it does not exist on this machine.
 fn real(file: &str) -> Option<(tempfile::TempDir, LocatedSource)> {
     use std::io::Write;
     let Some(root) = std::env::var_os("GRID_SHARED") else {

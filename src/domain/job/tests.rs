@@ -9,12 +9,12 @@ fn tokenizer(vocab_size: u32) -> Job {
 }
 
 #[test]
-fn the_id_changes_with_what_changes_the_result() {
+fn the_id_depends_on_the_inputs() {
     assert_eq!(tokenizer(512).id(), tokenizer(512).id());
     assert_ne!(tokenizer(512).id(), tokenizer(513).id());
 }
 
-/// A changed id makes every user recompute everything: change this line only together with a version.
+/// A changed id makes every user recompute everything: change this form only together with a version.
 #[test]
 fn the_id_is_stable_across_releases() {
     assert_eq!(

@@ -62,9 +62,9 @@ fn one_seed_has_no_p_value_and_the_sentence_says_why() {
     let scores: Vec<ScoreRow> = scores().into_iter().filter(|row| row.seed == 1).collect();
     insta::assert_snapshot!(table(&scores, "merged", "sequential").terminal(), @r"
 toy: sequential against merged
-sequential - merged: +10.5 points over 1 task and 2 pairs, from 1 seed. A single seed shows no spread, so there
-is no interval and no p-value, and nothing can be said about other training runs of these recipes; run at
-least 3 seeds.
+sequential - merged: +10.5 points over 1 task and 2 pairs, from 1 seed. A single seed shows no spread, so
+there is no interval and no p-value, and nothing can be said about other training runs of these recipes; run
+at least 3 seeds.
 ─────────────────────────────────────────────────────────────────────────────────────────────────────
  model   datasets    task    merged   sequential   difference   95% interval   p   p (Holm)    seeds
 ═════════════════════════════════════════════════════════════════════════════════════════════════════
@@ -91,11 +91,11 @@ fn missing_seeds_are_counted_and_explained() {
     let missing: Vec<&String> = table.notes.iter().filter(|note| note.starts_with("Missing")).collect();
     insta::assert_debug_snapshot!(missing, @r#"
 [
-    "missing: seeds 3, 4, 5 of tiny a+b merged (not run)",
-    "missing: seed 3 of tiny a+b sequential (failed)",
-    "missing: seeds 4, 5 of tiny a+b sequential (not planned)",
-    "missing: seeds 4, 5 of tiny b+a sequential (not planned)",
-    "missing: seed 3 of tiny b+a sequential (not run)",
+    "Missing: seeds 3, 4, 5 of tiny a+b merged (not run).",
+    "Missing: seed 3 of tiny a+b sequential (failed).",
+    "Missing: seeds 4, 5 of tiny a+b sequential (not planned).",
+    "Missing: seeds 4, 5 of tiny b+a sequential (not planned).",
+    "Missing: seed 3 of tiny b+a sequential (not run).",
 ]
 "#);
 }

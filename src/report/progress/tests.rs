@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::{
-    Digest, Event, Failure, JobId, JobKind, JournalEntry, Mode, Outcome, Score, Suite, Update, Verdict,
+    Digest, Event, FailureKind, JobId, JobKind, JournalEntry, Mode, Outcome, Score, Suite, Update, Verdict,
 };
 
 /// The start of the run.
@@ -176,9 +176,9 @@ fn errors_and_warnings_name_the_job() {
         journal(2, Event::Resumed { step: 300 }),
         journal(2, Event::Interrupted { step: 350 }),
         update(2, Update::Stopped { token: "t".into() }),
-        failed(3, Failure::NonFinite, "the loss is NaN at step 12\nbacktrace"),
+        failed(3, FailureKind::NonFinite, "the loss is NaN at step 12\nbacktrace"),
         update(5, Update::Stopped { token: "t".into() }),
-        failed(1, Failure::Job, ""),
+        failed(1, FailureKind::Job, ""),
         update(9, Update::Lost { token: "t".into(), message: "not of this run".into() }),
     ];
     insta::assert_snapshot!(lines(&updates), @r"
@@ -201,7 +201,7 @@ fn heartbeats_show_the_progress_of_the_run() {
     let mut updates = successful_run()[..8].to_vec();
     updates.push(journal(2, trained(206, 412, 3.0, 8_000.0)));
     shown.push(at(5, &updates));
-    updates.push(failed(3, Failure::Job, "no"));
+    updates.push(failed(3, FailureKind::Job, "no"));
     shown.push(at(6, &updates));
     updates.extend([0, 1, 3, 4, 5].map(submitted));
     shown.push(at(7, &updates));
@@ -229,7 +229,7 @@ fn the_work_of_earlier_runs_does_not_count_towards_the_speed() {
 
 #[test]
 fn a_job_that_is_retried_does_not_count_as_failed() {
-    let mut updates = vec![submitted(2), failed(2, Failure::OutOfMemory, "out of memory")];
+    let mut updates = vec![submitted(2), failed(2, FailureKind::OutOfMemory, "out of memory")];
     assert_eq!(state(&updates).counts().failed, 1);
     updates.push(submitted(2));
     assert_eq!(state(&updates).counts().failed, 0);
@@ -386,7 +386,7 @@ proptest! {
                 3 => journal_at(job, BEGAN - 1, trained(done, total, 1.0, 0.0)),
                 4 => journal(job, trained(done, total, 1.0, 100.0)),
                 5 => ended(job, -3, Verdict::Done),
-                6 => failed(job, Failure::Job, "no"),
+                6 => failed(job, FailureKind::Job, "no"),
                 7 => update(job, Update::Stopped { token: "t".into() }),
                 _ => update(job, Update::Lost { token: "t".into(), message: "gone".into() }),
             };

@@ -1,10 +1,10 @@
-//! What an earlier coordinator left open.
+//! Submissions that an earlier coordinator left open.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use super::super::fake::{Act, Fake};
+use super::super::executors::fake::{Act, Fake};
 use super::super::{Policy, Stop};
 use super::{POLICY, id, left_open, run, run_until, tasks};
 use crate::domain::layout::SCHEMA;
@@ -22,7 +22,7 @@ fn publish(folder: &Path, token: &str) {
         artifacts: vec![],
     };
     fs::create_dir_all(folder.join(&outcome.attempt)).unwrap();
-    // There at once, as workers have it: nobody reads half an outcome.
+    // Renamed into place, as workers do it, so that nobody reads half an outcome.
     let own = folder.join(layout::OUTCOME);
     fs::write(&own, serde_json::to_vec(&outcome).unwrap()).unwrap();
     fs::rename(own, folder.join(layout::published_outcome(token))).unwrap();
@@ -61,7 +61,7 @@ fn a_living_worker_that_cannot_be_killed_is_left_to_the_next_run() {
 }
 
 #[test]
-fn the_job_of_a_dead_worker_is_submitted_anew_at_no_cost_to_its_retries() {
+fn the_job_of_a_dead_worker_is_submitted_again_and_costs_no_retry() {
     let runs = tempfile::tempdir().unwrap();
     left_open(0, &runs.path().join("0"), "old");
     let attempt = runs.path().join("0/old-1");
@@ -70,7 +70,7 @@ fn the_job_of_a_dead_worker_is_submitted_anew_at_no_cost_to_its_retries() {
     fs::write(attempt.join(layout::JOURNAL), format!("{line}\n{{\"at\":6,\"ev")).unwrap();
     let policy = Policy { retries: 0, ..POLICY };
     let run = run(tasks(runs.path(), &[vec![]]), &mut Fake::new(1, |_| Act::Finish), &policy);
-    assert_eq!(run.course(), ["0 lost: its worker, which an earlier run had started, died", "0 on cpu/0", "0 done"]);
+    assert_eq!(run.course(), ["0 lost: the worker that an earlier run started has died", "0 on cpu/0", "0 done"]);
     assert!(
         matches!(&run.news[0].update, Update::Journal { entry, .. } if matches!(entry.event, Event::Metric { .. }))
     );
@@ -86,7 +86,7 @@ fn damaged_files_count_as_absent() {
     let whole = fs::read(&outcome).unwrap();
     fs::write(&outcome, &whole[..whole.len() / 2]).unwrap();
     let first = run(tasks(runs.path(), &[vec![]]), &mut Fake::new(1, |_| Act::Finish), &POLICY);
-    assert!(first.course()[0].starts_with("0 lost: its outcome cannot be used: "), "{:?}", first.course());
+    assert!(first.course()[0].starts_with("0 lost: its outcome is unusable: "), "{:?}", first.course());
     assert_eq!(first.course()[1..], ["0 on cpu/0", "0 done"]);
     for text in ["", "{\"schema\":1,", "[]", "\u{0}"] {
         fs::write(folder.join(layout::JOB), text).unwrap();

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use crate::domain::Backend;
+
 use super::{GOOD, broken, good, load, parse, with};
 
 #[test]
@@ -24,7 +26,7 @@ fn misspelt_model() {
 fn wrong_type() {
     insta::assert_snapshot!(broken(&with("layers: 2", "layers: two"), &[]), @r"
     x.yaml:9:30: 'layers' must be a whole number from 1 to 1024, not 'two'
-      help: write digits, with k, M or G for large ones: 64, 10k, 1.5M
+      help: write digits, with k, M or G for thousands, millions or billions: 64, 10k, 1.5M
     ");
 }
 
@@ -40,7 +42,7 @@ fn negative_size() {
 fn empty_axis() {
     insta::assert_snapshot!(broken(&with("axes:\n", "axes:\n  seed: []\n"), &[]), @r"
     x.yaml:13:9: 'seed' is empty
-      help: give at least one value, or leave the key out
+      help: add a value, or remove the key
     ");
 }
 
@@ -49,11 +51,11 @@ fn curricula_in_a_circle() {
     let curricula = "curricula:\n  a: [chat, b]\n  b: [[chat, questions], a]\n  c: [c]\naxes:\n";
     insta::assert_snapshot!(broken(&with("axes:\n", curricula), &[]), @r"
     x.yaml:13:13: curriculum 'a' refers to the curriculum 'b'
-      help: write its stages out; a stage names datasets: chat, questions
+      help: copy its stages; a stage lists datasets, and there are: chat, questions
     x.yaml:14:26: curriculum 'b' refers to the curriculum 'a'
-      help: write its stages out; a stage names datasets: chat, questions
+      help: copy its stages; a stage lists datasets, and there are: chat, questions
     x.yaml:15:7: curriculum 'c' refers to itself
-      help: a stage names datasets: chat, questions
+      help: a stage lists datasets; there are: chat, questions
     ");
 }
 
@@ -76,7 +78,7 @@ axes:
       help: did you mean 'datasets'?
     x.yaml:15:33: 'order' must be one of shuffled, interleaved, in_turn, not 'random'
       help: such as shuffled
-    x.yaml:15:55: 'pretrain_mix' must be a share from 0 to below 1, not 1.0
+    x.yaml:15:55: 'pretrain_mix' must be a fraction from 0 to below 1, not 1.0
       help: such as 0.1 for a tenth
     x.yaml:15:60: unknown key 'epoch'
       help: did you mean 'epochs'?
@@ -100,7 +102,7 @@ fn missing_file() {
 fn duplicate_key() {
     insta::assert_snapshot!(broken(&with("tune: {epochs: 1}", "tune:\n  epochs: 1\n  loss: all\n  epochs: 2"), &[]), @r"
     x.yaml:14:3: key 'epochs' appears twice
-      help: its first value is in line 12; keep one of them
+      help: it is first set on line 12; remove one of them
     ");
 }
 
@@ -112,7 +114,7 @@ fn alias_bomb() {
     }
     insta::assert_snapshot!(broken(&bomb, &[]), @r"
     x.yaml:5:8: this is too large or too deeply nested for a spec
-      help: are anchors (&a) and aliases (*a) nested?
+      help: avoid nested anchors (&a) and aliases (*a)
     ");
 }
 
@@ -140,15 +142,15 @@ fn all_problems_are_reported_at_once() {
       help: did you mean 'words'?
     x.yaml:8:22: unknown key 'lyers'
       help: did you mean 'layers'?
-    x.yaml:8:42: model 'tiny': 3 key/value heads do not divide 2 heads
+    x.yaml:8:42: model 'tiny': `kv_heads: 3` does not divide `heads: 2`
       help: every key/value head serves the same number of heads
-    x.yaml:8:63: model 'tiny': hidden 65 is not divisible by 2 heads
-      help: multiples of 2 near it are 64 and 66
+    x.yaml:8:63: model 'tiny': `hidden: 65` is not divisible by `heads: 2`
+      help: the nearest multiples of 2 are 64 and 66
     x.yaml:10:26: both 'epochs' and 'steps' are given
-      help: keep one of them
-    x.yaml:10:37: 'warmup' must be a share of the steps below 1, or a whole number of steps, not 1.5
+      help: remove one of them
+    x.yaml:10:37: 'warmup' must be a fraction of the steps below 1, or a whole number of steps, not 1.5
       help: such as 0.05 or 500
-    x.yaml:10:49: 'betas' must be two shares, not 1
+    x.yaml:10:49: 'betas' must be two fractions, not 1
       help: such as [0.9, 0.999]
     x.yaml:10:64: 'schedule' must be one of linear, cosine, constant, cosine_with_restarts, wsd, not 'cosin'
       help: did you mean 'cosine'?
@@ -156,12 +158,12 @@ fn all_problems_are_reported_at_once() {
       help: did you mean 'merged'?
     x.yaml:14:19: unknown model 'tinny'
       help: did you mean 'tiny'?
-    x.yaml:15:25: 'size' is for the official data; the toy world has `items`
+    x.yaml:15:25: 'size' is only for the official data; the toy world has `items`
       help: remove it
     x.yaml:15:46: an item of 'suites' must be one of blimp, blimp-supplement, entity-tracking, ewok, comps, wug-adj, wug-past, reading, aoa, glue, not 'blmp'
       help: did you mean 'blimp'?
     x.yaml:16:23: an item of 'devices' must be auto, cpu, or cuda:0, cuda:1, ..., not 'gpu'
-      help: auto takes all GPUs, or else the CPU
+      help: `auto` uses all GPUs, or the CPU if there are none
     ");
 }
 
@@ -177,16 +179,18 @@ fn options_of_sbatch() {
     x.yaml:2:30: unknown key 'time'
       help: known keys here: jobs, cpus, gres, options, poll_every, grace
     x.yaml:2:50: an item of 'options' must be an option of sbatch, not '-p gpu'
-      help: each in one piece: [--partition=gpu, --time=4:00:00]
-    x.yaml:2:58: '--array' is not free
-      help: grid sets it, to find its jobs again
-    x.yaml:2:71: '-J' is not free
-      help: grid sets it, to find its jobs again
+      help: write each option as one item: [--partition=gpu, --time=4:00:00]
+    x.yaml:2:58: the sbatch option '--array' is reserved
+      help: remove it: grid sets it to track its jobs
+    x.yaml:2:71: the sbatch option '-J' is reserved
+      help: remove it: grid sets it to track its jobs
     x.yaml:2:75: an item of 'options' must be text, not 4
       help: put it in quotes
     ");
     let text = with("name: demo", "name: demo\nresources: {threads: 2, slurm: {options: [--time=4:00:00, -pgpu]}}");
-    let slurm = parse(Path::new("x.yaml"), text.as_bytes(), &[]).unwrap().resources.slurm.unwrap();
+    let Backend::Slurm(slurm) = parse(Path::new("x.yaml"), text.as_bytes(), &[]).unwrap().resources.backend else {
+        panic!("the spec submits to Slurm")
+    };
     assert_eq!((slurm.options, slurm.cpus, slurm.gres), (vec!["--time=4:00:00".into(), "-pgpu".into()], 4, None));
 }
 
@@ -198,16 +202,16 @@ fn looks_and_milestones_that_make_no_sense() {
     ) + "evaluate: {data: world, suites: [blimp], checkpoints: {size: full}}\n";
     insta::assert_snapshot!(broken(&text, &[]), @r"
     x.yaml:10:50: 'keep: best' needs 'validate_every'
-      help: say after how many steps the held-out loss is measured: `validate_every: 100`
-    x.yaml:10:68: 'milestones' must have one of the keys words, tokens, babylm
-      help: such as {words: [1M, 2M]}, {tokens: [10M]}, or {babylm: 100M} for the ladder up to 100M words
+      help: add the number of steps between validations, such as `validate_every: 100`
+    x.yaml:10:68: 'milestones' must have exactly one of the keys words, tokens, babylm
+      help: such as {words: [1M, 2M]}, {tokens: [10M]}, or {babylm: 100M} for the checkpoints of the challenge up to 100M words
     x.yaml:11:35: 'early_stopping' needs 'validate_every'
-      help: say after how many steps the held-out loss is measured: `validate_every: 100`
+      help: add the number of steps between validations, such as `validate_every: 100`
     x.yaml:11:35: missing key 'patience'
-      help: looks that may fail in a row: `{patience: 3}`
+      help: the number of validations without improvement, such as `patience: 3`
     x.yaml:11:47: 'min_delta' must be a number of at least 0, not -1
       help: such as 0 or 0.1
-    x.yaml:15:56: 'size' is for the official data; the toy world has `items`
+    x.yaml:15:56: 'size' is only for the official data; the toy world has `items`
       help: remove it
     ");
     let text = with(
@@ -217,16 +221,16 @@ fn looks_and_milestones_that_make_no_sense() {
     .replace("[pretrained, merged]", "[merged]")
         + "evaluate: {data: world, suites: [blimp], checkpoints: {}}\n";
     insta::assert_snapshot!(broken(&text, &[]), @r"
-    x.yaml:10:60: 'validate_every' has nothing to look at, as 'held_out' is 0
-      help: hold something out, `held_out: 0.1`, or remove it
-    x.yaml:10:106: 'milestones' and 'early_stopping' are given
-      help: keep one of them: a training that stops early may never come to its milestones
-    x.yaml:16:55: 'checkpoints' has no milestone to score
+    x.yaml:10:60: 'validate_every' has no data to validate on, because 'held_out' is 0
+      help: set `held_out: 0.1`, or remove 'validate_every'
+    x.yaml:10:106: 'milestones' and 'early_stopping' cannot be combined
+      help: remove one of them: a training that stops early may not reach its milestones
+    x.yaml:16:55: 'checkpoints' has no milestones to score
       help: add `milestones: {words: [1M, 2M]}` to `pretrain`, and the curriculum 'pretrained' to the axes
     ");
     let text = with("[pretrained, merged]", "[merged]") + "evaluate: {data: world, suites: [blimp], checkpoints: {}}\n";
     insta::assert_snapshot!(broken(&text, &[]), @r"
-    x.yaml:15:55: 'checkpoints' has no milestone to score
+    x.yaml:15:55: 'checkpoints' has no milestones to score
       help: add `milestones: {words: [1M, 2M]}` to `pretrain`, and the curriculum 'pretrained' to the axes
     ");
 }
@@ -235,15 +239,15 @@ fn looks_and_milestones_that_make_no_sense() {
 fn yaml_errors() {
     insta::assert_snapshot!(broken("a:\n  b: 1\n c: 2\n", &[]), @r"
     x.yaml:3:2: while parsing a block mapping, did not find expected key
-      help: indent with spaces, close brackets and quotes, and quote text that has ': ' or ' #' in it
+      help: indent with spaces, close brackets and quotes, and quote text that contains ': ' or ' #'
     ");
     insta::assert_snapshot!(broken("a: [1, 2\nb: 3\n", &[]), @r"
     x.yaml:2:2: illegal placement of ':' indicator
-      help: indent with spaces, close brackets and quotes, and quote text that has ': ' or ' #' in it
+      help: indent with spaces, close brackets and quotes, and quote text that contains ': ' or ' #'
     ");
     insta::assert_snapshot!(broken("a: &a [*a]\n", &[]), @r"
-    x.yaml:1:8: an alias stands inside its own anchor
-      help: write the value out
+    x.yaml:1:8: an alias is inside the value of its own anchor
+      help: write the value instead of the alias
     ");
     insta::assert_snapshot!(broken("", &[]), @r"
     x.yaml:1:1: the spec must be a mapping, not nothing
@@ -254,12 +258,12 @@ fn yaml_errors() {
 #[test]
 fn what_yaml_has_and_a_spec_has_not() {
     insta::assert_snapshot!(broken(&format!("---\n{GOOD}---\n{GOOD}"), &[]), @r"
-    x.yaml:16:1: a second document begins
-      help: a file is one spec: remove the '---' line
+    x.yaml:16:1: a second document starts here
+      help: a file contains one spec: remove the '---' line
     ");
     insta::assert_snapshot!(broken(&with("tune: {epochs: 1}", "tune: [*common, 1]"), &[]), @r"
     x.yaml:11:8: the alias '*common' has no anchor
-      help: put the anchor, such as `&name`, before what it stands for
+      help: write the anchor, such as `&name`, before the value that the alias repeats
     ");
     insta::assert_snapshot!(broken(&with("epochs: 1}\ntune", "epochs: 1, learning_rate: .nan}\ntune"), &[]), @r"
     x.yaml:10:59: '.nan' is not a finite number
@@ -267,7 +271,7 @@ fn what_yaml_has_and_a_spec_has_not() {
     ");
     insta::assert_snapshot!(broken(&format!("{GOOD}x: {}{}\n", "[".repeat(50), "]".repeat(50)), &[]), @r"
     x.yaml:15:35: this is nested deeper than 32 levels
-      help: no section of a spec needs so many: write it flatter
+      help: no section of a spec needs more levels: write it flatter
     ");
 }
 
@@ -277,7 +281,7 @@ fn entries_of_exclude_that_name_what_is_not_there() {
     let with = |entry: &str| broken(&format!("{GOOD}exclude: [{entry}]\n"), &[]);
     insta::assert_snapshot!(with("{seed: 5}"), @r"
     x.yaml:15:18: axis 'seed' has no value 5
-      help: it has: 1
+      help: its values are: 1
     ");
     insta::assert_snapshot!(with("{dataset: nope}"), @r"
     x.yaml:15:21: unknown dataset 'nope'
@@ -285,15 +289,15 @@ fn entries_of_exclude_that_name_what_is_not_there() {
     ");
     insta::assert_snapshot!(with("{dataset: [questions, chat]}"), @r"
     x.yaml:15:21: axis 'dataset' has no value [questions, chat]
-      help: it has: chat, questions, [chat, questions]
+      help: its values are: chat, questions, [chat, questions]
     ");
     insta::assert_snapshot!(with("{model: zz}, {sead: 1}, {curriculum: single}"), @r"
     x.yaml:15:19: unknown model 'zz'
       help: there are: tiny
     x.yaml:15:25: unknown key 'sead'
       help: did you mean 'seed'?
-    x.yaml:15:48: 'single' is what tables call 'merged' or 'sequential' over one dataset
-      help: write `curriculum: [merged]`, and on the axis 'dataset' the name of that one dataset
+    x.yaml:15:48: 'single' is not a curriculum; tables show it for 'merged' or 'sequential' over one dataset
+      help: write `curriculum: [merged]`, and the name of the dataset on the axis 'dataset'
     ");
 }
 
@@ -304,16 +308,16 @@ fn an_axis_that_is_not_there_excludes_nothing() {
         "  seed: [1, 2]\n",
     );
     insta::assert_snapshot!(broken(&format!("{text}exclude: [{{dataset: chat, seed: 2}}]\n"), &[]), @r"
-    x.yaml:14:21: there is no axis 'dataset' to exclude from
-      help: leave it out of the entry, or add the axis
+    x.yaml:14:21: there is no axis 'dataset'
+      help: remove the key from the entry, or add the axis
     ");
 }
 
 #[test]
 fn values_that_are_almost_right_are_told_how() {
     insta::assert_snapshot!(broken(&with("hidden: 64, layers: 2, heads: 2", "hidden: 32, layers: 2, heads: 64"), &[]), @r"
-    x.yaml:9:40: model 'tiny': hidden 32 is not divisible by 64 heads
-      help: each head has its own part of hidden: give at least 64, or fewer heads
+    x.yaml:9:40: model 'tiny': `hidden: 32` is not divisible by `heads: 64`
+      help: each head has its own part of the width: use `hidden: 64` or more, or fewer heads
     ");
     insta::assert_snapshot!(broken(&with("tune: {epochs: 1}", "tune: {epochs: 1, learning_rate: '1e-3'}"), &[]), @r"
     x.yaml:11:34: 'learning_rate' must be a number above 0, not '1e-3'
@@ -321,11 +325,11 @@ fn values_that_are_almost_right_are_told_how() {
     ");
     insta::assert_snapshot!(broken(&with("{world: speech, words: 1k}", "{files: [a.txt, b.txt]}"), &[]), @r"
     x.yaml:3:19: 'files' must be one path or pattern, not a list
-      help: a pattern has *, **, ? and [ab], such as text/**/*.txt; what no pattern takes together are entries of their own
+      help: a pattern may contain *, **, ? and [ab], such as text/**/*.txt; files that no single pattern matches need entries of their own
     ");
     insta::assert_snapshot!(broken(&with("{world: speech, words: 1k}", "{files: ~/texts/*.txt}"), &[]), @r"
-    x.yaml:3:19: '~' stands for no folder here: '~/texts/*.txt'
-      help: write the whole path, or one relative to data_root
+    x.yaml:3:19: '~' is not expanded: '~/texts/*.txt'
+      help: write the absolute path, or a path relative to `data_root`
     ");
     insta::assert_snapshot!(broken(&with("vocab_size: 512", "vocab_size: 257"), &[]), @r"
     x.yaml:7:25: 'vocab_size' must be a whole number from 258 to 4194304, not 257
@@ -346,11 +350,11 @@ fn names_that_are_numbers_or_grids_own() {
       help: such as v123
     ");
     insta::assert_snapshot!(broken(&with("name: demo", "name: runs.db-wal"), &[]), @r"
-    x.yaml:1:7: the name 'runs.db-wal' is taken: grid keeps something of its own under it in the runs folder
-      help: choose another one, such as my-runs
+    x.yaml:1:7: the name 'runs.db-wal' is reserved for a file or folder of grid in the runs folder
+      help: choose another name, such as my-runs
     ");
     for own in ["runs.db", "runs.db-shm", "survey.json", "survey.json.17.tmp", "workers", "verify"] {
-        assert!(broken(&with("name: demo", &format!("name: {own}")), &[]).contains("is taken"), "{own}");
+        assert!(broken(&with("name: demo", &format!("name: {own}")), &[]).contains("is reserved"), "{own}");
     }
     for free in ["runs.dbx", "worker", "survey"] {
         good(&with("name: demo", &format!("name: {free}")), &[]);
@@ -374,7 +378,7 @@ fn a_terminal_shows_the_line() {
     1 │ tune.epochs=0
       ·             ─
       ╰────
-     help: the smallest is 1; `steps: 0` leaves the model as it is
+     help: the smallest is 1; `steps: 0` leaves the model unchanged
     ");
 }
 
@@ -391,17 +395,17 @@ fn overrides_name_themselves() {
     ];
     insta::assert_snapshot!(broken(GOOD, &overrides), @r"
     -S tune.epochs=0: 'epochs' must be a whole number from 1 to 100000, not 0
-      help: the smallest is 1; `steps: 0` leaves the model as it is
+      help: the smallest is 1; `steps: 0` leaves the model unchanged
     -S tune.learing_rate=1: unknown key 'learing_rate'
       help: did you mean 'learning_rate'?
     -S models.tiny.hidden.x=1: 'models.tiny.hidden' is not a mapping, so it has no keys to set
       help: set 'models.tiny.hidden' itself, or correct the path
-    -S nothing: an override is path.to.key=value
+    -S nothing: an override must have the form path.to.key=value
       help: such as -S tune.epochs=3 or -S 'axes.seed=[1, 2, 3]'
     -S name=[: unclosed bracket '['
-      help: indent with spaces, close brackets and quotes, and quote text that has ': ' or ' #' in it
+      help: indent with spaces, close brackets and quotes, and quote text that contains ': ' or ' #'
     -S axes.seed=[1, 1]: 'seed' lists 1 twice
-      help: keep one
+      help: remove one of them
     -S pretrain.steps=-1: 'steps' must be a whole number from 0 to 1000000000, not -1
       help: the smallest is 0
     ");

@@ -57,7 +57,7 @@ fn what_is_wrong_with_an_expectation() {
     ");
     let world = with("records: 100}", "records: 100, expect: {records: 100, words: 1}}");
     insta::assert_snapshot!(broken(&world, &[]), @r"
-    x.yaml:5:37: 'expect' has no meaning for the toy world, which is always there
+    x.yaml:5:37: 'expect' has no meaning for the toy world, which is always available
       help: remove it
     ");
 }

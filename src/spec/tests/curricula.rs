@@ -1,6 +1,6 @@
 //! The stages of curricula, and the seeds of tunings.
 
-use super::super::curricula::OF_THE_WHOLE;
+use super::super::curricula::SHARED_TUNE_KEYS;
 use super::{GOOD, broken, good, labels, with};
 use crate::domain::{Length, LossMask, OptimizerStart, RecordOrder, Replay, StagePart};
 
@@ -79,12 +79,12 @@ fn what_cannot_differ_within_one_training_is_refused() {
 axes:
 ";
     insta::assert_snapshot!(broken(&with("axes:\n", curricula), &[]), @"
-    x.yaml:16:37: 'learning_rate' is the same for all stages of 'mixed', which are one training
-      help: set it in `tune:`, or give every stage a training of its own: `schedule: each`
-    x.yaml:17:31: 'loss' is the same for all stages of 'mixed', which are one training
-      help: set it in `tune:`, or give every stage a training of its own: `schedule: each`
-    x.yaml:17:42: 'schedule' is the same for all stages of 'mixed', which are one training
-      help: set it in `tune:`, or give every stage a training of its own: `schedule: each`
+    x.yaml:16:37: 'learning_rate' must be the same for all stages of 'mixed', which are one training
+      help: set it in `tune:`, or make every stage a separate training with `schedule: each`
+    x.yaml:17:31: 'loss' must be the same for all stages of 'mixed', which are one training
+      help: set it in `tune:`, or make every stage a separate training with `schedule: each`
+    x.yaml:17:42: 'schedule' must be the same for all stages of 'mixed', which are one training
+      help: set it in `tune:`, or make every stage a separate training with `schedule: each`
     x.yaml:17:62: unknown key 'epoch'
       help: did you mean 'epochs'?
     x.yaml:18:17: 'odd' must be a list, not 'chat'
@@ -99,7 +99,7 @@ axes:
     // Every key of `tune:` is either refused or has a meaning for a part of a training.
     let complaint = broken(GOOD, &["tune.zz=1"]);
     let known = complaint.split("known keys here: ").nth(1).expect("a list of keys").trim().split(", ");
-    let mut unsaid: Vec<&str> = known.filter(|key| !OF_THE_WHOLE.contains(key)).collect();
+    let mut unsaid: Vec<&str> = known.filter(|key| !SHARED_TUNE_KEYS.contains(key)).collect();
     unsaid.sort_unstable();
     assert_eq!(unsaid, ["epochs", "pretrain_mix", "seed", "steps"]);
 }
@@ -130,7 +130,7 @@ fn a_stage_has_no_seed_of_its_own() {
     let text = with("axes:\n", "curricula:\n  mine: [chat, {datasets: questions, epochs: 2, seed: 3}]\naxes:\n");
     insta::assert_snapshot!(broken(&text, &[]), @"
     x.yaml:13:49: a stage of 'mine' cannot have a seed of its own
-      help: set it for all stages, `tune: {seed: 2}`, or vary it: `axes: {tune.seed: [1, 2, 3]}`
+      help: set it for all stages with `tune: {seed: 2}`, or vary it with `axes: {tune.seed: [1, 2, 3]}`
     ");
     insta::assert_snapshot!(broken(GOOD, &["tune.seed=x"]), @"
     -S tune.seed=x: 'seed' must be a whole number of at least 0, not 'x'

@@ -59,14 +59,14 @@ fn wrong_numbers_of_seeds_are_refused() {
     x.yaml:16:19: 'seeds' must be a number of seeds from 1 to 100, or a list of seeds, not 101
       help: such as 5, or [1, 2]
     x.yaml:16:19: 'seeds' is empty
-      help: give at least one value, or leave the key out
+      help: add a value, or remove the key
     x.yaml:16:23: 'seeds' lists 1 twice
-      help: keep one
+      help: remove one of them
     ");
     let text = glue("", "world");
     insta::assert_snapshot!(broken(&text, &["axes.seed=[1, 92233720368547758]"]), @"
-    x.yaml:13:3: the seed 92233720368547758 is too large to derive seeds of fine-tunings from
-      help: use one up to 92233720368547757, or list them: `finetune: {seeds: [1, 2, 3]}`
+    x.yaml:13:3: the seed 92233720368547758 is too large to derive the seeds of fine-tuning from it
+      help: use a seed of at most 92233720368547757, or list the seeds: `finetune: {seeds: [1, 2, 3]}`
     ");
     good(&text, &["axes.seed=[92233720368547757]"]);
     good(&text, &["axes.seed=[92233720368547758]", "finetune.seeds=[1]"]);
@@ -79,7 +79,7 @@ fn what_is_wrong_with_fine_tuning_is_told() {
         "evaluation_data",
     );
     insta::assert_snapshot!(broken(&text, &[]), @r"
-    x.yaml:16:37: 'search' may only choose by rows that are not scored
+    x.yaml:16:37: 'search' needs rows that are not scored, to select by
       help: write `selection: held_out`, or remove 'search'
     x.yaml:16:60: an item of 'learning_rate' must be a number above 0, not 0
       help: such as 2e-4 or 0.5
@@ -90,7 +90,7 @@ fn what_is_wrong_with_fine_tuning_is_told() {
     ");
     let text = format!("{GOOD}evaluate: {{data: world, suites: [blimp]}}\nfinetune: {{epochs: 2}}\n");
     insta::assert_snapshot!(broken(&text, &[]), @r"
-    x.yaml:16:11: 'finetune' says how the suite glue is fine-tuned, but 'evaluate' does not ask for glue
+    x.yaml:16:11: 'finetune' has no effect, because 'evaluate' does not have the suite glue
       help: add glue to the suites of 'evaluate', or remove this section
     ");
     let text = glue("finetune: {tasks: [boolq]}", "world");

@@ -15,7 +15,7 @@ use proptest::collection::vec;
 use proptest::prelude::{Strategy, any, prop_assert_eq, proptest};
 use proptest::sample::subsequence;
 
-use super::{load, parse};
+use super::{Problems, parse, read};
 use crate::domain::{
     BaseModel, CorpusFormat, DatasetFormat, Documents, EarlyStopping, Grid, KeptWeights, Layout, Length, Milestone,
     Pattern, Pretraining, Recipe, Schedule, Source, Suite, Validation, WorldPart,
@@ -37,6 +37,11 @@ axes:
   dataset: [chat, questions, [chat, questions]]
   curriculum: [pretrained, merged]
 ";
+
+/// Reads and validates a spec file.
+fn load(path: &Path, overrides: &[String]) -> Result<Grid, Problems> {
+    parse(path, &read(path)?, overrides)
+}
 
 fn broken(text: &str, overrides: &[&str]) -> String {
     let overrides: Vec<String> = overrides.iter().map(|text| (*text).to_owned()).collect();
@@ -119,12 +124,12 @@ fn text_is_cut_and_cleaned_as_the_spec_says() {
         .replace("A: {reply}", "A:")
         .replace("{parquet: body}", "{parquet: body, csv: body}");
     insta::assert_snapshot!(broken(&wrong, &[]), @r#"
-    x.yaml:3:34: white space cannot be removed
+    x.yaml:3:34: 'remove' must not contain white space
       help: list other characters, such as "=*_"
-    x.yaml:4:31: 'documents' names two layouts
-      help: keep one of them
+    x.yaml:4:31: 'documents' has two formats
+      help: remove one of them
     x.yaml:7:57: a pattern needs the name of a field between '{' and '}'
-      help: name a field, or write text with fields: "{instruction}\n{input}"
+      help: write the name of a field, or text with fields: "{instruction}\n{input}"
     x.yaml:7:84: 'template' needs {prompt} and then {reply}, once each
       help: such as "Q: {prompt}\nA: {reply}"
     "#);
@@ -169,8 +174,8 @@ fn ages_of_acquisition_want_milestones_in_words() {
     let grid = good(&text("{words: [1k, 2k, 3k]}"), &[]);
     assert!(grid.cells.iter().all(|cell| cell.recipe.evaluations[1].suite == Suite::Aoa));
     insta::assert_snapshot!(broken(&text("{words: [1k, 2k]}"), &[]), @r#"
-    x.yaml:15:33: aoa needs three milestones in words, and the model 'tiny' has fewer
-      help: add `milestones: {words: [1M, 2M, 3M]}` to `pretrain`; a model from elsewhere has none
+    x.yaml:15:33: aoa needs at least three milestones in words, but the model 'tiny' has fewer
+      help: add `milestones: {words: [1M, 2M, 3M]}` to `pretrain`; an imported model has no milestones
     "#);
 }
 

@@ -75,19 +75,19 @@ finetune: {tasks: [rte]}
 fn what_is_wrong_with_them_is_said_at_its_place() {
     for (text, place, said) in [
         ("{hf: org/name}", "x.yaml:3:11", "missing key 'files'"),
-        ("{hf: org/name@v1, files: a}", "x.yaml:3:16", "write the revision apart: `revision: TAG`"),
-        ("{hf: https://huggingface.co/a/b, files: a}", "x.yaml:3:16", "without the address of the hub"),
+        ("{hf: org/name@v1, files: a}", "x.yaml:3:16", "write the revision as a key of its own: `revision: TAG`"),
+        ("{hf: https://huggingface.co/a/b, files: a}", "x.yaml:3:16", "write only ORGANISATION/NAME"),
         ("{hf: org/name, osf: ryjfm, files: a}", "x.yaml:3:31", "both 'hf' and 'osf' are given"),
-        ("{osf: ryjfm, revision: v1, files: a}", "x.yaml:3:24", "'revision' is for `hf`"),
+        ("{osf: ryjfm, revision: v1, files: a}", "x.yaml:3:24", "'revision' is only for `hf`"),
         ("{osf: https://osf.io/ryjfm, files: a}", "x.yaml:3:17", "the id of an OSF project"),
         ("{osf: ryjfm, archive: a.tar.gz, files: a}", "x.yaml:3:33", "the path of a zip archive"),
-        ("{hf: org/name, files: ../a}", "x.yaml:3:33", "a pattern of paths in the tree"),
+        ("{hf: org/name, files: ../a}", "x.yaml:3:33", "a pattern of relative paths"),
         ("{hf: org/name, revison: v1, files: a}", "x.yaml:3:26", "did you mean 'revision'?"),
         ("{url: x.org/a.zip}", "x.yaml:3:17", "such as https://example.org/corpus.zip"),
         ("{url: \"https://x.org/a\", sha256: 12ab}", "x.yaml:3:44", "64 hexadecimal digits"),
-        ("{url: \"https://x.org/a.zip\", archive: a.zip}", "x.yaml:3:40", "which `files` looks into"),
-        ("{files: a.txt, revision: v1}", "x.yaml:3:26", "belongs to data on another machine"),
-        ("{hf: org/name, world: speech, files: a}", "x.yaml:3:26", "'world' is the toy world's"),
+        ("{url: \"https://x.org/a.zip\", archive: a.zip}", "x.yaml:3:40", "`files` selects files in it"),
+        ("{files: a.txt, revision: v1}", "x.yaml:3:26", "is only for data on another machine"),
+        ("{hf: org/name, world: speech, files: a}", "x.yaml:3:26", "'world' cannot be combined"),
     ] {
         let complaint = broken(&with("{world: speech, words: 1k}", text), &[]);
         assert!(complaint.contains(place) && complaint.contains(said), "{text}\n{complaint}");

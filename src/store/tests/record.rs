@@ -110,7 +110,7 @@ async fn two_attempts_of_one_submission() {
     let failed = Verdict::Failed { failure: FailureKind::NonFinite, message: "loss is NaN at step 3".into() };
     store.record(&first.ended(failed, vec![]), 2).await.unwrap();
     assert_eq!(states().await, [JobState::Failed, JobState::Lost]);
-    let last = LastAttempt::Failed { failure: Failure::NonFinite, message: "loss is NaN at step 3".into() };
+    let last = LastAttempt::Failed { failure: FailureKind::NonFinite, message: "loss is NaN at step 3".into() };
     assert_eq!(store.history(&[job]).await.unwrap()[&job].last, last);
 }
 

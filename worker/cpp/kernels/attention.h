@@ -1,20 +1,22 @@
-// Part of level.cpp. Causal attention of one head at a time, exact softmax, nothing of size length x length kept.
+// Part of isa.cpp: causal attention of one head at a time, with exact softmax and without storing length x length
+// numbers.
 //
-// All products are of one form: C[rows][lanes] += A[rows][depth] B[depth][lanes], where numbers of A are broadcast and
+// All products have the form C[rows][lanes] += A[rows][depth] B[depth][lanes], in which numbers of A are broadcast, and
 // rows of B and C are vectors. Queries are the lanes of the scores (`scores` is keys x queries), so that maxima and
-// sums over keys are sums of vectors. In bfloat16 a 32-bit word holds two numbers that follow each other along the
-// depth, in A and in B; in float it holds one. `Depth<T>::per_word` tells the difference.
+// sums over keys are maxima and sums of vectors. In bfloat16, a 32-bit word holds two numbers that are adjacent along
+// the depth, in A and in B; in float, it holds one. `Depth<T>::per_word` is that number.
 #include "vector.h"
 
 #include <cstdlib>
+#include <new>
 
 namespace grid {
-namespace GRID_LEVEL {
+namespace GRID_ISA {
 namespace {
 
-constexpr int GROUP = 4;                // vectors of a row that are computed together
-constexpr int QUERIES = GROUP * LANES;  // queries, and keys, of a block
-constexpr int ROWS = LANES == 16 ? 6 : 3;  // rows of a tile: GROUP * ROWS sums in registers
+constexpr int GROUP = 4;                   // vectors of a row that a tile computes together
+constexpr int QUERIES = GROUP * LANES;     // queries in a block, and keys in a block
+constexpr int ROWS = LANES == 16 ? 6 : 3;  // rows of a tile, which has GROUP * ROWS sums in registers
 
 template <typename T>
 struct Depth;
@@ -23,13 +25,13 @@ struct Depth<float> {
   static constexpr int per_word = 1;
 };
 template <>
-struct Depth<Half> {
+struct Depth<BFloat16> {
   static constexpr int per_word = 2;
 };
 
 INLINE Floats multiply_add(float, Floats sum, Words a, Words b) { return sum + (Floats)a * (Floats)b; }
 
-INLINE Floats multiply_add(Half, Floats sum, Words a, Words b) {
+INLINE Floats multiply_add(BFloat16, Floats sum, Words a, Words b) {
 #ifdef __AVX512BF16__
   return (Floats)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b);
 #else
@@ -58,18 +60,19 @@ INLINE void tile(int64_t depth, const uint32_t* a, int64_t lda, const uint32_t* 
 
 template <typename T, int G, bool ADD>
 void columns(
-    int64_t rows, int64_t depth, const uint32_t* a, int64_t lda, const uint32_t* b, int64_t ldb, float* c, int64_t ldc) {
+    int64_t rows, int64_t depth, const uint32_t* a, int64_t lda, const uint32_t* b, int64_t ldb, float* c,
+    int64_t ldc) {
   int64_t r = 0;
   for (; r + ROWS <= rows; r += ROWS) tile<T, ROWS, G, ADD>(depth, a + r * lda, lda, b, ldb, c + r * ldc, ldc);
   for (; r + 2 <= rows; r += 2) tile<T, 2, G, ADD>(depth, a + r * lda, lda, b, ldb, c + r * ldc, ldc);
   for (; r < rows; r++) tile<T, 1, G, ADD>(depth, a + r * lda, lda, b, ldb, c + r * ldc, ldc);
 }
 
-// C[rows][width] (+)= A[rows][depth words] B[depth words][width]; width in floats, a multiple of LANES.
+// C[rows][width] (+)= A[rows][depth words] B[depth words][width]; the width in floats is a multiple of LANES.
 template <typename T, bool ADD>
 void product(
-    int64_t rows, int64_t width, int64_t depth, const uint32_t* a, int64_t lda, const uint32_t* b, int64_t ldb, float* c,
-    int64_t ldc) {
+    int64_t rows, int64_t width, int64_t depth, const uint32_t* a, int64_t lda, const uint32_t* b, int64_t ldb,
+    float* c, int64_t ldc) {
   int64_t g = 0;
   const int64_t groups = width / LANES;
   for (; g + GROUP <= groups; g += GROUP)
@@ -77,7 +80,7 @@ void product(
   for (; g < groups; g++) columns<T, 1, ADD>(rows, depth, a, lda, b + g * LANES, ldb, c + g * LANES, ldc);
 }
 
-// to[columns][rows] = from[rows][columns] in words; the rows that are missing to a multiple of LANES are read, too.
+// to[columns][rows] = from[rows][columns] in words. Rows are read up to a multiple of LANES.
 void transpose(int64_t rows, int64_t columns, const uint32_t* from, int64_t ld_from, uint32_t* to, int64_t ld_to) {
   for (int64_t r = 0; r < rows; r += LANES) {
     for (int64_t c = 0; c < columns; c += LANES) {
@@ -87,7 +90,7 @@ void transpose(int64_t rows, int64_t columns, const uint32_t* from, int64_t ld_f
       for (int i = 0; i < LANES; i++) lane[i] = i;
 #pragma GCC unroll 4
       for (int step = LANES / 2; step; step /= 2) {
-        // Exchanges the off-diagonal squares of side `step`.
+        // Swaps the off-diagonal squares of size `step`.
         const Words in_second = lane & step;
         const Words upper = in_second ? lane - step + LANES : lane;
         const Words lower = in_second ? lane + LANES : lane + step;
@@ -104,15 +107,17 @@ void transpose(int64_t rows, int64_t columns, const uint32_t* from, int64_t ld_f
   }
 }
 
-// Rows [rows][dim] of a head out of a packed tensor, turned by their positions if asked to; zeros up to `padded` rows.
+// Copies rows [rows][dim] of a head from a packed tensor, rotated by their positions if `rotate` is set, and zeros up
+// to `padded` rows.
 template <typename T>
 void gather(
-    const Attention& shape, bool turn, int64_t first, int64_t rows, int64_t padded, const T* from, int64_t ld, T* to) {
+    const Attention& shape, bool rotate, int64_t first, int64_t rows, int64_t padded, const T* from, int64_t ld,
+    T* to) {
   const int64_t dim = shape.dim, half = dim / 2;
   for (int64_t r = 0; r < rows; r++) {
     const T* x = from + (first + r) * ld;
     T* y = to + r * dim;
-    if (turn && shape.cosine) {
+    if (rotate && shape.cosine) {
       const float* cosine = shape.cosine + (first + r) * half;
       const float* sine = shape.sine + (first + r) * half;
       for (int64_t i = 0; i < half; i += LANES) {
@@ -127,15 +132,16 @@ void gather(
   std::memset(to + rows * dim, 0, (padded - rows) * dim * sizeof(T));
 }
 
-// The gradient of what `gather` did, times `scale`.
+// The gradient of `gather`, times `scale`.
 template <typename T>
 void scatter(
-    const Attention& shape, bool turn, float scale, int64_t first, int64_t rows, const float* from, T* to, int64_t ld) {
+    const Attention& shape, bool rotate, float scale, int64_t first, int64_t rows, const float* from, T* to,
+    int64_t ld) {
   const int64_t dim = shape.dim, half = dim / 2;
   for (int64_t r = 0; r < rows; r++) {
     const float* x = from + r * dim;
     T* y = to + (first + r) * ld;
-    if (turn && shape.cosine) {
+    if (rotate && shape.cosine) {
       const float* cosine = shape.cosine + (first + r) * half;
       const float* sine = shape.sine + (first + r) * half;
       for (int64_t i = 0; i < half; i += LANES) {
@@ -150,14 +156,16 @@ void scatter(
   }
 }
 
+// Two bfloat16 numbers in each word.
 INLINE Words pair(Floats first, Floats second) {
-  return __builtin_convertvector(rounded(first), Words) | __builtin_convertvector(rounded(second), Words) << 16;
+  return __builtin_convertvector(round_to_bf16(first), Words) |
+      __builtin_convertvector(round_to_bf16(second), Words) << 16;
 }
 
-// Rows as words along the rows: [rows][dim] -> [rows / per_word][dim] words.
+// Packs adjacent rows into words: [rows][dim] -> [rows / per_word][dim] words.
 const uint32_t* along_rows(int64_t, int64_t, const float* from, uint32_t*) { return (const uint32_t*)from; }
 
-const uint32_t* along_rows(int64_t rows, int64_t dim, const Half* from, uint32_t* to) {
+const uint32_t* along_rows(int64_t rows, int64_t dim, const BFloat16* from, uint32_t* to) {
   for (int64_t r = 0; r < rows; r += 2)
     for (int64_t i = 0; i < dim; i += LANES) {
       const Words first = __builtin_convertvector(read<Shorts>(from + r * dim + i), Words);
@@ -167,11 +175,13 @@ const uint32_t* along_rows(int64_t rows, int64_t dim, const Half* from, uint32_t
   return to;
 }
 
-// Memory of one task.
+// Aligned memory of one task. Throws std::bad_alloc, which `guarded` turns into an out-of-memory code.
 template <typename T>
 struct Array {
   T* data;
-  explicit Array(size_t count) : data((T*)std::aligned_alloc(64, (count * sizeof(T) + 64) & ~size_t(63))) {}
+  explicit Array(size_t count) : data((T*)std::aligned_alloc(64, (count * sizeof(T) + 64) & ~size_t(63))) {
+    if (!data) throw std::bad_alloc();
+  }
   Array(const Array&) = delete;
   ~Array() { std::free(data); }
   operator T*() const { return data; }
@@ -182,10 +192,10 @@ const uint32_t* words(const T* numbers) {
   return (const uint32_t*)numbers;
 }
 
-// Where the heads of a task lie.
-struct Place {
+// Offsets of the heads of a task.
+struct Offsets {
   int64_t batch, kv_head, group, ld, padded;
-  Place(const Attention& shape, int64_t task)
+  Offsets(const Attention& shape, int64_t task)
       : batch(task / shape.kv_heads),
         kv_head(task % shape.kv_heads),
         group(shape.heads / shape.kv_heads),
@@ -199,33 +209,33 @@ struct Place {
   int64_t output(const Attention& shape, int64_t head) const {
     return (batch * shape.length * shape.heads + head) * shape.dim;
   }
-  // In the logarithms of the denominators.
+  // In the logarithms of the softmax denominators.
   int64_t logsum(const Attention& shape, int64_t head) const { return (batch * shape.heads + head) * shape.length; }
 };
 
-// A key after a query does not count.
+// Excludes keys that come after the query.
 INLINE Floats masked(Floats score, int64_t key, int64_t first_query) {
   Ints query;
   for (int i = 0; i < LANES; i++) query[i] = i;
   return query < (int32_t)(key - first_query) ? splat(-__builtin_inff()) : score;
 }
 
-// Turns scores [keys][QUERIES] into exponentials, in place, the keys from `diagonal` on being those of the queries
-// themselves. In bfloat16 two rows become one row of words. `sums` are the softmax's denominators, `logs` (base 2) the
-// logarithms of what every exponential is to be divided by, shift included.
+// Replaces scores [keys][QUERIES] by exponentials; the keys from `diagonal` on are at the positions of the queries. In
+// bfloat16, two rows become one row of words. `sums` are the denominators of the softmax; `logs` are the logarithms
+// (base 2) of what each exponential is divided by, including the shift by the maximum.
 template <typename T>
 void softmax(int64_t keys, int64_t diagonal, float factor, float* scores, float* sums, float* logs) {
   for (int g = 0; g < GROUP; g++) {
     float* column = scores + g * LANES;
     Floats highest[2] = {splat(-__builtin_inff()), splat(-__builtin_inff())};
     for (int64_t n = 0; n < diagonal; n += 2)
-      for (int i = 0; i < 2; i++) highest[i] = larger(load(column + (n + i) * QUERIES), highest[i]);
+      for (int i = 0; i < 2; i++) highest[i] = maximum(load(column + (n + i) * QUERIES), highest[i]);
     for (int64_t n = diagonal; n < keys; n++) {
       const Floats score = masked(load(column + n * QUERIES), n, diagonal + g * LANES);
       store(column + n * QUERIES, score);
-      highest[0] = larger(score, highest[0]);
+      highest[0] = maximum(score, highest[0]);
     }
-    const Floats most = larger(highest[0], highest[1]) * factor;
+    const Floats most = maximum(highest[0], highest[1]) * factor;
     Floats total[2] = {Floats{}, Floats{}};
     for (int64_t n = 0; n < keys; n += 2) {
       const Floats first = exp2(load(column + n * QUERIES) * factor - most);
@@ -248,7 +258,7 @@ void softmax(int64_t keys, int64_t diagonal, float factor, float* scores, float*
 template <typename T>
 void attention(const Attention& shape, int64_t task, const T* qkv, T* output, float* logsum) {
   constexpr int PER_WORD = Depth<T>::per_word;
-  const Place at(shape, task);
+  const Offsets at(shape, task);
   const int64_t length = shape.length, dim = shape.dim, padded = at.padded;
   const Array<T> rows(padded * dim);
   const Array<uint32_t> paired(padded * dim);
@@ -291,7 +301,7 @@ void attention_gradient(
     const Attention& shape, int64_t task, const T* qkv, const T* output, const float* logsum, const T* output_gradient,
     T* qkv_gradient) {
   constexpr int PER_WORD = Depth<T>::per_word;
-  const Place at(shape, task);
+  const Offsets at(shape, task);
   const int64_t length = shape.length, dim = shape.dim, padded = at.padded, ld_output = shape.heads * dim;
   const Array<T> key_rows(padded * dim), value_rows(padded * dim);
   const Array<uint32_t> paired(padded * dim);
@@ -303,12 +313,12 @@ void attention_gradient(
   const Array<float> key_gradient(padded * dim), value_gradient(padded * dim);
   std::memset(key_gradient, 0, padded * dim * sizeof(float));
   std::memset(value_gradient, 0, padded * dim * sizeof(float));
-  // Of a block of queries: rows [QUERIES][dim], words along the width [dim / PER_WORD][QUERIES] and along the rows.
+  // For a block of queries: rows [QUERIES][dim], words along the width [dim / PER_WORD][QUERIES] and along the rows.
   const Array<T> query_rows(QUERIES * dim), mixed_rows(QUERIES * dim);
   const Array<uint32_t> queries(QUERIES * dim), gradients(QUERIES * dim);
   const Array<uint32_t> query_pairs(QUERIES * dim), gradient_pairs(QUERIES * dim);
   const Array<float> across(dim * QUERIES), query_gradient(QUERIES * dim);
-  // Of a block of keys: [QUERIES keys][QUERIES].
+  // For a block of keys: [QUERIES keys][QUERIES].
   const Array<float> scores(QUERIES * QUERIES), slopes(QUERIES * QUERIES);
   const Array<T> share_rows(QUERIES * QUERIES), slope_rows(QUERIES * QUERIES);
   float deltas[QUERIES], logs[QUERIES];
@@ -337,8 +347,7 @@ void attention_gradient(
 
       std::memset(across, 0, dim * QUERIES * sizeof(float));
       for (int64_t key = 0; key < seen; key += QUERIES) {
-        product<T, false>(
-            QUERIES, QUERIES, wide, words(key_rows + key * dim), wide, queries, QUERIES, scores, QUERIES);
+        product<T, false>(QUERIES, QUERIES, wide, words(key_rows + key * dim), wide, queries, QUERIES, scores, QUERIES);
         product<T, false>(
             QUERIES, QUERIES, wide, words(value_rows + key * dim), wide, gradients, QUERIES, slopes, QUERIES);
         for (int g = 0; g < GROUP; g++) {
@@ -367,8 +376,7 @@ void attention_gradient(
             PER_WORD == 2 ? words(slopes.data) : words(slope_rows.data), QUERIES, across, QUERIES);
       }
       transpose(dim, QUERIES, words(across.data), QUERIES, (uint32_t*)query_gradient.data, dim);
-      scatter(
-          shape, true, shape.scale, first, count, query_gradient.data, qkv_gradient + at.query(shape, head), at.ld);
+      scatter(shape, true, shape.scale, first, count, query_gradient.data, qkv_gradient + at.query(shape, head), at.ld);
     }
   }
   scatter(shape, true, shape.scale, 0, length, key_gradient.data, qkv_gradient + at.key(shape), at.ld);
@@ -376,5 +384,5 @@ void attention_gradient(
 }
 
 }  // namespace
-}  // namespace GRID_LEVEL
+}  // namespace GRID_ISA
 }  // namespace grid

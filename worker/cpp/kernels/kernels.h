@@ -1,8 +1,8 @@
-// Loops over plain memory that libtorch has no fused form of, compiled once per instruction set.
+// Loops over plain memory for which libtorch has no fused operation, compiled once for each instruction set.
 //
-// Nothing here knows of tensors, threads or autograd: fused.cpp hands out ranges of rows, or heads. Activations are
-// float or bfloat16 (`Half`, its 16 bits); sums are always made in float, in an order that depends on the shape alone,
-// so results repeat bit for bit whatever the number of threads.
+// This code does not deal with tensors, threads or autograd: fused.cpp passes ranges of rows, or heads. Activations are
+// float or bfloat16 (`BFloat16` holds the 16 bits). Sums are always computed in float, in an order that depends on the
+// shape alone, so results are the same bit for bit for any number of threads.
 #pragma once
 
 #include <cstddef>
@@ -10,17 +10,17 @@
 
 namespace grid {
 
-// bfloat16: the upper half of a float.
-enum Half : uint16_t {};
+// The upper 16 bits of a float.
+enum BFloat16 : uint16_t {};
 
-// Causal attention over packed projections.
+// The shape of causal attention over packed projections.
 //
-// They are [batch, length, (heads + 2 * kv_heads) * dim]: query heads, key heads, value heads. Query head h belongs to
-// key/value head h / (heads / kv_heads). With `cosine` and `sine` [length, dim / 2] every query and key is turned
-// first: numbers i and i + dim / 2 of a head are a pair (rotary positions in the half-split form).
+// The projections are [batch, length, (heads + 2 * kv_heads) * dim]: query heads, key heads, value heads. Query head h
+// uses key/value head h / (heads / kv_heads). If `cosine` and `sine` [length, dim / 2] are given, queries and keys are
+// rotated first: elements i and i + dim / 2 of a head are a pair (rotary positions in the half-split form).
 struct Attention {
   int64_t length, heads, kv_heads, dim;
-  float scale;  // of the products of queries and keys
+  float scale;  // a factor of the products of queries and keys
   const float* cosine;
   const float* sine;
 };
@@ -30,48 +30,48 @@ struct Rows {
   int64_t begin, end, width;
 };
 
-// One instruction set's loops over activations of type T.
+// The loops of one instruction set over activations of type T.
 template <typename T>
 struct Loops {
-  // One key/value head and its query heads: number `task` of batch * kv_heads.
-  // output [batch, length, heads * dim]; logsum [batch, heads, length]: log2 of the softmax's denominators.
+  // Attention of one key/value head and its query heads: `task` is its number out of batch * kv_heads.
+  // output [batch, length, heads * dim]; logsum [batch, heads, length]: log2 of the denominators of the softmax.
   void (*attention)(const Attention&, int64_t task, const T* packed, T* output, float* logsum);
-  // The gradient of `packed`, all of whose numbers the tasks write together.
+  // The gradient of `packed`. All tasks together write all of it.
   void (*attention_gradient)(
       const Attention&, int64_t task, const T* packed, const T* output, const float* logsum, const T* output_gradient,
       T* packed_gradient);
 
-  // residual = x + branch, and its RMSNorm; `inverse` is 1 / root mean square of each row. Without a branch (null)
-  // there is no residual to write.
+  // residual = x + branch, and its RMSNorm; `inverse` is 1 / root mean square of each row. Without a branch (null), no
+  // residual is written.
   void (*add_norm)(
       Rows, const float* x, const T* branch, const float* gain, float epsilon, float* residual, T* normalised,
       float* inverse);
-  // Gradient of x, which is that of the branch, too (`branch_gradient` may be null); `residual_gradient` may be null or
-  // the very memory of `x_gradient`. Adds to `gain_gradient`.
+  // The gradient of x, which is also that of the branch (`branch_gradient` may be null). `residual_gradient` may be
+  // null or the same memory as `x_gradient`. Adds to `gain_gradient`.
   void (*add_norm_gradient)(
       Rows, const float* residual, const float* inverse, const float* gain, const T* normalised_gradient,
       const float* residual_gradient, float* x_gradient, T* branch_gradient, float* gain_gradient);
 
-  // silu(gate) * up of rows [gate, up]; `width` is that of one of them.
+  // silu(gate) * up for rows [gate, up]; `width` is the width of each of the two.
   void (*swiglu)(Rows, const T* gate_up, T* inner);
-  // The gradient of gate_up; it also takes its place.
+  // The gradient of gate_up, which it overwrites.
   void (*swiglu_gradient)(Rows, T* gate_up, const T* inner_gradient);
 
-  // Cross entropy of rows of logits against targets, in nats: `losses` [rows]. Of each target's probability the share
-  // `smoothing` is spread evenly over the row. Unless `scale` is 0 the logits become their own gradients times
-  // `scale`. `space` holds `width` floats.
+  // The cross entropy of rows of logits against targets, in nats: `losses` [rows]. The share `smoothing` of each
+  // target's probability is spread evenly over the row. Unless `scale` is 0, the gradients of the logits times `scale`
+  // overwrite the logits. `space` has room for `width` floats.
   void (*cross_entropy)(
       Rows, T* logits, const int64_t* targets, float smoothing, float scale, float* losses, float* space);
 };
 
 struct Kernels {
-  const char* name;
-  int64_t lanes;  // floats in a vector; its double must divide `dim` and, but for the cross entropy, `width`
-  Loops<float> floats;
-  Loops<Half> halves;
+  const char* name;  // of the instruction set
+  int64_t lanes;     // floats in a vector; twice of it must divide `dim` and, except for the cross entropy, `width`
+  Loops<float> float32;
+  Loops<BFloat16> bfloat16;
 };
 
-// The best that this processor can run; null where there is none, and libtorch's own operations must do.
+// The best kernels that this processor can run; null if it can run none, so that libtorch's operations must be used.
 const Kernels* kernels();
 
 }  // namespace grid

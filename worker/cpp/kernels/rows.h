@@ -1,11 +1,11 @@
-// Part of level.cpp. Norms, gates and losses: one pass over each row while it is in the cache.
+// Part of isa.cpp: norms, gates and losses, in one pass over each row while it is in the cache.
 #include "vector.h"
 
 namespace grid {
-namespace GRID_LEVEL {
+namespace GRID_ISA {
 namespace {
 
-// Two independent sums, so that additions need not wait for each other.
+// Two independent sums, so that an addition does not wait for the previous one.
 struct Sum {
   Floats even = Floats{}, odd = Floats{};
   float total() const { return sum(even + odd); }
@@ -111,23 +111,23 @@ void cross_entropy(
   const int64_t width = rows.width, whole = width / BLOCK * BLOCK;
   for (int64_t r = rows.begin; r < rows.end; r++) {
     T* row = logits + r * width;
-    const float own = number(row + targets[r]);
-    T rest[BLOCK];  // the numbers beyond whole blocks; copies of the target's fill it up
+    const float own = to_float(row + targets[r]);
+    T rest[BLOCK];  // the logits after the last whole block, padded with copies of the target's
     for (int64_t i = 0; i < BLOCK; i++) rest[i] = row[whole + i < width ? whole + i : targets[r]];
 
     Floats even = load(rest), odd = load(rest + LANES);
     Sum plain;
     for (int64_t i = 0; i < whole; i += BLOCK) {
       const Floats a = load(row + i), b = load(row + i + LANES);
-      even = larger(a, even);
-      odd = larger(b, odd);
+      even = maximum(a, even);
+      odd = maximum(b, odd);
       plain.even += a;
       plain.odd += b;
     }
-    const Floats highest = larger(even, odd);
+    const Floats highest = maximum(even, odd);
     float most = own, mean = plain.total();
     for (int i = 0; i < LANES; i++) most = highest[i] > most ? highest[i] : most;
-    for (int64_t i = whole; i < width; i++) mean += number(rest + i - whole);
+    for (int64_t i = whole; i < width; i++) mean += to_float(rest + i - whole);
     mean /= width;
 
     const float shift = most * LOG2_E;
@@ -157,5 +157,5 @@ void cross_entropy(
 }
 
 }  // namespace
-}  // namespace GRID_LEVEL
+}  // namespace GRID_ISA
 }  // namespace grid

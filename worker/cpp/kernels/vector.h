@@ -1,4 +1,4 @@
-// Vectors of the widest registers of the instruction set that this file is compiled for.
+// Vectors as wide as the registers of the instruction set that this file is compiled for.
 #pragma once
 
 #include <immintrin.h>
@@ -8,19 +8,18 @@
 
 #include "kernels.h"
 
-
 #if defined(__AVX512BF16__) && defined(__AVX512BW__)
-#define GRID_LEVEL avx512
-#define GRID_NAME "AVX-512"
+#define GRID_ISA avx512
+#define GRID_ISA_NAME "AVX-512"
 #elif defined(__AVX2__) && defined(__FMA__)
-#define GRID_LEVEL avx2
-#define GRID_NAME "AVX2"
+#define GRID_ISA avx2
+#define GRID_ISA_NAME "AVX2"
 #else
-#error "compile with the flags of build.rs"
+#error "this file must be compiled with the flags in build.rs"
 #endif
 
 namespace grid {
-namespace GRID_LEVEL {
+namespace GRID_ISA {
 namespace {
 
 #ifdef __AVX512F__
@@ -52,12 +51,10 @@ INLINE Floats splat(float value) { return Floats{} + value; }
 
 INLINE Floats load(const float* from) { return read<Floats>(from); }
 
-INLINE Floats load(const Half* from) {
-  return (Floats)(__builtin_convertvector(read<Shorts>(from), Words) << 16);
-}
+INLINE Floats load(const BFloat16* from) { return (Floats)(__builtin_convertvector(read<Shorts>(from), Words) << 16); }
 
-// To the nearest bfloat16, ties to even; a NaN stays one.
-INLINE Shorts rounded(Floats x) {
+// Rounds to the nearest bfloat16, ties to even; NaN gives NaN.
+INLINE Shorts round_to_bf16(Floats x) {
 #ifdef __AVX512BF16__
   return (Shorts)_mm512_cvtneps_pbh((__m512)x);
 #else
@@ -69,9 +66,9 @@ INLINE Shorts rounded(Floats x) {
 #endif
 }
 
-INLINE float number(const float* from) { return *from; }
+INLINE float to_float(const float* from) { return *from; }
 
-INLINE float number(const Half* from) {
+INLINE float to_float(const BFloat16* from) {
   const uint32_t bits = uint32_t(*from) << 16;
   float value;
   std::memcpy(&value, &bits, sizeof value);
@@ -79,11 +76,11 @@ INLINE float number(const Half* from) {
 }
 
 INLINE void store(float* to, Floats x) { write(to, x); }
-INLINE void store(Half* to, Floats x) { write(to, rounded(x)); }
+INLINE void store(BFloat16* to, Floats x) { write(to, round_to_bf16(x)); }
 
 constexpr float LOG2_E = 1.4426950408889634f;
 
-INLINE Floats larger(Floats a, Floats b) { return a > b ? a : b; }
+INLINE Floats maximum(Floats a, Floats b) { return a > b ? a : b; }
 
 INLINE float sum(Floats x) {
   float total = 0;
@@ -91,11 +88,11 @@ INLINE float sum(Floats x) {
   return total;
 }
 
-// 2^x to within two units in the last place; 0 below 2^-126, NaN of NaN.
+// 2^x with an error of at most two units in the last place; 0 below 2^-126; NaN for NaN.
 INLINE Floats exp2(Floats x) {
   const Floats floor = splat(-126.0f);
   const Floats y = x < floor ? floor : x;
-  const Floats magic = splat(12582912.0f);  // 1.5 * 2^23: adding it rounds to a whole number
+  const Floats magic = splat(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer
   const Floats shifted = y + magic;
   const Floats whole = shifted - magic;
   const Floats f = y - whole;  // -0.5 ..= 0.5
@@ -112,5 +109,5 @@ INLINE Floats exp2(Floats x) {
 }
 
 }  // namespace
-}  // namespace GRID_LEVEL
+}  // namespace GRID_ISA
 }  // namespace grid

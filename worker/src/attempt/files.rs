@@ -1,30 +1,30 @@
-//! Locks, heartbeats, folders of attempts, and the publishing of outcomes.
+//! Locks, folders of attempts, and the publication of outcomes.
 
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
-use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use grid::domain::{Artifact, Digest, Outcome, layout};
+
+use super::layout;
 
 /// Milliseconds since 1970 UTC.
 pub(super) fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_millis() as i64)
 }
 
-/// The lock file of a folder, made if need be; it is never removed, or two could hold it.
+/// Opens or creates the lock file of a folder. It is never removed, because two workers could then lock two files.
 pub(super) fn open_lock(folder: &Path) -> io::Result<File> {
-    File::options().create(true).truncate(false).write(true).open(folder.join("lock"))
+    File::options().create(true).truncate(false).write(true).open(folder.join(layout::LOCK))
 }
 
-/// Makes new names in a folder survive a power cut.
+/// Waits until the names in a folder are on disk.
 pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// Makes `<token>-<nonce>`, whose nonces sort by time.
+/// Creates the folder `<token>-<nonce>` of an attempt. The nonces sort by time.
 pub(super) fn new_folder(job_folder: &Path, token: &str, at: i64) -> io::Result<(String, PathBuf)> {
     let mut number = std::process::id();
     loop {
@@ -38,12 +38,12 @@ pub(super) fn new_folder(job_folder: &Path, token: &str, at: i64) -> io::Result<
     }
 }
 
-/// Names of the attempts in a job's folder, the oldest first; what cannot be read is not there.
+/// The names of the attempts in the folder of a job, the oldest first. An attempt that cannot be read is left out.
 pub(super) fn attempts(job_folder: &Path) -> Vec<String> {
     let Ok(folder) = fs::read_dir(job_folder) else { return vec![] };
     let mut names: Vec<String> = folder
         .flatten()
-        .filter(|entry| entry.path().join("journal.jsonl").exists())
+        .filter(|entry| entry.path().join(layout::JOURNAL).exists())
         .filter_map(|entry| entry.file_name().into_string().ok())
         .collect();
     let nonce = |name: &str| name.rsplit_once('-').map(|(_, nonce)| nonce.to_owned());
@@ -51,12 +51,12 @@ pub(super) fn attempts(job_folder: &Path) -> Vec<String> {
     names
 }
 
-/// Removes the mid-job checkpoints of all attempts: the job is done and nobody will go on from them.
+/// Removes the checkpoints of all attempts at a job that is done, since nothing will resume from them.
 pub(super) fn remove_checkpoints(job_folder: &Path) -> io::Result<()> {
     for attempt in attempts(job_folder) {
         for entry in fs::read_dir(job_folder.join(attempt))? {
             let entry = entry?;
-            if entry.file_name().to_string_lossy().starts_with("checkpoint-") {
+            if entry.file_name().to_string_lossy().starts_with(layout::CHECKPOINT_PREFIX) {
                 fs::remove_dir_all(entry.path())?;
             }
         }
@@ -65,11 +65,14 @@ pub(super) fn remove_checkpoints(job_folder: &Path) -> io::Result<()> {
 }
 
 /// The digest of a file.
+///
+/// # Errors
+/// If the file cannot be read.
 pub fn digest_of(path: &Path) -> io::Result<Digest> {
     Ok(Digest::from_hash(blake3::Hasher::new().update_mmap(path)?.finalize()))
 }
 
-/// Brings all files below `output` to disk and lists them with their digests, sorted by path.
+/// Waits until all files below `output` are on disk, and lists them with their digests, sorted by path.
 pub(super) fn seal(output: &Path) -> io::Result<Vec<Artifact>> {
     let mut artifacts = vec![];
     let mut folders = vec![output.to_owned()];
@@ -96,14 +99,16 @@ pub(super) fn seal(output: &Path) -> io::Result<Vec<Artifact>> {
     Ok(artifacts)
 }
 
-/// Publishes the outcome, unless another attempt of the submission was first; says whether this one won.
+/// Publishes an outcome, unless another attempt of the submission was first, and returns whether it was published.
 ///
-/// Written to `<attempt>/outcome.json`, which stays, and linked from there.
+/// The outcome is written to `<attempt>/outcome.json`, which stays, and linked from there.
 pub(super) fn publish(job_folder: &Path, outcome: &Outcome) -> io::Result<bool> {
-    let own = job_folder.join(&outcome.attempt).join("outcome.json");
+    let attempt = job_folder.join(&outcome.attempt);
+    let own = attempt.join(layout::OUTCOME);
     let mut file = File::create_new(&own)?;
     serde_json::to_writer_pretty(&mut file, outcome)?;
     file.sync_all()?;
+    sync_folder(&attempt)?;
     let won = match fs::hard_link(&own, job_folder.join(layout::published_outcome(&outcome.token))) {
         Ok(()) => true,
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
@@ -111,34 +116,4 @@ pub(super) fn publish(job_folder: &Path, outcome: &Outcome) -> io::Result<bool> 
     };
     sync_folder(job_folder)?;
     Ok(won)
-}
-
-/// A thread that touches a file while it lives.
-pub(super) struct Heartbeat {
-    end: Option<Sender<()>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Heartbeat {
-    /// Writes the time to `path` now and every two seconds.
-    pub(super) fn start(path: PathBuf) -> io::Result<Self> {
-        fs::write(&path, now().to_string())?;
-        let (end, ended) = mpsc::channel();
-        let thread = std::thread::Builder::new().name("heartbeat".to_owned()).spawn(move || {
-            while ended.recv_timeout(Duration::from_secs(2)) == Err(RecvTimeoutError::Timeout) {
-                // A full disk must not kill the job: the journal will tell if it matters.
-                let _ = fs::write(&path, now().to_string());
-            }
-        })?;
-        Ok(Self { end: Some(end), thread: Some(thread) })
-    }
-}
-
-impl Drop for Heartbeat {
-    fn drop(&mut self) {
-        drop(self.end.take());
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
 }

@@ -1,4 +1,4 @@
-//! From a job's folder to its published outcome.
+//! From the folder of a job to its published outcome.
 
 use std::any::Any;
 use std::fs::{self, TryLockError};
@@ -9,66 +9,67 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
-use grid::domain::layout::{self, SCHEMA};
 use grid::domain::{Assignment, Event, Outcome, Verdict};
 use serde::Deserialize;
 
+use super::error::JobError;
 use super::files;
-use super::{Attempt, JobError};
+use super::layout::{self, SCHEMA};
+use super::running::Attempt;
 
-/// How often a waiting worker looks up.
-const PERIOD: Duration = Duration::from_millis(100);
+/// The interval at which a waiting worker checks whether it should stop.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Why a worker stopped taking jobs.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Served {
-    /// The input ended and all of it is done.
+    /// The input ended, and all of its jobs are done.
     All,
-    /// It was asked to.
+    /// It was asked to stop.
     Stopped,
 }
 
-/// What became of a submission.
+/// How the processing of a submission ended.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Attended {
-    /// Its outcome is there, by this attempt or another.
+pub(super) enum Processed {
+    /// Its outcome is published, by this attempt or another.
     Published,
-    /// It was given up on request.
+    /// It was interrupted on request.
     Interrupted,
 }
 
-/// A job's own files are unusable: no outcome can be published, so the process must end for the coordinator to notice.
+/// The files of a job cannot be used, so no outcome can be published. The process must end for the coordinator to notice.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {source}", folder.display())]
-pub struct Broken {
+pub struct UnusableJob {
     folder: PathBuf,
     source: io::Error,
 }
 
-/// Does the jobs whose folders stand on the lines of `input`, until it ends or `stop` is raised.
+/// Runs the jobs whose folders are the lines of `input`, until it ends or `stop` is set.
 ///
-/// If the input ends during a job (its coordinator died), the job is finished first.
+/// If the input ends during a job, because the coordinator died, the job is finished first.
 ///
 /// # Errors
-/// If a job can neither be run nor be reported as failed.
+/// If a job can neither be run nor reported as failed.
 pub fn serve(
     input: impl Read + Send + 'static,
     stop: &'static AtomicBool,
     version: &str,
     mut run: impl FnMut(&Assignment, &mut Attempt) -> Result<(), JobError>,
-) -> Result<Served, Broken> {
-    // A thread of its own, since a blocked read would not see the flag.
+) -> Result<Served, UnusableJob> {
+    // On its own thread, because a blocked read does not notice the flag.
     let (sender, folders) = mpsc::channel();
     std::thread::spawn(move || {
         let lines = BufReader::new(input).lines().map_while(Result::ok);
         lines.map(PathBuf::from).try_for_each(|folder| sender.send(folder))
     });
     while !stop.load(Ordering::Relaxed) {
-        match folders.recv_timeout(PERIOD) {
-            Ok(folder) => match attend(&folder, stop, version, &mut run) {
-                Ok(Attended::Published) => {}
-                Ok(Attended::Interrupted) => return Ok(Served::Stopped),
-                Err(source) => return Err(Broken { folder, source }),
+        match folders.recv_timeout(POLL_INTERVAL) {
+            Ok(folder) => match process(&folder, stop, version, &mut run) {
+                Ok(Processed::Published) => {}
+                Ok(Processed::Interrupted) => return Ok(Served::Stopped),
+                Err(source) => return Err(UnusableJob { folder, source }),
             },
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return Ok(Served::All),
@@ -77,28 +78,30 @@ pub fn serve(
     Ok(Served::Stopped)
 }
 
-/// Sees to it that the submission in `folder` has an outcome.
-pub(super) fn attend(
+/// Makes sure that the submission in `folder` has an outcome: runs the job, unless another worker has.
+pub(super) fn process(
     folder: &Path,
     stop: &'static AtomicBool,
     version: &str,
     run: &mut impl FnMut(&Assignment, &mut Attempt) -> Result<(), JobError>,
-) -> io::Result<Attended> {
+) -> io::Result<Processed> {
     let lock = files::open_lock(folder)?;
     loop {
         match lock.try_lock() {
             Ok(()) => break,
-            Err(TryLockError::WouldBlock) if stop.load(Ordering::Relaxed) => return Ok(Attended::Interrupted),
-            Err(TryLockError::WouldBlock) => std::thread::sleep(PERIOD),
+            Err(TryLockError::WouldBlock) if stop.load(Ordering::Relaxed) => return Ok(Processed::Interrupted),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(POLL_INTERVAL),
             Err(TryLockError::Error(error)) => return Err(error),
         }
     }
-    // Read under the lock: whoever held it before may have done the job, or have been replaced by a new submission.
-    let assignment = read_assignment(&folder.join("job.json"))?;
+    // Read under the lock: the previous holder may have done the job, or a new submission may have replaced it.
+    let assignment = read_assignment(&folder.join(layout::JOB))?;
     if folder.join(layout::published_outcome(&assignment.token)).exists() {
-        return Ok(Attended::Published);
+        tracing::info!(job = assignment.id.short(), "the outcome is already published");
+        return Ok(Processed::Published);
     }
     let mut attempt = Attempt::begin(folder, &assignment, stop)?;
+    tracing::info!(job = assignment.id.short(), attempt = %attempt.folder().display(), "started a job");
     attempt.append(Event::Started {
         host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
         pid: std::process::id(),
@@ -109,23 +112,23 @@ pub(super) fn attend(
     })?;
     let result = if assignment.id == assignment.job.id() {
         catch_unwind(AssertUnwindSafe(|| run(&assignment, &mut attempt)))
-            .unwrap_or_else(|panic| Err(JobError::failed(text_of(&*panic))))
+            .unwrap_or_else(|panic| Err(JobError::panicked(panic_text(&*panic))))
     } else {
-        Err(JobError::failed("the job has another id here than in job.json: build grid and grid-worker together"))
+        Err(JobError::failed("this worker computes another id for the job: build grid and grid-worker together"))
     };
-    let sealed = result.and_then(|()| Ok(files::seal(&attempt.output)?));
+    let sealed = result.and_then(|()| Ok(files::seal(attempt.output())?));
     let (verdict, artifacts) = match sealed {
         Ok(artifacts) => (Verdict::Done, artifacts),
         Err(JobError::Failed { failure, message }) => (Verdict::Failed { failure, message }, vec![]),
         Err(JobError::Interrupted { step }) => {
+            tracing::info!(job = assignment.id.short(), step, "interrupted");
             attempt.append(Event::Interrupted { step })?;
-            return Ok(Attended::Interrupted);
+            return Ok(Processed::Interrupted);
         }
     };
-    if let Some(items) = attempt.items.take() {
-        items.into_inner().map_err(|error| error.into_error())?.sync_all()?;
-    }
+    attempt.sync_items()?;
     attempt.append(Event::Finished { verdict: verdict.clone() })?;
+    tracing::info!(job = assignment.id.short(), ?verdict, "finished a job");
     let outcome = Outcome {
         schema: SCHEMA,
         id: assignment.id,
@@ -137,11 +140,11 @@ pub(super) fn attend(
         artifacts,
     };
     files::publish(folder, &outcome)?;
-    if outcome.verdict == Verdict::Done && assignment.settings.faults.is_none() {
-        // The job is done whether or not its checkpoints can be removed: what is left only takes room.
+    if outcome.verdict == Verdict::Done && assignment.settings.trial.is_none() {
+        // The job is done, whether or not its checkpoints can be removed: they only take up space.
         let _ = files::remove_checkpoints(folder);
     }
-    Ok(Attended::Published)
+    Ok(Processed::Published)
 }
 
 fn read_assignment(path: &Path) -> io::Result<Assignment> {
@@ -149,17 +152,19 @@ fn read_assignment(path: &Path) -> io::Result<Assignment> {
     struct Versioned {
         schema: u32,
     }
-    let wrong = |reason: String| io::Error::other(format!("job.json: {reason}"));
+    let wrong = |reason: String| io::Error::other(format!("{}: {reason}", layout::JOB));
     let text = fs::read(path).map_err(|error| wrong(error.to_string()))?;
     let Versioned { schema } = serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
     if schema != SCHEMA {
-        return Err(wrong(format!("has schema {schema}, this grid-worker reads {SCHEMA}: build both together")));
+        return Err(wrong(format!(
+            "has schema {schema}, but this grid-worker reads {SCHEMA}: build grid and grid-worker together"
+        )));
     }
     serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))
 }
 
 /// The message of a panic.
-fn text_of(panic: &(dyn Any + Send)) -> String {
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    format!("panicked: {}", text.unwrap_or("without a message"))
+    text.unwrap_or("without a message")
 }

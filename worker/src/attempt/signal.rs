@@ -1,4 +1,4 @@
-//! The wish to stop, as signals bring it.
+//! Requests to stop, which arrive as signals.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -8,11 +8,11 @@ extern "C" fn request_stop(_signal: libc::c_int) {
     STOP.store(true, Ordering::Relaxed);
 }
 
-/// The flag that SIGTERM, SIGINT and SIGUSR1 (Slurm's early warning) raise from now on, instead of killing.
+/// Makes SIGTERM, SIGINT and SIGUSR1 (the early warning of Slurm) set the returned flag instead of ending the process.
 pub fn stop_on_signals() -> &'static AtomicBool {
     for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGUSR1] {
-        // SAFETY: the action is fully initialised (zero is a valid mask, flags and restorer) and its handler does one
-        // atomic store, which is async-signal-safe. SA_RESTART keeps libraries' system calls from failing.
+        // SAFETY: the action is fully initialised (zero is a valid mask, flags and restorer), and its handler only stores
+        // to an atomic, which is async-signal-safe. With SA_RESTART, system calls of libraries do not fail.
         unsafe {
             let mut action: libc::sigaction = std::mem::zeroed();
             action.sa_sigaction = request_stop as *const () as usize;

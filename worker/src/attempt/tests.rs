@@ -1,27 +1,28 @@
-//! The protocol on real files, with real locks, signals and processes.
+//! Attempts with real files, locks, signals and processes.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{Cursor, Write};
+use std::io::{self, Cursor, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use grid::domain::layout::{self, SCHEMA};
 use grid::domain::{
-    Artifact, Assignment, Cluster, Digest, Event, FailureKind, Job, JournalEntry, Outcome, RunSettings, TokenizerJob,
+    Artifact, Assignment, Cluster, Digest, Entry, Event, Failure, ItemOutcome, Job, Outcome, Settings, TokenizerJob,
     Verdict,
 };
 use tempfile::TempDir;
 
-use super::serve::{Attended, attend};
+use super::files;
+use super::layout::{ITEMS, JOB, JOURNAL, RESUMABLE, SCHEMA, published_outcome};
+use super::serve::{Processed, process};
 use super::*;
 
 static NEVER: AtomicBool = AtomicBool::new(false);
 
-/// A job folder with an assignment; the vocabulary size tells the double below what to do.
+/// Writes an assignment into the folder of a job. The vocabulary size says what `train` below does.
 fn submit(folder: &Path, token: &str, vocab_size: u32) -> Assignment {
     let job = Job::Tokenizer(TokenizerJob { vocab_size, corpora: vec![], datasets: vec![] });
     let settings =
@@ -36,18 +37,18 @@ fn submit(folder: &Path, token: &str, vocab_size: u32) -> Assignment {
         keep_optimizer: false,
         settings,
     };
-    fs::write(folder.join("job.json"), serde_json::to_string(&assignment).unwrap()).unwrap();
+    fs::write(folder.join(JOB), serde_json::to_string(&assignment).unwrap()).unwrap();
     assignment
 }
 
 fn outcome(folder: &Path, token: &str) -> Option<Outcome> {
-    let text = fs::read(folder.join(layout::published_outcome(token))).ok()?;
+    let text = fs::read(folder.join(published_outcome(token))).ok()?;
     Some(serde_json::from_slice(&text).unwrap())
 }
 
 fn journal(attempt: &Path) -> Vec<Event> {
-    let text = fs::read_to_string(attempt.join("journal.jsonl")).unwrap();
-    text.lines().map(|line| serde_json::from_str::<JournalEntry>(line).unwrap().event).collect()
+    let text = fs::read_to_string(attempt.join(JOURNAL)).unwrap();
+    text.lines().map(|line| serde_json::from_str::<Entry>(line).unwrap().event).collect()
 }
 
 fn attempts(folder: &Path) -> Vec<PathBuf> {
@@ -57,13 +58,13 @@ fn attempts(folder: &Path) -> Vec<PathBuf> {
 fn run_once(
     folder: &Path,
     mut job: impl FnMut(&Assignment, &mut Attempt) -> Result<(), JobError>,
-) -> io::Result<Attended> {
-    attend(folder, &NEVER, "test", &mut job)
+) -> io::Result<Processed> {
+    process(folder, &NEVER, "test", &mut job)
 }
 
 const TRAIN: u32 = 300;
 
-/// A job that saves a checkpoint at every step, until it is told to stop or has none left to do.
+/// A job that saves a checkpoint at every step, until it is asked to stop or all steps are done.
 fn train(assignment: &Assignment, attempt: &mut Attempt) -> Result<(), JobError> {
     let Job::Tokenizer(job) = &assignment.job else { return Err(JobError::failed("not a tokenizer")) };
     if job.vocab_size != TRAIN {
@@ -88,26 +89,26 @@ fn train(assignment: &Assignment, attempt: &mut Attempt) -> Result<(), JobError>
     Ok(())
 }
 
-/// Not a test: the worker process of the tests below, which start this very program with the variable set.
+/// Not a test, but the worker process of the tests below, which run this program with the variable set.
 #[test]
-fn double() {
-    if std::env::var_os("GRID_TEST_DOUBLE").is_none() {
+fn worker_process() {
+    if std::env::var_os("GRID_TEST_WORKER").is_none() {
         return;
     }
     let stop = signal::stop_on_signals();
     let code = match serve(std::io::stdin(), stop, "test", train) {
         Ok(Served::All) => 0,
-        Ok(Served::Stopped) => 75,
+        Ok(Served::Stopped) => i32::from(RESUMABLE),
         Err(_) => 1,
     };
-    #[expect(clippy::disallowed_methods, reason = "the harness would turn every code into its own")]
+    #[expect(clippy::disallowed_methods, reason = "the test harness has exit codes of its own")]
     std::process::exit(code);
 }
 
-fn start_double() -> Child {
+fn start_worker() -> Child {
     Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "attempt::tests::double", "--nocapture"])
-        .env("GRID_TEST_DOUBLE", "1")
+        .args(["--exact", "attempt::tests::worker_process", "--nocapture"])
+        .env("GRID_TEST_WORKER", "1")
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -119,9 +120,7 @@ fn start_double() -> Child {
 fn wait_for_checkpoint(folder: &Path) {
     let since = Instant::now();
     let started = || {
-        attempts(folder)
-            .iter()
-            .any(|attempt| fs::read_to_string(attempt.join("journal.jsonl")).unwrap().lines().count() > 2)
+        attempts(folder).iter().any(|attempt| fs::read_to_string(attempt.join(JOURNAL)).unwrap().lines().count() > 2)
     };
     while !started() {
         assert!(since.elapsed() < Duration::from_secs(20), "no attempt started");
@@ -130,22 +129,22 @@ fn wait_for_checkpoint(folder: &Path) {
 }
 
 fn signal_to(child: &Child, signal: i32) {
-    // SAFETY: kill(2) has no memory effects; the child is ours and not yet reaped.
+    // SAFETY: kill(2) has no effect on memory, and the child has not been reaped.
     assert_eq!(unsafe { libc::kill(child.id() as i32, signal) }, 0);
 }
 
 #[test]
-fn a_finished_job_leaves_its_artifacts_and_no_checkpoints() {
+fn a_finished_job_has_artifacts_and_no_checkpoints() {
     let folder = TempDir::new().unwrap();
     let assignment = submit(folder.path(), "t1", 1);
-    let attended = run_once(folder.path(), |_, attempt| {
+    let processed = run_once(folder.path(), |_, attempt| {
         fs::create_dir(attempt.folder().join("checkpoint-5"))?;
         fs::create_dir(attempt.output().join("b"))?;
         fs::write(attempt.output().join("b/x"), "x")?;
         fs::write(attempt.output().join("a"), "")?;
         Ok(())
     });
-    assert_eq!(attended.unwrap(), Attended::Published);
+    assert_eq!(processed.unwrap(), Processed::Published);
     let outcome = outcome(folder.path(), "t1").unwrap();
     assert_eq!((outcome.id, outcome.verdict), (assignment.id, Verdict::Done));
     let artifact = |path: &str, content: &str| Artifact {
@@ -158,11 +157,11 @@ fn a_finished_job_leaves_its_artifacts_and_no_checkpoints() {
     assert!(!attempt.join("checkpoint-5").exists());
     let events = journal(&attempt);
     assert!(matches!(events.as_slice(), [Event::Started { .. }, Event::Finished { verdict: Verdict::Done }]));
-    assert_eq!(fs::read(attempt.join("job.json")).unwrap(), fs::read(folder.path().join("job.json")).unwrap());
+    assert_eq!(fs::read(attempt.join(JOB)).unwrap(), fs::read(folder.path().join(JOB)).unwrap());
 }
 
 #[test]
-fn an_outcome_that_is_there_makes_the_submission_a_no_op() {
+fn a_submission_with_an_outcome_does_not_run_again() {
     let folder = TempDir::new().unwrap();
     submit(folder.path(), "t1", 1);
     let runs = Cell::new(0);
@@ -180,19 +179,19 @@ fn an_outcome_that_is_there_makes_the_submission_a_no_op() {
 }
 
 #[test]
-fn of_two_workers_with_one_submission_one_does_the_work() {
+fn one_of_two_workers_with_the_same_submission_runs_it() {
     let folder = TempDir::new().unwrap();
     submit(folder.path(), "t1", 1);
     let runs = std::sync::atomic::AtomicU32::new(0);
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
-                let attended = run_once(folder.path(), |_, _| {
+                let processed = run_once(folder.path(), |_, _| {
                     runs.fetch_add(1, Ordering::Relaxed);
                     std::thread::sleep(Duration::from_millis(100));
                     Ok(())
                 });
-                assert_eq!(attended.unwrap(), Attended::Published);
+                assert_eq!(processed.unwrap(), Processed::Published);
             });
         }
     });
@@ -200,7 +199,7 @@ fn of_two_workers_with_one_submission_one_does_the_work() {
 }
 
 #[test]
-fn of_two_outcomes_under_one_token_the_first_stays() {
+fn the_first_of_two_outcomes_of_a_submission_stays() {
     let folder = TempDir::new().unwrap();
     let assignment = submit(folder.path(), "t1", 1);
     let publish = || {
@@ -223,7 +222,7 @@ fn of_two_outcomes_under_one_token_the_first_stays() {
 }
 
 #[test]
-fn errors_and_panics_are_published_with_their_sort() {
+fn errors_and_panics_are_published_with_their_kind() {
     let folder = TempDir::new().unwrap();
     let verdict = |token: &str, job: &dyn Fn() -> Result<(), JobError>| {
         submit(folder.path(), token, 1);
@@ -236,11 +235,15 @@ fn errors_and_panics_are_published_with_their_sort() {
         verdict("b", &|| panic!("CUDA out of memory. Tried to allocate {} GiB", 2)),
         failed(FailureKind::OutOfMemory, "panicked: CUDA out of memory. Tried to allocate 2 GiB")
     );
-    assert_eq!(verdict("c", &|| Err(JobError::non_finite("loss"))), failed(FailureKind::NonFinite, "loss"));
+    assert_eq!(verdict("c", &|| Err(JobError::non_finite("loss"))), failed(Failure::NonFinite, "loss"));
+    // The text of an error that is not a panic decides nothing.
+    let text = "out of memory.txt: no such file";
+    assert_eq!(verdict("d", &|| Err(JobError::failed(text))), failed(Failure::Job, text));
+    assert_eq!(verdict("e", &|| Err(JobError::out_of_memory("12 GiB"))), failed(Failure::OutOfMemory, "12 GiB"));
 }
 
 #[test]
-fn a_metric_that_is_not_finite_never_reaches_the_journal() {
+fn a_non_finite_metric_is_not_written_to_the_journal() {
     let folder = TempDir::new().unwrap();
     submit(folder.path(), "t1", 1);
     let nan = Event::Metric { name: "train_loss".into(), step: 3, value: f64::NAN };
@@ -253,7 +256,7 @@ fn a_metric_that_is_not_finite_never_reaches_the_journal() {
 }
 
 #[test]
-fn items_of_all_calls_are_on_disk_when_the_outcome_is() {
+fn all_items_are_on_disk_before_the_outcome() {
     let folder = TempDir::new().unwrap();
     submit(folder.path(), "t1", 1);
     let item = |item| ItemOutcome {
@@ -267,26 +270,29 @@ fn items_of_all_calls_are_on_disk_when_the_outcome_is() {
         cluster: Cluster::shared("story"),
     };
     run_once(folder.path(), |_, attempt| {
-        attempt.items(&[item(0), item(1)])?;
-        attempt.items(&[item(2)])
+        attempt.append_items(&[item(0), item(1)])?;
+        attempt.append_items(&[item(2)])
     })
     .unwrap();
     let attempt = folder.path().join(outcome(folder.path(), "t1").unwrap().attempt);
-    let text = fs::read_to_string(attempt.join("items.jsonl")).unwrap();
+    let text = fs::read_to_string(attempt.join(ITEMS)).unwrap();
     let items: Vec<ItemOutcome> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(items, [item(0), item(1), item(2)]);
 }
 
 #[test]
-fn files_that_cannot_be_used_end_the_worker() {
+fn an_unusable_assignment_ends_the_worker() {
     let folder = TempDir::new().unwrap();
     let text = |assignment: &str| {
-        fs::write(folder.path().join("job.json"), assignment).unwrap();
+        fs::write(folder.path().join(JOB), assignment).unwrap();
         let input = Cursor::new(format!("{}\n", folder.path().display()));
         serve(input, &NEVER, "test", |_, _| Ok(())).unwrap_err().to_string()
     };
     assert!(text("{\"sche").contains("job.json: EOF while parsing"));
-    assert!(text("{\"schema\": 99}").ends_with("has schema 99, this grid-worker reads 1: build both together"));
+    assert!(
+        text("{\"schema\": 99}")
+            .ends_with("has schema 99, but this grid-worker reads 1: build grid and grid-worker together")
+    );
 }
 
 #[test]
@@ -294,23 +300,23 @@ fn an_assignment_of_another_build_fails_without_running() {
     let folder = TempDir::new().unwrap();
     let mut assignment = submit(folder.path(), "t1", 1);
     assignment.id = "0".repeat(32).parse().unwrap();
-    fs::write(folder.path().join("job.json"), serde_json::to_string(&assignment).unwrap()).unwrap();
+    fs::write(folder.path().join(JOB), serde_json::to_string(&assignment).unwrap()).unwrap();
     run_once(folder.path(), |_, _| panic!("must not run")).unwrap();
     let Verdict::Failed { failure: FailureKind::Job, message } = outcome(folder.path(), "t1").unwrap().verdict else {
         panic!("did not fail")
     };
-    assert!(message.starts_with("the job has another id here"), "{message}");
+    assert!(message == "this worker computes another id for the job: build grid and grid-worker together", "{message}");
 }
 
 #[test]
-fn sigterm_saves_publishes_nothing_and_exits_75() {
+fn sigterm_saves_a_checkpoint_without_an_outcome() {
     let folder = TempDir::new().unwrap();
     submit(folder.path(), "t1", TRAIN);
-    let mut worker = start_double();
+    let mut worker = start_worker();
     writeln!(worker.stdin.as_ref().unwrap(), "{}", folder.path().display()).unwrap();
     wait_for_checkpoint(folder.path());
     signal_to(&worker, libc::SIGTERM);
-    assert_eq!(worker.wait().unwrap().code(), Some(75));
+    assert_eq!(worker.wait().unwrap().code(), Some(i32::from(RESUMABLE)));
     assert_eq!(outcome(folder.path(), "t1"), None);
     let attempts = attempts(folder.path());
     let [attempt] = attempts.as_slice() else { panic!("{attempts:?}") };
@@ -319,10 +325,10 @@ fn sigterm_saves_publishes_nothing_and_exits_75() {
 }
 
 #[test]
-fn after_kill_9_the_next_attempt_finds_the_checkpoints_and_clears_them_at_its_end() {
+fn after_sigkill_the_next_attempt_finds_the_checkpoints_and_removes_them_at_its_end() {
     let folder = TempDir::new().unwrap();
     submit(folder.path(), "t1", TRAIN);
-    let mut worker = start_double();
+    let mut worker = start_worker();
     writeln!(worker.stdin.as_ref().unwrap(), "{}", folder.path().display()).unwrap();
     wait_for_checkpoint(folder.path());
     signal_to(&worker, libc::SIGKILL);
@@ -337,7 +343,7 @@ fn after_kill_9_the_next_attempt_finds_the_checkpoints_and_clears_them_at_its_en
     })
     .unwrap();
     assert_eq!(outcome(folder.path(), "t2").unwrap().verdict, Verdict::Done);
-    assert!(!dead[0].join("checkpoint-1").exists() && dead[0].join("journal.jsonl").exists());
+    assert!(!dead[0].join("checkpoint-1").exists() && dead[0].join(JOURNAL).exists());
     submit(folder.path(), "t3", TRAIN);
     run_once(folder.path(), |_, attempt| {
         let earlier = attempt.earlier();
@@ -348,10 +354,10 @@ fn after_kill_9_the_next_attempt_finds_the_checkpoints_and_clears_them_at_its_en
 }
 
 #[test]
-fn a_worker_whose_coordinator_died_finishes_and_leaves() {
+fn a_worker_whose_coordinator_died_finishes_its_job() {
     let folder = TempDir::new().unwrap();
     submit(folder.path(), "t1", 1);
-    let mut worker = start_double();
+    let mut worker = start_worker();
     let mut input = worker.stdin.take().unwrap();
     writeln!(input, "{}", folder.path().display()).unwrap();
     drop(input);
@@ -360,10 +366,10 @@ fn a_worker_whose_coordinator_died_finishes_and_leaves() {
 }
 
 #[test]
-fn an_idle_worker_heeds_sigterm() {
-    let mut worker = start_double();
+fn an_idle_worker_ends_on_sigterm() {
+    let mut worker = start_worker();
     let _open = worker.stdin.take();
-    // Until it catches the signal; before that it would just die of it.
+    // Before it catches the signal, the signal would just kill it.
     let catches = || {
         let status = fs::read_to_string(format!("/proc/{}/status", worker.id())).unwrap();
         let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
@@ -373,11 +379,11 @@ fn an_idle_worker_heeds_sigterm() {
         std::thread::sleep(Duration::from_millis(10));
     }
     signal_to(&worker, libc::SIGTERM);
-    assert_eq!(worker.wait().unwrap().code(), Some(75));
+    assert_eq!(worker.wait().unwrap().code(), Some(i32::from(RESUMABLE)));
 }
 
 #[test]
-fn checkpoints_are_due_by_the_clock() {
+fn checkpoints_are_due_after_the_interval() {
     let folder = TempDir::new().unwrap();
     let mut assignment = submit(folder.path(), "t1", 1);
     assert!(Attempt::begin(folder.path(), &assignment, &NEVER).unwrap().should_checkpoint());

@@ -1,27 +1,27 @@
 //! Tokenize a corpus or dataset.
 
 use grid::data::{self, HeldOut, Tokenizer};
-use grid::domain::{Assignment, Event, PrepareJob, Prepared};
+use grid::domain::{Event, PrepareJob, Prepared};
 
-use super::{located, parent};
+use super::inputs::Inputs;
 use crate::attempt::{Attempt, JobError};
 
-/// Leaves the token files and `ledger.json`.
-pub(super) fn run(job: &PrepareJob, assignment: &Assignment, attempt: &mut Attempt) -> Result<(), JobError> {
-    let tokenizer = Tokenizer::load(parent(assignment, &job.tokenizer)?)?;
+/// Writes the token files and `ledger.json`.
+pub(super) fn run(job: &PrepareJob, inputs: Inputs<'_>, attempt: &mut Attempt) -> Result<(), JobError> {
+    let tokenizer = Tokenizer::load(inputs.parent(&job.tokenizer)?)?;
     let output = attempt.output().to_owned();
     let ledger = match &job.data {
         Prepared::Corpus(origin, format) => {
-            let documents = data::documents(&located(assignment, origin), format)?;
+            let documents = data::documents(&inputs.located(origin), format)?;
             data::prepare_corpus(&tokenizer, &documents, job.held_out, &output)?
         }
         Prepared::Dataset(origin, format, template) => {
-            let groups = data::record_groups(&located(assignment, origin), format)?;
+            let groups = data::record_groups(&inputs.located(origin), format)?;
             let (ledger, held_out) = data::prepare_dataset(&tokenizer, &groups, template, job.held_out, &output)?;
             if let HeldOut::Tail(records) = held_out {
                 let message = format!(
-                    "no dialogue or paragraph is small enough to be held out whole: the last {records} records of the \
-                     largest one are held out"
+                    "no dialogue or paragraph is small enough to be held out as a whole: the last {records} records of \
+                     the largest one are held out"
                 );
                 attempt.emit(Event::Warning { message })?;
             }
@@ -29,10 +29,49 @@ pub(super) fn run(job: &PrepareJob, assignment: &Assignment, attempt: &mut Attem
         }
     };
     if ledger.train.words + ledger.validation.words == 0 {
-        return Err(JobError::failed("there is no text in it: are the files whole, and the fields and filters right?"));
+        return Err(JobError::failed(
+            "it contains no text: are the files complete, and are the fields and filters right?",
+        ));
     }
     for (name, value) in [("words", ledger.train.words), ("tokens", ledger.train.tokens)] {
         attempt.emit(Event::Metric { name: name.to_owned(), step: 0, value: value as f64 })?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use grid::domain::{DatasetFormat, Job, Origin, Template, WorldPart};
+
+    use super::*;
+    use crate::jobs::fixtures::{NEVER, journal, pretrain_job, pretraining, submit};
+    use crate::ml::runtime;
+
+    /// If a dataset is a single dialogue, its end is held out.
+    #[test]
+    fn holding_out_part_of_a_dialogue_gives_a_warning() {
+        runtime::configure(1).unwrap();
+        let runs = tempfile::tempdir().unwrap();
+        let (job, parents) = pretraining(runs.path());
+        let tokenizer = pretrain_job(job).tokenizer;
+        let warnings = |across: bool| {
+            let origin = Origin::World { part: WorldPart::Dialogues, seed: 1, size: 3_000 };
+            let format = DatasetFormat::Dialogue { min_words: 0, across, remove: String::new() };
+            let data = Prepared::Dataset(origin, format, Template::separated("\n"));
+            let job = Job::Prepare(PrepareJob { tokenizer, data, held_out: 0.1 });
+            let attempt = submit(&runs.path().join(format!("across-{across}")), "t", &job, &parents, &NEVER);
+            let warning = |event| match event {
+                Event::Warning { message } => Some(message),
+                _ => None,
+            };
+            journal(&attempt).into_iter().filter_map(warning).collect::<Vec<String>>()
+        };
+        assert_eq!(warnings(false), [] as [String; 0]);
+        let [warning] = &warnings(true)[..] else { panic!("one warning") };
+        assert_eq!(
+            warning,
+            "no dialogue or paragraph is small enough to be held out as a whole: the last 26 records of the largest one \
+             are held out"
+        );
+    }
 }

@@ -1,27 +1,27 @@
-//! Learn a tokenizer.
+//! Train a tokenizer.
 
 use grid::data::{self, Tokenizer};
-use grid::domain::{Assignment, Event, TokenizerJob};
+use grid::domain::{Event, TokenizerJob};
 
-use super::located;
+use super::inputs::Inputs;
 use crate::attempt::{Attempt, JobError};
 
-/// Leaves `tokenizer.json` and `tokenizer_config.json`.
-pub(super) fn run(job: &TokenizerJob, assignment: &Assignment, attempt: &mut Attempt) -> Result<(), JobError> {
+/// Writes `tokenizer.json` and `tokenizer_config.json`.
+pub(super) fn run(job: &TokenizerJob, inputs: Inputs<'_>, attempt: &mut Attempt) -> Result<(), JobError> {
     let mut texts = vec![];
     for (origin, format) in &job.corpora {
-        texts.extend(data::documents(&located(assignment, origin), format)?);
+        texts.extend(data::documents(&inputs.located(origin), format)?);
     }
     for (origin, format) in &job.datasets {
-        let records = data::records(&located(assignment, origin), format)?;
+        let records = data::records(&inputs.located(origin), format)?;
         texts.extend(records.into_iter().flat_map(|record| [record.prompt, record.reply]));
     }
     let tokenizer = Tokenizer::train(job.vocab_size, texts.iter())?;
-    let (learned, asked) = (tokenizer.vocab_size(), job.vocab_size);
-    if learned < asked {
+    let (learned, wanted) = (tokenizer.vocab_size(), job.vocab_size);
+    if learned < wanted {
         let message = format!(
-            "the text has only {learned} entries to learn, of {asked}: the models keep rows for the rest, which no text \
-             can train; set `vocab_size: {learned}`, or give more text"
+            "the text yields only {learned} of {wanted} vocabulary entries: the models have rows for the others, which \
+             are never trained; set `vocab_size: {learned}`, or provide more text"
         );
         attempt.emit(Event::Warning { message })?;
     }

@@ -1,4 +1,4 @@
-//! Training speed on synthetic rows.
+//! Training speed on synthetic sequences.
 
 use std::fs;
 use std::path::Path;
@@ -8,57 +8,61 @@ use std::time::Instant;
 use grid::domain::{BenchRound, Length, Precision, Schedule, SpecialTokens, Training, Warmup, WorkerReady, Workload};
 use tch::{Device, Kind, Tensor};
 
-use super::batch::{Batch, Batches, Row};
+use super::batching::{Batch, Batches};
 use super::error::Error;
-use super::hf;
-use super::model::Model;
-use super::optimizer::Decay;
+use super::files::model_folder;
+use super::models::Model;
+use super::objectives::{LanguageModeling, TrainingSequence};
+use super::optimizers::Decay;
 use super::phases;
 use super::runtime;
-use super::train::{Options, Trainer};
+use super::training::{Options, Trainer};
 
 /// A training that is measured.
 pub struct Bench {
-    trainer: Trainer,
+    trainer: Trainer<LanguageModeling>,
     workload: Workload,
     device: Device,
 }
 
-/// The same rows at every step; any program can make them.
-struct Synthetic {
-    rows: Vec<Row>,
+/// The same sequences at every step, which any program can generate.
+struct SyntheticBatches {
+    sequences: Vec<TrainingSequence>,
 }
 
-impl Synthetic {
+impl SyntheticBatches {
     /// Id number `i`, counted over the whole batch, is `7919 i mod (vocab - 3)`.
     fn new(workload: &Workload) -> Self {
         let (width, vocab) = (u64::from(workload.sequence_length) + 1, u64::from(workload.model.vocab_size) - 3);
-        let row = |row: u64| Row {
+        let sequence = |row: u64| TrainingSequence {
             ids: (0..width).map(|i| ((row * width + i) * 7919 % vocab) as u32).collect(),
             loss_from: 1,
         };
-        Self { rows: (0..u64::from(workload.batch_size)).map(row).collect() }
+        Self { sequences: (0..u64::from(workload.batch_size)).map(sequence).collect() }
     }
 }
 
-impl Batches for Synthetic {
-    fn batch(&self, _: u64) -> Batch {
-        Batch { rows: self.rows.clone(), words: 0 }
+impl Batches<TrainingSequence> for SyntheticBatches {
+    fn batch(&self, _: u64) -> Batch<TrainingSequence> {
+        Batch { examples: self.sequences.clone(), words: 0 }
     }
 
     fn places(&self, _: u64) -> String {
-        "made up".to_owned()
+        "synthetic".to_owned()
     }
 }
 
 impl Bench {
-    /// Makes the model and leaves its weights where the workload wants them.
+    /// Creates the model, and writes its initial weights if the workload asks for them.
+    ///
+    /// # Errors
+    /// If the device cannot be used, or the weights cannot be written.
     pub fn new(workload: Workload) -> Result<Self, Error> {
         let device = runtime::device(&workload.device)?;
         let model = Model::random(&workload.model, 1, device)?;
         if let Some(folder) = &workload.initial {
             fs::create_dir_all(folder).map_err(Error::io(folder))?;
-            hf::write(folder, &model, SpecialTokens::default())?;
+            model_folder::write(folder, &model, SpecialTokens::default())?;
         }
         let training = Training {
             length: Length::Steps(0),
@@ -75,14 +79,19 @@ impl Bench {
             label_smoothing: 0.0,
             precision: workload.precision,
         };
-        // As `torch.optim.AdamW` does unless told otherwise: everything decays.
-        let options = Options { micro_batch: None, report_every: 1, decay: Decay::All, memory: None };
-        let trainer = Trainer::new(model, &training, u64::MAX, Arc::new(Synthetic::new(&workload)), options)?;
+        // All weights decay, as with the defaults of `torch.optim.AdamW`.
+        let options = Options { report_every: 1, decay: Decay::All, ..Options::default() };
+        let objective = LanguageModeling::new(&workload.model, workload.precision, 0.0);
+        let batches = Arc::new(SyntheticBatches::new(&workload));
+        let trainer = Trainer::new(model, objective, &training, u64::MAX, batches, options)?;
         Ok(Self { trainer, workload, device })
     }
 
-    /// What is known before the first round; measures a matrix product.
-    pub fn ready(&self) -> Result<WorkerReady, Error> {
+    /// What is known before the first round. This measures a matrix product.
+    ///
+    /// # Errors
+    /// If libtorch fails.
+    pub fn ready(&self) -> Result<Ready, Error> {
         let kind = match self.workload.precision {
             Precision::F32 => Kind::Float,
             Precision::Bf16 => Kind::BFloat16,
@@ -94,10 +103,13 @@ impl Bench {
         })
     }
 
-    /// Takes so many steps.
-    pub fn round(&mut self, steps: u32, dissect: bool) -> Result<BenchRound, Error> {
-        forget_peak();
-        if dissect {
+    /// Takes a number of steps and measures them, also by phase if `with_phases` is set, which makes them slower.
+    ///
+    /// # Errors
+    /// If the training fails.
+    pub fn round(&mut self, steps: u32, with_phases: bool) -> Result<Round, Error> {
+        reset_peak();
+        if with_phases {
             phases::start(self.device);
         }
         let mut losses = Vec::with_capacity(steps as usize);
@@ -113,12 +125,12 @@ impl Bench {
             seconds,
             losses,
             peak_bytes: peak_bytes(self.device)?,
-            phases: dissect.then(phases::stop),
+            phases: with_phases.then(phases::stop),
         })
     }
 }
 
-/// Floating-point operations per second of a large square product: the best of several.
+/// Floating-point operations per second of a large square matrix product, the best of several.
 fn matmul_flops(kind: Kind, device: Device) -> Result<f64, Error> {
     let size = if device == Device::Cpu { 2048 } else { 8192 };
     let _no_grad = tch::no_grad_guard();
@@ -135,16 +147,16 @@ fn matmul_flops(kind: Kind, device: Device) -> Result<f64, Error> {
     Ok(2.0 * (size as f64).powi(3) / best)
 }
 
-/// Begins a new record of the most resident memory, where the kernel lets us.
-fn forget_peak() {
-    // Without it the record of the whole process counts, which is never too small.
+/// Resets the peak of the resident memory, if the kernel allows it.
+fn reset_peak() {
+    // Otherwise the peak of the whole process is reported, which is an upper bound.
     let _ = fs::write("/proc/self/clear_refs", "5");
 }
 
-/// The most memory held: of this process since [`forget_peak`], or of a GPU's tensors.
+/// Peak memory in bytes: resident memory of this process since [`reset_peak`], or memory of tensors on a GPU.
 fn peak_bytes(device: Device) -> Result<u64, Error> {
     if let Device::Cuda(index) = device {
-        return Ok(runtime::memory(index)?.peak.unsigned_abs());
+        return Ok(runtime::device_memory(index)?.peak.unsigned_abs());
     }
     let path = Path::new("/proc/self/status");
     let status = fs::read_to_string(path).map_err(Error::io(path))?;
@@ -155,8 +167,8 @@ fn peak_bytes(device: Device) -> Result<u64, Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::model::tests::small;
     use super::*;
+    use crate::ml::fixtures::small;
     use grid::domain::Arch;
 
     #[test]
@@ -172,7 +184,7 @@ mod tests {
             initial: Some(initial.clone()),
         };
         let mut bench = Bench::new(workload).unwrap();
-        let written = hf::read(&initial, Device::Cpu).unwrap();
+        let written = model_folder::read(&initial, Device::Cpu).unwrap();
         for ((_, ours), (_, theirs)) in
             bench.trainer.model().weights().named().unwrap().iter().zip(written.weights().named().unwrap())
         {

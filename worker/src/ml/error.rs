@@ -1,46 +1,46 @@
-//! What can go wrong between a file, a tensor and a device.
+//! The errors of this module.
 
 use std::path::{Path, PathBuf};
 
 use tch::TchError;
 
-/// A failure of this room.
+/// Why an operation on tensors, devices or files of tensors failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The device or the machine has no memory left for this step.
+    /// The device or the machine has too little memory left.
     #[error("out of memory (a smaller micro-batch needs less): {0}")]
     OutOfMemory(String),
-    /// libtorch refused.
+    /// libtorch reported an error.
     #[error("libtorch: {0}")]
     Torch(String),
-    /// The libtorch that was loaded is not the one this program was built for.
+    /// The libtorch that was loaded is not the one that this program was built for.
     #[error(
-        "libtorch {found} was loaded, but this program is made for {wanted}: run `make libtorch`, or let \
-         LD_LIBRARY_PATH name the lib folder of torch {wanted}"
+        "libtorch {found} was loaded, but this program was built for {wanted}: run `make libtorch`, or set \
+         LD_LIBRARY_PATH to the lib folder of torch {wanted}"
     )]
     Version {
-        /// What was found.
+        /// The version that was loaded.
         found: String,
-        /// What is needed.
+        /// The version that is needed.
         wanted: &'static str,
     },
-    /// A device that does not exist here or is not spelt right.
+    /// A device that does not exist on this machine, or whose name cannot be read.
     #[error("device '{name}': {reason}")]
     Device {
-        /// As given.
+        /// The name as given.
         name: String,
-        /// Why not.
+        /// Why it cannot be used.
         reason: String,
     },
-    /// The operating system refused.
+    /// The operating system reported an error.
     #[error("{}: {source}", path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// The reason.
+        /// The error.
         source: std::io::Error,
     },
-    /// A file that is there but is not what it should be.
+    /// A file exists but its content cannot be used.
     #[error("{}: {reason}", path.display())]
     File {
         /// The file or folder.
@@ -48,10 +48,10 @@ pub enum Error {
         /// What is wrong with it, and what to do.
         reason: String,
     },
-    /// Input that no model could work on.
+    /// Input that no model can process.
     #[error("{0}")]
     Input(String),
-    /// Loss or gradient norm became infinite or not a number.
+    /// The loss or the gradient norm became infinite or not a number.
     #[error(
         "{what} is {value} at step {step}, whose batch is {places}; {} (a lower learning rate, a longer warm-up or a \
          smaller clip_norm may help)",
@@ -61,43 +61,48 @@ pub enum Error {
         }
     )]
     NonFinite {
-        /// `the loss` or `the gradient norm`.
+        /// `the loss`, `the gradient norm` or `the held-out loss`.
         what: &'static str,
         /// `NaN` or `inf`.
         value: f64,
         /// The first step with such a number, from 1, as in the metrics.
         step: u64,
-        /// Where the rows of its batch stand in their files.
+        /// Where the examples of its batch are in their files.
         places: String,
-        /// Where to go on from.
+        /// The checkpoint to continue from.
         checkpoint: Option<PathBuf>,
     },
 }
 
 impl Error {
-    /// Wraps an operating system error with the path it is about.
+    /// Wraps an error of the operating system together with the path that it concerns.
     pub fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self + '_ {
         move |source| Self::Io { path: path.to_owned(), source }
     }
 
-    /// A defect of a file.
+    /// A file whose content cannot be used.
     pub fn file(path: &Path, reason: impl Into<String>) -> Self {
         Self::File { path: path.to_owned(), reason: reason.into() }
     }
 
-    /// Whether memory ran out, so that smaller pieces may succeed.
+    /// Whether memory ran out, so that a smaller micro-batch may succeed.
     pub fn is_out_of_memory(&self) -> bool {
-        matches!(self, Self::OutOfMemory(_))
+        match self {
+            Self::OutOfMemory(_) => true,
+            Self::Io { source, .. } => source.kind() == std::io::ErrorKind::OutOfMemory,
+            _ => false,
+        }
     }
 }
 
 impl From<TchError> for Error {
     fn from(error: TchError) -> Self {
         let text = error.to_string();
-        // The first line says what; the rest is a C++ stack trace.
+        // The first line is the message; the rest is a C++ stack trace.
         let message = text.lines().next().unwrap_or_default().to_owned();
-        let lack = ["out of memory", "can't allocate memory", "DefaultCPUAllocator"];
-        if lack.iter().any(|words| text.contains(words)) { Self::OutOfMemory(message) } else { Self::Torch(message) }
+        // tch passes on the text of a C++ exception, not its type.
+        let signs = ["out of memory", "can't allocate memory", "DefaultCPUAllocator", "bad_alloc"];
+        if signs.iter().any(|sign| text.contains(sign)) { Self::OutOfMemory(message) } else { Self::Torch(message) }
     }
 }
 
@@ -107,7 +112,7 @@ mod tests {
     use tch::{Device, Kind, Tensor};
 
     #[test]
-    fn memory_that_cannot_be_had_is_told_apart() {
+    fn an_allocation_failure_is_out_of_memory() {
         let huge = Tensor::f_zeros([1 << 50], (Kind::Float, Device::Cpu)).map_err(Error::from);
         assert!(huge.unwrap_err().is_out_of_memory());
         let wrong = Tensor::zeros([2, 3], (Kind::Float, Device::Cpu));
@@ -115,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_non_finite_loss_names_the_step_its_data_and_the_way_back() {
+    fn a_non_finite_loss_names_the_step_its_data_and_the_last_checkpoint() {
         let error = Error::NonFinite {
             what: "the loss",
             value: f64::NAN,

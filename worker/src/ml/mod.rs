@@ -1,54 +1,52 @@
-//! All of tch: models, optimiser, training loop, scoring, checkpoints, Hugging Face folders, the C++ shim.
+//! Everything that uses tch: models, objectives, optimisers, the training loop, scoring, files of tensors, the C++ shim.
 //!
 //! ```text
-//!   finetune ── classifier ── model
-//!   train ── loss ── model { llama, gpt2 { ops, attention } } ── weights ── shim ── cpp/{shim, fused, kernels}
-//!     │  └── optimizer ──────────────────────────────┘
-//!     ├── batch                 score { pack } ── model
-//!     ├── selection
-//!     └── checkpoint ── kept ── tensors ── hf  runtime: the process around it all
-//!   bench ── train, phases: how fast all of this is
+//! bench ............. measures training speed
+//! training .......... Trainer<O>: one optimiser step at a time, for any objective
+//! objectives ........ what a step minimises: language_modeling, classification
+//! batching .......... batches of a step, grouping by length, preparation on another thread
+//! scoring ........... log-probabilities of token sequences
+//! files ............. safetensors, model folders (Hugging Face), checkpoints, kept output files
+//! optimizers ........ adamw
+//! models ............ llama, gpt2, their shared layers, the classifier head
+//! weights ........... the trainable tensors and their names
+//! shim -> cpp/ ...... C++ functions that the Rust binding lacks, and fused CPU kernels
+//! runtime ........... the process: allocator, threads, devices, version of libtorch
+//! phases, error ..... a stopwatch for the parts of a step; the error type
 //! ```
 //!
-//! Purpose: numbers that equal PyTorch's, as fast as libtorch gives them.
+//! A module uses only modules that stand below it.
 //!
-//! Invariant: every result is a function of its arguments: no random state is kept between two calls, the weights
-//! of step *n* follow from those of step *n - 1* and the batch of step *n*. That is what makes resuming exact.
+//! Purpose: numbers that equal PyTorch's, at the speed of libtorch.
 //!
-//! Rejected: `tch::nn` (its `VarStore` adopts a file's precision silently, its optimisers hide their state and wait
-//! for the device at every clipping) and a trait per layer (two model families, one file each, and one `match`).
+//! Invariant: every result is a function of its arguments. No random state is kept between two calls; the weights of
+//! step *n* follow from those of step *n - 1* and the batch of step *n*. This makes resuming exact.
+//!
+//! Rejected: `tch::nn`, because its `VarStore` silently adopts the precision of a file, and its optimisers hide their
+//! state and wait for the device whenever they clip. Also a trait for each layer: a model family is one file that reads
+//! from top to bottom.
 
-mod attention;
-pub mod batch;
+pub mod batching;
 pub mod bench;
-pub mod checkpoint;
-pub mod classifier;
 pub mod error;
-pub mod finetune;
-pub mod gpt2;
-pub mod hf;
-pub mod kept;
-pub mod llama;
-pub mod loss;
-pub mod model;
-mod ops;
-pub mod optimizer;
+pub mod files;
+#[cfg(test)]
+mod fixtures;
+pub mod models;
+pub mod objectives;
+pub mod optimizers;
 mod phases;
 pub mod runtime;
-pub mod score;
-pub mod selection;
+pub mod scoring;
 mod shim;
-pub mod tensors;
-pub mod train;
+pub mod training;
 pub mod weights;
 
-pub use batch::{Batch, Batches, Row};
-pub use checkpoint::{Checkpoint, Latest, Saved};
-pub use classifier::Classifier;
+pub use batching::{Batch, Batches};
 pub use error::Error;
-pub use finetune::{Finetuner, Input};
-pub use kept::Kept;
-pub use model::Model;
-pub use optimizer::Decay;
-pub use score::{Scorer, Scoring, Sequence};
-pub use train::{Look, Measured, Options, StepReport, Trainer};
+pub use files::{Checkpoint, LatestCheckpoint, OutputFiles, SavedCheckpoint, checkpoint, model_folder};
+pub use models::{Classifier, Model};
+pub use objectives::{Classification, LabelledSequence, LanguageModeling, Objective, TrainingSequence};
+pub use optimizers::Decay;
+pub use scoring::{Scorer, Scoring, ScoringRequest};
+pub use training::{Measurements, Options, Progress, StepReport, Trainer, ValidationResult};

@@ -1,4 +1,4 @@
-//! A stopwatch for the parts of a training step; it costs nothing until it is started.
+//! A stopwatch for the parts of a training step. Until it is started, it costs nothing.
 
 use std::cell::RefCell;
 use std::time::Instant;
@@ -8,7 +8,7 @@ use tch::{Cuda, Device};
 
 use super::error::Error;
 
-/// A part of a step.
+/// A part of a training step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
     Data,
@@ -22,24 +22,24 @@ thread_local! {
     static RUNNING: RefCell<Option<(Device, Phases)>> = const { RefCell::new(None) };
 }
 
-/// Starts the stopwatch of this thread; from now on each part waits for this device before it ends.
+/// Starts the stopwatch of this thread. From then on every part waits for the device before it ends.
 pub(super) fn start(device: Device) {
     RUNNING.set(Some((device, Phases::default())));
 }
 
-/// Stops it and tells the seconds since its start.
+/// Stops the stopwatch and returns the seconds that each part took since the start.
 pub(super) fn stop() -> Phases {
     RUNNING.take().map_or_else(Phases::default, |(_, phases)| phases)
 }
 
-/// Waits until this device has done what it was given.
+/// Waits until the device has finished all work queued on it.
 pub(super) fn synchronize(device: Device) {
     if let Device::Cuda(index) = device {
         Cuda::synchronize(index as i64);
     }
 }
 
-/// Does this as a part of the step.
+/// Runs `work`, and adds the time it takes to a part of the step.
 pub(super) fn timed<T>(phase: Phase, work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
     let Some(device) = RUNNING.with_borrow(|running| running.as_ref().map(|(device, _)| *device)) else {
         return work();
@@ -68,18 +68,18 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn parts_add_up_only_while_the_watch_runs() {
-        let nap = |phase| {
+    fn times_add_up_only_while_the_stopwatch_runs() {
+        let sleep = |phase| {
             let work = || {
                 std::thread::sleep(Duration::from_millis(5));
                 Ok(())
             };
             timed(phase, work).unwrap();
         };
-        nap(Phase::Head);
+        sleep(Phase::Head);
         start(Device::Cpu);
-        nap(Phase::Forward);
-        nap(Phase::Forward);
+        sleep(Phase::Forward);
+        sleep(Phase::Forward);
         let phases = stop();
         assert!(phases.forward >= 0.01 && phases.head == 0.0, "{phases:?}");
         assert_eq!(stop(), Phases::default());

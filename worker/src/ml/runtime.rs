@@ -1,8 +1,8 @@
-//! The process around the tensors: memory allocator, MKL's path, CUDA backend, version, device, threads.
+//! The process: memory allocator, code path of MKL, CUDA backend, version of libtorch, devices, threads.
 //!
 //! | variable | meaning |
 //! |---|---|
-//! | `GRID_MKL_AMD` | `1` lets MKL take its AVX path on any CPU, `0` leaves MKL's own choice, `auto` (default) takes it on AMD CPUs with AVX-512, where it more than doubles the speed of float32 products |
+//! | `GRID_MKL_AMD` | `1` makes MKL use its AVX code on any CPU, `0` leaves MKL its own choice, `auto` (the default) makes it use AVX on AMD CPUs with AVX-512, where float32 products are then more than twice as fast |
 
 use std::ffi::c_int;
 use std::sync::OnceLock;
@@ -13,34 +13,35 @@ use tch::{Cuda, Device};
 use super::error::Error;
 use super::shim;
 
-pub use super::shim::{Memory, empty_cache, memory};
+pub use super::shim::{DeviceMemory, device_memory, empty_cache};
 
-/// The libtorch that this program is built for.
+/// The version of libtorch that this program is built for.
 pub const TORCH_VERSION: &str = "2.11.0";
 
-/// `mi_option_purge_delay`, which the crate has no name for.
+/// `mi_option_purge_delay`, which `libmimalloc_sys` does not declare.
 const PURGE_DELAY: mi_option_t = mi_option_use_numa_nodes - 1;
 
-/// What a training step allocates and frees again, it should get from the same pages: first line of every `main`.
+/// Configures the memory allocator. Must be the first line of every `main`, before a second thread or any tensor exists.
 ///
-/// mimalloc takes the place of libc's `malloc` for everything in this process, libtorch included, and keeps its pages.
-/// glibc maps every large tensor anew, and the kernel clears its pages at each step (15-50 % of the time); where it is
-/// told to keep them, it does not find aligned blocks again (its bug 14581), so that tensors of changing shapes take ten
-/// times the memory. Must run before a second thread or any tensor exists.
+/// mimalloc replaces libc's `malloc` for everything in this process, libtorch included, and keeps its pages, so that each
+/// training step gets the pages that the previous one freed. glibc maps the pages of every large tensor again, and the
+/// kernel clears them at each step (15-50 % of the time). If glibc is configured to keep its pages, it does not find
+/// aligned blocks again (its bug 14581), and tensors of changing shapes take ten times the memory.
 pub fn prepare_process() {
     // SAFETY: mi_option_set only sets a number; setenv is called while there is one thread.
     unsafe {
         mi_option_set(PURGE_DELAY, -1);
-        // Without it cuBLAS may choose another summation order from run to run.
+        // Without this variable, cuBLAS may choose another summation order in each run.
         libc::setenv(c"CUBLAS_WORKSPACE_CONFIG".as_ptr(), c":4096:8".as_ptr(), 0);
     }
     std::hint::black_box(mkl_serv_intel_cpu_true as extern "C" fn() -> c_int);
 }
 
-/// Answers MKL's question whether this is "an Intel CPU", on which MKL takes its AVX2 and AVX-512 paths.
+/// Tells MKL whether this is an Intel CPU, on which MKL uses its AVX2 and AVX-512 code.
 ///
-/// libtorch_cpu holds MKL statically but looks this symbol up, and an executable's own definition comes first. See
-/// `GRID_MKL_AMD` above. It is an override of a vendor's check: benchmarks must say whether it was on.
+/// MKL is linked statically into libtorch_cpu, which nevertheless looks this symbol up dynamically, and the definition in
+/// an executable comes first. `GRID_MKL_AMD` (see above) controls the answer. Since this overrides a check of the vendor,
+/// benchmarks must report the setting.
 #[unsafe(no_mangle)]
 pub extern "C" fn mkl_serv_intel_cpu_true() -> c_int {
     static ANSWER: OnceLock<bool> = OnceLock::new();
@@ -76,20 +77,24 @@ fn has_avx512() -> bool {
     false
 }
 
-/// Loads libtorch's CUDA half where there is one, and says whether it did.
+/// Loads the CUDA library of libtorch, if it is installed, and returns whether it is loaded.
 ///
-/// The linker drops it as unused, and libtorch looks for it once: call this before any question about CUDA.
+/// The linker drops this library as unused, and libtorch looks for it only once. Call this before any other function that
+/// concerns CUDA.
 pub fn load_cuda_backend() -> bool {
     static LOADED: OnceLock<bool> = OnceLock::new();
-    // SAFETY: a NUL-terminated name; the library's initialisers are libtorch's own.
+    // SAFETY: the name is NUL-terminated, and the initialisers of the library are those of libtorch.
     *LOADED.get_or_init(|| {
         !unsafe { libc::dlopen(c"libtorch_cuda.so".as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL) }.is_null()
     })
 }
 
-/// Refuses every libtorch but [`TORCH_VERSION`]; returns the one found.
+/// Checks that the loaded libtorch is version [`TORCH_VERSION`], and returns the version.
 ///
-/// Another version may load and then read garbage, because tch calls C++ by layout.
+/// tch depends on the memory layout of C++ objects, so another version might load and then compute nonsense.
+///
+/// # Errors
+/// If another version was loaded.
 pub fn check_version() -> Result<String, Error> {
     let configuration = shim::configuration()?;
     let found = version_in(&configuration).unwrap_or("of an unknown version").to_owned();
@@ -101,7 +106,10 @@ fn version_in(configuration: &str) -> Option<&str> {
     rest.split([',', '+', '\n', ' ']).next()
 }
 
-/// The device called `cpu` or `cuda:N`, if it is there.
+/// The device with this name, `cpu` or `cuda:N`.
+///
+/// # Errors
+/// If there is no such device.
 pub fn device(name: &str) -> Result<Device, Error> {
     let refuse = |reason: String| Error::Device { name: name.to_owned(), reason };
     if name == "cpu" {
@@ -110,31 +118,37 @@ pub fn device(name: &str) -> Result<Device, Error> {
     let index: usize = name
         .strip_prefix("cuda:")
         .and_then(|number| number.parse().ok())
-        .ok_or_else(|| refuse("devices are called 'cpu' or 'cuda:0', 'cuda:1', ...".to_owned()))?;
+        .ok_or_else(|| refuse("the name of a device is 'cpu' or 'cuda:0', 'cuda:1', ...".to_owned()))?;
     if !load_cuda_backend() {
         return Err(refuse(format!(
-            "this libtorch has no CUDA half (libtorch_cuda.so): run `make libtorch DEVICE=cuda`, or let \
-             LD_LIBRARY_PATH name the lib folder of a CUDA build of torch {TORCH_VERSION}"
+            "this libtorch was built without CUDA (there is no libtorch_cuda.so): run `make libtorch DEVICE=cuda`, or \
+             set LD_LIBRARY_PATH to the lib folder of a CUDA build of torch {TORCH_VERSION}"
         )));
     }
     let count = usize::try_from(Cuda::device_count()).unwrap_or(0);
     if index >= count {
-        return Err(refuse(format!(
-            "there are {count} CUDA devices here (nvidia-smi and CUDA_VISIBLE_DEVICES tell more)"
-        )));
+        return Err(refuse(format!("this machine has {count} CUDA devices (see nvidia-smi and CUDA_VISIBLE_DEVICES)")));
     }
     Ok(Device::Cuda(index))
 }
 
-/// Settles threads and exactness for this process: so many threads within an operation, operations one by one,
-/// float32 products in full, repeatable kernels.
+/// Configures libtorch for this process: the number of threads within an operation, one operation at a time, full float32
+/// products, deterministic kernels.
 ///
-/// The number of threads changes the last bits of float32 results, so it belongs into the record of an attempt.
+/// The number of threads changes the last bits of float32 results, so it must be recorded with every attempt.
+///
+/// # Errors
+/// If libtorch fails.
 pub fn configure(threads: u32) -> Result<(), Error> {
     static INTEROP: OnceLock<()> = OnceLock::new();
-    INTEROP.get_or_init(|| tch::set_num_interop_threads(1)); // libtorch allows it once
+    INTEROP.get_or_init(|| tch::set_num_interop_threads(1)); // libtorch allows a single call
     tch::set_num_threads(i32::try_from(threads.max(1)).unwrap_or(i32::MAX));
-    shim::set_exact(true)
+    shim::set_exact(true)?;
+    match shim::instruction_set() {
+        Some(name) => tracing::info!(threads, "fused CPU kernels for {name}"),
+        None => tracing::info!(threads, "no fused kernels for this CPU: using the operations of libtorch"),
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -144,20 +158,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_loaded_libtorch_is_the_one_we_were_built_for() {
+    fn the_loaded_libtorch_is_the_expected_one() {
         assert_eq!(check_version().unwrap(), TORCH_VERSION);
     }
 
-    /// Linking alone decides whose malloc libtorch calls.
+    /// The link order alone decides which malloc libtorch calls.
     #[test]
-    fn tensors_lie_in_memory_of_mimalloc() {
+    fn tensors_are_allocated_by_mimalloc() {
         prepare_process();
-        // SAFETY: both read numbers only.
+        // SAFETY: both functions only read numbers.
         let (purge, within) = unsafe {
             let tensor = tch::Tensor::zeros([1 << 20], (tch::Kind::Float, Device::Cpu));
             (mi_option_get(PURGE_DELAY), mi_is_in_heap_region(tensor.data_ptr()))
         };
-        assert!(within, "libtorch has another malloc");
+        assert!(within, "libtorch calls another malloc");
         assert_eq!(purge, -1);
     }
 
@@ -167,14 +181,15 @@ mod tests {
         assert_eq!(version_in("TORCH_VERSION=2.11.0+cu130\n"), Some("2.11.0"));
         assert_eq!(version_in("nothing"), None);
         let refusal = Error::Version { found: "2.13.0".into(), wanted: TORCH_VERSION }.to_string();
-        assert!(refusal.starts_with("libtorch 2.13.0 was loaded, but this program is made for 2.11.0: run `make"));
+        assert!(refusal.starts_with("libtorch 2.13.0 was loaded, but this program was built for 2.11.0: run `make"));
     }
 
     #[test]
-    fn devices_have_two_spellings() {
+    fn device_names_are_parsed() {
         assert_eq!(device("cpu").unwrap(), Device::Cpu);
         for wrong in ["gpu", "cuda", "cuda:", "cuda:x", "CPU", ""] {
-            assert!(device(wrong).unwrap_err().to_string().contains("devices are called 'cpu' or 'cuda:0'"), "{wrong}");
+            let refusal = device(wrong).unwrap_err().to_string();
+            assert_eq!(refusal, format!("device '{wrong}': the name of a device is 'cpu' or 'cuda:0', 'cuda:1', ..."));
         }
         assert!(device("cuda:999").is_err());
     }

@@ -1,4 +1,4 @@
-//! Safe faces of the functions in `cpp/shim.cpp`.
+//! Safe wrappers of the C++ functions in `cpp/shim.cpp` and `cpp/fused.cpp`.
 
 use std::ffi::{CStr, c_char, c_int};
 use std::ptr::null_mut;
@@ -42,6 +42,7 @@ unsafe extern "C" {
     ) -> c_int;
     fn grid_target_logprobs(hidden: Handle, weight: Handle, targets: Handle, chunk: i64, out: *mut Handle) -> c_int;
     fn grid_fused_lanes() -> i64;
+    fn grid_instruction_set() -> *const c_char;
     fn grid_causal_attention(
         packed: Handle,
         heads: i64,
@@ -69,7 +70,7 @@ fn check(code: c_int) -> Result<(), Error> {
     if code == 0 {
         return Ok(());
     }
-    // SAFETY: the shim keeps a NUL-terminated message of this thread until its next failure.
+    // SAFETY: the shim keeps a NUL-terminated message for each thread until the next failure on that thread.
     let message = unsafe { CStr::from_ptr(grid_last_error()) }.to_string_lossy().into_owned();
     Err(if code == 2 { Error::OutOfMemory(message) } else { Error::Torch(message) })
 }
@@ -82,7 +83,7 @@ fn handles<'a>(tensors: impl IntoIterator<Item = &'a Tensor>) -> Vec<Handle> {
     tensors.into_iter().map(handle).collect()
 }
 
-/// The description of its build by the libtorch that was loaded.
+/// The description of its own build that the loaded libtorch gives.
 pub fn configuration() -> Result<String, Error> {
     let mut text = vec![0u8; 1 << 14];
     // SAFETY: the shim writes at most `capacity` bytes, the last of them NUL.
@@ -94,40 +95,40 @@ pub fn configuration() -> Result<String, Error> {
 pub fn gradient_norm<'a>(parameters: impl IntoIterator<Item = &'a Tensor>) -> Result<Tensor, Error> {
     let parameters = handles(parameters);
     let mut norm = null_mut();
-    // SAFETY: the handles are alive for the call; on success `norm` is a new tensor that we own.
+    // SAFETY: the handles are alive for the call; on success `norm` is a new tensor that the caller owns.
     unsafe {
         check(grid_gradient_norm(parameters.as_ptr(), parameters.len(), &mut norm))?;
         Ok(Tensor::from_ptr(norm))
     }
 }
 
-/// The numbers of one AdamW step.
+/// The hyperparameters of one AdamW step.
 #[derive(Debug, Clone, Copy)]
 pub struct AdamWStep {
     /// Learning rate of this step.
     pub learning_rate: f64,
-    /// Decay rates of the moments.
+    /// Decay rates of the two moments.
     pub betas: [f64; 2],
     /// Decoupled weight decay.
     pub weight_decay: f64,
-    /// Added to the root of the second moment.
+    /// Added to the square root of the second moment.
     pub epsilon: f64,
 }
 
-/// One fused step over parameters that hold gradients; these are divided by `grad_scale` (0-dim) on the way.
+/// One fused AdamW step over parameters with gradients, which are divided by `grad_scale` (0-dim) on the way.
 ///
-/// `steps` is the 0-dim counter, advanced before.
+/// `steps` is the 0-dim step counter, which the caller has already incremented.
 pub fn fused_adamw(
     parameters: &[&Tensor],
     first: &[&Tensor],
     second: &[&Tensor],
     steps: &Tensor,
     grad_scale: Option<&Tensor>,
-    numbers: AdamWStep,
+    hyperparameters: AdamWStep,
 ) -> Result<(), Error> {
     assert!(parameters.len() == first.len() && first.len() == second.len(), "one pair of moments per parameter");
     let [parameters, first, second] = [parameters, first, second].map(|list| handles(list.iter().copied()));
-    let AdamWStep { learning_rate, betas: [beta1, beta2], weight_decay, epsilon } = numbers;
+    let AdamWStep { learning_rate, betas: [beta1, beta2], weight_decay, epsilon } = hyperparameters;
     // SAFETY: three lists of equal length of live handles; a null scale means none.
     check(unsafe {
         grid_fused_adamw(
@@ -146,43 +147,47 @@ pub fn fused_adamw(
     })
 }
 
-/// Drops the gradients, so that the next backward pass stores its own instead of adding to zeros.
+/// Frees the gradients, so that the next backward pass stores its own instead of adding to zeros.
 pub fn clear_gradients<'a>(parameters: impl IntoIterator<Item = &'a Tensor>) -> Result<(), Error> {
     let parameters = handles(parameters);
     // SAFETY: the handles are alive for the call.
     check(unsafe { grid_clear_gradients(parameters.as_ptr(), parameters.len()) })
 }
 
-/// Runs the graph behind `output` backwards from this gradient of it.
+/// Runs the graph behind `output` backwards, starting from the gradient of `output`.
 pub fn backward(output: &Tensor, gradient: &Tensor) -> Result<(), Error> {
     // SAFETY: both handles are alive for the call.
     check(unsafe { grid_backward(handle(output), handle(gradient)) })
 }
 
-/// The arguments of [`head_loss`].
+/// The inputs of a vocabulary head.
 #[derive(Debug, Clone, Copy)]
-pub struct Head<'a> {
-    /// `[rows, hidden]`
+pub struct VocabularyHead<'a> {
+    /// Hidden states, `[rows, hidden]`.
     pub hidden: &'a Tensor,
-    /// `[vocab, hidden]`
+    /// The weight of the head, `[vocab, hidden]`.
     pub weight: &'a Tensor,
-    /// `[rows]`
+    /// Target ids, `[rows]` int64.
     pub targets: &'a Tensor,
-    /// Rows whose logits exist at one time.
+    /// The number of rows whose logits exist at the same time.
     pub chunk: i64,
-    /// Whether the products are made in bfloat16.
+    /// Whether matrix products are computed in bfloat16.
     pub bf16: bool,
 }
 
-/// Summed cross entropy (0-dim, double) and, given a scale, the gradient of the hidden states times that scale.
+/// Summed cross entropy (0-dim, double) and, if a scale is given, the gradient of the hidden states times that scale.
 ///
-/// With a scale it also adds the equally scaled gradient of the head to the head's own gradient. `smoothing` is the
-/// share of each target's probability that is spread evenly over the vocabulary, as in `torch.nn.CrossEntropyLoss`.
-pub fn head_loss(head: Head<'_>, smoothing: f64, scale: Option<f64>) -> Result<(Tensor, Option<Tensor>), Error> {
+/// With a scale, the equally scaled gradient of the head's weight is added to the gradient of that weight. `smoothing` is
+/// the share of each target's probability that is spread evenly over the vocabulary, as in `torch.nn.CrossEntropyLoss`.
+pub fn head_loss(
+    head: VocabularyHead<'_>,
+    smoothing: f64,
+    scale: Option<f64>,
+) -> Result<(Tensor, Option<Tensor>), Error> {
     let (mut loss, mut gradient) = (null_mut(), null_mut());
     let wanted = if scale.is_some() { &raw mut gradient } else { null_mut() };
     let (hidden, weight, targets) = (handle(head.hidden), handle(head.weight), handle(head.targets));
-    // SAFETY: live handles; on success the out-parameters are new tensors that we own.
+    // SAFETY: live handles; on success the out-parameters are new tensors that the caller owns.
     unsafe {
         let scale = scale.unwrap_or(1.0);
         let bf16 = c_int::from(head.bf16);
@@ -192,24 +197,33 @@ pub fn head_loss(head: Head<'_>, smoothing: f64, scale: Option<f64>) -> Result<(
 }
 
 /// Log-probability of each target, `[rows]`.
-pub fn target_logprobs(head: Head<'_>) -> Result<Tensor, Error> {
+pub fn target_logprobs(head: VocabularyHead<'_>) -> Result<Tensor, Error> {
     let mut logprobs = null_mut();
     let (hidden, weight, targets) = (handle(head.hidden), handle(head.weight), handle(head.targets));
-    // SAFETY: live handles; on success the out-parameter is a new tensor that we own.
+    // SAFETY: live handles; on success the out-parameter is a new tensor that the caller owns.
     unsafe {
         check(grid_target_logprobs(hidden, weight, targets, head.chunk, &mut logprobs))?;
         Ok(Tensor::from_ptr(logprobs))
     }
 }
 
-/// Whether the fused operations take this tensor, whose rows (or heads) have this width.
+/// Whether the fused operations support this tensor, whose rows (or heads) have this width.
 pub fn can_fuse(tensor: &Tensor, width: i64) -> bool {
     // SAFETY: no arguments.
     let lanes = unsafe { grid_fused_lanes() };
     lanes > 0 && tensor.device() == Device::Cpu && width > 0 && width % (2 * lanes) == 0
 }
 
-/// Fused causal attention; `angles` are cosines and sines `[positions, dim / 2]`.
+/// The instruction set of the fused operations (`AVX-512`, `AVX2`), or `None` on a processor that has none of them.
+pub fn instruction_set() -> Option<&'static str> {
+    // SAFETY: no arguments; the result is null or a NUL-terminated string that is never freed.
+    unsafe {
+        let name = grid_instruction_set();
+        if name.is_null() { None } else { CStr::from_ptr(name).to_str().ok() }
+    }
+}
+
+/// Fused causal attention; `angles` are the cosines and sines of rotary positions, `[positions, dim / 2]`.
 ///
 /// packed `[batch, seq, (heads + 2 * kv_heads) * dim]` -> `[batch, seq, heads * dim]`
 pub fn causal_attention(
@@ -220,14 +234,14 @@ pub fn causal_attention(
 ) -> Result<Tensor, Error> {
     let (cosine, sine) = angles.map_or((null_mut(), null_mut()), |(cosine, sine)| (handle(cosine), handle(sine)));
     let mut output = null_mut();
-    // SAFETY: live handles, null for no angles; on success the out-parameter is a new tensor that we own.
+    // SAFETY: live handles, null where there are no angles; on success the out-parameter is a new tensor that the caller owns.
     unsafe {
         check(grid_causal_attention(handle(packed), heads, kv_heads, cosine, sine, &mut output))?;
         Ok(Tensor::from_ptr(output))
     }
 }
 
-/// Fused `x + branch`, and its RMSNorm in float32 or bfloat16; all `[.., width]`, `gain` `[width]`.
+/// Fused `x + branch` and the RMSNorm of the sum, in float32 or bfloat16; all `[.., width]`, `gain` `[width]`.
 pub fn add_norm(
     x: &Tensor,
     branch: Option<&Tensor>,
@@ -237,7 +251,7 @@ pub fn add_norm(
 ) -> Result<(Tensor, Tensor), Error> {
     let (mut residual, mut normalised) = (null_mut(), null_mut());
     let (added, bf16) = (branch.map_or(null_mut(), handle), c_int::from(bf16));
-    // SAFETY: live handles, null for no branch; on success the out-parameters are new tensors that we own, the first
+    // SAFETY: live handles, null where there is no branch; on success the out-parameters are new tensors that the caller owns, the first
     // of them only if there is a branch.
     unsafe {
         check(grid_add_norm(handle(x), added, handle(gain), epsilon, bf16, &mut residual, &mut normalised))?;
@@ -249,44 +263,44 @@ pub fn add_norm(
 /// Fused `silu(gate) * up`: `[.., 2 * width]` -> `[.., width]`.
 pub fn swiglu(gate_up: &Tensor) -> Result<Tensor, Error> {
     let mut inner = null_mut();
-    // SAFETY: a live handle; on success the out-parameter is a new tensor that we own.
+    // SAFETY: a live handle; on success the out-parameter is a new tensor that the caller owns.
     unsafe {
         check(grid_swiglu(handle(gate_up), &mut inner))?;
         Ok(Tensor::from_ptr(inner))
     }
 }
 
-/// Full float32 products instead of TF32, and kernels that repeat bit for bit where libtorch has them.
+/// Selects full float32 products instead of TF32, and deterministic kernels where libtorch has them.
 pub fn set_exact(exact: bool) -> Result<(), Error> {
     // SAFETY: a plain number.
     check(unsafe { grid_set_exact(c_int::from(exact)) })
 }
 
-/// Memory of a CUDA device, in bytes.
+/// Memory statistics of a CUDA device, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Memory {
-    /// In tensors now.
+pub struct DeviceMemory {
+    /// Allocated to tensors now.
     pub allocated: i64,
-    /// In tensors at the worst moment.
+    /// The highest amount that was allocated to tensors.
     pub peak: i64,
-    /// Held by libtorch's cache.
+    /// Held by the caching allocator of libtorch.
     pub reserved: i64,
     /// Free on the device.
     pub free: i64,
-    /// On the device.
+    /// The size of the device's memory.
     pub total: i64,
 }
 
-/// Memory statistics of a CUDA device.
-pub fn memory(index: usize) -> Result<Memory, Error> {
+/// The memory statistics of a CUDA device.
+pub fn device_memory(index: usize) -> Result<DeviceMemory, Error> {
     let mut bytes = [0; 5];
     // SAFETY: the shim writes five numbers.
     check(unsafe { grid_memory(c_int::try_from(index).unwrap_or(c_int::MAX), bytes.as_mut_ptr()) })?;
     let [allocated, peak, reserved, free, total] = bytes;
-    Ok(Memory { allocated, peak, reserved, free, total })
+    Ok(DeviceMemory { allocated, peak, reserved, free, total })
 }
 
-/// Gives cached device memory back.
+/// Returns cached device memory to the driver.
 pub fn empty_cache() -> Result<(), Error> {
     // SAFETY: no arguments.
     check(unsafe { grid_empty_cache() })

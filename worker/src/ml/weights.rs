@@ -1,4 +1,4 @@
-//! The trainable tensors of a model, under the names that Hugging Face gives them.
+//! The trainable tensors of a model, under their Hugging Face names.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
@@ -6,102 +6,125 @@ use tch::{Device, Kind, Tensor};
 
 use super::error::Error;
 
-/// How a tensor looks before training.
+/// How the values of a tensor are initialised.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Initial {
-    /// Drawn from a normal distribution around zero with this standard deviation.
+    /// Drawn from a normal distribution with mean 0 and this standard deviation.
     Normal(f64),
-    /// The same number everywhere.
+    /// This number everywhere.
     Constant(f32),
-    /// Drawn evenly from the numbers between minus this and this.
+    /// Drawn from the uniform distribution between minus this number and this number.
     Uniform(f64),
 }
 
-/// A named slice of a weight: so many rows (elements of the first axis).
+/// A named slice of a weight along its first axis.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Part {
-    /// The name in a Hugging Face file.
+pub struct WeightPart {
+    /// The name of the tensor in a Hugging Face file.
     pub name: String,
-    /// Where it starts.
+    /// The first row of the slice.
     pub start: i64,
-    /// How many rows it has.
+    /// The number of rows.
     pub rows: i64,
-    /// Its values before training.
+    /// How the values are initialised.
     pub initial: Initial,
 }
 
-/// One trainable float32 tensor, made of one or more named parts.
-///
-/// Matrices that multiply the same input (query, key and value; gate and up) are parts of one weight: one product
-/// instead of three, while files and optimiser state keep the published names.
-#[derive(Debug)]
-pub struct Weight {
-    /// The values.
-    pub tensor: Tensor,
-    /// The parts, in order; together they are all of it.
-    pub parts: Vec<Part>,
+/// The name, size and initialisation of a part that is about to be added.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PartShape {
+    /// See [`WeightPart::name`].
+    pub name: String,
+    /// See [`WeightPart::rows`].
+    pub rows: u32,
+    /// See [`WeightPart::initial`].
+    pub initial: Initial,
 }
 
-/// All trainable tensors of a model, in the order in which the forward pass meets them.
+impl PartShape {
+    /// A part that is initialised from a normal distribution with this standard deviation.
+    pub fn normal(name: String, rows: u32, std: f64) -> Self {
+        Self { name, rows, initial: Initial::Normal(std) }
+    }
+}
+
+/// One trainable float32 tensor, which consists of one or more named parts.
+///
+/// Matrices that multiply the same input (query, key and value; gate and up) are parts of one weight. The model then
+/// computes one product instead of several, while files and optimiser state keep the published names.
+#[derive(Debug)]
+pub struct Weight {
+    /// The values of all parts.
+    pub tensor: Tensor,
+    /// The parts in order; together they cover the whole tensor.
+    pub parts: Vec<WeightPart>,
+}
+
+/// All trainable tensors of a model, in the order in which the forward pass uses them.
 #[derive(Debug)]
 pub struct Weights {
     list: Vec<Weight>,
     device: Device,
 }
 
+/// A model that can be trained.
+pub trait Trainable {
+    /// The trainable tensors; all of them are on one device.
+    fn weights(&self) -> &Weights;
+}
+
 impl Weights {
-    /// None yet.
+    /// An empty list for tensors on this device.
     pub fn new(device: Device) -> Self {
         Self { list: Vec::new(), device }
     }
 
-    /// Where they are.
+    /// The device of all tensors.
     pub fn device(&self) -> Device {
         self.device
     }
 
-    /// The tensors.
+    /// The weights, with the names of their parts.
     pub fn list(&self) -> &[Weight] {
         &self.list
     }
 
-    /// The tensors without their names.
+    /// The tensors, without their names.
     pub fn tensors(&self) -> impl Iterator<Item = &Tensor> {
         self.list.iter().map(|weight| &weight.tensor)
     }
 
-    /// Adds a matrix of `columns` whose rows are these parts (name, rows, standard deviation): `[sum of rows, columns]`.
-    pub fn matrix(&mut self, parts: &[(String, u32, f64)], columns: u32) -> Result<Tensor, Error> {
-        let parts: Vec<_> =
-            parts.iter().map(|(name, rows, std)| (name.clone(), i64::from(*rows), Initial::Normal(*std))).collect();
+    /// Adds a matrix `[sum of rows, columns]` that consists of these parts.
+    pub fn matrix(&mut self, parts: Vec<PartShape>, columns: u32) -> Result<Tensor, Error> {
         self.add(parts, Some(i64::from(columns)))
     }
 
-    /// Adds a vector with the same value everywhere.
+    /// Adds a vector `[length]` that is initialised with one value.
     pub fn vector(&mut self, name: String, length: u32, value: f32) -> Result<Tensor, Error> {
-        self.add(vec![(name, i64::from(length), Initial::Constant(value))], None)
+        self.add(vec![PartShape { name, rows: length, initial: Initial::Constant(value) }], None)
     }
 
-    /// Adds a linear layer as PyTorch begins one, weight `[outputs, inputs]` and bias `[outputs]` even within
-    /// `1 / sqrt(inputs)`.
+    /// Adds a linear layer, initialised like `torch.nn.Linear`: weight `[outputs, inputs]` and bias `[outputs]` are
+    /// uniform within `1 / sqrt(inputs)`.
     pub fn linear(&mut self, name: &str, inputs: u32, outputs: u32) -> Result<(Tensor, Tensor), Error> {
         let initial = Initial::Uniform(1.0 / f64::from(inputs).sqrt());
-        let part = |part: &str| vec![(format!("{name}.{part}"), i64::from(outputs), initial)];
+        let part = |part: &str| vec![PartShape { name: format!("{name}.{part}"), rows: outputs, initial }];
         Ok((self.add(part("weight"), Some(i64::from(inputs)))?, self.add(part("bias"), None)?))
     }
 
-    /// These weights, but not the one of this name, then the others; all of them shared, none copied.
-    pub fn without_then(&self, name: &str, others: &Weights) -> Weights {
+    /// These weights except the one with this name, followed by the others. All tensors are shared, none is copied.
+    pub fn replacing(&self, name: &str, others: &Weights) -> Weights {
         let kept = self.list.iter().filter(|weight| weight.parts.iter().all(|part| part.name != name));
         let share = |weight: &Weight| Weight { tensor: weight.tensor.shallow_clone(), parts: weight.parts.clone() };
         Weights { list: kept.chain(&others.list).map(share).collect(), device: self.device }
     }
 
-    fn add(&mut self, parts: Vec<(String, i64, Initial)>, columns: Option<i64>) -> Result<Tensor, Error> {
+    fn add(&mut self, parts: Vec<PartShape>, columns: Option<i64>) -> Result<Tensor, Error> {
         let mut start = 0;
         let mut named = Vec::with_capacity(parts.len());
-        for (name, rows, initial) in parts {
-            named.push(Part { name, start, rows, initial });
+        for PartShape { name, rows, initial } in parts {
+            let rows = i64::from(rows);
+            named.push(WeightPart { name, start, rows, initial });
             start += rows;
         }
         let shape: Vec<i64> = [start].into_iter().chain(columns).collect();
@@ -111,13 +134,13 @@ impl Weights {
         Ok(handle)
     }
 
-    /// Every part by name, as a view of the values (without history).
+    /// Every part by name, as a detached view of the values.
     pub fn named(&self) -> Result<Vec<(String, Tensor)>, Error> {
         let values: Vec<Tensor> = self.tensors().map(Tensor::detach).collect();
         self.named_like(&values)
     }
 
-    /// The same names over tensors of the same shapes, such as the moments of an optimiser.
+    /// Views of other tensors of the same shapes under the same names, such as the moments of an optimiser.
     pub fn named_like(&self, tensors: &[Tensor]) -> Result<Vec<(String, Tensor)>, Error> {
         let mut named = Vec::new();
         for (weight, tensor) in self.list.iter().zip(tensors) {
@@ -128,7 +151,7 @@ impl Weights {
         Ok(named)
     }
 
-    /// Fills every part with its values before training: a function of the seed and the name alone.
+    /// Initialises every part. The values are a function of the seed and the name of the part alone.
     pub fn initialise(&self, seed: u64) -> Result<(), Error> {
         let _no_grad = tch::no_grad_guard();
         for weight in &self.list {
@@ -155,10 +178,10 @@ impl Weights {
     }
 }
 
-/// Numbers spread evenly over (0, 1], never zero, that depend on nothing but these arguments.
+/// Uniform numbers in (0, 1], as a function of these arguments alone.
 ///
-/// The generator is seeded with the digest of seed and name, so that a tensor's values depend neither on the order
-/// of the tensors nor on which others there are.
+/// The generator is seeded with a digest of seed and name, so that the values of a tensor depend neither on the order
+/// of the tensors nor on which other tensors exist.
 fn uniform(seed: u64, name: &str) -> impl FnMut() -> f64 {
     let mut hasher = blake3::Hasher::new_derive_key("grid initial weights 1");
     hasher.update(&seed.to_le_bytes());
@@ -167,7 +190,7 @@ fn uniform(seed: u64, name: &str) -> impl FnMut() -> f64 {
     move || ((random.next_u64() >> 11) + 1) as f64 / (1u64 << 53) as f64
 }
 
-/// Normally distributed numbers that depend on nothing but these arguments (Box and Muller 1958).
+/// Normally distributed numbers, as a function of these arguments alone (Box and Muller 1958).
 fn normal(seed: u64, name: &str, count: usize, std: f64) -> Vec<f32> {
     let mut uniform = uniform(seed, name);
     let mut drawn = Vec::with_capacity(count + 1);
@@ -186,7 +209,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn initial_values_are_normal_and_depend_on_seed_and_name_only() {
+    fn initial_values_are_normal_and_depend_only_on_seed_and_name() {
         let drawn = normal(7, "a.weight", 200_001, 0.02);
         let mean = drawn.iter().map(|&x| f64::from(x)).sum::<f64>() / drawn.len() as f64;
         let variance = drawn.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>() / drawn.len() as f64;
@@ -202,8 +225,8 @@ mod tests {
     #[test]
     fn parts_are_views_of_one_tensor() {
         let mut weights = Weights::new(Device::Cpu);
-        let parts = [("q".to_owned(), 2, 1.0), ("k".to_owned(), 3, 1.0)];
-        let _ = weights.matrix(&parts, 4).unwrap();
+        let parts = [("q", 2), ("k", 3)].map(|(name, rows)| PartShape::normal(name.to_owned(), rows, 1.0));
+        let _ = weights.matrix(parts.to_vec(), 4).unwrap();
         let _ = weights.vector("norm".to_owned(), 4, 1.0).unwrap();
         weights.initialise(1).unwrap();
         let named = weights.named().unwrap();

@@ -4,15 +4,17 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use grid::domain::{
-    Event, FinetuneRecipe, GlueTask, Job, Length, Mode, Origin, Outcome, Pooling, Precision, Selection, Verdict,
-    WorldPart, layout,
+    Event, FinetuneJob, FinetuneRecipe, GlueTask, Hyperparameters, Job, JobId, Length, Mode, Origin, Outcome, Pooling,
+    Precision, Selection, Verdict, WorldPart,
 };
 
-use super::super::tests::{NEVER, checkpoints, journal, output, pretraining, stop_after_two_checkpoints, submit};
-use super::*;
+use super::super::fixtures::{
+    NEVER, checkpoints, journal, output, pretraining, published_outcome, stop_after_two_checkpoints, submit,
+};
+use crate::attempt::layout::ITEMS;
 use crate::ml::runtime;
 
-/// A job on a tiny model of the toy world, and the folder of that model.
+/// A job on a tiny model of the toy world, and the output of the job of that model.
 fn finetuning(runs: &Path, candidates: &[Hyperparameters], items: u64) -> (Job, BTreeMap<JobId, PathBuf>) {
     let (pretrain, parents) = pretraining(runs);
     let Job::Pretrain(mut pretrain) = pretrain else { panic!("a pretrain job") };
@@ -41,28 +43,28 @@ fn finetuning(runs: &Path, candidates: &[Hyperparameters], items: u64) -> (Job, 
     (Job::Finetune(job), BTreeMap::from([(id, model)]))
 }
 
-/// What a job has to say, as far as it is repeatable.
-fn said(attempt: &Path) -> Vec<Event> {
-    let told = |event: &Event| match event {
+/// The reproducible events of an attempt.
+fn reproducible_events(attempt: &Path) -> Vec<Event> {
+    let is_reproducible = |event: &Event| match event {
         Event::Scored(_) => true,
         Event::Metric { name, .. } => name.starts_with("valid_") || name.starts_with("chosen_"),
         _ => false,
     };
-    journal(attempt).into_iter().filter(told).collect()
+    journal(attempt).into_iter().filter(is_reproducible).collect()
 }
 
-/// Stopped in the middle of the first of two trainings, and again after; the predictions are those of a straight run.
+/// Interrupted in the first of two trainings; the predictions are those of an uninterrupted job.
 #[test]
-fn a_resumed_finetuning_predicts_what_a_straight_one_does_bit_for_bit() {
+fn a_resumed_finetuning_equals_an_uninterrupted_one_bit_for_bit() {
     runtime::configure(1).unwrap();
     let runs = tempfile::tempdir().unwrap();
     let candidates = [3e-3, 1e-3].map(|learning_rate| Hyperparameters { learning_rate, batch_size: 8, epochs: 3 });
     let (job, parents) = finetuning(runs.path(), &candidates, 40);
-    let straight = runs.path().join("straight");
-    let whole = submit(&straight, "t", &job, &parents, &NEVER);
-    output(&straight, "t", &whole);
+    let uninterrupted = runs.path().join("uninterrupted");
+    let whole = submit(&uninterrupted, "t", &job, &parents, &NEVER);
+    output(&uninterrupted, "t", &whole);
     assert_eq!(checkpoints(&whole), Vec::<PathBuf>::new(), "a job that is done needs none");
-    let items = fs::read_to_string(whole.join("items.jsonl")).unwrap();
+    let items = fs::read_to_string(whole.join(ITEMS)).unwrap();
     assert_eq!(items.lines().count(), 40);
     let weights = |attempt: &Path| {
         ["even", "odd"]
@@ -79,22 +81,21 @@ fn a_resumed_finetuning_predicts_what_a_straight_one_does_bit_for_bit() {
     let Some(Event::Interrupted { step }) = journal(&first).pop() else { panic!("not interrupted") };
     let second = submit(&folder, "second", &job, &parents, &NEVER);
     output(&folder, "second", &second);
-    assert!(journal(&second).contains(&Event::Resumed { step }), "it began anew");
-    assert!(fs::read_to_string(second.join("items.jsonl")).unwrap() == items, "the predictions differ");
-    let both: Vec<Event> = said(&first).into_iter().chain(said(&second)).collect();
-    assert_eq!(both, said(&whole));
-    assert!(weights(&second) == weights(&whole), "the weights that were kept differ");
+    assert!(journal(&second).contains(&Event::Resumed { step }), "it did not resume");
+    assert!(fs::read_to_string(second.join(ITEMS)).unwrap() == items, "the predictions differ");
+    let both: Vec<Event> = reproducible_events(&first).into_iter().chain(reproducible_events(&second)).collect();
+    assert_eq!(both, reproducible_events(&whole));
+    assert!(weights(&second) == weights(&whole), "the kept weights differ");
 }
 
 #[test]
-fn too_few_rows_for_a_batch_are_told() {
+fn too_few_rows_for_a_batch_are_refused() {
     runtime::configure(1).unwrap();
     let runs = tempfile::tempdir().unwrap();
     let (job, parents) = finetuning(runs.path(), &[GlueTask::Wsc.official()], 7);
     let folder = runs.path().join("finetune");
     submit(&folder, "t", &job, &parents, &NEVER);
-    let outcome: Outcome =
-        serde_json::from_slice(&fs::read(folder.join(layout::published_outcome("t"))).unwrap()).unwrap();
+    let outcome: Outcome = published_outcome(&folder, "t");
     let Verdict::Failed { message, .. } = outcome.verdict else { panic!("it worked") };
-    assert_eq!(message, "wsc.train.jsonl has 28 rows, which make no batch of 32");
+    assert_eq!(message, "wsc.train.jsonl has 28 rows, fewer than the batch size of 32");
 }

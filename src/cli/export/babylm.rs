@@ -1,0 +1,66 @@
+//! `grid export babylm`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use crate::cli::global::Global;
+use crate::data;
+use crate::domain::counted;
+use crate::report::format_gaps;
+use crate::session::{Exit, Failure, collect_submission};
+use crate::suites::official::Track;
+
+/// Arguments of `export babylm`.
+#[derive(Debug, Args)]
+pub struct BabylmArgs {
+    /// An experiment, all of whose cells are exported, or a job that produced a model: its id or name, or that of a
+    /// cell.
+    pub of: String,
+    /// The folder to create.
+    pub dir: PathBuf,
+    /// The track, which sets the required checkpoints.
+    #[arg(long, value_enum, default_value_t = TrackName::Strict)]
+    pub track: TrackName,
+    /// Write the results that exist, even if some are missing.
+    #[arg(long)]
+    pub partial: bool,
+}
+
+/// Tracks of the challenge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TrackName {
+    /// 10 million words: 19 checkpoints.
+    StrictSmall,
+    /// 100 million words, and the other tracks: 28 checkpoints.
+    Strict,
+}
+
+/// `grid export babylm`: writes the result files of each model, unless some are missing.
+pub async fn export(global: &Global, args: &BabylmArgs) -> Result<Exit, Failure> {
+    let track = match args.track {
+        TrackName::StrictSmall => Track::StrictSmall,
+        TrackName::Strict => Track::Strict,
+    };
+    let submission = collect_submission(&global.runs(), &args.of, track).await?;
+    let is_complete = submission.is_complete();
+    if !is_complete {
+        eprintln!("grid: the submission is incomplete:\n{}", format_gaps(&submission.missing).trim_end());
+    }
+    let help = match (submission.files.is_empty(), is_complete || args.partial) {
+        (true, _) => Some("nothing was written, because there are no results to submit yet"),
+        (false, false) => Some("nothing was written; `--partial` writes the results that exist"),
+        (false, true) => None,
+    };
+    if let Some(help) = help {
+        eprintln!("  help: {help}");
+        return Ok(Exit::CheckFailed);
+    }
+    let files: Vec<(String, String)> = submission.files.into_iter().map(|file| (file.path, file.text)).collect();
+    data::write_files(&args.dir, &files)?;
+    if !global.quiet {
+        let (files, models) = (counted(files.len() as u64, "file"), counted(submission.models, "model"));
+        eprintln!("wrote {files} of {models} to {}", args.dir.display());
+    }
+    Ok(Exit::Done)
+}

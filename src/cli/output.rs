@@ -1,0 +1,75 @@
+//! Update verbs share to write their results and errors.
+
+use std::io::IsTerminal;
+
+use clap::ValueEnum;
+
+use crate::report::{Table, html_page};
+use crate::session::{Exit, Failure};
+
+/// Output format of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TableFormat {
+    /// A table for the terminal.
+    Table,
+    /// Markdown.
+    Md,
+    /// Comma-separated values.
+    Csv,
+    /// JSON.
+    Json,
+    /// A LaTeX table that uses booktabs.
+    Latex,
+    /// A self-contained HTML page; `grid report` adds figures below the tables.
+    Html,
+}
+
+/// Output format of a verb that prints no table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TextFormat {
+    /// Text for people.
+    Text,
+    /// JSON for programs.
+    Json,
+}
+
+/// A table in a format.
+pub fn formatted(table: &Table, format: TableFormat) -> String {
+    match format {
+        TableFormat::Table => table.terminal(),
+        TableFormat::Md => table.markdown(),
+        TableFormat::Csv => table.csv(),
+        TableFormat::Json => table.json(),
+        TableFormat::Latex => table.latex(),
+        TableFormat::Html => html_page(&table.title, &[(table, None)]),
+    }
+}
+
+/// Prints a value as JSON.
+pub fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value).map_err(|error| Failure::new(Exit::Environment, error))?;
+    println!("{text}");
+    Ok(())
+}
+
+/// Prints an error. On a terminal, problems of a spec are shown with excerpts of the file.
+pub fn print_failure(failure: &Failure) {
+    let text = match &failure.problems {
+        Some(problems) if std::io::stderr().is_terminal() => {
+            let colours = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+            problems.fancy(colours, terminal_width())
+        }
+        _ => failure.message.clone(),
+    };
+    eprintln!("{}", text.trim_end());
+}
+
+/// The width of the terminal that is standard error, in columns.
+fn terminal_width() -> usize {
+    /// Of a terminal that does not know its size.
+    const DEFAULT: usize = 80;
+    match rustix::termios::tcgetwinsize(std::io::stderr()) {
+        Ok(size) if size.ws_col > 0 => size.ws_col.into(),
+        _ => DEFAULT,
+    }
+}

@@ -1,0 +1,129 @@
+//! How files of text become documents and records.
+
+use serde::{Deserialize, Serialize};
+
+use super::template::Pattern;
+
+/// The file format of rows with named fields.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Layout {
+    /// A JSON object on every line, or one JSON array of objects.
+    #[default]
+    Json,
+    /// Comma-separated values with a header line.
+    Csv,
+    /// Tab-separated values with a header line.
+    Tsv,
+    /// Apache Parquet.
+    Parquet,
+}
+
+/// How a text corpus is divided into documents.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Documents {
+    /// Blank lines separate documents.
+    #[default]
+    BlankLine,
+    /// Every line is a document.
+    Line,
+    /// This number of consecutive lines is a document, for text without document boundaries such as transcripts.
+    Lines(u32),
+    /// Every row of a file with rows is a document.
+    Rows {
+        /// The format of the file.
+        layout: Layout,
+        /// The field that holds the text.
+        text: String,
+    },
+}
+
+/// How a corpus is divided into documents and cleaned.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CorpusFormat {
+    /// How the text is divided into documents.
+    pub documents: Documents,
+    /// Lines with fewer whitespace-separated words are dropped; 0 or 1 keeps all.
+    pub min_words: u32,
+    /// Characters to remove before anything is counted; runs of spaces around them become one space.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub remove: String,
+    /// Whether consecutive `A:<TAB>utterance` lines of one speaker are merged into one, after short ones were dropped.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub merge_turns: bool,
+}
+
+/// How the files of a dataset become prompt/reply records.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "format")]
+pub enum DatasetFormat {
+    /// Rows with fields for prompt and reply. Of a field that is a list of texts, the first one is used.
+    Records {
+        /// The format of the file.
+        #[serde(default, skip_serializing_if = "is_json")]
+        layout: Layout,
+        /// The prompt.
+        prompt: Pattern,
+        /// The reply.
+        reply: Pattern,
+        /// Read only the first rows, this many; `None` reads all.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        first: Option<u64>,
+    },
+    /// Dialogues: `A:<TAB>utterance` lines, or JSON lines with `turns: [[speaker, text, ...], ...]`. Utterances of
+    /// fewer than `min_words` words are dropped, consecutive ones of one speaker are merged, and then every turn except
+    /// the last is a prompt with the next turn as its reply (CLASS-IT section 3).
+    Dialogue {
+        /// The shortest utterance that is kept, in words.
+        min_words: u32,
+        /// Whether to ignore the boundaries of dialogues within a file (blank lines, JSON lines), so that turns are merged
+        /// and paired across them.
+        #[serde(default, skip_serializing_if = "is_false")]
+        across: bool,
+        /// Characters to remove first, as in [`CorpusFormat::remove`].
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        remove: String,
+    },
+    /// SQuAD JSON: the prompt is the question, the reply is its first answer.
+    Squad {
+        /// Whether the prompt contains the paragraph before the question.
+        with_context: bool,
+    },
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+fn is_json(layout: &Layout) -> bool {
+    *layout == Layout::Json
+}
+
+impl DatasetFormat {
+    /// JSON rows with prompt and reply in these fields.
+    pub fn json(prompt: &str, reply: &str) -> Self {
+        let (prompt, reply) = (Pattern::field(prompt), Pattern::field(reply));
+        DatasetFormat::Records { layout: Layout::Json, prompt, reply, first: None }
+    }
+
+    /// Dialogues that are kept separate and with all characters.
+    pub fn dialogue(min_words: u32) -> Self {
+        DatasetFormat::Dialogue { min_words, across: false, remove: String::new() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Options that were added later leave the identity of formats without them unchanged.
+    #[test]
+    fn default_options_are_not_part_of_the_identity() {
+        let json = |format: &DatasetFormat| serde_json::to_string(format).unwrap();
+        assert_eq!(json(&DatasetFormat::json("q", "a")), r#"{"format":"records","prompt":"q","reply":"a"}"#);
+        assert_eq!(json(&DatasetFormat::dialogue(3)), r#"{"format":"dialogue","min_words":3}"#);
+        let corpus = serde_json::to_string(&CorpusFormat::default()).unwrap();
+        assert_eq!(corpus, r#"{"documents":"blank_line","min_words":0}"#);
+    }
+}

@@ -1,0 +1,60 @@
+//! The worker program and how it is started.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::error::RunError;
+
+/// The worker program, with the log filter that its processes use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkerProgram {
+    path: PathBuf,
+    log_filter: String,
+}
+
+impl WorkerProgram {
+    /// Finds the program: `GRID_WORKER`, or `grid-worker` beside this program. Its processes get `log_filter` as
+    /// `GRID_LOG`.
+    ///
+    /// # Errors
+    /// [`RunError::NoWorker`] if there is no such file.
+    pub fn find(log_filter: &str) -> Result<Self, RunError> {
+        let path = match std::env::var_os("GRID_WORKER") {
+            Some(path) => PathBuf::from(path),
+            None => {
+                let program = std::env::current_exe();
+                let program = program.map_err(|source| RunError::File { path: "/proc/self/exe".into(), source })?;
+                program.with_file_name("grid-worker")
+            }
+        };
+        if path.is_file() { Ok(Self::new(path, log_filter)) } else { Err(RunError::NoWorker(path)) }
+    }
+
+    /// A program at this path, which is not checked.
+    pub(super) fn new(path: PathBuf, log_filter: &str) -> Self {
+        Self { path, log_filter: log_filter.to_owned() }
+    }
+
+    /// Its path.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The environment of a worker with this many threads. libtorch sizes its thread pool before the worker could ask
+    /// for another size, hence `OMP_NUM_THREADS`.
+    pub(super) fn environment(&self, threads: u32) -> [(&'static str, String); 2] {
+        [("OMP_NUM_THREADS", threads.to_string()), ("GRID_LOG", self.log_filter.clone())]
+    }
+
+    /// The arguments that tell a worker its device and threads.
+    pub(super) fn arguments(device: &str, threads: u32) -> [String; 4] {
+        ["--device".to_owned(), device.to_owned(), "--threads".to_owned(), threads.to_string()]
+    }
+
+    /// A command that starts a worker; `first` are arguments that come before those for the device and threads.
+    pub(super) fn command(&self, first: &[String], device: &str, threads: u32) -> Command {
+        let mut command = Command::new(&self.path);
+        command.args(first).args(Self::arguments(device, threads)).envs(self.environment(threads));
+        command
+    }
+}

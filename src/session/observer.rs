@@ -1,0 +1,32 @@
+//! How a session reports its progress. It prints nothing itself.
+
+use crate::domain::{JobId, JobKind, JobUpdate};
+
+/// A job that is about to run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JobToRun {
+    /// Identity.
+    pub id: JobId,
+    /// JobKind.
+    pub kind: JobKind,
+    /// Name for people, without the kind.
+    pub label: String,
+    /// Expected cost, in a unit that all jobs of the run share.
+    pub weight: f64,
+}
+
+/// Follows the jobs of a run.
+pub trait Observer {
+    /// These jobs are about to run.
+    fn start(&mut self, jobs: &[JobToRun]);
+
+    /// Something happened to a job. It has been recorded.
+    fn update(&mut self, update: &JobUpdate);
+
+    /// The run has ended.
+    fn finish(&mut self);
+
+    /// The user interrupted the run for the first time; the text says what happens now. It is called from another
+    /// thread, hence a function without a receiver.
+    fn stopping(&self) -> fn(&str);
+}

@@ -1,0 +1,162 @@
+//! A spec opened with its data, its plan and its history.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::path::{Path, PathBuf};
+
+use super::facts;
+use super::failure::{Exit, Failure};
+use super::history;
+use super::refuse;
+use super::runs_folder::survey_of;
+use super::spec_text::SpecText;
+use crate::data::{DataError, Survey};
+use crate::domain::{BaseModel, Grid, Job, JobId, LocatedSource, Source, Task};
+use crate::plan::{self, Decision, Facts, Plan, PlannedJob, PriorState, RecordedJob};
+use crate::store::{JobName, Store};
+
+/// An experiment, ready to print or run: what is planned, what is known of each job, and what is left to do.
+pub struct Session {
+    /// The text of the spec.
+    pub spec: SpecText,
+    /// The validated spec.
+    pub grid: Grid,
+    /// Its jobs.
+    pub plan: Plan,
+    /// Whether each job is reused or runs.
+    pub decisions: BTreeMap<JobId, Decision>,
+    /// The `output/` folder of each finished job.
+    pub outputs: BTreeMap<JobId, PathBuf>,
+    /// The folder of each job that the database knows.
+    pub folders: BTreeMap<JobId, PathBuf>,
+    /// Update the data on this machine say about the plan.
+    pub facts: Facts,
+    /// Where the spec names missing data.
+    places: BTreeMap<String, String>,
+    /// The jobs of the database whose models the cells start from.
+    recorded: BTreeMap<JobId, RecordedJob>,
+    survey: Survey,
+    runs: PathBuf,
+}
+
+impl Session {
+    /// Locates the data, expands the grid and decides every job. Writes nothing but the cache of digests, and that only
+    /// if the runs folder exists.
+    ///
+    /// # Errors
+    /// An experiment that cannot run: models of the database that are gone, empty data, records longer than the model
+    /// allows, more text than the budget, milestones that training cannot reach. Missing data are no error here.
+    pub async fn open(runs: &Path, spec: SpecText, grid: Grid, store: Option<&Store>) -> Result<Self, Failure> {
+        let mut survey = survey_of(runs, Some(spec.shelf()?));
+        let located = locate(&grid, &mut survey)?;
+        let recorded = recorded_models(&grid, store).await?;
+        let mut session = Self {
+            plan: plan::expand(&grid, &located, &recorded),
+            places: facts::places_of_missing(&spec, &grid, &located),
+            decisions: BTreeMap::new(),
+            outputs: BTreeMap::new(),
+            folders: BTreeMap::new(),
+            facts: Facts::default(),
+            runs: runs.to_owned(),
+            spec,
+            grid,
+            recorded,
+            survey,
+        };
+        session.decide(store).await?;
+        Ok(session)
+    }
+
+    /// Decides every job from what the database has now. The plan stays the same.
+    ///
+    /// # Errors
+    /// As [`Session::open`].
+    pub async fn decide(&mut self, store: Option<&Store>) -> Result<(), Failure> {
+        let plan = &self.plan;
+        let ids: Vec<JobId> = plan.jobs().map(|job| job.id).collect();
+        let histories = match store {
+            Some(store) => store.history(&ids).await?,
+            None => BTreeMap::new(),
+        };
+        let mut known: BTreeMap<JobId, PriorState> =
+            histories.iter().map(|(id, history)| (*id, history::known(history, plan.is_carried(id)))).collect();
+        if let Some(store) = store {
+            let before = store.canonical_by_name(&plan.name).await?;
+            for job in plan.jobs() {
+                let name = JobName { kind: job.job.kind().name().to_owned(), label: job.label.clone() };
+                known.entry(job.id).or_default().change =
+                    before.get(&name).and_then(|before| plan::change(before, &job.job.canonical()));
+            }
+        }
+        self.decisions = plan::decide(plan, &known);
+        self.outputs = histories.iter().filter_map(|(id, history)| Some((*id, history::output_of(history)?))).collect();
+        self.folders = histories.into_iter().map(|(id, history)| (id, history.folder)).collect();
+        refuse::lost_models(plan, &self.decisions, &self.recorded)?;
+        let places = self.places.clone();
+        self.facts = facts::gather(plan, &self.decisions, &self.outputs, &self.recorded, places, &mut self.survey)?;
+        refuse::impossible_plan(plan, &self.facts, self.grid.budget)?;
+        if self.runs.is_dir() {
+            self.survey.save()?;
+        }
+        Ok(())
+    }
+
+    /// The tasks of all jobs. A job that the database does not know gets a folder below `runs`.
+    pub fn tasks(&self, runs: &Path) -> Vec<Task> {
+        let experiment = runs.join(&self.plan.name);
+        let folder = |job: &PlannedJob| -> PathBuf {
+            let new = || experiment.join(format!("{}-{}", job.job.kind().name(), &job.id.to_string()[..16]));
+            self.folders.get(&job.id).cloned().unwrap_or_else(new)
+        };
+        let task = |job: &PlannedJob| Task {
+            id: job.id,
+            job: job.job.clone(),
+            parents: job.parents.clone(),
+            sources: job.sources.clone(),
+            folder: folder(job),
+            keep_optimizer: self.plan.is_carried(&job.id),
+        };
+        self.plan.jobs().map(task).collect()
+    }
+
+    /// The kind and name of a job, for messages.
+    pub fn job_name(&self, id: &JobId) -> String {
+        self.plan.job(id).map_or_else(|| id.short(), |job| format!("{} {}", job.job.kind(), job.label))
+    }
+}
+
+fn locate(grid: &Grid, survey: &mut Survey) -> Result<BTreeMap<Source, LocatedSource>, DataError> {
+    let mut located = BTreeMap::new();
+    for source in grid.cells.iter().flat_map(|cell| cell.recipe.sources()) {
+        if let Entry::Vacant(entry) = located.entry(source) {
+            let found = survey.locate(entry.key())?;
+            entry.insert(found);
+        }
+    }
+    Ok(located)
+}
+
+/// The jobs of the database whose models the cells start from.
+async fn recorded_models(grid: &Grid, store: Option<&Store>) -> Result<BTreeMap<JobId, RecordedJob>, Failure> {
+    let mut recorded = BTreeMap::new();
+    for cell in &grid.cells {
+        let BaseModel::Recorded(id) = cell.recipe.base else { continue };
+        let found = match store {
+            Some(store) => store.job(id).await?,
+            None => None,
+        };
+        let unusable = |reason: &str| {
+            let message = format!("grid: the model {} is job {id}, which {reason}", cell.key.model);
+            Failure::text(Exit::NothingMatches, message)
+        };
+        let (job, label) = found.ok_or_else(|| unusable("is not in this runs folder; see `grid status`"))?;
+        if !matches!(job, Job::Pretrain(_) | Job::Import(_) | Job::Tune(_)) {
+            return Err(unusable("produces no model; name a pretrain, import or tune job"));
+        }
+        if job.id() != id {
+            return Err(unusable("was made by another version of grid; run its experiment again"));
+        }
+        recorded.insert(id, RecordedJob { job, label });
+    }
+    Ok(recorded)
+}

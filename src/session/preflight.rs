@@ -1,0 +1,96 @@
+//! Update is checked on this machine before the first job starts, so that no job fails on it hours later.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use super::failure::{Exit, Failure};
+use super::open::Session;
+use crate::data;
+use crate::domain::{Generation, Job, LocatedSource, Resources, Suite};
+use crate::plan::{Decision, PlannedJob};
+use crate::runner;
+use crate::spec;
+use crate::suites;
+
+/// Refuses jobs that are blocked by missing data, and names each location with its place in the spec and the remedy.
+pub(super) fn missing_data(session: &Session) -> Result<(), Failure> {
+    let mut missing: BTreeMap<&str, Option<Suite>> = BTreeMap::new();
+    for job in session.plan.jobs() {
+        if let Some(Decision::Blocked(_)) = session.decisions.get(&job.id) {
+            let suite = if let Job::Eval(job) = &job.job { Some(job.suite) } else { None };
+            missing.extend(job.missing().map(|location| (location, suite)));
+        }
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let places = &session.facts.places;
+    let mut message = String::new();
+    for (location, suite) in &missing {
+        let place = places.get(*location).map_or("grid", String::as_str);
+        message.push_str(&format!("{place}: not found: {location}\n"));
+        message.push_str(&remedy_for_missing(location, *suite, &session.grid.generations));
+    }
+    message
+        .push_str("  help: put the files there, or correct the paths in the spec (`-S data_root=DIR` sets the root)");
+    // A user may have written a wrong path. A path without a place in a spec comes from the command line.
+    let in_spec = missing.keys().all(|location| places.contains_key(*location));
+    let exit = if in_spec { Exit::Usage } else { Exit::Environment };
+    Err(Failure::text(exit, message))
+}
+
+fn remedy_for_missing(location: &str, suite: Option<Suite>, generations: &[Generation]) -> String {
+    if generations.iter().any(|generation| generation.to == Path::new(location)) {
+        return "  `grid data build SPEC` makes it\n".to_owned();
+    }
+    match suite {
+        Some(suite) => format!(
+            "  {suite} needs {}\n  password-protected archives may stay packed: put them beside that folder\n",
+            suite.download()
+        ),
+        None => spec::nearest(Path::new(location)).iter().map(|hint| format!("  {hint}\n")).collect(),
+    }
+}
+
+/// Refuses evaluation data that cannot be read, of jobs that are to run.
+pub(super) fn unreadable_data(session: &Session) -> Result<(), Failure> {
+    let to_run = |job: &&PlannedJob| matches!(session.decisions.get(&job.id), Some(Decision::Run(_)));
+    let mut read = BTreeSet::new();
+    for planned in session.plan.jobs().filter(to_run) {
+        let Job::Eval(job) = &planned.job else { continue };
+        let files = planned.sources.iter().find(|(origin, _)| *origin == job.data).map(|(_, files)| files.clone());
+        let located = LocatedSource { origin: job.data.clone(), files: files.unwrap_or_default() };
+        if !read.insert((job.suite, located.files.clone())) {
+            continue;
+        }
+        let folder = located.files.first().and_then(|file| file.parent()).map(|folder| folder.display().to_string());
+        let unreadable = |reason: String| {
+            let place = folder.map_or(String::new(), |folder| format!(" in {folder}"));
+            let message = format!("grid: the data of {}{place} cannot be used: {reason}", job.suite);
+            Failure::text(Exit::Environment, message)
+        };
+        match data::evaluation_files(&located, job.suite) {
+            Err(error) => return Err(unreadable(error.to_string())),
+            Ok(files) => suites::read(job.suite, job.mode, &files).map_err(|error| unreadable(error.to_string()))?,
+        };
+    }
+    Ok(())
+}
+
+/// Refuses a GPU that this machine does not have.
+pub(super) fn missing_devices(resources: &Resources) -> Result<(), Failure> {
+    if resources.backend.kind().batch_system().is_some() {
+        return Ok(());
+    }
+    let gpus = runner::visible_gpus();
+    if gpus == 0 && Path::new("/proc/driver/nvidia").exists() {
+        return Ok(()); // there is a driver but no nvidia-smi, so only the worker can tell
+    }
+    let number = |device: &String| device.strip_prefix("cuda:").and_then(|number| number.parse::<u32>().ok());
+    let missing = |device: &&String| number(device).is_some_and(|number| number >= gpus);
+    let Some(device) = resources.devices.iter().find(missing) else { return Ok(()) };
+    let present = if gpus == 0 { "no GPU".to_owned() } else { format!("cuda:0 to cuda:{}", gpus - 1) };
+    let help = "nvidia-smi lists them; CUDA_VISIBLE_DEVICES may hide some";
+    let message = format!("grid: there is no device {device}: this machine has {present}\n  help: {help}");
+    Err(Failure::text(Exit::Environment, message))
+}

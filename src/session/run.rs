@@ -1,0 +1,199 @@
+//! A run of an experiment: locked, recorded, driven and closed.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use tokio::sync::watch;
+
+use super::clock::now;
+use super::execution::Execution;
+use super::failure::Failure;
+use super::observer::{JobToRun, Observer};
+use super::open::Session;
+use super::preflight;
+use super::runs_folder::RunsFolder;
+use super::signals::{STOPPING, forward_signals};
+use super::spec_text::SpecText;
+use crate::domain::{Grid, JobId, JobUpdate, Task};
+use crate::plan::{Decision, PlannedCell, PlannedJob, Role, RunReason, warnings, weight};
+use crate::runner::{self, RunsLock, Stop, Summary, WorkerProgram};
+use crate::store::{
+    CellJob, CellRecord, Experiment, Invocation, InvocationId, InvocationOutcome, JobRecord, Store, StoreError,
+};
+
+/// A session that holds the lock of its runs folder and is recorded as an invocation.
+pub struct Run {
+    /// The experiment.
+    pub session: Session,
+    /// The runs folder, canonical.
+    pub runs: PathBuf,
+    /// Update the user should know about the plan.
+    pub warnings: Vec<String>,
+    /// Cells of the last run of this experiment that the spec no longer has.
+    pub removed_cells: Vec<String>,
+    /// How many finished jobs were found on disk that the database did not know.
+    pub recovered: u64,
+    /// The jobs that are left to do.
+    pub tasks: Vec<Task>,
+    store: Store,
+    invocation: InvocationId,
+    _lock: RunsLock,
+}
+
+impl Run {
+    /// Opens an experiment to run it: refuses what cannot run, locks the runs folder, records the invocation and the
+    /// plan, and recovers finished jobs that the database does not know.
+    ///
+    /// # Errors
+    /// The refusals of [`Session::open`]; missing or unreadable data; missing devices; a lock that another grid holds;
+    /// errors of the database.
+    pub async fn begin(folder: &RunsFolder, spec: SpecText, grid: Grid) -> Result<Self, Failure> {
+        preflight::missing_devices(&grid.resources)?;
+        // Under the lock no other grid changes what is decided from. A folder that does not exist yet, which a refusal
+        // should not create, has no history that could change.
+        let lock = if folder.path.is_dir() { Some(RunsLock::acquire(&folder.path)?) } else { None };
+        let store = folder.open_if_present().await?;
+        let mut session = Session::open(&folder.path, spec, grid, store.as_ref()).await?;
+        preflight::missing_data(&session)?;
+        tokio::task::block_in_place(|| preflight::unreadable_data(&session))?;
+
+        let runs = folder.create()?;
+        let (lock, store) = match lock {
+            Some(lock) => (lock, store.filter(Store::is_writable)),
+            None => {
+                let lock = RunsLock::acquire(&runs)?;
+                // Another grid may have created the folder meanwhile.
+                let store = folder.open_if_present().await?;
+                if store.is_some() {
+                    session.decide(store.as_ref()).await?;
+                }
+                (lock, store)
+            }
+        };
+        let store = match store {
+            Some(store) => store,
+            None => folder.open().await?,
+        };
+        let warnings = warnings(&session.plan, &session.facts, session.grid.budget);
+        let tasks = session.tasks(&runs);
+        let removed_cells = removed_cells(&store, &session).await?;
+        let invocation = record_invocation(&store, &session, &tasks).await?;
+        let recovered = recover_finished_jobs(&store, &session, &tasks).await?;
+        if recovered > 0 {
+            session.decide(Some(&store)).await?;
+        }
+        let is_left = |task: &Task| session.decisions.get(&task.id) != Some(&Decision::Reuse);
+        let tasks = tasks.into_iter().filter(is_left).collect();
+        Ok(Self { session, runs, warnings, removed_cells, recovered, tasks, store, invocation, _lock: lock })
+    }
+
+    /// Runs the jobs that are left to do, and records what happens.
+    ///
+    /// # Errors
+    /// A missing worker program, `GRID_INJECT` that names no fault, files that cannot be written, the database.
+    pub async fn drive(&mut self, execution: &Execution, observer: &mut dyn Observer) -> Result<Summary, Failure> {
+        let resources = &self.session.grid.resources;
+        let program = WorkerProgram::find(&execution.log_filter)?;
+        let policy = execution.policy(resources)?;
+        let reused = |id: &JobId| self.session.decisions.get(id) == Some(&Decision::Reuse);
+        let outputs = self.session.outputs.iter().filter(|(id, _)| reused(id));
+        let done: BTreeMap<JobId, PathBuf> = outputs.map(|(id, output)| (*id, output.clone())).collect();
+        let text = match resources.backend.kind().batch_system() {
+            Some(system) if !execution.cancel_on_exit => {
+                format!("leaving: the jobs in {}'s queue keep running, `grid resume` adopts them", system.name)
+            }
+            _ => STOPPING.to_owned(),
+        };
+        let (sender, stop) = watch::channel(Stop::No);
+        let signals = tokio::spawn(forward_signals(sender, observer.stopping(), text));
+        observer.start(&jobs_to_run(&self.session, &self.tasks));
+        let store = &self.store;
+        let news = async |news: Vec<JobUpdate>| {
+            store.record_all(&news, now()).await?;
+            news.iter().for_each(|update| observer.update(update));
+            Ok::<(), StoreError>(())
+        };
+        let mut executor = runner::executor_for(resources, program, &self.runs, execution.cancel_on_exit);
+        let tasks = std::mem::take(&mut self.tasks);
+        let summary = runner::drive(tasks, done, executor.as_mut(), &policy, stop, news).await;
+        signals.abort();
+        observer.finish();
+        Ok(summary?)
+    }
+
+    /// Records how the run ended, closes the database and unlocks the runs folder.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn finish(self, ending: InvocationOutcome) -> Result<Session, Failure> {
+        self.store.finish(self.invocation, ending, now()).await?;
+        self.store.close().await;
+        Ok(self.session)
+    }
+}
+
+/// The tasks with their names and expected costs.
+pub(super) fn jobs_to_run(session: &Session, tasks: &[Task]) -> Vec<JobToRun> {
+    let planned = tasks.iter().filter_map(|task| session.plan.job(&task.id));
+    let to_run = |job: &PlannedJob| JobToRun {
+        id: job.id,
+        kind: job.job.kind(),
+        label: job.label.clone(),
+        weight: weight(&session.plan, job, &session.facts),
+    };
+    planned.map(to_run).collect()
+}
+
+/// Cells of the last run of this experiment that the spec no longer has: it was changed, or shares its name with another
+/// spec.
+async fn removed_cells(store: &Store, session: &Session) -> Result<Vec<String>, Failure> {
+    let mut labels = store.cell_labels(&session.plan.name).await?;
+    labels.retain(|label| !session.plan.cells.iter().any(|cell| cell.key.label() == *label));
+    Ok(labels)
+}
+
+/// Records the jobs that are finished in their folders but unknown to the database, which was lost or replaced by an
+/// older one. Returns how many there were.
+async fn recover_finished_jobs(store: &Store, session: &Session, tasks: &[Task]) -> Result<u64, Failure> {
+    let mut recovered = 0;
+    for task in tasks {
+        if let Some(Decision::Run(RunReason::New | RunReason::Changed(_))) = session.decisions.get(&task.id) {
+            let news = runner::unrecorded_outcome(task.id, &task.folder)?;
+            recovered += u64::from(!news.is_empty());
+            store.record_all(&news, now()).await?;
+        }
+    }
+    Ok(recovered)
+}
+
+/// Records the experiment, its plan and this invocation.
+async fn record_invocation(store: &Store, session: &Session, tasks: &[Task]) -> Result<InvocationId, StoreError> {
+    let Session { spec, plan, .. } = session;
+    let experiment = Experiment {
+        name: plan.name.clone(),
+        spec_path: spec.origin.stored_path().to_owned(),
+        spec_text: String::from_utf8_lossy(&spec.text).into_owned(),
+        overrides: spec.overrides.clone(),
+    };
+    let cell_job = |(job, role): &(JobId, Role)| CellJob { job: *job, role: role.name().to_owned() };
+    let cell =
+        |cell: &PlannedCell| CellRecord { key: cell.key.clone(), jobs: cell.jobs.iter().map(cell_job).collect() };
+    let cells: Vec<CellRecord> = plan.cells.iter().map(cell).collect();
+    let jobs: Vec<JobRecord<'_>> = (plan.jobs().zip(tasks))
+        .map(|(job, task)| JobRecord {
+            id: job.id,
+            job: &job.job,
+            label: &job.label,
+            folder: &task.folder,
+            parents: &job.parents,
+        })
+        .collect();
+    let invocation = Invocation {
+        started: now(),
+        command: std::env::args().collect::<Vec<_>>().join(" "),
+        host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        git_commit: option_env!("GRID_COMMIT").map(str::to_owned),
+    };
+    store.begin(&experiment, &cells, &jobs, &invocation).await
+}

@@ -1,0 +1,265 @@
+//! The result files of the official BabyLM pipeline, for the models of an experiment.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::failure::{Exit, Failure};
+use super::model_job::only_model;
+use super::open::Session;
+use super::runs_folder::RunsFolder;
+use super::spec_text::SpecText;
+use crate::data;
+use crate::domain::{
+    Cell, EvalJob, FileSelection, FinetuneJob, Gap, ItemOutcome, Job, LocatedSource, Mode, ModelGaps, Remote, Score,
+    ScoreRow, Size, Source, Suite,
+};
+use crate::plan::{Decision, PlannedJob, Role};
+use crate::store::{CellName, Store, StoreError};
+use crate::suites;
+use crate::suites::official::{self, ResultFile, Submission, Track};
+
+/// A file to write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SubmissionFile {
+    /// Path below the folder of the submission.
+    pub path: String,
+    /// Content.
+    pub text: String,
+}
+
+/// The files of a submission, and what is missing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SubmissionFiles {
+    /// The files of all models.
+    pub files: Vec<SubmissionFile>,
+    /// Number of models with files.
+    pub models: u64,
+    /// Every model with what it lacks.
+    pub missing: Vec<ModelGaps>,
+}
+
+impl SubmissionFiles {
+    /// Whether no model lacks anything.
+    pub fn is_complete(&self) -> bool {
+        self.missing.iter().all(|model| model.gaps.is_empty())
+    }
+}
+
+/// An experiment with its scores.
+struct ScoredExperiment {
+    session: Session,
+    scores: Vec<ScoreRow>,
+}
+
+/// A model to submit, and the cells that scored it.
+struct SubmittedModel {
+    name: String,
+    cells: Vec<CellName>,
+}
+
+/// The results that were collected for a model.
+#[derive(Default)]
+struct Collected {
+    files: Vec<SubmissionFile>,
+    submission: Submission,
+    /// Results that exist but cannot be submitted.
+    problems: Vec<Gap>,
+}
+
+/// Collects the result files and the collated file of each model of `target`: an experiment, all of whose cells are
+/// meant, or a job with a model.
+///
+/// # Errors
+/// A target that does not exist or is ambiguous; data that cannot be read; the refusals of [`Session::open`]; errors of
+/// the database. Missing pieces are no error.
+pub async fn collect_submission(folder: &RunsFolder, target: &str, track: Track) -> Result<SubmissionFiles, Failure> {
+    let store = folder.open_existing().await?;
+    let models = submitted_models(&store, target).await?;
+    let mut experiments: BTreeMap<String, ScoredExperiment> = BTreeMap::new();
+    for CellName { experiment, .. } in models.iter().flat_map(|model| &model.cells) {
+        if !experiments.contains_key(experiment) {
+            experiments.insert(experiment.clone(), scored_experiment(folder, &store, experiment).await?);
+        }
+    }
+    let mut result = SubmissionFiles::default();
+    for SubmittedModel { name, cells } in models {
+        let mut collected = Collected::default();
+        for CellName { experiment, label } in &cells {
+            collect_cell(&store, &experiments[experiment], label, &mut collected).await?;
+        }
+        let Collected { files, submission, mut problems } = collected;
+        problems.extend(submission.missing(track));
+        if !files.is_empty() || !submission.is_empty() {
+            result.models += 1;
+            let (collated, text) = submission.file(track);
+            let collated = SubmissionFile { path: collated.to_owned(), text };
+            let below = |SubmissionFile { path, text }: SubmissionFile| SubmissionFile {
+                path: format!("results/{name}/{path}"),
+                text,
+            };
+            result.files.extend(files.into_iter().chain([collated]).map(below));
+        }
+        result.missing.push(ModelGaps { model: name, gaps: problems });
+    }
+    store.close().await;
+    Ok(result)
+}
+
+/// The cells of an experiment, each a model; or the model of a job, with every cell that scored it.
+async fn submitted_models(store: &Store, target: &str) -> Result<Vec<SubmittedModel>, Failure> {
+    match store.experiment(Some(target)).await {
+        Ok(stored) => {
+            let experiment = stored.experiment.name;
+            let model = |label: String| SubmittedModel {
+                name: folder_name(&label),
+                cells: vec![CellName { experiment: experiment.clone(), label }],
+            };
+            Ok(store.cell_labels(&experiment).await?.into_iter().map(model).collect())
+        }
+        Err(StoreError::UnknownExperiment { .. }) => {
+            let job = only_model(target, store.model_jobs(target).await?)?;
+            let cells = store.cells_of_model(job.id).await?;
+            Ok(vec![SubmittedModel { name: folder_name(&job.label), cells }])
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A name for a folder. It has no dot, because the official scripts take the text after the last dot for an extension.
+fn folder_name(label: &str) -> String {
+    label.chars().map(|c| if c.is_ascii_alphanumeric() || "-_".contains(c) { c } else { '-' }).collect()
+}
+
+async fn scored_experiment(folder: &RunsFolder, store: &Store, name: &str) -> Result<ScoredExperiment, Failure> {
+    let spec = SpecText::stored(store.experiment(Some(name)).await?.experiment);
+    let grid = spec.grid()?;
+    let session = Session::open(&folder.path, spec, grid, Some(store)).await?;
+    Ok(ScoredExperiment { session, scores: store.scores(name).await? })
+}
+
+/// Adds what an experiment knows of the model of one of its cells.
+async fn collect_cell(
+    store: &Store,
+    experiment: &ScoredExperiment,
+    label: &str,
+    collected: &mut Collected,
+) -> Result<(), Failure> {
+    let ScoredExperiment { session, scores } = experiment;
+    let planned = session.plan.cells.iter().zip(&session.grid.cells);
+    let Some((planned, cell)) = planned.into_iter().find(|(planned, _)| planned.key.label() == label) else {
+        return Ok(());
+    };
+    for (id, _) in planned.jobs.iter().filter(|(_, role)| *role == Role::Eval) {
+        let Some(job) = session.plan.job(id) else { continue };
+        if session.decisions.get(id) != Some(&Decision::Reuse) {
+            let subject = format!("{} {} is not done", job.job.kind(), job.label);
+            collected.problems.push(Gap::new(subject, format!("`grid resume {}`", session.plan.name)));
+            continue;
+        }
+        let id = id.to_string();
+        let outcomes = store.items(std::slice::from_ref(&id)).await?;
+        let outcomes = outcomes.get(&id).map_or(&[][..], Vec::as_slice);
+        let scores: Vec<&Score> =
+            scores.iter().filter(|row| row.job == id && row.cell == label).map(|row| &row.score).collect();
+        match &job.job {
+            Job::Eval(eval) => add_evaluation(eval, job, cell, outcomes, &scores, collected)?,
+            Job::Finetune(finetune) => add_finetuning(finetune, outcomes, &scores, collected),
+            Job::Tokenizer(_) | Job::Prepare(_) | Job::Pretrain(_) | Job::Import(_) | Job::Tune(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Adds an evaluation of the model, or of one of its milestones.
+fn add_evaluation(
+    eval: &EvalJob,
+    job: &PlannedJob,
+    cell: &Cell,
+    outcomes: &[ItemOutcome],
+    scores: &[&Score],
+    collected: &mut Collected,
+) -> Result<(), Failure> {
+    let unreadable =
+        |error: &dyn std::fmt::Display| Failure::text(Exit::Environment, format!("grid: failed to {error}"));
+    let suite = eval.suite;
+    if eval.mode != Mode::COMPAT.of(suite) {
+        let reason = format!("scored in mode '{}', but only results of mode 'compat' can be submitted", eval.mode);
+        collected.problems.push(Gap::new(suite.name(), reason));
+        return Ok(());
+    }
+    let revision = match eval.milestone {
+        None => "main".to_owned(),
+        Some(milestone) => match official::revision(milestone) {
+            Some(revision) => revision,
+            None => return Ok(()), // not an official checkpoint
+        },
+    };
+    let Some((origin, paths)) = job.sources.first() else { return Ok(()) };
+    let located = LocatedSource { origin: origin.clone(), files: paths.clone() };
+    let files = data::evaluation_files(&located, suite).map_err(|error| unreadable(&error))?;
+    let items =
+        suites::read(suite, eval.mode, &files).map_err(|error| unreadable(&format!("read {suite}: {error}")))?;
+    let size = size_of(eval, cell);
+    let written = official::files(suite, size, &items, outcomes, scores);
+    let counted = official::problems(suite, size, outcomes);
+    match eval.milestone {
+        None if suite == Suite::Aoa => {
+            collected.problems.extend(counted);
+            collected
+                .submission
+                .add_surprisals(official::checkpoints(outcomes), official::surprisals(&items, outcomes));
+        }
+        None if size == Size::Full => {
+            collected.problems.extend(counted);
+            collected.submission.add_predictions(suite, official::predictions(suite, &items, outcomes));
+        }
+        None => {}
+        Some(milestone) => {
+            collected.problems.extend(counted.iter().map(|problem| Gap::new(revision.as_str(), problem.to_string())));
+            collected.submission.add_checkpoint(suite, milestone, official::fast_result(suite, scores));
+        }
+    }
+    add_files(&mut collected.files, &revision, written);
+    Ok(())
+}
+
+/// Which official set an evaluation used. That of the toy world counts as the full one.
+fn size_of(eval: &EvalJob, cell: &Cell) -> Size {
+    let evaluations = match eval.milestone {
+        None => &cell.recipe.evaluations,
+        Some(_) => &cell.recipe.milestone_evaluations,
+    };
+    let fast = evaluations.iter().filter(|evaluation| evaluation.suite == eval.suite).any(|evaluation| {
+        let folder = eval.suite.folder(Size::Fast);
+        match &evaluation.source {
+            Source::Folder(path) => path.ends_with(folder),
+            Source::Remote(Remote { pick: FileSelection::Folder(path), .. }) => Path::new(path).ends_with(folder),
+            _ => false,
+        }
+    });
+    // COMPS has one set for both.
+    if fast && eval.suite != Suite::Comps { Size::Fast } else { Size::Full }
+}
+
+/// Adds a fine-tuning. Of several seeds the first counts.
+fn add_finetuning(finetune: &FinetuneJob, outcomes: &[ItemOutcome], scores: &[&Score], collected: &mut Collected) {
+    let task = finetune.task;
+    let written = official::glue_files(task, outcomes, scores);
+    let is_known = |file: &SubmissionFile| file.path == format!("main/{}", written[0].path);
+    if collected.files.iter().any(is_known) {
+        return;
+    }
+    collected.problems.extend(official::glue_problems(task, outcomes));
+    collected.submission.add_classifications(task, official::glue_predictions(task, outcomes));
+    add_files(&mut collected.files, "main", written);
+}
+
+/// Adds the files of a revision. Files from an earlier cell stay.
+fn add_files(files: &mut Vec<SubmissionFile>, revision: &str, written: Vec<ResultFile>) {
+    for ResultFile { path, text } in written {
+        let path = format!("{revision}/{path}");
+        if !files.iter().any(|known| known.path == path) {
+            files.push(SubmissionFile { path, text });
+        }
+    }
+}

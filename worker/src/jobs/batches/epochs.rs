@@ -1,0 +1,80 @@
+//! Steps, epochs and positions in them. An epoch is one pass over all rows.
+
+use std::ops::Range;
+
+use grid::domain::Length;
+
+use crate::ml::{Batch, TrainingSequence};
+
+/// A row of a batch.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct BatchRow {
+    pub(super) sequence: TrainingSequence,
+    /// Words in it: a mean over its part, since tokens do not say where words end.
+    pub(super) words: f64,
+}
+
+/// The positions of a batch in an epoch.
+pub(super) struct BatchPositions {
+    pub(super) epoch: u64,
+    pub(super) positions: Range<u64>,
+}
+
+/// The positions of batch `step` of epochs over `len` rows. The last batch of an epoch may be smaller.
+pub(super) fn positions_of(step: u64, len: u64, batch_size: u32) -> BatchPositions {
+    let batch_size = u64::from(batch_size);
+    let per_epoch = len.div_ceil(batch_size).max(1);
+    let (epoch, within) = (step / per_epoch, step % per_epoch);
+    BatchPositions { epoch, positions: within * batch_size..((within + 1) * batch_size).min(len) }
+}
+
+/// Batch `step` of epochs over `len` rows; `row` gets the epoch and the position in it.
+pub(super) fn batch_of(
+    step: u64,
+    len: u64,
+    batch_size: u32,
+    row: impl Fn(u64, u64) -> BatchRow,
+) -> Batch<TrainingSequence> {
+    let BatchPositions { epoch, positions } = positions_of(step, len, batch_size);
+    let rows: Vec<BatchRow> = positions.map(|position| row(epoch, position)).collect();
+    let words = rows.iter().map(|row| row.words).sum::<f64>().round() as u64;
+    Batch { examples: rows.into_iter().map(|row| row.sequence).collect(), words }
+}
+
+/// The number of optimiser steps of a training, or of a part of one, whose epochs have `len` rows.
+pub(in super::super) fn total_steps(length: Length, batch_size: u32, len: u64) -> u64 {
+    match length {
+        Length::Steps(steps) => steps,
+        Length::Epochs(epochs) => u64::from(epochs) * len.div_ceil(u64::from(batch_size)),
+    }
+}
+
+/// The number of rows that `steps` optimiser steps take from epochs of `len` rows.
+pub(in super::super) fn rows_of_steps(batch_size: u32, steps: u64, len: u64) -> u64 {
+    let batch_size = u64::from(batch_size);
+    let per_epoch = len.div_ceil(batch_size).max(1);
+    (steps / per_epoch) * len + ((steps % per_epoch) * batch_size).min(len)
+}
+
+#[cfg(test)]
+mod tests {
+    use grid::data::Permutation;
+
+    use super::*;
+
+    #[test]
+    fn an_epoch_takes_every_row_once_and_the_next_in_another_order() {
+        let batch = |step| {
+            let order = |epoch, position| Permutation::new(7, epoch, 10).at(position);
+            let sequence = |id| TrainingSequence { ids: vec![id as u32], loss_from: 1 };
+            let row = |epoch, position| BatchRow { sequence: sequence(order(epoch, position)), words: 1.0 };
+            batch_of(step, 10, 4, row).examples.into_iter().map(|sequence| sequence.ids[0]).collect::<Vec<_>>()
+        };
+        let epoch = |first| (first..first + 3).flat_map(batch).collect::<Vec<_>>();
+        assert_eq!(batch(2).len(), 2);
+        let (mut one, two) = (epoch(0), epoch(3));
+        assert_ne!(one, two);
+        one.sort();
+        assert_eq!(one, (0..10).collect::<Vec<u32>>());
+    }
+}

@@ -1,0 +1,91 @@
+//! Pretraining text, packed into windows of equal length.
+
+use std::path::{Path, PathBuf};
+
+use grid::data::{Corpus, DataError, Permutation, Split};
+
+use super::epochs::{BatchPositions, BatchRow, batch_of, positions_of};
+use super::parts::PartStarts;
+use crate::ml::{Batch, Batches, TrainingSequence};
+
+/// The windows of several corpora, shuffled together for each epoch.
+pub(in super::super) struct PackedText {
+    /// The folders of the corpora, for error messages.
+    folders: Vec<PathBuf>,
+    corpora: Vec<Corpus>,
+    /// The windows of each corpus.
+    starts: PartStarts,
+    sequence_length: u32,
+    batch_size: u32,
+    seed: u64,
+}
+
+impl PackedText {
+    /// Opens prepared corpora. A window has `sequence_length` predicted tokens, and begins with the last token of the
+    /// previous window.
+    pub(in super::super) fn open(
+        folders: &[&Path],
+        split: Split,
+        sequence_length: u32,
+        batch_size: u32,
+        seed: u64,
+    ) -> Result<Self, DataError> {
+        let corpora: Vec<Corpus> =
+            folders.iter().map(|folder| Corpus::open(folder, split)).collect::<Result<_, _>>()?;
+        let windows = |corpus: &Corpus| corpus.tokens().saturating_sub(1) / u64::from(sequence_length);
+        let starts = PartStarts::new(corpora.iter().map(windows));
+        let folders = folders.iter().map(|folder| folder.to_path_buf()).collect();
+        Ok(Self { folders, corpora, starts, sequence_length, batch_size, seed })
+    }
+
+    /// The number of windows.
+    pub(in super::super) fn len(&self) -> u64 {
+        self.starts.total()
+    }
+
+    /// The number of words in all windows, approximately the sum of [`Batch::words`] over an epoch.
+    pub(in super::super) fn words(&self) -> f64 {
+        let of_corpus = |corpus| self.words_per_window(corpus) * self.starts.len(corpus) as f64;
+        (0..self.corpora.len()).map(of_corpus).sum()
+    }
+
+    /// The mean number of words in a window of a corpus.
+    fn words_per_window(&self, corpus: usize) -> f64 {
+        let corpus = &self.corpora[corpus];
+        f64::from(self.sequence_length) * corpus.words() as f64 / (corpus.tokens() as f64).max(1.0)
+    }
+
+    /// The window at a position of an epoch.
+    fn window_at(&self, epoch: u64, position: u64) -> u64 {
+        Permutation::new(self.seed, epoch, self.len()).at(position)
+    }
+
+    /// Text that says where these windows are in their files.
+    pub(super) fn describe(&self, windows: impl Iterator<Item = u64>) -> String {
+        self.starts.describe(&format!("windows (of {} tokens)", self.sequence_length), windows, &self.folders)
+    }
+
+    /// The tokens of the window with this number, in the order of the corpora.
+    pub(in super::super) fn row(&self, number: u64) -> TrainingSequence {
+        self.window(number).sequence
+    }
+
+    /// The window with this number, in the order of the corpora.
+    pub(super) fn window(&self, number: u64) -> BatchRow {
+        let corpus = self.starts.part_of(number);
+        let start = (number - self.starts.start(corpus)) * u64::from(self.sequence_length);
+        let ids = self.corpora[corpus].window(start, self.sequence_length as usize + 1);
+        BatchRow { sequence: TrainingSequence { ids, loss_from: 1 }, words: self.words_per_window(corpus) }
+    }
+}
+
+impl Batches<TrainingSequence> for PackedText {
+    fn batch(&self, step: u64) -> Batch<TrainingSequence> {
+        batch_of(step, self.len(), self.batch_size, |epoch, position| self.window(self.window_at(epoch, position)))
+    }
+
+    fn places(&self, step: u64) -> String {
+        let BatchPositions { epoch, positions } = positions_of(step, self.len(), self.batch_size);
+        self.describe(positions.map(|position| self.window_at(epoch, position)))
+    }
+}

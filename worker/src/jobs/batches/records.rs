@@ -1,0 +1,103 @@
+//! Instruction records with the loss mask of a tune job.
+
+use std::path::{Path, PathBuf};
+
+use grid::data::{DataError, Instructions, Split};
+use grid::domain::{Loss, TuneJob};
+
+use super::epochs::BatchRow;
+use super::parts::PartStarts;
+use crate::ml::TrainingSequence;
+
+/// How many records of a dataset the maximum length truncates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) struct Truncation {
+    /// All records.
+    pub(in super::super) records: u64,
+    /// Records that lose their end.
+    pub(in super::super) truncated: u64,
+    /// Records that have no predicted token.
+    pub(in super::super) without_target: u64,
+    /// Predicted tokens in all records.
+    pub(in super::super) predicted: u64,
+}
+
+/// The records of several datasets.
+pub(in super::super) struct InstructionRecords {
+    /// The folders of the datasets, for error messages.
+    folders: Vec<PathBuf>,
+    datasets: Vec<Instructions>,
+    /// The records of each dataset.
+    starts: PartStarts,
+    max_length: u32,
+    loss: Loss,
+}
+
+impl InstructionRecords {
+    /// Opens prepared datasets.
+    pub(in super::super) fn open(folders: &[&Path], split: Split, job: &TuneJob) -> Result<Self, DataError> {
+        let datasets: Vec<Instructions> =
+            folders.iter().map(|folder| Instructions::open(folder, split)).collect::<Result<_, _>>()?;
+        let starts = PartStarts::new(datasets.iter().map(Instructions::len));
+        let folders = folders.iter().map(|folder| folder.to_path_buf()).collect();
+        let TuneJob { max_length, loss, .. } = *job;
+        Ok(Self { folders, datasets, starts, max_length, loss })
+    }
+
+    /// The number of records.
+    pub(in super::super) fn len(&self) -> u64 {
+        self.starts.total()
+    }
+
+    /// The number of datasets.
+    pub(super) fn datasets(&self) -> usize {
+        self.datasets.len()
+    }
+
+    /// The number of records in each dataset.
+    pub(super) fn lengths(&self) -> Vec<u64> {
+        self.datasets.iter().map(Instructions::len).collect()
+    }
+
+    /// How the maximum length truncates the records of each dataset.
+    pub(in super::super) fn truncations(&self) -> Vec<Truncation> {
+        let of_dataset = |dataset: usize| {
+            let records = self.datasets[dataset].len();
+            let mut truncation = Truncation { records, truncated: 0, without_target: 0, predicted: 0 };
+            for index in 0..records {
+                let length = self.datasets[dataset].record(index).0.len();
+                truncation.truncated += u64::from(length > self.max_length as usize);
+                let predicted = self.record(dataset, index).sequence.predicted() as u64;
+                truncation.without_target += u64::from(predicted == 0);
+                truncation.predicted += predicted;
+            }
+            truncation
+        };
+        (0..self.datasets.len()).map(of_dataset).collect()
+    }
+
+    /// The record with this number, in the order of the datasets.
+    pub(in super::super) fn row(&self, number: u64) -> TrainingSequence {
+        let dataset = self.starts.part_of(number);
+        self.record(dataset, number - self.starts.start(dataset)).sequence
+    }
+
+    /// A record of a dataset. If the prompt leaves no room for the reply, no token is predicted.
+    pub(super) fn record(&self, dataset: usize, index: u64) -> BatchRow {
+        let dataset = &self.datasets[dataset];
+        let (mut ids, prompt_length) = dataset.record(index);
+        ids.truncate(self.max_length as usize);
+        let loss_from = match self.loss {
+            Loss::Reply => prompt_length.max(1),
+            Loss::All => 1,
+        };
+        let words = dataset.words() as f64 / dataset.len() as f64;
+        BatchRow { sequence: TrainingSequence { ids, loss_from }, words }
+    }
+
+    /// Text that says where records are in their files, given as (dataset, index in it).
+    pub(super) fn describe(&self, records: &[(usize, u64)]) -> String {
+        let numbers = records.iter().map(|(dataset, index)| self.starts.start(*dataset) + index);
+        self.starts.describe("records", numbers, &self.folders)
+    }
+}

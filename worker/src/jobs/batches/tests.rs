@@ -1,0 +1,201 @@
+use std::path::Path;
+
+use grid::data::{Corpus, Record, Split, Tokenizer, prepare_corpus, prepare_dataset};
+use grid::domain::{
+    Length, Loss, Order, Precision, Replay, ReplayedText, Schedule, Start, Template, Training, TuneJob, TunePart,
+    Warmup,
+};
+
+use super::epochs::BatchRow;
+use super::*;
+use crate::ml::Batches;
+
+fn training(length: Length) -> Training {
+    Training {
+        length,
+        batch_size: 2,
+        learning_rate: 1e-3,
+        schedule: Schedule::Constant,
+        warmup: Warmup::Steps(0),
+        min_learning_rate_ratio: 0.0,
+        betas: [0.9, 0.999],
+        epsilon: 1e-8,
+        weight_decay: 0.0,
+        clip_norm: None,
+        label_smoothing: 0.0,
+        precision: Precision::F32,
+        validation: None,
+    }
+}
+
+fn part(length: Length) -> TunePart {
+    TunePart { datasets: vec![], shares: vec![], order: Order::Shuffled, replay: None, length }
+}
+
+fn job(training: Training, then: Vec<TunePart>) -> TuneJob {
+    TuneJob {
+        parent: "0".repeat(32).parse().unwrap(),
+        datasets: vec![],
+        shares: vec![],
+        order: Order::Shuffled,
+        replay: None,
+        max_length: 64,
+        loss: Loss::Reply,
+        training,
+        then,
+        further_validation: vec![],
+        optimizer: Start::Fresh,
+        seed: 7,
+    }
+}
+
+fn records(folders: &[&Path], loss: Loss, max_length: u32) -> InstructionRecords {
+    let job = TuneJob { loss, max_length, ..job(training(Length::Epochs(1)), vec![]) };
+    InstructionRecords::open(folders, Split::Train, &job).unwrap()
+}
+
+fn tokenizer() -> Tokenizer {
+    let text = "the quick brown fox jumps over the lazy dog while other animals watch from afar ".repeat(20);
+    Tokenizer::train(300, [text].into_iter()).unwrap()
+}
+
+#[test]
+fn windows_cover_the_text_and_every_epoch_has_its_own_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let documents: Vec<String> = (0..60).map(|n| format!("the {n} lazy dogs jump over {n} foxes")).collect();
+    prepare_corpus(&tokenizer(), &documents, 0.1, folder.path()).unwrap();
+    let corpus = Corpus::open(folder.path(), Split::Train).unwrap();
+    let packed = PackedText::open(&[folder.path()], Split::Train, 8, 4, 7).unwrap();
+    let steps = packed.len().div_ceil(4);
+    assert!(steps > 10);
+    let epoch = |number: u64| -> Vec<Vec<u32>> {
+        let steps = number * steps..(number + 1) * steps;
+        steps.flat_map(|step| packed.batch(step).examples).map(|row| row.ids).collect()
+    };
+    let (mut one, two) = (epoch(0), epoch(1));
+    assert_ne!(one, two);
+    let mut windows: Vec<Vec<u32>> = (0..packed.len()).map(|index| corpus.window(8 * index, 9)).collect();
+    one.sort();
+    windows.sort();
+    assert_eq!(one, windows);
+}
+
+#[test]
+fn the_loss_covers_the_whole_reply_and_nothing_else() {
+    let (folder, tokenizer) = (tempfile::tempdir().unwrap(), tokenizer());
+    let record = Record { prompt: "the quick fox".to_owned(), reply: "jumps over".to_owned() };
+    prepare_dataset(&tokenizer, &[vec![record]], &Template::separated("\n"), 0.0, folder.path()).unwrap();
+    let row = |loss, max_length| records(&[folder.path()], loss, max_length).row(0);
+    let whole = row(Loss::Reply, 64);
+    let (end, predicted) = whole.ids[whole.loss_from..].split_last().unwrap();
+    assert_eq!((tokenizer.decode(predicted).unwrap().as_str(), *end), ("jumps over", tokenizer.end_of_text().unwrap()));
+    let all = row(Loss::All, 64);
+    assert_eq!((all.loss_from, all.ids), (1, whole.ids.clone()));
+    let cut = row(Loss::Reply, whole.loss_from as u32 + 1);
+    assert_eq!((cut.loss_from, &cut.ids[..]), (whole.loss_from, &whole.ids[..=whole.loss_from]));
+}
+
+#[test]
+fn truncated_records_are_counted() {
+    let (folder, tokenizer) = (tempfile::tempdir().unwrap(), tokenizer());
+    let record = |words: usize| Record { prompt: "the lazy ".repeat(words), reply: "dog jumps over".to_owned() };
+    prepare_dataset(&tokenizer, &[[1, 2, 30].map(record).to_vec()], &Template::separated("\n"), 0.0, folder.path())
+        .unwrap();
+    let counts = |max_length, loss| {
+        let truncations = records(&[folder.path()], loss, max_length).truncations();
+        let [Truncation { records, truncated, without_target, .. }] = truncations[..] else { panic!("one dataset") };
+        (records, truncated, without_target)
+    };
+    assert_eq!(counts(4096, Loss::Reply), (3, 0, 0));
+    assert_eq!(counts(40, Loss::Reply), (3, 1, 1));
+    assert_eq!(counts(2, Loss::Reply), (3, 3, 3));
+    assert_eq!(counts(2, Loss::All), (3, 3, 0));
+}
+
+/// Each part has the batches that it would have as a training of its own.
+#[test]
+fn parts_follow_one_another() {
+    let (runs, tokenizer) = (tempfile::tempdir().unwrap(), tokenizer());
+    let folder = |name: &str, records: usize| {
+        let folder = runs.path().join(name);
+        std::fs::create_dir(&folder).unwrap();
+        let record = |number| Record { prompt: format!("{name} {number}"), reply: "jumps over".to_owned() };
+        let records: Vec<Record> = (0..records).map(record).collect();
+        prepare_dataset(&tokenizer, &[records], &Template::separated("\n"), 0.0, &folder).unwrap();
+        folder
+    };
+    let folders = [folder("fox", 7), folder("dog", 5)];
+    let training = training(Length::Epochs(3));
+    let job = job(training, vec![part(Length::Epochs(2)), part(Length::Steps(4))]);
+    let part = |number: usize| {
+        let records = InstructionRecords::open(&[folders[number % 2].as_path()], Split::Train, &job).unwrap();
+        let rows = TunePartRows { records, truncations: &[], replayed: None };
+        PartBatches::new(&job, &job.parts()[number], rows)
+    };
+    let lengths = [Length::Epochs(3), Length::Epochs(2), Length::Steps(4)];
+    let batches = TuneBatches::new((0..3).map(|number| (lengths[number], part(number))).collect());
+    // Batches of 2: 4 steps for 7 rows, 3 for 5.
+    assert_eq!((batches.total_steps(), batches.fewest_rows()), (3 * 4 + 2 * 3 + 4, 5));
+    let alone = |number: usize, steps: u64| {
+        let part = part(number);
+        (0..steps).map(|step| (part.batch(step), part.places(step))).collect::<Vec<_>>()
+    };
+    let expected = [alone(0, 12), alone(1, 6), alone(2, 4)].concat();
+    let found: Vec<_> = (0..22).map(|step| (batches.batch(step), batches.places(step))).collect();
+    assert!(found == expected);
+    // The batch of a step does not depend on those requested before.
+    assert!((0..22).rev().all(|step| batches.batch(step) == expected[step as usize].0));
+    assert_ne!(found[0], found[4], "every epoch has its own order");
+}
+
+/// The share is one of predicted tokens, for all lengths and loss masks of the records.
+#[test]
+fn replayed_text_has_its_share_of_the_predicted_tokens() {
+    let (runs, tokenizer) = (tempfile::tempdir().unwrap(), tokenizer());
+    let folder = |name: &str| {
+        let folder = runs.path().join(name);
+        std::fs::create_dir(&folder).unwrap();
+        folder
+    };
+    let (text, short, long) = (folder("text"), folder("short"), folder("long"));
+    let documents: Vec<String> = (0..60).map(|n| format!("the {n} lazy dogs jump over {n} foxes")).collect();
+    prepare_corpus(&tokenizer, &documents, 0.1, &text).unwrap();
+    let dataset = |folder: &Path, records: usize, words: usize| {
+        let record = |n: usize| Record { prompt: "the lazy dog ".repeat(2), reply: "jumps ".repeat(words + n % 7) };
+        let groups: Vec<Vec<Record>> = (0..records).map(|n| vec![record(n)]).collect();
+        prepare_dataset(&tokenizer, &groups, &Template::separated("\n"), 0.0, folder).unwrap();
+    };
+    dataset(&short, 40, 1);
+    dataset(&long, 25, 12);
+    let length = 8;
+    for (share, loss, max_length, shares) in [
+        (0.1, Loss::Reply, 64, vec![]),
+        (0.5, Loss::All, 64, vec![]),
+        (0.3, Loss::Reply, 24, vec![]),
+        (0.4, Loss::Reply, 64, vec![1.0, 3.0]),
+    ] {
+        let replay = ReplayedText { share: Replay::new(share).unwrap(), corpora: vec![], sequence_length: length };
+        let job =
+            TuneJob { replay: Some(replay), loss, max_length, shares, ..job(training(Length::Epochs(1)), vec![]) };
+        let records = InstructionRecords::open(&[short.as_path(), &long], Split::Train, &job).unwrap();
+        let packed = PackedText::open(&[text.as_path()], Split::Train, length, 2, 7).unwrap();
+        let truncations = records.truncations();
+        let rows = TunePartRows { records, truncations: &truncations, replayed: Some(packed) };
+        let part = PartBatches::new(&job, &job.parts()[0], rows);
+        // A dataset of which an epoch takes a share is covered only after several epochs.
+        let epochs = if job.shares.is_empty() { 1 } else { 200 };
+        let (mut of_records, mut of_text) = (0, 0);
+        for (epoch, position) in (0..epochs).flat_map(|epoch| (0..part.len()).map(move |position| (epoch, position))) {
+            let BatchRow { sequence, .. } = part.row(epoch, position);
+            let predicted = sequence.predicted() as u64;
+            match part.mixture.at(epoch, position).0 {
+                2 => of_text += predicted,
+                _ => of_records += predicted,
+            }
+        }
+        let wanted = share / (1.0 - share) * of_records as f64;
+        let half_a_row = f64::from(length) / 2.0 * epochs as f64;
+        let away = (of_text as f64 - wanted).abs();
+        assert!(of_text > 0 && away <= 1.01 * half_a_row, "{share}: {of_text} beside {of_records}");
+    }
+}

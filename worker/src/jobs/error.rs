@@ -1,0 +1,52 @@
+//! Errors of the modules that jobs use, as errors of jobs.
+
+use grid::data::DataError;
+use grid::suites::SuiteError;
+
+use crate::attempt::JobError;
+use crate::ml;
+
+impl From<DataError> for JobError {
+    fn from(error: DataError) -> Self {
+        JobError::failed(error)
+    }
+}
+
+impl From<SuiteError> for JobError {
+    fn from(error: SuiteError) -> Self {
+        JobError::failed(error)
+    }
+}
+
+impl From<ml::Error> for JobError {
+    fn from(error: ml::Error) -> Self {
+        if error.is_out_of_memory() {
+            return JobError::out_of_memory(error);
+        }
+        match error {
+            ml::Error::NonFinite { .. } => JobError::non_finite(error),
+            _ => JobError::failed(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use grid::domain::Failure;
+
+    use super::*;
+
+    /// The variant decides, not the text.
+    #[test]
+    fn a_lack_of_memory_is_recognised_by_its_type() {
+        let failure = |error: ml::Error| match JobError::from(error) {
+            JobError::Failed { failure, .. } => failure,
+            error => panic!("{error:?}"),
+        };
+        assert_eq!(failure(ml::Error::OutOfMemory("12 GiB".into())), Failure::OutOfMemory);
+        let path = std::path::Path::new("out of memory.txt");
+        assert_eq!(failure(ml::Error::file(path, "bad_alloc")), Failure::Job);
+        let kernel = ml::Error::io(path)(std::io::ErrorKind::OutOfMemory.into());
+        assert_eq!(failure(kernel), Failure::OutOfMemory);
+    }
+}

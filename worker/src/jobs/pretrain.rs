@@ -1,0 +1,37 @@
+//! Train a model from random weights on packed text.
+
+use std::sync::Arc;
+
+use grid::data::Split;
+use grid::domain::PretrainJob;
+
+use super::batches::{PackedText, rows_of_steps, total_steps};
+use super::inputs::Inputs;
+use super::training::{self, Stage, TextSeen};
+use crate::attempt::{Attempt, JobError};
+use crate::ml::{self, Model};
+
+/// Writes a model folder in the Hugging Face format, and one in `milestones/<milestone>` for each milestone.
+pub(super) fn run(job: &PretrainJob, inputs: Inputs<'_>, attempt: &mut Attempt) -> Result<(), JobError> {
+    let folders = inputs.parents(&job.corpora)?;
+    let batch_size = job.training.batch_size;
+    let packed = |split| PackedText::open(&folders, split, job.sequence_length, batch_size, job.seed);
+    let (train, held_out) = (packed(Split::Train)?, packed(Split::Validation)?);
+    let total = total_steps(job.training.length, batch_size, train.len());
+    let model = Model::random(&job.model, job.seed, ml::runtime::device(&inputs.settings().device)?)?;
+    let windows = rows_of_steps(batch_size, total, train.len()) as f64;
+    let words = windows * train.words() / train.len().max(1) as f64;
+    let tokens = windows * f64::from(job.sequence_length + 1);
+    let stage = Stage {
+        training: &job.training,
+        milestones: &job.milestones,
+        total,
+        text: TextSeen { words: words as u64, tokens: tokens as u64 },
+        validation: training::sample(held_out.len(), |index| held_out.row(index)),
+        rows: train.len(),
+        batches: Arc::new(train),
+        tokenizer: inputs.parent(&job.tokenizer)?,
+        optimizer: None,
+    };
+    training::run(stage, model, inputs, attempt)
+}

@@ -1,0 +1,71 @@
+//! Train a model further, on instruction records.
+
+use std::sync::Arc;
+
+use grid::data::Split;
+use grid::domain::{Event, TuneJob};
+
+use super::batches::{InstructionRecords, PackedText, PartBatches, Truncation, TuneBatches, TunePartRows};
+use super::inputs::Inputs;
+use super::training::{self, Stage, TextSeen};
+use crate::attempt::{Attempt, JobError};
+
+/// Writes a model folder in the Hugging Face format.
+pub(super) fn run(job: &TuneJob, inputs: Inputs<'_>, attempt: &mut Attempt) -> Result<(), JobError> {
+    let held_out = InstructionRecords::open(&inputs.parents(&job.validation_datasets())?, Split::Validation, job)?;
+    let (mut parts, mut truncations) = (vec![], vec![]);
+    for part in job.parts() {
+        let replayed = match &part.replay {
+            Some(replay) => {
+                let (folders, batch_size) = (inputs.parents(&replay.corpora)?, job.training.batch_size);
+                Some(PackedText::open(&folders, Split::Train, replay.sequence_length, batch_size, job.seed)?)
+            }
+            None => None,
+        };
+        let records = InstructionRecords::open(&inputs.parents(&part.datasets)?, Split::Train, job)?;
+        let own = records.truncations();
+        let rows = TunePartRows { records, truncations: &own, replayed };
+        parts.push((part.length, PartBatches::new(job, &part, rows)));
+        truncations.extend(own);
+    }
+    warn_of_truncations(&truncations, job.max_length, attempt)?;
+    let train = TuneBatches::new(parts);
+    let parent = inputs.parent(&job.parent)?;
+    let stage = Stage {
+        training: &job.training,
+        milestones: &[],
+        total: train.total_steps(),
+        text: TextSeen { words: 0, tokens: 0 },
+        validation: training::sample(held_out.len(), |index| held_out.row(index)),
+        rows: train.fewest_rows(),
+        batches: Arc::new(train),
+        tokenizer: parent,
+        optimizer: (!job.optimizer.is_fresh()).then_some(parent),
+    };
+    training::run(stage, inputs.read_model(parent)?, inputs, attempt)
+}
+
+/// Warns of truncated records, and fails for a dataset without any token to predict.
+fn warn_of_truncations(truncations: &[Truncation], max_length: u32, attempt: &mut Attempt) -> Result<(), JobError> {
+    for (number, truncation) in truncations.iter().enumerate() {
+        let Truncation { records, truncated, without_target, .. } = truncation;
+        let dataset = match truncations {
+            [_] => String::new(),
+            _ => format!(" of dataset {} in the stage", number + 1),
+        };
+        if without_target == records && *records > 0 {
+            return Err(JobError::failed(format!(
+                "no record{dataset} has a token to predict within max_length {max_length}: increase it"
+            )));
+        }
+        if *truncated > 0 {
+            let mut message =
+                format!("{truncated} of {records} records{dataset} are truncated at max_length {max_length}");
+            if *without_target > 0 {
+                message.push_str(&format!("; {without_target} of them have no token left to predict"));
+            }
+            attempt.emit(Event::Warning { message })?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,205 @@
+//! Model folders in the Hugging Face format: `config.json` and `model.safetensors`.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use grid::domain::hugging_face::files::{CONFIG, INDEX};
+use grid::domain::hugging_face::shards;
+use grid::domain::{ConfigFile, Digest, ModelConfig, SpecialTokens};
+use tch::Device;
+
+pub use grid::domain::hugging_face::files::WEIGHTS;
+
+use super::tensor_file::{self, NumberFormats, Stored};
+use crate::ml::error::Error;
+use crate::ml::models::{HEAD, Model, family};
+use crate::ml::weights::Weights;
+
+/// Writes `config.json` and `model.safetensors` into an existing folder, waits until they are on disk, and returns the
+/// digest of the weights file.
+///
+/// Equal models give equal bytes.
+///
+/// # Errors
+/// If a file cannot be written.
+pub fn write(folder: &Path, model: &Model, tokens: SpecialTokens) -> Result<Digest, Error> {
+    let path = folder.join(CONFIG);
+    let config = ConfigFile { model: model.config().clone(), tokens, dtype: "float32".to_owned(), dropout: 0.0 };
+    let save = || -> std::io::Result<()> {
+        let mut file = fs::File::create(&path)?;
+        file.write_all(config.text().as_bytes())?;
+        file.sync_all()
+    };
+    save().map_err(Error::io(&path))?;
+    write_weights(&folder.join(WEIGHTS), model.weights())
+}
+
+/// Writes weights under their Hugging Face names, and returns the digest of the file.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn write_weights(path: &Path, weights: &Weights) -> Result<Digest, Error> {
+    tensor_file::write(path, weights.named()?)
+}
+
+/// Reads a model folder. The weights may be in several files that an index lists.
+///
+/// # Errors
+/// If a file cannot be read or does not fit the configuration.
+pub fn read(folder: &Path, device: Device) -> Result<Model, Error> {
+    let model = Model::zeros(&read_config(folder)?, device)?;
+    let index = folder.join(INDEX);
+    if folder.join(WEIGHTS).exists() || !index.exists() {
+        read_weights(&folder.join(WEIGHTS), &model)?;
+    } else {
+        let text = fs::read_to_string(&index).map_err(Error::io(&index))?;
+        let names = shards(&text).map_err(|error| Error::file(&index, error.to_string()))?;
+        fill(&names.iter().map(|name| folder.join(name)).collect::<Vec<_>>(), &model)?;
+    }
+    Ok(model)
+}
+
+/// Reads a weights file into a model, which it must fit in all names and shapes.
+///
+/// Also accepts what older releases of transformers wrote: float16 and bfloat16 numbers, which are converted to float32
+/// without loss; a tied head that repeats the embedding; names without the prefix `transformer.`; constant buffers.
+///
+/// # Errors
+/// If the file cannot be read or does not fit the model.
+pub fn read_weights(path: &Path, model: &Model) -> Result<(), Error> {
+    fill(&[path.to_owned()], model)
+}
+
+fn fill(paths: &[PathBuf], model: &Model) -> Result<(), Error> {
+    let contents = paths.iter().map(|path| fs::read(path).map_err(Error::io(path)));
+    let contents: Vec<Vec<u8>> = contents.collect::<Result<_, Error>>()?;
+    let stored = Stored::open(paths.iter().map(PathBuf::as_path).zip(contents.iter().map(Vec::as_slice)))?;
+    let config = model.config();
+    let family = family(config.arch);
+    // The prefix, if no tensor in the file has it.
+    let omitted = family.optional_prefix.filter(|prefix| !stored.names().any(|name| name.starts_with(prefix)));
+    let rename = |name: &str| omitted.and_then(|prefix| name.strip_prefix(prefix)).unwrap_or(name).to_owned();
+    if config.tied {
+        stored.check_equal(HEAD, &rename(family.embedding))?;
+    }
+    let ignored = |name: &str| {
+        family.ignored_buffers.iter().any(|buffer| name.ends_with(buffer)) || (config.tied && name == HEAD)
+    };
+    stored.copy_into(&model.weights().named()?, NumberFormats::UpToFloat32, rename, ignored)
+}
+
+/// Reads the configuration of a model folder.
+///
+/// # Errors
+/// If the file cannot be read, or the model cannot be computed here.
+pub fn read_config(folder: &Path) -> Result<ModelConfig, Error> {
+    let path = folder.join(CONFIG);
+    let text = fs::read_to_string(&path).map_err(Error::io(&path))?;
+    let config = ConfigFile::parse(&text).map_err(|error| Error::file(&path, error.to_string()))?;
+    Ok(config.model)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ml::fixtures::{ARCHITECTURES, small};
+    use grid::domain::Arch;
+    use safetensors::Dtype;
+    use safetensors::tensor::TensorView;
+    use tch::{Kind, Tensor};
+
+    #[test]
+    fn written_folders_can_be_read() {
+        for arch in ARCHITECTURES {
+            for tied in [true, false] {
+                let config = ModelConfig { tied, ..small(arch) };
+                let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+                let model = Model::random(&config, 5, Device::Cpu).unwrap();
+                let tokens = SpecialTokens { eos: Some(0), ..SpecialTokens::default() };
+                let digest = write(one.path(), &model, tokens).unwrap();
+                let again = read(one.path(), Device::Cpu).unwrap();
+                assert_eq!(again.config(), &config);
+                assert_eq!(write(two.path(), &again, tokens).unwrap(), digest);
+                let configs = [&one, &two].map(|folder| fs::read_to_string(folder.path().join(CONFIG)).unwrap());
+                assert_eq!(configs[0], configs[1]);
+            }
+        }
+    }
+
+    /// A model and a folder with its weights in two files.
+    fn sharded() -> (Model, tempfile::TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        let model = Model::random(&small(Arch::Llama), 5, Device::Cpu).unwrap();
+        write(folder.path(), &model, SpecialTokens::default()).unwrap();
+        fs::remove_file(folder.path().join(WEIGHTS)).unwrap();
+        let mut named = model.weights().named().unwrap();
+        let rest = named.split_off(named.len() / 2);
+        let mut map = serde_json::Map::new();
+        for (file, part) in [("a.safetensors", named), ("b.safetensors", rest)] {
+            map.extend(part.iter().map(|(name, _)| (name.clone(), file.into())));
+            tensor_file::write(&folder.path().join(file), part).unwrap();
+        }
+        fs::write(folder.path().join(INDEX), serde_json::json!({"weight_map": map}).to_string()).unwrap();
+        (model, folder)
+    }
+
+    fn equal(one: &Model, other: &Model) -> bool {
+        let named = |model: &Model| model.weights().named().unwrap();
+        named(one).iter().zip(named(other)).all(|((_, one), (_, other))| one.equal(&other))
+    }
+
+    #[test]
+    fn weights_may_be_in_several_files() {
+        let (model, folder) = sharded();
+        assert!(equal(&read(folder.path(), Device::Cpu).unwrap(), &model));
+        let file = folder.path().join("b.safetensors");
+        fs::copy(folder.path().join("a.safetensors"), &file).unwrap();
+        let refusal = read(folder.path(), Device::Cpu).unwrap_err().to_string();
+        assert!(refusal.contains("b.safetensors: contains '") && refusal.contains("a second time"), "{refusal}");
+        fs::remove_file(&file).unwrap();
+        let refusal = read(folder.path(), Device::Cpu).unwrap_err().to_string();
+        assert!(refusal.contains("b.safetensors: No such file"), "{refusal}");
+    }
+
+    /// Writes tensors in their own number formats.
+    fn write_as_is(path: &Path, named: &[(String, Tensor)]) {
+        let stored = named.iter().map(|(name, tensor)| {
+            let kind = if tensor.kind() == Kind::BFloat16 { Dtype::BF16 } else { Dtype::F32 };
+            let mut bytes = vec![0; tensor.numel() * kind.bitsize() / 8];
+            tensor.copy_data_u8(&mut bytes, tensor.numel());
+            (name.clone(), kind, tensor.size().iter().map(|&n| n as usize).collect::<Vec<_>>(), bytes)
+        });
+        let stored: Vec<_> = stored.collect();
+        let views = stored.iter().map(|(name, kind, shape, bytes)| {
+            (name, TensorView::new(*kind, shape.clone(), bytes).expect("as many bytes as the shape says"))
+        });
+        safetensors::serialize_to_file(views, None, path).unwrap();
+    }
+
+    /// The head is repeated, there is a buffer, the names have no prefix, and the numbers are bfloat16.
+    #[test]
+    fn files_of_older_releases_are_read_and_a_head_that_is_not_tied_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let model = Model::random(&small(Arch::Gpt2), 5, Device::Cpu).unwrap();
+        write(folder.path(), &model, SpecialTokens::default()).unwrap();
+        let path = folder.path().join(WEIGHTS);
+        let named = model.weights().named().unwrap().into_iter();
+        let narrow = |(name, tensor): (String, Tensor)| {
+            (name.trim_start_matches("transformer.").to_owned(), tensor.contiguous().to_kind(Kind::BFloat16))
+        };
+        let mut named: Vec<(String, Tensor)> = named.map(narrow).collect();
+        let embedding = named.iter().find(|(name, _)| name == "wte.weight").map(|(_, tensor)| tensor.copy()).unwrap();
+        named.push(("h.0.attn.bias".to_owned(), Tensor::ones([1, 1, 4, 4], (Kind::Float, Device::Cpu))));
+        named.push((HEAD.to_owned(), embedding.copy()));
+        write_as_is(&path, &named);
+        let wide = read(folder.path(), Device::Cpu).unwrap();
+        assert_eq!(wide.head().kind(), Kind::Float);
+        assert!(wide.head().equal(&embedding.to_kind(Kind::Float)), "widening loses nothing");
+
+        *named.last_mut().unwrap() = (HEAD.to_owned(), embedding + 1.0);
+        write_as_is(&path, &named);
+        let refusal = read(folder.path(), Device::Cpu).unwrap_err().to_string();
+        assert!(refusal.contains("'lm_head.weight' differs from 'wte.weight'"), "{refusal}");
+    }
+}

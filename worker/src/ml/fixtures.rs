@@ -1,0 +1,57 @@
+//! What several test modules share: small models and reproducible tensors.
+
+use grid::domain::{Arch, ModelConfig};
+use tch::{Device, Kind, Tensor};
+
+/// The architectures that tests of all models cover.
+pub(super) const ARCHITECTURES: [Arch; 2] = [Arch::Llama, Arch::Gpt2];
+
+/// A configuration of two small layers. LLaMA's has two query heads for each key/value head.
+pub(super) fn small(arch: Arch) -> ModelConfig {
+    let (kv_heads, tied) = match arch {
+        Arch::Llama => (2, false),
+        Arch::Gpt2 => (4, true),
+    };
+    ModelConfig {
+        arch,
+        vocab_size: 61,
+        max_positions: 40,
+        hidden: 32,
+        layers: 2,
+        heads: 4,
+        kv_heads,
+        head_dim: 8,
+        intermediate: 48,
+        rope_base: 10_000.0,
+        norm_eps: 1e-5,
+        tied,
+        init_std: 0.1,
+    }
+}
+
+/// Numbers between -2 and 2 that look random and are the same in every run.
+pub(super) fn noise(shape: &[i64], seed: i64) -> Tensor {
+    let count: i64 = shape.iter().product();
+    let steps = Tensor::arange(count, (Kind::Double, Device::Cpu)) * 12.9898 + seed as f64 * 78.233;
+    (((steps.sin() * 43758.5453).frac() + 1.0).frac() * 4.0 - 2.0).to_kind(Kind::Float).view(shape)
+}
+
+/// Asserts that every number is within `tolerance` of the wanted one, relative to the largest wanted number.
+pub(super) fn assert_near(got: &Tensor, wanted: &Tensor, tolerance: f64, what: &str) {
+    assert_eq!(got.size(), wanted.size(), "{what}");
+    let (got, wanted) = (got.to_kind(Kind::Double), wanted.to_kind(Kind::Double));
+    let error = (&got - &wanted).abs().max().double_value(&[]);
+    let largest = wanted.abs().max().double_value(&[]);
+    assert!(error <= tolerance * largest.max(1e-30), "{what}: off by {error}, the largest number is {largest}");
+    assert!(largest > 0.0, "{what}: there are only zeros to compare with");
+}
+
+#[test]
+fn every_architecture_is_covered() {
+    for arch in ARCHITECTURES {
+        // An added architecture makes this match fail to compile: add it to `ARCHITECTURES`, too.
+        match arch {
+            Arch::Llama | Arch::Gpt2 => {}
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! What an architecture family provides.
+
+use std::fmt::Debug;
+
+use grid::domain::ModelConfig;
+use tch::{Kind, Tensor};
+
+use super::attention::PrefixTree;
+use crate::ml::error::Error;
+use crate::ml::weights::Weights;
+
+/// The forward pass of a model.
+pub trait Decoder: Debug + Send {
+    /// Final hidden states, normalised: ids `[batch, seq]` int64 -> `[batch, seq, hidden]` of this kind.
+    ///
+    /// Without `prefix_tree`, each row is one text that starts at position 0.
+    ///
+    /// # Errors
+    /// If libtorch fails.
+    fn hidden(&self, ids: &Tensor, prefix_tree: Option<&PrefixTree>, kind: Kind) -> Result<Tensor, Error>;
+
+    /// The vocabulary head, `[vocab, hidden]`: logits are `hidden @ head.T`.
+    fn head(&self) -> &Tensor;
+}
+
+/// Name of the vocabulary head in a Hugging Face file, in every family. A tied model need not have this tensor.
+pub const HEAD: &str = "lm_head.weight";
+
+/// The facts of an architecture family besides its forward pass.
+#[derive(Debug)]
+pub struct Family {
+    /// Name of the token embedding in a Hugging Face file. A tied vocabulary head is this tensor.
+    pub embedding: &'static str,
+    /// A prefix of all names that some Hugging Face files omit.
+    pub optional_prefix: Option<&'static str>,
+    /// Ends of the names of constant buffers that older files contain and that readers ignore.
+    pub ignored_buffers: &'static [&'static str],
+    /// Fails for a configuration that the family cannot compute.
+    pub check: fn(&ModelConfig) -> Result<(), Error>,
+    /// Registers the weights of a model under their Hugging Face names and returns its forward pass.
+    pub build: fn(&ModelConfig, &mut Weights) -> Result<Box<dyn Decoder>, Error>,
+}

@@ -1,0 +1,166 @@
+//! A language model of any family.
+
+use grid::domain::{ModelConfig, Precision};
+use tch::{Device, Kind, Tensor};
+
+use super::attention::PrefixTree;
+use super::decoder::Decoder;
+use super::families::family;
+use crate::ml::error::Error;
+use crate::ml::weights::{Trainable, Weights};
+
+/// A decoder-only language model with float32 weights.
+#[derive(Debug)]
+pub struct Model {
+    config: ModelConfig,
+    weights: Weights,
+    decoder: Box<dyn Decoder>,
+}
+
+impl Model {
+    /// A model whose weights are zero. Fill them with [`Weights::initialise`] or from a file.
+    ///
+    /// # Errors
+    /// For a configuration that cannot be computed.
+    pub fn zeros(config: &ModelConfig, device: Device) -> Result<Self, Error> {
+        if config.kv_heads == 0 || !config.heads.is_multiple_of(config.kv_heads) {
+            return Err(Error::Input(format!(
+                "{} query heads cannot share {} key/value heads evenly",
+                config.heads, config.kv_heads
+            )));
+        }
+        let family = family(config.arch);
+        (family.check)(config)?;
+        let mut weights = Weights::new(device);
+        let decoder = (family.build)(config, &mut weights)?;
+        Ok(Self { config: config.clone(), weights, decoder })
+    }
+
+    /// An untrained model, as a function of the configuration and the seed.
+    pub fn random(config: &ModelConfig, seed: u64, device: Device) -> Result<Self, Error> {
+        let model = Self::zeros(config, device)?;
+        model.weights.initialise(seed)?;
+        Ok(model)
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// The trainable tensors.
+    pub fn weights(&self) -> &Weights {
+        &self.weights
+    }
+
+    /// The device that the model is on.
+    pub fn device(&self) -> Device {
+        self.weights.device()
+    }
+
+    /// Final hidden states, normalised, in float32: ids `[batch, seq]` int64 -> `[batch, seq, hidden]`.
+    ///
+    /// Position *t* attends to positions 0..=*t* only, so rows that are padded on the right need no mask.
+    pub fn hidden(&self, ids: &Tensor) -> Result<Tensor, Error> {
+        self.hidden_in(ids, Precision::F32)
+    }
+
+    /// Like [`Model::hidden`], computed in this precision, which is also that of the result.
+    pub fn hidden_in(&self, ids: &Tensor, precision: Precision) -> Result<Tensor, Error> {
+        let (_, seq) = ids.size2()?;
+        if seq > i64::from(self.config.max_positions) {
+            let most = self.config.max_positions;
+            return Err(Error::Input(format!(
+                "a sequence of {seq} tokens is longer than the model's {most} positions"
+            )));
+        }
+        self.decode(ids, None, precision)
+    }
+
+    /// Like [`Model::hidden`], for rows that hold several texts with shared prefixes.
+    ///
+    /// Every position id must be below the number of positions of the model.
+    pub fn hidden_of_prefix_tree(&self, ids: &Tensor, prefix_tree: &PrefixTree) -> Result<Tensor, Error> {
+        self.decode(ids, Some(prefix_tree), Precision::F32)
+    }
+
+    fn decode(&self, ids: &Tensor, prefix_tree: Option<&PrefixTree>, precision: Precision) -> Result<Tensor, Error> {
+        let kind = match precision {
+            Precision::F32 => Kind::Float,
+            Precision::Bf16 => Kind::BFloat16,
+        };
+        self.decoder.hidden(ids, prefix_tree, kind)
+    }
+
+    /// The vocabulary head, `[vocab, hidden]`: logits are `hidden @ head.T`.
+    pub fn head(&self) -> &Tensor {
+        self.decoder.head()
+    }
+}
+
+impl Trainable for Model {
+    fn weights(&self) -> &Weights {
+        &self.weights
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use grid::domain::Arch;
+
+    use super::*;
+    use crate::ml::fixtures::{ARCHITECTURES, small};
+
+    #[test]
+    fn the_number_of_weights_is_what_the_configuration_counts() {
+        for arch in ARCHITECTURES {
+            for tied in [false, true] {
+                let config = ModelConfig { tied, ..small(arch) };
+                let model = Model::zeros(&config, Device::Cpu).unwrap();
+                let count: usize = model.weights().tensors().map(Tensor::numel).sum();
+                assert_eq!(count as u64, config.parameters(), "{arch:?} tied {tied}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_position_does_not_attend_to_later_ones() {
+        let _no_grad = tch::no_grad_guard();
+        for arch in ARCHITECTURES {
+            let model = Model::random(&small(arch), 3, Device::Cpu).unwrap();
+            let short = model.hidden(&Tensor::from_slice(&[5i64, 9, 2]).view([1, 3])).unwrap();
+            let long = model.hidden(&Tensor::from_slice(&[5i64, 9, 2, 0, 7]).view([1, 5])).unwrap();
+            let difference = (short - long.narrow(1, 0, 3)).abs().max().double_value(&[]);
+            assert!(difference < 1e-5, "{arch:?}: {difference}");
+        }
+    }
+
+    #[test]
+    fn grouped_heads_equal_repeated_ones() {
+        let _no_grad = tch::no_grad_guard();
+        let config = small(Arch::Llama);
+        let grouped = Model::random(&config, 3, Device::Cpu).unwrap();
+        let repeated = Model::zeros(&ModelConfig { kv_heads: 4, ..config }, Device::Cpu).unwrap();
+        for ((name, from), (_, mut to)) in
+            grouped.weights().named().unwrap().into_iter().zip(repeated.weights().named().unwrap())
+        {
+            let shared = name.contains("k_proj") || name.contains("v_proj");
+            // [kv head, head_dim, hidden] -> each head twice.
+            let value = if shared { from.view([2, 8, 32]).repeat_interleave_self_int(2, 0, None) } else { from };
+            to.copy_(&value.reshape(to.size()));
+        }
+        let ids = Tensor::from_slice(&[5i64, 9, 2, 0, 7]).view([1, 5]);
+        let difference = (grouped.hidden(&ids).unwrap() - repeated.hidden(&ids).unwrap()).abs().max();
+        assert!(difference.to_kind(Kind::Double).double_value(&[]) < 1e-5);
+    }
+
+    #[test]
+    fn unsupported_shapes_and_lengths_are_refused() {
+        let config = ModelConfig { kv_heads: 3, ..small(Arch::Llama) };
+        let refusal = Model::zeros(&config, Device::Cpu).unwrap_err().to_string();
+        assert_eq!(refusal, "4 query heads cannot share 3 key/value heads evenly");
+        let model = Model::random(&small(Arch::Gpt2), 3, Device::Cpu).unwrap();
+        let refusal = model.hidden(&Tensor::zeros([1, 41], (Kind::Int64, Device::Cpu))).unwrap_err().to_string();
+        assert_eq!(refusal, "a sequence of 41 tokens is longer than the model's 40 positions");
+    }
+}

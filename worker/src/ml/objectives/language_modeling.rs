@@ -1,0 +1,271 @@
+//! Next-token prediction: cross entropy over the vocabulary, without ever holding `[tokens, vocab]`.
+//!
+//! Pretraining predicts every token of a row; instruction tuning masks the loss of the prompt.
+
+use grid::domain::{ModelConfig, Precision};
+use tch::{Device, Tensor};
+
+use super::objective::{BatchLimits, MicroBatch, Objective, Purpose, copy_to_device};
+use crate::ml::batching::grouping::group_by_length;
+use crate::ml::error::Error;
+use crate::ml::models::Model;
+use crate::ml::phases::{Phase, timed};
+use crate::ml::shim::{self, VocabularyHead};
+
+/// One training sequence: `ids[loss_from..]` are predicted, each from all ids before it.
+///
+/// The first id is never predicted, so 0 and 1 mean the same for `loss_from`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrainingSequence {
+    /// Token ids.
+    pub ids: Vec<u32>,
+    /// The position of the first predicted id.
+    pub loss_from: usize,
+}
+
+impl TrainingSequence {
+    /// The number of predicted ids.
+    pub fn predicted(&self) -> usize {
+        self.ids.len().saturating_sub(self.loss_from.max(1))
+    }
+}
+
+/// The objective of pretraining and instruction tuning.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LanguageModeling {
+    vocab_size: u32,
+    precision: Precision,
+    /// See [`grid::domain::Training::label_smoothing`]; validation does not smooth.
+    label_smoothing: f64,
+}
+
+impl LanguageModeling {
+    /// The objective for a model of this configuration.
+    pub fn new(config: &ModelConfig, precision: Precision, label_smoothing: f64) -> Self {
+        Self { vocab_size: config.vocab_size, precision, label_smoothing }
+    }
+
+    /// Hidden states of the positions before a predicted id, `[predicted, hidden]`. Only these go on to the vocabulary.
+    fn hidden(&self, model: &Model, micro_batch: &TokenBatch) -> Result<Tensor, Error> {
+        let hidden = model.hidden_in(&micro_batch.ids, self.precision)?; // [batch, seq, hidden]
+        let (batch, seq, width) = hidden.size3()?;
+        let flat = hidden.f_view([batch * seq, width])?;
+        let all = micro_batch.predicted as i64 == batch * seq;
+        Ok(if all { flat } else { flat.f_index_select(0, &micro_batch.positions)? })
+    }
+
+    fn head<'a>(&self, model: &'a Model, hidden: &'a Tensor, micro_batch: &'a TokenBatch) -> VocabularyHead<'a> {
+        // On a CPU the logits of a chunk should stay in its cache.
+        let chunk = if model.device() == Device::Cpu { 512 } else { 4096 };
+        let bf16 = self.precision == Precision::Bf16;
+        VocabularyHead { hidden, weight: model.head(), targets: &micro_batch.targets, chunk, bf16 }
+    }
+}
+
+impl Objective for LanguageModeling {
+    type Model = Model;
+    type Example = TrainingSequence;
+    type MicroBatch = TokenBatch;
+
+    fn tokens(&self, example: &TrainingSequence) -> usize {
+        example.ids.len()
+    }
+
+    /// Rows of similar length, the longest first. Rows without a predicted id are left out where a whole group has none.
+    fn micro_batches(
+        &self,
+        examples: &[TrainingSequence],
+        _: Purpose,
+        BatchLimits { max_rows, device }: BatchLimits,
+    ) -> Result<Vec<TokenBatch>, Error> {
+        if let Some(id) = examples.iter().flat_map(|example| &example.ids).find(|&&id| id >= self.vocab_size) {
+            return Err(Error::Input(format!(
+                "id {id} is not in the model's vocabulary of {}: was the text encoded with another tokenizer?",
+                self.vocab_size
+            )));
+        }
+        let groups = group_by_length(examples, |example| example.ids.len(), max_rows, device);
+        groups.iter().filter_map(|group| TokenBatch::new(group).transpose()).collect()
+    }
+
+    /// The head runs forwards and backwards chunk by chunk on detached hidden states; then the rest of the model runs
+    /// backwards from their gradient.
+    fn backward(&self, model: &Model, micro_batch: &TokenBatch, scale: f64) -> Result<Tensor, Error> {
+        let hidden = timed(Phase::Forward, || self.hidden(model, micro_batch))?; // [predicted, hidden]
+        let head = self.head(model, &hidden, micro_batch);
+        let (loss, gradient) = timed(Phase::Head, || shim::head_loss(head, self.label_smoothing, Some(scale)))?;
+        if let Some(gradient) = gradient {
+            timed(Phase::Backward, || shim::backward(&hidden, &gradient))?;
+        }
+        Ok(loss)
+    }
+
+    fn loss(&self, model: &Model, micro_batch: &TokenBatch) -> Result<Tensor, Error> {
+        let _no_grad = tch::no_grad_guard();
+        let hidden = self.hidden(model, micro_batch)?;
+        Ok(shim::head_loss(self.head(model, &hidden, micro_batch), 0.0, None)?.0)
+    }
+}
+
+/// Rows of token ids, padded on the right to the longest.
+#[derive(Debug)]
+pub struct TokenBatch {
+    /// Every id but the last of each row, int64 `[rows, longest - 1]`.
+    ids: Tensor,
+    /// Indices into the flattened `ids` of the positions before a predicted id, int64 `[predicted]`.
+    positions: Tensor,
+    /// The predicted ids, int64 `[predicted]`.
+    targets: Tensor,
+    rows: usize,
+    predicted: usize,
+}
+
+impl TokenBatch {
+    /// Lays out rows as tensors on the CPU; `None` if no id in them is predicted.
+    fn new(rows: &[&TrainingSequence]) -> Result<Option<Self>, Error> {
+        let predicted: usize = rows.iter().map(|row| row.predicted()).sum();
+        if predicted == 0 {
+            return Ok(None);
+        }
+        let width = rows.iter().map(|row| row.ids.len()).max().unwrap_or(0) - 1;
+        let mut ids = vec![0i64; rows.len() * width];
+        let (mut positions, mut targets) = (Vec::with_capacity(predicted), Vec::with_capacity(predicted));
+        for (index, row) in rows.iter().enumerate() {
+            let start = index * width;
+            // The last id is only predicted. No position of a row attends to the padding behind it.
+            let inputs = row.ids.split_last().map_or(&[][..], |(_, inputs)| inputs);
+            for (slot, &id) in ids[start..start + width].iter_mut().zip(inputs) {
+                *slot = i64::from(id);
+            }
+            for place in row.loss_from.max(1)..row.ids.len() {
+                positions.push((start + place - 1) as i64);
+                targets.push(i64::from(row.ids[place]));
+            }
+        }
+        Ok(Some(Self {
+            ids: Tensor::f_from_slice(&ids)?.f_view([rows.len() as i64, width as i64])?,
+            positions: Tensor::f_from_slice(&positions)?,
+            targets: Tensor::f_from_slice(&targets)?,
+            rows: rows.len(),
+            predicted,
+        }))
+    }
+}
+
+impl MicroBatch for TokenBatch {
+    fn rows(&self) -> usize {
+        self.rows
+    }
+
+    fn count(&self) -> usize {
+        self.predicted
+    }
+
+    fn to_device(&self, device: Device) -> Result<Self, Error> {
+        Ok(Self {
+            ids: copy_to_device(&self.ids, device)?,
+            positions: copy_to_device(&self.positions, device)?,
+            targets: copy_to_device(&self.targets, device)?,
+            rows: self.rows,
+            predicted: self.predicted,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ml::fixtures::{ARCHITECTURES, small};
+    use crate::ml::objectives::objective::LossSum;
+    use grid::domain::Arch;
+    use tch::{Kind, Reduction};
+
+    fn row(ids: &[u32], loss_from: usize) -> TrainingSequence {
+        TrainingSequence { ids: ids.to_vec(), loss_from }
+    }
+
+    #[test]
+    fn rows_are_padded_and_their_predicted_ids_found() {
+        let (long, short) = (row(&[1, 2, 3, 4], 0), row(&[5, 6, 7], 2));
+        let batch = TokenBatch::new(&[&long, &short]).unwrap().unwrap();
+        assert_eq!(batch.ids.size(), [2, 3]);
+        assert_eq!(Vec::<i64>::try_from(batch.ids.flatten(0, -1)).unwrap(), [1, 2, 3, 5, 6, 0]);
+        assert_eq!(Vec::<i64>::try_from(batch.positions).unwrap(), [0, 1, 2, 4]);
+        assert_eq!(Vec::<i64>::try_from(batch.targets).unwrap(), [2, 3, 4, 7]);
+        assert_eq!((batch.predicted, long.predicted(), short.predicted()), (4, 3, 1));
+    }
+
+    #[test]
+    fn rows_without_a_predicted_id_make_no_batch() {
+        for rows in [&[][..], &[&row(&[], 0)], &[&row(&[3], 0), &row(&[3, 4], 2), &row(&[3, 4], 9)]] {
+            assert!(TokenBatch::new(rows).unwrap().is_none());
+        }
+    }
+
+    /// Compares the value and every gradient with those of libtorch's own loss over all logits at once.
+    #[test]
+    fn the_chunked_loss_equals_that_of_libtorch() {
+        for (arch, label_smoothing) in [(Arch::Llama, 0.0), (Arch::Gpt2, 0.0), (Arch::Llama, 0.1)] {
+            let model = Model::random(&small(arch), 11, Device::Cpu).unwrap();
+            let rows: Vec<TrainingSequence> = (0..60u32)
+                .map(|i| TrainingSequence {
+                    ids: (0..2 + (i * 7) % 30).map(|j| (i * 13 + j * 5) % 61).collect(),
+                    loss_from: i as usize % 4,
+                })
+                .collect();
+            let batch = TokenBatch::new(&rows.iter().collect::<Vec<_>>()).unwrap().unwrap();
+            assert!(batch.ids.numel() > batch.predicted, "there are positions to leave out");
+
+            let objective = LanguageModeling::new(model.config(), Precision::F32, label_smoothing);
+            let loss = objective.backward(&model, &batch, 0.5).unwrap().double_value(&[]);
+            let chunked: Vec<Tensor> = model.weights().tensors().map(Tensor::grad).collect();
+            shim::clear_gradients(model.weights().tensors()).unwrap();
+
+            let hidden = model.hidden(&batch.ids).unwrap().flatten(0, 1).index_select(0, &batch.positions);
+            let logits = hidden.matmul(&model.head().tr());
+            let whole =
+                logits.cross_entropy_loss(&batch.targets, None::<Tensor>, Reduction::Sum, -100, label_smoothing);
+            (&whole * 0.5).backward();
+            assert!((loss - whole.double_value(&[])).abs() < 1e-5 * loss, "{arch:?}: {loss} {whole:?}");
+            for (weight, gradient) in model.weights().list().iter().zip(chunked) {
+                let wanted = weight.tensor.grad();
+                let error = (&gradient - &wanted).norm().double_value(&[]) / wanted.norm().double_value(&[]);
+                assert!(error < 1e-5, "{arch:?} {:?}: {error}", weight.parts);
+            }
+            let LossSum { sum, count } = objective.validate(&model, &rows, 7).unwrap();
+            assert_eq!(count, batch.predicted as u64);
+            assert_eq!((sum - loss).abs() < 1e-5 * loss, label_smoothing == 0.0, "{sum} {loss}");
+        }
+    }
+
+    /// The size of a chunk changes only rounding.
+    #[test]
+    fn chunks_add_up() {
+        let hidden = Tensor::arange(50 * 8, (Kind::Float, Device::Cpu)).sin().view([50, 8]);
+        let targets = Tensor::arange(50, (Kind::Int64, Device::Cpu)).remainder(13);
+        let run = |chunk| {
+            let weight = Tensor::arange(13 * 8, (Kind::Float, Device::Cpu)).cos().view([13, 8]).set_requires_grad(true);
+            let head = VocabularyHead { hidden: &hidden, weight: &weight, targets: &targets, chunk, bf16: false };
+            let (loss, gradient) = shim::head_loss(head, 0.1, Some(1.0)).unwrap();
+            (loss.double_value(&[]), gradient.unwrap(), weight.grad())
+        };
+        let (whole, parts) = (run(1000), run(7));
+        assert!((whole.0 - parts.0).abs() < 1e-4);
+        assert!((&whole.1 - &parts.1).abs().max().double_value(&[]) < 1e-5);
+        assert!((&whole.2 - &parts.2).abs().max().double_value(&[]) < 1e-5);
+    }
+
+    #[test]
+    fn bf16_stays_near_float32() {
+        for arch in ARCHITECTURES {
+            let model = Model::random(&small(arch), 11, Device::Cpu).unwrap();
+            let rows = [row(&Vec::from_iter(0..30), 0), row(&Vec::from_iter(20..60), 5)];
+            let [f32, bf16] = [Precision::F32, Precision::Bf16].map(|precision| {
+                LanguageModeling::new(model.config(), precision, 0.0).validate(&model, &rows, 2).unwrap()
+            });
+            assert_eq!(f32.count, bf16.count);
+            assert_ne!(f32.sum, bf16.sum, "bfloat16 was not used");
+            assert!((f32.sum / bf16.sum - 1.0).abs() < 0.01, "{arch:?}: {f32:?} {bf16:?}");
+        }
+    }
+}

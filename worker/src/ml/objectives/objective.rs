@@ -1,0 +1,121 @@
+//! What an objective provides to the training loop.
+
+use tch::{Device, Tensor};
+
+use crate::ml::error::Error;
+use crate::ml::weights::Trainable;
+
+/// What training minimises: the mean of a loss over the terms (such as predicted tokens or examples) of a batch.
+///
+/// The training loop clones the objective for the thread that prepares batches. An objective that needs another model,
+/// such as a teacher or a reference model, holds it as `Arc<Mutex<_>>`.
+pub trait Objective: Clone + Send + 'static {
+    /// The model that is trained.
+    type Model: Trainable;
+    /// One training example.
+    type Example;
+    /// Examples that go through the model together.
+    type MicroBatch: MicroBatch;
+
+    /// The number of tokens in an example, for the token count of the training.
+    fn tokens(&self, example: &Self::Example) -> usize;
+
+    /// Lays out examples as micro-batches on the CPU. Runs on the thread that prepares batches.
+    ///
+    /// # Errors
+    /// For examples that the model cannot process.
+    fn micro_batches(
+        &self,
+        examples: &[Self::Example],
+        purpose: Purpose,
+        limits: BatchLimits,
+    ) -> Result<Vec<Self::MicroBatch>, Error>;
+
+    /// Adds the gradients of `scale` times the summed loss of a micro-batch to the weights, and returns the sum without
+    /// the scale (0-dim, double).
+    ///
+    /// # Errors
+    /// If libtorch fails, also by running out of memory.
+    fn backward(&self, model: &Self::Model, micro_batch: &Self::MicroBatch, scale: f64) -> Result<Tensor, Error>;
+
+    /// The summed validation loss of a micro-batch (0-dim, double), without gradients and regularisation.
+    ///
+    /// # Errors
+    /// If libtorch fails, also by running out of memory.
+    fn loss(&self, model: &Self::Model, micro_batch: &Self::MicroBatch) -> Result<Tensor, Error>;
+
+    /// The validation loss over held-out examples, of which at most `max_rows` go through the model together.
+    ///
+    /// # Errors
+    /// See [`Objective::micro_batches`] and [`Objective::loss`].
+    fn validate(&self, model: &Self::Model, examples: &[Self::Example], max_rows: u32) -> Result<LossSum, Error> {
+        let device = model.weights().device();
+        let limits = BatchLimits { max_rows: Some(max_rows), device };
+        let mut total = LossSum::default();
+        for micro_batch in self.micro_batches(examples, Purpose::Validation, limits)? {
+            total.sum += self.loss(model, &micro_batch.to_device(device)?)?.f_double_value(&[])?;
+            total.count += micro_batch.count() as u64;
+        }
+        Ok(total)
+    }
+}
+
+/// Examples that go through the model together, as tensors.
+pub trait MicroBatch: Send + Sized + 'static {
+    /// The number of rows that go through the model.
+    fn rows(&self) -> usize;
+
+    /// The number of terms that its loss is the sum of.
+    fn count(&self) -> usize;
+
+    /// A copy on a device. On a GPU, the copy overlaps with other work.
+    ///
+    /// # Errors
+    /// If libtorch fails.
+    fn to_device(&self, device: Device) -> Result<Self, Error>;
+}
+
+/// What micro-batches are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// The optimiser step with this number, from 0; what is random depends on it.
+    Training {
+        /// The step.
+        step: u64,
+    },
+    /// A measurement, in which nothing is random.
+    Validation,
+}
+
+/// Limits of a micro-batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BatchLimits {
+    /// The most rows in it; `None` leaves the number to the lengths of the examples.
+    pub max_rows: Option<u32>,
+    /// The device of the model.
+    pub device: Device,
+}
+
+/// A summed loss and the number of its terms.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct LossSum {
+    /// The sum, in nats.
+    pub sum: f64,
+    /// The number of terms.
+    pub count: u64,
+}
+
+impl LossSum {
+    /// The mean loss; `None` without any term.
+    pub fn mean(self) -> Option<f64> {
+        (self.count > 0).then(|| self.sum / self.count as f64)
+    }
+}
+
+/// The CPU tensor on a device; from pinned memory, so that the copy to a GPU runs beside other work.
+pub(super) fn copy_to_device(tensor: &Tensor, device: Device) -> Result<Tensor, Error> {
+    Ok(match device {
+        Device::Cpu => tensor.shallow_clone(),
+        _ => tensor.f_pin_memory(device)?.f_to_device_(device, tensor.kind(), true, false)?,
+    })
+}

@@ -1,0 +1,5 @@
+//! Optimisers, one file for each.
+
+mod adamw;
+
+pub use adamw::{AdamW, Decay};

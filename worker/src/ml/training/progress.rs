@@ -1,0 +1,23 @@
+//! How far a training has come.
+
+use serde::{Deserialize, Serialize};
+
+use super::validation::ValidationHistory;
+
+/// The state of a training between two steps, besides weights and optimiser.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Progress {
+    /// Optimiser steps taken; also the number of the next step, from 0.
+    pub step: u64,
+    /// Tokens trained on.
+    pub tokens: u64,
+    /// Words trained on.
+    pub words: u64,
+    /// Sum of the mean losses of the steps since the last full report.
+    pub window_loss: f64,
+    /// The number of steps in that sum.
+    pub window_steps: u64,
+    /// The validations so far.
+    #[serde(rename = "selection")]
+    pub validations: ValidationHistory,
+}
