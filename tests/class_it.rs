@@ -1,7 +1,6 @@
 //! The shipped CLASS-IT specs, planned without data: the plan must agree with the numbers in the paper.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::Path;
 
 use crate::common::Env;

@@ -1,7 +1,6 @@
 //! `grid export hf`: `transformers` gives exported models the same scores, and importing them again changes no bit.
 
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

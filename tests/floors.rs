@@ -38,6 +38,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("ureq", &["src/data"]),
     ("sha2", &["src/data"]),
     ("md5", &["src/data"]),
+    ("percent_encoding", &["src/data"]),
+    ("strsim", &["src/domain"]),
     ("sqlx", &["src/store"]),
     ("petgraph", &["src/plan"]),
     ("serde_yaml", &["src/spec"]),

@@ -105,7 +105,7 @@ fn an_unusable_model_is_refused_before_anything_runs() {
 
     std::fs::rename(theirs.join("model.safetensors"), theirs.join("pytorch_model.bin")).expect("a file");
     let pickle = env.complaint(6, &["run", "theirs.yaml"]);
-    assert!(pickle.contains("a pickle, which can run any code"), "{pickle}");
+    assert!(pickle.contains("a pickle file, which can execute arbitrary code"), "{pickle}");
 
     std::fs::remove_dir_all(&theirs).expect("a folder");
     let plan = env.run(0, &["plan", "theirs.yaml"]);

@@ -1,8 +1,5 @@
 //! Training in bfloat16 and in float32 gives nearly the same held-out loss.
 
-use std::io::Write;
-use std::path::Path;
-
 use crate::common::Env;
 use crate::common::recordings::recording;
 

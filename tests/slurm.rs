@@ -1,7 +1,6 @@
 //! Experiments on a Slurm cluster: a real cluster of one node on this machine, if Slurm is installed.
 
 use std::fs;
-use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

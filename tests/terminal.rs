@@ -25,11 +25,20 @@ fn on_terminal(env: &Env, arguments: &str, colours: bool) -> Option<String> {
 fn problems_of_a_spec_are_shown_with_an_excerpt_on_a_terminal() {
     let env = Env::new(&TINY.replace("layers: 2", "lyers: 2"));
     let Some(text) = on_terminal(&env, "plan spec.yaml", false) else { return };
-    insta::assert_snapshot!(text, @"");
+    insta::assert_snapshot!(text, @r"
+     × unknown key 'lyers'
+       ╭─[spec.yaml:9:22]
+     8 │ models:
+     9 │   nano: {hidden: 32, lyers: 2, heads: 2}
+       ·                      ─────
+    10 │ pretrain: {sequence_length: 32, steps: 60, batch_size: 8, learning_rate: 3e-3, schedule: linear, warmup: 0.1}
+       ╰────
+     help: did you mean 'layers'?
+    ");
     let coloured = on_terminal(&env, "plan spec.yaml", true).expect("it ran before");
     assert!(coloured.contains("\u{1b}["), "{coloured}");
     insta::assert_snapshot!(env.complaint(1, &["plan", "spec.yaml"]), @r"
-    spec.yaml:9:21: unknown key 'lyers'
+    spec.yaml:9:22: unknown key 'lyers'
       help: did you mean 'layers'?
     ");
 }

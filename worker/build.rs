@@ -1,4 +1,4 @@
-//! Compiles the C++ shim and its kernels against libtorch and tells every binary and test where libtorch is at run time.
+//! Compiles the C++ shim and its kernels against libtorch, and tells every binary and test where libtorch is at run time.
 
 use std::env;
 use std::path::PathBuf;

@@ -1,7 +1,7 @@
-//! Question-answer records made from text by a model behind an OpenAI-compatible endpoint.
+//! Question-answer records, generated from text by a model behind an OpenAI-compatible endpoint.
 //!
-//! Each answer is kept in the cache under what was asked and the digest of the document, so that nothing is asked twice
-//! and a build that was stopped goes on. The records are written once every document has its answer.
+//! Answers are cached by the request parameters and the digest of the document, so that no request is sent twice and an
+//! interrupted build can continue. The records are written when all documents have an answer.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -21,25 +21,25 @@ use super::download::{DataCache, JsonClient, RetryPolicy};
 use super::error::DataError;
 use super::words::count_words;
 
-/// Answers that cannot be used, after which a document is given up.
+/// The number of unusable answers after which a document is skipped.
 const ATTEMPTS: u64 = 3;
 
-/// What a build has come to.
+/// The result of a build.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Generated {
     /// Documents that are long enough.
     pub documents: usize,
-    /// Requests of this call.
+    /// Requests sent by this call.
     pub requests: u64,
-    /// Documents that have no answer yet; the records are written when there are none.
+    /// Documents without an answer; the records are written when there are none.
     pub left: usize,
-    /// Documents whose answers could not be used; they give no records.
+    /// Documents without a usable answer, which give no records.
     pub unusable: usize,
     /// Records written.
     pub records: usize,
 }
 
-/// An answer, as it is kept.
+/// A cached answer; it has no pairs if no answer was usable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Answer {
     pairs: Vec<Pair>,
@@ -52,21 +52,21 @@ struct Pair {
     answer: String,
 }
 
-/// A row of the dataset.
+/// A row of the dataset file.
 #[derive(Serialize)]
-struct Row<'a> {
+struct DatasetRow<'a> {
     prompt: &'a str,
     reply: &'a str,
-    /// Digest of the document, to find it again.
+    /// The digest of the source document.
     document: String,
 }
 
-/// Asks about every document of a corpus that was not asked about before, and writes the records once all are answered.
-/// `show` gets the documents answered and all of them.
+/// Requests an answer for every document of a corpus that has none, and writes the records when all have one. `show` is
+/// called with the number of answered documents and of all documents.
 ///
 /// # Errors
-/// Text that cannot be read; a service that refuses or breaks off too often; a disk that cannot be written. What was
-/// answered until then is kept.
+/// Text that cannot be read; requests that are refused or fail too many times; a disk that cannot be written. The answers
+/// received before remain in the cache.
 pub fn generate(
     generation: &Generation,
     located: &LocatedSource,
@@ -76,14 +76,14 @@ pub fn generate(
 ) -> Result<Generated, DataError> {
     let question = &generation.question;
     let recipe = serde_json::to_vec(question).expect("a question has string keys");
-    let folder = cache.made(Digest::of(&recipe));
-    fs::create_dir_all(&folder).map_err(DataError::io("make folder", &folder))?;
+    let folder = cache.generated(Digest::of(&recipe));
+    fs::create_dir_all(&folder).map_err(DataError::io("create folder", &folder))?;
     let long_enough = |text: &String| count_words(text) >= u64::from(question.min_words);
     let texts: Vec<String> = documents(located, &generation.corpus.format)?.into_iter().filter(long_enough).collect();
-    let texts: Vec<String> = texts.into_iter().map(|text| shortened(text, question.max_words)).collect();
-    let kept = |text: &str| folder.join(format!("{}.json", Digest::of(text.as_bytes())));
+    let texts: Vec<String> = texts.into_iter().map(|text| truncate(text, question.max_words)).collect();
+    let cached = |text: &str| folder.join(format!("{}.json", Digest::of(text.as_bytes())));
     let mut seen = BTreeSet::new();
-    let open: Vec<&String> = texts.iter().filter(|text| read(&kept(text)).is_none() && seen.insert(*text)).collect();
+    let open: Vec<&String> = texts.iter().filter(|text| read(&cached(text)).is_none() && seen.insert(*text)).collect();
 
     let asked = AtomicU64::new(0);
     let key = generation.api_key.as_ref().map(|name| key(name)).transpose()?;
@@ -97,7 +97,7 @@ pub fn generate(
         while let Some(text) = open.get(next.fetch_add(1, Ordering::SeqCst)) {
             match ask(&client, question, text, &spend) {
                 Ok(Some(answer)) => {
-                    if let Err(error) = write(&kept(text), &serde_json::to_vec(&answer).expect("text")) {
+                    if let Err(error) = write(&cached(text), &serde_json::to_vec(&answer).expect("text")) {
                         failure.lock().expect("no panic holds it").get_or_insert(error);
                         return;
                     }
@@ -118,7 +118,7 @@ pub fn generate(
     if let Some(error) = failure.into_inner().expect("no panic held it") {
         return Err(error);
     }
-    let answers: Vec<Option<Answer>> = texts.iter().map(|text| read(&kept(text))).collect();
+    let answers: Vec<Option<Answer>> = texts.iter().map(|text| read(&cached(text))).collect();
     let unusable = answers.iter().flatten().filter(|answer| answer.pairs.is_empty()).count();
     let left = answers.iter().filter(|answer| answer.is_none()).count();
     let mut generated = Generated { documents: texts.len(), requests: asked.into_inner(), left, unusable, records: 0 };
@@ -127,14 +127,14 @@ pub fn generate(
         for (text, answer) in texts.iter().zip(answers.iter().flatten()) {
             for Pair { question, answer } in &answer.pairs {
                 let document = Digest::of(text.as_bytes()).to_string();
-                let row = Row { prompt: question, reply: answer, document };
+                let row = DatasetRow { prompt: question, reply: answer, document };
                 lines.push_str(&(serde_json::to_string(&row).expect("text") + "\n"));
                 generated.records += 1;
             }
         }
         if generated.records > 0 {
             let parent = generation.to.parent().unwrap_or(Path::new(""));
-            fs::create_dir_all(parent).map_err(DataError::io("make folder", parent))?;
+            fs::create_dir_all(parent).map_err(DataError::io("create folder", parent))?;
             write(&generation.to, lines.as_bytes())?;
         }
     }
@@ -151,8 +151,8 @@ fn key(name: &str) -> Result<String, DataError> {
     value.map(|value| value.trim().to_owned()).ok_or_else(|| DataError::NoKey { variable: name.to_owned() })
 }
 
-/// The first words of a text.
-fn shortened(text: String, most: u32) -> String {
+/// The first `most` words of a text.
+fn truncate(text: String, most: u32) -> String {
     let mut starts = text.split_whitespace().map(|word| word.as_ptr() as usize - text.as_ptr() as usize);
     match starts.nth(most as usize) {
         Some(end) => text[..end].trim_end().to_owned(),
@@ -160,7 +160,7 @@ fn shortened(text: String, most: u32) -> String {
     }
 }
 
-/// Asks about one text; `None` where no request is left.
+/// Requests an answer for one text; `None` if no further request is allowed.
 fn ask(
     client: &JsonClient,
     question: &Question,
@@ -171,7 +171,7 @@ fn ask(
         let Some(reply) = client.post("chat/completions", &request(question, text, attempt), spend)? else {
             return Ok(None);
         };
-        if let Some(answer) = answer(&reply, question.pairs) {
+        if let Some(answer) = parse_answer(&reply, question.pairs) {
             return Ok(Some(answer));
         }
     }
@@ -200,20 +200,20 @@ fn request(question: &Question, text: &str, attempt: u64) -> Value {
         "messages": [{"role": "user", "content": format!("{}\n\n{text}", question.instruction)}],
         "response_format": {"type": "json_schema", "json_schema": {"name": "pairs", "strict": true, "schema": schema}},
         "temperature": question.temperature,
-        // Another answer than the one that could not be used.
+        // Another seed, for a different answer.
         "seed": question.seed + attempt,
     })
 }
 
-/// The pairs of a reply: as many as were asked for, none of them with an empty side.
-fn answer(reply: &Value, pairs: u32) -> Option<Answer> {
+/// The answer in a response, if it has the requested number of pairs and none is empty.
+fn parse_answer(reply: &Value, pairs: u32) -> Option<Answer> {
     let content = reply["choices"][0]["message"]["content"].as_str()?;
     let mut answer: Answer = serde_json::from_str(content).ok()?;
     for Pair { question, answer } in &mut answer.pairs {
         (*question, *answer) = (question.trim().to_owned(), answer.trim().to_owned());
     }
-    let whole = answer.pairs.iter().all(|pair| !pair.question.is_empty() && !pair.answer.is_empty());
-    (whole && answer.pairs.len() == pairs as usize).then_some(answer)
+    let complete = answer.pairs.iter().all(|pair| !pair.question.is_empty() && !pair.answer.is_empty());
+    (complete && answer.pairs.len() == pairs as usize).then_some(answer)
 }
 
 fn read(path: &Path) -> Option<Answer> {

@@ -1,4 +1,4 @@
-//! A model folder for others: as `transformers` 4 and 5 load it.
+//! The export of models in the format of `transformers` 4 and 5.
 
 use std::fs;
 use std::path::Path;
@@ -19,8 +19,8 @@ use super::tokenizer::Tokenizer;
 /// The name of the model card.
 const CARD: &str = "README.md";
 
-/// Writes the model in `from` to a new folder: weights and tokenizer as they are, configurations that every release of
-/// `transformers` from 4 on understands, and a model card. The folder appears whole or not at all.
+/// Writes the model in `from` to a new folder, atomically: unchanged weights and tokenizer, configurations for
+/// `transformers` 4 and later, and a model card.
 ///
 /// # Errors
 /// A folder that is not empty, or cannot be written; a model that cannot be read.
@@ -31,17 +31,18 @@ pub fn export_model(from: &Path, to: &Path, card: &str) -> Result<(), DataError>
 fn write(from: &Path, to: &Path, card: &str) -> Result<(), DataError> {
     let config = model_config(from)?;
     let tokenizer = Tokenizer::load(from)?;
-    let mut whole = vec![TOKENIZER.to_owned()];
+    let mut unchanged = vec![TOKENIZER.to_owned()];
     if from.join(WEIGHTS).exists() {
-        whole.push(WEIGHTS.to_owned());
+        unchanged.push(WEIGHTS.to_owned());
     } else {
         let index = from.join(INDEX);
         let text = fs::read_to_string(&index).map_err(DataError::io("read", &index))?;
-        whole.extend(shards(&text).map_err(|error| DataError::Model { path: index, problem: error.to_string() })?);
-        whole.push(INDEX.to_owned());
+        unchanged.extend(shards(&text).map_err(|error| DataError::Model { path: index, problem: error.to_string() })?);
+        unchanged.push(INDEX.to_owned());
     }
-    whole.extend([SPECIAL_TOKENS, GENERATION].map(str::to_owned).into_iter().filter(|name| from.join(name).exists()));
-    for name in &whole {
+    unchanged
+        .extend([SPECIAL_TOKENS, GENERATION].map(str::to_owned).into_iter().filter(|name| from.join(name).exists()));
+    for name in &unchanged {
         fs::copy(from.join(name), to.join(name)).map_err(DataError::io("copy", &from.join(name)))?;
     }
     let put = |name: &str, text: String| {
@@ -50,14 +51,14 @@ fn write(from: &Path, to: &Path, card: &str) -> Result<(), DataError> {
     };
     put(TOKENIZER_CONFIG, format!("{:#}\n", tokenizer_config(from, &tokenizer, &config)?))?;
     if !from.join(GENERATION).exists() {
-        put(GENERATION, format!("{:#}\n", generation(&tokenizer)))?;
+        put(GENERATION, format!("{:#}\n", generation_config(&tokenizer)))?;
     }
     let tokens = tokenizer.special_tokens();
     put(CONFIG, ConfigFile { tokens, ..config }.text())?;
     put(CARD, card.to_owned())
 }
 
-/// The `tokenizer_config.json` that came with the model, or one of ours, in words that transformers 4 knows, too.
+/// The `tokenizer_config.json` of the model, or a new one, in a form that transformers 4 also supports.
 fn tokenizer_config(from: &Path, tokenizer: &Tokenizer, config: &ConfigFile) -> Result<Value, DataError> {
     let path = from.join(TOKENIZER_CONFIG);
     let mut fields: Map<String, Value> = match fs::read(&path) {
@@ -68,7 +69,7 @@ fn tokenizer_config(from: &Path, tokenizer: &Tokenizer, config: &ConfigFile) -> 
             _ => Map::new(),
         },
     };
-    // The name in transformers 5 for what 4 calls the other; 5 knows both.
+    // transformers 5 renamed this class; it supports both names, and transformers 4 only the old one.
     let class = fields.get("tokenizer_class").and_then(Value::as_str).unwrap_or("TokenizersBackend");
     if class == "TokenizersBackend" {
         fields.insert("tokenizer_class".to_owned(), "PreTrainedTokenizerFast".into());
@@ -77,8 +78,8 @@ fn tokenizer_config(from: &Path, tokenizer: &Tokenizer, config: &ConfigFile) -> 
     Ok(Value::Object(fields))
 }
 
-/// Greedy generation until the end of a text.
-fn generation(tokenizer: &Tokenizer) -> Value {
+/// The `generation_config.json` for greedy generation until the end-of-text token.
+fn generation_config(tokenizer: &Tokenizer) -> Value {
     let tokens = tokenizer.special_tokens();
     let mut fields = json!({"_from_model_config": true});
     for (name, id) in [("bos_token_id", tokens.bos), ("eos_token_id", tokens.eos), ("pad_token_id", tokens.pad)] {

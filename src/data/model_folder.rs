@@ -1,4 +1,4 @@
-//! Models that others trained: which files of a folder make them, and where such folders of the hub are kept.
+//! Imported models: the files of a model folder, and the folders of Hub models on this machine.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,42 +12,41 @@ use crate::domain::{ConfigFile, ForeignModel, RemoteLocation};
 use super::download::{CachedData, DataCache};
 use super::error::DataError;
 
-/// What was found of a model.
+/// The files that were found for a model.
 pub(super) enum FoundModel {
-    /// Its files.
+    /// The files of the model.
     Files(Vec<PathBuf>),
-    /// Nothing, with a name for what is missing and a way to get it.
+    /// No model; the text names what is missing.
     Nothing(String),
 }
 
-/// The files of a model: its folder, or that of the hub id among what was fetched, or in the cache of Hugging Face's own
-/// tools.
+/// Finds the files of a model: in its folder, or for a Hub id in the cache of grid or of the Hugging Face tools.
 ///
 /// # Errors
-/// A folder that is there but is no model that can be used; fetched files that are not what they were.
+/// A folder without a usable model; fetched files that have changed.
 pub(super) fn find(model: &ForeignModel, cache: &DataCache) -> Result<FoundModel, DataError> {
     if model.folder.is_dir() {
         return files(&model.folder).map(FoundModel::Files);
     }
-    let nowhere = model.folder.display().to_string();
-    let Some(remote) = model.remote() else { return Ok(FoundModel::Nothing(nowhere)) };
+    let path = model.folder.display().to_string();
+    let Some(remote) = model.remote() else { return Ok(FoundModel::Nothing(path)) };
     if let Some(CachedData::Folder(folder)) = cache.find(&remote)? {
         return files(&folder).map(FoundModel::Files);
     }
     let pinned = cache.lock.place(&remote.place).and_then(|pinned| pinned.revision.as_deref());
     match hugging_face_cache().and_then(|cache| snapshot(&cache, &remote.place, pinned)) {
         Some(snapshot) => files(&snapshot).map(FoundModel::Files),
-        None => Ok(FoundModel::Nothing(format!("{remote}, and there is no folder {nowhere}"))),
+        None => Ok(FoundModel::Nothing(format!("{remote}, and there is no folder {path}"))),
     }
 }
 
-/// The files of a folder that make the model, sorted by name; a README or training state beside them does not.
+/// The files of the model in a folder, sorted by name, without other files such as a README or training state.
 fn files(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     let present = |name: &str| folder.join(name).is_file();
-    let lacking = |problem: String| DataError::Model { path: folder.to_owned(), problem };
+    let invalid = |problem: String| DataError::Model { path: folder.to_owned(), problem };
     let mut names: Vec<String> = vec![CONFIG.to_owned()];
     if !present(CONFIG) {
-        return Err(lacking(format!("has no {CONFIG}; is it the folder of a model?")));
+        return Err(invalid(format!("has no {CONFIG}; check that it is a model folder")));
     }
     if present(WEIGHTS) {
         names.push(WEIGHTS.to_owned());
@@ -56,21 +55,21 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
         let text = fs::read_to_string(&path).map_err(DataError::io("read", &path))?;
         let parts = shards(&text).map_err(|error| DataError::Model { path, problem: error.to_string() })?;
         if let Some(part) = parts.iter().find(|part| !present(part)) {
-            return Err(lacking(format!("lacks {part}, which {INDEX} names; fetch the rest of the model")));
+            return Err(invalid(format!("has no {part}, which {INDEX} lists; download the rest of the model")));
         }
         names.push(INDEX.to_owned());
         names.extend(parts);
     } else if present("pytorch_model.bin") || present("pytorch_model.bin.index.json") {
-        return Err(lacking(format!(
-            "has its weights in pytorch_model.bin only, a pickle, which can run any code when it is read; save it as \
-             {WEIGHTS} where you trust it: `model.save_pretrained(DIR, safe_serialization=True)`"
+        return Err(invalid(format!(
+            "has its weights only in pytorch_model.bin, a pickle file, which can execute arbitrary code when it is loaded; \
+             if you trust it, save it as {WEIGHTS}: `model.save_pretrained(DIR, safe_serialization=True)`"
         )));
     } else {
-        return Err(lacking(format!("has no weights: neither {WEIGHTS} nor {INDEX}")));
+        return Err(invalid(format!("has no weights: neither {WEIGHTS} nor {INDEX}")));
     }
     if !present(TOKENIZER) {
-        return Err(lacking(format!(
-            "has no {TOKENIZER}; write one with `AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR)`"
+        return Err(invalid(format!(
+            "has no {TOKENIZER}; create it with `AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR)`"
         )));
     }
     names.push(TOKENIZER.to_owned());
@@ -80,17 +79,17 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     Ok(names.iter().map(|name| folder.join(name)).collect())
 }
 
-/// The shape of the model in a folder.
+/// Reads the configuration of the model in a folder.
 ///
 /// # Errors
-/// A `config.json` that cannot be read, or of a model that cannot be computed here.
+/// A `config.json` that cannot be read, or of an unsupported model.
 pub fn model_config(folder: &Path) -> Result<ConfigFile, DataError> {
     let path = folder.join(CONFIG);
     let text = fs::read_to_string(&path).map_err(DataError::io("read", &path))?;
     ConfigFile::parse(&text).map_err(|error| DataError::Model { path, problem: error.to_string() })
 }
 
-/// The folder of a model's revision in the cache: `models--org--name/snapshots/<commit>`.
+/// The folder of a revision of a model in the cache: `models--org--name/snapshots/<commit>`.
 fn snapshot(cache: &Path, place: &RemoteLocation, pinned: Option<&str>) -> Option<PathBuf> {
     let RemoteLocation::Hub { repository, revision, .. } = place else { return None };
     let home = cache.join(format!("models--{}", repository.replace('/', "--")));
@@ -100,7 +99,7 @@ fn snapshot(cache: &Path, place: &RemoteLocation, pinned: Option<&str>) -> Optio
     Some(home.join("snapshots").join(commit)).filter(|folder| folder.is_dir())
 }
 
-/// The cache of Hugging Face's tools: `$HF_HUB_CACHE`, `$HF_HOME/hub`, or `~/.cache/huggingface/hub`.
+/// The cache of the Hugging Face tools: `$HF_HUB_CACHE`, `$HF_HOME/hub`, or `~/.cache/huggingface/hub`.
 fn hugging_face_cache() -> Option<PathBuf> {
     let folder = |variable: &str| std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
     folder("HF_HUB_CACHE")
@@ -155,10 +154,10 @@ mod tests {
     #[test]
     fn what_cannot_be_used_is_said_with_a_remedy() {
         for (names, said) in [
-            (&[("tokenizer.json", "{}")][..], "has no config.json; is it the folder of a model?"),
-            (&[("config.json", "{}"), ("pytorch_model.bin", "")], "a pickle, which can run any code"),
+            (&[("tokenizer.json", "{}")][..], "has no config.json; check that it is a model folder"),
+            (&[("config.json", "{}"), ("pytorch_model.bin", "")], "a pickle file, which can execute arbitrary code"),
             (&[("config.json", "{}"), ("tf_model.h5", "")], "has no weights: neither model.safetensors nor"),
-            (&[("config.json", "{}"), ("model.safetensors", ""), ("vocab.json", "")], "has no tokenizer.json; write"),
+            (&[("config.json", "{}"), ("model.safetensors", ""), ("vocab.json", "")], "has no tokenizer.json; create"),
         ] {
             let folder = folder_with(names);
             let refusal = files(folder.path()).unwrap_err().to_string();
@@ -176,7 +175,7 @@ mod tests {
         let snapshot = |text| pinned(text, None);
         let there = cache.path().join("models--org--name/snapshots/c0ffee");
         assert_eq!(snapshot("org/name"), Some(there.clone()));
-        assert_eq!(pinned("org/name", Some("other")), None, "the lock file goes before the branch");
+        assert_eq!(pinned("org/name", Some("other")), None, "the lock file takes precedence over the branch");
         assert_eq!(snapshot("org/name@c0ffee"), Some(there));
         assert_eq!(snapshot("org/name@other"), None);
         assert_eq!(snapshot("org/none"), None);

@@ -1,4 +1,4 @@
-//! A long table in a file that other programs read: CSV or Parquet, written as its rows come.
+//! Large tables in CSV or Parquet files, written row by row.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter};
@@ -15,13 +15,13 @@ use parquet::schema::types::Type;
 use super::atomic::{publish_file, temporary};
 use super::error::DataError;
 
-/// Rows of a row group of a Parquet file, and so the most that are held in memory.
-const GROUP: usize = 1 << 16;
+/// Rows per row group of a Parquet file, which is also the most that are held in memory.
+const GROUP_ROWS: usize = 1 << 16;
 
-/// What a column holds; any value may be missing.
+/// The type of a column; all columns are nullable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Content {
-    /// UTF-8.
+    /// UTF-8 text.
     Text,
     /// 64-bit integers.
     Integer,
@@ -29,14 +29,14 @@ pub enum Content {
     Real,
 }
 
-/// A value of a row, of its column's [`Content`].
+/// A value of a row, which must have the [`Content`] of its column.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Value<'a> {
-    /// For a column of texts.
+    /// A text.
     Text(&'a str),
-    /// For a column of integers.
+    /// An integer.
     Integer(i64),
-    /// For a column of real numbers.
+    /// A real number.
     Real(f64),
     /// Missing: an empty field in CSV, a null in Parquet.
     Missing,
@@ -48,10 +48,10 @@ impl<'a> From<Option<&'a str>> for Value<'a> {
     }
 }
 
-/// A table that is being written beside its place; [`TableFile::finish`] puts it there, and dropping it removes it.
+/// A table that is being written to a temporary file; [`TableFile::finish`] publishes it, and dropping it removes it.
 pub struct TableFile {
     to: PathBuf,
-    beside: PathBuf,
+    temporary: PathBuf,
     columns: Vec<(&'static str, Content)>,
     rows: u64,
     writer: Option<Writer>,
@@ -62,7 +62,7 @@ enum Writer {
     Parquet { file: SerializedFileWriter<BufWriter<File>>, group: Vec<Buffer> },
 }
 
-/// The values of one column of a row group. `present` has 1 for a value and 0 for one that is missing.
+/// The values of one column of a row group. `present` has 1 for each value and 0 for each missing one.
 struct Buffer {
     present: Vec<i16>,
     values: Values,
@@ -75,10 +75,10 @@ enum Values {
 }
 
 impl TableFile {
-    /// Begins a table. The end of the name, `.csv` or `.parquet`, says which kind.
+    /// Starts a table. The extension, `.csv` or `.parquet`, decides the format.
     ///
     /// # Errors
-    /// Another end of the name; a file that is there already, or cannot be written.
+    /// Another extension; a file that exists or cannot be written.
     pub fn create(to: &Path, columns: &[(&'static str, Content)]) -> Result<Self, DataError> {
         let extension =
             to.extension().and_then(|extension| extension.to_str()).unwrap_or_default().to_ascii_lowercase();
@@ -88,9 +88,9 @@ impl TableFile {
         if to.exists() {
             return Err(DataError::Exists { path: to.to_owned() });
         }
-        let beside = temporary(to);
-        let file = BufWriter::new(File::create(&beside).map_err(DataError::io("write", to))?);
-        let mut table = Self { to: to.to_owned(), beside, columns: columns.to_vec(), rows: 0, writer: None };
+        let temporary = temporary(to);
+        let file = BufWriter::new(File::create(&temporary).map_err(DataError::io("write", to))?);
+        let mut table = Self { to: to.to_owned(), temporary, columns: columns.to_vec(), rows: 0, writer: None };
         let writer = if extension == "csv" {
             let mut writer = csv::Writer::from_writer(file);
             writer.write_record(columns.iter().map(|(name, _)| name)).map_err(|error| table.csv_error(error))?;
@@ -112,9 +112,9 @@ impl TableFile {
     /// A file that cannot be written.
     ///
     /// # Panics
-    /// When the values are not those of the columns: a mistake of the caller.
+    /// If the values do not match the columns.
     pub fn write(&mut self, row: &[Value]) -> Result<(), DataError> {
-        assert_eq!(row.len(), self.columns.len(), "a value for each column");
+        assert_eq!(row.len(), self.columns.len(), "there must be a value for each column");
         for (value, (name, content)) in row.iter().zip(&self.columns) {
             let fits = match value {
                 Value::Text(_) => *content == Content::Text,
@@ -125,11 +125,11 @@ impl TableFile {
             assert!(fits, "column {name} holds {content:?}, not {value:?}");
         }
         self.rows += 1;
-        match self.writer.as_mut().expect("only `finish` takes it") {
+        match self.writer.as_mut().expect("only `finish` takes the writer") {
             Writer::Csv(writer) => writer.write_record(row.iter().map(field)).map_err(|error| self.csv_error(error)),
             Writer::Parquet { file, group } => {
                 group.iter_mut().zip(row).for_each(|(buffer, value)| buffer.push(value));
-                if group[0].present.len() < GROUP {
+                if group[0].present.len() < GROUP_ROWS {
                     return Ok(());
                 }
                 let full = std::mem::replace(group, buffers(&self.columns));
@@ -138,24 +138,24 @@ impl TableFile {
         }
     }
 
-    /// The rows so far.
+    /// The number of rows written so far.
     pub fn rows(&self) -> u64 {
         self.rows
     }
 
-    /// Puts the table in its place, and says how many rows it has.
+    /// Publishes the table and returns its number of rows.
     ///
     /// # Errors
     /// A file that cannot be written.
     pub fn finish(mut self) -> Result<u64, DataError> {
-        match self.writer.take().expect("only `finish` takes it") {
+        match self.writer.take().expect("only `finish` takes the writer") {
             Writer::Csv(mut writer) => writer.flush().map_err(DataError::io("write", &self.to))?,
             Writer::Parquet { mut file, group } => {
                 let rest = if group[0].present.is_empty() { Ok(()) } else { write_group(&mut file, group) };
                 rest.and_then(|()| file.close()).map_err(|error| self.parquet_error(error))?;
             }
         }
-        publish_file(&self.beside, &self.to).map_err(DataError::io("write", &self.to))?;
+        publish_file(&self.temporary, &self.to).map_err(DataError::io("write", &self.to))?;
         Ok(self.rows)
     }
 
@@ -170,8 +170,8 @@ impl TableFile {
 
 impl Drop for TableFile {
     fn drop(&mut self) {
-        // Gone already once the table is in its place.
-        let _ = fs::remove_file(&self.beside);
+        // Fails if the table was published, which is fine.
+        let _ = fs::remove_file(&self.temporary);
     }
 }
 
@@ -183,12 +183,12 @@ impl Buffer {
             (Values::Integer(values), Value::Integer(number)) => values.push(*number),
             (Values::Real(values), Value::Real(number)) => values.push(*number),
             (_, Value::Missing) => {}
-            _ => unreachable!("`write` has looked at the contents"),
+            _ => unreachable!("`write` has checked the contents"),
         }
     }
 }
 
-/// A value in CSV. Numbers have as many digits as tell them from all others.
+/// A value in CSV. Numbers have the fewest digits that identify them.
 fn field(value: &Value) -> String {
     match value {
         Value::Text(text) => (*text).to_owned(),
@@ -231,7 +231,8 @@ fn write_group(file: &mut SerializedFileWriter<BufWriter<File>>, buffers: Vec<Bu
         ) -> Result<(), ParquetError> {
             column.typed::<T>().write_batch(values, Some(present), None).map(drop)
         }
-        let mut column = group.next_column()?.ok_or_else(|| ParquetError::General("a column too many".to_owned()))?;
+        let mut column =
+            group.next_column()?.ok_or_else(|| ParquetError::General("there are too many columns".to_owned()))?;
         match values {
             Values::Text(values) => put::<ByteArrayType>(&mut column, &values, &present)?,
             Values::Integer(values) => put::<Int64Type>(&mut column, &values, &present)?,
@@ -264,7 +265,7 @@ mod tests {
     ];
 
     #[test]
-    fn csv_reads_back() {
+    fn csv_round_trips() {
         let folder = tempfile::tempdir().unwrap();
         let to = folder.path().join("t.csv");
         assert_eq!(write(&to, &ROWS), 3);
@@ -274,14 +275,14 @@ mod tests {
         ,,
         ,7,1
         "#);
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file remains");
     }
 
     #[test]
-    fn parquet_reads_back_across_row_groups() {
+    fn parquet_round_trips_across_row_groups() {
         let folder = tempfile::tempdir().unwrap();
         let to = folder.path().join("t.parquet");
-        let rows: Vec<[Value; 3]> = ROWS.into_iter().cycle().take(GROUP + 2).collect();
+        let rows: Vec<[Value; 3]> = ROWS.into_iter().cycle().take(GROUP_ROWS + 2).collect();
         assert_eq!(write(&to, &rows), rows.len() as u64);
         let reader = SerializedFileReader::new(File::open(&to).unwrap()).unwrap();
         assert_eq!(reader.num_row_groups(), 2);
@@ -295,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn other_names_and_files_that_are_there_are_refused_and_an_unfinished_table_is_gone() {
+    fn unknown_extensions_and_existing_files_are_rejected_and_unfinished_tables_removed() {
         let folder = tempfile::tempdir().unwrap();
         let refused = |name: &str| match TableFile::create(&folder.path().join(name), &COLUMNS) {
             Ok(_) => panic!("{name} was taken"),

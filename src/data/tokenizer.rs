@@ -1,4 +1,4 @@
-//! Byte-level BPE tokenizers of our own, and whatever else comes in the `tokenizer.json` format of Hugging Face.
+//! Tokenizers: training byte-level BPE, and any tokenizer in the `tokenizer.json` format of Hugging Face.
 
 mod special;
 
@@ -17,7 +17,7 @@ use crate::domain::hugging_face::files::{SPECIAL_TOKENS, TOKENIZER, TOKENIZER_CO
 use super::error::DataError;
 use special::{END_OF_TEXT, PADDING};
 
-/// Texts are handed to the library in pieces of about so many bytes: it needs some 30 times that in memory.
+/// The approximate size in bytes of the pieces passed to the library, which uses about 30 times as much memory.
 const PIECE: usize = 1 << 16;
 
 /// Text to ids and back.
@@ -25,30 +25,30 @@ const PIECE: usize = 1 << 16;
 pub struct Tokenizer {
     inner: Inner,
     special: SpecialTokens,
-    /// Ids that its template puts before every text.
+    /// The ids that the template puts before every text.
     opening: Vec<u32>,
     /// Whether a text may be encoded in [`pieces`].
     divisible: bool,
 }
 
-/// The ids of a text and where each comes from.
+/// The ids of a text with their positions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Encoding {
-    /// Token ids.
+    /// The token ids.
     pub ids: Vec<u32>,
-    /// Start and end of each token in the text, in Unicode scalar values; (0, 0) for a special token that was added.
+    /// The start and end of each token in the text, in Unicode scalar values; (0, 0) for added special tokens.
     pub offsets: Vec<(usize, usize)>,
 }
 
 impl Tokenizer {
-    /// Learns a vocabulary of this size: `<|endoftext|>` (0), `<pad>` (1), the 256 bytes, then merges of pairs seen at
-    /// least twice, the most frequent first. A text too small for so many merges gives fewer entries.
+    /// Trains a vocabulary of this size: `<|endoftext|>` (0), `<pad>` (1), the 256 bytes, then merges of pairs that occur at
+    /// least twice, the most frequent first. A short text gives fewer entries.
     ///
-    /// The outcome depends on the texts alone, not on their order or the number of threads: pairs of equal frequency
-    /// are merged in the order of their ids.
+    /// The result depends only on the texts, not on their order or the number of threads: pairs of equal frequency are
+    /// merged in the order of their ids.
     ///
     /// # Errors
-    /// A vocabulary that cannot hold the bytes and special tokens.
+    /// A vocabulary size below the number of bytes and special tokens.
     pub fn train<S: AsRef<str> + Send>(
         vocab_size: u32,
         texts: impl Iterator<Item = S> + Send,
@@ -57,7 +57,7 @@ impl Tokenizer {
         let failed = |reason: String| DataError::Tokenizer { action: "train a tokenizer".to_owned(), reason };
         let least = 256 + specials.len();
         if (vocab_size as usize) < least {
-            return Err(failed(format!("vocab_size {vocab_size} does not hold the bytes; ask for {least} or more")));
+            return Err(failed(format!("vocab_size {vocab_size} is too small for the 256 bytes; use {least} or more")));
         }
         let trainer = BpeTrainer::builder()
             .vocab_size(vocab_size as usize)
@@ -77,13 +77,12 @@ impl Tokenizer {
         Ok(Self::new(inner, special))
     }
 
-    /// Reads the tokenizer of a model folder; a truncation or padding set in it is ignored.
+    /// Loads the tokenizer of a model folder, without its truncation and padding settings.
     ///
-    /// Which tokens have a meaning stands in the files beside `tokenizer.json`; where it does not, they go by the names
-    /// that are usual for them.
+    /// Special tokens are those in the files next to `tokenizer.json`, or else those with the usual names.
     ///
     /// # Errors
-    /// A file that cannot be read or is no tokenizer.
+    /// A file that cannot be read or is not a tokenizer.
     pub fn load(folder: &Path) -> Result<Self, DataError> {
         let path = folder.join(TOKENIZER);
         let failed =
@@ -114,22 +113,22 @@ impl Tokenizer {
         std::fs::write(&path, text).map_err(DataError::io("write", &path))
     }
 
-    /// The `tokenizer_config.json` of a tokenizer that came without one.
+    /// The `tokenizer_config.json` for a tokenizer without one.
     pub(super) fn config(&self) -> serde_json::Value {
         special::config(&self.inner, self.special)
     }
 
-    /// The ids of a text, no special tokens added (one that is spelt out in the text counts as itself).
+    /// Encodes a text without adding special tokens. A special token that is spelt out in the text is encoded as such.
     ///
     /// # Errors
-    /// A text that the tokenizer has no ids for; never with a byte-level one.
+    /// A text that the tokenizer cannot encode; byte-level tokenizers encode every text.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, DataError> {
         let encoding = self.inner.encode_fast(text, false).map_err(Self::unencodable)?;
         Ok(encoding.get_ids().to_vec())
     }
 
-    /// The ids of a text and where they come from, as `transformers` returns them; `add_special` adds the special
-    /// tokens that the tokenizer's own template asks for.
+    /// Encodes a text with offsets, as `transformers` does. `add_special` adds the special tokens of the template of the
+    /// tokenizer.
     ///
     /// # Errors
     /// As [`Tokenizer::encode`].
@@ -138,7 +137,7 @@ impl Tokenizer {
         Ok(Encoding { ids: encoding.get_ids().to_vec(), offsets: encoding.get_offsets().to_vec() })
     }
 
-    /// [`Tokenizer::encode`] of many texts on all threads.
+    /// Encodes many texts on all threads; see [`Tokenizer::encode`].
     ///
     /// # Errors
     /// As [`Tokenizer::encode`].
@@ -146,11 +145,11 @@ impl Tokenizer {
         texts.par_iter().map(|text| self.encode(text.as_ref())).collect()
     }
 
-    /// The ids of pairs of texts under the tokenizer's own template, as `transformers` gives them with
-    /// `truncation=True`: the longer text loses its end first, until both together have `max_length` tokens.
+    /// Encodes pairs of texts with the template of the tokenizer, as `transformers` does with `truncation=True`: the end of
+    /// the longer text is removed first, until both together have `max_length` tokens.
     ///
     /// # Errors
-    /// As [`Tokenizer::encode`]; a length that the special tokens of the template already take up.
+    /// As [`Tokenizer::encode`]; a length that is too small for the special tokens of the template.
     pub fn encode_pairs(&self, pairs: &[(&str, &str)], max_length: usize) -> Result<Vec<Vec<u32>>, DataError> {
         let mut inner = self.inner.clone();
         inner
@@ -163,8 +162,8 @@ impl Tokenizer {
         pairs.par_iter().map(encode).collect()
     }
 
-    /// [`Tokenizer::encode`] of a text of any length; with tokenizers made by [`Tokenizer::train`] on all threads and in
-    /// little memory.
+    /// Encodes a text of any length; see [`Tokenizer::encode`]. Tokenizers from [`Tokenizer::train`] do so on all threads
+    /// and with little memory.
     pub(super) fn encode_document(&self, text: &str) -> Result<Vec<u32>, DataError> {
         if !self.divisible {
             return self.encode(text);
@@ -173,38 +172,39 @@ impl Tokenizer {
         Ok(self.encode_batch(&pieces)?.concat())
     }
 
-    /// The text of these ids, special tokens included; bytes that are no UTF-8 become U+FFFD.
+    /// Decodes ids, including special tokens; bytes that are not UTF-8 become U+FFFD.
     ///
     /// # Errors
-    /// Ids outside the vocabulary may be refused by the tokenizer's decoder.
+    /// Ids outside of the vocabulary, which some decoders reject.
     pub fn decode(&self, ids: &[u32]) -> Result<String, DataError> {
         self.inner
             .decode(ids, false)
             .map_err(|error| DataError::Tokenizer { action: "decode token ids".to_owned(), reason: error.to_string() })
     }
 
-    /// The token that ends every document and reply.
+    /// The end-of-text token, which ends every document and reply.
     ///
     /// # Errors
-    /// A tokenizer that has none; scoring does without it, training does not.
+    /// A tokenizer without one; such a tokenizer can be used for scoring, not for training.
     pub fn end_of_text(&self) -> Result<u32, DataError> {
         self.special.eos.ok_or_else(|| DataError::Tokenizer {
-            action: "end a text".to_owned(),
-            reason: format!("the tokenizer has no end-of-text token; name it as `eos_token` in {TOKENIZER_CONFIG}"),
+            action: "find the end-of-text token".to_owned(),
+            reason: format!("the tokenizer has none; set `eos_token` in {TOKENIZER_CONFIG}"),
         })
     }
 
-    /// The tokens with a meaning; padding is the end-of-text token where the tokenizer has no other.
+    /// The special tokens; without a padding token, padding is the end-of-text token.
     pub fn special_tokens(&self) -> SpecialTokens {
         self.special
     }
 
-    /// The ids that its template puts before every text, such as a begin-of-text token; none for one of ours.
+    /// The ids that the template puts before every text, such as a begin-of-text token; none for tokenizers from
+    /// [`Tokenizer::train`].
     pub fn opening(&self) -> &[u32] {
         &self.opening
     }
 
-    /// Entries, special tokens included.
+    /// The size of the vocabulary, including special tokens.
     pub fn vocab_size(&self) -> u32 {
         self.inner.get_vocab_size(true) as u32
     }
@@ -228,7 +228,7 @@ pub fn copy_tokenizer(from: &Path, to: &Path) -> Result<(), DataError> {
     Ok(())
 }
 
-/// What the template of a tokenizer puts before a text.
+/// The ids that the template of a tokenizer puts before a text.
 fn opening(inner: &Inner) -> Vec<u32> {
     let ids = |special| inner.encode_fast("a", special).map(|encoding| encoding.get_ids().to_vec()).unwrap_or_default();
     let (with, without) = (ids(true), ids(false));
@@ -236,7 +236,7 @@ fn opening(inner: &Inner) -> Vec<u32> {
     at.map_or(vec![], |at| with[..at].to_vec())
 }
 
-/// Whether a tokenizer is built like ours, so that encoding the [`pieces`] of a text is encoding the text.
+/// Whether encoding the [`pieces`] of a text is the same as encoding the text.
 fn is_divisible(inner: &Inner) -> bool {
     let plain = match inner.get_pre_tokenizer() {
         Some(PreTokenizerWrapper::ByteLevel(bytes)) => !bytes.add_prefix_space && bytes.use_regex,
@@ -246,14 +246,14 @@ fn is_divisible(inner: &Inner) -> bool {
     plain && inner.get_normalizer().is_none() && !inner.get_added_tokens_decoder().values().any(over_lines)
 }
 
-/// Cuts a long text after line ends where the byte-level pre-tokenizer cuts too, so that encoding the pieces is
-/// encoding the text: a newline between two characters that are no white space is always a pre-token of its own.
+/// Divides a long text after newlines where the byte-level pre-tokenizer splits as well, so that encoding the pieces is
+/// the same as encoding the text: a newline between two non-space characters is always a separate pre-token.
 fn pieces(mut rest: &str) -> impl Iterator<Item = &str> {
     std::iter::from_fn(move || {
         if rest.is_empty() {
             return None;
         }
-        let border =
+        let boundary =
             rest.match_indices('\n').map(|(position, _)| position).skip_while(|&position| position < PIECE).find(
                 |&position| {
                     let before = rest[..position].chars().next_back();
@@ -261,7 +261,7 @@ fn pieces(mut rest: &str) -> impl Iterator<Item = &str> {
                     [before, after].iter().all(|side| side.is_some_and(|character| !character.is_whitespace()))
                 },
             );
-        let (piece, next) = rest.split_at(border.map_or(rest.len(), |position| position + 1));
+        let (piece, next) = rest.split_at(boundary.map_or(rest.len(), |position| position + 1));
         rest = next;
         Some(piece)
     })

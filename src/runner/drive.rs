@@ -20,7 +20,7 @@ struct Drive<'a, X: ?Sized, N> {
     executor: &'a mut X,
     policy: &'a Policy,
     stop: watch::Receiver<Stop>,
-    news: N,
+    sink: N,
     queue: Queue,
     retries: Vec<Retries>,
     /// The `output/` folders of finished jobs.
@@ -33,7 +33,7 @@ struct Drive<'a, X: ?Sized, N> {
     summary: Summary,
 }
 
-/// Runs the tasks, parents first, and passes everything that happens to `news`, in order. `done` has the `output/`
+/// Runs the tasks, parents first, and passes everything that happens to `sink`, in order. `done` has the `output/`
 /// folders of the jobs that need not run again.
 ///
 /// Submissions that an earlier coordinator left open are adopted: finished ones are recorded, living workers are
@@ -41,10 +41,10 @@ struct Drive<'a, X: ?Sized, N> {
 /// retried as the policy allows; so is a job that ran out of memory, with half the micro-batch while that is at least
 /// one row.
 ///
-/// `news` must have recorded the events when it returns.
+/// `sink` must have recorded the updates when it returns.
 ///
 /// # Errors
-/// If the tasks do not form a graph, a file of the run cannot be written, no worker can be started, or `news` fails.
+/// If the tasks do not form a graph, a file of the run cannot be written, no worker can be started, or `sink` fails.
 /// The workers are then asked to save their state, and the next run continues from there.
 pub async fn drive<X, N, E>(
     tasks: Vec<Task>,
@@ -52,7 +52,7 @@ pub async fn drive<X, N, E>(
     executor: &mut X,
     policy: &Policy,
     stop: watch::Receiver<Stop>,
-    news: N,
+    sink: N,
 ) -> Result<Summary, RunError>
 where
     X: Executor + ?Sized,
@@ -70,7 +70,7 @@ where
         executor,
         policy,
         stop,
-        news,
+        sink,
         queue,
         outputs: done,
         running: vec![],
@@ -180,35 +180,35 @@ where
 
     /// Reads what the workers wrote, records it, and acts on it.
     async fn poll_workers(&mut self) -> Result<(), RunError> {
-        let mut news = vec![];
+        let mut updates = vec![];
         let mut still_running = vec![];
         let mut ended = vec![];
         for mut running in std::mem::take(&mut self.running) {
-            match self.poll_submission(&mut running, &mut news)? {
+            match self.poll_submission(&mut running, &mut updates)? {
                 Some(end) => ended.push((running, end)),
                 None => still_running.push(running),
             }
         }
         self.running = still_running;
-        self.record(news).await?;
+        self.record(updates).await?;
         for (running, end) in ended {
             self.handle_end(running, end)?;
         }
         Ok(())
     }
 
-    async fn record(&mut self, news: Vec<JobUpdate>) -> Result<(), RunError> {
-        if news.is_empty() {
+    async fn record(&mut self, updates: Vec<JobUpdate>) -> Result<(), RunError> {
+        if updates.is_empty() {
             return Ok(());
         }
-        (self.news)(news).await.map_err(|error| RunError::Record(error.into()))
+        (self.sink)(updates).await.map_err(|error| RunError::Record(error.into()))
     }
 
     /// Appends what is new about a submission, its end last.
     fn poll_submission(
         &mut self,
         running: &mut OpenSubmission,
-        news: &mut Vec<JobUpdate>,
+        updates: &mut Vec<JobUpdate>,
     ) -> Result<Option<End>, RunError> {
         let Task { id, folder, .. } = &self.tasks[running.task];
         // The order matters: worker, outcome, journal. If the worker is dead, whatever it published exists by now; and
@@ -218,12 +218,12 @@ where
             Holder::Adopted(_) => self.executor.poll_adopted(folder, &running.token),
         };
         let outcome = folder::outcome(folder, *id, &running.token);
-        running.tail.read(news)?;
+        running.tail.read(updates)?;
         let token = running.token.clone();
-        let (end, what) = match (outcome, status) {
+        let (end, update) = match (outcome, status) {
             (Some(Ok((outcome, items))), _) => {
-                let what = Update::Ended { folder: folder.clone(), outcome: outcome.clone(), items };
-                (End::Outcome(outcome), what)
+                let update = Update::Ended { folder: folder.clone(), outcome: outcome.clone(), items };
+                (End::Outcome(outcome), update)
             }
             (Some(Err(damage)), _) => {
                 let message = format!("its outcome is unusable: {damage}");
@@ -237,7 +237,7 @@ where
                 (End::Lost(message.clone()), Update::Lost { token, message })
             }
         };
-        news.push(JobUpdate { job: *id, update: what });
+        updates.push(JobUpdate { job: *id, update });
         Ok(Some(end))
     }
 
@@ -337,8 +337,8 @@ where
             keep_optimizer: *keep_optimizer,
             settings: settings.clone(),
         };
-        let what = Update::Submitted { token: token.clone(), slot: target.name.clone() };
-        self.record(vec![JobUpdate { job: *id, update: what }]).await?;
+        let update = Update::Submitted { token: token.clone(), slot: target.name.clone() };
+        self.record(vec![JobUpdate { job: *id, update }]).await?;
         folder::open(folder, &assignment)?;
         self.executor.submit(slot, folder, &token)?;
         self.last[slot] = Some(task);

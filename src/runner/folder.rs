@@ -136,10 +136,10 @@ pub fn unrecorded_outcome(id: JobId, folder: &Path) -> Result<Vec<JobUpdate>, Ru
     let done = tokens.filter_map(|token| outcome(folder, id, &token)?.ok());
     let done = done.filter(|(outcome, _)| outcome.verdict == Verdict::Done);
     let Some((outcome, items)) = done.max_by_key(|(outcome, _)| outcome.ended) else { return Ok(vec![]) };
-    let mut news = vec![];
-    JournalTail::new(id, &outcome.token, folder).read(&mut news)?;
-    news.push(JobUpdate { job: id, update: Update::Ended { folder: folder.to_owned(), outcome, items } });
-    Ok(news)
+    let mut updates = vec![];
+    JournalTail::new(id, &outcome.token, folder).read(&mut updates)?;
+    updates.push(JobUpdate { job: id, update: Update::Ended { folder: folder.to_owned(), outcome, items } });
+    Ok(updates)
 }
 
 fn items(path: &Path) -> Result<Vec<ItemOutcome>, String> {
@@ -181,8 +181,8 @@ impl JournalTail {
         Self { job, token, folder, attempts: BTreeMap::new(), worker: None, interrupted: None }
     }
 
-    /// Appends the new complete lines to `news`.
-    pub(super) fn read(&mut self, news: &mut Vec<JobUpdate>) -> Result<(), RunError> {
+    /// Appends the new complete lines to `updates`.
+    pub(super) fn read(&mut self, updates: &mut Vec<JobUpdate>) -> Result<(), RunError> {
         let found = match attempts(&self.folder, &self.token) {
             Ok(found) => found,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -213,8 +213,9 @@ impl JournalTail {
                     self.worker = Some((host.clone(), *pid));
                 }
                 self.interrupted = if let Event::Interrupted { step } = entry.event { Some(step) } else { None };
-                let what = Update::Journal { token: self.token.clone(), attempt: attempt.clone(), line: number, entry };
-                news.push(JobUpdate { job: self.job, update: what });
+                let update =
+                    Update::Journal { token: self.token.clone(), attempt: attempt.clone(), line: number, entry };
+                updates.push(JobUpdate { job: self.job, update });
             }
         }
         Ok(())
@@ -240,15 +241,15 @@ mod tests {
     }
 
     fn read(tail: &mut JournalTail) -> Vec<(u64, String)> {
-        let mut news = vec![];
-        tail.read(&mut news).unwrap();
-        let shown = |news: JobUpdate| match news.update {
+        let mut updates = vec![];
+        tail.read(&mut updates).unwrap();
+        let shown = |update: JobUpdate| match update.update {
             Update::Journal { line, entry: JournalEntry { event: Event::Warning { message }, .. }, .. } => {
                 (line, message)
             }
             other => panic!("{other:?}"),
         };
-        news.into_iter().map(shown).collect()
+        updates.into_iter().map(shown).collect()
     }
 
     #[test]

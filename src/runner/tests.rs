@@ -64,7 +64,7 @@ pub(super) const POLICY: Policy =
 /// Update `drive` returned, and the updates that it reported.
 pub(super) struct Run {
     result: Result<Summary, RunError>,
-    pub(super) news: Vec<JobUpdate>,
+    pub(super) updates: Vec<JobUpdate>,
 }
 
 impl Run {
@@ -87,7 +87,10 @@ impl Run {
             Update::Lost { message, .. } => Some(format!("lost: {message}")),
             Update::Journal { .. } => None,
         };
-        self.news.iter().filter_map(|news| Some(format!("{} {}", number(news.job), word(&news.update)?))).collect()
+        self.updates
+            .iter()
+            .filter_map(|update| Some(format!("{} {}", number(update.job), word(&update.update)?)))
+            .collect()
     }
 }
 
@@ -103,17 +106,17 @@ pub(super) fn run_until(
     policy: &Policy,
     mut hook: impl FnMut(&[JobUpdate]) -> Result<Stop, &'static str>,
 ) -> Run {
-    let mut news = vec![];
+    let mut updates = vec![];
     let (sender, stop) = watch::channel(Stop::No);
     let result = block_on(drive(tasks, done, executor, policy, stop, async |batch: Vec<JobUpdate>| {
         for one in batch {
-            news.push(one);
-            let wanted = hook(&news)?;
+            updates.push(one);
+            let wanted = hook(&updates)?;
             sender.send_if_modified(|stop| std::mem::replace(stop, wanted.max(*stop)) != wanted);
         }
         Ok::<(), &'static str>(())
     }));
-    Run { result, news }
+    Run { result, updates }
 }
 
 pub(super) fn run(tasks: Vec<Task>, executor: &mut impl Executor, policy: &Policy) -> Run {
@@ -121,22 +124,22 @@ pub(super) fn run(tasks: Vec<Task>, executor: &mut impl Executor, policy: &Polic
 }
 
 /// The output folders of the jobs that are done according to the updates.
-fn outputs(news: &[JobUpdate]) -> BTreeMap<JobId, PathBuf> {
-    let output = |news: &JobUpdate| match &news.update {
+fn outputs(updates: &[JobUpdate]) -> BTreeMap<JobId, PathBuf> {
+    let output = |update: &JobUpdate| match &update.update {
         Update::Ended { folder, outcome: Outcome { verdict: Verdict::Done, attempt, .. }, .. } => {
-            Some((news.job, folder.join(attempt).join(layout::OUTPUT)))
+            Some((update.job, folder.join(attempt).join(layout::OUTPUT)))
         }
         _ => None,
     };
-    news.iter().filter_map(output).collect()
+    updates.iter().filter_map(output).collect()
 }
 
 fn unfinished(tasks: &[Task], done: &BTreeMap<JobId, PathBuf>) -> Vec<Task> {
     tasks.iter().filter(|task| !done.contains_key(&task.id)).cloned().collect()
 }
 
-fn position(news: &[JobUpdate], job: JobId, wanted: impl Fn(&Update) -> bool) -> usize {
-    news.iter().position(|news| news.job == job && wanted(&news.update)).unwrap()
+fn position(updates: &[JobUpdate], job: JobId, wanted: impl Fn(&Update) -> bool) -> usize {
+    updates.iter().position(|update| update.job == job && wanted(&update.update)).unwrap()
 }
 
 /// A graph of up to nine tasks whose parents come before them.
@@ -163,12 +166,12 @@ proptest! {
         for Task { id, parents, .. } in &tasks {
             let submitted = |what: &Update| matches!(what, Update::Submitted { .. });
             let ended = |what: &Update| matches!(what, Update::Ended { .. });
-            prop_assert_eq!(run.news.iter().filter(|news| news.job == *id && submitted(&news.update)).count(), 1);
+            prop_assert_eq!(run.updates.iter().filter(|update| update.job == *id && submitted(&update.update)).count(), 1);
             for parent in parents {
-                prop_assert!(position(&run.news, *parent, ended) < position(&run.news, *id, submitted));
+                prop_assert!(position(&run.updates, *parent, ended) < position(&run.updates, *id, submitted));
             }
-            let last = run.news.iter().rposition(|news| news.job == *id);
-            prop_assert_eq!(last, Some(position(&run.news, *id, ended)), "the journal comes before the end");
+            let last = run.updates.iter().rposition(|update| update.job == *id);
+            prop_assert_eq!(last, Some(position(&run.updates, *id, ended)), "the journal comes before the end");
         }
         prop_assert!(tasks.iter().all(|task| !task.folder.join(layout::JOB).exists()));
     }
@@ -177,20 +180,20 @@ proptest! {
     fn an_interrupted_run_continues_to_the_same_outcomes(parents in graphs(), slots in 1_u32..4, after in 1_usize..30) {
         let (runs, whole) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let tasks = tasks(runs.path(), &parents);
-        let first = run_until(tasks.clone(), BTreeMap::new(), &mut Fake::new(slots, |_| Act::Finish), &POLICY, |news| {
-            Ok(if news.len() >= after { Stop::Politely } else { Stop::No })
+        let first = run_until(tasks.clone(), BTreeMap::new(), &mut Fake::new(slots, |_| Act::Finish), &POLICY, |updates| {
+            Ok(if updates.len() >= after { Stop::Politely } else { Stop::No })
         });
         prop_assert_eq!(first.summary().done.len() + first.summary().interrupted.len(), tasks.len());
-        let mut done = outputs(&first.news);
+        let mut done = outputs(&first.updates);
         let fake = &mut Fake::new(slots, |_| Act::Finish);
         let second = run_until(unfinished(&tasks, &done), done.clone(), fake, &POLICY, |_| Ok(Stop::No));
         prop_assert!(first.done().is_disjoint(&second.done()), "no job runs twice");
-        done.extend(outputs(&second.news));
+        done.extend(outputs(&second.updates));
         let straight = run(self::tasks(whole.path(), &parents), &mut Fake::new(1, |_| Act::Finish), &POLICY);
         let results = |outputs: &BTreeMap<JobId, PathBuf>| -> BTreeMap<JobId, String> {
             outputs.iter().map(|(id, output)| (*id, fs::read_to_string(output.join("result.txt")).unwrap())).collect()
         };
-        prop_assert_eq!(results(&done), results(&outputs(&straight.news)));
+        prop_assert_eq!(results(&done), results(&outputs(&straight.updates)));
     }
 
     #[test]
@@ -200,8 +203,8 @@ proptest! {
         let runs = tempfile::tempdir().unwrap();
         let tasks = tasks(runs.path(), &parents);
         let mut fake = Fake::new(slots, |_| Act::Finish);
-        let first = run_until(tasks.clone(), BTreeMap::new(), &mut fake, &POLICY, |news| {
-            if news.len() > at { Err("disk full") } else { Ok(Stop::No) }
+        let first = run_until(tasks.clone(), BTreeMap::new(), &mut fake, &POLICY, |updates| {
+            if updates.len() > at { Err("disk full") } else { Ok(Stop::No) }
         });
         if outlive {
             fake.outlive_coordinator();
@@ -212,7 +215,7 @@ proptest! {
         };
         let finished: BTreeSet<JobId> = tasks.iter().filter(published).map(|task| task.id).collect();
         // The batch that could not be recorded is lost.
-        let recorded = outputs(&first.news[..first.news.len().min(at)]);
+        let recorded = outputs(&first.updates[..first.updates.len().min(at)]);
         let mut run_again = BTreeSet::new();
         let mut fake = Fake::new(slots, |assignment: &Assignment| {
             run_again.insert(assignment.id);
@@ -269,14 +272,14 @@ fn lost_workers_are_replaced_as_often_as_the_policy_says() {
         ["0 on cpu/0", "0 lost: crashed", "0 on cpu/0", "0 lost: crashed", "0 on cpu/0", "0 done"]
     );
     let tokens: BTreeSet<String> = flaky
-        .news
+        .updates
         .iter()
-        .filter_map(|news| match &news.update {
+        .filter_map(|update| match &update.update {
             Update::Submitted { token, .. } => Some(token.clone()),
             _ => None,
         })
         .collect();
-    assert_eq!(tokens.len(), 3, "each submission has a token of its own");
+    assert_eq!(tokens.len(), 3, "each submission has its own token");
     let runs = tempfile::tempdir().unwrap();
     let broken = run(tasks(runs.path(), &[vec![], vec![0]]), &mut Fake::new(1, |_| Act::Crash), &POLICY);
     assert_eq!(broken.summary().failed, [(id(0), "crashed".to_owned())]);
@@ -351,7 +354,7 @@ fn lack_of_memory_halves_the_micro_batch_down_to_one_row() {
 #[test]
 fn a_second_request_to_stop_kills_the_workers() {
     let runs = tempfile::tempdir().unwrap();
-    let stop = |news: &[JobUpdate]| Ok(if news.is_empty() { Stop::No } else { Stop::Now });
+    let stop = |updates: &[JobUpdate]| Ok(if updates.is_empty() { Stop::No } else { Stop::Now });
     let fake = &mut Fake::new(1, |_| Act::Hang);
     let run = run_until(tasks(runs.path(), &[vec![], vec![0]]), BTreeMap::new(), fake, &POLICY, stop);
     assert_eq!(run.course(), ["0 on cpu/0", "0 lost: killed"]);
@@ -363,8 +366,8 @@ fn a_run_ends_when_updates_cannot_be_recorded() {
     let runs = tempfile::tempdir().unwrap();
     let fake = &mut Fake::new(1, |_: &Assignment| Act::Finish);
     let run = run_until(tasks(runs.path(), &[vec![]]), BTreeMap::new(), fake, &POLICY, |_| Err("database is full"));
-    assert_eq!(run.result.unwrap_err().to_string(), "record what the jobs did: database is full");
-    assert!(!runs.path().join("0").exists(), "no worker gets what is not recorded");
+    assert_eq!(run.result.unwrap_err().to_string(), "record the progress of the jobs: database is full");
+    assert!(!runs.path().join("0").exists(), "no worker gets a job that is not recorded");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Building the datasets that a model makes of text.
 
 use super::failure::{Exit, Failure};
-use super::fetch::survey_without_cache;
+use super::fetch::fresh_survey;
 use super::spec_text::SpecText;
 use crate::data::{Generated, generate, generation_retry_policy};
 use crate::domain::{Generation, Grid};
@@ -31,7 +31,7 @@ pub fn build_dataset(
     generation: &Generation,
     show: &(dyn Fn(usize, usize) + Sync),
 ) -> Result<Generated, Failure> {
-    let shelf = spec.shelf()?;
-    let located = survey_without_cache(&shelf).locate(&generation.corpus.source)?;
-    Ok(generate(generation, &located, &shelf, generation_retry_policy(), show)?)
+    let cache = spec.data_cache()?;
+    let located = fresh_survey(&cache).locate(&generation.corpus.source)?;
+    Ok(generate(generation, &located, &cache, generation_retry_policy(), show)?)
 }

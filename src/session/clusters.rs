@@ -83,7 +83,7 @@ fn found(origin: &Origin, located: &BTreeMap<Origin, LocatedSource>) -> Option<L
 /// The evaluation data of a spec that still exist, by origin; none for a spec that this version cannot read.
 fn evaluation_data(folder: &RunsFolder, spec: &SpecText) -> BTreeMap<Origin, LocatedSource> {
     let Ok(grid) = spec.grid() else { return BTreeMap::new() };
-    let mut survey = survey_of(&folder.path, spec.shelf().ok());
+    let mut survey = survey_of(&folder.path, spec.data_cache().ok());
     let located = evaluation_sources(&grid).into_iter().filter_map(|source| survey.locate(&source).ok());
     located.map(|located| (located.origin.clone(), located)).collect()
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::failure::Failure;
-use super::fetch::{UsedSource, survey_without_cache, used_sources};
+use super::fetch::{UsedSource, fresh_survey, used_sources};
 use super::spec_text::SpecText;
 use crate::data::DataError;
 use crate::data::download::{CacheState, DataCache};
@@ -57,11 +57,11 @@ impl VerifiedData {
 /// # Errors
 /// A lock file, a cache or a folder that cannot be read.
 pub fn list_data(spec: &SpecText, grid: &Grid) -> Result<Vec<ListedData>, Failure> {
-    let shelf = spec.shelf()?;
+    let cache = spec.data_cache()?;
     let used = used_sources(grid);
     let mut rows = vec![];
     for entry in &grid.data {
-        let mut row = listed(entry, &shelf)?;
+        let mut row = listed(entry, &cache)?;
         if !used.iter().any(|used| *used.source == entry.source) {
             row.state.push_str(", not used");
         }
@@ -70,7 +70,7 @@ pub fn list_data(spec: &SpecText, grid: &Grid) -> Result<Vec<ListedData>, Failur
     Ok(rows)
 }
 
-fn listed(entry: &DataEntry, shelf: &DataCache) -> Result<ListedData, Failure> {
+fn listed(entry: &DataEntry, cache: &DataCache) -> Result<ListedData, Failure> {
     let from = match &entry.source {
         Source::World { part, seed, size } => format!("toy world {seed}: {part:?}, {size}"),
         Source::Files(path) | Source::Folder(path) => path.display().to_string(),
@@ -86,16 +86,16 @@ fn listed(entry: &DataEntry, shelf: &DataCache) -> Result<ListedData, Failure> {
         licence: entry.licence.clone(),
     };
     if let Some(remote) = &entry.source.remote() {
-        row.licence = row.licence.or_else(|| shelf.licence(&remote.place));
-        let stand = shelf.status(remote).map_err(DataError::from)?;
-        if stand.state != CacheState::Missing || matches!(entry.source, Source::Remote(_)) {
-            row.state = state_name(&stand.state).to_owned();
-            row.files = Some(stand.files.len() as u64);
-            row.bytes = Some(stand.files.values().map(|content| content.bytes).sum());
+        row.licence = row.licence.or_else(|| cache.licence(&remote.place));
+        let status = cache.status(remote).map_err(DataError::from)?;
+        if status.state != CacheState::Missing || matches!(entry.source, Source::Remote(_)) {
+            row.state = state_name(&status.state).to_owned();
+            row.files = Some(status.files.len() as u64);
+            row.bytes = Some(status.files.values().map(|content| content.bytes).sum());
             return Ok(row);
         }
     }
-    let files = survey_without_cache(shelf).files(&entry.source)?;
+    let files = fresh_survey(cache).files(&entry.source)?;
     row.state = match (&entry.source, &files[..]) {
         (Source::World { .. }, _) => "built in",
         (_, []) => "missing",
@@ -123,24 +123,24 @@ fn state_name(state: &CacheState) -> &'static str {
 /// # Errors
 /// A lock file or a cache that cannot be read. A file that differs is no error.
 pub fn verify_data(spec: &SpecText, grid: &Grid) -> Result<Vec<VerifiedData>, Failure> {
-    let shelf = spec.shelf()?;
+    let cache = spec.data_cache()?;
     let mut rows = vec![];
     for UsedSource { names, source } in used_sources(grid) {
         let Some(remote) = source.remote() else { continue };
-        let stand = shelf.verify(&remote).map_err(DataError::from)?;
-        let is_local = stand.state == CacheState::Missing && survey_without_cache(&shelf).unfetched(source)?.is_none();
+        let status = cache.verify(&remote).map_err(DataError::from)?;
+        let is_local = status.state == CacheState::Missing && fresh_survey(&cache).unfetched(source)?.is_none();
         if is_local {
             continue;
         }
         let mut row = VerifiedData {
             data: names.join(", "),
-            files: stand.files.len() as u64,
-            state: state_name(&stand.state),
+            files: status.files.len() as u64,
+            state: state_name(&status.state),
             path: None,
             wanted: None,
             found: None,
         };
-        if let CacheState::Differs(difference) = stand.state {
+        if let CacheState::Differs(difference) = status.state {
             (row.path, row.wanted, row.found) =
                 (Some(difference.path), Some(difference.wanted), Some(difference.found));
         }

@@ -46,7 +46,7 @@ pub async fn fetch_before_run(
     offline: bool,
     show: &mut dyn FnMut(FetchProgress),
 ) -> Result<Fetched, Failure> {
-    if grid.budget.is_some() && !tokio::task::block_in_place(|| missing(&spec.shelf()?, grid))?.is_empty() {
+    if grid.budget.is_some() && !tokio::task::block_in_place(|| missing(&spec.data_cache()?, grid))?.is_empty() {
         let store = folder.open_if_present().await?;
         Session::open(&folder.path, spec.clone(), grid.clone(), store.as_ref()).await?;
         if let Some(store) = store {
@@ -66,13 +66,13 @@ pub fn fetch_missing(
     offline: bool,
     show: &mut dyn FnMut(FetchProgress),
 ) -> Result<Fetched, Failure> {
-    let shelf = spec.shelf()?;
-    let files = fetch(grid, &shelf, &missing(&shelf, grid)?, offline, false, show)?;
-    let mut lock = shelf.lock.clone();
+    let cache = spec.data_cache()?;
+    let files = fetch(grid, &cache, &missing(&cache, grid)?, offline, false, show)?;
+    let mut lock = cache.lock.clone();
     let mut has_new_entries = false;
     for remote in used_sources(grid).iter().filter_map(|used| used.source.remote()) {
-        if shelf.status(&remote).map_err(DataError::from)?.state == CacheState::Fetched {
-            has_new_entries |= lock.add(&remote.place, shelf.pinned(&remote).map_err(DataError::from)?);
+        if cache.status(&remote).map_err(DataError::from)?.state == CacheState::Fetched {
+            has_new_entries |= lock.add(&remote.place, cache.pinned(&remote).map_err(DataError::from)?);
         }
     }
     // A generated spec has no file, and that of a resumed experiment may be gone.
@@ -92,14 +92,14 @@ pub fn update_lock(
     offline: bool,
     show: &mut dyn FnMut(FetchProgress),
 ) -> Result<Option<PathBuf>, Failure> {
-    let shelf = DataCache::of_user(Lock::beside(&spec.shown_path()));
-    let survey = survey_without_cache(&shelf);
+    let cache = DataCache::of_user(Lock::beside(&spec.shown_path()));
+    let survey = fresh_survey(&cache);
     let mut wanted = vec![];
     for UsedSource { names, source } in used_sources(grid) {
         let Some(remote) = source.remote() else { continue };
         // A model in a local folder, or in the cache of another tool, is not fetched.
         let is_fetched = !matches!(source, Source::Model(_))
-            || shelf.status(&remote).map_err(DataError::from)?.state != CacheState::Missing
+            || cache.status(&remote).map_err(DataError::from)?.state != CacheState::Missing
             || survey.unfetched(source)?.is_some();
         if is_fetched {
             wanted.push(Needed { names, remote });
@@ -108,10 +108,10 @@ pub fn update_lock(
     if wanted.is_empty() {
         return Ok(None);
     }
-    fetch(grid, &shelf, &wanted, offline, !offline, show)?;
-    let mut lock = shelf.lock.clone();
+    fetch(grid, &cache, &wanted, offline, !offline, show)?;
+    let mut lock = cache.lock.clone();
     for Needed { remote, .. } in &wanted {
-        lock.add(&remote.place, shelf.pinned(remote).map_err(DataError::from)?);
+        lock.add(&remote.place, cache.pinned(remote).map_err(DataError::from)?);
     }
     write_lock(&lock).map(Some)
 }
@@ -122,8 +122,8 @@ fn write_lock(lock: &Lock) -> Result<PathBuf, Failure> {
 }
 
 /// The data that are not on this machine.
-fn missing<'a>(shelf: &DataCache, grid: &'a Grid) -> Result<Vec<Needed<'a>>, Failure> {
-    let survey = survey_without_cache(shelf);
+fn missing<'a>(cache: &DataCache, grid: &'a Grid) -> Result<Vec<Needed<'a>>, Failure> {
+    let survey = fresh_survey(cache);
     let mut missing = vec![];
     for UsedSource { names, source } in used_sources(grid) {
         missing.extend(survey.unfetched(source)?.map(|remote| Needed { names, remote }));
@@ -135,7 +135,7 @@ fn missing<'a>(shelf: &DataCache, grid: &'a Grid) -> Result<Vec<Needed<'a>>, Fai
 /// all missing data are listed together.
 fn fetch(
     grid: &Grid,
-    shelf: &DataCache,
+    cache: &DataCache,
     needed: &[Needed<'_>],
     offline: bool,
     refresh: bool,
@@ -151,7 +151,7 @@ fn fetch(
         // Several suites may take their folders from one archive, which is fetched once.
         let part = remote.archive.as_ref().map_or_else(|| Some(&remote.pick), |_| None);
         let refresh = refresh && refreshed.insert((&remote.place, part));
-        match shelf.fetch(remote, network.as_ref(), refresh, show) {
+        match cache.fetch(remote, network.as_ref(), refresh, show) {
             Ok(fetched) => files += fetched,
             Err(FetchError::Offline { remote, from, folder }) => {
                 let text = format!("  {names}: {remote}\n    from {from}\n    into {}\n", folder.display());
@@ -191,7 +191,7 @@ pub(super) fn used_sources(grid: &Grid) -> Vec<UsedSource<'_>> {
     used
 }
 
-/// A survey that caches no digests, for callers that need none.
-pub(super) fn survey_without_cache(shelf: &DataCache) -> Survey {
-    Survey::open(Path::new("")).with_cache(shelf.clone())
+/// A survey without the digests of earlier runs, for callers that need none.
+pub(super) fn fresh_survey(cache: &DataCache) -> Survey {
+    Survey::open(Path::new("")).with_cache(cache.clone())
 }

@@ -47,7 +47,7 @@ impl Session {
     /// An experiment that cannot run: models of the database that are gone, empty data, records longer than the model
     /// allows, more text than the budget, milestones that training cannot reach. Missing data are no error here.
     pub async fn open(runs: &Path, spec: SpecText, grid: Grid, store: Option<&Store>) -> Result<Self, Failure> {
-        let mut survey = survey_of(runs, Some(spec.shelf()?));
+        let mut survey = survey_of(runs, Some(spec.data_cache()?));
         let located = locate(&grid, &mut survey)?;
         let recorded = recorded_models(&grid, store).await?;
         let mut session = Self {

@@ -108,14 +108,14 @@ impl Run {
         let signals = tokio::spawn(forward_signals(sender, observer.stopping(), text));
         observer.start(&jobs_to_run(&self.session, &self.tasks));
         let store = &self.store;
-        let news = async |news: Vec<JobUpdate>| {
-            store.record_all(&news, now()).await?;
-            news.iter().for_each(|update| observer.update(update));
+        let sink = async |updates: Vec<JobUpdate>| {
+            store.record_all(&updates, now()).await?;
+            updates.iter().for_each(|update| observer.update(update));
             Ok::<(), StoreError>(())
         };
         let mut executor = runner::executor_for(resources, program, &self.runs, execution.cancel_on_exit);
         let tasks = std::mem::take(&mut self.tasks);
-        let summary = runner::drive(tasks, done, executor.as_mut(), &policy, stop, news).await;
+        let summary = runner::drive(tasks, done, executor.as_mut(), &policy, stop, sink).await;
         signals.abort();
         observer.finish();
         Ok(summary?)
@@ -158,9 +158,9 @@ async fn recover_finished_jobs(store: &Store, session: &Session, tasks: &[Task])
     let mut recovered = 0;
     for task in tasks {
         if let Some(Decision::Run(RunReason::New | RunReason::Changed(_))) = session.decisions.get(&task.id) {
-            let news = runner::unrecorded_outcome(task.id, &task.folder)?;
-            recovered += u64::from(!news.is_empty());
-            store.record_all(&news, now()).await?;
+            let updates = runner::unrecorded_outcome(task.id, &task.folder)?;
+            recovered += u64::from(!updates.is_empty());
+            store.record_all(&updates, now()).await?;
         }
     }
     Ok(recovered)

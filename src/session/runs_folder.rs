@@ -56,10 +56,10 @@ impl RunsFolder {
 }
 
 /// The survey of data with the cache of digests in this runs folder.
-pub(super) fn survey_of(runs: &Path, shelf: Option<DataCache>) -> Survey {
+pub(super) fn survey_of(runs: &Path, cache: Option<DataCache>) -> Survey {
     let survey = Survey::open(&runs.join("survey.json"));
-    match shelf {
-        Some(shelf) => survey.with_cache(shelf),
+    match cache {
+        Some(cache) => survey.with_cache(cache),
         None => survey,
     }
 }

@@ -91,7 +91,7 @@ impl SpecText {
     ///
     /// # Errors
     /// A lock file that cannot be read.
-    pub fn shelf(&self) -> Result<DataCache, Failure> {
+    pub fn data_cache(&self) -> Result<DataCache, Failure> {
         let lock = Lock::read(&self.shown_path()).map_err(|error| Failure::new(Exit::Environment, error))?;
         Ok(DataCache::of_user(lock))
     }

@@ -211,8 +211,8 @@ impl VerificationRun {
         let signals = tokio::spawn(forward_signals(sender, observer.stopping(), STOPPING.to_owned()));
         observer.start(&jobs_to_run(&self.session, &tasks));
         let mut trained = TrainedJobs::new();
-        let news = async |news: Vec<JobUpdate>| {
-            for update in news {
+        let sink = async |updates: Vec<JobUpdate>| {
+            for update in updates {
                 // Losses are intended here, so they are not shown.
                 if !matches!(update.update, Update::Lost { .. }) {
                     observer.update(&update);
@@ -221,7 +221,7 @@ impl VerificationRun {
             }
             Ok::<(), Infallible>(())
         };
-        let summary = runner::drive(tasks, done, executor.as_mut(), &policy, stop, news).await;
+        let summary = runner::drive(tasks, done, executor.as_mut(), &policy, stop, sink).await;
         signals.abort();
         observer.finish();
         let summary = summary?;

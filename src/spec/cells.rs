@@ -8,8 +8,9 @@ use crate::domain::{
     StagePart, Suite,
 };
 
-use super::axes::{Axes, CellPattern};
+use super::axes::Axes;
 use super::budget;
+use super::combinations::{Combination, Setting, combinations, has_too_many, settings, with_setting};
 use super::curricula::{Curriculum, StageKeys, StageSchedule};
 use super::document::{Document, SECTIONS, named_entries};
 use super::fields::{Fault, Fields, Scalar};
@@ -20,11 +21,6 @@ use super::resources;
 use super::scalars;
 use super::tables;
 use super::tree::{Node, Value};
-
-/// The most combinations; more are certainly a mistake.
-const MAX_COMBINATIONS: usize = 100_000;
-/// The most settings of field axes; each one is decoded like a spec of its own.
-const MAX_SETTINGS: usize = 1_000;
 
 /// Decodes a whole spec; `None` only if a problem was logged.
 pub(super) fn grid(root: &Node, folder: &Path, log: &Log) -> Option<Grid> {
@@ -65,6 +61,16 @@ pub(super) fn grid(root: &Node, folder: &Path, log: &Log) -> Option<Grid> {
         .filter_map(|combination| cell(combination, &axes, &settings, log))
         .filter(|cell| seen.insert(canonical(cell)))
         .collect();
+    check_cells(&cells, &settings, &axes, log);
+    let data = distinct(settings.iter().flat_map(|(_, document)| &document.data));
+    let generations = distinct(settings.iter().flat_map(|(_, document)| &document.generations));
+    let combinations = combinations.len();
+    let (references, tables) = (references?, tables?);
+    Some(Grid { name: name?, cells, combinations, data, generations, budget, references, tables, resources })
+}
+
+/// Reports cells that lack what their evaluations need.
+fn check_cells(cells: &[Cell], settings: &[(Setting, Document)], axes: &Axes, log: &Log) {
     let scored = |cell: &Cell| {
         let milestones = matches!(&cell.recipe.base, BaseModel::Trained(base) if !base.milestones.is_empty());
         milestones && !cell.recipe.milestone_evaluations.is_empty()
@@ -93,11 +99,6 @@ pub(super) fn grid(root: &Node, folder: &Path, log: &Log) -> Option<Grid> {
         );
         log.add(axes.mark, reason, Some(hint));
     }
-    let data = distinct(settings.iter().flat_map(|(_, document)| &document.data));
-    let generations = distinct(settings.iter().flat_map(|(_, document)| &document.generations));
-    let combinations = combinations.len();
-    let (references, tables) = (references?, tables?);
-    Some(Grid { name: name?, cells, combinations, data, generations, budget, references, tables, resources })
 }
 
 /// The name of an experiment, which is also the name of its folder in the runs folder.
@@ -136,133 +137,6 @@ fn lacks_curves(cell: &Cell) -> bool {
             BaseModel::Imported(_) => true,
             BaseModel::Recorded(_) => false, // known once its folder is read
         }
-}
-
-fn has_too_many(axes: &Axes, log: &Log) -> bool {
-    let product = |sizes: &[usize]| sizes.iter().try_fold(1, |product: usize, &size| product.checked_mul(size));
-    let settings = product(&axes.fields.iter().map(|axis| axis.values.len()).collect::<Vec<_>>());
-    let sizes = [axes.models.len(), axes.datasets.len(), axes.curricula.len(), axes.seeds.len()];
-    let all = settings.zip(product(&sizes)).and_then(|(a, b)| product(&[a, b, 1 + axes.include.len()]));
-    let has_too_many = settings.is_none_or(|n| n > MAX_SETTINGS) || all.is_none_or(|n| n > MAX_COMBINATIONS);
-    if has_too_many {
-        let reason = format!(
-            "the axes have more than {MAX_COMBINATIONS} combinations, or more than {MAX_SETTINGS} of axes over fields"
-        );
-        log.add(axes.mark, reason, Some("split the experiment into several specs".into()));
-    }
-    has_too_many
-}
-
-/// The label of the value of each field axis.
-type Setting = BTreeMap<String, String>;
-
-fn settings(axes: &Axes) -> Vec<Setting> {
-    axes.fields.iter().fold(vec![Setting::new()], |settings, axis| {
-        let with = |setting: &Setting, label: &String| {
-            let mut setting = setting.clone();
-            setting.insert(axis.name.clone(), label.clone());
-            setting
-        };
-        settings.iter().flat_map(|setting| axis.values.iter().map(move |(label, _)| with(setting, label))).collect()
-    })
-}
-
-/// The spec with the values of a setting put into their fields.
-fn with_setting(root: &Node, axes: &Axes, setting: &Setting, log: &Log) -> Node {
-    let mut root = root.clone();
-    for axis in &axes.fields {
-        let chosen = axis.values.iter().filter(|(label, _)| setting.get(&axis.name) == Some(label));
-        for (_, value) in chosen {
-            if let Err(blocked) = root.set(&axis.field, axis.mark, value.clone()) {
-                log.add(
-                    axis.mark,
-                    format!("'{blocked}' is not a mapping, so no key in it can be varied"),
-                    Some("make it a mapping, or vary another field".into()),
-                );
-            }
-        }
-    }
-    root
-}
-
-/// One combination of axis values; `setting` is an index.
-struct Combination {
-    model: String,
-    setting: usize,
-    dataset: Option<Vec<String>>,
-    curriculum: String,
-    seed: u64,
-}
-
-impl CellPattern {
-    fn matches(&self, combination: &Combination, setting: &Setting) -> bool {
-        self.model.as_ref().is_none_or(|model| *model == combination.model)
-            && self.dataset.as_ref().is_none_or(|dataset| Some(dataset) == combination.dataset.as_ref())
-            && self.curriculum.as_ref().is_none_or(|curriculum| *curriculum == combination.curriculum)
-            && self.seed.is_none_or(|seed| seed == combination.seed)
-            && self.extra.iter().all(|(axis, label)| setting.get(axis) == Some(label))
-    }
-}
-
-/// The product of the axes without excluded combinations, followed by included ones. The order of the axes is model, field
-/// axes, dataset, curriculum, seed, so that tables list one setting after the other and keep the seeds of a condition
-/// together.
-fn combinations(axes: &Axes, settings: &[(Setting, Document)], log: &Log) -> Vec<Combination> {
-    let everything = CellPattern {
-        mark: axes.mark,
-        model: None,
-        dataset: None,
-        curriculum: None,
-        seed: None,
-        extra: BTreeMap::new(),
-    };
-    let mut combinations = product(axes, settings, &everything);
-    let before = combinations.len();
-    let mut useful = vec![false; axes.exclude.len()];
-    combinations.retain(|combination| {
-        let mut kept = true;
-        for (pattern, useful) in axes.exclude.iter().zip(&mut useful) {
-            if pattern.matches(combination, &settings[combination.setting].0) {
-                *useful = true;
-                kept = false;
-            }
-        }
-        kept
-    });
-    for (pattern, _) in axes.exclude.iter().zip(useful).filter(|(_, useful)| !useful && before > 0) {
-        let hint = "each of its values is on an axis, but no combination has all of them";
-        log.add(pattern.mark, "this entry excludes nothing", Some(hint.into()));
-    }
-    combinations.extend(axes.include.iter().flat_map(|pattern| product(axes, settings, pattern)));
-    if combinations.is_empty() && before > 0 {
-        log.add(axes.mark, "every combination is excluded", Some("remove an entry of `exclude`".into()));
-    }
-    combinations
-}
-
-/// The product of the axes, restricted to the combinations that match `pattern`.
-fn product(axes: &Axes, settings: &[(Setting, Document)], pattern: &CellPattern) -> Vec<Combination> {
-    fn values_of<T: Clone>(value: &Option<T>, axis: &[T]) -> Vec<T> {
-        value.clone().map_or_else(|| axis.to_vec(), |value| vec![value])
-    }
-    let datasets = values_of(&pattern.dataset.clone().map(Some), &axes.datasets);
-    let mut result = vec![];
-    for model in values_of(&pattern.model, &axes.models) {
-        for (setting, (labels, _)) in settings.iter().enumerate() {
-            if pattern.extra.iter().any(|(axis, label)| labels.get(axis) != Some(label)) {
-                continue;
-            }
-            for dataset in &datasets {
-                for curriculum in values_of(&pattern.curriculum, &axes.curricula) {
-                    for seed in values_of(&pattern.seed, &axes.seeds) {
-                        let (model, dataset) = (model.clone(), dataset.clone());
-                        result.push(Combination { model, setting, dataset, curriculum: curriculum.clone(), seed });
-                    }
-                }
-            }
-        }
-    }
-    result
 }
 
 /// The stages of the curriculum of a combination, and the name of the curriculum in tables.
@@ -340,7 +214,7 @@ fn stage(keys: &StageKeys, first: bool, model: &Model, document: &Document, log:
         optimizer: tune.optimizer,
         training: tune.training,
         then: vec![],
-        max_length: tune.max_length.0,
+        max_length: tune.max_length.value,
         loss: tune.loss,
     })
 }
@@ -356,7 +230,7 @@ fn recipe(model: &Model, document: &Document, stages: Vec<Stage>, seed: u64) -> 
                 tokenizer_datasets: chosen(&document.datasets, &document.tokenizer_datasets, |dataset| &dataset.name),
                 model: config.clone(),
                 corpora: chosen(&document.corpora, &pretrain.corpora, |corpus| &corpus.name),
-                sequence_length: pretrain.sequence_length.0,
+                sequence_length: pretrain.sequence_length.value,
                 training: pretrain.training.clone(),
                 milestones: pretrain.milestones.clone(),
             }))

@@ -16,7 +16,7 @@
 //! | `pretrain`, `tune` | optimisation, validation, milestones | `training` |
 //! | `held_out` | fraction of all data kept for validation, by default 0.1 | `document` |
 //! | `curricula` | named lists of stages | `curricula` |
-//! | `axes`, `include`, `exclude` | the cells | `axes`, `cells` |
+//! | `axes`, `include`, `exclude` | the cells | `axes`, `combinations`, `cells` |
 //! | `evaluate` | suites | `evaluate` |
 //! | `resources` | where jobs run: on this machine, or on a Slurm cluster | `resources` |
 //! | `reference`, `tables` | published numbers; the tables of `grid report --table` | `tables` |
@@ -36,6 +36,7 @@ mod axes;
 mod budget;
 mod build;
 mod cells;
+mod combinations;
 mod curricula;
 mod data;
 mod document;

@@ -7,7 +7,7 @@ use crate::domain::{DataEntry, ForeignModel, JobId, ModelConfig, Source, remote}
 use super::curricula::STAGE_KEYS;
 use super::data;
 use super::fields::{Fault, Fields};
-use super::problem::{Log, Mark};
+use super::problem::{Log, Marked};
 use super::scalars::{self, text};
 use super::shape;
 use super::training::{Pretrain, Tune};
@@ -150,13 +150,13 @@ impl Model {
     }
 
     /// Reports a length beyond the model's positions. Those of an imported model are known once its files are read.
-    fn check_length(&self, key: &str, (length, place): (u32, Mark), log: &Log) {
+    fn check_length(&self, key: &str, length: Marked<u32>, log: &Log) {
         let ModelBase::Trained(trained) = &self.base else { return };
-        let positions = trained.0.max_positions;
+        let (positions, Marked { value: length, mark }) = (trained.0.max_positions, length);
         if length > positions {
             let reason = format!("model '{}' has {positions} positions, but {key} is {length}", self.name);
             log.add(
-                place,
+                mark,
                 reason,
                 Some(format!("use at most {positions}, or set `max_positions: {length}` for the model")),
             );

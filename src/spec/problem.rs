@@ -20,6 +20,13 @@ pub(super) struct Mark {
     pub length: u32,
 }
 
+/// A decoded value with its place.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Marked<T> {
+    pub value: T,
+    pub mark: Mark,
+}
+
 impl Mark {
     /// The first character of the file.
     pub const START: Mark = Mark { source: 0, line: 1, column: 1, length: 0 };

@@ -6,7 +6,7 @@ use crate::domain::{
 };
 
 use super::fields::{self, Fault, Fields, Scalar};
-use super::problem::{Log, Mark};
+use super::problem::{Log, Marked};
 use super::scalars::{self, Within, choice, count, real, small};
 use super::tree::{Node, Value};
 
@@ -16,7 +16,7 @@ pub(super) struct Pretrain {
     /// `corpora:`, by default all.
     pub corpora: Vec<String>,
     /// `sequence_length:`, tokens per sequence, by default 512, with its place.
-    pub sequence_length: (u32, Mark),
+    pub sequence_length: Marked<u32>,
     /// `milestones:`, by default none; see [`milestones`].
     pub milestones: Vec<Milestone>,
     /// The optimisation; see [`training`].
@@ -42,7 +42,7 @@ impl Pretrain {
         }
         Some(Pretrain {
             corpora: named.unwrap_or_else(|| corpora.to_vec()),
-            sequence_length: (sequence_length, length_place),
+            sequence_length: Marked { value: sequence_length, mark: length_place },
             milestones: milestones?,
             training: training?,
         })
@@ -53,7 +53,7 @@ impl Pretrain {
 #[derive(Debug, Clone)]
 pub(super) struct Tune {
     /// `max_length:`, the longest record in tokens, by default 512, with its place.
-    pub max_length: (u32, Mark),
+    pub max_length: Marked<u32>,
     /// `loss:`, `reply` (the default, as in CLASS-IT) or `all`.
     pub loss: LossMask,
     /// `pretrain_mix:`, the fraction of pretraining text in the tokens that receive loss, by default 0.
@@ -86,7 +86,14 @@ impl Tune {
         });
         let training = training(&mut fields, 2e-5, Schedule::Cosine, held_out);
         fields.finish();
-        Some(Tune { max_length: (max_length, place), loss, replay, optimizer, seed, training: training? })
+        Some(Tune {
+            max_length: Marked { value: max_length, mark: place },
+            loss,
+            replay,
+            optimizer,
+            seed,
+            training: training?,
+        })
     }
 }
 

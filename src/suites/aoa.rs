@@ -17,7 +17,7 @@ use crate::domain::{AoaFit, Cluster, ItemOutcome, Mode, Score, Stderr, Suite};
 use super::correlation::pearson;
 use super::definition::{Definition, Official, Sizes};
 use super::error::SuiteError;
-use super::item::{Candidate, Item, Likelihood, Tokenized, Truth, finite_sums};
+use super::item::{Candidate, Item, Likelihood, Tokenization, Truth, finite_sums};
 use super::official::report;
 use fit::{Sigmoid, fit};
 
@@ -54,7 +54,7 @@ const SIGNIFICANT: f64 = 0.1;
 
 /// The likelihoods of all items at one checkpoint of a training run.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Stage {
+pub struct AoaCheckpoint {
     /// The name of the checkpoint, which is the subtask of its outcomes.
     pub name: String,
     /// Words seen in training up to the checkpoint.
@@ -86,7 +86,7 @@ fn read(suite: Suite, _: Mode, files: &[(String, Vec<u8>)]) -> Result<Vec<Item>,
         for row in rows {
             let context = row.get("context").and_then(Value::as_str);
             let context = context.ok_or_else(|| wrong(format!("a context of `{word}` has no field `context`")))?;
-            let candidate = Candidate::after(&format!("{} ", context.trim()), word.trim(), Tokenized::Whole);
+            let candidate = Candidate::after(&format!("{} ", context.trim()), word.trim(), Tokenization::Whole);
             items.push(Item {
                 task: suite.name().to_owned(),
                 subtask: word.clone(),
@@ -216,10 +216,10 @@ fn means(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
 ///
 /// # Panics
 /// If a checkpoint does not have a likelihood for each item.
-pub fn score_stages(
+pub fn score_checkpoints(
     mode: Mode,
     items: &[Item],
-    stages: &[Stage],
+    stages: &[AoaCheckpoint],
     pieces: &BTreeMap<String, u32>,
     vocabulary: u32,
 ) -> (Score, Vec<ItemOutcome>) {

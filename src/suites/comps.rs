@@ -6,7 +6,7 @@ use crate::domain::{Cluster, Mode, Size, Suite};
 
 use super::definition::{Definition, Official, OfficialReport, Sizes};
 use super::error::SuiteError;
-use super::item::{Candidate, Item, Tokenized, Truth};
+use super::item::{Candidate, Item, Tokenization, Truth};
 use super::json_lines::{self, JsonRow, ParsedRow};
 use super::official::{predictions, report};
 use super::{choice, clusters};
@@ -32,7 +32,7 @@ fn read(suite: Suite, _: Mode, files: &[(String, Vec<u8>)]) -> Result<Vec<Item>,
 
 fn property(stem: &str, row: &JsonRow) -> Result<ParsedRow, SuiteError> {
     let phrase = row.text("property_phrase")?;
-    let after = |prefix: &str| Candidate::after(&format!("{prefix} "), phrase, Tokenized::Whole);
+    let after = |prefix: &str| Candidate::after(&format!("{prefix} "), phrase, Tokenization::Whole);
     Ok(ParsedRow {
         subtask: stem.strip_prefix("comps_").unwrap_or(stem).replace('-', "_"),
         group: Suite::Comps.name().to_owned(),

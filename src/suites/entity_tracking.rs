@@ -9,7 +9,7 @@ use crate::domain::{BoxRows, ItemOutcome, Mode, Score, Size, Suite};
 
 use super::definition::{Definition, Official, OfficialReport, Sizes};
 use super::error::SuiteError;
-use super::item::{Candidate, Item, Tokenized, Truth};
+use super::item::{Candidate, Item, Tokenization, Truth};
 use super::json_lines::{self, JsonRow, ParsedRow};
 use super::official::{predictions, report};
 use super::{choice, clusters};
@@ -44,7 +44,7 @@ fn story(mode: Mode, stem: &str, row: &JsonRow) -> Result<ParsedRow, SuiteError>
         subtask: format!("{stem}_{}_ops", row.integer("numops")?),
         group: stem.to_owned(),
         report_labels: vec![],
-        candidates: options.iter().map(|option| Candidate::after(prefix, option, Tokenized::Whole)).collect(),
+        candidates: options.iter().map(|option| Candidate::after(prefix, option, Tokenization::Whole)).collect(),
         truth: Truth::First,
         included: mode.entity_tracking == BoxRows::All || !options.iter().any(|option| option.contains("nothing")),
         cluster: clusters::sharing(&[prefix.split('.').next().unwrap_or(prefix)]),

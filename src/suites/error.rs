@@ -24,7 +24,10 @@ pub enum SuiteError {
         file: String,
     },
     /// None of the files holds an item of the suite.
-    #[error("found no items of {suite}: the folder has {}, but no {wanted} with rows; is it the right folder?", counted(*files as u64, "file"))]
+    #[error(
+        "found no items of {suite} in {}: there is no {wanted} file with rows; check that this is the right folder",
+        counted(*files as u64, "file")
+    )]
     NoItems {
         /// The name of the suite or task.
         suite: &'static str,

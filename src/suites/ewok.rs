@@ -6,7 +6,7 @@ use crate::domain::{Cluster, EwokContrast, Mode, Size, Suite};
 
 use super::definition::{Definition, Official, OfficialReport, Sizes};
 use super::error::SuiteError;
-use super::item::{Candidate, Item, ReportLabel, Tokenized, Truth};
+use super::item::{Candidate, Item, ReportLabel, Tokenization, Truth};
 use super::json_lines::{self, JsonRow, ParsedRow};
 use super::official::{predictions, report};
 use super::{choice, clusters};
@@ -41,7 +41,7 @@ fn contrast(mode: Mode, row: &JsonRow) -> Result<ParsedRow, SuiteError> {
         EwokContrast::Contexts => (row.text("Context2")?, target),
     };
     let candidates = [(context, target), other]
-        .map(|(context, target)| Candidate::after(context, &format!(" {target}"), Tokenized::Whole));
+        .map(|(context, target)| Candidate::after(context, &format!(" {target}"), Tokenization::Whole));
     let label = |(block, field)| row.has(field).then(|| Ok(ReportLabel { block, value: row.text(field)?.to_owned() }));
     Ok(ParsedRow {
         subtask: row.text("Domain")?.to_owned(),

@@ -18,7 +18,7 @@ use super::error::SuiteError;
 use metrics::{Confusion, Metric, Spread};
 
 pub use example::{Example, read};
-pub use selection::{Chosen, Classes};
+pub use selection::{CandidateEpoch, ClassLogits, EpochSelection};
 
 /// The suite has no items with candidates: it is read by [`read`] and scored by [`score`], task by task.
 pub(super) const DEFINITION: Definition = Definition {
@@ -32,7 +32,7 @@ pub(super) const DEFINITION: Definition = Definition {
 const NEAR: f64 = 1e-4;
 
 /// The metrics of a task after an epoch, in percent, for a learning curve.
-pub fn measures(task: GlueTask, examples: &[Example], classes: &Classes) -> Vec<(&'static str, f64)> {
+pub fn measures(task: GlueTask, examples: &[Example], classes: &ClassLogits) -> Vec<(&'static str, f64)> {
     let confusion = Confusion::of(task, examples, &classes.predicted());
     Metric::of(task).iter().map(|metric| (metric.name(), metric.value(&confusion))).collect()
 }
@@ -51,8 +51,8 @@ pub fn score(
     mode: Mode,
     train: &[Example],
     valid: &[Example],
-    chosen: &Classes,
-    last: Option<&Classes>,
+    chosen: &ClassLogits,
+    last: Option<&ClassLogits>,
 ) -> (Vec<Score>, Vec<ItemOutcome>) {
     let predicted = chosen.predicted();
     let of = |predicted: &[u32]| Confusion::of(task, valid, predicted);

@@ -1,4 +1,5 @@
-//! Scores of real models by the official pipeline; these tests read `$GRID_SHARED` and are skipped without it.
+//! Comparison with results of the official pipeline for real models. These tests read `$GRID_SHARED` and are skipped without
+//! it.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -17,7 +18,7 @@ mod glue;
 mod reading;
 mod reference;
 
-/// The folder with stored results, if this machine has it.
+/// The folder with recorded results, if it is available.
 fn shared(test: &str) -> Option<PathBuf> {
     let folder = std::env::var_os("GRID_SHARED").map(PathBuf::from);
     if folder.is_none() {
@@ -48,7 +49,7 @@ fn files_of(shared: &Path, suite: Suite, size: Size) -> Vec<(String, Vec<u8>)> {
     }
 }
 
-/// The files of an archive under the password that the authors of the data publish.
+/// The files of an archive, decrypted with the password that the authors of the data publish.
 fn unzip(archive: &Path) -> Vec<(String, Vec<u8>)> {
     let mut archive = zip::ZipArchive::new(fs::File::open(archive).expect("an archive")).expect("a zip");
     let mut files = Vec::new();
@@ -100,12 +101,12 @@ fn sets() -> impl Iterator<Item = (Suite, Size)> {
     Suite::ALL.into_iter().flat_map(|suite| [(suite, Size::Full), (suite, Size::Fast)])
 }
 
-/// Where the official layout has a suite's data.
+/// The folder of a suite's data in the official layout.
 fn data(shared: &Path, suite: Suite, size: Size) -> PathBuf {
     shared.join("data/evaluation_data").join(suite.folder(size))
 }
 
-/// The last part of the folder's name, by which results are filed.
+/// The last part of the folder's path, which is the name of the data set in the results.
 fn folder(suite: Suite, size: Size) -> &'static str {
     suite.folder(size).rsplit('/').next().expect("a path has a last part")
 }
@@ -114,7 +115,7 @@ fn floats(value: &Value) -> Vec<f64> {
     value.as_array().expect("a list").iter().map(|number| number.as_f64().unwrap_or(f64::NAN)).collect()
 }
 
-/// The official reading table, and the sums that surprisals of each word and the word before stand for.
+/// The official reading table, and the sums for the surprisals of each word and of the word before it.
 fn reading_items(shared: &Path, surprisals: &dyn Fn(usize) -> (f64, f64)) -> (Vec<Item>, Vec<Vec<f64>>) {
     let items = read(Suite::Reading, Mode::COMPAT, &files_of(shared, Suite::Reading, Size::Full));
     let items = items.expect("evaluation data");

@@ -14,17 +14,17 @@ pub struct Candidate {
     /// The first scored character, in Unicode scalar values from the start of `text`.
     pub scored_from: usize,
     /// How the text is tokenized, which also determines the tokens that count.
-    pub tokenized: Tokenized,
+    pub tokenized: Tokenization,
 }
 
 impl Candidate {
     /// A text that is scored from its first character.
     pub fn whole(text: &str) -> Candidate {
-        Candidate { text: text.to_owned(), scored_from: 0, tokenized: Tokenized::Whole }
+        Candidate { text: text.to_owned(), scored_from: 0, tokenized: Tokenization::Whole }
     }
 
     /// A `context`, and a `continuation` that is scored.
-    pub fn after(context: &str, continuation: &str, tokenized: Tokenized) -> Candidate {
+    pub fn after(context: &str, continuation: &str, tokenized: Tokenization) -> Candidate {
         Candidate { text: format!("{context}{continuation}"), scored_from: context.chars().count(), tokenized }
     }
 
@@ -46,7 +46,7 @@ impl Candidate {
 
 /// How a [`Candidate`] is tokenized.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Tokenized {
+pub enum Tokenization {
     /// The text is tokenized once, as a whole. A token counts if it ends after `scored_from`; a token that straddles the
     /// boundary counts entirely.
     Whole,

@@ -37,9 +37,9 @@ mod wug;
 use crate::domain::{ItemOutcome, Mode, Score, Stderr, Suite};
 use definition::{Definition, Official};
 
-pub use aoa::{Stage, score_stages};
+pub use aoa::{AoaCheckpoint, score_checkpoints};
 pub use error::SuiteError;
-pub use item::{Candidate, Item, Likelihood, Measurements, ReportLabel, Tokenized, Truth};
+pub use item::{Candidate, Item, Likelihood, Measurements, ReportLabel, Tokenization, Truth};
 pub use reading::{Power, predictive_power};
 
 /// What the file of a suite states about it.
@@ -84,7 +84,7 @@ pub fn read(suite: Suite, mode: Mode, files: &[(String, Vec<u8>)]) -> Result<Vec
 /// `measured[i][c]` is the likelihood of candidate `c` of item `i`.
 ///
 /// # Panics
-/// If `measured` does not have a likelihood for each candidate. If the suite is `aoa`, which [`score_stages`] scores, or
+/// If `measured` does not have a likelihood for each candidate. If the suite is `aoa`, which [`score_checkpoints`] scores, or
 /// `glue`, which [`glue::score`] scores.
 pub fn score(suite: Suite, mode: Mode, items: &[Item], measured: &[Vec<Likelihood>]) -> (Vec<Score>, Vec<ItemOutcome>) {
     assert_eq!(items.len(), measured.len(), "one list of likelihoods for each item");

@@ -201,7 +201,10 @@ fn paths(code: &str) -> Vec<Vec<String>> {
             path.push(next[..end].to_owned());
             tail = &next[end..];
         }
-        found.push(path);
+        // Not a visibility such as `pub(in super::super)`.
+        if !rest[..start].ends_with("(in ") {
+            found.push(path);
+        }
         rest = if tail.len() < rest[at..].len() { tail } else { &rest[at + 2..] };
     }
     found
@@ -268,7 +271,8 @@ impl Package {
                 continue;
             }
             let source = self.files.get(&at)?;
-            let exported = source.uses.iter().filter(|one| one.public && (one.name == *name || one.name == "*"));
+            // Descendants see the private imports of a module, too.
+            let exported = source.uses.iter().filter(|one| one.name == *name || (one.public && one.name == "*"));
             for one in exported.filter(|_| depth < 8) {
                 let path = if one.name == "*" {
                     [&one.path[..one.path.len() - 1], rest].concat()

@@ -19,7 +19,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
-use grid_worker::attempt::{self, Served, layout, serve};
+use grid::domain::layout;
+use grid_worker::attempt::{self, Served, serve};
 use grid_worker::{bench, jobs, ml};
 
 /// The process that trains and scores models. `grid` starts it.
@@ -63,7 +64,7 @@ fn main() -> ExitCode {
         let _ = writeln!(std::io::stderr(), "grid-worker ({device}, {threads} threads): {error}");
     };
     start_tracing();
-    ml::runtime::load_cuda_backend();
+    let cuda = ml::runtime::load_cuda_backend();
     let libtorch = match ml::runtime::check_version().and_then(|version| {
         ml::runtime::configure(threads)?;
         Ok(version)
@@ -86,6 +87,7 @@ fn main() -> ExitCode {
     // Several builds may have the same version; a digest of the program tells them apart.
     let build = std::env::current_exe().and_then(|program| attempt::digest_of(&program));
     let build = build.map_or_else(|_| "unknown".to_owned(), |digest| digest.to_string()[..10].to_owned());
+    tracing::info!(libtorch, cuda, build, "started");
     let version = format!("grid {} (build {build}), libtorch {libtorch}", env!("CARGO_PKG_VERSION"));
     let stop = attempt::signal::stop_on_signals();
     let mut memory = jobs::Memory::default();

@@ -10,11 +10,13 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use grid::data::Tokenizer;
+use grid::domain::layout;
 use grid::domain::{
-    Artifact, Assignment, Digest, Entry, Event, FinetuneJob, FinetuneRecipe, GlueTask, Hyperparameters, Job, JobId,
-    Mode, Origin, Outcome, Pooling, Precision, Schedule, Score, Selection, Settings, Training, Verdict, Warmup,
+    Artifact, Assignment, Digest, Event, FinetuneJob, FinetuneRecipe, GlueTask, Hyperparameters, Job, JobId,
+    JournalEntry, Mode, Origin, Outcome, Pooling, Precision, RunSettings, Schedule, Score, Selection, Training,
+    Verdict, Warmup,
 };
-use grid_worker::attempt::{self, Served, layout};
+use grid_worker::attempt::{self, Served};
 use grid_worker::jobs;
 use grid_worker::ml::{
     Batch, Batches, Classification, Classifier, Decay, LabelledSequence, Options, Trainer, model_folder, runtime,
@@ -232,7 +234,7 @@ fn scores(model: &Path, task: GlueTask, mode: Mode, pooling: Pooling, one: Hyper
     assert_eq!(attempt::serve(input, &NEVER, "test", run).unwrap(), Served::All);
     let attempt = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).find(|path| path.is_dir());
     let journal = fs::read_to_string(attempt.unwrap().join(layout::JOURNAL)).unwrap();
-    let events = journal.lines().map(|line| serde_json::from_str::<Entry>(line).unwrap().event);
+    let events = journal.lines().map(|line| serde_json::from_str::<JournalEntry>(line).unwrap().event);
     let scores: Vec<Score> =
         events.filter_map(|event| if let Event::Scored(score) = event { Some(score) } else { None }).collect();
     assert!(!scores.is_empty(), "{journal}");

@@ -1,23 +1,21 @@
 //! The cache of fetched data, one for all experiments.
 //!
 //! ```text
-//! <root>/data/hf/datasets/<organisation>--<name>/    the home of a place
+//! <root>/data/hf/datasets/<organisation>--<name>/    the home folder of a location
 //!             osf/<project>/
-//!             url/<host>-<digest of the address>/
-//!             made/<digest>/                         what was made of other data, not a place
-//! <home>/<version>/          the files: of a commit on the hub, `files` elsewhere
-//!        <version>.json      what the server had, and what was received
-//!        refs/<revision>     the commit that a branch or tag stood for
+//!             url/<host>-<digest of the URL>/
+//!             made/<digest>/                         generated data; not a location
+//! <home>/<version>/          the files; the version is a commit on the Hub, and `files` elsewhere
+//!        <version>.json      the listing of the server, and the received files
+//!        refs/<revision>     the commit of a branch or tag
 //!        unpacked/<version>/<archive>/
-//!        parts/              what broke off
-//!        .lock               held by whoever fetches
+//!        parts/              partial files
+//!        .lock               locked by the process that fetches
 //! ```
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-
-use serde::{Deserialize, Serialize};
 
 use crate::domain::{Digest, FileSelection, Remote, RemoteLocation};
 
@@ -27,78 +25,17 @@ use super::error::{FetchError, Mismatch};
 use super::listing::{ListedFile, Listing, Services};
 use super::lock::{Content, Lock, Pinned};
 use super::pick::{select, select_names};
+use super::record::{CacheRecord, StoredFile, matches_listing};
+use super::status::{CacheState, CacheStatus, CachedData};
 use super::transfer::{Received, examine};
 use super::unpack::is_unpacked;
 
-/// The cache, as one spec and its lock see it.
+/// The cache, together with the lock of one spec.
 #[derive(Debug, Clone, Default)]
 pub struct DataCache {
     pub(super) root: PathBuf,
     /// The lock of the spec.
     pub lock: Lock,
-}
-
-/// Data of another machine, found on this one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CachedData {
-    /// These files.
-    Files(Vec<PathBuf>),
-    /// The files of this pattern.
-    Pattern(PathBuf),
-    /// A folder of evaluation files, or of a model.
-    Folder(PathBuf),
-}
-
-/// How things stand with data of another machine.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CacheStatus {
-    /// The files that are here: of an archive only the archive.
-    pub files: BTreeMap<String, Content>,
-    /// The state of all of them.
-    pub state: CacheState,
-}
-
-/// See [`CacheStatus`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CacheState {
-    /// Not all of it is here.
-    Missing,
-    /// It is here; the lock file does not have all of it.
-    Fetched,
-    /// It is here, and as the lock file has it.
-    Locked,
-    /// A file is not what the lock file has, or not what was fetched.
-    Differs(Mismatch),
-}
-
-/// What the server of a place had, and what was received of it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct CacheRecord {
-    pub listing: Listing,
-    pub received: BTreeMap<String, StoredFile>,
-}
-
-/// A file that was received, and what it looked like then.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct StoredFile {
-    pub bytes: u64,
-    pub sha256: String,
-    modified_ns: u64,
-}
-
-impl StoredFile {
-    /// A file in its place.
-    pub fn of(file: &Path, received: Received) -> Result<Self, FetchError> {
-        let (_, modified_ns) = file_stamp(file).ok_or_else(|| {
-            FetchError::disk("read", file)(std::io::Error::other("it went away while it was looked at"))
-        })?;
-        Ok(Self { bytes: received.bytes, sha256: received.sha256, modified_ns })
-    }
-
-    /// Its content.
-    pub fn received(&self) -> Received {
-        Received { bytes: self.bytes, sha256: self.sha256.clone() }
-    }
 }
 
 impl DataCache {
@@ -108,7 +45,7 @@ impl DataCache {
         Self { root: root.join("data"), lock }
     }
 
-    /// The user's cache: `GRID_CACHE`, `grid` in `XDG_CACHE_HOME`, or `~/.cache/grid`.
+    /// The cache of the user: `GRID_CACHE`, `grid` in `XDG_CACHE_HOME`, or `~/.cache/grid`.
     pub fn of_user(lock: Lock) -> Self {
         let folder = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let caches = || folder("XDG_CACHE_HOME").or_else(|| Some(folder("HOME")?.join(".cache")));
@@ -116,12 +53,12 @@ impl DataCache {
         Self::new(&root.unwrap_or_else(|| PathBuf::from(".grid-cache")), lock)
     }
 
-    /// The folder of what was made of other data, by the digest of how it was made.
-    pub fn made(&self, recipe: Digest) -> PathBuf {
+    /// The folder of generated data, by the digest of the recipe.
+    pub fn generated(&self, recipe: Digest) -> PathBuf {
         self.root.join("made").join(&recipe.to_string()[..32])
     }
 
-    /// The folder of everything that was fetched of a place.
+    /// The folder of everything that was fetched from a location.
     pub(super) fn home(&self, place: &RemoteLocation) -> PathBuf {
         match place {
             RemoteLocation::Hub { kind, repository, .. } => {
@@ -135,7 +72,7 @@ impl DataCache {
         }
     }
 
-    /// The name of the folder of files: the commit that a place stands for, as far as it is known.
+    /// The name of the folder of the files: the commit of the location if it is known, or else its revision.
     pub(super) fn version(&self, place: &RemoteLocation) -> String {
         let RemoteLocation::Hub { revision, .. } = place else { return "files".to_owned() };
         if let Some(commit) = self.lock.place(place).and_then(|pinned| pinned.revision.clone()) {
@@ -146,7 +83,7 @@ impl DataCache {
         known.unwrap_or_else(|| revision.replace('/', "--"))
     }
 
-    /// The folder of the files of a place: where to put them by hand.
+    /// The folder of the files of a location, also for files that are downloaded manually.
     pub fn tree(&self, place: &RemoteLocation) -> PathBuf {
         self.home(place).join(self.version(place))
     }
@@ -169,10 +106,10 @@ impl DataCache {
         replace_file(&path, &json).map_err(FetchError::disk("write", &path))
     }
 
-    /// Finds what was fetched; the network is not asked.
+    /// Finds fetched data, without using the network.
     ///
     /// # Errors
-    /// Content that is not what the lock file has, or not what was fetched; a pattern that is none.
+    /// Content that differs from the lock file or from what was fetched; an invalid pattern.
     pub fn find(&self, remote: &Remote) -> Result<Option<CachedData>, FetchError> {
         let status = self.status(remote)?;
         match status.state {
@@ -196,38 +133,38 @@ impl DataCache {
         }))
     }
 
-    /// How things stand with data; the network is not asked. Files that look as they did when they came are not read.
+    /// The status of data, without using the network. Files with an unchanged length and modification time are not read.
     ///
     /// # Errors
-    /// A pattern that is none; files that cannot be read.
+    /// An invalid pattern; files that cannot be read.
     pub fn status(&self, remote: &Remote) -> Result<CacheStatus, FetchError> {
-        self.examined(remote, false)
+        self.examine_files(remote, false)
     }
 
-    /// The same, with every file read again.
+    /// As [`Self::status`], but reads every file again.
     ///
     /// # Errors
     /// As [`Self::status`].
     pub fn verify(&self, remote: &Remote) -> Result<CacheStatus, FetchError> {
-        self.examined(remote, true)
+        self.examine_files(remote, true)
     }
 
-    fn examined(&self, remote: &Remote, all: bool) -> Result<CacheStatus, FetchError> {
+    fn examine_files(&self, remote: &Remote, all: bool) -> Result<CacheStatus, FetchError> {
         let place = &remote.place;
         let mut status = CacheStatus { files: BTreeMap::new(), state: CacheState::Missing };
         let Some(record) = self.record(place) else { return Ok(status) };
         let entries = select(&record.listing, remote)?;
-        let (mut whole, mut locked) = (!entries.is_empty(), true);
-        // What the lock file has and the listing has not, as with a listing made of files put there by hand.
+        let (mut complete, mut locked) = (!entries.is_empty(), true);
+        // The lock file may have files that the listing lacks, if the listing was made from manually downloaded files.
         let known = |name: &String| entries.iter().any(|entry| entry.path == *name);
-        whole &= self.locked_names(remote)?.iter().all(known);
+        complete &= self.locked_names(remote)?.iter().all(known);
         for entry in &entries {
             let file = self.tree(place).join(&entry.path);
             let (Some(stored), Some(seen)) = (record.received.get(&entry.path), file_stamp(&file)) else {
-                whole = false;
+                complete = false;
                 continue;
             };
-            let content = match seen == (stored.bytes, stored.modified_ns) && !all {
+            let content = match seen == stored.stamp() && !all {
                 true => Content { bytes: stored.bytes, sha256: stored.sha256.clone() },
                 false => examine(&file).map(|Received { bytes, sha256 }| Content { bytes, sha256 })?,
             };
@@ -246,22 +183,22 @@ impl DataCache {
         }
         if let Some(archive) = &remote.archive {
             let sha256 = status.files.get(archive).map(|content| content.sha256.as_str());
-            whole &= sha256.is_some_and(|sha256| is_unpacked(&self.unpacked(place, archive), sha256));
+            complete &= sha256.is_some_and(|sha256| is_unpacked(&self.unpacked(place, archive), sha256));
         }
-        if whole && status.state == CacheState::Missing {
+        if complete && status.state == CacheState::Missing {
             status.state = if locked { CacheState::Locked } else { CacheState::Fetched };
         }
         Ok(status)
     }
 
-    /// The files of the lock file that are wanted.
+    /// The selected files that are in the lock file.
     pub(super) fn locked_names(&self, remote: &Remote) -> Result<Vec<String>, FetchError> {
         let Some(pinned) = self.lock.place(&remote.place) else { return Ok(vec![]) };
         let names: Vec<&str> = pinned.files.keys().map(String::as_str).collect();
         Ok(select_names(&names, remote)?.into_iter().map(str::to_owned).collect())
     }
 
-    /// What the lock file should have of data that are here.
+    /// The content of the lock file for data in the cache.
     ///
     /// # Errors
     /// As [`Self::status`].
@@ -271,12 +208,12 @@ impl DataCache {
         Ok(Pinned { revision, licence, files: self.status(remote)?.files })
     }
 
-    /// What the server said of the licence.
+    /// The licence, as reported by the server.
     pub fn licence(&self, place: &RemoteLocation) -> Option<String> {
         self.record(place)?.listing.licence
     }
 
-    /// The error for a pick that picks nothing of an archive that is here.
+    /// The error for a selection that matches nothing in an unpacked archive.
     pub fn nothing_in(&self, remote: &Remote) -> FetchError {
         let archive = remote.archive.clone().unwrap_or_default();
         let mut names = files_below(&self.unpacked(&remote.place, &archive));
@@ -286,7 +223,7 @@ impl DataCache {
         FetchError::NotListed { remote: remote.to_string(), place: archive, there }
     }
 
-    /// The error for content that is not what it should be.
+    /// The error for content that differs from the expected content.
     pub(super) fn refusal(&self, place: &RemoteLocation, difference: Mismatch) -> FetchError {
         let file = self.tree(place).join(&difference.path);
         match difference.by_lock {
@@ -298,7 +235,7 @@ impl DataCache {
         }
     }
 
-    /// Where a place can be had by hand.
+    /// The address from which a location can be downloaded manually.
     pub fn address(&self, place: &RemoteLocation, services: &Services) -> String {
         match place {
             RemoteLocation::Hub { kind, repository, revision } => {
@@ -311,20 +248,20 @@ impl DataCache {
         }
     }
 
-    /// Makes files that somebody put into the folder of a place known, whatever the server has.
+    /// Records files that were put into the folder of a location manually.
     pub(super) fn adopt(&self, place: &RemoteLocation, record: &mut CacheRecord) -> Result<(), FetchError> {
         let tree = self.tree(place);
         for path in files_below(&tree) {
             let file = tree.join(&path);
             let (known, seen) = (record.received.get(&path), file_stamp(&file));
-            if known.is_some_and(|stored| Some((stored.bytes, stored.modified_ns)) == seen) {
+            if known.is_some_and(|stored| Some(stored.stamp()) == seen) {
                 continue;
             }
             let stored = StoredFile::of(&file, examine(&file)?)?;
             match record.listing.files.iter().find(|entry| entry.path == path) {
-                Some(entry) if !fits(entry, &stored) => continue,
+                Some(entry) if !matches_listing(entry, &stored) => continue,
                 _ if named_digest(place).is_some_and(|sha256| *sha256 != stored.sha256) => continue,
-                // What was changed since it came will come again.
+                // A file that has changed since it was fetched will be fetched again.
                 Some(_) if known.is_some_and(|known| known.sha256 != stored.sha256) => continue,
                 Some(_) => {}
                 None => {
@@ -350,18 +287,12 @@ impl DataCache {
     }
 }
 
-/// The digest that the spec itself gives.
+/// The digest given in the spec.
 pub(super) fn named_digest(place: &RemoteLocation) -> Option<&String> {
     if let RemoteLocation::Url { sha256, .. } = place { sha256.as_ref() } else { None }
 }
 
-/// Whether a file is what the server has, as far as it tells.
-pub(super) fn fits(entry: &ListedFile, stored: &StoredFile) -> bool {
-    entry.bytes.is_none_or(|bytes| bytes == stored.bytes)
-        && entry.sha256.as_ref().is_none_or(|sha256| *sha256 == stored.sha256)
-}
-
-/// The file that remembers what a branch or tag stood for.
+/// The file with the commit of a branch or tag.
 pub(super) fn reference(home: &Path, revision: &str) -> PathBuf {
     home.join("refs").join(revision.replace('/', "--"))
 }

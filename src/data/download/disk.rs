@@ -41,7 +41,7 @@ pub(super) fn files_below(folder: &Path) -> Vec<String> {
 /// process holds the lock.
 pub(super) fn lock_home(home: &Path, waiting: impl FnOnce()) -> Result<File, FetchError> {
     use rustix::fs::{FlockOperation, flock};
-    fs::create_dir_all(home).map_err(FetchError::disk("make folder", home))?;
+    fs::create_dir_all(home).map_err(FetchError::disk("create folder", home))?;
     let path = home.join(".lock");
     let file = File::create(&path).map_err(FetchError::disk("write", &path))?;
     if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {

@@ -6,48 +6,51 @@ use std::path::Path;
 use crate::domain::{Digest, FileSelection, Remote, RemoteLocation};
 
 use super::super::atomic::replace_file;
-use super::cache::{CacheRecord, DataCache, StoredFile, fits, is_commit, named_digest, reference};
+use super::cache::{DataCache, is_commit, named_digest, reference};
 use super::disk::{file_stamp, is_inside, lock_home, some_names};
 use super::error::{FetchError, Mismatch};
+use super::http::{Client, RetryPolicy};
 use super::listing::{ListedFile, Listing, Services, list};
 use super::pick::{missing_model_file, select};
-use super::transfer::{Client, Expected, RetryPolicy, fetch};
+use super::record::{CacheRecord, StoredFile, matches_listing};
+use super::transfer::{Expected, fetch};
 use super::unpack::{is_unpacked, unpack};
 
-/// What happens while files come.
+/// The progress of fetching.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FetchProgress<'a> {
-    /// Another process fetches of the same place.
+    /// Another process is fetching from the same location.
     Waiting(&'a RemoteLocation),
-    /// So many bytes of a file are here, of so many where that is known.
+    /// The bytes of a file received so far, and in total if known.
     Bytes(&'a RemoteLocation, &'a str, u64, Option<u64>),
-    /// The file is here, whole and of the right content.
+    /// A file is complete, with this length.
     Whole(&'a RemoteLocation, &'a str, u64),
     /// An archive is being unpacked.
     Unpacking(&'a RemoteLocation, &'a str),
 }
 
-/// The way to other machines.
+/// Access to the network.
 pub struct Network {
     services: Services,
     client: Client,
 }
 
 impl Network {
-    /// A client of these services.
+    /// Access to these services.
     pub fn new(services: Services, policy: RetryPolicy) -> Self {
         Self { services, client: Client::new(policy) }
     }
 }
 
 impl DataCache {
-    /// Fetches what is not here yet, and unpacks its archive; how many files came. Files that somebody put into the
-    /// folder of the place are taken as they are, if they are what the server or the lock file has. Without a network
-    /// only that is done. `anew` asks the server what it has now, whatever was known before.
+    /// Fetches missing files and unpacks their archive. Returns the number of fetched files.
+    ///
+    /// Files that were put into the folder of the location manually are accepted if they match the listing of the server
+    /// and the lock file. Without `network`, nothing else is done. `refresh` requests a new listing from the server.
     ///
     /// # Errors
-    /// Servers that refuse, break off too often, or send other content than they or the lock file promise; names that
-    /// are not there; an archive that is none; a disk that cannot be written; [`FetchError::Offline`].
+    /// Requests that are refused or fail too many times; content that differs from the listing or the lock file; names
+    /// that do not exist; an invalid archive; a disk that cannot be written; [`FetchError::Offline`].
     pub fn fetch(
         &self,
         remote: &Remote,
@@ -58,17 +61,17 @@ impl DataCache {
         let place = &remote.place;
         let _lock = lock_home(&self.home(place), || progress(FetchProgress::Waiting(place)))?;
         let known = self.record(place);
-        // What lies in the folder before anything was listed is all there is only where nobody can be asked.
+        // Without a listing, the files in the folder count as complete only if there is no network to get one.
         let listed = known.is_some() && !refresh;
         let mut record = known.unwrap_or_default();
         self.adopt(place, &mut record)?;
-        let mut came = 0;
-        if listed && self.is_here(remote, &record)? {
+        let mut fetched = 0;
+        if listed && self.is_complete(remote, &record)? {
             self.write(place, &record)?;
         } else {
             match network {
-                Some(network) => came = self.fetch_listed(remote, network, refresh, progress)?,
-                None if self.is_here(remote, &record)? => self.write(place, &record)?,
+                Some(network) => fetched = self.fetch_listed(remote, network, refresh, progress)?,
+                None if self.is_complete(remote, &record)? => self.write(place, &record)?,
                 None => return Err(self.offline(remote)),
             }
         }
@@ -82,11 +85,11 @@ impl DataCache {
             }
         }
         self.find(remote)?;
-        Ok(came)
+        Ok(fetched)
     }
 
-    /// Whether all that is wanted of a record lies in its place, unchanged since it was recorded, and is what is locked.
-    fn is_here(&self, remote: &Remote, record: &CacheRecord) -> Result<bool, FetchError> {
+    /// Whether all selected files are present, unchanged since they were recorded, and match the lock file.
+    fn is_complete(&self, remote: &Remote, record: &CacheRecord) -> Result<bool, FetchError> {
         let place = &remote.place;
         let entries = select(&record.listing, remote)?;
         for entry in &entries {
@@ -116,32 +119,33 @@ impl DataCache {
     ) -> Result<usize, FetchError> {
         let Network { services, client } = network;
         let place = &remote.place;
-        // What is fetched later of a branch is of the commit that it was at first.
+        // Later files of a branch come from the commit that was first fetched.
         let pinned = self.lock.place(place).and_then(|pinned| pinned.revision.clone());
         let known = Some(self.version(place)).filter(|version| !refresh && is_commit(version));
         let asked = pinned.or(known);
         let listing = list(client, services, place, asked.as_deref())?;
         if asked.is_some() && asked != listing.revision {
-            let reason = format!("asked for commit {}, it gave another one", asked.unwrap_or_default());
+            let reason =
+                format!("commit {} was requested, but the response is for another one", asked.unwrap_or_default());
             return Err(FetchError::Listing { url: place.to_string(), reason });
         }
-        self.remember(place, &listing)?;
-        // The folder may have become that of another commit.
+        self.accept_listing(place, &listing)?;
+        // The folder may now be that of another commit.
         let mut record = CacheRecord { listing, received: self.record(place).unwrap_or_default().received };
         self.adopt(place, &mut record)?;
         self.write(place, &record)?;
         let entries: Vec<ListedFile> = select(&record.listing, remote)?.into_iter().cloned().collect();
         refuse_incomplete(remote, &record.listing, &entries)?;
         let tree = self.tree(place);
-        let mut came = 0;
+        let mut fetched = 0;
         for entry in &entries {
             let path = entry.path.as_str();
             let file = tree.join(path);
             if let Some(stored) = record.received.get(path)
                 && file_stamp(&file).is_some()
                 && StoredFile::of(&file, stored.received())? == *stored
-                && fits(entry, stored)
-                // Of a bare address nobody says whether it still has what it had.
+                && matches_listing(entry, stored)
+                // For a plain URL, no listing shows whether its content has changed.
                 && !(refresh && entry.sha256.is_none() && entry.bytes.is_none())
             {
                 self.compare(place, path, &stored.sha256)?;
@@ -172,12 +176,12 @@ impl DataCache {
             progress(FetchProgress::Whole(place, path, received.bytes));
             record.received.insert(path.to_owned(), StoredFile::of(&file, received)?);
             self.write(place, &record)?;
-            came += 1;
+            fetched += 1;
         }
-        Ok(came)
+        Ok(fetched)
     }
 
-    /// Refuses content that the lock file does not have.
+    /// Rejects content that differs from the lock file.
     fn compare(&self, place: &RemoteLocation, path: &str, found: &str) -> Result<(), FetchError> {
         match self.lock.file(place, path) {
             Some(locked) if locked.sha256 != found => {
@@ -188,19 +192,19 @@ impl DataCache {
         }
     }
 
-    /// Opens the folder of a place that was just listed, and remembers what its branch or tag stands for.
-    fn remember(&self, place: &RemoteLocation, listing: &Listing) -> Result<(), FetchError> {
-        let odd = |reason: String| FetchError::Listing { url: place.to_string(), reason };
+    /// Checks a new listing and stores the commit of its branch or tag.
+    fn accept_listing(&self, place: &RemoteLocation, listing: &Listing) -> Result<(), FetchError> {
+        let invalid = |reason: String| FetchError::Listing { url: place.to_string(), reason };
         if let Some(entry) = listing.files.iter().find(|entry| !is_inside(&entry.path)) {
-            return Err(odd(format!("the path '{}' leads out of its folder", entry.path.escape_debug())));
+            return Err(invalid(format!("the path '{}' is outside of its folder", entry.path.escape_debug())));
         }
         let RemoteLocation::Hub { revision, .. } = place else { return Ok(()) };
         let commit = listing.revision.as_ref().filter(|commit| is_commit(commit));
-        let commit = commit.ok_or_else(|| odd("the hub did not say which commit it is".to_owned()))?;
+        let commit = commit.ok_or_else(|| invalid("the response has no commit".to_owned()))?;
         if self.lock.place(place).is_none_or(|pinned| pinned.revision.is_none()) && !is_commit(revision) {
             let file = reference(&self.home(place), revision);
             let folder = file.parent().unwrap_or(Path::new(""));
-            fs::create_dir_all(folder).map_err(FetchError::disk("make folder", folder))?;
+            fs::create_dir_all(folder).map_err(FetchError::disk("create folder", folder))?;
             replace_file(&file, commit.as_bytes()).map_err(FetchError::disk("write", &file))?;
         }
         Ok(())
@@ -216,7 +220,7 @@ impl DataCache {
     }
 }
 
-/// Refuses a pick that picks nothing, or half a model.
+/// Rejects a selection without files, or an incomplete model.
 fn refuse_incomplete(remote: &Remote, listing: &Listing, entries: &[ListedFile]) -> Result<(), FetchError> {
     let first = || some_names(&listing.files.iter().map(|entry| entry.path.as_str()).collect::<Vec<_>>());
     let names: Vec<&str> = entries.iter().map(|entry| entry.path.as_str()).collect();

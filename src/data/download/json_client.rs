@@ -4,7 +4,7 @@ use serde_json::Value;
 use ureq::http::StatusCode;
 
 use super::error::FetchError;
-use super::transfer::{Client, RetryCounter, RetryPolicy, is_retryable, is_unknown_host, retry_after, unreachable};
+use super::http::{Client, RetryCounter, RetryPolicy, is_retryable, is_unknown_host, retry_after, unreachable};
 
 /// The most characters of an error response that are shown.
 const MAX_SHOWN: usize = 300;

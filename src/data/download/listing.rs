@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::{HubKind, RemoteLocation};
 
 use super::error::FetchError;
-use super::transfer::{Client, get};
+use super::http::{Client, get};
 
 /// A file in a listing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,19 +10,23 @@ mod cache;
 mod disk;
 mod error;
 mod fetch;
+mod http;
 mod json_client;
 mod listing;
 mod lock;
 mod pick;
+mod record;
+mod status;
 #[cfg(test)]
 mod tests;
 mod transfer;
 mod unpack;
 
-pub use cache::{CacheState, CacheStatus, CachedData, DataCache};
+pub use cache::DataCache;
 pub use error::{FetchError, Mismatch};
 pub use fetch::{FetchProgress, Network};
+pub use http::RetryPolicy;
 pub use json_client::JsonClient;
 pub use listing::Services;
 pub use lock::{Content, Lock, Pinned};
-pub use transfer::RetryPolicy;
+pub use status::{CacheState, CacheStatus, CachedData};

@@ -7,7 +7,8 @@ use std::io::Write;
 use std::time::Duration;
 
 use super::RetryPolicy;
-use super::transfer::{Client, Expected, Received, fetch};
+use super::http::Client;
+use super::transfer::{Expected, Received, fetch};
 use server::{Answer, Request, Server, answer, rest, whole};
 
 #[expect(dead_code, reason = "each test file uses its own part")]
@@ -18,7 +19,7 @@ pub(super) fn quick_retries() -> RetryPolicy {
     RetryPolicy { attempts: 3, first_delay: Duration::from_millis(1), timeout: Duration::from_secs(5) }
 }
 
-/// More than a piece, so that there is something to break.
+/// More than one buffer, so that a transfer can be interrupted.
 fn content() -> Vec<u8> {
     (0..300_000u32).flat_map(|i| (i.wrapping_mul(2_654_435_761) >> 16).to_le_bytes()[..1].to_vec()).collect()
 }
@@ -40,13 +41,13 @@ fn zipped(files: &[(&str, &str)]) -> Vec<u8> {
 
 struct Got {
     result: Result<Received, String>,
-    /// The file, if it is there.
+    /// The content of the file, if it exists.
     file: Option<Vec<u8>>,
     starts: Vec<usize>,
     folder: tempfile::TempDir,
 }
 
-/// Fetches `/file` from a server that answers so.
+/// Fetches `/file` from a server with these responses.
 fn get(expected: &Expected, respond: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Got {
     let server = Server::new(respond);
     let folder = tempfile::tempdir().unwrap();
@@ -66,7 +67,7 @@ fn promised() -> Expected {
 }
 
 #[test]
-fn a_dropped_connection_goes_on_where_it_stopped() {
+fn an_interrupted_transfer_is_resumed() {
     for expected in [promised(), Expected::default()] {
         let got = get(&expected, |request| {
             let mut answer = rest(request, &content());
@@ -75,13 +76,13 @@ fn a_dropped_connection_goes_on_where_it_stopped() {
         });
         assert_eq!(got.result, Ok(Received { bytes: 300_000, sha256: sha256(&content()) }));
         assert_eq!(got.file, Some(content()));
-        assert_eq!(got.starts, [0, 70_000, 140_000, 210_000, 280_000], "progress renews the policy");
-        assert_eq!(fs::read_dir(got.folder.path().join("parts")).unwrap().count(), 0, "nothing is left");
+        assert_eq!(got.starts, [0, 70_000, 140_000, 210_000, 280_000], "progress resets the number of attempts");
+        assert_eq!(fs::read_dir(got.folder.path().join("parts")).unwrap().count(), 0, "no partial file remains");
     }
 }
 
 #[test]
-fn a_server_without_ranges_sends_all_again() {
+fn a_server_without_ranges_sends_the_whole_file_again() {
     let got = get(&promised(), |request| {
         let mut answer = whole(&content());
         answer.body.truncate(if request.nth == 0 { 100_000 } else { usize::MAX });
@@ -91,7 +92,7 @@ fn a_server_without_ranges_sends_all_again() {
 }
 
 #[test]
-fn a_file_that_changes_meanwhile_is_not_glued_together() {
+fn versions_of_a_changing_file_are_not_mixed() {
     let got = get(&Expected::default(), |request| {
         let version = request.nth.min(1);
         let mut body = content();
@@ -107,7 +108,7 @@ fn a_file_that_changes_meanwhile_is_not_glued_together() {
 }
 
 #[test]
-fn a_server_that_stays_short_is_given_up_and_the_next_call_goes_on() {
+fn a_transfer_without_progress_fails_and_keeps_the_partial_file() {
     let got = get(&promised(), |request| {
         let mut answer = rest(request, &content());
         answer.body.truncate(200_000usize.saturating_sub(request.start()));
@@ -122,29 +123,29 @@ fn a_server_that_stays_short_is_given_up_and_the_next_call_goes_on() {
 }
 
 #[test]
-fn lies_about_the_length_are_found_out() {
-    // More is promised than comes.
+fn wrong_lengths_are_detected() {
+    // The announced length is larger than the content.
     let got = get(&Expected::default(), |request| match request.start() {
         0 => answer("200 OK", "Content-Length: 400000\r\n", &content()),
         _ => answer("416 Range Not Satisfiable", "Content-Range: bytes */300000\r\nContent-Length: 0\r\n", b""),
     });
-    assert_eq!(got.file, Some(content()), "the server has come to say how much there is");
-    // Less comes than the listing says, and the server thinks that is all.
+    assert_eq!(got.file, Some(content()), "the server finally reports the actual length");
+    // The content is shorter than in the listing, and the server reports it as complete.
     let got = get(&promised(), |request| rest(request, &content()[..250_000]));
     assert!(got.file.is_none() && got.result.is_err());
     let got = get(&promised(), |request| match request.start() {
         0 => whole(&content()[..250_000]),
         _ => answer("416 Range Not Satisfiable", "Content-Range: bytes */250000\r\nContent-Length: 0\r\n", b""),
     });
-    assert!(got.file.is_none() && got.result.is_err(), "what comes again and again is no progress");
-    // More comes than the listing says.
+    assert!(got.file.is_none() && got.result.is_err(), "repeated content is not progress");
+    // The content is longer than in the listing.
     let got = get(&Expected { bytes: Some(200_000), ..Expected::default() }, |request| rest(request, &content()));
     let error = got.result.unwrap_err();
     assert!(got.file.is_none() && error.contains("length in bytes") && error.contains("200000"), "{error}");
 }
 
 #[test]
-fn a_server_that_knows_only_md5_is_held_to_it() {
+fn an_md5_is_checked_if_nothing_else_is_known() {
     let expected = |md5: &str| Expected { md5: Some(md5.to_owned()), ..Expected::default() };
     let got = get(&expected("5d41402abc4b2a76b9719d911017c592"), |_| whole(b"hello"));
     assert_eq!(got.file.as_deref(), Some(&b"hello"[..]));
@@ -153,13 +154,13 @@ fn a_server_that_knows_only_md5_is_held_to_it() {
 }
 
 #[test]
-fn the_wrong_content_never_gets_its_name() {
+fn wrong_content_is_never_published() {
     let got = get(&promised(), |request| {
         let mut wrong = content();
         wrong[17] ^= 1;
         rest(request, &wrong)
     });
-    assert_eq!((got.file, got.starts), (None, vec![0, 0]), "tried twice from the beginning");
+    assert_eq!((got.file, got.starts), (None, vec![0, 0]), "two attempts from the beginning");
     let error = got.result.unwrap_err();
     assert!(error.contains("SHA-256") && error.contains(&sha256(&content())), "{error}");
     // A damaged partial file is replaced.
@@ -176,7 +177,7 @@ fn the_wrong_content_never_gets_its_name() {
 }
 
 #[test]
-fn what_passes_is_waited_for_and_what_does_not_is_told() {
+fn temporary_errors_are_retried_and_others_are_reported() {
     let got = get(&promised(), |request| match request.nth {
         0 => answer("503 Service Unavailable", "Retry-After: 0\r\nContent-Length: 0\r\n", b""),
         1 => answer("429 Too Many Requests", "Content-Length: 0\r\n", b""),

@@ -1,4 +1,4 @@
-//! Which tokens of a tokenizer end, begin and pad a text.
+//! The special tokens of a tokenizer.
 
 use std::fs;
 use std::path::Path;
@@ -11,22 +11,23 @@ use crate::domain::hugging_face::files::{CONFIG, SPECIAL_TOKENS, TOKENIZER_CONFI
 
 use super::super::error::DataError;
 
-/// Names under which tokenizers know the end of a text, the likeliest first.
+/// Usual names of the end-of-text token, the most common first.
 pub(super) const END_OF_TEXT: [&str; 5] = ["<|endoftext|>", "</s>", "<|end_of_text|>", "<eos>", "<|im_end|>"];
-/// Names of the padding token.
+/// Usual names of the padding token.
 pub(super) const PADDING: [&str; 4] = ["<pad>", "[PAD]", "<|pad|>", "<|padding|>"];
 
-/// The tokens by the names that are usual for them.
+/// The special tokens with the usual names.
 pub(super) fn by_name(inner: &Inner) -> SpecialTokens {
     let find = |names: &[&str]| names.iter().find_map(|name| inner.token_to_id(name));
     let eos = find(&END_OF_TEXT);
     SpecialTokens { bos: None, eos, pad: find(&PADDING).or(eos) }
 }
 
-/// The tokens as the files beside a `tokenizer.json` name them; the tokenizer's own files go before the model's.
+/// The special tokens according to the files next to a `tokenizer.json`. The files of the tokenizer take precedence over
+/// that of the model.
 ///
 /// # Errors
-/// A file that is there and cannot be read.
+/// A file that exists but cannot be read.
 pub(super) fn of_folder(inner: &Inner, folder: &Path) -> Result<SpecialTokens, DataError> {
     let read = |name: &str| -> Result<Map<String, Value>, DataError> {
         let path = folder.join(name);
@@ -44,7 +45,7 @@ pub(super) fn of_folder(inner: &Inner, folder: &Path) -> Result<SpecialTokens, D
     let find = |role: &str| {
         let named = |file: &Map<String, Value>| {
             let token = file.get(&format!("{role}_token"))?;
-            // A word, or an object that describes one.
+            // The token itself, or an object that describes it.
             let word = token.as_str().or_else(|| token.get("content")?.as_str())?;
             inner.token_to_id(word)
         };
@@ -57,12 +58,12 @@ pub(super) fn of_folder(inner: &Inner, folder: &Path) -> Result<SpecialTokens, D
     };
     let usual = by_name(inner);
     let eos = find("eos").or(usual.eos);
-    // The usual padding goes before the usual stand-in for it.
+    // A padding token with a usual name takes precedence over the end-of-text token.
     let pad = find("pad").or_else(|| PADDING.iter().find_map(|name| inner.token_to_id(name))).or(eos);
     Ok(SpecialTokens { bos: find("bos"), eos, pad })
 }
 
-/// The `tokenizer_config.json` of one of our tokenizers, for transformers 4 and 5.
+/// The `tokenizer_config.json` for transformers 4 and 5.
 pub(super) fn config(inner: &Inner, special: SpecialTokens) -> Value {
     let mut fields = json!({"clean_up_tokenization_spaces": false, "tokenizer_class": "PreTrainedTokenizerFast"});
     for (role, id) in [("bos", special.bos), ("eos", special.eos), ("pad", special.pad)] {

@@ -21,7 +21,7 @@ fn json(tokenizer: &Tokenizer) -> String {
 }
 
 #[test]
-fn special_tokens_come_first_and_nothing_is_added() {
+fn special_tokens_have_the_first_ids_and_are_not_added_to_texts() {
     let tokenizer = trained(400);
     assert_eq!(tokenizer.special_tokens(), SpecialTokens { bos: None, eos: Some(0), pad: Some(1) });
     assert_eq!((tokenizer.opening(), tokenizer.vocab_size()), (&[][..], 400));
@@ -34,7 +34,7 @@ fn special_tokens_come_first_and_nothing_is_added() {
 }
 
 #[test]
-fn training_depends_on_the_texts_alone() {
+fn training_depends_only_on_the_texts() {
     let with = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| json(&trained(1000)))
@@ -47,15 +47,15 @@ fn training_depends_on_the_texts_alone() {
 }
 
 #[test]
-fn a_small_text_gives_fewer_entries_and_too_small_a_vocabulary_is_refused() {
+fn short_texts_give_fewer_entries_and_small_vocabularies_are_rejected() {
     let tokenizer = Tokenizer::train(5000, ["a dog and a dog"].into_iter()).unwrap();
     assert!((259..280).contains(&tokenizer.vocab_size()), "{}", tokenizer.vocab_size());
     let error = Tokenizer::train(257, ["a dog"].into_iter()).unwrap_err();
-    assert_eq!(error.to_string(), "train a tokenizer: vocab_size 257 does not hold the bytes; ask for 258 or more");
+    assert_eq!(error.to_string(), "train a tokenizer: vocab_size 257 is too small for the 256 bytes; use 258 or more");
 }
 
 #[test]
-fn saved_and_loaded_is_the_same() {
+fn tokenizers_round_trip() {
     let folder = tempfile::tempdir().unwrap();
     let tokenizer = trained(500);
     tokenizer.save(folder.path()).unwrap();
@@ -67,7 +67,7 @@ fn saved_and_loaded_is_the_same() {
 }
 
 #[test]
-fn long_texts_are_cut_into_pieces_without_a_trace() {
+fn encoding_in_pieces_gives_the_same_ids() {
     let text = world::corpus(WorldPart::Speech, 7, 40_000);
     assert!(pieces(&text).count() > 2);
     assert_eq!(pieces(&text).collect::<String>(), text);
@@ -75,8 +75,8 @@ fn long_texts_are_cut_into_pieces_without_a_trace() {
     assert_eq!(tokenizer.encode_document(&text).unwrap(), tokenizer.encode(&text).unwrap());
 }
 
-/// A tokenizer such as those of other people: a space before the first word, a begin-of-text token, odd names.
-fn foreign(folder: &Path) {
+/// Writes a tokenizer unlike our own: a space before the first word, a begin-of-text token, unusual names.
+fn write_foreign(folder: &Path) {
     let mut tokenizer: serde_json::Value = serde_json::from_str(&json(&trained(500))).unwrap();
     tokenizer["pre_tokenizer"]["add_prefix_space"] = true.into();
     let special = |id: u32, word: &str| {
@@ -94,9 +94,9 @@ fn foreign(folder: &Path) {
 }
 
 #[test]
-fn special_tokens_of_others_are_found_where_their_files_name_them() {
+fn special_tokens_are_read_from_the_configuration_files() {
     let folder = tempfile::tempdir().unwrap();
-    foreign(folder.path());
+    write_foreign(folder.path());
     let special = || Tokenizer::load(folder.path()).unwrap().special_tokens();
     // The usual names: those of our own vocabulary are still in it.
     assert_eq!(special(), SpecialTokens { bos: None, eos: Some(0), pad: Some(1) });
@@ -115,9 +115,9 @@ fn special_tokens_of_others_are_found_where_their_files_name_them() {
 }
 
 #[test]
-fn tokenizers_of_others_open_a_text_their_way_and_are_not_cut() {
+fn foreign_tokenizers_keep_their_template_and_encode_texts_whole() {
     let folder = tempfile::tempdir().unwrap();
-    foreign(folder.path());
+    write_foreign(folder.path());
     let tokenizer = Tokenizer::load(folder.path()).unwrap();
     assert_eq!(tokenizer.opening(), [500]);
     let text = world::corpus(WorldPart::Speech, 7, 40_000);
@@ -128,19 +128,19 @@ fn tokenizers_of_others_open_a_text_their_way_and_are_not_cut() {
 }
 
 #[test]
-fn a_tokenizer_without_an_end_scores_but_does_not_train() {
+fn a_tokenizer_without_end_of_text_cannot_be_used_for_training() {
     let folder = tempfile::tempdir().unwrap();
     let bare = r#"{"version": "1.0", "added_tokens": [], "model": {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"}}"#;
     std::fs::write(folder.path().join(TOKENIZER), bare).unwrap();
     let tokenizer = Tokenizer::load(folder.path()).unwrap();
     assert_eq!(tokenizer.encode("a").unwrap(), [0]);
-    assert!(tokenizer.end_of_text().unwrap_err().to_string().contains("name it as `eos_token`"));
+    assert!(tokenizer.end_of_text().unwrap_err().to_string().contains("set `eos_token`"));
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
-    fn any_text_comes_back(text in "(\\PC|[ \t\n]){0,60}") {
+    fn any_text_round_trips(text in "(\\PC|[ \t\n]){0,60}") {
         static TOKENIZER: std::sync::LazyLock<Tokenizer> = std::sync::LazyLock::new(|| trained(500));
         prop_assert_eq!(TOKENIZER.decode(&TOKENIZER.encode(&text).unwrap()).unwrap(), text);
     }
@@ -180,7 +180,7 @@ fn golden_tokenizers_agree_with_the_reference() {
     assert!(compared >= 200, "{compared} strings compared");
 }
 
-/// Real text has thousands of pairs of equal frequency: their order must not depend on threads or hash seeds.
+/// In real text, thousands of pairs have equal frequencies; their order must not depend on threads or hash seeds.
 #[test]
 fn real_text_trains_the_same_tokenizer_on_any_number_of_threads() {
     let Some(root) = std::env::var_os("GRID_SHARED") else {

@@ -4,7 +4,8 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use serde::Serialize;
 
-/// A stream of choices, a function of the names it was made from. Integers only: the same on every platform.
+/// A stream of random choices that is a function of its arguments. It uses only integers, so it is the same on every
+/// platform.
 pub(super) struct Chance(ChaCha8Rng);
 
 impl Chance {
@@ -19,15 +20,15 @@ impl Chance {
         ((u64::from(self.0.next_u32()) * u64::from(bound)) >> 32) as u32
     }
 
-    /// True in so many of a hundred cases.
+    /// True with this probability in percent.
     pub fn percent(&mut self, percent: u32) -> bool {
         self.below(100) < percent
     }
 
-    /// One of these, each as likely as the others.
+    /// One of the choices, with equal probabilities.
     ///
     /// # Panics
-    /// If there are none.
+    /// If there are no choices.
     pub fn one_of<'a, T>(&mut self, choices: &'a [T]) -> &'a T {
         &choices[self.below(choices.len() as u32) as usize]
     }

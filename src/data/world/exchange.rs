@@ -1,4 +1,4 @@
-//! Questions of the toy world and their answers.
+//! Questions and answers of the toy world.
 
 use super::chance::Chance;
 use super::grammar::{
@@ -38,7 +38,7 @@ pub(super) fn category(chance: &mut Chance) -> (String, String) {
     (format!("What is {} {}?", indefinite(noun.singular), noun.singular), answer)
 }
 
-/// Questions of one speaker to the other about themselves: `you` in the question is `I` in the answer, and back.
+/// A question about one of the two speakers: `you` in the question is `I` in the answer, and vice versa.
 pub(super) fn between_us(chance: &mut Chance) -> (String, String) {
     let (asked, answered) = *chance.one_of(&[("you", "I"), ("I", "you")]);
     let verb = verb_for(chance, "you", |_| true);
@@ -51,19 +51,19 @@ pub(super) fn between_us(chance: &mut Chance) -> (String, String) {
     (question, answer)
 }
 
-/// What follows the verb when its subject is a pronoun of the first or second person.
+/// The rest of a clause after the verb, for a subject in the first or second person.
 pub(super) fn plain_rest(chance: &mut Chance, verb: &Verb) -> String {
     let nobody = Phrase { text: String::new(), head: "", number: Number::Singular, gender: None };
     rest(chance, verb, &nobody)
 }
 
-/// A question about someone else, and its answer.
+/// A question about a third person, and its answer.
 pub(super) fn about_others(chance: &mut Chance) -> (String, String) {
     let subject = Phrase::subject(chance);
     let text = &subject.text;
     match chance.below(10) {
         0..=4 => {
-            let (_, question, answer) = told(chance, &subject);
+            let (_, question, answer) = statement_and_question(chance, &subject);
             (question, answer)
         }
         5 => (format!("Where {} {text}?", subject.be()), sentence(&place(chance))),
@@ -93,15 +93,16 @@ pub(super) fn about_others(chance: &mut Chance) -> (String, String) {
     }
 }
 
-/// A question that its own prompt answers: `Anna holds a cup. What does Anna hold?` `A cup.`
+/// A question whose prompt contains the answer: `Anna holds a cup. What does Anna hold?` `A cup.`
 pub(super) fn with_context(chance: &mut Chance) -> (String, String) {
     let subject = Phrase::animate(chance);
-    let (statement, question, answer) = told(chance, &subject);
+    let (statement, question, answer) = statement_and_question(chance, &subject);
     (format!("{statement} {question}"), answer)
 }
 
-/// A statement, a question of who or what about it, and the answer. `Who` is always someone, `what` always a thing.
-fn told(chance: &mut Chance, subject: &Phrase) -> (String, String, String) {
+/// A statement, a question about it with `who` or `what`, and the answer. `Who` asks for persons and animals, `what` for
+/// things.
+fn statement_and_question(chance: &mut Chance, subject: &Phrase) -> (String, String, String) {
     let text = &subject.text;
     let verb = verb_for(chance, subject.head, |verb| verb.takes_animates() || verb.takes_things());
     let thing = match (verb.takes_animates(), verb.takes_things()) {

@@ -4,15 +4,15 @@ use super::chance::Chance;
 use super::lexicon::{BESIDE, Gender, Kind, LOOKS, MOODS, NAMES, NOUNS, Noun, Number, VERBS, Verb};
 use crate::domain::mix;
 
-/// Whether this subject (lemma of the noun, name, or pronoun) with this verb is reserved for evaluation.
+/// Whether this subject (lemma of a noun, name or pronoun) with this verb is reserved for evaluation.
 ///
-/// A function of the words alone, so that no seed of the text world meets an item of any seed of the evaluation.
+/// It depends only on the words, so that no text contains an evaluation item, whatever the seeds of both.
 pub(super) fn reserved(subject: &str, verb: &Verb) -> bool {
     let word = |hash: u64, word: &str| word.bytes().fold(mix(hash), |hash, byte| mix(hash ^ u64::from(byte)));
     word(word(0, subject), verb.base).is_multiple_of(6)
 }
 
-/// A verb that may stand in texts with this subject.
+/// A verb that may occur in texts with this subject.
 pub(super) fn verb_for(chance: &mut Chance, subject: &str, fits: impl Fn(&Verb) -> bool) -> &'static Verb {
     loop {
         let verb = chance.one_of(&VERBS);
@@ -22,7 +22,7 @@ pub(super) fn verb_for(chance: &mut Chance, subject: &str, fits: impl Fn(&Verb) 
     }
 }
 
-/// A noun of some sort.
+/// A noun that fits.
 pub(super) fn noun(chance: &mut Chance, fits: impl Fn(&Noun) -> bool) -> &'static Noun {
     loop {
         let noun = chance.one_of(&NOUNS);
@@ -36,11 +36,11 @@ pub(super) fn number(chance: &mut Chance) -> Number {
     if chance.percent(50) { Number::Singular } else { Number::Plural }
 }
 
-/// A noun phrase, without a mark at either end.
+/// A noun phrase, without punctuation.
 #[derive(Debug, Clone)]
 pub(super) struct Phrase {
     pub text: String,
-    /// The lemma of its noun, or the name.
+    /// The lemma of the noun, or the name.
     pub head: &'static str,
     pub number: Number,
     pub gender: Option<Gender>,
@@ -61,7 +61,7 @@ impl Phrase {
         Self::with(determiner, adjective, noun, number)
     }
 
-    /// A phrase of exactly these words, `a` before a vowel turned into `an`.
+    /// A phrase of exactly these words, with `an` for `a` before a vowel.
     pub fn with(determiner: &str, adjective: Option<&str>, noun: &'static Noun, number: Number) -> Self {
         let mut text = adjective.map(|adjective| format!("{adjective} ")).unwrap_or_default();
         text.push_str(noun.form(number));
@@ -73,7 +73,7 @@ impl Phrase {
         Self { text: name.to_owned(), head: name, number: Number::Singular, gender: Some(gender) }
     }
 
-    /// Someone.
+    /// A person or an animal.
     pub fn animate(chance: &mut Chance) -> Self {
         if chance.percent(25) {
             return Self::name(chance.one_of(&NAMES));
@@ -83,7 +83,7 @@ impl Phrase {
         Self::of(chance, noun, number)
     }
 
-    /// Someone to begin a clause with: now and then with a noun of any number between it and its verb.
+    /// The subject of a clause, sometimes with a second noun of either number between it and the verb.
     pub fn subject(chance: &mut Chance) -> Self {
         let mut phrase = Self::animate(chance);
         if chance.percent(25) && !NAMES.iter().any(|(name, _)| *name == phrase.head) {
@@ -98,7 +98,7 @@ impl Phrase {
         Self::of(chance, noun, number)
     }
 
-    /// `himself`, `herself`, `themselves`; `None` for one of unknown gender.
+    /// `himself`, `herself` or `themselves`; `None` if the gender is unknown.
     pub fn reflexive(&self) -> Option<&'static str> {
         match (self.number, self.gender) {
             (Number::Plural, _) => Some("themselves"),
@@ -108,13 +108,13 @@ impl Phrase {
         }
     }
 
-    /// `she`, `he`, `they`, of the same number and gender; `None` for one of unknown gender.
+    /// `she`, `he` or `they`; `None` if the gender is unknown.
     pub fn pronoun(&self) -> Option<Self> {
         let (word, _) = self.pronouns()?;
         Some(Self { text: word.to_owned(), head: word, ..*self })
     }
 
-    /// The pronoun for it as a subject, and the one for what it owns.
+    /// The subject pronoun and the possessive pronoun.
     fn pronouns(&self) -> Option<(&'static str, &'static str)> {
         match (self.number, self.gender) {
             _ if self.head.is_empty() => None,
@@ -148,7 +148,7 @@ pub(super) fn do_(number: Number) -> &'static str {
     }
 }
 
-/// A phrase for whoever or whatever.
+/// A phrase for a person, animal or thing.
 pub(super) fn any_phrase(chance: &mut Chance) -> Phrase {
     if chance.percent(50) { Phrase::animate(chance) } else { Phrase::thing(chance) }
 }
@@ -171,8 +171,8 @@ pub(super) fn place(chance: &mut Chance) -> String {
     format!("in {}", Phrase::with("the", None, noun(chance, |noun| noun.kind == Kind::Place), Number::Singular).text)
 }
 
-/// What follows the verb: an object where it takes one, else perhaps a place. A subject of known gender or number often
-/// acts on itself or on what it owns, which is how its gender shows.
+/// The rest of a clause after the verb: its object, or optionally a place. A subject of known gender or number often acts
+/// on itself or on its possessions, which reveals its gender.
 pub(super) fn rest(chance: &mut Chance, verb: &Verb, subject: &Phrase) -> String {
     let thing = match (verb.takes_animates(), verb.takes_things()) {
         (false, false) if chance.percent(50) => return format!(" {}", place(chance)),
@@ -197,7 +197,7 @@ pub(super) fn rest(chance: &mut Chance, verb: &Verb, subject: &Phrase) -> String
     format!(" {}", if thing { Phrase::thing(chance) } else { Phrase::animate(chance) }.text)
 }
 
-/// A statement about the subject, often followed by others in which a pronoun stands for it.
+/// A statement about the subject, often followed by others with a pronoun for it.
 pub(super) fn remark(chance: &mut Chance, subject: &Phrase) -> String {
     let mut said = sentence(&clause(chance, subject));
     if let Some(pronoun) = subject.pronoun() {
@@ -209,7 +209,7 @@ pub(super) fn remark(chance: &mut Chance, subject: &Phrase) -> String {
     said
 }
 
-/// A statement about the subject, without capital and full stop. Half are in the plain present tense.
+/// A statement about the subject, without capital letter and full stop. Half of them are in the simple present.
 pub(super) fn clause(chance: &mut Chance, subject: &Phrase) -> String {
     let verb = verb_for(chance, subject.head, |_| true);
     let text = &subject.text;
@@ -240,14 +240,14 @@ pub(super) fn clause(chance: &mut Chance, subject: &Phrase) -> String {
     }
 }
 
-/// Determiners with the adverb that goes with each: `no ... ever`, `every ... already`, never crossed.
+/// Determiners with their polarity adverbs: `no ... ever`, `every ... already`, never the other way round.
 pub(super) const POLAR: [(&str, &str); 2] = [("no", "ever"), ("every", "already")];
 
 fn singular(phrase: &Phrase) -> Phrase {
     Phrase { number: Number::Singular, ..phrase.clone() }
 }
 
-/// What an article is about.
+/// The topic of an article.
 pub(super) enum Topic {
     Noun(&'static Noun),
     Name(&'static (&'static str, Gender)),
@@ -278,7 +278,7 @@ impl Topic {
         }
     }
 
-    /// A sentence about it: what it does, or how it looks.
+    /// A sentence about an action or a property of the topic.
     pub fn remark(&self, chance: &mut Chance) -> String {
         let phrase = match self {
             Topic::Name(name) => Phrase::name(name),
@@ -304,18 +304,18 @@ impl Topic {
     }
 }
 
-/// `a` or `an`, by the letter that follows.
+/// `a` or `an`, depending on the next letter.
 pub(super) fn indefinite(next: &str) -> &'static str {
     if next.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" }
 }
 
-/// With a capital.
+/// The text with a capital letter.
 pub(super) fn capitalized(text: &str) -> String {
     let mut characters = text.chars();
     characters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(characters).collect()
 }
 
-/// With a capital and a full stop.
+/// The clause with a capital letter and a full stop.
 pub(super) fn sentence(clause: &str) -> String {
     format!("{}.", capitalized(clause))
 }

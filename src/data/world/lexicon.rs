@@ -1,4 +1,4 @@
-//! The words of the toy world.
+//! The vocabulary of the toy world.
 
 /// Grammatical number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,14 +16,14 @@ impl Number {
     }
 }
 
-/// Gender of names and of some nouns for persons.
+/// The gender of names, and of some nouns for persons.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Gender {
     Female,
     Male,
 }
 
-/// What a noun stands for.
+/// The semantic class of a noun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Person,
@@ -37,7 +37,7 @@ impl Kind {
         matches!(self, Kind::Person | Kind::Animal)
     }
 
-    /// The noun for all of the kind, in both numbers.
+    /// The noun for the class, in both numbers.
     pub fn name(self, number: Number) -> &'static str {
         let (one, many) = match self {
             Kind::Person => ("person", "people"),
@@ -69,13 +69,13 @@ impl Noun {
         }
     }
 
-    /// Whether the plural is more than an ending in `s`.
+    /// Whether the plural is not formed by adding `s`.
     pub fn is_irregular(&self) -> bool {
         !self.plural.starts_with(self.singular) || !self.plural.ends_with('s')
     }
 }
 
-/// What a verb takes.
+/// The object that a verb takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Takes {
     /// No object.
@@ -84,11 +84,11 @@ pub(super) enum Takes {
     Animate,
     /// A thing.
     Thing,
-    /// Either.
+    /// A person, an animal or a thing.
     Anything,
 }
 
-/// A verb in its three forms.
+/// A verb with its three forms.
 #[derive(Debug)]
 pub(super) struct Verb {
     pub base: &'static str,
@@ -295,5 +295,5 @@ pub(super) static MOODS: [&str; 14] = [
 pub(super) static LOOKS: [&str; 12] =
     ["red", "blue", "green", "yellow", "big", "little", "old", "new", "clean", "dark", "round", "empty"];
 
-/// Prepositions that can stand between a noun and the noun beside it.
+/// Prepositions between a noun and a second one.
 pub(super) static BESIDE: [&str; 4] = ["near", "beside", "behind", "with"];

@@ -1,13 +1,13 @@
 //! The built-in toy world: a small English-like language with text, instruction records and minimal pairs.
 //!
-//! Purpose: real learning on a bare machine. Sentences obey number, gender, polarity, argument and question rules without
-//! exception, so that a tiny model can learn them in a minute, and evaluation items ask for exactly these rules.
+//! Purpose: real learning without any downloads. Sentences follow rules of number, gender, polarity, argument structure
+//! and questions without exception, so that a tiny model learns them in a minute. Evaluation items test these rules.
 //!
-//! Invariant: the same arguments give the same bytes on every machine, and a longer text begins with the shorter one. No
-//! item of an evaluation file occurs in any text, whatever the seeds: one in six combinations of subject and verb is
-//! reserved for evaluation.
+//! Invariant: the same arguments give the same bytes on every machine, and a shorter text is a prefix of a longer one. No
+//! evaluation item occurs in any text, whatever the seeds: one in six combinations of subject and verb is reserved for
+//! evaluation.
 //!
-//! Rejected: shipping a sample of a real corpus. Real text has owners, and a model would need hours to learn from it.
+//! Rejected: shipping a sample of a real corpus. Real text is copyrighted, and a model would need hours to learn from it.
 
 mod chance;
 mod evaluation;
@@ -24,10 +24,11 @@ use super::words::count_words;
 use chance::Chance;
 use grammar::{Phrase, clause, sentence};
 
-/// Text of a part of the world: documents separated by a blank line, cut after the line with the last word asked for.
+/// The text of a part of the world: documents separated by blank lines, up to the line that contains the last requested
+/// word.
 ///
-/// Speech has an utterance per line, dialogues an `A:<TAB>utterance`, articles a paragraph. Parts that are no corpora
-/// give the empty text.
+/// A line of speech is an utterance, a line of dialogues an `A:<TAB>utterance`, a line of articles a paragraph. Parts that
+/// are not corpora give an empty text.
 pub fn corpus(part: WorldPart, seed: u64, words: u64) -> String {
     let document = match part {
         WorldPart::Speech => speech,
@@ -50,7 +51,7 @@ pub fn corpus(part: WorldPart, seed: u64, words: u64) -> String {
     text
 }
 
-/// Records of a part of the world; none for parts that are no datasets.
+/// The records of a part of the world; none for parts that are not datasets.
 pub fn records(part: WorldPart, seed: u64, count: u64) -> Vec<Record> {
     let record = match part {
         WorldPart::Chat => chat,
@@ -60,11 +61,11 @@ pub fn records(part: WorldPart, seed: u64, count: u64) -> Vec<Record> {
     (0..count).map(|index| record(&mut Chance::new(part, seed, index))).collect()
 }
 
-/// Evaluation files of a suite, as (file name, content) sorted by name, with so many items for each subtask.
+/// The evaluation files of a suite, as (file name, content) sorted by name, with this number of items per subtask.
 ///
-/// In the files of minimal pairs each form is the good one in half of the items, so that a model that only knows how
-/// frequent or how long words are stays at chance; the sentences of a pair differ in one word. The suite `glue` has a
-/// file to learn from beside each file of items, with four times as many rows.
+/// In minimal pairs, each form is the good one in half of the items, so that a model that only knows the frequency and
+/// length of words stays at chance; the sentences of a pair differ in one word. The suite `glue` also has training files,
+/// with four times as many rows.
 pub fn evaluation(seed: u64, items: u64, suite: Suite) -> Vec<(String, Vec<u8>)> {
     evaluation::files(seed, items, suite)
 }
@@ -85,7 +86,7 @@ fn speech(chance: &mut Chance) -> Vec<String> {
     lines
 }
 
-/// Two speakers; now and then one of them goes on talking.
+/// Two speakers, one of whom sometimes has two turns in a row.
 fn dialogue(chance: &mut Chance) -> Vec<String> {
     let mut lines = Vec::new();
     let mut speakers = ['A', 'B'];
@@ -109,13 +110,13 @@ fn article(chance: &mut Chance) -> Vec<String> {
     let topic = grammar::topic(chance);
     let mut text = topic.definition(chance);
     for _ in 0..5 + chance.below(6) {
-        let said = if chance.percent(60) { topic.remark(chance) } else { remark(chance) };
-        let _ = write!(text, " {said}");
+        let next = if chance.percent(60) { topic.remark(chance) } else { remark(chance) };
+        let _ = write!(text, " {next}");
     }
     vec![text]
 }
 
-/// A sentence about anyone.
+/// A sentence about a random subject.
 fn remark(chance: &mut Chance) -> String {
     let subject = Phrase::subject(chance);
     grammar::remark(chance, &subject)
@@ -139,7 +140,7 @@ fn chat(chance: &mut Chance) -> Record {
     Record { prompt, reply }
 }
 
-/// A question/answer record; half of them bring the sentence that answers them.
+/// A question/answer record; in half of them the prompt contains the answer.
 fn question(chance: &mut Chance) -> Record {
     let (prompt, reply) = match chance.below(10) {
         0 => exchange::category(chance),

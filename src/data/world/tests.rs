@@ -13,7 +13,7 @@ struct Row {
     sentence_bad: String,
 }
 
-/// The minimal pairs.
+/// The minimal pairs of the toy world.
 fn items(seed: u64, items: u64) -> Vec<(String, Vec<Row>)> {
     let suites = [Suite::Blimp, Suite::BlimpSupplement];
     let files = suites.into_iter().flat_map(|suite| evaluation(seed, items, suite));
@@ -23,7 +23,7 @@ fn items(seed: u64, items: u64) -> Vec<(String, Vec<Row>)> {
     files.map(|(name, bytes)| (name, rows(bytes))).collect()
 }
 
-/// All text of the world that a model may train on.
+/// All text of the toy world that a model may be trained on.
 fn training_text(seed: u64, words: u64, records_each: u64) -> String {
     let mut text: String = CORPORA.iter().map(|&part| corpus(part, seed, words) + "\n").collect();
     for record in DATASETS.iter().flat_map(|&part| records(part, seed, records_each)) {
@@ -33,7 +33,7 @@ fn training_text(seed: u64, words: u64, records_each: u64) -> String {
 }
 
 #[test]
-fn texts_read_like_this() {
+fn sample_texts() {
     let mut text: String = CORPORA.iter().map(|&part| corpus(part, 1, 40) + "---\n").collect();
     for record in DATASETS.iter().flat_map(|&part| records(part, 1, 4)) {
         text.push_str(&format!("{} => {}\n", record.prompt, record.reply));
@@ -70,7 +70,7 @@ fn texts_read_like_this() {
 }
 
 #[test]
-fn minimal_pairs_read_like_this() {
+fn sample_minimal_pairs() {
     let mut text = String::new();
     for (name, rows) in items(1, 2) {
         for row in rows {
@@ -107,7 +107,7 @@ fn minimal_pairs_read_like_this() {
     "#);
 }
 
-/// The texts of the other suites, a context and what follows it in one string.
+/// The texts of the other suites, each context joined with its continuation.
 fn other_texts(seed: u64, items: u64) -> Vec<(String, Vec<String>)> {
     let suites = [Suite::Ewok, Suite::Comps, Suite::EntityTracking, Suite::WugAdj, Suite::WugPast];
     let files = suites.into_iter().flat_map(|suite| evaluation(seed, items, suite));
@@ -127,7 +127,7 @@ fn other_texts(seed: u64, items: u64) -> Vec<(String, Vec<String>)> {
 }
 
 #[test]
-fn the_other_suites_read_like_this() {
+fn sample_items_of_the_other_suites() {
     let mut text = String::new();
     for (name, texts) in other_texts(1, 2) {
         let few = texts.into_iter().step_by(if name == "regular.jsonl" { 3 } else { 1 });
@@ -191,7 +191,7 @@ fn suites_have_the_subtasks_of_the_official_files() {
 }
 
 #[test]
-fn nothing_of_the_other_suites_occurs_in_a_text() {
+fn no_item_of_the_other_suites_occurs_in_a_text() {
     let items = other_texts(1, 300);
     let text = training_text(1, 100_000, 10_000);
     for (name, texts) in &items {
@@ -213,7 +213,7 @@ fn evaluation_rows_have_the_official_fields() {
     "#);
 }
 
-/// Every machine and every release must make the same world: change these lines only together with the job versions.
+/// Every machine and every release must generate the same world: change these lines only together with the job versions.
 #[test]
 fn the_world_is_stable_across_releases() {
     let digest = |text: &str| blake3::hash(text.as_bytes()).to_hex()[..16].to_owned();
@@ -227,7 +227,7 @@ fn the_world_is_stable_across_releases() {
 }
 
 #[test]
-fn sizes_are_kept_and_longer_texts_begin_with_shorter_ones() {
+fn texts_have_the_requested_size_and_shorter_ones_are_prefixes() {
     for part in CORPORA {
         let (short, long) = (corpus(part, 5, 1_000), corpus(part, 5, 3_000));
         assert!((1_000..1_120).contains(&count_words(&short)), "{part:?}: {}", count_words(&short));
@@ -243,7 +243,7 @@ fn sizes_are_kept_and_longer_texts_begin_with_shorter_ones() {
 }
 
 #[test]
-fn files_have_the_items_asked_for_and_few_twice() {
+fn files_have_the_requested_items_and_few_duplicates() {
     for (name, rows) in items(2, 500) {
         assert_eq!(rows.len(), 500, "{name}");
         let distinct: HashSet<&str> = rows.iter().map(|row| row.sentence_good.as_str()).collect();
@@ -251,7 +251,7 @@ fn files_have_the_items_asked_for_and_few_twice() {
     }
 }
 
-/// The two sentences of a pair have the same words but one, so that nothing but that word decides.
+/// The two sentences of a pair differ in one word only.
 #[test]
 fn pairs_differ_in_one_word() {
     for (name, rows) in items(2, 200) {
@@ -284,7 +284,7 @@ fn no_item_occurs_in_a_text_of_any_seed() {
     }
 }
 
-/// Share of items whose good sentence gets the higher score, ties half, in percent.
+/// The percentage of items whose good sentence has the higher score; ties count as half.
 fn accuracy(rows: &[Row], score: impl Fn(&str) -> f64) -> f64 {
     let credit = |row: &Row| match score(&row.sentence_good).total_cmp(&score(&row.sentence_bad)) {
         std::cmp::Ordering::Greater => 1.0,
@@ -299,7 +299,7 @@ fn pieces(text: &str) -> Vec<&str> {
 }
 
 #[test]
-fn length_and_word_frequency_give_nothing_away() {
+fn length_and_word_frequency_stay_at_chance() {
     let text = training_text(1, 50_000, 3_000);
     let mut counts: HashMap<&str, f64> = HashMap::new();
     for word in pieces(&text) {
@@ -316,10 +316,9 @@ fn length_and_word_frequency_give_nothing_away() {
     }
 }
 
-/// A model of word pairs learns what lies side by side, and is at a loss when something stands between: the world has
-/// rules for the eye of a bigram and rules beyond it.
+/// A bigram model learns agreement between adjacent words and not over a distance: the world has rules of both kinds.
 #[test]
-fn word_pairs_teach_adjacent_agreement_and_not_the_rest() {
+fn a_bigram_model_learns_adjacent_agreement_only() {
     let text = training_text(1, 100_000, 3_000);
     let mut counts: HashMap<(&str, &str), f64> = HashMap::new();
     for pair in pieces(&text).windows(2) {

@@ -72,7 +72,7 @@ fn the_job_of_a_dead_worker_is_submitted_again_and_costs_no_retry() {
     let run = run(tasks(runs.path(), &[vec![]]), &mut Fake::new(1, |_| Act::Finish), &policy);
     assert_eq!(run.course(), ["0 lost: the worker that an earlier run started has died", "0 on cpu/0", "0 done"]);
     assert!(
-        matches!(&run.news[0].update, Update::Journal { entry, .. } if matches!(entry.event, Event::Metric { .. }))
+        matches!(&run.updates[0].update, Update::Journal { entry, .. } if matches!(entry.event, Event::Metric { .. }))
     );
 }
 
@@ -100,8 +100,8 @@ fn a_lost_artifact_voids_the_outcome() {
     let runs = tempfile::tempdir().unwrap();
     let tasks = tasks(runs.path(), &[vec![]]);
     let mut fake = Fake::new(1, |_| Act::Finish);
-    run_until(tasks.clone(), BTreeMap::new(), &mut fake, &POLICY, |news| {
-        if news.len() > 1 { Err("crash") } else { Ok(Stop::No) }
+    run_until(tasks.clone(), BTreeMap::new(), &mut fake, &POLICY, |updates| {
+        if updates.len() > 1 { Err("crash") } else { Ok(Stop::No) }
     });
     let token = serde_json::from_slice::<Assignment>(&fs::read(runs.path().join("0/job.json")).unwrap()).unwrap().token;
     fs::write(runs.path().join(format!("0/{token}-0/output/result.txt")), "cut").unwrap();

@@ -1,4 +1,4 @@
-//! The ten ways in which a spec is broken most often, and how several problems are shown together.
+//! The most common mistakes in a spec, and how several problems are reported together.
 
 use std::path::Path;
 
@@ -47,7 +47,7 @@ fn empty_axis() {
 }
 
 #[test]
-fn curricula_in_a_circle() {
+fn curricula_that_refer_to_each_other() {
     let curricula = "curricula:\n  a: [chat, b]\n  b: [[chat, questions], a]\n  c: [c]\naxes:\n";
     insta::assert_snapshot!(broken(&with("axes:\n", curricula), &[]), @r"
     x.yaml:13:13: curriculum 'a' refers to the curriculum 'b'
@@ -128,7 +128,7 @@ fn not_utf8() {
 }
 
 #[test]
-fn all_problems_are_reported_at_once() {
+fn all_problems_are_reported_together() {
     let text = with("hidden: 64", "hidden: 65, lyers: 3, kv_heads: 3")
         .replace("name: demo\n", "")
         .replace("words: 1k", "wrds: 1k")
@@ -168,7 +168,7 @@ fn all_problems_are_reported_at_once() {
 }
 
 #[test]
-fn options_of_sbatch() {
+fn invalid_sbatch_options() {
     let text = with(
         "name: demo",
         "name: demo\nresources: {slurm: {cpus: 0, time: 1h, options: [-p gpu, --array=1-3, -J, 4]}}",
@@ -195,7 +195,7 @@ fn options_of_sbatch() {
 }
 
 #[test]
-fn looks_and_milestones_that_make_no_sense() {
+fn invalid_validation_and_milestones() {
     let text = with(
         "epochs: 1}\ntune: {epochs: 1}",
         "epochs: 1, keep: best, milestones: {words: [1k], tokens: [1k]}}\ntune: {epochs: 1, early_stopping: {min_delta: -1}}",
@@ -256,7 +256,7 @@ fn yaml_errors() {
 }
 
 #[test]
-fn what_yaml_has_and_a_spec_has_not() {
+fn yaml_features_that_a_spec_must_not_use() {
     insta::assert_snapshot!(broken(&format!("---\n{GOOD}---\n{GOOD}"), &[]), @r"
     x.yaml:16:1: a second document starts here
       help: a file contains one spec: remove the '---' line
@@ -275,9 +275,9 @@ fn what_yaml_has_and_a_spec_has_not() {
     ");
 }
 
-/// One slip is one problem, and the entry that has it excludes nothing by what is left of it.
+/// One mistake is one problem, and the rest of an entry with a mistake excludes nothing.
 #[test]
-fn entries_of_exclude_that_name_what_is_not_there() {
+fn entries_of_exclude_with_unknown_names() {
     let with = |entry: &str| broken(&format!("{GOOD}exclude: [{entry}]\n"), &[]);
     insta::assert_snapshot!(with("{seed: 5}"), @r"
     x.yaml:15:18: axis 'seed' has no value 5
@@ -302,7 +302,7 @@ fn entries_of_exclude_that_name_what_is_not_there() {
 }
 
 #[test]
-fn an_axis_that_is_not_there_excludes_nothing() {
+fn an_entry_of_exclude_needs_the_axis() {
     let text = with(
         "  dataset: [chat, questions, [chat, questions]]\n  curriculum: [pretrained, merged]\n",
         "  seed: [1, 2]\n",
@@ -314,7 +314,7 @@ fn an_axis_that_is_not_there_excludes_nothing() {
 }
 
 #[test]
-fn values_that_are_almost_right_are_told_how() {
+fn hints_for_almost_valid_values() {
     insta::assert_snapshot!(broken(&with("hidden: 64, layers: 2, heads: 2", "hidden: 32, layers: 2, heads: 64"), &[]), @r"
     x.yaml:9:40: model 'tiny': `hidden: 32` is not divisible by `heads: 64`
       help: each head has its own part of the width: use `hidden: 64` or more, or fewer heads
@@ -344,7 +344,7 @@ fn values_that_are_almost_right_are_told_how() {
 }
 
 #[test]
-fn names_that_are_numbers_or_grids_own() {
+fn names_that_are_numbers_or_reserved() {
     insta::assert_snapshot!(broken(&with("name: demo", "name: 123"), &[]), @r"
     x.yaml:1:7: 'name' must be a name that begins with a letter or digit and has a letter in it, not 123
       help: such as v123
@@ -359,54 +359,4 @@ fn names_that_are_numbers_or_grids_own() {
     for free in ["runs.dbx", "worker", "survey"] {
         good(&with("name: demo", &format!("name: {free}")), &[]);
     }
-}
-
-#[test]
-fn a_terminal_shows_the_line() {
-    let problems = parse(Path::new("x.yaml"), with("layers: 2", "lyers: 2").as_bytes(), &["tune.epochs=0".to_owned()]);
-    insta::assert_snapshot!(problems.unwrap_err().fancy(false, 80), @r"
-     × unknown key 'lyers'
-       ╭─[x.yaml:9:22]
-     8 │ models:
-     9 │   tiny: {hidden: 64, lyers: 2, heads: 2}
-       ·                      ─────
-    10 │ pretrain: {sequence_length: 64, epochs: 1}
-       ╰────
-     help: did you mean 'layers'?
-     × 'epochs' must be a whole number from 1 to 100000, not 0
-      ╭─[-S tune.epochs=0:1:13]
-    1 │ tune.epochs=0
-      ·             ─
-      ╰────
-     help: the smallest is 1; `steps: 0` leaves the model unchanged
-    ");
-}
-
-#[test]
-fn overrides_name_themselves() {
-    let overrides = [
-        "tune.epochs=0",
-        "tune.learing_rate=1",
-        "models.tiny.hidden.x=1",
-        "nothing",
-        "name=[",
-        "axes.seed=[1, 1]",
-        "pretrain.steps=-1",
-    ];
-    insta::assert_snapshot!(broken(GOOD, &overrides), @r"
-    -S tune.epochs=0: 'epochs' must be a whole number from 1 to 100000, not 0
-      help: the smallest is 1; `steps: 0` leaves the model unchanged
-    -S tune.learing_rate=1: unknown key 'learing_rate'
-      help: did you mean 'learning_rate'?
-    -S models.tiny.hidden.x=1: 'models.tiny.hidden' is not a mapping, so it has no keys to set
-      help: set 'models.tiny.hidden' itself, or correct the path
-    -S nothing: an override must have the form path.to.key=value
-      help: such as -S tune.epochs=3 or -S 'axes.seed=[1, 2, 3]'
-    -S name=[: unclosed bracket '['
-      help: indent with spaces, close brackets and quotes, and quote text that contains ': ' or ' #'
-    -S axes.seed=[1, 1]: 'seed' lists 1 twice
-      help: remove one of them
-    -S pretrain.steps=-1: 'steps' must be a whole number from 0 to 1000000000, not -1
-      help: the smallest is 0
-    ");
 }

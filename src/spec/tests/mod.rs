@@ -1,4 +1,4 @@
-//! What users read when a spec is broken, and what comes out when it is not.
+//! The messages for broken specs, and the grids of valid ones.
 
 mod broken;
 mod budget;
@@ -7,6 +7,7 @@ mod finetune;
 mod page;
 mod remote;
 mod tables;
+mod terminal;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -99,7 +100,7 @@ fn data_paths_start_at_the_folder_of_the_spec() {
 }
 
 #[test]
-fn text_is_cut_and_cleaned_as_the_spec_says() {
+fn formats_and_cleaning_of_text() {
     let text = with("  speech: {world: speech, words: 1k}\n", "  speech: {files: a.txt, remove: '=*', min_words: 3, merge_turns: true}\n  rows: {files: b, documents: {parquet: body}}\n")
         .replace("  questions: {files: qa/*.json, format: squad}\n", "  questions: {files: q, format: csv, first: 2k, prompt: '{task}: {text}', template: 'Q: {prompt} A: {reply}'}\n  talk: {files: s, format: dialogue, across: true, min_words: 3}\n");
     let grid = good(&text, &[]);
@@ -143,7 +144,7 @@ fn evaluation_files_lie_where_the_official_data_has_them() {
 }
 
 #[test]
-fn a_mode_is_a_name_or_a_mapping_of_switches_and_concerns_a_suite_as_far_as_it_does() {
+fn a_mode_is_a_name_or_a_mapping_of_rules_and_keeps_only_the_rules_of_its_suite() {
     let modes = |mode: &str| {
         let suites = "[blimp, ewok, reading]";
         let text = format!("{GOOD}evaluate: {{data: evaluation_data, suites: {suites}, mode: {mode}}}\n");
@@ -165,7 +166,7 @@ fn a_mode_is_a_name_or_a_mapping_of_switches_and_concerns_a_suite_as_far_as_it_d
 }
 
 #[test]
-fn ages_of_acquisition_want_milestones_in_words() {
+fn aoa_needs_milestones_in_words() {
     let pretrain = "pretrain: {sequence_length: 64, epochs: 1";
     let text = |milestones: &str| {
         let text = with(&format!("{pretrain}}}"), &format!("{pretrain}, milestones: {milestones}}}"));
@@ -230,7 +231,7 @@ fn a_further_axis_varies_a_field() {
 }
 
 #[test]
-fn a_models_own_recipe_goes_over_the_common_one() {
+fn a_models_own_keys_override_the_common_ones() {
     let text = with("heads: 2}", "heads: 2, vocab_size: 300, pretrain: {steps: 5, schedule: {wsd: {decay: 0.5}}}}");
     let grid = good(&text, &[]);
     let base = trained(&grid.cells[0].recipe);
@@ -240,7 +241,7 @@ fn a_models_own_recipe_goes_over_the_common_one() {
 }
 
 #[test]
-fn a_model_from_elsewhere_needs_no_text_and_has_one_cell_without_tuning() {
+fn an_imported_model_needs_no_text_and_has_one_cell_without_tuning() {
     let text = "\
 name: theirs
 data_root: d
@@ -281,7 +282,7 @@ axes: {dataset: [chat], curriculum: [pretrained, merged], seed: [1, 2]}
 }
 
 #[test]
-fn looks_and_milestones() {
+fn validation_and_milestones() {
     let pretrain = "pretrain: {sequence_length: 64, epochs: 1";
     let more = ", validate_every: 50, early_stopping: {patience: 3}, keep: best}\ntune:";
     let recipe = good(&with("epochs: 1}\ntune:", &format!("epochs: 1{more}")), &[]).cells[0].recipe.clone();

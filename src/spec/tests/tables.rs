@@ -26,7 +26,7 @@ fn references_and_tables_are_read() {
 }
 
 #[test]
-fn what_is_wrong_with_them_is_said_all_at_once() {
+fn problems_of_references_and_tables() {
     let wrong = "\
 reference:
   theirs: {scores: {blmp: 74.9, rte: 590}}
@@ -56,4 +56,11 @@ x.yaml:21:26: 'columns' lists 'blimp' twice
 x.yaml:21:46: unknown reference 'their'
   help: did you mean 'theirs'?
 ");
+}
+
+#[test]
+fn every_suite_is_a_column() {
+    let columns = Suite::ALL.map(Suite::name).join(", ");
+    let grid = good(&format!("{GOOD}tables: {{all: {{columns: [{columns}]}}}}\n"), &[]);
+    assert_eq!(grid.tables[0].columns.len(), Suite::ALL.len());
 }

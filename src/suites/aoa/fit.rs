@@ -1,4 +1,4 @@
-//! Least squares of a sigmoid.
+//! Least-squares fit of a sigmoid.
 
 use levenberg_marquardt::{LeastSquaresProblem, LevenbergMarquardt};
 use nalgebra::storage::Owned;
@@ -13,11 +13,11 @@ pub(super) struct Sigmoid {
     pub(super) base: f64,
 }
 
-/// Lower and upper bound of each number of a [`Sigmoid`], in order.
+/// Lower and upper bounds of the parameters of a [`Sigmoid`], in order.
 pub(super) type Bounds = [(f64, f64); 4];
 
-/// Where the steps of a fit become too small to matter, relative to the sum of squares and to the numbers: the default
-/// of `scipy.optimize.curve_fit`.
+/// The relative change of the sum of squares, and of the parameters, below which a fit has converged: the default of
+/// `scipy.optimize.curve_fit`.
 const TOLERANCE: f64 = 1.49012e-8;
 
 impl Sigmoid {
@@ -34,14 +34,14 @@ impl Sigmoid {
         self.amplitude * logistic(self.slope * (x - self.middle)) + self.base
     }
 
-    /// Derivatives at `x` by each of the numbers.
+    /// The derivatives at `x` with respect to each parameter.
     fn gradient(self, x: f64) -> [f64; 4] {
         let share = logistic(self.slope * (x - self.middle));
         let bend = self.amplitude * share * (1.0 - share);
         [share, bend * (x - self.middle), -bend * self.slope, 1.0]
     }
 
-    /// Where it has this height, unless it never has.
+    /// The x at which the sigmoid has this height, if there is one.
     pub(super) fn crossing(self, height: f64) -> Option<f64> {
         let between = height > self.base && height < self.base + self.amplitude;
         between.then(|| self.middle - (self.amplitude / (height - self.base) - 1.0).ln() / self.slope)
@@ -52,8 +52,9 @@ fn logistic(x: f64) -> f64 {
     1.0 / (1.0 + (-x).exp())
 }
 
-/// Points, and numbers that may be those of the sigmoid or, under bounds, angles: `low + (high - low) (1 + sin) / 2`
-/// is within the bounds whatever the angle, and the best sigmoid is the same.
+/// The least-squares problem. Without bounds, its variables are the parameters of the sigmoid. With bounds, they are angles:
+/// the parameter `low + (high - low) (1 + sin(angle)) / 2` is within its bounds for every angle, and the best sigmoid is the
+/// same.
 struct Problem<'a> {
     points: &'a [(f64, f64)],
     bounds: Option<Bounds>,
@@ -71,8 +72,8 @@ impl Problem<'_> {
         })
     }
 
-    /// How fast each number of the sigmoid moves with its angle.
-    fn speed(&self, row: usize) -> f64 {
+    /// The derivative of a parameter of the sigmoid with respect to its variable.
+    fn derivative(&self, row: usize) -> f64 {
         self.bounds.map_or(1.0, |bounds| (bounds[row].1 - bounds[row].0) * self.numbers[row].cos() / 2.0)
     }
 }
@@ -98,13 +99,15 @@ impl LeastSquaresProblem<f64, Dyn, U4> for Problem<'_> {
     fn jacobian(&self) -> Option<OMatrix<f64, Dyn, U4>> {
         let sigmoid = self.sigmoid();
         let gradients: Vec<[f64; 4]> = self.points.iter().map(|(x, _)| sigmoid.gradient(*x)).collect();
-        let speeds: [f64; 4] = std::array::from_fn(|row| self.speed(row));
-        Some(OMatrix::<f64, Dyn, U4>::from_fn(self.points.len(), |row, column| gradients[row][column] * speeds[column]))
+        let derivatives: [f64; 4] = std::array::from_fn(|row| self.derivative(row));
+        Some(OMatrix::<f64, Dyn, U4>::from_fn(self.points.len(), |row, column| {
+            gradients[row][column] * derivatives[column]
+        }))
     }
 }
 
-/// The sigmoid through `(x, y)` points with the least squares, from a first guess; `None` where the search does not
-/// settle within so many evaluations, or has fewer points than numbers.
+/// The sigmoid with the least squares through `(x, y)` points, starting from a guess; `None` if the search does not converge
+/// within this number of evaluations, or if there are fewer points than parameters.
 pub(super) fn fit(
     points: &[(f64, f64)],
     guess: Sigmoid,
@@ -125,7 +128,7 @@ pub(super) fn fit(
         .with_ftol(TOLERANCE)
         .with_xtol(TOLERANCE)
         .with_gtol(TOLERANCE)
-        .with_patience(evaluations / 5); // the library counts in fives: the numbers and one
+        .with_patience(evaluations / 5); // the library multiplies this by the number of parameters plus one
     let (problem, report) = search.minimize(Problem { points, bounds, numbers });
     let sigmoid = problem.sigmoid();
     (report.termination.was_successful() && sigmoid.numbers().iter().all(|number| number.is_finite()))

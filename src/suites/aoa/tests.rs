@@ -86,7 +86,7 @@ fn items_are_words_in_contexts() {
 }
 
 #[test]
-fn what_is_not_as_it_should_be_is_named() {
+fn errors_name_file_line_and_field() {
     let error = |change: &dyn Fn(&mut Files)| {
         let mut files = files(&WORDS);
         change(&mut files);
@@ -102,24 +102,24 @@ fn what_is_not_as_it_should_be_is_named() {
         error(&put(1, "{}")),
     ];
     insta::assert_snapshot!(errors.join("\n"), @r#"
-    no aoa item found: none of the 1 files is a cdi_childes.json file with rows; is it the right folder?
+    found no items of aoa in 1 file: there is no cdi_childes.json file with rows; check that this is the right folder
     cdi_human.csv:1: column `word` is missing
-    cdi_human.csv:2: column `16` should be a share, not `often`
-    cdi_childes.json:1: expected an object of words
+    cdi_human.csv:2: column `16` should be a fraction of children, not `often`
+    cdi_childes.json:1: expected an object with an entry for each word
     cdi_childes.json:1: a context of `ball` has no field `context`
-    cdi_childes.json:1: it has no word with a context
+    cdi_childes.json:1: the file has no word with a context
     "#);
 }
 
-/// Stages at which a word is learned when `learned` says so: in log10 of words seen.
-fn stages(items: &[Item], learned: impl Fn(&str) -> f64) -> Vec<Stage> {
+/// Checkpoints of a model that learns each word at `learned`, in log10 of words seen.
+fn stages(items: &[Item], learned: impl Fn(&str) -> f64) -> Vec<AoaCheckpoint> {
     let stage = |(words, _): (u64, f64)| {
         let surprisal = |item: &Item| {
             let x = (words as f64 + 1.0).log10();
             3.0 + 6.0 / (1.0 + (4.0 * (x - learned(&item.subtask))).exp())
         };
         let likelihoods = items.iter().map(|item| Likelihood { sum: -surprisal(item), tokens: 1 }).collect();
-        Stage { name: format!("{words}-words"), words, likelihoods }
+        AoaCheckpoint { name: format!("{words}-words"), words, likelihoods }
     };
     published().into_iter().map(stage).collect()
 }
@@ -131,7 +131,7 @@ fn a_model_that_learns_in_the_order_of_children_scores_100() {
     let pieces = WORDS.iter().map(|(word, _, _)| ((*word).to_owned(), 1)).collect();
     let score = |sign: f64| {
         let learned = |word: &str| 7.5 + sign * (age(word) - 22.0) / 8.0;
-        score_stages(Mode::FIXED, &items, &stages(&items, learned), &pieces, 8_103)
+        score_checkpoints(Mode::FIXED, &items, &stages(&items, learned), &pieces, 8_103)
     };
     let (forward, outcomes) = score(1.0);
     assert!((forward.value - 100.0).abs() < 0.5, "{forward:?}");
@@ -139,12 +139,12 @@ fn a_model_that_learns_in_the_order_of_children_scores_100() {
     assert_eq!(outcomes.len(), 28 * items.len());
     assert_eq!((outcomes[10].subtask.as_str(), outcomes[10].item), ("2000000-words", 0));
     assert!((score(-1.0).0.value + 100.0).abs() < 0.5);
-    let same = score_stages(Mode::FIXED, &items, &stages(&items, |_| 7.5), &pieces, 8_103).0;
+    let same = score_checkpoints(Mode::FIXED, &items, &stages(&items, |_| 7.5), &pieces, 8_103).0;
     assert_eq!((same.value, same.n), (0.0, 5), "no order, no correlation");
 }
 
 #[test]
-fn a_correlation_that_chance_explains_is_none_when_repaired() {
+fn p_values_of_correlations() {
     // Pairs of five with r = 0.5: t = 1.0, p = 0.39.
     assert!((p_value(0.5, 5) - 0.391).abs() < 1e-3);
     assert!(p_value(0.99, 5) < 0.01);

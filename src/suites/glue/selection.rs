@@ -9,12 +9,12 @@ use super::metrics::criterion;
 
 /// The logits of a classifier: a score for every class of every row.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct Classes(Vec<Vec<f32>>);
+pub struct ClassLogits(Vec<Vec<f32>>);
 
-impl Classes {
+impl ClassLogits {
     /// Wraps `logits[row][class]`; each row has at least two classes.
-    pub fn new(logits: Vec<Vec<f32>>) -> Classes {
-        Classes(logits)
+    pub fn new(logits: Vec<Vec<f32>>) -> ClassLogits {
+        ClassLogits(logits)
     }
 
     /// The logits, `[row][class]`.
@@ -37,33 +37,43 @@ impl Classes {
     }
 }
 
+/// An epoch of one of the candidates that a selection tries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CandidateEpoch {
+    /// The candidate, counted from 0.
+    pub candidate: usize,
+    /// The epoch, counted from 1.
+    pub epoch: u32,
+}
+
 /// The best epoch so far on some rows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Best {
     criterion: f64,
     candidate: usize,
     epoch: u32,
-    classes: Classes,
+    classes: ClassLogits,
 }
 
 /// The predictions that count among the epochs so far; small enough to be saved with every checkpoint.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct Chosen {
+pub struct EpochSelection {
     /// One entry for each set of rows that selects: all rows, or each of two halves.
     best: Vec<Option<Best>>,
-    last: Classes,
+    last: ClassLogits,
 }
 
-impl Chosen {
-    /// Offers the predictions after an epoch, counted from 1, of a candidate of the selection.
+impl EpochSelection {
+    /// Offers the predictions after an epoch of a candidate of the selection.
     ///
     /// An epoch replaces an earlier one only if it is strictly better.
     pub fn offer(
         &mut self,
-        (task, selection): (GlueTask, &Selection),
+        task: GlueTask,
+        selection: &Selection,
         examples: &[Example],
-        (candidate, epoch): (usize, u32),
-        classes: Classes,
+        CandidateEpoch { candidate, epoch }: CandidateEpoch,
+        classes: ClassLogits,
     ) {
         let predicted = classes.predicted();
         let folds = folds(selection);
@@ -80,23 +90,24 @@ impl Chosen {
     }
 
     /// The predictions that count: for each row, those of the epoch that was selected for it.
-    pub fn predictions(&self) -> Classes {
+    pub fn predictions(&self) -> ClassLogits {
         let of = |row: usize| match &self.best[..] {
             [] => self.last.0[row].clone(),
             [only] => only.as_ref().map_or_else(Vec::new, |best| best.classes.0[row].clone()),
             halves => halves[half(row)].as_ref().map_or_else(Vec::new, |best| best.classes.0[row].clone()),
         };
-        Classes((0..self.last.0.len()).map(of).collect())
+        ClassLogits((0..self.last.0.len()).map(of).collect())
     }
 
     /// The predictions of the last epoch.
-    pub fn last(&self) -> &Classes {
+    pub fn last(&self) -> &ClassLogits {
         &self.last
     }
 
-    /// The candidate, counted from 0, and the epoch, counted from 1, of each selection that was made.
-    pub fn choices(&self) -> Vec<(usize, u32)> {
-        self.best.iter().flatten().map(|best| (best.candidate, best.epoch)).collect()
+    /// The epoch that was selected on each set of rows.
+    pub fn choices(&self) -> Vec<CandidateEpoch> {
+        let epoch = |best: &Best| CandidateEpoch { candidate: best.candidate, epoch: best.epoch };
+        self.best.iter().flatten().map(epoch).collect()
     }
 }
 

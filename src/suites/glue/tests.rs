@@ -14,9 +14,9 @@ fn examples(labels: &[u32]) -> Vec<Example> {
     labels.iter().enumerate().map(example).collect()
 }
 
-/// Class scores that say exactly this.
-fn saying(classes: &[u32]) -> Classes {
-    Classes::new(classes.iter().map(|&class| (0..2).map(|c| f32::from(u8::from(c == class))).collect()).collect())
+/// Class scores that predict these classes.
+fn predicting(classes: &[u32]) -> ClassLogits {
+    ClassLogits::new(classes.iter().map(|&class| (0..2).map(|c| f32::from(u8::from(c == class))).collect()).collect())
 }
 
 #[test]
@@ -45,7 +45,7 @@ fn every_task_has_its_two_texts() {
 }
 
 #[test]
-fn wrong_rows_are_told_with_file_line_and_field() {
+fn errors_name_file_line_and_field() {
     let error = |text: &str| read(GlueTask::Rte, "rte.train.jsonl", text.as_bytes()).unwrap_err().to_string();
     let good = r#"{"sentence1":"a","sentence2":"b","label":0}"#;
     assert_eq!(
@@ -53,7 +53,7 @@ fn wrong_rows_are_told_with_file_line_and_field() {
         "rte.train.jsonl:3: field `label` should be a class from 0 to 1, not 2"
     );
     assert!(error(r#"{"sentence1":"a","label":0}"#).starts_with("rte.train.jsonl:1: field `sentence2` is missing"));
-    assert!(error("").starts_with("no rte item found"));
+    assert!(error("").starts_with("found no items of rte"));
 }
 
 #[test]
@@ -75,11 +75,13 @@ fn an_epoch_is_kept_until_another_is_strictly_better() {
     let rows = examples(&[0, 1, 0, 1]);
     let epochs = [[0, 0, 0, 0], [0, 1, 1, 1], [1, 1, 0, 1], [0, 0, 0, 1]];
     let after = |selection: &Selection| {
-        let mut chosen = Chosen::default();
+        let mut chosen = EpochSelection::default();
         for (epoch, said) in (1..).zip(&epochs) {
-            chosen.offer((GlueTask::Rte, selection), &rows, (0, epoch), saying(said));
+            chosen.offer(GlueTask::Rte, selection, &rows, CandidateEpoch { candidate: 0, epoch }, predicting(said));
         }
-        (chosen.choices(), chosen.predictions().predicted())
+        let choices: Vec<(usize, u32)> =
+            chosen.choices().into_iter().map(|choice| (choice.candidate, choice.epoch)).collect();
+        (choices, chosen.predictions().predicted())
     };
     // 2, 3, 3, 3 right: the second stays.
     assert_eq!(after(&Selection::Test(ONE)), (vec![(0, 2)], vec![0, 1, 1, 1]));
@@ -90,14 +92,15 @@ fn an_epoch_is_kept_until_another_is_strictly_better() {
 }
 
 #[test]
-fn a_score_comes_with_what_it_is_measured_by() {
+fn a_score_has_chance_floor_and_number_of_classes() {
     let valid = examples(&[0, 0, 0, 1]);
     // `word0` goes with class 1, `word1` with 0; `word2` does not occur, so the more frequent class 1 stands for it.
     let train: Vec<Example> = [(0, 1), (0, 1), (1, 0)]
         .map(|(word, label)| Example { first: format!("word{word} x"), second: String::new(), label })
         .into();
-    let chosen = saying(&[0, 0, 0, 0]);
-    let (scores, outcomes) = score(GlueTask::Mrpc, Mode::FIXED, &train, &valid, &chosen, Some(&saying(&[1, 0, 0, 1])));
+    let chosen = predicting(&[0, 0, 0, 0]);
+    let (scores, outcomes) =
+        score(GlueTask::Mrpc, Mode::FIXED, &train, &valid, &chosen, Some(&predicting(&[1, 0, 0, 1])));
     let shown: Vec<String> = scores
         .iter()
         .map(|s| format!("{:?} {} {} {:?} {:?} {:?}", s.subtask, s.metric, s.value, s.chance, s.floor, s.classes))
@@ -119,7 +122,7 @@ fn a_score_comes_with_what_it_is_measured_by() {
 #[test]
 fn equal_and_missing_numbers_are_counted_and_the_first_class_wins() {
     let rows = examples(&[0, 1, 1]);
-    let classes = Classes::new(vec![vec![0.5, 0.5], vec![f32::NAN, -1.0], vec![0.5, 0.500_01]]);
+    let classes = ClassLogits::new(vec![vec![0.5, 0.5], vec![f32::NAN, -1.0], vec![0.5, 0.500_01]]);
     assert_eq!(classes.predicted(), [0, 1, 1]);
     let (scores, outcomes) = score(GlueTask::Rte, Mode::FIXED, &rows, &rows, &classes, None);
     assert_eq!((scores[0].ties, scores[0].near_ties, scores[0].nans), (1, 2, 1));
@@ -131,7 +134,7 @@ fn equal_and_missing_numbers_are_counted_and_the_first_class_wins() {
 fn questions_about_one_paragraph_are_one_cluster() {
     let row = |paragraph: &str| Example { first: "q".into(), second: paragraph.into(), label: 1 };
     let valid = ["p", "p", "r", "r"].map(row);
-    let chosen = saying(&[1, 1, 0, 0]);
+    let chosen = predicting(&[1, 1, 0, 0]);
     let stderrs = |task| {
         let (scores, outcomes) = score(task, Mode::FIXED, &valid, &valid, &chosen, Some(&chosen));
         let mut recorded = outcomes.clone();
@@ -177,7 +180,7 @@ proptest! {
         }
     }
 
-    /// No row has a say in which epoch predicts it.
+    /// The label of a row does not affect which epoch predicts it.
     #[test]
     fn a_rows_own_label_does_not_choose_its_prediction(
         labels in prop::collection::vec(0u32..2, 4..20),
@@ -186,10 +189,11 @@ proptest! {
     ) {
         let row = row.index(labels.len());
         let predictions = |labels: &[u32]| {
-            let mut chosen = Chosen::default();
+            let mut chosen = EpochSelection::default();
             for (epoch, said) in (1..).zip(&epochs) {
                 let selection = Selection::HeldOut(vec![ONE]);
-                chosen.offer((GlueTask::Qqp, &selection), &examples(labels), (0, epoch), saying(&said[..labels.len()]));
+                let at = CandidateEpoch { candidate: 0, epoch };
+                chosen.offer(GlueTask::Qqp, &selection, &examples(labels), at, predicting(&said[..labels.len()]));
             }
             chosen.predictions().predicted()
         };

@@ -1,5 +1,5 @@
 use crate::domain::GlueTask;
-use crate::suites::glue::{self, Classes, Example};
+use crate::suites::glue::{self, ClassLogits, Example};
 
 use super::*;
 
@@ -8,7 +8,8 @@ fn examples(shared: &Path, file: &str, task: GlueTask) -> Option<Vec<Example>> {
     path.exists().then(|| glue::read(task, file, &fs::read(path).expect("a file")).expect("rows"))
 }
 
-/// Rows, share of the most frequent class, and what the first word tells, as published or counted on the data sets.
+/// Number of rows, fraction of the most frequent class, and the floor of the first word, as published or counted on the data
+/// sets.
 #[test]
 fn real_majorities_and_first_words() {
     let Some(shared) = shared("real_majorities_and_first_words") else { return };
@@ -25,7 +26,7 @@ fn real_majorities_and_first_words() {
         let classes = task.classes() as usize;
         let right =
             |row: &Example| (0..classes).map(|class| f32::from(u8::from(class == row.label as usize))).collect();
-        let perfect = Classes::new(valid.iter().map(right).collect());
+        let perfect = ClassLogits::new(valid.iter().map(right).collect());
         let (scores, outcomes) = glue::score(task, Mode::FIXED, &train, &valid, &perfect, None);
         let official = scores.last().expect("scores");
         assert_eq!((official.value, official.n, outcomes.len()), (100.0, rows, rows as usize), "{task}");
@@ -52,7 +53,7 @@ fn golden_finetuning_metrics() {
                     let predicted = row["pred"].as_u64().expect("a class");
                     (0..u64::from(task.classes())).map(|class| f32::from(u8::from(class == predicted))).collect()
                 };
-                let classes = Classes::new(predicted.iter().map(row).collect());
+                let classes = ClassLogits::new(predicted.iter().map(row).collect());
                 let measured = glue::measures(task, &valid, &classes);
                 let results = fs::read_to_string(run.join("results.txt")).expect("results");
                 for line in results.lines() {

@@ -135,3 +135,16 @@ const FAST: [Suite; 7] = [
     Suite::WugPast,
     Suite::Reading,
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::definition;
+    use super::*;
+
+    #[test]
+    fn the_collated_file_has_every_suite_with_official_files() {
+        for suite in Suite::ALL {
+            assert_eq!(FULL.contains(&suite), definition(suite).official.is_some(), "{suite}");
+        }
+    }
+}

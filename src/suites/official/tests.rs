@@ -173,7 +173,7 @@ fn golden_predictions_and_reports() {
             let Some((suite, size)) = sets.iter().find(of).copied() else { continue };
             let data = shared.join("data/evaluation_data").join(suite.folder(size));
             if !data.is_dir() {
-                continue; // in an archive that this room does not open
+                continue; // in an archive that these tests do not open
             }
             let file =
                 |entry: fs::DirEntry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap());

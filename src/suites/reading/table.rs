@@ -5,7 +5,7 @@ use csv::StringRecord;
 use crate::domain::{Cluster, Mode, ReadingWord, Suite};
 
 use super::super::error::SuiteError;
-use super::super::item::{Candidate, Item, Measurements, Tokenized, Truth};
+use super::super::item::{Candidate, Item, Measurements, Tokenization, Truth};
 use super::word::{EYE_TRACKING, POTENTIALS, SELF_PACED};
 
 /// The cells that pandas reads as missing.
@@ -37,8 +37,8 @@ pub(super) fn read(mode: Mode, file: &str, bytes: &[u8], start: u32) -> Result<V
 
 fn item(mode: Mode, index: u32, cells: &Cells) -> Result<Item, SuiteError> {
     let candidate = |context: &str, word: &str| match mode.reading {
-        ReadingWord::Pieces => Candidate::after(context, word, Tokenized::Piecewise),
-        ReadingWord::Whole => Candidate::after(context, &format!(" {word}"), Tokenized::Whole),
+        ReadingWord::Pieces => Candidate::after(context, word, Tokenization::Piecewise),
+        ReadingWord::Whole => Candidate::after(context, &format!(" {word}"), Tokenization::Whole),
     };
     let mut candidates = vec![candidate(cells.present("item")?.unwrap_or("None"), cells.text("word")?)];
     if let Some(context) = cells.present("prev_item")? {

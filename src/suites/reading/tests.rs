@@ -1,4 +1,4 @@
-use super::super::{Candidate, Tokenized, Truth, read, tests::score_sums as score_suite};
+use super::super::{Candidate, Tokenization, Truth, read, tests::score_sums as score_suite};
 use super::*;
 
 const HEADER: &str = "item,word,context_length,Subtlex_log10,length,RTfirstfix,RTfirstpass,RTgopast,RTrightbound,\
@@ -12,7 +12,7 @@ fn file(rows: &str) -> [(String, Vec<u8>); 1] {
 fn a_word_is_scored_after_its_context_and_the_word_before_after_its_own() {
     let rows = "Ännchen sat,down.,2,3.5,5,1,2,3,4,9,sat,Ännchen,3\nNone,left,1,,4,1,NA,3,4,,None,,-1\n";
     let items = read(Suite::Reading, Mode::COMPAT, &file(rows)).expect("items");
-    let piecewise = |context, word| Candidate::after(context, word, Tokenized::Piecewise);
+    let piecewise = |context, word| Candidate::after(context, word, Tokenization::Piecewise);
     assert_eq!(items[0].candidates, [piecewise("Ännchen sat", "down."), piecewise("Ännchen", "sat")]);
     assert_eq!((items[0].candidates[0].text.as_str(), items[0].candidates[0].scored_from), ("Ännchen satdown.", 11));
     assert_eq!(items[1].candidates, [piecewise("None", "left")]);
@@ -20,7 +20,7 @@ fn a_word_is_scored_after_its_context_and_the_word_before_after_its_own() {
     assert_eq!((measured.frequency, measured.previous_length), (None, Some(-1.0)));
     assert_eq!(measured.eye_tracking, [Some(1.0), None, Some(3.0), Some(4.0)]);
     let items = read(Suite::Reading, Mode::FIXED, &file(rows)).expect("items");
-    let whole = |context, word| Candidate::after(context, word, Tokenized::Whole);
+    let whole = |context, word| Candidate::after(context, word, Tokenization::Whole);
     assert_eq!(items[0].candidates, [whole("Ännchen sat", " down."), whole("Ännchen", " sat")]);
     assert_eq!((items[1].index, items[1].task.as_str()), (1, "reading"));
 }
@@ -38,7 +38,7 @@ fn errors_name_line_and_column() {
     insta::assert_snapshot!(errors.join("\n"), @r#"
     reading_data.csv:2: column `length` should be a number, not `three`
     reading_data.csv:2: not valid CSV: CSV error: record 1 (line: 2, byte: 147): found record with 3 fields, but the previous record has 13 fields
-    reading_data.csv holds no row; a mean without its subtask would not be the suite's: fetch it again, or remove it
+    reading_data.csv has no rows, and without this subtask the suite's mean would be a different number; download the file again, or remove it
     x.csv:2: column `word` is missing
     "#);
 }
@@ -57,7 +57,7 @@ fn table_of(count: usize) -> (Vec<Item>, Vec<Vec<f64>>) {
 }
 
 #[test]
-fn true_surprisals_explain_reading_times_and_lost_ones_are_left_out() {
+fn true_surprisals_explain_reading_times_and_missing_ones_are_left_out() {
     let (items, mut sums) = table_of(100);
     let (scores, outcomes) = score_suite(Suite::Reading, Mode::FIXED, &items, &sums);
     let names: Vec<_> = scores.iter().map(|score| (score.task.as_str(), score.subtask.as_deref())).collect();
@@ -85,7 +85,7 @@ fn true_surprisals_explain_reading_times_and_lost_ones_are_left_out() {
 }
 
 #[test]
-fn a_model_that_only_says_nan_explains_nothing() {
+fn a_model_that_only_gives_nan_explains_nothing() {
     let (items, sums) = table_of(100);
     let nan = vec![vec![f64::NAN; 2]; sums.len()];
     let (scores, _) = score_suite(Suite::Reading, Mode::COMPAT, &items, &nan);

@@ -12,7 +12,7 @@ fn error(suite: Suite, files: &[(String, Vec<u8>)]) -> String {
 const PAIR: &str = r#"{"sentence_good": "It sat.", "sentence_bad": "It sit.", "field": "syntax_semantics"}"#;
 
 #[test]
-fn files_are_sorted_and_foreign_ones_skipped() {
+fn files_are_sorted_and_other_files_are_skipped() {
     let files = [
         file("._b.jsonl", "\0\0"),
         file("data/b.v1.jsonl", &format!("{PAIR}\r\n\n{PAIR}")),
@@ -45,9 +45,9 @@ fn errors_name_file_line_and_field() {
     a.jsonl:1: not valid JSON: EOF while parsing a value at column 23
     a.jsonl:2: not valid JSON: invalid unicode code point at column 2
     a.jsonl:1: expected a JSON object
-    two files are named x.jsonl; keep one of them
-    no blimp item found: none of the 1 files is a .jsonl file with rows; is it the right folder?
-    y.jsonl holds no row; a mean without its subtask would not be the suite's: fetch it again, or remove it
+    two files are named x.jsonl; keep only one of them
+    found no items of blimp in 1 file: there is no .jsonl file with rows; check that this is the right folder
+    y.jsonl has no rows, and without this subtask the suite's mean would be a different number; download the file again, or remove it
     "#);
 }
 
@@ -66,7 +66,7 @@ fn owned(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
 }
 
 #[test]
-fn entity_tracking_counts_within_numbers_of_operations_before_it_drops_nothing() {
+fn entity_tracking_numbers_rows_of_each_subtask_before_it_excludes_any() {
     let rows = r#"{"input_prefix": "Böx 0 contains ", "options": ["the cup.", "nothing."], "numops": 0}
 {"input_prefix": "Böx 1 contains ", "options": ["the cup.", "the hat."], "numops": 0}
 {"input_prefix": "Böx 2 contains ", "options": ["a.", "b.", "c."], "numops": 1}"#;
@@ -86,7 +86,7 @@ fn entity_tracking_counts_within_numbers_of_operations_before_it_drops_nothing()
     let no = [file("regular.jsonl", r#"{"input_prefix": "Box ", "options": ["x", 3], "numops": -1}"#)];
     insta::assert_snapshot!(error(Suite::EntityTracking, &no), @"regular.jsonl:1: field `options` should be a list of strings, not another list");
     let no = [file("regular.jsonl", r#"{"input_prefix": "Box ", "options": ["x", "y"], "numops": -1}"#)];
-    insta::assert_snapshot!(error(Suite::EntityTracking, &no), @"regular.jsonl:1: field `numops` should be a natural number, not -1");
+    insta::assert_snapshot!(error(Suite::EntityTracking, &no), @"regular.jsonl:1: field `numops` should be a non-negative integer, not -1");
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn comps_scores_one_property_after_two_concepts() {
 }
 
 #[test]
-fn wug_rows_hold_two_sentences_and_a_share() {
+fn wug_rows_hold_two_sentences_and_a_fraction() {
     let row = |sentences: &str, ratio: f64| {
         let text = serde_json::json!({"sentences": sentences, "ratio": ratio}).to_string();
         [file("wug_past_tense.jsonl", &text)]
@@ -120,8 +120,8 @@ fn wug_rows_hold_two_sentences_and_a_share() {
     assert_eq!(parts(&items[0]), owned(&[("", "He wugged."), ("", "He wug.")]));
     let errors = [error(Suite::WugPast, &row("one", 0.5)), error(Suite::WugPast, &row("one\ttwo", 1.5))].join("\n");
     insta::assert_snapshot!(errors, @r#"
-    wug_past_tense.jsonl:1: field `sentences` should hold two sentences with a tab between
-    wug_past_tense.jsonl:1: field `ratio` should be a number in 0..=1, not 1.5
+    wug_past_tense.jsonl:1: field `sentences` should hold two sentences separated by a tab
+    wug_past_tense.jsonl:1: field `ratio` should be a number from 0 to 1, not 1.5
     "#);
 }
 
@@ -131,7 +131,7 @@ fn clusters(suite: Suite, files: &[(&str, &str)]) -> Vec<Cluster> {
     let of = |mode| -> Vec<Cluster> {
         read(suite, mode, &files).expect("items").into_iter().map(|item| item.cluster).collect()
     };
-    assert_eq!(of(Mode::COMPAT), of(Mode::FIXED), "the rules have no say in it");
+    assert_eq!(of(Mode::COMPAT), of(Mode::FIXED), "clusters do not depend on the mode");
     of(Mode::FIXED)
 }
 

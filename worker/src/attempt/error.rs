@@ -2,7 +2,7 @@
 
 use std::io;
 
-use grid::domain::Failure;
+use grid::domain::FailureKind;
 
 /// Why a job ended without a result.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -17,7 +17,7 @@ pub enum JobError {
     #[error("{message}")]
     Failed {
         /// The kind of failure, which decides whether another attempt is made.
-        failure: Failure,
+        failure: FailureKind,
         /// The reason, for people.
         message: String,
     },
@@ -26,17 +26,17 @@ pub enum JobError {
 impl JobError {
     /// A failure of the job itself.
     pub fn failed(reason: impl ToString) -> Self {
-        Self::Failed { failure: Failure::Job, message: reason.to_string() }
+        Self::Failed { failure: FailureKind::Job, message: reason.to_string() }
     }
 
     /// A lack of memory.
     pub fn out_of_memory(reason: impl ToString) -> Self {
-        Self::Failed { failure: Failure::OutOfMemory, message: reason.to_string() }
+        Self::Failed { failure: FailureKind::OutOfMemory, message: reason.to_string() }
     }
 
     /// A number that must be finite and is not.
     pub fn non_finite(reason: impl ToString) -> Self {
-        Self::Failed { failure: Failure::NonFinite, message: reason.to_string() }
+        Self::Failed { failure: FailureKind::NonFinite, message: reason.to_string() }
     }
 
     /// A panic with this message. A panic carries no other information than its text, in which libtorch and C++ report a

@@ -7,8 +7,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use grid::domain::{Artifact, Digest, Outcome, layout};
 
-use super::layout;
-
 /// Milliseconds since 1970 UTC.
 pub(super) fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_millis() as i64)

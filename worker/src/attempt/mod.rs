@@ -13,7 +13,6 @@
 mod error;
 mod files;
 mod heartbeat;
-pub mod layout;
 mod running;
 mod serve;
 pub mod signal;

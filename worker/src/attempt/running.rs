@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use grid::domain::{Assignment, Entry, Event, ItemOutcome};
+use grid::domain::{Assignment, Event, ItemOutcome, JournalEntry};
 
 use super::error::JobError;
 use super::files::{self, now};
 use super::heartbeat::Heartbeat;
-use super::layout;
+use grid::domain::layout;
 
 /// A running attempt: its files, and the requests to stop or to write a checkpoint.
 pub struct Attempt {
@@ -81,7 +81,7 @@ impl Attempt {
     /// Writes an event to the journal without checking it.
     pub(super) fn append(&mut self, event: Event) -> io::Result<()> {
         let durable = !matches!(event, Event::Progress { .. } | Event::Metric { .. });
-        let mut line = serde_json::to_vec(&Entry { at: now(), event })?;
+        let mut line = serde_json::to_vec(&JournalEntry { at: now(), event })?;
         line.push(b'\n');
         self.journal.write_all(&line)?;
         if durable { self.journal.sync_data() } else { Ok(()) }

@@ -14,8 +14,8 @@ use serde::Deserialize;
 
 use super::error::JobError;
 use super::files;
-use super::layout::{self, SCHEMA};
 use super::running::Attempt;
+use grid::domain::layout::{self, SCHEMA};
 
 /// The interval at which a waiting worker checks whether it should stop.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
@@ -140,7 +140,7 @@ pub(super) fn process(
         artifacts,
     };
     files::publish(folder, &outcome)?;
-    if outcome.verdict == Verdict::Done && assignment.settings.trial.is_none() {
+    if outcome.verdict == Verdict::Done && assignment.settings.faults.is_none() {
         // The job is done, whether or not its checkpoints can be removed: they only take up space.
         let _ = files::remove_checkpoints(folder);
     }

@@ -10,15 +10,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use grid::domain::{
-    Artifact, Assignment, Cluster, Digest, Entry, Event, Failure, ItemOutcome, Job, Outcome, Settings, TokenizerJob,
-    Verdict,
+    Artifact, Assignment, Cluster, Digest, Event, FailureKind, ItemOutcome, Job, JournalEntry, Outcome, RunSettings,
+    TokenizerJob, Verdict,
 };
 use tempfile::TempDir;
 
 use super::files;
-use super::layout::{ITEMS, JOB, JOURNAL, RESUMABLE, SCHEMA, published_outcome};
 use super::serve::{Processed, process};
 use super::*;
+use grid::domain::layout::{ITEMS, JOB, JOURNAL, RESUMABLE, SCHEMA, published_outcome};
 
 static NEVER: AtomicBool = AtomicBool::new(false);
 
@@ -48,7 +48,7 @@ fn outcome(folder: &Path, token: &str) -> Option<Outcome> {
 
 fn journal(attempt: &Path) -> Vec<Event> {
     let text = fs::read_to_string(attempt.join(JOURNAL)).unwrap();
-    text.lines().map(|line| serde_json::from_str::<Entry>(line).unwrap().event).collect()
+    text.lines().map(|line| serde_json::from_str::<JournalEntry>(line).unwrap().event).collect()
 }
 
 fn attempts(folder: &Path) -> Vec<PathBuf> {
@@ -235,11 +235,11 @@ fn errors_and_panics_are_published_with_their_kind() {
         verdict("b", &|| panic!("CUDA out of memory. Tried to allocate {} GiB", 2)),
         failed(FailureKind::OutOfMemory, "panicked: CUDA out of memory. Tried to allocate 2 GiB")
     );
-    assert_eq!(verdict("c", &|| Err(JobError::non_finite("loss"))), failed(Failure::NonFinite, "loss"));
+    assert_eq!(verdict("c", &|| Err(JobError::non_finite("loss"))), failed(FailureKind::NonFinite, "loss"));
     // The text of an error that is not a panic decides nothing.
     let text = "out of memory.txt: no such file";
-    assert_eq!(verdict("d", &|| Err(JobError::failed(text))), failed(Failure::Job, text));
-    assert_eq!(verdict("e", &|| Err(JobError::out_of_memory("12 GiB"))), failed(Failure::OutOfMemory, "12 GiB"));
+    assert_eq!(verdict("d", &|| Err(JobError::failed(text))), failed(FailureKind::Job, text));
+    assert_eq!(verdict("e", &|| Err(JobError::out_of_memory("12 GiB"))), failed(FailureKind::OutOfMemory, "12 GiB"));
 }
 
 #[test]

@@ -32,7 +32,7 @@ impl From<ml::Error> for JobError {
 
 #[cfg(test)]
 mod tests {
-    use grid::domain::Failure;
+    use grid::domain::FailureKind;
 
     use super::*;
 
@@ -43,10 +43,10 @@ mod tests {
             JobError::Failed { failure, .. } => failure,
             error => panic!("{error:?}"),
         };
-        assert_eq!(failure(ml::Error::OutOfMemory("12 GiB".into())), Failure::OutOfMemory);
+        assert_eq!(failure(ml::Error::OutOfMemory("12 GiB".into())), FailureKind::OutOfMemory);
         let path = std::path::Path::new("out of memory.txt");
-        assert_eq!(failure(ml::Error::file(path, "bad_alloc")), Failure::Job);
+        assert_eq!(failure(ml::Error::file(path, "bad_alloc")), FailureKind::Job);
         let kernel = ml::Error::io(path)(std::io::ErrorKind::OutOfMemory.into());
-        assert_eq!(failure(kernel), Failure::OutOfMemory);
+        assert_eq!(failure(kernel), FailureKind::OutOfMemory);
     }
 }

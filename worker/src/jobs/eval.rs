@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use grid::data::{self, DataError, Encoding, Tokenizer};
 use grid::domain::{EvalJob, Event, FirstToken, ItemOutcome, Milestone, Mode, Score, Suite};
-use grid::suites::{self, Candidate, Item, Likelihood, Stage, Tokenized};
+use grid::suites::{self, AoaCheckpoint, Candidate, Item, Likelihood, Tokenization};
 use rayon::prelude::*;
 
 use super::inputs::Inputs;
@@ -71,7 +71,7 @@ fn score_milestones(
         let scorable = Scorable::read(folder, inputs)?;
         let part = WorkPart { index, of: kept.len() };
         let likelihoods = score_candidates(&scorable, items, job.mode, part, attempt)?;
-        stages.push(Stage { name: Milestone::Words(*words).to_string(), words: *words, likelihoods });
+        stages.push(AoaCheckpoint { name: Milestone::Words(*words).to_string(), words: *words, likelihoods });
         vocabulary = scorable.tokenizer.vocab_size();
         let alone = scorable.tokenizer.encode("The")?.len();
         for item in items {
@@ -79,7 +79,7 @@ fn score_milestones(
             pieces.insert(item.subtask.clone(), within.saturating_sub(alone) as u32);
         }
     }
-    Ok(suites::score_stages(job.mode, items, &stages, &pieces, vocabulary))
+    Ok(suites::score_checkpoints(job.mode, items, &stages, &pieces, vocabulary))
 }
 
 /// A part of the work of a job, for its progress.
@@ -157,7 +157,7 @@ fn requests(
         Ok(encoding)
     };
     match candidate.tokenized {
-        Tokenized::Whole => {
+        Tokenization::Whole => {
             let encoding = encode(&candidate.text)?;
             // A token counts if it ends after `scored_from`; special tokens end at 0 and never count.
             let counts = |(_, end): &(usize, usize)| *end > candidate.scored_from;
@@ -165,7 +165,7 @@ fn requests(
             let last = encoding.offsets.iter().rposition(counts).map_or(first, |last| last + 1);
             Ok(vec![ScoringRequest { ids: encoding.ids, scored: first.max(1)..last.max(first.max(1)) }])
         }
-        Tokenized::Piecewise => {
+        Tokenization::Piecewise => {
             let mut before = candidate.context().to_owned();
             let mut scored = vec![];
             for (place, id) in tokenizer.encode(candidate.scored())?.into_iter().enumerate() {

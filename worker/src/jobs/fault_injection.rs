@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use grid::domain::{JobId, Trial};
+use grid::domain::{FaultInjection, JobId};
 use rustix::process::{Signal, getpid, kill_process};
 
 /// The approximate number of checkpoints between two kills.
@@ -30,8 +30,8 @@ struct Kill {
 impl KillSchedule {
     /// Draws the step at which an attempt is killed, out of those from `from` to `total`. `earlier` is the number of
     /// earlier attempts. The step is the first of as many as there are kills left, which spreads the kills evenly.
-    pub(super) fn draw(faults: Option<Trial>, job: JobId, earlier: usize, from: u64, total: u64) -> Self {
-        let Some(Trial { kills, seed, .. }) = faults.filter(|faults| faults.kills > 0) else {
+    pub(super) fn draw(faults: Option<FaultInjection>, job: JobId, earlier: usize, from: u64, total: u64) -> Self {
+        let Some(FaultInjection { kills, seed, .. }) = faults.filter(|faults| faults.kills > 0) else {
             return Self { kill: None, checkpoint_every: None, triggered: false };
         };
         let number = |what: u64| {
@@ -82,9 +82,11 @@ mod tests {
     #[test]
     fn attempts_are_killed_within_their_own_steps() {
         let job: JobId = "0123456789abcdef0123456789abcdef".parse().unwrap();
-        let faults = Trial { kills: 3, seed: 5, ..Trial::default() };
+        let faults = FaultInjection { kills: 3, seed: 5, ..FaultInjection::default() };
         let step_of = |seed, earlier, from| {
-            KillSchedule::draw(Some(Trial { seed, ..faults }), job, earlier, from, 60).kill.map(|kill| kill.step)
+            KillSchedule::draw(Some(FaultInjection { seed, ..faults }), job, earlier, from, 60)
+                .kill
+                .map(|kill| kill.step)
         };
         assert_eq!(step_of(5, 3, 0), None);
         assert_eq!(step_of(5, 0, 60), None, "no step is left to kill at");

@@ -7,20 +7,20 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use grid::domain::{
-    Arch, Artifact, Assignment, CorpusFormat, Entry, Event, Job, JobId, Length, ModelConfig, Origin, Outcome,
-    Precision, PrepareJob, Prepared, PretrainJob, Schedule, Settings, TokenizerJob, Training, Verdict, Warmup,
+    Arch, Artifact, Assignment, CorpusFormat, Event, Job, JobId, JournalEntry, Length, ModelConfig, Origin, Outcome,
+    Precision, PrepareJob, Prepared, PretrainJob, RunSettings, Schedule, TokenizerJob, Training, Verdict, Warmup,
     WorldPart,
 };
 
 use super::{Memory, run};
-use crate::attempt::layout::{self, CHECKPOINT_PREFIX, JOB, JOURNAL, OUTPUT, SCHEMA};
 use crate::attempt::{Served, serve};
+use grid::domain::layout::{self, CHECKPOINT_PREFIX, JOB, JOURNAL, OUTPUT, SCHEMA};
 
 pub(super) static NEVER: AtomicBool = AtomicBool::new(false);
 
 pub(super) fn assignment(token: &str, job: &Job, parents: &BTreeMap<JobId, PathBuf>) -> Assignment {
     let settings =
-        Settings { device: "cpu".into(), threads: 1, checkpoint_every_seconds: 0, micro_batch: None, trial: None };
+        RunSettings { device: "cpu".into(), threads: 1, checkpoint_every_seconds: 0, micro_batch: None, faults: None };
     Assignment {
         schema: SCHEMA,
         id: job.id(),
@@ -64,7 +64,7 @@ pub(super) fn published_outcome(folder: &Path, token: &str) -> Outcome {
 
 pub(super) fn journal(attempt: &Path) -> Vec<Event> {
     let text = fs::read_to_string(attempt.join(JOURNAL)).unwrap();
-    text.lines().map(|line| serde_json::from_str::<Entry>(line).unwrap().event).collect()
+    text.lines().map(|line| serde_json::from_str::<JournalEntry>(line).unwrap().event).collect()
 }
 
 pub(super) fn checkpoints(attempt: &Path) -> Vec<PathBuf> {

@@ -4,11 +4,11 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use grid::domain::{Assignment, JobId, Located, Origin, Outcome, Settings};
+use grid::domain::{Assignment, JobId, LocatedSource, Origin, Outcome, RunSettings};
 
-use crate::attempt::layout::{OPTIMIZER, OUTCOME, OUTPUT};
 use crate::attempt::{JobError, digest_of};
 use crate::ml::{self, Model, model_folder};
+use grid::domain::layout::{OPTIMIZER, OUTCOME, OUTPUT};
 
 /// The inputs of a job.
 #[derive(Debug, Clone, Copy)]
@@ -28,14 +28,14 @@ impl<'a> Inputs<'a> {
     }
 
     /// How to run the job.
-    pub(super) fn settings(self) -> &'a Settings {
+    pub(super) fn settings(self) -> &'a RunSettings {
         &self.assignment.settings
     }
 
     /// The files of an origin.
-    pub(super) fn located(self, origin: &Origin) -> Located {
+    pub(super) fn located(self, origin: &Origin) -> LocatedSource {
         let files = self.assignment.sources.iter().find(|(known, _)| known == origin).map(|(_, files)| files.clone());
-        Located { origin: origin.clone(), files: files.unwrap_or_default() }
+        LocatedSource { origin: origin.clone(), files: files.unwrap_or_default() }
     }
 
     /// The output folder of a parent.

@@ -6,9 +6,9 @@ use std::{fs, io};
 use grid::domain::{Event, Milestone};
 use serde::{Deserialize, Serialize};
 
-use crate::attempt::layout::OUTPUT;
 use crate::attempt::{Attempt, JobError};
 use crate::ml::{OutputFiles, Progress, model_folder};
+use grid::domain::layout::OUTPUT;
 
 /// The folder of the milestones in the output of a pretrain job.
 const MILESTONES: &str = "milestones";

@@ -1,20 +1,17 @@
-//! The training of language models, which pretrain and tune jobs share.
+//! The training of language models for any objective, which pretrain and tune jobs share.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use grid::data::{self, Permutation, Tokenizer};
-use grid::domain::{Event, Keep, Milestone, Training};
+use grid::domain::{Event, KeptWeights, Milestone, Training};
 
 use super::checkpoints;
 use super::fault_injection::KillSchedule;
 use super::inputs::Inputs;
 use super::milestones;
 use crate::attempt::{Attempt, JobError};
-use crate::ml::{
-    Batches, Checkpoint, LanguageModeling, Model, Options, OutputFiles, Progress, Trainer, TrainingSequence,
-    model_folder,
-};
+use crate::ml::{Batches, Checkpoint, Model, Objective, Options, OutputFiles, Progress, Trainer, model_folder};
 
 /// The number of held-out rows whose loss is measured. More rows would not change the estimate much.
 const VALIDATION_ROWS: u64 = 512;
@@ -23,7 +20,8 @@ const VALIDATION_ROWS: u64 = 512;
 const VALIDATION_BATCH: u32 = 16;
 
 /// What the training of a pretrain or tune job depends on.
-pub(super) struct Stage<'a> {
+pub(super) struct Stage<'a, O: Objective> {
+    pub(super) objective: O,
     pub(super) training: &'a Training,
     pub(super) milestones: &'a [Milestone],
     /// Optimiser steps in total.
@@ -32,8 +30,8 @@ pub(super) struct Stage<'a> {
     pub(super) text: TextSeen,
     /// Rows in an epoch of the part that has the fewest.
     pub(super) rows: u64,
-    pub(super) batches: Arc<dyn Batches<TrainingSequence>>,
-    pub(super) validation: Vec<TrainingSequence>,
+    pub(super) batches: Arc<dyn Batches<O::Example>>,
+    pub(super) validation: Vec<O::Example>,
     /// The folder of the tokenizer that is copied to the output.
     pub(super) tokenizer: &'a Path,
     /// The folder of the optimiser state to continue with.
@@ -48,15 +46,20 @@ pub(super) struct TextSeen {
 }
 
 /// Up to [`VALIDATION_ROWS`] of `len` rows, always the same ones.
-pub(super) fn sample(len: u64, row: impl Fn(u64) -> TrainingSequence) -> Vec<TrainingSequence> {
+pub(super) fn sample<T>(len: u64, row: impl Fn(u64) -> T) -> Vec<T> {
     let order = Permutation::new(0, 0, len);
     (0..len.min(VALIDATION_ROWS)).map(|position| row(order.at(position))).collect()
 }
 
 /// Trains the model and writes it to the output of the attempt.
-pub(super) fn run(stage: Stage<'_>, model: Model, inputs: Inputs<'_>, attempt: &mut Attempt) -> Result<(), JobError> {
+pub(super) fn run<O: Objective<Model = Model>>(
+    stage: Stage<'_, O>,
+    model: Model,
+    inputs: Inputs<'_>,
+    attempt: &mut Attempt,
+) -> Result<(), JobError> {
     stage.check()?;
-    let faults = inputs.settings().trial;
+    let faults = inputs.settings().faults;
     let mut run = TrainingRun::start(stage, model, inputs, attempt)?;
     let earlier = attempt.earlier().len();
     let job = inputs.assignment().id;
@@ -93,13 +96,15 @@ pub(super) fn run(stage: Stage<'_>, model: Model, inputs: Inputs<'_>, attempt: &
     run.finish(attempt)
 }
 
-impl Stage<'_> {
+impl<O: Objective<Model = Model>> Stage<'_, O> {
     /// Fails before the first step if the data cannot give what the training needs.
     fn check(&self) -> Result<(), JobError> {
         if self.rows == 0 && self.total > 0 {
             return Err(JobError::failed("the prepared text is shorter than one training sequence: provide more text"));
         }
-        if self.training.validation.is_some() && self.validation.iter().all(|row| row.predicted() == 0) {
+        if self.training.validation.is_some()
+            && self.validation.iter().all(|example| self.objective.terms(example) == 0)
+        {
             return Err(JobError::failed(
                 "`validate_every` is given, but no text is held out for validation: provide more text, or increase \
                  `held_out`",
@@ -127,37 +132,36 @@ impl Stage<'_> {
     }
 
     fn keeps_best(&self) -> bool {
-        self.training.validation.is_some_and(|validation| validation.keep == Keep::Best)
+        self.training.validation.is_some_and(|validation| validation.keep == KeptWeights::Best)
     }
 }
 
 /// A training in progress, with the files that it has left in its output.
-struct TrainingRun<'a> {
-    stage: Stage<'a>,
-    trainer: Trainer<LanguageModeling>,
+struct TrainingRun<'a, O: Objective> {
+    stage: Stage<'a, O>,
+    trainer: Trainer<O>,
     output: OutputFiles,
 }
 
-impl<'a> TrainingRun<'a> {
+impl<'a, O: Objective<Model = Model>> TrainingRun<'a, O> {
     /// Starts a training, from the newest intact checkpoint if there is one.
-    fn start(stage: Stage<'a>, model: Model, inputs: Inputs<'_>, attempt: &mut Attempt) -> Result<Self, JobError> {
-        let faults = inputs.settings().trial;
+    fn start(stage: Stage<'a, O>, model: Model, inputs: Inputs<'_>, attempt: &mut Attempt) -> Result<Self, JobError> {
+        let faults = inputs.settings().faults;
         let options = Options {
             micro_batch: inputs.settings().micro_batch,
             memory: faults.and_then(|faults| faults.memory),
             ..Options::default()
         };
-        let Training { precision, label_smoothing, .. } = *stage.training;
-        let objective = LanguageModeling::new(model.config(), precision, label_smoothing);
         tracing::info!(
             steps = stage.total,
             batch_size = stage.training.batch_size,
             micro_batch = options.micro_batch,
             rows = stage.rows,
-            ?precision,
+            precision = ?stage.training.precision,
             "batch plan"
         );
-        let mut trainer = Trainer::new(model, objective, stage.training, stage.total, stage.batches.clone(), options)?;
+        let (objective, batches) = (stage.objective.clone(), stage.batches.clone());
+        let mut trainer = Trainer::new(model, objective, stage.training, stage.total, batches, options)?;
         if let Some(folder) = stage.optimizer {
             trainer.load_optimizer(folder)?;
         }
@@ -170,7 +174,7 @@ impl<'a> TrainingRun<'a> {
             for milestone in run.stage.milestones {
                 milestones::record(*milestone, &run.output, attempt)?;
             }
-            if faults.is_some_and(|faults| faults.flaw) {
+            if faults.is_some_and(|faults| faults.perturb_on_resume) {
                 run.trainer.perturb()?;
             }
         }

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use grid::data::Split;
-use grid::domain::{Event, TuneJob};
+use grid::domain::{Event, Training, TuneJob};
 
 use super::batches::{InstructionRecords, PackedText, PartBatches, Truncation, TuneBatches, TunePartRows};
 use super::inputs::Inputs;
 use super::training::{self, Stage, TextSeen};
 use crate::attempt::{Attempt, JobError};
+use crate::ml::LanguageModeling;
 
 /// Writes a model folder in the Hugging Face format.
 pub(super) fn run(job: &TuneJob, inputs: Inputs<'_>, attempt: &mut Attempt) -> Result<(), JobError> {
@@ -31,7 +32,10 @@ pub(super) fn run(job: &TuneJob, inputs: Inputs<'_>, attempt: &mut Attempt) -> R
     warn_of_truncations(&truncations, job.max_length, attempt)?;
     let train = TuneBatches::new(parts);
     let parent = inputs.parent(&job.parent)?;
+    let model = inputs.read_model(parent)?;
+    let Training { precision, label_smoothing, .. } = job.training;
     let stage = Stage {
+        objective: LanguageModeling::new(model.config(), precision, label_smoothing),
         training: &job.training,
         milestones: &[],
         total: train.total_steps(),
@@ -42,7 +46,7 @@ pub(super) fn run(job: &TuneJob, inputs: Inputs<'_>, attempt: &mut Attempt) -> R
         tokenizer: parent,
         optimizer: (!job.optimizer.is_fresh()).then_some(parent),
     };
-    training::run(stage, inputs.read_model(parent)?, inputs, attempt)
+    training::run(stage, model, inputs, attempt)
 }
 
 /// Warns of truncated records, and fails for a dataset without any token to predict.

@@ -91,7 +91,7 @@ impl Bench {
     ///
     /// # Errors
     /// If libtorch fails.
-    pub fn ready(&self) -> Result<Ready, Error> {
+    pub fn ready(&self) -> Result<WorkerReady, Error> {
         let kind = match self.workload.precision {
             Precision::F32 => Kind::Float,
             Precision::Bf16 => Kind::BFloat16,
@@ -107,7 +107,7 @@ impl Bench {
     ///
     /// # Errors
     /// If the training fails.
-    pub fn round(&mut self, steps: u32, with_phases: bool) -> Result<Round, Error> {
+    pub fn round(&mut self, steps: u32, with_phases: bool) -> Result<BenchRound, Error> {
         reset_peak();
         if with_phases {
             phases::start(self.device);

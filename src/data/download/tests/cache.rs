@@ -1,4 +1,4 @@
-//! What is on the cache, and how it came there.
+//! What is on the cache, and how it fetched there.
 
 use std::fs;
 use std::path::Path;
@@ -72,14 +72,14 @@ fn lock(cache: &DataCache, remote: &Remote) {
 }
 
 #[test]
-fn the_hub_is_asked_once_and_only_what_is_picked_comes() {
+fn the_hub_is_listed_once_and_only_selected_files_are_fetched() {
     let (server, folder) = (hub(COMMIT), tempfile::tempdir().unwrap());
     let (cache, network) = (cache(folder.path()), network(&server.url, ""));
     let source = dataset("main", "wiki/*.jsonl");
     assert_eq!(cache.find(&source).unwrap(), None);
     let mut said = vec![];
-    let came = cache.fetch(&source, Some(&network), false, &mut |coming| said.push(format!("{coming:?}"))).unwrap();
-    assert!(came == 1 && said.last().unwrap().starts_with("Whole("), "{said:?}");
+    let fetched = cache.fetch(&source, Some(&network), false, &mut |coming| said.push(format!("{coming:?}"))).unwrap();
+    assert!(fetched == 1 && said.last().unwrap().starts_with("Whole("), "{said:?}");
     let tree = folder.path().join(format!("cache/data/hf/datasets/org--data/{COMMIT}"));
     assert_eq!(cache.find(&source).unwrap(), Some(CachedData::Files(vec![tree.join("wiki/a b.jsonl")])));
     assert_eq!(fs::read(tree.join("wiki/a b.jsonl")).unwrap(), b"wiki");
@@ -87,18 +87,25 @@ fn the_hub_is_asked_once_and_only_what_is_picked_comes() {
     assert_eq!(cache.licence(&source.place).as_deref(), Some("cc-by-sa-4.0"));
 
     let asked = server.asked().len();
-    assert_eq!(fetch(&cache, &source, &network).unwrap(), 0, "it is there");
-    assert_eq!(server.asked().len(), asked, "and nobody was asked");
-    assert_eq!(fetch(&cache, &dataset(COMMIT, "talk/*"), &network).unwrap(), 1, "the commit is the same tree");
+    assert_eq!(fetch(&cache, &source, &network).unwrap(), 0, "the file is in the cache");
+    assert_eq!(server.asked().len(), asked, "no request was sent");
+    assert_eq!(
+        fetch(&cache, &dataset(COMMIT, "talk/*"), &network).unwrap(),
+        1,
+        "the commit and the branch are the same tree"
+    );
     assert_eq!(cache.find(&dataset("main", "**/*.jsonl")).unwrap().map(|_| ()), Some(()));
     assert!(server.asked().last().unwrap().contains("/talk/"));
     let error = fetch(&cache, &dataset("main", "nothing/*"), &network).unwrap_err().to_string();
-    assert!(server.asked().last().unwrap().contains(&format!("/revision/{COMMIT}?")), "the branch stays where it was");
+    assert!(
+        server.asked().last().unwrap().contains(&format!("/revision/{COMMIT}?")),
+        "the commit of the branch stays the same"
+    );
     assert!(error.contains("nothing/*") && error.contains("wiki/a b.jsonl"), "{error}");
 }
 
 #[test]
-fn what_was_altered_is_refused_and_comes_again() {
+fn changed_files_are_rejected_and_fetched_again() {
     let (server, folder) = (hub(COMMIT), tempfile::tempdir().unwrap());
     let (cache, network) = (cache(folder.path()), network(&server.url, ""));
     let source = dataset("main", "talk/*");
@@ -118,7 +125,7 @@ fn what_was_altered_is_refused_and_comes_again() {
 }
 
 #[test]
-fn a_locked_commit_goes_before_the_branch() {
+fn a_locked_commit_takes_precedence_over_the_branch() {
     let (server, folder) = (hub(COMMIT), tempfile::tempdir().unwrap());
     let source = dataset("main", "talk/*");
     let first = cache(folder.path());
@@ -137,7 +144,7 @@ fn a_locked_commit_goes_before_the_branch() {
 }
 
 #[test]
-fn other_content_than_the_lock_has_is_refused_whoever_brings_it() {
+fn content_that_differs_from_the_lock_is_rejected() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::new(|request| whole(if request.nth == 0 { b"old" } else { b"new" }));
     let (source, network) = (address(format!("{}/a.txt", server.url), None), network("", ""));
@@ -160,22 +167,22 @@ fn other_content_than_the_lock_has_is_refused_whoever_brings_it() {
 }
 
 #[test]
-fn two_who_want_the_same_fetch_it_once() {
+fn concurrent_processes_fetch_once() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::new(|_| {
         std::thread::sleep(std::time::Duration::from_millis(300));
         whole(b"text")
     });
     let source = address(format!("{}/a.txt", server.url), Some(sha256(b"text")));
-    let came: usize = std::thread::scope(|scope| {
+    let fetched: usize = std::thread::scope(|scope| {
         let one = || fetch(&cache(folder.path()), &source, &network("", "")).unwrap();
         [scope.spawn(one), scope.spawn(one)].into_iter().map(|thread| thread.join().unwrap()).sum()
     });
-    assert_eq!((came, server.asked().len()), (1, 1));
+    assert_eq!((fetched, server.asked().len()), (1, 1));
 }
 
 #[test]
-fn offline_only_what_lies_there_counts() {
+fn offline_accepts_only_files_in_the_cache() {
     let folder = tempfile::tempdir().unwrap();
     let cache = cache(folder.path());
     let offline = |remote: &Remote| cache.fetch(remote, None, false, &mut |_: FetchProgress| ());
@@ -195,11 +202,11 @@ fn offline_only_what_lies_there_counts() {
         assert_eq!(cache.find(remote).unwrap(), Some(CachedData::Files(vec![file])));
     }
     let other = address("https://x.org/a.txt".into(), Some(sha256(b"other")));
-    assert!(offline(&other).is_err(), "the digest in the spec counts, whatever lies there");
+    assert!(offline(&other).is_err(), "the file must have the digest given in the spec");
 }
 
 #[test]
-fn the_token_of_the_hub_goes_nowhere_else() {
+fn the_token_is_sent_only_to_the_hub() {
     let services = Services { hub: "https://hub.example".into(), token: Some("secret".into()), osf: String::new() };
     assert_eq!(services.token_for("https://hub.example/datasets/x"), Some("secret"));
     assert_eq!(services.token_for("https://hub.example.evil.com/x"), None);
@@ -244,7 +251,7 @@ fn osf_projects_have_folders_pages_and_archives() {
     assert!(!unpacked.join("__MACOSX").exists());
     assert_eq!(cache.status(&train).unwrap().files.keys().collect::<Vec<_>>(), ["train.zip"]);
     let whole_archive = Remote { place: place(), archive, pick: FileSelection::Folder(String::new()) };
-    assert_eq!(fetch(&cache, &whole_archive, &network).unwrap(), 0, "an archive comes once");
+    assert_eq!(fetch(&cache, &whole_archive, &network).unwrap(), 0, "an archive is fetched once");
     let eval = Remote { place: place(), archive: None, pick: FileSelection::Folder("eval".to_owned()) };
     assert_eq!(fetch(&cache, &eval, &network).unwrap(), 1);
     let Some(CachedData::Folder(folder)) = cache.find(&eval).unwrap() else { panic!("not found") };
@@ -252,7 +259,7 @@ fn osf_projects_have_folders_pages_and_archives() {
 }
 
 #[test]
-fn a_listing_must_not_lead_out_of_the_cache() {
+fn a_listing_must_not_contain_paths_outside_of_the_cache() {
     let server = Server::new(|_| {
         whole(format!(r#"{{"sha": "{COMMIT}", "siblings": [{{"rfilename": "../../x", "size": 1}}]}}"#).as_bytes())
     });
@@ -262,11 +269,11 @@ fn a_listing_must_not_lead_out_of_the_cache() {
 }
 
 #[test]
-fn what_is_no_archive_is_said_so() {
+fn an_invalid_archive_is_reported() {
     let server = Server::new(|_| whole(b"no archive"));
     let folder = tempfile::tempdir().unwrap();
     let mut source = address(format!("{}/a.tar.gz", server.url), None);
     source.archive = Some("a.tar.gz".to_owned());
     let error = fetch(&cache(folder.path()), &source, &network("", "")).unwrap_err().to_string();
-    assert!(error.contains("a.tar.gz") && error.contains("only zip is understood"), "{error}");
+    assert!(error.contains("a.tar.gz") && error.contains("only zip archives are supported"), "{error}");
 }

@@ -1,4 +1,4 @@
-//! Words in contexts, and how many imagined children say them at each age: age of acquisition.
+//! Age of acquisition: words in contexts, and the share of simulated children who say them at each age.
 
 use serde::Serialize;
 
@@ -6,19 +6,19 @@ use super::super::chance::Chance;
 use super::super::grammar::{Phrase, noun, verb_for};
 use super::super::lexicon::{BESIDE, Kind, LOOKS, MOODS, NOUNS, Number, VERBS};
 
-/// Months of age.
+/// Ages in months.
 const MONTHS: std::ops::RangeInclusive<u32> = 16..=30;
 
-/// How a word is used, which decides what stands before it and when children say it.
+/// The use of a word, which decides its context and its age of acquisition.
 #[derive(Clone, Copy)]
 enum Use {
-    /// A thing that is looked at.
+    /// A thing.
     Thing,
-    /// What somebody does.
+    /// An action.
     Action,
-    /// How somebody or something is.
+    /// A property.
     Property,
-    /// Where somebody is.
+    /// A spatial relation.
     Relation,
 }
 
@@ -27,9 +27,10 @@ struct Context {
     context: String,
 }
 
-/// Both files: so many items spread over some words of every sort.
+/// Both files, with this number of items over words of every use.
 ///
-/// Children say things first, then actions, properties and relations, each word some months around.
+/// Children say words for things first, then for actions, properties and relations; the age of each word varies by some
+/// months.
 pub(super) fn files(seed: u64, items: u64) -> Vec<(String, Vec<u8>)> {
     let things =
         NOUNS.iter().filter(|noun| noun.kind == Kind::Thing).map(|noun| (noun.singular, Use::Thing)).step_by(2);
@@ -49,14 +50,14 @@ pub(super) fn files(seed: u64, items: u64) -> Vec<(String, Vec<u8>)> {
         contexts.insert((*word).to_owned(), serde_json::to_value(rows).expect("a row has string keys"));
         let chance = &mut Chance::new(("children", word), seed, 0);
         table.push_str(word);
-        table.extend(said(*role, chance).map(|share| format!(",{share:.2}")));
+        table.extend(shares(*role, chance).map(|share| format!(",{share:.2}")));
         table.push('\n');
     }
     let contexts = serde_json::to_vec(&contexts).expect("a map has string keys");
     vec![("cdi_childes.json".to_owned(), contexts), ("cdi_human.csv".to_owned(), table.into_bytes())]
 }
 
-/// What stands before the word.
+/// The context before the word.
 fn context(role: Use, chance: &mut Chance) -> String {
     let subject = Phrase::with("the", None, noun(chance, |noun| noun.kind.is_animate()), Number::Singular);
     let does = verb_for(chance, subject.head, |verb| verb.takes_things()).third;
@@ -69,8 +70,8 @@ fn context(role: Use, chance: &mut Chance) -> String {
     }
 }
 
-/// The share of children who say the word at each month: it grows evenly, over eight months on either side of an age.
-fn said(role: Use, chance: &mut Chance) -> impl Iterator<Item = f64> {
+/// The share of children who say the word in each month. It grows linearly over eight months on either side of an age.
+fn shares(role: Use, chance: &mut Chance) -> impl Iterator<Item = f64> {
     let mean = match role {
         Use::Thing => 18,
         Use::Action => 21,

@@ -1,10 +1,10 @@
-//! What a box holds after some moves: entity tracking.
+//! Entity tracking: the contents of a box after some operations.
 
 use serde::Serialize;
 
 use super::super::chance::Chance;
 use super::super::lexicon::{Kind, NOUNS};
-use super::json_line;
+use super::items::json_line;
 
 /// A line of an entity-tracking file.
 #[derive(Serialize)]
@@ -16,16 +16,16 @@ struct Row {
     example_id: String,
 }
 
-/// Boxes of a scene, and the most operations that happen in it.
+/// The number of boxes in a scene, and the largest number of operations.
 const BOXES: usize = 4;
 const OPERATIONS: u64 = 5;
-/// Options of a row.
+/// The number of options in a row.
 const OPTIONS: usize = 5;
 
 type Contents = [Vec<&'static str>; BOXES];
 
-/// One file, `regular`, with so many items for each number of operations. As in the official file option 0 is right,
-/// rows are sorted by the number of operations, and the prefix ends in a space.
+/// One file, `regular`, with this number of items for each number of operations. As in the official file, option 0 is the
+/// correct one, rows are sorted by the number of operations, and the prefix ends with a space.
 pub(super) fn files(seed: u64, items: u64) -> Vec<(String, Vec<u8>)> {
     let rows = (0..=OPERATIONS).flat_map(|operations| (0..items).map(move |index| (operations, index)));
     let line =
@@ -74,7 +74,7 @@ fn row(operations: u64, index: u64, chance: &mut Chance) -> Row {
     Row { sample_id: index, numops: operations, input_prefix: text, options, example_id }
 }
 
-/// Moves something, takes it out or puts something in, and says so.
+/// Moves, removes or adds a thing, and describes the operation.
 fn operate(
     chance: &mut Chance,
     things: &[&'static str],

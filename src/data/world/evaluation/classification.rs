@@ -1,8 +1,7 @@
 //! Classification tasks of the toy world, in the formats of (Super)GLUE.
 //!
-//! Each asks for something that the texts of the world show and that the rows to learn from do not: the rows to predict
-//! are about other nouns and names. A model that has read the texts knows what sort of beings these are; one that has
-//! not can only guess.
+//! The rows to predict use other nouns and names than the training rows, so that the answers depend on knowledge from the
+//! texts: a pretrained model knows the classes and genders of these words, other models can only guess.
 
 use serde::Serialize;
 
@@ -14,10 +13,10 @@ use super::super::grammar::{capitalized, indefinite, reserved};
 use super::super::lexicon::{Gender, Kind, NAMES, NOUNS, Number, VERBS, Verb};
 use crate::domain::mix;
 
-/// Rows to learn from, for each row to predict.
+/// The number of training rows for each row to predict.
 const TRAIN_ROWS: u64 = 4;
 
-/// Which of a task's two files a row stands in, and with it, which words it is about.
+/// The file of a row, which decides the words that it may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 enum Part {
     Train,
@@ -25,7 +24,7 @@ enum Part {
 }
 
 impl Part {
-    /// A third of the words is for the rows to predict alone.
+    /// Whether rows may use the word; a third of the words is reserved for the rows to predict.
     fn has(self, word: &str) -> bool {
         let hash = word.bytes().fold(mix(1), |hash, byte| mix(hash ^ u64::from(byte)));
         hash.is_multiple_of(3) == (self == Part::Valid)
@@ -53,9 +52,9 @@ struct WscRow {
     label: u32,
 }
 
-/// The files of all tasks that the world has: `items` rows to predict, and [`TRAIN_ROWS`] times as many to learn from.
+/// The files of all tasks: `items` rows to predict, and [`TRAIN_ROWS`] times as many training rows.
 ///
-/// Labels come in equal numbers, and in equal numbers among even and odd rows.
+/// Labels are balanced, also among even and odd rows.
 pub(super) fn files(seed: u64, items: u64) -> Vec<(String, Vec<u8>)> {
     let file = |task: GlueTask, part: Part, name: String, rows: u64| {
         let mut content = Vec::new();
@@ -80,30 +79,30 @@ pub(super) fn files(seed: u64, items: u64) -> Vec<(String, Vec<u8>)> {
     GlueTask::IN_WORLD.into_iter().flat_map(of_task).collect()
 }
 
-/// Someone of some gender: the words for them, and the lemma or name.
-struct Someone {
+/// A person: the phrase, and the lemma or name.
+struct Person {
     text: String,
     head: &'static str,
 }
 
-/// Someone of this gender among the words of this part.
-fn someone(chance: &mut Chance, part: Part, gender: Gender) -> Someone {
+/// A random person of this gender, from the words of this part.
+fn random_person(chance: &mut Chance, part: Part, gender: Gender) -> Person {
     loop {
         if chance.percent(40) {
             let (name, of) = *chance.one_of(&NAMES);
             if of == gender && part.has(name) {
-                return Someone { text: name.to_owned(), head: name };
+                return Person { text: name.to_owned(), head: name };
             }
         } else {
             let noun = chance.one_of(&NOUNS);
             if noun.gender == Some(gender) && part.has(noun.singular) {
-                return Someone { text: format!("the {}", noun.singular), head: noun.singular };
+                return Person { text: format!("the {}", noun.singular), head: noun.singular };
             }
         }
     }
 }
 
-/// A verb that no text has with this subject.
+/// A verb that occurs with this subject in no text.
 fn unseen(chance: &mut Chance, subject: &str, fits: impl Fn(&Verb) -> bool) -> &'static Verb {
     loop {
         let verb = chance.one_of(&VERBS);
@@ -113,10 +112,10 @@ fn unseen(chance: &mut Chance, subject: &str, fits: impl Fn(&Verb) -> bool) -> &
     }
 }
 
-/// `The queen greets Tom. She sings.`: does `She` refer to `The queen`, or to `Tom`? Only one of them is a she.
+/// `The queen greets Tom. She sings.`: whether `She` refers to `The queen` or to `Tom`. Only one of them is female.
 fn reference(chance: &mut Chance, part: Part, idx: u64, same: bool) -> WscRow {
     let genders = *chance.one_of(&[(Gender::Female, Gender::Male), (Gender::Male, Gender::Female)]);
-    let (subject, object) = (someone(chance, part, genders.0), someone(chance, part, genders.1));
+    let (subject, object) = (random_person(chance, part, genders.0), random_person(chance, part, genders.1));
     let verb = unseen(chance, subject.head, Verb::takes_animates);
     let first = format!("{} {} {}.", capitalized(&subject.text), verb.third, object.text);
     let asks_for_subject = chance.percent(50);

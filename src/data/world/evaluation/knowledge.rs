@@ -1,4 +1,4 @@
-//! What follows from what was said: EWoK and COMPS.
+//! Inference from context: EWoK and COMPS.
 
 use serde::Serialize;
 
@@ -6,7 +6,7 @@ use super::super::chance::Chance;
 use super::super::exchange::plain_rest;
 use super::super::grammar::{Phrase, noun};
 use super::super::lexicon::{Gender, Kind, Noun, Number, VERBS, Verb};
-use super::{json_line, unseen, unseen_name};
+use super::items::{json_line, unseen, unseen_name};
 
 /// A line of an EWoK file.
 #[derive(Serialize)]
@@ -33,13 +33,13 @@ struct EwokRow<'a> {
     target_difference: &'a str,
 }
 
-/// Two contexts, and the target that each of them calls for.
+/// Two contexts, each with its matching target.
 struct Scene {
     contexts: [String; 2],
     targets: [String; 2],
 }
 
-/// A domain of EWoK: its name, its two concepts, and how a scene is made.
+/// A domain of EWoK: its name, its two concepts, and a function that creates a scene.
 type Domain = (&'static str, [&'static str; 2], fn(&mut Chance) -> Scene);
 
 const DOMAINS: [Domain; 3] = [
@@ -48,8 +48,8 @@ const DOMAINS: [Domain; 3] = [
     ("social-properties", ["female", "male"], gender),
 ];
 
-/// One file per domain. As in the official files an item is followed by the same with contexts and targets swapped, so
-/// that a preference for a target scores 50.
+/// One file per domain. As in the official files, each item is followed by the same item with contexts and targets
+/// swapped, so that a preference for one target scores 50.
 pub(super) fn ewok(seed: u64, items: u64) -> Vec<(String, Vec<u8>)> {
     let file = |(domain, [concept_a, concept_b], scene): &Domain| {
         let line = |index: u64| {
@@ -73,7 +73,7 @@ pub(super) fn ewok(seed: u64, items: u64) -> Vec<(String, Vec<u8>)> {
     DOMAINS.iter().map(file).collect()
 }
 
-/// A pronoun goes on about the subject of the sentence before: `she` or `he`.
+/// A pronoun refers to the subject of the previous sentence: `she` or `he`.
 fn gender(chance: &mut Chance) -> Scene {
     let (verb, subjects) = loop {
         let (first, verb) = unseen_name(chance, |_| true);
@@ -92,7 +92,7 @@ fn gender(chance: &mut Chance) -> Scene {
     }
 }
 
-/// A pronoun goes on about the subject of the sentence before: one or many.
+/// A pronoun refers to the subject of the previous sentence: singular or plural.
 fn counting(chance: &mut Chance) -> Scene {
     let (subject, verb) = unseen(chance, |noun| noun.gender.is_some(), |_| true);
     let rest = plain_rest(chance, verb);
@@ -105,7 +105,7 @@ fn counting(chance: &mut Chance) -> Scene {
     }
 }
 
-/// `Who` is answered by someone, `what` by something.
+/// A person answers `who`, a thing answers `what`.
 fn answering(chance: &mut Chance) -> Scene {
     let (subject, verb) = unseen(chance, |_| true, |verb| verb.takes_animates() && verb.takes_things());
     let (someone, thing) = (noun(chance, |noun| noun.kind.is_animate()), noun(chance, |noun| noun.kind == Kind::Thing));
@@ -116,7 +116,7 @@ fn answering(chance: &mut Chance) -> Scene {
     }
 }
 
-/// What somebody does, without the subject.
+/// A predicate without its subject.
 fn predicate(chance: &mut Chance) -> (&'static Verb, String) {
     let verb = chance.one_of(&VERBS);
     (verb, plain_rest(chance, verb))
@@ -136,7 +136,7 @@ struct CompsRow<'a> {
     similarity: f64,
 }
 
-/// The prefix of a property, of a concept and another that distracts from it, and of nonce words for both.
+/// The prefix of a property: for a concept, for a distractor, and with nonce words for both.
 type Prefix = fn(&'static Noun, &'static Noun) -> String;
 
 const FILES: [(&str, Prefix); 4] = [
@@ -154,7 +154,7 @@ fn a(noun: &'static Noun) -> String {
     Phrase::with("a", None, noun, Number::Singular).text
 }
 
-/// Four files. People and animals do things, things never do.
+/// Four files. Persons and animals act, things do not.
 pub(super) fn comps(seed: u64, items: u64) -> Vec<(String, Vec<u8>)> {
     let file = |(name, prefix): &(&str, Prefix)| {
         let line = |index: u64| {

@@ -1,9 +1,9 @@
-//! Words that nobody has heard, and what people make of them: WUG.
+//! WUG: nonce words, and simulated preferences between their forms.
 
 use serde::Serialize;
 
 use super::super::chance::Chance;
-use super::json_line;
+use super::items::json_line;
 
 /// A line of a WUG file.
 #[derive(Serialize)]
@@ -12,14 +12,14 @@ struct Row {
     ratio: f64,
 }
 
-/// How many imagined people were asked.
+/// The number of simulated participants.
 const PEOPLE: u32 = 11;
 
-/// The endings of the official adjectives, and how many of a hundred people prefer `-ity` to `-ness` after each.
+/// The endings of the official adjectives, with the percentage of participants who prefer `-ity` to `-ness`.
 const ADJECTIVES: [(&str, u32); 4] = [("able", 82), ("ish", 5), ("ive", 60), ("ous", 53)];
 
-/// The ends of verb stems of this world, and how many of a hundred people prefer `-es` to `-s` after each: those whose
-/// rule the texts follow without exception are asked for by rule.
+/// The endings of verb stems, with the percentage of participants who prefer `-es` to `-s`. It follows the rules that the
+/// texts follow without exception.
 const VERBS: [(&str, u32); 8] = [("sh", 97), ("ch", 95), ("ss", 96), ("x", 93), ("k", 4), ("p", 3), ("m", 6), ("n", 2)];
 
 const ONSETS: [&str; 12] = ["bl", "d", "fr", "g", "pl", "m", "sn", "t", "v", "w", "cr", "z"];
@@ -31,13 +31,13 @@ fn syllable(chance: &mut Chance) -> String {
     format!("{}{}{}", chance.one_of(&ONSETS), chance.one_of(&VOWELS), chance.one_of(&CODAS))
 }
 
-/// The share of people, of whom so many in a hundred prefer the first form.
-fn asked(chance: &mut Chance, percent: u32) -> f64 {
+/// The share of participants who prefer the first form, if each does so with this probability in percent.
+fn preference(chance: &mut Chance, percent: u32) -> f64 {
     f64::from((0..PEOPLE).map(|_| u32::from(chance.percent(percent))).sum::<u32>()) / f64::from(PEOPLE)
 }
 
-/// Nouns from nonce adjectives, in the official words. This world knows no such nouns, so no model can know better than
-/// the spelling.
+/// Nouns from nonce adjectives, in the official wording. The texts contain no such nouns, so models can only use the
+/// spelling.
 pub(super) fn adjectives(seed: u64, items: u64) -> Vec<(String, Vec<u8>)> {
     let line = |index: u64| {
         let chance = &mut Chance::new("wug adjectives", seed, index);
@@ -52,19 +52,19 @@ pub(super) fn adjectives(seed: u64, items: u64) -> Vec<(String, Vec<u8>)> {
         };
         let asks = format!("Create a noun out of the following adjective: {adjective}.");
         let sentences = format!("{asks} {stem}ity\t{asks} {adjective}ness");
-        json_line(&Row { sentences, ratio: asked(chance, percent) })
+        json_line(&Row { sentences, ratio: preference(chance, percent) })
     };
     vec![("wug_adj_nominalization.jsonl".to_owned(), (0..items).flat_map(line).collect())]
 }
 
-/// Third persons of nonce verbs, in the place of past tenses, which this world has not: `-es` or `-s`.
+/// The third person of nonce verbs, `-es` or `-s`, in place of the past tense, which the texts do not have.
 pub(super) fn verbs(seed: u64, items: u64) -> Vec<(String, Vec<u8>)> {
     let line = |index: u64| {
         let chance = &mut Chance::new("wug verbs", seed, index);
         let (ending, percent) = VERBS[index as usize % VERBS.len()];
         let verb = format!("{}{}{ending}", chance.one_of(&ONSETS), chance.one_of(&VOWELS));
         let sentences = format!("They {verb}. She {verb}es.\tThey {verb}. She {verb}s.");
-        json_line(&Row { sentences, ratio: asked(chance, percent) })
+        json_line(&Row { sentences, ratio: preference(chance, percent) })
     };
     vec![("wug_past_tense.jsonl".to_owned(), (0..items).flat_map(line).collect())]
 }

@@ -1,10 +1,10 @@
-//! How long imagined people read each word: reading times.
+//! Reading times: a simulation of how long people read each word.
 
 use super::super::chance::Chance;
 use super::super::exchange::plain_rest;
 use super::super::grammar::{capitalized, noun};
 use super::super::lexicon::{BESIDE, Kind, Number};
-use super::unseen;
+use super::items::unseen;
 
 /// The columns of the official table, in order.
 const COLUMNS: [&str; 25] = [
@@ -35,11 +35,11 @@ const COLUMNS: [&str; 25] = [
     "prev_length",
 ];
 
-/// Words so short and frequent that people hardly look at them.
+/// Short and frequent words, which readers often skip.
 const FUNCTION_WORDS: [&str; 9] = ["the", "in", "near", "beside", "behind", "with", "is", "are", "my"];
 
-/// One table of so many words, in context. Long and rare words take longer, and so does a verb that does not agree with
-/// its subject, as every other does: what makes people stop is what surprises a model that knows the rule.
+/// One table with this number of words in context. Long and rare words take longer, and so do the verbs that do not agree
+/// with their subjects, which is every second one: they surprise both readers and models that know the rule.
 pub(super) fn table(seed: u64, items: u64) -> Vec<(String, Vec<u8>)> {
     let mut text = COLUMNS.join(",") + "\n";
     let mut rows = 0;
@@ -95,7 +95,7 @@ pub(super) fn table(seed: u64, items: u64) -> Vec<(String, Vec<u8>)> {
     unreachable!("the loop ends with the last row")
 }
 
-/// The words of a sentence, and the place of a verb that does not agree.
+/// The words of a sentence, and the position of a verb that does not agree.
 fn sentence(chance: &mut Chance) -> (Vec<String>, Option<usize>) {
     let (subject, verb) = unseen(chance, |_| true, |_| true);
     let number = if chance.percent(50) { Number::Singular } else { Number::Plural };
@@ -113,7 +113,7 @@ fn sentence(chance: &mut Chance) -> (Vec<String>, Option<usize>) {
     (words, wrong.then_some(place))
 }
 
-/// Log frequency: a function of the word.
+/// The log frequency, a function of the word.
 fn frequency(word: &str) -> f64 {
     let word = word.trim_end_matches('.');
     if FUNCTION_WORDS.contains(&word) {
@@ -123,7 +123,7 @@ fn frequency(word: &str) -> f64 {
     10.0 - word.len() as f64 / 2.0 + f64::from(letters % 7) / 4.0
 }
 
-/// First fixation, first pass, go-past, right-bounded and self-paced time, in milliseconds.
+/// The first-fixation, first-pass, go-past, right-bounded and self-paced times, in milliseconds.
 fn times(chance: &mut Chance, word: &str, odd: bool, place: usize) -> [String; 5] {
     let expected =
         180.0 + 9.0 * word.len() as f64 - 4.0 * frequency(word) - place as f64 + if odd { 60.0 } else { 0.0 };

@@ -90,11 +90,11 @@ fn one(runs: &Path, number: usize) -> Vec<Task> {
 
 /// The processes that did the jobs.
 fn processes(run: &Run) -> BTreeSet<String> {
-    let process = |news: &JobUpdate| match &news.update {
+    let process = |updates: &JobUpdate| match &updates.update {
         Update::Journal { entry: JournalEntry { event: Event::Warning { message }, .. }, .. } => Some(message.clone()),
         _ => None,
     };
-    run.news.iter().filter_map(process).collect()
+    run.updates.iter().filter_map(process).collect()
 }
 
 /// Waits for the process that works in `folder`.
@@ -112,7 +112,7 @@ fn wait_for_process(folder: &Path) -> Pid {
 #[test]
 fn one_process_runs_job_after_job() {
     let runs = tempfile::tempdir().unwrap();
-    // Indices of which the double makes nothing special.
+    // Indices that the test worker does not treat specially.
     let tasks: Vec<Task> = tasks(runs.path(), &vec![vec![]; 9]).split_off(5);
     let run = run(tasks, &mut local(runs.path()), &POLICY);
     assert_eq!((run.summary().done.len(), processes(&run).len()), (4, 1));
@@ -139,7 +139,7 @@ fn kill_9_costs_one_attempt() {
     });
     let run = run(one(runs.path(), HANG), &mut local(runs.path()), &POLICY);
     killer.join().unwrap();
-    let lost = "3 lost: the worker was killed by signal 9 (SIGKILL: perhaps the machine ran out of memory)";
+    let lost = "3 lost: the worker was killed by signal 9 (SIGKILL; the machine may have run out of memory)";
     assert_eq!(run.course(), ["3 on cpu/0", lost, "3 on cpu/0", "3 done"]);
 }
 

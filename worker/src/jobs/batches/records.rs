@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use grid::data::{DataError, Instructions, Split};
-use grid::domain::{Loss, TuneJob};
+use grid::domain::{LossMask, TuneJob};
 
 use super::epochs::BatchRow;
 use super::parts::PartStarts;
@@ -30,7 +30,7 @@ pub(in super::super) struct InstructionRecords {
     /// The records of each dataset.
     starts: PartStarts,
     max_length: u32,
-    loss: Loss,
+    loss: LossMask,
 }
 
 impl InstructionRecords {
@@ -88,8 +88,8 @@ impl InstructionRecords {
         let (mut ids, prompt_length) = dataset.record(index);
         ids.truncate(self.max_length as usize);
         let loss_from = match self.loss {
-            Loss::Reply => prompt_length.max(1),
-            Loss::All => 1,
+            LossMask::Reply => prompt_length.max(1),
+            LossMask::All => 1,
         };
         let words = dataset.words() as f64 / dataset.len() as f64;
         BatchRow { sequence: TrainingSequence { ids, loss_from }, words }

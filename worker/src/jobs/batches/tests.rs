@@ -2,8 +2,8 @@ use std::path::Path;
 
 use grid::data::{Corpus, Record, Split, Tokenizer, prepare_corpus, prepare_dataset};
 use grid::domain::{
-    Length, Loss, Order, Precision, Replay, ReplayedText, Schedule, Start, Template, Training, TuneJob, TunePart,
-    Warmup,
+    Length, LossMask, OptimizerStart, Precision, RecordOrder, Replay, ReplayedText, Schedule, Template, Training,
+    TuneJob, TunePart, Warmup,
 };
 
 use super::epochs::BatchRow;
@@ -29,7 +29,7 @@ fn training(length: Length) -> Training {
 }
 
 fn part(length: Length) -> TunePart {
-    TunePart { datasets: vec![], shares: vec![], order: Order::Shuffled, replay: None, length }
+    TunePart { datasets: vec![], shares: vec![], order: RecordOrder::Shuffled, replay: None, length }
 }
 
 fn job(training: Training, then: Vec<TunePart>) -> TuneJob {
@@ -37,19 +37,19 @@ fn job(training: Training, then: Vec<TunePart>) -> TuneJob {
         parent: "0".repeat(32).parse().unwrap(),
         datasets: vec![],
         shares: vec![],
-        order: Order::Shuffled,
+        order: RecordOrder::Shuffled,
         replay: None,
         max_length: 64,
-        loss: Loss::Reply,
+        loss: LossMask::Reply,
         training,
         then,
         further_validation: vec![],
-        optimizer: Start::Fresh,
+        optimizer: OptimizerStart::Fresh,
         seed: 7,
     }
 }
 
-fn records(folders: &[&Path], loss: Loss, max_length: u32) -> InstructionRecords {
+fn records(folders: &[&Path], loss: LossMask, max_length: u32) -> InstructionRecords {
     let job = TuneJob { loss, max_length, ..job(training(Length::Epochs(1)), vec![]) };
     InstructionRecords::open(folders, Split::Train, &job).unwrap()
 }
@@ -86,12 +86,12 @@ fn the_loss_covers_the_whole_reply_and_nothing_else() {
     let record = Record { prompt: "the quick fox".to_owned(), reply: "jumps over".to_owned() };
     prepare_dataset(&tokenizer, &[vec![record]], &Template::separated("\n"), 0.0, folder.path()).unwrap();
     let row = |loss, max_length| records(&[folder.path()], loss, max_length).row(0);
-    let whole = row(Loss::Reply, 64);
+    let whole = row(LossMask::Reply, 64);
     let (end, predicted) = whole.ids[whole.loss_from..].split_last().unwrap();
     assert_eq!((tokenizer.decode(predicted).unwrap().as_str(), *end), ("jumps over", tokenizer.end_of_text().unwrap()));
-    let all = row(Loss::All, 64);
+    let all = row(LossMask::All, 64);
     assert_eq!((all.loss_from, all.ids), (1, whole.ids.clone()));
-    let cut = row(Loss::Reply, whole.loss_from as u32 + 1);
+    let cut = row(LossMask::Reply, whole.loss_from as u32 + 1);
     assert_eq!((cut.loss_from, &cut.ids[..]), (whole.loss_from, &whole.ids[..=whole.loss_from]));
 }
 
@@ -106,10 +106,10 @@ fn truncated_records_are_counted() {
         let [Truncation { records, truncated, without_target, .. }] = truncations[..] else { panic!("one dataset") };
         (records, truncated, without_target)
     };
-    assert_eq!(counts(4096, Loss::Reply), (3, 0, 0));
-    assert_eq!(counts(40, Loss::Reply), (3, 1, 1));
-    assert_eq!(counts(2, Loss::Reply), (3, 3, 3));
-    assert_eq!(counts(2, Loss::All), (3, 3, 0));
+    assert_eq!(counts(4096, LossMask::Reply), (3, 0, 0));
+    assert_eq!(counts(40, LossMask::Reply), (3, 1, 1));
+    assert_eq!(counts(2, LossMask::Reply), (3, 3, 3));
+    assert_eq!(counts(2, LossMask::All), (3, 3, 0));
 }
 
 /// Each part has the batches that it would have as a training of its own.
@@ -169,10 +169,10 @@ fn replayed_text_has_its_share_of_the_predicted_tokens() {
     dataset(&long, 25, 12);
     let length = 8;
     for (share, loss, max_length, shares) in [
-        (0.1, Loss::Reply, 64, vec![]),
-        (0.5, Loss::All, 64, vec![]),
-        (0.3, Loss::Reply, 24, vec![]),
-        (0.4, Loss::Reply, 64, vec![1.0, 3.0]),
+        (0.1, LossMask::Reply, 64, vec![]),
+        (0.5, LossMask::All, 64, vec![]),
+        (0.3, LossMask::Reply, 24, vec![]),
+        (0.4, LossMask::Reply, 64, vec![1.0, 3.0]),
     ] {
         let replay = ReplayedText { share: Replay::new(share).unwrap(), corpora: vec![], sequence_length: length };
         let job =

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use grid::domain::{Event, FinetuneJob, Hyperparameters};
-use grid::suites::glue::{self, Chosen, Classes};
+use grid::suites::glue::{self, CandidateEpoch, ClassLogits, EpochSelection};
 use serde::{Deserialize, Serialize};
 
 pub(super) use rows::RowCache;
@@ -32,7 +32,7 @@ struct FinetuneState {
     /// The progress of the training with them.
     progress: Progress,
     /// The choice among the epochs so far.
-    chosen: Chosen,
+    chosen: EpochSelection,
 }
 
 /// The number of optimiser steps of a candidate.
@@ -167,18 +167,18 @@ impl FinetuneRun<'_> {
         let Self { job, rows, state, .. } = self;
         let SplitRows { examples, sequences } = &rows.valid;
         let inputs: Vec<&[u32]> = sequences.iter().map(|sequence| &sequence.ids[..]).collect();
-        let classes = Classes::new(classifier.logits(&inputs, job.recipe.precision)?);
+        let classes = ClassLogits::new(classifier.logits(&inputs, job.recipe.precision)?);
         for (name, value) in glue::measures(job.task, examples, &classes) {
             attempt.emit(Event::Metric { name: format!("valid_{name}"), step, value })?;
         }
-        let now = (state.candidate, epoch);
-        state.chosen.offer((job.task, &job.recipe.selection), examples, now, classes);
+        let now = CandidateEpoch { candidate: state.candidate, epoch };
+        state.chosen.offer(job.task, &job.recipe.selection, examples, now, classes);
         if job.recipe.keep { self.keep(classifier, now) } else { Ok(()) }
     }
 
     /// Keeps the weights of this candidate and epoch in the output if they are the chosen ones, for all rows or for every
     /// second one. If no epoch is ever chosen, those of the last one stay.
-    fn keep(&mut self, classifier: &Classifier, now: (usize, u32)) -> Result<(), JobError> {
+    fn keep(&mut self, classifier: &Classifier, now: CandidateEpoch) -> Result<(), JobError> {
         let choices = self.state.chosen.choices();
         let folders = match choices[..] {
             [] | [_] => &["classifier"][..],
@@ -198,7 +198,7 @@ impl FinetuneRun<'_> {
     /// Records the choices, the outcomes of the items and the scores.
     fn finish(self, attempt: &mut Attempt) -> Result<(), JobError> {
         let Self { job, rows, state: FinetuneState { chosen, .. }, .. } = self;
-        for (half, (candidate, epoch)) in chosen.choices().into_iter().enumerate() {
+        for (half, CandidateEpoch { candidate, epoch }) in chosen.choices().into_iter().enumerate() {
             for (name, value) in [("chosen_candidate", candidate as f64), ("chosen_epoch", f64::from(epoch))] {
                 attempt.emit(Event::Metric { name: name.to_owned(), step: half as u64, value })?;
             }

@@ -11,8 +11,8 @@ use grid::domain::{
 use super::super::fixtures::{
     NEVER, checkpoints, journal, output, pretraining, published_outcome, stop_after_two_checkpoints, submit,
 };
-use crate::attempt::layout::ITEMS;
 use crate::ml::runtime;
+use grid::domain::layout::ITEMS;
 
 /// A job on a tiny model of the toy world, and the output of the job of that model.
 fn finetuning(runs: &Path, candidates: &[Hyperparameters], items: u64) -> (Job, BTreeMap<JobId, PathBuf>) {

@@ -3,16 +3,17 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use grid::domain::{
-    DatasetFormat, EarlyStopping, Event, Job, Keep, Length, Loss, Milestone, Order, Origin, PrepareJob, Prepared,
-    Schedule, Start, Template, Training, TuneJob, TunePart, Validation, Verdict, Warmup, WorldPart,
+    DatasetFormat, EarlyStopping, Event, Job, KeptWeights, Length, LossMask, Milestone, OptimizerStart, Origin,
+    PrepareJob, Prepared, RecordOrder, Schedule, Template, Training, TuneJob, TunePart, Validation, Verdict, Warmup,
+    WorldPart,
 };
 
-use crate::attempt::layout::OPTIMIZER;
 use crate::jobs::fixtures::{
     NEVER, artifacts, checkpoints, journal, output, pretrain_job, pretraining, published_outcome,
     stop_after_two_checkpoints, submit,
 };
 use crate::ml::runtime;
+use grid::domain::layout::OPTIMIZER;
 
 #[test]
 fn a_damaged_checkpoint_is_named_and_the_previous_one_gives_the_same_weights() {
@@ -64,7 +65,7 @@ fn milestones_and_the_best_model_survive_interruptions() {
     let (job, parents) = pretraining(runs.path());
     let mut job = pretrain_job(job);
     job.milestones = vec![Milestone::Tokens(200), Milestone::Words(700), Milestone::Tokens(6_803)];
-    job.training.validation = Some(Validation { every: 7, early_stopping: None, keep: Keep::Best });
+    job.training.validation = Some(Validation { every: 7, early_stopping: None, keep: KeptWeights::Best });
     let job = Job::Pretrain(job);
 
     let uninterrupted = runs.path().join("uninterrupted");
@@ -126,7 +127,7 @@ fn early_stopping_gives_the_best_model() {
     job.training.length = Length::Steps(100_000);
     job.training.learning_rate = 0.05; // memorises its few windows
     let early_stopping = Some(EarlyStopping { patience: 3, min_delta: 0.0 });
-    job.training.validation = Some(Validation { every: 10, early_stopping, keep: Keep::Best });
+    job.training.validation = Some(Validation { every: 10, early_stopping, keep: KeptWeights::Best });
     let folder = runs.path().join("early");
     let attempt = submit(&folder, "t", &Job::Pretrain(job.clone()), &parents, &NEVER);
     let events = journal(&attempt);
@@ -190,10 +191,10 @@ fn parts_under_one_schedule_are_one_training() {
         parent,
         datasets: vec![dataset],
         shares: vec![],
-        order: Order::Shuffled,
+        order: RecordOrder::Shuffled,
         replay: None,
         max_length: 64,
-        loss: Loss::All,
+        loss: LossMask::All,
         training: Training { length, ..training.clone() },
         then,
         further_validation: vec![],
@@ -201,11 +202,11 @@ fn parts_under_one_schedule_are_one_training() {
         seed: 3,
     };
     let (few, many) = (Length::Steps(2), Length::Epochs(2));
-    let (first, ..) = run("first", &Job::Tune(tune(model, chat, few, vec![], Start::Fresh)));
-    let (second, ..) = run("second", &Job::Tune(tune(first, questions, many, vec![], Start::Carried)));
+    let (first, ..) = run("first", &Job::Tune(tune(model, chat, few, vec![], OptimizerStart::Fresh)));
+    let (second, ..) = run("second", &Job::Tune(tune(first, questions, many, vec![], OptimizerStart::Carried)));
     let datasets = vec![questions];
-    let then = TunePart { datasets, shares: vec![], order: Order::Shuffled, replay: None, length: many };
-    let whole = tune(model, chat, few, vec![then], Start::Fresh);
+    let then = TunePart { datasets, shares: vec![], order: RecordOrder::Shuffled, replay: None, length: many };
+    let whole = tune(model, chat, few, vec![then], OptimizerStart::Fresh);
     let (id, events, parents) = run("whole", &Job::Tune(whole.clone()));
     let weights = |folder: &Path| fs::read(folder.join("model.safetensors")).unwrap();
     assert!(weights(&parents[&id]) == weights(&parents[&second]), "the training differs from its two parts");
@@ -217,7 +218,7 @@ fn parts_under_one_schedule_are_one_training() {
             _ => None,
         })
     };
-    let mut last = tune(first, questions, many, vec![], Start::Carried);
+    let mut last = tune(first, questions, many, vec![], OptimizerStart::Carried);
     last.further_validation = vec![chat];
     let own = journal_of(runs.path(), "second");
     let folder = runs.path().join("last");

@@ -13,8 +13,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use grid::domain::Digest;
-use grid::domain::event::OPTIMIZER;
 use grid::domain::hugging_face::files::WEIGHTS;
+use grid::domain::layout::OPTIMIZER;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 

@@ -1,7 +1,8 @@
 //! Decoder-only language models: one file for each architecture family, and what families share.
 //!
-//! A family is a file like `llama.rs`: the forward pass ([`decoder::Decoder`]), the names of its tensors in Hugging Face
-//! files, and a constant `FAMILY` with its other facts. `families.rs` lists the families in an exhaustive `match`.
+//! To add a family, write a file like `llama.rs`: its forward pass (`decoder::Decoder`), the names of its tensors in
+//! Hugging Face files, and a constant `FAMILY` with its other facts. The exhaustive `match` in `families.rs` then needs an
+//! arm for it.
 
 mod attention;
 mod classifier;

@@ -60,6 +60,10 @@ impl Objective for Classification {
         example.ids.len()
     }
 
+    fn terms(&self, _: &LabelledSequence) -> usize {
+        1
+    }
+
     /// Groups of inputs of similar length; equal inputs go through the body once.
     fn micro_batches(
         &self,

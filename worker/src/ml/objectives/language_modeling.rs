@@ -71,6 +71,10 @@ impl Objective for LanguageModeling {
         example.ids.len()
     }
 
+    fn terms(&self, example: &TrainingSequence) -> usize {
+        example.predicted()
+    }
+
     /// Rows of similar length, the longest first. Rows without a predicted id are left out where a whole group has none.
     fn micro_batches(
         &self,

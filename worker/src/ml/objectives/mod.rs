@@ -1,5 +1,8 @@
-//! What training minimises, one file for each objective. [`Objective`] says what an objective provides; the training loop
-//! is [`crate::ml::training::Trainer`].
+//! What training minimises, one file for each objective.
+//!
+//! To add an objective, write a file like `language_modeling.rs` that implements [`Objective`], and export it here. The
+//! training loop, [`crate::ml::training::Trainer`], works with any objective. A job that trains a language model passes its
+//! objective to `jobs/training.rs`.
 
 mod classification;
 mod language_modeling;

@@ -20,6 +20,9 @@ pub trait Objective: Clone + Send + 'static {
     /// The number of tokens in an example, for the token count of the training.
     fn tokens(&self, example: &Self::Example) -> usize;
 
+    /// The number of terms that an example adds to the loss.
+    fn terms(&self, example: &Self::Example) -> usize;
+
     /// Lays out examples as micro-batches on the CPU. Runs on the thread that prepares batches.
     ///
     /// # Errors

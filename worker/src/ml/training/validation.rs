@@ -46,12 +46,12 @@ impl ValidationHistory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use grid::domain::Keep;
+    use grid::domain::KeptWeights;
 
     #[test]
     fn patience_counts_validations_without_improvement() {
         let early_stopping = Some(EarlyStopping { patience: 2, min_delta: 0.5 });
-        let settings = Validation { every: 10, early_stopping, keep: Keep::Best };
+        let settings = Validation { every: 10, early_stopping, keep: KeptWeights::Best };
         let mut history = ValidationHistory::default();
         let mut results = vec![];
         for (step, loss) in [(10, 4.0), (20, 3.6), (30, 3.4), (40, 3.4), (50, 3.1)] {

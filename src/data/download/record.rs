@@ -1,0 +1,52 @@
+//! The record of a location in the cache: what the server listed, and what was received.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::disk::file_stamp;
+use super::error::FetchError;
+use super::listing::{ListedFile, Listing};
+use super::transfer::Received;
+
+/// What the server listed at a location, and the files received from it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct CacheRecord {
+    pub listing: Listing,
+    pub received: BTreeMap<String, StoredFile>,
+}
+
+/// A received file, with its modification time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct StoredFile {
+    pub bytes: u64,
+    pub sha256: String,
+    modified_ns: u64,
+}
+
+impl StoredFile {
+    /// Describes a received file at its final path.
+    pub fn of(file: &Path, received: Received) -> Result<Self, FetchError> {
+        let (_, modified_ns) = file_stamp(file).ok_or_else(|| {
+            FetchError::disk("read", file)(std::io::Error::other("the file was removed in the meantime"))
+        })?;
+        Ok(Self { bytes: received.bytes, sha256: received.sha256, modified_ns })
+    }
+
+    /// The length and modification time; see [`file_stamp`].
+    pub fn stamp(&self) -> (u64, u64) {
+        (self.bytes, self.modified_ns)
+    }
+
+    /// The length and digest.
+    pub fn received(&self) -> Received {
+        Received { bytes: self.bytes, sha256: self.sha256.clone() }
+    }
+}
+
+/// Whether a file has the length and digest that the server lists, as far as it lists them.
+pub(super) fn matches_listing(entry: &ListedFile, stored: &StoredFile) -> bool {
+    entry.bytes.is_none_or(|bytes| bytes == stored.bytes)
+        && entry.sha256.as_ref().is_none_or(|sha256| *sha256 == stored.sha256)
+}
