@@ -49,10 +49,10 @@ fn tunings(plan: &Plan) -> Vec<(&str, &TuneJob)> {
 }
 
 #[test]
-fn tunings_of_one_pretraining_share_it_and_differ_in_their_seed() {
+fn tunings_of_one_pretrained_model_share_it_and_have_different_seeds() {
     let overrides = ["axes.tune.seed=[1, 2]", "axes.curriculum=[pretrained, merged]"];
     let nested = plan(SPEC, &overrides);
-    assert_eq!(of_kind(&nested, JobKind::Pretrain).len(), 2, "one for each seed of the cells");
+    assert_eq!(of_kind(&nested, JobKind::Pretrain).len(), 2, "one for each model seed");
     insta::assert_snapshot!(labels(&nested, JobKind::Tune), @"
     tiny/chat+questions/tune.seed=1/seed1
     tiny/chat+questions/tune.seed=1/seed2
@@ -108,7 +108,7 @@ fn finetune_seeds_are_derived_from_the_model_seed_unless_listed() {
 }
 
 #[test]
-fn stages_under_one_schedule_are_one_job() {
+fn stages_with_one_schedule_are_one_job() {
     let plan = plan(SPEC, &["axes.curriculum=[sequential, sequential-whole]", "axes.seed=[1]"]);
     insta::assert_snapshot!(labels(&plan, JobKind::Tune), @"
     tiny/chat/seed1

@@ -23,6 +23,7 @@ resources: {threads: 1}
 ";
 
 /// Writes EWoK data: two domains, and for each noun two rows that swap contexts and targets.
+/// Writes files of EWoK: for each noun a row, and the row with contexts and targets swapped.
 fn ewok(env: &Env, nouns: &[&str]) {
     let folder = env.path().join("data/fast_eval/ewok_fast");
     fs::create_dir_all(&folder).expect("a folder");
@@ -42,6 +43,7 @@ fn ewok(env: &Env, nouns: &[&str]) {
 }
 
 /// Writes reading times of 39 words.
+/// Writes a file of reading times.
 fn reading(env: &Env) {
     let folder = env.path().join("data/fast_eval/reading");
     fs::create_dir_all(&folder).expect("a folder");
@@ -58,13 +60,13 @@ fn execute(database: &Path, sql: &str) {
     runtime.block_on(async {
         let options = sqlx::sqlite::SqliteConnectOptions::new().filename(database);
         let mut connection = sqlx::SqliteConnection::connect_with(&options).await.expect("runs.db opens");
-        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await.expect("the statements are right");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await.expect("valid statements");
         connection.close().await.expect("runs.db closes");
     });
 }
 
 /// Puts the database into the state that a version of grid without clusters would have left.
-const FORGET: &str = "UPDATE item SET cluster = NULL; UPDATE score SET stderr = 1.0 WHERE suite = 'ewok';";
+const REMOVE_CLUSTERS: &str = "UPDATE item SET cluster = NULL; UPDATE score SET stderr = 1.0 WHERE suite = 'ewok';";
 
 fn csv(path: &Path) -> Vec<BTreeMap<String, String>> {
     let mut reader = ::csv::Reader::from_path(path).expect("a CSV file");
@@ -79,7 +81,7 @@ fn items_of_old_and_new_versions_are_exported_with_clusters() {
     env.run(0, &["run", "spec.yaml"]);
     let stderrs = || env.query("select cell, subtask, stderr from v_scores where suite = 'ewok' order by 1, 2, job");
     let database = env.path().join("runs/runs.db");
-    execute(&database, FORGET);
+    execute(&database, REMOVE_CLUSTERS);
     assert!(stderrs().iter().all(|row| row.ends_with("|1")));
 
     // Four cells, two domains, eight rows each. Milestones and reading times are not exported.
@@ -121,7 +123,7 @@ fn items_of_old_and_new_versions_are_exported_with_clusters() {
         let squares: f64 = sums.values().map(|sum| sum * sum).sum();
         let expected = 100.0 * (4.0 / 3.0 * squares).sqrt() / 8.0;
         let stderr: f64 = recorded[0].parse().expect("a number");
-        assert!((stderr - expected).abs() < 1e-9, "{curriculum}: {stderr} is not {expected}");
+        assert!((stderr - expected).abs() < 1e-9, "{curriculum}: {stderr} instead of {expected}");
     }
     // The clusters of reading are its sentences. The items of the milestone have clusters as well.
     assert_eq!(env.query("select count(*) from item where cluster is null"), ["0"]);
@@ -158,7 +160,7 @@ fn missing_or_changed_data_gives_a_note_and_no_file_is_overwritten() {
     ewok(&env, &["dog", "boy"]);
     reading(&env);
     env.run(0, &["run", "spec.yaml"]);
-    execute(&env.path().join("runs/runs.db"), FORGET);
+    execute(&env.path().join("runs/runs.db"), REMOVE_CLUSTERS);
     // The same number of rows with other content.
     ewok(&env, &["dog", "girl"]);
     fs::remove_dir_all(env.path().join("data/fast_eval/reading")).expect("a folder");

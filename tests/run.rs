@@ -216,7 +216,7 @@ fn a_damaged_database_is_reported_and_left_unchanged() {
     for arguments in [&["status"][..], &["run", "spec.yaml"]] {
         let complaint = env.complaint(6, arguments);
         assert!(
-            complaint.contains("read runs.db: it is damaged") && complaint.contains("`grid run SPEC` then"),
+            complaint.contains("read runs.db: it is damaged") && complaint.contains("`grid run SPEC` will create"),
             "{complaint}"
         );
     }

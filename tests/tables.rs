@@ -28,7 +28,7 @@ fn tables_and_published_rows_do_not_need_the_spec_file() {
     assert!(published[0].contains("74.9") && published[0].contains("63.25"), "{pairs}");
     assert_eq!(published[1], "theirs (published): a model card");
     assert!(!pairs.contains("elsewhere"), "this reference has none of the columns\n{pairs}");
-    assert!(!env.run(0, &["report", "--table", "alone"]).contains("theirs"), "the table names its references");
+    assert!(!env.run(0, &["report", "--table", "alone"]).contains("theirs"), "the table chooses its references");
 
     // The built-in tables have published rows too.
     for table in ["scores", "leaderboard"] {
@@ -57,7 +57,7 @@ fn tables_and_published_rows_do_not_need_the_spec_file() {
 
 /// The number of data points in a figure, without the examples in its legend.
 fn points(svg: &str) -> usize {
-    svg.lines().filter(|line| line.starts_with("<circle") && !line.contains("<title>an example<")).count()
+    svg.lines().filter(|line| line.starts_with("<circle") && !line.contains("<title>sample<")).count()
 }
 
 /// The z-scores of each column over the four models have mean 0 and population standard deviation 1, and the boxes are
@@ -95,7 +95,7 @@ fn z_scores_are_those_of_the_measured_models() {
     let svg = env.run(0, &["report", "--table", "figure", "--svg"]);
     assert!(svg.starts_with("<svg") && svg.ends_with("</svg>\n"), "{svg}");
     assert_eq!(points(&svg), 8, "{svg}");
-    assert!(svg.contains(">95% of equal models have their mean here<"), "{svg}");
+    assert!(svg.contains(">95% band of the mean of equally good models<"), "{svg}");
     for mean in means {
         assert!(svg.contains(&format!("<title>mean {mean:+.2}</title>")), "{svg}");
     }
@@ -115,7 +115,7 @@ fn an_unknown_table_is_refused_with_the_known_ones() {
     let complaint = env.complaint(4, &["report", "--table", "figur"]);
     assert!(complaint.contains("no table 'figur' (did you mean 'figure'?)"), "{complaint}");
     assert!(complaint.contains("known are scores, leaderboard, pairs, alone, z, figure"), "{complaint}");
-    // One model alone has no z.
+    // A single model has no z.
     let figure = env.run(0, &["report", "--table", "figure"]);
     assert!(figure.contains("0 of 2"), "{figure}");
 }
@@ -124,10 +124,10 @@ fn an_unknown_table_is_refused_with_the_known_ones() {
 #[test]
 fn a_report_without_scores_states_the_progress() {
     let env = Env::new(&format!("{TINY}{TABLES}"));
-    let wild = ["pretrain.learning_rate=1e12", "pretrain.clip_norm=null", "pretrain.warmup=0"];
-    let wild: Vec<&str> = wild.iter().flat_map(|one| ["-S", one]).collect();
+    let diverging = ["pretrain.learning_rate=1e12", "pretrain.clip_norm=null", "pretrain.warmup=0"];
+    let diverging: Vec<&str> = diverging.iter().flat_map(|one| ["-S", one]).collect();
     let few = ["-S", "axes.curriculum=[pretrained]", "-S", "axes.seed=[1]"];
-    env.run(2, &[&["run", "spec.yaml"], &wild[..], &few].concat());
+    env.run(2, &[&["run", "spec.yaml"], &diverging[..], &few].concat());
     for form in
         [&["report"][..], &["report", "--format", "json"], &["report", "--svg"], &["report", "--table", "pairs"]]
     {
@@ -162,7 +162,7 @@ fn requests_for_missing_scores_are_refused_with_a_hint() {
     assert!(complaint.contains("'merged' with itself"), "{complaint}");
     let complaint = env.complaint(4, &["report", "--curve"]);
     assert!(complaint.contains("add `pretrain: {milestones"), "{complaint}");
-    // Of many subtasks and few conditions the subtasks are the rows.
+    // With more subtasks than conditions, the subtasks are the rows of the figure.
     let svg = env.run(0, &["report", "--subtasks", "blimp", "--svg"]);
     assert!(svg.contains(">nano chat single<"), "{svg}");
 }
@@ -174,6 +174,6 @@ fn execute(database: &Path, sql: &str) {
     runtime.block_on(async {
         let options = sqlx::sqlite::SqliteConnectOptions::new().filename(database);
         let mut connection = sqlx::SqliteConnection::connect_with(&options).await.expect("runs.db opens");
-        sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await.expect("the statement is right");
+        sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await.expect("a valid statement");
     });
 }

@@ -8,7 +8,7 @@ use super::global::Global;
 use super::output::{TableFormat, formatted};
 use crate::domain::{ScoreRow, counted};
 use crate::plan::{DifferenceLine, Differences, differences};
-use crate::report::{self, Cell, Comparison, Options, Planned, Table};
+use crate::report::{self, Cell, Comparison, ExperimentScores, Options, PlannedCells, Table};
 use crate::session::{Exit, Failure, Session, SpecText};
 use crate::store::{Store, StoreError};
 
@@ -47,7 +47,7 @@ pub async fn diff(global: &Global, args: &DiffArgs) -> Result<Exit, Failure> {
     match args.format {
         TableFormat::Html => {
             let parts: Vec<_> = tables.iter().map(|table| (table, None)).collect();
-            print!("{}", report::page(&tables[0].title, &parts));
+            print!("{}", report::html_page(&tables[0].title, &parts));
         }
         // These formats hold one table. A program reads the scores from the database.
         TableFormat::Csv | TableFormat::Json => print!("{}", formatted(&tables[0], args.format)),
@@ -119,20 +119,21 @@ fn difference_table([first, second]: [&String; 2], found: &Differences) -> Table
 /// The scores of the cells that both experiments have, if different jobs produced them.
 async fn score_table(store: &Store, [first, second]: [&String; 2]) -> Result<Option<Table>, Failure> {
     let (one, other) = (scored(store, first).await?, scored(store, second).await?);
-    let comparison =
-        Comparison::of_experiments((first, &one.planned, &one.scores), (second, &other.planned, &other.scores));
+    let one = ExperimentScores { name: first, planned: &one.planned, scores: &one.scores };
+    let other = ExperimentScores { name: second, planned: &other.planned, scores: &other.scores };
+    let comparison = Comparison::of_experiments(one, other);
     let title = format!("scores: {second} against {first}");
     Ok(comparison.map(|comparison| comparison.evaluate(Options::default()).table(&title)))
 }
 
 /// The planned cells of an experiment and its scores.
 struct ScoredExperiment {
-    planned: Planned,
+    planned: PlannedCells,
     scores: Vec<ScoreRow>,
 }
 
 async fn scored(store: &Store, experiment: &str) -> Result<ScoredExperiment, Failure> {
     let cells = store.cells(experiment).await?;
     let failed = store.failed_cells(experiment).await?;
-    Ok(ScoredExperiment { planned: Planned::new(&cells, &failed), scores: store.scores(experiment).await? })
+    Ok(ScoredExperiment { planned: PlannedCells::new(&cells, &failed), scores: store.scores(experiment).await? })
 }

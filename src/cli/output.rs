@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 
 use clap::ValueEnum;
 
-use crate::report::{Table, page};
+use crate::report::{Table, html_page};
 use crate::session::{Exit, Failure};
 
 /// Output format of a table.
@@ -41,7 +41,7 @@ pub fn formatted(table: &Table, format: TableFormat) -> String {
         TableFormat::Csv => table.csv(),
         TableFormat::Json => table.json(),
         TableFormat::Latex => table.latex(),
-        TableFormat::Html => page(&table.title, &[(table, None)]),
+        TableFormat::Html => html_page(&table.title, &[(table, None)]),
     }
 }
 

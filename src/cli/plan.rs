@@ -66,8 +66,8 @@ async fn planned(global: &Global, args: &SpecArgs) -> Result<Planned, Failure> {
 }
 
 fn few_seeds_warning(few: &FewSeeds) -> Option<String> {
-    let spreads: Vec<_> = few.earlier.iter().flat_map(|scores| report::spread(scores, &few.suites)).collect();
-    report::few_seeds(few.fewest, &spreads)
+    let spreads: Vec<_> = few.earlier.iter().flat_map(|scores| report::observed_spreads(scores, &few.suites)).collect();
+    report::few_seeds_warning(few.fewest, &spreads)
 }
 
 fn description(session: &Session, few_seeds: Option<String>) -> Description {

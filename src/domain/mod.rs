@@ -16,6 +16,7 @@ pub mod digest;
 pub mod event;
 pub mod fault_injection;
 pub mod finetune;
+pub mod gap;
 pub mod generation;
 pub mod grid;
 pub mod hugging_face;
@@ -52,6 +53,7 @@ pub use event::{
 };
 pub use fault_injection::{FaultInjection, MemoryLimit};
 pub use finetune::{Criterion, FinetuneRecipe, GlueTask, Hyperparameters, Pooling, Selection};
+pub use gap::{Gap, ModelGaps};
 pub use generation::{Generation, Question};
 pub use grid::{BaseModel, Cell, CellKey, Evaluation, Finetuning, Grid, Pretraining, Recipe, Stage, StagePart};
 pub use hugging_face::{ConfigFile, SpecialTokens};

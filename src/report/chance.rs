@@ -1,14 +1,14 @@
-//! Whether a score is above chance, or above another fixed value. Pure functions.
+//! Tests of whether a score is above a fixed value such as chance. Pure functions.
 
 use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
 
 use super::statistics::{deviation, mean};
 
-/// The level of every test of this file.
+/// The significance level of the tests in this file.
 pub(super) const LEVEL: f64 = 0.05;
 
-/// The one-sided p of Student's t test, with n - 1 degrees of freedom, that the mean of what these differences are a
-/// sample of is not above 0; `None` of fewer than two. Equal differences are above 0 for sure, or not at all.
+/// The one-sided p-value of Student's t test for a mean above 0, with n - 1 degrees of freedom; `None` for fewer than two
+/// differences. For equal differences it is 0 or 1.
 pub(super) fn p_over_seeds(differences: &[f64]) -> Option<f64> {
     let (mean, deviation) = (mean(differences)?, deviation(differences)?);
     let student = StudentsT::new(0.0, 1.0, (differences.len() - 1) as f64).ok()?;
@@ -16,7 +16,7 @@ pub(super) fn p_over_seeds(differences: &[f64]) -> Option<f64> {
     Some(one_sided(mean, stderr, |t| student.sf(t)))
 }
 
-/// The one-sided p of the normal test that a number with this standard error is not above 0 but for its items.
+/// The one-sided p-value of the z test for a difference above 0, given its standard error over items.
 pub(super) fn p_over_items(difference: f64, stderr: f64) -> f64 {
     one_sided(difference, stderr, |z| Normal::standard().sf(z))
 }
@@ -24,7 +24,7 @@ pub(super) fn p_over_items(difference: f64, stderr: f64) -> f64 {
 fn one_sided(difference: f64, stderr: f64, upper: impl Fn(f64) -> f64) -> f64 {
     match difference / stderr {
         ratio if ratio.is_finite() => upper(ratio),
-        // Without any spread there is nothing to estimate: the number is above 0 or not.
+        // Without spread there is nothing to estimate: the number is above 0 or not.
         _ if difference > 0.0 => 0.0,
         _ => 1.0,
     }
@@ -49,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn without_spread_a_number_is_above_or_it_is_not() {
+    fn without_spread_p_is_0_or_1() {
         assert_eq!([p_over_items(1.0, 0.0), p_over_items(0.0, 0.0), p_over_items(-1.0, 0.0)], [0.0, 1.0, 1.0]);
         assert_eq!([p_over_seeds(&[2.0, 2.0]), p_over_seeds(&[0.0, 0.0])], [Some(0.0), Some(1.0)]);
     }

@@ -1,7 +1,7 @@
 //! The columns that name the condition of a row.
 
 use super::measure::Condition;
-use super::seeds::Lines;
+use super::seeds::ScoredConditions;
 use super::table::Cell;
 
 /// Model, datasets and curriculum, and further axes if any condition has them.
@@ -12,7 +12,7 @@ pub(super) struct ConditionColumns {
 
 impl ConditionColumns {
     /// The columns that these lines need.
-    pub(super) fn of(lines: &Lines) -> Self {
+    pub(super) fn of(lines: &ScoredConditions) -> Self {
         Self { has_extra: lines.iter().any(|line| !line.condition.extra.is_empty()) }
     }
 

@@ -1,14 +1,14 @@
-//! Scores over the text that a model has seen: one row per milestone.
+//! Learning curves: the scores of a model at its milestones, one row for each.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::marks::Marks;
 use super::measure::{Condition, Measure, push_new};
-use super::seeds::{Lines, Seeds, nesting, remarks};
+use super::seeds::{ScoredConditions, SeedScores, nesting, remarks};
 use super::table::{Cell, Table};
 use crate::domain::{CellRow, Milestone, ScoreRow};
 
-/// How far a model has come; the end comes last.
+/// A point of the training; the end is the last one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Point {
     At(Milestone),
@@ -23,15 +23,16 @@ impl Point {
     fn label(self) -> String {
         match self {
             Point::At(milestone) => milestone.label(),
-            Point::End => "the end".to_owned(),
+            Point::End => "full training".to_owned(),
         }
     }
 }
 
-/// The learning curves of an experiment whose milestones were scored; `None` where none was. `cells` are all cells that
-/// were planned, scored or not.
+/// The learning curves of an experiment; `None` if no milestone has a score. `cells` are all planned cells, whether they
+/// are scored or not.
 ///
-/// The last row of a model is the result of its training, as far as that was scored on as many items.
+/// The last row of a model is the end of its training. It shows only scores on the same number of items as those of the
+/// milestones.
 pub fn curve(experiment: &str, cells: &[CellRow], scores: &[ScoreRow]) -> Option<Table> {
     let aggregates: Vec<&ScoreRow> = scores.iter().filter(|row| row.score.subtask.is_none()).collect();
     let (mut conditions, mut measures) = (vec![], vec![]);
@@ -52,7 +53,7 @@ pub fn curve(experiment: &str, cells: &[CellRow], scores: &[ScoreRow]) -> Option
     let shown: Vec<&ScoreRow> = aggregates.into_iter().filter(as_many).collect();
     let cells: Vec<CellRow> =
         cells.iter().filter(|cell| conditions.contains(&Condition::of_cell(cell))).cloned().collect();
-    let lines = Lines::of(&cells, &shown);
+    let lines = ScoredConditions::of(&cells, &shown);
 
     let extras = lines.iter().any(|line| !line.condition.extra.is_empty());
     let mut heads = vec!["model".to_owned()];
@@ -63,15 +64,15 @@ pub fn curve(experiment: &str, cells: &[CellRow], scores: &[ScoreRow]) -> Option
     let labels = heads.len();
     heads.extend(measures.iter().map(|measure| measure.head(&measures)));
     let points: BTreeSet<Point> = shown.iter().map(|row| Point::of(row)).collect();
-    let columns = |point: &Point| -> Vec<Vec<Seeds>> {
+    let columns = |point: &Point| -> Vec<Vec<SeedScores>> {
         let lines = lines.filtered(|row| Point::of(row) == *point);
         measures.iter().map(|measure| lines.by_measure(measure)).collect()
     };
-    let by_point: Vec<(Point, Vec<Vec<Seeds>>)> = points.iter().map(|point| (*point, columns(point))).collect();
+    let by_point: Vec<(Point, Vec<Vec<SeedScores>>)> = points.iter().map(|point| (*point, columns(point))).collect();
     let mut marks = Marks::among(shown.iter().copied());
     let mut rows = vec![];
     for (index, line) in lines.iter().enumerate() {
-        let has_any = |columns: &[Vec<Seeds>]| columns.iter().any(|column| column[index].mean().is_some());
+        let has_any = |columns: &[Vec<SeedScores>]| columns.iter().any(|column| column[index].mean().is_some());
         for (point, columns) in by_point.iter().filter(|(_, columns)| has_any(columns)) {
             let mut row = vec![Cell::Label(line.condition.model.clone())];
             if extras {
@@ -89,7 +90,7 @@ pub fn curve(experiment: &str, cells: &[CellRow], scores: &[ScoreRow]) -> Option
     notes.extend(remarks(spread, values));
     let marks = marks.into_notes();
     notes.extend(marks.iter().map(ToString::to_string));
-    let title = format!("{experiment}: scores over the text seen in pretraining");
+    let title = format!("{experiment}: scores over the course of pretraining");
     Some(Table { title, spread, heads, labels, rows, notes, marks, ..Table::default() })
 }
 
@@ -100,8 +101,8 @@ mod tests {
     use crate::domain::Suite;
 
     #[test]
-    fn milestones_stand_in_order_before_the_end() {
-        // The third seed has not come to any milestone.
+    fn milestones_precede_the_end_in_order() {
+        // The third seed has not reached a milestone.
         let cells = [1, 2, 3].map(|seed| cell("tiny", None, "pretrained", seed));
         let mut scores = vec![row(&cells[0], Suite::BlimpSupplement, None, 99.0)];
         scores[0].score.n = 5_000; // the end was scored on more items of this suite
@@ -117,17 +118,17 @@ mod tests {
             }
         }
         insta::assert_snapshot!(curve("toy", &cells, &scores).unwrap().terminal(), @r"
-toy: scores over the text seen in pretraining
+toy: scores over the course of pretraining
 mean ± sd over seeds
-──────────────────────────────────────────────────────────
- model   after                  blimp    blimp-supplement
-══════════════════════════════════════════════════════════
- tiny    2M words    61.0 ± 1.4 [2/3]   51.0 ± 1.4 [2/3]a
- tiny    10M words   71.0 ± 1.4 [2/3]    61.0 ± 1.4 [2/3]
- tiny    the end     81.0 ± 1.4 [2/3]                   —
-──────────────────────────────────────────────────────────
-[k/n]: k of n seeds are complete; —: not measured; `grid status` lists what is left to run
-a: not shown to be above chance at 5% (one-sided t test over seeds)
+──────────────────────────────────────────────────────────────
+ model   after                      blimp    blimp-supplement
+══════════════════════════════════════════════════════════════
+ tiny    2M words        61.0 ± 1.4 [2/3]   51.0 ± 1.4 [2/3]a
+ tiny    10M words       71.0 ± 1.4 [2/3]    61.0 ± 1.4 [2/3]
+ tiny    full training   81.0 ± 1.4 [2/3]                   —
+──────────────────────────────────────────────────────────────
+[k/n]: k of n seeds are complete. —: not measured. `grid status` lists what is left to run.
+a: not shown to be above chance at the 5% level (one-sided t test over seeds)
 ");
         scores.retain(ScoreRow::is_final);
         assert_eq!(curve("toy", &cells, &scores), None);

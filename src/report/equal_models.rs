@@ -1,8 +1,8 @@
-//! How far the mean z-scores of models lie apart that are all equally good. Pure functions.
+//! How far apart the mean z-scores of equally good models are. Pure functions.
 //!
-//! z-scores are made from the spread between the models of a table, whatever that spread is: models that differ by
-//! chance alone have z-scores as large as others. By simulation: every model has an independent normal score in every
-//! column, and z and its mean are computed as in the table (population deviation over the models of a column).
+//! z-scores are relative to the spread between the models of a table, so models that differ only by chance have z-scores
+//! as large as any. The spread of their means is simulated: every model has an independent normal score in every column,
+//! and z and its mean are computed as in the table (population deviation over the models of a column).
 
 use std::collections::BTreeMap;
 
@@ -11,28 +11,28 @@ use rand_chacha::rand_core::{RngCore, SeedableRng};
 
 use super::statistics::{mean, z_scores};
 
-/// Simulated tables, at most.
-const WORLDS: usize = 10_000;
-/// About how many scores are simulated at most. A table so large that few simulated tables remain is close to the normal
-/// distribution anyway.
-const SCORES: usize = 4_000_000;
-/// The same table has the same band in every report.
+/// The maximum number of simulated tables.
+const MAX_TABLES: usize = 10_000;
+/// The approximate maximum number of simulated scores. It reduces the number of simulated tables only for tables so large
+/// that the means are close to a normal distribution.
+const MAX_SCORES: usize = 4_000_000;
+/// Fixed, so that the same table has the same bands in every report.
 const SEED: u64 = 20_25;
 
-/// What equal models look like.
+/// The distribution of mean z-scores of equally good models.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct EqualModels {
-    /// For each model the half width of the band around 0 in which its mean z lies in 95% of tables; `None` of a model
-    /// without any score.
+    /// For each model, the half width of the band around 0 that contains its mean z in 95% of the tables; `None` for a
+    /// model without scores.
     pub(super) bands: Vec<Option<f64>>,
-    /// The largest minus the smallest mean z: its mean over all tables.
+    /// The range of mean z, largest minus smallest: its mean over all tables.
     pub(super) expected_range: f64,
-    /// The same: what it exceeds in 5% of tables.
+    /// The range of mean z: the value that it exceeds in 5% of the tables.
     pub(super) high_range: f64,
 }
 
-/// Equal models that have scores in these columns, one row for each model; `None` where fewer than two have any in
-/// common columns, so that there is no z.
+/// Simulates equally good models. `scored` has a row for each model, which says in which columns it has a score. `None` if
+/// no column has two models, so that there is no z.
 pub(super) fn equal_models(scored: &[Vec<bool>]) -> Option<EqualModels> {
     let columns = scored.first().map_or(0, Vec::len);
     let in_column = |column: usize| scored.iter().filter(|model| model[column]).count();
@@ -44,7 +44,7 @@ pub(super) fn equal_models(scored: &[Vec<bool>]) -> Option<EqualModels> {
     let mut normal = Normal { random: ChaCha8Rng::seed_from_u64(SEED), second: None };
     let mut means: BTreeMap<Vec<bool>, Vec<f64>> = BTreeMap::new();
     let mut ranges = vec![];
-    for _ in 0..(SCORES / cells).clamp(100, WORLDS) {
+    for _ in 0..(MAX_SCORES / cells).clamp(100, MAX_TABLES) {
         let mut zs: Vec<Vec<f64>> = vec![vec![]; scored.len()];
         for column in &columns {
             let scores: Vec<Option<f64>> = scored.iter().map(|model| model[*column].then(|| normal.draw())).collect();
@@ -53,7 +53,7 @@ pub(super) fn equal_models(scored: &[Vec<bool>]) -> Option<EqualModels> {
             }
         }
         let of_models: Vec<Option<f64>> = zs.iter().map(|model| mean(model)).collect();
-        // Models with the same columns are exchangeable, so that one band serves all of them.
+        // Models with the same columns are exchangeable, so they have the same band.
         for (model, mean) in scored.iter().zip(&of_models) {
             if let Some(mean) = mean {
                 means.entry(model.clone()).or_default().push(mean.abs());
@@ -62,21 +62,22 @@ pub(super) fn equal_models(scored: &[Vec<bool>]) -> Option<EqualModels> {
         let known = || of_models.iter().flatten().copied();
         ranges.push(known().fold(f64::NEG_INFINITY, f64::max) - known().fold(f64::INFINITY, f64::min));
     }
-    let bands: BTreeMap<Vec<bool>, f64> = means.into_iter().map(|(columns, means)| (columns, upper(means))).collect();
+    let bands: BTreeMap<Vec<bool>, f64> =
+        means.into_iter().map(|(columns, means)| (columns, upper_5_percent(means))).collect();
     Some(EqualModels {
         bands: scored.iter().map(|model| bands.get(model).copied()).collect(),
         expected_range: mean(&ranges)?,
-        high_range: upper(ranges),
+        high_range: upper_5_percent(ranges),
     })
 }
 
-/// What 5% of these values exceed.
-fn upper(mut values: Vec<f64>) -> f64 {
+/// The value that 5% of these values exceed.
+fn upper_5_percent(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[(values.len() * 19 / 20).min(values.len() - 1)]
 }
 
-/// Standard normal numbers (Box and Muller 1958).
+/// A source of standard normal numbers (Box and Muller 1958).
 struct Normal {
     random: ChaCha8Rng,
     second: Option<f64>,
@@ -87,7 +88,7 @@ impl Normal {
         if let Some(second) = self.second.take() {
             return second;
         }
-        // Never 0, of which there is no logarithm.
+        // Never 0, which has no logarithm.
         let mut uniform = || (f64::from(self.random.next_u32()) + 0.5) / (f64::from(u32::MAX) + 1.0);
         let (radius, angle) = ((-2.0 * uniform().ln()).sqrt(), std::f64::consts::TAU * uniform());
         self.second = Some(radius * angle.sin());
@@ -110,9 +111,9 @@ mod tests {
         assert!(equal.bands.iter().all(|band| (band.unwrap() - 0.74).abs() < 0.015), "{equal:?}");
     }
 
-    /// Of two models one has z = 1 and the other z = -1 in every column: the mean over 4 columns is 1 in 1 table of 8.
+    /// One of two models has z = 1 and the other z = -1 in every column: |mean z| over 4 columns is 1 in 1 of 8 tables.
     #[test]
-    fn two_models_are_a_toss_of_coins() {
+    fn two_models_are_like_coin_tosses() {
         let equal = equal_models(&vec![vec![true; 4]; 2]).unwrap();
         assert_eq!((equal.bands, equal.high_range), (vec![Some(1.0); 2], 2.0));
         // |mean| is 0, 0.5 and 1 with probability 3/8, 4/8 and 1/8; the range is twice that.
@@ -120,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn fewer_columns_make_a_wider_band_and_none_makes_none() {
+    fn fewer_columns_make_a_wider_band_and_no_column_makes_none() {
         let mut scored = vec![vec![true, true, true, true]; 6];
         scored[1] = vec![true, false, false, false];
         scored[2] = vec![false; 4];

@@ -1,8 +1,8 @@
-//! Cells and scores for the tests of this room.
+//! Cells and scores for the tests of this module.
 
 use crate::domain::{CellRow, Mode, Score, ScoreRow, Suite};
 
-/// A cell of such coordinates.
+/// A cell with these coordinates.
 pub(super) fn cell(model: &str, dataset: Option<&str>, curriculum: &str, seed: u64) -> CellRow {
     CellRow {
         model: model.to_owned(),
@@ -13,7 +13,7 @@ pub(super) fn cell(model: &str, dataset: Option<&str>, curriculum: &str, seed: u
     }
 }
 
-/// An aggregate accuracy of a cell, or that of a subtask.
+/// An accuracy of a cell: an aggregate, or that of a subtask.
 pub(super) fn row(cell: &CellRow, suite: Suite, subtask: Option<&str>, value: f64) -> ScoreRow {
     let CellRow { model, dataset, curriculum, seed, extra } = cell;
     let label = format!("{model}/{dataset:?}/{curriculum}/{seed}{extra}");

@@ -1,10 +1,10 @@
-//! Numbers as people read them.
+//! Formatting numbers for people.
 
 use std::time::Duration;
 
 pub use crate::domain::{counted, grouped};
 
-/// A time in its two leading units: `0.4s`, `12s`, `1m04s`, `2h05m`, `3d04h`.
+/// A duration in its two largest units: `0.4s`, `12s`, `1m04s`, `2h05m`, `3d04h`.
 pub fn duration(time: Duration) -> String {
     let tenths = rounded(time, 100);
     if tenths < 100 {
@@ -22,22 +22,22 @@ pub fn duration(time: Duration) -> String {
     }
 }
 
-/// The time in units of so many milliseconds, to the nearest.
+/// A duration in units of `unit` milliseconds, rounded to the nearest.
 fn rounded(time: Duration, unit: u128) -> u128 {
     (time.as_millis() + unit / 2) / unit
 }
 
-/// A count to about three digits, in powers of a thousand: `950`, `8.1k`, `81.2k`, `812k`, `1.2M`, `2.0B`.
+/// A count with about three digits, in powers of 1000: `950`, `8.1k`, `81.2k`, `812k`, `1.2M`, `2.0B`.
 pub fn count(number: u64) -> String {
     scaled(number, 1_000.0, &["", "k", "M", "B", "T", "P", "E"])
 }
 
-/// A size to about three digits, in powers of 1024: `950 B`, `1.5 KiB`, `117 MiB`.
+/// A size in bytes with about three digits, in powers of 1024: `950 B`, `1.5 KiB`, `117 MiB`.
 pub fn bytes(number: u64) -> String {
     scaled(number, 1_024.0, &[" B", " KiB", " MiB", " GiB", " TiB", " PiB", " EiB"])
 }
 
-/// A number in at most six digits, none of them idle: `9804`, `5.4322`, `0.00025`, `1e-5`.
+/// A number with at most six significant digits and no trailing zeros: `9804`, `5.4322`, `0.00025`, `1e-5`.
 pub fn number(value: f64) -> String {
     let short: f64 = format!("{value:.5e}").parse().unwrap_or(value);
     match short.abs() {
@@ -47,7 +47,7 @@ pub fn number(value: f64) -> String {
     }
 }
 
-/// A text in lines of at most `width` characters; a longer word has a line of its own.
+/// Breaks a text into lines of at most `width` characters. A longer word gets a line of its own.
 pub fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = vec![];
     for word in text.split(' ') {
@@ -62,7 +62,8 @@ pub fn wrapped(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// The number in the first unit in which it rounds to less than `base`; with a decimal below 100, save in the first.
+/// The number in the first unit in which it rounds to less than `base`. Numbers below 100 have one decimal, except in the
+/// first unit.
 fn scaled(number: u64, base: f64, units: &[&str]) -> String {
     let (mut value, mut unit) = (number as f64, 0);
     while value.round() >= base && unit + 1 < units.len() {
@@ -79,7 +80,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn durations_have_their_two_leading_units() {
+    fn durations_have_their_two_largest_units() {
         let text = |milliseconds| duration(Duration::from_millis(milliseconds));
         assert_eq!([0, 400, 9_949, 9_950, 12_000].map(text), ["0.0s", "0.4s", "9.9s", "10s", "12s"]);
         assert_eq!([59_499, 59_500, 64_000, 3_599_499].map(text), ["59s", "1m00s", "1m04s", "59m59s"]);
@@ -88,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_no_longer_than_asked() {
+    fn lines_are_not_longer_than_the_width() {
         assert_eq!(wrapped("a bc def ghij", 6), ["a bc", "def", "ghij"]);
         assert_eq!(wrapped("abcdefgh i", 4), ["abcdefgh", "i"]);
         let note = "all of these words ".repeat(30).trim().to_owned();
@@ -114,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_as_short_as_six_digits_allow() {
+    fn numbers_have_at_most_six_significant_digits() {
         assert_eq!([9804.0, 0.0, -3.0, 1e-5, 0.00025].map(number), ["9804", "0", "-3", "1e-5", "0.00025"]);
         assert_eq!([5.4321987, 0.1, 123456.75, 1e300].map(number), ["5.4322", "0.1", "123457", "1e300"]);
         assert_eq!([f64::NAN, f64::INFINITY].map(number), ["NaN", "inf"]);

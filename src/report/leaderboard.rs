@@ -1,4 +1,4 @@
-//! The aggregates by which the BabyLM 2025 challenge compares models.
+//! The leaderboard: the aggregates by which the BabyLM 2025 challenge compares models.
 //!
 //! | aggregate | mean of |
 //! |---|---|
@@ -9,17 +9,17 @@
 //! | macro | NLP and human-likeness |
 //! | text average | the ten tasks, Reading counted once |
 //!
-//! A mean of which a part is missing is missing: one over fewer tasks would be another number.
+//! A mean is missing if one of its parts is missing, because a mean over fewer tasks would not be comparable.
 
 use super::conditions::ConditionColumns;
 use super::marks::Marks;
 use super::measure::push_new;
 use super::published::Published;
-use super::seeds::{Line, Lines, nesting, remarks};
+use super::seeds::{ScoredCondition, ScoredConditions, nesting, remarks};
 use super::table::{Cell, Table};
 use crate::domain::{CellRow, Quantity, Reference, ScoreRow, Suite};
 
-/// The columns with their heads: six tasks of language understanding, four of human-likeness, and the means.
+/// The heads and the quantities of the columns: six tasks of language understanding, four of human-likeness, and means.
 const COLUMNS: [(&str, Quantity); 14] = [
     ("BLiMP", Quantity::Suite(Suite::Blimp)),
     ("Suppl.", Quantity::Suite(Suite::BlimpSupplement)),
@@ -37,14 +37,14 @@ const COLUMNS: [(&str, Quantity); 14] = [
     ("text", Quantity::TextAverage),
 ];
 
-/// The leaderboard of an experiment: a row for each condition and set of rules, milestones left out.
+/// The leaderboard of an experiment without milestones: a row for each condition and scoring mode.
 pub fn leaderboard(experiment: &str, cells: &[CellRow], scores: &[ScoreRow], references: &[Reference]) -> Table {
     let scores: Vec<&ScoreRow> = scores.iter().filter(|row| row.is_final()).collect();
     let mut modes = vec![];
     for row in &scores {
         push_new(&mut modes, row.score.mode);
     }
-    let lines = Lines::of(cells, &scores);
+    let lines = ScoredConditions::of(cells, &scores);
     let conditions = ConditionColumns::of(&lines);
     let mut heads = conditions.heads();
     heads.push("rules".to_owned());
@@ -65,9 +65,9 @@ pub fn leaderboard(experiment: &str, cells: &[CellRow], scores: &[ScoreRow], ref
             rows.push([names(""), vec![Cell::Missing; COLUMNS.len()]].concat());
         }
         for (rules, lines, columns) in &by_mode {
-            if lines.iter().nth(index).is_some_and(Line::is_scored) {
+            if lines.iter().nth(index).is_some_and(ScoredCondition::is_scored) {
                 let values = COLUMNS.iter().zip(columns).map(|((_, quantity), column)| {
-                    // A mean has no chance of its own.
+                    // A mean has no score of guessing.
                     let is_mean = !quantity.parts().is_empty();
                     column[index].cell(if is_mean { String::new() } else { marks.of(&[column[index].rows()]) })
                 });
@@ -78,10 +78,10 @@ pub fn leaderboard(experiment: &str, cells: &[CellRow], scores: &[ScoreRow], ref
     let values = rows.iter().flat_map(|row: &Vec<Cell>| &row[labels..]);
     let spread = lines.spread(values.clone());
     let mut notes = vec![
-        "GLUE: mean accuracy of its 7 tasks; Reading: mean of eye-tracking and self-paced".to_owned(),
-        "NLP: mean of the first six columns; human: of the next four; macro: of NLP and human; text: of all ten"
+        "GLUE is the mean accuracy of its 7 tasks. Reading is the mean of eye-tracking and self-paced reading.".to_owned(),
+        "NLP is the mean of the first six columns, human of the next four, macro of NLP and human, and text of all ten."
             .to_owned(),
-        "a mean is taken seed by seed, over the seeds that have every part".to_owned(),
+        "Means are computed seed by seed, over the seeds that have every part.".to_owned(),
     ];
     notes.extend(nesting(by_mode.iter().flat_map(|(_, _, columns)| columns.iter().flatten())));
     notes.extend(remarks(spread, values));
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
     use crate::domain::GlueTask;
 
-    /// All ten tasks of a model but AoA, which no suite measures yet.
+    /// The scores of a model on all ten tasks except AoA.
     fn scored(cell: &CellRow, up: f64) -> Vec<ScoreRow> {
         let mut rows = vec![];
         let mut add = |suite: Suite, task: &str, metric: &str, value: f64| {
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn official_means_and_what_is_missing() {
+    fn official_means_are_computed_and_missing_parts_make_them_missing() {
         let cells =
             [cell("a", None, "pretrained", 1), cell("a", None, "pretrained", 2), cell("b", None, "pretrained", 1)];
         let mut scores = scored(&cells[0], 0.0);

@@ -1,4 +1,4 @@
-//! Marks on numbers that may mean less than they seem to, each with a note below the table.
+//! Marks: letters beside numbers that may be misleading, each explained in a note below the table.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -8,31 +8,30 @@ use super::seeds::within_seeds;
 use super::table::MarkNote;
 use crate::domain::ScoreRow;
 
-/// Items from which an equal score is no coincidence: of fewer, two models may well get the same number right.
+/// The number of items from which equal scores are not a coincidence. With fewer items, two models can easily have the
+/// same number of correct answers.
 const MANY_ITEMS: u64 = 1_000;
 
-/// Letters, each with its note.
-///
-/// One value serves one table: the same reason has the same letter in all of its cells.
+/// The marks of one table: the same reason has the same letter in all cells.
 #[derive(Default)]
 pub(super) struct Marks {
     notes: Vec<MarkNote>,
-    /// The jobs that gave each score on many items to the last bit: value and standard error.
-    twins: HashMap<(Measure, u64, Option<u64>), BTreeSet<String>>,
+    /// The jobs that have exactly the same score on many items.
+    twins: HashMap<ExactScore, BTreeSet<String>>,
 }
 
 impl Marks {
-    /// For a table of these scores; a score that equals another model's to the last bit is found among them.
+    /// Marks for a table of these scores, among which exactly equal scores of different models are searched.
     pub(super) fn among<'a>(all: impl IntoIterator<Item = &'a ScoreRow>) -> Self {
         let mut marks = Self::default();
         for row in all.into_iter().filter(|row| row.score.n >= MANY_ITEMS) {
-            marks.twins.entry(bits(row)).or_default().insert(row.job.clone());
+            marks.twins.entry(ExactScore::of(row)).or_default().insert(row.job.clone());
         }
         marks
     }
 
-    /// The letters of a cell, each once. Every side has the scores of one condition on one measure, of all its seeds:
-    /// one side for a score, two for a difference.
+    /// The letters of a cell, each once. A side has the scores of all seeds of one condition on one measure: a score has
+    /// one side, a difference has two.
     pub(super) fn of(&mut self, sides: &[&[&ScoreRow]]) -> String {
         let reasons: Vec<String> = sides.iter().flat_map(|side| self.reasons(side)).collect();
         let mut letters = String::new();
@@ -50,7 +49,7 @@ impl Marks {
         if let Some(note) = self.notes.iter().find(|note| note.reason == reason) {
             return note.letter;
         }
-        // More reasons than letters share the last sign, and their notes stand below all the same.
+        // If there are more reasons than letters, the rest share a sign; each of them still has its note.
         let letter = ('a'..='z').chain('A'..='Z').nth(self.notes.len()).unwrap_or('*');
         self.notes.push(MarkNote { letter, reason: reason.to_owned() });
         letter
@@ -65,15 +64,15 @@ impl Marks {
         let any = |is: fn(&ScoreRow) -> bool| found.iter().any(|row| is(row));
         let mut reasons: Vec<&str> = vec![];
         if any(|row| row.score.nans > 0) {
-            reasons.push("some candidates have no number for a score (NaN)");
+            reasons.push("the scores of some candidates are not a number (NaN)");
         }
         let ties = any(|row| row.score.n > 0 && row.score.ties == row.score.n);
         if ties {
-            reasons.push("every item is a tie: the model does not tell the candidates apart");
+            reasons.push("every item is a tie: the model does not distinguish the candidates");
         }
         let one_class = any(|row| row.score.classes == Some(1));
         if one_class {
-            reasons.push("one class for every item: the classifier does not read its input");
+            reasons.push("the same class for every item: the prediction does not depend on the input");
         }
         let equals_floor = |row: &ScoreRow| {
             let floor = row.score.floor.filter(|_| row.score.n >= MANY_ITEMS);
@@ -83,14 +82,15 @@ impl Marks {
         if trivial {
             reasons.push("equal to the trivial floor to the last digit");
         }
-        // Equal to the last bit with other weights: the score does not depend on the model.
-        let twin =
-            |row: &&ScoreRow| self.twins.get(&bits(row)).is_some_and(|jobs| jobs.iter().any(|job| *job != row.job));
+        // Exactly equal with different weights: the score does not depend on the model.
+        let twin = |row: &&ScoreRow| {
+            self.twins.get(&ExactScore::of(row)).is_some_and(|jobs| jobs.iter().any(|job| *job != row.job))
+        };
         if found.iter().any(twin) {
             reasons.push("equal to another model's score to the last digit");
         }
         let mut reasons: Vec<String> = reasons.into_iter().map(str::to_owned).collect();
-        // What these say is stronger than a test.
+        // These reasons say more than a test against chance.
         if !(ties || one_class || trivial) {
             reasons.extend(not_above(found));
         }
@@ -98,20 +98,40 @@ impl Marks {
     }
 }
 
-fn bits(row: &ScoreRow) -> (Measure, u64, Option<u64>) {
-    (Measure::of(row), row.score.value.to_bits(), row.score.stderr.map(f64::to_bits))
+/// A score to the last bit.
+#[derive(PartialEq, Eq, Hash)]
+struct ExactScore {
+    measure: Measure,
+    value: u64,
+    stderr: Option<u64>,
 }
 
-/// A value that a score should be above: its name, and what it is.
-type Bar = (&'static str, fn(&ScoreRow) -> Option<f64>);
+impl ExactScore {
+    fn of(row: &ScoreRow) -> Self {
+        let stderr = row.score.stderr.map(f64::to_bits);
+        Self { measure: Measure::of(row), value: row.score.value.to_bits(), stderr }
+    }
+}
 
-/// What these scores of one condition are not shown to be above: chance or, where they are above it, the trivial floor.
+/// A value that a score should exceed.
+struct Baseline {
+    name: &'static str,
+    value: fn(&ScoreRow) -> Option<f64>,
+}
+
+/// The baseline that the scores of one condition are not shown to exceed: chance or, if they exceed chance, the trivial
+/// floor.
 fn not_above(found: &[&ScoreRow]) -> Option<String> {
-    let bars: [Bar; 2] = [("chance", |row| row.score.chance), ("the trivial floor", |row| row.score.floor)];
-    bars.into_iter().find_map(|(name, bar)| {
-        let below: Option<f64> = found.iter().map(|row| bar(row)).sum();
-        below.filter(|_| !found.is_empty())?;
-        let above = |row: &ScoreRow| row.score.value - bar(row).unwrap_or(0.0);
+    let baselines = [
+        Baseline { name: "chance", value: |row| row.score.chance },
+        Baseline { name: "the trivial floor", value: |row| row.score.floor },
+    ];
+    baselines.into_iter().find_map(|Baseline { name, value }| {
+        let is_known = !found.is_empty() && found.iter().all(|row| value(row).is_some());
+        if !is_known {
+            return None;
+        }
+        let above = |row: &ScoreRow| row.score.value - value(row).unwrap_or(0.0);
         let differences = within_seeds(found, above);
         let (p, test) = match (p_over_seeds(&differences), &differences[..]) {
             (Some(p), _) => (p, "one-sided t test over seeds"),
@@ -119,16 +139,20 @@ fn not_above(found: &[&ScoreRow]) -> Option<String> {
                 Some(stderr) => {
                     (p_over_items(*difference, stderr), "one-sided z test, standard error clustered by item group")
                 }
-                None => return Some(format!("not tested against {name}: one seed, and no standard error over items")),
+                None => {
+                    return Some(format!(
+                        "not tested against {name}: there is one seed and no standard error over items"
+                    ));
+                }
             },
             (None, _) => return None,
         };
-        (p >= LEVEL).then(|| format!("not shown to be above {name} at 5% ({test})"))
+        (p >= LEVEL).then(|| format!("not shown to be above {name} at the 5% level ({test})"))
     })
 }
 
-/// The standard error over items of the mean of one model's scores: no more than the mean of theirs, which it is where
-/// they err on the same items.
+/// An upper bound of the standard error over items of the mean of one model's scores: the mean of their standard errors,
+/// which is exact if they err on the same items.
 fn stderr(found: &[&ScoreRow]) -> Option<f64> {
     let sum: Option<f64> = found.iter().map(|row| row.score.stderr).sum();
     sum.map(|sum| sum / found.len() as f64)
@@ -140,7 +164,7 @@ mod tests {
     use super::*;
     use crate::domain::{GlueTask, Suite};
 
-    /// Scores of one condition: a value for each seed, chance 50, trivial floor as given.
+    /// Scores of one condition, one for each seed, with chance 50 and this trivial floor.
     fn scores(values: &[f64], floor: f64) -> Vec<ScoreRow> {
         let score = |(seed, value): (u64, &f64)| {
             let mut row = row(&cell("tiny", None, "pretrained", seed), Suite::Blimp, None, *value);
@@ -161,34 +185,35 @@ mod tests {
         // t = (6 / 1) sqrt 3 = 10.4, and (1 / 1) sqrt 3 = 1.7 with 2 degrees of freedom: p 0.0046 and 0.11.
         assert_eq!(notes(&scores(&[55.0, 56.0, 57.0], 40.0)), [""; 0]);
         insta::assert_snapshot!(notes(&scores(&[50.0, 51.0, 52.0], 40.0))[0],
-            @"a: not shown to be above chance at 5% (one-sided t test over seeds)");
+            @"a: not shown to be above chance at the 5% level (one-sided t test over seeds)");
         // Two seeds, t = 5 with one degree of freedom: p 0.063.
         assert_eq!(notes(&scores(&[52.0, 53.0], 40.0)).len(), 1);
         // One seed, standard error 2.5: z = 1.8 and 1.6.
         assert_eq!(notes(&scores(&[54.5], 40.0)), [""; 0]);
         insta::assert_snapshot!(notes(&scores(&[54.0], 40.0))[0],
-            @"a: not shown to be above chance at 5% (one-sided z test, standard error clustered by item group)");
+            @"a: not shown to be above chance at the 5% level (one-sided z test, standard error clustered by item group)");
     }
 
     #[test]
     fn a_score_above_chance_is_tested_against_the_trivial_floor() {
         insta::assert_snapshot!(notes(&scores(&[60.0, 61.0, 62.0], 61.5))[0],
-            @"a: not shown to be above the trivial floor at 5% (one-sided t test over seeds)");
+            @"a: not shown to be above the trivial floor at the 5% level (one-sided t test over seeds)");
         assert_eq!(notes(&scores(&[60.0, 61.0, 62.0], 58.0)), [""; 0]);
-        assert!(notes(&scores(&[50.0, 50.5], 61.5))[0].contains("above chance"), "one mark, of the lower bar");
+        assert!(notes(&scores(&[50.0, 50.5], 61.5))[0].contains("above chance"), "one mark, for the lower baseline");
     }
 
     #[test]
     fn without_a_standard_error_one_seed_cannot_be_tested() {
         let mut rows = scores(&[70.0], 40.0);
         rows[0].score.stderr = None;
-        assert_eq!(notes(&rows), ["a: not tested against chance: one seed, and no standard error over items"]);
+        assert_eq!(notes(&rows), ["a: not tested against chance: there is one seed and no standard error over items"]);
         rows[0].score.chance = None;
         rows[0].score.floor = None;
-        assert_eq!(notes(&rows), [""; 0], "nothing to be above");
+        assert_eq!(notes(&rows), [""; 0], "no baseline");
     }
 
-    /// Three fine-tunings of one model are not three seeds: their small spread must not pass for one between models.
+    /// Three fine-tunings of one model are not three seeds: their small spread must not be taken for the spread between
+    /// models.
     #[test]
     fn fine_tunings_of_one_model_are_tested_by_its_items() {
         let runs = |stderr: f64| -> Vec<ScoreRow> {
@@ -205,15 +230,15 @@ mod tests {
     }
 
     #[test]
-    fn degenerate_scores_are_not_tested_but_named() {
+    fn degenerate_scores_are_named_instead_of_tested() {
         let mut rows = scores(&[50.0], 40.0);
         rows[0].score.classes = Some(1);
         rows[0].score.ties = rows[0].score.n;
         assert_eq!(
             notes(&rows),
             [
-                "a: every item is a tie: the model does not tell the candidates apart",
-                "b: one class for every item: the classifier does not read its input"
+                "a: every item is a tie: the model does not distinguish the candidates",
+                "b: the same class for every item: the prediction does not depend on the input"
             ]
         );
     }
@@ -230,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn letters_do_not_run_out_of_the_alphabet() {
+    fn more_reasons_than_letters_share_an_asterisk() {
         let mut marks = Marks::default();
         let letters: String = (0..54).map(|reason| marks.letter(&reason.to_string())).collect();
         assert!(letters.starts_with("abc") && letters.ends_with("YZ**"), "{letters}");

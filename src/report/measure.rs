@@ -1,16 +1,16 @@
-//! Rows and columns: conditions, and what is measured of them.
+//! Conditions and measures: what the rows and the columns of tables are.
 
 use std::collections::BTreeSet;
 
 use crate::domain::{CellRow, GlueTask, Mode, Quantity, ScoreRow, Suite};
 
-/// The axis over seeds of the tuning, as it stands in [`CellRow::extra`].
+/// The prefix of the axis over tuning seeds in [`CellRow::extra`].
 const TUNING_SEED: &str = "tune.seed=";
 
-/// A row: everything about a cell but its seeds.
+/// A condition: all coordinates of a cell except its seeds.
 ///
-/// Seeds of the tuning are left out of `extra`: several tunings of one pretrained model share its seed, so they are no
-/// further trainings of the condition. Their scores are averaged within the model seed.
+/// `extra` does not include the tuning seed: several tunings of one pretrained model are not independent training runs of
+/// the condition. Their scores are averaged within the model seed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Condition {
     pub(super) model: String,
@@ -19,7 +19,7 @@ pub(super) struct Condition {
     pub(super) extra: String,
 }
 
-/// A column: one number about each model.
+/// A measure: what identifies one number of each model.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Measure {
     pub(super) suite: Suite,
@@ -61,7 +61,7 @@ impl Measure {
         }
     }
 
-    /// The column of a named table that it is, if there is one.
+    /// The quantity that this measure is, if any.
     pub(super) fn quantity(&self) -> Option<Quantity> {
         Quantity::ALL.into_iter().find(|quantity| {
             scored_as(*quantity).is_some_and(|id| {
@@ -70,7 +70,7 @@ impl Measure {
         })
     }
 
-    /// A head that tells it from the others.
+    /// A head that distinguishes this measure from all others of the table.
     pub(super) fn head(&self, all: &[Measure]) -> String {
         let mut head = self.subtask.as_ref().unwrap_or(&self.task).clone();
         let twins = |same: &dyn Fn(&Measure) -> bool| {
@@ -87,13 +87,13 @@ impl Measure {
     }
 }
 
-/// The further axes without the seed of the tuning.
+/// The further axes without the tuning seed.
 fn without_tuning_seed(extra: &str) -> String {
     let parts: Vec<&str> = extra.split(", ").filter(|part| !part.starts_with(TUNING_SEED)).collect();
     parts.join(", ")
 }
 
-/// Pushes what is not there yet: order of first sight.
+/// Pushes a value unless the list contains it, so that values stay in the order of their first occurrence.
 pub(super) fn push_new<T: PartialEq>(list: &mut Vec<T>, value: T) {
     if !list.contains(&value) {
         list.push(value);
@@ -139,7 +139,7 @@ fn scored_as(quantity: Quantity) -> Option<ScoreId> {
     }
 }
 
-/// Whether a score is this quantity; never one of a mean.
+/// Whether a score is a value of this quantity; never for a mean.
 pub(super) fn is_scored_as(quantity: Quantity, row: &ScoreRow) -> bool {
     scored_as(quantity).is_some_and(|id| {
         let level = row.score.subtask.is_none() || !id.is_aggregate;
@@ -147,14 +147,14 @@ pub(super) fn is_scored_as(quantity: Quantity, row: &ScoreRow) -> bool {
     })
 }
 
-/// The rules that these scores follow, each once.
-pub(super) fn rules(scores: &[&ScoreRow]) -> String {
+/// The modes of these scores, each once.
+pub(super) fn modes(scores: &[&ScoreRow]) -> String {
     let mut modes: Vec<String> = vec![];
     scores.iter().for_each(|row| push_new(&mut modes, row.score.mode.to_string()));
     modes.join(", ")
 }
 
-/// The rules that scores of these modes follow, for people; `None` of no score.
+/// A note on the modes of the scores; `None` without any mode.
 pub(super) fn scored_with(modes: impl IntoIterator<Item = Mode>) -> Option<String> {
     let modes: BTreeSet<Mode> = modes.into_iter().collect();
     let rules = match modes.into_iter().collect::<Vec<_>>()[..] {
@@ -166,7 +166,7 @@ pub(super) fn scored_with(modes: impl IntoIterator<Item = Mode>) -> Option<Strin
             modes.join(" and ")
         }
     };
-    Some(format!("scored with {rules}"))
+    Some(format!("Scored with {rules}."))
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
-//! Tables, statistics and progress.
+//! Tables, statistics, figures and progress.
 //!
-//! Purpose: to turn the rows of the database into what a researcher reads, with the doubt that belongs to each number.
+//! Purpose: turn recorded scores into what a researcher reads, with the uncertainty of each number.
 //!
-//! Invariant: nothing is computed anew that was recorded, nothing that is missing is left out: a cell without a score
-//! is shown as `—`, and one with fewer seeds than planned says so.
+//! Invariant: recorded scores are never recomputed, and missing ones are never hidden: a cell without a score is shown as
+//! `—`, and a score of fewer seeds than planned says so.
 //!
-//! Rejected: tables drawn straight from SQL. What a table holds ([`Table`]) and how it looks are two things, so that
-//! all forms show the same numbers and tests read them without parsing drawings.
+//! Rejected: formatting tables directly from SQL. The content of a table ([`Table`]) is separate from its format, so that
+//! all formats show the same numbers, and tests check them without parsing text.
 
 mod card;
 mod chance;
@@ -19,8 +19,8 @@ mod equal_models;
 mod figure;
 #[cfg(test)]
 mod fixtures;
+mod gaps;
 pub mod human;
-mod lacks;
 mod leaderboard;
 mod marks;
 mod measure;
@@ -38,15 +38,15 @@ mod table;
 
 pub use card::{Card, CardJob};
 pub use columns::aligned_columns;
-pub use compare::{CompareError, Comparison, Options, Planned, Scope};
-pub use compared::{Compared, Test};
+pub use compare::{CompareError, Comparison, ExperimentScores, Options, PlannedCells, Scope};
+pub use compared::{Compared, TTest};
 pub use curve::curve;
-pub use figure::{Figure, compared};
-pub use lacks::lacks;
+pub use figure::{Figure, comparison_figure};
+pub use gaps::format_gaps;
 pub use leaderboard::leaderboard;
-pub use named::{boxes, named};
-pub use pivot::{Columns, pivot, with_subtasks};
-pub use power::{few_seeds, power, spread};
-pub use publish::page;
+pub use named::{box_figure, named_table};
+pub use pivot::{Columns, pivot, suites_with_subtasks};
+pub use power::{few_seeds_warning, observed_spreads, power};
+pub use publish::html_page;
 pub use speed::speed;
-pub use table::{Cell, Scale, Score, Spread, Table};
+pub use table::{Cell, Column, MarkNote, Scale, Score, Spread, Table};

@@ -1,21 +1,21 @@
-//! Tables that a spec names: columns of quantities as scores, as z-scores over the models, or as boxes of these.
+//! Tables that a spec defines: quantities as scores, as z-scores over the models, or as box plots of the z-scores.
 //!
-//! z(m, t) = (score(m, t) − mean over the models) / population deviation over the models; a model's box is the
-//! distribution of its z over the columns (CLASS-IT, figures 3, 5 and 6). Published rows enter neither.
+//! z(m, t) = (score(m, t) − mean over the models) / population deviation over the models. The box of a model is the
+//! distribution of its z over the columns (CLASS-IT, figures 3, 5 and 6). Published rows are not included in either.
 
 use super::conditions::ConditionColumns;
 use super::equal_models::{EqualModels, equal_models};
-use super::figure::{Distribution, Figure, Mark, Panel};
+use super::figure::{Distribution, Figure, Mark, Named, Panel};
 use super::marks::Marks;
 use super::measure::{is_scored_as, scored_with};
 use super::published::Published;
-use super::seeds::{Line, Lines, Seeds, nesting, remarks};
+use super::seeds::{ScoredCondition, ScoredConditions, SeedScores, nesting, remarks};
 use super::statistics::{BoxPlot, mean, z_scores};
 use super::table::{Cell, Spread, Table};
 use crate::domain::{CellRow, NamedTable, Quantity, Reference, ScoreRow, TableView, counted};
 
-/// The table of this name: a row for each condition, milestones left out.
-pub fn named(
+/// A table that the spec defines, without milestones: a row for each condition.
+pub fn named_table(
     experiment: &str,
     table: &NamedTable,
     cells: &[CellRow],
@@ -23,19 +23,19 @@ pub fn named(
     references: &[Reference],
 ) -> Table {
     let all: Vec<&ScoreRow> = scores.iter().filter(|row| row.is_final()).collect();
-    let lines = Lines::of(cells, &all);
+    let lines = ScoredConditions::of(cells, &all);
     let names = ConditionColumns::of(&lines);
     let mut heads = names.heads();
     let labels = heads.len();
-    let columns: Vec<Vec<Seeds>> = table.columns.iter().map(|quantity| lines.by_quantity(*quantity)).collect();
+    let columns: Vec<Vec<SeedScores>> = table.columns.iter().map(|quantity| lines.by_quantity(*quantity)).collect();
     let mut marks = Marks::among(all.iter().copied());
     let shown = match table.show {
         TableView::Scores => scored(&lines, &table.columns, &columns, &mut marks),
-        TableView::ZScores => Standard::of(&table.columns, &columns).z_scores(),
-        TableView::Boxes => Standard::of(&table.columns, &columns).boxes(),
+        TableView::ZScores => ZScores::of(&table.columns, &columns).z_scores(),
+        TableView::Boxes => ZScores::of(&table.columns, &columns).boxes(),
     };
     heads.extend(shown.heads);
-    let row = |(line, values): (&Line, Vec<Cell>)| [names.cells(&line.condition), values].concat();
+    let row = |(line, values): (&ScoredCondition, Vec<Cell>)| [names.cells(&line.condition), values].concat();
     let rows = lines.iter().zip(shown.rows).map(row).collect();
     let (mut published, mut footer) = (Published::default(), vec![]);
     if table.show == TableView::Scores {
@@ -63,26 +63,29 @@ pub fn named(
     }
 }
 
-/// The picture of a table of boxes: one for each condition, milestones left out.
-pub fn boxes(experiment: &str, table: &NamedTable, cells: &[CellRow], scores: &[ScoreRow]) -> Figure {
+/// The figure of a table of boxes, without milestones: a box for each condition.
+pub fn box_figure(experiment: &str, table: &NamedTable, cells: &[CellRow], scores: &[ScoreRow]) -> Figure {
     let all: Vec<&ScoreRow> = scores.iter().filter(|row| row.is_final()).collect();
-    let lines = Lines::of(cells, &all);
-    let columns: Vec<Vec<Seeds>> = table.columns.iter().map(|quantity| lines.by_quantity(*quantity)).collect();
-    let standard = Standard::of(&table.columns, &columns);
-    let marks = standard.distributions().into_iter().map(|row| row.map_or(Mark::Missing, Mark::Box)).collect();
-    let bands = standard.equal.iter().flat_map(|equal| &equal.bands);
-    let bands = bands.map(|half| half.map(|half| (-half, half))).collect();
+    let lines = ScoredConditions::of(cells, &all);
+    let columns: Vec<Vec<SeedScores>> = table.columns.iter().map(|quantity| lines.by_quantity(*quantity)).collect();
+    let z_scores = ZScores::of(&table.columns, &columns);
+    let marks = z_scores.distributions().into_iter().map(|row| row.map_or(Mark::Missing, Mark::Box)).collect();
+    let bands = z_scores.equal.iter().flat_map(|equal| &equal.bands);
+    let bands: Vec<Option<(f64, f64)>> = bands.map(|half| half.map(|half| (-half, half))).collect();
     let panel = Panel {
-        bands: standard.equal.is_some().then(|| ("95% of equal models have their mean here".to_owned(), bands)),
-        lines: vec![("mean over the models".to_owned(), vec![Some(0.0); lines.iter().count()])],
+        bands: z_scores
+            .equal
+            .is_some()
+            .then(|| Named { name: "95% band of the mean of equally good models".to_owned(), values: bands }),
+        lines: vec![Named { name: "mean over the models".to_owned(), values: vec![Some(0.0); lines.iter().count()] }],
         ..Panel::new("z-score over the models".to_owned(), marks)
     };
-    let mut notes = standard.notes();
-    notes.push(format!("points: {}", names(&table.columns).join(", ")));
-    Figure { panels: vec![panel], notes, ..Figure::of(&named(experiment, table, cells, scores, &[])) }
+    let mut notes = z_scores.notes();
+    notes.push(format!("Points: {}.", names(&table.columns).join(", ")));
+    Figure { panels: vec![panel], notes, ..Figure::of(&named_table(experiment, table, cells, scores, &[])) }
 }
 
-/// What a table shows beside the names of its rows.
+/// The part of a table that depends on what it shows.
 struct Shown {
     heads: Vec<String>,
     spread: Spread,
@@ -94,9 +97,9 @@ fn names(columns: &[Quantity]) -> Vec<String> {
     columns.iter().map(|quantity| quantity.name().to_owned()).collect()
 }
 
-fn scored(lines: &Lines, quantities: &[Quantity], columns: &[Vec<Seeds>], marks: &mut Marks) -> Shown {
-    let cell = |quantity: &Quantity, seeds: &Seeds, marks: &mut Marks| {
-        // A mean has no chance of its own.
+fn scored(lines: &ScoredConditions, quantities: &[Quantity], columns: &[Vec<SeedScores>], marks: &mut Marks) -> Shown {
+    let cell = |quantity: &Quantity, seeds: &SeedScores, marks: &mut Marks| {
+        // A mean has no score of guessing.
         let letters = if quantity.parts().is_empty() { marks.of(&[seeds.rows()]) } else { String::new() };
         seeds.cell(letters)
     };
@@ -111,12 +114,12 @@ fn scored(lines: &Lines, quantities: &[Quantity], columns: &[Vec<Seeds>], marks:
     notes.extend(nesting(columns.iter().flatten()));
     notes.extend(remarks(spread, rows.iter().flatten()));
     if quantities.iter().any(|quantity| !quantity.parts().is_empty()) {
-        notes.push("a mean is taken seed by seed, over the seeds that have every part".to_owned());
+        notes.push("Means are computed seed by seed, over the seeds that have every part.".to_owned());
     }
     Shown { heads: names(quantities), spread, rows, notes }
 }
 
-/// What guessing and what a trivial strategy give, where the suites say so.
+/// The rows with the scores of guessing and of a trivial strategy, if the suites define them.
 fn floors(labels: usize, columns: &[Quantity], all: &[&ScoreRow]) -> Vec<Vec<Cell>> {
     let line = |name: &str, of: fn(&ScoreRow) -> Option<f64>| {
         let blank = (1..labels).map(|_| Cell::Label(String::new()));
@@ -131,20 +134,20 @@ fn floors(labels: usize, columns: &[Quantity], all: &[&ScoreRow]) -> Vec<Vec<Cel
 }
 
 /// The z-scores of a table.
-struct Standard<'a> {
+struct ZScores<'a> {
     quantities: &'a [Quantity],
-    /// The z of every model in every column, as far as it is defined.
+    /// The z of every model in every column; `None` if it is not defined.
     zs: Vec<Vec<Option<f64>>>,
-    /// Models that have a score in any column.
+    /// The number of models that have a score in any column.
     models: usize,
-    /// What the same table would look like if its models were equally good.
+    /// What the mean z-scores would be if all models were equally good.
     equal: Option<EqualModels>,
 }
 
-impl<'a> Standard<'a> {
-    fn of(quantities: &'a [Quantity], columns: &[Vec<Seeds>]) -> Self {
+impl<'a> ZScores<'a> {
+    fn of(quantities: &'a [Quantity], columns: &[Vec<SeedScores>]) -> Self {
         let means: Vec<Vec<Option<f64>>> =
-            columns.iter().map(|column| column.iter().map(Seeds::mean).collect()).collect();
+            columns.iter().map(|column| column.iter().map(SeedScores::mean).collect()).collect();
         let by_column: Vec<Vec<Option<f64>>> = means.iter().map(|column| z_scores(column)).collect();
         let lines = columns.first().map_or(0, Vec::len);
         let row = |by: &[Vec<Option<f64>>], line: usize| by.iter().map(|column| column[line]).collect::<Vec<_>>();
@@ -154,39 +157,39 @@ impl<'a> Standard<'a> {
         Self { quantities, zs, models, equal: equal_models(&scored) }
     }
 
-    /// What a reader of z-scores must know.
+    /// Notes on how to read z-scores.
     fn notes(&self) -> Vec<String> {
         let models = self.models;
         let mut notes = vec![
             format!(
-                "z: distance from the mean over these {models} models in population standard deviations over the \
-                 models; published rows are not included"
+                "z is the distance from the mean of these {models} models in population standard deviations over the \
+                 models. Published rows are not included."
             ),
-            "a column in which the models differ by noise only weighs as much as any other; a column in which all are \
-             equal has no z"
+            "A column in which the models differ only by noise has the same weight as any other. A column in which all \
+             models are equal has no z."
                 .to_owned(),
         ];
         if let Some(EqualModels { bands, expected_range, high_range }) = &self.equal {
-            // The band of a model that has every column, where there is one.
+            // The band of a model with the most columns.
             let most = self.zs.iter().map(|zs| zs.iter().flatten().count()).max().unwrap_or(0);
             let whole = self.zs.iter().position(|zs| zs.iter().flatten().count() == most);
             if let Some(half) = whole.and_then(|whole| bands[whole]) {
                 notes.push(format!(
-                    "if all {models} models were equally good, 95% of them would have a mean z between -{half:.2} and \
-                     +{half:.2} over {}; their mean z would span {expected_range:.2} on average, and more than \
-                     {high_range:.2} in 5% of tables (simulated, independent normal scores)",
+                    "If all {models} models were equally good, 95% of them would have a mean z between -{half:.2} and \
+                     +{half:.2} over {}. The range of their mean z would be {expected_range:.2} on average, and above \
+                     {high_range:.2} in 5% of tables (simulated with independent normal scores).",
                     counted(most as u64, "column")
                 ));
             }
             if self.zs.iter().any(|zs| (1..most).contains(&zs.iter().flatten().count())) {
-                let note = "a model with fewer columns has a wider band, and its mean z cannot be compared with others";
+                let note = "A model with fewer columns has a wider band, and its mean z is not comparable with others.";
                 notes.push(note.to_owned());
             }
         }
         notes
     }
 
-    /// How many columns a model has of all.
+    /// The number of columns in which a model has a z, of all.
     fn columns(&self, known: usize) -> String {
         format!("{known} of {}", self.quantities.len())
     }
@@ -203,15 +206,15 @@ impl<'a> Standard<'a> {
         Shown { heads, spread: Spread::None, rows, notes: self.notes() }
     }
 
-    /// The z-scores of each model that has any.
+    /// The distribution of the z-scores of each model; `None` for a model without any.
     fn distributions(&self) -> Vec<Option<Distribution>> {
         let of_model = |zs: &Vec<Option<f64>>| {
             let points: Vec<(&str, f64)> =
                 self.quantities.iter().zip(zs).filter_map(|(quantity, z)| Some((quantity.name(), (*z)?))).collect();
             let values: Vec<f64> = points.iter().map(|(_, z)| *z).collect();
             let lacks = values.len() < self.quantities.len();
-            let remarks = if lacks { self.columns(values.len()) } else { String::new() };
-            Some(Distribution { mean: mean(&values)?, plot: BoxPlot::of(&values)?, points, remarks })
+            let annotation = if lacks { self.columns(values.len()) } else { String::new() };
+            Some(Distribution { mean: mean(&values)?, plot: BoxPlot::of(&values)?, points, annotation })
         };
         self.zs.iter().map(of_model).collect()
     }
@@ -231,8 +234,14 @@ impl<'a> Standard<'a> {
         let rows = rows.collect();
         let heads = ["columns", "mean z", "median", "IQR", "Q1", "Q3", "low", "high", "outliers"];
         let mut notes = self.notes();
-        notes.push(format!("box of each model over {}", names(self.quantities).join(", ")));
-        notes.push("low, high: the furthest within 1.5 IQR of the box; what lies beyond is an outlier".to_owned());
+        notes.push(format!(
+            "Each box is the distribution of the z-scores of a model over {}.",
+            names(self.quantities).join(", ")
+        ));
+        notes.push(
+            "Low and high are the furthest values within 1.5 IQR of the box; values beyond them are outliers."
+                .to_owned(),
+        );
         Shown { heads: heads.map(str::to_owned).into(), spread: Spread::None, rows, notes }
     }
 }

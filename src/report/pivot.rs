@@ -4,7 +4,7 @@ use super::conditions::ConditionColumns;
 use super::marks::Marks;
 use super::measure::{ACCURACY, Condition, Measure, push_new, scored_with};
 use super::published::Published;
-use super::seeds::{Lines, Seeds, mean_of, nesting, remarks};
+use super::seeds::{ScoredConditions, SeedScores, mean_of, nesting, remarks};
 use super::table::{Cell, Table};
 use crate::domain::{CellRow, Quantity, Reference, ScoreRow, Suite};
 
@@ -18,7 +18,7 @@ pub enum Columns {
 }
 
 /// The suites whose final models have scores of subtasks.
-pub fn with_subtasks(scores: &[ScoreRow]) -> Vec<Suite> {
+pub fn suites_with_subtasks(scores: &[ScoreRow]) -> Vec<Suite> {
     let mut suites = vec![];
     for row in scores.iter().filter(|row| row.is_final() && row.score.subtask.is_some()) {
         push_new(&mut suites, row.score.suite);
@@ -34,7 +34,7 @@ struct PivotColumn<'a> {
     /// The quantity that published rows have a value of.
     quantity: Option<Quantity>,
     /// The scores of each line.
-    seeds: Vec<Seeds<'a>>,
+    seeds: Vec<SeedScores<'a>>,
 }
 
 /// The table of an experiment without milestones. `cells` are all planned cells, whether they are scored or not.
@@ -50,7 +50,7 @@ pub fn pivot(
         Columns::Subtasks(suite) => row.score.suite == suite && row.score.subtask.is_some(),
     };
     let scores: Vec<&ScoreRow> = scores.iter().filter(|row| row.is_final()).filter(wanted).collect();
-    let lines = Lines::of(cells, &scores);
+    let lines = ScoredConditions::of(cells, &scores);
     let measured = measured(&lines, &scores);
     let means = means(columns, &measured);
     let has_means = !means.is_empty();
@@ -65,7 +65,7 @@ pub fn pivot(
     let mut marks = Marks::among(scores.iter().copied());
     let row = |(index, condition): (usize, &Condition)| {
         let cell = |column: &PivotColumn| {
-            let seeds: &Seeds = &column.seeds[index];
+            let seeds: &SeedScores = &column.seeds[index];
             seeds.cell(if column.measure.is_some() { marks.of(&[seeds.rows()]) } else { String::new() })
         };
         names.cells(condition).into_iter().chain(shown.iter().map(cell)).collect()
@@ -75,7 +75,7 @@ pub fn pivot(
     let spread = lines.spread(values.clone());
     notes.extend(remarks(spread, values));
     if has_means {
-        notes.push("a mean is taken seed by seed, over the seeds that have every task".to_owned());
+        notes.push("Means are computed seed by seed, over the seeds that have every task.".to_owned());
     }
     let quantities: Vec<Option<Quantity>> = shown.iter().map(|column| column.quantity).collect();
     let published = Published::of(references, labels, &quantities, &mut marks);
@@ -91,7 +91,7 @@ pub fn pivot(
 }
 
 /// The columns of measures, in the order of the scores.
-fn measured<'a>(lines: &Lines<'a>, scores: &[&ScoreRow]) -> Vec<PivotColumn<'a>> {
+fn measured<'a>(lines: &ScoredConditions<'a>, scores: &[&ScoreRow]) -> Vec<PivotColumn<'a>> {
     let mut measures = vec![];
     for row in scores {
         push_new(&mut measures, Measure::of(row));
@@ -109,7 +109,7 @@ fn measured<'a>(lines: &Lines<'a>, scores: &[&ScoreRow]) -> Vec<PivotColumn<'a>>
 fn means<'a>(columns: Columns, measured: &[PivotColumn<'a>]) -> Vec<PivotColumn<'a>> {
     let is_glue = |measure: &Measure| columns == Columns::Aggregates && measure.suite == Suite::Glue;
     let measures = || measured.iter().filter_map(|column| Some((column.measure.as_ref()?, &column.seeds)));
-    let tasks: Vec<Vec<Seeds>> =
+    let tasks: Vec<Vec<SeedScores>> =
         measures().filter(|(measure, _)| is_glue(measure)).map(|(_, seeds)| seeds.clone()).collect();
     let others = measures().filter(|(measure, _)| !is_glue(measure)).map(|(_, seeds)| seeds.clone());
     let mean = |head: &str, quantity, seeds| PivotColumn { head: head.to_owned(), measure: None, quantity, seeds };

@@ -1,47 +1,47 @@
-//! How many seeds a difference takes, and which differences the seeds at hand can find.
+//! How many seeds are needed to detect a difference, and which differences the present seeds can detect.
 
 use std::collections::BTreeSet;
 
-use super::compare::{Scope, Scored};
+use super::compare::{Scope, ScoreMatrix};
 use super::measure::{ACCURACY, push_new};
 use super::statistics::paired::{residual_sd, seeds_needed, smallest_effect};
 use super::statistics::quantile;
 use super::table::{Cell, Table};
 use crate::domain::{ScoreRow, Suite, counted};
 
-/// Standard deviation over seeds, in points, that accuracies of small language models usually have.
+/// The usual standard deviation over seeds of the accuracies of small language models, in points.
 const USUAL_SPREAD: (f64, f64) = (1.0, 2.0);
 
-/// The standard deviation of a difference between two independent conditions whose scores have this one over seeds.
+/// The standard deviation of a difference between two independent conditions, given that of their scores over seeds.
 fn of_difference(spread: f64) -> f64 {
     spread * 2f64.sqrt()
 }
 
-/// The models of some scores, in the order of first sight.
-fn models<'a>(scored: &'a Scored) -> Vec<&'a str> {
+/// The models of some scores, in the order of their first occurrence.
+fn models<'a>(scored: &'a ScoreMatrix) -> Vec<&'a str> {
     let mut models = vec![];
     scored.conditions.iter().for_each(|condition| push_new(&mut models, condition.model.as_str()));
     models
 }
 
-/// The standard deviations of a difference between two conditions, in points, that the accuracies of these suites had:
-/// one for each model and task with two seeds at least.
-pub fn spread(scores: &[ScoreRow], suites: &BTreeSet<Suite>) -> Vec<f64> {
-    let scored = Scored::new(scores, Scope::Aggregates);
+/// The observed standard deviations of a difference between two conditions, in points, on the accuracies of these suites:
+/// one for each model and task with at least two seeds.
+pub fn observed_spreads(scores: &[ScoreRow], suites: &BTreeSet<Suite>) -> Vec<f64> {
+    let scored = ScoreMatrix::new(scores, Scope::Aggregates);
     let wanted = scored.measures.iter().filter(|one| suites.contains(&one.suite) && one.metric == ACCURACY);
-    let of = |(measure, model)| Some(residual_sd(&scored.balanced(model, measure)?)?.0);
+    let of = |(measure, model)| Some(residual_sd(&scored.balanced(model, measure)?)?.sd);
     let models = models(&scored);
     wanted.flat_map(|measure| models.iter().map(move |model| (measure, *model))).filter_map(of).collect()
 }
 
-/// What to say of a spec that has fewer than three seeds of some condition; `spreads` are those of earlier runs.
-pub fn few_seeds(seeds: u64, spreads: &[f64]) -> Option<String> {
+/// A warning about conditions with fewer than three seeds. `spreads` are those of earlier runs; see [`observed_spreads`].
+pub fn few_seeds_warning(seeds: u64, spreads: &[f64]) -> Option<String> {
     let (low, high, source) = match median(spreads) {
-        Some(spread) => (spread, spread, "with the spread over seeds that earlier runs of these suites had".to_owned()),
+        Some(spread) => (spread, spread, "with the spread over seeds of earlier runs of these suites".to_owned()),
         None => {
             let (low, high) = USUAL_SPREAD;
             let source =
-                format!("where scores have a standard deviation of {low} to {high} points over seeds, as is usual");
+                format!("if scores have a standard deviation of {low} to {high} points over seeds, as is usual");
             (of_difference(low), of_difference(high), source)
         }
     };
@@ -53,10 +53,12 @@ pub fn few_seeds(seeds: u64, spreads: &[f64]) -> Option<String> {
     let (three, five) = (points(3)?, points(5)?);
     let seeds_text = counted(seeds, "seed");
     let now = match points(seeds) {
-        Some(found) => format!("which find a difference in 8 of 10 experiments only from {found} points up"),
-        None => "which cannot show any difference, as one seed has no spread".to_owned(),
+        Some(found) => {
+            format!("which detect a difference in 8 of 10 experiments only if it is at least {found} points")
+        }
+        None => "which cannot show any difference because a single seed has no spread".to_owned(),
     };
-    Some(format!("some conditions have {seeds_text}, {now}; 3 seeds find {three} points, 5 seeds {five} ({source})"))
+    Some(format!("some conditions have {seeds_text}, {now}; 3 seeds detect {three} points, 5 seeds {five} ({source})"))
 }
 
 fn median(values: &[f64]) -> Option<f64> {
@@ -65,13 +67,13 @@ fn median(values: &[f64]) -> Option<f64> {
     (!sorted.is_empty()).then(|| quantile(&sorted, 0.5))
 }
 
-/// The table of `--power`: for every model and task, the spread of a difference between two conditions as it was seen,
-/// the smallest difference that the seeds find, and the seeds that `difference` points take.
+/// The table of `--power`: for every model and task, the observed spread of a difference between two conditions, the
+/// smallest difference that the seeds detect, and the number of seeds that detect `difference` points.
 ///
 /// The spread is that of `--pooled`: the residual of score = condition + seed + residual over all conditions that have
-/// every seed. A task whose conditions have one seed has no spread, and is shown as missing.
+/// every seed. A task whose conditions have one seed has no spread, which is shown as missing.
 pub fn power(experiment: &str, scores: &[ScoreRow], difference: f64) -> Table {
-    let scored = Scored::new(scores, Scope::Aggregates);
+    let scored = ScoreMatrix::new(scores, Scope::Aggregates);
     let mut rows = vec![];
     let mut unknown = false;
     for model in models(&scored) {
@@ -86,9 +88,9 @@ pub fn power(experiment: &str, scores: &[ScoreRow], difference: f64) -> Table {
                 Cell::Label(measure.head(&scored.measures)),
                 Cell::Count(matrix.len() as u64),
                 Cell::Count(seeds),
-                points(spread.map(|(sd, _)| sd)),
-                points(spread.and_then(|(sd, _)| Some(sd * smallest_effect(seeds)?))),
-                spread.and_then(|(sd, _)| seeds_needed(difference / sd)).map_or(Cell::Missing, Cell::Count),
+                points(spread.map(|spread| spread.sd)),
+                points(spread.and_then(|spread| Some(spread.sd * smallest_effect(seeds)?))),
+                spread.and_then(|spread| seeds_needed(difference / spread.sd)).map_or(Cell::Missing, Cell::Count),
             ]);
         }
     }
@@ -96,21 +98,29 @@ pub fn power(experiment: &str, scores: &[ScoreRow], difference: f64) -> Table {
     let mut heads: Vec<String> = heads.map(str::to_owned).into();
     heads.push(format!("seeds for {difference}"));
     let mut notes = vec![format!(
-        "80% power, two-sided 5%, paired t over seeds: the smallest difference that these seeds find in 8 of 10 \
-         experiments, and the seeds that a difference of {difference} needs; spread: that of all conditions of the model"
+        "For a two-sided paired t test over seeds at the 5% level with 80% power: the smallest difference that these \
+         seeds detect, and the number of seeds that detect a difference of {difference}. The spread is that of all \
+         conditions of the model."
     )];
     if unknown {
         let (low, high) = USUAL_SPREAD;
         let needed = |spread: f64| seeds_needed(difference / of_difference(spread));
         let text = |seeds: Option<u64>| seeds.map_or("more than 10000".to_owned(), |seeds| seeds.to_string());
         notes.push(format!(
-            "— one seed has no spread; where scores have a standard deviation of {low} to {high} points over seeds, as is \
-             usual, a difference of {difference} needs {} to {} seeds",
+            "—: a single seed has no spread. If scores have a standard deviation of {low} to {high} points over seeds, as \
+             is usual, detecting a difference of {difference} needs {} to {} seeds.",
             text(needed(low)),
             text(needed(high))
         ));
     }
-    Table { title: format!("{experiment}: what the seeds can show"), heads, labels: 2, rows, notes, ..Table::default() }
+    Table {
+        title: format!("{experiment}: what the seeds can detect"),
+        heads,
+        labels: 2,
+        rows,
+        notes,
+        ..Table::default()
+    }
 }
 
 #[cfg(test)]
@@ -118,7 +128,7 @@ mod tests {
     use super::super::fixtures::{cell, row};
     use super::*;
 
-    /// Two conditions whose differences are 1, 2, 3 and 4: their standard deviation is 1.29.
+    /// Two conditions with the differences 1, 2, 3 and 4, whose standard deviation is 1.29.
     fn scores() -> Vec<ScoreRow> {
         let of_seed = |seed: u64| {
             let at = |curriculum, value| row(&cell("tiny", Some("a+b"), curriculum, seed), Suite::Blimp, None, value);
@@ -128,36 +138,36 @@ mod tests {
     }
 
     #[test]
-    fn the_seeds_at_hand_and_the_seeds_needed() {
+    fn the_table_has_the_present_seeds_and_the_needed_seeds() {
         insta::assert_snapshot!(power("toy", &scores(), 1.0).terminal(), @r"
-toy: what the seeds can show
+toy: what the seeds can detect
 ─────────────────────────────────────────────────────────────────────────────────────────────
  model   task    conditions   seeds   sd of a difference   smallest difference   seeds for 1
 ═════════════════════════════════════════════════════════════════════════════════════════════
  tiny    blimp            2       4                  1.3                   2.7            16
 ─────────────────────────────────────────────────────────────────────────────────────────────
-80% power, two-sided 5%, paired t over seeds: the smallest difference that these seeds find in 8 of 10 experiments, and the seeds that a difference of 1 needs; spread: that of all conditions of the model
+For a two-sided paired t test over seeds at the 5% level with 80% power: the smallest difference that these seeds detect, and the number of seeds that detect a difference of 1. The spread is that of all conditions of the model.
 ");
         let single: Vec<ScoreRow> = scores().into_iter().filter(|row| row.seed == 1).collect();
         insta::assert_snapshot!(power("toy", &single, 1.0).terminal(), @r"
-toy: what the seeds can show
+toy: what the seeds can detect
 ─────────────────────────────────────────────────────────────────────────────────────────────
  model   task    conditions   seeds   sd of a difference   smallest difference   seeds for 1
 ═════════════════════════════════════════════════════════════════════════════════════════════
  tiny    blimp            2       1                    —                     —             —
 ─────────────────────────────────────────────────────────────────────────────────────────────
-80% power, two-sided 5%, paired t over seeds: the smallest difference that these seeds find in 8 of 10 experiments, and the seeds that a difference of 1 needs; spread: that of all conditions of the model
-— one seed has no spread; where scores have a standard deviation of 1 to 2 points over seeds, as is usual, a difference of 1 needs 18 to 65 seeds
+For a two-sided paired t test over seeds at the 5% level with 80% power: the smallest difference that these seeds detect, and the number of seeds that detect a difference of 1. The spread is that of all conditions of the model.
+—: a single seed has no spread. If scores have a standard deviation of 1 to 2 points over seeds, as is usual, detecting a difference of 1 needs 18 to 65 seeds.
 ");
     }
 
     #[test]
-    fn few_seeds_are_told_what_they_cannot_show() {
-        insta::assert_snapshot!(few_seeds(1, &[]).unwrap(), @r"some conditions have 1 seed, which cannot show any difference, as one seed has no spread; 3 seeds find 4.6 to 9.2 points, 5 seeds 2.4 to 4.8 (where scores have a standard deviation of 1 to 2 points over seeds, as is usual)");
-        insta::assert_snapshot!(few_seeds(2, &[]).unwrap(), @r"some conditions have 2 seeds, which find a difference in 8 of 10 experiments only from 16.3 to 32.7 points up; 3 seeds find 4.6 to 9.2 points, 5 seeds 2.4 to 4.8 (where scores have a standard deviation of 1 to 2 points over seeds, as is usual)");
-        let seen = spread(&scores(), &BTreeSet::from([Suite::Blimp]));
+    fn the_warning_says_what_few_seeds_cannot_detect() {
+        insta::assert_snapshot!(few_seeds_warning(1, &[]).unwrap(), @r"some conditions have 1 seed, which cannot show any difference because a single seed has no spread; 3 seeds detect 4.6 to 9.2 points, 5 seeds 2.4 to 4.8 (if scores have a standard deviation of 1 to 2 points over seeds, as is usual)");
+        insta::assert_snapshot!(few_seeds_warning(2, &[]).unwrap(), @r"some conditions have 2 seeds, which detect a difference in 8 of 10 experiments only if it is at least 16.3 to 32.7 points; 3 seeds detect 4.6 to 9.2 points, 5 seeds 2.4 to 4.8 (if scores have a standard deviation of 1 to 2 points over seeds, as is usual)");
+        let seen = observed_spreads(&scores(), &BTreeSet::from([Suite::Blimp]));
         assert!((seen[0] - (5.0f64 / 3.0).sqrt()).abs() < 1e-9 && seen.len() == 1, "{seen:?}");
-        assert!(spread(&scores(), &BTreeSet::from([Suite::Ewok])).is_empty());
-        insta::assert_snapshot!(few_seeds(2, &seen).unwrap(), @r"some conditions have 2 seeds, which find a difference in 8 of 10 experiments only from 14.9 points up; 3 seeds find 4.2 points, 5 seeds 2.2 (with the spread over seeds that earlier runs of these suites had)");
+        assert!(observed_spreads(&scores(), &BTreeSet::from([Suite::Ewok])).is_empty());
+        insta::assert_snapshot!(few_seeds_warning(2, &seen).unwrap(), @r"some conditions have 2 seeds, which detect a difference in 8 of 10 experiments only if it is at least 14.9 points; 3 seeds detect 4.2 points, 5 seeds 2.2 (with the spread over seeds of earlier runs of these suites)");
     }
 }

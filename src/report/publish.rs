@@ -1,10 +1,10 @@
-//! The forms of a table for papers and browsers.
+//! Tables for papers and browsers: LaTeX and HTML.
 
 use super::figure::Figure;
 use super::table::{Cell, Spread, Table};
 
 impl Table {
-    /// For a paper, with the package booktabs.
+    /// The table as LaTeX for the package booktabs, with the notes in the caption.
     pub fn latex(&self) -> String {
         let line = |cells: Vec<String>| format!("  {} \\\\\n", cells.join(" & "));
         let columns = "l".repeat(self.labels) + &"r".repeat(self.heads.len() - self.labels);
@@ -21,10 +21,8 @@ impl Table {
         }
         text.push_str("  \\bottomrule\n\\end{tabular}\n");
         let title = self.spread.head().map_or(self.title.clone(), |head| format!("{} ({head})", self.title));
-        let notes = self.notes.iter().map(|note| format!("{}.", escaped_latex(note)));
-        let headline = self.headline.iter().map(|headline| escaped_latex(headline));
-        let sentences = std::iter::once(format!("{}.", escaped_latex(&title))).chain(headline).chain(notes);
-        let caption = sentences.collect::<Vec<String>>().join(" ");
+        let texts = std::iter::once(&title).chain(&self.headline).chain(&self.notes);
+        let caption = texts.map(|text| escaped_latex(&with_period(text))).collect::<Vec<String>>().join(" ");
         text.push_str(&format!("\\caption{{{caption}}}\n\\end{{table}}\n"));
         text
     }
@@ -61,7 +59,7 @@ impl Table {
         text
     }
 
-    /// The letters of marks are raised, so that they do not read as part of the number.
+    /// A cell with the letters of its marks as superscripts, so that they are not read as part of the number.
     fn html_cell(&self, cell: &Cell) -> String {
         let marks = match cell {
             Cell::Score(score) => &score.marks,
@@ -76,9 +74,9 @@ impl Table {
     }
 }
 
-/// A page of tables, and pictures below them, that needs no other file; each picture once for wide and once for narrow
+/// An HTML page of tables and figures that needs no other file. Each figure is there twice, for wide and for narrow
 /// screens.
-pub fn page(title: &str, parts: &[(&Table, Option<&Figure>)]) -> String {
+pub fn html_page(title: &str, parts: &[(&Table, Option<&Figure>)]) -> String {
     let title = escaped_html(title);
     let part = |(table, figure): &(&Table, Option<&Figure>)| {
         let picture = |(screen, svg): (&str, String)| format!("<div class=\"{screen}\">\n{svg}</div>\n");
@@ -132,6 +130,11 @@ fn latex(cell: &Cell, spread: Spread) -> String {
     }
 }
 
+/// A text with a period at its end.
+fn with_period(text: &str) -> String {
+    if text.ends_with('.') { text.to_owned() } else { format!("{text}.") }
+}
+
 fn superscript(remarks: &str) -> String {
     match remarks.trim() {
         "" => String::new(),
@@ -177,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn latex_is_for_booktabs() {
+    fn latex_uses_booktabs() {
         insta::assert_snapshot!(table().latex(), @r"
         % needs \usepackage{booktabs}
         \begin{table}
@@ -192,7 +195,7 @@ mod tests {
           trivial floor &  &  & $48.9$ \\
           \bottomrule
         \end{tabular}
-        \caption{toy (mean $\pm$ sd over seeds). scored with `mode: fixed` (corrected rules). a: not shown to be above chance at 5\% (one-sided t test over seeds).}
+        \caption{toy (mean $\pm$ sd over seeds). Scored with `mode: fixed` (corrected rules). a: not shown to be above chance at the 5\% level (one-sided t test over seeds).}
         \end{table}
         ");
     }
@@ -201,7 +204,7 @@ mod tests {
     fn a_page_needs_no_other_file() {
         let table = table();
         let figure = Figure::of(&table);
-        let page = page("toy", &[(&table, Some(&figure))]);
+        let page = html_page("toy", &[(&table, Some(&figure))]);
         let (head, rest) = page.split_once("<svg").expect("a picture");
         insta::assert_snapshot!(head.split_once("</style>").expect("a style").1, @r#"
 
@@ -221,15 +224,15 @@ mod tests {
         <tr><td>trivial floor</td><td></td><td></td><td class=number>48.9</td></tr>
         </tbody>
         </table>
-        <p>scored with `mode: fixed` (corrected rules)</p>
-        <p>a: not shown to be above chance at 5% (one-sided t test over seeds)</p>
+        <p>Scored with `mode: fixed` (corrected rules).</p>
+        <p>a: not shown to be above chance at the 5% level (one-sided t test over seeds)</p>
         <div class="wide">
         "#);
         assert!(rest.trim_end().ends_with("</svg>\n</div>\n</body>\n</html>"), "{rest}");
-        // One picture for each width of screen, of which the style shows one.
+        // One figure for each width of screen; the style shows one of them.
         assert_eq!(page.matches("<svg").count(), 2, "{page}");
         assert!(page.contains("<div class=\"narrow\">\n<svg") && page.contains("name=\"viewport\""), "{page}");
-        // Names of XML are no places to fetch from.
+        // XML namespaces are not fetched.
         let fetched = ["src=", "href=", "@import", "url("].into_iter().find(|word| page.contains(word));
         assert_eq!(fetched, None);
     }

@@ -1,22 +1,23 @@
-//! Published numbers beside the measured ones.
+//! Rows of published numbers below the measured ones.
 
 use super::marks::Marks;
 use super::table::Cell;
 use crate::domain::{Quantity, Reference};
 
-/// The rows of references that have a number in a table, and where these come from.
+/// The rows of the references that have a number in a table, and their sources.
 #[derive(Default)]
 pub(super) struct Published {
-    /// One row per reference.
+    /// One row for each reference.
     pub rows: Vec<Vec<Cell>>,
-    /// The sources.
+    /// One note for each reference with its source.
     pub notes: Vec<String>,
 }
 
 impl Published {
-    /// Rows under columns of these quantities, `None` for columns that nobody publishes; `labels` columns name the row.
+    /// Makes rows for columns of these quantities, where `None` stands for a column that has no published numbers. The
+    /// first `labels` columns name the row.
     ///
-    /// Aggregates that do not follow from the parts printed are marked.
+    /// Aggregates that do not agree with the published parts are marked.
     pub fn of(references: &[Reference], labels: usize, columns: &[Option<Quantity>], marks: &mut Marks) -> Self {
         let mut published = Self::default();
         for reference in references {
@@ -39,34 +40,34 @@ impl Published {
             published.notes.push(format!("{} (published): {}", reference.name, reference.source));
         }
         if !published.rows.is_empty() {
-            let note = "published: as printed, or the mean of the parts printed, by the official rules of that time; not used \
-                        in any statistic";
+            let note = "Published rows: as printed, or the mean of the printed parts, under the official rules of that time. They are \
+                        not used in any statistic.";
             published.notes.insert(0, note.to_owned());
         }
         published
     }
 }
 
-/// The decimals that it was printed with, one at least.
+/// The number of decimals that a value was printed with, at least one.
 fn digits(value: f64) -> usize {
     let tenths = (value * 10.0).round() / 10.0;
     if (tenths - value).abs() < 1e-9 { 1 } else { 2 }
 }
 
-/// How much more or less the printed number may have been before it was rounded; of 51 no decimal is known.
+/// The largest error of a printed number that rounding can explain: 0.5 for 51, 0.05 for 51.0.
 fn rounding(value: f64) -> f64 {
     let text = value.to_string();
     let decimals = text.split_once('.').map_or(0, |(_, decimals)| decimals.len());
     0.5 * 10f64.powi(-(decimals as i32))
 }
 
-/// A number with what rounding leaves open of it.
+/// A number and its largest rounding error.
 struct Rounded {
     value: f64,
     tolerance: f64,
 }
 
-/// The printed number, or the mean of those printed of its parts.
+/// The printed number, or the mean of the printed numbers of its parts.
 fn rounded(reference: &Reference, quantity: Quantity) -> Option<Rounded> {
     match reference.scores.get(&quantity) {
         Some(value) => Some(Rounded { value: *value, tolerance: rounding(*value) }),
@@ -74,7 +75,7 @@ fn rounded(reference: &Reference, quantity: Quantity) -> Option<Rounded> {
     }
 }
 
-/// The mean of the parts; `None` where one is not printed, or where there are none.
+/// The mean of the parts; `None` if a part is not printed, or if there are no parts.
 fn of_parts(reference: &Reference, quantity: Quantity) -> Option<Rounded> {
     let parts: Vec<Rounded> =
         quantity.parts().into_iter().map(|part| rounded(reference, part)).collect::<Option<_>>()?;
@@ -82,14 +83,18 @@ fn of_parts(reference: &Reference, quantity: Quantity) -> Option<Rounded> {
     (!parts.is_empty()).then(|| Rounded { value: mean(|part| part.value), tolerance: mean(|part| part.tolerance) })
 }
 
-/// What to say of an aggregate that does not follow from the parts printed beside it, whatever was rounded.
+/// Describes an aggregate that disagrees with the printed parts by more than rounding can explain.
 fn conflict(reference: &Reference, quantity: Quantity) -> Option<String> {
     let printed = *reference.scores.get(&quantity)?;
     let Rounded { value, tolerance } = of_parts(reference, quantity)?;
     let apart = (printed - value).abs() > rounding(printed) + tolerance + 1e-9;
     let Reference { name, .. } = reference;
     let digits = digits(printed);
-    apart.then(|| format!("{name}: its parts give {quantity} {value:.digits$}, its row says {printed:.digits$}"))
+    apart.then(|| {
+        format!(
+            "{name}: the printed parts give {quantity} = {value:.digits$}, but the printed value is {printed:.digits$}"
+        )
+    })
 }
 
 #[cfg(test)]
@@ -115,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn an_aggregate_that_its_parts_do_not_give_is_marked_with_both_numbers() {
+    fn an_aggregate_that_disagrees_with_its_parts_is_marked_with_both_numbers() {
         let aggregates = [(Quantity::Language, 54.1), (Quantity::Macro, 37.3)];
         let reference = reference(TASKS.into_iter().chain(aggregates));
         let columns = [Quantity::Language, Quantity::Suite(Suite::Blimp), Quantity::Macro].map(Some);
@@ -124,21 +129,25 @@ mod tests {
         assert_eq!(
             published.rows[0][1..],
             [Cell::Marked(54.1, 1, "a".into()), Cell::Number(72.16, 2), Cell::Number(37.3, 1)],
-            "AoA is not printed, so that human-likeness and macro cannot be computed"
+            "AoA is not printed, so human-likeness and macro cannot be computed"
         );
-        insta::assert_snapshot!(marks.into_notes()[0], @"a: simpo: its parts give nlp 53.1, its row says 54.1");
+        insta::assert_snapshot!(marks.into_notes()[0], @"a: simpo: the printed parts give nlp = 53.1, but the printed value is 54.1");
     }
 
     #[test]
-    fn rounding_explains_differences_within_the_digits_printed() {
+    fn differences_within_the_printed_digits_are_rounding() {
         let aoa = (Quantity::Suite(Suite::Aoa), 7.4);
         let of = |printed: f64| {
             let aggregate = (Quantity::HumanLikeness, printed);
             conflict(&reference(TASKS.into_iter().chain([aoa, aggregate])), Quantity::HumanLikeness)
         };
-        // 6.3, 51, 17.9 and 7.4 give 20.65; of 51 the decimal is not known: ± 0.1625, and ± 0.05 of the aggregate.
+        // The mean of 6.3, 51, 17.9 and 7.4 is 20.65 ± 0.1625, as the decimal of 51 is not known, and the aggregate has
+        // an error of ± 0.05.
         assert_eq!((of(20.5), of(20.8)), (None, None));
-        assert_eq!(of(20.4), Some("simpo: its parts give human-likeness 20.6, its row says 20.4".into()));
+        assert_eq!(
+            of(20.4),
+            Some("simpo: the printed parts give human-likeness = 20.6, but the printed value is 20.4".into())
+        );
         assert!(of(20.9).is_some());
     }
 

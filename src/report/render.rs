@@ -1,15 +1,16 @@
-//! The forms of a table: terminal, Markdown, CSV, JSON.
+//! Tables as text: terminal, Markdown, CSV, JSON.
 
 use comfy_table::{CellAlignment, ContentArrangement, Table as Grid, presets};
 
 use super::human;
 use super::table::{Cell, Table};
 
-/// Characters of a line of a headline, at most.
-const HEADLINE: usize = 110;
+/// The maximum number of characters in a line of a headline.
+const HEADLINE_WIDTH: usize = 110;
 
 impl Table {
-    /// For a terminal: numbers to the right, a rule under the heads, another above the footer.
+    /// The table for a terminal: numbers are right-aligned, and rules separate the heads, the published rows and the
+    /// footer.
     pub fn terminal(&self) -> String {
         let mut grid = Grid::new();
         grid.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Disabled);
@@ -21,18 +22,18 @@ impl Table {
             let alignment = if index < self.labels { CellAlignment::Left } else { CellAlignment::Right };
             column.set_cell_alignment(alignment);
         }
-        // One line per row: the rules between rows would double the height of the table.
+        // comfy-table draws a rule between all rows, which would double the height of the table: keep the wanted ones.
         let lines: Vec<String> = grid.lines().collect();
         let rule = |line: &str| line.trim().chars().all(|c| matches!(c, '─' | '═' | '╶' | '╴' | '┄'));
         let mut text = format!("{}\n", self.title);
         if let Some(head) = self.spread.head() {
             text.push_str(&format!("{head}\n"));
         }
-        for line in self.headline.iter().flat_map(|headline| human::wrapped(headline, HEADLINE)) {
+        for line in self.headline.iter().flat_map(|headline| human::wrapped(headline, HEADLINE_WIDTH)) {
             text.push_str(&format!("{line}\n"));
         }
         let mut content = 0;
-        // Lines of text above the rules between rows, published rows and footer.
+        // The number of lines of text above the rules to keep.
         let published = 1 + self.rows.len() + self.published.len();
         let borders = [1 + self.rows.len(), published];
         for (number, line) in lines.iter().enumerate() {
@@ -50,7 +51,7 @@ impl Table {
         text
     }
 
-    /// For a document.
+    /// The table as Markdown.
     pub fn markdown(&self) -> String {
         let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
         let escape = |text: &str| text.replace('|', "\\|");
@@ -73,9 +74,10 @@ impl Table {
         text
     }
 
-    /// For a spreadsheet: one row per condition, then the published ones; plain numbers.
+    /// The table as CSV with unrounded numbers: one row per condition, then the published rows.
     ///
-    /// A score has three columns (mean, sd, seeds), and behind all others what the terminal shows around it.
+    /// A score has three columns (mean, sd, seeds). Columns for what the terminal shows around the scores follow after
+    /// all others.
     pub fn csv(&self) -> String {
         let wide = |index: usize| {
             let kind = |row: &Vec<Cell>| match &row[index] {
@@ -90,8 +92,8 @@ impl Table {
         let heads = self.heads.iter().enumerate();
         let mut heads: Vec<String> =
             heads.flat_map(|(index, head)| wide(index).iter().map(move |suffix| format!("{head}{suffix}"))).collect();
-        heads.extend(scored.iter().flat_map(|index| self.around_heads(*index)));
-        heads.extend(self.columns_for_programs.iter().map(|column| column.head.clone()));
+        heads.extend(scored.iter().flat_map(|index| self.context_heads(*index)));
+        heads.extend(self.csv_columns.iter().map(|column| column.head.clone()));
         // Writing to memory cannot fail, and neither can a row of any length.
         let mut out = csv::WriterBuilder::new().flexible(true).from_writer(vec![]);
         let _ = out.write_record(&heads);
@@ -108,31 +110,31 @@ impl Table {
                     | Cell::Difference(value, _)
                     | Cell::Probability(value) => {
                         fields.push(value.to_string());
-                        // A published number has neither deviation nor seeds.
+                        // A published number has no deviation and no seeds.
                         fields.extend(wide(index).iter().skip(1).map(|_| String::new()));
                     }
                     Cell::Label(_) | Cell::Count(_) => fields.push(cell.text()),
                     Cell::Missing => fields.extend(wide(index).iter().map(|_| String::new())),
                 }
             }
-            fields.extend(scored.iter().flat_map(|index| self.around(*index, &row[*index])));
-            let more = self.columns_for_programs.iter().map(|column| column.cells.get(number));
+            fields.extend(scored.iter().flat_map(|index| self.context(*index, &row[*index])));
+            let more = self.csv_columns.iter().map(|column| column.cells.get(number));
             fields.extend(more.map(|cell| cell.map_or(String::new(), Cell::plain)));
             let _ = out.write_record(&fields);
         }
         out.into_inner().ok().and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default()
     }
 
-    /// The heads of what stands around the scores of a column.
-    fn around_heads(&self, index: usize) -> impl Iterator<Item = String> {
+    /// The heads of the columns for what the terminal shows around the scores of a column.
+    fn context_heads(&self, index: usize) -> impl Iterator<Item = String> {
         let footer = self.footer.iter().map(|row| row[0].text().replace(' ', "_"));
-        let around = ["stderr", "seeds_planned", "rules", "marks"].into_iter().map(str::to_owned).chain(footer);
-        around.map(move |name| format!("{}_{name}", self.heads[index]))
+        let context = ["stderr", "seeds_planned", "rules", "marks"].into_iter().map(str::to_owned).chain(footer);
+        context.map(move |name| format!("{}_{name}", self.heads[index]))
     }
 
-    /// The doubt, the seeds planned, the rules and the marks of a score, and the footer below it; blank for other
-    /// cells, save the marks of published numbers.
-    fn around(&self, index: usize, cell: &Cell) -> Vec<String> {
+    /// The standard error, the planned seeds, the mode and the marks of a score, and the footer below it. The fields of
+    /// other cells are blank, except for the marks of published numbers.
+    fn context(&self, index: usize, cell: &Cell) -> Vec<String> {
         let reasons = |marks: &str| {
             let reason = |letter| self.marks.iter().find(|note| note.letter == letter).map(|note| note.reason.as_str());
             marks.chars().filter_map(reason).collect::<Vec<&str>>().join("; ")
@@ -145,7 +147,7 @@ impl Table {
             _ => return blank(String::new()),
         };
         let planned = score.seeds_expected.to_string();
-        let mut fields = vec![optional(score.stderr), planned, score.rules.clone(), reasons(&score.marks)];
+        let mut fields = vec![optional(score.stderr), planned, score.modes.clone(), reasons(&score.marks)];
         fields.extend(self.footer.iter().map(|row| match row[index] {
             Cell::Number(value, _) => value.to_string(),
             _ => String::new(),
@@ -153,12 +155,12 @@ impl Table {
         fields
     }
 
-    /// For a program.
+    /// The table as JSON.
     ///
     /// # Panics
-    /// Never: a table has string keys only.
+    /// Never: a table has only string keys.
     pub fn json(&self) -> String {
-        serde_json::to_string_pretty(self).expect("a table has string keys only") + "\n"
+        serde_json::to_string_pretty(self).expect("a table has only string keys") + "\n"
     }
 }
 

@@ -1,40 +1,40 @@
-//! Scores by model seed, the unit of every ± and of every test over seeds.
+//! Scores by model seed, which is the unit of every ± and of every test over seeds.
 //!
-//! A model seed has several scores of one task where its tuning or its fine-tuning was run with several seeds. They are
-//! averaged within the model seed: two fine-tunings of one model say nothing of another pretraining.
+//! A model seed has several scores of one task if its tuning or its fine-tuning was run with several seeds. They are
+//! averaged within the model seed, because two fine-tunings of one model say nothing about another pretraining run.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::measure::{Condition, Measure, is_scored_as, push_new, rules};
+use super::measure::{Condition, Measure, is_scored_as, modes, push_new};
 use super::statistics::{deviation, mean};
 use super::table::{Cell, Scale, Score, Spread};
 use crate::domain::{CellRow, Mode, Quantity, ScoreRow};
 
 /// The conditions of an experiment in the order of their cells, with their scores.
-pub(super) struct Lines<'a>(Vec<Line<'a>>);
+pub(super) struct ScoredConditions<'a>(Vec<ScoredCondition<'a>>);
 
 /// A condition with its planned cells and its scores.
 #[derive(Clone)]
-pub(super) struct Line<'a> {
+pub(super) struct ScoredCondition<'a> {
     pub(super) condition: Condition,
-    /// Planned cells of each model seed: several where several tunings share one pretraining.
+    /// The number of planned cells of each model seed; several tunings can share one pretrained model.
     planned: BTreeMap<u64, usize>,
     rows: Vec<&'a ScoreRow>,
 }
 
-impl Line<'_> {
-    /// Model seeds that are planned.
+impl ScoredCondition<'_> {
+    /// The number of planned model seeds.
     pub(super) fn expected(&self) -> usize {
         self.planned.len()
     }
 
-    /// Whether it has any score.
+    /// Whether the condition has any score.
     pub(super) fn is_scored(&self) -> bool {
         !self.rows.is_empty()
     }
 }
 
-impl<'a> Lines<'a> {
+impl<'a> ScoredConditions<'a> {
     /// A line for each condition of these cells.
     pub(super) fn of(cells: &[CellRow], scores: &[&'a ScoreRow]) -> Self {
         let mut conditions: Vec<Condition> = vec![];
@@ -45,32 +45,32 @@ impl<'a> Lines<'a> {
                 *planned.entry(cell.seed).or_default() += 1;
             }
             let rows = scores.iter().copied().filter(|row| Condition::of_score(row) == condition).collect();
-            Line { condition, planned, rows }
+            ScoredCondition { condition, planned, rows }
         };
         Self(conditions.into_iter().map(line).collect())
     }
 
-    /// The same conditions with the scores of these rules only.
+    /// The same conditions with only the scores of this mode.
     pub(super) fn of_mode(&self, mode: Mode) -> Self {
         self.filtered(|row| row.score.mode == mode)
     }
 
-    /// The same conditions with these scores only.
+    /// The same conditions with only the scores that `keep` accepts.
     pub(super) fn filtered(&self, keep: impl Fn(&ScoreRow) -> bool) -> Self {
-        let line = |line: &Line<'a>| {
+        let line = |line: &ScoredCondition<'a>| {
             let rows = line.rows.iter().copied().filter(|row| keep(row)).collect();
-            Line { rows, ..line.clone() }
+            ScoredCondition { rows, ..line.clone() }
         };
         Self(self.0.iter().map(line).collect())
     }
 
-    /// The lines.
-    pub(super) fn iter(&self) -> std::slice::Iter<'_, Line<'a>> {
+    /// Iterates over the lines in the order of the cells.
+    pub(super) fn iter(&self) -> std::slice::Iter<'_, ScoredCondition<'a>> {
         self.0.iter()
     }
 
-    /// Whether ± stands for seeds or, where every condition has one seed, for the items of recorded scores in these
-    /// cells.
+    /// What ± means for these cells: the deviation over seeds or, if every condition has one seed, the standard error of
+    /// recorded scores over items.
     pub(super) fn spread<'c>(&self, cells: impl IntoIterator<Item = &'c Cell>) -> Spread {
         let has_stderr = |cell: &Cell| matches!(cell, Cell::Score(Score { stderr: Some(_), .. }));
         match self.0.iter().any(|line| line.expected() > 1) {
@@ -80,23 +80,23 @@ impl<'a> Lines<'a> {
         }
     }
 
-    /// A column: the scores of each line on this measure.
-    pub(super) fn by_measure(&self, measure: &Measure) -> Vec<Seeds<'a>> {
+    /// The column of a measure: the scores of each line.
+    pub(super) fn by_measure(&self, measure: &Measure) -> Vec<SeedScores<'a>> {
         self.by(|row| Measure::of(row) == *measure)
     }
 
-    /// A column: the scores of each line that are this quantity, or the mean of its parts.
-    pub(super) fn by_quantity(&self, quantity: Quantity) -> Vec<Seeds<'a>> {
+    /// The column of a quantity: the scores of each line, or the mean of the parts of the quantity.
+    pub(super) fn by_quantity(&self, quantity: Quantity) -> Vec<SeedScores<'a>> {
         match &quantity.parts()[..] {
             [] => self.by(|row| is_scored_as(quantity, row)),
             parts => mean_of(&parts.iter().map(|part| self.by_quantity(*part)).collect::<Vec<_>>()),
         }
     }
 
-    fn by(&self, is: impl Fn(&ScoreRow) -> bool) -> Vec<Seeds<'a>> {
+    fn by(&self, is: impl Fn(&ScoreRow) -> bool) -> Vec<SeedScores<'a>> {
         let rows = self.0.iter().map(|line| line.rows.iter().copied().filter(|row| is(row)).collect());
         let rows: Vec<Vec<&ScoreRow>> = rows.collect();
-        // No row tells how many fine-tunings are planned; the model that has most of them does.
+        // The number of planned fine-tunings is not recorded; it is taken to be the largest number that any model has.
         let runs = rows.iter().flat_map(|rows| by_cell(rows)).flat_map(|(_, cells)| cells.into_values());
         let most = runs.map(|runs| runs.len()).max().unwrap_or(0);
         let seeds = self.0.iter().zip(rows).map(|(line, rows)| {
@@ -106,15 +106,15 @@ impl<'a> Lines<'a> {
                 Some((seed, OfSeed { value: averaged(&cells, |row| row.score.value)?, complete }))
             };
             let by_seed = by_cell(&rows).into_iter().filter_map(of_seed).collect();
-            Seeds { by_seed, rows, expected: line.expected(), is_mean: false }
+            SeedScores { by_seed, rows, expected: line.expected(), is_mean: false }
         });
         seeds.collect()
     }
 }
 
-/// The scores of a condition in one column, by model seed.
+/// The scores of one condition in one column, by model seed.
 #[derive(Debug, Clone)]
-pub(super) struct Seeds<'a> {
+pub(super) struct SeedScores<'a> {
     by_seed: BTreeMap<u64, OfSeed>,
     rows: Vec<&'a ScoreRow>,
     expected: usize,
@@ -124,22 +124,22 @@ pub(super) struct Seeds<'a> {
 #[derive(Debug, Clone, Copy)]
 struct OfSeed {
     value: f64,
-    /// Whether every planned tuning, and every fine-tuning that other models have, is in it.
+    /// Whether all planned tunings, and as many fine-tunings as other models have, are included.
     complete: bool,
 }
 
-impl<'a> Seeds<'a> {
-    /// The mean over the seeds that are measured.
+impl<'a> SeedScores<'a> {
+    /// The mean over the measured seeds.
     pub(super) fn mean(&self) -> Option<f64> {
         mean(&self.values())
     }
 
-    /// The recorded scores that are in it.
+    /// The recorded scores behind the column.
     pub(super) fn rows(&self) -> &[&'a ScoreRow] {
         &self.rows
     }
 
-    /// Whether a seed has several scores of one task, which are averaged within it.
+    /// Whether a seed has several scores of one task, which are averaged within the seed.
     pub(super) fn is_nested(&self) -> bool {
         let mut seen = BTreeSet::new();
         !self.rows.iter().all(|row| seen.insert((Measure::of(row), row.seed)))
@@ -149,12 +149,12 @@ impl<'a> Seeds<'a> {
         self.by_seed.values().map(|of_seed| of_seed.value).collect()
     }
 
-    /// The cell of a table, with the letters of its marks.
+    /// The cell of the table; `marks` are the letters of its marks.
     pub(super) fn cell(&self, marks: String) -> Cell {
         let values = self.values();
         let Some(mean) = mean(&values) else { return Cell::Missing };
         let scales = self.rows.iter().map(|row| Scale::of_metric(&row.score.metric));
-        // A model may stand in several cells, such as a pretrained one for each seed of a tuning.
+        // The same model can be in several cells, as a pretrained model is for each seed of a tuning.
         let models: BTreeSet<(&str, Option<u64>)> =
             self.rows.iter().map(|row| (row.job.as_str(), row.finetune_seed)).collect();
         Cell::Score(Score {
@@ -164,17 +164,17 @@ impl<'a> Seeds<'a> {
             seeds: self.by_seed.values().filter(|of_seed| of_seed.complete).count(),
             seeds_expected: self.expected,
             marks,
-            rules: rules(&self.rows),
+            modes: modes(&self.rows),
             scale: scales.reduce(Scale::join).unwrap_or(Scale::Percent),
         })
     }
 }
 
-/// The mean of columns, line by line: seed by seed, over the seeds that have every part.
-pub(super) fn mean_of<'a>(parts: &[Vec<Seeds<'a>>]) -> Vec<Seeds<'a>> {
+/// The mean of several columns for each line, computed seed by seed over the seeds that have every column.
+pub(super) fn mean_of<'a>(parts: &[Vec<SeedScores<'a>>]) -> Vec<SeedScores<'a>> {
     let lines = parts.iter().map(Vec::len).min().unwrap_or(0);
     let of_line = |line: usize| {
-        let parts: Vec<&Seeds> = parts.iter().map(|part| &part[line]).collect();
+        let parts: Vec<&SeedScores> = parts.iter().map(|part| &part[line]).collect();
         let of_seed = |seed: &u64| {
             let values: Vec<OfSeed> =
                 parts.iter().map(|part| part.by_seed.get(seed).copied()).collect::<Option<_>>()?;
@@ -183,7 +183,7 @@ pub(super) fn mean_of<'a>(parts: &[Vec<Seeds<'a>>]) -> Vec<Seeds<'a>> {
             Some((*seed, OfSeed { value, complete }))
         };
         let seeds: BTreeSet<u64> = parts.iter().flat_map(|part| part.by_seed.keys().copied()).collect();
-        Seeds {
+        SeedScores {
             by_seed: seeds.iter().filter_map(of_seed).collect(),
             rows: parts.iter().flat_map(|part| part.rows.iter().copied()).collect(),
             expected: parts.iter().map(|part| part.expected).max().unwrap_or(0),
@@ -193,13 +193,13 @@ pub(super) fn mean_of<'a>(parts: &[Vec<Seeds<'a>>]) -> Vec<Seeds<'a>> {
     (0..lines).map(of_line).collect()
 }
 
-/// A number about each model seed that these scores of one condition and measure have: the mean over its tunings of the
-/// mean over their fine-tunings.
+/// A number for each model seed of these scores, which belong to one condition and one measure: the mean over the tunings
+/// of the mean over their fine-tunings.
 pub(super) fn within_seeds(rows: &[&ScoreRow], value: impl Fn(&ScoreRow) -> f64) -> Vec<f64> {
     by_cell(rows).values().filter_map(|cells| averaged(cells, &value)).collect()
 }
 
-/// The scores by model seed and, within it, by the further axes, which tell its tunings apart.
+/// The scores by model seed and, within a seed, by the further axes, which distinguish its tunings.
 fn by_cell<'a>(rows: &[&'a ScoreRow]) -> BTreeMap<u64, BTreeMap<&'a str, Vec<&'a ScoreRow>>> {
     let mut by: BTreeMap<u64, BTreeMap<&str, Vec<&ScoreRow>>> = BTreeMap::new();
     for row in rows {
@@ -213,7 +213,7 @@ fn averaged(cells: &BTreeMap<&str, Vec<&ScoreRow>>, value: impl Fn(&ScoreRow) ->
     mean(&cells.values().filter_map(of_cell).collect::<Vec<f64>>())
 }
 
-/// What a reader must know of these cells: seeds that are missing, and numbers without a ±.
+/// Notes on missing seeds and on numbers without ± among these cells.
 pub(super) fn remarks<'c>(spread: Spread, cells: impl IntoIterator<Item = &'c Cell> + Clone) -> Vec<String> {
     let short = |cell: &Cell| match cell {
         Cell::Score(score) => score.seeds < score.seeds_expected,
@@ -222,19 +222,19 @@ pub(super) fn remarks<'c>(spread: Spread, cells: impl IntoIterator<Item = &'c Ce
     let one = |cell: &Cell| matches!(cell, Cell::Score(Score { deviation: None, .. }));
     let mut notes = vec![];
     if spread == Spread::Seeds && cells.clone().into_iter().any(one) {
-        notes.push("a score without ± is that of one seed".to_owned());
+        notes.push("A score without ± is from a single seed.".to_owned());
     }
     if cells.into_iter().any(short) {
-        let note = "[k/n]: k of n seeds are complete; —: not measured; `grid status` lists what is left to run";
+        let note = "[k/n]: k of n seeds are complete. —: not measured. `grid status` lists what is left to run.";
         notes.push(note.to_owned());
     }
     notes
 }
 
-/// What a reader must know where scores were averaged before their ± was computed.
-pub(super) fn nesting<'s>(seeds: impl IntoIterator<Item = &'s Seeds<'s>>) -> Option<String> {
-    let note = "the score of a model seed is the mean over its tunings and fine-tunings";
-    seeds.into_iter().any(Seeds::is_nested).then(|| note.to_owned())
+/// A note if scores were averaged within seeds before ± was computed.
+pub(super) fn nesting<'s>(seeds: impl IntoIterator<Item = &'s SeedScores<'s>>) -> Option<String> {
+    let note = "The score of a model seed is the mean over its tunings and fine-tunings.";
+    seeds.into_iter().any(SeedScores::is_nested).then(|| note.to_owned())
 }
 
 #[cfg(test)]
@@ -250,9 +250,10 @@ mod tests {
         }
     }
 
-    /// One pretraining, three tunings: one seed, and no deviation. Two pretrainings: the deviation of their means.
+    /// One pretrained model with three tunings is one seed without a deviation. Two of them have the deviation of their
+    /// means.
     #[test]
-    fn tunings_count_as_one_score_of_their_pretraining() {
+    fn tunings_of_one_pretrained_model_are_averaged() {
         let nested = |seed: u64, tuning: u64| {
             let mut cell = cell("tiny", Some("a"), "single", seed);
             cell.extra = format!("tune.seed={tuning}");
@@ -265,7 +266,7 @@ mod tests {
             cells.iter().map(|cell| row(cell, Suite::Blimp, None, value(cell) + shift(cell))).collect()
         };
         let column = |cells: &[CellRow], scores: &[ScoreRow]| {
-            let lines = Lines::of(cells, &scores.iter().collect::<Vec<_>>());
+            let lines = ScoredConditions::of(cells, &scores.iter().collect::<Vec<_>>());
             assert_eq!(lines.iter().count(), 1);
             let column = lines.by_quantity(Quantity::Suite(Suite::Blimp));
             assert!(column[0].is_nested());
@@ -295,7 +296,7 @@ mod tests {
                 rows.push(row(cell, Suite::Ewok, None, value - 20.0));
             }
         }
-        let lines = Lines::of(&cells, &rows.iter().collect::<Vec<_>>());
+        let lines = ScoredConditions::of(&cells, &rows.iter().collect::<Vec<_>>());
         let parts = [Suite::Blimp, Suite::Ewok].map(|suite| lines.by_quantity(Quantity::Suite(suite)));
         let cell = mean_of(&parts)[0].cell(String::new());
         // 50 and 60; the mean of the columns, 70 and 45, would be 57.5.
@@ -304,10 +305,10 @@ mod tests {
     }
 
     #[test]
-    fn a_planned_seed_counts_once_whatever_is_nested_in_it() {
+    fn a_planned_seed_counts_once_however_many_tunings_it_has() {
         let mut cells = [1, 1, 2].map(|seed| cell("tiny", Some("a"), "single", seed));
         "tune.seed=7".clone_into(&mut cells[1].extra);
-        let lines = Lines::of(&cells, &[]);
+        let lines = ScoredConditions::of(&cells, &[]);
         let line = lines.iter().next().unwrap();
         assert_eq!((line.expected(), line.is_scored()), (2, false));
         assert_eq!(lines.by_quantity(Quantity::Macro)[0].cell(String::new()), Cell::Missing);

@@ -4,7 +4,7 @@ use super::human;
 use super::table::{Cell, Table};
 use crate::domain::{BenchResult, Phases};
 
-/// One column per workload, one row per measure.
+/// The table of training speeds: one column per workload, one row per measure.
 pub fn speed(speeds: &[BenchResult]) -> Table {
     let threads = speeds.first().map_or(0, |speed| speed.ready.threads);
     let device = speeds.first().map_or("", |speed| &speed.workload.device);
@@ -15,7 +15,7 @@ pub fn speed(speeds: &[BenchResult]) -> Table {
         row("MFLOP/token", speeds, |s| Cell::Number(s.flops_per_token() / 1e6, 1)),
         row("GFLOP/s", speeds, |s| Cell::Number(s.tokens_per_second() * s.flops_per_token() / 1e9, 0)),
         row("matrix product, GFLOP/s", speeds, |s| Cell::Number(s.ready.matmul_flops / 1e9, 0)),
-        row("share of it (MFU), %", speeds, |s| Cell::Number(100.0 * s.utilisation(), 1)),
+        row("MFU (share of that), %", speeds, |s| Cell::Number(100.0 * s.utilisation(), 1)),
         row("peak memory", speeds, |s| Cell::Label(human::bytes(s.peak_bytes()))),
     ];
     type Part = (&'static str, fn(&Phases) -> f64);
@@ -40,7 +40,8 @@ pub fn speed(speeds: &[BenchResult]) -> Table {
         labels: 1,
         rows,
         notes: vec![format!(
-            "median of {rounds} rounds; the matrix product is the best of ten large square ones in the same process"
+            "Speeds are medians of {rounds} rounds. The matrix product is the fastest of ten products of large square matrices \
+             in the same process."
         )],
         ..Table::default()
     }

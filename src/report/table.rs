@@ -1,4 +1,4 @@
-//! A table as data, before it has a form.
+//! A table as data, independent of the output format.
 
 use std::fmt;
 
@@ -6,35 +6,35 @@ use serde::Serialize;
 
 use super::compared::Compared;
 
-/// Rows under heads, with notes below.
+/// A table with a title, heads, rows and notes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Table {
-    /// What it shows.
+    /// The title.
     pub title: String,
-    /// What it says, in one sentence.
+    /// The main result, in one sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub headline: Option<String>,
-    /// What ± means in every cell of it.
+    /// What ± means in all cells.
     pub spread: Spread,
-    /// Heads of the columns.
+    /// The heads of the columns.
     pub heads: Vec<String>,
-    /// How many of the columns name the row; they stand on the left.
+    /// The number of columns that name the row, which come first.
     pub labels: usize,
-    /// One cell per head in each row.
+    /// The rows, each with one cell per head.
     pub rows: Vec<Vec<Cell>>,
-    /// Rows of published numbers, each said to be so in its first cell; set apart below.
+    /// Rows of published numbers, which are shown below a rule. Their first cell says that they are published.
     pub published: Vec<Vec<Cell>>,
-    /// Rows that are no conditions, such as chance; set apart below.
+    /// Rows that are not conditions, such as chance, which are shown below a rule.
     pub footer: Vec<Vec<Cell>>,
-    /// What a reader must know, one sentence each.
+    /// Notes for the reader, shown below the table.
     pub notes: Vec<String>,
     /// The marks of the cells, for CSV; `notes` has them as text.
     #[serde(skip)]
     pub marks: Vec<MarkNote>,
-    /// Further columns of `rows`, which only CSV has.
+    /// Additional columns of `rows` that only CSV shows.
     #[serde(skip)]
-    pub columns_for_programs: Vec<Column>,
-    /// The comparison that it shows, which only JSON has.
+    pub csv_columns: Vec<Column>,
+    /// The comparison that the table shows, for JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub comparison: Option<Compared>,
 }
@@ -57,13 +57,13 @@ impl fmt::Display for MarkNote {
 /// A column of a table.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Column {
-    /// Its head.
+    /// The head.
     pub head: String,
     /// One cell for each row.
     pub cells: Vec<Cell>,
 }
 
-/// What a table shows behind ±. It belongs to the table, so that ± cannot mean two things in one table.
+/// What ± means in a table. It is a property of the table, so that ± cannot have two meanings in one table.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Spread {
@@ -72,12 +72,12 @@ pub enum Spread {
     None,
     /// Sample standard deviation over model seeds.
     Seeds,
-    /// Standard error over items, of a table of which every condition has one seed.
+    /// Standard error over items, if every condition of the table has one seed.
     Items,
 }
 
 impl Spread {
-    /// What stands under the title.
+    /// The line under the title.
     pub fn head(self) -> Option<&'static str> {
         match self {
             Spread::None => None,
@@ -86,7 +86,7 @@ impl Spread {
         }
     }
 
-    /// The spread of this score that a table shows.
+    /// The number after ± of a score; `None` if it has none.
     pub(super) fn of(self, score: &Score) -> Option<f64> {
         match self {
             Spread::None => None,
@@ -96,18 +96,18 @@ impl Spread {
     }
 }
 
-/// The values that a score can have, in its unit.
+/// The range of a score.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Scale {
-    /// A share: 0 to 100.
+    /// A percentage: 0 to 100.
     Percent,
-    /// A correlation times 100, or a mean that one is part of: -100 to 100.
+    /// A correlation times 100, or a mean that includes one: -100 to 100.
     Correlation,
 }
 
 impl Scale {
-    /// The scale of a metric of [`Score::metric`](crate::domain::Score::metric).
+    /// The scale of a metric, a value of [`Score::metric`](crate::domain::Score::metric).
     pub(super) fn of_metric(metric: &str) -> Self {
         match metric {
             "spearman" | "pearson" | "mcc" => Scale::Correlation,
@@ -115,12 +115,12 @@ impl Scale {
         }
     }
 
-    /// The scale of a mean of scores of both.
+    /// The scale of a mean of scores of both scales.
     pub(super) fn join(self, other: Self) -> Self {
         if self == other { self } else { Scale::Correlation }
     }
 
-    /// The least and the greatest value.
+    /// The lowest and the highest possible value.
     pub(super) fn ends(self) -> (f64, f64) {
         match self {
             Scale::Percent => (0.0, 100.0),
@@ -129,7 +129,7 @@ impl Scale {
     }
 }
 
-/// A cell.
+/// A cell of a table.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cell {
@@ -137,12 +137,12 @@ pub enum Cell {
     Label(String),
     /// A score over seeds.
     Score(Score),
-    /// One number with so many digits after the point.
+    /// A number, and the number of decimals shown.
     Number(f64, usize),
-    /// The same with letters of the notes that concern it.
+    /// A number, its decimals, and the letters of its marks.
     #[serde(rename = "number")]
     Marked(f64, usize, String),
-    /// The same of a difference, which people see with its sign.
+    /// A difference, shown with its sign, and its decimals.
     #[serde(rename = "number")]
     Difference(f64, usize),
     /// A 95% interval.
@@ -158,26 +158,27 @@ pub enum Cell {
 /// A score over seeds.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Score {
-    /// Mean over the seeds measured.
+    /// The mean over the measured seeds.
     pub mean: f64,
-    /// Sample standard deviation over model seeds; `None` for one seed.
+    /// The sample standard deviation over model seeds; `None` for one seed.
     pub deviation: Option<f64>,
-    /// Standard error over items, clustered by item group; of a single recorded score only.
+    /// The standard error over items, clustered by item group; only for a single recorded score.
     pub stderr: Option<f64>,
-    /// Model seeds that are complete.
+    /// The number of model seeds that are complete.
     pub seeds: usize,
-    /// Model seeds that are planned.
+    /// The number of model seeds that are planned.
     pub seeds_expected: usize,
-    /// Letters of the notes that concern it.
+    /// The letters of its marks; see [`Table::marks`].
     pub marks: String,
-    /// The rules that it was scored by.
-    pub rules: String,
-    /// The values that it can have.
+    /// The scoring modes.
+    #[serde(rename = "rules")]
+    pub modes: String,
+    /// The range of the values.
     pub scale: Scale,
 }
 
 impl Score {
-    /// What stands behind the number: seeds where some are missing, and the marks.
+    /// The text after the number: the count of seeds if some are missing, and the marks.
     pub(super) fn remarks(&self) -> String {
         match self.seeds < self.seeds_expected {
             true => format!(" [{}/{}]{}", self.seeds, self.seeds_expected, self.marks),
@@ -187,7 +188,7 @@ impl Score {
 }
 
 impl Table {
-    /// A cell of this table for people.
+    /// The text of a cell of this table.
     pub fn text(&self, cell: &Cell) -> String {
         match cell {
             Cell::Score(score) => {
@@ -200,7 +201,7 @@ impl Table {
 }
 
 impl Cell {
-    /// For people; a score without its ±, which only its table can name.
+    /// The text of the cell. A score has no ±, whose meaning depends on the table; see [`Table::text`].
     pub fn text(&self) -> String {
         match self {
             Cell::Label(text) => text.clone(),
@@ -218,7 +219,7 @@ impl Cell {
 }
 
 impl Cell {
-    /// For programs: numbers in full, nothing for what is missing.
+    /// The text for programs: unrounded numbers, and an empty text for a missing value.
     pub(super) fn plain(&self) -> String {
         match self {
             Cell::Number(value, _)
@@ -231,18 +232,18 @@ impl Cell {
     }
 }
 
-/// A number with its sign; what rounds to nothing has none but plus.
+/// A number with its sign, which is plus if the number rounds to zero.
 fn signed(value: f64, digits: usize) -> String {
     let text = format!("{value:+.digits$}");
-    if is_nothing(&text) { text.replace('-', "+") } else { text }
+    if is_zero(&text) { text.replace('-', "+") } else { text }
 }
 
-/// A number that rounds to nothing has no sign.
+/// The text of a number without the sign of a negative zero.
 fn positive_zero(text: String) -> String {
-    if is_nothing(&text) { text.replace('-', "") } else { text }
+    if is_zero(&text) { text.replace('-', "") } else { text }
 }
 
-fn is_nothing(text: &str) -> bool {
+fn is_zero(text: &str) -> bool {
     text.bytes().all(|byte| matches!(byte, b'-' | b'.' | b'0'))
 }
 
@@ -251,7 +252,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_difference_is_less_than_nothing() {
+    fn a_number_that_rounds_to_zero_is_not_negative() {
         let text = |value: f64| Cell::Difference(value, 1).text();
         assert_eq!([-0.04, 0.0, -0.06, 12.34, -10.0].map(text), ["+0.0", "+0.0", "-0.1", "+12.3", "-10.0"]);
         assert_eq!(Cell::Interval(-0.01, 0.5).text(), "[+0.0, +0.5]");
@@ -259,13 +260,13 @@ mod tests {
         assert_eq!([-0.004, 0.0, -0.006].map(|value| Cell::Number(value, 2).text()), ["0.00", "0.00", "-0.01"]);
     }
 
-    /// A score that has both is shown with the one that its table names.
+    /// A score that has both a deviation and a standard error is shown with the one that its table uses.
     #[test]
     fn a_table_shows_one_kind_of_spread() {
-        let (deviation, stderr, marks, rules) = (Some(2.0), Some(0.5), "a".to_owned(), "fixed".to_owned());
+        let (deviation, stderr, marks, modes) = (Some(2.0), Some(0.5), "a".to_owned(), "fixed".to_owned());
         let scale = Scale::Percent;
         let score =
-            Cell::Score(Score { mean: 60.0, deviation, stderr, seeds: 2, seeds_expected: 3, marks, rules, scale });
+            Cell::Score(Score { mean: 60.0, deviation, stderr, seeds: 2, seeds_expected: 3, marks, modes, scale });
         let text = |spread| Table { spread, ..Table::default() }.text(&score);
         assert_eq!(
             [Spread::Seeds, Spread::Items, Spread::None].map(text),
@@ -274,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mean_of_shares_and_correlations_can_be_negative() {
+    fn a_mean_of_percentages_and_correlations_can_be_negative() {
         let scale = |metrics: &[&str]| metrics.iter().map(|metric| Scale::of_metric(metric)).reduce(Scale::join);
         assert_eq!(scale(&["accuracy", "f1", "partial-r2"]).map(Scale::ends), Some((0.0, 100.0)));
         assert_eq!(scale(&["partial-r2", "spearman"]).map(Scale::ends), Some((-100.0, 100.0)));

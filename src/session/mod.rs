@@ -51,5 +51,5 @@ pub use run::Run;
 pub use runs_folder::RunsFolder;
 pub use seeds::{FewSeeds, few_seeds};
 pub use spec_text::{SpecOrigin, SpecText};
-pub use submission::{MissingPieces, SubmissionFile, SubmissionFiles, collect_submission};
+pub use submission::{SubmissionFile, SubmissionFiles, collect_submission};
 pub use verify::{VerificationRequest, VerificationRun};

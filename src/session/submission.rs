@@ -10,8 +10,8 @@ use super::runs_folder::RunsFolder;
 use super::spec_text::SpecText;
 use crate::data;
 use crate::domain::{
-    Cell, EvalJob, FileSelection, FinetuneJob, ItemOutcome, Job, LocatedSource, Mode, Remote, Score, ScoreRow, Size,
-    Source, Suite,
+    Cell, EvalJob, FileSelection, FinetuneJob, Gap, ItemOutcome, Job, LocatedSource, Mode, ModelGaps, Remote, Score,
+    ScoreRow, Size, Source, Suite,
 };
 use crate::plan::{Decision, PlannedJob, Role};
 use crate::store::{CellName, Store, StoreError};
@@ -27,15 +27,6 @@ pub struct SubmissionFile {
     pub text: String,
 }
 
-/// Update a model lacks to be submitted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MissingPieces {
-    /// Name of the model.
-    pub model: String,
-    /// The missing pieces as `thing: reason`; empty if the submission is complete.
-    pub pieces: Vec<String>,
-}
-
 /// The files of a submission, and what is missing.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SubmissionFiles {
@@ -44,13 +35,13 @@ pub struct SubmissionFiles {
     /// Number of models with files.
     pub models: u64,
     /// Every model with what it lacks.
-    pub missing: Vec<MissingPieces>,
+    pub missing: Vec<ModelGaps>,
 }
 
 impl SubmissionFiles {
     /// Whether no model lacks anything.
     pub fn is_complete(&self) -> bool {
-        self.missing.iter().all(|model| model.pieces.is_empty())
+        self.missing.iter().all(|model| model.gaps.is_empty())
     }
 }
 
@@ -72,7 +63,7 @@ struct Collected {
     files: Vec<SubmissionFile>,
     submission: Submission,
     /// Results that exist but cannot be submitted.
-    problems: Vec<String>,
+    problems: Vec<Gap>,
 }
 
 /// Collects the result files and the collated file of each model of `target`: an experiment, all of whose cells are
@@ -108,7 +99,7 @@ pub async fn collect_submission(folder: &RunsFolder, target: &str, track: Track)
             };
             result.files.extend(files.into_iter().chain([collated]).map(below));
         }
-        result.missing.push(MissingPieces { model: name, pieces: problems });
+        result.missing.push(ModelGaps { model: name, gaps: problems });
     }
     store.close().await;
     Ok(result)
@@ -161,8 +152,8 @@ async fn collect_cell(
     for (id, _) in planned.jobs.iter().filter(|(_, role)| *role == Role::Eval) {
         let Some(job) = session.plan.job(id) else { continue };
         if session.decisions.get(id) != Some(&Decision::Reuse) {
-            let problem = format!("{} {} is not done: `grid resume {}`", job.job.kind(), job.label, session.plan.name);
-            collected.problems.push(problem);
+            let subject = format!("{} {} is not done", job.job.kind(), job.label);
+            collected.problems.push(Gap::new(subject, format!("`grid resume {}`", session.plan.name)));
             continue;
         }
         let id = id.to_string();
@@ -192,10 +183,8 @@ fn add_evaluation(
         |error: &dyn std::fmt::Display| Failure::text(Exit::Environment, format!("grid: failed to {error}"));
     let suite = eval.suite;
     if eval.mode != Mode::COMPAT.of(suite) {
-        collected.problems.push(format!(
-            "{suite}: scored in mode '{}', but only results of mode 'compat' can be submitted",
-            eval.mode
-        ));
+        let reason = format!("scored in mode '{}', but only results of mode 'compat' can be submitted", eval.mode);
+        collected.problems.push(Gap::new(suite.name(), reason));
         return Ok(());
     }
     let revision = match eval.milestone {
@@ -226,7 +215,7 @@ fn add_evaluation(
         }
         None => {}
         Some(milestone) => {
-            collected.problems.extend(counted.into_iter().map(|problem| format!("{revision}: {problem}")));
+            collected.problems.extend(counted.iter().map(|problem| Gap::new(revision.as_str(), problem.to_string())));
             collected.submission.add_checkpoint(suite, milestone, official::fast_result(suite, scores));
         }
     }

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use crate::cli::global::Global;
 use crate::data;
 use crate::domain::counted;
-use crate::report::lacks;
+use crate::report::format_gaps;
 use crate::session::{Exit, Failure, collect_submission};
 use crate::suites::official::Track;
 
@@ -45,9 +45,7 @@ pub async fn export(global: &Global, args: &BabylmArgs) -> Result<Exit, Failure>
     let submission = collect_submission(&global.runs(), &args.of, track).await?;
     let is_complete = submission.is_complete();
     if !is_complete {
-        let missing: Vec<(String, Vec<String>)> =
-            submission.missing.into_iter().map(|model| (model.model, model.pieces)).collect();
-        eprintln!("grid: the submission is incomplete:\n{}", lacks(&missing).trim_end());
+        eprintln!("grid: the submission is incomplete:\n{}", format_gaps(&submission.missing).trim_end());
     }
     let help = match (submission.files.is_empty(), is_complete || args.partial) {
         (true, _) => Some("nothing was written, because there are no results to submit yet"),

@@ -2,7 +2,7 @@
 
 use super::shown::Shown;
 use crate::domain::{ScoreRow, Suite};
-use crate::report::{Columns, Comparison, Options, Planned, Scope, Table, compared};
+use crate::report::{Columns, Comparison, Options, PlannedCells, Scope, Table, comparison_figure};
 use crate::session::{Exit, Failure, RunsFolder, fill_clusters};
 use crate::store::Store;
 
@@ -11,7 +11,7 @@ pub(super) struct Request<'a> {
     /// The experiment.
     pub experiment: &'a str,
     /// Its planned cells.
-    pub planned: &'a Planned,
+    pub planned: &'a PlannedCells,
     /// Its scores.
     pub scores: &'a [ScoreRow],
     /// The tasks, or the subtasks of a suite.
@@ -37,7 +37,7 @@ pub(super) async fn tables(runs: &RunsFolder, store: &Store, request: &Request<'
     let suffix = |scope: Scope| match scope {
         Scope::Aggregates => String::new(),
         Scope::Subtasks(suite) => format!(", {suite} by {}", scope.noun()),
-        Scope::Terms => format!(", {} by {}", Suite::Blimp, scope.noun()),
+        Scope::Phenomena => format!(", {} by {}", Suite::Blimp, scope.noun()),
     };
     let mut tables = vec![];
     for scope in scopes {
@@ -46,7 +46,7 @@ pub(super) async fn tables(runs: &RunsFolder, store: &Store, request: &Request<'
         let title = format!("{experiment}: {second} against {first}{}", suffix(scope));
         tables.push(comparison.evaluate(request.options).table(&title));
         // A phenomenon has no items of its own: they belong to its subtasks.
-        if request.items && scope != Scope::Terms {
+        if request.items && scope != Scope::Phenomena {
             let notes = fill_clusters(runs, store, experiment).await?;
             let items = store.items(&comparison.jobs()).await?;
             let mut table = comparison.items(&items, &format!("{title}: these two checkpoints, seed by seed"));
@@ -54,5 +54,5 @@ pub(super) async fn tables(runs: &RunsFolder, store: &Store, request: &Request<'
             tables.push(table);
         }
     }
-    Ok(tables.into_iter().map(|table: Table| Shown { figure: compared(&table), table }).collect())
+    Ok(tables.into_iter().map(|table: Table| Shown { figure: comparison_figure(&table), table }).collect())
 }

@@ -10,7 +10,7 @@ use self::shown::Shown;
 use super::global::Global;
 use super::output::{TableFormat, formatted};
 use crate::domain::{CellRow, Grid, ScoreRow, Suite, TableView};
-use crate::report::{self, Columns, Figure, Options, Planned, human, pivot};
+use crate::report::{self, Columns, Figure, Options, PlannedCells, human, pivot};
 use crate::session::{Exit, Failure, SpecOrigin, SpecText, hide_curricula};
 use crate::store::{BuildCount, Experiment, JobRow, Store};
 
@@ -96,7 +96,7 @@ pub async fn report(global: &Global, args: &ReportArgs) -> Result<Exit, Failure>
     if let Some(values) = &args.compare {
         let mut failed = store.failed_cells(name).await?;
         hide_curricula(&results.origin, &mut failed, &mut []);
-        let planned = Planned::new(&results.cells, &failed);
+        let planned = PlannedCells::new(&results.cells, &failed);
         let request = comparison::Request {
             experiment: name,
             planned: &planned,
@@ -143,7 +143,7 @@ fn main_table(results: &Results, wanted: &str, columns: Columns) -> Result<Shown
         ("scores", Columns::Aggregates) => Ok(Shown::new(pivot(name, cells, scores, columns, references))),
         ("scores", Columns::Subtasks(suite)) => {
             let table = pivot(name, cells, scores, columns, references);
-            if !report::with_subtasks(scores).contains(&suite) {
+            if !report::suites_with_subtasks(scores).contains(&suite) {
                 return Err(nothing::no_subtasks(name, suite, scores, jobs));
             }
             Ok(Shown { figure: Figure::of(&table).upright(), table })
@@ -152,9 +152,9 @@ fn main_table(results: &Results, wanted: &str, columns: Columns) -> Result<Shown
         (wanted, _) => {
             let definition = named.iter().find(|table| table.name == wanted);
             let definition = definition.ok_or_else(|| nothing::no_such_table(name, wanted, named))?;
-            let shown = Shown::new(report::named(name, definition, cells, scores, references));
+            let shown = Shown::new(report::named_table(name, definition, cells, scores, references));
             Ok(match definition.show {
-                TableView::Boxes => Shown { figure: report::boxes(name, definition, cells, scores), ..shown },
+                TableView::Boxes => Shown { figure: report::box_figure(name, definition, cells, scores), ..shown },
                 TableView::Scores | TableView::ZScores => shown,
             })
         }
@@ -170,7 +170,7 @@ fn print_shown(name: &str, shown: &[Shown], args: &ReportArgs) {
     match args.format {
         TableFormat::Html => {
             let parts: Vec<_> = shown.iter().map(|shown| (&shown.table, Some(&shown.figure))).collect();
-            print!("{}", report::page(name, &parts));
+            print!("{}", report::html_page(name, &parts));
         }
         // These formats hold one table, and so does a figure. A program gets the last one, which it asked for.
         TableFormat::Csv | TableFormat::Json => print!("{}", texts.next_back().unwrap_or_default()),

@@ -39,7 +39,7 @@ pub(super) fn no_scores(experiment: &str, jobs: &[JobRow]) -> Failure {
 
 /// No subtask of this suite has a score.
 pub(super) fn no_subtasks(experiment: &str, suite: Suite, scores: &[ScoreRow], jobs: &[JobRow]) -> Failure {
-    let known: Vec<&str> = report::with_subtasks(scores).iter().map(|suite| suite.name()).collect();
+    let known: Vec<&str> = report::suites_with_subtasks(scores).iter().map(|suite| suite.name()).collect();
     if known.is_empty() {
         return no_scores(experiment, jobs);
     }

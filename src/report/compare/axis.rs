@@ -1,4 +1,4 @@
-//! Which axis two values are on, and which conditions differ in that axis alone.
+//! The axis that two values are on, and the conditions that differ only on that axis.
 
 use std::collections::BTreeSet;
 
@@ -8,30 +8,30 @@ use crate::domain::{SINGLE, closest};
 /// Why two values cannot be compared.
 #[derive(Debug, thiserror::Error)]
 pub enum CompareError {
-    /// A value that is on no axis.
-    #[error("compare '{value}': no axis has it{}; there are {}",
+    /// A value is not on any axis.
+    #[error("compare '{value}': no axis has this value{}; the known values are {}",
         .near.as_ref().map_or(String::new(), |near| format!(" (did you mean '{near}'?)")), .known.join(", "))]
     Unknown {
         /// The value.
         value: String,
-        /// The nearest known one.
+        /// The most similar known value.
         near: Option<String>,
         /// All values of all axes.
         known: Vec<String>,
     },
-    /// A value whose cells have no score.
-    #[error("compare '{value}': none of its cells is scored yet")]
+    /// The cells of a value have no score.
+    #[error("compare '{value}': none of its cells has a score yet")]
     Unscored {
         /// The value.
         value: String,
     },
-    /// A value with itself.
-    #[error("compare '{value}' with itself: name two values")]
+    /// A value is compared with itself.
+    #[error("compare '{value}' with itself: choose two different values")]
     Same {
         /// The value.
         value: String,
     },
-    /// Values of different axes.
+    /// The values are on different axes.
     #[error("compare '{first}' with '{second}': they are on different axes")]
     Axes {
         /// The first value.
@@ -39,8 +39,8 @@ pub enum CompareError {
         /// The second value.
         second: String,
     },
-    /// No two cells differ in these values alone.
-    #[error("compare '{first}' with '{second}': no two scored cells differ in these alone")]
+    /// There are no two scored cells that differ only in these values.
+    #[error("compare '{first}' with '{second}': no two scored cells differ only in these values")]
     NoPair {
         /// The first value.
         first: String,
@@ -49,19 +49,19 @@ pub enum CompareError {
     },
 }
 
-/// What two conditions may differ in.
+/// What two compared conditions differ in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Axis {
     Model,
     Dataset,
     Curriculum,
     Extra,
-    /// Nothing but the experiment that they belong to.
+    /// Only the experiment that they belong to.
     Experiment,
 }
 
 impl Axis {
-    /// Those whose values can be named, in the order in which a value is looked for.
+    /// The axes whose values can be named, in the order in which they are searched.
     const NAMED: [Axis; 4] = [Axis::Curriculum, Axis::Dataset, Axis::Model, Axis::Extra];
 
     /// The value of a condition on this axis.
@@ -75,7 +75,7 @@ impl Axis {
         }
     }
 
-    /// The axis that has both values among the planned conditions.
+    /// Finds the axis that has both values among the planned conditions.
     pub(super) fn with(planned: &[Condition], first: &str, second: &str) -> Result<Self, CompareError> {
         let has = |axis: Axis, value: &str| planned.iter().any(|condition| axis.of(condition) == Some(value));
         if let Some(value) = [first, second].into_iter().find(|value| !Axis::NAMED.iter().any(|axis| has(*axis, value)))
@@ -88,9 +88,9 @@ impl Axis {
 
     /// Whether two conditions agree on every other axis.
     ///
-    /// For curricula, datasets agree when they are the same set: both orders of a sequence are compared with the one
-    /// merged model, and a model without tuning is the baseline of all. For datasets, the curriculum of a single one
-    /// agrees with every other.
+    /// When curricula are compared, datasets agree if they are the same set, so that both orders of a sequence are
+    /// compared with the same merged model, and a model without tuning is the baseline of every dataset. When datasets are
+    /// compared, the curriculum of a single dataset agrees with every curriculum.
     pub(super) fn is_only_difference(self, one: &Condition, other: &Condition) -> bool {
         let names = |condition: &Condition| -> BTreeSet<String> {
             condition.dataset.iter().flat_map(|dataset| dataset.split('+')).map(str::to_owned).collect()

@@ -1,31 +1,31 @@
-//! The overall contrast of a comparison, and the sentence that says it.
+//! The overall difference of a comparison, and the sentence that states it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::compared::{Compared, Equivalence, Overall, Row, SeedDifference};
+use super::super::compared::{Compared, ComparedRow, Equivalence, Overall, SeedDifference};
 use super::super::measure::ACCURACY;
 use super::super::statistics::mean;
 use super::super::statistics::paired::{LEVEL, equivalence, paired_t, seeds_needed, smallest_effect};
 use crate::domain::counted;
 
-/// The pair of conditions that a row belongs to.
-fn pair(row: &Row) -> Vec<(&str, &str)> {
+/// The labels of the pair of conditions that a row belongs to.
+fn pair(row: &ComparedRow) -> Vec<(&str, &str)> {
     row.labels.iter().map(|label| (label.first.as_str(), label.second.as_str())).collect()
 }
 
 /// The rows of one pair of conditions.
-type OfPair<'a> = Vec<&'a Row>;
+type OfPair<'a> = Vec<&'a ComparedRow>;
 
-/// Averages the differences of all rows seed by seed: over the tasks that every pair has with every seed, each once,
-/// then over the pairs. Only accuracies enter, which are all in percent.
+/// Averages the differences of all rows seed by seed: over the tasks that every pair has for every seed, each once, and
+/// then over the pairs. Only accuracies are included, as they have the same unit.
 ///
-/// The seeds are those that all pairs share, if there are two at least; pairs of other seeds are left out otherwise.
-/// `None` where no task is an accuracy, or no task is left.
-pub(super) fn overall(rows: &[Row], margin: Option<f64>) -> Option<Overall> {
+/// The seeds are those that all pairs share, if there are at least two. Otherwise they are those of the largest group of
+/// pairs with the same seeds, and the other pairs are left out. `None` if there is no accuracy, or if no task is left.
+pub(super) fn overall(rows: &[ComparedRow], margin: Option<f64>) -> Option<Overall> {
     let mut pairs: BTreeMap<Vec<(&str, &str)>, OfPair> = BTreeMap::new();
     for row in rows.iter().filter(|row| row.metric == ACCURACY) {
         let of_pair = pairs.entry(pair(row)).or_default();
-        // One task under two sets of rules counts once, under the first.
+        // A task that was scored in two modes counts once, in the first mode.
         if !of_pair.iter().any(|known| is_same_task(known, row)) {
             of_pair.push(row);
         }
@@ -34,18 +34,19 @@ pub(super) fn overall(rows: &[Row], margin: Option<f64>) -> Option<Overall> {
         of_pair.iter().flat_map(|row| &row.seeds).map(|seed| seed.seed).collect()
     };
     let (seeds, chosen) = shared(pairs.values().map(|of_pair| (seeds_of(of_pair), of_pair)).collect())?;
-    let has_all = |row: &&&Row| seeds.iter().all(|seed| row.seeds.iter().any(|known| known.seed == *seed));
-    let has = |of_pair: &OfPair, task: &Row| of_pair.iter().filter(has_all).any(|row| is_same_task(row, task));
-    let tasks: Vec<&Row> =
+    let has_all = |row: &&&ComparedRow| seeds.iter().all(|seed| row.seeds.iter().any(|known| known.seed == *seed));
+    let has = |of_pair: &OfPair, task: &ComparedRow| of_pair.iter().filter(has_all).any(|row| is_same_task(row, task));
+    let tasks: Vec<&ComparedRow> =
         (chosen.first()?.iter().copied()).filter(|task| chosen.iter().all(|of_pair| has(of_pair, task))).collect();
-    let enters = |row: &&&Row| tasks.iter().any(|task| is_same_task(row, task));
-    let entering: Vec<&Row> = chosen.iter().flat_map(|of_pair| of_pair.iter().filter(enters).copied()).collect();
+    let enters = |row: &&&ComparedRow| tasks.iter().any(|task| is_same_task(row, task));
+    let entering: Vec<&ComparedRow> =
+        chosen.iter().flat_map(|of_pair| of_pair.iter().filter(enters).copied()).collect();
     let at = |seed: u64| -> Option<SeedDifference> {
         let of_rows = |number: fn(&SeedDifference) -> f64| {
             let values = entering.iter().flat_map(|row| &row.seeds).filter(|known| known.seed == seed).map(number);
             mean(&values.collect::<Vec<f64>>())
         };
-        // Every pair has the same tasks, so one mean over all is the mean over pairs of the means over tasks.
+        // All pairs have the same tasks, so the mean over all rows equals the mean over pairs of the means over tasks.
         let (first, second) = (of_rows(|seed| seed.first)?, of_rows(|seed| seed.second)?);
         Some(SeedDifference { seed, first, second, difference: second - first })
     };
@@ -66,12 +67,12 @@ pub(super) fn overall(rows: &[Row], margin: Option<f64>) -> Option<Overall> {
     })
 }
 
-/// Whether two rows are about one task, under whatever rules.
-fn is_same_task(one: &Row, other: &Row) -> bool {
+/// Whether two rows are about the same task, in any mode.
+fn is_same_task(one: &ComparedRow, other: &ComparedRow) -> bool {
     (one.suite, &one.task) == (other.suite, &other.task)
 }
 
-/// The seeds to use, and the pairs that have them.
+/// Chooses the seeds, and the pairs that have them.
 fn shared<'a, 'b>(pairs: Vec<(BTreeSet<u64>, &'b OfPair<'a>)>) -> Option<(BTreeSet<u64>, Vec<&'b OfPair<'a>>)> {
     let common = pairs.iter().map(|(seeds, _)| seeds.clone()).reduce(|one, other| &one & &other)?;
     let all_alike = pairs.iter().all(|(seeds, _)| *seeds == common);
@@ -85,76 +86,76 @@ fn shared<'a, 'b>(pairs: Vec<(BTreeSet<u64>, &'b OfPair<'a>)>) -> Option<(BTreeS
     Some((largest, of_group))
 }
 
-/// A p-value within a sentence.
+/// A p-value in a sentence.
 fn p_text(p: f64) -> String {
     match p {
         p if p < 0.001 => "p < 0.001".to_owned(),
-        p if p < 0.1 => format!("p {p:.3}"),
-        p => format!("p {p:.2}"),
+        p if p < 0.1 => format!("p = {p:.3}"),
+        p => format!("p = {p:.2}"),
     }
 }
 
-/// The contrast as one line that could stand in a paper. It claims a difference only where the test does.
+/// The overall difference as a sentence for a paper. It claims a difference only if the test finds one.
 pub(super) fn sentence(compared: &Compared, overall: &Overall) -> String {
     let Compared { first, second, about, .. } = compared;
     let Overall { tasks, pairs, difference, test, .. } = overall;
     let over = format!(
         "{second} - {first}: {difference:+.1} points over {} and {}",
-        several(tasks.len(), about),
+        counted_noun(tasks.len(), about),
         counted(*pairs as u64, "pair")
     );
     let seeds = overall.seeds.len() as u64;
     let Some(test) = test else {
         return match seeds {
             1 => format!(
-                "{over}, from 1 seed. One seed shows no spread, so there is no interval and no p-value, and nothing can \
-                 be said about other trainings of these recipes; run at least 3 seeds."
+                "{over}, from 1 seed. A single seed shows no spread, so there is no interval and no p-value, and nothing \
+                 can be said about other training runs of these recipes; run at least 3 seeds."
             ),
             seeds => {
-                format!("{over}, the same with each of {seeds} seeds, so that there is no spread to test it against.")
+                format!("{over}, the same for each of {seeds} seeds, so there is no spread to test it against.")
             }
         };
     };
     let (low, high) = test.interval;
     let mut text = format!(
-        "{over}, 95% interval {low:+.1} to {high:+.1}, {} (paired t over {}).",
+        "{over}, 95% interval {low:+.1} to {high:+.1}, {} (paired t test over {}).",
         p_text(test.p),
         counted(seeds, "seed")
     );
     let better = if *difference > 0.0 { "higher" } else { "lower" };
     let shown = match test.p < LEVEL {
         true => format!(" {second} scores {better}; with this spread"),
-        false => " No difference is shown; with this spread".to_owned(),
+        false => " The difference is not significant; with this spread".to_owned(),
     };
     text.push_str(&shown);
     if let Some(smallest) = overall.smallest_difference {
-        let found = format!(", {} find {smallest:.1} points or more in 8 of 10 experiments", counted(seeds, "seed"));
+        let found = format!(", {} detect {smallest:.1} points or more in 8 of 10 experiments", counted(seeds, "seed"));
         text.push_str(&found);
     }
     match overall.seeds_for_one_point {
-        Some(needed) if needed > seeds => text.push_str(&format!("; 1 point needs {needed} seeds.")),
+        Some(needed) if needed > seeds => text.push_str(&format!("; detecting 1 point needs {needed} seeds.")),
         Some(_) => text.push('.'),
-        None => text.push_str("; 1 point needs more than 10000 seeds."),
+        None => text.push_str("; detecting 1 point needs more than 10000 seeds."),
     }
     if let Some(Equivalence { margin, p: Some(p) }) = overall.equivalence {
         let points = points(margin);
         text.push_str(&match p < LEVEL {
             true => format!(" A difference of {points} or more is ruled out ({}, two one-sided t tests).", p_text(p)),
-            false => format!(" That the difference is below {points} is not shown ({}).", p_text(p)),
+            false => format!(" It is not shown that the difference is below {points} ({}).", p_text(p)),
         });
     }
     text
 }
 
-/// `1 task`, `3 subtasks`, `13 phenomena`.
-fn several(count: usize, noun: &str) -> String {
+/// A count with its noun: `1 task`, `3 subtasks`, `13 phenomena`.
+fn counted_noun(count: usize, noun: &str) -> String {
     match (count, noun) {
         (2.., "phenomenon") => format!("{count} phenomena"),
         _ => counted(count as u64, noun),
     }
 }
 
-/// `1 point`, `0.5 points`.
+/// A margin in points: `1 point`, `0.5 points`.
 pub(super) fn points(margin: f64) -> String {
     format!("{margin} {}", if margin == 1.0 { "point" } else { "points" })
 }

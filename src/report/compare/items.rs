@@ -1,4 +1,4 @@
-//! Two trained models item by item: about these models, not about the recipes that they come from.
+//! Two trained models compared item by item. This is about these models, not about the recipes that produced them.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -12,26 +12,26 @@ use super::labels;
 use super::pair::{Pair, SeedPair, value};
 use crate::domain::{ItemOutcome, ScoreRow, Suite};
 
-/// The items of each job.
+/// The items by job.
 type Items = BTreeMap<String, Vec<ItemOutcome>>;
 
-/// One line: two models of one seed on one task.
-struct Line {
+/// A row of the table: two models of one seed on one task.
+struct ItemsRow {
     cells: Vec<Cell>,
-    /// Whether there were items that add up to the score.
+    /// Whether there are items that add up to the score.
     has_items: bool,
 }
 
-/// The table of `--items`: one line for each pair of conditions, task and seed, never added up over seeds.
+/// The table of `--items`: one row for each pair of conditions, task and seed, never combined over seeds.
 ///
-/// The difference is that of the scores; interval and p are of the same statistic, by a bootstrap over clusters of items
-/// and by flipping the signs of clusters. Fine-tunings of one model are averaged item by item.
+/// The difference is that of the scores. The interval is from a bootstrap over clusters of items and p from sign flips of
+/// clusters, both of the same statistic. Fine-tunings of one model are averaged item by item.
 pub(super) fn table((axis, pairs): (Axis, &[Pair]), items: &Items, values: (&str, &str), title: &str) -> Table {
     let measures: Vec<Measure> = pairs.iter().map(|pair| pair.measure.clone()).collect();
     let columns = labels::columns(axis, pairs);
     let lines: Vec<(&Pair, &SeedPair)> =
         pairs.iter().flat_map(|pair| pair.seeds.iter().map(move |s| (pair, s))).collect();
-    let lines: Vec<Line> = (lines.par_iter())
+    let lines: Vec<ItemsRow> = (lines.par_iter())
         .map(|(pair, seed)| {
             let (first, second) = seed.values();
             let found = estimate(pair, seed, items);
@@ -45,7 +45,7 @@ pub(super) fn table((axis, pairs): (Axis, &[Pair]), items: &Items, values: (&str
             let count = |count: Option<usize>| count.map_or(Cell::Missing, |count| Cell::Count(count as u64));
             cells.push(count(found.map(|(estimate, _)| estimate.clusters)));
             cells.push(count(found.map(|(_, items)| items)));
-            Line { cells, has_items: found.is_some() }
+            ItemsRow { cells, has_items: found.is_some() }
         })
         .collect();
     let mut heads: Vec<String> = columns.iter().map(|column| column.head.to_owned()).collect();
@@ -53,15 +53,15 @@ pub(super) fn table((axis, pairs): (Axis, &[Pair]), items: &Items, values: (&str
     let numbers = ["task", "models", first, second, "difference", "95% interval", "p (sign flip)", "clusters", "items"];
     heads.extend(numbers.map(str::to_owned));
     let mut notes = vec![
-        "about these two checkpoints on other items of the same kind; says nothing about other trainings of the recipes, \
-         for which lines must not be added up"
+        "Each row is about these two checkpoints on other items of the same kind. It says nothing about other training \
+         runs of the recipes, so rows must not be combined."
             .to_owned(),
-        "95% interval: bootstrap over clusters of items that share material; p: sign flips of whole clusters; not \
-         corrected for the number of lines"
+        "The 95% interval is from a bootstrap over clusters of items that share material, p from sign flips of whole \
+         clusters. p is not corrected for the number of rows."
             .to_owned(),
     ];
     if lines.iter().any(|line| !line.has_items) {
-        notes.push("—: no items that add up to the score, as for correlations".to_owned());
+        notes.push("—: there are no items that add up to the score, as for correlations.".to_owned());
     }
     Table {
         title: title.to_owned(),
@@ -73,7 +73,7 @@ pub(super) fn table((axis, pairs): (Axis, &[Pair]), items: &Items, values: (&str
     }
 }
 
-/// What the items of one seed say, and how many there are; `None` where they do not add up to the two scores.
+/// The estimate from the items of one seed, and the number of items; `None` if they do not add up to the two scores.
 fn estimate(pair: &Pair, seed: &SeedPair, items: &Items) -> Option<(ItemEstimate, usize)> {
     let (first, second) = (credits(pair, &seed.first, items)?, credits(pair, &seed.second, items)?);
     if first.len() != second.len() {
@@ -87,7 +87,7 @@ fn estimate(pair: &Pair, seed: &SeedPair, items: &Items) -> Option<(ItemEstimate
     for (item, one) in &first {
         let other = second.get(item)?;
         let next = clusters.len();
-        // One side may have been recorded before clusters were.
+        // One side may have been recorded before grid knew clusters.
         let name = one.cluster.clone().or_else(|| other.cluster.clone());
         let name = name.unwrap_or_else(|| format!("{}#{}", item.0, item.1));
         let cluster = *clusters.entry(name).or_insert(next);
@@ -99,15 +99,15 @@ fn estimate(pair: &Pair, seed: &SeedPair, items: &Items) -> Option<(ItemEstimate
     ((estimate.mean - of_scores).abs() < 1e-6).then_some((estimate, differences.len()))
 }
 
-/// Credit and cluster of one item.
+/// The credit and the cluster of one item.
 struct Credit {
     credit: f64,
-    /// `None` where it is not known.
+    /// `None` if it is not known.
     cluster: Option<String>,
 }
 
-/// The credit of every item by subtask and place, averaged over the fine-tunings of one model; `None` where a job has no
-/// items, or jobs have different ones.
+/// The credit of every item by subtask and number, averaged over the fine-tunings of one model; `None` if a job has no
+/// items.
 fn credits<'a>(pair: &Pair, rows: &[&ScoreRow], items: &'a Items) -> Option<BTreeMap<(&'a str, u32), Credit>> {
     let mut credits: BTreeMap<(&str, u32), Credit> = BTreeMap::new();
     for row in rows {
@@ -129,8 +129,8 @@ fn credits<'a>(pair: &Pair, rows: &[&ScoreRow], items: &'a Items) -> Option<BTre
     Some(credits)
 }
 
-/// The share of each subtask in the score: equal ones, and in entity tracking equal ones of the splits, whose subtasks
-/// are numbers of operations (`regular_0_ops`).
+/// The weight of each subtask in the score: all subtasks have the same weight, except in entity tracking, where the splits
+/// have the same weight and a subtask is a number of operations within a split (`regular_0_ops`).
 fn weights(suite: Suite, subtasks: &[&str]) -> Vec<f64> {
     let split = |subtask: &'_ str| -> String {
         match suite {

@@ -1,27 +1,27 @@
-//! The columns that name a row of a comparison: every axis but the compared one.
+//! The columns that name a row of a comparison: all axes except the compared one.
 
 use super::super::compared::Label;
 use super::super::measure::Condition;
 use super::axis::Axis;
 use super::pair::Pair;
 
-/// An axis as a column.
+/// The column of an axis.
 #[derive(Clone, Copy)]
 pub(super) struct LabelColumn {
-    /// Its head.
+    /// The head.
     pub head: &'static str,
     of: fn(&Condition) -> &str,
 }
 
 impl LabelColumn {
-    /// What both sides of a pair have on the axis.
+    /// The values of both sides of a pair on the axis.
     pub(super) fn label(self, pair: &Pair) -> Label {
         let of = |condition: &Condition| (self.of)(condition).to_owned();
         Label { axis: self.head, first: of(&pair.first), second: of(&pair.second) }
     }
 }
 
-/// The columns for these pairs; that of further axes only where there are any.
+/// The columns for these pairs. The column of further axes is left out if no pair has any.
 pub(super) fn columns(compared: Axis, pairs: &[Pair]) -> Vec<LabelColumn> {
     let extra = pairs.iter().any(|pair| !pair.first.extra.is_empty() || !pair.second.extra.is_empty());
     let all = [

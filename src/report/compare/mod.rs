@@ -1,7 +1,7 @@
-//! Two values of an axis against each other: what may be said of recipes.
+//! Comparing two values of an axis: what can be said about recipes.
 //!
-//! The unit is the training: every number of doubt here rests on the differences between the seeds of two conditions,
-//! never on items added up over seeds. `items` is the exception and says so: it is about two trained models.
+//! The unit is the training run: every interval and p-value is computed from the differences between two conditions for
+//! each seed, never from items combined over seeds. `items` is the exception, and says so: it is about two trained models.
 
 mod axis;
 mod headline;
@@ -12,7 +12,7 @@ mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::compared::{Compared, Equivalence, Label, MissingSeed, Row, SCHEMA, SeedDifference};
+use super::compared::{Compared, ComparedRow, Equivalence, Label, MissingSeed, SCHEMA, SeedDifference};
 use super::marks::Marks;
 use super::measure::{Condition, Measure};
 use super::statistics::families::Correction;
@@ -23,38 +23,49 @@ use crate::domain::{ItemOutcome, ScoreRow};
 
 use axis::Axis;
 pub use axis::CompareError;
-pub(super) use pair::Scored;
-use pair::{Missing, Pair};
-pub use pair::{Planned, Scope};
+pub(super) use pair::ScoreMatrix;
+use pair::{Missing, Pair, Pool};
+pub use pair::{PlannedCells, Scope};
 
-/// What a comparison computes beside the paired t test.
+/// What a comparison computes in addition to the paired t test.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Options {
     /// The margin in points within which two conditions count as equivalent.
     pub equivalent: Option<f64>,
-    /// Whether to pool the spread of all conditions.
+    /// Whether to add tests with the pooled spread of all conditions.
     pub pooled: bool,
 }
 
-/// A comparison that can be made.
+/// The plan and the scores of an experiment.
+#[derive(Debug, Clone, Copy)]
+pub struct ExperimentScores<'p, 's> {
+    /// The name of the experiment.
+    pub name: &'p str,
+    /// The planned cells.
+    pub planned: &'p PlannedCells,
+    /// The scores.
+    pub scores: &'s [ScoreRow],
+}
+
+/// The pairs of conditions of a comparison, with their scores.
 pub struct Comparison<'a> {
     axis: Axis,
     first: String,
     second: String,
     scope: Scope,
     pairs: Vec<Pair<'a>>,
-    /// Tasks whose two sides are the same jobs.
+    /// The tasks whose two sides are the same jobs.
     same_jobs: Vec<String>,
-    scored: Scored<'a>,
+    scores: ScoreMatrix<'a>,
 }
 
 impl<'a> Comparison<'a> {
-    /// Finds the axis that has both values, and every pair of conditions that agree on all other axes.
+    /// Finds the axis that has both values, and all pairs of conditions that agree on every other axis.
     ///
     /// # Errors
-    /// Values that are on no common axis, that have no scores, or that no two conditions differ in alone.
+    /// If the values are not on the same axis, if one of them has no scores, or if no two conditions differ only in them.
     pub fn new(
-        planned: &Planned,
+        planned: &PlannedCells,
         scores: &'a [ScoreRow],
         scope: Scope,
         first: &str,
@@ -64,49 +75,47 @@ impl<'a> Comparison<'a> {
             return Err(CompareError::Same { value: first.to_owned() });
         }
         let axis = Axis::with(planned.conditions(), first, second)?;
-        let scored = Scored::new(scores, scope);
-        let of = |value| scored.conditions.iter().filter(move |condition| axis.of(condition) == Some(value));
+        let scores = ScoreMatrix::new(scores, scope);
+        let of = |value| scores.conditions.iter().filter(move |condition| axis.of(condition) == Some(value));
         if let Some(value) = [first, second].into_iter().find(|value| of(value).next().is_none()) {
             return Err(CompareError::Unscored { value: value.to_owned() });
         }
         let both = of(first).flat_map(|one| of(second).map(move |other| (one, other)));
         let agreeing = both.filter(|(one, other)| axis.is_only_difference(one, other));
         let pairs: Vec<Pair> =
-            agreeing.flat_map(|(one, other)| scored.pairs((one, planned), &scored, (other, planned))).collect();
+            agreeing.flat_map(|(one, other)| scores.pairs((one, planned), &scores, (other, planned))).collect();
         if pairs.is_empty() {
             return Err(CompareError::NoPair { first: first.to_owned(), second: second.to_owned() });
         }
-        Ok(Self::of_pairs(axis, (first, second), scope, pairs, scored))
+        Ok(Self::of_pairs(axis, (first, second), scope, pairs, scores))
     }
 
-    /// Pairs the conditions that two experiments have in common, each given with its name, plan and scores; `None`
-    /// where nothing is scored in both, or all of it by the same jobs.
-    pub fn of_experiments(
-        first: (&str, &Planned, &'a [ScoreRow]),
-        second: (&str, &Planned, &'a [ScoreRow]),
-    ) -> Option<Self> {
+    /// Pairs the conditions that two experiments have in common; `None` if no score exists in both, or if all of them are
+    /// from the same jobs.
+    pub fn of_experiments(first: ExperimentScores<'_, 'a>, second: ExperimentScores<'_, 'a>) -> Option<Self> {
         let scope = Scope::Aggregates;
-        let (one, other) = (Scored::new(first.2, scope), Scored::new(second.2, scope));
+        let (one, other) = (ScoreMatrix::new(first.scores, scope), ScoreMatrix::new(second.scores, scope));
         let pairs = one.conditions.iter();
-        let pairs = pairs.flat_map(|condition| one.pairs((condition, first.1), &other, (condition, second.1)));
+        let pairs =
+            pairs.flat_map(|condition| one.pairs((condition, first.planned), &other, (condition, second.planned)));
         let pairs: Vec<Pair> = pairs.collect();
-        let comparison = Self::of_pairs(Axis::Experiment, (first.0, second.0), scope, pairs, one);
+        let comparison = Self::of_pairs(Axis::Experiment, (first.name, second.name), scope, pairs, one);
         (!comparison.pairs.is_empty()).then_some(comparison)
     }
 
-    /// Leaves out the pairs whose two sides are the same jobs: their difference is no measurement.
+    /// Leaves out the pairs whose two sides are the same jobs, because their difference measures nothing.
     fn of_pairs(
         axis: Axis,
         (first, second): (&str, &str),
         scope: Scope,
         pairs: Vec<Pair<'a>>,
-        scored: Scored<'a>,
+        scores: ScoreMatrix<'a>,
     ) -> Self {
         let (same, pairs): (Vec<Pair>, Vec<Pair>) = pairs.into_iter().partition(Pair::is_same_job);
         let measures: Vec<Measure> = same.iter().map(|pair| pair.measure.clone()).collect();
         let same_jobs: BTreeSet<String> = measures.iter().map(|measure| measure.head(&measures)).collect();
         let (first, second) = (first.to_owned(), second.to_owned());
-        Self { axis, first, second, scope, pairs, same_jobs: same_jobs.into_iter().collect(), scored }
+        Self { axis, first, second, scope, pairs, same_jobs: same_jobs.into_iter().collect(), scores }
     }
 
     /// The eval and finetune jobs whose items `--items` needs.
@@ -117,17 +126,17 @@ impl<'a> Comparison<'a> {
         jobs.into_iter().collect()
     }
 
-    /// The table of `--items`: the trained models of each seed, by the items of [`Self::jobs`].
+    /// The table of `--items`, which compares the trained models of each seed by the items of [`Self::jobs`].
     pub fn items(&self, items: &BTreeMap<String, Vec<ItemOutcome>>, title: &str) -> Table {
         items::table((self.axis, &self.pairs), items, (&self.first, &self.second), title)
     }
 
-    /// How the p-values of the table are corrected for their number: many phenomena are looked through for those that
-    /// differ, tasks are each a claim of their own.
+    /// How the p-values of the table are corrected for their number. Each task is a claim of its own, whereas phenomena and
+    /// subtasks are screened for those that differ.
     fn correction(&self) -> Correction {
         match self.scope {
             Scope::Aggregates => Correction::Holm,
-            Scope::Subtasks(_) | Scope::Terms => Correction::BenjaminiHochberg,
+            Scope::Subtasks(_) | Scope::Phenomena => Correction::BenjaminiHochberg,
         }
     }
 
@@ -141,7 +150,7 @@ impl<'a> Comparison<'a> {
             let marks = pair.sides().map(|side| marks.of(&[&side]));
             self.row(pair, &measures, labels, marks, options)
         };
-        let mut rows: Vec<Row> = self.pairs.iter().map(row).collect();
+        let mut rows: Vec<ComparedRow> = self.pairs.iter().map(row).collect();
         let tested: Vec<f64> = rows.iter().filter_map(|row| Some(row.test?.p)).collect();
         let mut corrected = self.correction().apply(&tested).into_iter();
         for row in &mut rows {
@@ -162,7 +171,14 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    fn row(&self, pair: &Pair, measures: &[Measure], labels: Vec<Label>, marks: [String; 2], options: Options) -> Row {
+    fn row(
+        &self,
+        pair: &Pair,
+        measures: &[Measure],
+        labels: Vec<Label>,
+        marks: [String; 2],
+        options: Options,
+    ) -> ComparedRow {
         let seed = |seed: &pair::SeedPair| {
             let (first, second) = seed.values();
             SeedDifference { seed: seed.seed, first, second, difference: second - first }
@@ -172,14 +188,14 @@ impl<'a> Comparison<'a> {
         let differences = of(|seed| seed.difference);
         let mean_of = |values: &[f64]| mean(values).unwrap_or(f64::NAN);
         let pooled = || {
-            let (scores, first, second) = self.scored.around(pair)?;
+            let Pool { scores, first, second } = self.scores.pool(pair)?;
             pooled_t(&scores, first, second)
         };
-        // Seeds of two models, or of two experiments, share nothing that a common seed effect could stand for.
+        // The seeds of two models or two experiments have nothing in common that a seed effect could model.
         let poolable = options.pooled && !matches!(self.axis, Axis::Model | Axis::Experiment);
         let missing: Vec<MissingSeed> = pair.missing.iter().map(|missing| self.missing(missing)).collect();
         let lacking: BTreeSet<u64> = missing.iter().map(|missing| missing.seed).collect();
-        Row {
+        ComparedRow {
             labels,
             task: pair.measure.subtask.as_ref().unwrap_or(&pair.measure.task).clone(),
             head: pair.measure.head(measures),

@@ -1,24 +1,26 @@
-//! Proof of the error rates: the comparison itself is driven through worlds in which no recipe is better.
+//! Measures the error rates by running comparisons on simulated experiments, "worlds", in which no recipe is better.
 //!
-//! A world has a model and two datasets, so two pairs of `merged` and `sequential`, each scored on BLiMP, the Supplement
-//! and RTE with as many items as the official sets have. Every training has a true accuracy: a constant, a deviation that
-//! all conditions of a seed share (they start from one pretrained model), and one of its own.
-//! Scores are shares of right items, so that items add their own noise. Each rate comes from two thousand worlds, so that
-//! a rate of exactly 5% is found outside 3 to 7% once in twenty thousand times; the worlds are the same in every run.
+//! A world has one model and two datasets, so two pairs of `merged` and `sequential`, each scored on BLiMP, the Supplement
+//! and RTE with as many items as the official sets have. Every training run has a true accuracy: a constant, a deviation
+//! that all conditions of a seed share because they start from one pretrained model, and a deviation of its own. Scores
+//! are percentages of correct items, so the items add their own noise.
+//!
+//! Each rate is measured on two thousand worlds, so a true rate of 5% is measured outside 3 to 7% once in twenty thousand
+//! times. The worlds are the same in every run.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use rayon::prelude::*;
 
-use super::super::compared::Test;
+use super::super::compared::TTest;
 use super::super::fixtures::{cell, row};
 use super::super::table::Cell;
 use super::*;
 use crate::domain::{CellRow, Cluster, Suite};
 
-/// Worlds for each setting.
+/// The number of worlds for each setting.
 const WORLDS: u64 = 2_000;
-/// Names of the datasets; `merged` and `sequential` are compared on each.
+/// The datasets; `merged` and `sequential` are compared on each of them.
 const DATASETS: [&str; 2] = ["a+b", "a+c"];
 
 /// A task of a world.
@@ -36,26 +38,26 @@ const TASKS: [Task; 3] = [
     Task { suite: Suite::Glue, name: "rte", subtask: None, items: 139.0 },
 ];
 
-/// What the trainings of a world are like.
+/// The parameters of a world.
 #[derive(Debug, Clone, Copy)]
 struct World {
     seeds: u64,
-    /// Standard deviation between the trainings of a condition, in points.
+    /// The standard deviation between the training runs of a condition, in points.
     spread: f64,
-    /// Seeds of fine-tuning.
+    /// The number of fine-tuning seeds.
     finetunings: u64,
-    /// What `sequential` gains, in points.
+    /// The true difference `sequential` - `merged`, in points.
     effect: f64,
-    /// How many times as noisy as others the `sequential` trainings on the first dataset are.
+    /// The standard deviation of `sequential` on the first dataset, as a multiple of the others.
     noisier: f64,
 }
 
 const NULL: World = World { seeds: 3, spread: 1.0, finetunings: 1, effect: 0.0, noisier: 1.0 };
 
-/// A source of normal numbers, by the method of Box and Muller.
-struct Chance(ChaCha8Rng);
+/// A source of random numbers.
+struct Random(ChaCha8Rng);
 
-impl Chance {
+impl Random {
     fn of(seed: u64) -> Self {
         Self(ChaCha8Rng::seed_from_u64(seed))
     }
@@ -64,13 +66,14 @@ impl Chance {
         (self.0.next_u64() >> 11) as f64 / (1u64 << 53) as f64
     }
 
+    /// A standard normal number (Box and Muller 1958).
     fn normal(&mut self) -> f64 {
         let (radius, angle) = ((-2.0 * (1.0 - self.uniform()).ln()).sqrt(), std::f64::consts::TAU * self.uniform());
         radius * angle.cos()
     }
 
-    /// The percentage of `items` that are right, each right with a probability of `percent`: the normal approximation, in
-    /// whole items.
+    /// The percentage of correct items if each is correct with a probability of `percent`: the normal approximation,
+    /// rounded to whole items.
     fn share(&mut self, percent: f64, items: f64) -> f64 {
         let right = percent.clamp(0.0, 100.0) / 100.0;
         let count = items * right + (items * right * (1.0 - right)).sqrt() * self.normal();
@@ -92,11 +95,11 @@ impl World {
 
     /// The scores of world number `number`.
     fn scores(self, number: u64, tasks: &[Task]) -> Vec<ScoreRow> {
-        let mut chance = Chance::of(number);
+        let mut random = Random::of(number);
         let mut rows = vec![];
         for task in tasks {
             // All conditions of a seed start from the same pretrained model.
-            let shared: Vec<f64> = (0..self.seeds).map(|_| self.spread * chance.normal()).collect();
+            let shared: Vec<f64> = (0..self.seeds).map(|_| self.spread * random.normal()).collect();
             for cell in self.cells() {
                 let (noisier, effect) = match (cell.curriculum.as_str(), cell.dataset.as_deref()) {
                     ("sequential", Some("a+b")) => (self.noisier, self.effect),
@@ -104,14 +107,14 @@ impl World {
                     _ => (1.0, 0.0),
                 };
                 let shared = shared[cell.seed as usize - 1];
-                let accuracy = 60.0 + effect + shared + self.spread * noisier * chance.normal();
+                let accuracy = 60.0 + effect + shared + self.spread * noisier * random.normal();
                 let finetuned = task.suite == Suite::Glue;
                 for run in 0..if finetuned { self.finetunings } else { 1 } {
                     let of_run = match self.finetunings {
                         1 => accuracy,
-                        _ => accuracy + self.spread * chance.normal(),
+                        _ => accuracy + self.spread * random.normal(),
                     };
-                    let mut row = row(&cell, task.suite, task.subtask, chance.share(of_run, task.items));
+                    let mut row = row(&cell, task.suite, task.subtask, random.share(of_run, task.items));
                     task.name.clone_into(&mut row.score.task);
                     row.score.n = task.items as u64;
                     row.job.push_str(&format!(" {run}"));
@@ -123,13 +126,13 @@ impl World {
         rows
     }
 
-    /// What the program says of two thousand worlds.
+    /// The results of the comparisons of all worlds.
     fn compared(self, options: Options) -> Vec<Compared> {
         self.compared_on(&TASKS, Scope::Aggregates, options)
     }
 
     fn compared_on(self, tasks: &[Task], scope: Scope, options: Options) -> Vec<Compared> {
-        let planned = Planned::new(&self.cells(), &[]);
+        let planned = PlannedCells::new(&self.cells(), &[]);
         let compare = |number: u64| {
             let scores = self.scores(number, tasks);
             let comparison = Comparison::new(&planned, &scores, scope, "merged", "sequential").expect("pairs of cells");
@@ -141,7 +144,7 @@ impl World {
     }
 }
 
-/// The share of true answers, in percent.
+/// The percentage of true answers.
 fn rate(answers: impl IntoIterator<Item = bool>) -> f64 {
     let answers: Vec<bool> = answers.into_iter().collect();
     100.0 * answers.iter().filter(|answer| **answer).count() as f64 / answers.len() as f64
@@ -151,22 +154,23 @@ fn assert_rate(found: f64, allowed: std::ops::RangeInclusive<f64>, what: &str) {
     assert!(allowed.contains(&found), "{what}: {found:.1}%, not within {allowed:?}");
 }
 
-/// Asserts that p-values below 0.05 come in 3 to 7% of these tests, and that 93 to 97% of the intervals hold the truth.
-fn assert_level(tests: &[Test], truth: f64, what: &str) {
-    let alarms = rate(tests.iter().map(|test| test.p < 0.05));
+/// Asserts that 3 to 7% of the p-values are below 0.05, if the truth is 0, and that 93 to 97% of the intervals contain the
+/// truth.
+fn assert_level(tests: &[TTest], truth: f64, what: &str) {
+    let positives = rate(tests.iter().map(|test| test.p < 0.05));
     if truth == 0.0 {
-        assert_rate(alarms, 3.0..=7.0, &format!("p, {what}"));
+        assert_rate(positives, 3.0..=7.0, &format!("p, {what}"));
     }
-    let covers = |test: &Test| test.interval.0 <= truth && truth <= test.interval.1;
+    let covers = |test: &TTest| test.interval.0 <= truth && truth <= test.interval.1;
     assert_rate(rate(tests.iter().map(covers)), 93.0..=97.0, &format!("interval, {what}"));
 }
 
 /// The tests of one row in all worlds.
-fn of_row(found: &[Compared], place: usize) -> Vec<Test> {
+fn of_row(found: &[Compared], place: usize) -> Vec<TTest> {
     found.iter().filter_map(|compared| compared.rows[place].test).collect()
 }
 
-fn overall(found: &[Compared]) -> Vec<Test> {
+fn overall(found: &[Compared]) -> Vec<TTest> {
     found.iter().filter_map(|compared| compared.overall.as_ref()?.test).collect()
 }
 
@@ -175,7 +179,7 @@ fn any_corrected(compared: &Compared) -> bool {
 }
 
 #[test]
-fn paired_tests_alarm_in_5_percent_of_null_worlds_and_intervals_cover_95() {
+fn paired_tests_have_5_percent_false_positives_and_intervals_cover_95_percent() {
     for (seeds, spread, finetunings) in [2, 3, 5, 8]
         .into_iter()
         .flat_map(|seeds| [0.0, 1.0, 2.0].map(|spread| (seeds, spread)))
@@ -183,12 +187,12 @@ fn paired_tests_alarm_in_5_percent_of_null_worlds_and_intervals_cover_95() {
     {
         let world = World { seeds, spread, finetunings, ..NULL };
         let found = world.compared(Options::default());
-        // One row of each task: the others are like it.
+        // One row of each task is enough, as the rows of a task have the same distribution.
         for (place, task) in TASKS.iter().enumerate() {
             let tests = of_row(&found, place);
             let what = format!("{} of {world:?}", task.name);
-            // 139 items give few different scores: two seeds may well have the same difference, which is no test, and the
-            // tests that are left are cautious.
+            // 139 items allow few different scores. Two seeds often have the same difference, which cannot be tested, and
+            // the remaining tests are conservative.
             if seeds == 2 && task.items < 1_000.0 {
                 assert!(tests.len() as f64 > 0.9 * WORLDS as f64, "{what}");
                 assert_rate(rate(tests.iter().map(|test| test.p < 0.05)), 1.0..=7.0, &what);
@@ -198,11 +202,11 @@ fn paired_tests_alarm_in_5_percent_of_null_worlds_and_intervals_cover_95() {
             assert_level(&tests, 0.0, &what);
         }
         assert_eq!(overall(&found).len() as u64, WORLDS);
-        assert_level(&overall(&found), 0.0, &format!("overall contrast of {world:?}"));
-        // Rows are independent here, so that Holm's bound on the tables with any false alarm is nearly reached, unless two
-        // seeds have to agree more closely than whole items can for so small a p-value.
-        let least = if seeds > 2 && spread > 0.0 { 2.0 } else { 0.0 };
-        assert_rate(rate(found.iter().map(any_corrected)), least..=7.0, &format!("p (Holm) of {world:?}"));
+        assert_level(&overall(&found), 0.0, &format!("overall difference of {world:?}"));
+        // Rows are independent here, so the rate of tables with any false positive is close to Holm's bound, unless two
+        // seeds would have to agree more closely than whole items allow to reach such a small p-value.
+        let lowest = if seeds > 2 && spread > 0.0 { 2.0 } else { 0.0 };
+        assert_rate(rate(found.iter().map(any_corrected)), lowest..=7.0, &format!("p (Holm) of {world:?}"));
     }
 }
 
@@ -213,21 +217,21 @@ fn intervals_cover_a_true_difference() {
     for (place, task) in TASKS.iter().enumerate() {
         assert_level(&of_row(&found, place), 1.5, task.name);
     }
-    assert_level(&overall(&found), 1.5, "overall contrast");
+    assert_level(&overall(&found), 1.5, "overall difference");
 }
 
 #[test]
-fn pooling_holds_its_level_where_conditions_are_equally_noisy() {
+fn pooling_holds_its_level_if_conditions_are_equally_noisy() {
     for (seeds, finetunings) in [(2, 1), (3, 3), (5, 1)] {
         let world = World { seeds, finetunings, ..NULL };
         let found = world.compared(Options { pooled: true, ..Options::default() });
-        let pooled: Vec<Test> = found.iter().filter_map(|compared| compared.rows[0].pooled).collect();
+        let pooled: Vec<TTest> = found.iter().filter_map(|compared| compared.rows[0].pooled).collect();
         assert_eq!((pooled.len() as u64, pooled[0].df), (WORLDS, 4 * (seeds - 1)), "five conditions of a model");
         assert_level(&pooled, 0.0, "pooled");
     }
 }
 
-/// Where a pair is much noisier than the rest the pooled interval is too narrow, and the warning says so.
+/// The pooled interval of a pair that is much noisier than the rest is too narrow, and a warning says so.
 #[test]
 fn pooling_warns_of_a_noisy_pair() {
     let warned = |world: World| {
@@ -239,9 +243,10 @@ fn pooling_warns_of_a_noisy_pair() {
     assert!(noisy > 60.0 && calm < 30.0, "{noisy}% and {calm}%");
 }
 
-/// At the margin itself, the test of equivalence errs in 5% of worlds; far within it, it hardly ever fails.
+/// If the true difference equals the margin, the equivalence test is wrong in 5% of the worlds. If it is far below the
+/// margin, the test nearly always shows equivalence.
 #[test]
-fn equivalence_errs_in_5_percent_at_its_margin() {
+fn equivalence_has_5_percent_false_positives_at_its_margin() {
     let shown = |world: World| {
         let found = world.compared(Options { equivalent: Some(2.0), ..Options::default() });
         rate(found.iter().filter_map(|compared| compared.rows[0].equivalence?.p).map(|p| p < 0.05))
@@ -251,7 +256,7 @@ fn equivalence_errs_in_5_percent_at_its_margin() {
     assert!(shown(World { effect: 0.0, ..at_the_margin }) > 95.0);
 }
 
-/// Under the null every discovery is false, so the false discovery rate is the share of tables with any.
+/// Without any difference every discovery is false, so the false discovery rate is the share of tables with a discovery.
 #[test]
 fn the_false_discovery_rate_of_subtasks_holds() {
     let subtask = |subtask| Task { suite: Suite::Blimp, name: "blimp", subtask: Some(subtask), items: 1_000.0 };
@@ -262,18 +267,18 @@ fn the_false_discovery_rate_of_subtasks_holds() {
     assert_level(&of_row(&found, 0), 0.0, "a subtask");
 }
 
-/// Two models that are equally good, item by item, in clusters of three equal items: what `--items` says of them.
+/// `--items` on two equally good models whose items come in clusters of three equal items.
 #[test]
-fn tests_over_items_hold_their_level_where_items_come_in_clusters() {
+fn tests_over_items_hold_their_level_with_clustered_items() {
     const ITEMS: u32 = 180;
     let world = World { seeds: 1, ..NULL };
-    let planned = Planned::new(&world.cells(), &[]);
+    let planned = PlannedCells::new(&world.cells(), &[]);
     let answer = |number: u64| {
-        let mut chance = Chance::of(number);
+        let mut random = Random::of(number);
         let mut scores = world.scores(number, &TASKS[..1]);
         let mut items = BTreeMap::new();
         for score in &mut scores {
-            let right: Vec<bool> = (0..ITEMS / 3).map(|_| chance.uniform() < 0.6).collect();
+            let right: Vec<bool> = (0..ITEMS / 3).map(|_| random.uniform() < 0.6).collect();
             let outcome = |item: u32| ItemOutcome {
                 task: "blimp".to_owned(),
                 subtask: "wh_island".to_owned(),
@@ -303,12 +308,12 @@ fn tests_over_items_hold_their_level_where_items_come_in_clusters() {
     assert_rate(rate(found.iter().map(|(_, covered)| *covered)), 93.0..=97.0, "bootstrap over clusters");
 }
 
-/// From one seed nothing is said about recipes, whatever is asked for.
+/// A single seed gives no test, whatever options are set.
 #[test]
-fn one_seed_says_nothing_of_recipes() {
+fn one_seed_gives_no_test() {
     let world = World { seeds: 1, ..NULL };
     for compared in world.compared(Options { equivalent: Some(1.0), pooled: true }) {
-        let silent = |row: &Row| {
+        let silent = |row: &ComparedRow| {
             row.test.is_none()
                 && row.p_corrected.is_none()
                 && row.pooled.is_none()

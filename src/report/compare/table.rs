@@ -1,21 +1,21 @@
-//! A comparison as a table.
+//! The table of a comparison.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::compared::{Compared, Label, MissingSeed, Row, Test};
+use super::super::compared::{Compared, ComparedRow, Label, MissingSeed, TTest};
 use super::super::measure::ACCURACY;
 use super::super::statistics::families::Correction;
 use super::super::table::{Cell, Column, Table};
 use super::headline::{points, sentence};
 use crate::domain::counted;
 
-/// Notes on missing seeds that are printed at most; programs get all of them.
-const MOST_MISSING: usize = 8;
-/// A pair this many times as noisy as all conditions together has a pooled interval that is too narrow.
-const NOISY: f64 = 1.5;
+/// The maximum number of notes on missing seeds; JSON has all of them.
+const MAX_MISSING_NOTES: usize = 8;
+/// A pair whose deviation is this many times the pooled one has a pooled interval that is too narrow.
+const NOISY_RATIO: f64 = 1.5;
 
 impl Compared {
-    /// The table: a row for each pair of conditions and task, under the sentence about all of them.
+    /// The table, with a row for each pair of conditions and task, under a sentence about the overall difference.
     pub fn table(&self, title: &str) -> Table {
         let axes: Vec<&str> = self.rows.first().map_or(vec![], |row| row.labels.iter().map(|one| one.axis).collect());
         let mut heads: Vec<String> = axes.iter().map(|axis| (*axis).to_owned()).collect();
@@ -31,13 +31,13 @@ impl Compared {
             heads.extend(["pooled interval", "p (pooled)"].map(str::to_owned));
         }
         heads.push("seeds".to_owned());
-        let cells = |row: &Row| {
+        let cells = |row: &ComparedRow| {
             let mut cells: Vec<Cell> = row.labels.iter().map(|label| Cell::Label(label.text())).collect();
             cells.push(Cell::Label(row.head.clone()));
             let [first, second] = &row.marks;
             cells.extend([(row.first, first), (row.second, second)].map(|(value, marks)| marked(value, marks)));
             cells.push(Cell::Difference(row.difference, 1));
-            let tested = |test: Option<Test>| {
+            let tested = |test: Option<TTest>| {
                 let interval = test.map_or(Cell::Missing, |test| Cell::Interval(test.interval.0, test.interval.1));
                 [interval, probability(test.map(|test| test.p))]
             };
@@ -57,7 +57,7 @@ impl Compared {
             rows: self.rows.iter().map(cells).collect(),
             heads,
             notes: self.notes(margin, pooled),
-            columns_for_programs: self.columns(),
+            csv_columns: self.columns(),
             comparison: Some(self.clone()),
             ..Table::default()
         }
@@ -66,96 +66,98 @@ impl Compared {
     fn notes(&self, margin: Option<f64>, pooled: bool) -> Vec<String> {
         let Self { first, second, tests, .. } = self;
         let mut notes = vec![match (*tests, self.correction) {
-            (0, _) => format!("difference: {second} minus {first}"),
+            (0, _) => format!("The difference is {second} minus {first}."),
             (_, correction) => {
                 let corrected = match correction {
-                    Correction::Holm => "where nothing differs, at most 5% of such tables have any value below 0.05",
-                    Correction::BenjaminiHochberg => "of all values below 0.05, about 5% are false alarms",
+                    Correction::Holm => "if nothing differs, at most 5% of such tables have any value below 0.05",
+                    Correction::BenjaminiHochberg => "of all values below 0.05, about 5% are false positives",
                 };
                 let tests = counted(*tests as u64, "test");
                 let name = correction.name();
                 format!(
-                    "difference: {second} minus {first}; 95% interval and p: paired t test over seeds, so about trainings \
-                     with other seeds; p ({name}) is corrected for {tests}: {corrected}"
+                    "The difference is {second} minus {first}. The 95% interval and p are from a paired t test over seeds, \
+                     so they are about training runs with other seeds. p ({name}) is corrected for {tests}: {corrected}."
                 )
             }
         }];
         let single = self.rows.iter().filter(|row| row.seeds.len() == 1).count();
         if single > 0 && (self.overall.is_none() || single < self.rows.len()) {
-            notes.push("rows with one seed have no interval and no p: one seed shows no spread".to_owned());
+            notes.push(
+                "Rows with one seed have no interval and no p, because a single seed shows no spread.".to_owned(),
+            );
         }
         if self.rows.iter().any(|row| row.seeds.len() > 1 && row.test.is_none()) {
-            notes.push("— with several seeds: the difference is the same with each of them".to_owned());
+            notes.push("— in a row with several seeds: the difference is the same for each of them.".to_owned());
         }
         if let Some(margin) = margin {
             notes.push(format!(
-                "p (±{margin}): two one-sided t tests; below 0.05, a difference of {} or more is ruled out",
+                "p (±{margin}) is from two one-sided t tests; below 0.05, a difference of {} or more is ruled out.",
                 points(margin)
             ));
         }
         if pooled {
             notes.push(
-                "pooled: from the residual spread of all conditions of the task and model (score = condition + seed + \
-                 residual); valid where all conditions are equally noisy"
+                "The pooled interval and p use the residual spread of all conditions of the task and model (score = \
+                 condition + seed + residual), which is valid if all conditions are equally noisy."
                     .to_owned(),
             );
             notes.extend(self.noisy());
         }
         notes.extend(self.overall.as_ref().filter(|overall| overall.pairs_left_out > 0).map(|overall| {
             let left_out = counted(overall.pairs_left_out as u64, "pair");
-            format!("the line above the table leaves out {left_out} with other seeds")
+            format!("The sentence above the table leaves out {left_out} with other seeds.")
         }));
         notes.extend(self.left_out_of_the_sentence());
         notes.extend(self.missing());
         notes.extend(self.marks.iter().cloned());
         if !self.same_jobs.is_empty() {
             let tasks = self.same_jobs.join(", ");
-            notes.push(format!("left out, as both sides are the same job: {tasks}"));
+            notes.push(format!("Left out because both sides are the same job: {tasks}."));
         }
         notes
     }
 
-    /// What the sentence above the table is about, where that is not all of its rows.
+    /// A note on what the sentence above the table is about, if not all rows.
     fn left_out_of_the_sentence(&self) -> Option<String> {
         let overall = self.overall.as_ref()?;
-        let entering = |row: &&Row| row.metric == ACCURACY && overall.tasks.contains(&row.task);
+        let entering = |row: &&ComparedRow| row.metric == ACCURACY && overall.tasks.contains(&row.task);
         let all = self.rows.iter().all(|row| entering(&row));
         let modes: BTreeSet<&str> = self.rows.iter().filter(entering).map(|row| row.mode.as_str()).collect();
         let tasks = overall.tasks.join(", ");
         match (all, modes.len()) {
             (true, ..2) => None,
             (false, ..2) => Some(format!(
-                "the sentence above the table is over the accuracies that all pairs have with every seed: {tasks}"
+                "The sentence above the table is about the accuracies that all pairs have for every seed: {tasks}."
             )),
             _ => Some(format!(
-                "the sentence above the table is over {tasks}, each once: of several scoring modes the first in the table"
+                "The sentence above the table counts each of {tasks} once, in the first of its scoring modes in the table."
             )),
         }
     }
 
-    /// The rows whose own spread is well above the pooled one.
+    /// A warning about the rows whose own spread is well above the pooled one.
     fn noisy(&self) -> Option<String> {
-        let ratio = |row: &Row| Some(row.test?.sd / row.pooled?.sd);
-        let noisy = |row: &Row| {
-            let ratio = ratio(row).filter(|ratio| *ratio > NOISY)?;
+        let ratio = |row: &ComparedRow| Some(row.test?.sd / row.pooled?.sd);
+        let noisy = |row: &ComparedRow| {
+            let ratio = ratio(row).filter(|ratio| *ratio > NOISY_RATIO)?;
             Some(format!("{} ({ratio:.1} times)", self.name(row)))
         };
         let noisy: Vec<String> = self.rows.iter().filter_map(noisy).collect();
         let rows = noisy.join(", ");
         (!noisy.is_empty()).then(|| {
             format!(
-                "warning: the pooled interval is too narrow where a pair is noisier than the other conditions: {rows}"
+                "Warning: the pooled interval is too narrow for pairs that are noisier than the other conditions: {rows}."
             )
         })
     }
 
-    /// A row in words.
-    fn name(&self, row: &Row) -> String {
+    /// The name of a row: its labels and its task.
+    fn name(&self, row: &ComparedRow) -> String {
         let labels = row.labels.iter().map(Label::text).filter(|text| !text.is_empty());
         labels.chain([row.head.clone()]).collect::<Vec<String>>().join(" ")
     }
 
-    /// The seeds that are missing, with the reason and the tasks that lack them.
+    /// Notes on the missing seeds, each with the tasks that lack them and the reason.
     fn missing(&self) -> Vec<String> {
         let mut tasks: BTreeMap<(&str, &str, u64), BTreeSet<&str>> = BTreeMap::new();
         for row in &self.rows {
@@ -174,19 +176,20 @@ impl Compared {
             let of = if condition.is_empty() { String::new() } else { format!(" of {condition}") };
             let tasks = tasks.iter().copied().collect::<Vec<_>>();
             let on = if tasks.len() == all.len() { String::new() } else { format!(" on {}", tasks.join(", ")) };
-            format!("missing: {noun} {seeds}{of}{on} ({reason})")
+            format!("Missing: {noun} {seeds}{of}{on} ({reason}).")
         };
-        let mut notes: Vec<String> = seeds.iter().take(MOST_MISSING).map(note).collect();
-        if seeds.len() > MOST_MISSING {
-            notes.push(format!("missing: {} more, all of them in `--format json`", seeds.len() - MOST_MISSING));
+        let mut notes: Vec<String> = seeds.iter().take(MAX_MISSING_NOTES).map(note).collect();
+        if seeds.len() > MAX_MISSING_NOTES {
+            notes
+                .push(format!("Missing: {} more; `--format json` lists all of them.", seeds.len() - MAX_MISSING_NOTES));
         }
         notes
     }
 
-    /// What a program needs to compute the tests again: the difference with each seed, their deviation and degrees of
-    /// freedom.
+    /// The columns from which a program can repeat the tests: the difference for each seed, their standard deviation and
+    /// the degrees of freedom.
     fn columns(&self) -> Vec<Column> {
-        let column = |head: &str, cell: &dyn Fn(&Row) -> Cell| Column {
+        let column = |head: &str, cell: &dyn Fn(&ComparedRow) -> Cell| Column {
             head: head.to_owned(),
             cells: self.rows.iter().map(cell).collect(),
         };
@@ -202,7 +205,8 @@ impl Compared {
             column("schema", &|_| Cell::Count(u64::from(self.schema))),
         ];
         columns.extend(seeds.into_iter().map(|seed| {
-            let of_seed = |row: &Row| row.seeds.iter().find(|known| known.seed == seed).map(|known| known.difference);
+            let of_seed =
+                |row: &ComparedRow| row.seeds.iter().find(|known| known.seed == seed).map(|known| known.difference);
             column(&format!("difference_seed_{seed}"), &|row| number(of_seed(row)))
         }));
         columns

@@ -3,7 +3,7 @@ use super::super::table::{Cell, Table};
 use super::*;
 use crate::domain::{CellRow, Cluster, Mode, Suite};
 
-/// All conditions of [`scores`], and one that has no score.
+/// The cells of all conditions of [`scores`], and of one that has no score.
 fn cells() -> Vec<CellRow> {
     let conditions =
         [(Some("a+b"), "merged"), (Some("a+b"), "sequential"), (Some("b+a"), "sequential"), (None, "pretrained")];
@@ -11,7 +11,7 @@ fn cells() -> Vec<CellRow> {
     conditions.flat_map(|(dataset, curriculum)| [1, 2, 3].map(|seed| cell("tiny", dataset, curriculum, seed))).collect()
 }
 
-/// Three seeds: `b+a` is no better than merged, `a+b` is.
+/// Three seeds, with `a+b` better than merged and `b+a` not.
 fn scores() -> Vec<ScoreRow> {
     let mut rows = vec![];
     for (seed, luck) in [(1, 0.0), (2, 1.0), (3, -1.5)] {
@@ -27,7 +27,7 @@ fn scores() -> Vec<ScoreRow> {
 }
 
 fn compared(scores: &[ScoreRow], first: &str, second: &str, options: Options) -> Compared {
-    let planned = Planned::new(&cells(), &[]);
+    let planned = PlannedCells::new(&cells(), &[]);
     Comparison::new(&planned, scores, Scope::Aggregates, first, second).unwrap().evaluate(options)
 }
 
@@ -35,7 +35,7 @@ fn table(scores: &[ScoreRow], first: &str, second: &str) -> Table {
     compared(scores, first, second, Options::default()).table(&format!("toy: {second} against {first}"))
 }
 
-/// The first cells of each row as one line.
+/// The first cells of each row, as one line each.
 fn lines(table: &Table, cells: usize) -> Vec<String> {
     table.rows.iter().map(|row| row[..cells].iter().map(Cell::text).collect::<Vec<_>>().join(" ")).collect()
 }
@@ -45,64 +45,63 @@ fn merged_is_compared_with_both_orders() {
     insta::assert_snapshot!(table(&scores(), "merged", "sequential").terminal(), @r"
 toy: sequential against merged
 sequential - merged: +10.1 points over 1 task and 2 pairs, 95% interval +9.2 to +10.9, p < 0.001 (paired t
-over 3 seeds). sequential scores higher; with this spread, 3 seeds find 1.1 points or more in 8 of 10
-experiments; 1 point needs 4 seeds.
+test over 3 seeds). sequential scores higher; with this spread, 3 seeds detect 1.1 points or more in 8 of 10
+experiments; detecting 1 point needs 4 seeds.
 ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
  model   datasets    task    merged   sequential   difference     95% interval        p   p (Holm, 2)    seeds
 ═══════════════════════════════════════════════════════════════════════════════════════════════════════════════
  tiny    a+b         blimp     59.8         79.9        +20.0   [+19.2, +20.9]   <0.001        <0.001   3 of 3
  tiny    a+b / b+a   blimp     59.8         59.9         +0.1     [-2.0, +2.2]    0.858         0.858   3 of 3
 ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
-difference: sequential minus merged; 95% interval and p: paired t test over seeds, so about trainings with other seeds; p (Holm) is corrected for 2 tests: where nothing differs, at most 5% of such tables have any value below 0.05
+The difference is sequential minus merged. The 95% interval and p are from a paired t test over seeds, so they are about training runs with other seeds. p (Holm) is corrected for 2 tests: if nothing differs, at most 5% of such tables have any value below 0.05.
 ");
 }
 
 #[test]
-fn one_seed_gives_no_p_and_says_why() {
+fn one_seed_has_no_p_value_and_the_sentence_says_why() {
     let scores: Vec<ScoreRow> = scores().into_iter().filter(|row| row.seed == 1).collect();
     insta::assert_snapshot!(table(&scores, "merged", "sequential").terminal(), @r"
 toy: sequential against merged
-sequential - merged: +10.5 points over 1 task and 2 pairs, from 1 seed. One seed shows no spread, so there is
-no interval and no p-value, and nothing can be said about other trainings of these recipes; run at least 3
-seeds.
+sequential - merged: +10.5 points over 1 task and 2 pairs, from 1 seed. A single seed shows no spread, so
+there is no interval and no p-value, and nothing can be said about other training runs of these recipes; run
+at least 3 seeds.
 ─────────────────────────────────────────────────────────────────────────────────────────────────────
  model   datasets    task    merged   sequential   difference   95% interval   p   p (Holm)    seeds
 ═════════════════════════════════════════════════════════════════════════════════════════════════════
  tiny    a+b         blimp     60.0         80.0        +20.0              —   —          —   1 of 3
  tiny    a+b / b+a   blimp     60.0         60.9         +0.9              —   —          —   1 of 3
 ─────────────────────────────────────────────────────────────────────────────────────────────────────
-difference: sequential minus merged
-missing: seeds 2, 3 of tiny a+b merged (not run)
-missing: seeds 2, 3 of tiny a+b sequential (not run)
-missing: seeds 2, 3 of tiny b+a sequential (not run)
+The difference is sequential minus merged.
+Missing: seeds 2, 3 of tiny a+b merged (not run).
+Missing: seeds 2, 3 of tiny a+b sequential (not run).
+Missing: seeds 2, 3 of tiny b+a sequential (not run).
 ");
 }
 
 #[test]
-fn seeds_that_are_missing_are_counted_and_explained() {
+fn missing_seeds_are_counted_and_explained() {
     let mut scores = scores();
     scores.retain(|row| row.seed < 3 || row.curriculum == "pretrained");
     let mut cells = cells();
     cells.extend([4, 5].map(|seed| cell("tiny", Some("a+b"), "merged", seed)));
-    let planned = Planned::new(&cells, &[cell("tiny", Some("a+b"), "sequential", 3)]);
+    let planned = PlannedCells::new(&cells, &[cell("tiny", Some("a+b"), "sequential", 3)]);
     let comparison = Comparison::new(&planned, &scores, Scope::Aggregates, "merged", "sequential").unwrap();
     let table = comparison.evaluate(Options::default()).table("toy");
     assert_eq!(table.rows[0].last().unwrap().text(), "2 of 5");
-    let missing: Vec<&String> = table.notes.iter().filter(|note| note.starts_with("missing")).collect();
+    let missing: Vec<&String> = table.notes.iter().filter(|note| note.starts_with("Missing")).collect();
     insta::assert_debug_snapshot!(missing, @r#"
 [
-    "missing: seeds 3, 4, 5 of tiny a+b merged (not run)",
-    "missing: seed 3 of tiny a+b sequential (failed)",
-    "missing: seeds 4, 5 of tiny a+b sequential (not planned)",
-    "missing: seeds 4, 5 of tiny b+a sequential (not planned)",
-    "missing: seed 3 of tiny b+a sequential (not run)",
+    "Missing: seeds 3, 4, 5 of tiny a+b merged (not run).",
+    "Missing: seed 3 of tiny a+b sequential (failed).",
+    "Missing: seeds 4, 5 of tiny a+b sequential (not planned).",
+    "Missing: seeds 4, 5 of tiny b+a sequential (not planned).",
+    "Missing: seed 3 of tiny b+a sequential (not run).",
 ]
 "#);
 }
 
-/// The items of one file are not those of another one.
 #[test]
-fn scores_of_other_data_are_not_compared() {
+fn scores_on_different_data_are_not_compared() {
     let mut scores = scores();
     let changed = |row: &&mut ScoreRow| row.curriculum == "merged" && row.seed == 2;
     scores.iter_mut().filter(changed).for_each(|row| "other".clone_into(&mut row.data));
@@ -112,7 +111,7 @@ fn scores_of_other_data_are_not_compared() {
     assert_eq!(compared.rows[0].missing, [missing]);
 }
 
-/// Several fine-tunings of one model are one training: their mean is its score.
+/// Several fine-tunings of one model are one training run, whose score is their mean.
 #[test]
 fn fine_tunings_are_averaged_within_a_seed() {
     let mut scores = scores();
@@ -128,7 +127,7 @@ fn fine_tunings_are_averaged_within_a_seed() {
         .collect();
     let of = |scores: &[ScoreRow]| compared(scores, "merged", "sequential", Options::default()).rows;
     assert_eq!(of(&twins)[0].seeds, of(&scores)[0].seeds);
-    // A seed that lacks a fine-tuning is not whole.
+    // A seed that lacks a fine-tuning is not complete.
     scores = twins;
     scores.remove(0);
     assert_eq!(of(&scores)[0].seeds.len(), 2);
@@ -148,7 +147,11 @@ fn a_model_that_is_its_own_baseline_is_left_out() {
     scores.extend(aoa);
     let table = table(&scores, "merged", "sequential");
     assert!(table.rows.iter().all(|row| row[2].text() == "blimp"));
-    assert!(table.notes.contains(&"left out, as both sides are the same job: aoa".to_owned()), "{:?}", table.notes);
+    assert!(
+        table.notes.contains(&"Left out because both sides are the same job: aoa.".to_owned()),
+        "{:?}",
+        table.notes
+    );
 }
 
 #[test]
@@ -157,37 +160,38 @@ fn equivalence_and_pooling_have_columns_of_their_own() {
     insta::assert_snapshot!(compared.table("toy").terminal(), @r"
 toy
 sequential - merged: +10.1 points over 1 task and 2 pairs, 95% interval +9.2 to +10.9, p < 0.001 (paired t
-over 3 seeds). sequential scores higher; with this spread, 3 seeds find 1.1 points or more in 8 of 10
-experiments; 1 point needs 4 seeds. That the difference is below 5 points is not shown (p 1.00).
+test over 3 seeds). sequential scores higher; with this spread, 3 seeds detect 1.1 points or more in 8 of 10
+experiments; detecting 1 point needs 4 seeds. It is not shown that the difference is below 5 points (p =
+1.00).
 ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
  model   datasets    task    merged   sequential   difference     95% interval        p   p (Holm, 2)   p (±5)   pooled interval   p (pooled)    seeds
 ═══════════════════════════════════════════════════════════════════════════════════════════════════════════════════════════════════════════════════════
  tiny    a+b         blimp     59.8         79.9        +20.0   [+19.2, +20.9]   <0.001        <0.001    1.000    [+19.0, +21.0]       <0.001   3 of 3
  tiny    a+b / b+a   blimp     59.8         59.9         +0.1     [-2.0, +2.2]    0.858         0.858    0.005      [-0.9, +1.1]        0.813   3 of 3
 ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
-difference: sequential minus merged; 95% interval and p: paired t test over seeds, so about trainings with other seeds; p (Holm) is corrected for 2 tests: where nothing differs, at most 5% of such tables have any value below 0.05
-p (±5): two one-sided t tests; below 0.05, a difference of 5 points or more is ruled out
-pooled: from the residual spread of all conditions of the task and model (score = condition + seed + residual); valid where all conditions are equally noisy
+The difference is sequential minus merged. The 95% interval and p are from a paired t test over seeds, so they are about training runs with other seeds. p (Holm) is corrected for 2 tests: if nothing differs, at most 5% of such tables have any value below 0.05.
+p (±5) is from two one-sided t tests; below 0.05, a difference of 5 points or more is ruled out.
+The pooled interval and p use the residual spread of all conditions of the task and model (score = condition + seed + residual), which is valid if all conditions are equally noisy.
 ");
 }
 
 #[test]
 fn unknown_values_are_named_with_the_nearest_known_one() {
-    let (scores, planned) = (scores(), Planned::new(&cells(), &[]));
+    let (scores, planned) = (scores(), PlannedCells::new(&cells(), &[]));
     let error =
         |first, second| Comparison::new(&planned, &scores, Scope::Aggregates, first, second).err().unwrap().to_string();
     assert_eq!(
         error("mergd", "sequential"),
-        "compare 'mergd': no axis has it (did you mean 'merged'?); there are merged, sequential, pretrained, single, a+b, b+a, a, tiny"
+        "compare 'mergd': no axis has this value (did you mean 'merged'?); the known values are merged, sequential, pretrained, single, a+b, b+a, a, tiny"
     );
     assert!(error("merged", "tiny").contains("different axes"));
-    assert_eq!(error("merged", "single"), "compare 'single': none of its cells is scored yet");
-    assert_eq!(error("merged", "merged"), "compare 'merged' with itself: name two values");
+    assert_eq!(error("merged", "single"), "compare 'single': none of its cells has a score yet");
+    assert_eq!(error("merged", "merged"), "compare 'merged' with itself: choose two different values");
 }
 
-/// Whoever reads JSON or CSV can compute every test again.
+/// JSON and CSV have everything that is needed to repeat the tests.
 #[test]
-fn programs_get_the_difference_with_each_seed() {
+fn programs_get_the_difference_for_each_seed() {
     let table = table(&scores(), "merged", "sequential");
     let json: serde_json::Value = serde_json::from_str(&table.json()).unwrap();
     let row = &json["comparison"]["rows"][0];
@@ -206,7 +210,7 @@ fn programs_get_the_difference_with_each_seed() {
     assert_eq!((field("p"), field("df")), (again.p, 2.0));
 }
 
-/// Rows are told apart by every axis but the compared one.
+/// Rows are named by all axes except the compared one.
 #[test]
 fn models_are_compared_curriculum_by_curriculum() {
     let conditions = [("single", Some("a")), ("merged", Some("a+b")), ("sequential", Some("a+b"))];
@@ -217,7 +221,7 @@ fn models_are_compared_curriculum_by_curriculum() {
         .zip([50.0, 60.0, 70.0, 55.0, 66.0, 77.0])
         .map(|(cell, value)| row(cell, Suite::Blimp, None, value))
         .collect();
-    let planned = Planned::new(&cells, &[]);
+    let planned = PlannedCells::new(&cells, &[]);
     let of = |first, second| {
         let comparison = Comparison::new(&planned, &scores, Scope::Aggregates, first, second).unwrap();
         comparison.evaluate(Options { pooled: true, ..Options::default() }).table("toy")
@@ -231,7 +235,7 @@ fn models_are_compared_curriculum_by_curriculum() {
         lines(&table, 6),
         ["a single blimp 50.0a 55.0 +5.0", "a+b merged blimp 60.0 66.0 +6.0", "a+b sequential blimp 70.0 77.0 +7.0"]
     );
-    // One dataset is merged as well as in sequence, so that more data can be compared with it.
+    // The curriculum of a single dataset agrees with every curriculum, so that it can be compared with more data.
     assert_eq!(
         lines(&of("a", "a+b"), 5),
         [
@@ -244,16 +248,19 @@ fn models_are_compared_curriculum_by_curriculum() {
 }
 
 #[test]
-fn experiments_are_compared_where_both_have_scores_of_their_own() {
-    let (one, mut other, planned) = (scores(), scores(), Planned::new(&cells(), &[]));
-    let same = Comparison::of_experiments(("one", &planned, &one), ("other", &planned, &other));
+fn experiments_are_compared_on_the_scores_that_come_from_different_jobs() {
+    let (one, mut other, planned) = (scores(), scores(), PlannedCells::new(&cells(), &[]));
+    fn side<'a>(name: &'a str, planned: &'a PlannedCells, scores: &'a [ScoreRow]) -> ExperimentScores<'a, 'a> {
+        ExperimentScores { name, planned, scores }
+    }
+    let same = Comparison::of_experiments(side("one", &planned, &one), side("other", &planned, &other));
     assert!(same.is_none(), "the same jobs");
     other.retain(|row| row.curriculum != "pretrained");
     for (place, row) in other.iter_mut().filter(|row| row.curriculum == "merged").enumerate() {
         row.job.push_str(" again");
         row.score.value += 2.0 + place as f64 / 10.0;
     }
-    let comparison = Comparison::of_experiments(("one", &planned, &one), ("other", &planned, &other)).unwrap();
+    let comparison = Comparison::of_experiments(side("one", &planned, &one), side("other", &planned, &other)).unwrap();
     let table = comparison.evaluate(Options::default()).table("scores");
     assert_eq!(lines(&table, 7), ["tiny a+b merged blimp 59.8 61.9 +2.1"]);
 }
@@ -271,17 +278,17 @@ fn phenomena_average_their_subtasks_and_are_corrected_together() {
             scores.push(score);
         }
     }
-    // Phenomena are compared where every subtask belongs to one.
+    // Phenomena are compared if every subtask belongs to one.
     assert_eq!(Scope::of_suite(Suite::Blimp, &scores), [Scope::Subtasks(Suite::Blimp)]);
     let official: Vec<ScoreRow> =
         scores.iter().filter(|row| row.score.subtask.as_deref() != Some("of_the_toy_world")).cloned().collect();
-    assert_eq!(Scope::of_suite(Suite::Blimp, &official), [Scope::Terms, Scope::Subtasks(Suite::Blimp)]);
-    let planned = Planned::new(&cells(), &[]);
+    assert_eq!(Scope::of_suite(Suite::Blimp, &official), [Scope::Phenomena, Scope::Subtasks(Suite::Blimp)]);
+    let planned = PlannedCells::new(&cells(), &[]);
     let of = |scope| {
         let comparison = Comparison::new(&planned, &scores, scope, "merged", "sequential").unwrap();
         comparison.evaluate(Options::default()).table("toy")
     };
-    let terms = of(Scope::Terms);
+    let terms = of(Scope::Phenomena);
     assert_eq!((terms.heads[2].as_str(), terms.heads[8].as_str()), ("phenomenon", "p (BH, 4)"));
     assert!(terms.headline.clone().is_some_and(|line| line.contains(" over 2 phenomena and 2 pairs")));
     assert_eq!(
@@ -298,10 +305,10 @@ fn phenomena_average_their_subtasks_and_are_corrected_together() {
 }
 
 #[test]
-fn the_sentence_says_what_it_is_over_where_that_is_not_every_row() {
+fn a_note_names_the_tasks_of_the_sentence_if_they_are_not_all() {
     let note = |scores: &[ScoreRow]| {
         let notes = table(scores, "merged", "sequential").notes;
-        notes.into_iter().find(|note| note.starts_with("the sentence above"))
+        notes.into_iter().find(|note| note.starts_with("The sentence above"))
     };
     let with = |change: fn(&mut ScoreRow)| -> Vec<ScoreRow> {
         let more = scores().into_iter().map(|mut row| {
@@ -316,16 +323,16 @@ fn the_sentence_says_what_it_is_over_where_that_is_not_every_row() {
         row.score.suite = Suite::WugAdj;
         (row.score.task, row.score.metric) = ("wug-adj".to_owned(), "spearman".to_owned());
     });
-    insta::assert_snapshot!(note(&correlation).unwrap(), @"the sentence above the table is over the accuracies that all pairs have with every seed: blimp");
+    insta::assert_snapshot!(note(&correlation).unwrap(), @"The sentence above the table is about the accuracies that all pairs have for every seed: blimp.");
     let modes = with(|row| row.score.mode = Mode::COMPAT);
-    insta::assert_snapshot!(note(&modes).unwrap(), @"the sentence above the table is over blimp, each once: of several scoring modes the first in the table");
+    insta::assert_snapshot!(note(&modes).unwrap(), @"The sentence above the table counts each of blimp once, in the first of its scoring modes in the table.");
 }
 
-/// An older build recorded no clusters: those of the other side are the same, as the items are.
+/// An older build recorded no clusters, but both sides have the same items, and so the same clusters.
 #[test]
-fn clusters_that_one_side_knows_serve_both() {
+fn clusters_that_one_side_knows_are_used_for_both() {
     let scores: Vec<ScoreRow> = scores().into_iter().filter(|row| row.seed == 1).collect();
-    let planned = Planned::new(&cells(), &[]);
+    let planned = PlannedCells::new(&cells(), &[]);
     let comparison = Comparison::new(&planned, &scores, Scope::Aggregates, "pretrained", "merged").unwrap();
     let clusters = |known: &str| {
         let items = |row: &ScoreRow| -> Vec<ItemOutcome> {

@@ -1,11 +1,11 @@
-//! Values along the width of a panel.
+//! The axis of a panel.
 
-/// Pixels of a tick with the room around it.
-const TICK: f64 = 45.0;
-/// The share of the span of the data that stays free at either end.
-const ROOM: f64 = 0.04;
+/// The minimum distance between ticks, in pixels.
+const TICK_DISTANCE: f64 = 45.0;
+/// The margin at either end, as a fraction of the range of the data.
+const MARGIN: f64 = 0.04;
 
-/// From left to right, with round numbers for ticks.
+/// A horizontal axis with ticks at round numbers.
 pub(super) struct Axis {
     pub low: f64,
     pub high: f64,
@@ -15,56 +15,57 @@ pub(super) struct Axis {
 }
 
 impl Axis {
-    /// Over these values with some room at either end; of `reaches`, and of the room, what lies between `ends`. Ticks
-    /// are at 1, 2 or 5 times a power of ten.
-    pub fn over(values: &[f64], reaches: &[f64], ends: (f64, f64), left: f64, right: f64) -> Self {
+    /// An axis that contains these values and a margin at either end. The margin and `error_bar_ends` are clipped at
+    /// `ends`. Ticks are at multiples of 1, 2 or 5 times a power of ten.
+    pub fn over(values: &[f64], error_bar_ends: &[f64], ends: (f64, f64), left: f64, right: f64) -> Self {
         let hull = |values: &mut dyn Iterator<Item = f64>| {
             values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)))
         };
         let own = hull(&mut values.iter().copied());
-        // A number outside of what it can be must be seen all the same.
+        // A value outside the possible range must still be visible.
         let ends = (ends.0.min(own.0), ends.1.max(own.1));
-        let clamped = reaches.iter().map(|value| value.clamp(ends.0, ends.1));
+        let clamped = error_bar_ends.iter().map(|value| value.clamp(ends.0, ends.1));
         let (low, high) = match hull(&mut values.iter().copied().chain(clamped)) {
             (low, high) if !(high - low).is_finite() => (0.0, 1.0),
             (low, high) if high - low <= 1e-9 * high.abs() => (low - 0.5, high + 0.5),
-            (low, high) => (low - ROOM * (high - low), high + ROOM * (high - low)),
+            (low, high) => (low - MARGIN * (high - low), high + MARGIN * (high - low)),
         };
         let (low, high) = (low.max(ends.0), high.min(ends.1));
-        let wanted = (high - low) / ((right - left) / TICK).max(2.0);
+        let wanted = (high - low) / ((right - left) / TICK_DISTANCE).max(2.0);
         let power = 10f64.powf(wanted.log10().floor());
         let mut steps = [10.0, 5.0, 2.0, 1.0, 0.5, 0.2].into_iter().map(|one| one * power);
         let count = |step: f64| ticks(low, high, step).count();
-        // The coarsest one that is fine enough, or else the first with two ticks, without which there is no scale.
+        // The finest step that keeps the distance, or else the coarsest step with two ticks, which define the scale.
         let step = steps.clone().rfind(|step| *step >= wanted && count(*step) > 1);
         let step = step.or_else(|| steps.find(|step| count(*step) > 1)).unwrap_or(0.1 * power);
         Self { low, high, step, left, right }
     }
 
-    /// Where a value lies, in pixels; one beyond an end lies at that end.
+    /// The position of a value in pixels. A value beyond an end is placed at that end.
     pub fn x(&self, value: f64) -> f64 {
         let share = (value - self.low) / (self.high - self.low);
         self.left + share.clamp(0.0, 1.0) * (self.right - self.left)
     }
 
-    /// Whether a value lies between the ends.
-    pub fn holds(&self, value: f64) -> bool {
+    /// Whether a value is between the ends of the axis.
+    pub fn contains(&self, value: f64) -> bool {
         let slack = 1e-9 * (self.high - self.low);
         (self.low - slack..=self.high + slack).contains(&value)
     }
 
+    /// The positions of the ticks.
     pub fn ticks(&self) -> impl Iterator<Item = f64> {
         ticks(self.low, self.high, self.step)
     }
 
-    /// With as many decimals as tell ticks apart.
+    /// The label of a tick, with as many decimals as the ticks need.
     pub fn label(&self, tick: f64) -> String {
         let decimals = (-self.step.log10().floor()).max(0.0) as usize;
         format!("{tick:.decimals$}")
     }
 }
 
-/// The multiples of a step between two values.
+/// The multiples of `step` between two values.
 fn ticks(low: f64, high: f64, step: f64) -> impl Iterator<Item = f64> {
     let (first, last) = ((low / step - 1e-9).ceil() as i64, (high / step + 1e-9).floor() as i64);
     (first..=last).map(move |tick| tick as f64 * step)
@@ -81,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn ticks_are_round_and_the_ends_are_those_of_the_data() {
+    fn ticks_are_round_and_the_axis_ends_at_the_data() {
         let axis = |values: &[f64], width: f64| Axis::over(values, &[], FREE, 0.0, width);
         assert_eq!(ticks(&axis(&[-1.7, 2.2], 400.0)), ["-1.5", "-1.0", "-0.5", "0.0", "0.5", "1.0", "1.5", "2.0"]);
         assert_eq!(ticks(&axis(&[49.0, 97.3], 130.0)), ["60", "80"]);
@@ -94,14 +95,14 @@ mod tests {
     }
 
     #[test]
-    fn shares_end_at_0_and_100() {
+    fn an_axis_of_percentages_ends_at_0_and_100() {
         let axis = Axis::over(&[60.0, 99.5], &[40.0, 120.0], (0.0, 100.0), 0.0, 200.0);
-        assert_eq!((axis.high, axis.x(120.0), axis.holds(120.0)), (100.0, 200.0, false));
-        assert!(axis.low < 40.0 && axis.holds(40.0));
+        assert_eq!((axis.high, axis.x(120.0), axis.contains(120.0)), (100.0, 200.0, false));
+        assert!(axis.low < 40.0 && axis.contains(40.0));
         let axis = Axis::over(&[1.0, 3.0], &[-5.0, 3.0], (0.0, 100.0), 0.0, 200.0);
         assert_eq!(axis.low, 0.0);
         let axis = Axis::over(&[-0.5, 3.0], &[], (0.0, 100.0), 0.0, 200.0);
-        assert_eq!(axis.low, -0.5, "a value that cannot be is not cut off");
+        assert_eq!(axis.low, -0.5, "an impossible value is not cut off");
         let axis = Axis::over(&[100.0, 100.0], &[], (0.0, 100.0), 0.0, 200.0);
         assert_eq!((axis.low, axis.high), (99.5, 100.0));
     }

@@ -1,66 +1,72 @@
-//! What a picture shows, before it has a form.
+//! The content of a figure, independent of its layout.
 
 use super::super::statistics::BoxPlot;
 use super::super::table::{Cell, Scale, Score, Spread, Table};
 
-/// Rows, and panels that each show one number, or one box, of every row.
+/// Rows, and panels that each show one number or one box of every row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Figure {
-    /// What it shows.
+    /// The title.
     pub title: String,
-    /// Names of the rows.
+    /// The names of the rows.
     pub(in super::super) labels: Vec<String>,
-    /// From left to right, then below.
+    /// The panels, from left to right and from top to bottom.
     pub(in super::super) panels: Vec<Panel>,
-    /// What a reader must know, one sentence each.
+    /// Notes for the reader, shown below the panels.
     pub notes: Vec<String>,
 }
 
-/// A value of each row, where it has one, under their name.
-pub(in super::super) type Named<T> = (String, Vec<Option<T>>);
+/// A named series with a value for each row; `None` for a row without a value.
+#[derive(Debug, Clone, PartialEq)]
+pub(in super::super) struct Named<T> {
+    /// The name in the legend.
+    pub name: String,
+    /// One for each row.
+    pub values: Vec<Option<T>>,
+}
 
-/// An axis, and on it a mark for each row.
+/// An axis with a mark for each row.
 #[derive(Debug, Clone, PartialEq)]
 pub(in super::super) struct Panel {
     /// What the axis measures.
     pub head: String,
     /// One for each row.
     pub marks: Vec<Mark>,
-    /// The values that its numbers can have; `None` where there is no limit.
+    /// The range of possible values; `None` if there is no limit.
     pub scale: Option<Scale>,
-    /// Values of other panels that its axis holds too, so that all of them are on one scale.
+    /// Values of other panels that the axis must contain too, so that all of them have the same scale.
     pub beside: Vec<f64>,
-    /// Values that are not measured, such as chance: the same ones in every panel.
+    /// Reference lines, such as chance: the same ones in every panel.
     pub lines: Vec<Named<f64>>,
-    /// A part of the axis with a meaning of its own, lower and upper end.
+    /// A shaded range of the axis: its lower and upper end.
     pub bands: Option<Named<(f64, f64)>>,
 }
 
-/// What is drawn of one row.
+/// What is drawn for one row.
 #[derive(Debug, Clone, PartialEq)]
 pub(in super::super) enum Mark {
-    /// A number, and how far its doubt reaches.
+    /// A number, with an error bar if there is one.
     Value {
         /// The number.
         value: f64,
-        /// How far its doubt reaches, and which one.
-        reach: Option<Reach>,
-        /// What stands behind it.
-        remarks: String,
+        /// The error bar.
+        error_bar: Option<ErrorBar>,
+        /// The text beside the panel.
+        annotation: String,
     },
-    /// A 95% interval that goes with no number.
+    /// A 95% interval without a number.
     Interval(f64, f64),
-    /// A number that others have published, and what stands behind it.
+    /// A published number, and the text beside the panel.
     Published(f64, String),
-    /// Several numbers.
+    /// A box plot of several numbers.
     Box(Distribution),
     /// Nothing was measured.
     Missing,
 }
 
-/// Kinds of doubt, each drawn as a mark of its own.
+/// The kinds of error bars, each with a shape of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(in super::super) enum Doubt {
+pub(in super::super) enum ErrorBarKind {
     /// One standard deviation over seeds to either side.
     Deviation,
     /// One standard error over items to either side.
@@ -69,32 +75,33 @@ pub(in super::super) enum Doubt {
     Interval,
 }
 
-/// From where to where a doubt reaches.
+/// An error bar.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(in super::super) struct Reach {
-    /// Which doubt it is.
-    pub doubt: Doubt,
+pub(in super::super) struct ErrorBar {
+    /// What the error bar means.
+    pub kind: ErrorBarKind,
     /// The lower end.
     pub low: f64,
     /// The upper end.
     pub high: f64,
 }
 
-/// Named values of one row, and their box.
+/// The values of one row, and their box plot.
 #[derive(Debug, Clone, PartialEq)]
 pub(in super::super) struct Distribution {
-    /// What was measured, and its value.
+    /// What was measured and its value.
     pub points: Vec<(&'static str, f64)>,
     /// The mean of the values.
     pub mean: f64,
-    /// Their box.
+    /// Their box plot.
     pub plot: BoxPlot,
-    /// What stands behind it.
-    pub remarks: String,
+    /// The text beside the panel.
+    pub annotation: String,
 }
 
 impl Figure {
-    /// The columns of scores, other numbers and intervals; the footer's numbers are lines.
+    /// The figure of a table: a panel for each column of scores, other numbers or intervals. The numbers of the footer are
+    /// reference lines.
     pub fn of(table: &Table) -> Self {
         let rows = || table.rows.iter().chain(&table.published);
         let label = |row: &Vec<Cell>| {
@@ -103,12 +110,12 @@ impl Figure {
         };
         let panel = |index: usize| {
             let published = table.published.iter().map(|row| match Mark::of(&row[index], table.spread) {
-                Mark::Value { value, remarks, .. } => Mark::Published(value, remarks),
+                Mark::Value { value, annotation, .. } => Mark::Published(value, annotation),
                 mark => mark,
             });
-            let line = |row: &Vec<Cell>| match row[index] {
-                Cell::Number(value, _) => (row[0].text(), vec![Some(value); rows().count()]),
-                _ => (row[0].text(), vec![None; rows().count()]),
+            let line = |row: &Vec<Cell>| {
+                let value = if let Cell::Number(value, _) = row[index] { Some(value) } else { None };
+                Named { name: row[0].text(), values: vec![value; rows().count()] }
             };
             let scale = |row: &Vec<Cell>| if let Cell::Score(score) = &row[index] { Some(score.scale) } else { None };
             let measured = table.rows.iter().map(|row| Mark::of(&row[index], table.spread));
@@ -127,7 +134,7 @@ impl Figure {
         }
     }
 
-    /// With rows for panels and a panel for each row, all on one scale, where there are more panels than rows.
+    /// Swaps rows and panels if there are more panels than rows. All panels then have the same scale.
     pub fn upright(self) -> Self {
         let Self { title, labels, panels, notes } = self;
         if panels.len() <= labels.len() {
@@ -135,10 +142,11 @@ impl Figure {
         }
         let values: Vec<f64> = panels.iter().flat_map(Panel::values).collect();
         let scale = panels.iter().map(|panel| panel.scale).reduce(|one, other| Some(one?.join(other?))).flatten();
-        let names = panels.first().map_or(vec![], |panel| panel.lines.iter().map(|(name, _)| name.clone()).collect());
+        let names = panels.first().map_or(vec![], |panel| panel.lines.iter().map(|line| line.name.clone()).collect());
         let turned = labels.into_iter().enumerate().map(|(row, head)| {
             let line = |(number, name): (usize, &String)| {
-                (name.clone(), panels.iter().map(|panel| panel.lines[number].1[row]).collect())
+                let values = panels.iter().map(|panel| panel.lines[number].values[row]).collect();
+                Named { name: name.clone(), values }
             };
             Panel {
                 scale,
@@ -153,49 +161,48 @@ impl Figure {
 }
 
 impl Panel {
-    /// An axis without limits and without lines.
+    /// A panel without limits and reference lines.
     pub fn new(head: String, marks: Vec<Mark>) -> Self {
         Self { head, marks, scale: None, beside: vec![], lines: vec![], bands: None }
     }
 
-    /// All numbers that must lie on its axis.
+    /// All numbers that the axis must contain.
     pub fn values(&self) -> Vec<f64> {
         self.marks.iter().flat_map(Mark::values).chain(self.beside.iter().copied()).collect()
     }
 
-    /// The ends of what is drawn around its numbers: on the axis as far as a number can lie there.
-    pub fn reaches(&self) -> Vec<f64> {
-        let bands = self.bands.iter().flat_map(|(_, bands)| bands.iter().flatten());
-        let reach = |mark: &Mark| if let Mark::Value { reach, .. } = mark { *reach } else { None };
-        let reaches = self.marks.iter().filter_map(reach).map(|reach| (reach.low, reach.high));
-        reaches.chain(bands.copied()).flat_map(|(low, high)| [low, high]).collect()
+    /// The ends of error bars and bands, which the axis contains as far as they are possible values.
+    pub fn error_bar_ends(&self) -> Vec<f64> {
+        let bands = self.bands.iter().flat_map(|bands| bands.values.iter().flatten());
+        let error_bar = |mark: &Mark| if let Mark::Value { error_bar, .. } = mark { *error_bar } else { None };
+        let error_bars = self.marks.iter().filter_map(error_bar).map(|bar| (bar.low, bar.high));
+        error_bars.chain(bands.copied()).flat_map(|(low, high)| [low, high]).collect()
     }
 }
 
 impl Mark {
-    /// The mark of a cell in a table with such a ±.
+    /// The mark of a cell in a table with this ±.
     pub fn of(cell: &Cell, spread: Spread) -> Self {
         match cell {
             Cell::Score(score) => {
                 let Score { mean, .. } = score;
-                let doubt = match spread {
-                    Spread::Items => Doubt::StandardError,
-                    Spread::Seeds | Spread::None => Doubt::Deviation,
+                let kind = match spread {
+                    Spread::Items => ErrorBarKind::StandardError,
+                    Spread::Seeds | Spread::None => ErrorBarKind::Deviation,
                 };
-                let around = |size: f64| Reach { doubt, low: mean - size, high: mean + size };
-                let reach = spread.of(score).map(around);
-                Mark::Value { value: *mean, reach, remarks: score.remarks().trim_start().to_owned() }
+                let error_bar = spread.of(score).map(|size| ErrorBar { kind, low: mean - size, high: mean + size });
+                Mark::Value { value: *mean, error_bar, annotation: score.remarks().trim_start().to_owned() }
             }
-            Cell::Marked(value, _, marks) => Mark::Value { value: *value, reach: None, remarks: marks.clone() },
+            Cell::Marked(value, _, marks) => Mark::Value { value: *value, error_bar: None, annotation: marks.clone() },
             Cell::Number(value, _) | Cell::Difference(value, _) => {
-                Mark::Value { value: *value, reach: None, remarks: String::new() }
+                Mark::Value { value: *value, error_bar: None, annotation: String::new() }
             }
             Cell::Interval(low, high) => Mark::Interval(*low, *high),
             Cell::Label(_) | Cell::Probability(_) | Cell::Count(_) | Cell::Missing => Mark::Missing,
         }
     }
 
-    /// Its numbers.
+    /// The numbers of the mark.
     pub fn values(&self) -> Vec<f64> {
         match self {
             Mark::Value { value, .. } | Mark::Published(value, _) => vec![*value],
@@ -205,11 +212,11 @@ impl Mark {
         }
     }
 
-    /// What stands beside it.
-    pub fn remarks(&self) -> &str {
+    /// The text beside the panel.
+    pub fn annotation(&self) -> &str {
         match self {
-            Mark::Value { remarks, .. } | Mark::Published(_, remarks) => remarks,
-            Mark::Box(row) => &row.remarks,
+            Mark::Value { annotation, .. } | Mark::Published(_, annotation) => annotation,
+            Mark::Box(row) => &row.annotation,
             Mark::Interval(..) | Mark::Missing => "",
         }
     }

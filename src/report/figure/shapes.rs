@@ -1,10 +1,10 @@
-//! The shapes of a picture in SVG. Writing to a string cannot fail, but says that it could.
+//! The shapes of a figure in SVG. The functions return a `Result` because they use `write!`, which cannot fail here.
 
 use std::fmt::{Result, Write};
 
-use super::content::Doubt;
+use super::content::ErrorBarKind;
 
-/// Colours that colour-blind readers tell apart (Okabe and Ito 2008), and greys.
+/// Colours that colour-blind readers can distinguish (Okabe and Ito 2008), and greys.
 pub(super) const BLUE: &str = "#0072b2";
 pub(super) const SKY: &str = "#56b4e9";
 pub(super) const PALE: &str = "#cfe5f3";
@@ -13,25 +13,25 @@ pub(super) const YELLOW: &str = "#fbf5c4";
 pub(super) const GREY: &str = "#767676";
 pub(super) const GRID: &str = "#e2e2e2";
 pub(super) const PALE_GRID: &str = "#f1f1f1";
-/// Strokes of the lines of a panel: the first, and all others.
+/// The dash patterns of reference lines: of the first, and of all others.
 pub(super) const DASHES: [&str; 2] = ["6 3", "1.5 2.5"];
 
-/// A doubt from one end to the other, in pixels: a standard deviation as a thin line with caps, a standard error as a
-/// thick line, an interval as a line in brackets. An end that is cut off has no cap.
-pub(super) fn doubt(out: &mut String, kind: Doubt, y: f64, [low, high]: [(f64, bool); 2]) -> Result {
+/// Draws an error bar: a standard deviation as a thin line with caps, a standard error as a thick line, and an interval as
+/// a line in brackets. Each end has a position in pixels and says whether it is cut off; such an end has no cap.
+pub(super) fn error_bar(out: &mut String, kind: ErrorBarKind, y: f64, [low, high]: [(f64, bool); 2]) -> Result {
     let thin = format!(r#"stroke="{BLUE}" stroke-width="1.3""#);
     match kind {
-        Doubt::StandardError => {
+        ErrorBarKind::StandardError => {
             return line(out, (low.0, y), (high.0, y), &format!(r#"stroke="{SKY}" stroke-width="6""#));
         }
-        Doubt::Deviation | Doubt::Interval => line(out, (low.0, y), (high.0, y), &thin)?,
+        ErrorBarKind::Deviation | ErrorBarKind::Interval => line(out, (low.0, y), (high.0, y), &thin)?,
     }
     for ((x, cut), inwards) in [(low, 4.0), (high, -4.0)] {
         if cut {
             continue;
         }
         line(out, (x, y - 5.0), (x, y + 5.0), &thin)?;
-        if kind == Doubt::Interval {
+        if kind == ErrorBarKind::Interval {
             line(out, (x, y - 5.0), (x + inwards, y - 5.0), &thin)?;
             line(out, (x, y + 5.0), (x + inwards, y + 5.0), &thin)?;
         }
@@ -65,7 +65,7 @@ pub(super) fn line(out: &mut String, from: (f64, f64), to: (f64, f64), style: &s
     writeln!(out, r#"<line x1="{x1:.1}" y1="{y1:.1}" x2="{x2:.1}" y2="{y2:.1}" {style}/>"#)
 }
 
-/// The line of something that is not measured.
+/// Draws a reference line; `number` selects the dash pattern.
 pub(super) fn dashed(out: &mut String, from: (f64, f64), to: (f64, f64), number: usize) -> Result {
     let dashes = DASHES[number.min(1)];
     line(out, from, to, &format!(r#"stroke="{GREY}" stroke-width="1.3" stroke-dasharray="{dashes}""#))

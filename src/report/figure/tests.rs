@@ -2,22 +2,22 @@ use super::super::statistics::BoxPlot;
 use super::super::table::{Cell, Scale, Score, Spread, Table};
 use super::*;
 
-/// Pixels of a picture.
+/// The width of a figure in pixels.
 const WIDTH: f64 = 960.0;
 
-/// Where the circles stand, in the order of the picture.
+/// The positions of the circles, in the order of the file.
 fn circles(svg: &str) -> Vec<(f64, f64)> {
     let number = |text: &str| -> f64 { text.split('"').next().unwrap().parse().unwrap() };
     let place = |circle: &str| (number(circle), number(circle.split("cy=\"").nth(1).unwrap()));
-    // Those of the legend are examples.
-    svg.split("cx=\"").skip(1).filter(|circle| !circle.contains("<title>an example<")).map(place).collect()
+    // Those of the legend are samples.
+    svg.split("cx=\"").skip(1).filter(|circle| !circle.contains("<title>sample<")).map(place).collect()
 }
 
 fn table(spread: Spread) -> Table {
     let score = |mean: f64| {
-        let (deviation, stderr, marks, rules) = (Some(2.0), Some(1.0), "a".to_owned(), "fixed".to_owned());
+        let (deviation, stderr, marks, modes) = (Some(2.0), Some(1.0), "a".to_owned(), "fixed".to_owned());
         let scale = Scale::Percent;
-        Cell::Score(Score { mean, deviation, stderr, seeds: 2, seeds_expected: 3, marks, rules, scale })
+        Cell::Score(Score { mean, deviation, stderr, seeds: 2, seeds_expected: 3, marks, modes, scale })
     };
     let name = |text: &str| Cell::Label(text.to_owned());
     Table {
@@ -59,29 +59,32 @@ fn a_table_has_a_panel_for_each_column_of_numbers() {
     assert!(svg.contains(r#"stroke-dasharray="1.5 2.5""#) && !svg.contains(r#"stroke-dasharray="6 3""#), "{svg}");
     let places = circles(&svg);
     assert_eq!(places.len(), 3);
-    assert!(places.is_sorted_by(|a, b| a.0 < b.0 && a.1 < b.1), "larger is further right, one below the other");
+    assert!(
+        places.is_sorted_by(|a, b| a.0 < b.0 && a.1 < b.1),
+        "larger values are further right, rows are below each other"
+    );
     assert!(places.iter().all(|(x, _)| (0.0..WIDTH).contains(x)));
     let (tens, five) = (places[1].0 - places[0].0, places[2].0 - places[1].0);
     assert!((tens / five - 10.0 / 4.9).abs() < 0.01, "the axis is linear");
-    assert_eq!(svg.matches(r#"fill="white" stroke"#).count(), 2, "the published one is hollow, as the legend says");
+    assert_eq!(svg.matches(r#"fill="white" stroke"#).count(), 2, "the published value is hollow, also in the legend");
 }
 
-/// Each kind of doubt has a shape of its own, which the legend names and shows.
+/// Each kind of error bar has a shape of its own, which the legend explains.
 #[test]
-fn the_picture_says_what_its_lines_are() {
+fn the_legend_explains_error_bars() {
     let meanings = ["mean ± sd over seeds", "score ± standard error over items, clustered by item group"];
     let shape = r#"stroke-width="6""#;
     for (spread, named, thick) in [(Spread::Seeds, [true, false], 0), (Spread::Items, [false, true], 3)] {
         let svg = Figure::of(&table(spread)).svg();
         assert_eq!(meanings.map(|meaning| svg.contains(&format!(">{meaning}<"))), named, "{svg}");
-        assert_eq!(svg.matches(shape).count(), thick, "two scores, and the legend's: {svg}");
+        assert_eq!(svg.matches(shape).count(), thick, "two scores and the legend: {svg}");
     }
     let svg = Figure::of(&table(Spread::None)).svg();
     assert_eq!(meanings.map(|meaning| svg.contains(meaning)), [false, false], "{svg}");
 }
 
 #[test]
-fn a_share_is_drawn_between_0_and_100() {
+fn a_percentage_is_drawn_between_0_and_100() {
     let mut table = table(Spread::Seeds);
     for row in &mut table.rows {
         if let Cell::Score(score) = &mut row[2] {
@@ -90,16 +93,17 @@ fn a_share_is_drawn_between_0_and_100() {
     }
     let svg = Figure::of(&table).svg();
     assert!(svg.contains(">100<") && !svg.contains(">110<") && !svg.contains(">120<"), "{svg}");
-    // 85 - 20 and 95 - 20 have a cap, 85 + 20 and 95 + 20 are cut off at 100; the legend's example has two.
+    // 85 - 20 and 95 - 20 have a cap, 85 + 20 and 95 + 20 are cut off at 100. The sample in the legend has two caps.
     let caps = svg.lines().filter(|line| line.contains(r#"stroke-width="1.3"/>"#)).count();
     assert_eq!(caps, 2 * 2 + 3, "{svg}");
 }
 
-/// Chance that is far from the data would squeeze it to a corner of the axis.
+/// A reference line far from the data would compress the data into a corner of the axis.
 #[test]
-fn axes_spend_their_width_on_the_data() {
+fn a_reference_line_far_from_the_data_is_not_on_the_axis() {
     let mut panel = panel("blimp", &[91.0, 98.0]);
-    panel.lines = vec![("chance".to_owned(), vec![Some(50.0); 2]), ("floor".to_owned(), vec![Some(89.0); 2])];
+    let line = |name: &str, value| Named { name: name.to_owned(), values: vec![Some(value); 2] };
+    panel.lines = vec![line("chance", 50.0), line("floor", 89.0)];
     let labels = ["a", "b"].map(str::to_owned).to_vec();
     let svg = Figure { title: "toy".into(), labels, panels: vec![panel], notes: vec![] }.svg();
     assert!(svg.contains(">◂ chance 50.0<") && !svg.contains("<title>chance 50"), "{svg}");
@@ -109,26 +113,26 @@ fn axes_spend_their_width_on_the_data() {
 }
 
 #[test]
-fn a_box_has_its_points_and_rings_beyond_the_whiskers() {
+fn a_box_has_its_points_and_outliers_are_rings() {
     let values = [-0.2, 0.0, 0.1, 0.2, 4.2];
     let (points, plot) = (["a", "b", "c", "d", "e"].into_iter().zip(values).collect(), BoxPlot::of(&values).unwrap());
-    let one = Mark::Box(Distribution { points, mean: 0.86, plot, remarks: "5 of 6".to_owned() });
-    let bands = Some(("equal models".to_owned(), vec![Some((-0.5, 0.5)), None]));
+    let one = Mark::Box(Distribution { points, mean: 0.86, plot, annotation: "5 of 6".to_owned() });
+    let bands = Some(Named { name: "equal models".to_owned(), values: vec![Some((-0.5, 0.5)), None] });
     let panels = vec![Panel { bands, ..Panel::new("z".into(), vec![one, Mark::Missing]) }];
     let labels = vec!["one".to_owned(), "two".to_owned()];
     let svg = Figure { title: "toy: figure".into(), labels, panels, notes: vec![] }.svg();
     assert!(svg.contains("<title>e +4.20</title>") && svg.contains("<title>mean +0.86</title>"), "{svg}");
     assert_eq!(circles(&svg).len(), 5);
-    assert_eq!(svg.matches(r#"fill="white" stroke"#).count(), 2, "the outlier and its entry in the legend: {svg}");
+    assert_eq!(svg.matches(r#"fill="white" stroke"#).count(), 2, "the outlier and its legend entry: {svg}");
     for shown in [">5 of 6<", ">equal models<", ">quartiles and median<", ">more than 1.5 IQR from the box<"] {
         assert!(svg.contains(shown), "no {shown} in {svg}");
     }
-    assert_eq!(svg.matches("#fbf5c4").count(), 2, "the band of one row, and its entry: {svg}");
+    assert_eq!(svg.matches("#fbf5c4").count(), 2, "the band of one row and its legend entry: {svg}");
 }
 
-/// On a narrow screen names stand above their marks, and every panel has the whole width.
+/// In a narrow figure names are above their marks, and every panel has the whole width.
 #[test]
-fn a_narrow_picture_has_one_panel_beside_nothing() {
+fn a_narrow_figure_has_one_panel_per_line() {
     let panels = (0..3).map(|n| panel(&format!("task {n}"), &[1.0, 2.0])).collect();
     let labels = ["tiny chat+questions sequential", "tiny questions+chat sequential"].map(str::to_owned).to_vec();
     let notes = vec!["all of these words ".repeat(10)];
@@ -142,12 +146,12 @@ fn a_narrow_picture_has_one_panel_beside_nothing() {
 }
 
 fn panel(head: &str, values: &[f64]) -> Panel {
-    let mark = |value: &f64| Mark::Value { value: *value, reach: None, remarks: String::new() };
+    let mark = |value: &f64| Mark::Value { value: *value, error_bar: None, annotation: String::new() };
     Panel::new(head.to_owned(), values.iter().map(mark).collect())
 }
 
 #[test]
-fn panels_on_one_scale_can_be_compared_by_eye() {
+fn panels_with_shared_values_have_the_same_scale() {
     let mut panels = [panel("one", &[50.0, 65.0]), panel("other", &[50.0, 60.0])];
     panels[1].beside = vec![65.0];
     let (title, labels) = ("toy".to_owned(), ["a", "b"].map(str::to_owned).to_vec());
@@ -157,7 +161,7 @@ fn panels_on_one_scale_can_be_compared_by_eye() {
 }
 
 #[test]
-fn wide_heads_do_not_overprint() {
+fn wide_heads_do_not_overlap() {
     let names = (0..9).map(|n| format!("sentential_negation_npi_licensor_present_{n}"));
     let panels = names.map(|name| panel(&name, &[1.0, 2.0])).collect();
     let svg = Figure { title: "toy".into(), labels: vec!["a".into(), "b".into()], panels, notes: vec![] }.svg();
@@ -170,7 +174,8 @@ fn wide_heads_do_not_overprint() {
 fn many_columns_become_rows_on_one_scale() {
     let mut panels: Vec<Panel> = (0..5).map(|n| panel(&format!("task {n}"), &[50.0 + f64::from(n), 60.0])).collect();
     for (n, panel) in panels.iter_mut().enumerate() {
-        panel.lines = vec![("chance".to_owned(), vec![Some(if n < 2 { 50.0 } else { 45.0 }); 2])];
+        let values = vec![Some(if n < 2 { 50.0 } else { 45.0 }); 2];
+        panel.lines = vec![Named { name: "chance".to_owned(), values }];
     }
     let (title, labels) = ("toy".to_owned(), vec!["tiny".to_owned(), "small".to_owned()]);
     let figure = Figure { title, labels, panels, notes: vec![] }.upright();
@@ -183,13 +188,13 @@ fn many_columns_become_rows_on_one_scale() {
         values
     });
     let svg = figure.svg();
-    assert_eq!(svg.matches("<title>chance 50</title>").count(), 2, "a line beside its rows: {svg}");
+    assert_eq!(svg.matches("<title>chance 50</title>").count(), 2, "the line is only beside its rows: {svg}");
     assert_eq!(svg.matches("<title>chance 45</title>").count(), 2, "{svg}");
-    assert_eq!(figure.clone().upright(), figure, "rows enough");
+    assert_eq!(figure.clone().upright(), figure, "there are enough rows");
 }
 
 #[test]
-fn many_panels_go_on_below() {
+fn many_panels_continue_on_the_next_line() {
     let panels = (0..12).map(|n| panel(&format!("task {n}"), &[1.0])).collect();
     let svg = Figure { title: "toy".into(), labels: vec!["one".into()], panels, notes: vec![] }.svg();
     let places = circles(&svg);
@@ -197,5 +202,5 @@ fn many_panels_go_on_below() {
     let mut heights: Vec<f64> = places.iter().map(|(_, y)| *y).collect();
     heights.dedup();
     assert_eq!(heights.len(), 2, "{places:?}");
-    assert_eq!(svg.matches(">one<").count(), 2, "the names stand beside each line of panels");
+    assert_eq!(svg.matches(">one<").count(), 2, "the names are beside each line of panels");
 }

@@ -5,7 +5,7 @@ use crate::domain::{GlueTask, Suite};
 const COLUMNS: [Quantity; 4] =
     [Quantity::Suite(Suite::Blimp), Quantity::Task(GlueTask::Rte), Quantity::EyeTracking, Quantity::WugAccuracy];
 
-/// Three models in two seeds; the third lacks a task in one seed, and another altogether.
+/// Three models with two seeds. The third model lacks one task for one seed and another task for both.
 fn world() -> (Vec<CellRow>, Vec<ScoreRow>) {
     let (mut cells, mut scores) = (vec![], vec![]);
     let models = [(None, "pretrained", 0.0), (Some("a+b"), "merged", 4.0), (Some("a+b"), "sequential", -2.0)];
@@ -51,11 +51,11 @@ fn table(show: TableView) -> Table {
         show,
         references: vec!["gpt2".into(), "elsewhere".into()],
     };
-    named("toy", &table, &cells, &scores, &references())
+    named_table("toy", &table, &cells, &scores, &references())
 }
 
 #[test]
-fn scores_stand_over_published_ones() {
+fn published_rows_are_below_the_scores() {
     insta::assert_snapshot!(table(TableView::Scores).terminal(), @r"
 toy: mine
 mean ± sd over seeds
@@ -71,10 +71,10 @@ mean ± sd over seeds
  chance                                           50.0            —              —                  —
  trivial floor                                    48.9            —              —                  —
 ──────────────────────────────────────────────────────────────────────────────────────────────────────
-scored with `mode: fixed` (corrected rules)
-a score without ± is that of one seed
-[k/n]: k of n seeds are complete; —: not measured; `grid status` lists what is left to run
-published: as printed, or the mean of the parts printed, by the official rules of that time; not used in any statistic
+Scored with `mode: fixed` (corrected rules).
+A score without ± is from a single seed.
+[k/n]: k of n seeds are complete. —: not measured. `grid status` lists what is left to run.
+Published rows: as printed, or the mean of the printed parts, under the official rules of that time. They are not used in any statistic.
 gpt2 (published): a card
 ");
     insta::assert_snapshot!(table(TableView::Scores).markdown(), @r"
@@ -91,13 +91,13 @@ mean ± sd over seeds
 | chance |  |  | 50.0 | — | — | — |
 | trivial floor |  |  | 48.9 | — | — | — |
 
-scored with `mode: fixed` (corrected rules)
+Scored with `mode: fixed` (corrected rules).
 
-a score without ± is that of one seed
+A score without ± is from a single seed.
 
-[k/n]: k of n seeds are complete; —: not measured; `grid status` lists what is left to run
+[k/n]: k of n seeds are complete. —: not measured. `grid status` lists what is left to run.
 
-published: as printed, or the mean of the parts printed, by the official rules of that time; not used in any statistic
+Published rows: as printed, or the mean of the printed parts, under the official rules of that time. They are not used in any statistic.
 
 gpt2 (published): a card
 ");
@@ -121,10 +121,10 @@ toy: mine
  tiny    a+b        merged        1.34    1.31           1.00                  —     1.21    3 of 4
  tiny    a+b        sequential   -1.07   -1.12              —                  —    -1.09    2 of 4
 ────────────────────────────────────────────────────────────────────────────────────────────────────
-z: distance from the mean over these 3 models in population standard deviations over the models; published rows are not included
-a column in which the models differ by noise only weighs as much as any other; a column in which all are equal has no z
-if all 3 models were equally good, 95% of them would have a mean z between -1.13 and +1.13 over 3 columns; their mean z would span 1.32 on average, and more than 2.25 in 5% of tables (simulated, independent normal scores)
-a model with fewer columns has a wider band, and its mean z cannot be compared with others
+z is the distance from the mean of these 3 models in population standard deviations over the models. Published rows are not included.
+A column in which the models differ only by noise has the same weight as any other. A column in which all models are equal has no z.
+If all 3 models were equally good, 95% of them would have a mean z between -1.13 and +1.13 over 3 columns. The range of their mean z would be 1.32 on average, and above 2.25 in 5% of tables (simulated with independent normal scores).
+A model with fewer columns has a wider band, and its mean z is not comparable with others.
 ");
     insta::assert_snapshot!(table(TableView::Boxes).terminal(), @r"
 toy: mine
@@ -135,18 +135,17 @@ toy: mine
  tiny    a+b        merged        3 of 4     1.21     1.31   0.17    1.15    1.32    1.00    1.34
  tiny    a+b        sequential    2 of 4    -1.09    -1.09   0.03   -1.11   -1.08   -1.12   -1.07
 ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
-z: distance from the mean over these 3 models in population standard deviations over the models; published rows are not included
-a column in which the models differ by noise only weighs as much as any other; a column in which all are equal has no z
-if all 3 models were equally good, 95% of them would have a mean z between -1.13 and +1.13 over 3 columns; their mean z would span 1.32 on average, and more than 2.25 in 5% of tables (simulated, independent normal scores)
-a model with fewer columns has a wider band, and its mean z cannot be compared with others
-box of each model over blimp, rte, eye-tracking, wug-adj-accuracy
-low, high: the furthest within 1.5 IQR of the box; what lies beyond is an outlier
+z is the distance from the mean of these 3 models in population standard deviations over the models. Published rows are not included.
+A column in which the models differ only by noise has the same weight as any other. A column in which all models are equal has no z.
+If all 3 models were equally good, 95% of them would have a mean z between -1.13 and +1.13 over 3 columns. The range of their mean z would be 1.32 on average, and above 2.25 in 5% of tables (simulated with independent normal scores).
+A model with fewer columns has a wider band, and its mean z is not comparable with others.
+Each box is the distribution of the z-scores of a model over blimp, rte, eye-tracking, wug-adj-accuracy.
+Low and high are the furthest values within 1.5 IQR of the box; values beyond them are outliers.
 ");
 }
 
-/// Whatever is published, what is measured comes out the same.
 #[test]
-fn published_numbers_are_in_no_statistic() {
+fn published_numbers_do_not_change_any_statistic() {
     let (cells, scores) = world();
     for show in [TableView::Scores, TableView::ZScores, TableView::Boxes] {
         let table = NamedTable {
@@ -155,15 +154,15 @@ fn published_numbers_are_in_no_statistic() {
             show,
             references: vec!["gpt2".into(), "elsewhere".into()],
         };
-        let with = named("toy", &table, &cells, &scores, &references());
-        let without = named("toy", &table, &cells, &scores, &[]);
+        let with = named_table("toy", &table, &cells, &scores, &references());
+        let without = named_table("toy", &table, &cells, &scores, &[]);
         assert_eq!((&with.rows, &with.footer, &with.heads), (&without.rows, &without.footer, &without.heads));
         assert!(without.published.is_empty());
     }
 }
 
 #[test]
-fn a_program_can_tell_published_rows_apart() {
+fn programs_can_distinguish_published_rows() {
     let json: serde_json::Value = serde_json::from_str(&table(TableView::Scores).json()).expect("JSON");
     assert_eq!(json["rows"].as_array().map(Vec::len), Some(3));
     assert_eq!(json["published"][0][0]["label"], "gpt2 (published)");

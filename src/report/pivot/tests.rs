@@ -34,16 +34,16 @@ mean ± sd over seeds
  chance                                        50.0               50.0
  trivial floor                                 48.9               48.9
 ────────────────────────────────────────────────────────────────────────────────────
-scored with `mode: fixed` (corrected rules)
-a score without ± is that of one seed
-[k/n]: k of n seeds are complete; —: not measured; `grid status` lists what is left to run
-a mean is taken seed by seed, over the seeds that have every task
+Scored with `mode: fixed` (corrected rules).
+A score without ± is from a single seed.
+[k/n]: k of n seeds are complete. —: not measured. `grid status` lists what is left to run.
+Means are computed seed by seed, over the seeds that have every task.
 ");
 }
 
-/// Two tasks, fine-tuned with two seeds each; the second model has one run less.
+/// Two tasks, fine-tuned with two seeds each. The second model lacks one run.
 #[test]
-fn tasks_of_glue_have_columns_of_their_own_and_count_as_one_suite() {
+fn tasks_of_glue_have_their_own_columns_and_count_as_one_suite() {
     let cells = [cell("tiny", None, "pretrained", 1), cell("small", None, "pretrained", 1)];
     let mut scores = vec![];
     for (cell, offset) in [(&cells[0], 0.0), (&cells[1], 10.0)] {
@@ -73,11 +73,11 @@ score ± standard error over items, clustered by item group
  chance                                        50.0    58.0               58.0
  trivial floor                                 48.9    48.9               48.9
 ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-scored with `mode: fixed` (corrected rules)
-the score of a model seed is the mean over its tunings and fine-tunings
-[k/n]: k of n seeds are complete; —: not measured; `grid status` lists what is left to run
-a mean is taken seed by seed, over the seeds that have every task
-a: one class for every item: the classifier does not read its input
+Scored with `mode: fixed` (corrected rules).
+The score of a model seed is the mean over its tunings and fine-tunings.
+[k/n]: k of n seeds are complete. —: not measured. `grid status` lists what is left to run.
+Means are computed seed by seed, over the seeds that have every task.
+a: the same class for every item: the prediction does not depend on the input
 ");
 }
 
@@ -96,13 +96,13 @@ mean ± sd over seeds
 | chance |  |  | 50.0 | 50.0 |  |
 | trivial floor |  |  | 48.9 | 48.9 |  |
 
-scored with `mode: fixed` (corrected rules)
+Scored with `mode: fixed` (corrected rules).
 
-a score without ± is that of one seed
+A score without ± is from a single seed.
 
-[k/n]: k of n seeds are complete; —: not measured; `grid status` lists what is left to run
+[k/n]: k of n seeds are complete. —: not measured. `grid status` lists what is left to run.
 
-a mean is taken seed by seed, over the seeds that have every task
+Means are computed seed by seed, over the seeds that have every task.
 ");
 }
 
@@ -122,11 +122,11 @@ fn suites_with_subtasks_are_named_once() {
     let (one, other) = (row(&cell, Suite::Blimp, Some("uid1"), 50.0), row(&cell, Suite::Blimp, Some("uid2"), 50.0));
     let mut on_the_way = row(&cell, Suite::Ewok, Some("social"), 50.0);
     on_the_way.checkpoint = "1000-words".to_owned();
-    assert_eq!(with_subtasks(&[one, other, row(&cell, Suite::Comps, None, 50.0), on_the_way]), [Suite::Blimp]);
+    assert_eq!(suites_with_subtasks(&[one, other, row(&cell, Suite::Comps, None, 50.0), on_the_way]), [Suite::Blimp]);
 }
 
 #[test]
-fn a_planned_cell_without_a_score_stays_in_the_table() {
+fn a_planned_cell_without_a_score_is_in_the_table() {
     let table = table();
     let last = table.rows.last().unwrap();
     assert_eq!(last[2..], [Cell::Label("sequential".into()), Cell::Missing, Cell::Missing, Cell::Missing]);
@@ -147,7 +147,7 @@ fn degenerate_scores_are_marked_with_the_reason() {
     };
     assert_eq!((marks(0), marks(1)), ("abc".to_owned(), "bc".to_owned()));
     assert!(table.notes.iter().any(|note| note.starts_with("b: equal to another")));
-    let reasons = "some candidates have no number for a score (NaN); equal to another model's score to the last digit; \
+    let reasons = "the scores of some candidates are not a number (NaN); equal to another model's score to the last digit; \
                    not shown to be above chance";
     assert!(table.csv().lines().nth(1).unwrap().contains(reasons), "{}", table.csv());
 }

@@ -1,7 +1,7 @@
-//! Paired differences over items that come in clusters: about two trained models, not about recipes.
+//! Paired differences over clustered items: about two trained models, not about recipes.
 //!
-//! Items that share a passage, a story or a template are not independent, so the unit is the cluster. The statistic is
-//! the score itself: the weighted mean over subtasks of the mean difference of each subtask's items.
+//! Items that share a passage, a story or a template are not independent, so the unit is the cluster. The statistic is the
+//! difference of the scores: the weighted mean over subtasks of the mean difference over the items of each subtask.
 
 use std::collections::BTreeMap;
 
@@ -10,64 +10,71 @@ use rand_chacha::rand_core::{RngCore, SeedableRng};
 
 use super::quantile;
 
-/// Resamples of the bootstrap.
+/// The number of resamples of the bootstrap.
 const RESAMPLES: usize = 2_000;
-/// Sign flips of the test, that of the data not counted.
+/// The number of random sign flips of the test, in addition to the data themselves.
 const FLIPS: usize = 9_999;
-/// With fewer clusters, neither the bootstrap nor the test says anything.
-const FEWEST_CLUSTERS: usize = 10;
-/// The same differences give the same interval in every report.
+/// With fewer clusters, neither the bootstrap nor the test is reliable.
+const MIN_CLUSTERS: usize = 10;
+/// Fixed, so that the same differences give the same interval in every report.
 const SEED: u64 = 20_25;
 
 /// The difference of two models on one item.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ItemDifference {
-    /// Which of the weighted subtasks the item belongs to.
+    /// The index of the subtask in the weights.
     pub subtask: usize,
-    /// Which cluster; one may have items of several subtasks.
+    /// The cluster, which may have items of several subtasks.
     pub cluster: usize,
-    /// Credit of the second model minus that of the first, in the unit of the score.
+    /// The credit of the second model minus that of the first, in the unit of the score.
     pub difference: f64,
 }
 
-/// What the items say of two models.
+/// The estimated difference of two models.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ItemEstimate {
     /// The difference of their scores.
     pub mean: f64,
-    /// 95% interval: other items of the same kind, these two models.
+    /// The 95% interval for these two models on other items of the same kind.
     pub interval: Option<(f64, f64)>,
-    /// Two-sided p-value of no difference between these two models.
+    /// The two-sided p-value of no difference between these two models.
     pub p: Option<f64>,
-    /// How many clusters there are.
+    /// The number of clusters.
     pub clusters: usize,
 }
 
-/// Items of one cluster in one subtask.
+/// The items of one cluster in one subtask.
 #[derive(Debug, Clone, Copy, Default)]
-struct Part {
+struct ClusterPart {
     subtask: usize,
     sum: f64,
     count: f64,
 }
 
-/// Subtasks that share clusters, with all their clusters: what is drawn from together.
-type Stratum = Vec<Vec<Part>>;
+/// The clusters of subtasks that share clusters, which are resampled together.
+type Stratum = Vec<Vec<ClusterPart>>;
+
+/// The sum and the number of the differences of a subtask in a resample.
+#[derive(Debug, Clone, Copy, Default)]
+struct Total {
+    sum: f64,
+    count: f64,
+}
 
 /// Compares two models over the items that both answered.
 ///
-/// `weights` has the share of each subtask in the score; they add up to 1. The interval is a percentile bootstrap that
-/// draws whole clusters with replacement, within the subtasks that share clusters; deviations are scaled by
-/// sqrt(G / (G - 1)) for G clusters, without which the variance would be too small by that factor squared. The test
-/// flips the sign of whole clusters, which exchanges the models, and asks how often the same statistic is at least as far
-/// from zero. `None` where a subtask has no items.
+/// `weights` has the weight of each subtask in the score; they add up to 1. The interval is from a percentile bootstrap
+/// that draws whole clusters with replacement, within the subtasks that share clusters. Deviations are scaled by
+/// sqrt(G / (G - 1)) for G clusters; otherwise the variance would be too small by the factor (G - 1) / G. The test flips
+/// the signs of whole clusters, which exchanges the models, and counts how often the statistic is at least as far from
+/// zero. `None` if a subtask has no items.
 pub fn compare_items(items: &[ItemDifference], weights: &[f64]) -> Option<ItemEstimate> {
-    let mut clusters: BTreeMap<usize, Vec<Part>> = BTreeMap::new();
+    let mut clusters: BTreeMap<usize, Vec<ClusterPart>> = BTreeMap::new();
     let mut counts = vec![0.0; weights.len()];
     for item in items {
         let parts = clusters.entry(item.cluster).or_default();
         let place = parts.iter().position(|part| part.subtask == item.subtask).unwrap_or_else(|| {
-            parts.push(Part { subtask: item.subtask, ..Part::default() });
+            parts.push(ClusterPart { subtask: item.subtask, ..ClusterPart::default() });
             parts.len() - 1
         });
         parts[place].sum += item.difference;
@@ -77,10 +84,10 @@ pub fn compare_items(items: &[ItemDifference], weights: &[f64]) -> Option<ItemEs
     if counts.contains(&0.0) {
         return None;
     }
-    let clusters: Vec<Vec<Part>> = clusters.into_values().collect();
-    let share = |part: &Part| weights[part.subtask] * part.sum / counts[part.subtask];
+    let clusters: Vec<Vec<ClusterPart>> = clusters.into_values().collect();
+    let share = |part: &ClusterPart| weights[part.subtask] * part.sum / counts[part.subtask];
     let shares: Vec<f64> = clusters.iter().map(|parts| parts.iter().map(share).sum()).collect();
-    let enough = clusters.len() >= FEWEST_CLUSTERS;
+    let enough = clusters.len() >= MIN_CLUSTERS;
     Some(ItemEstimate {
         mean: shares.iter().sum(),
         interval: if enough { bootstrap(&strata(&clusters, weights.len()), weights) } else { None },
@@ -89,8 +96,8 @@ pub fn compare_items(items: &[ItemDifference], weights: &[f64]) -> Option<ItemEs
     })
 }
 
-/// Groups clusters so that subtasks which share a cluster stand in one stratum.
-fn strata(clusters: &[Vec<Part>], subtasks: usize) -> Vec<Stratum> {
+/// Groups clusters into strata, such that subtasks that share a cluster are in the same stratum.
+fn strata(clusters: &[Vec<ClusterPart>], subtasks: usize) -> Vec<Stratum> {
     let mut stratum_of: Vec<usize> = (0..subtasks).collect();
     for parts in clusters {
         let joined = stratum_of[parts[0].subtask];
@@ -106,13 +113,13 @@ fn strata(clusters: &[Vec<Part>], subtasks: usize) -> Vec<Stratum> {
     strata.into_values().collect()
 }
 
-/// The interval of the statistic; `None` where some subtasks rest on a single cluster.
+/// The interval of the statistic; `None` if a stratum has a single cluster.
 fn bootstrap(strata: &[Stratum], weights: &[f64]) -> Option<(f64, f64)> {
     if strata.iter().any(|stratum| stratum.len() < 2) {
         return None;
     }
     let mut random = ChaCha8Rng::seed_from_u64(SEED);
-    let mut totals = vec![(0.0, 0.0); weights.len()];
+    let mut totals = vec![Total::default(); weights.len()];
     let mut centre = 0.0;
     let mut resampled = vec![0.0; RESAMPLES];
     for stratum in strata {
@@ -121,16 +128,16 @@ fn bootstrap(strata: &[Stratum], weights: &[f64]) -> Option<(f64, f64)> {
         subtasks.dedup();
         let mut statistic = |draw: &mut dyn FnMut(usize) -> usize| {
             loop {
-                subtasks.iter().for_each(|subtask| totals[*subtask] = (0.0, 0.0));
+                subtasks.iter().for_each(|subtask| totals[*subtask] = Total::default());
                 for index in 0..stratum.len() {
                     for part in &stratum[draw(index)] {
-                        totals[part.subtask].0 += part.sum;
-                        totals[part.subtask].1 += part.count;
+                        totals[part.subtask].sum += part.sum;
+                        totals[part.subtask].count += part.count;
                     }
                 }
-                // A draw that leaves a subtask without items has no value: draw again.
-                if subtasks.iter().all(|subtask| totals[*subtask].1 > 0.0) {
-                    let mean = |subtask: &usize| weights[*subtask] * totals[*subtask].0 / totals[*subtask].1;
+                // The statistic is not defined for a draw without items of some subtask: draw again.
+                if subtasks.iter().all(|subtask| totals[*subtask].count > 0.0) {
+                    let mean = |subtask: &usize| weights[*subtask] * totals[*subtask].sum / totals[*subtask].count;
                     return subtasks.iter().map(mean).sum::<f64>();
                 }
             }
@@ -148,8 +155,8 @@ fn bootstrap(strata: &[Stratum], weights: &[f64]) -> Option<(f64, f64)> {
     Some((centre + quantile(&resampled, 0.025), centre + quantile(&resampled, 0.975)))
 }
 
-/// How often the statistic is at least as far from zero when each cluster's share in it has a random sign; the data
-/// themselves count as one of the draws (Phipson and Smyth 2010).
+/// The fraction of random signs of the clusters for which the statistic is at least as far from zero as measured. The data
+/// themselves count as one draw (Phipson and Smyth 2010).
 fn sign_flip(shares: &[f64]) -> f64 {
     let shares: Vec<f64> = shares.iter().copied().filter(|share| *share != 0.0).collect();
     let measured = shares.iter().sum::<f64>().abs();
@@ -175,7 +182,7 @@ mod tests {
 
     use super::*;
 
-    /// Forty clusters of one to three items in one subtask: the numbers of the calls below.
+    /// Forty clusters of one to three items in one subtask, the input of the calls below.
     fn known() -> Vec<ItemDifference> {
         let item = |cluster: usize, number: usize| {
             let difference = [1.0, 0.0, 1.0, -1.0, 0.0, 0.0, 1.0][(cluster * 3 + number) % 7];
@@ -203,7 +210,7 @@ mod tests {
         assert!((p - 0.002_46).abs() < 0.001_5, "{p}");
     }
 
-    /// By listing all sign flips.
+    /// Against the enumeration of all sign flips.
     #[test]
     fn the_sign_flip_equals_enumeration() {
         let shares = [0.5, -0.25, 1.0, 1.0, 0.75, -0.5, 0.25, 0.5, 1.5, 0.0, -0.75];
@@ -217,9 +224,9 @@ mod tests {
         assert!((sign_flip(&shares) - exact).abs() < 0.01, "{exact}");
     }
 
-    /// A cluster of equal items counts once: four copies of each item leave interval and p where they were.
+    /// A cluster of equal items counts once: four copies of each item change neither the interval nor p.
     #[test]
-    fn copies_of_an_item_add_nothing() {
+    fn copies_of_an_item_add_no_information() {
         let once: Vec<ItemDifference> = known().into_iter().enumerate().map(alone).collect();
         fn alone((cluster, item): (usize, ItemDifference)) -> ItemDifference {
             ItemDifference { cluster, ..item }
@@ -233,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn too_few_clusters_say_nothing() {
+    fn too_few_clusters_give_no_interval_and_no_p() {
         let few: Vec<ItemDifference> = known().into_iter().filter(|item| item.cluster < 9).collect();
         let found = compare_items(&few, &[1.0]).unwrap();
         assert_eq!((found.interval, found.p, found.clusters), (None, None, 9));
@@ -242,7 +249,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_interval_turns_round_with_the_difference(
+        fn the_interval_is_negated_with_the_difference(
             items in prop::collection::vec((0usize..2, 0usize..30, -1i8..=1), 60..200)
         ) {
             let items = |sign: f64| -> Vec<ItemDifference> {

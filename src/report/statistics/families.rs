@@ -1,17 +1,17 @@
-//! Many tests at once: p-values that account for how many there are.
+//! Multiple testing: p-values that are corrected for the number of tests.
 
-/// How the p-values of a table are corrected for their number.
+/// A method that corrects the p-values of a table for their number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Correction {
-    /// Holm's step-down method bounds the probability of any false alarm among the tests (family-wise error rate).
+    /// Holm's step-down method bounds the probability of any false positive (family-wise error rate).
     Holm,
-    /// The method of Benjamini and Hochberg bounds the expected share of false alarms among the alarms (false discovery
-    /// rate).
+    /// The method of Benjamini and Hochberg bounds the expected share of false positives among the positives (false
+    /// discovery rate).
     BenjaminiHochberg,
 }
 
 impl Correction {
-    /// The name that heads a column.
+    /// The name in the head of a column.
     pub fn name(self) -> &'static str {
         match self {
             Correction::Holm => "Holm",
@@ -19,7 +19,7 @@ impl Correction {
         }
     }
 
-    /// The corrected p-values, in the order of the given ones.
+    /// The corrected p-values, in the order of the given p-values.
     pub fn apply(self, p_values: &[f64]) -> Vec<f64> {
         match self {
             Correction::Holm => holm(p_values),
@@ -28,7 +28,7 @@ impl Correction {
     }
 }
 
-/// The places of the p-values from the smallest to the largest.
+/// The indices of the p-values from the smallest to the largest.
 fn ascending(p_values: &[f64]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..p_values.len()).collect();
     order.sort_by(|&a, &b| p_values[a].total_cmp(&p_values[b]));
@@ -36,7 +36,7 @@ fn ascending(p_values: &[f64]) -> Vec<usize> {
 }
 
 /// Holm (1979): the k-th smallest of m p-values is multiplied by m - k + 1, and no corrected value is below an earlier
-/// one. An alarm where the result is below alpha keeps the family-wise error rate at alpha whatever the dependence.
+/// one. Rejecting where the result is below alpha keeps the family-wise error rate at alpha under any dependence.
 pub fn holm(p_values: &[f64]) -> Vec<f64> {
     let mut corrected = vec![0.0; p_values.len()];
     let mut largest: f64 = 0.0;

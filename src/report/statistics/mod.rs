@@ -1,26 +1,26 @@
-//! Means, intervals and tests: what may be said of a difference. Pure functions.
+//! Means, intervals and tests. Pure functions.
 //!
-//! [`paired`] is about recipes (the unit is the training), [`clusters`] about two trained models (the unit is a cluster
-//! of items), [`families`] about many tests at once. `docs/statistics.md` says which to use when.
+//! [`paired`] is about recipes (the unit is the training run), [`clusters`] about two trained models (the unit is a cluster
+//! of items), [`families`] about many tests at once. `docs/statistics.md` explains when to use which.
 
 pub mod clusters;
 pub mod families;
 pub mod paired;
 
-/// Arithmetic mean; `None` of nothing.
+/// The arithmetic mean; `None` for no values.
 pub fn mean(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
-/// Sample standard deviation (n - 1); `None` of fewer than two values.
+/// The sample standard deviation (n - 1); `None` for fewer than two values.
 pub fn deviation(values: &[f64]) -> Option<f64> {
     let mean = mean(values).filter(|_| values.len() > 1)?;
     let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
     Some((squares / (values.len() - 1) as f64).sqrt())
 }
 
-/// How many population standard deviations each value lies from the mean of all. `None` for what is missing, and for
-/// all where there are fewer than two values, or where they are equal.
+/// The distance of each value from the mean of all values, in population standard deviations. `None` for a missing value,
+/// and for all values if there are fewer than two or if they are equal.
 pub fn z_scores(values: &[Option<f64>]) -> Vec<Option<f64>> {
     let known: Vec<f64> = values.iter().flatten().copied().collect();
     let centre = mean(&known).filter(|_| known.len() > 1);
@@ -31,24 +31,24 @@ pub fn z_scores(values: &[Option<f64>]) -> Vec<Option<f64>> {
     values.iter().map(|value| Some((value.as_ref()? - centre?) / spread?)).collect()
 }
 
-/// What a box plot draws of some values: quartiles, and whiskers to the furthest values within 1.5 times the distance
-/// between the quartiles (matplotlib's defaults; Tukey 1977).
+/// The quartiles and whiskers of a box plot. Whiskers extend to the furthest values within 1.5 times the interquartile
+/// range of the box (Tukey 1977; the defaults of matplotlib).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct BoxPlot {
-    /// End of the lower whisker.
+    /// The end of the lower whisker.
     pub low: f64,
-    /// First quartile.
+    /// The first quartile.
     pub first: f64,
-    /// Median.
+    /// The median.
     pub median: f64,
-    /// Third quartile.
+    /// The third quartile.
     pub third: f64,
-    /// End of the upper whisker.
+    /// The end of the upper whisker.
     pub high: f64,
 }
 
 impl BoxPlot {
-    /// The box of these values; `None` of nothing.
+    /// The box plot of these values; `None` for no values.
     pub fn of(values: &[f64]) -> Option<Self> {
         let mut sorted = values.to_vec();
         sorted.sort_by(f64::total_cmp);
@@ -59,18 +59,18 @@ impl BoxPlot {
         let reach = 1.5 * (third - first);
         let low = sorted.iter().copied().find(|value| *value >= first - reach);
         let high = sorted.iter().copied().rev().find(|value| *value <= third + reach);
-        // Interpolated quartiles may lie beyond all values that are near: there is no whisker then.
+        // An interpolated quartile may lie beyond all values within reach; there is no whisker then.
         let (low, high) = (low.map_or(first, |low| low.min(first)), high.map_or(third, |high| high.max(third)));
         Some(Self { low, first, median, third, high })
     }
 
-    /// Whether a value lies beyond the whiskers.
+    /// Whether a value is beyond the whiskers.
     pub fn is_outlier(&self, value: f64) -> bool {
         value < self.low || value > self.high
     }
 }
 
-/// Linear interpolation between order statistics (NumPy's default); the values are sorted and not empty.
+/// A quantile by linear interpolation between order statistics (the default of NumPy). `sorted` must not be empty.
 pub(super) fn quantile(sorted: &[f64], share: f64) -> f64 {
     let place = share * (sorted.len() - 1) as f64;
     let (low, high) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);
@@ -107,7 +107,7 @@ mod tests {
             values.into_iter().filter(|value| BoxPlot::of(&values).unwrap().is_outlier(*value)).collect();
         assert_eq!(outliers, [20.0, -9.0]);
         assert_eq!(plot(&[3.0]), [3.0; 5]);
-        // The upper quartile is interpolated beyond every value that is near: no upper whisker.
+        // The upper quartile is interpolated beyond all values within reach: no upper whisker.
         assert_eq!(plot(&[1.0, 1.0, 1.0, 10.0]), [1.0, 1.0, 1.0, 3.25, 3.25]);
         assert_eq!(BoxPlot::of(&[]), None);
     }

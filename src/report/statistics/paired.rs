@@ -1,34 +1,34 @@
-//! Student's t over paired differences between trainings: about recipes, for which the unit is the training.
+//! Student's t over paired differences between training runs: about recipes, for which the unit is the training run.
 
 use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
 use statrs::function::gamma::ln_gamma;
 
 use super::{deviation, mean};
 
-/// Two-sided level of every test and interval.
+/// The two-sided significance level of every test and interval.
 pub const LEVEL: f64 = 0.05;
-/// The probability with which a planned experiment shall find the difference that it looks for.
+/// The probability with which an experiment should detect the difference it is planned for.
 pub const POWER: f64 = 0.8;
-/// The most seeds that anybody is told to run.
-const MOST_SEEDS: u64 = 10_000;
+/// The largest number of seeds that is ever recommended.
+const MAX_SEEDS: u64 = 10_000;
 
 /// The mean of some differences with its 95% interval and the p-value of no difference.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Estimate {
-    /// Mean difference.
+    /// The mean difference.
     pub mean: f64,
-    /// Standard deviation of a difference: for [`paired_t`] of the differences given.
+    /// The standard deviation of a difference; for [`paired_t`], that of the given differences.
     pub sd: f64,
-    /// Degrees of freedom.
+    /// The degrees of freedom.
     pub df: u64,
-    /// 95% interval of the mean.
+    /// The 95% interval of the mean.
     pub interval: (f64, f64),
-    /// Two-sided p-value of a mean of zero.
+    /// The two-sided p-value of a mean of zero.
     pub p: f64,
 }
 
 impl Estimate {
-    /// A mean with its standard error, by Student's t.
+    /// The estimate by Student's t from a mean and its standard error; `None` without degrees of freedom.
     fn by_t(mean: f64, sd: f64, standard_error: f64, df: u64) -> Option<Self> {
         let student = student(df)?;
         let half = student.inverse_cdf(1.0 - LEVEL / 2.0) * standard_error;
@@ -42,35 +42,43 @@ fn student(df: u64) -> Option<StudentsT> {
     StudentsT::new(0.0, 1.0, df as f64).ok().filter(|_| df > 0)
 }
 
-/// The paired t test: `differences` has one number for each training.
+/// The paired t test: `differences` has one number for each seed.
 ///
-/// `None` of fewer than two differences, where all are equal, and where one is not a number: t has no value then.
+/// `None` if t is not defined: for fewer than two differences, if all are equal, and if one is not a number.
 pub fn paired_t(differences: &[f64]) -> Option<Estimate> {
     let (mean, sd) = (mean(differences)?, deviation(differences)?);
-    // What remains of equal numbers after rounding is no spread.
+    // Rounding errors of equal numbers are not spread.
     if sd.is_nan() || sd <= 1e-12 * mean.abs().max(1.0) {
         return None;
     }
     Estimate::by_t(mean, sd, sd / (differences.len() as f64).sqrt(), differences.len() as u64 - 1)
 }
 
-/// The difference between two conditions by the residual spread of all conditions.
+/// The difference between two conditions, tested with the residual spread of all conditions.
 ///
 /// `scores[c][s]` is the score of condition c with seed s. The model is score = condition + seed + residual; its residual
-/// variance has (C - 1)(S - 1) degrees of freedom and estimates half the variance of a difference. Exact where all
-/// conditions are equally noisy. `None` of fewer than three conditions (two give the paired t test) or two seeds, and
-/// where there is no spread.
+/// variance has (C - 1)(S - 1) degrees of freedom and estimates half the variance of a difference. The test is exact if
+/// all conditions are equally noisy. `None` for fewer than three conditions (two give the paired t test), for fewer than
+/// two seeds, and without spread.
 pub fn pooled_t(scores: &[Vec<f64>], first: usize, second: usize) -> Option<Estimate> {
-    let (sd, df) = residual_sd(scores).filter(|_| scores.len() > 2)?;
+    let Residual { sd, df } = residual_sd(scores).filter(|_| scores.len() > 2)?;
     let difference = mean(scores.get(second)?)? - mean(scores.get(first)?)?;
     Estimate::by_t(difference, sd, sd / (scores[first].len() as f64).sqrt(), df)
 }
 
-/// The standard deviation of a difference between two conditions of one seed, from all conditions, with its degrees of
-/// freedom; `scores` as for [`pooled_t`].
+/// The spread of a difference between two conditions with the same seed, estimated from all conditions.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Residual {
+    /// The standard deviation of a difference.
+    pub sd: f64,
+    /// The degrees of freedom of the estimate.
+    pub df: u64,
+}
+
+/// Estimates the spread of a difference from all conditions; `scores` is as for [`pooled_t`].
 ///
-/// `None` of fewer than two conditions or seeds, of seeds that some conditions lack, and where there is no spread.
-pub fn residual_sd(scores: &[Vec<f64>]) -> Option<(f64, u64)> {
+/// `None` for fewer than two conditions or seeds, if conditions have different numbers of seeds, and without spread.
+pub fn residual_sd(scores: &[Vec<f64>]) -> Option<Residual> {
     let seeds = scores.first()?.len();
     if scores.len() < 2 || seeds < 2 || scores.iter().any(|row| row.len() != seeds) {
         return None;
@@ -85,13 +93,13 @@ pub fn residual_sd(scores: &[Vec<f64>]) -> Option<(f64, u64)> {
     let places = (0..scores.len()).flat_map(|condition| (0..seeds).map(move |seed| (condition, seed)));
     let df = ((scores.len() - 1) * (seeds - 1)) as u64;
     let sd = (2.0 * places.map(residual).sum::<f64>() / df as f64).sqrt();
-    (sd > 1e-12 * overall.abs().max(1.0)).then_some((sd, df))
+    (sd > 1e-12 * overall.abs().max(1.0)).then_some(Residual { sd, df })
 }
 
-/// Two one-sided t tests (Schuirmann 1987): the p-value of "the mean difference is `margin` or more, one way or the
-/// other". Below 0.05, equivalence within the margin is shown.
+/// Two one-sided t tests (Schuirmann 1987): the p-value of a mean difference of `margin` or more in either direction. Below
+/// 0.05, equivalence within the margin is shown.
 ///
-/// `None` as for [`paired_t`].
+/// `None` in the same cases as [`paired_t`].
 pub fn equivalence(differences: &[f64], margin: f64) -> Option<f64> {
     let Estimate { mean, sd, df, .. } = paired_t(differences)?;
     let standard_error = sd / (differences.len() as f64).sqrt();
@@ -101,8 +109,8 @@ pub fn equivalence(differences: &[f64], margin: f64) -> Option<f64> {
     Some(below.max(above))
 }
 
-/// The probability that the paired t test over `seeds` seeds finds a true difference of `effect` standard deviations of a
-/// difference (two-sided, 5%).
+/// The power of the two-sided paired t test at the 5% level over `seeds` seeds, for a true difference of `effect` standard
+/// deviations of a difference.
 ///
 /// The statistic follows the noncentral t distribution with parameter effect × sqrt(seeds). With Z normal and W the
 /// square root of a chi-squared over its degrees of freedom, |(Z + parameter) / W| > t is integrated over W by
@@ -121,7 +129,7 @@ pub fn power(seeds: u64, effect: f64) -> f64 {
     };
     let integrand =
         |w: f64| density(w) * (normal.cdf(parameter - critical * w) + normal.cdf(-parameter - critical * w));
-    // W lies around 1 with a standard deviation of about 1 / sqrt(2 df).
+    // W is close to 1 with a standard deviation of about 1 / sqrt(2 df).
     let reach = 9.0 / (2.0 * df).sqrt();
     let (low, high) = ((1.0 - reach).max(0.0), 1.0 + reach);
     let panels = 500;
@@ -136,12 +144,12 @@ pub fn power(seeds: u64, effect: f64) -> f64 {
     (sum * width / 3.0).clamp(0.0, 1.0)
 }
 
-/// The smallest true difference, in standard deviations of a difference, that `seeds` seeds find in 8 of 10 experiments.
-/// `None` of fewer than two seeds, which find nothing.
+/// The smallest true difference, in standard deviations of a difference, that `seeds` seeds detect in 8 of 10 experiments;
+/// `None` for fewer than two seeds, which cannot detect any.
 pub fn smallest_effect(seeds: u64) -> Option<f64> {
     student(seeds.saturating_sub(1))?;
-    // The power rises with the effect. False position, halving the side that stays (the Illinois method), closes in on
-    // the crossing in about a dozen steps.
+    // The power increases with the effect. The Illinois method (false position that halves the value of the side that
+    // stays) finds the crossing in about a dozen steps.
     let excess = |effect: f64| power(seeds, effect) - POWER;
     let (mut low, mut high) = ((0.0, excess(0.0)), (16.0, excess(16.0)));
     let mut stayed = 0;
@@ -164,12 +172,12 @@ pub fn smallest_effect(seeds: u64) -> Option<f64> {
     Some(high.0)
 }
 
-/// How many seeds find a true difference of `effect` standard deviations of a difference in 8 of 10 experiments.
-/// `None` where more than ten thousand would be needed.
+/// The number of seeds that detect a true difference of `effect` standard deviations of a difference in 8 of 10
+/// experiments; `None` if more than ten thousand are needed.
 pub fn seeds_needed(effect: f64) -> Option<u64> {
-    // With the standard deviation known, ((1.960 + 0.842) / effect)² seeds would do; t takes a few more.
+    // If the standard deviation were known, ((1.960 + 0.842) / effect)² seeds would suffice; t needs a few more.
     let known = (7.849 / (effect * effect)).ceil();
-    if known.is_nan() || known >= MOST_SEEDS as f64 {
+    if known.is_nan() || known >= MAX_SEEDS as f64 {
         return None;
     }
     let mut seeds = (known as u64).max(2);
@@ -205,11 +213,11 @@ mod tests {
     }
 
     #[test]
-    fn without_spread_nothing_is_said() {
+    fn without_spread_there_is_no_estimate() {
         assert_eq!(paired_t(&[1.0]), None);
         assert_eq!(paired_t(&[0.0, 0.0, 0.0]), None);
         assert_eq!(paired_t(&[1.0, f64::NAN, 2.0]), None);
-        assert_eq!(paired_t(&[20.1 - 20.0, 40.1 - 40.0]), None, "equal but for rounding");
+        assert_eq!(paired_t(&[20.1 - 20.0, 40.1 - 40.0]), None, "equal except for rounding");
         assert_eq!(equivalence(&[0.2, 0.2], 1.0), None);
     }
 
@@ -269,6 +277,6 @@ mod tests {
         assert_eq!(found.df, 6);
         let found = [found.mean, found.p, found.interval.0, found.interval.1];
         assert_close(&found, &[0.6, 0.384_602_303_224_6, -0.965_726_188_734_6, 2.165_726_188_734_6], 1e-9);
-        assert_eq!(pooled_t(&scores[..2], 0, 1), None, "two conditions are the paired t test");
+        assert_eq!(pooled_t(&scores[..2], 0, 1), None, "two conditions give the paired t test");
     }
 }

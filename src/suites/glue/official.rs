@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::super::official::result_file::ResultFile;
-use crate::domain::{GlueTask, ItemOutcome, Score, Suite};
+use crate::domain::{Gap, GlueTask, ItemOutcome, Score, Suite};
 
 /// The files of a fine-tuning: predicted classes, and the metrics as fractions.
 pub fn files(task: GlueTask, outcomes: &[ItemOutcome], scores: &[&Score]) -> Vec<ResultFile> {
@@ -24,7 +24,7 @@ pub fn predictions(task: GlueTask, outcomes: &[ItemOutcome]) -> Value {
 }
 
 /// The difference between the number of predictions of a fine-tuning and the official one, if there is one.
-pub fn problems(task: GlueTask, outcomes: &[ItemOutcome]) -> Option<String> {
+pub fn problems(task: GlueTask, outcomes: &[ItemOutcome]) -> Option<Gap> {
     let wanted = match task {
         GlueTask::Boolq => 1_635,
         GlueTask::Mnli => 4_908,
@@ -35,5 +35,6 @@ pub fn problems(task: GlueTask, outcomes: &[ItemOutcome]) -> Option<String> {
         GlueTask::Wsc => 52,
     };
     let found = outcomes.len();
-    (found != wanted).then(|| format!("{}: {task} has {found} predictions instead of {wanted}", Suite::Glue))
+    let reason = || format!("{task} has {found} predictions instead of {wanted}");
+    (found != wanted).then(|| Gap::new(Suite::Glue.name(), reason()))
 }

@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::{ItemOutcome, Size, Suite};
+use crate::domain::{Gap, ItemOutcome, Size, Suite};
 
 use super::super::definition::Sizes;
 use super::super::official_of;
 
-/// The differences between a zero-shot evaluation and the official number of predictions, a sentence for each subtask.
+/// The differences between a zero-shot evaluation and the official numbers of predictions, one for each subtask.
 ///
 /// # Panics
 /// If the suite is `glue`.
-pub fn problems(suite: Suite, size: Size, outcomes: &[ItemOutcome]) -> Vec<String> {
+pub fn problems(suite: Suite, size: Size, outcomes: &[ItemOutcome]) -> Vec<Gap> {
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for outcome in outcomes {
         *counts.entry(outcome.subtask.to_lowercase()).or_default() += 1;
@@ -19,24 +19,27 @@ pub fn problems(suite: Suite, size: Size, outcomes: &[ItemOutcome]) -> Vec<Strin
     let sizes = match official_of(suite).sizes {
         Sizes::OfSubtasks(sizes) => sizes(size),
         Sizes::OfEachCheckpoint(wanted) => {
-            let of_checkpoint =
-                |(name, found): (&String, &usize)| problem(&format!("{suite}: {name}"), Some(*found), wanted);
+            let of_checkpoint = |(name, found): (&String, &usize)| problem(suite, name, Some(*found), wanted);
             return counts.iter().filter_map(of_checkpoint).collect();
         }
     };
     let mut problems = vec![];
     for (subtask, wanted) in sizes {
         let found = counts.remove(&subtask.to_lowercase());
-        problems.extend(problem(&format!("{suite}: {subtask}"), found, wanted));
+        problems.extend(problem(suite, subtask, found, wanted));
     }
-    problems.extend(counts.keys().map(|subtask| format!("{suite}: {subtask} is not an official subtask")));
+    problems
+        .extend(counts.keys().map(|subtask| Gap::new(suite.name(), format!("{subtask} is not an official subtask"))));
     problems
 }
 
-fn problem(what: &str, found: Option<usize>, wanted: u32) -> Option<String> {
+fn problem(suite: Suite, subtask: &str, found: Option<usize>, wanted: u32) -> Option<Gap> {
     match found {
         Some(found) if found == wanted as usize => None,
-        found => Some(format!("{what} has {} predictions instead of {wanted}", found.unwrap_or(0))),
+        found => {
+            let reason = format!("{subtask} has {} predictions instead of {wanted}", found.unwrap_or(0));
+            Some(Gap::new(suite.name(), reason))
+        }
     }
 }
 
@@ -73,7 +76,9 @@ mod tests {
         };
         let mut outcomes: Vec<ItemOutcome> = (0..49_340).map(|item| outcome("BASE", item)).collect();
         outcomes.extend([outcome("wugs", 0), outcome("odd", 0)]);
-        insta::assert_snapshot!(problems(Suite::Comps, Size::Full, &outcomes).join("\n"), @"
+        let problems: Vec<String> =
+            problems(Suite::Comps, Size::Full, &outcomes).iter().map(ToString::to_string).collect();
+        insta::assert_snapshot!(problems.join("\n"), @"
         comps: wugs has 1 predictions instead of 13896
         comps: wugs_dist_before has 0 predictions instead of 13896
         comps: wugs_dist_in_between has 0 predictions instead of 13896

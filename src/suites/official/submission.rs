@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::domain::{GlueTask, Milestone, Suite};
+use crate::domain::{Gap, GlueTask, Milestone, Suite};
 
 use super::track::{Track, revision};
 
@@ -46,15 +46,14 @@ impl Submission {
         self.fast.entry(suite).or_default().insert(milestone, result);
     }
 
-    /// What the submission lacks, a sentence for each part.
-    pub fn missing(&self, track: Track) -> Vec<String> {
+    /// What the submission lacks.
+    pub fn missing(&self, track: Track) -> Vec<Gap> {
         let absent = FULL.into_iter().filter(|suite| !self.full.contains_key(suite));
-        let mut missing: Vec<String> =
-            absent.map(|suite| format!("{}: not evaluated on the full set", key(suite))).collect();
+        let mut missing: Vec<Gap> = absent.map(|suite| Gap::new(key(suite), "not evaluated on the full set")).collect();
         let not_tuned = GlueTask::ALL.iter().filter(|task| !self.glue.contains_key(task));
         let not_tuned: Vec<&str> = not_tuned.map(|task| task.name()).collect();
         if !not_tuned.is_empty() {
-            missing.push(format!("glue: not fine-tuned for {}", not_tuned.join(", ")));
+            missing.push(Gap::new(Suite::Glue.name(), format!("not fine-tuned for {}", not_tuned.join(", "))));
         }
         let required = track.checkpoints();
         let lacking = |has: &dyn Fn(&Milestone) -> bool| -> Vec<String> {
@@ -62,16 +61,18 @@ impl Submission {
         };
         let without_aoa = lacking(&|milestone| self.aoa_checkpoints.contains(milestone));
         if self.full.contains_key(&Suite::Aoa) && !without_aoa.is_empty() {
-            missing.push(format!("aoa: not evaluated at the checkpoints {}", without_aoa.join(", ")));
+            let reason = format!("not evaluated at the checkpoints {}", without_aoa.join(", "));
+            missing.push(Gap::new(key(Suite::Aoa), reason));
         }
         for suite in FAST {
             let results = self.fast.get(&suite);
             let lacking = lacking(&|milestone| results.is_some_and(|results| results.contains_key(milestone)));
             let key = key(suite);
             if lacking.len() == required.len() {
-                missing.push(format!("{key}: none of the {} checkpoints is evaluated on the fast set", required.len()));
+                let reason = format!("none of the {} checkpoints is evaluated on the fast set", required.len());
+                missing.push(Gap::new(key, reason));
             } else if !lacking.is_empty() {
-                missing.push(format!("{key}: not evaluated on the fast set: {}", lacking.join(", ")));
+                missing.push(Gap::new(key, format!("not evaluated on the fast set: {}", lacking.join(", "))));
             }
         }
         missing

@@ -1,13 +1,14 @@
-//! The picture of a comparison.
+//! The figure of a comparison.
 
 use super::super::table::{Cell, Scale, Table};
-use super::content::{Doubt, Figure, Mark, Panel, Reach};
+use super::content::{ErrorBar, ErrorBarKind, Figure, Mark, Named, Panel};
 
-/// The picture of a comparison's table: both values on one scale, and the difference with its 95% interval and its p.
+/// The figure of the table of a comparison: both values on one scale, and the difference with its 95% interval and p.
 ///
-/// The columns are found by what they hold: the difference, the two values before it, and behind it the first interval
-/// and the p-values, of which a corrected one, `p (...)`, goes first. A table without differences is drawn as it is.
-pub fn compared(table: &Table) -> Figure {
+/// The columns are found by the type of their cells: the difference, the two values before it, and after it the first
+/// interval and a p-value, preferably a corrected one with the head `p (...)`. A table without differences is drawn like
+/// any other table.
+pub fn comparison_figure(table: &Table) -> Figure {
     let columns = || table.labels..table.heads.len();
     let find = |is: fn(&Cell) -> bool, mut columns: std::ops::Range<usize>| {
         columns.find(|column| table.rows.iter().any(|row| is(&row[*column])))
@@ -15,11 +16,11 @@ pub fn compared(table: &Table) -> Figure {
     let Some(difference) = find(|cell| matches!(cell, Cell::Difference(..)), columns()) else {
         return Figure::of(table);
     };
-    let behind = || difference + 1..table.heads.len();
-    let interval = find(|cell| matches!(cell, Cell::Interval(..)), behind());
+    let after = || difference + 1..table.heads.len();
+    let interval = find(|cell| matches!(cell, Cell::Interval(..)), after());
     let is_p = |column: &usize| table.rows.iter().any(|row| matches!(row[*column], Cell::Probability(_)));
-    let corrected = behind().filter(is_p).find(|column| table.heads[*column].starts_with("p ("));
-    let p = corrected.or_else(|| behind().find(is_p));
+    let corrected = after().filter(is_p).find(|column| table.heads[*column].starts_with("p ("));
+    let p = corrected.or_else(|| after().find(is_p));
 
     let values: Vec<Panel> = (difference.saturating_sub(2).max(table.labels)..difference)
         .map(|column| {
@@ -28,7 +29,7 @@ pub fn compared(table: &Table) -> Figure {
         })
         .collect();
     let both: Vec<f64> = values.iter().flat_map(Panel::values).collect();
-    // Rows of several metrics share the axis, so that the values themselves have to tell what it can hold.
+    // Rows of several metrics share the axis, so the scale is inferred from the values.
     let scale = [Scale::Percent, Scale::Correlation].into_iter().find(|scale| {
         let (low, high) = scale.ends();
         both.iter().all(|value| (low..=high).contains(value))
@@ -38,12 +39,13 @@ pub fn compared(table: &Table) -> Figure {
     let mark = |row: &Vec<Cell>| match &row[difference] {
         Cell::Difference(value, _) => Mark::Value {
             value: *value,
-            reach: interval.and_then(|column| match row[column] {
-                Cell::Interval(low, high) => Some(Reach { doubt: Doubt::Interval, low, high }),
+            error_bar: interval.and_then(|column| match row[column] {
+                Cell::Interval(low, high) => Some(ErrorBar { kind: ErrorBarKind::Interval, low, high }),
                 _ => None,
             }),
-            remarks: p.map_or(String::new(), |column| match &row[column] {
-                p @ Cell::Probability(_) => format!("p {}", p.text()).replace("p <", "p < "),
+            annotation: p.map_or(String::new(), |column| match &row[column] {
+                Cell::Probability(p) if *p < 0.001 => "p < 0.001".to_owned(),
+                Cell::Probability(p) => format!("p = {p:.3}"),
                 _ => String::new(),
             }),
         },
@@ -52,7 +54,7 @@ pub fn compared(table: &Table) -> Figure {
     let parts = [Some(difference), p].into_iter().flatten().map(|column| table.heads[column].as_str());
     let differences = Panel {
         scale: scale.map(|_| Scale::Correlation),
-        lines: vec![("no difference".to_owned(), vec![Some(0.0); table.rows.len()])],
+        lines: vec![Named { name: "no difference".to_owned(), values: vec![Some(0.0); table.rows.len()] }],
         ..Panel::new(parts.collect::<Vec<&str>>().join(", "), table.rows.iter().map(mark).collect())
     };
     Figure { panels: values.chain([differences]).collect(), ..Figure::of(table) }
@@ -85,20 +87,21 @@ mod tests {
     }
 
     #[test]
-    fn both_values_share_an_axis_and_the_difference_has_its_interval() {
-        let figure = compared(&table());
+    fn both_values_share_an_axis_and_the_difference_has_an_interval() {
+        let figure = comparison_figure(&table());
         let heads: Vec<&str> = figure.panels.iter().map(|panel| panel.head.as_str()).collect();
         assert_eq!(heads, ["merged", "sequential", "difference, p (Holm, 2)"]);
         assert_eq!(figure.panels[0].beside, [60.0, 60.0, 50.0, 80.0, 59.0, 60.0]);
         assert_eq!(figure.panels[0].beside, figure.panels[1].beside);
         assert_eq!(figure.panels[0].scale, Some(Scale::Percent));
-        let reach = |low, high| Some(Reach { doubt: Doubt::Interval, low, high });
-        let value = |value, reach, remarks: &str| Mark::Value { value, reach, remarks: remarks.to_owned() };
+        let interval = |low, high| Some(ErrorBar { kind: ErrorBarKind::Interval, low, high });
+        let value =
+            |value, error_bar, annotation: &str| Mark::Value { value, error_bar, annotation: annotation.to_owned() };
         assert_eq!(
             figure.panels[2].marks,
             [
-                value(20.0, reach(14.5, 25.5), "p < 0.001"),
-                value(-1.0, reach(-9.0, 7.0), "p 0.080"),
+                value(20.0, interval(14.5, 25.5), "p < 0.001"),
+                value(-1.0, interval(-9.0, 7.0), "p = 0.080"),
                 value(10.0, None, "")
             ]
         );
@@ -106,20 +109,20 @@ mod tests {
         assert!(svg.contains(">p &lt; 0.001<") && svg.contains(">95% interval<") && svg.contains(">no difference<"));
     }
 
-    /// Columns are found by what they hold, not by their place.
+    /// Columns are found by the type of their cells, not by their position.
     #[test]
-    fn without_intervals_and_p_the_difference_stands_alone() {
+    fn without_interval_and_p_only_the_difference_is_drawn() {
         let mut table = table();
         for row in &mut table.rows {
             row.truncate(5);
         }
         table.heads.truncate(5);
-        let figure = compared(&table);
+        let figure = comparison_figure(&table);
         assert_eq!(figure.panels[2].head, "difference");
-        assert_eq!(figure.panels[2].marks[0], Mark::Value { value: 20.0, reach: None, remarks: String::new() });
+        assert_eq!(figure.panels[2].marks[0], Mark::Value { value: 20.0, error_bar: None, annotation: String::new() });
         table.rows[0][2] = Cell::Number(-20.0, 1);
-        assert_eq!(compared(&table).panels[0].scale, Some(Scale::Correlation));
+        assert_eq!(comparison_figure(&table).panels[0].scale, Some(Scale::Correlation));
         table.rows.clear();
-        assert_eq!(compared(&table), Figure::of(&table));
+        assert_eq!(comparison_figure(&table), Figure::of(&table));
     }
 }
