@@ -3,7 +3,6 @@
 //! The tests need the environment variable `GRID_SHARED`, the folder of the recordings.
 
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::io::Write;
 
 use super::*;
 use crate::domain::{Cluster, GlueTask, Stratum, clustered_stderr};
