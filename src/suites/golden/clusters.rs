@@ -78,7 +78,6 @@ fn golden_clusters_have_the_known_sizes() {
 /// of 1.
 #[test]
 fn golden_clusters_change_the_variance_of_differences() {
-    let name = "golden_clusters_change_the_variance_of_differences";
     let Some(shared) = recording("") else { return };
     for (suite, subtask, known) in [
         (Suite::BlimpSupplement, Some("hypernym"), 3.4),

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::super::{Likelihood, read, score};
 use super::*;
 use crate::domain::{Cluster, Gap, GlueTask, Milestone, Mode};
+use crate::recordings::recording;
 
 fn outcomes(suite: Suite, items: &[Item], sums: &[Vec<f64>]) -> (Vec<Score>, Vec<ItemOutcome>) {
     let likelihood = |sums: &Vec<f64>| sums.iter().map(|&sum| Likelihood { sum, tokens: 1 }).collect();
