@@ -22,8 +22,8 @@ fn every_problem_has_its_line_and_a_caret() {
       ·                                  ────
     4 │ datasets:
       ╰────
-     help: write digits, with k, M or G for thousands, millions or billions:
-           64, 10k, 1.5M
+     help: write digits, with k, M or G for thousands, millions or billions: 64,
+           10k, 1.5M
 
      × unknown key 'lyers'
        ╭─[x.yaml:9:22]
