@@ -31,6 +31,9 @@ pub struct Table {
     /// The marks of the cells, for CSV; `notes` has them as text.
     #[serde(skip)]
     pub marks: Vec<MarkNote>,
+    /// The index of the column of corrected p-values, which a figure shows instead of others.
+    #[serde(skip)]
+    pub corrected_p: Option<usize>,
     /// Additional columns of `rows` that only CSV shows.
     #[serde(skip)]
     pub csv_columns: Vec<Column>,

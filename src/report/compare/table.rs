@@ -20,6 +20,7 @@ impl Compared {
         let axes: Vec<&str> = self.rows.first().map_or(vec![], |row| row.labels.iter().map(|one| one.axis).collect());
         let mut heads: Vec<String> = axes.iter().map(|axis| (*axis).to_owned()).collect();
         heads.extend([self.about, &self.first, &self.second, "difference", "95% interval", "p"].map(str::to_owned));
+        let corrected_p = heads.len();
         heads.push(match self.tests {
             0 => format!("p ({})", self.correction.name()),
             tests => format!("p ({}, {tests})", self.correction.name()),
@@ -57,6 +58,7 @@ impl Compared {
             rows: self.rows.iter().map(cells).collect(),
             heads,
             notes: self.notes(margin, pooled),
+            corrected_p: Some(corrected_p),
             csv_columns: self.columns(),
             comparison: Some(self.clone()),
             ..Table::default()

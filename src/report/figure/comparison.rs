@@ -6,8 +6,8 @@ use super::content::{ErrorBar, ErrorBarKind, Figure, Mark, Named, Panel};
 /// The figure of the table of a comparison: both values on one scale, and the difference with its 95% interval and p.
 ///
 /// The columns are found by the type of their cells: the difference, the two values before it, and after it the first
-/// interval and a p-value, preferably a corrected one with the head `p (...)`. A table without differences is drawn like
-/// any other table.
+/// interval and the first p-value, unless the table has corrected ones. A table without differences is drawn like any
+/// other table.
 pub fn comparison_figure(table: &Table) -> Figure {
     let columns = || table.labels..table.heads.len();
     let find = |is: fn(&Cell) -> bool, mut columns: std::ops::Range<usize>| {
@@ -19,8 +19,7 @@ pub fn comparison_figure(table: &Table) -> Figure {
     let after = || difference + 1..table.heads.len();
     let interval = find(|cell| matches!(cell, Cell::Interval(..)), after());
     let is_p = |column: &usize| table.rows.iter().any(|row| matches!(row[*column], Cell::Probability(_)));
-    let corrected = after().filter(is_p).find(|column| table.heads[*column].starts_with("p ("));
-    let p = corrected.or_else(|| after().find(is_p));
+    let p = table.corrected_p.filter(is_p).or_else(|| after().find(is_p));
 
     let values: Vec<Panel> = (difference.saturating_sub(2).max(table.labels)..difference)
         .map(|column| {
@@ -77,6 +76,7 @@ mod tests {
             title: "toy: sequential against merged".into(),
             heads: heads.map(str::to_owned).into(),
             labels: 2,
+            corrected_p: Some(7),
             rows: vec![
                 row("blimp", 60.0, 80.0, Cell::Interval(14.5, 25.5), p(0.000_01), p(0.000_02)),
                 row("rte", 60.0, 59.0, Cell::Interval(-9.0, 7.0), p(0.04), p(0.08)),
@@ -117,6 +117,7 @@ mod tests {
             row.truncate(5);
         }
         table.heads.truncate(5);
+        table.corrected_p = None;
         let figure = comparison_figure(&table);
         assert_eq!(figure.panels[2].head, "difference");
         assert_eq!(figure.panels[2].marks[0], Mark::Value { value: 20.0, error_bar: None, annotation: String::new() });
