@@ -58,7 +58,7 @@ pub enum Verb {
     /// Print the journal of a job.
     Logs(LogsArgs),
     /// Print what the identity of a job consists of, and why the job would run.
-    RunReason(WhyArgs),
+    Why(WhyArgs),
     /// Print how two experiments or specs differ, and their scores.
     Diff(DiffArgs),
     /// Print the table of an experiment.
@@ -97,7 +97,7 @@ impl Verb {
             | Self::Plan(_)
             | Self::Status(_)
             | Self::Logs(_)
-            | Self::RunReason(_)
+            | Self::Why(_)
             | Self::Diff(_)
             | Self::Report(_)
             | Self::Export(_)

@@ -36,7 +36,8 @@ pub fn help(args: &HelpArgs, mut command: Command) -> Result<Exit, Failure> {
                 let unknown = || format!("grid: there is no verb or help topic '{}'", topic.join(" "));
                 verb = verb.find_subcommand_mut(word).ok_or_else(|| Failure::text(Exit::NothingMatches, unknown()))?;
             }
-            print!("{}", verb.render_long_help());
+            let name = [&["grid"], &topic[..]].concat().join(" ");
+            print!("{}", verb.clone().bin_name(name).render_long_help());
         }
     }
     Ok(Exit::Done)

@@ -87,7 +87,7 @@ async fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Verb::Plan(args) => plan::plan(global, args).await,
         Verb::Status(args) => status::status(global, args).await,
         Verb::Logs(args) => logs::logs(global, args).await,
-        Verb::RunReason(args) => why::why(global, args).await,
+        Verb::Why(args) => why::why(global, args).await,
         Verb::Diff(args) => diff::diff(global, args).await,
         Verb::Report(args) => report::report(global, args).await,
         Verb::Export(verb) => export::export(global, verb).await,

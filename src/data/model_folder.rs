@@ -148,7 +148,7 @@ mod tests {
         }
         assert_eq!(names(folder.path()).len(), 6);
         fs::remove_file(folder.path().join("2.safetensors")).unwrap();
-        assert!(files(folder.path()).unwrap_err().to_string().contains("lacks 2.safetensors, which"));
+        assert!(files(folder.path()).unwrap_err().to_string().contains("has no 2.safetensors, which"));
     }
 
     #[test]

@@ -273,7 +273,7 @@ mod tests {
         read data/a.tsv: line 1: no field 'q'; there are 'q,a'; expected tab-separated values with a header line that contains 'q'
         read data/a.csv: line 1: no field 'q'; there are none; expected comma-separated values with a header line that contains 'q'
         read data/a.parquet: line 1: no column 'answer'; there are 'q', 'id', 'a'; expected text columns 'q', 'answer'
-        read data/a.parquet: line 1: column 'id' is not a text; expected columns of texts 'id'
+        read data/a.parquet: line 1: column 'id' is not a text; expected text columns 'id'
         read data/a.parquet: line 1: Parquet error: Invalid Parquet file. Corrupt footer; expected text columns 'q'
         ");
     }

@@ -48,7 +48,7 @@ pub enum Artifacts {
 /// What earlier runs left of a job.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PriorState {
-    /// LastAttempt outcome.
+    /// The last outcome.
     pub last: LastAttempt,
     /// The state of its files.
     pub artifacts: Artifacts,
@@ -68,7 +68,7 @@ pub enum Decision {
     Blocked(Vec<String>),
 }
 
-/// RunReason a job must run.
+/// Why a job must run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunReason {

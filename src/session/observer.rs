@@ -7,7 +7,7 @@ use crate::domain::{JobId, JobKind, JobUpdate};
 pub struct JobToRun {
     /// Identity.
     pub id: JobId,
-    /// JobKind.
+    /// Kind of the job.
     pub kind: JobKind,
     /// Name for people, without the kind.
     pub label: String,

@@ -50,7 +50,7 @@ impl Env {
 
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_grid"));
-        command.args(arguments).current_dir(self.path()).env_remove("GRID_RUNS_DIR").env_remove("GRID_LOG");
+        command.args(arguments).current_dir(self.path()).env_remove("GRID_RUNS_DIR").env_remove("GRID_LOG").env_remove("GRID_DATA");
         command.env("GRID_CACHE", self.path().join("cache")).envs(self.variables.iter().cloned());
         command
     }

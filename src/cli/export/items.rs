@@ -44,7 +44,7 @@ const COLUMNS: [(&str, ColumnType); 17] = [
     ("job", ColumnType::Text),
 ];
 
-/// RunReason the table could not be written.
+/// Why the table could not be written.
 enum ItemsError {
     Store(StoreError),
     Data(DataError),

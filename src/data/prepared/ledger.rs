@@ -71,7 +71,7 @@ pub struct SplitSize {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ledger {
     pub(super) units: Units,
-    /// TokenWidth of a token id in the files.
+    /// Width of a token id in the files.
     pub width: TokenWidth,
     /// The vocabulary size of the tokenizer.
     pub vocab_size: u32,

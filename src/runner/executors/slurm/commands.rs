@@ -20,7 +20,7 @@ pub(super) struct ListedJob {
     pub id: u64,
     /// `PENDING`, `RUNNING`, `COMPLETED`, ...
     pub state: String,
-    /// RunReason it is in that state.
+    /// Why it is in that state.
     pub reason: String,
 }
 
@@ -51,7 +51,7 @@ impl ListedJob {
     }
 }
 
-/// RunReason a program failed.
+/// Why a program failed.
 #[derive(Debug)]
 pub(super) struct Refusal {
     /// Update it wrote to standard error.
