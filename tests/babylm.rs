@@ -23,8 +23,8 @@ fn json(path: &Path) -> Value {
 fn an_incomplete_submission_is_written_only_with_partial() {
     let env = env_with_scores();
     let out = env.path().join("out");
-    let lacks = env.complaint(8, &["export", "babylm", "tiny", "out"]);
-    for said in [
+    let stderr = env.stderr(8, &["export", "babylm", "tiny", "out"]);
+    for message in [
         "  nano-chat-single-seed1:\n",
         "    blimp: adjunct_island has 0 predictions instead of 928",
         "more like these",
@@ -33,11 +33,11 @@ fn an_incomplete_submission_is_written_only_with_partial() {
         "wug_past, reading: none of the 28 checkpoints is evaluated on the fast set",
         "nothing was written",
     ] {
-        assert!(lacks.contains(said), "no '{said}' in\n{lacks}");
+        assert!(stderr.contains(message), "no '{message}' in\n{stderr}");
     }
     assert!(!out.exists());
 
-    let small = env.complaint(0, &["export", "babylm", "tiny", "out", "--partial", "--track", "strict-small"]);
+    let small = env.stderr(0, &["export", "babylm", "tiny", "out", "--partial", "--track", "strict-small"]);
     assert!(small.contains("none of the 19 checkpoints"), "{small}");
     let results = out.join("results/nano-chat-single-seed1");
     let folder = results.join("main/zero_shot/causal/blimp/blimp_filtered");
@@ -57,30 +57,30 @@ fn an_incomplete_submission_is_written_only_with_partial() {
     let collated = json(&results.join("all_full_preds_and_fast_scores_causal.json"));
     assert_eq!(collated["blimp"], predictions);
     assert!(collated["blimp_supplement"].is_object() && collated["ewok"].is_null());
-    let again = env.complaint(6, &["export", "babylm", "tiny", "out", "--partial"]);
+    let again = env.stderr(6, &["export", "babylm", "tiny", "out", "--partial"]);
     assert!(again.contains("is not empty"), "{again}");
 
     // A model can also be named by its job, whichever experiment scored it.
     env.run(0, &["export", "babylm", "nano/chat/seed1", "by-job", "--partial"]);
     let by_job = env.path().join("by-job/results/nano-chat-seed1/main/zero_shot/causal/blimp/blimp_filtered");
     assert_eq!(json(&by_job.join("predictions.json")), predictions);
-    env.complaint(4, &["export", "babylm", "no-such", "x"]);
+    env.stderr(4, &["export", "babylm", "no-such", "x"]);
 }
 
 #[test]
 fn scores_of_other_modes_cannot_be_submitted() {
     let env = Env::new(TINY);
     env.run(0, &["run", "spec.yaml", "-S", "axes.seed=[1]"]);
-    let lacks = env.complaint(8, &["export", "babylm", "tiny", "out"]);
+    let stderr = env.stderr(8, &["export", "babylm", "tiny", "out"]);
     let rules = "blimp, blimp-supplement: scored in mode 'fixed', but only results of mode 'compat' can be submitted";
     assert!(
-        lacks.contains(rules) && lacks.starts_with("grid: the submission is incomplete:\n  all 4 models:\n"),
-        "{lacks}"
+        stderr.contains(rules) && stderr.starts_with("grid: the submission is incomplete:\n  all 4 models:\n"),
+        "{stderr}"
     );
-    assert!(lacks.lines().count() <= 8, "equal reasons are reported once\n{lacks}");
+    assert!(stderr.lines().count() <= 8, "equal reasons are reported once\n{stderr}");
     // There are no results, so nothing is written even with `--partial`.
-    let lacks = env.complaint(8, &["export", "babylm", "tiny", "out", "--partial"]);
-    assert!(lacks.contains("nothing was written, because there are no results to submit yet"), "{lacks}");
+    let stderr = env.stderr(8, &["export", "babylm", "tiny", "out", "--partial"]);
+    assert!(stderr.contains("nothing was written, because there are no results to submit yet"), "{stderr}");
     assert!(!env.path().join("out").exists());
 }
 

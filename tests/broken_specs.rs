@@ -3,9 +3,9 @@
 use crate::common::{Env, TINY};
 
 /// The problems that `grid plan` and `grid run` report; they write nothing.
-fn complaint(env: &Env, spec: &str) -> String {
-    let plan = env.complaint(1, &["plan", spec]);
-    let run = env.complaint(1, &["run", spec]);
+fn stderr(env: &Env, spec: &str) -> String {
+    let plan = env.stderr(1, &["plan", spec]);
+    let run = env.stderr(1, &["run", spec]);
     assert_eq!(plan, run);
     assert!(!run.contains("panicked"), "{run}");
     assert!(!env.path().join("runs").exists(), "a broken spec must leave nothing behind");
@@ -25,7 +25,7 @@ fn one_mistake_in_the_spec() {
     ];
     let complaints = mistakes.map(|(sound, broken)| {
         assert!(TINY.contains(sound), "{sound}");
-        complaint(&Env::new(&TINY.replace(sound, broken)), "spec.yaml")
+        stderr(&Env::new(&TINY.replace(sound, broken)), "spec.yaml")
     });
     insta::assert_snapshot!(complaints.join("\n"), @"
     spec.yaml:11:19: unknown key 'batch_sise'
@@ -54,8 +54,8 @@ fn one_mistake_in_the_spec() {
 #[test]
 fn a_missing_spec_file() {
     let env = Env::new(TINY);
-    let said = complaint(&env, "spce.yaml");
-    insta::assert_snapshot!(said, @"
+    let message = stderr(&env, "spce.yaml");
+    insta::assert_snapshot!(message, @"
     spce.yaml: no such spec file
       help: did you mean 'spec.yaml'?
     ");
@@ -76,10 +76,10 @@ fn a_spec_that_names_missing_files() {
         ("texts/childes.train", "nothing in the current folder is called 'texts'; did you mean 'text'?"),
     ] {
         std::fs::write(env.path().join("spec.yaml"), spec(files)).expect("a spec");
-        let said = env.complaint(1, &["run", "spec.yaml"]);
+        let message = env.stderr(1, &["run", "spec.yaml"]);
         let help = "help: put the files there, or correct the paths in the spec (`-S data_root=DIR` sets the root)";
-        assert_eq!(said, format!("spec.yaml:3:19: not found: {files}\n  {hint}\n  {help}\n"));
-        let root = env.complaint(1, &["run", "spec.yaml", "-S", &format!("corpora.speech.files=nowhere/{files}")]);
+        assert_eq!(message, format!("spec.yaml:3:19: not found: {files}\n  {hint}\n  {help}\n"));
+        let root = env.stderr(1, &["run", "spec.yaml", "-S", &format!("corpora.speech.files=nowhere/{files}")]);
         assert!(
             root.starts_with(&format!("-S corpora.speech.files=nowhere/{files}: not found: nowhere/{files}\n")),
             "{root}"
@@ -97,7 +97,7 @@ fn exponentially_nested_aliases() {
     }
     let env = Env::new(&(bomb + TINY));
     let start = std::time::Instant::now();
-    insta::assert_snapshot!(complaint(&env, "spec.yaml"), @"
+    insta::assert_snapshot!(stderr(&env, "spec.yaml"), @"
     spec.yaml:5:15: this is too large or too deeply nested for a spec
       help: avoid nested anchors (&a) and aliases (*a)
     ");
@@ -109,7 +109,7 @@ fn a_spec_that_is_not_utf_8() {
     let env = Env::new(TINY);
     let bytes = TINY.replace("name: tiny", "name: t\u{ef}ny").chars().map(|c| c as u8).collect::<Vec<u8>>();
     std::fs::write(env.path().join("spec.yaml"), bytes).expect("a writable temp folder");
-    insta::assert_snapshot!(complaint(&env, "spec.yaml"), @"
+    insta::assert_snapshot!(stderr(&env, "spec.yaml"), @"
     spec.yaml:1:8: byte 0xef is not UTF-8
       help: save the file as UTF-8
     ");
@@ -120,9 +120,9 @@ fn a_spec_that_is_not_utf_8() {
 fn milestones_beyond_the_end_of_training() {
     let beyond = "epochs: 2, milestones: {words: [5k, 500k]}, batch_size";
     let env = Env::new(&TINY.replace("steps: 60, batch_size", beyond));
-    let said = complaint(&env, "spec.yaml");
+    let message = stderr(&env, "spec.yaml");
     let known = "grid: tiny: pretrain nano ends before its milestone of 500k words: it sees ";
-    assert!(said.starts_with(known) && said.contains("help: train longer"), "{said}");
+    assert!(message.starts_with(known) && message.contains("help: train longer"), "{message}");
     // The words in a number of steps are an estimate, so this is only a warning.
     let env = Env::new(&TINY.replace("steps: 60,", "steps: 60, milestones: {words: [5k, 500k]},"));
     let plan = env.run(0, &["plan", "spec.yaml"]);

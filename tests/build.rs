@@ -73,17 +73,17 @@ fn articles_become_records_once_within_the_budget() {
     let env = with_articles(&spec(&server.url, "requests: 5, api_key: TEST_SERVICE_KEY"));
     let plan = env.run(0, &["plan", "spec.yaml"]);
     assert!(plan.contains("made/questions.jsonl"), "{plan}");
-    let refused = env.complaint(1, &["run", "spec.yaml"]);
+    let refused = env.stderr(1, &["run", "spec.yaml"]);
     assert!(refused.contains("made/questions.jsonl") && refused.contains("grid data build"), "{refused}");
     let no_key = expect(build(&env, None), 6);
     assert!(no_key.contains("TEST_SERVICE_KEY"), "{no_key}");
     assert_eq!(server.asked().len(), 0);
 
-    let told = expect(build(&env, Some("secret")), 3);
-    assert!(told.contains("3 of 5 documents answered after 5 requests"), "{told}");
+    let message = expect(build(&env, Some("secret")), 3);
+    assert!(message.contains("3 of 5 documents answered after 5 requests"), "{message}");
     assert!(!env.path().join("made").exists(), "an incomplete dataset is not written");
-    let told = expect(build(&env, Some("secret")), 0);
-    assert!(told.contains("10 records from 5 documents, 2 requests"), "{told}");
+    let message = expect(build(&env, Some("secret")), 0);
+    assert!(message.contains("10 records from 5 documents, 2 requests"), "{message}");
     let text = fs::read_to_string(env.path().join("made/questions.jsonl")).unwrap();
     let rows: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!((&rows[0]["prompt"], &rows[9]["reply"]), (&json!("What is 1 of 0?"), &json!("It is 2 of 4.")));
@@ -115,22 +115,22 @@ fn refusals_and_unusable_answers_are_reported() {
         _ => chat("{\"pairs\": []}"),
     });
     let env = with_articles(&spec(&format!("{}/bad", server.url), "requests: 100"));
-    let told = expect(build(&env, None), 6);
-    assert!(told.contains("401") && told.contains("wrong key") && told.contains("`api_key`"), "{told}");
+    let message = expect(build(&env, None), 6);
+    assert!(message.contains("401") && message.contains("wrong key") && message.contains("`api_key`"), "{message}");
     fs::write(env.path().join("spec.yaml"), spec(&server.url, "requests: 100")).unwrap();
-    let told = expect(build(&env, None), 6);
-    assert!(told.contains("none of 5 documents got a usable answer (15 requests)"), "{told}");
+    let message = expect(build(&env, None), 6);
+    assert!(message.contains("none of 5 documents got a usable answer (15 requests)"), "{message}");
 }
 
 #[test]
 fn errors_in_build_are_reported_with_their_position() {
     let env = with_articles(&spec("http://localhost:1", "requests: 5, api_key: sk-123"));
-    let said = env.complaint(1, &["plan", "spec.yaml"]);
+    let message = env.stderr(1, &["plan", "spec.yaml"]);
     assert!(
-        said.contains("the name of an environment variable") && said.contains("does not belong into a file"),
-        "{said}"
+        message.contains("the name of an environment variable") && message.contains("never the key itself"),
+        "{message}"
     );
     fs::write(env.path().join("spec.yaml"), spec("localhost:1", "request: 5")).unwrap();
-    let said = env.complaint(1, &["plan", "spec.yaml"]);
-    assert!(said.contains("'endpoint' must be a URL") && said.contains("did you mean 'requests'?"), "{said}");
+    let message = env.stderr(1, &["plan", "spec.yaml"]);
+    assert!(message.contains("'endpoint' must be a URL") && message.contains("did you mean 'requests'?"), "{message}");
 }

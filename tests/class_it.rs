@@ -159,7 +159,7 @@ fn missing_files_are_listed_with_what_needs_them() {
 fn the_budget_is_enforced_at_plan_time() {
     let env = Env::new("");
     let path = shipped_spec("class-it.yaml");
-    let refuse = |verb: &str, change: &str| env.complaint(1, &[verb, &path, "-S", "data_root=nowhere", "-S", change]);
+    let refuse = |verb: &str, change: &str| env.stderr(1, &[verb, &path, "-S", "data_root=nowhere", "-S", change]);
     insta::assert_snapshot!(refuse("plan", "pretrain.epochs=10"), @r"
 grid: class-it is over the budget (track strict, 100,000,000 words × 10 epochs)
   llama140M/switchboard+simple_wiki/merged sees 1,116,000,000 words, but 1,000,000,000 are allowed:
@@ -244,7 +244,7 @@ fn expected_sizes_are_compared_with_the_files() {
 
     // The words on disk count, not those expected.
     std::fs::write(env.path().join("b.txt"), "a b c d\n".repeat(800)).expect("a file");
-    let refused = env.complaint(1, &["plan", "spec.yaml"]);
+    let refused = env.stderr(1, &["plan", "spec.yaml"]);
     assert!(refused.contains("has 3,604 words of different text, but 2,000 are allowed"), "{refused}");
     assert!(refused.contains("corpus b, in pretrain nano: 3,200"), "{refused}");
 }

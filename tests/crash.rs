@@ -90,7 +90,7 @@ fn a_worker_outlives_its_coordinator_and_the_next_one_adopts_it() {
     env.run(0, &["resume"]);
     assert_eq!(attempts(&env, "pretrain"), ["done|from the start"]);
     assert_eq!(&result(&env), undisturbed_result());
-    let nothing = env.complaint(0, &["resume"]);
+    let nothing = env.stderr(0, &["resume"]);
     assert!(nothing.contains("nothing to do"), "{nothing}");
 }
 
@@ -129,7 +129,7 @@ fn a_power_failure_loses_only_the_work_since_the_last_checkpoint() {
     );
     assert_eq!(env.run(0, &["gc", "--yes"]), listed);
     assert_eq!(env.run(0, &["gc"]), "");
-    assert!(env.complaint(0, &["resume"]).contains("nothing to do"));
+    assert!(env.stderr(0, &["resume"]).contains("nothing to do"));
 }
 
 /// Four suites on one model after a short training, large enough for a kill between two of them.

@@ -5,20 +5,20 @@ use crate::common::{Env, TINY};
 #[test]
 fn init_writes_a_valid_spec_and_never_overwrites_a_file() {
     let env = Env::new("");
-    let said = env.complaint(0, &["init"]);
-    assert!(said.contains("`grid plan first.yaml`"), "{said}");
+    let message = env.stderr(0, &["init"]);
+    assert!(message.contains("`grid plan first.yaml`"), "{message}");
     let plan = env.run(0, &["plan", "first.yaml"]);
     assert!(plan.starts_with("first: 10 cells") && !plan.contains("not found"), "{plan}");
-    env.complaint(0, &["init", "mine.yaml", "--like", "class-it-mini"]);
+    env.stderr(0, &["init", "mine.yaml", "--like", "class-it-mini"]);
     let plan = env.run(0, &["plan", "mine.yaml"]);
     assert!(plan.starts_with("mine: 24 cells"), "{plan}");
 
     std::fs::write(env.path().join("first.yaml"), "mine").expect("a file");
-    let said = env.complaint(1, &["init", "first.yaml"]);
-    assert!(said.contains("first.yaml already exists") && said.contains("help: "), "{said}");
+    let message = env.stderr(1, &["init", "first.yaml"]);
+    assert!(message.contains("first.yaml already exists") && message.contains("help: "), "{message}");
     assert_eq!(std::fs::read_to_string(env.path().join("first.yaml")).expect("a file"), "mine");
-    let said = env.complaint(6, &["init", "nowhere/first.yaml"]);
-    assert!(said.contains("failed to write nowhere/first.yaml"), "{said}");
+    let message = env.stderr(6, &["init", "nowhere/first.yaml"]);
+    assert!(message.contains("failed to write nowhere/first.yaml"), "{message}");
 }
 
 #[test]
@@ -55,8 +55,8 @@ fn diff_lists_changed_jobs_and_scores() {
     let (stdout, stderr) = crate::common::texts(&same);
     assert_eq!((stdout.as_str(), stderr.as_str()), ("", "tiny and tiny need the same 15 jobs\n"));
 
-    let unknown = env.complaint(4, &["diff", "tiny", "slower"]);
+    let unknown = env.stderr(4, &["diff", "tiny", "slower"]);
     assert!(unknown.contains("slower") && unknown.contains("there is no spec file"), "{unknown}");
-    let nothing = Env::new(TINY).complaint(4, &["diff", "spec.yaml", "slower"]);
+    let nothing = Env::new(TINY).stderr(4, &["diff", "spec.yaml", "slower"]);
     assert!(nothing.contains("there is no spec 'slower', and no experiment has run in runs"), "{nothing}");
 }

@@ -67,12 +67,12 @@ fn spec_on_the_hub() -> String {
 }
 
 /// A temporary folder with a spec and a cache, in which `grid` sees a test server in place of the Hub and of OSF.
-struct Away {
+struct Sandbox {
     env: Env,
     hub: String,
 }
 
-impl Away {
+impl Sandbox {
     fn new(spec: &str, hub: &str) -> Self {
         Self { env: Env::new(spec), hub: hub.to_owned() }
     }
@@ -106,28 +106,28 @@ fn expect(output: Output, code: i32, arguments: &[&str]) -> (String, String) {
 #[test]
 fn a_run_fetches_what_it_needs_once_and_locks_it() {
     let server = hub();
-    let away = Away::new(&spec_on_the_hub(), &server.url);
-    let (plan, _) = away.grid(0, &["plan", "spec.yaml"]);
+    let sandbox = Sandbox::new(&spec_on_the_hub(), &server.url);
+    let (plan, _) = sandbox.grid(0, &["plan", "spec.yaml"]);
     assert!(
         plan.contains("not found: hf:datasets/org/text@main train/*.txt (")
             && plan.contains("`grid data fetch spec.yaml`"),
         "{plan}"
     );
     assert_eq!(server.asked(), Vec::<String>::new(), "a plan sends no requests");
-    let (list, _) = away.grid(0, &["data", "list", "spec.yaml"]);
+    let (list, _) = sandbox.grid(0, &["data", "list", "spec.yaml"]);
     assert!(list.contains("corpora.speech") && list.contains("missing") && list.contains("CC0"), "{list}");
 
-    let (_, talk) = away.grid(0, &["run", "spec.yaml"]);
+    let (_, stderr) = sandbox.grid(0, &["run", "spec.yaml"]);
     assert!(
-        talk.contains("fetched hf:datasets/org/text@main train/1.txt") && talk.contains("locked in spec.lock"),
-        "{talk}"
+        stderr.contains("fetched hf:datasets/org/text@main train/1.txt") && stderr.contains("locked in spec.lock"),
+        "{stderr}"
     );
     let asked = server.asked();
     assert_eq!(asked.iter().filter(|path| path.contains("resolve")).count(), 3, "one was cut off: {asked:?}");
     let starts: Vec<usize> = server.requests.lock().unwrap().iter().map(Request::start).collect();
     assert!(starts.contains(&10_000), "the transfer is resumed where it stopped: {starts:?}");
     let lock: serde_json::Value =
-        serde_json::from_slice(&fs::read(away.env.path().join("spec.lock")).unwrap()).unwrap();
+        serde_json::from_slice(&fs::read(sandbox.env.path().join("spec.lock")).unwrap()).unwrap();
     let text = &lock["data"]["hf:datasets/org/text@main"];
     assert_eq!(text["revision"], COMMIT);
     assert_eq!(text["files"]["train/1.txt"]["sha256"], sha256(speech(0).as_bytes()));
@@ -135,22 +135,22 @@ fn a_run_fetches_what_it_needs_once_and_locks_it() {
 
     // Neither a second run nor another experiment on this machine downloads again, and `--offline` works.
     let asked = server.asked().len();
-    let (_, talk) = away.grid(0, &["run", "spec.yaml"]);
-    assert!(talk.contains("nothing to do"), "{talk}");
+    let (_, stderr) = sandbox.grid(0, &["run", "spec.yaml"]);
+    assert!(stderr.contains("nothing to do"), "{stderr}");
     let other = spec_on_the_hub().replace("name: tiny", "name: other");
-    fs::write(away.env.path().join("other.yaml"), other).unwrap();
-    away.grid(0, &["data", "fetch", "other.yaml", "--offline"]);
-    away.grid(0, &["data", "verify", "other.yaml"]);
+    fs::write(sandbox.env.path().join("other.yaml"), other).unwrap();
+    sandbox.grid(0, &["data", "fetch", "other.yaml", "--offline"]);
+    sandbox.grid(0, &["data", "verify", "other.yaml"]);
     assert_eq!(server.asked().len(), asked);
-    assert!(away.env.path().join("other.lock").is_file());
+    assert!(sandbox.env.path().join("other.lock").is_file());
 }
 
 #[test]
 fn content_that_differs_from_the_lock_stops_a_run() {
     let server = hub();
-    let away = Away::new(&spec_on_the_hub(), &server.url);
-    away.grid(0, &["data", "lock", "spec.yaml"]);
-    let (list, _) = away.grid(0, &["data", "list", "spec.yaml", "--format", "json"]);
+    let sandbox = Sandbox::new(&spec_on_the_hub(), &server.url);
+    sandbox.grid(0, &["data", "lock", "spec.yaml"]);
+    let (list, _) = sandbox.grid(0, &["data", "list", "spec.yaml", "--format", "json"]);
     let rows: Vec<serde_json::Value> = serde_json::from_str(&list).unwrap();
     let row = rows.iter().find(|row| row["data"] == "corpora.speech").unwrap();
     assert_eq!((&row["state"], &row["files"], &row["bytes"]), (&"locked".into(), &1.into(), &speech(0).len().into()));
@@ -159,51 +159,51 @@ fn content_that_differs_from_the_lock_stops_a_run() {
     assert_eq!(unused["state"], "built in");
 
     // Change one byte in the cache.
-    let file = away.cache().join(format!("hf/datasets/org--text/{COMMIT}/train/1.txt"));
+    let file = sandbox.cache().join(format!("hf/datasets/org--text/{COMMIT}/train/1.txt"));
     let altered = speech(0).replacen("the", "tha", 1);
     fs::write(&file, &altered).unwrap();
-    let (_, refused) = away.grid(6, &["run", "spec.yaml"]);
+    let (_, refused) = sandbox.grid(6, &["run", "spec.yaml"]);
     for part in [&sha256(speech(0).as_bytes()), &sha256(altered.as_bytes()), "spec.lock", "grid data lock"] {
         assert!(refused.contains(part), "{refused}");
     }
-    let (verified, _) = away.grid(8, &["data", "verify", "spec.yaml"]);
+    let (verified, _) = sandbox.grid(8, &["data", "verify", "spec.yaml"]);
     assert!(verified.contains("differs") && verified.contains("train/1.txt"), "{verified}");
-    let (list, _) = away.grid(0, &["data", "list", "spec.yaml"]);
+    let (list, _) = sandbox.grid(0, &["data", "list", "spec.yaml"]);
     assert!(list.contains("differs"), "{list}");
-    assert!(!away.env.path().join("runs").exists(), "no job has started");
-    away.grid(0, &["data", "lock", "spec.yaml"]);
+    assert!(!sandbox.env.path().join("runs").exists(), "no job has started");
+    sandbox.grid(0, &["data", "lock", "spec.yaml"]);
     assert_eq!(fs::read_to_string(&file).unwrap(), speech(0), "the file was downloaded again");
-    away.grid(0, &["data", "verify", "spec.yaml"]);
+    sandbox.grid(0, &["data", "verify", "spec.yaml"]);
 
     // A change that keeps the length and the modification time is found by reading the file.
     let modified = fs::metadata(&file).unwrap().modified().unwrap();
     fs::write(&file, &altered).unwrap();
     fs::File::open(&file).unwrap().set_modified(modified).unwrap();
-    away.grid(8, &["data", "verify", "spec.yaml"]);
+    sandbox.grid(8, &["data", "verify", "spec.yaml"]);
 }
 
 #[test]
 fn offline_lists_missing_files_and_accepts_manual_downloads() {
-    let away = Away::new(&spec_on_the_hub(), "http://127.0.0.1:9");
-    let (_, said) = away.grid(6, &["run", "spec.yaml", "--offline"]);
+    let sandbox = Sandbox::new(&spec_on_the_hub(), "http://127.0.0.1:9");
+    let (_, message) = sandbox.grid(6, &["run", "spec.yaml", "--offline"]);
     let (folder, chat_folder) =
-        (away.cache().join("hf/datasets/org--text/main"), away.cache().join("hf/datasets/org--chat/v1"));
+        (sandbox.cache().join("hf/datasets/org--text/main"), sandbox.cache().join("hf/datasets/org--chat/v1"));
     for part in [
         "corpora.speech: hf:datasets/org/text@main train/*.txt",
         "datasets.chat: ",
         "from http://127.0.0.1:9/datasets/org/text/tree/main",
     ] {
-        assert!(said.contains(part), "{said}");
+        assert!(message.contains(part), "{message}");
     }
-    assert!(said.contains(folder.to_str().unwrap()) && said.contains(chat_folder.to_str().unwrap()), "{said}");
+    assert!(message.contains(folder.to_str().unwrap()) && message.contains(chat_folder.to_str().unwrap()), "{message}");
     for (path, content) in [(folder.join("train/1.txt"), speech(0)), (chat_folder.join("chat.jsonl"), chat())] {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, content).unwrap();
     }
-    let output = away.command(&["data", "fetch", "spec.yaml"]).env("GRID_OFFLINE", "1").output().unwrap();
-    let (_, talk) = expect(output, 0, &["data", "fetch"]);
-    assert!(talk.contains("locked in spec.lock"), "{talk}");
-    let (plan, _) = away.grid(0, &["plan", "spec.yaml"]);
+    let output = sandbox.command(&["data", "fetch", "spec.yaml"]).env("GRID_OFFLINE", "1").output().unwrap();
+    let (_, stderr) = expect(output, 0, &["data", "fetch"]);
+    assert!(stderr.contains("locked in spec.lock"), "{stderr}");
+    let (plan, _) = sandbox.grid(0, &["plan", "spec.yaml"]);
     assert!(!plan.contains("not found"), "{plan}");
 }
 
@@ -233,20 +233,20 @@ fn urls_archives_and_osf_projects_become_local_data() {
         "evaluate: {data: world, items: 20, suites: [blimp, blimp-supplement]}",
         "evaluate: {data: {osf: abc12, archive: all.zip, folder: eval}, suites: [blimp]}",
     );
-    let away = Away::new(&spec, &server.url);
-    away.grid(0, &["data", "fetch", "spec.yaml"]);
-    let (plan, _) = away.grid(0, &["plan", "spec.yaml"]);
+    let sandbox = Sandbox::new(&spec, &server.url);
+    sandbox.grid(0, &["data", "fetch", "spec.yaml"]);
+    let (plan, _) = sandbox.grid(0, &["plan", "spec.yaml"]);
     assert!(!plan.contains("not found"), "{plan}");
-    let (list, _) = away.grid(0, &["data", "list", "spec.yaml", "--format", "csv"]);
+    let (list, _) = sandbox.grid(0, &["data", "list", "spec.yaml", "--format", "csv"]);
     assert!(list.contains("evaluate.blimp,osf:abc12 all.zip eval/fast_eval/blimp_fast,locked"), "{list}");
 
     // If a pattern matches nothing, the error lists the files of the archive. A file with a wrong digest is never used.
-    let (_, said) = away.grid(6, &["plan", "spec.yaml", "-S", "corpora.speech.files='*.txt'"]);
-    assert!(said.contains("has no such file") && said.contains("train/a.train"), "{said}");
+    let (_, message) = sandbox.grid(6, &["plan", "spec.yaml", "-S", "corpora.speech.files='*.txt'"]);
+    assert!(message.contains("has no such file") && message.contains("train/a.train"), "{message}");
     let wrong = format!("corpora.speech.sha256={}", "a".repeat(64));
-    fs::remove_file(away.env.path().join("spec.lock")).unwrap();
-    let (_, said) = away.grid(6, &["data", "fetch", "spec.yaml", "-S", &wrong]);
-    assert!(said.contains(&digest) && said.contains(&"a".repeat(64)), "{said}");
+    fs::remove_file(sandbox.env.path().join("spec.lock")).unwrap();
+    let (_, message) = sandbox.grid(6, &["data", "fetch", "spec.yaml", "-S", &wrong]);
+    assert!(message.contains(&digest) && message.contains(&"a".repeat(64)), "{message}");
 }
 
 fn pair() -> String {
@@ -260,17 +260,21 @@ fn server_and_disk_errors_come_with_a_remedy() {
         "/big.txt" => whole(&vec![b'x'; 100_000]),
         _ => absent(),
     });
-    let away = Away::new(&spec_on_the_hub(), &server.url);
-    let (_, said) = away.grid(6, &["run", "spec.yaml"]);
-    assert!(said.contains("the server responded with status 401") && said.contains("HF_TOKEN"), "{said}");
+    let sandbox = Sandbox::new(&spec_on_the_hub(), &server.url);
+    let (_, message) = sandbox.grid(6, &["run", "spec.yaml"]);
+    assert!(message.contains("the server responded with status 401") && message.contains("HF_TOKEN"), "{message}");
     let spec = TINY.replace("{world: speech, words: 6k}", &format!("{{url: \"{}/big.txt\"}}", server.url));
-    fs::write(away.env.path().join("spec.yaml"), &spec).unwrap();
+    fs::write(sandbox.env.path().join("spec.yaml"), &spec).unwrap();
 
     // A limit on the size of files stands in for a full disk.
     let limited = |script: &str| {
-        let grid = away.command(&["data", "fetch", "spec.yaml"]);
+        let grid = sandbox.command(&["data", "fetch", "spec.yaml"]);
         let mut shell = Command::new("bash");
-        shell.args(["-c", script, "bash"]).arg(grid.get_program()).args(grid.get_args()).current_dir(away.env.path());
+        shell
+            .args(["-c", script, "bash"])
+            .arg(grid.get_program())
+            .args(grid.get_args())
+            .current_dir(sandbox.env.path());
         for (name, value) in grid.get_envs() {
             match value {
                 Some(value) => shell.env(name, value),
@@ -279,26 +283,26 @@ fn server_and_disk_errors_come_with_a_remedy() {
         }
         expect(shell.output().expect("bash starts"), 6, &["data", "fetch"]).1
     };
-    let said = limited("trap '' XFSZ; ulimit -f 32; exec \"$@\"");
-    assert!(said.contains("write") && said.contains("GRID_CACHE"), "{said}");
-    fs::write(away.env.path().join("plain"), "a file").unwrap();
-    let said = limited("GRID_CACHE=plain/cache exec \"$@\"");
-    assert!(said.contains("plain/cache") && said.contains("GRID_CACHE"), "{said}");
-    away.grid(0, &["data", "fetch", "spec.yaml"]);
+    let message = limited("trap '' XFSZ; ulimit -f 32; exec \"$@\"");
+    assert!(message.contains("write") && message.contains("GRID_CACHE"), "{message}");
+    fs::write(sandbox.env.path().join("plain"), "a file").unwrap();
+    let message = limited("GRID_CACHE=plain/cache exec \"$@\"");
+    assert!(message.contains("plain/cache") && message.contains("GRID_CACHE"), "{message}");
+    sandbox.grid(0, &["data", "fetch", "spec.yaml"]);
     let server_asked = server.requests.lock().unwrap();
     let last = server_asked.last().unwrap();
     assert!(last.path == "/big.txt" && last.start() > 0, "what was written before the disk was full is kept: {last:?}");
 }
 
 /// Trains a model, exports it in Hugging Face format and returns its files with their contents.
-fn export_model(away: &Away) -> Vec<(String, Vec<u8>)> {
+fn export_model(sandbox: &Sandbox) -> Vec<(String, Vec<u8>)> {
     let model =
         TINY.replace("seed: [1, 2]", "seed: [1]").replace("dataset: [chat, [chat, questions]]", "dataset: [chat]");
-    fs::write(away.env.path().join("tiny.yaml"), model.replace("[pretrained, merged, sequential]", "[pretrained]"))
+    fs::write(sandbox.env.path().join("tiny.yaml"), model.replace("[pretrained, merged, sequential]", "[pretrained]"))
         .unwrap();
-    away.grid(0, &["run", "tiny.yaml"]);
-    away.grid(0, &["export", "hf", "nano/seed1", "exported"]);
-    let entries = fs::read_dir(away.env.path().join("exported")).unwrap().map(|entry| entry.unwrap().path());
+    sandbox.grid(0, &["run", "tiny.yaml"]);
+    sandbox.grid(0, &["export", "hf", "nano/seed1", "exported"]);
+    let entries = fs::read_dir(sandbox.env.path().join("exported")).unwrap().map(|entry| entry.unwrap().path());
     entries.map(|path| (name(&path), fs::read(&path).unwrap())).collect()
 }
 
@@ -308,7 +312,7 @@ fn name(path: &Path) -> String {
 
 #[test]
 fn hub_models_are_fetched_for_specs_and_for_eval() {
-    let made = Away::new(TINY, "http://127.0.0.1:9");
+    let made = Sandbox::new(TINY, "http://127.0.0.1:9");
     let files = export_model(&made);
     let server = Server::new(move |request| {
         let siblings: Vec<_> =
@@ -325,25 +329,25 @@ fn hub_models_are_fetched_for_specs_and_for_eval() {
         }
     });
     let spec = "name: foreign\nmodels:\n  a: {hf: org/nano, revision: v1}\nevaluate: {data: world, items: 10, suites: [blimp]}\n";
-    let away = Away::new(spec, &server.url);
-    let (plan, _) = away.grid(0, &["plan", "spec.yaml"]);
+    let sandbox = Sandbox::new(spec, &server.url);
+    let (plan, _) = sandbox.grid(0, &["plan", "spec.yaml"]);
     assert!(plan.contains("hf:org/nano@v1"), "{plan}");
-    away.grid(0, &["run", "spec.yaml"]);
-    assert!(away.cache().join(format!("hf/models/org--nano/{COMMIT}/model.safetensors")).is_file());
+    sandbox.grid(0, &["run", "spec.yaml"]);
+    assert!(sandbox.cache().join(format!("hf/models/org--nano/{COMMIT}/model.safetensors")).is_file());
     assert!(server.asked().iter().any(|path| path.contains("/revision/v1?")));
     assert!(
         !server.asked().iter().any(|path| path.contains("README")),
         "the model card is not downloaded: {:?}",
         server.asked()
     );
-    assert_eq!(away.env.query("select count(*) from v_scores"), away.env.query("select count(*) from score"));
+    assert_eq!(sandbox.env.query("select count(*) from v_scores"), sandbox.env.query("select count(*) from score"));
 
-    let folder = away.env.path().join("evaluation_data/fast_eval/blimp_fast");
+    let folder = sandbox.env.path().join("evaluation_data/fast_eval/blimp_fast");
     fs::create_dir_all(&folder).unwrap();
     fs::write(folder.join("x.jsonl"), pair() + &pair()).unwrap();
-    let (table, _) = away.grid(0, &["eval", "org/nano@v1", "--fast"]);
+    let (table, _) = sandbox.grid(0, &["eval", "org/nano@v1", "--fast"]);
     assert!(table.contains("nano-v1"), "{table}");
-    assert!(!away.env.path().join("(grid eval).lock").exists() && !Path::new("/(grid eval).lock").exists());
-    let (_, said) = away.grid(6, &["eval", "org/nothing", "--fast"]);
-    assert!(said.contains("org/nothing") && said.contains("404"), "{said}");
+    assert!(!sandbox.env.path().join("(grid eval).lock").exists() && !Path::new("/(grid eval).lock").exists());
+    let (_, message) = sandbox.grid(6, &["eval", "org/nothing", "--fast"]);
+    assert!(message.contains("org/nothing") && message.contains("404"), "{message}");
 }

@@ -37,11 +37,11 @@ fn with_a_model() -> Env {
 fn models_are_scored_by_folder_and_by_job() {
     let env = with_a_model();
     let output = env.output(&["eval", "nano/seed1", "--fast"]);
-    let (table, talk) = crate::common::texts(&output);
-    assert!(output.status.success(), "{talk}");
+    let (table, stderr) = crate::common::texts(&output);
+    assert!(output.status.success(), "{stderr}");
     assert!(table.contains("nano-seed1") && table.contains("blimp-supplement"), "{table}");
     for missing in ["entity-tracking", "ewok", "comps", "wug-adj", "wug-past", "reading"] {
-        assert!(talk.contains(&format!("skipping {missing}: there is no data in ")), "{talk}");
+        assert!(stderr.contains(&format!("skipping {missing}: there is no data in ")), "{stderr}");
     }
     let model = env.query(
         "select attempt.folder || '/output' from attempt join job on job.result = attempt.id where label = 'nano/seed1'",
@@ -82,14 +82,14 @@ fn models_are_scored_by_folder_and_by_job() {
     let attempts = env.query("select count(*) from attempt");
     let again = env
         .output(&["eval", folder, tuned, "--suite", "blimp", "--mode", "compat", "--name", "both", "--format", "csv"]);
-    let (table, talk) = crate::common::texts(&again);
-    assert!(talk.contains("nothing to do") && table.lines().count() == 3, "{table}{talk}");
+    let (table, stderr) = crate::common::texts(&again);
+    assert!(stderr.contains("nothing to do") && table.lines().count() == 3, "{table}{stderr}");
     assert_eq!(env.query("select count(*) from attempt"), attempts);
     // Scores of one experiment are reused by another.
-    let world = env.complaint(0, &["eval", "nano/seed1", "--suite", "blimp", "--fast", "--name", "again"]);
+    let world = env.stderr(0, &["eval", "nano/seed1", "--suite", "blimp", "--fast", "--name", "again"]);
     assert!(world.contains("nothing to do"), "{world}");
     // `grid resume` accepts an experiment of `grid eval` like any other.
-    let nothing = env.complaint(0, &["resume", "both"]);
+    let nothing = env.stderr(0, &["resume", "both"]);
     assert!(nothing.contains("nothing to do"), "{nothing}");
 }
 
@@ -97,39 +97,39 @@ fn models_are_scored_by_folder_and_by_job() {
 fn missing_data_and_models_are_reported_before_anything_runs() {
     let env = with_a_model();
     let experiments = env.query("select count(*) from experiment");
-    let data = env.complaint(6, &["eval", "nano/seed1", "--suite", "blimp,ewok", "--fast"]);
+    let data = env.stderr(6, &["eval", "nano/seed1", "--suite", "blimp,ewok", "--fast"]);
     assert!(data.contains("fast_eval/ewok_fast") && data.contains("ewok_fast.zip of https://osf.io/ryjfm/"), "{data}");
-    let none = env.complaint(6, &["eval", "nano/seed1", "--data", "nowhere"]);
+    let none = env.stderr(6, &["eval", "nano/seed1", "--data", "nowhere"]);
     assert!(none.contains("no full evaluation data in") && none.contains("GRID_DATA"), "{none}");
     fs::rename(env.path().join("evaluation_data/full_eval"), env.path().join("full_eval")).expect("a folder");
-    let fast = env.complaint(6, &["eval", "nano/seed1"]);
+    let fast = env.stderr(6, &["eval", "nano/seed1"]);
     assert!(
         fast.contains("no full evaluation data in")
             && fast.contains("help: the data of the other size are there: add `--fast`"),
         "{fast}"
     );
     fs::rename(env.path().join("full_eval"), env.path().join("evaluation_data/full_eval")).expect("a folder");
-    let suite = env.complaint(1, &["eval", "nano/seed1", "--suite", "blmp"]);
+    let suite = env.stderr(1, &["eval", "nano/seed1", "--suite", "blmp"]);
     assert!(suite.contains("unknown suite 'blmp'; known are zero-shot, blimp,"), "{suite}");
-    let model = env.complaint(6, &["eval", "no/such", "--suite", "blimp", "--offline"]);
+    let model = env.stderr(6, &["eval", "no/such", "--suite", "blimp", "--offline"]);
     assert!(model.contains("hf:no/such@main") && model.contains("grid is offline"), "{model}");
     assert!(model.starts_with("no/such: no such folder or job; trying the Hugging Face Hub\n"), "{model}");
     for slip in ["./models/tinny", "/no/such/folder", "models/of/mine"] {
-        let complaint = env.complaint(4, &["eval", slip, "--suite", "blimp", "--fast"]);
-        assert!(complaint.starts_with(&format!("grid: there is no folder and no job '{slip}'")), "{complaint}");
+        let stderr = env.stderr(4, &["eval", slip, "--suite", "blimp", "--fast"]);
+        assert!(stderr.starts_with(&format!("grid: there is no folder and no job '{slip}'")), "{stderr}");
     }
-    let several = env.complaint(4, &["eval", "tune-", "pretrain-", "--suite", "blimp"]);
+    let several = env.stderr(4, &["eval", "tune-", "pretrain-", "--suite", "blimp"]);
     assert!(several.contains("matches several models"), "{several}");
     let stranger = "models: {a: {job: 0123456789abcdef0123456789abcdef}}\nname: a\n";
     fs::write(env.path().join("stranger.yaml"), stranger).expect("a spec");
-    let unknown = env.complaint(4, &["run", "stranger.yaml"]);
+    let unknown = env.stderr(4, &["run", "stranger.yaml"]);
     assert!(unknown.contains("which is not in this runs folder"), "{unknown}");
     let weights = env.query(
         "select attempt.folder || '/output/model.safetensors' from attempt join job on job.result = attempt.id \
          where label = 'nano/seed2'",
     );
     fs::remove_file(env.path().join("runs").join(&weights[0])).expect("weights");
-    let lost = env.complaint(6, &["eval", "nano/seed2", "--suite", "blimp", "--fast"]);
+    let lost = env.stderr(6, &["eval", "nano/seed2", "--suite", "blimp", "--fast"]);
     assert!(lost.contains("the model of nano/seed2") && lost.contains("its files are gone"), "{lost}");
     assert_eq!(env.query("select count(*) from experiment"), experiments);
 }

@@ -115,7 +115,7 @@ fn an_exported_model_is_complete_and_round_trips() {
             ]
         );
         let card = fs::read_to_string(Path::new(out).join("README.md")).expect("a card");
-        for said in [
+        for message in [
             "## Data and word budget",
             "dataset chat",
             "corpus speech",
@@ -123,9 +123,9 @@ fn an_exported_model_is_complete_and_round_trips() {
             "| pretrain |",
             "| blimp | blimp |",
         ] {
-            assert!(card.contains(said), "no '{said}' in\n{card}");
+            assert!(card.contains(message), "no '{message}' in\n{card}");
         }
-        let refused = env.complaint(6, &["export", "hf", job, out]);
+        let refused = env.stderr(6, &["export", "hf", job, out]);
         assert!(refused.contains("is not empty"), "{refused}");
 
         // The imported model has the same scores, and exporting it again gives the same bytes.

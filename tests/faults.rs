@@ -57,10 +57,10 @@ fn non_finite_numbers_stop_a_job_and_name_step_data_and_remedy() {
     let wild =
         pretraining(&[("learning_rate: 3e-3", "learning_rate: 1e12, clip_norm: null"), ("warmup: 0.1", "warmup: 0")]);
     let env = Env::new(&wild);
-    let complaint = env.complaint(2, &["run", "spec.yaml"]);
-    let said = complaint.lines().find(|line| line.contains(" at step ")).expect("the step is named");
+    let stderr = env.stderr(2, &["run", "spec.yaml"]);
+    let message = stderr.lines().find(|line| line.contains(" at step ")).expect("the step is named");
     for part in ["whose batch is windows (of 32 tokens) ", "/train.bin", "checkpoint", "lower learning rate"] {
-        assert!(said.contains(part), "no '{part}' in: {said}");
+        assert!(message.contains(part), "no '{part}' in: {message}");
     }
     assert_eq!(env.query("select failure from attempt where state = 'failed'"), ["non_finite"]);
 }
@@ -97,10 +97,10 @@ fn a_damaged_checkpoint_is_named_and_the_previous_one_gives_the_same_weights() {
     bytes[middle] ^= 1;
     std::fs::write(&damaged, bytes).expect("a file");
     env.run(0, &["resume"]);
-    let told = env.query("select warnings, resumed_step > 0 from attempt where warnings is not null");
-    assert_eq!(told.len(), 1, "{told:?}");
-    assert!(told[0].contains(&damaged.display().to_string()) && told[0].contains("is damaged"), "{told:?}");
-    assert!(told[0].ends_with("|1"), "the previous checkpoint is used: {told:?}");
+    let message = env.query("select warnings, resumed_step > 0 from attempt where warnings is not null");
+    assert_eq!(message.len(), 1, "{message:?}");
+    assert!(message[0].contains(&damaged.display().to_string()) && message[0].contains("is damaged"), "{message:?}");
+    assert!(message[0].ends_with("|1"), "the previous checkpoint is used: {message:?}");
     assert_eq!((env.scores(), env.weights()), (straight.scores(), straight.weights()));
 }
 

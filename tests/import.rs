@@ -72,7 +72,7 @@ fn an_imported_model_is_scored_and_tuned() {
 
     // Files that are not part of the model do not change the job; those of the model do.
     std::fs::write(env.path().join("theirs/README.md"), "about it").expect("a file");
-    let again = env.complaint(0, &["run", "theirs.yaml"]);
+    let again = env.stderr(0, &["run", "theirs.yaml"]);
     assert!(again.contains("nothing to do"), "{again}");
     let config = env.path().join("theirs/config.json");
     let text = std::fs::read_to_string(&config).expect("a configuration").replace("10000.0", "20000.0");
@@ -88,31 +88,31 @@ fn an_imported_model_is_scored_and_tuned() {
 fn an_unusable_model_is_refused_before_anything_runs() {
     let env = with_a_model();
     let theirs = env.path().join("theirs");
-    let long = env.complaint(1, &["run", "theirs.yaml", "-S", "tune.max_length=5000"]);
+    let long = env.stderr(1, &["run", "theirs.yaml", "-S", "tune.max_length=5000"]);
     assert!(long.contains("whose model has 2048 positions") && long.contains("max_length: 2048"), "{long}");
 
     let config = std::fs::read_to_string(theirs.join("config.json")).expect("a configuration");
     std::fs::write(theirs.join("config.json"), config.replace("\"attention_bias\": false", "\"attention_bias\": true"))
         .expect("a file");
-    let biased = env.complaint(6, &["plan", "theirs.yaml"]);
+    let biased = env.stderr(6, &["plan", "theirs.yaml"]);
     assert!(biased.contains("config.json: 'attention_bias' is true; only false"), "{biased}");
     let dropping = config.replace("\"attention_dropout\": 0.0", "\"attention_dropout\": 0.2");
     std::fs::write(theirs.join("config.json"), dropping).expect("a file");
-    let told = "warning: theirs is trained without the dropout of 0.2 in its configuration";
-    assert!(env.run(0, &["plan", "theirs.yaml"]).contains(told));
+    let message = "warning: theirs is trained without the dropout of 0.2 in its configuration";
+    assert!(env.run(0, &["plan", "theirs.yaml"]).contains(message));
     assert!(!env.run(0, &["plan", "theirs.yaml", "-S", "axes.curriculum=[pretrained]"]).contains("dropout"));
     std::fs::write(theirs.join("config.json"), config).expect("a file");
 
     std::fs::rename(theirs.join("model.safetensors"), theirs.join("pytorch_model.bin")).expect("a file");
-    let pickle = env.complaint(6, &["run", "theirs.yaml"]);
+    let pickle = env.stderr(6, &["run", "theirs.yaml"]);
     assert!(pickle.contains("a pickle file, which can execute arbitrary code"), "{pickle}");
 
     std::fs::remove_dir_all(&theirs).expect("a folder");
     let plan = env.run(0, &["plan", "theirs.yaml"]);
     assert!(plan.contains("not found: hf:theirs@main, and there is no folder theirs"), "{plan}");
-    let missing = env.complaint(1, &["run", "theirs.yaml", "-S", "models.theirs.hf=./theirs"]);
+    let missing = env.stderr(1, &["run", "theirs.yaml", "-S", "models.theirs.hf=./theirs"]);
     assert!(missing.starts_with("-S models.theirs.hf=./theirs: not found: ./theirs\n"), "{missing}");
-    let hub = env.complaint(6, &["run", "theirs.yaml", "--offline", "-S", "models.theirs.hf=org/no-such-model"]);
+    let hub = env.stderr(6, &["run", "theirs.yaml", "--offline", "-S", "models.theirs.hf=org/no-such-model"]);
     assert!(hub.contains("models.theirs: hf:org/no-such-model@main") && hub.contains("grid is offline"), "{hub}");
     assert_eq!(env.query("select count(*) from experiment"), ["1"]);
 }
@@ -124,6 +124,6 @@ fn the_import_job_fails_and_names_missing_weights() {
     let config = env.path().join("theirs/config.json");
     let text = std::fs::read_to_string(&config).expect("a configuration");
     std::fs::write(&config, text.replace("\"num_hidden_layers\": 2", "\"num_hidden_layers\": 3")).expect("a file");
-    let failed = env.complaint(2, &["run", "theirs.yaml"]);
+    let failed = env.stderr(2, &["run", "theirs.yaml"]);
     assert!(failed.contains("'model.layers.2.input_layernorm.weight' is missing"), "{failed}");
 }

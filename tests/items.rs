@@ -85,8 +85,8 @@ fn items_of_old_and_new_versions_are_exported_with_clusters() {
     assert!(stderrs().iter().all(|row| row.ends_with("|1")));
 
     // Four cells, two domains, eight rows each. Milestones and reading times are not exported.
-    let said = env.complaint(0, &["export", "items", "tiny", "out.csv"]);
-    assert_eq!(said, "wrote 64 rows to out.csv\n");
+    let message = env.stderr(0, &["export", "items", "tiny", "out.csv"]);
+    assert_eq!(message, "wrote 64 rows to out.csv\n");
     let rows = csv(&env.path().join("out.csv"));
     let header = fs::read_to_string(env.path().join("out.csv")).expect("a file");
     insta::assert_snapshot!(header.lines().next().expect("a header"), @"experiment,model,dataset,curriculum,extra,seed,checkpoint,finetune_seed,suite,task,subtask,mode,item,cluster,credit,correct,job");
@@ -164,10 +164,10 @@ fn missing_or_changed_data_gives_a_note_and_no_file_is_overwritten() {
     // The same number of rows with other content.
     ewok(&env, &["dog", "girl"]);
     fs::remove_dir_all(env.path().join("data/fast_eval/reading")).expect("a folder");
-    let said = env.complaint(0, &["export", "items", "tiny", "out.csv"]);
+    let message = env.stderr(0, &["export", "items", "tiny", "out.csv"]);
     let jobs = env.query("select count(distinct job) from item_group").remove(0);
     assert_eq!(
-        said,
+        message,
         format!(
             "note: the items of {jobs} jobs have no clusters, because their data are no longer there; each item counts \
              as a cluster of its own\n32 rows written to out.csv\n"
@@ -183,15 +183,15 @@ fn missing_or_changed_data_gives_a_note_and_no_file_is_overwritten() {
         (&["unknown", "new.csv"], 4),
         (&["tiny", "nowhere/new.csv"], 6),
     ] {
-        env.complaint(code, &[&["export", "items"], arguments].concat());
+        env.stderr(code, &[&["export", "items"], arguments].concat());
     }
-    let complaint = env.complaint(1, &["export", "items", "tiny", "out.xlsx"]);
-    insta::assert_snapshot!(complaint, @"grid: failed to write out.xlsx: unknown table format; use the extension .csv or .parquet");
+    let stderr = env.stderr(1, &["export", "items", "tiny", "out.xlsx"]);
+    insta::assert_snapshot!(stderr, @"grid: failed to write out.xlsx: unknown table format; use the extension .csv or .parquet");
     assert!(!env.path().join("new.csv").exists());
 
     // Once the data is back, the clusters can be computed.
     ewok(&env, &["dog", "boy"]);
     reading(&env);
-    assert_eq!(env.complaint(0, &["export", "items", "tiny", "new.csv"]), "wrote 32 rows to new.csv\n");
+    assert_eq!(env.stderr(0, &["export", "items", "tiny", "new.csv"]), "wrote 32 rows to new.csv\n");
     assert!(csv(&env.path().join("new.csv")).iter().all(|row| row["cluster"].len() == 12));
 }

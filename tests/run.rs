@@ -30,7 +30,7 @@ fn nothing_runs_twice_and_lost_files_are_regenerated() {
     let (scores, weights) = (env.scores(), env.weights());
     let attempts = env.query("select count(*) from attempt");
     env.run(0, &["run", "spec.yaml"]);
-    let nothing = env.complaint(0, &["resume"]);
+    let nothing = env.stderr(0, &["resume"]);
     assert!(nothing.contains("nothing to do"), "{nothing}");
     assert_eq!(env.query("select count(*) from attempt"), attempts);
 
@@ -59,11 +59,11 @@ fn a_lost_database_is_rebuilt_from_the_job_folders() {
     for file in ["runs.db", "runs.db-wal", "runs.db-shm"] {
         let _ = std::fs::remove_file(env.path().join("runs").join(file)); // the last two may not exist
     }
-    let words = env.complaint(0, &["run", "spec.yaml"]);
-    assert!(words.contains("note: recovered 28 finished jobs from ") && words.contains("nothing to do"), "{words}");
+    let stderr = env.stderr(0, &["run", "spec.yaml"]);
+    assert!(stderr.contains("note: recovered 28 finished jobs from ") && stderr.contains("nothing to do"), "{stderr}");
     assert_eq!((env.scores(), env.weights(), env.query(items), env.query(metrics)), before);
     assert_eq!((folders(), env.query("select distinct state from attempt")), (count, vec!["done".to_owned()]));
-    assert!(!env.complaint(0, &["run", "spec.yaml"]).contains("note:"));
+    assert!(!env.stderr(0, &["run", "spec.yaml"]).contains("note:"));
 }
 
 #[test]
@@ -97,12 +97,12 @@ fn a_change_reruns_only_what_depends_on_it() {
     let plan = env.run(0, &["plan", "spec.yaml", "-S", "corpora.speech.words=7k"]);
     assert!(plan.contains("Run (changed: corpora.0.0.size 6000 -> 7000"), "{plan}");
 
-    let words = env.complaint(0, &["run", "spec.yaml", "-S", "axes.seed=[1]"]);
+    let stderr = env.stderr(0, &["run", "spec.yaml", "-S", "axes.seed=[1]"]);
     assert!(
-        words.contains("note: nano/pretrained/seed2 and 3 more of the last run of tiny are no longer in the spec"),
-        "{words}"
+        stderr.contains("note: nano/pretrained/seed2 and 3 more of the last run of tiny are no longer in the spec"),
+        "{stderr}"
     );
-    // The results of the cells that left are there until they are given up.
+    // The results of removed cells stay until `gc --unplanned` removes them.
     assert_eq!(env.run(0, &["gc"]), "");
     let listed = env.run(0, &["gc", "--unplanned", "--yes"]);
     assert_eq!(
@@ -110,7 +110,7 @@ fn a_change_reruns_only_what_depends_on_it() {
         12,
         "{listed}"
     );
-    assert!(env.complaint(0, &["resume"]).contains("nothing to do"));
+    assert!(env.stderr(0, &["resume"]).contains("nothing to do"));
     let plan = env.run(0, &["plan", "spec.yaml"]);
     // Scores are in the database: it is the models that are gone.
     assert_eq!(plan.matches("its result is missing").count(), 4, "{plan}");
@@ -125,8 +125,8 @@ fn empty_data_is_refused() {
     std::fs::write(env.path().join("speech.txt"), "\n\n").unwrap();
     std::fs::write(env.path().join("q.jsonl"), "{\"p\": \"why\", \"r\": \" \"}\n").unwrap();
     for verb in ["plan", "run"] {
-        let complaint = env.complaint(6, &[verb, "spec.yaml"]);
-        assert!(complaint.contains("no text to learn from in corpus speech, dataset questions"), "{complaint}");
+        let stderr = env.stderr(6, &[verb, "spec.yaml"]);
+        assert!(stderr.contains("no text to learn from in corpus speech, dataset questions"), "{stderr}");
     }
     assert!(!env.path().join("runs").exists());
 }
@@ -146,9 +146,8 @@ fn records_without_a_reply_give_a_warning() {
 fn unused_vocabulary_and_cut_records_are_reported() {
     let spec = TINY.replace("[chat, [chat, questions]]", "[chat]").replace("seed: [1, 2]", "seed: [1]");
     let env = Env::new(&spec.replace("[pretrained, merged, sequential]", "[merged]"));
-    let complaint =
-        env.complaint(2, &["run", "spec.yaml", "-S", "tokenizer.vocab_size=20k", "-S", "tune.max_length=2"]);
-    assert!(complaint.contains("no record has a token to predict within max_length 2: increase it"), "{complaint}");
+    let stderr = env.stderr(2, &["run", "spec.yaml", "-S", "tokenizer.vocab_size=20k", "-S", "tune.max_length=2"]);
+    assert!(stderr.contains("no record has a token to predict within max_length 2: increase it"), "{stderr}");
     let warnings = |kind: &str| {
         let attempts = "select warnings from attempt join job on job.id = attempt.job where attempt.state = 'done'";
         env.query(&format!("{attempts} and kind = '{kind}'")).join("\n")
@@ -156,8 +155,8 @@ fn unused_vocabulary_and_cut_records_are_reported() {
     assert!(warnings("tokenizer").contains("of 20000 vocabulary entries"), "{}", warnings("tokenizer"));
     for (length, rest) in [(24, "; 3 of them have no token left to predict"), (30, "")] {
         env.run(0, &["run", "spec.yaml", "-S", &format!("tune.max_length={length}")]);
-        let told = format!("of 180 records are truncated at max_length {length}{rest}");
-        assert!(warnings("tune").lines().any(|line| line.ends_with(&told)), "{told}: {}", warnings("tune"));
+        let message = format!("of 180 records are truncated at max_length {length}{rest}");
+        assert!(warnings("tune").lines().any(|line| line.ends_with(&message)), "{message}: {}", warnings("tune"));
     }
 }
 
@@ -173,17 +172,14 @@ fn bad_data_and_devices_are_found_before_the_first_job() {
         [("", "binding.jsonl has no rows"), ("{}\n", "binding.jsonl:1: field `sentence_good` is missing")]
     {
         std::fs::write(folder.join("binding.jsonl"), text).unwrap();
-        let complaint = env.complaint(6, &["run", "spec.yaml"]);
-        assert!(
-            complaint.contains("the data of blimp in ") && complaint.contains("fast_eval/blimp_fast"),
-            "{complaint}"
-        );
-        assert!(complaint.contains(reason), "{complaint}");
+        let stderr = env.stderr(6, &["run", "spec.yaml"]);
+        assert!(stderr.contains("the data of blimp in ") && stderr.contains("fast_eval/blimp_fast"), "{stderr}");
+        assert!(stderr.contains(reason), "{stderr}");
     }
-    let complaint = env.complaint(6, &["run", "spec.yaml", "--device", "cuda:200"]);
-    assert!(complaint.contains("there is no device cuda:200"), "{complaint}");
-    let complaint = env.complaint(1, &["run", "spec.yaml", "--device", "gpu"]);
-    assert!(complaint.contains("a device is auto, cpu, or cuda:0"), "{complaint}");
+    let stderr = env.stderr(6, &["run", "spec.yaml", "--device", "cuda:200"]);
+    assert!(stderr.contains("there is no device cuda:200"), "{stderr}");
+    let stderr = env.stderr(1, &["run", "spec.yaml", "--device", "gpu"]);
+    assert!(stderr.contains("a device is auto, cpu, or cuda:0"), "{stderr}");
     assert!(!env.path().join("runs").exists());
 }
 
@@ -193,8 +189,8 @@ fn a_second_coordinator_is_refused() {
     std::fs::create_dir(env.path().join("runs")).unwrap();
     let lock = std::fs::File::create(env.path().join("runs/.lock")).unwrap();
     lock.lock().unwrap();
-    let complaint = env.complaint(7, &["run", "spec.yaml"]);
-    assert!(complaint.contains("another grid is running there"), "{complaint}");
+    let stderr = env.stderr(7, &["run", "spec.yaml"]);
+    assert!(stderr.contains("another grid is running there"), "{stderr}");
 }
 
 #[test]
@@ -214,10 +210,10 @@ fn a_damaged_database_is_reported_and_left_unchanged() {
     let database = env.path().join("runs/runs.db");
     std::fs::write(&database, "no database".repeat(1000)).unwrap();
     for arguments in [&["status"][..], &["run", "spec.yaml"]] {
-        let complaint = env.complaint(6, arguments);
+        let stderr = env.stderr(6, arguments);
         assert!(
-            complaint.contains("read runs.db: it is damaged") && complaint.contains("`grid run SPEC` will create"),
-            "{complaint}"
+            stderr.contains("read runs.db: it is damaged") && stderr.contains("`grid run SPEC` will create"),
+            "{stderr}"
         );
     }
     assert_eq!(std::fs::read_to_string(database).unwrap(), "no database".repeat(1000));
@@ -245,7 +241,7 @@ fn missing_evaluation_data_is_reported_with_its_source() {
     assert!(TINY.contains(world));
     let spec = TINY.replace(world, "evaluate: {data: evaluation_data, suites: [entity-tracking, ewok]}");
     let env = Env::new(&spec);
-    let complaint = env.complaint(1, &["run", "spec.yaml"]);
+    let stderr = env.stderr(1, &["run", "spec.yaml"]);
     let known = [
         "spec.yaml:16:18: not found: evaluation_data/fast_eval/entity_tracking_fast",
         "spec.yaml:16:18: not found: evaluation_data/fast_eval/ewok_fast",
@@ -253,7 +249,7 @@ fn missing_evaluation_data_is_reported_with_its_source() {
         "ewok_fast.zip",
         "may stay packed",
     ];
-    assert!(known.iter().all(|text| complaint.contains(text)), "{complaint}");
+    assert!(known.iter().all(|text| stderr.contains(text)), "{stderr}");
     assert!(!env.path().join("runs").exists());
 }
 
@@ -308,14 +304,14 @@ fn status_logs_and_why_find_a_job() {
     env.run(0, &["run", "spec.yaml", "-S", "name=few", "-S", "axes={seed: [1]}"]);
     let why = env.run(0, &["why", "pretrain/nano/seed2"]);
     assert!(why.ends_with("next run of tiny: Reuse\n"), "{why}");
-    env.complaint(4, &["logs", "no-such-job"]);
+    env.stderr(4, &["logs", "no-such-job"]);
 }
 
 #[test]
 fn without_remote_data_there_is_no_lock_file() {
     let env = Env::new(TINY);
-    let said = env.complaint(0, &["data", "lock", "spec.yaml"]);
-    assert!(said.contains("nothing to lock"), "{said}");
+    let message = env.stderr(0, &["data", "lock", "spec.yaml"]);
+    assert!(message.contains("nothing to lock"), "{message}");
     let files = std::fs::read_dir(env.path()).expect("a folder").flatten();
     let files: Vec<String> = files.filter_map(|file| file.file_name().into_string().ok()).collect();
     assert_eq!(files, ["spec.yaml"]);
@@ -370,18 +366,18 @@ fn bench_train_measures_the_models_of_a_spec() {
 #[test]
 fn bench_train_refuses_bad_shapes_and_devices() {
     let env = Env::new(TINY);
-    let complaint = env.complaint(1, &["bench", "train", "--model", "hiden=32,layers=2,heads=2,vocab_size=300"]);
-    assert!(complaint.contains("'hiden'"), "{complaint}");
+    let stderr = env.stderr(1, &["bench", "train", "--model", "hiden=32,layers=2,heads=2,vocab_size=300"]);
+    assert!(stderr.contains("'hiden'"), "{stderr}");
     let shape = ["bench", "train", "--model", "hidden=32,layers=2,heads=2,vocab_size=300", "--device", "cuda:99"];
-    let complaint = env.complaint(6, &[&shape, &SHORT_BENCH[..]].concat());
-    assert!(complaint.contains("cuda:99") && complaint.contains("the worker ended before it answered"), "{complaint}");
+    let stderr = env.stderr(6, &[&shape, &SHORT_BENCH[..]].concat());
+    assert!(stderr.contains("cuda:99") && stderr.contains("the worker ended before it answered"), "{stderr}");
 }
 
 /// Ages of acquisition are one job over all milestones of a pretraining, shared with the tuned cells.
 #[test]
 fn ages_of_acquisition_come_from_the_milestones() {
     let spec = TINY
-        .replace("warmup: 0.1}", "warmup: 0.1, milestones: {words: [1k, 2k, 3k, 6k]}}")
+        .replace("warmup: 0.1}", "warmup: 0.1, milestones: {stderr: [1k, 2k, 3k, 6k]}}")
         .replace("suites: [blimp, blimp-supplement]", "suites: [aoa]")
         .replace("[1, 2]\n", "[1]\n");
     let env = Env::new(&spec);

@@ -171,7 +171,7 @@ fn a_disturbed_run_on_slurm_gives_the_results_of_a_local_run() {
     assert_eq!(env.weights(), here.weights());
     // The outcome of a job is read before Slurm notices that the job has ended.
     env.wait_until("an empty queue", TIMEOUT, || cluster.names("PENDING,RUNNING").is_empty());
-    assert!(env.complaint(0, &["resume"]).contains("nothing to do"));
+    assert!(env.stderr(0, &["resume"]).contains("nothing to do"));
     // The requeued pretraining is one submission with two attempts.
     let attempts = "select count(*) from attempt join job on job.id = attempt.job where job.kind = 'pretrain'";
     let pretrain = fs::read_dir(env.path().join("runs/tiny")).unwrap().flatten();
@@ -201,11 +201,11 @@ fn an_interrupt_leaves_or_cancels_the_jobs() {
         assert_eq!(output.status.code(), Some(3));
         texts(&output).1
     };
-    let words = interrupt(1, &["run", "spec.yaml"]);
-    assert!(words.contains("jobs in Slurm's queue keep running"), "{words}");
+    let stderr = interrupt(1, &["run", "spec.yaml"]);
+    assert!(stderr.contains("jobs in Slurm's queue keep running"), "{stderr}");
     assert_eq!(running().len(), 1);
-    let words = interrupt(2, &["resume", "--cancel-on-exit"]);
-    assert!(words.contains("the workers save their state"), "{words}");
+    let stderr = interrupt(2, &["resume", "--cancel-on-exit"]);
+    assert!(stderr.contains("the workers save their state"), "{stderr}");
     env.wait_until("an empty queue", TIMEOUT, || cluster.names("PENDING,RUNNING,COMPLETING").is_empty());
     let pretraining = "select attempt.state from attempt join job on job.id = attempt.job where job.kind = 'pretrain'";
     assert_eq!(env.query(pretraining), ["interrupted"]);
@@ -215,8 +215,8 @@ fn an_interrupt_leaves_or_cancels_the_jobs() {
 fn errors_of_sbatch_are_passed_on() {
     let Some(cluster) = Cluster::start() else { return };
     let env = cluster.env(&spec(60));
-    let words = env.complaint(6, &["run", "spec.yaml", "-S", "resources.slurm.options=[--partition=none]"]);
-    assert!(words.contains("Invalid partition name specified"), "{words}");
-    let words = env.complaint(1, &["run", "spec.yaml", "--device", "cpu"]);
-    assert!(words.contains("add --local"), "{words}");
+    let stderr = env.stderr(6, &["run", "spec.yaml", "-S", "resources.slurm.options=[--partition=none]"]);
+    assert!(stderr.contains("Invalid partition name specified"), "{stderr}");
+    let stderr = env.stderr(1, &["run", "spec.yaml", "--device", "cpu"]);
+    assert!(stderr.contains("add --local"), "{stderr}");
 }

@@ -112,9 +112,9 @@ fn z_scores_are_those_of_the_measured_models() {
 fn an_unknown_table_is_refused_with_the_known_ones() {
     let env = Env::new(&format!("{TINY}{TABLES}"));
     env.run(0, &["run", "spec.yaml", "-S", "axes.curriculum=[pretrained]", "-S", "axes.seed=[1]"]);
-    let complaint = env.complaint(4, &["report", "--table", "figur"]);
-    assert!(complaint.contains("no table 'figur' (did you mean 'figure'?)"), "{complaint}");
-    assert!(complaint.contains("known are scores, leaderboard, pairs, alone, z, figure"), "{complaint}");
+    let stderr = env.stderr(4, &["report", "--table", "figur"]);
+    assert!(stderr.contains("no table 'figur' (did you mean 'figure'?)"), "{stderr}");
+    assert!(stderr.contains("known are scores, leaderboard, pairs, alone, z, figure"), "{stderr}");
     // A single model has no z.
     let figure = env.run(0, &["report", "--table", "figure"]);
     assert!(figure.contains("0 of 2"), "{figure}");
@@ -156,12 +156,12 @@ fn results_of_several_versions_give_a_note() {
 fn requests_for_missing_scores_are_refused_with_a_hint() {
     let env = Env::new(TINY);
     env.run(0, &["run", "spec.yaml", "-S", "axes.seed=[1]"]);
-    let complaint = env.complaint(4, &["report", "--subtasks", "ewok"]);
-    assert_eq!(complaint, "grid: 'tiny' has no subtask scores of ewok; it has those of blimp, blimp-supplement\n");
-    let complaint = env.complaint(4, &["report", "--compare", "merged,merged"]);
-    assert!(complaint.contains("'merged' with itself"), "{complaint}");
-    let complaint = env.complaint(4, &["report", "--curve"]);
-    assert!(complaint.contains("add `pretrain: {milestones"), "{complaint}");
+    let stderr = env.stderr(4, &["report", "--subtasks", "ewok"]);
+    assert_eq!(stderr, "grid: 'tiny' has no subtask scores of ewok; it has those of blimp, blimp-supplement\n");
+    let stderr = env.stderr(4, &["report", "--compare", "merged,merged"]);
+    assert!(stderr.contains("'merged' with itself"), "{stderr}");
+    let stderr = env.stderr(4, &["report", "--curve"]);
+    assert!(stderr.contains("add `pretrain: {milestones"), "{stderr}");
     // With more subtasks than conditions, the subtasks are the rows of the figure.
     let svg = env.run(0, &["report", "--subtasks", "blimp", "--svg"]);
     assert!(svg.contains(">nano chat single<"), "{svg}");

@@ -2,6 +2,7 @@
 
 use std::process::{Command, Stdio};
 
+use crate::common::recordings::skip;
 use crate::common::{Env, TINY};
 
 /// The output of `grid` with these arguments on a terminal; `None` where `script` of util-linux is missing.
@@ -15,7 +16,7 @@ fn on_terminal(env: &Env, arguments: &str, colours: bool) -> Option<String> {
     match script.output() {
         Ok(output) => Some(String::from_utf8_lossy(&output.stdout).replace("\r\n", "\n")),
         Err(error) => {
-            println!("skipped: no pseudo-terminal: script: {error}");
+            skip(&format!("no pseudo-terminal: script: {error}"));
             None
         }
     }
@@ -37,7 +38,7 @@ fn problems_of_a_spec_are_shown_with_an_excerpt_on_a_terminal() {
     ");
     let coloured = on_terminal(&env, "plan spec.yaml", true).expect("it ran before");
     assert!(coloured.contains("\u{1b}["), "{coloured}");
-    insta::assert_snapshot!(env.complaint(1, &["plan", "spec.yaml"]), @r"
+    insta::assert_snapshot!(env.stderr(1, &["plan", "spec.yaml"]), @r"
     spec.yaml:9:22: unknown key 'lyers'
       help: did you mean 'layers'?
     ");

@@ -69,6 +69,6 @@ fn an_inexact_resume_is_reported_and_exits_with_8() {
 #[test]
 fn an_unknown_training_job_is_refused() {
     let env = Env::new(SPEC);
-    let complaint = env.complaint(4, &["verify", "resume", "spec.yaml", "--job", "tune/nobody"]);
-    assert!(complaint.contains("'tune/nobody'") && complaint.contains("pretrain/llama/seed1"), "{complaint}");
+    let stderr = env.stderr(4, &["verify", "resume", "spec.yaml", "--job", "tune/nobody"]);
+    assert!(stderr.contains("'tune/nobody'") && stderr.contains("pretrain/llama/seed1"), "{stderr}");
 }

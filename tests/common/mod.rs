@@ -50,7 +50,12 @@ impl Env {
 
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_grid"));
-        command.args(arguments).current_dir(self.path()).env_remove("GRID_RUNS_DIR").env_remove("GRID_LOG").env_remove("GRID_DATA");
+        command
+            .args(arguments)
+            .current_dir(self.path())
+            .env_remove("GRID_RUNS_DIR")
+            .env_remove("GRID_LOG")
+            .env_remove("GRID_DATA");
         command.env("GRID_CACHE", self.path().join("cache")).envs(self.variables.iter().cloned());
         command
     }
@@ -68,7 +73,7 @@ impl Env {
     }
 
     /// Runs `grid` and returns its stderr; panics with both streams unless the exit code is `code`.
-    pub fn complaint(&self, code: i32, arguments: &[&str]) -> String {
+    pub fn stderr(&self, code: i32, arguments: &[&str]) -> String {
         let output = self.output(arguments);
         let (stdout, stderr) = texts(&output);
         assert_eq!(output.status.code(), Some(code), "grid {arguments:?}\n--- stdout\n{stdout}\n--- stderr\n{stderr}");

@@ -265,7 +265,7 @@ impl Package {
     fn resolve(&self, module: &[String], path: &[String], depth: usize) -> Option<Vec<String>> {
         let (mut at, mut rest) = self.start(module, path)?;
         while let Some(name) = rest.first() {
-            let child = [&at[..], &[name.clone()]].concat();
+            let child = [&at[..], std::slice::from_ref(name)].concat();
             if self.files.contains_key(&child) {
                 (at, rest) = (child, &rest[1..]);
                 continue;
