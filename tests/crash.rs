@@ -114,7 +114,7 @@ fn a_power_failure_loses_only_the_work_since_the_last_checkpoint() {
     signal("-KILL", coordinator.id());
     signal("-KILL", worker);
     coordinator.wait().expect("it ended");
-    env.wait_until("the release of the lock", TIMEOUT, || env.run(0, &["status", "tiny"]).contains("left at "));
+    env.wait_until("the release of the lock", TIMEOUT, || env.run(0, &["status", "tiny"]).contains("abandoned "));
     env.run(0, &["resume"]);
     assert_eq!(attempts(&env, "pretrain"), ["done|from the start"]);
     assert_eq!(attempts(&env, "tune"), ["lost|from the start", "done|resumed"]);

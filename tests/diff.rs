@@ -31,7 +31,7 @@ fn diff_lists_changed_jobs_and_scores() {
 
     let text = env.run(0, &["diff", "tiny", "faster"]);
     let (jobs, scores) = text.split_once("\nscores: faster against tiny\n").expect("two tables");
-    insta::assert_snapshot!(jobs, @r"
+    insta::assert_snapshot!(jobs, @"
     faster against tiny
     ────────────────────────────────────────────────────────────────────────
      kind   what               difference                              jobs
@@ -40,8 +40,8 @@ fn diff_lists_changed_jobs_and_scores() {
      tune   nano/chat          training.learning_rate 0.001 -> 0.002      2
      eval   blimp-supplement   only in tiny                               4
     ────────────────────────────────────────────────────────────────────────
-    7 jobs of both are the same
-    2 jobs of both differ only in what they build on
+    7 jobs are the same in both
+    2 jobs differ only in the jobs that they depend on
     ");
     // One suite is in both experiments. The pretrained models are shared, so only tuned models have different scores.
     let rows: Vec<&str> = scores.lines().filter(|line| line.contains("nano")).collect();

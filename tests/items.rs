@@ -170,7 +170,7 @@ fn missing_or_changed_data_gives_a_note_and_no_file_is_overwritten() {
         message,
         format!(
             "note: the items of {jobs} jobs have no clusters, because their data are no longer there; each item counts \
-             as a cluster of its own\n32 rows written to out.csv\n"
+             as a cluster of its own\nwrote 32 rows to out.csv\n"
         )
     );
     assert!(csv(&env.path().join("out.csv")).iter().all(|row| row["cluster"].is_empty()));

@@ -267,7 +267,7 @@ mod tests {
             rows("a.parquet", &parquet[..parquet.len() - 3], Layout::Parquet, &["q"]),
         ];
         let faults: Vec<String> = faults.into_iter().map(Result::unwrap_err).collect();
-        insta::assert_snapshot!(faults.join("\n"), @r"
+        insta::assert_snapshot!(faults.join("\n"), @"
         read data/a.json: line 1: element 2 of the array: field 'q' is not a text; expected a JSON object on every line, or one array of them, with the text fields 'q'
         read data/a.csv: line 3: the row has 1 value, but the header line has 2; expected comma-separated values with a header line that contains 'q'
         read data/a.tsv: line 1: no field 'q'; there are 'q,a'; expected tab-separated values with a header line that contains 'q'
