@@ -341,7 +341,7 @@ fn bench_train_prints_a_table_and_json() {
     let env = Env::new(TINY);
     let shape = ["--model", "hidden=32,layers=2,heads=2,vocab_size=300", "--sequence-length", "16"];
     let text = env.run(0, &[&["bench", "train"], &SHORT_BENCH[..], &shape].concat());
-    for row in ["2x32 f32", "2x32 bf16", "tokens/s", "share of it (MFU), %", "peak memory", "backward"] {
+    for row in ["2x32 f32", "2x32 bf16", "tokens/s", "MFU (share of that), %", "peak memory", "backward"] {
         assert!(text.contains(row), "{row}\n{text}");
     }
     let only = ["--precision", "bf16", "--format", "json"];
