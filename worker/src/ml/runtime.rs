@@ -83,8 +83,8 @@ fn has_avx512() -> bool {
 /// concerns CUDA.
 pub fn load_cuda_backend() -> bool {
     static LOADED: OnceLock<bool> = OnceLock::new();
-    // SAFETY: the name is NUL-terminated, and the initialisers of the library are those of libtorch.
     *LOADED.get_or_init(|| {
+        // SAFETY: the name is NUL-terminated, and the initializers of the library are those of libtorch.
         !unsafe { libc::dlopen(c"libtorch_cuda.so".as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL) }.is_null()
     })
 }

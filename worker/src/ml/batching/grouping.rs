@@ -8,12 +8,12 @@ use tch::Device;
 /// Groups items of similar length, the longest first, at the least cost on this device, at most `max_rows` to a group.
 ///
 /// Items of equal length keep their order, and the groups are a function of the arguments.
-pub fn group_by_length<'a, T>(
-    items: &'a [T],
+pub fn group_by_length<T>(
+    items: &[T],
     length: impl Fn(&T) -> usize,
     max_rows: Option<u32>,
     device: Device,
-) -> Vec<Vec<&'a T>> {
+) -> Vec<Vec<&T>> {
     let mut items: Vec<&T> = items.iter().collect();
     items.sort_by_key(|item| Reverse(length(item)));
     let lengths: Vec<usize> = items.iter().map(|item| length(item)).collect();

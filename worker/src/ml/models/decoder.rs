@@ -26,6 +26,9 @@ pub trait Decoder: Debug + Send {
 /// Name of the vocabulary head in a Hugging Face file, in every family. A tied model need not have this tensor.
 pub const HEAD: &str = "lm_head.weight";
 
+/// Registers the weights of a model under their Hugging Face names and returns its forward pass.
+type Build = fn(&ModelConfig, &mut Weights) -> Result<Box<dyn Decoder>, Error>;
+
 /// The facts of an architecture family besides its forward pass.
 #[derive(Debug)]
 pub struct Family {
@@ -37,6 +40,6 @@ pub struct Family {
     pub ignored_buffers: &'static [&'static str],
     /// Fails for a configuration that the family cannot compute.
     pub check: fn(&ModelConfig) -> Result<(), Error>,
-    /// Registers the weights of a model under their Hugging Face names and returns its forward pass.
-    pub build: fn(&ModelConfig, &mut Weights) -> Result<Box<dyn Decoder>, Error>,
+    /// Makes a model of this family.
+    pub build: Build,
 }
