@@ -1,7 +1,7 @@
 //! `grid-worker bench WORKLOAD`: rounds of training on request.
 //!
-//! The worker writes a [`grid::domain::Ready`] as a line of JSON. Each line that it then reads is a number of steps,
-//! optionally followed by ` phases`; it answers with a [`grid::domain::Round`] as a line of JSON.
+//! The worker writes a [`grid::domain::WorkerReady`] as a line of JSON. Each line that it then reads is a number of steps,
+//! optionally followed by ` phases`; it answers with a [`grid::domain::BenchRound`] as a line of JSON.
 
 use std::io::{self, BufRead, Write};
 
