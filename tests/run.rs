@@ -377,7 +377,7 @@ fn bench_train_refuses_bad_shapes_and_devices() {
 #[test]
 fn ages_of_acquisition_come_from_the_milestones() {
     let spec = TINY
-        .replace("warmup: 0.1}", "warmup: 0.1, milestones: {stderr: [1k, 2k, 3k, 6k]}}")
+        .replace("warmup: 0.1}", "warmup: 0.1, milestones: {words: [1k, 2k, 3k, 6k]}}")
         .replace("suites: [blimp, blimp-supplement]", "suites: [aoa]")
         .replace("[1, 2]\n", "[1]\n");
     let env = Env::new(&spec);
