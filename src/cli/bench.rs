@@ -50,7 +50,7 @@ pub struct BenchTrainArgs {
     /// Number of rounds, whose median is reported.
     #[arg(long, default_value_t = 5)]
     pub rounds: u32,
-    /// Optimiser steps per round.
+    /// Optimizer steps per round.
     #[arg(long, default_value_t = 4)]
     pub steps: u32,
     /// Output format.

@@ -35,7 +35,7 @@ impl RecordOrder {
     }
 }
 
-/// The optimiser state that a stage starts with.
+/// The optimizer state that a stage starts with.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OptimizerStart {

@@ -45,7 +45,7 @@ pub struct Assignment {
     pub sources: Vec<(Origin, Vec<PathBuf>)>,
     /// The `output/` folder of each parent.
     pub parents: BTreeMap<JobId, PathBuf>,
-    /// Whether a training job keeps the state of its optimiser for a later job that continues with it.
+    /// Whether a training job keeps the state of its optimizer for a later job that continues with it.
     #[serde(default)]
     pub keep_optimizer: bool,
     /// How to run the job.
@@ -82,10 +82,10 @@ pub enum Event {
     },
     /// A training job resumed from a checkpoint.
     Resumed {
-        /// Optimiser steps already taken.
+        /// Optimizer steps already taken.
         step: u64,
     },
-    /// The progress; `done` and `total` count optimiser steps, documents, records or items.
+    /// The progress; `done` and `total` count optimizer steps, documents, records or items.
     Progress {
         /// The number of units done.
         done: u64,
@@ -100,7 +100,7 @@ pub enum Event {
     Metric {
         /// `train_loss`, `validation_loss`, `learning_rate`, `gradient_norm`, `words`, `tokens`, ...
         name: String,
-        /// The optimiser step, or 0 for a value of the whole job.
+        /// The optimizer step, or 0 for a value of the whole job.
         step: u64,
         /// The measured value.
         value: f64,
@@ -109,7 +109,7 @@ pub enum Event {
     Checkpoint {
         /// The folder, relative to that of the attempt.
         path: PathBuf,
-        /// Optimiser steps taken.
+        /// Optimizer steps taken.
         step: u64,
         /// Tokens trained on so far in this job.
         tokens: u64,
@@ -129,7 +129,7 @@ pub enum Event {
     },
     /// The worker was asked to stop and has saved its state; no outcome was published.
     Interrupted {
-        /// Optimiser steps saved.
+        /// Optimizer steps saved.
         step: u64,
     },
     /// The last line of a journal: the job has ended, and its outcome is published next.
@@ -213,7 +213,7 @@ pub struct Task {
     pub sources: Vec<(Origin, Vec<PathBuf>)>,
     /// The absolute path of the folder of the job: `runs/<experiment>/<kind>-<id>`.
     pub folder: PathBuf,
-    /// Whether a training job keeps the state of its optimiser for a later job that continues with it.
+    /// Whether a training job keeps the state of its optimizer for a later job that continues with it.
     pub keep_optimizer: bool,
 }
 

@@ -112,19 +112,19 @@ pub enum Pooling {
 pub struct Hyperparameters {
     /// Peak learning rate.
     pub learning_rate: f64,
-    /// Rows per optimiser step.
+    /// Rows per optimizer step.
     pub batch_size: u32,
     /// The number of passes over the training rows.
     pub epochs: u32,
 }
 
 impl Hyperparameters {
-    /// Optimiser steps per epoch over this number of rows; the last, incomplete batch is dropped.
+    /// Optimizer steps per epoch over this number of rows; the last, incomplete batch is dropped.
     pub fn steps_per_epoch(&self, rows: u64) -> u64 {
         rows / u64::from(self.batch_size.max(1))
     }
 
-    /// The official optimisation over this number of rows: AdamW on all weights, warm-up over 6% of the steps (rounded
+    /// The official optimization over this number of rows: AdamW on all weights, warm-up over 6% of the steps (rounded
     /// down), then a cosine decay to a tenth.
     pub fn training(&self, rows: u64, precision: Precision) -> Training {
         let total = self.steps_per_epoch(rows) * u64::from(self.epochs);

@@ -89,9 +89,9 @@ pub struct Stage {
     pub order: RecordOrder,
     /// The share of pretraining text mixed into them.
     pub replay: Option<Replay>,
-    /// The optimiser state that the stage starts with.
+    /// The optimizer state that the stage starts with.
     pub optimizer: OptimizerStart,
-    /// Optimisation; `training.length` is that of the first part.
+    /// Optimization; `training.length` is that of the first part.
     pub training: Training,
     /// Further parts under the same schedule (`schedule: whole`).
     pub then: Vec<StagePart>,
@@ -171,7 +171,7 @@ pub struct Pretraining {
     pub corpora: Vec<Corpus>,
     /// Tokens per pretraining sequence.
     pub sequence_length: u32,
-    /// The optimisation of pretraining.
+    /// The optimization of pretraining.
     pub training: Training,
     /// The milestones at which copies of the model are kept, in ascending order.
     pub milestones: Vec<Milestone>,

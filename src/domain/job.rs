@@ -82,7 +82,7 @@ pub struct PretrainJob {
     pub corpora: Vec<JobId>,
     /// Tokens per training sequence.
     pub sequence_length: u32,
-    /// Optimisation of the model.
+    /// Optimization of the model.
     pub training: Training,
     /// The milestones at which copies of the model are kept, in ascending order.
     pub milestones: Vec<Milestone>,
@@ -119,16 +119,16 @@ pub struct TuneJob {
     pub max_length: u32,
     /// The tokens that receive loss.
     pub loss: LossMask,
-    /// Optimisation, with its own schedule; `training.length` is that of the first part.
+    /// Optimization, with its own schedule; `training.length` is that of the first part.
     pub training: Training,
-    /// Further parts under the same schedule, with the same optimiser state; most jobs have none.
+    /// Further parts under the same schedule, with the same optimizer state; most jobs have none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub then: Vec<TunePart>,
     /// Further prepare jobs whose held-out parts are used for validation, sorted: those of the earlier stages, if this is
     /// the last stage of a curriculum over several datasets.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub further_validation: Vec<JobId>,
-    /// The optimiser state that the job starts with.
+    /// The optimizer state that the job starts with.
     #[serde(default, skip_serializing_if = "OptimizerStart::is_fresh")]
     pub optimizer: OptimizerStart,
     /// The seed of the data order, the same for all parts.
@@ -331,7 +331,7 @@ impl Job {
         parents
     }
 
-    /// Rows per optimiser step of a training job. A worker with little memory may split them into micro-batches.
+    /// Rows per optimizer step of a training job. A worker with little memory may split them into micro-batches.
     pub fn batch_size(&self) -> Option<u32> {
         match self {
             Job::Pretrain(job) => Some(job.training.batch_size),

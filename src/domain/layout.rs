@@ -48,7 +48,7 @@ pub const CHECKPOINT_PREFIX: &str = "checkpoint-";
 /// The position of training in a checkpoint: step, data cursor, schedule and counts.
 pub const TRAINER: &str = "trainer.json";
 
-/// The state of the optimiser, in checkpoints and in the output of a job whose optimiser state a later job continues
+/// The state of the optimizer, in checkpoints and in the output of a job whose optimizer state a later job continues
 /// with.
 pub const OPTIMIZER: &str = "optimizer.safetensors";
 

@@ -1,4 +1,4 @@
-//! Optimisation: length, learning rate schedule, AdamW, precision, validation.
+//! Optimization: length, learning rate schedule, AdamW, precision, validation.
 
 use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;
@@ -9,7 +9,7 @@ use strum::IntoStaticStr;
 pub enum Length {
     /// Passes over the training part of the data.
     Epochs(u32),
-    /// Optimiser steps; 0 keeps the initial weights.
+    /// Optimizer steps; 0 keeps the initial weights.
     Steps(u64),
 }
 
@@ -39,7 +39,7 @@ pub enum Schedule {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Warmup {
-    /// This number of optimiser steps.
+    /// This number of optimizer steps.
     Steps(u64),
     /// This share of all steps, in 0..=1.
     Fraction(f64),
@@ -98,7 +98,7 @@ pub struct Validation {
 pub struct Training {
     /// The length of the stage.
     pub length: Length,
-    /// Sequences (of packed text) or records (of instructions) per optimiser step.
+    /// Sequences (of packed text) or records (of instructions) per optimizer step.
     pub batch_size: u32,
     /// Peak learning rate.
     pub learning_rate: f64,

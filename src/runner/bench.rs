@@ -14,7 +14,7 @@ use crate::domain::{BenchResult, BenchRound, Workload};
 pub struct BenchmarkRounds {
     /// Number of measured rounds.
     pub count: u32,
-    /// Optimiser steps of each round.
+    /// Optimizer steps of each round.
     pub steps: u32,
 }
 

@@ -23,7 +23,7 @@ impl fmt::Display for AttemptDifference {
     }
 }
 
-/// Compares the files of two finished attempts of a verification: the state after the last step (weights, optimiser,
+/// Compares the files of two finished attempts of a verification: the state after the last step (weights, optimizer,
 /// data cursor and validation losses), and every file of the output.
 ///
 /// # Errors

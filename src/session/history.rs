@@ -9,7 +9,7 @@ use crate::runner;
 use crate::store::{self, JobHistory};
 
 /// Update the plan must know of a job: its last outcome and the state of its files. A job whose training another job
-/// continues must have left the state of its optimiser, which it does only if both were planned together.
+/// continues must have left the state of its optimizer, which it does only if both were planned together.
 pub(super) fn known(history: &JobHistory, is_continued: bool) -> PriorState {
     let last = match &history.last {
         store::LastAttempt::Never => LastAttempt::Never,

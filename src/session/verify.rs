@@ -294,7 +294,7 @@ impl TrainedJob {
     }
 }
 
-/// The optimisation of a training job.
+/// The optimization of a training job.
 fn training_of(job: &Job) -> Option<&Training> {
     match job {
         Job::Pretrain(job) => Some(&job.training),

@@ -13,7 +13,7 @@
 //! | `hf`, `osf`, `url` in any of them | data on other machines | `remote` |
 //! | `tokenizer` | `vocab_size`; the `corpora` and `datasets` it is trained on, by default everything the spec defines | `document` |
 //! | `models` | shapes, or `hf:` for imported models, `job:` for models of the database; keys of `pretrain:` and `tune:` that override the common ones | `models`, `shape` |
-//! | `pretrain`, `tune` | optimisation, validation, milestones | `training` |
+//! | `pretrain`, `tune` | optimization, validation, milestones | `training` |
 //! | `held_out` | fraction of all data kept for validation, by default 0.1 | `document` |
 //! | `curricula` | named lists of stages | `curricula` |
 //! | `axes`, `include`, `exclude` | the cells | `axes`, `combinations`, `cells` |

@@ -19,7 +19,7 @@ pub(super) struct Pretrain {
     pub sequence_length: Marked<u32>,
     /// `milestones:`, by default none; see [`milestones`].
     pub milestones: Vec<Milestone>,
-    /// The optimisation; see [`training`].
+    /// The optimization; see [`training`].
     pub training: Training,
 }
 
@@ -62,7 +62,7 @@ pub(super) struct Tune {
     pub optimizer: OptimizerStart,
     /// `seed:`, which distinguishes several tunings of one pretrained model; by default there is one, with the cell's seed.
     pub seed: Option<u64>,
-    /// The optimisation; see [`training`].
+    /// The optimization; see [`training`].
     pub training: Training,
 }
 

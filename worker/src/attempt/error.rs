@@ -10,7 +10,7 @@ pub enum JobError {
     /// It was asked to stop, and has saved its state.
     #[error("interrupted after step {step}")]
     Interrupted {
-        /// Optimiser steps saved; 0 for a job without a state to save.
+        /// Optimizer steps saved; 0 for a job without a state to save.
         step: u64,
     },
     /// It failed.

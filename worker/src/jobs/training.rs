@@ -24,7 +24,7 @@ pub(super) struct Stage<'a, O: Objective> {
     pub(super) objective: O,
     pub(super) training: &'a Training,
     pub(super) milestones: &'a [Milestone],
-    /// Optimiser steps in total.
+    /// Optimizer steps in total.
     pub(super) total: u64,
     /// The text that the training will see; used for milestones only.
     pub(super) text: TextSeen,
@@ -34,7 +34,7 @@ pub(super) struct Stage<'a, O: Objective> {
     pub(super) validation: Vec<O::Example>,
     /// The folder of the tokenizer that is copied to the output.
     pub(super) tokenizer: &'a Path,
-    /// The folder of the optimiser state to continue with.
+    /// The folder of the optimizer state to continue with.
     pub(super) optimizer: Option<&'a Path>,
 }
 

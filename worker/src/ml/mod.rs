@@ -1,8 +1,8 @@
-//! Everything that uses tch: models, objectives, optimisers, the training loop, scoring, files of tensors, the C++ shim.
+//! Everything that uses tch: models, objectives, optimizers, the training loop, scoring, files of tensors, the C++ shim.
 //!
 //! ```text
 //! bench ............. measures training speed
-//! training .......... Trainer<O>: one optimiser step at a time, for any objective
+//! training .......... Trainer<O>: one optimizer step at a time, for any objective
 //! objectives ........ what a step minimises: language_modeling, classification
 //! batching .......... batches of a step, grouping by length, preparation on another thread
 //! scoring ........... log-probabilities of token sequences
@@ -22,7 +22,7 @@
 //! Invariant: every result is a function of its arguments. No random state is kept between two calls; the weights of
 //! step *n* follow from those of step *n - 1* and the batch of step *n*. This makes resuming exact.
 //!
-//! Rejected: `tch::nn`, because its `VarStore` silently adopts the precision of a file, and its optimisers hide their
+//! Rejected: `tch::nn`, because its `VarStore` silently adopts the precision of a file, and its optimizers hide their
 //! state and wait for the device whenever they clip. Also a trait for each layer: a model family is one file that reads
 //! from top to bottom.
 

@@ -51,7 +51,7 @@ impl PartShape {
 /// One trainable float32 tensor, which consists of one or more named parts.
 ///
 /// Matrices that multiply the same input (query, key and value; gate and up) are parts of one weight. The model then
-/// computes one product instead of several, while files and optimiser state keep the published names.
+/// computes one product instead of several, while files and optimizer state keep the published names.
 #[derive(Debug)]
 pub struct Weight {
     /// The values of all parts.
@@ -140,7 +140,7 @@ impl Weights {
         self.named_like(&values)
     }
 
-    /// Views of other tensors of the same shapes under the same names, such as the moments of an optimiser.
+    /// Views of other tensors of the same shapes under the same names, such as the moments of an optimizer.
     pub fn named_like(&self, tensors: &[Tensor]) -> Result<Vec<(String, Tensor)>, Error> {
         let mut named = Vec::new();
         for (weight, tensor) in self.list.iter().zip(tensors) {

@@ -41,7 +41,7 @@ pub(super) fn batch_of(
     Batch { examples: rows.into_iter().map(|row| row.sequence).collect(), words }
 }
 
-/// The number of optimiser steps of a training, or of a part of one, whose epochs have `len` rows.
+/// The number of optimizer steps of a training, or of a part of one, whose epochs have `len` rows.
 pub(in super::super) fn total_steps(length: Length, batch_size: u32, len: u64) -> u64 {
     match length {
         Length::Steps(steps) => steps,
@@ -49,7 +49,7 @@ pub(in super::super) fn total_steps(length: Length, batch_size: u32, len: u64) -
     }
 }
 
-/// The number of rows that `steps` optimiser steps take from epochs of `len` rows.
+/// The number of rows that `steps` optimizer steps take from epochs of `len` rows.
 pub(in super::super) fn rows_of_steps(batch_size: u32, steps: u64, len: u64) -> u64 {
     let batch_size = u64::from(batch_size);
     let per_epoch = len.div_ceil(batch_size).max(1);

@@ -90,7 +90,7 @@ impl TuneBatches {
         Self { parts: parts.into_iter().map(|(_, part)| part).collect(), starts }
     }
 
-    /// The number of optimiser steps.
+    /// The number of optimizer steps.
     pub(in super::super) fn total_steps(&self) -> u64 {
         self.starts.total()
     }

@@ -35,7 +35,7 @@ struct FinetuneState {
     chosen: EpochSelection,
 }
 
-/// The number of optimiser steps of a candidate.
+/// The number of optimizer steps of a candidate.
 #[derive(Debug, Clone, Copy)]
 struct CandidateSteps {
     per_epoch: u64,

@@ -164,7 +164,7 @@ fn a_milestone_beyond_the_training_is_refused_before_the_first_step() {
 }
 
 /// At a constant learning rate, a training in two parts equals two trainings of which the second one continues with the
-/// optimiser state of the first one. An interruption in the second part changes nothing.
+/// optimizer state of the first one. An interruption in the second part changes nothing.
 #[test]
 fn parts_under_one_schedule_are_one_training() {
     runtime::configure(1).unwrap();

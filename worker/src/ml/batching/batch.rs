@@ -1,6 +1,6 @@
-//! The examples of each optimiser step.
+//! The examples of each optimizer step.
 
-/// The examples of one optimiser step.
+/// The examples of one optimizer step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch<E> {
     /// The examples.

@@ -154,7 +154,7 @@ impl<P: DeserializeOwned> Checkpoint<P> {
         output.restore(&self.path.join(OUTPUT), &self.output)
     }
 
-    /// Copies the weights and the optimiser state, if all names, shapes and number formats match.
+    /// Copies the weights and the optimizer state, if all names, shapes and number formats match.
     ///
     /// # Errors
     /// If the checkpoint does not fit the model; nothing has been changed then.
@@ -173,7 +173,7 @@ impl<P: DeserializeOwned> Checkpoint<P> {
     }
 }
 
-/// Saves the optimiser state in an output folder.
+/// Saves the optimizer state in an output folder.
 ///
 /// # Errors
 /// If the file cannot be written.

@@ -81,7 +81,7 @@ pub trait MicroBatch: Send + Sized + 'static {
 /// What micro-batches are for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// The optimiser step with this number, from 0; what is random depends on it.
+    /// The optimizer step with this number, from 0; what is random depends on it.
     Training {
         /// The step.
         step: u64,

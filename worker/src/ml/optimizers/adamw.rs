@@ -17,7 +17,7 @@ pub enum Decay {
     All,
 }
 
-/// The optimiser and its whole state.
+/// The optimizer and its whole state.
 #[derive(Debug)]
 pub struct AdamW {
     decay: Decay,

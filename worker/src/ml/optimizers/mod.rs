@@ -1,4 +1,4 @@
-//! Optimisers, one file for each.
+//! Optimizers, one file for each.
 
 mod adamw;
 

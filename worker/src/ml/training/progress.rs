@@ -4,10 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use super::validation::ValidationHistory;
 
-/// The state of a training between two steps, besides weights and optimiser.
+/// The state of a training between two steps, besides weights and optimizer.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Progress {
-    /// Optimiser steps taken; also the number of the next step, from 0.
+    /// Optimizer steps taken; also the number of the next step, from 0.
     pub step: u64,
     /// Tokens trained on.
     pub tokens: u64,

@@ -1,4 +1,4 @@
-//! The training loop, one optimiser step at a time, for any objective.
+//! The training loop, one optimizer step at a time, for any objective.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -67,7 +67,7 @@ struct PreparedBatch<M> {
     words: u64,
 }
 
-/// A model in training. Its state between two steps is the model, the optimiser and a [`Progress`].
+/// A model in training. Its state between two steps is the model, the optimizer and a [`Progress`].
 pub struct Trainer<O: Objective> {
     model: O::Model,
     objective: O,
@@ -115,7 +115,7 @@ impl<O: Objective> Trainer<O> {
         })
     }
 
-    /// Loads the optimiser state that another training of this model left in its output folder.
+    /// Loads the optimizer state that another training of this model left in its output folder.
     ///
     /// # Errors
     /// If the file cannot be read or does not fit the model.
@@ -123,7 +123,7 @@ impl<O: Objective> Trainer<O> {
         checkpoint::load_optimizer(folder, self.model.weights(), &self.optimizer)
     }
 
-    /// Saves the optimiser state in an output folder, for [`Trainer::load_optimizer`].
+    /// Saves the optimizer state in an output folder, for [`Trainer::load_optimizer`].
     ///
     /// # Errors
     /// If the file cannot be written.
