@@ -126,7 +126,7 @@ fn empty_data_is_refused() {
     std::fs::write(env.path().join("q.jsonl"), "{\"p\": \"why\", \"r\": \" \"}\n").unwrap();
     for verb in ["plan", "run"] {
         let stderr = env.stderr(6, &[verb, "spec.yaml"]);
-        assert!(stderr.contains("no text to learn from in corpus speech, dataset questions"), "{stderr}");
+        assert!(stderr.contains("no text to train on from in corpus speech, dataset questions"), "{stderr}");
     }
     assert!(!env.path().join("runs").exists());
 }
@@ -138,7 +138,10 @@ fn records_without_a_reply_give_a_warning() {
         ["{\"p\": \"why\", \"r\": \"so\"}", "{\"p\": \"who\", \"r\": \" \"}", "{\"p\": \"when\", \"r\": \"now\"}"];
     std::fs::write(env.path().join("q.jsonl"), rows.join("\n")).unwrap();
     let plan = env.run(0, &["plan", "spec.yaml"]);
-    assert!(plan.contains("warning: 1 record of dataset questions has a blank reply and will be left out\n"), "{plan}");
+    assert!(
+        plan.contains("warning: 1 record of dataset questions has no text to train on and will be left out\n"),
+        "{plan}"
+    );
 }
 
 /// A vocabulary larger than the text supports, and records longer than `max_length`, give warnings or an error.

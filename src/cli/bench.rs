@@ -12,7 +12,7 @@ use crate::runner::{self, BenchmarkRounds, WorkerProgram};
 use crate::session::{Exit, Failure, SpecText};
 use crate::spec;
 
-/// Update to measure.
+/// What to measure.
 #[derive(Debug, Subcommand)]
 pub enum BenchVerb {
     /// Training speed: tokens per second, share of the peak speed of matrix products, memory, and time per phase.

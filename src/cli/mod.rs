@@ -83,7 +83,7 @@ async fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Verb::Run(args) => run::run(global, args).await,
         Verb::Resume(args) => resume::resume(global, args).await,
         Verb::Eval(args) => eval::eval(global, args).await,
-        Verb::Data(verb) => tokio::task::block_in_place(|| data::data(global, verb)),
+        Verb::Data(verb) => data::data(global, verb).await,
         Verb::Plan(args) => plan::plan(global, args).await,
         Verb::Status(args) => status::status(global, args).await,
         Verb::Logs(args) => logs::logs(global, args).await,

@@ -1,4 +1,4 @@
-//! Update verbs share to write their results and errors.
+//! What verbs share to write their results and errors.
 
 use std::io::IsTerminal;
 

@@ -12,7 +12,7 @@ use crate::report::{Cell, Table};
 use crate::session::{Exit, Failure, VerificationRequest, VerificationRun};
 use crate::store::Verification;
 
-/// Update to verify.
+/// What to verify.
 #[derive(Debug, Subcommand)]
 pub enum VerifyVerb {
     /// Train every training job of a spec straight, then with kills and resumes, and compare both bit by bit.

@@ -97,6 +97,14 @@ pub enum DataError {
         /// The reason.
         reason: String,
     },
+    /// A record, or a chat template, that cannot be used.
+    #[error("format {}: {reason}", record.map_or("the records".to_owned(), |number| format!("record {number} of the dataset")))]
+    Unformattable {
+        /// The number of the record, from 1 and without those that have no text to train on; `None` if it concerns all.
+        record: Option<usize>,
+        /// The reason.
+        reason: String,
+    },
     /// An imported model that cannot be used.
     #[error("use the model {}: {problem}", path.display())]
     Model {
@@ -134,6 +142,16 @@ pub enum DataError {
 }
 
 impl DataError {
+    /// Adds the number of the record that cannot be formatted.
+    pub(super) fn of_record(self, number: usize) -> Self {
+        match self {
+            DataError::Unformattable { record: None, reason } => {
+                DataError::Unformattable { record: Some(number), reason }
+            }
+            other => other,
+        }
+    }
+
     /// Adds the operation and the file to an I/O error; for `map_err`.
     pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::{CorpusFormat, DatasetFormat, Digest, LocatedSource, MeasuredText, Origin, Remote, Source};
 
 use super::atomic::replace_file;
+use super::detect::detect_format;
 use super::download::{CacheState, CachedData, DataCache, Mismatch};
 use super::error::DataError;
 use super::files::{evaluation_files_in, file_name, is_evaluation_file, matches, visible_by_name};
@@ -18,7 +19,7 @@ use super::{archive, corpus, records};
 
 /// Incremented by hand when the rules for documents or records, or the toy world, change, so that cached sizes are computed
 /// again.
-const RULES: u32 = 2;
+const RULES: u32 = 3;
 
 /// The age from which the digest of a file is cached: another write within the same clock tick would not be detected.
 const MIN_AGE: Duration = Duration::from_secs(2);
@@ -41,6 +42,9 @@ struct SurveyCache {
     /// Sizes by origin and format, as JSON.
     #[serde(rename = "volumes")]
     sizes: BTreeMap<String, MeasuredText>,
+    /// Detected formats of datasets by origin, as JSON.
+    #[serde(default)]
+    formats: BTreeMap<String, DatasetFormat>,
 }
 
 /// The files that were found for a source.
@@ -196,6 +200,20 @@ impl Survey {
         format: &DatasetFormat,
     ) -> Result<MeasuredText, DataError> {
         self.size(&located.origin, format, || records::measure(located, format))
+    }
+
+    /// The format of a dataset, from the fields of its first row.
+    ///
+    /// # Errors
+    /// As [`super::detect_format`].
+    pub fn detect_format(&mut self, located: &LocatedSource, first: Option<u64>) -> Result<DatasetFormat, DataError> {
+        let key = serde_json::to_string(&(&located.origin, first)).expect("an origin has string keys");
+        if let Some(known) = self.cache.formats.get(&key) {
+            return Ok(known.clone());
+        }
+        let format = detect_format(located, first)?;
+        self.cache.formats.insert(key, format.clone());
+        Ok(format)
     }
 
     /// Writes the cache to its file.

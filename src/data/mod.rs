@@ -12,13 +12,16 @@
 
 mod archive;
 mod atomic;
+mod chat;
 mod clean;
 mod corpus;
+mod detect;
 mod dialogue;
 pub mod download;
 mod error;
 mod evaluation;
 mod files;
+mod formatted;
 mod generate;
 mod locate;
 mod mixture;
@@ -29,16 +32,20 @@ mod order;
 mod prepared;
 mod record;
 mod records;
+mod row_records;
 mod rows;
 mod table_file;
 mod tokenizer;
+mod tokenizer_text;
 mod words;
 pub mod world;
 
 pub use atomic::replace_file;
 pub use corpus::documents;
+pub use detect::detect_format;
 pub use error::DataError;
 pub use evaluation::{evaluation_file, evaluation_files};
+pub use formatted::{Formatter, TokenizedRecord};
 pub use generate::{Generated, generate, generation_retry_policy};
 pub use locate::Survey;
 pub use mixture::{Mixture, ReplayedRows};
@@ -47,9 +54,11 @@ pub use model_folder::model_config;
 pub use new_folder::write_files;
 pub use order::Permutation;
 pub use prepared::{
-    HeldOut, Ledger, PreparedCorpus, PreparedDataset, Split, SplitSize, TokenWidth, prepare_corpus, prepare_dataset,
+    HeldOut, Ledger, PreparedCorpus, PreparedDataset, PreparedRecord, Split, SplitSize, TokenWidth, prepare_corpus,
+    prepare_dataset,
 };
-pub use record::Record;
+pub use record::{Message, Record, Segment};
 pub use records::{record_groups, records};
 pub use table_file::{ColumnType, TableFile, Value};
 pub use tokenizer::{Encoding, Tokenizer, copy_tokenizer};
+pub use tokenizer_text::tokenizer_texts;

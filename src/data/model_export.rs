@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::domain::ConfigFile;
 use crate::domain::hugging_face::files::{
-    CONFIG, GENERATION, INDEX, SPECIAL_TOKENS, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS,
+    CHAT_TEMPLATE, CONFIG, GENERATION, INDEX, SPECIAL_TOKENS, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS,
 };
 use crate::domain::hugging_face::shards;
 
@@ -40,8 +40,12 @@ fn write(from: &Path, to: &Path, card: &str) -> Result<(), DataError> {
         unchanged.extend(shards(&text).map_err(|error| DataError::Model { path: index, problem: error.to_string() })?);
         unchanged.push(INDEX.to_owned());
     }
-    unchanged
-        .extend([SPECIAL_TOKENS, GENERATION].map(str::to_owned).into_iter().filter(|name| from.join(name).exists()));
+    unchanged.extend(
+        [SPECIAL_TOKENS, CHAT_TEMPLATE, GENERATION]
+            .map(str::to_owned)
+            .into_iter()
+            .filter(|name| from.join(name).exists()),
+    );
     for name in &unchanged {
         fs::copy(from.join(name), to.join(name)).map_err(DataError::io("copy", &from.join(name)))?;
     }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::domain::hugging_face::files::{
-    CONFIG, GENERATION, INDEX, SPECIAL_TOKENS, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS,
+    CHAT_TEMPLATE, CONFIG, GENERATION, INDEX, SPECIAL_TOKENS, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS,
 };
 use crate::domain::hugging_face::shards;
 use crate::domain::{ConfigFile, ForeignModel, RemoteLocation};
@@ -73,7 +73,7 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
         )));
     }
     names.push(TOKENIZER.to_owned());
-    let others = [TOKENIZER_CONFIG, SPECIAL_TOKENS, GENERATION];
+    let others = [TOKENIZER_CONFIG, SPECIAL_TOKENS, CHAT_TEMPLATE, GENERATION];
     names.extend(others.into_iter().filter(|name| present(name)).map(str::to_owned));
     names.sort();
     Ok(names.iter().map(|name| folder.join(name)).collect())

@@ -1,17 +1,114 @@
-//! The prompt/reply record of instruction datasets.
+//! The records of instruction datasets.
 
-/// An instruction and its reply.
+use crate::domain::Role;
+
+use super::words::count_words;
+
+/// A record of a dataset: text of which a part is trained on.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Record {
-    /// The text given to the model.
-    pub prompt: String,
-    /// The expected reply; never blank in the records that [`records`](super::records()) returns.
-    pub reply: String,
+pub enum Record {
+    /// An instruction and its reply, which is trained on.
+    Pair {
+        /// The text given to the model.
+        prompt: String,
+        /// The expected reply; never blank in the records that [`records`](super::records()) returns.
+        reply: String,
+    },
+    /// The messages of a conversation, of which those of the assistant are trained on.
+    Conversation(Vec<Message>),
+    /// A text, all of which is trained on.
+    Text(String),
+    /// Pieces of one text, to which nothing is added.
+    Segments(Vec<Segment>),
+    /// Token ids, and whether each is trained on. Both lists have the same length.
+    Tokens {
+        /// The ids.
+        ids: Vec<u32>,
+        /// Whether each id is trained on.
+        trained: Vec<bool>,
+    },
+}
+
+/// A message of a conversation.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Message {
+    /// Who speaks.
+    pub role: Role,
+    /// What is said.
+    pub content: String,
+    /// Whether the message is trained on; only messages of the assistant are.
+    pub trained: bool,
+}
+
+/// A piece of text that is trained on or only conditions what follows.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Segment {
+    /// The text.
+    pub text: String,
+    /// Whether it is trained on.
+    pub trained: bool,
 }
 
 impl Record {
-    /// Whether the reply is empty or white space only.
+    /// A prompt and its reply.
+    pub fn pair(prompt: impl Into<String>, reply: impl Into<String>) -> Self {
+        Record::Pair { prompt: prompt.into(), reply: reply.into() }
+    }
+
+    /// Prompt and reply of a pair.
+    #[cfg(test)]
+    pub(super) fn prompt_and_reply(&self) -> (&str, &str) {
+        match self {
+            Record::Pair { prompt, reply } => (prompt, reply),
+            other => panic!("{other:?} is not a pair"),
+        }
+    }
+
+    /// Whether nothing but white space is trained on.
     pub(super) fn is_blank(&self) -> bool {
-        self.reply.trim().is_empty()
+        match self {
+            Record::Pair { reply, .. } => reply.trim().is_empty(),
+            Record::Conversation(messages) => {
+                messages.iter().all(|message| !message.trained || message.content.trim().is_empty())
+            }
+            Record::Text(text) => text.trim().is_empty(),
+            Record::Segments(segments) => {
+                segments.iter().all(|segment| !segment.trained || segment.text.trim().is_empty())
+            }
+            Record::Tokens { trained, .. } => !trained.contains(&true),
+        }
+    }
+
+    /// The texts of the record, in order; none for token ids.
+    pub fn texts(&self) -> Vec<&str> {
+        match self {
+            Record::Pair { prompt, reply } => vec![prompt, reply],
+            Record::Conversation(messages) => messages.iter().map(|message| message.content.as_str()).collect(),
+            Record::Text(text) => vec![text],
+            Record::Segments(segments) => segments.iter().map(|segment| segment.text.as_str()).collect(),
+            Record::Tokens { .. } => vec![],
+        }
+    }
+
+    /// The number of words in the texts. The text of token ids is not known here, so every id counts as a word.
+    pub(super) fn words(&self) -> u64 {
+        match self {
+            Record::Tokens { ids, .. } => ids.len() as u64,
+            Record::Segments(segments) => {
+                // A word may reach over the border of two segments.
+                count_words(&segments.iter().map(|segment| segment.text.as_str()).collect::<String>())
+            }
+            Record::Pair { .. } | Record::Conversation(_) | Record::Text(_) => {
+                self.texts().into_iter().map(count_words).sum()
+            }
+        }
+    }
+
+    /// The approximate length of the record in bytes of text.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Record::Tokens { ids, .. } => 4 * ids.len(),
+            _ => self.texts().into_iter().map(str::len).sum(),
+        }
     }
 }

@@ -1,21 +1,23 @@
-//! Instruction datasets: from files to prompt/reply records.
+//! Instruction datasets: from files to records.
 
 use std::path::Path;
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::domain::{DatasetFormat, LocatedSource, MeasuredText, Origin, Pattern, WorldPart};
 
 use super::clean::remove_characters;
+use super::detect::detect_format;
 use super::dialogue::{Utterance, merge_turns, parse_dialogues};
 use super::error::DataError;
 use super::files::read_text;
 use super::record::Record;
-use super::rows::{Fault, each_row};
-use super::words::count_words;
+use super::row_records::RowReader;
+use super::rows::{Columns, Fault, each_row, each_value};
 use super::world;
 
-/// The records of a dataset, in the order of its files and lines, without those with a blank reply.
+/// The records of a dataset, in the order of its files and lines, without those that have no text to train on.
 ///
 /// These are the records of [`record_groups`].
 ///
@@ -40,7 +42,7 @@ pub fn record_groups(located: &LocatedSource, format: &DatasetFormat) -> Result<
     Ok(groups)
 }
 
-/// As [`record_groups`], including records with a blank reply.
+/// As [`record_groups`], including records that have no text to train on.
 fn all_groups(located: &LocatedSource, format: &DatasetFormat) -> Result<Vec<Vec<Record>>, DataError> {
     match &located.origin {
         Origin::World { part, seed, size } => match (part, format) {
@@ -54,13 +56,18 @@ fn all_groups(located: &LocatedSource, format: &DatasetFormat) -> Result<Vec<Vec
             }
         },
         Origin::Content { .. } => {
+            let detected = match format {
+                DatasetFormat::Detected { .. } => Some(detect_format(located, format.first())?),
+                _ => None,
+            };
+            let format = detected.as_ref().unwrap_or(format);
             let mut all = Vec::new();
             for path in &located.files {
                 all.extend(parse(path, format)?);
             }
-            if let DatasetFormat::Records { first: Some(first), .. } = format {
+            if let Some(first) = format.first() {
                 // Each row is its own group.
-                all.truncate(usize::try_from(*first).unwrap_or(usize::MAX));
+                all.truncate(usize::try_from(first).unwrap_or(usize::MAX));
             }
             Ok(all)
         }
@@ -68,11 +75,11 @@ fn all_groups(located: &LocatedSource, format: &DatasetFormat) -> Result<Vec<Vec
     }
 }
 
-/// The size of the text of [`records`]: prompts and replies.
+/// The size of the text of [`records`].
 pub(super) fn measure(located: &LocatedSource, format: &DatasetFormat) -> Result<MeasuredText, DataError> {
     let all = all_groups(located, format)?.into_iter().flatten();
     let (blank, records): (Vec<Record>, Vec<Record>) = all.partition(Record::is_blank);
-    let words = records.iter().map(|record| count_words(&record.prompt) + count_words(&record.reply)).sum();
+    let words = records.iter().map(Record::words).sum();
     Ok(MeasuredText { units: records.len() as u64, words, blank: blank.len() as u64 })
 }
 
@@ -89,10 +96,27 @@ fn parse(path: &Path, format: &DatasetFormat) -> Result<Vec<Vec<Record>>, DataEr
             each_row(path, *layout, &fields, |values| {
                 let (prompt_values, reply_values) = values.split_at(prompt_fields);
                 let fill = |pattern: &Pattern, values: &[String]| pattern.fill(values.iter().map(String::as_str));
-                records.push(Record { prompt: fill(prompt, prompt_values), reply: fill(reply, reply_values) });
+                records.push(Record::pair(fill(prompt, prompt_values), fill(reply, reply_values)));
             })?;
             Ok(single(records))
         }
+        DatasetFormat::Rows { layout, row, fields, roles, first: _ } => {
+            let (reader, mut records) = (RowReader { row: *row, fields, roles }, vec![]);
+            let names = reader.names();
+            let read = |value: &Value| {
+                records.push(reader.record(value)?);
+                Ok(())
+            };
+            let expected = || {
+                let required =
+                    row.required().iter().map(|field| format!("'{}'", fields.get(*field).map_or(*field, |name| name)));
+                format!("rows of the format {row}, with {}", required.collect::<Vec<_>>().join(" and "))
+            };
+            each_value(path, *layout, Columns::Existing(&names), read)?
+                .map_err(|fault| fault.expecting(path, expected()))?;
+            Ok(single(records))
+        }
+        DatasetFormat::Detected { .. } => unreachable!("`all_groups` detects the format"),
         DatasetFormat::Dialogue { .. } | DatasetFormat::Squad { .. } => parse_text(path, &read_text(path)?, format),
     }
 }
@@ -100,7 +124,9 @@ fn parse(path: &Path, format: &DatasetFormat) -> Result<Vec<Vec<Record>>, DataEr
 /// As [`parse`], for the formats that consist of text.
 fn parse_text(path: &Path, text: &str, format: &DatasetFormat) -> Result<Vec<Vec<Record>>, DataError> {
     match format {
-        DatasetFormat::Records { .. } => unreachable!("`parse` reads rows from their files"),
+        DatasetFormat::Detected { .. } | DatasetFormat::Rows { .. } | DatasetFormat::Records { .. } => {
+            unreachable!("`parse` reads rows from their files")
+        }
         DatasetFormat::Dialogue { min_words, across, remove } => {
             let mut all = parse_dialogues(path, text)?;
             for utterance in all.iter_mut().flatten() {
@@ -118,7 +144,7 @@ fn parse_text(path: &Path, text: &str, format: &DatasetFormat) -> Result<Vec<Vec
 /// Pairs each turn except the last, as the prompt, with the next one, as its reply.
 fn pair_turns(dialogue: Vec<Utterance>, min_words: u32) -> Vec<Record> {
     let turns = merge_turns(dialogue, min_words);
-    turns.windows(2).map(|pair| Record { prompt: pair[0].text.clone(), reply: pair[1].text.clone() }).collect()
+    turns.windows(2).map(|pair| Record::pair(&pair[0].text, &pair[1].text)).collect()
 }
 
 #[derive(Deserialize)]
@@ -160,7 +186,7 @@ fn squad(path: &Path, text: &str, with_context: bool) -> Result<Vec<Vec<Record>>
             let question = entry.question.trim();
             let prompt = if with_context { format!("{}\n{question}", context.trim()) } else { question.to_owned() };
             let reply = entry.answers.into_iter().next().map(|answer| answer.text).unwrap_or_default();
-            Record { prompt, reply }
+            Record::Pair { prompt, reply }
         };
         qas.into_iter().map(record).collect()
     };

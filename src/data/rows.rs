@@ -4,9 +4,9 @@ use std::fs::File;
 use std::path::Path;
 
 use parquet::file::reader::{FileReader, SerializedFileReader};
-use parquet::record::Field;
+use parquet::record::{Field, Row};
 use parquet::schema::types::Type;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::domain::{Layout, counted};
 
@@ -34,7 +34,7 @@ impl Fault {
 }
 
 /// Visits all rows in order, with the texts of these fields in the given order. Of a field that is a list of texts, the
-/// first one is used; an empty list, a null and an empty cell are the empty text.
+/// first one is used; an empty list, a null and an empty cell are the empty text, and a number is its decimal notation.
 ///
 /// # Errors
 /// Files that cannot be read; rows that do not follow the layout or lack a field.
@@ -44,22 +44,79 @@ pub(super) fn each_row(
     fields: &[&str],
     mut visit: impl FnMut(Vec<String>),
 ) -> Result<(), DataError> {
-    let expecting = |fault: Fault| fault.expecting(path, expected(layout, fields));
-    match layout {
-        Layout::Json => {
-            let read = |object: &Value| {
-                let texts = fields
-                    .iter()
-                    .map(|field| text_of(object.get(field)).map_err(|problem| format!("field '{field}' {problem}")));
-                visit(texts.collect::<Result<_, _>>()?);
-                Ok(())
-            };
-            each_object(&read_text(path)?, read).map_err(expecting)
+    let kind = if layout == Layout::Parquet { "column" } else { "field" };
+    let read = |row: &Value| {
+        let text = |name: &&str| {
+            let value = field(row, name).ok_or("is missing");
+            value.and_then(text_of).map_err(|problem| format!("{kind} '{name}' {problem}"))
+        };
+        visit(fields.iter().map(text).collect::<Result<_, _>>()?);
+        Ok(())
+    };
+    each_value(path, layout, Columns::All(fields), read)?
+        .map_err(|fault| fault.expecting(path, expected(layout, fields)))
+}
+
+/// Which fields of a file with columns are read.
+#[derive(Clone, Copy)]
+pub(super) enum Columns<'a> {
+    /// These, all of which must exist.
+    All(&'a [&'a str]),
+    /// Those of these that exist.
+    Existing(&'a [&'a str]),
+    /// Every one.
+    Every,
+}
+
+impl Columns<'_> {
+    /// Whether a column of this name is read. `data.prompt` reads the column `data`.
+    fn wants(self, name: &str) -> bool {
+        match self {
+            Columns::Every => true,
+            Columns::All(fields) | Columns::Existing(fields) => fields
+                .iter()
+                .any(|field| *field == name || field.split_once('.').is_some_and(|(column, _)| column == name)),
         }
-        Layout::Csv => separated(&read_text(path)?, b',', fields, visit).map_err(expecting),
-        Layout::Tsv => separated(&read_text(path)?, b'\t', fields, visit).map_err(expecting),
-        Layout::Parquet => columns(path, fields, visit)?.map_err(expecting),
     }
+
+    /// The first field that must exist and is not among these names.
+    fn missing<'n>(self, mut names: impl Iterator<Item = &'n str> + Clone) -> Option<String> {
+        let Columns::All(fields) = self else { return None };
+        let found = |field: &&&str| {
+            let column = field.split_once('.').map_or(**field, |(column, _)| column);
+            names.clone().any(|name| name == **field || name == column)
+        };
+        let missing = fields.iter().find(|field| !found(field))?;
+        let known = listed(names.by_ref());
+        Some(format!("'{missing}'; there are {known}"))
+    }
+}
+
+/// Visits all rows in order, as JSON objects. A row of JSON has all of its fields; of the other layouts, those that
+/// `columns` selects. The visit of a row can fail with the problem of the row.
+///
+/// # Errors
+/// Outer: files that cannot be read. Inner: rows that do not follow the layout, or whose visit failed.
+pub(super) fn each_value(
+    path: &Path,
+    layout: Layout,
+    columns: Columns<'_>,
+    visit: impl FnMut(&Value) -> Result<(), String>,
+) -> Result<Result<(), Fault>, DataError> {
+    Ok(match layout {
+        Layout::Json => each_object(&read_text(path)?, visit),
+        Layout::Csv => separated(&read_text(path)?, b',', columns, visit),
+        Layout::Tsv => separated(&read_text(path)?, b'\t', columns, visit),
+        Layout::Parquet => parquet_rows(path, columns, visit)?,
+    })
+}
+
+/// The field of this name, or, for a name such as `data.prompt`, the field within fields.
+pub(super) fn field<'v>(row: &'v Value, name: &str) -> Option<&'v Value> {
+    row.get(name).or_else(|| {
+        let (outer, inner) = name.split_once('.')?;
+        field(row.get(outer)?, inner)
+    })
 }
 
 fn expected(layout: Layout, fields: &[&str]) -> String {
@@ -72,41 +129,66 @@ fn expected(layout: Layout, fields: &[&str]) -> String {
     }
 }
 
-/// Reads every non-blank line as a JSON object, or the whole text as an array of objects.
+/// Reads every non-blank line as a JSON object, the whole text as an array of objects, or the list in the only field of
+/// the object that the whole text is.
 pub(super) fn each_object(text: &str, mut read: impl FnMut(&Value) -> Result<(), String>) -> Result<(), Fault> {
     if text.trim_start().starts_with('[') {
         let list: Vec<Value> = serde_json::from_str(text)
             .map_err(|error| Fault { line: error.line(), problem: format!("not a JSON array ({error})") })?;
-        let item = |(index, value)| read(value).map_err(|problem| (index, problem));
-        return list.iter().enumerate().try_for_each(item).map_err(|(index, problem)| Fault {
-            line: 1,
-            problem: format!("element {} of the array: {problem}", index + 1),
-        });
+        return each_element(&list, read);
     }
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-    for (index, line) in lines {
-        let value = serde_json::from_str(line).map_err(|error| format!("invalid JSON ({error})"));
-        value.and_then(|value| read(&value)).map_err(|problem| Fault { line: index + 1, problem })?;
+    for (position, (index, line)) in lines.enumerate() {
+        let value = match serde_json::from_str(line) {
+            Ok(value) => value,
+            Err(_)
+                if position == 0
+                    && let Ok(whole) = serde_json::from_str::<Value>(text) =>
+            {
+                let list =
+                    whole.as_object().filter(|fields| fields.len() == 1).and_then(|fields| fields.values().next());
+                return match list.and_then(Value::as_array) {
+                    Some(list) => each_element(list, read),
+                    None => read(&whole).map_err(|problem| Fault { line: 1, problem }),
+                };
+            }
+            Err(error) => return Err(Fault { line: index + 1, problem: format!("invalid JSON ({error})") }),
+        };
+        read(&value).map_err(|problem| Fault { line: index + 1, problem })?;
     }
     Ok(())
 }
 
-/// A string, or the first of an array of strings.
-fn text_of(value: Option<&Value>) -> Result<String, &'static str> {
+fn each_element(list: &[Value], mut read: impl FnMut(&Value) -> Result<(), String>) -> Result<(), Fault> {
+    let numbered = |(index, value)| {
+        read(value)
+            .map_err(|problem| Fault { line: 1, problem: format!("element {} of the array: {problem}", index + 1) })
+    };
+    list.iter().enumerate().try_for_each(numbered)
+}
+
+/// The text of a value; see [`each_row`].
+pub(super) fn text_of(value: &Value) -> Result<String, &'static str> {
     match value {
-        None => Err("is missing"),
-        Some(Value::Null) => Ok(String::new()),
-        Some(Value::String(text)) => Ok(text.clone()),
-        Some(Value::Array(texts)) => match texts.first() {
+        Value::Null => Ok(String::new()),
+        Value::String(text) => Ok(text.clone()),
+        Value::Number(number) => Ok(number.to_string()),
+        Value::Bool(_) => Err("is true or false, not a text"),
+        Value::Object(_) => Err("is an object, not a text; name a field in it, as in 'outer.inner'"),
+        Value::Array(texts) => match texts.first() {
             None => Ok(String::new()),
             Some(Value::String(text)) => Ok(text.clone()),
             Some(_) => Err("is a list whose first value is not a text"),
         },
-        Some(_) => Err("is not a text"),
     }
 }
 
-fn separated(text: &str, delimiter: u8, fields: &[&str], mut visit: impl FnMut(Vec<String>)) -> Result<(), Fault> {
+fn separated(
+    text: &str,
+    delimiter: u8,
+    columns: Columns<'_>,
+    mut visit: impl FnMut(&Value) -> Result<(), String>,
+) -> Result<(), Fault> {
     let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).from_reader(text.as_bytes());
     let fault = |error: csv::Error| Fault {
         line: error.position().map_or(1, |position| position.line() as usize),
@@ -118,63 +200,67 @@ fn separated(text: &str, delimiter: u8, fields: &[&str], mut visit: impl FnMut(V
         },
     };
     let names = reader.headers().map_err(fault)?.clone();
-    let places = fields.iter().map(|field| {
-        let problem = || format!("no field '{field}'; there are {}", listed(names.iter()));
-        names.iter().position(|name| name == *field).ok_or_else(|| Fault { line: 1, problem: problem() })
-    });
-    let places: Vec<usize> = places.collect::<Result<_, _>>()?;
+    if let Some(missing) = columns.missing(names.iter()) {
+        return Err(Fault { line: 1, problem: format!("no field {missing}") });
+    }
     for row in reader.records() {
         let row = row.map_err(fault)?;
-        visit(places.iter().map(|&place| row.get(place).unwrap_or_default().to_owned()).collect());
+        let line = row.position().map_or(1, |position| position.line() as usize);
+        let cells = names.iter().zip(row.iter()).filter(|(name, _)| columns.wants(name));
+        let object: Map<String, Value> = cells.map(|(name, cell)| (name.to_owned(), Value::from(cell))).collect();
+        visit(&Value::Object(object)).map_err(|problem| Fault { line, problem })?;
     }
     Ok(())
 }
 
-fn columns(path: &Path, fields: &[&str], mut visit: impl FnMut(Vec<String>)) -> Result<Result<(), Fault>, DataError> {
+fn parquet_rows(
+    path: &Path,
+    columns: Columns<'_>,
+    mut visit: impl FnMut(&Value) -> Result<(), String>,
+) -> Result<Result<(), Fault>, DataError> {
     let file = File::open(path).map_err(DataError::io("read", path))?;
     let broken =
         |row: usize| move |error: parquet::errors::ParquetError| Fault { line: row, problem: error.to_string() };
     let read = || -> Result<(), Fault> {
         let reader = SerializedFileReader::new(file).map_err(broken(1))?;
         let schema = reader.metadata().file_metadata().schema();
-        let known = |name: &str| schema.get_fields().iter().find(|field| field.name() == name).cloned();
-        let mut wanted = vec![];
-        for name in fields {
-            let problem = || {
-                let names = schema.get_fields().iter().map(|field| field.name());
-                format!("no column '{name}'; there are {}", listed(names))
-            };
-            let column = known(name).ok_or_else(|| Fault { line: 1, problem: problem() })?;
-            if !wanted.contains(&column) {
-                wanted.push(column);
-            }
+        if let Some(missing) = columns.missing(schema.get_fields().iter().map(|field| field.name())) {
+            return Err(Fault { line: 1, problem: format!("no column {missing}") });
         }
+        let wanted = schema.get_fields().iter().filter(|field| columns.wants(field.name())).cloned().collect();
         let projection = Type::group_type_builder(schema.name()).with_fields(wanted).build().map_err(broken(1))?;
         for (index, row) in reader.get_row_iter(Some(projection)).map_err(broken(1))?.enumerate() {
             let row = row.map_err(broken(index + 1))?;
-            let texts = fields.iter().map(|name| {
-                let value = row.get_column_iter().find(|(column, _)| column == name).map(|(_, value)| value);
-                text_in(value)
-                    .map_err(|problem| Fault { line: index + 1, problem: format!("column '{name}' {problem}") })
-            });
-            visit(texts.collect::<Result<_, _>>()?);
+            visit(&object_of(&row)).map_err(|problem| Fault { line: index + 1, problem })?;
         }
         Ok(())
     };
     Ok(read())
 }
 
-fn text_in(value: Option<&Field>) -> Result<String, &'static str> {
-    match value {
-        None => Err("is missing"),
-        Some(Field::Null) => Ok(String::new()),
-        Some(Field::Str(text)) => Ok(text.clone()),
-        Some(Field::ListInternal(list)) => match list.elements().first() {
-            None => Ok(String::new()),
-            Some(Field::Str(text)) => Ok(text.clone()),
-            Some(_) => Err("is a list whose first value is not a text"),
-        },
-        Some(_) => Err("is not a text"),
+fn object_of(row: &Row) -> Value {
+    Value::Object(row.get_column_iter().map(|(name, value)| (name.clone(), value_of(value))).collect())
+}
+
+/// The JSON value of a Parquet field. Dates, decimals and bytes become texts.
+fn value_of(field: &Field) -> Value {
+    match field {
+        Field::Null => Value::Null,
+        Field::Bool(flag) => Value::from(*flag),
+        Field::Byte(number) => Value::from(*number),
+        Field::Short(number) => Value::from(*number),
+        Field::Int(number) => Value::from(*number),
+        Field::Long(number) => Value::from(*number),
+        Field::UByte(number) => Value::from(*number),
+        Field::UShort(number) => Value::from(*number),
+        Field::UInt(number) => Value::from(*number),
+        Field::ULong(number) => Value::from(*number),
+        Field::Float(number) => Value::from(*number),
+        Field::Double(number) => Value::from(*number),
+        Field::Str(text) => Value::from(text.as_str()),
+        Field::Group(row) => object_of(row),
+        Field::ListInternal(list) => list.elements().iter().map(value_of).collect(),
+        other => Value::from(other.to_string()),
     }
 }
 
@@ -258,22 +344,20 @@ mod tests {
     fn errors_name_the_position_and_the_expected_format() {
         let parquet = parquet(&[("why", "so")]);
         let faults = [
-            rows("a.json", br#"[{"q": "x"}, {"q": 1}]"#, Layout::Json, &["q"]),
+            rows("a.json", br#"[{"q": "x"}, {"q": {"a": 1}}]"#, Layout::Json, &["q"]),
             rows("a.csv", b"q,a\nwhy,so\nwho\n", Layout::Csv, &["q"]),
             rows("a.tsv", b"q,a\n", Layout::Tsv, &["q"]),
             rows("a.csv", b"", Layout::Csv, &["q"]),
             rows("a.parquet", &parquet, Layout::Parquet, &["q", "answer"]),
-            rows("a.parquet", &parquet, Layout::Parquet, &["id"]),
             rows("a.parquet", &parquet[..parquet.len() - 3], Layout::Parquet, &["q"]),
         ];
         let faults: Vec<String> = faults.into_iter().map(Result::unwrap_err).collect();
         insta::assert_snapshot!(faults.join("\n"), @"
-        read data/a.json: line 1: element 2 of the array: field 'q' is not a text; expected a JSON object on every line, or one array of them, with the text fields 'q'
+        read data/a.json: line 1: element 2 of the array: field 'q' is an object, not a text; name a field in it, as in 'outer.inner'; expected a JSON object on every line, or one array of them, with the text fields 'q'
         read data/a.csv: line 3: the row has 1 value, but the header line has 2; expected comma-separated values with a header line that contains 'q'
         read data/a.tsv: line 1: no field 'q'; there are 'q,a'; expected tab-separated values with a header line that contains 'q'
         read data/a.csv: line 1: no field 'q'; there are none; expected comma-separated values with a header line that contains 'q'
         read data/a.parquet: line 1: no column 'answer'; there are 'q', 'id', 'a'; expected text columns 'q', 'answer'
-        read data/a.parquet: line 1: column 'id' is not a text; expected text columns 'id'
         read data/a.parquet: line 1: Parquet error: Invalid Parquet file. Corrupt footer; expected text columns 'q'
         ");
     }

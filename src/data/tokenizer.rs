@@ -12,7 +12,7 @@ use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::{AddedToken, Tokenizer as Inner, TruncationParams};
 
 use crate::domain::SpecialTokens;
-use crate::domain::hugging_face::files::{SPECIAL_TOKENS, TOKENIZER, TOKENIZER_CONFIG};
+use crate::domain::hugging_face::files::{CHAT_TEMPLATE, SPECIAL_TOKENS, TOKENIZER, TOKENIZER_CONFIG};
 
 use super::error::DataError;
 use special::{END_OF_TEXT, PADDING};
@@ -38,6 +38,14 @@ pub struct Encoding {
     pub ids: Vec<u32>,
     /// The start and end of each token in the text, in Unicode scalar values; (0, 0) for added special tokens.
     pub offsets: Vec<(usize, usize)>,
+}
+
+/// A token with the bytes of the text that it stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct TokenSpan {
+    pub id: u32,
+    pub start: usize,
+    pub end: usize,
 }
 
 impl Tokenizer {
@@ -137,6 +145,27 @@ impl Tokenizer {
         Ok(Encoding { ids: encoding.get_ids().to_vec(), offsets: encoding.get_offsets().to_vec() })
     }
 
+    /// Encodes a text without adding special tokens, as [`Tokenizer::encode`] does, with the bytes of each token. A space
+    /// that belongs to a token counts as a part of it, also where the tokenizer leaves it out of the offsets.
+    pub(super) fn encode_spans(&self, text: &str) -> Result<Vec<TokenSpan>, DataError> {
+        let encoding = self.inner.encode(text, false).map_err(Self::unencodable)?;
+        let mut before = 0;
+        let spans = encoding.get_ids().iter().zip(encoding.get_offsets()).zip(encoding.get_tokens());
+        let span = |((id, &(start, end)), token): ((&u32, &(usize, usize)), &String)| {
+            let has_space = token.starts_with(['\u{120}', '\u{2581}', '\u{10a}', '\u{10d}', '\u{109}']);
+            let gap = text.get(before..start).is_some_and(|gap| gap.chars().all(char::is_whitespace));
+            let start = if has_space && before < start && gap { before } else { start };
+            before = before.max(end);
+            TokenSpan { id: *id, start, end: end.max(start) }
+        };
+        Ok(spans.map(span).collect())
+    }
+
+    /// The text of a token as it stands in the vocabulary.
+    pub fn token(&self, id: u32) -> Option<String> {
+        self.inner.id_to_token(id)
+    }
+
     /// Encodes many texts on all threads; see [`Tokenizer::encode`].
     ///
     /// # Errors
@@ -219,7 +248,7 @@ impl Tokenizer {
 /// # Errors
 /// A folder without a tokenizer; files that cannot be read or written.
 pub fn copy_tokenizer(from: &Path, to: &Path) -> Result<(), DataError> {
-    for name in [TOKENIZER, TOKENIZER_CONFIG, SPECIAL_TOKENS] {
+    for name in [TOKENIZER, TOKENIZER_CONFIG, SPECIAL_TOKENS, CHAT_TEMPLATE] {
         let (from, to) = (from.join(name), to.join(name));
         if name == TOKENIZER || from.exists() {
             std::fs::copy(&from, &to).map_err(DataError::io("copy", &from))?;

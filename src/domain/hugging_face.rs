@@ -21,6 +21,8 @@ pub mod files {
     pub const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
     /// The special tokens, in a file of older releases.
     pub const SPECIAL_TOKENS: &str = "special_tokens_map.json";
+    /// The chat template, where it is not in the configuration of the tokenizer.
+    pub const CHAT_TEMPLATE: &str = "chat_template.jinja";
     /// The parameters of text generation.
     pub const GENERATION: &str = "generation_config.json";
 }

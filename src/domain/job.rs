@@ -17,13 +17,13 @@ use serde::{Deserialize, Serialize};
 use super::curriculum::{LossMask, OptimizerStart, RecordOrder, Replay};
 use super::digest::JobId;
 use super::finetune::{FinetuneRecipe, GlueTask};
+use super::formatting::Formatting;
 use super::job_kind::JobKind;
 use super::milestone::Milestone;
 use super::mode::Mode;
 use super::model::ModelConfig;
 use super::origin::{Origin, WorldPart};
 use super::suite::Suite;
-use super::template::Template;
 use super::text_format::{CorpusFormat, DatasetFormat};
 use super::training::{Length, Training};
 
@@ -44,8 +44,8 @@ pub struct TokenizerJob {
 pub enum Prepared {
     /// A stream of documents, each followed by the end-of-text token.
     Corpus(Origin, CorpusFormat),
-    /// Prompt/reply records, each formatted by the template and followed by the end-of-text token.
-    Dataset(Origin, DatasetFormat, Template),
+    /// Records, each formatted as text.
+    Dataset(Origin, DatasetFormat, Formatting),
 }
 
 impl Prepared {
@@ -55,7 +55,12 @@ impl Prepared {
             // The records of these parts are independent, whatever the format.
             Prepared::Dataset(Origin::World { part: WorldPart::Chat | WorldPart::Questions, .. }, ..) => false,
             Prepared::Dataset(_, DatasetFormat::Dialogue { .. } | DatasetFormat::Squad { .. }, _) => true,
-            Prepared::Dataset(_, DatasetFormat::Records { .. }, _) | Prepared::Corpus(..) => false,
+            Prepared::Dataset(
+                _,
+                DatasetFormat::Detected { .. } | DatasetFormat::Rows { .. } | DatasetFormat::Records { .. },
+                _,
+            )
+            | Prepared::Corpus(..) => false,
         }
     }
 }
@@ -279,12 +284,12 @@ impl Job {
     ///
     /// | job | version | change |
     /// |---|---|---|
-    /// | prepare, of dialogues or paragraphs, with a held-out part | 2 | dialogues and paragraphs are held out as a whole |
+    /// | prepare, of a dataset | 3 | prompt and reply are tokenized as one text; before, 2 if dialogues or paragraphs are held out as a whole |
     /// | tune, with replayed text | 2 | its share refers to tokens that receive loss, no longer to rows |
     /// | all others | 1 | |
     pub fn version(&self) -> u32 {
         match self {
-            Job::Prepare(job) if job.held_out > 0.0 && job.data.is_grouped() => 2,
+            Job::Prepare(PrepareJob { data: Prepared::Dataset(..), .. }) => 3,
             Job::Tune(job) if job.parts().iter().any(|part| part.replay.is_some()) => 2,
             Job::Tokenizer(_)
             | Job::Prepare(_)

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::formatting::Formatting;
 use super::origin::{Origin, WorldPart};
 use super::remote::{FileSelection, Remote, RemoteLocation};
-use super::template::Template;
 use super::text_format::{CorpusFormat, DatasetFormat};
 use super::text_size::TextSize;
 
@@ -105,7 +105,7 @@ pub struct Dataset {
     /// How the files become records.
     pub format: DatasetFormat,
     /// How a record is formatted as text.
-    pub template: Template,
+    pub formatting: Formatting,
     /// The size that the spec declares, if it does.
     pub expected: Option<TextSize>,
     /// The declared number of words that are not part of any corpus, if the spec declares it.

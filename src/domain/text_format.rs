@@ -1,12 +1,17 @@
 //! How files of text become documents and records.
 
-use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
+
+use super::row_format::{Role, RowFormat};
 use super::template::Pattern;
 
 /// The file format of rows with named fields.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Layout {
     /// A JSON object on every line, or one JSON array of objects.
     #[default]
@@ -17,6 +22,24 @@ pub enum Layout {
     Tsv,
     /// Apache Parquet.
     Parquet,
+}
+
+impl Layout {
+    /// The layout of a file of this name, by its extension before `.gz`; JSON for an unknown extension.
+    pub fn of_file(name: &str) -> Self {
+        let name = name.strip_suffix(".gz").unwrap_or(name);
+        match name.rsplit_once('.').map(|(_, extension)| extension) {
+            Some("csv") => Layout::Csv,
+            Some("tsv") => Layout::Tsv,
+            Some("parquet") => Layout::Parquet,
+            _ => Layout::Json,
+        }
+    }
+
+    /// The name used in specs and messages.
+    pub fn name(self) -> &'static str {
+        self.into()
+    }
 }
 
 /// How a text corpus is divided into documents.
@@ -54,10 +77,34 @@ pub struct CorpusFormat {
     pub merge_turns: bool,
 }
 
-/// How the files of a dataset become prompt/reply records.
+/// How the files of a dataset become records.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "format")]
 pub enum DatasetFormat {
+    /// Unknown until the files are found; then it is replaced by the format that the fields of the first row show. Jobs
+    /// have it only while their data are missing.
+    Detected {
+        /// Read only the first rows, this many; `None` reads all.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        first: Option<u64>,
+    },
+    /// Rows in a published layout, with the fields that it defines.
+    Rows {
+        /// The format of the file.
+        #[serde(default, skip_serializing_if = "is_json")]
+        layout: Layout,
+        /// The layout of a row.
+        row: RowFormat,
+        /// Other names of fields, by the name that the layout defines.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        fields: BTreeMap<String, String>,
+        /// What other names of roles mean: `user`, `assistant`, `system` or `tool`, by the name in the data.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        roles: BTreeMap<String, Role>,
+        /// Read only the first rows, this many; `None` reads all.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        first: Option<u64>,
+    },
     /// Rows with fields for prompt and reply. Of a field that is a list of texts, the first one is used.
     Records {
         /// The format of the file.
@@ -110,6 +157,21 @@ impl DatasetFormat {
     /// Dialogues that are kept separate and with all characters.
     pub fn dialogue(min_words: u32) -> Self {
         DatasetFormat::Dialogue { min_words, across: false, remove: String::new() }
+    }
+
+    /// Rows in a published layout, with its own names of fields.
+    pub fn rows(layout: Layout, row: RowFormat) -> Self {
+        DatasetFormat::Rows { layout, row, fields: BTreeMap::new(), roles: BTreeMap::new(), first: None }
+    }
+
+    /// The number of rows to read, if it is limited.
+    pub fn first(&self) -> Option<u64> {
+        match self {
+            DatasetFormat::Detected { first }
+            | DatasetFormat::Rows { first, .. }
+            | DatasetFormat::Records { first, .. } => *first,
+            DatasetFormat::Dialogue { .. } | DatasetFormat::Squad { .. } => None,
+        }
     }
 }
 

@@ -33,7 +33,7 @@ pub struct MeasuredText {
     pub units: u64,
     /// Whitespace-separated words after cleaning; for a record, those of prompt and reply.
     pub words: u64,
-    /// Records that were left out because their reply is blank.
+    /// Records that were left out because they have no text to train on.
     pub blank: u64,
 }
 

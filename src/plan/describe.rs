@@ -32,6 +32,8 @@ pub struct Description {
     pub stages: Vec<StageLine>,
     /// How many words the models read.
     pub ledger: Ledger,
+    /// The format that each dataset without `format:` was found to have, by name.
+    pub detected: BTreeMap<String, String>,
     /// What to check before running the plan.
     pub warnings: Vec<String>,
     /// The data that was not found.
@@ -180,6 +182,7 @@ pub fn describe(
         kinds: kinds.collect(),
         models: models(plan, facts),
         stages: stages(plan, facts),
+        detected: facts.detected.clone(),
         warnings: warnings(plan, facts, budget),
         ledger: ledger(plan, facts, budget),
         missing,
@@ -294,7 +297,7 @@ pub fn warnings(plan: &Plan, facts: &Facts, budget: Option<Budget>) -> Vec<Strin
     let mut warnings: Vec<String> = facts.unexpected_sizes(plan).into_iter().map(unexpected).collect();
     let blank = |(what, blank): (String, u64)| {
         let (records, verb) = (counted(blank, "record"), if blank == 1 { "has" } else { "have" });
-        format!("{records} of {what} {verb} a blank reply and will be left out")
+        format!("{records} of {what} {verb} no text to train on and will be left out")
     };
     warnings.extend(facts.ignored_dropout(plan).map(|(label, share)| {
         format!(

@@ -230,7 +230,7 @@ impl Builder<'_> {
         jobs: &mut Vec<(JobId, Role)>,
     ) -> JobId {
         let origin = self.locate(&dataset.source).origin;
-        let data = Prepared::Dataset(origin, dataset.format.clone(), dataset.template.clone());
+        let data = Prepared::Dataset(origin, dataset.format.clone(), dataset.formatting.clone());
         let Dataset { name, expected, new_words, .. } = dataset;
         let text = PreparedText { name: name.clone(), expected: *expected, new_words: *new_words };
         self.prepare(recipe, vocabulary, data, text, &dataset.source, jobs)

@@ -26,7 +26,7 @@ pub struct TextEstimate {
     pub units_estimated: bool,
     /// Whether the text was counted. Otherwise it is not available yet, and the sizes are those that the spec expects.
     pub measured: bool,
-    /// Records that are left out because their reply is blank; 0 once the job has run.
+    /// Records that are left out because they have no text to train on; 0 once the job has run.
     pub blank: u64,
 }
 
@@ -72,6 +72,8 @@ pub struct Facts {
     pub bytes: BTreeMap<JobId, u64>,
     /// Where the spec names the data that was not found, by location: `experiments/x.yaml:12:5`.
     pub places: BTreeMap<String, String>,
+    /// The format that each dataset without `format:` was found to have, by name.
+    pub detected: BTreeMap<String, String>,
 }
 
 /// One epoch of a training job; unknown numbers are `None`.
@@ -195,7 +197,7 @@ impl Facts {
         dropouts.filter_map(|(id, share)| Some((plan.job(id)?.label.as_str(), *share)))
     }
 
-    /// The datasets of which records are left out because their reply is blank: name and number of records.
+    /// The datasets of which records are left out because they have no text to train on: name and number of records.
     pub(super) fn blank_replies(&self, plan: &Plan) -> BTreeMap<String, u64> {
         let blank = |planned: &PlannedJob| Some((planned.what(), self.amounts.get(&planned.id)?.blank));
         plan.jobs().filter_map(blank).filter(|(_, blank)| *blank > 0).collect()

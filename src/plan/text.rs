@@ -66,6 +66,9 @@ impl Text<'_> {
         }
         self.write_jobs(plan)?;
         self.write_missing(plan)?;
+        for (dataset, format) in &plan.detected {
+            writeln!(self.out, "dataset {dataset} has the format {format}")?;
+        }
         for warning in &plan.warnings {
             writeln!(self.out, "warning: {warning}")?;
         }

@@ -180,8 +180,8 @@ fn recipe(training: &Training) -> String {
 mod tests {
     use super::*;
     use crate::domain::{
-        Arch, DatasetFormat, Digest, Length, Mode, ModelConfig, Precision, PretrainJob, Schedule, SpecialTokens, Suite,
-        Template, Warmup, WorldPart,
+        Arch, DatasetFormat, Digest, Formatting, Length, Mode, ModelConfig, Precision, PretrainJob, Schedule,
+        SpecialTokens, Suite, Warmup, WorldPart,
     };
 
     fn card_job(label: &str, job: Job, words: Option<u64>) -> CardJob {
@@ -226,7 +226,7 @@ mod tests {
         let config = ConfigFile { model, tokens: SpecialTokens::default(), dtype: "float32".to_owned(), dropout: 0.0 };
         let import = Job::Import(ImportJob { folder: Origin::Content { digest: Digest::of(b"theirs") } });
         let chat = Origin::World { part: WorldPart::Chat, seed: 1, size: 100 };
-        let data = Prepared::Dataset(chat, DatasetFormat::dialogue(1), Template::separated("\n"));
+        let data = Prepared::Dataset(chat, DatasetFormat::dialogue(1), Formatting::separated("\n"));
         let text = Job::Prepare(PrepareJob { tokenizer: import.id(), data, held_out: 0.0 });
         let pretrain = Job::Pretrain(PretrainJob {
             model: config.model.clone(),

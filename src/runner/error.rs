@@ -4,13 +4,13 @@ use std::path::PathBuf;
 
 use crate::domain::BatchSystem;
 
-/// Update ends a run early.
+/// What ends a run early.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// The tasks do not form a graph that can be run.
     #[error("run {0}")]
     Tasks(String),
-    /// Update happened could not be recorded.
+    /// What happened could not be recorded.
     #[error("record the progress of the jobs: {0}")]
     Record(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A file of the run cannot be written or read.
@@ -54,7 +54,7 @@ pub enum RunError {
     Locked {
         /// The lock file.
         path: PathBuf,
-        /// Update the holder wrote about itself: its process and host.
+        /// What the holder wrote about itself: its process and host.
         holder: String,
     },
 }

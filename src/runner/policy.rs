@@ -1,4 +1,4 @@
-//! Update a run is asked to do when jobs fail, and when the user wants it to stop.
+//! What a run is asked to do when jobs fail, and when the user wants it to stop.
 
 use crate::domain::FaultInjection;
 

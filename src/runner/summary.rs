@@ -2,7 +2,7 @@
 
 use crate::domain::JobId;
 
-/// Update became of the tasks: each is in exactly one list.
+/// What became of the tasks: each is in exactly one list.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Summary {
     /// Done, in the order in which they ended.

@@ -61,7 +61,7 @@ pub(super) fn left_open(number: usize, folder: &Path, token: &str) {
 pub(super) const POLICY: Policy =
     Policy { keep_going: true, retries: 2, checkpoint_every_seconds: 60, micro_batch: None, faults: None };
 
-/// Update `drive` returned, and the updates that it reported.
+/// What `drive` returned, and the updates that it reported.
 pub(super) struct Run {
     result: Result<Summary, RunError>,
     pub(super) updates: Vec<JobUpdate>,

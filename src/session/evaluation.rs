@@ -10,13 +10,13 @@ use crate::domain::remote::is_repository;
 use crate::domain::{CellRow, Digest, JobId, Mode, Origin, ScoreRow, Size, Source, Suite};
 use crate::store::Store;
 
-/// Update tables show as the curriculum of imported models.
+/// What tables show as the curriculum of imported models.
 const IMPORTED: &str = "imported";
 
 /// The name of all zero-shot suites whose data exist.
 const ZERO_SHOT: &str = "zero-shot";
 
-/// Update to evaluate.
+/// What to evaluate.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EvaluationRequest<'a> {
     /// The name of the experiment; `None` derives one from the rest.
@@ -40,7 +40,7 @@ pub struct EvaluationSpec {
     pub name: String,
     /// The spec.
     pub spec: SpecText,
-    /// Update the user should know of how the request was understood.
+    /// What the user should know of how the request was understood.
     pub notes: Vec<String>,
 }
 

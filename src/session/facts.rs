@@ -1,4 +1,4 @@
-//! Update the data and the models on this machine say about a plan: amounts of text, model shapes and file sizes.
+//! What the data and the models on this machine say about a plan: amounts of text, model shapes and file sizes.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -27,6 +27,7 @@ pub(super) fn gather(
         models: models.into_iter().map(|(id, file)| (id, file.model)).collect(),
         bytes: evaluation_bytes(plan),
         places,
+        detected: BTreeMap::new(),
     })
 }
 

@@ -25,7 +25,7 @@ struct Needed<'a> {
     remote: Remote,
 }
 
-/// Update a fetch has done.
+/// What a fetch has done.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Fetched {
     /// Files that were fetched.

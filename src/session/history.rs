@@ -1,4 +1,4 @@
-//! Update the database and the files on disk say about a job.
+//! What the database and the files on disk say about a job.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use crate::plan::{Artifacts, LastAttempt, PriorState};
 use crate::runner;
 use crate::store::{self, JobHistory};
 
-/// Update the plan must know of a job: its last outcome and the state of its files. A job whose training another job
+/// What the plan must know of a job: its last outcome and the state of its files. A job whose training another job
 /// continues must have left the state of its optimizer, which it does only if both were planned together.
 pub(super) fn known(history: &JobHistory, is_continued: bool) -> PriorState {
     let last = match &history.last {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::path::{Path, PathBuf};
 
+use super::datasets;
 use super::facts;
 use super::failure::{Exit, Failure};
 use super::history;
@@ -29,10 +30,12 @@ pub struct Session {
     pub outputs: BTreeMap<JobId, PathBuf>,
     /// The folder of each job that the database knows.
     pub folders: BTreeMap<JobId, PathBuf>,
-    /// Update the data on this machine say about the plan.
+    /// What the data on this machine say about the plan.
     pub facts: Facts,
     /// Where the spec names missing data.
     places: BTreeMap<String, String>,
+    /// The detected format of each dataset whose spec has none.
+    detected: BTreeMap<String, String>,
     /// The jobs of the database whose models the cells start from.
     recorded: BTreeMap<JobId, RecordedJob>,
     survey: Survey,
@@ -49,6 +52,8 @@ impl Session {
     pub async fn open(runs: &Path, spec: SpecText, grid: Grid, store: Option<&Store>) -> Result<Self, Failure> {
         let mut survey = survey_of(runs, Some(spec.data_cache()?));
         let located = locate(&grid, &mut survey)?;
+        let mut grid = grid;
+        let detected = datasets::complete(&mut grid, &located, &mut survey)?;
         let recorded = recorded_models(&grid, store).await?;
         let mut session = Self {
             plan: plan::expand(&grid, &located, &recorded),
@@ -57,6 +62,7 @@ impl Session {
             outputs: BTreeMap::new(),
             folders: BTreeMap::new(),
             facts: Facts::default(),
+            detected,
             runs: runs.to_owned(),
             spec,
             grid,
@@ -94,6 +100,7 @@ impl Session {
         refuse::lost_models(plan, &self.decisions, &self.recorded)?;
         let places = self.places.clone();
         self.facts = facts::gather(plan, &self.decisions, &self.outputs, &self.recorded, places, &mut self.survey)?;
+        self.facts.detected = self.detected.clone();
         refuse::impossible_plan(plan, &self.facts, self.grid.budget)?;
         if self.runs.is_dir() {
             self.survey.save()?;

@@ -1,4 +1,4 @@
-//! Update is checked on this machine before the first job starts, so that no job fails on it hours later.
+//! What is checked on this machine before the first job starts, so that no job fails on it hours later.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

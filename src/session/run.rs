@@ -27,7 +27,7 @@ pub struct Run {
     pub session: Session,
     /// The runs folder, canonical.
     pub runs: PathBuf,
-    /// Update the user should know about the plan.
+    /// What the user should know about the plan.
     pub warnings: Vec<String>,
     /// Cells of the last run of this experiment that the spec no longer has.
     pub removed_cells: Vec<String>,

@@ -5,7 +5,7 @@ use tokio::sync::watch;
 
 use crate::runner::Stop;
 
-/// Update the first interrupt does to workers of this machine.
+/// What the first interrupt does to workers of this machine.
 pub(super) const STOPPING: &str = "stopping: the workers save their state (interrupt again to kill them)";
 
 /// Turns SIGINT, SIGTERM and SIGUSR1 into requests to stop: the first asks the workers to save their state, the second

@@ -8,7 +8,7 @@ use crate::domain::Grid;
 use crate::spec;
 use crate::store::Experiment;
 
-/// Update the database stores as the path of a generated spec.
+/// What the database stores as the path of a generated spec.
 const GENERATED: &str = "/(grid eval)";
 
 /// Where a spec comes from.

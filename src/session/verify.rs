@@ -24,7 +24,7 @@ use crate::plan::{PlannedCell, PlannedJob};
 use crate::runner::{self, Policy, Stop, WorkerProgram};
 use crate::store::Verification;
 
-/// Update to verify.
+/// What to verify.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct VerificationRequest {
     /// How often each job is killed.
@@ -53,7 +53,7 @@ pub struct VerificationRun {
     scratch: PathBuf,
 }
 
-/// Update a job did in one of the two trainings.
+/// What a job did in one of the two trainings.
 #[derive(Debug, Clone, Default)]
 struct TrainedJob {
     /// Folder of the attempt that succeeded.

@@ -3,11 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use crate::domain::{
-    Corpus, CorpusFormat, DataEntry, Dataset, DatasetFormat, Documents, Layout, Pattern, Source, Template, WorldPart,
+    Corpus, CorpusFormat, DataEntry, Dataset, DatasetFormat, Documents, FileSelection, Layout, Remote, RemoteLocation,
+    Source, WorldPart,
 };
 
 use super::budget;
 use super::build::Build;
+use super::dataset_format::{characters, format, formatting};
 use super::fields::{self, Fault, Fields, Scalar};
 use super::problem::Log;
 use super::remote::remote_files;
@@ -54,18 +56,11 @@ pub(super) fn corpus(name: &str, node: &Node, root: &Path, log: &Log) -> Option<
 /// | `world:` | `chat` or `questions` of the toy world | |
 /// | `records:` | number of records (`world`) | required |
 /// | `world_seed:` | seed of the toy world | 1 |
-/// | `format:` | format of the files: `jsonl` (or its old name `records`), `csv`, `tsv`, `parquet`, `dialogue` or `squad` | `jsonl` |
-/// | `prompt:`, `reply:` | fields of a row, or text with fields: `"{instruction}\n{input}"` | `prompt`, `reply` |
-/// | `first:` | read only the first N rows | all |
-/// | `remove:` | characters to delete before anything else (`dialogue`) | none |
-/// | `min_words:` | utterances with fewer words are dropped (`dialogue`) | 0 |
-/// | `across:` | whether turns are merged and paired across the boundaries of dialogues (`dialogue`) | false |
-/// | `with_context:` | whether the prompt has the paragraph before the question (`squad`) | false |
-/// | `separator:` | text between prompt and reply | `"\n"` |
+/// | `format:`, ... | the format of the files ([`format`]) | detected |
+/// | `template:`, ... | how a record becomes text ([`formatting`]) | prompt and reply on lines of their own |
 /// | `expect:` | the size, `{records: 38_802, words: 2.6M}`, as for a corpus | none |
 /// | `new_words:` | how many of its words no corpus contains, for `budget` | all; none if a corpus has the same files |
 /// | `build:` | how to generate the file from a corpus ([`Build`]) | the file must exist |
-/// | `template:` | the whole text, such as `"Q: {prompt}\nA: {reply}"`, instead of `separator` | |
 pub(super) fn dataset(
     name: &str,
     node: &Node,
@@ -80,9 +75,9 @@ pub(super) fn dataset(
         fields.forbid("format", "has no meaning for the toy world");
         DatasetFormat::json("prompt", "reply")
     } else {
-        format(&mut fields)
+        format(&mut fields, source.as_ref().map_or(Layout::Json, layout_of))
     };
-    let template = template(&mut fields);
+    let formatting = formatting(&mut fields, &format, root);
     let expected = budget::expected(&mut fields, "records", true);
     let new_words = fields.get("new_words", None, |value| count(0..=budget::MAX_WORDS)(value).map(Some));
     let licence = licence(&mut fields);
@@ -101,7 +96,7 @@ pub(super) fn dataset(
     });
     let entry =
         DataEntry { name: format!("datasets.{name}"), place: place(node, log), source: source.clone(), licence };
-    Some(((Dataset { name: name.to_owned(), source, format, template, expected, new_words }, entry), build))
+    Some(((Dataset { name: name.to_owned(), source, format, formatting, expected, new_words }, entry), build))
 }
 
 /// The place of `files:`, or of the whole entry without that key.
@@ -114,53 +109,15 @@ pub(super) fn licence(fields: &mut Fields) -> Option<String> {
     fields.get("licence", None, |value| text(value).map(Some))
 }
 
-fn format(fields: &mut Fields) -> DatasetFormat {
-    let words = ["jsonl", "csv", "tsv", "parquet", "dialogue", "squad", "records"];
-    let layout = match fields.get("format", "jsonl", choice(words.map(|word| (word, word)))) {
-        "dialogue" => {
-            return DatasetFormat::Dialogue {
-                min_words: fields.get("min_words", 0, small(0..=1_000_000)),
-                across: fields.get("across", false, flag),
-                remove: fields.get("remove", String::new(), characters),
-            };
+/// The layout of rows in the files of a source, by their extension.
+fn layout_of(source: &Source) -> Layout {
+    match source {
+        Source::Files(pattern) => Layout::of_file(&pattern.to_string_lossy()),
+        Source::Remote(Remote { pick: FileSelection::Files(pattern), .. }) => Layout::of_file(pattern),
+        Source::Remote(Remote { place: RemoteLocation::Url { url, .. }, archive: None, .. }) => {
+            Layout::of_file(RemoteLocation::file_name(url))
         }
-        "squad" => return DatasetFormat::Squad { with_context: fields.get("with_context", false, flag) },
-        "csv" => Layout::Csv,
-        "tsv" => Layout::Tsv,
-        "parquet" => Layout::Parquet,
-        _ => Layout::Json,
-    };
-    let prompt = fields.get("prompt", Pattern::field("prompt"), pattern);
-    let reply = fields.get("reply", Pattern::field("reply"), pattern);
-    let first = fields.get("first", None, |value| count(1..=1_000_000_000)(value).map(Some));
-    DatasetFormat::Records { layout, prompt, reply, first }
-}
-
-/// The key `template:`, or `separator:`.
-fn template(fields: &mut Fields) -> Template {
-    let separated = Template::separated("\n");
-    if fields.take("template").is_some() {
-        fields.forbid("separator", "is part of 'template'");
-        return fields.get("template", separated, |value| {
-            let hint = "such as \"Q: {prompt}\\nA: {reply}\"";
-            Template::try_from(text(value)?).map_err(|wrong| Fault::plain(format!("'template' {wrong}"), hint))
-        });
-    }
-    fields.get("separator", separated, |value| text(value).map(|text| Template::separated(&text)))
-}
-
-fn pattern(value: &Value) -> Scalar<Pattern> {
-    let hint = "write the name of a field, or text with fields: \"{instruction}\\n{input}\"";
-    Pattern::try_from(text(value)?).map_err(|wrong| Fault::plain(format!("a pattern {wrong}"), hint))
-}
-
-/// Characters to delete; white space is not allowed.
-fn characters(value: &Value) -> Scalar<String> {
-    match text(value)? {
-        text if text.contains(char::is_whitespace) => {
-            Err(Fault::plain("'remove' must not contain white space", "list other characters, such as \"=*_\""))
-        }
-        text => Ok(text),
+        Source::World { .. } | Source::Folder(_) | Source::Model(_) | Source::Remote(_) => Layout::Json,
     }
 }
 

@@ -39,6 +39,7 @@ mod cells;
 mod combinations;
 mod curricula;
 mod data;
+mod dataset_format;
 mod document;
 mod evaluate;
 mod fields;

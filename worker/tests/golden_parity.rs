@@ -153,7 +153,7 @@ fn golden_pretraining() {
         let batches = (0..30)
             .map(|step| {
                 let rows = rows(&bytes, "tokens", Some(step)).into_iter();
-                rows.map(|ids| TrainingSequence { ids: ids.iter().map(|&id| id as u32).collect(), loss_from: 0 })
+                rows.map(|ids| TrainingSequence::predicting_from(ids.iter().map(|&id| id as u32).collect(), 0))
                     .collect()
             })
             .collect();
@@ -177,7 +177,10 @@ fn golden_tuning() {
                     .map(|(ids, (labels, mask))| {
                         let length = mask.iter().filter(|&&seen| seen == 1).count();
                         let loss_from = labels.iter().position(|&label| label != -100).unwrap();
-                        TrainingSequence { ids: ids[..length].iter().map(|&id| id as u32).collect(), loss_from }
+                        TrainingSequence::predicting_from(
+                            ids[..length].iter().map(|&id| id as u32).collect(),
+                            loss_from,
+                        )
                     })
                     .collect()
             })

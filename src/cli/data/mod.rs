@@ -4,19 +4,23 @@ mod build;
 mod fetch;
 mod list;
 mod lock;
+mod show;
 mod verify;
 
 use clap::Subcommand;
+use tokio::task::block_in_place;
 
 use super::global::Global;
 use super::spec_args::SpecArgs;
 use crate::session::{Exit, Failure};
 
-/// Update to do with the data of a spec.
+/// What to do with the data of a spec.
 #[derive(Debug, Subcommand)]
 pub enum DataVerb {
     /// Print the data that a spec names, where they come from, and whether they are on this machine.
     List(list::ListArgs),
+    /// Print records of a dataset as token ids, and which of them are trained.
+    Show(show::ShowArgs),
     /// Fetch missing data into a cache that all experiments share (GRID_CACHE, or ~/.cache/grid).
     Fetch(SpecArgs),
     /// Read every fetched file again, and compare it with what was fetched and with the lock file.
@@ -29,12 +33,13 @@ pub enum DataVerb {
 }
 
 /// `grid data`.
-pub fn data(global: &Global, verb: &DataVerb) -> Result<Exit, Failure> {
+pub async fn data(global: &Global, verb: &DataVerb) -> Result<Exit, Failure> {
     match verb {
-        DataVerb::List(args) => list::list(args),
-        DataVerb::Fetch(args) => fetch::fetch(global, args),
-        DataVerb::Verify(args) => verify::verify(args),
-        DataVerb::Build(args) => build::build(global, args),
-        DataVerb::Lock(args) => lock::lock(global, args),
+        DataVerb::List(args) => block_in_place(|| list::list(args)),
+        DataVerb::Show(args) => show::show(global, args).await,
+        DataVerb::Fetch(args) => block_in_place(|| fetch::fetch(global, args)),
+        DataVerb::Verify(args) => block_in_place(|| verify::verify(args)),
+        DataVerb::Build(args) => block_in_place(|| build::build(global, args)),
+        DataVerb::Lock(args) => block_in_place(|| lock::lock(global, args)),
     }
 }

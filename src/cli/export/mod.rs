@@ -9,7 +9,7 @@ use clap::Subcommand;
 use super::global::Global;
 use crate::session::{Exit, Failure};
 
-/// Update to export.
+/// What to export.
 #[derive(Debug, Subcommand)]
 pub enum ExportVerb {
     /// A model folder for Hugging Face transformers, with a model card.

@@ -6,7 +6,7 @@ use crate::report::{Columns, Comparison, Options, PlannedCells, Scope, Table, co
 use crate::session::{Exit, Failure, RunsFolder, fill_clusters};
 use crate::store::Store;
 
-/// Update is compared.
+/// What is compared.
 pub(super) struct Request<'a> {
     /// The experiment.
     pub experiment: &'a str,

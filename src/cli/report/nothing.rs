@@ -1,4 +1,4 @@
-//! Update `grid report` says when there is nothing to show.
+//! What `grid report` says when there is nothing to show.
 
 use crate::domain::{JobKind, NamedTable, ScoreRow, Suite, did_you_mean};
 use crate::report::{self, human};
@@ -15,7 +15,7 @@ fn progress(jobs: &[JobRow]) -> String {
     format!("{} of {} done{failed}", count(JobState::Done), human::counted(jobs.len() as u64, "job"))
 }
 
-/// Update to do about an experiment that is not done.
+/// What to do about an experiment that is not done.
 fn remedy(experiment: &str, jobs: &[JobRow]) -> String {
     match jobs.iter().any(|job| job.state == JobState::Failed) {
         true => format!("`grid status {experiment}` shows why jobs failed; `grid resume {experiment}` retries them"),

@@ -3,7 +3,7 @@
 use glob::{MatchOptions, Pattern};
 
 use crate::domain::hugging_face::files::{
-    CONFIG, GENERATION, INDEX, SPECIAL_TOKENS, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS,
+    CHAT_TEMPLATE, CONFIG, GENERATION, INDEX, SPECIAL_TOKENS, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS,
 };
 use crate::domain::{FileSelection, Remote, RemoteLocation};
 
@@ -57,7 +57,7 @@ fn model_files<'a>(names: &[&'a str]) -> Vec<&'a str> {
         let number = name.strip_prefix("model-").and_then(|name| name.strip_suffix(".safetensors"));
         name == INDEX || number.is_some_and(|number| number.contains("-of-"))
     };
-    let fixed = [CONFIG, TOKENIZER, TOKENIZER_CONFIG, SPECIAL_TOKENS, GENERATION];
+    let fixed = [CONFIG, TOKENIZER, TOKENIZER_CONFIG, SPECIAL_TOKENS, CHAT_TEMPLATE, GENERATION];
     let picked = |name: &&&str| fixed.contains(name) || if whole { **name == WEIGHTS } else { part(name) };
     names.iter().filter(picked).copied().collect()
 }

@@ -65,6 +65,12 @@ pub struct SplitSize {
     pub words: u64,
     /// Tokens, including end-of-text tokens.
     pub tokens: u64,
+    /// The tokens that are trained on under the loss mask `reply`; 0 for documents, all of whose tokens are.
+    #[serde(default)]
+    pub trained: u64,
+    /// The records that have a token with a part of what is trained on and a part of what is not.
+    #[serde(default)]
+    pub across: u64,
 }
 
 /// The ledger of a prepared folder: what its files contain.

@@ -1,8 +1,9 @@
 //! Prepared data: token files that training memory-maps, with a ledger.
 //!
 //! A folder contains, for the splits `train` and `validation`, `<split>.bin`: the token ids as little-endian integers of
-//! the width given in the ledger. For datasets it also contains `<split>.index` with two little-endian `u64` for each
-//! record: the position where its ids end, and the number of ids in its prompt. `ledger.json` describes both splits.
+//! the width given in the ledger. For datasets it also contains `<split>.index` with a little-endian `u64` for each
+//! record, the position where its ids end, and `<split>.mask` with a byte for each id: 1 if it is trained on, else 0.
+//! `ledger.json` describes both splits.
 
 mod ledger;
 mod read;
@@ -10,7 +11,7 @@ mod split;
 mod write;
 
 pub use ledger::{Ledger, Split, SplitSize, TokenWidth};
-pub use read::{PreparedCorpus, PreparedDataset};
+pub use read::{PreparedCorpus, PreparedDataset, PreparedRecord};
 pub use split::HeldOut;
 pub use write::{prepare_corpus, prepare_dataset};
 

@@ -121,12 +121,22 @@ impl PreparedCorpus {
     }
 }
 
-/// A split of a prepared dataset: records of prompt and reply.
+/// A split of a prepared dataset: records, each with the ids that are trained on.
 #[derive(Debug)]
 pub struct PreparedDataset {
     share: SplitSize,
     tokens: Tokens,
     index: Mapped,
+    mask: Mapped,
+}
+
+/// A record of a prepared dataset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PreparedRecord {
+    /// The token ids.
+    pub ids: Vec<u32>,
+    /// Whether each id is trained on.
+    pub trained: Vec<bool>,
 }
 
 impl PreparedDataset {
@@ -137,12 +147,13 @@ impl PreparedDataset {
     pub fn open(dir: &Path, split: Split) -> Result<Self, DataError> {
         let (share, tokens) = open(dir, split, Units::Records)?;
         let path = file(dir, split, "index");
-        let index = Mapped::open(&path, share.units.saturating_mul(16))?;
-        let opened = Self { share, tokens, index };
+        let index = Mapped::open(&path, share.units.saturating_mul(8))?;
+        let mask = Mapped::open(&file(dir, split, "mask"), share.tokens)?;
+        let opened = Self { share, tokens, index, mask };
         let mut start = 0;
         for record in 0..share.units {
-            let (end, prompt) = opened.entry(record);
-            if end < start || prompt > end - start {
+            let end = opened.end(record);
+            if end < start {
                 return Err(damaged(&path, format!("record {record} ends before it starts")));
             }
             start = end;
@@ -173,22 +184,21 @@ impl PreparedDataset {
         self.share.tokens
     }
 
-    /// The ids of a record (prompt and reply with the text of the template, end of text) and the number of ids in the
-    /// prompt.
+    /// A record, with the text of its format and the end-of-text token.
     ///
     /// # Panics
     /// If `index` is not below [`PreparedDataset::len`].
-    pub fn record(&self, index: u64) -> (Vec<u32>, usize) {
-        let start = if index == 0 { 0 } else { self.entry(index - 1).0 };
-        let (end, prompt) = self.entry(index);
-        (self.tokens.range(start, end), prompt as usize)
+    pub fn record(&self, index: u64) -> PreparedRecord {
+        let start = if index == 0 { 0 } else { self.end(index - 1) };
+        let end = self.end(index);
+        let mask = &self.mask.bytes()[start as usize..end as usize];
+        PreparedRecord { ids: self.tokens.range(start, end), trained: mask.iter().map(|byte| *byte != 0).collect() }
     }
 
-    /// The end of a record and the length of its prompt, in tokens.
-    fn entry(&self, index: u64) -> (u64, u64) {
+    /// The position where the ids of a record end.
+    fn end(&self, index: u64) -> u64 {
         assert!(index < self.share.units, "record {index} of {}", self.share.units);
-        let entries: &[[u8; 8]] = self.index.bytes().as_chunks().0;
-        let number = |position: u64| u64::from_le_bytes(entries[position as usize]);
-        (number(2 * index), number(2 * index + 1))
+        let ends: &[[u8; 8]] = self.index.bytes().as_chunks().0;
+        u64::from_le_bytes(ends[index as usize])
     }
 }

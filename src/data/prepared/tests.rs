@@ -1,18 +1,33 @@
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
 use std::sync::LazyLock;
 
 use proptest::prelude::*;
 
-use crate::domain::{DatasetFormat, Digest, LocatedSource, Origin, Template, WorldPart};
+use crate::domain::{DatasetFormat, Digest, Formatting, LocatedSource, Origin, WorldPart};
 
-use super::super::{DataError, Record, Tokenizer, record_groups, world};
+use super::super::{DataError, Formatter, Record, Tokenizer, record_groups, world};
 use super::*;
 
 static TOKENIZER: LazyLock<Tokenizer> = LazyLock::new(|| {
     let text = world::corpus(WorldPart::Speech, 1, 2_000);
     Tokenizer::train(300, [text].into_iter()).unwrap()
 });
+
+/// Prepares groups of records with this text between prompt and reply.
+fn prepare(groups: &[Vec<Record>], separator: &str, held_out: f64, out: &Path) -> Ledger {
+    let formatting = Formatting::separated(separator);
+    let formatter = Formatter::new(&formatting, &TOKENIZER, out).unwrap();
+    prepare_dataset(&TOKENIZER, groups, &formatter, held_out, out).unwrap().0
+}
+
+/// The ids of a record and the number of those of its prompt.
+fn divided(record: PreparedRecord) -> (Vec<u32>, usize) {
+    let prompt = record.trained.iter().take_while(|trained| !**trained).count();
+    assert!(record.trained[prompt..].iter().all(|trained| *trained));
+    (record.ids, prompt)
+}
 
 fn decode_stream(corpus: &PreparedCorpus) -> Vec<String> {
     let ids = corpus.window(0, corpus.tokens() as usize);
@@ -49,20 +64,20 @@ proptest! {
 
     #[test]
     fn records_round_trip(texts in prop::collection::vec(("[a-z ?]{0,30}", "[a-z .]{1,30}"), 2..40), held_out in 0.0f64..0.5) {
-        let records: Vec<Record> = texts.into_iter().map(|(prompt, reply)| Record { prompt, reply }).collect();
+        let records: Vec<Record> = texts.into_iter().map(|(prompt, reply)| Record::Pair { prompt, reply }).collect();
         let folder = tempfile::tempdir().unwrap();
         let groups: Vec<Vec<Record>> = records.chunks(3).map(<[Record]>::to_vec).collect();
-        prepare_dataset(&TOKENIZER, &groups, &Template::separated("\n"), held_out, folder.path()).unwrap();
+        prepare(&groups, "\n", held_out, folder.path());
         let mut all = Vec::new();
         for split in Split::ALL {
             let instructions = PreparedDataset::open(folder.path(), split).unwrap();
             for index in 0..instructions.len() {
-                let (ids, prompt) = instructions.record(index);
+                let (ids, prompt) = divided(instructions.record(index));
                 prop_assert_eq!(ids.last(), Some(&TOKENIZER.end_of_text().unwrap()));
                 let text = |ids: &[u32]| TOKENIZER.decode(ids).unwrap();
                 let prompt_text = text(&ids[..prompt]);
                 prop_assert!(prompt_text.ends_with('\n'));
-                all.push(Record {
+                all.push(Record::Pair {
                     prompt: prompt_text.trim_end_matches('\n').to_owned(),
                     reply: text(&ids[prompt..ids.len() - 1]),
                 });
@@ -95,11 +110,11 @@ fn no_held_out_reply_is_a_training_prompt() {
         fs::write(&path, texts(&turns)).unwrap();
         let located = LocatedSource { origin: Origin::Content { digest: Digest::of(b"") }, files: vec![path] };
         let groups = record_groups(&located, &format).unwrap();
-        prepare_dataset(&TOKENIZER, &groups, &Template::separated("\n"), 0.1, folder.path()).unwrap();
+        prepare(&groups, "\n", 0.1, folder.path());
         let side = |split: Split, reply: bool| -> BTreeSet<String> {
             let instructions = PreparedDataset::open(folder.path(), split).unwrap();
             let text = |index| {
-                let (ids, prompt) = instructions.record(index);
+                let (ids, prompt) = divided(instructions.record(index));
                 let side = if reply { &ids[prompt..ids.len() - 1] } else { &ids[..prompt] };
                 TOKENIZER.decode(side).unwrap().trim().to_owned()
             };
@@ -134,8 +149,8 @@ fn large_vocabularies_take_four_bytes() {
 #[test]
 fn damaged_files_are_named() {
     let folder = tempfile::tempdir().unwrap();
-    let records = vec![vec![Record { prompt: "who".into(), reply: "me".into() }]; 12];
-    prepare_dataset(&TOKENIZER, &records, &Template::separated("\n"), 0.1, folder.path()).unwrap();
+    let records = vec![vec![Record::pair("who", "me")]; 12];
+    prepare(&records, "\n", 0.1, folder.path());
     let open = || PreparedDataset::open(folder.path(), Split::Train);
     open().unwrap();
     assert!(matches!(PreparedCorpus::open(folder.path(), Split::Train), Err(DataError::Damaged { .. })));
@@ -147,7 +162,7 @@ fn damaged_files_are_named() {
     fs::write(&index, &swapped).unwrap();
     assert!(open().unwrap_err().to_string().contains("train.index"));
     fs::write(&index, &bytes[..bytes.len() - 1]).unwrap();
-    assert!(open().unwrap_err().to_string().contains("train.index: it has 1"));
+    assert!(open().unwrap_err().to_string().contains("train.index: it has "));
     fs::write(&index, &bytes).unwrap();
     open().unwrap();
 

@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use crate::domain::Template;
-
 use super::super::error::DataError;
+use super::super::formatted::{Formatter, TokenizedRecord};
 use super::super::record::Record;
 use super::super::tokenizer::Tokenizer;
 use super::super::words::count_words;
@@ -49,8 +48,7 @@ pub fn prepare_corpus<S: AsRef<str> + Sync>(
     folder.finish(tokenizer)
 }
 
-/// Tokenizes records formatted by the template, prompt and reply separately, each followed by the end-of-text token, and
-/// stores where each prompt ends. Ids that the template of the tokenizer puts before every text are part of the prompt.
+/// Formats and tokenizes records, and stores which ids are trained on.
 ///
 /// Groups (see [`super::super::record_groups`]) are held out as a whole, so that no held-out reply is a training prompt:
 /// groups are selected in the order of a hash of their index as long as they bring the number of held-out records closer
@@ -58,31 +56,31 @@ pub fn prepare_corpus<S: AsRef<str> + Sync>(
 /// single record is never held out.
 ///
 /// # Errors
-/// As [`prepare_corpus`].
+/// As [`prepare_corpus`]; records that cannot be formatted, by their number in the dataset.
 pub fn prepare_dataset(
     tokenizer: &Tokenizer,
     groups: &[Vec<Record>],
-    template: &Template,
+    formatter: &Formatter<'_>,
     held_out: f64,
     out: &Path,
 ) -> Result<(Ledger, HeldOut), DataError> {
     let sizes: Vec<usize> = groups.iter().map(Vec::len).collect();
     let (splits, chosen) = split_groups(&sizes, held_out);
-    let units: Vec<(Split, &Record)> = splits.into_iter().zip(groups.iter().flatten()).collect();
+    let numbered = groups.iter().flatten().enumerate();
+    let units: Vec<(Split, (usize, &Record))> = splits.into_iter().zip(numbered).collect();
     let mut folder = Folder::create(out, tokenizer, Units::Records)?;
-    let end = tokenizer.end_of_text()?;
-    for chunk in chunks(&units, |(_, record)| record.prompt.len() + record.reply.len()) {
-        let encoded = chunk.par_iter().map(|(split, record)| {
-            let mut ids = tokenizer.opening().to_vec();
-            ids.extend(tokenizer.encode(&template.prompt(&record.prompt))?);
-            let prompt = ids.len() as u64;
-            ids.extend(tokenizer.encode(&template.reply(&record.reply))?);
-            ids.push(end);
-            Ok((*split, ids, prompt, count_words(&record.prompt) + count_words(&record.reply)))
+    for chunk in chunks(&units, |(_, (_, record))| record.bytes()) {
+        let encoded = chunk.par_iter().map(|(split, (index, record))| {
+            let tokenized = formatter.tokenize(record).map_err(|error| error.of_record(index + 1))?;
+            let words = match record {
+                Record::Tokens { ids, .. } => count_words(&tokenizer.decode(ids)?),
+                _ => record.words(),
+            };
+            Ok((*split, tokenized, words))
         });
-        for (split, ids, prompt, words) in encoded.collect::<Result<Vec<_>, DataError>>()? {
-            folder.push(split, &ids, words)?;
-            folder.push_index(split, prompt)?;
+        for (split, tokenized, words) in encoded.collect::<Result<Vec<_>, DataError>>()? {
+            folder.push(split, &tokenized.ids, words)?;
+            folder.push_mask(split, &tokenized)?;
         }
     }
     Ok((folder.finish(tokenizer)?, chosen))
@@ -115,8 +113,14 @@ struct Folder {
 
 struct Files {
     ids: Output,
-    index: Option<Output>,
+    records: Option<RecordFiles>,
     share: SplitSize,
+}
+
+/// The files that only records have.
+struct RecordFiles {
+    index: Output,
+    mask: Output,
 }
 
 struct Output {
@@ -144,11 +148,11 @@ impl Folder {
     fn create(path: &Path, tokenizer: &Tokenizer, units: Units) -> Result<Self, DataError> {
         let files = |split: Split| {
             let output = |extension: &str| Output::create(path.join(split.name()).with_extension(extension));
-            let index = match units {
+            let records = match units {
                 Units::Documents => None,
-                Units::Records => Some(output("index")?),
+                Units::Records => Some(RecordFiles { index: output("index")?, mask: output("mask")? }),
             };
-            Ok::<_, DataError>(Files { ids: output("bin")?, index, share: SplitSize::default() })
+            Ok::<_, DataError>(Files { ids: output("bin")?, records, share: SplitSize::default() })
         };
         let (train, validation) = (files(Split::Train)?, files(Split::Validation)?);
         Ok(Self { path: path.to_owned(), units, width: TokenWidth::of(tokenizer.vocab_size()), train, validation })
@@ -173,13 +177,14 @@ impl Folder {
         files.ids.write(&bytes)
     }
 
-    fn push_index(&mut self, split: Split, prompt: u64) -> Result<(), DataError> {
+    /// Stores the mask of the record whose ids were pushed last, and where they end.
+    fn push_mask(&mut self, split: Split, record: &TokenizedRecord) -> Result<(), DataError> {
         let files = self.files(split);
-        let end = files.share.tokens;
-        match &mut files.index {
-            Some(index) => index.write(&[end.to_le_bytes(), prompt.to_le_bytes()].concat()),
-            None => Ok(()),
-        }
+        files.share.trained += record.trained.iter().filter(|trained| **trained).count() as u64;
+        files.share.across += u64::from(record.across > 0);
+        let Some(records) = &mut files.records else { return Ok(()) };
+        records.mask.write(&record.trained.iter().map(|trained| u8::from(*trained)).collect::<Vec<u8>>())?;
+        records.index.write(&files.share.tokens.to_le_bytes())
     }
 
     fn finish(self, tokenizer: &Tokenizer) -> Result<Ledger, DataError> {
@@ -188,7 +193,10 @@ impl Folder {
             Ledger { units: self.units, width: self.width, vocab_size: tokenizer.vocab_size(), train, validation };
         for files in [self.train, self.validation] {
             files.ids.finish()?;
-            files.index.map_or(Ok(()), Output::finish)?;
+            if let Some(records) = files.records {
+                records.index.finish()?;
+                records.mask.finish()?;
+            }
         }
         let path = self.path.join(Ledger::FILE);
         let json = serde_json::to_vec_pretty(&ledger).expect("a ledger has string keys");

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use crate::domain::{Layout, Source};
 
 use super::super::Survey;
+use super::super::words::count_words;
 use super::*;
 
 fn fields(prompt: &str, reply: &str) -> DatasetFormat {
@@ -16,8 +17,14 @@ fn read(text: &str, format: &DatasetFormat) -> Result<Vec<(String, String)>, Str
     let path = folder.path().join("data.jsonl");
     fs::write(&path, text).unwrap();
     parse(&path, format)
-        .map(|groups| groups.into_iter().flatten().map(|record| (record.prompt, record.reply)).collect())
+        .map(|groups| groups.into_iter().flatten().map(|record| own(&record)).collect())
         .map_err(|error| error.to_string().replace(&format!("{}/", folder.path().display()), ""))
+}
+
+/// Prompt and reply of a record.
+fn own(record: &Record) -> (String, String) {
+    let (prompt, reply) = record.prompt_and_reply();
+    (prompt.to_owned(), reply.to_owned())
 }
 
 fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -34,7 +41,7 @@ fn json_lines_become_records() {
 fn errors_name_file_line_and_expected_format() {
     let errors = [
         read("{\"q\": \"why\"}", &fields("q", "a")),
-        read("\n{\"q\": 1, \"a\": \"\"}", &fields("q", "a")),
+        read("\n{\"q\": true, \"a\": \"\"}", &fields("q", "a")),
         read("{\"q\"", &fields("q", "a")),
         read("A:\thello\nhello", &DatasetFormat::dialogue(0)),
         read("{\"turns\": [[\"A\"]]}", &DatasetFormat::dialogue(0)),
@@ -43,7 +50,7 @@ fn errors_name_file_line_and_expected_format() {
     let errors: Vec<String> = errors.into_iter().map(Result::unwrap_err).collect();
     insta::assert_snapshot!(errors.join("\n"), @r#"
     read data.jsonl: line 1: field 'a' is missing; expected a JSON object on every line, or one array of them, with the text fields 'q', 'a'
-    read data.jsonl: line 2: field 'q' is not a text; expected a JSON object on every line, or one array of them, with the text fields 'q', 'a'
+    read data.jsonl: line 2: field 'q' is true or false, not a text; expected a JSON object on every line, or one array of them, with the text fields 'q', 'a'
     read data.jsonl: line 1: invalid JSON (EOF while parsing an object at line 1 column 4); expected a JSON object on every line, or one array of them, with the text fields 'q', 'a'
     read data.jsonl: line 2: no speaker in 'hello'; expected 'A:<TAB>utterance': a speaker without spaces, a colon, a tab or space
     read data.jsonl: line 1: turn 1 is not a list of speaker and text; expected {"turns": [["A", "text"], ...]} on every line
@@ -118,7 +125,7 @@ fn prompts_and_replies_are_made_from_fields() {
     let (prompt, reply) = (pattern("{task} {text}"), pattern("{label}"));
     let format = DatasetFormat::Records { layout: Layout::Csv, prompt, reply, first: None };
     let records = records(&located(folder.path(), &path), &format).unwrap();
-    assert_eq!(records, [Record { prompt: "Sum up: so it goes".into(), reply: "goes".into() }]);
+    assert_eq!(records, [Record::pair("Sum up: so it goes", "goes")]);
 }
 
 #[test]
@@ -134,7 +141,7 @@ fn only_the_first_rows_are_read_on_request() {
     let replies = |first| {
         let (prompt, reply) = (Pattern::field("q"), Pattern::field("a"));
         let format = DatasetFormat::Records { layout: Layout::Json, prompt, reply, first };
-        records(&located, &format).unwrap().into_iter().map(|record| record.reply).collect::<String>()
+        records(&located, &format).unwrap().iter().map(|record| own(record).1).collect::<String>()
     };
     assert_eq!([None, Some(9), Some(5), Some(2)].map(replies), ["abcde", "abcde", "abcd", "a"]);
 }
@@ -145,7 +152,7 @@ fn blank_replies_are_dropped() {
     let path = folder.path().join("x.jsonl");
     fs::write(&path, "{\"q\": \"a\", \"a\": \" \"}\n{\"q\": \"b\", \"a\": \"c\"}\n{\"q\": \"d\", \"a\": []}").unwrap();
     let records = records(&located(folder.path(), &path), &fields("q", "a")).unwrap();
-    assert_eq!(records, [Record { prompt: "b".into(), reply: "c".into() }]);
+    assert_eq!(records, [Record::pair("b", "c")]);
 }
 
 proptest! {
@@ -155,15 +162,15 @@ proptest! {
         let dialogue = acts.iter().map(|(speaker, text)| Utterance { speaker: speaker.clone(), text: text.clone() });
         let pairs = pair_turns(dialogue.collect(), min_words);
         for next in pairs.windows(2) {
-            prop_assert_eq!(&next[0].reply, &next[1].prompt);
+            prop_assert_eq!(own(&next[0]).1, own(&next[1]).0);
         }
         let kept: Vec<&(String, String)> =
             acts.iter().filter(|(_, text)| count_words(text) >= u64::from(min_words)).collect();
         let changes = kept.windows(2).filter(|pair| pair[0].0 != pair[1].0).count();
         prop_assert_eq!(pairs.len(), changes);
         if let Some(first) = pairs.first() {
-            let mut text = vec![first.prompt.clone()];
-            text.extend(pairs.iter().map(|pair| pair.reply.clone()));
+            let mut text = vec![own(first).0];
+            text.extend(pairs.iter().map(|pair| own(pair).1));
             let all: Vec<&str> = kept.iter().map(|(_, text)| text.as_str()).collect();
             prop_assert_eq!(text.join(" "), all.join(" "));
         }
@@ -185,11 +192,12 @@ fn real_switchboard_gives_the_turns_of_class_it() {
     let records = records(&located, &DatasetFormat::dialogue(3)).unwrap();
     assert_eq!(records.len(), 3_500);
     assert_eq!(
-        records.windows(2).filter(|pair| pair[0].reply != pair[1].prompt).count(),
+        records.windows(2).filter(|pair| own(&pair[0]).1 != own(&pair[1]).0).count(),
         0,
         "one chain of 3,501 turns"
     );
-    let turns = count_words(&records[0].prompt) + records.iter().map(|record| count_words(&record.reply)).sum::<u64>();
+    let turns =
+        count_words(&own(&records[0]).0) + records.iter().map(|record| count_words(&own(record).1)).sum::<u64>();
     assert_eq!(turns, 120_665);
 }
 
@@ -206,5 +214,5 @@ fn real_datasets_of_every_format_can_be_read() {
     assert_eq!(records(&located, &DatasetFormat::Squad { with_context: true }).unwrap().len(), 1_190);
     let Some((_folder, located)) = real("qa/NQ-open.dev.jsonl") else { return };
     let open = records(&located, &fields("question", "answer")).unwrap();
-    assert_eq!((open.len(), open[0].reply.as_str()), (3_610, "14 December 1972 UTC"));
+    assert_eq!((open.len(), own(&open[0]).1.as_str()), (3_610, "14 December 1972 UTC"));
 }

@@ -137,7 +137,7 @@ fn chat(chance: &mut Chance) -> Record {
         2..=7 => exchange::between_us(chance),
         _ => exchange::about_others(chance),
     };
-    Record { prompt, reply }
+    Record::Pair { prompt, reply }
 }
 
 /// A question/answer record; in half of them the prompt contains the answer.
@@ -147,7 +147,7 @@ fn question(chance: &mut Chance) -> Record {
         1..=5 => exchange::with_context(chance),
         _ => exchange::about_others(chance),
     };
-    Record { prompt, reply }
+    Record::Pair { prompt, reply }
 }
 
 #[cfg(test)]

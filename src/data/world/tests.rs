@@ -27,7 +27,7 @@ fn items(seed: u64, items: u64) -> Vec<(String, Vec<Row>)> {
 fn training_text(seed: u64, words: u64, records_each: u64) -> String {
     let mut text: String = CORPORA.iter().map(|&part| corpus(part, seed, words) + "\n").collect();
     for record in DATASETS.iter().flat_map(|&part| records(part, seed, records_each)) {
-        text.push_str(&format!("{}\n{}\n\n", record.prompt, record.reply));
+        text.push_str(&format!("{}\n\n", record.texts().join("\n")));
     }
     text
 }
@@ -36,7 +36,7 @@ fn training_text(seed: u64, words: u64, records_each: u64) -> String {
 fn sample_texts() {
     let mut text: String = CORPORA.iter().map(|&part| corpus(part, 1, 40) + "---\n").collect();
     for record in DATASETS.iter().flat_map(|&part| records(part, 1, 4)) {
-        text.push_str(&format!("{} => {}\n", record.prompt, record.reply));
+        text.push_str(&format!("{}\n", record.texts().join(" => ")));
     }
     insta::assert_snapshot!(text, @r"
     Paul is old.
@@ -237,7 +237,7 @@ fn texts_have_the_requested_size_and_shorter_ones_are_prefixes() {
     }
     for part in DATASETS {
         assert_eq!(records(part, 5, 300)[..100], records(part, 5, 100));
-        assert!(records(part, 5, 300).iter().all(|record| !record.prompt.is_empty() && !record.reply.is_empty()));
+        assert!(records(part, 5, 300).iter().all(|record| record.texts().iter().all(|text| !text.is_empty())));
     }
     assert!(records(WorldPart::Speech, 5, 10).is_empty() && corpus(WorldPart::Chat, 5, 10).is_empty());
 }

@@ -15,7 +15,7 @@ use crate::domain::{
     Artifact, Assignment, Digest, Event, FailureKind, JournalEntry, Outcome, RunSettings, Verdict, layout,
 };
 
-/// Update the script makes of a submission.
+/// What the script makes of a submission.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Act {
     /// It finishes with the artifact `result.txt`, whose content depends on the job alone.

@@ -18,8 +18,8 @@ use proptest::sample::subsequence;
 
 use super::{Problems, parse, read};
 use crate::domain::{
-    BaseModel, CorpusFormat, DatasetFormat, Documents, EarlyStopping, Grid, KeptWeights, Layout, Length, Milestone,
-    Pattern, Pretraining, Recipe, Schedule, Source, Suite, Validation, WorldPart,
+    BaseModel, CorpusFormat, DatasetFormat, Documents, EarlyStopping, Formatting, Grid, KeptWeights, Layout, Length,
+    Milestone, Pattern, Pretraining, Recipe, Schedule, Source, Suite, Template, Validation, WorldPart,
 };
 
 const GOOD: &str = "\
@@ -110,8 +110,9 @@ fn formats_and_cleaning_of_text() {
     let rows = Documents::Rows { layout: Layout::Parquet, text: "body".into() };
     assert_eq!(formats, [&speech, &CorpusFormat { documents: rows, ..CorpusFormat::default() }]);
     let datasets = &base.tokenizer_datasets;
-    assert_eq!(datasets[0].template.to_string(), "{prompt}\n{reply}");
-    assert_eq!(datasets[1].template.to_string(), "Q: {prompt} A: {reply}");
+    let template = |text: &str| Formatting::from(Template::try_from(text.to_owned()).unwrap());
+    assert_eq!(datasets[0].formatting, template("{prompt}\n{reply}"));
+    assert_eq!(datasets[1].formatting, template("Q: {prompt} A: {reply}"));
     let pattern = Pattern::try_from("{task}: {text}".to_owned()).unwrap();
     let (layout, reply) = (Layout::Csv, Pattern::field("reply"));
     let csv = DatasetFormat::Records { layout, prompt: pattern, reply, first: Some(2_000) };

@@ -1,6 +1,6 @@
 //! Tokenize a corpus or dataset.
 
-use grid::data::{self, HeldOut, Tokenizer};
+use grid::data::{self, Formatter, HeldOut, Tokenizer};
 use grid::domain::{Event, PrepareJob, Prepared};
 
 use super::inputs::Inputs;
@@ -8,16 +8,28 @@ use crate::attempt::{Attempt, JobError};
 
 /// Writes the token files and `ledger.json`.
 pub(super) fn run(job: &PrepareJob, inputs: Inputs<'_>, attempt: &mut Attempt) -> Result<(), JobError> {
-    let tokenizer = Tokenizer::load(inputs.parent(&job.tokenizer)?)?;
+    let folder = inputs.parent(&job.tokenizer)?;
+    let tokenizer = Tokenizer::load(folder)?;
     let output = attempt.output().to_owned();
     let ledger = match &job.data {
         Prepared::Corpus(origin, format) => {
             let documents = data::documents(&inputs.located(origin), format)?;
             data::prepare_corpus(&tokenizer, &documents, job.held_out, &output)?
         }
-        Prepared::Dataset(origin, format, template) => {
+        Prepared::Dataset(origin, format, formatting) => {
             let groups = data::record_groups(&inputs.located(origin), format)?;
-            let (ledger, held_out) = data::prepare_dataset(&tokenizer, &groups, template, job.held_out, &output)?;
+            let formatter = Formatter::new(formatting, &tokenizer, folder)?;
+            let (ledger, held_out) = data::prepare_dataset(&tokenizer, &groups, &formatter, job.held_out, &output)?;
+            let (across, records) = [ledger.train, ledger.validation]
+                .iter()
+                .fold((0, 0), |(across, records), split| (across + split.across, records + split.units));
+            if across > 0 {
+                let message = format!(
+                    "{across} of {records} records have a token with the end of a prompt and the beginning of its reply, \
+                     which is trained on: a separator, such as a space or a line break, would keep them apart"
+                );
+                attempt.emit(Event::Warning { message })?;
+            }
             if let HeldOut::Tail(records) = held_out {
                 let message = format!(
                     "no dialogue or paragraph is small enough to be held out as a whole: the last {records} records of \
@@ -41,7 +53,7 @@ pub(super) fn run(job: &PrepareJob, inputs: Inputs<'_>, attempt: &mut Attempt) -
 
 #[cfg(test)]
 mod tests {
-    use grid::domain::{DatasetFormat, Job, Origin, Template, WorldPart};
+    use grid::domain::{DatasetFormat, Formatting, Job, Origin, WorldPart};
 
     use super::*;
     use crate::jobs::fixtures::{NEVER, journal, pretrain_job, pretraining, submit};
@@ -57,7 +69,7 @@ mod tests {
         let warnings = |across: bool| {
             let origin = Origin::World { part: WorldPart::Dialogues, seed: 1, size: 3_000 };
             let format = DatasetFormat::Dialogue { min_words: 0, across, remove: String::new() };
-            let data = Prepared::Dataset(origin, format, Template::separated("\n"));
+            let data = Prepared::Dataset(origin, format, Formatting::separated("\n"));
             let job = Job::Prepare(PrepareJob { tokenizer, data, held_out: 0.1 });
             let attempt = submit(&runs.path().join(format!("across-{across}")), "t", &job, &parents, &NEVER);
             let warning = |event| match event {

@@ -8,14 +8,7 @@ use crate::attempt::{Attempt, JobError};
 
 /// Writes `tokenizer.json` and `tokenizer_config.json`.
 pub(super) fn run(job: &TokenizerJob, inputs: Inputs<'_>, attempt: &mut Attempt) -> Result<(), JobError> {
-    let mut texts = vec![];
-    for (origin, format) in &job.corpora {
-        texts.extend(data::documents(&inputs.located(origin), format)?);
-    }
-    for (origin, format) in &job.datasets {
-        let records = data::records(&inputs.located(origin), format)?;
-        texts.extend(records.into_iter().flat_map(|record| [record.prompt, record.reply]));
-    }
+    let texts = data::tokenizer_texts(job, |origin| inputs.located(origin))?;
     let tokenizer = Tokenizer::train(job.vocab_size, texts.iter())?;
     let (learned, wanted) = (tokenizer.vocab_size(), job.vocab_size);
     if learned < wanted {

@@ -34,10 +34,8 @@ impl SyntheticBatches {
     /// Id number `i`, counted over the whole batch, is `7919 i mod (vocab - 3)`.
     fn new(workload: &Workload) -> Self {
         let (width, vocab) = (u64::from(workload.sequence_length) + 1, u64::from(workload.model.vocab_size) - 3);
-        let sequence = |row: u64| TrainingSequence {
-            ids: (0..width).map(|i| ((row * width + i) * 7919 % vocab) as u32).collect(),
-            loss_from: 1,
-        };
+        let id = |row: u64, i: u64| ((row * width + i) * 7919 % vocab) as u32;
+        let sequence = |row: u64| TrainingSequence::predicting_from((0..width).map(|i| id(row, i)).collect(), 1);
         Self { sequences: (0..u64::from(workload.batch_size)).map(sequence).collect() }
     }
 }

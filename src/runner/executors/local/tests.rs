@@ -10,7 +10,7 @@ use super::*;
 use crate::domain::layout::SCHEMA;
 use crate::domain::{Assignment, Event, Job, JobUpdate, JournalEntry, Outcome, Task, Update, Verdict, layout};
 
-/// Update the test worker does with the task of this index; it finishes all others. Faults happen in the first attempt
+/// What the test worker does with the task of this index; it finishes all others. Faults happen in the first attempt
 /// only.
 const CRASH: usize = 1;
 const LEAVE: usize = 2;

@@ -54,7 +54,7 @@ impl ListedJob {
 /// Why a program failed.
 #[derive(Debug)]
 pub(super) struct Refusal {
-    /// Update it wrote to standard error.
+    /// What it wrote to standard error.
     pub message: String,
     /// Whether the cause is a busy or absent controller or a full queue, not the request. The job may have been queued
     /// nevertheless.
@@ -174,7 +174,7 @@ fn call(mut command: Command, input: Option<&str>) -> Result<String, Refusal> {
     }
 }
 
-/// Update a program wrote to standard error, in one line.
+/// What a program wrote to standard error, in one line.
 fn error_output(output: &Output) -> String {
     let text = String::from_utf8_lossy(&output.stderr);
     let words: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();

@@ -1,4 +1,4 @@
-//! Update is known of a submission to Slurm.
+//! What is known of a submission to Slurm.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;

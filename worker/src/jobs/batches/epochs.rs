@@ -66,9 +66,9 @@ mod tests {
     fn an_epoch_takes_every_row_once_and_the_next_in_another_order() {
         let batch = |step| {
             let order = |epoch, position| Permutation::new(7, epoch, 10).at(position);
-            let sequence = |id| TrainingSequence { ids: vec![id as u32], loss_from: 1 };
+            let sequence = |id| TrainingSequence::predicting_from(vec![id as u32], 1);
             let row = |epoch, position| BatchRow { sequence: sequence(order(epoch, position)), words: 1.0 };
-            batch_of(step, 10, 4, row).examples.into_iter().map(|sequence| sequence.ids[0]).collect::<Vec<_>>()
+            batch_of(step, 10, 4, row).examples.into_iter().map(|sequence| sequence.ids()[0]).collect::<Vec<_>>()
         };
         let epoch = |first| (first..first + 3).flat_map(batch).collect::<Vec<_>>();
         assert_eq!(batch(2).len(), 2);

@@ -75,7 +75,7 @@ impl PackedText {
         let corpus = self.starts.part_of(number);
         let start = (number - self.starts.start(corpus)) * u64::from(self.sequence_length);
         let ids = self.corpora[corpus].window(start, self.sequence_length as usize + 1);
-        BatchRow { sequence: TrainingSequence { ids, loss_from: 1 }, words: self.words_per_window(corpus) }
+        BatchRow { sequence: TrainingSequence::predicting_from(ids, 1), words: self.words_per_window(corpus) }
     }
 }
 

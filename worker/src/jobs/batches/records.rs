@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use grid::data::{DataError, PreparedDataset, Split};
+use grid::data::{DataError, PreparedDataset, PreparedRecord, Split};
 use grid::domain::{LossMask, TuneJob};
 
 use super::epochs::BatchRow;
@@ -65,7 +65,7 @@ impl InstructionRecords {
             let records = self.datasets[dataset].len();
             let mut truncation = Truncation { records, truncated: 0, without_target: 0, predicted: 0 };
             for index in 0..records {
-                let length = self.datasets[dataset].record(index).0.len();
+                let length = self.datasets[dataset].record(index).ids.len();
                 truncation.truncated += u64::from(length > self.max_length as usize);
                 let predicted = self.record(dataset, index).sequence.predicted() as u64;
                 truncation.without_target += u64::from(predicted == 0);
@@ -82,17 +82,17 @@ impl InstructionRecords {
         self.record(dataset, number - self.starts.start(dataset)).sequence
     }
 
-    /// A record of a dataset. If the prompt leaves no room for the reply, no token is predicted.
+    /// A record of a dataset. If what is trained on is beyond the maximum length, no token is predicted.
     pub(super) fn record(&self, dataset: usize, index: u64) -> BatchRow {
         let dataset = &self.datasets[dataset];
-        let (mut ids, prompt_length) = dataset.record(index);
+        let PreparedRecord { mut ids, trained } = dataset.record(index);
         ids.truncate(self.max_length as usize);
-        let loss_from = match self.loss {
-            LossMask::Reply => prompt_length.max(1),
-            LossMask::All => 1,
+        let sequence = match self.loss {
+            LossMask::Reply => TrainingSequence::predicting_where(ids, &trained),
+            LossMask::All => TrainingSequence::predicting_from(ids, 1),
         };
         let words = dataset.words() as f64 / dataset.len() as f64;
-        BatchRow { sequence: TrainingSequence { ids, loss_from }, words }
+        BatchRow { sequence, words }
     }
 
     /// Text that says where records are in their files, given as (dataset, index in it).

@@ -1,8 +1,8 @@
 use std::path::Path;
 
-use grid::data::{PreparedCorpus, Record, Split, Tokenizer, prepare_corpus, prepare_dataset};
+use grid::data::{Formatter, PreparedCorpus, Record, Split, Tokenizer, prepare_corpus, prepare_dataset};
 use grid::domain::{
-    Length, LossMask, OptimizerStart, Precision, RecordOrder, Replay, ReplayedText, Schedule, Template, Training,
+    Formatting, Length, LossMask, OptimizerStart, Precision, RecordOrder, Replay, ReplayedText, Schedule, Training,
     TuneJob, TunePart, Warmup,
 };
 
@@ -70,7 +70,7 @@ fn windows_cover_the_text_and_every_epoch_has_its_own_order() {
     assert!(steps > 10);
     let epoch = |number: u64| -> Vec<Vec<u32>> {
         let steps = number * steps..(number + 1) * steps;
-        steps.flat_map(|step| packed.batch(step).examples).map(|row| row.ids).collect()
+        steps.flat_map(|step| packed.batch(step).examples).map(|row| row.ids().to_vec()).collect()
     };
     let (mut one, two) = (epoch(0), epoch(1));
     assert_ne!(one, two);
@@ -80,27 +80,34 @@ fn windows_cover_the_text_and_every_epoch_has_its_own_order() {
     assert_eq!(one, windows);
 }
 
+/// Prepares groups of records with a line break between prompt and reply, none of them held out.
+fn prepare(tokenizer: &Tokenizer, groups: &[Vec<Record>], folder: &Path) {
+    let formatting = Formatting::separated("\n");
+    let formatter = Formatter::new(&formatting, tokenizer, folder).unwrap();
+    prepare_dataset(tokenizer, groups, &formatter, 0.0, folder).unwrap();
+}
+
 #[test]
 fn the_loss_covers_the_whole_reply_and_nothing_else() {
     let (folder, tokenizer) = (tempfile::tempdir().unwrap(), tokenizer());
-    let record = Record { prompt: "the quick fox".to_owned(), reply: "jumps over".to_owned() };
-    prepare_dataset(&tokenizer, &[vec![record]], &Template::separated("\n"), 0.0, folder.path()).unwrap();
+    prepare(&tokenizer, &[vec![Record::pair("the quick fox", "jumps over")]], folder.path());
     let row = |loss, max_length| records(&[folder.path()], loss, max_length).row(0);
     let whole = row(LossMask::Reply, 64);
-    let (end, predicted) = whole.ids[whole.loss_from..].split_last().unwrap();
+    let start = whole.targets().next().unwrap();
+    assert!(whole.targets().eq(start..whole.ids().len()));
+    let (end, predicted) = whole.ids()[start..].split_last().unwrap();
     assert_eq!((tokenizer.decode(predicted).unwrap().as_str(), *end), ("jumps over", tokenizer.end_of_text().unwrap()));
     let all = row(LossMask::All, 64);
-    assert_eq!((all.loss_from, all.ids), (1, whole.ids.clone()));
-    let cut = row(LossMask::Reply, whole.loss_from as u32 + 1);
-    assert_eq!((cut.loss_from, &cut.ids[..]), (whole.loss_from, &whole.ids[..=whole.loss_from]));
+    assert!(all.targets().eq(1..whole.ids().len()) && all.ids() == whole.ids());
+    let cut = row(LossMask::Reply, start as u32 + 1);
+    assert!(cut.targets().eq(start..=start) && *cut.ids() == whole.ids()[..=start]);
 }
 
 #[test]
 fn truncated_records_are_counted() {
     let (folder, tokenizer) = (tempfile::tempdir().unwrap(), tokenizer());
-    let record = |words: usize| Record { prompt: "the lazy ".repeat(words), reply: "dog jumps over".to_owned() };
-    prepare_dataset(&tokenizer, &[[1, 2, 30].map(record).to_vec()], &Template::separated("\n"), 0.0, folder.path())
-        .unwrap();
+    let record = |words: usize| Record::pair("the lazy ".repeat(words), "dog jumps over");
+    prepare(&tokenizer, &[[1, 2, 30].map(record).to_vec()], folder.path());
     let counts = |max_length, loss| {
         let truncations = records(&[folder.path()], loss, max_length).truncations();
         let [Truncation { records, truncated, without_target, .. }] = truncations[..] else { panic!("one dataset") };
@@ -119,9 +126,9 @@ fn parts_follow_one_another() {
     let folder = |name: &str, records: usize| {
         let folder = runs.path().join(name);
         std::fs::create_dir(&folder).unwrap();
-        let record = |number| Record { prompt: format!("{name} {number}"), reply: "jumps over".to_owned() };
+        let record = |number| Record::pair(format!("{name} {number}"), "jumps over");
         let records: Vec<Record> = (0..records).map(record).collect();
-        prepare_dataset(&tokenizer, &[records], &Template::separated("\n"), 0.0, &folder).unwrap();
+        prepare(&tokenizer, &[records], &folder);
         folder
     };
     let folders = [folder("fox", 7), folder("dog", 5)];
@@ -161,9 +168,9 @@ fn replayed_text_has_its_share_of_the_predicted_tokens() {
     let documents: Vec<String> = (0..60).map(|n| format!("the {n} lazy dogs jump over {n} foxes")).collect();
     prepare_corpus(&tokenizer, &documents, 0.1, &text).unwrap();
     let dataset = |folder: &Path, records: usize, words: usize| {
-        let record = |n: usize| Record { prompt: "the lazy dog ".repeat(2), reply: "jumps ".repeat(words + n % 7) };
+        let record = |n: usize| Record::pair("the lazy dog ".repeat(2), "jumps ".repeat(words + n % 7));
         let groups: Vec<Vec<Record>> = (0..records).map(|n| vec![record(n)]).collect();
-        prepare_dataset(&tokenizer, &groups, &Template::separated("\n"), 0.0, folder).unwrap();
+        prepare(&tokenizer, &groups, folder);
     };
     dataset(&short, 40, 1);
     dataset(&long, 25, 12);

@@ -3,8 +3,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use grid::domain::{
-    DatasetFormat, EarlyStopping, Event, Job, KeptWeights, Length, LossMask, Milestone, OptimizerStart, Origin,
-    PrepareJob, Prepared, RecordOrder, Schedule, Template, Training, TuneJob, TunePart, Validation, Verdict, Warmup,
+    DatasetFormat, EarlyStopping, Event, Formatting, Job, KeptWeights, Length, LossMask, Milestone, OptimizerStart,
+    Origin, PrepareJob, Prepared, RecordOrder, Schedule, Training, TuneJob, TunePart, Validation, Verdict, Warmup,
     WorldPart,
 };
 
@@ -181,7 +181,7 @@ fn parts_under_one_schedule_are_one_training() {
     let (model, ..) = run("pretrain", &Job::Pretrain(pretrain.clone()));
     let [chat, questions] = [WorldPart::Chat, WorldPart::Questions].map(|part| {
         let origin = Origin::World { part, seed: 1, size: 30 };
-        let data = Prepared::Dataset(origin, DatasetFormat::json("prompt", "reply"), Template::separated("\n"));
+        let data = Prepared::Dataset(origin, DatasetFormat::json("prompt", "reply"), Formatting::separated("\n"));
         let job = Job::Prepare(PrepareJob { tokenizer: pretrain.tokenizer, data, held_out: 0.1 });
         run(&format!("{part:?}"), &job).0
     });

@@ -2,6 +2,8 @@
 //!
 //! Pretraining predicts every token of a row; instruction tuning masks the loss of the prompt.
 
+use std::ops::Range;
+
 use grid::domain::{ModelConfig, Precision};
 use tch::{Device, Tensor};
 
@@ -12,21 +14,46 @@ use crate::ml::models::Model;
 use crate::ml::phases::{Phase, timed};
 use crate::ml::shim::{self, VocabularyHead};
 
-/// One training sequence: `ids[loss_from..]` are predicted, each from all ids before it.
-///
-/// The first id is never predicted, so 0 and 1 mean the same for `loss_from`.
+/// One training sequence. Some of its ids are predicted, each from all ids before it; the first one never is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrainingSequence {
-    /// Token ids.
-    pub ids: Vec<u32>,
-    /// The position of the first predicted id.
-    pub loss_from: usize,
+    ids: Vec<u32>,
+    /// The positions of the predicted ids: ranges in order that do not touch, none of which contains 0.
+    targets: Vec<Range<usize>>,
 }
 
 impl TrainingSequence {
+    /// Predicts the ids from this position on.
+    pub fn predicting_from(ids: Vec<u32>, start: usize) -> Self {
+        let range = start.max(1)..ids.len();
+        Self { targets: if range.is_empty() { vec![] } else { vec![range] }, ids }
+    }
+
+    /// Predicts the ids for which `trained` is true; it has a value for each id at least.
+    pub fn predicting_where(ids: Vec<u32>, trained: &[bool]) -> Self {
+        let mut targets: Vec<Range<usize>> = vec![];
+        for position in (1..ids.len()).filter(|position| trained[*position]) {
+            match targets.last_mut() {
+                Some(last) if last.end == position => last.end += 1,
+                _ => targets.push(position..position + 1),
+            }
+        }
+        Self { ids, targets }
+    }
+
+    /// The token ids.
+    pub fn ids(&self) -> &[u32] {
+        &self.ids
+    }
+
+    /// The positions of the predicted ids, in order.
+    pub fn targets(&self) -> impl Iterator<Item = usize> {
+        self.targets.iter().cloned().flatten()
+    }
+
     /// The number of predicted ids.
     pub fn predicted(&self) -> usize {
-        self.ids.len().saturating_sub(self.loss_from.max(1))
+        self.targets.iter().map(Range::len).sum()
     }
 }
 
@@ -141,7 +168,7 @@ impl TokenBatch {
             for (slot, &id) in ids[start..start + width].iter_mut().zip(inputs) {
                 *slot = i64::from(id);
             }
-            for place in row.loss_from.max(1)..row.ids.len() {
+            for place in row.targets() {
                 positions.push((start + place - 1) as i64);
                 targets.push(i64::from(row.ids[place]));
             }
@@ -185,7 +212,7 @@ mod tests {
     use tch::{Kind, Reduction};
 
     fn row(ids: &[u32], loss_from: usize) -> TrainingSequence {
-        TrainingSequence { ids: ids.to_vec(), loss_from }
+        TrainingSequence::predicting_from(ids.to_vec(), loss_from)
     }
 
     #[test]
@@ -197,6 +224,17 @@ mod tests {
         assert_eq!(Vec::<i64>::try_from(batch.positions).unwrap(), [0, 1, 2, 4]);
         assert_eq!(Vec::<i64>::try_from(batch.targets).unwrap(), [2, 3, 4, 7]);
         assert_eq!((batch.predicted, long.predicted(), short.predicted()), (4, 3, 1));
+    }
+
+    #[test]
+    fn a_mask_gives_the_positions_of_the_predicted_ids() {
+        let masked = |mask: &[u8]| {
+            let trained: Vec<bool> = mask.iter().map(|byte| *byte == 1).collect();
+            TrainingSequence::predicting_where(vec![7; mask.len()], &trained).targets().collect::<Vec<_>>()
+        };
+        assert_eq!(masked(&[1, 1, 0, 1, 1, 0]), [1, 3, 4], "the first id is never predicted");
+        assert_eq!(masked(&[0, 0, 1]), [2]);
+        assert!(masked(&[1]).is_empty() && masked(&[]).is_empty() && masked(&[0, 0]).is_empty());
     }
 
     #[test]
@@ -212,9 +250,10 @@ mod tests {
         for (arch, label_smoothing) in [(Arch::Llama, 0.0), (Arch::Gpt2, 0.0), (Arch::Llama, 0.1)] {
             let model = Model::random(&small(arch), 11, Device::Cpu).unwrap();
             let rows: Vec<TrainingSequence> = (0..60u32)
-                .map(|i| TrainingSequence {
-                    ids: (0..2 + (i * 7) % 30).map(|j| (i * 13 + j * 5) % 61).collect(),
-                    loss_from: i as usize % 4,
+                .map(|i| (i, (0..2 + (i * 7) % 30).map(|j| (i * 13 + j * 5) % 61).collect()))
+                .map(|(i, ids)| match i % 5 {
+                    4 => TrainingSequence::predicting_where(ids, &[false, true, false, true, true].repeat(7)),
+                    start => TrainingSequence::predicting_from(ids, start as usize),
                 })
                 .collect();
             let batch = TokenBatch::new(&rows.iter().collect::<Vec<_>>()).unwrap().unwrap();

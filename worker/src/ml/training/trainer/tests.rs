@@ -15,7 +15,7 @@ impl Batches<TrainingSequence> for Arithmetic {
         let row = |index: u64| {
             let (start, by) = (step * 31 + index * 17, 1 + (step + index) % 3);
             let ids = (0..4 + (step * 5 + index * 11) % 28).map(|i| ((start + i * by) % 61) as u32).collect();
-            TrainingSequence { ids, loss_from: (index % 4) as usize }
+            TrainingSequence::predicting_from(ids, (index % 4) as usize)
         };
         Batch { examples: (0..9).map(row).collect(), words: 7 + step }
     }
@@ -179,7 +179,7 @@ fn ids_of_another_tokenizer_are_refused() {
     struct Foreign;
     impl Batches<TrainingSequence> for Foreign {
         fn batch(&self, _: u64) -> Batch<TrainingSequence> {
-            Batch { examples: vec![TrainingSequence { ids: vec![1, 61], loss_from: 0 }], words: 1 }
+            Batch { examples: vec![TrainingSequence::predicting_from(vec![1, 61], 0)], words: 1 }
         }
 
         fn places(&self, _: u64) -> String {
@@ -200,7 +200,11 @@ fn a_batch_without_a_predicted_token_leaves_the_weights_unchanged() {
         fn batch(&self, step: u64) -> Batch<TrainingSequence> {
             let mut batch = Arithmetic.batch(step);
             if step % 4 == 1 {
-                batch.examples.iter_mut().for_each(|example| example.loss_from = example.ids.len());
+                let cut = |example: &TrainingSequence| {
+                    let ids = example.ids().to_vec();
+                    TrainingSequence::predicting_from(ids, usize::MAX)
+                };
+                batch.examples = batch.examples.iter().map(cut).collect();
             }
             batch
         }

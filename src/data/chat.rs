@@ -1,0 +1,183 @@
+//! Chat templates: from the messages of a conversation to one text, and to the parts of it that are trained on.
+//!
+//! A template is a Jinja template in the dialect of `transformers`: `messages`, `add_generation_prompt`, the special
+//! tokens, `raise_exception`, methods of Python's texts and `{% generation %}` blocks. `strftime_now` is not defined, so
+//! that the text does not depend on the day; templates that use it have a fixed date for this case.
+
+use minijinja::syntax::SyntaxConfig;
+use minijinja::{Environment, Error, ErrorKind, context};
+
+use crate::domain::Role;
+
+use super::record::{Message, Segment};
+
+/// The template of `chat_template: chatml`.
+pub(super) const CHATML: &str = "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + \
+                                 message['content'] + '<|im_end|>' + '\n' }}{% endfor %}{% if add_generation_prompt \
+                                 %}{{ '<|im_start|>assistant\n' }}{% endif %}";
+
+/// Characters that mark what a `{% generation %}` block contains. They are no characters of any text.
+const OPENING: char = '\u{FDD0}';
+const CLOSING: char = '\u{FDD1}';
+
+/// The texts of the special tokens that a template may write.
+#[derive(Debug, Clone, Default)]
+pub(super) struct SpecialTexts {
+    pub bos: Option<String>,
+    pub eos: Option<String>,
+    pub pad: Option<String>,
+}
+
+/// A chat template that is ready to render.
+pub(super) struct ChatRenderer {
+    environment: Environment<'static>,
+    special: SpecialTexts,
+    /// Whether the template says itself what is trained on, in `{% generation %}` blocks.
+    has_blocks: bool,
+}
+
+impl ChatRenderer {
+    /// Parses a template.
+    ///
+    /// # Errors
+    /// A template that is not valid, as a message.
+    pub fn new(source: &str, special: SpecialTexts) -> Result<Self, String> {
+        let (source, has_blocks) = mark_blocks(source);
+        let mut environment = Environment::new();
+        let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
+        environment.set_syntax(syntax.map_err(|error| explained(&error))?);
+        environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+        environment.add_function("raise_exception", |message: String| -> Result<String, Error> {
+            Err(Error::new(ErrorKind::InvalidOperation, message))
+        });
+        environment.add_filter("tojson", |_: minijinja::Value| -> Result<String, Error> {
+            Err(Error::new(ErrorKind::InvalidOperation, "the filter `tojson` is not supported"))
+        });
+        environment.add_template_owned("chat_template", source).map_err(|error| explained(&error))?;
+        Ok(Self { environment, special, has_blocks })
+    }
+
+    /// The text of a conversation, divided into what is trained on and what is not.
+    ///
+    /// The trained part of an assistant's message is what the template adds for it after the text that asks for a reply, up
+    /// to the white space behind its last mark. A template with `{% generation %}` blocks says itself what is trained on.
+    ///
+    /// # Errors
+    /// A template that fails, or that writes a message otherwise if another one follows.
+    pub fn segments(&self, messages: &[Message]) -> Result<Vec<Segment>, String> {
+        let whole = self.render(messages, false)?;
+        if self.has_blocks {
+            return blocks(&whole, messages);
+        }
+        let (mut segments, mut written) = (vec![], 0);
+        for (index, message) in messages.iter().enumerate() {
+            if message.role != Role::Assistant || !message.trained {
+                continue;
+            }
+            let before = self.render(&messages[..index], true)?;
+            let after = self.render(&messages[..=index], false)?;
+            let number = index + 1;
+            if !whole.starts_with(&after) {
+                return Err(format!(
+                    "the template writes message {number} otherwise if another one follows, so its trained part is \
+                     not defined; use a template with {{% generation %}} blocks, or one record for each reply"
+                ));
+            }
+            let Some(reply) = after.strip_prefix(before.as_str()) else {
+                return Err(format!(
+                    "the text that asks for a reply is not the beginning of what the template writes for message {number}; \
+                     use a template with {{% generation %}} blocks"
+                ));
+            };
+            let end = before.len() + trained_length(reply, &message.content);
+            segments.push(Segment { text: whole[written..before.len()].to_owned(), trained: false });
+            segments.push(Segment { text: whole[before.len()..end].to_owned(), trained: true });
+            written = end;
+        }
+        segments.push(Segment { text: whole[written..].to_owned(), trained: false });
+        segments.retain(|segment| !segment.text.is_empty());
+        Ok(segments)
+    }
+
+    fn render(&self, messages: &[Message], add_generation_prompt: bool) -> Result<String, String> {
+        let value = |message: &Message| {
+            if message.content.contains([OPENING, CLOSING]) {
+                return Err("a message contains U+FDD0 or U+FDD1, which are not characters".to_owned());
+            }
+            Ok(context! { role => message.role.name(), content => message.content.as_str() })
+        };
+        let messages = messages.iter().map(value).collect::<Result<Vec<minijinja::Value>, _>>()?;
+        let SpecialTexts { bos, eos, pad } = &self.special;
+        let template = self.environment.get_template("chat_template").map_err(|error| explained(&error))?;
+        template
+            .render(context! { messages, add_generation_prompt, bos_token => bos, eos_token => eos, pad_token => pad })
+            .map_err(|error| explained(&error))
+    }
+}
+
+/// The length of the part of a reply that is trained on: up to the last mark behind the content. Where only white space
+/// follows the content, that is what ends the reply, so it is trained on.
+fn trained_length(reply: &str, content: &str) -> usize {
+    let trimmed = reply.trim_end().len();
+    let content_end = reply.rfind(content.trim_end()).map_or(0, |start| start + content.trim_end().len());
+    if trimmed > content_end { trimmed } else { reply.len() }
+}
+
+/// Replaces `{% generation %}` and `{% endgeneration %}` by marks in the text, which keep the rules for white space.
+fn mark_blocks(source: &str) -> (String, bool) {
+    let (mut marked, mut rest, mut found) = (String::new(), source, false);
+    while let Some((before, after)) = rest.split_once("{%")
+        && let Some((tag, next)) = after.split_once("%}")
+    {
+        marked.push_str(before);
+        let mark = match tag.trim_matches(['-', '+']).trim() {
+            "generation" => Some(OPENING),
+            "endgeneration" => Some(CLOSING),
+            _ => None,
+        };
+        match mark {
+            Some(mark) => {
+                let sign = |found: Option<char>| {
+                    found.filter(|sign| ['-', '+'].contains(sign)).map_or(String::new(), String::from)
+                };
+                let (left, right) = (sign(tag.chars().next()), sign(tag.chars().next_back()));
+                marked.push_str(&format!("{{%{left} if true %}}{mark}{{% endif {right}%}}"));
+                found = true;
+            }
+            None => marked.push_str(&format!("{{%{tag}%}}")),
+        }
+        rest = next;
+    }
+    marked.push_str(rest);
+    (marked, found)
+}
+
+/// The segments of a text with marks. What is marked is trained on, unless its message is not.
+fn blocks(whole: &str, messages: &[Message]) -> Result<Vec<Segment>, String> {
+    let replies: Vec<&Message> = messages.iter().filter(|message| message.role == Role::Assistant).collect();
+    let parts: Vec<&str> = whole.split(OPENING).collect();
+    if parts.len() != replies.len() + 1 {
+        return Err(format!(
+            "the template has {} {{% generation %}} blocks for {} replies",
+            parts.len() - 1,
+            replies.len()
+        ));
+    }
+    let mut segments = vec![Segment { text: parts[0].to_owned(), trained: false }];
+    for (part, message) in parts[1..].iter().zip(replies) {
+        let (trained, rest) = part.split_once(CLOSING).ok_or("a {% generation %} block contains another one")?;
+        segments.push(Segment { text: trained.to_owned(), trained: message.trained });
+        segments.push(Segment { text: rest.to_owned(), trained: false });
+    }
+    segments.retain(|segment| !segment.text.is_empty());
+    Ok(segments)
+}
+
+/// The message of an error of a template, in one line, with its line in the template.
+fn explained(error: &Error) -> String {
+    let line = error.line().map(|line| format!("line {line} of the template: ")).unwrap_or_default();
+    format!("{line}{}", error.detail().map_or_else(|| error.kind().to_string(), str::to_owned))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,239 @@
+//! From records to token ids and the ids that are trained on.
+//!
+//! A text is tokenized as a whole, so that training and evaluation see the ids that the text has; the border between a
+//! prompt and its reply is then found by offsets. A token across the border is trained on, because it has a part of the
+//! reply, and is counted.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::domain::hugging_face::files::{CHAT_TEMPLATE, TOKENIZER_CONFIG};
+use crate::domain::{ChatTemplate, Formatting, Role, Template};
+
+use super::chat::{CHATML, ChatRenderer, SpecialTexts};
+use super::error::DataError;
+use super::record::{Message, Record, Segment};
+use super::tokenizer::Tokenizer;
+
+/// A record as it is trained.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenizedRecord {
+    /// The token ids.
+    pub ids: Vec<u32>,
+    /// Whether each id is trained on.
+    pub trained: Vec<bool>,
+    /// The number of tokens that are trained on although they have a part, other than white space, of what is not.
+    pub across: u64,
+}
+
+/// Formats and tokenizes records.
+pub struct Formatter<'a> {
+    tokenizer: &'a Tokenizer,
+    format: TextFormat<'a>,
+}
+
+enum TextFormat<'a> {
+    Template(&'a Template),
+    Chat(ChatRenderer),
+}
+
+/// A text, after which the end-of-text token may follow.
+struct Chunk {
+    segments: Vec<Segment>,
+    /// Whether the end-of-text token is trained on; `None` if it does not follow.
+    end: Option<bool>,
+}
+
+impl<'a> Formatter<'a> {
+    /// Prepares to format records. `folder` is that of the tokenizer, which may have a chat template.
+    ///
+    /// # Errors
+    /// A chat template that cannot be read or is not valid; a tokenizer without one.
+    pub fn new(formatting: &'a Formatting, tokenizer: &'a Tokenizer, folder: &Path) -> Result<Self, DataError> {
+        let format = match formatting {
+            Formatting::Template(template) => TextFormat::Template(template),
+            Formatting::Chat { chat_template } => {
+                let source = match chat_template {
+                    ChatTemplate::Chatml => CHATML.to_owned(),
+                    ChatTemplate::Text(text) => text.clone(),
+                    ChatTemplate::File(path) => fs::read_to_string(path).map_err(DataError::io("read", path))?,
+                    ChatTemplate::Tokenizer => template_of(folder)?,
+                };
+                let tokens = tokenizer.special_tokens();
+                let text = |id: Option<u32>| id.and_then(|id| tokenizer.token(id));
+                let special = SpecialTexts { bos: text(tokens.bos), eos: text(tokens.eos), pad: text(tokens.pad) };
+                TextFormat::Chat(ChatRenderer::new(&source, special).map_err(unformattable)?)
+            }
+        };
+        Ok(Self { tokenizer, format })
+    }
+
+    /// Formats and tokenizes a record. Ids that the tokenizer puts before every text come first, except where a chat
+    /// template or the record itself says everything.
+    ///
+    /// # Errors
+    /// A record that the template cannot format, a text that cannot be encoded, a record without a trained token, two
+    /// begin-of-text tokens in a row.
+    pub fn tokenize(&self, record: &Record) -> Result<TokenizedRecord, DataError> {
+        if let Record::Tokens { ids, trained } = record {
+            if let Some(id) = ids.iter().find(|id| **id >= self.tokenizer.vocab_size()) {
+                let size = self.tokenizer.vocab_size();
+                return Err(unformattable(format!("id {id} is not in the vocabulary of {size} tokens")));
+            }
+            return Ok(TokenizedRecord { ids: ids.clone(), trained: trained.clone(), across: 0 });
+        }
+        let (opens, chunks) = self.chunks(record).map_err(unformattable)?;
+        let opening = if opens { self.tokenizer.opening() } else { &[] };
+        let mut tokenized = TokenizedRecord { ids: opening.to_vec(), trained: vec![false; opening.len()], across: 0 };
+        for Chunk { segments, end } in &chunks {
+            self.push(segments, &mut tokenized)?;
+            if let Some(trained) = end {
+                tokenized.ids.push(self.tokenizer.end_of_text()?);
+                tokenized.trained.push(*trained);
+            }
+        }
+        let bos = self.tokenizer.special_tokens().bos;
+        if bos.is_some() && tokenized.ids.windows(2).any(|pair| pair.iter().all(|id| Some(*id) == bos)) {
+            return Err(unformattable(
+                "two begin-of-text tokens follow each other: remove one from the template".to_owned(),
+            ));
+        }
+        if !tokenized.trained.contains(&true) {
+            return Err(unformattable(
+                "none of its tokens is trained on: does the template write the replies?".to_owned(),
+            ));
+        }
+        Ok(tokenized)
+    }
+
+    /// The texts of a record, and whether the ids that the tokenizer puts before every text come first.
+    fn chunks(&self, record: &Record) -> Result<(bool, Vec<Chunk>), String> {
+        let pair = |template: &Template, prompt: &str, reply: &str, trained: bool| {
+            let prompt = Segment { text: template.prompt(prompt), trained: false };
+            Chunk { segments: vec![prompt, Segment { text: template.reply(reply), trained }], end: Some(trained) }
+        };
+        Ok(match (record, &self.format) {
+            (Record::Text(text), _) => {
+                (true, vec![Chunk { segments: vec![Segment { text: text.clone(), trained: true }], end: Some(true) }])
+            }
+            (Record::Segments(segments), _) => (false, vec![Chunk { segments: segments.clone(), end: None }]),
+            (Record::Tokens { .. }, _) => (false, vec![]),
+            (Record::Pair { prompt, reply }, TextFormat::Template(template)) => {
+                (true, vec![pair(template, prompt, reply, true)])
+            }
+            (Record::Conversation(messages), TextFormat::Template(template)) => {
+                let turns = turns(messages)?;
+                (true, turns.iter().map(|turn| pair(template, &turn.prompt, &turn.reply, turn.trained)).collect())
+            }
+            (Record::Pair { prompt, reply }, TextFormat::Chat(renderer)) => {
+                let message = |role, content: &String| Message { role, content: content.clone(), trained: true };
+                let messages = [message(Role::User, prompt), message(Role::Assistant, reply)];
+                (false, vec![Chunk { segments: renderer.segments(&messages)?, end: None }])
+            }
+            (Record::Conversation(messages), TextFormat::Chat(renderer)) => {
+                (false, vec![Chunk { segments: renderer.segments(messages)?, end: None }])
+            }
+        })
+    }
+
+    /// Tokenizes segments as one text.
+    fn push(&self, segments: &[Segment], tokenized: &mut TokenizedRecord) -> Result<(), DataError> {
+        let text: String = segments.iter().map(|segment| segment.text.as_str()).collect();
+        let mut ends = vec![];
+        for segment in segments {
+            ends.push(ends.last().copied().unwrap_or(0) + segment.text.len());
+        }
+        for token in self.tokenizer.encode_spans(&text)? {
+            // The segments that the token has a part of. A token without characters belongs to what precedes it.
+            let first = ends.partition_point(|end| *end <= token.start).min(segments.len().saturating_sub(1));
+            let last = ends.partition_point(|end| *end < token.end).clamp(first, segments.len().saturating_sub(1));
+            let trained = segments[first..=last].iter().any(|segment| segment.trained && !segment.text.is_empty());
+            let foreign = (first..=last).filter(|place| !segments[*place].trained).any(|place| {
+                let begin = if place == 0 { 0 } else { ends[place - 1] };
+                let part = text.get(token.start.max(begin)..token.end.min(ends[place]));
+                part.is_none_or(|part| !part.trim().is_empty())
+            });
+            tokenized.across += u64::from(trained && foreign);
+            tokenized.ids.push(token.id);
+            tokenized.trained.push(trained);
+        }
+        Ok(())
+    }
+}
+
+/// A prompt and its reply within a conversation.
+struct Turn {
+    prompt: String,
+    reply: String,
+    trained: bool,
+}
+
+/// The turns of a conversation for a template of prompt and reply. A system text stands before the first prompt, on a line
+/// of its own; messages of one speaker in a row are joined by line breaks; messages after the last reply are left out.
+fn turns(messages: &[Message]) -> Result<Vec<Turn>, String> {
+    let mut turns: Vec<Turn> = vec![];
+    let mut prompt: Vec<&str> = vec![];
+    for (index, message) in messages.iter().enumerate() {
+        match message.role {
+            Role::System | Role::User => prompt.push(&message.content),
+            Role::Assistant if prompt.is_empty() => match turns.last_mut() {
+                Some(turn) if turn.trained == message.trained => {
+                    turn.reply = format!("{}\n{}", turn.reply, message.content)
+                }
+                _ => {
+                    return Err(format!(
+                        "message {} is a reply without a prompt, which a template of prompt and reply cannot write; set \
+                         `chat_template: chatml`",
+                        index + 1
+                    ));
+                }
+            },
+            Role::Assistant => {
+                let prompt = std::mem::take(&mut prompt).join("\n");
+                turns.push(Turn { prompt, reply: message.content.clone(), trained: message.trained });
+            }
+            Role::Tool => {
+                return Err(format!(
+                    "message {} is that of a tool, which a template of prompt and reply cannot write; set `chat_template: \
+                     tokenizer` or name a file",
+                    index + 1
+                ));
+            }
+        }
+    }
+    Ok(turns)
+}
+
+/// The chat template of a tokenizer folder.
+fn template_of(folder: &Path) -> Result<String, DataError> {
+    let file = folder.join(CHAT_TEMPLATE);
+    if file.exists() {
+        return fs::read_to_string(&file).map_err(DataError::io("read", &file));
+    }
+    let path = folder.join(TOKENIZER_CONFIG);
+    let none = || {
+        unformattable(format!("{} has no chat template: set `chat_template: chatml`, or name a file", path.display()))
+    };
+    let text = fs::read_to_string(&path).map_err(|_| none())?;
+    let config: Value = serde_json::from_str(&text).map_err(|_| none())?;
+    match config.get("chat_template") {
+        Some(Value::String(template)) => Ok(template.clone()),
+        // Several templates by name.
+        Some(Value::Array(list)) => list
+            .iter()
+            .find(|entry| entry.get("name").and_then(Value::as_str) == Some("default"))
+            .and_then(|entry| entry.get("template")?.as_str())
+            .map(str::to_owned)
+            .ok_or_else(none),
+        _ => Err(none()),
+    }
+}
+
+fn unformattable(reason: String) -> DataError {
+    DataError::Unformattable { record: None, reason }
+}
+
+#[cfg(test)]
+mod tests;

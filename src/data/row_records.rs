@@ -1,0 +1,303 @@
+//! From a row in a published layout to a record.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::domain::{Role, RowFormat};
+
+use super::record::{Message, Record, Segment};
+use super::rows::{field, text_of};
+
+/// The label of a token that is not trained on.
+const IGNORED: i64 = -100;
+
+/// How the rows of a dataset become records.
+pub(super) struct RowReader<'a> {
+    /// The layout.
+    pub row: RowFormat,
+    /// Other names of fields, by the name that the layout defines.
+    pub fields: &'a BTreeMap<String, String>,
+    /// What other names of roles mean.
+    pub roles: &'a BTreeMap<String, Role>,
+}
+
+impl RowReader<'_> {
+    /// The name of a field in the data.
+    fn name<'n>(&'n self, field: &'n str) -> &'n str {
+        self.fields.get(field).map_or(field, String::as_str)
+    }
+
+    /// The names in the data of all fields of a row.
+    pub fn names(&self) -> Vec<&str> {
+        self.row.fields().iter().map(|field| self.name(field)).collect()
+    }
+
+    /// Reads a row. A row with nothing to train on gives a blank record.
+    ///
+    /// # Errors
+    /// What is wrong with the row, which the caller completes with its place.
+    pub fn record(&self, row: &Value) -> Result<Record, String> {
+        if let Some(name) = ["tools", "chat_template_kwargs"].into_iter().find(|name| is_given(row.get(name))) {
+            return Err(format!("field '{name}' is not supported; remove it if the conversation does not need it"));
+        }
+        match self.row {
+            RowFormat::Text => Ok(Record::Text(self.text(row, "text")?)),
+            RowFormat::PromptCompletion => self.prompt_completion(row, "completion"),
+            RowFormat::Alpaca => self.alpaca(row),
+            RowFormat::Sharegpt | RowFormat::Messages => self.conversation(row),
+            RowFormat::Preference => self.preference(row),
+            RowFormat::Kto => {
+                let record = self.prompt_completion(row, "completion")?;
+                Ok(if self.flag(row, "label")? { record } else { Record::Segments(vec![]) })
+            }
+            RowFormat::Segments => self.segments(row),
+            RowFormat::Tokens => self.tokens(row),
+        }
+    }
+
+    /// A field that must be there.
+    fn required<'v>(&self, row: &'v Value, name: &str) -> Result<&'v Value, String> {
+        field(row, self.name(name)).ok_or_else(|| {
+            let names = row.as_object().into_iter().flatten().map(|(name, _)| format!("'{name}'"));
+            format!("field '{}' is missing; there are {}", self.name(name), names.collect::<Vec<_>>().join(", "))
+        })
+    }
+
+    fn text(&self, row: &Value, name: &str) -> Result<String, String> {
+        let value = self.required(row, name)?;
+        text_of(value).map_err(|problem| format!("field '{}' {problem}", self.name(name)))
+    }
+
+    /// The text of a field that may be missing; `None` if it is missing or blank.
+    fn optional_text(&self, row: &Value, name: &str) -> Result<Option<String>, String> {
+        match field(row, self.name(name)) {
+            None => Ok(None),
+            Some(_) => Ok(Some(self.text(row, name)?).filter(|text| !text.trim().is_empty())),
+        }
+    }
+
+    fn flag(&self, row: &Value, name: &str) -> Result<bool, String> {
+        match self.required(row, name)? {
+            Value::Bool(flag) => Ok(*flag),
+            Value::Number(number) if number.as_i64() == Some(0) => Ok(false),
+            Value::Number(number) if number.as_i64() == Some(1) => Ok(true),
+            Value::String(text) if text.eq_ignore_ascii_case("false") => Ok(false),
+            Value::String(text) if text.eq_ignore_ascii_case("true") => Ok(true),
+            other => Err(format!("field '{}' is {other}, neither true nor false", self.name(name))),
+        }
+    }
+
+    fn prompt_completion(&self, row: &Value, completion: &str) -> Result<Record, String> {
+        let (prompt, reply) = (self.required(row, "prompt")?, self.required(row, completion)?);
+        self.joined(prompt, reply)
+    }
+
+    /// A prompt and a reply that are both texts, or both messages.
+    fn joined(&self, prompt: &Value, reply: &Value) -> Result<Record, String> {
+        if !is_messages(prompt) && !is_messages(reply) {
+            let text = |value| text_of(value).map_err(|problem| format!("the prompt or its reply {problem}"));
+            return Ok(Record::pair(text(prompt)?, text(reply)?));
+        }
+        let mut messages = match prompt {
+            Value::String(text) => vec![Message { role: Role::User, content: text.clone(), trained: false }],
+            prompt => self.messages(prompt)?,
+        };
+        messages.iter_mut().for_each(|message| message.trained = false);
+        match reply {
+            Value::String(text) => {
+                messages.push(Message { role: Role::Assistant, content: text.clone(), trained: true });
+            }
+            reply => messages.extend(self.messages(reply)?),
+        }
+        Ok(Record::Conversation(messages))
+    }
+
+    /// The prompt is the instruction, and the input below it unless that is blank. With a system text or earlier turns the
+    /// record is a conversation, all replies of which are trained on.
+    fn alpaca(&self, row: &Value) -> Result<Record, String> {
+        let (mut prompt, reply) = (self.text(row, "instruction")?, self.text(row, "output")?);
+        if let Some(input) = self.optional_text(row, "input")? {
+            prompt = format!("{prompt}\n{input}");
+        }
+        let mut messages = vec![];
+        if let Some(content) = self.optional_text(row, "system")? {
+            messages.push(Message { role: Role::System, content, trained: false });
+        }
+        if let Some(history) = field(row, self.name("history")).filter(|history| is_given(Some(history))) {
+            let wrong = || format!("field '{}' is not a list of [prompt, reply] pairs", self.name("history"));
+            for turn in history.as_array().ok_or_else(wrong)? {
+                let [Value::String(prompt), Value::String(reply)] = &turn.as_array().ok_or_else(wrong)?[..] else {
+                    return Err(wrong());
+                };
+                messages.push(Message { role: Role::User, content: prompt.clone(), trained: false });
+                messages.push(Message { role: Role::Assistant, content: reply.clone(), trained: true });
+            }
+        }
+        if messages.is_empty() {
+            return Ok(Record::Pair { prompt, reply });
+        }
+        messages.push(Message { role: Role::User, content: prompt, trained: false });
+        messages.push(Message { role: Role::Assistant, content: reply, trained: true });
+        Ok(Record::Conversation(messages))
+    }
+
+    fn conversation(&self, row: &Value) -> Result<Record, String> {
+        let mut messages = vec![];
+        if self.row == RowFormat::Sharegpt
+            && let Some(content) = self.optional_text(row, "system")?
+        {
+            messages.push(Message { role: Role::System, content, trained: false });
+        }
+        messages.extend(self.messages(self.required(row, self.row.fields()[0])?)?);
+        Ok(Record::Conversation(messages))
+    }
+
+    /// A list of messages, or a single one.
+    fn messages(&self, value: &Value) -> Result<Vec<Message>, String> {
+        let list = match value {
+            Value::Array(list) => &list[..],
+            Value::Object(_) => std::slice::from_ref(value),
+            _ => return Err("a conversation is not a list of messages".to_owned()),
+        };
+        let numbered =
+            |(index, message)| self.message(message).map_err(|problem| format!("message {} {problem}", index + 1));
+        list.iter().enumerate().map(numbered).collect()
+    }
+
+    /// The field of a message by the name that its layout has, or else by that of the other layout.
+    fn either<'v>(&'v self, message: &'v Value, names: [&'v str; 2]) -> Option<(&'v str, &'v Value)> {
+        let [sharegpt, other] = names.map(|name| (self.name(name), message.get(self.name(name))));
+        let (first, second) = if self.row == RowFormat::Sharegpt { (sharegpt, other) } else { (other, sharegpt) };
+        first.1.map(|value| (first.0, value)).or_else(|| second.1.map(|value| (second.0, value)))
+    }
+
+    fn message(&self, message: &Value) -> Result<Message, String> {
+        if let Some(name) = ["tool_calls", "function_call", "reasoning_content", "thinking"]
+            .into_iter()
+            .find(|name| is_given(message.get(name)))
+        {
+            return Err(format!("has the field '{name}', which is not supported: write it into the content"));
+        }
+        let role = self.either(message, ["from", "role"]).ok_or("has no role")?.1;
+        let role = role.as_str().ok_or("has a role that is not a text")?;
+        let role = self.roles.get(role).copied().or_else(|| Role::usual(role)).ok_or_else(|| {
+            format!("has the role '{role}'; say what it means, for example `roles: {{{role}: user}}`")
+        })?;
+        let (name, content) = self.either(message, ["value", "content"]).ok_or("has no content")?;
+        let content = content_of(content).map_err(|problem| format!("has a field '{name}' that {problem}"))?;
+        let given = message.get(self.name("train")).or_else(|| message.get("weight")).filter(|given| !given.is_null());
+        let trained = match given {
+            None => true,
+            Some(Value::Bool(flag)) => *flag,
+            Some(Value::Number(weight)) if weight.as_f64() == Some(0.0) => false,
+            Some(Value::Number(weight)) if weight.as_f64() == Some(1.0) => true,
+            Some(other) => return Err(format!("has the weight {other}; only 0 or 1, true or false are supported")),
+        };
+        Ok(Message { role, content, trained: trained && role == Role::Assistant })
+    }
+
+    /// The prompt is what the chosen and the rejected reply have in common, if no field gives it.
+    fn preference(&self, row: &Value) -> Result<Record, String> {
+        let (chosen, rejected) = (self.required(row, "chosen")?, self.required(row, "rejected")?);
+        if is_messages(chosen) != is_messages(rejected) {
+            return Err("of the chosen and the rejected reply only one is a list of messages".to_owned());
+        }
+        if let Some(prompt) = field(row, self.name("prompt")) {
+            self.joined(prompt, rejected)?;
+            return self.joined(prompt, chosen);
+        }
+        if is_messages(chosen) {
+            let (mut messages, other) = (self.messages(chosen)?, self.messages(rejected)?);
+            let common = messages.iter().zip(&other).take_while(|(ours, theirs)| ours == theirs).count();
+            messages[..common].iter_mut().for_each(|message| message.trained = false);
+            return Ok(Record::Conversation(messages));
+        }
+        let (chosen, rejected) = (self.text(row, "chosen")?, self.text(row, "rejected")?);
+        let common: usize = chosen
+            .chars()
+            .zip(rejected.chars())
+            .take_while(|(one, other)| one == other)
+            .map(|(one, _)| one.len_utf8())
+            .sum();
+        // The space before the first word that differs belongs to the replies.
+        let common = if chosen[..common].ends_with(' ') { common - 1 } else { common };
+        Ok(Record::Segments(vec![
+            Segment { text: chosen[..common].to_owned(), trained: false },
+            Segment { text: chosen[common..].to_owned(), trained: true },
+        ]))
+    }
+
+    fn segments(&self, row: &Value) -> Result<Record, String> {
+        let name = self.name("segments");
+        let list = self.required(row, "segments")?.as_array().ok_or_else(|| format!("field '{name}' is not a list"))?;
+        let read = |(index, segment): (usize, &Value)| {
+            let read = || Ok(Segment { text: self.text(segment, "text")?, trained: self.flag(segment, "label")? });
+            read().map_err(|problem: String| format!("segment {}: {problem}", index + 1))
+        };
+        list.iter().enumerate().map(read).collect::<Result<_, _>>().map(Record::Segments)
+    }
+
+    fn tokens(&self, row: &Value) -> Result<Record, String> {
+        let numbers = |name: &str| -> Result<Vec<i64>, String> {
+            let wrong = || format!("field '{}' is not a list of whole numbers", self.name(name));
+            let list = self.required(row, name)?.as_array().ok_or_else(wrong)?;
+            list.iter().map(|number| number.as_i64().ok_or_else(wrong)).collect()
+        };
+        let optional = |name: &str| match field(row, self.name(name)).filter(|value| !value.is_null()) {
+            None => Ok(None),
+            Some(_) => numbers(name).map(Some),
+        };
+        let ids = numbers("input_ids")?;
+        let (labels, attended) = (optional("labels")?, optional("attention_mask")?);
+        for (name, list) in [("labels", &labels), ("attention_mask", &attended)] {
+            if let Some(list) = list.as_ref().filter(|list| list.len() != ids.len()) {
+                let name = self.name(name);
+                return Err(format!("field '{name}' has {} numbers, but there are {} ids", list.len(), ids.len()));
+            }
+        }
+        let (mut kept, mut trained) = (vec![], vec![]);
+        for (place, id) in ids.iter().enumerate() {
+            if attended.as_ref().is_some_and(|attended| attended[place] == 0) {
+                continue; // padding
+            }
+            let label = labels.as_ref().map_or(*id, |labels| labels[place]);
+            if label != IGNORED && label != *id {
+                let expected = "a label is the id at the same position, or -100";
+                return Err(format!("label {label} at position {place} is not the id {id}; {expected}"));
+            }
+            kept.push(u32::try_from(*id).map_err(|_| format!("id {id} at position {place} is not a token id"))?);
+            trained.push(label != IGNORED);
+        }
+        Ok(Record::Tokens { ids: kept, trained })
+    }
+}
+
+/// Whether a value says anything.
+fn is_given(value: Option<&Value>) -> bool {
+    value.is_some_and(|value| match value {
+        Value::Null => false,
+        Value::Array(list) => !list.is_empty(),
+        Value::Object(fields) => !fields.is_empty(),
+        Value::String(text) => !text.is_empty(),
+        Value::Bool(_) | Value::Number(_) => true,
+    })
+}
+
+fn is_messages(value: &Value) -> bool {
+    value.is_object() || value.as_array().is_some_and(|list| list.iter().any(Value::is_object))
+}
+
+/// The content of a message: a text, or a list of parts that are texts.
+fn content_of(content: &Value) -> Result<String, String> {
+    let Value::Array(parts) = content else { return text_of(content).map_err(str::to_owned) };
+    let text = |part: &Value| match (part, part.get("type").and_then(Value::as_str), part.get("text")) {
+        (Value::String(text), ..) | (_, Some("text"), Some(Value::String(text))) => Ok(text.clone()),
+        (_, Some(kind), _) => Err(format!("has a part of the type '{kind}'; only texts are supported")),
+        _ => Err("is a list of something else than texts".to_owned()),
+    };
+    parts.iter().map(text).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,135 @@
+use super::*;
+
+/// The record of a row, in a short form: learned texts are in brackets.
+fn read(format: RowFormat, row: &str) -> String {
+    let (fields, roles) = (BTreeMap::new(), BTreeMap::new());
+    read_with(RowReader { row: format, fields: &fields, roles: &roles }, row)
+}
+
+fn read_with(reader: RowReader<'_>, row: &str) -> String {
+    let mark = |text: &str, trained: bool| if trained { format!("[{text}]") } else { text.to_owned() };
+    match reader.record(&serde_json::from_str(row).unwrap()) {
+        Err(problem) => format!("error: {problem}"),
+        Ok(record) => match record {
+            Record::Pair { prompt, reply } => format!("{prompt} → [{reply}]"),
+            Record::Text(text) => mark(&text, true),
+            Record::Conversation(messages) => {
+                let message =
+                    |message: &Message| format!("{}: {}", message.role, mark(&message.content, message.trained));
+                messages.iter().map(message).collect::<Vec<_>>().join(" | ")
+            }
+            Record::Segments(segments) => segments.iter().map(|one| mark(&one.text, one.trained)).collect(),
+            Record::Tokens { ids, trained } => ids
+                .iter()
+                .zip(trained)
+                .map(|(id, trained)| mark(&id.to_string(), trained))
+                .collect::<Vec<_>>()
+                .join(" "),
+        },
+    }
+}
+
+#[test]
+fn published_layouts_are_read() {
+    use RowFormat as F;
+    let rows = [
+        (F::Text, r#"{"text": "once"}"#),
+        (F::PromptCompletion, r#"{"prompt": "why", "completion": "so"}"#),
+        (
+            F::PromptCompletion,
+            r#"{"prompt": [{"role": "user", "content": "why"}], "completion": [{"role": "assistant", "content": "so"}]}"#,
+        ),
+        (F::Alpaca, r#"{"instruction": "add", "input": "1 2", "output": "3"}"#),
+        (F::Alpaca, r#"{"instruction": "add", "input": "", "output": 3}"#),
+        (F::Alpaca, r#"{"instruction": "go", "output": "on", "system": "be", "history": [["a", "b"]]}"#),
+        (
+            F::Sharegpt,
+            r#"{"conversations": [{"from": "human", "value": "hi"}, {"from": "gpt", "value": "yo"}], "system": "be"}"#,
+        ),
+        (
+            F::Messages,
+            r#"{"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a", "train": false}, {"role": "user", "content": [{"type": "text", "text": "r"}]}, {"role": "assistant", "content": "b", "weight": 1}]}"#,
+        ),
+        (F::Preference, r#"{"prompt": "p", "chosen": "good", "rejected": "bad"}"#),
+        (F::Preference, r#"{"chosen": "Q: why A: so", "rejected": "Q: why A: no"}"#),
+        (
+            F::Preference,
+            r#"{"chosen": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}], "rejected": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "b"}]}"#,
+        ),
+        (F::Kto, r#"{"prompt": "p", "completion": "c", "label": true}"#),
+        (F::Kto, r#"{"prompt": "p", "completion": "c", "label": false}"#),
+        (F::Segments, r#"{"segments": [{"label": false, "text": "a "}, {"label": true, "text": "b"}]}"#),
+        (F::Tokens, r#"{"input_ids": [1, 2, 3, 0], "labels": [-100, 2, 3, -100], "attention_mask": [1, 1, 1, 0]}"#),
+        (F::Tokens, r#"{"input_ids": [1, 2]}"#),
+    ];
+    let read: Vec<String> = rows.iter().map(|(format, row)| format!("{format}: {}", read(*format, row))).collect();
+    insta::assert_snapshot!(read.join("\n"), @"
+    text: [once]
+    prompt_completion: why → [so]
+    prompt_completion: user: why | assistant: [so]
+    alpaca: add
+    1 2 → [3]
+    alpaca: add → [3]
+    alpaca: system: be | user: a | assistant: [b] | user: go | assistant: [on]
+    sharegpt: system: be | user: hi | assistant: [yo]
+    messages: user: q | assistant: a | user: r | assistant: [b]
+    preference: p → [good]
+    preference: Q: why A:[ so]
+    preference: user: q | assistant: [a]
+    kto: p → [c]
+    kto: 
+    segments: a [b]
+    tokens: 1 [2] [3]
+    tokens: [1] [2]
+    ");
+}
+
+#[test]
+fn rows_that_would_be_read_wrongly_are_refused() {
+    use RowFormat as F;
+    let rows = [
+        (F::Messages, r#"{"messages": [{"role": "user", "content": "q"}], "tools": [{"name": "f"}]}"#),
+        (F::Messages, r#"{"messages": [{"role": "assistant", "content": null, "tool_calls": [{"id": 1}]}]}"#),
+        (F::Messages, r#"{"messages": [{"role": "customer", "content": "q"}]}"#),
+        (F::Messages, r#"{"messages": [{"role": "user", "content": [{"type": "image", "url": "x"}]}]}"#),
+        (F::Messages, r#"{"messages": "hello"}"#),
+        (F::Messages, r#"{"conversation": []}"#),
+        (F::Messages, r#"{"messages": [{"role": "assistant", "content": "a", "weight": 0.5}]}"#),
+        (F::Alpaca, r#"{"instruction": "a", "output": {"text": "b"}}"#),
+        (F::Alpaca, r#"{"instruction": "a", "output": "b", "history": ["c"]}"#),
+        (F::Kto, r#"{"prompt": "p", "completion": "c", "label": "maybe"}"#),
+        (F::Preference, r#"{"chosen": "a", "rejected": [{"role": "assistant", "content": "b"}]}"#),
+        (F::Segments, r#"{"segments": [{"text": "a"}]}"#),
+        (F::Tokens, r#"{"input_ids": [1, 2], "labels": [2, -100]}"#),
+        (F::Tokens, r#"{"input_ids": [1, 2], "labels": [1]}"#),
+        (F::Text, r#"{"text": true}"#),
+    ];
+    let read: Vec<String> = rows.iter().map(|(format, row)| format!("{format}: {}", read(*format, row))).collect();
+    insta::assert_snapshot!(read.join("\n"), @r#"
+    messages: error: field 'tools' is not supported; remove it if the conversation does not need it
+    messages: error: message 1 has the field 'tool_calls', which is not supported: write it into the content
+    messages: error: message 1 has the role 'customer'; say what it means, for example `roles: {customer: user}`
+    messages: error: message 1 has a field 'content' that has a part of the type 'image'; only texts are supported
+    messages: error: a conversation is not a list of messages
+    messages: error: field 'messages' is missing; there are 'conversation'
+    messages: error: message 1 has the weight 0.5; only 0 or 1, true or false are supported
+    alpaca: error: field 'output' is an object, not a text; name a field in it, as in 'outer.inner'
+    alpaca: error: field 'history' is not a list of [prompt, reply] pairs
+    kto: error: field 'label' is "maybe", neither true nor false
+    preference: error: of the chosen and the rejected reply only one is a list of messages
+    segments: error: segment 1: field 'label' is missing; there are 'text'
+    tokens: error: label 2 at position 0 is not the id 1; a label is the id at the same position, or -100
+    tokens: error: field 'labels' has 1 numbers, but there are 2 ids
+    text: error: field 'text' is true or false, not a text
+    "#);
+}
+
+#[test]
+fn fields_and_roles_can_be_renamed() {
+    let fields = [("messages", "data.dialog"), ("role", "speaker"), ("content", "says")];
+    let fields = fields.map(|(name, renamed)| (name.to_owned(), renamed.to_owned())).into();
+    let roles = [("customer".to_owned(), Role::User), ("agent".to_owned(), Role::Assistant)].into();
+    let reader = RowReader { row: RowFormat::Messages, fields: &fields, roles: &roles };
+    let row = r#"{"data": {"dialog": [{"speaker": "customer", "says": "q"}, {"speaker": "agent", "says": "a"}]}}"#;
+    assert_eq!(read_with(reader, row), "user: q | assistant: [a]");
+}

@@ -1,0 +1,70 @@
+//! What the files of datasets say about how they are read: detected formats, and the texts of chat templates.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use super::failure::{Exit, Failure};
+use crate::data::Survey;
+use crate::domain::{BaseModel, ChatTemplate, Dataset, DatasetFormat, Formatting, Grid, LocatedSource, Origin, Source};
+
+/// Replaces the formats to detect by those of the files, and the paths of chat templates by their texts. Returns the
+/// detected formats by the name of the dataset. Datasets without files keep theirs.
+///
+/// # Errors
+/// Files that have no known format, or that cannot be read.
+pub(super) fn complete(
+    grid: &mut Grid,
+    located: &BTreeMap<Source, LocatedSource>,
+    survey: &mut Survey,
+) -> Result<BTreeMap<String, String>, Failure> {
+    let mut detected = BTreeMap::new();
+    for dataset in datasets(grid) {
+        let found = located.get(&dataset.source).filter(|found| matches!(found.origin, Origin::Content { .. }));
+        if let (DatasetFormat::Detected { first }, Some(found)) = (&dataset.format, found) {
+            dataset.format = survey.detect_format(found, *first)?;
+            detected.insert(dataset.name.clone(), describe(&dataset.format));
+        }
+        if let Formatting::Chat { chat_template } = &mut dataset.formatting
+            && let ChatTemplate::File(path) = chat_template
+        {
+            let text = fs::read_to_string(&*path).map_err(|error| {
+                let hint = "`chat_template` is `none`, `chatml`, `tokenizer` or the path of a Jinja file";
+                let message = format!(
+                    "grid: failed to read the chat template {} of dataset {}: {error}\n  help: {hint}",
+                    path.display(),
+                    dataset.name
+                );
+                Failure::text(Exit::Usage, message)
+            })?;
+            *chat_template = ChatTemplate::Text(text);
+        }
+    }
+    Ok(detected)
+}
+
+/// All datasets of a grid, each as often as it is used.
+fn datasets(grid: &mut Grid) -> impl Iterator<Item = &mut Dataset> {
+    grid.cells.iter_mut().flat_map(|cell| {
+        let tokenizer = match &mut cell.recipe.base {
+            BaseModel::Trained(base) => &mut base.tokenizer_datasets[..],
+            BaseModel::Imported(_) | BaseModel::Recorded(_) => &mut [],
+        };
+        let stages = cell.recipe.stages.iter_mut().flat_map(|stage| {
+            stage.datasets.iter_mut().chain(stage.then.iter_mut().flat_map(|part| &mut part.datasets))
+        });
+        tokenizer.iter_mut().chain(stages)
+    })
+}
+
+/// A format in the words of a spec.
+fn describe(format: &DatasetFormat) -> String {
+    match format {
+        DatasetFormat::Rows { row, layout, .. } => format!("{row} ({})", layout.name()),
+        DatasetFormat::Records { prompt, reply, layout, .. } => {
+            format!("rows with prompt: {prompt}, reply: {reply} ({})", layout.name())
+        }
+        DatasetFormat::Dialogue { .. } => "dialogue".to_owned(),
+        DatasetFormat::Squad { .. } => "squad".to_owned(),
+        DatasetFormat::Detected { .. } => "not detected".to_owned(),
+    }
+}
