@@ -11,6 +11,7 @@ mod comparisons;
 mod confounds;
 mod crash;
 mod curricula;
+mod datasets;
 mod diff;
 mod download;
 mod eval;

@@ -126,7 +126,7 @@ fn empty_data_is_refused() {
     std::fs::write(env.path().join("q.jsonl"), "{\"p\": \"why\", \"r\": \" \"}\n").unwrap();
     for verb in ["plan", "run"] {
         let stderr = env.stderr(6, &[verb, "spec.yaml"]);
-        assert!(stderr.contains("no text to train on from in corpus speech, dataset questions"), "{stderr}");
+        assert!(stderr.contains("no text to train on in corpus speech, dataset questions"), "{stderr}");
     }
     assert!(!env.path().join("runs").exists());
 }

@@ -290,11 +290,16 @@ mod tests {
         read.map(|()| rows).map_err(|error| error.to_string().replace(&folder.path().display().to_string(), "data"))
     }
 
-    /// Two text columns, in row groups of two rows, compressed as Hugging Face does.
+    /// Two text columns, compressed as Hugging Face does.
     fn parquet(rows: &[(&str, &str)]) -> Vec<u8> {
+        parquet_with(rows, Compression::SNAPPY)
+    }
+
+    /// Two text columns and one of numbers, in row groups of two rows.
+    fn parquet_with(rows: &[(&str, &str)], compression: Compression) -> Vec<u8> {
         let schema = "message schema { required binary q (UTF8); required int64 id; required binary a (UTF8); }";
         let schema = Arc::new(parse_message_type(schema).unwrap());
-        let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
+        let properties = WriterProperties::builder().set_compression(compression).build();
         let mut bytes = vec![];
         let mut writer = SerializedFileWriter::new(&mut bytes, schema, Arc::new(properties)).unwrap();
         for group in rows.chunks(2) {
@@ -338,6 +343,73 @@ mod tests {
         assert_eq!(rows("a.csv", csv.as_bytes(), Layout::Csv, &fields), Ok(expected.clone()));
         assert_eq!(rows("a.tsv", tsv.as_bytes(), Layout::Tsv, &fields), Ok(expected.clone()));
         assert_eq!(rows("a.parquet", &parquet, Layout::Parquet, &fields), Ok(expected));
+    }
+
+    #[test]
+    fn parquet_is_read_whatever_its_compression() {
+        let text = "so it goes ".repeat(50);
+        let codecs = [
+            Compression::UNCOMPRESSED,
+            Compression::SNAPPY,
+            Compression::GZIP(Default::default()),
+            Compression::BROTLI(Default::default()),
+            Compression::ZSTD(Default::default()),
+            Compression::LZ4_RAW,
+            Compression::LZ4,
+        ];
+        for codec in codecs {
+            let bytes = parquet_with(&[("why", &text), ("who", "me"), ("when", "")], codec);
+            let read = rows("a.parquet", &bytes, Layout::Parquet, &["a", "id"]);
+            let expected = [[text.as_str(), "0"], ["me", "1"], ["", "0"]].map(|row| row.map(str::to_owned).to_vec());
+            assert_eq!(read, Ok(expected.to_vec()), "{codec:?}");
+        }
+    }
+
+    #[test]
+    fn lists_of_structures_are_read_from_parquet() {
+        let schema = "message schema { required group messages (LIST) { repeated group list { required group element {
+            required binary role (UTF8); optional binary content (UTF8); } } } }";
+        let schema = Arc::new(parse_message_type(schema).unwrap());
+        let mut bytes = vec![];
+        let mut writer = SerializedFileWriter::new(&mut bytes, schema, Default::default()).unwrap();
+        let mut group = writer.next_row_group().unwrap();
+        for (texts, defined) in [(vec!["user", "assistant", "user"], [1, 1, 1]), (vec!["q", "a"], [2, 2, 1])] {
+            let mut column = group.next_column().unwrap().unwrap();
+            let texts: Vec<ByteArray> = texts.into_iter().map(ByteArray::from).collect();
+            column.typed::<ByteArrayType>().write_batch(&texts, Some(&defined), Some(&[0, 1, 0])).unwrap();
+            column.close().unwrap();
+        }
+        group.close().unwrap();
+        writer.close().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.parquet");
+        std::fs::write(&path, bytes).unwrap();
+        let mut found = vec![];
+        let visit = |row: &Value| {
+            found.push(row.to_string());
+            Ok(())
+        };
+        assert!(each_value(&path, Layout::Parquet, Columns::Existing(&["messages", "id"]), visit).unwrap().is_ok());
+        assert_eq!(
+            found,
+            [
+                r#"{"messages":[{"content":"q","role":"user"},{"content":"a","role":"assistant"}]}"#,
+                r#"{"messages":[{"content":null,"role":"user"}]}"#,
+            ]
+        );
+    }
+
+    #[test]
+    fn fields_within_fields_numbers_and_wrapped_rows_are_read() {
+        let nested = r#"{"data": {"prompt": "q"}, "reply": 42}
+            {"data": {"prompt": null}, "reply": 0.5}"#;
+        let expected = |rows: &[[&str; 2]]| Ok(rows.iter().map(|row| row.map(str::to_owned).to_vec()).collect());
+        let fields = ["data.prompt", "reply"];
+        assert_eq!(rows("a.jsonl", nested.as_bytes(), Layout::Json, &fields), expected(&[["q", "42"], ["", "0.5"]]));
+        let whole = "{\n \"data\": [\n {\"q\": \"a\", \"a\": \"b\"},\n {\"q\": \"c\", \"a\": \"d\"}\n]}";
+        assert_eq!(rows("a.json", whole.as_bytes(), Layout::Json, &["q", "a"]), expected(&[["a", "b"], ["c", "d"]]));
+        let single = "{\n \"q\": \"a\",\n \"a\": \"b\"\n}";
+        assert_eq!(rows("a.json", single.as_bytes(), Layout::Json, &["q", "a"]), expected(&[["a", "b"]]));
     }
 
     #[test]

@@ -41,7 +41,7 @@ fn empty_data(plan: &Plan, facts: &Facts) -> Result<(), Failure> {
     }
     let help = "check that the files are complete, and the fields, `documents`, `first` and the filters in the spec; \
                 records without a reply are left out";
-    let message = format!("grid: no text to learn from in {}\n  help: {help}", empty.join(", "));
+    let message = format!("grid: no text to train on in {}\n  help: {help}", empty.join(", "));
     Err(Failure::text(Exit::Environment, message))
 }
 

@@ -1,0 +1,170 @@
+//! Datasets in the layouts in which they are published: read, shown, trained on.
+
+use crate::common::{Env, TINY};
+
+/// A conversation of two turns about a number.
+fn turns(number: usize) -> [[String; 2]; 2] {
+    let animal = ["dog", "cat", "bird", "fish"][number % 4];
+    [
+        [format!("Look at the {animal}!"), format!("The {animal} is here.")],
+        [format!("Where is the {animal}?"), "It is here.".to_owned()],
+    ]
+}
+
+fn messages(number: usize) -> String {
+    let [[a, b], [c, d]] = turns(number);
+    let message = |role: &str, content: String| serde_json::json!({"role": role, "content": content});
+    let mut messages = vec![message("user", a), message("assistant", b), message("user", c), message("assistant", d)];
+    if number % 3 == 0 {
+        messages.insert(0, message("system", "Be kind.".to_owned()));
+    }
+    serde_json::json!({"id": number, "messages": messages}).to_string()
+}
+
+fn alpaca(number: usize) -> serde_json::Value {
+    let [[a, b], _] = turns(number);
+    let input = if number % 2 == 0 { "" } else { "Now." };
+    serde_json::json!({"instruction": a, "input": input, "output": b})
+}
+
+fn sharegpt(number: usize) -> serde_json::Value {
+    let turn = |[asked, answered]: [String; 2]| {
+        [serde_json::json!({"from": "human", "value": asked}), serde_json::json!({"from": "gpt", "value": answered})]
+    };
+    serde_json::json!({"conversations": turns(number).map(turn).concat()})
+}
+
+/// The tiny experiment with three datasets of files.
+fn env() -> Env {
+    let spec = TINY
+        .replace("  chat: {world: chat, records: 200}\n", "  talk: {files: talk.jsonl}\n  tasks: {files: tasks.json}\n")
+        .replace(
+            "  questions: {world: questions, records: 200}\n",
+            "  shared: {files: shared.json, chat_template: chatml}\n",
+        )
+        .replace("[chat, [chat, questions]]", "[[talk, tasks, shared]]")
+        .replace("seed: [1, 2]", "seed: [1]")
+        .replace("max_length: 64", "max_length: 128");
+    let env = Env::new(&spec);
+    let write = |name: &str, text: String| std::fs::write(env.path().join(name), text).expect("a writable folder");
+    write("talk.jsonl", (0..40).map(|number| messages(number) + "\n").collect());
+    write("tasks.json", serde_json::Value::from_iter((0..40).map(alpaca)).to_string());
+    write("shared.json", format!("{:#}", serde_json::Value::from_iter((0..40).map(sharegpt))));
+    env
+}
+
+#[test]
+fn published_layouts_are_detected_shown_and_trained_on() {
+    let env = env();
+    let plan = env.run(0, &["plan", "spec.yaml"]);
+    let formats: Vec<&str> = plan.lines().filter(|line| line.starts_with("dataset ")).collect();
+    insta::assert_snapshot!(formats.join("\n"), @"
+    dataset shared has the format sharegpt (json)
+    dataset talk has the format messages (json)
+    dataset tasks has the format alpaca (json)
+    ");
+
+    insta::assert_snapshot!(env.run(0, &["data", "show", "spec.yaml", "talk", "-n", "1"]), @r#"
+    dataset talk: 40 records, template "{prompt}\n{reply}", vocabulary of 400, max_length 128
+
+    record 1: 29 tokens, 11 trained
+      context  B|e| k|ind|.|⏎|Look| at| the| dog|!|⏎
+               35 70 307 349 15 200 284 285 261 316 2 200
+      trained  The| dog| is| here|.|<|endoftext|>
+               268 316 264 281 15 0
+      context  Where| is| the| dog|?|⏎
+               318 264 261 316 32 200
+      trained  It| is| here|.|<|endoftext|>
+               305 264 281 15 0
+    "#);
+    insta::assert_snapshot!(env.run(0, &["data", "show", "spec.yaml", "tasks", "-n", "2"]), @r#"
+    dataset tasks: 40 records, template "{prompt}\n{reply}", vocabulary of 400, max_length 128
+
+    record 1: 12 tokens, 6 trained
+      context  Look| at| the| dog|!|⏎
+               284 285 261 316 2 200
+      trained  The| dog| is| here|.|<|endoftext|>
+               268 316 264 281 15 0
+
+    record 2: 16 tokens, 6 trained
+      context  Look| at| the| cat|!|⏎|No|w|.|⏎
+               284 285 261 311 2 200 309 88 15 200
+      trained  The| cat| is| here|.|<|endoftext|>
+               268 311 264 281 15 0
+    "#);
+    insta::assert_snapshot!(env.run(0, &["data", "show", "spec.yaml", "shared", "-n", "1", "-S", "tune.max_length=90"]), @"
+    dataset shared: 40 records, chat template chatml, vocabulary of 400, max_length 90
+
+    record 1: 90 tokens, 14 trained, 37 tokens cut at the end
+      context  <|||i|m|_|s|t|ar|t|||>|u|se|r|⏎|Look| at| the| dog|!|<|||i|m|_|en|d|||>|⏎|<|||i|m|_|s|t|ar|t|||>|a|s|s|is|t|an|t|⏎
+               29 93 74 78 64 84 85 297 85 93 31 86 272 83 200 284 285 261 316 2 29 93 74 78 64 306 69 93 31 200 29 93 74 78 64 84 85 297 85 93 31 66 84 84 260 85 310 85 200
+      trained  The| dog| is| here|.|<|||i|m|_|en|d|||>
+               268 316 264 281 15 29 93 74 78 64 306 69 93 31
+      context  ⏎|<|||i|m|_|s|t|ar|t|||>|u|se|r|⏎|Where| is| the| dog|?|<|||i|m|_|en
+               200 29 93 74 78 64 84 85 297 85 93 31 86 272 83 200 318 264 261 316 32 29 93 74 78 64 306
+    ");
+    insta::assert_snapshot!(env.stderr(4, &["data", "show", "spec.yaml", "tasks2"]), @"
+    grid: no cell is trained on a dataset 'tasks2'
+      help: did you mean 'tasks'?
+    ");
+
+    env.run(0, &["run", "spec.yaml"]);
+    assert_eq!(
+        env.query("select curriculum, count(*) from v_scores where subtask is null group by 1 order by 1"),
+        ["merged|2", "pretrained|2", "sequential|2"]
+    );
+    // The trained tokenizer is used now, and it is the one that was trained for the first look.
+    let json = env.run(0, &["data", "show", "spec.yaml", "tasks", "-n", "1", "--format", "json"]);
+    let shown: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    let tokens = shown["shown"][0]["tokens"].as_array().expect("tokens");
+    let text: String = tokens.iter().map(|token| token["text"].as_str().expect("a text")).collect();
+    assert_eq!(text, "Look at the dog!\nThe dog is here.<|endoftext|>");
+    let trained = tokens.iter().filter(|token| token["trained"] == true);
+    let text: String = trained.map(|token| token["text"].as_str().expect("a text")).collect();
+    assert_eq!(text, "The dog is here.<|endoftext|>");
+}
+
+/// What would be left out or read wrongly in silence is refused with a remedy, before any job.
+#[test]
+fn rows_without_a_clear_format_are_refused() {
+    let dataset = |rows: &str, keys: &str| {
+        let spec = TINY
+            .replace("  chat: {world: chat, records: 200}\n", &format!("  chat: {{files: chat.jsonl{keys}}}\n"))
+            .replace("[chat, [chat, questions]]", "[chat]");
+        let env = Env::new(&spec);
+        std::fs::write(env.path().join("chat.jsonl"), rows).expect("a writable folder");
+        let output = env.output(&["plan", "spec.yaml"]);
+        let folder = env.path().display().to_string();
+        String::from_utf8(output.stderr).expect("UTF-8").replace(&format!("{folder}/"), "")
+    };
+    let talk = r#"{"messages": [{"role": "customer", "content": "q"}, {"role": "agent", "content": "a"}]}"#;
+    let refused = [
+        dataset(r#"{"title": "t", "body": "b"}"#, ""),
+        dataset(r#"{"instruction": "i", "context": "c", "response": "r"}"#, ""),
+        dataset(talk, ""),
+        dataset(talk, ", format: messages, fields: {messages: dialog}"),
+        dataset(talk, ", fields: {messages: dialog}"),
+        dataset(talk, ", format: massages"),
+        dataset(talk, ", chat_template: none.jinja"),
+        dataset(talk, ", format: text, roles: {a: user}, chat_template: chatml"),
+        dataset("", ""),
+    ];
+    insta::assert_snapshot!(refused.join(""), @r#"
+    grid: failed to read chat.jsonl: line 1: no known format has only the fields 'body', 'title'; expected rows of a known format, or `format:` with the names of the fields; see `datasets` in docs/spec.md
+    grid: failed to read chat.jsonl: line 1: the field 'context' would not be used; write `format: jsonl`, `prompt: "{instruction}\n{context}"` (or `prompt: instruction` to leave it out) and `reply: response`; expected rows of a known format, or `format:` with the names of the fields; see `datasets` in docs/spec.md
+    grid: failed to read chat.jsonl: line 1: message 1 has the role 'customer'; say what it means, for example `roles: {customer: user}`; expected rows of the format messages, with 'messages'
+    grid: failed to read chat.jsonl: line 1: field 'dialog' is missing; there are 'messages'; expected rows of the format messages, with 'dialog'
+    spec.yaml:5:29: 'fields' needs `format:` with the name of a layout, such as `format: messages`
+      help: remove it
+    spec.yaml:5:37: 'format' must be one of text, prompt_completion, alpaca, sharegpt, messages, preference, kto, segments, tokens, jsonl, csv, tsv, parquet, dialogue, squad, records, not 'massages'
+      help: did you mean 'messages'?
+    grid: failed to read the chat template none.jinja of dataset chat: No such file or directory (os error 2)
+      help: `chat_template` is `none`, `chatml`, `tokenizer` or the path of a Jinja file
+    spec.yaml:5:50: 'roles' has no meaning for the format text
+      help: remove it, or use a format with messages
+    spec.yaml:5:61: 'chat_template' has no meaning for the format text, which has no messages
+      help: remove it
+    grid: failed to read chat.jsonl: line 1: the file has no rows; expected rows of a known format, or `format:` with the names of the fields; see `datasets` in docs/spec.md
+    "#);
+    assert_eq!(dataset(talk, ", roles: {customer: user, agent: assistant}, format: messages"), "");
+}
