@@ -168,3 +168,39 @@ fn rows_without_a_clear_format_are_refused() {
     "#);
     assert_eq!(dataset(talk, ", roles: {customer: user, agent: assistant}, format: messages"), "");
 }
+
+/// The ids and masks that TRL, LLaMA-Factory and Axolotl give for examples of the layouts that they document, as
+/// `benches/masks.py --record` wrote them.
+#[test]
+fn ids_and_masks_are_those_of_other_tools() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/masks");
+    let mut compared = 0;
+    for file in std::fs::read_dir(folder).expect("recorded masks") {
+        let path = file.expect("a file").path();
+        let text = std::fs::read_to_string(&path).expect("a file");
+        let cases: Vec<serde_json::Value> = serde_json::from_str(&text).expect("JSON");
+        for case in cases {
+            let env = Env::new(case["spec"].as_str().expect("a spec"));
+            let rows = case["rows"].as_array().expect("rows");
+            let lines: String = rows.iter().map(|row| format!("{row}\n")).collect();
+            std::fs::write(env.path().join("data.jsonl"), lines).expect("a writable folder");
+            if let Some(template) = case["template"].as_str() {
+                std::fs::write(env.path().join("chat.jinja"), template).expect("a writable folder");
+            }
+            let json = env.run(0, &["data", "show", "spec.yaml", "data", "-n", "100", "--format", "json"]);
+            let shown: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+            let records = shown["shown"].as_array().expect("records");
+            let of_tokens = |value: &dyn Fn(&serde_json::Value) -> u64| -> Vec<Vec<u64>> {
+                let tokens = records.iter().map(|record| record["tokens"].as_array().expect("tokens"));
+                tokens.map(|tokens| tokens.iter().map(value).collect()).collect()
+            };
+            let recorded = |name: &str| serde_json::from_value::<Vec<Vec<u64>>>(case[name].clone()).expect("numbers");
+            let name = format!("{} of {}", case["name"], path.display());
+            assert_eq!(of_tokens(&|token| token["id"].as_u64().expect("an id")), recorded("ids"), "{name}");
+            let trained = of_tokens(&|token| u64::from(token["trained"] == true));
+            assert_eq!(trained, recorded("mask"), "{name}");
+            compared += 1;
+        }
+    }
+    assert!(compared >= 4, "{compared} cases");
+}

@@ -63,7 +63,7 @@ impl ChatRenderer {
     /// to the white space behind its last mark. A template with `{% generation %}` blocks says itself what is trained on.
     ///
     /// # Errors
-    /// A template that fails, or that writes a message otherwise if another one follows.
+    /// A template that fails, or that writes a message differently if another one follows.
     pub fn segments(&self, messages: &[Message]) -> Result<Vec<Segment>, String> {
         let whole = self.render(messages, false)?;
         if self.has_blocks {
@@ -79,7 +79,7 @@ impl ChatRenderer {
             let number = index + 1;
             if !whole.starts_with(&after) {
                 return Err(format!(
-                    "the template writes message {number} otherwise if another one follows, so its trained part is \
+                    "the template writes message {number} differently if another one follows, so its trained part is \
                      not defined; use a template with {{% generation %}} blocks, or one record for each reply"
                 ));
             }
@@ -99,6 +99,21 @@ impl ChatRenderer {
         Ok(segments)
     }
 
+    /// The text of a prompt and its completion. Everything behind the text that asks for a reply is trained on.
+    ///
+    /// # Errors
+    /// A template that fails, or that writes the prompt differently if the completion follows.
+    pub fn completion(&self, prompt: &[Message], completion: &[Message]) -> Result<Vec<Segment>, String> {
+        let unmarked = |text: String| text.replace([OPENING, CLOSING], "");
+        let before = unmarked(self.render(prompt, true)?);
+        let whole = unmarked(self.render(&[prompt, completion].concat(), false)?);
+        let Some(after) = whole.strip_prefix(before.as_str()) else {
+            return Err("the template writes the prompt differently if its completion follows".to_owned());
+        };
+        let trained = Segment { text: after.to_owned(), trained: true };
+        Ok(vec![Segment { text: before, trained: false }, trained])
+    }
+
     fn render(&self, messages: &[Message], add_generation_prompt: bool) -> Result<String, String> {
         let value = |message: &Message| {
             if message.content.contains([OPENING, CLOSING]) {
@@ -109,8 +124,11 @@ impl ChatRenderer {
         let messages = messages.iter().map(value).collect::<Result<Vec<minijinja::Value>, _>>()?;
         let SpecialTexts { bos, eos, pad } = &self.special;
         let template = self.environment.get_template("chat_template").map_err(|error| explained(&error))?;
+        // A token that the tokenizer does not have is undefined, so that it is written as nothing.
+        let text = |token: &Option<String>| token.as_ref().map_or(minijinja::Value::UNDEFINED, minijinja::Value::from);
+        let (bos_token, eos_token, pad_token) = (text(bos), text(eos), text(pad));
         template
-            .render(context! { messages, add_generation_prompt, bos_token => bos, eos_token => eos, pad_token => pad })
+            .render(context! { messages, add_generation_prompt, bos_token, eos_token, pad_token })
             .map_err(|error| explained(&error))
     }
 }
@@ -156,17 +174,20 @@ fn mark_blocks(source: &str) -> (String, bool) {
 fn blocks(whole: &str, messages: &[Message]) -> Result<Vec<Segment>, String> {
     let replies: Vec<&Message> = messages.iter().filter(|message| message.role == Role::Assistant).collect();
     let parts: Vec<&str> = whole.split(OPENING).collect();
-    if parts.len() != replies.len() + 1 {
+    let number = parts.len() - 1;
+    // A template may have several blocks for a reply, or none for one that it leaves out.
+    if number != replies.len() && replies.iter().any(|reply| !reply.trained) {
         return Err(format!(
-            "the template has {} {{% generation %}} blocks for {} replies",
-            parts.len() - 1,
+            "the template writes {number} {{% generation %}} blocks for {} replies, so it is not clear which of them \
+             belong to the replies that are not to be trained on",
             replies.len()
         ));
     }
     let mut segments = vec![Segment { text: parts[0].to_owned(), trained: false }];
-    for (part, message) in parts[1..].iter().zip(replies) {
+    for (index, part) in parts[1..].iter().enumerate() {
+        let is_trained = number != replies.len() || replies[index].trained;
         let (trained, rest) = part.split_once(CLOSING).ok_or("a {% generation %} block contains another one")?;
-        segments.push(Segment { text: trained.to_owned(), trained: message.trained });
+        segments.push(Segment { text: trained.to_owned(), trained: is_trained });
         segments.push(Segment { text: rest.to_owned(), trained: false });
     }
     segments.retain(|segment| !segment.text.is_empty());

@@ -127,6 +127,13 @@ impl<'a> Formatter<'a> {
                 let turns = turns(messages)?;
                 (true, turns.iter().map(|turn| pair(template, &turn.prompt, &turn.reply, turn.trained)).collect())
             }
+            (Record::Completion { prompt, completion }, TextFormat::Template(template)) => {
+                let turns = turns(&[&prompt[..], completion].concat())?;
+                (true, turns.iter().map(|turn| pair(template, &turn.prompt, &turn.reply, turn.trained)).collect())
+            }
+            (Record::Completion { prompt, completion }, TextFormat::Chat(renderer)) => {
+                (false, vec![Chunk { segments: renderer.completion(prompt, completion)?, end: None }])
+            }
             (Record::Pair { prompt, reply }, TextFormat::Chat(renderer)) => {
                 let message = |role, content: &String| Message { role, content: content.clone(), trained: true };
                 let messages = [message(Role::User, prompt), message(Role::Assistant, reply)];

@@ -16,6 +16,14 @@ pub enum Record {
     },
     /// The messages of a conversation, of which those of the assistant are trained on.
     Conversation(Vec<Message>),
+    /// The messages of a prompt, and those of its completion, all of which is trained on, with everything that a chat
+    /// template writes behind the text that asks for a reply.
+    Completion {
+        /// The messages that are given.
+        prompt: Vec<Message>,
+        /// The messages that follow.
+        completion: Vec<Message>,
+    },
     /// A text, all of which is trained on.
     Text(String),
     /// Pieces of one text, to which nothing is added.
@@ -71,6 +79,7 @@ impl Record {
             Record::Conversation(messages) => {
                 messages.iter().all(|message| !message.trained || message.content.trim().is_empty())
             }
+            Record::Completion { completion, .. } => completion.iter().all(|message| message.content.trim().is_empty()),
             Record::Text(text) => text.trim().is_empty(),
             Record::Segments(segments) => {
                 segments.iter().all(|segment| !segment.trained || segment.text.trim().is_empty())
@@ -84,6 +93,9 @@ impl Record {
         match self {
             Record::Pair { prompt, reply } => vec![prompt, reply],
             Record::Conversation(messages) => messages.iter().map(|message| message.content.as_str()).collect(),
+            Record::Completion { prompt, completion } => {
+                prompt.iter().chain(completion).map(|message| message.content.as_str()).collect()
+            }
             Record::Text(text) => vec![text],
             Record::Segments(segments) => segments.iter().map(|segment| segment.text.as_str()).collect(),
             Record::Tokens { .. } => vec![],
@@ -98,7 +110,7 @@ impl Record {
                 // A word may reach over the border of two segments.
                 count_words(&segments.iter().map(|segment| segment.text.as_str()).collect::<String>())
             }
-            Record::Pair { .. } | Record::Conversation(_) | Record::Text(_) => {
+            Record::Pair { .. } | Record::Conversation(_) | Record::Completion { .. } | Record::Text(_) => {
                 self.texts().into_iter().map(count_words).sum()
             }
         }

@@ -99,18 +99,16 @@ impl RowReader<'_> {
             let text = |value| text_of(value).map_err(|problem| format!("the prompt or its reply {problem}"));
             return Ok(Record::pair(text(prompt)?, text(reply)?));
         }
-        let mut messages = match prompt {
+        let mut prompt = match prompt {
             Value::String(text) => vec![Message { role: Role::User, content: text.clone(), trained: false }],
             prompt => self.messages(prompt)?,
         };
-        messages.iter_mut().for_each(|message| message.trained = false);
-        match reply {
-            Value::String(text) => {
-                messages.push(Message { role: Role::Assistant, content: text.clone(), trained: true });
-            }
-            reply => messages.extend(self.messages(reply)?),
-        }
-        Ok(Record::Conversation(messages))
+        prompt.iter_mut().for_each(|message| message.trained = false);
+        let completion = match reply {
+            Value::String(text) => vec![Message { role: Role::Assistant, content: text.clone(), trained: true }],
+            reply => self.messages(reply)?,
+        };
+        Ok(Record::Completion { prompt, completion })
     }
 
     /// The prompt is the instruction, and the input below it unless that is blank. With a system text or earlier turns the
@@ -211,7 +209,8 @@ impl RowReader<'_> {
             let (mut messages, other) = (self.messages(chosen)?, self.messages(rejected)?);
             let common = messages.iter().zip(&other).take_while(|(ours, theirs)| ours == theirs).count();
             messages[..common].iter_mut().for_each(|message| message.trained = false);
-            return Ok(Record::Conversation(messages));
+            let completion = messages.split_off(common);
+            return Ok(Record::Completion { prompt: messages, completion });
         }
         let (chosen, rejected) = (self.text(row, "chosen")?, self.text(row, "rejected")?);
         let common: usize = chosen

@@ -95,6 +95,25 @@ Q: {{ message.content }};
     assert_eq!(shown(template, &messages).unwrap(), "Q: hi;\nA: yo!;\nQ: bye;\nA:[ so long!];\n");
 }
 
+/// Special tokens that the tokenizer lacks are nothing, not the word "none".
+#[test]
+fn missing_special_tokens_are_written_as_nothing() {
+    let renderer =
+        ChatRenderer::new("{{ bos_token }}{{ messages[0].content }}{{ eos_token }}", SpecialTexts::default());
+    assert_eq!(renderer.unwrap().render(&conversation()[1..2], false).unwrap(), "hi");
+}
+
+#[test]
+fn a_completion_is_everything_behind_the_text_that_asks_for_a_reply() {
+    let messages = conversation();
+    let renderer = ChatRenderer::new(CHATML, SpecialTexts::default()).unwrap();
+    let [before, after] = &renderer.completion(&messages[..4], &messages[4..]).unwrap()[..] else {
+        panic!("two parts")
+    };
+    assert!(before.text.ends_with("bye<|im_end|>\n<|im_start|>assistant\n") && !before.trained);
+    assert_eq!((after.text.as_str(), after.trained), ("so long<|im_end|>\n", true));
+}
+
 /// Without a mark behind the content, the white space ends the reply.
 #[test]
 fn white_space_is_learned_if_nothing_else_ends_a_reply() {
@@ -113,15 +132,19 @@ fn what_cannot_be_decided_is_refused() {
         shown("{% for m in messages %}", &conversation()),
         shown("{{ messages | tojson }}", &conversation()),
         shown("{{ strftime_now('%Y') }}", &conversation()),
-        shown("{% generation %}x{% endgeneration %}", &conversation()),
+        shown("{% generation %}x{% endgeneration %}", &{
+            let mut messages = conversation();
+            messages[2].trained = false;
+            messages
+        }),
     ];
     let errors: Vec<String> = errors.into_iter().map(Result::unwrap_err).collect();
     insta::assert_snapshot!(errors.join("\n"), @"
-    the template writes message 3 otherwise if another one follows, so its trained part is not defined; use a template with {% generation %} blocks, or one record for each reply
+    the template writes message 3 differently if another one follows, so its trained part is not defined; use a template with {% generation %} blocks, or one record for each reply
     the text that asks for a reply is not the beginning of what the template writes for message 3; use a template with {% generation %} blocks
     line 1 of the template: unexpected end of input, expected end of block
     line 1 of the template: the filter `tojson` is not supported
     line 1 of the template: strftime_now is unknown
-    the template has 1 {% generation %} blocks for 2 replies
+    the template writes 1 {% generation %} blocks for 2 replies, so it is not clear which of them belong to the replies that are not to be trained on
     ");
 }

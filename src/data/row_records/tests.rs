@@ -18,6 +18,12 @@ fn read_with(reader: RowReader<'_>, row: &str) -> String {
                     |message: &Message| format!("{}: {}", message.role, mark(&message.content, message.trained));
                 messages.iter().map(message).collect::<Vec<_>>().join(" | ")
             }
+            Record::Completion { prompt, completion } => {
+                let message =
+                    |message: &Message| format!("{}: {}", message.role, mark(&message.content, message.trained));
+                let all = |messages: &[Message]| messages.iter().map(message).collect::<Vec<_>>().join(" | ");
+                format!("{} → {}", all(&prompt), all(&completion))
+            }
             Record::Segments(segments) => segments.iter().map(|one| mark(&one.text, one.trained)).collect(),
             Record::Tokens { ids, trained } => ids
                 .iter()
