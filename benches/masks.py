@@ -28,7 +28,7 @@ SPEC = """\
 name: masks
 corpora: {speech: {world: speech, words: 6k}}
 datasets: {data: DATASET}
-tokenizer: {vocab_size: 400, corpora: [speech], datasets: []}
+tokenizer: {vocab_size: 400, corpora: [speech], datasets: [], special_tokens: [<|im_start|>, <|im_end|>]}
 models: {nano: {hidden: 32, layers: 1, heads: 2, max_positions: 4096}}
 pretrain: {sequence_length: 32, steps: 1, batch_size: 1, learning_rate: 1e-3}
 tune: {epochs: 1, batch_size: 1, max_length: 4096, learning_rate: 1e-3}
@@ -130,7 +130,7 @@ def trl(tokenizer):
         yield case, trained(case["rows"], case.get("template"), **case.pop("options", {}))
 
 
-# llamafactory 0.9.5 with transformers 4.51.3: pip install llamafactory
+# llamafactory 0.9.5 with transformers 5.24.0: pip install llamafactory, and DISABLE_VERSION_CHECK=1
 
 
 def llama_factory(tokenizer):
@@ -188,7 +188,7 @@ def llama_factory(tokenizer):
     yield {"name": "openai", "rows": openai, **common}, trained(openai, SharegptDatasetConverter, **columns)
 
 
-# axolotl 0.19.0 with transformers 4.51.3: pip install axolotl
+# axolotl 0.19.0 with transformers 5.24.0: pip install axolotl
 
 
 def axolotl(tokenizer):

@@ -1,6 +1,6 @@
 //! From records to token ids and the ids that are trained on.
 //!
-//! A text is tokenized as a whole, so that training and evaluation see the ids that the text has; the border between a
+//! A text is tokenized as a whole, except where its layout says otherwise (`segments`), so that training and evaluation see the ids that the text has; the border between a
 //! prompt and its reply is then found by offsets. A token across the border is trained on, because it has a part of the
 //! reply, and is counted.
 
@@ -118,7 +118,11 @@ impl<'a> Formatter<'a> {
             (Record::Text(text), _) => {
                 (true, vec![Chunk { segments: vec![Segment { text: text.clone(), trained: true }], end: Some(true) }])
             }
-            (Record::Segments(segments), _) => (false, vec![Chunk { segments: segments.clone(), end: None }]),
+            (Record::Marked(segments), _) => (true, vec![Chunk { segments: segments.clone(), end: Some(true) }]),
+            (Record::Segments(segments), _) => {
+                let apart = segments.iter().map(|segment| Chunk { segments: vec![segment.clone()], end: None });
+                (false, apart.collect())
+            }
             (Record::Tokens { .. }, _) => (false, vec![]),
             (Record::Pair { prompt, reply }, TextFormat::Template(template)) => {
                 (true, vec![pair(template, prompt, reply, true)])

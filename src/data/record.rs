@@ -26,7 +26,9 @@ pub enum Record {
     },
     /// A text, all of which is trained on.
     Text(String),
-    /// Pieces of one text, to which nothing is added.
+    /// One text with parts that are trained on.
+    Marked(Vec<Segment>),
+    /// Pieces that are tokenized one by one and to which nothing is added.
     Segments(Vec<Segment>),
     /// Token ids, and whether each is trained on. Both lists have the same length.
     Tokens {
@@ -81,7 +83,7 @@ impl Record {
             }
             Record::Completion { completion, .. } => completion.iter().all(|message| message.content.trim().is_empty()),
             Record::Text(text) => text.trim().is_empty(),
-            Record::Segments(segments) => {
+            Record::Marked(segments) | Record::Segments(segments) => {
                 segments.iter().all(|segment| !segment.trained || segment.text.trim().is_empty())
             }
             Record::Tokens { trained, .. } => !trained.contains(&true),
@@ -97,7 +99,9 @@ impl Record {
                 prompt.iter().chain(completion).map(|message| message.content.as_str()).collect()
             }
             Record::Text(text) => vec![text],
-            Record::Segments(segments) => segments.iter().map(|segment| segment.text.as_str()).collect(),
+            Record::Marked(segments) | Record::Segments(segments) => {
+                segments.iter().map(|segment| segment.text.as_str()).collect()
+            }
             Record::Tokens { .. } => vec![],
         }
     }
@@ -106,7 +110,7 @@ impl Record {
     pub(super) fn words(&self) -> u64 {
         match self {
             Record::Tokens { ids, .. } => ids.len() as u64,
-            Record::Segments(segments) => {
+            Record::Marked(segments) | Record::Segments(segments) => {
                 // A word may reach over the border of two segments.
                 count_words(&segments.iter().map(|segment| segment.text.as_str()).collect::<String>())
             }

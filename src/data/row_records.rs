@@ -221,7 +221,7 @@ impl RowReader<'_> {
             .sum();
         // The space before the first word that differs belongs to the replies.
         let common = if chosen[..common].ends_with(' ') { common - 1 } else { common };
-        Ok(Record::Segments(vec![
+        Ok(Record::Marked(vec![
             Segment { text: chosen[..common].to_owned(), trained: false },
             Segment { text: chosen[common..].to_owned(), trained: true },
         ]))

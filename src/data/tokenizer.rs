@@ -49,19 +49,32 @@ pub(super) struct TokenSpan {
 }
 
 impl Tokenizer {
-    /// Trains a vocabulary of this size: `<|endoftext|>` (0), `<pad>` (1), the 256 bytes, then merges of pairs that occur at
-    /// least twice, the most frequent first. A short text gives fewer entries.
+    /// As [`Tokenizer::train_with`], without further special tokens.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::train_with`].
+    pub fn train<S: AsRef<str> + Send>(
+        vocab_size: u32,
+        texts: impl Iterator<Item = S> + Send,
+    ) -> Result<Self, DataError> {
+        Self::train_with(vocab_size, &[], texts)
+    }
+
+    /// Trains a vocabulary of this size: `<|endoftext|>` (0), `<pad>` (1), further special tokens in this order, the 256
+    /// bytes, then merges of pairs that occur at least twice, the most frequent first. A short text gives fewer entries.
     ///
     /// The result depends only on the texts, not on their order or the number of threads: pairs of equal frequency are
     /// merged in the order of their ids.
     ///
     /// # Errors
     /// A vocabulary size below the number of bytes and special tokens.
-    pub fn train<S: AsRef<str> + Send>(
+    pub fn train_with<S: AsRef<str> + Send>(
         vocab_size: u32,
+        special_tokens: &[String],
         texts: impl Iterator<Item = S> + Send,
     ) -> Result<Self, DataError> {
-        let specials = [END_OF_TEXT[0], PADDING[0]].map(|name| AddedToken::from(name, true));
+        let names = [END_OF_TEXT[0], PADDING[0]].into_iter().chain(special_tokens.iter().map(String::as_str));
+        let specials: Vec<AddedToken> = names.map(|name| AddedToken::from(name, true)).collect();
         let failed = |reason: String| DataError::Tokenizer { action: "train a tokenizer".to_owned(), reason };
         let least = 256 + specials.len();
         if (vocab_size as usize) < least {
@@ -71,7 +84,7 @@ impl Tokenizer {
             .vocab_size(vocab_size as usize)
             .min_frequency(2)
             .show_progress(false)
-            .special_tokens(specials.to_vec())
+            .special_tokens(specials)
             .initial_alphabet(ByteLevel::alphabet().into_iter().collect())
             .build();
         let mut inner = Inner::new(ModelWrapper::BPE(BPE::default()));

@@ -165,6 +165,8 @@ pub struct Pretraining {
     pub tokenizer_corpora: Vec<Corpus>,
     /// The datasets on which the tokenizer is trained too.
     pub tokenizer_datasets: Vec<Dataset>,
+    /// Texts that are one token each, besides the end-of-text and the padding token.
+    pub special_tokens: Vec<String>,
     /// The model; its `vocab_size` is that of the tokenizer.
     pub model: ModelConfig,
     /// The pretraining corpora; never empty.

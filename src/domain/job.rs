@@ -36,6 +36,9 @@ pub struct TokenizerJob {
     pub corpora: Vec<(Origin, CorpusFormat)>,
     /// Instruction datasets to train on too, as plain text.
     pub datasets: Vec<(Origin, DatasetFormat)>,
+    /// Texts that are one token each, besides the end-of-text and the padding token.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub special_tokens: Vec<String>,
 }
 
 /// The input of a prepare job.

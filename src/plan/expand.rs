@@ -161,6 +161,7 @@ impl Builder<'_> {
             vocab_size,
             corpora: corpora.map(|corpus| (self.locate(&corpus.source).origin, corpus.format.clone())).collect(),
             datasets: datasets.map(|dataset| (self.locate(&dataset.source).origin, dataset.format.clone())).collect(),
+            special_tokens: base.special_tokens.clone(),
         };
         let name = format!("vocabulary of {vocab_size}");
         let job = self.add(Job::Tokenizer(job), &JobName::seedless(name.clone()), &sources, Role::Ancestor, jobs);

@@ -19,7 +19,12 @@ use crate::domain::{
 };
 
 fn job(number: usize) -> Job {
-    Job::Tokenizer(TokenizerJob { vocab_size: number as u32, corpora: vec![], datasets: vec![] })
+    Job::Tokenizer(TokenizerJob {
+        vocab_size: number as u32,
+        corpora: vec![],
+        datasets: vec![],
+        special_tokens: vec![],
+    })
 }
 
 /// The id of the task at this index.

@@ -144,7 +144,7 @@ fn tokenizer(session: &Session, id: &JobId) -> Result<(Tokenizer, PathBuf), Fail
     match &planned.job {
         Job::Tokenizer(job) => {
             let texts = data::tokenizer_texts(job, |origin| located_origin(planned, origin))?;
-            Ok((Tokenizer::train(job.vocab_size, texts.iter())?, PathBuf::new()))
+            Ok((Tokenizer::train_with(job.vocab_size, &job.special_tokens, texts.iter())?, PathBuf::new()))
         }
         _ => match planned.sources.iter().flat_map(|(_, files)| files).next().and_then(|file| file.parent()) {
             Some(folder) => Ok((Tokenizer::load(folder)?, folder.to_owned())),

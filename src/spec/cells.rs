@@ -228,6 +228,7 @@ fn recipe(model: &Model, document: &Document, stages: Vec<Stage>, seed: u64) -> 
             BaseModel::Trained(Box::new(Pretraining {
                 tokenizer_corpora: chosen(&document.corpora, &document.tokenizer_corpora, |corpus| &corpus.name),
                 tokenizer_datasets: chosen(&document.datasets, &document.tokenizer_datasets, |dataset| &dataset.name),
+                special_tokens: document.special_tokens.clone(),
                 model: config.clone(),
                 corpora: chosen(&document.corpora, &pretrain.corpora, |corpus| &corpus.name),
                 sequence_length: pretrain.sequence_length.value,

@@ -7,11 +7,11 @@ use crate::domain::{Corpus, DataEntry, Dataset, Generation};
 use super::curricula::{Curriculum, curriculum};
 use super::data;
 use super::evaluate::{self, Evaluations};
-use super::fields::{self, Fault, Fields};
+use super::fields::{self, Fault, Fields, Scalar};
 use super::models::{self, Context, Model};
 use super::names::Names;
 use super::problem::Log;
-use super::scalars::{self, Within, real, reference, small};
+use super::scalars::{self, Within, real, reference, small, text};
 use super::shape::MIN_VOCABULARY;
 use super::training::{Pretrain, Tune};
 use super::tree::{Key, Node, Value};
@@ -42,6 +42,8 @@ pub(super) struct Document {
     pub tokenizer_corpora: Vec<String>,
     /// `tokenizer.datasets:`, by default all.
     pub tokenizer_datasets: Vec<String>,
+    /// `tokenizer.special_tokens:`.
+    pub special_tokens: Vec<String>,
     /// `models:`.
     pub models: Vec<Model>,
     /// `curricula:`.
@@ -120,6 +122,7 @@ impl Document {
             datasets,
             tokenizer_corpora: tokenizer.corpora.unwrap_or(names.corpora),
             tokenizer_datasets: tokenizer.datasets.unwrap_or(names.datasets),
+            special_tokens: tokenizer.special_tokens,
             models,
             curricula: curricula?,
             held_out,
@@ -161,6 +164,7 @@ struct Tokenizer {
     vocab_size: Option<u32>,
     corpora: Option<Vec<String>>,
     datasets: Option<Vec<String>>,
+    special_tokens: Vec<String>,
 }
 
 /// Decodes `tokenizer:`. A model's own `vocab_size` takes precedence over the one here.
@@ -173,7 +177,16 @@ fn tokenizer(node: &Node, names: &Names, log: &Log) -> Option<Tokenizer> {
         Some(Node { value: Value::List(items), .. }) if items.is_empty() => Some(vec![]),
         _ => fields.list("datasets", reference("dataset", &names.datasets)),
     };
+    let special_tokens = fields.list("special_tokens", special_token).unwrap_or_default();
     fields.finish();
     // A wrong size has been reported. Replacing it by a valid one avoids further reports that the size is missing.
-    Some(Tokenizer { vocab_size: vocab_size.or(given.then_some(MIN_VOCABULARY)), corpora, datasets })
+    Some(Tokenizer { vocab_size: vocab_size.or(given.then_some(MIN_VOCABULARY)), corpora, datasets, special_tokens })
+}
+
+/// A text that is one token, such as `<|im_start|>`.
+fn special_token(value: &Value) -> Scalar<String> {
+    match text(value)? {
+        token if token.chars().any(char::is_whitespace) => Err(Fault::expected("a text without white space")),
+        token => Ok(token),
+    }
 }

@@ -193,7 +193,13 @@ fn scores(model: &Path, task: GlueTask, mode: Mode, pooling: Pooling, one: Hyper
     let (precision, keep) = (Precision::F32, false);
     let recipe = FinetuneRecipe { pooling, selection, max_length: 512, gradient_scale: 1, precision, keep };
     // A job that seems to have made the recorded model.
-    let made_by = Job::Tokenizer(grid::domain::TokenizerJob { vocab_size: 1, corpora: vec![], datasets: vec![] }).id();
+    let made_by = Job::Tokenizer(grid::domain::TokenizerJob {
+        vocab_size: 1,
+        corpora: vec![],
+        datasets: vec![],
+        special_tokens: vec![],
+    })
+    .id();
     let job = Job::Finetune(FinetuneJob {
         model: made_by,
         task,

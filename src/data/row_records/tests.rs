@@ -24,7 +24,9 @@ fn read_with(reader: RowReader<'_>, row: &str) -> String {
                 let all = |messages: &[Message]| messages.iter().map(message).collect::<Vec<_>>().join(" | ");
                 format!("{} → {}", all(&prompt), all(&completion))
             }
-            Record::Segments(segments) => segments.iter().map(|one| mark(&one.text, one.trained)).collect(),
+            Record::Marked(segments) | Record::Segments(segments) => {
+                segments.iter().map(|one| mark(&one.text, one.trained)).collect()
+            }
             Record::Tokens { ids, trained } => ids
                 .iter()
                 .zip(trained)

@@ -5,7 +5,7 @@ use super::*;
 
 fn tokenizer(vocab_size: u32) -> Job {
     let corpora = vec![(Origin::World { part: WorldPart::Speech, seed: 1, size: 1000 }, CorpusFormat::default())];
-    Job::Tokenizer(TokenizerJob { vocab_size, corpora, datasets: vec![] })
+    Job::Tokenizer(TokenizerJob { vocab_size, corpora, datasets: vec![], special_tokens: vec![] })
 }
 
 #[test]

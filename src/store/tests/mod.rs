@@ -20,7 +20,12 @@ use crate::domain::{
 fn tokenizer(vocab_size: u32) -> Job {
     let origin = Origin::World { part: WorldPart::Speech, seed: 1, size: 1000 };
     let format = CorpusFormat::default();
-    Job::Tokenizer(TokenizerJob { vocab_size, corpora: vec![(origin, format)], datasets: vec![] })
+    Job::Tokenizer(TokenizerJob {
+        vocab_size,
+        corpora: vec![(origin, format)],
+        datasets: vec![],
+        special_tokens: vec![],
+    })
 }
 
 /// An eval job. The store does not care what its parent is.

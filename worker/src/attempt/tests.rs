@@ -24,7 +24,7 @@ static NEVER: AtomicBool = AtomicBool::new(false);
 
 /// Writes an assignment into the folder of a job. The vocabulary size says what `train` below does.
 fn submit(folder: &Path, token: &str, vocab_size: u32) -> Assignment {
-    let job = Job::Tokenizer(TokenizerJob { vocab_size, corpora: vec![], datasets: vec![] });
+    let job = Job::Tokenizer(TokenizerJob { vocab_size, corpora: vec![], datasets: vec![], special_tokens: vec![] });
     let settings =
         RunSettings { device: "cpu".into(), threads: 1, checkpoint_every_seconds: 0, micro_batch: None, faults: None };
     let assignment = Assignment {

@@ -80,7 +80,12 @@ pub(super) fn pretraining(runs: &Path) -> (Job, BTreeMap<JobId, PathBuf>) {
     let origin = Origin::World { part: WorldPart::Speech, seed: 1, size: 2_000 };
     let format = CorpusFormat::default();
     let corpus = (origin, format);
-    let tokenizer = Job::Tokenizer(TokenizerJob { vocab_size: 300, corpora: vec![corpus.clone()], datasets: vec![] });
+    let tokenizer = Job::Tokenizer(TokenizerJob {
+        vocab_size: 300,
+        corpora: vec![corpus.clone()],
+        datasets: vec![],
+        special_tokens: vec![],
+    });
     let prepared = Prepared::Corpus(corpus.0, corpus.1);
     let prepare = Job::Prepare(PrepareJob { tokenizer: tokenizer.id(), data: prepared, held_out: 0.1 });
     let mut parents = BTreeMap::new();

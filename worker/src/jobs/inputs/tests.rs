@@ -9,7 +9,10 @@ use crate::ml::runtime;
 
 /// Reads a model as a job that has its output as a parent.
 fn read_model(folder: &Path) -> Result<Model, JobError> {
-    let (job, parents) = (Job::Tokenizer(TokenizerJob { vocab_size: 1, corpora: vec![], datasets: vec![] }), [].into());
+    let (job, parents) = (
+        Job::Tokenizer(TokenizerJob { vocab_size: 1, corpora: vec![], datasets: vec![], special_tokens: vec![] }),
+        [].into(),
+    );
     Inputs::of(&assignment("t", &job, &parents)).read_model(folder)
 }
 
