@@ -102,7 +102,7 @@ fn table(verdicts: &[Verification]) -> Table {
         Some(format!("{} {}, {} threads: {difference}", verdict.kind, verdict.label, verdict.threads))
     };
     let mut notes =
-        vec!["compared bit by bit after the last step: weights, optimiser, data cursor, files and scores".to_owned()];
+        vec!["compared bit by bit after the last step: weights, optimizer, data cursor, files and scores".to_owned()];
     notes.extend(verdicts.iter().filter_map(different));
     let title = "Straight training against training that was killed and resumed".to_owned();
     Table { title, heads, labels: 4, rows: verdicts.iter().map(row).collect(), notes, ..Table::default() }

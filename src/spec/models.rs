@@ -175,7 +175,7 @@ fn imported(fields: &mut Fields, root: &Path) -> Option<ForeignModel> {
         if !remote::is_repository(&name) {
             let reason =
                 format!("'revision' needs a repository on the Hub, but '{name}' is a path or already has a revision");
-            fields.log.add(place, reason, Some("write `hf: ORGANISATION/NAME`, or remove 'revision'".into()));
+            fields.log.add(place, reason, Some("write `hf: ORGANIZATION/NAME`, or remove 'revision'".into()));
             return None;
         }
         name = format!("{name}@{revision}");

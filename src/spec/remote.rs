@@ -19,7 +19,7 @@ pub(super) struct RemoteFiles {
 ///
 /// | key | meaning | default |
 /// |---|---|---|
-/// | `hf:` | a dataset on the Hugging Face Hub, `ORGANISATION/NAME` | one of these |
+/// | `hf:` | a dataset on the Hugging Face Hub, `ORGANIZATION/NAME` | one of these |
 /// | `osf:` | an OSF project: `ryjfm` of `https://osf.io/ryjfm` | |
 /// | `url:` | the URL of one file | |
 /// | `revision:` | branch, tag or commit (`hf`); the lock file pins the commit | `main` |
@@ -64,7 +64,7 @@ pub(super) fn remote_files(fields: &mut Fields) -> Option<Option<RemoteFiles>> {
     let place = match machine {
         "hf" => {
             let revision = fields.get("revision", remote::MAIN.to_owned(), revision);
-            fields.required("hf", "such as `hf: ORGANISATION/NAME`", repository).map(|repository| RemoteLocation::Hub {
+            fields.required("hf", "such as `hf: ORGANIZATION/NAME`", repository).map(|repository| RemoteLocation::Hub {
                 kind: HubKind::Datasets,
                 repository,
                 revision,
@@ -141,13 +141,13 @@ fn repository(value: &Value) -> Scalar<String> {
     let hint = match value {
         Value::Text(text) if text.contains('@') => "write the revision as a key of its own: `revision: TAG`",
         Value::Text(text) if text.contains("://") => {
-            "write only ORGANISATION/NAME; HF_ENDPOINT sets the URL of the Hub"
+            "write only ORGANIZATION/NAME; HF_ENDPOINT sets the URL of the Hub"
         }
         _ => "such as babylm/BabyLM-2026-Strict",
     };
     match text(value)? {
         text if remote::is_repository(&text) => Ok(text),
-        _ => Err(Fault::expected("a repository of the Hugging Face Hub, ORGANISATION/NAME").or_hint(hint)),
+        _ => Err(Fault::expected("a repository of the Hugging Face Hub, ORGANIZATION/NAME").or_hint(hint)),
     }
 }
 

@@ -97,6 +97,27 @@ impl Tune {
     }
 }
 
+/// The keys of `tune:` that cannot differ between the stages of one training.
+pub(super) const SHARED_TUNE_KEYS: [&str; 17] = [
+    "batch_size",
+    "learning_rate",
+    "schedule",
+    "warmup",
+    "min_learning_rate_ratio",
+    "betas",
+    "epsilon",
+    "weight_decay",
+    "clip_norm",
+    "label_smoothing",
+    "precision",
+    "validate_every",
+    "early_stopping",
+    "keep",
+    "max_length",
+    "loss",
+    "optimizer",
+];
+
 /// Decodes the keys that both sections share.
 ///
 /// The length has no default: `epochs:` or `steps:` is required. The other defaults are those of CLASS-IT, table 2

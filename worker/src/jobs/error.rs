@@ -38,7 +38,7 @@ mod tests {
 
     /// The variant decides, not the text.
     #[test]
-    fn a_lack_of_memory_is_recognised_by_its_type() {
+    fn a_lack_of_memory_is_recognized_by_its_type() {
         let failure = |error: ml::Error| match JobError::from(error) {
             JobError::Failed { failure, .. } => failure,
             error => panic!("{error:?}"),

@@ -58,7 +58,7 @@ unsafe extern "C" {
         epsilon: f64,
         bf16: c_int,
         residual: *mut Handle,
-        normalised: *mut Handle,
+        normalized: *mut Handle,
     ) -> c_int;
     fn grid_swiglu(gate_up: Handle, inner: *mut Handle) -> c_int;
     fn grid_set_exact(exact: c_int) -> c_int;
@@ -249,14 +249,14 @@ pub fn add_norm(
     epsilon: f64,
     bf16: bool,
 ) -> Result<(Tensor, Tensor), Error> {
-    let (mut residual, mut normalised) = (null_mut(), null_mut());
+    let (mut residual, mut normalized) = (null_mut(), null_mut());
     let (added, bf16) = (branch.map_or(null_mut(), handle), c_int::from(bf16));
     // SAFETY: live handles, null where there is no branch; on success the out-parameters are new tensors that the caller owns, the first
     // of them only if there is a branch.
     unsafe {
-        check(grid_add_norm(handle(x), added, handle(gain), epsilon, bf16, &mut residual, &mut normalised))?;
+        check(grid_add_norm(handle(x), added, handle(gain), epsilon, bf16, &mut residual, &mut normalized))?;
         let residual = if branch.is_some() { Tensor::from_ptr(residual) } else { x.shallow_clone() };
-        Ok((residual, Tensor::from_ptr(normalised)))
+        Ok((residual, Tensor::from_ptr(normalized)))
     }
 }
 

@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn jobs_that_never_start_are_recognised() {
+    fn jobs_that_never_start_are_recognized() {
         let seen = |state: &str, reason: &str| ListedJob { id: 1, state: state.into(), reason: reason.into() };
         assert!(seen("PENDING", "DependencyNeverSatisfied").is_doomed());
         assert!(seen("PENDING", "launch failed requeued held").is_doomed());
