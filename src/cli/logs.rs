@@ -48,7 +48,7 @@ pub async fn logs(global: &Global, args: &LogsArgs) -> Result<Exit, Failure> {
         for line in text.lines() {
             match serde_json::from_str::<JournalEntry>(line) {
                 Ok(entry) if !args.raw => {
-                    println!("  {:>8.1}s  {}", (entry.at - start) as f64 / 1e3, describe(&entry.event))
+                    println!("  {:>8.1}s  {}", (entry.at - start) as f64 / 1e3, describe(&entry.event));
                 }
                 Ok(_) | Err(_) => println!("  {line}"),
             }

@@ -241,10 +241,10 @@ impl<'a> ScoreMatrix<'a> {
                 };
                 match (first, second) {
                     (Some(first), Some(second)) if data(first) == data(second) => {
-                        seeds.push(SeedPair { seed, first: first.to_vec(), second: second.to_vec() });
+                        seeds.push(SeedPair { seed, first: first.clone(), second: second.clone() });
                     }
                     (Some(_), Some(_)) => {
-                        missing.push(Missing { seed, condition: None, reason: MissingReason::OtherData })
+                        missing.push(Missing { seed, condition: None, reason: MissingReason::OtherData });
                     }
                     (first, second) => {
                         missing.extend(first.is_none().then(|| lacks(one, planned)));
