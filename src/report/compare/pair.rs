@@ -241,7 +241,7 @@ impl<'a> ScoreMatrix<'a> {
                 };
                 match (first, second) {
                     (Some(first), Some(second)) if data(first) == data(second) => {
-                        seeds.push(SeedPair { seed, first: first.clone(), second: second.clone() });
+                        seeds.push(SeedPair { seed, first: first.to_vec(), second: second.to_vec() });
                     }
                     (Some(_), Some(_)) => {
                         missing.push(Missing { seed, condition: None, reason: MissingReason::OtherData });
