@@ -14,14 +14,14 @@ use crate::store::Verification;
 
 /// Update to verify.
 #[derive(Debug, Subcommand)]
-pub enum VerifyVerb {
+pub(super) enum VerifyVerb {
     /// Train every training job of a spec straight, then with kills and resumes, and compare both bit by bit.
     Resume(VerifyResumeArgs),
 }
 
 /// Arguments of `verify resume`.
 #[derive(Debug, Args)]
-pub struct VerifyResumeArgs {
+pub(super) struct VerifyResumeArgs {
     /// The spec.
     #[command(flatten)]
     pub spec: SpecArgs,
@@ -46,7 +46,7 @@ pub struct VerifyResumeArgs {
 }
 
 /// `grid verify`.
-pub async fn verify(global: &Global, verb: &VerifyVerb) -> Result<Exit, Failure> {
+pub(super) async fn verify(global: &Global, verb: &VerifyVerb) -> Result<Exit, Failure> {
     match verb {
         VerifyVerb::Resume(args) => resume(global, args).await,
     }

@@ -18,12 +18,12 @@ pub(super) struct Curriculum {
 
 impl Curriculum {
     /// Stages that are separate trainings, one after the other.
-    pub fn each(stages: Vec<StageKeys>) -> Self {
+    pub(super) fn each(stages: Vec<StageKeys>) -> Self {
         Self { stages, schedule: StageSchedule::Each }
     }
 
     /// Stages that together are one training.
-    pub fn whole(stages: Vec<StageKeys>) -> Self {
+    pub(super) fn whole(stages: Vec<StageKeys>) -> Self {
         Self { stages, schedule: StageSchedule::Whole }
     }
 }
@@ -54,7 +54,7 @@ pub(super) struct StageKeys {
 
 impl StageKeys {
     /// A stage over the shuffled union of these datasets.
-    pub fn union(datasets: Vec<String>) -> Self {
+    pub(super) fn union(datasets: Vec<String>) -> Self {
         Self { datasets, shares: vec![], order: RecordOrder::Shuffled, own: None }
     }
 }

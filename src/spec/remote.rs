@@ -83,7 +83,7 @@ pub(super) fn remote_files(fields: &mut Fields) -> Option<Option<RemoteFiles>> {
 
 impl RemoteFiles {
     /// Selects files by the pattern of `files:`. Without a pattern a URL is the file itself; with one it is an archive.
-    pub fn files(self, fields: &mut Fields) -> Option<Remote> {
+    pub(super) fn files(self, fields: &mut Fields) -> Option<Remote> {
         let pattern = |value: &Value| relative_path(value, "a pattern of relative paths", "such as train/*.txt");
         let RemoteFiles { place, mut archive } = self;
         let files = match &place {
@@ -98,7 +98,7 @@ impl RemoteFiles {
     }
 
     /// The folder of the evaluation data, in which each suite has a folder; a URL is an archive.
-    pub fn evaluation(self, fields: &mut Fields) -> EvaluationTree {
+    pub(super) fn evaluation(self, fields: &mut Fields) -> EvaluationTree {
         let folder = |value: &Value| relative_path(value, "the relative path of a folder", "such as evaluation_data");
         let RemoteFiles { place, archive } = self;
         let archive = match &place {
@@ -119,12 +119,12 @@ pub(super) struct EvaluationTree {
 
 impl EvaluationTree {
     /// A folder in it, by its path below.
-    pub fn folder(&self, path: &str) -> Remote {
+    pub(super) fn folder(&self, path: &str) -> Remote {
         self.remote(FileSelection::Folder(self.below(path)))
     }
 
     /// A file in it, by its path below.
-    pub fn file(&self, path: &str) -> Remote {
+    pub(super) fn file(&self, path: &str) -> Remote {
         self.remote(FileSelection::Files(self.below(path)))
     }
 

@@ -25,7 +25,7 @@ pub(super) struct Pretrain {
 
 impl Pretrain {
     /// Decodes the section. `corpora` are the names that the spec defines; `held_out` is the fraction kept for validation.
-    pub fn decode(node: &Node, corpora: &[String], held_out: f64, log: &Log) -> Option<Pretrain> {
+    pub(super) fn decode(node: &Node, corpora: &[String], held_out: f64, log: &Log) -> Option<Pretrain> {
         let mut fields = Fields::of(node, "'pretrain'", log)?;
         let named = fields.list("corpora", scalars::reference("corpus", corpora));
         let length_place = node.get("sequence_length").map_or(node.mark, |length| length.mark);
@@ -69,7 +69,7 @@ pub(super) struct Tune {
 impl Tune {
     /// Decodes the section, or a stage, which has the further keys `beside` that the caller decodes. `held_out` is the
     /// fraction kept for validation.
-    pub fn decode(node: &Node, beside: &[&'static str], held_out: f64, log: &Log) -> Option<Tune> {
+    pub(super) fn decode(node: &Node, beside: &[&'static str], held_out: f64, log: &Log) -> Option<Tune> {
         let mut fields = Fields::of(node, "'tune'", log)?;
         for key in beside {
             fields.take(key);

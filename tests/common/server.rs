@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 /// A request as the server receives it.
 #[derive(Debug, Clone)]
-pub struct Request {
+pub(crate) struct Request {
     pub path: String,
     pub headers: HashMap<String, String>,
     pub body: Vec<u8>,
@@ -17,31 +17,31 @@ pub struct Request {
 
 impl Request {
     /// The first byte of the requested range, or 0.
-    pub fn range_start(&self) -> usize {
+    pub(crate) fn range_start(&self) -> usize {
         let range = self.headers.get("range").and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-'));
         range.map_or(0, |start| start.parse().unwrap())
     }
 }
 
 /// A response, which is sent verbatim before the connection is closed.
-pub struct Response {
+pub(crate) struct Response {
     /// Status line and headers, each ending in CRLF.
     pub head: String,
     pub body: Vec<u8>,
 }
 
 /// A response with a status such as `404 Not Found` and headers, each ending in CRLF.
-pub fn response(status: &str, headers: &str, body: &[u8]) -> Response {
+pub(crate) fn response(status: &str, headers: &str, body: &[u8]) -> Response {
     Response { head: format!("HTTP/1.1 {status}\r\nConnection: close\r\n{headers}"), body: body.to_vec() }
 }
 
 /// 200 with the whole content.
-pub fn ok(body: &[u8]) -> Response {
+pub(crate) fn ok(body: &[u8]) -> Response {
     response("200 OK", &format!("Content-Length: {}\r\n", body.len()), body)
 }
 
 /// The content from the requested byte on: 206, or 200 if the request has no range.
-pub fn ranged(request: &Request, content: &[u8]) -> Response {
+pub(crate) fn ranged(request: &Request, content: &[u8]) -> Response {
     let start = request.range_start();
     if start == 0 {
         return ok(content);
@@ -51,19 +51,19 @@ pub fn ranged(request: &Request, content: &[u8]) -> Response {
 }
 
 /// 404 without a body.
-pub fn not_found() -> Response {
+pub(crate) fn not_found() -> Response {
     response("404 Not Found", "Content-Length: 0\r\n", b"")
 }
 
 /// A running server with the requests that it has received.
-pub struct Server {
+pub(crate) struct Server {
     pub url: String,
     pub requests: Arc<Mutex<Vec<Request>>>,
 }
 
 impl Server {
     /// Starts a server that serves several clients at a time and sends what `respond` returns.
-    pub fn new(respond: impl Fn(&Request) -> Response + Send + Sync + 'static) -> Self {
+    pub(crate) fn new(respond: impl Fn(&Request) -> Response + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let requests: Arc<Mutex<Vec<Request>>> = Arc::default();
@@ -85,7 +85,7 @@ impl Server {
     }
 
     /// The requested paths, in order.
-    pub fn requested_paths(&self) -> Vec<String> {
+    pub(crate) fn requested_paths(&self) -> Vec<String> {
         self.requests.lock().unwrap().iter().map(|request| request.path.clone()).collect()
     }
 }

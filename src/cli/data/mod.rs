@@ -14,7 +14,7 @@ use crate::session::{Exit, Failure};
 
 /// Update to do with the data of a spec.
 #[derive(Debug, Subcommand)]
-pub enum DataVerb {
+pub(super) enum DataVerb {
     /// Print the data that a spec names, where they come from, and whether they are on this machine.
     List(list::ListArgs),
     /// Fetch missing data into a cache that all experiments share (GRID_CACHE, or ~/.cache/grid).
@@ -29,7 +29,7 @@ pub enum DataVerb {
 }
 
 /// `grid data`.
-pub fn data(global: &Global, verb: &DataVerb) -> Result<Exit, Failure> {
+pub(super) fn data(global: &Global, verb: &DataVerb) -> Result<Exit, Failure> {
     match verb {
         DataVerb::List(args) => list::list(args),
         DataVerb::Fetch(args) => fetch::fetch(global, args),

@@ -11,7 +11,7 @@ use crate::ml::shim;
 
 /// A residual stream and its RMSNorm (Zhang and Sennrich 2019).
 #[derive(Debug)]
-pub struct Normalized {
+pub(super) struct Normalized {
     /// The sum `x + branch`, float32.
     pub residual: Tensor,
     /// The normalized sum times `gain`, of the requested kind.
@@ -19,7 +19,7 @@ pub struct Normalized {
 }
 
 /// Adds the output of a block to the residual stream and normalizes the sum; all `[.., width]`, `gain` `[width]`.
-pub fn add_norm(
+pub(super) fn add_norm(
     x: &Tensor,
     branch: Option<&Tensor>,
     gain: &Tensor,
@@ -49,7 +49,7 @@ fn unfused_add_norm(
 }
 
 /// SwiGLU without its projections (Shazeer 2020): gate and up `[.., 2 * width]` -> `silu(gate) * up`, `[.., width]`.
-pub fn swiglu(gate_up: &Tensor) -> Result<Tensor, Error> {
+pub(super) fn swiglu(gate_up: &Tensor) -> Result<Tensor, Error> {
     let width = gate_up.size().last().copied().unwrap_or(0) / 2;
     if shim::can_fuse(gate_up, width) { shim::swiglu(gate_up) } else { unfused_swiglu(gate_up) }
 }
@@ -60,7 +60,7 @@ fn unfused_swiglu(gate_up: &Tensor) -> Result<Tensor, Error> {
 }
 
 /// `x @ weight.T`, computed in the kind of `x`: `[.., in]`, `[out, in]` -> `[.., out]`.
-pub fn linear(x: &Tensor, weight: &Tensor) -> Result<Tensor, Error> {
+pub(super) fn linear(x: &Tensor, weight: &Tensor) -> Result<Tensor, Error> {
     Ok(x.f_linear(&weight.f_to_kind(x.kind())?, None::<&Tensor>)?)
 }
 
