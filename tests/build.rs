@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Output;
 
-use crate::common::server::{Answer, Request, Server, answer, whole};
+use crate::common::server::{Request, Response, Server, ok, response};
 use crate::common::{Env, TINY, texts};
 use serde_json::{Value, json};
 
@@ -26,13 +26,13 @@ fn spec(endpoint: &str, more: &str) -> String {
         )
 }
 
-/// The answer of a chat service with the given content.
-fn chat(content: &str) -> Answer {
-    whole(json!({"choices": [{"message": {"role": "assistant", "content": content}}]}).to_string().as_bytes())
+/// The response of a chat service with the given content.
+fn chat(content: &str) -> Response {
+    ok(json!({"choices": [{"message": {"role": "assistant", "content": content}}]}).to_string().as_bytes())
 }
 
-/// An answer with two question-answer pairs about the article in the request.
-fn pairs(request: &Request) -> Answer {
+/// A response with two question-answer pairs about the article in the request.
+fn pairs(request: &Request) -> Response {
     let body: Value = serde_json::from_slice(&request.body).unwrap();
     let text = body["messages"][0]["content"].as_str().unwrap();
     let number = text.rsplit("Article ").next().unwrap().split(' ').next().unwrap();
@@ -64,9 +64,9 @@ fn with_articles(spec: &str) -> Env {
 
 #[test]
 fn articles_become_records_once_within_the_budget() {
-    let server = Server::new(|request| match request.nth {
+    let server = Server::new(|request| match request.earlier {
         // The service is busy at first, and its next answer does not have the requested form.
-        0 => answer("503 Service Unavailable", "Retry-After: 0\r\nContent-Length: 0\r\n", b""),
+        0 => response("503 Service Unavailable", "Retry-After: 0\r\nContent-Length: 0\r\n", b""),
         1 => chat("I cannot do that."),
         _ => pairs(request),
     });
@@ -77,7 +77,7 @@ fn articles_become_records_once_within_the_budget() {
     assert!(refused.contains("made/questions.jsonl") && refused.contains("grid data build"), "{refused}");
     let no_key = expect(build(&env, None), 6);
     assert!(no_key.contains("TEST_SERVICE_KEY"), "{no_key}");
-    assert_eq!(server.asked().len(), 0);
+    assert_eq!(server.requested_paths().len(), 0);
 
     let message = expect(build(&env, Some("secret")), 3);
     assert!(message.contains("3 of 5 documents answered after 5 requests"), "{message}");
@@ -103,7 +103,7 @@ fn articles_become_records_once_within_the_budget() {
 
     // No request is sent twice, and the dataset can be used.
     expect(build(&env, Some("secret")), 0);
-    assert_eq!(server.asked().len(), requests.len());
+    assert_eq!(server.requested_paths().len(), requests.len());
     let plan = env.run(0, &["plan", "spec.yaml"]);
     assert!(!plan.contains("not found"), "{plan}");
 }
@@ -111,7 +111,7 @@ fn articles_become_records_once_within_the_budget() {
 #[test]
 fn refusals_and_unusable_answers_are_reported() {
     let server = Server::new(|request| match request.path.as_str() {
-        "/bad/v1/chat/completions" => answer("401 Unauthorized", "Content-Length: 9\r\n", b"wrong key"),
+        "/bad/v1/chat/completions" => response("401 Unauthorized", "Content-Length: 9\r\n", b"wrong key"),
         _ => chat("{\"pairs\": []}"),
     });
     let env = with_articles(&spec(&format!("{}/bad", server.url), "requests: 100"));

@@ -15,7 +15,7 @@ fn messages(number: usize) -> String {
     let [[a, b], [c, d]] = turns(number);
     let message = |role: &str, content: String| serde_json::json!({"role": role, "content": content});
     let mut messages = vec![message("user", a), message("assistant", b), message("user", c), message("assistant", d)];
-    if number % 3 == 0 {
+    if number.is_multiple_of(3) {
         messages.insert(0, message("system", "Be kind.".to_owned()));
     }
     serde_json::json!({"id": number, "messages": messages}).to_string()
@@ -23,7 +23,7 @@ fn messages(number: usize) -> String {
 
 fn alpaca(number: usize) -> serde_json::Value {
     let [[a, b], _] = turns(number);
-    let input = if number % 2 == 0 { "" } else { "Now." };
+    let input = if number.is_multiple_of(2) { "" } else { "Now." };
     serde_json::json!({"instruction": a, "input": input, "output": b})
 }
 

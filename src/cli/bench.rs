@@ -14,14 +14,14 @@ use crate::spec;
 
 /// What to measure.
 #[derive(Debug, Subcommand)]
-pub enum BenchVerb {
+pub(super) enum BenchVerb {
     /// Training speed: tokens per second, share of the peak speed of matrix products, memory, and time per phase.
     Train(BenchTrainArgs),
 }
 
 /// Arguments of `bench train`.
 #[derive(Debug, Args)]
-pub struct BenchTrainArgs {
+pub(super) struct BenchTrainArgs {
     /// Measure the models of this spec with their batch size, sequence length and precision.
     pub spec: Option<PathBuf>,
     /// Measure a model of this shape; the keys are those of a model in a spec.
@@ -60,7 +60,7 @@ pub struct BenchTrainArgs {
 
 /// Precision of training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum PrecisionArg {
+pub(super) enum PrecisionArg {
     /// 32-bit floats.
     F32,
     /// bfloat16 compute with 32-bit weights.
@@ -68,7 +68,7 @@ pub enum PrecisionArg {
 }
 
 /// `grid bench`.
-pub fn bench(global: &Global, verb: &BenchVerb) -> Result<Exit, Failure> {
+pub(super) fn bench(global: &Global, verb: &BenchVerb) -> Result<Exit, Failure> {
     match verb {
         BenchVerb::Train(args) => train(global, args),
     }

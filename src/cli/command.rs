@@ -28,7 +28,7 @@ use super::why::WhyArgs;
     disable_help_subcommand = true,
     after_help = "Exit codes: grid help exit-codes\nEnvironment variables: grid help environment"
 )]
-pub struct Cli {
+pub(super) struct Cli {
     /// Options of every verb.
     #[command(flatten)]
     pub global: Global,
@@ -39,7 +39,7 @@ pub struct Cli {
 
 /// The verbs.
 #[derive(Debug, Subcommand)]
-pub enum Verb {
+pub(super) enum Verb {
     /// Create a spec to start from.
     Init(InitArgs),
     /// Run a spec; if it ran before, continue it.
@@ -87,7 +87,7 @@ pub enum Verb {
 
 impl Verb {
     /// Whether the verb only reads and prints.
-    pub fn only_prints(&self) -> bool {
+    pub(super) fn only_prints(&self) -> bool {
         match self {
             Self::Run(args) => args.dry_run,
             Self::Gc(args) => !args.yes,

@@ -14,7 +14,7 @@ use crate::store::{Store, StoreError};
 
 /// Arguments of `diff`.
 #[derive(Debug, Args)]
-pub struct DiffArgs {
+pub(super) struct DiffArgs {
     /// An experiment of the database, or a spec.
     pub first: String,
     /// The experiment or spec to compare it with.
@@ -28,7 +28,7 @@ pub struct DiffArgs {
 }
 
 /// `grid diff`: how two experiments or specs differ, and the scores of the cells that both experiments have.
-pub async fn diff(global: &Global, args: &DiffArgs) -> Result<Exit, Failure> {
+pub(super) async fn diff(global: &Global, args: &DiffArgs) -> Result<Exit, Failure> {
     let store = global.runs().open_if_present().await?;
     let first = opened(global, store.as_ref(), &args.first, args).await?;
     let second = opened(global, store.as_ref(), &args.second, args).await?;

@@ -77,7 +77,7 @@ const GROUPS: [Group; 5] = [
 ];
 
 /// The page.
-pub fn page() -> String {
+pub(super) fn page() -> String {
     let names = GROUPS.iter().flat_map(|group| group.variables).map(|variable| variable.name.len());
     let width = names.max().unwrap_or_default();
     let group = |Group { title, variables }: &Group| {

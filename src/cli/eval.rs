@@ -14,7 +14,7 @@ use crate::session::{EvaluationRequest, EvaluationSpec, Exit, Failure, evaluatio
 
 /// Arguments of `eval`.
 #[derive(Debug, Args)]
-pub struct EvalArgs {
+pub(super) struct EvalArgs {
     /// Model folders in Hugging Face format, hub ids, or jobs (id or name) that produced a model.
     #[arg(required = true, value_name = "MODEL")]
     pub models: Vec<String>,
@@ -46,7 +46,7 @@ pub struct EvalArgs {
 }
 
 /// `grid eval`: runs and records an experiment with one cell for each model.
-pub async fn eval(global: &Global, args: &EvalArgs) -> Result<Exit, Failure> {
+pub(super) async fn eval(global: &Global, args: &EvalArgs) -> Result<Exit, Failure> {
     let runs = global.runs();
     let request = EvaluationRequest {
         name: args.name.as_deref(),

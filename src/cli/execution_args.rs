@@ -9,7 +9,7 @@ use crate::session::Execution;
 /// How jobs are executed.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Execution")]
-pub struct ExecutionArgs {
+pub(super) struct ExecutionArgs {
     /// Jobs at a time on each device, or in the queue of Slurm.
     #[arg(short, long)]
     pub jobs: Option<u32>,
@@ -36,7 +36,7 @@ pub struct ExecutionArgs {
 
 impl ExecutionArgs {
     /// The options as a session takes them.
-    pub fn execution(&self, global: &Global) -> Execution {
+    pub(super) fn execution(&self, global: &Global) -> Execution {
         Execution {
             jobs: self.jobs,
             threads: self.threads,

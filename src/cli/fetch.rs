@@ -8,7 +8,7 @@ use crate::report::progress::Transfers;
 use crate::session::{Failure, Fetched, SpecText, fetch_missing};
 
 /// Fetches the missing data of a spec.
-pub fn fetch_data(global: &Global, spec: &SpecText, grid: &Grid) -> Result<Fetched, Failure> {
+pub(super) fn fetch_data(global: &Global, spec: &SpecText, grid: &Grid) -> Result<Fetched, Failure> {
     let mut transfers = transfers(global);
     let fetched = fetch_missing(spec, grid, global.offline, &mut |coming| show(&mut transfers, coming))?;
     print_locked(global, &fetched);
@@ -16,12 +16,12 @@ pub fn fetch_data(global: &Global, spec: &SpecText, grid: &Grid) -> Result<Fetch
 }
 
 /// The progress of transfers.
-pub fn transfers(global: &Global) -> Transfers {
+pub(super) fn transfers(global: &Global) -> Transfers {
     Transfers::new(mode(global), Box::new(std::io::stderr()))
 }
 
 /// Shows a step of a download.
-pub fn show(transfers: &mut Transfers, coming: FetchProgress<'_>) {
+pub(super) fn show(transfers: &mut Transfers, coming: FetchProgress<'_>) {
     match coming {
         FetchProgress::Waiting(place) => transfers.line(&format!("waiting for another grid that is fetching {place}")),
         FetchProgress::Bytes(place, path, done, total) => transfers.bytes(&format!("{place} {path}"), done, total),
@@ -31,7 +31,7 @@ pub fn show(transfers: &mut Transfers, coming: FetchProgress<'_>) {
 }
 
 /// Prints the name of the lock file, if it was written.
-pub fn print_locked(global: &Global, fetched: &Fetched) {
+pub(super) fn print_locked(global: &Global, fetched: &Fetched) {
     if let (Some(path), false) = (&fetched.locked, global.quiet) {
         eprintln!("locked in {}", path.display());
     }

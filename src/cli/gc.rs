@@ -13,7 +13,7 @@ use crate::store::Garbage;
 
 /// Arguments of `gc`.
 #[derive(Debug, Args)]
-pub struct GcArgs {
+pub(super) struct GcArgs {
     /// Include the results that no current experiment uses, because its spec was changed.
     #[arg(long)]
     pub unplanned: bool,
@@ -23,7 +23,7 @@ pub struct GcArgs {
 }
 
 /// `grid gc`: lists files in the runs folder that are no longer needed, and removes them with `--yes`.
-pub async fn gc(global: &Global, args: &GcArgs) -> Result<Exit, Failure> {
+pub(super) async fn gc(global: &Global, args: &GcArgs) -> Result<Exit, Failure> {
     let store = global.runs().open_existing().await?;
     // No run may start to use what is being removed.
     let _lock = if args.yes { Some(RunsLock::acquire(&global.runs_dir)?) } else { None };

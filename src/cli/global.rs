@@ -9,7 +9,7 @@ use crate::session::RunsFolder;
 
 /// Options of every verb.
 #[derive(Debug, Clone, Args)]
-pub struct Global {
+pub(super) struct Global {
     /// Folder of the results and of runs.db.
     #[arg(long, global = true, env = "GRID_RUNS_DIR", default_value = "runs", value_name = "DIR")]
     pub runs_dir: PathBuf,
@@ -29,12 +29,12 @@ pub struct Global {
 
 impl Global {
     /// The runs folder with its database.
-    pub fn runs(&self) -> RunsFolder {
+    pub(super) fn runs(&self) -> RunsFolder {
         RunsFolder { path: self.runs_dir.clone(), database: self.database_dir.clone() }
     }
 
     /// The log filter of this process and of its workers: `GRID_LOG` if it is valid, otherwise what `-v` and `-q` say.
-    pub fn log_filter(&self) -> String {
+    pub(super) fn log_filter(&self) -> String {
         let level = match (self.quiet, self.verbose) {
             (true, _) => "error",
             (false, 0) => "warn",

@@ -7,7 +7,7 @@ use crate::session::{Exit, Failure};
 
 /// Arguments of `help`.
 #[derive(Debug, Args)]
-pub struct HelpArgs {
+pub(super) struct HelpArgs {
     /// A verb with its own verbs, or `exit-codes`, or `environment`.
     pub topic: Vec<String>,
 }
@@ -25,7 +25,7 @@ const EXIT_CODES: &str = "\
 ";
 
 /// `grid help`.
-pub fn help(args: &HelpArgs, mut command: Command) -> Result<Exit, Failure> {
+pub(super) fn help(args: &HelpArgs, mut command: Command) -> Result<Exit, Failure> {
     let topic: Vec<&str> = args.topic.iter().map(String::as_str).collect();
     match topic[..] {
         ["exit-codes"] => print!("{EXIT_CODES}"),

@@ -11,7 +11,7 @@ use crate::spec;
 
 /// Arguments of `init`.
 #[derive(Debug, Args)]
-pub struct InitArgs {
+pub(super) struct InitArgs {
     /// The file to create.
     #[arg(default_value = "first.yaml")]
     pub spec: PathBuf,
@@ -22,7 +22,7 @@ pub struct InitArgs {
 
 /// The shipped specs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Like {
+pub(super) enum Like {
     /// A small grid on the toy world, with comments on how to use your own data.
     First,
     /// The grid that `make demo` runs.
@@ -36,7 +36,7 @@ pub enum Like {
 }
 
 /// `grid init`: writes a spec to start from, and never overwrites a file.
-pub fn init(args: &InitArgs) -> Result<Exit, Failure> {
+pub(super) fn init(args: &InitArgs) -> Result<Exit, Failure> {
     let path = &args.spec;
     let text = text(args.like, &path.file_stem().unwrap_or_default().to_string_lossy());
     let refused = |error: std::io::Error| match error.kind() {

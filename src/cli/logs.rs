@@ -9,7 +9,7 @@ use crate::session::{Exit, Failure, only_job};
 
 /// Arguments of `logs`.
 #[derive(Debug, Args)]
-pub struct LogsArgs {
+pub(super) struct LogsArgs {
     /// The id of a job, or its first digits, or its name.
     pub job: String,
     /// Print the journal unchanged, one JSON object per line.
@@ -18,7 +18,7 @@ pub struct LogsArgs {
 }
 
 /// `grid logs`: the journals of a job's attempts, oldest first.
-pub async fn logs(global: &Global, args: &LogsArgs) -> Result<Exit, Failure> {
+pub(super) async fn logs(global: &Global, args: &LogsArgs) -> Result<Exit, Failure> {
     let store = global.runs().open_existing().await?;
     let job = only_job(&store, &args.job).await?;
     let attempts = store.attempts(job.id).await?;
@@ -48,7 +48,7 @@ pub async fn logs(global: &Global, args: &LogsArgs) -> Result<Exit, Failure> {
         for line in text.lines() {
             match serde_json::from_str::<JournalEntry>(line) {
                 Ok(entry) if !args.raw => {
-                    println!("  {:>8.1}s  {}", (entry.at - start) as f64 / 1e3, describe(&entry.event))
+                    println!("  {:>8.1}s  {}", (entry.at - start) as f64 / 1e3, describe(&entry.event));
                 }
                 Ok(_) | Err(_) => println!("  {line}"),
             }

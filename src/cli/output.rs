@@ -9,7 +9,7 @@ use crate::session::{Exit, Failure};
 
 /// Output format of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum TableFormat {
+pub(super) enum TableFormat {
     /// A table for the terminal.
     Table,
     /// Markdown.
@@ -26,7 +26,7 @@ pub enum TableFormat {
 
 /// Output format of a verb that prints no table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum TextFormat {
+pub(super) enum TextFormat {
     /// Text for people.
     Text,
     /// JSON for programs.
@@ -34,7 +34,7 @@ pub enum TextFormat {
 }
 
 /// A table in a format.
-pub fn formatted(table: &Table, format: TableFormat) -> String {
+pub(super) fn formatted(table: &Table, format: TableFormat) -> String {
     match format {
         TableFormat::Table => table.terminal(),
         TableFormat::Md => table.markdown(),
@@ -46,14 +46,14 @@ pub fn formatted(table: &Table, format: TableFormat) -> String {
 }
 
 /// Prints a value as JSON.
-pub fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
+pub(super) fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value).map_err(|error| Failure::new(Exit::Environment, error))?;
     println!("{text}");
     Ok(())
 }
 
 /// Prints an error. On a terminal, problems of a spec are shown with excerpts of the file.
-pub fn print_failure(failure: &Failure) {
+pub(super) fn print_failure(failure: &Failure) {
     let text = match &failure.problems {
         Some(problems) if std::io::stderr().is_terminal() => {
             let colours = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());

@@ -11,7 +11,7 @@ use crate::session::{Exit, Failure, FewSeeds, Session, few_seeds};
 
 /// Arguments of `plan`.
 #[derive(Debug, Args)]
-pub struct PlanArgs {
+pub(super) struct PlanArgs {
     /// The spec.
     #[command(flatten)]
     pub spec: SpecArgs,
@@ -25,7 +25,7 @@ pub struct PlanArgs {
 
 /// Graph languages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Graph {
+pub(super) enum Graph {
     /// Graphviz.
     Dot,
     /// Mermaid.
@@ -33,7 +33,7 @@ pub enum Graph {
 }
 
 /// `grid plan`.
-pub async fn plan(global: &Global, args: &PlanArgs) -> Result<Exit, Failure> {
+pub(super) async fn plan(global: &Global, args: &PlanArgs) -> Result<Exit, Failure> {
     let Planned { session, few_seeds } = planned(global, &args.spec).await?;
     match (args.graph, args.format) {
         (Some(Graph::Dot), _) => print!("{}", session.plan.graph(GraphFormat::Dot)),
@@ -45,7 +45,7 @@ pub async fn plan(global: &Global, args: &PlanArgs) -> Result<Exit, Failure> {
 }
 
 /// `grid run --dry-run`.
-pub async fn print_plan(global: &Global, spec: &SpecArgs) -> Result<Exit, Failure> {
+pub(super) async fn print_plan(global: &Global, spec: &SpecArgs) -> Result<Exit, Failure> {
     let Planned { session, few_seeds } = planned(global, spec).await?;
     print_text(&session, few_seeds, spec);
     Ok(Exit::Done)

@@ -8,14 +8,14 @@ use crate::report::progress::{PlannedJob, Progress, ProgressMode};
 use crate::session::{JobToRun, Observer};
 
 /// Shows the progress of jobs.
-pub struct ShownProgress {
+pub(super) struct ShownProgress {
     mode: ProgressMode,
     progress: Option<Progress>,
 }
 
 impl ShownProgress {
     /// Shows progress from the next start of jobs on.
-    pub fn new(global: &Global) -> Self {
+    pub(super) fn new(global: &Global) -> Self {
         Self { mode: mode(global), progress: None }
     }
 }
@@ -46,7 +46,7 @@ impl Observer for ShownProgress {
 }
 
 /// How progress is shown: as bars on a terminal, as lines elsewhere, and not at all with `--quiet`.
-pub fn mode(global: &Global) -> ProgressMode {
+pub(super) fn mode(global: &Global) -> ProgressMode {
     match (global.quiet, std::io::stderr().is_terminal()) {
         (true, _) => ProgressMode::Silent,
         (false, true) => ProgressMode::Bars,

@@ -9,7 +9,7 @@ use crate::session::{Exit, Failure, SpecText};
 
 /// Arguments of `resume`.
 #[derive(Debug, Args)]
-pub struct ResumeArgs {
+pub(super) struct ResumeArgs {
     /// The experiment; by default the latest.
     pub experiment: Option<String>,
     /// Execution.
@@ -18,7 +18,7 @@ pub struct ResumeArgs {
 }
 
 /// `grid resume`.
-pub async fn resume(global: &Global, args: &ResumeArgs) -> Result<Exit, Failure> {
+pub(super) async fn resume(global: &Global, args: &ResumeArgs) -> Result<Exit, Failure> {
     let store = global.runs().open_existing().await?;
     let stored = store.experiment(args.experiment.as_deref()).await?.experiment;
     store.close().await;

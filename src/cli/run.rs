@@ -16,7 +16,7 @@ use crate::store::InvocationOutcome;
 
 /// Arguments of `run`.
 #[derive(Debug, Args)]
-pub struct RunArgs {
+pub(super) struct RunArgs {
     /// The spec.
     #[command(flatten)]
     pub spec: SpecArgs,
@@ -29,7 +29,7 @@ pub struct RunArgs {
 }
 
 /// `grid run`.
-pub async fn run(global: &Global, args: &RunArgs) -> Result<Exit, Failure> {
+pub(super) async fn run(global: &Global, args: &RunArgs) -> Result<Exit, Failure> {
     if args.dry_run {
         return plan::print_plan(global, &args.spec).await;
     }
@@ -38,7 +38,7 @@ pub async fn run(global: &Global, args: &RunArgs) -> Result<Exit, Failure> {
 }
 
 /// Runs or continues an experiment, and reports how it ended.
-pub async fn run_experiment(
+pub(super) async fn run_experiment(
     global: &Global,
     spec: SpecText,
     mut grid: Grid,

@@ -9,7 +9,7 @@ use crate::session::{Failure, SpecText};
 
 /// A spec and changes to it.
 #[derive(Debug, Args)]
-pub struct SpecArgs {
+pub(super) struct SpecArgs {
     /// The spec.
     pub spec: PathBuf,
     /// Set a field of the spec: path.to.field=value.
@@ -19,7 +19,7 @@ pub struct SpecArgs {
 
 impl SpecArgs {
     /// Reads and validates the spec.
-    pub fn read(&self) -> Result<(SpecText, Grid), Failure> {
+    pub(super) fn read(&self) -> Result<(SpecText, Grid), Failure> {
         SpecText::read(&self.spec, &self.set)
     }
 }

@@ -10,7 +10,7 @@ use crate::store::{ExperimentRow, JobRow, JobState};
 
 /// Arguments of `status`.
 #[derive(Debug, Args)]
-pub struct StatusArgs {
+pub(super) struct StatusArgs {
     /// The experiment; by default all experiments are listed.
     pub experiment: Option<String>,
     /// Output format.
@@ -19,7 +19,7 @@ pub struct StatusArgs {
 }
 
 /// `grid status`: the experiments, or the jobs of one.
-pub async fn status(global: &Global, args: &StatusArgs) -> Result<Exit, Failure> {
+pub(super) async fn status(global: &Global, args: &StatusArgs) -> Result<Exit, Failure> {
     let store = global.runs().open_existing().await?;
     match &args.experiment {
         None => {

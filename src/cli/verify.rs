@@ -14,14 +14,14 @@ use crate::store::Verification;
 
 /// What to verify.
 #[derive(Debug, Subcommand)]
-pub enum VerifyVerb {
+pub(super) enum VerifyVerb {
     /// Train every training job of a spec straight, then with kills and resumes, and compare both bit by bit.
     Resume(VerifyResumeArgs),
 }
 
 /// Arguments of `verify resume`.
 #[derive(Debug, Args)]
-pub struct VerifyResumeArgs {
+pub(super) struct VerifyResumeArgs {
     /// The spec.
     #[command(flatten)]
     pub spec: SpecArgs,
@@ -46,7 +46,7 @@ pub struct VerifyResumeArgs {
 }
 
 /// `grid verify`.
-pub async fn verify(global: &Global, verb: &VerifyVerb) -> Result<Exit, Failure> {
+pub(super) async fn verify(global: &Global, verb: &VerifyVerb) -> Result<Exit, Failure> {
     match verb {
         VerifyVerb::Resume(args) => resume(global, args).await,
     }
@@ -102,7 +102,7 @@ fn table(verdicts: &[Verification]) -> Table {
         Some(format!("{} {}, {} threads: {difference}", verdict.kind, verdict.label, verdict.threads))
     };
     let mut notes =
-        vec!["compared bit by bit after the last step: weights, optimiser, data cursor, files and scores".to_owned()];
+        vec!["compared bit by bit after the last step: weights, optimizer, data cursor, files and scores".to_owned()];
     notes.extend(verdicts.iter().filter_map(different));
     let title = "Straight training against training that was killed and resumed".to_owned();
     Table { title, heads, labels: 4, rows: verdicts.iter().map(row).collect(), notes, ..Table::default() }

@@ -8,13 +8,13 @@ use crate::session::{Exit, Failure, Session, SpecText, only_job};
 
 /// Arguments of `why`.
 #[derive(Debug, Args)]
-pub struct WhyArgs {
+pub(super) struct WhyArgs {
     /// The id of a job, or its first digits, or its name.
     pub job: String,
 }
 
 /// `grid why`: what the identity of a job consists of, and what the next run would do with the job.
-pub async fn why(global: &Global, args: &WhyArgs) -> Result<Exit, Failure> {
+pub(super) async fn why(global: &Global, args: &WhyArgs) -> Result<Exit, Failure> {
     let runs = global.runs();
     let store = runs.open_existing().await?;
     let job = only_job(&store, &args.job).await?;

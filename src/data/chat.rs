@@ -41,7 +41,7 @@ impl ChatRenderer {
     ///
     /// # Errors
     /// A template that is not valid, as a message.
-    pub fn new(source: &str, special: SpecialTexts) -> Result<Self, String> {
+    pub(super) fn new(source: &str, special: SpecialTexts) -> Result<Self, String> {
         let (source, has_blocks) = mark_blocks(source);
         let mut environment = Environment::new();
         let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
@@ -64,7 +64,7 @@ impl ChatRenderer {
     ///
     /// # Errors
     /// A template that fails, or that writes a message differently if another one follows.
-    pub fn segments(&self, messages: &[Message]) -> Result<Vec<Segment>, String> {
+    pub(super) fn segments(&self, messages: &[Message]) -> Result<Vec<Segment>, String> {
         let whole = self.render(messages, false)?;
         if self.has_blocks {
             return blocks(&whole, messages);
@@ -103,7 +103,7 @@ impl ChatRenderer {
     ///
     /// # Errors
     /// A template that fails, or that writes the prompt differently if the completion follows.
-    pub fn completion(&self, prompt: &[Message], completion: &[Message]) -> Result<Vec<Segment>, String> {
+    pub(super) fn completion(&self, prompt: &[Message], completion: &[Message]) -> Result<Vec<Segment>, String> {
         let unmarked = |text: String| text.replace([OPENING, CLOSING], "");
         let before = unmarked(self.render(prompt, true)?);
         let whole = unmarked(self.render(&[prompt, completion].concat(), false)?);

@@ -44,7 +44,7 @@ fn each_document(
     match &located.origin {
         Origin::World { part, seed, size } => match part {
             WorldPart::Speech | WorldPart::Dialogues | WorldPart::Articles => {
-                split(&world::corpus(*part, *seed, *size), format, visit)
+                split(&world::corpus(*part, *seed, *size), format, visit);
             }
             WorldPart::Chat | WorldPart::Questions | WorldPart::Evaluation => {
                 let (wanted, choices) = ("a corpus", "speech, dialogues, articles");
@@ -58,7 +58,7 @@ fn each_document(
                         split(&row.concat(), format, &mut visit);
                     })?,
                     Documents::BlankLine | Documents::Line | Documents::Lines(_) => {
-                        split(&read_text(path)?, format, &mut visit)
+                        split(&read_text(path)?, format, &mut visit);
                     }
                 }
             }

@@ -80,7 +80,7 @@ pub enum DataError {
         reason: String,
     },
     /// A part of the toy world that cannot be used in this place.
-    #[error("use the part '{part:?}' of the toy world as {wanted}; choose one of {choices}")]
+    #[error("use the part '{part}' of the toy world as {wanted}; choose one of {choices}")]
     WrongPart {
         /// The requested part.
         part: WorldPart,

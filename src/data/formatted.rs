@@ -36,7 +36,7 @@ pub struct Formatter<'a> {
 
 enum TextFormat<'a> {
     Template(&'a Template),
-    Chat(ChatRenderer),
+    Chat(Box<ChatRenderer>),
 }
 
 /// A text, after which the end-of-text token may follow.
@@ -64,7 +64,7 @@ impl<'a> Formatter<'a> {
                 let tokens = tokenizer.special_tokens();
                 let text = |id: Option<u32>| id.and_then(|id| tokenizer.token(id));
                 let special = SpecialTexts { bos: text(tokens.bos), eos: text(tokens.eos), pad: text(tokens.pad) };
-                TextFormat::Chat(ChatRenderer::new(&source, special).map_err(unformattable)?)
+                TextFormat::Chat(Box::new(ChatRenderer::new(&source, special).map_err(unformattable)?))
             }
         };
         Ok(Self { tokenizer, format })
@@ -191,7 +191,7 @@ fn turns(messages: &[Message]) -> Result<Vec<Turn>, String> {
             Role::System | Role::User => prompt.push(&message.content),
             Role::Assistant if prompt.is_empty() => match turns.last_mut() {
                 Some(turn) if turn.trained == message.trained => {
-                    turn.reply = format!("{}\n{}", turn.reply, message.content)
+                    turn.reply = format!("{}\n{}", turn.reply, message.content);
                 }
                 _ => {
                     return Err(format!(

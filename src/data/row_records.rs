@@ -29,7 +29,7 @@ impl RowReader<'_> {
     }
 
     /// The names in the data of all fields of a row.
-    pub fn names(&self) -> Vec<&str> {
+    pub(super) fn names(&self) -> Vec<&str> {
         self.row.fields().iter().map(|field| self.name(field)).collect()
     }
 
@@ -37,7 +37,7 @@ impl RowReader<'_> {
     ///
     /// # Errors
     /// What is wrong with the row, which the caller completes with its place.
-    pub fn record(&self, row: &Value) -> Result<Record, String> {
+    pub(super) fn record(&self, row: &Value) -> Result<Record, String> {
         if let Some(name) = ["tools", "chat_template_kwargs"].into_iter().find(|name| is_given(row.get(name))) {
             return Err(format!("field '{name}' is not supported; remove it if the conversation does not need it"));
         }

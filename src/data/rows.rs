@@ -23,7 +23,7 @@ pub(super) struct Fault {
 
 impl Fault {
     /// Adds the file and the expected format.
-    pub fn expecting(self, path: &Path, expected: impl Into<String>) -> DataError {
+    pub(super) fn expecting(self, path: &Path, expected: impl Into<String>) -> DataError {
         DataError::Malformed {
             path: path.to_owned(),
             line: self.line,

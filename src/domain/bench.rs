@@ -108,8 +108,8 @@ impl BenchResult {
         self.workload.model.train_flops_per_token(self.workload.sequence_length)
     }
 
-    /// Model FLOPs utilisation: the share of the measured matrix-product speed that training reaches.
-    pub fn utilisation(&self) -> f64 {
+    /// Model FLOPs utilization: the share of the measured matrix-product speed that training reaches.
+    pub fn utilization(&self) -> f64 {
         self.tokens_per_second() * self.flops_per_token() / self.ready.matmul_flops
     }
 
@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_speed_is_the_median_and_utilisation_is_relative_to_the_matrix_product() {
+    fn the_speed_is_the_median_and_utilization_is_relative_to_the_matrix_product() {
         let model = ModelConfig {
             arch: Arch::Llama,
             vocab_size: 8_192,
@@ -159,7 +159,7 @@ mod tests {
         let weights = 4 * (4 * 256 * 256 + 3 * 256 * 704) + 9 * 256 + 8_192 * 256;
         let flops = f64::from(6 * weights + 6 * 4 * 256 * 256);
         assert_eq!(speed.flops_per_token(), flops);
-        assert_eq!(speed.utilisation(), 2_048.0 * flops / 200e9);
+        assert_eq!(speed.utilization(), 2_048.0 * flops / 200e9);
         assert_eq!(speed.peak_bytes(), 4);
         assert_eq!(speed.workload.label(), "4x256 f32");
     }

@@ -129,19 +129,12 @@ impl Hyperparameters {
     pub fn training(&self, rows: u64, precision: Precision) -> Training {
         let total = self.steps_per_epoch(rows) * u64::from(self.epochs);
         Training {
-            length: Length::Steps(total),
-            batch_size: self.batch_size,
-            learning_rate: self.learning_rate,
             schedule: Schedule::Cosine,
             warmup: Warmup::Steps((0.06 * total as f64) as u64),
             min_learning_rate_ratio: 0.1,
-            betas: [0.9, 0.999],
-            epsilon: 1e-8,
             weight_decay: 0.01,
-            clip_norm: None,
-            validation: None,
-            label_smoothing: 0.0,
             precision,
+            ..Training::plain(Length::Steps(total), self.batch_size, self.learning_rate)
         }
     }
 }

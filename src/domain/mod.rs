@@ -67,7 +67,7 @@ pub use job::{
 pub use job_kind::JobKind;
 pub use milestone::Milestone;
 pub use mode::{AoaFit, BoxRows, EwokContrast, FirstToken, Mode, Nan, PerLength, Preference, ReadingWord, Sums, Ties};
-pub use model::{Arch, ModelConfig};
+pub use model::{Arch, ArchProperties, ModelConfig, Positions};
 pub use origin::{Origin, WorldPart};
 pub use phenomenon::blimp_term;
 pub use plural::{counted, grouped};

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::suite::{ScoringMethod, Suite};
+use super::suite::Suite;
 
 macro_rules! switches {
     ($(
@@ -86,7 +86,7 @@ switches! {
         /// 64-bit floats.
         Double = "f64",
     }
-    /// The normalisation of the log-probability of a candidate.
+    /// The normalization of the log-probability of a candidate.
     length: PerLength, compat Whole, fixed Whole {
         /// None: shorter candidates have an advantage.
         Whole = "sum",
@@ -140,31 +140,19 @@ impl Mode {
     /// The mode with all switches that do not concern the suite set as in the nearest base. Modes that score a suite alike
     /// become equal and so have the same identity.
     pub fn of(self, suite: Suite) -> Mode {
-        if suite == Suite::Glue {
-            // The rules of fine-tuning are in its recipe.
+        if suite.switches().is_empty() {
             let nearest = self.differences().0;
             return Mode::BASES.into_iter().find(|(name, _)| *name == nearest).map_or(self, |(_, base)| base);
         }
-        let near = Mode::BASES.map(|(_, base)| self.only(suite, base));
+        let near = Mode::BASES.map(|(_, base)| self.only(suite.switches(), base));
         near.into_iter().min_by_key(|mode| mode.differences().1.len()).unwrap_or(self)
     }
 
-    /// `base` with the switches that concern the suite set as in `self`.
-    fn only(self, suite: Suite, base: Mode) -> Mode {
-        let mode = Mode { first_token: self.first_token, ..base };
-        let mode = match suite.scoring() {
-            ScoringMethod::ReadingTimes => return Mode { reading: self.reading, ..mode },
-            ScoringMethod::AgeOfAcquisition => return Mode { aoa: self.aoa, ..mode },
-            ScoringMethod::Choice | ScoringMethod::Rank | ScoringMethod::Finetuning => {
-                Mode { ties: self.ties, nan: self.nan, sums: self.sums, length: self.length, ..mode }
-            }
-        };
-        match suite {
-            Suite::Ewok => Mode { ewok: self.ewok, ..mode },
-            Suite::EntityTracking => Mode { entity_tracking: self.entity_tracking, ..mode },
-            Suite::WugAdj | Suite::WugPast => Mode { wug: self.wug, ..mode },
-            Suite::Blimp | Suite::BlimpSupplement | Suite::Comps | Suite::Reading | Suite::Aoa | Suite::Glue => mode,
-        }
+    /// `base` with these switches set as in `self`.
+    fn only(self, switches: &[&str], base: Mode) -> Mode {
+        let settings = Mode::SWITCHES.iter().map(|(switch, _)| *switch).zip(self.settings());
+        let concerned = settings.filter(|(switch, _)| switches.contains(switch));
+        concerned.fold(base, |mode, (switch, setting)| mode.with(switch, setting).unwrap_or(mode))
     }
 
     /// The base that differs in the fewest switches (`fixed` in a tie), and the switches in which `self` differs from it.
@@ -225,6 +213,8 @@ impl<'de> Deserialize<'de> for Mode {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -251,6 +241,13 @@ mod tests {
         }
     }
 
+    /// A misspelled name in [`Suite::switches`] would be ignored.
+    #[test]
+    fn every_switch_concerns_a_suite() {
+        let stated: BTreeSet<&str> = Suite::ALL.iter().flat_map(|suite| suite.switches()).copied().collect();
+        assert_eq!(stated, Mode::SWITCHES.iter().map(|(switch, _)| *switch).collect());
+    }
+
     #[test]
     fn switches_of_other_suites_do_not_change_the_mode() {
         for suite in Suite::ALL {
@@ -266,5 +263,6 @@ mod tests {
         assert_eq!(reading.of(Suite::Reading), Mode::FIXED);
         let first = Mode { first_token: FirstToken::EndOfText, ..reading };
         assert_eq!(first.of(Suite::Reading).to_string(), "fixed+first_token=end_of_text");
+        assert_eq!((reading.of(Suite::Glue), blimp.of(Suite::Glue)), (Mode::COMPAT, Mode::COMPAT), "the nearest base");
     }
 }

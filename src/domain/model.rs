@@ -7,8 +7,8 @@ use super::variants::all;
 
 /// An architecture of decoder-only transformers.
 ///
-/// A new architecture is a variant here, its shapes in [`ModelConfig`] and [`super::hugging_face`], its defaults in `spec`
-/// and its implementation in the worker; the compiler names all places.
+/// A new architecture is a variant here, with its defaults and its number of parameters, its `config.json` in
+/// [`super::hugging_face`], and its implementation in the worker; the compiler names all places.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, EnumCount, VariantArray, IntoStaticStr)]
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase")]
@@ -27,6 +27,53 @@ impl Arch {
     pub fn name(self) -> &'static str {
         self.into()
     }
+
+    /// The defaults of the keys of a shape, which are those of Hugging Face's configuration except where CLASS-IT's table 1
+    /// fixes them, and what the architecture supports.
+    pub fn properties(self) -> ArchProperties {
+        match self {
+            // `LlamaConfig`; untied embeddings by CLASS-IT.
+            Arch::Llama => ArchProperties {
+                max_positions: 2_048,
+                norm_eps: 1e-6,
+                tied: false,
+                positions: Positions::Rotary,
+                grouped_heads: true,
+            },
+            // `GPT2Config`.
+            Arch::Gpt2 => ArchProperties {
+                max_positions: 1_024,
+                norm_eps: 1e-5,
+                tied: true,
+                positions: Positions::Learned,
+                grouped_heads: false,
+            },
+        }
+    }
+}
+
+/// The properties of an architecture that the keys of a shape depend on.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ArchProperties {
+    /// The default of [`ModelConfig::max_positions`].
+    pub max_positions: u32,
+    /// The default of [`ModelConfig::norm_eps`].
+    pub norm_eps: f64,
+    /// The default of [`ModelConfig::tied`].
+    pub tied: bool,
+    /// How positions are encoded.
+    pub positions: Positions,
+    /// Whether several heads may share one key/value head.
+    pub grouped_heads: bool,
+}
+
+/// How an architecture encodes positions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Positions {
+    /// By rotations of queries and keys, without parameters.
+    Rotary,
+    /// By an embedding of each position.
+    Learned,
 }
 
 /// Everything about a model except its weights.
@@ -52,7 +99,7 @@ pub struct ModelConfig {
     pub intermediate: u32,
     /// Base of the rotary frequencies (llama).
     pub rope_base: f64,
-    /// Epsilon of the normalisation layers.
+    /// Epsilon of the normalization layers.
     pub norm_eps: f64,
     /// Whether the output layer shares the embedding's weights.
     pub tied: bool,
@@ -82,9 +129,9 @@ impl ModelConfig {
     /// matrix product, plus 12·layers·(heads·head_dim)·length for attention, halved because it is causal (Chowdhery et al.
     /// 2022, appendix B).
     pub fn train_flops_per_token(&self, sequence_length: u32) -> f64 {
-        let position_embeddings = match self.arch {
-            Arch::Llama => 0,
-            Arch::Gpt2 => u64::from(self.max_positions),
+        let position_embeddings = match self.arch.properties().positions {
+            Positions::Rotary => 0,
+            Positions::Learned => u64::from(self.max_positions),
         };
         let lookups =
             u64::from(self.hidden) * (position_embeddings + u64::from(self.vocab_size) * u64::from(!self.tied));

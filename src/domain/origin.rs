@@ -1,6 +1,7 @@
 //! The content of data, as it enters the identity of jobs.
 
 use serde::{Deserialize, Serialize};
+use strum::Display;
 
 use super::digest::Digest;
 
@@ -29,9 +30,10 @@ pub enum Origin {
     },
 }
 
-/// The parts of the toy world.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+/// The parts of the toy world; they are displayed as specs name them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, Display)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum WorldPart {
     /// Corpus: child-directed speech.
     Speech,

@@ -35,7 +35,7 @@ pub enum RemoteLocation {
     Hub {
         /// The kind of the repository.
         kind: HubKind,
-        /// The name: `organisation/name`.
+        /// The name: `organization/name`.
         repository: String,
         /// The branch, tag or commit.
         revision: String,
@@ -55,7 +55,7 @@ pub enum RemoteLocation {
 }
 
 impl RemoteLocation {
-    /// Parses the name of a Hub model: `name` or `organisation/name`, optionally with `@revision`.
+    /// Parses the name of a Hub model: `name` or `organization/name`, optionally with `@revision`.
     pub fn model(text: &str) -> Option<Self> {
         let (repository, revision) = text.split_once('@').unwrap_or((text, MAIN));
         let (repository, revision) = (repository.to_owned(), revision.to_owned());
@@ -73,7 +73,7 @@ impl RemoteLocation {
     }
 }
 
-/// Whether this is a valid repository name: `name` or `organisation/name`.
+/// Whether this is a valid repository name: `name` or `organization/name`.
 pub fn is_repository(text: &str) -> bool {
     let word = |word: &str| {
         !word.is_empty()

@@ -1,7 +1,8 @@
 //! The evaluation suites.
 //!
 //! To add a suite, add a variant to [`Suite`]; the compiler then reports every `match` that needs it. If its items are
-//! scored by an existing [`ScoringMethod`], only a reader for its files is missing in `suites`.
+//! scored by an existing [`ScoringMethod`], only a reader for its files is missing in `suites`. CONTRIBUTING.md lists the
+//! files.
 
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumCount, IntoStaticStr, VariantArray};
@@ -38,7 +39,7 @@ pub enum Suite {
     Ewok,
     /// COMPS: properties of concepts, known and nonce.
     Comps,
-    /// WUG: nominalisation of nonce adjectives, compared with human preferences.
+    /// WUG: nominalization of nonce adjectives, compared with human preferences.
     WugAdj,
     /// WUG: past tense of nonce verbs, compared with human preferences.
     WugPast,
@@ -102,6 +103,25 @@ impl Suite {
             // The official evaluation has it in full only.
             (Suite::Aoa, _) => "full_eval/aoa",
             (Suite::Glue, _) => "full_eval/glue_filtered",
+        }
+    }
+
+    /// Whether the official evaluation data has a subset of the suite that is meant for checkpoints.
+    pub fn has_fast_set(self) -> bool {
+        self.folder(Size::Fast) != self.folder(Size::Full)
+    }
+
+    /// The names of the switches of [`Mode`](super::Mode) that change how the suite is scored.
+    pub fn switches(self) -> &'static [&'static str] {
+        match self {
+            Suite::Blimp | Suite::BlimpSupplement | Suite::Comps => &["ties", "nan", "first_token", "sums", "length"],
+            Suite::Ewok => &["ties", "nan", "first_token", "sums", "length", "ewok"],
+            Suite::EntityTracking => &["ties", "nan", "first_token", "sums", "length", "entity_tracking"],
+            Suite::WugAdj | Suite::WugPast => &["ties", "nan", "first_token", "sums", "length", "wug"],
+            Suite::Reading => &["first_token", "reading"],
+            Suite::Aoa => &["first_token", "aoa"],
+            // The rules of fine-tuning are in its recipe.
+            Suite::Glue => &[],
         }
     }
 

@@ -126,6 +126,26 @@ pub struct Training {
 }
 
 impl Training {
+    /// Training at a constant rate in 32 bits, with the moments of AdamW's usual defaults and without warm-up, weight decay,
+    /// clipping, smoothing and validation.
+    pub fn plain(length: Length, batch_size: u32, learning_rate: f64) -> Training {
+        Training {
+            length,
+            batch_size,
+            learning_rate,
+            schedule: Schedule::Constant,
+            warmup: Warmup::Steps(0),
+            min_learning_rate_ratio: 0.0,
+            betas: [0.9, 0.999],
+            epsilon: 1e-8,
+            weight_decay: 0.0,
+            clip_norm: None,
+            label_smoothing: 0.0,
+            precision: Precision::F32,
+            validation: None,
+        }
+    }
+
     /// The number of warm-up steps in a stage of `total` steps.
     pub fn warmup_steps(&self, total: u64) -> u64 {
         match self.warmup {
@@ -170,21 +190,7 @@ mod tests {
     use super::*;
 
     fn training(schedule: Schedule, warmup: Warmup) -> Training {
-        Training {
-            length: Length::Steps(100),
-            batch_size: 8,
-            learning_rate: 1.0,
-            schedule,
-            warmup,
-            min_learning_rate_ratio: 0.0,
-            betas: [0.9, 0.999],
-            epsilon: 1e-8,
-            weight_decay: 0.0,
-            clip_norm: Some(1.0),
-            label_smoothing: 0.0,
-            precision: Precision::F32,
-            validation: None,
-        }
+        Training { schedule, warmup, clip_norm: Some(1.0), ..Training::plain(Length::Steps(100), 8, 1.0) }
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub(super) struct Change {
 
 impl Change {
     /// Compares two canonical forms; `None` if one of them cannot be parsed.
-    pub fn between(before: &str, after: &str) -> Option<Self> {
+    pub(super) fn between(before: &str, after: &str) -> Option<Self> {
         let [before, after] = [before, after].map(|text| serde_json::from_str(text).ok().map(|value| leaves(&value)));
         let (before, after) = (before?, after?);
         let paths: BTreeSet<&String> = before.keys().chain(after.keys()).collect();

@@ -383,7 +383,7 @@ impl Builder<'_> {
                 Source::Files(path) | Source::Folder(path) => path.display().to_string(),
                 Source::Model(model) => model.name.clone(),
                 Source::Remote(remote) => remote.to_string(),
-                Source::World { part, .. } => format!("{part:?}"),
+                Source::World { part, .. } => part.to_string(),
             };
             LocatedSource { origin: Origin::Missing { location }, files: vec![] }
         })

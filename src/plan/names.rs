@@ -20,14 +20,14 @@ pub(super) struct JobName {
 
 impl JobName {
     /// The whole label.
-    pub fn label(&self) -> String {
+    pub(super) fn label(&self) -> String {
         let tuning = self.tune_seed.map_or(String::new(), |seed| format!("/tune.seed={seed}"));
         let seed = self.seed.map_or(String::new(), |seed| format!("/seed{seed}"));
         format!("{}{tuning}{seed}", self.group)
     }
 
     /// The name of a job that does not depend on a seed.
-    pub fn seedless(group: String) -> Self {
+    pub(super) fn seedless(group: String) -> Self {
         Self { group, seed: None, tune_seed: None }
     }
 }

@@ -180,8 +180,8 @@ fn recipe(training: &Training) -> String {
 mod tests {
     use super::*;
     use crate::domain::{
-        Arch, DatasetFormat, Digest, Formatting, Length, Mode, ModelConfig, Precision, PretrainJob, Schedule,
-        SpecialTokens, Suite, Warmup, WorldPart,
+        Arch, DatasetFormat, Digest, Formatting, Length, Mode, ModelConfig, PretrainJob, Schedule, SpecialTokens,
+        Suite, WorldPart,
     };
 
     fn card_job(label: &str, job: Job, words: Option<u64>) -> CardJob {
@@ -189,21 +189,7 @@ mod tests {
     }
 
     fn training() -> Training {
-        Training {
-            length: Length::Epochs(2),
-            batch_size: 8,
-            learning_rate: 0.001,
-            schedule: Schedule::Linear,
-            warmup: Warmup::Steps(0),
-            min_learning_rate_ratio: 0.0,
-            betas: [0.9, 0.999],
-            epsilon: 1e-8,
-            weight_decay: 0.0,
-            clip_norm: None,
-            label_smoothing: 0.0,
-            precision: Precision::F32,
-            validation: None,
-        }
+        Training { schedule: Schedule::Linear, ..Training::plain(Length::Epochs(2), 8, 0.001) }
     }
 
     #[test]

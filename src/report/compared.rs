@@ -6,7 +6,7 @@ use super::statistics::families::Correction;
 use super::statistics::paired::Estimate;
 
 /// Raised whenever a field below changes its meaning.
-pub const SCHEMA: u32 = 1;
+pub(super) const SCHEMA: u32 = 1;
 
 /// The result of comparing two values of an axis.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -63,7 +63,7 @@ impl Measure {
 
     /// The quantity that this measure is, if any.
     pub(super) fn quantity(&self) -> Option<Quantity> {
-        Quantity::ALL.into_iter().find(|quantity| {
+        Quantity::all().find(|quantity| {
             scored_as(*quantity).is_some_and(|id| {
                 id.suite == self.suite && id.task == self.task && id.metric == self.metric && self.subtask.is_none()
             })

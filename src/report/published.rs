@@ -18,7 +18,7 @@ impl Published {
     /// first `labels` columns name the row.
     ///
     /// Aggregates that do not agree with the published parts are marked.
-    pub fn of(references: &[Reference], labels: usize, columns: &[Option<Quantity>], marks: &mut Marks) -> Self {
+    pub(super) fn of(references: &[Reference], labels: usize, columns: &[Option<Quantity>], marks: &mut Marks) -> Self {
         let mut published = Self::default();
         for reference in references {
             let numbers: Vec<Option<f64>> =

@@ -15,7 +15,7 @@ pub fn speed(speeds: &[BenchResult]) -> Table {
         row("MFLOP/token", speeds, |s| Cell::Number(s.flops_per_token() / 1e6, 1)),
         row("GFLOP/s", speeds, |s| Cell::Number(s.tokens_per_second() * s.flops_per_token() / 1e9, 0)),
         row("matrix product, GFLOP/s", speeds, |s| Cell::Number(s.ready.matmul_flops / 1e9, 0)),
-        row("MFU (share of that), %", speeds, |s| Cell::Number(100.0 * s.utilisation(), 1)),
+        row("MFU (share of that), %", speeds, |s| Cell::Number(100.0 * s.utilization(), 1)),
         row("peak memory", speeds, |s| Cell::Label(human::bytes(s.peak_bytes()))),
     ];
     type Part = (&'static str, fn(&Phases) -> f64);

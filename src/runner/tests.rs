@@ -14,8 +14,8 @@ use super::executors::fake::{Act, Fake};
 use super::{Executor, Policy, RunError, Stop, Summary, drive};
 use crate::domain::layout::SCHEMA;
 use crate::domain::{
-    Arch, Assignment, FailureKind, Job, JobId, JobUpdate, Length, ModelConfig, Outcome, Precision, PretrainJob,
-    RunSettings, Schedule, Task, TokenizerJob, Training, Update, Verdict, Warmup, layout,
+    Arch, Assignment, FailureKind, Job, JobId, JobUpdate, Length, ModelConfig, Outcome, PretrainJob, RunSettings, Task,
+    TokenizerJob, Training, Update, Verdict, layout,
 };
 
 fn job(number: usize) -> Job {
@@ -301,21 +301,7 @@ fn failures_that_another_run_would_repeat_are_not_retried() {
 }
 
 fn pretrain(runs: &Path, batch_size: u32) -> Task {
-    let training = Training {
-        length: Length::Steps(1),
-        batch_size,
-        learning_rate: 1.0,
-        schedule: Schedule::Constant,
-        warmup: Warmup::Steps(0),
-        min_learning_rate_ratio: 0.0,
-        betas: [0.9, 0.999],
-        epsilon: 1e-8,
-        weight_decay: 0.0,
-        clip_norm: None,
-        label_smoothing: 0.0,
-        precision: Precision::F32,
-        validation: None,
-    };
+    let training = Training::plain(Length::Steps(1), batch_size, 1.0);
     let model = ModelConfig {
         arch: Arch::Llama,
         vocab_size: 512,

@@ -72,7 +72,7 @@ pub fn list_data(spec: &SpecText, grid: &Grid) -> Result<Vec<ListedData>, Failur
 
 fn listed(entry: &DataEntry, cache: &DataCache) -> Result<ListedData, Failure> {
     let from = match &entry.source {
-        Source::World { part, seed, size } => format!("toy world {seed}: {part:?}, {size}"),
+        Source::World { part, seed, size } => format!("toy world {seed}: {part}, {size}"),
         Source::Files(path) | Source::Folder(path) => path.display().to_string(),
         Source::Model(model) => model.name.clone(),
         Source::Remote(remote) => remote.to_string(),

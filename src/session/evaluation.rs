@@ -133,7 +133,7 @@ fn check_hub_id(text: &str) -> Result<(), Failure> {
     if is_repository(id) {
         return Ok(());
     }
-    let help = "`grid status EXPERIMENT` lists jobs; a model of the Hugging Face Hub is ORGANISATION/NAME";
+    let help = "`grid status EXPERIMENT` lists jobs; a model of the Hugging Face Hub is ORGANIZATION/NAME";
     let message = format!("grid: there is no folder and no job '{text}'\n  help: {help}");
     Err(Failure::text(Exit::NothingMatches, message))
 }

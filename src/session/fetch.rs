@@ -118,7 +118,7 @@ pub fn update_lock(
 
 fn write_lock(lock: &Lock) -> Result<PathBuf, Failure> {
     lock.write().map_err(DataError::from)?;
-    Ok(lock.path().to_owned())
+    Ok(lock.path())
 }
 
 /// The data that are not on this machine.

@@ -182,6 +182,9 @@ fn add_evaluation(
     let unreadable =
         |error: &dyn std::fmt::Display| Failure::text(Exit::Environment, format!("grid: failed to {error}"));
     let suite = eval.suite;
+    if !official::has_files(suite) {
+        return Ok(());
+    }
     if eval.mode != Mode::COMPAT.of(suite) {
         let reason = format!("scored in mode '{}', but only results of mode 'compat' can be submitted", eval.mode);
         collected.problems.push(Gap::new(suite.name(), reason));
@@ -237,8 +240,7 @@ fn size_of(eval: &EvalJob, cell: &Cell) -> Size {
             _ => false,
         }
     });
-    // COMPS has one set for both.
-    if fast && eval.suite != Suite::Comps { Size::Fast } else { Size::Full }
+    if fast && eval.suite.has_fast_set() { Size::Fast } else { Size::Full }
 }
 
 /// Adds a fine-tuning. Of several seeds the first counts.

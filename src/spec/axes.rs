@@ -61,7 +61,7 @@ pub(super) struct CellPattern {
 
 impl Axes {
     /// Decodes the three sections of the spec.
-    pub fn decode(top: &mut Fields, names: &Names, log: &Log) -> Option<Axes> {
+    pub(super) fn decode(top: &mut Fields, names: &Names, log: &Log) -> Option<Axes> {
         let [axes, include, exclude] = ["axes", "include", "exclude"].map(|section| top.take(section));
         let nothing = Node { mark: top.mark, value: Value::Map(vec![]) };
         let node = axes.unwrap_or(&nothing);
@@ -130,7 +130,7 @@ impl Axes {
     }
 
     /// Whether any cell is tuned.
-    pub fn tunes(&self) -> bool {
+    pub(super) fn tunes(&self) -> bool {
         let included = self.include.iter().filter_map(|pattern| pattern.curriculum.as_ref());
         self.curricula.iter().chain(included).any(|name| name != "pretrained")
     }
@@ -138,7 +138,7 @@ impl Axes {
 
 impl FieldAxis {
     /// Whether it varies the seed of tuning, of all models or of one.
-    pub fn varies_tune_seed(&self) -> bool {
+    pub(super) fn varies_tune_seed(&self) -> bool {
         self.field == "tune.seed" || (self.field.starts_with("models.") && self.field.ends_with(".tune.seed"))
     }
 

@@ -37,7 +37,7 @@ impl Build {
     /// | `max_words:` | longer documents are cut to this many words | 2000 |
     /// | `temperature:`, `seed:` | sampling of the answers | 0.7, 1 |
     /// | `parallel:` | concurrent requests | 4 |
-    pub fn decode(dataset: &str, to: PathBuf, node: &Node, corpora: &[String], log: &Log) -> Option<Build> {
+    pub(super) fn decode(dataset: &str, to: PathBuf, node: &Node, corpora: &[String], log: &Log) -> Option<Build> {
         let mut fields = Fields::of(node, "'build'", log)?;
         let corpus = fields.required(
             "corpus",
@@ -63,7 +63,7 @@ impl Build {
     }
 
     /// Looks up the corpus.
-    pub fn resolve(self, corpora: &[Corpus]) -> Option<Generation> {
+    pub(super) fn resolve(self, corpora: &[Corpus]) -> Option<Generation> {
         let Build { dataset, to, corpus, question, endpoint, api_key, requests, parallel } = self;
         let corpus = corpora.iter().find(|known| known.name == corpus)?.clone();
         Some(Generation { dataset, to, corpus, question, endpoint, api_key, requests, parallel })

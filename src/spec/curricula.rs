@@ -6,7 +6,7 @@ use super::fields::{self, Fault, Fields, Scalar};
 use super::names::{BUILT_IN_CURRICULA, Names};
 use super::problem::Log;
 use super::scalars::{Within, choice, real, reference};
-use super::training::Tune;
+use super::training::{SHARED_TUNE_KEYS, Tune};
 use super::tree::{Key, Node, Value};
 
 /// A curriculum: its stages, and whether they share a schedule.
@@ -18,12 +18,12 @@ pub(super) struct Curriculum {
 
 impl Curriculum {
     /// Stages that are separate trainings, one after the other.
-    pub fn each(stages: Vec<StageKeys>) -> Self {
+    pub(super) fn each(stages: Vec<StageKeys>) -> Self {
         Self { stages, schedule: StageSchedule::Each }
     }
 
     /// Stages that together are one training.
-    pub fn whole(stages: Vec<StageKeys>) -> Self {
+    pub(super) fn whole(stages: Vec<StageKeys>) -> Self {
         Self { stages, schedule: StageSchedule::Whole }
     }
 }
@@ -36,27 +36,6 @@ pub(super) enum StageSchedule {
     /// All stages in order are one training, with one warm-up, one decay and one optimizer state.
     Whole,
 }
-
-/// The keys of `tune:` that cannot differ between the stages of one training.
-pub(super) const SHARED_TUNE_KEYS: [&str; 17] = [
-    "batch_size",
-    "learning_rate",
-    "schedule",
-    "warmup",
-    "min_learning_rate_ratio",
-    "betas",
-    "epsilon",
-    "weight_decay",
-    "clip_norm",
-    "label_smoothing",
-    "precision",
-    "validate_every",
-    "early_stopping",
-    "keep",
-    "max_length",
-    "loss",
-    "optimizer",
-];
 
 /// The keys of a stage that `tune:` does not have.
 pub(super) const STAGE_KEYS: [&str; 2] = ["datasets", "order"];
@@ -75,7 +54,7 @@ pub(super) struct StageKeys {
 
 impl StageKeys {
     /// A stage over the shuffled union of these datasets.
-    pub fn union(datasets: Vec<String>) -> Self {
+    pub(super) fn union(datasets: Vec<String>) -> Self {
         Self { datasets, shares: vec![], order: RecordOrder::Shuffled, own: None }
     }
 }

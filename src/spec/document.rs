@@ -60,7 +60,7 @@ pub(super) struct Document {
 
 impl Document {
     /// Decodes all sections. `folder` is the folder of the spec; `tunes` says whether any cell is tuned.
-    pub fn decode(root: &Node, folder: &Path, tunes: bool, log: &Log) -> Option<Document> {
+    pub(super) fn decode(root: &Node, folder: &Path, tunes: bool, log: &Log) -> Option<Document> {
         let names = Names::of(root);
         let mut top = Fields::of(root, "the spec", log)?;
         let data_root = match top.take("data_root") {

@@ -144,7 +144,7 @@ pub(super) struct Evaluations {
 
 impl Evaluations {
     /// The data sources of all suites.
-    pub fn data(&self) -> Vec<DataEntry> {
+    pub(super) fn data(&self) -> Vec<DataEntry> {
         let entry = |name: String, source: &Source| DataEntry {
             name,
             place: self.data_place.clone(),

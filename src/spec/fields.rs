@@ -19,12 +19,12 @@ enum Reason {
 
 impl Fault {
     /// The value must be `what`.
-    pub fn expected(what: impl Into<String>) -> Fault {
+    pub(super) fn expected(what: impl Into<String>) -> Fault {
         Fault { reason: Reason::Expected(what.into()), hint: None }
     }
 
     /// The value names something that does not exist.
-    pub fn unknown<'a>(kind: &str, word: &str, known: impl IntoIterator<Item = &'a str>) -> Fault {
+    pub(super) fn unknown<'a>(kind: &str, word: &str, known: impl IntoIterator<Item = &'a str>) -> Fault {
         let known: Vec<&str> = known.into_iter().collect();
         let reason = Reason::Plain(format!("unknown {kind} '{}'", word.escape_debug()));
         let hint = did_you_mean(word, known.iter().copied()).unwrap_or_else(|| list_names(kind, &known));
@@ -32,18 +32,18 @@ impl Fault {
     }
 
     /// Any other reason, as a sentence.
-    pub fn plain(reason: impl Into<String>, hint: impl Into<String>) -> Fault {
+    pub(super) fn plain(reason: impl Into<String>, hint: impl Into<String>) -> Fault {
         Fault { reason: Reason::Plain(reason.into()), hint: Some(hint.into()) }
     }
 
     /// Adds a hint, unless there is already one.
-    pub fn or_hint(mut self, hint: impl Into<String>) -> Fault {
+    pub(super) fn or_hint(mut self, hint: impl Into<String>) -> Fault {
         self.hint.get_or_insert(hint.into());
         self
     }
 
     /// Logs the fault of `node`, which messages call `subject`.
-    pub fn report(self, subject: &str, node: &Node, log: &Log) {
+    pub(super) fn report(self, subject: &str, node: &Node, log: &Log) {
         let reason = match self.reason {
             Reason::Expected(what) => format!("{subject} must be {what}, not {}", node.value),
             Reason::Plain(reason) => reason,
@@ -67,7 +67,7 @@ pub(super) struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     /// The fields of a node; reports a node that is not a mapping.
-    pub fn of(node: &'a Node, subject: &str, log: &'a Log) -> Option<Fields<'a>> {
+    pub(super) fn of(node: &'a Node, subject: &str, log: &'a Log) -> Option<Fields<'a>> {
         match &node.value {
             Value::Map(entries) => Some(Fields { entries, mark: node.mark, log, known: vec![] }),
             _ => {
@@ -80,7 +80,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The value of a key, if it is present.
-    pub fn take(&mut self, key: &'a str) -> Option<&'a Node> {
+    pub(super) fn take(&mut self, key: &'a str) -> Option<&'a Node> {
         if !self.known.contains(&key) {
             self.known.push(key);
         }
@@ -88,7 +88,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The value of a required key.
-    pub fn required_node(&mut self, key: &'a str, hint: &str) -> Option<&'a Node> {
+    pub(super) fn required_node(&mut self, key: &'a str, hint: &str) -> Option<&'a Node> {
         let node = self.take(key);
         if node.is_none() {
             self.log.missing(self.mark, key, hint);
@@ -97,24 +97,33 @@ impl<'a> Fields<'a> {
     }
 
     /// The decoded value of a key. The default is returned if the key is absent, or invalid, which is reported.
-    pub fn get<T>(&mut self, key: &'a str, default: T, decode: impl FnOnce(&Value) -> Scalar<T>) -> T {
+    pub(super) fn get<T>(&mut self, key: &'a str, default: T, decode: impl FnOnce(&Value) -> Scalar<T>) -> T {
         self.take(key).and_then(|node| scalar(&format!("'{key}'"), node, self.log, decode)).unwrap_or(default)
     }
 
     /// The decoded value of a required key.
-    pub fn required<T>(&mut self, key: &'a str, hint: &str, decode: impl FnOnce(&Value) -> Scalar<T>) -> Option<T> {
+    pub(super) fn required<T>(
+        &mut self,
+        key: &'a str,
+        hint: &str,
+        decode: impl FnOnce(&Value) -> Scalar<T>,
+    ) -> Option<T> {
         let node = self.required_node(key, hint)?;
         scalar(&format!("'{key}'"), node, self.log, decode)
     }
 
     /// The decoded items of a non-empty list of distinct values; `None` if the key is absent or something is wrong.
-    pub fn list<T: PartialEq>(&mut self, key: &'a str, decode: impl FnMut(&Value) -> Scalar<T>) -> Option<Vec<T>> {
+    pub(super) fn list<T: PartialEq>(
+        &mut self,
+        key: &'a str,
+        decode: impl FnMut(&Value) -> Scalar<T>,
+    ) -> Option<Vec<T>> {
         let node = self.take(key)?;
         list(key, node, self.log, decode)
     }
 
     /// Reports a key that is not allowed in this mapping, for this reason.
-    pub fn forbid(&mut self, key: &'a str, reason: &str) {
+    pub(super) fn forbid(&mut self, key: &'a str, reason: &str) {
         if self.take(key).is_some() {
             for (name, _) in self.entries.iter().filter(|(name, _)| name.text == key) {
                 self.log.add(name.mark, format!("'{key}' {reason}"), Some("remove it".into()));
@@ -123,7 +132,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Reports the keys that were never asked for.
-    pub fn finish(self) {
+    pub(super) fn finish(self) {
         for (key, _) in self.entries.iter().filter(|(key, _)| !self.known.contains(&key.text.as_str())) {
             self.log.unknown(
                 self.mark,

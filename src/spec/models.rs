@@ -61,7 +61,7 @@ pub(super) struct Context<'a> {
 
 impl Model {
     /// Decodes one entry.
-    pub fn decode(name: &str, node: &Node, context: &Context, log: &Log) -> Option<Model> {
+    pub(super) fn decode(name: &str, node: &Node, context: &Context, log: &Log) -> Option<Model> {
         let subject = format!("model '{name}'");
         let mut fields = Fields::of(node, &subject, log)?;
         let recipe = |base: Option<&Node>, own: Option<&Node>| match (base, own) {
@@ -120,12 +120,12 @@ impl Model {
     }
 
     /// `tune.seed`.
-    pub fn tune_seed(&self) -> Option<u64> {
+    pub(super) fn tune_seed(&self) -> Option<u64> {
         self.tune.as_ref()?.seed
     }
 
     /// The keys of `tune:` for a stage with these keys of its own; `None` if there are none, or if something is wrong.
-    pub fn tune(&self, own: Option<&Node>, first: bool, log: &Log) -> Option<Tune> {
+    pub(super) fn tune(&self, own: Option<&Node>, first: bool, log: &Log) -> Option<Tune> {
         let keys = self.tune_keys.as_ref()?;
         let (tune, mark) = match own {
             None => (self.tune.clone()?, keys.mark),
@@ -175,7 +175,7 @@ fn imported(fields: &mut Fields, root: &Path) -> Option<ForeignModel> {
         if !remote::is_repository(&name) {
             let reason =
                 format!("'revision' needs a repository on the Hub, but '{name}' is a path or already has a revision");
-            fields.log.add(place, reason, Some("write `hf: ORGANISATION/NAME`, or remove 'revision'".into()));
+            fields.log.add(place, reason, Some("write `hf: ORGANIZATION/NAME`, or remove 'revision'".into()));
             return None;
         }
         name = format!("{name}@{revision}");

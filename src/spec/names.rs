@@ -15,7 +15,7 @@ pub(super) struct Names {
 
 impl Names {
     /// Collects the keys of each section.
-    pub fn of(root: &Node) -> Names {
+    pub(super) fn of(root: &Node) -> Names {
         let keys = |section: &str| match root.get(section) {
             Some(node) => node.entries().iter().map(|(key, _)| key.text.clone()).collect(),
             None => vec![],

@@ -29,7 +29,7 @@ pub(super) struct Marked<T> {
 
 impl Mark {
     /// The first character of the file.
-    pub const START: Mark = Mark { source: 0, line: 1, column: 1, length: 0 };
+    pub(super) const START: Mark = Mark { source: 0, line: 1, column: 1, length: 0 };
 
     /// The span in bytes: at least one character, unless the line ends, and at most the rest of the line.
     fn span(self, text: &str) -> SourceSpan {
@@ -71,29 +71,29 @@ pub(super) struct Log {
 
 impl Log {
     /// Creates a log for a file with this name and content.
-    pub fn new(name: String, text: &str) -> Log {
+    pub(super) fn new(name: String, text: &str) -> Log {
         Log { sources: RefCell::new(vec![(name, text.into())]), pending: RefCell::default() }
     }
 
     /// Registers an override and returns its number for [`Mark::source`].
-    pub fn source(&self, text: &str) -> u32 {
+    pub(super) fn source(&self, text: &str) -> u32 {
         let mut sources = self.sources.borrow_mut();
         sources.push((format!("-S {text}"), text.into()));
         sources.len() as u32 - 1
     }
 
     /// A place as it is printed: `experiments/x.yaml:12:5`.
-    pub fn place(&self, mark: Mark) -> String {
+    pub(super) fn place(&self, mark: Mark) -> String {
         place(mark, &self.sources.borrow())
     }
 
     /// Adds a problem.
-    pub fn add(&self, mark: Mark, reason: impl Into<String>, hint: Option<String>) {
+    pub(super) fn add(&self, mark: Mark, reason: impl Into<String>, hint: Option<String>) {
         self.pending.borrow_mut().insert(PendingProblem { mark, reason: reason.into(), hint, key: None });
     }
 
     /// Adds the problem that the mapping at `mark` lacks a key.
-    pub fn missing(&self, mark: Mark, key: &str, hint: &str) {
+    pub(super) fn missing(&self, mark: Mark, key: &str, hint: &str) {
         let key_problem = Some(KeyProblem::Missing(mark, key.to_owned()));
         let reason = format!("missing key '{key}'");
         self.pending.borrow_mut().insert(PendingProblem {
@@ -105,7 +105,7 @@ impl Log {
     }
 
     /// Adds the problem that the mapping at `mapping` has an unknown key at `mark`, perhaps a misspelling of `meant`.
-    pub fn unknown(&self, mapping: Mark, mark: Mark, key: &str, meant: Option<&str>, known: &[&str]) {
+    pub(super) fn unknown(&self, mapping: Mark, mark: Mark, key: &str, meant: Option<&str>, known: &[&str]) {
         let key_problem = meant.map(|meant| KeyProblem::Misspelt(mapping, meant.to_owned()));
         let hint = match meant {
             Some(meant) => format!("did you mean '{meant}'?"),
@@ -116,12 +116,12 @@ impl Log {
     }
 
     /// The number of problems so far.
-    pub fn count(&self) -> usize {
+    pub(super) fn count(&self) -> usize {
         self.pending.borrow().len()
     }
 
     /// The value, if no problem was added.
-    pub fn finish<T>(self, value: Option<T>) -> Result<T, Problems> {
+    pub(super) fn finish<T>(self, value: Option<T>) -> Result<T, Problems> {
         let (sources, mut pending) = (self.sources.into_inner(), self.pending.into_inner());
         let misspelt: Vec<(Mark, String)> = pending
             .iter()

@@ -19,7 +19,7 @@ pub(super) struct RemoteFiles {
 ///
 /// | key | meaning | default |
 /// |---|---|---|
-/// | `hf:` | a dataset on the Hugging Face Hub, `ORGANISATION/NAME` | one of these |
+/// | `hf:` | a dataset on the Hugging Face Hub, `ORGANIZATION/NAME` | one of these |
 /// | `osf:` | an OSF project: `ryjfm` of `https://osf.io/ryjfm` | |
 /// | `url:` | the URL of one file | |
 /// | `revision:` | branch, tag or commit (`hf`); the lock file pins the commit | `main` |
@@ -64,7 +64,7 @@ pub(super) fn remote_files(fields: &mut Fields) -> Option<Option<RemoteFiles>> {
     let place = match machine {
         "hf" => {
             let revision = fields.get("revision", remote::MAIN.to_owned(), revision);
-            fields.required("hf", "such as `hf: ORGANISATION/NAME`", repository).map(|repository| RemoteLocation::Hub {
+            fields.required("hf", "such as `hf: ORGANIZATION/NAME`", repository).map(|repository| RemoteLocation::Hub {
                 kind: HubKind::Datasets,
                 repository,
                 revision,
@@ -83,7 +83,7 @@ pub(super) fn remote_files(fields: &mut Fields) -> Option<Option<RemoteFiles>> {
 
 impl RemoteFiles {
     /// Selects files by the pattern of `files:`. Without a pattern a URL is the file itself; with one it is an archive.
-    pub fn files(self, fields: &mut Fields) -> Option<Remote> {
+    pub(super) fn files(self, fields: &mut Fields) -> Option<Remote> {
         let pattern = |value: &Value| relative_path(value, "a pattern of relative paths", "such as train/*.txt");
         let RemoteFiles { place, mut archive } = self;
         let files = match &place {
@@ -98,7 +98,7 @@ impl RemoteFiles {
     }
 
     /// The folder of the evaluation data, in which each suite has a folder; a URL is an archive.
-    pub fn evaluation(self, fields: &mut Fields) -> EvaluationTree {
+    pub(super) fn evaluation(self, fields: &mut Fields) -> EvaluationTree {
         let folder = |value: &Value| relative_path(value, "the relative path of a folder", "such as evaluation_data");
         let RemoteFiles { place, archive } = self;
         let archive = match &place {
@@ -119,12 +119,12 @@ pub(super) struct EvaluationTree {
 
 impl EvaluationTree {
     /// A folder in it, by its path below.
-    pub fn folder(&self, path: &str) -> Remote {
+    pub(super) fn folder(&self, path: &str) -> Remote {
         self.remote(FileSelection::Folder(self.below(path)))
     }
 
     /// A file in it, by its path below.
-    pub fn file(&self, path: &str) -> Remote {
+    pub(super) fn file(&self, path: &str) -> Remote {
         self.remote(FileSelection::Files(self.below(path)))
     }
 
@@ -141,13 +141,13 @@ fn repository(value: &Value) -> Scalar<String> {
     let hint = match value {
         Value::Text(text) if text.contains('@') => "write the revision as a key of its own: `revision: TAG`",
         Value::Text(text) if text.contains("://") => {
-            "write only ORGANISATION/NAME; HF_ENDPOINT sets the URL of the Hub"
+            "write only ORGANIZATION/NAME; HF_ENDPOINT sets the URL of the Hub"
         }
         _ => "such as babylm/BabyLM-2026-Strict",
     };
     match text(value)? {
         text if remote::is_repository(&text) => Ok(text),
-        _ => Err(Fault::expected("a repository of the Hugging Face Hub, ORGANISATION/NAME").or_hint(hint)),
+        _ => Err(Fault::expected("a repository of the Hugging Face Hub, ORGANIZATION/NAME").or_hint(hint)),
     }
 }
 

@@ -79,7 +79,7 @@ fn slurm(node: &Node, log: &Log) -> Option<Slurm> {
     Some(slurm)
 }
 
-/// Options that grid sets to recognise its jobs, or that would make several jobs of one.
+/// Options that grid sets to recognize its jobs, or that would make several jobs of one.
 const RESERVED_OPTIONS: [&str; 13] = [
     "--job-name",
     "-J",

@@ -1,6 +1,6 @@
 //! The keys of a model's shape.
 
-use crate::domain::{Arch, ModelConfig};
+use crate::domain::{Arch, ArchProperties, ModelConfig, Positions};
 
 use super::fields::Fields;
 use super::problem::{Log, Mark, Problems};
@@ -26,80 +26,38 @@ pub fn shape(text: &str) -> Result<ModelConfig, Problems> {
     log.finish(config)
 }
 
-/// The properties of an architecture family that the decoding of a shape depends on.
-///
-/// The defaults are those of Hugging Face's configuration of the family, except where CLASS-IT's table 1 fixes them.
-struct Family {
-    max_positions: u32,
-    norm_eps: f64,
-    tied: bool,
-    positions: Positions,
-    /// Whether several heads may share one key/value head.
-    grouped_heads: bool,
-}
-
-/// How a family encodes positions.
-#[derive(Clone, Copy, PartialEq)]
-enum Positions {
-    Rotary,
-    Learned,
-}
-
-/// The default of `rope_base:`, which is also the unused value of a family without rotary positions.
+/// The default of `rope_base:`, which is also the unused value of an architecture without rotary positions.
 const ROPE_BASE: f64 = 10_000.0;
 
-impl Family {
-    fn of(arch: Arch) -> Family {
-        match arch {
-            // `LlamaConfig`; untied embeddings by CLASS-IT.
-            Arch::Llama => Family {
-                max_positions: 2_048,
-                norm_eps: 1e-6,
-                tied: false,
-                positions: Positions::Rotary,
-                grouped_heads: true,
-            },
-            // `GPT2Config`.
-            Arch::Gpt2 => Family {
-                max_positions: 1_024,
-                norm_eps: 1e-5,
-                tied: true,
-                positions: Positions::Learned,
-                grouped_heads: false,
-            },
-        }
-    }
-}
-
 /// Decodes the keys of a shape. `hidden`, `layers` and `heads` are required, and `vocab_size` unless there is a default;
-/// [`Family`] has the other defaults. CLASS-IT's table 1 fixes `intermediate: 4 × hidden` and as many key/value heads as
-/// heads.
+/// [`Arch::properties`] has the other defaults. CLASS-IT's table 1 fixes `intermediate: 4 × hidden` and as many key/value
+/// heads as heads.
 pub(super) fn config(fields: &mut Fields, subject: &str, vocab_size: Option<u32>) -> Option<ModelConfig> {
-    let arch = fields.get("arch", Arch::Llama, choice([Arch::Llama, Arch::Gpt2].map(|arch| (arch.name(), arch))));
-    let family = Family::of(arch);
+    let arch = fields.get("arch", Arch::Llama, choice(Arch::ALL.map(|arch| (arch.name(), arch))));
+    let properties = arch.properties();
     let example = "such as `{hidden: 128, layers: 4, heads: 4}`";
     let hidden = fields.required("hidden", example, small(2..=65_536));
     let layers = fields.required("layers", example, small(1..=1_024));
     let heads = Heads::decode(fields, example);
     let intermediate = fields.get("intermediate", None, |value| small(1..=1_048_576)(value).map(Some));
-    let tied = fields.get("tied", family.tied, flag);
+    let tied = fields.get("tied", properties.tied, flag);
     let has_vocab_size = vocab_size.is_some() || fields.take("vocab_size").is_some();
     let vocab_size = fields.get("vocab_size", vocab_size, |value| small(MIN_VOCABULARY..=4_194_304)(value).map(Some));
-    let max_positions = fields.get("max_positions", family.max_positions, small(8..=1_048_576));
-    let rope_base = match family.positions {
+    let max_positions = fields.get("max_positions", properties.max_positions, small(8..=1_048_576));
+    let rope_base = match properties.positions {
         Positions::Rotary => fields.get("rope_base", ROPE_BASE, real(Within::Positive)),
         Positions::Learned => {
             fields.forbid("rope_base", &format!("has no meaning for {}, whose positions are learned", arch.name()));
             ROPE_BASE
         }
     };
-    let norm_eps = fields.get("norm_eps", family.norm_eps, real(Within::Positive));
+    let norm_eps = fields.get("norm_eps", properties.norm_eps, real(Within::Positive));
     let init_std = fields.get("init_std", 0.02, real(Within::Positive));
     if !has_vocab_size {
         let hint = "add `tokenizer: {vocab_size: 4096}` to the spec";
         fields.log.add(fields.mark, format!("{subject} has no vocab_size"), Some(hint.into()));
     }
-    let head_dim = heads.check(subject, hidden, arch, &family, fields.log)?;
+    let head_dim = heads.check(subject, hidden, arch, &properties, fields.log)?;
     Some(ModelConfig {
         arch,
         vocab_size: vocab_size?,
@@ -141,14 +99,21 @@ impl Heads {
     }
 
     /// The width of a head; reports what does not fit together.
-    fn check(&self, subject: &str, hidden: Option<u32>, arch: Arch, family: &Family, log: &Log) -> Option<u32> {
+    fn check(
+        &self,
+        subject: &str,
+        hidden: Option<u32>,
+        arch: Arch,
+        properties: &ArchProperties,
+        log: &Log,
+    ) -> Option<u32> {
         let (heads, kv_heads) = (self.heads, self.kv_heads);
         if let (Some(heads), Some(kv_heads)) = (heads, kv_heads)
             && !heads.is_multiple_of(kv_heads)
         {
             let reason = format!("{subject}: `kv_heads: {kv_heads}` does not divide `heads: {heads}`");
             log.add(self.kv_heads_mark, reason, Some("every key/value head serves the same number of heads".into()));
-        } else if !family.grouped_heads && kv_heads.is_some() && kv_heads != heads {
+        } else if !properties.grouped_heads && kv_heads.is_some() && kv_heads != heads {
             let reason = format!("{subject}: {} has as many key/value heads as heads", arch.name());
             log.add(self.kv_heads_mark, reason, Some("remove `kv_heads`, or use `arch: llama`".into()));
         }
@@ -164,7 +129,7 @@ impl Heads {
             return None;
         }
         let head_dim = self.head_dim.unwrap_or(hidden / heads);
-        if family.positions == Positions::Rotary && !head_dim.is_multiple_of(2) {
+        if properties.positions == Positions::Rotary && !head_dim.is_multiple_of(2) {
             let mark = self.head_dim_mark.unwrap_or(self.heads_mark);
             let hint =
                 "rotary positions rotate pairs of numbers: choose `hidden` and `heads` so that hidden/heads is even";

@@ -66,7 +66,7 @@ pub(super) fn table(key: &Key, node: &Node, references: &[String], log: &Log) ->
 }
 
 fn quantity(value: &Value) -> Scalar<Quantity> {
-    choice(Quantity::ALL.map(|quantity| (quantity.name(), quantity)))(value)
+    choice(Quantity::all().map(|quantity| (quantity.name(), quantity)))(value)
 }
 
 /// A score in the unit of tables.

@@ -25,7 +25,7 @@ pub(super) struct Pretrain {
 
 impl Pretrain {
     /// Decodes the section. `corpora` are the names that the spec defines; `held_out` is the fraction kept for validation.
-    pub fn decode(node: &Node, corpora: &[String], held_out: f64, log: &Log) -> Option<Pretrain> {
+    pub(super) fn decode(node: &Node, corpora: &[String], held_out: f64, log: &Log) -> Option<Pretrain> {
         let mut fields = Fields::of(node, "'pretrain'", log)?;
         let named = fields.list("corpora", scalars::reference("corpus", corpora));
         let length_place = node.get("sequence_length").map_or(node.mark, |length| length.mark);
@@ -69,7 +69,7 @@ pub(super) struct Tune {
 impl Tune {
     /// Decodes the section, or a stage, which has the further keys `beside` that the caller decodes. `held_out` is the
     /// fraction kept for validation.
-    pub fn decode(node: &Node, beside: &[&'static str], held_out: f64, log: &Log) -> Option<Tune> {
+    pub(super) fn decode(node: &Node, beside: &[&'static str], held_out: f64, log: &Log) -> Option<Tune> {
         let mut fields = Fields::of(node, "'tune'", log)?;
         for key in beside {
             fields.take(key);
@@ -96,6 +96,27 @@ impl Tune {
         })
     }
 }
+
+/// The keys of `tune:` that cannot differ between the stages of one training.
+pub(super) const SHARED_TUNE_KEYS: [&str; 17] = [
+    "batch_size",
+    "learning_rate",
+    "schedule",
+    "warmup",
+    "min_learning_rate_ratio",
+    "betas",
+    "epsilon",
+    "weight_decay",
+    "clip_norm",
+    "label_smoothing",
+    "precision",
+    "validate_every",
+    "early_stopping",
+    "keep",
+    "max_length",
+    "loss",
+    "optimizer",
+];
 
 /// Decodes the keys that both sections share.
 ///

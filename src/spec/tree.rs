@@ -41,7 +41,7 @@ const EXCLUSIVE_KEYS: [(&str, &str); 2] = [("epochs", "steps"), ("steps", "epoch
 
 impl Node {
     /// Parses one YAML document. `shift` maps places in `text` to places in the log; parse errors are added to the log.
-    pub fn read(text: &str, shift: impl Fn(Mark) -> Mark, log: &Log) -> Option<Node> {
+    pub(super) fn read(text: &str, shift: impl Fn(Mark) -> Mark, log: &Log) -> Option<Node> {
         let options = serde_yaml::options! {
             duplicate_keys: serde_yaml::options::DuplicateKeyPolicy::LastWins,
             strict_booleans: true,
@@ -94,7 +94,7 @@ impl Node {
     }
 
     /// The entries of a mapping; none for anything else.
-    pub fn entries(&self) -> &[(Key, Node)] {
+    pub(super) fn entries(&self) -> &[(Key, Node)] {
         match &self.value {
             Value::Map(entries) => entries,
             _ => &[],
@@ -102,7 +102,7 @@ impl Node {
     }
 
     /// The value of a key of a mapping.
-    pub fn get(&self, key: &str) -> Option<&Node> {
+    pub(super) fn get(&self, key: &str) -> Option<&Node> {
         self.entries().iter().find(|(name, _)| name.text == key).map(|(_, value)| value)
     }
 
@@ -113,7 +113,7 @@ impl Node {
     ///
     /// # Errors
     /// If a value on the way is not a mapping; the error is the dotted path of that value.
-    pub fn set(&mut self, path: &str, mark: Mark, value: Node) -> Result<(), String> {
+    pub(super) fn set(&mut self, path: &str, mark: Mark, value: Node) -> Result<(), String> {
         self.set_below("", path, mark, value)
     }
 
@@ -148,7 +148,7 @@ impl Node {
     }
 
     /// This mapping, overridden by the entries of `other`.
-    pub fn overlaid(&self, other: &Node) -> Node {
+    pub(super) fn overlaid(&self, other: &Node) -> Node {
         let mut result = self.clone();
         if let (Value::Map(entries), Value::Map(above)) = (&mut result.value, &other.value) {
             for (key, value) in above {
@@ -164,7 +164,7 @@ impl Node {
     }
 
     /// The label of an axis value in tables; `None` for mappings.
-    pub fn label(&self) -> Option<String> {
+    pub(super) fn label(&self) -> Option<String> {
         Some(match &self.value {
             Value::Null => "none".into(),
             Value::Flag(flag) => flag.to_string(),

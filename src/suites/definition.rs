@@ -26,7 +26,7 @@ pub(super) struct Definition {
     /// `None` for a suite that cannot be scored from the likelihoods of one model alone.
     pub(super) score: Option<ScoreItems>,
     pub(super) recluster: Recluster,
-    /// `None` for a suite whose official results are not filed by suite.
+    /// `None` for a suite whose official results are not filed by suite, or which the official pipeline does not run.
     pub(super) official: Option<Official>,
 }
 

@@ -5,7 +5,7 @@ use crate::domain::{Cluster, PerLength};
 /// A request: a text of which the part after some character is to be scored.
 ///
 /// The likelihood of a candidate is the sum of the natural-log probabilities of the tokens that count, each given all
-/// tokens before it. It is not normalised by length. The first token of the text does not count unless the mode puts a
+/// tokens before it. It is not normalized by length. The first token of the text does not count unless the mode puts a
 /// token before it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Candidate {
@@ -131,7 +131,7 @@ pub struct Item {
 }
 
 impl Item {
-    /// The score of each candidate: its log-probability, normalised as the mode says.
+    /// The score of each candidate: its log-probability, normalized as the mode says.
     pub(super) fn scores(&self, length: PerLength, measured: &[Likelihood]) -> Vec<f64> {
         let score = |(candidate, measured): (&Candidate, &Likelihood)| match length {
             PerLength::Whole => measured.sum,

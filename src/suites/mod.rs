@@ -61,7 +61,7 @@ fn definition(suite: Suite) -> &'static Definition {
 /// How the official pipeline files the results of a suite.
 ///
 /// # Panics
-/// If they are not filed by suite, as those of `glue`.
+/// If they are not filed by suite; see [`official::has_files`].
 fn official_of(suite: Suite) -> &'static Official {
     definition(suite).official.as_ref().unwrap_or_else(|| panic!("the results of {suite} are not filed by suite"))
 }

@@ -19,7 +19,7 @@ use crate::domain::{ItemOutcome, Score, Size, Suite};
 
 use super::definition::{Official, OfficialReport};
 use super::item::Item;
-use super::official_of;
+use super::{definition, official_of};
 
 pub use super::aoa::{checkpoints, surprisals};
 pub use super::glue::official::{files as glue_files, predictions as glue_predictions, problems as glue_problems};
@@ -28,10 +28,16 @@ pub use sizes::problems;
 pub use submission::Submission;
 pub use track::{Track, revision};
 
+/// Whether the official pipeline files the results of a suite by suite. It files those of `glue` by task, and has none of
+/// a suite that it does not run.
+pub fn has_files(suite: Suite) -> bool {
+    definition(suite).official.is_some()
+}
+
 /// The files of the zero-shot evaluation of a suite on one of the official data sets: predictions and report.
 ///
 /// # Panics
-/// If the suite is `glue`.
+/// Unless [`has_files`].
 pub fn files(suite: Suite, size: Size, items: &[Item], outcomes: &[ItemOutcome], scores: &[&Score]) -> Vec<ResultFile> {
     let official = official_of(suite);
     let folder = folder(official, suite, size);
@@ -55,7 +61,7 @@ fn folder(official: &Official, suite: Suite, size: Size) -> String {
 /// The text of the file of predictions of a suite.
 ///
 /// # Panics
-/// If the suite is `glue`.
+/// Unless [`has_files`].
 pub fn predictions(suite: Suite, items: &[Item], outcomes: &[ItemOutcome]) -> String {
     (official_of(suite).predictions)(items, outcomes)
 }
@@ -64,7 +70,7 @@ pub fn predictions(suite: Suite, items: &[Item], outcomes: &[ItemOutcome]) -> St
 /// subtask, a correlation, or the two scores of reading as fractions.
 ///
 /// # Panics
-/// If the suite is `glue`.
+/// Unless [`has_files`].
 pub fn fast_result(suite: Suite, scores: &[&Score]) -> Value {
     (official_of(suite).fast_result)(suite, scores)
 }

@@ -16,7 +16,7 @@ use super::json_lines::{self, JsonRow, ParsedRow};
 use super::official::{predictions, report};
 use super::{choice, clusters};
 
-/// Nominalisation of nonce adjectives: "-ity" or "-ness".
+/// Nominalization of nonce adjectives: "-ity" or "-ness".
 pub(super) const ADJECTIVES: Definition = Definition {
     read,
     score: Some(score_adjectives),

@@ -1,7 +1,7 @@
 //! Temporary folders in which tests run the `grid` binary as a user would.
 
-pub mod recordings;
-pub mod server;
+pub(crate) mod recordings;
+pub(crate) mod server;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// A small experiment on the toy world: one tiny model, four variants, two seeds, seconds of work.
-pub const TINY: &str = "\
+pub(crate) const TINY: &str = "\
 name: tiny
 corpora:
   speech: {world: speech, words: 6k}
@@ -30,25 +30,25 @@ resources: {threads: 1, checkpoint_every: 1}
 ";
 
 /// A temporary folder that holds a spec, `spec.yaml`.
-pub struct Env {
+pub(crate) struct Env {
     folder: tempfile::TempDir,
     /// Additional environment variables for `grid`.
     pub variables: Vec<(&'static str, PathBuf)>,
 }
 
 impl Env {
-    pub fn new(spec: &str) -> Self {
+    pub(crate) fn new(spec: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temp folder");
         std::fs::write(folder.path().join("spec.yaml"), spec).expect("a writable temp folder");
         assert!(worker().is_file(), "{} is missing: run `make build` first", worker().display());
         Self { folder, variables: vec![] }
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
 
-    pub fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_grid"));
         command
             .args(arguments)
@@ -60,12 +60,12 @@ impl Env {
         command
     }
 
-    pub fn output(&self, arguments: &[&str]) -> Output {
+    pub(crate) fn output(&self, arguments: &[&str]) -> Output {
         self.command(arguments).output().expect("the binary starts")
     }
 
     /// Runs `grid` and returns its stdout; panics with both streams unless the exit code is `code`.
-    pub fn run(&self, code: i32, arguments: &[&str]) -> String {
+    pub(crate) fn run(&self, code: i32, arguments: &[&str]) -> String {
         let output = self.output(arguments);
         let (stdout, stderr) = texts(&output);
         assert_eq!(output.status.code(), Some(code), "grid {arguments:?}\n--- stdout\n{stdout}\n--- stderr\n{stderr}");
@@ -73,24 +73,24 @@ impl Env {
     }
 
     /// Runs `grid` and returns its stderr; panics with both streams unless the exit code is `code`.
-    pub fn stderr(&self, code: i32, arguments: &[&str]) -> String {
+    pub(crate) fn stderr(&self, code: i32, arguments: &[&str]) -> String {
         let output = self.output(arguments);
         let (stdout, stderr) = texts(&output);
         assert_eq!(output.status.code(), Some(code), "grid {arguments:?}\n--- stdout\n{stdout}\n--- stderr\n{stderr}");
         stderr
     }
 
-    pub fn spawn(&self, arguments: &[&str]) -> Child {
+    pub(crate) fn spawn(&self, arguments: &[&str]) -> Child {
         self.command(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the binary starts")
     }
 
     /// The rows of a query on `runs/runs.db`, with columns joined by `|`.
-    pub fn query(&self, sql: &str) -> Vec<String> {
+    pub(crate) fn query(&self, sql: &str) -> Vec<String> {
         query(&self.path().join("runs/runs.db"), sql)
     }
 
     /// All rows of `v_scores` as text, in a fixed order.
-    pub fn scores(&self) -> Vec<String> {
+    pub(crate) fn scores(&self) -> Vec<String> {
         self.query(
             "select cell, suite, task, ifnull(subtask, ''), metric, printf('%.12g', value), n, mode, checkpoint, job \
              from v_scores order by 1, 2, 3, 4, 5",
@@ -98,7 +98,7 @@ impl Env {
     }
 
     /// The digest of the final weights of every training job, by job id.
-    pub fn weights(&self) -> BTreeMap<String, String> {
+    pub(crate) fn weights(&self) -> BTreeMap<String, String> {
         let rows = self.query(
             "select artifact.job || '|' || artifact.digest from artifact join job on job.id = artifact.job \
              where artifact.path = 'model.safetensors'",
@@ -109,7 +109,7 @@ impl Env {
     }
 
     /// Waits until `condition` holds; panics with `what` after `limit`.
-    pub fn wait_until(&self, what: &str, limit: Duration, condition: impl Fn() -> bool) {
+    pub(crate) fn wait_until(&self, what: &str, limit: Duration, condition: impl Fn() -> bool) {
         let start = Instant::now();
         while !condition() {
             assert!(start.elapsed() < limit, "waited {limit:?} for: {what}");
@@ -118,16 +118,16 @@ impl Env {
     }
 }
 
-pub fn texts(output: &Output) -> (String, String) {
+pub(crate) fn texts(output: &Output) -> (String, String) {
     (String::from_utf8_lossy(&output.stdout).into_owned(), String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
 /// The path of the worker, next to the `grid` binary under test.
-pub fn worker() -> PathBuf {
+pub(crate) fn worker() -> PathBuf {
     Path::new(env!("CARGO_BIN_EXE_grid")).with_file_name("grid-worker")
 }
 
-pub fn query(database: &Path, sql: &str) -> Vec<String> {
+pub(crate) fn query(database: &Path, sql: &str) -> Vec<String> {
     use sqlx::{Column, Connection, Row, TypeInfo, ValueRef};
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {

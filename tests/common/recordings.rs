@@ -9,7 +9,7 @@ use std::path::PathBuf;
 ///
 /// # Panics
 /// If `GRID_SHARED` is set but the file is missing, because a missing recording must not look like a skipped test.
-pub fn recording(path: &str) -> Option<PathBuf> {
+pub(crate) fn recording(path: &str) -> Option<PathBuf> {
     let Some(root) = std::env::var_os("GRID_SHARED") else {
         skip("GRID_SHARED is not set");
         return None;
@@ -21,7 +21,7 @@ pub fn recording(path: &str) -> Option<PathBuf> {
 
 /// Reports the running test as skipped, directly on standard error, which libtest does not capture. `.ci/run` counts
 /// these lines.
-pub fn skip(reason: &str) {
+pub(crate) fn skip(reason: &str) {
     let thread = std::thread::current();
     writeln!(std::io::stderr(), "skipped: {}: {reason}", thread.name().unwrap_or("a test")).expect("stderr is open");
 }

@@ -9,7 +9,7 @@ use petgraph::algo::tarjan_scc;
 use petgraph::graphmap::DiGraphMap;
 
 /// Code without comments and with empty literals, so that neither is taken for a path.
-pub fn code(text: &str) -> String {
+pub(super) fn code(text: &str) -> String {
     let mut code = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
@@ -305,13 +305,13 @@ impl Package {
 }
 
 /// Every path in a file, tests included: of `use` declarations, and in the code.
-pub fn all_paths(text: &str) -> Vec<Vec<String>> {
+pub(super) fn all_paths(text: &str) -> Vec<Vec<String>> {
     let (uses, code) = uses(&code(text));
     uses.into_iter().map(|one| one.path).chain(paths(&code)).filter(|path| !path.is_empty()).collect()
 }
 
 /// Groups of files that import one another, directly or through others.
-pub fn circles(files: &[(String, String)]) -> Vec<Vec<String>> {
+pub(super) fn circles(files: &[(String, String)]) -> Vec<Vec<String>> {
     let package = Package::new(files);
     let graph: DiGraphMap<&str, ()> = package.imports().into_iter().map(|(from, to)| (from, to, ())).collect();
     let circles = tarjan_scc(&graph).into_iter().filter(|group| group.len() > 1);

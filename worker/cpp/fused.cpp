@@ -114,7 +114,7 @@ struct CausalAttention : Function<CausalAttention> {
 };
 
 struct AddNorm : Function<AddNorm> {
-  // Returns the residual (only if there is a branch) and the normalised result.
+  // Returns the residual (only if there is a branch) and the normalized result.
   static variable_list forward(
       AutogradContext* context, const Tensor& given, const OptionalTensor& branched, const Tensor& gain, double epsilon,
       at::ScalarType kind) {
@@ -122,7 +122,7 @@ struct AddNorm : Function<AddNorm> {
     const int64_t width = x.size(-1), rows = x.numel() / width;
     const Tensor added = branch.defined() ? branch.contiguous() : branch;
     const Tensor residual = branch.defined() ? at::empty_like(x) : x;
-    const Tensor normalised = at::empty(x.sizes(), x.options().dtype(kind));
+    const Tensor normalized = at::empty(x.sizes(), x.options().dtype(kind));
     const Tensor inverse = at::empty({rows}, x.options());
     TORCH_CHECK(!branch.defined() || branch.scalar_type() == kind, "the branch is of another type than the result");
     with_loops(kind, [&](const auto& loops, auto number) {
@@ -130,14 +130,14 @@ struct AddNorm : Function<AddNorm> {
       over_rows(rows, width, [&](grid::Rows some, int64_t) {
         loops.add_norm(
             some, read_only<float>(x), read_only<T>(added), read_only<float>(gain), static_cast<float>(epsilon),
-            branch.defined() ? data<float>(residual) : nullptr, data<T>(normalised), data<float>(inverse));
+            branch.defined() ? data<float>(residual) : nullptr, data<T>(normalized), data<float>(inverse));
       });
     });
     context->save_for_backward({residual, inverse, gain});
     context->saved_data["branch"] = branch.defined();
     context->set_materialize_grads(false);
-    if (!branch.defined()) return {normalised};
-    return {residual, normalised};
+    if (!branch.defined()) return {normalized};
+    return {residual, normalized};
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
@@ -146,19 +146,19 @@ struct AddNorm : Function<AddNorm> {
     const Tensor &residual = saved[0], &inverse = saved[1], &gain = saved[2];
     const bool branch = context->saved_data["branch"].toBool();
     const Tensor passed = branch && gradients[0].defined() ? gradients[0].contiguous() : Tensor();
-    const Tensor normalised_gradient = gradients[branch ? 1 : 0].contiguous();
+    const Tensor normalized_gradient = gradients[branch ? 1 : 0].contiguous();
     const int64_t width = residual.size(-1), rows = residual.numel() / width;
     // The gradient of the residual is not needed any more, so that of x overwrites it.
     const Tensor x_gradient = passed.defined() ? passed : at::empty_like(residual);
-    const bool bf16 = normalised_gradient.scalar_type() == at::kBFloat16;
-    const Tensor branch_gradient = branch && bf16 ? at::empty_like(normalised_gradient) : Tensor();
+    const bool bf16 = normalized_gradient.scalar_type() == at::kBFloat16;
+    const Tensor branch_gradient = branch && bf16 ? at::empty_like(normalized_gradient) : Tensor();
     const Tensor partial = at::zeros({(rows + ROWS - 1) / ROWS, width}, residual.options());
-    with_loops(normalised_gradient.scalar_type(), [&](const auto& loops, auto number) {
+    with_loops(normalized_gradient.scalar_type(), [&](const auto& loops, auto number) {
       using T = decltype(number);
       over_rows(rows, width, [&](grid::Rows some, int64_t block) {
         loops.add_norm_gradient(
             some, read_only<float>(residual), read_only<float>(inverse), read_only<float>(gain),
-            read_only<T>(normalised_gradient), read_only<float>(passed), data<float>(x_gradient),
+            read_only<T>(normalized_gradient), read_only<float>(passed), data<float>(x_gradient),
             branch_gradient.defined() ? data<T>(branch_gradient) : nullptr, data<float>(partial) + block * width);
       });
     });
@@ -214,12 +214,12 @@ int grid_causal_attention(Handle packed, int64_t heads, int64_t kv_heads, Handle
 }
 
 int grid_add_norm(
-    Handle x, Handle branch, Handle gain, double epsilon, int bf16, Handle* residual, Handle* normalised) {
+    Handle x, Handle branch, Handle gain, double epsilon, int bf16, Handle* residual, Handle* normalized) {
   return guarded([&] {
     const auto kind = bf16 ? at::kBFloat16 : at::kFloat;
     auto results = AddNorm::apply(*x, optional(branch), *gain, epsilon, kind);
     if (branch) *residual = new Tensor(results[0]);
-    *normalised = new Tensor(results.back());
+    *normalized = new Tensor(results.back());
   });
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::recordings::recording;
-use grid::domain::{Arch, Length, Precision, Schedule, SpecialTokens, Training, Warmup};
+use grid::domain::{Arch, Length, Schedule, SpecialTokens, Training, Warmup};
 use grid_worker::ml::{
     Batch, Batches, Decay, LanguageModeling, Model, Options, Scorer, ScoringRequest, Trainer, TrainingSequence,
     model_folder, runtime,
@@ -57,19 +57,11 @@ impl Batches<TrainingSequence> for RecordedBatches {
 
 fn training(learning_rate: f64, schedule: Schedule) -> Training {
     Training {
-        length: Length::Steps(0),
-        batch_size: 8,
-        learning_rate,
         schedule,
         warmup: Warmup::Steps(5),
-        min_learning_rate_ratio: 0.0,
-        betas: [0.9, 0.999],
-        epsilon: 1e-8,
         weight_decay: 0.01,
         clip_norm: Some(1.0),
-        label_smoothing: 0.0,
-        precision: Precision::F32,
-        validation: None,
+        ..Training::plain(Length::Steps(0), 8, learning_rate)
     }
 }
 

@@ -10,7 +10,7 @@ use crate::domain::{Generation, counted};
 use crate::session::{Exit, Failure, build_dataset, check_build};
 
 /// `grid data build`.
-pub fn build(global: &Global, args: &SpecArgs) -> Result<Exit, Failure> {
+pub(super) fn build(global: &Global, args: &SpecArgs) -> Result<Exit, Failure> {
     let (spec, grid) = args.read()?;
     check_build(&grid, global.offline)?;
     fetch_data(global, &spec, &grid)?;

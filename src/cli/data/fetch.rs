@@ -6,7 +6,7 @@ use crate::cli::spec_args::SpecArgs;
 use crate::session::{Exit, Failure};
 
 /// `grid data fetch`.
-pub fn fetch(global: &Global, args: &SpecArgs) -> Result<Exit, Failure> {
+pub(super) fn fetch(global: &Global, args: &SpecArgs) -> Result<Exit, Failure> {
     let (spec, grid) = args.read()?;
     let fetched = fetch_data(global, &spec, &grid)?;
     if fetched.files == 0 && !global.quiet {

@@ -9,7 +9,7 @@ use crate::session::{Exit, Failure, ListedData, list_data};
 
 /// Arguments of `data list`.
 #[derive(Debug, Args)]
-pub struct ListArgs {
+pub(crate) struct ListArgs {
     /// The spec.
     #[command(flatten)]
     pub spec: SpecArgs,
@@ -19,7 +19,7 @@ pub struct ListArgs {
 }
 
 /// `grid data list`.
-pub fn list(args: &ListArgs) -> Result<Exit, Failure> {
+pub(super) fn list(args: &ListArgs) -> Result<Exit, Failure> {
     let (spec, grid) = args.spec.read()?;
     let rows = list_data(&spec, &grid)?;
     match args.format {

@@ -6,7 +6,7 @@ use crate::cli::spec_args::SpecArgs;
 use crate::session::{Exit, Failure, Fetched, update_lock};
 
 /// `grid data lock`.
-pub fn lock(global: &Global, args: &SpecArgs) -> Result<Exit, Failure> {
+pub(super) fn lock(global: &Global, args: &SpecArgs) -> Result<Exit, Failure> {
     let (spec, grid) = args.read()?;
     let mut transfers = transfers(global);
     let locked = update_lock(&spec, &grid, global.offline, &mut |coming| show(&mut transfers, coming))?;

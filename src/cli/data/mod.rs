@@ -16,7 +16,7 @@ use crate::session::{Exit, Failure};
 
 /// What to do with the data of a spec.
 #[derive(Debug, Subcommand)]
-pub enum DataVerb {
+pub(super) enum DataVerb {
     /// Print the data that a spec names, where they come from, and whether they are on this machine.
     List(list::ListArgs),
     /// Print records of a dataset as token ids, and which of them are trained.
@@ -33,7 +33,7 @@ pub enum DataVerb {
 }
 
 /// `grid data`.
-pub async fn data(global: &Global, verb: &DataVerb) -> Result<Exit, Failure> {
+pub(super) async fn data(global: &Global, verb: &DataVerb) -> Result<Exit, Failure> {
     match verb {
         DataVerb::List(args) => block_in_place(|| list::list(args)),
         DataVerb::Show(args) => show::show(global, args).await,

@@ -12,7 +12,7 @@ use crate::session::{Exit, Failure, Session, ShownDataset, ShownRecord, ShownTok
 
 /// Arguments of `data show`.
 #[derive(Debug, Args)]
-pub struct ShowArgs {
+pub(crate) struct ShowArgs {
     /// The spec.
     #[command(flatten)]
     pub spec: SpecArgs,
@@ -27,7 +27,7 @@ pub struct ShowArgs {
 }
 
 /// `grid data show`.
-pub async fn show(global: &Global, args: &ShowArgs) -> Result<Exit, Failure> {
+pub(super) async fn show(global: &Global, args: &ShowArgs) -> Result<Exit, Failure> {
     let (spec, grid) = args.spec.read()?;
     let runs = global.runs();
     let store = runs.open_if_present().await?;

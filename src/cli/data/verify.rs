@@ -9,7 +9,7 @@ use crate::session::{Exit, Failure, VerifiedData, verify_data};
 
 /// Arguments of `data verify`.
 #[derive(Debug, Args)]
-pub struct VerifyArgs {
+pub(crate) struct VerifyArgs {
     /// The spec.
     #[command(flatten)]
     pub spec: SpecArgs,
@@ -19,7 +19,7 @@ pub struct VerifyArgs {
 }
 
 /// `grid data verify`.
-pub fn verify(args: &VerifyArgs) -> Result<Exit, Failure> {
+pub(super) fn verify(args: &VerifyArgs) -> Result<Exit, Failure> {
     let (spec, grid) = args.spec.read()?;
     let rows = verify_data(&spec, &grid)?;
     let exit = if rows.iter().all(VerifiedData::is_intact) { Exit::Done } else { Exit::CheckFailed };

@@ -13,7 +13,7 @@ use crate::suites::official::Track;
 
 /// Arguments of `export babylm`.
 #[derive(Debug, Args)]
-pub struct BabylmArgs {
+pub(crate) struct BabylmArgs {
     /// An experiment, all of whose cells are exported, or a job that produced a model: its id or name, or that of a
     /// cell.
     pub of: String,
@@ -29,7 +29,7 @@ pub struct BabylmArgs {
 
 /// Tracks of the challenge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum TrackName {
+pub(crate) enum TrackName {
     /// 10 million words: 19 checkpoints.
     StrictSmall,
     /// 100 million words, and the other tracks: 28 checkpoints.
@@ -37,7 +37,7 @@ pub enum TrackName {
 }
 
 /// `grid export babylm`: writes the result files of each model, unless some are missing.
-pub async fn export(global: &Global, args: &BabylmArgs) -> Result<Exit, Failure> {
+pub(super) async fn export(global: &Global, args: &BabylmArgs) -> Result<Exit, Failure> {
     let track = match args.track {
         TrackName::StrictSmall => Track::StrictSmall,
         TrackName::Strict => Track::Strict,

@@ -12,7 +12,7 @@ use crate::store::LineageJob;
 
 /// Arguments of `export hf`.
 #[derive(Debug, Args)]
-pub struct HfArgs {
+pub(crate) struct HfArgs {
     /// The job that produced the model: its id or name, or that of a cell.
     pub job: String,
     /// The folder to create.
@@ -20,7 +20,7 @@ pub struct HfArgs {
 }
 
 /// `grid export hf`.
-pub async fn export(global: &Global, args: &HfArgs) -> Result<Exit, Failure> {
+pub(super) async fn export(global: &Global, args: &HfArgs) -> Result<Exit, Failure> {
     let store = global.runs().open_existing().await?;
     let FinishedModel { id, label, output } = only_model(&args.job, store.model_jobs(&args.job).await?)?;
     let lineage = store.lineage(id).await?;

@@ -13,7 +13,7 @@ use crate::store::{ItemGroup, StoreError};
 
 /// Arguments of `export items`.
 #[derive(Debug, Args)]
-pub struct ItemsArgs {
+pub(crate) struct ItemsArgs {
     /// The experiment.
     pub experiment: String,
     /// The file to create: .parquet or .csv.
@@ -75,7 +75,7 @@ impl From<ItemsError> for Failure {
 }
 
 /// `grid export items`: writes the items of the current scores to a new file.
-pub async fn export(global: &Global, args: &ItemsArgs) -> Result<Exit, Failure> {
+pub(super) async fn export(global: &Global, args: &ItemsArgs) -> Result<Exit, Failure> {
     let ItemsArgs { experiment, file, milestones } = args;
     let runs = global.runs();
     let mut table = TableFile::create(file, &COLUMNS).map_err(ItemsError::from)?;

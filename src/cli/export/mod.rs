@@ -11,7 +11,7 @@ use crate::session::{Exit, Failure};
 
 /// What to export.
 #[derive(Debug, Subcommand)]
-pub enum ExportVerb {
+pub(super) enum ExportVerb {
     /// A model folder for Hugging Face transformers, with a model card.
     Hf(hf::HfArgs),
     /// The result files of the official BabyLM 2025 pipeline, and the collated file to submit.
@@ -22,7 +22,7 @@ pub enum ExportVerb {
 }
 
 /// `grid export`.
-pub async fn export(global: &Global, verb: &ExportVerb) -> Result<Exit, Failure> {
+pub(super) async fn export(global: &Global, verb: &ExportVerb) -> Result<Exit, Failure> {
     match verb {
         ExportVerb::Hf(args) => hf::export(global, args).await,
         ExportVerb::Babylm(args) => babylm::export(global, args).await,

@@ -16,7 +16,7 @@ use crate::store::{BuildCount, Experiment, JobRow, Store};
 
 /// Arguments of `report`.
 #[derive(Debug, Args)]
-pub struct ReportArgs {
+pub(super) struct ReportArgs {
     /// The experiment; by default the latest.
     pub experiment: Option<String>,
     /// The table: scores, leaderboard (the official aggregates), or one of the spec's `tables`.
@@ -57,7 +57,7 @@ pub struct ReportArgs {
 
 /// Two values of an axis.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AxisValues {
+pub(super) struct AxisValues {
     /// The value to compare with.
     pub first: String,
     /// The value that is compared.
@@ -76,7 +76,7 @@ struct Results {
 }
 
 /// `grid report`.
-pub async fn report(global: &Global, args: &ReportArgs) -> Result<Exit, Failure> {
+pub(super) async fn report(global: &Global, args: &ReportArgs) -> Result<Exit, Failure> {
     let columns = match &args.subtasks {
         None => Columns::Aggregates,
         Some(name) => Columns::Subtasks(suite(name)?),

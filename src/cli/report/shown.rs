@@ -10,7 +10,7 @@ pub(super) struct Shown {
 
 impl Shown {
     /// A table with its usual figure.
-    pub fn new(table: Table) -> Self {
+    pub(super) fn new(table: Table) -> Self {
         Self { figure: Figure::of(&table), table }
     }
 }

@@ -1,7 +1,7 @@
 //! The cache of fetched data, one for all experiments.
 //!
 //! ```text
-//! <root>/data/hf/datasets/<organisation>--<name>/    the home folder of a location
+//! <root>/data/hf/datasets/<organization>--<name>/    the home folder of a location
 //!             osf/<project>/
 //!             url/<host>-<digest of the URL>/
 //!             made/<digest>/                         generated data; not a location

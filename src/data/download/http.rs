@@ -27,14 +27,14 @@ impl Default for RetryPolicy {
 
 /// An HTTP client with a retry policy.
 #[derive(Debug, Clone)]
-pub struct Client {
+pub(super) struct Client {
     pub(super) agent: Agent,
     pub(super) policy: RetryPolicy,
 }
 
 impl Client {
     /// Creates a client. Proxies are taken from the environment (`HTTPS_PROXY`, `NO_PROXY`, ...).
-    pub fn new(policy: RetryPolicy) -> Self {
+    pub(super) fn new(policy: RetryPolicy) -> Self {
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .timeout_connect(Some(policy.timeout))
@@ -115,12 +115,17 @@ pub(super) struct RetryCounter<'a> {
 }
 
 impl<'a> RetryCounter<'a> {
-    pub fn new(policy: &'a RetryPolicy) -> Self {
+    pub(super) fn new(policy: &'a RetryPolicy) -> Self {
         Self { policy, failed: 0 }
     }
 
     /// Waits before the next attempt, or fails after the last one. `requested` is the delay that the server requests.
-    pub fn wait_or_fail(&mut self, url: &str, reason: String, requested: Option<Duration>) -> Result<(), FetchError> {
+    pub(super) fn wait_or_fail(
+        &mut self,
+        url: &str,
+        reason: String,
+        requested: Option<Duration>,
+    ) -> Result<(), FetchError> {
         self.failed += 1;
         if self.failed >= self.policy.attempts {
             return Err(FetchError::Broken { url: url.to_owned(), attempts: self.failed, reason });

@@ -49,7 +49,7 @@ impl JsonClient {
                     return serde_json::from_str(&text).map(Some).map_err(invalid);
                 }
                 Ok((status, wish, _)) if is_retryable(status) => {
-                    retries.wait_or_fail(&url, format!("status {status}"), wish)?
+                    retries.wait_or_fail(&url, format!("status {status}"), wish)?;
                 }
                 Ok((status, _, text)) => {
                     let shown: String =

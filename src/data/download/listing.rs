@@ -12,7 +12,7 @@ use super::http::{Client, get};
 
 /// A file in a listing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ListedFile {
+pub(super) struct ListedFile {
     /// The path in the tree, with `/`.
     pub path: String,
     /// The URL; empty for a file that was put into the cache manually.
@@ -28,7 +28,7 @@ pub struct ListedFile {
 
 /// The files at a location, sorted by path.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Listing {
+pub(super) struct Listing {
     /// The commit, for Hub repositories.
     pub revision: Option<String>,
     /// The licence, if the server reports it.
@@ -83,7 +83,7 @@ fn token_file() -> Option<String> {
 ///
 /// # Errors
 /// Requests that are refused or fail; unexpected responses.
-pub fn list(
+pub(super) fn list(
     client: &Client,
     services: &Services,
     place: &RemoteLocation,

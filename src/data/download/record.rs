@@ -27,7 +27,7 @@ pub(super) struct StoredFile {
 
 impl StoredFile {
     /// Describes a received file at its final path.
-    pub fn of(file: &Path, received: Received) -> Result<Self, FetchError> {
+    pub(super) fn of(file: &Path, received: Received) -> Result<Self, FetchError> {
         let (_, modified_ns) = file_stamp(file).ok_or_else(|| {
             FetchError::disk("read", file)(std::io::Error::other("the file was removed in the meantime"))
         })?;
@@ -35,12 +35,12 @@ impl StoredFile {
     }
 
     /// The length and modification time; see [`file_stamp`].
-    pub fn stamp(&self) -> (u64, u64) {
+    pub(super) fn stamp(&self) -> (u64, u64) {
         (self.bytes, self.modified_ns)
     }
 
     /// The length and digest.
-    pub fn received(&self) -> Received {
+    pub(super) fn received(&self) -> Received {
         Received { bytes: self.bytes, sha256: self.sha256.clone() }
     }
 }

@@ -1,4 +1,4 @@
-//! Downloads from servers that do not keep their word.
+//! Downloads from servers that fail, or send something other than they announced.
 
 mod cache;
 
@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::RetryPolicy;
 use super::http::Client;
 use super::transfer::{Expected, Received, fetch};
-use server::{Answer, Request, Server, answer, rest, whole};
+use server::{Request, Response, Server, ok, ranged, response};
 
 #[expect(dead_code, reason = "each test file uses its own part")]
 #[path = "../../../tests/common/server.rs"]
@@ -48,7 +48,7 @@ struct Got {
 }
 
 /// Fetches `/file` from a server with these responses.
-fn get(expected: &Expected, respond: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Got {
+fn get(expected: &Expected, respond: impl Fn(&Request) -> Response + Send + Sync + 'static) -> Got {
     let server = Server::new(respond);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("deep/file");
@@ -58,7 +58,7 @@ fn get(expected: &Expected, respond: impl Fn(&Request) -> Answer + Send + Sync +
         assert!(total.is_none_or(|total| total > 0) && done < 10_000_000);
     });
     let result = result.map_err(|error| error.to_string().replace(&server.url, "http://server"));
-    let starts = server.requests.lock().unwrap().iter().map(Request::start).collect();
+    let starts = server.requests.lock().unwrap().iter().map(Request::range_start).collect();
     Got { result, file: fs::read(&path).ok(), starts, folder }
 }
 
@@ -70,9 +70,9 @@ fn promised() -> Expected {
 fn an_interrupted_transfer_is_resumed() {
     for expected in [promised(), Expected::default()] {
         let got = get(&expected, |request| {
-            let mut answer = rest(request, &content());
-            answer.body.truncate(if request.nth < 4 { 70_000 } else { usize::MAX });
-            answer
+            let mut response = ranged(request, &content());
+            response.body.truncate(if request.earlier < 4 { 70_000 } else { usize::MAX });
+            response
         });
         assert_eq!(got.result, Ok(Received { bytes: 300_000, sha256: sha256(&content()) }));
         assert_eq!(got.file, Some(content()));
@@ -84,9 +84,9 @@ fn an_interrupted_transfer_is_resumed() {
 #[test]
 fn a_server_without_ranges_sends_the_whole_file_again() {
     let got = get(&promised(), |request| {
-        let mut answer = whole(&content());
-        answer.body.truncate(if request.nth == 0 { 100_000 } else { usize::MAX });
-        answer
+        let mut response = ok(&content());
+        response.body.truncate(if request.earlier == 0 { 100_000 } else { usize::MAX });
+        response
     });
     assert_eq!((got.file, got.starts), (Some(content()), vec![0, 100_000]));
 }
@@ -94,14 +94,14 @@ fn a_server_without_ranges_sends_the_whole_file_again() {
 #[test]
 fn versions_of_a_changing_file_are_not_mixed() {
     let got = get(&Expected::default(), |request| {
-        let version = request.nth.min(1);
+        let version = request.earlier.min(1);
         let mut body = content();
         body.iter_mut().for_each(|byte| *byte ^= version as u8);
         let same = request.headers.get("if-range").is_none_or(|tag| *tag == format!("\"v{version}\""));
-        let mut answer = if same { rest(request, &body) } else { whole(&body) };
-        answer.head.push_str(&format!("ETag: \"v{version}\"\r\n"));
-        answer.body.truncate(if request.nth == 0 { 100_000 } else { usize::MAX });
-        answer
+        let mut response = if same { ranged(request, &body) } else { ok(&body) };
+        response.head.push_str(&format!("ETag: \"v{version}\"\r\n"));
+        response.body.truncate(if request.earlier == 0 { 100_000 } else { usize::MAX });
+        response
     });
     let second: Vec<u8> = content().into_iter().map(|byte| byte ^ 1).collect();
     assert_eq!((got.file, got.starts), (Some(second), vec![0, 100_000]));
@@ -110,9 +110,9 @@ fn versions_of_a_changing_file_are_not_mixed() {
 #[test]
 fn a_transfer_without_progress_fails_and_keeps_the_partial_file() {
     let got = get(&promised(), |request| {
-        let mut answer = rest(request, &content());
-        answer.body.truncate(200_000usize.saturating_sub(request.start()));
-        answer
+        let mut response = ranged(request, &content());
+        response.body.truncate(200_000usize.saturating_sub(request.range_start()));
+        response
     });
     assert_eq!(got.file, None);
     assert_eq!(got.starts, [0, 200_000, 200_000, 200_000]);
@@ -125,21 +125,21 @@ fn a_transfer_without_progress_fails_and_keeps_the_partial_file() {
 #[test]
 fn wrong_lengths_are_detected() {
     // The announced length is larger than the content.
-    let got = get(&Expected::default(), |request| match request.start() {
-        0 => answer("200 OK", "Content-Length: 400000\r\n", &content()),
-        _ => answer("416 Range Not Satisfiable", "Content-Range: bytes */300000\r\nContent-Length: 0\r\n", b""),
+    let got = get(&Expected::default(), |request| match request.range_start() {
+        0 => response("200 OK", "Content-Length: 400000\r\n", &content()),
+        _ => response("416 Range Not Satisfiable", "Content-Range: bytes */300000\r\nContent-Length: 0\r\n", b""),
     });
     assert_eq!(got.file, Some(content()), "the server finally reports the actual length");
     // The content is shorter than in the listing, and the server reports it as complete.
-    let got = get(&promised(), |request| rest(request, &content()[..250_000]));
+    let got = get(&promised(), |request| ranged(request, &content()[..250_000]));
     assert!(got.file.is_none() && got.result.is_err());
-    let got = get(&promised(), |request| match request.start() {
-        0 => whole(&content()[..250_000]),
-        _ => answer("416 Range Not Satisfiable", "Content-Range: bytes */250000\r\nContent-Length: 0\r\n", b""),
+    let got = get(&promised(), |request| match request.range_start() {
+        0 => ok(&content()[..250_000]),
+        _ => response("416 Range Not Satisfiable", "Content-Range: bytes */250000\r\nContent-Length: 0\r\n", b""),
     });
     assert!(got.file.is_none() && got.result.is_err(), "repeated content is not progress");
     // The content is longer than in the listing.
-    let got = get(&Expected { bytes: Some(200_000), ..Expected::default() }, |request| rest(request, &content()));
+    let got = get(&Expected { bytes: Some(200_000), ..Expected::default() }, |request| ranged(request, &content()));
     let error = got.result.unwrap_err();
     assert!(got.file.is_none() && error.contains("length in bytes") && error.contains("200000"), "{error}");
 }
@@ -147,9 +147,9 @@ fn wrong_lengths_are_detected() {
 #[test]
 fn an_md5_is_checked_if_nothing_else_is_known() {
     let expected = |md5: &str| Expected { md5: Some(md5.to_owned()), ..Expected::default() };
-    let got = get(&expected("5d41402abc4b2a76b9719d911017c592"), |_| whole(b"hello"));
+    let got = get(&expected("5d41402abc4b2a76b9719d911017c592"), |_| ok(b"hello"));
     assert_eq!(got.file.as_deref(), Some(&b"hello"[..]));
-    let got = get(&expected("5d41402abc4b2a76b9719d911017c592"), |_| whole(b"hellO"));
+    let got = get(&expected("5d41402abc4b2a76b9719d911017c592"), |_| ok(b"hellO"));
     assert!(got.file.is_none() && got.result.unwrap_err().contains("MD5"));
 }
 
@@ -158,34 +158,34 @@ fn wrong_content_is_never_published() {
     let got = get(&promised(), |request| {
         let mut wrong = content();
         wrong[17] ^= 1;
-        rest(request, &wrong)
+        ranged(request, &wrong)
     });
     assert_eq!((got.file, got.starts), (None, vec![0, 0]), "two attempts from the beginning");
     let error = got.result.unwrap_err();
     assert!(error.contains("SHA-256") && error.contains(&sha256(&content())), "{error}");
     // A damaged partial file is replaced.
-    let got = get(&promised(), |request| match request.nth {
+    let got = get(&promised(), |request| match request.earlier {
         0 => {
-            let mut answer = rest(request, &content());
-            answer.body.truncate(50_000);
-            answer.body[3] ^= 1;
-            answer
+            let mut response = ranged(request, &content());
+            response.body.truncate(50_000);
+            response.body[3] ^= 1;
+            response
         }
-        _ => rest(request, &content()),
+        _ => ranged(request, &content()),
     });
     assert_eq!((got.file, got.starts), (Some(content()), vec![0, 50_000, 0]));
 }
 
 #[test]
 fn temporary_errors_are_retried_and_others_are_reported() {
-    let got = get(&promised(), |request| match request.nth {
-        0 => answer("503 Service Unavailable", "Retry-After: 0\r\nContent-Length: 0\r\n", b""),
-        1 => answer("429 Too Many Requests", "Content-Length: 0\r\n", b""),
-        _ => whole(&content()),
+    let got = get(&promised(), |request| match request.earlier {
+        0 => response("503 Service Unavailable", "Retry-After: 0\r\nContent-Length: 0\r\n", b""),
+        1 => response("429 Too Many Requests", "Content-Length: 0\r\n", b""),
+        _ => ok(&content()),
     });
     assert_eq!(got.file, Some(content()));
     let status = |status: &'static str| {
-        let got = get(&promised(), move |_| answer(status, "Content-Length: 0\r\n", b""));
+        let got = get(&promised(), move |_| response(status, "Content-Length: 0\r\n", b""));
         (got.result.unwrap_err(), got.starts.len())
     };
     let (missing, attempts) = status("404 Not Found");

@@ -19,7 +19,7 @@ const BUFFER: usize = 1 << 16;
 
 /// What is known about a file before it is fetched.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Expected {
+pub(super) struct Expected {
     /// The length in bytes.
     pub bytes: Option<u64>,
     /// The SHA-256 in hexadecimal digits.
@@ -30,7 +30,7 @@ pub struct Expected {
 
 /// A complete file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Received {
+pub(super) struct Received {
     /// The length in bytes.
     pub bytes: u64,
     /// The SHA-256 in hexadecimal digits.
@@ -43,7 +43,7 @@ pub struct Received {
 /// # Errors
 /// Requests that are refused or fail repeatedly without progress; a file whose length or digest differs from the expected
 /// one; a disk that cannot be written.
-pub fn fetch(
+pub(super) fn fetch(
     client: &Client,
     url: &str,
     path: &Path,

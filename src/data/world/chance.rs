@@ -10,18 +10,18 @@ pub(super) struct Chance(ChaCha8Rng);
 
 impl Chance {
     /// The stream of one document, record or file.
-    pub fn new(what: impl Serialize, seed: u64, index: u64) -> Self {
+    pub(super) fn new(what: impl Serialize, seed: u64, index: u64) -> Self {
         let name = serde_json::to_vec(&("grid toy world", what, seed, index)).expect("names have string keys");
         Self(ChaCha8Rng::from_seed(*blake3::hash(&name).as_bytes()))
     }
 
     /// A number from 0 to `bound - 1`; the bias is below `bound / 2^32`.
-    pub fn below(&mut self, bound: u32) -> u32 {
+    pub(super) fn below(&mut self, bound: u32) -> u32 {
         ((u64::from(self.0.next_u32()) * u64::from(bound)) >> 32) as u32
     }
 
     /// True with this probability in percent.
-    pub fn percent(&mut self, percent: u32) -> bool {
+    pub(super) fn percent(&mut self, percent: u32) -> bool {
         self.below(100) < percent
     }
 
@@ -29,7 +29,7 @@ impl Chance {
     ///
     /// # Panics
     /// If there are no choices.
-    pub fn one_of<'a, T>(&mut self, choices: &'a [T]) -> &'a T {
+    pub(super) fn one_of<'a, T>(&mut self, choices: &'a [T]) -> &'a T {
         &choices[self.below(choices.len() as u32) as usize]
     }
 }

@@ -48,7 +48,7 @@ pub(super) struct Phrase {
 
 impl Phrase {
     /// `the dog`, `these happy dogs`, `every girl`, ...
-    pub fn of(chance: &mut Chance, noun: &'static Noun, number: Number) -> Self {
+    pub(super) fn of(chance: &mut Chance, noun: &'static Noun, number: Number) -> Self {
         let determiner = *match number {
             Number::Singular => {
                 chance.one_of(&["the", "the", "the", "the", "a", "a", "this", "this", "that", "my", "every"])
@@ -62,19 +62,19 @@ impl Phrase {
     }
 
     /// A phrase of exactly these words, with `an` for `a` before a vowel.
-    pub fn with(determiner: &str, adjective: Option<&str>, noun: &'static Noun, number: Number) -> Self {
+    pub(super) fn with(determiner: &str, adjective: Option<&str>, noun: &'static Noun, number: Number) -> Self {
         let mut text = adjective.map(|adjective| format!("{adjective} ")).unwrap_or_default();
         text.push_str(noun.form(number));
         let article = if determiner == "a" { indefinite(&text) } else { determiner };
         Self { text: format!("{article} {text}"), head: noun.singular, number, gender: noun.gender }
     }
 
-    pub fn name(&(name, gender): &'static (&'static str, Gender)) -> Self {
+    pub(super) fn name(&(name, gender): &'static (&'static str, Gender)) -> Self {
         Self { text: name.to_owned(), head: name, number: Number::Singular, gender: Some(gender) }
     }
 
     /// A person or an animal.
-    pub fn animate(chance: &mut Chance) -> Self {
+    pub(super) fn animate(chance: &mut Chance) -> Self {
         if chance.percent(25) {
             return Self::name(chance.one_of(&NAMES));
         }
@@ -84,7 +84,7 @@ impl Phrase {
     }
 
     /// The subject of a clause, sometimes with a second noun of either number between it and the verb.
-    pub fn subject(chance: &mut Chance) -> Self {
+    pub(super) fn subject(chance: &mut Chance) -> Self {
         let mut phrase = Self::animate(chance);
         if chance.percent(25) && !NAMES.iter().any(|(name, _)| *name == phrase.head) {
             phrase.text = format!("{} {}", phrase.text, beside(chance));
@@ -92,14 +92,14 @@ impl Phrase {
         phrase
     }
 
-    pub fn thing(chance: &mut Chance) -> Self {
+    pub(super) fn thing(chance: &mut Chance) -> Self {
         let number = number(chance);
         let noun = noun(chance, |noun| noun.kind == NounKind::Thing);
         Self::of(chance, noun, number)
     }
 
     /// `himself`, `herself` or `themselves`; `None` if the gender is unknown.
-    pub fn reflexive(&self) -> Option<&'static str> {
+    pub(super) fn reflexive(&self) -> Option<&'static str> {
         match (self.number, self.gender) {
             (Number::Plural, _) => Some("themselves"),
             (Number::Singular, Some(Gender::Female)) => Some("herself"),
@@ -109,7 +109,7 @@ impl Phrase {
     }
 
     /// `she`, `he` or `they`; `None` if the gender is unknown.
-    pub fn pronoun(&self) -> Option<Self> {
+    pub(super) fn pronoun(&self) -> Option<Self> {
         let (word, _) = self.pronouns()?;
         Some(Self { text: word.to_owned(), head: word, ..*self })
     }
@@ -125,11 +125,11 @@ impl Phrase {
         }
     }
 
-    pub fn be(&self) -> &'static str {
+    pub(super) fn be(&self) -> &'static str {
         be(self.number)
     }
 
-    pub fn do_(&self) -> &'static str {
+    pub(super) fn do_(&self) -> &'static str {
         do_(self.number)
     }
 }
@@ -262,7 +262,7 @@ pub(super) fn topic(chance: &mut Chance) -> Topic {
 
 impl Topic {
     /// `A dog is an animal.`
-    pub fn definition(&self, chance: &mut Chance) -> String {
+    pub(super) fn definition(&self, chance: &mut Chance) -> String {
         match self {
             Topic::Noun(noun) if chance.percent(50) => {
                 format!("{} are {}.", capitalized(noun.plural), noun.kind.name(Number::Plural))
@@ -282,7 +282,7 @@ impl Topic {
     }
 
     /// A sentence about an action or a property of the topic.
-    pub fn remark(&self, chance: &mut Chance) -> String {
+    pub(super) fn remark(&self, chance: &mut Chance) -> String {
         let phrase = match self {
             Topic::Name(name) => Phrase::name(name),
             Topic::Noun(noun) => {
@@ -299,7 +299,7 @@ impl Topic {
     }
 
     /// `dogs`, `Anna`.
-    pub fn plural_name(&self) -> &'static str {
+    pub(super) fn plural_name(&self) -> &'static str {
         match self {
             Topic::Noun(noun) => noun.plural,
             Topic::Name((name, _)) => name,

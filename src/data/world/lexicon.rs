@@ -8,7 +8,7 @@ pub(super) enum Number {
 }
 
 impl Number {
-    pub fn other(self) -> Self {
+    pub(super) fn other(self) -> Self {
         match self {
             Number::Singular => Number::Plural,
             Number::Plural => Number::Singular,
@@ -33,12 +33,12 @@ pub(super) enum NounKind {
 }
 
 impl NounKind {
-    pub fn is_animate(self) -> bool {
+    pub(super) fn is_animate(self) -> bool {
         matches!(self, NounKind::Person | NounKind::Animal)
     }
 
     /// The noun for the class, in both numbers.
-    pub fn name(self, number: Number) -> &'static str {
+    pub(super) fn name(self, number: Number) -> &'static str {
         let (one, many) = match self {
             NounKind::Person => ("person", "people"),
             NounKind::Animal => ("animal", "animals"),
@@ -62,7 +62,7 @@ pub(super) struct Noun {
 }
 
 impl Noun {
-    pub fn form(&self, number: Number) -> &'static str {
+    pub(super) fn form(&self, number: Number) -> &'static str {
         match number {
             Number::Singular => self.singular,
             Number::Plural => self.plural,
@@ -70,7 +70,7 @@ impl Noun {
     }
 
     /// Whether the plural is not formed by adding `s`.
-    pub fn is_irregular(&self) -> bool {
+    pub(super) fn is_irregular(&self) -> bool {
         !self.plural.starts_with(self.singular) || !self.plural.ends_with('s')
     }
 }
@@ -99,18 +99,18 @@ pub(super) struct Verb {
 
 impl Verb {
     /// The present tense for a subject of this number in the third person.
-    pub fn present(&self, number: Number) -> &'static str {
+    pub(super) fn present(&self, number: Number) -> &'static str {
         match number {
             Number::Singular => self.third,
             Number::Plural => self.base,
         }
     }
 
-    pub fn takes_animates(&self) -> bool {
+    pub(super) fn takes_animates(&self) -> bool {
         matches!(self.takes, Takes::Animate | Takes::Anything)
     }
 
-    pub fn takes_things(&self) -> bool {
+    pub(super) fn takes_things(&self) -> bool {
         matches!(self.takes, Takes::Thing | Takes::Anything)
     }
 }

@@ -1,5 +1,6 @@
 use super::super::digest::Digest;
 use super::super::finetune::{Pooling, Selection};
+use super::super::model::Arch;
 use super::super::training::{Length, Precision, Schedule, Warmup};
 use super::*;
 
@@ -31,19 +32,10 @@ fn prepare(format: DatasetFormat, held_out: f64) -> PrepareJob {
 
 fn tune() -> TuneJob {
     let training = Training {
-        length: Length::Epochs(2),
-        batch_size: 8,
-        learning_rate: 2e-5,
         schedule: Schedule::Cosine,
         warmup: Warmup::Fraction(0.05),
-        min_learning_rate_ratio: 0.0,
-        betas: [0.9, 0.999],
-        epsilon: 1e-8,
-        weight_decay: 0.0,
         clip_norm: Some(1.0),
-        label_smoothing: 0.0,
-        precision: Precision::F32,
-        validation: None,
+        ..Training::plain(Length::Epochs(2), 8, 2e-5)
     };
     TuneJob {
         parent: JobId::of("parent"),
@@ -113,6 +105,74 @@ fn datasets_have_another_version_than_corpora() {
     for format in [DatasetFormat::dialogue(3), DatasetFormat::json("q", "a")] {
         assert_eq!(version(&prepare_file(format, 0.0)), r#"{"version":3"#);
     }
+}
+
+fn pretrain() -> PretrainJob {
+    let model = ModelConfig {
+        arch: Arch::Llama,
+        vocab_size: 512,
+        max_positions: 64,
+        hidden: 8,
+        layers: 1,
+        heads: 1,
+        kv_heads: 1,
+        head_dim: 8,
+        intermediate: 32,
+        rope_base: 10_000.0,
+        norm_eps: 1e-6,
+        tied: false,
+        init_std: 0.02,
+    };
+    PretrainJob {
+        model,
+        tokenizer: tokenizer(512).id(),
+        corpora: vec![JobId::of("speech")],
+        sequence_length: 64,
+        training: Training::plain(Length::Epochs(1), 8, 1e-3),
+        milestones: vec![],
+        seed: 1,
+    }
+}
+
+/// A job of each version of each kind, with its description in CHANGELOG.md.
+fn versions() -> Vec<(&'static str, Job)> {
+    let origin = Origin::World { part: WorldPart::Evaluation, seed: 1, size: 50 };
+    let eval = EvalJob {
+        model: JobId::of("model"),
+        milestone: None,
+        suite: Suite::Blimp,
+        mode: Mode::FIXED,
+        data: origin.clone(),
+    };
+    let replay =
+        ReplayedText { share: Replay::new(0.25).unwrap(), corpora: vec![JobId::of("speech")], sequence_length: 64 };
+    vec![
+        ("", tokenizer(512)),
+        ("", Job::Prepare(prepare(DatasetFormat::json("q", "a"), 0.1))),
+        (" of `dialogue` or `squad` data with `held_out` above 0", prepare_file(DatasetFormat::dialogue(3), 0.1)),
+        ("", Job::Pretrain(pretrain())),
+        ("", Job::Import(ImportJob { folder: origin })),
+        ("", Job::Tune(tune())),
+        (" with `pretrain_mix` above 0", Job::Tune(TuneJob { replay: Some(replay), ..tune() })),
+        ("", Job::Eval(eval)),
+        ("", Job::Finetune(finetune())),
+    ]
+}
+
+#[test]
+fn the_changelog_states_the_versions_of_all_kinds_and_suites() {
+    let versions = versions();
+    let mut kinds: Vec<JobKind> = versions.iter().map(|(_, job)| job.kind()).collect();
+    kinds.dedup();
+    assert_eq!(kinds, JobKind::ALL);
+    let jobs = versions.iter().map(|(which, job)| format!("| job `{}`{which} | {} |", job.kind(), job.version()));
+    let suites = Suite::ALL.iter().map(|suite| format!("| suite `{suite}` | {} |", suite.version()));
+    let expected: Vec<String> = jobs.chain(suites).collect();
+    let changelog = include_str!("../../../CHANGELOG.md");
+    let (_, section) = changelog.split_once("\n## Versions of job kinds and suites\n").unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let stated: Vec<&str> = section.lines().filter(|line| line.starts_with('|')).skip(2).collect();
+    assert_eq!(stated, expected);
 }
 
 #[test]

@@ -244,7 +244,7 @@ impl<'a> ScoreMatrix<'a> {
                         seeds.push(SeedPair { seed, first: first.to_vec(), second: second.to_vec() });
                     }
                     (Some(_), Some(_)) => {
-                        missing.push(Missing { seed, condition: None, reason: MissingReason::OtherData })
+                        missing.push(Missing { seed, condition: None, reason: MissingReason::OtherData });
                     }
                     (first, second) => {
                         missing.extend(first.is_none().then(|| lacks(one, planned)));

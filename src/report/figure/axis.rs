@@ -17,7 +17,7 @@ pub(super) struct Axis {
 impl Axis {
     /// An axis that contains these values and a margin at either end. The margin and `error_bar_ends` are clipped at
     /// `ends`. Ticks are at multiples of 1, 2 or 5 times a power of ten.
-    pub fn over(values: &[f64], error_bar_ends: &[f64], ends: (f64, f64), left: f64, right: f64) -> Self {
+    pub(super) fn over(values: &[f64], error_bar_ends: &[f64], ends: (f64, f64), left: f64, right: f64) -> Self {
         let hull = |values: &mut dyn Iterator<Item = f64>| {
             values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)))
         };
@@ -42,24 +42,24 @@ impl Axis {
     }
 
     /// The position of a value in pixels. A value beyond an end is placed at that end.
-    pub fn x(&self, value: f64) -> f64 {
+    pub(super) fn x(&self, value: f64) -> f64 {
         let share = (value - self.low) / (self.high - self.low);
         self.left + share.clamp(0.0, 1.0) * (self.right - self.left)
     }
 
     /// Whether a value is between the ends of the axis.
-    pub fn contains(&self, value: f64) -> bool {
+    pub(super) fn contains(&self, value: f64) -> bool {
         let slack = 1e-9 * (self.high - self.low);
         (self.low - slack..=self.high + slack).contains(&value)
     }
 
     /// The positions of the ticks.
-    pub fn ticks(&self) -> impl Iterator<Item = f64> {
+    pub(super) fn ticks(&self) -> impl Iterator<Item = f64> {
         ticks(self.low, self.high, self.step)
     }
 
     /// The label of a tick, with as many decimals as the ticks need.
-    pub fn label(&self, tick: f64) -> String {
+    pub(super) fn label(&self, tick: f64) -> String {
         let decimals = (-self.step.log10().floor()).max(0.0) as usize;
         format!("{tick:.decimals$}")
     }

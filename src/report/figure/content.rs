@@ -162,17 +162,17 @@ impl Figure {
 
 impl Panel {
     /// A panel without limits and reference lines.
-    pub fn new(head: String, marks: Vec<Mark>) -> Self {
+    pub(crate) fn new(head: String, marks: Vec<Mark>) -> Self {
         Self { head, marks, scale: None, beside: vec![], lines: vec![], bands: None }
     }
 
     /// All numbers that the axis must contain.
-    pub fn values(&self) -> Vec<f64> {
+    pub(crate) fn values(&self) -> Vec<f64> {
         self.marks.iter().flat_map(Mark::values).chain(self.beside.iter().copied()).collect()
     }
 
     /// The ends of error bars and bands, which the axis contains as far as they are possible values.
-    pub fn error_bar_ends(&self) -> Vec<f64> {
+    pub(crate) fn error_bar_ends(&self) -> Vec<f64> {
         let bands = self.bands.iter().flat_map(|bands| bands.values.iter().flatten());
         let error_bar = |mark: &Mark| if let Mark::Value { error_bar, .. } = mark { *error_bar } else { None };
         let error_bars = self.marks.iter().filter_map(error_bar).map(|bar| (bar.low, bar.high));
@@ -182,7 +182,7 @@ impl Panel {
 
 impl Mark {
     /// The mark of a cell in a table with this ±.
-    pub fn of(cell: &Cell, spread: Spread) -> Self {
+    pub(crate) fn of(cell: &Cell, spread: Spread) -> Self {
         match cell {
             Cell::Score(score) => {
                 let Score { mean, .. } = score;
@@ -203,7 +203,7 @@ impl Mark {
     }
 
     /// The numbers of the mark.
-    pub fn values(&self) -> Vec<f64> {
+    pub(crate) fn values(&self) -> Vec<f64> {
         match self {
             Mark::Value { value, .. } | Mark::Published(value, _) => vec![*value],
             Mark::Interval(low, high) => vec![*low, *high],
@@ -213,7 +213,7 @@ impl Mark {
     }
 
     /// The text beside the panel.
-    pub fn annotation(&self) -> &str {
+    pub(crate) fn annotation(&self) -> &str {
         match self {
             Mark::Value { annotation, .. } | Mark::Published(_, annotation) => annotation,
             Mark::Box(row) => &row.annotation,

@@ -34,7 +34,7 @@ struct Entry {
 pub(super) struct Legend(Vec<Entry>);
 
 impl Legend {
-    pub fn of(figure: &Figure) -> Self {
+    pub(super) fn of(figure: &Figure) -> Self {
         let marks = || figure.panels.iter().flat_map(|panel| &panel.marks);
         let kind = |mark: &Mark| match mark {
             Mark::Value { error_bar, .. } => error_bar.map(|bar| bar.kind),
@@ -97,11 +97,11 @@ impl Legend {
     }
 
     /// The height in pixels.
-    pub fn height(&self, width: f64) -> f64 {
+    pub(super) fn height(&self, width: f64) -> f64 {
         self.places(width).last().map_or(0.0, |(_, y)| y + LINE)
     }
 
-    pub fn draw(&self, out: &mut String, (left, top): (f64, f64), width: f64) -> Result {
+    pub(super) fn draw(&self, out: &mut String, (left, top): (f64, f64), width: f64) -> Result {
         for (entry, (x, y)) in self.0.iter().zip(self.places(width)) {
             let (x, y) = (left + x, top + y + LINE / 2.0);
             entry.symbol.draw(out, x, y)?;

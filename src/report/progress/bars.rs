@@ -29,7 +29,7 @@ pub(super) struct Bars {
 
 impl Bars {
     /// Draws the bar of the whole run; `None` if the target cannot show bars.
-    pub fn new(state: &RunState, target: ProgressDrawTarget) -> Option<Self> {
+    pub(super) fn new(state: &RunState, target: ProgressDrawTarget) -> Option<Self> {
         if target.is_hidden() {
             return None;
         }
@@ -41,7 +41,7 @@ impl Bars {
     }
 
     /// Shows an update that was already applied to the state.
-    pub fn show(&mut self, state: &RunState, update: &JobUpdate, elapsed: Duration) {
+    pub(super) fn show(&mut self, state: &RunState, update: &JobUpdate, elapsed: Duration) {
         let Some(job) = state.job(&update.job) else { return };
         self.overall.set_position((state.share() * OVERALL_LENGTH as f64) as u64);
         self.overall.set_message(text::overall(state, elapsed));
@@ -63,7 +63,7 @@ impl Bars {
     }
 
     /// Removes all bars.
-    pub fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         for (_, bar) in self.running.drain() {
             bar.finish_and_clear();
         }

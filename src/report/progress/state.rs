@@ -77,7 +77,7 @@ pub(super) struct Counts {
 }
 
 impl RunState {
-    pub fn new(planned: &[PlannedJob], began: i64) -> Self {
+    pub(super) fn new(planned: &[PlannedJob], began: i64) -> Self {
         let job = |planned: &PlannedJob| JobProgress {
             kind: planned.kind,
             label: planned.label.clone(),
@@ -102,19 +102,19 @@ impl RunState {
         }
     }
 
-    pub fn job(&self, id: &JobId) -> Option<&JobProgress> {
+    pub(super) fn job(&self, id: &JobId) -> Option<&JobProgress> {
         self.index.get(id).map(|number| &self.jobs[*number])
     }
 
-    pub fn jobs(&self) -> &[JobProgress] {
+    pub(super) fn jobs(&self) -> &[JobProgress] {
         &self.jobs
     }
 
-    pub fn running(&self) -> impl Iterator<Item = &JobProgress> {
+    pub(super) fn running(&self) -> impl Iterator<Item = &JobProgress> {
         self.jobs.iter().filter(|job| job.phase == JobPhase::Running)
     }
 
-    pub fn counts(&self) -> Counts {
+    pub(super) fn counts(&self) -> Counts {
         let mut counts = Counts { jobs: self.jobs.len(), done: 0, failed: 0 };
         for job in &self.jobs {
             match job.phase {
@@ -127,7 +127,7 @@ impl RunState {
     }
 
     /// Applies an update. Updates of jobs that are not part of the run are ignored.
-    pub fn apply(&mut self, update: &JobUpdate) {
+    pub(super) fn apply(&mut self, update: &JobUpdate) {
         let Some(job) = self.index.get(&update.job).map(|number| &mut self.jobs[*number]) else { return };
         match &update.update {
             Update::Submitted { .. } => {
@@ -151,7 +151,7 @@ impl RunState {
     }
 
     /// The share of the work that is done, from 0 to 1; it is 1 only if every job is done.
-    pub fn share(&self) -> f64 {
+    pub(super) fn share(&self) -> f64 {
         let (done, all) =
             self.jobs.iter().fold((0.0, 0.0), |(done, all), job| (done + job.weight * job.share(), all + job.weight));
         if self.counts().done == self.jobs.len() {
@@ -166,7 +166,7 @@ impl RunState {
     /// The estimated remaining time at the speed so far; `None` while too little work is done for an estimate.
     ///
     /// Failed jobs are not expected to be completed.
-    pub fn time_left(&self, elapsed: Duration) -> Option<Duration> {
+    pub(super) fn time_left(&self, elapsed: Duration) -> Option<Duration> {
         let (mut made, mut left) = (0.0, 0.0);
         for job in &self.jobs {
             made += job.weight * job.share_of_this_run();
@@ -218,7 +218,7 @@ impl JobProgress {
     }
 
     /// The share of the job that is done, from 0 to 1.
-    pub fn share(&self) -> f64 {
+    pub(super) fn share(&self) -> f64 {
         if self.phase == JobPhase::Done { 1.0 } else { ratio(self.done, self.total) }
     }
 
@@ -228,7 +228,7 @@ impl JobProgress {
     }
 
     /// The mean speed over all reports in tokens per second, assuming that all steps have the same number of tokens.
-    pub fn mean_speed(&self) -> Option<f64> {
+    pub(super) fn mean_speed(&self) -> Option<f64> {
         (self.time_per_token > 0.0).then(|| self.timed_steps / self.time_per_token)
     }
 }

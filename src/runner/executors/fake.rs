@@ -17,7 +17,7 @@ use crate::domain::{
 
 /// What the script makes of a submission.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Act {
+pub(crate) enum Act {
     /// It finishes with the artifact `result.txt`, whose content depends on the job alone.
     Finish,
     /// It publishes a failure.
@@ -30,7 +30,7 @@ pub enum Act {
 
 /// An executor that follows a script: a function of the assignment.
 #[derive(Debug)]
-pub struct Fake<F> {
+pub(crate) struct Fake<F> {
     slots: Vec<Slot>,
     script: F,
     work: Vec<Option<Work>>,
@@ -56,14 +56,14 @@ struct Work {
 
 impl<F: FnMut(&Assignment) -> Act> Fake<F> {
     /// An executor with this many slots of one CPU.
-    pub fn new(slots: u32, script: F) -> Self {
+    pub(crate) fn new(slots: u32, script: F) -> Self {
         let slot = |number| Slot { name: format!("cpu/{number}"), device: "cpu".to_owned(), threads: 1 };
         let work = (0..slots).map(|_| None).collect();
         Self { slots: (0..slots).map(slot).collect(), script, work, orders: Orders::None }
     }
 
     /// Lets the workers finish what they have, as they do when their coordinator is dead.
-    pub fn outlive_coordinator(&mut self) {
+    pub(crate) fn outlive_coordinator(&mut self) {
         self.orders = Orders::None;
         for slot in 0..self.slots.len() {
             self.poll(slot);

@@ -83,7 +83,7 @@ impl Worker {
 ///
 /// When it is dropped, workers finish the jobs that they have, and idle workers exit.
 #[derive(Debug)]
-pub struct Local {
+pub(super) struct Local {
     program: WorkerProgram,
     /// Arguments before those that name the slot; tests need them.
     arguments: Vec<String>,
@@ -94,7 +94,7 @@ pub struct Local {
 
 impl Local {
     /// Workers of `program` on these slots, which log to `<runs>/workers/<slot>.log`.
-    pub fn new(program: WorkerProgram, runs: &Path, slots: Vec<Slot>) -> Self {
+    pub(super) fn new(program: WorkerProgram, runs: &Path, slots: Vec<Slot>) -> Self {
         let workers = slots.iter().map(|_| None).collect();
         Self { program, arguments: vec![], logs: runs.join("workers"), slots, workers }
     }

@@ -45,7 +45,7 @@ const STUCK: [&str; 9] = [
 ///
 /// When it is dropped, the jobs stay in the queue, where the next coordinator finds them.
 #[derive(Debug)]
-pub struct Slurm {
+pub(super) struct Slurm {
     commands: Commands,
     program: WorkerProgram,
     options: domain::Slurm,
@@ -68,7 +68,7 @@ pub struct Slurm {
 impl Slurm {
     /// Runs `program` on the nodes, where it must exist under the same path, as must the folders of the jobs. With
     /// `cancel_on_exit` a polite stop cancels the jobs; otherwise they outlive their coordinator.
-    pub fn new(program: WorkerProgram, options: domain::Slurm, cancel_on_exit: bool) -> Self {
+    pub(super) fn new(program: WorkerProgram, options: domain::Slurm, cancel_on_exit: bool) -> Self {
         let gpu = options.gres.as_ref().is_some_and(|gres| gres.split(',').any(|one| one.starts_with("gpu")));
         let slot = |number| Slot {
             name: BackendKind::Slurm.slot_name("", number),

@@ -1,6 +1,6 @@
 //! The stages of curricula, and the seeds of tunings.
 
-use super::super::curricula::SHARED_TUNE_KEYS;
+use super::super::training::SHARED_TUNE_KEYS;
 use super::{GOOD, broken, good, labels, with};
 use crate::domain::{Length, LossMask, OptimizerStart, RecordOrder, Replay, StagePart};
 

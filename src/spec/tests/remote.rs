@@ -76,7 +76,7 @@ fn what_is_wrong_with_them_is_said_at_its_place() {
     for (text, place, said) in [
         ("{hf: org/name}", "x.yaml:3:11", "missing key 'files'"),
         ("{hf: org/name@v1, files: a}", "x.yaml:3:16", "write the revision as a key of its own: `revision: TAG`"),
-        ("{hf: https://huggingface.co/a/b, files: a}", "x.yaml:3:16", "write only ORGANISATION/NAME"),
+        ("{hf: https://huggingface.co/a/b, files: a}", "x.yaml:3:16", "write only ORGANIZATION/NAME"),
         ("{hf: org/name, osf: ryjfm, files: a}", "x.yaml:3:31", "both 'hf' and 'osf' are given"),
         ("{osf: ryjfm, revision: v1, files: a}", "x.yaml:3:24", "'revision' is only for `hf`"),
         ("{osf: https://osf.io/ryjfm, files: a}", "x.yaml:3:17", "the id of an OSF project"),

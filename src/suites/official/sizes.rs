@@ -10,7 +10,7 @@ use super::super::official_of;
 /// The differences between a zero-shot evaluation and the official numbers of predictions, one for each subtask.
 ///
 /// # Panics
-/// If the suite is `glue`.
+/// Unless [`super::has_files`].
 pub fn problems(suite: Suite, size: Size, outcomes: &[ItemOutcome]) -> Vec<Gap> {
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for outcome in outcomes {

@@ -1,4 +1,4 @@
-//! The table of reading times, with missing values as pandas recognises them.
+//! The table of reading times, with missing values as pandas recognizes them.
 
 use csv::StringRecord;
 

@@ -44,12 +44,12 @@ struct Loops {
   // residual = x + branch, and its RMSNorm; `inverse` is 1 / root mean square of each row. Without a branch (null), no
   // residual is written.
   void (*add_norm)(
-      Rows, const float* x, const T* branch, const float* gain, float epsilon, float* residual, T* normalised,
+      Rows, const float* x, const T* branch, const float* gain, float epsilon, float* residual, T* normalized,
       float* inverse);
   // The gradient of x, which is also that of the branch (`branch_gradient` may be null). `residual_gradient` may be
   // null or the same memory as `x_gradient`. Adds to `gain_gradient`.
   void (*add_norm_gradient)(
-      Rows, const float* residual, const float* inverse, const float* gain, const T* normalised_gradient,
+      Rows, const float* residual, const float* inverse, const float* gain, const T* normalized_gradient,
       const float* residual_gradient, float* x_gradient, T* branch_gradient, float* gain_gradient);
 
   // silu(gate) * up for rows [gate, up]; `width` is the width of each of the two.

@@ -13,7 +13,7 @@ struct Sum {
 
 template <typename T>
 void add_norm(
-    Rows rows, const float* x, const T* branch, const float* gain, float epsilon, float* residual, T* normalised,
+    Rows rows, const float* x, const T* branch, const float* gain, float epsilon, float* residual, T* normalized,
     float* inverse) {
   const int64_t width = rows.width;
   for (int64_t r = rows.begin; r < rows.end; r++) {
@@ -40,19 +40,19 @@ void add_norm(
     const float factor = 1.0f / __builtin_sqrtf(squares.total() / width + epsilon);
     inverse[r] = factor;
     for (int64_t i = 0; i < width; i += LANES)
-      store(normalised + r * width + i, load(row + i) * factor * load(gain + i));
+      store(normalized + r * width + i, load(row + i) * factor * load(gain + i));
   }
 }
 
 // With y = x f g, f = 1 / rms(x): dx = f (g dy - x f² mean(x g dy)), dg = sum over rows of dy x f.
 template <typename T>
 void add_norm_gradient(
-    Rows rows, const float* residual, const float* inverse, const float* gain, const T* normalised_gradient,
+    Rows rows, const float* residual, const float* inverse, const float* gain, const T* normalized_gradient,
     const float* residual_gradient, float* x_gradient, T* branch_gradient, float* gain_gradient) {
   const int64_t width = rows.width;
   for (int64_t r = rows.begin; r < rows.end; r++) {
     const float* x = residual + r * width;
-    const T* dy = normalised_gradient + r * width;
+    const T* dy = normalized_gradient + r * width;
     const float factor = inverse[r];
     Sum dot;
     for (int64_t i = 0; i < width; i += 2 * LANES) {

@@ -11,7 +11,7 @@ extern "C" fn request_stop(_signal: libc::c_int) {
 /// Makes SIGTERM, SIGINT and SIGUSR1 (the early warning of Slurm) set the returned flag instead of ending the process.
 pub fn stop_on_signals() -> &'static AtomicBool {
     for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGUSR1] {
-        // SAFETY: the action is fully initialised (zero is a valid mask, flags and restorer), and its handler only stores
+        // SAFETY: the action is fully initialized (zero is a valid mask, flags and restorer), and its handler only stores
         // to an atomic, which is async-signal-safe. With SA_RESTART, system calls of libraries do not fail.
         unsafe {
             let mut action: libc::sigaction = std::mem::zeroed();

@@ -38,10 +38,10 @@ mod tests {
 
     /// The variant decides, not the text.
     #[test]
-    fn a_lack_of_memory_is_recognised_by_its_type() {
+    fn a_lack_of_memory_is_recognized_by_its_type() {
         let failure = |error: ml::Error| match JobError::from(error) {
             JobError::Failed { failure, .. } => failure,
-            error => panic!("{error:?}"),
+            JobError::Interrupted { .. } => panic!("the job was not interrupted"),
         };
         assert_eq!(failure(ml::Error::OutOfMemory("12 GiB".into())), FailureKind::OutOfMemory);
         let path = std::path::Path::new("out of memory.txt");

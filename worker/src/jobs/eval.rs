@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
 use grid::data::{self, DataError, Encoding, Tokenizer};
-use grid::domain::{EvalJob, Event, FirstToken, ItemOutcome, Milestone, Mode, Score, Suite};
+use grid::domain::{EvalJob, Event, FirstToken, ItemOutcome, Milestone, Mode, Score, ScoringMethod};
 use grid::suites::{self, AoaCheckpoint, Candidate, Item, Likelihood, Tokenization};
 use rayon::prelude::*;
 
@@ -26,12 +26,15 @@ pub(super) fn run(
 ) -> Result<(), JobError> {
     let files = data::evaluation_files(&inputs.located(&job.data), job.suite)?;
     let items = suites::read(job.suite, job.mode, &files)?;
-    let (scores, outcomes) = match job.suite {
-        Suite::Aoa => {
+    let (scores, outcomes) = match job.suite.scoring() {
+        ScoringMethod::AgeOfAcquisition => {
             let (score, outcomes) = score_milestones(job, inputs, &items, attempt)?;
             (vec![score], outcomes)
         }
-        _ => {
+        ScoringMethod::Finetuning => {
+            return Err(JobError::failed(format!("{} is scored by jobs of the kind finetune", job.suite)));
+        }
+        ScoringMethod::Choice | ScoringMethod::Rank | ScoringMethod::ReadingTimes => {
             let mut folder = inputs.parent(&job.model)?.to_owned();
             if let Some(milestone) = job.milestone {
                 folder = folder.join(milestones::folder_of(milestone));

@@ -8,8 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use grid::domain::{
     Arch, Artifact, Assignment, CorpusFormat, Event, Job, JobId, JournalEntry, Length, ModelConfig, Origin, Outcome,
-    Precision, PrepareJob, Prepared, PretrainJob, RunSettings, Schedule, TokenizerJob, Training, Verdict, Warmup,
-    WorldPart,
+    PrepareJob, Prepared, PretrainJob, RunSettings, Schedule, TokenizerJob, Training, Verdict, Warmup, WorldPart,
 };
 
 use super::{Memory, run};
@@ -110,19 +109,11 @@ pub(super) fn pretraining(runs: &Path) -> (Job, BTreeMap<JobId, PathBuf>) {
         init_std: 0.02,
     };
     let training = Training {
-        length: Length::Steps(100),
-        batch_size: 4,
-        learning_rate: 1e-2,
         schedule: Schedule::Cosine,
         warmup: Warmup::Steps(3),
-        min_learning_rate_ratio: 0.0,
-        betas: [0.9, 0.999],
-        epsilon: 1e-8,
         weight_decay: 0.1,
         clip_norm: Some(1.0),
-        label_smoothing: 0.0,
-        precision: Precision::F32,
-        validation: None,
+        ..Training::plain(Length::Steps(100), 4, 1e-2)
     };
     let (tokenizer, corpora) = (tokenizer.id(), vec![prepare.id()]);
     (

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use grid::data::Split;
-use grid::domain::{PretrainJob, Training};
+use grid::domain::PretrainJob;
 
 use super::batches::{PackedText, rows_of_steps, total_steps};
 use super::inputs::Inputs;
 use super::training::{self, Stage, TextSeen};
 use crate::attempt::{Attempt, JobError};
-use crate::ml::{self, LanguageModeling, Model};
+use crate::ml::{self, Model};
 
 /// Writes a model folder in the Hugging Face format, and one in `milestones/<milestone>` for each milestone.
 pub(super) fn run(job: &PretrainJob, inputs: Inputs<'_>, attempt: &mut Attempt) -> Result<(), JobError> {
@@ -22,9 +22,7 @@ pub(super) fn run(job: &PretrainJob, inputs: Inputs<'_>, attempt: &mut Attempt) 
     let windows = rows_of_steps(batch_size, total, train.len()) as f64;
     let words = windows * train.words() / train.len().max(1) as f64;
     let tokens = windows * f64::from(job.sequence_length + 1);
-    let Training { precision, label_smoothing, .. } = job.training;
     let stage = Stage {
-        objective: LanguageModeling::new(&job.model, precision, label_smoothing),
         training: &job.training,
         milestones: &job.milestones,
         total,

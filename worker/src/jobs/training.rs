@@ -1,4 +1,6 @@
 //! The training of language models for any objective, which pretrain and tune jobs share.
+//!
+//! [`run`] chooses the objective of a job whose examples are token sequences.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,7 +13,10 @@ use super::fault_injection::KillSchedule;
 use super::inputs::Inputs;
 use super::milestones;
 use crate::attempt::{Attempt, JobError};
-use crate::ml::{Batches, Checkpoint, Model, Objective, Options, OutputFiles, Progress, Trainer, model_folder};
+use crate::ml::{
+    Batches, Checkpoint, LanguageModeling, Model, Objective, Options, OutputFiles, Progress, Trainer, TrainingSequence,
+    model_folder,
+};
 
 /// The number of held-out rows whose loss is measured. More rows would not change the estimate much.
 const VALIDATION_ROWS: u64 = 512;
@@ -20,8 +25,7 @@ const VALIDATION_ROWS: u64 = 512;
 const VALIDATION_BATCH: u32 = 16;
 
 /// What the training of a pretrain or tune job depends on.
-pub(super) struct Stage<'a, O: Objective> {
-    pub(super) objective: O,
+pub(super) struct Stage<'a, E> {
     pub(super) training: &'a Training,
     pub(super) milestones: &'a [Milestone],
     /// Optimizer steps in total.
@@ -30,8 +34,8 @@ pub(super) struct Stage<'a, O: Objective> {
     pub(super) text: TextSeen,
     /// Rows in an epoch of the part that has the fewest.
     pub(super) rows: u64,
-    pub(super) batches: Arc<dyn Batches<O::Example>>,
-    pub(super) validation: Vec<O::Example>,
+    pub(super) batches: Arc<dyn Batches<E>>,
+    pub(super) validation: Vec<E>,
     /// The folder of the tokenizer that is copied to the output.
     pub(super) tokenizer: &'a Path,
     /// The folder of the optimizer state to continue with.
@@ -51,16 +55,29 @@ pub(super) fn sample<T>(len: u64, row: impl Fn(u64) -> T) -> Vec<T> {
     (0..len.min(VALIDATION_ROWS)).map(|position| row(order.at(position))).collect()
 }
 
-/// Trains the model and writes it to the output of the attempt.
-pub(super) fn run<O: Objective<Model = Model>>(
-    stage: Stage<'_, O>,
+/// Trains the model on token sequences and writes it to the output of the attempt.
+pub(super) fn run(
+    stage: Stage<'_, TrainingSequence>,
     model: Model,
     inputs: Inputs<'_>,
     attempt: &mut Attempt,
 ) -> Result<(), JobError> {
-    stage.check()?;
+    let Training { precision, label_smoothing, .. } = *stage.training;
+    let objective = LanguageModeling::new(model.config(), precision, label_smoothing);
+    minimize(objective, stage, model, inputs, attempt)
+}
+
+/// Trains the model for an objective and writes it to the output of the attempt.
+fn minimize<O: Objective<Model = Model>>(
+    objective: O,
+    stage: Stage<'_, O::Example>,
+    model: Model,
+    inputs: Inputs<'_>,
+    attempt: &mut Attempt,
+) -> Result<(), JobError> {
+    stage.check(&objective)?;
     let faults = inputs.settings().faults;
-    let mut run = TrainingRun::start(stage, model, inputs, attempt)?;
+    let mut run = TrainingRun::start(objective, stage, model, inputs, attempt)?;
     let earlier = attempt.earlier().len();
     let job = inputs.assignment().id;
     let mut kills = KillSchedule::draw(faults, job, earlier, run.trainer.progress().step, run.stage.total);
@@ -96,15 +113,13 @@ pub(super) fn run<O: Objective<Model = Model>>(
     run.finish(attempt)
 }
 
-impl<O: Objective<Model = Model>> Stage<'_, O> {
+impl<E> Stage<'_, E> {
     /// Fails before the first step if the data cannot give what the training needs.
-    fn check(&self) -> Result<(), JobError> {
+    fn check(&self, objective: &impl Objective<Example = E>) -> Result<(), JobError> {
         if self.rows == 0 && self.total > 0 {
             return Err(JobError::failed("the prepared text is shorter than one training sequence: provide more text"));
         }
-        if self.training.validation.is_some()
-            && self.validation.iter().all(|example| self.objective.terms(example) == 0)
-        {
+        if self.training.validation.is_some() && self.validation.iter().all(|example| objective.terms(example) == 0) {
             return Err(JobError::failed(
                 "`validate_every` is given, but no text is held out for validation: provide more text, or increase \
                  `held_out`",
@@ -138,14 +153,20 @@ impl<O: Objective<Model = Model>> Stage<'_, O> {
 
 /// A training in progress, with the files that it has left in its output.
 struct TrainingRun<'a, O: Objective> {
-    stage: Stage<'a, O>,
+    stage: Stage<'a, O::Example>,
     trainer: Trainer<O>,
     output: OutputFiles,
 }
 
 impl<'a, O: Objective<Model = Model>> TrainingRun<'a, O> {
     /// Starts a training, from the newest intact checkpoint if there is one.
-    fn start(stage: Stage<'a, O>, model: Model, inputs: Inputs<'_>, attempt: &mut Attempt) -> Result<Self, JobError> {
+    fn start(
+        objective: O,
+        stage: Stage<'a, O::Example>,
+        model: Model,
+        inputs: Inputs<'_>,
+        attempt: &mut Attempt,
+    ) -> Result<Self, JobError> {
         let faults = inputs.settings().faults;
         let options = Options {
             micro_batch: inputs.settings().micro_batch,
@@ -160,7 +181,7 @@ impl<'a, O: Objective<Model = Model>> TrainingRun<'a, O> {
             precision = ?stage.training.precision,
             "batch plan"
         );
-        let (objective, batches) = (stage.objective.clone(), stage.batches.clone());
+        let batches = stage.batches.clone();
         let mut trainer = Trainer::new(model, objective, stage.training, stage.total, batches, options)?;
         if let Some(folder) = stage.optimizer {
             trainer.load_optimizer(folder)?;

@@ -3,13 +3,12 @@
 use std::sync::Arc;
 
 use grid::data::Split;
-use grid::domain::{Event, Training, TuneJob};
+use grid::domain::{Event, TuneJob};
 
 use super::batches::{InstructionRecords, PackedText, PartBatches, Truncation, TuneBatches, TunePartRows};
 use super::inputs::Inputs;
 use super::training::{self, Stage, TextSeen};
 use crate::attempt::{Attempt, JobError};
-use crate::ml::LanguageModeling;
 
 /// Writes a model folder in the Hugging Face format.
 pub(super) fn run(job: &TuneJob, inputs: Inputs<'_>, attempt: &mut Attempt) -> Result<(), JobError> {
@@ -33,9 +32,7 @@ pub(super) fn run(job: &TuneJob, inputs: Inputs<'_>, attempt: &mut Attempt) -> R
     let train = TuneBatches::new(parts);
     let parent = inputs.parent(&job.parent)?;
     let model = inputs.read_model(parent)?;
-    let Training { precision, label_smoothing, .. } = job.training;
     let stage = Stage {
-        objective: LanguageModeling::new(model.config(), precision, label_smoothing),
         training: &job.training,
         milestones: &[],
         total: train.total_steps(),

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use grid::domain::{BenchRound, Length, Precision, Schedule, SpecialTokens, Training, Warmup, WorkerReady, Workload};
+use grid::domain::{BenchRound, Length, Precision, SpecialTokens, Training, WorkerReady, Workload};
 use tch::{Device, Kind, Tensor};
 
 use super::batching::{Batch, Batches};
@@ -63,19 +63,11 @@ impl Bench {
             model_folder::write(folder, &model, SpecialTokens::default())?;
         }
         let training = Training {
-            length: Length::Steps(0),
-            batch_size: workload.batch_size,
-            learning_rate: 1e-3,
-            schedule: Schedule::Constant,
-            warmup: Warmup::Steps(0),
-            min_learning_rate_ratio: 0.0,
             betas: [0.9, 0.95],
-            epsilon: 1e-8,
             weight_decay: 0.1,
             clip_norm: Some(1.0),
-            validation: None,
-            label_smoothing: 0.0,
             precision: workload.precision,
+            ..Training::plain(Length::Steps(0), workload.batch_size, 1e-3)
         };
         // All weights decay, as with the defaults of `torch.optim.AdamW`.
         let options = Options { report_every: 1, decay: Decay::All, ..Options::default() };

@@ -3,7 +3,7 @@
 //! ```text
 //! bench ............. measures training speed
 //! training .......... Trainer<O>: one optimizer step at a time, for any objective
-//! objectives ........ what a step minimises: language_modeling, classification
+//! objectives ........ what a step minimizes: language_modeling, classification
 //! batching .......... batches of a step, grouping by length, preparation on another thread
 //! scoring ........... log-probabilities of token sequences
 //! files ............. safetensors, model folders (Hugging Face), checkpoints, kept output files

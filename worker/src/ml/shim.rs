@@ -58,7 +58,7 @@ unsafe extern "C" {
         epsilon: f64,
         bf16: c_int,
         residual: *mut Handle,
-        normalised: *mut Handle,
+        normalized: *mut Handle,
     ) -> c_int;
     fn grid_swiglu(gate_up: Handle, inner: *mut Handle) -> c_int;
     fn grid_set_exact(exact: c_int) -> c_int;
@@ -84,7 +84,7 @@ fn handles<'a>(tensors: impl IntoIterator<Item = &'a Tensor>) -> Vec<Handle> {
 }
 
 /// The description of its own build that the loaded libtorch gives.
-pub fn configuration() -> Result<String, Error> {
+pub(super) fn configuration() -> Result<String, Error> {
     let mut text = vec![0u8; 1 << 14];
     // SAFETY: the shim writes at most `capacity` bytes, the last of them NUL.
     check(unsafe { grid_configuration(text.as_mut_ptr().cast(), text.len()) })?;
@@ -92,7 +92,7 @@ pub fn configuration() -> Result<String, Error> {
 }
 
 /// Global L2 norm of the gradients of these parameters, a 0-dim tensor on their device.
-pub fn gradient_norm<'a>(parameters: impl IntoIterator<Item = &'a Tensor>) -> Result<Tensor, Error> {
+pub(super) fn gradient_norm<'a>(parameters: impl IntoIterator<Item = &'a Tensor>) -> Result<Tensor, Error> {
     let parameters = handles(parameters);
     let mut norm = null_mut();
     // SAFETY: the handles are alive for the call; on success `norm` is a new tensor that the caller owns.
@@ -104,7 +104,7 @@ pub fn gradient_norm<'a>(parameters: impl IntoIterator<Item = &'a Tensor>) -> Re
 
 /// The hyperparameters of one AdamW step.
 #[derive(Debug, Clone, Copy)]
-pub struct AdamWStep {
+pub(super) struct AdamWStep {
     /// Learning rate of this step.
     pub learning_rate: f64,
     /// Decay rates of the two moments.
@@ -118,7 +118,7 @@ pub struct AdamWStep {
 /// One fused AdamW step over parameters with gradients, which are divided by `grad_scale` (0-dim) on the way.
 ///
 /// `steps` is the 0-dim step counter, which the caller has already incremented.
-pub fn fused_adamw(
+pub(super) fn fused_adamw(
     parameters: &[&Tensor],
     first: &[&Tensor],
     second: &[&Tensor],
@@ -148,21 +148,21 @@ pub fn fused_adamw(
 }
 
 /// Frees the gradients, so that the next backward pass stores its own instead of adding to zeros.
-pub fn clear_gradients<'a>(parameters: impl IntoIterator<Item = &'a Tensor>) -> Result<(), Error> {
+pub(super) fn clear_gradients<'a>(parameters: impl IntoIterator<Item = &'a Tensor>) -> Result<(), Error> {
     let parameters = handles(parameters);
     // SAFETY: the handles are alive for the call.
     check(unsafe { grid_clear_gradients(parameters.as_ptr(), parameters.len()) })
 }
 
 /// Runs the graph behind `output` backwards, starting from the gradient of `output`.
-pub fn backward(output: &Tensor, gradient: &Tensor) -> Result<(), Error> {
+pub(super) fn backward(output: &Tensor, gradient: &Tensor) -> Result<(), Error> {
     // SAFETY: both handles are alive for the call.
     check(unsafe { grid_backward(handle(output), handle(gradient)) })
 }
 
 /// The inputs of a vocabulary head.
 #[derive(Debug, Clone, Copy)]
-pub struct VocabularyHead<'a> {
+pub(super) struct VocabularyHead<'a> {
     /// Hidden states, `[rows, hidden]`.
     pub hidden: &'a Tensor,
     /// The weight of the head, `[vocab, hidden]`.
@@ -179,7 +179,7 @@ pub struct VocabularyHead<'a> {
 ///
 /// With a scale, the equally scaled gradient of the head's weight is added to the gradient of that weight. `smoothing` is
 /// the share of each target's probability that is spread evenly over the vocabulary, as in `torch.nn.CrossEntropyLoss`.
-pub fn head_loss(
+pub(super) fn head_loss(
     head: VocabularyHead<'_>,
     smoothing: f64,
     scale: Option<f64>,
@@ -197,7 +197,7 @@ pub fn head_loss(
 }
 
 /// Log-probability of each target, `[rows]`.
-pub fn target_logprobs(head: VocabularyHead<'_>) -> Result<Tensor, Error> {
+pub(super) fn target_logprobs(head: VocabularyHead<'_>) -> Result<Tensor, Error> {
     let mut logprobs = null_mut();
     let (hidden, weight, targets) = (handle(head.hidden), handle(head.weight), handle(head.targets));
     // SAFETY: live handles; on success the out-parameter is a new tensor that the caller owns.
@@ -208,14 +208,14 @@ pub fn target_logprobs(head: VocabularyHead<'_>) -> Result<Tensor, Error> {
 }
 
 /// Whether the fused operations support this tensor, whose rows (or heads) have this width.
-pub fn can_fuse(tensor: &Tensor, width: i64) -> bool {
+pub(super) fn can_fuse(tensor: &Tensor, width: i64) -> bool {
     // SAFETY: no arguments.
     let lanes = unsafe { grid_fused_lanes() };
     lanes > 0 && tensor.device() == Device::Cpu && width > 0 && width % (2 * lanes) == 0
 }
 
 /// The instruction set of the fused operations (`AVX-512`, `AVX2`), or `None` on a processor that has none of them.
-pub fn instruction_set() -> Option<&'static str> {
+pub(super) fn instruction_set() -> Option<&'static str> {
     // SAFETY: no arguments; the result is null or a NUL-terminated string that is never freed.
     unsafe {
         let name = grid_instruction_set();
@@ -226,7 +226,7 @@ pub fn instruction_set() -> Option<&'static str> {
 /// Fused causal attention; `angles` are the cosines and sines of rotary positions, `[positions, dim / 2]`.
 ///
 /// packed `[batch, seq, (heads + 2 * kv_heads) * dim]` -> `[batch, seq, heads * dim]`
-pub fn causal_attention(
+pub(super) fn causal_attention(
     packed: &Tensor,
     heads: i64,
     kv_heads: i64,
@@ -242,26 +242,26 @@ pub fn causal_attention(
 }
 
 /// Fused `x + branch` and the RMSNorm of the sum, in float32 or bfloat16; all `[.., width]`, `gain` `[width]`.
-pub fn add_norm(
+pub(super) fn add_norm(
     x: &Tensor,
     branch: Option<&Tensor>,
     gain: &Tensor,
     epsilon: f64,
     bf16: bool,
 ) -> Result<(Tensor, Tensor), Error> {
-    let (mut residual, mut normalised) = (null_mut(), null_mut());
+    let (mut residual, mut normalized) = (null_mut(), null_mut());
     let (added, bf16) = (branch.map_or(null_mut(), handle), c_int::from(bf16));
     // SAFETY: live handles, null where there is no branch; on success the out-parameters are new tensors that the caller owns, the first
     // of them only if there is a branch.
     unsafe {
-        check(grid_add_norm(handle(x), added, handle(gain), epsilon, bf16, &mut residual, &mut normalised))?;
+        check(grid_add_norm(handle(x), added, handle(gain), epsilon, bf16, &mut residual, &mut normalized))?;
         let residual = if branch.is_some() { Tensor::from_ptr(residual) } else { x.shallow_clone() };
-        Ok((residual, Tensor::from_ptr(normalised)))
+        Ok((residual, Tensor::from_ptr(normalized)))
     }
 }
 
 /// Fused `silu(gate) * up`: `[.., 2 * width]` -> `[.., width]`.
-pub fn swiglu(gate_up: &Tensor) -> Result<Tensor, Error> {
+pub(super) fn swiglu(gate_up: &Tensor) -> Result<Tensor, Error> {
     let mut inner = null_mut();
     // SAFETY: a live handle; on success the out-parameter is a new tensor that the caller owns.
     unsafe {
@@ -271,7 +271,7 @@ pub fn swiglu(gate_up: &Tensor) -> Result<Tensor, Error> {
 }
 
 /// Selects full float32 products instead of TF32, and deterministic kernels where libtorch has them.
-pub fn set_exact(exact: bool) -> Result<(), Error> {
+pub(super) fn set_exact(exact: bool) -> Result<(), Error> {
     // SAFETY: a plain number.
     check(unsafe { grid_set_exact(c_int::from(exact)) })
 }

@@ -6,7 +6,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::error::Error;
 
-/// How the values of a tensor are initialised.
+/// How the values of a tensor are initialized.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Initial {
     /// Drawn from a normal distribution with mean 0 and this standard deviation.
@@ -26,11 +26,11 @@ pub struct WeightPart {
     pub start: i64,
     /// The number of rows.
     pub rows: i64,
-    /// How the values are initialised.
+    /// How the values are initialized.
     pub initial: Initial,
 }
 
-/// The name, size and initialisation of a part that is about to be added.
+/// The name, size and initialization of a part that is about to be added.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PartShape {
     /// See [`WeightPart::name`].
@@ -42,7 +42,7 @@ pub struct PartShape {
 }
 
 impl PartShape {
-    /// A part that is initialised from a normal distribution with this standard deviation.
+    /// A part that is initialized from a normal distribution with this standard deviation.
     pub fn normal(name: String, rows: u32, std: f64) -> Self {
         Self { name, rows, initial: Initial::Normal(std) }
     }
@@ -99,12 +99,12 @@ impl Weights {
         self.add(parts, Some(i64::from(columns)))
     }
 
-    /// Adds a vector `[length]` that is initialised with one value.
+    /// Adds a vector `[length]` that is initialized with one value.
     pub fn vector(&mut self, name: String, length: u32, value: f32) -> Result<Tensor, Error> {
         self.add(vec![PartShape { name, rows: length, initial: Initial::Constant(value) }], None)
     }
 
-    /// Adds a linear layer, initialised like `torch.nn.Linear`: weight `[outputs, inputs]` and bias `[outputs]` are
+    /// Adds a linear layer, initialized like `torch.nn.Linear`: weight `[outputs, inputs]` and bias `[outputs]` are
     /// uniform within `1 / sqrt(inputs)`.
     pub fn linear(&mut self, name: &str, inputs: u32, outputs: u32) -> Result<(Tensor, Tensor), Error> {
         let initial = Initial::Uniform(1.0 / f64::from(inputs).sqrt());
@@ -151,8 +151,8 @@ impl Weights {
         Ok(named)
     }
 
-    /// Initialises every part. The values are a function of the seed and the name of the part alone.
-    pub fn initialise(&self, seed: u64) -> Result<(), Error> {
+    /// Initializes every part. The values are a function of the seed and the name of the part alone.
+    pub fn initialize(&self, seed: u64) -> Result<(), Error> {
         let _no_grad = tch::no_grad_guard();
         for weight in &self.list {
             for part in &weight.parts {
@@ -228,7 +228,7 @@ mod tests {
         let parts = [("q", 2), ("k", 3)].map(|(name, rows)| PartShape::normal(name.to_owned(), rows, 1.0));
         let _ = weights.matrix(parts.to_vec(), 4).unwrap();
         let _ = weights.vector("norm".to_owned(), 4, 1.0).unwrap();
-        weights.initialise(1).unwrap();
+        weights.initialize(1).unwrap();
         let named = weights.named().unwrap();
         let shapes: Vec<_> = named.iter().map(|(name, view)| (name.as_str(), view.size())).collect();
         assert_eq!(shapes, [("q", vec![2, 4]), ("k", vec![3, 4]), ("norm", vec![4])]);

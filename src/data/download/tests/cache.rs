@@ -7,7 +7,7 @@ use crate::domain::{FileSelection, HubKind, Remote, RemoteLocation};
 
 use super::super::listing::Services;
 use super::super::{CacheState, CachedData, DataCache, FetchError, FetchProgress, Lock, Network};
-use super::server::{Server, absent, answer, whole};
+use super::server::{Server, not_found, ok, response};
 use super::{quick_retries, sha256};
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
@@ -28,14 +28,12 @@ fn hub(commit: &'static str) -> Server {
         let resolve = format!("/datasets/org/data/resolve/{commit}/");
         match request.path.strip_prefix(&resolve) {
             _ if request.headers.get("authorization").is_none_or(|token| token != "Bearer secret") => {
-                answer("401 Unauthorized", "Content-Length: 0\r\n", b"")
+                response("401 Unauthorized", "Content-Length: 0\r\n", b"")
             }
-            None if request.path.starts_with("/api/datasets/org/data/revision/") => {
-                whole(listing.to_string().as_bytes())
-            }
-            Some("wiki/a%20b.jsonl") => whole(b"wiki"),
-            Some("talk/x.jsonl") => whole(b"talk"),
-            _ => absent(),
+            None if request.path.starts_with("/api/datasets/org/data/revision/") => ok(listing.to_string().as_bytes()),
+            Some("wiki/a%20b.jsonl") => ok(b"wiki"),
+            Some("talk/x.jsonl") => ok(b"talk"),
+            _ => not_found(),
         }
     })
 }
@@ -86,19 +84,19 @@ fn the_hub_is_listed_once_and_only_selected_files_are_fetched() {
     assert!(!tree.join("talk/x.jsonl").exists());
     assert_eq!(cache.licence(&source.place).as_deref(), Some("cc-by-sa-4.0"));
 
-    let asked = server.asked().len();
+    let requested = server.requested_paths().len();
     assert_eq!(fetch(&cache, &source, &network).unwrap(), 0, "the file is in the cache");
-    assert_eq!(server.asked().len(), asked, "no request was sent");
+    assert_eq!(server.requested_paths().len(), requested, "no request was sent");
     assert_eq!(
         fetch(&cache, &dataset(COMMIT, "talk/*"), &network).unwrap(),
         1,
         "the commit and the branch are the same tree"
     );
     assert_eq!(cache.find(&dataset("main", "**/*.jsonl")).unwrap().map(|_| ()), Some(()));
-    assert!(server.asked().last().unwrap().contains("/talk/"));
+    assert!(server.requested_paths().last().unwrap().contains("/talk/"));
     let error = fetch(&cache, &dataset("main", "nothing/*"), &network).unwrap_err().to_string();
     assert!(
-        server.asked().last().unwrap().contains(&format!("/revision/{COMMIT}?")),
+        server.requested_paths().last().unwrap().contains(&format!("/revision/{COMMIT}?")),
         "the commit of the branch stays the same"
     );
     assert!(error.contains("nothing/*") && error.contains("wiki/a b.jsonl"), "{error}");
@@ -137,7 +135,11 @@ fn a_locked_commit_takes_precedence_over_the_branch() {
     fs::copy(folder.path().join("spec.lock"), elsewhere.path().join("spec.lock")).unwrap();
     let other = cache(elsewhere.path());
     let error = fetch(&other, &source, &network(&moved.url, "")).unwrap_err();
-    assert!(moved.asked()[0].contains(&format!("/revision/{COMMIT}?")), "{error}: {:?}", moved.asked());
+    assert!(
+        moved.requested_paths()[0].contains(&format!("/revision/{COMMIT}?")),
+        "{error}: {:?}",
+        moved.requested_paths()
+    );
     assert_eq!(fetch(&other, &source, &network(&server.url, "")).unwrap(), 1);
     assert_eq!(other.status(&source).unwrap().state, CacheState::Locked);
     assert!(other.tree(&source.place).ends_with(COMMIT));
@@ -146,7 +148,7 @@ fn a_locked_commit_takes_precedence_over_the_branch() {
 #[test]
 fn content_that_differs_from_the_lock_is_rejected() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::new(|request| whole(if request.nth == 0 { b"old" } else { b"new" }));
+    let server = Server::new(|request| ok(if request.earlier == 0 { b"old" } else { b"new" }));
     let (source, network) = (address(format!("{}/a.txt", server.url), None), network("", ""));
     let first = cache(folder.path());
     fetch(&first, &source, &network).unwrap();
@@ -171,14 +173,14 @@ fn concurrent_processes_fetch_once() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::new(|_| {
         std::thread::sleep(std::time::Duration::from_millis(300));
-        whole(b"text")
+        ok(b"text")
     });
     let source = address(format!("{}/a.txt", server.url), Some(sha256(b"text")));
     let fetched: usize = std::thread::scope(|scope| {
         let one = || fetch(&cache(folder.path()), &source, &network("", "")).unwrap();
         [scope.spawn(one), scope.spawn(one)].into_iter().map(|thread| thread.join().unwrap()).sum()
     });
-    assert_eq!((fetched, server.asked().len()), (1, 1));
+    assert_eq!((fetched, server.requested_paths().len()), (1, 1));
 }
 
 #[test]
@@ -224,7 +226,7 @@ fn osf_projects_have_folders_pages_and_archives() {
                 "links": {"download": format!("{host}/download{path}")}})
         };
         let page = |items: Vec<serde_json::Value>, next: Option<String>| {
-            whole(serde_json::json!({"data": items, "links": {"next": next}}).to_string().as_bytes())
+            ok(serde_json::json!({"data": items, "links": {"next": next}}).to_string().as_bytes())
         };
         match request.path.as_str() {
             "/v2/nodes/abc12/files/osfstorage/?page[size]=100" => {
@@ -234,9 +236,9 @@ fn osf_projects_have_folders_pages_and_archives() {
             }
             "/second" => page(vec![file("/train.zip", &zip)], None),
             "/folder" => page(vec![file("/eval/x.jsonl", b"{}")], None),
-            "/download/train.zip" => whole(&zip),
-            "/download/eval/x.jsonl" => whole(b"{}"),
-            _ => absent(),
+            "/download/train.zip" => ok(&zip),
+            "/download/eval/x.jsonl" => ok(b"{}"),
+            _ => not_found(),
         }
     });
     let folder = tempfile::tempdir().unwrap();
@@ -261,7 +263,7 @@ fn osf_projects_have_folders_pages_and_archives() {
 #[test]
 fn a_listing_must_not_contain_paths_outside_of_the_cache() {
     let server = Server::new(|_| {
-        whole(format!(r#"{{"sha": "{COMMIT}", "siblings": [{{"rfilename": "../../x", "size": 1}}]}}"#).as_bytes())
+        ok(format!(r#"{{"sha": "{COMMIT}", "siblings": [{{"rfilename": "../../x", "size": 1}}]}}"#).as_bytes())
     });
     let folder = tempfile::tempdir().unwrap();
     let result = fetch(&cache(folder.path()), &dataset("main", "*"), &network(&server.url, ""));
@@ -270,7 +272,7 @@ fn a_listing_must_not_contain_paths_outside_of_the_cache() {
 
 #[test]
 fn an_invalid_archive_is_reported() {
-    let server = Server::new(|_| whole(b"no archive"));
+    let server = Server::new(|_| ok(b"no archive"));
     let folder = tempfile::tempdir().unwrap();
     let mut source = address(format!("{}/a.tar.gz", server.url), None);
     source.archive = Some("a.tar.gz".to_owned());

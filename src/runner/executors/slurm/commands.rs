@@ -26,7 +26,7 @@ pub(super) struct ListedJob {
 
 impl ListedJob {
     /// Whether it is pending, running, or will run again. The record of an ended job stays in the queue for minutes.
-    pub fn is_live(&self) -> bool {
+    pub(super) fn is_live(&self) -> bool {
         const LIVE: [&str; 12] = [
             "PENDING",
             "RUNNING",
@@ -45,7 +45,7 @@ impl ListedJob {
     }
 
     /// Whether it is pending for a reason that will never go away: Slurm keeps such jobs for ever.
-    pub fn is_doomed(&self) -> bool {
+    pub(super) fn is_doomed(&self) -> bool {
         const DOOMED: [&str; 3] = ["DependencyNeverSatisfied", "launch failed requeued held", "JobHeldAdmin"];
         self.state == "PENDING" && DOOMED.contains(&self.reason.replace('_', " ").as_str())
     }
@@ -81,12 +81,12 @@ pub(super) struct Commands {
 
 impl Commands {
     /// The programs in `folder`, or on the PATH if it is empty.
-    pub fn in_folder(folder: PathBuf) -> Self {
+    pub(super) fn in_folder(folder: PathBuf) -> Self {
         Self { folder }
     }
 
     /// Submits a job and returns its number.
-    pub fn submit(&self, request: &Request<'_>) -> Result<u64, Refusal> {
+    pub(super) fn submit(&self, request: &Request<'_>) -> Result<u64, Refusal> {
         let Request { name, token, folder, cpus, gres, options, script } = request;
         let mut command = self.command("sbatch");
         command.args(["--parsable", "--nodes=1", "--ntasks=1", "--requeue", "--open-mode=append"]);
@@ -108,14 +108,14 @@ impl Commands {
     }
 
     /// The user's jobs by their comments, including ended ones while the controller remembers them.
-    pub fn queue(&self) -> Result<HashMap<String, ListedJob>, Refusal> {
+    pub(super) fn queue(&self) -> Result<HashMap<String, ListedJob>, Refusal> {
         let mut command = self.command("squeue");
         command.args(["--noheader", "--array", "--me", "--states=all", "--format", FORMAT]);
         call(command, None).map(|listing| parse(&listing))
     }
 
     /// Cancels a job, unless its number now belongs to a job of another name. Its worker is asked to save its state.
-    pub fn cancel(&self, id: u64, name: &str) {
+    pub(super) fn cancel(&self, id: u64, name: &str) {
         let mut command = self.command("scancel");
         command.args([format!("--name={name}"), id.to_string()]);
         if let Err(Refusal { message, .. }) = call(command, None) {
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn jobs_that_never_start_are_recognised() {
+    fn jobs_that_never_start_are_recognized() {
         let seen = |state: &str, reason: &str| ListedJob { id: 1, state: state.into(), reason: reason.into() };
         assert!(seen("PENDING", "DependencyNeverSatisfied").is_doomed());
         assert!(seen("PENDING", "launch failed requeued held").is_doomed());

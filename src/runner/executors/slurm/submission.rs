@@ -41,7 +41,7 @@ pub(super) enum Sent {
 
 impl Submission {
     /// The submission of the job in this folder.
-    pub fn new(folder: &Path, sent: Sent) -> Self {
+    pub(super) fn new(folder: &Path, sent: Sent) -> Self {
         let (folder, name) = (folder.to_owned(), job_name(folder));
         let since = Instant::now();
         Self {
@@ -58,7 +58,7 @@ impl Submission {
     }
 
     /// When the worker last showed that it is alive.
-    pub fn last_heartbeat(&mut self, token: &str) -> Option<Instant> {
+    pub(super) fn last_heartbeat(&mut self, token: &str) -> Option<Instant> {
         let heartbeats = folder::heartbeats(&self.folder, token);
         if heartbeats != self.heartbeats {
             self.heartbeats = heartbeats;

@@ -2,8 +2,7 @@ use std::path::Path;
 
 use grid::data::{Formatter, PreparedCorpus, Record, Split, Tokenizer, prepare_corpus, prepare_dataset};
 use grid::domain::{
-    Formatting, Length, LossMask, OptimizerStart, Precision, RecordOrder, Replay, ReplayedText, Schedule, Training,
-    TuneJob, TunePart, Warmup,
+    Formatting, Length, LossMask, OptimizerStart, RecordOrder, Replay, ReplayedText, Training, TuneJob, TunePart,
 };
 
 use super::epochs::BatchRow;
@@ -11,21 +10,7 @@ use super::*;
 use crate::ml::Batches;
 
 fn training(length: Length) -> Training {
-    Training {
-        length,
-        batch_size: 2,
-        learning_rate: 1e-3,
-        schedule: Schedule::Constant,
-        warmup: Warmup::Steps(0),
-        min_learning_rate_ratio: 0.0,
-        betas: [0.9, 0.999],
-        epsilon: 1e-8,
-        weight_decay: 0.0,
-        clip_norm: None,
-        label_smoothing: 0.0,
-        precision: Precision::F32,
-        validation: None,
-    }
+    Training::plain(length, 2, 1e-3)
 }
 
 fn part(length: Length) -> TunePart {

@@ -75,7 +75,7 @@ fn milestones_and_the_best_model_survive_interruptions() {
     let own: Vec<&String> = names.iter().filter(|name| !name.contains('/')).collect();
     assert!(own.iter().any(|name| *name == "model.safetensors"), "{names:?}");
     let with_own = |milestone: &str| {
-        let models = own.iter().filter(|name| **name != OPTIMIZER); // the optimiser state is beside the last model only
+        let models = own.iter().filter(|name| **name != OPTIMIZER); // the optimizer state is beside the last model only
         let copies = models.map(move |name| format!("milestones/{milestone}/{name}"));
         copies.chain([format!("milestones/{milestone}/milestone.json")]).collect::<Vec<_>>()
     };
@@ -125,7 +125,7 @@ fn early_stopping_gives_the_best_model() {
     let (job, parents) = pretraining(runs.path());
     let mut job = pretrain_job(job);
     job.training.length = Length::Steps(100_000);
-    job.training.learning_rate = 0.05; // memorises its few windows
+    job.training.learning_rate = 0.05; // memorizes its few windows
     let early_stopping = Some(EarlyStopping { patience: 3, min_delta: 0.0 });
     job.training.validation = Some(Validation { every: 10, early_stopping, keep: KeptWeights::Best });
     let folder = runs.path().join("early");

@@ -103,7 +103,7 @@ pub fn read_config(folder: &Path) -> Result<ModelConfig, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ml::fixtures::{ARCHITECTURES, small};
+    use crate::ml::fixtures::small;
     use grid::domain::Arch;
     use safetensors::Dtype;
     use safetensors::tensor::TensorView;
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn written_folders_can_be_read() {
-        for arch in ARCHITECTURES {
+        for arch in Arch::ALL {
             for tied in [true, false] {
                 let config = ModelConfig { tied, ..small(arch) };
                 let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());

@@ -8,7 +8,7 @@ use crate::ml::shim;
 
 /// The heads in a packed projection: queries, then keys, then values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Heads {
+pub(super) struct Heads {
     /// The number of query heads.
     pub queries: i64,
     /// The number of key heads, and of value heads; divides `queries`.
@@ -29,14 +29,14 @@ pub struct PrefixTree {
 /// Rotary position embeddings in the half-split form of Hugging Face (Su et al. 2021): elements i and i + dim / 2 of a
 /// query or key are a pair that is rotated by an angle.
 #[derive(Debug)]
-pub struct Rotary {
+pub(super) struct Rotary {
     cosine: Tensor, // [max_positions, dim / 2], float32
     sine: Tensor,   // [max_positions, dim / 2], float32
 }
 
 impl Rotary {
     /// Precomputes the angles of all positions.
-    pub fn new(config: &ModelConfig, device: Device) -> Result<Self, Error> {
+    pub(super) fn new(config: &ModelConfig, device: Device) -> Result<Self, Error> {
         let (positions, half) = (i64::from(config.max_positions), i64::from(config.head_dim / 2));
         // Hugging Face rounds the frequencies to float32 before it multiplies.
         let frequencies: Vec<f32> =
@@ -71,7 +71,7 @@ impl Rotary {
 ///
 /// packed `[batch, seq, (queries + 2 * keys) * dim]` -> `[batch, seq, queries * dim]`. Query head *h* attends to
 /// key/value head *h / (queries / keys)*.
-pub fn causal_attention(
+pub(super) fn causal_attention(
     packed: &Tensor,
     heads: Heads,
     rotary: Option<&Rotary>,

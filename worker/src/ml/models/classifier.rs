@@ -11,12 +11,12 @@ use super::model::Model;
 use crate::ml::error::Error;
 use crate::ml::weights::{Trainable, Weights};
 
-/// Epsilon of the normalisations in the head.
+/// Epsilon of the normalizations in the head.
 const NORM_EPS: f64 = 1e-5;
 
 /// A language model whose vocabulary head is replaced by one for a few classes.
 ///
-/// The head: normalise, linear, GELU, normalise, dropout, linear. The normalisations have no weights.
+/// The head: normalize, linear, GELU, normalize, dropout, linear. The normalizations have no weights.
 #[derive(Debug)]
 pub struct Classifier {
     model: Model,
@@ -53,7 +53,7 @@ impl Classifier {
         let mut head = Weights::new(model.device());
         let inner = Linear::new("classifier.nonlinearity.1", hidden, hidden, &mut head)?;
         let output = Linear::new("classifier.nonlinearity.5", hidden, classes, &mut head)?;
-        head.initialise(seed)?;
+        head.initialize(seed)?;
         let weights = model.weights().replacing(HEAD, &head);
         Ok(Self { model, pooling, weights, inner, output })
     }
@@ -112,9 +112,9 @@ impl Classifier {
     /// If libtorch fails.
     pub fn head(&self, pooled: &Tensor, dropout: Option<&Tensor>) -> Result<Tensor, Error> {
         let (_, hidden) = pooled.size2()?;
-        let normalise = |x: &Tensor| x.f_layer_norm([hidden], None::<&Tensor>, None::<&Tensor>, NORM_EPS, true);
-        let x = self.inner.apply(&normalise(pooled)?)?.f_gelu("none")?;
-        let x = normalise(&x)?;
+        let normalize = |x: &Tensor| x.f_layer_norm([hidden], None::<&Tensor>, None::<&Tensor>, NORM_EPS, true);
+        let x = self.inner.apply(&normalize(pooled)?)?.f_gelu("none")?;
+        let x = normalize(&x)?;
         let x = match dropout {
             Some(factors) => x.f_mul(factors)?,
             None => x,

@@ -11,7 +11,7 @@ use crate::ml::weights::Weights;
 
 /// The forward pass of a model.
 pub trait Decoder: Debug + Send {
-    /// Final hidden states, normalised: ids `[batch, seq]` int64 -> `[batch, seq, hidden]` of this kind.
+    /// Final hidden states, normalized: ids `[batch, seq]` int64 -> `[batch, seq, hidden]` of this kind.
     ///
     /// Without `prefix_tree`, each row is one text that starts at position 0.
     ///

@@ -9,7 +9,7 @@ use crate::ml::error::Error;
 use crate::ml::weights::{PartShape, Weights};
 
 /// The GPT-2 family.
-pub const FAMILY: Family = Family {
+pub(super) const FAMILY: Family = Family {
     embedding: EMBEDDING,
     optional_prefix: Some("transformer."),
     ignored_buffers: &[".attn.bias", ".attn.masked_bias"],

@@ -11,24 +11,24 @@ use crate::ml::shim;
 
 /// A residual stream and its RMSNorm (Zhang and Sennrich 2019).
 #[derive(Debug)]
-pub struct Normalised {
+pub(super) struct Normalized {
     /// The sum `x + branch`, float32.
     pub residual: Tensor,
-    /// The normalised sum times `gain`, of the requested kind.
+    /// The normalized sum times `gain`, of the requested kind.
     pub output: Tensor,
 }
 
-/// Adds the output of a block to the residual stream and normalises the sum; all `[.., width]`, `gain` `[width]`.
-pub fn add_norm(
+/// Adds the output of a block to the residual stream and normalizes the sum; all `[.., width]`, `gain` `[width]`.
+pub(super) fn add_norm(
     x: &Tensor,
     branch: Option<&Tensor>,
     gain: &Tensor,
     epsilon: f64,
     kind: Kind,
-) -> Result<Normalised, Error> {
+) -> Result<Normalized, Error> {
     if shim::can_fuse(x, gain.size1()?) {
         let (residual, output) = shim::add_norm(x, branch, gain, epsilon, kind == Kind::BFloat16)?;
-        return Ok(Normalised { residual, output });
+        return Ok(Normalized { residual, output });
     }
     unfused_add_norm(x, branch, gain, epsilon, kind)
 }
@@ -39,17 +39,17 @@ fn unfused_add_norm(
     gain: &Tensor,
     epsilon: f64,
     kind: Kind,
-) -> Result<Normalised, Error> {
+) -> Result<Normalized, Error> {
     let residual = match branch {
         Some(branch) => x.f_add(branch)?,
         None => x.shallow_clone(),
     };
     let output = residual.f_rms_norm(gain.size(), Some(gain), epsilon)?.f_to_kind(kind)?;
-    Ok(Normalised { residual, output })
+    Ok(Normalized { residual, output })
 }
 
 /// SwiGLU without its projections (Shazeer 2020): gate and up `[.., 2 * width]` -> `silu(gate) * up`, `[.., width]`.
-pub fn swiglu(gate_up: &Tensor) -> Result<Tensor, Error> {
+pub(super) fn swiglu(gate_up: &Tensor) -> Result<Tensor, Error> {
     let width = gate_up.size().last().copied().unwrap_or(0) / 2;
     if shim::can_fuse(gate_up, width) { shim::swiglu(gate_up) } else { unfused_swiglu(gate_up) }
 }
@@ -60,7 +60,7 @@ fn unfused_swiglu(gate_up: &Tensor) -> Result<Tensor, Error> {
 }
 
 /// `x @ weight.T`, computed in the kind of `x`: `[.., in]`, `[out, in]` -> `[.., out]`.
-pub fn linear(x: &Tensor, weight: &Tensor) -> Result<Tensor, Error> {
+pub(super) fn linear(x: &Tensor, weight: &Tensor) -> Result<Tensor, Error> {
     Ok(x.f_linear(&weight.f_to_kind(x.kind())?, None::<&Tensor>)?)
 }
 
@@ -85,7 +85,7 @@ mod tests {
                     let gain = noise(&[width], 3).set_requires_grad(true);
                     let given = with_branch.then_some(&branch);
                     let implementation = if fused { add_norm } else { unfused_add_norm };
-                    let Normalised { residual, output } = implementation(&x, given, &gain, 1e-5, kind).unwrap();
+                    let Normalized { residual, output } = implementation(&x, given, &gain, 1e-5, kind).unwrap();
                     let weights = [noise(&[rows, width], 4), noise(&[rows, width], 5)];
                     let sum = (&residual * &weights[0]).sum(Kind::Float) + (&output * &weights[1]).sum(Kind::Float);
                     sum.backward();

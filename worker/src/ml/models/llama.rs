@@ -10,7 +10,7 @@ use crate::ml::error::Error;
 use crate::ml::weights::{PartShape, Weights};
 
 /// The LLaMA family.
-pub const FAMILY: Family = Family {
+pub(super) const FAMILY: Family = Family {
     embedding: EMBEDDING,
     optional_prefix: None,
     ignored_buffers: &[".rotary_emb.inv_freq"],

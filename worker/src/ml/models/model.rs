@@ -18,7 +18,7 @@ pub struct Model {
 }
 
 impl Model {
-    /// A model whose weights are zero. Fill them with [`Weights::initialise`] or from a file.
+    /// A model whose weights are zero. Fill them with [`Weights::initialize`] or from a file.
     ///
     /// # Errors
     /// For a configuration that cannot be computed.
@@ -39,7 +39,7 @@ impl Model {
     /// An untrained model, as a function of the configuration and the seed.
     pub fn random(config: &ModelConfig, seed: u64, device: Device) -> Result<Self, Error> {
         let model = Self::zeros(config, device)?;
-        model.weights.initialise(seed)?;
+        model.weights.initialize(seed)?;
         Ok(model)
     }
 
@@ -58,7 +58,7 @@ impl Model {
         self.weights.device()
     }
 
-    /// Final hidden states, normalised, in float32: ids `[batch, seq]` int64 -> `[batch, seq, hidden]`.
+    /// Final hidden states, normalized, in float32: ids `[batch, seq]` int64 -> `[batch, seq, hidden]`.
     ///
     /// Position *t* attends to positions 0..=*t* only, so rows that are padded on the right need no mask.
     pub fn hidden(&self, ids: &Tensor) -> Result<Tensor, Error> {
@@ -109,11 +109,11 @@ mod tests {
     use grid::domain::Arch;
 
     use super::*;
-    use crate::ml::fixtures::{ARCHITECTURES, small};
+    use crate::ml::fixtures::small;
 
     #[test]
     fn the_number_of_weights_is_what_the_configuration_counts() {
-        for arch in ARCHITECTURES {
+        for arch in Arch::ALL {
             for tied in [false, true] {
                 let config = ModelConfig { tied, ..small(arch) };
                 let model = Model::zeros(&config, Device::Cpu).unwrap();
@@ -126,7 +126,7 @@ mod tests {
     #[test]
     fn a_position_does_not_attend_to_later_ones() {
         let _no_grad = tch::no_grad_guard();
-        for arch in ARCHITECTURES {
+        for arch in Arch::ALL {
             let model = Model::random(&small(arch), 3, Device::Cpu).unwrap();
             let short = model.hidden(&Tensor::from_slice(&[5i64, 9, 2]).view([1, 3])).unwrap();
             let long = model.hidden(&Tensor::from_slice(&[5i64, 9, 2, 0, 7]).view([1, 5])).unwrap();

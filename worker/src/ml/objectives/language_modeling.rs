@@ -206,7 +206,7 @@ impl MicroBatch for TokenBatch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ml::fixtures::{ARCHITECTURES, small};
+    use crate::ml::fixtures::small;
     use crate::ml::objectives::objective::LossSum;
     use grid::domain::Arch;
     use tch::{Kind, Reduction};
@@ -300,7 +300,7 @@ mod tests {
 
     #[test]
     fn bf16_stays_near_float32() {
-        for arch in ARCHITECTURES {
+        for arch in Arch::ALL {
             let model = Model::random(&small(arch), 11, Device::Cpu).unwrap();
             let rows = [row(&Vec::from_iter(0..30), 0), row(&Vec::from_iter(20..60), 5)];
             let [f32, bf16] = [Precision::F32, Precision::Bf16].map(|precision| {

@@ -1,8 +1,8 @@
-//! What training minimises, one file for each objective.
+//! What training minimizes, one file for each objective.
 //!
 //! To add an objective, write a file like `language_modeling.rs` that implements [`Objective`], and export it here. The
-//! training loop, [`crate::ml::training::Trainer`], works with any objective. A job that trains a language model passes its
-//! objective to `jobs/training.rs`.
+//! training loop, [`crate::ml::training::Trainer`], works with any objective. `jobs/training.rs` chooses the objective of a
+//! job that trains a language model.
 
 mod classification;
 mod language_modeling;

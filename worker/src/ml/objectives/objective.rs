@@ -5,7 +5,7 @@ use tch::{Device, Tensor};
 use crate::ml::error::Error;
 use crate::ml::weights::Trainable;
 
-/// What training minimises: the mean of a loss over the terms (such as predicted tokens or examples) of a batch.
+/// What training minimizes: the mean of a loss over the terms (such as predicted tokens or examples) of a batch.
 ///
 /// The training loop clones the objective for the thread that prepares batches. An objective that needs another model,
 /// such as a teacher or a reference model, holds it as `Arc<Mutex<_>>`.
@@ -41,7 +41,7 @@ pub trait Objective: Clone + Send + 'static {
     /// If libtorch fails, also by running out of memory.
     fn backward(&self, model: &Self::Model, micro_batch: &Self::MicroBatch, scale: f64) -> Result<Tensor, Error>;
 
-    /// The summed validation loss of a micro-batch (0-dim, double), without gradients and regularisation.
+    /// The summed validation loss of a micro-batch (0-dim, double), without gradients and regularization.
     ///
     /// # Errors
     /// If libtorch fails, also by running out of memory.

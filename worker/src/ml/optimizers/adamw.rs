@@ -88,25 +88,11 @@ impl AdamW {
 mod tests {
     use super::*;
     use crate::ml::weights::PartShape;
-    use grid::domain::{Length, Precision, Schedule, Warmup};
+    use grid::domain::Length;
     use tch::Device;
 
     fn training(weight_decay: f64, clip_norm: Option<f64>) -> Training {
-        Training {
-            length: Length::Steps(10),
-            batch_size: 1,
-            learning_rate: 0.1,
-            schedule: Schedule::Constant,
-            warmup: Warmup::Steps(0),
-            min_learning_rate_ratio: 0.0,
-            betas: [0.9, 0.99],
-            epsilon: 1e-8,
-            weight_decay,
-            clip_norm,
-            label_smoothing: 0.0,
-            precision: Precision::F32,
-            validation: None,
-        }
+        Training { betas: [0.9, 0.99], weight_decay, clip_norm, ..Training::plain(Length::Steps(10), 1, 0.1) }
     }
 
     /// The published update of a single number, in f64.
@@ -130,7 +116,7 @@ mod tests {
             let mut weights = Weights::new(Device::Cpu);
             let matrix = weights.matrix(vec![PartShape::normal("m".into(), 1, 0.0)], 1).unwrap();
             let vector = weights.vector("v".into(), 1, 2.0).unwrap();
-            weights.initialise(0).unwrap();
+            weights.initialize(0).unwrap();
             {
                 let _no_grad = tch::no_grad_guard();
                 let _ = matrix.shallow_clone().fill_(2.0);
@@ -157,7 +143,7 @@ mod tests {
     fn without_a_clip_norm_gradients_are_not_scaled() {
         let mut weights = Weights::new(Device::Cpu);
         let vector = weights.vector("v".into(), 1, 2.0).unwrap();
-        weights.initialise(0).unwrap();
+        weights.initialize(0).unwrap();
         (&vector * 50.0).sum(Kind::Float).backward();
         let mut optimizer = AdamW::new(&weights, Decay::Matrices).unwrap();
         let _ = optimizer.step(&weights, &training(0.0, None), 0.1).unwrap();

@@ -197,7 +197,7 @@ fn mask(rows: &[PackedRow], width: usize) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ml::fixtures::{ARCHITECTURES, small};
+    use crate::ml::fixtures::small;
     use grid::domain::Arch;
     use proptest::prelude::*;
     use std::ops::Range;
@@ -252,7 +252,7 @@ mod tests {
     /// Sums over many scored tokens, in which a difference would be visible.
     #[test]
     fn the_tokens_of_a_forward_pass_change_sums_by_at_most_1e_5() {
-        for arch in ARCHITECTURES {
+        for arch in Arch::ALL {
             let model = Model::random(&small(arch), 5, Device::Cpu).unwrap();
             let requests: Vec<ScoringRequest> = (0..300u32)
                 .map(|i| {

@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn serialisation_is_exact() {
+    fn serialization_is_exact() {
         let mut history = ValidationHistory::default();
         history.record(None, 3, 0.1 + 0.2);
         let text = serde_json::to_string(&history).unwrap();

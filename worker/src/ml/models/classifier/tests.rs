@@ -1,7 +1,7 @@
 use grid::domain::Arch;
 
 use super::*;
-use crate::ml::fixtures::{ARCHITECTURES, small};
+use crate::ml::fixtures::small;
 
 fn classifier(arch: Arch, pooling: Pooling) -> Classifier {
     let model = Model::random(&small(arch), 3, Device::Cpu).unwrap();
@@ -47,7 +47,7 @@ fn logits_do_not_depend_on_the_other_inputs() {
     let inputs: Vec<Vec<u32>> =
         (0..20u32).map(|i| (0..1 + (i * 7) % 29).map(|j| ((i % 15) * 13 + j * 5) % 61).collect()).collect();
     let slices: Vec<&[u32]> = inputs.iter().map(Vec::as_slice).collect();
-    for arch in ARCHITECTURES {
+    for arch in Arch::ALL {
         for pooling in [Pooling::First, Pooling::Last] {
             let classifier = classifier(arch, pooling);
             let got = classifier.logits(&slices, Precision::F32).unwrap();

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::ml::batching::Batch;
-use crate::ml::fixtures::{ARCHITECTURES, small};
+use crate::ml::fixtures::small;
 use crate::ml::models::Model;
 use crate::ml::objectives::{LanguageModeling, TrainingSequence};
 use grid::domain::{Arch, Length, Precision, Schedule, Warmup};
@@ -27,19 +27,14 @@ impl Batches<TrainingSequence> for Arithmetic {
 
 fn training(precision: Precision) -> Training {
     Training {
-        length: Length::Steps(12),
-        batch_size: 9,
-        learning_rate: 3e-3,
         schedule: Schedule::Cosine,
         warmup: Warmup::Steps(2),
         min_learning_rate_ratio: 0.1,
         betas: [0.9, 0.95],
-        epsilon: 1e-8,
         weight_decay: 0.1,
         clip_norm: Some(1.0),
-        label_smoothing: 0.0,
         precision,
-        validation: None,
+        ..Training::plain(Length::Steps(12), 9, 3e-3)
     }
 }
 
@@ -112,7 +107,7 @@ fn a_resumed_training_equals_an_uninterrupted_one_bit_for_bit() {
 /// The usual epsilon of Adam amplifies differences of small gradients.
 #[test]
 fn the_size_of_micro_batches_changes_only_rounding() {
-    for arch in ARCHITECTURES {
+    for arch in Arch::ALL {
         let training = training(Precision::F32);
         let mut whole = trainer(arch, &training, None);
         run(&mut whole, 10);
