@@ -87,6 +87,12 @@ fn plain_jobs_keep_their_ids() {
     insta::assert_snapshot!(Job::Tune(replayed).canonical(), @r#"{"version":2,"suite_version":null,"job":{"kind":"tune","parent":"ebdea6058df2230dc25b7a7c7b487b47","datasets":["504c1dbb87fc1cd93594bd6baad1b520"],"replay":{"share":0.25,"corpora":["bbef90dfda3f42df1f4c689f5eea2ad9"],"sequence_length":64},"max_length":128,"loss":"reply","training":{"length":{"epochs":2},"batch_size":8,"learning_rate":0.00002,"schedule":"cosine","warmup":{"fraction":0.05},"min_learning_rate_ratio":0.0,"betas":[0.9,0.999],"epsilon":1e-8,"weight_decay":0.0,"clip_norm":1.0,"label_smoothing":0.0,"precision":"f32","validation":null},"seed":1}}"#);
 }
 
+fn corpus() -> Job {
+    let origin = Origin::Content { digest: Digest::of(b"text") };
+    let data = Prepared::Corpus(origin, CorpusFormat::default());
+    Job::Prepare(PrepareJob { data, ..prepare(DatasetFormat::json("q", "a"), 0.1) })
+}
+
 /// Data of a file, whose records may belong together.
 fn prepare_file(format: DatasetFormat, held_out: f64) -> Job {
     let origin = Origin::Content { digest: Digest::of(b"text") };
@@ -98,10 +104,7 @@ fn prepare_file(format: DatasetFormat, held_out: f64) -> Job {
 #[test]
 fn datasets_have_another_version_than_corpora() {
     let version = |job: &Job| job.canonical()[..12].to_owned();
-    let origin = Origin::Content { digest: Digest::of(b"text") };
-    let corpus = Prepared::Corpus(origin, CorpusFormat::default());
-    let corpus = Job::Prepare(PrepareJob { data: corpus, ..prepare(DatasetFormat::json("q", "a"), 0.1) });
-    assert_eq!(version(&corpus), r#"{"version":1"#);
+    assert_eq!(version(&corpus()), r#"{"version":1"#);
     for format in [DatasetFormat::dialogue(3), DatasetFormat::json("q", "a")] {
         assert_eq!(version(&prepare_file(format, 0.0)), r#"{"version":3"#);
     }
@@ -148,8 +151,8 @@ fn versions() -> Vec<(&'static str, Job)> {
         ReplayedText { share: Replay::new(0.25).unwrap(), corpora: vec![JobId::of("speech")], sequence_length: 64 };
     vec![
         ("", tokenizer(512)),
-        ("", Job::Prepare(prepare(DatasetFormat::json("q", "a"), 0.1))),
-        (" of `dialogue` or `squad` data with `held_out` above 0", prepare_file(DatasetFormat::dialogue(3), 0.1)),
+        (" of a corpus", corpus()),
+        (" of a dataset", Job::Prepare(prepare(DatasetFormat::json("q", "a"), 0.1))),
         ("", Job::Pretrain(pretrain())),
         ("", Job::Import(ImportJob { folder: origin })),
         ("", Job::Tune(tune())),
