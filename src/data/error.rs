@@ -49,6 +49,18 @@ pub enum DataError {
         /// The error of the operating system.
         source: io::Error,
     },
+    /// A file that another program is writing.
+    #[error("read {}: it changes while it is read; wait until it is complete, and run the command again", path.display())]
+    Changing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Files that were changed after the plan was made.
+    #[error("use {location}: its files have changed since the plan was made; run `grid run` again")]
+    Outdated {
+        /// The file or folder.
+        location: String,
+    },
     /// A text file that is not UTF-8.
     #[error("read {}: line {line} is not UTF-8 at byte {byte}; convert the file, for example with iconv", path.display())]
     NotUtf8 {

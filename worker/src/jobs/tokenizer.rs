@@ -10,10 +10,10 @@ use crate::attempt::{Attempt, JobError};
 pub(super) fn run(job: &TokenizerJob, inputs: Inputs<'_>, attempt: &mut Attempt) -> Result<(), JobError> {
     let mut texts = vec![];
     for (origin, format) in &job.corpora {
-        texts.extend(data::documents(&inputs.located(origin), format)?);
+        texts.extend(inputs.read(origin, |located| data::documents(located, format))?);
     }
     for (origin, format) in &job.datasets {
-        let records = data::records(&inputs.located(origin), format)?;
+        let records = inputs.read(origin, |located| data::records(located, format))?;
         texts.extend(records.into_iter().flat_map(|record| [record.prompt, record.reply]));
     }
     let tokenizer = Tokenizer::train(job.vocab_size, texts.iter())?;
