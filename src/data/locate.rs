@@ -16,8 +16,8 @@ use super::files::{evaluation_files_in, matches, visible_by_name};
 use super::model_folder::{self, FoundModel};
 use super::{archive, corpus, records};
 
-/// Incremented by hand when the rules for documents or records, or the toy world, change, so that cached sizes are computed
-/// again.
+/// Incremented by hand when the rules for documents or records, the readers of evaluation data, or the toy world change, so
+/// that cached sizes are computed again.
 const RULES: u32 = 3;
 
 /// Finds the files of sources. Digests and sizes are cached between runs, so that planning does not read the data again.
@@ -37,6 +37,8 @@ struct SurveyCache {
     /// Sizes by origin and format, as JSON.
     #[serde(rename = "volumes")]
     sizes: BTreeMap<String, MeasuredText>,
+    /// Numbers of evaluation items by origin and the rules they were read with, as JSON.
+    items: BTreeMap<String, u64>,
 }
 
 /// The files that were found for a source.
@@ -184,6 +186,27 @@ impl Survey {
         format: &DatasetFormat,
     ) -> Result<MeasuredText, DataError> {
         self.size(located, format, || records::measure(located, format))
+    }
+
+    /// The number of items in evaluation data. `read` counts them, unless they were counted before with the same `rules`.
+    ///
+    /// # Errors
+    /// Those of `read`, which are not remembered; missing data; files that change while they are read.
+    pub fn count_items<E: From<DataError>>(
+        &mut self,
+        located: &LocatedSource,
+        rules: &impl Serialize,
+        read: impl FnOnce(&LocatedSource) -> Result<u64, E>,
+    ) -> Result<u64, E> {
+        let LocatedSource { origin, files } = located;
+        let key = serde_json::to_string(&(origin, rules)).expect("origins and rules have string keys");
+        if let Some(&known) = self.cache.items.get(&key) {
+            return Ok(known);
+        }
+        let count = read(located)?;
+        self.cache.digests.check_unchanged(files)?;
+        self.cache.items.insert(key, count);
+        Ok(count)
     }
 
     /// Writes the cache to its file.

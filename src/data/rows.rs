@@ -8,7 +8,7 @@ use parquet::record::Field;
 use parquet::schema::types::Type;
 use serde_json::Value;
 
-use crate::domain::{Layout, counted};
+use crate::domain::{JsonProblem, Layout, counted, json_lines, parse_json, refuse_carriage_returns, special_number};
 
 use super::error::DataError;
 use super::files::read_text;
@@ -48,9 +48,12 @@ pub(super) fn each_row(
     match layout {
         Layout::Json => {
             let read = |object: &Value| {
-                let texts = fields
-                    .iter()
-                    .map(|field| text_of(object.get(field)).map_err(|problem| format!("field '{field}' {problem}")));
+                let texts = fields.iter().map(|field| {
+                    text_of(object.get(field)).map_err(|problem| match object.get(field).and_then(special_number) {
+                        Some(number) => format!("field '{field}' is {number}, which is not a text"),
+                        None => format!("field '{field}' {problem}"),
+                    })
+                });
                 visit(texts.collect::<Result<_, _>>()?);
                 Ok(())
             };
@@ -75,18 +78,19 @@ fn expected(layout: Layout, fields: &[&str]) -> String {
 /// Reads every non-blank line as a JSON object, or the whole text as an array of objects.
 pub(super) fn each_object(text: &str, mut read: impl FnMut(&Value) -> Result<(), String>) -> Result<(), Fault> {
     if text.trim_start().starts_with('[') {
-        let list: Vec<Value> = serde_json::from_str(text)
-            .map_err(|error| Fault { line: error.line(), problem: format!("not a JSON array ({error})") })?;
+        let fault = |problem: JsonProblem| Fault { line: problem.line, problem: problem.to_string() };
+        // A text that begins with [ is an array or no JSON.
+        let Value::Array(list) = parse_json(text).map_err(fault)? else { return Ok(()) };
         let item = |(index, value)| read(value).map_err(|problem| (index, problem));
         return list.iter().enumerate().try_for_each(item).map_err(|(index, problem)| Fault {
             line: 1,
             problem: format!("element {} of the array: {problem}", index + 1),
         });
     }
-    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-    for (index, line) in lines {
-        let value = serde_json::from_str(line).map_err(|error| format!("invalid JSON ({error})"));
-        value.and_then(|value| read(&value)).map_err(|problem| Fault { line: index + 1, problem })?;
+    refuse_carriage_returns(text).map_err(|problem| Fault { line: 1, problem: problem.to_string() })?;
+    for (line, value) in json_lines(text) {
+        let value = value.map_err(|problem| problem.to_string());
+        value.and_then(|value| read(&value)).map_err(|problem| Fault { line, problem })?;
     }
     Ok(())
 }

@@ -16,6 +16,7 @@ mod clock;
 mod clusters;
 mod data_status;
 mod evaluation;
+mod evaluation_data;
 mod execution;
 mod facts;
 mod failure;

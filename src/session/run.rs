@@ -55,7 +55,6 @@ impl Run {
         let store = folder.open_if_present().await?;
         let mut session = Session::open(&folder.path, spec, grid, store.as_ref()).await?;
         preflight::missing_data(&session)?;
-        tokio::task::block_in_place(|| preflight::unreadable_data(&session))?;
 
         let runs = folder.create()?;
         let (lock, store) = match lock {

@@ -11,7 +11,7 @@ use super::build::Build;
 use super::fields::{self, Fault, Fields, Scalar};
 use super::problem::Log;
 use super::remote::remote_files;
-use super::scalars::{choice, count, flag, path, seed, small, text};
+use super::scalars::{choice, count, flag, line, path, seed, small, text};
 use super::tree::{Node, Value};
 
 /// Decodes one entry of `corpora:`.
@@ -111,7 +111,7 @@ fn place(node: &Node, log: &Log) -> String {
 
 /// The key `licence:`.
 pub(super) fn licence(fields: &mut Fields) -> Option<String> {
-    fields.get("licence", None, |value| text(value).map(Some))
+    fields.get("licence", None, |value| line(value).map(Some))
 }
 
 fn format(fields: &mut Fields) -> DatasetFormat {

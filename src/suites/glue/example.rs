@@ -32,7 +32,8 @@ impl Example {
 /// # Errors
 /// If a row does not have the task's format, naming file, line and field, or if there is no row.
 pub fn read(task: GlueTask, file: &str, bytes: &[u8]) -> Result<Vec<Example>, SuiteError> {
-    let examples: Vec<Example> = JsonRow::all(file, bytes).map(|row| example(task, &row?)).collect::<Result<_, _>>()?;
+    let rows = JsonRow::all(file, bytes)?;
+    let examples: Vec<Example> = rows.iter().map(|row| example(task, row)).collect::<Result<_, _>>()?;
     match examples.is_empty() {
         true => Err(SuiteError::NoItems { suite: task.name(), files: 1, wanted: ".jsonl" }),
         false => Ok(examples),
