@@ -273,6 +273,7 @@ pub fn score_checkpoints(
         ties: 0,
         near_ties: 0,
         nans,
+        unscored: 0,
         classes: None,
         mode,
     };

@@ -44,6 +44,20 @@ pub enum SuiteError {
         /// The file, or the extension of the files, that the suite reads.
         wanted: &'static str,
     },
+    /// A rule of the mode leaves out every row.
+    #[error(
+        "all {} of {suite} are left out by the rule `{rule}`; set another one under `mode`, or check that these are the \
+         right files",
+        counted(*rows as u64, "row")
+    )]
+    AllLeftOut {
+        /// The name of the suite.
+        suite: &'static str,
+        /// How many rows the files have.
+        rows: usize,
+        /// The switch of the mode, with its value.
+        rule: String,
+    },
     /// A file has no rows, such as after an interrupted download.
     #[error(
         "{file} has no rows, and without this subtask the suite's mean would be a different number; download the file again, or remove it"

@@ -19,8 +19,8 @@ pub(super) struct ParsedRow {
     pub(super) report_labels: Vec<ReportLabel>,
     pub(super) candidates: Vec<Candidate>,
     pub(super) truth: Truth,
-    /// Whether the row becomes an item. A row that does not is numbered all the same.
-    pub(super) included: bool,
+    /// The rule of the mode because of which the row does not become an item. Such a row is numbered all the same.
+    pub(super) left_out_by: Option<&'static str>,
     pub(super) cluster: Cluster,
 }
 
@@ -33,22 +33,31 @@ pub(super) fn read(
 ) -> Result<Vec<Item>, SuiteError> {
     let mut items = Vec::new();
     let mut next_index: HashMap<String, u32> = HashMap::new();
+    let mut left_out: Option<(&str, usize)> = None;
     for (name, bytes) in files::with_extension(files, EXTENSION)? {
         // Only the extension is removed: further dots belong to the UID.
         let stem = name.strip_suffix(EXTENSION).unwrap_or(name);
         let rows = JsonRow::all(name, bytes)?;
         for row in files::require_rows(name, rows)? {
-            let ParsedRow { subtask, group, report_labels, candidates, truth, included, cluster } = parse(stem, &row)?;
+            let ParsedRow { subtask, group, report_labels, candidates, truth, left_out_by, cluster } =
+                parse(stem, &row)?;
             let next = next_index.entry(subtask.clone()).or_default();
             let index = *next;
             *next += 1;
-            if included {
-                let task = suite.name().to_owned();
-                items.push(Item { task, subtask, group, report_labels, index, candidates, truth, cluster });
+            if let Some(rule) = left_out_by {
+                left_out = Some((rule, left_out.map_or(0, |(_, rows)| rows) + 1));
+                continue;
             }
+            let task = suite.name().to_owned();
+            items.push(Item { task, subtask, group, report_labels, index, candidates, truth, cluster });
         }
     }
-    files::require_items(items, suite, files, EXTENSION)
+    match left_out {
+        Some((rule, rows)) if items.is_empty() => {
+            Err(SuiteError::AllLeftOut { suite: suite.name(), rows, rule: rule.to_owned() })
+        }
+        _ => files::require_items(items, suite, files, EXTENSION),
+    }
 }
 
 /// One line of a JSON Lines file: an object.
