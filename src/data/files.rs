@@ -168,6 +168,13 @@ mod tests {
             read("binary.gz", &gzip("a\0b")),
         ];
         let errors: Vec<String> = errors.into_iter().map(Result::unwrap_err).collect();
-        insta::assert_snapshot!(errors.join("\n"), @"");
+        insta::assert_snapshot!(errors.join("\n"), @r"
+        read data/latin.txt: line 2 is not UTF-8 at byte 4; if the file is in Latin-1 or Windows-1252, convert it: `iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW`
+        read data/empty.txt: it is empty, as after an interrupted download; replace it, or remove it
+        read data/empty.txt.gz: it is empty, as after an interrupted download; replace it, or remove it
+        unpack data/cut.txt.gz: it is a damaged gzip file (unexpected end of file); make or download it again
+        read data/text.txt.zst: it is compressed with zstd, not text; unpack it: `unzstd FILE` (gzip is read as it is)
+        read data/binary.gz: line 1 contains a NUL byte, so the file is damaged or not text; if it is text, remove them: `tr -d '\000' < FILE > NEW`
+        ");
     }
 }

@@ -275,7 +275,7 @@ mod tests {
         read data/a.json: line 1: element 2 of the array: field 'q' is not a text; expected a JSON object on every line, or one array of them, with the text fields 'q'
         read data/a.csv: line 3: the row has 1 value, but the header line has 2; expected comma-separated values with a header line that contains 'q'
         read data/a.tsv: line 1: no field 'q'; there are 'q,a'; expected tab-separated values with a header line that contains 'q'
-        read data/a.csv: line 1: no field 'q'; there are none; expected comma-separated values with a header line that contains 'q'
+        read data/a.csv: it is empty, as after an interrupted download; replace it, or remove it
         read data/a.parquet: line 1: no column 'answer'; there are 'q', 'id', 'a'; expected text columns 'q', 'answer'
         read data/a.parquet: line 1: column 'id' is not a text; expected text columns 'id'
         read data/a.parquet: line 1: Parquet error: Invalid Parquet file. Corrupt footer; expected text columns 'q'

@@ -211,3 +211,86 @@ fn escaped_markdown(text: &str) -> String {
 fn optional(value: Option<f64>) -> String {
     value.map_or(String::new(), |value| value.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Names that mean something in one of the formats.
+    const NAMES: [&str; 12] = [
+        "two\nlines",
+        "cr\r\nlf",
+        "a|b",
+        "say \"a\", b",
+        "<b>bold</b> &amp;",
+        "*star* _under_ `code` snake_case",
+        "=HYPERLINK(\"x\")",
+        "+1 more",
+        "-1.5",
+        "[x](y) \\| 50% $a$ #1 {b} ^ ~~c~~",
+        "\u{1b}[31mred\u{7}",
+        "\u{202e}txt\u{2028}end",
+    ];
+
+    fn table() -> Table {
+        let row = |name: &&str| vec![Cell::Label((*name).to_owned()), Cell::Number(1.0, 1)];
+        let (first, last) = NAMES.split_at(9);
+        Table {
+            title: "a *title*\n".to_owned(),
+            heads: vec!["a|\nhead".to_owned(), "=score".to_owned()],
+            labels: 1,
+            rows: first.iter().map(row).collect(),
+            published: last.iter().map(row).collect(),
+            notes: vec!["a note\nof two lines".to_owned()],
+            ..Table::default()
+        }
+    }
+
+    /// The number of cells of a line of Markdown.
+    fn cells(line: &str) -> usize {
+        line.replace("\\\\", "").replace("\\|", "").matches('|').count() - 1
+    }
+
+    #[test]
+    fn names_keep_rows_apart_in_every_format() {
+        let table = table();
+        let markdown = table.markdown();
+        let rows: Vec<&str> = markdown.lines().filter(|line| line.starts_with('|')).collect();
+        assert_eq!(rows.len(), NAMES.len() + 2, "{markdown}");
+        assert!(rows.iter().all(|row| cells(row) == 2), "{markdown}");
+
+        let csv = table.csv();
+        let mut reader = csv::Reader::from_reader(csv.as_bytes());
+        assert_eq!(reader.headers().unwrap(), vec!["a|\\nhead", "'=score"]);
+        let names: Vec<String> = reader.records().map(|row| row.unwrap()[0].to_owned()).collect();
+        assert_eq!(names.len(), NAMES.len());
+        assert_eq!(names[6..9], ["'=HYPERLINK(\"x\")", "'+1 more", "-1.5"]);
+
+        // Heads, rows, and the title, the rules and the note.
+        let terminal = table.terminal();
+        assert_eq!(terminal.lines().count(), 1 + NAMES.len() + 1 + 4 + 1, "{terminal}");
+        let html = crate::report::html_page("t", &[(&table, None)]);
+        assert_eq!(html.matches("<tr>").count(), NAMES.len() + 1, "{html}");
+        assert!(!html.contains("<b>bold"), "{html}");
+        let latex = table.latex();
+        assert_eq!(latex.lines().filter(|line| line.ends_with(" \\\\")).count(), NAMES.len() + 1, "{latex}");
+        assert!(latex.contains("  {}[x](y)"), "{latex}");
+        let json: serde_json::Value = serde_json::from_str(&table.json()).unwrap();
+        assert_eq!(json["rows"][0][0]["label"], "two\nlines", "programs get names as they are");
+        for text in [&markdown, &csv, &terminal, &html, &latex] {
+            assert!(!text.contains(['\u{1b}', '\u{7}', '\u{202e}', '\u{2028}', '\r']), "{text}");
+        }
+    }
+
+    #[test]
+    fn markdown_is_escaped_where_it_would_be_read() {
+        let text = NAMES.map(escaped_markdown).join("\n");
+        insta::assert_snapshot!(text, @"");
+        // What tables have without any name.
+        for plain in
+            ["62.0 ± 2.8 [2/3]a", "<0.001", "[+0.0, +0.5]", "determiner_noun_agreement_1", "—", "`mode: fixed`"]
+        {
+            assert_eq!(escaped_markdown(plain), plain);
+        }
+    }
+}

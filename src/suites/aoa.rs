@@ -132,12 +132,12 @@ fn child_ages(bytes: &[u8]) -> Result<BTreeMap<String, Option<f64>>, SuiteError>
             match cell(place) {
                 "" | "NA" | "nan" | "NaN" => {}
                 text => match text.parse::<f64>() {
-                    Ok(share) => shares.push((month, share)),
-                    Err(_) => {
+                    Ok(share) if (0.0..=1.0).contains(&share) => shares.push((month, share)),
+                    _ => {
                         let line = record.position().map_or(1, csv::Position::line);
                         return Err(wrong(
                             line,
-                            format!("column `{month}` should be a fraction of children, not `{text}`"),
+                            format!("column `{month}` should be a fraction of children, from 0 to 1, not `{text}`"),
                         ));
                     }
                 },

@@ -104,7 +104,7 @@ fn errors_name_file_line_and_field() {
     insta::assert_snapshot!(errors.join("\n"), @r#"
     found no items of aoa in 1 file: there is no cdi_childes.json file with rows; check that this is the right folder
     cdi_human.csv:1: column `word` is missing
-    cdi_human.csv:2: column `16` should be a fraction of children, not `often`
+    cdi_human.csv:2: column `16` should be a fraction of children, from 0 to 1, not `often`
     cdi_childes.json:1: expected an object with an entry for each word
     cdi_childes.json:1: a context of `ball` has no field `context`
     cdi_childes.json:1: the file has no word with a context
