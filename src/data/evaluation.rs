@@ -3,6 +3,7 @@
 use crate::domain::{LocatedSource, Origin, Suite, WorldPart};
 
 use super::archive::{self, is_archive};
+use super::digests::check_unchanged;
 use super::error::DataError;
 use super::files::{file_name, is_evaluation_file, read_unpacked, unpacked_name};
 use super::world;
@@ -10,7 +11,8 @@ use super::world;
 /// The evaluation files of a suite as (file name, content), sorted by name; an archive is replaced by the files in it.
 ///
 /// # Errors
-/// Missing or unreadable files, a part of the toy world other than [`WorldPart::Evaluation`].
+/// Missing or unreadable files, files that no longer have the content of their origin, a part of the toy world other than
+/// [`WorldPart::Evaluation`].
 pub fn evaluation_files(located: &LocatedSource, suite: Suite) -> Result<Vec<(String, Vec<u8>)>, DataError> {
     let mut files = match &located.origin {
         Origin::World { part: WorldPart::Evaluation, seed, size } => world::evaluation(*seed, *size, suite),
@@ -29,6 +31,7 @@ pub fn evaluation_files(located: &LocatedSource, suite: Suite) -> Result<Vec<(St
         }
         Origin::Missing { location } => return Err(DataError::Missing { location: location.clone() }),
     };
+    check_unchanged(located)?;
     files.sort();
     Ok(files)
 }

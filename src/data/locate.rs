@@ -333,6 +333,21 @@ mod tests {
     }
 
     #[test]
+    fn items_are_counted_once_for_each_content_and_rules() {
+        let folder = folder_with(&[("a.jsonl", "{}")]);
+        let mut survey = Survey::open(Path::new("none"));
+        let located = survey.locate(&Source::Folder(folder.path().to_owned())).unwrap();
+        let mut count = |rules: &str, read: Result<u64, DataError>| survey.count_items(&located, &rules, |_| read);
+        assert!(count("a", Err(DataError::NoKey { variable: String::new() })).is_err());
+        assert_eq!(count("a", Ok(3)).unwrap(), 3, "an error is not remembered");
+        assert_eq!(count("a", Ok(4)).unwrap(), 3);
+        assert_eq!(count("b", Ok(5)).unwrap(), 5);
+        fs::write(folder.path().join("a.jsonl"), "{}\n{}").unwrap();
+        let changed = survey.count_items(&located, &"c", |_| Ok::<u64, DataError>(6));
+        assert!(matches!(changed, Err(DataError::Changing { .. })), "{changed:?}");
+    }
+
+    #[test]
     fn the_toy_world_is_measured_too() {
         let mut survey = Survey::open(Path::new("none"));
         let speech = locate(Source::World { part: WorldPart::Speech, seed: 1, size: 500 });

@@ -1,6 +1,6 @@
 //! Whether a file is still the one whose content is known.
 
-use std::fs::{self, Metadata};
+use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -32,7 +32,8 @@ impl FileStamp {
     /// # Errors
     /// A file that does not exist or cannot be examined.
     pub fn of(path: &Path) -> io::Result<Self> {
-        Ok(Self::from(&fs::metadata(path)?))
+        // Opening the file makes a network file system ask its server, whose answer may be newer than what stat(2) has.
+        Ok(Self::from(&File::open(path)?.metadata()?))
     }
 
     /// Whether the stamp will differ after the next change of the file at this path: the file has not just been written,
@@ -85,7 +86,7 @@ fn has_stable_inodes(path: &Path) -> bool {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use std::fs::File;
+    use std::fs;
 
     use super::*;
 

@@ -253,7 +253,7 @@ mod tests {
     fn candidates_of_which_nothing_is_scored_are_marked() {
         let mut rows = scores(&[100.0], 40.0);
         rows[0].score.unscored = 3;
-        insta::assert_snapshot!(notes(&rows).join("\n"), @"");
+        insta::assert_snapshot!(notes(&rows).join("\n"), @"a: of some candidates nothing is scored, because they have one token or none, so their log-probability is 0: `first_token: end_of_text` under `mode` scores the first token too");
     }
 
     #[test]

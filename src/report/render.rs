@@ -30,7 +30,7 @@ impl Table {
         if let Some(head) = self.spread.head() {
             text.push_str(&format!("{head}\n"));
         }
-        for line in self.headline.iter().flat_map(|headline| human::wrapped(headline, HEADLINE_WIDTH)) {
+        for line in self.headline.iter().flat_map(|headline| human::wrapped(&one_line(headline), HEADLINE_WIDTH)) {
             text.push_str(&format!("{line}\n"));
         }
         let mut content = 0;
@@ -285,7 +285,20 @@ mod tests {
     #[test]
     fn markdown_is_escaped_where_it_would_be_read() {
         let text = NAMES.map(escaped_markdown).join("\n");
-        insta::assert_snapshot!(text, @"");
+        insta::assert_snapshot!(text, @r#"
+        two\nlines
+        cr\r\nlf
+        a\|b
+        say "a", b
+        \<b>bold\</b> \&amp;
+        \*star\* \_under\_ `code` snake_case
+        =HYPERLINK("x")
+        +1 more
+        -1.5
+        [x\](y) \\\| 50% $a$ #1 {b} ^ \~\~c\~\~
+        \u{1b}[31mred\u{7}
+        \u{202e}txt\u{2028}end
+        "#);
         // What tables have without any name.
         for plain in
             ["62.0 ± 2.8 [2/3]a", "<0.001", "[+0.0, +0.5]", "determiner_noun_agreement_1", "—", "`mode: fixed`"]

@@ -49,7 +49,7 @@ impl Run {
     /// errors of the database.
     pub async fn begin(folder: &RunsFolder, spec: SpecText, grid: Grid) -> Result<Self, Failure> {
         preflight::missing_devices(&grid.resources)?;
-        folder.check()?;
+        folder.check_for_writing()?;
         // Under the lock no other grid changes what is decided from. A folder that does not exist yet, which a refusal
         // should not create, has no history that could change.
         let lock = if folder.path.is_dir() { Some(RunsLock::acquire(&folder.path)?) } else { None };

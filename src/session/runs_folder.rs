@@ -58,6 +58,16 @@ impl RunsFolder {
         created.map_err(|error| unusable(&self.path, &error.to_string()))
     }
 
+    /// As [`Self::check`], and refuses folders that this user must not write.
+    ///
+    /// # Errors
+    /// As [`Self::check`]; a lack of permission.
+    pub fn check_for_writing(&self) -> Result<(), Failure> {
+        self.check()?;
+        check_writable(&self.path)?;
+        self.database.as_deref().map_or(Ok(()), check_writable)
+    }
+
     /// Refuses folders that cannot hold results, before anything fails on them with a message that does not say why.
     ///
     /// # Errors
@@ -89,6 +99,17 @@ impl RunsFolder {
         }
         Ok(())
     }
+}
+
+/// Refuses a folder that cannot be written, or that cannot be created.
+fn check_writable(folder: &Path) -> Result<(), Failure> {
+    use rustix::fs::{Access, access};
+    let named = folder.ancestors().map(|part| if part.as_os_str().is_empty() { Path::new(".") } else { part });
+    let Some(existing) = named.into_iter().find(|part| part.is_dir()) else { return Ok(()) };
+    access(existing, Access::WRITE_OK | Access::EXEC_OK).map_err(|error| {
+        let reason = std::io::Error::from(error);
+        unusable(folder, &format!("{} cannot be written: {reason}", existing.display()))
+    })
 }
 
 /// The longest path of a database that SQLite opens on Unix, in bytes; it needs eight more for its other files.

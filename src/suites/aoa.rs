@@ -116,8 +116,7 @@ fn recluster(_: Suite, _: &[Item], outcomes: &mut [ItemOutcome]) -> Option<Vec<S
 fn child_ages(bytes: &[u8]) -> Result<BTreeMap<String, Option<f64>>, SuiteError> {
     let wrong = |line: u64, reason: String| SuiteError::Row { file: CHILDREN.to_owned(), line: line as usize, reason };
     let mut reader = csv::Reader::from_reader(files::text(CHILDREN, bytes)?.as_bytes());
-    let unreadable =
-        |error: csv::Error| wrong(error.position().map_or(1, csv::Position::line), format!("not valid CSV: {error}"));
+    let unreadable = |error: csv::Error| files::not_csv(CHILDREN, &error);
     let header = reader.headers().map_err(unreadable)?.clone();
     let column = |name: &str| header.iter().position(|known| known == name);
     let word = column("word").ok_or_else(|| wrong(1, "column `word` is missing".to_owned()))?;

@@ -46,8 +46,8 @@ pub enum SuiteError {
     },
     /// A rule of the mode leaves out every row.
     #[error(
-        "all {} of {suite} are left out by the rule `{rule}`; set another one under `mode`, or check that these are the \
-         right files",
+        "the rule `{rule}` leaves out every row of {suite} ({}); set another one under `mode`, or check that these are \
+         the right files",
         counted(*rows as u64, "row")
     )]
     AllLeftOut {

@@ -86,6 +86,15 @@ fn items_are_words_in_contexts() {
 }
 
 #[test]
+fn files_with_a_byte_order_mark_are_read_alike() {
+    let plain = files(&[("ball", 20.0, 1), ("dog", 22.0, 2)]);
+    let marked = |(name, bytes): &(String, Vec<u8>)| (name.clone(), ["\u{feff}".as_bytes(), bytes].concat());
+    let marked: Vec<(String, Vec<u8>)> = plain.iter().map(marked).collect();
+    let items = |files: &[(String, Vec<u8>)]| read_suite(Suite::Aoa, Mode::FIXED, files).expect("items");
+    assert_eq!(items(&marked), items(&plain));
+}
+
+#[test]
 fn errors_name_file_line_and_field() {
     let error = |change: &dyn Fn(&mut Files)| {
         let mut files = files(&WORDS);

@@ -22,11 +22,7 @@ const MISSING: [&str; 19] = [
 /// previous context stays missing in both modes, which excludes that one row.
 pub(super) fn read(mode: Mode, file: &str, bytes: &[u8], start: u32) -> Result<Vec<Item>, SuiteError> {
     let mut reader = csv::Reader::from_reader(files::text(file, bytes)?.as_bytes());
-    let unreadable = |error: csv::Error| SuiteError::Row {
-        file: file.to_owned(),
-        line: error.position().map_or(1, |position| position.line() as usize),
-        reason: format!("not valid CSV: {error}"),
-    };
+    let unreadable = |error: csv::Error| files::not_csv(file, &error);
     let header = reader.headers().map_err(unreadable)?.clone();
     let mut items = Vec::new();
     for (index, record) in (start..).zip(reader.records()) {

@@ -24,7 +24,7 @@ pub(super) fn run(
     attempt: &mut Attempt,
     cache: &mut ModelCache,
 ) -> Result<(), JobError> {
-    let files = inputs.read(&job.data, |located| data::evaluation_files(located, job.suite))?;
+    let files = data::evaluation_files(&inputs.located(&job.data), job.suite)?;
     let items = suites::read(job.suite, job.mode, &files)?;
     let (scores, outcomes) = match job.suite {
         Suite::Aoa => {
