@@ -35,6 +35,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("tokenizers", &["src/data"]),
     ("zip", &["src/data", "src/suites/golden"]), // recordings of the official pipeline are zipped; tests only
     ("parquet", &["src/data"]),
+    ("flate2", &["src/data", "src/suites/golden", "src/suites/official/tests.rs"]), // elsewhere in tests only
     ("ureq", &["src/data"]),
     ("sha2", &["src/data"]),
     ("md5", &["src/data"]),

@@ -5,6 +5,7 @@
 mod babylm;
 mod broken_specs;
 mod build;
+mod cases;
 mod class_it;
 mod common;
 mod comparisons;

@@ -271,11 +271,12 @@ fn plan_prints_json_and_graphs() {
 fn the_forecast_follows_the_amount_of_work() {
     let world = "evaluate: {data: world, items: 20, suites: [blimp, blimp-supplement]}";
     assert!(TINY.contains(world));
-    let env = Env::new(&TINY.replace(world, "evaluate: {data: evaluation_data, suites: [reading]}"));
-    let reading = env.path().join("evaluation_data/fast_eval/reading/reading_data.csv");
-    std::fs::create_dir_all(reading.parent().expect("a folder")).expect("a writable temp folder");
+    let env = Env::new(&TINY.replace(world, "evaluate: {data: evaluation_data, suites: [blimp]}"));
+    let pairs = env.path().join("evaluation_data/fast_eval/blimp_fast/pairs.jsonl");
+    std::fs::create_dir_all(pairs.parent().expect("a folder")).expect("a writable temp folder");
     let work = |bytes: usize, settings: &[&str]| {
-        std::fs::write(&reading, "x".repeat(bytes)).expect("a writable temp folder");
+        let row = serde_json::json!({"sentence_good": "a b", "sentence_bad": "b a", "more": "x".repeat(bytes)});
+        std::fs::write(&pairs, row.to_string()).expect("a writable temp folder");
         let plan = env.run(0, &[&["plan", "spec.yaml", "--format", "json"], settings].concat());
         let plan: serde_json::Value = serde_json::from_str(&plan).expect("JSON");
         let kinds = plan["kinds"].as_array().expect("a list").iter();

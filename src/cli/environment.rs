@@ -34,6 +34,7 @@ const GROUPS: [Group; 5] = [
                 "log filter of grid and of its workers, such as `debug` or `grid=debug,warn`; wins over -v and -q",
             ),
             variable("NO_COLOR", "if set to any text, print no colours"),
+            variable("TERM", "`dumb` means no colours, and progress as lines"),
         ],
     },
     Group {

@@ -7,7 +7,9 @@
 //! package prints.
 //!
 //! Rejected: verbs as a trait with plugins. A `match` shows all of them at once.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing is the task of this package")]
+
+#[macro_use]
+mod stream;
 
 mod bench;
 mod command;
@@ -49,7 +51,7 @@ pub fn main() -> ExitCode {
             // clap prints help and version to stdout with success, and everything else to stderr.
             let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
             return match error.print() {
-                Ok(()) => exit.into(),
+                Ok(()) => stream::finish(exit).into(),
                 Err(_) => Exit::Environment.into(),
             };
         }
@@ -67,13 +69,11 @@ pub fn main() -> ExitCode {
             return Exit::Environment.into();
         }
     };
-    match runtime.block_on(dispatch(&cli)) {
-        Ok(exit) => exit.into(),
-        Err(failure) => {
-            output::print_failure(&failure);
-            failure.exit.into()
-        }
-    }
+    let exit = runtime.block_on(dispatch(&cli)).unwrap_or_else(|failure| {
+        output::print_failure(&failure);
+        failure.exit
+    });
+    stream::finish(exit).into()
 }
 
 async fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
@@ -99,7 +99,9 @@ async fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
             Ok(Exit::Done)
         }
         Verb::Completions { shell } => {
-            clap_complete::generate(*shell, &mut Cli::command(), "grid", &mut std::io::stdout());
+            let mut script = vec![];
+            clap_complete::generate(*shell, &mut Cli::command(), "grid", &mut script);
+            print!("{}", String::from_utf8_lossy(&script));
             Ok(Exit::Done)
         }
         Verb::Help(args) => help::help(args, Cli::command()),
@@ -108,5 +110,11 @@ async fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
 
 fn start_tracing(filter: &str) {
     let filter = tracing_subscriber::EnvFilter::new(filter);
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(stream::has_colours())
+        .log_internal_errors(false) // which would panic where standard error cannot be written
+        .without_time()
+        .init();
 }

@@ -1,9 +1,8 @@
 //! What verbs share to write their results and errors.
 
-use std::io::IsTerminal;
-
 use clap::ValueEnum;
 
+use super::stream::{has_colours, is_capable_terminal};
 use crate::report::{Table, html_page};
 use crate::session::{Exit, Failure};
 
@@ -55,10 +54,7 @@ pub(super) fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
 /// Prints an error. On a terminal, problems of a spec are shown with excerpts of the file.
 pub(super) fn print_failure(failure: &Failure) {
     let text = match &failure.problems {
-        Some(problems) if std::io::stderr().is_terminal() => {
-            let colours = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-            problems.fancy(colours, terminal_width())
-        }
+        Some(problems) if is_capable_terminal() => problems.fancy(has_colours(), terminal_width()),
         _ => failure.message.clone(),
     };
     eprintln!("{}", text.trim_end());

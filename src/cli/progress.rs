@@ -1,8 +1,7 @@
 //! Progress on standard error.
 
-use std::io::IsTerminal;
-
 use super::global::Global;
+use super::stream::is_capable_terminal;
 use crate::domain::JobUpdate;
 use crate::report::progress::{PlannedJob, Progress, ProgressMode};
 use crate::session::{JobToRun, Observer};
@@ -47,7 +46,7 @@ impl Observer for ShownProgress {
 
 /// How progress is shown: as bars on a terminal, as lines elsewhere, and not at all with `--quiet`.
 pub(super) fn mode(global: &Global) -> ProgressMode {
-    match (global.quiet, std::io::stderr().is_terminal()) {
+    match (global.quiet, is_capable_terminal()) {
         (true, _) => ProgressMode::Silent,
         (false, true) => ProgressMode::Bars,
         (false, false) => ProgressMode::Lines,

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::domain::{CorpusFormat, Documents, LocatedSource, MeasuredText, Origin, WorldPart};
+use crate::domain::{CorpusFormat, Documents, LocatedSource, MeasuredText, Origin, WorldPart, refuse_carriage_returns};
 
 use super::clean::remove_characters;
 use super::dialogue::split_speaker;
@@ -19,7 +19,7 @@ use super::world;
 /// the next file.
 ///
 /// # Errors
-/// Missing or unreadable files, text that is not UTF-8, a part of the toy world that is not a corpus.
+/// Missing or unreadable files, text that is not UTF-8 or whose lines end with a carriage return alone, a part of the toy world that is not a corpus.
 pub fn documents(located: &LocatedSource, format: &CorpusFormat) -> Result<Vec<String>, DataError> {
     let mut documents = Vec::new();
     each_document(located, format, |document| documents.push(document))?;
@@ -58,7 +58,9 @@ fn each_document(
                         split(&row.concat(), format, &mut visit);
                     })?,
                     Documents::BlankLine | Documents::Line | Documents::Lines(_) => {
-                        split(&read_text(path)?, format, &mut visit);
+                        let text = read_text(path)?;
+                        refuse_carriage_returns(&text).map_err(DataError::not_text(path))?;
+                        split(&text, format, &mut visit);
                     }
                 }
             }

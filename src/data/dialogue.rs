@@ -4,6 +4,8 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use crate::domain::refuse_carriage_returns;
+
 use super::error::DataError;
 use super::rows::{Fault, each_object};
 use super::words::count_words;
@@ -29,6 +31,7 @@ pub(super) fn parse_dialogues(path: &Path, text: &str) -> Result<Vec<Vec<Utteran
         let expected = r#"{"turns": [["A", "text"], ...]} on every line"#;
         return each_object(text, read).map_err(|fault| fault.expecting(path, expected)).map(|()| all);
     }
+    refuse_carriage_returns(text).map_err(DataError::not_text(path))?;
     let mut all = Vec::new();
     let mut current = Vec::new();
     for (index, line) in text.lines().enumerate() {
@@ -36,9 +39,9 @@ pub(super) fn parse_dialogues(path: &Path, text: &str) -> Result<Vec<Vec<Utteran
             all.push(std::mem::take(&mut current));
             continue;
         }
-        let (speaker, text) = split_speaker(line).ok_or_else(|| {
-            let start: String = line.chars().take(40).collect();
-            let fault = Fault { line: index + 1, problem: format!("no speaker in '{start}'") };
+        let spoken = split_speaker(line).filter(|(speaker, _)| is_speaker(speaker));
+        let (speaker, text) = spoken.ok_or_else(|| {
+            let fault = Fault { line: index + 1, problem: no_speaker(line) };
             fault.expecting(path, "'A:<TAB>utterance': a speaker without spaces, a colon, a tab or space")
         })?;
         current.push(Utterance { speaker: speaker.to_owned(), text: text.to_owned() });
@@ -55,6 +58,42 @@ pub(super) fn split_speaker(line: &str) -> Option<(&str, &str)> {
         && !speaker.contains(char::is_whitespace)
         && (text.is_empty() || text.starts_with(['\t', ' ']));
     valid.then(|| (speaker, text.trim()))
+}
+
+/// Words before a colon that begin an address or a remark, and name nobody.
+const NO_SPEAKERS: [&str; 12] =
+    ["http", "https", "ftp", "file", "mailto", "note", "notes", "comment", "comments", "source", "date", "title"];
+
+/// Whether a mark can be that of a speaker. CHAT marks its dependent tiers with `%`, and its headers with `@`.
+fn is_speaker(mark: &str) -> bool {
+    !mark.starts_with(['%', '@']) && !NO_SPEAKERS.contains(&mark.to_ascii_lowercase().as_str())
+}
+
+/// Why a line has no speaker, and what to do.
+fn no_speaker(line: &str) -> String {
+    let start: String = line.trim_end().chars().take(40).collect();
+    let utterances = r"keep the utterances alone: `perl -0pe 's/\n\t/ /g' FILE | grep '^\*' > NEW`";
+    let mark = line.split_once(':').filter(|(_, text)| text.starts_with(['\t', ' '])).map(|(mark, _)| mark);
+    match (line.chars().next(), mark) {
+        (Some('%' | '@'), _) => format!("'{start}' is a tier or header of CHAT and no utterance; {utterances}"),
+        (Some('\t'), _) => {
+            format!("'{}' begins with a tab, as lines of CHAT that continue the one before; {utterances}", start.trim())
+        }
+        (Some('0'..='9' | '[' | '('), None) => {
+            format!("no speaker in '{start}'; if it begins with a time stamp, remove the time stamps")
+        }
+        (_, Some(mark)) if NO_SPEAKERS.contains(&mark.to_ascii_lowercase().as_str()) => {
+            format!("'{mark}' in '{start}' is hardly a speaker; remove the line, or give the speaker another name")
+        }
+        (_, Some(mark)) if mark.contains(char::is_whitespace) => {
+            let joined = mark.split_whitespace().collect::<Vec<_>>().join("_");
+            format!("no speaker in '{start}'; a speaker has no spaces, so write '{joined}:' if it is one")
+        }
+        (_, None) if line.contains('\u{ff1a}') => {
+            format!("no speaker in '{start}'; its colon is a full-width one (U+FF1A), write ':' and a space")
+        }
+        _ => format!("no speaker in '{start}'"),
+    }
 }
 
 fn turns(object: &Value) -> Result<Vec<Utterance>, String> {
@@ -86,4 +125,64 @@ pub(super) fn merge_turns(dialogue: Vec<Utterance>, min_words: u32) -> Vec<Utter
         }
     }
     turns
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(text: &str) -> String {
+        let error = parse_dialogues(Path::new("x.txt"), text).unwrap_err().to_string();
+        let (error, _) = error.split_once("; expected 'A:<TAB>utterance'").unwrap_or((&error, ""));
+        error.trim_start_matches("read x.txt: ").to_owned()
+    }
+
+    #[test]
+    fn lines_that_are_no_utterance_are_refused_with_a_remedy() {
+        let texts = [
+            "*MOT:\twhere is it ?\n%mor:\tpro|where v|be",
+            "@Begin\n*MOT:\thello",
+            "@Languages:\teng",
+            "*MOT:\ta long\n\tline",
+            "SPEAKER 1: hello",
+            "A\u{ff1a}hello",
+            "[00:01:02] A: hello",
+            "00:01 A: hello",
+            "A: hi\nnote: the door opens",
+            "http: //x",
+            "https://x",
+            "Note:\tA laughs",
+            "just a sentence",
+            "A:hello",
+            "A: one\rB: two\rA: three",
+        ];
+        insta::assert_snapshot!(texts.map(refusal).join("\n"), @r"
+        line 2: '%mor:	pro|where v|be' is a tier or header of CHAT and no utterance; keep the utterances alone: `perl -0pe 's/\n\t/ /g' FILE | grep '^\*' > NEW`
+        line 1: '@Begin' is a tier or header of CHAT and no utterance; keep the utterances alone: `perl -0pe 's/\n\t/ /g' FILE | grep '^\*' > NEW`
+        line 1: '@Languages:	eng' is a tier or header of CHAT and no utterance; keep the utterances alone: `perl -0pe 's/\n\t/ /g' FILE | grep '^\*' > NEW`
+        line 2: 'line' begins with a tab, as lines of CHAT that continue the one before; keep the utterances alone: `perl -0pe 's/\n\t/ /g' FILE | grep '^\*' > NEW`
+        line 1: no speaker in 'SPEAKER 1: hello'; a speaker has no spaces, so write 'SPEAKER_1:' if it is one
+        line 1: no speaker in 'A：hello'; its colon is a full-width one (U+FF1A), write ':' and a space
+        line 1: no speaker in '[00:01:02] A: hello'; if it begins with a time stamp, remove the time stamps
+        line 1: no speaker in '00:01 A: hello'; if it begins with a time stamp, remove the time stamps
+        line 2: 'note' in 'note: the door opens' is hardly a speaker; remove the line, or give the speaker another name
+        line 1: 'http' in 'http: //x' is hardly a speaker; remove the line, or give the speaker another name
+        line 1: no speaker in 'https://x'
+        line 1: 'Note' in 'Note:	A laughs' is hardly a speaker; remove the line, or give the speaker another name
+        line 1: no speaker in 'just a sentence'
+        line 1: no speaker in 'A:hello'
+        its lines end with a carriage return (CR) alone; convert it: `tr '\r' '\n' < FILE > NEW`
+        ");
+    }
+
+    #[test]
+    fn marks_of_speakers_are_read_as_before() {
+        let text = "A:\tone: two\nB: three\n*CHI:\tfour\r\nuser:\nMr.X: five\n\nÜ: http://x\n1:\tsix";
+        let speakers: Vec<Vec<String>> = parse_dialogues(Path::new("x"), text)
+            .unwrap()
+            .into_iter()
+            .map(|dialogue| dialogue.into_iter().map(|utterance| utterance.speaker).collect())
+            .collect();
+        assert_eq!(speakers, [vec!["A", "B", "*CHI", "user", "Mr.X"], vec!["Ü", "1"]]);
+    }
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::domain::WorldPart;
+use crate::domain::{NotText, WorldPart};
 
 use super::download::FetchError;
 
@@ -49,15 +49,25 @@ pub enum DataError {
         /// The error of the operating system.
         source: io::Error,
     },
-    /// A text file that is not UTF-8.
-    #[error("read {}: line {line} is not UTF-8 at byte {byte}; convert the file, for example with iconv", path.display())]
-    NotUtf8 {
+    /// A file that another program is writing.
+    #[error("read {}: it changes while it is read; wait until it is complete, and run the command again", path.display())]
+    Changing {
         /// The file.
         path: PathBuf,
-        /// The line, from 1.
-        line: usize,
-        /// The byte within the line, from 1.
-        byte: usize,
+    },
+    /// Files that were changed after the plan was made.
+    #[error("use {location}: its files have changed since the plan was made; run `grid run` again")]
+    Outdated {
+        /// The file or folder.
+        location: String,
+    },
+    /// A file that is not a text in UTF-8.
+    #[error("read {}: {problem}", path.display())]
+    NotText {
+        /// The file.
+        path: PathBuf,
+        /// What it is instead, and the remedy.
+        problem: NotText,
     },
     /// A line or row that does not follow its format.
     #[error("read {}: line {line}: {problem}; expected {expected}", path.display())]
@@ -150,6 +160,12 @@ impl DataError {
             }
             other => other,
         }
+    }
+
+    /// Adds the file to a reason why it is not text; for `map_err`.
+    pub(super) fn not_text(path: &Path) -> impl FnOnce(NotText) -> Self {
+        let path = path.to_owned();
+        move |problem| DataError::NotText { path, problem }
     }
 
     /// Adds the operation and the file to an I/O error; for `map_err`.

@@ -1,18 +1,18 @@
 //! Evaluation files, as bytes for the suites to parse.
 
-use std::fs;
-
 use crate::domain::{LocatedSource, Origin, Suite, WorldPart};
 
 use super::archive::{self, is_archive};
+use super::digests::check_unchanged;
 use super::error::DataError;
-use super::files::{file_name, is_evaluation_file};
+use super::files::{file_name, is_evaluation_file, read_unpacked, unpacked_name};
 use super::world;
 
 /// The evaluation files of a suite as (file name, content), sorted by name; an archive is replaced by the files in it.
 ///
 /// # Errors
-/// Missing or unreadable files, a part of the toy world other than [`WorldPart::Evaluation`].
+/// Missing or unreadable files, files that no longer have the content of their origin, a part of the toy world other than
+/// [`WorldPart::Evaluation`].
 pub fn evaluation_files(located: &LocatedSource, suite: Suite) -> Result<Vec<(String, Vec<u8>)>, DataError> {
     let mut files = match &located.origin {
         Origin::World { part: WorldPart::Evaluation, seed, size } => world::evaluation(*seed, *size, suite),
@@ -24,13 +24,14 @@ pub fn evaluation_files(located: &LocatedSource, suite: Suite) -> Result<Vec<(St
             for path in &located.files {
                 match is_archive(path) {
                     true => files.extend(archive::files(path, is_evaluation_file)?),
-                    false => files.push((file_name(path), fs::read(path).map_err(DataError::io("read", path))?)),
+                    false => files.push((unpacked_name(&file_name(path)).to_owned(), read_unpacked(path)?)),
                 }
             }
             files
         }
         Origin::Missing { location } => return Err(DataError::Missing { location: location.clone() }),
     };
+    check_unchanged(located)?;
     files.sort();
     Ok(files)
 }
@@ -50,6 +51,8 @@ pub fn evaluation_file(located: &LocatedSource, suite: Suite, name: &str) -> Res
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use crate::domain::Source;
 
     use super::super::Survey;

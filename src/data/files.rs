@@ -1,7 +1,12 @@
 //! Finding and reading local files.
 
 use std::fs;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+
+use flate2::read::MultiGzDecoder;
+
+use crate::domain::{NotText, plain_text};
 
 use super::error::DataError;
 
@@ -64,41 +69,112 @@ pub(super) fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// Whether a file of this name may contain evaluation items: JSON or CSV, and not hidden.
+/// Whether a file of this name may contain evaluation items: JSON or CSV, compressed with gzip or not, and not hidden.
 pub(super) fn is_evaluation_file(path: &Path) -> bool {
-    let kind = path.extension().and_then(|extension| extension.to_str());
-    matches!(kind, Some("jsonl" | "json" | "csv")) && !file_name(path).starts_with('.')
+    let name = file_name(path);
+    let kind = Path::new(unpacked_name(&name)).extension().and_then(|extension| extension.to_str());
+    matches!(kind, Some("jsonl" | "json" | "csv")) && !name.starts_with('.')
 }
 
-/// Reads a text file, without its byte-order mark.
-pub(super) fn read_text(path: &Path) -> Result<String, DataError> {
+/// The name of a file without `.gz`.
+pub(super) fn unpacked_name(name: &str) -> &str {
+    name.strip_suffix(".gz").unwrap_or(name)
+}
+
+/// Reads a file, and unpacks it if it is compressed with gzip, whatever its name. It may consist of several members.
+pub(super) fn read_unpacked(path: &Path) -> Result<Vec<u8>, DataError> {
     let bytes = fs::read(path).map_err(DataError::io("read", path))?;
-    let mut text = String::from_utf8(bytes).map_err(|error| {
-        let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line_start = before.iter().rposition(|&byte| byte == b'\n').map_or(0, |newline| newline + 1);
-        let line = 1 + before.iter().filter(|&&byte| byte == b'\n').count();
-        DataError::NotUtf8 { path: path.to_owned(), line, byte: before.len() - line_start + 1 }
-    })?;
-    if text.starts_with('\u{feff}') {
-        text.drain(..'\u{feff}'.len_utf8());
+    if !bytes.starts_with(&GZIP) {
+        return Ok(bytes);
     }
+    let mut unpacked = vec![];
+    match MultiGzDecoder::new(&bytes[..]).read_to_end(&mut unpacked) {
+        Ok(_) => Ok(unpacked),
+        Err(error) => {
+            let source = io::Error::other(format!("it is a damaged gzip file ({error}); make or download it again"));
+            Err(DataError::Io { action: "unpack", path: path.to_owned(), source })
+        }
+    }
+}
+
+/// The first bytes of a file that is compressed with gzip.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
+/// Reads a text file, which may be compressed with gzip, without its byte-order mark.
+///
+/// # Errors
+/// Files that cannot be read, are empty, or are not UTF-8.
+pub(super) fn read_text(path: &Path) -> Result<String, DataError> {
+    let bytes = read_unpacked(path)?;
+    let length = plain_text(&bytes).map_err(DataError::not_text(path))?.len();
+    if length == 0 {
+        return Err(DataError::not_text(path)(NotText::Empty));
+    }
+    let mark = bytes.len() - length;
+    let mut text = String::from_utf8(bytes).expect("checked above");
+    text.drain(..mark);
     Ok(text)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
     use super::*;
 
-    #[test]
-    fn invalid_utf8_is_reported_by_line_and_byte() {
+    /// A gzip file of one member.
+    fn gzip(text: &str) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(vec![], Compression::default());
+        encoder.write_all(text.as_bytes()).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn read(name: &str, bytes: &[u8]) -> Result<String, String> {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("latin.txt");
-        fs::write(&path, b"good line\ncaf\xe9").unwrap();
-        match read_text(&path) {
-            Err(DataError::NotUtf8 { line: 2, byte: 4, .. }) => {}
-            other => panic!("{other:?}"),
+        let path = folder.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        read_text(&path).map_err(|error| error.to_string().replace(&folder.path().display().to_string(), "data"))
+    }
+
+    #[test]
+    fn text_is_read_with_a_mark_and_from_gzip() {
+        let members = [gzip("one\n"), gzip(""), gzip("two\n")].concat();
+        let files: [(&str, &[u8], &str); 7] = [
+            ("a.txt", "\u{feff}text".as_bytes(), "text"),
+            ("a.txt.gz", &gzip("one\r\ntwo"), "one\r\ntwo"),
+            ("a.train", &gzip("not named so"), "not named so"),
+            ("a.txt.gz", b"named so, but plain", "named so, but plain"),
+            ("a.txt.gz", &members, "one\ntwo\n"),
+            ("a.txt.gz", &gzip("\u{feff}text"), "text"),
+            ("a.txt.gz", &gzip(&"a line\n".repeat(100_000)), &"a line\n".repeat(100_000)),
+        ];
+        for (name, bytes, text) in files {
+            assert_eq!(read(name, bytes).as_deref(), Ok(text), "{name}");
         }
-        fs::write(&path, "\u{feff}text").unwrap();
-        assert_eq!(read_text(&path).unwrap(), "text");
+    }
+
+    #[test]
+    fn what_is_not_text_is_refused_with_its_name() {
+        let whole = gzip("one line of text");
+        let errors = [
+            read("latin.txt", b"good line\ncaf\xe9"),
+            read("empty.txt", b""),
+            read("empty.txt.gz", &gzip("")),
+            read("cut.txt.gz", &whole[..whole.len() - 6]),
+            read("text.txt.zst", b"\x28\xb5\x2f\xfd...."),
+            read("binary.gz", &gzip("a\0b")),
+        ];
+        let errors: Vec<String> = errors.into_iter().map(Result::unwrap_err).collect();
+        insta::assert_snapshot!(errors.join("\n"), @r"
+        read data/latin.txt: line 2 is not UTF-8 at byte 4; if the file is in Latin-1 or Windows-1252, convert it: `iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW`
+        read data/empty.txt: it is empty, as after an interrupted download; replace it, or remove it
+        read data/empty.txt.gz: it is empty, as after an interrupted download; replace it, or remove it
+        unpack data/cut.txt.gz: it is a damaged gzip file (unexpected end of file); make or download it again
+        read data/text.txt.zst: it is compressed with zstd, not text; unpack it: `unzstd FILE` (gzip is read as it is)
+        read data/binary.gz: line 1 contains a NUL byte, so the file is damaged or not text; if it is text, remove them: `tr -d '\000' < FILE > NEW`
+        ");
     }
 }

@@ -3,26 +3,23 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{CorpusFormat, DatasetFormat, Digest, LocatedSource, MeasuredText, Origin, Remote, Source};
+use crate::domain::{CorpusFormat, DatasetFormat, LocatedSource, MeasuredText, Origin, Remote, Source};
 
 use super::atomic::replace_file;
 use super::detect::detect_format;
+use super::digests::{FileDigests, combined};
 use super::download::{CacheState, CachedData, DataCache, Mismatch};
 use super::error::DataError;
-use super::files::{evaluation_files_in, file_name, is_evaluation_file, matches, visible_by_name};
+use super::files::{evaluation_files_in, matches, visible_by_name};
 use super::model_folder::{self, FoundModel};
 use super::{archive, corpus, records};
 
-/// Incremented by hand when the rules for documents or records, or the toy world, change, so that cached sizes are computed
-/// again.
-const RULES: u32 = 3;
-
-/// The age from which the digest of a file is cached: another write within the same clock tick would not be detected.
-const MIN_AGE: Duration = Duration::from_secs(2);
+/// Incremented by hand when the rules for documents or records, the readers of evaluation data, or the toy world change, so
+/// that cached sizes are computed again.
+const RULES: u32 = 4;
 
 /// Finds the files of sources. Digests and sizes are cached between runs, so that planning does not read the data again.
 ///
@@ -37,14 +34,15 @@ pub struct Survey {
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct SurveyCache {
     rules: u32,
-    /// Digests by the absolute path of the file.
-    digests: BTreeMap<String, FileDigest>,
+    digests: FileDigests,
     /// Sizes by origin and format, as JSON.
     #[serde(rename = "volumes")]
     sizes: BTreeMap<String, MeasuredText>,
     /// Detected formats of datasets by origin, as JSON.
     #[serde(default)]
     formats: BTreeMap<String, DatasetFormat>,
+    /// Numbers of evaluation items by origin and the rules they were read with, as JSON.
+    items: BTreeMap<String, u64>,
 }
 
 /// The files that were found for a source.
@@ -56,14 +54,6 @@ enum FoundSource {
     Archive(PathBuf),
     /// No files at this location.
     Nothing(String),
-}
-
-/// The digest of a file, with the length and modification time at which it was computed.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-struct FileDigest {
-    length: u64,
-    modified_ns: u64,
-    digest: Digest,
 }
 
 impl Survey {
@@ -94,7 +84,7 @@ impl Survey {
             FoundSource::World(origin) => Ok(LocatedSource { origin, files: vec![] }),
             FoundSource::Nothing(location) => Ok(LocatedSource { origin: Origin::Missing { location }, files: vec![] }),
             FoundSource::Archive(archive) => {
-                let origin = Origin::Content { digest: self.digest_within(&archive)? };
+                let origin = Origin::Content { digest: self.cache.digests.within_archive(&archive)? };
                 Ok(LocatedSource { origin, files: vec![archive] })
             }
             FoundSource::Files(files, named) => self.content(files, named),
@@ -172,9 +162,9 @@ impl Survey {
 
     /// The files with the digest of their contents, and of their names if `named`.
     fn content(&mut self, files: Vec<PathBuf>, named: bool) -> Result<LocatedSource, DataError> {
-        let digests = files.iter().map(|path| self.digest(path)).collect::<Result<Vec<_>, _>>()?;
-        let names: Vec<String> = files.iter().map(|path| if named { file_name(path) } else { String::new() }).collect();
-        let digest = Digest::of_named(names.iter().map(String::as_str).zip(digests));
+        let digests = &mut self.cache.digests;
+        let digests = files.iter().map(|path| digests.of_file(path)).collect::<Result<Vec<_>, _>>()?;
+        let digest = combined(&files, &digests, named);
         Ok(LocatedSource { origin: Origin::Content { digest }, files })
     }
 
@@ -187,7 +177,7 @@ impl Survey {
         located: &LocatedSource,
         format: &CorpusFormat,
     ) -> Result<MeasuredText, DataError> {
-        self.size(&located.origin, format, || corpus::measure(located, format))
+        self.size(located, format, || corpus::measure(located, format))
     }
 
     /// The number of records and words (of prompts and replies) of a dataset in this format.
@@ -199,7 +189,28 @@ impl Survey {
         located: &LocatedSource,
         format: &DatasetFormat,
     ) -> Result<MeasuredText, DataError> {
-        self.size(&located.origin, format, || records::measure(located, format))
+        self.size(located, format, || records::measure(located, format))
+    }
+
+    /// The number of items in evaluation data. `read` counts them, unless they were counted before with the same `rules`.
+    ///
+    /// # Errors
+    /// Those of `read`, which are not remembered; missing data; files that change while they are read.
+    pub fn count_items<E: From<DataError>>(
+        &mut self,
+        located: &LocatedSource,
+        rules: &impl Serialize,
+        read: impl FnOnce(&LocatedSource) -> Result<u64, E>,
+    ) -> Result<u64, E> {
+        let LocatedSource { origin, files } = located;
+        let key = serde_json::to_string(&(origin, rules)).expect("origins and rules have string keys");
+        if let Some(&known) = self.cache.items.get(&key) {
+            return Ok(known);
+        }
+        let count = read(located)?;
+        self.cache.digests.check_unchanged(files)?;
+        self.cache.items.insert(key, count);
+        Ok(count)
     }
 
     /// The format of a dataset, from the fields of its first row.
@@ -231,10 +242,11 @@ impl Survey {
 
     fn size(
         &mut self,
-        origin: &Origin,
+        located: &LocatedSource,
         format: &impl Serialize,
         count: impl FnOnce() -> Result<MeasuredText, DataError>,
     ) -> Result<MeasuredText, DataError> {
+        let LocatedSource { origin, files } = located;
         if let Origin::Missing { location } = origin {
             return Err(DataError::Missing { location: location.clone() });
         }
@@ -243,61 +255,11 @@ impl Survey {
             return Ok(known);
         }
         let size = count()?;
+        // Otherwise the size would be remembered for the digest of another content.
+        self.cache.digests.check_unchanged(files)?;
         self.cache.sizes.insert(key, size);
         Ok(size)
     }
-
-    /// The digest of a file.
-    fn digest(&mut self, path: &Path) -> Result<Digest, DataError> {
-        self.cached(path, "", |path| {
-            let mut hasher = blake3::Hasher::new();
-            hasher.update_mmap(path).map_err(DataError::io("read", path))?;
-            Ok(Digest::from_hash(hasher.finalize()))
-        })
-    }
-
-    /// The digest that a folder with the evaluation files of this archive would have.
-    fn digest_within(&mut self, path: &Path) -> Result<Digest, DataError> {
-        self.cached(path, "within ", |path| {
-            let mut files = archive::files(path, is_evaluation_file)?;
-            if files.is_empty() {
-                let reason = "it contains no JSON or CSV file".to_owned();
-                return Err(DataError::Archive { path: path.to_owned(), reason });
-            }
-            files.sort();
-            Ok(Digest::of_named(files.iter().map(|(name, content)| (name.as_str(), Digest::of(content)))))
-        })
-    }
-
-    /// The cached digest of a file if its length and modification time are unchanged, or else the result of `compute`.
-    fn cached(
-        &mut self,
-        path: &Path,
-        what: &str,
-        compute: impl FnOnce(&Path) -> Result<Digest, DataError>,
-    ) -> Result<Digest, DataError> {
-        let absolute = std::path::absolute(path).map_err(DataError::io("read", path))?;
-        let key = format!("{what}{}", absolute.display());
-        let (length, modified) = look(path)?;
-        let modified_ns = modified.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
-        if let Some(known) = self.cache.digests.get(&key)
-            && (known.length, known.modified_ns) == (length, modified_ns)
-        {
-            return Ok(known.digest);
-        }
-        let digest = compute(path)?;
-        let is_stable = modified.elapsed().is_ok_and(|age| age > MIN_AGE) && look(path)? == (length, modified);
-        if is_stable {
-            self.cache.digests.insert(key, FileDigest { length, modified_ns, digest });
-        }
-        Ok(digest)
-    }
-}
-
-/// Length and time of modification.
-fn look(path: &Path) -> Result<(u64, SystemTime), DataError> {
-    let metadata = fs::metadata(path).map_err(DataError::io("read", path))?;
-    Ok((metadata.len(), metadata.modified().map_err(DataError::io("read", path))?))
 }
 
 #[cfg(test)]
@@ -367,8 +329,8 @@ mod tests {
         let folder = folder_with(&[("a.txt", "one two\nthree\n")]);
         let (path, cache) = (folder.path().join("a.txt"), folder.path().join("cache/survey.json"));
         let source = Source::Files(path.clone());
-        let old = SystemTime::now() - Duration::from_secs(60);
-        fs::File::open(&path).unwrap().set_modified(old).unwrap();
+        // The digest of a file that was just written is not remembered.
+        std::thread::sleep(std::time::Duration::from_millis(2_100));
 
         let mut survey = Survey::open(&cache);
         let first = survey.locate(&source).unwrap();
@@ -377,7 +339,7 @@ mod tests {
         survey.save().unwrap();
 
         let mut survey = Survey::open(&cache);
-        assert_eq!((survey.cache.digests.len(), survey.cache.sizes.len()), (1, 1));
+        assert_eq!((survey.cache.digests.count(), survey.cache.sizes.len()), (1, 1));
         assert_eq!(survey.locate(&source).unwrap(), first);
         let elsewhere = LocatedSource { files: vec![], ..first.clone() };
         assert_eq!(survey.measure_corpus(&elsewhere, &lines()).unwrap(), size, "from the cache");
@@ -385,7 +347,22 @@ mod tests {
         fs::write(&path, "one TWO\nthree\n").unwrap();
         assert_ne!(survey.locate(&source).unwrap().origin, first.origin);
         fs::write(&cache, "{ damaged").unwrap();
-        assert!(Survey::open(&cache).cache.digests.is_empty());
+        assert_eq!(Survey::open(&cache).cache.digests.count(), 0);
+    }
+
+    #[test]
+    fn items_are_counted_once_for_each_content_and_rules() {
+        let folder = folder_with(&[("a.jsonl", "{}")]);
+        let mut survey = Survey::open(Path::new("none"));
+        let located = survey.locate(&Source::Folder(folder.path().to_owned())).unwrap();
+        let mut count = |rules: &str, read: Result<u64, DataError>| survey.count_items(&located, &rules, |_| read);
+        assert!(count("a", Err(DataError::NoKey { variable: String::new() })).is_err());
+        assert_eq!(count("a", Ok(3)).unwrap(), 3, "an error is not remembered");
+        assert_eq!(count("a", Ok(4)).unwrap(), 3);
+        assert_eq!(count("b", Ok(5)).unwrap(), 5);
+        fs::write(folder.path().join("a.jsonl"), "{}\n{}").unwrap();
+        let changed = survey.count_items(&located, &"c", |_| Ok::<u64, DataError>(6));
+        assert!(matches!(changed, Err(DataError::Changing { .. })), "{changed:?}");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use parquet::record::{Field, Row};
 use parquet::schema::types::Type;
 use serde_json::{Map, Value};
 
-use crate::domain::{Layout, counted};
+use crate::domain::{JsonProblem, Layout, counted, json_lines, parse_json, refuse_carriage_returns, special_number};
 
 use super::error::DataError;
 use super::files::read_text;
@@ -133,17 +133,18 @@ fn expected(layout: Layout, fields: &[&str]) -> String {
 /// the object that the whole text is.
 pub(super) fn each_object(text: &str, mut read: impl FnMut(&Value) -> Result<(), String>) -> Result<(), Fault> {
     if text.trim_start().starts_with('[') {
-        let list: Vec<Value> = serde_json::from_str(text)
-            .map_err(|error| Fault { line: error.line(), problem: format!("not a JSON array ({error})") })?;
+        let fault = |problem: JsonProblem| Fault { line: problem.line, problem: problem.to_string() };
+        // A text that begins with [ is an array or no JSON.
+        let Value::Array(list) = parse_json(text).map_err(fault)? else { return Ok(()) };
         return each_element(&list, read);
     }
-    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-    for (position, (index, line)) in lines.enumerate() {
-        let value = match serde_json::from_str(line) {
+    refuse_carriage_returns(text).map_err(|problem| Fault { line: 1, problem: problem.to_string() })?;
+    for (position, (line, value)) in json_lines(text).enumerate() {
+        let value = match value {
             Ok(value) => value,
             Err(_)
                 if position == 0
-                    && let Ok(whole) = serde_json::from_str::<Value>(text) =>
+                    && let Ok(whole) = parse_json(text) =>
             {
                 let list =
                     whole.as_object().filter(|fields| fields.len() == 1).and_then(|fields| fields.values().next());
@@ -152,9 +153,9 @@ pub(super) fn each_object(text: &str, mut read: impl FnMut(&Value) -> Result<(),
                     None => read(&whole).map_err(|problem| Fault { line: 1, problem }),
                 };
             }
-            Err(error) => return Err(Fault { line: index + 1, problem: format!("invalid JSON ({error})") }),
+            Err(problem) => return Err(Fault { line, problem: problem.to_string() }),
         };
-        read(&value).map_err(|problem| Fault { line: index + 1, problem })?;
+        read(&value).map_err(|problem| Fault { line, problem })?;
     }
     Ok(())
 }
@@ -169,9 +170,17 @@ fn each_element(list: &[Value], mut read: impl FnMut(&Value) -> Result<(), Strin
 
 /// The text of a value; see [`each_row`].
 pub(super) fn text_of(value: &Value) -> Result<String, &'static str> {
+    if special_number(value).is_some() {
+        return Err("is not a finite number (NaN, Infinity, or beyond 1e308), which has no text");
+    }
     match value {
         Value::Null => Ok(String::new()),
         Value::String(text) => Ok(text.clone()),
+        Value::Number(number)
+            if number.is_f64() && number.as_f64().is_some_and(|number| number.abs() >= 2f64.powi(63)) =>
+        {
+            Err("is too large a number to be read exactly; write it as a text, in quotes")
+        }
         Value::Number(number) => Ok(number.to_string()),
         Value::Bool(_) => Err("is true or false, not a text"),
         Value::Object(_) => Err("is an object, not a text; name a field in it, as in 'outer.inner'"),
@@ -428,7 +437,7 @@ mod tests {
         read data/a.json: line 1: element 2 of the array: field 'q' is an object, not a text; name a field in it, as in 'outer.inner'; expected a JSON object on every line, or one array of them, with the text fields 'q'
         read data/a.csv: line 3: the row has 1 value, but the header line has 2; expected comma-separated values with a header line that contains 'q'
         read data/a.tsv: line 1: no field 'q'; there are 'q,a'; expected tab-separated values with a header line that contains 'q'
-        read data/a.csv: line 1: no field 'q'; there are none; expected comma-separated values with a header line that contains 'q'
+        read data/a.csv: it is empty, as after an interrupted download; replace it, or remove it
         read data/a.parquet: line 1: no column 'answer'; there are 'q', 'id', 'a'; expected text columns 'q', 'answer'
         read data/a.parquet: line 1: Parquet error: Invalid Parquet file. Corrupt footer; expected text columns 'q'
         ");

@@ -2,6 +2,7 @@
 
 mod special;
 
+use std::fs;
 use std::path::Path;
 
 use rayon::prelude::*;
@@ -11,8 +12,8 @@ use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::{AddedToken, Tokenizer as Inner, TruncationParams};
 
-use crate::domain::SpecialTokens;
 use crate::domain::hugging_face::files::{CHAT_TEMPLATE, SPECIAL_TOKENS, TOKENIZER, TOKENIZER_CONFIG};
+use crate::domain::{SpecialTokens, plain_text};
 
 use super::error::DataError;
 use special::{END_OF_TEXT, PADDING};
@@ -108,7 +109,9 @@ impl Tokenizer {
         let path = folder.join(TOKENIZER);
         let failed =
             |reason: String| DataError::Tokenizer { action: format!("load tokenizer {}", path.display()), reason };
-        let mut inner = Inner::from_file(&path).map_err(|error| failed(error.to_string()))?;
+        let bytes = fs::read(&path).map_err(|error| failed(error.to_string()))?;
+        let text = plain_text(&bytes).map_err(|problem| failed(problem.to_string()))?;
+        let mut inner = Inner::from_bytes(text).map_err(|error| failed(error.to_string()))?;
         inner.with_padding(None).with_truncation(None).map_err(|error| failed(error.to_string()))?;
         let special = special::of_folder(&inner, folder)?;
         Ok(Self::new(inner, special))

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::json_text::parse_json;
 use super::model::{Arch, ModelConfig};
+use super::plain_text::plain_text;
 
 /// The names of the files in a model folder.
 pub mod files {
@@ -63,8 +65,7 @@ impl ConfigFile {
     /// Invalid JSON, an unsupported architecture, or an option that is not supported and would change the outputs of the
     /// model: such options are never ignored.
     pub fn parse(text: &str) -> Result<Self, Unsupported> {
-        let fields: Map<String, Value> =
-            serde_json::from_str(text).map_err(|error| Unsupported(format!("is not a JSON object: {error}")))?;
+        let fields = json_object(text)?;
         let fields = Fields(&fields);
         fields.must_be("quantization_config", &[])?;
         let model_type = fields.get("model_type").and_then(Value::as_str);
@@ -157,13 +158,24 @@ pub fn shards(index: &str) -> Result<Vec<String>, Unsupported> {
     struct Index {
         weight_map: std::collections::BTreeMap<String, String>,
     }
+    let index = Value::Object(json_object(index)?);
     let index: Index =
-        serde_json::from_str(index).map_err(|error| Unsupported(format!("is not an index of weights: {error}")))?;
+        serde_json::from_value(index).map_err(|error| Unsupported(format!("is not an index of weights: {error}")))?;
     let names: BTreeSet<String> = index.weight_map.into_values().collect();
     match names.iter().find(|name| name.contains(['/', '\\']) || !name.ends_with(".safetensors")) {
         Some(name) => Err(Unsupported(format!("lists '{name}', which is not a safetensors file in the same folder"))),
         None if names.is_empty() => Err(Unsupported("lists no files".to_owned())),
         None => Ok(names.into_iter().collect()),
+    }
+}
+
+/// The fields of a JSON file, with or without a byte-order mark.
+fn json_object(text: &str) -> Result<Map<String, Value>, Unsupported> {
+    let text = plain_text(text.as_bytes()).map_err(|problem| Unsupported(format!("cannot be read: {problem}")))?;
+    match parse_json(text) {
+        Ok(Value::Object(fields)) => Ok(fields),
+        Ok(_) => Err(Unsupported("is not a JSON object".to_owned())),
+        Err(problem) => Err(Unsupported(format!("is not a JSON object: line {}: {problem}", problem.line))),
     }
 }
 

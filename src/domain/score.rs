@@ -33,10 +33,18 @@ pub struct Score {
     pub near_ties: u64,
     /// Items with a candidate whose score is NaN.
     pub nans: u64,
+    /// Items with a candidate of which no token is scored, whose log-probability is therefore 0: a text of one token whose
+    /// first token is not scored, or an empty text.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unscored: u64,
     /// The number of distinct predicted classes, if items have classes; 1 means that the model ignores the input.
     pub classes: Option<u64>,
     /// The scoring rules.
     pub mode: Mode,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// The outcome of a model on one item.

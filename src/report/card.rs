@@ -241,6 +241,7 @@ mod tests {
             ties: 0,
             near_ties: 0,
             nans: 0,
+            unscored: 0,
             classes: None,
             mode: Mode::COMPAT,
         };

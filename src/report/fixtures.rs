@@ -39,6 +39,7 @@ pub(super) fn row(cell: &CellRow, suite: Suite, subtask: Option<&str>, value: f6
             ties: 0,
             near_ties: 0,
             nans: 0,
+            unscored: 0,
             classes: None,
             mode: Mode::FIXED,
         },

@@ -66,6 +66,12 @@ impl Marks {
         if any(|row| row.score.nans > 0) {
             reasons.push("the scores of some candidates are not a number (NaN)");
         }
+        if any(|row| row.score.unscored > 0) {
+            reasons.push(
+                "of some candidates nothing is scored, because they have one token or none, so their log-probability is 0: \
+                 `first_token: end_of_text` under `mode` scores the first token too",
+            );
+        }
         let ties = any(|row| row.score.n > 0 && row.score.ties == row.score.n);
         if ties {
             reasons.push("every item is a tie: the model does not distinguish the candidates");
@@ -241,6 +247,13 @@ mod tests {
                 "b: the same class for every item: the prediction does not depend on the input"
             ]
         );
+    }
+
+    #[test]
+    fn candidates_of_which_nothing_is_scored_are_marked() {
+        let mut rows = scores(&[100.0], 40.0);
+        rows[0].score.unscored = 3;
+        insta::assert_snapshot!(notes(&rows).join("\n"), @"a: of some candidates nothing is scored, because they have one token or none, so their log-probability is 0: `first_token: end_of_text` under `mode` scores the first token too");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::figure::Figure;
 use super::table::{Cell, Spread, Table};
+use crate::domain::one_line;
 
 impl Table {
     /// The table as LaTeX for the package booktabs, with the notes in the caption.
@@ -12,7 +13,7 @@ impl Table {
             "% needs \\usepackage{{booktabs}}\n\\begin{{table}}\n\\centering\n\\begin{{tabular}}{{{columns}}}\n"
         );
         text.push_str("  \\toprule\n");
-        text.push_str(&line(self.heads.iter().map(|head| escaped_latex(head)).collect()));
+        text.push_str(&line(self.head_lines().map(|head| latex_label(&head)).collect()));
         for part in [&self.rows, &self.published, &self.footer].into_iter().filter(|part| !part.is_empty()) {
             text.push_str("  \\midrule\n");
             for row in part {
@@ -126,7 +127,7 @@ fn latex(cell: &Cell, spread: Spread) -> String {
             format!("${}$", cell.text())
         }
         Cell::Missing => "--".to_owned(),
-        Cell::Label(_) | Cell::Count(_) => escaped_latex(&cell.text()),
+        Cell::Label(_) | Cell::Count(_) => latex_label(&cell.text()),
     }
 }
 
@@ -140,6 +141,12 @@ fn superscript(remarks: &str) -> String {
         "" => String::new(),
         remarks => format!("\\textsuperscript{{{}}}", escaped_latex(remarks)),
     }
+}
+
+/// A label in a row. The command that ends the row before would take a bracket or an asterisk as its argument.
+fn latex_label(text: &str) -> String {
+    let escaped = escaped_latex(text);
+    if escaped.starts_with(['[', '*']) { format!("{{}}{escaped}") } else { escaped }
 }
 
 fn escaped_latex(text: &str) -> String {
@@ -158,11 +165,11 @@ fn escaped_latex(text: &str) -> String {
         '–' => "--".to_owned(),
         c => c.to_string(),
     };
-    text.chars().map(one).collect()
+    one_line(text).chars().map(one).collect()
 }
 
 fn escaped_html(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    one_line(text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 #[cfg(test)]

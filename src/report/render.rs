@@ -4,6 +4,7 @@ use comfy_table::{CellAlignment, ContentArrangement, Table as Grid, presets};
 
 use super::human;
 use super::table::{Cell, Table};
+use crate::domain::one_line;
 
 /// The maximum number of characters in a line of a headline.
 const HEADLINE_WIDTH: usize = 110;
@@ -14,7 +15,7 @@ impl Table {
     pub fn terminal(&self) -> String {
         let mut grid = Grid::new();
         grid.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Disabled);
-        grid.set_header(self.heads.clone());
+        grid.set_header(self.head_lines());
         for row in self.rows.iter().chain(&self.published).chain(&self.footer) {
             grid.add_row(row.iter().map(|cell| self.text(cell)));
         }
@@ -25,11 +26,11 @@ impl Table {
         // comfy-table draws a rule between all rows, which would double the height of the table: keep the wanted ones.
         let lines: Vec<String> = grid.lines().collect();
         let rule = |line: &str| line.trim().chars().all(|c| matches!(c, '─' | '═' | '╶' | '╴' | '┄'));
-        let mut text = format!("{}\n", self.title);
+        let mut text = format!("{}\n", one_line(&self.title));
         if let Some(head) = self.spread.head() {
             text.push_str(&format!("{head}\n"));
         }
-        for line in self.headline.iter().flat_map(|headline| human::wrapped(headline, HEADLINE_WIDTH)) {
+        for line in self.headline.iter().flat_map(|headline| human::wrapped(&one_line(headline), HEADLINE_WIDTH)) {
             text.push_str(&format!("{line}\n"));
         }
         let mut content = 0;
@@ -46,7 +47,7 @@ impl Table {
             text.push('\n');
         }
         for note in &self.notes {
-            text.push_str(&format!("{note}\n"));
+            text.push_str(&format!("{}\n", one_line(note)));
         }
         text
     }
@@ -54,22 +55,21 @@ impl Table {
     /// The table as Markdown.
     pub fn markdown(&self) -> String {
         let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
-        let escape = |text: &str| text.replace('|', "\\|");
         let rule = (0..self.heads.len()).map(|index| if index < self.labels { "---" } else { "---:" }.to_owned());
-        let mut text = format!("**{}**\n\n", self.title);
+        let mut text = format!("**{}**\n\n", escaped_markdown(&self.title));
         if let Some(head) = self.spread.head() {
             text.push_str(&format!("{head}\n\n"));
         }
         if let Some(headline) = &self.headline {
-            text.push_str(&format!("{}\n\n", escape(headline)));
+            text.push_str(&format!("{}\n\n", escaped_markdown(headline)));
         }
-        text.push_str(&line(self.heads.iter().map(|head| escape(head)).collect()));
+        text.push_str(&line(self.heads.iter().map(|head| escaped_markdown(head)).collect()));
         text.push_str(&line(rule.collect()));
         for row in self.rows.iter().chain(&self.published).chain(&self.footer) {
-            text.push_str(&line(row.iter().map(|cell| escape(&self.text(cell))).collect()));
+            text.push_str(&line(row.iter().map(|cell| escaped_markdown(&self.text(cell))).collect()));
         }
         for note in &self.notes {
-            text.push_str(&format!("\n{note}\n"));
+            text.push_str(&format!("\n{}\n", escaped_markdown(note)));
         }
         text
     }
@@ -90,8 +90,11 @@ impl Table {
         };
         let scored: Vec<usize> = (0..self.heads.len()).filter(|index| wide(*index).contains(&"_seeds")).collect();
         let heads = self.heads.iter().enumerate();
-        let mut heads: Vec<String> =
-            heads.flat_map(|(index, head)| wide(index).iter().map(move |suffix| format!("{head}{suffix}"))).collect();
+        let mut heads: Vec<String> = heads
+            .flat_map(|(index, head)| {
+                wide(index).iter().map(move |suffix| no_formula(format!("{}{suffix}", one_line(head))))
+            })
+            .collect();
         heads.extend(scored.iter().flat_map(|index| self.context_heads(*index)));
         heads.extend(self.csv_columns.iter().map(|column| column.head.clone()));
         // Writing to memory cannot fail, and neither can a row of any length.
@@ -113,13 +116,17 @@ impl Table {
                         // A published number has no deviation and no seeds.
                         fields.extend(wide(index).iter().skip(1).map(|_| String::new()));
                     }
-                    Cell::Label(_) | Cell::Count(_) => fields.push(cell.text()),
+                    Cell::Label(_) => fields.push(no_formula(cell.text())),
+                    Cell::Count(_) => fields.push(cell.text()),
                     Cell::Missing => fields.extend(wide(index).iter().map(|_| String::new())),
                 }
             }
             fields.extend(scored.iter().flat_map(|index| self.context(*index, &row[*index])));
             let more = self.csv_columns.iter().map(|column| column.cells.get(number));
-            fields.extend(more.map(|cell| cell.map_or(String::new(), Cell::plain)));
+            fields.extend(more.map(|cell| match cell {
+                Some(label @ Cell::Label(_)) => no_formula(label.plain()),
+                cell => cell.map_or(String::new(), Cell::plain),
+            }));
             let _ = out.write_record(&fields);
         }
         out.into_inner().ok().and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default()
@@ -164,6 +171,139 @@ impl Table {
     }
 }
 
+/// A text of a CSV file that a spreadsheet does not take for a formula: an apostrophe stands before the sign that begins one.
+/// Numbers may begin with a sign.
+fn no_formula(text: String) -> String {
+    match text.starts_with(['=', '+', '-', '@']) && text.parse::<f64>().is_err() {
+        true => format!("'{text}"),
+        false => text,
+    }
+}
+
+/// A text in a line of Markdown, with escapes where it would be taken for a cell, emphasis, code, a link, an entity or HTML.
+fn escaped_markdown(text: &str) -> String {
+    let text = one_line(text);
+    let mut escaped = String::new();
+    let mut before: Option<char> = None;
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        let next = rest.peek().copied();
+        let beside = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+        let active = match c {
+            '|' | '*' => true,
+            '\\' => next.is_some_and(|next| next.is_ascii_punctuation()),
+            '_' => !(beside(before) && beside(next)),
+            '<' => next.is_some_and(|next| next.is_ascii_alphabetic() || matches!(next, '/' | '!' | '?')),
+            '&' => next.is_some_and(|next| next.is_ascii_alphabetic() || next == '#'),
+            '~' => next == Some('~') || before == Some('~'),
+            ']' => next == Some('('),
+            _ => false,
+        };
+        if active {
+            escaped.push('\\');
+        }
+        escaped.push(c);
+        before = Some(c);
+    }
+    escaped
+}
+
 fn optional(value: Option<f64>) -> String {
     value.map_or(String::new(), |value| value.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Names that mean something in one of the formats.
+    const NAMES: [&str; 12] = [
+        "two\nlines",
+        "cr\r\nlf",
+        "a|b",
+        "say \"a\", b",
+        "<b>bold</b> &amp;",
+        "*star* _under_ `code` snake_case",
+        "=HYPERLINK(\"x\")",
+        "+1 more",
+        "-1.5",
+        "[x](y) \\| 50% $a$ #1 {b} ^ ~~c~~",
+        "\u{1b}[31mred\u{7}",
+        "\u{202e}txt\u{2028}end",
+    ];
+
+    fn table() -> Table {
+        let row = |name: &&str| vec![Cell::Label((*name).to_owned()), Cell::Number(1.0, 1)];
+        let (first, last) = NAMES.split_at(9);
+        Table {
+            title: "a *title*\n".to_owned(),
+            heads: vec!["a|\nhead".to_owned(), "=score".to_owned()],
+            labels: 1,
+            rows: first.iter().map(row).collect(),
+            published: last.iter().map(row).collect(),
+            notes: vec!["a note\nof two lines".to_owned()],
+            ..Table::default()
+        }
+    }
+
+    /// The number of cells of a line of Markdown.
+    fn cells(line: &str) -> usize {
+        line.replace("\\\\", "").replace("\\|", "").matches('|').count() - 1
+    }
+
+    #[test]
+    fn names_keep_rows_apart_in_every_format() {
+        let table = table();
+        let markdown = table.markdown();
+        let rows: Vec<&str> = markdown.lines().filter(|line| line.starts_with('|')).collect();
+        assert_eq!(rows.len(), NAMES.len() + 2, "{markdown}");
+        assert!(rows.iter().all(|row| cells(row) == 2), "{markdown}");
+
+        let csv = table.csv();
+        let mut reader = csv::Reader::from_reader(csv.as_bytes());
+        assert_eq!(reader.headers().unwrap(), vec!["a|\\nhead", "'=score"]);
+        let names: Vec<String> = reader.records().map(|row| row.unwrap()[0].to_owned()).collect();
+        assert_eq!(names.len(), NAMES.len());
+        assert_eq!(names[6..9], ["'=HYPERLINK(\"x\")", "'+1 more", "-1.5"]);
+
+        // Heads, rows, and the title, the rules and the note.
+        let terminal = table.terminal();
+        assert_eq!(terminal.lines().count(), 1 + NAMES.len() + 1 + 4 + 1, "{terminal}");
+        let html = crate::report::html_page("t", &[(&table, None)]);
+        assert_eq!(html.matches("<tr>").count(), NAMES.len() + 1, "{html}");
+        assert!(!html.contains("<b>bold"), "{html}");
+        let latex = table.latex();
+        assert_eq!(latex.lines().filter(|line| line.ends_with(" \\\\")).count(), NAMES.len() + 1, "{latex}");
+        assert!(latex.contains("  {}[x](y)"), "{latex}");
+        let json: serde_json::Value = serde_json::from_str(&table.json()).unwrap();
+        assert_eq!(json["rows"][0][0]["label"], "two\nlines", "programs get names as they are");
+        for text in [&markdown, &csv, &terminal, &html, &latex] {
+            assert!(!text.contains(['\u{1b}', '\u{7}', '\u{202e}', '\u{2028}', '\r']), "{text}");
+        }
+    }
+
+    #[test]
+    fn markdown_is_escaped_where_it_would_be_read() {
+        let text = NAMES.map(escaped_markdown).join("\n");
+        insta::assert_snapshot!(text, @r#"
+        two\nlines
+        cr\r\nlf
+        a\|b
+        say "a", b
+        \<b>bold\</b> \&amp;
+        \*star\* \_under\_ `code` snake_case
+        =HYPERLINK("x")
+        +1 more
+        -1.5
+        [x\](y) \\\| 50% $a$ #1 {b} ^ \~\~c\~\~
+        \u{1b}[31mred\u{7}
+        \u{202e}txt\u{2028}end
+        "#);
+        // What tables have without any name.
+        for plain in
+            ["62.0 ± 2.8 [2/3]a", "<0.001", "[+0.0, +0.5]", "determiner_noun_agreement_1", "—", "`mode: fixed`"]
+        {
+            assert_eq!(escaped_markdown(plain), plain);
+        }
+    }
 }

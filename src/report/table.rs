@@ -5,6 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::compared::Compared;
+use crate::domain::one_line;
 
 /// A table with a title, heads, rows and notes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -191,6 +192,11 @@ impl Score {
 }
 
 impl Table {
+    /// The heads, each on one line.
+    pub(super) fn head_lines(&self) -> impl Iterator<Item = String> {
+        self.heads.iter().map(|head| one_line(head).into_owned())
+    }
+
     /// The text of a cell of this table.
     pub fn text(&self, cell: &Cell) -> String {
         match cell {
@@ -207,7 +213,7 @@ impl Cell {
     /// The text of the cell. A score has no ±, whose meaning depends on the table; see [`Table::text`].
     pub fn text(&self) -> String {
         match self {
-            Cell::Label(text) => text.clone(),
+            Cell::Label(text) => one_line(text).into_owned(),
             Cell::Score(score) => format!("{:.1}{}", score.mean, score.remarks()),
             Cell::Marked(value, digits, marks) => format!("{value:.digits$}{marks}"),
             Cell::Number(value, digits) => positive_zero(format!("{value:.digits$}")),

@@ -17,6 +17,7 @@ mod clusters;
 mod data_status;
 mod datasets;
 mod evaluation;
+mod evaluation_data;
 mod execution;
 mod facts;
 mod failure;

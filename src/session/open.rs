@@ -5,6 +5,7 @@ use std::collections::btree_map::Entry;
 use std::path::{Path, PathBuf};
 
 use super::datasets;
+use super::evaluation_data;
 use super::facts;
 use super::failure::{Exit, Failure};
 use super::history;
@@ -48,7 +49,8 @@ impl Session {
     ///
     /// # Errors
     /// An experiment that cannot run: models of the database that are gone, empty data, records longer than the model
-    /// allows, more text than the budget, milestones that training cannot reach. Missing data are no error here.
+    /// allows, more text than the budget, milestones that training cannot reach, evaluation data that cannot be used. Missing
+    /// data are no error here.
     pub async fn open(runs: &Path, spec: SpecText, grid: Grid, store: Option<&Store>) -> Result<Self, Failure> {
         let mut survey = survey_of(runs, Some(spec.data_cache()?));
         let located = locate(&grid, &mut survey)?;
@@ -102,9 +104,13 @@ impl Session {
         self.facts = facts::gather(plan, &self.decisions, &self.outputs, &self.recorded, places, &mut self.survey)?;
         self.facts.detected = self.detected.clone();
         refuse::impossible_plan(plan, &self.facts, self.grid.budget)?;
+        let checked = evaluation_data::check(plan, &self.decisions, &mut self.survey);
         if self.runs.is_dir() {
-            self.survey.save()?;
+            // Without the cache, the data are read again next time: nothing that a folder that may only be read should
+            // refuse.
+            let _ = self.survey.save();
         }
+        checked?;
         Ok(())
     }
 

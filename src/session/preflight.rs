@@ -1,16 +1,14 @@
 //! What is checked on this machine before the first job starts, so that no job fails on it hours later.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::failure::{Exit, Failure};
 use super::open::Session;
-use crate::data;
-use crate::domain::{Generation, Job, LocatedSource, Resources, Suite};
-use crate::plan::{Decision, PlannedJob};
+use crate::domain::{Generation, Job, Resources, Suite};
+use crate::plan::Decision;
 use crate::runner;
 use crate::spec;
-use crate::suites;
 
 /// Refuses jobs that are blocked by missing data, and names each location with its place in the spec and the remedy.
 pub(super) fn missing_data(session: &Session) -> Result<(), Failure> {
@@ -50,31 +48,6 @@ fn remedy_for_missing(location: &str, suite: Option<Suite>, generations: &[Gener
         ),
         None => spec::nearest(Path::new(location)).iter().map(|hint| format!("  {hint}\n")).collect(),
     }
-}
-
-/// Refuses evaluation data that cannot be read, of jobs that are to run.
-pub(super) fn unreadable_data(session: &Session) -> Result<(), Failure> {
-    let to_run = |job: &&PlannedJob| matches!(session.decisions.get(&job.id), Some(Decision::Run(_)));
-    let mut read = BTreeSet::new();
-    for planned in session.plan.jobs().filter(to_run) {
-        let Job::Eval(job) = &planned.job else { continue };
-        let files = planned.sources.iter().find(|(origin, _)| *origin == job.data).map(|(_, files)| files.clone());
-        let located = LocatedSource { origin: job.data.clone(), files: files.unwrap_or_default() };
-        if !read.insert((job.suite, located.files.clone())) {
-            continue;
-        }
-        let folder = located.files.first().and_then(|file| file.parent()).map(|folder| folder.display().to_string());
-        let unreadable = |reason: String| {
-            let place = folder.map_or(String::new(), |folder| format!(" in {folder}"));
-            let message = format!("grid: the data of {}{place} cannot be used: {reason}", job.suite);
-            Failure::text(Exit::Environment, message)
-        };
-        match data::evaluation_files(&located, job.suite) {
-            Err(error) => return Err(unreadable(error.to_string())),
-            Ok(files) => suites::read(job.suite, job.mode, &files).map_err(|error| unreadable(error.to_string()))?,
-        };
-    }
-    Ok(())
 }
 
 /// Refuses a GPU that this machine does not have.

@@ -49,13 +49,13 @@ impl Run {
     /// errors of the database.
     pub async fn begin(folder: &RunsFolder, spec: SpecText, grid: Grid) -> Result<Self, Failure> {
         preflight::missing_devices(&grid.resources)?;
+        folder.check_for_writing()?;
         // Under the lock no other grid changes what is decided from. A folder that does not exist yet, which a refusal
         // should not create, has no history that could change.
         let lock = if folder.path.is_dir() { Some(RunsLock::acquire(&folder.path)?) } else { None };
         let store = folder.open_if_present().await?;
         let mut session = Session::open(&folder.path, spec, grid, store.as_ref()).await?;
         preflight::missing_data(&session)?;
-        tokio::task::block_in_place(|| preflight::unreadable_data(&session))?;
 
         let runs = folder.create()?;
         let (lock, store) = match lock {

@@ -143,7 +143,7 @@ fn tokenizer(session: &Session, id: &JobId) -> Result<(Tokenizer, PathBuf), Fail
     let planned = session.plan.job(id).expect("the parents of a planned job are planned");
     match &planned.job {
         Job::Tokenizer(job) => {
-            let texts = data::tokenizer_texts(job, |origin| located_origin(planned, origin))?;
+            let texts = data::tokenizer_texts(job, |origin, texts| texts(&located_origin(planned, origin)))?;
             Ok((Tokenizer::train_with(job.vocab_size, &job.special_tokens, texts.iter())?, PathBuf::new()))
         }
         _ => match planned.sources.iter().flat_map(|(_, files)| files).next().and_then(|file| file.parent()) {

@@ -168,7 +168,9 @@ impl FieldAxis {
             return None;
         }
         let values = fields::distinct(&key.text, values, log, |value| match value.label() {
-            Some(label) => Some(LabelledValue(label, value.clone())),
+            Some(label) => {
+                Some(LabelledValue { number: scalars::whole_number(&value.value), label, node: value.clone() })
+            }
             None => {
                 Fault::expected("a number, a word or a list")
                     .or_hint("define the mapping under a name in its section, and list the name here")
@@ -176,17 +178,21 @@ impl FieldAxis {
                 None
             }
         });
-        let values = values?.into_iter().map(|LabelledValue(label, node)| (label, node)).collect();
+        let values = values?.into_iter().map(|LabelledValue { label, node, .. }| (label, node)).collect();
         Some(FieldAxis { name: key.text.clone(), field, mark: place, values })
     }
 }
 
-/// A value of a field axis; values with the same label are equal.
-struct LabelledValue(String, Node);
+/// A value of a field axis. Values with the same label are equal, and so are `1000` and `1k`.
+struct LabelledValue {
+    label: String,
+    number: Option<i128>,
+    node: Node,
+}
 
 impl PartialEq for LabelledValue {
     fn eq(&self, other: &LabelledValue) -> bool {
-        self.0 == other.0
+        self.label == other.label || (self.number.is_some() && self.number == other.number)
     }
 }
 

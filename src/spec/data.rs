@@ -13,7 +13,7 @@ use super::dataset_format::{characters, format, formatting};
 use super::fields::{self, Fault, Fields, Scalar};
 use super::problem::Log;
 use super::remote::remote_files;
-use super::scalars::{choice, count, flag, path, seed, small, text};
+use super::scalars::{choice, count, flag, line, path, seed, small, text};
 use super::tree::{Node, Value};
 
 /// Decodes one entry of `corpora:`.
@@ -106,7 +106,7 @@ fn place(node: &Node, log: &Log) -> String {
 
 /// The key `licence:`.
 pub(super) fn licence(fields: &mut Fields) -> Option<String> {
-    fields.get("licence", None, |value| text(value).map(Some))
+    fields.get("licence", None, |value| line(value).map(Some))
 }
 
 /// The layout of rows in the files of a source, by their extension.

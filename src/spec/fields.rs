@@ -168,23 +168,25 @@ pub(super) fn distinct<T: PartialEq>(
     log: &Log,
     mut decode: impl FnMut(&Node) -> Option<T>,
 ) -> Option<Vec<T>> {
-    let mut values: Vec<T> = vec![];
+    let mut values: Vec<(T, String)> = vec![];
     let mut whole = true;
     for item in items(key, node, log)? {
-        match decode(item) {
-            Some(value) if values.contains(&value) => {
+        let Some(value) = decode(item) else {
+            whole = false;
+            continue;
+        };
+        let name = describe(item);
+        match values.iter().find(|(known, _)| *known == value) {
+            Some((_, first)) => {
                 whole = false;
-                log.add(
-                    item.mark,
-                    format!("'{key}' lists {} twice", describe(item)),
-                    Some("remove one of them".into()),
-                );
+                let again = if *first == name { String::new() } else { format!(", the second time as {name}") };
+                let reason = format!("'{key}' lists {first} twice{again}");
+                log.add(item.mark, reason, Some("remove one of them".into()));
             }
-            Some(value) => values.push(value),
-            None => whole = false,
+            None => values.push((value, name)),
         }
     }
-    whole.then_some(values)
+    whole.then(|| values.into_iter().map(|(value, _)| value).collect())
 }
 
 /// The items of a non-empty list.

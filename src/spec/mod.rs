@@ -63,7 +63,7 @@ use std::path::Path;
 pub use problem::{Problem, Problems};
 pub use shape::shape;
 
-use crate::domain::{Grid, did_you_mean};
+use crate::domain::{Grid, NotText, did_you_mean, plain_text};
 use problem::{Log, Mark};
 use tree::Node;
 
@@ -94,6 +94,12 @@ pub fn read(path: &Path) -> Result<Vec<u8>, Problems> {
 /// All problems together, in order of place.
 pub fn parse(path: &Path, text: &[u8], overrides: &[String]) -> Result<Grid, Problems> {
     let name = path.display().to_string();
+    if let Err(problem @ NotText::Kind { .. }) = plain_text(text) {
+        let log = Log::new(name, "");
+        let hint = "a spec is a YAML file in UTF-8";
+        log.add(Mark { source: 0, line: 1, column: 1, length: 1 }, format!("{problem}"), Some(hint.into()));
+        return log.finish(None);
+    }
     let text = match str::from_utf8(text) {
         Ok(text) => text,
         Err(error) => {

@@ -70,7 +70,7 @@ fn slurm(node: &Node, log: &Log) -> Option<Slurm> {
     let slurm = Slurm {
         jobs: fields.get("jobs", 50, small(1..=10_000)),
         cpus: fields.get("cpus", 4, small(1..=65_536)),
-        gres: fields.get("gres", None, |value| scalars::text(value).map(Some)),
+        gres: fields.get("gres", None, |value| scalars::line(value).map(Some)),
         options: fields.list("options", option).unwrap_or_default(),
         poll_every_seconds: fields.get("poll_every", 15, count(1..=3600)),
         grace_seconds: fields.get("grace", 60, count(1..=3600)),
@@ -97,7 +97,7 @@ const RESERVED_OPTIONS: [&str; 13] = [
 ];
 
 fn option(value: &Value) -> Scalar<String> {
-    let text = scalars::text(value)?;
+    let text = scalars::line(value)?;
     if !text.starts_with('-') || (text.contains(char::is_whitespace) && !text.contains('=')) {
         let hint = "write each option as one item: [--partition=gpu, --time=4:00:00]";
         return Err(Fault::expected("an option of sbatch").or_hint(hint));

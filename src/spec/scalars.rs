@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::fields::{Fault, Scalar, list_names};
 use super::tree::Value;
-use crate::domain::did_you_mean;
+use crate::domain::{did_you_mean, one_line};
 
 /// Text.
 pub(super) fn text(value: &Value) -> Scalar<String> {
@@ -13,6 +13,15 @@ pub(super) fn text(value: &Value) -> Scalar<String> {
         Value::Text(text) => Ok(text.clone()),
         Value::Whole(_) | Value::Real(_) | Value::Flag(_) => Err(Fault::expected("text").or_hint("put it in quotes")),
         _ => Err(Fault::expected("text").or_hint("write a word, or text in quotes")),
+    }
+}
+
+/// Text on one line, for tables and messages.
+pub(super) fn line(value: &Value) -> Scalar<String> {
+    let text = text(value)?;
+    match one_line(&text) == text.as_str() {
+        true => Ok(text),
+        false => Err(Fault::expected("text on one line").or_hint("remove line breaks and control characters")),
     }
 }
 
@@ -42,25 +51,31 @@ pub(super) fn name(value: &Value) -> Scalar<String> {
 pub(super) fn flag(value: &Value) -> Scalar<bool> {
     match value {
         Value::Flag(flag) => Ok(*flag),
-        _ => Err(Fault::expected("true or false").or_hint("write it without quotes")),
+        _ => {
+            let word = if let Value::Text(text) = value { text.to_ascii_lowercase() } else { value.to_string() };
+            let hint = match word.as_str() {
+                "true" | "false" => "write it without quotes",
+                "yes" | "y" | "on" | "1" => "write true",
+                "no" | "n" | "off" | "0" | "none" | "nothing" => "write false",
+                _ => "write true or false",
+            };
+            Err(Fault::expected("true or false").or_hint(hint))
+        }
     }
 }
 
 /// A whole number, such as `200`, `1_000`, `200k`, `1.5M`, `100M`, `2G`.
 pub(super) fn count(range: RangeInclusive<u64>) -> impl Fn(&Value) -> Scalar<u64> {
     move |value| {
-        let number = match value {
-            Value::Whole(number) => Some(*number),
-            Value::Real(number) => whole(*number),
-            Value::Text(text) => quantity(text),
-            _ => None,
-        };
+        let number = whole_number(value);
         let (start, end) = (*range.start(), *range.end());
         let hint = match number {
             Some(number) if number < i128::from(start) => format!("the smallest is {start}"),
             Some(number) if number > i128::from(end) => format!("the largest is {end}"),
             Some(number) => return Ok(number as u64),
-            None => "write digits, with k, M or G for thousands, millions or billions: 64, 10k, 1.5M".to_owned(),
+            None => foreign_characters(value).unwrap_or_else(|| {
+                "write digits, with k, M or G for thousands, millions or billions: 64, 10k, 1.5M".to_owned()
+            }),
         };
         let what = match end {
             u64::MAX => format!("a whole number of at least {start}"),
@@ -77,7 +92,41 @@ pub(super) fn small(range: RangeInclusive<u32>) -> impl Fn(&Value) -> Scalar<u32
 }
 
 fn whole(number: f64) -> Option<i128> {
-    (number.fract() == 0.0 && number.abs() < 1e18).then_some(number as i128)
+    (number.fract() == 0.0 && number.abs() < 1e36).then_some(number as i128)
+}
+
+/// The whole number that a value of any field stands for, if it stands for one: 1000, 1_000, 1k and 1e3 are the same.
+pub(super) fn whole_number(value: &Value) -> Option<i128> {
+    match value {
+        Value::Whole(number) => Some(*number),
+        Value::Real(number) => whole(*number),
+        Value::Text(text) => quantity(text),
+        _ => None,
+    }
+}
+
+/// A hint for a number with characters that look like those of numbers: a minus from a text processor, full-width digits,
+/// unbreakable spaces.
+fn foreign_characters(value: &Value) -> Option<String> {
+    let Value::Text(text) = value else { return None };
+    let plain = |c: char| match c {
+        '\u{2212}' | '\u{2010}'..='\u{2015}' | '\u{fe63}' | '\u{ff0d}' => Some('-'),
+        '\u{ff10}'..='\u{ff19}' => char::from_digit(u32::from(c) - 0xff10, 10),
+        '\u{ff0e}' => Some('.'),
+        '\u{ff0b}' => Some('+'),
+        _ => None,
+    };
+    let is_space = |c: char| matches!(c, '\u{a0}' | '\u{202f}' | '\u{2009}' | '\u{feff}' | '\u{200b}');
+    let corrected: String = text.chars().filter(|&c| !is_space(c)).map(|c| plain(c).unwrap_or(c)).collect();
+    let first = text.chars().find(|&c| plain(c).is_some() || is_space(c))?;
+    let is_number = corrected.parse::<f64>().is_ok() || quantity(&corrected).is_some();
+    is_number.then(|| {
+        format!(
+            "'{}' (U+{:04X}) is not a character of numbers: write {corrected}",
+            first.escape_debug(),
+            u32::from(first)
+        )
+    })
 }
 
 fn quantity(text: &str) -> Option<i128> {
@@ -131,7 +180,7 @@ pub(super) fn real(within: Within) -> impl Fn(&Value) -> Scalar<f64> {
             Value::Text(text) if text.parse().is_ok_and(|number| fitting(&number)) => {
                 Fault::expected(what).or_hint(format!("remove the quotes: {text}"))
             }
-            _ => Fault::expected(what).or_hint(hint),
+            value => Fault::expected(what).or_hint(foreign_characters(value).unwrap_or_else(|| hint.to_owned())),
         })
     }
 }
@@ -170,7 +219,13 @@ pub(super) fn reference<'a>(kind: &'static str, known: &'a [String]) -> impl Fn(
 
 /// A seed; it must fit in an SQLite integer.
 pub(super) fn seed(value: &Value) -> Scalar<u64> {
-    count(0..=i64::MAX as u64)(value).map_err(|_| Fault::expected("a whole number of at least 0").or_hint("such as 1"))
+    count(0..=i64::MAX as u64)(value).map_err(|_| {
+        let hint = match whole_number(value) {
+            Some(number) if number > i128::from(i64::MAX) => format!("the largest is {}", i64::MAX),
+            _ => foreign_characters(value).unwrap_or_else(|| "such as 1".to_owned()),
+        };
+        Fault::expected("a whole number of at least 0").or_hint(hint)
+    })
 }
 
 /// A path. Nothing checks here whether it exists, so that a spec can be read before its data is available.

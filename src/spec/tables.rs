@@ -4,7 +4,7 @@ use crate::domain::{NamedTable, Quantity, Reference, TableView};
 
 use super::fields::{Fault, Fields, Scalar, scalar};
 use super::problem::Log;
-use super::scalars::{choice, reference as named, text};
+use super::scalars::{choice, line, reference as named};
 use super::tree::{Key, Node, Value};
 
 /// The names of the tables that every experiment has.
@@ -18,7 +18,7 @@ const BUILT_IN: [&str; 2] = ["scores", "leaderboard"];
 /// | `scores:` | `{blimp: 74.9, rte: 59.0, glue: 70.9}`, in percent; correlations times 100 | required |
 pub(super) fn reference(key: &Key, node: &Node, log: &Log) -> Option<Reference> {
     let mut fields = Fields::of(node, &format!("reference '{}'", key.text), log)?;
-    let source = fields.required("source", "where the numbers are published, such as `source: arXiv 2510.25364`", text);
+    let source = fields.required("source", "where the numbers are published, such as `source: arXiv 2510.25364`", line);
     let scores = fields.required_node("scores", "such as `scores: {blimp: 74.9}`");
     fields.finish();
     let Some(Node { value: Value::Map(entries), .. }) = scores else {

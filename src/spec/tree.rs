@@ -6,6 +6,7 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor}
 use serde_yaml::{Location, MessageFormatter, Spanned, UserMessageFormatter};
 
 use super::problem::{Log, Mark};
+use crate::domain::one_line;
 
 /// A value with its place.
 #[derive(Debug, Clone)]
@@ -170,7 +171,7 @@ impl Node {
             Value::Flag(flag) => flag.to_string(),
             Value::Whole(number) => number.to_string(),
             Value::Real(number) => format!("{number:?}"),
-            Value::Text(text) => text.clone(),
+            Value::Text(text) => one_line(text).into_owned(),
             Value::List(items) => items.iter().map(Node::label).collect::<Option<Vec<_>>>()?.join("+"),
             Value::Map(_) => return None,
         })

@@ -46,6 +46,10 @@ pub(super) const RELATIONS: &[Relation] = &[
             ),
             ("nans", "number of items with a candidate whose score is not a number"),
             (
+                "unscored",
+                "number of items with a candidate of which no token is scored, whose log-probability is therefore 0",
+            ),
+            (
                 "classes",
                 "number of distinct classes among the predictions, 1 if every item got the same; NULL for items without classes",
             ),
@@ -347,6 +351,10 @@ pub(super) const RELATIONS: &[Relation] = &[
                 "number of items whose two best candidates lie within 1e-4 nats of each other, exact ties included",
             ),
             ("nans", "number of items with a candidate whose score is not a number"),
+            (
+                "unscored",
+                "number of items with a candidate of which no token is scored, whose log-probability is therefore 0",
+            ),
             (
                 "classes",
                 "number of distinct classes among the predictions, 1 if every item got the same; NULL for items without classes",

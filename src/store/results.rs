@@ -27,13 +27,14 @@ pub(super) async fn record_score(
 ) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO score (job, attempt, suite, suite_version, task, subtask, metric, value, n, stderr, chance,
-             floor, ties, near_ties, nans, classes, mode)
+             floor, ties, near_ties, nans, unscored, classes, mode)
          SELECT ?1, ?2, ?3, coalesce(canonical ->> '$.suite_version', ?4), ?5, ?6, ?7, ?8, ?9, ?10, ?11,
-             ?12, ?13, ?14, ?15, ?16, ?17 FROM job WHERE id = ?1
+             ?12, ?13, ?14, ?15, ?16, ?17, ?18 FROM job WHERE id = ?1
          ON CONFLICT (job, attempt, task, coalesce(subtask, ''), metric) DO UPDATE
          SET suite = excluded.suite, suite_version = excluded.suite_version, value = excluded.value, n = excluded.n,
              stderr = excluded.stderr, chance = excluded.chance, floor = excluded.floor, ties = excluded.ties,
-             near_ties = excluded.near_ties, nans = excluded.nans, classes = excluded.classes, mode = excluded.mode",
+             near_ties = excluded.near_ties, nans = excluded.nans, unscored = excluded.unscored,
+             classes = excluded.classes, mode = excluded.mode",
     )
     .bind(job.to_string())
     .bind(attempt)
@@ -50,6 +51,7 @@ pub(super) async fn record_score(
     .bind(score.ties as i64)
     .bind(score.near_ties as i64)
     .bind(score.nans as i64)
+    .bind(score.unscored as i64)
     .bind(score.classes.map(|classes| classes as i64))
     .bind(score.mode.to_string())
     .execute(connection)

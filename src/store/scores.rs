@@ -62,6 +62,7 @@ fn score(row: &SqliteRow) -> Result<Score, StoreError> {
         ties: unsigned(row, "ties")?,
         near_ties: unsigned(row, "near_ties")?,
         nans: unsigned(row, "nans")?,
+        unscored: unsigned(row, "unscored")?,
         classes: optional_unsigned(row, "classes")?,
         mode: parse_word("score.mode", row.try_get("mode")?)?,
     })

@@ -12,11 +12,12 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
-use crate::domain::{AoaFit, Cluster, ItemOutcome, Mode, Score, Stderr, Suite};
+use crate::domain::{AoaFit, Cluster, ItemOutcome, Mode, Score, Stderr, Suite, parse_json};
 
 use super::correlation::pearson;
 use super::definition::{Definition, Official, Sizes};
 use super::error::SuiteError;
+use super::files;
 use super::item::{Candidate, Item, Likelihood, Tokenization, Truth, finite_sums};
 use super::official::report;
 use fit::{Sigmoid, fit};
@@ -73,10 +74,10 @@ fn read(suite: Suite, _: Mode, files: &[(String, Vec<u8>)]) -> Result<Vec<Item>,
     let (contexts, children) = (find(CONTEXTS)?, find(CHILDREN)?);
     let ages = child_ages(children)?;
     let wrong = |reason: String| SuiteError::Row { file: CONTEXTS.to_owned(), line: 1, reason };
-    let contexts: Value = serde_json::from_slice(contexts).map_err(|error| SuiteError::Row {
-        line: error.line(),
+    let contexts = parse_json(files::text(CONTEXTS, contexts)?).map_err(|problem| SuiteError::Row {
+        line: problem.line,
         file: CONTEXTS.to_owned(),
-        reason: format!("not valid JSON: {error}"),
+        reason: problem.to_string(),
     })?;
     let contexts =
         contexts.as_object().ok_or_else(|| wrong("expected an object with an entry for each word".to_owned()))?;
@@ -114,9 +115,8 @@ fn recluster(_: Suite, _: &[Item], outcomes: &mut [ItemOutcome]) -> Option<Vec<S
 /// The age in months at which half of the children say each word; `None` if it cannot be determined.
 fn child_ages(bytes: &[u8]) -> Result<BTreeMap<String, Option<f64>>, SuiteError> {
     let wrong = |line: u64, reason: String| SuiteError::Row { file: CHILDREN.to_owned(), line: line as usize, reason };
-    let mut reader = csv::Reader::from_reader(bytes);
-    let unreadable =
-        |error: csv::Error| wrong(error.position().map_or(1, csv::Position::line), format!("not valid CSV: {error}"));
+    let mut reader = csv::Reader::from_reader(files::text(CHILDREN, bytes)?.as_bytes());
+    let unreadable = |error: csv::Error| files::not_csv(CHILDREN, &error);
     let header = reader.headers().map_err(unreadable)?.clone();
     let column = |name: &str| header.iter().position(|known| known == name);
     let word = column("word").ok_or_else(|| wrong(1, "column `word` is missing".to_owned()))?;
@@ -131,12 +131,12 @@ fn child_ages(bytes: &[u8]) -> Result<BTreeMap<String, Option<f64>>, SuiteError>
             match cell(place) {
                 "" | "NA" | "nan" | "NaN" => {}
                 text => match text.parse::<f64>() {
-                    Ok(share) => shares.push((month, share)),
-                    Err(_) => {
+                    Ok(share) if (0.0..=1.0).contains(&share) => shares.push((month, share)),
+                    _ => {
                         let line = record.position().map_or(1, csv::Position::line);
                         return Err(wrong(
                             line,
-                            format!("column `{month}` should be a fraction of children, not `{text}`"),
+                            format!("column `{month}` should be a fraction of children, from 0 to 1, not `{text}`"),
                         ));
                     }
                 },
@@ -272,6 +272,7 @@ pub fn score_checkpoints(
         ties: 0,
         near_ties: 0,
         nans,
+        unscored: 0,
         classes: None,
         mode,
     };

@@ -38,7 +38,7 @@ pub(super) fn minimal_pair(stem: &str, row: &JsonRow, cluster: Cluster) -> Resul
         report_labels: vec![ReportLabel { block: "LINGUISTICS_TERM", value: word("linguistics_term")?.to_owned() }],
         candidates: vec![Candidate::whole(row.text("sentence_good")?), Candidate::whole(row.text("sentence_bad")?)],
         truth: Truth::First,
-        included: true,
+        left_out_by: None,
         cluster,
     })
 }

@@ -138,7 +138,7 @@ fn score_with(
                 &mut subtasks[last]
             }
         };
-        subtask.add(item, choice);
+        subtask.add(item, choice, measured);
     }
     let mut scores: Vec<Score> = subtasks.iter().map(|subtask| subtask.score(suite, mode)).collect();
     let credits: Vec<&Credits> = subtasks.iter().map(|subtask| &subtask.items).collect();
@@ -252,15 +252,16 @@ struct Subtask<'a> {
     ties: u64,
     near_ties: u64,
     nans: u64,
+    unscored: u64,
 }
 
 impl<'a> Subtask<'a> {
     fn new(item: &'a Item) -> Subtask<'a> {
         let items = Credits { task: &item.task, name: &item.subtask, group: &item.group, of_items: Vec::new() };
-        Subtask { items, chance: 0.0, floor: 0.0, ties: 0, near_ties: 0, nans: 0 }
+        Subtask { items, chance: 0.0, floor: 0.0, ties: 0, near_ties: 0, nans: 0, unscored: 0 }
     }
 
-    fn add(&mut self, item: &'a Item, choice: Choice) {
+    fn add(&mut self, item: &'a Item, choice: Choice, measured: &[Likelihood]) {
         self.items.of_items.push((choice.credit, &item.cluster));
         // A running mean is exact if all items have the same number of candidates.
         self.chance += (1.0 / item.candidates.len() as f64 - self.chance) / self.items.of_items.len() as f64;
@@ -268,6 +269,7 @@ impl<'a> Subtask<'a> {
         self.ties += u64::from(choice.tie);
         self.near_ties += u64::from(choice.near_tie);
         self.nans += u64::from(choice.nan);
+        self.unscored += u64::from(measured.iter().any(|candidate| candidate.tokens == 0));
     }
 
     fn score(&self, suite: Suite, mode: Mode) -> Score {
@@ -286,6 +288,7 @@ impl<'a> Subtask<'a> {
             ties: self.ties,
             near_ties: self.near_ties,
             nans: self.nans,
+            unscored: self.unscored,
             classes: None,
             mode,
         }
@@ -311,6 +314,7 @@ fn mean_of_groups(groups: &[Vec<&Score>], stderr: Option<f64>) -> Option<Score> 
         ties: all().map(|score| score.ties).sum(),
         near_ties: all().map(|score| score.near_ties).sum(),
         nans: all().map(|score| score.nans).sum(),
+        unscored: all().map(|score| score.unscored).sum(),
         ..first.clone()
     })
 }

@@ -39,7 +39,7 @@ fn property(stem: &str, row: &JsonRow) -> Result<ParsedRow, SuiteError> {
         report_labels: vec![],
         candidates: vec![after(row.text("prefix_acceptable")?), after(row.text("prefix_unacceptable")?)],
         truth: Truth::First,
-        included: true,
+        left_out_by: None,
         cluster: cluster(phrase, row),
     })
 }

@@ -40,13 +40,15 @@ fn story(mode: Mode, stem: &str, row: &JsonRow) -> Result<ParsedRow, SuiteError>
     if options.len() < 2 {
         return Err(row.error(format!("field `options` should hold at least 2 strings, not {}", options.len())));
     }
+    let has_nothing = options.iter().any(|option| option.contains("nothing"));
+    let left_out = mode.entity_tracking == BoxRows::WithoutNothing && has_nothing;
     Ok(ParsedRow {
         subtask: format!("{stem}_{}_ops", row.integer("numops")?),
         group: stem.to_owned(),
         report_labels: vec![],
         candidates: options.iter().map(|option| Candidate::after(prefix, option, Tokenization::Whole)).collect(),
         truth: Truth::First,
-        included: mode.entity_tracking == BoxRows::All || !options.iter().any(|option| option.contains("nothing")),
+        left_out_by: left_out.then_some("entity_tracking: without_nothing"),
         cluster: clusters::sharing(&[prefix.split('.').next().unwrap_or(prefix)]),
     })
 }

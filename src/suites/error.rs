@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::domain::counted;
+use crate::domain::{NotText, counted};
 
 /// A reason why the files of a suite cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -16,6 +16,14 @@ pub enum SuiteError {
         line: usize,
         /// What is wrong, naming the field or column.
         reason: String,
+    },
+    /// A file is not a text in UTF-8.
+    #[error("{file}: {problem}")]
+    NotText {
+        /// The name of the file.
+        file: String,
+        /// What it is instead, and the remedy.
+        problem: NotText,
     },
     /// Two files have the same name, so that their rows would be mixed in one subtask.
     #[error("two files are named {file}; keep only one of them")]
@@ -35,6 +43,20 @@ pub enum SuiteError {
         files: usize,
         /// The file, or the extension of the files, that the suite reads.
         wanted: &'static str,
+    },
+    /// A rule of the mode leaves out every row.
+    #[error(
+        "the rule `{rule}` leaves out every row of {suite} ({}); set another one under `mode`, or check that these are \
+         the right files",
+        counted(*rows as u64, "row")
+    )]
+    AllLeftOut {
+        /// The name of the suite.
+        suite: &'static str,
+        /// How many rows the files have.
+        rows: usize,
+        /// The switch of the mode, with its value.
+        rule: String,
     },
     /// A file has no rows, such as after an interrupted download.
     #[error(

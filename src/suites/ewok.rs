@@ -49,7 +49,7 @@ fn contrast(mode: Mode, row: &JsonRow) -> Result<ParsedRow, SuiteError> {
         report_labels: REPORTED.into_iter().filter_map(label).collect::<Result<_, SuiteError>>()?,
         candidates: candidates.into(),
         truth: Truth::First,
-        included: true,
+        left_out_by: None,
         cluster: cluster(row),
     })
 }

@@ -1,6 +1,6 @@
 //! Which of the files of a folder a suite reads.
 
-use crate::domain::Suite;
+use crate::domain::{Suite, counted, plain_text};
 
 use super::error::SuiteError;
 use super::item::Item;
@@ -20,6 +20,23 @@ pub(super) fn with_extension<'a>(
         Some(pair) => Err(SuiteError::DuplicateFile { file: pair[0].0.to_owned() }),
         None => Ok(matching),
     }
+}
+
+/// The text of a file, without its byte-order mark.
+pub(super) fn text<'a>(file: &str, bytes: &'a [u8]) -> Result<&'a str, SuiteError> {
+    plain_text(bytes).map_err(|problem| SuiteError::NotText { file: file.to_owned(), problem })
+}
+
+/// The error for a file that is not valid CSV.
+pub(super) fn not_csv(file: &str, error: &csv::Error) -> SuiteError {
+    let reason = match error.kind() {
+        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
+            format!("the row has {}, but the header line has {expected_len}", counted(*len, "value"))
+        }
+        _ => format!("not valid CSV: {error}"),
+    };
+    let line = error.position().map_or(1, |position| position.line() as usize);
+    SuiteError::Row { file: file.to_owned(), line, reason }
 }
 
 /// Refuses a file without rows, such as an interrupted download.

@@ -77,6 +77,7 @@ pub fn score(
         ties: count(|margin| margin.tie),
         near_ties: count(|margin| margin.near_tie),
         nans: count(|margin| margin.nan),
+        unscored: 0,
         classes: Some(confusion.predicted_classes()),
         mode,
     };

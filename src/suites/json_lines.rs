@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
-use crate::domain::{Cluster, Suite};
+use crate::domain::{Cluster, JsonProblem, Suite, json_lines, refuse_carriage_returns, special_number};
 
 use super::error::SuiteError;
 use super::files;
@@ -19,8 +19,8 @@ pub(super) struct ParsedRow {
     pub(super) report_labels: Vec<ReportLabel>,
     pub(super) candidates: Vec<Candidate>,
     pub(super) truth: Truth,
-    /// Whether the row becomes an item. A row that does not is numbered all the same.
-    pub(super) included: bool,
+    /// The rule of the mode because of which the row does not become an item. Such a row is numbered all the same.
+    pub(super) left_out_by: Option<&'static str>,
     pub(super) cluster: Cluster,
 }
 
@@ -33,22 +33,31 @@ pub(super) fn read(
 ) -> Result<Vec<Item>, SuiteError> {
     let mut items = Vec::new();
     let mut next_index: HashMap<String, u32> = HashMap::new();
+    let mut left_out: Option<(&str, usize)> = None;
     for (name, bytes) in files::with_extension(files, EXTENSION)? {
         // Only the extension is removed: further dots belong to the UID.
         let stem = name.strip_suffix(EXTENSION).unwrap_or(name);
-        let rows: Vec<JsonRow> = JsonRow::all(name, bytes).collect::<Result<_, _>>()?;
+        let rows = JsonRow::all(name, bytes)?;
         for row in files::require_rows(name, rows)? {
-            let ParsedRow { subtask, group, report_labels, candidates, truth, included, cluster } = parse(stem, &row)?;
+            let ParsedRow { subtask, group, report_labels, candidates, truth, left_out_by, cluster } =
+                parse(stem, &row)?;
             let next = next_index.entry(subtask.clone()).or_default();
             let index = *next;
             *next += 1;
-            if included {
-                let task = suite.name().to_owned();
-                items.push(Item { task, subtask, group, report_labels, index, candidates, truth, cluster });
+            if let Some(rule) = left_out_by {
+                left_out = Some((rule, left_out.map_or(0, |(_, rows)| rows) + 1));
+                continue;
             }
+            let task = suite.name().to_owned();
+            items.push(Item { task, subtask, group, report_labels, index, candidates, truth, cluster });
         }
     }
-    files::require_items(items, suite, files, EXTENSION)
+    match left_out {
+        Some((rule, rows)) if items.is_empty() => {
+            Err(SuiteError::AllLeftOut { suite: suite.name(), rows, rule: rule.to_owned() })
+        }
+        _ => files::require_items(items, suite, files, EXTENSION),
+    }
 }
 
 /// One line of a JSON Lines file: an object.
@@ -60,24 +69,23 @@ pub(super) struct JsonRow<'a> {
 
 impl<'a> JsonRow<'a> {
     /// All rows of a file; blank lines are skipped.
-    pub(super) fn all(file: &'a str, bytes: &'a [u8]) -> impl Iterator<Item = Result<JsonRow<'a>, SuiteError>> {
-        bytes
-            .split(|&byte| byte == b'\n')
-            .enumerate()
-            .filter(|(_, text)| !text.iter().all(u8::is_ascii_whitespace))
-            .map(move |(index, text)| {
-                let line = index + 1;
-                let reason = match serde_json::from_slice(text) {
-                    Ok(Value::Object(fields)) => return Ok(JsonRow { file, line, fields }),
-                    Ok(_) => "expected a JSON object".to_owned(),
-                    Err(error) => {
-                        let message = error.to_string();
-                        let message = message.split(" at line ").next().unwrap_or_default();
-                        format!("not valid JSON: {message} at column {}", error.column())
-                    }
-                };
-                Err(SuiteError::Row { file: file.to_owned(), line, reason })
-            })
+    pub(super) fn all(file: &'a str, bytes: &[u8]) -> Result<Vec<JsonRow<'a>>, SuiteError> {
+        let text = files::text(file, bytes)?;
+        let not_text = |problem| SuiteError::NotText { file: file.to_owned(), problem };
+        refuse_carriage_returns(text).map_err(not_text)?;
+        let row = |(line, value): (usize, Result<Value, JsonProblem>)| {
+            let reason = match value {
+                Ok(Value::Object(fields)) => return Ok(JsonRow { file, line, fields }),
+                Ok(Value::Array(_)) => {
+                    "expected a JSON object, not a list; write one object on each line: `jq -c '.[]' FILE > NEW`"
+                        .to_owned()
+                }
+                Ok(_) => "expected a JSON object".to_owned(),
+                Err(problem) => problem.to_string(),
+            };
+            Err(SuiteError::Row { file: file.to_owned(), line, reason })
+        };
+        json_lines(text).map(row).collect()
     }
 
     /// An error about this row.
@@ -130,6 +138,7 @@ impl<'a> JsonRow<'a> {
 
     fn mismatch(&self, field: &str, expected: &str, value: &Value) -> SuiteError {
         let actual = match value {
+            Value::Object(_) if special_number(value).is_some() => special_number(value).unwrap_or_default().to_owned(),
             Value::Null => "null".to_owned(),
             Value::Bool(flag) => flag.to_string(),
             Value::Number(number) => number.to_string(),

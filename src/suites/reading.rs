@@ -68,6 +68,7 @@ fn score(suite: Suite, mode: Mode, items: &[Item], measured: &[Vec<Likelihood>])
         ties: 0,
         near_ties: 0,
         nans,
+        unscored: 0,
         classes: None,
         mode,
     };

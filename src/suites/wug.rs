@@ -60,7 +60,7 @@ fn nonce_forms(suite: Suite, row: &JsonRow) -> Result<ParsedRow, SuiteError> {
         report_labels: vec![],
         candidates: vec![Candidate::whole(first), Candidate::whole(second)],
         truth: Truth::Share(row.fraction("ratio")?),
-        included: true,
+        left_out_by: None,
         cluster: Cluster::Itself,
     })
 }

@@ -53,7 +53,12 @@ const WRONG_LIBTORCH: u8 = 6;
 /// Logs to standard error, which the coordinator redirects to the log of the slot.
 fn start_tracing() {
     let filter = EnvFilter::try_from_env("GRID_LOG").unwrap_or_else(|_| "warn".into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .log_internal_errors(false)
+        .init();
 }
 
 fn main() -> ExitCode {

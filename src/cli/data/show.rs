@@ -7,6 +7,7 @@ use clap::Args;
 use crate::cli::global::Global;
 use crate::cli::output::{TextFormat, print_json};
 use crate::cli::spec_args::SpecArgs;
+use crate::cli::stream::has_colours;
 use crate::domain::{ChatTemplate, Formatting, LossMask, counted};
 use crate::session::{Exit, Failure, Session, ShownDataset, ShownRecord, ShownToken, show_dataset};
 
@@ -35,15 +36,9 @@ pub(super) async fn show(global: &Global, args: &ShowArgs) -> Result<Exit, Failu
     let shown = tokio::task::block_in_place(|| show_dataset(&session, &args.dataset, args.records))?;
     match args.format {
         TextFormat::Json => print_json(&shown)?,
-        TextFormat::Text => print!("{}", text(&shown, coloured())),
+        TextFormat::Text => print!("{}", text(&shown, std::io::stdout().is_terminal() && has_colours())),
     }
     Ok(Exit::Done)
-}
-
-/// Whether standard output shows colours.
-fn coloured() -> bool {
-    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    std::io::stdout().is_terminal() && !refused && std::env::var("TERM").as_deref() != Ok("dumb")
 }
 
 fn text(dataset: &ShownDataset, coloured: bool) -> String {

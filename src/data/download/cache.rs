@@ -20,14 +20,13 @@ use std::path::{Path, PathBuf};
 use crate::domain::{Digest, FileSelection, Remote, RemoteLocation};
 
 use super::super::atomic::replace_file;
-use super::disk::{file_stamp, files_below, some_names};
+use super::disk::{file_stamp, files_below, some_names, try_lock_home};
 use super::error::{FetchError, Mismatch};
 use super::listing::{ListedFile, Listing, Services};
 use super::lock::{Content, Lock, Pinned};
 use super::pick::{select, select_names};
 use super::record::{CacheRecord, StoredFile, matches_listing};
 use super::status::{CacheState, CacheStatus, CachedData};
-use super::transfer::{Received, examine};
 use super::unpack::is_unpacked;
 
 /// The cache, together with the lock of one spec.
@@ -133,7 +132,7 @@ impl DataCache {
         }))
     }
 
-    /// The status of data, without using the network. Files with an unchanged length and modification time are not read.
+    /// The status of data, without using the network. Files with an unchanged [stamp](super::super::FileStamp) are not read.
     ///
     /// # Errors
     /// An invalid pattern; files that cannot be read.
@@ -155,6 +154,7 @@ impl DataCache {
         let Some(record) = self.record(place) else { return Ok(status) };
         let entries = select(&record.listing, remote)?;
         let (mut complete, mut locked) = (!entries.is_empty(), true);
+        let mut same = BTreeMap::new();
         // The lock file may have files that the listing lacks, if the listing was made from manually downloaded files.
         let known = |name: &String| entries.iter().any(|entry| entry.path == *name);
         complete &= self.locked_names(remote)?.iter().all(known);
@@ -165,9 +165,14 @@ impl DataCache {
                 continue;
             };
             let content = match seen == stored.stamp() && !all {
-                true => Content { bytes: stored.bytes, sha256: stored.sha256.clone() },
-                false => examine(&file).map(|Received { bytes, sha256 }| Content { bytes, sha256 })?,
+                true => stored.clone(),
+                false => StoredFile::read(&file)?,
             };
+            if content != *stored && content.sha256 == stored.sha256 {
+                same.insert(entry.path.clone(), content.clone());
+            }
+            let StoredFile { bytes, sha256, .. } = content;
+            let content = Content { bytes, sha256 };
             let pinned = self.lock.file(place, &entry.path);
             locked &= pinned.is_some();
             let wanted = pinned.map(|pinned| &pinned.sha256).or(named_digest(place)).unwrap_or(&stored.sha256);
@@ -181,6 +186,9 @@ impl DataCache {
             }
             status.files.insert(entry.path.clone(), content);
         }
+        if !same.is_empty() {
+            self.remember(place, same);
+        }
         if let Some(archive) = &remote.archive {
             let sha256 = status.files.get(archive).map(|content| content.sha256.as_str());
             complete &= sha256.is_some_and(|sha256| is_unpacked(&self.unpacked(place, archive), sha256));
@@ -189,6 +197,19 @@ impl DataCache {
             status.state = if locked { CacheState::Locked } else { CacheState::Fetched };
         }
         Ok(status)
+    }
+
+    /// Updates the stamps of files that were read again and have the recorded content, such as after the cache was copied.
+    /// Where the cache cannot be written, or another process fetches, they are read again next time.
+    fn remember(&self, place: &RemoteLocation, same: BTreeMap<String, StoredFile>) {
+        let Some(_lock) = try_lock_home(&self.home(place)) else { return };
+        let Some(mut record) = self.record(place) else { return };
+        for (path, read) in same {
+            if record.received.get(&path).is_some_and(|stored| stored.sha256 == read.sha256) {
+                record.received.insert(path, read);
+            }
+        }
+        let _ = self.write(place, &record);
     }
 
     /// The selected files that are in the lock file.
@@ -257,7 +278,7 @@ impl DataCache {
             if known.is_some_and(|stored| Some(stored.stamp()) == seen) {
                 continue;
             }
-            let stored = StoredFile::of(&file, examine(&file)?)?;
+            let stored = StoredFile::read(&file)?;
             match record.listing.files.iter().find(|entry| entry.path == path) {
                 Some(entry) if !matches_listing(entry, &stored) => continue,
                 _ if named_digest(place).is_some_and(|sha256| *sha256 != stored.sha256) => continue,

@@ -2,10 +2,10 @@
 
 use std::fs::{self, File};
 use std::path::{Component, Path};
-use std::time::UNIX_EPOCH;
 
 use walkdir::WalkDir;
 
+use super::super::stamp::FileStamp;
 use super::error::FetchError;
 
 /// Whether a relative path stays within its folder.
@@ -13,11 +13,10 @@ pub(super) fn is_inside(path: &str) -> bool {
     !path.is_empty() && Path::new(path).components().all(|part| matches!(part, Component::Normal(_)))
 }
 
-/// The length and modification time (in nanoseconds) of a file; `None` if there is no such file.
-pub(super) fn file_stamp(file: &Path) -> Option<(u64, u64)> {
+/// The stamp of a file; `None` if there is no such file.
+pub(super) fn file_stamp(file: &Path) -> Option<FileStamp> {
     let metadata = fs::metadata(file).ok().filter(fs::Metadata::is_file)?;
-    let modified = metadata.modified().ok()?.duration_since(UNIX_EPOCH).unwrap_or_default();
-    Some((metadata.len(), modified.as_nanos() as u64))
+    Some(FileStamp::from(&metadata))
 }
 
 /// The first few of these names, for messages.
@@ -35,6 +34,13 @@ pub(super) fn files_below(folder: &Path) -> Vec<String> {
     let entries = WalkDir::new(folder).follow_links(true).into_iter().flatten();
     let files = entries.filter(|entry| entry.file_type().is_file());
     files.filter_map(|entry| entry.path().strip_prefix(folder).ok()?.to_str().map(str::to_owned)).collect()
+}
+
+/// Locks the folder of a location if no other process holds the lock.
+pub(super) fn try_lock_home(home: &Path) -> Option<File> {
+    use rustix::fs::{FlockOperation, flock};
+    let file = File::options().write(true).open(home.join(".lock")).ok()?;
+    flock(&file, FlockOperation::NonBlockingLockExclusive).ok().map(|()| file)
 }
 
 /// Locks the folder of a location, so that only one process at a time fetches into it. `waiting` is called if another

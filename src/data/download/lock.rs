@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::RemoteLocation;
+use crate::domain::{RemoteLocation, plain_text};
 
 use super::super::atomic::replace_file;
 use super::error::FetchError;
@@ -76,7 +76,8 @@ impl Lock {
             Err(error) => return Err(FetchError::disk("read", &path)(error)),
         };
         let broken = |reason: String| FetchError::Lock { path: path.clone(), reason };
-        let file: LockFile = serde_json::from_slice(&bytes).map_err(|error| broken(error.to_string()))?;
+        let text = plain_text(&bytes).map_err(|problem| broken(problem.to_string()))?;
+        let file: LockFile = serde_json::from_str(text).map_err(|error| broken(error.to_string()))?;
         match file.version {
             VERSION => Ok(Self { places: file.data, ..empty }),
             version => Err(broken(format!("it has version {version}, but this program supports {VERSION}"))),

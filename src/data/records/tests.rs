@@ -51,7 +51,7 @@ fn errors_name_file_line_and_expected_format() {
     insta::assert_snapshot!(errors.join("\n"), @r#"
     read data.jsonl: line 1: field 'a' is missing; expected a JSON object on every line, or one array of them, with the text fields 'q', 'a'
     read data.jsonl: line 2: field 'q' is true or false, not a text; expected a JSON object on every line, or one array of them, with the text fields 'q', 'a'
-    read data.jsonl: line 1: invalid JSON (EOF while parsing an object at line 1 column 4); expected a JSON object on every line, or one array of them, with the text fields 'q', 'a'
+    read data.jsonl: line 1: not valid JSON at column 5: the text ends where a colon after the key is expected; it may be cut off; expected a JSON object on every line, or one array of them, with the text fields 'q', 'a'
     read data.jsonl: line 2: no speaker in 'hello'; expected 'A:<TAB>utterance': a speaker without spaces, a colon, a tab or space
     read data.jsonl: line 1: turn 1 is not a list of speaker and text; expected {"turns": [["A", "text"], ...]} on every line
     read data.jsonl: line 2: missing field `paragraphs` at line 2 column 2; expected SQuAD JSON: data > paragraphs > {context, qas > {question, answers > {text}}}

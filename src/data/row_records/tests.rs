@@ -74,7 +74,7 @@ fn published_layouts_are_read() {
     insta::assert_snapshot!(read.join("\n"), @"
     text: [once]
     prompt_completion: why → [so]
-    prompt_completion: user: why | assistant: [so]
+    prompt_completion: user: why → assistant: [so]
     alpaca: add
     1 2 → [3]
     alpaca: add → [3]
@@ -83,7 +83,7 @@ fn published_layouts_are_read() {
     messages: user: q | assistant: a | user: r | assistant: [b]
     preference: p → [good]
     preference: Q: why A:[ so]
-    preference: user: q | assistant: [a]
+    preference: user: q → assistant: [a]
     kto: p → [c]
     kto: 
     segments: a [b]

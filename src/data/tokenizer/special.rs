@@ -6,8 +6,8 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 use tokenizers::Tokenizer as Inner;
 
-use crate::domain::SpecialTokens;
 use crate::domain::hugging_face::files::{CONFIG, SPECIAL_TOKENS, TOKENIZER_CONFIG};
+use crate::domain::{SpecialTokens, parse_json, plain_text};
 
 use super::super::error::DataError;
 
@@ -36,10 +36,13 @@ pub(super) fn of_folder(inner: &Inner, folder: &Path) -> Result<SpecialTokens, D
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Map::new()),
             Err(error) => return Err(DataError::io("read", &path)(error)),
         };
-        serde_json::from_slice(&text).map_err(|error| DataError::Tokenizer {
-            action: format!("read {}", path.display()),
-            reason: format!("it is not a JSON object: {error}"),
-        })
+        let failed = |reason: String| DataError::Tokenizer { action: format!("read {}", path.display()), reason };
+        match plain_text(&text).map(parse_json) {
+            Ok(Ok(Value::Object(fields))) => Ok(fields),
+            Ok(Ok(_)) => Err(failed("it is not a JSON object".to_owned())),
+            Ok(Err(problem)) => Err(failed(format!("line {}: {problem}", problem.line))),
+            Err(problem) => Err(failed(problem.to_string())),
+        }
     };
     let (own, older, model) = (read(TOKENIZER_CONFIG)?, read(SPECIAL_TOKENS)?, read(CONFIG)?);
     let find = |role: &str| {

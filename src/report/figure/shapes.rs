@@ -3,6 +3,7 @@
 use std::fmt::{Result, Write};
 
 use super::content::ErrorBarKind;
+use crate::domain::one_line;
 
 /// Colours that colour-blind readers can distinguish (Okabe and Ito 2008), and greys.
 pub(super) const BLUE: &str = "#0072b2";
@@ -77,5 +78,5 @@ pub(super) fn text(out: &mut String, at: (f64, f64), attributes: &str, content: 
 }
 
 pub(super) fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    one_line(text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

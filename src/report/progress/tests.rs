@@ -84,6 +84,7 @@ fn scored(task: &str, subtask: Option<&str>, value: f64) -> Event {
         ties: 0,
         near_ties: 0,
         nans: 0,
+        unscored: 0,
         classes: None,
         mode: Mode::FIXED,
     })

@@ -125,6 +125,7 @@ fn score(subtask: Option<&str>, value: f64) -> Score {
         ties: 1,
         near_ties: 2,
         nans: 0,
+        unscored: 0,
         classes: None,
         mode: Mode::FIXED,
     }

@@ -30,7 +30,7 @@ async fn the_views_have_the_documented_columns() {
         text.push_str(&format!("{view}: {}\n", columns.join(" ")));
     }
     insta::assert_snapshot!(text, @"
-    v_scores: experiment cell model dataset curriculum seed extra suite task subtask metric value n stderr chance floor ties near_ties nans classes mode suite_version checkpoint finetune_seed job
+    v_scores: experiment cell model dataset curriculum seed extra suite task subtask metric value n stderr chance floor ties near_ties nans unscored classes mode suite_version checkpoint finetune_seed job
     v_items: experiment cell model dataset curriculum seed extra checkpoint suite mode task subtask item chosen correct credit scores job cluster
     v_compare: experiment model seed extra suite task metric mode finetune_seed cell_a dataset_a curriculum_a value_a cell_b dataset_b curriculum_b value_b difference job_a job_b
     v_jobs: experiment job kind label state attempts started ended seconds device message

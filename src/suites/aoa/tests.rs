@@ -86,6 +86,15 @@ fn items_are_words_in_contexts() {
 }
 
 #[test]
+fn files_with_a_byte_order_mark_are_read_alike() {
+    let plain = files(&[("ball", 20.0, 1), ("dog", 22.0, 2)]);
+    let marked = |(name, bytes): &(String, Vec<u8>)| (name.clone(), ["\u{feff}".as_bytes(), bytes].concat());
+    let marked: Vec<(String, Vec<u8>)> = plain.iter().map(marked).collect();
+    let items = |files: &[(String, Vec<u8>)]| read_suite(Suite::Aoa, Mode::FIXED, files).expect("items");
+    assert_eq!(items(&marked), items(&plain));
+}
+
+#[test]
 fn errors_name_file_line_and_field() {
     let error = |change: &dyn Fn(&mut Files)| {
         let mut files = files(&WORDS);
@@ -104,7 +113,7 @@ fn errors_name_file_line_and_field() {
     insta::assert_snapshot!(errors.join("\n"), @r#"
     found no items of aoa in 1 file: there is no cdi_childes.json file with rows; check that this is the right folder
     cdi_human.csv:1: column `word` is missing
-    cdi_human.csv:2: column `16` should be a fraction of children, not `often`
+    cdi_human.csv:2: column `16` should be a fraction of children, from 0 to 1, not `often`
     cdi_childes.json:1: expected an object with an entry for each word
     cdi_childes.json:1: a context of `ball` has no field `context`
     cdi_childes.json:1: the file has no word with a context

@@ -147,6 +147,24 @@ fn a_score_may_be_per_token_or_per_byte() {
     assert_eq!(super::super::score(Suite::Blimp, mode, &items, &fewer).1[0].chosen, 0);
 }
 
+#[test]
+fn candidates_of_which_nothing_is_scored_are_counted() {
+    let items = pairs(&[("words", "house", "hoise"), ("words", "the dog runs", "the dog run"), ("empty", "", "x y")]);
+    let likelihood = |sum, tokens| Likelihood { sum, tokens };
+    let measured = [
+        vec![likelihood(0.0, 0), likelihood(-3.0, 1)],
+        vec![likelihood(-4.0, 2), likelihood(-5.0, 2)],
+        vec![likelihood(0.0, 0), likelihood(-1.0, 1)],
+    ];
+    for mode in [Mode::FIXED, Mode::COMPAT] {
+        let (scores, _) = super::super::score(Suite::BlimpSupplement, mode, &items, &measured);
+        let unscored = |subtask: Option<&str>| {
+            scores.iter().find(|score| score.subtask.as_deref() == subtask).map(|score| score.unscored)
+        };
+        assert_eq!([Some("words"), Some("empty"), None].map(unscored), [Some(1), Some(1), Some(2)]);
+    }
+}
+
 fn some_sums() -> impl Strategy<Value = Vec<f64>> {
     prop::collection::vec(prop_oneof![Just(-1.0), Just(NAN), Just(f64::NEG_INFINITY), -9.0..0.0f64], 2..6)
 }

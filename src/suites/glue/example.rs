@@ -1,6 +1,6 @@
 //! The rows of the tasks.
 
-use crate::domain::{Cluster, GlueTask};
+use crate::domain::{Cluster, GlueTask, NotText};
 
 use super::super::clusters;
 use super::super::error::SuiteError;
@@ -32,9 +32,10 @@ impl Example {
 /// # Errors
 /// If a row does not have the task's format, naming file, line and field, or if there is no row.
 pub fn read(task: GlueTask, file: &str, bytes: &[u8]) -> Result<Vec<Example>, SuiteError> {
-    let examples: Vec<Example> = JsonRow::all(file, bytes).map(|row| example(task, &row?)).collect::<Result<_, _>>()?;
+    let rows = JsonRow::all(file, bytes)?;
+    let examples: Vec<Example> = rows.iter().map(|row| example(task, row)).collect::<Result<_, _>>()?;
     match examples.is_empty() {
-        true => Err(SuiteError::NoItems { suite: task.name(), files: 1, wanted: ".jsonl" }),
+        true => Err(SuiteError::NotText { file: file.to_owned(), problem: NotText::Empty }),
         false => Ok(examples),
     }
 }

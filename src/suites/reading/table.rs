@@ -5,6 +5,7 @@ use csv::StringRecord;
 use crate::domain::{Cluster, Mode, ReadingWord, Suite};
 
 use super::super::error::SuiteError;
+use super::super::files;
 use super::super::item::{Candidate, Item, Measurements, Tokenization, Truth};
 use super::word::{EYE_TRACKING, POTENTIALS, SELF_PACED};
 
@@ -20,12 +21,8 @@ const MISSING: [&str; 19] = [
 /// context is read as the text "None", because the official table has a context that is the text "None". A missing
 /// previous context stays missing in both modes, which excludes that one row.
 pub(super) fn read(mode: Mode, file: &str, bytes: &[u8], start: u32) -> Result<Vec<Item>, SuiteError> {
-    let mut reader = csv::Reader::from_reader(bytes);
-    let unreadable = |error: csv::Error| SuiteError::Row {
-        file: file.to_owned(),
-        line: error.position().map_or(1, |position| position.line() as usize),
-        reason: format!("not valid CSV: {error}"),
-    };
+    let mut reader = csv::Reader::from_reader(files::text(file, bytes)?.as_bytes());
+    let unreadable = |error: csv::Error| files::not_csv(file, &error);
     let header = reader.headers().map_err(unreadable)?.clone();
     let mut items = Vec::new();
     for (index, record) in (start..).zip(reader.records()) {

@@ -26,6 +26,19 @@ fn a_word_is_scored_after_its_context_and_the_word_before_after_its_own() {
 }
 
 #[test]
+fn a_table_of_windows_is_read_alike() {
+    let [(name, bytes)] =
+        file("Ännchen sat,down.,2,3.5,5,1,2,3,4,9,sat,Ännchen,3\nNone,left,1,,4,1,NA,3,4,,None,,-1\n");
+    let text = String::from_utf8(bytes.clone()).expect("UTF-8");
+    let plain = read(Suite::Reading, Mode::FIXED, &[(name.clone(), bytes)]).expect("items");
+    for other in
+        [format!("\u{feff}{text}"), text.replace('\n', "\r\n"), format!("\u{feff}{}", text.replace('\n', "\r\n"))]
+    {
+        assert_eq!(read(Suite::Reading, Mode::FIXED, &[(name.clone(), other.into_bytes())]).expect("items"), plain);
+    }
+}
+
+#[test]
 fn errors_name_line_and_column() {
     let error = |rows: &str| read(Suite::Reading, Mode::FIXED, &file(rows)).expect_err("an error").to_string();
     let headless = [("x.csv".to_owned(), b"item,text\na,b\n".to_vec())];
@@ -37,7 +50,7 @@ fn errors_name_line_and_column() {
     ];
     insta::assert_snapshot!(errors.join("\n"), @r#"
     reading_data.csv:2: column `length` should be a number, not `three`
-    reading_data.csv:2: not valid CSV: CSV error: record 1 (line: 2, byte: 147): found record with 3 fields, but the previous record has 13 fields
+    reading_data.csv:2: the row has 3 values, but the header line has 13
     reading_data.csv has no rows, and without this subtask the suite's mean would be a different number; download the file again, or remove it
     x.csv:2: column `word` is missing
     "#);

@@ -39,16 +39,16 @@ fn errors_name_file_line_and_field() {
         &[file("x.jsonl", PAIR), file("y.jsonl", "\n")],
     ];
     let errors = broken.map(|files| error(Suite::Blimp, files)).join("\n");
-    insta::assert_snapshot!(errors, @r#"
+    insta::assert_snapshot!(errors, @"
     a.jsonl:2: field `sentence_bad` is missing; the row has `sentence_good`
     a.jsonl:1: field `sentence_good` should be a string, not 3
-    a.jsonl:1: not valid JSON: EOF while parsing a value at column 23
-    a.jsonl:2: not valid JSON: invalid unicode code point at column 2
-    a.jsonl:1: expected a JSON object
+    a.jsonl:1: not valid JSON at column 24: the text ends where a key in double quotes is expected; it may be cut off
+    a.jsonl: line 2 is not UTF-8 at byte 2; if the file is in Latin-1 or Windows-1252, convert it: `iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW`
+    a.jsonl:1: expected a JSON object, not a list; write one object on each line: `jq -c '.[]' FILE > NEW`
     two files are named x.jsonl; keep only one of them
     found no items of blimp in 1 file: there is no .jsonl file with rows; check that this is the right folder
     y.jsonl has no rows, and without this subtask the suite's mean would be a different number; download the file again, or remove it
-    "#);
+    ");
 }
 
 /// The scored part of each candidate, after the part that is not.

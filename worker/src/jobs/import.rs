@@ -36,6 +36,5 @@ pub(super) fn run(
             "the tokenizer has {entries} entries, but the model has a vocabulary of {rows}: they do not belong together"
         )));
     }
-    cache.put(output, scorable);
-    Ok(())
+    cache.put(output, scorable)
 }

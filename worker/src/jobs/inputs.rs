@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use grid::data::{self, DataError};
 use grid::domain::{Assignment, JobId, LocatedSource, Origin, Outcome, RunSettings};
 
 use crate::attempt::{JobError, digest_of};
@@ -36,6 +37,23 @@ impl<'a> Inputs<'a> {
     pub(super) fn located(self, origin: &Origin) -> LocatedSource {
         let files = self.assignment.sources.iter().find(|(known, _)| known == origin).map(|(_, files)| files.clone());
         LocatedSource { origin: origin.clone(), files: files.unwrap_or_default() }
+    }
+
+    /// Reads the files of an origin.
+    ///
+    /// # Errors
+    /// Those of `read`; files that no longer have the content of the origin, which the identity of the job contains.
+    pub(super) fn read<T>(
+        self,
+        origin: &Origin,
+        read: impl FnOnce(&LocatedSource) -> Result<T, DataError>,
+    ) -> Result<T, JobError> {
+        let located = self.located(origin);
+        let content = read(&located);
+        // The check comes after reading, so that a change in between is noticed too; and first, because it is the reason
+        // why files cannot be read.
+        data::check_unchanged(&located)?;
+        Ok(content?)
     }
 
     /// The output folder of a parent.

@@ -123,6 +123,40 @@ fn changed_files_are_rejected_and_fetched_again() {
 }
 
 #[test]
+fn another_file_with_the_same_length_and_time_is_rejected() {
+    let (server, folder) = (hub(COMMIT), tempfile::tempdir().unwrap());
+    let (cache, network) = (cache(folder.path()), network(&server.url, ""));
+    let source = dataset("main", "talk/*");
+    fetch(&cache, &source, &network).unwrap();
+    let file = cache.tree(&source.place).join("talk/x.jsonl");
+    let time = fs::metadata(&file).unwrap().modified().unwrap();
+    let other = folder.path().join("other");
+    fs::write(&other, "talK").unwrap();
+    fs::File::options().write(true).open(&other).unwrap().set_modified(time).unwrap();
+    fs::rename(&other, &file).unwrap();
+    assert!(matches!(cache.status(&source).unwrap().state, CacheState::Differs(_)));
+}
+
+/// A record of an older version, and a cache that was copied, have no stamps that fit.
+#[test]
+fn files_without_a_known_stamp_are_read_again_once() {
+    let (server, folder) = (hub(COMMIT), tempfile::tempdir().unwrap());
+    let (cache, network) = (cache(folder.path()), network(&server.url, ""));
+    let source = dataset("main", "talk/*");
+    fetch(&cache, &source, &network).unwrap();
+    let path = folder.path().join(format!("cache/data/hf/datasets/org--data/{COMMIT}.json"));
+    let record = || -> serde_json::Value { serde_json::from_slice(&fs::read(&path).unwrap()).unwrap() };
+    let new = record();
+    let mut old = new.clone();
+    let stored = old["received"]["talk/x.jsonl"].as_object_mut().unwrap();
+    stored.remove("stamp").unwrap();
+    stored.insert("modified_ns".into(), 1.into());
+    fs::write(&path, old.to_string()).unwrap();
+    assert_eq!(cache.status(&source).unwrap().state, CacheState::Fetched);
+    assert_eq!(record(), new, "the stamp is recorded");
+}
+
+#[test]
 fn a_locked_commit_takes_precedence_over_the_branch() {
     let (server, folder) = (hub(COMMIT), tempfile::tempdir().unwrap());
     let source = dataset("main", "talk/*");

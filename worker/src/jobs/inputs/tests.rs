@@ -1,7 +1,7 @@
 use std::fs;
 use std::path::Path;
 
-use grid::domain::{Job, Length, Milestone, TokenizerJob};
+use grid::domain::{Job, Length, Milestone, Source, TokenizerJob};
 
 use super::*;
 use crate::jobs::fixtures::{NEVER, assignment, output, pretrain_job, pretraining, submit};
@@ -58,4 +58,30 @@ fn a_model_without_an_outcome_is_refused() {
     );
     let refusal = read_model(runs.path()).unwrap_err().to_string();
     assert!(refusal.ends_with(" is not in the output folder of a job"), "{refusal}");
+}
+
+/// The identity of a job contains the digest of its sources, so other content would be recorded under a wrong name.
+#[test]
+fn sources_that_changed_after_the_plan_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.txt");
+    fs::write(&path, "one").unwrap();
+    let located = data::Survey::open(Path::new("none")).locate(&Source::Files(path.clone())).unwrap();
+    let (job, parents) = (
+        Job::Tokenizer(TokenizerJob { vocab_size: 1, corpora: vec![], datasets: vec![], special_tokens: vec![] }),
+        [].into(),
+    );
+    let mut assignment = assignment("t", &job, &parents);
+    assignment.sources = vec![(located.origin.clone(), located.files)];
+    let text = |located: &LocatedSource| Ok(fs::read_to_string(&located.files[0]).unwrap_or_default());
+    let read = || Inputs::of(&assignment).read(&located.origin, text);
+    assert_eq!(read().unwrap(), "one");
+    fs::write(&path, "two").unwrap();
+    let refusal = read().unwrap_err().to_string();
+    assert!(
+        refusal.ends_with("a.txt: its files have changed since the plan was made; run `grid run` again"),
+        "{refusal}"
+    );
+    fs::write(&path, "one").unwrap();
+    assert_eq!(read().unwrap(), "one");
 }

@@ -1,0 +1,96 @@
+//! Evaluation data are read when an experiment is planned, so that no job fails on them hours later.
+
+use std::collections::BTreeMap;
+
+use super::failure::{Exit, Failure};
+use crate::data::{self, DataError, Survey};
+use crate::domain::{EvalJob, FinetuneJob, GlueTask, Hyperparameters, Job, JobId, LocatedSource, Origin, Suite};
+use crate::plan::{Decision, Plan, PlannedJob};
+use crate::suites::{self, SuiteError, glue};
+
+/// Refuses evaluation data that the jobs to run cannot use, with file, line and field. What was read once is not read again.
+pub(super) fn check(plan: &Plan, decisions: &BTreeMap<JobId, Decision>, survey: &mut Survey) -> Result<(), Failure> {
+    let to_run = |job: &&PlannedJob| matches!(decisions.get(&job.id), Some(Decision::Run(_)));
+    for planned in plan.jobs().filter(to_run) {
+        match &planned.job {
+            Job::Eval(job) => check_suite(planned, job, survey)?,
+            Job::Finetune(job) => check_task(planned, job, survey)?,
+            Job::Tokenizer(_) | Job::Prepare(_) | Job::Pretrain(_) | Job::Import(_) | Job::Tune(_) => {}
+        }
+    }
+    Ok(())
+}
+
+fn check_suite(planned: &PlannedJob, job: &EvalJob, survey: &mut Survey) -> Result<(), Failure> {
+    let located = located(planned, &job.data);
+    let rules = (job.suite, job.suite.version(), job.mode);
+    let items = survey.count_items(&located, &rules, |located| {
+        let files = data::evaluation_files(located, job.suite)?;
+        Ok::<u64, Unusable>(suites::read(job.suite, job.mode, &files)?.len() as u64)
+    });
+    items.map(|_| ()).map_err(|unusable| unusable.failure(job.suite.name(), &located))
+}
+
+fn check_task(planned: &PlannedJob, job: &FinetuneJob, survey: &mut Survey) -> Result<(), Failure> {
+    let FinetuneJob { task, train, valid, recipe, .. } = job;
+    let rows = check_rows(planned, *task, train, task.train_file(), survey)?;
+    check_rows(planned, *task, valid, task.valid_file(), survey)?;
+    let too_large = |candidate: &&Hyperparameters| candidate.steps_per_epoch(rows) == 0;
+    match recipe.selection.candidates().iter().find(too_large) {
+        None => Ok(()),
+        Some(candidate) => {
+            let (file, batch) = (task.train_file(), candidate.batch_size);
+            let message = format!(
+                "grid: {file} has {rows} rows, fewer than the batch size of {batch}\n  help: set a smaller `batch_size` in \
+                 `finetune`, or check that the file is complete"
+            );
+            Err(Failure::text(Exit::Usage, message))
+        }
+    }
+}
+
+/// Reads the rows of a file of a task, and returns their number.
+fn check_rows(
+    planned: &PlannedJob,
+    task: GlueTask,
+    origin: &Origin,
+    name: String,
+    survey: &mut Survey,
+) -> Result<u64, Failure> {
+    let located = located(planned, origin);
+    let rules = (Suite::Glue, Suite::Glue.version(), task, &name);
+    let rows = survey.count_items(&located, &rules, |located| {
+        let (file, bytes) = data::evaluation_file(located, Suite::Glue, &name)?;
+        Ok::<u64, Unusable>(glue::read(task, &file, &bytes)?.len() as u64)
+    });
+    rows.map_err(|unusable| unusable.failure(&format!("{} {task}", Suite::Glue), &located))
+}
+
+fn located(planned: &PlannedJob, origin: &Origin) -> LocatedSource {
+    let files = planned.sources.iter().find(|(known, _)| known == origin).map(|(_, files)| files.clone());
+    LocatedSource { origin: origin.clone(), files: files.unwrap_or_default() }
+}
+
+/// The reason why evaluation data cannot be used.
+struct Unusable(String);
+
+impl Unusable {
+    fn failure(self, what: &str, located: &LocatedSource) -> Failure {
+        let folder = located.files.first().and_then(|file| file.parent());
+        let place = folder.map_or(String::new(), |folder| format!(" in {}", folder.display()));
+        let message = format!("grid: the data of {what}{place} cannot be used: {}", self.0);
+        Failure::text(Exit::Environment, message)
+    }
+}
+
+impl From<DataError> for Unusable {
+    fn from(error: DataError) -> Self {
+        Unusable(format!("failed to {error}"))
+    }
+}
+
+impl From<SuiteError> for Unusable {
+    fn from(error: SuiteError) -> Self {
+        Unusable(error.to_string())
+    }
+}
