@@ -30,12 +30,7 @@ pub(super) fn run(
     }
     cache.clear();
     let scorable = Scorable::read_own(&output, &inputs.settings().device)?;
-    let (rows, entries) = (scorable.model.config().vocab_size, scorable.tokenizer.vocab_size());
-    if entries > rows {
-        return Err(JobError::failed(format!(
-            "the tokenizer has {entries} entries, but the model has a vocabulary of {rows}: they do not belong together"
-        )));
-    }
+    scorable.warn(attempt)?;
     cache.put(output, scorable);
     Ok(())
 }

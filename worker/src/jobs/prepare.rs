@@ -9,6 +9,9 @@ use crate::attempt::{Attempt, JobError};
 /// Writes the token files and `ledger.json`.
 pub(super) fn run(job: &PrepareJob, inputs: Inputs<'_>, attempt: &mut Attempt) -> Result<(), JobError> {
     let tokenizer = Tokenizer::load(inputs.parent(&job.tokenizer)?)?;
+    for message in tokenizer.warnings().to_vec() {
+        attempt.emit(Event::Warning { message })?;
+    }
     let output = attempt.output().to_owned();
     let ledger = match &job.data {
         Prepared::Corpus(origin, format) => {
