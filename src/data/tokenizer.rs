@@ -274,6 +274,15 @@ pub fn copy_tokenizer(from: &Path, to: &Path) -> Result<(), DataError> {
             std::fs::copy(&from, &to).map_err(DataError::io("copy", &from))?;
         }
     }
+    // The class may be named in the configuration of the model, which is not copied.
+    let files = TokenizerFiles::read(from)?;
+    if let (None, Some(class)) = (files.setting("tokenizer_class"), files.class()) {
+        let mut settings = files.settings.clone();
+        settings.insert("tokenizer_class".to_owned(), class.into());
+        let path = to.join(TOKENIZER_CONFIG);
+        let text = format!("{:#}\n", serde_json::Value::Object(settings));
+        std::fs::write(&path, text).map_err(DataError::io("write", &path))?;
+    }
     Ok(())
 }
 

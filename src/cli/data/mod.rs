@@ -4,6 +4,7 @@ mod build;
 mod fetch;
 mod list;
 mod lock;
+mod tokens;
 mod verify;
 
 use clap::Subcommand;
@@ -26,6 +27,8 @@ pub enum DataVerb {
     Build(SpecArgs),
     /// Ask the servers for their current versions, fetch these, and write the lock file beside the spec.
     Lock(SpecArgs),
+    /// Print the ids and tokens into which a tokenizer turns texts.
+    Tokens(tokens::TokensArgs),
 }
 
 /// `grid data`.
@@ -36,5 +39,6 @@ pub fn data(global: &Global, verb: &DataVerb) -> Result<Exit, Failure> {
         DataVerb::Verify(args) => verify::verify(args),
         DataVerb::Build(args) => build::build(global, args),
         DataVerb::Lock(args) => lock::lock(global, args),
+        DataVerb::Tokens(args) => tokens::tokens(args),
     }
 }
