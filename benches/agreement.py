@@ -14,6 +14,7 @@ exit status is 1 if anything differs that grid does not refuse by name.
 import argparse
 import json
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -394,8 +395,10 @@ def near(ours, theirs):
     return len(ours) == len(theirs) and all(same)
 
 
-def short(text, here):
-    text = (text or "").replace(str(here), "FOLDER").replace("|", "\\|")
+def short(text):
+    """A message from the name of its file on, or from that of its suite."""
+    text = re.sub(r"^.*?(config\.json|tokenizer\.json|tokenizer_config\.json|model\.safetensors|blimp): ", r"\1: ", text or "")
+    text = text.replace("|", "\\|")
     return text if len(text) < 160 else text[:157] + "..."
 
 
@@ -419,7 +422,7 @@ def table(grid, folder, data, answers, only):
             notes.append(note)
         bad += cells.count("DIFFERENT")
         note = next((note for note in notes if note), None)
-        lines.append(f"| {name} | {' | '.join(cells)} | {short(note, here)} |")
+        lines.append(f"| {name} | {' | '.join(cells)} | {short(note)} |")
         print(lines[-1], flush=True)
     return lines, bad
 

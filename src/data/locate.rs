@@ -48,6 +48,8 @@ enum FoundSource {
     World(Origin),
     /// Files, and whether their names are part of the content.
     Files(Vec<PathBuf>, bool),
+    /// The files of a model.
+    Model(Vec<PathBuf>),
     /// An archive in place of a folder.
     Archive(PathBuf),
     /// No files at this location.
@@ -94,6 +96,7 @@ impl Survey {
                 Ok(LocatedSource { origin, files: vec![archive] })
             }
             FoundSource::Files(files, named) => self.content(files, named),
+            FoundSource::Model(files) => self.model(files),
         }
     }
 
@@ -105,7 +108,7 @@ impl Survey {
         Ok(match self.find(source)? {
             FoundSource::World(_) | FoundSource::Nothing(_) => vec![],
             FoundSource::Archive(archive) => vec![archive],
-            FoundSource::Files(files, _) => files,
+            FoundSource::Files(files, _) | FoundSource::Model(files) => files,
         })
     }
 
@@ -127,7 +130,7 @@ impl Survey {
         }
         Ok(match self.find(source)? {
             FoundSource::Nothing(_) => source.remote(),
-            FoundSource::World(_) | FoundSource::Archive(_) | FoundSource::Files(..) => None,
+            FoundSource::World(_) | FoundSource::Archive(_) | FoundSource::Files(..) | FoundSource::Model(_) => None,
         })
     }
 
@@ -146,7 +149,7 @@ impl Survey {
                 (files, _) => found(files, true, folder),
             },
             Source::Model(model) => match model_folder::find(model, &self.fetched)? {
-                FoundModel::Files(files) => FoundSource::Files(files, true),
+                FoundModel::Files(files) => FoundSource::Model(files),
                 FoundModel::Nothing(location) => FoundSource::Nothing(location),
             },
             Source::Remote(remote) => {
@@ -171,6 +174,15 @@ impl Survey {
         let digests = files.iter().map(|path| self.digest(path)).collect::<Result<Vec<_>, _>>()?;
         let names: Vec<String> = files.iter().map(|path| if named { file_name(path) } else { String::new() }).collect();
         let digest = Digest::of_named(names.iter().map(String::as_str).zip(digests));
+        Ok(LocatedSource { origin: Origin::Content { digest }, files })
+    }
+
+    /// The files of a model with their digest; see [`model_folder::model_digest`].
+    fn model(&mut self, files: Vec<PathBuf>) -> Result<LocatedSource, DataError> {
+        let part = |path: &PathBuf| Ok((file_name(path), self.digest(path)?));
+        let parts = files.iter().map(part).collect::<Result<Vec<_>, DataError>>()?;
+        let folder = files.first().and_then(|file| file.parent()).unwrap_or(Path::new(""));
+        let digest = model_folder::model_digest(folder, &parts);
         Ok(LocatedSource { origin: Origin::Content { digest }, files })
     }
 

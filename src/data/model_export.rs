@@ -40,8 +40,12 @@ fn write(from: &Path, to: &Path, card: &str) -> Result<(), DataError> {
         unchanged.extend(shards(&text).map_err(|error| DataError::Model { path: index, problem: error.to_string() })?);
         unchanged.push(INDEX.to_owned());
     }
-    unchanged
-        .extend([SPECIAL_TOKENS, ADDED_TOKENS, GENERATION].map(str::to_owned).into_iter().filter(|name| from.join(name).exists()));
+    unchanged.extend(
+        [SPECIAL_TOKENS, ADDED_TOKENS, GENERATION]
+            .map(str::to_owned)
+            .into_iter()
+            .filter(|name| from.join(name).exists()),
+    );
     for name in &unchanged {
         fs::copy(from.join(name), to.join(name)).map_err(DataError::io("copy", &from.join(name)))?;
     }
@@ -55,8 +59,7 @@ fn write(from: &Path, to: &Path, card: &str) -> Result<(), DataError> {
     }
     let (known, own) = (tokenizer.special_tokens(), config.tokens);
     // Where the tokenizer has no token, that of the model stays.
-    let tokens =
-        SpecialTokens { bos: known.bos.or(own.bos), eos: known.eos.or(own.eos), pad: known.pad.or(own.pad) };
+    let tokens = SpecialTokens { bos: known.bos.or(own.bos), eos: known.eos.or(own.eos), pad: known.pad.or(own.pad) };
     put(CONFIG, ConfigFile { tokens, ..config }.text())?;
     put(CARD, card.to_owned())
 }

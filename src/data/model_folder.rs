@@ -7,10 +7,11 @@ use crate::domain::hugging_face::files::{
     ADDED_TOKENS, CONFIG, GENERATION, INDEX, SPECIAL_TOKENS, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS,
 };
 use crate::domain::hugging_face::shards;
-use crate::domain::{ConfigFile, ForeignModel, RemoteLocation};
+use crate::domain::{ConfigFile, Digest, ForeignModel, RemoteLocation};
 
 use super::download::{CachedData, DataCache};
 use super::error::DataError;
+use super::tokenizer::file_is_enough;
 
 /// The files that were found for a model.
 pub(super) enum FoundModel {
@@ -90,6 +91,14 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     names.extend(others.into_iter().filter(|name| present(name)).map(str::to_owned));
     names.sort();
     Ok(names.iter().map(|name| folder.join(name)).collect())
+}
+
+/// The digest of the files of a model, given with their names. It also covers that the tokenizer is not `tokenizer.json`
+/// alone, because earlier versions of grid read no other file, so that they gave such models other ids.
+pub fn model_digest(folder: &Path, parts: &[(String, Digest)]) -> Digest {
+    let rules = Digest::of(b"");
+    let rules = (!file_is_enough(folder)).then_some(("rules of the tokenizer", rules));
+    Digest::of_named(parts.iter().map(|(name, digest)| (name.as_str(), *digest)).chain(rules))
 }
 
 /// Whether `added_tokens.json` counts: newer files of tokenizers have its content in `tokenizer_config.json`.

@@ -1,6 +1,7 @@
 //! Tokenizers: training byte-level BPE, and any tokenizer in the `tokenizer.json` format of Hugging Face.
 
 mod added;
+mod alone;
 mod build;
 mod class;
 mod files;
@@ -23,6 +24,8 @@ use added::AddedTokens;
 use class::Class;
 use files::TokenizerFiles;
 use special::{END_OF_TEXT, PADDING, Special};
+
+pub(super) use alone::file_is_enough;
 
 /// The approximate size in bytes of the pieces passed to the library, which uses about 30 times as much memory.
 const PIECE: usize = 1 << 16;
@@ -242,7 +245,8 @@ impl Tokenizer {
     /// The tokens whose ids are not below this number, sorted by id.
     pub fn tokens_from(&self, first: u32) -> Vec<(u32, String)> {
         let vocab = self.inner.get_vocab(true).into_iter();
-        let mut tokens: Vec<(u32, String)> = vocab.filter(|(_, id)| *id >= first).map(|(token, id)| (id, token)).collect();
+        let mut tokens: Vec<(u32, String)> =
+            vocab.filter(|(_, id)| *id >= first).map(|(token, id)| (id, token)).collect();
         tokens.sort();
         tokens
     }

@@ -41,10 +41,7 @@ impl FromStr for Transformers {
     type Err = UnknownRelease;
 
     fn from_str(text: &str) -> Result<Self, UnknownRelease> {
-        Self::ALL
-            .into_iter()
-            .find(|release| release.name() == text)
-            .ok_or_else(|| UnknownRelease(text.to_owned()))
+        Self::ALL.into_iter().find(|release| release.name() == text).ok_or_else(|| UnknownRelease(text.to_owned()))
     }
 }
 

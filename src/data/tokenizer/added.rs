@@ -218,7 +218,7 @@ fn given(value: &Value, special: bool) -> Option<Given> {
 }
 
 /// A token from the object that describes it.
-fn described(fields: &Map<String, Value>) -> Option<AddedToken> {
+pub(super) fn described(fields: &Map<String, Value>) -> Option<AddedToken> {
     let flag = |name: &str| fields.get(name).and_then(Value::as_bool);
     let special = flag("special").unwrap_or(false);
     let token = AddedToken::from(fields.get("content")?.as_str()?, special)

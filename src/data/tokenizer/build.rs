@@ -229,7 +229,8 @@ fn template(
         }))),
         (Class::Bert, Transformers::V5) => {
             let (cls, sep) = (token("cls")?, token("sep")?);
-            let special = |(content, _): &(String, u32), kind: u32| json!({"SpecialToken": {"id": content, "type_id": kind}});
+            let special =
+                |(content, _): &(String, u32), kind: u32| json!({"SpecialToken": {"id": content, "type_id": kind}});
             let text = |name: &str, kind: u32| json!({"Sequence": {"id": name, "type_id": kind}});
             Ok(Some(json!({
                 "type": "TemplateProcessing",

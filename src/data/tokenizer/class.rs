@@ -55,7 +55,9 @@ impl Class {
     /// # Errors
     /// A class whose rules are not implemented, or that runs code of its own.
     pub(super) fn of(files: &TokenizerFiles, release: Transformers) -> Result<Class, DataError> {
-        if let Some(value) = files.setting("auto_map").filter(|map| map.is_array() || map.get("AutoTokenizer").is_some()) {
+        if let Some(value) =
+            files.setting("auto_map").filter(|map| map.is_array() || map.get("AutoTokenizer").is_some())
+        {
             return Err(files.invalid(
                 TOKENIZER_CONFIG,
                 format!(

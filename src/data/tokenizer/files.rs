@@ -85,7 +85,9 @@ impl TokenizerFiles {
         match self.tokenizer.get("model").and_then(|model| model.get("vocab")) {
             Some(Value::Object(vocab)) => vocab.contains_key(content),
             // The pieces of a unigram model with their scores.
-            Some(Value::Array(pieces)) => pieces.iter().any(|piece| piece.get(0).and_then(Value::as_str) == Some(content)),
+            Some(Value::Array(pieces)) => {
+                pieces.iter().any(|piece| piece.get(0).and_then(Value::as_str) == Some(content))
+            }
             _ => false,
         }
     }

@@ -41,7 +41,8 @@ pub(super) fn by_name(inner: &Inner) -> Special {
 /// new id, for which no model has been trained.
 pub(super) fn of_files(inner: &Inner, files: &TokenizerFiles, added: &AddedTokens) -> Special {
     let is_known = |content: &str| files.has_token(content) || added.lists(content);
-    let named = |role: &str| added.of_role(role).filter(|content| is_known(content)).and_then(|name| inner.token_to_id(name));
+    let named =
+        |role: &str| added.of_role(role).filter(|content| is_known(content)).and_then(|name| inner.token_to_id(name));
     let numbers = |role: &str| -> Vec<u32> {
         let several = match files.model.get(&format!("{role}_token_id")) {
             Some(Value::Array(several)) => several.clone(),

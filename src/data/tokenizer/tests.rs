@@ -137,7 +137,11 @@ fn a_tokenizer_without_end_of_text_cannot_be_used_for_training() {
 }
 
 /// Writes a small tokenizer of bytes with these settings in `tokenizer_config.json`, and `config.json` of a model type.
-fn folder_with(settings: serde_json::Value, model_type: &str, change: impl Fn(&mut serde_json::Value)) -> tempfile::TempDir {
+fn folder_with(
+    settings: serde_json::Value,
+    model_type: &str,
+    change: impl Fn(&mut serde_json::Value),
+) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let mut tokenizer: serde_json::Value = serde_json::from_str(&json(&trained(400))).unwrap();
     change(&mut tokenizer);
@@ -199,7 +203,8 @@ fn gpt2_tokenizers_of_release_5_keep_only_the_vocabulary() {
     assert_eq!(ids(&folder, Transformers::V5, "THE"), trained(400).encode("THE").unwrap());
     assert_eq!(ids(&folder, Transformers::V4, "THE"), trained(400).encode("the").unwrap());
     let unigram = |tokenizer: &mut serde_json::Value| {
-        tokenizer["model"] = serde_json::json!({"type": "Unigram", "unk_id": 0, "vocab": [["a", 0.0]], "byte_fallback": false})
+        tokenizer["model"] =
+            serde_json::json!({"type": "Unigram", "unk_id": 0, "vocab": [["a", 0.0]], "byte_fallback": false})
     };
     let folder = folder_with(serde_json::json!({"tokenizer_class": "GPT2Tokenizer"}), "gpt2", unigram);
     let refusal = Tokenizer::load(folder.path()).unwrap_err().to_string();
@@ -240,8 +245,10 @@ fn a_disagreement_about_the_end_of_text_token_is_said() {
     };
     assert_eq!(
         warnings(1.into()),
-        ["the files disagree about the end-of-text token: the tokenizer has '<|endoftext|>' (id 0), which is used, and \
-          config.json has '<pad>' (id 1)"]
+        [
+            "the files disagree about the end-of-text token: the tokenizer has '<|endoftext|>' (id 0), which is used, and \
+          config.json has '<pad>' (id 1)"
+        ]
     );
     assert_eq!(warnings(serde_json::json!([1, 0])), [] as [String; 0]);
     assert_eq!(warnings(serde_json::Value::Null), [] as [String; 0]);
@@ -258,10 +265,15 @@ fn what_cannot_be_reproduced_is_refused_by_name() {
     let v5 = Transformers::V5;
     assert_eq!(refusal(class("T5TokenizerFast"), v5), "'tokenizer_class' is \"T5TokenizerFast\"");
     assert_eq!(refusal(class("MyTokenizer"), Transformers::V4), "'tokenizer_class' is \"MyTokenizer\"");
-    assert!(refusal(serde_json::json!({"auto_map": {"AutoTokenizer": ["a.B", null]}}), v5).contains("Python code of its own"));
+    assert!(
+        refusal(serde_json::json!({"auto_map": {"AutoTokenizer": ["a.B", null]}}), v5)
+            .contains("Python code of its own")
+    );
     assert!(refusal(serde_json::json!({"eos_token": 3}), v5).contains("'eos_token' is 3, not a token"));
     let space = serde_json::json!({"tokenizer_class": "LlamaTokenizer", "add_prefix_space": true});
-    assert!(refusal(space, Transformers::V4).contains("'add_prefix_space' is true: LlamaTokenizer of transformers 4.51.3"));
+    assert!(
+        refusal(space, Transformers::V4).contains("'add_prefix_space' is true: LlamaTokenizer of transformers 4.51.3")
+    );
     // A name that release 5 does not know is read as it is.
     let folder = folder_with(class("MyTokenizer"), "llama", |_| {});
     assert_eq!(ids(&folder, v5, "The dog"), trained(400).encode("The dog").unwrap());

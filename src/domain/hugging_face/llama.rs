@@ -80,6 +80,17 @@ fn rope_base(fields: &Fields<'_>) -> Result<f64, Unsupported> {
     Ok(base)
 }
 
+/// What to say about a base that transformers 4.51.3 does not read.
+pub(super) fn unread_by_release_4(fields: &Fields<'_>) -> Option<String> {
+    let (base, read) = (rope_base(fields).ok()?, fields.real("rope_theta", ROPE_BASE).ok()?);
+    (base != read).then(|| {
+        format!(
+            "the base of the rotary positions is {base}, but transformers 4.51.3, which the official pipeline uses, reads \
+             only 'rope_theta' and computes with {read}; set 'rope_theta' to {base} for both to agree"
+        )
+    })
+}
+
 /// Rejects rotary embeddings other than the original ones.
 fn check_rope(name: &str, value: &Value, object: &Map<String, Value>) -> Result<(), Unsupported> {
     let inner = Fields(object);

@@ -167,6 +167,16 @@ impl ConfigFile {
     }
 }
 
+/// What transformers 4.51.3 computes differently from the current release for a `config.json`; `None` if nothing.
+pub fn difference_in_release_4(text: &str) -> Option<String> {
+    let fields: Map<String, Value> = serde_json::from_str(text).ok()?;
+    let fields = Fields(&fields);
+    match fields.get("model_type").and_then(Value::as_str) == Some(Arch::Llama.name()) {
+        true => llama::unread_by_release_4(&fields),
+        false => None,
+    }
+}
+
 /// The sorted names of the weight files listed in a `model.safetensors.index.json`.
 ///
 /// # Errors

@@ -201,6 +201,15 @@ fn a_rotary_base_in_an_object_takes_precedence() {
 }
 
 #[test]
+fn a_base_that_release_4_does_not_read_is_said() {
+    let said = |config: Value| difference_in_release_4(&config.to_string());
+    assert_eq!(said(json!({"model_type": "gpt2"})), None);
+    assert_eq!(said(json!({"model_type": "llama", "rope_theta": 5e5})), None);
+    assert_eq!(said(json!({"model_type": "llama", "rope_theta": 5e5, "rope_parameters": {"rope_theta": 5e5}})), None);
+    insta::assert_snapshot!(said(json!({"model_type": "llama", "rope_parameters": {"rope_theta": 5e5}})).unwrap(), @"the base of the rotary positions is 500000, but transformers 4.51.3, which the official pipeline uses, reads only 'rope_theta' and computes with 10000; set 'rope_theta' to 500000 for both to agree");
+}
+
+#[test]
 fn the_list_of_fields_has_no_duplicates() {
     for arch in Arch::ALL {
         let names: Vec<&str> = COMMON.iter().chain(known_fields(arch)).copied().collect();

@@ -41,6 +41,7 @@ pub(super) fn run(
             }
             let scorable = cache.get(folder, inputs)?;
             scorable.warn_of_damage(attempt)?;
+            scorable.warn_of_release(job.mode.transformers(), attempt)?;
             let tokenizer = scorable.tokenizer(job.mode.transformers())?;
             let likelihoods = evaluation.score_candidates(scorable, &tokenizer, WorkPart::WHOLE, attempt)?;
             let mut likelihoods = likelihoods.into_iter();

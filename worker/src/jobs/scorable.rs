@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use grid::data::Tokenizer;
+use grid::domain::hugging_face::difference_in_release_4;
+use grid::domain::hugging_face::files::CONFIG;
 use grid::domain::{Event, Transformers};
 
 use super::inputs::Inputs;
@@ -50,6 +52,15 @@ impl Scorable {
             attempt.emit(Event::Warning { message })?;
         }
         Ok(())
+    }
+
+    /// Warns of what a release of `transformers` computes differently from grid.
+    pub(super) fn warn_of_release(&self, release: Transformers, attempt: &mut Attempt) -> Result<(), JobError> {
+        let text = std::fs::read_to_string(self.folder.join(CONFIG)).unwrap_or_default();
+        match difference_in_release_4(&text).filter(|_| release == Transformers::V4) {
+            Some(message) => Ok(attempt.emit(Event::Warning { message })?),
+            None => Ok(()),
+        }
     }
 
     /// Warns of everything in the model folder that may be a mistake.

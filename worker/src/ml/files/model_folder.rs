@@ -206,9 +206,11 @@ mod tests {
             assert!(equal(&renamed(&|name| format!("module._orig_mod.{name}")).unwrap(), &model));
             assert!(equal(&renamed(&|name| name.trim_start_matches(prefix).to_owned()).unwrap(), &model));
             let refusal = renamed(&|name| format!("policy.{name}")).unwrap_err().to_string();
-            let end = "more do not belong to it; its names begin with 'policy.', without which they fit: write them \
-                       without it";
-            assert!(refusal.len() < 600 && refusal.ends_with(end), "{refusal}");
+            let end = format!(
+                "more do not belong to it; its names begin with 'policy.{prefix}', without which they fit: write them without \
+                 it"
+            );
+            assert!(refusal.len() < 600 && refusal.ends_with(&end), "{refusal}");
         }
     }
 

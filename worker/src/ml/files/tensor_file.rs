@@ -279,8 +279,13 @@ mod tests {
         assert_eq!(wanted[0].1.abs().sum(Kind::Float).double_value(&[]), 0.0);
         let prefixed = stored.renamed(|name| format!("base_model.model.{name}")).unwrap();
         let refusal = prefixed.copy_into(&zeros(), NumberFormats::Float32, str::to_owned, |_| false).unwrap_err();
-        assert!(refusal.to_string().ends_with("begin with 'base_model.model.', without which they fit: write them \
-            without it"), "{refusal}");
+        assert!(
+            refusal.to_string().ends_with(
+                "begin with 'base_model.model.', without which they fit: write them \
+            without it"
+            ),
+            "{refusal}"
+        );
         let refusal = Stored::new(&path, &bytes[..bytes.len() - 1]).unwrap_err().to_string();
         assert!(refusal.contains("is not a complete safetensors file"), "{refusal}");
     }

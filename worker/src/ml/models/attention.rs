@@ -59,7 +59,9 @@ impl Rotary {
             Some(PrefixTree { position_ids, positions, .. }) => {
                 let position_ids = position_ids.f_flatten(0, 1)?;
                 match *positions <= self.cosine.size()[0] {
-                    true => (self.cosine.f_index_select(0, &position_ids)?, self.sine.f_index_select(0, &position_ids)?),
+                    true => {
+                        (self.cosine.f_index_select(0, &position_ids)?, self.sine.f_index_select(0, &position_ids)?)
+                    }
                     // A text that is longer than the tables.
                     false => {
                         let angles = position_ids.f_to_kind(Kind::Float)?.f_outer(&self.frequencies)?;
