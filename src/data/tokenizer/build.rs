@@ -31,6 +31,12 @@ pub(super) fn build(
         Transformers::V5 => rebuild(files, class, added, &mut parts)?,
     }
     let failed = |reason: String| files.invalid(TOKENIZER, reason);
+    let dropout = parts.get("model").and_then(|model| model.get("dropout")).and_then(Value::as_f64);
+    if let Some(dropout) = dropout.filter(|&dropout| dropout > 0.0) {
+        return Err(failed(format!(
+            "'dropout' of its model is {dropout}, so that a text gets other ids each time; set it to null"
+        )));
+    }
     let parts = Value::Object(parts).to_string();
     let mut inner: Inner = parts.parse().map_err(|error: tokenizers::Error| failed(error.to_string()))?;
     inner.with_padding(None).with_truncation(None).map_err(|error| failed(error.to_string()))?;

@@ -274,6 +274,10 @@ fn what_cannot_be_reproduced_is_refused_by_name() {
     assert!(
         refusal(space, Transformers::V4).contains("'add_prefix_space' is true: LlamaTokenizer of transformers 4.51.3")
     );
+    let random = |tokenizer: &mut serde_json::Value| tokenizer["model"]["dropout"] = 0.1.into();
+    let folder = folder_with(class("PreTrainedTokenizerFast"), "llama", random);
+    let error = Tokenizer::load(folder.path()).unwrap_err().to_string();
+    assert!(error.contains("'dropout' of its model is 0.1"), "{error}");
     // A name that release 5 does not know is read as it is.
     let folder = folder_with(class("MyTokenizer"), "llama", |_| {});
     assert_eq!(ids(&folder, v5, "The dog"), trained(400).encode("The dog").unwrap());

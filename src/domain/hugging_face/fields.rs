@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::Unsupported;
-use super::names::{COMMON, known_fields};
+use super::names::is_known;
+use super::unsupported::Unsupported;
 use crate::domain::model::Arch;
 
 /// The fields of a JSON object.
@@ -115,9 +115,7 @@ impl Fields<'_> {
 
     /// Rejects fields that are neither read nor known to have no effect on the outputs.
     pub(super) fn check_known(&self, arch: Arch) -> Result<(), Unsupported> {
-        let known = known_fields(arch);
-        let is_known = |name: &str| known.contains(&name) || COMMON.contains(&name);
-        match self.0.iter().find(|(name, value)| !value.is_null() && !is_known(name)) {
+        match self.0.iter().find(|(name, value)| !value.is_null() && !is_known(arch, name)) {
             Some((name, value)) => Err(Unsupported(format!(
                 "'{name}' is {value}; grid does not know this field of a '{}' model, and it may change the outputs: remove \
                  it if it has no effect",

@@ -2,37 +2,9 @@
 
 use serde_json::json;
 
-use super::Unsupported;
 use super::fields::Fields;
+use super::unsupported::Unsupported;
 use crate::domain::model::{Arch, ModelConfig};
-
-/// The fields of `GPT2Config` in transformers 4 and 5, and the general names that it maps to its own.
-pub(super) const FIELDS: &[&str] = &[
-    "activation_function",
-    "attn_pdrop",
-    "embd_pdrop",
-    "hidden_size",
-    "layer_norm_epsilon",
-    "max_position_embeddings",
-    "n_ctx", // ignored by transformers
-    "n_embd",
-    "n_head",
-    "n_inner",
-    "n_layer",
-    "n_positions",
-    "num_attention_heads",
-    "num_hidden_layers",
-    "reorder_and_upcast_attn", // another order of the same float32 operations
-    "resid_pdrop",
-    "scale_attn_by_inverse_layer_idx",
-    "scale_attn_weights",
-    // The head for multiple choice.
-    "summary_activation",
-    "summary_first_dropout",
-    "summary_proj_to_labels",
-    "summary_type",
-    "summary_use_proj",
-];
 
 /// Reads the configuration.
 pub(super) fn read(fields: &Fields<'_>) -> Result<ModelConfig, Unsupported> {

@@ -2,30 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::Unsupported;
 use super::fields::Fields;
+use super::unsupported::Unsupported;
 use crate::domain::model::{Arch, ModelConfig};
-
-/// The fields of `LlamaConfig` in transformers 4 and 5.
-pub(super) const FIELDS: &[&str] = &[
-    "attention_bias",
-    "attention_dropout",
-    "head_dim",
-    "hidden_act",
-    "hidden_size",
-    "intermediate_size",
-    "max_position_embeddings",
-    "mlp_bias",
-    "num_attention_heads",
-    "num_hidden_layers",
-    "num_key_value_heads",
-    "partial_rotary_factor",
-    "pretraining_tp", // ignored by transformers
-    "rms_norm_eps",
-    "rope_parameters",
-    "rope_scaling",
-    "rope_theta",
-];
 
 /// The base of the rotary frequencies where a configuration has none.
 const ROPE_BASE: f64 = 10_000.0;
@@ -36,6 +15,7 @@ pub(super) fn read(fields: &Fields<'_>) -> Result<ModelConfig, Unsupported> {
     fields.must_be("hidden_act", &[json!("silu"), json!("swish")])?;
     fields.must_be("attention_bias", &[json!(false)])?;
     fields.must_be("mlp_bias", &[json!(false)])?;
+    fields.must_be("rope_interleaved", &[json!(false)])?;
     let (hidden, heads) = (fields.whole("hidden_size")?, fields.whole("num_attention_heads")?);
     let head_dim = fields.whole_or("head_dim", Some(hidden / heads.max(1)))?;
     if fields.get("head_dim").is_none() && !hidden.is_multiple_of(heads.max(1)) {

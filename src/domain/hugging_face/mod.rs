@@ -4,6 +4,7 @@ mod fields;
 mod gpt2;
 mod llama;
 mod names;
+mod unsupported;
 
 use std::collections::BTreeSet;
 
@@ -13,7 +14,8 @@ use serde_json::{Map, Value, json};
 use super::model::{Arch, ModelConfig};
 use fields::Fields;
 
-pub use names::{COMMON, known_fields};
+pub use names::is_known;
+pub use unsupported::Unsupported;
 
 /// The names of the files in a model folder.
 pub mod files {
@@ -34,11 +36,6 @@ pub mod files {
     /// The added tokens, in a file of older releases.
     pub const ADDED_TOKENS: &str = "added_tokens.json";
 }
-
-/// The error for a file or model that is not supported; the message continues a sentence that begins with the file name.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Unsupported(pub String);
 
 /// The ids of special tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

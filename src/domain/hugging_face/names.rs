@@ -2,9 +2,15 @@
 
 use crate::domain::model::Arch;
 
+/// Whether a field is one of [`COMMON`] or of the architecture. Fields that begin with an underscore are notes of
+/// `transformers` to itself.
+pub fn is_known(arch: Arch, name: &str) -> bool {
+    name.starts_with('_') || COMMON.contains(&name) || known_fields(arch).contains(&name)
+}
+
 /// Fields of every architecture: those that are checked, and those without effect on the outputs of a forward pass, such
 /// as names, versions, and settings of generation and training.
-pub const COMMON: &[&str] = &[
+pub(super) const COMMON: &[&str] = &[
     // Checked.
     "add_cross_attention",
     "architectures",
@@ -34,14 +40,10 @@ pub const COMMON: &[&str] = &[
     "torch_dtype",
     "vocab_size",
     // Names and versions.
-    "_attn_implementation",
-    "_attn_implementation_autoset",
-    "_commit_hash",
-    "_from_model_config",
-    "_name_or_path",
     "name_or_path",
     "transformers_version",
     "transformers.js_config",
+    "is_llama_config",
     "unsloth_fixed",
     "unsloth_version",
     // How to compute and what to return.
@@ -49,9 +51,14 @@ pub const COMMON: &[&str] = &[
     "cross_attention_hidden_size",
     "gradient_checkpointing",
     "is_decoder",
+    "logits_to_keep",
+    "max_sequence_length",
     "max_window_layers",
+    "neftune_noise_alpha",
+    "num_logits_to_keep",
     "output_attentions",
     "output_hidden_states",
+    "output_past",
     "return_dict",
     "tf_legacy_loss",
     "tie_last_hidden_states",
@@ -65,6 +72,7 @@ pub const COMMON: &[&str] = &[
     "id2label",
     "label2id",
     "num_labels",
+    "predict_special_tokens",
     "prefix",
     "problem_type",
     "task_specific_params",
@@ -107,9 +115,59 @@ pub const COMMON: &[&str] = &[
 ];
 
 /// The fields of an architecture besides [`COMMON`].
-pub fn known_fields(arch: Arch) -> &'static [&'static str] {
+pub(super) fn known_fields(arch: Arch) -> &'static [&'static str] {
     match arch {
-        Arch::Llama => super::llama::FIELDS,
-        Arch::Gpt2 => super::gpt2::FIELDS,
+        Arch::Llama => LLAMA,
+        Arch::Gpt2 => GPT2,
     }
 }
+
+/// The fields of `LlamaConfig` in transformers 4 and 5.
+const LLAMA: &[&str] = &[
+    "attention_bias",
+    "attention_dropout",
+    "head_dim",
+    "hidden_act",
+    "hidden_size",
+    "intermediate_size",
+    "max_position_embeddings",
+    "mlp_bias",
+    "num_attention_heads",
+    "num_hidden_layers",
+    "num_key_value_heads",
+    "partial_rotary_factor",
+    "pretraining_tp", // ignored by transformers
+    "rms_norm_eps",
+    "rope_interleaved", // of models that were converted from another library
+    "rope_parameters",
+    "rope_scaling",
+    "rope_theta",
+];
+
+/// The fields of `GPT2Config` in transformers 4 and 5, and the general names that it maps to its own.
+const GPT2: &[&str] = &[
+    "activation_function",
+    "attn_pdrop",
+    "embd_pdrop",
+    "hidden_size",
+    "layer_norm_epsilon",
+    "max_position_embeddings",
+    "n_ctx", // ignored by transformers
+    "n_embd",
+    "n_head",
+    "n_inner",
+    "n_layer",
+    "n_positions",
+    "num_attention_heads",
+    "num_hidden_layers",
+    "reorder_and_upcast_attn", // another order of the same float32 operations
+    "resid_pdrop",
+    "scale_attn_by_inverse_layer_idx",
+    "scale_attn_weights",
+    // The head for multiple choice.
+    "summary_activation",
+    "summary_first_dropout",
+    "summary_proj_to_labels",
+    "summary_type",
+    "summary_use_proj",
+];

@@ -1,3 +1,4 @@
+use super::names::{COMMON, known_fields};
 use super::*;
 
 fn file(arch: Arch) -> ConfigFile {
@@ -83,6 +84,7 @@ fn options_that_change_the_outputs_are_rejected() {
         ("is_causal", json!(false)),
         ("architectures", json!(["LlamaForSequenceClassification"])),
         ("auto_map", json!({"AutoModelForCausalLM": "modeling.Mine"})),
+        ("rope_interleaved", json!(true)),
         ("logit_scale", json!(0.5)),
         ("embedding_multiplier", json!(12)),
         ("n_embd", json!(32)),
@@ -114,6 +116,7 @@ fn options_that_change_the_outputs_are_rejected() {
     'is_causal' is false; only true is supported
     'architectures' is ["LlamaForSequenceClassification"]; only LlamaForCausalLM or LlamaModel or LLaMAForCausalLM is supported: the head of another class cannot be scored as a language model
     'auto_map' is {"AutoModelForCausalLM":"modeling.Mine"}: the model is computed by Python code of its own, which grid does not run; if the outputs are those of a standard architecture, remove 'auto_map'
+    'rope_interleaved' is true; only false is supported
     'logit_scale' is 0.5; grid does not know this field of a 'llama' model, and it may change the outputs: remove it if it has no effect
     'embedding_multiplier' is 12; grid does not know this field of a 'llama' model, and it may change the outputs: remove it if it has no effect
     'n_embd' is 32; grid does not know this field of a 'llama' model, and it may change the outputs: remove it if it has no effect
@@ -176,6 +179,7 @@ fn general_names_of_sizes_and_fields_without_effect_are_read() {
         ("reorder_and_upcast_attn", json!(true)),
         ("task_specific_params", json!({"text-generation": {"do_sample": true}})),
         ("temperature", json!(0.7)),
+        ("_flash_attn_2_enabled", json!(true)),
         ("logit_scale", Value::Null),
     ] {
         general.insert(name.to_owned(), value);
