@@ -2,7 +2,7 @@
 
 use crate::domain::model::Arch;
 
-/// Whether a field is one of [`COMMON`] or of the architecture. Fields that begin with an underscore are notes of
+/// Whether a field is a common one or one of the architecture. Fields that begin with an underscore are notes of
 /// `transformers` to itself.
 pub fn is_known(arch: Arch, name: &str) -> bool {
     name.starts_with('_') || COMMON.contains(&name) || known_fields(arch).contains(&name)

@@ -58,7 +58,7 @@ impl Scorable {
     pub(super) fn warn_of_release(&self, release: Transformers, attempt: &mut Attempt) -> Result<(), JobError> {
         let text = std::fs::read_to_string(self.folder.join(CONFIG)).unwrap_or_default();
         match difference_in_release_4(&text).filter(|_| release == Transformers::V4) {
-            Some(message) => Ok(attempt.emit(Event::Warning { message })?),
+            Some(message) => attempt.emit(Event::Warning { message }),
             None => Ok(()),
         }
     }
