@@ -150,6 +150,15 @@ TEMPLATE = {
     "special_tokens": {"<s>": {"id": "<s>", "ids": [2], "tokens": ["<s>"]}},
 }
 
+DIGITS = {
+    "type": "Sequence",
+    "pretokenizers": [
+        {"type": "Digits", "individual_digits": True},
+        {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True},
+    ],
+}
+SHORT = {"direction": "Right", "max_length": 3, "strategy": "LongestFirst", "stride": 0}
+
 
 def token(content, **properties):
     return {"content": content, "lstrip": False, "rstrip": False, "single_word": False, "normalized": False,
@@ -210,6 +219,16 @@ def variants():
         ("two new special tokens", LLAMA,
          {"settings": {**GENERIC, "additional_special_tokens": ["<|user|>", "<|im_end|>"]}}),
         ("extra_special_tokens", LLAMA, {"settings": {**GENERIC, "extra_special_tokens": ["<|user|>", "<|im_end|>"]}}),
+        ("extra_special_tokens as an object", LLAMA,
+         {"settings": {**GENERIC, "extra_special_tokens": {"user_token": "<|user|>"}}}),
+        ("additional_special_tokens in two files", LLAMA,
+         {"settings": {**GENERIC, "additional_special_tokens": ["<|im_end|>"]},
+          "files": {"special_tokens_map.json": {"additional_special_tokens": ["<|user|>"]}}}),
+        ("an id far beyond the others", LLAMA, {"change": added(9000, "<extra>")}),
+        ("a sequence of splitters", LLAMA, {"change": change(["pre_tokenizer"], DIGITS)}),
+        ("a sequence of splitters, GPT2Tokenizer", GPT2,
+         {"settings": named("GPT2Tokenizer"), "change": change(["pre_tokenizer"], DIGITS)}),
+        ("truncation in tokenizer.json", LLAMA, {"change": change(["truncation"], SHORT)}),
         ("image_token", LLAMA, {"settings": {**GENERIC, "image_token": "<|user|>"}}),
         ("added_tokens.json", LLAMA, {"files": {"added_tokens.json": {"<extra>": 400, "<|user|>": 401}}}),
         ("added_tokens_decoder with lstrip", LLAMA,

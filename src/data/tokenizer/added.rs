@@ -231,30 +231,46 @@ pub(super) fn described(fields: &Map<String, Value>) -> Option<AddedToken> {
     })
 }
 
-/// The special tokens without a role, in the lists or objects of the files.
+/// The special tokens without a role, in the lists or objects of the files; `older` says whether
+/// `special_tokens_map.json` counts.
 fn extra_tokens(files: &TokenizerFiles, older: bool, release: Transformers) -> Result<Vec<Given>, DataError> {
+    let settings = |list| tokens_of(files, &files.settings, TOKENIZER_CONFIG, list);
+    let special = |list| if older { tokens_of(files, &files.special, SPECIAL_TOKENS, list) } else { Ok(vec![]) };
+    let (additional, extra) = ("additional_special_tokens", "extra_special_tokens");
+    let lists = match release {
+        Transformers::V4 => vec![settings(additional)?, special(additional)?, settings(extra)?, special(extra)?],
+        Transformers::V5 => {
+            // The old name counts where there is nothing under the new one.
+            let own =
+                Some(settings(extra)?).filter(|tokens| !tokens.is_empty()).map_or_else(|| settings(additional), Ok)?;
+            let more = special(extra)?;
+            if own.is_empty() && more.is_empty() { vec![special(additional)?] } else { vec![own, more] }
+        }
+    };
     let mut tokens: Vec<Given> = vec![];
-    let sources = [(&files.settings, TOKENIZER_CONFIG), (&files.special, SPECIAL_TOKENS)];
-    for (file, name) in sources.into_iter().take(if older { 2 } else { 1 }) {
-        let lists = match release {
-            Transformers::V4 => ["additional_special_tokens", ""],
-            Transformers::V5 => ["extra_special_tokens", "additional_special_tokens"],
-        };
-        // The first list that is there.
-        let found = lists.iter().find_map(|list| Some((list, file.get(*list).filter(|value| !value.is_null())?)));
-        let Some((list, value)) = found else { continue };
-        let values: Vec<&Value> = match value {
-            Value::Array(values) => values.iter().collect(),
-            Value::Object(values) => values.values().collect(),
-            _ => vec![value],
-        };
-        for value in values {
-            let token = given(value, true)
-                .ok_or_else(|| files.invalid(name, format!("'{list}' has {value}, which is not a token")))?;
-            if !tokens.contains(&token) {
-                tokens.push(token);
-            }
+    for token in lists.into_iter().flatten() {
+        if !tokens.contains(&token) {
+            tokens.push(token);
         }
     }
     Ok(tokens)
+}
+
+/// The tokens in a list or object of a file; none if it is not there.
+fn tokens_of(
+    files: &TokenizerFiles,
+    file: &Map<String, Value>,
+    name: &str,
+    list: &str,
+) -> Result<Vec<Given>, DataError> {
+    let values: Vec<&Value> = match file.get(list) {
+        None | Some(Value::Null) => vec![],
+        Some(Value::Array(values)) => values.iter().collect(),
+        Some(Value::Object(values)) => values.values().collect(),
+        Some(other) => vec![other],
+    };
+    let token = |value: &Value| {
+        given(value, true).ok_or_else(|| files.invalid(name, format!("'{list}' has {value}, which is not a token")))
+    };
+    values.into_iter().map(token).collect()
 }
