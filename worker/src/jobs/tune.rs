@@ -18,7 +18,9 @@ pub(super) fn run(job: &TuneJob, inputs: Inputs<'_>, attempt: &mut Attempt) -> R
     let vocab_size = model_folder::read_config(parent)?.vocab_size;
     let tokenizer = Tokenizer::load(parent)?;
     let held_out = InstructionRecords::open(&inputs.parents(&job.validation_datasets())?, Split::Validation, job)?;
-    vocabulary::check(&tokenizer, vocab_size, |wrong| held_out.find(wrong))?;
+    // Places are named as in the training file.
+    let held_out_place = |(place, id): (String, u32)| (place.replace("train.bin", "validation.bin"), id);
+    vocabulary::check(&tokenizer, vocab_size, |wrong| held_out.find(wrong).map(held_out_place))?;
     let (mut parts, mut truncations) = (vec![], vec![]);
     for part in job.parts() {
         let replayed = match &part.replay {
