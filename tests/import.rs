@@ -32,7 +32,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// An environment with a model folder from another experiment, `theirs`, and a spec that imports it, `theirs.yaml`.
-fn with_a_model() -> Env {
+pub(crate) fn with_a_model() -> Env {
     let env = Env::new(TINY);
     env.run(0, &["run", "spec.yaml", "-S", "axes={seed: [1]}"]);
     copy(&output(&env, "pretrain"), &env.path().join("theirs"));
@@ -125,5 +125,9 @@ fn the_import_job_fails_and_names_missing_weights() {
     let text = std::fs::read_to_string(&config).expect("a configuration");
     std::fs::write(&config, text.replace("\"num_hidden_layers\": 2", "\"num_hidden_layers\": 3")).expect("a file");
     let failed = env.stderr(2, &["run", "theirs.yaml"]);
-    assert!(failed.contains("'model.layers.2.input_layernorm.weight' is missing"), "{failed}");
+    assert!(
+        failed.contains("'model.layers.2.input_layernorm.weight', 'model.layers.2.self_attn.q_proj.weight'"),
+        "{failed}"
+    );
+    assert!(failed.contains(" and 6 more are missing"), "{failed}");
 }

@@ -2,6 +2,7 @@
 //!
 //! `cargo test --test integration eval::` runs one module.
 
+mod agreement;
 mod babylm;
 mod broken_specs;
 mod build;

@@ -13,7 +13,7 @@ use super::detect::detect_format;
 use super::digests::{FileDigests, combined};
 use super::download::{CacheState, CachedData, DataCache, Mismatch};
 use super::error::DataError;
-use super::files::{evaluation_files_in, matches, visible_by_name};
+use super::files::{evaluation_files_in, file_name, matches, visible_by_name};
 use super::model_folder::{self, FoundModel};
 use super::{archive, corpus, records};
 
@@ -50,6 +50,8 @@ enum FoundSource {
     World(Origin),
     /// Files, and whether their names are part of the content.
     Files(Vec<PathBuf>, bool),
+    /// The files of a model.
+    Model(Vec<PathBuf>),
     /// An archive in place of a folder.
     Archive(PathBuf),
     /// No files at this location.
@@ -88,6 +90,7 @@ impl Survey {
                 Ok(LocatedSource { origin, files: vec![archive] })
             }
             FoundSource::Files(files, named) => self.content(files, named),
+            FoundSource::Model(files) => self.model(files),
         }
     }
 
@@ -99,7 +102,7 @@ impl Survey {
         Ok(match self.find(source)? {
             FoundSource::World(_) | FoundSource::Nothing(_) => vec![],
             FoundSource::Archive(archive) => vec![archive],
-            FoundSource::Files(files, _) => files,
+            FoundSource::Files(files, _) | FoundSource::Model(files) => files,
         })
     }
 
@@ -121,7 +124,7 @@ impl Survey {
         }
         Ok(match self.find(source)? {
             FoundSource::Nothing(_) => source.remote(),
-            FoundSource::World(_) | FoundSource::Archive(_) | FoundSource::Files(..) => None,
+            FoundSource::World(_) | FoundSource::Archive(_) | FoundSource::Files(..) | FoundSource::Model(_) => None,
         })
     }
 
@@ -140,7 +143,7 @@ impl Survey {
                 (files, _) => found(files, true, folder),
             },
             Source::Model(model) => match model_folder::find(model, &self.fetched)? {
-                FoundModel::Files(files) => FoundSource::Files(files, true),
+                FoundModel::Files(files) => FoundSource::Model(files),
                 FoundModel::Nothing(location) => FoundSource::Nothing(location),
             },
             Source::Remote(remote) => {
@@ -165,6 +168,16 @@ impl Survey {
         let digests = &mut self.cache.digests;
         let digests = files.iter().map(|path| digests.of_file(path)).collect::<Result<Vec<_>, _>>()?;
         let digest = combined(&files, &digests, named);
+        Ok(LocatedSource { origin: Origin::Content { digest }, files })
+    }
+
+    /// The files of a model with their digest; see [`model_folder::model_digest`].
+    fn model(&mut self, files: Vec<PathBuf>) -> Result<LocatedSource, DataError> {
+        let digests = &mut self.cache.digests;
+        let part = |path: &PathBuf| Ok((file_name(path), digests.of_file(path)?));
+        let parts = files.iter().map(part).collect::<Result<Vec<_>, DataError>>()?;
+        let folder = files.first().and_then(|file| file.parent()).unwrap_or(Path::new(""));
+        let digest = model_folder::model_digest(folder, &parts);
         Ok(LocatedSource { origin: Origin::Content { digest }, files })
     }
 

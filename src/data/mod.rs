@@ -53,7 +53,7 @@ pub use generate::{Generated, generate, generation_retry_policy};
 pub use locate::Survey;
 pub use mixture::{Mixture, ReplayedRows};
 pub use model_export::export_model;
-pub use model_folder::model_config;
+pub use model_folder::{model_config, model_digest};
 pub use new_folder::write_files;
 pub use order::Permutation;
 pub use prepared::{

@@ -5,11 +5,11 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use crate::domain::ConfigFile;
 use crate::domain::hugging_face::files::{
-    CHAT_TEMPLATE, CONFIG, GENERATION, INDEX, SPECIAL_TOKENS, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS,
+    ADDED_TOKENS, CHAT_TEMPLATE, CONFIG, GENERATION, INDEX, SPECIAL_TOKENS, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS,
 };
 use crate::domain::hugging_face::shards;
+use crate::domain::{ConfigFile, SpecialTokens};
 
 use super::error::DataError;
 use super::model_folder::model_config;
@@ -41,7 +41,7 @@ fn write(from: &Path, to: &Path, card: &str) -> Result<(), DataError> {
         unchanged.push(INDEX.to_owned());
     }
     unchanged.extend(
-        [SPECIAL_TOKENS, CHAT_TEMPLATE, GENERATION]
+        [SPECIAL_TOKENS, ADDED_TOKENS, CHAT_TEMPLATE, GENERATION]
             .map(str::to_owned)
             .into_iter()
             .filter(|name| from.join(name).exists()),
@@ -57,7 +57,9 @@ fn write(from: &Path, to: &Path, card: &str) -> Result<(), DataError> {
     if !from.join(GENERATION).exists() {
         put(GENERATION, format!("{:#}\n", generation_config(&tokenizer)))?;
     }
-    let tokens = tokenizer.special_tokens();
+    let (known, own) = (tokenizer.special_tokens(), config.tokens);
+    // Where the tokenizer has no token, that of the model stays.
+    let tokens = SpecialTokens { bos: known.bos.or(own.bos), eos: known.eos.or(own.eos), pad: known.pad.or(own.pad) };
     put(CONFIG, ConfigFile { tokens, ..config }.text())?;
     put(CARD, card.to_owned())
 }
@@ -74,9 +76,9 @@ fn tokenizer_config(from: &Path, tokenizer: &Tokenizer, config: &ConfigFile) -> 
         },
     };
     // transformers 5 renamed this class; it supports both names, and transformers 4 only the old one.
-    let class = fields.get("tokenizer_class").and_then(Value::as_str).unwrap_or("TokenizersBackend");
-    if class == "TokenizersBackend" {
-        fields.insert("tokenizer_class".to_owned(), "PreTrainedTokenizerFast".into());
+    let class = fields.get("tokenizer_class").and_then(Value::as_str);
+    if class.is_none_or(|class| class == "TokenizersBackend") {
+        fields.insert("tokenizer_class".to_owned(), tokenizer.class().into());
     }
     fields.entry("model_max_length").or_insert(config.model.max_positions.into());
     Ok(Value::Object(fields))

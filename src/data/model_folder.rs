@@ -4,13 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::domain::hugging_face::files::{
-    CHAT_TEMPLATE, CONFIG, GENERATION, INDEX, SPECIAL_TOKENS, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS,
+    ADDED_TOKENS, CHAT_TEMPLATE, CONFIG, GENERATION, INDEX, SPECIAL_TOKENS, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS,
 };
 use crate::domain::hugging_face::shards;
-use crate::domain::{ConfigFile, ForeignModel, RemoteLocation};
+use crate::domain::{ConfigFile, Digest, ForeignModel, RemoteLocation};
 
 use super::download::{CachedData, DataCache};
 use super::error::DataError;
+use super::tokenizer::file_is_enough;
 
 /// The files that were found for a model.
 pub(super) enum FoundModel {
@@ -67,16 +68,48 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     } else {
         return Err(invalid(format!("has no weights: neither {WEIGHTS} nor {INDEX}")));
     }
+    if present("adapter_config.json") {
+        return Err(invalid(
+            "has an adapter_config.json: transformers adds the adapter to the weights, which grid does not do; merge it \
+             (`model.merge_and_unload().save_pretrained(DIR)`), or remove the file"
+                .to_owned(),
+        ));
+    }
     if !present(TOKENIZER) {
+        let slow = ["vocab.json", "merges.txt", "vocab.txt", "tokenizer.model", "spiece.model"];
+        let slow: Vec<&str> = slow.into_iter().filter(|name| present(name)).collect();
+        let instead = if slow.is_empty() { String::new() } else { format!(" but {}", slow.join(" and ")) };
         return Err(invalid(format!(
-            "has no {TOKENIZER}; create it with `AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR)`"
+            "has no {TOKENIZER}{instead}; create it with `AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR)`"
         )));
     }
     names.push(TOKENIZER.to_owned());
+    if present(ADDED_TOKENS) && reads_added_tokens(folder)? {
+        names.push(ADDED_TOKENS.to_owned());
+    }
     let others = [TOKENIZER_CONFIG, SPECIAL_TOKENS, CHAT_TEMPLATE, GENERATION];
     names.extend(others.into_iter().filter(|name| present(name)).map(str::to_owned));
     names.sort();
     Ok(names.iter().map(|name| folder.join(name)).collect())
+}
+
+/// The digest of the files of a model, given with their names. It also covers that the tokenizer is not `tokenizer.json`
+/// alone, because earlier versions of grid read no other file, so that they gave such models other ids.
+pub fn model_digest(folder: &Path, parts: &[(String, Digest)]) -> Digest {
+    let rules = Digest::of(b"");
+    let rules = (!file_is_enough(folder)).then_some(("rules of the tokenizer", rules));
+    Digest::of_named(parts.iter().map(|(name, digest)| (name.as_str(), *digest)).chain(rules))
+}
+
+/// Whether `added_tokens.json` counts: newer files of tokenizers have its content in `tokenizer_config.json`.
+fn reads_added_tokens(folder: &Path) -> Result<bool, DataError> {
+    let path = folder.join(TOKENIZER_CONFIG);
+    if !path.exists() {
+        return Ok(true);
+    }
+    let text = fs::read_to_string(&path).map_err(DataError::io("read", &path))?;
+    let settings: Option<serde_json::Value> = serde_json::from_str(&text).ok();
+    Ok(settings.is_none_or(|settings| settings.get("added_tokens_decoder").is_none()))
 }
 
 /// Reads the configuration of the model in a folder.
@@ -157,7 +190,15 @@ mod tests {
             (&[("tokenizer.json", "{}")][..], "has no config.json; check that it is a model folder"),
             (&[("config.json", "{}"), ("pytorch_model.bin", "")], "a pickle file, which can execute arbitrary code"),
             (&[("config.json", "{}"), ("tf_model.h5", "")], "has no weights: neither model.safetensors nor"),
-            (&[("config.json", "{}"), ("model.safetensors", ""), ("vocab.json", "")], "has no tokenizer.json; create"),
+            (&[("config.json", "{}"), ("model.safetensors", "")], "has no tokenizer.json; create"),
+            (
+                &[("config.json", "{}"), ("model.safetensors", ""), ("vocab.json", ""), ("merges.txt", "")],
+                "has no tokenizer.json but vocab.json and merges.txt; create",
+            ),
+            (
+                &[("config.json", "{}"), ("model.safetensors", ""), ("adapter_config.json", "{}")],
+                "merge it (`model.merge_and_unload().save_pretrained(DIR)`)",
+            ),
         ] {
             let folder = folder_with(names);
             let refusal = files(folder.path()).unwrap_err().to_string();

@@ -1,8 +1,12 @@
 //! Tokenizers: training byte-level BPE, and any tokenizer in the `tokenizer.json` format of Hugging Face.
 
+mod added;
+mod alone;
+mod build;
+mod class;
+mod files;
 mod special;
 
-use std::fs;
 use std::path::Path;
 
 use rayon::prelude::*;
@@ -12,11 +16,16 @@ use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::{AddedToken, Tokenizer as Inner, TruncationParams};
 
-use crate::domain::hugging_face::files::{CHAT_TEMPLATE, SPECIAL_TOKENS, TOKENIZER, TOKENIZER_CONFIG};
-use crate::domain::{SpecialTokens, plain_text};
+use crate::domain::hugging_face::files::{ADDED_TOKENS, CHAT_TEMPLATE, SPECIAL_TOKENS, TOKENIZER, TOKENIZER_CONFIG};
+use crate::domain::{SpecialTokens, Transformers};
 
 use super::error::DataError;
-use special::{END_OF_TEXT, PADDING};
+use added::AddedTokens;
+use class::Class;
+use files::TokenizerFiles;
+use special::{END_OF_TEXT, PADDING, Special};
+
+pub(super) use alone::file_is_enough;
 
 /// The approximate size in bytes of the pieces passed to the library, which uses about 30 times as much memory.
 const PIECE: usize = 1 << 16;
@@ -25,7 +34,10 @@ const PIECE: usize = 1 << 16;
 #[derive(Debug, Clone)]
 pub struct Tokenizer {
     inner: Inner,
-    special: SpecialTokens,
+    class: Class,
+    special: Special,
+    /// Whether decoding removes the spaces in front of punctuation.
+    cleans_up: bool,
     /// The ids that the template puts before every text.
     opening: Vec<u32>,
     /// Whether a text may be encoded in [`pieces`].
@@ -96,30 +108,41 @@ impl Tokenizer {
         let texts = texts.flat_map(|text| pieces(text.as_ref()).map(str::to_owned).collect::<Vec<_>>());
         inner.train(&mut TrainerWrapper::from(trainer), texts).map_err(|error| failed(error.to_string()))?;
         let special = special::by_name(&inner);
-        Ok(Self::new(inner, special))
+        Ok(Self::new(inner, Class::Generic, special))
     }
 
-    /// Loads the tokenizer of a model folder, without its truncation and padding settings.
-    ///
-    /// Special tokens are those in the files next to `tokenizer.json`, or else those with the usual names.
+    /// Loads the tokenizer of a model folder as `AutoTokenizer` of the current release of `transformers` does; see
+    /// [`Tokenizer::load_as`].
     ///
     /// # Errors
-    /// A file that cannot be read or is not a tokenizer.
+    /// As [`Tokenizer::load_as`].
     pub fn load(folder: &Path) -> Result<Self, DataError> {
-        let path = folder.join(TOKENIZER);
-        let failed =
-            |reason: String| DataError::Tokenizer { action: format!("load tokenizer {}", path.display()), reason };
-        let bytes = fs::read(&path).map_err(|error| failed(error.to_string()))?;
-        let text = plain_text(&bytes).map_err(|problem| failed(problem.to_string()))?;
-        let mut inner = Inner::from_bytes(text).map_err(|error| failed(error.to_string()))?;
-        inner.with_padding(None).with_truncation(None).map_err(|error| failed(error.to_string()))?;
-        let special = special::of_folder(&inner, folder)?;
-        Ok(Self::new(inner, special))
+        Self::load_as(folder, Transformers::V5)
     }
 
-    fn new(inner: Inner, special: SpecialTokens) -> Self {
+    /// Loads the tokenizer of a model folder as `AutoTokenizer` of a release of `transformers` does, without its settings
+    /// of truncation and padding.
+    ///
+    /// Special tokens are those in the files of the tokenizer, or else those in `config.json`, or else those with the usual
+    /// names.
+    ///
+    /// # Errors
+    /// A file that cannot be read or is not a tokenizer; a class or setting whose rules are not implemented.
+    pub fn load_as(folder: &Path, release: Transformers) -> Result<Self, DataError> {
+        let files = TokenizerFiles::read(folder)?;
+        let class = Class::of(&files, release)?;
+        let added = AddedTokens::read(&files, class, release)?;
+        let inner = build::build(&files, class, release, &added)?;
+        let special = special::of_files(&inner, &files, &added);
+        let mut tokenizer = Self::new(inner, class, special);
+        tokenizer.cleans_up = files.flag("clean_up_tokenization_spaces", false)?
+            && (release == Transformers::V4 || !matches!(tokenizer.inner.get_model(), ModelWrapper::BPE(_)));
+        Ok(tokenizer)
+    }
+
+    fn new(inner: Inner, class: Class, special: Special) -> Self {
         let (opening, divisible) = (opening(&inner), is_divisible(&inner));
-        Self { inner, special, opening, divisible }
+        Self { inner, class, special, cleans_up: false, opening, divisible }
     }
 
     /// Writes `tokenizer.json` and `tokenizer_config.json` into a folder that exists.
@@ -137,9 +160,14 @@ impl Tokenizer {
         std::fs::write(&path, text).map_err(DataError::io("write", &path))
     }
 
+    /// The name of the class with which `transformers` loads the tokenizer.
+    pub(super) fn class(&self) -> &'static str {
+        self.class.name()
+    }
+
     /// The `tokenizer_config.json` for a tokenizer without one.
     pub(super) fn config(&self) -> serde_json::Value {
-        special::config(&self.inner, self.special)
+        special::config(&self.inner, self.class, self.special.tokens)
     }
 
     /// Encodes a text without adding special tokens. A special token that is spelt out in the text is encoded as such.
@@ -175,11 +203,6 @@ impl Tokenizer {
             TokenSpan { id: *id, start, end: end.max(start) }
         };
         Ok(spans.map(span).collect())
-    }
-
-    /// The text of a token as it stands in the vocabulary.
-    pub fn token(&self, id: u32) -> Option<String> {
-        self.inner.id_to_token(id)
     }
 
     /// Encodes many texts on all threads; see [`Tokenizer::encode`].
@@ -222,25 +245,47 @@ impl Tokenizer {
     /// # Errors
     /// Ids outside of the vocabulary, which some decoders reject.
     pub fn decode(&self, ids: &[u32]) -> Result<String, DataError> {
-        self.inner
-            .decode(ids, false)
-            .map_err(|error| DataError::Tokenizer { action: "decode token ids".to_owned(), reason: error.to_string() })
+        let text = self.inner.decode(ids, false).map_err(|error| DataError::Tokenizer {
+            action: "decode token ids".to_owned(),
+            reason: error.to_string(),
+        })?;
+        Ok(if self.cleans_up { clean_up(text) } else { text })
     }
 
     /// The end-of-text token, which ends every document and reply.
     ///
     /// # Errors
-    /// A tokenizer without one; such a tokenizer can be used for scoring, not for training.
+    /// A tokenizer without one, or whose files name one that `tokenizer.json` does not have; such a tokenizer can be used
+    /// for scoring, not for training.
     pub fn end_of_text(&self) -> Result<u32, DataError> {
-        self.special.eos.ok_or_else(|| DataError::Tokenizer {
+        self.special.tokens.eos.ok_or_else(|| DataError::Tokenizer {
             action: "find the end-of-text token".to_owned(),
-            reason: format!("the tokenizer has none; set `eos_token` in {TOKENIZER_CONFIG}"),
+            reason: self.special.no_end.clone().unwrap_or_else(special::no_end_of_text),
         })
     }
 
     /// The special tokens; without a padding token, padding is the end-of-text token.
     pub fn special_tokens(&self) -> SpecialTokens {
-        self.special
+        self.special.tokens
+    }
+
+    /// Contradictions between the files of the tokenizer, and how they were resolved.
+    pub fn warnings(&self) -> &[String] {
+        &self.special.warnings
+    }
+
+    /// The token with this id.
+    pub fn token(&self, id: u32) -> Option<String> {
+        self.inner.id_to_token(id)
+    }
+
+    /// The tokens whose ids are not below this number, sorted by id.
+    pub fn tokens_from(&self, first: u32) -> Vec<(u32, String)> {
+        let vocab = self.inner.get_vocab(true).into_iter();
+        let mut tokens: Vec<(u32, String)> =
+            vocab.filter(|(_, id)| *id >= first).map(|(token, id)| (id, token)).collect();
+        tokens.sort();
+        tokens
     }
 
     /// The ids that the template puts before every text, such as a begin-of-text token; none for tokenizers from
@@ -264,13 +309,39 @@ impl Tokenizer {
 /// # Errors
 /// A folder without a tokenizer; files that cannot be read or written.
 pub fn copy_tokenizer(from: &Path, to: &Path) -> Result<(), DataError> {
-    for name in [TOKENIZER, TOKENIZER_CONFIG, SPECIAL_TOKENS, CHAT_TEMPLATE] {
+    for name in [TOKENIZER, TOKENIZER_CONFIG, SPECIAL_TOKENS, ADDED_TOKENS, CHAT_TEMPLATE] {
         let (from, to) = (from.join(name), to.join(name));
         if name == TOKENIZER || from.exists() {
             std::fs::copy(&from, &to).map_err(DataError::io("copy", &from))?;
         }
     }
+    // The class may be named in the configuration of the model, which is not copied.
+    let files = TokenizerFiles::read(from)?;
+    if let (None, Some(class)) = (files.setting("tokenizer_class"), files.class()) {
+        let mut settings = files.settings.clone();
+        settings.insert("tokenizer_class".to_owned(), class.into());
+        let path = to.join(TOKENIZER_CONFIG);
+        let text = format!("{:#}\n", serde_json::Value::Object(settings));
+        std::fs::write(&path, text).map_err(DataError::io("write", &path))?;
+    }
     Ok(())
+}
+
+/// Removes spaces in front of punctuation and contractions, as `clean_up_tokenization` of `transformers` does.
+fn clean_up(text: String) -> String {
+    let pairs = [
+        (" .", "."),
+        (" ?", "?"),
+        (" !", "!"),
+        (" ,", ","),
+        (" ' ", "'"),
+        (" n't", "n't"),
+        (" 'm", "'m"),
+        (" 's", "'s"),
+        (" 've", "'ve"),
+        (" 're", "'re"),
+    ];
+    pairs.into_iter().fold(text, |text, (from, to)| text.replace(from, to))
 }
 
 /// The ids that the template of a tokenizer puts before a text.

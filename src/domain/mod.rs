@@ -46,6 +46,7 @@ pub mod template;
 pub mod text_format;
 pub mod text_size;
 pub mod training;
+pub mod transformers;
 mod variants;
 
 pub use bench::{BenchResult, BenchRound, Phases, WorkerReady, Workload};
@@ -90,3 +91,4 @@ pub use template::{Pattern, Template};
 pub use text_format::{CorpusFormat, DatasetFormat, Documents, Layout};
 pub use text_size::{MeasuredText, TextSize};
 pub use training::{EarlyStopping, KeptWeights, Length, Precision, Schedule, Training, Validation, Warmup};
+pub use transformers::Transformers;

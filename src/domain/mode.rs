@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::suite::Suite;
+use super::transformers::Transformers;
 
 macro_rules! switches {
     ($(
@@ -155,6 +156,15 @@ impl Mode {
         concerned.fold(base, |mode, (switch, setting)| mode.with(switch, setting).unwrap_or(mode))
     }
 
+    /// The release of `transformers` whose rules turn texts into ids: modes nearest to [`Mode::COMPAT`] follow the one that
+    /// the official pipeline of 2025 pins.
+    pub fn transformers(self) -> Transformers {
+        match self.differences().0 {
+            "compat" => Transformers::V4,
+            _ => Transformers::V5,
+        }
+    }
+
     /// The base that differs in the fewest switches (`fixed` in a tie), and the switches in which `self` differs from it.
     fn differences(self) -> (&'static str, Vec<(&'static str, &'static str)>) {
         let from = |base: Mode| {
@@ -227,6 +237,12 @@ mod tests {
         for wrong in ["", "fix", "fixed+ties", "fixed+ties=second", "fixed+tie=first", "ties=first"] {
             assert!(wrong.parse::<Mode>().is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn compat_tokenizes_as_the_official_pipeline() {
+        assert_eq!((Mode::COMPAT.transformers(), Mode::FIXED.transformers()), (Transformers::V4, Transformers::V5));
+        assert_eq!(Mode { ties: Ties::Credit, ..Mode::COMPAT }.transformers(), Transformers::V4);
     }
 
     #[test]

@@ -63,7 +63,9 @@ impl Marks {
     fn reasons(&self, found: &[&ScoreRow]) -> Vec<String> {
         let any = |is: fn(&ScoreRow) -> bool| found.iter().any(|row| is(row));
         let mut reasons: Vec<&str> = vec![];
-        if any(|row| row.score.nans > 0) {
+        if any(|row| row.score.nans > 0 && row.score.nans >= row.score.n) {
+            reasons.push("every item has a candidate whose score is not a number (NaN)");
+        } else if any(|row| row.score.nans > 0) {
             reasons.push("the scores of some candidates are not a number (NaN)");
         }
         if any(|row| row.score.unscored > 0) {

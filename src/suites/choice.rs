@@ -19,7 +19,7 @@ const ACCURACY: &str = "accuracy";
 pub(super) struct Choice {
     /// The chosen candidate. In a tie it is the lowest one, unless the mode draws one at random.
     pub(super) candidate: usize,
-    /// The credit, from 0 to 1.
+    /// The credit, from 0 to 1; 0 if no score is a number, unless the mode lets NaN win.
     pub(super) credit: f64,
     /// Whether several candidates had the greatest score.
     pub(super) tie: bool,
@@ -53,7 +53,10 @@ pub(super) fn choose(mode: Mode, name: (&str, u32), scores: &[f64]) -> Choice {
     let tie = winners.len() > 1;
     let runner_up =
         (0..rank.len()).filter(|&index| index != candidate).map(|index| rank[index]).fold(f64::NAN, f64::max);
+    // A model without any number has chosen nothing.
+    let undecided = mode.nan == Nan::Loses && scores.iter().all(|score| score.is_nan());
     let credit = match mode.ties {
+        _ if undecided => 0.0,
         Ties::Credit if candidate == 0 => 1.0 / winners.len() as f64,
         Ties::First | Ties::Random | Ties::Credit => f64::from(u8::from(candidate == 0)),
     };

@@ -5,6 +5,7 @@ mod fetch;
 mod list;
 mod lock;
 mod show;
+mod tokens;
 mod verify;
 
 use clap::Subcommand;
@@ -30,6 +31,8 @@ pub(super) enum DataVerb {
     Build(SpecArgs),
     /// Ask the servers for their current versions, fetch these, and write the lock file beside the spec.
     Lock(SpecArgs),
+    /// Print the ids and tokens into which a tokenizer turns texts.
+    Tokens(tokens::TokensArgs),
 }
 
 /// `grid data`.
@@ -41,5 +44,6 @@ pub(super) async fn data(global: &Global, verb: &DataVerb) -> Result<Exit, Failu
         DataVerb::Verify(args) => block_in_place(|| verify::verify(args)),
         DataVerb::Build(args) => block_in_place(|| build::build(global, args)),
         DataVerb::Lock(args) => block_in_place(|| lock::lock(global, args)),
+        DataVerb::Tokens(args) => block_in_place(|| tokens::tokens(args)),
     }
 }

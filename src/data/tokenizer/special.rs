@@ -1,78 +1,103 @@
 //! The special tokens of a tokenizer.
 
-use std::fs;
-use std::path::Path;
-
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use tokenizers::Tokenizer as Inner;
 
-use crate::domain::hugging_face::files::{CONFIG, SPECIAL_TOKENS, TOKENIZER_CONFIG};
-use crate::domain::{SpecialTokens, parse_json, plain_text};
+use crate::domain::SpecialTokens;
+use crate::domain::hugging_face::files::{CONFIG, TOKENIZER, TOKENIZER_CONFIG};
 
-use super::super::error::DataError;
+use super::added::AddedTokens;
+use super::class::Class;
+use super::files::TokenizerFiles;
 
 /// Usual names of the end-of-text token, the most common first.
 pub(super) const END_OF_TEXT: [&str; 5] = ["<|endoftext|>", "</s>", "<|end_of_text|>", "<eos>", "<|im_end|>"];
 /// Usual names of the padding token.
 pub(super) const PADDING: [&str; 4] = ["<pad>", "[PAD]", "<|pad|>", "<|padding|>"];
 
-/// The special tokens with the usual names.
-pub(super) fn by_name(inner: &Inner) -> SpecialTokens {
-    let find = |names: &[&str]| names.iter().find_map(|name| inner.token_to_id(name));
-    let eos = find(&END_OF_TEXT);
-    SpecialTokens { bos: None, eos, pad: find(&PADDING).or(eos) }
+/// The special tokens of a tokenizer, with what there is to say about them.
+#[derive(Debug, Clone)]
+pub(super) struct Special {
+    /// The ids.
+    pub(super) tokens: SpecialTokens,
+    /// Why there is no end-of-text token, with a remedy.
+    pub(super) no_end: Option<String>,
+    /// Contradictions between the files.
+    pub(super) warnings: Vec<String>,
 }
 
-/// The special tokens according to the files next to a `tokenizer.json`. The files of the tokenizer take precedence over
-/// that of the model.
+/// The special tokens with the usual names.
+pub(super) fn by_name(inner: &Inner) -> Special {
+    let find = |names: &[&str]| names.iter().find_map(|name| inner.token_to_id(name));
+    let eos = find(&END_OF_TEXT);
+    let tokens = SpecialTokens { bos: None, eos, pad: find(&PADDING).or(eos) };
+    Special { tokens, no_end: None, warnings: vec![] }
+}
+
+/// The special tokens according to the files. Those of the tokenizer take precedence over `config.json`, and that over the
+/// usual names.
 ///
-/// # Errors
-/// A file that exists but cannot be read.
-pub(super) fn of_folder(inner: &Inner, folder: &Path) -> Result<SpecialTokens, DataError> {
-    let read = |name: &str| -> Result<Map<String, Value>, DataError> {
-        let path = folder.join(name);
-        let text = match fs::read(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Map::new()),
-            Err(error) => return Err(DataError::io("read", &path)(error)),
+/// A token that the files of the tokenizer name but `tokenizer.json` does not have is none: `transformers` adds it under a
+/// new id, for which no model has been trained.
+pub(super) fn of_files(inner: &Inner, files: &TokenizerFiles, added: &AddedTokens) -> Special {
+    let is_known = |content: &str| files.has_token(content) || added.lists(content);
+    let named =
+        |role: &str| added.of_role(role).filter(|content| is_known(content)).and_then(|name| inner.token_to_id(name));
+    let numbers = |role: &str| -> Vec<u32> {
+        let several = match files.model.get(&format!("{role}_token_id")) {
+            Some(Value::Array(several)) => several.clone(),
+            Some(one) => vec![one.clone()],
+            None => vec![],
         };
-        let failed = |reason: String| DataError::Tokenizer { action: format!("read {}", path.display()), reason };
-        match plain_text(&text).map(parse_json) {
-            Ok(Ok(Value::Object(fields))) => Ok(fields),
-            Ok(Ok(_)) => Err(failed("it is not a JSON object".to_owned())),
-            Ok(Err(problem)) => Err(failed(format!("line {}: {problem}", problem.line))),
-            Err(problem) => Err(failed(problem.to_string())),
+        let ids = several.iter().filter_map(Value::as_u64).filter_map(|id| u32::try_from(id).ok());
+        ids.filter(|&id| inner.id_to_token(id).is_some()).collect()
+    };
+    let numbered = |role: &str| numbers(role).first().copied();
+    let usual = by_name(inner).tokens;
+    let mut warnings = vec![];
+    let missing = added.of_role("eos").zip(added.file_of_role("eos")).filter(|(content, _)| !is_known(content));
+    let no_end = missing.map(|(content, file)| {
+        format!(
+            "{file} names '{content}' as the end-of-text token, but {TOKENIZER} does not have it; name one of its tokens as \
+             `eos_token`"
+        )
+    });
+    let eos = match no_end {
+        Some(_) => None,
+        None => named("eos").or_else(|| numbered("eos")).or(usual.eos),
+    };
+    if let (Some(id), Some(content)) = (named("eos"), added.of_role("eos")) {
+        let of_model = numbers("eos");
+        if let Some(&other) = of_model.first().filter(|_| !of_model.contains(&id)) {
+            let other_name = inner.id_to_token(other).unwrap_or_default();
+            warnings.push(format!(
+                "the files disagree about the end-of-text token: the tokenizer has '{content}' (id {id}), which is used, \
+                 and {CONFIG} has '{other_name}' (id {other})"
+            ));
         }
-    };
-    let (own, older, model) = (read(TOKENIZER_CONFIG)?, read(SPECIAL_TOKENS)?, read(CONFIG)?);
-    let find = |role: &str| {
-        let named = |file: &Map<String, Value>| {
-            let token = file.get(&format!("{role}_token"))?;
-            // The token itself, or an object that describes it.
-            let word = token.as_str().or_else(|| token.get("content")?.as_str())?;
-            inner.token_to_id(word)
-        };
-        let numbered = |file: &Map<String, Value>| {
-            let id = file.get(&format!("{role}_token_id"))?;
-            let first = id.as_array().and_then(|several| several.first()).unwrap_or(id).as_u64()?;
-            u32::try_from(first).ok().filter(|&id| inner.id_to_token(id).is_some())
-        };
-        named(&own).or_else(|| named(&older)).or_else(|| numbered(&model))
-    };
-    let usual = by_name(inner);
-    let eos = find("eos").or(usual.eos);
+    }
+    warnings.extend(no_end.clone());
     // A padding token with a usual name takes precedence over the end-of-text token.
-    let pad = find("pad").or_else(|| PADDING.iter().find_map(|name| inner.token_to_id(name))).or(eos);
-    Ok(SpecialTokens { bos: find("bos"), eos, pad })
+    let usual_pad = || PADDING.iter().find_map(|name| inner.token_to_id(name));
+    let pad = named("pad").or_else(|| numbered("pad")).or_else(usual_pad).or(eos);
+    let tokens = SpecialTokens { bos: named("bos").or_else(|| numbered("bos")), eos, pad };
+    Special { tokens, no_end, warnings }
 }
 
 /// The `tokenizer_config.json` for transformers 4 and 5.
-pub(super) fn config(inner: &Inner, special: SpecialTokens) -> Value {
-    let mut fields = json!({"clean_up_tokenization_spaces": false, "tokenizer_class": "PreTrainedTokenizerFast"});
+pub(super) fn config(inner: &Inner, class: Class, special: SpecialTokens) -> Value {
+    let mut fields: Map<String, Value> = Map::new();
+    fields.insert("clean_up_tokenization_spaces".to_owned(), false.into());
+    fields.insert("tokenizer_class".to_owned(), class.name().into());
     for (role, id) in [("bos", special.bos), ("eos", special.eos), ("pad", special.pad)] {
         if let Some(word) = id.and_then(|id| inner.id_to_token(id)) {
-            fields[format!("{role}_token")] = word.into();
+            fields.insert(format!("{role}_token"), word.into());
         }
     }
-    fields
+    Value::Object(fields)
+}
+
+/// The error for a tokenizer that names no end-of-text token and has none with a usual name.
+pub(super) fn no_end_of_text() -> String {
+    format!("the tokenizer has none; set `eos_token` in {TOKENIZER_CONFIG}")
 }

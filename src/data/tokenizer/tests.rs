@@ -136,6 +136,176 @@ fn a_tokenizer_without_end_of_text_cannot_be_used_for_training() {
     assert!(tokenizer.end_of_text().unwrap_err().to_string().contains("set `eos_token`"));
 }
 
+/// Writes a small tokenizer of bytes with these settings in `tokenizer_config.json`, and `config.json` of a model type.
+fn folder_with(
+    settings: serde_json::Value,
+    model_type: &str,
+    change: impl Fn(&mut serde_json::Value),
+) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let mut tokenizer: serde_json::Value = serde_json::from_str(&json(&trained(400))).unwrap();
+    change(&mut tokenizer);
+    for (name, value) in [
+        (TOKENIZER, tokenizer),
+        (TOKENIZER_CONFIG, settings),
+        ("config.json", serde_json::json!({"model_type": model_type})),
+    ] {
+        std::fs::write(folder.path().join(name), value.to_string()).unwrap();
+    }
+    folder
+}
+
+fn ids(folder: &tempfile::TempDir, release: Transformers, text: &str) -> Vec<u32> {
+    Tokenizer::load_as(folder.path(), release).unwrap().encode_with_offsets(text, true).unwrap().ids
+}
+
+#[test]
+fn llama_tokenizers_put_a_token_before_every_text_in_release_4_only() {
+    let settings = serde_json::json!({"tokenizer_class": "LlamaTokenizerFast", "bos_token": "<|endoftext|>",
+        "eos_token": "<|endoftext|>", "unk_token": "<|endoftext|>"});
+    let folder = folder_with(settings.clone(), "llama", |_| {});
+    let bare = trained(400).encode("The dog").unwrap();
+    assert_eq!(ids(&folder, Transformers::V5, "The dog"), bare);
+    assert_eq!(ids(&folder, Transformers::V4, "The dog"), [&[0], &bare[..]].concat());
+    let mut without = settings;
+    without["add_bos_token"] = false.into();
+    let folder = folder_with(without, "llama", |_| {});
+    assert_eq!(ids(&folder, Transformers::V4, "The dog"), bare);
+    // Without a class, release 4 takes that of the model.
+    let folder = folder_with(serde_json::json!({"bos_token": "<pad>"}), "llama", |_| {});
+    assert_eq!(ids(&folder, Transformers::V4, "The dog"), [&[1], &bare[..]].concat());
+    assert_eq!(ids(&folder, Transformers::V5, "The dog"), bare);
+}
+
+#[test]
+fn the_prefix_space_is_a_setting_in_release_4_and_for_named_classes() {
+    let bare = trained(400).encode("The dog").unwrap();
+    let spaced = trained(400).encode(" The dog").unwrap();
+    let space = |tokenizer: &mut serde_json::Value| tokenizer["pre_tokenizer"]["add_prefix_space"] = true.into();
+    let generic = |settings| folder_with(settings, "llama", space);
+    let folder = generic(serde_json::json!({"tokenizer_class": "PreTrainedTokenizerFast"}));
+    assert_eq!(ids(&folder, Transformers::V5, "The dog"), spaced, "as in tokenizer.json");
+    assert_eq!(ids(&folder, Transformers::V4, "The dog"), bare, "the setting is missing and so false");
+    let folder = generic(serde_json::json!({"tokenizer_class": "PreTrainedTokenizerFast", "add_prefix_space": true}));
+    assert_eq!(ids(&folder, Transformers::V4, "The dog"), spaced);
+    for class in [serde_json::json!({}), serde_json::json!({"tokenizer_class": "GPT2Tokenizer"})] {
+        let folder = folder_with(class, "gpt2", space);
+        for release in Transformers::ALL {
+            assert_eq!(ids(&folder, release, "The dog"), bare);
+        }
+    }
+}
+
+#[test]
+fn gpt2_tokenizers_of_release_5_keep_only_the_vocabulary() {
+    let lower = |tokenizer: &mut serde_json::Value| tokenizer["normalizer"] = serde_json::json!({"type": "Lowercase"});
+    let folder = folder_with(serde_json::json!({"tokenizer_class": "GPT2TokenizerFast"}), "gpt2", lower);
+    assert_eq!(ids(&folder, Transformers::V5, "THE"), trained(400).encode("THE").unwrap());
+    assert_eq!(ids(&folder, Transformers::V4, "THE"), trained(400).encode("the").unwrap());
+    let unigram = |tokenizer: &mut serde_json::Value| {
+        tokenizer["model"] =
+            serde_json::json!({"type": "Unigram", "unk_id": 0, "vocab": [["a", 0.0]], "byte_fallback": false})
+    };
+    let folder = folder_with(serde_json::json!({"tokenizer_class": "GPT2Tokenizer"}), "gpt2", unigram);
+    let refusal = Tokenizer::load(folder.path()).unwrap_err().to_string();
+    assert!(refusal.contains("its model is Unigram, but 'tokenizer_class' GPT2Tokenizer"), "{refusal}");
+}
+
+#[test]
+fn special_tokens_are_added_as_transformers_does() {
+    let settings = serde_json::json!({"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<|im_end|>",
+        "bos_token": "dog", "additional_special_tokens": ["<|user|>"]});
+    let folder = folder_with(settings, "llama", |_| {});
+    let tokenizer = Tokenizer::load(folder.path()).unwrap();
+    let size = trained(400).vocab_size();
+    assert!(trained(400).inner.token_to_id("dog").is_none());
+    let encoded = tokenizer.encode("a<|im_end|>b<|user|>dog").unwrap();
+    assert_eq!(encoded[1], size + 1, "after the begin-of-text token");
+    assert_eq!(encoded[3..], [size + 2, size]);
+    // The end-of-text token has no embedding that was trained.
+    let refusal = tokenizer.end_of_text().unwrap_err().to_string();
+    assert_eq!(
+        refusal,
+        "find the end-of-text token: tokenizer_config.json names '<|im_end|>' as the end-of-text token, but tokenizer.json \
+         does not have it; name one of its tokens as `eos_token`"
+    );
+    assert_eq!(tokenizer.special_tokens().eos, None);
+    assert_eq!(tokenizer.warnings().len(), 1);
+}
+
+#[test]
+fn a_disagreement_about_the_end_of_text_token_is_said() {
+    let folder = folder_with(serde_json::json!({"eos_token": "<|endoftext|>"}), "llama", |_| {});
+    let warnings = |eos: serde_json::Value| {
+        let config = serde_json::json!({"model_type": "llama", "eos_token_id": eos});
+        std::fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
+        let tokenizer = Tokenizer::load(folder.path()).unwrap();
+        assert_eq!(tokenizer.end_of_text().unwrap(), 0);
+        tokenizer.warnings().to_vec()
+    };
+    assert_eq!(
+        warnings(1.into()),
+        [
+            "the files disagree about the end-of-text token: the tokenizer has '<|endoftext|>' (id 0), which is used, and \
+          config.json has '<pad>' (id 1)"
+        ]
+    );
+    assert_eq!(warnings(serde_json::json!([1, 0])), [] as [String; 0]);
+    assert_eq!(warnings(serde_json::Value::Null), [] as [String; 0]);
+}
+
+#[test]
+fn what_cannot_be_reproduced_is_refused_by_name() {
+    let refusal = |settings: serde_json::Value, release| {
+        let folder = folder_with(settings, "llama", |_| {});
+        let error = Tokenizer::load_as(folder.path(), release).unwrap_err().to_string();
+        error.split_once(": ").unwrap().1.split(", whose").next().unwrap().to_owned()
+    };
+    let class = |name: &str| serde_json::json!({"tokenizer_class": name});
+    let v5 = Transformers::V5;
+    assert_eq!(refusal(class("T5TokenizerFast"), v5), "'tokenizer_class' is \"T5TokenizerFast\"");
+    assert_eq!(refusal(class("MyTokenizer"), Transformers::V4), "'tokenizer_class' is \"MyTokenizer\"");
+    assert!(
+        refusal(serde_json::json!({"auto_map": {"AutoTokenizer": ["a.B", null]}}), v5)
+            .contains("Python code of its own")
+    );
+    assert!(refusal(serde_json::json!({"eos_token": 3}), v5).contains("'eos_token' is 3, not a token"));
+    let space = serde_json::json!({"tokenizer_class": "LlamaTokenizer", "add_prefix_space": true});
+    assert!(
+        refusal(space, Transformers::V4).contains("'add_prefix_space' is true: LlamaTokenizer of transformers 4.51.3")
+    );
+    let random = |tokenizer: &mut serde_json::Value| tokenizer["model"]["dropout"] = 0.1.into();
+    let folder = folder_with(class("PreTrainedTokenizerFast"), "llama", random);
+    let error = Tokenizer::load(folder.path()).unwrap_err().to_string();
+    assert!(error.contains("'dropout' of its model is 0.1"), "{error}");
+    // A name that release 5 does not know is read as it is.
+    let folder = folder_with(class("MyTokenizer"), "llama", |_| {});
+    assert_eq!(ids(&folder, v5, "The dog"), trained(400).encode("The dog").unwrap());
+}
+
+#[test]
+fn a_copied_tokenizer_keeps_the_class_that_the_model_names() {
+    let folder = folder_with(serde_json::json!({"eos_token": "<|endoftext|>"}), "llama", |_| {});
+    let config = serde_json::json!({"model_type": "llama", "tokenizer_class": "LlamaTokenizer", "bos_token_id": 0});
+    std::fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
+    let copy = tempfile::tempdir().unwrap();
+    copy_tokenizer(folder.path(), copy.path()).unwrap();
+    let text = std::fs::read_to_string(copy.path().join(TOKENIZER_CONFIG)).unwrap();
+    let settings: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(settings, serde_json::json!({"eos_token": "<|endoftext|>", "tokenizer_class": "LlamaTokenizer"}));
+}
+
+#[test]
+fn spaces_in_front_of_punctuation_are_removed_if_the_settings_say_so() {
+    let folder = folder_with(serde_json::json!({"clean_up_tokenization_spaces": true}), "llama", |_| {});
+    let decoded = |release| {
+        let tokenizer = Tokenizer::load_as(folder.path(), release).unwrap();
+        tokenizer.decode(&tokenizer.encode("it 's a dog .").unwrap()).unwrap()
+    };
+    assert_eq!(decoded(Transformers::V4), "it's a dog.");
+    assert_eq!(decoded(Transformers::V5), "it 's a dog .", "not for BPE");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]

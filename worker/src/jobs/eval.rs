@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
 use grid::data::{self, DataError, Encoding, Tokenizer};
-use grid::domain::{EvalJob, Event, FirstToken, ItemOutcome, Milestone, Mode, Score, ScoringMethod};
+use grid::domain::{EvalJob, Event, FirstToken, ItemOutcome, Milestone, Nan, Score, ScoringMethod, grouped};
 use grid::suites::{self, AoaCheckpoint, Candidate, Item, Likelihood, Tokenization};
 use rayon::prelude::*;
 
 use super::inputs::Inputs;
 use super::milestones::{self, WordMilestone};
 use super::scorable::{ModelCache, Scorable};
+use super::unscorable_item;
 use crate::attempt::{Attempt, JobError};
 use crate::ml::{Scorer, ScoringRequest};
 
@@ -26,9 +27,11 @@ pub(super) fn run(
 ) -> Result<(), JobError> {
     let files = data::evaluation_files(&inputs.located(&job.data), job.suite)?;
     let items = suites::read(job.suite, job.mode, &files)?;
+    let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
+    let evaluation = Evaluation { job, files: &names, items: &items };
     let (scores, outcomes) = match job.suite.scoring() {
         ScoringMethod::AgeOfAcquisition => {
-            let (score, outcomes) = score_milestones(job, inputs, &items, attempt)?;
+            let (score, outcomes) = score_milestones(evaluation, inputs, attempt)?;
             (vec![score], outcomes)
         }
         ScoringMethod::Finetuning => {
@@ -40,7 +43,11 @@ pub(super) fn run(
                 folder = folder.join(milestones::folder_of(milestone));
             }
             let scorable = cache.get(folder, inputs)?;
-            let mut likelihoods = score_candidates(scorable, &items, job.mode, WorkPart::WHOLE, attempt)?.into_iter();
+            scorable.warn_of_damage(attempt)?;
+            scorable.warn_of_release(job.mode.transformers(), attempt)?;
+            let tokenizer = scorable.tokenizer(job.mode.transformers())?;
+            let likelihoods = evaluation.score_candidates(scorable, &tokenizer, WorkPart::WHOLE, attempt)?;
+            let mut likelihoods = likelihoods.into_iter();
             let of_item = |item: &Item| likelihoods.by_ref().take(item.candidates.len()).collect();
             let measured: Vec<Vec<Likelihood>> = items.iter().map(of_item).collect();
             suites::score(job.suite, job.mode, &items, &measured)
@@ -55,11 +62,11 @@ pub(super) fn run(
 
 /// Scores every milestone of a training that counts words, and the amounts of words at which they have learned each word.
 fn score_milestones(
-    job: &EvalJob,
+    evaluation: Evaluation<'_>,
     inputs: Inputs<'_>,
-    items: &[Item],
     attempt: &mut Attempt,
 ) -> Result<(Score, Vec<ItemOutcome>), JobError> {
+    let Evaluation { job, items, .. } = evaluation;
     let kept = milestones::in_words(inputs.parent(&job.model)?)?;
     if kept.len() < 3 {
         return Err(JobError::failed(format!(
@@ -73,12 +80,13 @@ fn score_milestones(
     for (index, WordMilestone { words, folder }) in kept.iter().enumerate() {
         let scorable = Scorable::read(folder, inputs)?;
         let part = WorkPart { index, of: kept.len() };
-        let likelihoods = score_candidates(&scorable, items, job.mode, part, attempt)?;
+        let tokenizer = scorable.tokenizer(job.mode.transformers())?;
+        let likelihoods = evaluation.score_candidates(&scorable, &tokenizer, part, attempt)?;
         stages.push(AoaCheckpoint { name: Milestone::Words(*words).to_string(), words: *words, likelihoods });
-        vocabulary = scorable.tokenizer.vocab_size();
-        let alone = scorable.tokenizer.encode("The")?.len();
+        vocabulary = tokenizer.vocab_size();
+        let alone = tokenizer.encode("The")?.len();
         for item in items {
-            let within = scorable.tokenizer.encode(&format!("The {}", item.subtask))?.len();
+            let within = tokenizer.encode(&format!("The {}", item.subtask))?.len();
             pieces.insert(item.subtask.clone(), within.saturating_sub(alone) as u32);
         }
     }
@@ -96,52 +104,94 @@ impl WorkPart {
     const WHOLE: WorkPart = WorkPart { index: 0, of: 1 };
 }
 
-/// The likelihoods of the candidates of all items, in order. Equal candidates are scored once.
-fn score_candidates(
-    scorable: &Scorable,
-    items: &[Item],
-    mode: Mode,
-    part: WorkPart,
-    attempt: &mut Attempt,
-) -> Result<Vec<Likelihood>, JobError> {
-    let (mut distinct, mut numbers): (Vec<&Candidate>, HashMap<&Candidate, usize>) = (vec![], HashMap::new());
-    let number = |candidate| {
-        *numbers.entry(candidate).or_insert_with(|| {
-            distinct.push(candidate);
-            distinct.len() - 1
-        })
-    };
-    let numbers_of_candidates: Vec<usize> = items.iter().flat_map(|item| &item.candidates).map(number).collect();
-    let Scorable { model, tokenizer } = scorable;
-    let requests = |candidate: &&Candidate| requests(tokenizer, candidate, mode.first_token);
-    let requests: Vec<Vec<ScoringRequest>> = distinct.par_iter().map(requests).collect::<Result<_, DataError>>()?;
-    let counts: Vec<usize> = requests.iter().map(Vec::len).collect();
-    let requests: Vec<ScoringRequest> = requests.into_iter().flatten().collect();
+/// What a job evaluates.
+#[derive(Clone, Copy)]
+struct Evaluation<'a> {
+    job: &'a EvalJob,
+    /// The names of the evaluation files.
+    files: &'a [&'a str],
+    items: &'a [Item],
+}
 
-    let mut scoring = Scorer::new(model).begin(&requests)?;
-    let mut last_progress = Instant::now();
-    loop {
-        let more = scoring.advance()?;
-        if !more || last_progress.elapsed() >= PROGRESS_INTERVAL {
-            let (done, total) = scoring.progress();
-            let (done, total) = ((part.index * total + done) as u64, (part.of * total) as u64);
-            attempt.emit(Event::Progress { done, total, loss: None, tokens_per_second: None })?;
-            last_progress = Instant::now();
+impl Evaluation<'_> {
+    /// The likelihoods of the candidates of all items, in order. Equal candidates are scored once.
+    fn score_candidates(
+        self,
+        scorable: &Scorable,
+        tokenizer: &Tokenizer,
+        part: WorkPart,
+        attempt: &mut Attempt,
+    ) -> Result<Vec<Likelihood>, JobError> {
+        let (mut distinct, mut numbers): (Vec<&Candidate>, HashMap<&Candidate, usize>) = (vec![], HashMap::new());
+        let number = |candidate| {
+            *numbers.entry(candidate).or_insert_with(|| {
+                distinct.push(candidate);
+                distinct.len() - 1
+            })
+        };
+        let numbers_of_candidates: Vec<usize> =
+            self.items.iter().flat_map(|item| &item.candidates).map(number).collect();
+        let requests = |candidate: &&Candidate| requests(tokenizer, candidate, self.job.mode.first_token);
+        let requests: Vec<Vec<ScoringRequest>> = distinct.par_iter().map(requests).collect::<Result<_, DataError>>()?;
+        let scorer = Scorer::new(&scorable.model);
+        for (candidate, requests) in distinct.iter().zip(&requests) {
+            if let Some(problem) = requests.iter().find_map(|request| scorer.check(request).err()) {
+                let Self { job, files, items } = self;
+                return Err(unscorable_item::error(job.suite, files, items, candidate, &problem, tokenizer));
+            }
         }
-        if !more {
-            break;
+        let counts: Vec<usize> = requests.iter().map(Vec::len).collect();
+        let requests: Vec<ScoringRequest> = requests.into_iter().flatten().collect();
+
+        let mut scoring = scorer.begin(&requests)?;
+        let mut last_progress = Instant::now();
+        loop {
+            let more = scoring.advance()?;
+            if !more || last_progress.elapsed() >= PROGRESS_INTERVAL {
+                let (done, total) = scoring.progress();
+                let (done, total) = ((part.index * total + done) as u64, (part.of * total) as u64);
+                attempt.emit(Event::Progress { done, total, loss: None, tokens_per_second: None })?;
+                last_progress = Instant::now();
+            }
+            if !more {
+                break;
+            }
+            if attempt.stop_requested() {
+                return Err(JobError::Interrupted { step: 0 });
+            }
         }
-        if attempt.stop_requested() {
-            return Err(JobError::Interrupted { step: 0 });
-        }
+        let mut scored = scoring.finish().into_iter();
+        let likelihood = |count: usize| {
+            let logprobs: Vec<f32> = scored.by_ref().take(count).flatten().collect();
+            Likelihood { sum: logprobs.iter().copied().map(f64::from).sum(), tokens: logprobs.len() as u32 }
+        };
+        let likelihoods: Vec<Likelihood> = counts.into_iter().map(likelihood).collect();
+        let likelihoods: Vec<Likelihood> =
+            numbers_of_candidates.into_iter().map(|number| likelihoods[number]).collect();
+        self.check_numbers(&likelihoods, attempt)?;
+        Ok(likelihoods)
     }
-    let mut scored = scoring.finish().into_iter();
-    let likelihood = |count: usize| {
-        let logprobs: Vec<f32> = scored.by_ref().take(count).flatten().collect();
-        Likelihood { sum: logprobs.iter().copied().map(f64::from).sum(), tokens: logprobs.len() as u32 }
-    };
-    let likelihoods: Vec<Likelihood> = counts.into_iter().map(likelihood).collect();
-    Ok(numbers_of_candidates.into_iter().map(|number| likelihoods[number]).collect())
+
+    /// Warns of log-probabilities that are not a number, and fails if all of them are not, unless the mode lets them win.
+    fn check_numbers(self, likelihoods: &[Likelihood], attempt: &mut Attempt) -> Result<(), JobError> {
+        let (nans, all) = (likelihoods.iter().filter(|one| one.sum.is_nan()).count(), likelihoods.len());
+        if nans == 0 {
+            return Ok(());
+        }
+        let suite = self.job.suite;
+        if nans == all && self.job.mode.nan == Nan::Loses {
+            return Err(JobError::non_finite(format!(
+                "{suite}: the log-probability of every candidate is not a number (NaN), so there is no score; are the \
+                 weights of the model damaged?"
+            )));
+        }
+        let message = format!(
+            "{suite}: the log-probabilities of {} of {} candidates are not a number (NaN); the score means little",
+            grouped(nans as u64),
+            grouped(all as u64)
+        );
+        attempt.emit(Event::Warning { message })
+    }
 }
 
 /// The requests whose log-probabilities add up to the score of a candidate.

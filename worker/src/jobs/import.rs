@@ -1,6 +1,7 @@
 //! Take over a model that was trained elsewhere.
 
-use grid::domain::{Digest, ImportJob, Origin};
+use grid::data;
+use grid::domain::{ImportJob, Origin};
 
 use super::inputs::Inputs;
 use super::scorable::{ModelCache, Scorable};
@@ -24,17 +25,12 @@ pub(super) fn run(
         std::fs::copy(&path, &copy).map_err(|error| JobError::failed(format!("{}: {error}", path.display())))?;
         parts.push((name, digest_of(&copy)?));
     }
-    let digest = Digest::of_named(parts.iter().map(|(name, digest)| (name.as_str(), *digest)));
+    let digest = data::model_digest(&output, &parts);
     if job.folder != (Origin::Content { digest }) {
         return Err(JobError::failed("the model has changed since the plan was made: run `grid run` again"));
     }
     cache.clear();
     let scorable = Scorable::read_own(&output, &inputs.settings().device)?;
-    let (rows, entries) = (scorable.model.config().vocab_size, scorable.tokenizer.vocab_size());
-    if entries > rows {
-        return Err(JobError::failed(format!(
-            "the tokenizer has {entries} entries, but the model has a vocabulary of {rows}: they do not belong together"
-        )));
-    }
+    scorable.warn(attempt)?;
     cache.put(output, scorable)
 }

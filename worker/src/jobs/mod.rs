@@ -25,6 +25,8 @@ mod scorable;
 mod tokenizer;
 mod training;
 mod tune;
+mod unscorable_item;
+mod vocabulary;
 
 use grid::domain::{Assignment, Job};
 

@@ -10,6 +10,9 @@ use crate::attempt::{Attempt, JobError};
 pub(super) fn run(job: &PrepareJob, inputs: Inputs<'_>, attempt: &mut Attempt) -> Result<(), JobError> {
     let folder = inputs.parent(&job.tokenizer)?;
     let tokenizer = Tokenizer::load(folder)?;
+    for message in tokenizer.warnings().to_vec() {
+        attempt.emit(Event::Warning { message })?;
+    }
     let output = attempt.output().to_owned();
     let ledger = match &job.data {
         Prepared::Corpus(origin, format) => {

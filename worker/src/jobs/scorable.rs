@@ -1,32 +1,95 @@
 //! Models that can be scored.
 
+use std::borrow::Cow;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use grid::data::{FileStamp, Tokenizer};
+use grid::domain::hugging_face::difference_in_release_4;
+use grid::domain::hugging_face::files::CONFIG;
+use grid::domain::{Event, Transformers};
 
 use super::inputs::Inputs;
-use crate::attempt::JobError;
+use super::vocabulary;
+use crate::attempt::{Attempt, JobError};
 use crate::ml::{self, Model, model_folder};
 
 /// A model and its tokenizer.
 pub(super) struct Scorable {
     pub(super) model: Model,
-    pub(super) tokenizer: Tokenizer,
+    tokenizer: Tokenizer,
+    folder: PathBuf,
+    /// What is wrong with the weights.
+    damage: Option<String>,
 }
 
 impl Scorable {
     /// Reads a model folder in the output of a parent; see [`Inputs::read_model`].
     pub(super) fn read(folder: &Path, inputs: Inputs<'_>) -> Result<Self, JobError> {
-        Ok(Self { model: inputs.read_model(folder)?, tokenizer: Tokenizer::load(folder)? })
+        Self::new(inputs.read_model(folder)?, folder)
     }
 
     /// Reads a model folder in the output of the running attempt, whose digests are not published yet.
     pub(super) fn read_own(folder: &Path, device: &str) -> Result<Self, JobError> {
-        let model = model_folder::read(folder, ml::runtime::device(device)?)?;
-        Ok(Self { model, tokenizer: Tokenizer::load(folder)? })
+        Self::new(model_folder::read(folder, ml::runtime::device(device)?)?, folder)
     }
+
+    fn new(model: Model, folder: &Path) -> Result<Self, JobError> {
+        let damage = damage(&model)?;
+        Ok(Self { model, tokenizer: Tokenizer::load(folder)?, folder: folder.to_owned(), damage })
+    }
+
+    /// The tokenizer with the rules of a release of `transformers`.
+    pub(super) fn tokenizer(&self, release: Transformers) -> Result<Cow<'_, Tokenizer>, JobError> {
+        Ok(match release {
+            Transformers::V5 => Cow::Borrowed(&self.tokenizer),
+            Transformers::V4 => Cow::Owned(Tokenizer::load_as(&self.folder, release)?),
+        })
+    }
+
+    /// Warns of weights that are not numbers.
+    pub(super) fn warn_of_damage(&self, attempt: &mut Attempt) -> Result<(), JobError> {
+        if let Some(message) = self.damage.clone() {
+            attempt.emit(Event::Warning { message })?;
+        }
+        Ok(())
+    }
+
+    /// Warns of what a release of `transformers` computes differently from grid.
+    pub(super) fn warn_of_release(&self, release: Transformers, attempt: &mut Attempt) -> Result<(), JobError> {
+        let text = std::fs::read_to_string(self.folder.join(CONFIG)).unwrap_or_default();
+        match difference_in_release_4(&text).filter(|_| release == Transformers::V4) {
+            Some(message) => attempt.emit(Event::Warning { message }),
+            None => Ok(()),
+        }
+    }
+
+    /// Warns of everything in the model folder that may be a mistake.
+    pub(super) fn warn(&self, attempt: &mut Attempt) -> Result<(), JobError> {
+        self.warn_of_damage(attempt)?;
+        let surplus = vocabulary::warning(&self.tokenizer, self.model.config().vocab_size);
+        for message in self.tokenizer.warnings().iter().cloned().chain(surplus) {
+            attempt.emit(Event::Warning { message })?;
+        }
+        Ok(())
+    }
+}
+
+/// Says which weights contain numbers that are not finite.
+fn damage(model: &Model) -> Result<Option<String>, JobError> {
+    let found = model.weights().non_finite()?;
+    let named: Vec<String> =
+        found.iter().take(3).map(|(name, wrong, count)| format!("{wrong} of {count} in '{name}'")).collect();
+    let more = found.len() - named.len();
+    let more = if more > 0 { format!(" and {more} more tensors") } else { String::new() };
+    Ok((!found.is_empty()).then(|| {
+        format!(
+            "the weights contain numbers that are infinite or not a number (NaN): {}{more}; use a checkpoint from before \
+             they appeared",
+            named.join(", ")
+        )
+    }))
 }
 
 /// The model that was used last.

@@ -2,17 +2,25 @@
 
 use std::sync::Arc;
 
-use grid::data::Split;
+use grid::data::{Split, Tokenizer};
 use grid::domain::{Event, TuneJob};
 
 use super::batches::{InstructionRecords, PackedText, PartBatches, Truncation, TuneBatches, TunePartRows};
 use super::inputs::Inputs;
 use super::training::{self, Stage, TextSeen};
+use super::vocabulary;
 use crate::attempt::{Attempt, JobError};
+use crate::ml::model_folder;
 
 /// Writes a model folder in the Hugging Face format.
 pub(super) fn run(job: &TuneJob, inputs: Inputs<'_>, attempt: &mut Attempt) -> Result<(), JobError> {
+    let parent = inputs.parent(&job.parent)?;
+    let vocab_size = model_folder::read_config(parent)?.vocab_size;
+    let tokenizer = Tokenizer::load(parent)?;
     let held_out = InstructionRecords::open(&inputs.parents(&job.validation_datasets())?, Split::Validation, job)?;
+    // Places are named as in the training file.
+    let held_out_place = |(place, id): (String, u32)| (place.replace("train.bin", "validation.bin"), id);
+    vocabulary::check(&tokenizer, vocab_size, |wrong| held_out.find(wrong).map(held_out_place))?;
     let (mut parts, mut truncations) = (vec![], vec![]);
     for part in job.parts() {
         let replayed = match &part.replay {
@@ -23,6 +31,9 @@ pub(super) fn run(job: &TuneJob, inputs: Inputs<'_>, attempt: &mut Attempt) -> R
             None => None,
         };
         let records = InstructionRecords::open(&inputs.parents(&part.datasets)?, Split::Train, job)?;
+        vocabulary::check(&tokenizer, vocab_size, |wrong| {
+            records.find(wrong).or_else(|| replayed.as_ref().and_then(|text| text.find(wrong)))
+        })?;
         let own = records.truncations();
         let rows = TunePartRows { records, truncations: &own, replayed };
         parts.push((part.length, PartBatches::new(job, &part, rows)));
@@ -30,7 +41,6 @@ pub(super) fn run(job: &TuneJob, inputs: Inputs<'_>, attempt: &mut Attempt) -> R
     }
     warn_of_truncations(&truncations, job.max_length, attempt)?;
     let train = TuneBatches::new(parts);
-    let parent = inputs.parent(&job.parent)?;
     let model = inputs.read_model(parent)?;
     let stage = Stage {
         training: &job.training,

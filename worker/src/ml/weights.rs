@@ -151,6 +151,19 @@ impl Weights {
         Ok(named)
     }
 
+    /// The parts that contain numbers that are infinite or not a number, each with the number of these and of all.
+    pub fn non_finite(&self) -> Result<Vec<(String, i64, usize)>, Error> {
+        let mut found = vec![];
+        for (name, values) in self.named()? {
+            let finite = values.f_isfinite()?.f_sum(Kind::Int64)?.f_int64_value(&[])?;
+            let count = values.numel();
+            if finite < count as i64 {
+                found.push((name, count as i64 - finite, count));
+            }
+        }
+        Ok(found)
+    }
+
     /// Initializes every part. The values are a function of the seed and the name of the part alone.
     pub fn initialize(&self, seed: u64) -> Result<(), Error> {
         let _no_grad = tch::no_grad_guard();
@@ -220,6 +233,19 @@ mod tests {
         assert_eq!(drawn[..10], normal(7, "a.weight", 10, 0.02));
         assert_ne!(drawn[..10], normal(8, "a.weight", 10, 0.02));
         assert_ne!(drawn[..10], normal(7, "b.weight", 10, 0.02));
+    }
+
+    #[test]
+    fn numbers_that_are_not_finite_are_counted() {
+        let mut weights = Weights::new(Device::Cpu);
+        let _ = weights.vector("norm".to_owned(), 4, 1.0).unwrap();
+        let broken = weights.vector("broken".to_owned(), 3, 1.0).unwrap();
+        weights.initialize(1).unwrap();
+        assert_eq!(weights.non_finite().unwrap(), []);
+        let _no_grad = tch::no_grad_guard();
+        let _ = broken.narrow(0, 0, 1).fill_(f64::NAN);
+        let _ = broken.narrow(0, 2, 1).fill_(f64::INFINITY);
+        assert_eq!(weights.non_finite().unwrap(), [("broken".to_owned(), 2, 3)]);
     }
 
     #[test]

@@ -65,6 +65,14 @@ impl PackedText {
         self.starts.describe(&format!("windows (of {} tokens)", self.sequence_length), windows, &self.folders)
     }
 
+    /// The first window with a token for which this is true: where it is in its file, and the token.
+    pub(in super::super) fn find(&self, wrong: &dyn Fn(u32) -> bool) -> Option<(String, u32)> {
+        (0..self.len()).find_map(|number| {
+            let id = self.row(number).ids().iter().copied().find(|&id| wrong(id))?;
+            Some((self.describe(std::iter::once(number)), id))
+        })
+    }
+
     /// The tokens of the window with this number, in the order of the corpora.
     pub(in super::super) fn row(&self, number: u64) -> TrainingSequence {
         self.window(number).sequence

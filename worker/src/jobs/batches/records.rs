@@ -95,6 +95,14 @@ impl InstructionRecords {
         BatchRow { sequence, words }
     }
 
+    /// The first record with a token for which this is true: where it is in its file, and the token.
+    pub(in super::super) fn find(&self, wrong: &dyn Fn(u32) -> bool) -> Option<(String, u32)> {
+        (0..self.len()).find_map(|number| {
+            let id = self.row(number).ids().iter().copied().find(|&id| wrong(id))?;
+            Some((self.starts.describe("records", std::iter::once(number), &self.folders), id))
+        })
+    }
+
     /// Text that says where records are in their files, given as (dataset, index in it).
     pub(super) fn describe(&self, records: &[(usize, u64)]) -> String {
         let numbers = records.iter().map(|(dataset, index)| self.starts.start(*dataset) + index);

@@ -4,10 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use grid::data::{self, Permutation, Tokenizer};
-use grid::domain::{FinetuneJob, GlueTask, JobId, Origin, Suite};
+use grid::domain::{FinetuneJob, GlueTask, JobId, Origin, Suite, Transformers};
 use grid::suites::glue::{self, Example};
 
 use super::super::inputs::Inputs;
+use super::super::vocabulary;
 use crate::attempt::JobError;
 use crate::ml::{Batch, Batches, LabelledSequence, model_folder};
 
@@ -35,6 +36,7 @@ struct RowKey {
     train: Origin,
     valid: Origin,
     max_length: usize,
+    release: Transformers,
 }
 
 impl RowCache {
@@ -46,21 +48,29 @@ impl RowCache {
         inputs: Inputs<'_>,
         folder: &Path,
     ) -> Result<Arc<TaskRows>, JobError> {
-        let max_positions = model_folder::read_config(folder)?.max_positions;
-        let max_length = job.recipe.max_length.min(max_positions) as usize;
+        let config = model_folder::read_config(folder)?;
+        let max_length = job.recipe.max_length.min(config.max_positions) as usize;
+        let release = job.mode.transformers();
         let (train, valid) = (job.train.clone(), job.valid.clone());
-        let key = RowKey { task: job.task, model: job.model, train, valid, max_length };
+        let key = RowKey { task: job.task, model: job.model, train, valid, max_length, release };
         if let Some((cached, rows)) = &self.0
             && *cached == key
         {
             return Ok(rows.clone());
         }
-        let tokenizer = Tokenizer::load(folder)?;
+        let tokenizer = Tokenizer::load_as(folder, release)?;
         let read = |origin: &Origin, name: String| -> Result<SplitRows, JobError> {
             let (file, bytes) = data::evaluation_file(&inputs.located(origin), Suite::Glue, &name)?;
             let examples = glue::read(job.task, &file, &bytes)?;
             let pairs: Vec<(&str, &str)> = examples.iter().map(|row| (&*row.first, &*row.second)).collect();
             let ids = tokenizer.encode_pairs(&pairs, max_length)?;
+            vocabulary::check(&tokenizer, config.vocab_size, |wrong| {
+                let of_row = |(row, ids): (usize, &Vec<u32>)| {
+                    let id = ids.iter().find(|&&id| wrong(id))?;
+                    Some((format!("{} of glue: row {} of {file}", job.task, row + 1), *id))
+                };
+                ids.iter().enumerate().find_map(of_row)
+            })?;
             let sequence = |(ids, example): (Vec<u32>, &Example)| LabelledSequence { ids, label: example.label };
             let sequences = ids.into_iter().zip(&examples).map(sequence).collect();
             Ok(SplitRows { examples, sequences })

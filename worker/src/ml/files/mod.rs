@@ -3,6 +3,7 @@
 
 pub mod checkpoint;
 pub mod model_folder;
+mod names;
 pub mod output_files;
 pub mod tensor_file;
 

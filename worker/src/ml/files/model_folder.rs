@@ -11,6 +11,7 @@ use tch::Device;
 
 pub use grid::domain::hugging_face::files::WEIGHTS;
 
+use super::names::unwrapped;
 use super::tensor_file::{self, NumberFormats, Stored};
 use crate::ml::error::Error;
 use crate::ml::models::{HEAD, Model, family};
@@ -63,7 +64,8 @@ pub fn read(folder: &Path, device: Device) -> Result<Model, Error> {
 /// Reads a weights file into a model, which it must fit in all names and shapes.
 ///
 /// Also accepts what older releases of transformers wrote: float16 and bfloat16 numbers, which are converted to float32
-/// without loss; a tied head that repeats the embedding; names without the prefix `transformer.`; constant buffers.
+/// without loss; a tied head that repeats the embedding; names without the prefix `transformer.` or `model.`; constant
+/// buffers. Names may contain those of wrappers, such as `_orig_mod.` of a compiled model.
 ///
 /// # Errors
 /// If the file cannot be read or does not fit the model.
@@ -75,6 +77,7 @@ fn fill(paths: &[PathBuf], model: &Model) -> Result<(), Error> {
     let contents = paths.iter().map(|path| fs::read(path).map_err(Error::io(path)));
     let contents: Vec<Vec<u8>> = contents.collect::<Result<_, Error>>()?;
     let stored = Stored::open(paths.iter().map(PathBuf::as_path).zip(contents.iter().map(Vec::as_slice)))?;
+    let stored = stored.renamed(unwrapped)?;
     let config = model.config();
     let family = family(config.arch);
     // The prefix, if no tensor in the file has it.
@@ -82,9 +85,19 @@ fn fill(paths: &[PathBuf], model: &Model) -> Result<(), Error> {
     let rename = |name: &str| omitted.and_then(|prefix| name.strip_prefix(prefix)).unwrap_or(name).to_owned();
     if config.tied {
         stored.check_equal(HEAD, &rename(family.embedding))?;
+    } else if !stored.contains(HEAD) && stored.contains(&rename(family.embedding)) {
+        let path = paths.first().map_or(Path::new(""), PathBuf::as_path);
+        return Err(Error::file(
+            path,
+            format!(
+                "has no '{HEAD}': it holds the body of a model without the head that predicts tokens, and \
+                 'tie_word_embeddings' is false; save the whole model (`AutoModelForCausalLM`)"
+            ),
+        ));
     }
     let ignored = |name: &str| {
-        family.ignored_buffers.iter().any(|buffer| name.ends_with(buffer)) || (config.tied && name == HEAD)
+        let name_from_root = format!(".{name}");
+        family.ignored_buffers.iter().any(|buffer| name_from_root.ends_with(buffer)) || (config.tied && name == HEAD)
     };
     stored.copy_into(&model.weights().named()?, NumberFormats::UpToFloat32, rename, ignored)
 }
@@ -175,6 +188,41 @@ mod tests {
             (name, TensorView::new(*kind, shape.clone(), bytes).expect("as many bytes as the shape says"))
         });
         safetensors::serialize_to_file(views, None, path).unwrap();
+    }
+
+    #[test]
+    fn names_of_a_wrapped_model_and_of_a_body_are_read() {
+        for (arch, prefix) in [(Arch::Llama, "model."), (Arch::Gpt2, "transformer.")] {
+            let folder = tempfile::tempdir().unwrap();
+            let model = Model::random(&ModelConfig { tied: true, ..small(arch) }, 5, Device::Cpu).unwrap();
+            write(folder.path(), &model, SpecialTokens::default()).unwrap();
+            let path = folder.path().join(WEIGHTS);
+            let renamed = |rename: &dyn Fn(&str) -> String| {
+                let named = model.weights().named().unwrap().into_iter();
+                tensor_file::write(&path, named.map(|(name, tensor)| (rename(&name), tensor)).collect()).unwrap();
+                read(folder.path(), Device::Cpu)
+            };
+            assert!(equal(&renamed(&|name| format!("_orig_mod.{name}")).unwrap(), &model));
+            assert!(equal(&renamed(&|name| format!("module._orig_mod.{name}")).unwrap(), &model));
+            assert!(equal(&renamed(&|name| name.trim_start_matches(prefix).to_owned()).unwrap(), &model));
+            let refusal = renamed(&|name| format!("policy.{name}")).unwrap_err().to_string();
+            let end = format!(
+                "more do not belong to it; its names begin with 'policy.{prefix}', without which they fit: write them without \
+                 it"
+            );
+            assert!(refusal.len() < 600 && refusal.ends_with(&end), "{refusal}");
+        }
+    }
+
+    #[test]
+    fn a_body_without_a_head_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let model = Model::random(&ModelConfig { tied: false, ..small(Arch::Llama) }, 5, Device::Cpu).unwrap();
+        write(folder.path(), &model, SpecialTokens::default()).unwrap();
+        let named = model.weights().named().unwrap().into_iter().filter(|(name, _)| name != HEAD).collect();
+        tensor_file::write(&folder.path().join(WEIGHTS), named).unwrap();
+        let refusal = read(folder.path(), Device::Cpu).unwrap_err().to_string();
+        assert!(refusal.contains("has no 'lm_head.weight': it holds the body of a model"), "{refusal}");
     }
 
     /// The head is repeated, there is a buffer, the names have no prefix, and the numbers are bfloat16.

@@ -1,7 +1,7 @@
 //! safetensors files: deterministic writing, and reading that checks everything before it changes anything.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
 use std::path::Path;
 
@@ -10,6 +10,7 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors, View};
 use tch::{Device, Kind, Tensor};
 
+use super::names::{listed, surplus_prefix};
 use crate::ml::error::Error;
 
 /// A float32 tensor that is copied to bytes only when it is written, so that one copy exists at a time.
@@ -125,6 +126,28 @@ impl<'a> Stored<'a> {
         self.tensors.keys().map(String::as_str)
     }
 
+    /// The same tensors under other names.
+    ///
+    /// # Errors
+    /// If two tensors get the same name.
+    pub fn renamed(self, rename: impl Fn(&str) -> String) -> Result<Self, Error> {
+        let mut tensors = BTreeMap::new();
+        for (name, view) in self.tensors {
+            let renamed = rename(&name);
+            if tensors.contains_key(&renamed) {
+                let reason = format!("contains '{renamed}' a second time, as '{name}'");
+                return Err(Error::file(self.path, reason));
+            }
+            tensors.insert(renamed, view);
+        }
+        Ok(Self { path: self.path, tensors })
+    }
+
+    /// Whether there is a tensor of this name.
+    pub fn contains(&self, name: &str) -> bool {
+        self.tensors.contains_key(name)
+    }
+
     /// Checks that two tensors are equal, if both exist.
     ///
     /// # Errors
@@ -143,7 +166,8 @@ impl<'a> Stored<'a> {
     /// ignore.
     ///
     /// # Errors
-    /// Names everything that does not match; nothing has been changed then.
+    /// If anything does not match, with the number of tensors and up to three names of each kind; nothing has been changed
+    /// then.
     pub fn copy_into(
         &self,
         wanted: &[(String, Tensor)],
@@ -152,30 +176,44 @@ impl<'a> Stored<'a> {
         ignored: impl Fn(&str) -> bool,
     ) -> Result<(), Error> {
         let mut rest: BTreeMap<&str, _> = self.tensors.iter().map(|(name, view)| (name.as_str(), view)).collect();
-        let mut wrong = Vec::new();
+        let (mut shapes, mut kinds, mut missing) = (vec![], vec![], vec![]);
         let mut pairs = Vec::with_capacity(wanted.len());
         for (name, tensor) in wanted {
             let name = rename(name);
             let Some(view) = rest.remove(name.as_str()) else {
-                wrong.push(format!("'{name}' is missing"));
+                missing.push(name);
                 continue;
             };
             let (shape, stored) = (tensor.size(), view.shape().iter().map(|&n| n as i64).collect::<Vec<_>>());
             if shape != stored {
-                wrong.push(format!("'{name}' has the shape {stored:?} instead of {shape:?}"));
+                shapes.push(format!("'{name}' ({stored:?} instead of {shape:?})"));
             }
             let kind = match (view.dtype(), formats) {
                 (Dtype::F32, _) => Kind::Float,
                 (Dtype::F16, NumberFormats::UpToFloat32) => Kind::Half,
                 (Dtype::BF16, NumberFormats::UpToFloat32) => Kind::BFloat16,
                 (other, _) => {
-                    wrong.push(format!("'{name}' holds {other} numbers instead of F32"));
+                    kinds.push(format!("'{name}' ({other})"));
                     continue;
                 }
             };
             pairs.push((tensor, view, kind));
         }
-        wrong.extend(rest.keys().filter(|name| !ignored(name)).map(|name| format!("'{name}' does not belong to it")));
+        let surplus: Vec<&str> = rest.keys().copied().filter(|name| !ignored(name)).collect();
+        let quoted = |names: &[&str]| names.iter().map(|name| format!("'{name}'")).collect::<Vec<_>>();
+        let missing: Vec<&str> = missing.iter().map(String::as_str).collect();
+        let mut wrong: Vec<String> = [
+            listed(&shapes, "has another shape", "have another shape"),
+            listed(&kinds, "holds other numbers than F32", "hold other numbers than F32"),
+            listed(&quoted(&missing), "is missing", "are missing"),
+            listed(&quoted(&surplus), "does not belong to it", "do not belong to it"),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        if let Some(prefix) = surplus_prefix(&surplus, &BTreeSet::from_iter(missing)) {
+            wrong.push(format!("its names begin with '{prefix}', without which they fit: write them without it"));
+        }
         if !wrong.is_empty() {
             return Err(Error::file(self.path, format!("does not fit the model: {}", wrong.join("; "))));
         }
@@ -220,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn every_mismatch_is_listed_and_nothing_is_changed() {
+    fn every_kind_of_mismatch_is_listed_and_nothing_is_changed() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model.safetensors");
         write(&path, sample()).unwrap();
@@ -233,12 +271,21 @@ mod tests {
             stored.copy_into(&wanted, NumberFormats::Float32, str::to_owned, |_| false).unwrap_err().to_string();
         assert!(
             refusal.ends_with(
-                "does not fit the model: 'b.weight' has the shape [2, 3] instead of [3, 2]; 'c' is missing; \
+                "does not fit the model: 'b.weight' ([2, 3] instead of [3, 2]) has another shape; 'c' is missing; \
                  'a.bias' does not belong to it"
             ),
             "{refusal}"
         );
         assert_eq!(wanted[0].1.abs().sum(Kind::Float).double_value(&[]), 0.0);
+        let prefixed = stored.renamed(|name| format!("base_model.model.{name}")).unwrap();
+        let refusal = prefixed.copy_into(&zeros(), NumberFormats::Float32, str::to_owned, |_| false).unwrap_err();
+        assert!(
+            refusal.to_string().ends_with(
+                "begin with 'base_model.model.', without which they fit: write them \
+            without it"
+            ),
+            "{refusal}"
+        );
         let refusal = Stored::new(&path, &bytes[..bytes.len() - 1]).unwrap_err().to_string();
         assert!(refusal.contains("is not a complete safetensors file"), "{refusal}");
     }

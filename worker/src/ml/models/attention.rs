@@ -22,6 +22,8 @@ pub(super) struct Heads {
 pub struct PrefixTree {
     /// The position of each token in its text, int64 `[batch, seq]`.
     pub position_ids: Tensor,
+    /// The number of positions: one more than the greatest of `position_ids`.
+    pub positions: i64,
     /// The attention mask, float32 `[batch, 1, seq, seq]`: 0 where a token attends to another, far below zero elsewhere.
     pub mask: Tensor,
 }
@@ -30,8 +32,9 @@ pub struct PrefixTree {
 /// query or key are a pair that is rotated by an angle.
 #[derive(Debug)]
 pub(super) struct Rotary {
-    cosine: Tensor, // [max_positions, dim / 2], float32
-    sine: Tensor,   // [max_positions, dim / 2], float32
+    frequencies: Tensor, // [dim / 2], float32
+    cosine: Tensor,      // [max_positions, dim / 2], float32
+    sine: Tensor,        // [max_positions, dim / 2], float32
 }
 
 impl Rotary {
@@ -41,23 +44,34 @@ impl Rotary {
         // Hugging Face rounds the frequencies to float32 before it multiplies.
         let frequencies: Vec<f32> =
             (0..half).map(|i| config.rope_base.powf(-(i as f64) / half as f64) as f32).collect();
+        let frequencies = Tensor::f_from_slice(&frequencies)?;
         let steps = Tensor::f_arange(positions, (Kind::Float, Device::Cpu))?;
-        let angles = steps.f_outer(&Tensor::f_from_slice(&frequencies)?)?; // [max_positions, dim / 2]
-        Ok(Self { cosine: angles.f_cos()?.f_to_device(device)?, sine: angles.f_sin()?.f_to_device(device)? })
+        let angles = steps.f_outer(&frequencies)?; // [max_positions, dim / 2]
+        let (cosine, sine) = (angles.f_cos()?.f_to_device(device)?, angles.f_sin()?.f_to_device(device)?);
+        Ok(Self { frequencies: frequencies.f_to_device(device)?, cosine, sine })
     }
 
     /// Rotates queries or keys `[batch, seq, head, dim]` by the positions 0..seq or those of a prefix tree, in float32.
     fn apply_rotary(&self, x: &Tensor, prefix_tree: Option<&PrefixTree>) -> Result<Tensor, Error> {
         let (batch, seq, _, dim) = x.size4()?;
-        let angles = |table: &Tensor| -> Result<Tensor, Error> {
-            Ok(match prefix_tree {
-                None => table.f_narrow(0, 0, seq)?.f_view([1, seq, 1, dim / 2])?,
-                Some(PrefixTree { position_ids, .. }) => {
-                    table.f_index_select(0, &position_ids.f_flatten(0, 1)?)?.f_view([batch, seq, 1, dim / 2])?
+        let (cosine, sine) = match prefix_tree {
+            None => (self.cosine.f_narrow(0, 0, seq)?, self.sine.f_narrow(0, 0, seq)?),
+            Some(PrefixTree { position_ids, positions, .. }) => {
+                let position_ids = position_ids.f_flatten(0, 1)?;
+                match *positions <= self.cosine.size()[0] {
+                    true => {
+                        (self.cosine.f_index_select(0, &position_ids)?, self.sine.f_index_select(0, &position_ids)?)
+                    }
+                    // A text that is longer than the tables.
+                    false => {
+                        let angles = position_ids.f_to_kind(Kind::Float)?.f_outer(&self.frequencies)?;
+                        (angles.f_cos()?, angles.f_sin()?)
+                    }
                 }
-            })
+            }
         };
-        let (cosine, sine) = (angles(&self.cosine)?, angles(&self.sine)?);
+        let rows = if prefix_tree.is_some() { batch } else { 1 };
+        let (cosine, sine) = (cosine.f_view([rows, seq, 1, dim / 2])?, sine.f_view([rows, seq, 1, dim / 2])?);
         let halves = x.f_split(dim / 2, 3)?;
         let (low, high) = (&halves[0], &halves[1]); // [batch, seq, head, dim / 2]
         let new_low = low.f_mul(&cosine)?.f_sub(&high.f_mul(&sine)?)?;

@@ -36,6 +36,9 @@ pub struct Family {
     pub embedding: &'static str,
     /// A prefix of all names that some Hugging Face files omit.
     pub optional_prefix: Option<&'static str>,
+    /// Whether each position has an embedding of its own, so that a text cannot be longer than the number of positions.
+    /// Rotary positions are computed for a text of any length.
+    pub learned_positions: bool,
     /// Ends of the names of constant buffers that older files contain and that readers ignore.
     pub ignored_buffers: &'static [&'static str],
     /// Fails for a configuration that the family cannot compute.

@@ -12,6 +12,7 @@ use crate::ml::weights::{PartShape, Weights};
 pub(super) const FAMILY: Family = Family {
     embedding: EMBEDDING,
     optional_prefix: Some("transformer."),
+    learned_positions: true,
     ignored_buffers: &[".attn.bias", ".attn.masked_bias"],
     check: |config| match config.heads * config.head_dim == config.hidden {
         true => Ok(()),

@@ -12,7 +12,8 @@ use crate::ml::weights::{PartShape, Weights};
 /// The LLaMA family.
 pub(super) const FAMILY: Family = Family {
     embedding: EMBEDDING,
-    optional_prefix: None,
+    optional_prefix: Some("model."),
+    learned_positions: false,
     ignored_buffers: &[".rotary_emb.inv_freq"],
     check: |config| match config.head_dim.is_multiple_of(2) {
         true => Ok(()),

@@ -77,9 +77,15 @@ impl Model {
         self.decode(ids, None, precision)
     }
 
+    /// The number of tokens that a text may have in front of its last one; `None` for rotary positions, which `transformers`
+    /// too computes beyond the length that the model was trained with.
+    pub fn position_limit(&self) -> Option<u32> {
+        family(self.config.arch).learned_positions.then_some(self.config.max_positions)
+    }
+
     /// Like [`Model::hidden`], for rows that hold several texts with shared prefixes.
     ///
-    /// Every position id must be below the number of positions of the model.
+    /// Every position id must be below the [limit](Model::position_limit) of the model.
     pub fn hidden_of_prefix_tree(&self, ids: &Tensor, prefix_tree: &PrefixTree) -> Result<Tensor, Error> {
         self.decode(ids, Some(prefix_tree), Precision::F32)
     }

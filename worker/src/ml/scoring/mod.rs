@@ -3,6 +3,8 @@
 mod pack;
 mod request;
 mod scorer;
+mod unscorable;
 
 pub use request::ScoringRequest;
 pub use scorer::{Scorer, Scoring};
+pub use unscorable::Unscorable;

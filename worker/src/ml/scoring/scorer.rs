@@ -4,6 +4,7 @@ use tch::{Device, Tensor};
 
 use super::pack::{self, PackedRow};
 use super::request::ScoringRequest;
+use super::unscorable::Unscorable;
 use crate::ml::error::Error;
 use crate::ml::models::{Model, PrefixTree};
 use crate::ml::shim::{self, VocabularyHead};
@@ -74,7 +75,9 @@ impl<'a> Scorer<'a> {
     /// # Errors
     /// If any of the requests cannot be scored.
     pub fn begin(&self, requests: &[ScoringRequest]) -> Result<Scoring<'a>, Error> {
-        requests.iter().enumerate().try_for_each(|(index, request)| self.check(index, request))?;
+        for (index, request) in requests.iter().enumerate() {
+            self.check(request).map_err(|problem| Error::Input(format!("sequence {index}: {problem}")))?;
+        }
         let mut rows = pack::pack(requests, self.model.config());
         rows.sort_by_key(|row| std::cmp::Reverse(row.ids.len()));
         let total = rows.iter().map(|row| row.members.len()).sum();
@@ -82,24 +85,27 @@ impl<'a> Scorer<'a> {
         Ok(Scoring { model: self.model, tokens: self.tokens, rows, next: 0, done: 0, total, results })
     }
 
-    fn check(&self, index: usize, ScoringRequest { ids, scored }: &ScoringRequest) -> Result<(), Error> {
+    /// Checks that a request can be scored; one without a scored position always can.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn check(&self, ScoringRequest { ids, scored }: &ScoringRequest) -> Result<(), Unscorable> {
         if scored.is_empty() {
             return Ok(());
         }
-        let (vocab_size, positions) = (self.model.config().vocab_size, self.model.config().max_positions as usize);
-        let refuse = |reason: String| Err(Error::Input(format!("sequence {index}: {reason}")));
         if scored.start == 0 {
-            return refuse("its first id cannot be scored, because nothing precedes it".to_owned());
+            return Err(Unscorable::NothingBefore);
         }
         if scored.end > ids.len() {
-            return refuse(format!("positions {scored:?} of {} ids cannot be scored", ids.len()));
+            return Err(Unscorable::Range { scored: scored.clone(), ids: ids.len() });
         }
         // The last id is only predicted and needs no position.
-        if scored.end - 1 > positions {
-            return refuse(format!("{} ids are too many for the model's {positions} positions", scored.end));
+        if let Some(limit) = self.model.position_limit().filter(|&limit| scored.end - 1 > limit as usize) {
+            return Err(Unscorable::TooLong { ids: scored.end, limit });
         }
+        let vocab_size = self.model.config().vocab_size;
         match ids[..scored.end].iter().find(|&&id| id >= vocab_size) {
-            Some(id) => refuse(format!("id {id} is not in the vocabulary of {vocab_size}")),
+            Some(&id) => Err(Unscorable::NotInVocabulary { id, vocab_size }),
             None => Ok(()),
         }
     }
@@ -170,7 +176,8 @@ fn forward(model: &Model, rows: &[PackedRow], chunk: i64) -> Result<Vec<f32>, Er
     let put = |numbers: &[i64]| -> Result<Tensor, Error> { Ok(Tensor::f_from_slice(numbers)?.f_to_device(device)?) };
     let mask = Tensor::f_from_slice(&mask(rows, width))?.f_to_device(device)?;
     let mask = mask.f_view([shape[0], 1, shape[1], shape[1]])?;
-    let prefix_tree = PrefixTree { position_ids: put(&position_ids)?.f_view(shape)?, mask };
+    let longest = position_ids.iter().max().map_or(0, |last| last + 1);
+    let prefix_tree = PrefixTree { position_ids: put(&position_ids)?.f_view(shape)?, positions: longest, mask };
     let hidden = model.hidden_of_prefix_tree(&put(&ids)?.f_view(shape)?, &prefix_tree)?; // [row, token, hidden]
     let hidden = hidden.f_flatten(0, 1)?.f_index_select(0, &put(&positions)?)?; // [target, hidden]
     let (weight, targets) = (model.head(), put(&targets)?);
@@ -270,21 +277,43 @@ mod tests {
         }
     }
 
+    /// Rotary positions are computed for texts of any length; the tables of angles end at the model's own length.
+    #[test]
+    fn rotary_positions_have_no_limit() {
+        let short = Model::random(&small(Arch::Llama), 5, Device::Cpu).unwrap();
+        let long = grid::domain::ModelConfig { max_positions: 100, ..small(Arch::Llama) };
+        let long = Model::random(&long, 5, Device::Cpu).unwrap();
+        let ids: Vec<u32> = (0..90u32).map(|place| place * 7 % 61).collect();
+        let requests = [request(&ids, 1..90), request(&ids[..60], 30..60)];
+        let values = Scorer::new(&short).tokens_logprobs(&requests).unwrap();
+        for (request, values) in requests.iter().zip(values) {
+            let wanted = logprobs_alone(&long, request);
+            assert_eq!(values.len(), wanted.len());
+            assert!(values.iter().zip(wanted).all(|(value, wanted)| (f64::from(*value) - wanted).abs() < 1e-5));
+        }
+    }
+
     #[test]
     fn a_request_that_cannot_be_scored_is_named() {
-        let model = Model::random(&small(Arch::Llama), 5, Device::Cpu).unwrap();
+        let models = [Arch::Llama, Arch::Gpt2].map(|arch| Model::random(&small(arch), 5, Device::Cpu).unwrap());
+        let [llama, gpt2] = &models;
         let refusal = |wrong: ScoringRequest| {
             let requests = [request(&[1, 2], 1..2), wrong];
-            Scorer::new(&model).logprobs(&requests).unwrap_err().to_string()
+            Scorer::new(gpt2).logprobs(&requests).unwrap_err().to_string()
         };
         assert_eq!(
             refusal(request(&[1, 2], 0..1)),
-            "sequence 1: its first id cannot be scored, because nothing precedes it"
+            "sequence 1: its first token cannot be scored, because nothing precedes it"
         );
-        assert_eq!(refusal(request(&[1, 2], 1..3)), "sequence 1: positions 1..3 of 2 ids cannot be scored");
-        assert_eq!(refusal(request(&[1, 61], 1..2)), "sequence 1: id 61 is not in the vocabulary of 61");
-        assert_eq!(refusal(request(&[1; 50], 1..50)), "sequence 1: 50 ids are too many for the model's 40 positions");
-        assert_eq!(Scorer::new(&model).logprobs(&[request(&[], 0..0)]).unwrap(), [0.0]);
-        assert_eq!(Scorer::new(&model).tokens_logprobs(&[request(&[1; 41], 1..41)]).unwrap()[0].len(), 40);
+        assert_eq!(refusal(request(&[1, 2], 1..3)), "sequence 1: positions 1..3 of 2 tokens cannot be scored");
+        assert_eq!(refusal(request(&[1, 61], 1..2)), "sequence 1: id 61 is not in the model's vocabulary of 61");
+        assert_eq!(
+            refusal(request(&[1; 50], 1..50)),
+            "sequence 1: it has 50 tokens, but the model has a context of 40 positions"
+        );
+        assert_eq!(Scorer::new(llama).logprobs(&[request(&[], 0..0)]).unwrap(), [0.0]);
+        for model in &models {
+            assert_eq!(Scorer::new(model).tokens_logprobs(&[request(&[1; 41], 1..41)]).unwrap()[0].len(), 40);
+        }
     }
 }

@@ -1,0 +1,204 @@
+//! The classes of tokenizers in `transformers`.
+
+use crate::domain::Transformers;
+use crate::domain::hugging_face::files::{CONFIG, TOKENIZER_CONFIG};
+
+use super::super::error::DataError;
+use super::files::TokenizerFiles;
+
+/// A class of tokenizers. Release 5 rebuilds those with a name from the vocabulary of `tokenizer.json` and rules of their
+/// own; release 4 reads `tokenizer.json` and changes parts of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Class {
+    /// `tokenizer.json` as it is.
+    Generic,
+    /// `GPT2Tokenizer`.
+    Gpt2,
+    /// `LlamaTokenizer`.
+    Llama,
+    /// `GPTNeoXTokenizer`.
+    GptNeoX,
+    /// `RobertaTokenizer`.
+    Roberta,
+    /// `BertTokenizer`.
+    Bert,
+}
+
+impl Class {
+    /// The class with this name, which may end with `Fast`.
+    fn named(name: &str) -> Option<Class> {
+        match name.strip_suffix("Fast").unwrap_or(name) {
+            "PreTrainedTokenizer" | "TokenizersBackend" | "PythonBackend" | "BloomTokenizer" => Some(Class::Generic),
+            "GPT2Tokenizer" => Some(Class::Gpt2),
+            "LlamaTokenizer" => Some(Class::Llama),
+            "GPTNeoXTokenizer" => Some(Class::GptNeoX),
+            "RobertaTokenizer" => Some(Class::Roberta),
+            "BertTokenizer" => Some(Class::Bert),
+            _ => None,
+        }
+    }
+
+    /// The name under which both releases load the class.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Class::Generic => "PreTrainedTokenizerFast",
+            Class::Gpt2 => "GPT2Tokenizer",
+            Class::Llama => "LlamaTokenizer",
+            Class::GptNeoX => "GPTNeoXTokenizer",
+            Class::Roberta => "RobertaTokenizer",
+            Class::Bert => "BertTokenizer",
+        }
+    }
+
+    /// The class that `AutoTokenizer` of a release loads.
+    ///
+    /// # Errors
+    /// A class whose rules are not implemented, or that runs code of its own.
+    pub(super) fn of(files: &TokenizerFiles, release: Transformers) -> Result<Class, DataError> {
+        if let Some(value) =
+            files.setting("auto_map").filter(|map| map.is_array() || map.get("AutoTokenizer").is_some())
+        {
+            return Err(files.invalid(
+                TOKENIZER_CONFIG,
+                format!(
+                    "'auto_map' is {value}: the tokenizer is Python code of its own, which grid does not run; if \
+                     tokenizer.json gives the same ids, remove 'auto_map'"
+                ),
+            ));
+        }
+        let Some(name) = files.class() else {
+            return Ok(match (files.model_type(), release) {
+                (Some("gpt2"), _) => Class::Gpt2,
+                (Some("llama"), Transformers::V4) => Class::Llama,
+                _ => Class::Generic,
+            });
+        };
+        let class = match (Class::named(name), release) {
+            // A tokenizer of bytes under this name is loaded as it is.
+            (Some(Class::Llama), Transformers::V5) if files.is_byte_level() => Class::Generic,
+            (Some(class), _) => class,
+            (None, Transformers::V5) if !OTHERS.contains(&name.strip_suffix("Fast").unwrap_or(name)) => Class::Generic,
+            (None, _) => {
+                let file = if files.setting("tokenizer_class").is_some() { TOKENIZER_CONFIG } else { CONFIG };
+                return Err(files.invalid(
+                    file,
+                    format!(
+                        "'tokenizer_class' is \"{name}\", whose rules in transformers {release} grid does not have; \
+                         supported are PreTrainedTokenizerFast, GPT2Tokenizer, LlamaTokenizer, GPTNeoXTokenizer, \
+                         RobertaTokenizer and BertTokenizer: if tokenizer.json alone gives the same ids, name \
+                         PreTrainedTokenizerFast"
+                    ),
+                ));
+            }
+        };
+        Ok(class)
+    }
+}
+
+impl TokenizerFiles {
+    /// Whether `tokenizer.json` has a part that works on bytes.
+    fn is_byte_level(&self) -> bool {
+        let parts = ["normalizer", "pre_tokenizer", "post_processor", "decoder"];
+        parts.iter().filter_map(|part| self.tokenizer.get(*part)).any(|part| part.to_string().contains("\"ByteLevel\""))
+    }
+}
+
+/// Other classes of transformers 5.24 that do not load `tokenizer.json` as it is. Names that it does not know are loaded as
+/// [`Class::Generic`].
+const OTHERS: &[&str] = &[
+    "AlbertTokenizer",
+    "BartTokenizer",
+    "BarthezTokenizer",
+    "BartphoTokenizer",
+    "BertGenerationTokenizer",
+    "BertJapaneseTokenizer",
+    "BertweetTokenizer",
+    "BigBirdTokenizer",
+    "BioGptTokenizer",
+    "BlenderbotSmallTokenizer",
+    "BlenderbotTokenizer",
+    "ByT5Tokenizer",
+    "CLIPTokenizer",
+    "CTRLTokenizer",
+    "CamembertTokenizer",
+    "CanineTokenizer",
+    "ClvpTokenizer",
+    "CodeGenTokenizer",
+    "CodeLlamaTokenizer",
+    "CohereTokenizer",
+    "ConvBertTokenizer",
+    "CpmAntTokenizer",
+    "CpmTokenizer",
+    "DPRContextEncoderTokenizer",
+    "DPRQuestionEncoderTokenizer",
+    "DPRReaderTokenizer",
+    "DebertaTokenizer",
+    "DebertaV2Tokenizer",
+    "DiaTokenizer",
+    "DistilBertTokenizer",
+    "EsmTokenizer",
+    "EsmcTokenizer",
+    "FNetTokenizer",
+    "FSMTTokenizer",
+    "FastSpeech2ConformerTokenizer",
+    "FlaubertTokenizer",
+    "FunnelTokenizer",
+    "GPTNeoXJapaneseTokenizer",
+    "GPTSw3Tokenizer",
+    "GemmaTokenizer",
+    "HerbertTokenizer",
+    "LasrTokenizer",
+    "LayoutLMv2Tokenizer",
+    "LayoutLMv3Tokenizer",
+    "LayoutXLMTokenizer",
+    "LukeTokenizer",
+    "M2M100Tokenizer",
+    "MBart50Tokenizer",
+    "MBartTokenizer",
+    "MLukeTokenizer",
+    "MPNetTokenizer",
+    "MarianTokenizer",
+    "MarkupLMTokenizer",
+    "MgpstrTokenizer",
+    "MistralCommonBackend",
+    "MobileBertTokenizer",
+    "MyT5Tokenizer",
+    "NllbTokenizer",
+    "NougatTokenizer",
+    "OpenAIGPTTokenizer",
+    "PLBartTokenizer",
+    "ParakeetTokenizer",
+    "PegasusTokenizer",
+    "PerceiverTokenizer",
+    "PhobertTokenizer",
+    "Pop2PianoTokenizer",
+    "ProphetNetTokenizer",
+    "Qwen2Tokenizer",
+    "Qwen3_5Tokenizer",
+    "RagTokenizer",
+    "ReformerTokenizer",
+    "RemBertTokenizer",
+    "RoCBertTokenizer",
+    "RoFormerTokenizer",
+    "SeamlessM4TTokenizer",
+    "SentencePieceBackend",
+    "Siglip2Tokenizer",
+    "SiglipTokenizer",
+    "Speech2TextTokenizer",
+    "SpeechT5Tokenizer",
+    "SplinterTokenizer",
+    "SqueezeBertTokenizer",
+    "T5Tokenizer",
+    "TapasTokenizer",
+    "Tipsv2Tokenizer",
+    "UdopTokenizer",
+    "VideoPrismTokenizer",
+    "VitsTokenizer",
+    "Wav2Vec2CTCTokenizer",
+    "Wav2Vec2PhonemeCTCTokenizer",
+    "WhisperTokenizer",
+    "XGLMTokenizer",
+    "XLMRobertaTokenizer",
+    "XLMTokenizer",
+    "XLNetTokenizer",
+];

@@ -1,0 +1,211 @@
+//! The `config.json` of Hugging Face models: reading it for imported models, and writing it for exported ones.
+
+mod fields;
+mod gpt2;
+mod llama;
+mod names;
+mod unsupported;
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::json_text::parse_json;
+use super::model::{Arch, ModelConfig};
+use super::plain_text::plain_text;
+use fields::Fields;
+
+pub use names::is_known;
+pub use unsupported::Unsupported;
+
+/// The names of the files in a model folder.
+pub mod files {
+    /// The configuration of the model; see [`super::ConfigFile`].
+    pub const CONFIG: &str = "config.json";
+    /// The weights, in one file.
+    pub const WEIGHTS: &str = "model.safetensors";
+    /// The index of weights that are split into several files.
+    pub const INDEX: &str = "model.safetensors.index.json";
+    /// The tokenizer, in the format of the crate `tokenizers`.
+    pub const TOKENIZER: &str = "tokenizer.json";
+    /// The special tokens of the tokenizer, and the class that `transformers` loads it with.
+    pub const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
+    /// The special tokens, in a file of older releases.
+    pub const SPECIAL_TOKENS: &str = "special_tokens_map.json";
+    /// The chat template, where it is not in the configuration of the tokenizer.
+    pub const CHAT_TEMPLATE: &str = "chat_template.jinja";
+    /// The parameters of text generation.
+    pub const GENERATION: &str = "generation_config.json";
+    /// The added tokens, in a file of older releases.
+    pub const ADDED_TOKENS: &str = "added_tokens.json";
+}
+
+/// The ids of special tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct SpecialTokens {
+    /// The begin-of-text token.
+    pub bos: Option<u32>,
+    /// The end-of-text token.
+    pub eos: Option<u32>,
+    /// The padding token.
+    pub pad: Option<u32>,
+}
+
+/// The content of a `config.json`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ConfigFile {
+    /// The configuration of the model.
+    pub model: ModelConfig,
+    /// The special tokens; of several end-of-text tokens, the first.
+    pub tokens: SpecialTokens,
+    /// The name of the data type in which `transformers` loads the weights.
+    pub dtype: String,
+    /// The largest dropout probability that `transformers` uses in training; grid trains without dropout.
+    pub dropout: f64,
+}
+
+impl ConfigFile {
+    /// Parses the file, as written by transformers 4 or 5.
+    ///
+    /// Every field is one that is computed here, one that has no effect on the outputs, or refused.
+    ///
+    /// # Errors
+    /// Invalid JSON, an unsupported architecture, an option that is not supported and would change the outputs of the
+    /// model, or a field that is not known.
+    pub fn parse(text: &str) -> Result<Self, Unsupported> {
+        let fields = json_object(text)?;
+        let fields = Fields(&fields);
+        fields.must_be("quantization_config", &[])?;
+        fields.must_be("compression_config", &[])?;
+        if let Some(value) = fields.get("auto_map").filter(|value| **value != json!({})) {
+            return Err(Unsupported(format!(
+                "'auto_map' is {value}: the model is computed by Python code of its own, which grid does not run; if the \
+                 outputs are those of a standard architecture, remove 'auto_map'"
+            )));
+        }
+        let model_type = fields.get("model_type").and_then(Value::as_str);
+        let Some(arch) = Arch::ALL.into_iter().find(|arch| Some(arch.name()) == model_type) else {
+            let known = Arch::ALL.map(|arch| format!("'{}'", arch.name())).join(" and ");
+            let found = model_type.unwrap_or("missing");
+            return Err(Unsupported(format!("'model_type' is {found}; supported are {known}")));
+        };
+        fields.check_common()?;
+        let (model, dropouts) = match arch {
+            Arch::Llama => (llama::read(&fields)?, &[("attention_dropout", 0.0)][..]),
+            Arch::Gpt2 => (gpt2::read(&fields)?, &[("attn_pdrop", 0.1), ("embd_pdrop", 0.1), ("resid_pdrop", 0.1)][..]),
+        };
+        fields.check_known(arch)?;
+        let token = |name: &str| {
+            let value = fields.get(name)?;
+            let first = value.as_array().and_then(|several| several.first()).unwrap_or(value);
+            first.as_u64().and_then(|id| u32::try_from(id).ok())
+        };
+        let tokens =
+            SpecialTokens { bos: token("bos_token_id"), eos: token("eos_token_id"), pad: token("pad_token_id") };
+        let dtype = fields.get("dtype").or(fields.get("torch_dtype")).and_then(Value::as_str);
+        let mut dropout: f64 = 0.0;
+        for (name, default) in dropouts {
+            dropout = dropout.max(fields.real(name, *default)?);
+        }
+        Ok(Self { model, tokens, dtype: dtype.unwrap_or("float32").to_owned(), dropout })
+    }
+
+    /// The content of the file, for both transformers 4 (`torch_dtype`, `rope_theta`) and 5 (`dtype`,
+    /// `rope_parameters`).
+    pub fn text(&self) -> String {
+        let Self { model, tokens, dtype, dropout: _ } = self;
+        let mut value = match model.arch {
+            Arch::Llama => json!({
+                "architectures": ["LlamaForCausalLM"],
+                "model_type": "llama",
+                "attention_bias": false,
+                "attention_dropout": 0.0,
+                "head_dim": model.head_dim,
+                "hidden_act": "silu",
+                "hidden_size": model.hidden,
+                "intermediate_size": model.intermediate,
+                "max_position_embeddings": model.max_positions,
+                "mlp_bias": false,
+                "num_attention_heads": model.heads,
+                "num_hidden_layers": model.layers,
+                "num_key_value_heads": model.kv_heads,
+                "rms_norm_eps": model.norm_eps,
+                "rope_theta": model.rope_base,
+                "rope_parameters": {"rope_theta": model.rope_base, "rope_type": "default"},
+            }),
+            Arch::Gpt2 => json!({
+                "architectures": ["GPT2LMHeadModel"],
+                "model_type": "gpt2",
+                "activation_function": "gelu_new",
+                "attn_pdrop": 0.0,
+                "embd_pdrop": 0.0,
+                "resid_pdrop": 0.0,
+                "layer_norm_epsilon": model.norm_eps,
+                "n_embd": model.hidden,
+                "n_head": model.heads,
+                "n_inner": model.intermediate,
+                "n_layer": model.layers,
+                "n_positions": model.max_positions,
+            }),
+        };
+        let common = json!({
+            "bos_token_id": tokens.bos,
+            "eos_token_id": tokens.eos,
+            "pad_token_id": tokens.pad,
+            "initializer_range": model.init_std,
+            "tie_word_embeddings": model.tied,
+            "torch_dtype": dtype,
+            "dtype": dtype,
+            "use_cache": true,
+            "vocab_size": model.vocab_size,
+        });
+        if let (Value::Object(fields), Value::Object(common)) = (&mut value, common) {
+            fields.extend(common);
+        }
+        format!("{value:#}\n")
+    }
+}
+
+/// What transformers 4.51.3 computes differently from the current release for a `config.json`; `None` if nothing.
+pub fn difference_in_release_4(text: &str) -> Option<String> {
+    let fields = json_object(text).ok()?;
+    let fields = Fields(&fields);
+    match fields.get("model_type").and_then(Value::as_str) == Some(Arch::Llama.name()) {
+        true => llama::unread_by_release_4(&fields),
+        false => None,
+    }
+}
+
+/// The sorted names of the weight files listed in a `model.safetensors.index.json`.
+///
+/// # Errors
+/// An invalid index, or a name that is not that of a safetensors file in the same folder.
+pub fn shards(index: &str) -> Result<Vec<String>, Unsupported> {
+    #[derive(Deserialize)]
+    struct Index {
+        weight_map: std::collections::BTreeMap<String, String>,
+    }
+    let index = Value::Object(json_object(index)?);
+    let index: Index =
+        serde_json::from_value(index).map_err(|error| Unsupported(format!("is not an index of weights: {error}")))?;
+    let names: BTreeSet<String> = index.weight_map.into_values().collect();
+    match names.iter().find(|name| name.contains(['/', '\\']) || !name.ends_with(".safetensors")) {
+        Some(name) => Err(Unsupported(format!("lists '{name}', which is not a safetensors file in the same folder"))),
+        None if names.is_empty() => Err(Unsupported("lists no files".to_owned())),
+        None => Ok(names.into_iter().collect()),
+    }
+}
+
+/// The fields of a JSON file, with or without a byte-order mark.
+fn json_object(text: &str) -> Result<Map<String, Value>, Unsupported> {
+    let text = plain_text(text.as_bytes()).map_err(|problem| Unsupported(format!("cannot be read: {problem}")))?;
+    match parse_json(text) {
+        Ok(Value::Object(fields)) => Ok(fields),
+        Ok(_) => Err(Unsupported("is not a JSON object".to_owned())),
+        Err(problem) => Err(Unsupported(format!("is not a JSON object: line {}: {problem}", problem.line))),
+    }
+}
+
+#[cfg(test)]
+mod tests;
