@@ -169,6 +169,19 @@ fn rows_without_a_clear_format_are_refused() {
     assert_eq!(dataset(talk, ", roles: {customer: user, agent: assistant}, format: messages"), "");
 }
 
+/// A mistake in a dataset is found before a cell needs it.
+#[test]
+fn datasets_that_no_cell_uses_are_checked_too() {
+    let spec = TINY.replace("  questions: {world: questions, records: 200}\n", "  questions: {files: later.jsonl}\n");
+    let env = Env::new(&spec.replace("[chat, [chat, questions]]", "[chat]"));
+    let write = |text: &str| std::fs::write(env.path().join("later.jsonl"), text).expect("a writable folder");
+    write("{\"messages\": [{\"role\": \"user\", \"content\": \"q\"}]}\n{\"messages\": 1}\n");
+    let message = env.stderr(6, &["plan", "spec.yaml"]);
+    assert!(message.contains("later.jsonl: line 2: a conversation is not a list of messages"), "{message}");
+    write("{\"prompt\": \"q\", \"reply\": \"a\"}\n");
+    env.run(0, &["plan", "spec.yaml"]);
+}
+
 /// The ids and masks that TRL, LLaMA-Factory and Axolotl give for examples of the layouts that they document, as
 /// `benches/masks.py --record` wrote them.
 #[test]

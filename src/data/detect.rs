@@ -97,8 +97,10 @@ fn format_of(row: &Value, layout: Layout, first: Option<u64>) -> Result<DatasetF
             Ok(detected)
         }
         ([], [(prompt, reply)]) => {
-            let further =
-                FURTHER.into_iter().find(|name| name != prompt && name != reply && fields.contains_key(*name));
+            let further = FURTHER
+                .into_iter()
+                .filter(|_| (*prompt, *reply) != PAIRS[0])
+                .find(|name| name != prompt && name != reply && fields.contains_key(*name));
             if let Some(further) = further {
                 let (word, pattern) = (layout_word(layout), format!("\"{{{prompt}}}\\n{{{further}}}\""));
                 return Err(format!(
@@ -143,7 +145,7 @@ mod tests {
     #[test]
     fn the_fields_of_a_row_show_its_format() {
         let rows = [
-            r#"{"prompt": "p", "reply": "r", "id": 1}"#,
+            r#"{"prompt": "p", "reply": "r", "document": 1}"#,
             r#"{"question": "p", "answer": "r"}"#,
             r#"{"instruction": "p", "input": "", "output": "r"}"#,
             r#"{"instruction": "p", "context": "", "response": "r"}"#,

@@ -36,6 +36,8 @@ pub struct Grid {
     pub tables: Vec<NamedTable>,
     /// All data that the spec defines, in order; cells may use only some of it.
     pub data: Vec<DataEntry>,
+    /// All datasets that the spec defines, in order; cells may be trained on only some of them.
+    pub datasets: Vec<Dataset>,
     /// The datasets that a model generates from text.
     pub generations: Vec<Generation>,
     /// How to run the jobs.

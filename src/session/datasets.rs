@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use super::failure::{Exit, Failure};
-use crate::data::Survey;
-use crate::domain::{BaseModel, ChatTemplate, Dataset, DatasetFormat, Formatting, Grid, LocatedSource, Origin, Source};
+use crate::data::{DataError, Survey};
+use crate::domain::{
+    BaseModel, ChatTemplate, Dataset, DatasetFormat, Formatting, Grid, LocatedSource, Origin, Source, Stage,
+};
 
 /// Replaces the formats to detect by those of the files, and the paths of chat templates by their texts. Returns the
 /// detected formats by the name of the dataset. Datasets without files keep theirs.
@@ -44,7 +46,7 @@ pub(super) fn complete(
 
 /// All datasets of a grid, each as often as it is used.
 fn datasets(grid: &mut Grid) -> impl Iterator<Item = &mut Dataset> {
-    grid.cells.iter_mut().flat_map(|cell| {
+    let of_cells = grid.cells.iter_mut().flat_map(|cell| {
         let tokenizer = match &mut cell.recipe.base {
             BaseModel::Trained(base) => &mut base.tokenizer_datasets[..],
             BaseModel::Imported(_) | BaseModel::Recorded(_) => &mut [],
@@ -53,7 +55,29 @@ fn datasets(grid: &mut Grid) -> impl Iterator<Item = &mut Dataset> {
             stage.datasets.iter_mut().chain(stage.then.iter_mut().flat_map(|part| &mut part.datasets))
         });
         tokenizer.iter_mut().chain(stages)
-    })
+    });
+    of_cells.chain(&mut grid.datasets)
+}
+
+/// Reads the datasets that no cell is trained on, so that a mistake in them is found before they are needed. Those that are
+/// not on this machine are left out.
+///
+/// # Errors
+/// Files that do not have their format.
+pub(super) fn check_unused(
+    grid: &Grid,
+    located: &BTreeMap<Source, LocatedSource>,
+    survey: &mut Survey,
+) -> Result<(), DataError> {
+    let stages = || grid.cells.iter().flat_map(|cell| &cell.recipe.stages);
+    let is_used = |dataset: &Dataset| stages().flat_map(Stage::all_datasets).any(|used| used == dataset);
+    for dataset in grid.datasets.iter().filter(|dataset| !is_used(dataset)) {
+        if let Some(found) = located.get(&dataset.source).filter(|found| matches!(found.origin, Origin::Content { .. }))
+        {
+            survey.measure_dataset(found, &dataset.format)?;
+        }
+    }
+    Ok(())
 }
 
 /// A format in the words of a spec.

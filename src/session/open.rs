@@ -56,6 +56,7 @@ impl Session {
         let located = locate(&grid, &mut survey)?;
         let mut grid = grid;
         let detected = datasets::complete(&mut grid, &located, &mut survey)?;
+        datasets::check_unused(&grid, &located, &mut survey)?;
         let recorded = recorded_models(&grid, store).await?;
         let mut session = Self {
             plan: plan::expand(&grid, &located, &recorded),
@@ -140,7 +141,8 @@ impl Session {
 
 fn locate(grid: &Grid, survey: &mut Survey) -> Result<BTreeMap<Source, LocatedSource>, DataError> {
     let mut located = BTreeMap::new();
-    for source in grid.cells.iter().flat_map(|cell| cell.recipe.sources()) {
+    let of_cells = grid.cells.iter().flat_map(|cell| cell.recipe.sources());
+    for source in of_cells.chain(grid.datasets.iter().map(|dataset| dataset.source.clone())) {
         if let Entry::Vacant(entry) = located.entry(source) {
             let found = survey.locate(entry.key())?;
             entry.insert(found);

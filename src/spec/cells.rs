@@ -63,10 +63,11 @@ pub(super) fn grid(root: &Node, folder: &Path, log: &Log) -> Option<Grid> {
         .collect();
     check_cells(&cells, &settings, &axes, log);
     let data = distinct(settings.iter().flat_map(|(_, document)| &document.data));
+    let datasets = distinct(settings.iter().flat_map(|(_, document)| &document.datasets));
     let generations = distinct(settings.iter().flat_map(|(_, document)| &document.generations));
     let combinations = combinations.len();
     let (references, tables) = (references?, tables?);
-    Some(Grid { name: name?, cells, combinations, data, generations, budget, references, tables, resources })
+    Some(Grid { name: name?, cells, combinations, data, datasets, generations, budget, references, tables, resources })
 }
 
 /// Reports cells that lack what their evaluations need.

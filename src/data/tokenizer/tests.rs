@@ -204,7 +204,7 @@ fn gpt2_tokenizers_of_release_5_keep_only_the_vocabulary() {
     assert_eq!(ids(&folder, Transformers::V4, "THE"), trained(400).encode("the").unwrap());
     let unigram = |tokenizer: &mut serde_json::Value| {
         tokenizer["model"] =
-            serde_json::json!({"type": "Unigram", "unk_id": 0, "vocab": [["a", 0.0]], "byte_fallback": false})
+            serde_json::json!({"type": "Unigram", "unk_id": 0, "vocab": [["a", 0.0]], "byte_fallback": false});
     };
     let folder = folder_with(serde_json::json!({"tokenizer_class": "GPT2Tokenizer"}), "gpt2", unigram);
     let refusal = Tokenizer::load(folder.path()).unwrap_err().to_string();
