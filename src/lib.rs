@@ -10,6 +10,7 @@
 //!  floor 4   cli ............ one file per verb: parses, calls, prints; makes no decisions; alone may import any package
 //!  floor 3   session ........ one opened spec: what is known, what is left to do, begin, run, recover, refuse
 //!  floor 2   runner ......... when and where jobs run; one executor per backend
+//!            scoring ........ the token ids of evaluation items, and which of them count
 //!  floor 1   spec  plan  store  data  suites  report      six siblings that never import each other
 //!  floor 0   domain ......... nouns: ids, Grid, Job, Event, Score
 //!  workshop: main (takes jobs) -> attempt (the protocol), jobs (what each kind does) -> ml (all of tch)
@@ -34,6 +35,7 @@ pub mod domain;
 pub mod plan;
 pub mod report;
 pub mod runner;
+pub mod scoring;
 pub mod session;
 pub mod spec;
 pub mod store;

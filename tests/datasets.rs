@@ -108,6 +108,26 @@ fn published_layouts_are_detected_shown_and_trained_on() {
       help: did you mean 'tasks'?
     ");
 
+    insta::assert_snapshot!(env.run(0, &["data", "show", "spec.yaml", "--suite", "blimp", "-n", "1"]), @"
+    suite blimp: 200 items, mode fixed, tokenizer of nano
+
+    anaphor_gender_agreement 0
+     candidate 0
+      context  M
+               46
+      scored   i|a| h|i|d|es| her|self|.
+               74 66 296 74 69 265 340 356 15
+     candidate 1
+      context  M
+               46
+      scored   i|a| h|i|d|es| h|i|m|self|.
+               74 66 296 74 69 265 296 74 78 356 15
+    ");
+    insta::assert_snapshot!(env.stderr(4, &["data", "show", "spec.yaml", "--suite", "blipm"]), @"
+    grid: no cell is evaluated on the suite 'blipm' item by item
+      help: did you mean 'blimp'?
+    ");
+
     env.run(0, &["run", "spec.yaml"]);
     assert_eq!(
         env.query("select curriculum, count(*) from v_scores where subtask is null group by 1 order by 1"),
@@ -164,7 +184,7 @@ fn rows_without_a_clear_format_are_refused() {
       help: remove it, or use a format with messages
     spec.yaml:5:61: 'chat_template' has no meaning for the format text, which has no messages
       help: remove it
-    grid: failed to read chat.jsonl: line 1: the file has no rows; expected rows of a known format, or `format:` with the names of the fields; see `datasets` in docs/spec.md
+    grid: failed to read chat.jsonl: it is empty, as after an interrupted download; replace it, or remove it
     "#);
     assert_eq!(dataset(talk, ", roles: {customer: user, agent: assistant}, format: messages"), "");
 }

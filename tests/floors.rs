@@ -15,7 +15,8 @@ const PACKAGES: &[(&str, &[&str])] = &[
     ("src/suites", &["domain"]),
     ("src/report", &["domain"]),
     ("src/runner", &["domain"]),
-    ("src/session", &["domain", "spec", "plan", "store", "data", "suites", "runner"]),
+    ("src/scoring", &["domain", "data", "suites"]),
+    ("src/session", &["domain", "spec", "plan", "store", "data", "suites", "runner", "scoring"]),
     ("src/cli", &["domain", "spec", "plan", "store", "data", "suites", "report", "runner", "session"]),
     ("worker/src/ml", &[]),
     ("worker/src/jobs", &["ml", "attempt"]),
@@ -23,7 +24,7 @@ const PACKAGES: &[(&str, &[&str])] = &[
 
 /// What the worker may import from `grid`. The first entry that contains a file counts.
 const GRID_FOR_WORKER: &[(&str, &[&str])] =
-    &[("worker/src/ml", &["domain"]), ("worker/src", &["domain", "data", "suites"])];
+    &[("worker/src/ml", &["domain"]), ("worker/src", &["domain", "data", "suites", "scoring"])];
 
 /// Modules of a crate root that only tests use.
 const TEST_SUPPORT: &[&str] = &["recordings"];

@@ -8,7 +8,8 @@ use super::failure::{Exit, Failure};
 use super::open::Session;
 use crate::data::{self, Formatter, Tokenizer};
 use crate::domain::{
-    DatasetFormat, Formatting, Job, JobId, LocatedSource, LossMask, Origin, PrepareJob, Prepared, did_you_mean,
+    DatasetFormat, Formatting, Job, JobId, LocatedSource, LossMask, Origin, PrepareJob, Prepared, Transformers,
+    did_you_mean,
 };
 use crate::plan::PlannedJob;
 
@@ -68,7 +69,7 @@ pub fn show_dataset(session: &Session, name: &str, count: usize) -> Result<Shown
     let (planned, job) = prepare_job(session, name)?;
     let Prepared::Dataset(_, format, formatting) = &job.data else { unreachable!("`prepare_job` finds datasets") };
     let located = located(planned)?;
-    let (tokenizer, folder) = tokenizer(session, &job.tokenizer)?;
+    let (tokenizer, folder) = tokenizer_of(session, &job.tokenizer, Transformers::V5)?;
     let formatter = Formatter::new(formatting, &tokenizer, &folder)?;
     let records = data::records(&located, format)?;
     let blank = session.facts.amounts.get(&planned.id).map_or(0, |amount| amount.blank as usize);
@@ -125,7 +126,7 @@ fn prepare_job<'s>(session: &'s Session, name: &str) -> Result<(&'s PlannedJob, 
 }
 
 /// The data that a job reads.
-fn located(planned: &PlannedJob) -> Result<LocatedSource, Failure> {
+pub(super) fn located(planned: &PlannedJob) -> Result<LocatedSource, Failure> {
     if let Some(location) = planned.missing().next() {
         let message =
             format!("grid: not found: {location} ({})\n  help: `grid data fetch` fetches remote data", planned.what());
@@ -136,9 +137,13 @@ fn located(planned: &PlannedJob) -> Result<LocatedSource, Failure> {
 }
 
 /// The tokenizer that a job outputs, and a folder with its files.
-fn tokenizer(session: &Session, id: &JobId) -> Result<(Tokenizer, PathBuf), Failure> {
+pub(super) fn tokenizer_of(
+    session: &Session,
+    id: &JobId,
+    release: Transformers,
+) -> Result<(Tokenizer, PathBuf), Failure> {
     if let Some(output) = session.outputs.get(id) {
-        return Ok((Tokenizer::load(output)?, output.clone()));
+        return Ok((Tokenizer::load_as(output, release)?, output.clone()));
     }
     let planned = session.plan.job(id).expect("the parents of a planned job are planned");
     match &planned.job {
@@ -147,7 +152,7 @@ fn tokenizer(session: &Session, id: &JobId) -> Result<(Tokenizer, PathBuf), Fail
             Ok((Tokenizer::train_with(job.vocab_size, &job.special_tokens, texts.iter())?, PathBuf::new()))
         }
         _ => match planned.sources.iter().flat_map(|(_, files)| files).next().and_then(|file| file.parent()) {
-            Some(folder) => Ok((Tokenizer::load(folder)?, folder.to_owned())),
+            Some(folder) => Ok((Tokenizer::load_as(folder, release)?, folder.to_owned())),
             None => {
                 let message = format!("grid: the tokenizer of {} is not on this machine yet", planned.label);
                 Err(Failure::text(Exit::Environment, message))

@@ -116,8 +116,8 @@ fn rows_are_read_as_python_writes_them() {
         refusal.split("; expected").next().unwrap_or_default().to_owned()
     });
     insta::assert_snapshot!(refused.join("\n"), @r"
-    grid: failed to read data.jsonl: line 3: field 'a' is NaN, which is not a text
-    grid: failed to read data.jsonl: line 3: field 'q' is 1e400, which is not a text
+    grid: failed to read data.jsonl: line 3: field 'a' is not a finite number (NaN, Infinity, or beyond 1e308), which has no text
+    grid: failed to read data.jsonl: line 3: field 'q' is not a finite number (NaN, Infinity, or beyond 1e308), which has no text
     grid: failed to read data.jsonl: line 3: not valid JSON at column 2: expected a key in double quotes, not a single quote; write the file with Python's json.dumps
     grid: failed to read data.jsonl: line 3: not valid JSON at column 17: `None` is not JSON; write the file with Python's json.dumps
     grid: failed to read data.jsonl: line 3: not valid JSON at column 21: the text ends where the end of a string is expected; it may be cut off

@@ -7,10 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::recordings::recording;
-use grid::domain::{Arch, Length, Schedule, SpecialTokens, Training, Warmup};
+use grid::domain::{Arch, Length, Schedule, ScoringRequest, SpecialTokens, Training, Warmup};
 use grid_worker::ml::{
-    Batch, Batches, Decay, LanguageModeling, Model, Options, Scorer, ScoringRequest, Trainer, TrainingSequence,
-    model_folder, runtime,
+    Batch, Batches, Decay, LanguageModeling, Model, Options, Scorer, Trainer, TrainingSequence, model_folder, runtime,
 };
 use safetensors::SafeTensors;
 use serde_json::Value;

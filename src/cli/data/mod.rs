@@ -20,7 +20,7 @@ use crate::session::{Exit, Failure};
 pub(super) enum DataVerb {
     /// Print the data that a spec names, where they come from, and whether they are on this machine.
     List(list::ListArgs),
-    /// Print records of a dataset as token ids, and which of them are trained.
+    /// Print records of a dataset, or items of a suite, as token ids, and which of them count.
     Show(show::ShowArgs),
     /// Fetch missing data into a cache that all experiments share (GRID_CACHE, or ~/.cache/grid).
     Fetch(SpecArgs),

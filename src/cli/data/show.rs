@@ -9,7 +9,10 @@ use crate::cli::output::{TextFormat, print_json};
 use crate::cli::spec_args::SpecArgs;
 use crate::cli::stream::has_colours;
 use crate::domain::{ChatTemplate, Formatting, LossMask, counted};
-use crate::session::{Exit, Failure, Session, ShownDataset, ShownRecord, ShownToken, show_dataset};
+use crate::session::{
+    Exit, Failure, ScoredToken, Session, ShownDataset, ShownItem, ShownRecord, ShownSuite, ShownToken, show_dataset,
+    show_suite,
+};
 
 /// Arguments of `data show`.
 #[derive(Debug, Args)]
@@ -18,8 +21,12 @@ pub(crate) struct ShowArgs {
     #[command(flatten)]
     pub spec: SpecArgs,
     /// The name of a dataset that a cell is trained on.
-    pub dataset: String,
-    /// The number of records to show.
+    #[arg(required_unless_present = "suite", conflicts_with = "suite")]
+    pub dataset: Option<String>,
+    /// Show the items of a suite, and which of their tokens are scored.
+    #[arg(long, value_name = "SUITE")]
+    pub suite: Option<String>,
+    /// The number of records or items to show.
     #[arg(short = 'n', long, default_value_t = 3)]
     pub records: usize,
     /// Output format.
@@ -33,12 +40,26 @@ pub(super) async fn show(global: &Global, args: &ShowArgs) -> Result<Exit, Failu
     let runs = global.runs();
     let store = runs.open_if_present().await?;
     let session = Session::open(&runs.path, spec, grid, store.as_ref()).await?;
-    let shown = tokio::task::block_in_place(|| show_dataset(&session, &args.dataset, args.records))?;
-    match args.format {
-        TextFormat::Json => print_json(&shown)?,
-        TextFormat::Text => print!("{}", text(&shown, std::io::stdout().is_terminal() && has_colours())),
-    }
-    Ok(Exit::Done)
+    let coloured = std::io::stdout().is_terminal() && has_colours();
+    tokio::task::block_in_place(|| {
+        match (&args.suite, &args.dataset) {
+            (Some(suite), _) => {
+                let shown = show_suite(&session, suite, args.records)?;
+                match args.format {
+                    TextFormat::Json => print_json(&shown)?,
+                    TextFormat::Text => print!("{}", suite_text(&shown, coloured)),
+                }
+            }
+            (None, dataset) => {
+                let shown = show_dataset(&session, dataset.as_deref().unwrap_or_default(), args.records)?;
+                match args.format {
+                    TextFormat::Json => print_json(&shown)?,
+                    TextFormat::Text => print!("{}", text(&shown, coloured)),
+                }
+            }
+        }
+        Ok(Exit::Done)
+    })
 }
 
 fn text(dataset: &ShownDataset, coloured: bool) -> String {
@@ -68,7 +89,7 @@ fn text(dataset: &ShownDataset, coloured: bool) -> String {
     text
 }
 
-/// A record as runs of tokens that receive loss or do not: the tokens, separated by bars, and their ids.
+/// A record as runs of tokens that receive loss or do not.
 fn record_text(record: &ShownRecord, coloured: bool) -> String {
     let ShownRecord { number, tokens, trained, cut } = record;
     let mut text = format!("\nrecord {number}: {}, {trained} trained", counted(tokens.len() as u64, "token"));
@@ -76,15 +97,38 @@ fn record_text(record: &ShownRecord, coloured: bool) -> String {
         text.push_str(&format!(", {} cut at the end", counted(*cut as u64, "token")));
     }
     text.push('\n');
-    for run in tokens.chunk_by(|one, next| one.trained == next.trained) {
-        let trained = run.first().is_some_and(|token| token.trained);
-        let words: Vec<String> = run.iter().map(visible).collect();
-        let ids: Vec<String> = run.iter().map(|token| token.id.to_string()).collect();
-        let (label, on, off) = match (trained, coloured) {
-            (true, true) => ("trained", "\x1b[1;32m", "\x1b[0m"),
-            (false, true) => ("context", "\x1b[2m", "\x1b[0m"),
-            (true, false) => ("trained", "", ""),
-            (false, false) => ("context", "", ""),
+    let tokens = tokens.iter().map(|ShownToken { id, text, trained }| (*id, text.as_str(), *trained));
+    text + &runs(&tokens.collect::<Vec<_>>(), "trained", coloured)
+}
+
+fn suite_text(suite: &ShownSuite, coloured: bool) -> String {
+    let ShownSuite { suite, mode, model, items, shown } = suite;
+    let mut text = format!("suite {suite}: {}, mode {mode}, tokenizer of {model}\n", counted(*items as u64, "item"));
+    for ShownItem { subtask, index, candidates } in shown {
+        text.push_str(&format!("\n{subtask} {index}\n"));
+        for (number, candidate) in candidates.iter().enumerate() {
+            for sequence in &candidate.sequences {
+                text.push_str(&format!(" candidate {number}\n"));
+                let tokens = sequence.iter().map(|ScoredToken { id, text, scored }| (*id, text.as_str(), *scored));
+                text.push_str(&runs(&tokens.collect::<Vec<_>>(), "scored ", coloured));
+            }
+        }
+    }
+    text
+}
+
+/// Tokens as runs that count or do not: their texts, separated by bars, and their ids.
+fn runs(tokens: &[(u32, &str, bool)], label: &str, coloured: bool) -> String {
+    let mut text = String::new();
+    for run in tokens.chunk_by(|(.., one), (.., next)| one == next) {
+        let counts = run.first().is_some_and(|(.., counts)| *counts);
+        let words: Vec<String> = run.iter().map(|(_, text, _)| visible(text)).collect();
+        let ids: Vec<String> = run.iter().map(|(id, ..)| id.to_string()).collect();
+        let label = if counts { label } else { "context" };
+        let (on, off) = match (counts, coloured) {
+            (true, true) => ("\x1b[1;32m", "\x1b[0m"),
+            (false, true) => ("\x1b[2m", "\x1b[0m"),
+            (_, false) => ("", ""),
         };
         text.push_str(&format!("  {label}  {on}{}{off}\n           {}\n", words.join("|"), ids.join(" ")));
     }
@@ -92,7 +136,7 @@ fn record_text(record: &ShownRecord, coloured: bool) -> String {
 }
 
 /// The text of a token with visible line breaks and tabs.
-fn visible(token: &ShownToken) -> String {
-    let visible = token.text.replace('\n', "⏎").replace('\t', "⇥");
+fn visible(token: &str) -> String {
+    let visible = token.replace('\n', "⏎").replace('\t', "⇥");
     visible.chars().map(|c| if c.is_control() { '\u{FFFD}' } else { c }).collect()
 }

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
-use grid::data::{self, DataError, Encoding, Tokenizer};
-use grid::domain::{EvalJob, Event, FirstToken, ItemOutcome, Milestone, Nan, Score, ScoringMethod, grouped};
-use grid::suites::{self, AoaCheckpoint, Candidate, Item, Likelihood, Tokenization};
+use grid::data::{self, DataError, Tokenizer};
+use grid::domain::{EvalJob, Event, ItemOutcome, Milestone, Nan, Score, ScoringMethod, ScoringRequest, grouped};
+use grid::scoring;
+use grid::suites::{self, AoaCheckpoint, Candidate, Item, Likelihood};
 use rayon::prelude::*;
 
 use super::inputs::Inputs;
@@ -13,7 +14,7 @@ use super::milestones::{self, WordMilestone};
 use super::scorable::{ModelCache, Scorable};
 use super::unscorable_item;
 use crate::attempt::{Attempt, JobError};
-use crate::ml::{Scorer, ScoringRequest};
+use crate::ml::Scorer;
 
 /// The interval at which progress is written to the journal.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
@@ -131,7 +132,7 @@ impl Evaluation<'_> {
         };
         let numbers_of_candidates: Vec<usize> =
             self.items.iter().flat_map(|item| &item.candidates).map(number).collect();
-        let requests = |candidate: &&Candidate| requests(tokenizer, candidate, self.job.mode.first_token);
+        let requests = |candidate: &&Candidate| scoring::requests(tokenizer, candidate, self.job.mode.first_token);
         let requests: Vec<Vec<ScoringRequest>> = distinct.par_iter().map(requests).collect::<Result<_, DataError>>()?;
         let scorer = Scorer::new(&scorable.model);
         for (candidate, requests) in distinct.iter().zip(&requests) {
@@ -191,47 +192,5 @@ impl Evaluation<'_> {
             grouped(all as u64)
         );
         attempt.emit(Event::Warning { message })
-    }
-}
-
-/// The requests whose log-probabilities add up to the score of a candidate.
-fn requests(
-    tokenizer: &Tokenizer,
-    candidate: &Candidate,
-    first_token: FirstToken,
-) -> Result<Vec<ScoringRequest>, DataError> {
-    let encode = |text: &str| -> Result<Encoding, DataError> {
-        let mut encoding = tokenizer.encode_with_offsets(text, true)?;
-        let bare = encoding.offsets.first().is_none_or(|(_, end)| *end > 0);
-        if first_token == FirstToken::EndOfText && bare {
-            encoding.ids.insert(0, tokenizer.end_of_text()?);
-            encoding.offsets.insert(0, (0, 0));
-        }
-        Ok(encoding)
-    };
-    match candidate.tokenized {
-        Tokenization::Whole => {
-            let encoding = encode(&candidate.text)?;
-            // A token counts if it ends after `scored_from`; special tokens end at 0 and never count.
-            let counts = |(_, end): &(usize, usize)| *end > candidate.scored_from;
-            let first = encoding.offsets.iter().position(counts).unwrap_or(encoding.ids.len());
-            let last = encoding.offsets.iter().rposition(counts).map_or(first, |last| last + 1);
-            Ok(vec![ScoringRequest { ids: encoding.ids, scored: first.max(1)..last.max(first.max(1)) }])
-        }
-        Tokenization::Piecewise => {
-            let mut before = candidate.context().to_owned();
-            let mut scored = vec![];
-            for (place, id) in tokenizer.encode(candidate.scored())?.into_iter().enumerate() {
-                let text = tokenizer.decode(&[id])?;
-                let target = if place == 0 { Some(id) } else { tokenizer.encode(&text)?.first().copied() };
-                if let Some(target) = target {
-                    let mut ids = encode(&before)?.ids;
-                    ids.push(target);
-                    scored.push(ScoringRequest { scored: ids.len() - 1..ids.len(), ids });
-                }
-                before.push_str(&text);
-            }
-            Ok(scored)
-        }
     }
 }

@@ -48,5 +48,5 @@ pub use files::{Checkpoint, LatestCheckpoint, OutputFiles, SavedCheckpoint, chec
 pub use models::{Classifier, Model};
 pub use objectives::{Classification, LabelledSequence, LanguageModeling, Objective, TrainingSequence};
 pub use optimizers::Decay;
-pub use scoring::{Scorer, Scoring, ScoringRequest, Unscorable};
+pub use scoring::{Scorer, Scoring, Unscorable};
 pub use training::{Measurements, Options, Progress, StepReport, Trainer, ValidationResult};

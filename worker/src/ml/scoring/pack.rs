@@ -2,9 +2,7 @@
 
 use std::iter::once;
 
-use grid::domain::ModelConfig;
-
-use super::request::ScoringRequest;
+use grid::domain::{ModelConfig, ScoringRequest};
 
 /// Several texts as prefix trees: each token follows a parent, and several tokens may follow the same parent.
 #[derive(Debug, Default)]

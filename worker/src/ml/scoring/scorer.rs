@@ -1,9 +1,9 @@
 //! Scoring of requests, packed into rows with shared prefixes.
 
+use grid::domain::ScoringRequest;
 use tch::{Device, Tensor};
 
 use super::pack::{self, PackedRow};
-use super::request::ScoringRequest;
 use super::unscorable::Unscorable;
 use crate::ml::error::Error;
 use crate::ml::models::{Model, PrefixTree};

@@ -1,4 +1,4 @@
-//! What can be scored.
+//! What a model can score.
 
 use std::ops::Range;
 

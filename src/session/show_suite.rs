@@ -1,0 +1,121 @@
+//! The items of an evaluation suite as they are scored.
+
+use serde::Serialize;
+
+use super::failure::{Exit, Failure};
+use super::open::Session;
+use super::show::{located, tokenizer_of};
+use crate::data;
+use crate::domain::{EvalJob, Job, JobId, Mode, Suite, did_you_mean};
+use crate::plan::PlannedJob;
+use crate::scoring;
+use crate::suites;
+
+/// Items of a suite as token ids.
+#[derive(Debug, Clone, Serialize)]
+pub struct ShownSuite {
+    /// The suite.
+    pub suite: Suite,
+    /// The scoring rules.
+    pub mode: Mode,
+    /// The model whose tokenizer is used.
+    pub model: String,
+    /// The number of items.
+    pub items: usize,
+    /// The first items.
+    pub shown: Vec<ShownItem>,
+}
+
+/// An item as token ids.
+#[derive(Debug, Clone, Serialize)]
+pub struct ShownItem {
+    /// The subtask that it belongs to.
+    pub subtask: String,
+    /// Its position within the subtask, from 0.
+    pub index: u32,
+    /// Its candidates. Candidate 0 is the right one, where one is.
+    pub candidates: Vec<ShownCandidate>,
+}
+
+/// A candidate as the sequences whose log-probabilities add up to its score.
+#[derive(Debug, Clone, Serialize)]
+pub struct ShownCandidate {
+    /// The sequences.
+    pub sequences: Vec<Vec<ScoredToken>>,
+}
+
+/// A token of a sequence.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ScoredToken {
+    /// The id.
+    pub id: u32,
+    /// The decoded text.
+    pub text: String,
+    /// Whether its log-probability counts.
+    pub scored: bool,
+}
+
+/// The first `count` items of a suite, with the tokenizer of the first model that is evaluated on it.
+///
+/// # Errors
+/// A suite that no cell is evaluated on, or whose items have no candidates; missing or invalid data.
+pub fn show_suite(session: &Session, name: &str, count: usize) -> Result<ShownSuite, Failure> {
+    let (planned, job) = eval_job(session, name)?;
+    let files = data::evaluation_files(&located(planned)?, job.suite)?;
+    let items = suites::read(job.suite, job.mode, &files).map_err(|error| Failure::new(Exit::Environment, error))?;
+    let release = job.mode.transformers();
+    let (tokenizer, _) = tokenizer_of(session, &tokenizer_job(session, &job.model)?, release)?;
+    let mut shown = vec![];
+    for item in items.iter().take(count) {
+        let mut candidates = vec![];
+        for candidate in &item.candidates {
+            let mut sequences = vec![];
+            for request in scoring::requests(&tokenizer, candidate, job.mode.first_token)? {
+                let token = |(place, id): (usize, &u32)| {
+                    Ok(ScoredToken {
+                        id: *id,
+                        text: tokenizer.decode(&[*id])?,
+                        scored: request.scored.contains(&place),
+                    })
+                };
+                sequences.push(request.ids.iter().enumerate().map(token).collect::<Result<_, data::DataError>>()?);
+            }
+            candidates.push(ShownCandidate { sequences });
+        }
+        shown.push(ShownItem { subtask: item.subtask.clone(), index: item.index, candidates });
+    }
+    let model = session.plan.job(&job.model).map_or_else(String::new, |job| job.group.clone());
+    Ok(ShownSuite { suite: job.suite, mode: job.mode, model, items: items.len(), shown })
+}
+
+/// The first job that evaluates a model on the suite of this name.
+fn eval_job<'s>(session: &'s Session, name: &str) -> Result<(&'s PlannedJob, &'s EvalJob), Failure> {
+    let jobs = session.plan.jobs().filter_map(|planned| match &planned.job {
+        Job::Eval(job) => Some((planned, job)),
+        _ => None,
+    });
+    let jobs: Vec<_> = jobs.collect();
+    if let Some(found) = jobs.iter().find(|(_, job)| job.suite.name() == name) {
+        return Ok(*found);
+    }
+    let mut known: Vec<&str> = jobs.iter().map(|(_, job)| job.suite.name()).collect();
+    known.dedup();
+    let hint = match (Suite::Glue.name() == name, &known[..]) {
+        (true, _) => "the items of glue are classified and have no candidates".to_owned(),
+        (false, []) => "no cell of this spec is evaluated".to_owned(),
+        (false, known) => {
+            did_you_mean(name, known.iter().copied()).unwrap_or_else(|| format!("the suites are {}", known.join(", ")))
+        }
+    };
+    let message = format!("grid: no cell is evaluated on the suite '{name}' item by item\n  help: {hint}");
+    Err(Failure::text(Exit::NothingMatches, message))
+}
+
+/// The job whose output has the tokenizer of a model.
+fn tokenizer_job(session: &Session, model: &JobId) -> Result<JobId, Failure> {
+    match session.plan.job(model).map(|planned| &planned.job) {
+        Some(Job::Pretrain(job)) => Ok(job.tokenizer),
+        Some(Job::Tune(job)) if !session.outputs.contains_key(model) => tokenizer_job(session, &job.parent),
+        _ => Ok(*model),
+    }
+}
