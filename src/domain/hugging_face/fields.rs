@@ -2,7 +2,6 @@
 
 use serde_json::{Map, Value, json};
 
-use super::names::is_known;
 use super::unsupported::Unsupported;
 use crate::domain::model::Arch;
 
@@ -114,8 +113,8 @@ impl Fields<'_> {
     }
 
     /// Rejects fields that are neither read nor known to have no effect on the outputs.
-    pub(super) fn check_known(&self, arch: Arch) -> Result<(), Unsupported> {
-        match self.0.iter().find(|(name, value)| !value.is_null() && !is_known(arch, name)) {
+    pub(super) fn check_known(&self, arch: Arch, is_known: impl Fn(&str) -> bool) -> Result<(), Unsupported> {
+        match self.0.iter().find(|(name, value)| !value.is_null() && !is_known(name)) {
             Some((name, value)) => Err(Unsupported(format!(
                 "'{name}' is {value}; grid does not know this field of a '{}' model, and it may change the outputs: remove \
                  it if it has no effect",

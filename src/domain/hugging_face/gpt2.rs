@@ -1,13 +1,68 @@
 //! The configuration of GPT-2 models.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::fields::Fields;
+use super::format::ConfigFormat;
 use super::unsupported::Unsupported;
 use crate::domain::model::{Arch, ModelConfig};
 
+/// The format of the file.
+pub(super) const FORMAT: ConfigFormat = ConfigFormat {
+    read,
+    write,
+    dropouts: &[("attn_pdrop", 0.1), ("embd_pdrop", 0.1), ("resid_pdrop", 0.1)],
+    fields: FIELDS,
+};
+
+/// The fields of `GPT2Config` in transformers 4 and 5, and the general names that it maps to its own.
+const FIELDS: &[&str] = &[
+    "activation_function",
+    "attn_pdrop",
+    "embd_pdrop",
+    "hidden_size",
+    "layer_norm_epsilon",
+    "max_position_embeddings",
+    "n_ctx", // ignored by transformers
+    "n_embd",
+    "n_head",
+    "n_inner",
+    "n_layer",
+    "n_positions",
+    "num_attention_heads",
+    "num_hidden_layers",
+    "reorder_and_upcast_attn", // another order of the same float32 operations
+    "resid_pdrop",
+    "scale_attn_by_inverse_layer_idx",
+    "scale_attn_weights",
+    // The head for multiple choice.
+    "summary_activation",
+    "summary_first_dropout",
+    "summary_proj_to_labels",
+    "summary_type",
+    "summary_use_proj",
+];
+
+/// The fields that only this architecture has.
+fn write(model: &ModelConfig) -> Value {
+    json!({
+        "architectures": ["GPT2LMHeadModel"],
+        "model_type": "gpt2",
+        "activation_function": "gelu_new",
+        "attn_pdrop": 0.0,
+        "embd_pdrop": 0.0,
+        "resid_pdrop": 0.0,
+        "layer_norm_epsilon": model.norm_eps,
+        "n_embd": model.hidden,
+        "n_head": model.heads,
+        "n_inner": model.intermediate,
+        "n_layer": model.layers,
+        "n_positions": model.max_positions,
+    })
+}
+
 /// Reads the configuration.
-pub(super) fn read(fields: &Fields<'_>) -> Result<ModelConfig, Unsupported> {
+fn read(fields: &Fields<'_>) -> Result<ModelConfig, Unsupported> {
     fields.must_be_of(&["GPT2LMHeadModel", "GPT2Model"])?;
     // All names of the tanh form of GELU.
     let gelu = ["gelu_new", "gelu_pytorch_tanh", "gelu_python_tanh", "gelu_fast", "gelu_accurate"];

@@ -3,15 +3,69 @@
 use serde_json::{Map, Value, json};
 
 use super::fields::Fields;
+use super::format::ConfigFormat;
 use super::unsupported::Unsupported;
 use crate::domain::model::{Arch, ModelConfig};
 
 /// The base of the rotary frequencies where a configuration has none.
 const ROPE_BASE: f64 = 10_000.0;
 
+/// The format of the file.
+pub(super) const FORMAT: ConfigFormat =
+    ConfigFormat { read, write, dropouts: &[("attention_dropout", 0.0)], fields: FIELDS };
+
+/// The fields of `LlamaConfig` in transformers 4 and 5.
+const FIELDS: &[&str] = &[
+    "attention_bias",
+    "attention_dropout",
+    "head_dim",
+    "hidden_act",
+    "hidden_size",
+    "intermediate_size",
+    "max_position_embeddings",
+    "mlp_bias",
+    "num_attention_heads",
+    "num_hidden_layers",
+    "num_key_value_heads",
+    "partial_rotary_factor",
+    "pretraining_tp", // ignored by transformers
+    "rms_norm_eps",
+    "rope_interleaved", // of models that were converted from another library
+    "rope_parameters",
+    "rope_scaling",
+    "rope_theta",
+];
+
+/// The fields that only this architecture has.
+fn write(model: &ModelConfig) -> Value {
+    json!({
+        "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
+        "attention_bias": false,
+        "attention_dropout": 0.0,
+        "head_dim": model.head_dim,
+        "hidden_act": "silu",
+        "hidden_size": model.hidden,
+        "intermediate_size": model.intermediate,
+        "max_position_embeddings": model.max_positions,
+        "mlp_bias": false,
+        "num_attention_heads": model.heads,
+        "num_hidden_layers": model.layers,
+        "num_key_value_heads": model.kv_heads,
+        "rms_norm_eps": model.norm_eps,
+        "rope_theta": model.rope_base,
+        "rope_parameters": {"rope_theta": model.rope_base, "rope_type": "default"},
+    })
+}
+
 /// Reads the configuration.
-pub(super) fn read(fields: &Fields<'_>) -> Result<ModelConfig, Unsupported> {
+fn read(fields: &Fields<'_>) -> Result<ModelConfig, Unsupported> {
     fields.must_be_of(&["LlamaForCausalLM", "LlamaModel", "LLaMAForCausalLM"])?;
+    model(fields)
+}
+
+/// Reads the configuration of a model that is computed as LLaMA is.
+pub(super) fn model(fields: &Fields<'_>) -> Result<ModelConfig, Unsupported> {
     fields.must_be("hidden_act", &[json!("silu"), json!("swish")])?;
     fields.must_be("attention_bias", &[json!(false)])?;
     fields.must_be("mlp_bias", &[json!(false)])?;

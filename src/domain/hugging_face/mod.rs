@@ -1,6 +1,7 @@
 //! The `config.json` of Hugging Face models: reading it for imported models, and writing it for exported ones.
 
 mod fields;
+mod format;
 mod gpt2;
 mod llama;
 mod names;
@@ -15,8 +16,8 @@ use super::json_text::parse_json;
 use super::model::{Arch, ModelConfig};
 use super::plain_text::plain_text;
 use fields::Fields;
+use format::ConfigFormat;
 
-pub use names::is_known;
 pub use unsupported::Unsupported;
 
 /// The names of the files in a model folder.
@@ -91,11 +92,9 @@ impl ConfigFile {
             return Err(Unsupported(format!("'model_type' is {found}; supported are {known}")));
         };
         fields.check_common()?;
-        let (model, dropouts) = match arch {
-            Arch::Llama => (llama::read(&fields)?, &[("attention_dropout", 0.0)][..]),
-            Arch::Gpt2 => (gpt2::read(&fields)?, &[("attn_pdrop", 0.1), ("embd_pdrop", 0.1), ("resid_pdrop", 0.1)][..]),
-        };
-        fields.check_known(arch)?;
+        let format = format(arch);
+        let model = (format.read)(&fields)?;
+        fields.check_known(arch, |name| is_known(arch, name))?;
         let token = |name: &str| {
             let value = fields.get(name)?;
             let first = value.as_array().and_then(|several| several.first()).unwrap_or(value);
@@ -105,7 +104,7 @@ impl ConfigFile {
             SpecialTokens { bos: token("bos_token_id"), eos: token("eos_token_id"), pad: token("pad_token_id") };
         let dtype = fields.get("dtype").or(fields.get("torch_dtype")).and_then(Value::as_str);
         let mut dropout: f64 = 0.0;
-        for (name, default) in dropouts {
+        for (name, default) in format.dropouts {
             dropout = dropout.max(fields.real(name, *default)?);
         }
         Ok(Self { model, tokens, dtype: dtype.unwrap_or("float32").to_owned(), dropout })
@@ -115,40 +114,7 @@ impl ConfigFile {
     /// `rope_parameters`).
     pub fn text(&self) -> String {
         let Self { model, tokens, dtype, dropout: _ } = self;
-        let mut value = match model.arch {
-            Arch::Llama => json!({
-                "architectures": ["LlamaForCausalLM"],
-                "model_type": "llama",
-                "attention_bias": false,
-                "attention_dropout": 0.0,
-                "head_dim": model.head_dim,
-                "hidden_act": "silu",
-                "hidden_size": model.hidden,
-                "intermediate_size": model.intermediate,
-                "max_position_embeddings": model.max_positions,
-                "mlp_bias": false,
-                "num_attention_heads": model.heads,
-                "num_hidden_layers": model.layers,
-                "num_key_value_heads": model.kv_heads,
-                "rms_norm_eps": model.norm_eps,
-                "rope_theta": model.rope_base,
-                "rope_parameters": {"rope_theta": model.rope_base, "rope_type": "default"},
-            }),
-            Arch::Gpt2 => json!({
-                "architectures": ["GPT2LMHeadModel"],
-                "model_type": "gpt2",
-                "activation_function": "gelu_new",
-                "attn_pdrop": 0.0,
-                "embd_pdrop": 0.0,
-                "resid_pdrop": 0.0,
-                "layer_norm_epsilon": model.norm_eps,
-                "n_embd": model.hidden,
-                "n_head": model.heads,
-                "n_inner": model.intermediate,
-                "n_layer": model.layers,
-                "n_positions": model.max_positions,
-            }),
-        };
+        let mut value = (format(model.arch).write)(model);
         let common = json!({
             "bos_token_id": tokens.bos,
             "eos_token_id": tokens.eos,
@@ -165,6 +131,19 @@ impl ConfigFile {
         }
         format!("{value:#}\n")
     }
+}
+
+/// The format of the `config.json` of an architecture.
+fn format(arch: Arch) -> &'static ConfigFormat {
+    match arch {
+        Arch::Llama => &llama::FORMAT,
+        Arch::Gpt2 => &gpt2::FORMAT,
+    }
+}
+
+/// Whether a field of the `config.json` of an architecture is known: computed here, or without effect on the outputs.
+pub fn is_known(arch: Arch, name: &str) -> bool {
+    names::is_common(name) || format(arch).fields.contains(&name)
 }
 
 /// What transformers 4.51.3 computes differently from the current release for a `config.json`; `None` if nothing.

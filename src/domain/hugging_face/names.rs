@@ -1,11 +1,9 @@
-//! The names of the fields of a `config.json` that are known.
+//! The names of the fields that the `config.json` of every architecture may have.
 
-use crate::domain::model::Arch;
-
-/// Whether a field is a common one or one of the architecture. Fields that begin with an underscore are notes of
-/// `transformers` to itself.
-pub fn is_known(arch: Arch, name: &str) -> bool {
-    name.starts_with('_') || COMMON.contains(&name) || known_fields(arch).contains(&name)
+/// Whether a field is one that every architecture has. Those that begin with an underscore are notes of `transformers` to
+/// itself.
+pub(super) fn is_common(name: &str) -> bool {
+    name.starts_with('_') || COMMON.contains(&name)
 }
 
 /// Fields of every architecture: those that are checked, and those without effect on the outputs of a forward pass, such
@@ -112,62 +110,4 @@ pub(super) const COMMON: &[&str] = &[
     "top_k",
     "top_p",
     "typical_p",
-];
-
-/// The fields of an architecture besides [`COMMON`].
-pub(super) fn known_fields(arch: Arch) -> &'static [&'static str] {
-    match arch {
-        Arch::Llama => LLAMA,
-        Arch::Gpt2 => GPT2,
-    }
-}
-
-/// The fields of `LlamaConfig` in transformers 4 and 5.
-const LLAMA: &[&str] = &[
-    "attention_bias",
-    "attention_dropout",
-    "head_dim",
-    "hidden_act",
-    "hidden_size",
-    "intermediate_size",
-    "max_position_embeddings",
-    "mlp_bias",
-    "num_attention_heads",
-    "num_hidden_layers",
-    "num_key_value_heads",
-    "partial_rotary_factor",
-    "pretraining_tp", // ignored by transformers
-    "rms_norm_eps",
-    "rope_interleaved", // of models that were converted from another library
-    "rope_parameters",
-    "rope_scaling",
-    "rope_theta",
-];
-
-/// The fields of `GPT2Config` in transformers 4 and 5, and the general names that it maps to its own.
-const GPT2: &[&str] = &[
-    "activation_function",
-    "attn_pdrop",
-    "embd_pdrop",
-    "hidden_size",
-    "layer_norm_epsilon",
-    "max_position_embeddings",
-    "n_ctx", // ignored by transformers
-    "n_embd",
-    "n_head",
-    "n_inner",
-    "n_layer",
-    "n_positions",
-    "num_attention_heads",
-    "num_hidden_layers",
-    "reorder_and_upcast_attn", // another order of the same float32 operations
-    "resid_pdrop",
-    "scale_attn_by_inverse_layer_idx",
-    "scale_attn_weights",
-    // The head for multiple choice.
-    "summary_activation",
-    "summary_first_dropout",
-    "summary_proj_to_labels",
-    "summary_type",
-    "summary_use_proj",
 ];

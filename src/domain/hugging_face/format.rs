@@ -1,0 +1,19 @@
+//! What the file of an architecture states about its `config.json`.
+
+use serde_json::Value;
+
+use super::fields::Fields;
+use super::unsupported::Unsupported;
+use crate::domain::model::ModelConfig;
+
+/// The `config.json` of an architecture.
+pub(super) struct ConfigFormat {
+    /// Reads the configuration, and refuses what would change the outputs and is not computed.
+    pub(super) read: fn(&Fields<'_>) -> Result<ModelConfig, Unsupported>,
+    /// Writes the fields that other architectures do not have.
+    pub(super) write: fn(&ModelConfig) -> Value,
+    /// The fields of dropout probabilities, with their defaults.
+    pub(super) dropouts: &'static [(&'static str, f64)],
+    /// The names of all fields besides those that every architecture has.
+    pub(super) fields: &'static [&'static str],
+}
