@@ -166,6 +166,7 @@ fn rows_without_a_clear_format_are_refused() {
         dataset(talk, ", fields: {messages: dialog}"),
         dataset(talk, ", format: massages"),
         dataset(talk, ", chat_template: none.jinja"),
+        dataset(talk, ", chat_template: tokenizer"),
         dataset(talk, ", format: text, roles: {a: user}, chat_template: chatml"),
         dataset("", ""),
     ];
@@ -180,6 +181,8 @@ fn rows_without_a_clear_format_are_refused() {
       help: did you mean 'messages'?
     grid: failed to read the chat template none.jinja of dataset chat: No such file or directory (os error 2)
       help: `chat_template` is `none`, `chatml`, `tokenizer` or the path of a Jinja file
+    grid: dataset chat: `chat_template: tokenizer` needs an imported model, but the tokenizer of nano is trained here and has no template
+      help: use `chat_template: chatml`, or name a file
     spec.yaml:5:50: 'roles' has no meaning for the format text
       help: remove it, or use a format with messages
     spec.yaml:5:61: 'chat_template' has no meaning for the format text, which has no messages

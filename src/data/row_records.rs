@@ -43,12 +43,12 @@ impl RowReader<'_> {
         }
         match self.row {
             RowFormat::Text => Ok(Record::Text(self.text(row, "text")?)),
-            RowFormat::PromptCompletion => self.prompt_completion(row, "completion"),
+            RowFormat::PromptCompletion => self.prompt_completion(row),
             RowFormat::Alpaca => self.alpaca(row),
             RowFormat::Sharegpt | RowFormat::Messages => self.conversation(row),
             RowFormat::Preference => self.preference(row),
             RowFormat::Kto => {
-                let record = self.prompt_completion(row, "completion")?;
+                let record = self.prompt_completion(row)?;
                 Ok(if self.flag(row, "label")? { record } else { Record::Segments(vec![]) })
             }
             RowFormat::Segments => self.segments(row),
@@ -88,8 +88,8 @@ impl RowReader<'_> {
         }
     }
 
-    fn prompt_completion(&self, row: &Value, completion: &str) -> Result<Record, String> {
-        let (prompt, reply) = (self.required(row, "prompt")?, self.required(row, completion)?);
+    fn prompt_completion(&self, row: &Value) -> Result<Record, String> {
+        let (prompt, reply) = (self.required(row, "prompt")?, self.required(row, "completion")?);
         self.joined(prompt, reply)
     }
 

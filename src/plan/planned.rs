@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use petgraph::graph::{DiGraph, NodeIndex};
 use serde::Serialize;
 
-use crate::domain::{CellKey, Job, JobId, Origin, PrepareJob, Prepared, TextSize};
+use crate::domain::{CellKey, Job, JobId, LocatedSource, Origin, PrepareJob, Prepared, TextSize};
 
 /// The role of a job in a cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -64,6 +64,12 @@ impl PlannedJob {
             (Job::Finetune(finetune), _) => finetune.task.to_string(),
             (job, _) => format!("{} {}", job.kind(), self.group),
         }
+    }
+
+    /// One of the sources that it reads itself, with its files.
+    pub fn located(&self, origin: &Origin) -> LocatedSource {
+        let files = self.sources.iter().find(|(known, _)| known == origin).map(|(_, files)| files.clone());
+        LocatedSource { origin: origin.clone(), files: files.unwrap_or_default() }
     }
 
     /// The locations of the data that it reads itself and that was not found.

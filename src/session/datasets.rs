@@ -19,6 +19,7 @@ pub(super) fn complete(
     located: &BTreeMap<Source, LocatedSource>,
     survey: &mut Survey,
 ) -> Result<BTreeMap<String, String>, Failure> {
+    refuse_template_of_trained_tokenizer(grid)?;
     let mut detected = BTreeMap::new();
     for dataset in datasets(grid) {
         let found = located.get(&dataset.source).filter(|found| matches!(found.origin, Origin::Content { .. }));
@@ -42,6 +43,23 @@ pub(super) fn complete(
         }
     }
     Ok(detected)
+}
+
+/// A tokenizer that the experiment trains has no chat template.
+fn refuse_template_of_trained_tokenizer(grid: &Grid) -> Result<(), Failure> {
+    let own = Formatting::Chat { chat_template: ChatTemplate::Tokenizer };
+    for cell in grid.cells.iter().filter(|cell| matches!(cell.recipe.base, BaseModel::Trained(_))) {
+        let mut datasets = cell.recipe.stages.iter().flat_map(Stage::all_datasets);
+        if let Some(dataset) = datasets.find(|dataset| dataset.formatting == own) {
+            let message = format!(
+                "grid: dataset {}: `chat_template: tokenizer` needs an imported model, but the tokenizer of {} is trained \
+                 here and has no template\n  help: use `chat_template: chatml`, or name a file",
+                dataset.name, cell.key.model
+            );
+            return Err(Failure::text(Exit::Usage, message));
+        }
+    }
+    Ok(())
 }
 
 /// All datasets of a grid, each as often as it is used.

@@ -22,7 +22,7 @@ pub(super) fn check(plan: &Plan, decisions: &BTreeMap<JobId, Decision>, survey: 
 }
 
 fn check_suite(planned: &PlannedJob, job: &EvalJob, survey: &mut Survey) -> Result<(), Failure> {
-    let located = located(planned, &job.data);
+    let located = planned.located(&job.data);
     let rules = (job.suite, job.suite.version(), job.mode);
     let items = survey.count_items(&located, &rules, |located| {
         let files = data::evaluation_files(located, job.suite)?;
@@ -57,18 +57,13 @@ fn check_rows(
     name: String,
     survey: &mut Survey,
 ) -> Result<u64, Failure> {
-    let located = located(planned, origin);
+    let located = planned.located(origin);
     let rules = (Suite::Glue, Suite::Glue.version(), task, &name);
     let rows = survey.count_items(&located, &rules, |located| {
         let (file, bytes) = data::evaluation_file(located, Suite::Glue, &name)?;
         Ok::<u64, Unusable>(glue::read(task, &file, &bytes)?.len() as u64)
     });
     rows.map_err(|unusable| unusable.failure(&format!("{} {task}", Suite::Glue), &located))
-}
-
-fn located(planned: &PlannedJob, origin: &Origin) -> LocatedSource {
-    let files = planned.sources.iter().find(|(known, _)| known == origin).map(|(_, files)| files.clone());
-    LocatedSource { origin: origin.clone(), files: files.unwrap_or_default() }
 }
 
 /// The reason why evaluation data cannot be used.

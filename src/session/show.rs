@@ -8,8 +8,7 @@ use super::failure::{Exit, Failure};
 use super::open::Session;
 use crate::data::{self, Formatter, Tokenizer};
 use crate::domain::{
-    DatasetFormat, Formatting, Job, JobId, LocatedSource, LossMask, Origin, PrepareJob, Prepared, Transformers,
-    did_you_mean,
+    DatasetFormat, Formatting, Job, JobId, LocatedSource, LossMask, PrepareJob, Prepared, Transformers, did_you_mean,
 };
 use crate::plan::PlannedJob;
 
@@ -148,7 +147,7 @@ pub(super) fn tokenizer_of(
     let planned = session.plan.job(id).expect("the parents of a planned job are planned");
     match &planned.job {
         Job::Tokenizer(job) => {
-            let texts = data::tokenizer_texts(job, |origin, texts| texts(&located_origin(planned, origin)))?;
+            let texts = data::tokenizer_texts(job, |origin, texts| texts(&planned.located(origin)))?;
             Ok((Tokenizer::train_with(job.vocab_size, &job.special_tokens, texts.iter())?, PathBuf::new()))
         }
         _ => match planned.sources.iter().flat_map(|(_, files)| files).next().and_then(|file| file.parent()) {
@@ -159,12 +158,6 @@ pub(super) fn tokenizer_of(
             }
         },
     }
-}
-
-/// The files of an origin that a job reads.
-fn located_origin(planned: &PlannedJob, origin: &Origin) -> LocatedSource {
-    let files = planned.sources.iter().find(|(known, _)| known == origin).map(|(_, files)| files.clone());
-    LocatedSource { origin: origin.clone(), files: files.unwrap_or_default() }
 }
 
 /// The longest record and the loss mask of the first stage that trains on a prepared dataset.
