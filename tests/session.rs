@@ -14,7 +14,7 @@ fn session(env: &Env, commands: &[&str]) -> String {
         shown += &format!("$ grid {command}\n{stdout}{stderr}{code}");
     }
     let lines: Vec<&str> = shown.lines().map(str::trim_end).collect();
-    lines.join("\n").replace(env.path().to_str().expect("UTF-8"), "/work")
+    lines.join("\n").replace(env.path().to_str().expect("UTF-8"), "[folder]")
 }
 
 /// Asserts an inline snapshot of a session without what differs between machines and runs.
