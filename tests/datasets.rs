@@ -173,7 +173,7 @@ fn rows_without_a_clear_format_are_refused() {
     insta::assert_snapshot!(refused.join(""), @r#"
     grid: failed to read chat.jsonl: line 1: no known format has only the fields 'body', 'title'; expected rows of a known format, or `format:` with the names of the fields; see `datasets` in docs/spec.md
     grid: failed to read chat.jsonl: line 1: the field 'context' would not be used; write `format: jsonl`, `prompt: "{instruction}\n{context}"` (or `prompt: instruction` to leave it out) and `reply: response`; expected rows of a known format, or `format:` with the names of the fields; see `datasets` in docs/spec.md
-    grid: failed to read chat.jsonl: line 1: message 1 has the role 'customer'; say what it means, for example `roles: {customer: user}`; expected rows of the format messages, with 'messages'
+    grid: failed to read chat.jsonl: line 1: message 1 has the unknown role 'customer'; map it, for example with `roles: {customer: user}`; expected rows of the format messages, with 'messages'
     grid: failed to read chat.jsonl: line 1: field 'dialog' is missing; there are 'messages'; expected rows of the format messages, with 'dialog'
     spec.yaml:5:29: 'fields' needs `format:` with the name of a layout, such as `format: messages`
       help: remove it

@@ -32,7 +32,7 @@ pub(super) struct SpecialTexts {
 pub(super) struct ChatRenderer {
     environment: Environment<'static>,
     special: SpecialTexts,
-    /// Whether the template says itself what is trained on, in `{% generation %}` blocks.
+    /// Whether the template marks what is trained on with `{% generation %}` blocks.
     has_blocks: bool,
 }
 
@@ -59,11 +59,11 @@ impl ChatRenderer {
 
     /// The text of a conversation, divided into what is trained on and what is not.
     ///
-    /// The trained part of an assistant's message is what the template adds for it after the text that asks for a reply, up
-    /// to the white space behind its last mark. A template with `{% generation %}` blocks says itself what is trained on.
+    /// The trained part of an assistant's message is what the template adds for it after the generation prompt, without
+    /// trailing white space. A template with `{% generation %}` blocks marks the trained parts.
     ///
     /// # Errors
-    /// A template that fails, or that writes a message differently if another one follows.
+    /// A template that fails, that does not write a reply, or that writes a message differently if another one follows.
     pub(super) fn segments(&self, messages: &[Message]) -> Result<Vec<Segment>, String> {
         let whole = self.render(messages, false)?;
         if self.has_blocks {
@@ -85,10 +85,11 @@ impl ChatRenderer {
             }
             let Some(reply) = after.strip_prefix(before.as_str()) else {
                 return Err(format!(
-                    "the text that asks for a reply is not the beginning of what the template writes for message {number}; \
-                     use a template with {{% generation %}} blocks"
+                    "the generation prompt of the template is not the beginning of message {number}; use a template with \
+                     {{% generation %}} blocks"
                 ));
             };
+            check_written(reply, message)?;
             let end = before.len() + trained_length(reply, &message.content);
             segments.push(Segment { text: whole[written..before.len()].to_owned(), trained: false });
             segments.push(Segment { text: whole[before.len()..end].to_owned(), trained: true });
@@ -99,10 +100,10 @@ impl ChatRenderer {
         Ok(segments)
     }
 
-    /// The text of a prompt and its completion. Everything behind the text that asks for a reply is trained on.
+    /// The text of a prompt and its completion. Everything after the generation prompt is trained on.
     ///
     /// # Errors
-    /// A template that fails, or that writes the prompt differently if the completion follows.
+    /// A template that fails, that does not write a reply, or that writes the prompt differently if the completion follows.
     pub(super) fn completion(&self, prompt: &[Message], completion: &[Message]) -> Result<Vec<Segment>, String> {
         let unmarked = |text: String| text.replace([OPENING, CLOSING], "");
         let before = unmarked(self.render(prompt, true)?);
@@ -110,6 +111,7 @@ impl ChatRenderer {
         let Some(after) = whole.strip_prefix(before.as_str()) else {
             return Err("the template writes the prompt differently if its completion follows".to_owned());
         };
+        completion.iter().try_for_each(|message| check_written(after, message))?;
         let trained = Segment { text: after.to_owned(), trained: true };
         Ok(vec![Segment { text: before, trained: false }, trained])
     }
@@ -133,11 +135,23 @@ impl ChatRenderer {
     }
 }
 
-/// The length of the part of a reply that is trained on: up to the last mark behind the content. Where only white space
-/// follows the content, that is what ends the reply, so it is trained on.
+/// Refuses a template that leaves out the content of a message, as one does that expects a list of parts instead of a
+/// text. Only the last word is looked for, because templates may remove reasoning before it.
+fn check_written(text: &str, message: &Message) -> Result<(), String> {
+    match message.content.split_whitespace().next_back() {
+        Some(word) if !text.contains(word) => Err(format!(
+            "the template does not write the content of the reply '{}'; does it expect a list of parts?",
+            message.content.chars().take(40).collect::<String>()
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// The length of the part of a reply that is trained on: without the white space after its end mark. Where only white
+/// space follows the content, it is the end mark and is trained on.
 fn trained_length(reply: &str, content: &str) -> usize {
     let trimmed = reply.trim_end().len();
-    let content_end = reply.rfind(content.trim_end()).map_or(0, |start| start + content.trim_end().len());
+    let content_end = reply.find(content.trim_end()).map_or(0, |start| start + content.trim_end().len());
     if trimmed > content_end { trimmed } else { reply.len() }
 }
 
@@ -170,7 +184,7 @@ fn mark_blocks(source: &str) -> (String, bool) {
     (marked, found)
 }
 
-/// The segments of a text with marks. What is marked is trained on, unless its message is not.
+/// The segments of a text with marked parts, which are trained on unless their message is not.
 fn blocks(whole: &str, messages: &[Message]) -> Result<Vec<Segment>, String> {
     let replies: Vec<&Message> = messages.iter().filter(|message| message.role == Role::Assistant).collect();
     let parts: Vec<&str> = whole.split(OPENING).collect();
@@ -186,6 +200,9 @@ fn blocks(whole: &str, messages: &[Message]) -> Result<Vec<Segment>, String> {
     let mut segments = vec![Segment { text: parts[0].to_owned(), trained: false }];
     for (index, part) in parts[1..].iter().enumerate() {
         let is_trained = number != replies.len() || replies[index].trained;
+        if number == replies.len() {
+            check_written(part, replies[index])?;
+        }
         let (trained, rest) = part.split_once(CLOSING).ok_or("a {% generation %} block contains another one")?;
         segments.push(Segment { text: trained.to_owned(), trained: is_trained });
         segments.push(Segment { text: rest.to_owned(), trained: false });

@@ -20,8 +20,9 @@ const PAIRS: [(&str, &str); 5] = [
     ("input", "output"),
 ];
 
-/// Fields that belong to the prompt where a row has them.
-const FURTHER: [&str; 6] = ["context", "input", "system", "history", "passage", "document"];
+/// Fields that belong to the prompt where a row has them. A detected format must not leave them out without a message.
+const FURTHER: [&str; 9] =
+    ["context", "input", "system", "history", "passage", "document", "instruction", "question", "query"];
 
 /// The format of the files of a source that has some. The layout of rows follows from the extension of the first file, the
 /// format from the fields of its first row.
@@ -86,10 +87,16 @@ fn format_of(row: &Value, layout: Layout, first: Option<u64>) -> Result<DatasetF
         .into_iter()
         .filter(|(prompt, reply)| fields.contains_key(*prompt) && fields.contains_key(*reply))
         .collect();
+    let further = |used: &[&str]| FURTHER.into_iter().find(|name| !used.contains(name) && fields.contains_key(*name));
     let names = || fields.keys().map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ");
     match (&formats[..], &pairs[..]) {
         // `instruction`, `input`, `output` is one format, and its two last fields are no pair of their own.
         ([format], pairs) if pairs.is_empty() || *format == RowFormat::Alpaca => {
+            if let Some(further) = further(format.fields()) {
+                return Err(format!(
+                    "the format {format} would not use the field '{further}'; if that is right, write `format: {format}`"
+                ));
+            }
             let mut detected = DatasetFormat::rows(layout, *format);
             if let DatasetFormat::Rows { first: limit, .. } = &mut detected {
                 *limit = first;
@@ -97,11 +104,9 @@ fn format_of(row: &Value, layout: Layout, first: Option<u64>) -> Result<DatasetF
             Ok(detected)
         }
         ([], [(prompt, reply)]) => {
-            let further = FURTHER
-                .into_iter()
-                .filter(|_| (*prompt, *reply) != PAIRS[0])
-                .find(|name| name != prompt && name != reply && fields.contains_key(*name));
-            if let Some(further) = further {
+            if (*prompt, *reply) != PAIRS[0]
+                && let Some(further) = further(&[prompt, reply])
+            {
                 let (word, pattern) = (layout_word(layout), format!("\"{{{prompt}}}\\n{{{further}}}\""));
                 return Err(format!(
                     "the field '{further}' would not be used; write `format: {word}`, `prompt: {pattern}` (or `prompt: \
@@ -150,6 +155,9 @@ mod tests {
             r#"{"instruction": "p", "input": "", "output": "r"}"#,
             r#"{"instruction": "p", "context": "", "response": "r"}"#,
             r#"{"messages": []}"#,
+            r#"{"messages": [], "system": "s"}"#,
+            r#"{"instruction": "p", "chosen": "c", "rejected": "r"}"#,
+            r#"{"text": "t", "question": "q"}"#,
             r#"{"prompt": "p", "prompt_id": "x", "messages": []}"#,
             r#"{"conversations": []}"#,
             r#"{"prompt": "p", "completion": "c"}"#,
@@ -169,6 +177,9 @@ mod tests {
         {"format":"rows","row":"alpaca"}
         the field 'context' would not be used; write `format: jsonl`, `prompt: "{instruction}\n{context}"` (or `prompt: instruction` to leave it out) and `reply: response`
         {"format":"rows","row":"messages"}
+        {"format":"rows","row":"messages"}
+        the format preference would not use the field 'instruction'; if that is right, write `format: preference`
+        the format text would not use the field 'question'; if that is right, write `format: text`
         {"format":"rows","row":"messages"}
         {"format":"rows","row":"sharegpt"}
         {"format":"rows","row":"prompt_completion"}

@@ -173,7 +173,7 @@ mod tests {
         read data/empty.txt: it is empty, as after an interrupted download; replace it, or remove it
         read data/empty.txt.gz: it is empty, as after an interrupted download; replace it, or remove it
         unpack data/cut.txt.gz: it is a damaged gzip file (unexpected end of file); make or download it again
-        read data/text.txt.zst: it is compressed with zstd, not text; unpack it: `unzstd FILE` (gzip is read as it is)
+        read data/text.txt.zst: it is compressed with zstd, not text; unpack it: `unzstd FILE` (only gzip files may stay compressed)
         read data/binary.gz: line 1 contains a NUL byte, so the file is damaged or not text; if it is text, remove them: `tr -d '\000' < FILE > NEW`
         ");
     }

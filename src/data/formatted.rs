@@ -1,30 +1,31 @@
 //! From records to token ids and the ids that are trained on.
 //!
-//! A text is tokenized as a whole, except where its layout says otherwise (`segments`), so that training and evaluation see the ids that the text has; the border between a
-//! prompt and its reply is then found by offsets. A token across the border is trained on, because it has a part of the
-//! reply, and is counted.
+//! A text is tokenized as a whole, so that training and evaluation see the same ids; the border between a prompt and its
+//! reply is then found by offsets. A token across the border contains a part of the reply, so it is trained on, and it is
+//! counted. Only the pieces of the layout `segments` are tokenized one by one.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use serde_json::Value;
 
 use crate::domain::hugging_face::files::{CHAT_TEMPLATE, TOKENIZER_CONFIG};
-use crate::domain::{ChatTemplate, Formatting, Role, Template};
+use crate::domain::{ChatTemplate, Formatting, Role, Template, parse_json, plain_text};
 
 use super::chat::{CHATML, ChatRenderer, SpecialTexts};
 use super::error::DataError;
 use super::record::{Message, Record, Segment};
 use super::tokenizer::Tokenizer;
 
-/// A record as it is trained.
+/// The token ids of a record with its loss mask.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenizedRecord {
     /// The token ids.
     pub ids: Vec<u32>,
     /// Whether each id is trained on.
     pub trained: Vec<bool>,
-    /// The number of tokens that are trained on although they have a part, other than white space, of what is not.
+    /// The number of trained tokens that also contain a part, other than white space, of the text that is not trained on.
     pub across: u64,
 }
 
@@ -70,8 +71,8 @@ impl<'a> Formatter<'a> {
         Ok(Self { tokenizer, format })
     }
 
-    /// Formats and tokenizes a record. Ids that the tokenizer puts before every text come first, except where a chat
-    /// template or the record itself says everything.
+    /// Formats and tokenizes a record. The ids that the tokenizer puts before every text come first, unless a chat template
+    /// or the record itself provides all tokens.
     ///
     /// # Errors
     /// A record that the template cannot format, a text that cannot be encoded, a record without a trained token, two
@@ -157,7 +158,7 @@ impl<'a> Formatter<'a> {
             ends.push(ends.last().copied().unwrap_or(0) + segment.text.len());
         }
         for token in self.tokenizer.encode_spans(&text)? {
-            // The segments that the token has a part of. A token without characters belongs to what precedes it.
+            // The segments that the token contains a part of. A token without characters belongs to what precedes it.
             let first = ends.partition_point(|end| *end <= token.start).min(segments.len().saturating_sub(1));
             let last = ends.partition_point(|end| *end < token.end).clamp(first, segments.len().saturating_sub(1));
             let trained = segments[first..=last].iter().any(|segment| segment.trained && !segment.text.is_empty());
@@ -207,7 +208,7 @@ fn turns(messages: &[Message]) -> Result<Vec<Turn>, String> {
             }
             Role::Tool => {
                 return Err(format!(
-                    "message {} is that of a tool, which a template of prompt and reply cannot write; set `chat_template: \
+                    "message {} is from a tool, which a template of prompt and reply cannot write; set `chat_template: \
                      tokenizer` or name a file",
                     index + 1
                 ));
@@ -227,8 +228,13 @@ fn template_of(folder: &Path) -> Result<String, DataError> {
     let none = || {
         unformattable(format!("{} has no chat template: set `chat_template: chatml`, or name a file", path.display()))
     };
-    let text = fs::read_to_string(&path).map_err(|_| none())?;
-    let config: Value = serde_json::from_str(&text).map_err(|_| none())?;
+    let bytes = match fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Err(none()),
+        Err(error) => return Err(DataError::io("read", &path)(error)),
+    };
+    let text = plain_text(&bytes).map_err(DataError::not_text(&path))?;
+    let config = parse_json(text).map_err(|problem| unformattable(format!("{}: {problem}", path.display())))?;
     match config.get("chat_template") {
         Some(Value::String(template)) => Ok(template.clone()),
         // Several templates by name.

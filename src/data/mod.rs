@@ -61,7 +61,7 @@ pub use prepared::{
     prepare_dataset,
 };
 pub use record::{Message, Record, Segment};
-pub use records::{record_groups, records};
+pub use records::{record_groups, records, records_and_blank};
 pub use stamp::FileStamp;
 pub use table_file::{ColumnType, TableFile, Value};
 pub use tokenizer::{Encoding, Tokenizer, copy_tokenizer};

@@ -16,8 +16,8 @@ pub enum Record {
     },
     /// The messages of a conversation, of which those of the assistant are trained on.
     Conversation(Vec<Message>),
-    /// The messages of a prompt, and those of its completion, all of which is trained on, with everything that a chat
-    /// template writes behind the text that asks for a reply.
+    /// The messages of a prompt and those of its completion. Everything that a chat template writes after the generation
+    /// prompt is trained on.
     Completion {
         /// The messages that are given.
         prompt: Vec<Message>,

@@ -75,12 +75,21 @@ fn all_groups(located: &LocatedSource, format: &DatasetFormat) -> Result<Vec<Vec
     }
 }
 
-/// The size of the text of [`records`].
-pub(super) fn measure(located: &LocatedSource, format: &DatasetFormat) -> Result<MeasuredText, DataError> {
+/// As [`records`], with the number of records that have no text to train on.
+///
+/// # Errors
+/// As [`record_groups`].
+pub fn records_and_blank(located: &LocatedSource, format: &DatasetFormat) -> Result<(Vec<Record>, usize), DataError> {
     let all = all_groups(located, format)?.into_iter().flatten();
     let (blank, records): (Vec<Record>, Vec<Record>) = all.partition(Record::is_blank);
+    Ok((records, blank.len()))
+}
+
+/// The size of the text of [`records`].
+pub(super) fn measure(located: &LocatedSource, format: &DatasetFormat) -> Result<MeasuredText, DataError> {
+    let (records, blank) = records_and_blank(located, format)?;
     let words = records.iter().map(Record::words).sum();
-    Ok(MeasuredText { units: records.len() as u64, words, blank: blank.len() as u64 })
+    Ok(MeasuredText { units: records.len() as u64, words, blank: blank as u64 })
 }
 
 /// Groups of one record each.

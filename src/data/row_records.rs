@@ -9,6 +9,9 @@ use crate::domain::{Role, RowFormat};
 use super::record::{Message, Record, Segment};
 use super::rows::{field, text_of};
 
+/// Fields of a row that change the text of a conversation and are not supported.
+const UNSUPPORTED: [&str; 2] = ["tools", "chat_template_kwargs"];
+
 /// The label of a token that is not trained on.
 const IGNORED: i64 = -100;
 
@@ -28,9 +31,9 @@ impl RowReader<'_> {
         self.fields.get(field).map_or(field, String::as_str)
     }
 
-    /// The names in the data of all fields of a row.
+    /// The names in the data of all fields of a row that are read or refused.
     pub(super) fn names(&self) -> Vec<&str> {
-        self.row.fields().iter().map(|field| self.name(field)).collect()
+        self.row.fields().iter().map(|field| self.name(field)).chain(UNSUPPORTED).collect()
     }
 
     /// Reads a row. A row with nothing to train on gives a blank record.
@@ -38,7 +41,7 @@ impl RowReader<'_> {
     /// # Errors
     /// What is wrong with the row, which the caller completes with its place.
     pub(super) fn record(&self, row: &Value) -> Result<Record, String> {
-        if let Some(name) = ["tools", "chat_template_kwargs"].into_iter().find(|name| is_given(row.get(name))) {
+        if let Some(name) = UNSUPPORTED.into_iter().find(|name| is_given(row.get(name))) {
             return Err(format!("field '{name}' is not supported; remove it if the conversation does not need it"));
         }
         match self.row {
@@ -142,9 +145,7 @@ impl RowReader<'_> {
 
     fn conversation(&self, row: &Value) -> Result<Record, String> {
         let mut messages = vec![];
-        if self.row == RowFormat::Sharegpt
-            && let Some(content) = self.optional_text(row, "system")?
-        {
+        if let Some(content) = self.optional_text(row, "system")? {
             messages.push(Message { role: Role::System, content, trained: false });
         }
         messages.extend(self.messages(self.required(row, self.row.fields()[0])?)?);
@@ -180,7 +181,7 @@ impl RowReader<'_> {
         let role = self.either(message, ["from", "role"]).ok_or("has no role")?.1;
         let role = role.as_str().ok_or("has a role that is not a text")?;
         let role = self.roles.get(role).copied().or_else(|| Role::usual(role)).ok_or_else(|| {
-            format!("has the role '{role}'; say what it means, for example `roles: {{{role}: user}}`")
+            format!("has the unknown role '{role}'; map it, for example with `roles: {{{role}: user}}`")
         })?;
         let (name, content) = self.either(message, ["value", "content"]).ok_or("has no content")?;
         let content = content_of(content).map_err(|problem| format!("has a field '{name}' that {problem}"))?;
@@ -192,6 +193,9 @@ impl RowReader<'_> {
             Some(Value::Number(weight)) if weight.as_f64() == Some(1.0) => true,
             Some(other) => return Err(format!("has the weight {other}; only 0 or 1, true or false are supported")),
         };
+        if given.is_some() && trained && role != Role::Assistant {
+            return Err(format!("is from the role '{role}' and marked for training; only replies are trained on"));
+        }
         Ok(Message { role, content, trained: trained && role == Role::Assistant })
     }
 
@@ -272,7 +276,7 @@ impl RowReader<'_> {
     }
 }
 
-/// Whether a value says anything.
+/// Whether a value is present and not empty.
 fn is_given(value: Option<&Value>) -> bool {
     value.is_some_and(|value| match value {
         Value::Null => false,

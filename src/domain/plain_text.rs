@@ -42,14 +42,14 @@ pub enum NotText {
 }
 
 /// The remedy for compressed files that are not read.
-const GZIP: &str = "unpack it (gzip is read as it is)";
+const GZIP: &str = "unpack it (only gzip files may stay compressed)";
 
 /// Kinds of files by their first bytes.
 const KINDS: [(&[u8], &str, &str); 16] = [
     (b"\x1f\x8b", "compressed with gzip", "unpack it: `gunzip FILE`"),
-    (b"\x28\xb5\x2f\xfd", "compressed with zstd", "unpack it: `unzstd FILE` (gzip is read as it is)"),
-    (b"\xfd7zXZ\0", "compressed with xz", "unpack it: `unxz FILE` (gzip is read as it is)"),
-    (b"\x04\x22\x4d\x18", "compressed with lz4", "unpack it: `unlz4 FILE` (gzip is read as it is)"),
+    (b"\x28\xb5\x2f\xfd", "compressed with zstd", "unpack it: `unzstd FILE` (only gzip files may stay compressed)"),
+    (b"\xfd7zXZ\0", "compressed with xz", "unpack it: `unxz FILE` (only gzip files may stay compressed)"),
+    (b"\x04\x22\x4d\x18", "compressed with lz4", "unpack it: `unlz4 FILE` (only gzip files may stay compressed)"),
     (b"PK\x03\x04", "a zip archive or an Office document", "unpack it: `unzip FILE`, or save it as text"),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive", GZIP),
     (b"Rar!\x1a\x07", "a RAR archive", GZIP),
@@ -79,7 +79,7 @@ pub fn plain_text(bytes: &[u8]) -> Result<&str, NotText> {
     if bytes.starts_with(b"BZh") && bytes.get(4..8) == Some(b"\x31\x41\x59\x26") {
         return Err(NotText::Kind {
             kind: "compressed with bzip2",
-            remedy: "unpack it: `bunzip2 FILE` (gzip is read as it is)",
+            remedy: "unpack it: `bunzip2 FILE` (only gzip files may stay compressed)",
         });
     }
     if let Some(nul) = bytes.iter().position(|&byte| byte == 0) {
@@ -156,7 +156,10 @@ mod tests {
         let text = "one line\nanother line\n";
         let files: [(&[u8], &str); 13] = [
             (b"\x1f\x8b\x08\0", "it is compressed with gzip, not text; unpack it: `gunzip FILE`"),
-            (b"\x28\xb5\x2f\xfd....", "with zstd, not text; unpack it: `unzstd FILE` (gzip is read as it is)"),
+            (
+                b"\x28\xb5\x2f\xfd....",
+                "with zstd, not text; unpack it: `unzstd FILE` (only gzip files may stay compressed)",
+            ),
             (b"\xfd7zXZ\0..", "compressed with xz"),
             (b"BZh91AY&SY..", "compressed with bzip2"),
             (b"PK\x03\x04..", "a zip archive or an Office document"),

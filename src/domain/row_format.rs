@@ -42,14 +42,14 @@ impl RowFormat {
         self.into()
     }
 
-    /// The names of the fields of a row, and of those of a turn or piece within it. A row has the first ones at least.
+    /// The names of the fields of a row, the required ones first, and of the fields of a turn or piece within it.
     pub fn fields(self) -> &'static [&'static str] {
         match self {
             RowFormat::Text => &["text"],
             RowFormat::PromptCompletion => &["prompt", "completion", "role", "content"],
             RowFormat::Alpaca => &["instruction", "output", "input", "system", "history"],
             RowFormat::Sharegpt => &["conversations", "system", "from", "value"],
-            RowFormat::Messages => &["messages", "role", "content", "train"],
+            RowFormat::Messages => &["messages", "system", "role", "content", "train"],
             RowFormat::Preference => &["chosen", "rejected", "prompt", "role", "content"],
             RowFormat::Kto => &["prompt", "completion", "label", "role", "content"],
             RowFormat::Segments => &["segments", "text", "label"],

@@ -70,8 +70,7 @@ pub fn show_dataset(session: &Session, name: &str, count: usize) -> Result<Shown
     let located = located(planned)?;
     let (tokenizer, folder) = tokenizer_of(session, &job.tokenizer, Transformers::V5)?;
     let formatter = Formatter::new(formatting, &tokenizer, &folder)?;
-    let records = data::records(&located, format)?;
-    let blank = session.facts.amounts.get(&planned.id).map_or(0, |amount| amount.blank as usize);
+    let (records, left_out) = data::records_and_blank(&located, format)?;
     let (max_length, loss) = trained_as(session, &planned.id);
     let mut shown = vec![];
     for (index, record) in records.iter().take(count).enumerate() {
@@ -96,7 +95,7 @@ pub fn show_dataset(session: &Session, name: &str, count: usize) -> Result<Shown
         formatting: formatting.clone(),
         tokenizer: session.plan.job(&job.tokenizer).map_or_else(String::new, |job| job.label.clone()),
         records: records.len(),
-        left_out: blank,
+        left_out,
         max_length,
         loss,
         shown,

@@ -89,16 +89,14 @@ fn first(fields: &mut Fields) -> Option<u64> {
 /// The key `fields:`.
 fn names(fields: &mut Fields, row: RowFormat) -> BTreeMap<String, String> {
     let Some(node) = fields.take("fields") else { return BTreeMap::new() };
-    let mut renamed = Fields::of(node, "'fields'", fields.log);
+    let Some(mut renamed) = Fields::of(node, "'fields'", fields.log) else { return BTreeMap::new() };
     let mut names = BTreeMap::new();
-    if let Some(mut renamed) = renamed.take() {
-        for field in row.fields() {
-            if let Some(name) = renamed.get(field, None, |value| text(value).map(Some)) {
-                names.insert((*field).to_owned(), name);
-            }
+    for field in row.fields() {
+        if let Some(name) = renamed.get(field, None, |value| text(value).map(Some)) {
+            names.insert((*field).to_owned(), name);
         }
-        renamed.finish();
     }
+    renamed.finish();
     names
 }
 

@@ -179,9 +179,9 @@ fn files_that_are_no_text_are_named_with_a_remedy() {
     grid: failed to read nul.txt: line 2 contains a NUL byte, so the file is damaged or not text; if it is text, remove them: `tr -d '\000' < FILE > NEW`
     grid: failed to read mac.txt: its lines end with a carriage return (CR) alone; convert it: `tr '\r' '\n' < FILE > NEW`
     grid: failed to read empty.txt: it is empty, as after an interrupted download; replace it, or remove it
-    grid: failed to read text.txt.zst: it is compressed with zstd, not text; unpack it: `unzstd FILE` (gzip is read as it is)
-    grid: failed to read text.txt.xz: it is compressed with xz, not text; unpack it: `unxz FILE` (gzip is read as it is)
-    grid: failed to read text.txt.bz2: it is compressed with bzip2, not text; unpack it: `bunzip2 FILE` (gzip is read as it is)
+    grid: failed to read text.txt.zst: it is compressed with zstd, not text; unpack it: `unzstd FILE` (only gzip files may stay compressed)
+    grid: failed to read text.txt.xz: it is compressed with xz, not text; unpack it: `unxz FILE` (only gzip files may stay compressed)
+    grid: failed to read text.txt.bz2: it is compressed with bzip2, not text; unpack it: `bunzip2 FILE` (only gzip files may stay compressed)
     grid: failed to read text.zip: it is a zip archive or an Office document, not text; unpack it: `unzip FILE`, or save it as text
     grid: failed to read text.pdf: it is a PDF document, not text; save it as plain text
     grid: failed to unpack cut.txt.gz: it is a damaged gzip file (unexpected end of file); make or download it again

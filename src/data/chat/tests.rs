@@ -104,7 +104,7 @@ fn missing_special_tokens_are_written_as_nothing() {
 }
 
 #[test]
-fn a_completion_is_everything_behind_the_text_that_asks_for_a_reply() {
+fn a_completion_is_everything_after_the_generation_prompt() {
     let messages = conversation();
     let renderer = ChatRenderer::new(CHATML, SpecialTexts::default()).unwrap();
     let [before, after] = &renderer.completion(&messages[..4], &messages[4..]).unwrap()[..] else {
@@ -130,6 +130,10 @@ fn what_cannot_be_decided_is_refused() {
         shown(only_last, &conversation()),
         shown(other_start, &conversation()),
         shown("{% for m in messages %}", &conversation()),
+        shown(
+            "{% for m in messages %}<{% for part in m.content %}{{ part.text }}{% endfor %}>{% endfor %}",
+            &conversation(),
+        ),
         shown("{{ messages | tojson }}", &conversation()),
         shown("{{ strftime_now('%Y') }}", &conversation()),
         shown("{% generation %}x{% endgeneration %}", &{
@@ -141,8 +145,9 @@ fn what_cannot_be_decided_is_refused() {
     let errors: Vec<String> = errors.into_iter().map(Result::unwrap_err).collect();
     insta::assert_snapshot!(errors.join("\n"), @"
     the template writes message 3 differently if another one follows, so its trained part is not defined; use a template with {% generation %} blocks, or one record for each reply
-    the text that asks for a reply is not the beginning of what the template writes for message 3; use a template with {% generation %} blocks
+    the generation prompt of the template is not the beginning of message 3; use a template with {% generation %} blocks
     line 1 of the template: unexpected end of input, expected end of block
+    the template does not write the content of the reply 'yo'; does it expect a list of parts?
     line 1 of the template: the filter `tojson` is not supported
     line 1 of the template: strftime_now is unknown
     the template writes 1 {% generation %} blocks for 2 replies, so it is not clear which of them belong to the replies that are not to be trained on

@@ -13,7 +13,7 @@ pub(super) fn is_inside(path: &str) -> bool {
     !path.is_empty() && Path::new(path).components().all(|part| matches!(part, Component::Normal(_)))
 }
 
-/// The stamp of a file; `None` if there is no such file.
+/// The stamp of a file; `None` if it does not exist.
 pub(super) fn file_stamp(file: &Path) -> Option<FileStamp> {
     let metadata = fs::metadata(file).ok().filter(fs::Metadata::is_file)?;
     Some(FileStamp::from(&metadata))

@@ -119,8 +119,8 @@ fn records_that_cannot_be_formatted_are_refused() {
         .join("\n"),
         @"
         format the records: message 1 is a reply without a prompt, which a template of prompt and reply cannot write; set `chat_template: chatml`
-        format the records: message 1 is that of a tool, which a template of prompt and reply cannot write; set `chat_template: tokenizer` or name a file
-        format the records: none of its tokens is trained on: does the template write the replies?
+        format the records: message 1 is from a tool, which a template of prompt and reply cannot write; set `chat_template: tokenizer` or name a file
+        format the records: the template does not write the content of the reply 'yo'; does it expect a list of parts?
         format the records: id 4000 is not in the vocabulary of 400 tokens
         format the records: model/tokenizer_config.json has no chat template: set `chat_template: chatml`, or name a file
         "

@@ -98,6 +98,7 @@ fn rows_that_would_be_read_wrongly_are_refused() {
     let rows = [
         (F::Messages, r#"{"messages": [{"role": "user", "content": "q"}], "tools": [{"name": "f"}]}"#),
         (F::Messages, r#"{"messages": [{"role": "assistant", "content": null, "tool_calls": [{"id": 1}]}]}"#),
+        (F::Messages, r#"{"messages": [{"role": "user", "content": "q", "train": true}]}"#),
         (F::Messages, r#"{"messages": [{"role": "customer", "content": "q"}]}"#),
         (F::Messages, r#"{"messages": [{"role": "user", "content": [{"type": "image", "url": "x"}]}]}"#),
         (F::Messages, r#"{"messages": "hello"}"#),
@@ -116,7 +117,8 @@ fn rows_that_would_be_read_wrongly_are_refused() {
     insta::assert_snapshot!(read.join("\n"), @r#"
     messages: error: field 'tools' is not supported; remove it if the conversation does not need it
     messages: error: message 1 has the field 'tool_calls', which is not supported: write it into the content
-    messages: error: message 1 has the role 'customer'; say what it means, for example `roles: {customer: user}`
+    messages: error: message 1 is from the role 'user' and marked for training; only replies are trained on
+    messages: error: message 1 has the unknown role 'customer'; map it, for example with `roles: {customer: user}`
     messages: error: message 1 has a field 'content' that has a part of the type 'image'; only texts are supported
     messages: error: a conversation is not a list of messages
     messages: error: field 'messages' is missing; there are 'conversation'
@@ -139,5 +141,7 @@ fn fields_and_roles_can_be_renamed() {
     let roles = [("customer".to_owned(), Role::User), ("agent".to_owned(), Role::Assistant)].into();
     let reader = RowReader { row: RowFormat::Messages, fields: &fields, roles: &roles };
     let row = r#"{"data": {"dialog": [{"speaker": "customer", "says": "q"}, {"speaker": "agent", "says": "a"}]}}"#;
+    // Of a file with columns only these are read, so those that are refused belong to them.
+    assert!(reader.names().contains(&"data.dialog") && reader.names().contains(&"tools"));
     assert_eq!(read_with(reader, row), "user: q | assistant: [a]");
 }

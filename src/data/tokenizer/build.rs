@@ -196,7 +196,7 @@ fn vocabulary(
             TOKENIZER,
             format!(
                 "its model is {}, but 'tokenizer_class' {} of transformers 5 makes a {wanted} tokenizer of it; name \
-                 PreTrainedTokenizerFast in {TOKENIZER_CONFIG} to read it as it is",
+                 PreTrainedTokenizerFast in {TOKENIZER_CONFIG} to read it unchanged",
                 kind.unwrap_or("of an unknown type"),
                 class.name()
             ),

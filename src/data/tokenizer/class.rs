@@ -10,7 +10,7 @@ use super::files::TokenizerFiles;
 /// own; release 4 reads `tokenizer.json` and changes parts of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Class {
-    /// `tokenizer.json` as it is.
+    /// `tokenizer.json`, unchanged.
     Generic,
     /// `GPT2Tokenizer`.
     Gpt2,
@@ -74,7 +74,7 @@ impl Class {
             });
         };
         let class = match (Class::named(name), release) {
-            // A tokenizer of bytes under this name is loaded as it is.
+            // A tokenizer of bytes under this name is loaded unchanged.
             (Some(Class::Llama), Transformers::V5) if files.is_byte_level() => Class::Generic,
             (Some(class), _) => class,
             (None, Transformers::V5) if !OTHERS.contains(&name.strip_suffix("Fast").unwrap_or(name)) => Class::Generic,
@@ -103,7 +103,7 @@ impl TokenizerFiles {
     }
 }
 
-/// Other classes of transformers 5.24 that do not load `tokenizer.json` as it is. Names that it does not know are loaded as
+/// Other classes of transformers 5.24 that do not load `tokenizer.json`, unchanged. Names that it does not know are loaded as
 /// [`Class::Generic`].
 const OTHERS: &[&str] = &[
     "AlbertTokenizer",

@@ -278,7 +278,7 @@ fn what_cannot_be_reproduced_is_refused_by_name() {
     let folder = folder_with(class("PreTrainedTokenizerFast"), "llama", random);
     let error = Tokenizer::load(folder.path()).unwrap_err().to_string();
     assert!(error.contains("'dropout' of its model is 0.1"), "{error}");
-    // A name that release 5 does not know is read as it is.
+    // A name that release 5 does not know is read unchanged.
     let folder = folder_with(class("MyTokenizer"), "llama", |_| {});
     assert_eq!(ids(&folder, v5, "The dog"), trained(400).encode("The dog").unwrap());
 }

@@ -28,8 +28,8 @@ pub(super) fn run(job: &PrepareJob, inputs: Inputs<'_>, attempt: &mut Attempt) -
                 .fold((0, 0), |(across, records), split| (across + split.across, records + split.units));
             if across > 0 {
                 let message = format!(
-                    "{across} of {records} records have a token with the end of a prompt and the beginning of its reply, \
-                     which is trained on: a separator, such as a space or a line break, would keep them apart"
+                    "in {across} of {records} records, one token contains both the end of a prompt and the beginning of its \
+                     reply, and it is trained on; separate them with a space or a line break"
                 );
                 attempt.emit(Event::Warning { message })?;
             }
