@@ -212,6 +212,11 @@ fn separated(
     if let Some(missing) = columns.missing(names.iter()) {
         return Err(Fault { line: 1, problem: format!("no field {missing}") });
     }
+    let is_repeated =
+        |(place, name): &(usize, &str)| columns.wants(name) && names.iter().take(*place).any(|n| n == *name);
+    if let Some((_, name)) = names.iter().enumerate().find(is_repeated) {
+        return Err(Fault { line: 1, problem: format!("the header line has the field '{name}' twice; rename one") });
+    }
     for row in reader.records() {
         let row = row.map_err(fault)?;
         let line = row.position().map_or(1, |position| position.line() as usize);
@@ -428,6 +433,7 @@ mod tests {
             rows("a.json", br#"[{"q": "x"}, {"q": {"a": 1}}]"#, Layout::Json, &["q"]),
             rows("a.csv", b"q,a\nwhy,so\nwho\n", Layout::Csv, &["q"]),
             rows("a.tsv", b"q,a\n", Layout::Tsv, &["q"]),
+            rows("a.csv", b"q,a,q\nx,y,z\n", Layout::Csv, &["q"]),
             rows("a.csv", b"", Layout::Csv, &["q"]),
             rows("a.parquet", &parquet, Layout::Parquet, &["q", "answer"]),
             rows("a.parquet", &parquet[..parquet.len() - 3], Layout::Parquet, &["q"]),
@@ -437,6 +443,7 @@ mod tests {
         read data/a.json: line 1: element 2 of the array: field 'q' is an object, not a text; name a field in it, as in 'outer.inner'; expected a JSON object on every line, or one array of them, with the text fields 'q'
         read data/a.csv: line 3: the row has 1 value, but the header line has 2; expected comma-separated values with a header line that contains 'q'
         read data/a.tsv: line 1: no field 'q'; there are 'q,a'; expected tab-separated values with a header line that contains 'q'
+        read data/a.csv: line 1: the header line has the field 'q' twice; rename one; expected comma-separated values with a header line that contains 'q'
         read data/a.csv: it is empty, as after an interrupted download; replace it, or remove it
         read data/a.parquet: line 1: no column 'answer'; there are 'q', 'id', 'a'; expected text columns 'q', 'answer'
         read data/a.parquet: line 1: Parquet error: Invalid Parquet file. Corrupt footer; expected text columns 'q'
