@@ -47,7 +47,7 @@ fn write_data(shared: &Path, env: &Env) {
         return;
     }
     for (size, archive) in [(Size::Fast, "entity_tracking_fast.zip"), (Size::Full, "entity_tracking_full.zip")] {
-        let folder = root.join(Suite::EntityTracking.folder(size));
+        let folder = root.join(folder_of(Suite::EntityTracking, size));
         fs::create_dir_all(&folder).expect("a folder");
         let archive = fs::File::open(boxes.join(archive)).expect("an archive");
         let mut archive = zip::ZipArchive::new(archive).expect("a zip");
@@ -127,7 +127,7 @@ fn compare(env: &Env, experiment: &str, suite: Suite, results: &Path) {
 /// Compares the exported predictions with the official ones. Items whose best two scores are near are skipped, because
 /// either candidate may be predicted.
 fn compare_predictions(exported: &Path, suite: Suite, size: Size, results: &Path) {
-    let set = suite.folder(size).rsplit('/').next().expect("a name");
+    let set = folder_of(suite, size).rsplit('/').next().expect("a name");
     let task = match suite {
         Suite::BlimpSupplement => "blimp".to_owned(),
         suite => suite.name().replace('-', "_"),
@@ -203,8 +203,9 @@ fn golden_models_reproduce_the_official_scores() {
         for (size, flag) in [(Size::Fast, "--fast"), (Size::Full, "--full")] {
             let mut suites: Vec<(Suite, &PathBuf)> = vec![];
             for results in &recorded {
-                let of =
-                    |(suite, size): &(Suite, Size)| suite.folder(*size).ends_with(&format!("/{}", file_name(results)));
+                let of = |(suite, size): &(Suite, Size)| {
+                    folder_of(*suite, *size).ends_with(&format!("/{}", file_name(results)))
+                };
                 // Some sets are the same in both sizes; they are used once, with the first size.
                 if let Some((suite, _)) = sets.iter().find(|set| of(set)).filter(|(_, found)| *found == size) {
                     suites.push((*suite, results));
@@ -244,4 +245,9 @@ fn golden_models_reproduce_the_official_scores() {
         }
     }
     assert!(compared > 0, "no recording has results");
+}
+
+/// The folder of a suite in the official evaluation data.
+fn folder_of(suite: Suite, size: Size) -> &'static str {
+    suite.official_data().expect("an official suite").folder(size)
 }

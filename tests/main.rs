@@ -32,4 +32,5 @@ mod shipped;
 mod slurm;
 mod tables;
 mod terminal;
+mod test_sets;
 mod verify;

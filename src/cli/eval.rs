@@ -18,7 +18,8 @@ pub(super) struct EvalArgs {
     /// Model folders in Hugging Face format, hub ids, or jobs (id or name) that produced a model.
     #[arg(required = true, value_name = "MODEL")]
     pub models: Vec<String>,
-    /// Suites, separated by commas; zero-shot means all zero-shot suites whose data exist.
+    /// Suites, separated by commas; zero-shot means all zero-shot suites whose data exist. A path that ends in .yaml is a
+    /// test set of your own, or a multiple-choice task of lm-evaluation-harness.
     #[arg(long, value_delimiter = ',', default_value = "zero-shot", value_name = "NAME,...")]
     pub suite: Vec<String>,
     /// The official folder of evaluation data.
@@ -73,6 +74,6 @@ pub(super) async fn eval(global: &Global, args: &EvalArgs) -> Result<Exit, Failu
         return Ok(exit); // the reason was printed with each failed job
     }
     hide_curricula(&origin, &mut cells, &mut scores);
-    print!("{}", formatted(&pivot(&name, &cells, &scores, Columns::Aggregates, &[]), args.format));
+    print!("{}", formatted(&pivot(&name, &cells, &scores, &Columns::Aggregates, &[]), args.format));
     Ok(exit)
 }

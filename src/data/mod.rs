@@ -62,6 +62,7 @@ pub use prepared::{
 };
 pub use record::{Message, Record, Segment};
 pub use records::{record_groups, records, records_and_blank};
+pub use rows::each_row_of;
 pub use stamp::FileStamp;
 pub use table_file::{ColumnType, TableFile, Value};
 pub use tokenizer::{Encoding, Tokenizer, copy_tokenizer};

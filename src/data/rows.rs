@@ -8,8 +8,12 @@ use parquet::record::{Field, Row};
 use parquet::schema::types::Type;
 use serde_json::{Map, Value};
 
-use crate::domain::{JsonProblem, Layout, counted, json_lines, parse_json, refuse_carriage_returns, special_number};
+use crate::domain::{
+    JsonProblem, Layout, LocatedSource, Origin, counted, json_lines, parse_json, refuse_carriage_returns,
+    special_number,
+};
 
+use super::digests::check_unchanged;
 use super::error::DataError;
 use super::files::read_text;
 
@@ -55,6 +59,26 @@ pub(super) fn each_row(
     };
     each_value(path, layout, Columns::All(fields), read)?
         .map_err(|fault| fault.expecting(path, expected(layout, fields)))
+}
+
+/// Visits all rows of a test set in order, as JSON objects with every field. The visit of a row can fail with what is
+/// wrong with it.
+///
+/// # Errors
+/// Missing, changed or unreadable files; rows that do not follow the layout, or whose visit failed, with file and line.
+pub fn each_row_of(
+    located: &LocatedSource,
+    layout: Layout,
+    mut visit: impl FnMut(&Value) -> Result<(), String>,
+) -> Result<(), DataError> {
+    if let Origin::Missing { location } = &located.origin {
+        return Err(DataError::Missing { location: location.clone() });
+    }
+    for path in &located.files {
+        let expected = format!("rows of a test set ({})", layout.name());
+        each_value(path, layout, Columns::Every, &mut visit)?.map_err(|fault| fault.expecting(path, expected))?;
+    }
+    check_unchanged(located)
 }
 
 /// Which fields of a file with columns are read.

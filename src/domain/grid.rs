@@ -15,8 +15,8 @@ use super::model::ModelConfig;
 use super::resources::Resources;
 use super::seed::FinetuneSeeds;
 use super::source::{Corpus, DataEntry, Dataset, ForeignModel, Source};
-use super::suite::Suite;
 use super::table::{NamedTable, Reference};
+use super::test_set::Test;
 use super::training::{Length, Training};
 
 /// An experiment: everything that a spec describes.
@@ -135,12 +135,14 @@ impl Stage {
 /// A suite to run on a cell.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Evaluation {
-    /// The suite to evaluate.
-    pub suite: Suite,
+    /// What to evaluate on.
+    pub test: Test,
     /// The scoring rules, as far as they concern the suite.
     pub mode: Mode,
-    /// The evaluation files: the folder of the suite, or the toy world.
+    /// The evaluation files: the folder of the suite, the files of a test set, or the toy world.
     pub source: Source,
+    /// The files of the examples that are shown before each item, if they are others.
+    pub examples: Option<Source>,
 }
 
 /// A task of the suite `glue` to fine-tune a cell's model on.
@@ -228,6 +230,8 @@ impl Recipe {
         let datasets = self.stages.iter().flat_map(Stage::all_datasets);
         sources.extend(datasets.map(|dataset| dataset.source.clone()));
         let evaluations = self.evaluations.iter().chain(&self.milestone_evaluations);
+        let examples = evaluations.clone().filter_map(|evaluation| evaluation.examples.clone());
+        sources.extend(examples);
         sources.extend(evaluations.map(|evaluation| evaluation.source.clone()));
         let finetunings = self.finetunings.iter().flat_map(|finetuning| [&finetuning.train, &finetuning.valid]);
         sources.extend(finetunings.cloned());

@@ -24,6 +24,7 @@ use super::mode::Mode;
 use super::model::ModelConfig;
 use super::origin::{Origin, WorldPart};
 use super::suite::Suite;
+use super::test_set::Test;
 use super::text_format::{CorpusFormat, DatasetFormat};
 use super::training::{Length, Training};
 
@@ -206,19 +207,23 @@ impl TunePart {
     }
 }
 
-/// Score a model on one suite.
+/// Score a model on one suite, or on a test set of the user's own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EvalJob {
     /// The pretrain, import or tune job whose weights are scored.
     pub model: JobId,
     /// The milestone of that job to score; `None` for its final model.
     pub milestone: Option<Milestone>,
-    /// The suite to score.
-    pub suite: Suite,
+    /// What it is scored on.
+    #[serde(rename = "suite")]
+    pub test: Test,
     /// The scoring rules, as far as they concern the suite.
     pub mode: Mode,
     /// The evaluation files.
     pub data: Origin,
+    /// The files of the examples that are shown before each item, if they are others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub examples: Option<Origin>,
 }
 
 /// Train a classifier on top of a model for one task of the suite `glue`, and score it.
@@ -307,7 +312,7 @@ impl Job {
     /// The canonical form that is hashed: JSON with fields in declared order.
     pub fn canonical(&self) -> String {
         let suite_version = match self {
-            Job::Eval(eval) => Some(eval.suite.version()),
+            Job::Eval(eval) => Some(eval.test.suite().version()),
             Job::Finetune(_) => Some(Suite::Glue.version()),
             _ => None,
         };
@@ -362,7 +367,7 @@ impl Job {
                 Prepared::Corpus(origin, _) | Prepared::Dataset(origin, _, _) => vec![origin],
             },
             Job::Import(job) => vec![&job.folder],
-            Job::Eval(job) => vec![&job.data],
+            Job::Eval(job) => std::iter::once(&job.data).chain(&job.examples).collect(),
             Job::Finetune(job) => vec![&job.train, &job.valid],
             Job::Pretrain(_) | Job::Tune(_) => vec![],
         }

@@ -44,6 +44,7 @@ pub mod suggest;
 pub mod suite;
 pub mod table;
 pub mod template;
+pub mod test_set;
 pub mod text_format;
 pub mod text_size;
 pub mod training;
@@ -87,9 +88,13 @@ pub use scoring_request::ScoringRequest;
 pub use seed::{FinetuneSeeds, mix, tuning_seed};
 pub use source::{Corpus, DataEntry, Dataset, ForeignModel, LocatedSource, Source};
 pub use suggest::{closest, did_you_mean};
-pub use suite::{ScoringMethod, Size, Suite};
-pub use table::{NamedTable, Quantity, Reference, TableView};
+pub use suite::{OfficialData, ScoringMethod, Size, Suite};
+pub use table::{NamedTable, OwnQuantity, Quantity, Reference, TableView};
 pub use template::{Pattern, Template};
+pub use test_set::{
+    ChoiceMetric, ChoiceRule, ExamplePool, ExampleSampler, Examples, MultipleChoice, PairsFormat, RowRule, ScoredText,
+    Test, TestItems, TestSet,
+};
 pub use text_format::{CorpusFormat, DatasetFormat, Documents, Layout};
 pub use text_size::{MeasuredText, TextSize};
 pub use training::{EarlyStopping, KeptWeights, Length, Precision, Schedule, Training, Validation, Warmup};

@@ -43,6 +43,13 @@ pub struct Score {
     pub mode: Mode,
 }
 
+impl Score {
+    /// The name of the suite or of the test set, by which tables group subtasks.
+    pub fn test_name(&self) -> &str {
+        if self.suite.official_data().is_some() { self.suite.name() } else { &self.task }
+    }
+}
+
 fn is_zero(number: &u64) -> bool {
     *number == 0
 }

@@ -1,5 +1,7 @@
 //! The evaluation suites.
 //!
+//! Three of them are not official: they stand for the formats of the user's own [test sets](super::TestSet).
+//!
 //! To add a suite, add a variant to [`Suite`]; the compiler then reports every `match` that needs it. If its items are
 //! scored by an existing [`ScoringMethod`], only a reader for its files is missing in `suites`. CONTRIBUTING.md lists the
 //! files.
@@ -49,11 +51,22 @@ pub enum Suite {
     Aoa,
     /// (Super)GLUE: classification after fine-tuning.
     Glue,
+    /// Options, one of which is right: a test set of the user's own.
+    Pairs,
+    /// A multiple-choice task in the format of lm-evaluation-harness: a test set of the user's own.
+    MultipleChoice,
+    /// Bits per byte of a text: a test set of the user's own.
+    Perplexity,
 }
 
 impl Suite {
     /// All suites, in order of declaration.
     pub const ALL: [Suite; Suite::COUNT] = all(Suite::VARIANTS);
+
+    /// The suites of the official evaluation, which a spec names without defining them.
+    pub fn official() -> impl Iterator<Item = Suite> + Clone {
+        Suite::ALL.into_iter().filter(|suite| suite.official_data().is_some())
+    }
 
     /// The name used in specs, tables and the database.
     pub fn name(self) -> &'static str {
@@ -63,52 +76,55 @@ impl Suite {
     /// How the items of the suite become scores.
     pub fn scoring(self) -> ScoringMethod {
         match self {
-            Suite::Blimp | Suite::BlimpSupplement | Suite::EntityTracking | Suite::Ewok | Suite::Comps => {
-                ScoringMethod::Choice
-            }
+            Suite::Blimp
+            | Suite::BlimpSupplement
+            | Suite::EntityTracking
+            | Suite::Ewok
+            | Suite::Comps
+            | Suite::Pairs
+            | Suite::MultipleChoice => ScoringMethod::Choice,
             Suite::WugAdj | Suite::WugPast => ScoringMethod::Rank,
             Suite::Reading => ScoringMethod::ReadingTimes,
             Suite::Aoa => ScoringMethod::AgeOfAcquisition,
             Suite::Glue => ScoringMethod::Finetuning,
+            Suite::Perplexity => ScoringMethod::BitsPerByte,
         }
     }
 
     /// Whether a single model is scored without fine-tuning.
     pub fn is_zero_shot(self) -> bool {
         match self.scoring() {
-            ScoringMethod::Choice | ScoringMethod::Rank | ScoringMethod::ReadingTimes => true,
+            ScoringMethod::Choice | ScoringMethod::Rank | ScoringMethod::ReadingTimes | ScoringMethod::BitsPerByte => {
+                true
+            }
             ScoringMethod::AgeOfAcquisition | ScoringMethod::Finetuning => false,
         }
     }
 
-    /// The folder of the suite in the official evaluation data.
-    pub fn folder(self, size: Size) -> &'static str {
-        match (self, size) {
-            (Suite::Blimp, Size::Full) => "full_eval/blimp_filtered",
-            (Suite::Blimp, Size::Fast) => "fast_eval/blimp_fast",
-            (Suite::BlimpSupplement, Size::Full) => "full_eval/supplement_filtered",
-            (Suite::BlimpSupplement, Size::Fast) => "fast_eval/supplement_fast",
-            (Suite::EntityTracking, Size::Full) => "full_eval/entity_tracking",
-            (Suite::EntityTracking, Size::Fast) => "fast_eval/entity_tracking_fast",
-            (Suite::Ewok, Size::Full) => "full_eval/ewok_filtered",
-            (Suite::Ewok, Size::Fast) => "fast_eval/ewok_fast",
-            // The official evaluation has it in full only.
-            (Suite::Comps, _) => "full_eval/comps",
-            (Suite::WugAdj, Size::Full) => "full_eval/wug_adj_nominalization",
-            (Suite::WugAdj, Size::Fast) => "fast_eval/wug_adj_nominalization",
-            (Suite::WugPast, Size::Full) => "full_eval/wug_past_tense",
-            (Suite::WugPast, Size::Fast) => "fast_eval/wug_past_tense",
-            (Suite::Reading, Size::Full) => "full_eval/reading",
-            (Suite::Reading, Size::Fast) => "fast_eval/reading",
-            // The official evaluation has it in full only.
-            (Suite::Aoa, _) => "full_eval/aoa",
-            (Suite::Glue, _) => "full_eval/glue_filtered",
-        }
-    }
-
-    /// Whether the official evaluation data has a subset of the suite that is meant for checkpoints.
-    pub fn has_fast_set(self) -> bool {
-        self.folder(Size::Fast) != self.folder(Size::Full)
+    /// Where the suite is in the official evaluation data; `None` for a test set of the user's own.
+    pub fn official_data(self) -> Option<OfficialData> {
+        let (full, fast) = match self {
+            Suite::Blimp => ("full_eval/blimp_filtered", Some("fast_eval/blimp_fast")),
+            Suite::BlimpSupplement => ("full_eval/supplement_filtered", Some("fast_eval/supplement_fast")),
+            Suite::EntityTracking => ("full_eval/entity_tracking", Some("fast_eval/entity_tracking_fast")),
+            Suite::Ewok => ("full_eval/ewok_filtered", Some("fast_eval/ewok_fast")),
+            Suite::Comps => ("full_eval/comps", None),
+            Suite::WugAdj => ("full_eval/wug_adj_nominalization", Some("fast_eval/wug_adj_nominalization")),
+            Suite::WugPast => ("full_eval/wug_past_tense", Some("fast_eval/wug_past_tense")),
+            Suite::Reading => ("full_eval/reading", Some("fast_eval/reading")),
+            Suite::Aoa => ("full_eval/aoa", None),
+            Suite::Glue => ("full_eval/glue_filtered", None),
+            Suite::Pairs | Suite::MultipleChoice | Suite::Perplexity => return None,
+        };
+        let download = match self {
+            Suite::Ewok => {
+                "fast: ewok_fast.zip of https://osf.io/ryjfm/; full: ewok-core/ewok-core-1.0 on Hugging Face (accept \
+                 its terms), filtered by `python -m evaluation_pipeline.ewok.dl_and_filter` of \
+                 https://github.com/babylm/evaluation-pipeline-2025"
+            }
+            _ => "evaluation_data of the BabyLM 2025 challenge, https://osf.io/ryjfm/",
+        };
+        Some(OfficialData { suite: self, full, fast, download })
     }
 
     /// The names of the switches of [`Mode`](super::Mode) that change how the suite is scored.
@@ -120,28 +136,10 @@ impl Suite {
             Suite::WugAdj | Suite::WugPast => &["ties", "nan", "first_token", "sums", "length", "wug"],
             Suite::Reading => &["first_token", "reading"],
             Suite::Aoa => &["first_token", "aoa"],
-            // The rules of fine-tuning are in its recipe.
-            Suite::Glue => &[],
-        }
-    }
-
-    /// What to download to obtain the folder.
-    pub fn download(self) -> &'static str {
-        match self {
-            Suite::Ewok => {
-                "fast: ewok_fast.zip of https://osf.io/ryjfm/; full: ewok-core/ewok-core-1.0 on Hugging Face (accept \
-                 its terms), filtered by `python -m evaluation_pipeline.ewok.dl_and_filter` of \
-                 https://github.com/babylm/evaluation-pipeline-2025"
-            }
-            Suite::Blimp
-            | Suite::BlimpSupplement
-            | Suite::EntityTracking
-            | Suite::Comps
-            | Suite::WugAdj
-            | Suite::WugPast
-            | Suite::Reading
-            | Suite::Aoa
-            | Suite::Glue => "evaluation_data of the BabyLM 2025 challenge, https://osf.io/ryjfm/",
+            Suite::Pairs => &["ties", "nan", "first_token", "sums", "length"],
+            Suite::MultipleChoice => &["ties", "nan", "sums"],
+            // The rules of fine-tuning are in its recipe, and bits per byte have no choices.
+            Suite::Glue | Suite::Perplexity => &[],
         }
     }
 
@@ -158,7 +156,10 @@ impl Suite {
             | Suite::WugPast
             | Suite::Reading
             | Suite::Aoa
-            | Suite::Glue => 1,
+            | Suite::Glue
+            | Suite::Pairs
+            | Suite::MultipleChoice
+            | Suite::Perplexity => 1,
         }
     }
 }
@@ -176,6 +177,8 @@ pub enum ScoringMethod {
     AgeOfAcquisition,
     /// A classifier is trained on the model and predicts a class for each item.
     Finetuning,
+    /// The log-probability of a text is related to the number of its bytes.
+    BitsPerByte,
 }
 
 impl ScoringMethod {
@@ -186,7 +189,41 @@ impl ScoringMethod {
             ScoringMethod::Rank => "spearman",
             ScoringMethod::ReadingTimes => "partial-r2",
             ScoringMethod::AgeOfAcquisition => "pearson",
+            ScoringMethod::BitsPerByte => "bits-per-byte",
         }
+    }
+}
+
+/// The place of a suite in the official evaluation data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OfficialData {
+    /// The suite.
+    pub suite: Suite,
+    /// The folder of all items.
+    full: &'static str,
+    /// The folder of the subset that is meant for checkpoints, if there is one.
+    fast: Option<&'static str>,
+    /// What to download to obtain the folders.
+    pub download: &'static str,
+}
+
+impl OfficialData {
+    /// The data of all suites of the official evaluation.
+    pub fn all() -> impl Iterator<Item = OfficialData> {
+        Suite::ALL.into_iter().filter_map(Suite::official_data)
+    }
+
+    /// The folder in the official evaluation data. A suite without a subset has its full set in both sizes.
+    pub fn folder(self, size: Size) -> &'static str {
+        match size {
+            Size::Full => self.full,
+            Size::Fast => self.fast.unwrap_or(self.full),
+        }
+    }
+
+    /// Whether there is a subset that is meant for checkpoints.
+    pub fn has_fast_set(self) -> bool {
+        self.fast.is_some()
     }
 }
 

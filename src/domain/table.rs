@@ -1,7 +1,8 @@
 //! The columns of tables, and published scores to show beside measured ones.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 
@@ -33,6 +34,40 @@ pub enum Quantity {
     Macro,
     /// The mean over the ten tasks; reading counts once.
     TextAverage,
+    /// The first metric of a test set of the user's own.
+    Own(OwnQuantity),
+}
+
+/// The first metric of a test set. Its texts are kept for the life of the process, so that a quantity can be copied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OwnQuantity {
+    /// The suite that stands for the format of the test set.
+    pub suite: Suite,
+    /// The name of the test set, which is the task of its scores.
+    pub name: &'static str,
+    /// The metric.
+    pub metric: &'static str,
+}
+
+impl OwnQuantity {
+    /// The quantity of a test set of this name.
+    pub fn new(suite: Suite, name: &str, metric: &str) -> Self {
+        Self { suite, name: kept(name), metric: kept(metric) }
+    }
+}
+
+/// A copy of a text that is never freed; equal texts share one.
+fn kept(text: &str) -> &'static str {
+    static TEXTS: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+    let mut texts = TEXTS.lock().unwrap_or_else(PoisonError::into_inner);
+    match texts.get(text) {
+        Some(known) => known,
+        None => {
+            let text: &'static str = Box::leak(text.into());
+            texts.insert(text);
+            text
+        }
+    }
 }
 
 impl Quantity {
@@ -64,10 +99,11 @@ impl Quantity {
         Quantity::TextAverage,
     ];
 
-    /// All quantities: those of the leaderboard in its order, then the suites that it does not have.
+    /// All quantities of the official evaluation: those of the leaderboard in its order, then the suites that it does not
+    /// have.
     pub fn all() -> impl Iterator<Item = Quantity> {
         let known = |suite: &Suite| Quantity::LEADERBOARD.iter().any(|quantity| quantity.name() == suite.name());
-        let further = Suite::ALL.into_iter().filter(move |suite| !known(suite)).map(Quantity::Suite);
+        let further = Suite::official().filter(move |suite| !known(suite)).map(Quantity::Suite);
         Quantity::LEADERBOARD.into_iter().chain(further)
     }
 
@@ -85,6 +121,7 @@ impl Quantity {
             Quantity::HumanLikeness => "human-likeness",
             Quantity::Macro => "macro",
             Quantity::TextAverage => "text-average",
+            Quantity::Own(own) => own.name,
         }
     }
 
@@ -105,7 +142,8 @@ impl Quantity {
             | Quantity::WugAccuracy
             | Quantity::EyeTracking
             | Quantity::SelfPaced
-            | Quantity::Task(_) => vec![],
+            | Quantity::Task(_)
+            | Quantity::Own(_) => vec![],
         }
     }
 
@@ -176,8 +214,6 @@ pub struct NamedTable {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
 
     #[test]

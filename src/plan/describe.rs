@@ -267,8 +267,8 @@ fn missing(plan: &Plan, facts: &Facts) -> Vec<MissingLine> {
             match &job.job {
                 // Prepare jobs usually need the same data, and are more informative.
                 Job::Tokenizer(_) => continue,
-                Job::Eval(eval) => line.download = Some(eval.suite.download()),
-                Job::Finetune(_) => line.download = Some(Suite::Glue.download()),
+                Job::Eval(eval) => line.download = eval.test.suite().official_data().map(|data| data.download),
+                Job::Finetune(_) => line.download = Suite::Glue.official_data().map(|data| data.download),
                 Job::Prepare(_) | Job::Pretrain(_) | Job::Import(_) | Job::Tune(_) => {}
             }
             if !line.needed_by.contains(&job.what()) {

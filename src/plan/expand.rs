@@ -7,9 +7,9 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use super::names::{JobName, distinguish_labels, stage_name};
 use super::planned::{Plan, PlannedCell, PlannedJob, PreparedText, Role};
 use crate::domain::{
-    BaseModel, Cell, Corpus, Dataset, EvalJob, FinetuneJob, Finetuning, ForeignModel, Grid, ImportJob, Job, JobId,
-    LocatedSource, Origin, PrepareJob, Prepared, PretrainJob, Pretraining, Recipe, ReplayedText, Source, Stage,
-    StagePart, Suite, TokenizerJob, TuneJob, TunePart, tuning_seed,
+    BaseModel, Cell, Corpus, Dataset, EvalJob, Evaluation, FinetuneJob, Finetuning, ForeignModel, Grid, ImportJob, Job,
+    JobId, LocatedSource, Milestone, Origin, PrepareJob, Prepared, PretrainJob, Pretraining, Recipe, ReplayedText,
+    Source, Stage, StagePart, Suite, TokenizerJob, TuneJob, TunePart, tuning_seed,
 };
 
 /// A job whose result is a model. Only this module creates one.
@@ -121,13 +121,10 @@ impl Builder<'_> {
 
     fn evaluate(&mut self, recipe: &Recipe, base: &NamedModel, tuned: &NamedModel, jobs: &mut Vec<(JobId, Role)>) {
         for evaluation in &recipe.evaluations {
-            let LocatedSource { origin, .. } = self.locate(&evaluation.source);
             // Words are acquired in pretraining, so all tuned cells share the result of their pretrained model.
-            let NamedModel { model, name } = if evaluation.suite == Suite::Aoa { base } else { tuned };
-            let (suite, mode) = (evaluation.suite, evaluation.mode);
-            let job = EvalJob { model: model.0, milestone: None, suite, mode, data: origin };
-            let group = format!("{suite} {}", name.group);
-            self.add(Job::Eval(job), &JobName { group, ..*name }, &[&evaluation.source], Role::Eval, jobs);
+            let NamedModel { model, name } = if evaluation.test.suite() == Suite::Aoa { base } else { tuned };
+            let group = format!("{} {}", evaluation.test, name.group);
+            self.evaluation(evaluation, *model, None, &JobName { group, ..*name }, jobs);
         }
     }
 
@@ -139,13 +136,26 @@ impl Builder<'_> {
         };
         for milestone in milestones {
             for evaluation in &recipe.milestone_evaluations {
-                let LocatedSource { origin, .. } = self.locate(&evaluation.source);
-                let (suite, mode) = (evaluation.suite, evaluation.mode);
-                let job = EvalJob { model: model.0, milestone: Some(*milestone), suite, mode, data: origin };
-                let group = format!("{suite} {} at {}", name.group, milestone.label());
-                self.add(Job::Eval(job), &JobName { group, ..*name }, &[&evaluation.source], Role::Eval, jobs);
+                let group = format!("{} {} at {}", evaluation.test, name.group, milestone.label());
+                self.evaluation(evaluation, *model, Some(*milestone), &JobName { group, ..*name }, jobs);
             }
         }
+    }
+
+    fn evaluation(
+        &mut self,
+        evaluation: &Evaluation,
+        model: TrainRef,
+        milestone: Option<Milestone>,
+        name: &JobName,
+        jobs: &mut Vec<(JobId, Role)>,
+    ) {
+        let Evaluation { test, mode, source, examples } = evaluation;
+        let origin = |source| self.locate(source).origin;
+        let (data, examples_data) = (origin(source), examples.as_ref().map(origin));
+        let job = EvalJob { model: model.0, milestone, test: test.clone(), mode: *mode, data, examples: examples_data };
+        let sources: Vec<&Source> = std::iter::once(source).chain(examples).collect();
+        self.add(Job::Eval(job), name, &sources, Role::Eval, jobs);
     }
 
     fn tokenizer(&mut self, base: &Pretraining, jobs: &mut Vec<(JobId, Role)>) -> Vocabulary {

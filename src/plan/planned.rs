@@ -60,7 +60,7 @@ impl PlannedJob {
                 format!("corpus {}", text.name)
             }
             (Job::Prepare(_), Some(text)) => format!("dataset {}", text.name),
-            (Job::Eval(eval), _) => eval.suite.to_string(),
+            (Job::Eval(eval), _) => eval.test.to_string(),
             (Job::Finetune(finetune), _) => finetune.task.to_string(),
             (job, _) => format!("{} {}", job.kind(), self.group),
         }

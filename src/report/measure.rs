@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::domain::{CellRow, GlueTask, Mode, Quantity, ScoreRow, Suite};
+use crate::domain::{CellRow, GlueTask, Mode, OwnQuantity, Quantity, ScoreRow, Suite};
 
 /// The prefix of the axis over tuning seeds in [`CellRow::extra`].
 const TUNING_SEED: &str = "tune.seed=";
@@ -63,6 +63,10 @@ impl Measure {
 
     /// The quantity that this measure is, if any.
     pub(super) fn quantity(&self) -> Option<Quantity> {
+        if self.suite.official_data().is_none() {
+            let own = OwnQuantity::new(self.suite, &self.task, &self.metric);
+            return self.subtask.is_none().then_some(Quantity::Own(own));
+        }
         Quantity::all().find(|quantity| {
             scored_as(*quantity).is_some_and(|id| {
                 id.suite == self.suite && id.task == self.task && id.metric == self.metric && self.subtask.is_none()
@@ -130,6 +134,9 @@ fn scored_as(quantity: Quantity) -> Option<ScoreId> {
         Quantity::EyeTracking => Some(ScoreId::aggregate(Suite::Reading, "eye-tracking")),
         Quantity::SelfPaced => Some(ScoreId::aggregate(Suite::Reading, "self-paced")),
         Quantity::Task(task) => Some(ScoreId::aggregate(Suite::Glue, GlueTask::name(task))),
+        Quantity::Own(OwnQuantity { suite, name, metric }) => {
+            Some(ScoreId { suite, task: name, metric, is_aggregate: true })
+        }
         Quantity::Glue
         | Quantity::Reading
         | Quantity::Language

@@ -9,19 +9,19 @@ use super::table::{Cell, Table};
 use crate::domain::{CellRow, Quantity, Reference, ScoreRow, Suite};
 
 /// Which scores are the columns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Columns {
     /// The official aggregate of every task.
     Aggregates,
-    /// The subtasks of one suite.
-    Subtasks(Suite),
+    /// The subtasks of the suite or test set of this name.
+    Subtasks(String),
 }
 
-/// The suites whose final models have scores of subtasks.
-pub fn suites_with_subtasks(scores: &[ScoreRow]) -> Vec<Suite> {
+/// The names of the suites and test sets whose final models have scores of subtasks.
+pub fn suites_with_subtasks(scores: &[ScoreRow]) -> Vec<&str> {
     let mut suites = vec![];
     for row in scores.iter().filter(|row| row.is_final() && row.score.subtask.is_some()) {
-        push_new(&mut suites, row.score.suite);
+        push_new(&mut suites, row.score.test_name());
     }
     suites
 }
@@ -42,12 +42,12 @@ pub fn pivot(
     experiment: &str,
     cells: &[CellRow],
     scores: &[ScoreRow],
-    columns: Columns,
+    columns: &Columns,
     references: &[Reference],
 ) -> Table {
     let wanted = |row: &&ScoreRow| match columns {
         Columns::Aggregates => row.score.subtask.is_none(),
-        Columns::Subtasks(suite) => row.score.suite == suite && row.score.subtask.is_some(),
+        Columns::Subtasks(name) => row.score.test_name() == name && row.score.subtask.is_some(),
     };
     let scores: Vec<&ScoreRow> = scores.iter().filter(|row| row.is_final()).filter(wanted).collect();
     let lines = ScoredConditions::of(cells, &scores);
@@ -84,7 +84,7 @@ pub fn pivot(
     notes.extend(published.notes);
     let title = match columns {
         Columns::Aggregates => experiment.to_owned(),
-        Columns::Subtasks(suite) => format!("{experiment}: {suite} by subtask"),
+        Columns::Subtasks(name) => format!("{experiment}: {name} by subtask"),
     };
     let footer = footer(labels, &shown, &scores);
     Table { title, spread, heads, labels, rows, published: published.rows, footer, notes, marks, ..Table::default() }
@@ -106,8 +106,8 @@ fn measured<'a>(lines: &ScoredConditions<'a>, scores: &[&ScoreRow]) -> Vec<Pivot
 }
 
 /// The columns of means: over the tasks of GLUE, and over all suites if all scores are accuracies.
-fn means<'a>(columns: Columns, measured: &[PivotColumn<'a>]) -> Vec<PivotColumn<'a>> {
-    let is_glue = |measure: &Measure| columns == Columns::Aggregates && measure.suite == Suite::Glue;
+fn means<'a>(columns: &Columns, measured: &[PivotColumn<'a>]) -> Vec<PivotColumn<'a>> {
+    let is_glue = |measure: &Measure| *columns == Columns::Aggregates && measure.suite == Suite::Glue;
     let measures = || measured.iter().filter_map(|column| Some((column.measure.as_ref()?, &column.seeds)));
     let tasks: Vec<Vec<SeedScores>> =
         measures().filter(|(measure, _)| is_glue(measure)).map(|(_, seeds)| seeds.clone()).collect();

@@ -27,7 +27,7 @@ fn models<'a>(scored: &'a ScoreMatrix) -> Vec<&'a str> {
 /// The observed standard deviations of a difference between two conditions, in points, on the accuracies of these suites:
 /// one for each model and task with at least two seeds.
 pub fn observed_spreads(scores: &[ScoreRow], suites: &BTreeSet<Suite>) -> Vec<f64> {
-    let scored = ScoreMatrix::new(scores, Scope::Aggregates);
+    let scored = ScoreMatrix::new(scores, &Scope::Aggregates);
     let wanted = scored.measures.iter().filter(|one| suites.contains(&one.suite) && one.metric == ACCURACY);
     let of = |(measure, model)| Some(residual_sd(&scored.balanced(model, measure)?)?.sd);
     let models = models(&scored);
@@ -73,7 +73,7 @@ fn median(values: &[f64]) -> Option<f64> {
 /// The spread is that of `--pooled`: the residual of score = condition + seed + residual over all conditions that have
 /// every seed. A task whose conditions have one seed has no spread, which is shown as missing.
 pub fn power(experiment: &str, scores: &[ScoreRow], difference: f64) -> Table {
-    let scored = ScoreMatrix::new(scores, Scope::Aggregates);
+    let scored = ScoreMatrix::new(scores, &Scope::Aggregates);
     let mut rows = vec![];
     let mut unknown = false;
     for model in models(&scored) {

@@ -119,8 +119,9 @@ svg { max-width: 100%; height: auto; margin: 1em 0 2em; }
 fn latex(cell: &Cell, spread: Spread) -> String {
     match cell {
         Cell::Score(score) => {
-            let spread = spread.of(score).map_or(String::new(), |spread| format!(" \\pm {spread:.1}"));
-            format!("${:.1}{spread}${}", score.mean, superscript(&score.remarks()))
+            let digits = score.scale.decimals();
+            let spread = spread.of(score).map_or(String::new(), |spread| format!(" \\pm {spread:.digits$}"));
+            format!("${:.digits$}{spread}${}", score.mean, superscript(&score.remarks()))
         }
         Cell::Marked(value, digits, marks) => format!("${value:.digits$}${}", superscript(marks)),
         Cell::Number(..) | Cell::Difference(..) | Cell::Interval(..) | Cell::Probability(_) => {
@@ -183,7 +184,7 @@ mod tests {
         let cells: Vec<_> = [1, 2].into_iter().map(|seed| cell("a_b", Some("x&y"), "merged", seed)).collect();
         let scores: Vec<_> =
             cells.iter().zip([60.0, 64.0]).map(|(cell, value)| row(cell, Suite::Blimp, None, value)).collect();
-        pivot("toy", &cells, &scores, Columns::Aggregates, &[])
+        pivot("toy", &cells, &scores, &Columns::Aggregates, &[])
     }
 
     #[test]

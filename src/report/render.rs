@@ -107,7 +107,7 @@ impl Table {
                     Cell::Score(score) => {
                         fields.extend([score.mean.to_string(), optional(score.deviation), score.seeds.to_string()]);
                     }
-                    Cell::Interval(low, high) => fields.extend([low.to_string(), high.to_string()]),
+                    Cell::Interval(low, high, _) => fields.extend([low.to_string(), high.to_string()]),
                     Cell::Number(value, _)
                     | Cell::Marked(value, ..)
                     | Cell::Difference(value, _)

@@ -108,6 +108,8 @@ pub enum Scale {
     Percent,
     /// A correlation times 100, or a mean that includes one: -100 to 100.
     Correlation,
+    /// Bits per byte or a perplexity: 0 or more, and the lower the better.
+    Cost,
 }
 
 impl Scale {
@@ -115,6 +117,7 @@ impl Scale {
     pub(super) fn of_metric(metric: &str) -> Self {
         match metric {
             "spearman" | "pearson" | "mcc" => Scale::Correlation,
+            "bits-per-byte" | "perplexity" => Scale::Cost,
             _ => Scale::Percent,
         }
     }
@@ -129,6 +132,15 @@ impl Scale {
         match self {
             Scale::Percent => (0.0, 100.0),
             Scale::Correlation => (-100.0, 100.0),
+            Scale::Cost => (0.0, f64::INFINITY),
+        }
+    }
+
+    /// The number of decimals that are shown.
+    pub(super) fn decimals(self) -> usize {
+        match self {
+            Scale::Percent | Scale::Correlation => 1,
+            Scale::Cost => 4,
         }
     }
 }
@@ -149,8 +161,8 @@ pub enum Cell {
     /// A difference, shown with its sign, and its decimals.
     #[serde(rename = "number")]
     Difference(f64, usize),
-    /// A 95% interval.
-    Interval(f64, f64),
+    /// A 95% interval, and the number of decimals shown.
+    Interval(f64, f64, #[serde(skip)] usize),
     /// A p-value.
     Probability(f64),
     /// A whole number.
@@ -201,8 +213,9 @@ impl Table {
     pub fn text(&self, cell: &Cell) -> String {
         match cell {
             Cell::Score(score) => {
-                let spread = self.spread.of(score).map_or(String::new(), |spread| format!(" ± {spread:.1}"));
-                format!("{:.1}{spread}{}", score.mean, score.remarks())
+                let digits = score.scale.decimals();
+                let spread = self.spread.of(score).map_or(String::new(), |spread| format!(" ± {spread:.digits$}"));
+                format!("{:.digits$}{spread}{}", score.mean, score.remarks())
             }
             other => other.text(),
         }
@@ -214,11 +227,11 @@ impl Cell {
     pub fn text(&self) -> String {
         match self {
             Cell::Label(text) => one_line(text).into_owned(),
-            Cell::Score(score) => format!("{:.1}{}", score.mean, score.remarks()),
+            Cell::Score(score) => format!("{:.*}{}", score.scale.decimals(), score.mean, score.remarks()),
             Cell::Marked(value, digits, marks) => format!("{value:.digits$}{marks}"),
             Cell::Number(value, digits) => positive_zero(format!("{value:.digits$}")),
             Cell::Difference(value, digits) => signed(*value, *digits),
-            Cell::Interval(low, high) => format!("[{}, {}]", signed(*low, 1), signed(*high, 1)),
+            Cell::Interval(low, high, digits) => format!("[{}, {}]", signed(*low, *digits), signed(*high, *digits)),
             Cell::Probability(p) if *p < 0.001 => "<0.001".to_owned(),
             Cell::Probability(p) => format!("{p:.3}"),
             Cell::Count(count) => count.to_string(),
@@ -264,7 +277,7 @@ mod tests {
     fn a_number_that_rounds_to_zero_is_not_negative() {
         let text = |value: f64| Cell::Difference(value, 1).text();
         assert_eq!([-0.04, 0.0, -0.06, 12.34, -10.0].map(text), ["+0.0", "+0.0", "-0.1", "+12.3", "-10.0"]);
-        assert_eq!(Cell::Interval(-0.01, 0.5).text(), "[+0.0, +0.5]");
+        assert_eq!(Cell::Interval(-0.01, 0.5, 1).text(), "[+0.0, +0.5]");
         assert_eq!(Cell::Difference(f64::NAN, 1).text(), "NaN");
         assert_eq!([-0.004, 0.0, -0.006].map(|value| Cell::Number(value, 2).text()), ["0.00", "0.00", "-0.01"]);
     }

@@ -7,6 +7,7 @@ use super::runs_folder::{RunsFolder, survey_of};
 use super::spec_text::SpecText;
 use crate::data;
 use crate::domain::{Grid, ItemOutcome, Job, JobId, LocatedSource, Origin, Source, Stderr, Suite, counted};
+use crate::scoring::read_items;
 use crate::store::Store;
 use crate::suites::{self, glue};
 
@@ -59,9 +60,8 @@ async fn clustered(
     let Some((job, _)) = store.job(id).await? else { return Ok(None) };
     let stderrs = match &job {
         Job::Eval(eval) => found(&eval.data, located)
-            .and_then(|data| data::evaluation_files(&data, eval.suite).ok())
-            .and_then(|files| suites::read(eval.suite, eval.mode, &files).ok())
-            .and_then(|rows| suites::recluster(eval.suite, &rows, &mut items)),
+            .and_then(|data| read_items(eval, |_| data.clone()).ok())
+            .and_then(|(rows, _)| suites::recluster(eval.test.suite(), &rows, &mut items)),
         Job::Finetune(finetune) => found(&finetune.valid, located)
             .and_then(|data| data::evaluation_file(&data, Suite::Glue, &finetune.task.valid_file()).ok())
             .and_then(|(file, bytes)| glue::read(finetune.task, &file, &bytes).ok())

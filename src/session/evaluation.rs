@@ -1,13 +1,13 @@
 //! The experiments of `grid eval`: a generated spec with one cell for each model to score.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::failure::{Exit, Failure};
 use super::model_job::only_model;
 use super::runs_folder::{RunsFolder, survey_of};
 use super::spec_text::{SpecOrigin, SpecText};
 use crate::domain::remote::is_repository;
-use crate::domain::{CellRow, Digest, JobId, Mode, Origin, ScoreRow, Size, Source, Suite};
+use crate::domain::{CellRow, Digest, JobId, Mode, OfficialData, Origin, ScoreRow, Size, Source, Suite};
 use crate::store::Store;
 
 /// What tables show as the curriculum of imported models.
@@ -23,7 +23,7 @@ pub struct EvaluationRequest<'a> {
     pub name: Option<&'a str>,
     /// Folders, jobs, or models of the Hugging Face Hub.
     pub models: &'a [String],
-    /// Names of suites, or `zero-shot`.
+    /// Names of suites, `zero-shot`, or YAML files that define test sets.
     pub suites: &'a [String],
     /// The official folder of evaluation data.
     pub data: &'a Path,
@@ -52,8 +52,8 @@ pub async fn evaluation_spec(folder: &RunsFolder, request: &EvaluationRequest<'_
     let mut notes = vec![];
     let models = find_models(folder, request.models, &mut notes).await?;
     let data = std::path::absolute(request.data).map_err(|error| Failure::path(request.data, &error))?;
-    let suites = choose_suites(folder, request.suites, &data, request.size, &mut notes)?;
-    let text = spec_text(&models, &suites, &request.mode, &data, request.size);
+    let tests = choose_tests(folder, request.suites, &data, request.size, &mut notes)?;
+    let text = spec_text(&models, &tests, &request.mode, &data, request.size);
     let digest = Digest::of(text.as_bytes()).to_string();
     let name = request.name.map_or_else(|| format!("eval-{}", &digest[..10]), str::to_owned);
     let spec = SpecText::generated(format!("name: {}\n{text}", quoted(&name)));
@@ -168,28 +168,41 @@ fn name_models(models: &[FoundModel]) -> Vec<NamedModel> {
     names
 }
 
+/// What to score models on.
+#[derive(Default)]
+struct ChosenTests {
+    suites: Vec<Suite>,
+    /// The files of test sets of the user's own.
+    files: Vec<PathBuf>,
+}
+
 /// The suites to run: the named ones, or all zero-shot suites whose data exist. Notes say which were skipped.
-fn choose_suites(
+fn choose_tests(
     folder: &RunsFolder,
     names: &[String],
     data: &Path,
     size: Size,
     notes: &mut Vec<String>,
-) -> Result<Vec<Suite>, Failure> {
-    let mut suites: Vec<Suite> = vec![];
+) -> Result<ChosenTests, Failure> {
+    let ChosenTests { mut suites, mut files } = ChosenTests::default();
     let mut survey = survey_of(&folder.path, None);
     for name in names {
+        if name.ends_with(".yaml") || name.ends_with(".yml") {
+            let file = std::path::absolute(name).map_err(|error| Failure::path(Path::new(name), &error))?;
+            files.push(file);
+            continue;
+        }
         if name != ZERO_SHOT {
             suites.push(suite_named(name)?);
             continue;
         }
-        for suite in Suite::ALL.into_iter().filter(|suite| suite.is_zero_shot()) {
-            let folder = data.join(suite.folder(size));
+        for official in OfficialData::all().filter(|official| official.suite.is_zero_shot()) {
+            let (suite, folder) = (official.suite, data.join(official.folder(size)));
             match survey.locate(&Source::Folder(folder.clone()))?.origin {
                 Origin::Missing { .. } => notes.push(format!(
                     "skipping {suite}: there is no data in {}\n  it needs {}",
                     folder.display(),
-                    suite.download()
+                    official.download
                 )),
                 Origin::World { .. } | Origin::Content { .. } => suites.push(suite),
             }
@@ -197,13 +210,16 @@ fn choose_suites(
     }
     suites.sort();
     suites.dedup();
-    if suites.is_empty() { Err(no_data(data, size)) } else { Ok(suites) }
+    if suites.is_empty() && files.is_empty() { Err(no_data(data, size)) } else { Ok(ChosenTests { suites, files }) }
 }
 
 fn suite_named(name: &str) -> Result<Suite, Failure> {
-    Suite::ALL.into_iter().find(|suite| suite.name() == name).ok_or_else(|| {
-        let known: Vec<&str> = Suite::ALL.iter().map(|suite| suite.name()).collect();
-        let message = format!("grid: unknown suite '{name}'; known are {ZERO_SHOT}, {}", known.join(", "));
+    Suite::official().find(|suite| suite.name() == name).ok_or_else(|| {
+        let known: Vec<&str> = Suite::official().map(Suite::name).collect();
+        let message = format!(
+            "grid: unknown suite '{name}'; known are {ZERO_SHOT}, {}; a test set of your own is a file that ends in .yaml",
+            known.join(", ")
+        );
         Failure::text(Exit::Usage, message)
     })
 }
@@ -213,8 +229,8 @@ fn no_data(data: &Path, size: Size) -> Failure {
         Size::Full => ("full", Size::Fast, "add `--fast`"),
         Size::Fast => ("fast", Size::Full, "omit `--fast`"),
     };
-    let mut zero_shot = Suite::ALL.into_iter().filter(|suite| suite.is_zero_shot());
-    let help = match zero_shot.any(|suite| data.join(suite.folder(other)).is_dir()) {
+    let mut zero_shot = OfficialData::all().filter(|official| official.suite.is_zero_shot());
+    let help = match zero_shot.any(|official| data.join(official.folder(other)).is_dir()) {
         true => format!("the data of the other size are there: {option}"),
         false => "name the official folder evaluation_data with `--data DIR` or GRID_DATA; it can be downloaded from \
                   https://osf.io/ryjfm/"
@@ -225,7 +241,7 @@ fn no_data(data: &Path, size: Size) -> Failure {
 }
 
 /// The spec without its name.
-fn spec_text(models: &[NamedModel], suites: &[Suite], mode: &Mode, data: &Path, size: Size) -> String {
+fn spec_text(models: &[NamedModel], tests: &ChosenTests, mode: &Mode, data: &Path, size: Size) -> String {
     let mut text = "models:\n".to_owned();
     for NamedModel { name, source } in models {
         let source = match source {
@@ -234,15 +250,17 @@ fn spec_text(models: &[NamedModel], suites: &[Suite], mode: &Mode, data: &Path, 
         };
         text.push_str(&format!("  {}: {{{source}}}\n", quoted(name)));
     }
-    let suites: Vec<&str> = suites.iter().map(|suite| suite.name()).collect();
+    let suites = tests.suites.iter().map(|suite| suite.name().to_owned());
+    let files = tests.files.iter().map(|file| quoted(&file.display().to_string()));
+    let all: Vec<String> = suites.chain(files).collect();
     let size = if size == Size::Fast { "fast" } else { "full" };
     // `fixed+ties=first` is `{base: fixed, ties: first}` in a spec.
     let mode = format!("{{base: {}}}", mode.to_string().replace('+', ", ").replace('=', ": "));
-    text.push_str(&format!(
-        "evaluate: {{data: {}, size: {size}, mode: {mode}, suites: [{}]}}\n",
-        quoted(&data.display().to_string()),
-        suites.join(", ")
-    ));
+    let data = match tests.suites.is_empty() {
+        true => String::new(),
+        false => format!("data: {}, size: {size}, ", quoted(&data.display().to_string())),
+    };
+    text.push_str(&format!("evaluate: {{{data}mode: {mode}, suites: [{}]}}\n", all.join(", ")));
     text
 }
 
@@ -280,7 +298,8 @@ mod tests {
             NamedModel { name: "a".into(), source: ModelSource::External("/models/a \"quoted\" ü".into()) },
             NamedModel { name: "b".into(), source: ModelSource::Job(id) },
         ];
-        let text = spec_text(&models, &[Suite::Blimp, Suite::Reading], &Mode::COMPAT, Path::new("/data"), Size::Fast);
+        let tests = ChosenTests { suites: vec![Suite::Blimp, Suite::Reading], files: vec![] };
+        let text = spec_text(&models, &tests, &Mode::COMPAT, Path::new("/data"), Size::Fast);
         let spec = SpecText::generated(format!("name: eval\n{text}"));
         let grid = spec.grid().unwrap_or_else(|failure| panic!("{failure}"));
         assert_eq!(grid.cells.len(), 2);

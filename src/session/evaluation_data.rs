@@ -6,7 +6,8 @@ use super::failure::{Exit, Failure};
 use crate::data::{self, DataError, Survey};
 use crate::domain::{EvalJob, FinetuneJob, GlueTask, Hyperparameters, Job, JobId, LocatedSource, Origin, Suite};
 use crate::plan::{Decision, Plan, PlannedJob};
-use crate::suites::{self, SuiteError, glue};
+use crate::scoring::{ItemsError, read_items};
+use crate::suites::{SuiteError, glue};
 
 /// Refuses evaluation data that the jobs to run cannot use, with file, line and field. What was read once is not read again.
 pub(super) fn check(plan: &Plan, decisions: &BTreeMap<JobId, Decision>, survey: &mut Survey) -> Result<(), Failure> {
@@ -23,12 +24,13 @@ pub(super) fn check(plan: &Plan, decisions: &BTreeMap<JobId, Decision>, survey: 
 
 fn check_suite(planned: &PlannedJob, job: &EvalJob, survey: &mut Survey) -> Result<(), Failure> {
     let located = planned.located(&job.data);
-    let rules = (job.suite, job.suite.version(), job.mode);
-    let items = survey.count_items(&located, &rules, |located| {
-        let files = data::evaluation_files(located, job.suite)?;
-        Ok::<u64, Unusable>(suites::read(job.suite, job.mode, &files)?.len() as u64)
+    // The identity of other data may have been counted under the same rules, so the examples are a part of them.
+    let rules = (&job.test, job.test.suite().version(), job.mode, &job.examples);
+    let items = survey.count_items(&located, &rules, |_| {
+        let (items, _) = read_items(job, |origin| planned.located(origin))?;
+        Ok::<u64, Unusable>(items.len() as u64)
     });
-    items.map(|_| ()).map_err(|unusable| unusable.failure(job.suite.name(), &located))
+    items.map(|_| ()).map_err(|unusable| unusable.failure(job.test.name(), &located))
 }
 
 fn check_task(planned: &PlannedJob, job: &FinetuneJob, survey: &mut Survey) -> Result<(), Failure> {
@@ -72,6 +74,7 @@ struct Unusable(String);
 impl Unusable {
     fn failure(self, what: &str, located: &LocatedSource) -> Failure {
         let folder = located.files.first().and_then(|file| file.parent());
+        let folder = folder.filter(|folder| !folder.as_os_str().is_empty());
         let place = folder.map_or(String::new(), |folder| format!(" in {}", folder.display()));
         let message = format!("grid: the data of {what}{place} cannot be used: {}", self.0);
         Failure::text(Exit::Environment, message)
@@ -81,6 +84,12 @@ impl Unusable {
 impl From<DataError> for Unusable {
     fn from(error: DataError) -> Self {
         Unusable(format!("failed to {error}"))
+    }
+}
+
+impl From<ItemsError> for Unusable {
+    fn from(error: ItemsError) -> Self {
+        Unusable(error.to_string())
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::failure::{Exit, Failure};
 use super::open::Session;
-use crate::domain::{Generation, Job, Resources, Suite};
+use crate::domain::{Generation, Job, OfficialData, Resources, Suite};
 use crate::plan::Decision;
 use crate::runner;
 use crate::spec;
@@ -15,7 +15,7 @@ pub(super) fn missing_data(session: &Session) -> Result<(), Failure> {
     let mut missing: BTreeMap<&str, Option<Suite>> = BTreeMap::new();
     for job in session.plan.jobs() {
         if let Some(Decision::Blocked(_)) = session.decisions.get(&job.id) {
-            let suite = if let Job::Eval(job) = &job.job { Some(job.suite) } else { None };
+            let suite = if let Job::Eval(job) = &job.job { Some(job.test.suite()) } else { None };
             missing.extend(job.missing().map(|location| (location, suite)));
         }
     }
@@ -41,10 +41,9 @@ fn remedy_for_missing(location: &str, suite: Option<Suite>, generations: &[Gener
     if generations.iter().any(|generation| generation.to == Path::new(location)) {
         return "  `grid data build SPEC` makes it\n".to_owned();
     }
-    match suite {
-        Some(suite) => format!(
-            "  {suite} needs {}\n  password-protected archives may stay packed: put them beside that folder\n",
-            suite.download()
+    match suite.and_then(Suite::official_data) {
+        Some(OfficialData { suite, download, .. }) => format!(
+            "  {suite} needs {download}\n  password-protected archives may stay packed: put them beside that folder\n"
         ),
         None => spec::nearest(Path::new(location)).iter().map(|hint| format!("  {hint}\n")).collect(),
     }

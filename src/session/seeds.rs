@@ -33,7 +33,7 @@ pub async fn few_seeds(store: Option<&Store>, grid: &Grid) -> Result<Option<FewS
         if recipe.stages.is_empty() && !matches!(recipe.base, BaseModel::Trained(_)) {
             continue;
         }
-        suites.extend(recipe.evaluations.iter().map(|evaluation| evaluation.suite));
+        suites.extend(recipe.evaluations.iter().map(|evaluation| evaluation.test.suite()));
         suites.extend(recipe.finetunings.first().map(|_| Suite::Glue));
         let mut key = cell.key.clone();
         key.seed = 0;

@@ -8,14 +8,13 @@ use super::show::{located, tokenizer_of};
 use crate::data;
 use crate::domain::{EvalJob, Job, JobId, Mode, Suite, did_you_mean};
 use crate::plan::PlannedJob;
-use crate::scoring;
-use crate::suites;
+use crate::scoring::{ScoringContext, read_items};
 
 /// Items of a suite as token ids.
 #[derive(Debug, Clone, Serialize)]
 pub struct ShownSuite {
-    /// The suite.
-    pub suite: Suite,
+    /// The suite or test set.
+    pub suite: String,
     /// The scoring rules.
     pub mode: Mode,
     /// The model whose tokenizer is used.
@@ -61,16 +60,20 @@ pub struct ScoredToken {
 /// A suite that no cell is evaluated on, or whose items have no candidates; missing or invalid data.
 pub fn show_suite(session: &Session, name: &str, count: usize) -> Result<ShownSuite, Failure> {
     let (planned, job) = eval_job(session, name)?;
-    let files = data::evaluation_files(&located(planned)?, job.suite)?;
-    let items = suites::read(job.suite, job.mode, &files).map_err(|error| Failure::new(Exit::Environment, error))?;
+    located(planned)?;
+    let (items, _) =
+        read_items(job, |origin| planned.located(origin)).map_err(|error| Failure::new(Exit::Environment, error))?;
     let release = job.mode.transformers();
     let (tokenizer, _) = tokenizer_of(session, &tokenizer_job(session, &job.model)?, release)?;
+    let positions = positions_of(session, &job.model);
     let mut shown = vec![];
     for item in items.iter().take(count) {
         let mut candidates = vec![];
         for candidate in &item.candidates {
             let mut sequences = vec![];
-            for request in scoring::requests(&tokenizer, candidate, job.mode.first_token)? {
+            let context = ScoringContext { tokenizer: &tokenizer, first_token: job.mode.first_token, positions };
+            let requests = context.requests(candidate).map_err(|error| Failure::new(Exit::Environment, error))?;
+            for request in requests.sequences {
                 let token = |(place, id): (usize, &u32)| {
                     Ok(ScoredToken {
                         id: *id,
@@ -85,7 +88,7 @@ pub fn show_suite(session: &Session, name: &str, count: usize) -> Result<ShownSu
         shown.push(ShownItem { subtask: item.subtask.clone(), index: item.index, candidates });
     }
     let model = session.plan.job(&job.model).map_or_else(String::new, |job| job.group.clone());
-    Ok(ShownSuite { suite: job.suite, mode: job.mode, model, items: items.len(), shown })
+    Ok(ShownSuite { suite: job.test.to_string(), mode: job.mode, model, items: items.len(), shown })
 }
 
 /// The first job that evaluates a model on the suite of this name.
@@ -95,10 +98,10 @@ fn eval_job<'s>(session: &'s Session, name: &str) -> Result<(&'s PlannedJob, &'s
         _ => None,
     });
     let jobs: Vec<_> = jobs.collect();
-    if let Some(found) = jobs.iter().find(|(_, job)| job.suite.name() == name) {
+    if let Some(found) = jobs.iter().find(|(_, job)| job.test.name() == name) {
         return Ok(*found);
     }
-    let mut known: Vec<&str> = jobs.iter().map(|(_, job)| job.suite.name()).collect();
+    let mut known: Vec<&str> = jobs.iter().map(|(_, job)| job.test.name()).collect();
     known.dedup();
     let hint = match (Suite::Glue.name() == name, &known[..]) {
         (true, _) => "the items of glue are classified and have no candidates".to_owned(),
@@ -109,6 +112,20 @@ fn eval_job<'s>(session: &'s Session, name: &str) -> Result<(&'s PlannedJob, &'s
     };
     let message = format!("grid: no cell is evaluated on the suite '{name}' item by item\n  help: {hint}");
     Err(Failure::text(Exit::NothingMatches, message))
+}
+
+/// The number of tokens that a model reads at once; unlimited where the model is not on this machine yet.
+fn positions_of(session: &Session, model: &JobId) -> usize {
+    let limit = session.plan.job(model).and_then(|planned| match &planned.job {
+        Job::Pretrain(job) => Some(job.model.max_positions as usize),
+        Job::Tune(job) => Some(positions_of(session, &job.parent)),
+        _ => {
+            let own = planned.sources.iter().flat_map(|(_, files)| files).find_map(|file| file.parent());
+            let folder = session.outputs.get(model).map_or(own, |output| Some(output.as_path()));
+            folder.and_then(|folder| Some(data::model_config(folder).ok()?.model.max_positions as usize))
+        }
+    });
+    limit.unwrap_or(usize::MAX / 4)
 }
 
 /// The job whose output has the tokenizer of a model.

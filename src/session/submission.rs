@@ -181,7 +181,7 @@ fn add_evaluation(
 ) -> Result<(), Failure> {
     let unreadable =
         |error: &dyn std::fmt::Display| Failure::text(Exit::Environment, format!("grid: failed to {error}"));
-    let suite = eval.suite;
+    let suite = eval.test.suite();
     if !official::has_files(suite) {
         return Ok(());
     }
@@ -228,19 +228,20 @@ fn add_evaluation(
 
 /// Which official set an evaluation used. That of the toy world counts as the full one.
 fn size_of(eval: &EvalJob, cell: &Cell) -> Size {
+    let Some(official) = eval.test.suite().official_data() else { return Size::Full };
     let evaluations = match eval.milestone {
         None => &cell.recipe.evaluations,
         Some(_) => &cell.recipe.milestone_evaluations,
     };
-    let fast = evaluations.iter().filter(|evaluation| evaluation.suite == eval.suite).any(|evaluation| {
-        let folder = eval.suite.folder(Size::Fast);
+    let fast = evaluations.iter().filter(|evaluation| evaluation.test == eval.test).any(|evaluation| {
+        let folder = official.folder(Size::Fast);
         match &evaluation.source {
             Source::Folder(path) => path.ends_with(folder),
             Source::Remote(Remote { pick: FileSelection::Folder(path), .. }) => Path::new(path).ends_with(folder),
             _ => false,
         }
     });
-    if fast && eval.suite.has_fast_set() { Size::Fast } else { Size::Full }
+    if fast && official.has_fast_set() { Size::Fast } else { Size::Full }
 }
 
 /// Adds a fine-tuning. Of several seeds the first counts.

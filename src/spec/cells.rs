@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use crate::domain::{
-    BaseModel, Cell, CellKey, FinetuneSeeds, Finetuning, Grid, Milestone, Pretraining, Recipe, SINGLE, Stage,
+    BaseModel, Cell, CellKey, FinetuneSeeds, Finetuning, Grid, Milestone, Pretraining, Quantity, Recipe, SINGLE, Stage,
     StagePart, Suite,
 };
 
@@ -13,6 +13,7 @@ use super::budget;
 use super::combinations::{Combination, Setting, combinations, has_too_many, settings, with_setting};
 use super::curricula::{Curriculum, StageKeys, StageSchedule};
 use super::document::{Document, SECTIONS, named_entries};
+use super::evaluate;
 use super::fields::{Fault, Fields, Scalar};
 use super::models::{self, Model};
 use super::names::Names;
@@ -34,14 +35,18 @@ pub(super) fn grid(root: &Node, folder: &Path, log: &Log) -> Option<Grid> {
     let budget = budget::budget(top.take("budget"), log);
     let published: Vec<String> =
         root.get("reference").map_or(&[][..], Node::entries).iter().map(|(key, _)| key.text.clone()).collect();
-    let references =
-        named_entries("reference", top.take("reference"), log, |key, node| tables::reference(key, node, log));
-    let tables =
-        named_entries("tables", top.take("tables"), log, |key, node| tables::table(key, node, &published, log));
+    let (references, tables) = (top.take("reference"), top.take("tables"));
     top.finish();
+    let tables = |own: &[Quantity]| {
+        let references =
+            named_entries("reference", references, log, |key, node| tables::reference(key, node, own, log));
+        let tables = named_entries("tables", tables, log, |key, node| tables::table(key, node, &published, own, log));
+        references.zip(tables)
+    };
     let Some(axes) = axes.filter(|axes| !has_too_many(axes, log)) else {
         // Report the problems of the other sections too.
         Document::decode(root, folder, false, log);
+        evaluate::names_only_suites(root).then(|| tables(&[]));
         return None;
     };
     let settings: Vec<(Setting, Option<Document>)> = settings(&axes)
@@ -52,7 +57,14 @@ pub(super) fn grid(root: &Node, folder: &Path, log: &Log) -> Option<Grid> {
         })
         .collect();
     let settings = settings.into_iter().map(|(setting, document)| Some((setting, document?)));
-    let settings: Vec<(Setting, Document)> = settings.collect::<Option<_>>()?;
+    let settings: Option<Vec<(Setting, Document)>> = settings.collect();
+    let Some(settings) = settings else {
+        // The names of test sets are not known.
+        evaluate::names_only_suites(root).then(|| tables(&[]));
+        return None;
+    };
+    let own = settings.iter().flat_map(|(_, document)| &document.evaluations.own).map(|own| own.set.quantity());
+    let tables = tables(&distinct(own.collect::<Vec<_>>().iter()));
 
     let combinations = combinations(&axes, &settings, log);
     let mut seen = HashSet::new();
@@ -66,7 +78,7 @@ pub(super) fn grid(root: &Node, folder: &Path, log: &Log) -> Option<Grid> {
     let datasets = distinct(settings.iter().flat_map(|(_, document)| &document.datasets));
     let generations = distinct(settings.iter().flat_map(|(_, document)| &document.generations));
     let combinations = combinations.len();
-    let (references, tables) = (references?, tables?);
+    let (references, tables) = tables?;
     Some(Grid { name: name?, cells, combinations, data, datasets, generations, budget, references, tables, resources })
 }
 
@@ -131,7 +143,7 @@ fn distinct<'a, T: Clone + PartialEq + 'a>(all: impl Iterator<Item = &'a T>) -> 
 /// Whether the cell has the suite `aoa`, but its model has too few milestones for it.
 fn lacks_curves(cell: &Cell) -> bool {
     let words = |milestone: &&Milestone| matches!(milestone, Milestone::Words(_));
-    let asked = cell.recipe.evaluations.iter().any(|evaluation| evaluation.suite == Suite::Aoa);
+    let asked = cell.recipe.evaluations.iter().any(|evaluation| evaluation.test.suite() == Suite::Aoa);
     asked
         && match &cell.recipe.base {
             BaseModel::Trained(base) => base.milestones.iter().filter(words).count() < 3,

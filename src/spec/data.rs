@@ -35,9 +35,7 @@ pub(super) fn corpus(name: &str, node: &Node, root: &Path, log: &Log) -> Option<
     let parts = [("speech", WorldPart::Speech), ("dialogues", WorldPart::Dialogues), ("articles", WorldPart::Articles)];
     let mut fields = Fields::of(node, &format!("corpus '{name}'"), log)?;
     let source = source(&mut fields, &parts, "words", root);
-    let documents = fields.take("documents").and_then(|node| documents(node, log)).unwrap_or_default();
-    let remove = fields.get("remove", String::new(), characters);
-    let min_words = fields.get("min_words", 0, small(0..=1_000_000));
+    let CorpusFormat { documents, remove, min_words, .. } = cleaned_text(&mut fields);
     let merge_turns = fields.get("merge_turns", false, flag);
     let expected = budget::expected(&mut fields, "documents", false);
     let licence = licence(&mut fields);
@@ -46,6 +44,17 @@ pub(super) fn corpus(name: &str, node: &Node, root: &Path, log: &Log) -> Option<
     let source = source?;
     let entry = DataEntry { name: format!("corpora.{name}"), place: place(node, log), source: source.clone(), licence };
     Some((Corpus { name: name.to_owned(), source, format, expected }, entry))
+}
+
+/// Decodes how files of text become documents: `documents:`, `remove:` and `min_words:` of a corpus.
+pub(super) fn cleaned_text(fields: &mut Fields) -> CorpusFormat {
+    let log = fields.log;
+    CorpusFormat {
+        documents: fields.take("documents").and_then(|node| documents(node, log)).unwrap_or_default(),
+        remove: fields.get("remove", String::new(), characters),
+        min_words: fields.get("min_words", 0, small(0..=1_000_000)),
+        merge_turns: false,
+    }
 }
 
 /// Decodes one entry of `datasets:`.
@@ -110,7 +119,7 @@ pub(super) fn licence(fields: &mut Fields) -> Option<String> {
 }
 
 /// The layout of rows in the files of a source, by their extension.
-fn layout_of(source: &Source) -> Layout {
+pub(super) fn layout_of(source: &Source) -> Layout {
     match source {
         Source::Files(pattern) => Layout::of_file(&pattern.to_string_lossy()),
         Source::Remote(Remote { pick: FileSelection::Files(pattern), .. }) => Layout::of_file(pattern),
@@ -158,8 +167,17 @@ fn source(fields: &mut Fields, parts: &[(&'static str, WorldPart)], size: &'stat
     }
 }
 
+/// The source of the files of a test set: local or remote `files:`.
+pub(super) fn test_files(fields: &mut Fields, root: &Path) -> Option<Source> {
+    if let Some(remote) = remote_files(fields) {
+        return remote?.files(fields).map(Source::Remote);
+    }
+    let hint = "the files of the test set, such as `files: pairs.jsonl`, or `hf:`, `osf:` or `url:`";
+    fields.required("files", hint, pattern_of_files).map(|path| Source::Files(root.join(path)))
+}
+
 /// The path or glob pattern of `files:`.
-fn pattern_of_files(value: &Value) -> Scalar<PathBuf> {
+pub(super) fn pattern_of_files(value: &Value) -> Scalar<PathBuf> {
     match value {
         Value::List(_) => Err(Fault::expected("one path or pattern").or_hint(
             "a pattern may contain *, **, ? and [ab], such as text/**/*.txt; files that no single pattern matches need entries of their own",

@@ -18,6 +18,10 @@ enum Format {
     Squad,
 }
 
+/// The values of `layout:`.
+pub(super) const LAYOUTS: [(&str, Layout); 4] =
+    [("json", Layout::Json), ("csv", Layout::Csv), ("tsv", Layout::Tsv), ("parquet", Layout::Parquet)];
+
 /// Decodes the format of the files. `extension` is the layout that their names show.
 ///
 /// | key | meaning | default |
@@ -33,7 +37,7 @@ enum Format {
 /// | `across:` | whether turns are merged and paired across the boundaries of dialogues (`dialogue`) | false |
 /// | `with_context:` | whether the prompt has the paragraph before the question (`squad`) | false |
 pub(super) fn format(fields: &mut Fields, extension: Layout) -> DatasetFormat {
-    let layouts = [("json", Layout::Json), ("csv", Layout::Csv), ("tsv", Layout::Tsv), ("parquet", Layout::Parquet)];
+    let layouts = LAYOUTS;
     let rows = RowFormat::ALL.map(|row| (row.name(), Format::Rows(row)));
     let others = [
         ("jsonl", Format::Records(Some(Layout::Json))),

@@ -2,12 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::domain::{DataEntry, Evaluation, Finetuning, GlueTask, Mode, Size, Source, Suite, WorldPart};
+use crate::domain::{DataEntry, Evaluation, Finetuning, GlueTask, Mode, Size, Source, Suite, Test, WorldPart};
 
-use super::fields::{self, Fields};
+use super::fields::{self, Fault, Fields, Scalar};
+use super::own_test::OwnTest;
 use super::problem::{Log, Mark};
 use super::remote::{EvaluationTree, remote_files};
 use super::scalars::{self, choice, count};
+use super::test_sets::{is_path, mode_of, neither, own_test};
 use super::tree::{Node, Value};
 use super::{data, finetune};
 
@@ -15,7 +17,7 @@ use super::{data, finetune};
 ///
 /// | key | meaning | default |
 /// |---|---|---|
-/// | `suites:` | the suites | required |
+/// | `suites:` | the suites, and test sets of your own ([`own_test`]) | required |
 /// | `data:` | `world`; the official folder `evaluation_data`, relative to `data_root`; or `{hf: ..., folder: ...}`, `osf:` or `url:` for a folder on another machine ([`remote_files`]), with its `licence:` | required |
 /// | `size:` | the official data set, `fast` or `full` | `fast` |
 /// | `items:` | items of each subtask (`world`); `glue` is trained on four times as many | 200 |
@@ -27,15 +29,19 @@ pub(super) fn evaluations(node: Option<&Node>, finetune: Option<&Node>, root: &P
         finetune::reject(finetune, log);
         return Evaluations::default();
     };
-    let known = Suite::ALL.map(|suite| (suite.name(), suite));
     let suites = fields.required_node("suites", "such as `suites: [blimp, blimp-supplement]`");
-    let place = suites.map(|node| node.mark);
+    let (listed, place) = (suites, suites.map(|node| node.mark));
     let mode = mode(fields.take("mode"), log);
-    let data = fields.required_node("data", "such as `data: evaluation_data`, or `data: world`");
+    let chosen = suites.and_then(|node| chosen_suites(node, root, log)).unwrap_or_default();
+    let suites: Vec<Suite> = chosen.iter().filter_map(Chosen::official).collect();
+    let own: Vec<OwnTest> = chosen.into_iter().filter_map(Chosen::own).collect();
+    let data = match place.is_some() && !listed.is_some_and(names_a_suite) {
+        true => fields.take("data"),
+        false => fields.required_node("data", "such as `data: evaluation_data`, or `data: world`"),
+    };
     let data_place = data.map_or(String::new(), |node| log.place(node.mark));
     let data = data.and_then(|node| Data::decode(node, root, log));
     let world = matches!(data, Some(Data::World));
-    let suites = suites.and_then(|node| fields::list("suites", node, log, choice(known))).unwrap_or_default();
     let kind = data.as_ref().map(|_| world);
     let amount = EvaluationSize::decode(&mut fields, kind, EvaluationSize { size: Size::Fast, items: 200 });
     let mut seed = 1;
@@ -47,8 +53,12 @@ pub(super) fn evaluations(node: Option<&Node>, finetune: Option<&Node>, root: &P
     let milestones = checkpoints.and_then(|node| {
         let mut fields = Fields::of(node, "'checkpoints'", log)?;
         // Milestones are not fine-tuned, and `aoa` already covers all of them.
-        let chosen = fields.list("suites", choice(known.into_iter().filter(|(_, suite)| suite.is_zero_shot())));
-        let chosen = chosen.unwrap_or_else(|| suites.iter().copied().filter(|suite| suite.is_zero_shot()).collect());
+        let zero_shot = || Suite::official().filter(|suite| suite.is_zero_shot());
+        let chosen = fields.list("suites", |value| milestone_test(value, zero_shot(), &own));
+        let chosen = chosen.unwrap_or_else(|| {
+            let official = suites.iter().filter(|suite| suite.is_zero_shot()).map(|suite| Chosen::Official(*suite));
+            official.chain(own.iter().cloned().map(Chosen::Own)).collect()
+        });
         let amount = EvaluationSize::decode(&mut fields, kind, EvaluationSize { size: Size::Fast, ..amount });
         fields.finish();
         Some((chosen, amount))
@@ -64,7 +74,7 @@ pub(super) fn evaluations(node: Option<&Node>, finetune: Option<&Node>, root: &P
     } else {
         let known = if world { &GlueTask::IN_WORLD[..] } else { &GlueTask::ALL[..] };
         let file = |name: String| {
-            let folder = Suite::Glue.folder(amount.size);
+            let folder = folder_of(Suite::Glue, amount.size);
             match &data {
                 Data::World => in_world(amount.items),
                 Data::Local(root) => Source::Files(root.join(folder).join(name)),
@@ -76,21 +86,122 @@ pub(super) fn evaluations(node: Option<&Node>, finetune: Option<&Node>, root: &P
     let evaluation = |suite: Suite, amount: EvaluationSize| {
         let source = match &data {
             Data::World => in_world(amount.items),
-            Data::Local(root) => Source::Folder(root.join(suite.folder(amount.size))),
-            Data::Remote(tree, _) => Source::Remote(tree.folder(suite.folder(amount.size))),
+            Data::Local(root) => Source::Folder(root.join(folder_of(suite, amount.size))),
+            Data::Remote(tree, _) => Source::Remote(tree.folder(folder_of(suite, amount.size))),
         };
-        Evaluation { suite, mode: mode.of(suite), source }
+        Evaluation { test: suite.into(), mode: mode.of(suite), source, examples: None }
+    };
+    let evaluation_of_own = |own: &OwnTest| Evaluation {
+        test: Test::Own(Box::new(own.set.clone())),
+        mode: mode_of(own, mode),
+        source: own.source.clone(),
+        examples: own.examples.clone(),
+    };
+    let evaluation_of = |chosen: &Chosen, amount: EvaluationSize| match chosen {
+        Chosen::Official(suite) => evaluation(*suite, amount),
+        Chosen::Own(own) => evaluation_of_own(own),
     };
     let (chosen, few) = milestones.unwrap_or((vec![], amount));
     Evaluations {
-        of_models: suites.iter().map(|suite| evaluation(*suite, amount)).collect(),
+        of_models: suites
+            .iter()
+            .map(|suite| evaluation(*suite, amount))
+            .chain(own.iter().map(evaluation_of_own))
+            .collect(),
         finetunings,
-        of_milestones: chosen.iter().map(|suite| evaluation(*suite, few)).collect(),
+        of_milestones: chosen.iter().map(|chosen| evaluation_of(chosen, few)).collect(),
         checkpoints: checkpoints.filter(|_| asked).map(|node| node.mark),
         suites: place,
         data_place,
+        own,
         licence: if let Data::Remote(_, licence) = data { licence } else { None },
     }
+}
+
+/// An entry of `suites:`.
+#[derive(Debug, Clone, PartialEq)]
+enum Chosen {
+    Official(Suite),
+    Own(OwnTest),
+}
+
+impl Chosen {
+    fn official(&self) -> Option<Suite> {
+        match self {
+            Chosen::Official(suite) => Some(*suite),
+            Chosen::Own(_) => None,
+        }
+    }
+
+    fn own(self) -> Option<OwnTest> {
+        match self {
+            Chosen::Official(_) => None,
+            Chosen::Own(own) => Some(own),
+        }
+    }
+}
+
+/// The folder of an official suite.
+fn folder_of(suite: Suite, size: Size) -> &'static str {
+    suite.official_data().map_or("", |data| data.folder(size))
+}
+
+/// Whether `evaluate.suites` of a spec lists nothing but names of suites.
+pub(super) fn names_only_suites(root: &Node) -> bool {
+    let suites = root.get("evaluate").and_then(|node| node.get("suites"));
+    suites.is_none_or(|node| !entries(node).iter().any(|item| !is_name(item)))
+}
+
+/// Whether the list `suites:` has the name of a suite, which needs `data:`.
+fn names_a_suite(node: &Node) -> bool {
+    entries(node).iter().any(is_name)
+}
+
+fn entries(node: &Node) -> &[Node] {
+    if let Value::List(items) = &node.value { items } else { &[] }
+}
+
+fn is_name(item: &Node) -> bool {
+    matches!(item.value, Value::Text(_)) && !is_path(&item.value)
+}
+
+/// Decodes `suites:`. Two test sets must have different names.
+fn chosen_suites(node: &Node, root: &Path, log: &Log) -> Option<Vec<Chosen>> {
+    let known: Vec<&'static str> = Suite::official().map(Suite::name).collect();
+    let one = |node: &Node| match &node.value {
+        Value::Map(_) => own_test(node, root, log).map(Chosen::Own),
+        value if is_path(value) => own_test(node, root, log).map(Chosen::Own),
+        _ => {
+            let suite = |value: &Value| match value {
+                Value::Text(word) => {
+                    Suite::official().find(|suite| suite.name() == word).ok_or_else(|| neither(value, &known))
+                }
+                _ => Err(neither(value, &known)),
+            };
+            fields::scalar("an item of 'suites'", node, log, suite).map(Chosen::Official)
+        }
+    };
+    let chosen = fields::distinct("suites", node, log, one)?;
+    let names: Vec<&str> = chosen
+        .iter()
+        .filter_map(|one| if let Chosen::Own(own) = one { Some(own.set.name.as_str()) } else { None })
+        .collect();
+    let twice = names.iter().enumerate().find(|(place, name)| names[..*place].contains(name));
+    if let Some((_, name)) = twice {
+        let hint = "give one of them another `name`";
+        log.add(node.mark, format!("two test sets are named '{name}'"), Some(hint.into()));
+    }
+    Some(chosen)
+}
+
+/// The name of a suite or test set that milestones are scored on.
+fn milestone_test(value: &Value, suites: impl Iterator<Item = Suite> + Clone, own: &[OwnTest]) -> Scalar<Chosen> {
+    let Value::Text(word) = value else { return Err(Fault::expected("the name of a suite or test set")) };
+    let official = suites.clone().find(|suite| suite.name() == word).map(Chosen::Official);
+    let found = official.or_else(|| own.iter().find(|own| own.set.name == *word).cloned().map(Chosen::Own));
+    let names: Vec<&str> =
+        suites.map(|suite| -> &str { suite.name() }).chain(own.iter().map(|own| own.set.name.as_str())).collect();
+    found.ok_or_else(|| Fault::unknown("suite", word, names))
 }
 
 /// The key `data:`.
@@ -138,6 +249,8 @@ pub(super) struct Evaluations {
     pub suites: Option<Mark>,
     /// The place of `data:`.
     pub data_place: String,
+    /// The test sets of the user's own.
+    pub own: Vec<OwnTest>,
     /// The licence of the data.
     pub licence: Option<String>,
 }
@@ -151,9 +264,20 @@ impl Evaluations {
             source: source.clone(),
             licence: self.licence.clone(),
         };
-        let zero_shot = self.of_models.iter().chain(&self.of_milestones);
+        let all = self.of_models.iter().chain(&self.of_milestones);
+        let official = all.filter(|evaluation| matches!(evaluation.test, Test::Official(_)));
         let mut data: Vec<DataEntry> =
-            zero_shot.map(|evaluation| entry(format!("evaluate.{}", evaluation.suite), &evaluation.source)).collect();
+            official.map(|evaluation| entry(format!("evaluate.{}", evaluation.test), &evaluation.source)).collect();
+        for OwnTest { set, source, examples, licence, place, .. } in &self.own {
+            let own = |name: String, source: &Source| DataEntry {
+                name,
+                place: place.clone(),
+                source: source.clone(),
+                licence: licence.clone(),
+            };
+            data.push(own(format!("evaluate.{}", set.name), source));
+            data.extend(examples.iter().map(|source| own(format!("evaluate.{}.examples", set.name), source)));
+        }
         for Finetuning { task, train, valid, .. } in &self.finetunings {
             data.push(entry(format!("evaluate.glue.{task}.train"), train));
             data.push(entry(format!("evaluate.glue.{task}.valid"), valid));

@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode, SourceSpan};
 
-/// A span in the spec or in an override, within one line.
+/// A span in the spec, in a file that it names, or in an override, within one line.
 ///
-/// `source` is 0 for the file and `n` for the n-th override. Lines and columns are counted from 1; columns and the length
+/// `source` is 0 for the spec; the others are numbered as they were registered. Lines and columns are counted from 1; columns and the length
 /// are in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Mark {
@@ -63,22 +63,40 @@ enum KeyProblem {
     Misspelt(Mark, String),
 }
 
+/// A text that marks point into.
+struct SourceText {
+    name: String,
+    text: Arc<str>,
+    /// Whether it is a file, whose lines messages name, and not an override.
+    is_file: bool,
+}
+
 /// Collects problems, so that decoding can continue after each one.
 pub(super) struct Log {
-    sources: RefCell<Vec<(String, Arc<str>)>>,
+    sources: RefCell<Vec<SourceText>>,
     pending: RefCell<BTreeSet<PendingProblem>>,
 }
 
 impl Log {
     /// Creates a log for a file with this name and content.
     pub(super) fn new(name: String, text: &str) -> Log {
-        Log { sources: RefCell::new(vec![(name, text.into())]), pending: RefCell::default() }
+        let spec = SourceText { name, text: text.into(), is_file: true };
+        Log { sources: RefCell::new(vec![spec]), pending: RefCell::default() }
+    }
+
+    /// Registers a further file and returns its number for [`Mark::source`].
+    pub(super) fn file(&self, name: String, text: &str) -> u32 {
+        self.register(SourceText { name, text: text.into(), is_file: true })
     }
 
     /// Registers an override and returns its number for [`Mark::source`].
     pub(super) fn source(&self, text: &str) -> u32 {
+        self.register(SourceText { name: format!("-S {text}"), text: text.into(), is_file: false })
+    }
+
+    fn register(&self, source: SourceText) -> u32 {
         let mut sources = self.sources.borrow_mut();
-        sources.push((format!("-S {text}"), text.into()));
+        sources.push(source);
         sources.len() as u32 - 1
     }
 
@@ -156,9 +174,9 @@ pub struct Problem {
 }
 
 impl Problem {
-    fn new(PendingProblem { mark, reason, hint, .. }: PendingProblem, sources: &[(String, Arc<str>)]) -> Problem {
-        let (name, text) = &sources[mark.source as usize];
-        let name = if mark.source == 0 { name.as_str() } else { "command line" };
+    fn new(PendingProblem { mark, reason, hint, .. }: PendingProblem, sources: &[SourceText]) -> Problem {
+        let SourceText { name, text, is_file } = &sources[mark.source as usize];
+        let name = if *is_file { name.as_str() } else { "command line" };
         let excerpt = (!text.trim().is_empty()).then(|| (NamedSource::new(name, text.clone()), mark.span(text)));
         Problem { place: place(mark, sources), reason, hint, excerpt }
     }
@@ -236,11 +254,11 @@ impl Problems {
     }
 }
 
-fn place(mark: Mark, sources: &[(String, Arc<str>)]) -> String {
-    let name = &sources[mark.source as usize].0;
-    match mark.source {
-        0 => format!("{name}:{}:{}", mark.line, mark.column),
-        _ => name.clone(),
+fn place(mark: Mark, sources: &[SourceText]) -> String {
+    let SourceText { name, is_file, .. } = &sources[mark.source as usize];
+    match is_file {
+        true => format!("{name}:{}:{}", mark.line, mark.column),
+        false => name.clone(),
     }
 }
 

@@ -16,7 +16,7 @@ const BUILT_IN: [&str; 2] = ["scores", "leaderboard"];
 /// |---|---|---|
 /// | `source:` | where the numbers are published | required |
 /// | `scores:` | `{blimp: 74.9, rte: 59.0, glue: 70.9}`, in percent; correlations times 100 | required |
-pub(super) fn reference(key: &Key, node: &Node, log: &Log) -> Option<Reference> {
+pub(super) fn reference(key: &Key, node: &Node, own: &[Quantity], log: &Log) -> Option<Reference> {
     let mut fields = Fields::of(node, &format!("reference '{}'", key.text), log)?;
     let source = fields.required("source", "where the numbers are published, such as `source: arXiv 2510.25364`", line);
     let scores = fields.required_node("scores", "such as `scores: {blimp: 74.9}`");
@@ -31,7 +31,7 @@ pub(super) fn reference(key: &Key, node: &Node, log: &Log) -> Option<Reference> 
     };
     let scores = entries.iter().map(|(name, value)| {
         let known = Node { mark: name.mark, value: Value::Text(name.text.clone()) };
-        let quantity = scalar("a key of 'scores'", &known, log, quantity);
+        let quantity = scalar("a key of 'scores'", &known, log, |value| quantity(value, own));
         quantity.zip(scalar(&format!("'{}'", name.text), value, log, percent))
     });
     let scores: Vec<Option<(Quantity, f64)>> = scores.collect();
@@ -45,14 +45,14 @@ pub(super) fn reference(key: &Key, node: &Node, log: &Log) -> Option<Reference> 
 /// | `columns:` | tasks and aggregates: `[boolq, mnli, glue]` | required |
 /// | `reference:` | names of the published rows to show | all that have one of its columns |
 /// | `show:` | `scores`; `z_scores` over the models; `boxes`: median, quartiles, whiskers and outliers of each model's z-scores | `scores` |
-pub(super) fn table(key: &Key, node: &Node, references: &[String], log: &Log) -> Option<NamedTable> {
+pub(super) fn table(key: &Key, node: &Node, references: &[String], own: &[Quantity], log: &Log) -> Option<NamedTable> {
     if BUILT_IN.contains(&key.text.as_str()) {
         let hint = format!("choose another name; every experiment has the tables {}", BUILT_IN.join(" and "));
         log.add(key.mark, format!("the name of table '{}' is reserved", key.text), Some(hint));
     }
     let mut fields = Fields::of(node, &format!("table '{}'", key.text), log)?;
     fields.required_node("columns", "such as `columns: [blimp, ewok]`");
-    let columns = fields.list("columns", quantity);
+    let columns = fields.list("columns", |value| quantity(value, own));
     let shows = [("scores", TableView::Scores), ("z_scores", TableView::ZScores), ("boxes", TableView::Boxes)];
     let show = fields.get("show", TableView::Scores, choice(shows));
     let place = fields.take("reference").map(|node| node.mark);
@@ -65,8 +65,10 @@ pub(super) fn table(key: &Key, node: &Node, references: &[String], log: &Log) ->
     Some(NamedTable { name: key.text.clone(), columns: columns?, show, references })
 }
 
-fn quantity(value: &Value) -> Scalar<Quantity> {
-    choice(Quantity::all().map(|quantity| (quantity.name(), quantity)))(value)
+/// A column: one of the official evaluation, or a test set of the user's own.
+fn quantity(value: &Value, own: &[Quantity]) -> Scalar<Quantity> {
+    let known = Quantity::all().chain(own.iter().copied());
+    choice(known.map(|quantity| (quantity.name(), quantity)))(value)
 }
 
 /// A score in the unit of tables.

@@ -174,10 +174,12 @@ async fn delete_scores(connection: &mut SqliteConnection, job: JobId, attempt: i
 async fn insert_items(connection: &mut SqliteConnection, job: &str, items: &[ItemOutcome]) -> Result<(), StoreError> {
     for group in items.chunk_by(|a, b| a.task == b.task && a.subtask == b.subtask) {
         // The items of a subtask may come in several groups. Setting a column on conflict makes RETURNING return the
-        // existing row. A fine-tuning job has no suite in its canonical form: it is always GLUE.
+        // existing row. A fine-tuning job has no suite in its canonical form: it is always GLUE. The suite of a test set is
+        // its format.
         let id: i64 = sqlx::query_scalar(
             "INSERT INTO item_group (job, suite, mode, task, subtask)
-             SELECT ?1, coalesce(canonical ->> '$.job.suite', 'glue'), canonical ->> '$.job.mode', ?2, ?3 FROM job WHERE id = ?1
+             SELECT ?1, coalesce(canonical ->> '$.job.suite.items.format', canonical ->> '$.job.suite', 'glue'),
+                    canonical ->> '$.job.mode', ?2, ?3 FROM job WHERE id = ?1
              ON CONFLICT (job, task, subtask) DO UPDATE SET task = excluded.task RETURNING id",
         )
         .bind(job)

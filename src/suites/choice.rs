@@ -1,4 +1,4 @@
-//! Scoring of suites in which the candidate with the greatest score is chosen and candidate 0 is the right one.
+//! Scoring of suites in which the candidate with the greatest score is chosen and is right or wrong.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use crate::domain::{
 };
 
 use super::clusters;
-use super::item::{Item, Likelihood, finite_sums};
+use super::item::{Item, Likelihood, Truth, finite_sums};
 
 /// In nats: on other hardware, two scores closer than this may be ordered differently.
 const NEAR: f64 = 1e-4;
@@ -32,7 +32,7 @@ pub(super) struct Choice {
 /// Chooses the candidate with the greatest score, following the mode's rules for ties, NaNs and precision.
 ///
 /// The name of the item seeds the random choice in a tie, so that every model gets the same one.
-pub(super) fn choose(mode: Mode, name: (&str, u32), scores: &[f64]) -> Choice {
+pub(super) fn choose(mode: Mode, name: (&str, u32), truth: &Truth, scores: &[f64]) -> Choice {
     let nan = scores.iter().any(|score| score.is_nan());
     let rank = |&score: &f64| match (mode.nan, mode.sums) {
         (Nan::Loses, _) if score.is_nan() => f64::NEG_INFINITY,
@@ -57,8 +57,8 @@ pub(super) fn choose(mode: Mode, name: (&str, u32), scores: &[f64]) -> Choice {
     let undecided = mode.nan == Nan::Loses && scores.iter().all(|score| score.is_nan());
     let credit = match mode.ties {
         _ if undecided => 0.0,
-        Ties::Credit if candidate == 0 => 1.0 / winners.len() as f64,
-        Ties::First | Ties::Random | Ties::Credit => f64::from(u8::from(candidate == 0)),
+        Ties::Credit => winners.iter().filter(|&&winner| truth.is_right(winner)).count() as f64 / winners.len() as f64,
+        Ties::First | Ties::Random => f64::from(u8::from(truth.is_right(candidate))),
     };
     Choice { candidate, credit, tie: tie && !nan, near_tie: !nan && (tie || best - runner_up < NEAR), nan }
 }
@@ -74,10 +74,9 @@ fn draw((subtask, index): (&str, u32), count: usize) -> usize {
 fn credit_of_shortest(item: &Item) -> f64 {
     let lengths: Vec<usize> = item.candidates.iter().map(|candidate| candidate.text.chars().count()).collect();
     let least = lengths.iter().min();
-    match lengths.iter().filter(|&length| Some(length) == least).count() {
-        tied if lengths.first() == least => 1.0 / tied as f64,
-        _ => 0.0,
-    }
+    let shortest: Vec<usize> = (0..lengths.len()).filter(|&index| lengths.get(index) == least).collect();
+    let right = shortest.iter().filter(|&&candidate| item.truth.is_right(candidate)).count();
+    right as f64 / shortest.len().max(1) as f64
 }
 
 /// What the official aggregate is a mean of.
@@ -117,10 +116,32 @@ fn score_with(
     items: &[Item],
     measured: &[Vec<Likelihood>],
 ) -> (Vec<Score>, Vec<ItemOutcome>) {
+    score_normalized(aggregate, suite, mode, items, measured, |item, measured| item.scores(mode.length, measured))
+}
+
+/// [`score`] with the scores of candidates that `normalized` makes of their likelihoods.
+pub(super) fn score_as(
+    suite: Suite,
+    mode: Mode,
+    items: &[Item],
+    measured: &[Vec<Likelihood>],
+    normalized: impl Fn(&Item, &[Likelihood]) -> Vec<f64>,
+) -> (Vec<Score>, Vec<ItemOutcome>) {
+    score_normalized(Aggregate::Subtasks, suite, mode, items, measured, normalized)
+}
+
+fn score_normalized(
+    aggregate: Aggregate,
+    suite: Suite,
+    mode: Mode,
+    items: &[Item],
+    measured: &[Vec<Likelihood>],
+    normalized: impl Fn(&Item, &[Likelihood]) -> Vec<f64>,
+) -> (Vec<Score>, Vec<ItemOutcome>) {
     let mut subtasks: Vec<Subtask> = Vec::new();
     let mut outcomes = Vec::with_capacity(items.len());
     for (item, measured) in items.iter().zip(measured) {
-        let choice = choose(mode, (&item.subtask, item.index), &item.scores(mode.length, measured));
+        let choice = choose(mode, (&item.subtask, item.index), &item.truth, &normalized(item, measured));
         outcomes.push(ItemOutcome {
             task: item.task.clone(),
             subtask: item.subtask.clone(),
@@ -267,7 +288,8 @@ impl<'a> Subtask<'a> {
     fn add(&mut self, item: &'a Item, choice: Choice, measured: &[Likelihood]) {
         self.items.of_items.push((choice.credit, &item.cluster));
         // A running mean is exact if all items have the same number of candidates.
-        self.chance += (1.0 / item.candidates.len() as f64 - self.chance) / self.items.of_items.len() as f64;
+        let right = (0..item.candidates.len()).filter(|&candidate| item.truth.is_right(candidate)).count();
+        self.chance += (right as f64 / item.candidates.len() as f64 - self.chance) / self.items.of_items.len() as f64;
         self.floor += credit_of_shortest(item);
         self.ties += u64::from(choice.tie);
         self.near_ties += u64::from(choice.near_tie);

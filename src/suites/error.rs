@@ -66,6 +66,12 @@ pub enum SuiteError {
         /// The name of the file.
         file: String,
     },
+    /// The suite stands for a format of test sets, which have no folder.
+    #[error("{suite} is the format of a test set of your own, which is defined under `suites` in a spec")]
+    OwnTestSet {
+        /// The name of the suite.
+        suite: &'static str,
+    },
     /// The suite is not scored by an eval job.
     #[error("{suite} is scored after fine-tuning, not by an eval job")]
     Finetuned {

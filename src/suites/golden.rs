@@ -90,17 +90,22 @@ fn golden(shared: &Path) -> Vec<(String, String, PathBuf)> {
 }
 
 fn sets() -> impl Iterator<Item = (Suite, Size)> {
-    Suite::ALL.into_iter().flat_map(|suite| [(suite, Size::Full), (suite, Size::Fast)])
+    Suite::official().flat_map(|suite| [(suite, Size::Full), (suite, Size::Fast)])
 }
 
 /// The folder of a suite's data in the official layout.
 fn data(shared: &Path, suite: Suite, size: Size) -> PathBuf {
-    shared.join("data/evaluation_data").join(suite.folder(size))
+    shared.join("data/evaluation_data").join(folder_of(suite, size))
 }
 
 /// The last part of the folder's path, which is the name of the data set in the results.
 fn folder(suite: Suite, size: Size) -> &'static str {
-    suite.folder(size).rsplit('/').next().expect("a path has a last part")
+    folder_of(suite, size).rsplit('/').next().expect("a path has a last part")
+}
+
+/// The folder of a suite in the official evaluation data.
+fn folder_of(suite: Suite, size: Size) -> &'static str {
+    suite.official_data().expect("an official suite").folder(size)
 }
 
 fn floats(value: &Value) -> Vec<f64> {

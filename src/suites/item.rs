@@ -56,6 +56,17 @@ pub enum Tokenization {
     /// is the probability of the first token of `tokenize(decode(id))` (without special tokens) after
     /// `tokenize(context + pieces)`. The score is the log of the product.
     Piecewise,
+    /// The method of lm-evaluation-harness. The text is tokenized as a whole, and so is the context alone. As many tokens as
+    /// the context has do not count, whatever text they stand for; an empty context is the token that opens a text, or
+    /// else the one that ends it. Of a text that is too long for the model, the beginning is cut off.
+    Harness,
+    /// The method for bits per byte. The text is tokenized once, after the token that opens a text, or else the one that
+    /// ends it; without either, the first token does not count. A text that is too long for the model is scored in
+    /// windows.
+    Windows {
+        /// The number of tokens that each window after the first one scores; `None` for half of the positions of the model.
+        stride: Option<u32>,
+    },
 }
 
 /// The log-probability that a model assigns to a [`Candidate`].
@@ -65,6 +76,22 @@ pub struct Likelihood {
     pub sum: f64,
     /// The number of tokens that count.
     pub tokens: u32,
+    /// The number of UTF-8 bytes from the start of the first token that counts to the end of the text.
+    pub bytes: u64,
+}
+
+impl Truth {
+    /// Whether a candidate is right. Of two nonce forms the first one counts as right; where only people's behaviour is
+    /// recorded, none is.
+    pub(super) fn is_right(&self, candidate: usize) -> bool {
+        match self {
+            Truth::First | Truth::Share(_) => candidate == 0,
+            Truth::Among(right) | Truth::Answers(Answers { right, .. }) => {
+                right.iter().any(|&right| right as usize == candidate)
+            }
+            Truth::Learned(_) | Truth::Measured(_) => false,
+        }
+    }
 }
 
 /// The right answer of an item, or what people did.
@@ -72,12 +99,25 @@ pub struct Likelihood {
 pub enum Truth {
     /// Candidate 0 is right, all others are wrong.
     First,
+    /// The candidates of these indices are right, all others are wrong.
+    Among(Vec<u32>),
+    /// The candidates are answers to a question.
+    Answers(Answers),
     /// The fraction of people who gave candidate 0, from 0 to 1.
     Share(f64),
     /// The age in months at which half of the children say the word; `None` if it cannot be determined.
     Learned(Option<f64>),
     /// How people read a word. Candidate 0 is the word; candidate 1, if there is one, is the word before it.
     Measured(Box<Measurements>),
+}
+
+/// The answers to a question.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answers {
+    /// The text of each answer, by whose length its log-probability may be divided.
+    pub texts: Vec<String>,
+    /// The indices of the right ones.
+    pub right: Vec<u32>,
 }
 
 /// A word of the reading suite: the predictors of its reading time that need no model, and the measured times. `None`

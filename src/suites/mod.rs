@@ -31,15 +31,16 @@ pub mod glue;
 mod item;
 mod json_lines;
 pub mod official;
+pub mod own;
 mod reading;
 mod wug;
 
-use crate::domain::{ItemOutcome, Mode, Score, Stderr, Suite};
+use crate::domain::{ItemOutcome, Mode, Score, Stderr, Suite, Test, TestItems};
 use definition::{Definition, Official};
 
 pub use aoa::{AoaCheckpoint, score_checkpoints};
 pub use error::SuiteError;
-pub use item::{Candidate, Item, Likelihood, Measurements, ReportLabel, Tokenization, Truth};
+pub use item::{Answers, Candidate, Item, Likelihood, Measurements, ReportLabel, Tokenization, Truth};
 pub use reading::{Power, predictive_power};
 
 /// What the file of a suite states about it.
@@ -55,6 +56,7 @@ fn definition(suite: Suite) -> &'static Definition {
         Suite::Reading => &reading::DEFINITION,
         Suite::Aoa => &aoa::DEFINITION,
         Suite::Glue => &glue::DEFINITION,
+        Suite::Pairs | Suite::MultipleChoice | Suite::Perplexity => &own::DEFINITION,
     }
 }
 
@@ -78,7 +80,7 @@ pub fn read(suite: Suite, mode: Mode, files: &[(String, Vec<u8>)]) -> Result<Vec
     (definition(suite).read)(suite, mode, files)
 }
 
-/// Scores the items of a suite: the scores of the subtasks, then the official aggregate (`subtask: None`), and an
+/// Scores the items of a suite or test set: the scores of the subtasks, then the official aggregate (`subtask: None`), and an
 /// outcome for every item.
 ///
 /// `measured[i][c]` is the likelihood of candidate `c` of item `i`.
@@ -86,16 +88,26 @@ pub fn read(suite: Suite, mode: Mode, files: &[(String, Vec<u8>)]) -> Result<Vec
 /// # Panics
 /// If `measured` does not have a likelihood for each candidate. If the suite is `aoa`, which [`score_checkpoints`] scores, or
 /// `glue`, which [`glue::score`] scores.
-pub fn score(suite: Suite, mode: Mode, items: &[Item], measured: &[Vec<Likelihood>]) -> (Vec<Score>, Vec<ItemOutcome>) {
+pub fn score(test: &Test, mode: Mode, items: &[Item], measured: &[Vec<Likelihood>]) -> (Vec<Score>, Vec<ItemOutcome>) {
     assert_eq!(items.len(), measured.len(), "one list of likelihoods for each item");
     for (item, measured) in items.iter().zip(measured) {
         let (wanted, found) = (item.candidates.len(), measured.len());
         assert_eq!(wanted, found, "one likelihood for each candidate of {} {}", item.subtask, item.index);
     }
-    let Some(score) = definition(suite).score else {
-        panic!("{suite} is not scored from the likelihoods of one model")
-    };
-    score(suite, mode, items, measured)
+    let suite = test.suite();
+    match test {
+        Test::Official(suite) => {
+            let score = definition(*suite).score;
+            score.unwrap_or_else(|| panic!("{suite} is not scored from the likelihoods of one model"))(
+                *suite, mode, items, measured,
+            )
+        }
+        Test::Own(set) => match &set.items {
+            TestItems::Pairs(_) => choice::score(suite, mode, items, measured),
+            TestItems::MultipleChoice(task) => own::score_multiple_choice(task, mode, items, measured),
+            TestItems::Perplexity(_) => own::score_text(mode, items, measured),
+        },
+    }
 }
 
 /// Gives outcomes that were recorded without clusters the clusters of their items, and recomputes the standard errors of

@@ -53,7 +53,10 @@ pub fn files(suite: Suite, size: Size, items: &[Item], outcomes: &[ItemOutcome],
 fn folder(official: &Official, suite: Suite, size: Size) -> String {
     let task = official.folder;
     match official.folder_per_set {
-        true => format!("zero_shot/causal/{task}/{}", suite.folder(size).rsplit('/').next().unwrap_or_default()),
+        true => {
+            let data = suite.official_data().map_or("", |data| data.folder(size));
+            format!("zero_shot/causal/{task}/{}", data.rsplit('/').next().unwrap_or_default())
+        }
         false => format!("zero_shot/causal/{task}"),
     }
 }

@@ -15,7 +15,7 @@ pub(super) struct Request<'a> {
     /// Its scores.
     pub scores: &'a [ScoreRow],
     /// The tasks, or the subtasks of a suite.
-    pub columns: Columns,
+    pub columns: &'a Columns,
     /// The value of the axis to compare with.
     pub first: &'a str,
     /// The value of the axis that is compared.
@@ -32,18 +32,18 @@ pub(super) async fn tables(runs: &RunsFolder, store: &Store, request: &Request<'
     let Request { experiment, planned, scores, first, second, .. } = request;
     let scopes = match request.columns {
         Columns::Aggregates => vec![Scope::Aggregates],
-        Columns::Subtasks(suite) => Scope::of_suite(suite, scores),
+        Columns::Subtasks(name) => Scope::of_suite(name, scores),
     };
-    let suffix = |scope: Scope| match scope {
+    let suffix = |scope: &Scope| match scope {
         Scope::Aggregates => String::new(),
-        Scope::Subtasks(suite) => format!(", {suite} by {}", scope.noun()),
+        Scope::Subtasks(name) => format!(", {name} by {}", scope.noun()),
         Scope::Phenomena => format!(", {} by {}", Suite::Blimp, scope.noun()),
     };
     let mut tables = vec![];
     for scope in scopes {
-        let comparison = Comparison::new(planned, scores, scope, first, second)
+        let comparison = Comparison::new(planned, scores, scope.clone(), first, second)
             .map_err(|error| Failure::new(Exit::NothingMatches, error))?;
-        let title = format!("{experiment}: {second} against {first}{}", suffix(scope));
+        let title = format!("{experiment}: {second} against {first}{}", suffix(&scope));
         tables.push(comparison.evaluate(request.options).table(&title));
         // A phenomenon has no items of its own: they belong to its subtasks.
         if request.items && scope != Scope::Phenomena {

@@ -9,7 +9,7 @@ use clap::Args;
 use self::shown::Shown;
 use super::global::Global;
 use super::output::{TableFormat, formatted};
-use crate::domain::{CellRow, Grid, ScoreRow, Suite, TableView};
+use crate::domain::{CellRow, Grid, ScoreRow, TableView};
 use crate::report::{self, Columns, Figure, Options, PlannedCells, human, pivot};
 use crate::session::{Exit, Failure, SpecOrigin, SpecText, hide_curricula};
 use crate::store::{BuildCount, Experiment, JobRow, Store};
@@ -79,14 +79,14 @@ struct Results {
 pub(super) async fn report(global: &Global, args: &ReportArgs) -> Result<Exit, Failure> {
     let columns = match &args.subtasks {
         None => Columns::Aggregates,
-        Some(name) => Columns::Subtasks(suite(name)?),
+        Some(name) => Columns::Subtasks(name.clone()),
     };
     let runs = global.runs();
     let store = runs.open_existing().await?;
     let results = results(&store, args.experiment.as_deref()).await?;
     let Results { name, scores, jobs, .. } = &results;
     let mut shown: Vec<Shown> = vec![];
-    let mut first = main_table(&results, &args.table, columns)?;
+    let mut first = main_table(&results, &args.table, &columns)?;
     if scores.iter().any(ScoreRow::is_final) {
         first.table.notes.extend(versions_note(&store.builds(name).await?));
         shown.push(first);
@@ -101,7 +101,7 @@ pub(super) async fn report(global: &Global, args: &ReportArgs) -> Result<Exit, F
             experiment: name,
             planned: &planned,
             scores,
-            columns,
+            columns: &columns,
             first: &values.first,
             second: &values.second,
             options: Options { equivalent: args.equivalent, pooled: args.pooled },
@@ -136,14 +136,14 @@ async fn results(store: &Store, experiment: Option<&str>) -> Result<Results, Fai
 }
 
 /// The table that `--table` names.
-fn main_table(results: &Results, wanted: &str, columns: Columns) -> Result<Shown, Failure> {
+fn main_table(results: &Results, wanted: &str, columns: &Columns) -> Result<Shown, Failure> {
     let Results { name, grid, cells, scores, jobs, .. } = results;
     let (references, named) = grid.as_ref().map_or((&[][..], &[][..]), |grid| (&grid.references, &grid.tables));
     match (wanted, columns) {
         ("scores", Columns::Aggregates) => Ok(Shown::new(pivot(name, cells, scores, columns, references))),
         ("scores", Columns::Subtasks(suite)) => {
             let table = pivot(name, cells, scores, columns, references);
-            if !report::suites_with_subtasks(scores).contains(&suite) {
+            if !report::suites_with_subtasks(scores).contains(&suite.as_str()) {
                 return Err(nothing::no_subtasks(name, suite, scores, jobs));
             }
             Ok(Shown { figure: Figure::of(&table).upright(), table })
@@ -196,14 +196,6 @@ fn stored_grid(experiment: Experiment) -> Option<Grid> {
             None
         }
     }
-}
-
-fn suite(name: &str) -> Result<Suite, Failure> {
-    Suite::ALL.into_iter().find(|suite| suite.name() == name).ok_or_else(|| {
-        let known: Vec<&str> = Suite::ALL.iter().map(|suite| suite.name()).collect();
-        let message = format!("grid: unknown suite '{name}'; known are {}", known.join(", "));
-        Failure::text(Exit::NothingMatches, message)
-    })
 }
 
 fn positive(text: &str) -> Result<f64, String> {

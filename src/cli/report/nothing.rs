@@ -1,6 +1,6 @@
 //! What `grid report` says when there is nothing to show.
 
-use crate::domain::{JobKind, NamedTable, ScoreRow, Suite, did_you_mean};
+use crate::domain::{JobKind, NamedTable, ScoreRow, did_you_mean};
 use crate::report::{self, human};
 use crate::session::{Exit, Failure};
 use crate::store::{JobRow, JobState};
@@ -38,8 +38,8 @@ pub(super) fn no_scores(experiment: &str, jobs: &[JobRow]) -> Failure {
 }
 
 /// No subtask of this suite has a score.
-pub(super) fn no_subtasks(experiment: &str, suite: Suite, scores: &[ScoreRow], jobs: &[JobRow]) -> Failure {
-    let known: Vec<&str> = report::suites_with_subtasks(scores).iter().map(|suite| suite.name()).collect();
+pub(super) fn no_subtasks(experiment: &str, suite: &str, scores: &[ScoreRow], jobs: &[JobRow]) -> Failure {
+    let known = report::suites_with_subtasks(scores);
     if known.is_empty() {
         return no_scores(experiment, jobs);
     }

@@ -143,9 +143,10 @@ fn versions() -> Vec<(&'static str, Job)> {
     let eval = EvalJob {
         model: JobId::of("model"),
         milestone: None,
-        suite: Suite::Blimp,
+        test: Suite::Blimp.into(),
         mode: Mode::FIXED,
         data: origin.clone(),
+        examples: None,
     };
     let replay =
         ReplayedText { share: Replay::new(0.25).unwrap(), corpora: vec![JobId::of("speech")], sequence_length: 64 };

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::super::measure::Measure;
 use super::super::statistics::clusters::{ItemDifference, ItemEstimate, compare_items};
-use super::super::table::{Cell, Table};
+use super::super::table::{Cell, Scale, Table};
 use super::axis::Axis;
 use super::labels;
 use super::pair::{Pair, SeedPair, value};
@@ -38,9 +38,14 @@ pub(super) fn table((axis, pairs): (Axis, &[Pair]), items: &Items, values: (&str
             let mut cells: Vec<Cell> = columns.iter().map(|column| Cell::Label(column.label(pair).text())).collect();
             cells.push(Cell::Label(pair.measure.head(&measures)));
             cells.push(Cell::Label(format!("seed {}", seed.seed)));
-            cells.extend([Cell::Number(first, 1), Cell::Number(second, 1), Cell::Difference(second - first, 1)]);
+            let digits = Scale::of_metric(&pair.measure.metric).decimals();
+            cells.extend([
+                Cell::Number(first, digits),
+                Cell::Number(second, digits),
+                Cell::Difference(second - first, digits),
+            ]);
             let interval = found.and_then(|(estimate, _)| estimate.interval);
-            cells.push(interval.map_or(Cell::Missing, |(low, high)| Cell::Interval(low, high)));
+            cells.push(interval.map_or(Cell::Missing, |(low, high)| Cell::Interval(low, high, digits)));
             cells.push(found.and_then(|(estimate, _)| estimate.p).map_or(Cell::Missing, Cell::Probability));
             let count = |count: Option<usize>| count.map_or(Cell::Missing, |count| Cell::Count(count as u64));
             cells.push(count(found.map(|(estimate, _)| estimate.clusters)));

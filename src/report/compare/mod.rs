@@ -75,7 +75,7 @@ impl<'a> Comparison<'a> {
             return Err(CompareError::Same { value: first.to_owned() });
         }
         let axis = Axis::with(planned.conditions(), first, second)?;
-        let scores = ScoreMatrix::new(scores, scope);
+        let scores = ScoreMatrix::new(scores, &scope);
         let of = |value| scores.conditions.iter().filter(move |condition| axis.of(condition) == Some(value));
         if let Some(value) = [first, second].into_iter().find(|value| of(value).next().is_none()) {
             return Err(CompareError::Unscored { value: value.to_owned() });
@@ -94,7 +94,7 @@ impl<'a> Comparison<'a> {
     /// from the same jobs.
     pub fn of_experiments(first: ExperimentScores<'_, 'a>, second: ExperimentScores<'_, 'a>) -> Option<Self> {
         let scope = Scope::Aggregates;
-        let (one, other) = (ScoreMatrix::new(first.scores, scope), ScoreMatrix::new(second.scores, scope));
+        let (one, other) = (ScoreMatrix::new(first.scores, &scope), ScoreMatrix::new(second.scores, &scope));
         let pairs = one.conditions.iter();
         let pairs =
             pairs.flat_map(|condition| one.pairs((condition, first.planned), &other, (condition, second.planned)));

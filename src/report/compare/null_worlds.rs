@@ -135,7 +135,8 @@ impl World {
         let planned = PlannedCells::new(&self.cells(), &[]);
         let compare = |number: u64| {
             let scores = self.scores(number, tasks);
-            let comparison = Comparison::new(&planned, &scores, scope, "merged", "sequential").expect("pairs of cells");
+            let comparison =
+                Comparison::new(&planned, &scores, scope.clone(), "merged", "sequential").expect("pairs of cells");
             let compared = comparison.evaluate(options);
             assert_eq!(compared.rows.len(), 2 * tasks.len(), "two datasets");
             compared
@@ -261,7 +262,7 @@ fn equivalence_has_5_percent_false_positives_at_its_margin() {
 fn the_false_discovery_rate_of_subtasks_holds() {
     let subtask = |subtask| Task { suite: Suite::Blimp, name: "blimp", subtask: Some(subtask), items: 1_000.0 };
     let tasks = ["wh_island", "causative", "npi_present_1", "passive_1", "transitive"].map(subtask);
-    let found = NULL.compared_on(&tasks, Scope::Subtasks(Suite::Blimp), Options::default());
+    let found = NULL.compared_on(&tasks, Scope::Subtasks("blimp".to_owned()), Options::default());
     assert!(found.iter().all(|compared| compared.correction == Correction::BenjaminiHochberg));
     assert_rate(rate(found.iter().map(any_corrected)), 3.0..=7.0, "false discovery rate");
     assert_level(&of_row(&found, 0), 0.0, "a subtask");
@@ -299,7 +300,7 @@ fn tests_over_items_hold_their_level_with_clustered_items() {
         // The first of the two pairs, which are independent of each other.
         let at = |wanted: &str| &table.rows[0][table.heads.iter().position(|head| head == wanted).expect("a column")];
         match (at("p (sign flip)"), at("95% interval"), at("clusters")) {
-            (Cell::Probability(p), Cell::Interval(low, high), Cell::Count(60)) => (*p, *low <= 0.0 && *high >= 0.0),
+            (Cell::Probability(p), Cell::Interval(low, high, _), Cell::Count(60)) => (*p, *low <= 0.0 && *high >= 0.0),
             cells => panic!("{cells:?}"),
         }
     };

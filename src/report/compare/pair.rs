@@ -7,27 +7,27 @@ use super::super::statistics::mean;
 use crate::domain::{CellRow, ScoreRow, Suite, blimp_term};
 
 /// Which scores are compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Scope {
     /// The official aggregate of every task.
     Aggregates,
-    /// The subtasks of a suite.
-    Subtasks(Suite),
+    /// The subtasks of the suite or test set of this name.
+    Subtasks(String),
     /// The phenomena that the subtasks of BLiMP belong to.
     Phenomena,
 }
 
 impl Scope {
     /// What `--subtasks` compares for a suite: the subtasks and, for BLiMP, the phenomena if every subtask belongs to one.
-    pub fn of_suite(suite: Suite, scores: &[ScoreRow]) -> Vec<Self> {
+    pub fn of_suite(name: &str, scores: &[ScoreRow]) -> Vec<Self> {
         let mut subtasks =
-            scores.iter().filter(|row| row.score.suite == suite).filter_map(|row| row.score.subtask.as_ref());
-        let terms = suite == Suite::Blimp && subtasks.all(|subtask| blimp_term(subtask).is_some());
-        terms.then_some(Scope::Phenomena).into_iter().chain([Scope::Subtasks(suite)]).collect()
+            scores.iter().filter(|row| row.score.test_name() == name).filter_map(|row| row.score.subtask.as_ref());
+        let terms = name == Suite::Blimp.name() && subtasks.all(|subtask| blimp_term(subtask).is_some());
+        terms.then_some(Scope::Phenomena).into_iter().chain([Scope::Subtasks(name.to_owned())]).collect()
     }
 
     /// The noun for one measure of this scope.
-    pub fn noun(self) -> &'static str {
+    pub fn noun(&self) -> &'static str {
         match self {
             Scope::Aggregates => "task",
             Scope::Subtasks(_) => "subtask",
@@ -36,11 +36,11 @@ impl Scope {
     }
 
     /// The measure that a score belongs to; `None` if it is not in this scope.
-    fn measure(self, row: &ScoreRow) -> Option<Measure> {
+    fn measure(&self, row: &ScoreRow) -> Option<Measure> {
         let measure = Measure::of(row);
         match (self, &measure.subtask) {
             (Scope::Aggregates, None) => Some(measure),
-            (Scope::Subtasks(suite), Some(_)) if suite == measure.suite => Some(measure),
+            (Scope::Subtasks(name), Some(_)) if name == row.score.test_name() => Some(measure),
             (Scope::Phenomena, Some(subtask)) if measure.suite == Suite::Blimp => {
                 let term = blimp_term(subtask)?.to_owned();
                 Some(Measure { subtask: Some(term), ..measure })
@@ -186,7 +186,7 @@ pub(in super::super) struct ScoreMatrix<'a> {
 }
 
 impl<'a> ScoreMatrix<'a> {
-    pub(in super::super) fn new(scores: &'a [ScoreRow], scope: Scope) -> Self {
+    pub(in super::super) fn new(scores: &'a [ScoreRow], scope: &Scope) -> Self {
         let mut scored = Self::default();
         for row in scores.iter().filter(|row| row.is_final()) {
             let Some(measure) = scope.measure(row) else { continue };

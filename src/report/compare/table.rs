@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::super::compared::{Compared, ComparedRow, Label, MissingSeed, TTest};
 use super::super::measure::ACCURACY;
 use super::super::statistics::families::Correction;
-use super::super::table::{Cell, Column, Table};
+use super::super::table::{Cell, Column, Scale, Table};
 use super::headline::{points, sentence};
 use crate::domain::counted;
 
@@ -36,10 +36,12 @@ impl Compared {
             let mut cells: Vec<Cell> = row.labels.iter().map(|label| Cell::Label(label.text())).collect();
             cells.push(Cell::Label(row.head.clone()));
             let [first, second] = &row.marks;
-            cells.extend([(row.first, first), (row.second, second)].map(|(value, marks)| marked(value, marks)));
-            cells.push(Cell::Difference(row.difference, 1));
+            let digits = Scale::of_metric(&row.metric).decimals();
+            cells.extend([(row.first, first), (row.second, second)].map(|(value, marks)| marked(value, digits, marks)));
+            cells.push(Cell::Difference(row.difference, digits));
             let tested = |test: Option<TTest>| {
-                let interval = test.map_or(Cell::Missing, |test| Cell::Interval(test.interval.0, test.interval.1));
+                let interval =
+                    test.map_or(Cell::Missing, |test| Cell::Interval(test.interval.0, test.interval.1, digits));
                 [interval, probability(test.map(|test| test.p))]
             };
             cells.extend(tested(row.test));
@@ -215,10 +217,10 @@ impl Compared {
     }
 }
 
-fn marked(value: f64, marks: &str) -> Cell {
+fn marked(value: f64, digits: usize, marks: &str) -> Cell {
     match marks {
-        "" => Cell::Number(value, 1),
-        marks => Cell::Marked(value, 1, marks.to_owned()),
+        "" => Cell::Number(value, digits),
+        marks => Cell::Marked(value, digits, marks.to_owned()),
     }
 }
 

@@ -39,7 +39,7 @@ pub fn comparison_figure(table: &Table) -> Figure {
         Cell::Difference(value, _) => Mark::Value {
             value: *value,
             error_bar: interval.and_then(|column| match row[column] {
-                Cell::Interval(low, high) => Some(ErrorBar { kind: ErrorBarKind::Interval, low, high }),
+                Cell::Interval(low, high, _) => Some(ErrorBar { kind: ErrorBarKind::Interval, low, high }),
                 _ => None,
             }),
             annotation: p.map_or(String::new(), |column| match &row[column] {
@@ -78,8 +78,8 @@ mod tests {
             labels: 2,
             corrected_p: Some(7),
             rows: vec![
-                row("blimp", 60.0, 80.0, Cell::Interval(14.5, 25.5), p(0.000_01), p(0.000_02)),
-                row("rte", 60.0, 59.0, Cell::Interval(-9.0, 7.0), p(0.04), p(0.08)),
+                row("blimp", 60.0, 80.0, Cell::Interval(14.5, 25.5, 1), p(0.000_01), p(0.000_02)),
+                row("rte", 60.0, 59.0, Cell::Interval(-9.0, 7.0, 1), p(0.04), p(0.08)),
                 row("wsc", 50.0, 60.0, Cell::Missing, Cell::Missing, Cell::Missing),
             ],
             ..Table::default()

@@ -197,7 +197,7 @@ impl Mark {
             Cell::Number(value, _) | Cell::Difference(value, _) => {
                 Mark::Value { value: *value, error_bar: None, annotation: String::new() }
             }
-            Cell::Interval(low, high) => Mark::Interval(*low, *high),
+            Cell::Interval(low, high, _) => Mark::Interval(*low, *high),
             Cell::Label(_) | Cell::Probability(_) | Cell::Count(_) | Cell::Missing => Mark::Missing,
         }
     }

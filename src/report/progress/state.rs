@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::planned::PlannedJob;
-use crate::domain::{Event, JobId, JobKind, JobUpdate, Update, Verdict};
+use crate::domain::{Event, JobId, JobKind, JobUpdate, Score, Update, Verdict};
 
 /// The share of the work that must be done before the remaining time is estimated.
 const MIN_SHARE_FOR_ESTIMATE: f64 = 0.01;
@@ -55,7 +55,14 @@ pub(super) struct JobProgress {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct TaskScore {
     pub task: String,
+    pub metric: String,
     pub value: f64,
+}
+
+impl TaskScore {
+    fn of(score: &Score) -> Self {
+        Self { task: score.task.clone(), metric: score.metric.clone(), value: score.value }
+    }
 }
 
 /// The progress of all jobs of a run.
@@ -209,8 +216,11 @@ impl JobProgress {
                 _ => {}
             },
             Event::Scored(score) if score.subtask.is_none() => {
-                self.scores.retain(|known| known.task != score.task);
-                self.scores.push(TaskScore { task: score.task.clone(), value: score.value });
+                // Of several metrics, the first is the score of the task.
+                if !self.scores.iter().any(|known| known.task == score.task && known.metric != score.metric) {
+                    self.scores.retain(|known| known.task != score.task);
+                    self.scores.push(TaskScore::of(score));
+                }
             }
             Event::Interrupted { step } => self.done = *step,
             Event::Scored(_) | Event::Checkpoint { .. } | Event::Warning { .. } | Event::Finished { .. } => {}

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::state::{JobProgress, RunState, TaskScore};
 use crate::domain::{Event, JobKind, JobUpdate, Outcome, Update, Verdict};
 use crate::report::human;
+use crate::report::table::Scale;
 
 /// The maximum width of the column of labels in lines; a longer label shifts the rest of its own line.
 const LABEL_WIDTH: usize = 48;
@@ -133,7 +134,7 @@ fn details(job: &JobProgress) -> String {
         JobKind::Eval | JobKind::Finetune => job
             .scores
             .iter()
-            .map(|TaskScore { task, value }| format!("{task} {value:.1}"))
+            .map(|TaskScore { task, metric, value }| format!("{task} {value:.*}", Scale::of_metric(metric).decimals()))
             .collect::<Vec<_>>()
             .join("  "),
     }

@@ -174,7 +174,7 @@ fn aoa_needs_milestones_in_words() {
         format!("{text}evaluate: {{data: world, suites: [blimp, aoa]}}\n")
     };
     let grid = good(&text("{words: [1k, 2k, 3k]}"), &[]);
-    assert!(grid.cells.iter().all(|cell| cell.recipe.evaluations[1].suite == Suite::Aoa));
+    assert!(grid.cells.iter().all(|cell| cell.recipe.evaluations[1].test == Suite::Aoa.into()));
     insta::assert_snapshot!(broken(&text("{words: [1k, 2k]}"), &[]), @r#"
     x.yaml:15:33: aoa needs at least three milestones in words, but the model 'tiny' has fewer
       help: add `milestones: {words: [1M, 2M, 3M]}` to `pretrain`; an imported model has no milestones

@@ -60,7 +60,7 @@ x.yaml:21:46: unknown reference 'their'
 
 #[test]
 fn every_suite_is_a_column() {
-    let columns = Suite::ALL.map(Suite::name).join(", ");
+    let columns = Suite::official().map(Suite::name).collect::<Vec<_>>().join(", ");
     let grid = good(&format!("{GOOD}tables: {{all: {{columns: [{columns}]}}}}\n"), &[]);
-    assert_eq!(grid.tables[0].columns.len(), Suite::ALL.len());
+    assert_eq!(grid.tables[0].columns.len(), Suite::official().count());
 }

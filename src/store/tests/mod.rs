@@ -31,7 +31,14 @@ fn tokenizer(vocab_size: u32) -> Job {
 /// An eval job. The store does not care what its parent is.
 fn eval(model: &Job) -> Job {
     let data = Origin::World { part: WorldPart::Evaluation, seed: 1, size: 10 };
-    Job::Eval(EvalJob { model: model.id(), milestone: None, suite: Suite::Blimp, mode: Mode::FIXED, data })
+    Job::Eval(EvalJob {
+        model: model.id(),
+        milestone: None,
+        test: Suite::Blimp.into(),
+        mode: Mode::FIXED,
+        data,
+        examples: None,
+    })
 }
 
 fn cell(curriculum: &str, seed: u64) -> CellKey {

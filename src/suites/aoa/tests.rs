@@ -127,7 +127,7 @@ fn stages(items: &[Item], learned: impl Fn(&str) -> f64) -> Vec<AoaCheckpoint> {
             let x = (words as f64 + 1.0).log10();
             3.0 + 6.0 / (1.0 + (4.0 * (x - learned(&item.subtask))).exp())
         };
-        let likelihoods = items.iter().map(|item| Likelihood { sum: -surprisal(item), tokens: 1 }).collect();
+        let likelihoods = items.iter().map(|item| Likelihood { sum: -surprisal(item), tokens: 1, bytes: 1 }).collect();
         AoaCheckpoint { name: format!("{words}-words"), words, likelihoods }
     };
     published().into_iter().map(stage).collect()

@@ -1,5 +1,6 @@
 use proptest::prelude::*;
 
+use super::super::item::Truth;
 use super::super::tests::score_sums as score;
 use super::super::{read, recluster};
 use super::{Choice, Cluster, Item, Likelihood, Mode, Nan, Suite};
@@ -9,7 +10,7 @@ const NAN: f64 = f64::NAN;
 
 /// [`super::choose`] for an item whose name does not matter.
 fn choose(mode: Mode, scores: &[f64]) -> Choice {
-    super::choose(mode, ("a", 0), scores)
+    super::choose(mode, ("a", 0), &Truth::First, scores)
 }
 
 /// Items of `(file, good, bad)`.
@@ -124,40 +125,44 @@ fn every_rule_can_be_set_on_its_own() {
     let single = Mode { sums: Sums::Single, ..Mode::FIXED };
     assert_eq!(choose(single, &[-100.0, -100.0 + 1e-9]).credit, 0.5);
     let drawn = Mode { ties: Ties::Random, ..Mode::FIXED };
-    let right = (0..1_000).filter(|&index| super::choose(drawn, ("a", index), &tie).credit == 1.0).count();
+    let right =
+        (0..1_000).filter(|&index| super::choose(drawn, ("a", index), &Truth::First, &tie).credit == 1.0).count();
     assert!((450..=550).contains(&right), "{right}");
-    assert!((0..1_000).all(|index| super::choose(drawn, ("a", index), &tie).candidate != 1));
-    assert_eq!(super::choose(drawn, ("a", 7), &tie), super::choose(drawn, ("a", 7), &tie));
+    assert!((0..1_000).all(|index| super::choose(drawn, ("a", index), &Truth::First, &tie).candidate != 1));
+    assert_eq!(
+        super::choose(drawn, ("a", 7), &Truth::First, &tie),
+        super::choose(drawn, ("a", 7), &Truth::First, &tie)
+    );
 }
 
 #[test]
 fn a_score_may_be_per_token_or_per_byte() {
     let items = pairs(&[("a", "Yes.", "Yes, yes, yes.")]);
-    let likelihood = |sum, tokens| Likelihood { sum, tokens };
+    let likelihood = |sum, tokens| Likelihood { sum, tokens, bytes: 1 };
     let measured = [vec![likelihood(-4.0, 2), likelihood(-6.0, 6)]];
     let value = |length| {
         let mode = Mode { length, ..Mode::FIXED };
-        let (scores, outcomes) = super::super::score(Suite::Blimp, mode, &items, &measured);
+        let (scores, outcomes) = super::super::score(&Suite::Blimp.into(), mode, &items, &measured);
         assert_eq!(outcomes[0].scores, [Some(-4.0), Some(-6.0)], "items keep the sums");
         scores.last().expect("an aggregate").value
     };
     assert_eq!([PerLength::Whole, PerLength::Token, PerLength::Byte].map(value), [100.0, 0.0, 0.0]);
     let fewer = [vec![likelihood(-4.0, 2), likelihood(-15.0, 6)]];
     let mode = Mode { length: PerLength::Byte, ..Mode::FIXED };
-    assert_eq!(super::super::score(Suite::Blimp, mode, &items, &fewer).1[0].chosen, 0);
+    assert_eq!(super::super::score(&Suite::Blimp.into(), mode, &items, &fewer).1[0].chosen, 0);
 }
 
 #[test]
 fn candidates_of_which_nothing_is_scored_are_counted() {
     let items = pairs(&[("words", "house", "hoise"), ("words", "the dog runs", "the dog run"), ("empty", "", "x y")]);
-    let likelihood = |sum, tokens| Likelihood { sum, tokens };
+    let likelihood = |sum, tokens| Likelihood { sum, tokens, bytes: 1 };
     let measured = [
         vec![likelihood(0.0, 0), likelihood(-3.0, 1)],
         vec![likelihood(-4.0, 2), likelihood(-5.0, 2)],
         vec![likelihood(0.0, 0), likelihood(-1.0, 1)],
     ];
     for mode in [Mode::FIXED, Mode::COMPAT] {
-        let (scores, _) = super::super::score(Suite::BlimpSupplement, mode, &items, &measured);
+        let (scores, _) = super::super::score(&Suite::BlimpSupplement.into(), mode, &items, &measured);
         let unscored = |subtask: Option<&str>| {
             scores.iter().find(|score| score.subtask.as_deref() == subtask).map(|score| score.unscored)
         };

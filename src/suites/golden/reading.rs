@@ -148,5 +148,5 @@ fn golden_predictive_power() {
 
 /// Sums of one token each.
 fn likelihoods(sums: &[Vec<f64>]) -> Vec<Vec<Likelihood>> {
-    sums.iter().map(|sums| sums.iter().map(|&sum| Likelihood { sum, tokens: 1 }).collect()).collect()
+    sums.iter().map(|sums| sums.iter().map(|&sum| Likelihood { sum, tokens: 1, bytes: 1 }).collect()).collect()
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::domain::{Gap, GlueTask, Milestone, Suite};
+use crate::domain::{Gap, GlueTask, Milestone, OfficialData, Suite};
 
 use super::has_files;
 use super::track::{Track, revision};
@@ -128,13 +128,13 @@ const ORDER: [Suite; 9] = [
 
 /// The suites with full zero-shot results.
 fn full() -> impl Iterator<Item = Suite> {
-    let further = Suite::ALL.into_iter().filter(|suite| !ORDER.contains(suite));
+    let further = Suite::official().filter(|suite| !ORDER.contains(suite));
     ORDER.into_iter().chain(further).filter(|suite| has_files(*suite))
 }
 
 /// The suites with fast results of checkpoints.
 fn fast() -> impl Iterator<Item = Suite> {
-    full().filter(|suite| suite.has_fast_set())
+    full().filter(|suite| suite.official_data().is_some_and(OfficialData::has_fast_set))
 }
 
 #[cfg(test)]

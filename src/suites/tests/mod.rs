@@ -11,6 +11,6 @@ pub(super) fn score_sums(
     items: &[Item],
     sums: &[Vec<f64>],
 ) -> (Vec<Score>, Vec<ItemOutcome>) {
-    let measured = |sums: &Vec<f64>| sums.iter().map(|&sum| Likelihood { sum, tokens: 1 }).collect();
-    score(suite, mode, items, &sums.iter().map(measured).collect::<Vec<_>>())
+    let measured = |sums: &Vec<f64>| sums.iter().map(|&sum| Likelihood { sum, tokens: 1, bytes: 1 }).collect();
+    score(&suite.into(), mode, items, &sums.iter().map(measured).collect::<Vec<_>>())
 }

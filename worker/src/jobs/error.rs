@@ -1,6 +1,7 @@
 //! Errors of the modules that jobs use, as errors of jobs.
 
 use grid::data::DataError;
+use grid::scoring::{ItemsError, RequestError};
 use grid::suites::SuiteError;
 
 use crate::attempt::JobError;
@@ -8,6 +9,21 @@ use crate::ml;
 
 impl From<DataError> for JobError {
     fn from(error: DataError) -> Self {
+        JobError::failed(error)
+    }
+}
+
+impl From<ItemsError> for JobError {
+    fn from(error: ItemsError) -> Self {
+        match error {
+            ItemsError::Data(error) => error.into(),
+            other => JobError::failed(other),
+        }
+    }
+}
+
+impl From<RequestError> for JobError {
+    fn from(error: RequestError) -> Self {
         JobError::failed(error)
     }
 }

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
-use grid::data::{self, DataError, Tokenizer};
+use grid::data::Tokenizer;
 use grid::domain::{EvalJob, Event, ItemOutcome, Milestone, Nan, Score, ScoringMethod, ScoringRequest, grouped};
-use grid::scoring;
+use grid::scoring::{self, RequestError, ScoringContext, TextRequests};
 use grid::suites::{self, AoaCheckpoint, Candidate, Item, Likelihood};
 use rayon::prelude::*;
 
@@ -26,19 +26,18 @@ pub(super) fn run(
     attempt: &mut Attempt,
     cache: &mut ModelCache,
 ) -> Result<(), JobError> {
-    let files = data::evaluation_files(&inputs.located(&job.data), job.suite)?;
-    let items = suites::read(job.suite, job.mode, &files)?;
-    let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
+    let (items, files) = scoring::read_items(job, |origin| inputs.located(origin))?;
+    let names: Vec<&str> = files.iter().map(String::as_str).collect();
     let evaluation = Evaluation { job, files: &names, items: &items };
-    let (scores, outcomes) = match job.suite.scoring() {
+    let (scores, outcomes) = match job.test.suite().scoring() {
         ScoringMethod::AgeOfAcquisition => {
             let (score, outcomes) = score_milestones(evaluation, inputs, attempt)?;
             (vec![score], outcomes)
         }
         ScoringMethod::Finetuning => {
-            return Err(JobError::failed(format!("{} is scored by jobs of the kind finetune", job.suite)));
+            return Err(JobError::failed(format!("{} is scored by jobs of the kind finetune", job.test)));
         }
-        ScoringMethod::Choice | ScoringMethod::Rank | ScoringMethod::ReadingTimes => {
+        ScoringMethod::Choice | ScoringMethod::Rank | ScoringMethod::ReadingTimes | ScoringMethod::BitsPerByte => {
             let mut folder = inputs.parent(&job.model)?.to_owned();
             if let Some(milestone) = job.milestone {
                 folder = folder.join(milestones::folder_of(milestone));
@@ -51,9 +50,12 @@ pub(super) fn run(
             let mut likelihoods = likelihoods.into_iter();
             let of_item = |item: &Item| likelihoods.by_ref().take(item.candidates.len()).collect();
             let measured: Vec<Vec<Likelihood>> = items.iter().map(of_item).collect();
-            suites::score(job.suite, job.mode, &items, &measured)
+            suites::score(&job.test, job.mode, &items, &measured)
         }
     };
+    if scores.is_empty() {
+        return Err(JobError::failed(format!("{}: no text has a token that can be scored", job.test)));
+    }
     attempt.append_items(&outcomes)?;
     for score in scores {
         attempt.emit(Event::Scored(score))?;
@@ -73,7 +75,7 @@ fn score_milestones(
         return Err(JobError::failed(format!(
             "{} needs at least three milestones in words of the pretraining, but there are {}: add them to \
              `milestones` in `pretrain`",
-            job.suite,
+            job.test,
             kept.len()
         )));
     }
@@ -132,17 +134,20 @@ impl Evaluation<'_> {
         };
         let numbers_of_candidates: Vec<usize> =
             self.items.iter().flat_map(|item| &item.candidates).map(number).collect();
-        let requests = |candidate: &&Candidate| scoring::requests(tokenizer, candidate, self.job.mode.first_token);
-        let requests: Vec<Vec<ScoringRequest>> = distinct.par_iter().map(requests).collect::<Result<_, DataError>>()?;
+        let positions = scorable.model.config().max_positions as usize;
+        let context = ScoringContext { tokenizer, first_token: self.job.mode.first_token, positions };
+        let texts = distinct.par_iter().map(|candidate| context.requests(candidate));
+        let texts: Vec<TextRequests> = texts.collect::<Result<_, RequestError>>()?;
         let scorer = Scorer::new(&scorable.model);
-        for (candidate, requests) in distinct.iter().zip(&requests) {
-            if let Some(problem) = requests.iter().find_map(|request| scorer.check(request).err()) {
+        for (candidate, text) in distinct.iter().zip(&texts) {
+            if let Some(problem) = text.sequences.iter().find_map(|request| scorer.check(request).err()) {
                 let Self { job, files, items } = self;
-                return Err(unscorable_item::error(job.suite, files, items, candidate, &problem, tokenizer));
+                return Err(unscorable_item::error(&job.test, files, items, candidate, &problem, tokenizer));
             }
         }
-        let counts: Vec<usize> = requests.iter().map(Vec::len).collect();
-        let requests: Vec<ScoringRequest> = requests.into_iter().flatten().collect();
+        self.warn_of_cuts(&texts, positions, attempt)?;
+        let sizes: Vec<(usize, u64)> = texts.iter().map(|text| (text.sequences.len(), text.bytes)).collect();
+        let requests: Vec<ScoringRequest> = texts.into_iter().flat_map(|text| text.sequences).collect();
 
         let mut scoring = scorer.begin(&requests)?;
         let mut last_progress = Instant::now();
@@ -162,15 +167,30 @@ impl Evaluation<'_> {
             }
         }
         let mut scored = scoring.finish().into_iter();
-        let likelihood = |count: usize| {
+        let likelihood = |(count, bytes): (usize, u64)| {
             let logprobs: Vec<f32> = scored.by_ref().take(count).flatten().collect();
-            Likelihood { sum: logprobs.iter().copied().map(f64::from).sum(), tokens: logprobs.len() as u32 }
+            Likelihood { sum: logprobs.iter().copied().map(f64::from).sum(), tokens: logprobs.len() as u32, bytes }
         };
-        let likelihoods: Vec<Likelihood> = counts.into_iter().map(likelihood).collect();
+        let likelihoods: Vec<Likelihood> = sizes.into_iter().map(likelihood).collect();
         let likelihoods: Vec<Likelihood> =
             numbers_of_candidates.into_iter().map(|number| likelihoods[number]).collect();
         self.check_numbers(&likelihoods, attempt)?;
         Ok(likelihoods)
+    }
+
+    /// Warns of texts whose beginning was cut off, as lm-evaluation-harness does.
+    fn warn_of_cuts(self, texts: &[TextRequests], positions: usize, attempt: &mut Attempt) -> Result<(), JobError> {
+        let cut = texts.iter().filter(|text| text.cut > 0).count();
+        if cut == 0 {
+            return Ok(());
+        }
+        let message = format!(
+            "{}: {} of {} texts are longer than the {positions} tokens that the model reads; their beginnings were cut off",
+            self.job.test,
+            grouped(cut as u64),
+            grouped(texts.len() as u64)
+        );
+        attempt.emit(Event::Warning { message })
     }
 
     /// Warns of log-probabilities that are not a number, and fails if all of them are not, unless the mode lets them win.
@@ -179,7 +199,7 @@ impl Evaluation<'_> {
         if nans == 0 {
             return Ok(());
         }
-        let suite = self.job.suite;
+        let suite = &self.job.test;
         if nans == all && self.job.mode.nan == Nan::Loses {
             return Err(JobError::non_finite(format!(
                 "{suite}: the log-probability of every candidate is not a number (NaN), so there is no score; are the \

@@ -1,7 +1,7 @@
 //! The error for an item that a model cannot score.
 
 use grid::data::Tokenizer;
-use grid::domain::Suite;
+use grid::domain::Test;
 use grid::suites::{Candidate, Item};
 
 use super::vocabulary;
@@ -16,7 +16,7 @@ const SHOWN: usize = 60;
 /// `files` are the names of the evaluation files; that of the item is the one that has the name of its subtask, or the only
 /// one.
 pub(super) fn error(
-    suite: Suite,
+    test: &Test,
     files: &[&str],
     items: &[Item],
     candidate: &Candidate,
@@ -30,9 +30,9 @@ pub(super) fn error(
     let place = match found {
         Some((item, number)) => {
             let file = file_of(files, &item.subtask).map_or(String::new(), |file| format!("{file}, "));
-            format!("{suite}: {file}item {} of {}, candidate {number}", item.index, item.subtask)
+            format!("{test}: {file}item {} of {}, candidate {number}", item.index, item.subtask)
         }
-        None => suite.to_string(),
+        None => test.to_string(),
     };
     let mut text: String = candidate.text.chars().take(SHOWN).collect();
     if text.len() < candidate.text.len() {
@@ -59,7 +59,7 @@ fn file_of<'a>(files: &[&'a str], subtask: &str) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use grid::domain::{Cluster, Mode};
+    use grid::domain::{Cluster, Mode, Suite};
     use grid::suites;
 
     #[test]
@@ -72,7 +72,7 @@ mod tests {
         let tokenizer = Tokenizer::train(300, ["The dog barks."].into_iter()).unwrap();
         let names = ["a.jsonl", "b.jsonl"];
         let said = |candidate: &Candidate, problem| {
-            error(Suite::Blimp, &names, &items, candidate, &problem, &tokenizer).to_string()
+            error(&Suite::Blimp.into(), &names, &items, candidate, &problem, &tokenizer).to_string()
         };
         assert_eq!(
             said(&items[1].candidates[1], Unscorable::TooLong { ids: 12, limit: 8 }),

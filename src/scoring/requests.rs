@@ -1,0 +1,165 @@
+//! From the text of a candidate to the sequences whose log-probabilities add up to its score.
+
+use thiserror::Error;
+
+use crate::data::{DataError, Encoding, Tokenizer};
+use crate::domain::{FirstToken, ScoringRequest};
+use crate::suites::{Candidate, Tokenization};
+
+/// What the ids of a candidate depend on, beside its text.
+#[derive(Clone, Copy)]
+pub struct ScoringContext<'a> {
+    /// The tokenizer of the model.
+    pub tokenizer: &'a Tokenizer,
+    /// What the first token of a text is scored after.
+    pub first_token: FirstToken,
+    /// The number of tokens that the model reads at once.
+    pub positions: usize,
+}
+
+/// The requests of a candidate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TextRequests {
+    /// The sequences; their log-probabilities add up to the score.
+    pub sequences: Vec<ScoringRequest>,
+    /// The number of UTF-8 bytes from the start of the first token that counts to the end of the text.
+    pub bytes: u64,
+    /// The number of tokens that were cut off at the beginning because the text is too long for the model.
+    pub cut: usize,
+}
+
+/// A reason why a candidate has no requests.
+#[derive(Debug, Error)]
+pub enum RequestError {
+    /// The tokenizer cannot encode a text, or lacks a token that a rule needs.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The scored part alone is too long for the model.
+    #[error("the scored part has {tokens} tokens, but the model reads {positions}")]
+    TooLong {
+        /// The number of tokens of the scored part.
+        tokens: usize,
+        /// The number of tokens that the model reads at once.
+        positions: usize,
+    },
+}
+
+impl ScoringContext<'_> {
+    /// The requests whose log-probabilities add up to the score of a candidate.
+    ///
+    /// # Errors
+    /// A text that the tokenizer cannot encode; a rule for the first token that needs an end-of-text token, where there is
+    /// none; a scored part that does not fit into the model.
+    pub fn requests(self, candidate: &Candidate) -> Result<TextRequests, RequestError> {
+        match candidate.tokenized {
+            Tokenization::Whole => {
+                let (ids, offsets) = self.encode(&candidate.text)?;
+                // A token counts if it ends after `scored_from`; special tokens end at 0 and never count.
+                let counts = |(_, end): &(usize, usize)| *end > candidate.scored_from;
+                let first = offsets.iter().position(counts).unwrap_or(ids.len());
+                let last = offsets.iter().rposition(counts).map_or(first, |last| last + 1);
+                let sequence = ScoringRequest { ids, scored: first.max(1)..last.max(first.max(1)) };
+                Ok(whole(vec![sequence], candidate))
+            }
+            Tokenization::Piecewise => Ok(whole(self.piecewise(candidate)?, candidate)),
+            Tokenization::Harness => self.harness(candidate),
+            Tokenization::Windows { stride } => self.windows(candidate, stride),
+        }
+    }
+
+    /// The ids of a text and the characters that each of them stands for, after the token that the mode puts first.
+    fn encode(self, text: &str) -> Result<(Vec<u32>, Vec<(usize, usize)>), DataError> {
+        let Encoding { mut ids, mut offsets, .. } = self.tokenizer.encode_with_offsets(text, true)?;
+        if self.first_token == FirstToken::EndOfText && is_bare(&offsets) {
+            ids.insert(0, self.tokenizer.end_of_text()?);
+            offsets.insert(0, (0, 0));
+        }
+        Ok((ids, offsets))
+    }
+
+    fn piecewise(self, candidate: &Candidate) -> Result<Vec<ScoringRequest>, DataError> {
+        let mut before = candidate.context().to_owned();
+        let mut scored = vec![];
+        for (place, id) in self.tokenizer.encode(candidate.scored())?.into_iter().enumerate() {
+            let text = self.tokenizer.decode(&[id])?;
+            let target = if place == 0 { Some(id) } else { self.tokenizer.encode(&text)?.first().copied() };
+            if let Some(target) = target {
+                let (mut ids, _) = self.encode(&before)?;
+                ids.push(target);
+                scored.push(ScoringRequest { scored: ids.len() - 1..ids.len(), ids });
+            }
+            before.push_str(&text);
+        }
+        Ok(scored)
+    }
+
+    /// The token that stands before a text: the begin-of-text token, or else the end-of-text token.
+    fn prefix_token(self) -> Option<u32> {
+        let special = self.tokenizer.special_tokens();
+        special.bos.or(special.eos)
+    }
+
+    fn harness(self, candidate: &Candidate) -> Result<TextRequests, RequestError> {
+        let context = candidate.context();
+        let (mut ids, from) = if context.is_empty() {
+            let mut ids = self.tokenizer.encode(&candidate.text)?;
+            let prefix = self.prefix_token().map_or_else(|| self.tokenizer.end_of_text(), Ok)?;
+            if ids.first() != Some(&prefix) {
+                ids.insert(0, prefix);
+            }
+            (ids, 1)
+        } else {
+            // A context that begins with the written token has it already.
+            let written = |id| self.tokenizer.decode(&[id]).ok().filter(|text| !text.is_empty());
+            let opens = self.prefix_token().and_then(written).is_some_and(|text| candidate.text.starts_with(&text));
+            let encode = |text: &str| Ok::<_, DataError>(self.tokenizer.encode_with_offsets(text, !opens)?.ids);
+            (encode(&candidate.text)?, encode(context)?.len())
+        };
+        let scored = ids.len().saturating_sub(from);
+        if scored > self.positions {
+            return Err(RequestError::TooLong { tokens: scored, positions: self.positions });
+        }
+        // The last token is only predicted, so that there is one token more than positions.
+        let cut = ids.len().saturating_sub(self.positions + 1);
+        ids.drain(..cut);
+        let scored = from.saturating_sub(cut).max(1).min(ids.len())..ids.len();
+        Ok(TextRequests { cut, ..whole(vec![ScoringRequest { ids, scored }], candidate) })
+    }
+
+    fn windows(self, candidate: &Candidate, stride: Option<u32>) -> Result<TextRequests, RequestError> {
+        // Without the template, every token stands for a part of the text, also where its offsets are empty.
+        let Encoding { ids: text_ids, offsets } = self.tokenizer.encode_with_offsets(&candidate.text, false)?;
+        let mut ids = self.tokenizer.opening().to_vec();
+        if ids.is_empty() {
+            ids.extend(self.prefix_token());
+        }
+        let first = ids.len().max(1);
+        // Without a token before it, the first token is not scored, nor are its characters counted.
+        let skipped = if ids.is_empty() { offsets.first().map_or(0, |(_, end)| *end) } else { 0 };
+        ids.extend(text_ids);
+        let end = ids.len();
+        let stride = stride.map_or(self.positions / 2, |stride| stride as usize).clamp(1, self.positions);
+        let mut sequences = vec![];
+        let mut done = first;
+        while done < end {
+            let until = if done == first { end.min(self.positions + 1) } else { end.min(done + stride) };
+            let from = until.saturating_sub(self.positions + 1);
+            sequences.push(ScoringRequest { ids: ids[from..until].to_vec(), scored: done - from..until - from });
+            done = until;
+        }
+        let text = &candidate.text;
+        let skipped = text.char_indices().nth(skipped).map_or(text.len(), |(byte, _)| byte);
+        let bytes = if first < end { (text.len() - skipped) as u64 } else { 0 };
+        Ok(TextRequests { sequences, bytes, cut: 0 })
+    }
+}
+
+/// Whether the tokenizer has put no token of its own before a text.
+fn is_bare(offsets: &[(usize, usize)]) -> bool {
+    offsets.first().is_none_or(|(_, end)| *end > 0)
+}
+
+/// The requests of a candidate that is scored as it is.
+fn whole(sequences: Vec<ScoringRequest>, candidate: &Candidate) -> TextRequests {
+    TextRequests { sequences, bytes: candidate.scored().len() as u64, cut: 0 }
+}

@@ -1,0 +1,128 @@
+//! Test sets of the user's own, as entries of `evaluate.suites`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::domain::{Mode, PairsFormat, ScoredText, TestItems, TestSet};
+
+use super::data::{cleaned_text, layout_of, licence, test_files};
+use super::fields::{Fault, Fields, scalar};
+use super::own_test::{OwnTest, own_name};
+use super::problem::Log;
+use super::scalars::{choice, path, small, text};
+use super::task_file;
+use super::tree::{Node, Value};
+
+/// The keys by which a file is recognized as a task of lm-evaluation-harness.
+const TASK_KEYS: [&str; 6] = ["task", "output_type", "doc_to_text", "dataset_path", "include", "group"];
+
+/// Decodes an entry of `suites:` that is not the name of a suite: a mapping, or the path of a YAML file with one.
+///
+/// | key | meaning | default |
+/// |---|---|---|
+/// | `name:` | the name in tables | required; for a task that of the task |
+/// | `format:` | `pairs`: options, one of which is right; `perplexity`: bits per byte of a text | `pairs` |
+/// | `task:` | instead of `format`: the path of a multiple-choice task of lm-evaluation-harness ([`task_file`]) | |
+/// | `files:`, `hf:`, `osf:`, `url:`, `licence:` | as for a corpus; in a file of its own relative to that file | required; for a task what it names |
+/// | `layout:` | `json`, `csv`, `tsv` or `parquet` (`pairs`) | by the extension of the files |
+/// | `fields:` | other names of the fields `good`, `bad`, `options`, `gold`, `prefix`, `group` and `cluster` (`pairs`) | these |
+/// | `separator:` | the text between the prefix and an option (`pairs`) | `" "` |
+/// | `length:` | the normalization of log-probabilities, `sum`, `token` or `byte` (`pairs`) | that of `mode` |
+/// | `documents:`, `remove:`, `min_words:` | as for a corpus (`perplexity`) | |
+/// | `stride:` | tokens that each window after the first one scores (`perplexity`) | half of the positions of the model |
+/// | `num_fewshot:` | the number of examples (`task`) | that of the task |
+pub(super) fn own_test(node: &Node, root: &Path, log: &Log) -> Option<OwnTest> {
+    match &node.value {
+        Value::Text(file) => {
+            let file = root.join(file);
+            let definition = task_file::read(&file, node.mark, log)?;
+            let folder = file.parent().unwrap_or(Path::new(""));
+            match TASK_KEYS.iter().any(|key| definition.get(key).is_some()) && definition.get("format").is_none() {
+                true => task_file::task(&definition, &file, &task_file::Changes::default(), log),
+                false => defined(&definition, folder, log),
+            }
+        }
+        _ => defined(node, root, log),
+    }
+}
+
+fn defined(node: &Node, root: &Path, log: &Log) -> Option<OwnTest> {
+    let mut fields = Fields::of(node, "a test set", log)?;
+    if let Some(task) = fields.take("task") {
+        let file = root.join(scalar("'task'", task, log, path)?);
+        let changes = task_file::Changes {
+            name: fields.take("name").and_then(|node| own_name(node, log)),
+            source: has_files(node).then(|| test_files(&mut fields, root)).flatten(),
+            count: fields.get("num_fewshot", None, |value| small(0..=1_000)(value).map(Some)),
+            licence: licence(&mut fields),
+        };
+        fields.finish();
+        let definition = task_file::read(&file, task.mark, log)?;
+        return task_file::task(&definition, &file, &changes, log);
+    }
+    let name = fields.required_node("name", "the name in tables, such as `name: my-pairs`");
+    let name = name.and_then(|node| own_name(node, log));
+    let source = test_files(&mut fields, root);
+    let licence = licence(&mut fields);
+    let formats = [("pairs", false), ("perplexity", true)];
+    let is_text = fields.get("format", false, |value| {
+        choice(formats)(value)
+            .map_err(|fault| fault.or_hint("a task of lm-evaluation-harness is named by `task: FILE`"))
+    });
+    let mut length = None;
+    let items = if is_text {
+        let text = cleaned_text(&mut fields);
+        let stride = fields.get("stride", None, |value| small(1..=1_000_000)(value).map(Some));
+        TestItems::Perplexity(ScoredText { text, stride })
+    } else {
+        let layouts = super::dataset_format::LAYOUTS;
+        let layout = source.as_ref().map(layout_of).unwrap_or_default();
+        let layout = fields.get("layout", layout, choice(layouts));
+        let renamed = fields.take("fields").map(|node| renamed(node, log)).unwrap_or_default();
+        let separator = fields.get("separator", PairsFormat::SEPARATOR.to_owned(), text);
+        length = fields.get("length", None, |value| choice(LENGTHS.map(|word| (word, Some(word))))(value));
+        TestItems::Pairs(PairsFormat { layout, fields: renamed, separator })
+    };
+    fields.finish();
+    let set = TestSet { name: name?, items };
+    Some(OwnTest { set, source: source?, examples: None, length, licence, place: log.place(node.mark) })
+}
+
+/// The settings of the rule `length`.
+const LENGTHS: [&str; 3] = ["sum", "token", "byte"];
+
+/// The rules of a test set: those of the experiment, with its own normalization.
+pub(super) fn mode_of(test: &OwnTest, mode: Mode) -> Mode {
+    let own = test.length.and_then(|length| mode.with("length", length)).unwrap_or(mode);
+    own.of(test.set.items.suite())
+}
+
+/// Whether a mapping names files.
+fn has_files(node: &Node) -> bool {
+    ["files", "hf", "osf", "url"].iter().any(|key| node.get(key).is_some())
+}
+
+fn renamed(node: &Node, log: &Log) -> BTreeMap<String, String> {
+    let Some(mut fields) = Fields::of(node, "'fields'", log) else { return BTreeMap::new() };
+    let mut names = BTreeMap::new();
+    for field in PairsFormat::FIELDS {
+        if let Some(name) = fields.get(field, None, |value| text(value).map(Some)) {
+            names.insert(field.to_owned(), name);
+        }
+    }
+    fields.finish();
+    names
+}
+
+/// Whether an entry of `suites:` is a path, and not the name of a suite.
+pub(super) fn is_path(value: &Value) -> bool {
+    matches!(value, Value::Text(text) if text.ends_with(".yaml") || text.ends_with(".yml"))
+}
+
+/// The fault of a value that is neither the name of a suite nor a test set.
+pub(super) fn neither(value: &Value, known: &[&'static str]) -> Fault {
+    match value {
+        Value::Text(word) => Fault::unknown("suite", word, known.iter().copied()),
+        _ => Fault::expected("the name of a suite, or a test set such as {name: my-pairs, files: pairs.jsonl}"),
+    }
+}
