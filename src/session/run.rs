@@ -105,7 +105,7 @@ impl Run {
             _ => STOPPING.to_owned(),
         };
         let (sender, stop) = watch::channel(Stop::No);
-        let signals = tokio::spawn(forward_signals(sender, observer.stopping(), text));
+        let signals = tokio::spawn(forward_signals(sender, observer.announce(), text));
         observer.start(&jobs_to_run(&self.session, &self.tasks));
         let store = &self.store;
         let sink = async |updates: Vec<JobUpdate>| {
