@@ -28,6 +28,7 @@ mod learning;
 mod precision;
 mod run;
 mod session;
+mod shared;
 mod shipped;
 mod slurm;
 mod tables;
