@@ -13,6 +13,7 @@ mod comparisons;
 mod confounds;
 mod crash;
 mod curricula;
+mod database;
 mod datasets;
 mod diff;
 mod download;
