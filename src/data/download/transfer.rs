@@ -208,7 +208,7 @@ impl Partial {
                 // A server may ignore If-Range, and may not know the total of a file that it generates.
                 let is_other_version = match (&sent.etag, &etag) {
                     (Some(before), Some(now)) => before != now,
-                    (None, None) | (Some(_), None) | (None, Some(_)) => !expected.has_digest(),
+                    (Some(_) | None, None) | (None, Some(_)) => !expected.has_digest(),
                 };
                 let is_other_length = sent.total.zip(total).is_some_and(|(before, now)| before != now);
                 if start != self.bytes || (self.bytes > 0 && (is_other_version || is_other_length)) {
