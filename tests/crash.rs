@@ -132,6 +132,30 @@ fn a_power_failure_loses_only_the_work_since_the_last_checkpoint() {
     assert!(env.stderr(0, &["resume"]).contains("nothing to do"));
 }
 
+#[test]
+fn an_open_job_waits_for_a_parent_whose_output_was_lost() {
+    let parents = ["pretrain", "prepare"];
+    let env = Env::new(&spec());
+    let mut coordinator = env.spawn(&["run", "spec.yaml"]);
+    let worker = wait_for_checkpoint(&env, "tune");
+    signal("-KILL", coordinator.id());
+    signal("-KILL", worker);
+    coordinator.wait().expect("it ended");
+    env.wait_until("the release of the lock", TIMEOUT, || env.run(0, &["status", "tiny"]).contains("abandoned "));
+    for parent in parents {
+        let outputs = env.query(&format!(
+            "select attempt.folder || '/output' from attempt join job on job.id = attempt.job where kind = '{parent}'"
+        ));
+        for output in outputs {
+            std::fs::remove_dir_all(env.path().join("runs").join(output)).expect("the output exists");
+        }
+    }
+    env.run(0, &["resume"]);
+    assert_eq!(attempts(&env, "pretrain"), ["done|from the start", "done|from the start"]);
+    assert_eq!(&result(&env), undisturbed_result());
+    assert!(env.stderr(0, &["resume"]).contains("nothing to do"));
+}
+
 /// Four suites on one model after a short training, large enough for a kill between two of them.
 #[test]
 fn a_kill_between_suites_loses_only_the_current_suite() {

@@ -302,7 +302,11 @@ fn minimal_pair() -> String {
 fn server_and_disk_errors_come_with_a_remedy() {
     let server = Server::new(|request| match request.path.as_str() {
         path if path.contains("org/text") => response("401 Unauthorized", "Content-Length: 0\r\n", b""),
-        "/big.txt" => ok(&vec![b'x'; 100_000]),
+        "/big.txt" => {
+            let mut whole = ok(&vec![b'x'; 100_000]);
+            whole.head.push_str("ETag: \"v1\"\r\n");
+            whole
+        }
         _ => not_found(),
     });
     let sandbox = Sandbox::new(&spec_on_the_hub(), &server.url);

@@ -86,13 +86,13 @@ pub(super) enum Verb {
 }
 
 impl Verb {
-    /// Whether the verb only reads and prints.
-    pub(super) fn only_prints(&self) -> bool {
+    /// Whether the verb runs workers, which must not wait until somebody reads its messages.
+    pub(super) fn runs_workers(&self) -> bool {
         match self {
-            Self::Run(args) => args.dry_run,
-            Self::Gc(args) => !args.yes,
-            Self::Resume(_) | Self::Eval(_) | Self::Verify(_) | Self::Bench(_) => false,
-            Self::Init(_)
+            Self::Run(args) => !args.dry_run,
+            Self::Resume(_) | Self::Eval(_) | Self::Verify(_) | Self::Bench(_) => true,
+            Self::Gc(_)
+            | Self::Init(_)
             | Self::Data(_)
             | Self::Plan(_)
             | Self::Status(_)
@@ -103,7 +103,7 @@ impl Verb {
             | Self::Export(_)
             | Self::Schema
             | Self::Completions { .. }
-            | Self::Help(_) => true,
+            | Self::Help(_) => false,
         }
     }
 }

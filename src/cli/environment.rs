@@ -22,6 +22,10 @@ const GROUPS: [Group; 5] = [
         variables: &[
             variable("GRID_RUNS_DIR", "folder of the results and of runs.db (--runs-dir)"),
             variable("GRID_DATABASE_DIR", "folder of runs.db, if it is another one (--database-dir)"),
+            variable(
+                "GRID_DATABASE_WAIT",
+                "seconds for which a run waits for a runs.db that another program has locked; by default 600",
+            ),
             variable("GRID_OFFLINE", "if true, do not use the network (--offline)"),
             variable("GRID_DATA", "folder of the official evaluation data (grid eval --data)"),
         ],
@@ -45,7 +49,7 @@ const GROUPS: [Group; 5] = [
             variable("HOME", "home folder, which holds the default caches"),
             variable("OSF_ENDPOINT", "address of the OSF interface, or of a mirror"),
             variable("HF_ENDPOINT", "address of the Hugging Face Hub, or of a mirror"),
-            variable("HF_TOKEN", "access token for the Hugging Face Hub"),
+            variable("HF_TOKEN", "access token for the Hugging Face Hub, which workers do not get"),
             variable("HF_TOKEN_PATH", "file with the access token; by default `token` in HF_HOME"),
             variable("HF_HOME", "folder of Hugging Face's own files; by default ~/.cache/huggingface"),
             variable("HF_HUB_CACHE", "folder of models that other tools fetched; by default `hub` in HF_HOME"),

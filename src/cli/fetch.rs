@@ -2,6 +2,7 @@
 
 use super::global::Global;
 use super::progress::mode;
+use super::stream::StandardError;
 use crate::data::download::FetchProgress;
 use crate::domain::Grid;
 use crate::report::progress::Transfers;
@@ -17,7 +18,7 @@ pub(super) fn fetch_data(global: &Global, spec: &SpecText, grid: &Grid) -> Resul
 
 /// The progress of transfers.
 pub(super) fn transfers(global: &Global) -> Transfers {
-    Transfers::new(mode(global), Box::new(std::io::stderr()))
+    Transfers::new(mode(global), Box::new(StandardError))
 }
 
 /// Shows a step of a download.

@@ -19,8 +19,8 @@ const EXIT_CODES: &str = "\
 2  some jobs failed; the others are done
 3  interrupted; `grid resume` continues
 4  nothing matches the given name, or there is nothing to show yet
-6  environment: disk, device, data that cannot be fetched or have changed
-7  the runs folder or the database is locked by another grid, or was made by a newer one
+6  environment: disk, device, data that cannot be fetched or have changed, output that nobody takes
+7  the runs folder or the database is locked by another program, or was made by a newer grid
 8  a check failed
 ";
 

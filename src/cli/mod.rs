@@ -56,10 +56,8 @@ pub fn main() -> ExitCode {
             };
         }
     };
-    if cli.verb.only_prints() {
-        // End quietly when the reader of a pipe closes it (`grid plan | head`). Verbs that run workers must not end with
-        // one of their pipes.
-        sigpipe::reset();
+    if cli.verb.runs_workers() {
+        stream::never_block();
     }
     start_tracing(&cli.global.log_filter());
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
@@ -112,7 +110,7 @@ fn start_tracing(filter: &str) {
     let filter = tracing_subscriber::EnvFilter::new(filter);
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(|| stream::StandardError)
         .with_ansi(stream::has_colours())
         .log_internal_errors(false) // which would panic where standard error cannot be written
         .without_time()

@@ -1,7 +1,7 @@
 //! Progress on standard error.
 
 use super::global::Global;
-use super::stream::is_capable_terminal;
+use super::stream::{StandardError, is_capable_terminal};
 use crate::domain::JobUpdate;
 use crate::report::progress::{PlannedJob, Progress, ProgressMode};
 use crate::session::{JobToRun, Observer};
@@ -24,7 +24,7 @@ impl Observer for ShownProgress {
         let planned =
             |job: &JobToRun| PlannedJob { id: job.id, label: job.label.clone(), kind: job.kind, weight: job.weight };
         let planned: Vec<PlannedJob> = jobs.iter().map(planned).collect();
-        self.progress = Some(Progress::new(&planned, self.mode, Box::new(std::io::stderr())));
+        self.progress = Some(Progress::new(&planned, self.mode, Box::new(StandardError)));
     }
 
     fn update(&mut self, update: &JobUpdate) {
@@ -39,7 +39,7 @@ impl Observer for ShownProgress {
         }
     }
 
-    fn stopping(&self) -> fn(&str) {
+    fn announce(&self) -> fn(&str) {
         |text| eprintln!("grid: {text}")
     }
 }

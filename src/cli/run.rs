@@ -50,17 +50,18 @@ pub(super) async fn run_experiment(
     fetch_data(global, &runs, &spec, &grid).await?;
     let mut run = Run::begin(&runs, spec, grid).await?;
     print_notes(global, &run);
+    let mut observer = ShownProgress::new(global);
     if run.tasks.is_empty() {
-        run.finish(InvocationOutcome::Done).await?;
+        run.finish(InvocationOutcome::Done, &observer).await?;
         return Ok(Exit::Done);
     }
-    let summary = run.drive(&execution, &mut ShownProgress::new(global)).await?;
+    let summary = run.drive(&execution, &mut observer).await?;
     let (ending, exit) = match &summary {
         Summary { interrupted, .. } if !interrupted.is_empty() => (InvocationOutcome::Interrupted, Exit::Interrupted),
         Summary { failed, .. } if !failed.is_empty() => (InvocationOutcome::Failed, Exit::JobsFailed),
         Summary { .. } => (InvocationOutcome::Done, Exit::Done),
     };
-    let session = run.finish(ending).await?;
+    let session = run.finish(ending, &observer).await?;
     print_summary(global, &session, &summary);
     Ok(exit)
 }

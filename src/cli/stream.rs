@@ -1,13 +1,28 @@
-//! Standard output and standard error, whose failure ends nothing.
+//! Standard output and standard error, which end and block no run.
 //!
 //! The macros of the standard library panic where a write fails, as on a full disk, and would end a run with hours of work.
-//! In this package, the macros of this file take their place.
+//! They also wait where nobody reads a pipe, or where a terminal is stopped. In this package, the macros of this file take
+//! their place.
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 
 use crate::session::Exit;
+
+/// How long a message waits until standard error takes it.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// The most bytes that a pipe takes without waiting when it says that it can be written.
+const PIPE_BYTES: usize = 4096;
+
+/// Whether messages are dropped where standard error would block.
+static NEVER_BLOCKS: AtomicBool = AtomicBool::new(false);
+/// Whether standard error took the last message not in time. The next one does not wait.
+static STUCK: AtomicBool = AtomicBool::new(false);
 
 /// Whether standard output has failed. Nothing more is written to it then.
 static FAILED: AtomicBool = AtomicBool::new(false);
@@ -19,9 +34,54 @@ pub(super) fn write_out(text: fmt::Arguments) {
     }
 }
 
+/// Lets no message wait for standard error for long, from now on: it is dropped instead.
+pub(super) fn never_block() {
+    NEVER_BLOCKS.store(true, Ordering::Relaxed);
+}
+
 /// Writes to standard error. If it fails, there is nowhere to report that.
 pub(super) fn write_err(text: fmt::Arguments) {
-    let _ = io::stderr().write_fmt(text);
+    let _ = StandardError.write_all(text.to_string().as_bytes());
+}
+
+/// Standard error, as a stream that never fails.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct StandardError;
+
+impl Write for StandardError {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        if !NEVER_BLOCKS.load(Ordering::Relaxed) {
+            let _ = io::stderr().write_all(text);
+            return Ok(text.len());
+        }
+        for chunk in text.chunks(PIPE_BYTES) {
+            let patience = if STUCK.load(Ordering::Relaxed) { Duration::ZERO } else { PATIENCE };
+            let is_stuck = !is_writable(patience);
+            STUCK.store(is_stuck, Ordering::Relaxed);
+            if is_stuck || io::stderr().write_all(chunk).is_err() {
+                break;
+            }
+        }
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Whether standard error can be written, or fails at once, within this time.
+fn is_writable(patience: Duration) -> bool {
+    let stderr = io::stderr();
+    let timeout = Timespec { tv_sec: patience.as_secs() as i64, tv_nsec: patience.subsec_nanos().into() };
+    loop {
+        match poll(&mut [PollFd::new(&stderr, PollFlags::OUT)], Some(&timeout)) {
+            Ok(ready) => return ready > 0,
+            // By a request to stop.
+            Err(Errno::INTR) => {}
+            Err(_) => return true,
+        }
+    }
 }
 
 /// Waits until everything is written, and returns the exit code: a success whose output is lost is none.

@@ -87,14 +87,34 @@ pub(super) fn read_unpacked(path: &Path) -> Result<Vec<u8>, DataError> {
     if !bytes.starts_with(&GZIP) {
         return Ok(bytes);
     }
-    let mut unpacked = vec![];
-    match MultiGzDecoder::new(&bytes[..]).read_to_end(&mut unpacked) {
-        Ok(_) => Ok(unpacked),
-        Err(error) => {
-            let source = io::Error::other(format!("it is a damaged gzip file ({error}); make or download it again"));
-            Err(DataError::Io { action: "unpack", path: path.to_owned(), source })
-        }
+    let unpack_error =
+        |reason: String| DataError::Io { action: "unpack", path: path.to_owned(), source: io::Error::other(reason) };
+    unpack_gzip(&bytes, free_memory().unwrap_or(u64::MAX)).map_err(unpack_error)
+}
+
+/// The content of a gzip file if it fits into `free` bytes of memory. The size that a gzip file declares is that of its
+/// last member, modulo 4 GiB, so that it says only in some cases that the content does not fit.
+fn unpack_gzip(bytes: &[u8], free: u64) -> Result<Vec<u8>, String> {
+    let too_large = |size: String| {
+        Err(format!("it unpacks to {size} bytes, and {free} bytes of memory are free; split it into smaller files"))
+    };
+    let declared = bytes.last_chunk::<4>().map_or(0, |size| u64::from(u32::from_le_bytes(*size)));
+    if declared > free {
+        return too_large(declared.to_string());
     }
+    let mut unpacked = vec![];
+    match MultiGzDecoder::new(bytes).take(free.saturating_add(1)).read_to_end(&mut unpacked) {
+        Ok(size) if size as u64 > free => too_large(format!("more than {free}")),
+        Ok(_) => Ok(unpacked),
+        Err(error) => Err(format!("it is a damaged gzip file ({error}); make or download it again")),
+    }
+}
+
+/// The memory that programs may still take, in bytes.
+fn free_memory() -> Option<u64> {
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? << 10)
 }
 
 /// The first bytes of a file that is compressed with gzip.
@@ -176,5 +196,19 @@ mod tests {
         read data/text.txt.zst: it is compressed with zstd, not text; unpack it: `unzstd FILE` (only gzip files may stay compressed)
         read data/binary.gz: line 1 contains a NUL byte, so the file is damaged or not text; if it is text, remove them: `tr -d '\000' < FILE > NEW`
         ");
+    }
+
+    #[test]
+    fn a_gzip_file_that_does_not_fit_into_memory_is_refused() {
+        let text = "x".repeat(100_000);
+        let packed = gzip(&text);
+        assert_eq!(unpack_gzip(&packed, 100_000).unwrap(), text.as_bytes());
+        let declared = unpack_gzip(&packed, 99_999).unwrap_err();
+        assert!(declared.starts_with("it unpacks to 100000 bytes, and 99999 bytes of memory are free"), "{declared}");
+        // Only the last member declares its size.
+        let members = [packed, gzip("end")].concat();
+        let actual = unpack_gzip(&members, 99_999).unwrap_err();
+        assert!(actual.starts_with("it unpacks to more than 99999 bytes"), "{actual}");
+        assert!(free_memory().is_none_or(|free| free > 1 << 20));
     }
 }

@@ -30,6 +30,8 @@ struct Drive<'a, X: ?Sized, N> {
     last: Vec<Option<usize>>,
     /// The request that was last forwarded to the workers.
     forwarded: Stop,
+    /// The request that the workers got while updates were being recorded, before it counts as forwarded.
+    signalled: Stop,
     summary: Summary,
 }
 
@@ -75,6 +77,7 @@ where
         outputs: done,
         running: vec![],
         forwarded: Stop::No,
+        signalled: Stop::No,
         summary: Summary::default(),
     };
     let result = drive.run().await;
@@ -127,7 +130,7 @@ where
     }
 
     fn is_stopping(&self) -> bool {
-        self.forwarded > Stop::No || (!self.policy.keep_going && !self.summary.failed.is_empty())
+        self.forwarded.max(self.signalled) > Stop::No || (!self.policy.keep_going && !self.summary.failed.is_empty())
     }
 
     /// Forwards the user's request to stop to the workers.
@@ -142,39 +145,15 @@ where
             self.summary.interrupted.extend(left.into_iter().map(|running| self.tasks[running.task].id));
             return;
         }
-        let signal = match wanted {
-            Stop::No => return,
-            Stop::Politely => {
-                self.executor.interrupt();
-                rustix::process::Signal::TERM
-            }
-            Stop::Now => {
-                self.executor.kill();
-                rustix::process::Signal::KILL
-            }
-        };
-        self.signal_adopted(signal);
+        if wanted > std::mem::replace(&mut self.signalled, wanted) {
+            signal_workers(wanted, self.executor, self.tasks, &self.running);
+        }
         if wanted == Stop::Now {
             // Those on other hosts cannot be killed from here. All submissions stay open, and the next run finds out
             // how they ended.
             let adopted = |running: &mut OpenSubmission| matches!(running.holder, Holder::Adopted(_));
             let left = self.running.extract_if(.., adopted);
             self.summary.interrupted.extend(left.map(|running| self.tasks[running.task].id));
-        }
-    }
-
-    /// Sends a signal to the workers of an earlier coordinator: the processes named in the journals of jobs whose lock
-    /// is held.
-    fn signal_adopted(&self, signal: rustix::process::Signal) {
-        let host = rustix::system::uname();
-        for running in self.running.iter().filter(|running| matches!(running.holder, Holder::Adopted(_))) {
-            let Some((worker_host, pid)) = &running.tail.worker else { continue };
-            let here = worker_host.as_bytes() == host.nodename().to_bytes();
-            let pid = i32::try_from(*pid).ok().and_then(rustix::process::Pid::from_raw);
-            if let Some(pid) = pid.filter(|_| here && folder::has_living_worker(&self.tasks[running.task].folder)) {
-                // Fails if the worker has just ended, which is fine.
-                let _ = rustix::process::kill_process(pid, signal);
-            }
         }
     }
 
@@ -201,7 +180,22 @@ where
         if updates.is_empty() {
             return Ok(());
         }
-        (self.sink)(updates).await.map_err(|error| RunError::Record(error.into()))
+        let Self { sink, stop, executor, signalled, tasks, running, .. } = self;
+        let mut recording = std::pin::pin!(sink(updates));
+        // Recording may take long, as while another program locks the database. A request to stop must not wait for it.
+        let mut stop = stop.clone();
+        loop {
+            tokio::select! {
+                biased;
+                recorded = &mut recording => return recorded.map_err(|error| RunError::Record(error.into())),
+                Ok(()) = stop.changed() => {
+                    let wanted = *stop.borrow_and_update();
+                    if !executor.outlives_coordinator() && wanted > std::mem::replace(signalled, wanted) {
+                        signal_workers(wanted, &mut **executor, tasks, running);
+                    }
+                }
+            }
+        }
     }
 
     /// Appends what is new about a submission, its end last.
@@ -260,16 +254,18 @@ where
                 FailureKind::OutOfMemory => match smaller_micro_batch(&settings, job.batch_size()) {
                     Some(rows) => {
                         self.retries[task].micro_batch = Some(rows);
-                        self.queue.put_back(task);
+                        self.put_back(task);
                     }
                     None => self.retry(task, message),
                 },
                 FailureKind::Lost => self.retry(task, message),
+                // It may have failed because the result of the parent was lost.
+                FailureKind::Job | FailureKind::NonFinite if self.queue.lacks_parent(task) => self.put_back(task),
                 FailureKind::Job | FailureKind::NonFinite => self.fail(task, message),
             },
             End::Stopped(step) => self.requeue_stopped(task, step),
             // It counts as a loss of the earlier run.
-            End::Lost(_) if matches!(holder, Holder::Adopted(_)) => self.queue.put_back(task),
+            End::Lost(_) if matches!(holder, Holder::Adopted(_)) => self.put_back(task),
             End::Lost(message) => self.retry(task, message),
         }
         Ok(())
@@ -282,17 +278,23 @@ where
         if self.forwarded == Stop::No && last.is_some() && step <= last {
             self.retry(task, "it was stopped twice at the same step; it may need a longer time limit".to_owned());
         } else {
-            self.queue.put_back(task);
+            self.put_back(task);
         }
+    }
+
+    /// Puts a task back, which starts again once its parents are done.
+    fn put_back(&mut self, task: usize) {
+        let skipped = self.queue.put_back(task);
+        self.summary.skipped.extend(skipped.into_iter().map(|task| self.tasks[task].id));
     }
 
     fn retry(&mut self, task: usize, message: String) {
         if self.forwarded > Stop::No {
             // It was probably killed on request; the next run tries again.
-            self.queue.put_back(task);
+            self.put_back(task);
         } else if self.retries[task].lost < self.policy.retries {
             self.retries[task].lost += 1;
-            self.queue.put_back(task);
+            self.put_back(task);
         } else {
             self.fail(task, message);
         }
@@ -339,11 +341,44 @@ where
         };
         let update = Update::Submitted { token: token.clone(), slot: target.name.clone() };
         self.record(vec![JobUpdate { job: *id, update }]).await?;
+        if self.signalled > Stop::No {
+            // The request came while this was recorded, and the workers will not get it again.
+            let update = Update::Stopped { token };
+            self.record(vec![JobUpdate { job: *id, update }]).await?;
+            self.put_back(task);
+            return Ok(());
+        }
         folder::open(folder, &assignment)?;
         self.executor.submit(slot, folder, &token)?;
         self.last[slot] = Some(task);
         let tail = JournalTail::new(*id, &token, folder);
         self.running.push(OpenSubmission { task, token, holder: Holder::Slot(slot), settings, tail });
         Ok(())
+    }
+}
+
+/// Sends a request to stop to the workers. Those of an earlier coordinator are the processes named in the journals of jobs
+/// whose lock is held.
+fn signal_workers<X: Executor + ?Sized>(wanted: Stop, executor: &mut X, tasks: &[Task], running: &[OpenSubmission]) {
+    let signal = match wanted {
+        Stop::No => return,
+        Stop::Politely => {
+            executor.interrupt();
+            rustix::process::Signal::TERM
+        }
+        Stop::Now => {
+            executor.kill();
+            rustix::process::Signal::KILL
+        }
+    };
+    let host = rustix::system::uname();
+    for running in running.iter().filter(|running| matches!(running.holder, Holder::Adopted(_))) {
+        let Some((worker_host, pid)) = &running.tail.worker else { continue };
+        let here = worker_host.as_bytes() == host.nodename().to_bytes();
+        let pid = i32::try_from(*pid).ok().and_then(rustix::process::Pid::from_raw);
+        if let Some(pid) = pid.filter(|_| here && folder::has_living_worker(&tasks[running.task].folder)) {
+            // Fails if the worker has just ended, which is fine.
+            let _ = rustix::process::kill_process(pid, signal);
+        }
     }
 }

@@ -9,10 +9,12 @@ use crate::domain::{JobId, Task};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum QueueState {
-    /// Waiting for this many parents.
-    Waiting(usize),
+    /// Waiting for a parent.
+    Waiting,
     Ready,
     Running,
+    /// Running on the result of an earlier run of a parent, which has failed in this run.
+    Orphaned,
     /// Done, failed or skipped.
     Ended,
 }
@@ -24,6 +26,9 @@ pub(super) struct Queue {
     children: Vec<Vec<usize>>,
     /// Length of the longest path from each task to a task without children.
     height: Vec<u32>,
+    /// How many parents of each task are not done. A task may run although this is above 0: it was started in an earlier
+    /// run, and the result of a parent was lost since.
+    undone: Vec<usize>,
     state: Vec<QueueState>,
     /// Tasks that can start: those on the longest remaining path first, then in the order of the tasks.
     ready: BTreeSet<(Reverse<u32>, usize)>,
@@ -39,13 +44,13 @@ impl Queue {
             }
         }
         let mut children = vec![vec![]; tasks.len()];
-        let mut waiting = vec![0; tasks.len()];
+        let mut undone = vec![0; tasks.len()];
         for (number, task) in tasks.iter().enumerate() {
             for parent in task.parents.iter().collect::<BTreeSet<_>>() {
                 match index.get(parent) {
                     Some(&parent) => {
                         children[parent].push(number);
-                        waiting[number] += 1;
+                        undone[number] += 1;
                     }
                     None if done.contains_key(parent) => {}
                     None => {
@@ -57,7 +62,7 @@ impl Queue {
                 }
             }
         }
-        let order = topological(&children, &waiting);
+        let order = topological(&children, &undone);
         if order.len() < tasks.len() {
             return Err(RunError::Tasks("jobs that depend on each other in a cycle".to_owned()));
         }
@@ -69,7 +74,8 @@ impl Queue {
             parents: tasks.iter().map(|task| task.parents.clone()).collect(),
             children,
             height,
-            state: waiting.into_iter().map(QueueState::Waiting).collect(),
+            undone,
+            state: vec![QueueState::Waiting; tasks.len()],
             ready: BTreeSet::new(),
         };
         for number in 0..tasks.len() {
@@ -78,17 +84,29 @@ impl Queue {
         Ok(queue)
     }
 
-    /// Makes a task ready if it waits for no parent.
+    /// Makes a waiting task ready if all its parents are done.
     fn release(&mut self, task: usize) {
-        if self.state[task] == QueueState::Waiting(0) {
-            self.put_back(task);
+        if self.state[task] == QueueState::Waiting && self.undone[task] == 0 {
+            self.state[task] = QueueState::Ready;
+            self.ready.insert((Reverse(self.height[task]), task));
         }
     }
 
-    /// Makes a running task ready again.
-    pub(super) fn put_back(&mut self, task: usize) {
-        self.state[task] = QueueState::Ready;
-        self.ready.insert((Reverse(self.height[task]), task));
+    /// Puts a running task back: it starts again once its parents are done. If one of them has failed, the task and its
+    /// descendants are skipped; returns these, in the order of the tasks.
+    pub(super) fn put_back(&mut self, task: usize) -> Vec<usize> {
+        if self.state[task] == QueueState::Orphaned {
+            self.state[task] = QueueState::Waiting;
+            return self.skip(vec![task]);
+        }
+        self.state[task] = QueueState::Waiting;
+        self.release(task);
+        vec![]
+    }
+
+    /// Whether a parent is not done, so that a task that runs all the same may have failed because of that.
+    pub(super) fn lacks_parent(&self, task: usize) -> bool {
+        self.undone[task] > 0
     }
 
     /// Marks a task as running, whether it is ready or not.
@@ -114,23 +132,30 @@ impl Queue {
     pub(super) fn finish(&mut self, task: usize) {
         self.state[task] = QueueState::Ended;
         for child in self.children[task].clone() {
-            if let QueueState::Waiting(parents) = &mut self.state[child] {
-                *parents -= 1;
-                self.release(child);
-            }
+            self.undone[child] -= 1;
+            self.release(child);
         }
     }
 
     /// Marks a task as failed and its descendants as skipped; returns the descendants, in the order of the tasks.
     pub(super) fn fail(&mut self, task: usize) -> Vec<usize> {
         self.state[task] = QueueState::Ended;
+        self.skip(self.children[task].clone())
+    }
+
+    /// Marks those of these tasks that wait, and the descendants of these, as skipped; returns them.
+    fn skip(&mut self, tasks: Vec<usize>) -> Vec<usize> {
         let mut skipped = BTreeSet::new();
-        let mut frontier = self.children[task].clone();
-        while let Some(child) = frontier.pop() {
-            if matches!(self.state[child], QueueState::Waiting(_)) {
-                self.state[child] = QueueState::Ended;
-                skipped.insert(child);
-                frontier.extend(&self.children[child]);
+        let mut frontier = tasks;
+        while let Some(task) = frontier.pop() {
+            match self.state[task] {
+                QueueState::Waiting => {
+                    self.state[task] = QueueState::Ended;
+                    skipped.insert(task);
+                    frontier.extend(&self.children[task]);
+                }
+                QueueState::Running => self.state[task] = QueueState::Orphaned,
+                QueueState::Ready | QueueState::Orphaned | QueueState::Ended => {}
             }
         }
         skipped.into_iter().collect()
@@ -138,7 +163,7 @@ impl Queue {
 
     /// The tasks that never started.
     pub(super) fn unstarted(&self) -> Vec<usize> {
-        let unstarted = |state: &QueueState| matches!(state, QueueState::Waiting(_) | QueueState::Ready);
+        let unstarted = |state: &QueueState| matches!(state, QueueState::Waiting | QueueState::Ready);
         (0..self.state.len()).filter(|&task| unstarted(&self.state[task])).collect()
     }
 }
@@ -204,6 +229,40 @@ mod tests {
         assert_eq!(queue.take(None), Some(1));
         assert_eq!(queue.fail(1), [] as [usize; 0]);
         assert_eq!(queue.unstarted(), [] as [usize; 0]);
+    }
+
+    #[test]
+    fn a_task_that_runs_before_its_parent_waits_when_it_is_put_back() {
+        // An earlier run started 1, and the result of 0 was lost since.
+        let mut queue = queue(&[&[], &[0], &[1]]);
+        queue.claim(1);
+        assert!(queue.lacks_parent(1));
+        assert_eq!(queue.put_back(1), [] as [usize; 0]);
+        assert_eq!([(); 2].map(|()| queue.take(None)), [Some(0), None]);
+        queue.finish(0);
+        assert_eq!([(); 2].map(|()| queue.take(None)), [Some(1), None]);
+        assert!(!queue.lacks_parent(1));
+        assert_eq!(queue.put_back(1), [] as [usize; 0]);
+        assert_eq!(queue.take(None), Some(1));
+    }
+
+    #[test]
+    fn a_task_that_runs_while_its_parent_fails_may_still_end_well() {
+        let started = || {
+            let mut queue = queue(&[&[], &[0], &[1], &[0]]);
+            queue.claim(1);
+            assert_eq!(queue.take(None), Some(0));
+            assert_eq!(queue.fail(0), [3]);
+            queue
+        };
+        let mut queue = started();
+        queue.finish(1);
+        assert_eq!(queue.take(None), Some(2));
+        let mut queue = started();
+        assert_eq!(queue.put_back(1), [1, 2]);
+        assert_eq!((queue.take(None), queue.unstarted()), (None, vec![]));
+        let mut queue = started();
+        assert_eq!(queue.fail(1), [2]);
     }
 
     #[test]

@@ -353,6 +353,36 @@ fn a_second_request_to_stop_kills_the_workers() {
 }
 
 #[test]
+fn a_request_to_stop_does_not_wait_until_updates_are_recorded() {
+    let runs = tempfile::tempdir().unwrap();
+    let (sender, stop) = watch::channel(Stop::No);
+    let mut fake = Fake::new(2, |_: &Assignment| Act::Hang);
+    let mut course = vec![];
+    let tasks = tasks(runs.path(), &[vec![], vec![]]);
+    let result = block_on(drive(tasks, BTreeMap::new(), &mut fake, &POLICY, stop, async |batch: Vec<JobUpdate>| {
+        // The second submission is recorded late, and the request comes meanwhile.
+        if course.len() == 1 {
+            sender.send_replace(Stop::Politely);
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        let word = |update: &JobUpdate| match &update.update {
+            Update::Submitted { .. } => "submitted",
+            Update::Journal { .. } => "journal",
+            Update::Stopped { .. } => "stopped",
+            Update::Ended { .. } | Update::Lost { .. } => "ended",
+        };
+        course.extend(batch.iter().map(|update| (update.job, word(update))));
+        Ok::<(), Infallible>(())
+    }));
+    assert_eq!(result.unwrap().interrupted.len(), 2);
+    course.retain(|(_, word)| *word != "journal");
+    let job = |number| id(number);
+    assert_eq!(course[..3], [(job(0), "submitted"), (job(1), "submitted"), (job(1), "stopped")]);
+    assert_eq!(course[3..], [(job(0), "stopped")], "{course:?}");
+    assert!(!runs.path().join("1").exists(), "no worker got the second job");
+}
+
+#[test]
 fn a_run_ends_when_updates_cannot_be_recorded() {
     let runs = tempfile::tempdir().unwrap();
     let fake = &mut Fake::new(1, |_: &Assignment| Act::Finish);

@@ -54,7 +54,36 @@ impl WorkerProgram {
     /// A command that starts a worker; `first` are arguments that come before those for the device and threads.
     pub(super) fn command(&self, first: &[String], device: &str, threads: u32) -> Command {
         let mut command = Command::new(&self.path);
+        without_secrets(&mut command);
         command.args(first).args(Self::arguments(device, threads)).envs(self.environment(threads));
         command
+    }
+}
+
+/// Removes tokens, keys and passwords from the environment of a command. Jobs read files only, so they need none, and what
+/// a job can read, other programs of its machine may read as well.
+pub(super) fn without_secrets(command: &mut Command) {
+    for (name, _) in std::env::vars_os().filter(|(name, _)| is_secret(&name.to_string_lossy())) {
+        command.env_remove(name);
+    }
+}
+
+/// Whether the value of an environment variable of this name is a secret, such as `HF_TOKEN`.
+fn is_secret(name: &str) -> bool {
+    ["TOKEN", "KEY", "SECRET", "PASSWORD"].contains(&name.rsplit('_').next().unwrap_or(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_recognized_by_the_end_of_their_names() {
+        for name in ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "OPENAI_API_KEY", "AWS_SECRET_ACCESS_KEY", "TOKEN"] {
+            assert!(is_secret(name), "{name}");
+        }
+        for name in ["HF_TOKEN_PATH", "PATH", "LD_LIBRARY_PATH", "TOKENIZERS_PARALLELISM", "MONKEY"] {
+            assert!(!is_secret(name), "{name}");
+        }
     }
 }

@@ -80,18 +80,26 @@ impl From<Problems> for Failure {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        let exit = match &error {
-            StoreError::Newer { .. } | StoreError::Foreign { .. } | StoreError::Locked(_) => Exit::Database,
-            StoreError::UnknownExperiment { .. } | StoreError::Absent { .. } => Exit::NothingMatches,
-            _ => Exit::Environment,
-        };
-        Self::new(exit, error)
+        Self::new(exit_of(&error), error)
+    }
+}
+
+fn exit_of(error: &StoreError) -> Exit {
+    match error {
+        StoreError::Newer { .. } | StoreError::Foreign { .. } | StoreError::Locked(_) => Exit::Database,
+        StoreError::UnknownExperiment { .. } | StoreError::Absent { .. } => Exit::NothingMatches,
+        StoreError::Record { source, .. } => exit_of(source),
+        _ => Exit::Environment,
     }
 }
 
 impl From<RunError> for Failure {
     fn from(error: RunError) -> Self {
-        let exit = if matches!(error, RunError::Locked { .. }) { Exit::Database } else { Exit::Environment };
+        let exit = match &error {
+            RunError::Locked { .. } => Exit::Database,
+            RunError::Record(source) => source.downcast_ref().map_or(Exit::Environment, exit_of),
+            _ => Exit::Environment,
+        };
         Self::new(exit, error)
     }
 }

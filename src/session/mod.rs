@@ -28,6 +28,7 @@ mod model_job;
 mod observer;
 mod open;
 mod preflight;
+mod recorder;
 mod refuse;
 mod run;
 mod runs_folder;

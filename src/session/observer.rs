@@ -26,7 +26,7 @@ pub trait Observer {
     /// The run has ended.
     fn finish(&mut self);
 
-    /// The user interrupted the run for the first time; the text says what happens now. It is called from another
-    /// thread, hence a function without a receiver.
-    fn stopping(&self) -> fn(&str);
+    /// Tells the user at once what grid does now, such as after an interrupt. It may be called from another thread, hence
+    /// a function without a receiver.
+    fn announce(&self) -> fn(&str);
 }

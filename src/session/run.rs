@@ -11,6 +11,7 @@ use super::failure::Failure;
 use super::observer::{JobToRun, Observer};
 use super::open::Session;
 use super::preflight;
+use super::recorder::{Attendant, Recorder, database_wait};
 use super::runs_folder::RunsFolder;
 use super::signals::{STOPPING, forward_signals};
 use super::spec_text::SpecText;
@@ -35,8 +36,10 @@ pub struct Run {
     pub recovered: u64,
     /// The jobs that are left to do.
     pub tasks: Vec<Task>,
-    store: Store,
+    recorder: Recorder,
     invocation: InvocationId,
+    /// The user's requests to stop.
+    requests: watch::Sender<Stop>,
     _lock: RunsLock,
 }
 
@@ -48,6 +51,7 @@ impl Run {
     /// The refusals of [`Session::open`]; missing or unreadable data; missing devices; a lock that another grid holds;
     /// errors of the database.
     pub async fn begin(folder: &RunsFolder, spec: SpecText, grid: Grid) -> Result<Self, Failure> {
+        let wait = database_wait()?;
         preflight::missing_devices(&grid.resources)?;
         folder.check_for_writing()?;
         // Under the lock no other grid changes what is decided from. A folder that does not exist yet, which a refusal
@@ -84,7 +88,20 @@ impl Run {
         }
         let is_left = |task: &Task| session.decisions.get(&task.id) != Some(&Decision::Reuse);
         let tasks = tasks.into_iter().filter(is_left).collect();
-        Ok(Self { session, runs, warnings, removed_cells, recovered, tasks, store, invocation, _lock: lock })
+        let recorder = Recorder::new(store, wait);
+        let requests = watch::channel(Stop::No).0;
+        Ok(Self {
+            session,
+            runs,
+            warnings,
+            removed_cells,
+            recovered,
+            tasks,
+            recorder,
+            invocation,
+            requests,
+            _lock: lock,
+        })
     }
 
     /// Runs the jobs that are left to do, and records what happens.
@@ -104,19 +121,20 @@ impl Run {
             }
             _ => STOPPING.to_owned(),
         };
-        let (sender, stop) = watch::channel(Stop::No);
-        let signals = tokio::spawn(forward_signals(sender, observer.stopping(), text));
+        let attendant = Attendant { announce: observer.announce(), stop: self.requests.subscribe() };
+        // Until the process ends: a second request also ends the waiting for a locked database.
+        tokio::spawn(forward_signals(self.requests.clone(), attendant.announce, text));
         observer.start(&jobs_to_run(&self.session, &self.tasks));
-        let store = &self.store;
+        let stop = self.requests.subscribe();
+        let recorder = &mut self.recorder;
         let sink = async |updates: Vec<JobUpdate>| {
-            store.record_all(&updates, now()).await?;
+            recorder.record(&updates, &attendant).await?;
             updates.iter().for_each(|update| observer.update(update));
             Ok::<(), StoreError>(())
         };
         let mut executor = runner::executor_for(resources, program, &self.runs, execution.cancel_on_exit);
         let tasks = std::mem::take(&mut self.tasks);
         let summary = runner::drive(tasks, done, executor.as_mut(), &policy, stop, sink).await;
-        signals.abort();
         observer.finish();
         Ok(summary?)
     }
@@ -125,9 +143,9 @@ impl Run {
     ///
     /// # Errors
     /// Those of the database.
-    pub async fn finish(self, ending: InvocationOutcome) -> Result<Session, Failure> {
-        self.store.finish(self.invocation, ending, now()).await?;
-        self.store.close().await;
+    pub async fn finish(self, ending: InvocationOutcome, observer: &dyn Observer) -> Result<Session, Failure> {
+        let attendant = Attendant { announce: observer.announce(), stop: self.requests.subscribe() };
+        self.recorder.finish(self.invocation, ending, &attendant).await?;
         Ok(self.session)
     }
 }

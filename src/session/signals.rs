@@ -23,9 +23,10 @@ pub(super) async fn forward_signals(stop: watch::Sender<Stop>, announce: fn(&str
             _ = terminate.recv() => {}
             _ = user.recv() => {}
         }
+        // Before the text, because the terminal or pipe that it goes to may be stuck.
+        stop.send_replace(request);
         if request == Stop::Politely {
             announce(&text);
         }
-        stop.send_replace(request);
     }
 }

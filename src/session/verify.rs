@@ -208,7 +208,7 @@ impl VerificationRun {
             faults: Some(faults),
         };
         let (sender, stop) = watch::channel(Stop::No);
-        let signals = tokio::spawn(forward_signals(sender, observer.stopping(), STOPPING.to_owned()));
+        let signals = tokio::spawn(forward_signals(sender, observer.announce(), STOPPING.to_owned()));
         observer.start(&jobs_to_run(&self.session, &tasks));
         let mut trained = TrainedJobs::new();
         let sink = async |updates: Vec<JobUpdate>| {

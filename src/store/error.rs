@@ -34,6 +34,15 @@ pub enum StoreError {
     /// Another program held the lock for too long.
     #[error("use the database: it is locked by another program; wait for that program to finish, then try again")]
     Locked(#[source] sqlx::Error),
+    /// Another file took the place of the database while it was open.
+    #[error(
+        "write {}: another file took its place during the run; nothing is lost, `grid resume` records in the new file what \
+         the jobs did", .path.display()
+    )]
+    Replaced {
+        /// The database.
+        path: PathBuf,
+    },
     /// The folder is on a network filesystem, where SQLite is not safe.
     #[error(
         "open a database in {}: the folder is on {filesystem}, a network filesystem, where SQLite loses data; choose a folder on a local disk, with --database-dir for the database alone or with --runs-dir for everything",
@@ -54,10 +63,10 @@ pub enum StoreError {
         /// The folder.
         folder: PathBuf,
     },
-    /// A folder cannot be created or resolved.
-    #[error("use the folder {}: {source}", .path.display())]
+    /// A folder cannot be created or resolved, or a file in it cannot be read or written.
+    #[error("use {}: {source}", .path.display())]
     Folder {
-        /// The folder.
+        /// The folder or file.
         path: PathBuf,
         /// The reason.
         source: std::io::Error,
@@ -118,6 +127,15 @@ fn code(error: &sqlx::Error) -> Option<u32> {
 }
 
 impl StoreError {
+    /// Whether another program holds the lock.
+    pub fn is_locked(&self) -> bool {
+        match self {
+            Self::Locked(_) => true,
+            Self::Record { source, .. } => source.is_locked(),
+            _ => false,
+        }
+    }
+
     /// Whether the database or its folder cannot be written.
     pub(super) fn is_unwritable(&self) -> bool {
         matches!(self, Self::Database(error) if matches!(code(error), Some(READ_ONLY | CANNOT_OPEN)))

@@ -11,6 +11,7 @@ use super::error::StoreError;
 use super::filesystem::network_filesystem;
 use super::layout::{self, MIGRATOR};
 use super::old_layout;
+use super::read_only::{ReadOnlySource, is_writable};
 
 /// How long to wait for the lock of another program.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -27,6 +28,19 @@ pub struct Store {
     /// The database file.
     path: PathBuf,
     writable: bool,
+    /// The device and inode of the database file when it was opened.
+    file: Option<(u64, u64)>,
+}
+
+/// What is at the path of an open database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DatabaseFile {
+    /// The database that is open.
+    Same,
+    /// Nothing: it was deleted or moved away.
+    Missing,
+    /// Another file.
+    Other,
 }
 
 impl Store {
@@ -42,8 +56,16 @@ impl Store {
     /// Opens `runs.db`, which must exist. A database that cannot be written is opened for reading only.
     pub async fn open_existing(runs_dir: &Path, database_dir: Option<&Path>) -> Result<Self, StoreError> {
         let folder = database_dir.unwrap_or(runs_dir);
-        if !folder.join("runs.db").is_file() {
-            return Err(StoreError::Absent { folder: folder.to_owned() });
+        match std::fs::metadata(folder.join("runs.db")) {
+            Ok(about) if about.is_file() => {}
+            Err(source) if source.kind() == std::io::ErrorKind::PermissionDenied => {
+                return Err(StoreError::Folder { path: folder.to_owned(), source });
+            }
+            Ok(_) | Err(_) => return Err(StoreError::Absent { folder: folder.to_owned() }),
+        }
+        // SQLite would create files for a reader that its writer could not write.
+        if !is_writable(folder) {
+            return Self::open_read_only(runs_dir, database_dir).await;
         }
         match Self::open_with(runs_dir, database_dir, BUSY_TIMEOUT).await {
             Err(error) if error.is_unwritable() => Self::open_read_only(runs_dir, database_dir).await,
@@ -51,22 +73,25 @@ impl Store {
         }
     }
 
-    /// Opens `runs.db` for reading only, such as that of another user or in an archive.
+    /// Opens `runs.db` for reading only, such as that of another user or in an archive. Nothing is written to its folder.
+    ///
+    /// # Errors
+    /// Files that cannot be read; those of [`Self::open_existing`].
     pub(crate) async fn open_read_only(runs_dir: &Path, database_dir: Option<&Path>) -> Result<Self, StoreError> {
         let roots = resolve(runs_dir)?;
         let [named, resolved] = resolve(database_dir.unwrap_or(runs_dir))?;
-        // Readers share the -wal and -shm files with a writer, and cannot create them here. Where no writer left a
-        // non-empty -wal, they are not needed.
-        let alone = std::fs::metadata(resolved.join("runs.db-wal")).map_or(true, |about| about.len() == 0);
-        let options = SqliteConnectOptions::new()
-            .filename(resolved.join("runs.db"))
-            .read_only(true)
-            .immutable(alone)
-            .busy_timeout(BUSY_TIMEOUT)
-            .disable_statement_logging();
-        let pool = || SqlitePoolOptions::new().max_connections(1).test_before_acquire(false);
+        let unreadable = |source| StoreError::Folder { path: named.join("runs.db"), source };
+        std::fs::File::open(resolved.join("runs.db")).map_err(unreadable)?;
+        let source = ReadOnlySource::of(&resolved)?;
+        let options = source.options(&resolved).busy_timeout(BUSY_TIMEOUT).disable_statement_logging();
+        let pool = || {
+            // One connection for good, which keeps the files of a snapshot open.
+            let pool = SqlitePoolOptions::new().max_connections(1).test_before_acquire(false);
+            pool.idle_timeout(None).max_lifetime(None)
+        };
         let opened = pool().connect_with(options.clone()).await?;
-        let store = Self { pool: opened, roots, path: named.join("runs.db"), writable: false };
+        let file = identity(&resolved.join("runs.db"));
+        let store = Self { pool: opened, roots, path: named.join("runs.db"), writable: false, file };
         if !store.needs_migration().await? {
             return Ok(store);
         }
@@ -98,6 +123,13 @@ impl Store {
         if let Some(filesystem) = network_filesystem(&resolved) {
             return Err(StoreError::Network { folder: named, filesystem });
         }
+        // SQLite would create it with a mode that lets nobody else write, whatever the umask; its other files get the same.
+        let created = std::fs::File::options().create(true).append(true).open(resolved.join("runs.db"));
+        if let Err(source) = created
+            && !resolved.join("runs.db").exists()
+        {
+            return Err(StoreError::Folder { path: named, source });
+        }
         // With synchronous = FULL, a recorded submission survives a power cut, so that nothing is submitted twice.
         // Updates are recorded in batches, which limits the cost.
         let options = SqliteConnectOptions::new()
@@ -108,7 +140,12 @@ impl Store {
             .foreign_keys(true)
             .busy_timeout(busy_timeout)
             .disable_statement_logging();
-        let pool = SqlitePoolOptions::new().max_connections(1).test_before_acquire(false);
+        // One connection for good: a new one would create a database that was deleted meanwhile, and it would be empty.
+        let pool = SqlitePoolOptions::new()
+            .max_connections(1)
+            .test_before_acquire(false)
+            .idle_timeout(None)
+            .max_lifetime(None);
         let deadline = Instant::now() + busy_timeout;
         let pool = loop {
             // The busy timeout does not apply while another program switches a new database to WAL.
@@ -119,7 +156,8 @@ impl Store {
                 opened => break opened?,
             }
         };
-        let store = Self { pool, roots, path: named.join("runs.db"), writable: true };
+        let file = identity(&resolved.join("runs.db"));
+        let store = Self { pool, roots, path: named.join("runs.db"), writable: true, file };
         if store.needs_migration().await? {
             store.migrate().await?;
         }
@@ -134,6 +172,47 @@ impl Store {
     /// The path of the database file.
     pub fn path(&self) -> PathBuf {
         self.path.clone()
+    }
+
+    /// What is at the path of the database now. While it is open, writing succeeds whatever became of the file.
+    pub fn file(&self) -> DatabaseFile {
+        match identity(&self.path) {
+            None => DatabaseFile::Missing,
+            found if found == self.file => DatabaseFile::Same,
+            Some(_) => DatabaseFile::Other,
+        }
+    }
+
+    /// Writes a database whose file was deleted to its path again, and opens it there.
+    ///
+    /// # Errors
+    /// A folder that was deleted as well; a disk that cannot be written.
+    pub async fn restore(&mut self) -> Result<(), StoreError> {
+        let folder = self.path.parent().unwrap_or(Path::new("/"));
+        let copy = folder.join(format!(".runs.db.{}", std::process::id()));
+        let folder_error = |source| StoreError::Folder { path: folder.to_owned(), source };
+        // An empty file, for the mode that SQLite would not give it.
+        std::fs::File::create(&copy).map_err(folder_error)?;
+        let written = sqlx::query("VACUUM INTO ?1").bind(utf8(&copy)?).execute(&self.pool).await;
+        // This removes the -wal and -shm files of the deleted database, which must not meet the new one.
+        self.pool.close().await;
+        let published = written.map_err(StoreError::from).and_then(|_| {
+            for name in ["runs.db-wal", "runs.db-shm"] {
+                match std::fs::remove_file(folder.join(name)) {
+                    Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(folder_error(error)),
+                    _ => {}
+                }
+            }
+            std::fs::File::open(&copy).and_then(|file| file.sync_all()).map_err(folder_error)?;
+            std::fs::rename(&copy, &self.path).map_err(folder_error)
+        });
+        if published.is_err() {
+            // The first error is the one that matters.
+            let _ = std::fs::remove_file(&copy);
+        }
+        published?;
+        *self = Self::open_with(&self.roots[0], Some(folder), BUSY_TIMEOUT).await?;
+        Ok(())
     }
 
     /// Whether the database was opened for writing; see [`Self::open_existing`].
@@ -201,6 +280,12 @@ fn resolve(folder: &Path) -> Result<[PathBuf; 2], StoreError> {
     let folder_error = |source| StoreError::Folder { path: folder.to_owned(), source };
     let named = std::path::absolute(folder).map_err(folder_error)?;
     Ok([named, folder.canonicalize().map_err(folder_error)?])
+}
+
+/// The device and inode of a file.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata(path).ok().map(|about| (about.dev(), about.ino()))
 }
 
 /// A path as text.

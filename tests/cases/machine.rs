@@ -1,7 +1,9 @@
 //! Folders, full disks and terminals.
 
 use std::fs::{self, File};
-use std::process::Stdio;
+use std::io::Write;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
 
 use super::{with_files, write};
 use crate::common::{Env, TINY, texts};
@@ -82,6 +84,73 @@ fn output_that_cannot_be_written_ends_nothing() {
     assert_eq!(env.query("select count(*) from v_scores where subtask is null"), ["1"]);
     assert_eq!(run(&["report"], full(), Stdio::piped()), (Some(6), failed.clone()));
     assert_eq!(run(&["status"], full(), Stdio::piped()), (Some(6), failed));
+}
+
+/// A small experiment of a few seconds.
+const SMALL: [&str; 4] =
+    ["-S", "axes={curriculum: [pretrained]}", "-S", "evaluate={data: world, items: 5, suites: [blimp]}"];
+
+/// A pipe that takes no more bytes, with its end for reading.
+fn full_pipe() -> (std::io::PipeReader, Stdio) {
+    let (reader, mut writer) = std::io::pipe().expect("a pipe");
+    use rustix::fs::{OFlags, fcntl_setfl};
+    fcntl_setfl(&writer, OFlags::NONBLOCK).expect("a pipe");
+    while writer.write(&[b'x'; 512]).is_ok() {}
+    fcntl_setfl(&writer, OFlags::empty()).expect("a pipe");
+    (reader, writer.into())
+}
+
+/// Waits until a process ends; kills it and panics after two minutes.
+fn wait(mut child: Child) -> Option<i32> {
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(120) {
+        if let Some(status) = child.try_wait().expect("a child") {
+            return status.code();
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child.kill().expect("a child");
+    panic!("it still runs after two minutes");
+}
+
+#[test]
+fn a_run_does_not_wait_for_a_reader_of_its_messages() {
+    let env = Env::new(TINY);
+    let (_reader, stderr) = full_pipe();
+    let arguments = [&["run", "spec.yaml", "-vv"][..], &SMALL].concat();
+    let child = env.command(&arguments).stdout(Stdio::null()).stderr(stderr).spawn().expect("the binary starts");
+    assert_eq!(wait(child), Some(0));
+    assert_eq!(env.query("select count(*) from v_scores where subtask is null"), ["1"]);
+}
+
+#[test]
+fn a_stop_does_not_wait_for_a_reader_of_its_message() {
+    let env = Env::new(&TINY.replace("steps: 60", "steps: 100000"));
+    let (_reader, stderr) = full_pipe();
+    let arguments = [&["run", "spec.yaml"][..], &SMALL].concat();
+    let child = env.command(&arguments).stdout(Stdio::null()).stderr(stderr).spawn().expect("the binary starts");
+    env.wait_until("the training", Duration::from_secs(60), || env.is_training());
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it runs");
+    assert_eq!(wait(child), Some(3));
+}
+
+#[test]
+fn output_that_nobody_takes_is_reported_once() {
+    let env = Env::new(TINY);
+    for arguments in [&["plan", "spec.yaml"][..], &["schema"], &["help", "environment"]] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let output = env.command(arguments).stdout(writer).output().expect("the binary starts");
+        let message = "grid: failed to write to standard output: Broken pipe (os error 32)\n";
+        assert_eq!((output.status.code(), texts(&output).1.as_str()), (Some(6), message), "{arguments:?}");
+    }
+    // A closed standard error.
+    let closed =
+        [&["-c", "exec \"$@\" 2>&-", "sh", env!("CARGO_BIN_EXE_grid"), "run", "spec.yaml"][..], &SMALL].concat();
+    let mut shell = std::process::Command::new("sh");
+    shell.args(closed).current_dir(env.path()).env("GRID_CACHE", env.path().join("cache"));
+    assert_eq!(shell.stdout(Stdio::null()).status().expect("a shell").code(), Some(0));
 }
 
 #[test]

@@ -89,6 +89,16 @@ impl Env {
         query(&self.path().join("runs/runs.db"), sql)
     }
 
+    /// Whether a training runs now, according to the database, which may not exist yet.
+    pub(crate) fn is_training(&self) -> bool {
+        let sql = "select 1 from attempt join job on job.id = attempt.job \
+                   where kind = 'pretrain' and attempt.state = 'running'";
+        let exists = self.path().join("runs/runs.db").is_file();
+        exists
+            && self.query("select 1 from sqlite_schema where name = 'v_scores'").len() == 1
+            && self.query(sql).len() == 1
+    }
+
     /// All rows of `v_scores` as text, in a fixed order.
     pub(crate) fn scores(&self) -> Vec<String> {
         self.query(

@@ -41,8 +41,8 @@ pub enum FetchError {
     },
     /// The transfer failed too many times.
     #[error(
-        "fetch {url}: {reason} (no progress in {attempts} attempts); the received part is kept, run the command again to \
-         resume"
+        "fetch {url}: {reason} (no progress in {attempts} attempts); {}",
+        if *.keeps_part { "the received part is kept, run the command again to resume" } else { "run the command again later" }
     )]
     Broken {
         /// The URL.
@@ -51,6 +51,8 @@ pub enum FetchError {
         attempts: u32,
         /// The error of the last attempt.
         reason: String,
+        /// Whether the next command continues the transfer.
+        keeps_part: bool,
     },
     /// The received content was wrong twice.
     #[error("fetch {url}: the {what} should be {wanted}, but is {found}; check the URL and the digest in the spec")]
@@ -136,6 +138,21 @@ pub enum FetchError {
         path: PathBuf,
         /// The reason.
         reason: String,
+    },
+    /// An archive that does not fit on the disk.
+    #[error(
+        "unpack {}: it needs {needed} bytes, and {} has {free} bytes free; free some space, or set GRID_CACHE to a folder with \
+         enough space", path.display(), folder.display()
+    )]
+    NoSpace {
+        /// The archive.
+        path: PathBuf,
+        /// The sum of the sizes of its files, as it declares them.
+        needed: u64,
+        /// The folder on whose disk it would be unpacked.
+        folder: PathBuf,
+        /// The free space of that disk.
+        free: u64,
     },
     /// The data are missing, and the network is disabled.
     #[error("find {remote}: it has not been fetched, and grid is offline")]

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::RetryPolicy;
 use super::http::Client;
 use super::transfer::{Expected, Received, fetch};
+use super::unpack::unpack;
 use server::{Request, Response, Server, ok, ranged, response};
 
 #[expect(dead_code, reason = "each test file uses its own part")]
@@ -62,6 +63,17 @@ fn get(expected: &Expected, respond: impl Fn(&Request) -> Response + Send + Sync
     Got { result, file: fs::read(&path).ok(), starts, folder }
 }
 
+/// A response with an ETag.
+fn tagged(mut response: Response, etag: &str) -> Response {
+    response.head.push_str(&format!("ETag: {etag}\r\n"));
+    response
+}
+
+/// The content, but every byte differs.
+fn other_content() -> Vec<u8> {
+    content().into_iter().map(|byte| byte ^ 1).collect()
+}
+
 fn promised() -> Expected {
     Expected { bytes: Some(content().len() as u64), sha256: Some(sha256(&content())), md5: None }
 }
@@ -70,7 +82,7 @@ fn promised() -> Expected {
 fn an_interrupted_transfer_is_resumed() {
     for expected in [promised(), Expected::default()] {
         let got = get(&expected, |request| {
-            let mut response = ranged(request, &content());
+            let mut response = tagged(ranged(request, &content()), "\"v1\"");
             response.body.truncate(if request.earlier < 4 { 70_000 } else { usize::MAX });
             response
         });
@@ -103,8 +115,103 @@ fn versions_of_a_changing_file_are_not_mixed() {
         response.body.truncate(if request.earlier == 0 { 100_000 } else { usize::MAX });
         response
     });
-    let second: Vec<u8> = content().into_iter().map(|byte| byte ^ 1).collect();
-    assert_eq!((got.file, got.starts), (Some(second), vec![0, 100_000]));
+    assert_eq!((got.file, got.starts), (Some(other_content()), vec![0, 100_000]));
+}
+
+/// Fetches a file that changes after its first 100000 bytes, from a server that answers every range with 206. `tags` are
+/// the ETags of both versions.
+fn get_changing(tags: [Option<&'static str>; 2], second: Vec<u8>) -> Got {
+    get(&Expected::default(), move |request| {
+        let (version, body) = if request.earlier == 0 { (0, content()) } else { (1, second.clone()) };
+        let mut response = ranged(request, &body);
+        if let Some(tag) = tags[version] {
+            response = tagged(response, tag);
+        }
+        response.body.truncate(if request.earlier == 0 { 100_000 } else { usize::MAX });
+        response
+    })
+}
+
+#[test]
+fn a_transfer_starts_anew_if_nothing_tells_two_versions_apart() {
+    for tags in
+        [[None, None], [Some("W/\"v\""), Some("W/\"v\"")], [Some("W/\"v\""), Some("\"v\"")], [None, Some("\"v\"")]]
+    {
+        let got = get_changing(tags, other_content());
+        assert_eq!((got.file, got.starts), (Some(other_content()), vec![0, 0]), "{tags:?}");
+    }
+}
+
+#[test]
+fn a_server_that_ignores_if_range_cannot_mix_versions() {
+    for tag in [Some("\"v1\""), None, Some("W/\"v0\"")] {
+        let got = get_changing([Some("\"v0\""), tag], other_content());
+        assert_eq!((got.file, got.starts), (Some(other_content()), vec![0, 100_000, 0]), "{tag:?}");
+    }
+    // The length changes, and the ETag does not.
+    let longer = [other_content(), other_content()].concat();
+    let got = get_changing([Some("\"v\""), Some("\"v\"")], longer.clone());
+    assert_eq!((got.file, got.starts), (Some(longer), vec![0, 100_000, 0]));
+    let shorter = other_content()[..50_000].to_vec();
+    let got = get(&Expected::default(), move |request| match (request.earlier, request.range_start()) {
+        (0, _) => {
+            let mut response = tagged(ok(&content()), "\"v\"");
+            response.body.truncate(100_000);
+            response
+        }
+        (_, 0) => tagged(ok(&other_content()[..50_000]), "\"v\""),
+        _ => response("416 Range Not Satisfiable", "Content-Range: bytes */50000\r\nContent-Length: 0\r\n", b""),
+    });
+    assert_eq!((got.file, got.starts), (Some(shorter), vec![0, 100_000, 0]));
+}
+
+#[test]
+fn the_part_of_another_address_is_not_continued() {
+    let server = Server::new(|request| tagged(ranged(request, &content()), "\"v\""));
+    let folder = tempfile::tempdir().unwrap();
+    let (path, part) = (folder.path().join("file"), folder.path().join("1.part"));
+    fs::write(&part, &other_content()[..1_000]).unwrap();
+    let version = serde_json::json!({"url": format!("{}/old", server.url), "etag": "\"v\"", "total": 300_000});
+    fs::write(folder.path().join("1.version"), version.to_string()).unwrap();
+    let (client, url) = (Client::new(quick_retries()), format!("{}/new", server.url));
+    fetch(&client, &url, &path, &part, &Expected::default(), None, &mut |_, _| ()).unwrap();
+    assert_eq!(fs::read(&path).unwrap(), content());
+}
+
+#[test]
+fn a_response_that_is_not_the_file_is_no_file() {
+    for status in ["202 Accepted", "204 No Content", "203 Non-Authoritative Information"] {
+        let got = get(&Expected::default(), move |request| match request.earlier {
+            0 => response(status, "Content-Length: 0\r\n", b""),
+            _ => ok(&content()),
+        });
+        assert_eq!(got.file, Some(content()), "{status}");
+    }
+}
+
+#[test]
+fn a_token_stays_on_its_server() {
+    let tokens = |server: &Server| -> Vec<Option<String>> {
+        server.requests.lock().unwrap().iter().map(|request| request.headers.get("authorization").cloned()).collect()
+    };
+    let storage = Server::new(|_| ok(&content()));
+    let elsewhere = format!("{}/elsewhere", storage.url);
+    let hub = Server::new(move |request| match request.path.as_str() {
+        "/a/old" => response("301 Moved Permanently", "Location: new?x=1\r\nContent-Length: 0\r\n", b""),
+        "/a/new?x=1" => response("302 Found", &format!("Location: {elsewhere}\r\nContent-Length: 0\r\n"), b""),
+        _ => response("302 Found", "Location: /around\r\nContent-Length: 0\r\n", b""),
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let get = |path: &str| {
+        let (client, url) = (Client::new(quick_retries()), format!("{}{path}", hub.url));
+        let (to, part) = (folder.path().join("file"), folder.path().join("part"));
+        fetch(&client, &url, &to, &part, &Expected::default(), Some("secret"), &mut |_, _| ())
+    };
+    get("/a/old").unwrap();
+    assert_eq!(tokens(&hub), vec![Some("Bearer secret".to_owned()); 2], "a repository was renamed");
+    assert_eq!(tokens(&storage), [None], "the storage is another server, also on the same host");
+    let error = get("/around").unwrap_err().to_string();
+    assert!(error.contains("redirects"), "{error}");
 }
 
 #[test]
@@ -126,10 +233,11 @@ fn a_transfer_without_progress_fails_and_keeps_the_partial_file() {
 fn wrong_lengths_are_detected() {
     // The announced length is larger than the content.
     let got = get(&Expected::default(), |request| match request.range_start() {
-        0 => response("200 OK", "Content-Length: 400000\r\n", &content()),
+        0 => tagged(response("200 OK", "Content-Length: 400000\r\n", &content()), "\"v\""),
         _ => response("416 Range Not Satisfiable", "Content-Range: bytes */300000\r\nContent-Length: 0\r\n", b""),
     });
-    assert_eq!(got.file, Some(content()), "the server finally reports the actual length");
+    let error = got.result.unwrap_err();
+    assert!(got.file.is_none() && error.ends_with("run the command again later"), "{error}");
     // The content is shorter than in the listing, and the server reports it as complete.
     let got = get(&promised(), |request| ranged(request, &content()[..250_000]));
     assert!(got.file.is_none() && got.result.is_err());
@@ -194,4 +302,48 @@ fn temporary_errors_are_retried_and_others_are_reported() {
     assert!(attempts == 1 && secret.contains("HF_TOKEN"), "{secret}");
     let (broken, attempts) = status("500 Internal Server Error");
     assert!(attempts == 3 && broken.contains("500"), "{broken}");
+}
+
+/// The zip archive with the size that its members declare replaced, in both of their headers.
+fn declaring(mut zip: Vec<u8>, actual: u32, declared: u32) -> Vec<u8> {
+    for (signature, offset) in [(b"PK\x03\x04", 22), (b"PK\x01\x02", 24)] {
+        let starts: Vec<usize> = (0..zip.len() - 4).filter(|&at| zip[at..].starts_with(signature)).collect();
+        for start in starts {
+            let field = &mut zip[start + offset..start + offset + 4];
+            if field == actual.to_le_bytes() {
+                field.copy_from_slice(&declared.to_le_bytes());
+            }
+        }
+    }
+    zip
+}
+
+#[test]
+fn an_archive_needs_the_space_that_it_declares_and_no_more() {
+    let text = "x".repeat(200_000);
+    let whole = zipped(&[("a.txt", "first"), ("b.txt", &text)]);
+    let folder = tempfile::tempdir().unwrap();
+    let (archive, target) = (folder.path().join("x.zip"), folder.path().join("unpacked/x.zip"));
+    let unpacked = |bytes: &[u8]| {
+        fs::write(&archive, bytes).unwrap();
+        let result = unpack(&archive, "digest", &target).map_err(|error| error.to_string());
+        let left: Vec<_> =
+            fs::read_dir(folder.path().join("unpacked")).unwrap().map(|one| one.unwrap().file_name()).collect();
+        assert_eq!(left.len(), usize::from(result.is_ok()), "{left:?}");
+        result
+    };
+    let refused = |bytes: &[u8]| unpacked(bytes).unwrap_err();
+    let longer = refused(&declaring(whole.clone(), 200_000, 100_000));
+    assert!(longer.contains("b.txt: ") && longer.contains("declared"), "{longer}");
+    let shorter = refused(&declaring(whole.clone(), 200_000, 300_000));
+    assert!(shorter.contains("b.txt"), "{shorter}");
+    // The many members of a bomb may share their compressed bytes; what counts is what they declare.
+    let names: Vec<String> = (0..20_000).map(|number| number.to_string()).collect();
+    let many: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "xyz")).collect();
+    let bomb = refused(&declaring(zipped(&many), 3, u32::MAX - 1));
+    assert!(bomb.contains("it needs 85899345880000 bytes") && bomb.contains("GRID_CACHE"), "{bomb}");
+    let damaged = refused(&whole[..whole.len() / 2]);
+    assert!(damaged.contains("x.zip"), "{damaged}");
+    unpacked(&whole).unwrap();
+    assert_eq!(fs::read_to_string(target.join("b.txt")).unwrap(), text);
 }

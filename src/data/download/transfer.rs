@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use md5::Md5;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use ureq::Body;
 use ureq::http::{Response, StatusCode};
-use ureq::{Agent, Body};
 
 use super::super::atomic::publish_file;
 use super::error::FetchError;
-use super::http::{Client, RetryCounter, is_unknown_host, refusal, retry_after, unreachable};
+use super::http::{Client, RetryCounter, is_unknown_host, refusal, retry_after, send, unreachable};
 
 /// The size of the read buffer, in bytes.
 const BUFFER: usize = 1 << 16;
@@ -26,6 +27,13 @@ pub(super) struct Expected {
     pub sha256: Option<String>,
     /// The MD5 in hexadecimal digits, used if the SHA-256 is unknown.
     pub md5: Option<String>,
+}
+
+impl Expected {
+    /// Whether the content is known, so that bytes of another version are noticed when the file is complete.
+    fn has_digest(&self) -> bool {
+        self.sha256.is_some() || self.md5.is_some()
+    }
 }
 
 /// A complete file.
@@ -55,13 +63,13 @@ pub(super) fn fetch(
     for folder in [path.parent(), part.parent()].into_iter().flatten() {
         fs::create_dir_all(folder).map_err(FetchError::disk("create folder", folder))?;
     }
-    let Client { agent, policy } = client;
+    let policy = &client.policy;
     let mut partial = Partial::open(part)?;
     let mut retries = RetryCounter::new(policy);
     let mut was_wrong = false;
     let mut most = partial.bytes;
     loop {
-        let outcome = partial.receive(agent, url, expected, token, progress)?;
+        let outcome = partial.receive(client, url, expected, token, progress)?;
         // Bytes that are received a second time are not progress.
         let progress_made = partial.bytes > most;
         if progress_made {
@@ -85,6 +93,7 @@ pub(super) fn fetch(
                 continue;
             }
             Outcome::Broken(reason, wish) => {
+                retries.keeps_part = partial.bytes > 0 && partial.can_continue(url, expected);
                 retries.wait_or_fail(url, reason, wish)?;
                 continue;
             }
@@ -113,7 +122,18 @@ impl Wrong {
     }
 }
 
-/// A partial file, and the ETag of the version that the server sent.
+/// Which version of a file the server began to send.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct SentVersion {
+    /// The URL.
+    url: String,
+    /// The ETag, unless it is a weak one, which may be the same for different bytes.
+    etag: Option<String>,
+    /// The length in bytes, if the server announced it.
+    total: Option<u64>,
+}
+
+/// A partial file, beside a file with the version that its bytes belong to.
 struct Partial {
     path: PathBuf,
     version: PathBuf,
@@ -138,69 +158,92 @@ impl Partial {
         Ok(())
     }
 
-    /// Requests the missing part.
+    /// The version that the received bytes belong to; the default if that is unknown or from another URL.
+    fn sent_version(&self, url: &str) -> SentVersion {
+        let text = fs::read(&self.version).ok();
+        let sent = text.and_then(|text| serde_json::from_slice(&text).ok());
+        sent.filter(|sent: &SentVersion| sent.url == url).unwrap_or_default()
+    }
+
+    /// Whether the rest may be requested. Without an ETag or a digest, nothing would show that the server now has another
+    /// version.
+    fn can_continue(&self, url: &str, expected: &Expected) -> bool {
+        expected.has_digest() || self.sent_version(url).etag.is_some()
+    }
+
+    /// Requests the missing part, or the whole file if it cannot be continued.
     fn receive(
         &mut self,
-        agent: &Agent,
+        client: &Client,
         url: &str,
         expected: &Expected,
         token: Option<&str>,
         progress: &mut dyn FnMut(u64, Option<u64>),
     ) -> Result<Outcome, FetchError> {
-        if expected.bytes.is_some_and(|bytes| self.bytes >= bytes) && self.bytes > 0 {
-            return Ok(Outcome::Complete); // or too long, which `finish` detects
+        if expected.bytes.is_some_and(|bytes| self.bytes > bytes) {
+            self.clear()?;
         }
-        let mut request = agent.get(url);
-        if let Some(token) = token {
-            request = request.header("Authorization", format!("Bearer {token}"));
+        if !self.can_continue(url, expected) {
+            self.clear()?;
         }
+        let sent = self.sent_version(url);
+        if expected.bytes == Some(self.bytes) && self.bytes > 0 && expected.has_digest() {
+            return Ok(Outcome::Complete);
+        }
+        let mut headers = vec![];
         if self.bytes > 0 {
-            request = request.header("Range", format!("bytes={}-", self.bytes));
+            headers.push(("Range", format!("bytes={}-", self.bytes)));
             // If the file has changed, the server then sends all of it.
-            if let Some(version) = fs::read_to_string(&self.version).ok().filter(|version| !version.is_empty()) {
-                request = request.header("If-Range", version);
-            }
+            headers.extend(sent.etag.clone().map(|etag| ("If-Range", etag)));
         }
-        let response = match request.call() {
+        let response = match send(&client.agent, url, &headers, token) {
             Ok(response) => response,
             Err(error) if is_unknown_host(&error) => return Ok(Outcome::Refused(unreachable(url, &error))),
             Err(error) => return Ok(Outcome::Broken(error.to_string(), None)),
         };
-        let status = response.status();
-        let total = match status {
-            StatusCode::PARTIAL_CONTENT => match content_range(&response) {
-                Some((start, total)) if start == self.bytes => total.or(expected.bytes),
-                other => {
+        let etag = strong_etag(&response);
+        let total = match response.status() {
+            StatusCode::PARTIAL_CONTENT => {
+                let (start, total) = content_range(&response).unwrap_or((u64::MAX, None));
+                // A server may ignore If-Range, and may not know the total of a file that it generates.
+                let is_other_version = match (&sent.etag, &etag) {
+                    (Some(before), Some(now)) => before != now,
+                    (Some(_) | None, None) | (None, Some(_)) => !expected.has_digest(),
+                };
+                let is_other_length = sent.total.zip(total).is_some_and(|(before, now)| before != now);
+                if start != self.bytes || (self.bytes > 0 && (is_other_version || is_other_length)) {
+                    let reason = match start == self.bytes {
+                        true => "the file on the server changed during the transfer".to_owned(),
+                        false => format!("the server sent the bytes from {start} on, not from {}", self.bytes),
+                    };
                     self.clear()?;
-                    return Ok(Outcome::Broken(
-                        format!("the server sent a different range than requested: {other:?}"),
-                        None,
-                    ));
+                    return Ok(Outcome::Broken(reason, None));
                 }
-            },
+                total.or(sent.total)
+            }
             StatusCode::RANGE_NOT_SATISFIABLE => {
-                // Nothing is missing, or the file has become shorter, which its length and digest show.
-                if expected.bytes.is_none() && content_length_of_range(&response) == Some(self.bytes) {
+                let total = content_length_of_range(&response);
+                // Nothing is missing, or the file has become shorter.
+                if total == Some(self.bytes) && sent.total.is_none_or(|before| total == Some(before)) {
                     return Ok(Outcome::Complete);
                 }
                 self.clear()?;
-                return Ok(Outcome::Broken(
-                    "the file on the server is shorter than what was received before".to_owned(),
-                    None,
-                ));
+                return Ok(Outcome::Broken("the file on the server is shorter than before".to_owned(), None));
             }
-            status if status.is_success() => {
+            StatusCode::OK => {
                 self.clear()?;
-                expected.bytes.or(response.body().content_length())
+                response.body().content_length()
             }
             status => {
                 let again = || Outcome::Broken(format!("status {status}"), retry_after(&response));
                 return Ok(refusal(url, status, token).map_or_else(again, Outcome::Refused));
             }
         };
-        let version = response.headers().get("etag").and_then(|tag| tag.to_str().ok());
-        let version = version.filter(|tag| !tag.starts_with("W/")).unwrap_or_default();
-        fs::write(&self.version, version).map_err(FetchError::disk("write", &self.version))?;
+        if self.bytes == 0 {
+            let version = serde_json::to_vec(&SentVersion { url: url.to_owned(), etag, total });
+            let version = version.expect("text and numbers are JSON");
+            fs::write(&self.version, version).map_err(FetchError::disk("write", &self.version))?;
+        }
         self.take(response.into_body(), expected.bytes.or(total), progress)
     }
 
@@ -260,6 +303,12 @@ impl Partial {
         let _ = fs::remove_file(&self.version);
         Ok(Ok(Received { bytes: self.bytes, sha256 }))
     }
+}
+
+/// The ETag of a response, unless it is a weak one.
+fn strong_etag(response: &Response<Body>) -> Option<String> {
+    let etag = response.headers().get("etag")?.to_str().ok()?;
+    (!etag.is_empty() && !etag.starts_with("W/")).then(|| etag.to_owned())
 }
 
 /// The start and total of `Content-Range: bytes 100-199/200`.

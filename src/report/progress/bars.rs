@@ -28,16 +28,13 @@ pub(super) struct Bars {
 }
 
 impl Bars {
-    /// Draws the bar of the whole run; `None` if the target cannot show bars.
-    pub(super) fn new(state: &RunState, target: ProgressDrawTarget) -> Option<Self> {
-        if target.is_hidden() {
-            return None;
-        }
+    /// Draws the bar of the whole run.
+    pub(super) fn new(state: &RunState, target: ProgressDrawTarget) -> Self {
         let screen = MultiProgress::with_draw_target(target);
         let overall = screen.add(ProgressBar::new(OVERALL_LENGTH).with_style(style(MEASURED)));
         overall.set_prefix(text::overall_name(state));
         overall.enable_steady_tick(TICK);
-        Some(Self { screen, overall, running: HashMap::new() })
+        Self { screen, overall, running: HashMap::new() }
     }
 
     /// Shows an update that was already applied to the state.

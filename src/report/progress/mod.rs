@@ -12,6 +12,7 @@
 mod bars;
 mod mode;
 mod planned;
+mod screen;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -20,8 +21,6 @@ mod transfers;
 
 use std::io::Write;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-
-use indicatif::ProgressDrawTarget;
 
 use crate::domain::JobUpdate;
 use bars::Bars;
@@ -47,15 +46,13 @@ enum View {
 impl Progress {
     /// Starts showing the progress of these jobs.
     ///
-    /// Lines are written to `out`, also if bars are requested but standard error is not a terminal that can draw them.
+    /// Lines are written to `out`, and so are bars, which need the terminal that standard error is.
     pub fn new(planned: &[PlannedJob], mode: ProgressMode, out: Box<dyn Write + Send>) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
         let state = RunState::new(planned, now);
         let view = match mode {
             ProgressMode::Silent => View::Silent,
-            ProgressMode::Bars => {
-                Bars::new(&state, ProgressDrawTarget::stderr()).map_or_else(|| View::Lines(Lines::new(out)), View::Bars)
-            }
+            ProgressMode::Bars => View::Bars(Bars::new(&state, screen::target(out))),
             ProgressMode::Lines => View::Lines(Lines::new(out)),
         };
         Self { state, start: Instant::now(), view }

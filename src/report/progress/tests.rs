@@ -352,7 +352,7 @@ fn silent_mode_prints_nothing_and_a_broken_stream_is_ignored() {
 fn bars_are_drawn_below_the_lines() {
     let screen = Screen::default();
     let mut state = RunState::new(&planned(), BEGAN);
-    let mut bars = Bars::new(&state, ProgressDrawTarget::term_like(Box::new(screen.clone()))).unwrap();
+    let mut bars = Bars::new(&state, indicatif::ProgressDrawTarget::term_like(Box::new(screen.clone())));
     let mut updates = successful_run()[..8].to_vec();
     updates.push(journal(2, trained(206, 412, 3.0, 8_000.0)));
     for update in &updates {

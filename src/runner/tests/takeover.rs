@@ -8,17 +8,17 @@ use super::super::executors::fake::{Act, Fake};
 use super::super::{Policy, Stop};
 use super::{POLICY, id, left_open, run, run_until, tasks};
 use crate::domain::layout::SCHEMA;
-use crate::domain::{Assignment, Event, Outcome, Update, Verdict, layout};
+use crate::domain::{Assignment, Event, FailureKind, JobId, Outcome, Update, Verdict, layout};
 
-fn publish(folder: &Path, token: &str) {
+fn publish(folder: &Path, number: usize, token: &str, verdict: Verdict) {
     let outcome = Outcome {
         schema: SCHEMA,
-        id: id(0),
+        id: id(number),
         token: token.to_owned(),
         attempt: format!("{token}-1"),
         started: 0,
         ended: 1,
-        verdict: Verdict::Done,
+        verdict,
         artifacts: vec![],
     };
     fs::create_dir_all(folder.join(&outcome.attempt)).unwrap();
@@ -37,7 +37,7 @@ fn the_job_of_a_living_worker_is_awaited() {
     lock.lock().unwrap();
     let worker = std::thread::spawn(move || {
         std::thread::sleep(std::time::Duration::from_millis(100));
-        publish(&folder, "old");
+        publish(&folder, 0, "old", Verdict::Done);
         drop(lock);
     });
     let run = run(tasks(runs.path(), &[vec![], vec![], vec![0]]), &mut Fake::new(1, |_| Act::Finish), &POLICY);
@@ -76,12 +76,54 @@ fn the_job_of_a_dead_worker_is_submitted_again_and_costs_no_retry() {
     );
 }
 
+/// The course of a run of a task that is open while the result of its parent was lost; it did `before`.
+fn course_without_parent(before: impl Fn(&Path), act: impl FnMut(&Assignment) -> Act) -> (Vec<String>, Vec<JobId>) {
+    let runs = tempfile::tempdir().unwrap();
+    let folder = runs.path().join("1");
+    left_open(1, &folder, "old");
+    before(&folder);
+    let run = run(tasks(runs.path(), &[vec![], vec![0], vec![1]]), &mut Fake::new(2, act), &POLICY);
+    (run.course(), run.summary().skipped.clone())
+}
+
+#[test]
+fn an_open_job_waits_for_a_parent_whose_result_was_lost() {
+    let lost = "1 lost: the worker that an earlier run started has died";
+    let after = ["0 on cpu/0", "0 done", "1 on cpu/0", "1 done", "2 on cpu/0", "2 done"];
+    let (course, skipped) = course_without_parent(|_| (), |_| Act::Finish);
+    assert_eq!((course, skipped), ([&[lost][..], &after].concat().iter().map(|&one| one.to_owned()).collect(), vec![]));
+
+    // Its last attempt missed the result of the parent.
+    let failed = |folder: &Path| {
+        let verdict = Verdict::Failed { failure: FailureKind::Job, message: "no such file".into() };
+        publish(folder, 1, "old", verdict);
+    };
+    let (course, skipped) = course_without_parent(failed, |_| Act::Finish);
+    assert_eq!(
+        (course, skipped),
+        ([&["1 failed"][..], &after].concat().iter().map(|&one| one.to_owned()).collect(), vec![])
+    );
+
+    // Its last attempt ended well, so that its children need not wait.
+    let (course, _) = course_without_parent(|folder| publish(folder, 1, "old", Verdict::Done), |_| Act::Finish);
+    assert_eq!(course[0], "1 done");
+    assert_eq!(course.len(), 5, "{course:?}");
+
+    let act = |assignment: &Assignment| match assignment.id == id(0) {
+        true => Act::Fail(FailureKind::Job, "no such file".into()),
+        false => Act::Finish,
+    };
+    let (course, skipped) = course_without_parent(|_| (), act);
+    assert_eq!(course, [lost, "0 on cpu/0", "0 failed"]);
+    assert_eq!(skipped, [id(1), id(2)]);
+}
+
 #[test]
 fn damaged_files_count_as_absent() {
     let runs = tempfile::tempdir().unwrap();
     let folder = runs.path().join("0");
     left_open(0, &folder, "old");
-    publish(&folder, "old");
+    publish(&folder, 0, "old", Verdict::Done);
     let outcome = folder.join("outcome.old.json");
     let whole = fs::read(&outcome).unwrap();
     fs::write(&outcome, &whole[..whole.len() / 2]).unwrap();

@@ -7,6 +7,8 @@ use std::process::{Command, Output, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use super::super::super::worker::without_secrets;
+
 /// How long a program may take. Slurm itself waits some ten seconds for its controller.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -127,6 +129,8 @@ impl Commands {
     /// does.
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(self.folder.join(program));
+        // sbatch passes its environment on to the job.
+        without_secrets(&mut command);
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
             let ours = ["SBATCH_", "SQUEUE_", "SCANCEL_", "SLURM_"].iter().any(|prefix| text.starts_with(prefix));

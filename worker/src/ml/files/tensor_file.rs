@@ -57,9 +57,14 @@ pub fn write(path: &Path, tensors: Vec<(String, Tensor)>) -> Result<Digest, Erro
     }
     // A single key, because the order of several would be random.
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    // The library renames a temporary file that only its owner may read to this path. A file that exists is not truncated,
+    // because it may be a link to that of a checkpoint.
+    let created = File::options().create(true).append(true).open(path);
+    let mode = created.and_then(|file| Ok(file.metadata()?.permissions())).map_err(Error::io(path))?;
     safetensors::serialize_to_file(views, Some(metadata), path)
         .map_err(|error| Error::file(path, error.to_string()))?;
-    File::open(path).and_then(|file| file.sync_all()).map_err(Error::io(path))?;
+    let publish = |file: File| file.set_permissions(mode).and_then(|()| file.sync_all());
+    File::open(path).and_then(publish).map_err(Error::io(path))?;
     digest(path)
 }
 
@@ -228,11 +233,29 @@ impl<'a> Stored<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     fn sample() -> Vec<(String, Tensor)> {
         let values = Tensor::arange(6, (Kind::Float, Device::Cpu));
         vec![("b.weight".to_owned(), values.view([2, 3])), ("a.bias".to_owned(), values.narrow(0, 1, 2))]
+    }
+
+    #[test]
+    fn the_mode_follows_the_umask_and_other_links_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.safetensors");
+        write(&path, sample()).unwrap();
+        let plain = folder.path().join("plain");
+        std::fs::write(&plain, "").unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(mode(&path), mode(&plain));
+        let link = folder.path().join("link");
+        std::fs::hard_link(&path, &link).unwrap();
+        let before = std::fs::read(&link).unwrap();
+        write(&path, sample().split_off(1)).unwrap();
+        assert_eq!(std::fs::read(&link).unwrap(), before);
     }
 
     fn zeros() -> Vec<(String, Tensor)> {
