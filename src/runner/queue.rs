@@ -2,25 +2,28 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::PathBuf;
 
 use super::error::RunError;
-use crate::domain::{JobId, Task};
+use crate::domain::{FinishedOutput, JobId, Task};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum QueueState {
-    /// Waiting for this many parents.
-    Waiting(usize),
+    /// Waiting for a parent.
+    Waiting,
     Ready,
     Running,
-    /// Done, failed or skipped.
-    Ended,
+    Done,
+    /// Failed or skipped.
+    Abandoned,
 }
 
 /// The states of the tasks, by index.
 #[derive(Debug)]
 pub(super) struct Queue {
-    parents: Vec<Vec<JobId>>,
+    /// The parents of each task, without those that are not among the tasks, which are done.
+    parents: Vec<Vec<usize>>,
+    /// The jobs whose results each task reads.
+    reads: Vec<Vec<JobId>>,
     children: Vec<Vec<usize>>,
     /// Length of the longest path from each task to a task without children.
     height: Vec<u32>,
@@ -30,22 +33,22 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    /// The queue of these tasks, each of whose parents is another task or done.
-    pub(super) fn new(tasks: &[Task], done: &BTreeMap<JobId, PathBuf>) -> Result<Self, RunError> {
+    /// The queue of these tasks, each of whose parents is another task or done. A task may be done itself: it is there to be
+    /// run again if its output is found to be damaged.
+    pub(super) fn new(tasks: &[Task], done: &BTreeMap<JobId, FinishedOutput>) -> Result<Self, RunError> {
         let mut index = HashMap::new();
         for (number, task) in tasks.iter().enumerate() {
             if index.insert(task.id, number).is_some() {
                 return Err(RunError::Tasks(format!("the job {} twice at the same time", task.id.short())));
             }
         }
-        let mut children = vec![vec![]; tasks.len()];
-        let mut waiting = vec![0; tasks.len()];
+        let (mut parents, mut children) = (vec![vec![]; tasks.len()], vec![vec![]; tasks.len()]);
         for (number, task) in tasks.iter().enumerate() {
             for parent in task.parents.iter().collect::<BTreeSet<_>>() {
                 match index.get(parent) {
                     Some(&parent) => {
                         children[parent].push(number);
-                        waiting[number] += 1;
+                        parents[number].push(parent);
                     }
                     None if done.contains_key(parent) => {}
                     None => {
@@ -57,7 +60,7 @@ impl Queue {
                 }
             }
         }
-        let order = topological(&children, &waiting);
+        let order = topological(&children, &parents);
         if order.len() < tasks.len() {
             return Err(RunError::Tasks("jobs that depend on each other in a cycle".to_owned()));
         }
@@ -65,30 +68,44 @@ impl Queue {
         for &number in order.iter().rev() {
             height[number] += children[number].iter().map(|&child| height[child]).max().unwrap_or(0);
         }
-        let mut queue = Self {
-            parents: tasks.iter().map(|task| task.parents.clone()).collect(),
-            children,
-            height,
-            state: waiting.into_iter().map(QueueState::Waiting).collect(),
-            ready: BTreeSet::new(),
-        };
+        let state = |task: &Task| if done.contains_key(&task.id) { QueueState::Done } else { QueueState::Waiting };
+        let state = tasks.iter().map(state).collect();
+        let reads = tasks.iter().map(|task| task.parents.clone()).collect();
+        let mut queue = Self { parents, reads, children, height, state, ready: BTreeSet::new() };
         for number in 0..tasks.len() {
-            queue.release(number);
+            if queue.state[number] == QueueState::Waiting {
+                queue.put_back(number);
+            }
         }
         Ok(queue)
     }
 
-    /// Makes a task ready if it waits for no parent.
-    fn release(&mut self, task: usize) {
-        if self.state[task] == QueueState::Waiting(0) {
-            self.put_back(task);
+    /// Makes a task ready, or lets it wait for its parents.
+    pub(super) fn put_back(&mut self, task: usize) {
+        let place = (Reverse(self.height[task]), task);
+        if self.parents[task].iter().all(|&parent| self.state[parent] == QueueState::Done) {
+            self.state[task] = QueueState::Ready;
+            self.ready.insert(place);
+        } else {
+            self.state[task] = QueueState::Waiting;
+            self.ready.remove(&place);
         }
     }
 
-    /// Makes a running task ready again.
-    pub(super) fn put_back(&mut self, task: usize) {
-        self.state[task] = QueueState::Ready;
-        self.ready.insert((Reverse(self.height[task]), task));
+    /// Whether a task, or one of its parents, has failed or was skipped, so that it cannot run.
+    pub(super) fn is_abandoned(&self, task: usize) -> bool {
+        let abandoned = |task: usize| self.state[task] == QueueState::Abandoned;
+        abandoned(task) || self.parents[task].iter().any(|&parent| abandoned(parent))
+    }
+
+    /// Lets a task that is done run again. Its children wait for it, except those that are running or have ended.
+    pub(super) fn redo(&mut self, task: usize) {
+        self.put_back(task);
+        for child in self.children[task].clone() {
+            if self.state[child] == QueueState::Ready {
+                self.put_back(child);
+            }
+        }
     }
 
     /// Marks a task as running, whether it is ready or not.
@@ -102,7 +119,7 @@ impl Queue {
     pub(super) fn take(&mut self, last: Option<usize>) -> Option<usize> {
         let &(urgency, first) = self.ready.first()?;
         let shares_parent = |task: usize| {
-            last.is_some_and(|last| self.parents[task].iter().any(|parent| self.parents[last].contains(parent)))
+            last.is_some_and(|last| self.reads[task].iter().any(|parent| self.reads[last].contains(parent)))
         };
         let equals = self.ready.iter().take_while(|(other, _)| *other == urgency);
         let task = equals.map(|&(_, task)| task).find(|&task| shares_parent(task)).unwrap_or(first);
@@ -112,23 +129,22 @@ impl Queue {
 
     /// Marks a task as done; its children may start.
     pub(super) fn finish(&mut self, task: usize) {
-        self.state[task] = QueueState::Ended;
+        self.state[task] = QueueState::Done;
         for child in self.children[task].clone() {
-            if let QueueState::Waiting(parents) = &mut self.state[child] {
-                *parents -= 1;
-                self.release(child);
+            if self.state[child] == QueueState::Waiting {
+                self.put_back(child);
             }
         }
     }
 
     /// Marks a task as failed and its descendants as skipped; returns the descendants, in the order of the tasks.
     pub(super) fn fail(&mut self, task: usize) -> Vec<usize> {
-        self.state[task] = QueueState::Ended;
+        self.state[task] = QueueState::Abandoned;
         let mut skipped = BTreeSet::new();
         let mut frontier = self.children[task].clone();
         while let Some(child) = frontier.pop() {
-            if matches!(self.state[child], QueueState::Waiting(_)) {
-                self.state[child] = QueueState::Ended;
+            if self.state[child] == QueueState::Waiting {
+                self.state[child] = QueueState::Abandoned;
                 skipped.insert(child);
                 frontier.extend(&self.children[child]);
             }
@@ -138,14 +154,14 @@ impl Queue {
 
     /// The tasks that never started.
     pub(super) fn unstarted(&self) -> Vec<usize> {
-        let unstarted = |state: &QueueState| matches!(state, QueueState::Waiting(_) | QueueState::Ready);
+        let unstarted = |state: &QueueState| matches!(state, QueueState::Waiting | QueueState::Ready);
         (0..self.state.len()).filter(|&task| unstarted(&self.state[task])).collect()
     }
 }
 
 /// All tasks, parents first, without those on a cycle and their descendants.
-fn topological(children: &[Vec<usize>], waiting: &[usize]) -> Vec<usize> {
-    let mut waiting = waiting.to_vec();
+fn topological(children: &[Vec<usize>], parents: &[Vec<usize>]) -> Vec<usize> {
+    let mut waiting: Vec<usize> = parents.iter().map(Vec::len).collect();
     let mut order: Vec<usize> = (0..waiting.len()).filter(|&task| waiting[task] == 0).collect();
     let mut next = 0;
     while next < order.len() {
@@ -206,6 +222,29 @@ mod tests {
         assert_eq!(queue.unstarted(), [] as [usize; 0]);
     }
 
+    fn finished() -> FinishedOutput {
+        FinishedOutput { folder: "/nowhere".into(), artifacts: vec![] }
+    }
+
+    #[test]
+    fn a_task_that_is_done_runs_again_only_on_request_and_its_children_wait_for_it() {
+        // 0 -> 1, 2, 3; 1 and 2 are left to do, 3 is done.
+        let parents: Vec<Vec<usize>> = vec![vec![], vec![0], vec![0], vec![0]];
+        let done = BTreeMap::from([(id(0), finished()), (id(3), finished())]);
+        let mut queue = Queue::new(&tasks("/nowhere".as_ref(), &parents), &done).unwrap();
+        assert_eq!(queue.take(None), Some(1), "0 is done");
+        queue.redo(0);
+        queue.put_back(1);
+        assert_eq!([(); 2].map(|()| queue.take(None)), [Some(0), None]);
+        queue.finish(0);
+        assert_eq!([(); 3].map(|()| queue.take(None)), [Some(1), Some(2), None], "3 stays done");
+
+        let mut queue = Queue::new(&tasks("/nowhere".as_ref(), &parents), &done).unwrap();
+        queue.redo(0);
+        assert_eq!(queue.take(None), Some(0));
+        assert_eq!(queue.fail(0), [1, 2]);
+    }
+
     #[test]
     fn graphs_that_cannot_be_run_are_rejected() {
         let error = |tasks: &[Task]| Queue::new(tasks, &BTreeMap::new()).unwrap_err().to_string();
@@ -214,7 +253,7 @@ mod tests {
         assert_eq!(error(&cycle), "run jobs that depend on each other in a cycle");
         let orphan = &tasks("/nowhere".as_ref(), &[vec![], vec![0]])[1..];
         assert!(error(orphan).ends_with("which is neither done nor part of the run"));
-        let done = BTreeMap::from([(id(0), PathBuf::new())]);
+        let done = BTreeMap::from([(id(0), finished())]);
         assert_eq!(Queue::new(orphan, &done).unwrap().take(None), Some(0));
         assert!(error(&[cycle[0].clone(), cycle[0].clone()]).contains("twice"));
     }

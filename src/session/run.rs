@@ -14,7 +14,7 @@ use super::preflight;
 use super::runs_folder::RunsFolder;
 use super::signals::{STOPPING, forward_signals};
 use super::spec_text::SpecText;
-use crate::domain::{Grid, JobId, JobUpdate, Task};
+use crate::domain::{FinishedOutput, Grid, JobId, JobUpdate, Task};
 use crate::plan::{Decision, PlannedCell, PlannedJob, Role, RunReason, warnings, weight};
 use crate::runner::{self, RunsLock, Stop, Summary, WorkerProgram};
 use crate::store::{
@@ -35,6 +35,8 @@ pub struct Run {
     pub recovered: u64,
     /// The jobs that are left to do.
     pub tasks: Vec<Task>,
+    /// The tasks of all jobs of the plan.
+    all_tasks: Vec<Task>,
     store: Store,
     invocation: InvocationId,
     _lock: RunsLock,
@@ -83,8 +85,19 @@ impl Run {
             session.decide(Some(&store)).await?;
         }
         let is_left = |task: &Task| session.decisions.get(&task.id) != Some(&Decision::Reuse);
-        let tasks = tasks.into_iter().filter(is_left).collect();
-        Ok(Self { session, runs, warnings, removed_cells, recovered, tasks, store, invocation, _lock: lock })
+        let left = tasks.iter().filter(|task| is_left(task)).cloned().collect();
+        Ok(Self {
+            runs,
+            warnings,
+            removed_cells,
+            recovered,
+            tasks: left,
+            all_tasks: tasks.into_iter().filter(|task| session.can_run(task)).collect(),
+            session,
+            store,
+            invocation,
+            _lock: lock,
+        })
     }
 
     /// Runs the jobs that are left to do, and records what happens.
@@ -97,7 +110,7 @@ impl Run {
         let policy = execution.policy(resources)?;
         let reused = |id: &JobId| self.session.decisions.get(id) == Some(&Decision::Reuse);
         let outputs = self.session.outputs.iter().filter(|(id, _)| reused(id));
-        let done: BTreeMap<JobId, PathBuf> = outputs.map(|(id, output)| (*id, output.clone())).collect();
+        let done: BTreeMap<JobId, FinishedOutput> = outputs.map(|(id, output)| (*id, output.clone())).collect();
         let text = match resources.backend.kind().batch_system() {
             Some(system) if !execution.cancel_on_exit => {
                 format!("leaving: the jobs in {}'s queue keep running, `grid resume` adopts them", system.name)
@@ -107,14 +120,14 @@ impl Run {
         let (sender, stop) = watch::channel(Stop::No);
         let signals = tokio::spawn(forward_signals(sender, observer.stopping(), text));
         observer.start(&jobs_to_run(&self.session, &self.tasks));
-        let store = &self.store;
+        let (store, invocation) = (&self.store, self.invocation);
         let sink = async |updates: Vec<JobUpdate>| {
-            store.record_all(&updates, now()).await?;
+            store.record_run(&updates, invocation, now()).await?;
             updates.iter().for_each(|update| observer.update(update));
             Ok::<(), StoreError>(())
         };
         let mut executor = runner::executor_for(resources, program, &self.runs, execution.cancel_on_exit);
-        let tasks = std::mem::take(&mut self.tasks);
+        let tasks = std::mem::take(&mut self.all_tasks);
         let summary = runner::drive(tasks, done, executor.as_mut(), &policy, stop, sink).await;
         signals.abort();
         observer.finish();
