@@ -13,6 +13,7 @@ mod comparisons;
 mod confounds;
 mod crash;
 mod curricula;
+mod damage;
 mod database;
 mod datasets;
 mod diff;

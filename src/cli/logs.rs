@@ -88,5 +88,6 @@ fn describe(event: &Event) -> String {
         Event::Interrupted { step } => format!("interrupted after step {step}"),
         Event::Finished { verdict: Verdict::Done } => "done".to_owned(),
         Event::Finished { verdict: Verdict::Failed { message, .. } } => format!("failed: {message}"),
+        Event::Finished { verdict: Verdict::DamagedInput { message, .. } } => format!("damaged input: {message}"),
     }
 }

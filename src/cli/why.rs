@@ -5,6 +5,7 @@ use clap::Args;
 use super::global::Global;
 use super::output::print_json;
 use crate::session::{Exit, Failure, Session, SpecText, only_job};
+use crate::store::Provenance;
 
 /// Arguments of `why`.
 #[derive(Debug, Args)]
@@ -25,6 +26,9 @@ pub(super) async fn why(global: &Global, args: &WhyArgs) -> Result<Exit, Failure
             serde_json::from_str(&canonical).map_err(|error| Failure::new(Exit::Database, error))?;
         print_json(&value)?;
     }
+    if let Some(made) = store.provenance(job.id).await? {
+        print_provenance(&made);
+    }
     let Some(name) = store.experiment_of(job.id).await? else {
         println!("no current experiment uses it; `grid gc --unplanned` lists its files");
         return Ok(Exit::Done);
@@ -39,4 +43,13 @@ pub(super) async fn why(global: &Global, args: &WhyArgs) -> Result<Exit, Failure
         None => println!("next run of {name}: another job takes its place, because its data have changed"),
     }
     Ok(Exit::Done)
+}
+
+/// Prints which command made a result.
+fn print_provenance(made: &Provenance) {
+    let Provenance { experiment, command, spec_path, overrides, host, version, started } = made;
+    println!("made by: {command}");
+    println!("  at {started} on {host}, with grid {version}, for {experiment}");
+    let overrides: String = overrides.iter().map(|path_and_value| format!(" -S {path_and_value}")).collect();
+    println!("  spec: {}{overrides}", spec_path.display());
 }

@@ -1,7 +1,7 @@
 //! Evaluation files in password-protected archives. They are read in memory; no decrypted copy is ever written.
 
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
+use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
 
 use zip::ZipArchive;
@@ -47,10 +47,13 @@ pub(super) fn archive_for(folder: &Path) -> Option<PathBuf> {
 ///
 /// # Errors
 /// An archive that cannot be read, is damaged, or has an unknown password.
-pub(super) fn files(path: &Path, wanted: impl Fn(&Path) -> bool) -> Result<Vec<(String, Vec<u8>)>, DataError> {
+pub(super) fn files(
+    path: &Path,
+    content_of_archive: impl Read + Seek,
+    wanted: impl Fn(&Path) -> bool,
+) -> Result<Vec<(String, Vec<u8>)>, DataError> {
     let failed = |reason: String| DataError::Archive { path: path.to_owned(), reason };
-    let file = File::open(path).map_err(DataError::io("read", path))?;
-    let mut archive = ZipArchive::new(file).map_err(|error| failed(error.to_string()))?;
+    let mut archive = ZipArchive::new(content_of_archive).map_err(|error| failed(error.to_string()))?;
     let mut files = vec![];
     for index in 0..archive.len() {
         let Some(name) = archive.name_for_index(index) else { continue };
@@ -63,7 +66,7 @@ pub(super) fn files(path: &Path, wanted: impl Fn(&Path) -> bool) -> Result<Vec<(
 }
 
 /// The content of an entry. A wrong password may be detected only by the checksum at the end of the entry.
-fn content(archive: &mut ZipArchive<File>, index: usize) -> Result<Vec<u8>, String> {
+fn content(archive: &mut ZipArchive<impl Read + Seek>, index: usize) -> Result<Vec<u8>, String> {
     match archive.by_index(index) {
         Ok(entry) => return read_entry(entry).map_err(|error| error.to_string()),
         Err(ZipError::UnsupportedArchive(ZipError::PASSWORD_REQUIRED)) => {}
@@ -92,6 +95,7 @@ fn read_entry<R: Read>(mut entry: ZipFile<'_, R>) -> io::Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
     use std::io::Write;
 
     use zip::unstable::write::FileOptionsExt;
@@ -160,7 +164,7 @@ mod tests {
         archive(&path, SimpleFileOptions::default(), &FILES);
         assert!(matches!(locate().origin, Origin::Missing { .. }), "the fast files do not replace the full ones");
         assert_eq!(
-            files(&path, |name| name.ends_with("README.md")).unwrap(),
+            files(&path, File::open(&path).unwrap(), |name: &Path| name.ends_with("README.md")).unwrap(),
             [("README.md".into(), b"read me".into())]
         );
     }
@@ -170,13 +174,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.zip");
         archive(&path, locked(b"swordfish"), &FILES);
-        let error = files(&path, |_| true).unwrap_err().to_string();
+        let error = files(&path, File::open(&path).unwrap(), |_| true).unwrap_err().to_string();
         assert!(
             error.contains("x.zip") && error.contains("regular.jsonl: its password is not one of those published"),
             "{error}"
         );
         fs::write(&path, "not an archive").unwrap();
-        assert!(files(&path, |_| true).unwrap_err().to_string().contains("x.zip"));
+        assert!(files(&path, File::open(&path).unwrap(), |_| true).unwrap_err().to_string().contains("x.zip"));
     }
 
     #[test]

@@ -52,14 +52,14 @@ fn each_document(
             }
         },
         Origin::Content { .. } => {
-            for path in &located.files {
+            for file in &located.files {
                 match &format.documents {
-                    Documents::Rows { layout, text } => each_row(path, *layout, &[text.as_str()], |row| {
+                    Documents::Rows { layout, text } => each_row(file, *layout, &[text.as_str()], |row| {
                         split(&row.concat(), format, &mut visit);
                     })?,
                     Documents::BlankLine | Documents::Line | Documents::Lines(_) => {
-                        let text = read_text(path)?;
-                        refuse_carriage_returns(&text).map_err(DataError::not_text(path))?;
+                        let text = read_text(file)?;
+                        refuse_carriage_returns(&text).map_err(DataError::not_text(&file.path))?;
                         split(&text, format, &mut visit);
                     }
                 }
@@ -115,6 +115,7 @@ mod tests {
 
     use crate::domain::{Digest, Layout};
 
+    use super::super::source_file::tests::planned;
     use super::*;
 
     fn documents_of(text: &str, documents: Documents, min_words: u32) -> Vec<String> {
@@ -151,7 +152,8 @@ mod tests {
             .unwrap();
         let rows = Documents::Rows { layout: Layout::Json, text: "text".into() };
         let format = CorpusFormat { documents: rows, min_words: 2, ..CorpusFormat::default() };
-        let located = LocatedSource { origin: Origin::Content { digest: Digest::of(b"") }, files: vec![path] };
+        let located =
+            LocatedSource { origin: Origin::Content { digest: Digest::of(b"") }, files: vec![planned(&path)] };
         assert_eq!(documents(&located, &format).unwrap(), ["one two\nthree four", "five six"]);
     }
 

@@ -1,10 +1,8 @@
 //! The format of a dataset, from the fields of its first row.
 
-use std::path::Path;
-
 use serde_json::Value;
 
-use crate::domain::{DatasetFormat, Layout, LocatedSource, Pattern, RowFormat};
+use crate::domain::{DatasetFormat, Layout, LocatedSource, Pattern, RowFormat, SourceFile};
 
 use super::dialogue::split_speaker;
 use super::error::DataError;
@@ -30,14 +28,14 @@ const FURTHER: [&str; 9] =
 /// # Errors
 /// A file that cannot be read; fields that no format has, or that two have.
 pub fn detect_format(located: &LocatedSource, first: Option<u64>) -> Result<DatasetFormat, DataError> {
-    let Some(path) = located.files.first() else { return Ok(DatasetFormat::json("prompt", "reply")) };
-    let layout = Layout::of_file(&file_name(path));
-    if layout == Layout::Json && is_dialogue(path)? {
+    let Some(file) = located.files.first() else { return Ok(DatasetFormat::json("prompt", "reply")) };
+    let layout = Layout::of_file(&file_name(&file.path));
+    if layout == Layout::Json && is_dialogue(file)? {
         return Ok(DatasetFormat::dialogue(0));
     }
-    let row = first_row(path, layout)?;
+    let row = first_row(file, layout)?;
     let malformed = |problem: String| DataError::Malformed {
-        path: path.clone(),
+        path: file.path.clone(),
         line: 1,
         problem,
         expected: "rows of a known format, or `format:` with the names of the fields; see `datasets` in docs/spec.md"
@@ -50,21 +48,21 @@ pub fn detect_format(located: &LocatedSource, first: Option<u64>) -> Result<Data
 }
 
 /// Whether the first line that is not blank is that of a speaker.
-fn is_dialogue(path: &Path) -> Result<bool, DataError> {
-    let text = read_text(path)?;
+fn is_dialogue(file: &SourceFile) -> Result<bool, DataError> {
+    let text = read_text(file)?;
     let line = text.lines().find(|line| !line.trim().is_empty());
     Ok(line.is_some_and(|line| !line.trim_start().starts_with(['{', '[']) && split_speaker(line).is_some()))
 }
 
-fn first_row(path: &Path, layout: Layout) -> Result<Option<Value>, DataError> {
+fn first_row(file: &SourceFile, layout: Layout) -> Result<Option<Value>, DataError> {
     let mut row = None;
     let read = |value: &Value| {
         row.get_or_insert_with(|| value.clone());
         Err("the first row is enough".to_owned())
     };
-    let read = each_value(path, layout, Columns::Every, read)?;
+    let read = each_value(file, layout, Columns::Every, read)?;
     match (row, read) {
-        (None, Err(fault)) => Err(fault.expecting(path, "rows with named fields, or lines `A:<TAB>utterance`")),
+        (None, Err(fault)) => Err(fault.expecting(&file.path, "rows with named fields, or lines `A:<TAB>utterance`")),
         (row, _) => Ok(row),
     }
 }

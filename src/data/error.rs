@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::domain::{NotText, WorldPart};
+use crate::domain::{Digest, NotText, WorldPart};
 
 use super::download::FetchError;
 
@@ -55,11 +55,15 @@ pub enum DataError {
         /// The file.
         path: PathBuf,
     },
-    /// Files that were changed after the plan was made.
-    #[error("use {location}: its files have changed since the plan was made; run `grid run` again")]
+    /// A file that was changed after the plan was made.
+    #[error("use {}: it has changed since the plan was made, from the digest {planned} to {found}; run `grid run` again", path.display())]
     Outdated {
-        /// The file or folder.
-        location: String,
+        /// The file.
+        path: PathBuf,
+        /// The digest of the content that the plan was made for.
+        planned: Digest,
+        /// The digest of the content that was read.
+        found: Digest,
     },
     /// A file that is not a text in UTF-8.
     #[error("read {}: {problem}", path.display())]

@@ -1,11 +1,13 @@
 //! Evaluation files, as bytes for the suites to parse.
 
+use std::io::Cursor;
+
 use crate::domain::{LocatedSource, Origin, Suite, WorldPart};
 
 use super::archive::{self, is_archive};
-use super::digests::check_unchanged;
 use super::error::DataError;
 use super::files::{file_name, is_evaluation_file, read_unpacked, unpacked_name};
+use super::source_file;
 use super::world;
 
 /// The evaluation files of a suite as (file name, content), sorted by name; an archive is replaced by the files in it.
@@ -21,17 +23,20 @@ pub fn evaluation_files(located: &LocatedSource, suite: Suite) -> Result<Vec<(St
         }
         Origin::Content { .. } => {
             let mut files = vec![];
-            for path in &located.files {
+            for file in &located.files {
+                let path = &file.path;
                 match is_archive(path) {
-                    true => files.extend(archive::files(path, is_evaluation_file)?),
-                    false => files.push((unpacked_name(&file_name(path)).to_owned(), read_unpacked(path)?)),
+                    true => {
+                        let content = Cursor::new(source_file::read(file)?);
+                        files.extend(archive::files(path, content, is_evaluation_file)?);
+                    }
+                    false => files.push((unpacked_name(&file_name(path)).to_owned(), read_unpacked(file)?)),
                 }
             }
             files
         }
         Origin::Missing { location } => return Err(DataError::Missing { location: location.clone() }),
     };
-    check_unchanged(located)?;
     files.sort();
     Ok(files)
 }

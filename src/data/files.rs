@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
 
-use crate::domain::{NotText, plain_text};
+use crate::domain::{NotText, SourceFile, plain_text};
 
 use super::error::DataError;
+use super::source_file;
 
 /// The files that match a glob pattern, or the one file whose name is exactly the pattern.
 pub(super) fn matches(pattern: &Path) -> Result<Vec<PathBuf>, DataError> {
@@ -82,13 +83,13 @@ pub(super) fn unpacked_name(name: &str) -> &str {
 }
 
 /// Reads a file, and unpacks it if it is compressed with gzip, whatever its name. It may consist of several members.
-pub(super) fn read_unpacked(path: &Path) -> Result<Vec<u8>, DataError> {
-    let bytes = fs::read(path).map_err(DataError::io("read", path))?;
+pub(super) fn read_unpacked(file: &SourceFile) -> Result<Vec<u8>, DataError> {
+    let bytes = source_file::read(file)?;
     if !bytes.starts_with(&GZIP) {
         return Ok(bytes);
     }
     let unpack_error =
-        |reason: String| DataError::Io { action: "unpack", path: path.to_owned(), source: io::Error::other(reason) };
+        |reason: String| DataError::Io { action: "unpack", path: file.path.clone(), source: io::Error::other(reason) };
     unpack_gzip(&bytes, free_memory().unwrap_or(u64::MAX)).map_err(unpack_error)
 }
 
@@ -123,12 +124,12 @@ const GZIP: [u8; 2] = [0x1f, 0x8b];
 /// Reads a text file, which may be compressed with gzip, without its byte-order mark.
 ///
 /// # Errors
-/// Files that cannot be read, are empty, or are not UTF-8.
-pub(super) fn read_text(path: &Path) -> Result<String, DataError> {
-    let bytes = read_unpacked(path)?;
-    let length = plain_text(&bytes).map_err(DataError::not_text(path))?.len();
+/// Files that cannot be read, have changed since the plan was made, are empty, or are not UTF-8.
+pub(super) fn read_text(file: &SourceFile) -> Result<String, DataError> {
+    let bytes = read_unpacked(file)?;
+    let length = plain_text(&bytes).map_err(DataError::not_text(&file.path))?.len();
     if length == 0 {
-        return Err(DataError::not_text(path)(NotText::Empty));
+        return Err(DataError::not_text(&file.path)(NotText::Empty));
     }
     let mark = bytes.len() - length;
     let mut text = String::from_utf8(bytes).expect("checked above");
@@ -143,6 +144,7 @@ mod tests {
     use flate2::Compression;
     use flate2::write::GzEncoder;
 
+    use super::super::source_file::tests::planned;
     use super::*;
 
     /// A gzip file of one member.
@@ -156,7 +158,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(name);
         fs::write(&path, bytes).unwrap();
-        read_text(&path).map_err(|error| error.to_string().replace(&folder.path().display().to_string(), "data"))
+        read_text(&planned(&path))
+            .map_err(|error| error.to_string().replace(&folder.path().display().to_string(), "data"))
     }
 
     #[test]

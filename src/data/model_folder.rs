@@ -95,7 +95,7 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
 
 /// The digest of the files of a model, given with their names. It also covers that the tokenizer is not `tokenizer.json`
 /// alone, because earlier versions of grid read no other file, so that they gave such models other ids.
-pub fn model_digest(folder: &Path, parts: &[(String, Digest)]) -> Digest {
+pub(super) fn model_digest(folder: &Path, parts: &[(String, Digest)]) -> Digest {
     let rules = Digest::of(b"");
     let rules = (!file_is_enough(folder)).then_some(("rules of the tokenizer", rules));
     Digest::of_named(parts.iter().map(|(name, digest)| (name.as_str(), *digest)).chain(rules))

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::domain::{DatasetFormat, LocatedSource, MeasuredText, Origin, Pattern, WorldPart};
+use crate::domain::{DatasetFormat, LocatedSource, MeasuredText, Origin, Pattern, SourceFile, WorldPart};
 
 use super::clean::remove_characters;
 use super::detect::detect_format;
@@ -62,8 +62,8 @@ fn all_groups(located: &LocatedSource, format: &DatasetFormat) -> Result<Vec<Vec
             };
             let format = detected.as_ref().unwrap_or(format);
             let mut all = Vec::new();
-            for path in &located.files {
-                all.extend(parse(path, format)?);
+            for file in &located.files {
+                all.extend(parse(file, format)?);
             }
             if let Some(first) = format.first() {
                 // Each row is its own group.
@@ -97,12 +97,12 @@ fn single(records: Vec<Record>) -> Vec<Vec<Record>> {
     records.into_iter().map(|record| vec![record]).collect()
 }
 
-fn parse(path: &Path, format: &DatasetFormat) -> Result<Vec<Vec<Record>>, DataError> {
+fn parse(file: &SourceFile, format: &DatasetFormat) -> Result<Vec<Vec<Record>>, DataError> {
     match format {
         DatasetFormat::Records { layout, prompt, reply, first: _ } => {
             let fields: Vec<&str> = prompt.fields().chain(reply.fields()).collect();
             let (mut records, prompt_fields) = (vec![], prompt.fields().count());
-            each_row(path, *layout, &fields, |values| {
+            each_row(file, *layout, &fields, |values| {
                 let (prompt_values, reply_values) = values.split_at(prompt_fields);
                 let fill = |pattern: &Pattern, values: &[String]| pattern.fill(values.iter().map(String::as_str));
                 records.push(Record::pair(fill(prompt, prompt_values), fill(reply, reply_values)));
@@ -121,12 +121,14 @@ fn parse(path: &Path, format: &DatasetFormat) -> Result<Vec<Vec<Record>>, DataEr
                     row.required().iter().map(|field| format!("'{}'", fields.get(*field).map_or(*field, |name| name)));
                 format!("rows of the format {row}, with {}", required.collect::<Vec<_>>().join(" and "))
             };
-            each_value(path, *layout, Columns::Existing(&names), read)?
-                .map_err(|fault| fault.expecting(path, expected()))?;
+            each_value(file, *layout, Columns::Existing(&names), read)?
+                .map_err(|fault| fault.expecting(&file.path, expected()))?;
             Ok(single(records))
         }
         DatasetFormat::Detected { .. } => unreachable!("`all_groups` detects the format"),
-        DatasetFormat::Dialogue { .. } | DatasetFormat::Squad { .. } => parse_text(path, &read_text(path)?, format),
+        DatasetFormat::Dialogue { .. } | DatasetFormat::Squad { .. } => {
+            parse_text(&file.path, &read_text(file)?, format)
+        }
     }
 }
 

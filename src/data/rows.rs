@@ -1,6 +1,5 @@
 //! Files with rows of named fields: JSON, CSV, TSV, Parquet.
 
-use std::fs::File;
 use std::path::Path;
 
 use parquet::file::reader::{FileReader, SerializedFileReader};
@@ -9,13 +8,13 @@ use parquet::schema::types::Type;
 use serde_json::{Map, Value};
 
 use crate::domain::{
-    JsonProblem, Layout, LocatedSource, Origin, counted, json_lines, parse_json, refuse_carriage_returns,
+    JsonProblem, Layout, LocatedSource, Origin, SourceFile, counted, json_lines, parse_json, refuse_carriage_returns,
     special_number,
 };
 
-use super::digests::check_unchanged;
 use super::error::DataError;
 use super::files::read_text;
+use super::source_file::OpenedFile;
 
 /// An error in a row, before the file and the expected format are added.
 pub(super) struct Fault {
@@ -43,7 +42,7 @@ impl Fault {
 /// # Errors
 /// Files that cannot be read; rows that do not follow the layout or lack a field.
 pub(super) fn each_row(
-    path: &Path,
+    file: &SourceFile,
     layout: Layout,
     fields: &[&str],
     mut visit: impl FnMut(Vec<String>),
@@ -57,8 +56,8 @@ pub(super) fn each_row(
         visit(fields.iter().map(text).collect::<Result<_, _>>()?);
         Ok(())
     };
-    each_value(path, layout, Columns::All(fields), read)?
-        .map_err(|fault| fault.expecting(path, expected(layout, fields)))
+    each_value(file, layout, Columns::All(fields), read)?
+        .map_err(|fault| fault.expecting(&file.path, expected(layout, fields)))
 }
 
 /// Visits all rows of a test set in order, as JSON objects with every field. The visit of a row can fail with what is
@@ -74,11 +73,11 @@ pub fn each_row_of(
     if let Origin::Missing { location } = &located.origin {
         return Err(DataError::Missing { location: location.clone() });
     }
-    for path in &located.files {
+    for file in &located.files {
         let expected = format!("rows of a test set ({})", layout.name());
-        each_value(path, layout, Columns::Every, &mut visit)?.map_err(|fault| fault.expecting(path, expected))?;
+        each_value(file, layout, Columns::Every, &mut visit)?.map_err(|fault| fault.expecting(&file.path, expected))?;
     }
-    check_unchanged(located)
+    Ok(())
 }
 
 /// Which fields of a file with columns are read.
@@ -122,16 +121,16 @@ impl Columns<'_> {
 /// # Errors
 /// Outer: files that cannot be read. Inner: rows that do not follow the layout, or whose visit failed.
 pub(super) fn each_value(
-    path: &Path,
+    file: &SourceFile,
     layout: Layout,
     columns: Columns<'_>,
     visit: impl FnMut(&Value) -> Result<(), String>,
 ) -> Result<Result<(), Fault>, DataError> {
     Ok(match layout {
-        Layout::Json => each_object(&read_text(path)?, visit),
-        Layout::Csv => separated(&read_text(path)?, b',', columns, visit),
-        Layout::Tsv => separated(&read_text(path)?, b'\t', columns, visit),
-        Layout::Parquet => parquet_rows(path, columns, visit)?,
+        Layout::Json => each_object(&read_text(file)?, visit),
+        Layout::Csv => separated(&read_text(file)?, b',', columns, visit),
+        Layout::Tsv => separated(&read_text(file)?, b'\t', columns, visit),
+        Layout::Parquet => parquet_rows(file, columns, visit)?,
     })
 }
 
@@ -252,15 +251,16 @@ fn separated(
 }
 
 fn parquet_rows(
-    path: &Path,
+    file: &SourceFile,
     columns: Columns<'_>,
     mut visit: impl FnMut(&Value) -> Result<(), String>,
 ) -> Result<Result<(), Fault>, DataError> {
-    let file = File::open(path).map_err(DataError::io("read", path))?;
+    let opened = OpenedFile::open(file)?;
+    let handle = opened.handle()?;
     let broken =
         |row: usize| move |error: parquet::errors::ParquetError| Fault { line: row, problem: error.to_string() };
     let read = || -> Result<(), Fault> {
-        let reader = SerializedFileReader::new(file).map_err(broken(1))?;
+        let reader = SerializedFileReader::new(handle).map_err(broken(1))?;
         let schema = reader.metadata().file_metadata().schema();
         if let Some(missing) = columns.missing(schema.get_fields().iter().map(|field| field.name())) {
             return Err(Fault { line: 1, problem: format!("no column {missing}") });
@@ -273,7 +273,9 @@ fn parquet_rows(
         }
         Ok(())
     };
-    Ok(read())
+    let rows = read();
+    opened.finish()?;
+    Ok(rows)
 }
 
 fn object_of(row: &Row) -> Value {
@@ -317,6 +319,7 @@ mod tests {
     use parquet::file::writer::SerializedFileWriter;
     use parquet::schema::parser::parse_message_type;
 
+    use super::super::source_file::tests::planned;
     use super::*;
 
     fn rows(name: &str, bytes: &[u8], layout: Layout, fields: &[&str]) -> Result<Vec<Vec<String>>, String> {
@@ -324,7 +327,7 @@ mod tests {
         let path = folder.path().join(name);
         std::fs::write(&path, bytes).unwrap();
         let mut rows = vec![];
-        let read = each_row(&path, layout, fields, |row| rows.push(row));
+        let read = each_row(&planned(&path), layout, fields, |row| rows.push(row));
         read.map(|()| rows).map_err(|error| error.to_string().replace(&folder.path().display().to_string(), "data"))
     }
 
@@ -427,7 +430,11 @@ mod tests {
             found.push(row.to_string());
             Ok(())
         };
-        assert!(each_value(&path, Layout::Parquet, Columns::Existing(&["messages", "id"]), visit).unwrap().is_ok());
+        assert!(
+            each_value(&planned(&path), Layout::Parquet, Columns::Existing(&["messages", "id"]), visit)
+                .unwrap()
+                .is_ok()
+        );
         assert_eq!(
             found,
             [

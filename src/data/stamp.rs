@@ -1,67 +1,32 @@
 //! Whether a file is still the one whose content is known.
 
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use serde::{Deserialize, Serialize};
+use crate::domain::FileStamp;
 
 /// The age from which a stamp can be trusted: another write within the same clock tick would not be detected.
 const MIN_AGE: Duration = Duration::from_secs(2);
 
-/// What identifies the content of a file without reading it. Of a symbolic link, it describes the target.
+/// The stamp of a file.
 ///
-/// Length and modification time alone are not enough: `cp -p`, `rsync -t` and archives with fixed times put another file
-/// of the same length and time in its place. The kernel sets the time of the last change of the inode, and programs cannot.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FileStamp {
-    device: u64,
-    inode: u64,
-    length: u64,
-    /// Seconds and nanoseconds since 1970.
-    modified: (i64, i64),
-    /// Seconds and nanoseconds since 1970.
-    changed: (i64, i64),
+/// # Errors
+/// A file that does not exist or cannot be examined.
+pub fn stamp_of(path: &Path) -> io::Result<FileStamp> {
+    // Opening the file makes a network file system ask its server, whose answer may be newer than what stat(2) has.
+    Ok(FileStamp::from(&File::open(path)?.metadata()?))
 }
 
-impl FileStamp {
-    /// The stamp of a file.
-    ///
-    /// # Errors
-    /// A file that does not exist or cannot be examined.
-    pub fn of(path: &Path) -> io::Result<Self> {
-        // Opening the file makes a network file system ask its server, whose answer may be newer than what stat(2) has.
-        Ok(Self::from(&File::open(path)?.metadata()?))
-    }
-
-    /// Whether the stamp will differ after the next change of the file at this path: the file has not just been written,
-    /// and its file system has inodes and times that can be trusted.
-    pub fn is_reliable(&self, path: &Path) -> bool {
-        let settled = |(seconds, _): (i64, i64)| {
-            let time = UNIX_EPOCH + Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
-            SystemTime::now().duration_since(time).is_ok_and(|age| age > MIN_AGE)
-        };
-        settled(self.modified) && settled(self.changed) && has_stable_inodes(path)
-    }
-
-    /// The length of the file in bytes.
-    pub fn length(&self) -> u64 {
-        self.length
-    }
-}
-
-impl From<&Metadata> for FileStamp {
-    fn from(file: &Metadata) -> Self {
-        Self {
-            device: file.dev(),
-            inode: file.ino(),
-            length: file.len(),
-            modified: (file.mtime(), file.mtime_nsec()),
-            changed: (file.ctime(), file.ctime_nsec()),
-        }
-    }
+/// Whether the stamp will differ after the next change of the file at this path: the file has not just been written, and
+/// its file system has inodes and times that can be trusted.
+pub(super) fn is_reliable(stamp: &FileStamp, path: &Path) -> bool {
+    let settled = |(seconds, _): (i64, i64)| {
+        let time = UNIX_EPOCH + Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
+        SystemTime::now().duration_since(time).is_ok_and(|age| age > MIN_AGE)
+    };
+    settled(stamp.modified) && settled(stamp.changed) && has_stable_inodes(path)
 }
 
 /// `f_type` of statfs(2) of file systems that invent inodes or change times: those in user space, of virtual machines and
@@ -108,10 +73,10 @@ pub(super) mod tests {
             fs::write(path(name), text).unwrap();
             set_old(&path(name));
         }
-        let stamp = |name: &str| FileStamp::of(&path(name)).unwrap();
+        let stamp = |name: &str| stamp_of(&path(name)).unwrap();
         let before = stamp("a");
         assert_eq!(before, stamp("a"));
-        assert!(before.length() == 3 && before.modified == stamp("b").modified);
+        assert!(before.length == 3 && before.modified == stamp("b").modified);
 
         // A symbolic link has the stamp of its target.
         std::os::unix::fs::symlink(path("a"), path("link")).unwrap();
@@ -129,7 +94,7 @@ pub(super) mod tests {
         let before = stamp("a");
         fs::rename(path("b"), path("a")).unwrap();
         assert_ne!(stamp("a"), before);
-        assert!(FileStamp::of(&path("b")).is_err());
+        assert!(stamp_of(&path("b")).is_err());
     }
 
     #[test]
@@ -138,10 +103,10 @@ pub(super) mod tests {
         let path = folder.path().join("a");
         fs::write(&path, "one").unwrap();
         set_old(&path);
-        assert!(!FileStamp::of(&path).unwrap().is_reliable(&path), "its inode has just changed");
+        assert!(!is_reliable(&stamp_of(&path).unwrap(), &path), "its inode has just changed");
         let program = std::env::current_exe().unwrap();
-        assert!(FileStamp { changed: (1_000, 0), ..FileStamp::of(&path).unwrap() }.is_reliable(&program));
+        assert!(is_reliable(&FileStamp { changed: (1_000, 0), ..stamp_of(&path).unwrap() }, &program));
         let future = FileStamp { changed: (i64::MAX / 2, 0), ..FileStamp::default() };
-        assert!(!future.is_reliable(&program));
+        assert!(!is_reliable(&future, &program));
     }
 }

@@ -9,10 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use super::digest::{Digest, JobId};
 use super::fault_injection::FaultInjection;
+use super::file_stamp::FileStamp;
+use super::inner_path::{FolderName, InnerPath};
 use super::job::Job;
 use super::milestone::Milestone;
 use super::origin::Origin;
 use super::score::{ItemOutcome, Score};
+use super::source::SourceFile;
 
 /// How to run a job on this machine. None of it changes the result beyond the order of floating-point operations.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -33,7 +36,7 @@ pub struct RunSettings {
 /// A job as submitted to a worker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Assignment {
-    /// The version of the format; see [`SCHEMA`](super::layout::SCHEMA).
+    /// The version of the format; see [`ASSIGNMENT_SCHEMA`](super::layout::ASSIGNMENT_SCHEMA).
     pub schema: u32,
     /// The id of the job, which must equal `job.id()`.
     pub id: JobId,
@@ -42,9 +45,9 @@ pub struct Assignment {
     /// The job to run.
     pub job: Job,
     /// The files of each [`Origin::Content`] that the job reads, in the order in which they were digested.
-    pub sources: Vec<(Origin, Vec<PathBuf>)>,
-    /// The `output/` folder of each parent.
-    pub parents: BTreeMap<JobId, PathBuf>,
+    pub sources: Vec<(Origin, Vec<SourceFile>)>,
+    /// What each parent left.
+    pub parents: BTreeMap<JobId, FinishedOutput>,
     /// Whether a training job keeps the state of its optimizer for a later job that continues with it.
     #[serde(default)]
     pub keep_optimizer: bool,
@@ -108,7 +111,7 @@ pub enum Event {
     /// A checkpoint, or the copy of a model for a milestone, is complete on disk.
     Checkpoint {
         /// The folder, relative to that of the attempt.
-        path: PathBuf,
+        path: InnerPath,
         /// Optimizer steps taken.
         step: u64,
         /// Tokens trained on so far in this job.
@@ -152,6 +155,13 @@ pub enum Verdict {
         /// The reason, as shown to the user.
         message: String,
     },
+    /// Not at all: a file of a parent is not the one that the parent left. Once the parent has run again, the job can.
+    DamagedInput {
+        /// The parent.
+        parent: JobId,
+        /// The file and both digests, as shown to the user.
+        message: String,
+    },
 }
 
 /// The kinds of failure.
@@ -172,24 +182,36 @@ pub enum FailureKind {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Artifact {
     /// Path relative to `output/`.
-    pub path: PathBuf,
+    pub path: InnerPath,
     /// The size of the file.
     pub bytes: u64,
     /// The digest of its content.
     pub digest: Digest,
+    /// The stamp of the file when it was digested; `None` for jobs of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stamp: Option<FileStamp>,
+}
+
+/// What a finished job left.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FinishedOutput {
+    /// The absolute path of `output/`.
+    pub folder: PathBuf,
+    /// The files in it.
+    pub artifacts: Vec<Artifact>,
 }
 
 /// The published outcome of a job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
-    /// The version of the format; see [`SCHEMA`](super::layout::SCHEMA).
+    /// The version of the format; see [`OUTCOME_SCHEMA`](super::layout::OUTCOME_SCHEMA).
     pub schema: u32,
     /// The id of the job.
     pub id: JobId,
     /// The token of the submission.
     pub token: String,
     /// The folder of the attempt, relative to that of the job.
-    pub attempt: String,
+    pub attempt: FolderName,
     /// Milliseconds since 1970 UTC.
     pub started: i64,
     /// Milliseconds since 1970 UTC.
@@ -210,7 +232,7 @@ pub struct Task {
     /// The jobs that must be done first.
     pub parents: Vec<JobId>,
     /// The files of each [`Origin::Content`] that the job reads.
-    pub sources: Vec<(Origin, Vec<PathBuf>)>,
+    pub sources: Vec<(Origin, Vec<SourceFile>)>,
     /// The absolute path of the folder of the job: `runs/<experiment>/<kind>-<id>`.
     pub folder: PathBuf,
     /// Whether a training job keeps the state of its optimizer for a later job that continues with it.

@@ -18,8 +18,12 @@
 //!
 //! The names of the files of a model folder are in [`super::hugging_face::files`].
 
-/// Incremented whenever the layout of these files, or the format of one of them, changes.
-pub const SCHEMA: u32 = 1;
+/// Incremented whenever the format of the [`Assignment`](super::Assignment) changes.
+pub const ASSIGNMENT_SCHEMA: u32 = 2;
+
+/// Incremented whenever outcomes, journals or the layout of the folders change, so that results of earlier versions can
+/// no longer be read.
+pub const OUTCOME_SCHEMA: u32 = 1;
 
 /// The [`Assignment`](super::Assignment), in the folder of the job and in that of each attempt.
 pub const JOB: &str = "job.json";
@@ -47,6 +51,9 @@ pub const CHECKPOINT_PREFIX: &str = "checkpoint-";
 
 /// The position of training in a checkpoint: step, data cursor, schedule and counts.
 pub const TRAINER: &str = "trainer.json";
+
+/// The digest of [`TRAINER`] in a checkpoint, in the format of `b3sum`.
+pub const TRAINER_DIGEST: &str = "trainer.json.digest";
 
 /// The state of the optimizer, in checkpoints and in the output of a job whose optimizer state a later job continues
 /// with.

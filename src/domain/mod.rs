@@ -15,12 +15,14 @@ pub mod curriculum;
 pub mod digest;
 pub mod event;
 pub mod fault_injection;
+pub mod file_stamp;
 pub mod finetune;
 pub mod formatting;
 pub mod gap;
 pub mod generation;
 pub mod grid;
 pub mod hugging_face;
+pub mod inner_path;
 pub mod job;
 pub mod job_kind;
 pub mod json_text;
@@ -57,15 +59,18 @@ pub use cluster::{Cluster, Stderr, Stratum, clustered_stderr};
 pub use curriculum::{LossMask, OptimizerStart, RecordOrder, Replay, SINGLE};
 pub use digest::{Digest, JobId};
 pub use event::{
-    Artifact, Assignment, Event, FailureKind, JobUpdate, JournalEntry, Outcome, RunSettings, Task, Update, Verdict,
+    Artifact, Assignment, Event, FailureKind, FinishedOutput, JobUpdate, JournalEntry, Outcome, RunSettings, Task,
+    Update, Verdict,
 };
 pub use fault_injection::{FaultInjection, MemoryLimit};
+pub use file_stamp::FileStamp;
 pub use finetune::{Criterion, FinetuneRecipe, GlueTask, Hyperparameters, Pooling, Selection};
 pub use formatting::{ChatTemplate, Formatting};
 pub use gap::{Gap, ModelGaps};
 pub use generation::{Generation, Question};
 pub use grid::{BaseModel, Cell, CellKey, Evaluation, Finetuning, Grid, Pretraining, Recipe, Stage, StagePart};
 pub use hugging_face::{ConfigFile, SpecialTokens};
+pub use inner_path::{FolderName, InnerPath, OuterPath};
 pub use job::{
     EvalJob, FinetuneJob, ImportJob, Job, PrepareJob, Prepared, PretrainJob, ReplayedText, TokenizerJob, TuneJob,
     TunePart,
@@ -86,7 +91,7 @@ pub use row_format::{Role, RowFormat};
 pub use score::{CellRow, ItemOutcome, ItemRow, Score, ScoreRow};
 pub use scoring_request::ScoringRequest;
 pub use seed::{FinetuneSeeds, mix, tuning_seed};
-pub use source::{Corpus, DataEntry, Dataset, ForeignModel, LocatedSource, Source};
+pub use source::{Corpus, DataEntry, Dataset, ForeignModel, LocatedSource, Source, SourceFile};
 pub use suggest::{closest, did_you_mean};
 pub use suite::{OfficialData, ScoringMethod, Size, Suite};
 pub use table::{NamedTable, OwnQuantity, Quantity, Reference, TableView};

@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use super::digest::Digest;
 use super::formatting::Formatting;
 use super::origin::{Origin, WorldPart};
 use super::remote::{FileSelection, Remote, RemoteLocation};
@@ -79,7 +80,17 @@ pub struct LocatedSource {
     /// The content, as it enters identities; [`Origin::Missing`] if no files were found.
     pub origin: Origin,
     /// The files, sorted by name; empty for the toy world and for missing data.
-    pub files: Vec<PathBuf>,
+    pub files: Vec<SourceFile>,
+}
+
+/// A file of a source, with the digest of the content that the plan was made for. Whoever reads the file compares what it
+/// reads with the digest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceFile {
+    /// The path.
+    pub path: PathBuf,
+    /// The digest of the content.
+    pub digest: Digest,
 }
 
 /// A text corpus.

@@ -36,12 +36,12 @@ pub enum LastAttempt {
 /// The state of the files of a finished job.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Artifacts {
-    /// Every file exists with its recorded size.
+    /// Every file exists and is the recorded one.
     #[default]
     Whole,
     /// This file does not exist.
     Missing(String),
-    /// The size of this file differs from the recorded one.
+    /// This file differs from the recorded one; the text names it and says in what.
     Altered(String),
 }
 

@@ -1,12 +1,11 @@
 //! A plan: its jobs, the dependencies between them, and the cells that need them.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 
 use petgraph::graph::{DiGraph, NodeIndex};
 use serde::Serialize;
 
-use crate::domain::{CellKey, Job, JobId, LocatedSource, Origin, PrepareJob, Prepared, TextSize};
+use crate::domain::{CellKey, Job, JobId, LocatedSource, Origin, PrepareJob, Prepared, SourceFile, TextSize};
 
 /// The role of a job in a cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -45,7 +44,7 @@ pub struct PlannedJob {
     /// The jobs that it waits for.
     pub parents: Vec<JobId>,
     /// The data that it reads itself, and the files of each.
-    pub sources: Vec<(Origin, Vec<PathBuf>)>,
+    pub sources: Vec<(Origin, Vec<SourceFile>)>,
     /// The text of a prepare job; `None` for other jobs.
     pub text: Option<PreparedText>,
     /// Number of cells that need it.

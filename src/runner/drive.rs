@@ -1,7 +1,6 @@
 //! The loop that runs tasks to their end.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tokio::sync::watch;
 
@@ -10,10 +9,12 @@ use super::executor::{Executor, WorkerStatus};
 use super::folder::{self, JournalTail};
 use super::policy::{Policy, Stop};
 use super::queue::Queue;
-use super::submission::{End, Holder, OpenSubmission, Retries, smaller_micro_batch};
+use super::submission::{End, Holder, OpenSubmission, Retries, folders, smaller_micro_batch};
 use super::summary::Summary;
-use crate::domain::layout::SCHEMA;
-use crate::domain::{Assignment, FailureKind, JobId, JobUpdate, Outcome, RunSettings, Task, Update, Verdict, layout};
+use crate::domain::layout::ASSIGNMENT_SCHEMA;
+use crate::domain::{
+    Assignment, FailureKind, FinishedOutput, JobId, JobUpdate, Outcome, RunSettings, Task, Update, Verdict, layout,
+};
 
 struct Drive<'a, X: ?Sized, N> {
     tasks: &'a [Task],
@@ -23,8 +24,10 @@ struct Drive<'a, X: ?Sized, N> {
     sink: N,
     queue: Queue,
     retries: Vec<Retries>,
-    /// The `output/` folders of finished jobs.
-    outputs: BTreeMap<JobId, PathBuf>,
+    /// What the finished jobs left.
+    outputs: BTreeMap<JobId, FinishedOutput>,
+    /// The jobs that were made to run again because a file that they left was damaged.
+    repaired: BTreeSet<JobId>,
     running: Vec<OpenSubmission>,
     /// The last task of each slot.
     last: Vec<Option<usize>>,
@@ -35,8 +38,9 @@ struct Drive<'a, X: ?Sized, N> {
     summary: Summary,
 }
 
-/// Runs the tasks, parents first, and passes everything that happens to `sink`, in order. `done` has the `output/`
-/// folders of the jobs that need not run again.
+/// Runs the tasks, parents first, and passes everything that happens to `sink`, in order. `done` has what the jobs left
+/// that need not run again. A task that is among them runs only if another job finds a file that it left to be damaged,
+/// and at most once for that reason; the job that found the damage waits for it.
 ///
 /// Submissions that an earlier coordinator left open are adopted: finished ones are recorded, living workers are
 /// awaited, and dead ones are replaced. The descendants of a failed job are skipped. A job whose worker was lost is
@@ -50,7 +54,7 @@ struct Drive<'a, X: ?Sized, N> {
 /// The workers are then asked to save their state, and the next run continues from there.
 pub async fn drive<X, N, E>(
     tasks: Vec<Task>,
-    done: BTreeMap<JobId, PathBuf>,
+    done: BTreeMap<JobId, FinishedOutput>,
     executor: &mut X,
     policy: &Policy,
     stop: watch::Receiver<Stop>,
@@ -75,6 +79,7 @@ where
         sink,
         queue,
         outputs: done,
+        repaired: BTreeSet::new(),
         running: vec![],
         forwarded: Stop::No,
         signalled: Stop::No,
@@ -112,13 +117,17 @@ where
     /// Continues the submissions that an earlier coordinator left open.
     fn adopt_open_submissions(&mut self) {
         for (task, Task { id, folder, .. }) in self.tasks.iter().enumerate() {
-            let Some(Assignment { token, settings, .. }) = folder::open_submission(folder, *id) else { continue };
+            if self.outputs.contains_key(id) {
+                continue;
+            }
+            let Some(assignment) = folder::open_submission(folder, *id) else { continue };
+            let Assignment { token, settings, parents, .. } = assignment;
             let tail = JournalTail::new(*id, &token, folder);
             let slots = self.executor.slots().iter();
             let slot = slots.enumerate().find(|(slot, it)| it.device == settings.device && self.is_free(*slot));
             let holder = Holder::Adopted(slot.map(|(slot, _)| slot));
             self.queue.claim(task);
-            self.running.push(OpenSubmission { task, token, holder, settings, tail });
+            self.running.push(OpenSubmission { task, token, holder, settings, inputs: folders(&parents), tail });
         }
     }
 
@@ -237,7 +246,7 @@ where
 
     /// Acts on an end that has been recorded.
     fn handle_end(&mut self, running: OpenSubmission, end: End) -> Result<(), RunError> {
-        let OpenSubmission { task, holder, settings, .. } = running;
+        let OpenSubmission { task, holder, settings, inputs, .. } = running;
         let Task { id, folder, job, .. } = &self.tasks[task];
         folder::close(folder)?;
         let clean = matches!(&end, End::Outcome(Outcome { verdict: Verdict::Done, .. }));
@@ -245,9 +254,12 @@ where
             self.executor.retire(slot);
         }
         match end {
-            End::Outcome(Outcome { verdict: Verdict::Done, attempt, .. }) => {
-                self.outputs.insert(*id, folder.join(attempt).join(layout::OUTPUT));
-                self.summary.done.push(*id);
+            End::Outcome(Outcome { verdict: Verdict::Done, attempt, artifacts, .. }) => {
+                let output = FinishedOutput { folder: folder.join(attempt).join(layout::OUTPUT), artifacts };
+                self.outputs.insert(*id, output);
+                if !self.summary.done.contains(id) {
+                    self.summary.done.push(*id);
+                }
                 self.queue.finish(task);
             }
             End::Outcome(Outcome { verdict: Verdict::Failed { failure, message }, .. }) => match failure {
@@ -263,6 +275,11 @@ where
                 FailureKind::Job | FailureKind::NonFinite if self.queue.lacks_parent(task) => self.put_back(task),
                 FailureKind::Job | FailureKind::NonFinite => self.fail(task, message),
             },
+            End::Outcome(Outcome { verdict: Verdict::DamagedInput { parent, message }, .. }) => {
+                let is_current =
+                    self.outputs.get(&parent).is_some_and(|output| inputs.get(&parent) == Some(&output.folder));
+                self.repair_input(task, parent, is_current, message);
+            }
             End::Stopped(step) => self.requeue_stopped(task, step),
             // It counts as a loss of the earlier run.
             End::Lost(_) if matches!(holder, Holder::Adopted(_)) => self.put_back(task),
@@ -300,6 +317,28 @@ where
         }
     }
 
+    /// Lets a parent run again whose output is damaged, and the task wait for it. `is_current` says whether the damaged
+    /// output is the one that the parent left last.
+    fn repair_input(&mut self, task: usize, parent: JobId, is_current: bool, message: String) {
+        let made = self.tasks.iter().position(|other| other.id == parent);
+        let Some(made) = made else {
+            let help = "run the experiment that it belongs to";
+            return self.fail(task, format!("{message}; the job {} is not part of this run: {help}", parent.short()));
+        };
+        if self.queue.is_abandoned(made) {
+            return self.fail(task, message);
+        }
+        if is_current {
+            if !self.repaired.insert(parent) {
+                let name = parent.short();
+                return self.fail(task, format!("{message}; the job {name} has already run again in this run"));
+            }
+            self.outputs.remove(&parent);
+            self.queue.redo(made);
+        }
+        self.put_back(task);
+    }
+
     fn fail(&mut self, task: usize, message: String) {
         self.summary.failed.push((self.tasks[task].id, message));
         let skipped = self.queue.fail(task);
@@ -329,13 +368,16 @@ where
             faults: self.policy.faults,
         };
         let token = folder::new_token();
+        let output = |parent: &JobId| (*parent, self.outputs[parent].clone());
+        let parents: BTreeMap<JobId, FinishedOutput> = self.tasks[task].parents.iter().map(output).collect();
+        let inputs = folders(&parents);
         let assignment = Assignment {
-            schema: SCHEMA,
+            schema: ASSIGNMENT_SCHEMA,
             id: *id,
             token: token.clone(),
             job: job.clone(),
             sources: sources.clone(),
-            parents: self.tasks[task].parents.iter().map(|parent| (*parent, self.outputs[parent].clone())).collect(),
+            parents,
             keep_optimizer: *keep_optimizer,
             settings: settings.clone(),
         };
@@ -352,7 +394,7 @@ where
         self.executor.submit(slot, folder, &token)?;
         self.last[slot] = Some(task);
         let tail = JournalTail::new(*id, &token, folder);
-        self.running.push(OpenSubmission { task, token, holder: Holder::Slot(slot), settings, tail });
+        self.running.push(OpenSubmission { task, token, holder: Holder::Slot(slot), settings, inputs, tail });
         Ok(())
     }
 }

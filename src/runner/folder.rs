@@ -8,9 +8,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::error::RunError;
-use crate::domain::layout::SCHEMA;
+use crate::domain::layout::{ASSIGNMENT_SCHEMA, OUTCOME_SCHEMA};
 use crate::domain::{
-    Artifact, Assignment, Event, ItemOutcome, JobId, JobUpdate, JournalEntry, Outcome, Update, Verdict, layout,
+    Artifact, Assignment, Digest, Event, FileStamp, ItemOutcome, JobId, JobUpdate, JournalEntry, Outcome, Update,
+    Verdict, layout,
 };
 
 /// A unique name for a submission: 16 hexadecimal digits.
@@ -57,7 +58,7 @@ pub(super) fn open_submission(folder: &Path, id: JobId) -> Option<Assignment> {
         }
     };
     match serde_json::from_slice::<Assignment>(&text) {
-        Ok(assignment) if assignment.id == id && assignment.schema == SCHEMA => Some(assignment),
+        Ok(assignment) if assignment.id == id && assignment.schema == ASSIGNMENT_SCHEMA => Some(assignment),
         Ok(_) => {
             tracing::warn!(
                 "{} belongs to another job or version of grid, so the job is submitted again",
@@ -66,7 +67,8 @@ pub(super) fn open_submission(folder: &Path, id: JobId) -> Option<Assignment> {
             None
         }
         Err(error) => {
-            tracing::warn!("{} is damaged, so the job is submitted again: {error}", path.display());
+            let problem = "is damaged or of an earlier version";
+            tracing::warn!("{} {problem}, so the job is submitted again: {error}", path.display());
             None
         }
     }
@@ -103,22 +105,54 @@ pub(super) fn outcome(folder: &Path, id: JobId, token: &str) -> Option<Result<(O
     };
     let read = || {
         let outcome: Outcome = serde_json::from_slice(&text).map_err(|error| format!("{}: {error}", path.display()))?;
-        if (outcome.schema, outcome.id, outcome.token.as_str()) != (SCHEMA, id, token) {
+        if (outcome.schema, outcome.id, outcome.token.as_str()) != (OUTCOME_SCHEMA, id, token) {
             return Err(format!("{} belongs to another submission or version of grid", path.display()));
         }
+        if !outcome.attempt.as_str().starts_with(&format!("{token}-")) {
+            return Err(format!("{} names {}, an attempt at another submission", path.display(), outcome.attempt));
+        }
         let attempt = folder.join(&outcome.attempt);
-        for Artifact { path, bytes, .. } in &outcome.artifacts {
-            let path = attempt.join(layout::OUTPUT).join(path);
-            match fs::metadata(&path) {
-                Ok(metadata) if metadata.len() == *bytes => {}
-                Ok(metadata) => return Err(format!("{} has {} bytes, not {bytes}", path.display(), metadata.len())),
-                Err(error) => return Err(format!("{}: {error}", path.display())),
-            }
+        check_inside(folder, &attempt)?;
+        let output = attempt.join(layout::OUTPUT);
+        for artifact in &outcome.artifacts {
+            check_inside(folder, &output.join(&artifact.path))?;
+            check_artifact(&output, artifact)?;
         }
         let items = items(&attempt.join(layout::ITEMS))?;
         Ok((outcome, items))
     };
     Some(read())
+}
+
+/// Refuses a path below the folder of a job that a symbolic link leads elsewhere.
+fn check_inside(folder: &Path, path: &Path) -> Result<(), String> {
+    let real = |path: &Path| path.canonicalize().map_err(|error| format!("{}: {error}", path.display()));
+    match real(path)?.starts_with(real(folder)?) {
+        true => Ok(()),
+        false => Err(format!("{} leads out of the folder of its job by a symbolic link", path.display())),
+    }
+}
+
+/// Compares a file with its record. A file with the stamp at which its worker digested it is the same; of any other, the
+/// content is digested again.
+fn check_artifact(output: &Path, artifact: &Artifact) -> Result<(), String> {
+    let path = output.join(&artifact.path);
+    let unreadable = |error: io::Error| format!("{}: {error}", path.display());
+    let file = File::open(&path).map_err(unreadable)?;
+    let stamp = FileStamp::from(&file.metadata().map_err(unreadable)?);
+    if artifact.stamp == Some(stamp) {
+        return Ok(());
+    }
+    if stamp.length != artifact.bytes {
+        return Err(format!("{} has {} bytes, not {}", path.display(), stamp.length, artifact.bytes));
+    }
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(file).map_err(unreadable)?;
+    let (found, recorded) = (Digest::from_hash(hasher.finalize()), artifact.digest);
+    match found == recorded {
+        true => Ok(()),
+        false => Err(format!("{} is damaged: its digest is {found}, but {recorded} is recorded", path.display())),
+    }
 }
 
 /// The updates that record a finished job which the database does not know; empty if the job is not done in its folder,
@@ -234,6 +268,7 @@ fn read_from(path: &Path, offset: u64) -> io::Result<Vec<u8>> {
 mod tests {
     use super::super::tests::id;
     use super::*;
+    use crate::domain::FolderName;
 
     fn line(message: &str) -> String {
         let event = Event::Warning { message: message.into() };
@@ -284,19 +319,83 @@ mod tests {
     #[test]
     fn the_outcome_of_another_submission_or_job_is_rejected_whatever_its_file_name() {
         let folder = tempfile::tempdir().unwrap();
-        let attempt = "t-1".to_owned();
+        let attempt: FolderName = "t-1".parse().unwrap();
         fs::create_dir(folder.path().join(&attempt)).unwrap();
-        let (schema, verdict, artifacts) = (SCHEMA, Verdict::Done, vec![]);
+        let (schema, verdict, artifacts) = (OUTCOME_SCHEMA, Verdict::Done, vec![]);
         let done = Outcome { schema, id: id(0), token: "t".into(), attempt, started: 0, ended: 1, verdict, artifacts };
         for token in ["t", "u"] {
             let path = folder.path().join(layout::published_outcome(token));
             fs::write(path, serde_json::to_vec(&done).unwrap()).unwrap();
         }
         let found = |id, token| outcome(folder.path(), id, token).unwrap().map(|(outcome, _)| outcome);
-        assert_eq!(found(id(0), "t").unwrap().attempt, "t-1");
+        assert_eq!(found(id(0), "t").unwrap().attempt.as_str(), "t-1");
         for (id, token) in [(id(0), "u"), (id(1), "t")] {
             assert!(found(id, token).unwrap_err().contains("belongs to another submission"));
         }
+    }
+
+    /// A job folder with the outcome of an attempt that left one file, and the text of that outcome.
+    fn finished() -> (tempfile::TempDir, String) {
+        let folder = tempfile::tempdir().unwrap();
+        let output = folder.path().join("job/t-1/output");
+        fs::create_dir_all(&output).unwrap();
+        fs::write(output.join("a.txt"), "one").unwrap();
+        let artifact = Artifact { path: "a.txt".parse().unwrap(), bytes: 3, digest: Digest::of(b"one"), stamp: None };
+        let done = Outcome {
+            schema: OUTCOME_SCHEMA,
+            id: id(0),
+            token: "t".into(),
+            attempt: "t-1".parse().unwrap(),
+            started: 0,
+            ended: 1,
+            verdict: Verdict::Done,
+            artifacts: vec![artifact],
+        };
+        (folder, serde_json::to_string(&done).unwrap())
+    }
+
+    /// What is wrong with an outcome, with paths relative to the folder of the job.
+    fn problem(folder: &tempfile::TempDir, text: &str) -> String {
+        let job = folder.path().join("job");
+        fs::write(job.join(layout::published_outcome("t")), text).unwrap();
+        match outcome(&job, id(0), "t").unwrap() {
+            Ok(_) => "none".to_owned(),
+            Err(problem) => problem.replace(&job.display().to_string(), "JOB"),
+        }
+    }
+
+    #[test]
+    fn an_outcome_whose_paths_lead_out_of_its_job_is_refused() {
+        let (folder, text) = finished();
+        assert_eq!(problem(&folder, &text), "none");
+        fs::create_dir_all(folder.path().join("victim/output")).unwrap();
+        fs::write(folder.path().join("victim/output/a.txt"), "one").unwrap();
+        std::os::unix::fs::symlink(folder.path().join("victim"), folder.path().join("job/t-2")).unwrap();
+        let absolute = folder.path().join("victim").display().to_string();
+        let crafted = |attempt: &str| problem(&folder, &text.replace("\"t-1\"", &format!("\"{attempt}\"")));
+        for attempt in ["../victim", &absolute, "..", ".", "t-1/../../victim", ""] {
+            assert!(crafted(attempt).contains("is not the name of a folder"), "{attempt}: {}", crafted(attempt));
+        }
+        assert_eq!(crafted("t-2"), "JOB/t-2 leads out of the folder of its job by a symbolic link");
+        assert_eq!(crafted("u-1"), "JOB/outcome.t.json names u-1, an attempt at another submission");
+        let outer = problem(&folder, &text.replace("\"a.txt\"", "\"../../../victim/output/a.txt\""));
+        assert!(outer.contains("is not a path inside a folder"), "{outer}");
+        std::os::unix::fs::symlink(folder.path().join("victim/output/a.txt"), folder.path().join("job/t-1/output/b"))
+            .unwrap();
+        let linked = problem(&folder, &text.replace("\"a.txt\"", "\"b\""));
+        assert_eq!(linked, "JOB/t-1/output/b leads out of the folder of its job by a symbolic link");
+    }
+
+    #[test]
+    fn a_file_of_the_same_length_does_not_pass_for_another() {
+        let (folder, text) = finished();
+        let path = folder.path().join("job/t-1/output/a.txt");
+        fs::write(&path, "two").unwrap();
+        let (found, recorded) = (Digest::of(b"two"), Digest::of(b"one"));
+        let expected = format!("JOB/t-1/output/a.txt is damaged: its digest is {found}, but {recorded} is recorded");
+        assert_eq!(problem(&folder, &text), expected);
+        fs::remove_file(&path).unwrap();
+        assert_eq!(problem(&folder, &text), "JOB/t-1/output/a.txt: No such file or directory (os error 2)");
     }
 
     #[test]

@@ -2,10 +2,9 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::PathBuf;
 
 use super::error::RunError;
-use crate::domain::{JobId, Task};
+use crate::domain::{FinishedOutput, JobId, Task};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum QueueState {
@@ -15,42 +14,43 @@ enum QueueState {
     Running,
     /// Running on the result of an earlier run of a parent, which has failed in this run.
     Orphaned,
-    /// Done, failed or skipped.
-    Ended,
+    Done,
+    /// Failed or skipped.
+    Abandoned,
 }
 
 /// The states of the tasks, by index.
 #[derive(Debug)]
 pub(super) struct Queue {
-    parents: Vec<Vec<JobId>>,
+    /// The parents of each task, without those that are not among the tasks, which are done.
+    parents: Vec<Vec<usize>>,
+    /// The jobs whose results each task reads.
+    reads: Vec<Vec<JobId>>,
     children: Vec<Vec<usize>>,
     /// Length of the longest path from each task to a task without children.
     height: Vec<u32>,
-    /// How many parents of each task are not done. A task may run although this is above 0: it was started in an earlier
-    /// run, and the result of a parent was lost since.
-    undone: Vec<usize>,
     state: Vec<QueueState>,
     /// Tasks that can start: those on the longest remaining path first, then in the order of the tasks.
     ready: BTreeSet<(Reverse<u32>, usize)>,
 }
 
 impl Queue {
-    /// The queue of these tasks, each of whose parents is another task or done.
-    pub(super) fn new(tasks: &[Task], done: &BTreeMap<JobId, PathBuf>) -> Result<Self, RunError> {
+    /// The queue of these tasks, each of whose parents is another task or done. A task may be done itself: it is there to be
+    /// run again if its output is found to be damaged.
+    pub(super) fn new(tasks: &[Task], done: &BTreeMap<JobId, FinishedOutput>) -> Result<Self, RunError> {
         let mut index = HashMap::new();
         for (number, task) in tasks.iter().enumerate() {
             if index.insert(task.id, number).is_some() {
                 return Err(RunError::Tasks(format!("the job {} twice at the same time", task.id.short())));
             }
         }
-        let mut children = vec![vec![]; tasks.len()];
-        let mut undone = vec![0; tasks.len()];
+        let (mut parents, mut children) = (vec![vec![]; tasks.len()], vec![vec![]; tasks.len()]);
         for (number, task) in tasks.iter().enumerate() {
             for parent in task.parents.iter().collect::<BTreeSet<_>>() {
                 match index.get(parent) {
                     Some(&parent) => {
                         children[parent].push(number);
-                        undone[number] += 1;
+                        parents[number].push(parent);
                     }
                     None if done.contains_key(parent) => {}
                     None => {
@@ -62,7 +62,7 @@ impl Queue {
                 }
             }
         }
-        let order = topological(&children, &undone);
+        let order = topological(&children, &parents);
         if order.len() < tasks.len() {
             return Err(RunError::Tasks("jobs that depend on each other in a cycle".to_owned()));
         }
@@ -70,43 +70,60 @@ impl Queue {
         for &number in order.iter().rev() {
             height[number] += children[number].iter().map(|&child| height[child]).max().unwrap_or(0);
         }
-        let mut queue = Self {
-            parents: tasks.iter().map(|task| task.parents.clone()).collect(),
-            children,
-            height,
-            undone,
-            state: vec![QueueState::Waiting; tasks.len()],
-            ready: BTreeSet::new(),
-        };
+        let state = |task: &Task| if done.contains_key(&task.id) { QueueState::Done } else { QueueState::Waiting };
+        let state = tasks.iter().map(state).collect();
+        let reads = tasks.iter().map(|task| task.parents.clone()).collect();
+        let mut queue = Self { parents, reads, children, height, state, ready: BTreeSet::new() };
         for number in 0..tasks.len() {
-            queue.release(number);
+            if queue.state[number] == QueueState::Waiting {
+                queue.release(number);
+            }
         }
         Ok(queue)
     }
 
-    /// Makes a waiting task ready if all its parents are done.
-    fn release(&mut self, task: usize) {
-        if self.state[task] == QueueState::Waiting && self.undone[task] == 0 {
-            self.state[task] = QueueState::Ready;
-            self.ready.insert((Reverse(self.height[task]), task));
-        }
-    }
-
-    /// Puts a running task back: it starts again once its parents are done. If one of them has failed, the task and its
+    /// Puts a task back: it is ready, or waits for its parents. If it ran while one of them failed, the task and its
     /// descendants are skipped; returns these, in the order of the tasks.
     pub(super) fn put_back(&mut self, task: usize) -> Vec<usize> {
         if self.state[task] == QueueState::Orphaned {
             self.state[task] = QueueState::Waiting;
             return self.skip(vec![task]);
         }
-        self.state[task] = QueueState::Waiting;
         self.release(task);
         vec![]
     }
 
+    /// Makes a task ready, or lets it wait for its parents.
+    fn release(&mut self, task: usize) {
+        let place = (Reverse(self.height[task]), task);
+        if self.lacks_parent(task) {
+            self.state[task] = QueueState::Waiting;
+            self.ready.remove(&place);
+        } else {
+            self.state[task] = QueueState::Ready;
+            self.ready.insert(place);
+        }
+    }
+
     /// Whether a parent is not done, so that a task that runs all the same may have failed because of that.
     pub(super) fn lacks_parent(&self, task: usize) -> bool {
-        self.undone[task] > 0
+        self.parents[task].iter().any(|&parent| self.state[parent] != QueueState::Done)
+    }
+
+    /// Whether a task, or one of its parents, has failed or was skipped, so that it cannot run.
+    pub(super) fn is_abandoned(&self, task: usize) -> bool {
+        let abandoned = |task: usize| self.state[task] == QueueState::Abandoned;
+        abandoned(task) || self.parents[task].iter().any(|&parent| abandoned(parent))
+    }
+
+    /// Lets a task that is done run again. Its children wait for it, except those that are running or have ended.
+    pub(super) fn redo(&mut self, task: usize) {
+        self.release(task);
+        for child in self.children[task].clone() {
+            if self.state[child] == QueueState::Ready {
+                self.release(child);
+            }
+        }
     }
 
     /// Marks a task as running, whether it is ready or not.
@@ -120,7 +137,7 @@ impl Queue {
     pub(super) fn take(&mut self, last: Option<usize>) -> Option<usize> {
         let &(urgency, first) = self.ready.first()?;
         let shares_parent = |task: usize| {
-            last.is_some_and(|last| self.parents[task].iter().any(|parent| self.parents[last].contains(parent)))
+            last.is_some_and(|last| self.reads[task].iter().any(|parent| self.reads[last].contains(parent)))
         };
         let equals = self.ready.iter().take_while(|(other, _)| *other == urgency);
         let task = equals.map(|&(_, task)| task).find(|&task| shares_parent(task)).unwrap_or(first);
@@ -130,16 +147,17 @@ impl Queue {
 
     /// Marks a task as done; its children may start.
     pub(super) fn finish(&mut self, task: usize) {
-        self.state[task] = QueueState::Ended;
+        self.state[task] = QueueState::Done;
         for child in self.children[task].clone() {
-            self.undone[child] -= 1;
-            self.release(child);
+            if self.state[child] == QueueState::Waiting {
+                self.release(child);
+            }
         }
     }
 
     /// Marks a task as failed and its descendants as skipped; returns the descendants, in the order of the tasks.
     pub(super) fn fail(&mut self, task: usize) -> Vec<usize> {
-        self.state[task] = QueueState::Ended;
+        self.state[task] = QueueState::Abandoned;
         self.skip(self.children[task].clone())
     }
 
@@ -150,12 +168,12 @@ impl Queue {
         while let Some(task) = frontier.pop() {
             match self.state[task] {
                 QueueState::Waiting => {
-                    self.state[task] = QueueState::Ended;
+                    self.state[task] = QueueState::Abandoned;
                     skipped.insert(task);
                     frontier.extend(&self.children[task]);
                 }
                 QueueState::Running => self.state[task] = QueueState::Orphaned,
-                QueueState::Ready | QueueState::Orphaned | QueueState::Ended => {}
+                QueueState::Ready | QueueState::Orphaned | QueueState::Done | QueueState::Abandoned => {}
             }
         }
         skipped.into_iter().collect()
@@ -169,8 +187,8 @@ impl Queue {
 }
 
 /// All tasks, parents first, without those on a cycle and their descendants.
-fn topological(children: &[Vec<usize>], waiting: &[usize]) -> Vec<usize> {
-    let mut waiting = waiting.to_vec();
+fn topological(children: &[Vec<usize>], parents: &[Vec<usize>]) -> Vec<usize> {
+    let mut waiting: Vec<usize> = parents.iter().map(Vec::len).collect();
     let mut order: Vec<usize> = (0..waiting.len()).filter(|&task| waiting[task] == 0).collect();
     let mut next = 0;
     while next < order.len() {
@@ -231,6 +249,29 @@ mod tests {
         assert_eq!(queue.unstarted(), [] as [usize; 0]);
     }
 
+    fn finished() -> FinishedOutput {
+        FinishedOutput { folder: "/nowhere".into(), artifacts: vec![] }
+    }
+
+    #[test]
+    fn a_task_that_is_done_runs_again_only_on_request_and_its_children_wait_for_it() {
+        // 0 -> 1, 2, 3; 1 and 2 are left to do, 3 is done.
+        let parents: Vec<Vec<usize>> = vec![vec![], vec![0], vec![0], vec![0]];
+        let done = BTreeMap::from([(id(0), finished()), (id(3), finished())]);
+        let mut queue = Queue::new(&tasks("/nowhere".as_ref(), &parents), &done).unwrap();
+        assert_eq!(queue.take(None), Some(1), "0 is done");
+        queue.redo(0);
+        queue.put_back(1);
+        assert_eq!([(); 2].map(|()| queue.take(None)), [Some(0), None]);
+        queue.finish(0);
+        assert_eq!([(); 3].map(|()| queue.take(None)), [Some(1), Some(2), None], "3 stays done");
+
+        let mut queue = Queue::new(&tasks("/nowhere".as_ref(), &parents), &done).unwrap();
+        queue.redo(0);
+        assert_eq!(queue.take(None), Some(0));
+        assert_eq!(queue.fail(0), [1, 2]);
+    }
+
     #[test]
     fn a_task_that_runs_before_its_parent_waits_when_it_is_put_back() {
         // An earlier run started 1, and the result of 0 was lost since.
@@ -273,7 +314,7 @@ mod tests {
         assert_eq!(error(&cycle), "run jobs that depend on each other in a cycle");
         let orphan = &tasks("/nowhere".as_ref(), &[vec![], vec![0]])[1..];
         assert!(error(orphan).ends_with("which is neither done nor part of the run"));
-        let done = BTreeMap::from([(id(0), PathBuf::new())]);
+        let done = BTreeMap::from([(id(0), finished())]);
         assert_eq!(Queue::new(orphan, &done).unwrap().take(None), Some(0));
         assert!(error(&[cycle[0].clone(), cycle[0].clone()]).contains("twice"));
     }

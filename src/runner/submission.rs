@@ -1,7 +1,10 @@
 //! The submissions of a run.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
 use super::folder::JournalTail;
-use crate::domain::{Outcome, RunSettings};
+use crate::domain::{FinishedOutput, JobId, Outcome, RunSettings};
 
 /// Which worker has a submission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +23,8 @@ pub(super) struct OpenSubmission {
     pub token: String,
     pub holder: Holder,
     pub settings: RunSettings,
+    /// The `output/` folders of the parents that it reads.
+    pub inputs: BTreeMap<JobId, PathBuf>,
     pub tail: JournalTail,
 }
 
@@ -41,6 +46,11 @@ pub(super) struct Retries {
     pub micro_batch: Option<u32>,
     /// The step it had reached when it was last stopped by something other than the user of this run.
     pub stopped_at: Option<u64>,
+}
+
+/// The folders of outputs.
+pub(super) fn folders(outputs: &BTreeMap<JobId, FinishedOutput>) -> BTreeMap<JobId, PathBuf> {
+    outputs.iter().map(|(id, output)| (*id, output.folder.clone())).collect()
 }
 
 /// Half the rows that did not fit, unless there was only one.

@@ -5,17 +5,17 @@ mod takeover;
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use proptest::prelude::*;
 use tokio::sync::watch;
 
 use super::executors::fake::{Act, Fake};
 use super::{Executor, Policy, RunError, Stop, Summary, drive};
-use crate::domain::layout::SCHEMA;
+use crate::domain::layout::ASSIGNMENT_SCHEMA;
 use crate::domain::{
-    Arch, Assignment, FailureKind, Job, JobId, JobUpdate, Length, ModelConfig, Outcome, PretrainJob, RunSettings, Task,
-    TokenizerJob, Training, Update, Verdict, layout,
+    Arch, Assignment, FailureKind, FinishedOutput, Job, JobId, JobUpdate, Length, ModelConfig, Outcome, PretrainJob,
+    RunSettings, Task, TokenizerJob, Training, Update, Verdict, layout,
 };
 
 fn job(number: usize) -> Job {
@@ -50,7 +50,7 @@ pub(super) fn left_open(number: usize, folder: &Path, token: &str) {
     let settings =
         RunSettings { device: "cpu".into(), threads: 1, checkpoint_every_seconds: 60, micro_batch: None, faults: None };
     let assignment = Assignment {
-        schema: SCHEMA,
+        schema: ASSIGNMENT_SCHEMA,
         id: id(number),
         token: token.to_owned(),
         job: job(number),
@@ -87,6 +87,9 @@ impl Run {
         let word = |what: &Update| match what {
             Update::Submitted { slot, .. } => Some(format!("on {slot}")),
             Update::Ended { outcome: Outcome { verdict: Verdict::Done, .. }, .. } => Some("done".to_owned()),
+            Update::Ended { outcome: Outcome { verdict: Verdict::DamagedInput { .. }, .. }, .. } => {
+                Some("refused its input".to_owned())
+            }
             Update::Ended { .. } => Some("failed".to_owned()),
             Update::Stopped { .. } => Some("stopped".to_owned()),
             Update::Lost { message, .. } => Some(format!("lost: {message}")),
@@ -106,7 +109,7 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 /// Drives to the end, or until `hook` requests a stop; it sees all updates so far.
 pub(super) fn run_until(
     tasks: Vec<Task>,
-    done: BTreeMap<JobId, PathBuf>,
+    done: BTreeMap<JobId, FinishedOutput>,
     executor: &mut impl Executor,
     policy: &Policy,
     mut hook: impl FnMut(&[JobUpdate]) -> Result<Stop, &'static str>,
@@ -128,18 +131,19 @@ pub(super) fn run(tasks: Vec<Task>, executor: &mut impl Executor, policy: &Polic
     run_until(tasks, BTreeMap::new(), executor, policy, |_| Ok(Stop::No))
 }
 
-/// The output folders of the jobs that are done according to the updates.
-fn outputs(updates: &[JobUpdate]) -> BTreeMap<JobId, PathBuf> {
+/// What the jobs left that are done according to the updates.
+fn outputs(updates: &[JobUpdate]) -> BTreeMap<JobId, FinishedOutput> {
     let output = |update: &JobUpdate| match &update.update {
-        Update::Ended { folder, outcome: Outcome { verdict: Verdict::Done, attempt, .. }, .. } => {
-            Some((update.job, folder.join(attempt).join(layout::OUTPUT)))
+        Update::Ended { folder, outcome: Outcome { verdict: Verdict::Done, attempt, artifacts, .. }, .. } => {
+            let output = folder.join(attempt).join(layout::OUTPUT);
+            Some((update.job, FinishedOutput { folder: output, artifacts: artifacts.clone() }))
         }
         _ => None,
     };
     updates.iter().filter_map(output).collect()
 }
 
-fn unfinished(tasks: &[Task], done: &BTreeMap<JobId, PathBuf>) -> Vec<Task> {
+fn unfinished(tasks: &[Task], done: &BTreeMap<JobId, FinishedOutput>) -> Vec<Task> {
     tasks.iter().filter(|task| !done.contains_key(&task.id)).cloned().collect()
 }
 
@@ -195,8 +199,9 @@ proptest! {
         prop_assert!(first.done().is_disjoint(&second.done()), "no job runs twice");
         done.extend(outputs(&second.updates));
         let straight = run(self::tasks(whole.path(), &parents), &mut Fake::new(1, |_| Act::Finish), &POLICY);
-        let results = |outputs: &BTreeMap<JobId, PathBuf>| -> BTreeMap<JobId, String> {
-            outputs.iter().map(|(id, output)| (*id, fs::read_to_string(output.join("result.txt")).unwrap())).collect()
+        let results = |outputs: &BTreeMap<JobId, FinishedOutput>| -> BTreeMap<JobId, String> {
+            let result = |output: &FinishedOutput| fs::read_to_string(output.folder.join("result.txt")).unwrap();
+            outputs.iter().map(|(id, output)| (*id, result(output))).collect()
         };
         prop_assert_eq!(results(&done), results(&outputs(&straight.updates)));
     }
@@ -289,6 +294,63 @@ fn lost_workers_are_replaced_as_often_as_the_policy_says() {
     let broken = run(tasks(runs.path(), &[vec![], vec![0]]), &mut Fake::new(1, |_| Act::Crash), &POLICY);
     assert_eq!(broken.summary().failed, [(id(0), "crashed".to_owned())]);
     assert_eq!(broken.course().len(), 6);
+}
+
+/// Runs the jobs 0 -> 1 -> 2, of which `done` are done. Each of `refusals` is a job that refuses an output of its parent.
+fn run_with_damage(done: &[usize], mut refusals: Vec<(usize, usize)>, slots: u32) -> (tempfile::TempDir, Run) {
+    let runs = tempfile::tempdir().unwrap();
+    let tasks = tasks(runs.path(), &[vec![], vec![0], vec![1]]);
+    let output = |&number: &usize| {
+        (id(number), FinishedOutput { folder: runs.path().join(number.to_string()).join("old"), artifacts: vec![] })
+    };
+    let done = done.iter().map(output).collect();
+    let act = |assignment: &Assignment| {
+        let refusal = refusals.iter().position(|(child, _)| id(*child) == assignment.id);
+        refusal.map_or(Act::Finish, |refusal| Act::Refuse(id(refusals.remove(refusal).1)))
+    };
+    let run = run_until(tasks, done, &mut Fake::new(slots, act), &POLICY, |_| Ok(Stop::No));
+    (runs, run)
+}
+
+#[test]
+fn a_parent_whose_output_is_damaged_runs_again_once_before_its_child() {
+    let (_runs, run) = run_with_damage(&[0, 1], vec![(2, 1)], 2);
+    let course = ["2 on cpu/0", "2 refused its input", "1 on cpu/0", "1 done", "2 on cpu/0", "2 done"];
+    assert_eq!(run.course(), course);
+    assert_eq!(run.summary().done, [id(1), id(2)]);
+    // The parent finds its own input damaged.
+    let (_runs, run) = run_with_damage(&[0, 1], vec![(2, 1), (1, 0)], 2);
+    let words: Vec<&str> = vec![
+        "2 on cpu/0",
+        "2 refused its input",
+        "1 on cpu/0",
+        "1 refused its input",
+        "0 on cpu/0",
+        "0 done",
+        "1 on cpu/0",
+        "1 done",
+        "2 on cpu/0",
+        "2 done",
+    ];
+    assert_eq!(run.course(), words);
+    // An output of this run counts as well, and a second damage ends the attempts.
+    let (_runs, run) = run_with_damage(&[], vec![(2, 1), (2, 1)], 1);
+    assert_eq!(run.summary().done, [id(0), id(1)]);
+    let name = id(1).short();
+    let message = format!("a file is damaged; the job {name} has already run again in this run");
+    assert_eq!(run.summary().failed, [(id(2), message)]);
+}
+
+#[test]
+fn a_damaged_output_of_a_job_of_another_run_is_a_failure() {
+    let runs = tempfile::tempdir().unwrap();
+    let tasks = tasks(runs.path(), &[vec![], vec![0], vec![1]]).split_off(1);
+    let done = BTreeMap::from([(id(0), FinishedOutput { folder: runs.path().join("0"), artifacts: vec![] })]);
+    let mut fake = Fake::new(1, |_: &Assignment| Act::Refuse(id(0)));
+    let run = run_until(tasks, done, &mut fake, &POLICY, |_| Ok(Stop::No));
+    let (job, message) = &run.summary().failed[0];
+    assert_eq!((*job, run.summary().skipped.as_slice()), (id(1), &[id(2)][..]));
+    assert!(message.ends_with(" is not part of this run: run the experiment that it belongs to"), "{message}");
 }
 
 #[test]

@@ -63,7 +63,7 @@ pub fn read_items(
         }
         TestItems::Perplexity(text) => own::documents(&set.name, data::documents(&located, &text.text)?, text.stride),
     };
-    let names = located.files.iter().filter_map(|file| Some(file.file_name()?.to_string_lossy().into_owned()));
+    let names = located.files.iter().filter_map(|file| Some(file.path.file_name()?.to_string_lossy().into_owned()));
     match items.is_empty() {
         true => Err(ItemsError::Empty(set.name.clone())),
         false => Ok((items, names.collect())),

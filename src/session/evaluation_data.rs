@@ -73,7 +73,7 @@ struct Unusable(String);
 
 impl Unusable {
     fn failure(self, what: &str, located: &LocatedSource) -> Failure {
-        let folder = located.files.first().and_then(|file| file.parent());
+        let folder = located.files.first().and_then(|file| file.path.parent());
         let folder = folder.filter(|folder| !folder.as_os_str().is_empty());
         let place = folder.map_or(String::new(), |folder| format!(" in {}", folder.display()));
         let message = format!("grid: the data of {what}{place} cannot be used: {}", self.0);

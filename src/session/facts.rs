@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
 
 use super::spec_text::{SpecOrigin, SpecText};
 use crate::data::{self, DataError, Survey};
 use crate::domain::{
-    ConfigFile, DataEntry, Grid, Job, JobId, JobKind, LocatedSource, Origin, PrepareJob, Prepared, Source, TextSize,
+    ConfigFile, DataEntry, FinishedOutput, Grid, Job, JobId, JobKind, LocatedSource, Origin, PrepareJob, Prepared,
+    Source, TextSize,
 };
 use crate::plan::{Decision, Facts, Plan, PlannedJob, RecordedJob, TextEstimate};
 
@@ -15,7 +15,7 @@ use crate::plan::{Decision, Facts, Plan, PlannedJob, RecordedJob, TextEstimate};
 pub(super) fn gather(
     plan: &Plan,
     decisions: &BTreeMap<JobId, Decision>,
-    outputs: &BTreeMap<JobId, PathBuf>,
+    outputs: &BTreeMap<JobId, FinishedOutput>,
     recorded: &BTreeMap<JobId, RecordedJob>,
     places: BTreeMap<String, String>,
     survey: &mut Survey,
@@ -52,11 +52,11 @@ pub(super) fn places_of_missing(
 fn existing_models(
     plan: &Plan,
     recorded: &BTreeMap<JobId, RecordedJob>,
-    outputs: &BTreeMap<JobId, PathBuf>,
+    outputs: &BTreeMap<JobId, FinishedOutput>,
 ) -> Result<BTreeMap<JobId, ConfigFile>, DataError> {
     let folder = |job: &PlannedJob| match recorded.contains_key(&job.id) {
-        true => outputs.get(&job.id).cloned(),
-        false if job.job.kind() == JobKind::Import => Some(job.sources.first()?.1.first()?.parent()?.to_owned()),
+        true => Some(outputs.get(&job.id)?.folder.clone()),
+        false if job.job.kind() == JobKind::Import => Some(job.sources.first()?.1.first()?.path.parent()?.to_owned()),
         false => None,
     };
     let folders = plan.jobs().filter_map(|job| Some((job.id, folder(job)?)));
@@ -68,7 +68,7 @@ fn evaluation_bytes(plan: &Plan) -> BTreeMap<JobId, u64> {
     let reads = |planned: &&PlannedJob| matches!(planned.job, Job::Eval(_) | Job::Finetune(_));
     let size = |planned: &PlannedJob| -> u64 {
         let files = planned.sources.iter().flat_map(|(_, files)| files);
-        files.filter_map(|file| fs::metadata(file).ok()).map(|metadata| metadata.len()).sum()
+        files.filter_map(|file| fs::metadata(&file.path).ok()).map(|metadata| metadata.len()).sum()
     };
     plan.jobs().filter(reads).map(|planned| (planned.id, size(planned))).filter(|(_, size)| *size > 0).collect()
 }
@@ -78,14 +78,14 @@ fn evaluation_bytes(plan: &Plan) -> BTreeMap<JobId, u64> {
 fn amounts(
     plan: &Plan,
     decisions: &BTreeMap<JobId, Decision>,
-    outputs: &BTreeMap<JobId, PathBuf>,
+    outputs: &BTreeMap<JobId, FinishedOutput>,
     survey: &mut Survey,
 ) -> Result<BTreeMap<JobId, TextEstimate>, DataError> {
     let mut amounts = BTreeMap::new();
     for planned in plan.jobs() {
         let Job::Prepare(job) = &planned.job else { continue };
         let amount = match (decisions.get(&planned.id), outputs.get(&planned.id)) {
-            (Some(Decision::Reuse), Some(output)) => Some(prepared_amount(&data::Ledger::open(output)?)),
+            (Some(Decision::Reuse), Some(output)) => Some(prepared_amount(&data::Ledger::open(&output.folder)?)),
             _ => surveyed_amount(planned, job, survey)?,
         };
         amounts.extend(amount.map(|amount| (planned.id, amount)));

@@ -49,7 +49,7 @@ pub use execution::Execution;
 pub use failure::{Exit, Failure};
 pub use fetch::{Fetched, fetch_before_run, fetch_missing, update_lock};
 pub use job_named::only_job;
-pub use model_job::{FinishedModel, only_model};
+pub use model_job::{FinishedModel, check_model, only_model};
 pub use observer::{JobToRun, Observer};
 pub use open::Session;
 pub use run::Run;

@@ -1,10 +1,14 @@
 //! The models that jobs produced.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::failure::{Exit, Failure};
-use crate::domain::JobId;
-use crate::store::ModelJob;
+use super::history::{self, output_of};
+use crate::data::Survey;
+use crate::domain::layout::OPTIMIZER;
+use crate::domain::{FinishedOutput, JobId};
+use crate::plan::Artifacts;
+use crate::store::{ModelJob, Store};
 
 /// A finished job that produced a model.
 pub struct FinishedModel {
@@ -37,4 +41,22 @@ pub fn only_model(text: &str, mut jobs: Vec<ModelJob>) -> Result<FinishedModel, 
             no_match(format!("grid: '{text}' matches several models:\n{list}"))
         }
     }
+}
+
+/// Compares the files of the last model of a job with their records.
+///
+/// # Errors
+/// A file that is missing, or that is not the one that the job left; errors of the database.
+pub async fn check_model(store: &Store, id: JobId) -> Result<(), Failure> {
+    let history = store.history(&[id]).await?.remove(&id);
+    let Some(FinishedOutput { folder, mut artifacts }) = history.as_ref().and_then(output_of) else { return Ok(()) };
+    artifacts.retain(|artifact| artifact.path.parent() == Some(Path::new("")) && !artifact.path.ends_with(OPTIMIZER));
+    let damage = match history::state_of(&FinishedOutput { folder, artifacts }, &mut Survey::open(Path::new("")))? {
+        Artifacts::Whole => return Ok(()),
+        Artifacts::Missing(file) => format!("{file} is missing"),
+        Artifacts::Altered(problem) => problem,
+    };
+    let message =
+        format!("grid: the model is not the one that its job left: {damage}\n  help: `grid resume` makes it again");
+    Err(Failure::text(Exit::Environment, message))
 }

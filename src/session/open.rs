@@ -13,7 +13,7 @@ use super::refuse;
 use super::runs_folder::survey_of;
 use super::spec_text::SpecText;
 use crate::data::{DataError, Survey};
-use crate::domain::{BaseModel, Grid, Job, JobId, LocatedSource, Source, Task};
+use crate::domain::{BaseModel, FinishedOutput, Grid, Job, JobId, LocatedSource, Source, Task};
 use crate::plan::{self, Decision, Facts, Plan, PlannedJob, PriorState, RecordedJob};
 use crate::store::{JobName, Store};
 
@@ -27,8 +27,8 @@ pub struct Session {
     pub plan: Plan,
     /// Whether each job is reused or runs.
     pub decisions: BTreeMap<JobId, Decision>,
-    /// The `output/` folder of each finished job.
-    pub outputs: BTreeMap<JobId, PathBuf>,
+    /// What each finished job left.
+    pub outputs: BTreeMap<JobId, FinishedOutput>,
     /// The folder of each job that the database knows.
     pub folders: BTreeMap<JobId, PathBuf>,
     /// What the data on this machine say about the plan.
@@ -87,8 +87,10 @@ impl Session {
             Some(store) => store.history(&ids).await?,
             None => BTreeMap::new(),
         };
-        let mut known: BTreeMap<JobId, PriorState> =
-            histories.iter().map(|(id, history)| (*id, history::known(history, plan.is_carried(id)))).collect();
+        let mut known: BTreeMap<JobId, PriorState> = BTreeMap::new();
+        for (id, history) in &histories {
+            known.insert(*id, history::known(history, plan.is_carried(id), &mut self.survey)?);
+        }
         if let Some(store) = store {
             let before = store.canonical_by_name(&plan.name).await?;
             for job in plan.jobs() {
@@ -131,6 +133,11 @@ impl Session {
             keep_optimizer: self.plan.is_carried(&job.id),
         };
         self.plan.jobs().map(task).collect()
+    }
+
+    /// Whether the plan has all that a job needs to run. It lacks the parents of a model that another experiment made.
+    pub(super) fn can_run(&self, task: &Task) -> bool {
+        !(self.recorded.contains_key(&task.id) && task.parents.is_empty())
     }
 
     /// The kind and name of a job, for messages.

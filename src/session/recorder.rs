@@ -32,6 +32,8 @@ pub(super) fn database_wait() -> Result<Duration, Failure> {
 /// The database of a run.
 pub(super) struct Recorder {
     store: Store,
+    /// The command whose attempts are recorded.
+    invocation: InvocationId,
     /// How long to wait for another program's lock.
     wait: Duration,
 }
@@ -46,9 +48,9 @@ pub(super) struct Attendant {
 }
 
 impl Recorder {
-    /// Records in this database, and waits that long for another program's lock.
-    pub(super) fn new(store: Store, wait: Duration) -> Self {
-        Self { store, wait }
+    /// Records what this invocation does in this database, and waits that long for another program's lock.
+    pub(super) fn new(store: Store, invocation: InvocationId, wait: Duration) -> Self {
+        Self { store, invocation, wait }
     }
 
     /// Records updates.
@@ -57,21 +59,16 @@ impl Recorder {
     /// A database that stays locked, was replaced by another file, or cannot be written.
     pub(super) async fn record(&mut self, updates: &[JobUpdate], attendant: &Attendant) -> Result<(), StoreError> {
         self.check_file(attendant.announce).await?;
-        self.patiently(attendant, async |store| store.record_all(updates, now()).await).await
+        self.patiently(attendant, async |store| store.record_run(updates, self.invocation, now()).await).await
     }
 
     /// Records how the run ended, and closes the database.
     ///
     /// # Errors
     /// As [`Self::record`].
-    pub(super) async fn finish(
-        mut self,
-        invocation: InvocationId,
-        outcome: InvocationOutcome,
-        attendant: &Attendant,
-    ) -> Result<(), StoreError> {
+    pub(super) async fn finish(mut self, outcome: InvocationOutcome, attendant: &Attendant) -> Result<(), StoreError> {
         self.check_file(attendant.announce).await?;
-        self.patiently(attendant, async |store| store.finish(invocation, outcome, now()).await).await?;
+        self.patiently(attendant, async |store| store.finish(self.invocation, outcome, now()).await).await?;
         self.store.close().await;
         Ok(())
     }

@@ -15,7 +15,7 @@ use super::recorder::{Attendant, Recorder, database_wait};
 use super::runs_folder::RunsFolder;
 use super::signals::{STOPPING, forward_signals};
 use super::spec_text::SpecText;
-use crate::domain::{Grid, JobId, JobUpdate, Task};
+use crate::domain::{FinishedOutput, Grid, JobId, JobUpdate, Task};
 use crate::plan::{Decision, PlannedCell, PlannedJob, Role, RunReason, warnings, weight};
 use crate::runner::{self, RunsLock, Stop, Summary, WorkerProgram};
 use crate::store::{
@@ -36,8 +36,9 @@ pub struct Run {
     pub recovered: u64,
     /// The jobs that are left to do.
     pub tasks: Vec<Task>,
+    /// The tasks of all jobs of the plan.
+    all_tasks: Vec<Task>,
     recorder: Recorder,
-    invocation: InvocationId,
     /// The user's requests to stop.
     requests: watch::Sender<Stop>,
     _lock: RunsLock,
@@ -87,18 +88,18 @@ impl Run {
             session.decide(Some(&store)).await?;
         }
         let is_left = |task: &Task| session.decisions.get(&task.id) != Some(&Decision::Reuse);
-        let tasks = tasks.into_iter().filter(is_left).collect();
-        let recorder = Recorder::new(store, wait);
+        let left = tasks.iter().filter(|task| is_left(task)).cloned().collect();
+        let recorder = Recorder::new(store, invocation, wait);
         let requests = watch::channel(Stop::No).0;
         Ok(Self {
-            session,
             runs,
             warnings,
             removed_cells,
             recovered,
-            tasks,
+            tasks: left,
+            all_tasks: tasks.into_iter().filter(|task| session.can_run(task)).collect(),
+            session,
             recorder,
-            invocation,
             requests,
             _lock: lock,
         })
@@ -114,7 +115,7 @@ impl Run {
         let policy = execution.policy(resources)?;
         let reused = |id: &JobId| self.session.decisions.get(id) == Some(&Decision::Reuse);
         let outputs = self.session.outputs.iter().filter(|(id, _)| reused(id));
-        let done: BTreeMap<JobId, PathBuf> = outputs.map(|(id, output)| (*id, output.clone())).collect();
+        let done: BTreeMap<JobId, FinishedOutput> = outputs.map(|(id, output)| (*id, output.clone())).collect();
         let text = match resources.backend.kind().batch_system() {
             Some(system) if !execution.cancel_on_exit => {
                 format!("leaving: the jobs in {}'s queue keep running, `grid resume` adopts them", system.name)
@@ -133,7 +134,7 @@ impl Run {
             Ok::<(), StoreError>(())
         };
         let mut executor = runner::executor_for(resources, program, &self.runs, execution.cancel_on_exit);
-        let tasks = std::mem::take(&mut self.tasks);
+        let tasks = std::mem::take(&mut self.all_tasks);
         let summary = runner::drive(tasks, done, executor.as_mut(), &policy, stop, sink).await;
         observer.finish();
         Ok(summary?)
@@ -145,7 +146,7 @@ impl Run {
     /// Those of the database.
     pub async fn finish(self, ending: InvocationOutcome, observer: &dyn Observer) -> Result<Session, Failure> {
         let attendant = Attendant { announce: observer.announce(), stop: self.requests.subscribe() };
-        self.recorder.finish(self.invocation, ending, &attendant).await?;
+        self.recorder.finish(ending, &attendant).await?;
         Ok(self.session)
     }
 }

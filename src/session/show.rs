@@ -10,7 +10,7 @@ use crate::data::{self, Formatter, Tokenizer};
 use crate::domain::{
     DatasetFormat, Formatting, Job, JobId, LocatedSource, LossMask, PrepareJob, Prepared, Transformers, did_you_mean,
 };
-use crate::plan::PlannedJob;
+use crate::plan::{Decision, PlannedJob};
 
 /// Records of a dataset as token ids.
 #[derive(Debug, Clone, Serialize)]
@@ -140,8 +140,8 @@ pub(super) fn tokenizer_of(
     id: &JobId,
     release: Transformers,
 ) -> Result<(Tokenizer, PathBuf), Failure> {
-    if let Some(output) = session.outputs.get(id) {
-        return Ok((Tokenizer::load_as(output, release)?, output.clone()));
+    if let (Some(Decision::Reuse), Some(output)) = (session.decisions.get(id), session.outputs.get(id)) {
+        return Ok((Tokenizer::load_as(&output.folder, release)?, output.folder.clone()));
     }
     let planned = session.plan.job(id).expect("the parents of a planned job are planned");
     match &planned.job {
@@ -149,7 +149,7 @@ pub(super) fn tokenizer_of(
             let texts = data::tokenizer_texts(job, |origin, texts| texts(&planned.located(origin)))?;
             Ok((Tokenizer::train_with(job.vocab_size, &job.special_tokens, texts.iter())?, PathBuf::new()))
         }
-        _ => match planned.sources.iter().flat_map(|(_, files)| files).next().and_then(|file| file.parent()) {
+        _ => match planned.sources.iter().flat_map(|(_, files)| files).next().and_then(|file| file.path.parent()) {
             Some(folder) => Ok((Tokenizer::load_as(folder, release)?, folder.to_owned())),
             None => {
                 let message = format!("grid: the tokenizer of {} is not on this machine yet", planned.label);

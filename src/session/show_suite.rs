@@ -120,8 +120,8 @@ fn positions_of(session: &Session, model: &JobId) -> usize {
         Job::Pretrain(job) => Some(job.model.max_positions as usize),
         Job::Tune(job) => Some(positions_of(session, &job.parent)),
         _ => {
-            let own = planned.sources.iter().flat_map(|(_, files)| files).find_map(|file| file.parent());
-            let folder = session.outputs.get(model).map_or(own, |output| Some(output.as_path()));
+            let own = planned.sources.iter().flat_map(|(_, files)| files).find_map(|file| file.path.parent());
+            let folder = session.outputs.get(model).map_or(own, |output| Some(output.folder.as_path()));
             folder.and_then(|folder| Some(data::model_config(folder).ok()?.model.max_positions as usize))
         }
     });

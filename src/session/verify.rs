@@ -17,8 +17,8 @@ use super::runs_folder::RunsFolder;
 use super::signals::{STOPPING, forward_signals};
 use super::spec_text::SpecText;
 use crate::domain::{
-    Backend, Event, FaultInjection, Grid, Job, JobId, JobUpdate, Outcome, Resources, Score, Task, Training, Update,
-    Verdict, layout,
+    Artifact, Backend, Event, FaultInjection, FinishedOutput, Grid, Job, JobId, JobUpdate, Outcome, Resources, Score,
+    Task, Training, Update, Verdict, layout,
 };
 use crate::plan::{PlannedCell, PlannedJob};
 use crate::runner::{self, Policy, Stop, WorkerProgram};
@@ -58,6 +58,8 @@ pub struct VerificationRun {
 struct TrainedJob {
     /// Folder of the attempt that succeeded.
     attempt: PathBuf,
+    /// The files that it left.
+    artifacts: Vec<Artifact>,
     device: String,
     threads: u32,
     version: String,
@@ -137,7 +139,7 @@ impl VerificationRun {
                 matches!(job, Some(Job::Pretrain(_) | Job::Tune(_) | Job::Eval(_)))
             };
             let done = straight.iter().filter(|(id, _)| !is_repeated(id));
-            let done = done.map(|(id, trained)| (*id, trained.attempt.join(layout::OUTPUT))).collect();
+            let done = done.map(|(id, trained)| (*id, trained.output())).collect();
             let mut tasks = self.needed_tasks(&resumed);
             tasks.retain(|task| is_repeated(&task.id));
             let faults =
@@ -193,7 +195,7 @@ impl VerificationRun {
         &self,
         resources: &Resources,
         tasks: Vec<Task>,
-        done: BTreeMap<JobId, PathBuf>,
+        done: BTreeMap<JobId, FinishedOutput>,
         folder: &Path,
         faults: FaultInjection,
         observer: &mut dyn Observer,
@@ -275,6 +277,11 @@ impl VerificationRun {
 }
 
 impl TrainedJob {
+    /// What it left.
+    fn output(&self) -> FinishedOutput {
+        FinishedOutput { folder: self.attempt.join(layout::OUTPUT), artifacts: self.artifacts.clone() }
+    }
+
     fn apply(&mut self, update: Update) {
         match update {
             Update::Journal { entry, .. } => match entry.event {
@@ -285,8 +292,8 @@ impl TrainedJob {
                 Event::Scored(score) => self.scores.push(score),
                 _ => {}
             },
-            Update::Ended { folder, outcome: Outcome { verdict: Verdict::Done, attempt, .. }, .. } => {
-                self.attempt = folder.join(attempt);
+            Update::Ended { folder, outcome: Outcome { verdict: Verdict::Done, attempt, artifacts, .. }, .. } => {
+                (self.attempt, self.artifacts) = (folder.join(attempt), artifacts);
             }
             Update::Lost { .. } => self.kills += 1,
             Update::Ended { .. } | Update::Submitted { .. } | Update::Stopped { .. } => {}

@@ -67,7 +67,7 @@ impl Store {
         let warnings: Option<String> = row.try_get("warnings")?;
         Ok(AttemptRow {
             token: row.try_get("token")?,
-            folder: folder.map(|folder| self.absolute(&folder)),
+            folder: folder.map(|folder| self.absolute(&folder)).transpose()?,
             state: parse_word("attempt.state", row.try_get("state")?)?,
             slot: row.try_get("slot")?,
             host: row.try_get("host")?,

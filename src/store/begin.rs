@@ -71,7 +71,7 @@ pub struct Invocation {
 
 /// The row id of an invocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct InvocationId(i64);
+pub struct InvocationId(pub(super) i64);
 
 /// How an invocation ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,7 +112,7 @@ impl Store {
         write_experiment(&mut transaction, experiment, invocation.started).await?;
         self.write_jobs(&mut transaction, &experiment.name, jobs, invocation.started).await?;
         write_cells(&mut transaction, &experiment.name, cells).await?;
-        let id = write_invocation(&mut transaction, &experiment.name, invocation).await?;
+        let id = write_invocation(&mut transaction, experiment, invocation).await?;
         transaction.commit().await?;
         Ok(id)
     }
@@ -246,19 +246,22 @@ async fn write_cells(
 
 async fn write_invocation(
     connection: &mut SqliteConnection,
-    experiment: &str,
+    experiment: &Experiment,
     invocation: &Invocation,
 ) -> Result<InvocationId, StoreError> {
     let id = sqlx::query_scalar(
-        "INSERT INTO invocation (experiment, command, host, version, git_commit, started)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6) RETURNING id",
+        "INSERT INTO invocation (experiment, command, host, version, git_commit, started, spec_path, spec_text, overrides)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) RETURNING id",
     )
-    .bind(experiment)
+    .bind(&experiment.name)
     .bind(&invocation.command)
     .bind(&invocation.host)
     .bind(&invocation.version)
     .bind(&invocation.git_commit)
     .bind(invocation.started)
+    .bind(utf8(&experiment.spec_path)?)
+    .bind(&experiment.spec_text)
+    .bind(serde_json::json!(experiment.overrides).to_string())
     .fetch_one(connection)
     .await?;
     Ok(InvocationId(id))

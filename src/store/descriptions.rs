@@ -173,6 +173,25 @@ pub(super) const RELATIONS: &[Relation] = &[
         ],
     },
     Relation {
+        name: "v_provenance",
+        description: "The commands that made the results: one row per job that has one.",
+        columns: &[
+            ("job", "id of the job"),
+            ("kind", "kind of job"),
+            ("label", "name of the job, without the kind"),
+            ("invocation", "number of the invocation that made the result; NULL if not known"),
+            ("experiment", "experiment that the invocation executed"),
+            ("command", "command line"),
+            ("spec_path", "path of the spec"),
+            ("spec_text", "content of the spec"),
+            ("overrides", "`path=value` overrides of the command line, a JSON list"),
+            ("host", "host name"),
+            ("version", "version of grid"),
+            ("git_commit", "commit that grid was built from, if known"),
+            ("started", "start of the invocation, UTC"),
+        ],
+    },
+    Relation {
         name: "v_verifications",
         description: "The newest verdict of `grid verify resume` for each training job, device and number of threads.",
         columns: &[
@@ -266,6 +285,12 @@ pub(super) const RELATIONS: &[Relation] = &[
             ("started", "start"),
             ("ended", "end; NULL while it runs, or if it was killed"),
             ("outcome", "`running`, `done`, `failed` (some jobs failed) or `interrupted`"),
+            ("spec_path", "path of the spec; NULL if recorded by an earlier version"),
+            ("spec_text", "content of the spec; NULL if recorded by an earlier version"),
+            (
+                "overrides",
+                "`path=value` overrides of the command line, a JSON list; NULL if recorded by an earlier version",
+            ),
         ],
     },
     Relation {
@@ -298,6 +323,10 @@ pub(super) const RELATIONS: &[Relation] = &[
             ("message", "why it failed or was lost"),
             ("warnings", "warnings of its journal, one per line"),
             ("lines", "number of lines of its journal that are recorded"),
+            (
+                "invocation",
+                "number of the invocation that submitted it; NULL if not known, as for attempts that an earlier version recorded or that were found in the folder of their job",
+            ),
         ],
     },
     Relation {
@@ -401,6 +430,10 @@ pub(super) const RELATIONS: &[Relation] = &[
             ("path", "path relative to `output/` in the folder of the attempt `job.result`"),
             ("bytes", "size in bytes"),
             ("digest", "blake3 digest of the content"),
+            (
+                "stamp",
+                "device, inode, length and times of the file when its digest was computed, as JSON; NULL if not known",
+            ),
         ],
     },
     Relation {

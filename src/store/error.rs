@@ -93,6 +93,25 @@ pub enum StoreError {
         /// Its value.
         value: String,
     },
+    /// A path that is not inside the folder of runs.
+    #[error(
+        "use the path {} in runs.db: it leads out of the runs folder {}, in which all results must be without symbolic links that lead elsewhere; if the whole folder should be elsewhere, move it and name it with --runs-dir",
+        .path.display(), .runs.display()
+    )]
+    Outside {
+        /// The path.
+        path: PathBuf,
+        /// The folder of runs.
+        runs: PathBuf,
+    },
+    /// A folder to be removed that is not that of the job or attempt of its row.
+    #[error("remove {} for the job {}: this is not how the folders of its attempts are named; correct or delete the row in runs.db", .path.display(), .job)]
+    ForeignFolder {
+        /// The folder.
+        path: PathBuf,
+        /// The id of the job.
+        job: String,
+    },
     /// An update of a job could not be recorded.
     #[error("record what happened to job {}: {source}", .job.short())]
     Record {

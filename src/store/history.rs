@@ -56,6 +56,7 @@ struct ArtifactRow {
     path: String,
     bytes: i64,
     digest: String,
+    stamp: Option<String>,
 }
 
 impl Store {
@@ -92,8 +93,8 @@ impl Store {
             let attempt: Option<String> = row.try_get("folder")?;
             let entry = JobHistory {
                 last,
-                folder: self.absolute(row.try_get("home")?),
-                attempt: attempt.map(|folder| self.absolute(&folder)),
+                folder: self.absolute(row.try_get("home")?)?,
+                attempt: attempt.map(|folder| self.absolute(&folder)).transpose()?,
                 artifacts,
                 token: row.try_get("token")?,
             };
@@ -109,16 +110,19 @@ async fn artifacts(
     ids: &str,
 ) -> Result<BTreeMap<String, Vec<Artifact>>, StoreError> {
     let rows: Vec<ArtifactRow> = sqlx::query_as(
-        "SELECT job, path, bytes, digest FROM artifact
+        "SELECT job, path, bytes, digest, stamp FROM artifact
          WHERE job IN (SELECT value FROM json_each(?1)) ORDER BY job, path",
     )
     .bind(ids)
     .fetch_all(connection)
     .await?;
     let mut artifacts: BTreeMap<String, Vec<Artifact>> = BTreeMap::new();
-    for ArtifactRow { job, path, bytes, digest } in rows {
+    for ArtifactRow { job, path, bytes, digest, stamp } in rows {
         let digest = parse_id("artifact.digest", &digest)?;
-        let artifact = Artifact { path: PathBuf::from(path), bytes: bytes as u64, digest };
+        let path = path.parse().map_err(|_| StoreError::Unreadable { column: "artifact.path", value: path })?;
+        // A stamp only saves reading the file.
+        let stamp = stamp.and_then(|stamp| serde_json::from_str(&stamp).ok());
+        let artifact = Artifact { path, bytes: bytes as u64, digest, stamp };
         artifacts.entry(job).or_default().push(artifact);
     }
     Ok(artifacts)

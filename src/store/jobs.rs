@@ -156,7 +156,7 @@ impl Store {
             backend: row.try_get::<Option<String>, _>("slot")?.map(|slot| BackendKind::of_slot(&slot)),
             progress: done.zip(total).map(|(done, total)| (done as u64, total as u64)),
             message: row.try_get("message")?,
-            folder: self.absolute(row.try_get("folder")?),
+            folder: self.absolute(row.try_get("folder")?)?,
         })
     }
 }

@@ -82,7 +82,9 @@ impl Store {
                     id: parse_id("job.id", row.try_get("id")?)?,
                     kind: parse_word("job.kind", row.try_get("kind")?)?,
                     label: row.try_get("label")?,
-                    output: folder.map(|folder| self.absolute(&folder).join(OUTPUT)),
+                    output: folder
+                        .map(|folder| Ok::<_, StoreError>(self.absolute(&folder)?.join(OUTPUT)))
+                        .transpose()?,
                 })
             })
             .collect()

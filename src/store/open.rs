@@ -12,6 +12,7 @@ use super::filesystem::network_filesystem;
 use super::layout::{self, MIGRATOR};
 use super::old_layout;
 use super::read_only::{ReadOnlySource, is_writable};
+use crate::domain::InnerPath;
 
 /// How long to wait for the lock of another program.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -263,15 +264,37 @@ impl Store {
         Ok(self.pool.begin_with("BEGIN IMMEDIATE").await?)
     }
 
-    /// A path as the tables store it: relative to the folder of runs if it lies inside, so that the folder can be moved.
+    /// A path as the tables store it: relative to the folder of runs, so that the folder can be moved.
+    ///
+    /// # Errors
+    /// A path that is not inside the folder of runs.
     pub(super) fn relative(&self, path: &Path) -> Result<String, StoreError> {
         let inner = self.roots.iter().find_map(|root| path.strip_prefix(root).ok()).unwrap_or(path);
-        utf8(inner).map(str::to_owned)
+        let stored = utf8(inner)?;
+        match stored.parse::<InnerPath>() {
+            Ok(_) => Ok(stored.to_owned()),
+            Err(_) => Err(self.outside(stored)),
+        }
     }
 
     /// The absolute path of a stored path: the inverse of [`Self::relative`].
-    pub(super) fn absolute(&self, stored: &str) -> PathBuf {
-        self.roots[0].join(stored)
+    ///
+    /// # Errors
+    /// A path that leads out of the folder of runs, also if a symbolic link does.
+    pub(super) fn absolute(&self, stored: &str) -> Result<PathBuf, StoreError> {
+        let inner: InnerPath = stored.parse().map_err(|_| self.outside(stored))?;
+        let path = self.roots[0].join(&inner);
+        // A folder that was removed would be where its nearest parent that exists is.
+        let existing = path.ancestors().find(|part| part.symlink_metadata().is_ok());
+        let real = existing.and_then(|part| part.canonicalize().ok());
+        match real.is_some_and(|real| real.starts_with(&self.roots[1])) {
+            true => Ok(path),
+            false => Err(self.outside(stored)),
+        }
+    }
+
+    fn outside(&self, stored: &str) -> StoreError {
+        StoreError::Outside { path: PathBuf::from(stored), runs: self.roots[0].clone() }
     }
 }
 

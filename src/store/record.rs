@@ -1,10 +1,10 @@
 //! Recording updates of jobs.
 
 use std::collections::HashMap;
-use std::path::Path;
 
 use sqlx::{FromRow, SqliteConnection};
 
+use super::begin::InvocationId;
 use super::error::StoreError;
 use super::open::{Store, utf8};
 use super::results;
@@ -16,18 +16,34 @@ impl Store {
         self.record_all(std::slice::from_ref(update), at).await
     }
 
-    /// Records updates in this order and in one transaction.
+    /// Records updates that no invocation has caused, such as those of jobs that are found to be finished; see
+    /// [`Self::record_run`].
+    pub async fn record_all(&self, updates: &[JobUpdate], at: i64) -> Result<(), StoreError> {
+        self.record_updates(updates, None, at).await
+    }
+
+    /// Records updates of a run in this order and in one transaction. The attempts that they submit belong to its
+    /// invocation.
     ///
     /// Updates that are already recorded change nothing. `at`, in milliseconds since 1970 UTC, is the time of those
     /// updates that have no time of their own.
-    pub async fn record_all(&self, updates: &[JobUpdate], at: i64) -> Result<(), StoreError> {
+    pub async fn record_run(&self, updates: &[JobUpdate], invocation: InvocationId, at: i64) -> Result<(), StoreError> {
+        self.record_updates(updates, Some(invocation), at).await
+    }
+
+    async fn record_updates(
+        &self,
+        updates: &[JobUpdate],
+        invocation: Option<InvocationId>,
+        at: i64,
+    ) -> Result<(), StoreError> {
         if updates.is_empty() {
             return Ok(());
         }
         let mut transaction = self.write().await?;
         let mut journals = Journals::default();
         for update in updates {
-            self.record_one(&mut transaction, &mut journals, update, at)
+            self.record_one(&mut transaction, &mut journals, update, invocation, at)
                 .await
                 .map_err(|source| StoreError::Record { job: update.job, source: Box::new(source) })?;
         }
@@ -40,11 +56,12 @@ impl Store {
         connection: &mut SqliteConnection,
         journals: &mut Journals,
         update: &JobUpdate,
+        invocation: Option<InvocationId>,
         at: i64,
     ) -> Result<(), StoreError> {
         let job = update.job;
         match &update.update {
-            Update::Submitted { token, slot } => record_submission(connection, job, token, slot, at).await,
+            Update::Submitted { token, slot } => record_submission(connection, job, token, slot, invocation, at).await,
             Update::Journal { token, attempt, line, entry } => {
                 let folder = self.relative(attempt)?;
                 let journal = journals.cursor(connection, job, token, folder).await?;
@@ -69,7 +86,9 @@ impl Store {
                     Verdict::Done => {
                         results::publish(connection, attempt, outcome, items, &self.relative(folder)?).await
                     }
-                    Verdict::Failed { .. } => results::discard(connection, job, attempt, &outcome.token).await,
+                    Verdict::Failed { .. } | Verdict::DamagedInput { .. } => {
+                        results::discard(connection, job, attempt, &outcome.token).await
+                    }
                 }
             }
             Update::Stopped { token } => {
@@ -156,16 +175,18 @@ async fn record_submission(
     job: JobId,
     token: &str,
     slot: &str,
+    invocation: Option<InvocationId>,
     at: i64,
 ) -> Result<(), StoreError> {
     let attempt: Option<i64> = sqlx::query_scalar(
-        "INSERT INTO attempt (job, token, state, slot, submitted) SELECT ?1, ?2, 'submitted', ?3, ?4
+        "INSERT INTO attempt (job, token, state, slot, submitted, invocation) SELECT ?1, ?2, 'submitted', ?3, ?4, ?5
          WHERE NOT EXISTS (SELECT 1 FROM attempt WHERE job = ?1 AND token = ?2) RETURNING id",
     )
     .bind(job.to_string())
     .bind(token)
     .bind(slot)
     .bind(at)
+    .bind(invocation.map(|invocation| invocation.0))
     .fetch_optional(&mut *connection)
     .await?;
     if let Some(attempt) = attempt {
@@ -215,7 +236,8 @@ async fn find_or_insert_attempt(
         return Ok(JournalCursor { attempt, lines, heard: None, progress: None });
     }
     let (attempt, state): (i64, String) = sqlx::query_as(
-        "INSERT INTO attempt (job, token, folder, state) VALUES (?1, ?2, ?3, iif(EXISTS (
+        "INSERT INTO attempt (job, token, folder, invocation, state) VALUES (?1, ?2, ?3,
+             (SELECT invocation FROM attempt WHERE job = ?1 AND token = ?2 LIMIT 1), iif(EXISTS (
              SELECT 1 FROM attempt WHERE job = ?1 AND token = ?2 AND state IN ('lost', 'failed', 'done')
          ), 'lost', 'submitted')) RETURNING id, state",
     )
@@ -280,7 +302,7 @@ async fn record_event(
         .bind(*step as i64)
         .bind(*tokens as i64)
         .bind(*words as i64)
-        .bind(utf8(path as &Path)?)
+        .bind(utf8(path)?)
         .bind(weights.to_string())
         .bind(entry.at)
         .bind(milestone.map(|milestone| milestone.to_string())),

@@ -69,6 +69,8 @@ pub(super) async fn close_attempt(
     let (state, failure, message) = match &outcome.verdict {
         Verdict::Done => ("done", None, None),
         Verdict::Failed { failure, message } => ("failed", Some(failure_name(*failure)), Some(message)),
+        // The job did not fail: it runs again once its input is repaired.
+        Verdict::DamagedInput { message, .. } => ("lost", None, Some(message)),
     };
     let closed = sqlx::query(
         "UPDATE attempt SET state = ?2, failure = ?3, message = ?4, started = ?5, ended = ?6
@@ -151,11 +153,12 @@ pub(super) async fn publish(
         sqlx::query(statement).bind(&job).bind(attempt).execute(&mut *connection).await?;
     }
     for artifact in &outcome.artifacts {
-        sqlx::query("INSERT INTO artifact (job, path, bytes, digest) VALUES (?1, ?2, ?3, ?4)")
+        sqlx::query("INSERT INTO artifact (job, path, bytes, digest, stamp) VALUES (?1, ?2, ?3, ?4, ?5)")
             .bind(&job)
             .bind(utf8(&artifact.path)?)
             .bind(artifact.bytes as i64)
             .bind(artifact.digest.to_string())
+            .bind(artifact.stamp.map(|stamp| serde_json::json!(stamp).to_string()))
             .execute(&mut *connection)
             .await?;
     }

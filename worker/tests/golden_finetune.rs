@@ -13,9 +13,9 @@ use crate::recordings::recording;
 use grid::data::Tokenizer;
 use grid::domain::layout;
 use grid::domain::{
-    Artifact, Assignment, Digest, Event, FinetuneJob, FinetuneRecipe, GlueTask, Hyperparameters, Job, JobId,
-    JournalEntry, Mode, Origin, Outcome, Pooling, Precision, RunSettings, Schedule, Score, Selection, Training,
-    Verdict, Warmup,
+    Artifact, Assignment, Digest, Event, FinetuneJob, FinetuneRecipe, FinishedOutput, GlueTask, Hyperparameters, Job,
+    JournalEntry, Mode, Origin, Pooling, Precision, RunSettings, Schedule, Score, Selection, SourceFile, Training,
+    Warmup,
 };
 use grid_worker::attempt::{self, Served};
 use grid_worker::jobs;
@@ -156,8 +156,8 @@ fn golden_pairs_of_texts() {
     }
 }
 
-/// The output folder of an attempt that seems to have made a recorded model.
-fn output_of(model: &Path, id: JobId, attempt: &Path) -> PathBuf {
+/// The output of an attempt that seems to have made a recorded model.
+fn output_of(model: &Path, attempt: &Path) -> FinishedOutput {
     let output = attempt.join(layout::OUTPUT);
     fs::create_dir_all(&output).unwrap();
     let mut artifacts = vec![];
@@ -166,21 +166,10 @@ fn output_of(model: &Path, id: JobId, attempt: &Path) -> PathBuf {
         let name = path.file_name().unwrap();
         std::os::unix::fs::symlink(fs::canonicalize(&path).unwrap(), output.join(name)).unwrap();
         let (bytes, digest) = (fs::metadata(&path).unwrap().len(), attempt::digest_of(&path).unwrap());
-        artifacts.push(Artifact { path: name.into(), bytes, digest });
+        let path = Path::new(name).to_owned().try_into().unwrap();
+        artifacts.push(Artifact { path, bytes, digest, stamp: None });
     }
-    let (token, attempt_name) = ("t".to_owned(), attempt.file_name().unwrap().to_str().unwrap().to_owned());
-    let outcome = Outcome {
-        schema: layout::SCHEMA,
-        id,
-        token,
-        attempt: attempt_name,
-        started: 0,
-        ended: 0,
-        verdict: Verdict::Done,
-        artifacts,
-    };
-    fs::write(attempt.join(layout::OUTCOME), serde_json::to_vec(&outcome).unwrap()).unwrap();
-    output
+    FinishedOutput { folder: output, artifacts }
 }
 
 /// Runs a fine-tuning job on a recorded model and the official data, and returns its scores.
@@ -191,6 +180,10 @@ fn scores(model: &Path, task: GlueTask, mode: Mode, pooling: Pooling, one: Hyper
     let origin = |name: &str| {
         let digest = Digest::of(&fs::read(data.join(name)).unwrap());
         Origin::Content { digest: Digest::of_named([("", digest)]) }
+    };
+    let file = |name: &str| {
+        let path = data.join(name);
+        SourceFile { digest: Digest::of(&fs::read(&path).unwrap()), path }
     };
     let (train, valid) = (task.train_file(), task.valid_file());
     let selection = Selection::Test(one);
@@ -214,12 +207,12 @@ fn scores(model: &Path, task: GlueTask, mode: Mode, pooling: Pooling, one: Hyper
         seed,
     });
     let temporary = tempfile::tempdir().unwrap();
-    let output = output_of(model, made_by, &temporary.path().join("parent"));
+    let output = output_of(model, &temporary.path().join("parent"));
     let assignment = Assignment {
-        schema: layout::SCHEMA,
+        schema: layout::ASSIGNMENT_SCHEMA,
         id: job.id(),
         token: "t".to_owned(),
-        sources: [train, valid].map(|name| (origin(&name), vec![data.join(&name)])).into(),
+        sources: [train, valid].map(|name| (origin(&name), vec![file(&name)])).into(),
         job,
         parents: BTreeMap::from([(made_by, output)]),
         keep_optimizer: false,

@@ -7,7 +7,7 @@ use clap::Args;
 use crate::cli::global::Global;
 use crate::data;
 use crate::report::{Card, CardJob};
-use crate::session::{Exit, Failure, FinishedModel, only_model};
+use crate::session::{Exit, Failure, FinishedModel, check_model, only_model};
 use crate::store::LineageJob;
 
 /// Arguments of `export hf`.
@@ -23,6 +23,7 @@ pub(crate) struct HfArgs {
 pub(super) async fn export(global: &Global, args: &HfArgs) -> Result<Exit, Failure> {
     let store = global.runs().open_existing().await?;
     let FinishedModel { id, label, output } = only_model(&args.job, store.model_jobs(&args.job).await?)?;
+    check_model(&store, id).await?;
     let lineage = store.lineage(id).await?;
     let scores = store.scores_of_model(id).await?;
     store.close().await;

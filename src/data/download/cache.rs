@@ -132,7 +132,7 @@ impl DataCache {
         }))
     }
 
-    /// The status of data, without using the network. Files with an unchanged [stamp](super::super::FileStamp) are not read.
+    /// The status of data, without using the network. Files with an unchanged [stamp](crate::domain::FileStamp) are not read.
     ///
     /// # Errors
     /// An invalid pattern; files that cannot be read.

@@ -5,7 +5,8 @@ use std::path::{Component, Path};
 
 use walkdir::WalkDir;
 
-use super::super::stamp::FileStamp;
+use crate::domain::FileStamp;
+
 use super::error::FetchError;
 
 /// Whether a relative path stays within its folder.

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::super::stamp::FileStamp;
+use crate::domain::FileStamp;
+
 use super::disk::file_stamp;
 use super::error::FetchError;
 use super::listing::{ListedFile, Listing};

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use crate::domain::{DatasetFormat, Digest, Formatting, LocatedSource, Origin, WorldPart};
 
+use super::super::source_file::tests::planned;
 use super::super::{DataError, Formatter, Record, Tokenizer, record_groups, world};
 use super::*;
 
@@ -108,7 +109,8 @@ fn no_held_out_reply_is_a_training_prompt() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("talk.txt");
         fs::write(&path, texts(&turns)).unwrap();
-        let located = LocatedSource { origin: Origin::Content { digest: Digest::of(b"") }, files: vec![path] };
+        let located =
+            LocatedSource { origin: Origin::Content { digest: Digest::of(b"") }, files: vec![planned(&path)] };
         let groups = record_groups(&located, &format).unwrap();
         prepare(&groups, "\n", 0.1, folder.path());
         let side = |split: Split, reply: bool| -> BTreeSet<String> {

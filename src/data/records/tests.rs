@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use crate::domain::{Layout, Source};
 
 use super::super::Survey;
+use super::super::source_file::tests::planned;
 use super::super::words::count_words;
 use super::*;
 
@@ -16,7 +17,7 @@ fn read(text: &str, format: &DatasetFormat) -> Result<Vec<(String, String)>, Str
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("data.jsonl");
     fs::write(&path, text).unwrap();
-    parse(&path, format)
+    parse(&planned(&path), format)
         .map(|groups| groups.into_iter().flatten().map(|record| own(&record)).collect())
         .map_err(|error| error.to_string().replace(&format!("{}/", folder.path().display()), ""))
 }

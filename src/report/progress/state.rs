@@ -150,6 +150,7 @@ impl RunState {
                 job.phase = match outcome.verdict {
                     Verdict::Done => JobPhase::Done,
                     Verdict::Failed { .. } => JobPhase::Failed,
+                    Verdict::DamagedInput { .. } => JobPhase::Lost,
                 }
             }
             Update::Stopped { .. } => job.phase = JobPhase::Waiting,

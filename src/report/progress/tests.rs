@@ -95,7 +95,7 @@ fn ended(job: usize, milliseconds: i64, verdict: Verdict) -> JobUpdate {
         schema: 1,
         id: id(job),
         token: "t".into(),
-        attempt: "t-1".into(),
+        attempt: "t-1".parse().unwrap(),
         started: BEGAN,
         ended: BEGAN + milliseconds,
         verdict,

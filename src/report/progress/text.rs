@@ -113,6 +113,9 @@ fn ended(state: &RunState, job: &JobProgress, outcome: &Outcome) -> String {
             format!("{head}  {:<width$}  {:>6}", details(job), human::duration(time))
         }
         Verdict::Failed { message, .. } => format!("{head}  FAILED: {}", first(message)),
+        Verdict::DamagedInput { message, .. } => {
+            format!("{head}  DAMAGED INPUT: {}; the job that made it runs again first", first(message))
+        }
     }
 }
 

@@ -10,9 +10,9 @@ use std::time::Duration;
 use super::super::error::RunError;
 use super::super::executor::{Executor, WorkerStatus};
 use super::super::slots::Slot;
-use crate::domain::layout::SCHEMA;
+use crate::domain::layout::OUTCOME_SCHEMA;
 use crate::domain::{
-    Artifact, Assignment, Digest, Event, FailureKind, JournalEntry, Outcome, RunSettings, Verdict, layout,
+    Artifact, Assignment, Digest, Event, FailureKind, JobId, JournalEntry, Outcome, RunSettings, Verdict, layout,
 };
 
 /// What the script makes of a submission.
@@ -22,6 +22,8 @@ pub(crate) enum Act {
     Finish,
     /// It publishes a failure.
     Fail(FailureKind, String),
+    /// It finds a file of this parent to be damaged.
+    Refuse(JobId),
     /// Its worker dies in the middle of a journal line.
     Crash,
     /// It runs until it is interrupted or killed.
@@ -98,10 +100,10 @@ impl Work {
         self.journal(Event::Finished { verdict: verdict.clone() })?;
         let Assignment { id, token, .. } = &self.assignment;
         let outcome = Outcome {
-            schema: SCHEMA,
+            schema: OUTCOME_SCHEMA,
             id: *id,
             token: token.clone(),
-            attempt: self.attempt.clone(),
+            attempt: self.attempt.parse().map_err(io::Error::other)?,
             started: 0,
             ended: 0,
             verdict,
@@ -128,11 +130,16 @@ impl Work {
                 self.publish(Verdict::Failed { failure: *failure, message: message.clone() }, vec![])?;
                 Ok(gone(false, "failed"))
             }
+            (Act::Refuse(parent), Orders::None) => {
+                let message = "a file is damaged".to_owned();
+                self.publish(Verdict::DamagedInput { parent: *parent, message }, vec![])?;
+                Ok(gone(false, "refused"))
+            }
             (Act::Finish, Orders::None) => {
                 let result = Digest::of(self.assignment.id.to_string().as_bytes()).to_string();
                 fs::write(self.folder.join(&self.attempt).join("output/result.txt"), &result)?;
-                let (path, bytes) = ("result.txt".into(), result.len() as u64);
-                let artifact = Artifact { path, bytes, digest: Digest::of(result.as_bytes()) };
+                let (path, bytes) = ("result.txt".parse().map_err(io::Error::other)?, result.len() as u64);
+                let artifact = Artifact { path, bytes, digest: Digest::of(result.as_bytes()), stamp: None };
                 self.publish(Verdict::Done, vec![artifact])?;
                 Ok(gone(false, "idle"))
             }

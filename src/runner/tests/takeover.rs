@@ -7,15 +7,15 @@ use std::path::Path;
 use super::super::executors::fake::{Act, Fake};
 use super::super::{Policy, Stop};
 use super::{POLICY, id, left_open, run, run_until, tasks};
-use crate::domain::layout::SCHEMA;
+use crate::domain::layout::OUTCOME_SCHEMA;
 use crate::domain::{Assignment, Event, FailureKind, JobId, Outcome, Update, Verdict, layout};
 
 fn publish(folder: &Path, number: usize, token: &str, verdict: Verdict) {
     let outcome = Outcome {
-        schema: SCHEMA,
+        schema: OUTCOME_SCHEMA,
         id: id(number),
         token: token.to_owned(),
-        attempt: format!("{token}-1"),
+        attempt: format!("{token}-1").parse().unwrap(),
         started: 0,
         ended: 1,
         verdict,

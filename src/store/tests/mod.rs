@@ -111,7 +111,7 @@ fn invocation() -> Invocation {
 }
 
 fn folder(store: &Store, job: JobId) -> PathBuf {
-    store.path().with_file_name("x").join(job.short())
+    store.path().with_file_name("x").join(format!("job-{}", &job.to_string()[..16]))
 }
 
 fn both() -> [CellKey; 2] {
@@ -170,13 +170,13 @@ impl Reporter<'_> {
     }
     fn ended(&self, verdict: Verdict, items: Vec<ItemOutcome>) -> JobUpdate {
         let done = verdict == Verdict::Done;
-        let path = PathBuf::from(format!("{}.txt", self.attempt));
-        let artifact = Artifact { path, bytes: 3, digest: Digest::of(b"abc") };
+        let path = format!("{}.txt", self.attempt).parse().unwrap();
+        let artifact = Artifact { path, bytes: 3, digest: Digest::of(b"abc"), stamp: None };
         let outcome = Outcome {
             schema: 1,
             id: self.job,
             token: self.token.into(),
-            attempt: self.attempt.into(),
+            attempt: self.attempt.parse().unwrap(),
             started: 5000,
             ended: 7000,
             verdict,

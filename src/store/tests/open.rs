@@ -16,7 +16,10 @@ async fn a_folder_of_runs_can_be_moved() {
     std::fs::rename(folder.path().join("here"), folder.path().join("there")).unwrap();
     let store = Store::open_existing(&folder.path().join("there"), None).await.unwrap();
     let history = store.history(&[job]).await.unwrap().remove(&job).unwrap();
-    assert_eq!(history.attempt, Some(folder.path().join("there/x").join(job.short()).join("a")));
+    assert_eq!(
+        history.attempt,
+        Some(folder.path().join("there/x").join(format!("job-{}", &job.to_string()[..16])).join("a"))
+    );
 }
 
 #[tokio::test]

@@ -44,7 +44,7 @@ async fn scores_become_current_when_the_job_is_done_and_a_rerun_replaces_them() 
     let done = &history[&job];
     assert_eq!((done.last.clone(), done.token.as_deref()), (LastAttempt::Done, Some("two")));
     assert_eq!(done.attempt, Some(folder(&store, job).join("a2")));
-    assert_eq!(done.artifacts.iter().map(|a| a.path.as_path()).collect::<Vec<_>>(), [Path::new("a2.txt")]);
+    assert_eq!(done.artifacts.iter().map(|a| &*a.path).collect::<Vec<_>>(), [Path::new("a2.txt")]);
     assert_eq!(history[&world.shared.id()].last, LastAttempt::Never);
 }
 

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use grid::domain::FailureKind;
+use grid::domain::{FailureKind, JobId};
 
 /// Why a job ended without a result.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -12,6 +12,14 @@ pub enum JobError {
     Interrupted {
         /// Optimizer steps saved; 0 for a job without a state to save.
         step: u64,
+    },
+    /// A file of a parent is not the one that the parent left.
+    #[error("{message}")]
+    DamagedInput {
+        /// The parent.
+        parent: JobId,
+        /// The file and both digests, for people.
+        message: String,
     },
     /// It failed.
     #[error("{message}")]

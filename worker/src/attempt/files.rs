@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use grid::domain::{Artifact, Digest, Outcome, layout};
+use grid::domain::{Artifact, Digest, FileStamp, FolderName, Outcome, layout};
 
 /// Milliseconds since 1970 UTC.
 pub(super) fn now() -> i64 {
@@ -23,10 +23,10 @@ pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
 }
 
 /// Creates the folder `<token>-<nonce>` of an attempt. The nonces sort by time.
-pub(super) fn new_folder(job_folder: &Path, token: &str, at: i64) -> io::Result<(String, PathBuf)> {
+pub(super) fn new_folder(job_folder: &Path, token: &str, at: i64) -> io::Result<(FolderName, PathBuf)> {
     let mut number = std::process::id();
     loop {
-        let name = format!("{token}-{at:011x}{number:08x}");
+        let name: FolderName = format!("{token}-{at:011x}{number:08x}").parse().map_err(io::Error::other)?;
         let folder = job_folder.join(&name);
         match fs::create_dir(&folder) {
             Ok(()) => return Ok((name, folder)),
@@ -87,9 +87,14 @@ pub(super) fn seal(output: &Path) -> io::Result<Vec<Artifact>> {
             }
             let file = File::open(&path)?;
             file.sync_all()?;
+            let stamp = FileStamp::from(&file.metadata()?);
             let digest = digest_of(&path)?;
+            if FileStamp::from(&fs::metadata(&path)?) != stamp {
+                return Err(io::Error::other(format!("another program writes to {}", path.display())));
+            }
             let relative = path.strip_prefix(output).map_err(io::Error::other)?.to_owned();
-            artifacts.push(Artifact { path: relative, bytes: file.metadata()?.len(), digest });
+            let relative = relative.try_into().map_err(io::Error::other)?;
+            artifacts.push(Artifact { path: relative, bytes: stamp.length, digest, stamp: Some(stamp) });
         }
         sync_folder(&folder)?;
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use grid::domain::{Assignment, Event, ItemOutcome, JournalEntry};
+use grid::domain::{Assignment, Event, FolderName, ItemOutcome, JournalEntry};
 
 use super::error::JobError;
 use super::files::{self, now};
@@ -16,7 +16,7 @@ use grid::domain::layout;
 /// A running attempt: its files, and the requests to stop or to write a checkpoint.
 pub struct Attempt {
     job_folder: PathBuf,
-    pub(super) name: String,
+    pub(super) name: FolderName,
     folder: PathBuf,
     output: PathBuf,
     journal: File,
@@ -134,7 +134,7 @@ impl Attempt {
 
     /// The folders of earlier attempts at this job under any token, the newest first.
     pub fn earlier(&self) -> Vec<PathBuf> {
-        let others = files::attempts(&self.job_folder).into_iter().filter(|name| *name != self.name);
+        let others = files::attempts(&self.job_folder).into_iter().filter(|name| name != self.name.as_str());
         others.rev().map(|name| self.job_folder.join(name)).collect()
     }
 }

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use super::error::JobError;
 use super::files;
 use super::running::Attempt;
-use grid::domain::layout::{self, SCHEMA};
+use grid::domain::layout::{self, ASSIGNMENT_SCHEMA, OUTCOME_SCHEMA};
 
 /// The interval at which a waiting worker checks whether it should stop.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
@@ -120,6 +120,7 @@ pub(super) fn process(
     let (verdict, artifacts) = match sealed {
         Ok(artifacts) => (Verdict::Done, artifacts),
         Err(JobError::Failed { failure, message }) => (Verdict::Failed { failure, message }, vec![]),
+        Err(JobError::DamagedInput { parent, message }) => (Verdict::DamagedInput { parent, message }, vec![]),
         Err(JobError::Interrupted { step }) => {
             tracing::info!(job = assignment.id.short(), step, "interrupted");
             attempt.append(Event::Interrupted { step })?;
@@ -130,7 +131,7 @@ pub(super) fn process(
     attempt.append(Event::Finished { verdict: verdict.clone() })?;
     tracing::info!(job = assignment.id.short(), ?verdict, "finished a job");
     let outcome = Outcome {
-        schema: SCHEMA,
+        schema: OUTCOME_SCHEMA,
         id: assignment.id,
         token: assignment.token,
         attempt: attempt.name.clone(),
@@ -155,9 +156,9 @@ fn read_assignment(path: &Path) -> io::Result<Assignment> {
     let wrong = |reason: String| io::Error::other(format!("{}: {reason}", layout::JOB));
     let text = fs::read(path).map_err(|error| wrong(error.to_string()))?;
     let Versioned { schema } = serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
-    if schema != SCHEMA {
+    if schema != ASSIGNMENT_SCHEMA {
         return Err(wrong(format!(
-            "has schema {schema}, but this grid-worker reads {SCHEMA}: build grid and grid-worker together"
+            "has schema {schema}, but this grid-worker reads {ASSIGNMENT_SCHEMA}: build grid and grid-worker together"
         )));
     }
     serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))

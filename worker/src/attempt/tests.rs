@@ -10,15 +10,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use grid::domain::{
-    Artifact, Assignment, Cluster, Digest, Event, FailureKind, ItemOutcome, Job, JournalEntry, Outcome, RunSettings,
-    TokenizerJob, Verdict,
+    Artifact, Assignment, Cluster, Digest, Event, FailureKind, InnerPath, ItemOutcome, Job, JournalEntry, Outcome,
+    RunSettings, TokenizerJob, Verdict,
 };
 use tempfile::TempDir;
 
 use super::files;
 use super::serve::{Processed, process};
 use super::*;
-use grid::domain::layout::{ITEMS, JOB, JOURNAL, RESUMABLE, SCHEMA, published_outcome};
+use grid::domain::layout::{ASSIGNMENT_SCHEMA, ITEMS, JOB, JOURNAL, OUTCOME_SCHEMA, RESUMABLE, published_outcome};
 
 static NEVER: AtomicBool = AtomicBool::new(false);
 
@@ -28,7 +28,7 @@ fn submit(folder: &Path, token: &str, vocab_size: u32) -> Assignment {
     let settings =
         RunSettings { device: "cpu".into(), threads: 1, checkpoint_every_seconds: 0, micro_batch: None, faults: None };
     let assignment = Assignment {
-        schema: SCHEMA,
+        schema: ASSIGNMENT_SCHEMA,
         id: job.id(),
         token: token.into(),
         job,
@@ -71,7 +71,7 @@ fn train(assignment: &Assignment, attempt: &mut Attempt) -> Result<(), JobError>
         return Ok(());
     }
     for step in 1..=10_000 {
-        let path = PathBuf::from(format!("checkpoint-{step}"));
+        let path: InnerPath = format!("checkpoint-{step}").parse().unwrap();
         fs::create_dir(attempt.folder().join(&path))?;
         attempt.emit(Event::Checkpoint {
             path,
@@ -147,13 +147,14 @@ fn a_finished_job_has_artifacts_and_no_checkpoints() {
     assert_eq!(processed.unwrap(), Processed::Published);
     let outcome = outcome(folder.path(), "t1").unwrap();
     assert_eq!((outcome.id, outcome.verdict), (assignment.id, Verdict::Done));
+    let attempt = folder.path().join(&outcome.attempt);
     let artifact = |path: &str, content: &str| Artifact {
-        path: path.into(),
+        path: path.parse().unwrap(),
         bytes: content.len() as u64,
         digest: Digest::of(content.as_bytes()),
+        stamp: Some(grid::data::stamp_of(&attempt.join("output").join(path)).unwrap()),
     };
     assert_eq!(outcome.artifacts, [artifact("a", ""), artifact("b/x", "x")]);
-    let attempt = folder.path().join(&outcome.attempt);
     assert!(!attempt.join("checkpoint-5").exists());
     let events = journal(&attempt);
     assert!(matches!(events.as_slice(), [Event::Started { .. }, Event::Finished { verdict: Verdict::Done }]));
@@ -205,7 +206,7 @@ fn the_first_of_two_outcomes_of_a_submission_stays() {
     let publish = || {
         let attempt = Attempt::begin(folder.path(), &assignment, &NEVER).unwrap();
         let mine = Outcome {
-            schema: SCHEMA,
+            schema: OUTCOME_SCHEMA,
             id: assignment.id,
             token: "t1".into(),
             attempt: attempt.name.clone(),
@@ -291,7 +292,7 @@ fn an_unusable_assignment_ends_the_worker() {
     assert!(text("{\"sche").contains("job.json: EOF while parsing"));
     assert!(
         text("{\"schema\": 99}")
-            .ends_with("has schema 99, but this grid-worker reads 1: build grid and grid-worker together")
+            .ends_with("has schema 99, but this grid-worker reads 2: build grid and grid-worker together")
     );
 }
 

@@ -1,5 +1,7 @@
 //! What all training jobs share: resuming from a checkpoint, saving one, and reporting steps.
 
+use std::io;
+
 use grid::domain::Event;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -15,6 +17,12 @@ pub(super) fn find<P: DeserializeOwned>(attempt: &mut Attempt) -> Result<Option<
     let found = checkpoint::latest(&attempt.earlier())?;
     for refused in found.refused {
         attempt.emit(Event::Warning { message: format!("cannot use a checkpoint: {refused}") })?;
+    }
+    if let Some(checkpoint) = found.checkpoint.as_ref().filter(|checkpoint| checkpoint.is_unverified) {
+        let path = checkpoint.path.display();
+        let message =
+            format!("{path} was written by an earlier version, without a digest of the state of the training");
+        attempt.emit(Event::Warning { message })?;
     }
     Ok(found.checkpoint)
 }
@@ -48,6 +56,7 @@ pub(super) fn save<O: Objective, P: Serialize>(
 ) -> Result<(), JobError> {
     let saved = trainer.checkpoint(attempt.folder(), step, state, output)?;
     let path = saved.path.strip_prefix(attempt.folder()).unwrap_or(&saved.path).to_owned();
+    let path = path.try_into().map_err(io::Error::other)?;
     let Progress { tokens, words, .. } = trainer.progress();
     attempt.emit(Event::Checkpoint { path, step, tokens, words, weights: saved.weights, milestone: None })?;
     Ok(checkpoint::prune(attempt.folder(), KEPT)?)

@@ -10,7 +10,7 @@ use grid::suites::{self, AoaCheckpoint, Candidate, Item, Likelihood};
 use rayon::prelude::*;
 
 use super::inputs::Inputs;
-use super::milestones::{self, WordMilestone};
+use super::milestones::WordMilestone;
 use super::scorable::{ModelCache, Scorable};
 use super::unscorable_item;
 use crate::attempt::{Attempt, JobError};
@@ -38,10 +38,10 @@ pub(super) fn run(
             return Err(JobError::failed(format!("{} is scored by jobs of the kind finetune", job.test)));
         }
         ScoringMethod::Choice | ScoringMethod::Rank | ScoringMethod::ReadingTimes | ScoringMethod::BitsPerByte => {
-            let mut folder = inputs.parent(&job.model)?.to_owned();
-            if let Some(milestone) = job.milestone {
-                folder = folder.join(milestones::folder_of(milestone));
-            }
+            let folder = match job.milestone {
+                Some(milestone) => inputs.milestone(&job.model, milestone)?,
+                None => inputs.model(&job.model)?.to_owned(),
+            };
             let scorable = cache.get(folder, inputs)?;
             scorable.warn_of_damage(attempt)?;
             scorable.warn_of_release(job.mode.transformers(), attempt)?;
@@ -70,7 +70,7 @@ fn score_milestones(
     attempt: &mut Attempt,
 ) -> Result<(Score, Vec<ItemOutcome>), JobError> {
     let Evaluation { job, items, .. } = evaluation;
-    let kept = milestones::in_words(inputs.parent(&job.model)?)?;
+    let kept = inputs.word_milestones(&job.model)?;
     if kept.len() < 3 {
         return Err(JobError::failed(format!(
             "{} needs at least three milestones in words of the pretraining, but there are {}: add them to \
@@ -80,8 +80,8 @@ fn score_milestones(
         )));
     }
     let (mut pieces, mut vocabulary, mut stages) = (BTreeMap::new(), 0, vec![]);
-    for (index, WordMilestone { words, folder }) in kept.iter().enumerate() {
-        let scorable = Scorable::read(folder, inputs)?;
+    for (index, WordMilestone { words }) in kept.iter().enumerate() {
+        let scorable = Scorable::read(&inputs.milestone(&job.model, Milestone::Words(*words))?, inputs)?;
         let part = WorkPart { index, of: kept.len() };
         let tokenizer = scorable.tokenizer(job.mode.transformers())?;
         let likelihoods = evaluation.score_candidates(&scorable, &tokenizer, part, attempt)?;

@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use grid::domain::{
-    Arch, Artifact, Assignment, CorpusFormat, Event, Job, JobId, JournalEntry, Length, ModelConfig, Origin, Outcome,
-    PrepareJob, Prepared, PretrainJob, RunSettings, Schedule, TokenizerJob, Training, Verdict, Warmup, WorldPart,
+    Arch, Artifact, Assignment, CorpusFormat, Event, FinishedOutput, Job, JobId, JournalEntry, Length, ModelConfig,
+    Origin, Outcome, PrepareJob, Prepared, PretrainJob, RunSettings, Schedule, TokenizerJob, Training, Verdict, Warmup,
+    WorldPart,
 };
 
 use super::{Memory, run};
 use crate::attempt::{Served, serve};
-use grid::domain::layout::{self, CHECKPOINT_PREFIX, JOB, JOURNAL, OUTPUT, SCHEMA};
+use grid::domain::layout::{self, CHECKPOINT_PREFIX, JOB, JOURNAL, OUTCOME, OUTPUT};
 
 pub(super) static NEVER: AtomicBool = AtomicBool::new(false);
 
@@ -21,15 +22,22 @@ pub(super) fn assignment(token: &str, job: &Job, parents: &BTreeMap<JobId, PathB
     let settings =
         RunSettings { device: "cpu".into(), threads: 1, checkpoint_every_seconds: 0, micro_batch: None, faults: None };
     Assignment {
-        schema: SCHEMA,
+        schema: layout::ASSIGNMENT_SCHEMA,
         id: job.id(),
         token: token.into(),
         job: job.clone(),
         sources: vec![],
-        parents: parents.clone(),
+        parents: parents.iter().map(|(id, output)| (*id, finished(output))).collect(),
         keep_optimizer: true,
         settings,
     }
+}
+
+/// What the job left whose output folder this is, according to the outcome of its attempt.
+pub(super) fn finished(output: &Path) -> FinishedOutput {
+    let text = fs::read(output.with_file_name(OUTCOME)).unwrap();
+    let Outcome { artifacts, .. } = serde_json::from_slice(&text).unwrap();
+    FinishedOutput { folder: output.to_owned(), artifacts }
 }
 
 /// Submits the job under `token`, runs it, and returns the folder of the attempt.
@@ -40,9 +48,14 @@ pub(super) fn submit(
     parents: &BTreeMap<JobId, PathBuf>,
     stop: &'static AtomicBool,
 ) -> PathBuf {
+    submit_assignment(folder, &assignment(token, job, parents), stop)
+}
+
+/// Submits an assignment, runs it, and returns the folder of the attempt.
+pub(super) fn submit_assignment(folder: &Path, assignment: &Assignment, stop: &'static AtomicBool) -> PathBuf {
     fs::create_dir_all(folder).unwrap();
-    let assignment = assignment(token, job, parents);
-    fs::write(folder.join(JOB), serde_json::to_vec(&assignment).unwrap()).unwrap();
+    let token = &assignment.token;
+    fs::write(folder.join(JOB), serde_json::to_vec(assignment).unwrap()).unwrap();
     let input = Cursor::new(format!("{}\n", folder.display()));
     let mut memory = Memory::default();
     let served = serve(input, stop, "test", |assignment, attempt| run(assignment, attempt, &mut memory)).unwrap();
@@ -141,9 +154,10 @@ pub(super) fn stop_after_two_checkpoints(folder: PathBuf, token: &str, stop: &'s
     stop.store(true, Ordering::Relaxed);
 }
 
-/// The artifacts of a job that is done.
+/// The artifacts of a job that is done, without their stamps, which are never the same twice.
 pub(super) fn artifacts(folder: &Path, token: &str) -> Vec<Artifact> {
-    published_outcome(folder, token).artifacts
+    let artifacts = published_outcome(folder, token).artifacts;
+    artifacts.into_iter().map(|artifact| Artifact { stamp: None, ..artifact }).collect()
 }
 
 /// The job in a [`Job::Pretrain`].

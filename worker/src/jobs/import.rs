@@ -1,11 +1,11 @@
 //! Take over a model that was trained elsewhere.
 
 use grid::data;
-use grid::domain::{ImportJob, Origin};
+use grid::domain::ImportJob;
 
 use super::inputs::Inputs;
 use super::scorable::{ModelCache, Scorable};
-use crate::attempt::{Attempt, JobError, digest_of};
+use crate::attempt::{Attempt, JobError};
 
 /// Copies the files of the folder unchanged into the output, after reading them as every later job does.
 ///
@@ -18,16 +18,8 @@ pub(super) fn run(
     cache: &mut ModelCache,
 ) -> Result<(), JobError> {
     let output = attempt.output().to_owned();
-    let mut parts = vec![];
-    for path in inputs.located(&job.folder).files {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let copy = output.join(&name);
-        std::fs::copy(&path, &copy).map_err(|error| JobError::failed(format!("{}: {error}", path.display())))?;
-        parts.push((name, digest_of(&copy)?));
-    }
-    let digest = data::model_digest(&output, &parts);
-    if job.folder != (Origin::Content { digest }) {
-        return Err(JobError::failed("the model has changed since the plan was made: run `grid run` again"));
+    for file in inputs.located(&job.folder).files {
+        data::copy_source(&file, &output)?;
     }
     cache.clear();
     let scorable = Scorable::read_own(&output, &inputs.settings().device)?;

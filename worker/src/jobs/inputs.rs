@@ -1,26 +1,55 @@
 //! What a job reads: the outputs of its parents, and its sources.
+//!
+//! Every file of a parent is compared with the digest that the coordinator recorded when the parent was done. It is
+//! digested before it is read, and must have the same stamp when the job saves its state and when it ends: whatever was
+//! read in between is what was digested. Sources are compared by the functions of [`data`] that read them.
 
+use std::cell::RefCell;
 use std::fs;
-use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use grid::data::{self, DataError};
-use grid::domain::{Assignment, JobId, LocatedSource, Origin, Outcome, RunSettings};
+use grid::data::{self, DataError, FileDigest, FileDigests};
+use grid::domain::hugging_face::files::WEIGHTS;
+use grid::domain::layout::OPTIMIZER;
+use grid::domain::{
+    Artifact, Assignment, Digest, FileStamp, FinishedOutput, InnerPath, JobId, LocatedSource, Milestone, Origin,
+    RunSettings,
+};
 
-use crate::attempt::{JobError, digest_of};
+use super::milestones::{self, WordMilestone};
+use crate::attempt::JobError;
 use crate::ml::{self, Model, model_folder};
-use grid::domain::layout::{OPTIMIZER, OUTCOME, OUTPUT};
 
 /// The inputs of a job.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Inputs<'a> {
     assignment: &'a Assignment,
+    files: &'a InputFiles,
+}
+
+/// The files that a worker has read as inputs.
+#[derive(Debug, Default)]
+pub(super) struct InputFiles {
+    /// The digests of the files of all jobs so far, so that a file that several jobs read is digested once.
+    digests: RefCell<FileDigests>,
+    /// The files that the current job reads.
+    used: RefCell<Vec<UsedFile>>,
+}
+
+/// A file that was compared with its record.
+#[derive(Debug)]
+struct UsedFile {
+    parent: JobId,
+    path: PathBuf,
+    recorded: Digest,
+    stamp: FileStamp,
 }
 
 impl<'a> Inputs<'a> {
-    /// The inputs that an assignment names.
-    pub(super) fn of(assignment: &'a Assignment) -> Self {
-        Self { assignment }
+    /// The inputs of a new job.
+    pub(super) fn of(assignment: &'a Assignment, files: &'a InputFiles) -> Self {
+        files.used.borrow_mut().clear();
+        Self { assignment, files }
     }
 
     /// The assignment itself.
@@ -39,78 +68,135 @@ impl<'a> Inputs<'a> {
         LocatedSource { origin: origin.clone(), files: files.unwrap_or_default() }
     }
 
-    /// Reads the files of an origin.
+    /// The output of a prepare job.
     ///
     /// # Errors
-    /// Those of `read`; files that no longer have the content of the origin, which the identity of the job contains.
-    pub(super) fn read<T>(
-        self,
-        origin: &Origin,
-        read: impl FnOnce(&LocatedSource) -> Result<T, DataError>,
-    ) -> Result<T, JobError> {
-        let located = self.located(origin);
-        let content = read(&located);
-        // The check comes after reading, so that a change in between is noticed too; and first, because it is the reason
-        // why files cannot be read.
-        data::check_unchanged(&located)?;
-        Ok(content?)
+    /// A file that is not the one that the parent left; likewise the other methods.
+    pub(super) fn prepared(self, id: &JobId) -> Result<&'a Path, JobError> {
+        self.checked(id, Path::new(""), |_| true)
     }
 
-    /// The output folder of a parent.
-    pub(super) fn parent(self, id: &JobId) -> Result<&'a Path, JobError> {
-        match self.assignment.parents.get(id) {
-            Some(folder) => Ok(folder),
-            None => Err(JobError::failed(format!("the assignment does not name the parent {}", id.short()))),
-        }
+    /// The outputs of several prepare jobs.
+    pub(super) fn all_prepared(self, ids: &[JobId]) -> Result<Vec<&'a Path>, JobError> {
+        ids.iter().map(|id| self.prepared(id)).collect()
     }
 
-    /// The output folders of several parents.
-    pub(super) fn parents(self, ids: &[JobId]) -> Result<Vec<&'a Path>, JobError> {
-        ids.iter().map(|id| self.parent(id)).collect()
+    /// A folder with a tokenizer and the configuration of its model, if the parent has one. Its weights are not checked.
+    pub(super) fn tokenizer(self, id: &JobId) -> Result<&'a Path, JobError> {
+        self.checked(id, Path::new(""), |path| !is_tensors(path))
     }
 
-    /// Reads a model onto the device of the job. The folder is the output of a parent, or a folder in it.
-    ///
-    /// # Errors
-    /// If the weights are not those that the parent left there, according to the digests in its outcome; if the parent
-    /// has no outcome; if the model cannot be read.
+    /// The folder of the last model of a parent.
+    pub(super) fn model(self, id: &JobId) -> Result<&'a Path, JobError> {
+        self.checked(id, Path::new(""), |path| !path.ends_with(OPTIMIZER))
+    }
+
+    /// The folder of the model that a parent kept for a milestone.
+    pub(super) fn milestone(self, id: &JobId, milestone: Milestone) -> Result<PathBuf, JobError> {
+        let folder = milestones::folder_of(milestone);
+        Ok(self.checked(id, &folder, |_| true)?.join(folder))
+    }
+
+    /// The milestones that a parent kept and that count words, the earliest first.
+    pub(super) fn word_milestones(self, id: &JobId) -> Result<Vec<WordMilestone>, JobError> {
+        let artifacts = &self.parent(id)?.artifacts;
+        let folders = artifacts.iter().filter(|artifact| artifact.path.ends_with(WEIGHTS));
+        let folders = folders.filter_map(|artifact| artifact.path.parent());
+        let mut kept: Vec<WordMilestone> = folders.filter_map(milestones::in_words).collect();
+        kept.sort();
+        Ok(kept)
+    }
+
+    /// The folder with the state of a parent's optimizer.
+    pub(super) fn optimizer(self, id: &JobId) -> Result<&'a Path, JobError> {
+        self.checked(id, Path::new(""), |path| path.ends_with(OPTIMIZER))
+    }
+
+    /// Reads a model onto the device of the job. The folder is one that [`Self::model`] or [`Self::milestone`] returned.
     pub(super) fn read_model(self, folder: &Path) -> Result<Model, JobError> {
-        check_weights(folder)?;
         let device = ml::runtime::device(&self.settings().device)?;
         let model = model_folder::read(folder, device)?;
         tracing::info!(folder = %folder.display(), device = self.settings().device, "loaded a model");
         Ok(model)
     }
+
+    /// Refuses files of parents that were changed since the job began to read them. To be called after reading, and before
+    /// anything that was made of them is kept.
+    pub(super) fn check_unchanged(self) -> Result<(), JobError> {
+        for file in self.files.used.borrow_mut().iter_mut() {
+            let UsedFile { parent, path, recorded, stamp } = file;
+            if data::stamp_of(path).is_ok_and(|now| now == *stamp) {
+                continue;
+            }
+            *stamp = self.files.compare(parent, path, *recorded)?;
+        }
+        Ok(())
+    }
+
+    /// What a parent left.
+    fn parent(self, id: &JobId) -> Result<&'a FinishedOutput, JobError> {
+        match self.assignment.parents.get(id) {
+            Some(output) => Ok(output),
+            None => Err(JobError::failed(format!("the assignment does not name the parent {}", id.short()))),
+        }
+    }
+
+    /// The output folder of a parent, after comparing the files that are wanted in `folder`, a folder in it, with their
+    /// records.
+    fn checked(self, id: &JobId, folder: &Path, wanted: impl Fn(&InnerPath) -> bool) -> Result<&'a Path, JobError> {
+        let FinishedOutput { folder: output, artifacts } = self.parent(id)?;
+        let here: Vec<&Artifact> = artifacts.iter().filter(|artifact| artifact.path.parent() == Some(folder)).collect();
+        refuse_surplus(&output.join(folder), &here)?;
+        for artifact in here.into_iter().filter(|artifact| wanted(&artifact.path)) {
+            let (path, recorded) = (output.join(&artifact.path), artifact.digest);
+            if self.files.used.borrow().iter().any(|used| used.path == path) {
+                continue;
+            }
+            let stamp = self.files.compare(id, &path, recorded)?;
+            self.files.used.borrow_mut().push(UsedFile { parent: *id, path, recorded, stamp });
+        }
+        Ok(output)
+    }
 }
 
-/// Compares the weights in a folder with the digests that their job published.
-///
-/// Every output has an outcome beside it once its job is done, and only then do other jobs read it. A job that reads its
-/// own output while it runs, such as an import, does not come here.
-fn check_weights(folder: &Path) -> Result<(), JobError> {
-    let Some(output) = folder.ancestors().find(|folder| folder.ends_with(OUTPUT)) else {
-        return Err(JobError::failed(format!("{} is not in the output folder of a job", folder.display())));
-    };
-    let record = output.with_file_name(OUTCOME);
-    let text = fs::read(&record).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => JobError::failed(format!(
-            "{} is missing, so the weights in {} cannot be checked; remove {}, and `grid resume` runs its job again",
-            record.display(),
-            folder.display(),
-            output.parent().unwrap_or(output).display()
-        )),
-        _ => JobError::failed(format!("{}: {error}", record.display())),
-    })?;
-    let outcome: Outcome =
-        serde_json::from_slice(&text).map_err(|error| JobError::failed(format!("{}: {error}", record.display())))?;
-    for artifact in outcome.artifacts {
-        let path = output.join(artifact.path);
-        let is_weights = path.extension().is_some_and(|kind| kind == "safetensors") && !path.ends_with(OPTIMIZER);
-        if is_weights && path.parent() == Some(folder) && digest_of(&path)? != artifact.digest {
-            return Err(JobError::failed(format!(
-                "{} has changed since its job wrote it: its digest is another one; remove it, and `grid resume` \
-                 makes it again",
+impl InputFiles {
+    /// Compares a file with its record, and returns the stamp at which it was digested.
+    fn compare(&self, parent: &JobId, path: &Path, recorded: Digest) -> Result<FileStamp, JobError> {
+        let damaged = |problem: String| JobError::DamagedInput { parent: *parent, message: problem };
+        let FileDigest { stamp, digest } = match self.digests.borrow_mut().of_file(path) {
+            Ok(found) => found,
+            Err(error @ (DataError::Io { .. } | DataError::Changing { .. })) => {
+                return Err(damaged(format!("failed to {error}")));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        match digest == recorded {
+            true => Ok(stamp),
+            false => Err(damaged(format!(
+                "{} is damaged: its digest is {digest}, but its job left {recorded}",
                 path.display()
+            ))),
+        }
+    }
+}
+
+/// Whether a file holds weights, or the state of an optimizer.
+fn is_tensors(path: &InnerPath) -> bool {
+    path.extension().is_some_and(|kind| kind == "safetensors")
+}
+
+/// Refuses a folder with files that its job did not leave. A tokenizer or a model would be read differently with them.
+fn refuse_surplus(folder: &Path, recorded: &[&Artifact]) -> Result<(), JobError> {
+    let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name();
+        let is_recorded = || recorded.iter().any(|artifact| artifact.path.file_name() == Some(name.as_os_str()));
+        if !name.as_encoded_bytes().starts_with(b".") && !entry.file_type()?.is_dir() && !is_recorded() {
+            return Err(JobError::failed(format!(
+                "{} is not one of the files that its job left, and could change what is read there: move it away, and \
+                 `grid resume` continues",
+                entry.path().display()
             )));
         }
     }

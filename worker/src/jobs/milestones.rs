@@ -61,7 +61,7 @@ pub(super) fn record(milestone: Milestone, output: &OutputFiles, attempt: &mut A
     let Some(weights) = output.files().get(&folder.join(model_folder::WEIGHTS)).copied() else { return Ok(()) };
     let text = fs::read(attempt.output().join(&folder).join(REACHED))?;
     let Reached { step, tokens, words } = serde_json::from_slice(&text).map_err(io::Error::from)?;
-    let path = Path::new(OUTPUT).join(folder);
+    let path = Path::new(OUTPUT).join(folder).try_into().map_err(io::Error::other)?;
     attempt.emit(Event::Checkpoint { path, step, tokens, words, weights, milestone: Some(milestone) })
 }
 
@@ -70,23 +70,12 @@ pub(super) fn record(milestone: Milestone, output: &OutputFiles, attempt: &mut A
 pub(super) struct WordMilestone {
     /// The words that it stands for.
     pub(super) words: u64,
-    /// The folder of the model.
-    pub(super) folder: PathBuf,
 }
 
-/// The milestones that count words in the output of a pretrain job, the earliest first.
-pub(super) fn in_words(output: &Path) -> Result<Vec<WordMilestone>, JobError> {
-    let folder = output.join(MILESTONES);
-    let mut kept = vec![];
-    if folder.is_dir() {
-        for entry in fs::read_dir(folder)? {
-            let folder = entry?.path();
-            let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            if let Ok(Milestone::Words(words)) = name.parse() {
-                kept.push(WordMilestone { words, folder });
-            }
-        }
+/// The milestone of a folder, relative to the output of its job; `None` unless it counts words.
+pub(super) fn in_words(folder: &Path) -> Option<WordMilestone> {
+    match folder.strip_prefix(MILESTONES).ok()?.to_str()?.parse() {
+        Ok(Milestone::Words(words)) => Some(WordMilestone { words }),
+        _ => None,
     }
-    kept.sort();
-    Ok(kept)
 }

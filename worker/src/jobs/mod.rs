@@ -32,7 +32,7 @@ use grid::domain::{Assignment, Job};
 
 use crate::attempt::{Attempt, JobError};
 use finetune::RowCache;
-use inputs::Inputs;
+use inputs::{InputFiles, Inputs};
 use scorable::ModelCache;
 
 /// What a worker keeps in memory from job to job.
@@ -42,6 +42,8 @@ pub struct Memory {
     model: ModelCache,
     /// The rows that were used for fine-tuning last, so that the seeds of one task read them once.
     rows: RowCache,
+    /// The files of parents that were read, so that each is digested once.
+    files: InputFiles,
 }
 
 /// Runs the job.
@@ -49,8 +51,8 @@ pub struct Memory {
 /// # Errors
 /// [`JobError::Interrupted`] when the attempt was asked to stop. All other errors are failures of the job.
 pub fn run(assignment: &Assignment, attempt: &mut Attempt, memory: &mut Memory) -> Result<(), JobError> {
-    let inputs = Inputs::of(assignment);
-    match &assignment.job {
+    let inputs = Inputs::of(assignment, &memory.files);
+    let result = match &assignment.job {
         Job::Tokenizer(job) => tokenizer::run(job, inputs, attempt),
         Job::Prepare(job) => prepare::run(job, inputs, attempt),
         Job::Pretrain(job) => pretrain::run(job, inputs, attempt),
@@ -58,5 +60,8 @@ pub fn run(assignment: &Assignment, attempt: &mut Attempt, memory: &mut Memory) 
         Job::Tune(job) => tune::run(job, inputs, attempt),
         Job::Eval(job) => eval::run(job, inputs, attempt, &mut memory.model),
         Job::Finetune(job) => finetune::run(job, inputs, attempt, &mut memory.rows),
-    }
+    };
+    // A changed input comes first, because it is the reason of whatever came of it.
+    inputs.check_unchanged()?;
+    result
 }

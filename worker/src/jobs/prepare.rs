@@ -8,7 +8,7 @@ use crate::attempt::{Attempt, JobError};
 
 /// Writes the token files and `ledger.json`.
 pub(super) fn run(job: &PrepareJob, inputs: Inputs<'_>, attempt: &mut Attempt) -> Result<(), JobError> {
-    let folder = inputs.parent(&job.tokenizer)?;
+    let folder = inputs.tokenizer(&job.tokenizer)?;
     let tokenizer = Tokenizer::load(folder)?;
     for message in tokenizer.warnings().to_vec() {
         attempt.emit(Event::Warning { message })?;
@@ -16,11 +16,11 @@ pub(super) fn run(job: &PrepareJob, inputs: Inputs<'_>, attempt: &mut Attempt) -
     let output = attempt.output().to_owned();
     let ledger = match &job.data {
         Prepared::Corpus(origin, format) => {
-            let documents = inputs.read(origin, |located| data::documents(located, format))?;
+            let documents = data::documents(&inputs.located(origin), format)?;
             data::prepare_corpus(&tokenizer, &documents, job.held_out, &output)?
         }
         Prepared::Dataset(origin, format, formatting) => {
-            let groups = inputs.read(origin, |located| data::record_groups(located, format))?;
+            let groups = data::record_groups(&inputs.located(origin), format)?;
             let formatter = Formatter::new(formatting, &tokenizer, folder)?;
             let (ledger, held_out) = data::prepare_dataset(&tokenizer, &groups, &formatter, job.held_out, &output)?;
             let (across, records) = [ledger.train, ledger.validation]

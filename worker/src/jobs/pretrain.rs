@@ -13,7 +13,7 @@ use crate::ml::{self, Model};
 
 /// Writes a model folder in the Hugging Face format, and one in `milestones/<milestone>` for each milestone.
 pub(super) fn run(job: &PretrainJob, inputs: Inputs<'_>, attempt: &mut Attempt) -> Result<(), JobError> {
-    let folders = inputs.parents(&job.corpora)?;
+    let folders = inputs.all_prepared(&job.corpora)?;
     let batch_size = job.training.batch_size;
     let packed = |split| PackedText::open(&folders, split, job.sequence_length, batch_size, job.seed);
     let (train, held_out) = (packed(Split::Train)?, packed(Split::Validation)?);
@@ -30,8 +30,9 @@ pub(super) fn run(job: &PretrainJob, inputs: Inputs<'_>, attempt: &mut Attempt) 
         validation: training::sample(held_out.len(), |index| held_out.row(index)),
         rows: train.len(),
         batches: Arc::new(train),
-        tokenizer: inputs.parent(&job.tokenizer)?,
+        tokenizer: inputs.tokenizer(&job.tokenizer)?,
         optimizer: None,
+        inputs,
     };
-    training::run(stage, model, inputs, attempt)
+    training::run(stage, model, attempt)
 }

@@ -5,10 +5,10 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use grid::data::{FileStamp, Tokenizer};
+use grid::data::{Tokenizer, stamp_of};
 use grid::domain::hugging_face::difference_in_release_4;
 use grid::domain::hugging_face::files::CONFIG;
-use grid::domain::{Event, Transformers};
+use grid::domain::{Event, FileStamp, Transformers};
 
 use super::inputs::Inputs;
 use super::vocabulary;
@@ -140,7 +140,7 @@ fn stamps(folder: &Path) -> Result<Vec<(PathBuf, FileStamp)>, JobError> {
         for entry in fs::read_dir(folder)? {
             let path = entry?.path();
             if path.is_file() {
-                let stamp = FileStamp::of(&path)?;
+                let stamp = stamp_of(&path)?;
                 stamps.push((path, stamp));
             }
         }

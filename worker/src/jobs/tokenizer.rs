@@ -8,7 +8,7 @@ use crate::attempt::{Attempt, JobError};
 
 /// Writes `tokenizer.json` and `tokenizer_config.json`.
 pub(super) fn run(job: &TokenizerJob, inputs: Inputs<'_>, attempt: &mut Attempt) -> Result<(), JobError> {
-    let texts = data::tokenizer_texts(job, |origin, texts| inputs.read(origin, texts))?;
+    let texts = data::tokenizer_texts(job, |origin, texts| texts(&inputs.located(origin)))?;
     let tokenizer = Tokenizer::train_with(job.vocab_size, &job.special_tokens, texts.iter())?;
     let (learned, wanted) = (tokenizer.vocab_size(), job.vocab_size);
     if learned < wanted {

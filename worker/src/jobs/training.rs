@@ -40,6 +40,7 @@ pub(super) struct Stage<'a, E> {
     pub(super) tokenizer: &'a Path,
     /// The folder of the optimizer state to continue with.
     pub(super) optimizer: Option<&'a Path>,
+    pub(super) inputs: Inputs<'a>,
 }
 
 /// An amount of text, repetitions included.
@@ -56,15 +57,10 @@ pub(super) fn sample<T>(len: u64, row: impl Fn(u64) -> T) -> Vec<T> {
 }
 
 /// Trains the model on token sequences and writes it to the output of the attempt.
-pub(super) fn run(
-    stage: Stage<'_, TrainingSequence>,
-    model: Model,
-    inputs: Inputs<'_>,
-    attempt: &mut Attempt,
-) -> Result<(), JobError> {
+pub(super) fn run(stage: Stage<'_, TrainingSequence>, model: Model, attempt: &mut Attempt) -> Result<(), JobError> {
     let Training { precision, label_smoothing, .. } = *stage.training;
     let objective = LanguageModeling::new(model.config(), precision, label_smoothing);
-    minimize(objective, stage, model, inputs, attempt)
+    minimize(objective, stage, model, attempt)
 }
 
 /// Trains the model for an objective and writes it to the output of the attempt.
@@ -72,12 +68,12 @@ fn minimize<O: Objective<Model = Model>>(
     objective: O,
     stage: Stage<'_, O::Example>,
     model: Model,
-    inputs: Inputs<'_>,
     attempt: &mut Attempt,
 ) -> Result<(), JobError> {
     stage.check(&objective)?;
+    let inputs = stage.inputs;
     let faults = inputs.settings().faults;
-    let mut run = TrainingRun::start(objective, stage, model, inputs, attempt)?;
+    let mut run = TrainingRun::start(objective, stage, model, attempt)?;
     let earlier = attempt.earlier().len();
     let job = inputs.assignment().id;
     let mut kills = KillSchedule::draw(faults, job, earlier, run.trainer.progress().step, run.stage.total);
@@ -143,7 +139,7 @@ impl<E> Stage<'_, E> {
     fn write(&self, model: &Model, folder: &Path) -> Result<(), JobError> {
         data::copy_tokenizer(self.tokenizer, folder)?;
         model_folder::write(folder, model, Tokenizer::load(self.tokenizer)?.special_tokens())?;
-        Ok(())
+        self.inputs.check_unchanged()
     }
 
     fn keeps_best(&self) -> bool {
@@ -164,9 +160,9 @@ impl<'a, O: Objective<Model = Model>> TrainingRun<'a, O> {
         objective: O,
         stage: Stage<'a, O::Example>,
         model: Model,
-        inputs: Inputs<'_>,
         attempt: &mut Attempt,
     ) -> Result<Self, JobError> {
+        let inputs = stage.inputs;
         let faults = inputs.settings().faults;
         let options = Options {
             micro_batch: inputs.settings().micro_batch,
@@ -228,6 +224,7 @@ impl<'a, O: Objective<Model = Model>> TrainingRun<'a, O> {
 
     fn save(&mut self, attempt: &mut Attempt) -> Result<(), JobError> {
         let step = self.trainer.progress().step;
+        self.stage.inputs.check_unchanged()?;
         checkpoints::save(&mut self.trainer, step, |progress| progress, &self.output, attempt)
     }
 

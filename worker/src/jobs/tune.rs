@@ -14,10 +14,10 @@ use crate::ml::model_folder;
 
 /// Writes a model folder in the Hugging Face format.
 pub(super) fn run(job: &TuneJob, inputs: Inputs<'_>, attempt: &mut Attempt) -> Result<(), JobError> {
-    let parent = inputs.parent(&job.parent)?;
+    let parent = inputs.model(&job.parent)?;
     let vocab_size = model_folder::read_config(parent)?.vocab_size;
     let tokenizer = Tokenizer::load(parent)?;
-    let held_out = InstructionRecords::open(&inputs.parents(&job.validation_datasets())?, Split::Validation, job)?;
+    let held_out = InstructionRecords::open(&inputs.all_prepared(&job.validation_datasets())?, Split::Validation, job)?;
     // Places are named as in the training file.
     let held_out_place = |(place, id): (String, u32)| (place.replace("train.bin", "validation.bin"), id);
     vocabulary::check(&tokenizer, vocab_size, |wrong| held_out.find(wrong).map(held_out_place))?;
@@ -25,12 +25,12 @@ pub(super) fn run(job: &TuneJob, inputs: Inputs<'_>, attempt: &mut Attempt) -> R
     for part in job.parts() {
         let replayed = match &part.replay {
             Some(replay) => {
-                let (folders, batch_size) = (inputs.parents(&replay.corpora)?, job.training.batch_size);
+                let (folders, batch_size) = (inputs.all_prepared(&replay.corpora)?, job.training.batch_size);
                 Some(PackedText::open(&folders, Split::Train, replay.sequence_length, batch_size, job.seed)?)
             }
             None => None,
         };
-        let records = InstructionRecords::open(&inputs.parents(&part.datasets)?, Split::Train, job)?;
+        let records = InstructionRecords::open(&inputs.all_prepared(&part.datasets)?, Split::Train, job)?;
         vocabulary::check(&tokenizer, vocab_size, |wrong| {
             records.find(wrong).or_else(|| replayed.as_ref().and_then(|text| text.find(wrong)))
         })?;
@@ -51,9 +51,10 @@ pub(super) fn run(job: &TuneJob, inputs: Inputs<'_>, attempt: &mut Attempt) -> R
         rows: train.fewest_rows(),
         batches: Arc::new(train),
         tokenizer: parent,
-        optimizer: (!job.optimizer.is_fresh()).then_some(parent),
+        optimizer: if job.optimizer.is_fresh() { None } else { Some(inputs.optimizer(&job.parent)?) },
+        inputs,
     };
-    training::run(stage, model, inputs, attempt)
+    training::run(stage, model, attempt)
 }
 
 /// Warns of truncated records, and fails for a dataset without any token to predict.

@@ -7,7 +7,7 @@ use super::super::super::policy::{Policy, Stop};
 use super::super::super::tests::{POLICY, Run, left_open, run, run_until, tasks};
 use super::super::fake::{Act, Fake};
 use super::*;
-use crate::domain::layout::SCHEMA;
+use crate::domain::layout::OUTCOME_SCHEMA;
 use crate::domain::{Assignment, Event, Job, JobUpdate, JournalEntry, Outcome, Task, Update, Verdict, layout};
 
 /// What the test worker does with the task of this index; it finishes all others. Faults happen in the first attempt
@@ -27,10 +27,10 @@ fn publish(folder: &Path, assignment: Assignment) {
     fs::write(own.join(layout::JOURNAL), line).unwrap();
     let name = folder.join(layout::published_outcome(&assignment.token));
     let outcome = Outcome {
-        schema: SCHEMA,
+        schema: OUTCOME_SCHEMA,
         id: assignment.id,
         token: assignment.token,
-        attempt,
+        attempt: attempt.parse().unwrap(),
         started: 0,
         ended: 0,
         verdict: Verdict::Done,

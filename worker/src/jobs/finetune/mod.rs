@@ -49,16 +49,16 @@ pub(super) fn run(
     attempt: &mut Attempt,
     cache: &mut RowCache,
 ) -> Result<(), JobError> {
-    let folder = inputs.parent(&job.model)?;
+    let folder = inputs.model(&job.model)?;
     let rows = cache.get(job, inputs, folder)?;
     let steps = steps_of_candidates(job, &rows)?;
     let mut resumed: Option<Checkpoint<FinetuneState>> = checkpoints::find(attempt)?;
     let state = resumed.as_ref().map(|checkpoint| checkpoint.progress.clone()).unwrap_or_default();
     let total = steps.iter().map(|steps| steps.total).sum();
-    let mut run = FinetuneRun { job, rows, total, output: OutputFiles::new(attempt.output()), state };
+    let mut run = FinetuneRun { job, inputs, rows, total, output: OutputFiles::new(attempt.output()), state };
     for (index, candidate) in job.recipe.selection.candidates().iter().enumerate().skip(run.state.candidate) {
         let before: u64 = steps[..index].iter().map(|steps| steps.total).sum();
-        let mut trainer = run.trainer(candidate, steps[index], inputs.read_model(folder)?, inputs)?;
+        let mut trainer = run.trainer(candidate, steps[index], inputs.read_model(folder)?)?;
         if let Some(checkpoint) = resumed.take() {
             let progress = run.state.progress;
             let step = before + progress.step;
@@ -91,6 +91,7 @@ fn steps_of_candidates(job: &FinetuneJob, rows: &TaskRows) -> Result<Vec<Candida
 /// A fine-tuning job in progress.
 struct FinetuneRun<'a> {
     job: &'a FinetuneJob,
+    inputs: Inputs<'a>,
     rows: Arc<TaskRows>,
     /// The number of steps of all candidates.
     total: u64,
@@ -105,14 +106,13 @@ impl FinetuneRun<'_> {
         candidate: &Hyperparameters,
         steps: CandidateSteps,
         model: Model,
-        inputs: Inputs<'_>,
     ) -> Result<Trainer<Classification>, JobError> {
         let FinetuneJob { task, recipe, seed, .. } = self.job;
         let classifier = Classifier::new(model, task.classes(), recipe.pooling, *seed)?;
         let objective = Classification::new(&classifier, recipe.precision, DROPOUT, *seed);
         let training = candidate.training(self.rows.train.examples.len() as u64, recipe.precision);
         let options = Options {
-            micro_batch: inputs.settings().micro_batch,
+            micro_batch: self.inputs.settings().micro_batch,
             decay: Decay::All,
             gradient_scale: f64::from(recipe.gradient_scale),
             ..Options::default()
@@ -147,6 +147,7 @@ impl FinetuneRun<'_> {
             let stop = attempt.stop_requested();
             if taken < steps.total && (stop || attempt.should_checkpoint()) {
                 let state = |progress| FinetuneState { progress, ..self.state.clone() };
+                self.inputs.check_unchanged()?;
                 checkpoints::save(&mut trainer, before + taken, state, &self.output, attempt)?;
             }
             if stop && before + taken < self.total {

@@ -4,7 +4,8 @@
 //! checkpoint-0000001200/model.safetensors       the weights under their Hugging Face names
 //!                      /optimizer.safetensors   first.*, second.*, steps
 //!                      /output/                 hard links to the files that the training has left in its output so far
-//!                      /trainer.json            the state of the job, and the digests of all other files
+//!                      /trainer.json            the state of the job, and the digests of the files above
+//!                      /trainer.json.digest     the digest of trainer.json
 //! ```
 
 use std::collections::BTreeMap;
@@ -14,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use grid::domain::Digest;
 use grid::domain::hugging_face::files::WEIGHTS;
-use grid::domain::layout::OPTIMIZER;
+use grid::domain::layout::{OPTIMIZER, TRAINER, TRAINER_DIGEST};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -24,9 +25,12 @@ use crate::ml::error::Error;
 use crate::ml::optimizers::AdamW;
 use crate::ml::weights::Weights;
 
-/// Incremented whenever the format of `trainer.json` changes.
-const SCHEMA: u32 = 2;
-const TRAINER: &str = "trainer.json";
+/// Incremented whenever the format of `trainer.json` changes, or what belongs to it.
+const SCHEMA: u32 = 3;
+
+/// The last schema of checkpoints without the digest of `trainer.json`; they are otherwise the same.
+const SCHEMA_WITHOUT_DIGEST: u32 = 2;
+
 const OUTPUT: &str = "output";
 const PREFIX: &str = "checkpoint-";
 
@@ -62,6 +66,8 @@ pub struct Checkpoint<P> {
     pub progress: P,
     /// Digest of `model.safetensors`.
     pub weights: Digest,
+    /// Whether the state of the job has no digest, as in checkpoints of earlier versions.
+    pub is_unverified: bool,
     model: Vec<u8>,
     optimizer: Vec<u8>,
     output: BTreeMap<PathBuf, Digest>,
@@ -88,20 +94,27 @@ pub fn save<P: Serialize>(
     output.link_to(&temporary.join(OUTPUT))?;
     let trainer = TrainerFile { schema: SCHEMA, progress, weights, optimizer, output: output.files().clone() };
     let text = serde_json::to_string_pretty(&trainer).map_err(|error| Error::file(&path, error.to_string()))?;
-    let last = temporary.join(TRAINER);
-    let write = || -> std::io::Result<()> {
-        let mut file = File::create(&last)?;
-        file.write_all(text.as_bytes())?;
-        file.write_all(b"\n")?;
-        file.sync_all()
-    };
-    write().map_err(Error::io(&last))?;
+    let text = text + "\n";
+    for (name, text) in [(TRAINER_DIGEST, digest_line(&text)), (TRAINER, text)] {
+        let path = temporary.join(name);
+        let write = || -> std::io::Result<()> {
+            let mut file = File::create(&path)?;
+            file.write_all(text.as_bytes())?;
+            file.sync_all()
+        };
+        write().map_err(Error::io(&path))?;
+    }
     sync_folder(&temporary)?;
     remove(&path)?; // the same step, reached a second time
     fs::rename(&temporary, &path).map_err(Error::io(&path))?;
     sync_folder(folder)?;
     tracing::debug!(path = %path.display(), "wrote a checkpoint");
     Ok(SavedCheckpoint { path, progress: trainer.progress, weights })
+}
+
+/// The content of `trainer.json.digest`, which `b3sum --check` reads.
+fn digest_line(trainer: &str) -> String {
+    format!("{}  {TRAINER}\n", Digest::of(trainer.as_bytes()))
 }
 
 fn remove(folder: &Path) -> Result<(), Error> {
@@ -119,16 +132,29 @@ impl<P: DeserializeOwned> Checkpoint<P> {
     /// Reads a checkpoint and compares its files with their digests.
     ///
     /// # Errors
-    /// If a file is missing, cannot be read, or does not match its digest.
+    /// If a file is missing, cannot be read, or does not match its digest. Checkpoints of earlier versions have no digest of
+    /// `trainer.json`.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let file = path.join(TRAINER);
         let text = fs::read_to_string(&file).map_err(Error::io(&file))?;
+        let recorded = match fs::read_to_string(path.join(TRAINER_DIGEST)) {
+            Ok(line) => Some(line),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) => return Err(Error::io(&path.join(TRAINER_DIGEST))(error)),
+        };
+        if recorded.as_ref().is_some_and(|line| *line != digest_line(&text)) {
+            return Err(Error::file(&file, format!("is damaged: its digest is not the one in {TRAINER_DIGEST}")));
+        }
         let trainer: TrainerFile<P> =
             serde_json::from_str(&text).map_err(|error| Error::file(&file, error.to_string()))?;
-        if trainer.schema != SCHEMA {
-            let found = trainer.schema;
-            return Err(Error::file(&file, format!("has schema {found}, but this program reads {SCHEMA}")));
-        }
+        let is_unverified = match (trainer.schema, &recorded) {
+            (SCHEMA, Some(_)) => false,
+            (SCHEMA, None) => return Err(Error::file(&path.join(TRAINER_DIGEST), "is missing")),
+            (SCHEMA_WITHOUT_DIGEST, None) => true,
+            (found, _) => {
+                return Err(Error::file(&file, format!("has schema {found}, but this program reads {SCHEMA}")));
+            }
+        };
         let damaged = |file: &Path| Error::file(file, "is damaged: its digest is not the one in trainer.json");
         let part = |name: &str, digest: Digest| {
             let file = path.join(name);
@@ -143,7 +169,7 @@ impl<P: DeserializeOwned> Checkpoint<P> {
                 return Err(damaged(&file));
             }
         }
-        Ok(Self { path: path.to_owned(), progress, weights, model, optimizer, output })
+        Ok(Self { path: path.to_owned(), progress, weights, is_unverified, model, optimizer, output })
     }
 
     /// Links the output files of the checkpoint into the output folder of the training that continues from it.
@@ -301,6 +327,43 @@ mod tests {
         );
     }
 
+    /// The step is still a number, so only the digest shows that it is another one.
+    #[test]
+    fn a_checkpoint_with_another_step_is_passed_over_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let (old, new) = (save_at(folder.path(), 9), save_at(folder.path(), 10));
+        let folders = [folder.path().to_owned()];
+        let file = new.path.join(TRAINER);
+        let text = fs::read_to_string(&file).unwrap();
+        assert_eq!(fs::read_to_string(new.path.join(TRAINER_DIGEST)).unwrap(), digest_line(&text));
+        fs::write(&file, text.replace("\"step\": 10", "\"step\": 11")).unwrap();
+        let found = latest::<State>(&folders).unwrap();
+        assert_eq!(found.checkpoint.unwrap().path, old.path);
+        let refusal = found.refused[0].to_string();
+        assert!(
+            refusal.ends_with(
+                "checkpoint-0000000010/trainer.json: is damaged: its digest is not the one in trainer.json.digest"
+            ),
+            "{refusal}"
+        );
+        fs::write(&file, &text).unwrap();
+        fs::remove_file(new.path.join(TRAINER_DIGEST)).unwrap();
+        let refusal = latest::<State>(&folders).unwrap().refused[0].to_string();
+        assert!(refusal.ends_with("checkpoint-0000000010/trainer.json.digest: is missing"), "{refusal}");
+    }
+
+    #[test]
+    fn a_checkpoint_of_an_earlier_version_is_used_and_known_as_such() {
+        let folder = tempfile::tempdir().unwrap();
+        let new = save_at(folder.path(), 10);
+        assert!(!Checkpoint::<State>::open(&new.path).unwrap().is_unverified);
+        let file = new.path.join(TRAINER);
+        let text = fs::read_to_string(&file).unwrap().replace("\"schema\": 3", "\"schema\": 2");
+        fs::write(&file, text).unwrap();
+        fs::remove_file(new.path.join(TRAINER_DIGEST)).unwrap();
+        assert!(Checkpoint::<State>::open(&new.path).unwrap().is_unverified);
+    }
+
     #[test]
     fn a_checkpoint_whose_output_is_damaged_is_refused() {
         let folder = tempfile::tempdir().unwrap();
@@ -323,7 +386,7 @@ mod tests {
         fs::write(first.path.join(TRAINER), "{").unwrap();
         let folders = [folder.path().to_owned()];
         let refusal = latest::<State>(&folders).unwrap().refused[0].to_string();
-        assert!(refusal.contains("trainer.json: EOF"), "{refusal}");
+        assert!(refusal.contains("trainer.json: is damaged"), "{refusal}");
         assert_eq!(save_at(folder.path(), 4), first);
         assert!(latest::<State>(&folders).unwrap().checkpoint.is_some());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
