@@ -20,6 +20,7 @@ mod eval;
 mod export;
 mod faults;
 mod floors;
+mod fuzz;
 mod golden_eval;
 mod help;
 mod import;

@@ -7,6 +7,7 @@ use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::domain::printable;
 use crate::session::Exit;
 
 /// Whether standard output has failed. Nothing more is written to it then.
@@ -19,9 +20,15 @@ pub(super) fn write_out(text: fmt::Arguments) {
     }
 }
 
-/// Writes to standard error. If it fails, there is nowhere to report that.
+/// Writes a message to standard error, without characters that control a terminal: messages quote the files of others. If it
+/// fails, there is nowhere to report that.
 pub(super) fn write_err(text: fmt::Arguments) {
-    let _ = io::stderr().write_fmt(text);
+    write_styled(&printable(&text.to_string()));
+}
+
+/// Writes a text with colours of our own to standard error.
+pub(super) fn write_styled(text: &str) {
+    let _ = io::stderr().write_all(text.as_bytes());
 }
 
 /// Waits until everything is written, and returns the exit code: a success whose output is lost is none.

@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode, SourceSpan};
 
+use crate::domain::brief;
+
 /// A span in the spec or in an override, within one line.
 ///
 /// `source` is 0 for the file and `n` for the n-th override. Lines and columns are counted from 1; columns and the length
@@ -144,6 +146,9 @@ impl Log {
     }
 }
 
+/// The longest line of a text of which an excerpt is shown, in bytes.
+const LONGEST_SHOWN_LINE: usize = 2_000;
+
 /// One problem: what is wrong, where, and how to fix it.
 #[derive(Debug, Clone)]
 pub struct Problem {
@@ -159,8 +164,10 @@ impl Problem {
     fn new(PendingProblem { mark, reason, hint, .. }: PendingProblem, sources: &[(String, Arc<str>)]) -> Problem {
         let (name, text) = &sources[mark.source as usize];
         let name = if mark.source == 0 { name.as_str() } else { "command line" };
-        let excerpt = (!text.trim().is_empty()).then(|| (NamedSource::new(name, text.clone()), mark.span(text)));
-        Problem { place: place(mark, sources), reason, hint, excerpt }
+        // An excerpt shows whole lines.
+        let can_be_shown = !text.trim().is_empty() && text.lines().all(|line| line.len() <= LONGEST_SHOWN_LINE);
+        let excerpt = can_be_shown.then(|| (NamedSource::new(name, text.clone()), mark.span(text)));
+        Problem { place: place(mark, sources), reason: brief(&reason), hint: hint.map(|hint| brief(&hint)), excerpt }
     }
 
     /// `experiments/x.yaml:12:5`, or `-S tune.epochs=0`.
