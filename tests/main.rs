@@ -7,6 +7,7 @@ mod babylm;
 mod broken_specs;
 mod build;
 mod cases;
+mod chaos;
 mod class_it;
 mod common;
 mod comparisons;

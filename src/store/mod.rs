@@ -47,6 +47,6 @@ pub use items::ItemGroup;
 pub use jobs::{JobRow, JobState};
 pub use metrics::MetricPoint;
 pub use models::{CellName, LineageJob, ModelJob};
-pub use open::Store;
+pub use open::{Store, WriteLock};
 pub use schema_page::schema_markdown;
 pub use verification::Verification;
