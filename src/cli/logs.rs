@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::global::Global;
-use crate::domain::{Event, JournalEntry, Verdict, layout};
+use crate::domain::{Event, JournalEntry, Verdict, layout, one_line};
 use crate::report::human;
 use crate::session::{Exit, Failure, only_job};
 
@@ -48,9 +48,10 @@ pub(super) async fn logs(global: &Global, args: &LogsArgs) -> Result<Exit, Failu
         for line in text.lines() {
             match serde_json::from_str::<JournalEntry>(line) {
                 Ok(entry) if !args.raw => {
-                    println!("  {:>8.1}s  {}", (entry.at - start) as f64 / 1e3, describe(&entry.event));
+                    println!("  {:>8.1}s  {}", (entry.at - start) as f64 / 1e3, one_line(&describe(&entry.event)));
                 }
-                Ok(_) | Err(_) => println!("  {line}"),
+                _ if args.raw => println!("  {line}"),
+                _ => println!("  {}", one_line(line)),
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 
-use super::stream::{has_colours, is_capable_terminal};
+use super::stream::{has_colours, is_capable_terminal, write_styled};
 use crate::report::{Table, html_page};
 use crate::session::{Exit, Failure};
 
@@ -53,11 +53,13 @@ pub(super) fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
 
 /// Prints an error. On a terminal, problems of a spec are shown with excerpts of the file.
 pub(super) fn print_failure(failure: &Failure) {
-    let text = match &failure.problems {
-        Some(problems) if is_capable_terminal() => problems.fancy(has_colours(), terminal_width()),
-        _ => failure.message.clone(),
-    };
-    eprintln!("{}", text.trim_end());
+    match &failure.problems {
+        Some(problems) if is_capable_terminal() => {
+            let text = problems.fancy(has_colours(), terminal_width());
+            write_styled(&format!("{}\n", text.trim_end()));
+        }
+        _ => eprintln!("{}", failure.message.trim_end()),
+    }
 }
 
 /// The width of the terminal that is standard error, in columns.

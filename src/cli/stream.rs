@@ -12,6 +12,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
+use crate::domain::printable;
 use crate::session::Exit;
 
 /// How long a message waits until standard error takes it.
@@ -39,9 +40,15 @@ pub(super) fn never_block() {
     NEVER_BLOCKS.store(true, Ordering::Relaxed);
 }
 
-/// Writes to standard error. If it fails, there is nowhere to report that.
+/// Writes a message to standard error, without characters that control a terminal: messages quote the files of others. If it
+/// fails, there is nowhere to report that.
 pub(super) fn write_err(text: fmt::Arguments) {
-    let _ = StandardError.write_all(text.to_string().as_bytes());
+    write_styled(&printable(&text.to_string()));
+}
+
+/// Writes a text with colours of our own to standard error.
+pub(super) fn write_styled(text: &str) {
+    let _ = StandardError.write_all(text.as_bytes());
 }
 
 /// Standard error, as a stream that never fails.

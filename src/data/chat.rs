@@ -20,6 +20,10 @@ pub(super) const CHATML: &str = "{% for message in messages %}{{ '<|im_start|>' 
 const OPENING: char = '\u{FDD0}';
 const CLOSING: char = '\u{FDD1}';
 
+/// The most steps of a template for one conversation, which loops without an end exceed within a second or two. Templates of
+/// published models take about a hundred for each message.
+const FUEL: u64 = 10_000_000;
+
 /// The texts of the special tokens that a template may write.
 #[derive(Debug, Clone, Default)]
 pub(super) struct SpecialTexts {
@@ -46,6 +50,7 @@ impl ChatRenderer {
         let mut environment = Environment::new();
         let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
         environment.set_syntax(syntax.map_err(|error| explained(&error))?);
+        environment.set_fuel(Some(FUEL));
         environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
         environment.add_function("raise_exception", |message: String| -> Result<String, Error> {
             Err(Error::new(ErrorKind::InvalidOperation, message))
@@ -213,6 +218,9 @@ fn blocks(whole: &str, messages: &[Message]) -> Result<Vec<Segment>, String> {
 
 /// The message of an error of a template, in one line, with its line in the template.
 fn explained(error: &Error) -> String {
+    if error.kind() == ErrorKind::OutOfFuel {
+        return format!("the template takes more than {FUEL} steps for one conversation; does it loop without an end?");
+    }
     let line = error.line().map(|line| format!("line {line} of the template: ")).unwrap_or_default();
     format!("{line}{}", error.detail().map_or_else(|| error.kind().to_string(), str::to_owned))
 }

@@ -157,9 +157,9 @@ mod tests {
             "A: one\rB: two\rA: three",
         ];
         insta::assert_snapshot!(texts.map(refusal).join("\n"), @r"
-        line 2: '%mor:	pro|where v|be' is a tier or header of CHAT and no utterance; keep the utterances alone: `perl -0pe 's/\n\t/ /g' FILE | grep '^\*' > NEW`
+        line 2: '%mor:\tpro|where v|be' is a tier or header of CHAT and no utterance; keep the utterances alone: `perl -0pe 's/\n\t/ /g' FILE | grep '^\*' > NEW`
         line 1: '@Begin' is a tier or header of CHAT and no utterance; keep the utterances alone: `perl -0pe 's/\n\t/ /g' FILE | grep '^\*' > NEW`
-        line 1: '@Languages:	eng' is a tier or header of CHAT and no utterance; keep the utterances alone: `perl -0pe 's/\n\t/ /g' FILE | grep '^\*' > NEW`
+        line 1: '@Languages:\teng' is a tier or header of CHAT and no utterance; keep the utterances alone: `perl -0pe 's/\n\t/ /g' FILE | grep '^\*' > NEW`
         line 2: 'line' begins with a tab, as lines of CHAT that continue the one before; keep the utterances alone: `perl -0pe 's/\n\t/ /g' FILE | grep '^\*' > NEW`
         line 1: no speaker in 'SPEAKER 1: hello'; a speaker has no spaces, so write 'SPEAKER_1:' if it is one
         line 1: no speaker in 'A：hello'; its colon is a full-width one (U+FF1A), write ':' and a space
@@ -168,7 +168,7 @@ mod tests {
         line 2: 'note' in 'note: the door opens' is hardly a speaker; remove the line, or give the speaker another name
         line 1: 'http' in 'http: //x' is hardly a speaker; remove the line, or give the speaker another name
         line 1: no speaker in 'https://x'
-        line 1: 'Note' in 'Note:	A laughs' is hardly a speaker; remove the line, or give the speaker another name
+        line 1: 'Note' in 'Note:\tA laughs' is hardly a speaker; remove the line, or give the speaker another name
         line 1: no speaker in 'just a sentence'
         line 1: no speaker in 'A:hello'
         its lines end with a carriage return (CR) alone; convert it: `tr '\r' '\n' < FILE > NEW`

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::domain::{Digest, NotText, WorldPart};
+use crate::domain::{Digest, NotText, WorldPart, brief};
 
 use super::download::FetchError;
 
@@ -32,7 +32,7 @@ pub enum DataError {
         path: PathBuf,
     },
     /// An invalid glob pattern.
-    #[error("parse the file pattern '{pattern}': {reason}; enclose literal brackets and stars in [ ]")]
+    #[error("parse the file pattern '{}': {reason}; enclose literal brackets and stars in [ ]", brief(pattern))]
     Pattern {
         /// The pattern.
         pattern: String,
@@ -74,7 +74,7 @@ pub enum DataError {
         problem: NotText,
     },
     /// A line or row that does not follow its format.
-    #[error("read {}: line {line}: {problem}; expected {expected}", path.display())]
+    #[error("read {}: line {line}: {}; expected {expected}", path.display(), brief(problem))]
     Malformed {
         /// The file.
         path: PathBuf,
@@ -86,7 +86,7 @@ pub enum DataError {
         expected: String,
     },
     /// An archive of evaluation files that cannot be read.
-    #[error("read {}: {reason}; download it again, or unpack it into this folder", path.display())]
+    #[error("read {}: {}; download it again, or unpack it into this folder", path.display(), brief(reason))]
     Archive {
         /// The archive.
         path: PathBuf,
@@ -104,7 +104,7 @@ pub enum DataError {
         choices: &'static str,
     },
     /// A tokenizer that cannot be trained, read, written or applied.
-    #[error("{action}: {reason}")]
+    #[error("{action}: {}", brief(reason))]
     Tokenizer {
         /// The operation, including the file if there is one.
         action: String,
@@ -112,7 +112,7 @@ pub enum DataError {
         reason: String,
     },
     /// A record, or a chat template, that cannot be used.
-    #[error("format {}: {reason}", record.map_or("the records".to_owned(), |number| format!("record {number} of the dataset")))]
+    #[error("format {}: {}", record.map_or("the records".to_owned(), |number| format!("record {number} of the dataset")), brief(reason))]
     Unformattable {
         /// The number of the record, from 1 and without those that have no text to train on; `None` if it concerns all.
         record: Option<usize>,
@@ -120,7 +120,7 @@ pub enum DataError {
         reason: String,
     },
     /// An imported model that cannot be used.
-    #[error("use the model {}: {problem}", path.display())]
+    #[error("use the model {}: {}", path.display(), brief(problem))]
     Model {
         /// The model folder, or a file in it.
         path: PathBuf,
@@ -146,7 +146,7 @@ pub enum DataError {
         path: PathBuf,
     },
     /// A token file that does not match its ledger.
-    #[error("open {}: {problem}; delete its folder and run again to prepare the data again", path.display())]
+    #[error("open {}: {}; delete its folder and run again to prepare the data again", path.display(), brief(problem))]
     Damaged {
         /// The file.
         path: PathBuf,

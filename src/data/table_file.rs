@@ -12,6 +12,8 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::Type;
 
+use crate::domain::no_formula;
+
 use super::atomic::{publish_file, temporary};
 use super::error::DataError;
 
@@ -188,10 +190,10 @@ impl Buffer {
     }
 }
 
-/// A value in CSV. Numbers have the fewest digits that identify them.
+/// A value in CSV. Numbers have the fewest digits that identify them, and texts are no formulas.
 fn field(value: &Value) -> String {
     match value {
-        Value::Text(text) => (*text).to_owned(),
+        Value::Text(text) => no_formula(text).into_owned(),
         Value::Integer(number) => number.to_string(),
         Value::Real(number) => number.to_string(),
         Value::Missing => String::new(),
@@ -261,7 +263,7 @@ mod tests {
     const ROWS: [[Value; 3]; 3] = [
         [Value::Text("so, \"é\""), Value::Integer(-3), Value::Real(1.0 / 3.0)],
         [Value::Missing, Value::Missing, Value::Missing],
-        [Value::Text(""), Value::Integer(7), Value::Real(1.0)],
+        [Value::Text("=1+1"), Value::Integer(7), Value::Real(1.0)],
     ];
 
     #[test]
@@ -273,7 +275,7 @@ mod tests {
         name,count,share
         "so, ""é""",-3,0.3333333333333333
         ,,
-        ,7,1
+        '=1+1,7,1
         "#);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file remains");
     }
@@ -291,7 +293,7 @@ mod tests {
         insta::assert_snapshot!(read[read.len() - 3..].join("\n"), @r#"
         {name: "so, "é"", count: -3, share: 0.3333333333333333}
         {name: null, count: null, share: null}
-        {name: "", count: 7, share: 1.0}
+        {name: "=1+1", count: 7, share: 1.0}
         "#);
     }
 

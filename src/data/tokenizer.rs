@@ -5,6 +5,7 @@ mod alone;
 mod build;
 mod class;
 mod files;
+mod runs;
 mod special;
 
 use std::path::Path;
@@ -105,10 +106,16 @@ impl Tokenizer {
             .with_pre_tokenizer(Some(ByteLevel::new(false, true, true)))
             .with_post_processor(Some(ByteLevel::new(true, true, true)))
             .with_decoder(Some(ByteLevel::new(true, true, true)));
-        let texts = texts.flat_map(|text| pieces(text.as_ref()).map(str::to_owned).collect::<Vec<_>>());
+        let parts = |text: S| pieces(text.as_ref()).flat_map(runs::cut).map(str::to_owned).collect::<Vec<_>>();
+        let texts = texts.flat_map(parts);
         inner.train(&mut TrainerWrapper::from(trainer), texts).map_err(|error| failed(error.to_string()))?;
         let special = special::by_name(&inner);
         Ok(Self::new(inner, Class::Generic, special))
+    }
+
+    /// Whether a text has a word so long that [`Tokenizer::train_with`] learns from parts of it.
+    pub fn cuts_words(text: &str) -> bool {
+        runs::is_cut(text)
     }
 
     /// Loads the tokenizer of a model folder as `AutoTokenizer` of the current release of `transformers` does; see

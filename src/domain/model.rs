@@ -107,7 +107,70 @@ pub struct ModelConfig {
     pub init_std: f64,
 }
 
+/// The largest sizes of a model. They keep every product of them within 64 bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ModelLimits {
+    /// The most token embeddings.
+    pub vocab_size: u32,
+    /// The most positions.
+    pub max_positions: u32,
+    /// The largest width of the residual stream.
+    pub hidden: u32,
+    /// The most transformer blocks.
+    pub layers: u32,
+    /// The most heads of a block.
+    pub heads: u32,
+    /// The largest width of one head.
+    pub head_dim: u32,
+    /// The largest hidden width of the feed-forward layer.
+    pub intermediate: u32,
+}
+
+/// The limits of every model, whether a spec describes it or a file.
+pub const LARGEST_MODEL: ModelLimits = ModelLimits {
+    vocab_size: 4_194_304,
+    max_positions: 1_048_576,
+    hidden: 65_536,
+    layers: 1_024,
+    heads: 1_024,
+    head_dim: 4_096,
+    intermediate: 1_048_576,
+};
+
 impl ModelConfig {
+    /// Checks the sizes of a configuration that comes from a file.
+    ///
+    /// # Errors
+    /// The first size that no model has, or that does not fit the others, as the end of a sentence about the file.
+    pub fn check_sizes(&self) -> Result<(), String> {
+        let most = LARGEST_MODEL;
+        let sizes = [
+            ("size of the vocabulary", self.vocab_size, most.vocab_size),
+            ("number of positions", self.max_positions, most.max_positions),
+            ("hidden size", self.hidden, most.hidden),
+            ("number of layers", self.layers, most.layers),
+            ("number of heads", self.heads, most.heads),
+            ("number of key/value heads", self.kv_heads, most.heads),
+            ("width of a head", self.head_dim, most.head_dim),
+            ("width of the feed-forward layers", self.intermediate, most.intermediate),
+        ];
+        if let Some((name, size, most)) = sizes.into_iter().find(|(_, size, most)| !(1..=*most).contains(size)) {
+            return Err(format!("has {size} as the {name}; grid computes models with 1 to {most}"));
+        }
+        if !self.heads.is_multiple_of(self.kv_heads) {
+            let (heads, kv_heads) = (self.heads, self.kv_heads);
+            return Err(format!("has {kv_heads} key/value heads, which do not divide the {heads} heads"));
+        }
+        if self.arch.properties().positions == Positions::Rotary && !self.head_dim.is_multiple_of(2) {
+            return Err(format!("has an odd width of a head, {}, which rotary positions cannot rotate", self.head_dim));
+        }
+        let numbers = [("base of the rotary positions", self.rope_base), ("epsilon of the norms", self.norm_eps)];
+        match numbers.into_iter().find(|(_, number)| !number.is_finite() || *number <= 0.0) {
+            Some((name, number)) => Err(format!("has {number} as the {name}, which must be above 0")),
+            None => Ok(()),
+        }
+    }
+
     /// The exact number of trainable parameters.
     pub fn parameters(&self) -> u64 {
         let [v, h, l, i] = [self.vocab_size, self.hidden, self.layers, self.intermediate].map(u64::from);
@@ -168,6 +231,50 @@ mod tests {
     fn the_papers_parameter_counts() {
         assert_eq!(class_it(32_000, 6_144, 704, 11, 12).parameters(), 140_231_872);
         assert_eq!(class_it(16_384, 6_000, 512, 8, 20).parameters(), 100_684_288);
+    }
+
+    #[test]
+    fn sizes_that_no_model_has_are_refused() {
+        let model = class_it(32_000, 6_144, 704, 11, 12);
+        assert_eq!(model.check_sizes(), Ok(()));
+        type Change = fn(&mut ModelConfig);
+        let changes: [(Change, &str); 9] = [
+            (
+                |model| model.hidden = u32::MAX,
+                "has 4294967295 as the hidden size; grid computes models with 1 to 65536",
+            ),
+            (|model| model.layers = 0, "has 0 as the number of layers"),
+            (|model| model.heads = 0, "has 0 as the number of heads"),
+            (|model| model.kv_heads = 0, "has 0 as the number of key/value heads"),
+            (|model| model.kv_heads = 3, "has 3 key/value heads, which do not divide the 11 heads"),
+            (|model| model.head_dim = 63, "has an odd width of a head, 63"),
+            (|model| model.vocab_size = 4_194_305, "has 4194305 as the size of the vocabulary"),
+            (|model| model.rope_base = 0.0, "has 0 as the base of the rotary positions"),
+            (|model| model.norm_eps = f64::NAN, "has NaN as the epsilon of the norms"),
+        ];
+        for (change, message) in changes {
+            let mut other = model.clone();
+            change(&mut other);
+            let refusal = other.check_sizes().unwrap_err();
+            assert!(refusal.starts_with(message), "{refusal}");
+        }
+        let largest = ModelConfig {
+            vocab_size: LARGEST_MODEL.vocab_size,
+            max_positions: LARGEST_MODEL.max_positions,
+            hidden: LARGEST_MODEL.hidden,
+            layers: LARGEST_MODEL.layers,
+            heads: LARGEST_MODEL.heads,
+            kv_heads: LARGEST_MODEL.heads,
+            head_dim: LARGEST_MODEL.head_dim,
+            intermediate: LARGEST_MODEL.intermediate,
+            ..model
+        };
+        assert_eq!(largest.check_sizes(), Ok(()));
+        for arch in Arch::ALL {
+            let model = ModelConfig { arch, ..largest.clone() };
+            assert!(model.parameters() > 1 << 49, "computed without overflow");
+            assert!(model.train_flops_per_token(LARGEST_MODEL.max_positions).is_finite());
+        }
     }
 
     /// The published size of GPT-2 small.

@@ -18,9 +18,28 @@ pub fn one_line(text: &str) -> Cow<'_, str> {
     Cow::Owned(line)
 }
 
+/// A text of several lines without characters that control a terminal, which become escapes.
+pub fn printable(text: &str) -> Cow<'_, str> {
+    let controls =
+        |line: &str| line.contains(|c: char| c != '\t' && one_line(c.encode_utf8(&mut [0; 4])).len() > c.len_utf8());
+    if !text.split('\n').any(controls) {
+        return Cow::Borrowed(text);
+    }
+    let tabs = |line: &str| line.split('\t').map(|part| one_line(part).into_owned()).collect::<Vec<_>>().join("\t");
+    Cow::Owned(text.split('\n').map(tabs).collect::<Vec<_>>().join("\n"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_controls_a_terminal_is_escaped_and_lines_stay_lines() {
+        for text in ["", "one\n\ttwo\n", "é 你 😀"] {
+            assert!(matches!(printable(text), Cow::Borrowed(same) if same == text), "{text:?}");
+        }
+        assert_eq!(printable("a\tb\u{1b}[2J\nc\rd\u{9b}\n"), "a\tb\\u{1b}[2J\nc\\rd\\u{9b}\n");
+    }
 
     #[test]
     fn what_breaks_a_line_is_escaped() {

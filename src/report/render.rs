@@ -4,7 +4,7 @@ use comfy_table::{CellAlignment, ContentArrangement, Table as Grid, presets};
 
 use super::human;
 use super::table::{Cell, Table};
-use crate::domain::one_line;
+use crate::domain::{no_formula, one_line};
 
 /// The maximum number of characters in a line of a headline.
 const HEADLINE_WIDTH: usize = 110;
@@ -92,11 +92,12 @@ impl Table {
         let heads = self.heads.iter().enumerate();
         let mut heads: Vec<String> = heads
             .flat_map(|(index, head)| {
-                wide(index).iter().map(move |suffix| no_formula(format!("{}{suffix}", one_line(head))))
+                wide(index).iter().map(move |suffix| no_formula(&format!("{}{suffix}", one_line(head))).into_owned())
             })
             .collect();
-        heads.extend(scored.iter().flat_map(|index| self.context_heads(*index)));
-        heads.extend(self.csv_columns.iter().map(|column| column.head.clone()));
+        let context = scored.iter().flat_map(|index| self.context_heads(*index));
+        let more = context.chain(self.csv_columns.iter().map(|column| column.head.clone()));
+        heads.extend(more.map(|head| no_formula(&one_line(&head)).into_owned()));
         // Writing to memory cannot fail, and neither can a row of any length.
         let mut out = csv::WriterBuilder::new().flexible(true).from_writer(vec![]);
         let _ = out.write_record(&heads);
@@ -116,7 +117,7 @@ impl Table {
                         // A published number has no deviation and no seeds.
                         fields.extend(wide(index).iter().skip(1).map(|_| String::new()));
                     }
-                    Cell::Label(_) => fields.push(no_formula(cell.text())),
+                    Cell::Label(_) => fields.push(no_formula(&cell.text()).into_owned()),
                     Cell::Count(_) => fields.push(cell.text()),
                     Cell::Missing => fields.extend(wide(index).iter().map(|_| String::new())),
                 }
@@ -124,7 +125,7 @@ impl Table {
             fields.extend(scored.iter().flat_map(|index| self.context(*index, &row[*index])));
             let more = self.csv_columns.iter().map(|column| column.cells.get(number));
             fields.extend(more.map(|cell| match cell {
-                Some(label @ Cell::Label(_)) => no_formula(label.plain()),
+                Some(label @ Cell::Label(_)) => no_formula(&label.plain()).into_owned(),
                 cell => cell.map_or(String::new(), Cell::plain),
             }));
             let _ = out.write_record(&fields);
@@ -168,15 +169,6 @@ impl Table {
     /// Never: a table has only string keys.
     pub fn json(&self) -> String {
         serde_json::to_string_pretty(self).expect("a table has only string keys") + "\n"
-    }
-}
-
-/// A text of a CSV file that a spreadsheet does not take for a formula: an apostrophe stands before the sign that begins one.
-/// Numbers may begin with a sign.
-fn no_formula(text: String) -> String {
-    match text.starts_with(['=', '+', '-', '@']) && text.parse::<f64>().is_err() {
-        true => format!("'{text}"),
-        false => text,
     }
 }
 

@@ -12,6 +12,7 @@
 
 mod abandoned;
 mod build;
+mod chaos;
 mod clock;
 mod clusters;
 mod data_status;
@@ -42,6 +43,7 @@ mod verify;
 
 pub use abandoned::is_abandoned;
 pub use build::{build_dataset, check_build};
+pub use chaos::{ChaosReport, ChaosRequest, ChaosRun, Ending, FaultKind, Round};
 pub use clusters::fill_clusters;
 pub use data_status::{ListedData, VerifiedData, list_data, verify_data};
 pub use evaluation::{EvaluationRequest, EvaluationSpec, evaluation_spec, hide_curricula};

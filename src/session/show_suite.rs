@@ -102,6 +102,7 @@ fn eval_job<'s>(session: &'s Session, name: &str) -> Result<(&'s PlannedJob, &'s
         return Ok(*found);
     }
     let mut known: Vec<&str> = jobs.iter().map(|(_, job)| job.test.name()).collect();
+    known.sort_unstable();
     known.dedup();
     let hint = match (Suite::Glue.name() == name, &known[..]) {
         (true, _) => "the items of glue are classified and have no candidates".to_owned(),

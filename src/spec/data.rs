@@ -16,6 +16,13 @@ use super::remote::remote_files;
 use super::scalars::{choice, count, flag, line, path, seed, small, text};
 use super::tree::{Node, Value};
 
+/// The most words of the toy world, whose text is made in memory: about 100 MB. Its grammar has nothing new to say long
+/// before.
+const MAX_WORLD_WORDS: u64 = 20_000_000;
+
+/// The most records of the toy world.
+const MAX_WORLD_RECORDS: u64 = 1_000_000;
+
 /// Decodes one entry of `corpora:`.
 ///
 /// | key | meaning | default |
@@ -24,7 +31,7 @@ use super::tree::{Node, Value};
 /// | `hf:`, `osf:`, `url:` | data on another machine ([`remote_files`]) | |
 /// | `licence:` | the licence, shown by `grid data list` | none |
 /// | `world:` | `speech`, `dialogues` or `articles` of the toy world | |
-/// | `words:` | number of words (`world`) | required |
+/// | `words:` | number of words, at most 20M (`world`) | required |
 /// | `world_seed:` | seed of the toy world | 1 |
 /// | `documents:` | what separates documents: `blank_line`, `line` or `{lines: N}`; or rows with a field of text: `{jsonl: text}`, `csv`, `tsv`, `parquet` | `blank_line` |
 /// | `remove:` | characters to delete before anything else | none |
@@ -34,7 +41,7 @@ use super::tree::{Node, Value};
 pub(super) fn corpus(name: &str, node: &Node, root: &Path, log: &Log) -> Option<(Corpus, DataEntry)> {
     let parts = [("speech", WorldPart::Speech), ("dialogues", WorldPart::Dialogues), ("articles", WorldPart::Articles)];
     let mut fields = Fields::of(node, &format!("corpus '{name}'"), log)?;
-    let source = source(&mut fields, &parts, "words", root);
+    let source = source(&mut fields, &parts, ("words", MAX_WORLD_WORDS), root);
     let CorpusFormat { documents, remove, min_words, .. } = cleaned_text(&mut fields);
     let merge_turns = fields.get("merge_turns", false, flag);
     let expected = budget::expected(&mut fields, "documents", false);
@@ -63,7 +70,7 @@ pub(super) fn cleaned_text(fields: &mut Fields) -> CorpusFormat {
 /// |---|---|---|
 /// | `files:`, `hf:`, `osf:`, `url:`, `licence:` | as for a corpus | this or `world:` |
 /// | `world:` | `chat` or `questions` of the toy world | |
-/// | `records:` | number of records (`world`) | required |
+/// | `records:` | number of records, at most 1M (`world`) | required |
 /// | `world_seed:` | seed of the toy world | 1 |
 /// | `format:`, ... | the format of the files ([`format`]) | detected |
 /// | `template:`, ... | how a record becomes text ([`formatting`]) | prompt and reply on lines of their own |
@@ -79,7 +86,7 @@ pub(super) fn dataset(
 ) -> Option<((Dataset, DataEntry), Option<Build>)> {
     let parts = [("chat", WorldPart::Chat), ("questions", WorldPart::Questions)];
     let mut fields = Fields::of(node, &format!("dataset '{name}'"), log)?;
-    let source = source(&mut fields, &parts, "records", root);
+    let source = source(&mut fields, &parts, ("records", MAX_WORLD_RECORDS), root);
     let format = if node.get("world").is_some() {
         fields.forbid("format", "has no meaning for the toy world");
         DatasetFormat::json("prompt", "reply")
@@ -131,7 +138,12 @@ pub(super) fn layout_of(source: &Source) -> Layout {
 }
 
 /// The source: local or remote `files:`, or `world:` with its size and seed.
-fn source(fields: &mut Fields, parts: &[(&'static str, WorldPart)], size: &'static str, root: &Path) -> Option<Source> {
+fn source(
+    fields: &mut Fields,
+    parts: &[(&'static str, WorldPart)],
+    (size, largest): (&'static str, u64),
+    root: &Path,
+) -> Option<Source> {
     let (files, world, remote) = (fields.take("files"), fields.take("world"), remote_files(fields));
     if let Some(remote) = remote {
         fields.forbid("world", "cannot be combined with data on another machine");
@@ -143,11 +155,8 @@ fn source(fields: &mut Fields, parts: &[(&'static str, WorldPart)], size: &'stat
         }
         (None, Some(node)) => {
             let part = fields::scalar("'world'", node, fields.log, choice(parts.iter().copied()));
-            let size = fields.required(
-                size,
-                &format!("the size of the toy world, such as `{size}: 10k`"),
-                count(1..=1_000_000_000),
-            );
+            let size =
+                fields.required(size, &format!("the size of the toy world, such as `{size}: 10k`"), count(1..=largest));
             let seed = fields.get("world_seed", 1, seed);
             Some(Source::World { part: part?, seed, size: size? })
         }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::domain::{Corpus, DataEntry, Dataset, Generation};
+use crate::domain::{Corpus, DataEntry, Dataset, Generation, LARGEST_MODEL};
 
 use super::curricula::{Curriculum, curriculum};
 use super::data;
@@ -171,7 +171,8 @@ struct Tokenizer {
 fn tokenizer(node: &Node, names: &Names, log: &Log) -> Option<Tokenizer> {
     let mut fields = Fields::of(node, "'tokenizer'", log)?;
     let given = fields.take("vocab_size").is_some();
-    let vocab_size = fields.get("vocab_size", None, |value| small(MIN_VOCABULARY..=4_194_304)(value).map(Some));
+    let vocab_size =
+        fields.get("vocab_size", None, |value| small(MIN_VOCABULARY..=LARGEST_MODEL.vocab_size)(value).map(Some));
     let corpora = fields.list("corpora", reference("corpus", &names.corpora));
     let datasets = match fields.take("datasets") {
         Some(Node { value: Value::List(items), .. }) if items.is_empty() => Some(vec![]),

@@ -20,7 +20,7 @@ use super::{data, finetune};
 /// | `suites:` | the suites, and test sets of your own ([`own_test`]) | required |
 /// | `data:` | `world`; the official folder `evaluation_data`, relative to `data_root`; or `{hf: ..., folder: ...}`, `osf:` or `url:` for a folder on another machine ([`remote_files`]), with its `licence:` | required |
 /// | `size:` | the official data set, `fast` or `full` | `fast` |
-/// | `items:` | items of each subtask (`world`); `glue` is trained on four times as many | 200 |
+/// | `items:` | items of each subtask, at most 100k (`world`); `glue` is trained on four times as many | 200 |
 /// | `world_seed:` | seed of the toy world | 1 |
 /// | `mode:` | `fixed`, or `compat` for the numbers of the official pipeline including its defects; or one of them with single rules changed, `{base: fixed, ties: first}` ([`Mode`] has all rules) | `fixed` |
 /// | `checkpoints:` | `{suites:, size:, items:}`: the same for every milestone of pretraining | milestones are not scored |
@@ -299,7 +299,7 @@ impl EvaluationSize {
         let mut amount = default;
         match world {
             Some(false) => fields.forbid("items", "is only for the toy world"),
-            _ => amount.items = fields.get("items", default.items, count(1..=1_000_000)),
+            _ => amount.items = fields.get("items", default.items, count(1..=100_000)),
         }
         match world {
             Some(true) => fields.forbid("size", "is only for the official data; the toy world has `items`"),

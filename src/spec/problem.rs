@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode, SourceSpan};
 
+use crate::domain::brief;
+
 /// A span in the spec, in a file that it names, or in an override, within one line.
 ///
 /// `source` is 0 for the spec; the others are numbered as they were registered. Lines and columns are counted from 1; columns and the length
@@ -162,6 +164,9 @@ impl Log {
     }
 }
 
+/// The longest line of a text of which an excerpt is shown, in bytes.
+const LONGEST_SHOWN_LINE: usize = 2_000;
+
 /// One problem: what is wrong, where, and how to fix it.
 #[derive(Debug, Clone)]
 pub struct Problem {
@@ -177,8 +182,10 @@ impl Problem {
     fn new(PendingProblem { mark, reason, hint, .. }: PendingProblem, sources: &[SourceText]) -> Problem {
         let SourceText { name, text, is_file } = &sources[mark.source as usize];
         let name = if *is_file { name.as_str() } else { "command line" };
-        let excerpt = (!text.trim().is_empty()).then(|| (NamedSource::new(name, text.clone()), mark.span(text)));
-        Problem { place: place(mark, sources), reason, hint, excerpt }
+        // An excerpt shows whole lines.
+        let can_be_shown = !text.trim().is_empty() && text.lines().all(|line| line.len() <= LONGEST_SHOWN_LINE);
+        let excerpt = can_be_shown.then(|| (NamedSource::new(name, text.clone()), mark.span(text)));
+        Problem { place: place(mark, sources), reason: brief(&reason), hint: hint.map(|hint| brief(&hint)), excerpt }
     }
 
     /// `experiments/x.yaml:12:5`, or `-S tune.epochs=0`.

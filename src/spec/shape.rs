@@ -1,6 +1,6 @@
 //! The keys of a model's shape.
 
-use crate::domain::{Arch, ArchProperties, ModelConfig, Positions};
+use crate::domain::{Arch, ArchProperties, LARGEST_MODEL, ModelConfig, Positions};
 
 use super::fields::Fields;
 use super::problem::{Log, Mark, Problems};
@@ -36,14 +36,15 @@ pub(super) fn config(fields: &mut Fields, subject: &str, vocab_size: Option<u32>
     let arch = fields.get("arch", Arch::Llama, choice(Arch::ALL.map(|arch| (arch.name(), arch))));
     let properties = arch.properties();
     let example = "such as `{hidden: 128, layers: 4, heads: 4}`";
-    let hidden = fields.required("hidden", example, small(2..=65_536));
-    let layers = fields.required("layers", example, small(1..=1_024));
+    let hidden = fields.required("hidden", example, small(2..=LARGEST_MODEL.hidden));
+    let layers = fields.required("layers", example, small(1..=LARGEST_MODEL.layers));
     let heads = Heads::decode(fields, example);
-    let intermediate = fields.get("intermediate", None, |value| small(1..=1_048_576)(value).map(Some));
+    let intermediate = fields.get("intermediate", None, |value| small(1..=LARGEST_MODEL.intermediate)(value).map(Some));
     let tied = fields.get("tied", properties.tied, flag);
     let has_vocab_size = vocab_size.is_some() || fields.take("vocab_size").is_some();
-    let vocab_size = fields.get("vocab_size", vocab_size, |value| small(MIN_VOCABULARY..=4_194_304)(value).map(Some));
-    let max_positions = fields.get("max_positions", properties.max_positions, small(8..=1_048_576));
+    let vocab_size =
+        fields.get("vocab_size", vocab_size, |value| small(MIN_VOCABULARY..=LARGEST_MODEL.vocab_size)(value).map(Some));
+    let max_positions = fields.get("max_positions", properties.max_positions, small(8..=LARGEST_MODEL.max_positions));
     let rope_base = match properties.positions {
         Positions::Rotary => fields.get("rope_base", ROPE_BASE, real(Within::Positive)),
         Positions::Learned => {
@@ -89,12 +90,12 @@ impl Heads {
     fn decode(fields: &mut Fields, example: &str) -> Heads {
         let heads_mark = fields.take("heads").map_or(fields.mark, |node| node.mark);
         Heads {
-            heads: fields.required("heads", example, small(1..=1_024)),
+            heads: fields.required("heads", example, small(1..=LARGEST_MODEL.heads)),
             heads_mark,
             kv_heads_mark: fields.take("kv_heads").map_or(heads_mark, |node| node.mark),
-            kv_heads: fields.get("kv_heads", None, |value| small(1..=1_024)(value).map(Some)),
+            kv_heads: fields.get("kv_heads", None, |value| small(1..=LARGEST_MODEL.heads)(value).map(Some)),
             head_dim_mark: fields.take("head_dim").map(|node| node.mark),
-            head_dim: fields.get("head_dim", None, |value| small(1..=4_096)(value).map(Some)),
+            head_dim: fields.get("head_dim", None, |value| small(1..=LARGEST_MODEL.head_dim)(value).map(Some)),
         }
     }
 

@@ -193,16 +193,16 @@ pub(super) const RELATIONS: &[Relation] = &[
     },
     Relation {
         name: "v_verifications",
-        description: "The newest verdict of `grid verify resume` for each training job, device and number of threads.",
+        description: "The newest verdict of `grid verify resume` or `grid verify chaos` for each training job, device and number of threads.",
         columns: &[
             ("model", "name of the model in the spec"),
             ("kind", "`pretrain` or `tune`"),
             ("device", "device of the worker, such as `cpu` or `cuda:0`"),
             ("precision", "`f32` or `bf16`"),
             ("threads", "number of threads of the worker"),
-            ("verdict", "`identical` if the resumed training gave the same result bit for bit, else `different`"),
+            ("verdict", "`identical` if the disturbed training gave the same result bit for bit, else `different`"),
             ("difference", "the first difference found; NULL if there is none"),
-            ("kills", "number of times the training was killed"),
+            ("kills", "number of times the training was killed, or of runs with killed processes"),
             ("label", "name of the job shown to people"),
             ("job", "id of the training job"),
             ("version", "versions of grid and libtorch"),
@@ -438,7 +438,7 @@ pub(super) const RELATIONS: &[Relation] = &[
     },
     Relation {
         name: "verification",
-        description: "A training job that `grid verify resume` ran twice: once without interruption, and once killed and resumed several times.",
+        description: "A training job that ran without interruption, and again killed and resumed several times (`grid verify resume`) or under faults of all kinds (`grid verify chaos`).",
         columns: &[
             ("id", "number, ascending"),
             ("job", "id of the training job, which need not belong to an experiment"),
@@ -448,8 +448,8 @@ pub(super) const RELATIONS: &[Relation] = &[
             ("device", "device of the worker, such as `cpu` or `cuda:0`"),
             ("precision", "`f32` or `bf16`"),
             ("threads", "number of threads of the worker"),
-            ("kills", "number of times the training was killed"),
-            ("seed", "`--seed`, which determines when it was killed"),
+            ("kills", "number of times the training was killed, or of runs with killed processes"),
+            ("seed", "`--seed`, which determines when it was killed, and by which fault"),
             (
                 "difference",
                 "the first difference between the two runs; NULL if weights, optimizer state, data cursor, files and scores are identical bit for bit",

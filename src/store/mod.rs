@@ -49,7 +49,7 @@ pub use items::ItemGroup;
 pub use jobs::{JobRow, JobState};
 pub use metrics::MetricPoint;
 pub use models::{CellName, LineageJob, ModelJob};
-pub use open::{DatabaseFile, Store};
+pub use open::{DatabaseFile, Store, WriteLock};
 pub use provenance::Provenance;
 pub use schema_page::schema_markdown;
 pub use verification::Verification;

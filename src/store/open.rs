@@ -44,6 +44,11 @@ pub enum DatabaseFile {
     Other,
 }
 
+/// The lock of a database for writing.
+pub struct WriteLock<'a> {
+    _transaction: Transaction<'a, Sqlite>,
+}
+
 impl Store {
     /// Opens `runs.db`, which records the results in `runs_dir` and lies in that folder or in `database_dir`. Missing
     /// folders and a missing database are created.
@@ -262,6 +267,14 @@ impl Store {
     /// Begins a transaction that holds the write lock from the start.
     pub(super) async fn write(&self) -> Result<Transaction<'_, Sqlite>, StoreError> {
         Ok(self.pool.begin_with("BEGIN IMMEDIATE").await?)
+    }
+
+    /// Keeps every other program from writing until the lock is dropped; `grid verify chaos` checks what they say to that.
+    ///
+    /// # Errors
+    /// Another program that writes for too long.
+    pub async fn lock_for_writing(&self) -> Result<WriteLock<'_>, StoreError> {
+        Ok(WriteLock { _transaction: self.write().await? })
     }
 
     /// A path as the tables store it: relative to the folder of runs, so that the folder can be moved.

@@ -2,13 +2,13 @@
 
 use thiserror::Error;
 
-use crate::domain::{NotText, counted};
+use crate::domain::{NotText, brief, counted};
 
 /// A reason why the files of a suite cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum SuiteError {
     /// A row does not have the suite's format.
-    #[error("{file}:{line}: {reason}")]
+    #[error("{file}:{line}: {}", brief(reason))]
     Row {
         /// The name of the file.
         file: String,

@@ -206,7 +206,7 @@ fn lines_without_a_speaker_are_refused_at_their_line() {
         refusal.split("; expected").next().unwrap_or_default().to_owned()
     });
     insta::assert_snapshot!(refused.join("\n"), @r"
-    grid: failed to read talk.txt: line 2: '%mor:	pro|where v|be' is a tier or header of CHAT and no utterance; keep the utterances alone: `perl -0pe 's/\n\t/ /g' FILE | grep '^\*' > NEW`
+    grid: failed to read talk.txt: line 2: '%mor:\tpro|where v|be' is a tier or header of CHAT and no utterance; keep the utterances alone: `perl -0pe 's/\n\t/ /g' FILE | grep '^\*' > NEW`
     grid: failed to read talk.txt: line 1: '@Begin' is a tier or header of CHAT and no utterance; keep the utterances alone: `perl -0pe 's/\n\t/ /g' FILE | grep '^\*' > NEW`
     grid: failed to read talk.txt: line 2: 'that goes on' begins with a tab, as lines of CHAT that continue the one before; keep the utterances alone: `perl -0pe 's/\n\t/ /g' FILE | grep '^\*' > NEW`
     grid: failed to read talk.txt: line 1: no speaker in 'SPEAKER 1: hello there'; a speaker has no spaces, so write 'SPEAKER_1:' if it is one

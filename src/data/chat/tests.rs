@@ -153,3 +153,11 @@ fn what_cannot_be_decided_is_refused() {
     the template writes 1 {% generation %} blocks for 2 replies, so it is not clear which of them belong to the replies that are not to be trained on
     ");
 }
+
+#[test]
+fn a_template_that_does_not_end_is_refused() {
+    let numbers = "{% for a in range(9999) %}{% for b in range(9999) %}{% for c in range(9999) %}x{% endfor %}";
+    let template = format!("{numbers}{{% endfor %}}{{% endfor %}}");
+    let refusal = shown(&template, &conversation()).unwrap_err();
+    assert!(refusal.starts_with("the template takes more than 10000000 steps"), "{refusal}");
+}

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 use tokenizers::AddedToken;
 
-use crate::domain::Transformers;
 use crate::domain::hugging_face::files::{ADDED_TOKENS, SPECIAL_TOKENS, TOKENIZER_CONFIG};
+use crate::domain::{Transformers, excerpt};
 
 use super::super::error::DataError;
 use super::class::Class;
@@ -67,11 +67,15 @@ impl AddedTokens {
         let decoder = files.settings.get("added_tokens_decoder");
         if let Some(decoder) = decoder {
             let decoder = decoder.as_object().ok_or_else(|| {
-                files.invalid(TOKENIZER_CONFIG, format!("'added_tokens_decoder' is {decoder}, not an object"))
+                files
+                    .invalid(TOKENIZER_CONFIG, format!("'added_tokens_decoder' is {}, not an object", excerpt(decoder)))
             })?;
             for (id, value) in decoder {
                 let invalid = || {
-                    files.invalid(TOKENIZER_CONFIG, format!("'added_tokens_decoder' has {value} under the id '{id}'"))
+                    files.invalid(
+                        TOKENIZER_CONFIG,
+                        format!("'added_tokens_decoder' has {} under the id '{}'", excerpt(value), excerpt(id)),
+                    )
                 };
                 let token = value.as_object().and_then(described).ok_or_else(invalid)?;
                 listed.insert(id.parse().map_err(|_| invalid())?, token);
@@ -84,7 +88,8 @@ impl AddedTokens {
         let mut tokens = Self { roles: vec![], extra: extra_tokens(files, decoder.is_none(), release)?, listed };
         let given = |name: &str, value: &Value, file: &str| {
             let special = file == SPECIAL_TOKENS;
-            given(value, special).ok_or_else(|| files.invalid(file, format!("'{name}' is {value}, not a token")))
+            given(value, special)
+                .ok_or_else(|| files.invalid(file, format!("'{name}' is {}, not a token", excerpt(value))))
         };
         for role in ROLES {
             let name = format!("{role}_token");
@@ -270,7 +275,8 @@ fn tokens_of(
         Some(other) => vec![other],
     };
     let token = |value: &Value| {
-        given(value, true).ok_or_else(|| files.invalid(name, format!("'{list}' has {value}, which is not a token")))
+        given(value, true)
+            .ok_or_else(|| files.invalid(name, format!("'{list}' has {}, which is not a token", excerpt(value))))
     };
     values.into_iter().map(token).collect()
 }

@@ -7,8 +7,8 @@ use serde_json::{Map, Value, json};
 use tokenizers::Tokenizer as Inner;
 use tokenizers::processors::PostProcessorWrapper;
 
-use crate::domain::Transformers;
 use crate::domain::hugging_face::files::{TOKENIZER, TOKENIZER_CONFIG};
+use crate::domain::{Transformers, excerpt};
 
 use super::super::error::DataError;
 use super::added::AddedTokens;
@@ -63,8 +63,9 @@ fn adapt(files: &TokenizerFiles, class: Class, parts: &mut Map<String, Value>) -
             return Err(files.invalid(
                 TOKENIZER_CONFIG,
                 format!(
-                    "'add_prefix_space' is {value}: LlamaTokenizer of transformers 4.51.3 then converts tokenizer.model \
-                     instead of reading tokenizer.json, which grid does not do; remove the setting"
+                    "'add_prefix_space' is {}: LlamaTokenizer of transformers 4.51.3 then converts tokenizer.model \
+                     instead of reading tokenizer.json, which grid does not do; remove the setting",
+                    excerpt(value)
                 ),
             ));
         }

@@ -1,7 +1,7 @@
 //! The classes of tokenizers in `transformers`.
 
-use crate::domain::Transformers;
 use crate::domain::hugging_face::files::{CONFIG, TOKENIZER_CONFIG};
+use crate::domain::{Transformers, excerpt};
 
 use super::super::error::DataError;
 use super::files::TokenizerFiles;
@@ -61,8 +61,9 @@ impl Class {
             return Err(files.invalid(
                 TOKENIZER_CONFIG,
                 format!(
-                    "'auto_map' is {value}: the tokenizer is Python code of its own, which grid does not run; if \
-                     tokenizer.json gives the same ids, remove 'auto_map'"
+                    "'auto_map' is {}: the tokenizer is Python code of its own, which grid does not run; if \
+                     tokenizer.json gives the same ids, remove 'auto_map'",
+                    excerpt(value)
                 ),
             ));
         }

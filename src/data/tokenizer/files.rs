@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use crate::domain::hugging_face::files::{ADDED_TOKENS, CONFIG, SPECIAL_TOKENS, TOKENIZER, TOKENIZER_CONFIG};
-use crate::domain::{parse_json, plain_text};
+use crate::domain::{excerpt, parse_json, plain_text};
 
 use super::super::error::DataError;
 
@@ -61,9 +61,9 @@ impl TokenizerFiles {
     /// Another value.
     pub(super) fn flag(&self, name: &str, default: bool) -> Result<bool, DataError> {
         let Some(value) = self.setting(name) else { return Ok(default) };
-        value
-            .as_bool()
-            .ok_or_else(|| self.invalid(TOKENIZER_CONFIG, format!("'{name}' is {value}, neither true nor false")))
+        value.as_bool().ok_or_else(|| {
+            self.invalid(TOKENIZER_CONFIG, format!("'{name}' is {}, neither true nor false", excerpt(value)))
+        })
     }
 
     /// The name of the class of the tokenizer, if a file names one.

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::unsupported::Unsupported;
+use crate::domain::excerpt::excerpt;
 use crate::domain::model::Arch;
 
 /// The fields of a JSON object.
@@ -20,7 +21,7 @@ impl Fields<'_> {
             (Some(value), _) => value
                 .as_u64()
                 .and_then(|number| u32::try_from(number).ok())
-                .ok_or_else(|| Unsupported(format!("'{name}' is {value}, not a whole number"))),
+                .ok_or_else(|| Unsupported(format!("'{name}' is {}, not a whole number", excerpt(value)))),
             (None, Some(default)) => Ok(default),
             (None, None) => Err(Unsupported(format!("has no '{name}'"))),
         }
@@ -39,7 +40,9 @@ impl Fields<'_> {
     pub(super) fn whole_of(&self, name: &str, general: &str, default: Option<u32>) -> Result<u32, Unsupported> {
         match (self.get(name), self.get(general)) {
             (Some(own), Some(other)) if own != other => Err(Unsupported(format!(
-                "'{name}' is {own}, but '{general}', which is another name of it, is {other}: remove one of them"
+                "'{name}' is {}, but '{general}', which is another name of it, is {}: remove one of them",
+                excerpt(own),
+                excerpt(other)
             ))),
             (None, Some(_)) => self.whole(general),
             _ => self.whole_or(name, default),
@@ -49,13 +52,13 @@ impl Fields<'_> {
     /// A number.
     pub(super) fn real(&self, name: &str, default: f64) -> Result<f64, Unsupported> {
         let Some(value) = self.get(name) else { return Ok(default) };
-        value.as_f64().ok_or_else(|| Unsupported(format!("'{name}' is {value}, not a number")))
+        value.as_f64().ok_or_else(|| Unsupported(format!("'{name}' is {}, not a number", excerpt(value))))
     }
 
     /// True or false.
     pub(super) fn flag(&self, name: &str, default: bool) -> Result<bool, Unsupported> {
         let Some(value) = self.get(name) else { return Ok(default) };
-        value.as_bool().ok_or_else(|| Unsupported(format!("'{name}' is {value}, neither true nor false")))
+        value.as_bool().ok_or_else(|| Unsupported(format!("'{name}' is {}, neither true nor false", excerpt(value))))
     }
 
     /// Rejects values that would change the outputs of the model.
@@ -64,7 +67,7 @@ impl Fields<'_> {
             Some(value) if !allowed.contains(value) => {
                 let wanted = allowed.iter().map(Value::to_string).collect::<Vec<_>>().join(" or ");
                 let wanted = if wanted.is_empty() { "a model without it".to_owned() } else { wanted };
-                Err(Unsupported(format!("'{name}' is {value}; only {wanted} is supported")))
+                Err(Unsupported(format!("'{name}' is {}; only {wanted} is supported", excerpt(value))))
             }
             _ => Ok(()),
         }
@@ -79,8 +82,9 @@ impl Fields<'_> {
         match names {
             Some(names) if names.iter().all(|name| classes.contains(name)) => Ok(()),
             _ => Err(Unsupported(format!(
-                "'architectures' is {value}; only {} is supported: the head of another class cannot be scored as a \
+                "'architectures' is {}; only {} is supported: the head of another class cannot be scored as a \
                  language model",
+                excerpt(value),
                 classes.join(" or ")
             ))),
         }
@@ -105,7 +109,8 @@ impl Fields<'_> {
             let full = |kinds: &Vec<Value>| kinds.iter().all(|kind| *kind == json!("full_attention"));
             if !value.as_array().is_some_and(full) {
                 return Err(Unsupported(format!(
-                    "'layer_types' is {value}; only \"full_attention\" for every layer is supported"
+                    "'layer_types' is {}; only \"full_attention\" for every layer is supported",
+                    excerpt(value)
                 )));
             }
         }
@@ -116,8 +121,10 @@ impl Fields<'_> {
     pub(super) fn check_known(&self, arch: Arch, is_known: impl Fn(&str) -> bool) -> Result<(), Unsupported> {
         match self.0.iter().find(|(name, value)| !value.is_null() && !is_known(name)) {
             Some((name, value)) => Err(Unsupported(format!(
-                "'{name}' is {value}; grid does not know this field of a '{}' model, and it may change the outputs: remove \
+                "'{}' is {}; grid does not know this field of a '{}' model, and it may change the outputs: remove \
                  it if it has no effect",
+                excerpt(name),
+                excerpt(value),
                 arch.name()
             ))),
             None => Ok(()),

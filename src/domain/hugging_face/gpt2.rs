@@ -80,7 +80,7 @@ fn read(fields: &Fields<'_>) -> Result<ModelConfig, Unsupported> {
         heads,
         kv_heads: heads,
         head_dim: hidden / heads.max(1),
-        intermediate: fields.whole_or("n_inner", Some(4 * hidden))?,
+        intermediate: fields.whole_or("n_inner", Some(hidden.saturating_mul(4)))?,
         rope_base: 10_000.0,
         norm_eps: fields.real("layer_norm_epsilon", 1e-5)?,
         tied: fields.flag("tie_word_embeddings", true)?,

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::fields::Fields;
 use super::format::ConfigFormat;
 use super::unsupported::Unsupported;
+use crate::domain::excerpt::excerpt;
 use crate::domain::model::{Arch, ModelConfig};
 
 /// The base of the rotary frequencies where a configuration has none.
@@ -104,7 +105,8 @@ fn rope_base(fields: &Fields<'_>) -> Result<f64, Unsupported> {
     // The last one that is there takes precedence.
     for name in ["rope_parameters", "rope_scaling"] {
         let Some(value) = fields.get(name) else { continue };
-        let object = value.as_object().ok_or_else(|| Unsupported(format!("'{name}' is {value}, not an object")))?;
+        let object =
+            value.as_object().ok_or_else(|| Unsupported(format!("'{name}' is {}, not an object", excerpt(value))))?;
         check_rope(name, value, object)?;
         if !object.is_empty() {
             let beside = fields.real("rope_theta", ROPE_BASE)?;
@@ -128,18 +130,18 @@ pub(super) fn unread_by_release_4(fields: &Fields<'_>) -> Option<String> {
 /// Rejects rotary embeddings other than the original ones.
 fn check_rope(name: &str, value: &Value, object: &Map<String, Value>) -> Result<(), Unsupported> {
     let inner = Fields(object);
-    let refuse = |what: &str| Err(Unsupported(format!("'{name}' is {value}; {what} is not supported")));
+    let refuse = |what: &str| Err(Unsupported(format!("'{name}' is {}; {what} is not supported", excerpt(value))));
     for key in ["rope_type", "type"] {
         if let Some(kind) = inner.get(key).filter(|kind| **kind != json!("default")) {
-            return refuse(&format!("the {key} {kind} of rotary embeddings"));
+            return refuse(&format!("the {key} {} of rotary embeddings", excerpt(kind)));
         }
     }
     if let Some(factor) = inner.get("partial_rotary_factor").filter(|factor| factor.as_f64() != Some(1.0)) {
-        return refuse(&format!("a partial_rotary_factor of {factor}"));
+        return refuse(&format!("a partial_rotary_factor of {}", excerpt(factor)));
     }
     let known = ["rope_type", "type", "rope_theta", "partial_rotary_factor"];
     match object.iter().find(|(key, value)| !value.is_null() && !known.contains(&key.as_str())) {
-        Some((key, _)) => refuse(&format!("the field '{key}' in it")),
+        Some((key, _)) => refuse(&format!("the field '{}' in it", excerpt(key))),
         None => Ok(()),
     }
 }

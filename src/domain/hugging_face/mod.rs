@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::excerpt::excerpt;
 use super::json_text::parse_json;
 use super::model::{Arch, ModelConfig};
 use super::plain_text::plain_text;
@@ -81,20 +82,22 @@ impl ConfigFile {
         fields.must_be("compression_config", &[])?;
         if let Some(value) = fields.get("auto_map").filter(|value| **value != json!({})) {
             return Err(Unsupported(format!(
-                "'auto_map' is {value}: the model is computed by Python code of its own, which grid does not run; if the \
-                 outputs are those of a standard architecture, remove 'auto_map'"
+                "'auto_map' is {}: the model is computed by Python code of its own, which grid does not run; if the \
+                 outputs are those of a standard architecture, remove 'auto_map'",
+                excerpt(value)
             )));
         }
         let model_type = fields.get("model_type").and_then(Value::as_str);
         let Some(arch) = Arch::ALL.into_iter().find(|arch| Some(arch.name()) == model_type) else {
             let known = Arch::ALL.map(|arch| format!("'{}'", arch.name())).join(" and ");
             let found = model_type.unwrap_or("missing");
-            return Err(Unsupported(format!("'model_type' is {found}; supported are {known}")));
+            return Err(Unsupported(format!("'model_type' is {}; supported are {known}", excerpt(found))));
         };
         fields.check_common()?;
         let format = format(arch);
         let model = (format.read)(&fields)?;
         fields.check_known(arch, |name| is_known(arch, name))?;
+        model.check_sizes().map_err(Unsupported)?;
         let token = |name: &str| {
             let value = fields.get(name)?;
             let first = value.as_array().and_then(|several| several.first()).unwrap_or(value);
@@ -170,7 +173,9 @@ pub fn shards(index: &str) -> Result<Vec<String>, Unsupported> {
         serde_json::from_value(index).map_err(|error| Unsupported(format!("is not an index of weights: {error}")))?;
     let names: BTreeSet<String> = index.weight_map.into_values().collect();
     match names.iter().find(|name| name.contains(['/', '\\']) || !name.ends_with(".safetensors")) {
-        Some(name) => Err(Unsupported(format!("lists '{name}', which is not a safetensors file in the same folder"))),
+        Some(name) => {
+            Err(Unsupported(format!("lists '{}', which is not a safetensors file in the same folder", excerpt(name))))
+        }
         None if names.is_empty() => Err(Unsupported("lists no files".to_owned())),
         None => Ok(names.into_iter().collect()),
     }

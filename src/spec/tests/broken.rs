@@ -302,6 +302,30 @@ fn entries_of_exclude_with_unknown_names() {
 }
 
 #[test]
+fn long_keys_and_values_are_not_printed_whole() {
+    let long = "x".repeat(100_000);
+    for text in [
+        format!("{GOOD}{long}: 1\n"),
+        format!("{GOOD}reference: {long}\n"),
+        with("world: speech", &format!("world: {long}")),
+    ] {
+        let complaint = broken(&text, &[]);
+        assert!(complaint.lines().all(|line| line.chars().count() < 2_000), "{}", complaint.len());
+    }
+}
+
+#[test]
+fn the_toy_world_has_a_largest_size() {
+    insta::assert_snapshot!(broken(&with("words: 1k}", "words: 21M}"), &[]), @r"
+    x.yaml:3:34: 'words' must be a whole number from 1 to 20000000, not '21M'
+      help: the largest is 20000000
+    ");
+    assert!(broken(&with("records: 100}", "records: 2M}"), &[]).contains("from 1 to 1000000, not '2M'"));
+    let items = "evaluate: {data: world, suites: [blimp], items: 1M}\n";
+    assert!(broken(&format!("{GOOD}{items}"), &[]).contains("from 1 to 100000, not '1M'"));
+}
+
+#[test]
 fn an_entry_of_exclude_needs_the_axis() {
     let text = with(
         "  dataset: [chat, questions, [chat, questions]]\n  curriculum: [pretrained, merged]\n",

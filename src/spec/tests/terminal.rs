@@ -15,7 +15,7 @@ fn shown(text: &str, overrides: &[&str]) -> String {
 fn every_problem_has_its_line_and_a_caret() {
     let text = with("layers: 2", "lyers: 2").replace("words: 1k", "words: many") + "exclude: [{model: tinny}]\n";
     insta::assert_snapshot!(shown(&text, &["tune.epochs=0"]), @r"
-     × 'words' must be a whole number from 1 to 1000000000, not 'many'
+     × 'words' must be a whole number from 1 to 20000000, not 'many'
       ╭─[x.yaml:3:34]
     2 │ corpora:
     3 │   speech: {world: speech, words: many}

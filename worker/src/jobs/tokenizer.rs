@@ -9,6 +9,11 @@ use crate::attempt::{Attempt, JobError};
 /// Writes `tokenizer.json` and `tokenizer_config.json`.
 pub(super) fn run(job: &TokenizerJob, inputs: Inputs<'_>, attempt: &mut Attempt) -> Result<(), JobError> {
     let texts = data::tokenizer_texts(job, |origin, texts| texts(&inputs.located(origin)))?;
+    if texts.iter().any(|text| Tokenizer::cuts_words(text)) {
+        let message = "the text has words of more than 16 kB, which the tokenizer learns from in parts: are the files text, \
+                       and are their lines and spaces complete?";
+        attempt.emit(Event::Warning { message: message.to_owned() })?;
+    }
     let tokenizer = Tokenizer::train_with(job.vocab_size, &job.special_tokens, texts.iter())?;
     let (learned, wanted) = (tokenizer.vocab_size(), job.vocab_size);
     if learned < wanted {

@@ -49,16 +49,39 @@ pub fn write_weights(path: &Path, weights: &Weights) -> Result<Digest, Error> {
 /// # Errors
 /// If a file cannot be read or does not fit the configuration.
 pub fn read(folder: &Path, device: Device) -> Result<Model, Error> {
-    let model = Model::zeros(&read_config(folder)?, device)?;
+    let config = read_config(folder)?;
     let index = folder.join(INDEX);
-    if folder.join(WEIGHTS).exists() || !index.exists() {
-        read_weights(&folder.join(WEIGHTS), &model)?;
+    let paths = if folder.join(WEIGHTS).exists() || !index.exists() {
+        vec![folder.join(WEIGHTS)]
     } else {
         let text = fs::read_to_string(&index).map_err(Error::io(&index))?;
         let names = shards(&text).map_err(|error| Error::file(&index, error.to_string()))?;
-        fill(&names.iter().map(|name| folder.join(name)).collect::<Vec<_>>(), &model)?;
-    }
+        names.iter().map(|name| folder.join(name)).collect()
+    };
+    check_lengths(folder, &config, &paths)?;
+    let model = Model::zeros(&config, device)?;
+    fill(&paths, &model)?;
     Ok(model)
+}
+
+/// Refuses files that are too short for the model, before memory for it is allocated: a damaged configuration may describe
+/// one of any size.
+fn check_lengths(folder: &Path, config: &ModelConfig, paths: &[PathBuf]) -> Result<(), Error> {
+    /// Of the shortest number format that is read.
+    const BYTES_PER_NUMBER: u64 = 2;
+    let length = |path: &PathBuf| fs::metadata(path).map(|about| about.len()).map_err(Error::io(path));
+    let bytes = paths.iter().map(length).sum::<Result<u64, Error>>()?;
+    let parameters = config.parameters();
+    match bytes / BYTES_PER_NUMBER < parameters {
+        true => Err(Error::file(
+            &folder.join(CONFIG),
+            format!(
+                "describes a model of {parameters} parameters, but its weights have only {bytes} bytes; one of both is damaged \
+                 or belongs to another model"
+            ),
+        )),
+        false => Ok(()),
+    }
 }
 
 /// Reads a weights file into a model, which it must fit in all names and shapes.
@@ -138,6 +161,48 @@ mod tests {
                 assert_eq!(configs[0], configs[1]);
             }
         }
+    }
+
+    #[test]
+    fn a_configuration_of_a_larger_model_is_refused_before_memory_is_allocated() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = small(Arch::Llama);
+        write(folder.path(), &Model::random(&config, 5, Device::Cpu).unwrap(), SpecialTokens::default()).unwrap();
+        let large = ModelConfig { hidden: 65_536, layers: 1_024, ..config };
+        let file = ConfigFile { model: large, tokens: SpecialTokens::default(), dtype: "float32".into(), dropout: 0.0 };
+        fs::write(folder.path().join(CONFIG), file.text()).unwrap();
+        let refusal = read(folder.path(), Device::Cpu).unwrap_err().to_string();
+        assert!(refusal.contains("config.json: describes a model of") && refusal.contains("only"), "{refusal}");
+    }
+
+    /// Headers of absurd lengths, flipped bits and cut files.
+    #[test]
+    fn damaged_weights_are_refused_or_read_but_never_panic() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = small(Arch::Llama);
+        write(folder.path(), &Model::random(&config, 5, Device::Cpu).unwrap(), SpecialTokens::default()).unwrap();
+        let path = folder.path().join(WEIGHTS);
+        let intact = fs::read(&path).unwrap();
+        let header = 8 + u64::from_le_bytes(*intact.first_chunk().unwrap()) as usize;
+        let mut refused = 0;
+        for case in 0..400_u64 {
+            let (random, mut bytes) = (grid::domain::mix(case), intact.clone());
+            match case % 4 {
+                0 => bytes[..8].copy_from_slice(&[0, 1, 1 << 40, u64::MAX][(random % 4) as usize].to_le_bytes()),
+                1 => bytes.truncate(random as usize % intact.len()),
+                2 => bytes[8 + random as usize % (header - 8)] ^= 1 << ((random >> 40) % 8),
+                _ => {
+                    let digits: Vec<usize> = (8..header).filter(|place| bytes[*place].is_ascii_digit()).collect();
+                    bytes.splice(
+                        digits[random as usize % digits.len()]..header,
+                        b"99999999999999999999}".iter().copied(),
+                    );
+                }
+            }
+            fs::write(&path, &bytes).unwrap();
+            refused += usize::from(read(folder.path(), Device::Cpu).is_err());
+        }
+        assert!(refused > 250, "{refused}");
     }
 
     /// A model and a folder with its weights in two files.

@@ -1,27 +1,20 @@
-//! `grid verify`.
+//! `grid verify resume`.
 
-use clap::{Args, Subcommand};
+use clap::Args;
 
-use super::fetch::fetch_data;
-use super::global::Global;
-use super::output::{TableFormat, formatted};
-use super::progress::ShownProgress;
-use super::spec_args::SpecArgs;
+use crate::cli::fetch::fetch_data;
+use crate::cli::global::Global;
+use crate::cli::output::{TableFormat, formatted};
+use crate::cli::progress::ShownProgress;
+use crate::cli::spec_args::SpecArgs;
 use crate::domain::counted;
 use crate::report::{Cell, Table};
 use crate::session::{Exit, Failure, VerificationRequest, VerificationRun};
 use crate::store::Verification;
 
-/// What to verify.
-#[derive(Debug, Subcommand)]
-pub(super) enum VerifyVerb {
-    /// Train every training job of a spec straight, then with kills and resumes, and compare both bit by bit.
-    Resume(VerifyResumeArgs),
-}
-
 /// Arguments of `verify resume`.
 #[derive(Debug, Args)]
-pub(super) struct VerifyResumeArgs {
+pub(crate) struct VerifyResumeArgs {
     /// The spec.
     #[command(flatten)]
     pub spec: SpecArgs,
@@ -45,15 +38,8 @@ pub(super) struct VerifyResumeArgs {
     pub format: TableFormat,
 }
 
-/// `grid verify`.
-pub(super) async fn verify(global: &Global, verb: &VerifyVerb) -> Result<Exit, Failure> {
-    match verb {
-        VerifyVerb::Resume(args) => resume(global, args).await,
-    }
-}
-
 /// `grid verify resume`.
-async fn resume(global: &Global, args: &VerifyResumeArgs) -> Result<Exit, Failure> {
+pub(super) async fn resume(global: &Global, args: &VerifyResumeArgs) -> Result<Exit, Failure> {
     let (spec, grid) = args.spec.read()?;
     tokio::task::block_in_place(|| fetch_data(global, &spec, &grid))?;
     let request = VerificationRequest {
