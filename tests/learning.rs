@@ -45,7 +45,7 @@ fn trained_is_far_above_chance_and_untrained_is_at_chance() {
     assert!(after.iter().zip(&before).all(|(after, before)| *after > before + 10.0), "{before:?} {after:?}");
     let mean = untrained.iter().map(|(_, value)| value).sum::<f64>() / untrained.len() as f64;
     assert!((mean - 50.0).abs() <= 5.0, "{untrained:?}");
-    assert!(trained.iter().all(|(_, value)| *value > 80.0), "{trained:?}");
+    assert!(trained.iter().all(|(_, value)| *value > 75.0), "{trained:?}");
 
     let score = |model: &str, task: &str| -> f64 {
         let sql =

@@ -66,7 +66,7 @@ pub enum TestItems {
     /// Options, one of which is right, as they are.
     Pairs(PairsFormat),
     /// A multiple-choice task as lm-evaluation-harness defines it.
-    MultipleChoice(MultipleChoice),
+    MultipleChoice(Box<MultipleChoice>),
     /// Text whose bits per byte are measured.
     Perplexity(ScoredText),
 }
@@ -278,7 +278,9 @@ mod tests {
         };
         let pairs = PairsFormat { layout: Layout::Csv, fields: BTreeMap::new(), separator: " ".into() };
         let text = ScoredText { text: CorpusFormat::default(), stride: Some(8) };
-        for items in [TestItems::Pairs(pairs), TestItems::MultipleChoice(choices), TestItems::Perplexity(text)] {
+        for items in
+            [TestItems::Pairs(pairs), TestItems::MultipleChoice(Box::new(choices)), TestItems::Perplexity(text)]
+        {
             let suite = items.suite();
             let test = Test::Own(Box::new(TestSet { name: "mine".into(), items }));
             let json = serde_json::to_string(&test).unwrap();

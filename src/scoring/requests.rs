@@ -53,7 +53,7 @@ impl ScoringContext<'_> {
     pub fn requests(self, candidate: &Candidate) -> Result<TextRequests, RequestError> {
         match candidate.tokenized {
             Tokenization::Whole => {
-                let (ids, offsets) = self.encode(&candidate.text)?;
+                let Encoding { ids, offsets } = self.encode(&candidate.text)?;
                 // A token counts if it ends after `scored_from`; special tokens end at 0 and never count.
                 let counts = |(_, end): &(usize, usize)| *end > candidate.scored_from;
                 let first = offsets.iter().position(counts).unwrap_or(ids.len());
@@ -68,13 +68,13 @@ impl ScoringContext<'_> {
     }
 
     /// The ids of a text and the characters that each of them stands for, after the token that the mode puts first.
-    fn encode(self, text: &str) -> Result<(Vec<u32>, Vec<(usize, usize)>), DataError> {
-        let Encoding { mut ids, mut offsets, .. } = self.tokenizer.encode_with_offsets(text, true)?;
+    fn encode(self, text: &str) -> Result<Encoding, DataError> {
+        let Encoding { mut ids, mut offsets } = self.tokenizer.encode_with_offsets(text, true)?;
         if self.first_token == FirstToken::EndOfText && is_bare(&offsets) {
             ids.insert(0, self.tokenizer.end_of_text()?);
             offsets.insert(0, (0, 0));
         }
-        Ok((ids, offsets))
+        Ok(Encoding { ids, offsets })
     }
 
     fn piecewise(self, candidate: &Candidate) -> Result<Vec<ScoringRequest>, DataError> {
@@ -84,7 +84,7 @@ impl ScoringContext<'_> {
             let text = self.tokenizer.decode(&[id])?;
             let target = if place == 0 { Some(id) } else { self.tokenizer.encode(&text)?.first().copied() };
             if let Some(target) = target {
-                let (mut ids, _) = self.encode(&before)?;
+                let mut ids = self.encode(&before)?.ids;
                 ids.push(target);
                 scored.push(ScoringRequest { scored: ids.len() - 1..ids.len(), ids });
             }

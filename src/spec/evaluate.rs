@@ -57,7 +57,7 @@ pub(super) fn evaluations(node: Option<&Node>, finetune: Option<&Node>, root: &P
         let chosen = fields.list("suites", |value| milestone_test(value, zero_shot(), &own));
         let chosen = chosen.unwrap_or_else(|| {
             let official = suites.iter().filter(|suite| suite.is_zero_shot()).map(|suite| Chosen::Official(*suite));
-            official.chain(own.iter().cloned().map(Chosen::Own)).collect()
+            official.chain(own.iter().cloned().map(|own| Chosen::Own(Box::new(own)))).collect()
         });
         let amount = EvaluationSize::decode(&mut fields, kind, EvaluationSize { size: Size::Fast, ..amount });
         fields.finish();
@@ -122,7 +122,7 @@ pub(super) fn evaluations(node: Option<&Node>, finetune: Option<&Node>, root: &P
 #[derive(Debug, Clone, PartialEq)]
 enum Chosen {
     Official(Suite),
-    Own(OwnTest),
+    Own(Box<OwnTest>),
 }
 
 impl Chosen {
@@ -136,7 +136,7 @@ impl Chosen {
     fn own(self) -> Option<OwnTest> {
         match self {
             Chosen::Official(_) => None,
-            Chosen::Own(own) => Some(own),
+            Chosen::Own(own) => Some(*own),
         }
     }
 }
@@ -169,8 +169,8 @@ fn is_name(item: &Node) -> bool {
 fn chosen_suites(node: &Node, root: &Path, log: &Log) -> Option<Vec<Chosen>> {
     let known: Vec<&'static str> = Suite::official().map(Suite::name).collect();
     let one = |node: &Node| match &node.value {
-        Value::Map(_) => own_test(node, root, log).map(Chosen::Own),
-        value if is_path(value) => own_test(node, root, log).map(Chosen::Own),
+        Value::Map(_) => own_test(node, root, log).map(|own| Chosen::Own(Box::new(own))),
+        value if is_path(value) => own_test(node, root, log).map(|own| Chosen::Own(Box::new(own))),
         _ => {
             let suite = |value: &Value| match value {
                 Value::Text(word) => {
@@ -198,7 +198,8 @@ fn chosen_suites(node: &Node, root: &Path, log: &Log) -> Option<Vec<Chosen>> {
 fn milestone_test(value: &Value, suites: impl Iterator<Item = Suite> + Clone, own: &[OwnTest]) -> Scalar<Chosen> {
     let Value::Text(word) = value else { return Err(Fault::expected("the name of a suite or test set")) };
     let official = suites.clone().find(|suite| suite.name() == word).map(Chosen::Official);
-    let found = official.or_else(|| own.iter().find(|own| own.set.name == *word).cloned().map(Chosen::Own));
+    let found = official
+        .or_else(|| own.iter().find(|own| own.set.name == *word).cloned().map(|own| Chosen::Own(Box::new(own))));
     let names: Vec<&str> =
         suites.map(|suite| -> &str { suite.name() }).chain(own.iter().map(|own| own.set.name.as_str())).collect();
     found.ok_or_else(|| Fault::unknown("suite", word, names))

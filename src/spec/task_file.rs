@@ -191,7 +191,7 @@ pub(super) fn task(node: &Node, file: &Path, changes: &Changes, log: &Log) -> Op
         examples,
         metrics: metrics?,
     };
-    let set = TestSet { name: name?, items: TestItems::MultipleChoice(items) };
+    let set = TestSet { name: name?, items: TestItems::MultipleChoice(Box::new(items)) };
     let place = log.place(node.mark);
     let licence = changes.licence.clone();
     (log.count() == before).then_some(OwnTest { set, source, examples: others, length: None, licence, place })

@@ -133,14 +133,17 @@ pub(super) fn subjects(folder: &Path) -> Vec<Subject> {
         imported("{world: chat, records: 5, chat_template: tokenizer}", world_items),
     );
 
-    for suite in Suite::ALL {
+    for suite in Suite::official() {
         let evaluate = format!("{{data: evaluation_data, suites: [{}]}}", suite.name());
         let spec = match suite {
             Suite::Glue => imported(WORLD_ROWS, &evaluate) + "finetune: {tasks: [rte], seeds: 1, batch_size: 1}\n",
             _ => imported(WORLD_ROWS, &evaluate),
         };
         for (name, bytes) in world::evaluation(1, 3, suite).into_iter().take(2) {
-            let path = format!("evaluation_data/{}/{name}", suite.folder(Size::Full));
+            let path = format!(
+                "evaluation_data/{}/{name}",
+                suite.official_data().expect("an official suite").folder(Size::Full)
+            );
             all.push(Subject { file: path, bytes, spec: spec.clone() });
         }
     }
@@ -186,7 +189,7 @@ pub(super) async fn read_all(folder: &Path) -> Vec<Failure> {
                 for name in datasets.collect::<Vec<String>>() {
                     drop(show_dataset(&session, &name, 2).map_err(&mut keep));
                 }
-                for suite in Suite::ALL {
+                for suite in Suite::official() {
                     drop(show_suite(&session, suite.name(), 2).map_err(&mut keep));
                 }
             }

@@ -181,11 +181,20 @@ fn any_corrected(compared: &Compared) -> bool {
 
 #[test]
 fn paired_tests_have_5_percent_false_positives_and_intervals_cover_95_percent() {
-    for (seeds, spread, finetunings) in [2, 3, 5, 8]
-        .into_iter()
-        .flat_map(|seeds| [0.0, 1.0, 2.0].map(|spread| (seeds, spread)))
-        .flat_map(|(seeds, spread)| [1, 3].map(|finetunings| (seeds, spread, finetunings)))
-    {
+    // Every number of seeds and fine-tunings, and every spread, without all of their combinations.
+    let settings = [
+        (2, 1.0, 1),
+        (2, 2.0, 3),
+        (3, 0.0, 1),
+        (3, 1.0, 1),
+        (3, 1.0, 3),
+        (3, 2.0, 3),
+        (5, 0.0, 3),
+        (5, 1.0, 1),
+        (8, 1.0, 3),
+        (8, 2.0, 1),
+    ];
+    for (seeds, spread, finetunings) in settings {
         let world = World { seeds, spread, finetunings, ..NULL };
         let found = world.compared(Options::default());
         // One row of each task is enough, as the rows of a task have the same distribution.

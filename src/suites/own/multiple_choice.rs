@@ -158,15 +158,12 @@ impl<'a> TaskReader<'a> {
         let count = examples.count as usize;
         let excluded = |place: &usize| examples.without_scored_row && self.pool[*place] == *row;
         let all = 0..self.pool.len();
-        let random = match &mut self.random {
-            None => {
-                let first: Vec<usize> = all.filter(|place| !excluded(place)).take(count).collect();
-                return match first.len() == count {
-                    true => Ok(first),
-                    false => Err(format!("there are only {} examples other than this row", first.len())),
-                };
-            }
-            Some(random) => random,
+        let Some(random) = &mut self.random else {
+            let first: Vec<usize> = all.filter(|place| !excluded(place)).take(count).collect();
+            return match first.len() == count {
+                true => Ok(first),
+                false => Err(format!("there are only {} examples other than this row", first.len())),
+            };
         };
         let drawn = random.sample(all.len(), count + usize::from(examples.without_scored_row));
         let kept: Vec<usize> = drawn.into_iter().filter(|place| !excluded(place)).take(count).collect();
