@@ -122,11 +122,11 @@ fn examples_stand_before_the_question_and_are_other_rows() {
 #[test]
 fn what_is_wrong_with_a_template_is_said() {
     let good = row("Is it?", ["yes", "no"], "A");
-    let with = |task: MultipleChoice, row: &Value| read(&task, &[row.clone()], &[]).unwrap_err();
+    let with = |task: MultipleChoice, row: &Value| read(&task, std::slice::from_ref(row), &[]).unwrap_err();
     let key = |key: &str| row("Is it?", ["yes", "no"], key);
     insta::assert_snapshot!(
         [
-            with(MultipleChoice { doc_to_text: rule("{{qestion}}"), ..task() }, &good),
+            with(MultipleChoice { doc_to_text: rule("{{unknown}}"), ..task() }, &good),
             with(MultipleChoice { doc_to_text: rule("{{question"), ..task() }, &good),
             with(MultipleChoice { doc_to_choice: ChoiceRule::FieldOrTemplate("yes".into()), ..task() }, &good),
             with(MultipleChoice { doc_to_choice: ChoiceRule::FieldOrTemplate("question".into()), ..task() }, &good),
@@ -135,7 +135,7 @@ fn what_is_wrong_with_a_template_is_said() {
         ]
         .join("\n"),
         @"
-        doc_to_text: `qestion` is undefined
+        doc_to_text: `unknown` is undefined
         doc_to_text: unexpected end of input, expected end of variable block
         doc_to_choice does not give a list of texts
         doc_to_choice: field 'question' is a text, not a list
