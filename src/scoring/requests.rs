@@ -159,7 +159,7 @@ fn is_bare(offsets: &[(usize, usize)]) -> bool {
     offsets.first().is_none_or(|(_, end)| *end > 0)
 }
 
-/// The requests of a candidate that is scored as it is.
+/// The requests of a candidate from which nothing is cut off.
 fn whole(sequences: Vec<ScoringRequest>, candidate: &Candidate) -> TextRequests {
     TextRequests { sequences, bytes: candidate.scored().len() as u64, cut: 0 }
 }

@@ -18,7 +18,7 @@ const RETRY: Duration = Duration::from_millis(100);
 /// How long a run waits for the lock of another program.
 ///
 /// # Errors
-/// `GRID_DATABASE_WAIT` that is no number of seconds.
+/// If `GRID_DATABASE_WAIT` is not a number of seconds.
 pub(super) fn database_wait() -> Result<Duration, Failure> {
     let seconds = match std::env::var("GRID_DATABASE_WAIT") {
         Err(_) => DEFAULT_WAIT,
@@ -38,7 +38,7 @@ pub(super) struct Recorder {
     wait: Duration,
 }
 
-/// Who is told what happens to the database, and who may end the waiting.
+/// How the user is told what happens to the database, and how they can end the waiting.
 #[derive(Clone)]
 pub(super) struct Attendant {
     /// Tells the user something.

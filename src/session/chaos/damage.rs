@@ -37,7 +37,7 @@ pub(super) enum Remedy {
 }
 
 impl Damage {
-    /// The damage of a fault in the current state of the run; `None` if there is no target now.
+    /// The damage that a fault does in the current state of the run; `None` if there is nothing to damage now.
     pub(super) fn choose(fault: &Fault, scene: &Scene, source: Option<&Path>) -> Option<Self> {
         let outputs = |fits: &dyn Fn(&str) -> bool| flip(fault, named(scene.outputs_in_use(), fits));
         let checkpoints = |fits: &dyn Fn(&str) -> bool| {

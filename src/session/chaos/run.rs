@@ -208,7 +208,7 @@ impl ChaosRun {
 
 /// Removes the scratch folder, and the folder of all verifications if no other one is running.
 fn remove(scratch: &Path) {
-    // A folder that is left behind is no reason to fail.
+    // A leftover folder does no harm.
     let _ = fs::remove_dir_all(scratch);
     let _ = fs::remove_dir(scratch.parent().unwrap_or(scratch));
 }
