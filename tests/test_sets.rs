@@ -111,6 +111,7 @@ fn a_test_set_is_scored_compared_and_shown_under_its_own_name() {
     );
     let report = env.run(0, &["report", "tiny", "--compare", "merged,sequential", "--items"]);
     assert!(report.contains("my-pairs") && report.contains("speech bits-per-byte"), "{report}");
+    assert_eq!(report.matches("lower values are better").count(), 2, "{report}");
     let compared = env.run(0, &["report", "tiny", "--compare", "merged,sequential", "--format", "csv"]);
     let row = compared.lines().find(|line| line.contains(",my-pairs,")).unwrap_or_else(|| panic!("{compared}"));
     assert!(row.contains(",accuracy,") && row.contains("paired t"), "{row}");
@@ -136,6 +137,9 @@ fn a_named_table_has_columns_of_test_sets() {
     let shown = env.run(0, &["report", "tiny", "--table", "mine"]);
     let head = shown.lines().find(|line| line.contains("my-pairs")).unwrap_or_else(|| panic!("{shown}"));
     assert!(head.contains("speech") && head.contains("blimp"), "{shown}");
+    let z_scores = "tables={mine: {columns: [my-pairs, speech], show: z_scores}}";
+    let refused = env.stderr(1, &[&small("plan", SUITES)[..], &["-S", z_scores]].concat());
+    assert!(refused.contains("'speech' has no place among z-scores"), "{refused}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use super::marks::Marks;
 use super::measure::{ACCURACY, Condition, Measure, push_new, scored_with};
 use super::published::Published;
 use super::seeds::{ScoredConditions, SeedScores, mean_of, nesting, remarks};
-use super::table::{Cell, Table};
+use super::table::{Cell, Scale, Table};
 use crate::domain::{CellRow, Quantity, Reference, ScoreRow, Suite};
 
 /// Which scores are the columns.
@@ -74,6 +74,7 @@ pub fn pivot(
     let values = rows.iter().flat_map(|row| &row[labels..]);
     let spread = lines.spread(values.clone());
     notes.extend(remarks(spread, values));
+    notes.extend(Scale::note_on_costs(scores.iter().map(|row| row.score.metric.as_str())));
     if has_means {
         notes.push("Means are computed seed by seed, over the seeds that have every task.".to_owned());
     }

@@ -122,6 +122,12 @@ impl Scale {
         }
     }
 
+    /// A note for tables that show scores of one of these metrics of which lower values are better.
+    pub(super) fn note_on_costs<'m>(mut metrics: impl Iterator<Item = &'m str>) -> Option<String> {
+        let note = "For bits per byte and perplexity, lower values are better.";
+        metrics.any(|metric| Scale::of_metric(metric) == Scale::Cost).then(|| note.to_owned())
+    }
+
     /// The scale of a mean of scores of both scales.
     pub(super) fn join(self, other: Self) -> Self {
         if self == other { self } else { Scale::Correlation }

@@ -1,6 +1,6 @@
 //! The sections `reference:` and `tables:`.
 
-use crate::domain::{NamedTable, Quantity, Reference, TableView};
+use crate::domain::{NamedTable, Quantity, Reference, Suite, TableView};
 
 use super::fields::{Fault, Fields, Scalar, scalar};
 use super::problem::Log;
@@ -61,6 +61,16 @@ pub(super) fn table(key: &Key, node: &Node, references: &[String], own: &[Quanti
     if let (Some(place), TableView::ZScores | TableView::Boxes) = (place, show) {
         let hint = "remove the key: statistics do not include published numbers";
         log.add(place, "'reference' has no meaning for z-scores", Some(hint.into()));
+    }
+    let cost =
+        columns.iter().flatten().find(|column| matches!(column, Quantity::Own(own) if own.suite == Suite::Perplexity));
+    if let (Some(column), TableView::ZScores | TableView::Boxes) = (cost, show) {
+        let hint = "remove the column: in the others, higher values are better";
+        log.add(
+            node.mark,
+            format!("'{column}' has no place among z-scores, because lower values are better"),
+            Some(hint.into()),
+        );
     }
     Some(NamedTable { name: key.text.clone(), columns: columns?, show, references })
 }

@@ -84,6 +84,7 @@ impl Compared {
                 )
             }
         }];
+        notes.extend(Scale::note_on_costs(self.rows.iter().map(|row| row.metric.as_str())));
         let single = self.rows.iter().filter(|row| row.seeds.len() == 1).count();
         if single > 0 && (self.overall.is_none() || single < self.rows.len()) {
             notes.push(
