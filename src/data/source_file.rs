@@ -50,7 +50,7 @@ impl<'a> OpenedFile<'a> {
         let opened = || -> io::Result<(File, FileStamp, Digest)> {
             let mut handle = File::open(&file.path)?;
             let stamp = FileStamp::from(&handle.metadata()?);
-            let digest = digest_of(&handle)?;
+            let digest = Digest::of_reader(&handle)?;
             handle.rewind()?;
             Ok((handle, stamp, digest))
         };
@@ -75,16 +75,9 @@ impl<'a> OpenedFile<'a> {
     }
 }
 
-/// The digest of the content of a file, which is read and not mapped: a mapped file that is cut while it is read would end
-/// the process.
+/// The digest of the content of a file.
 pub(super) fn file_digest(path: &Path) -> Result<Digest, DataError> {
-    File::open(path).and_then(|file| digest_of(&file)).map_err(DataError::io("read", path))
-}
-
-fn digest_of(file: &File) -> io::Result<Digest> {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update_reader(file)?;
-    Ok(Digest::from_hash(hasher.finalize()))
+    File::open(path).and_then(Digest::of_reader).map_err(DataError::io("read", path))
 }
 
 #[cfg(test)]

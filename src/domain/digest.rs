@@ -1,7 +1,7 @@
 //! Content digests and the identity of jobs.
 
-use std::fmt;
 use std::str::FromStr;
+use std::{fmt, io};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -28,9 +28,15 @@ impl Digest {
         Self(*hasher.finalize().as_bytes())
     }
 
-    /// The digest from a finished BLAKE3 computation.
-    pub fn from_hash(hash: blake3::Hash) -> Self {
-        Self(*hash.as_bytes())
+    /// The digest of everything that a reader returns. Files are read and not mapped into memory, because a mapping of a
+    /// file that becomes shorter ends the process.
+    ///
+    /// # Errors
+    /// Those of the reader.
+    pub fn of_reader(reader: impl io::Read) -> io::Result<Self> {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update_reader(reader)?;
+        Ok(Self(*hasher.finalize().as_bytes()))
     }
 }
 

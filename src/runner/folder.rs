@@ -146,9 +146,7 @@ fn check_artifact(output: &Path, artifact: &Artifact) -> Result<(), String> {
     if stamp.length != artifact.bytes {
         return Err(format!("{} has {} bytes, not {}", path.display(), stamp.length, artifact.bytes));
     }
-    let mut hasher = blake3::Hasher::new();
-    hasher.update_reader(file).map_err(unreadable)?;
-    let (found, recorded) = (Digest::from_hash(hasher.finalize()), artifact.digest);
+    let (found, recorded) = (Digest::of_reader(file).map_err(unreadable)?, artifact.digest);
     match found == recorded {
         true => Ok(()),
         false => Err(format!("{} is damaged: its digest is {found}, but {recorded} is recorded", path.display())),

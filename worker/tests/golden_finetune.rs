@@ -20,7 +20,7 @@ use grid::domain::{
 use grid_worker::attempt::{self, Served};
 use grid_worker::jobs;
 use grid_worker::ml::{
-    Batch, Batches, Classification, Classifier, Decay, LabelledSequence, Options, Trainer, model_folder, runtime,
+    Batch, Batches, Classification, Classifier, Decay, Error, LabelledSequence, Options, Trainer, model_folder, runtime,
 };
 use safetensors::SafeTensors;
 use serde_json::Value;
@@ -65,8 +65,8 @@ fn recorded_batch(file: &SafeTensors, step: usize) -> Vec<LabelledSequence> {
 struct RecordedBatches(Vec<Vec<LabelledSequence>>);
 
 impl Batches<LabelledSequence> for RecordedBatches {
-    fn batch(&self, step: u64) -> Batch<LabelledSequence> {
-        Batch { examples: self.0[step as usize].clone(), words: 0 }
+    fn batch(&self, step: u64) -> Result<Batch<LabelledSequence>, Error> {
+        Ok(Batch { examples: self.0[step as usize].clone(), words: 0 })
     }
 
     fn places(&self, step: u64) -> String {

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use crate::recordings::recording;
 use grid::domain::{Arch, Length, Schedule, ScoringRequest, SpecialTokens, Training, Warmup};
 use grid_worker::ml::{
-    Batch, Batches, Decay, LanguageModeling, Model, Options, Scorer, Trainer, TrainingSequence, model_folder, runtime,
+    Batch, Batches, Decay, Error, LanguageModeling, Model, Options, Scorer, Trainer, TrainingSequence, model_folder,
+    runtime,
 };
 use safetensors::SafeTensors;
 use serde_json::Value;
@@ -45,8 +46,8 @@ fn rows(bytes: &[u8], name: &str, stacked: Option<usize>) -> Vec<Vec<i64>> {
 struct RecordedBatches(Vec<Vec<TrainingSequence>>);
 
 impl Batches<TrainingSequence> for RecordedBatches {
-    fn batch(&self, step: u64) -> Batch<TrainingSequence> {
-        Batch { examples: self.0[step as usize].clone(), words: 0 }
+    fn batch(&self, step: u64) -> Result<Batch<TrainingSequence>, Error> {
+        Ok(Batch { examples: self.0[step as usize].clone(), words: 0 })
     }
 
     fn places(&self, step: u64) -> String {

@@ -1,9 +1,8 @@
 //! Reading prepared data.
 
 use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-
-use memmap2::Mmap;
 
 use super::super::error::DataError;
 use super::ledger::{Ledger, Split, SplitSize, TokenWidth, Units};
@@ -24,52 +23,54 @@ fn damaged(path: &Path, problem: String) -> DataError {
     DataError::Damaged { path: path.to_owned(), problem }
 }
 
-/// A memory-mapped file; an empty file has no mapping.
+/// A file of a split, which is read in parts. It is not mapped into memory: a mapping of a file that becomes shorter ends
+/// the process.
 #[derive(Debug)]
-struct Mapped(Option<Mmap>);
+struct PartFile {
+    path: PathBuf,
+    file: File,
+}
 
-impl Mapped {
-    /// Maps a file, which must have this length in bytes.
-    fn open(path: &Path, length: u64) -> Result<Self, DataError> {
-        let file = File::open(path).map_err(DataError::io("read", path))?;
-        let actual = file.metadata().map_err(DataError::io("read", path))?.len();
+impl PartFile {
+    /// Opens a file, which must have this length in bytes.
+    fn open(path: PathBuf, length: u64) -> Result<Self, DataError> {
+        let file = File::open(&path).map_err(DataError::io("read", &path))?;
+        let actual = file.metadata().map_err(DataError::io("read", &path))?.len();
         if actual != length {
-            return Err(damaged(path, format!("it has {actual} bytes, but the ledger says {length}")));
+            return Err(damaged(&path, format!("it has {actual} bytes, but the ledger says {length}")));
         }
-        if length == 0 {
-            return Ok(Self(None));
-        }
-        // SAFETY: prepared folders are complete when they are published and never written again, so the bytes do not change.
-        let map = unsafe { Mmap::map(&file) }.map_err(DataError::io("read", path))?;
-        Ok(Self(Some(map)))
+        Ok(Self { path, file })
     }
 
-    fn bytes(&self) -> &[u8] {
-        self.0.as_deref().unwrap_or_default()
+    /// The bytes from `start` to `end`.
+    fn read(&self, start: u64, end: u64) -> Result<Vec<u8>, DataError> {
+        let mut bytes = vec![0; (end - start) as usize];
+        self.file.read_exact_at(&mut bytes, start).map_err(DataError::io("read", &self.path))?;
+        Ok(bytes)
     }
 }
 
-/// Memory-mapped token ids.
+/// Token ids.
 #[derive(Debug)]
 struct Tokens {
-    file: Mapped,
+    file: PartFile,
     width: TokenWidth,
+    tokens: u64,
 }
 
 impl Tokens {
-    fn open(path: &Path, width: TokenWidth, tokens: u64) -> Result<Self, DataError> {
-        Ok(Self { file: Mapped::open(path, tokens.saturating_mul(width.bytes()))?, width })
+    fn open(path: PathBuf, width: TokenWidth, tokens: u64) -> Result<Self, DataError> {
+        Ok(Self { file: PartFile::open(path, tokens.saturating_mul(width.bytes()))?, width, tokens })
     }
 
     /// The ids from `start` to `end`, both clipped to the length of the stream.
-    fn range(&self, start: u64, end: u64) -> Vec<u32> {
-        let (bytes, width) = (self.file.bytes(), self.width.bytes());
-        let byte = |token: u64| token.saturating_mul(width).min(bytes.len() as u64) as usize;
-        let part = &bytes[byte(start)..byte(end.max(start))];
-        match self.width {
-            TokenWidth::Two => part.as_chunks().0.iter().map(|&id| u16::from_le_bytes(id).into()).collect(),
-            TokenWidth::Four => part.as_chunks().0.iter().map(|&id| u32::from_le_bytes(id)).collect(),
-        }
+    fn range(&self, start: u64, end: u64) -> Result<Vec<u32>, DataError> {
+        let byte = |token: u64| token.min(self.tokens) * self.width.bytes();
+        let bytes = self.file.read(byte(start), byte(end.max(start)))?;
+        Ok(match self.width {
+            TokenWidth::Two => bytes.as_chunks().0.iter().map(|&id| u16::from_le_bytes(id).into()).collect(),
+            TokenWidth::Four => bytes.as_chunks().0.iter().map(|&id| u32::from_le_bytes(id)).collect(),
+        })
     }
 }
 
@@ -80,7 +81,7 @@ fn open(dir: &Path, split: Split, units: Units) -> Result<(SplitSize, Tokens), D
         return Err(damaged(dir, format!("it contains {:?}, not {units:?}", ledger.units)));
     }
     let share = ledger.share(split);
-    let tokens = Tokens::open(&file(dir, split, "bin"), ledger.width, share.tokens)?;
+    let tokens = Tokens::open(file(dir, split, "bin"), ledger.width, share.tokens)?;
     Ok((share, tokens))
 }
 
@@ -116,7 +117,10 @@ impl PreparedCorpus {
     }
 
     /// The `len` ids from `start` on, or fewer at the end of the stream.
-    pub fn window(&self, start: u64, len: usize) -> Vec<u32> {
+    ///
+    /// # Errors
+    /// A file that cannot be read, or has become shorter.
+    pub fn window(&self, start: u64, len: usize) -> Result<Vec<u32>, DataError> {
         self.tokens.range(start, start.saturating_add(len as u64))
     }
 }
@@ -126,8 +130,9 @@ impl PreparedCorpus {
 pub struct PreparedDataset {
     share: SplitSize,
     tokens: Tokens,
-    index: Mapped,
-    mask: Mapped,
+    /// The positions where the ids of each record end.
+    ends: Vec<u64>,
+    mask: PartFile,
 }
 
 /// A record of a prepared dataset.
@@ -147,12 +152,11 @@ impl PreparedDataset {
     pub fn open(dir: &Path, split: Split) -> Result<Self, DataError> {
         let (share, tokens) = open(dir, split, Units::Records)?;
         let path = file(dir, split, "index");
-        let index = Mapped::open(&path, share.units.saturating_mul(8))?;
-        let mask = Mapped::open(&file(dir, split, "mask"), share.tokens)?;
-        let opened = Self { share, tokens, index, mask };
+        let bytes = share.units.saturating_mul(8);
+        let index = PartFile::open(path.clone(), bytes)?.read(0, bytes)?;
+        let ends: Vec<u64> = index.as_chunks().0.iter().map(|&end| u64::from_le_bytes(end)).collect();
         let mut start = 0;
-        for record in 0..share.units {
-            let end = opened.end(record);
+        for (record, &end) in ends.iter().enumerate() {
             if end < start {
                 return Err(damaged(&path, format!("record {record} ends before it starts")));
             }
@@ -161,7 +165,8 @@ impl PreparedDataset {
         if start != share.tokens {
             return Err(damaged(&path, format!("its records end at token {start} of {}", share.tokens)));
         }
-        Ok(opened)
+        let mask = PartFile::open(file(dir, split, "mask"), share.tokens)?;
+        Ok(Self { share, tokens, ends, mask })
     }
 
     /// The number of records.
@@ -186,19 +191,15 @@ impl PreparedDataset {
 
     /// A record, with the text of its format and the end-of-text token.
     ///
+    /// # Errors
+    /// A file that cannot be read, or has become shorter.
+    ///
     /// # Panics
     /// If `index` is not below [`PreparedDataset::len`].
-    pub fn record(&self, index: u64) -> PreparedRecord {
-        let start = if index == 0 { 0 } else { self.end(index - 1) };
-        let end = self.end(index);
-        let mask = &self.mask.bytes()[start as usize..end as usize];
-        PreparedRecord { ids: self.tokens.range(start, end), trained: mask.iter().map(|byte| *byte != 0).collect() }
-    }
-
-    /// The position where the ids of a record end.
-    fn end(&self, index: u64) -> u64 {
-        assert!(index < self.share.units, "record {index} of {}", self.share.units);
-        let ends: &[[u8; 8]] = self.index.bytes().as_chunks().0;
-        u64::from_le_bytes(ends[index as usize])
+    pub fn record(&self, index: u64) -> Result<PreparedRecord, DataError> {
+        let start = index.checked_sub(1).map_or(0, |previous| self.ends[previous as usize]);
+        let end = self.ends[index as usize];
+        let trained = self.mask.read(start, end)?.iter().map(|byte| *byte != 0).collect();
+        Ok(PreparedRecord { ids: self.tokens.range(start, end)?, trained })
     }
 }

@@ -31,7 +31,7 @@ fn divided(record: PreparedRecord) -> (Vec<u32>, usize) {
 }
 
 fn decode_stream(corpus: &PreparedCorpus) -> Vec<String> {
-    let ids = corpus.window(0, corpus.tokens() as usize);
+    let ids = corpus.window(0, corpus.tokens() as usize).unwrap();
     let mut documents: Vec<String> = ids
         .split(|&id| id == TOKENIZER.end_of_text().unwrap())
         .map(|document| TOKENIZER.decode(document).unwrap())
@@ -73,7 +73,7 @@ proptest! {
         for split in Split::ALL {
             let instructions = PreparedDataset::open(folder.path(), split).unwrap();
             for index in 0..instructions.len() {
-                let (ids, prompt) = divided(instructions.record(index));
+                let (ids, prompt) = divided(instructions.record(index).unwrap());
                 prop_assert_eq!(ids.last(), Some(&TOKENIZER.end_of_text().unwrap()));
                 let text = |ids: &[u32]| TOKENIZER.decode(ids).unwrap();
                 let prompt_text = text(&ids[..prompt]);
@@ -116,7 +116,7 @@ fn no_held_out_reply_is_a_training_prompt() {
         let side = |split: Split, reply: bool| -> BTreeSet<String> {
             let instructions = PreparedDataset::open(folder.path(), split).unwrap();
             let text = |index| {
-                let (ids, prompt) = divided(instructions.record(index));
+                let (ids, prompt) = divided(instructions.record(index).unwrap());
                 let side = if reply { &ids[prompt..ids.len() - 1] } else { &ids[..prompt] };
                 TOKENIZER.decode(side).unwrap().trim().to_owned()
             };
@@ -135,12 +135,12 @@ fn windows_are_clipped_at_the_end() {
     let ledger = prepare_corpus(&TOKENIZER, &documents, 0.0, folder.path()).unwrap();
     assert_eq!((ledger.validation, ledger.train.units, ledger.train.words), (SplitSize::default(), 30, 60));
     let corpus = PreparedCorpus::open(folder.path(), Split::Train).unwrap();
-    let whole = corpus.window(0, usize::MAX);
+    let whole = corpus.window(0, usize::MAX).unwrap();
     assert_eq!(whole.len() as u64, corpus.tokens());
-    assert_eq!(corpus.window(3, 4), whole[3..7]);
-    assert_eq!(corpus.window(corpus.tokens() - 1, 4), [TOKENIZER.end_of_text().unwrap()]);
-    assert!(corpus.window(u64::MAX, 4).is_empty());
-    assert_eq!(PreparedCorpus::open(folder.path(), Split::Validation).unwrap().window(0, 4), [0u32; 0]);
+    assert_eq!(corpus.window(3, 4).unwrap(), whole[3..7]);
+    assert_eq!(corpus.window(corpus.tokens() - 1, 4).unwrap(), [TOKENIZER.end_of_text().unwrap()]);
+    assert!(corpus.window(u64::MAX, 4).unwrap().is_empty());
+    assert_eq!(PreparedCorpus::open(folder.path(), Split::Validation).unwrap().window(0, 4).unwrap(), [0u32; 0]);
 }
 
 #[test]
@@ -172,4 +172,23 @@ fn damaged_files_are_named() {
     assert!(open().unwrap_err().to_string().contains("train.bin: it has 3 bytes, but the ledger says"));
     fs::write(folder.path().join("ledger.json"), "{").unwrap();
     assert!(open().unwrap_err().to_string().contains("ledger.json: the ledger is invalid"));
+}
+
+/// A file that is cut while it is read is an error, and not the end of the process.
+#[test]
+fn files_that_become_shorter_after_they_were_opened_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let records = vec![vec![Record::pair("who", "me")]; 12];
+    prepare(&records, "\n", 0.1, folder.path());
+    let opened = PreparedDataset::open(folder.path(), Split::Train).unwrap();
+    opened.record(opened.len() - 1).unwrap();
+    for name in ["train.bin", "train.mask"] {
+        let path = folder.path().join(name);
+        let bytes = fs::read(&path).unwrap();
+        fs::write(&path, &bytes[..8]).unwrap();
+        let error = opened.record(opened.len() - 1).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("read {}: ", path.display())), "{error}");
+        fs::write(&path, &bytes).unwrap();
+    }
+    opened.record(opened.len() - 1).unwrap();
 }

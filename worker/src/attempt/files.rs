@@ -67,7 +67,7 @@ pub(super) fn remove_checkpoints(job_folder: &Path) -> io::Result<()> {
 /// # Errors
 /// If the file cannot be read.
 pub fn digest_of(path: &Path) -> io::Result<Digest> {
-    Ok(Digest::from_hash(blake3::Hasher::new().update_mmap(path)?.finalize()))
+    File::open(path).and_then(Digest::of_reader)
 }
 
 /// Waits until all files below `output` are on disk, and lists them with their digests, sorted by path.

@@ -27,7 +27,7 @@ pub(super) fn run(job: &PretrainJob, inputs: Inputs<'_>, attempt: &mut Attempt) 
         milestones: &job.milestones,
         total,
         text: TextSeen { words: words as u64, tokens: tokens as u64 },
-        validation: training::sample(held_out.len(), |index| held_out.row(index)),
+        validation: training::sample(held_out.len(), |index| held_out.row(index))?,
         rows: train.len(),
         batches: Arc::new(train),
         tokenizer: inputs.tokenizer(&job.tokenizer)?,

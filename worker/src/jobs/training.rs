@@ -51,7 +51,7 @@ pub(super) struct TextSeen {
 }
 
 /// Up to [`VALIDATION_ROWS`] of `len` rows, always the same ones.
-pub(super) fn sample<T>(len: u64, row: impl Fn(u64) -> T) -> Vec<T> {
+pub(super) fn sample<T, E>(len: u64, row: impl Fn(u64) -> Result<T, E>) -> Result<Vec<T>, E> {
     let order = Permutation::new(0, 0, len);
     (0..len.min(VALIDATION_ROWS)).map(|position| row(order.at(position))).collect()
 }

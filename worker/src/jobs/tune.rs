@@ -20,7 +20,7 @@ pub(super) fn run(job: &TuneJob, inputs: Inputs<'_>, attempt: &mut Attempt) -> R
     let held_out = InstructionRecords::open(&inputs.all_prepared(&job.validation_datasets())?, Split::Validation, job)?;
     // Places are named as in the training file.
     let held_out_place = |(place, id): (String, u32)| (place.replace("train.bin", "validation.bin"), id);
-    vocabulary::check(&tokenizer, vocab_size, |wrong| held_out.find(wrong).map(held_out_place))?;
+    vocabulary::check(&tokenizer, vocab_size, |wrong| Ok(held_out.find(wrong)?.map(held_out_place)))?;
     let (mut parts, mut truncations) = (vec![], vec![]);
     for part in job.parts() {
         let replayed = match &part.replay {
@@ -32,9 +32,12 @@ pub(super) fn run(job: &TuneJob, inputs: Inputs<'_>, attempt: &mut Attempt) -> R
         };
         let records = InstructionRecords::open(&inputs.all_prepared(&part.datasets)?, Split::Train, job)?;
         vocabulary::check(&tokenizer, vocab_size, |wrong| {
-            records.find(wrong).or_else(|| replayed.as_ref().and_then(|text| text.find(wrong)))
+            Ok(match (records.find(wrong)?, &replayed) {
+                (None, Some(text)) => text.find(wrong)?,
+                (found, _) => found,
+            })
         })?;
-        let own = records.truncations();
+        let own = records.truncations()?;
         let rows = TunePartRows { records, truncations: &own, replayed };
         parts.push((part.length, PartBatches::new(job, &part, rows)));
         truncations.extend(own);
@@ -47,7 +50,7 @@ pub(super) fn run(job: &TuneJob, inputs: Inputs<'_>, attempt: &mut Attempt) -> R
         milestones: &[],
         total: train.total_steps(),
         text: TextSeen { words: 0, tokens: 0 },
-        validation: training::sample(held_out.len(), |index| held_out.row(index)),
+        validation: training::sample(held_out.len(), |index| held_out.row(index))?,
         rows: train.fewest_rows(),
         batches: Arc::new(train),
         tokenizer: parent,

@@ -2,7 +2,7 @@
 //!
 //! Such a model can be used as long as no text needs one of these tokens, as in `transformers`.
 
-use grid::data::Tokenizer;
+use grid::data::{DataError, Tokenizer};
 
 use crate::attempt::JobError;
 
@@ -38,12 +38,12 @@ pub(super) fn problem(tokenizer: &Tokenizer, id: u32, vocab_size: u32) -> String
 pub(super) fn check(
     tokenizer: &Tokenizer,
     vocab_size: u32,
-    find: impl Fn(&dyn Fn(u32) -> bool) -> Option<(String, u32)>,
+    find: impl Fn(&dyn Fn(u32) -> bool) -> Result<Option<(String, u32)>, DataError>,
 ) -> Result<(), JobError> {
     if tokenizer.tokens_from(vocab_size).is_empty() {
         return Ok(());
     }
-    match find(&|id| id >= vocab_size) {
+    match find(&|id| id >= vocab_size)? {
         Some((place, id)) => Err(JobError::failed(format!("{place}: {}", problem(tokenizer, id, vocab_size)))),
         None => Ok(()),
     }
@@ -62,7 +62,7 @@ mod tests {
         let said = warning(&tokenizer, size - 1).unwrap();
         assert!(said.contains(&format!("tokens beyond them: '{last}' (id {}); a text", size - 1)), "{said}");
         assert!(warning(&tokenizer, 10).unwrap().contains(&format!(" and {} more; ", size - 13)));
-        let find = |wrong: &dyn Fn(u32) -> bool| wrong(11).then(|| ("record 7".to_owned(), 11));
+        let find = |wrong: &dyn Fn(u32) -> bool| Ok(wrong(11).then(|| ("record 7".to_owned(), 11)));
         assert!(check(&tokenizer, size, find).is_ok());
         let refusal = check(&tokenizer, 10, find).unwrap_err().to_string();
         assert!(refusal.starts_with("record 7: it needs the token '") && refusal.contains("(id 11)"), "{refusal}");

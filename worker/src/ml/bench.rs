@@ -41,8 +41,8 @@ impl SyntheticBatches {
 }
 
 impl Batches<TrainingSequence> for SyntheticBatches {
-    fn batch(&self, _: u64) -> Batch<TrainingSequence> {
-        Batch { examples: self.sequences.clone(), words: 0 }
+    fn batch(&self, _: u64) -> Result<Batch<TrainingSequence>, Error> {
+        Ok(Batch { examples: self.sequences.clone(), words: 0 })
     }
 
     fn places(&self, _: u64) -> String {

@@ -48,6 +48,9 @@ pub enum Error {
         /// What is wrong with it, and what to do.
         reason: String,
     },
+    /// The examples of a step cannot be read.
+    #[error("failed to {0}")]
+    Examples(String),
     /// Input that no model can process.
     #[error("{0}")]
     Input(String),

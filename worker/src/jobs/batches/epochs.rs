@@ -2,9 +2,10 @@
 
 use std::ops::Range;
 
+use grid::data::DataError;
 use grid::domain::Length;
 
-use crate::ml::{Batch, TrainingSequence};
+use crate::ml::{self, Batch, TrainingSequence};
 
 /// A row of a batch.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,12 +34,13 @@ pub(super) fn batch_of(
     step: u64,
     len: u64,
     batch_size: u32,
-    row: impl Fn(u64, u64) -> BatchRow,
-) -> Batch<TrainingSequence> {
+    row: impl Fn(u64, u64) -> Result<BatchRow, DataError>,
+) -> Result<Batch<TrainingSequence>, ml::Error> {
     let BatchPositions { epoch, positions } = positions_of(step, len, batch_size);
-    let rows: Vec<BatchRow> = positions.map(|position| row(epoch, position)).collect();
+    let rows: Result<Vec<BatchRow>, _> = positions.map(|position| row(epoch, position)).collect();
+    let rows = rows.map_err(|error| ml::Error::Examples(error.to_string()))?;
     let words = rows.iter().map(|row| row.words).sum::<f64>().round() as u64;
-    Batch { examples: rows.into_iter().map(|row| row.sequence).collect(), words }
+    Ok(Batch { examples: rows.into_iter().map(|row| row.sequence).collect(), words })
 }
 
 /// The number of optimizer steps of a training, or of a part of one, whose epochs have `len` rows.
@@ -67,8 +69,13 @@ mod tests {
         let batch = |step| {
             let order = |epoch, position| Permutation::new(7, epoch, 10).at(position);
             let sequence = |id| TrainingSequence::predicting_from(vec![id as u32], 1);
-            let row = |epoch, position| BatchRow { sequence: sequence(order(epoch, position)), words: 1.0 };
-            batch_of(step, 10, 4, row).examples.into_iter().map(|sequence| sequence.ids()[0]).collect::<Vec<_>>()
+            let row = |epoch, position| Ok(BatchRow { sequence: sequence(order(epoch, position)), words: 1.0 });
+            batch_of(step, 10, 4, row)
+                .unwrap()
+                .examples
+                .into_iter()
+                .map(|sequence| sequence.ids()[0])
+                .collect::<Vec<_>>()
         };
         let epoch = |first| (first..first + 3).flat_map(batch).collect::<Vec<_>>();
         assert_eq!(batch(2).len(), 2);

@@ -6,7 +6,7 @@ use grid::data::{DataError, Permutation, PreparedCorpus, Split};
 
 use super::epochs::{BatchPositions, BatchRow, batch_of, positions_of};
 use super::parts::PartStarts;
-use crate::ml::{Batch, Batches, TrainingSequence};
+use crate::ml::{self, Batch, Batches, TrainingSequence};
 
 /// The windows of several corpora, shuffled together for each epoch.
 pub(in super::super) struct PackedText {
@@ -66,29 +66,31 @@ impl PackedText {
     }
 
     /// The first window with a token for which this is true: where it is in its file, and the token.
-    pub(in super::super) fn find(&self, wrong: &dyn Fn(u32) -> bool) -> Option<(String, u32)> {
-        (0..self.len()).find_map(|number| {
-            let id = self.row(number).ids().iter().copied().find(|&id| wrong(id))?;
-            Some((self.describe(std::iter::once(number)), id))
-        })
+    pub(in super::super) fn find(&self, wrong: &dyn Fn(u32) -> bool) -> Result<Option<(String, u32)>, DataError> {
+        for number in 0..self.len() {
+            if let Some(id) = self.row(number)?.ids().iter().copied().find(|&id| wrong(id)) {
+                return Ok(Some((self.describe(std::iter::once(number)), id)));
+            }
+        }
+        Ok(None)
     }
 
     /// The tokens of the window with this number, in the order of the corpora.
-    pub(in super::super) fn row(&self, number: u64) -> TrainingSequence {
-        self.window(number).sequence
+    pub(in super::super) fn row(&self, number: u64) -> Result<TrainingSequence, DataError> {
+        Ok(self.window(number)?.sequence)
     }
 
     /// The window with this number, in the order of the corpora.
-    pub(super) fn window(&self, number: u64) -> BatchRow {
+    pub(super) fn window(&self, number: u64) -> Result<BatchRow, DataError> {
         let corpus = self.starts.part_of(number);
         let start = (number - self.starts.start(corpus)) * u64::from(self.sequence_length);
-        let ids = self.corpora[corpus].window(start, self.sequence_length as usize + 1);
-        BatchRow { sequence: TrainingSequence::predicting_from(ids, 1), words: self.words_per_window(corpus) }
+        let ids = self.corpora[corpus].window(start, self.sequence_length as usize + 1)?;
+        Ok(BatchRow { sequence: TrainingSequence::predicting_from(ids, 1), words: self.words_per_window(corpus) })
     }
 }
 
 impl Batches<TrainingSequence> for PackedText {
-    fn batch(&self, step: u64) -> Batch<TrainingSequence> {
+    fn batch(&self, step: u64) -> Result<Batch<TrainingSequence>, ml::Error> {
         batch_of(step, self.len(), self.batch_size, |epoch, position| self.window(self.window_at(epoch, position)))
     }
 

@@ -60,47 +60,49 @@ impl InstructionRecords {
     }
 
     /// How the maximum length truncates the records of each dataset.
-    pub(in super::super) fn truncations(&self) -> Vec<Truncation> {
+    pub(in super::super) fn truncations(&self) -> Result<Vec<Truncation>, DataError> {
         let of_dataset = |dataset: usize| {
             let records = self.datasets[dataset].len();
             let mut truncation = Truncation { records, truncated: 0, without_target: 0, predicted: 0 };
             for index in 0..records {
-                let length = self.datasets[dataset].record(index).ids.len();
+                let length = self.datasets[dataset].record(index)?.ids.len();
                 truncation.truncated += u64::from(length > self.max_length as usize);
-                let predicted = self.record(dataset, index).sequence.predicted() as u64;
+                let predicted = self.record(dataset, index)?.sequence.predicted() as u64;
                 truncation.without_target += u64::from(predicted == 0);
                 truncation.predicted += predicted;
             }
-            truncation
+            Ok(truncation)
         };
         (0..self.datasets.len()).map(of_dataset).collect()
     }
 
     /// The record with this number, in the order of the datasets.
-    pub(in super::super) fn row(&self, number: u64) -> TrainingSequence {
+    pub(in super::super) fn row(&self, number: u64) -> Result<TrainingSequence, DataError> {
         let dataset = self.starts.part_of(number);
-        self.record(dataset, number - self.starts.start(dataset)).sequence
+        Ok(self.record(dataset, number - self.starts.start(dataset))?.sequence)
     }
 
     /// A record of a dataset. If what is trained on is beyond the maximum length, no token is predicted.
-    pub(super) fn record(&self, dataset: usize, index: u64) -> BatchRow {
+    pub(super) fn record(&self, dataset: usize, index: u64) -> Result<BatchRow, DataError> {
         let dataset = &self.datasets[dataset];
-        let PreparedRecord { mut ids, trained } = dataset.record(index);
+        let PreparedRecord { mut ids, trained } = dataset.record(index)?;
         ids.truncate(self.max_length as usize);
         let sequence = match self.loss {
             LossMask::Reply => TrainingSequence::predicting_where(ids, &trained),
             LossMask::All => TrainingSequence::predicting_from(ids, 1),
         };
         let words = dataset.words() as f64 / dataset.len() as f64;
-        BatchRow { sequence, words }
+        Ok(BatchRow { sequence, words })
     }
 
     /// The first record with a token for which this is true: where it is in its file, and the token.
-    pub(in super::super) fn find(&self, wrong: &dyn Fn(u32) -> bool) -> Option<(String, u32)> {
-        (0..self.len()).find_map(|number| {
-            let id = self.row(number).ids().iter().copied().find(|&id| wrong(id))?;
-            Some((self.starts.describe("records", std::iter::once(number), &self.folders), id))
-        })
+    pub(in super::super) fn find(&self, wrong: &dyn Fn(u32) -> bool) -> Result<Option<(String, u32)>, DataError> {
+        for number in 0..self.len() {
+            if let Some(id) = self.row(number)?.ids().iter().copied().find(|&id| wrong(id)) {
+                return Ok(Some((self.starts.describe("records", std::iter::once(number), &self.folders), id)));
+            }
+        }
+        Ok(None)
     }
 
     /// Text that says where records are in their files, given as (dataset, index in it).

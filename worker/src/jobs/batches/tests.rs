@@ -55,11 +55,11 @@ fn windows_cover_the_text_and_every_epoch_has_its_own_order() {
     assert!(steps > 10);
     let epoch = |number: u64| -> Vec<Vec<u32>> {
         let steps = number * steps..(number + 1) * steps;
-        steps.flat_map(|step| packed.batch(step).examples).map(|row| row.ids().to_vec()).collect()
+        steps.flat_map(|step| packed.batch(step).unwrap().examples).map(|row| row.ids().to_vec()).collect()
     };
     let (mut one, two) = (epoch(0), epoch(1));
     assert_ne!(one, two);
-    let mut windows: Vec<Vec<u32>> = (0..packed.len()).map(|index| corpus.window(8 * index, 9)).collect();
+    let mut windows: Vec<Vec<u32>> = (0..packed.len()).map(|index| corpus.window(8 * index, 9).unwrap()).collect();
     one.sort();
     windows.sort();
     assert_eq!(one, windows);
@@ -76,7 +76,7 @@ fn prepare(tokenizer: &Tokenizer, groups: &[Vec<Record>], folder: &Path) {
 fn the_loss_covers_the_whole_reply_and_nothing_else() {
     let (folder, tokenizer) = (tempfile::tempdir().unwrap(), tokenizer());
     prepare(&tokenizer, &[vec![Record::pair("the quick fox", "jumps over")]], folder.path());
-    let row = |loss, max_length| records(&[folder.path()], loss, max_length).row(0);
+    let row = |loss, max_length| records(&[folder.path()], loss, max_length).row(0).unwrap();
     let whole = row(LossMask::Reply, 64);
     let start = whole.targets().next().unwrap();
     assert!(whole.targets().eq(start..whole.ids().len()));
@@ -94,7 +94,7 @@ fn truncated_records_are_counted() {
     let record = |words: usize| Record::pair("the lazy ".repeat(words), "dog jumps over");
     prepare(&tokenizer, &[[1, 2, 30].map(record).to_vec()], folder.path());
     let counts = |max_length, loss| {
-        let truncations = records(&[folder.path()], loss, max_length).truncations();
+        let truncations = records(&[folder.path()], loss, max_length).truncations().unwrap();
         let [Truncation { records, truncated, without_target, .. }] = truncations[..] else { panic!("one dataset") };
         (records, truncated, without_target)
     };
@@ -130,13 +130,13 @@ fn parts_follow_one_another() {
     assert_eq!((batches.total_steps(), batches.fewest_rows()), (3 * 4 + 2 * 3 + 4, 5));
     let alone = |number: usize, steps: u64| {
         let part = part(number);
-        (0..steps).map(|step| (part.batch(step), part.places(step))).collect::<Vec<_>>()
+        (0..steps).map(|step| (part.batch(step).unwrap(), part.places(step))).collect::<Vec<_>>()
     };
     let expected = [alone(0, 12), alone(1, 6), alone(2, 4)].concat();
-    let found: Vec<_> = (0..22).map(|step| (batches.batch(step), batches.places(step))).collect();
+    let found: Vec<_> = (0..22).map(|step| (batches.batch(step).unwrap(), batches.places(step))).collect();
     assert!(found == expected);
     // The batch of a step does not depend on those requested before.
-    assert!((0..22).rev().all(|step| batches.batch(step) == expected[step as usize].0));
+    assert!((0..22).rev().all(|step| batches.batch(step).unwrap() == expected[step as usize].0));
     assert_ne!(found[0], found[4], "every epoch has its own order");
 }
 
@@ -171,14 +171,14 @@ fn replayed_text_has_its_share_of_the_predicted_tokens() {
             TuneJob { replay: Some(replay), loss, max_length, shares, ..job(training(Length::Epochs(1)), vec![]) };
         let records = InstructionRecords::open(&[short.as_path(), &long], Split::Train, &job).unwrap();
         let packed = PackedText::open(&[text.as_path()], Split::Train, length, 2, 7).unwrap();
-        let truncations = records.truncations();
+        let truncations = records.truncations().unwrap();
         let rows = TunePartRows { records, truncations: &truncations, replayed: Some(packed) };
         let part = PartBatches::new(&job, &job.parts()[0], rows);
         // A dataset of which an epoch takes a share is covered only after several epochs.
         let epochs = if job.shares.is_empty() { 1 } else { 200 };
         let (mut of_records, mut of_text) = (0, 0);
         for (epoch, position) in (0..epochs).flat_map(|epoch| (0..part.len()).map(move |position| (epoch, position))) {
-            let BatchRow { sequence, .. } = part.row(epoch, position);
+            let BatchRow { sequence, .. } = part.row(epoch, position).unwrap();
             let predicted = sequence.predicted() as u64;
             match part.mixture.at(epoch, position).0 {
                 2 => of_text += predicted,

@@ -1,13 +1,13 @@
 //! The batches of a tune job.
 
-use grid::data::{Mixture, ReplayedRows};
+use grid::data::{DataError, Mixture, ReplayedRows};
 use grid::domain::{Length, TuneJob, TunePart};
 
 use super::epochs::{BatchPositions, BatchRow, batch_of, positions_of, total_steps};
 use super::packed_text::PackedText;
 use super::parts::PartStarts;
 use super::records::{InstructionRecords, Truncation};
-use crate::ml::{Batch, Batches, TrainingSequence};
+use crate::ml::{self, Batch, Batches, TrainingSequence};
 
 /// The rows of a part of a tune job.
 pub(in super::super) struct TunePartRows<'a> {
@@ -47,7 +47,7 @@ impl PartBatches {
         self.mixture.rows()
     }
 
-    pub(super) fn row(&self, epoch: u64, position: u64) -> BatchRow {
+    pub(super) fn row(&self, epoch: u64, position: u64) -> Result<BatchRow, DataError> {
         let (part, index) = self.mixture.at(epoch, position);
         match &self.replayed {
             Some(text) if part == self.records.datasets() => text.window(index),
@@ -57,7 +57,7 @@ impl PartBatches {
 }
 
 impl Batches<TrainingSequence> for PartBatches {
-    fn batch(&self, step: u64) -> Batch<TrainingSequence> {
+    fn batch(&self, step: u64) -> Result<Batch<TrainingSequence>, ml::Error> {
         batch_of(step, self.len(), self.batch_size, |epoch, position| self.row(epoch, position))
     }
 
@@ -108,7 +108,7 @@ impl TuneBatches {
 }
 
 impl Batches<TrainingSequence> for TuneBatches {
-    fn batch(&self, step: u64) -> Batch<TrainingSequence> {
+    fn batch(&self, step: u64) -> Result<Batch<TrainingSequence>, ml::Error> {
         let (part, step) = self.part_of(step);
         part.batch(step)
     }

@@ -10,7 +10,7 @@ use grid::suites::glue::{self, Example};
 use super::super::inputs::Inputs;
 use super::super::vocabulary;
 use crate::attempt::JobError;
-use crate::ml::{Batch, Batches, LabelledSequence, model_folder};
+use crate::ml::{self, Batch, Batches, LabelledSequence, model_folder};
 
 /// The rows of a task.
 pub(in super::super) struct TaskRows {
@@ -69,7 +69,7 @@ impl RowCache {
                     let id = ids.iter().find(|&&id| wrong(id))?;
                     Some((format!("{} of glue: row {} of {file}", job.task, row + 1), *id))
                 };
-                ids.iter().enumerate().find_map(of_row)
+                Ok(ids.iter().enumerate().find_map(of_row))
             })?;
             let sequence = |(ids, example): (Vec<u32>, &Example)| LabelledSequence { ids, label: example.label };
             let sequences = ids.into_iter().zip(&examples).map(sequence).collect();
@@ -104,9 +104,9 @@ impl TaskBatches {
 }
 
 impl Batches<LabelledSequence> for TaskBatches {
-    fn batch(&self, step: u64) -> Batch<LabelledSequence> {
+    fn batch(&self, step: u64) -> Result<Batch<LabelledSequence>, ml::Error> {
         let examples = self.numbers(step).map(|row| self.rows.train.sequences[row as usize].clone()).collect();
-        Batch { examples, words: 0 }
+        Ok(Batch { examples, words: 0 })
     }
 
     fn places(&self, step: u64) -> String {

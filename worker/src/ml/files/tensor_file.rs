@@ -73,9 +73,7 @@ pub fn write(path: &Path, tensors: Vec<(String, Tensor)>) -> Result<Digest, Erro
 /// # Errors
 /// If the file cannot be read.
 pub fn digest(path: &Path) -> Result<Digest, Error> {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update_mmap(path).map_err(Error::io(path))?;
-    Ok(Digest::from_hash(hasher.finalize()))
+    File::open(path).and_then(Digest::of_reader).map_err(Error::io(path))
 }
 
 /// The number formats that a reader accepts.

@@ -349,7 +349,7 @@ fn prepare<O: Objective>(
     step: u64,
     limits: BatchLimits,
 ) -> Result<PreparedBatch<O::MicroBatch>, Error> {
-    let batch = batches.batch(step);
+    let batch = batches.batch(step)?;
     let micro_batches = objective.micro_batches(&batch.examples, Purpose::Training { step }, limits)?;
     let count = micro_batches.iter().map(MicroBatch::count).sum();
     let tokens = batch.examples.iter().map(|example| objective.tokens(example) as u64).sum();

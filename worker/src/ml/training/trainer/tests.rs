@@ -11,13 +11,13 @@ use grid::domain::{Arch, Length, Precision, Schedule, Warmup};
 struct Arithmetic;
 
 impl Batches<TrainingSequence> for Arithmetic {
-    fn batch(&self, step: u64) -> Batch<TrainingSequence> {
+    fn batch(&self, step: u64) -> Result<Batch<TrainingSequence>, Error> {
         let row = |index: u64| {
             let (start, by) = (step * 31 + index * 17, 1 + (step + index) % 3);
             let ids = (0..4 + (step * 5 + index * 11) % 28).map(|i| ((start + i * by) % 61) as u32).collect();
             TrainingSequence::predicting_from(ids, (index % 4) as usize)
         };
-        Batch { examples: (0..9).map(row).collect(), words: 7 + step }
+        Ok(Batch { examples: (0..9).map(row).collect(), words: 7 + step })
     }
 
     fn places(&self, step: u64) -> String {
@@ -136,7 +136,7 @@ fn the_loss_falls_in_both_precisions() {
     for precision in [Precision::F32, Precision::Bf16] {
         let training = Training { learning_rate: 1e-2, ..training(precision) };
         let mut trainer = trainer(Arch::Llama, &training, None);
-        let held_out = Arithmetic.batch(1).examples;
+        let held_out = Arithmetic.batch(1).unwrap().examples;
         let before = trainer.validate(&held_out, 4).unwrap().unwrap().loss;
         run(&mut trainer, 12);
         let after = trainer.validate(&held_out, 4).unwrap().unwrap().loss;
@@ -173,8 +173,8 @@ fn a_non_finite_loss_stops_training_and_is_never_saved() {
 fn ids_of_another_tokenizer_are_refused() {
     struct Foreign;
     impl Batches<TrainingSequence> for Foreign {
-        fn batch(&self, _: u64) -> Batch<TrainingSequence> {
-            Batch { examples: vec![TrainingSequence::predicting_from(vec![1, 61], 0)], words: 1 }
+        fn batch(&self, _: u64) -> Result<Batch<TrainingSequence>, Error> {
+            Ok(Batch { examples: vec![TrainingSequence::predicting_from(vec![1, 61], 0)], words: 1 })
         }
 
         fn places(&self, _: u64) -> String {
@@ -192,8 +192,8 @@ fn ids_of_another_tokenizer_are_refused() {
 fn a_batch_without_a_predicted_token_leaves_the_weights_unchanged() {
     struct Truncated;
     impl Batches<TrainingSequence> for Truncated {
-        fn batch(&self, step: u64) -> Batch<TrainingSequence> {
-            let mut batch = Arithmetic.batch(step);
+        fn batch(&self, step: u64) -> Result<Batch<TrainingSequence>, Error> {
+            let mut batch = Arithmetic.batch(step)?;
             if step % 4 == 1 {
                 let cut = |example: &TrainingSequence| {
                     let ids = example.ids().to_vec();
@@ -201,7 +201,7 @@ fn a_batch_without_a_predicted_token_leaves_the_weights_unchanged() {
                 };
                 batch.examples = batch.examples.iter().map(cut).collect();
             }
-            batch
+            Ok(batch)
         }
 
         fn places(&self, step: u64) -> String {
