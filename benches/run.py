@@ -17,10 +17,13 @@ import argparse
 import json
 import os
 import platform
+import re
 import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -52,6 +55,7 @@ class Benchmark:
     check: str  # the list in every answer that must agree
     tolerance: float  # largest relative difference between the lists
     rounds: int = 0  # the most rounds; 0 for no limit
+    neighbours: int = 0  # busy programs that run beside the contestants
 
 
 def cores():
@@ -102,6 +106,56 @@ def training(name, model, batch_size, precision, repeat):
     )
 
 
+def waiting(name, neighbours, repeat):
+    """A small model by two threads that adapt how they wait, against the default of libgomp and against one thread."""
+    model = llama(hidden=128, layers=2, heads=2, intermediate=352, vocab_size=2048)
+    workload = {
+        "model": model, "batch_size": 16, "sequence_length": 64, "precision": "f32", "device": "cpu", "initial": None,
+    }  # fmt: skip
+    spin = {"GOMP_SPINCOUNT": "300000"}  # the default of libgomp
+
+    def worker(label, threads, environment):
+        command = [str(WORKER), "--threads", str(threads), "bench", json.dumps(workload)]
+        return Contestant(label, command, environment | {"OMP_NUM_THREADS": str(threads)})
+
+    return Benchmark(
+        name=f"waiting-{name}",
+        unit="token",
+        repeat=repeat,
+        warmup=2,
+        ours=worker("grid", 2, spin | {"OMP_WAIT_POLICY": "ACTIVE"}),
+        peers=[worker("spinning", 2, spin), worker("one-thread", 1, {})],
+        check="losses",
+        tolerance=1e-3,
+        neighbours=neighbours,
+    )
+
+
+def digests(rounds):
+    """The share of the time of a run of the quickstart in which files are not digested."""
+    shares, seconds, jobs = [], [], 0
+    for _ in range(rounds):
+        with tempfile.TemporaryDirectory() as folder:
+            environment = os.environ | {"GRID_LOG": "grid::domain::digest=debug,warn"}
+            command = [str(GRID), "run", str(ROOT / "experiments" / "quickstart.yaml"), "--runs-dir", folder]
+            start = time.monotonic()
+            run = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+            seconds.append(time.monotonic() - start)
+            logs = [run.stderr, *(path.read_text() for path in Path(folder).glob("workers/*.log"))]
+            found = [float(text) for log in logs for text in re.findall(r"digested bytes=\d+ seconds=([0-9.e-]+)", log)]
+            assert found, "no file was digested"
+            shares.append(sum(found) / (seconds[-1] * cores()))
+            jobs = len(list(Path(folder).glob("quickstart/*")))
+    side = lambda name, rate: {"name": name, "units_per_second": rate, "peak_bytes": 1}
+    share, rate = statistics.median(shares), jobs / statistics.median(seconds)
+    result = {
+        "name": "digests-vs-none", "unit": "job", "ours": side("grid", rate), "peer": side("none", rate / (1 - share)),
+        "ratio": 1 - share, "memory_ratio": 1, "runs": [{"seconds": seconds, "shares": shares}],
+    }  # fmt: skip
+    (OUT / "digests-vs-none.json").write_text(json.dumps(result, indent=1) + "\n")
+    yield result
+
+
 def finetuning(model, data, name, position, epochs, rounds):
     """rte and mrpc on a small model, both sides reading the same position of the input; each round is a new seed."""
     arguments = [GRID, model, data, epochs, cores()]
@@ -143,6 +197,8 @@ def benchmarks(quick):
     large = llama(hidden=768, layers=12, heads=12, intermediate=2048, vocab_size=16384)
     for precision in ("f32", "bf16"):
         yield training("4x256", small, 16, precision, 2 if quick else 4)
+    for name, neighbours, repeat in (("idle", 0, 150), ("busy", cores(), 60)):
+        yield waiting(name, neighbours, repeat // 3 if quick else repeat)
     for precision in ("f32", "bf16"):
         yield training("12x768", large, 4, precision, 1 if quick else 2)
     # A model folder in Hugging Face format and the official folder evaluation_data, which may not be redistributed.
@@ -197,9 +253,14 @@ def agree(benchmark, ours, theirs):
 
 def run(benchmark, rounds):
     contestants = [Running(contestant) for contestant in (benchmark.ours, *benchmark.peers)]
-    first = [running.round(benchmark.warmup) for running in contestants]
-    rounds = min(rounds, benchmark.rounds or rounds)
-    answers = [[running.round(benchmark.repeat) for running in contestants] for _ in range(rounds)]
+    neighbours = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(benchmark.neighbours)]
+    try:
+        first = [running.round(benchmark.warmup) for running in contestants]
+        rounds = min(rounds, benchmark.rounds or rounds)
+        answers = [[running.round(benchmark.repeat) for running in contestants] for _ in range(rounds)]
+    finally:
+        for neighbour in neighbours:
+            neighbour.kill()
     for running in contestants:
         running.end()
     machine = {"processor": processor(), "threads": cores(), "system": platform.platform()}
@@ -239,13 +300,15 @@ def main():
     OUT.mkdir(parents=True, exist_ok=True)
     print(f"{processor()}, {cores()} threads; medians of {rounds} alternating rounds")
     print(f"{'benchmark':<20} {'peer':<14} {'ours/s':>9} {'peer/s':>9} {'ratio':>6} {'memory':>7}", flush=True)
-    for benchmark in benchmarks(arguments.quick):
-        if arguments.only not in benchmark.name:
-            continue
-        for result in run(benchmark, rounds):
+    selected = [benchmark for benchmark in benchmarks(arguments.quick) if arguments.only in benchmark.name]
+    results = [(benchmark.name, run(benchmark, rounds)) for benchmark in selected]
+    if arguments.only in "digests":
+        results.append(("digests", digests(min(rounds, 2))))
+    for name, of_benchmark in results:
+        for result in of_benchmark:
             ours, peer = result["ours"], result["peer"]
             print(
-                f"{benchmark.name:<20} {peer['name']:<14} {ours['units_per_second']:>9.0f} "
+                f"{name:<20} {peer['name']:<14} {ours['units_per_second']:>9.0f} "
                 f"{peer['units_per_second']:>9.0f} {result['ratio']:>6.2f} {result['memory_ratio']:>7.2f}",
                 flush=True,
             )

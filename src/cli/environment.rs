@@ -67,6 +67,11 @@ const GROUPS: [Group; 5] = [
             ),
             variable("OMP_NUM_THREADS", "set by grid for each worker: its number of threads"),
             variable(
+                "GOMP_SPINCOUNT",
+                "how long waiting threads spin; if neither it nor OMP_WAIT_POLICY is set, grid adapts",
+            ),
+            variable("OMP_WAIT_POLICY", "whether waiting threads spin or sleep; see GOMP_SPINCOUNT"),
+            variable(
                 "SLURM_CONF",
                 "configuration of Slurm; other variables of Slurm are removed before its programs start",
             ),

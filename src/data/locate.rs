@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    CorpusFormat, DatasetFormat, Digest, LocatedSource, MeasuredText, Origin, Remote, Source, SourceFile,
+    CorpusFormat, DatasetFormat, Digest, LocatedSource, MeasuredText, Origin, Remote, Source, SourceFile, digested_json,
 };
 
 use super::atomic::replace_file;
@@ -63,7 +63,8 @@ enum FoundSource {
 impl Survey {
     /// Loads the cache from this file.
     pub fn open(cache_file: &Path) -> Self {
-        let cache = fs::read(cache_file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let text = fs::read_to_string(cache_file).ok();
+        let cache = text.and_then(|text| digested_json::from_text(&text).ok());
         let cache = cache.filter(|cache: &SurveyCache| cache.rules == RULES);
         let cache = cache.unwrap_or_else(|| SurveyCache { rules: RULES, ..SurveyCache::default() });
         Self { cache_file: cache_file.to_owned(), cache, fetched: DataCache::default() }
@@ -266,8 +267,8 @@ impl Survey {
         if let Some(folder) = folder {
             fs::create_dir_all(folder).map_err(DataError::io("create folder", folder))?;
         }
-        let json = serde_json::to_vec_pretty(&self.cache).expect("a cache has string keys");
-        replace_file(&self.cache_file, &json).map_err(DataError::io("write", &self.cache_file))
+        let text = digested_json::to_text(&self.cache).expect("a cache has string keys");
+        replace_file(&self.cache_file, text.as_bytes()).map_err(DataError::io("write", &self.cache_file))
     }
 
     fn size(

@@ -1,6 +1,7 @@
 //! Content digests and the identity of jobs.
 
 use std::str::FromStr;
+use std::time::Instant;
 use std::{fmt, io};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -34,8 +35,9 @@ impl Digest {
     /// # Errors
     /// Those of the reader.
     pub fn of_reader(reader: impl io::Read) -> io::Result<Self> {
-        let mut hasher = blake3::Hasher::new();
+        let (start, mut hasher) = (Instant::now(), blake3::Hasher::new());
         hasher.update_reader(reader)?;
+        tracing::debug!(bytes = hasher.count(), seconds = start.elapsed().as_secs_f64(), "digested");
         Ok(Self(*hasher.finalize().as_bytes()))
     }
 }

@@ -220,6 +220,10 @@ pub struct Outcome {
     pub verdict: Verdict,
     /// The files it produced, sorted by path; empty unless the job is done.
     pub artifacts: Vec<Artifact>,
+    /// The digests of the journals of all attempts at the submission, and of the items, by their paths in the folder of
+    /// the job.
+    #[serde(default)]
+    pub records: BTreeMap<InnerPath, Digest>,
 }
 
 /// A job for the runner, with everything that is needed to write its [`Assignment`].

@@ -23,7 +23,10 @@ pub const ASSIGNMENT_SCHEMA: u32 = 2;
 
 /// Incremented whenever outcomes, journals or the layout of the folders change, so that results of earlier versions can
 /// no longer be read.
-pub const OUTCOME_SCHEMA: u32 = 1;
+pub const OUTCOME_SCHEMA: u32 = 2;
+
+/// The schema of outcomes without digests of themselves and of their records, which earlier versions wrote.
+pub const OUTCOME_SCHEMA_WITHOUT_DIGESTS: u32 = 1;
 
 /// The [`Assignment`](super::Assignment), in the folder of the job and in that of each attempt.
 pub const JOB: &str = "job.json";

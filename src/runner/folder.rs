@@ -7,11 +7,13 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use serde::Deserialize;
+
 use super::error::RunError;
-use crate::domain::layout::{ASSIGNMENT_SCHEMA, OUTCOME_SCHEMA};
+use crate::domain::layout::{ASSIGNMENT_SCHEMA, OUTCOME_SCHEMA, OUTCOME_SCHEMA_WITHOUT_DIGESTS};
 use crate::domain::{
     Artifact, Assignment, Digest, Event, FileStamp, ItemOutcome, JobId, JobUpdate, JournalEntry, Outcome, Update,
-    Verdict, layout,
+    Verdict, digested_json, layout,
 };
 
 /// A unique name for a submission: 16 hexadecimal digits.
@@ -98,15 +100,15 @@ fn attempts(folder: &Path, token: &str) -> io::Result<BTreeSet<PathBuf>> {
 /// The published outcome of a submission with its items, or what is wrong with the files.
 pub(super) fn outcome(folder: &Path, id: JobId, token: &str) -> Option<Result<(Outcome, Vec<ItemOutcome>), String>> {
     let path = folder.join(layout::published_outcome(token));
-    let text = match fs::read(&path) {
+    let text = match fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
         Err(error) => return Some(Err(format!("{}: {error}", path.display()))),
     };
     let read = || {
-        let outcome: Outcome = serde_json::from_slice(&text).map_err(|error| format!("{}: {error}", path.display()))?;
-        if (outcome.schema, outcome.id, outcome.token.as_str()) != (OUTCOME_SCHEMA, id, token) {
-            return Err(format!("{} belongs to another submission or version of grid", path.display()));
+        let outcome = parse_outcome(&text).map_err(|problem| format!("{}: {problem}", path.display()))?;
+        if (outcome.id, outcome.token.as_str()) != (id, token) {
+            return Err(format!("{} belongs to another submission", path.display()));
         }
         if !outcome.attempt.as_str().starts_with(&format!("{token}-")) {
             return Err(format!("{} names {}, an attempt at another submission", path.display(), outcome.attempt));
@@ -118,10 +120,29 @@ pub(super) fn outcome(folder: &Path, id: JobId, token: &str) -> Option<Result<(O
             check_inside(folder, &output.join(&artifact.path))?;
             check_artifact(&output, artifact)?;
         }
+        for (record, recorded) in &outcome.records {
+            let path = folder.join(record);
+            check_inside(folder, &path)?;
+            check_digest(&path, *recorded)?;
+        }
         let items = items(&attempt.join(layout::ITEMS))?;
         Ok((outcome, items))
     };
     Some(read())
+}
+
+fn parse_outcome(text: &str) -> Result<Outcome, String> {
+    #[derive(Deserialize)]
+    struct Versioned {
+        schema: u32,
+    }
+    let invalid = |error: serde_json::Error| error.to_string();
+    let Versioned { schema } = serde_json::from_str(text).map_err(invalid)?;
+    match schema {
+        OUTCOME_SCHEMA => digested_json::from_text(text),
+        OUTCOME_SCHEMA_WITHOUT_DIGESTS => serde_json::from_str(text).map_err(invalid),
+        _ => Err(format!("it has the schema {schema} of another version of grid")),
+    }
 }
 
 /// Refuses a path below the folder of a job that a symbolic link leads elsewhere.
@@ -146,7 +167,12 @@ fn check_artifact(output: &Path, artifact: &Artifact) -> Result<(), String> {
     if stamp.length != artifact.bytes {
         return Err(format!("{} has {} bytes, not {}", path.display(), stamp.length, artifact.bytes));
     }
-    let (found, recorded) = (Digest::of_reader(file).map_err(unreadable)?, artifact.digest);
+    check_digest(&path, artifact.digest)
+}
+
+/// Compares the content of a file with its recorded digest.
+fn check_digest(path: &Path, recorded: Digest) -> Result<(), String> {
+    let found = File::open(path).and_then(Digest::of_reader).map_err(|error| format!("{}: {error}", path.display()))?;
     match found == recorded {
         true => Ok(()),
         false => Err(format!("{} is damaged: its digest is {found}, but {recorded} is recorded", path.display())),
@@ -165,8 +191,14 @@ pub fn unrecorded_outcome(id: JobId, folder: &Path) -> Result<Vec<JobUpdate>, Ru
     }
     let token = |name: &str| layout::outcome_token(name).map(str::to_owned);
     let tokens = listed.flatten().filter_map(|entry| token(entry.file_name().to_str()?));
-    let done = tokens.filter_map(|token| outcome(folder, id, &token)?.ok());
-    let done = done.filter(|(outcome, _)| outcome.verdict == Verdict::Done);
+    let usable = |token: String| match outcome(folder, id, &token)? {
+        Ok(found) => Some(found),
+        Err(problem) => {
+            tracing::warn!("an earlier result is not used: {problem}");
+            None
+        }
+    };
+    let done = tokens.filter_map(usable).filter(|(outcome, _)| outcome.verdict == Verdict::Done);
     let Some((outcome, items)) = done.max_by_key(|(outcome, _)| outcome.ended) else { return Ok(vec![]) };
     let mut updates = vec![];
     JournalTail::new(id, &outcome.token, folder).read(&mut updates)?;
@@ -319,16 +351,29 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let attempt: FolderName = "t-1".parse().unwrap();
         fs::create_dir(folder.path().join(&attempt)).unwrap();
-        let (schema, verdict, artifacts) = (OUTCOME_SCHEMA, Verdict::Done, vec![]);
-        let done = Outcome { schema, id: id(0), token: "t".into(), attempt, started: 0, ended: 1, verdict, artifacts };
+        let done = done(attempt, vec![]);
         for token in ["t", "u"] {
             let path = folder.path().join(layout::published_outcome(token));
-            fs::write(path, serde_json::to_vec(&done).unwrap()).unwrap();
+            fs::write(path, digested_json::to_text(&done).unwrap()).unwrap();
         }
         let found = |id, token| outcome(folder.path(), id, token).unwrap().map(|(outcome, _)| outcome);
         assert_eq!(found(id(0), "t").unwrap().attempt.as_str(), "t-1");
         for (id, token) in [(id(0), "u"), (id(1), "t")] {
             assert!(found(id, token).unwrap_err().contains("belongs to another submission"));
+        }
+    }
+
+    fn done(attempt: FolderName, artifacts: Vec<Artifact>) -> Outcome {
+        Outcome {
+            schema: OUTCOME_SCHEMA,
+            id: id(0),
+            token: "t".into(),
+            attempt,
+            started: 0,
+            ended: 1,
+            verdict: Verdict::Done,
+            artifacts,
+            records: BTreeMap::new(),
         }
     }
 
@@ -339,17 +384,42 @@ mod tests {
         fs::create_dir_all(&output).unwrap();
         fs::write(output.join("a.txt"), "one").unwrap();
         let artifact = Artifact { path: "a.txt".parse().unwrap(), bytes: 3, digest: Digest::of(b"one"), stamp: None };
-        let done = Outcome {
-            schema: OUTCOME_SCHEMA,
-            id: id(0),
-            token: "t".into(),
-            attempt: "t-1".parse().unwrap(),
-            started: 0,
-            ended: 1,
-            verdict: Verdict::Done,
-            artifacts: vec![artifact],
-        };
+        let done = Outcome { schema: OUTCOME_SCHEMA_WITHOUT_DIGESTS, ..done("t-1".parse().unwrap(), vec![artifact]) };
         (folder, serde_json::to_string(&done).unwrap())
+    }
+
+    /// The records that an outcome is made of are read only as they were when it was published.
+    #[test]
+    fn a_changed_journal_or_item_or_outcome_is_refused_by_name() {
+        let (folder, _) = finished();
+        let job = folder.path().join("job");
+        let item = serde_json::json!({
+            "task": "a", "subtask": "", "item": 0, "chosen": 0, "correct": true, "credit": 1.0, "scores": [-1.5]
+        });
+        let mut records = BTreeMap::new();
+        fs::create_dir(job.join("t-0")).unwrap();
+        for (name, text) in [
+            ("t-0/journal.jsonl", line("killed") + "{\"at\":0,\"ev"),
+            ("t-1/journal.jsonl", line("done")),
+            ("t-1/items.jsonl", format!("{item}\n")),
+        ] {
+            fs::write(job.join(name), &text).unwrap();
+            records.insert(name.parse().unwrap(), Digest::of(text.as_bytes()));
+        }
+        let done = Outcome { records, ..done("t-1".parse().unwrap(), vec![]) };
+        let text = digested_json::to_text(&done).unwrap();
+        assert_eq!(problem(&folder, &text), "none");
+        for name in ["t-0/journal.jsonl", "t-1/journal.jsonl", "t-1/items.jsonl"] {
+            let intact = fs::read(job.join(name)).unwrap();
+            let mut damaged = intact.clone();
+            damaged[7] ^= 4;
+            fs::write(job.join(name), damaged).unwrap();
+            let found = problem(&folder, &text);
+            assert!(found.starts_with(&format!("JOB/{name} is damaged: its digest is ")), "{found}");
+            fs::write(job.join(name), intact).unwrap();
+        }
+        let later = problem(&folder, &text.replace("\"ended\": 1", "\"ended\": 2"));
+        assert!(later.starts_with("JOB/outcome.t.json: it is damaged: its digest is "), "{later}");
     }
 
     /// What is wrong with an outcome, with paths relative to the folder of the job.

@@ -40,6 +40,6 @@ pub use executors::executor_for;
 pub use folder::{has_living_worker, unrecorded_outcome};
 pub use lock::RunsLock;
 pub use policy::{Policy, Stop};
-pub use slots::{Slot, slots, visible_gpus};
+pub use slots::{ModelScale, Slot, slots, visible_gpus};
 pub use summary::Summary;
 pub use worker::WorkerProgram;

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::domain::{BackendKind, Resources};
+use crate::domain::{BackendKind, Job, Resources};
 
 /// One job at a time runs in a slot.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,12 +15,40 @@ pub struct Slot {
     pub threads: u32,
 }
 
+/// The largest width of a small model. Its operations are so short that several threads hardly share them: two threads of
+/// one worker train it 1.1 to 1.5 times as fast as one, and more slowly if other programs need the cores.
+const SMALL_WIDTH: u32 = 256;
+
+/// Whether all models of a plan are small.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ModelScale {
+    /// All models are trained from random weights and at most [`SMALL_WIDTH`] wide.
+    Small,
+    /// Any models.
+    Any,
+}
+
+impl ModelScale {
+    /// The scale of the models of a plan. It must be given all jobs, finished ones too: the number of threads changes the
+    /// last bits of results, so a run and its continuation need the same.
+    pub fn of<'a>(jobs: impl Iterator<Item = &'a Job>) -> Self {
+        let mut widths = jobs.filter_map(|job| match job {
+            Job::Pretrain(job) => Some(job.model.hidden),
+            Job::Import(_) => Some(u32::MAX),
+            _ => None,
+        });
+        let first = widths.next().unwrap_or(u32::MAX);
+        if widths.fold(first, u32::max) <= SMALL_WIDTH { Self::Small } else { Self::Any }
+    }
+}
+
 /// The slots of a machine with this many CPU cores and visible GPUs; `auto` means all GPUs, or the CPU if there is no
 /// GPU.
 ///
 /// The CPU has `jobs_per_device` slots, by default as many as `threads` fit into the cores, or else one slot with all
-/// cores. A GPU has `jobs_per_device` slots, by default one, and the slots of all GPUs share the cores.
-pub fn slots(resources: &Resources, cores: u32, gpus: u32) -> Vec<Slot> {
+/// cores; for small models, as many slots as cores. A GPU has `jobs_per_device` slots, by default one, and the slots of all
+/// GPUs share the cores.
+pub fn slots(resources: &Resources, models: ModelScale, cores: u32, gpus: u32) -> Vec<Slot> {
     let mut devices: Vec<String> = vec![];
     let cuda = || (0..gpus).map(|number| format!("cuda:{number}"));
     for device in &resources.devices {
@@ -39,9 +67,10 @@ pub fn slots(resources: &Resources, cores: u32, gpus: u32) -> Vec<Slot> {
     let used_gpus = devices.iter().filter(|device| *device != "cpu").count() as u32;
     let mut slots = vec![];
     for device in devices {
-        let (default_jobs, devices) = match (device.as_str(), resources.threads) {
-            ("cpu", Some(threads)) => (cores / threads.max(1), 1),
-            ("cpu", None) => (1, 1),
+        let (default_jobs, devices) = match (device.as_str(), resources.threads, models) {
+            ("cpu", Some(threads), _) => (cores / threads.max(1), 1),
+            ("cpu", None, ModelScale::Small) => (cores, 1),
+            ("cpu", None, ModelScale::Any) => (1, 1),
             _ => (1, used_gpus),
         };
         let jobs = resources.jobs_per_device.unwrap_or(default_jobs).max(1);
@@ -77,10 +106,24 @@ fn count_visible(listing: &str, variable: Option<&str>) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use super::super::tests::pretrain;
     use super::*;
     use crate::domain::Backend;
 
     fn shown(devices: &[&str], threads: Option<u32>, jobs_per_device: Option<u32>, cores: u32, gpus: u32) -> String {
+        shown_for(ModelScale::Any, devices, threads, jobs_per_device, cores, gpus)
+    }
+
+    fn shown_for(
+        models: ModelScale,
+        devices: &[&str],
+        threads: Option<u32>,
+        jobs_per_device: Option<u32>,
+        cores: u32,
+        gpus: u32,
+    ) -> String {
         let devices = devices.iter().map(|device| device.to_string()).collect();
         let resources = Resources {
             devices,
@@ -90,7 +133,7 @@ mod tests {
             micro_batch: None,
             backend: Backend::Local,
         };
-        let slots = slots(&resources, cores, gpus);
+        let slots = slots(&resources, models, cores, gpus);
         slots.iter().map(|slot| format!("{} x{}", slot.name, slot.threads)).collect::<Vec<_>>().join(", ")
     }
 
@@ -101,6 +144,28 @@ mod tests {
         assert_eq!(shown(&["cpu"], None, Some(2), 8, 2), "cpu/0 x4, cpu/1 x4");
         assert_eq!(shown(&["cpu"], Some(16), None, 8, 0), "cpu/0 x16");
         assert_eq!(shown(&["cpu"], Some(0), Some(0), 0, 0), "cpu/0 x1");
+    }
+
+    #[test]
+    fn small_models_get_a_worker_for_each_core() {
+        let small = |devices: &[&str], threads, jobs| shown_for(ModelScale::Small, devices, threads, jobs, 4, 1);
+        assert_eq!(small(&["cpu"], None, None), "cpu/0 x1, cpu/1 x1, cpu/2 x1, cpu/3 x1");
+        assert_eq!(small(&["cpu"], Some(4), None), "cpu/0 x4");
+        assert_eq!(small(&["cpu"], None, Some(2)), "cpu/0 x2, cpu/1 x2");
+        assert_eq!(small(&["auto"], None, None), "cuda:0/0 x4");
+    }
+
+    #[test]
+    fn one_large_or_imported_model_makes_a_plan_large() {
+        let pretrain = |hidden| {
+            let Job::Pretrain(mut job) = pretrain(Path::new("runs"), 8).job else { panic!("a pretrain job") };
+            job.model.hidden = hidden;
+            Job::Pretrain(job)
+        };
+        let scale = |jobs: &[Job]| ModelScale::of(jobs.iter());
+        assert_eq!(scale(&[pretrain(256), pretrain(64)]), ModelScale::Small);
+        assert_eq!(scale(&[pretrain(256), pretrain(257)]), ModelScale::Any);
+        assert_eq!(scale(&[]), ModelScale::Any);
     }
 
     #[test]

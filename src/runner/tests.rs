@@ -362,7 +362,7 @@ fn failures_that_another_run_would_repeat_are_not_retried() {
     }
 }
 
-fn pretrain(runs: &Path, batch_size: u32) -> Task {
+pub(super) fn pretrain(runs: &Path, batch_size: u32) -> Task {
     let training = Training::plain(Length::Steps(1), batch_size, 1.0);
     let model = ModelConfig {
         arch: Arch::Llama,

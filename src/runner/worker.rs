@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::error::RunError;
+use crate::domain::openmp;
 
 /// The worker program, with the log filter that its processes use.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,8 +43,15 @@ impl WorkerProgram {
 
     /// The environment of a worker with this many threads. libtorch sizes its thread pool before the worker could ask
     /// for another size, hence `OMP_NUM_THREADS`.
-    pub(super) fn environment(&self, threads: u32) -> [(&'static str, String); 2] {
-        [("OMP_NUM_THREADS", threads.to_string()), ("GRID_LOG", self.log_filter.clone())]
+    ///
+    /// A setting of the user for how its threads wait stays.
+    pub(super) fn environment(&self, threads: u32) -> Vec<(&'static str, String)> {
+        let mut variables = vec![("OMP_NUM_THREADS", threads.to_string()), ("GRID_LOG", self.log_filter.clone())];
+        let waiting = [openmp::SPIN_COUNT, openmp::WAIT_POLICY];
+        if waiting.iter().all(|(name, _)| std::env::var_os(name).is_none()) {
+            variables.extend(waiting.map(|(name, value)| (name, value.to_owned())));
+        }
+        variables
     }
 
     /// The arguments that tell a worker its device and threads.

@@ -15,6 +15,7 @@ use super::spec_text::SpecText;
 use crate::data::{DataError, Survey};
 use crate::domain::{BaseModel, FinishedOutput, Grid, Job, JobId, LocatedSource, Source, Task};
 use crate::plan::{self, Decision, Facts, Plan, PlannedJob, PriorState, RecordedJob};
+use crate::runner::ModelScale;
 use crate::store::{JobName, Store};
 
 /// An experiment, ready to print or run: what is planned, what is known of each job, and what is left to do.
@@ -74,6 +75,14 @@ impl Session {
         };
         session.decide(store).await?;
         Ok(session)
+    }
+
+    /// The scale of the models that are trained or evaluated.
+    pub(super) fn model_scale(&self) -> ModelScale {
+        match self.recorded.is_empty() {
+            true => ModelScale::of(self.plan.jobs().map(|planned| &planned.job)),
+            false => ModelScale::Any,
+        }
     }
 
     /// Decides every job from what the database has now. The plan stays the same.

@@ -133,7 +133,8 @@ impl Run {
             updates.iter().for_each(|update| observer.update(update));
             Ok::<(), StoreError>(())
         };
-        let mut executor = runner::executor_for(resources, program, &self.runs, execution.cancel_on_exit);
+        let mut executor =
+            runner::executor_for(resources, self.session.model_scale(), program, &self.runs, execution.cancel_on_exit);
         let tasks = std::mem::take(&mut self.all_tasks);
         let summary = runner::drive(tasks, done, executor.as_mut(), &policy, stop, sink).await;
         observer.finish();

@@ -201,7 +201,7 @@ impl VerificationRun {
         observer: &mut dyn Observer,
     ) -> Result<TrainedJobs, Failure> {
         let program = WorkerProgram::find(&self.log_filter)?;
-        let mut executor = runner::executor_for(resources, program, folder, false);
+        let mut executor = runner::executor_for(resources, self.session.model_scale(), program, folder, false);
         let policy = Policy {
             keep_going: false,
             retries: faults.kills + 1,

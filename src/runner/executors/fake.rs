@@ -2,6 +2,7 @@
 //!
 //! A job takes no longer than writing a few small files.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -12,7 +13,8 @@ use super::super::executor::{Executor, WorkerStatus};
 use super::super::slots::Slot;
 use crate::domain::layout::OUTCOME_SCHEMA;
 use crate::domain::{
-    Artifact, Assignment, Digest, Event, FailureKind, JobId, JournalEntry, Outcome, RunSettings, Verdict, layout,
+    Artifact, Assignment, Digest, Event, FailureKind, JobId, JournalEntry, Outcome, RunSettings, Verdict,
+    digested_json, layout,
 };
 
 /// What the script makes of a submission.
@@ -108,8 +110,9 @@ impl Work {
             ended: 0,
             verdict,
             artifacts,
+            records: BTreeMap::new(),
         };
-        fs::write(self.folder.join(layout::published_outcome(token)), serde_json::to_vec(&outcome)?)
+        fs::write(self.folder.join(layout::published_outcome(token)), digested_json::to_text(&outcome)?)
     }
 
     /// Advances as far as the script and the orders allow.

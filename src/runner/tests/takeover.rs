@@ -8,7 +8,7 @@ use super::super::executors::fake::{Act, Fake};
 use super::super::{Policy, Stop};
 use super::{POLICY, id, left_open, run, run_until, tasks};
 use crate::domain::layout::OUTCOME_SCHEMA;
-use crate::domain::{Assignment, Event, FailureKind, JobId, Outcome, Update, Verdict, layout};
+use crate::domain::{Assignment, Event, FailureKind, JobId, Outcome, Update, Verdict, digested_json, layout};
 
 fn publish(folder: &Path, number: usize, token: &str, verdict: Verdict) {
     let outcome = Outcome {
@@ -20,11 +20,12 @@ fn publish(folder: &Path, number: usize, token: &str, verdict: Verdict) {
         ended: 1,
         verdict,
         artifacts: vec![],
+        records: Default::default(),
     };
     fs::create_dir_all(folder.join(&outcome.attempt)).unwrap();
     // Renamed into place, as workers do it, so that nobody reads half an outcome.
     let own = folder.join(layout::OUTCOME);
-    fs::write(&own, serde_json::to_vec(&outcome).unwrap()).unwrap();
+    fs::write(&own, digested_json::to_text(&outcome).unwrap()).unwrap();
     fs::rename(own, folder.join(layout::published_outcome(token))).unwrap();
 }
 

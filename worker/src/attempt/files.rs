@@ -1,11 +1,12 @@
 //! Locks, folders of attempts, and the publication of outcomes.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use grid::domain::{Artifact, Digest, FileStamp, FolderName, Outcome, layout};
+use grid::domain::{Artifact, Digest, FileStamp, FolderName, InnerPath, Outcome, digested_json, layout};
 
 /// Milliseconds since 1970 UTC.
 pub(super) fn now() -> i64 {
@@ -102,6 +103,23 @@ pub(super) fn seal(output: &Path) -> io::Result<Vec<Artifact>> {
     Ok(artifacts)
 }
 
+/// The digests of the journals of all attempts at a submission, and of the items of the last one, by their paths in the
+/// folder of the job.
+pub(super) fn records(job_folder: &Path, token: &str, last: &FolderName) -> io::Result<BTreeMap<InnerPath, Digest>> {
+    let prefix = format!("{token}-");
+    let ours = attempts(job_folder).into_iter().filter(|name| name.starts_with(&prefix));
+    let mut paths: Vec<PathBuf> = ours.map(|name| Path::new(&name).join(layout::JOURNAL)).collect();
+    let items = Path::new(last.as_str()).join(layout::ITEMS);
+    if job_folder.join(&items).exists() {
+        paths.push(items);
+    }
+    let record = |path: PathBuf| {
+        let digest = digest_of(&job_folder.join(&path))?;
+        Ok((path.try_into().map_err(io::Error::other)?, digest))
+    };
+    paths.into_iter().map(record).collect()
+}
+
 /// Publishes an outcome, unless another attempt of the submission was first, and returns whether it was published.
 ///
 /// The outcome is written to `<attempt>/outcome.json`, which stays, and linked from there.
@@ -109,7 +127,7 @@ pub(super) fn publish(job_folder: &Path, outcome: &Outcome) -> io::Result<bool> 
     let attempt = job_folder.join(&outcome.attempt);
     let own = attempt.join(layout::OUTCOME);
     let mut file = File::create_new(&own)?;
-    serde_json::to_writer_pretty(&mut file, outcome)?;
+    file.write_all(digested_json::to_text(outcome)?.as_bytes())?;
     file.sync_all()?;
     sync_folder(&attempt)?;
     let won = match fs::hard_link(&own, job_folder.join(layout::published_outcome(&outcome.token))) {

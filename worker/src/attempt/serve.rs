@@ -130,6 +130,7 @@ pub(super) fn process(
     attempt.sync_items()?;
     attempt.append(Event::Finished { verdict: verdict.clone() })?;
     tracing::info!(job = assignment.id.short(), ?verdict, "finished a job");
+    let records = files::records(folder, &assignment.token, &attempt.name)?;
     let outcome = Outcome {
         schema: OUTCOME_SCHEMA,
         id: assignment.id,
@@ -139,6 +140,7 @@ pub(super) fn process(
         ended: files::now(),
         verdict,
         artifacts,
+        records,
     };
     files::publish(folder, &outcome)?;
     if outcome.verdict == Verdict::Done && assignment.settings.faults.is_none() {

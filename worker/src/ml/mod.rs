@@ -12,6 +12,7 @@
 //! weights ........... the trainable tensors and their names
 //! shim -> cpp/ ...... C++ functions that the Rust binding lacks, and fused CPU kernels
 //! runtime ........... the process: allocator, threads, devices, version of libtorch
+//! waiting ........... how long threads spin, depending on the load of the machine
 //! phases, error ..... a stopwatch for the parts of a step; the error type
 //! ```
 //!
@@ -40,6 +41,7 @@ pub mod runtime;
 pub mod scoring;
 mod shim;
 pub mod training;
+mod waiting;
 pub mod weights;
 
 pub use batching::{Batch, Batches};

@@ -11,7 +11,7 @@ use libmimalloc_sys::{mi_option_set, mi_option_t, mi_option_use_numa_nodes};
 use tch::{Cuda, Device};
 
 use super::error::Error;
-use super::shim;
+use super::{shim, waiting};
 
 pub use super::shim::{DeviceMemory, device_memory, empty_cache};
 
@@ -144,6 +144,7 @@ pub fn configure(threads: u32) -> Result<(), Error> {
     INTEROP.get_or_init(|| tch::set_num_interop_threads(1)); // libtorch allows a single call
     tch::set_num_threads(i32::try_from(threads.max(1)).unwrap_or(i32::MAX));
     shim::set_exact(true)?;
+    waiting::adapt(threads);
     match shim::instruction_set() {
         Some(name) => tracing::info!(threads, "fused CPU kernels for {name}"),
         None => tracing::info!(threads, "no fused kernels for this CPU: using the operations of libtorch"),

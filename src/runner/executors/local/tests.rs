@@ -8,7 +8,9 @@ use super::super::super::tests::{POLICY, Run, left_open, run, run_until, tasks};
 use super::super::fake::{Act, Fake};
 use super::*;
 use crate::domain::layout::OUTCOME_SCHEMA;
-use crate::domain::{Assignment, Event, Job, JobUpdate, JournalEntry, Outcome, Task, Update, Verdict, layout};
+use crate::domain::{
+    Assignment, Event, Job, JobUpdate, JournalEntry, Outcome, Task, Update, Verdict, digested_json, layout,
+};
 
 /// What the test worker does with the task of this index; it finishes all others. Faults happen in the first attempt
 /// only.
@@ -35,8 +37,9 @@ fn publish(folder: &Path, assignment: Assignment) {
         ended: 0,
         verdict: Verdict::Done,
         artifacts: vec![],
+        records: Default::default(),
     };
-    fs::write(own.join(layout::OUTCOME), serde_json::to_vec(&outcome).unwrap()).unwrap();
+    fs::write(own.join(layout::OUTCOME), digested_json::to_text(&outcome).unwrap()).unwrap();
     fs::hard_link(own.join(layout::OUTCOME), name).unwrap();
 }
 

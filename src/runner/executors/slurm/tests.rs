@@ -116,6 +116,8 @@ fn a_job_is_submitted_with_the_options_that_identify_it_later() {
     #!/bin/sh
     export OMP_NUM_THREADS='8'
     export GRID_LOG='grid=info,warn'
+    export GOMP_SPINCOUNT='300000'
+    export OMP_WAIT_POLICY='ACTIVE'
     exec '/opt/it'\''s/grid-worker' --device cuda:0 --threads 8 <<'END OF FOLDERS'
     FOLDER/runs/first/pretrain-0123456789abcdef
     END OF FOLDERS
