@@ -26,10 +26,10 @@ fn verify(env: &Env, arguments: &[&str]) {
     let mut injected = 0;
     for row in table["rows"].as_array().expect("rows") {
         let kind = row[0]["label"].as_str().expect("a label");
-        let counts: Vec<u64> = (1..8).map(|place| row[place]["count"].as_u64().expect("a count")).collect();
+        let counts: Vec<u64> = (1..9).map(|place| row[place]["count"].as_u64().expect("a count")).collect();
         injected += counts[0];
         assert_eq!(counts[1..].iter().sum::<u64>(), counts[0], "{kind}: every fault has one ending");
-        assert_eq!(counts[3..], [0; 4], "{kind}\n{stderr}");
+        assert_eq!(counts[3..], [0; 5], "{kind}\n{stderr}");
     }
     assert!(injected > 0, "{stderr}");
     assert_eq!(output.status.code(), Some(0), "{stderr}");

@@ -87,7 +87,17 @@ pub(super) async fn chaos(global: &Global, args: &VerifyChaosArgs) -> Result<Exi
 
 /// One row for each kind of fault.
 fn table(report: &ChaosReport) -> Table {
-    let heads = ["fault", "injected", "recovered", "refused", "silent difference", "panic", "hang", "not recovered"];
+    let heads = [
+        "fault",
+        "injected",
+        "recovered",
+        "refused",
+        "silent difference",
+        "lost work",
+        "panic",
+        "hang",
+        "not recovered",
+    ];
     let row = |kind: FaultKind| {
         let endings = || report.rounds.iter().filter(move |round| round.kind == kind).map(|round| &round.ending);
         let count = |wanted: fn(&Ending) -> bool| Cell::Count(endings().filter(|ending| wanted(ending)).count() as u64);
@@ -97,6 +107,7 @@ fn table(report: &ChaosReport) -> Table {
             count(|ending| *ending == Ending::Recovered),
             count(|ending| matches!(ending, Ending::Refused(_))),
             count(|ending| matches!(ending, Ending::Different(_))),
+            count(|ending| matches!(ending, Ending::LostWork(_))),
             count(|ending| matches!(ending, Ending::Panicked(_))),
             count(|ending| *ending == Ending::Hung),
             count(|ending| matches!(ending, Ending::NotRecovered(_))),

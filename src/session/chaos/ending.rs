@@ -18,6 +18,8 @@ pub enum Ending {
     NotRecovered(String),
     /// The results differ, and no message said so.
     Different(String),
+    /// Work that was published before the fault was done again.
+    LostWork(String),
     /// A process panicked or crashed.
     Panicked(String),
     /// A command did not end in time.
@@ -29,7 +31,7 @@ impl Ending {
     pub fn is_bad(&self) -> bool {
         match self {
             Self::NotInjected | Self::Recovered | Self::Refused(_) => false,
-            Self::NotRecovered(_) | Self::Different(_) | Self::Panicked(_) | Self::Hung => true,
+            Self::NotRecovered(_) | Self::Different(_) | Self::LostWork(_) | Self::Panicked(_) | Self::Hung => true,
         }
     }
 }
@@ -42,6 +44,7 @@ impl fmt::Display for Ending {
             Self::Refused(message) => write!(f, "refused, then recovered: {}", one_line(message)),
             Self::NotRecovered(message) => write!(f, "NOT RECOVERED: {}", one_line(message)),
             Self::Different(what) => write!(f, "SILENT DIFFERENCE: {}", one_line(what)),
+            Self::LostWork(what) => write!(f, "LOST WORK: {}", one_line(what)),
             Self::Panicked(message) => write!(f, "PANIC: {}", one_line(message)),
             Self::Hung => f.write_str("HANG"),
         }

@@ -16,6 +16,7 @@ mod round;
 mod run;
 mod scene;
 mod subject;
+mod unsynced;
 
 pub use ending::{Ending, Round};
 pub use fault::FaultKind;

@@ -11,8 +11,9 @@ use super::coordinator::{Coordinator, End, Waited};
 use super::damage::{Damage, Remedy};
 use super::ending::Ending;
 use super::fault::{Fault, FaultKind};
-use super::scene::{Scene, panic_in, signal_group};
+use super::scene::{PublishedWork, Scene, panic_in, signal_group};
 use super::subject::{Baseline, Subject, interrupted};
+use super::unsynced;
 use crate::runner::Stop;
 use crate::session::failure::{Exit, Failure};
 use crate::store::Store;
@@ -43,6 +44,8 @@ struct Injected {
     quota: Option<u64>,
     /// Stopped workers, and after which time they go on.
     asleep: Option<(Vec<u32>, Duration)>,
+    /// The work that must not be done again.
+    published: Option<PublishedWork>,
 }
 
 /// What became of the wait for the moment of a fault.
@@ -166,8 +169,14 @@ impl Disturbed<'_> {
     /// Injects the fault; `None` if its target is gone by now.
     async fn inject(&self, scene: &Scene, mut coordinator: Coordinator) -> Result<Option<Injected>, Failure> {
         let pause = Duration::from_millis(500 + self.fault.below(3_000, 4));
-        let mut injected =
-            Injected { detail: String::new(), coordinator: None, remedy: None, quota: None, asleep: None };
+        let mut injected = Injected {
+            detail: String::new(),
+            coordinator: None,
+            remedy: None,
+            quota: None,
+            asleep: None,
+            published: None,
+        };
         let workers = scene.workers();
         let worker = workers.get(self.fault.below(workers.len() as u64, 1) as usize).copied();
         match (self.fault.kind, worker) {
@@ -224,7 +233,10 @@ impl Disturbed<'_> {
             }
             (FaultKind::PowerFailure, _) => {
                 self.end_all(scene, Some(coordinator)).await?;
-                injected.detail = "SIGKILL of the coordinator and all workers".to_owned();
+                injected.published = Some(scene.published());
+                let lost = unsynced::lose(self.runs).map_err(|error| Failure::path(self.runs, &error))?;
+                let lost = lost.map_or(String::new(), |files| format!("; {files} files lose what was not on disk"));
+                injected.detail = format!("SIGKILL of the coordinator and all workers{lost}");
             }
             (FaultKind::FullDisk, _) => {
                 self.end_all(scene, Some(coordinator)).await?;
@@ -283,6 +295,9 @@ impl Disturbed<'_> {
                 // With other source data there are other jobs, which nobody can mistake for those of the plan.
                 Some(0) if source_is_damaged && !self.subject.has_same_plan(self.runs).await => {}
                 Some(0) => {
+                    if let Some(repeated) = injected.published.take().and_then(|work| scene.repeated(&work)) {
+                        return Ok(Ending::LostWork(repeated));
+                    }
                     let results = self.subject.results(self.runs).await?;
                     return Ok(match (self.subject.difference(&self.baseline.results, &results), refusal) {
                         (Some(difference), _) => Ending::Different(difference),

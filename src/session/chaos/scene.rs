@@ -18,6 +18,14 @@ pub(super) struct Scene {
     pub tasks: Vec<Task>,
 }
 
+/// The work that a run has published: whatever happens to processes and machines, it must not be done again.
+pub(super) struct PublishedWork {
+    /// The finished jobs, each with the folder of the attempt that succeeded.
+    finished: BTreeMap<JobId, PathBuf>,
+    /// The step of the newest checkpoint of each training in progress.
+    checkpoints: BTreeMap<JobId, u64>,
+}
+
 impl Scene {
     /// The number of journal lines of all attempts, which measures how far the run is.
     pub(super) fn journal_lines(&self) -> u64 {
@@ -40,6 +48,40 @@ impl Scene {
             Some((task.id, task.folder.join(done.attempt)))
         };
         self.tasks.iter().filter_map(outcome).collect()
+    }
+
+    /// The work that is published now.
+    pub(super) fn published(&self) -> PublishedWork {
+        let step = |path: &PathBuf| path.file_name()?.to_str()?.strip_prefix(layout::CHECKPOINT_PREFIX)?.parse().ok();
+        let checkpoints = self.checkpoints_in_use().into_iter();
+        let owner = |path: &Path| Some(self.tasks.iter().find(|task| path.starts_with(&task.folder))?.id);
+        let checkpoints = checkpoints.filter_map(|path| Some((owner(&path)?, step(&path)?))).collect();
+        PublishedWork { finished: self.finished(), checkpoints }
+    }
+
+    /// What of this work was done again, now that the run is finished; `None` if nothing was.
+    pub(super) fn repeated(&self, work: &PublishedWork) -> Option<String> {
+        let finished = self.finished();
+        let again = work.finished.iter().find(|(id, attempt)| finished.get(id) != Some(attempt));
+        let again = again.map(|(id, attempt)| format!("job {} ran again after {}", id.short(), attempt.display()));
+        let ignored = || {
+            let ignored = work.checkpoints.iter().find(|(id, step)| self.resumed_from(id) < Some(**step))?;
+            Some(format!("job {} did not resume from its checkpoint of step {}", ignored.0.short(), ignored.1))
+        };
+        again.or_else(ignored)
+    }
+
+    /// The last step that an attempt at a job resumed from.
+    fn resumed_from(&self, id: &JobId) -> Option<u64> {
+        let task = self.tasks.iter().find(|task| task.id == *id)?;
+        let journals = folders(&task.folder).into_iter().filter_map(|path| fs::read(path.join(layout::JOURNAL)).ok());
+        let entries = journals.flat_map(|text| {
+            let entry = |line: &[u8]| serde_json::from_slice::<JournalEntry>(line).ok();
+            text.split(|byte| *byte == b'\n').filter_map(entry).collect::<Vec<_>>()
+        });
+        let steps =
+            entries.filter_map(|entry| if let Event::Resumed { step } = entry.event { Some(step) } else { None });
+        steps.max()
     }
 
     /// The files in the outputs of finished jobs that a job which has not finished reads.
