@@ -1,4 +1,5 @@
-//! Tokenizers: training byte-level BPE, and any tokenizer in the `tokenizer.json` format of Hugging Face.
+//! Tokenizers: training byte-level BPE, and those of model folders of Hugging Face, in `tokenizer.json` or in the older
+//! layout of `vocab.json` and `merges.txt`.
 
 mod added;
 mod alone;
@@ -17,7 +18,9 @@ use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::{AddedToken, Tokenizer as Inner, TruncationParams};
 
-use crate::domain::hugging_face::files::{ADDED_TOKENS, CHAT_TEMPLATE, SPECIAL_TOKENS, TOKENIZER, TOKENIZER_CONFIG};
+use crate::domain::hugging_face::files::{
+    ADDED_TOKENS, CHAT_TEMPLATE, MERGES, SPECIAL_TOKENS, TOKENIZER, TOKENIZER_CONFIG, VOCABULARY,
+};
 use crate::domain::{SpecialTokens, Transformers};
 
 use super::error::DataError;
@@ -27,6 +30,14 @@ use files::TokenizerFiles;
 use special::{END_OF_TEXT, PADDING, Special};
 
 pub(super) use alone::file_is_enough;
+
+/// Checks that `vocab.json` and `merges.txt` in a folder without `tokenizer.json` are files of a class that is read.
+///
+/// # Errors
+/// Another class; a file that cannot be read.
+pub(super) fn check_older_layout(folder: &Path) -> Result<(), DataError> {
+    Class::of(&TokenizerFiles::read(folder)?, Transformers::V5).map(|_| ())
+}
 
 /// The approximate size in bytes of the pieces passed to the library, which uses about 30 times as much memory.
 const PIECE: usize = 1 << 16;
@@ -316,9 +327,11 @@ impl Tokenizer {
 /// # Errors
 /// A folder without a tokenizer; files that cannot be read or written.
 pub fn copy_tokenizer(from: &Path, to: &Path) -> Result<(), DataError> {
-    for name in [TOKENIZER, TOKENIZER_CONFIG, SPECIAL_TOKENS, ADDED_TOKENS, CHAT_TEMPLATE] {
+    let older = !from.join(TOKENIZER).exists() && from.join(VOCABULARY).exists();
+    let vocabulary = if older { &[VOCABULARY, MERGES][..] } else { &[TOKENIZER] };
+    for name in vocabulary.iter().chain(&[TOKENIZER_CONFIG, SPECIAL_TOKENS, ADDED_TOKENS, CHAT_TEMPLATE]) {
         let (from, to) = (from.join(name), to.join(name));
-        if name == TOKENIZER || from.exists() {
+        if vocabulary.contains(name) || from.exists() {
             std::fs::copy(&from, &to).map_err(DataError::io("copy", &from))?;
         }
     }
