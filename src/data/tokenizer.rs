@@ -6,6 +6,7 @@ mod alone;
 mod build;
 mod class;
 mod files;
+mod loss;
 mod runs;
 mod special;
 
@@ -30,6 +31,7 @@ use files::TokenizerFiles;
 use special::{END_OF_TEXT, PADDING, Special};
 
 pub(super) use alone::file_is_enough;
+pub use loss::TokenizationLoss;
 
 /// Checks that `vocab.json` and `merges.txt` in a folder without `tokenizer.json` are files of a class that is read.
 ///
@@ -50,6 +52,8 @@ pub struct Tokenizer {
     special: Special,
     /// Whether decoding removes the spaces in front of punctuation.
     cleans_up: bool,
+    /// The id of what the vocabulary does not have.
+    unknown: Option<u32>,
     /// The ids that the template puts before every text.
     opening: Vec<u32>,
     /// Whether a text may be encoded in [`pieces`].
@@ -153,6 +157,7 @@ impl Tokenizer {
         let inner = build::build(&files, class, release, &added)?;
         let special = special::of_files(&inner, &files, &added);
         let mut tokenizer = Self::new(inner, class, special);
+        tokenizer.unknown = loss::unknown_id(&tokenizer.inner, files.unknown_piece());
         tokenizer.cleans_up = files.flag("clean_up_tokenization_spaces", false)?
             && (release == Transformers::V4 || !matches!(tokenizer.inner.get_model(), ModelWrapper::BPE(_)));
         Ok(tokenizer)
@@ -160,7 +165,7 @@ impl Tokenizer {
 
     fn new(inner: Inner, class: Class, special: Special) -> Self {
         let (opening, divisible) = (opening(&inner), is_divisible(&inner));
-        Self { inner, class, special, cleans_up: false, opening, divisible }
+        Self { inner, class, special, cleans_up: false, unknown: None, opening, divisible }
     }
 
     /// Writes `tokenizer.json` and `tokenizer_config.json` into a folder that exists.
@@ -310,6 +315,20 @@ impl Tokenizer {
     /// [`Tokenizer::train`].
     pub fn opening(&self) -> &[u32] {
         &self.opening
+    }
+
+    /// What of a text is not in its ids, which are those of [`Tokenizer::encode_with_offsets`] without the template. A
+    /// space that the tokenizer puts before the text is no difference.
+    ///
+    /// # Errors
+    /// Ids that cannot be decoded.
+    pub fn loss(&self, text: &str, encoding: &Encoding) -> Result<TokenizationLoss, DataError> {
+        loss::measure(&self.inner, self.unknown, text, &encoding.ids, &encoding.offsets)
+    }
+
+    /// The token for what the vocabulary does not have; none for tokenizers of bytes.
+    pub fn unknown_token(&self) -> Option<String> {
+        self.unknown.and_then(|id| self.token(id))
     }
 
     /// The size of the vocabulary, including special tokens.

@@ -139,6 +139,12 @@ impl TokenizerFiles {
         Ok(Some(merges.into()))
     }
 
+    /// The id of the unknown piece of a unigram model.
+    pub(super) fn unknown_piece(&self) -> Option<u32> {
+        let id = self.tokenizer.get("model")?.get("unk_id")?.as_u64()?;
+        u32::try_from(id).ok()
+    }
+
     /// Whether the vocabulary has this token.
     pub(super) fn has_token(&self, content: &str) -> bool {
         let is = |token: &Value| token.get("content").and_then(Value::as_str) == Some(content);
