@@ -33,6 +33,7 @@ TEXTS = [
     "THE CATS SLEEP",
     "a<|endoftext|>b </s>c<s> d",
     "<|im_end|>new <|user|> tokens<extra>",
+    "one <mask> and <extra> more, <unk>",
     "x",
 ]
 CORPUS = [
@@ -132,6 +133,23 @@ def metaspace_settings(**settings):
     return {"tokenizer_class": "LlamaTokenizerFast", "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", **settings}
 
 
+def token(content, **properties):
+    return {"content": content, "lstrip": False, "rstrip": False, "single_word": False, "normalized": False,
+            "special": True, **properties}  # fmt: skip
+
+
+def typed(content, **properties):
+    """A token as slow tokenizers write it into tokenizer_config.json."""
+    fields = token(content, **{"normalized": True, **properties})
+    return {"__type": "AddedToken", **{name: value for name, value in fields.items() if name != "special"}}
+
+
+OPT = {"tokenizer_class": "GPT2Tokenizer", "errors": "replace", "add_bos_token": True, "add_prefix_space": False,
+       "bos_token": typed("</s>"), "eos_token": typed("</s>"), "unk_token": typed("</s>"), "pad_token": typed("<pad>")}  # fmt: skip
+OPT_TOKENS = {name: {key: value for key, value in token.items() if key != "__type"}
+              for name, token in OPT.items() if name.endswith("_token") and isinstance(token, dict)}  # fmt: skip
+
+
 def change(path, value):
     """A change of tokenizer.json: the value at a path of keys."""
 
@@ -160,17 +178,18 @@ DIGITS = {
 SHORT = {"direction": "Right", "max_length": 3, "strategy": "LongestFirst", "stride": 0}
 
 
-def token(content, **properties):
-    return {"content": content, "lstrip": False, "rstrip": False, "single_word": False, "normalized": False,
-            "special": True, **properties}  # fmt: skip
-
-
 def added(id, content):
     return lambda parts: parts["added_tokens"].append({"id": id, **token(content)})
 
 
+def older(text=lambda merges: "#version: 0.2\n" + "\n".join(merges) + "\n", **files):
+    """The vocabulary and the merges in files of their own, as slow tokenizers save them."""
+    return {"older": text, "files": files}
+
+
 def variants():
-    """Name, base configuration, and what differs: `config`, `settings`, `tokenizer`, `files`, `change`, `weights`."""
+    """Name, base configuration, and what differs: `config`, `settings`, `tokenizer`, `files`, `change`, `weights`, and
+    `older` for `vocab.json` and `merges.txt` in place of `tokenizer.json`, with the text that the merges become."""
     space = change(["pre_tokenizer", "add_prefix_space"], True)
     lower = change(["normalizer"], {"type": "Lowercase"})
     template = change(["post_processor"], TEMPLATE)
@@ -239,6 +258,40 @@ def variants():
         ("class that transformers does not know", LLAMA, {"settings": named("MyTokenizer")}),
         ("class T5Tokenizer", LLAMA, {"settings": named("T5Tokenizer")}),
         ("auto_map of the tokenizer", LLAMA, {"settings": {**GENERIC, "auto_map": {"AutoTokenizer": ["a.A", None]}}}),
+        # The vocabulary and the merges in files of their own.
+        ("vocab.json, GPT2Tokenizer", GPT2, {"settings": named("GPT2Tokenizer"), **older()}),
+        ("vocab.json, GPT2TokenizerFast, prefix space", GPT2,
+         {"settings": named("GPT2TokenizerFast", add_prefix_space=True), **older()}),
+        ("vocab.json, OPT", LLAMA, {"settings": OPT, **older(**{"special_tokens_map.json": OPT_TOKENS})}),
+        ("vocab.json, GPT2Tokenizer, add_bos_token and add_eos_token", GPT2,
+         {"settings": named("GPT2Tokenizer", add_bos_token=True, add_eos_token=True, bos_token="<s>"), **older()}),
+        ("vocab.json, no tokenizer_config.json, gpt2", GPT2, {"settings": None, **older()}),
+        ("vocab.json, class in config.json", LLAMA,
+         {"settings": {}, "config": {"tokenizer_class": "GPT2Tokenizer"}, **older()}),
+        ("vocab.json, no class, llama", LLAMA, {"settings": {}, **older()}),
+        ("vocab.json, RobertaTokenizer", LLAMA, {"settings": {"tokenizer_class": "RobertaTokenizer"}, **older()}),
+        ("vocab.json, RobertaTokenizer, prefix space", LLAMA,
+         {"settings": {"tokenizer_class": "RobertaTokenizer", "add_prefix_space": True, "trim_offsets": False,
+                       "mask_token": typed("<mask>", lstrip=True)}, **older()}),
+        ("vocab.json, GPTNeoXTokenizer", LLAMA, {"settings": named("GPTNeoXTokenizer"), **older()}),
+        ("vocab.json, GPTNeoXTokenizer, add_bos_token true", LLAMA,
+         {"settings": named("GPTNeoXTokenizer", add_bos_token=True), **older()}),
+        ("vocab.json, added_tokens.json", GPT2,
+         {"settings": named("GPT2Tokenizer", additional_special_tokens=["<|user|>"]),
+          **older(**{"added_tokens.json": {"<extra>": ROWS - 1, "<|im_end|>": ROWS - 2}})}),
+        ("vocab.json, added_tokens_decoder", GPT2,
+         {"settings": named("GPT2Tokenizer", added_tokens_decoder={
+             "0": token("<|endoftext|>", normalized=True), "3": token("</s>", lstrip=True),
+             "401": token("<extra>", special=False, rstrip=True)}), **older()}),
+        ("vocab.json, merges without a version", GPT2,
+         {"settings": named("GPT2Tokenizer"), **older(lambda merges: "\n".join(merges))}),
+        ("vocab.json, lines that end with CR LF", GPT2,
+         {"settings": named("GPT2Tokenizer"), **older(lambda merges: "#version: 0.2\r\n" + "\r\n".join(merges) + "\r\n")}),
+        ("vocab.json, merges with an empty line", GPT2,
+         {"settings": named("GPT2Tokenizer"), **older(lambda merges: "#version: 0.2\n\n" + "\n".join(merges) + "\n")}),
+        ("vocab.json, PreTrainedTokenizerFast", LLAMA, {"settings": GENERIC, **older()}),
+        ("vocab.json, LlamaTokenizer", LLAMA, {"settings": named("LlamaTokenizer"), **older()}),
+        ("vocab.json, Qwen2Tokenizer", LLAMA, {"settings": named("Qwen2Tokenizer"), **older()}),
         # Configurations.
         ("gpt2, tied", GPT2, {}),
         ("gpt2, not tied", GPT2, {"config": {"tie_word_embeddings": False}}),
@@ -280,15 +333,20 @@ def variants():
     ]  # fmt: skip
 
 
-def make(folder):
-    """Writes all folders; runs in the interpreter of transformers 5."""
+def chosen(only):
+    """The variants whose names contain a word, each with the name of its folder."""
+    return [(f"{number:03}", *variant) for number, variant in enumerate(variants()) if only in variant[0]]
+
+
+def make(folder, only):
+    """Writes the folders; runs in the interpreter of transformers 5."""
     import torch
     from safetensors.torch import save_file
     from transformers import AutoConfig, AutoModelForCausalLM
 
     tokenizers = {name: json.loads(build().to_str()) for name, build in TOKENIZERS.items()}
-    for number, (_, base, what) in enumerate(variants()):
-        here = Path(folder) / f"{number:02}"
+    for place, _, base, what in chosen(only):
+        here = Path(folder) / place
         here.mkdir(parents=True)
         parts = json.loads(json.dumps(tokenizers[what.get("tokenizer", "bytes")]))
         if "change" in what:
@@ -296,6 +354,11 @@ def make(folder):
         config = {name: value for name, value in {**base, **what.get("config", {})}.items() if value is not None}
         settings = what.get("settings", GENERIC)
         files = {"tokenizer.json": parts, "config.json": config, **what.get("files", {})}
+        if "older" in what:
+            model = files.pop("tokenizer.json")["model"]
+            files["vocab.json"] = model["vocab"]
+            merges = [pair if isinstance(pair, str) else " ".join(pair) for pair in model["merges"]]
+            (here / "merges.txt").write_text(what["older"](merges), encoding="utf-8", newline="")
         if settings is not None:
             files["tokenizer_config.json"] = settings
         for name, value in files.items():
@@ -331,7 +394,7 @@ def stored(model, how):
 
 
 def reference(folder):
-    """Prints a JSON list with ids and numbers of every folder; runs in the interpreter of either release."""
+    """Prints a JSON object with ids and numbers of every folder; runs in the interpreter of either release."""
     import logging
     import warnings
 
@@ -340,7 +403,7 @@ def reference(folder):
 
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
-    answers = []
+    answers = {}
     for here in sorted(Path(folder).iterdir()):
         answer = {}
         try:
@@ -356,7 +419,7 @@ def reference(folder):
                 answer["numbers"] = [sums(model, tokenizer, text) for pair in PAIRS for text in pair]
         except Exception as error:  # noqa: BLE001, whatever it is, it is the result
             answer["error"] = f"{type(error).__name__}: {error}".splitlines()[0][:200]
-        answers.append(answer)
+        answers[here.name] = answer
     print(json.dumps(answers))
 
 
@@ -416,7 +479,7 @@ def near(ours, theirs):
 
 def short(text):
     """A message from the name of its file on, or from that of its suite."""
-    text = re.sub(r"^.*?(config\.json|tokenizer\.json|tokenizer_config\.json|model\.safetensors|blimp): ", r"\1: ", text or "")
+    text = re.sub(r"^.*?(config\.json|tokenizer\.json|tokenizer_config\.json|merges\.txt|model\.safetensors|blimp): ", r"\1: ", text or "")
     text = text.replace("|", "\\|")
     return text if len(text) < 160 else text[:157] + "..."
 
@@ -424,16 +487,15 @@ def short(text):
 def table(grid, folder, data, answers, only):
     lines = ["| variant | ids, 5 | ids, 4.51.3 | numbers, 5 | numbers, 4.51.3 | message |", "|---|---|---|---|---|---|"]
     bad = 0
-    for number, (name, _, _) in enumerate(variants()):
-        if only not in name:
-            continue
-        here, cells, notes = folder / f"{number:02}", [], []
-        for release, answer in zip(("5", "4.51.3"), (answers[0][number], answers[1][number])):
+    for place, name, _, _ in chosen(only):
+        here, cells, notes = folder / place, [], []
+        theirs = [of_release[place] for of_release in answers]
+        for release, answer in zip(("5", "4.51.3"), theirs):
             ours, refusal = grid_ids(grid, here, release)
             cell, note = compare(ours, refusal, answer.get("ids"), answer.get("error"), lambda a, b: a == b)
             cells.append(cell)
             notes.append(note)
-        for mode, answer in zip(("fixed", "compat"), (answers[0][number], answers[1][number])):
+        for mode, answer in zip(("fixed", "compat"), theirs):
             ours, refusal = grid_numbers(grid, here, mode, data)
             error = answer.get("numbers_error") or answer.get("error")
             cell, note = compare(ours, refusal, answer.get("numbers"), error, near)
@@ -465,7 +527,7 @@ def main():
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "critical"}
 
     def in_python(python, verb):
-        command = [python, __file__, verb, str(folder)]
+        command = [python, __file__, verb, str(folder), args.only]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
         return done.stdout.splitlines()[-1] if done.stdout else ""
 
@@ -481,7 +543,7 @@ def main():
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--make"]:
-        make(sys.argv[2])
+        make(sys.argv[2], sys.argv[3])
     elif sys.argv[1:2] == ["--reference"]:
         reference(sys.argv[2])
     else:

@@ -48,6 +48,20 @@ fn tunings(plan: &Plan) -> Vec<(&str, &TuneJob)> {
     plan.jobs().filter_map(tuning).collect()
 }
 
+/// Every job depends on the tokenizer, so a dataset that is only defined must not be a part of it.
+#[test]
+fn a_dataset_that_no_cell_uses_changes_no_job() {
+    let ids = |text: &str, overrides: &[&str]| -> BTreeSet<JobId> {
+        plan(text, overrides).jobs().map(|job| job.id).collect()
+    };
+    let before = ids(SPEC, &[]);
+    let explicit = ["tokenizer.corpora=[speech]", "tokenizer.datasets=[chat, questions]"];
+    assert_eq!(ids(SPEC, &explicit), before, "the same as all text that the spec defines");
+    let more = SPEC.replace("datasets:\n", "datasets:\n  later: {world: chat, records: 7}\n");
+    assert_eq!(ids(&more, &[]), before);
+    assert!(ids(&more, &["tokenizer.datasets=[chat, questions, later]"]).is_disjoint(&before));
+}
+
 #[test]
 fn tunings_of_one_pretrained_model_share_it_and_have_different_seeds() {
     let overrides = ["axes.tune.seed=[1, 2]", "axes.curriculum=[pretrained, merged]"];

@@ -202,7 +202,13 @@ fn datasets_that_no_cell_uses_are_checked_too() {
     let message = env.stderr(6, &["plan", "spec.yaml"]);
     assert!(message.contains("later.jsonl: line 2: a conversation is not a list of messages"), "{message}");
     write("{\"prompt\": \"q\", \"reply\": \"a\"}\n");
-    env.run(0, &["plan", "spec.yaml"]);
+    let plan = env.run(0, &["plan", "spec.yaml"]);
+    // It is no input of any job, so it may also be missing until a cell or `tokenizer:` names it.
+    std::fs::remove_file(env.path().join("later.jsonl")).expect("the dataset");
+    let without = env.run(0, &["plan", "spec.yaml"]);
+    assert!(plan.lines().filter(|line| !line.starts_with("dataset questions has the format")).eq(without.lines()));
+    let named = env.run(0, &["plan", "spec.yaml", "-S", "tokenizer.datasets=[chat, questions]"]);
+    assert!(named.contains("later.jsonl") && named.contains("Blocked"), "{named}");
 }
 
 /// The ids and masks that TRL, LLaMA-Factory and Axolotl give for examples of the layouts that they document, as

@@ -84,6 +84,52 @@ fn an_imported_model_is_scored_and_tuned() {
     );
 }
 
+/// The layout of GPT-2 and OPT: the vocabulary and the merges in files of their own, which are inputs like the weights.
+#[test]
+fn a_vocabulary_with_merges_is_imported_under_its_digest() {
+    let env = with_a_model();
+    let model = env.path().join("theirs");
+    let tokenizer = std::fs::read_to_string(model.join("tokenizer.json")).expect("a tokenizer");
+    let tokenizer: serde_json::Value = serde_json::from_str(&tokenizer).expect("JSON");
+    let tokens = || {
+        let shown = env.run(0, &["data", "tokens", "--model", "theirs", "--format", "json", "--", "The dog's"]);
+        serde_json::from_str::<serde_json::Value>(&shown).expect("JSON")["texts"][0]["ids"].clone()
+    };
+    let before = tokens();
+    let lines: Vec<String> = tokenizer["model"]["merges"]
+        .as_array()
+        .expect("merges")
+        .iter()
+        .map(|pair| format!("{} {}\n", pair[0].as_str().expect("a token"), pair[1].as_str().expect("a token")))
+        .collect();
+    let write = |name: &str, text: &str| std::fs::write(model.join(name), text).expect("a file");
+    write("vocab.json", &tokenizer["model"]["vocab"].to_string());
+    write("merges.txt", &format!("#version: 0.2\n{}", lines.concat()));
+    write("tokenizer_config.json", r#"{"tokenizer_class": "GPT2Tokenizer", "eos_token": "<|endoftext|>"}"#);
+    std::fs::remove_file(model.join("tokenizer.json")).expect("the tokenizer");
+    assert_eq!(tokens(), before);
+
+    let id = || {
+        let plan = env.run(0, &["plan", "theirs.yaml"]);
+        // The kinds of jobs come first, then the jobs with their ids.
+        plan.lines().rfind(|line| line.starts_with("  import ")).expect("an import").to_owned()
+    };
+    let first = id();
+    // The last merge is a rule of its own.
+    write("merges.txt", &format!("#version: 0.2\n{}", lines[..lines.len() - 1].concat()));
+    assert_ne!(first, id());
+    env.run(0, &["run", "theirs.yaml"]);
+    // What is tuned from it has the same tokenizer.
+    for kind in ["import", "tune"] {
+        let output = output(&env, kind);
+        assert!(["vocab.json", "merges.txt"].iter().all(|name| output.join(name).is_file()), "{kind}");
+        assert!(!output.join("tokenizer.json").exists(), "{kind}");
+    }
+    write("tokenizer_config.json", r#"{"tokenizer_class": "Qwen2Tokenizer"}"#);
+    let refusal = env.stderr(6, &["plan", "theirs.yaml"]);
+    assert!(refusal.contains("'tokenizer_class' is \"Qwen2Tokenizer\"; create it with"), "{refusal}");
+}
+
 #[test]
 fn an_unusable_model_is_refused_before_anything_runs() {
     let env = with_a_model();

@@ -296,6 +296,48 @@ fn a_uniform_model_over_bytes_has_eight_bits_per_byte() {
     assert!(scores.iter().all(|row| row.ends_with("|2")), "two documents: {scores:?}");
 }
 
+/// Text in lower case is more probable than the text that was scored, and nothing in the score would show it.
+#[test]
+fn what_the_tokenizer_drops_from_a_text_is_a_warning() {
+    let env = Env::new(TINY);
+    let folder = env.path().join("lower");
+    uniform_model(&folder);
+    let edit = |change: &dyn Fn(&mut Value)| {
+        let path = folder.join("tokenizer.json");
+        let mut tokenizer: Value = serde_json::from_slice(&fs::read(&path).expect("a file")).expect("JSON");
+        change(&mut tokenizer);
+        fs::write(path, tokenizer.to_string()).expect("a file");
+    };
+    fs::write(env.path().join("text.txt"), "The Dog sees it.\n\nnothing is lost\n\nA quiz\n").expect("a file");
+    fs::write(env.path().join("text.yaml"), "name: text\nformat: perplexity\nfiles: text.txt\n").expect("a file");
+    let warning = || {
+        let stderr = env.stderr(0, &["eval", "lower", "--suite", "text.yaml", "--name", "dropped"]);
+        stderr.lines().find_map(|line| Some(line.split_once("warning: text: ")?.1.to_owned()))
+    };
+    assert_eq!(warning(), None);
+    edit(&|tokenizer| {
+        tokenizer["normalizer"] = json!({"type": "Lowercase"});
+        // The letter q is none of its tokens.
+        let vocab = tokenizer["model"]["vocab"].as_object_mut().expect("an object");
+        let id = vocab.remove("q").expect("a token");
+        vocab.insert("<unk>".to_owned(), id);
+        tokenizer["model"]["unk_token"] = "<unk>".into();
+    });
+    let message = warning().expect("a warning");
+    insta::assert_snapshot!(message, @r#"1 of 34 tokens are the unknown token "<unk>", and the ids of 2 of 3 texts stand for another text, without 4 of 34 bytes (the first: "The Dog sees it." becomes "the dog sees it."); a model spends no bits on what its tokenizer drops, so that bits per byte and perplexity are too low: they are not comparable with those of other tokenizers"#);
+    let stored = env.query("select warnings from attempt where warnings is not null");
+    assert_eq!(stored, [format!("text: {message}")]);
+    let status = env.run(0, &["status", "dropped"]);
+    assert!(status.contains(&format!("text: {message}")), "{status}");
+    let suites = "evaluate={suites: [{name: text, format: perplexity, files: text.txt}]}";
+    let show =
+        ["data", "show", "spec.yaml", "--suite", "text", "-n", "1", "-S", "models={lower: {hf: lower}}", "-S", suites];
+    let shown = env.run(0, &[&show[..], &["-S", "axes={seed: [1]}"]].concat());
+    let first = "warning: text: the ids of 1 of 1 texts stand for another text, without 2 of 15 bytes (the first: \
+                 \"The Dog sees it.\" becomes \"the dog sees it.\"); ";
+    assert!(shown.contains(first) && shown.contains("other tokenizers (of the 1 item shown)\n"), "{shown}");
+}
+
 /// The scores that lm-evaluation-harness gave (`benches/harness.py`), item by item.
 #[test]
 fn golden_tasks_of_the_harness_give_its_scores() {

@@ -67,5 +67,5 @@ pub use rows::each_row_of;
 pub use source_file::copy_source;
 pub use stamp::stamp_of;
 pub use table_file::{ColumnType, TableFile, Value};
-pub use tokenizer::{Encoding, Tokenizer, copy_tokenizer};
+pub use tokenizer::{Encoding, TokenizationLoss, Tokenizer, copy_tokenizer};
 pub use tokenizer_text::{ReadTexts, tokenizer_texts};

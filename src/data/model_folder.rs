@@ -4,14 +4,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::domain::hugging_face::files::{
-    ADDED_TOKENS, CHAT_TEMPLATE, CONFIG, GENERATION, INDEX, SPECIAL_TOKENS, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS,
+    ADDED_TOKENS, CHAT_TEMPLATE, CONFIG, GENERATION, INDEX, MERGES, SPECIAL_TOKENS, TOKENIZER, TOKENIZER_CONFIG,
+    VOCABULARY, WEIGHTS,
 };
 use crate::domain::hugging_face::shards;
 use crate::domain::{ConfigFile, Digest, ForeignModel, RemoteLocation};
 
 use super::download::{CachedData, DataCache};
 use super::error::DataError;
-use super::tokenizer::file_is_enough;
+use super::tokenizer::{check_older_layout, file_is_enough};
 
 /// The files that were found for a model.
 pub(super) enum FoundModel {
@@ -75,15 +76,19 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
                 .to_owned(),
         ));
     }
-    if !present(TOKENIZER) {
-        let slow = ["vocab.json", "merges.txt", "vocab.txt", "tokenizer.model", "spiece.model"];
+    if present(TOKENIZER) {
+        names.push(TOKENIZER.to_owned());
+    } else if present(VOCABULARY) && present(MERGES) {
+        check_older_layout(folder)?;
+        names.extend([VOCABULARY, MERGES].map(str::to_owned));
+    } else {
+        let slow = [VOCABULARY, MERGES, "vocab.txt", "tokenizer.model", "spiece.model"];
         let slow: Vec<&str> = slow.into_iter().filter(|name| present(name)).collect();
         let instead = if slow.is_empty() { String::new() } else { format!(" but {}", slow.join(" and ")) };
         return Err(invalid(format!(
             "has no {TOKENIZER}{instead}; create it with `AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR)`"
         )));
     }
-    names.push(TOKENIZER.to_owned());
     if present(ADDED_TOKENS) && reads_added_tokens(folder)? {
         names.push(ADDED_TOKENS.to_owned());
     }
@@ -185,6 +190,23 @@ mod tests {
     }
 
     #[test]
+    fn the_vocabulary_and_the_merges_are_files_of_a_model_without_another_tokenizer() {
+        let config = r#"{"model_type": "gpt2"}"#;
+        let folder = folder_with(&[
+            ("config.json", config),
+            ("model.safetensors", ""),
+            ("vocab.json", "{}"),
+            ("merges.txt", ""),
+            ("added_tokens.json", "{}"),
+        ]);
+        let older = ["added_tokens.json", "config.json", "merges.txt", "model.safetensors", "vocab.json"];
+        assert_eq!(names(folder.path()), older);
+        fs::write(folder.path().join("tokenizer.json"), "{}").unwrap();
+        let newer = ["added_tokens.json", "config.json", "model.safetensors", "tokenizer.json"];
+        assert_eq!(names(folder.path()), newer);
+    }
+
+    #[test]
     fn what_cannot_be_used_is_said_with_a_remedy() {
         for (names, said) in [
             (&[("tokenizer.json", "{}")][..], "has no config.json; check that it is a model folder"),
@@ -192,8 +214,14 @@ mod tests {
             (&[("config.json", "{}"), ("tf_model.h5", "")], "has no weights: neither model.safetensors nor"),
             (&[("config.json", "{}"), ("model.safetensors", "")], "has no tokenizer.json; create"),
             (
-                &[("config.json", "{}"), ("model.safetensors", ""), ("vocab.json", ""), ("merges.txt", "")],
-                "has no tokenizer.json but vocab.json and merges.txt; create",
+                &[("config.json", "{}"), ("model.safetensors", ""), ("vocab.json", "{}"), ("tokenizer.model", "")],
+                "has no tokenizer.json but vocab.json and tokenizer.model; create",
+            ),
+            (
+                &[("config.json", "{}"), ("model.safetensors", ""), ("vocab.json", "{}"), ("merges.txt", "")],
+                "tokenizer.json: there is no such file; vocab.json and merges.txt are read in its place, as by \
+                 transformers 5, for GPT2Tokenizer, RobertaTokenizer and GPTNeoXTokenizer only, but no 'tokenizer_class' \
+                 is named for a model of type \"\"; create it with",
             ),
             (
                 &[("config.json", "{}"), ("model.safetensors", ""), ("adapter_config.json", "{}")],

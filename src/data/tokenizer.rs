@@ -1,10 +1,12 @@
-//! Tokenizers: training byte-level BPE, and any tokenizer in the `tokenizer.json` format of Hugging Face.
+//! Tokenizers: training byte-level BPE, and those of model folders of Hugging Face, in `tokenizer.json` or in the older
+//! layout of `vocab.json` and `merges.txt`.
 
 mod added;
 mod alone;
 mod build;
 mod class;
 mod files;
+mod loss;
 mod runs;
 mod special;
 
@@ -17,7 +19,9 @@ use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::{AddedToken, Tokenizer as Inner, TruncationParams};
 
-use crate::domain::hugging_face::files::{ADDED_TOKENS, CHAT_TEMPLATE, SPECIAL_TOKENS, TOKENIZER, TOKENIZER_CONFIG};
+use crate::domain::hugging_face::files::{
+    ADDED_TOKENS, CHAT_TEMPLATE, MERGES, SPECIAL_TOKENS, TOKENIZER, TOKENIZER_CONFIG, VOCABULARY,
+};
 use crate::domain::{SpecialTokens, Transformers};
 
 use super::error::DataError;
@@ -27,6 +31,15 @@ use files::TokenizerFiles;
 use special::{END_OF_TEXT, PADDING, Special};
 
 pub(super) use alone::file_is_enough;
+pub use loss::TokenizationLoss;
+
+/// Checks that `vocab.json` and `merges.txt` in a folder without `tokenizer.json` are files of a class that is read.
+///
+/// # Errors
+/// Another class; a file that cannot be read.
+pub(super) fn check_older_layout(folder: &Path) -> Result<(), DataError> {
+    Class::of(&TokenizerFiles::read(folder)?, Transformers::V5).map(|_| ())
+}
 
 /// The approximate size in bytes of the pieces passed to the library, which uses about 30 times as much memory.
 const PIECE: usize = 1 << 16;
@@ -39,6 +52,8 @@ pub struct Tokenizer {
     special: Special,
     /// Whether decoding removes the spaces in front of punctuation.
     cleans_up: bool,
+    /// The id of what the vocabulary does not have.
+    unknown: Option<u32>,
     /// The ids that the template puts before every text.
     opening: Vec<u32>,
     /// Whether a text may be encoded in [`pieces`].
@@ -142,6 +157,7 @@ impl Tokenizer {
         let inner = build::build(&files, class, release, &added)?;
         let special = special::of_files(&inner, &files, &added);
         let mut tokenizer = Self::new(inner, class, special);
+        tokenizer.unknown = loss::unknown_id(&tokenizer.inner, files.unknown_piece());
         tokenizer.cleans_up = files.flag("clean_up_tokenization_spaces", false)?
             && (release == Transformers::V4 || !matches!(tokenizer.inner.get_model(), ModelWrapper::BPE(_)));
         Ok(tokenizer)
@@ -149,7 +165,7 @@ impl Tokenizer {
 
     fn new(inner: Inner, class: Class, special: Special) -> Self {
         let (opening, divisible) = (opening(&inner), is_divisible(&inner));
-        Self { inner, class, special, cleans_up: false, opening, divisible }
+        Self { inner, class, special, cleans_up: false, unknown: None, opening, divisible }
     }
 
     /// Writes `tokenizer.json` and `tokenizer_config.json` into a folder that exists.
@@ -301,6 +317,20 @@ impl Tokenizer {
         &self.opening
     }
 
+    /// What of a text is not in its ids, which are those of [`Tokenizer::encode_with_offsets`] without the template. A
+    /// space that the tokenizer puts before the text is no difference.
+    ///
+    /// # Errors
+    /// Ids that cannot be decoded.
+    pub fn loss(&self, text: &str, encoding: &Encoding) -> Result<TokenizationLoss, DataError> {
+        loss::measure(&self.inner, self.unknown, text, &encoding.ids, &encoding.offsets)
+    }
+
+    /// The token for what the vocabulary does not have; none for tokenizers of bytes.
+    pub fn unknown_token(&self) -> Option<String> {
+        self.unknown.and_then(|id| self.token(id))
+    }
+
     /// The size of the vocabulary, including special tokens.
     pub fn vocab_size(&self) -> u32 {
         self.inner.get_vocab_size(true) as u32
@@ -316,9 +346,11 @@ impl Tokenizer {
 /// # Errors
 /// A folder without a tokenizer; files that cannot be read or written.
 pub fn copy_tokenizer(from: &Path, to: &Path) -> Result<(), DataError> {
-    for name in [TOKENIZER, TOKENIZER_CONFIG, SPECIAL_TOKENS, ADDED_TOKENS, CHAT_TEMPLATE] {
+    let older = !from.join(TOKENIZER).exists() && from.join(VOCABULARY).exists();
+    let vocabulary = if older { &[VOCABULARY, MERGES][..] } else { &[TOKENIZER] };
+    for name in vocabulary.iter().chain(&[TOKENIZER_CONFIG, SPECIAL_TOKENS, ADDED_TOKENS, CHAT_TEMPLATE]) {
         let (from, to) = (from.join(name), to.join(name));
-        if name == TOKENIZER || from.exists() {
+        if vocabulary.contains(name) || from.exists() {
             std::fs::copy(&from, &to).map_err(DataError::io("copy", &from))?;
         }
     }

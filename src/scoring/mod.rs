@@ -8,7 +8,9 @@
 //! Rejected: this rule in `suites`, which would then need a tokenizer, or in the worker, where nobody could look at it.
 
 mod items;
+mod losses;
 mod requests;
 
 pub use items::{ItemsError, read_items};
+pub use losses::loss_warning;
 pub use requests::{RequestError, ScoringContext, TextRequests};

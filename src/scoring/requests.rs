@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::data::{DataError, Encoding, Tokenizer};
+use crate::data::{DataError, Encoding, TokenizationLoss, Tokenizer};
 use crate::domain::{FirstToken, ScoringRequest};
 use crate::suites::{Candidate, Tokenization};
 
@@ -26,6 +26,8 @@ pub struct TextRequests {
     pub bytes: u64,
     /// The number of tokens that were cut off at the beginning because the text is too long for the model.
     pub cut: usize,
+    /// What of the text the tokenizer does not keep. It is determined for bits per byte only, which it makes too low.
+    pub loss: TokenizationLoss,
 }
 
 /// A reason why a candidate has no requests.
@@ -128,7 +130,9 @@ impl ScoringContext<'_> {
 
     fn windows(self, candidate: &Candidate, stride: Option<u32>) -> Result<TextRequests, RequestError> {
         // Without the template, every token stands for a part of the text, also where its offsets are empty.
-        let Encoding { ids: text_ids, offsets } = self.tokenizer.encode_with_offsets(&candidate.text, false)?;
+        let encoding = self.tokenizer.encode_with_offsets(&candidate.text, false)?;
+        let loss = self.tokenizer.loss(&candidate.text, &encoding)?;
+        let Encoding { ids: text_ids, offsets } = encoding;
         let mut ids = self.tokenizer.opening().to_vec();
         if ids.is_empty() {
             ids.extend(self.prefix_token());
@@ -150,7 +154,7 @@ impl ScoringContext<'_> {
         let text = &candidate.text;
         let skipped = text.char_indices().nth(skipped).map_or(text.len(), |(byte, _)| byte);
         let bytes = if first < end { (text.len() - skipped) as u64 } else { 0 };
-        Ok(TextRequests { sequences, bytes, cut: 0 })
+        Ok(TextRequests { sequences, bytes, cut: 0, loss })
     }
 }
 
@@ -161,5 +165,6 @@ fn is_bare(offsets: &[(usize, usize)]) -> bool {
 
 /// The requests of a candidate from which nothing is cut off.
 fn whole(sequences: Vec<ScoringRequest>, candidate: &Candidate) -> TextRequests {
-    TextRequests { sequences, bytes: candidate.scored().len() as u64, cut: 0 }
+    let bytes = candidate.scored().len() as u64;
+    TextRequests { sequences, bytes, cut: 0, loss: TokenizationLoss::default() }
 }

@@ -8,7 +8,7 @@ use super::show::{located, tokenizer_of};
 use crate::data;
 use crate::domain::{EvalJob, Job, JobId, Mode, Suite, did_you_mean};
 use crate::plan::PlannedJob;
-use crate::scoring::{ScoringContext, read_items};
+use crate::scoring::{ScoringContext, loss_warning, read_items};
 
 /// Items of a suite as token ids.
 #[derive(Debug, Clone, Serialize)]
@@ -21,6 +21,8 @@ pub struct ShownSuite {
     pub model: String,
     /// The number of items.
     pub items: usize,
+    /// What the tokenizer does not keep of the texts of these items, where it matters for the score.
+    pub warning: Option<String>,
     /// The first items.
     pub shown: Vec<ShownItem>,
 }
@@ -66,14 +68,14 @@ pub fn show_suite(session: &Session, name: &str, count: usize) -> Result<ShownSu
     let release = job.mode.transformers();
     let (tokenizer, _) = tokenizer_of(session, &tokenizer_job(session, &job.model)?, release)?;
     let positions = positions_of(session, &job.model);
-    let mut shown = vec![];
+    let (mut shown, mut texts) = (vec![], vec![]);
     for item in items.iter().take(count) {
         let mut candidates = vec![];
         for candidate in &item.candidates {
             let mut sequences = vec![];
             let context = ScoringContext { tokenizer: &tokenizer, first_token: job.mode.first_token, positions };
             let requests = context.requests(candidate).map_err(|error| Failure::new(Exit::Environment, error))?;
-            for request in requests.sequences {
+            for request in &requests.sequences {
                 let token = |(place, id): (usize, &u32)| {
                     Ok(ScoredToken {
                         id: *id,
@@ -84,11 +86,13 @@ pub fn show_suite(session: &Session, name: &str, count: usize) -> Result<ShownSu
                 sequences.push(request.ids.iter().enumerate().map(token).collect::<Result<_, data::DataError>>()?);
             }
             candidates.push(ShownCandidate { sequences });
+            texts.push(requests);
         }
         shown.push(ShownItem { subtask: item.subtask.clone(), index: item.index, candidates });
     }
     let model = session.plan.job(&job.model).map_or_else(String::new, |job| job.group.clone());
-    Ok(ShownSuite { suite: job.test.to_string(), mode: job.mode, model, items: items.len(), shown })
+    let warning = loss_warning(&job.test, &tokenizer, &texts);
+    Ok(ShownSuite { suite: job.test.to_string(), mode: job.mode, model, items: items.len(), warning, shown })
 }
 
 /// The first job that evaluates a model on the suite of this name.

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use crate::domain::{
-    BaseModel, Cell, CellKey, FinetuneSeeds, Finetuning, Grid, Milestone, Pretraining, Quantity, Recipe, SINGLE, Stage,
-    StagePart, Suite,
+    BaseModel, Cell, CellKey, Corpus, Dataset, FinetuneSeeds, Finetuning, Grid, Milestone, Pretraining, Quantity,
+    Recipe, SINGLE, Stage, StagePart, Suite,
 };
 
 use super::axes::Axes;
@@ -67,10 +67,11 @@ pub(super) fn grid(root: &Node, folder: &Path, log: &Log) -> Option<Grid> {
     let tables = tables(&distinct(own.collect::<Vec<_>>().iter()));
 
     let combinations = combinations(&axes, &settings, log);
+    let used = UsedText::of(&combinations, &settings);
     let mut seen = HashSet::new();
     let cells: Vec<Cell> = combinations
         .iter()
-        .filter_map(|combination| cell(combination, &axes, &settings, log))
+        .filter_map(|combination| cell(combination, &axes, &settings, &used, log))
         .filter(|cell| seen.insert(canonical(cell)))
         .collect();
     check_cells(&cells, &settings, &axes, log);
@@ -172,8 +173,52 @@ fn stages<'a>(combination: &'a Combination, document: &Document) -> (Curriculum,
     }
 }
 
+/// The names of the text that some cell is trained on. A tokenizer is trained on all of it, unless the spec names other
+/// text: it is the same for every cell, so that the cells of a model share their tokenizer and their pretraining.
+struct UsedText {
+    corpora: HashSet<String>,
+    datasets: HashSet<String>,
+}
+
+impl UsedText {
+    fn of(combinations: &[Combination], settings: &[(Setting, Document)]) -> Self {
+        let mut used = UsedText { corpora: HashSet::new(), datasets: HashSet::new() };
+        for combination in combinations {
+            let (_, document) = &settings[combination.setting];
+            let model = document.models.iter().find(|model| model.name == combination.model);
+            if let Some(models::ModelBase::Trained(trained)) = model.map(|model| &model.base) {
+                used.corpora.extend(trained.1.corpora.iter().cloned());
+            }
+            let (curriculum, _) = stages(combination, document);
+            used.datasets.extend(curriculum.stages.into_iter().flat_map(|stage| stage.datasets));
+        }
+        used
+    }
+
+    /// The corpora and datasets that the tokenizers of a setting are trained on, in the order of the spec or of the lists
+    /// under `tokenizer:`.
+    fn tokenizer_text(&self, document: &Document) -> (Vec<Corpus>, Vec<Dataset>) {
+        let Document { corpora, datasets, tokenizer_corpora, tokenizer_datasets, .. } = document;
+        let corpora = match tokenizer_corpora {
+            Some(names) => chosen(corpora, names, |corpus| &corpus.name),
+            None => corpora.iter().filter(|corpus| self.corpora.contains(&corpus.name)).cloned().collect(),
+        };
+        let datasets = match tokenizer_datasets {
+            Some(names) => chosen(datasets, names, |dataset| &dataset.name),
+            None => datasets.iter().filter(|dataset| self.datasets.contains(&dataset.name)).cloned().collect(),
+        };
+        (corpora, datasets)
+    }
+}
+
 /// The complete cell of a combination.
-fn cell(combination: &Combination, axes: &Axes, settings: &[(Setting, Document)], log: &Log) -> Option<Cell> {
+fn cell(
+    combination: &Combination,
+    axes: &Axes,
+    settings: &[(Setting, Document)],
+    used: &UsedText,
+    log: &Log,
+) -> Option<Cell> {
     let (setting, document) = &settings[combination.setting];
     let model = document.models.iter().find(|model| model.name == combination.model)?;
     let (Curriculum { stages, schedule }, curriculum) = stages(combination, document);
@@ -207,7 +252,7 @@ fn cell(combination: &Combination, axes: &Axes, settings: &[(Setting, Document)]
         StageSchedule::Each => stages,
         StageSchedule::Whole => whole(stages),
     };
-    Some(Cell { key, recipe: recipe(model, document, stages, combination.seed) })
+    Some(Cell { key, recipe: recipe(model, document, used, stages, combination.seed) })
 }
 
 /// Merges stages into the parts of one stage, which has the keys of the first; data and length differ between parts.
@@ -232,15 +277,16 @@ fn stage(keys: &StageKeys, first: bool, model: &Model, document: &Document, log:
     })
 }
 
-fn recipe(model: &Model, document: &Document, stages: Vec<Stage>, seed: u64) -> Recipe {
+fn recipe(model: &Model, document: &Document, used: &UsedText, stages: Vec<Stage>, seed: u64) -> Recipe {
     let base = match &model.base {
         models::ModelBase::Imported(model) => BaseModel::Imported(model.clone()),
         models::ModelBase::Recorded(job) => BaseModel::Recorded(*job),
         models::ModelBase::Trained(trained) => {
             let (config, pretrain) = &**trained;
+            let (tokenizer_corpora, tokenizer_datasets) = used.tokenizer_text(document);
             BaseModel::Trained(Box::new(Pretraining {
-                tokenizer_corpora: chosen(&document.corpora, &document.tokenizer_corpora, |corpus| &corpus.name),
-                tokenizer_datasets: chosen(&document.datasets, &document.tokenizer_datasets, |dataset| &dataset.name),
+                tokenizer_corpora,
+                tokenizer_datasets,
                 special_tokens: document.special_tokens.clone(),
                 model: config.clone(),
                 corpora: chosen(&document.corpora, &pretrain.corpora, |corpus| &corpus.name),

@@ -37,11 +37,10 @@ pub(super) struct Document {
     pub datasets: Vec<Dataset>,
     /// `corpora:`; empty only if no model is trained from random weights.
     pub corpora: Vec<Corpus>,
-    /// `tokenizer.corpora:`, by default all. Like [`Document::tokenizer_datasets`], it is the same for every cell, so that
-    /// the cells of a model share its tokenizer.
-    pub tokenizer_corpora: Vec<String>,
-    /// `tokenizer.datasets:`, by default all.
-    pub tokenizer_datasets: Vec<String>,
+    /// `tokenizer.corpora:`; `None` for those that a cell uses.
+    pub tokenizer_corpora: Option<Vec<String>>,
+    /// `tokenizer.datasets:`; `None` for those that a cell uses.
+    pub tokenizer_datasets: Option<Vec<String>>,
     /// `tokenizer.special_tokens:`.
     pub special_tokens: Vec<String>,
     /// `models:`.
@@ -120,8 +119,8 @@ impl Document {
             generations,
             corpora,
             datasets,
-            tokenizer_corpora: tokenizer.corpora.unwrap_or(names.corpora),
-            tokenizer_datasets: tokenizer.datasets.unwrap_or(names.datasets),
+            tokenizer_corpora: tokenizer.corpora,
+            tokenizer_datasets: tokenizer.datasets,
             special_tokens: tokenizer.special_tokens,
             models,
             curricula: curricula?,

@@ -11,7 +11,7 @@
 //! | `datasets` | prompt/reply records | `data::dataset` |
 //! | `build` in a dataset | how a model generates it from a corpus | `build` |
 //! | `hf`, `osf`, `url` in any of them | data on other machines | `remote` |
-//! | `tokenizer` | `vocab_size`; the `corpora` and `datasets` it is trained on, by default everything the spec defines | `document` |
+//! | `tokenizer` | `vocab_size`; the `corpora` and `datasets` it is trained on, by default those that a cell uses | `document` |
 //! | `models` | shapes, or `hf:` for imported models, `job:` for models of the database; keys of `pretrain:` and `tune:` that override the common ones | `models`, `shape` |
 //! | `pretrain`, `tune` | optimization, validation, milestones | `training` |
 //! | `held_out` | fraction of all data kept for validation, by default 0.1 | `document` |

@@ -102,8 +102,11 @@ fn record_text(record: &ShownRecord, coloured: bool) -> String {
 }
 
 fn suite_text(suite: &ShownSuite, coloured: bool) -> String {
-    let ShownSuite { suite, mode, model, items, shown } = suite;
+    let ShownSuite { suite, mode, model, items, warning, shown } = suite;
     let mut text = format!("suite {suite}: {}, mode {mode}, tokenizer of {model}\n", counted(*items as u64, "item"));
+    if let Some(warning) = warning {
+        text.push_str(&format!("warning: {warning} (of the {} shown)\n", counted(shown.len() as u64, "item")));
+    }
     for ShownItem { subtask, index, candidates } in shown {
         text.push_str(&format!("\n{subtask} {index}\n"));
         for (number, candidate) in candidates.iter().enumerate() {

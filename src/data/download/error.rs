@@ -86,8 +86,8 @@ pub enum FetchError {
     },
     /// A repository without a usable model.
     #[error(
-        "use {place}: it has no {wanted}; a model needs safetensors weights, config.json and tokenizer.json, but the files are \
-         {there}"
+        "use {place}: it has no {wanted}; a model needs safetensors weights, config.json and tokenizer.json (or vocab.json and \
+         merges.txt), but the files are {there}"
     )]
     NoModel {
         /// The repository.

@@ -3,7 +3,8 @@
 use glob::{MatchOptions, Pattern};
 
 use crate::domain::hugging_face::files::{
-    CHAT_TEMPLATE, CONFIG, GENERATION, INDEX, SPECIAL_TOKENS, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS,
+    ADDED_TOKENS, CHAT_TEMPLATE, CONFIG, GENERATION, INDEX, MERGES, SPECIAL_TOKENS, TOKENIZER, TOKENIZER_CONFIG,
+    VOCABULARY, WEIGHTS,
 };
 use crate::domain::{FileSelection, Remote, RemoteLocation};
 
@@ -58,6 +59,9 @@ fn model_files<'a>(names: &[&'a str]) -> Vec<&'a str> {
         name == INDEX || number.is_some_and(|number| number.contains("-of-"))
     };
     let fixed = [CONFIG, TOKENIZER, TOKENIZER_CONFIG, SPECIAL_TOKENS, CHAT_TEMPLATE, GENERATION];
+    // The files of older releases of `transformers`, which count only in place of the newer one.
+    let older = [VOCABULARY, MERGES, ADDED_TOKENS].iter().filter(|_| !names.contains(&TOKENIZER));
+    let fixed: Vec<&str> = fixed.iter().chain(older).copied().collect();
     let picked = |name: &&&str| fixed.contains(name) || if whole { **name == WEIGHTS } else { part(name) };
     names.iter().filter(picked).copied().collect()
 }
@@ -68,7 +72,11 @@ pub(super) fn missing_model_file(names: &[&str]) -> Option<&'static str> {
     if !weights {
         return Some(WEIGHTS);
     }
-    [CONFIG, TOKENIZER].into_iter().find(|name| !names.contains(name))
+    if !names.contains(&CONFIG) {
+        return Some(CONFIG);
+    }
+    let tokenizer = names.contains(&TOKENIZER) || [VOCABULARY, MERGES].iter().all(|name| names.contains(name));
+    (!tokenizer).then_some(TOKENIZER)
 }
 
 #[cfg(test)]
@@ -103,6 +111,8 @@ mod tests {
             "tokenizer.json",
             "onnx/model.onnx",
             "optimizer.pt",
+            "vocab.json",
+            "merges.txt",
         ];
         let picked = chosen(&names, None, FileSelection::Model);
         assert_eq!(picked, ["config.json", "model.safetensors", "tokenizer.json"]);
@@ -113,5 +123,10 @@ mod tests {
         assert_eq!(picked, names[..3]);
         assert_eq!(missing_model_file(&picked), Some("tokenizer.json"));
         assert_eq!(missing_model_file(&["config.json", "tokenizer.json"]), Some("model.safetensors"));
+        let names = ["config.json", "merges.txt", "model.safetensors", "added_tokens.json", "vocab.json", "vocab.txt"];
+        let picked = chosen(&names, None, FileSelection::Model);
+        assert_eq!(picked, names[..5]);
+        assert_eq!(missing_model_file(&picked), None);
+        assert_eq!(missing_model_file(&["config.json", "vocab.json", "model.safetensors"]), Some("tokenizer.json"));
     }
 }

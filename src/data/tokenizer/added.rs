@@ -105,13 +105,27 @@ impl AddedTokens {
         if release == Transformers::V5 {
             tokens.add_roles_of_models(files, &named)?;
         }
+        if class == Class::Roberta && release == Transformers::V4 {
+            tokens.widen_mask();
+        }
         // A listed token describes the token of the same text.
-        for (_, given, _) in &mut tokens.roles {
-            if let Some(token) = tokens.listed.values().find(|token| token.content == given.content()) {
+        for (role, given, file) in &mut tokens.roles {
+            // Release 4 does not look for one that no file names: it adds the mask token of RoBERTa again.
+            let again = *role == "mask" && file.is_none() && matches!(given, Given::Token(_));
+            if !again && let Some(token) = tokens.listed.values().find(|token| token.content == given.content()) {
                 *given = Given::Token(token.clone());
             }
         }
         Ok(tokens)
+    }
+
+    /// A mask token that is given as text includes the space before it in RoBERTa of release 4.
+    fn widen_mask(&mut self) {
+        for (role, given, _) in &mut self.roles {
+            if let ("mask", Given::Text(content)) = (&**role, &*given) {
+                *given = Given::Token(AddedToken::from(content.clone(), true).lstrip(true));
+            }
+        }
     }
 
     /// Lists the tokens of `added_tokens.json`, then those of `tokenizer.json`.
@@ -147,9 +161,10 @@ impl AddedTokens {
             return Err(files.invalid(
                 TOKENIZER_CONFIG,
                 format!(
-                    "the tokens {} are not in tokenizer.json, and their ids depend on the order of the fields: add them to \
+                    "the tokens {} are not in {}, and their ids depend on the order of the fields: add them to \
                      tokenizer.json (`save_pretrained` of the loaded tokenizer does)",
-                    new.join(", ")
+                    new.join(", "),
+                    files.vocabulary_file()
                 ),
             ));
         }
@@ -164,8 +179,11 @@ impl AddedTokens {
         for token in &mut tokens {
             token.special |= special.contains(&token.content.as_str());
         }
-        for given in self.roles.iter().map(|(_, given, _)| given).chain(&self.extra) {
-            if !tokens.iter().any(|token| token.content == given.content()) {
+        let roles = self.roles.iter().map(|(_, given, _)| (given, true));
+        for (given, has_role) in roles.chain(self.extra.iter().map(|given| (given, false))) {
+            let known = tokens.iter().find(|token| token.content == given.content());
+            let differs = |known: &AddedToken| matches!(given, Given::Token(own) if own.lstrip != known.lstrip);
+            if known.is_none_or(|known| has_role && differs(known)) {
                 tokens.push(AddedToken { special: true, ..given.token() });
             }
         }

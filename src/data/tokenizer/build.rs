@@ -26,11 +26,12 @@ pub(super) fn build(
     added: &AddedTokens,
 ) -> Result<Inner, DataError> {
     let mut parts = files.tokenizer.clone();
+    // Without a `tokenizer.json` there is nothing that release 4 could change: it makes the same parts as release 5.
     match release {
-        Transformers::V4 => adapt(files, class, &mut parts)?,
-        Transformers::V5 => rebuild(files, class, added, &mut parts)?,
+        Transformers::V4 if !files.is_older_layout() => adapt(files, class, &mut parts)?,
+        Transformers::V4 | Transformers::V5 => rebuild(files, class, release, added, &mut parts)?,
     }
-    let failed = |reason: String| files.invalid(TOKENIZER, reason);
+    let failed = |reason: String| files.invalid(files.vocabulary_file(), reason);
     let dropout = parts.get("model").and_then(|model| model.get("dropout")).and_then(Value::as_f64);
     if let Some(dropout) = dropout.filter(|&dropout| dropout > 0.0) {
         return Err(failed(format!(
@@ -118,6 +119,7 @@ fn bert_settings(files: &TokenizerFiles) -> Result<Map<String, Value>, DataError
 fn rebuild(
     files: &TokenizerFiles,
     class: Class,
+    release: Transformers,
     added: &AddedTokens,
     parts: &mut Map<String, Value>,
 ) -> Result<(), DataError> {
@@ -126,7 +128,11 @@ fn rebuild(
         Class::Bert => (vocabulary(files, class, "WordPiece", parts)?, Value::Null),
         Class::Gpt2 | Class::Llama | Class::GptNeoX | Class::Roberta => {
             let vocab = vocabulary(files, class, "BPE", parts)?;
-            (vocab, parts["model"].get("merges").cloned().unwrap_or_else(|| json!([])))
+            let merges = match files.merges(release)? {
+                Some(merges) => Some(merges),
+                None => parts["model"].get("merges").cloned(),
+            };
+            (vocab, merges.unwrap_or_else(|| json!([])))
         }
     };
     let bytes = json!({"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true});
@@ -219,21 +225,34 @@ fn template(
             files.invalid(TOKENIZER_CONFIG, format!("{} adds a {role} token, but '{role}_token' is null", class.name()))
         })
     };
+    let around_text = |bos: bool, eos: bool| -> Result<Value, DataError> {
+        let (bos, eos) = (bos.then(|| token("bos")).transpose()?, eos.then(|| token("eos")).transpose()?);
+        Ok(around(bos, eos))
+    };
+    if files.is_older_layout() {
+        // Release 5 ignores these settings only beside a `tokenizer.json`; release 4 knows one of them.
+        let bos = files.flag("add_bos_token", false)?;
+        let eos = files.flag("add_eos_token", false)?;
+        match (class, release) {
+            (Class::Gpt2, Transformers::V4) if !bos => return Ok(Some(untrimmed_bytes())),
+            (Class::Gpt2, Transformers::V4) => return around_text(true, false).map(Some),
+            (Class::Gpt2 | Class::GptNeoX, Transformers::V5) => return around_text(bos, eos).map(Some),
+            _ => {}
+        }
+    }
     match (class, release) {
+        (Class::Roberta, Transformers::V4) if files.is_older_layout() => {
+            roberta(files, token("sep")?, token("cls")?).map(Some)
+        }
         (Class::Generic | Class::Gpt2, _) | (Class::Bert | Class::Roberta, Transformers::V4) => Ok(None),
         (Class::Llama, Transformers::V5) => Ok(None),
         (Class::Llama | Class::GptNeoX, Transformers::V4) => {
-            let bos = files.flag("add_bos_token", class == Class::Llama)?.then(|| token("bos")).transpose()?;
-            let eos = files.flag("add_eos_token", false)?.then(|| token("eos")).transpose()?;
-            Ok(Some(around(bos, eos)))
+            around_text(files.flag("add_bos_token", class == Class::Llama)?, files.flag("add_eos_token", false)?)
+                .map(Some)
         }
         // Release 5 ignores `add_bos_token` and `add_eos_token` beside a `tokenizer.json`.
         (Class::GptNeoX, Transformers::V5) => Ok(Some(around(None, None))),
-        (Class::Roberta, Transformers::V5) => Ok(Some(json!({
-            "type": "RobertaProcessing", "sep": token("sep")?, "cls": token("cls")?,
-            "trim_offsets": files.flag("trim_offsets", true)?,
-            "add_prefix_space": files.flag("add_prefix_space", false)?,
-        }))),
+        (Class::Roberta, Transformers::V5) => roberta(files, token("sep")?, token("cls")?).map(Some),
         (Class::Bert, Transformers::V5) => {
             let (cls, sep) = (token("cls")?, token("sep")?);
             let special =
@@ -247,6 +266,20 @@ fn template(
             })))
         }
     }
+}
+
+/// The post-processor of GPT-2 in release 4, which changes nothing.
+fn untrimmed_bytes() -> Value {
+    json!({"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": false, "use_regex": true})
+}
+
+/// The template of RoBERTa.
+fn roberta(files: &TokenizerFiles, sep: (String, u32), cls: (String, u32)) -> Result<Value, DataError> {
+    Ok(json!({
+        "type": "RobertaProcessing", "sep": sep, "cls": cls,
+        "trim_offsets": files.flag("trim_offsets", true)?,
+        "add_prefix_space": files.flag("add_prefix_space", false)?,
+    }))
 }
 
 /// The template that puts tokens before and after each text.

@@ -1,10 +1,10 @@
 //! The classes of tokenizers in `transformers`.
 
-use crate::domain::hugging_face::files::{CONFIG, TOKENIZER_CONFIG};
+use crate::domain::hugging_face::files::{CONFIG, MERGES, TOKENIZER, TOKENIZER_CONFIG, VOCABULARY};
 use crate::domain::{Transformers, excerpt};
 
 use super::super::error::DataError;
-use super::files::TokenizerFiles;
+use super::files::{CREATE, TokenizerFiles};
 
 /// A class of tokenizers. Release 5 rebuilds those with a name from the vocabulary of `tokenizer.json` and rules of their
 /// own; release 4 reads `tokenizer.json` and changes parts of it.
@@ -67,13 +67,10 @@ impl Class {
                 ),
             ));
         }
-        let Some(name) = files.class() else {
-            return Ok(match (files.model_type(), release) {
-                (Some("gpt2"), _) => Class::Gpt2,
-                (Some("llama"), Transformers::V4) => Class::Llama,
-                _ => Class::Generic,
-            });
-        };
+        if files.is_older_layout() {
+            return Class::of_older_layout(files, release);
+        }
+        let Some(name) = files.class() else { return Ok(Class::of_model(files, release)) };
         let class = match (Class::named(name), release) {
             // A tokenizer of bytes under this name is loaded unchanged.
             (Some(Class::Llama), Transformers::V5) if files.is_byte_level() => Class::Generic,
@@ -93,6 +90,47 @@ impl Class {
             }
         };
         Ok(class)
+    }
+
+    /// The class of a tokenizer for which no file names one.
+    fn of_model(files: &TokenizerFiles, release: Transformers) -> Class {
+        match (files.model_type(), release) {
+            (Some("gpt2" | "opt" | "gpt_neo" | "gptj"), _) => Class::Gpt2,
+            (Some("roberta"), _) => Class::Roberta,
+            (Some("llama"), Transformers::V4) => Class::Llama,
+            _ => Class::Generic,
+        }
+    }
+
+    /// The class with which a release reads `vocab.json` and `merges.txt`. Others need `tokenizer.json` or further files.
+    fn of_older_layout(files: &TokenizerFiles, release: Transformers) -> Result<Class, DataError> {
+        let name = files.class();
+        let class = match name {
+            Some(name) => Class::named(name),
+            None => Some(Class::of_model(files, release)),
+        };
+        if let Some(class) = class.filter(|&class| {
+            matches!((class, release), (Class::Gpt2 | Class::Roberta, _) | (Class::GptNeoX, Transformers::V5))
+        }) {
+            return Ok(class);
+        }
+        let given = match name {
+            Some(name) => format!("'tokenizer_class' is \"{name}\""),
+            None => {
+                format!("no 'tokenizer_class' is named for a model of type \"{}\"", files.model_type().unwrap_or(""))
+            }
+        };
+        let classes = match release {
+            Transformers::V4 => "GPT2Tokenizer and RobertaTokenizer",
+            Transformers::V5 => "GPT2Tokenizer, RobertaTokenizer and GPTNeoXTokenizer",
+        };
+        Err(files.invalid(
+            TOKENIZER,
+            format!(
+                "there is no such file; {VOCABULARY} and {MERGES} are read in its place, as by transformers {release}, for \
+                 {classes} only, but {given}; {CREATE}, with a release that can load the tokenizer"
+            ),
+        ))
     }
 }
 

@@ -1,13 +1,16 @@
 //! The files of a tokenizer in a model folder.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use crate::domain::hugging_face::files::{ADDED_TOKENS, CONFIG, SPECIAL_TOKENS, TOKENIZER, TOKENIZER_CONFIG};
-use crate::domain::{excerpt, parse_json, plain_text};
+use crate::domain::hugging_face::files::{
+    ADDED_TOKENS, CONFIG, MERGES, SPECIAL_TOKENS, TOKENIZER, TOKENIZER_CONFIG, VOCABULARY,
+};
+use crate::domain::{Transformers, excerpt, parse_json, plain_text};
 
 use super::super::error::DataError;
 
@@ -15,8 +18,10 @@ use super::super::error::DataError;
 #[derive(Debug)]
 pub(super) struct TokenizerFiles {
     folder: PathBuf,
-    /// `tokenizer.json`.
+    /// `tokenizer.json`, or a BPE model of the tokens in `vocab.json`, without merges.
     pub(super) tokenizer: Map<String, Value>,
+    /// The text of `merges.txt`, if there is no `tokenizer.json`.
+    merges: Option<String>,
     /// `tokenizer_config.json`.
     pub(super) settings: Map<String, Value>,
     /// `special_tokens_map.json`.
@@ -31,18 +36,23 @@ impl TokenizerFiles {
     /// Reads the files.
     ///
     /// # Errors
-    /// No `tokenizer.json`; a file that cannot be read or is not a JSON object.
+    /// Neither `tokenizer.json` nor `vocab.json` with `merges.txt`; a file that cannot be read, or is not of its format.
     pub(super) fn read(folder: &Path) -> Result<Self, DataError> {
-        let tokenizer = read(folder, TOKENIZER)?.ok_or_else(|| DataError::Tokenizer {
-            action: format!("load tokenizer {}", folder.join(TOKENIZER).display()),
-            reason: "there is no such file; create it with \
-                     `AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR)`"
-                .to_owned(),
-        })?;
+        let (tokenizer, merges) = match read(folder, TOKENIZER)? {
+            Some(tokenizer) => (tokenizer, None),
+            None => {
+                let older = OlderLayout::read(folder)?.ok_or_else(|| DataError::Tokenizer {
+                    action: format!("load tokenizer {}", folder.join(TOKENIZER).display()),
+                    reason: format!("there is no such file; {CREATE}"),
+                })?;
+                (older.tokenizer, Some(older.merges))
+            }
+        };
         let optional = |name: &str| read(folder, name).map(Option::unwrap_or_default);
         Ok(Self {
             folder: folder.to_owned(),
             tokenizer,
+            merges,
             settings: optional(TOKENIZER_CONFIG)?,
             special: optional(SPECIAL_TOKENS)?,
             added: optional(ADDED_TOKENS)?,
@@ -76,7 +86,66 @@ impl TokenizerFiles {
         self.model.get("model_type").and_then(Value::as_str)
     }
 
-    /// Whether `tokenizer.json` itself has this token.
+    /// Whether the tokenizer is `vocab.json` and `merges.txt`, as releases of `transformers` saved it before there was
+    /// `tokenizer.json`.
+    pub(super) fn is_older_layout(&self) -> bool {
+        self.merges.is_some()
+    }
+
+    /// The name of the file with the vocabulary.
+    pub(super) fn vocabulary_file(&self) -> &'static str {
+        if self.is_older_layout() { VOCABULARY } else { TOKENIZER }
+    }
+
+    /// The merges in `merges.txt` as a release reads them, the first one first; `None` with a `tokenizer.json`.
+    ///
+    /// Release 5 leaves out lines that begin with `#version`, and release 4 the first line and what follows the last line
+    /// break, whatever they contain.
+    ///
+    /// # Errors
+    /// A line that is not two tokens with a space between them.
+    pub(super) fn merges(&self, release: Transformers) -> Result<Option<Value>, DataError> {
+        let Some(text) = &self.merges else { return Ok(None) };
+        let lines: Vec<&str> = match release {
+            Transformers::V4 => text.rsplit_once('\n').map_or("", |(lines, _)| lines).split('\n').collect(),
+            Transformers::V5 => text.lines().collect(),
+        };
+        let is_header = |(number, line): (usize, &str)| match release {
+            Transformers::V4 => number == 0,
+            Transformers::V5 => line.starts_with("#version"),
+        };
+        let (mut merges, mut known) = (vec![], HashSet::new());
+        for (number, line) in lines.into_iter().enumerate().filter(|(number, line)| !is_header((*number, line))) {
+            let pair: Vec<&str> = match release {
+                Transformers::V4 => line.split_whitespace().collect(),
+                Transformers::V5 => line.split(' ').collect(),
+            };
+            if pair.len() != 2 {
+                return Err(self.invalid(
+                    MERGES,
+                    format!(
+                        "line {}: \"{}\" is not two tokens with a space between them, so that transformers {release} cannot \
+                         read it either; remove the line, or download the file again",
+                        number + 1,
+                        excerpt(line)
+                    ),
+                ));
+            }
+            // Release 4 keeps the first of two equal merges, release 5 the last, as the library does.
+            if release == Transformers::V5 || known.insert(line) {
+                merges.push(json!(pair));
+            }
+        }
+        Ok(Some(merges.into()))
+    }
+
+    /// The id of the unknown piece of a unigram model.
+    pub(super) fn unknown_piece(&self) -> Option<u32> {
+        let id = self.tokenizer.get("model")?.get("unk_id")?.as_u64()?;
+        u32::try_from(id).ok()
+    }
+
+    /// Whether the vocabulary has this token.
     pub(super) fn has_token(&self, content: &str) -> bool {
         let is = |token: &Value| token.get("content").and_then(Value::as_str) == Some(content);
         let added = self.tokenizer.get("added_tokens").and_then(Value::as_array);
@@ -99,13 +168,50 @@ impl TokenizerFiles {
     }
 }
 
+/// The remedy for a tokenizer whose files are not read.
+pub(super) const CREATE: &str = "create it with `AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR)`";
+
+/// A tokenizer without `tokenizer.json`.
+struct OlderLayout {
+    /// A model with the tokens of `vocab.json`, in the form of `tokenizer.json`.
+    tokenizer: Map<String, Value>,
+    /// The text of `merges.txt`.
+    merges: String,
+}
+
+impl OlderLayout {
+    /// Reads the files, if there are both.
+    fn read(folder: &Path) -> Result<Option<Self>, DataError> {
+        let (vocab, merges) = (read(folder, VOCABULARY)?, content(&folder.join(MERGES))?);
+        let Some((vocab, merges)) = vocab.zip(merges) else { return Ok(None) };
+        let failed = |name: &str, reason: String| DataError::Tokenizer {
+            action: format!("read {}", folder.join(name).display()),
+            reason,
+        };
+        if let Some((token, id)) = vocab.iter().find(|(_, id)| id.as_u64().is_none_or(|id| u32::try_from(id).is_err()))
+        {
+            let (token, id) = (excerpt(token), excerpt(id));
+            return Err(failed(VOCABULARY, format!("{token} has {id}, which is not the id of a token")));
+        }
+        let merges = plain_text(&merges).map_err(|problem| failed(MERGES, problem.to_string()))?.to_owned();
+        let parts =
+            json!({"version": "1.0", "added_tokens": [], "model": {"type": "BPE", "vocab": vocab, "merges": []}});
+        Ok(parts.as_object().map(|tokenizer| OlderLayout { tokenizer: tokenizer.clone(), merges }))
+    }
+}
+
+/// The bytes of a file, if there is one.
+fn content(path: &Path) -> Result<Option<Vec<u8>>, DataError> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(DataError::io("read", path)(error)),
+    }
+}
+
 fn read(folder: &Path, name: &str) -> Result<Option<Map<String, Value>>, DataError> {
     let path = folder.join(name);
-    let text = match fs::read(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(DataError::io("read", &path)(error)),
-    };
+    let Some(text) = content(&path)? else { return Ok(None) };
     let failed = |reason: String| DataError::Tokenizer { action: format!("read {}", path.display()), reason };
     match plain_text(&text).map(parse_json) {
         Ok(Ok(Value::Object(fields))) => Ok(Some(fields)),

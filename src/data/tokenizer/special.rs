@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 use tokenizers::Tokenizer as Inner;
 
 use crate::domain::SpecialTokens;
-use crate::domain::hugging_face::files::{CONFIG, TOKENIZER, TOKENIZER_CONFIG};
+use crate::domain::hugging_face::files::{CONFIG, TOKENIZER_CONFIG};
 
 use super::added::AddedTokens;
 use super::class::Class;
@@ -58,8 +58,9 @@ pub(super) fn of_files(inner: &Inner, files: &TokenizerFiles, added: &AddedToken
     let missing = added.of_role("eos").zip(added.file_of_role("eos")).filter(|(content, _)| !is_known(content));
     let no_end = missing.map(|(content, file)| {
         format!(
-            "{file} names '{content}' as the end-of-text token, but {TOKENIZER} does not have it; name one of its tokens as \
-             `eos_token`"
+            "{file} names '{content}' as the end-of-text token, but {} does not have it; name one of its tokens as \
+             `eos_token`",
+            files.vocabulary_file()
         )
     });
     let eos = match no_end {

@@ -361,3 +361,218 @@ fn real_text_trains_the_same_tokenizer_on_any_number_of_threads() {
         assert!(one == with(threads), "{threads} threads");
     }
 }
+
+/// Writes the vocabulary and the merges of a small tokenizer of bytes as older releases do, with these settings.
+fn older_folder(settings: serde_json::Value, model_type: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let tokenizer: serde_json::Value = serde_json::from_str(&json(&trained(400))).unwrap();
+    let merges = tokenizer["model"]["merges"].as_array().unwrap().iter();
+    let merges = merges.map(|pair| format!("{} {}\n", pair[0].as_str().unwrap(), pair[1].as_str().unwrap()));
+    let texts = [
+        (VOCABULARY, tokenizer["model"]["vocab"].to_string()),
+        (MERGES, std::iter::once("#version: 0.2\n".to_owned()).chain(merges).collect()),
+        (TOKENIZER_CONFIG, settings.to_string()),
+        ("config.json", serde_json::json!({"model_type": model_type}).to_string()),
+    ];
+    for (name, text) in texts {
+        std::fs::write(folder.path().join(name), text).unwrap();
+    }
+    folder
+}
+
+#[test]
+fn a_vocabulary_with_merges_is_a_tokenizer_of_bytes() {
+    let bare = trained(400).encode("The dog's").unwrap();
+    let spaced = trained(400).encode(" The dog's").unwrap();
+    let with = |settings: serde_json::Value| older_folder(settings, "gpt2");
+    for settings in [serde_json::json!({}), serde_json::json!({"tokenizer_class": "GPT2TokenizerFast"})] {
+        let folder = with(settings);
+        for release in Transformers::ALL {
+            assert_eq!(ids(&folder, release, "The dog's"), bare);
+        }
+        let tokenizer = Tokenizer::load(folder.path()).unwrap();
+        assert_eq!(tokenizer.decode(&bare).unwrap(), "The dog's");
+        assert_eq!((tokenizer.end_of_text().unwrap(), tokenizer.vocab_size()), (0, 400));
+    }
+    // OPT: a token before each text, here one of the vocabulary; GPT-2 of release 4 has none after a text.
+    let opt = serde_json::json!({"tokenizer_class": "GPT2Tokenizer", "add_bos_token": true, "bos_token": "<pad>",
+        "add_eos_token": true, "add_prefix_space": true});
+    let folder = with(opt);
+    assert_eq!(ids(&folder, Transformers::V5, "The dog's"), [&[1], &spaced[..], &[0]].concat());
+    assert_eq!(ids(&folder, Transformers::V4, "The dog's"), [&[1], &spaced[..]].concat());
+    // RoBERTa adds the tokens that the vocabulary lacks: <s>, </s>, <unk>, <mask>.
+    let folder = older_folder(serde_json::json!({}), "roberta");
+    for release in Transformers::ALL {
+        assert_eq!(ids(&folder, release, "The dog's"), [&[400], &bare[..], &[401]].concat());
+    }
+    let space = trained(400).encode(" ").unwrap();
+    assert_eq!(ids(&folder, Transformers::V5, " <mask>"), [&[400], &space[..], &[403, 401]].concat());
+    assert_eq!(ids(&folder, Transformers::V4, " <mask>"), [400, 403, 401], "it includes the space before it");
+    // So does that of tokenizer.json, unless a file names it.
+    let listed = |settings| {
+        folder_with(settings, "llama", |tokenizer| {
+            let mask = serde_json::json!({"id": 400, "content": "<mask>", "single_word": false, "lstrip": false,
+                "rstrip": false, "normalized": false, "special": true});
+            tokenizer["added_tokens"].as_array_mut().unwrap().push(mask);
+        })
+    };
+    let (default, named) = (serde_json::json!({}), serde_json::json!({"mask_token": "<mask>"}));
+    for (mut settings, count) in [(default, 1), (named, 2)] {
+        settings["tokenizer_class"] = "RobertaTokenizer".into();
+        assert_eq!(ids(&listed(settings.clone()), Transformers::V4, " <mask>").len(), count, "{settings}");
+    }
+    let folder = older_folder(serde_json::json!({"tokenizer_class": "GPTNeoXTokenizer"}), "llama");
+    assert_eq!(ids(&folder, Transformers::V5, "The dog's"), bare);
+    let refusal = Tokenizer::load_as(folder.path(), Transformers::V4).unwrap_err().to_string();
+    assert!(refusal.contains("for GPT2Tokenizer and RobertaTokenizer only"), "{refusal}");
+    // Added tokens get the next ids, in the order of the listed ones.
+    let folder = with(serde_json::json!({"additional_special_tokens": ["<|user|>"]}));
+    std::fs::write(folder.path().join(ADDED_TOKENS), r#"{"<b>": 401, "<a>": 400}"#).unwrap();
+    for release in Transformers::ALL {
+        assert_eq!(ids(&folder, release, "<a><b><|user|>"), [400, 401, 402]);
+    }
+}
+
+/// Release 4 drops the first line and what follows the last line break, release 5 the lines that begin with `#version`.
+#[test]
+fn merges_are_read_as_each_release_reads_them() {
+    let folder = older_folder(serde_json::json!({}), "gpt2");
+    let path = folder.path().join(MERGES);
+    let text = std::fs::read_to_string(&path).unwrap();
+    let (_, merges) = text.split_once('\n').unwrap();
+    let first: Vec<&str> = merges.lines().next().unwrap().split(' ').collect();
+    // The pair that is merged first, in the letters of the text.
+    let pair = first.concat().replace('\u{120}', " ");
+    let count = |text: &str, release| {
+        std::fs::write(&path, text).unwrap();
+        ids(&folder, release, &pair).len()
+    };
+    assert_eq!([count(&text, Transformers::V4), count(&text, Transformers::V5)], [1, 1]);
+    assert_eq!([count(merges, Transformers::V4), count(merges, Transformers::V5)], [2, 1]);
+    let one = format!("#version: 0.2\n{}", first.join(" "));
+    assert_eq!([count(&one, Transformers::V4), count(&one, Transformers::V5)], [2, 1]);
+    assert_eq!(count(&one.replace('\n', "\r\n"), Transformers::V5), 1);
+    let refusal = |name: &str, text: &str| {
+        std::fs::write(folder.path().join(name), text).unwrap();
+        let message = Tokenizer::load(folder.path()).unwrap_err().to_string();
+        message.replace(&folder.path().display().to_string(), "DIR")
+    };
+    let both = [refusal(MERGES, "#version: 0.2\na b c\n"), refusal(VOCABULARY, r#"{"a": "b"}"#)];
+    insta::assert_snapshot!(both.join("\n"), @r#"
+    load tokenizer DIR/merges.txt: line 2: "a b c" is not two tokens with a space between them, so that transformers 5 cannot read it either; remove the line, or download the file again
+    read DIR/vocab.json: a has "b", which is not the id of a token
+    "#);
+}
+
+#[test]
+fn an_older_tokenizer_is_copied_and_other_classes_are_refused() {
+    let folder = older_folder(serde_json::json!({"eos_token": "<|endoftext|>"}), "gpt2");
+    let copy = tempfile::tempdir().unwrap();
+    copy_tokenizer(folder.path(), copy.path()).unwrap();
+    std::fs::copy(folder.path().join("config.json"), copy.path().join("config.json")).unwrap();
+    assert_eq!(ids(&copy, Transformers::V5, "The dog"), ids(&folder, Transformers::V5, "The dog"));
+    assert!(!file_is_enough(folder.path()));
+    // A newer file takes precedence.
+    trained(300).save(folder.path()).unwrap();
+    assert_eq!(ids(&folder, Transformers::V5, "The dog"), trained(300).encode("The dog").unwrap());
+    let refusal = |settings: serde_json::Value| {
+        let folder = older_folder(settings, "llama");
+        let message = Tokenizer::load(folder.path()).unwrap_err().to_string();
+        message.replace(&folder.path().display().to_string(), "DIR")
+    };
+    let classes = ["LlamaTokenizer", "PreTrainedTokenizerFast", "Qwen2Tokenizer", "MyTokenizer"];
+    for class in classes {
+        let message = refusal(serde_json::json!({"tokenizer_class": class}));
+        assert!(message.contains(&format!("only, but 'tokenizer_class' is \"{class}\"; create")), "{message}");
+    }
+    insta::assert_snapshot!(refusal(serde_json::json!({})), @r#"load tokenizer DIR/tokenizer.json: there is no such file; vocab.json and merges.txt are read in its place, as by transformers 5, for GPT2Tokenizer, RobertaTokenizer and GPTNeoXTokenizer only, but no 'tokenizer_class' is named for a model of type "llama"; create it with `AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR)`, with a release that can load the tokenizer"#);
+}
+
+/// A tokenizer of these parts, with the other files that make it a tokenizer of the class of that name.
+fn made_of(class: &str, parts: serde_json::Value) -> Tokenizer {
+    let folder = tempfile::tempdir().unwrap();
+    let mut tokenizer = serde_json::json!({"version": "1.0", "added_tokens": [], "normalizer": null,
+        "pre_tokenizer": null, "post_processor": null, "decoder": null});
+    tokenizer.as_object_mut().unwrap().extend(parts.as_object().unwrap().clone());
+    std::fs::write(folder.path().join(TOKENIZER), tokenizer.to_string()).unwrap();
+    let settings = serde_json::json!({"tokenizer_class": class});
+    std::fs::write(folder.path().join(TOKENIZER_CONFIG), settings.to_string()).unwrap();
+    Tokenizer::load(folder.path()).unwrap()
+}
+
+fn loss(tokenizer: &Tokenizer, text: &str) -> TokenizationLoss {
+    tokenizer.loss(text, &tokenizer.encode_with_offsets(text, false).unwrap()).unwrap()
+}
+
+/// Unknown tokens, lost bytes, and the first difference.
+fn lost(unknown: u64, bytes: u64, text: &str, decoded: &str) -> TokenizationLoss {
+    TokenizationLoss { unknown, bytes, first: Some((text.to_owned(), decoded.to_owned())) }
+}
+
+#[test]
+fn tokenizers_of_bytes_lose_nothing() {
+    let text = "  The dog\u{2019}s caf\u{e9} \u{1f642}\t\n<pad> \u{65}\u{301} ";
+    assert_eq!(loss(&trained(400), text), TokenizationLoss::default());
+    let spaced = folder_with(
+        serde_json::json!({"tokenizer_class": "GPT2Tokenizer", "add_prefix_space": true, "eos_token": "<pad>"}),
+        "gpt2",
+        |_| {},
+    );
+    let spaced = Tokenizer::load(spaced.path()).unwrap();
+    assert_ne!(spaced.encode("The dog").unwrap(), trained(400).encode("The dog").unwrap());
+    for text in ["The dog", text] {
+        assert_eq!(loss(&spaced, text), TokenizationLoss::default(), "a space more is no loss");
+    }
+    let mut parts: serde_json::Value = serde_json::from_str(&json(&trained(400))).unwrap();
+    parts["decoder"] = serde_json::Value::Null;
+    let bare = made_of("PreTrainedTokenizerFast", parts);
+    assert_eq!(loss(&bare, text), TokenizationLoss::default(), "only the decoder is missing");
+}
+
+#[test]
+fn what_a_tokenizer_does_not_keep_is_counted() {
+    let mut lower: serde_json::Value = serde_json::from_str(&json(&trained(400))).unwrap();
+    lower["normalizer"] = serde_json::json!({"type": "Lowercase"});
+    let lower = made_of("PreTrainedTokenizerFast", lower);
+    assert_eq!(loss(&lower, "the dog"), TokenizationLoss::default());
+    assert_eq!(loss(&lower, "a dog of THE Town"), lost(0, 4, "THE Town", "the town"));
+    assert_eq!(loss(&lower, &"ABC ".repeat(4000)).bytes, 12_000);
+    let neox = folder_with(serde_json::json!({"tokenizer_class": "GPTNeoXTokenizer"}), "llama", |_| {});
+    let neox = Tokenizer::load(neox.path()).unwrap();
+    // NFC makes one character of an e and its accent, which are three bytes.
+    assert_eq!(loss(&neox, "a cafe\u{301} there"), lost(0, 3, "cafe\u{301} there", "caf\u{e9} there"));
+
+    let vocab = serde_json::json!({"[UNK]": 0, "[CLS]": 1, "[SEP]": 2, "[PAD]": 3, "[MASK]": 4, "a": 5, "cafe": 6, "dog": 7, ".": 8});
+    let pieces = serde_json::json!({"model": {"type": "WordPiece", "unk_token": "[UNK]", "vocab": vocab,
+        "continuing_subword_prefix": "##", "max_input_chars_per_word": 100}});
+    let bert = made_of("BertTokenizer", pieces);
+    assert_eq!(bert.unknown_token().as_deref(), Some("[UNK]"));
+    assert_eq!(loss(&bert, "a dog."), TokenizationLoss::default());
+    assert_eq!(loss(&bert, "a caf\u{e9} dog"), lost(0, 2, "caf\u{e9} dog", "cafe dog"));
+    assert_eq!(loss(&bert, "a wolf dog."), lost(1, 5, "wolf dog.", "dog."));
+    let long = format!("a {} dog. {} a.", "wolf ".repeat(30).trim(), "bear ".repeat(30).trim());
+    assert_eq!(loss(&bert, &long), lost(60, 300, &long[2..26], "dog. a."));
+    // A text that spells out the token has it.
+    assert_eq!(loss(&bert, "a [UNK] dog"), TokenizationLoss::default());
+
+    let model = serde_json::json!({"type": "BPE", "unk_token": "?", "vocab": {"?": 0, "a": 1, "b": 2, " ": 3}, "merges": [],
+        "dropout": null, "continuing_subword_prefix": null, "end_of_word_suffix": null, "fuse_unk": true,
+        "byte_fallback": false});
+    let bpe = |unknown: serde_json::Value| {
+        let mut model = model.clone();
+        model["unk_token"] = unknown;
+        made_of("PreTrainedTokenizerFast", serde_json::json!({"model": model, "decoder": {"type": "Fuse"}}))
+    };
+    assert_eq!(loss(&bpe("?".into()), "a xyz ab"), lost(1, 3, "xyz ab", " ab"));
+    assert_eq!(loss(&bpe(serde_json::Value::Null), "a xyz ab"), lost(0, 3, "xyz ab", " ab"), "dropped");
+    let unigram = serde_json::json!({"type": "Unigram", "unk_id": 0, "byte_fallback": false,
+        "vocab": [["<unk>", 0.0], ["a", -1.0], ["\u{2581}", -1.0]]});
+    let metaspace =
+        serde_json::json!({"type": "Metaspace", "replacement": "\u{2581}", "prepend_scheme": "always", "split": true});
+    let unigram = made_of(
+        "PreTrainedTokenizerFast",
+        serde_json::json!({"model": unigram, "pre_tokenizer": metaspace, "decoder": metaspace}),
+    );
+    assert_eq!(loss(&unigram, "a a"), TokenizationLoss::default());
+    assert_eq!(loss(&unigram, "a x"), lost(1, 1, "x", ""));
+}

@@ -41,6 +41,10 @@ pub mod files {
     pub const GENERATION: &str = "generation_config.json";
     /// The added tokens, in a file of older releases.
     pub const ADDED_TOKENS: &str = "added_tokens.json";
+    /// The tokens of a byte-level BPE tokenizer with their ids, which older releases save in place of [`TOKENIZER`].
+    pub const VOCABULARY: &str = "vocab.json";
+    /// The merges of a byte-level BPE tokenizer, one per line, beside [`VOCABULARY`].
+    pub const MERGES: &str = "merges.txt";
 }
 
 /// The ids of special tokens.

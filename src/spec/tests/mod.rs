@@ -99,10 +99,44 @@ fn data_paths_start_at_the_folder_of_the_spec() {
     assert_eq!(source(&format!("data_root: /d\n{GOOD}")), Source::Files("/d/qa/*.json".into()));
 }
 
+/// Adding a dataset for later must not change the tokenizer, and with it every model.
+#[test]
+fn a_tokenizer_is_trained_on_the_text_that_some_cell_uses() {
+    let text = |text: &str, overrides: &[&str]| {
+        let grid = good(text, overrides);
+        let mut all = grid.cells.iter().map(|cell| {
+            let base = trained(&cell.recipe);
+            let corpora = base.tokenizer_corpora.iter().map(|corpus| corpus.name.clone());
+            corpora.chain(base.tokenizer_datasets.iter().map(|dataset| dataset.name.clone())).collect::<Vec<_>>()
+        });
+        let first = all.next().unwrap();
+        assert!(all.all(|other| other == first), "cells share their tokenizer");
+        assert_eq!(grid.datasets.len(), text.matches("records: ").count() + text.matches("files: ").count());
+        first.join(" ")
+    };
+    assert_eq!(text(GOOD, &[]), "speech chat questions");
+    let more = with("  chat:", "  later: {world: chat, records: 7}\n  chat:")
+        .replace("  speech:", "  other: {world: articles, words: 2k}\n  speech:");
+    let speech = "pretrain.corpora=[speech]";
+    assert_eq!(text(&more, &[]), "other speech chat questions", "every corpus is pretrained on");
+    assert_eq!(text(&more, &[speech]), "speech chat questions");
+    assert_eq!(text(&more, &[speech, "axes.dataset=[questions]"]), "speech questions");
+    assert_eq!(text(&more, &[speech, "axes.dataset=[later, chat]"]), "speech later chat", "in the order of the spec");
+    let excluded = format!("{more}exclude: [{{dataset: questions}}, {{dataset: [chat, questions]}}]\n");
+    assert_eq!(text(&excluded, &[speech]), "speech chat");
+    let field = [speech, "axes.pretrain.corpora={field: pretrain.corpora, values: [[speech], [other]]}"];
+    assert_eq!(text(&more, &field), "other speech chat questions", "one tokenizer for all values of a field");
+    let stages = format!("{more}curricula: {{mine: [later], unused: [questions]}}\n");
+    assert_eq!(text(&stages, &[speech, "axes={curriculum: [mine]}"]), "speech later", "a curriculum of the axes");
+    assert_eq!(text(&more, &[speech, "tokenizer.datasets=[later]"]), "speech later");
+    assert_eq!(text(&more, &[speech, "tokenizer.datasets=[]", "tokenizer.corpora=[other, speech]"]), "other speech");
+}
+
 #[test]
 fn formats_and_cleaning_of_text() {
     let text = with("  speech: {world: speech, words: 1k}\n", "  speech: {files: a.txt, remove: '=*', min_words: 3, merge_turns: true}\n  rows: {files: b, documents: {parquet: body}}\n")
-        .replace("  questions: {files: qa/*.json, format: squad}\n", "  questions: {files: q, format: csv, first: 2k, prompt: '{task}: {text}', template: 'Q: {prompt} A: {reply}'}\n  talk: {files: s, format: dialogue, across: true, min_words: 3}\n");
+        .replace("  questions: {files: qa/*.json, format: squad}\n", "  questions: {files: q, format: csv, first: 2k, prompt: '{task}: {text}', template: 'Q: {prompt} A: {reply}'}\n  talk: {files: s, format: dialogue, across: true, min_words: 3}\n")
+        .replace("vocab_size: 512}", "vocab_size: 512, datasets: [chat, questions, talk]}");
     let grid = good(&text, &[]);
     let base = trained(&grid.cells[0].recipe);
     let formats: Vec<&CorpusFormat> = base.corpora.iter().map(|corpus| &corpus.format).collect();

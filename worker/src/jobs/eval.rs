@@ -146,6 +146,9 @@ impl Evaluation<'_> {
             }
         }
         self.warn_of_cuts(&texts, positions, attempt)?;
+        if let Some(message) = scoring::loss_warning(&self.job.test, tokenizer, &texts) {
+            attempt.emit(Event::Warning { message })?;
+        }
         let sizes: Vec<(usize, u64)> = texts.iter().map(|text| (text.sequences.len(), text.bytes)).collect();
         let requests: Vec<ScoringRequest> = texts.into_iter().flat_map(|text| text.sequences).collect();
 
