@@ -20,6 +20,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import textwrap
 from pathlib import Path
 
 TEXTS = [
@@ -481,7 +482,7 @@ def short(text):
     """A message from the name of its file on, or from that of its suite."""
     text = re.sub(r"^.*?(config\.json|tokenizer\.json|tokenizer_config\.json|merges\.txt|model\.safetensors|blimp): ", r"\1: ", text or "")
     text = text.replace("|", "\\|")
-    return text if len(text) < 160 else text[:157] + "..."
+    return textwrap.shorten(text, 160, placeholder=" ...")
 
 
 def table(grid, folder, data, answers, only):

@@ -511,7 +511,7 @@ fn lost(unknown: u64, bytes: u64, text: &str, decoded: &str) -> TokenizationLoss
 
 #[test]
 fn tokenizers_of_bytes_lose_nothing() {
-    let text = "  The dog\u{2019}s caf\u{e9} \u{1f642}\t\n<pad> \u{65}\u{301} ";
+    let text = "  The dog\u{2019}s café \u{1f642}\t\n<pad> \u{65}\u{301} ";
     assert_eq!(loss(&trained(400), text), TokenizationLoss::default());
     let spaced = folder_with(
         serde_json::json!({"tokenizer_class": "GPT2Tokenizer", "add_prefix_space": true, "eos_token": "<pad>"}),
@@ -540,7 +540,7 @@ fn what_a_tokenizer_does_not_keep_is_counted() {
     let neox = folder_with(serde_json::json!({"tokenizer_class": "GPTNeoXTokenizer"}), "llama", |_| {});
     let neox = Tokenizer::load(neox.path()).unwrap();
     // NFC makes one character of an e and its accent, which are three bytes.
-    assert_eq!(loss(&neox, "a cafe\u{301} there"), lost(0, 3, "cafe\u{301} there", "caf\u{e9} there"));
+    assert_eq!(loss(&neox, "a cafe\u{301} there"), lost(0, 3, "cafe\u{301} there", "café there"));
 
     let vocab = serde_json::json!({"[UNK]": 0, "[CLS]": 1, "[SEP]": 2, "[PAD]": 3, "[MASK]": 4, "a": 5, "cafe": 6, "dog": 7, ".": 8});
     let pieces = serde_json::json!({"model": {"type": "WordPiece", "unk_token": "[UNK]", "vocab": vocab,
@@ -548,7 +548,7 @@ fn what_a_tokenizer_does_not_keep_is_counted() {
     let bert = made_of("BertTokenizer", pieces);
     assert_eq!(bert.unknown_token().as_deref(), Some("[UNK]"));
     assert_eq!(loss(&bert, "a dog."), TokenizationLoss::default());
-    assert_eq!(loss(&bert, "a caf\u{e9} dog"), lost(0, 2, "caf\u{e9} dog", "cafe dog"));
+    assert_eq!(loss(&bert, "a café dog"), lost(0, 2, "café dog", "cafe dog"));
     assert_eq!(loss(&bert, "a wolf dog."), lost(1, 5, "wolf dog.", "dog."));
     let long = format!("a {} dog. {} a.", "wolf ".repeat(30).trim(), "bear ".repeat(30).trim());
     assert_eq!(loss(&bert, &long), lost(60, 300, &long[2..26], "dog. a."));

@@ -70,7 +70,7 @@ mod tests {
         static STOP: AtomicBool = AtomicBool::new(false);
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.txt");
-        let lines: String = (0..300_000).map(|n| format!("{n} words {}\n", n * 7919)).collect();
+        let lines: String = (0..300_000u64).map(|n| format!("{n} words {}\n", n * 7919)).collect();
         fs::write(&path, lines).unwrap();
         let located = Survey::open(Path::new("none")).locate(&Source::Files(path)).unwrap();
         let corpora = vec![(located.origin.clone(), CorpusFormat::default())];

@@ -87,13 +87,17 @@ fn run_delay() -> Option<u64> {
     Some(total)
 }
 
+/// `omp_get_num_procs`: the number of CPUs of this process.
+type CpuCount = unsafe extern "C" fn() -> c_int;
+
+/// `GOMP_parallel`: runs a function in a team of this many threads.
+type ParallelRegion = unsafe extern "C" fn(unsafe extern "C" fn(*mut c_void), *mut c_void, c_uint, c_uint);
+
 /// The functions of the OpenMP runtime that libtorch loaded.
 #[derive(Clone, Copy)]
 struct OpenMp {
-    /// `omp_get_num_procs`: the number of CPUs of this process.
-    cpus: unsafe extern "C" fn() -> c_int,
-    /// `GOMP_parallel`: runs a function in a team of this many threads.
-    run: unsafe extern "C" fn(unsafe extern "C" fn(*mut c_void), *mut c_void, c_uint, c_uint),
+    cpus: CpuCount,
+    run: ParallelRegion,
 }
 
 impl OpenMp {
@@ -101,9 +105,17 @@ impl OpenMp {
         // SAFETY: the names are NUL-terminated.
         let symbol = |name: &CStr| unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) };
         let (cpus, run) = (symbol(c"omp_get_num_procs"), symbol(c"GOMP_parallel"));
+        if cpus.is_null() || run.is_null() {
+            return None;
+        }
         // SAFETY: the functions of these names have these signatures, which are part of the binary interface.
-        let functions = || unsafe { Self { cpus: std::mem::transmute(cpus), run: std::mem::transmute(run) } };
-        (!cpus.is_null() && !run.is_null()).then(functions)
+        let (cpus, run) = unsafe {
+            (
+                std::mem::transmute::<*mut c_void, CpuCount>(cpus),
+                std::mem::transmute::<*mut c_void, ParallelRegion>(run),
+            )
+        };
+        Some(Self { cpus, run })
     }
 }
 
