@@ -136,15 +136,15 @@ fn a_run_fetches_what_it_needs_once_and_locks_it() {
     let (list, _) = sandbox.grid(0, &["data", "list", "spec.yaml"]);
     insta::assert_snapshot!(sandbox.stable(&list), @"
     data of tiny
-    ───────────────────────────────────────────────────────────────────────────────────────────────────────
-     data                        from                                    state      licence   files   size
-    ═══════════════════════════════════════════════════════════════════════════════════════════════════════
-     corpora.speech              hf:datasets/org/text@main train/*.txt   missing    CC0           0    0 B
-     datasets.chat               hf:datasets/org/chat@v1 chat.jsonl      missing    —             0    0 B
-     datasets.questions          toy world 1: questions, 200             built in   —             —      —
-     evaluate.blimp              toy world 1: evaluation, 20             built in   —             —      —
-     evaluate.blimp-supplement   toy world 1: evaluation, 20             built in   —             —      —
-    ───────────────────────────────────────────────────────────────────────────────────────────────────────
+    ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+     data                        from                                    state                licence   files   size
+    ═════════════════════════════════════════════════════════════════════════════════════════════════════════════════
+     corpora.speech              hf:datasets/org/text@main train/*.txt   missing              CC0           0    0 B
+     datasets.chat               hf:datasets/org/chat@v1 chat.jsonl      missing              —             0    0 B
+     datasets.questions          toy world 1: questions, 200             built in, not used   —             —      —
+     evaluate.blimp              toy world 1: evaluation, 20             built in             —             —      —
+     evaluate.blimp-supplement   toy world 1: evaluation, 20             built in             —             —      —
+    ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────
     ");
 
     let (_, stderr) = sandbox.grid(0, &["run", "spec.yaml"]);
@@ -190,7 +190,7 @@ fn content_that_differs_from_the_lock_stops_a_run() {
     assert_eq!((&row["state"], &row["files"], &row["bytes"]), (&"locked".into(), &1.into(), &speech(0).len().into()));
     assert_eq!(row["licence"], "CC0");
     let unused = rows.iter().find(|row| row["data"] == "datasets.questions").unwrap();
-    assert_eq!(unused["state"], "built in");
+    assert_eq!(unused["state"], "built in, not used");
 
     // Change one byte in the cache.
     let file = sandbox.cache().join(format!("hf/datasets/org--text/{COMMIT}/train/1.txt"));
@@ -202,15 +202,15 @@ fn content_that_differs_from_the_lock_stops_a_run() {
     let (list, _) = sandbox.grid(0, &["data", "list", "spec.yaml"]);
     insta::assert_snapshot!(sandbox.stable(&list), @"
     data of tiny
-    ───────────────────────────────────────────────────────────────────────────────────────────────────────────
-     data                        from                                    state      licence   files       size
-    ═══════════════════════════════════════════════════════════════════════════════════════════════════════════
-     corpora.speech              hf:datasets/org/text@main train/*.txt   differs    CC0           1   24.1 KiB
-     datasets.chat               hf:datasets/org/chat@v1 chat.jsonl      locked     —             1    7.3 KiB
-     datasets.questions          toy world 1: questions, 200             built in   —             —          —
-     evaluate.blimp              toy world 1: evaluation, 20             built in   —             —          —
-     evaluate.blimp-supplement   toy world 1: evaluation, 20             built in   —             —          —
-    ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+    ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+     data                        from                                    state                licence   files       size
+    ═════════════════════════════════════════════════════════════════════════════════════════════════════════════════════
+     corpora.speech              hf:datasets/org/text@main train/*.txt   differs              CC0           1   24.1 KiB
+     datasets.chat               hf:datasets/org/chat@v1 chat.jsonl      locked               —             1    7.3 KiB
+     datasets.questions          toy world 1: questions, 200             built in, not used   —             —          —
+     evaluate.blimp              toy world 1: evaluation, 20             built in             —             —          —
+     evaluate.blimp-supplement   toy world 1: evaluation, 20             built in             —             —          —
+    ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
     ");
     assert!(!sandbox.env.path().join("runs").exists(), "no job has started");
     sandbox.grid(0, &["data", "lock", "spec.yaml"]);

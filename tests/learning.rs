@@ -11,6 +11,7 @@ fn trained_is_far_above_chance_and_untrained_is_at_chance() {
         "models.untrained={hidden: 64, layers: 2, heads: 2, pretrain: {steps: 0}}",
         "axes.model=[untrained, tiny]",
         "axes.curriculum=[pretrained]",
+        "tokenizer.datasets=[chat, questions]",
         "axes.seed=[1, 2]",
         "evaluate.items=400",
         "finetune.tasks=[rte, wsc]",

@@ -47,15 +47,15 @@ fn bfloat16_matches_float32_on_real_text() {
 name: precision
 corpora:
   childes: {{files: {}, documents: {{lines: 50}}, min_words: 3}}
-tokenizer: {{vocab_size: 4096}}
+tokenizer: {{vocab_size: 1024}}
 models:
-  mini: {{hidden: 128, layers: 3, heads: 2}}
-pretrain: {{sequence_length: 128, steps: 150, batch_size: 16, learning_rate: 3e-3, schedule: linear, warmup: 0.05}}
+  mini: {{hidden: 64, layers: 2, heads: 2}}
+pretrain: {{sequence_length: 64, steps: 120, batch_size: 8, learning_rate: 5e-3, schedule: linear, warmup: 0.05}}
 axes:
   pretrain.precision: [f32, bf16]
 resources: {{threads: 1}}
 ",
         text.display()
     );
-    compare(&Env::new(&spec), 4096.0);
+    compare(&Env::new(&spec), 1024.0);
 }

@@ -114,7 +114,10 @@ pub(super) fn records(job_folder: &Path, token: &str, last: &FolderName) -> io::
         paths.push(items);
     }
     let record = |path: PathBuf| {
-        let digest = digest_of(&job_folder.join(&path))?;
+        // The last lines of an attempt that was killed may not be on disk yet.
+        let file = File::open(job_folder.join(&path))?;
+        file.sync_all()?;
+        let digest = Digest::of_reader(file)?;
         Ok((path.try_into().map_err(io::Error::other)?, digest))
     };
     paths.into_iter().map(record).collect()

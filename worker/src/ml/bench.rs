@@ -120,21 +120,30 @@ impl Bench {
     }
 }
 
-/// Floating-point operations per second of a large square matrix product, the best of several.
+/// Floating-point operations per second of a large square matrix product, the best of several. The product is smaller where
+/// a large one takes long, as in bfloat16 on a CPU that emulates it.
 fn matmul_flops(kind: Kind, device: Device) -> Result<f64, Error> {
-    let size = if device == Device::Cpu { 2048 } else { 8192 };
+    const LONG: f64 = 0.25; // seconds
     let _no_grad = tch::no_grad_guard();
-    let [a, b] = [1.0, 2.0].map(|value| Tensor::f_full([size, size], value, (kind, device)));
-    let (a, b) = (a?, b?);
-    let mut best = f64::INFINITY;
-    for _ in 0..10 {
-        let start = Instant::now();
-        let product = a.f_matmul(&b)?;
-        phases::synchronize(device);
-        best = best.min(start.elapsed().as_secs_f64());
-        drop(product);
+    let measure = |size: i64, times: u32| {
+        let [a, b] = [1.0, 2.0].map(|value| Tensor::f_full([size, size], value, (kind, device)));
+        let (a, b) = (a?, b?);
+        let mut best = f64::INFINITY;
+        for _ in 0..times {
+            let start = Instant::now();
+            let product = a.f_matmul(&b)?;
+            phases::synchronize(device);
+            best = best.min(start.elapsed().as_secs_f64());
+            drop(product);
+        }
+        Ok::<f64, Error>(best)
+    };
+    let largest = if device == Device::Cpu { 2048 } else { 8192 };
+    let mut size = 256;
+    while size < largest && 8.0 * measure(size, 1)? < LONG {
+        size *= 2;
     }
-    Ok(2.0 * (size as f64).powi(3) / best)
+    Ok(2.0 * (size as f64).powi(3) / measure(size, 10)?)
 }
 
 /// Resets the peak of the resident memory, if the kernel allows it.
