@@ -11,7 +11,7 @@ curricula:
   carried: [chat, {datasets: questions, optimizer: carried}]
 axes:
   curriculum: [alternating, rehearsed, fresh, carried]
-  tune.loss: [reply, all]
+  tune.loss: [reply, instruction, all]
 evaluate:";
     let (head, _) = TINY.split_once("axes:").expect("TINY has axes");
     let (_, tail) = TINY.split_once("evaluate:").expect("TINY has an evaluation");
@@ -26,14 +26,14 @@ fn curricula_share_first_stages_and_train_different_models() {
     let rehearsed = plan.lines().find(|line| line.contains("nano/3:chat+1:questions+50%text")).expect("a stage");
     assert_eq!(rehearsed.split_whitespace().rev().take(2).filter(|steps| steps.starts_with('~')).count(), 2, "{plan}");
     // For each loss, the first stages of `fresh` and `carried` are one job.
-    assert!(plan.lines().any(|line| line.split_whitespace().take(3).eq(["tune", "10", "10"])), "{plan}");
+    assert!(plan.lines().any(|line| line.split_whitespace().take(3).eq(["tune", "15", "15"])), "{plan}");
     env.run(0, &["run", "spec.yaml"]);
 
     let weights = env.weights();
     let distinct: std::collections::BTreeSet<&String> = weights.values().collect();
-    assert_eq!((weights.len(), distinct.len()), (11, 11), "one pretrained model, ten tuned ones");
+    assert_eq!((weights.len(), distinct.len()), (16, 16), "one pretrained model, fifteen tuned ones");
     let carried = "select count(*) from artifact where path = 'optimizer.safetensors'";
-    assert_eq!(env.query(carried), ["2"], "left only by first stages whose optimizer is carried over");
+    assert_eq!(env.query(carried), ["3"], "left only by first stages whose optimizer is carried over");
 
     // If its optimizer state is lost, a job that another one continues must run again, and no other job.
     let file = env.query("select attempt.folder from artifact join job on job.id = artifact.job join attempt on attempt.id = job.result where artifact.path = 'optimizer.safetensors' limit 1");

@@ -4,6 +4,8 @@
 //! tokens, `raise_exception`, methods of Python's texts and `{% generation %}` blocks. `strftime_now` is not defined, so
 //! that the text does not depend on the day; templates that use it have a fixed date for this case.
 
+use std::ops::Range;
+
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, Error, ErrorKind, context};
 
@@ -19,6 +21,12 @@ pub(super) const CHATML: &str = "{% for message in messages %}{{ '<|im_start|>' 
 /// Characters that mark what a `{% generation %}` block contains. They are no characters of any text.
 const OPENING: char = '\u{FDD0}';
 const CLOSING: char = '\u{FDD1}';
+
+/// Marks the begin of the content of a message. Like the marks of blocks, it is not a character.
+const BEGIN: char = '\u{fdd2}';
+
+/// Marks the end of the content of a message.
+const END: char = '\u{fdd3}';
 
 /// The most steps of a template for one conversation, which loops without an end exceed within a second or two. Templates of
 /// published models take about a hundred for each message.
@@ -119,6 +127,43 @@ impl ChatRenderer {
         completion.iter().try_for_each(|message| check_written(after, message))?;
         let trained = Segment { text: after.to_owned(), trained: true };
         Ok(vec![Segment { text: before, trained: false }, trained])
+    }
+
+    /// Where the contents of the messages stand in the text of a conversation, as ranges of bytes. White space around a
+    /// content is not part of it.
+    ///
+    /// # Errors
+    /// A template that fails, or that changes the text of messages.
+    pub(super) fn contents(&self, messages: &[Message]) -> Result<Vec<Range<usize>>, String> {
+        if messages.iter().any(|message| message.content.contains([BEGIN, END])) {
+            return Err("a message contains U+FDD2 or U+FDD3, which are not characters".to_owned());
+        }
+        let mark = |message: &Message| {
+            let content = message.content.trim();
+            let marked = match content {
+                "" => message.content.clone(),
+                _ => message.content.replacen(content, &format!("{BEGIN}{content}{END}"), 1),
+            };
+            Message { content: marked, ..message.clone() }
+        };
+        let marked: Vec<Message> = messages.iter().map(mark).collect();
+        let (mut text, mut ranges, mut begin) = (String::new(), vec![], 0);
+        for character in self.render(&marked, false)?.chars() {
+            match character {
+                OPENING | CLOSING => {}
+                BEGIN => begin = text.len(),
+                END => ranges.push(begin..text.len()),
+                other => text.push(other),
+            }
+        }
+        if text != self.render(messages, false)?.replace([OPENING, CLOSING], "") {
+            return Err(
+                "the template changes the text of messages, so that it is not clear which of the tokens are its own; \
+                        set `loss: reply` or `loss: all`"
+                    .to_owned(),
+            );
+        }
+        Ok(ranges)
     }
 
     fn render(&self, messages: &[Message], add_generation_prompt: bool) -> Result<String, String> {

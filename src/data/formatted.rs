@@ -6,6 +6,7 @@
 
 use std::fs;
 use std::io::ErrorKind;
+use std::ops::Range;
 use std::path::Path;
 
 use serde_json::Value;
@@ -25,6 +26,9 @@ pub struct TokenizedRecord {
     pub ids: Vec<u32>,
     /// Whether each id is trained on.
     pub trained: Vec<bool>,
+    /// Whether each id stands for a part of the record's own text, and not only of the template; empty unless
+    /// [`Formatter::telling_own_text`] asks for it.
+    pub own: Vec<bool>,
     /// The number of trained tokens that also contain a part, other than white space, of the text that is not trained on.
     pub across: u64,
 }
@@ -33,6 +37,7 @@ pub struct TokenizedRecord {
 pub struct Formatter<'a> {
     tokenizer: &'a Tokenizer,
     format: TextFormat<'a>,
+    tells_own_text: bool,
 }
 
 enum TextFormat<'a> {
@@ -43,6 +48,8 @@ enum TextFormat<'a> {
 /// A text, after which the end-of-text token may follow.
 struct Chunk {
     segments: Vec<Segment>,
+    /// Where the record's own text is in it, as ranges of bytes; `None` if all of it is.
+    own: Option<Vec<Range<usize>>>,
     /// Whether the end-of-text token is trained on; `None` if it does not follow.
     end: Option<bool>,
 }
@@ -68,7 +75,17 @@ impl<'a> Formatter<'a> {
                 TextFormat::Chat(Box::new(ChatRenderer::new(&source, special).map_err(unformattable)?))
             }
         };
-        Ok(Self { tokenizer, format })
+        Ok(Self { tokenizer, format, tells_own_text: false })
+    }
+
+    /// Also tells the tokens of the records' own text from those of the template.
+    pub fn telling_own_text(self, tells_own_text: bool) -> Self {
+        Self { tells_own_text, ..self }
+    }
+
+    /// See [`Formatter::telling_own_text`].
+    pub(super) fn tells_own_text(&self) -> bool {
+        self.tells_own_text
     }
 
     /// Formats and tokenizes a record. The ids that the tokenizer puts before every text come first, unless a chat template
@@ -83,17 +100,23 @@ impl<'a> Formatter<'a> {
                 let size = self.tokenizer.vocab_size();
                 return Err(unformattable(format!("id {id} is not in the vocabulary of {size} tokens")));
             }
-            return Ok(TokenizedRecord { ids: ids.clone(), trained: trained.clone(), across: 0 });
+            let own = if self.tells_own_text { vec![true; ids.len()] } else { vec![] };
+            return Ok(TokenizedRecord { ids: ids.clone(), trained: trained.clone(), own, across: 0 });
         }
         let (opens, chunks) = self.chunks(record).map_err(unformattable)?;
         let opening = if opens { self.tokenizer.opening() } else { &[] };
-        let mut tokenized = TokenizedRecord { ids: opening.to_vec(), trained: vec![false; opening.len()], across: 0 };
-        for Chunk { segments, end } in &chunks {
-            self.push(segments, &mut tokenized)?;
-            if let Some(trained) = end {
+        let none = vec![false; opening.len()];
+        let mut tokenized = TokenizedRecord { ids: opening.to_vec(), trained: none.clone(), own: none, across: 0 };
+        for chunk in &chunks {
+            self.push(chunk, &mut tokenized)?;
+            if let Some(trained) = chunk.end {
                 tokenized.ids.push(self.tokenizer.end_of_text()?);
-                tokenized.trained.push(*trained);
+                tokenized.trained.push(trained);
+                tokenized.own.push(false);
             }
+        }
+        if !self.tells_own_text {
+            tokenized.own.clear();
         }
         let bos = self.tokenizer.special_tokens().bos;
         if bos.is_some() && tokenized.ids.windows(2).any(|pair| pair.iter().all(|id| Some(*id) == bos)) {
@@ -112,17 +135,23 @@ impl<'a> Formatter<'a> {
     /// The texts of a record, and whether the ids that the tokenizer puts before every text come first.
     fn chunks(&self, record: &Record) -> Result<(bool, Vec<Chunk>), String> {
         let pair = |template: &Template, prompt: &str, reply: &str, trained: bool| {
-            let prompt = Segment { text: template.prompt(prompt), trained: false };
-            Chunk { segments: vec![prompt, Segment { text: template.reply(reply), trained }], end: Some(trained) }
+            let text = template.prompt(prompt);
+            let own = vec![template.place_of_prompt(prompt), text.len()..text.len() + reply.len()];
+            let segments = vec![Segment { text, trained: false }, Segment { text: template.reply(reply), trained }];
+            Chunk { segments, own: Some(own), end: Some(trained) }
         };
+        let chat = |renderer: &ChatRenderer, segments: Vec<Segment>, messages: &[Message]| {
+            let own = if self.tells_own_text { renderer.contents(messages)? } else { vec![] };
+            Ok::<_, String>((false, vec![Chunk { segments, own: Some(own), end: None }]))
+        };
+        let whole = |segments: Vec<Segment>, end| Chunk { segments, own: None, end };
         Ok(match (record, &self.format) {
             (Record::Text(text), _) => {
-                (true, vec![Chunk { segments: vec![Segment { text: text.clone(), trained: true }], end: Some(true) }])
+                (true, vec![whole(vec![Segment { text: text.clone(), trained: true }], Some(true))])
             }
-            (Record::Marked(segments), _) => (true, vec![Chunk { segments: segments.clone(), end: Some(true) }]),
+            (Record::Marked(segments), _) => (true, vec![whole(segments.clone(), Some(true))]),
             (Record::Segments(segments), _) => {
-                let apart = segments.iter().map(|segment| Chunk { segments: vec![segment.clone()], end: None });
-                (false, apart.collect())
+                (false, segments.iter().map(|segment| whole(vec![segment.clone()], None)).collect())
             }
             (Record::Tokens { .. }, _) => (false, vec![]),
             (Record::Pair { prompt, reply }, TextFormat::Template(template)) => {
@@ -137,21 +166,22 @@ impl<'a> Formatter<'a> {
                 (true, turns.iter().map(|turn| pair(template, &turn.prompt, &turn.reply, turn.trained)).collect())
             }
             (Record::Completion { prompt, completion }, TextFormat::Chat(renderer)) => {
-                (false, vec![Chunk { segments: renderer.completion(prompt, completion)?, end: None }])
+                chat(renderer, renderer.completion(prompt, completion)?, &[&prompt[..], completion].concat())?
             }
             (Record::Pair { prompt, reply }, TextFormat::Chat(renderer)) => {
                 let message = |role, content: &String| Message { role, content: content.clone(), trained: true };
                 let messages = [message(Role::User, prompt), message(Role::Assistant, reply)];
-                (false, vec![Chunk { segments: renderer.segments(&messages)?, end: None }])
+                chat(renderer, renderer.segments(&messages)?, &messages)?
             }
             (Record::Conversation(messages), TextFormat::Chat(renderer)) => {
-                (false, vec![Chunk { segments: renderer.segments(messages)?, end: None }])
+                chat(renderer, renderer.segments(messages)?, messages)?
             }
         })
     }
 
-    /// Tokenizes segments as one text.
-    fn push(&self, segments: &[Segment], tokenized: &mut TokenizedRecord) -> Result<(), DataError> {
+    /// Tokenizes the segments of a chunk as one text.
+    fn push(&self, chunk: &Chunk, tokenized: &mut TokenizedRecord) -> Result<(), DataError> {
+        let Chunk { segments, own, .. } = chunk;
         let text: String = segments.iter().map(|segment| segment.text.as_str()).collect();
         let mut ends = vec![];
         for segment in segments {
@@ -170,6 +200,8 @@ impl<'a> Formatter<'a> {
             tokenized.across += u64::from(trained && foreign);
             tokenized.ids.push(token.id);
             tokenized.trained.push(trained);
+            let is_within = |range: &Range<usize>| token.start < range.end && range.start < token.end;
+            tokenized.own.push(own.as_ref().is_none_or(|ranges| ranges.iter().any(is_within)));
         }
         Ok(())
     }

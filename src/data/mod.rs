@@ -7,7 +7,7 @@
 //! Invariant: the same content gives the same ids in the same order on every machine, whatever the thread count, folder
 //! or time. All random numbers are functions of the arguments.
 //!
-//! Rejected: streaming documents from disk into training. Token files are written once and memory-mapped by every run,
+//! Rejected: streaming documents from disk into training. Token files are written once and read by every run,
 //! which makes the data order a function of (seed, epoch, index) instead of the state of a reader.
 
 mod archive;

@@ -11,7 +11,10 @@ pub const SINGLE: &str = "single";
 pub enum LossMask {
     /// The reply and the end-of-text token after it.
     Reply,
-    /// The prompt, the reply and the end-of-text token (Instruction Modelling).
+    /// All text of the record, prompt and reply, and what the template writes after a reply, but no other text of the
+    /// template (Instruction Modelling, arXiv 2405.14394).
+    Instruction,
+    /// Every token: the prompt, the reply, the template and the end-of-text token.
     All,
 }
 

@@ -69,7 +69,7 @@ impl Prepared {
     }
 }
 
-/// Tokenize a corpus or dataset into memory-mapped files, with a word ledger and a held-out part.
+/// Tokenize a corpus or dataset into files of token ids, with a word ledger and a held-out part.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PrepareJob {
     /// The tokenizer job, or a job whose model includes a tokenizer.
@@ -78,6 +78,9 @@ pub struct PrepareJob {
     pub data: Prepared,
     /// The share of documents or records held out for validation, in 0..1.
     pub held_out: f64,
+    /// Whether the tokens of the records' own text are told from those of the template, for [`LossMask::Instruction`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub own_text: bool,
 }
 
 /// Train a model from random weights on packed text.

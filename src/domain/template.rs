@@ -1,6 +1,7 @@
 //! Patterns and templates: texts with fields in braces.
 
 use std::fmt;
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
@@ -99,6 +100,11 @@ impl Template {
     /// The text before the reply, which conditions it.
     pub fn prompt(&self, prompt: &str) -> String {
         [&self.before, prompt, &self.between].concat()
+    }
+
+    /// Where the prompt stands in [`Template::prompt`], as a range of bytes.
+    pub fn place_of_prompt(&self, prompt: &str) -> Range<usize> {
+        self.before.len()..self.before.len() + prompt.len()
     }
 
     /// The reply with the text after it.

@@ -119,10 +119,18 @@ pub struct Training {
     /// Label smoothing: the share of each target's probability that is spread evenly over the vocabulary, in 0..1.
     /// Validation losses are computed without it.
     pub label_smoothing: f64,
+    /// The scale of uniform noise on the embeddings of a row of L tokens and width d: values between
+    /// ±`neftune_alpha` / √(L d) (NEFTune, arXiv 2310.05914); 0 for none. Validation losses are computed without it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub neftune_alpha: f64,
     /// The arithmetic of the forward and backward passes.
     pub precision: Precision,
     /// Validation during training; `None` validates once, after the last step.
     pub validation: Option<Validation>,
+}
+
+fn is_zero(number: &f64) -> bool {
+    *number == 0.0
 }
 
 impl Training {
@@ -141,6 +149,7 @@ impl Training {
             weight_decay: 0.0,
             clip_norm: None,
             label_smoothing: 0.0,
+            neftune_alpha: 0.0,
             precision: Precision::F32,
             validation: None,
         }

@@ -212,7 +212,8 @@ impl Builder<'_> {
             Prepared::Dataset(..) => "dataset",
         };
         let name = JobName::seedless(format!("{what} {}, {}", text.name, vocabulary.name));
-        let job = PrepareJob { tokenizer: vocabulary.job, data, held_out: recipe.held_out };
+        let own_text = matches!(data, Prepared::Dataset(..)) && recipe.needs_own_text();
+        let job = PrepareJob { tokenizer: vocabulary.job, data, held_out: recipe.held_out, own_text };
         let id = self.add(Job::Prepare(job), &name, &[source], Role::Ancestor, jobs);
         self.graph[self.index[&id]].text.get_or_insert(text);
         id

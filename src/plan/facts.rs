@@ -226,7 +226,7 @@ impl Facts {
         let epoch = self.epoch(&part.datasets);
         let Some(replay) = &part.replay else { return epoch };
         let share = match loss {
-            LossMask::All => 1.0,
+            LossMask::All | LossMask::Instruction => 1.0,
             LossMask::Reply => REPLY_SHARE,
         };
         let trained = self.tokens_taken(part).map(|tokens| tokens * share);

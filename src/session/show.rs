@@ -69,7 +69,7 @@ pub fn show_dataset(session: &Session, name: &str, count: usize) -> Result<Shown
     let Prepared::Dataset(_, format, formatting) = &job.data else { unreachable!("`prepare_job` finds datasets") };
     let located = located(planned)?;
     let (tokenizer, folder) = tokenizer_of(session, &job.tokenizer, Transformers::V5)?;
-    let formatter = Formatter::new(formatting, &tokenizer, &folder)?;
+    let formatter = Formatter::new(formatting, &tokenizer, &folder)?.telling_own_text(job.own_text);
     let (records, left_out) = data::records_and_blank(&located, format)?;
     let (max_length, loss) = trained_as(session, &planned.id);
     let mut shown = vec![];
@@ -79,7 +79,12 @@ pub fn show_dataset(session: &Session, name: &str, count: usize) -> Result<Shown
         let mut tokens = vec![];
         for (place, (id, trained)) in tokenized.ids.iter().zip(&tokenized.trained).take(kept).enumerate() {
             // The first token has nothing before it from which it could be predicted.
-            let trained = place > 0 && (*trained || loss == LossMask::All);
+            let trained = match loss {
+                LossMask::Reply => *trained,
+                LossMask::Instruction => *trained || tokenized.own[place],
+                LossMask::All => true,
+            };
+            let trained = trained && place > 0;
             tokens.push(ShownToken { id: *id, text: tokenizer.decode(&[*id])?, trained });
         }
         shown.push(ShownRecord {

@@ -54,7 +54,7 @@ impl Pretrain {
 pub(super) struct Tune {
     /// `max_length:`, the longest record in tokens, by default 512, with its place.
     pub max_length: Marked<u32>,
-    /// `loss:`, `reply` (the default, as in CLASS-IT) or `all`.
+    /// `loss:`, `reply` (the default, as in CLASS-IT), `instruction` or `all`.
     pub loss: LossMask,
     /// `pretrain_mix:`, the fraction of pretraining text in the tokens that receive loss, by default 0.
     pub replay: Option<Replay>,
@@ -76,7 +76,8 @@ impl Tune {
         }
         let place = node.get("max_length").map_or(node.mark, |length| length.mark);
         let max_length = fields.get("max_length", 512, small(2..=1_048_576));
-        let loss = fields.get("loss", LossMask::Reply, choice([("reply", LossMask::Reply), ("all", LossMask::All)]));
+        let masks = [("reply", LossMask::Reply), ("instruction", LossMask::Instruction), ("all", LossMask::All)];
+        let loss = fields.get("loss", LossMask::Reply, choice(masks));
         let replay = fields.get("pretrain_mix", None, |value| real(Within::ProperFraction)(value).map(Replay::new));
         let starts = [("fresh", OptimizerStart::Fresh), ("carried", OptimizerStart::Carried)];
         let optimizer = fields.get("optimizer", OptimizerStart::Fresh, choice(starts));
@@ -98,7 +99,7 @@ impl Tune {
 }
 
 /// The keys of `tune:` that cannot differ between the stages of one training.
-pub(super) const SHARED_TUNE_KEYS: [&str; 17] = [
+pub(super) const SHARED_TUNE_KEYS: [&str; 18] = [
     "batch_size",
     "learning_rate",
     "schedule",
@@ -109,6 +110,7 @@ pub(super) const SHARED_TUNE_KEYS: [&str; 17] = [
     "weight_decay",
     "clip_norm",
     "label_smoothing",
+    "neftune_alpha",
     "precision",
     "validate_every",
     "early_stopping",
@@ -153,6 +155,7 @@ fn training(fields: &mut Fields, peak: f64, decay: Schedule, held_out: f64) -> O
         value => real(Within::Positive)(value).map(Some).map_err(|fault| fault.or_hint("`null` disables clipping")),
     });
     let label_smoothing = fields.get("label_smoothing", 0.0, real(Within::ProperFraction));
+    let neftune_alpha = fields.get("neftune_alpha", 0.0, real(Within::NotNegative));
     let precision = choice([("f32", Precision::F32), ("bf16", Precision::Bf16)]);
     let precision = fields.get("precision", Precision::F32, precision);
     let validation = validation(fields, held_out);
@@ -168,6 +171,7 @@ fn training(fields: &mut Fields, peak: f64, decay: Schedule, held_out: f64) -> O
         weight_decay,
         clip_norm,
         label_smoothing,
+        neftune_alpha,
         precision,
         validation,
     })

@@ -76,9 +76,11 @@ fn text(dataset: &ShownDataset, coloured: bool) -> String {
     if let Some(length) = max_length {
         text.push_str(&format!(", max_length {length}"));
     }
-    if *loss == LossMask::All {
-        text.push_str(", loss on all tokens");
-    }
+    text.push_str(match loss {
+        LossMask::Reply => "",
+        LossMask::Instruction => ", loss on all but the template",
+        LossMask::All => ", loss on all tokens",
+    });
     text.push('\n');
     if *left_out > 0 {
         text.push_str(&format!("{} without text to train on left out\n", counted(*left_out as u64, "record")));

@@ -12,7 +12,7 @@ fn shown(formatting: &Formatting, record: &Record) -> String {
     let (tokenizer, folder) = (tokenizer(), tempfile::tempdir().unwrap());
     let formatter = Formatter::new(formatting, &tokenizer, folder.path()).unwrap();
     match formatter.tokenize(record) {
-        Ok(TokenizedRecord { ids, trained, across }) => {
+        Ok(TokenizedRecord { ids, trained, across, .. }) => {
             let text: Vec<String> = (ids.iter().zip(trained))
                 .map(|(id, trained)| {
                     let text = tokenizer.decode(&[*id]).unwrap().replace('\n', "⏎").replace("<|endoftext|>", "$");
@@ -125,4 +125,41 @@ fn records_that_cannot_be_formatted_are_refused() {
         format the records: model/tokenizer_config.json has no chat template: set `chat_template: chatml`, or name a file
         "
     );
+}
+
+/// What `loss: instruction` trains on beside the reply.
+#[test]
+fn the_own_text_of_records_is_told_from_the_template() {
+    let tokenizer = tokenizer();
+    let own = |formatting: &Formatting, record: &Record| {
+        let folder = tempfile::tempdir().unwrap();
+        let formatter = Formatter::new(formatting, &tokenizer, folder.path()).unwrap().telling_own_text(true);
+        let TokenizedRecord { ids, own, .. } = formatter.tokenize(record).map_err(|error| error.to_string())?;
+        assert_eq!(ids.len(), own.len());
+        let ids: Vec<u32> = ids.into_iter().zip(own).filter_map(|(id, own)| own.then_some(id)).collect();
+        Ok::<_, String>(tokenizer.decode(&ids).unwrap().split_whitespace().collect::<Vec<_>>().join(" "))
+    };
+    let template = |text: &str| Formatting::Template(Template::try_from(text.to_owned()).unwrap());
+    let chat = |text: &str| Formatting::Chat { chat_template: ChatTemplate::Text(text.to_owned()) };
+    let pair = Record::pair("Look at the", "dog!");
+    assert_eq!(own(&template("Q: {prompt}\nA: {reply}\nEnd"), &pair).unwrap(), "Look at the dog!");
+    // The words of the template in the record are the record's.
+    let same = Record::pair("user", "assistant");
+    let chatml = Formatting::Chat { chat_template: ChatTemplate::Chatml };
+    assert_eq!(own(&chatml, &same).unwrap(), "userassistant");
+    let conversation = Record::Conversation(vec![
+        message(Role::System, "Be kind. "),
+        message(Role::User, "Look"),
+        message(Role::Assistant, "At what?"),
+        message(Role::User, "The dog"),
+        message(Role::Assistant, "Yes."),
+    ]);
+    assert_eq!(own(&chatml, &conversation).unwrap(), "Be kind.LookAt what?The dogYes.");
+    let trimming = "{% for m in messages %}<{{ m.role }}>{{ m.content | trim }}\n{% endfor %}{% if add_generation_prompt \
+                    %}<assistant>{% endif %}";
+    assert_eq!(own(&chat(trimming), &conversation).unwrap(), "Be kind.LookAt what?The dogYes.");
+    let changing = "{% for m in messages %}<{{ m.role }}>{{ m.content | replace('k', 'c') }} {{ m.content | length }}\n{% \
+                    endfor %}{% if add_generation_prompt %}<assistant>{% endif %}";
+    assert!(own(&chat(changing), &conversation).unwrap_err().contains("the template changes the text of messages"));
+    assert_eq!(own(&chatml, &Record::Text("Look at the dog!".to_owned())).unwrap(), "Look at the dog!");
 }

@@ -73,6 +73,15 @@ pub struct SplitSize {
     pub across: u64,
 }
 
+/// A bit of the byte that the mask of records has for each token.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum MaskBit {
+    /// The token is trained on.
+    Trained = 1,
+    /// The token stands for a part of the record's own text, and not only of the template.
+    Own = 2,
+}
+
 /// The ledger of a prepared folder: what its files contain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ledger {
@@ -81,6 +90,9 @@ pub struct Ledger {
     pub width: TokenWidth,
     /// The vocabulary size of the tokenizer.
     pub vocab_size: u32,
+    /// Whether the mask tells the tokens of the records' own text from those of the template.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub own_text: bool,
     /// The training part.
     pub train: SplitSize,
     /// The held-out part.

@@ -5,7 +5,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::super::error::DataError;
-use super::ledger::{Ledger, Split, SplitSize, TokenWidth, Units};
+use super::ledger::{Ledger, MaskBit, Split, SplitSize, TokenWidth, Units};
 
 impl Ledger {
     /// Reads the ledger of a prepared folder.
@@ -133,6 +133,7 @@ pub struct PreparedDataset {
     /// The positions where the ids of each record end.
     ends: Vec<u64>,
     mask: PartFile,
+    own_text: bool,
 }
 
 /// A record of a prepared dataset.
@@ -142,6 +143,8 @@ pub struct PreparedRecord {
     pub ids: Vec<u32>,
     /// Whether each id is trained on.
     pub trained: Vec<bool>,
+    /// Whether each id stands for a part of the record's own text; all false unless [`PreparedDataset::tells_own_text`].
+    pub own: Vec<bool>,
 }
 
 impl PreparedDataset {
@@ -151,6 +154,7 @@ impl PreparedDataset {
     /// Missing files; files whose length differs from the ledger; an index that does not match the tokens.
     pub fn open(dir: &Path, split: Split) -> Result<Self, DataError> {
         let (share, tokens) = open(dir, split, Units::Records)?;
+        let own_text = Ledger::open(dir)?.own_text;
         let path = file(dir, split, "index");
         let bytes = share.units.saturating_mul(8);
         let index = PartFile::open(path.clone(), bytes)?.read(0, bytes)?;
@@ -166,7 +170,7 @@ impl PreparedDataset {
             return Err(damaged(&path, format!("its records end at token {start} of {}", share.tokens)));
         }
         let mask = PartFile::open(file(dir, split, "mask"), share.tokens)?;
-        Ok(Self { share, tokens, ends, mask })
+        Ok(Self { share, tokens, ends, mask, own_text })
     }
 
     /// The number of records.
@@ -177,6 +181,11 @@ impl PreparedDataset {
     /// Whether there are no records.
     pub fn is_empty(&self) -> bool {
         self.share.units == 0
+    }
+
+    /// Whether the tokens of the records' own text are told from those of the template.
+    pub fn tells_own_text(&self) -> bool {
+        self.own_text
     }
 
     /// The number of words in all prompts and replies.
@@ -199,7 +208,9 @@ impl PreparedDataset {
     pub fn record(&self, index: u64) -> Result<PreparedRecord, DataError> {
         let start = index.checked_sub(1).map_or(0, |previous| self.ends[previous as usize]);
         let end = self.ends[index as usize];
-        let trained = self.mask.read(start, end)?.iter().map(|byte| *byte != 0).collect();
-        Ok(PreparedRecord { ids: self.tokens.range(start, end)?, trained })
+        let mask = self.mask.read(start, end)?;
+        let marked = |bit: MaskBit| mask.iter().map(|byte| byte & bit as u8 != 0).collect();
+        let (trained, own) = (marked(MaskBit::Trained), marked(MaskBit::Own));
+        Ok(PreparedRecord { ids: self.tokens.range(start, end)?, trained, own })
     }
 }

@@ -11,7 +11,7 @@ use super::super::formatted::{Formatter, TokenizedRecord};
 use super::super::record::Record;
 use super::super::tokenizer::Tokenizer;
 use super::super::words::count_words;
-use super::ledger::{Ledger, Split, SplitSize, TokenWidth, Units};
+use super::ledger::{Ledger, MaskBit, Split, SplitSize, TokenWidth, Units};
 use super::split::{HeldOut, split_documents, split_groups};
 
 /// Bytes of text that are tokenized at a time, which bounds the memory for ids that are not yet written.
@@ -69,6 +69,7 @@ pub fn prepare_dataset(
     let numbered = groups.iter().flatten().enumerate();
     let units: Vec<(Split, (usize, &Record))> = splits.into_iter().zip(numbered).collect();
     let mut folder = Folder::create(out, tokenizer, Units::Records)?;
+    folder.own_text = formatter.tells_own_text();
     for chunk in chunks(&units, |(_, (_, record))| record.bytes()) {
         let encoded = chunk.par_iter().map(|(split, (index, record))| {
             let tokenized = formatter.tokenize(record).map_err(|error| error.of_record(index + 1))?;
@@ -107,6 +108,7 @@ struct Folder {
     path: PathBuf,
     units: Units,
     width: TokenWidth,
+    own_text: bool,
     train: Files,
     validation: Files,
 }
@@ -155,7 +157,8 @@ impl Folder {
             Ok::<_, DataError>(Files { ids: output("bin")?, records, share: SplitSize::default() })
         };
         let (train, validation) = (files(Split::Train)?, files(Split::Validation)?);
-        Ok(Self { path: path.to_owned(), units, width: TokenWidth::of(tokenizer.vocab_size()), train, validation })
+        let width = TokenWidth::of(tokenizer.vocab_size());
+        Ok(Self { path: path.to_owned(), units, width, own_text: false, train, validation })
     }
 
     fn files(&mut self, split: Split) -> &mut Files {
@@ -183,14 +186,19 @@ impl Folder {
         files.share.trained += record.trained.iter().filter(|trained| **trained).count() as u64;
         files.share.across += u64::from(record.across > 0);
         let Some(records) = &mut files.records else { return Ok(()) };
-        records.mask.write(&record.trained.iter().map(|trained| u8::from(*trained)).collect::<Vec<u8>>())?;
+        let mut mask: Vec<u8> =
+            record.trained.iter().map(|trained| u8::from(*trained) * MaskBit::Trained as u8).collect();
+        for (byte, own) in mask.iter_mut().zip(&record.own) {
+            *byte |= u8::from(*own) * MaskBit::Own as u8;
+        }
+        records.mask.write(&mask)?;
         records.index.write(&files.share.tokens.to_le_bytes())
     }
 
     fn finish(self, tokenizer: &Tokenizer) -> Result<Ledger, DataError> {
         let (train, validation) = (self.train.share, self.validation.share);
-        let ledger =
-            Ledger { units: self.units, width: self.width, vocab_size: tokenizer.vocab_size(), train, validation };
+        let Self { units, width, own_text, .. } = self;
+        let ledger = Ledger { units, width, vocab_size: tokenizer.vocab_size(), own_text, train, validation };
         for files in [self.train, self.validation] {
             files.ids.finish()?;
             if let Some(records) = files.records {

@@ -21,7 +21,7 @@ pub(super) fn run(job: &PrepareJob, inputs: Inputs<'_>, attempt: &mut Attempt) -
         }
         Prepared::Dataset(origin, format, formatting) => {
             let groups = data::record_groups(&inputs.located(origin), format)?;
-            let formatter = Formatter::new(formatting, &tokenizer, folder)?;
+            let formatter = Formatter::new(formatting, &tokenizer, folder)?.telling_own_text(job.own_text);
             let (ledger, held_out) = data::prepare_dataset(&tokenizer, &groups, &formatter, job.held_out, &output)?;
             let (across, records) = [ledger.train, ledger.validation]
                 .iter()
@@ -73,7 +73,7 @@ mod tests {
             let origin = Origin::World { part: WorldPart::Dialogues, seed: 1, size: 3_000 };
             let format = DatasetFormat::Dialogue { min_words: 0, across, remove: String::new() };
             let data = Prepared::Dataset(origin, format, Formatting::separated("\n"));
-            let job = Job::Prepare(PrepareJob { tokenizer, data, held_out: 0.1 });
+            let job = Job::Prepare(PrepareJob { tokenizer, data, held_out: 0.1, own_text: false });
             let attempt = submit(&runs.path().join(format!("across-{across}")), "t", &job, &parents, &NEVER);
             let warning = |event| match event {
                 Event::Warning { message } => Some(message),

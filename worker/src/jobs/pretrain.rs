@@ -24,6 +24,7 @@ pub(super) fn run(job: &PretrainJob, inputs: Inputs<'_>, attempt: &mut Attempt) 
     let tokens = windows * f64::from(job.sequence_length + 1);
     let stage = Stage {
         training: &job.training,
+        seed: job.seed,
         milestones: &job.milestones,
         total,
         text: TextSeen { words: words as u64, tokens: tokens as u64 },

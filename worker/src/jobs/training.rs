@@ -27,6 +27,8 @@ const VALIDATION_BATCH: u32 = 16;
 /// What the training of a pretrain or tune job depends on.
 pub(super) struct Stage<'a, E> {
     pub(super) training: &'a Training,
+    /// The seed of what is random in the training itself.
+    pub(super) seed: u64,
     pub(super) milestones: &'a [Milestone],
     /// Optimizer steps in total.
     pub(super) total: u64,
@@ -58,8 +60,9 @@ pub(super) fn sample<T, E>(len: u64, row: impl Fn(u64) -> Result<T, E>) -> Resul
 
 /// Trains the model on token sequences and writes it to the output of the attempt.
 pub(super) fn run(stage: Stage<'_, TrainingSequence>, model: Model, attempt: &mut Attempt) -> Result<(), JobError> {
-    let Training { precision, label_smoothing, .. } = *stage.training;
+    let Training { precision, label_smoothing, neftune_alpha, .. } = *stage.training;
     let objective = LanguageModeling::new(model.config(), precision, label_smoothing);
+    let objective = objective.with_noise(neftune_alpha, stage.seed, model.config());
     minimize(objective, stage, model, attempt)
 }
 

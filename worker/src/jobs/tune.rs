@@ -47,6 +47,7 @@ pub(super) fn run(job: &TuneJob, inputs: Inputs<'_>, attempt: &mut Attempt) -> R
     let model = inputs.read_model(parent)?;
     let stage = Stage {
         training: &job.training,
+        seed: job.seed,
         milestones: &[],
         total: train.total_steps(),
         text: TextSeen { words: 0, tokens: 0 },

@@ -38,9 +38,14 @@ impl InstructionRecords {
     pub(in super::super) fn open(folders: &[&Path], split: Split, job: &TuneJob) -> Result<Self, DataError> {
         let datasets: Vec<PreparedDataset> =
             folders.iter().map(|folder| PreparedDataset::open(folder, split)).collect::<Result<_, _>>()?;
+        let TuneJob { max_length, loss, .. } = *job;
+        let lacks = |dataset: &PreparedDataset| loss == LossMask::Instruction && !dataset.tells_own_text();
+        if let Some(place) = datasets.iter().position(lacks) {
+            let problem = "it does not tell the records' own text from the template, which `loss: instruction` needs";
+            return Err(DataError::Damaged { path: folders[place].to_owned(), problem: problem.to_owned() });
+        }
         let starts = PartStarts::new(datasets.iter().map(PreparedDataset::len));
         let folders = folders.iter().map(|folder| folder.to_path_buf()).collect();
-        let TuneJob { max_length, loss, .. } = *job;
         Ok(Self { folders, datasets, starts, max_length, loss })
     }
 
@@ -85,10 +90,14 @@ impl InstructionRecords {
     /// A record of a dataset. If what is trained on is beyond the maximum length, no token is predicted.
     pub(super) fn record(&self, dataset: usize, index: u64) -> Result<BatchRow, DataError> {
         let dataset = &self.datasets[dataset];
-        let PreparedRecord { mut ids, trained } = dataset.record(index)?;
+        let PreparedRecord { mut ids, trained, own } = dataset.record(index)?;
         ids.truncate(self.max_length as usize);
         let sequence = match self.loss {
             LossMask::Reply => TrainingSequence::predicting_where(ids, &trained),
+            LossMask::Instruction => {
+                let either: Vec<bool> = trained.iter().zip(&own).map(|(trained, own)| *trained || *own).collect();
+                TrainingSequence::predicting_where(ids, &either)
+            }
             LossMask::All => TrainingSequence::predicting_from(ids, 1),
         };
         let words = dataset.words() as f64 / dataset.len() as f64;

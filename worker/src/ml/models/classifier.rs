@@ -101,7 +101,7 @@ impl Classifier {
     /// # Errors
     /// If libtorch fails.
     pub fn pooled(&self, ids: &Tensor, positions: &Tensor, precision: Precision) -> Result<Tensor, Error> {
-        let hidden = self.model.hidden_in(ids, precision)?; // [inputs, width, hidden]
+        let hidden = self.model.hidden_in(ids, None, precision)?; // [inputs, width, hidden]
         Ok(hidden.f_flatten(0, 1)?.f_index_select(0, positions)?.f_to_kind(Kind::Float)?)
     }
 

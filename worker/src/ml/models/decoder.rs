@@ -9,15 +9,35 @@ use super::attention::PrefixTree;
 use crate::ml::error::Error;
 use crate::ml::weights::Weights;
 
+/// What goes into a forward pass.
+#[derive(Debug, Clone, Copy)]
+pub struct DecoderInputs<'a> {
+    /// Token ids, `[batch, seq]` int64.
+    pub ids: &'a Tensor,
+    /// Noise that is added to the embeddings of the tokens, `[batch, seq, hidden]` float32.
+    pub noise: Option<&'a Tensor>,
+    /// The texts with shared prefixes that a row holds. Without it, each row is one text that starts at position 0.
+    pub prefix_tree: Option<&'a PrefixTree>,
+}
+
+impl DecoderInputs<'_> {
+    /// The embeddings of the tokens with their noise: embedding `[vocab, hidden]` -> `[batch, seq, hidden]`, float32.
+    pub(super) fn embed(&self, embedding: &Tensor) -> Result<Tensor, Error> {
+        let tokens = Tensor::f_embedding(embedding, self.ids, -1, false, false)?;
+        Ok(match self.noise {
+            Some(noise) => tokens.f_add(noise)?,
+            None => tokens,
+        })
+    }
+}
+
 /// The forward pass of a model.
 pub trait Decoder: Debug + Send {
-    /// Final hidden states, normalized: ids `[batch, seq]` int64 -> `[batch, seq, hidden]` of this kind.
-    ///
-    /// Without `prefix_tree`, each row is one text that starts at position 0.
+    /// Final hidden states, normalized: `[batch, seq, hidden]` of this kind.
     ///
     /// # Errors
     /// If libtorch fails.
-    fn hidden(&self, ids: &Tensor, prefix_tree: Option<&PrefixTree>, kind: Kind) -> Result<Tensor, Error>;
+    fn hidden(&self, inputs: DecoderInputs<'_>, kind: Kind) -> Result<Tensor, Error>;
 
     /// The vocabulary head, `[vocab, hidden]`: logits are `hidden @ head.T`.
     fn head(&self) -> &Tensor;

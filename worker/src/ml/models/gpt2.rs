@@ -3,8 +3,8 @@
 use grid::domain::ModelConfig;
 use tch::{Kind, Tensor};
 
-use super::attention::{Heads, PrefixTree, causal_attention};
-use super::decoder::{Decoder, Family, HEAD};
+use super::attention::{Heads, causal_attention};
+use super::decoder::{Decoder, DecoderInputs, Family, HEAD};
 use crate::ml::error::Error;
 use crate::ml::weights::{PartShape, Weights};
 
@@ -104,10 +104,11 @@ impl Decoder for Gpt2 {
         &self.head
     }
 
-    fn hidden(&self, ids: &Tensor, prefix_tree: Option<&PrefixTree>, kind: Kind) -> Result<Tensor, Error> {
+    fn hidden(&self, inputs: DecoderInputs<'_>, kind: Kind) -> Result<Tensor, Error> {
+        let DecoderInputs { ids, prefix_tree, .. } = inputs;
         let (_, seq) = ids.size2()?;
         let norm = |norm: &Norm, x: &Tensor| norm.apply(x, self.norm_eps, kind);
-        let tokens = Tensor::f_embedding(&self.embedding, ids, -1, false, false)?; // [batch, seq, hidden]
+        let tokens = inputs.embed(&self.embedding)?; // [batch, seq, hidden]
         let positions = match prefix_tree {
             Some(tree) => Tensor::f_embedding(&self.positions, &tree.position_ids, -1, false, false)?,
             None => self.positions.f_narrow(0, 0, seq)?,

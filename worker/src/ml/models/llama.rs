@@ -3,8 +3,8 @@
 use grid::domain::ModelConfig;
 use tch::{Kind, Tensor};
 
-use super::attention::{Heads, PrefixTree, Rotary, causal_attention};
-use super::decoder::{Decoder, Family, HEAD};
+use super::attention::{Heads, Rotary, causal_attention};
+use super::decoder::{Decoder, DecoderInputs, Family, HEAD};
 use super::layers::{add_norm, linear, swiglu};
 use crate::ml::error::Error;
 use crate::ml::weights::{PartShape, Weights};
@@ -101,14 +101,14 @@ impl Decoder for Llama {
         &self.head
     }
 
-    fn hidden(&self, ids: &Tensor, prefix_tree: Option<&PrefixTree>, kind: Kind) -> Result<Tensor, Error> {
+    fn hidden(&self, inputs: DecoderInputs<'_>, kind: Kind) -> Result<Tensor, Error> {
         let norm = |x: &Tensor, branch: Option<&Tensor>, gain: &Tensor| add_norm(x, branch, gain, self.norm_eps, kind);
-        let mut x = Tensor::f_embedding(&self.embedding, ids, -1, false, false)?; // [batch, seq, hidden], float32
+        let mut x = inputs.embed(&self.embedding)?; // [batch, seq, hidden], float32
         let mut branch = None; // the output of the previous block, not yet added to x
         for block in &self.blocks {
             let normed = norm(&x, branch.as_ref(), &block.attention_norm)?;
             let packed = linear(&normed.output, &block.qkv)?; // [batch, seq, (heads + 2 * kv_heads) * head_dim]
-            let mixed = causal_attention(&packed, self.attention, Some(&self.rotary), prefix_tree)?;
+            let mixed = causal_attention(&packed, self.attention, Some(&self.rotary), inputs.prefix_tree)?;
             let mixed = linear(&mixed, &block.output)?;
             let normed = norm(&normed.residual, Some(&mixed), &block.mlp_norm)?;
             let inner = swiglu(&linear(&normed.output, &block.gate_up)?)?; // [batch, seq, intermediate]

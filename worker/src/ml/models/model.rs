@@ -4,7 +4,7 @@ use grid::domain::{ModelConfig, Precision};
 use tch::{Device, Kind, Tensor};
 
 use super::attention::PrefixTree;
-use super::decoder::Decoder;
+use super::decoder::{Decoder, DecoderInputs};
 use super::families::family;
 use crate::ml::error::Error;
 use crate::ml::weights::{Trainable, Weights};
@@ -62,11 +62,12 @@ impl Model {
     ///
     /// Position *t* attends to positions 0..=*t* only, so rows that are padded on the right need no mask.
     pub fn hidden(&self, ids: &Tensor) -> Result<Tensor, Error> {
-        self.hidden_in(ids, Precision::F32)
+        self.hidden_in(ids, None, Precision::F32)
     }
 
-    /// Like [`Model::hidden`], computed in this precision, which is also that of the result.
-    pub fn hidden_in(&self, ids: &Tensor, precision: Precision) -> Result<Tensor, Error> {
+    /// Like [`Model::hidden`], computed in this precision, which is also that of the result. `noise` `[batch, seq, hidden]`
+    /// float32 is added to the embeddings of the tokens.
+    pub fn hidden_in(&self, ids: &Tensor, noise: Option<&Tensor>, precision: Precision) -> Result<Tensor, Error> {
         let (_, seq) = ids.size2()?;
         if seq > i64::from(self.config.max_positions) {
             let most = self.config.max_positions;
@@ -74,7 +75,7 @@ impl Model {
                 "a sequence of {seq} tokens is longer than the model's {most} positions"
             )));
         }
-        self.decode(ids, None, precision)
+        self.decode(DecoderInputs { ids, noise, prefix_tree: None }, precision)
     }
 
     /// The number of tokens that a text may have in front of its last one; `None` for rotary positions, which `transformers`
@@ -87,15 +88,15 @@ impl Model {
     ///
     /// Every position id must be below the [limit](Model::position_limit) of the model.
     pub fn hidden_of_prefix_tree(&self, ids: &Tensor, prefix_tree: &PrefixTree) -> Result<Tensor, Error> {
-        self.decode(ids, Some(prefix_tree), Precision::F32)
+        self.decode(DecoderInputs { ids, noise: None, prefix_tree: Some(prefix_tree) }, Precision::F32)
     }
 
-    fn decode(&self, ids: &Tensor, prefix_tree: Option<&PrefixTree>, precision: Precision) -> Result<Tensor, Error> {
+    fn decode(&self, inputs: DecoderInputs<'_>, precision: Precision) -> Result<Tensor, Error> {
         let kind = match precision {
             Precision::F32 => Kind::Float,
             Precision::Bf16 => Kind::BFloat16,
         };
-        self.decoder.hidden(ids, prefix_tree, kind)
+        self.decoder.hidden(inputs, kind)
     }
 
     /// The vocabulary head, `[vocab, hidden]`: logits are `hidden @ head.T`.

@@ -5,6 +5,8 @@
 use std::ops::Range;
 
 use grid::domain::{ModelConfig, Precision};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{RngCore, SeedableRng};
 use tch::{Device, Tensor};
 
 use super::objective::{BatchLimits, MicroBatch, Objective, Purpose, copy_to_device};
@@ -64,17 +66,59 @@ pub struct LanguageModeling {
     precision: Precision,
     /// See [`grid::domain::Training::label_smoothing`]; validation does not smooth.
     label_smoothing: f64,
+    /// Validation has none.
+    noise: Option<EmbeddingNoise>,
+}
+
+/// Uniform noise on the embeddings of training rows; see [`grid::domain::Training::neftune_alpha`]. It is a function of
+/// these fields, the step, and the number of the row in the batch.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct EmbeddingNoise {
+    alpha: f64,
+    seed: u64,
+    /// The width of the model.
+    hidden: usize,
+}
+
+impl EmbeddingNoise {
+    /// The noise of the rows of a micro-batch, each given by its number in the batch and its number of input tokens, padded
+    /// with zeros: float32 `[rows, longest, hidden]`.
+    fn of_rows(self, step: u64, rows: &[(usize, usize)]) -> Result<Tensor, Error> {
+        let longest = rows.iter().map(|(_, tokens)| *tokens).max().unwrap_or(0);
+        let mut values = vec![0f32; rows.len() * longest * self.hidden];
+        for ((number, tokens), row) in rows.iter().zip(values.chunks_mut((longest * self.hidden).max(1))) {
+            let mut hasher = blake3::Hasher::new_derive_key("grid noise of embeddings 1");
+            for part in [self.seed, step, *number as u64] {
+                hasher.update(&part.to_le_bytes());
+            }
+            let mut random = ChaCha8Rng::from_seed(*hasher.finalize().as_bytes());
+            let count = tokens * self.hidden;
+            let scale = self.alpha / (count as f64).sqrt();
+            for value in &mut row[..count] {
+                *value = (scale * (f64::from(random.next_u32()) / 2f64.powi(31) - 1.0)) as f32;
+            }
+        }
+        let size = [rows.len() as i64, longest as i64, self.hidden as i64];
+        Ok(Tensor::f_from_slice(&values)?.f_view(size)?)
+    }
 }
 
 impl LanguageModeling {
     /// The objective for a model of this configuration.
     pub fn new(config: &ModelConfig, precision: Precision, label_smoothing: f64) -> Self {
-        Self { vocab_size: config.vocab_size, precision, label_smoothing }
+        Self { vocab_size: config.vocab_size, precision, label_smoothing, noise: None }
+    }
+
+    /// Adds noise of this scale to the embeddings of the training rows of a model of this configuration. The seed is that of
+    /// the training.
+    pub fn with_noise(self, neftune_alpha: f64, seed: u64, config: &ModelConfig) -> Self {
+        let noise = EmbeddingNoise { alpha: neftune_alpha, seed, hidden: config.hidden as usize };
+        Self { noise: (neftune_alpha > 0.0).then_some(noise), ..self }
     }
 
     /// Hidden states of the positions before a predicted id, `[predicted, hidden]`. Only these go on to the vocabulary.
     fn hidden(&self, model: &Model, micro_batch: &TokenBatch) -> Result<Tensor, Error> {
-        let hidden = model.hidden_in(&micro_batch.ids, self.precision)?; // [batch, seq, hidden]
+        let hidden = model.hidden_in(&micro_batch.ids, micro_batch.noise.as_ref(), self.precision)?; // [batch, seq, hidden]
         let (batch, seq, width) = hidden.size3()?;
         let flat = hidden.f_view([batch * seq, width])?;
         let all = micro_batch.predicted as i64 == batch * seq;
@@ -106,7 +150,7 @@ impl Objective for LanguageModeling {
     fn micro_batches(
         &self,
         examples: &[TrainingSequence],
-        _: Purpose,
+        purpose: Purpose,
         BatchLimits { max_rows, device }: BatchLimits,
     ) -> Result<Vec<TokenBatch>, Error> {
         if let Some(id) = examples.iter().flat_map(|example| &example.ids).find(|&&id| id >= self.vocab_size) {
@@ -115,8 +159,19 @@ impl Objective for LanguageModeling {
                 self.vocab_size
             )));
         }
-        let groups = group_by_length(examples, |example| example.ids.len(), max_rows, device);
-        groups.iter().filter_map(|group| TokenBatch::new(group).transpose()).collect()
+        let numbered: Vec<(usize, &TrainingSequence)> = examples.iter().enumerate().collect();
+        let groups = group_by_length(&numbered, |(_, example)| example.ids.len(), max_rows, device);
+        let mut micro_batches = vec![];
+        for group in groups {
+            let rows: Vec<&TrainingSequence> = group.iter().map(|(_, example)| *example).collect();
+            let Some(mut micro_batch) = TokenBatch::new(&rows)? else { continue };
+            if let (Some(noise), Purpose::Training { step }) = (self.noise, purpose) {
+                let inputs = group.iter().map(|(number, example)| (*number, example.ids.len().saturating_sub(1)));
+                micro_batch.noise = Some(noise.of_rows(step, &inputs.collect::<Vec<_>>())?);
+            }
+            micro_batches.push(micro_batch);
+        }
+        Ok(micro_batches)
     }
 
     /// The head runs forwards and backwards chunk by chunk on detached hidden states; then the rest of the model runs
@@ -143,6 +198,8 @@ impl Objective for LanguageModeling {
 pub struct TokenBatch {
     /// Every id but the last of each row, int64 `[rows, longest - 1]`.
     ids: Tensor,
+    /// Noise on the embeddings of `ids`, float32 `[rows, longest - 1, hidden]`.
+    noise: Option<Tensor>,
     /// Indices into the flattened `ids` of the positions before a predicted id, int64 `[predicted]`.
     positions: Tensor,
     /// The predicted ids, int64 `[predicted]`.
@@ -175,6 +232,7 @@ impl TokenBatch {
         }
         Ok(Some(Self {
             ids: Tensor::f_from_slice(&ids)?.f_view([rows.len() as i64, width as i64])?,
+            noise: None,
             positions: Tensor::f_from_slice(&positions)?,
             targets: Tensor::f_from_slice(&targets)?,
             rows: rows.len(),
@@ -195,6 +253,7 @@ impl MicroBatch for TokenBatch {
     fn to_device(&self, device: Device) -> Result<Self, Error> {
         Ok(Self {
             ids: copy_to_device(&self.ids, device)?,
+            noise: self.noise.as_ref().map(|noise| copy_to_device(noise, device)).transpose()?,
             positions: copy_to_device(&self.positions, device)?,
             targets: copy_to_device(&self.targets, device)?,
             rows: self.rows,
@@ -278,6 +337,52 @@ mod tests {
             let LossSum { sum, count } = objective.validate(&model, &rows, 7).unwrap();
             assert_eq!(count, batch.predicted as u64);
             assert_eq!((sum - loss).abs() < 1e-5 * loss, label_smoothing == 0.0, "{sum} {loss}");
+        }
+    }
+
+    /// The noise of a row depends on nothing but its number, the step and the seed.
+    #[test]
+    fn noise_is_a_function_of_seed_step_and_row() {
+        for arch in Arch::ALL {
+            let config = small(arch);
+            let plain = LanguageModeling::new(&config, Precision::F32, 0.0);
+            let noisy = plain.with_noise(5.0, 3, &config);
+            let rows = [row(&Vec::from_iter(0..9), 0), row(&[4, 4, 4, 4, 5], 0), row(&[4, 4, 4, 4, 5], 0)];
+            let noise = |objective: LanguageModeling, step: u64, max_rows| -> Vec<Vec<f32>> {
+                let limits = BatchLimits { max_rows, device: Device::Cpu };
+                let batches = objective.micro_batches(&rows, Purpose::Training { step }, limits).unwrap();
+                let rows = batches.iter().flat_map(|batch| {
+                    let noise = batch.noise.as_ref().unwrap();
+                    assert_eq!(noise.size()[..2], batch.ids.size());
+                    (0..noise.size()[0])
+                        .map(|row| Vec::try_from(noise.get(row).flatten(0, -1)).unwrap())
+                        .collect::<Vec<_>>()
+                });
+                rows.collect()
+            };
+            let (whole, split) = (noise(noisy, 7, Some(3)), noise(noisy, 7, Some(1)));
+            let hidden = config.hidden as usize;
+            for ((whole, split), tokens) in whole.iter().zip(&split).zip([8, 4, 4]) {
+                assert_eq!(whole[..tokens * hidden], split[..tokens * hidden]);
+                assert!(whole[tokens * hidden..].iter().all(|value| *value == 0.0), "padding has none");
+                let most = 5.0 / ((tokens * hidden) as f32).sqrt();
+                let (mut least, mut greatest) = (0f32, 0f32);
+                whole.iter().for_each(|value| (least, greatest) = (least.min(*value), greatest.max(*value)));
+                assert!(-most <= least && least < -0.9 * most && 0.9 * most < greatest && greatest <= most);
+            }
+            assert_ne!(split[1], split[2], "rows of equal ids have different noise");
+            assert_ne!(noise(noisy, 8, Some(3)), whole);
+            assert_ne!(noise(plain.with_noise(5.0, 4, &config), 7, Some(3)), whole);
+
+            let model = Model::random(&config, 11, Device::Cpu).unwrap();
+            assert_eq!(noisy.validate(&model, &rows, 3).unwrap(), plain.validate(&model, &rows, 3).unwrap());
+            let loss = |objective: LanguageModeling| {
+                let limits = BatchLimits { max_rows: None, device: Device::Cpu };
+                let batches = objective.micro_batches(&rows, Purpose::Training { step: 1 }, limits).unwrap();
+                objective.backward(&model, &batches[0], 1.0).unwrap().double_value(&[])
+            };
+            assert_ne!(loss(noisy), loss(plain));
+            assert_eq!(loss(plain.with_noise(0.0, 3, &config)), loss(plain));
         }
     }
 

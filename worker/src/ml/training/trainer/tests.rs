@@ -33,6 +33,7 @@ fn training(precision: Precision) -> Training {
         betas: [0.9, 0.95],
         weight_decay: 0.1,
         clip_norm: Some(1.0),
+        neftune_alpha: 1.0,
         precision,
         ..Training::plain(Length::Steps(12), 9, 3e-3)
     }
@@ -45,6 +46,7 @@ fn trainer_of(
     options: Options,
 ) -> Trainer<LanguageModeling> {
     let objective = LanguageModeling::new(model.config(), training.precision, training.label_smoothing);
+    let objective = objective.with_noise(training.neftune_alpha, 3, model.config());
     Trainer::new(model, objective, training, 12, Arc::new(batches), options).unwrap()
 }
 
