@@ -22,7 +22,7 @@ const SMALL_WIDTH: u32 = 256;
 /// Whether all models of a plan are small.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ModelScale {
-    /// All models are trained from random weights and at most [`SMALL_WIDTH`] wide.
+    /// All models are trained from random weights and at most 256 wide.
     Small,
     /// Any models.
     Any,
