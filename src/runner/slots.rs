@@ -15,8 +15,9 @@ pub struct Slot {
     pub threads: u32,
 }
 
-/// The largest width of a small model. Its operations are so short that several threads hardly share them: two threads of
-/// one worker train it 1.1 to 1.5 times as fast as one, and more slowly if other programs need the cores.
+/// The largest width of a small model. Its operations are so short that its threads often wait for each other: on two idle
+/// cores, two workers with one thread each train models of width 128 1.1 times as fast as one worker with two threads, and
+/// the more so if other programs need the cores.
 const SMALL_WIDTH: u32 = 256;
 
 /// Whether all models of a plan are small.

@@ -4,7 +4,7 @@
 //! machine that is fastest: small models have many operations of a few microseconds. If other programs need the cores,
 //! spinning takes the time from the very threads that are waited for, and training becomes many times slower.
 //!
-//! libgomp spins less (see [`THROTTLED_SPIN_COUNT`]) as long as it manages more threads than there are CPUs, as its manual
+//! libgomp spins less (see [`WAIT_POLICY`]) as long as it manages more threads than there are CPUs, as its manual
 //! says of `GOMP_SPINCOUNT`. A thread here keeps a team of idle threads as long as the threads of this process wait for
 //! CPUs. The number of threads that compute does not change, because it would change the last bits of results.
 
@@ -17,16 +17,17 @@ use std::time::{Duration, Instant};
 use grid::domain::openmp::{SPIN_COUNT, WAIT_POLICY};
 
 /// Time between two measurements.
-const INTERVAL: Duration = Duration::from_millis(500);
+const INTERVAL: Duration = Duration::from_millis(100);
 
-/// The share of the time of a computing thread that it waits for a CPU, from which on the machine is busy.
-const BUSY: f64 = 0.05;
+/// The number of threads that wait for a CPU, on average over an interval, from which on the machine is busy. It is not one
+/// for each computing thread: all of them wait for a single one that is late.
+const BUSY: f64 = 0.2;
 
-/// The share below which it is idle again, in [`QUIET_INTERVALS`] successive intervals.
-const IDLE: f64 = 0.01;
+/// The number below which it is idle again, in [`QUIET_INTERVALS`] successive intervals.
+const IDLE: f64 = 0.05;
 
 /// See [`IDLE`].
-const QUIET_INTERVALS: u32 = 6;
+const QUIET_INTERVALS: u32 = 30;
 
 /// Whether threads should spin for a short time only.
 #[derive(Debug, Default)]
@@ -36,11 +37,11 @@ struct Judgement {
 }
 
 impl Judgement {
-    /// Learns the share of the time that a thread waited for a CPU in the last interval.
-    fn observe(&mut self, share: f64) {
-        self.quiet = if share < IDLE { self.quiet + 1 } else { 0 };
+    /// Learns the mean number of threads that waited for a CPU in the last interval.
+    fn observe(&mut self, waiting: f64) {
+        self.quiet = if waiting < IDLE { self.quiet + 1 } else { 0 };
         match self.is_busy {
-            false => self.is_busy = share > BUSY,
+            false => self.is_busy = waiting > BUSY,
             true => self.is_busy = self.quiet < QUIET_INTERVALS,
         }
     }
@@ -61,11 +62,11 @@ pub(super) fn adapt(threads: u32) {
             let elapsed = measured.elapsed().as_secs_f64();
             measured = Instant::now();
             // Threads that ended take their times with them.
-            let share = delay.saturating_sub(before) as f64 / 1e9 / elapsed / f64::from(threads);
+            let waiting = delay.saturating_sub(before) as f64 / 1e9 / elapsed;
             before = delay;
-            judgement.observe(share);
+            judgement.observe(waiting);
             if judgement.is_busy != team.is_some() {
-                tracing::debug!(share, busy = judgement.is_busy, "the load of the machine changed");
+                tracing::debug!(waiting, busy = judgement.is_busy, "the load of the machine changed");
                 team = judgement.is_busy.then(|| IdleTeam::start(openmp)).flatten();
             }
         }
@@ -159,15 +160,15 @@ mod tests {
     #[test]
     fn threads_spin_less_while_they_wait_for_cpus_and_until_the_machine_is_quiet() {
         let mut judgement = Judgement::default();
-        let mut observe = |share: f64| {
-            judgement.observe(share);
+        let mut observe = |waiting: f64| {
+            judgement.observe(waiting);
             judgement.is_busy
         };
-        assert!(!observe(0.0) && !observe(0.04));
-        assert!(observe(0.3) && observe(0.02));
+        assert!(!observe(0.0) && !observe(0.1));
+        assert!(observe(0.3) && observe(0.1));
         // A short pause of the other programs changes nothing.
-        assert!((1..QUIET_INTERVALS).all(|_| observe(0.0)) && observe(0.02));
-        assert!((1..QUIET_INTERVALS).all(|_| observe(0.0)) && !observe(0.0) && !observe(0.03));
+        assert!((1..QUIET_INTERVALS).all(|_| observe(0.0)) && observe(0.1));
+        assert!((1..QUIET_INTERVALS).all(|_| observe(0.0)) && !observe(0.0) && !observe(0.1));
     }
 
     /// libgomp counts the threads that exist.
