@@ -27,7 +27,7 @@ pub struct TokenizedRecord {
     /// Whether each id is trained on.
     pub trained: Vec<bool>,
     /// Whether each id stands for a part of the record's own text, and not only of the template; empty unless
-    /// [`Formatter::telling_own_text`] asks for it.
+    /// [`Formatter::mark_own_text`] asks for it.
     pub own: Vec<bool>,
     /// The number of trained tokens that also contain a part, other than white space, of the text that is not trained on.
     pub across: u64,
@@ -37,7 +37,7 @@ pub struct TokenizedRecord {
 pub struct Formatter<'a> {
     tokenizer: &'a Tokenizer,
     format: TextFormat<'a>,
-    tells_own_text: bool,
+    marks_own_text: bool,
 }
 
 enum TextFormat<'a> {
@@ -75,17 +75,17 @@ impl<'a> Formatter<'a> {
                 TextFormat::Chat(Box::new(ChatRenderer::new(&source, special).map_err(unformattable)?))
             }
         };
-        Ok(Self { tokenizer, format, tells_own_text: false })
+        Ok(Self { tokenizer, format, marks_own_text: false })
     }
 
-    /// Also tells the tokens of the records' own text from those of the template.
-    pub fn telling_own_text(self, tells_own_text: bool) -> Self {
-        Self { tells_own_text, ..self }
+    /// Also marks the tokens that stand for the records' own text, and not only for text of the template.
+    pub fn mark_own_text(self, marks_own_text: bool) -> Self {
+        Self { marks_own_text, ..self }
     }
 
-    /// See [`Formatter::telling_own_text`].
-    pub(super) fn tells_own_text(&self) -> bool {
-        self.tells_own_text
+    /// See [`Formatter::mark_own_text`].
+    pub(super) fn marks_own_text(&self) -> bool {
+        self.marks_own_text
     }
 
     /// Formats and tokenizes a record. The ids that the tokenizer puts before every text come first, unless a chat template
@@ -100,7 +100,7 @@ impl<'a> Formatter<'a> {
                 let size = self.tokenizer.vocab_size();
                 return Err(unformattable(format!("id {id} is not in the vocabulary of {size} tokens")));
             }
-            let own = if self.tells_own_text { vec![true; ids.len()] } else { vec![] };
+            let own = if self.marks_own_text { vec![true; ids.len()] } else { vec![] };
             return Ok(TokenizedRecord { ids: ids.clone(), trained: trained.clone(), own, across: 0 });
         }
         let (opens, chunks) = self.chunks(record).map_err(unformattable)?;
@@ -115,7 +115,7 @@ impl<'a> Formatter<'a> {
                 tokenized.own.push(false);
             }
         }
-        if !self.tells_own_text {
+        if !self.marks_own_text {
             tokenized.own.clear();
         }
         let bos = self.tokenizer.special_tokens().bos;
@@ -141,7 +141,7 @@ impl<'a> Formatter<'a> {
             Chunk { segments, own: Some(own), end: Some(trained) }
         };
         let chat = |renderer: &ChatRenderer, segments: Vec<Segment>, messages: &[Message]| {
-            let own = if self.tells_own_text { renderer.contents(messages)? } else { vec![] };
+            let own = if self.marks_own_text { renderer.contents(messages)? } else { vec![] };
             Ok::<_, String>((false, vec![Chunk { segments, own: Some(own), end: None }]))
         };
         let whole = |segments: Vec<Segment>, end| Chunk { segments, own: None, end };

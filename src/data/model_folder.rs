@@ -219,9 +219,9 @@ mod tests {
             ),
             (
                 &[("config.json", "{}"), ("model.safetensors", ""), ("vocab.json", "{}"), ("merges.txt", "")],
-                "tokenizer.json: there is no such file; vocab.json and merges.txt are read in its place, as by \
-                 transformers 5, for GPT2Tokenizer, RobertaTokenizer and GPTNeoXTokenizer only, but no 'tokenizer_class' \
-                 is named for a model of type \"\"; create it with",
+                "tokenizer.json: the file is missing, and vocab.json and merges.txt can replace it only for GPT2Tokenizer, \
+                 RobertaTokenizer and GPTNeoXTokenizer (transformers 5), but no 'tokenizer_class' is named for a model of \
+                 type \"\"; create it with",
             ),
             (
                 &[("config.json", "{}"), ("model.safetensors", ""), ("adapter_config.json", "{}")],

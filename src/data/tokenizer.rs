@@ -318,7 +318,7 @@ impl Tokenizer {
     }
 
     /// What of a text is not in its ids, which are those of [`Tokenizer::encode_with_offsets`] without the template. A
-    /// space that the tokenizer puts before the text is no difference.
+    /// space that the tokenizer puts before the text does not count as a difference.
     ///
     /// # Errors
     /// Ids that cannot be decoded.

@@ -11,7 +11,7 @@ pub const SINGLE: &str = "single";
 pub enum LossMask {
     /// The reply and the end-of-text token after it.
     Reply,
-    /// All text of the record, prompt and reply, and what the template writes after a reply, but no other text of the
+    /// The record's own text, prompt and reply, and what the template writes after a reply, but no other text of the
     /// template (Instruction Modelling, arXiv 2405.14394).
     Instruction,
     /// Every token: the prompt, the reply, the template and the end-of-text token.

@@ -220,10 +220,10 @@ pub struct Outcome {
     pub verdict: Verdict,
     /// The files it produced, sorted by path; empty unless the job is done.
     pub artifacts: Vec<Artifact>,
-    /// The digests of the journals of all attempts at the submission, and of the items, by their paths in the folder of
-    /// the job.
+    /// The journals of all attempts at the submission, and the items, as they were when the outcome was published, by their
+    /// paths in the folder of the job. Another attempt that is still alive may append to its journal after that.
     #[serde(default)]
-    pub records: BTreeMap<InnerPath, Digest>,
+    pub records: Vec<Artifact>,
 }
 
 /// A job for the runner, with everything that is needed to write its [`Assignment`].

@@ -216,8 +216,8 @@ pub struct Recipe {
 }
 
 impl Recipe {
-    /// Whether a stage needs to know which tokens are the records' own text. The data of all stages then tell, because the
-    /// last stage is validated on all of them.
+    /// Whether a stage needs to know which tokens are the records' own text. The data of all stages are then marked,
+    /// because the last stage is validated on all of them.
     pub fn needs_own_text(&self) -> bool {
         self.stages.iter().any(|stage| stage.loss == LossMask::Instruction)
     }

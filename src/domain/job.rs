@@ -78,7 +78,7 @@ pub struct PrepareJob {
     pub data: Prepared,
     /// The share of documents or records held out for validation, in 0..1.
     pub held_out: f64,
-    /// Whether the tokens of the records' own text are told from those of the template, for [`LossMask::Instruction`].
+    /// Whether the tokens of the records' own text are marked, which [`LossMask::Instruction`] needs.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub own_text: bool,
 }

@@ -69,7 +69,7 @@ pub fn show_dataset(session: &Session, name: &str, count: usize) -> Result<Shown
     let Prepared::Dataset(_, format, formatting) = &job.data else { unreachable!("`prepare_job` finds datasets") };
     let located = located(planned)?;
     let (tokenizer, folder) = tokenizer_of(session, &job.tokenizer, Transformers::V5)?;
-    let formatter = Formatter::new(formatting, &tokenizer, &folder)?.telling_own_text(job.own_text);
+    let formatter = Formatter::new(formatting, &tokenizer, &folder)?.mark_own_text(job.own_text);
     let (records, left_out) = data::records_and_blank(&located, format)?;
     let (max_length, loss) = trained_as(session, &planned.id);
     let mut shown = vec![];

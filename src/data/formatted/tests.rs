@@ -133,7 +133,7 @@ fn the_own_text_of_records_is_told_from_the_template() {
     let tokenizer = tokenizer();
     let own = |formatting: &Formatting, record: &Record| {
         let folder = tempfile::tempdir().unwrap();
-        let formatter = Formatter::new(formatting, &tokenizer, folder.path()).unwrap().telling_own_text(true);
+        let formatter = Formatter::new(formatting, &tokenizer, folder.path()).unwrap().mark_own_text(true);
         let TokenizedRecord { ids, own, .. } = formatter.tokenize(record).map_err(|error| error.to_string())?;
         assert_eq!(ids.len(), own.len());
         let ids: Vec<u32> = ids.into_iter().zip(own).filter_map(|(id, own)| own.then_some(id)).collect();

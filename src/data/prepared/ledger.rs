@@ -90,7 +90,7 @@ pub struct Ledger {
     pub width: TokenWidth,
     /// The vocabulary size of the tokenizer.
     pub vocab_size: u32,
-    /// Whether the mask tells the tokens of the records' own text from those of the template.
+    /// Whether the mask marks the tokens of the records' own text, as opposed to the text of the template.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub own_text: bool,
     /// The training part.

@@ -1,4 +1,4 @@
-//! Prepared data: token files that training memory-maps, with a ledger.
+//! Prepared data: token files that training reads window by window, with a ledger.
 //!
 //! A folder contains, for the splits `train` and `validation`, `<split>.bin`: the token ids as little-endian integers of
 //! the width given in the ledger. For datasets it also contains `<split>.index` with a little-endian `u64` for each

@@ -143,7 +143,7 @@ pub struct PreparedRecord {
     pub ids: Vec<u32>,
     /// Whether each id is trained on.
     pub trained: Vec<bool>,
-    /// Whether each id stands for a part of the record's own text; all false unless [`PreparedDataset::tells_own_text`].
+    /// Whether each id stands for a part of the record's own text; all false unless [`PreparedDataset::marks_own_text`].
     pub own: Vec<bool>,
 }
 
@@ -183,8 +183,8 @@ impl PreparedDataset {
         self.share.units == 0
     }
 
-    /// Whether the tokens of the records' own text are told from those of the template.
-    pub fn tells_own_text(&self) -> bool {
+    /// Whether the tokens of the records' own text are marked, as opposed to the text of the template.
+    pub fn marks_own_text(&self) -> bool {
         self.own_text
     }
 

@@ -69,7 +69,7 @@ pub fn prepare_dataset(
     let numbered = groups.iter().flatten().enumerate();
     let units: Vec<(Split, (usize, &Record))> = splits.into_iter().zip(numbered).collect();
     let mut folder = Folder::create(out, tokenizer, Units::Records)?;
-    folder.own_text = formatter.tells_own_text();
+    folder.own_text = formatter.marks_own_text();
     for chunk in chunks(&units, |(_, (_, record))| record.bytes()) {
         let encoded = chunk.par_iter().map(|(split, (index, record))| {
             let tokenized = formatter.tokenize(record).map_err(|error| error.of_record(index + 1))?;

@@ -127,8 +127,8 @@ impl Class {
         Err(files.invalid(
             TOKENIZER,
             format!(
-                "there is no such file; {VOCABULARY} and {MERGES} are read in its place, as by transformers {release}, for \
-                 {classes} only, but {given}; {CREATE}, with a release that can load the tokenizer"
+                "the file is missing, and {VOCABULARY} and {MERGES} can replace it only for {classes} (transformers \
+                 {release}), but {given}; {CREATE}, with a release that can load the tokenizer"
             ),
         ))
     }

@@ -43,7 +43,7 @@ impl TokenizerFiles {
             None => {
                 let older = OlderLayout::read(folder)?.ok_or_else(|| DataError::Tokenizer {
                     action: format!("load tokenizer {}", folder.join(TOKENIZER).display()),
-                    reason: format!("there is no such file; {CREATE}"),
+                    reason: format!("the file is missing; {CREATE}"),
                 })?;
                 (older.tokenizer, Some(older.merges))
             }

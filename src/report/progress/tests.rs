@@ -100,7 +100,7 @@ fn ended(job: usize, milliseconds: i64, verdict: Verdict) -> JobUpdate {
         ended: BEGAN + milliseconds,
         verdict,
         artifacts: vec![],
-        records: Default::default(),
+        records: vec![],
     };
     update(job, Update::Ended { folder: PathBuf::from("job"), outcome, items: vec![] })
 }

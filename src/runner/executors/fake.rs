@@ -2,7 +2,6 @@
 //!
 //! A job takes no longer than writing a few small files.
 
-use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -110,7 +109,7 @@ impl Work {
             ended: 0,
             verdict,
             artifacts,
-            records: BTreeMap::new(),
+            records: vec![],
         };
         fs::write(self.folder.join(layout::published_outcome(token)), digested_json::to_text(&outcome)?)
     }

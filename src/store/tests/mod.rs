@@ -181,7 +181,7 @@ impl Reporter<'_> {
             ended: 7000,
             verdict,
             artifacts: if done { vec![artifact] } else { vec![] },
-            records: Default::default(),
+            records: vec![],
         };
         self.update(Update::Ended { folder: folder(self.store, self.job), outcome, items })
     }

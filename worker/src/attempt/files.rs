@@ -1,12 +1,11 @@
 //! Locks, folders of attempts, and the publication of outcomes.
 
-use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use grid::domain::{Artifact, Digest, FileStamp, FolderName, InnerPath, Outcome, digested_json, layout};
+use grid::domain::{Artifact, Digest, FileStamp, FolderName, Outcome, digested_json, layout};
 
 /// Milliseconds since 1970 UTC.
 pub(super) fn now() -> i64 {
@@ -103,9 +102,8 @@ pub(super) fn seal(output: &Path) -> io::Result<Vec<Artifact>> {
     Ok(artifacts)
 }
 
-/// The digests of the journals of all attempts at a submission, and of the items of the last one, by their paths in the
-/// folder of the job.
-pub(super) fn records(job_folder: &Path, token: &str, last: &FolderName) -> io::Result<BTreeMap<InnerPath, Digest>> {
+/// The journals of all attempts at a submission and the items of the last one, by their paths in the folder of the job.
+pub(super) fn records(job_folder: &Path, token: &str, last: &FolderName) -> io::Result<Vec<Artifact>> {
     let prefix = format!("{token}-");
     let ours = attempts(job_folder).into_iter().filter(|name| name.starts_with(&prefix));
     let mut paths: Vec<PathBuf> = ours.map(|name| Path::new(&name).join(layout::JOURNAL)).collect();
@@ -117,8 +115,9 @@ pub(super) fn records(job_folder: &Path, token: &str, last: &FolderName) -> io::
         // The last lines of an attempt that was killed may not be on disk yet.
         let file = File::open(job_folder.join(&path))?;
         file.sync_all()?;
-        let digest = Digest::of_reader(file)?;
-        Ok((path.try_into().map_err(io::Error::other)?, digest))
+        let bytes = file.metadata()?.len();
+        let digest = Digest::of_reader(file.take(bytes))?;
+        Ok(Artifact { path: path.try_into().map_err(io::Error::other)?, bytes, digest, stamp: None })
     };
     paths.into_iter().map(record).collect()
 }

@@ -214,7 +214,7 @@ fn the_first_of_two_outcomes_of_a_submission_stays() {
             ended: 0,
             verdict: Verdict::Done,
             artifacts: vec![],
-            records: Default::default(),
+            records: vec![],
         };
         (files::publish(folder.path(), &mine).unwrap(), attempt.name.clone())
     };

@@ -39,9 +39,9 @@ impl InstructionRecords {
         let datasets: Vec<PreparedDataset> =
             folders.iter().map(|folder| PreparedDataset::open(folder, split)).collect::<Result<_, _>>()?;
         let TuneJob { max_length, loss, .. } = *job;
-        let lacks = |dataset: &PreparedDataset| loss == LossMask::Instruction && !dataset.tells_own_text();
+        let lacks = |dataset: &PreparedDataset| loss == LossMask::Instruction && !dataset.marks_own_text();
         if let Some(place) = datasets.iter().position(lacks) {
-            let problem = "it does not tell the records' own text from the template, which `loss: instruction` needs";
+            let problem = "the tokens of the records' own text are not marked, which `loss: instruction` needs";
             return Err(DataError::Damaged { path: folders[place].to_owned(), problem: problem.to_owned() });
         }
         let starts = PartStarts::new(datasets.iter().map(PreparedDataset::len));
