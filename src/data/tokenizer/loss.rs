@@ -27,8 +27,8 @@ pub struct TokenizationLoss {
     pub first: Option<(String, String)>,
 }
 
-/// What of a text is not in its ids, which have these offsets. A space that the tokenizer puts before the text is no
-/// difference.
+/// What of a text is not in its ids, which have these offsets. A space that the tokenizer puts before the text does
+/// not count as a difference.
 ///
 /// # Errors
 /// Ids that cannot be decoded.
