@@ -29,6 +29,7 @@ mod help;
 mod import;
 mod items;
 mod learning;
+mod objectives;
 mod precision;
 mod run;
 mod session;

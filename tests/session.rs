@@ -49,11 +49,11 @@ fn a_grid_is_planned_and_runs_once() {
       model  family  parameters  layers  hidden  heads  vocabulary
       nano   llama       58,528       2      32      2         400
 
-      training stage       after      jobs  units/epoch  words/epoch  tokens/epoch  epochs  steps/epoch  steps
-      nano                               2          106        5,411        ~7,575       -          ~30     60
-      nano/chat            nano          2          180        1,958        ~2,741       1           23     23
-      nano/chat+questions  nano          2          360        3,905        ~5,466       1           45     45
-      nano/chat>questions  nano/chat     2          180        1,947        ~2,725       1           23     23
+      training stage       after      objective   jobs  units/epoch  words/epoch  tokens/epoch  epochs  steps/epoch  steps
+      nano                            next token     2          106        5,411        ~7,575       -          ~30     60
+      nano/chat            nano       sft            2          180        1,958        ~2,741       1           23     23
+      nano/chat+questions  nano       sft            2          360        3,905        ~5,466       1           45     45
+      nano/chat>questions  nano/chat  sft            2          180        1,947        ~2,725       1           23     23
 
       words of                  text               words  passes    seen  trained on
       pretrain nano             corpus speech      6,013    #.#  12,230      11,005

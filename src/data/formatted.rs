@@ -31,6 +31,8 @@ pub struct TokenizedRecord {
     pub own: Vec<bool>,
     /// The number of trained tokens that also contain a part, other than white space, of the text that is not trained on.
     pub across: u64,
+    /// Whether the reply is bad; see [`Record::Rejected`].
+    pub rejected: bool,
 }
 
 /// Formats and tokenizes records.
@@ -95,18 +97,20 @@ impl<'a> Formatter<'a> {
     /// A record that the template cannot format, a text that cannot be encoded, a record without a trained token, two
     /// begin-of-text tokens in a row.
     pub fn tokenize(&self, record: &Record) -> Result<TokenizedRecord, DataError> {
+        let (rejected, record) = (record.is_rejected(), record.content());
         if let Record::Tokens { ids, trained } = record {
             if let Some(id) = ids.iter().find(|id| **id >= self.tokenizer.vocab_size()) {
                 let size = self.tokenizer.vocab_size();
                 return Err(unformattable(format!("id {id} is not in the vocabulary of {size} tokens")));
             }
             let own = if self.marks_own_text { vec![true; ids.len()] } else { vec![] };
-            return Ok(TokenizedRecord { ids: ids.clone(), trained: trained.clone(), own, across: 0 });
+            return Ok(TokenizedRecord { ids: ids.clone(), trained: trained.clone(), own, across: 0, rejected });
         }
         let (opens, chunks) = self.chunks(record).map_err(unformattable)?;
         let opening = if opens { self.tokenizer.opening() } else { &[] };
         let none = vec![false; opening.len()];
-        let mut tokenized = TokenizedRecord { ids: opening.to_vec(), trained: none.clone(), own: none, across: 0 };
+        let mut tokenized =
+            TokenizedRecord { ids: opening.to_vec(), trained: none.clone(), own: none, across: 0, rejected };
         for chunk in &chunks {
             self.push(chunk, &mut tokenized)?;
             if let Some(trained) = chunk.end {
@@ -154,6 +158,7 @@ impl<'a> Formatter<'a> {
                 (false, segments.iter().map(|segment| whole(vec![segment.clone()], None)).collect())
             }
             (Record::Tokens { .. }, _) => (false, vec![]),
+            (Record::Rejected(record) | Record::Uncertain(record, _), _) => return self.chunks(record),
             (Record::Pair { prompt, reply }, TextFormat::Template(template)) => {
                 (true, vec![pair(template, prompt, reply, true)])
             }

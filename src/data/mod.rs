@@ -61,7 +61,7 @@ pub use prepared::{
     HeldOut, Ledger, PreparedCorpus, PreparedDataset, PreparedRecord, Split, SplitSize, TokenWidth, prepare_corpus,
     prepare_dataset,
 };
-pub use record::{Message, Record, Segment};
+pub use record::{Message, Record, Segment, Uncertainty};
 pub use records::{record_groups, records, records_and_blank};
 pub use rows::each_row_of;
 pub use source_file::copy_source;

@@ -1,6 +1,9 @@
 //! The records of instruction datasets.
 
-use crate::domain::Role;
+use std::cmp::Ordering;
+use std::hash::{Hash, Hasher};
+
+use crate::domain::{Replies, Role};
 
 use super::words::count_words;
 
@@ -37,6 +40,58 @@ pub enum Record {
         /// Whether each id is trained on.
         trained: Vec<bool>,
     },
+    /// A record whose reply is bad: the rejected one of a pair, or one that is labelled so. Only objectives that compare
+    /// replies read such records.
+    Rejected(Box<Record>),
+    /// A record whose reply is uncertain to a degree.
+    Uncertain(Box<Record>, Uncertainty),
+}
+
+/// How uncertain a reply is: a finite number that is not negative.
+#[derive(Debug, Clone, Copy)]
+pub struct Uncertainty(f64);
+
+impl Uncertainty {
+    /// `None` for other numbers.
+    pub fn new(value: f64) -> Option<Self> {
+        (value.is_finite() && value >= 0.0).then_some(Self(value.abs()))
+    }
+
+    /// The number.
+    pub fn value(self) -> f64 {
+        self.0
+    }
+
+    /// Numbers that are not negative have the order of their bits.
+    fn bits(self) -> u64 {
+        self.0.to_bits()
+    }
+}
+
+impl PartialEq for Uncertainty {
+    fn eq(&self, other: &Self) -> bool {
+        self.bits() == other.bits()
+    }
+}
+
+impl Eq for Uncertainty {}
+
+impl PartialOrd for Uncertainty {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Uncertainty {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.bits().cmp(&other.bits())
+    }
+}
+
+impl Hash for Uncertainty {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.bits().hash(state);
+    }
 }
 
 /// A message of a conversation.
@@ -65,6 +120,14 @@ impl Record {
         Record::Pair { prompt: prompt.into(), reply: reply.into() }
     }
 
+    /// These replies of a chosen and a rejected record.
+    pub(super) fn of_pair([chosen, rejected]: [Record; 2], replies: Replies) -> Vec<Record> {
+        match replies {
+            Replies::Good => vec![chosen],
+            Replies::Pairs | Replies::Labelled => vec![chosen, Record::Rejected(Box::new(rejected))],
+        }
+    }
+
     /// Prompt and reply of a pair.
     #[cfg(test)]
     pub(super) fn prompt_and_reply(&self) -> (&str, &str) {
@@ -87,6 +150,33 @@ impl Record {
                 segments.iter().all(|segment| !segment.trained || segment.text.trim().is_empty())
             }
             Record::Tokens { trained, .. } => !trained.contains(&true),
+            Record::Rejected(record) | Record::Uncertain(record, _) => record.is_blank(),
+        }
+    }
+
+    /// The text of the record, without what is said about its reply.
+    pub fn content(&self) -> &Record {
+        match self {
+            Record::Rejected(record) | Record::Uncertain(record, _) => record.content(),
+            record => record,
+        }
+    }
+
+    /// Whether its reply is bad.
+    pub fn is_rejected(&self) -> bool {
+        match self {
+            Record::Rejected(_) => true,
+            Record::Uncertain(record, _) => record.is_rejected(),
+            _ => false,
+        }
+    }
+
+    /// How uncertain its reply is, if that is known.
+    pub fn uncertainty(&self) -> Option<f64> {
+        match self {
+            Record::Uncertain(_, uncertainty) => Some(uncertainty.value()),
+            Record::Rejected(record) => record.uncertainty(),
+            _ => None,
         }
     }
 
@@ -103,6 +193,7 @@ impl Record {
                 segments.iter().map(|segment| segment.text.as_str()).collect()
             }
             Record::Tokens { .. } => vec![],
+            Record::Rejected(record) | Record::Uncertain(record, _) => record.texts(),
         }
     }
 
@@ -117,6 +208,7 @@ impl Record {
             Record::Pair { .. } | Record::Conversation(_) | Record::Completion { .. } | Record::Text(_) => {
                 self.texts().into_iter().map(count_words).sum()
             }
+            Record::Rejected(record) | Record::Uncertain(record, _) => record.words(),
         }
     }
 
@@ -124,6 +216,7 @@ impl Record {
     pub(super) fn bytes(&self) -> usize {
         match self {
             Record::Tokens { ids, .. } => 4 * ids.len(),
+            Record::Rejected(record) | Record::Uncertain(record, _) => record.bytes(),
             _ => self.texts().into_iter().map(str::len).sum(),
         }
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::domain::{DatasetFormat, LocatedSource, MeasuredText, Origin, Pattern, SourceFile, WorldPart};
+use crate::domain::{DatasetFormat, LocatedSource, MeasuredText, Origin, Pattern, Replies, SourceFile, WorldPart};
 
 use super::clean::remove_characters;
 use super::detect::detect_format;
@@ -30,16 +30,25 @@ pub fn records(located: &LocatedSource, format: &DatasetFormat) -> Result<Vec<Re
 /// The records of a dataset in groups that share text: the turns of one dialogue, in which the reply of a record is the
 /// prompt of the next one; the questions about one paragraph; a single row. No group is empty.
 ///
-/// [`WorldPart::Chat`] and [`WorldPart::Questions`] of the toy world are records already, so the format does not apply to
-/// them; its [`WorldPart::Dialogues`] can be read as [`DatasetFormat::Dialogue`].
+/// [`WorldPart::Chat`], [`WorldPart::Questions`] and [`WorldPart::Preferences`] of the toy world are records already, so
+/// of the format only its replies apply to them; its [`WorldPart::Dialogues`] can be read as [`DatasetFormat::Dialogue`].
 ///
 /// # Errors
 /// Missing or unreadable files, lines that do not follow the format, a part of the toy world that has no records.
 pub fn record_groups(located: &LocatedSource, format: &DatasetFormat) -> Result<Vec<Vec<Record>>, DataError> {
     let mut groups = all_groups(located, format)?;
-    groups.iter_mut().for_each(|group| group.retain(|record| !record.is_blank()));
+    groups.iter_mut().for_each(|group| drop_blank(group, format.replies()));
     groups.retain(|group| !group.is_empty());
     Ok(groups)
+}
+
+/// Removes the records of a group that have no text to train on. A pair without one of its replies is no pair.
+fn drop_blank(group: &mut Vec<Record>, replies: Replies) {
+    match replies {
+        Replies::Good | Replies::Labelled => group.retain(|record| !record.is_blank()),
+        Replies::Pairs if group.iter().any(Record::is_blank) => group.clear(),
+        Replies::Pairs => {}
+    }
 }
 
 /// As [`record_groups`], including records that have no text to train on.
@@ -47,11 +56,16 @@ fn all_groups(located: &LocatedSource, format: &DatasetFormat) -> Result<Vec<Vec
     match &located.origin {
         Origin::World { part, seed, size } => match (part, format) {
             (WorldPart::Chat | WorldPart::Questions, _) => Ok(single(world::records(*part, *seed, *size))),
+            (WorldPart::Preferences, _) => {
+                let pairs = world::preferences(*seed, *size);
+                Ok(pairs.into_iter().map(|pair| Record::of_pair(pair, format.replies())).collect())
+            }
             (WorldPart::Dialogues, DatasetFormat::Dialogue { .. }) => {
                 parse_text(Path::new("the toy world"), &world::corpus(*part, *seed, *size), format)
             }
             _ => {
-                let (wanted, choices) = ("a dataset", "chat, questions, or dialogues in the dialogue format");
+                let choices = "chat, questions, preferences, or dialogues in the dialogue format";
+                let wanted = "a dataset";
                 Err(DataError::WrongPart { part: *part, wanted, choices })
             }
         },
@@ -80,16 +94,20 @@ fn all_groups(located: &LocatedSource, format: &DatasetFormat) -> Result<Vec<Vec
 /// # Errors
 /// As [`record_groups`].
 pub fn records_and_blank(located: &LocatedSource, format: &DatasetFormat) -> Result<(Vec<Record>, usize), DataError> {
-    let all = all_groups(located, format)?.into_iter().flatten();
-    let (blank, records): (Vec<Record>, Vec<Record>) = all.partition(Record::is_blank);
-    Ok((records, blank.len()))
+    let mut groups = all_groups(located, format)?;
+    let count = |groups: &[Vec<Record>]| groups.iter().map(Vec::len).sum::<usize>();
+    let all = count(&groups);
+    groups.iter_mut().for_each(|group| drop_blank(group, format.replies()));
+    let blank = all - count(&groups);
+    Ok((groups.into_iter().flatten().collect(), blank))
 }
 
-/// The size of the text of [`records`].
+/// The size of the text of [`records`]. The units of pairs of replies are pairs.
 pub(super) fn measure(located: &LocatedSource, format: &DatasetFormat) -> Result<MeasuredText, DataError> {
     let (records, blank) = records_and_blank(located, format)?;
     let words = records.iter().map(Record::words).sum();
-    Ok(MeasuredText { units: records.len() as u64, words, blank: blank as u64 })
+    let records_per_unit = format.replies().records_per_unit();
+    Ok(MeasuredText { units: records.len() as u64 / records_per_unit, words, blank: blank as u64 / records_per_unit })
 }
 
 /// Groups of one record each.
@@ -109,11 +127,13 @@ fn parse(file: &SourceFile, format: &DatasetFormat) -> Result<Vec<Vec<Record>>, 
             })?;
             Ok(single(records))
         }
-        DatasetFormat::Rows { layout, row, fields, roles, first: _ } => {
-            let (reader, mut records) = (RowReader { row: *row, fields, roles }, vec![]);
+        DatasetFormat::Rows { layout, row, fields, roles, replies, position, uncertainty, first: _ } => {
+            let uncertainty = uncertainty.as_deref();
+            let reader = RowReader { row: *row, fields, roles, replies: *replies, position: *position, uncertainty };
+            let mut groups = vec![];
             let names = reader.names();
             let read = |value: &Value| {
-                records.push(reader.record(value)?);
+                groups.push(reader.records(value)?);
                 Ok(())
             };
             let expected = || {
@@ -123,7 +143,7 @@ fn parse(file: &SourceFile, format: &DatasetFormat) -> Result<Vec<Vec<Record>>, 
             };
             each_value(file, *layout, Columns::Existing(&names), read)?
                 .map_err(|fault| fault.expecting(&file.path, expected()))?;
-            Ok(single(records))
+            Ok(groups)
         }
         DatasetFormat::Detected { .. } => unreachable!("`all_groups` detects the format"),
         DatasetFormat::Dialogue { .. } | DatasetFormat::Squad { .. } => {

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::domain::{Role, RowFormat};
+use crate::domain::{InstructionPosition, Replies, Role, RowFormat};
 
-use super::record::{Message, Record, Segment};
+use super::record::{Message, Record, Segment, Uncertainty};
 use super::rows::{field, text_of};
 
 /// Fields of a row that change the text of a conversation and are not supported.
@@ -23,6 +23,12 @@ pub(super) struct RowReader<'a> {
     pub fields: &'a BTreeMap<String, String>,
     /// What other names of roles mean.
     pub roles: &'a BTreeMap<String, Role>,
+    /// The replies to read.
+    pub replies: Replies,
+    /// Where the instruction of a row with an input stands.
+    pub position: InstructionPosition,
+    /// The field with the uncertainty of the reply.
+    pub uncertainty: Option<&'a str>,
 }
 
 impl RowReader<'_> {
@@ -33,30 +39,56 @@ impl RowReader<'_> {
 
     /// The names in the data of all fields of a row that are read or refused.
     pub(super) fn names(&self) -> Vec<&str> {
-        self.row.fields().iter().map(|field| self.name(field)).chain(UNSUPPORTED).collect()
+        self.row.fields().iter().map(|field| self.name(field)).chain(UNSUPPORTED).chain(self.uncertainty).collect()
     }
 
-    /// Reads a row. A row with nothing to train on gives a blank record.
+    /// Reads a row: one record, or the chosen and the rejected one. A row with nothing to train on gives a blank record.
     ///
     /// # Errors
     /// What is wrong with the row, which the caller completes with its place.
-    pub(super) fn record(&self, row: &Value) -> Result<Record, String> {
+    pub(super) fn records(&self, row: &Value) -> Result<Vec<Record>, String> {
+        let records = self.judged_records(row)?;
+        let Some(name) = self.uncertainty else { return Ok(records) };
+        let uncertainty = self.uncertainty(row, name)?;
+        Ok(records.into_iter().map(|record| Record::Uncertain(Box::new(record), uncertainty)).collect())
+    }
+
+    /// A number, or the text of one as in files with columns.
+    fn uncertainty(&self, row: &Value, name: &str) -> Result<Uncertainty, String> {
+        let value = field(row, name).ok_or_else(|| format!("field '{name}' is missing"))?;
+        let number = match value {
+            Value::String(text) => text.trim().parse().ok(),
+            value => value.as_f64(),
+        };
+        let wrong = || format!("field '{name}' is {value}, not a number that is 0 or more");
+        number.and_then(Uncertainty::new).ok_or_else(wrong)
+    }
+
+    /// The records of a row without their uncertainty.
+    fn judged_records(&self, row: &Value) -> Result<Vec<Record>, String> {
         if let Some(name) = UNSUPPORTED.into_iter().find(|name| is_given(row.get(name))) {
             return Err(format!("field '{name}' is not supported; remove it if the conversation does not need it"));
         }
-        match self.row {
-            RowFormat::Text => Ok(Record::Text(self.text(row, "text")?)),
-            RowFormat::PromptCompletion => self.prompt_completion(row),
-            RowFormat::Alpaca => self.alpaca(row),
-            RowFormat::Sharegpt | RowFormat::Messages => self.conversation(row),
-            RowFormat::Preference => self.preference(row),
+        let record = match self.row {
+            RowFormat::Text => Record::Text(self.text(row, "text")?),
+            RowFormat::PromptCompletion => self.prompt_completion(row)?,
+            RowFormat::Alpaca => self.alpaca(row)?,
+            RowFormat::Sharegpt | RowFormat::Messages => self.conversation(row)?,
+            RowFormat::Preference => {
+                return Ok(Record::of_pair(self.preference(row)?, self.replies));
+            }
             RowFormat::Kto => {
                 let record = self.prompt_completion(row)?;
-                Ok(if self.flag(row, "label")? { record } else { Record::Segments(vec![]) })
+                match (self.flag(row, "label")?, self.replies) {
+                    (true, _) => record,
+                    (false, Replies::Good) => Record::Segments(vec![]),
+                    (false, Replies::Pairs | Replies::Labelled) => Record::Rejected(Box::new(record)),
+                }
             }
-            RowFormat::Segments => self.segments(row),
-            RowFormat::Tokens => self.tokens(row),
-        }
+            RowFormat::Segments => self.segments(row)?,
+            RowFormat::Tokens => self.tokens(row)?,
+        };
+        Ok(vec![record])
     }
 
     /// A field that must be there.
@@ -114,12 +146,15 @@ impl RowReader<'_> {
         Ok(Record::Completion { prompt, completion })
     }
 
-    /// The prompt is the instruction, and the input below it unless that is blank. With a system text or earlier turns the
+    /// The prompt is the instruction, and the input below or above it unless that is blank. With a system text or earlier turns the
     /// record is a conversation, all replies of which are trained on.
     fn alpaca(&self, row: &Value) -> Result<Record, String> {
         let (mut prompt, reply) = (self.text(row, "instruction")?, self.text(row, "output")?);
         if let Some(input) = self.optional_text(row, "input")? {
-            prompt = format!("{prompt}\n{input}");
+            prompt = match self.position {
+                InstructionPosition::Pre => format!("{prompt}\n{input}"),
+                InstructionPosition::Post => format!("{input}\n{prompt}"),
+            };
         }
         let mut messages = vec![];
         if let Some(content) = self.optional_text(row, "system")? {
@@ -199,22 +234,23 @@ impl RowReader<'_> {
         Ok(Message { role, content, trained: trained && role == Role::Assistant })
     }
 
-    /// The prompt is what the chosen and the rejected reply have in common, if no field gives it.
-    fn preference(&self, row: &Value) -> Result<Record, String> {
+    /// The chosen and the rejected record. The prompt is what both replies have in common, if no field gives it.
+    fn preference(&self, row: &Value) -> Result<[Record; 2], String> {
         let (chosen, rejected) = (self.required(row, "chosen")?, self.required(row, "rejected")?);
         if is_messages(chosen) != is_messages(rejected) {
             return Err("of the chosen and the rejected reply only one is a list of messages".to_owned());
         }
         if let Some(prompt) = field(row, self.name("prompt")) {
-            self.joined(prompt, rejected)?;
-            return self.joined(prompt, chosen);
+            return Ok([self.joined(prompt, chosen)?, self.joined(prompt, rejected)?]);
         }
         if is_messages(chosen) {
-            let (mut messages, other) = (self.messages(chosen)?, self.messages(rejected)?);
-            let common = messages.iter().zip(&other).take_while(|(ours, theirs)| ours == theirs).count();
-            messages[..common].iter_mut().for_each(|message| message.trained = false);
-            let completion = messages.split_off(common);
-            return Ok(Record::Completion { prompt: messages, completion });
+            let both = [self.messages(chosen)?, self.messages(rejected)?];
+            let common = both[0].iter().zip(&both[1]).take_while(|(ours, theirs)| ours == theirs).count();
+            return Ok(both.map(|mut messages| {
+                messages[..common].iter_mut().for_each(|message| message.trained = false);
+                let completion = messages.split_off(common);
+                Record::Completion { prompt: messages, completion }
+            }));
         }
         let (chosen, rejected) = (self.text(row, "chosen")?, self.text(row, "rejected")?);
         let common: usize = chosen
@@ -225,10 +261,12 @@ impl RowReader<'_> {
             .sum();
         // The space before the first word that differs belongs to the replies.
         let common = if chosen[..common].ends_with(' ') { common - 1 } else { common };
-        Ok(Record::Marked(vec![
-            Segment { text: chosen[..common].to_owned(), trained: false },
-            Segment { text: chosen[common..].to_owned(), trained: true },
-        ]))
+        Ok([chosen, rejected].map(|text| {
+            Record::Marked(vec![
+                Segment { text: text[..common].to_owned(), trained: false },
+                Segment { text: text[common..].to_owned(), trained: true },
+            ])
+        }))
     }
 
     fn segments(&self, row: &Value) -> Result<Record, String> {

@@ -5,16 +5,18 @@ use std::path::Path;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::{Field, Row};
 use parquet::schema::types::Type;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::domain::{
-    JsonProblem, Layout, LocatedSource, Origin, SourceFile, counted, json_lines, parse_json, refuse_carriage_returns,
-    special_number,
+    JsonProblem, Layout, LocatedSource, Origin, SourceFile, WorldPart, counted, json_lines, parse_json,
+    refuse_carriage_returns, special_number,
 };
 
 use super::error::DataError;
 use super::files::read_text;
+use super::record::Record;
 use super::source_file::OpenedFile;
+use super::world;
 
 /// An error in a row, before the file and the expected format are added.
 pub(super) struct Fault {
@@ -70,14 +72,37 @@ pub fn each_row_of(
     layout: Layout,
     mut visit: impl FnMut(&Value) -> Result<(), String>,
 ) -> Result<(), DataError> {
-    if let Origin::Missing { location } = &located.origin {
-        return Err(DataError::Missing { location: location.clone() });
+    match &located.origin {
+        Origin::Content { .. } => {}
+        Origin::Missing { location } => return Err(DataError::Missing { location: location.clone() }),
+        Origin::World { part: WorldPart::Preferences, seed, size } => {
+            return world_pairs(*seed, *size).iter().try_for_each(|row| {
+                visit(row).map_err(|problem| {
+                    Fault { line: 1, problem }.expecting(Path::new("the toy world"), "rows with prefix, good and bad")
+                })
+            });
+        }
+        Origin::World { part, .. } => {
+            return Err(DataError::WrongPart { part: *part, wanted: "a test set", choices: "preferences" });
+        }
     }
     for file in &located.files {
         let expected = format!("rows of a test set ({})", layout.name());
         each_value(file, layout, Columns::Every, &mut visit)?.map_err(|fault| fault.expecting(&file.path, expected))?;
     }
     Ok(())
+}
+
+/// The pairs of the toy world as rows of a test set: the prompt is the prefix.
+fn world_pairs(seed: u64, count: u64) -> Vec<Value> {
+    let row = |pair: [Record; 2]| {
+        let [(prompt, good), (_, bad)] = pair.map(|record| match record {
+            Record::Pair { prompt, reply } => (prompt, reply),
+            _ => unreachable!("the toy world has pairs of prompt and reply"),
+        });
+        json!({"prefix": prompt, "good": good, "bad": bad})
+    };
+    world::preferences(seed, count).into_iter().map(row).collect()
 }
 
 /// Which fields of a file with columns are read.

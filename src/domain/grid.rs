@@ -12,6 +12,7 @@ use super::generation::Generation;
 use super::milestone::Milestone;
 use super::mode::Mode;
 use super::model::ModelConfig;
+use super::objective::TuneObjective;
 use super::resources::Resources;
 use super::seed::FinetuneSeeds;
 use super::source::{Corpus, DataEntry, Dataset, ForeignModel, Source};
@@ -99,6 +100,8 @@ pub struct Stage {
     pub then: Vec<StagePart>,
     /// The longest record in tokens; longer ones are truncated.
     pub max_length: u32,
+    /// What the stage minimizes.
+    pub objective: TuneObjective,
     /// The tokens that receive loss.
     pub loss: LossMask,
 }

@@ -10,7 +10,7 @@
 //! | ids of the parent jobs (and therefore all of the above for them) | how often checkpoints are written or kept |
 //! | seed | the commit of the code (recorded beside the result) |
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -22,11 +22,12 @@ use super::job_kind::JobKind;
 use super::milestone::Milestone;
 use super::mode::Mode;
 use super::model::ModelConfig;
+use super::objective::TuneObjective;
 use super::origin::{Origin, WorldPart};
 use super::suite::Suite;
 use super::test_set::Test;
 use super::text_format::{CorpusFormat, DatasetFormat};
-use super::training::{Length, Training};
+use super::training::{Length, Precision, Training};
 
 /// Train a byte-level BPE tokenizer (no prefix space, no BOS) on the corpora, in order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -57,7 +58,10 @@ impl Prepared {
     pub fn is_grouped(&self) -> bool {
         match self {
             // The records of these parts are independent, whatever the format.
-            Prepared::Dataset(Origin::World { part: WorldPart::Chat | WorldPart::Questions, .. }, ..) => false,
+            Prepared::Dataset(
+                Origin::World { part: WorldPart::Chat | WorldPart::Questions | WorldPart::Preferences, .. },
+                ..,
+            ) => false,
             Prepared::Dataset(_, DatasetFormat::Dialogue { .. } | DatasetFormat::Squad { .. }, _) => true,
             Prepared::Dataset(
                 _,
@@ -111,6 +115,20 @@ pub struct ImportJob {
     pub folder: Origin,
 }
 
+/// Compute the log-probabilities of the replies of a dataset under a model, the reference of objectives that compare with
+/// it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LogprobsJob {
+    /// The pretrain, import or tune job whose weights are used.
+    pub model: JobId,
+    /// The prepare job of the dataset.
+    pub dataset: JobId,
+    /// The longest record in tokens; longer ones are truncated.
+    pub max_length: u32,
+    /// The arithmetic of the model, that of the training.
+    pub precision: Precision,
+}
+
 /// Train a model further on instruction records: one stage of a curriculum.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TuneJob {
@@ -129,7 +147,13 @@ pub struct TuneJob {
     pub replay: Option<ReplayedText>,
     /// The longest record in tokens; longer ones are truncated.
     pub max_length: u32,
-    /// The tokens that receive loss.
+    /// What the training minimizes.
+    #[serde(default, skip_serializing_if = "TuneObjective::is_sft")]
+    pub objective: TuneObjective,
+    /// The logprobs job of each dataset, by its prepare job; empty unless the objective needs a reference.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub references: BTreeMap<JobId, JobId>,
+    /// The tokens that receive loss; of other objectives than supervised fine-tuning, those of the cross entropy beside it.
     pub loss: LossMask,
     /// Optimization, with its own schedule; `training.length` is that of the first part.
     pub training: Training,
@@ -260,6 +284,8 @@ pub enum Job {
     Pretrain(PretrainJob),
     /// Imports a model that was trained elsewhere.
     Import(ImportJob),
+    /// Computes the log-probabilities of the replies of a dataset under a model.
+    Logprobs(LogprobsJob),
     /// Trains a model further on instruction records.
     Tune(TuneJob),
     /// Scores a model on one suite.
@@ -284,6 +310,7 @@ impl Job {
             Job::Prepare(_) => JobKind::Prepare,
             Job::Pretrain(_) => JobKind::Pretrain,
             Job::Import(_) => JobKind::Import,
+            Job::Logprobs(_) => JobKind::Logprobs,
             Job::Tune(_) => JobKind::Tune,
             Job::Eval(_) => JobKind::Eval,
             Job::Finetune(_) => JobKind::Finetune,
@@ -306,6 +333,7 @@ impl Job {
             | Job::Prepare(_)
             | Job::Pretrain(_)
             | Job::Import(_)
+            | Job::Logprobs(_)
             | Job::Tune(_)
             | Job::Eval(_)
             | Job::Finetune(_) => 1,
@@ -334,10 +362,12 @@ impl Job {
             Job::Tokenizer(_) | Job::Import(_) => vec![],
             Job::Prepare(job) => vec![job.tokenizer],
             Job::Pretrain(job) => [&[job.tokenizer], &job.corpora[..]].concat(),
+            Job::Logprobs(job) => vec![job.model, job.dataset],
             Job::Tune(job) => {
                 let read = job.parts().into_iter().flat_map(|part| part.reads());
                 let validated = job.further_validation.iter().copied();
-                std::iter::once(job.parent).chain(read).chain(validated).collect()
+                let references = job.references.values().copied();
+                std::iter::once(job.parent).chain(read).chain(validated).chain(references).collect()
             }
             Job::Eval(job) => vec![job.model],
             Job::Finetune(job) => vec![job.model],
@@ -353,7 +383,7 @@ impl Job {
             Job::Pretrain(job) => Some(job.training.batch_size),
             Job::Tune(job) => Some(job.training.batch_size),
             Job::Finetune(job) => job.recipe.selection.candidates().iter().map(|one| one.batch_size).max(),
-            Job::Tokenizer(_) | Job::Prepare(_) | Job::Import(_) | Job::Eval(_) => None,
+            Job::Tokenizer(_) | Job::Prepare(_) | Job::Import(_) | Job::Logprobs(_) | Job::Eval(_) => None,
         }
     }
 
@@ -372,7 +402,7 @@ impl Job {
             Job::Import(job) => vec![&job.folder],
             Job::Eval(job) => std::iter::once(&job.data).chain(&job.examples).collect(),
             Job::Finetune(job) => vec![&job.train, &job.valid],
-            Job::Pretrain(_) | Job::Tune(_) => vec![],
+            Job::Pretrain(_) | Job::Logprobs(_) | Job::Tune(_) => vec![],
         }
     }
 }

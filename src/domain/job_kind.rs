@@ -33,6 +33,8 @@ pub enum JobKind {
     Pretrain,
     /// Import of a model that was trained elsewhere.
     Import,
+    /// Log-probabilities of the replies of a dataset under a model.
+    Logprobs,
     /// Further training on instruction records.
     Tune,
     /// Scoring of a model on one suite.

@@ -32,6 +32,7 @@ pub mod layout;
 pub mod milestone;
 pub mod mode;
 pub mod model;
+pub mod objective;
 pub mod one_line;
 pub mod openmp;
 pub mod origin;
@@ -77,14 +78,15 @@ pub use grid::{BaseModel, Cell, CellKey, Evaluation, Finetuning, Grid, Pretraini
 pub use hugging_face::{ConfigFile, SpecialTokens};
 pub use inner_path::{FolderName, InnerPath, OuterPath};
 pub use job::{
-    EvalJob, FinetuneJob, ImportJob, Job, PrepareJob, Prepared, PretrainJob, ReplayedText, TokenizerJob, TuneJob,
-    TunePart,
+    EvalJob, FinetuneJob, ImportJob, Job, LogprobsJob, PrepareJob, Prepared, PretrainJob, ReplayedText, TokenizerJob,
+    TuneJob, TunePart,
 };
 pub use job_kind::JobKind;
 pub use json_text::{JsonProblem, json_lines, parse_json, special_number};
 pub use milestone::Milestone;
 pub use mode::{AoaFit, BoxRows, EwokContrast, FirstToken, Mode, Nan, PerLength, Preference, ReadingWord, Sums, Ties};
 pub use model::{Arch, ArchProperties, LARGEST_MODEL, ModelConfig, ModelLimits, Positions};
+pub use objective::{Replies, TuneObjective};
 pub use one_line::{one_line, printable};
 pub use origin::{Origin, WorldPart};
 pub use phenomenon::blimp_term;
@@ -92,7 +94,7 @@ pub use plain_text::{NotText, plain_text, refuse_carriage_returns};
 pub use plural::{counted, grouped};
 pub use remote::{FileSelection, HubKind, Remote, RemoteLocation};
 pub use resources::{Backend, BackendKind, BatchSystem, Resources, Slurm};
-pub use row_format::{Role, RowFormat};
+pub use row_format::{InstructionPosition, Role, RowFormat};
 pub use score::{CellRow, ItemOutcome, ItemRow, Score, ScoreRow};
 pub use scoring_request::ScoringRequest;
 pub use seed::{FinetuneSeeds, mix, tuning_seed};

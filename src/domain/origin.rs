@@ -47,4 +47,6 @@ pub enum WorldPart {
     Questions,
     /// Evaluation files in the official formats.
     Evaluation,
+    /// Instruction dataset: prompts with a chosen and a rejected reply. Test set of pairs.
+    Preferences,
 }

@@ -23,9 +23,9 @@ pub enum RowFormat {
     Sharegpt,
     /// A conversation of `role`/`content` messages.
     Messages,
-    /// A chosen and a rejected reply to a prompt; fine-tuning trains on the chosen one.
+    /// A chosen and a rejected reply to a prompt; supervised fine-tuning trains on the chosen one.
     Preference,
-    /// A completion that is labelled good or bad; fine-tuning trains on the good ones.
+    /// A completion that is labelled good or bad; supervised fine-tuning trains on the good ones.
     Kto,
     /// Pieces of text, each of which is trained on or not.
     Segments,
@@ -77,6 +77,24 @@ impl RowFormat {
             | RowFormat::Kto => true,
             RowFormat::Text | RowFormat::Alpaca | RowFormat::Segments | RowFormat::Tokens => false,
         }
+    }
+}
+
+/// Where the instruction of a row with an input stands.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InstructionPosition {
+    /// Before the input.
+    #[default]
+    Pre,
+    /// After the input, right before the reply (Liu et al. 2024, arXiv 2308.12097).
+    Post,
+}
+
+impl InstructionPosition {
+    /// Whether the instruction comes first.
+    pub fn is_pre(&self) -> bool {
+        *self == InstructionPosition::Pre
     }
 }
 

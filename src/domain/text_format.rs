@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;
 
-use super::row_format::{Role, RowFormat};
+use super::objective::Replies;
+use super::row_format::{InstructionPosition, Role, RowFormat};
 use super::template::Pattern;
 
 /// The file format of rows with named fields.
@@ -101,6 +102,15 @@ pub enum DatasetFormat {
         /// What other names of roles mean: `user`, `assistant`, `system` or `tool`, by the name in the data.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         roles: BTreeMap<String, Role>,
+        /// The replies to read, of layouts that also have bad ones.
+        #[serde(default, skip_serializing_if = "Replies::is_good")]
+        replies: Replies,
+        /// Where the instruction of a row with an input stands.
+        #[serde(default, skip_serializing_if = "InstructionPosition::is_pre")]
+        position: InstructionPosition,
+        /// The field with the uncertainty of the reply, a number that is not negative.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        uncertainty: Option<String>,
         /// Read only the first rows, this many; `None` reads all.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         first: Option<u64>,
@@ -161,7 +171,45 @@ impl DatasetFormat {
 
     /// Rows in a published layout, with its own names of fields.
     pub fn rows(layout: Layout, row: RowFormat) -> Self {
-        DatasetFormat::Rows { layout, row, fields: BTreeMap::new(), roles: BTreeMap::new(), first: None }
+        let (fields, roles) = (BTreeMap::new(), BTreeMap::new());
+        DatasetFormat::Rows {
+            layout,
+            row,
+            fields,
+            roles,
+            replies: Replies::Good,
+            position: InstructionPosition::Pre,
+            uncertainty: None,
+            first: None,
+        }
+    }
+
+    /// The same files, with these replies of each row; `None` if they have no such replies.
+    pub fn with_replies(&self, wanted: Replies) -> Option<Self> {
+        let mut format = self.clone();
+        match (&mut format, wanted) {
+            (DatasetFormat::Rows { row: RowFormat::Preference, replies, .. }, _)
+            | (DatasetFormat::Rows { row: RowFormat::Kto, replies, .. }, Replies::Good | Replies::Labelled) => {
+                *replies = wanted;
+            }
+            // What the files have is not known yet.
+            (DatasetFormat::Detected { .. }, _) | (_, Replies::Good) => {}
+            (_, Replies::Pairs | Replies::Labelled) => return None,
+        }
+        Some(format)
+    }
+
+    /// Whether each record has an uncertainty.
+    pub fn has_uncertainty(&self) -> bool {
+        matches!(self, DatasetFormat::Rows { uncertainty: Some(_), .. })
+    }
+
+    /// The replies that are read.
+    pub fn replies(&self) -> Replies {
+        match self {
+            DatasetFormat::Rows { replies, .. } => *replies,
+            _ => Replies::Good,
+        }
     }
 
     /// The number of rows to read, if it is limited.

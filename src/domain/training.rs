@@ -119,6 +119,11 @@ pub struct Training {
     /// Label smoothing: the share of each target's probability that is spread evenly over the vocabulary, in 0..1.
     /// Validation losses are computed without it.
     pub label_smoothing: f64,
+    /// If given, the smoothing of each record is in proportion to its uncertainty: with u the uncertainty of the record and
+    /// m the mean over all training records, `label_smoothing` u / m, and at most this (uncertainty-aware learning, arXiv
+    /// 2406.04854). In 0..1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub smoothing_max: Option<f64>,
     /// The scale of uniform noise on the embeddings of a row of L tokens and width d: values between
     /// ±`neftune_alpha` / √(L d) (NEFTune, arXiv 2310.05914); 0 for none. Validation losses are computed without it.
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -149,6 +154,7 @@ impl Training {
             weight_decay: 0.0,
             clip_norm: None,
             label_smoothing: 0.0,
+            smoothing_max: None,
             neftune_alpha: 0.0,
             precision: Precision::F32,
             validation: None,

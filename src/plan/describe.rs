@@ -80,6 +80,8 @@ pub struct StageLine {
     pub label: String,
     /// The label of the stage that it continues.
     pub after: Option<String>,
+    /// What it minimizes, with the parameters.
+    pub objective: String,
     /// Number of jobs (seeds) of this stage.
     pub jobs: usize,
     /// Documents or records per epoch.
@@ -211,10 +213,15 @@ fn models(plan: &Plan, facts: &Facts) -> Vec<ModelLine> {
 fn stages(plan: &Plan, facts: &Facts) -> Vec<StageLine> {
     let mut lines: Vec<StageLine> = vec![];
     for job in plan.jobs() {
-        let (training, parent) = match &job.job {
-            Job::Pretrain(pretrain) => (&pretrain.training, None),
-            Job::Tune(tune) => (&tune.training, plan.job(&tune.parent)),
-            Job::Tokenizer(_) | Job::Prepare(_) | Job::Import(_) | Job::Eval(_) | Job::Finetune(_) => continue,
+        let (training, parent, objective) = match &job.job {
+            Job::Pretrain(pretrain) => (&pretrain.training, None, "next token".to_owned()),
+            Job::Tune(tune) => (&tune.training, plan.job(&tune.parent), tune.objective.to_string()),
+            Job::Tokenizer(_)
+            | Job::Prepare(_)
+            | Job::Import(_)
+            | Job::Logprobs(_)
+            | Job::Eval(_)
+            | Job::Finetune(_) => continue,
         };
         let label = job.group.clone();
         let parts = facts.parts(&job.job);
@@ -238,6 +245,7 @@ fn stages(plan: &Plan, facts: &Facts) -> Vec<StageLine> {
                     0 => parent.map(|parent| parent.group.clone()),
                     place => Some(of_part(place - 1)),
                 },
+                objective: objective.clone(),
                 jobs: 1,
                 units: epoch.units,
                 words: epoch.words,
@@ -269,7 +277,7 @@ fn missing(plan: &Plan, facts: &Facts) -> Vec<MissingLine> {
                 Job::Tokenizer(_) => continue,
                 Job::Eval(eval) => line.download = eval.test.suite().official_data().map(|data| data.download),
                 Job::Finetune(_) => line.download = Suite::Glue.official_data().map(|data| data.download),
-                Job::Prepare(_) | Job::Pretrain(_) | Job::Import(_) | Job::Tune(_) => {}
+                Job::Prepare(_) | Job::Pretrain(_) | Job::Import(_) | Job::Logprobs(_) | Job::Tune(_) => {}
             }
             if !line.needed_by.contains(&job.what()) {
                 line.needed_by.push(job.what());

@@ -8,8 +8,8 @@ use super::names::{JobName, distinguish_labels, stage_name};
 use super::planned::{Plan, PlannedCell, PlannedJob, PreparedText, Role};
 use crate::domain::{
     BaseModel, Cell, Corpus, Dataset, EvalJob, Evaluation, FinetuneJob, Finetuning, ForeignModel, Grid, ImportJob, Job,
-    JobId, LocatedSource, Milestone, Origin, PrepareJob, Prepared, PretrainJob, Pretraining, Recipe, ReplayedText,
-    Source, Stage, StagePart, Suite, TokenizerJob, TuneJob, TunePart, tuning_seed,
+    JobId, LocatedSource, LogprobsJob, Milestone, Origin, PrepareJob, Prepared, PretrainJob, Pretraining, Recipe,
+    ReplayedText, Replies, Source, Stage, StagePart, Suite, TokenizerJob, TuneJob, TunePart, tuning_seed,
 };
 
 /// A job whose result is a model. Only this module creates one.
@@ -112,11 +112,38 @@ impl Builder<'_> {
             // is. The earlier stages are not, so that other cells can share them.
             if place + 1 == recipe.stages.len() && recipe.held_out > 0.0 {
                 let own: BTreeSet<JobId> = job.validation_datasets().into_iter().collect();
-                job.further_validation = datasets.difference(&own).copied().collect();
+                let fits = |id: &&JobId| self.replies_of(id) == stage.objective.replies();
+                job.further_validation = datasets.difference(&own).filter(fits).copied().collect();
             }
+            self.add_references(&mut job, &name, jobs);
             model = TrainRef(self.add(Job::Tune(job), &name, &[], Role::Ancestor, jobs));
         }
         NamedModel { model, name }
+    }
+
+    /// The replies that a prepare job of a dataset keeps.
+    fn replies_of(&self, id: &JobId) -> Replies {
+        match &self.graph[self.index[id]].job {
+            Job::Prepare(PrepareJob { data: Prepared::Dataset(_, format, _), .. }) => format.replies(),
+            _ => Replies::Good,
+        }
+    }
+
+    /// Adds a job for the reference log-probabilities of each dataset that a stage reads, if its objective needs them.
+    fn add_references(&mut self, job: &mut TuneJob, name: &JobName, jobs: &mut Vec<(JobId, Role)>) {
+        if !job.objective.needs_reference() {
+            return;
+        }
+        let (model, max_length, precision) = (job.parent, job.max_length, job.training.precision);
+        let datasets: BTreeSet<JobId> =
+            job.parts().into_iter().flat_map(|part| part.datasets).chain(job.validation_datasets()).collect();
+        for dataset in datasets {
+            let text = self.graph[self.index[&dataset]].text.as_ref().map_or(String::new(), |text| text.name.clone());
+            let group = format!("{text} by {}", self.graph[self.index[&model]].group);
+            let logprobs = Job::Logprobs(LogprobsJob { model, dataset, max_length, precision });
+            let id = self.add(logprobs, &JobName { group, ..name.clone() }, &[], Role::Ancestor, jobs);
+            job.references.insert(dataset, id);
+        }
     }
 
     fn evaluate(&mut self, recipe: &Recipe, base: &NamedModel, tuned: &NamedModel, jobs: &mut Vec<(JobId, Role)>) {
@@ -207,11 +234,15 @@ impl Builder<'_> {
         source: &Source,
         jobs: &mut Vec<(JobId, Role)>,
     ) -> JobId {
-        let what = match data {
-            Prepared::Corpus(..) => "corpus",
-            Prepared::Dataset(..) => "dataset",
+        let (what, replies) = match &data {
+            Prepared::Corpus(..) => ("corpus", ""),
+            Prepared::Dataset(_, format, _) => match format.replies() {
+                Replies::Good => ("dataset", ""),
+                Replies::Pairs => ("dataset", " in pairs"),
+                Replies::Labelled => ("dataset", " with bad replies"),
+            },
         };
-        let name = JobName::seedless(format!("{what} {}, {}", text.name, vocabulary.name));
+        let name = JobName::seedless(format!("{what} {}{replies}, {}", text.name, vocabulary.name));
         let own_text = matches!(data, Prepared::Dataset(..)) && recipe.needs_own_text();
         let job = PrepareJob { tokenizer: vocabulary.job, data, held_out: recipe.held_out, own_text };
         let id = self.add(Job::Prepare(job), &name, &[source], Role::Ancestor, jobs);
@@ -239,10 +270,13 @@ impl Builder<'_> {
         recipe: &Recipe,
         vocabulary: &Vocabulary,
         dataset: &Dataset,
+        replies: Replies,
         jobs: &mut Vec<(JobId, Role)>,
     ) -> JobId {
         let origin = self.locate(&dataset.source).origin;
-        let data = Prepared::Dataset(origin, dataset.format.clone(), dataset.formatting.clone());
+        // A dataset without such replies is refused before the plan is run.
+        let format = dataset.format.with_replies(replies).unwrap_or_else(|| dataset.format.clone());
+        let data = Prepared::Dataset(origin, format, dataset.formatting.clone());
         let Dataset { name, expected, new_words, .. } = dataset;
         let text = PreparedText { name: name.clone(), expected: *expected, new_words: *new_words };
         self.prepare(recipe, vocabulary, data, text, &dataset.source, jobs)
@@ -277,7 +311,8 @@ impl Builder<'_> {
         parent: TrainRef,
         jobs: &mut Vec<(JobId, Role)>,
     ) -> TuneJob {
-        let mut parts = stage.parts().into_iter().map(|part| self.tune_part(recipe, &part, vocabulary, jobs));
+        let replies = stage.objective.replies();
+        let mut parts = stage.parts().into_iter().map(|part| self.tune_part(recipe, &part, replies, vocabulary, jobs));
         let first = parts.next().expect("a stage has a first part");
         let then = parts.collect();
         TuneJob {
@@ -288,6 +323,8 @@ impl Builder<'_> {
             replay: first.replay,
             optimizer: stage.optimizer,
             max_length: stage.max_length,
+            objective: stage.objective,
+            references: BTreeMap::new(),
             loss: stage.loss,
             training: stage.training.clone(),
             then,
@@ -300,12 +337,14 @@ impl Builder<'_> {
         &mut self,
         recipe: &Recipe,
         part: &StagePart,
+        replies: Replies,
         vocabulary: &Vocabulary,
         jobs: &mut Vec<(JobId, Role)>,
     ) -> TunePart {
         let mut datasets: Vec<(JobId, Option<f64>)> = vec![];
         for (place, dataset) in part.datasets.iter().enumerate() {
-            datasets.push((self.prepare_dataset(recipe, vocabulary, dataset, jobs), part.shares.get(place).copied()));
+            let prepared = self.prepare_dataset(recipe, vocabulary, dataset, replies, jobs);
+            datasets.push((prepared, part.shares.get(place).copied()));
         }
         if part.order.is_shuffled() {
             datasets.sort_by_key(|(id, _)| *id); // the order of datasets that are shuffled together has no effect

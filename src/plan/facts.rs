@@ -104,6 +104,7 @@ impl Facts {
             Job::Pretrain(pretrain) => Some(&pretrain.model),
             Job::Import(_) => None,
             Job::Tune(tune) => self.model(plan, &tune.parent),
+            Job::Logprobs(logprobs) => self.model(plan, &logprobs.model),
             Job::Eval(eval) => self.model(plan, &eval.model),
             Job::Finetune(finetune) => self.model(plan, &finetune.model),
             Job::Tokenizer(_) | Job::Prepare(_) => None,
@@ -210,7 +211,12 @@ impl Facts {
             Job::Tune(tune) => {
                 tune.parts().iter().map(|part| (part.length, self.tune_epoch(tune.loss, part))).collect()
             }
-            Job::Tokenizer(_) | Job::Prepare(_) | Job::Import(_) | Job::Eval(_) | Job::Finetune(_) => vec![],
+            Job::Tokenizer(_)
+            | Job::Prepare(_)
+            | Job::Import(_)
+            | Job::Logprobs(_)
+            | Job::Eval(_)
+            | Job::Finetune(_) => vec![],
         }
     }
 

@@ -56,7 +56,9 @@ pub fn weight(plan: &Plan, job: &PlannedJob, facts: &Facts) -> f64 {
                 let trained: f64 = tune.parts().iter().map(of_part).sum();
                 trained * token_cost(facts.model(plan, &job.id))
             }
-            // Scoring needs only the forward pass, a third of training.
+            // The forward pass is a third of training.
+            Job::Logprobs(logprobs) => tokens(&[logprobs.dataset]) * token_cost(facts.model(plan, &job.id)) / 3.0,
+            // Scoring needs only the forward pass, too.
             Job::Eval(eval) => {
                 let tokens = bytes(&eval.data, WORLD_EVALUATION_BYTES) / EVALUATION_BYTES_PER_TOKEN;
                 tokens * token_cost(facts.model(plan, &job.id)) / 3.0

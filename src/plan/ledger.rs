@@ -131,7 +131,9 @@ fn passes(facts: &Facts, job: &Job) -> Vec<(JobId, Option<f64>)> {
             }
             all
         }
-        Job::Tokenizer(_) | Job::Prepare(_) | Job::Import(_) | Job::Eval(_) | Job::Finetune(_) => vec![],
+        Job::Tokenizer(_) | Job::Prepare(_) | Job::Import(_) | Job::Logprobs(_) | Job::Eval(_) | Job::Finetune(_) => {
+            vec![]
+        }
     }
 }
 

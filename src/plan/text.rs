@@ -125,6 +125,7 @@ impl Text<'_> {
         let heads = [
             "training stage",
             "after",
+            "objective",
             "jobs",
             "units/epoch",
             "words/epoch",
@@ -133,7 +134,7 @@ impl Text<'_> {
             "steps/epoch",
             "steps",
         ];
-        self.write_table(&heads, 2, stages.iter().map(stage_row))
+        self.write_table(&heads, 3, stages.iter().map(stage_row))
     }
 
     fn write_ledger(&mut self, ledger: &Ledger) -> Result {
@@ -206,6 +207,7 @@ fn stage_row(stage: &StageLine) -> Vec<String> {
     vec![
         stage.label.clone(),
         stage.after.clone().unwrap_or_default(),
+        stage.objective.clone(),
         stage.jobs.to_string(),
         number(stage.units, stage.measured),
         number(stage.words, stage.measured),

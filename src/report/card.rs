@@ -111,8 +111,11 @@ impl Card<'_> {
             let recipe = match &job.job {
                 Job::Import(ImportJob { folder }) => source(folder),
                 Job::Pretrain(pretrain) => recipe(&pretrain.training),
-                Job::Tune(tune) => recipe(&tune.training),
-                Job::Tokenizer(_) | Job::Prepare(_) | Job::Eval(_) | Job::Finetune(_) => String::new(),
+                Job::Tune(tune) if tune.objective.is_sft() => recipe(&tune.training),
+                Job::Tune(tune) => format!("{}; {}", tune.objective, recipe(&tune.training)),
+                Job::Tokenizer(_) | Job::Prepare(_) | Job::Logprobs(_) | Job::Eval(_) | Job::Finetune(_) => {
+                    String::new()
+                }
             };
             let words = if kind == JobKind::Import { "not known".to_owned() } else { number(job.words) };
             writeln!(out, "| {kind} | {} | {} | {words} | {recipe} |", job.label, job.id)?;

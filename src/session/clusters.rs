@@ -66,7 +66,9 @@ async fn clustered(
             .and_then(|data| data::evaluation_file(&data, Suite::Glue, &finetune.task.valid_file()).ok())
             .and_then(|(file, bytes)| glue::read(finetune.task, &file, &bytes).ok())
             .and_then(|rows| glue::recluster(finetune.task, &rows, &mut items)),
-        Job::Tokenizer(_) | Job::Prepare(_) | Job::Pretrain(_) | Job::Import(_) | Job::Tune(_) => None,
+        Job::Tokenizer(_) | Job::Prepare(_) | Job::Pretrain(_) | Job::Import(_) | Job::Logprobs(_) | Job::Tune(_) => {
+            None
+        }
     };
     Ok(stderrs.map(|stderrs| (items, stderrs)))
 }

@@ -42,7 +42,28 @@ pub(super) fn complete(
             *chat_template = ChatTemplate::Text(text);
         }
     }
+    refuse_missing_replies(grid)?;
     Ok(detected)
+}
+
+/// The spec is checked as far as it names formats; this concerns those that were detected.
+fn refuse_missing_replies(grid: &Grid) -> Result<(), Failure> {
+    for stage in grid.cells.iter().flat_map(|cell| &cell.recipe.stages) {
+        let objective = stage.objective;
+        let lacks = |dataset: &&Dataset| dataset.format.with_replies(objective.replies()).is_none();
+        if let Some(dataset) = stage.all_datasets().find(lacks) {
+            let (needed, formats) = objective.needs();
+            let message = format!(
+                "grid: the objective {} needs {needed}, but dataset {} has the format {}\n  help: use a dataset with \
+                 {formats}",
+                objective.name(),
+                dataset.name,
+                describe(&dataset.format),
+            );
+            return Err(Failure::text(Exit::Usage, message));
+        }
+    }
+    Ok(())
 }
 
 /// A tokenizer that the experiment trains has no chat template.

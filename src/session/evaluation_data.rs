@@ -16,7 +16,12 @@ pub(super) fn check(plan: &Plan, decisions: &BTreeMap<JobId, Decision>, survey: 
         match &planned.job {
             Job::Eval(job) => check_suite(planned, job, survey)?,
             Job::Finetune(job) => check_task(planned, job, survey)?,
-            Job::Tokenizer(_) | Job::Prepare(_) | Job::Pretrain(_) | Job::Import(_) | Job::Tune(_) => {}
+            Job::Tokenizer(_)
+            | Job::Prepare(_)
+            | Job::Pretrain(_)
+            | Job::Import(_)
+            | Job::Logprobs(_)
+            | Job::Tune(_) => {}
         }
     }
     Ok(())

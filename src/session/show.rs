@@ -40,6 +40,8 @@ pub struct ShownDataset {
 pub struct ShownRecord {
     /// The number of the record, from 1.
     pub number: usize,
+    /// Whether its reply is bad: the rejected one of a pair, or one that is labelled so.
+    pub rejected: bool,
     /// The tokens, without those that are cut.
     pub tokens: Vec<ShownToken>,
     /// The number of tokens that receive loss.
@@ -80,6 +82,8 @@ pub fn show_dataset(session: &Session, name: &str, count: usize) -> Result<Shown
         for (place, (id, trained)) in tokenized.ids.iter().zip(&tokenized.trained).take(kept).enumerate() {
             // The first token has nothing before it from which it could be predicted.
             let trained = match loss {
+                // The cross entropy beside an objective never covers a bad reply.
+                _ if tokenized.rejected => *trained,
                 LossMask::Reply => *trained,
                 LossMask::Instruction => *trained || tokenized.own[place],
                 LossMask::All => true,
@@ -89,6 +93,7 @@ pub fn show_dataset(session: &Session, name: &str, count: usize) -> Result<Shown
         }
         shown.push(ShownRecord {
             number: index + 1,
+            rejected: tokenized.rejected,
             trained: tokens.iter().filter(|token| token.trained).count(),
             cut: tokenized.ids.len() - kept,
             tokens,

@@ -164,7 +164,12 @@ async fn collect_cell(
         match &job.job {
             Job::Eval(eval) => add_evaluation(eval, job, cell, outcomes, &scores, collected)?,
             Job::Finetune(finetune) => add_finetuning(finetune, outcomes, &scores, collected),
-            Job::Tokenizer(_) | Job::Prepare(_) | Job::Pretrain(_) | Job::Import(_) | Job::Tune(_) => {}
+            Job::Tokenizer(_)
+            | Job::Prepare(_)
+            | Job::Pretrain(_)
+            | Job::Import(_)
+            | Job::Logprobs(_)
+            | Job::Tune(_) => {}
         }
     }
     Ok(())

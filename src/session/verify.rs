@@ -306,7 +306,9 @@ fn training_of(job: &Job) -> Option<&Training> {
     match job {
         Job::Pretrain(job) => Some(&job.training),
         Job::Tune(job) => Some(&job.training),
-        Job::Tokenizer(_) | Job::Prepare(_) | Job::Import(_) | Job::Finetune(_) | Job::Eval(_) => None,
+        Job::Tokenizer(_) | Job::Prepare(_) | Job::Import(_) | Job::Logprobs(_) | Job::Finetune(_) | Job::Eval(_) => {
+            None
+        }
     }
 }
 

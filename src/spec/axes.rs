@@ -172,8 +172,8 @@ impl FieldAxis {
                 Some(LabelledValue { number: scalars::whole_number(&value.value), label, node: value.clone() })
             }
             None => {
-                Fault::expected("a number, a word or a list")
-                    .or_hint("define the mapping under a name in its section, and list the name here")
+                Fault::expected("a number, a word, a list or a mapping with keys")
+                    .or_hint("such as {dpo: {beta: 0.5}}")
                     .report(&format!("an item of '{}'", key.text), value, log);
                 None
             }

@@ -17,7 +17,7 @@ use super::evaluate;
 use super::fields::{Fault, Fields, Scalar};
 use super::models::{self, Model};
 use super::names::Names;
-use super::problem::Log;
+use super::problem::{Log, Marked};
 use super::resources;
 use super::scalars;
 use super::tables;
@@ -264,8 +264,22 @@ fn whole(stages: Vec<Stage>) -> Vec<Stage> {
 
 fn stage(keys: &StageKeys, first: bool, model: &Model, document: &Document, log: &Log) -> Option<Stage> {
     let tune = model.tune(keys.own.as_ref(), first, log)?;
+    let Marked { value: objective, mark } = tune.objective;
+    let datasets = chosen(&document.datasets, &keys.datasets, |dataset| &dataset.name);
+    if let Some(dataset) = datasets.iter().find(|dataset| dataset.format.with_replies(objective.replies()).is_none()) {
+        let (needed, formats) = objective.needs();
+        let reason =
+            format!("the objective {} needs {needed}, but dataset '{}' has none", objective.name(), dataset.name);
+        log.add(mark, reason, Some(format!("use a dataset with {formats}")));
+    }
+    let lacks = |dataset: &&Dataset| tune.training.smoothing_max.is_some() && !dataset.format.has_uncertainty();
+    if let Some(dataset) = datasets.iter().find(lacks) {
+        let reason = format!("dataset '{}' has no uncertainty for 'label_smoothing'", dataset.name);
+        let hint = "add `uncertainty: FIELD` and `format:` to the dataset, or give a fraction, such as 0.1";
+        log.add(mark, reason, Some(hint.into()));
+    }
     Some(Stage {
-        datasets: chosen(&document.datasets, &keys.datasets, |dataset| &dataset.name),
+        datasets,
         shares: keys.shares.clone(),
         order: keys.order,
         replay: tune.replay,
@@ -273,6 +287,7 @@ fn stage(keys: &StageKeys, first: bool, model: &Model, document: &Document, log:
         training: tune.training,
         then: vec![],
         max_length: tune.max_length.value,
+        objective,
         loss: tune.loss,
     })
 }
@@ -330,8 +345,8 @@ fn canonical(cell: &Cell) -> (String, BTreeMap<String, String>, Option<u64>, Vec
     };
     let stage = |stage: &Stage| {
         let parts: Vec<String> = stage.parts().iter().map(part).collect();
-        let Stage { optimizer, training, max_length, loss, .. } = stage;
-        format!("{parts:?} {optimizer:?} {training:?} {max_length} {loss:?}")
+        let Stage { optimizer, training, max_length, objective, loss, .. } = stage;
+        format!("{parts:?} {optimizer:?} {training:?} {max_length} {objective:?} {loss:?}")
     };
     let Recipe { base, stages, .. } = &cell.recipe;
     let seed = (matches!(base, BaseModel::Trained(_)) || !stages.is_empty()).then_some(cell.key.seed);

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::domain::{ChatTemplate, DatasetFormat, Formatting, Layout, Pattern, Role, RowFormat, Template};
+use crate::domain::{
+    ChatTemplate, DatasetFormat, Formatting, InstructionPosition, Layout, Pattern, Replies, Role, RowFormat, Template,
+};
 
 use super::fields::{Fault, Fields, Scalar, scalar};
 use super::scalars::{choice, count, flag, small, text};
@@ -30,6 +32,8 @@ pub(super) const LAYOUTS: [(&str, Layout); 4] =
 /// | `layout:` | `json`, `csv`, `tsv` or `parquet` | by the extension of the files |
 /// | `fields:` | other names of the fields, `{messages: dialog, content: text}` | those of the layout |
 /// | `roles:` | what other names of speakers mean, `{customer: user, agent: assistant}` | the usual names |
+/// | `position:` | whether the instruction stands before (`pre`) or after (`post`) the input (`alpaca`) | `pre` |
+/// | `uncertainty:` | the field with the uncertainty of each reply, for `label_smoothing: {uncertainty: MEAN}` | none |
 /// | `prompt:`, `reply:` | fields of a row, or text with fields: `"{instruction}\n{input}"`; `outer.inner` is a field within a field | `prompt`, `reply` |
 /// | `first:` | read only the first N rows | all |
 /// | `remove:` | characters to delete before anything else (`dialogue`) | none |
@@ -51,6 +55,10 @@ pub(super) fn format(fields: &mut Fields, extension: Layout) -> DatasetFormat {
     let formats: Vec<(&'static str, Format)> = rows.into_iter().chain(others).collect();
     let own_fields = fields.take("prompt").is_some() || fields.take("reply").is_some();
     let format = fields.get("format", None, |value| choice(formats.iter().copied())(value).map(Some));
+    if !matches!(format, Some(Format::Rows(_))) {
+        fields.forbid("position", "needs `format: alpaca`");
+        fields.forbid("uncertainty", "needs `format:` with the name of a layout, such as `format: prompt_completion`");
+    }
     match format {
         Some(Format::Dialogue) => DatasetFormat::Dialogue {
             min_words: fields.get("min_words", 0, small(0..=1_000_000)),
@@ -62,7 +70,18 @@ pub(super) fn format(fields: &mut Fields, extension: Layout) -> DatasetFormat {
             let layout = fields.get("layout", extension, choice(layouts));
             let names = names(fields, row);
             let roles = roles(fields, row);
-            DatasetFormat::Rows { layout, row, fields: names, roles, first: first(fields) }
+            let position = position(fields, row);
+            let uncertainty = fields.get("uncertainty", None, |value| text(value).map(Some));
+            DatasetFormat::Rows {
+                layout,
+                row,
+                fields: names,
+                roles,
+                replies: Replies::Good,
+                position,
+                uncertainty,
+                first: first(fields),
+            }
         }
         None | Some(Format::Records(_)) if fields.take("fields").or(fields.take("roles")).is_some() => {
             fields.forbid("fields", "needs `format:` with the name of a layout, such as `format: messages`");
@@ -84,6 +103,15 @@ pub(super) fn format(fields: &mut Fields, extension: Layout) -> DatasetFormat {
             DatasetFormat::Records { layout, prompt, reply, first: first(fields) }
         }
     }
+}
+
+/// The key `position:`.
+fn position(fields: &mut Fields, row: RowFormat) -> InstructionPosition {
+    if row != RowFormat::Alpaca {
+        fields.forbid("position", &format!("has no meaning for the format {row}, which has no separate input"));
+    }
+    let positions = [("pre", InstructionPosition::Pre), ("post", InstructionPosition::Post)];
+    fields.get("position", InstructionPosition::Pre, choice(positions))
 }
 
 fn first(fields: &mut Fields) -> Option<u64> {

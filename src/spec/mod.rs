@@ -47,6 +47,7 @@ mod finetune;
 mod models;
 mod names;
 mod nearest;
+mod objective;
 mod overrides;
 mod own_test;
 mod problem;

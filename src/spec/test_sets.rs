@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::domain::{Mode, PairsFormat, ScoredText, TestItems, TestSet};
 
-use super::data::{cleaned_text, layout_of, licence, test_files};
+use super::data::{cleaned_text, layout_of, licence, test_files, test_source};
 use super::fields::{Fault, Fields, scalar};
 use super::own_test::{OwnTest, own_name};
 use super::problem::Log;
@@ -24,6 +24,7 @@ const TASK_KEYS: [&str; 6] = ["task", "output_type", "doc_to_text", "dataset_pat
 /// | `format:` | `pairs`: options, one of which is right; `perplexity`: bits per byte of a text | `pairs` |
 /// | `task:` | instead of `format`: the path of a multiple-choice task of lm-evaluation-harness ([`task_file`]) | |
 /// | `files:`, `hf:`, `osf:`, `url:`, `licence:` | as for a corpus; in a file of its own relative to that file | required; for a task what it names |
+/// | `world:`, `items:`, `world_seed:` | instead of files: `preferences` of the toy world, the number of items, and its seed (`pairs`) | |
 /// | `layout:` | `json`, `csv`, `tsv` or `parquet` (`pairs`) | by the extension of the files |
 /// | `fields:` | other names of the fields `good`, `bad`, `options`, `gold`, `prefix`, `group` and `cluster` (`pairs`) | these |
 /// | `separator:` | the text between the prefix and an option (`pairs`) | `" "` |
@@ -62,7 +63,7 @@ fn defined(node: &Node, root: &Path, log: &Log) -> Option<OwnTest> {
     }
     let name = fields.required_node("name", "the name in tables, such as `name: my-pairs`");
     let name = name.and_then(|node| own_name(node, log));
-    let source = test_files(&mut fields, root);
+    let source = test_source(&mut fields, root);
     let licence = licence(&mut fields);
     let formats = [("pairs", false), ("perplexity", true)];
     let is_text = fields.get("format", false, |value| {
@@ -71,6 +72,7 @@ fn defined(node: &Node, root: &Path, log: &Log) -> Option<OwnTest> {
     });
     let mut length = None;
     let items = if is_text {
+        fields.forbid("world", "has no meaning for the format perplexity");
         let text = cleaned_text(&mut fields);
         let stride = fields.get("stride", None, |value| small(1..=1_000_000)(value).map(Some));
         TestItems::Perplexity(ScoredText { text, stride })

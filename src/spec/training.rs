@@ -2,10 +2,11 @@
 
 use crate::domain::{
     EarlyStopping, KeptWeights, Length, LossMask, Milestone, OptimizerStart, Precision, Replay, Schedule, Training,
-    Validation, Warmup,
+    TuneObjective, Validation, Warmup,
 };
 
 use super::fields::{self, Fault, Fields, Scalar};
+use super::objective;
 use super::problem::{Log, Marked};
 use super::scalars::{self, Within, choice, count, real, small};
 use super::tree::{Node, Value};
@@ -34,6 +35,12 @@ impl Pretrain {
         let place = fields.take("milestones").map(|node| node.mark);
         let milestones = fields.take("milestones").map_or(Some(vec![]), |node| milestones(node, log));
         fields.finish();
+        if let (Some(place), true) =
+            (node.get("label_smoothing"), training.as_ref().is_some_and(|training| training.smoothing_max.is_some()))
+        {
+            let hint = "give a fraction, such as `label_smoothing: 0.1`";
+            log.add(place.mark, "the text of pretraining has no uncertainty", Some(hint.into()));
+        }
         let stops =
             |training: &Training| training.validation.is_some_and(|validation| validation.early_stopping.is_some());
         if let (Some(place), true) = (place, training.as_ref().is_some_and(stops)) {
@@ -54,6 +61,8 @@ impl Pretrain {
 pub(super) struct Tune {
     /// `max_length:`, the longest record in tokens, by default 512, with its place.
     pub max_length: Marked<u32>,
+    /// `objective:`, by default `sft`, with its place; see [`objective::objective`].
+    pub objective: Marked<TuneObjective>,
     /// `loss:`, `reply` (the default, as in CLASS-IT), `instruction` or `all`.
     pub loss: LossMask,
     /// `pretrain_mix:`, the fraction of pretraining text in the tokens that receive loss, by default 0.
@@ -78,6 +87,9 @@ impl Tune {
         let max_length = fields.get("max_length", 512, small(2..=1_048_576));
         let masks = [("reply", LossMask::Reply), ("instruction", LossMask::Instruction), ("all", LossMask::All)];
         let loss = fields.get("loss", LossMask::Reply, choice(masks));
+        let objective_place = node.get("objective").map_or(node.mark, |objective| objective.mark);
+        let objective = objective::objective(&mut fields);
+        objective::check_mask(objective.unwrap_or_default(), loss, &mut fields);
         let replay = fields.get("pretrain_mix", None, |value| real(Within::ProperFraction)(value).map(Replay::new));
         let starts = [("fresh", OptimizerStart::Fresh), ("carried", OptimizerStart::Carried)];
         let optimizer = fields.get("optimizer", OptimizerStart::Fresh, choice(starts));
@@ -89,6 +101,7 @@ impl Tune {
         fields.finish();
         Some(Tune {
             max_length: Marked { value: max_length, mark: place },
+            objective: Marked { value: objective?, mark: objective_place },
             loss,
             replay,
             optimizer,
@@ -99,7 +112,7 @@ impl Tune {
 }
 
 /// The keys of `tune:` that cannot differ between the stages of one training.
-pub(super) const SHARED_TUNE_KEYS: [&str; 18] = [
+pub(super) const SHARED_TUNE_KEYS: [&str; 19] = [
     "batch_size",
     "learning_rate",
     "schedule",
@@ -116,6 +129,7 @@ pub(super) const SHARED_TUNE_KEYS: [&str; 18] = [
     "early_stopping",
     "keep",
     "max_length",
+    "objective",
     "loss",
     "optimizer",
 ];
@@ -154,7 +168,8 @@ fn training(fields: &mut Fields, peak: f64, decay: Schedule, held_out: f64) -> O
         Value::Null => Ok(None),
         value => real(Within::Positive)(value).map(Some).map_err(|fault| fault.or_hint("`null` disables clipping")),
     });
-    let label_smoothing = fields.get("label_smoothing", 0.0, real(Within::ProperFraction));
+    let smoothing = fields.take("label_smoothing").map(|node| smoothing(node, fields.log));
+    let (label_smoothing, smoothing_max) = smoothing.unwrap_or((0.0, None));
     let neftune_alpha = fields.get("neftune_alpha", 0.0, real(Within::NotNegative));
     let precision = choice([("f32", Precision::F32), ("bf16", Precision::Bf16)]);
     let precision = fields.get("precision", Precision::F32, precision);
@@ -171,10 +186,26 @@ fn training(fields: &mut Fields, peak: f64, decay: Schedule, held_out: f64) -> O
         weight_decay,
         clip_norm,
         label_smoothing,
+        smoothing_max,
         neftune_alpha,
         precision,
         validation,
     })
+}
+
+/// The key `label_smoothing:`: the same fraction for every record, or `{uncertainty: MEAN, max: LIMIT}`, with which the
+/// smoothing of a record is in proportion to its uncertainty. The limit is 0.5 by default.
+fn smoothing(node: &Node, log: &Log) -> (f64, Option<f64>) {
+    let fraction = real(Within::ProperFraction);
+    let Value::Map(_) = node.value else {
+        return (fields::scalar("'label_smoothing'", node, log, fraction).unwrap_or(0.0), None);
+    };
+    let Some(mut fields) = Fields::of(node, "'label_smoothing'", log) else { return (0.0, None) };
+    let hint = "the mean smoothing, such as `{uncertainty: 0.1}`";
+    let mean = fields.required("uncertainty", hint, real(Within::ProperFraction));
+    let max = fields.get("max", 0.5, real(Within::ProperFraction));
+    fields.finish();
+    (mean.unwrap_or(0.0), Some(max))
 }
 
 /// Decodes the keys of validation during training.

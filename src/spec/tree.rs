@@ -164,7 +164,7 @@ impl Node {
         }
     }
 
-    /// The label of an axis value in tables; `None` for mappings.
+    /// The label of an axis value in tables, such as `dpo(beta=0.5+loss=ipo)` for a mapping; `None` for an empty mapping.
     pub(super) fn label(&self) -> Option<String> {
         Some(match &self.value {
             Value::Null => "none".into(),
@@ -173,7 +173,15 @@ impl Node {
             Value::Real(number) => format!("{number:?}"),
             Value::Text(text) => one_line(text).into_owned(),
             Value::List(items) => items.iter().map(Node::label).collect::<Option<Vec<_>>>()?.join("+"),
-            Value::Map(_) => return None,
+            Value::Map(entries) if entries.is_empty() => return None,
+            Value::Map(entries) => {
+                let entry = |(key, node): &(Key, Node)| match &node.value {
+                    Value::Map(inner) if inner.is_empty() => Some(key.text.clone()),
+                    Value::Map(_) => Some(format!("{}({})", key.text, node.label()?)),
+                    _ => Some(format!("{}={}", key.text, node.label()?)),
+                };
+                one_line(&entries.iter().map(entry).collect::<Option<Vec<_>>>()?.join("+")).into_owned()
+            }
         })
     }
 }

@@ -100,7 +100,7 @@ fn rows_are_read_as_python_writes_them() {
     write(&env, "data.jsonl", format!("{}\n", rows.join("\n")).as_bytes());
     let plan = env.run(0, &["plan", "spec.yaml"]);
     let stage = plan.lines().find(|line| line.trim_start().starts_with("nano/data ")).unwrap_or_default();
-    assert_eq!(stage.split_whitespace().nth(3), Some("6"), "six records: {plan}");
+    assert_eq!(stage.split_whitespace().nth(4), Some("6"), "six records: {plan}");
     let refused = [
         r#"{"q": "a", "a": NaN}"#,
         r#"{"q": 1e400, "a": "b"}"#,

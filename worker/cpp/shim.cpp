@@ -44,19 +44,40 @@ std::vector<at::Tensor> gradients(const Handle* parameters, size_t count) {
   return result;
 }
 
+// What differs from row to row of a cross entropy; a tensor that is not defined has the same value for all rows.
+struct TokenOptions {
+  at::Tensor weights;    // [rows] float, factors of the gradients
+  at::Tensor smoothing;  // [rows] float
+  at::Tensor losses;     // [rows] float, an output
+
+  TokenOptions narrow(int64_t start, int64_t length) const {
+    const auto part = [&](const at::Tensor& whole) {
+      return whole.defined() ? whole.narrow(0, start, length) : at::Tensor();
+    };
+    return {part(weights), part(smoothing), part(losses)};
+  }
+};
+
 // Adds the summed cross entropy of logits [rows, vocab] to `total`, and returns the gradient of the logits times
 // `scale`, which may be in the memory of the logits. With a scale of 0 the result is unspecified.
 at::Tensor logits_gradient(
-    at::Tensor& logits, const at::Tensor& targets, double smoothing, double scale, at::Tensor& total) {
+    at::Tensor& logits, const at::Tensor& targets, double smoothing, double scale, TokenOptions options,
+    at::Tensor& total) {
   const int64_t rows = logits.size(0), vocab = logits.size(1);
   if (logits.is_cpu() && grid::kernels()) {
-    const at::Tensor losses = at::empty({rows}, logits.options().dtype(at::kFloat));
+    const at::Tensor losses =
+        options.losses.defined() ? options.losses : at::empty({rows}, logits.options().dtype(at::kFloat));
+    const auto per_row = [](const at::Tensor& factors, double common) {
+      return grid::PerRow{static_cast<float>(common), factors.defined() ? factors.const_data_ptr<float>() : nullptr};
+    };
+    const grid::PerRow smoothings = per_row(options.smoothing, options.smoothing.defined() ? 1 : smoothing);
+    const grid::PerRow scales = per_row(options.weights, scale);
     const auto run = [&](const auto& loops, auto* numbers) {
       at::parallel_for(0, rows, 8, [&](int64_t begin, int64_t end) {
         const at::Tensor space = at::empty({vocab}, logits.options().dtype(at::kFloat));
         loops.cross_entropy(
-            {begin, end, vocab}, numbers, targets.const_data_ptr<int64_t>(), static_cast<float>(smoothing),
-            static_cast<float>(scale), losses.mutable_data_ptr<float>(), space.mutable_data_ptr<float>());
+            {begin, end, vocab}, numbers, targets.const_data_ptr<int64_t>(), smoothings, scales,
+            losses.mutable_data_ptr<float>(), space.mutable_data_ptr<float>());
       });
     };
     if (logits.scalar_type() == at::kFloat) {
@@ -69,12 +90,29 @@ at::Tensor logits_gradient(
   }
   const at::Tensor chosen = targets.unsqueeze(1);
   at::Tensor scores = at::log_softmax(logits, 1, at::kFloat);
-  total.sub_(scores.gather(1, chosen).sum(at::kDouble).mul_(1 - smoothing));
-  if (smoothing > 0) total.sub_(scores.sum(at::kDouble).mul_(smoothing / vocab));
+  const bool is_smoothed = options.smoothing.defined() || smoothing > 0;
+  if (options.smoothing.defined() || options.losses.defined()) {
+    const at::Tensor share = options.smoothing.defined()
+        ? options.smoothing
+        : at::full({rows}, smoothing, scores.options().dtype(at::kFloat));
+    at::Tensor losses = scores.gather(1, chosen).squeeze(1).mul_(share - 1);
+    if (is_smoothed) losses.sub_(scores.mean(1).mul_(share));
+    if (options.losses.defined()) options.losses.copy_(losses);
+    total.add_(losses.sum(at::kDouble));
+  } else {
+    total.sub_(scores.gather(1, chosen).sum(at::kDouble).mul_(1 - smoothing));
+    if (smoothing > 0) total.sub_(scores.sum(at::kDouble).mul_(smoothing / vocab));
+  }
   if (scale == 0) return scores;
   scores.exp_();
-  scores.scatter_add_(1, chosen, at::full({rows, 1}, smoothing - 1, scores.options()));
-  if (smoothing > 0) scores.sub_(smoothing / vocab);
+  if (options.smoothing.defined()) {
+    const at::Tensor share = options.smoothing.unsqueeze(1);
+    scores.scatter_add_(1, chosen, share - 1).sub_(share / vocab);
+  } else {
+    scores.scatter_add_(1, chosen, at::full({rows, 1}, smoothing - 1, scores.options()));
+    if (smoothing > 0) scores.sub_(smoothing / vocab);
+  }
+  if (options.weights.defined()) scores.mul_(options.weights.unsqueeze(1));
   return scores.mul_(scale).to(logits.scalar_type());
 }
 
@@ -132,15 +170,18 @@ int grid_backward(Handle output, Handle gradient) {
 }
 
 // The cross entropy of a vocabulary head, without ever holding [rows, vocab]: logits, softmax and both gradients are
-// computed for `chunk` rows at a time. Adds `scale` * d(sum of losses)/d(weight) to weight.grad. The share `smoothing`
-// of each target's probability is spread evenly over the vocabulary (Szegedy et al. 2016, section 7).
+// computed for `chunk` rows at a time. Adds `scale` * d(sum of weighted losses)/d(weight) to weight.grad. The share
+// `smoothing` of each target's probability is spread evenly over the vocabulary (Szegedy et al. 2016, section 7).
 //
 // hidden [rows, width], weight [vocab, width] float, targets [rows] int64
-// -> loss: 0-dim double, the sum over rows
+// row_weights: [rows] float, factors of the gradients; null for 1
+// row_smoothing: [rows] float, in place of `smoothing`; may be null
+// -> loss: 0-dim double, the sum over rows, not weighted
+//    row_losses: [rows] float; not returned if the pointer is null
 //    hidden_gradient: [rows, width], of the type of hidden, times `scale`; not computed if the pointer is null
 int grid_head_loss(
-    Handle hidden, Handle weight, Handle targets, double scale, double smoothing, int64_t chunk, int bf16, Handle* loss,
-    Handle* hidden_gradient) {
+    Handle hidden, Handle weight, Handle targets, Handle row_weights, Handle row_smoothing, double scale,
+    double smoothing, int64_t chunk, int bf16, Handle* loss, Handle* row_losses, Handle* hidden_gradient) {
   return guarded([&] {
     at::NoGradGuard no_grad;
     const auto kind = bf16 ? at::kBFloat16 : at::kFloat;
@@ -150,6 +191,10 @@ int grid_head_loss(
     at::Tensor total = at::zeros({}, inputs.options().dtype(at::kDouble));
     at::Tensor gradient = hidden_gradient ? at::empty_like(*hidden) : at::Tensor();
     const double slope = hidden_gradient ? scale : 0;
+    const at::TensorOptions floats = inputs.options().dtype(at::kFloat);
+    const TokenOptions options{
+        row_weights ? *row_weights : at::Tensor(), row_smoothing ? *row_smoothing : at::Tensor(),
+        row_losses ? at::empty({rows}, floats) : at::Tensor()};
     at::Tensor space;  // the logits of one chunk at a time
     for (int64_t start = 0; start < rows; start += chunk) {
       const int64_t length = std::min(chunk, rows - start);
@@ -158,7 +203,7 @@ int grid_head_loss(
       if (!space.defined()) space = at::empty({length, matrix.size(0)}, inputs.options());
       at::Tensor scores = space.narrow(0, 0, length);  // [chunk, vocab]
       at::mm_out(scores, x, matrix.t());
-      const at::Tensor d = logits_gradient(scores, y, smoothing, slope, total);
+      const at::Tensor d = logits_gradient(scores, y, smoothing, slope, options.narrow(start, length), total);
       if (!hidden_gradient) continue;
       at::Tensor part = gradient.narrow(0, start, length);
       if (part.scalar_type() == kind) {
@@ -176,6 +221,7 @@ int grid_head_loss(
       }
     }
     *loss = new at::Tensor(total);
+    if (row_losses) *row_losses = new at::Tensor(options.losses);
     if (hidden_gradient) *hidden_gradient = new at::Tensor(gradient);
   });
 }

@@ -93,8 +93,9 @@ fn text(dataset: &ShownDataset, coloured: bool) -> String {
 
 /// A record as runs of tokens that receive loss or do not.
 fn record_text(record: &ShownRecord, coloured: bool) -> String {
-    let ShownRecord { number, tokens, trained, cut } = record;
-    let mut text = format!("\nrecord {number}: {}, {trained} trained", counted(tokens.len() as u64, "token"));
+    let ShownRecord { number, rejected, tokens, trained, cut } = record;
+    let bad = if *rejected { " (bad reply)" } else { "" };
+    let mut text = format!("\nrecord {number}{bad}: {}, {trained} trained", counted(tokens.len() as u64, "token"));
     if *cut > 0 {
         text.push_str(&format!(", {} cut at the end", counted(*cut as u64, "token")));
     }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::Replies;
+
 /// The training part or the held-out part of data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -17,7 +19,7 @@ impl Split {
     pub const ALL: [Split; 2] = [Split::Train, Split::Validation];
 
     /// The name of the files of the split, without extension.
-    pub(super) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Split::Train => "train",
             Split::Validation => "validation",
@@ -59,7 +61,7 @@ impl TokenWidth {
 /// The contents of one split.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SplitSize {
-    /// Documents or records; a document that was divided for validation counts in both splits.
+    /// Documents, records, or pairs of records; a document that was divided for validation counts in both splits.
     pub units: u64,
     /// Whitespace-separated words; for records, those of prompts and replies.
     pub words: u64,
@@ -80,6 +82,8 @@ pub(super) enum MaskBit {
     Trained = 1,
     /// The token stands for a part of the record's own text, and not only of the template.
     Own = 2,
+    /// The reply of the record is bad; the same for all of its tokens.
+    Rejected = 4,
 }
 
 /// The ledger of a prepared folder: what its files contain.
@@ -93,6 +97,12 @@ pub struct Ledger {
     /// Whether the mask marks the tokens of the records' own text, as opposed to the text of the template.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub own_text: bool,
+    /// Whether each record has an uncertainty.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub uncertainty: bool,
+    /// The replies of the dataset that it has. The records of a pair follow each other, the chosen one first.
+    #[serde(default, skip_serializing_if = "Replies::is_good")]
+    pub replies: Replies,
     /// The training part.
     pub train: SplitSize,
     /// The held-out part.

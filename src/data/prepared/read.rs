@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::error::DataError;
 use super::ledger::{Ledger, MaskBit, Split, SplitSize, TokenWidth, Units};
+use crate::domain::Replies;
 
 impl Ledger {
     /// Reads the ledger of a prepared folder.
@@ -134,6 +135,9 @@ pub struct PreparedDataset {
     ends: Vec<u64>,
     mask: PartFile,
     own_text: bool,
+    replies: Replies,
+    /// The uncertainty of each record; empty if there is none.
+    uncertainties: Vec<f64>,
 }
 
 /// A record of a prepared dataset.
@@ -145,6 +149,8 @@ pub struct PreparedRecord {
     pub trained: Vec<bool>,
     /// Whether each id stands for a part of the record's own text; all false unless [`PreparedDataset::marks_own_text`].
     pub own: Vec<bool>,
+    /// Whether the reply is bad; always false of a dataset with [`Replies::Good`].
+    pub rejected: bool,
 }
 
 impl PreparedDataset {
@@ -154,9 +160,9 @@ impl PreparedDataset {
     /// Missing files; files whose length differs from the ledger; an index that does not match the tokens.
     pub fn open(dir: &Path, split: Split) -> Result<Self, DataError> {
         let (share, tokens) = open(dir, split, Units::Records)?;
-        let own_text = Ledger::open(dir)?.own_text;
+        let Ledger { own_text, replies, uncertainty, .. } = Ledger::open(dir)?;
         let path = file(dir, split, "index");
-        let bytes = share.units.saturating_mul(8);
+        let bytes = share.units.saturating_mul(8 * replies.records_per_unit());
         let index = PartFile::open(path.clone(), bytes)?.read(0, bytes)?;
         let ends: Vec<u64> = index.as_chunks().0.iter().map(|&end| u64::from_le_bytes(end)).collect();
         let mut start = 0;
@@ -170,22 +176,37 @@ impl PreparedDataset {
             return Err(damaged(&path, format!("its records end at token {start} of {}", share.tokens)));
         }
         let mask = PartFile::open(file(dir, split, "mask"), share.tokens)?;
-        Ok(Self { share, tokens, ends, mask, own_text })
+        let uncertainties = match uncertainty {
+            true => PartFile::open(file(dir, split, "uncertainty"), bytes)?.read(0, bytes)?,
+            false => vec![],
+        };
+        let uncertainties = uncertainties.as_chunks().0.iter().map(|&number| f64::from_le_bytes(number)).collect();
+        Ok(Self { share, tokens, ends, mask, own_text, replies, uncertainties })
     }
 
     /// The number of records.
     pub fn len(&self) -> u64 {
-        self.share.units
+        self.ends.len() as u64
     }
 
     /// Whether there are no records.
     pub fn is_empty(&self) -> bool {
-        self.share.units == 0
+        self.ends.is_empty()
+    }
+
+    /// The replies of the dataset that there are records for.
+    pub fn replies(&self) -> Replies {
+        self.replies
     }
 
     /// Whether the tokens of the records' own text are marked, as opposed to the text of the template.
     pub fn marks_own_text(&self) -> bool {
         self.own_text
+    }
+
+    /// The uncertainty of each record; empty if there is none.
+    pub fn uncertainties(&self) -> &[f64] {
+        &self.uncertainties
     }
 
     /// The number of words in all prompts and replies.
@@ -211,6 +232,7 @@ impl PreparedDataset {
         let mask = self.mask.read(start, end)?;
         let marked = |bit: MaskBit| mask.iter().map(|byte| byte & bit as u8 != 0).collect();
         let (trained, own) = (marked(MaskBit::Trained), marked(MaskBit::Own));
-        Ok(PreparedRecord { ids: self.tokens.range(start, end)?, trained, own })
+        let rejected = mask.first().is_some_and(|byte| byte & MaskBit::Rejected as u8 != 0);
+        Ok(PreparedRecord { ids: self.tokens.range(start, end)?, trained, own, rejected })
     }
 }

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use proptest::prelude::*;
 
-use crate::domain::{DatasetFormat, Digest, Formatting, LocatedSource, Origin, WorldPart};
+use crate::domain::{DatasetFormat, Digest, Formatting, LocatedSource, Origin, Replies, WorldPart};
 
 use super::super::source_file::tests::planned;
 use super::super::{DataError, Formatter, Record, Tokenizer, record_groups, world};
@@ -20,7 +20,7 @@ static TOKENIZER: LazyLock<Tokenizer> = LazyLock::new(|| {
 fn prepare(groups: &[Vec<Record>], separator: &str, held_out: f64, out: &Path) -> Ledger {
     let formatting = Formatting::separated(separator);
     let formatter = Formatter::new(&formatting, &TOKENIZER, out).unwrap();
-    prepare_dataset(&TOKENIZER, groups, &formatter, held_out, out).unwrap().0
+    prepare_dataset(&TOKENIZER, groups, Replies::Good, &formatter, held_out, out).unwrap().0
 }
 
 /// The ids of a record and the number of those of its prompt.

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
+use std::iter::repeat_n;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
@@ -11,6 +12,8 @@ use super::super::formatted::{Formatter, TokenizedRecord};
 use super::super::record::Record;
 use super::super::tokenizer::Tokenizer;
 use super::super::words::count_words;
+use crate::domain::Replies;
+
 use super::ledger::{Ledger, MaskBit, Split, SplitSize, TokenWidth, Units};
 use super::split::{HeldOut, split_documents, split_groups};
 
@@ -33,7 +36,7 @@ pub fn prepare_corpus<S: AsRef<str> + Sync>(
 ) -> Result<Ledger, DataError> {
     let documents: Vec<&str> = documents.iter().map(AsRef::as_ref).collect();
     let units = split_documents(documents, held_out);
-    let mut folder = Folder::create(out, tokenizer, Units::Documents)?;
+    let mut folder = Folder::create(out, tokenizer, Contents::Documents)?;
     let end = tokenizer.end_of_text()?;
     for chunk in chunks(&units, |(_, text)| text.len()) {
         let encoded = chunk.par_iter().map(|(split, text)| {
@@ -60,28 +63,38 @@ pub fn prepare_corpus<S: AsRef<str> + Sync>(
 pub fn prepare_dataset(
     tokenizer: &Tokenizer,
     groups: &[Vec<Record>],
+    replies: Replies,
     formatter: &Formatter<'_>,
     held_out: f64,
     out: &Path,
 ) -> Result<(Ledger, HeldOut), DataError> {
-    let sizes: Vec<usize> = groups.iter().map(Vec::len).collect();
-    let (splits, chosen) = split_groups(&sizes, held_out);
+    let (splits, chosen) = match replies {
+        Replies::Good => split_groups(&groups.iter().map(Vec::len).collect::<Vec<_>>(), held_out),
+        Replies::Pairs | Replies::Labelled => {
+            // The replies of a row are never divided.
+            let (splits, chosen) = split_groups(&vec![1; groups.len()], held_out);
+            (splits.iter().zip(groups).flat_map(|(split, group)| repeat_n(*split, group.len())).collect(), chosen)
+        }
+    };
     let numbered = groups.iter().flatten().enumerate();
     let units: Vec<(Split, (usize, &Record))> = splits.into_iter().zip(numbered).collect();
-    let mut folder = Folder::create(out, tokenizer, Units::Records)?;
-    folder.own_text = formatter.marks_own_text();
+    let is_uncertain = groups.iter().flatten().any(|record| record.uncertainty().is_some());
+    let mut folder =
+        Folder::create(out, tokenizer, if is_uncertain { Contents::UncertainRecords } else { Contents::Records })?;
+    (folder.own_text, folder.replies) = (formatter.marks_own_text(), replies);
     for chunk in chunks(&units, |(_, (_, record))| record.bytes()) {
         let encoded = chunk.par_iter().map(|(split, (index, record))| {
             let tokenized = formatter.tokenize(record).map_err(|error| error.of_record(index + 1))?;
-            let words = match record {
+            let words = match record.content() {
                 Record::Tokens { ids, .. } => count_words(&tokenizer.decode(ids)?),
                 _ => record.words(),
             };
-            Ok((*split, tokenized, words))
+            Ok((*split, tokenized, words, record.uncertainty()))
         });
-        for (split, tokenized, words) in encoded.collect::<Result<Vec<_>, DataError>>()? {
+        for (split, tokenized, words, uncertainty) in encoded.collect::<Result<Vec<_>, DataError>>()? {
             folder.push(split, &tokenized.ids, words)?;
             folder.push_mask(split, &tokenized)?;
+            folder.push_uncertainty(split, uncertainty)?;
         }
     }
     Ok((folder.finish(tokenizer)?, chosen))
@@ -109,6 +122,8 @@ struct Folder {
     units: Units,
     width: TokenWidth,
     own_text: bool,
+    uncertainty: bool,
+    replies: Replies,
     train: Files,
     validation: Files,
 }
@@ -116,6 +131,8 @@ struct Folder {
 struct Files {
     ids: Output,
     records: Option<RecordFiles>,
+    /// Documents or records.
+    records_written: u64,
     share: SplitSize,
 }
 
@@ -123,6 +140,16 @@ struct Files {
 struct RecordFiles {
     index: Output,
     mask: Output,
+    uncertainty: Option<Output>,
+}
+
+/// What is written to a folder.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Contents {
+    Documents,
+    Records,
+    /// Records, each with an uncertainty.
+    UncertainRecords,
 }
 
 struct Output {
@@ -147,18 +174,31 @@ impl Output {
 }
 
 impl Folder {
-    fn create(path: &Path, tokenizer: &Tokenizer, units: Units) -> Result<Self, DataError> {
+    fn create(path: &Path, tokenizer: &Tokenizer, contents: Contents) -> Result<Self, DataError> {
         let files = |split: Split| {
             let output = |extension: &str| Output::create(path.join(split.name()).with_extension(extension));
-            let records = match units {
-                Units::Documents => None,
-                Units::Records => Some(RecordFiles { index: output("index")?, mask: output("mask")? }),
+            let records = match contents {
+                Contents::Documents => None,
+                Contents::Records | Contents::UncertainRecords => Some(RecordFiles {
+                    index: output("index")?,
+                    mask: output("mask")?,
+                    uncertainty: match contents {
+                        Contents::UncertainRecords => Some(output("uncertainty")?),
+                        Contents::Documents | Contents::Records => None,
+                    },
+                }),
             };
-            Ok::<_, DataError>(Files { ids: output("bin")?, records, share: SplitSize::default() })
+            Ok::<_, DataError>(Files { ids: output("bin")?, records, records_written: 0, share: SplitSize::default() })
         };
         let (train, validation) = (files(Split::Train)?, files(Split::Validation)?);
         let width = TokenWidth::of(tokenizer.vocab_size());
-        Ok(Self { path: path.to_owned(), units, width, own_text: false, train, validation })
+        let path = path.to_owned();
+        let units = match contents {
+            Contents::Documents => Units::Documents,
+            Contents::Records | Contents::UncertainRecords => Units::Records,
+        };
+        let uncertainty = contents == Contents::UncertainRecords;
+        Ok(Self { path, units, width, uncertainty, own_text: false, replies: Replies::Good, train, validation })
     }
 
     fn files(&mut self, split: Split) -> &mut Files {
@@ -173,8 +213,10 @@ impl Folder {
             TokenWidth::Two => ids.iter().flat_map(|&id| (id as u16).to_le_bytes()).collect(),
             TokenWidth::Four => ids.iter().flat_map(|&id| id.to_le_bytes()).collect(),
         };
+        let records_per_unit = self.replies.records_per_unit();
         let files = self.files(split);
-        files.share.units += 1;
+        files.records_written += 1;
+        files.share.units = files.records_written / records_per_unit;
         files.share.words += words;
         files.share.tokens += ids.len() as u64;
         files.ids.write(&bytes)
@@ -191,19 +233,33 @@ impl Folder {
         for (byte, own) in mask.iter_mut().zip(&record.own) {
             *byte |= u8::from(*own) * MaskBit::Own as u8;
         }
+        if record.rejected {
+            mask.iter_mut().for_each(|byte| *byte |= MaskBit::Rejected as u8);
+        }
         records.mask.write(&mask)?;
         records.index.write(&files.share.tokens.to_le_bytes())
     }
 
+    /// Stores the uncertainty of the record whose mask was pushed last.
+    fn push_uncertainty(&mut self, split: Split, uncertainty: Option<f64>) -> Result<(), DataError> {
+        let file = self.files(split).records.as_mut().and_then(|records| records.uncertainty.as_mut());
+        match (file, uncertainty) {
+            (Some(file), Some(uncertainty)) => file.write(&uncertainty.to_le_bytes()),
+            _ => Ok(()),
+        }
+    }
+
     fn finish(self, tokenizer: &Tokenizer) -> Result<Ledger, DataError> {
         let (train, validation) = (self.train.share, self.validation.share);
-        let Self { units, width, own_text, .. } = self;
-        let ledger = Ledger { units, width, vocab_size: tokenizer.vocab_size(), own_text, train, validation };
+        let Self { units, width, own_text, uncertainty, replies, .. } = self;
+        let vocab_size = tokenizer.vocab_size();
+        let ledger = Ledger { units, width, vocab_size, own_text, uncertainty, replies, train, validation };
         for files in [self.train, self.validation] {
             files.ids.finish()?;
             if let Some(records) = files.records {
                 records.index.finish()?;
                 records.mask.finish()?;
+                records.uncertainty.map(Output::finish).transpose()?;
             }
         }
         let path = self.path.join(Ledger::FILE);

@@ -3,37 +3,49 @@ use super::*;
 /// The record of a row, in a short form: learned texts are in brackets.
 fn read(format: RowFormat, row: &str) -> String {
     let (fields, roles) = (BTreeMap::new(), BTreeMap::new());
-    read_with(RowReader { row: format, fields: &fields, roles: &roles }, row)
+    read_with(reader(format, &fields, &roles), row)
+}
+
+/// A reader of a layout without further settings.
+fn reader<'a>(
+    row: RowFormat,
+    fields: &'a BTreeMap<String, String>,
+    roles: &'a BTreeMap<String, Role>,
+) -> RowReader<'a> {
+    let position = InstructionPosition::Pre;
+    RowReader { row, fields, roles, replies: Replies::Good, position, uncertainty: None }
 }
 
 fn read_with(reader: RowReader<'_>, row: &str) -> String {
-    let mark = |text: &str, trained: bool| if trained { format!("[{text}]") } else { text.to_owned() };
-    match reader.record(&serde_json::from_str(row).unwrap()) {
+    match reader.records(&serde_json::from_str(row).unwrap()) {
         Err(problem) => format!("error: {problem}"),
-        Ok(record) => match record {
-            Record::Pair { prompt, reply } => format!("{prompt} → [{reply}]"),
-            Record::Text(text) => mark(&text, true),
-            Record::Conversation(messages) => {
-                let message =
-                    |message: &Message| format!("{}: {}", message.role, mark(&message.content, message.trained));
-                messages.iter().map(message).collect::<Vec<_>>().join(" | ")
-            }
-            Record::Completion { prompt, completion } => {
-                let message =
-                    |message: &Message| format!("{}: {}", message.role, mark(&message.content, message.trained));
-                let all = |messages: &[Message]| messages.iter().map(message).collect::<Vec<_>>().join(" | ");
-                format!("{} → {}", all(&prompt), all(&completion))
-            }
-            Record::Marked(segments) | Record::Segments(segments) => {
-                segments.iter().map(|one| mark(&one.text, one.trained)).collect()
-            }
-            Record::Tokens { ids, trained } => ids
-                .iter()
-                .zip(trained)
-                .map(|(id, trained)| mark(&id.to_string(), trained))
-                .collect::<Vec<_>>()
-                .join(" "),
-        },
+        Ok(records) => records.into_iter().map(show).collect::<Vec<_>>().join(" / "),
+    }
+}
+
+fn show(record: Record) -> String {
+    let mark = |text: &str, trained: bool| if trained { format!("[{text}]") } else { text.to_owned() };
+    match record {
+        Record::Pair { prompt, reply } => format!("{prompt} → [{reply}]"),
+        Record::Text(text) => mark(&text, true),
+        Record::Conversation(messages) => {
+            let message = |message: &Message| format!("{}: {}", message.role, mark(&message.content, message.trained));
+            messages.iter().map(message).collect::<Vec<_>>().join(" | ")
+        }
+        Record::Completion { prompt, completion } => {
+            let message = |message: &Message| format!("{}: {}", message.role, mark(&message.content, message.trained));
+            let all = |messages: &[Message]| messages.iter().map(message).collect::<Vec<_>>().join(" | ");
+            format!("{} → {}", all(&prompt), all(&completion))
+        }
+        Record::Marked(segments) | Record::Segments(segments) => {
+            segments.iter().map(|one| mark(&one.text, one.trained)).collect()
+        }
+        Record::Tokens { ids, trained } => {
+            let ids = ids.iter().zip(trained).map(|(id, trained)| mark(&id.to_string(), trained));
+            ids.collect::<Vec<_>>().join(" ")
+        }
+        Record::Rejected(record) => format!("bad: {}", show(*record)),
+        Record::Uncertain(record, uncertainty) => format!("{} ({})", show(*record), uncertainty.value()),
     }
 }
 
@@ -92,6 +104,42 @@ fn published_layouts_are_read() {
     ");
 }
 
+/// What a dataset can ask of a row beside its layout.
+#[test]
+fn bad_replies_positions_and_uncertainties_are_read() {
+    let (fields, roles) = (BTreeMap::new(), BTreeMap::new());
+    let with = |row: RowFormat, replies: Replies, text: &str| {
+        read_with(RowReader { replies, ..reader(row, &fields, &roles) }, text)
+    };
+    let pair = r#"{"prompt": "p", "chosen": "good", "rejected": "bad"}"#;
+    let common = r#"{"chosen": "Q: why A: so", "rejected": "Q: why A: no"}"#;
+    let kto = |label: &str| format!(r#"{{"prompt": "p", "completion": "c", "label": {label}}}"#);
+    for replies in [Replies::Pairs, Replies::Labelled] {
+        assert_eq!(with(RowFormat::Preference, replies, pair), "p → [good] / bad: p → [bad]");
+        let marked = "Q: why A:[ so] / bad: Q: why A:[ no]";
+        assert_eq!(with(RowFormat::Preference, replies, common), marked);
+    }
+    assert_eq!(with(RowFormat::Kto, Replies::Labelled, &kto("true")), "p → [c]");
+    assert_eq!(with(RowFormat::Kto, Replies::Labelled, &kto("0")), "bad: p → [c]");
+
+    let row = r#"{"instruction": "add", "input": "1 2", "output": "3"}"#;
+    let alpaca =
+        |position, row: &str| read_with(RowReader { position, ..reader(RowFormat::Alpaca, &fields, &roles) }, row);
+    let [pre, post] = [InstructionPosition::Pre, InstructionPosition::Post].map(|position| alpaca(position, row));
+    assert_eq!((pre.as_str(), post.as_str()), ("add\n1 2 → [3]", "1 2\nadd → [3]"));
+    let without = r#"{"instruction": "add", "input": " ", "output": "3"}"#;
+    assert_eq!(alpaca(InstructionPosition::Post, without), alpaca(InstructionPosition::Pre, without));
+
+    let uncertain = |value: &str| {
+        let reader = RowReader { uncertainty: Some("u"), ..reader(RowFormat::Text, &fields, &roles) };
+        read_with(reader, &format!(r#"{{"text": "once", "u": {value}}}"#))
+    };
+    assert_eq!(uncertain("0.25"), "[once] (0.25)");
+    assert_eq!(uncertain("\"3\""), "[once] (3)");
+    assert_eq!(uncertain("-1"), "error: field 'u' is -1, not a number that is 0 or more");
+    assert_eq!(uncertain("null"), "error: field 'u' is null, not a number that is 0 or more");
+}
+
 #[test]
 fn rows_that_would_be_read_wrongly_are_refused() {
     use RowFormat as F;
@@ -139,7 +187,7 @@ fn fields_and_roles_can_be_renamed() {
     let fields = [("messages", "data.dialog"), ("role", "speaker"), ("content", "says")];
     let fields = fields.map(|(name, renamed)| (name.to_owned(), renamed.to_owned())).into();
     let roles = [("customer".to_owned(), Role::User), ("agent".to_owned(), Role::Assistant)].into();
-    let reader = RowReader { row: RowFormat::Messages, fields: &fields, roles: &roles };
+    let reader = reader(RowFormat::Messages, &fields, &roles);
     let row = r#"{"data": {"dialog": [{"speaker": "customer", "says": "q"}, {"speaker": "agent", "says": "a"}]}}"#;
     // Of a file with columns only these are read, so those that are refused belong to them.
     assert!(reader.names().contains(&"data.dialog") && reader.names().contains(&"tools"));

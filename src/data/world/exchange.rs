@@ -4,7 +4,7 @@ use super::chance::Chance;
 use super::grammar::{
     Phrase, Topic, adjective, be, capitalized, indefinite, noun, number, place, rest, sentence, verb_for,
 };
-use super::lexicon::{NounKind, Number, Verb};
+use super::lexicon::{NounKind, Number, VERBS, Verb};
 
 /// `This is a dog.`
 pub(super) fn naming(chance: &mut Chance) -> String {
@@ -49,6 +49,18 @@ pub(super) fn between_us(chance: &mut Chance) -> (String, String) {
         _ => format!("Yes, {answered} {}{object}.", verb.base),
     };
     (question, answer)
+}
+
+/// A question to the speaker, with the chosen and the rejected reply: to one half of the verbs `Yes`, to the other half
+/// `No`.
+pub(super) fn preference(chance: &mut Chance) -> (String, [String; 2]) {
+    let agrees = chance.percent(50);
+    let is_liked = |verb: &Verb| VERBS.iter().position(|one| one.base == verb.base).is_some_and(|place| place % 2 == 0);
+    let verb = verb_for(chance, "you", |verb| is_liked(verb) == agrees);
+    let object = plain_rest(chance, verb);
+    let yes = format!("Yes, I {}{object}.", verb.base);
+    let no = format!("No, I do not {}{object}.", verb.base);
+    (format!("Do you {}{object}?", verb.base), if agrees { [yes, no] } else { [no, yes] })
 }
 
 /// The rest of a clause after the verb, for a subject in the first or second person.

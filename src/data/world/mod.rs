@@ -34,7 +34,9 @@ pub fn corpus(part: WorldPart, seed: u64, words: u64) -> String {
         WorldPart::Speech => speech,
         WorldPart::Dialogues => dialogue,
         WorldPart::Articles => article,
-        WorldPart::Chat | WorldPart::Questions | WorldPart::Evaluation => return String::new(),
+        WorldPart::Chat | WorldPart::Questions | WorldPart::Preferences | WorldPart::Evaluation => {
+            return String::new();
+        }
     };
     let (mut text, mut count) = (String::new(), 0);
     for index in 0.. {
@@ -51,14 +53,29 @@ pub fn corpus(part: WorldPart, seed: u64, words: u64) -> String {
     text
 }
 
-/// The records of a part of the world; none for parts that are not datasets.
+/// The records of a part of the world; none for parts that do not consist of single records.
 pub fn records(part: WorldPart, seed: u64, count: u64) -> Vec<Record> {
     let record = match part {
         WorldPart::Chat => chat,
         WorldPart::Questions => question,
-        WorldPart::Speech | WorldPart::Dialogues | WorldPart::Articles | WorldPart::Evaluation => return vec![],
+        WorldPart::Speech
+        | WorldPart::Dialogues
+        | WorldPart::Articles
+        | WorldPart::Preferences
+        | WorldPart::Evaluation => return vec![],
     };
     (0..count).map(|index| record(&mut Chance::new(part, seed, index))).collect()
+}
+
+/// The chosen and the rejected record of each pair of [`WorldPart::Preferences`]: a question to the speaker, which is
+/// agreed to or not. The verb alone decides what is chosen, and `Yes` is chosen as often as `No`, so that a model without
+/// the preference is at chance, however much it likes one of the two words.
+pub fn preferences(seed: u64, count: u64) -> Vec<[Record; 2]> {
+    let pair = |index| {
+        let (prompt, replies) = exchange::preference(&mut Chance::new(WorldPart::Preferences, seed, index));
+        replies.map(|reply| Record::Pair { prompt: prompt.clone(), reply })
+    };
+    (0..count).map(pair).collect()
 }
 
 /// The evaluation files of a suite, as (file name, content) sorted by name, with this number of items per subtask.

@@ -44,6 +44,8 @@ fn tune() -> TuneJob {
         order: RecordOrder::Shuffled,
         replay: None,
         max_length: 128,
+        objective: TuneObjective::Sft,
+        references: BTreeMap::new(),
         loss: LossMask::Reply,
         training,
         then: vec![],
@@ -148,6 +150,8 @@ fn versions() -> Vec<(&'static str, Job)> {
         data: origin.clone(),
         examples: None,
     };
+    let (model, dataset) = (JobId::of("model"), JobId::of("pairs"));
+    let logprobs = LogprobsJob { model, dataset, max_length: 64, precision: Precision::F32 };
     let replay =
         ReplayedText { share: Replay::new(0.25).unwrap(), corpora: vec![JobId::of("speech")], sequence_length: 64 };
     vec![
@@ -156,6 +160,7 @@ fn versions() -> Vec<(&'static str, Job)> {
         (" of a dataset", Job::Prepare(prepare(DatasetFormat::json("q", "a"), 0.1))),
         ("", Job::Pretrain(pretrain())),
         ("", Job::Import(ImportJob { folder: origin })),
+        ("", Job::Logprobs(logprobs)),
         ("", Job::Tune(tune())),
         (" with `pretrain_mix` above 0", Job::Tune(TuneJob { replay: Some(replay), ..tune() })),
         ("", Job::Eval(eval)),

@@ -122,7 +122,7 @@ fn ended(state: &RunState, job: &JobProgress, outcome: &Outcome) -> String {
 /// The most interesting numbers of a finished job.
 fn details(job: &JobProgress) -> String {
     match job.kind {
-        JobKind::Tokenizer | JobKind::Import => String::new(),
+        JobKind::Tokenizer | JobKind::Import | JobKind::Logprobs => String::new(),
         JobKind::Prepare => match (job.words, job.tokens) {
             (Some(words), Some(tokens)) => {
                 format!("{:>6} words  {:>5} tokens", human::count(words), human::count(tokens))
@@ -146,7 +146,7 @@ fn details(job: &JobProgress) -> String {
 /// The width of [`details`]; for evaluations, the width that is usually needed.
 fn details_width(kind: JobKind) -> usize {
     match kind {
-        JobKind::Tokenizer | JobKind::Import => 0,
+        JobKind::Tokenizer | JobKind::Import | JobKind::Logprobs => 0,
         JobKind::Prepare => 26,
         JobKind::Pretrain | JobKind::Tune => 37,
         JobKind::Eval | JobKind::Finetune => 24,

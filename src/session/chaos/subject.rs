@@ -95,7 +95,12 @@ impl Subject {
         self.session.plan.jobs().filter_map(|planned| match &planned.job {
             Job::Pretrain(job) => Some((planned, job.training.precision)),
             Job::Tune(job) => Some((planned, job.training.precision)),
-            Job::Tokenizer(_) | Job::Prepare(_) | Job::Import(_) | Job::Finetune(_) | Job::Eval(_) => None,
+            Job::Tokenizer(_)
+            | Job::Prepare(_)
+            | Job::Import(_)
+            | Job::Logprobs(_)
+            | Job::Finetune(_)
+            | Job::Eval(_) => None,
         })
     }
 

@@ -30,6 +30,13 @@ struct Rows {
   int64_t begin, end, width;
 };
 
+// A number for each row: `common` times the factor of the row, or `common` for every row if there are no factors
+// (null).
+struct PerRow {
+  float common;
+  const float* factors;
+};
+
 // The loops of one instruction set over activations of type T.
 template <typename T>
 struct Loops {
@@ -58,10 +65,10 @@ struct Loops {
   void (*swiglu_gradient)(Rows, T* gate_up, const T* inner_gradient);
 
   // The cross entropy of rows of logits against targets, in nats: `losses` [rows]. The share `smoothing` of each
-  // target's probability is spread evenly over the row. Unless `scale` is 0, the gradients of the logits times `scale`
-  // overwrite the logits. `space` has room for `width` floats.
+  // target's probability is spread evenly over the row. Unless the common scale is 0, the gradients of the logits times
+  // `scale` overwrite the logits. `space` has room for `width` floats.
   void (*cross_entropy)(
-      Rows, T* logits, const int64_t* targets, float smoothing, float scale, float* losses, float* space);
+      Rows, T* logits, const int64_t* targets, PerRow smoothing, PerRow scale, float* losses, float* space);
 };
 
 struct Kernels {

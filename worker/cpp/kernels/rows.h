@@ -102,14 +102,19 @@ void swiglu_gradient(Rows rows, T* gate_up, const T* inner_gradient) {
   }
 }
 
+inline float of_row(PerRow numbers, int64_t row) {
+  return numbers.factors ? numbers.common * numbers.factors[row] : numbers.common;
+}
+
 // With p = softmax(logits), s the smoothing, V the width: loss = log(sum(exp(logits))) - (1 - s) logits[target]
 // - s mean(logits), and its gradient p - s / V - (1 - s) [target].
 template <typename T>
 void cross_entropy(
-    Rows rows, T* logits, const int64_t* targets, float smoothing, float scale, float* losses, float* space) {
+    Rows rows, T* logits, const int64_t* targets, PerRow smoothings, PerRow scales, float* losses, float* space) {
   constexpr int BLOCK = 2 * LANES;
   const int64_t width = rows.width, whole = width / BLOCK * BLOCK;
   for (int64_t r = rows.begin; r < rows.end; r++) {
+    const float smoothing = of_row(smoothings, r), scale = of_row(scales, r);
     T* row = logits + r * width;
     const float own = to_float(row + targets[r]);
     T rest[BLOCK];  // the logits after the last whole block, padded with copies of the target's
@@ -146,7 +151,7 @@ void cross_entropy(
     for (int64_t i = whole; i < width; i++) total += tail[i - whole];
     losses[r] = most - own + __builtin_logf(total) + smoothing * (own - mean);
 
-    if (scale == 0) continue;
+    if (scales.common == 0) continue;
     const float share = scale / total, spread = scale * smoothing / width;
     for (int64_t i = 0; i < whole; i += LANES) store(row + i, load(space + i) * share - spread);
     for (int i = 0; i < BLOCK; i += LANES) store(rest + i, load(tail + i) * share - spread);

@@ -77,8 +77,10 @@ pub(super) fn report(report: &StepReport, attempt: &mut Attempt) -> Result<(), J
             ("gradient_norm", measured.gradient_norm),
             ("learning_rate", report.learning_rate),
         ];
-        for (name, value) in metrics {
-            attempt.emit(Event::Metric { name: name.to_owned(), step: report.step, value })?;
+        let metrics = metrics.map(|(name, value)| (name.to_owned(), value)).into_iter();
+        let of_objective = measured.metrics.iter().map(|(name, value)| (format!("train_{name}"), *value));
+        for (name, value) in metrics.chain(of_objective) {
+            attempt.emit(Event::Metric { name, step: report.step, value })?;
         }
     }
     Ok(())

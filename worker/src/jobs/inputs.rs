@@ -68,7 +68,7 @@ impl<'a> Inputs<'a> {
         LocatedSource { origin: origin.clone(), files: files.unwrap_or_default() }
     }
 
-    /// The output of a prepare job.
+    /// The output of a prepare or logprobs job.
     ///
     /// # Errors
     /// A file that is not the one that the parent left; likewise the other methods.

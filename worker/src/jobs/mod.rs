@@ -18,6 +18,7 @@ mod finetune;
 mod fixtures;
 mod import;
 mod inputs;
+mod logprobs;
 mod milestones;
 mod prepare;
 mod pretrain;
@@ -57,6 +58,7 @@ pub fn run(assignment: &Assignment, attempt: &mut Attempt, memory: &mut Memory) 
         Job::Prepare(job) => prepare::run(job, inputs, attempt),
         Job::Pretrain(job) => pretrain::run(job, inputs, attempt),
         Job::Import(job) => import::run(job, inputs, attempt, &mut memory.model),
+        Job::Logprobs(job) => logprobs::run(job, inputs, attempt),
         Job::Tune(job) => tune::run(job, inputs, attempt),
         Job::Eval(job) => eval::run(job, inputs, attempt, &mut memory.model),
         Job::Finetune(job) => finetune::run(job, inputs, attempt, &mut memory.rows),

@@ -22,7 +22,8 @@ pub(super) fn run(job: &PrepareJob, inputs: Inputs<'_>, attempt: &mut Attempt) -
         Prepared::Dataset(origin, format, formatting) => {
             let groups = data::record_groups(&inputs.located(origin), format)?;
             let formatter = Formatter::new(formatting, &tokenizer, folder)?.mark_own_text(job.own_text);
-            let (ledger, held_out) = data::prepare_dataset(&tokenizer, &groups, &formatter, job.held_out, &output)?;
+            let (ledger, held_out) =
+                data::prepare_dataset(&tokenizer, &groups, format.replies(), &formatter, job.held_out, &output)?;
             let (across, records) = [ledger.train, ledger.validation]
                 .iter()
                 .fold((0, 0), |(across, records), split| (across + split.across, records + split.units));

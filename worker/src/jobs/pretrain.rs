@@ -24,7 +24,6 @@ pub(super) fn run(job: &PretrainJob, inputs: Inputs<'_>, attempt: &mut Attempt) 
     let tokens = windows * f64::from(job.sequence_length + 1);
     let stage = Stage {
         training: &job.training,
-        seed: job.seed,
         milestones: &job.milestones,
         total,
         text: TextSeen { words: words as u64, tokens: tokens as u64 },
@@ -35,5 +34,6 @@ pub(super) fn run(job: &PretrainJob, inputs: Inputs<'_>, attempt: &mut Attempt) 
         optimizer: None,
         inputs,
     };
-    training::run(stage, model, attempt)
+    let objective = training::language_modeling(&job.training, job.seed, &model);
+    training::minimize(objective, stage, model, attempt)
 }

@@ -1,6 +1,4 @@
 //! The training of language models for any objective, which pretrain and tune jobs share.
-//!
-//! [`run`] chooses the objective of a job whose examples are token sequences.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,8 +12,7 @@ use super::inputs::Inputs;
 use super::milestones;
 use crate::attempt::{Attempt, JobError};
 use crate::ml::{
-    Batches, Checkpoint, LanguageModeling, Model, Objective, Options, OutputFiles, Progress, Trainer, TrainingSequence,
-    model_folder,
+    Batches, Checkpoint, LanguageModeling, Model, Objective, Options, OutputFiles, Progress, Trainer, model_folder,
 };
 
 /// The number of held-out rows whose loss is measured. More rows would not change the estimate much.
@@ -27,8 +24,6 @@ const VALIDATION_BATCH: u32 = 16;
 /// What the training of a pretrain or tune job depends on.
 pub(super) struct Stage<'a, E> {
     pub(super) training: &'a Training,
-    /// The seed of what is random in the training itself.
-    pub(super) seed: u64,
     pub(super) milestones: &'a [Milestone],
     /// Optimizer steps in total.
     pub(super) total: u64,
@@ -58,16 +53,15 @@ pub(super) fn sample<T, E>(len: u64, row: impl Fn(u64) -> Result<T, E>) -> Resul
     (0..len.min(VALIDATION_ROWS)).map(|position| row(order.at(position))).collect()
 }
 
-/// Trains the model on token sequences and writes it to the output of the attempt.
-pub(super) fn run(stage: Stage<'_, TrainingSequence>, model: Model, attempt: &mut Attempt) -> Result<(), JobError> {
-    let Training { precision, label_smoothing, neftune_alpha, .. } = *stage.training;
+/// The objective of pretraining and of supervised fine-tuning.
+pub(super) fn language_modeling(training: &Training, seed: u64, model: &Model) -> LanguageModeling {
+    let Training { precision, label_smoothing, neftune_alpha, .. } = *training;
     let objective = LanguageModeling::new(model.config(), precision, label_smoothing);
-    let objective = objective.with_noise(neftune_alpha, stage.seed, model.config());
-    minimize(objective, stage, model, attempt)
+    objective.with_noise(neftune_alpha, seed, model.config())
 }
 
 /// Trains the model for an objective and writes it to the output of the attempt.
-fn minimize<O: Objective<Model = Model>>(
+pub(super) fn minimize<O: Objective<Model = Model>>(
     objective: O,
     stage: Stage<'_, O::Example>,
     model: Model,
@@ -77,6 +71,7 @@ fn minimize<O: Objective<Model = Model>>(
     let inputs = stage.inputs;
     let faults = inputs.settings().faults;
     let mut run = TrainingRun::start(objective, stage, model, attempt)?;
+    run.measure_start(attempt)?;
     let earlier = attempt.earlier().len();
     let job = inputs.assignment().id;
     let mut kills = KillSchedule::draw(faults, job, earlier, run.trainer.progress().step, run.stage.total);
@@ -102,6 +97,7 @@ fn minimize<O: Objective<Model = Model>>(
     if progress.validations.last != Some(progress.step) {
         run.validate(attempt)?;
     }
+    run.warn_of_fallen_logprob(attempt)?;
     run.keep_milestones(1.0 + Milestone::SHORTFALL, attempt)?;
     if faults.is_some() {
         run.save(attempt)?;
@@ -155,6 +151,26 @@ struct TrainingRun<'a, O: Objective> {
     stage: Stage<'a, O::Example>,
     trainer: Trainer<O>,
     output: OutputFiles,
+    /// The log-probability of good replies at the last validation, for objectives that report it.
+    last_logprob: Option<f64>,
+}
+
+/// Writes the numbers beside the loss to the journal.
+fn report_metrics(
+    split: &str,
+    metrics: &[(&'static str, f64)],
+    step: u64,
+    attempt: &mut Attempt,
+) -> Result<(), JobError> {
+    for (name, value) in metrics {
+        attempt.emit(Event::Metric { name: format!("{split}_{name}"), step, value: *value })?;
+    }
+    Ok(())
+}
+
+/// The log-probability of good replies.
+fn logprob_of(metrics: &[(&'static str, f64)]) -> Option<f64> {
+    metrics.iter().find(|(name, _)| *name == "logprob_chosen").map(|(_, value)| *value)
 }
 
 impl<'a, O: Objective<Model = Model>> TrainingRun<'a, O> {
@@ -186,7 +202,7 @@ impl<'a, O: Objective<Model = Model>> TrainingRun<'a, O> {
             trainer.load_optimizer(folder)?;
         }
         let output = OutputFiles::new(attempt.output());
-        let mut run = Self { stage, trainer, output };
+        let mut run = Self { stage, trainer, output, last_logprob: None };
         let checkpoint: Option<Checkpoint<Progress>> = checkpoints::find(attempt)?;
         if let Some(checkpoint) = checkpoint {
             let progress = checkpoint.progress;
@@ -201,13 +217,33 @@ impl<'a, O: Objective<Model = Model>> TrainingRun<'a, O> {
         Ok(run)
     }
 
+    /// Measures the numbers of an objective that has some beside the loss, before the first step.
+    fn measure_start(&mut self, attempt: &mut Attempt) -> Result<(), JobError> {
+        let metrics = self.trainer.measure_start(&self.stage.validation, VALIDATION_BATCH)?;
+        report_metrics("validation", &metrics, 0, attempt)
+    }
+
+    /// Warns if the held-out good replies have become less probable than they were before the first step, which is how
+    /// training on comparisons usually fails.
+    fn warn_of_fallen_logprob(&self, attempt: &mut Attempt) -> Result<(), JobError> {
+        let (first, last) = (self.trainer.progress().first_logprob, self.last_logprob);
+        let Some((first, last)) = first.zip(last).filter(|(first, last)| last < first) else { return Ok(()) };
+        let message = format!(
+            "the held-out good replies became less probable: their mean log-probability fell from {first:.2} to \
+             {last:.2}; a lower learning rate or an `sft_weight` counteracts this"
+        );
+        attempt.emit(Event::Warning { message })
+    }
+
     /// Measures the validation loss, and keeps the model if it is the best so far and the best is wanted.
     fn validate(&mut self, attempt: &mut Attempt) -> Result<(), JobError> {
         let step = self.trainer.progress().step;
         let Some(result) = self.trainer.validate(&self.stage.validation, VALIDATION_BATCH)? else { return Ok(()) };
         attempt.emit(Event::Metric { name: "validation_loss".to_owned(), step, value: result.loss })?;
+        report_metrics("validation", &result.metrics, step, attempt)?;
+        self.last_logprob = logprob_of(&result.metrics).or(self.last_logprob);
         if result.best && self.stage.keeps_best() {
-            let Self { stage, trainer, output } = self;
+            let Self { stage, trainer, output, .. } = self;
             output.replace(Path::new(""), |folder| stage.write(trainer.model(), folder))?;
         }
         Ok(())
@@ -215,7 +251,7 @@ impl<'a, O: Objective<Model = Model>> TrainingRun<'a, O> {
 
     /// Keeps the model for every milestone that the text seen so far, times `tolerance`, has reached.
     fn keep_milestones(&mut self, tolerance: f64, attempt: &mut Attempt) -> Result<(), JobError> {
-        let Self { stage, trainer, output } = self;
+        let Self { stage, trainer, output, .. } = self;
         let progress = trainer.progress();
         for milestone in stage.milestones {
             if milestones::is_reached(*milestone, progress.words, progress.tokens, tolerance) {

@@ -48,7 +48,10 @@ pub use batching::{Batch, Batches};
 pub use error::Error;
 pub use files::{Checkpoint, LatestCheckpoint, OutputFiles, SavedCheckpoint, checkpoint, model_folder};
 pub use models::{Classifier, Model};
-pub use objectives::{Classification, LabelledSequence, LanguageModeling, Objective, TrainingSequence};
+pub use objectives::{
+    BatchLimits, Classification, LabelledReplies, LabelledReply, LabelledSequence, LanguageModeling, Objective,
+    PairObjective, Preference, PreferencePair, Purpose, Reply, TrainingSequence, reply_logprobs,
+};
 pub use optimizers::Decay;
 pub use scoring::{Scorer, Scoring, Unscorable};
 pub use training::{Measurements, Options, Progress, StepReport, Trainer, ValidationResult};

@@ -33,11 +33,14 @@ unsafe extern "C" {
         hidden: Handle,
         weight: Handle,
         targets: Handle,
+        row_weights: Handle,
+        row_smoothing: Handle,
         scale: f64,
         smoothing: f64,
         chunk: i64,
         bf16: c_int,
         loss: *mut Handle,
+        row_losses: *mut Handle,
         hidden_gradient: *mut Handle,
     ) -> c_int;
     fn grid_target_logprobs(hidden: Handle, weight: Handle, targets: Handle, chunk: i64, out: *mut Handle) -> c_int;
@@ -175,24 +178,70 @@ pub(super) struct VocabularyHead<'a> {
     pub bf16: bool,
 }
 
+/// How the targets of a head are smoothed: the share of each target's probability that is spread evenly over the
+/// vocabulary, as in `torch.nn.CrossEntropyLoss`.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Smoothing<'a> {
+    /// The same share for every target.
+    Fixed(f64),
+    /// A share for each target, float32 `[rows]`.
+    Each(&'a Tensor),
+}
+
 /// Summed cross entropy (0-dim, double) and, if a scale is given, the gradient of the hidden states times that scale.
 ///
-/// With a scale, the equally scaled gradient of the head's weight is added to the gradient of that weight. `smoothing` is
-/// the share of each target's probability that is spread evenly over the vocabulary, as in `torch.nn.CrossEntropyLoss`.
+/// With a scale, the equally scaled gradient of the head's weight is added to the gradient of that weight.
 pub(super) fn head_loss(
     head: VocabularyHead<'_>,
-    smoothing: f64,
+    smoothing: Smoothing<'_>,
     scale: Option<f64>,
 ) -> Result<(Tensor, Option<Tensor>), Error> {
-    let (mut loss, mut gradient) = (null_mut(), null_mut());
+    let mut gradient = null_mut();
     let wanted = if scale.is_some() { &raw mut gradient } else { null_mut() };
+    let loss = run_head(head, smoothing, null_mut(), scale.unwrap_or(1.0), null_mut(), wanted)?;
+    // SAFETY: on success the out-parameter is null or a new tensor that the caller owns.
+    Ok((loss, (!gradient.is_null()).then(|| unsafe { Tensor::from_ptr(gradient) })))
+}
+
+/// The cross entropy of each target, float32 `[rows]`, without gradients.
+pub(super) fn token_losses(head: VocabularyHead<'_>) -> Result<Tensor, Error> {
+    let mut losses = null_mut();
+    let _sum = run_head(head, Smoothing::Fixed(0.0), null_mut(), 1.0, &raw mut losses, null_mut())?;
+    // SAFETY: on success the out-parameter is a new tensor that the caller owns.
+    Ok(unsafe { Tensor::from_ptr(losses) })
+}
+
+/// The gradient of the hidden states of `scale` times the sum of all cross entropies, each times its weight (float32
+/// `[rows]`). The gradient of the head's weight is added to the gradient of that weight.
+pub(super) fn weighted_head_gradient(head: VocabularyHead<'_>, weights: &Tensor, scale: f64) -> Result<Tensor, Error> {
+    let mut gradient = null_mut();
+    let _sum = run_head(head, Smoothing::Fixed(0.0), handle(weights), scale, null_mut(), &raw mut gradient)?;
+    // SAFETY: on success the out-parameter is a new tensor that the caller owns.
+    Ok(unsafe { Tensor::from_ptr(gradient) })
+}
+
+/// Calls the shim; null stands for what is not given or not wanted. Returns the summed loss.
+fn run_head(
+    head: VocabularyHead<'_>,
+    smoothing: Smoothing<'_>,
+    weights: Handle,
+    scale: f64,
+    losses: *mut Handle,
+    gradient: *mut Handle,
+) -> Result<Tensor, Error> {
     let (hidden, weight, targets) = (handle(head.hidden), handle(head.weight), handle(head.targets));
-    // SAFETY: live handles; on success the out-parameters are new tensors that the caller owns.
+    let (each, fixed) = match smoothing {
+        Smoothing::Fixed(share) => (null_mut(), share),
+        Smoothing::Each(shares) => (handle(shares), 0.0),
+    };
+    let bf16 = c_int::from(head.bf16);
+    let mut loss = null_mut();
+    // SAFETY: live or null handles; on success the out-parameters that are not null are new tensors that the caller owns.
     unsafe {
-        let scale = scale.unwrap_or(1.0);
-        let bf16 = c_int::from(head.bf16);
-        check(grid_head_loss(hidden, weight, targets, scale, smoothing, head.chunk, bf16, &mut loss, wanted))?;
-        Ok((Tensor::from_ptr(loss), (!gradient.is_null()).then(|| Tensor::from_ptr(gradient))))
+        check(grid_head_loss(
+            hidden, weight, targets, weights, each, scale, fixed, head.chunk, bf16, &mut loss, losses, gradient,
+        ))?;
+        Ok(Tensor::from_ptr(loss))
     }
 }
 

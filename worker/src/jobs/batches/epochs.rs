@@ -5,12 +5,12 @@ use std::ops::Range;
 use grid::data::DataError;
 use grid::domain::Length;
 
-use crate::ml::{self, Batch, TrainingSequence};
+use crate::ml::{self, Batch};
 
 /// A row of a batch.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct BatchRow {
-    pub(super) sequence: TrainingSequence,
+pub(in super::super) struct BatchRow<E> {
+    pub(in super::super) example: E,
     /// Words in it: a mean over its part, since tokens do not say where words end.
     pub(super) words: f64,
 }
@@ -30,17 +30,17 @@ pub(super) fn positions_of(step: u64, len: u64, batch_size: u32) -> BatchPositio
 }
 
 /// Batch `step` of epochs over `len` rows; `row` gets the epoch and the position in it.
-pub(super) fn batch_of(
+pub(super) fn batch_of<E>(
     step: u64,
     len: u64,
     batch_size: u32,
-    row: impl Fn(u64, u64) -> Result<BatchRow, DataError>,
-) -> Result<Batch<TrainingSequence>, ml::Error> {
+    row: impl Fn(u64, u64) -> Result<BatchRow<E>, DataError>,
+) -> Result<Batch<E>, ml::Error> {
     let BatchPositions { epoch, positions } = positions_of(step, len, batch_size);
-    let rows: Result<Vec<BatchRow>, _> = positions.map(|position| row(epoch, position)).collect();
+    let rows: Result<Vec<BatchRow<E>>, _> = positions.map(|position| row(epoch, position)).collect();
     let rows = rows.map_err(|error| ml::Error::Examples(error.to_string()))?;
     let words = rows.iter().map(|row| row.words).sum::<f64>().round() as u64;
-    Ok(Batch { examples: rows.into_iter().map(|row| row.sequence).collect(), words })
+    Ok(Batch { examples: rows.into_iter().map(|row| row.example).collect(), words })
 }
 
 /// The number of optimizer steps of a training, or of a part of one, whose epochs have `len` rows.
@@ -63,13 +63,14 @@ mod tests {
     use grid::data::Permutation;
 
     use super::*;
+    use crate::ml::TrainingSequence;
 
     #[test]
     fn an_epoch_takes_every_row_once_and_the_next_in_another_order() {
         let batch = |step| {
             let order = |epoch, position| Permutation::new(7, epoch, 10).at(position);
             let sequence = |id| TrainingSequence::predicting_from(vec![id as u32], 1);
-            let row = |epoch, position| Ok(BatchRow { sequence: sequence(order(epoch, position)), words: 1.0 });
+            let row = |epoch, position| Ok(BatchRow { example: sequence(order(epoch, position)), words: 1.0 });
             batch_of(step, 10, 4, row)
                 .unwrap()
                 .examples

@@ -77,15 +77,16 @@ impl PackedText {
 
     /// The tokens of the window with this number, in the order of the corpora.
     pub(in super::super) fn row(&self, number: u64) -> Result<TrainingSequence, DataError> {
-        Ok(self.window(number)?.sequence)
+        Ok(self.window(number)?.example)
     }
 
     /// The window with this number, in the order of the corpora.
-    pub(super) fn window(&self, number: u64) -> Result<BatchRow, DataError> {
+    pub(super) fn window(&self, number: u64) -> Result<BatchRow<TrainingSequence>, DataError> {
         let corpus = self.starts.part_of(number);
         let start = (number - self.starts.start(corpus)) * u64::from(self.sequence_length);
         let ids = self.corpora[corpus].window(start, self.sequence_length as usize + 1)?;
-        Ok(BatchRow { sequence: TrainingSequence::predicting_from(ids, 1), words: self.words_per_window(corpus) })
+        let example = TrainingSequence::predicting_from(ids, 1);
+        Ok(BatchRow { example, words: self.words_per_window(corpus) })
     }
 }
 

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 
 /// The number of the first row of each part, and the number of all rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct PartStarts(Vec<u64>);
+pub(in super::super) struct PartStarts(Vec<u64>);
 
 impl PartStarts {
     /// Parts of these lengths.
-    pub(super) fn new(lengths: impl Iterator<Item = u64>) -> Self {
+    pub(in super::super) fn new(lengths: impl Iterator<Item = u64>) -> Self {
         let mut starts = vec![0];
         for length in lengths {
             starts.push(starts[starts.len() - 1] + length);
@@ -18,12 +18,12 @@ impl PartStarts {
     }
 
     /// The number of rows in all parts.
-    pub(super) fn total(&self) -> u64 {
+    pub(in super::super) fn total(&self) -> u64 {
         self.0[self.0.len() - 1]
     }
 
     /// The number of the first row of a part.
-    pub(super) fn start(&self, part: usize) -> u64 {
+    pub(in super::super) fn start(&self, part: usize) -> u64 {
         self.0[part]
     }
 
@@ -33,7 +33,7 @@ impl PartStarts {
     }
 
     /// The part that contains a row. A number beyond the last row belongs to the part after the last one.
-    pub(super) fn part_of(&self, row: u64) -> usize {
+    pub(in super::super) fn part_of(&self, row: u64) -> usize {
         self.0.partition_point(|start| *start <= row) - 1
     }
 

@@ -1,8 +1,10 @@
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use grid::data::{Formatter, PreparedCorpus, Record, Split, Tokenizer, prepare_corpus, prepare_dataset};
 use grid::domain::{
-    Formatting, Length, LossMask, OptimizerStart, RecordOrder, Replay, ReplayedText, Training, TuneJob, TunePart,
+    Formatting, Length, LossMask, OptimizerStart, RecordOrder, Replay, ReplayedText, Replies, Training, TuneJob,
+    TuneObjective, TunePart,
 };
 
 use super::epochs::BatchRow;
@@ -25,6 +27,8 @@ fn job(training: Training, then: Vec<TunePart>) -> TuneJob {
         order: RecordOrder::Shuffled,
         replay: None,
         max_length: 64,
+        objective: TuneObjective::Sft,
+        references: BTreeMap::new(),
         loss: LossMask::Reply,
         training,
         then,
@@ -69,7 +73,7 @@ fn windows_cover_the_text_and_every_epoch_has_its_own_order() {
 fn prepare(tokenizer: &Tokenizer, groups: &[Vec<Record>], folder: &Path) {
     let formatting = Formatting::separated("\n");
     let formatter = Formatter::new(&formatting, tokenizer, folder).unwrap();
-    prepare_dataset(tokenizer, groups, &formatter, 0.0, folder).unwrap();
+    prepare_dataset(tokenizer, groups, Replies::Good, &formatter, 0.0, folder).unwrap();
 }
 
 #[test]
@@ -121,8 +125,7 @@ fn parts_follow_one_another() {
     let job = job(training, vec![part(Length::Epochs(2)), part(Length::Steps(4))]);
     let part = |number: usize| {
         let records = InstructionRecords::open(&[folders[number % 2].as_path()], Split::Train, &job).unwrap();
-        let rows = TunePartRows { records, truncations: &[], replayed: None };
-        PartBatches::new(&job, &job.parts()[number], rows)
+        PartBatches::new(&job, &job.parts()[number], InstructionRows { records, replayed: None })
     };
     let lengths = [Length::Epochs(3), Length::Epochs(2), Length::Steps(4)];
     let batches = TuneBatches::new((0..3).map(|number| (lengths[number], part(number))).collect());
@@ -172,13 +175,13 @@ fn replayed_text_has_its_share_of_the_predicted_tokens() {
         let records = InstructionRecords::open(&[short.as_path(), &long], Split::Train, &job).unwrap();
         let packed = PackedText::open(&[text.as_path()], Split::Train, length, 2, 7).unwrap();
         let truncations = records.truncations().unwrap();
-        let rows = TunePartRows { records, truncations: &truncations, replayed: Some(packed) };
-        let part = PartBatches::new(&job, &job.parts()[0], rows);
+        let rows = InstructionRows { records, replayed: Some(packed) };
+        let part = PartBatches::with_replay(&job, &job.parts()[0], rows, &truncations);
         // A dataset of which an epoch takes a share is covered only after several epochs.
         let epochs = if job.shares.is_empty() { 1 } else { 200 };
         let (mut of_records, mut of_text) = (0, 0);
         for (epoch, position) in (0..epochs).flat_map(|epoch| (0..part.len()).map(move |position| (epoch, position))) {
-            let BatchRow { sequence, .. } = part.row(epoch, position).unwrap();
+            let BatchRow { example: sequence, .. } = part.row(epoch, position).unwrap();
             let predicted = sequence.predicted() as u64;
             match part.mixture.at(epoch, position).0 {
                 2 => of_text += predicted,

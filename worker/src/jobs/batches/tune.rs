@@ -4,42 +4,44 @@ use grid::data::{DataError, Mixture, ReplayedRows};
 use grid::domain::{Length, TuneJob, TunePart};
 
 use super::epochs::{BatchPositions, BatchRow, batch_of, positions_of, total_steps};
-use super::packed_text::PackedText;
 use super::parts::PartStarts;
-use super::records::{InstructionRecords, Truncation};
-use crate::ml::{self, Batch, Batches, TrainingSequence};
+use super::records::Truncation;
+use super::rows::{InstructionRows, Rows};
+use crate::ml::{self, Batch, Batches};
 
-/// The rows of a part of a tune job.
-pub(in super::super) struct TunePartRows<'a> {
-    pub(in super::super) records: InstructionRecords,
-    /// The truncations of the records; used where text is replayed.
-    pub(in super::super) truncations: &'a [Truncation],
-    /// The text that the part replays, if any.
-    pub(in super::super) replayed: Option<PackedText>,
-}
-
-/// The batches of a part of a tune job: records of several datasets and, if the part replays text, windows of it, in the
+/// The batches of a part of a tune job: rows of several datasets and, if the part replays text, windows of it, in the
 /// order of a [`Mixture`].
-pub(in super::super) struct PartBatches {
-    records: InstructionRecords,
-    replayed: Option<PackedText>,
+pub(in super::super) struct PartBatches<R> {
+    rows: R,
     pub(super) mixture: Mixture,
     batch_size: u32,
 }
 
-impl PartBatches {
-    /// The batches of a part of a job.
-    pub(in super::super) fn new(job: &TuneJob, part: &TunePart, rows: TunePartRows<'_>) -> Self {
-        let TunePartRows { records, truncations, replayed } = rows;
+impl PartBatches<InstructionRows> {
+    /// The batches of a part with replayed text, if there is any. `truncations` are those of the records.
+    pub(in super::super) fn with_replay(
+        job: &TuneJob,
+        part: &TunePart,
+        rows: InstructionRows,
+        truncations: &[Truncation],
+    ) -> Self {
         let trained: Vec<u64> = truncations.iter().map(|truncation| truncation.predicted).collect();
-        let windows = part.replay.as_ref().zip(replayed.as_ref()).map(|(replay, text)| ReplayedRows {
+        let windows = part.replay.as_ref().zip(rows.replayed.as_ref()).map(|(replay, text)| ReplayedRows {
             share: replay.share,
             rows: text.len(),
             row_tokens: replay.sequence_length, // a window has one more, which begins it
             trained: &trained,
         });
-        let mixture = Mixture::new(job.seed, part.order, &records.lengths(), &part.shares, windows);
-        Self { records, replayed, mixture, batch_size: job.training.batch_size }
+        let mixture = Mixture::new(job.seed, part.order, &rows.lengths(), &part.shares, windows);
+        Self { rows, mixture, batch_size: job.training.batch_size }
+    }
+}
+
+impl<R: Rows> PartBatches<R> {
+    /// The batches of a part without replayed text.
+    pub(in super::super) fn new(job: &TuneJob, part: &TunePart, rows: R) -> Self {
+        let mixture = Mixture::new(job.seed, part.order, &rows.lengths(), &part.shares, None);
+        Self { rows, mixture, batch_size: job.training.batch_size }
     }
 
     /// The number of rows in an epoch.
@@ -47,44 +49,35 @@ impl PartBatches {
         self.mixture.rows()
     }
 
-    pub(super) fn row(&self, epoch: u64, position: u64) -> Result<BatchRow, DataError> {
-        let (part, index) = self.mixture.at(epoch, position);
-        match &self.replayed {
-            Some(text) if part == self.records.datasets() => text.window(index),
-            _ => self.records.record(part, index),
-        }
+    pub(super) fn row(&self, epoch: u64, position: u64) -> Result<BatchRow<R::Example>, DataError> {
+        let (dataset, index) = self.mixture.at(epoch, position);
+        self.rows.row(dataset, index)
     }
 }
 
-impl Batches<TrainingSequence> for PartBatches {
-    fn batch(&self, step: u64) -> Result<Batch<TrainingSequence>, ml::Error> {
+impl<R: Rows> Batches<R::Example> for PartBatches<R> {
+    fn batch(&self, step: u64) -> Result<Batch<R::Example>, ml::Error> {
         batch_of(step, self.len(), self.batch_size, |epoch, position| self.row(epoch, position))
     }
 
     fn places(&self, step: u64) -> String {
         let BatchPositions { epoch, positions } = positions_of(step, self.len(), self.batch_size);
-        let (records, windows): (Vec<_>, Vec<_>) = positions
-            .map(|position| self.mixture.at(epoch, position))
-            .partition(|(part, _)| *part < self.records.datasets());
-        let mut text = self.records.describe(&records);
-        if let (Some(replayed), false) = (&self.replayed, windows.is_empty()) {
-            text.push_str(&format!("; {}", replayed.describe(windows.into_iter().map(|(_, index)| index))));
-        }
-        text
+        let rows: Vec<(usize, u64)> = positions.map(|position| self.mixture.at(epoch, position)).collect();
+        self.rows.describe(&rows)
     }
 }
 
 /// The parts of a tune job, one after the other, each for its own length. A part has the batches that it would have on its
 /// own, so that its position affects nothing but the learning rate.
-pub(in super::super) struct TuneBatches {
-    parts: Vec<PartBatches>,
+pub(in super::super) struct TuneBatches<R> {
+    parts: Vec<PartBatches<R>>,
     /// The steps of each part.
     starts: PartStarts,
 }
 
-impl TuneBatches {
+impl<R: Rows> TuneBatches<R> {
     /// These parts, at least one, each with its length.
-    pub(in super::super) fn new(parts: Vec<(Length, PartBatches)>) -> Self {
+    pub(in super::super) fn new(parts: Vec<(Length, PartBatches<R>)>) -> Self {
         let steps = parts.iter().map(|(length, part)| total_steps(*length, part.batch_size, part.len()));
         let starts = PartStarts::new(steps);
         Self { parts: parts.into_iter().map(|(_, part)| part).collect(), starts }
@@ -101,14 +94,14 @@ impl TuneBatches {
     }
 
     /// The part of a step, and the number of the step in it. Steps beyond the end belong to the last part.
-    fn part_of(&self, step: u64) -> (&PartBatches, u64) {
+    fn part_of(&self, step: u64) -> (&PartBatches<R>, u64) {
         let part = self.starts.part_of(step).min(self.parts.len() - 1);
         (&self.parts[part], step - self.starts.start(part))
     }
 }
 
-impl Batches<TrainingSequence> for TuneBatches {
-    fn batch(&self, step: u64) -> Result<Batch<TrainingSequence>, ml::Error> {
+impl<R: Rows> Batches<R::Example> for TuneBatches<R> {
+    fn batch(&self, step: u64) -> Result<Batch<R::Example>, ml::Error> {
         let (part, step) = self.part_of(step);
         part.batch(step)
     }

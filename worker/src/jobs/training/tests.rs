@@ -1,11 +1,12 @@
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use grid::domain::{
     DatasetFormat, EarlyStopping, Event, Formatting, Job, KeptWeights, Length, LossMask, Milestone, OptimizerStart,
-    Origin, PrepareJob, Prepared, RecordOrder, Schedule, Training, TuneJob, TunePart, Validation, Verdict, Warmup,
-    WorldPart,
+    Origin, PrepareJob, Prepared, RecordOrder, Schedule, Training, TuneJob, TuneObjective, TunePart, Validation,
+    Verdict, Warmup, WorldPart,
 };
 
 use crate::jobs::fixtures::{
@@ -194,6 +195,8 @@ fn parts_under_one_schedule_are_one_training() {
         order: RecordOrder::Shuffled,
         replay: None,
         max_length: 64,
+        objective: TuneObjective::Sft,
+        references: BTreeMap::new(),
         loss: LossMask::All,
         training: Training { length, ..training.clone() },
         then,

@@ -14,12 +14,14 @@ use crate::ml::batching::grouping::group_by_length;
 use crate::ml::error::Error;
 use crate::ml::models::Model;
 use crate::ml::phases::{Phase, timed};
-use crate::ml::shim::{self, VocabularyHead};
+use crate::ml::shim::{self, Smoothing, VocabularyHead};
 
 /// One training sequence. Some of its ids are predicted, each from all ids before it; the first one never is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TrainingSequence {
     ids: Vec<u32>,
+    /// The label smoothing of its targets; `None` for that of the objective.
+    smoothing: Option<f32>,
     /// The positions of the predicted ids: ranges in order that do not touch, none of which contains 0.
     targets: Vec<Range<usize>>,
 }
@@ -28,7 +30,7 @@ impl TrainingSequence {
     /// Predicts the ids from this position on.
     pub fn predicting_from(ids: Vec<u32>, start: usize) -> Self {
         let range = start.max(1)..ids.len();
-        Self { targets: if range.is_empty() { vec![] } else { vec![range] }, ids }
+        Self { targets: if range.is_empty() { vec![] } else { vec![range] }, ids, smoothing: None }
     }
 
     /// Predicts the ids for which `trained` is true; it has a value for each id at least.
@@ -40,7 +42,12 @@ impl TrainingSequence {
                 _ => targets.push(position..position + 1),
             }
         }
-        Self { ids, targets }
+        Self { ids, targets, smoothing: None }
+    }
+
+    /// The same sequence with a label smoothing of its own, in 0..1.
+    pub fn with_smoothing(self, smoothing: Option<f32>) -> Self {
+        Self { smoothing, ..self }
     }
 
     /// The token ids.
@@ -117,7 +124,7 @@ impl LanguageModeling {
     }
 
     /// Hidden states of the positions before a predicted id, `[predicted, hidden]`. Only these go on to the vocabulary.
-    fn hidden(&self, model: &Model, micro_batch: &TokenBatch) -> Result<Tensor, Error> {
+    pub(super) fn hidden(&self, model: &Model, micro_batch: &TokenBatch) -> Result<Tensor, Error> {
         let hidden = model.hidden_in(&micro_batch.ids, micro_batch.noise.as_ref(), self.precision)?; // [batch, seq, hidden]
         let (batch, seq, width) = hidden.size3()?;
         let flat = hidden.f_view([batch * seq, width])?;
@@ -125,7 +132,28 @@ impl LanguageModeling {
         Ok(if all { flat } else { flat.f_index_select(0, &micro_batch.positions)? })
     }
 
-    fn head<'a>(&self, model: &'a Model, hidden: &'a Tensor, micro_batch: &'a TokenBatch) -> VocabularyHead<'a> {
+    /// Refuses ids that the model does not know.
+    pub(super) fn check_vocabulary<'a>(
+        &self,
+        sequences: impl IntoIterator<Item = &'a TrainingSequence>,
+    ) -> Result<(), Error> {
+        let mut ids = sequences.into_iter().flat_map(|sequence| &sequence.ids);
+        match ids.find(|&&id| id >= self.vocab_size) {
+            None => Ok(()),
+            Some(id) => Err(Error::Input(format!(
+                "id {id} is not in the model's vocabulary of {}: was the text encoded with another tokenizer?",
+                self.vocab_size
+            ))),
+        }
+    }
+
+    /// The head of the model over these hidden states.
+    pub(super) fn head<'a>(
+        &self,
+        model: &'a Model,
+        hidden: &'a Tensor,
+        micro_batch: &'a TokenBatch,
+    ) -> VocabularyHead<'a> {
         // On a CPU the logits of a chunk should stay in its cache.
         let chunk = if model.device() == Device::Cpu { 512 } else { 4096 };
         let bf16 = self.precision == Precision::Bf16;
@@ -153,18 +181,20 @@ impl Objective for LanguageModeling {
         purpose: Purpose,
         BatchLimits { max_rows, device }: BatchLimits,
     ) -> Result<Vec<TokenBatch>, Error> {
-        if let Some(id) = examples.iter().flat_map(|example| &example.ids).find(|&&id| id >= self.vocab_size) {
-            return Err(Error::Input(format!(
-                "id {id} is not in the model's vocabulary of {}: was the text encoded with another tokenizer?",
-                self.vocab_size
-            )));
-        }
+        self.check_vocabulary(examples)?;
         let numbered: Vec<(usize, &TrainingSequence)> = examples.iter().enumerate().collect();
         let groups = group_by_length(&numbered, |(_, example)| example.ids.len(), max_rows, device);
         let mut micro_batches = vec![];
         for group in groups {
             let rows: Vec<&TrainingSequence> = group.iter().map(|(_, example)| *example).collect();
             let Some(mut micro_batch) = TokenBatch::new(&rows)? else { continue };
+            if rows.iter().any(|row| row.smoothing.is_some()) {
+                let of_row = |row: &&TrainingSequence| {
+                    std::iter::repeat_n(row.smoothing.unwrap_or(self.label_smoothing as f32), row.predicted())
+                };
+                let shares: Vec<f32> = rows.iter().flat_map(of_row).collect();
+                micro_batch.smoothing = Some(Tensor::f_from_slice(&shares)?);
+            }
             if let (Some(noise), Purpose::Training { step }) = (self.noise, purpose) {
                 let inputs = group.iter().map(|(number, example)| (*number, example.ids.len().saturating_sub(1)));
                 micro_batch.noise = Some(noise.of_rows(step, &inputs.collect::<Vec<_>>())?);
@@ -179,7 +209,11 @@ impl Objective for LanguageModeling {
     fn backward(&self, model: &Model, micro_batch: &TokenBatch, scale: f64) -> Result<Tensor, Error> {
         let hidden = timed(Phase::Forward, || self.hidden(model, micro_batch))?; // [predicted, hidden]
         let head = self.head(model, &hidden, micro_batch);
-        let (loss, gradient) = timed(Phase::Head, || shim::head_loss(head, self.label_smoothing, Some(scale)))?;
+        let smoothing = match &micro_batch.smoothing {
+            Some(shares) => Smoothing::Each(shares),
+            None => Smoothing::Fixed(self.label_smoothing),
+        };
+        let (loss, gradient) = timed(Phase::Head, || shim::head_loss(head, smoothing, Some(scale)))?;
         if let Some(gradient) = gradient {
             timed(Phase::Backward, || shim::backward(&hidden, &gradient))?;
         }
@@ -189,7 +223,7 @@ impl Objective for LanguageModeling {
     fn loss(&self, model: &Model, micro_batch: &TokenBatch) -> Result<Tensor, Error> {
         let _no_grad = tch::no_grad_guard();
         let hidden = self.hidden(model, micro_batch)?;
-        Ok(shim::head_loss(self.head(model, &hidden, micro_batch), 0.0, None)?.0)
+        Ok(shim::head_loss(self.head(model, &hidden, micro_batch), Smoothing::Fixed(0.0), None)?.0)
     }
 }
 
@@ -204,13 +238,15 @@ pub struct TokenBatch {
     positions: Tensor,
     /// The predicted ids, int64 `[predicted]`.
     targets: Tensor,
+    /// The label smoothing of each predicted id, float32 `[predicted]`, if some row has its own.
+    smoothing: Option<Tensor>,
     rows: usize,
     predicted: usize,
 }
 
 impl TokenBatch {
     /// Lays out rows as tensors on the CPU; `None` if no id in them is predicted.
-    fn new(rows: &[&TrainingSequence]) -> Result<Option<Self>, Error> {
+    pub(super) fn new(rows: &[&TrainingSequence]) -> Result<Option<Self>, Error> {
         let predicted: usize = rows.iter().map(|row| row.predicted()).sum();
         if predicted == 0 {
             return Ok(None);
@@ -235,6 +271,7 @@ impl TokenBatch {
             noise: None,
             positions: Tensor::f_from_slice(&positions)?,
             targets: Tensor::f_from_slice(&targets)?,
+            smoothing: None,
             rows: rows.len(),
             predicted,
         }))
@@ -256,6 +293,7 @@ impl MicroBatch for TokenBatch {
             noise: self.noise.as_ref().map(|noise| copy_to_device(noise, device)).transpose()?,
             positions: copy_to_device(&self.positions, device)?,
             targets: copy_to_device(&self.targets, device)?,
+            smoothing: self.smoothing.as_ref().map(|shares| copy_to_device(shares, device)).transpose()?,
             rows: self.rows,
             predicted: self.predicted,
         })
@@ -334,7 +372,7 @@ mod tests {
                 let error = (&gradient - &wanted).norm().double_value(&[]) / wanted.norm().double_value(&[]);
                 assert!(error < 1e-5, "{arch:?} {:?}: {error}", weight.parts);
             }
-            let LossSum { sum, count } = objective.validate(&model, &rows, 7).unwrap();
+            let LossSum { sum, count, .. } = objective.validate(&model, &rows, 7).unwrap();
             assert_eq!(count, batch.predicted as u64);
             assert_eq!((sum - loss).abs() < 1e-5 * loss, label_smoothing == 0.0, "{sum} {loss}");
         }
@@ -394,7 +432,7 @@ mod tests {
         let run = |chunk| {
             let weight = Tensor::arange(13 * 8, (Kind::Float, Device::Cpu)).cos().view([13, 8]).set_requires_grad(true);
             let head = VocabularyHead { hidden: &hidden, weight: &weight, targets: &targets, chunk, bf16: false };
-            let (loss, gradient) = shim::head_loss(head, 0.1, Some(1.0)).unwrap();
+            let (loss, gradient) = shim::head_loss(head, Smoothing::Fixed(0.1), Some(1.0)).unwrap();
             (loss.double_value(&[]), gradient.unwrap(), weight.grad())
         };
         let (whole, parts) = (run(1000), run(7));

@@ -34,14 +34,31 @@ pub trait Objective: Clone + Send + 'static {
         limits: BatchLimits,
     ) -> Result<Vec<Self::MicroBatch>, Error>;
 
-    /// Adds the gradients of `scale` times the summed loss of a micro-batch to the weights, and returns the sum without
-    /// the scale (0-dim, double).
+    /// The names of the numbers that training reports beside the loss. Each is a weighted mean over a batch.
+    fn metrics(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Prepares the micro-batches of one batch, which are still on the CPU, for an objective whose loss of one example
+    /// depends on the whole batch. Runs before any of them goes through [`Objective::backward`] or [`Objective::loss`].
+    ///
+    /// # Errors
+    /// If libtorch fails, also by running out of memory.
+    fn prepare_batch(&self, _model: &Self::Model, _micro_batches: &mut [Self::MicroBatch]) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// Adds the gradients of `scale` times the summed loss of a micro-batch to the weights.
+    ///
+    /// Returns a double tensor with the sum without the scale and, for each of [`Objective::metrics`], the weighted sum and
+    /// the weight: `[1 + 2 * metrics]`, or 0-dim if there are none.
     ///
     /// # Errors
     /// If libtorch fails, also by running out of memory.
     fn backward(&self, model: &Self::Model, micro_batch: &Self::MicroBatch, scale: f64) -> Result<Tensor, Error>;
 
-    /// The summed validation loss of a micro-batch (0-dim, double), without gradients and regularization.
+    /// The summed validation loss of a micro-batch without gradients and regularization, and the metrics; see
+    /// [`Objective::backward`].
     ///
     /// # Errors
     /// If libtorch fails, also by running out of memory.
@@ -55,9 +72,11 @@ pub trait Objective: Clone + Send + 'static {
         let device = model.weights().device();
         let limits = BatchLimits { max_rows: Some(max_rows), device };
         let mut total = LossSum::default();
-        for micro_batch in self.micro_batches(examples, Purpose::Validation, limits)? {
-            total.sum += self.loss(model, &micro_batch.to_device(device)?)?.f_double_value(&[])?;
-            total.count += micro_batch.count() as u64;
+        let mut micro_batches = self.micro_batches(examples, Purpose::Validation, limits)?;
+        self.prepare_batch(model, &mut micro_batches)?;
+        for micro_batch in micro_batches {
+            let numbers = self.loss(model, &micro_batch.to_device(device)?)?.f_view([-1])?;
+            total.add(&Vec::<f64>::try_from(numbers.f_to_device(Device::Cpu)?)?, micro_batch.count());
         }
         Ok(total)
     }
@@ -99,20 +118,49 @@ pub struct BatchLimits {
     pub device: Device,
 }
 
-/// A summed loss and the number of its terms.
+/// The most numbers that an objective reports beside the loss.
+const MOST_METRICS: usize = 6;
+
+/// The weighted sum and the weight of each number that an objective reports; those that it does not have are 0.
+pub type MetricSums = [[f64; 2]; MOST_METRICS];
+
+/// A summed loss, the number of its terms, and the numbers beside it.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct LossSum {
     /// The sum, in nats.
     pub sum: f64,
     /// The number of terms.
     pub count: u64,
+    /// See [`Objective::metrics`].
+    pub metrics: MetricSums,
 }
 
 impl LossSum {
+    /// Adds the numbers of a micro-batch with this many terms; see [`Objective::backward`].
+    fn add(&mut self, numbers: &[f64], count: usize) {
+        self.sum += numbers[0];
+        self.count += count as u64;
+        add_metrics(&mut self.metrics, &numbers[1..]);
+    }
+
     /// The mean loss; `None` without any term.
     pub fn mean(self) -> Option<f64> {
         (self.count > 0).then(|| self.sum / self.count as f64)
     }
+}
+
+/// Adds sums and weights, in turn.
+pub fn add_metrics(total: &mut MetricSums, numbers: &[f64]) {
+    for (total, more) in total.iter_mut().zip(numbers.as_chunks::<2>().0) {
+        total[0] += more[0];
+        total[1] += more[1];
+    }
+}
+
+/// The weighted means of the metrics with these names, without those whose weight is 0.
+pub fn metric_means(names: &'static [&'static str], sums: &MetricSums) -> Vec<(&'static str, f64)> {
+    let with_weight = names.iter().zip(sums).filter(|(_, [_, weight])| *weight > 0.0);
+    with_weight.map(|(name, [sum, weight])| (*name, sum / weight)).collect()
 }
 
 /// The CPU tensor on a device; from pinned memory, so that the copy to a GPU runs beside other work.

@@ -22,6 +22,8 @@ pub struct StepReport {
 pub struct Measurements {
     /// Mean of the losses of the steps since the last full report, in nats per term of the objective.
     pub loss: f64,
+    /// The objective's further numbers over the same steps, by name.
+    pub metrics: Vec<(&'static str, f64)>,
     /// Gradient norm of this step before clipping.
     pub gradient_norm: f64,
     /// Tokens per second since the last reading; not reproducible.
@@ -32,10 +34,12 @@ pub struct Measurements {
 }
 
 /// The loss on held-out examples.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ValidationResult {
     /// Mean loss in nats per term of the objective.
     pub loss: f64,
-    /// Whether it is the lowest so far.
+    /// The objective's further numbers on the same examples, by name.
+    pub metrics: Vec<(&'static str, f64)>,
+    /// Whether the loss is the lowest so far.
     pub best: bool,
 }

@@ -15,7 +15,7 @@ use crate::ml::batching::{Batches, Feed};
 use crate::ml::error::Error;
 use crate::ml::files::checkpoint::{self, Checkpoint, SavedCheckpoint};
 use crate::ml::files::output_files::OutputFiles;
-use crate::ml::objectives::{BatchLimits, MicroBatch, Objective, Purpose};
+use crate::ml::objectives::{BatchLimits, MetricSums, MicroBatch, Objective, Purpose, add_metrics, metric_means};
 use crate::ml::optimizers::{AdamW, Decay};
 use crate::ml::shim;
 use crate::ml::weights::Trainable;
@@ -48,8 +48,8 @@ impl Default for Options {
 /// The loss and gradient norm of a step that are still on the device.
 struct PendingStep {
     step: u64,
-    loss: Tensor, // 0-dim double
-    norm: Tensor, // 0-dim
+    numbers: Tensor, // double [1 + 2 * metrics]: the mean loss and the metrics
+    norm: Tensor,    // 0-dim
 }
 
 /// When numbers were last read from the device.
@@ -182,11 +182,11 @@ impl<O: Objective> Trainer<O> {
             return Ok(None);
         }
         let step = self.progress.step;
-        let batch = self.next_batch()?;
+        let mut batch = self.next_batch()?;
         let learning_rate = self.training.learning_rate_at(step, self.total);
         // A batch without any term, such as records whose replies were cut off, leaves the weights unchanged.
         if batch.count > 0 {
-            self.update(step, &batch, learning_rate)?;
+            self.update(step, &mut batch, learning_rate)?;
         }
         self.progress.step += 1;
         self.progress.tokens += batch.tokens;
@@ -197,20 +197,22 @@ impl<O: Objective> Trainer<O> {
     }
 
     /// Updates the weights by the gradient of a batch.
-    fn update(&mut self, step: u64, batch: &PreparedBatch<O::MicroBatch>, learning_rate: f64) -> Result<(), Error> {
+    fn update(&mut self, step: u64, batch: &mut PreparedBatch<O::MicroBatch>, learning_rate: f64) -> Result<(), Error> {
         let device = self.model.weights().device();
         let count = batch.count as f64;
         let scale = self.options.gradient_scale / count;
         shim::clear_gradients(self.model.weights().tensors())?;
-        let mut loss = Tensor::f_zeros(&[] as &[i64], (Kind::Double, device))?;
+        let width = 1 + 2 * self.objective.metrics().len() as i64;
+        let mut numbers = Tensor::f_zeros([width], (Kind::Double, device))?;
+        self.objective.prepare_batch(&self.model, &mut batch.micro_batches)?;
         for micro_batch in &batch.micro_batches {
             self.inject_memory_fault(step, micro_batch.rows(), device)?;
-            let sum = self.objective.backward(&self.model, &micro_batch.to_device(device)?, scale)?;
+            let sums = self.objective.backward(&self.model, &micro_batch.to_device(device)?, scale)?;
             let _no_grad = tch::no_grad_guard();
-            let _ = loss.f_add_(&sum.f_div_scalar(count)?)?;
+            let _ = numbers.f_add_(&sums.f_div_scalar(count)?)?;
         }
         let norm = self.optimizer.step(self.model.weights(), &self.training, learning_rate)?;
-        self.pending.push(PendingStep { step, loss, norm });
+        self.pending.push(PendingStep { step, numbers, norm });
         self.progress.window_steps += 1;
         Ok(())
     }
@@ -244,13 +246,15 @@ impl<O: Objective> Trainer<O> {
         }
         self.read()?;
         let loss = self.progress.window_loss / self.progress.window_steps as f64;
+        let metrics = metric_means(self.objective.metrics(), &self.progress.window_metrics);
         if full {
             (self.progress.window_loss, self.progress.window_steps) = (0.0, 0);
+            self.progress.window_metrics = MetricSums::default();
         }
         let LastReading { tokens, at } = self.last_reading;
         let tokens_per_second = (self.progress.tokens - tokens) as f64 / at.elapsed().as_secs_f64();
         self.last_reading = LastReading { tokens: self.progress.tokens, at: Instant::now() };
-        Ok(Some(Measurements { loss, gradient_norm: self.last_norm, tokens_per_second, full }))
+        Ok(Some(Measurements { loss, metrics, gradient_norm: self.last_norm, tokens_per_second, full }))
     }
 
     /// Waits for the device, reads the numbers of the pending steps and refuses those that are not finite.
@@ -259,17 +263,21 @@ impl<O: Objective> Trainer<O> {
             return Ok(());
         }
         let numbers = |tensors: Vec<&Tensor>| -> Result<Vec<f64>, Error> {
-            Ok(Vec::try_from(Tensor::f_stack(&tensors, 0)?.f_to_kind(Kind::Double)?.f_to_device(Device::Cpu)?)?)
+            let stacked = Tensor::f_stack(&tensors, 0)?.f_view([-1])?;
+            Ok(Vec::try_from(stacked.f_to_kind(Kind::Double)?.f_to_device(Device::Cpu)?)?)
         };
-        let losses = numbers(self.pending.iter().map(|pending| &pending.loss).collect())?;
+        let of_steps = numbers(self.pending.iter().map(|pending| &pending.numbers).collect())?;
         let norms = numbers(self.pending.iter().map(|pending| &pending.norm).collect())?;
-        for ((pending, loss), norm) in self.pending.iter().zip(losses).zip(norms) {
+        let width = of_steps.len() / self.pending.len();
+        for ((pending, of_step), norm) in self.pending.iter().zip(of_steps.chunks(width)).zip(norms) {
+            let loss = of_step[0];
             for (what, value) in [("the loss", loss), ("the gradient norm", norm)] {
                 if !value.is_finite() {
                     return Err(self.non_finite(what, value, pending.step));
                 }
             }
             self.progress.window_loss += loss;
+            add_metrics(&mut self.progress.window_metrics, &of_step[1..]);
             self.last_norm = norm;
         }
         self.pending.clear();
@@ -308,19 +316,38 @@ impl<O: Objective> Trainer<O> {
         step > 0 && settings.is_some_and(|settings| step.is_multiple_of(settings.every))
     }
 
+    /// Before the first step, measures the numbers that the objective has beside the loss, and keeps the log-probability of
+    /// good replies, `logprob_chosen`, in the progress. Empty after the first step, or if there are no such numbers.
+    ///
+    /// # Errors
+    /// If libtorch fails.
+    pub fn measure_start(&mut self, examples: &[O::Example], max_rows: u32) -> Result<Vec<(&'static str, f64)>, Error> {
+        let names = self.objective.metrics();
+        if names.is_empty() || self.progress.step > 0 {
+            return Ok(vec![]);
+        }
+        let sums = self.objective.validate(&self.model, examples, max_rows)?;
+        let metrics = metric_means(names, &sums.metrics);
+        let logprob = metrics.iter().find(|(name, _)| *name == "logprob_chosen");
+        self.progress.first_logprob = logprob.map(|(_, value)| *value);
+        Ok(metrics)
+    }
+
     /// Measures the loss on held-out examples and records it for early stopping. `None` if the loss has no term.
     ///
     /// # Errors
     /// If the loss is not finite, or libtorch fails.
     pub fn validate(&mut self, examples: &[O::Example], max_rows: u32) -> Result<Option<ValidationResult>, Error> {
-        let Some(loss) = self.objective.validate(&self.model, examples, max_rows)?.mean() else { return Ok(None) };
+        let sums = self.objective.validate(&self.model, examples, max_rows)?;
+        let Some(loss) = sums.mean() else { return Ok(None) };
+        let metrics = metric_means(self.objective.metrics(), &sums.metrics);
         let Progress { step, .. } = self.progress;
         if !loss.is_finite() {
             self.read()?; // usually finds the step that caused it
             return Err(self.non_finite("the held-out loss", loss, step.saturating_sub(1)));
         }
         let best = self.progress.validations.record(self.training.validation.as_ref(), step, loss);
-        Ok(Some(ValidationResult { loss, best }))
+        Ok(Some(ValidationResult { loss, metrics, best }))
     }
 
     /// Fault injection: changes a weight slightly, as an inexact restore would.
