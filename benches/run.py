@@ -52,7 +52,7 @@ class Benchmark:
     warmup: int  # units of work before the first round, not measured
     ours: Contestant
     peers: list
-    check: str  # the list in every answer that must agree
+    check: str  # the list in every answer that must agree; empty if the contestants do different work
     tolerance: float  # largest relative difference between the lists
     rounds: int = 0  # the most rounds; 0 for no limit
     neighbours: int = 0  # busy programs that run beside the contestants
@@ -131,6 +131,28 @@ def waiting(name, neighbours, repeat):
     )
 
 
+def preference(precision, repeat):
+    """DPO on pairs, against supervised fine-tuning on their chosen and their rejected replies: two passes for each pair.
+
+    All tokens are replies, which is the worst case: the vocabulary is only applied to replies, and DPO applies it once more.
+    """
+    workload = {
+        "model": llama(hidden=256, layers=4, heads=4, intermediate=704, vocab_size=8192), "batch_size": 16,
+        "sequence_length": 128, "precision": precision, "device": "cpu", "initial": None,
+    }  # fmt: skip
+    command = lambda more: [str(WORKER), "--threads", str(cores()), "bench", json.dumps(workload | more)]
+    return Benchmark(
+        name=f"preference-{precision}",
+        unit="token",
+        repeat=repeat,
+        warmup=2,
+        ours=Contestant("grid", command({"objective": "dpo"})),
+        peers=[Contestant("two-sft", command({}))],
+        check="",
+        tolerance=0,
+    )
+
+
 def digests(rounds):
     """The share of the time of a run of the quickstart in which files are not digested."""
     shares, seconds, jobs = [], [], 0
@@ -200,6 +222,8 @@ def benchmarks(quick):
     for name, neighbours, repeat in (("idle", 0, 150), ("busy", cores(), 60)):
         yield waiting(name, neighbours, repeat // 3 if quick else repeat)
     for precision in ("f32", "bf16"):
+        yield preference(precision, 2 if quick else 6)
+    for precision in ("f32", "bf16"):
         yield training("12x768", large, 4, precision, 1 if quick else 2)
     # A model folder in Hugging Face format and the official folder evaluation_data, which may not be redistributed.
     model, data = (os.environ.get(f"GRID_BENCH_{name}") for name in ("MODEL", "DATA"))
@@ -246,6 +270,8 @@ def processor():
 
 def agree(benchmark, ours, theirs):
     """The largest relative difference between the lists that must agree."""
+    if not benchmark.check:
+        return 0.0
     ours, theirs = ours[benchmark.check], theirs[benchmark.check]
     assert len(ours) == len(theirs), f"{benchmark.name}: {len(ours)} and {len(theirs)} {benchmark.check}"
     return max((abs(a - b) / max(abs(a), abs(b), 1e-12) for a, b in zip(ours, theirs)), default=0.0)

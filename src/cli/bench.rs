@@ -6,7 +6,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::global::Global;
 use super::output::{TableFormat, formatted, print_json};
-use crate::domain::{BaseModel, Precision, Workload};
+use crate::domain::{BaseModel, BenchObjective, Precision, Workload};
 use crate::report;
 use crate::runner::{self, BenchmarkRounds, WorkerProgram};
 use crate::session::{Exit, Failure, SpecText};
@@ -38,6 +38,9 @@ pub(super) struct BenchTrainArgs {
     /// Predicted tokens per row; by default 256, or that of the spec.
     #[arg(long)]
     pub sequence_length: Option<u32>,
+    /// The objective; dpo takes every two rows of a batch as the chosen and the rejected reply of a pair.
+    #[arg(long, value_enum, default_value_t = ObjectiveArg::Sft)]
+    pub objective: ObjectiveArg,
     /// Precision; by default both, or that of the spec.
     #[arg(long, value_enum, value_delimiter = ',')]
     pub precision: Vec<PrecisionArg>,
@@ -56,6 +59,15 @@ pub(super) struct BenchTrainArgs {
     /// Output format.
     #[arg(long, value_enum, default_value_t = TableFormat::Table)]
     pub format: TableFormat,
+}
+
+/// What training minimizes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum ObjectiveArg {
+    /// The cross entropy of every token.
+    Sft,
+    /// Direct preference optimization.
+    Dpo,
 }
 
 /// Precision of training.
@@ -125,9 +137,14 @@ fn workloads(args: &BenchTrainArgs) -> Result<Vec<Workload>, Failure> {
             PrecisionArg::Bf16 => Precision::Bf16,
         })
         .collect();
+    let objective = match args.objective {
+        ObjectiveArg::Sft => BenchObjective::Sft,
+        ObjectiveArg::Dpo => BenchObjective::Dpo,
+    };
     let workloads = bases.into_iter().flat_map(|(model, batch_size, sequence_length, own)| {
         let precisions = if requested.is_empty() { vec![own] } else { requested.clone() };
         precisions.into_iter().map(move |precision| Workload {
+            objective,
             model: model.clone(),
             batch_size: args.batch_size.unwrap_or(batch_size),
             sequence_length: args.sequence_length.unwrap_or(sequence_length),

@@ -16,6 +16,9 @@ pub struct Workload {
     pub batch_size: u32,
     /// Predicted tokens per row.
     pub sequence_length: u32,
+    /// What is trained.
+    #[serde(default)]
+    pub objective: BenchObjective,
     /// Arithmetic of the forward and backward passes.
     pub precision: Precision,
     /// `cpu` or `cuda:N`.
@@ -24,10 +27,25 @@ pub struct Workload {
     pub initial: Option<PathBuf>,
 }
 
+/// The objective of a benchmark.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BenchObjective {
+    /// The cross entropy of every token.
+    #[default]
+    Sft,
+    /// Direct preference optimization: of two rows, the first is the chosen reply and the second the rejected one.
+    Dpo,
+}
+
 impl Workload {
-    /// Layers, width and precision: `4x256 f32`.
+    /// Layers, width, precision, and the objective unless it is the usual one: `4x256 f32`.
     pub fn label(&self) -> String {
-        format!("{}x{} {}", self.model.layers, self.model.hidden, self.precision.name())
+        let objective = match self.objective {
+            BenchObjective::Sft => "",
+            BenchObjective::Dpo => " dpo",
+        };
+        format!("{}x{} {}{objective}", self.model.layers, self.model.hidden, self.precision.name())
     }
 
     /// Predicted tokens per step.
@@ -142,6 +160,7 @@ mod tests {
             init_std: 0.02,
         };
         let workload = Workload {
+            objective: BenchObjective::Sft,
             model,
             batch_size: 16,
             sequence_length: 256,

@@ -58,7 +58,7 @@ pub mod training;
 pub mod transformers;
 mod variants;
 
-pub use bench::{BenchResult, BenchRound, Phases, WorkerReady, Workload};
+pub use bench::{BenchObjective, BenchResult, BenchRound, Phases, WorkerReady, Workload};
 pub use budget::Budget;
 pub use cluster::{Cluster, Stderr, Stratum, clustered_stderr};
 pub use curriculum::{LossMask, OptimizerStart, RecordOrder, Replay, SINGLE};

@@ -5,24 +5,39 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use grid::domain::{BenchRound, Length, Precision, SpecialTokens, Training, WorkerReady, Workload};
+use grid::domain::objective::{Dpo, DpoLoss};
+use grid::domain::{BenchObjective, BenchRound, Length, Precision, SpecialTokens, Training, WorkerReady, Workload};
 use tch::{Device, Kind, Tensor};
 
 use super::batching::{Batch, Batches};
 use super::error::Error;
 use super::files::model_folder;
 use super::models::Model;
-use super::objectives::{LanguageModeling, TrainingSequence};
+use super::objectives::{LanguageModeling, PairObjective, Preference, PreferencePair, Reply, TrainingSequence};
 use super::optimizers::Decay;
 use super::phases;
 use super::runtime;
-use super::training::{Options, Trainer};
+use super::training::{Options, StepReport, Trainer};
 
 /// A training that is measured.
 pub struct Bench {
-    trainer: Trainer<LanguageModeling>,
+    trainer: BenchTrainer,
     workload: Workload,
     device: Device,
+}
+
+enum BenchTrainer {
+    Text(Trainer<LanguageModeling>),
+    Pairs(Trainer<Preference>),
+}
+
+impl BenchTrainer {
+    fn step(&mut self) -> Result<Option<StepReport>, Error> {
+        match self {
+            BenchTrainer::Text(trainer) => trainer.step(),
+            BenchTrainer::Pairs(trainer) => trainer.step(),
+        }
+    }
 }
 
 /// The same sequences at every step, which any program can generate.
@@ -43,6 +58,21 @@ impl SyntheticBatches {
 impl Batches<TrainingSequence> for SyntheticBatches {
     fn batch(&self, _: u64) -> Result<Batch<TrainingSequence>, Error> {
         Ok(Batch { examples: self.sequences.clone(), words: 0 })
+    }
+
+    fn places(&self, _: u64) -> String {
+        "synthetic".to_owned()
+    }
+}
+
+/// Every two sequences as a pair.
+impl Batches<PreferencePair> for SyntheticBatches {
+    fn batch(&self, _: u64) -> Result<Batch<PreferencePair>, Error> {
+        let pair = |pair: &[TrainingSequence; 2]| {
+            let [chosen, rejected] = pair.clone().map(Reply::new);
+            PreferencePair { chosen, rejected, references: [0.0; 2] }
+        };
+        Ok(Batch { examples: self.sequences.as_chunks().0.iter().map(pair).collect(), words: 0 })
     }
 
     fn places(&self, _: u64) -> String {
@@ -71,9 +101,18 @@ impl Bench {
         };
         // All weights decay, as with the defaults of `torch.optim.AdamW`.
         let options = Options { report_every: 1, decay: Decay::All, ..Options::default() };
-        let objective = LanguageModeling::new(&workload.model, workload.precision, 0.0);
+        let text = LanguageModeling::new(&workload.model, workload.precision, 0.0);
         let batches = Arc::new(SyntheticBatches::new(&workload));
-        let trainer = Trainer::new(model, objective, &training, u64::MAX, batches, options)?;
+        let trainer = match workload.objective {
+            BenchObjective::Sft => {
+                BenchTrainer::Text(Trainer::new(model, text, &training, u64::MAX, batches, options)?)
+            }
+            BenchObjective::Dpo => {
+                let settings = Dpo { beta: 0.1, loss: DpoLoss::Sigmoid, sft_weight: 0.0 };
+                let objective = Preference { text, objective: PairObjective::Dpo(settings) };
+                BenchTrainer::Pairs(Trainer::new(model, objective, &training, u64::MAX, batches, options)?)
+            }
+        };
         Ok(Self { trainer, workload, device })
     }
 
@@ -175,6 +214,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let initial = folder.path().join("initial");
         let workload = Workload {
+            objective: BenchObjective::Sft,
             model: small(Arch::Llama),
             batch_size: 3,
             sequence_length: 8,
@@ -184,8 +224,9 @@ mod tests {
         };
         let mut bench = Bench::new(workload).unwrap();
         let written = model_folder::read(&initial, Device::Cpu).unwrap();
+        let BenchTrainer::Text(trainer) = &bench.trainer else { panic!("it trains on text") };
         for ((_, ours), (_, theirs)) in
-            bench.trainer.model().weights().named().unwrap().iter().zip(written.weights().named().unwrap())
+            trainer.model().weights().named().unwrap().iter().zip(written.weights().named().unwrap())
         {
             assert!(ours.equal(&theirs));
         }
@@ -196,6 +237,10 @@ mod tests {
         let parts = [phases.data, phases.forward, phases.head, phases.backward, phases.optimizer];
         let sum: f64 = parts.iter().sum();
         assert!(sum <= second.seconds && parts[1..].iter().all(|part| *part > 0.0), "{phases:?}");
+        let pairs = Workload { objective: BenchObjective::Dpo, batch_size: 4, ..bench.workload.clone() };
+        let mut bench = Bench::new(pairs).unwrap();
+        let (first, second) = (bench.round(2, false).unwrap(), bench.round(1, true).unwrap());
+        assert!(first.units == 64 && second.losses[0] < first.losses[0], "{first:?} {second:?}");
         assert!(matmul_flops(Kind::Float, Device::Cpu).unwrap() > 1e6);
     }
 }
