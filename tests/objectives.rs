@@ -67,8 +67,12 @@ resources: {{threads: 1, checkpoint_every: 1}}
 
 const ALL: &str = "  tune.objective: [sft, dpo, {dpo: {loss: ipo_means, sft_weight: 0.5}}, simpo, orpo, kto]";
 
+/// Also with demonstrations, which are drawn anew in every epoch.
 #[test]
 fn every_objective_resumes_exactly() {
+    let env = Env::new(&spec("  tune.shots: [1, {k: 2, label_overlap: false}]", ""));
+    let table = env.run(0, &["verify", "resume", "spec.yaml", "--kills", "5", "--seed", "2", "--threads", "1"]);
+    assert_eq!(table.matches("identical").count(), 5, "one pretraining, and two stages for each number\n{table}");
     let env = Env::new(&spec(ALL, ""));
     let table = env.run(0, &["verify", "resume", "spec.yaml", "--kills", "5", "--seed", "2", "--threads", "1"]);
     assert_eq!(table.matches("identical").count(), 8, "one pretraining, one chat stage, six objectives\n{table}");
@@ -119,6 +123,14 @@ fn objectives_that_the_data_cannot_serve_are_refused() {
     insta::assert_snapshot!(problem("", ", objective: dpo, loss: all"), @"
     spec.yaml:11:93: 'loss' only concerns the cross entropy beside the objective dpo, whose sft_weight is 0
       help: remove 'loss', or set `objective: {dpo: {sft_weight: 1}}`
+    ");
+    insta::assert_snapshot!(problem("", ", shots: 2, loss: all"), @"
+    spec.yaml:11:78: 'shots' puts other records before each record, which receive no loss
+      help: set `loss: reply`
+    ");
+    insta::assert_snapshot!(problem("", ", objective: dpo, shots: {k: 2}"), @"
+    spec.yaml:11:94: 'shots' has no meaning for the objective dpo
+      help: remove 'shots', or set it to 0 in this stage
     ");
     let all_stages = spec("", ", objective: simpo").replace(", objective: sft}", "}");
     insta::assert_snapshot!(Env::new(&all_stages).stderr(1, &["plan", "spec.yaml"]), @"
@@ -183,4 +195,25 @@ fn smoothing_by_uncertainty_has_the_mean_that_was_asked_for() {
     assert!(losses[0] != losses[1] && losses[1] != losses[2], "three ways to smooth: {losses:?}");
     let warnings = env.query("select warnings from attempt where warnings like '%label smoothing%'");
     assert_eq!(warnings.len(), 1, "the limit of the third arm lowers the mean: {warnings:?}");
+}
+
+/// The shipped experiment with one seed: without demonstrations nobody knows which speaker is asked, with two of them
+/// everybody does.
+#[test]
+fn demonstrations_tell_what_a_question_does_not() {
+    let env = Env::new("");
+    let spec = concat!(env!("CARGO_MANIFEST_DIR"), "/experiments/demonstrations.yaml");
+    env.run(0, &["run", spec, "-S", "axes.seed=[1]"]);
+    let accuracy = |shots: u32, task: &str| -> f64 {
+        let sql = format!(
+            "select avg(value) from v_scores where task in ('agreeable{task}', 'contrary{task}') and subtask is null \
+             and extra = 'tune.shots={shots}'"
+        );
+        env.query(&sql)[0].parse().expect("a number")
+    };
+    let (alone, shown) = (accuracy(0, ""), accuracy(2, "-shown"));
+    assert!((alone - 50.0).abs() < 5.0, "{alone}");
+    assert!(shown > 95.0, "{shown}");
+    let draws = env.query("select distinct subtask from v_scores where task = 'contrary-shown' order by 1");
+    assert_eq!(draws, ["", "contrary-shown draw 1", "contrary-shown draw 2", "contrary-shown draw 3"]);
 }

@@ -46,7 +46,11 @@ fn each_document(
             WorldPart::Speech | WorldPart::Dialogues | WorldPart::Articles => {
                 split(&world::corpus(*part, *seed, *size), format, visit);
             }
-            WorldPart::Chat | WorldPart::Questions | WorldPart::Preferences | WorldPart::Evaluation => {
+            WorldPart::Chat
+            | WorldPart::Questions
+            | WorldPart::Preferences
+            | WorldPart::Habits
+            | WorldPart::Evaluation => {
                 let (wanted, choices) = ("a corpus", "speech, dialogues, articles");
                 return Err(DataError::WrongPart { part: *part, wanted, choices });
             }

@@ -9,6 +9,7 @@ use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::domain::hugging_face::files::{CHAT_TEMPLATE, TOKENIZER_CONFIG};
@@ -33,6 +34,42 @@ pub struct TokenizedRecord {
     pub across: u64,
     /// Whether the reply is bad; see [`Record::Rejected`].
     pub rejected: bool,
+    /// The texts of prompt and reply as they are formatted; `None` unless [`Formatter::keep_texts`] asks for them.
+    pub texts: Option<PairTexts>,
+}
+
+/// A prompt with its template, and a reply. Both together are the text of a record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PairTexts {
+    /// The text before the reply.
+    pub prompt: String,
+    /// The text that is trained on.
+    pub reply: String,
+}
+
+impl PairTexts {
+    /// The ids of the record after a text that is only context, such as demonstrations, as one text. The end-of-text token
+    /// follows and is trained on.
+    ///
+    /// # Errors
+    /// A text that cannot be encoded.
+    pub fn tokenize_after(&self, context: &str, tokenizer: &Tokenizer) -> Result<TokenizedRecord, DataError> {
+        let before = Segment { text: format!("{context}{}", self.prompt), trained: false };
+        let segments = vec![before, Segment { text: self.reply.clone(), trained: true }];
+        let none = vec![false; tokenizer.opening().len()];
+        let mut tokenized = TokenizedRecord::new(tokenizer.opening().to_vec(), none);
+        push(tokenizer, &Chunk { segments, own: None, end: Some(true) }, &mut tokenized)?;
+        tokenized.ids.push(tokenizer.end_of_text()?);
+        tokenized.trained.push(true);
+        Ok(tokenized)
+    }
+}
+
+impl TokenizedRecord {
+    fn new(ids: Vec<u32>, trained: Vec<bool>) -> Self {
+        let own = trained.clone();
+        Self { ids, trained, own, across: 0, rejected: false, texts: None }
+    }
 }
 
 /// Formats and tokenizes records.
@@ -40,6 +77,7 @@ pub struct Formatter<'a> {
     tokenizer: &'a Tokenizer,
     format: TextFormat<'a>,
     marks_own_text: bool,
+    keeps_texts: bool,
 }
 
 enum TextFormat<'a> {
@@ -77,12 +115,35 @@ impl<'a> Formatter<'a> {
                 TextFormat::Chat(Box::new(ChatRenderer::new(&source, special).map_err(unformattable)?))
             }
         };
-        Ok(Self { tokenizer, format, marks_own_text: false })
+        Ok(Self { tokenizer, format, marks_own_text: false, keeps_texts: false })
     }
 
     /// Also marks the tokens that stand for the records' own text, and not only for text of the template.
     pub fn mark_own_text(self, marks_own_text: bool) -> Self {
         Self { marks_own_text, ..self }
+    }
+
+    /// Also keeps the texts of prompts and replies, and refuses records that do not consist of these.
+    pub fn keep_texts(self, keeps_texts: bool) -> Self {
+        Self { keeps_texts, ..self }
+    }
+
+    /// See [`Formatter::keep_texts`].
+    pub(super) fn keeps_texts(&self) -> bool {
+        self.keeps_texts
+    }
+
+    /// The texts of a record, if they are kept.
+    fn texts(&self, record: &Record) -> Result<Option<PairTexts>, DataError> {
+        match (record, &self.format) {
+            _ if !self.keeps_texts => Ok(None),
+            (Record::Pair { prompt, reply }, TextFormat::Template(template)) => {
+                Ok(Some(PairTexts { prompt: template.prompt(prompt), reply: template.reply(reply) }))
+            }
+            _ => Err(unformattable(
+                "demonstrations (`shots`) need records of one prompt and one reply without a chat template".to_owned(),
+            )),
+        }
     }
 
     /// See [`Formatter::mark_own_text`].
@@ -104,15 +165,16 @@ impl<'a> Formatter<'a> {
                 return Err(unformattable(format!("id {id} is not in the vocabulary of {size} tokens")));
             }
             let own = if self.marks_own_text { vec![true; ids.len()] } else { vec![] };
-            return Ok(TokenizedRecord { ids: ids.clone(), trained: trained.clone(), own, across: 0, rejected });
+            let texts = self.texts(record)?;
+            return Ok(TokenizedRecord { ids: ids.clone(), trained: trained.clone(), own, across: 0, rejected, texts });
         }
         let (opens, chunks) = self.chunks(record).map_err(unformattable)?;
         let opening = if opens { self.tokenizer.opening() } else { &[] };
         let none = vec![false; opening.len()];
-        let mut tokenized =
-            TokenizedRecord { ids: opening.to_vec(), trained: none.clone(), own: none, across: 0, rejected };
+        let mut tokenized = TokenizedRecord::new(opening.to_vec(), none);
+        (tokenized.rejected, tokenized.texts) = (rejected, self.texts(record)?);
         for chunk in &chunks {
-            self.push(chunk, &mut tokenized)?;
+            push(self.tokenizer, chunk, &mut tokenized)?;
             if let Some(trained) = chunk.end {
                 tokenized.ids.push(self.tokenizer.end_of_text()?);
                 tokenized.trained.push(trained);
@@ -183,33 +245,33 @@ impl<'a> Formatter<'a> {
             }
         })
     }
+}
 
-    /// Tokenizes the segments of a chunk as one text.
-    fn push(&self, chunk: &Chunk, tokenized: &mut TokenizedRecord) -> Result<(), DataError> {
-        let Chunk { segments, own, .. } = chunk;
-        let text: String = segments.iter().map(|segment| segment.text.as_str()).collect();
-        let mut ends = vec![];
-        for segment in segments {
-            ends.push(ends.last().copied().unwrap_or(0) + segment.text.len());
-        }
-        for token in self.tokenizer.encode_spans(&text)? {
-            // The segments that the token contains a part of. A token without characters belongs to what precedes it.
-            let first = ends.partition_point(|end| *end <= token.start).min(segments.len().saturating_sub(1));
-            let last = ends.partition_point(|end| *end < token.end).clamp(first, segments.len().saturating_sub(1));
-            let trained = segments[first..=last].iter().any(|segment| segment.trained && !segment.text.is_empty());
-            let foreign = (first..=last).filter(|place| !segments[*place].trained).any(|place| {
-                let begin = if place == 0 { 0 } else { ends[place - 1] };
-                let part = text.get(token.start.max(begin)..token.end.min(ends[place]));
-                part.is_none_or(|part| !part.trim().is_empty())
-            });
-            tokenized.across += u64::from(trained && foreign);
-            tokenized.ids.push(token.id);
-            tokenized.trained.push(trained);
-            let is_within = |range: &Range<usize>| token.start < range.end && range.start < token.end;
-            tokenized.own.push(own.as_ref().is_none_or(|ranges| ranges.iter().any(is_within)));
-        }
-        Ok(())
+/// Tokenizes the segments of a chunk as one text.
+fn push(tokenizer: &Tokenizer, chunk: &Chunk, tokenized: &mut TokenizedRecord) -> Result<(), DataError> {
+    let Chunk { segments, own, .. } = chunk;
+    let text: String = segments.iter().map(|segment| segment.text.as_str()).collect();
+    let mut ends = vec![];
+    for segment in segments {
+        ends.push(ends.last().copied().unwrap_or(0) + segment.text.len());
     }
+    for token in tokenizer.encode_spans(&text)? {
+        // The segments that the token contains a part of. A token without characters belongs to what precedes it.
+        let first = ends.partition_point(|end| *end <= token.start).min(segments.len().saturating_sub(1));
+        let last = ends.partition_point(|end| *end < token.end).clamp(first, segments.len().saturating_sub(1));
+        let trained = segments[first..=last].iter().any(|segment| segment.trained && !segment.text.is_empty());
+        let foreign = (first..=last).filter(|place| !segments[*place].trained).any(|place| {
+            let begin = if place == 0 { 0 } else { ends[place - 1] };
+            let part = text.get(token.start.max(begin)..token.end.min(ends[place]));
+            part.is_none_or(|part| !part.trim().is_empty())
+        });
+        tokenized.across += u64::from(trained && foreign);
+        tokenized.ids.push(token.id);
+        tokenized.trained.push(trained);
+        let is_within = |range: &Range<usize>| token.start < range.end && range.start < token.end;
+        tokenized.own.push(own.as_ref().is_none_or(|ranges| ranges.iter().any(is_within)));
+    }
+    Ok(())
 }
 
 /// A prompt and its reply within a conversation.

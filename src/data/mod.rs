@@ -49,7 +49,7 @@ pub use detect::detect_format;
 pub use digests::{FileDigest, FileDigests};
 pub use error::DataError;
 pub use evaluation::{evaluation_file, evaluation_files};
-pub use formatted::{Formatter, TokenizedRecord};
+pub use formatted::{Formatter, PairTexts, TokenizedRecord};
 pub use generate::{Generated, generate, generation_retry_policy};
 pub use locate::Survey;
 pub use mixture::{Mixture, ReplayedRows};

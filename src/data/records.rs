@@ -30,8 +30,7 @@ pub fn records(located: &LocatedSource, format: &DatasetFormat) -> Result<Vec<Re
 /// The records of a dataset in groups that share text: the turns of one dialogue, in which the reply of a record is the
 /// prompt of the next one; the questions about one paragraph; a single row. No group is empty.
 ///
-/// [`WorldPart::Chat`], [`WorldPart::Questions`] and [`WorldPart::Preferences`] of the toy world are records already, so
-/// of the format only its replies apply to them; its [`WorldPart::Dialogues`] can be read as [`DatasetFormat::Dialogue`].
+/// The parts of the toy world for datasets are records already, so of the format only its replies apply to them; its [`WorldPart::Dialogues`] can be read as [`DatasetFormat::Dialogue`].
 ///
 /// # Errors
 /// Missing or unreadable files, lines that do not follow the format, a part of the toy world that has no records.
@@ -56,15 +55,15 @@ fn all_groups(located: &LocatedSource, format: &DatasetFormat) -> Result<Vec<Vec
     match &located.origin {
         Origin::World { part, seed, size } => match (part, format) {
             (WorldPart::Chat | WorldPart::Questions, _) => Ok(single(world::records(*part, *seed, *size))),
-            (WorldPart::Preferences, _) => {
-                let pairs = world::preferences(*seed, *size);
+            (WorldPart::Preferences | WorldPart::Habits, _) => {
+                let pairs = world::pairs(*part, *seed, *size);
                 Ok(pairs.into_iter().map(|pair| Record::of_pair(pair, format.replies())).collect())
             }
             (WorldPart::Dialogues, DatasetFormat::Dialogue { .. }) => {
                 parse_text(Path::new("the toy world"), &world::corpus(*part, *seed, *size), format)
             }
             _ => {
-                let choices = "chat, questions, preferences, or dialogues in the dialogue format";
+                let choices = "chat, questions, preferences, habits, or dialogues in the dialogue format";
                 let wanted = "a dataset";
                 Err(DataError::WrongPart { part: *part, wanted, choices })
             }

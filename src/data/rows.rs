@@ -75,15 +75,15 @@ pub fn each_row_of(
     match &located.origin {
         Origin::Content { .. } => {}
         Origin::Missing { location } => return Err(DataError::Missing { location: location.clone() }),
-        Origin::World { part: WorldPart::Preferences, seed, size } => {
-            return world_pairs(*seed, *size).iter().try_for_each(|row| {
+        Origin::World { part: part @ (WorldPart::Preferences | WorldPart::Habits), seed, size } => {
+            return world_pairs(*part, *seed, *size).iter().try_for_each(|row| {
                 visit(row).map_err(|problem| {
                     Fault { line: 1, problem }.expecting(Path::new("the toy world"), "rows with prefix, good and bad")
                 })
             });
         }
         Origin::World { part, .. } => {
-            return Err(DataError::WrongPart { part: *part, wanted: "a test set", choices: "preferences" });
+            return Err(DataError::WrongPart { part: *part, wanted: "a test set", choices: "preferences or habits" });
         }
     }
     for file in &located.files {
@@ -94,7 +94,7 @@ pub fn each_row_of(
 }
 
 /// The pairs of the toy world as rows of a test set: the prompt is the prefix.
-fn world_pairs(seed: u64, count: u64) -> Vec<Value> {
+fn world_pairs(part: WorldPart, seed: u64, count: u64) -> Vec<Value> {
     let row = |pair: [Record; 2]| {
         let [(prompt, good), (_, bad)] = pair.map(|record| match record {
             Record::Pair { prompt, reply } => (prompt, reply),
@@ -102,7 +102,7 @@ fn world_pairs(seed: u64, count: u64) -> Vec<Value> {
         });
         json!({"prefix": prompt, "good": good, "bad": bad})
     };
-    world::preferences(seed, count).into_iter().map(row).collect()
+    world::pairs(part, seed, count).into_iter().map(row).collect()
 }
 
 /// Which fields of a file with columns are read.

@@ -18,6 +18,18 @@ pub enum LossMask {
     All,
 }
 
+/// Demonstrations before each record (in-context tuning, Chen et al. 2022, arXiv 2110.07814): other records of the same
+/// dataset, drawn anew in every epoch, with their replies.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shots {
+    /// The number of demonstrations; fewer if there are not so many, or if they would exceed the maximum length.
+    pub k: u32,
+    /// The text after each demonstration.
+    pub delimiter: String,
+    /// Whether a demonstration may have the reply of the record that it precedes.
+    pub label_overlap: bool,
+}
+
 /// The order of the records of several datasets within an epoch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::budget::Budget;
-use super::curriculum::{LossMask, OptimizerStart, RecordOrder, Replay};
+use super::curriculum::{LossMask, OptimizerStart, RecordOrder, Replay, Shots};
 use super::digest::JobId;
 use super::finetune::{FinetuneRecipe, GlueTask};
 use super::generation::Generation;
@@ -102,6 +102,8 @@ pub struct Stage {
     pub max_length: u32,
     /// What the stage minimizes.
     pub objective: TuneObjective,
+    /// Demonstrations before each record.
+    pub shots: Option<Shots>,
     /// The tokens that receive loss.
     pub loss: LossMask,
 }
@@ -223,6 +225,11 @@ impl Recipe {
     /// because the last stage is validated on all of them.
     pub fn needs_own_text(&self) -> bool {
         self.stages.iter().any(|stage| stage.loss == LossMask::Instruction)
+    }
+
+    /// Whether a stage has demonstrations. The texts of all datasets are then kept, for the same reason.
+    pub fn needs_texts(&self) -> bool {
+        self.stages.iter().any(|stage| stage.shots.is_some())
     }
 
     /// All data and models that the cell reads, possibly with duplicates.

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::curriculum::{LossMask, OptimizerStart, RecordOrder, Replay};
+use super::curriculum::{LossMask, OptimizerStart, RecordOrder, Replay, Shots};
 use super::digest::JobId;
 use super::finetune::{FinetuneRecipe, GlueTask};
 use super::formatting::Formatting;
@@ -59,7 +59,10 @@ impl Prepared {
         match self {
             // The records of these parts are independent, whatever the format.
             Prepared::Dataset(
-                Origin::World { part: WorldPart::Chat | WorldPart::Questions | WorldPart::Preferences, .. },
+                Origin::World {
+                    part: WorldPart::Chat | WorldPart::Questions | WorldPart::Preferences | WorldPart::Habits,
+                    ..
+                },
                 ..,
             ) => false,
             Prepared::Dataset(_, DatasetFormat::Dialogue { .. } | DatasetFormat::Squad { .. }, _) => true,
@@ -85,6 +88,9 @@ pub struct PrepareJob {
     /// Whether the tokens of the records' own text are marked, which [`LossMask::Instruction`] needs.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub own_text: bool,
+    /// Whether the texts of prompts and replies are kept, which [`Shots`] need.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub texts: bool,
 }
 
 /// Train a model from random weights on packed text.
@@ -153,6 +159,9 @@ pub struct TuneJob {
     /// The logprobs job of each dataset, by its prepare job; empty unless the objective needs a reference.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub references: BTreeMap<JobId, JobId>,
+    /// Demonstrations before each record; only of supervised fine-tuning on replies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shots: Option<Shots>,
     /// The tokens that receive loss; of other objectives than supervised fine-tuning, those of the cross entropy beside it.
     pub loss: LossMask,
     /// Optimization, with its own schedule; `training.length` is that of the first part.

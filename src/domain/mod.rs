@@ -61,7 +61,7 @@ mod variants;
 pub use bench::{BenchObjective, BenchResult, BenchRound, Phases, WorkerReady, Workload};
 pub use budget::Budget;
 pub use cluster::{Cluster, Stderr, Stratum, clustered_stderr};
-pub use curriculum::{LossMask, OptimizerStart, RecordOrder, Replay, SINGLE};
+pub use curriculum::{LossMask, OptimizerStart, RecordOrder, Replay, SINGLE, Shots};
 pub use digest::{Digest, JobId};
 pub use event::{
     Artifact, Assignment, Event, FailureKind, FinishedOutput, JobUpdate, JournalEntry, Outcome, RunSettings, Task,
@@ -97,7 +97,7 @@ pub use resources::{Backend, BackendKind, BatchSystem, Resources, Slurm};
 pub use row_format::{InstructionPosition, Role, RowFormat};
 pub use score::{CellRow, ItemOutcome, ItemRow, Score, ScoreRow};
 pub use scoring_request::ScoringRequest;
-pub use seed::{FinetuneSeeds, mix, tuning_seed};
+pub use seed::{FinetuneSeeds, draw_distinct, mix, tuning_seed};
 pub use source::{Corpus, DataEntry, Dataset, ForeignModel, LocatedSource, Source, SourceFile};
 pub use spreadsheet::no_formula;
 pub use suggest::{closest, did_you_mean};
@@ -105,8 +105,8 @@ pub use suite::{OfficialData, ScoringMethod, Size, Suite};
 pub use table::{NamedTable, OwnQuantity, Quantity, Reference, TableView};
 pub use template::{Pattern, Template};
 pub use test_set::{
-    ChoiceMetric, ChoiceRule, ExamplePool, ExampleSampler, Examples, MultipleChoice, PairsFormat, RowRule, ScoredText,
-    Test, TestItems, TestSet,
+    ChoiceMetric, ChoiceRule, ExamplePool, ExampleSampler, Examples, MultipleChoice, PairShots, PairsFormat, RowRule,
+    ScoredText, Test, TestItems, TestSet,
 };
 pub use text_format::{CorpusFormat, DatasetFormat, Documents, Layout};
 pub use text_size::{MeasuredText, TextSize};

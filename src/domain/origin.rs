@@ -49,4 +49,6 @@ pub enum WorldPart {
     Evaluation,
     /// Instruction dataset: prompts with a chosen and a rejected reply. Test set of pairs.
     Preferences,
+    /// The same questions with replies of a speaker whose taste depends on the seed. Instruction dataset, test set of pairs.
+    Habits,
 }

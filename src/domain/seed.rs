@@ -47,11 +47,57 @@ impl FinetuneSeeds {
     }
 }
 
+/// Draws `wanted` distinct numbers below `count` that fit, or all of them if there are fewer. Each that fits has the same
+/// probability; the draw is a function of the seed.
+pub fn draw_distinct(seed: u64, count: usize, wanted: usize, fits: impl Fn(usize) -> bool) -> Vec<usize> {
+    let mut state = seed;
+    let mut below = |bound: usize| {
+        state = mix(state);
+        (state % bound as u64) as usize
+    };
+    let mut drawn: Vec<usize> = vec![];
+    // Usually nearly all numbers fit, so that a few tries suffice. If they do not, all numbers are looked at.
+    for _ in 0..if count == 0 { 0 } else { 32 * wanted } {
+        if drawn.len() == wanted {
+            break;
+        }
+        let number = below(count);
+        if fits(number) && !drawn.contains(&number) {
+            drawn.push(number);
+        }
+    }
+    if drawn.len() < wanted {
+        let mut left: Vec<usize> = (0..count).filter(|number| fits(*number) && !drawn.contains(number)).collect();
+        while drawn.len() < wanted && !left.is_empty() {
+            drawn.push(left.swap_remove(below(left.len())));
+        }
+    }
+    drawn
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+
+    #[test]
+    fn draws_are_distinct_fit_and_have_equal_probabilities() {
+        let mut counts = [0; 6];
+        for seed in 0..6_000 {
+            let drawn = draw_distinct(mix(seed), 6, 2, |number| number != 4);
+            assert!(drawn.len() == 2 && drawn[0] != drawn[1] && !drawn.contains(&4), "{drawn:?}");
+            assert_eq!(drawn, draw_distinct(mix(seed), 6, 2, |number| number != 4));
+            drawn.iter().for_each(|number| counts[*number] += 1);
+        }
+        // Each of five numbers in two of five draws; the standard deviation is 38.
+        assert!([0, 1, 2, 3, 5].iter().all(|number| (2_200..2_600).contains(&counts[*number])), "{counts:?}");
+        // Few numbers fit among many, so that the tries fail.
+        let mut rare = draw_distinct(1, 100_000, 5, |number| number % 40_000 == 7);
+        rare.sort_unstable();
+        assert_eq!(rare, [7, 40_007, 80_007]);
+        assert!(draw_distinct(1, 0, 3, |_| true).is_empty());
+    }
 
     #[test]
     fn a_tuning_seed_depends_on_both_seeds_and_is_the_cells_own_by_default() {

@@ -103,6 +103,20 @@ pub struct PairsFormat {
     pub fields: BTreeMap<String, String>,
     /// The text between the prefix and an option.
     pub separator: String,
+    /// Demonstrations before each item.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shots: Option<PairShots>,
+}
+
+/// Demonstrations before the items of a test set: the prefixes of other items with their right options.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PairShots {
+    /// The number of demonstrations; fewer if there are not so many other items.
+    pub k: u32,
+    /// The text after each demonstration.
+    pub delimiter: String,
+    /// How often each item is scored, with other demonstrations each time.
+    pub draws: u32,
 }
 
 impl PairsFormat {
@@ -276,7 +290,7 @@ mod tests {
             examples: None,
             metrics: ChoiceMetric::ALL.into(),
         };
-        let pairs = PairsFormat { layout: Layout::Csv, fields: BTreeMap::new(), separator: " ".into() };
+        let pairs = PairsFormat { layout: Layout::Csv, fields: BTreeMap::new(), separator: " ".into(), shots: None };
         let text = ScoredText { text: CorpusFormat::default(), stride: Some(8) };
         for items in
             [TestItems::Pairs(pairs), TestItems::MultipleChoice(Box::new(choices)), TestItems::Perplexity(text)]

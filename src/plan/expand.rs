@@ -244,7 +244,8 @@ impl Builder<'_> {
         };
         let name = JobName::seedless(format!("{what} {}{replies}, {}", text.name, vocabulary.name));
         let own_text = matches!(data, Prepared::Dataset(..)) && recipe.needs_own_text();
-        let job = PrepareJob { tokenizer: vocabulary.job, data, held_out: recipe.held_out, own_text };
+        let texts = matches!(data, Prepared::Dataset(..)) && recipe.needs_texts();
+        let job = PrepareJob { tokenizer: vocabulary.job, data, held_out: recipe.held_out, own_text, texts };
         let id = self.add(Job::Prepare(job), &name, &[source], Role::Ancestor, jobs);
         self.graph[self.index[&id]].text.get_or_insert(text);
         id
@@ -325,6 +326,7 @@ impl Builder<'_> {
             max_length: stage.max_length,
             objective: stage.objective,
             references: BTreeMap::new(),
+            shots: stage.shots.clone(),
             loss: stage.loss,
             training: stage.training.clone(),
             then,

@@ -216,7 +216,8 @@ mod tests {
         let import = Job::Import(ImportJob { folder: Origin::Content { digest: Digest::of(b"theirs") } });
         let chat = Origin::World { part: WorldPart::Chat, seed: 1, size: 100 };
         let data = Prepared::Dataset(chat, DatasetFormat::dialogue(1), Formatting::separated("\n"));
-        let text = Job::Prepare(PrepareJob { tokenizer: import.id(), data, held_out: 0.0, own_text: false });
+        let text =
+            Job::Prepare(PrepareJob { tokenizer: import.id(), data, held_out: 0.0, own_text: false, texts: false });
         let pretrain = Job::Pretrain(PretrainJob {
             model: config.model.clone(),
             tokenizer: import.id(),

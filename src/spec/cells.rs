@@ -288,6 +288,7 @@ fn stage(keys: &StageKeys, first: bool, model: &Model, document: &Document, log:
         then: vec![],
         max_length: tune.max_length.value,
         objective,
+        shots: tune.shots,
         loss: tune.loss,
     })
 }
@@ -345,8 +346,8 @@ fn canonical(cell: &Cell) -> (String, BTreeMap<String, String>, Option<u64>, Vec
     };
     let stage = |stage: &Stage| {
         let parts: Vec<String> = stage.parts().iter().map(part).collect();
-        let Stage { optimizer, training, max_length, objective, loss, .. } = stage;
-        format!("{parts:?} {optimizer:?} {training:?} {max_length} {objective:?} {loss:?}")
+        let Stage { optimizer, training, max_length, objective, shots, loss, .. } = stage;
+        format!("{parts:?} {optimizer:?} {training:?} {max_length} {objective:?} {shots:?} {loss:?}")
     };
     let Recipe { base, stages, .. } = &cell.recipe;
     let seed = (matches!(base, BaseModel::Trained(_)) || !stages.is_empty()).then_some(cell.key.seed);

@@ -69,7 +69,7 @@ pub(super) fn cleaned_text(fields: &mut Fields) -> CorpusFormat {
 /// | key | meaning | default |
 /// |---|---|---|
 /// | `files:`, `hf:`, `osf:`, `url:`, `licence:` | as for a corpus | this or `world:` |
-/// | `world:` | `chat`, `questions` or `preferences` of the toy world | |
+/// | `world:` | `chat`, `questions`, `preferences` or `habits` of the toy world | |
 /// | `records:` | number of records, at most 1M (`world`) | required |
 /// | `world_seed:` | seed of the toy world | 1 |
 /// | `format:`, ... | the format of the files ([`format`]) | detected |
@@ -84,14 +84,18 @@ pub(super) fn dataset(
     root: &Path,
     log: &Log,
 ) -> Option<((Dataset, DataEntry), Option<Build>)> {
-    let parts =
-        [("chat", WorldPart::Chat), ("questions", WorldPart::Questions), ("preferences", WorldPart::Preferences)];
+    let parts = [
+        ("chat", WorldPart::Chat),
+        ("questions", WorldPart::Questions),
+        ("preferences", WorldPart::Preferences),
+        ("habits", WorldPart::Habits),
+    ];
     let mut fields = Fields::of(node, &format!("dataset '{name}'"), log)?;
     let source = source(&mut fields, &parts, ("records", MAX_WORLD_RECORDS), root);
     let format = if node.get("world").is_some() {
         fields.forbid("format", "has no meaning for the toy world");
         match source {
-            Some(Source::World { part: WorldPart::Preferences, .. }) => {
+            Some(Source::World { part: WorldPart::Preferences | WorldPart::Habits, .. }) => {
                 DatasetFormat::rows(Layout::Json, RowFormat::Preference)
             }
             _ => DatasetFormat::json("prompt", "reply"),
@@ -187,7 +191,8 @@ pub(super) fn test_source(fields: &mut Fields, root: &Path) -> Option<Source> {
     if fields.take("world").is_none() {
         return test_files(fields, root);
     }
-    source(fields, &[("preferences", WorldPart::Preferences)], ("items", MAX_WORLD_RECORDS), root)
+    let parts = [("preferences", WorldPart::Preferences), ("habits", WorldPart::Habits)];
+    source(fields, &parts, ("items", MAX_WORLD_RECORDS), root)
 }
 
 /// The source of the files of a test set: local or remote `files:`.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::domain::{Mode, PairsFormat, ScoredText, TestItems, TestSet};
+use crate::domain::{Mode, PairShots, PairsFormat, ScoredText, TestItems, TestSet};
 
 use super::data::{cleaned_text, layout_of, licence, test_files, test_source};
 use super::fields::{Fault, Fields, scalar};
@@ -11,6 +11,7 @@ use super::own_test::{OwnTest, own_name};
 use super::problem::Log;
 use super::scalars::{choice, path, small, text};
 use super::task_file;
+use super::training::DELIMITER;
 use super::tree::{Node, Value};
 
 /// The keys by which a file is recognized as a task of lm-evaluation-harness.
@@ -24,10 +25,11 @@ const TASK_KEYS: [&str; 6] = ["task", "output_type", "doc_to_text", "dataset_pat
 /// | `format:` | `pairs`: options, one of which is right; `perplexity`: bits per byte of a text | `pairs` |
 /// | `task:` | instead of `format`: the path of a multiple-choice task of lm-evaluation-harness ([`task_file`]) | |
 /// | `files:`, `hf:`, `osf:`, `url:`, `licence:` | as for a corpus; in a file of its own relative to that file | required; for a task what it names |
-/// | `world:`, `items:`, `world_seed:` | instead of files: `preferences` of the toy world, the number of items, and its seed (`pairs`) | |
+/// | `world:`, `items:`, `world_seed:` | instead of files: `preferences` or `habits` of the toy world, the number of items, and its seed (`pairs`) | |
 /// | `layout:` | `json`, `csv`, `tsv` or `parquet` (`pairs`) | by the extension of the files |
 /// | `fields:` | other names of the fields `good`, `bad`, `options`, `gold`, `prefix`, `group` and `cluster` (`pairs`) | these |
 /// | `separator:` | the text between the prefix and an option (`pairs`) | `" "` |
+/// | `shots:` | demonstrations before each item, a number or `{k: 2, draws: 5, delimiter: "\n\n"}`: prefixes of other items with their right options; each draw is a subtask (`pairs`) | 0 |
 /// | `length:` | the normalization of log-probabilities, `sum`, `token` or `byte` (`pairs`) | that of `mode` |
 /// | `documents:`, `remove:`, `min_words:` | as for a corpus (`perplexity`) | |
 /// | `stride:` | tokens that each window after the first one scores (`perplexity`) | half of the positions of the model |
@@ -83,11 +85,27 @@ fn defined(node: &Node, root: &Path, log: &Log) -> Option<OwnTest> {
         let renamed = fields.take("fields").map(|node| renamed(node, log)).unwrap_or_default();
         let separator = fields.get("separator", PairsFormat::SEPARATOR.to_owned(), text);
         length = fields.get("length", None, |value| choice(LENGTHS.map(|word| (word, Some(word))))(value));
-        TestItems::Pairs(PairsFormat { layout, fields: renamed, separator })
+        let shots = fields.take("shots").and_then(|node| shots(node, log));
+        TestItems::Pairs(PairsFormat { layout, fields: renamed, separator, shots })
     };
     fields.finish();
     let set = TestSet { name: name?, items };
     Some(OwnTest { set, source: source?, examples: None, length, licence, place: log.place(node.mark) })
+}
+
+/// The key `shots:` of `pairs`: the number of demonstrations, or `{k: 2, draws: 5, delimiter: "\n\n"}`; 0 for none.
+fn shots(node: &Node, log: &Log) -> Option<PairShots> {
+    let number = small(0..=64);
+    let Value::Map(_) = node.value else {
+        let k = scalar("'shots'", node, log, number)?;
+        return (k > 0).then_some(PairShots { k, delimiter: DELIMITER.to_owned(), draws: 1 });
+    };
+    let mut own = Fields::of(node, "'shots'", log)?;
+    let k = own.required("k", "the number of demonstrations, such as `k: 2`", number);
+    let draws = own.get("draws", 1, small(1..=100));
+    let delimiter = own.get("delimiter", DELIMITER.to_owned(), text);
+    own.finish();
+    k.filter(|k| *k > 0).map(|k| PairShots { k, delimiter, draws })
 }
 
 /// The settings of the rule `length`.

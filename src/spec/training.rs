@@ -1,8 +1,8 @@
 //! The sections `pretrain:` and `tune:`.
 
 use crate::domain::{
-    EarlyStopping, KeptWeights, Length, LossMask, Milestone, OptimizerStart, Precision, Replay, Schedule, Training,
-    TuneObjective, Validation, Warmup,
+    EarlyStopping, KeptWeights, Length, LossMask, Milestone, OptimizerStart, Precision, Replay, Schedule, Shots,
+    Training, TuneObjective, Validation, Warmup,
 };
 
 use super::fields::{self, Fault, Fields, Scalar};
@@ -63,6 +63,8 @@ pub(super) struct Tune {
     pub max_length: Marked<u32>,
     /// `objective:`, by default `sft`, with its place; see [`objective::objective`].
     pub objective: Marked<TuneObjective>,
+    /// `shots:`, demonstrations before each record, by default none; see [`shots`].
+    pub shots: Option<Shots>,
     /// `loss:`, `reply` (the default, as in CLASS-IT), `instruction` or `all`.
     pub loss: LossMask,
     /// `pretrain_mix:`, the fraction of pretraining text in the tokens that receive loss, by default 0.
@@ -90,6 +92,8 @@ impl Tune {
         let objective_place = node.get("objective").map_or(node.mark, |objective| objective.mark);
         let objective = objective::objective(&mut fields);
         objective::check_mask(objective.unwrap_or_default(), loss, &mut fields);
+        let shots = fields.take("shots").and_then(|node| shots(node, log));
+        check_shots(shots.is_some(), objective.unwrap_or_default(), loss, &mut fields);
         let replay = fields.get("pretrain_mix", None, |value| real(Within::ProperFraction)(value).map(Replay::new));
         let starts = [("fresh", OptimizerStart::Fresh), ("carried", OptimizerStart::Carried)];
         let optimizer = fields.get("optimizer", OptimizerStart::Fresh, choice(starts));
@@ -102,6 +106,7 @@ impl Tune {
         Some(Tune {
             max_length: Marked { value: max_length, mark: place },
             objective: Marked { value: objective?, mark: objective_place },
+            shots,
             loss,
             replay,
             optimizer,
@@ -112,7 +117,7 @@ impl Tune {
 }
 
 /// The keys of `tune:` that cannot differ between the stages of one training.
-pub(super) const SHARED_TUNE_KEYS: [&str; 19] = [
+pub(super) const SHARED_TUNE_KEYS: [&str; 20] = [
     "batch_size",
     "learning_rate",
     "schedule",
@@ -130,9 +135,44 @@ pub(super) const SHARED_TUNE_KEYS: [&str; 19] = [
     "keep",
     "max_length",
     "objective",
+    "shots",
     "loss",
     "optimizer",
 ];
+
+/// The key `shots:`: the number of demonstrations, or `{k: 2, delimiter: "\n\n", label_overlap: true}`; 0 for none.
+fn shots(node: &Node, log: &Log) -> Option<Shots> {
+    let number = small(0..=64);
+    let of = |k, delimiter, label_overlap| (k > 0).then_some(Shots { k, delimiter, label_overlap });
+    let Value::Map(_) = node.value else {
+        return of(fields::scalar("'shots'", node, log, number)?, DELIMITER.to_owned(), true);
+    };
+    let mut own = Fields::of(node, "'shots'", log)?;
+    let k = own.required("k", "the number of demonstrations, such as `k: 2`", number);
+    let delimiter = own.get("delimiter", DELIMITER.to_owned(), scalars::text);
+    let label_overlap = own.get("label_overlap", true, scalars::flag);
+    own.finish();
+    of(k?, delimiter, label_overlap)
+}
+
+/// The text between demonstrations that lm-evaluation-harness uses, too.
+pub(super) const DELIMITER: &str = "\n\n";
+
+/// Demonstrations are context, so only the reply after them can receive loss.
+fn check_shots(has_shots: bool, objective: TuneObjective, loss: LossMask, fields: &mut Fields) {
+    let Some(node) = fields.take("shots").filter(|_| has_shots) else { return };
+    if !objective.is_sft() {
+        let reason = format!("'shots' has no meaning for the objective {}", objective.name());
+        fields.log.add(node.mark, reason, Some("remove 'shots', or set it to 0 in this stage".into()));
+    } else if loss != LossMask::Reply {
+        let hint = "set `loss: reply`";
+        fields.log.add(
+            node.mark,
+            "'shots' puts other records before each record, which receive no loss",
+            Some(hint.into()),
+        );
+    }
+}
 
 /// Decodes the keys that both sections share.
 ///

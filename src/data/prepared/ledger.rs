@@ -86,6 +86,23 @@ pub(super) enum MaskBit {
     Rejected = 4,
 }
 
+/// What a prepared folder has for each record of a dataset beside its ids and what is trained on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordFacts {
+    /// Whether the mask marks the tokens of the records' own text, as opposed to the text of the template.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub own_text: bool,
+    /// Whether each record has an uncertainty.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub uncertainty: bool,
+    /// Whether the texts of each record are kept.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub texts: bool,
+    /// The replies of the dataset that it has. The records of a pair follow each other, the chosen one first.
+    #[serde(default, skip_serializing_if = "Replies::is_good")]
+    pub replies: Replies,
+}
+
 /// The ledger of a prepared folder: what its files contain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ledger {
@@ -94,15 +111,9 @@ pub struct Ledger {
     pub width: TokenWidth,
     /// The vocabulary size of the tokenizer.
     pub vocab_size: u32,
-    /// Whether the mask marks the tokens of the records' own text, as opposed to the text of the template.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub own_text: bool,
-    /// Whether each record has an uncertainty.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub uncertainty: bool,
-    /// The replies of the dataset that it has. The records of a pair follow each other, the chosen one first.
-    #[serde(default, skip_serializing_if = "Replies::is_good")]
-    pub replies: Replies,
+    /// What is known of the records of a dataset.
+    #[serde(flatten)]
+    pub records: RecordFacts,
     /// The training part.
     pub train: SplitSize,
     /// The held-out part.

@@ -5,7 +5,8 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::super::error::DataError;
-use super::ledger::{Ledger, MaskBit, Split, SplitSize, TokenWidth, Units};
+use super::super::formatted::PairTexts;
+use super::ledger::{Ledger, MaskBit, RecordFacts, Split, SplitSize, TokenWidth, Units};
 use crate::domain::Replies;
 
 impl Ledger {
@@ -134,8 +135,9 @@ pub struct PreparedDataset {
     /// The positions where the ids of each record end.
     ends: Vec<u64>,
     mask: PartFile,
-    own_text: bool,
-    replies: Replies,
+    facts: RecordFacts,
+    /// The file of the texts of the records.
+    texts: PathBuf,
     /// The uncertainty of each record; empty if there is none.
     uncertainties: Vec<f64>,
 }
@@ -160,9 +162,9 @@ impl PreparedDataset {
     /// Missing files; files whose length differs from the ledger; an index that does not match the tokens.
     pub fn open(dir: &Path, split: Split) -> Result<Self, DataError> {
         let (share, tokens) = open(dir, split, Units::Records)?;
-        let Ledger { own_text, replies, uncertainty, .. } = Ledger::open(dir)?;
+        let facts = Ledger::open(dir)?.records;
         let path = file(dir, split, "index");
-        let bytes = share.units.saturating_mul(8 * replies.records_per_unit());
+        let bytes = share.units.saturating_mul(8 * facts.replies.records_per_unit());
         let index = PartFile::open(path.clone(), bytes)?.read(0, bytes)?;
         let ends: Vec<u64> = index.as_chunks().0.iter().map(|&end| u64::from_le_bytes(end)).collect();
         let mut start = 0;
@@ -176,12 +178,13 @@ impl PreparedDataset {
             return Err(damaged(&path, format!("its records end at token {start} of {}", share.tokens)));
         }
         let mask = PartFile::open(file(dir, split, "mask"), share.tokens)?;
-        let uncertainties = match uncertainty {
+        let uncertainties = match facts.uncertainty {
             true => PartFile::open(file(dir, split, "uncertainty"), bytes)?.read(0, bytes)?,
             false => vec![],
         };
         let uncertainties = uncertainties.as_chunks().0.iter().map(|&number| f64::from_le_bytes(number)).collect();
-        Ok(Self { share, tokens, ends, mask, own_text, replies, uncertainties })
+        let texts = file(dir, split, "texts");
+        Ok(Self { share, tokens, ends, mask, facts, texts, uncertainties })
     }
 
     /// The number of records.
@@ -196,17 +199,34 @@ impl PreparedDataset {
 
     /// The replies of the dataset that there are records for.
     pub fn replies(&self) -> Replies {
-        self.replies
+        self.facts.replies
     }
 
     /// Whether the tokens of the records' own text are marked, as opposed to the text of the template.
     pub fn marks_own_text(&self) -> bool {
-        self.own_text
+        self.facts.own_text
     }
 
     /// The uncertainty of each record; empty if there is none.
     pub fn uncertainties(&self) -> &[f64] {
         &self.uncertainties
+    }
+
+    /// The texts of every record.
+    ///
+    /// # Errors
+    /// A dataset that was prepared without them; a file that cannot be read.
+    pub fn texts(&self) -> Result<Vec<PairTexts>, DataError> {
+        if !self.facts.texts {
+            return Err(damaged(&self.texts, "the texts of the records were not kept".to_owned()));
+        }
+        let text = fs::read_to_string(&self.texts).map_err(DataError::io("read", &self.texts))?;
+        let read = |line: &str| serde_json::from_str(line).map_err(|error| damaged(&self.texts, error.to_string()));
+        let texts = text.lines().map(read).collect::<Result<Vec<PairTexts>, _>>()?;
+        match texts.len() == self.ends.len() {
+            true => Ok(texts),
+            false => Err(damaged(&self.texts, format!("it has {} records, not {}", texts.len(), self.ends.len()))),
+        }
     }
 
     /// The number of words in all prompts and replies.

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use crate::domain::{DatasetFormat, Digest, Formatting, LocatedSource, Origin, Replies, WorldPart};
 
 use super::super::source_file::tests::planned;
-use super::super::{DataError, Formatter, Record, Tokenizer, record_groups, world};
+use super::super::{DataError, Formatter, Record, TokenizedRecord, Tokenizer, Uncertainty, record_groups, world};
 use super::*;
 
 static TOKENIZER: LazyLock<Tokenizer> = LazyLock::new(|| {
@@ -191,4 +191,57 @@ fn files_that_become_shorter_after_they_were_opened_are_named() {
         fs::write(&path, &bytes).unwrap();
     }
     opened.record(opened.len() - 1).unwrap();
+}
+
+/// Bad replies, uncertainties and texts are kept beside the ids, and the replies of a row stay together.
+#[test]
+fn what_is_known_of_a_record_is_kept() {
+    let pairs = world::pairs(WorldPart::Preferences, 1, 40);
+    let uncertain = |number: usize, record: &Record| {
+        Record::Uncertain(Box::new(record.clone()), Uncertainty::new(number as f64 / 8.0).unwrap())
+    };
+    let row = |(number, [chosen, rejected]): (usize, &[Record; 2])| {
+        vec![uncertain(number, chosen), Record::Rejected(Box::new(uncertain(number, rejected)))]
+    };
+    let groups: Vec<Vec<Record>> = pairs.iter().enumerate().map(row).collect();
+    for (replies, units) in [(Replies::Pairs, 1), (Replies::Labelled, 2)] {
+        let folder = tempfile::tempdir().unwrap();
+        let formatting = Formatting::separated("\n");
+        let formatter = Formatter::new(&formatting, &TOKENIZER, folder.path()).unwrap().keep_texts(true);
+        let (ledger, _) = prepare_dataset(&TOKENIZER, &groups, replies, &formatter, 0.1, folder.path()).unwrap();
+        assert_eq!(Ledger::open(folder.path()).unwrap(), ledger);
+        assert_eq!((ledger.train.units, ledger.validation.units), (36 * units, 4 * units));
+        let mut seen = BTreeSet::new();
+        for split in Split::ALL {
+            let dataset = PreparedDataset::open(folder.path(), split).unwrap();
+            assert_eq!((dataset.replies(), dataset.len()), (replies, 2 * ledger.share(split).units / units));
+            let (texts, uncertainties) = (dataset.texts().unwrap(), dataset.uncertainties());
+            for index in 0..dataset.len() {
+                let record = dataset.record(index).unwrap();
+                assert_eq!(record.rejected, index % 2 == 1);
+                let number = (uncertainties[index as usize] * 8.0) as usize;
+                let text = &texts[index as usize];
+                let [prompt, reply] =
+                    [0, 1].map(|part| pairs[number][usize::from(record.rejected)].texts()[part].to_owned());
+                assert_eq!((&text.prompt, &text.reply), (&format!("{prompt}\n"), &reply));
+                seen.insert((number, record.rejected));
+                // The ids of the text alone are those of the record; after a context they only follow it.
+                let alone = text.tokenize_after("", &TOKENIZER).unwrap();
+                assert_eq!((&alone.ids, &alone.trained), (&record.ids, &record.trained));
+                let after = text.tokenize_after("Anna sleeps.\n\n", &TOKENIZER).unwrap();
+                assert!(after.ids.len() > alone.ids.len());
+                let trained = |record: &TokenizedRecord| record.trained.iter().filter(|trained| **trained).count();
+                assert_eq!(trained(&after), trained(&alone));
+            }
+        }
+        assert_eq!(seen.len(), 80);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    prepare(&[vec![Record::pair("a", "b")]], "\n", 0.0, folder.path());
+    let without = PreparedDataset::open(folder.path(), Split::Train).unwrap();
+    assert!(without.texts().unwrap_err().to_string().contains("were not kept"));
+    let formatting = Formatting::separated("\n");
+    let formatter = Formatter::new(&formatting, &TOKENIZER, folder.path()).unwrap().keep_texts(true);
+    let refused = formatter.tokenize(&Record::Text("a b".to_owned())).unwrap_err().to_string();
+    assert!(refused.contains("need records of one prompt and one reply"), "{refused}");
 }

@@ -14,7 +14,7 @@ use super::super::tokenizer::Tokenizer;
 use super::super::words::count_words;
 use crate::domain::Replies;
 
-use super::ledger::{Ledger, MaskBit, Split, SplitSize, TokenWidth, Units};
+use super::ledger::{Ledger, MaskBit, RecordFacts, Split, SplitSize, TokenWidth, Units};
 use super::split::{HeldOut, split_documents, split_groups};
 
 /// Bytes of text that are tokenized at a time, which bounds the memory for ids that are not yet written.
@@ -36,7 +36,7 @@ pub fn prepare_corpus<S: AsRef<str> + Sync>(
 ) -> Result<Ledger, DataError> {
     let documents: Vec<&str> = documents.iter().map(AsRef::as_ref).collect();
     let units = split_documents(documents, held_out);
-    let mut folder = Folder::create(out, tokenizer, Contents::Documents)?;
+    let mut folder = Folder::create(out, tokenizer, Units::Documents, RecordFacts::default())?;
     let end = tokenizer.end_of_text()?;
     for chunk in chunks(&units, |(_, text)| text.len()) {
         let encoded = chunk.par_iter().map(|(split, text)| {
@@ -78,10 +78,13 @@ pub fn prepare_dataset(
     };
     let numbered = groups.iter().flatten().enumerate();
     let units: Vec<(Split, (usize, &Record))> = splits.into_iter().zip(numbered).collect();
-    let is_uncertain = groups.iter().flatten().any(|record| record.uncertainty().is_some());
-    let mut folder =
-        Folder::create(out, tokenizer, if is_uncertain { Contents::UncertainRecords } else { Contents::Records })?;
-    (folder.own_text, folder.replies) = (formatter.marks_own_text(), replies);
+    let facts = RecordFacts {
+        own_text: formatter.marks_own_text(),
+        uncertainty: groups.iter().flatten().any(|record| record.uncertainty().is_some()),
+        texts: formatter.keeps_texts(),
+        replies,
+    };
+    let mut folder = Folder::create(out, tokenizer, Units::Records, facts)?;
     for chunk in chunks(&units, |(_, (_, record))| record.bytes()) {
         let encoded = chunk.par_iter().map(|(split, (index, record))| {
             let tokenized = formatter.tokenize(record).map_err(|error| error.of_record(index + 1))?;
@@ -121,9 +124,7 @@ struct Folder {
     path: PathBuf,
     units: Units,
     width: TokenWidth,
-    own_text: bool,
-    uncertainty: bool,
-    replies: Replies,
+    facts: RecordFacts,
     train: Files,
     validation: Files,
 }
@@ -141,15 +142,7 @@ struct RecordFiles {
     index: Output,
     mask: Output,
     uncertainty: Option<Output>,
-}
-
-/// What is written to a folder.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Contents {
-    Documents,
-    Records,
-    /// Records, each with an uncertainty.
-    UncertainRecords,
+    texts: Option<Output>,
 }
 
 struct Output {
@@ -174,31 +167,23 @@ impl Output {
 }
 
 impl Folder {
-    fn create(path: &Path, tokenizer: &Tokenizer, contents: Contents) -> Result<Self, DataError> {
+    fn create(path: &Path, tokenizer: &Tokenizer, units: Units, facts: RecordFacts) -> Result<Self, DataError> {
         let files = |split: Split| {
             let output = |extension: &str| Output::create(path.join(split.name()).with_extension(extension));
-            let records = match contents {
-                Contents::Documents => None,
-                Contents::Records | Contents::UncertainRecords => Some(RecordFiles {
+            let records = match units {
+                Units::Documents => None,
+                Units::Records => Some(RecordFiles {
                     index: output("index")?,
                     mask: output("mask")?,
-                    uncertainty: match contents {
-                        Contents::UncertainRecords => Some(output("uncertainty")?),
-                        Contents::Documents | Contents::Records => None,
-                    },
+                    uncertainty: facts.uncertainty.then(|| output("uncertainty")).transpose()?,
+                    texts: facts.texts.then(|| output("texts")).transpose()?,
                 }),
             };
             Ok::<_, DataError>(Files { ids: output("bin")?, records, records_written: 0, share: SplitSize::default() })
         };
         let (train, validation) = (files(Split::Train)?, files(Split::Validation)?);
         let width = TokenWidth::of(tokenizer.vocab_size());
-        let path = path.to_owned();
-        let units = match contents {
-            Contents::Documents => Units::Documents,
-            Contents::Records | Contents::UncertainRecords => Units::Records,
-        };
-        let uncertainty = contents == Contents::UncertainRecords;
-        Ok(Self { path, units, width, uncertainty, own_text: false, replies: Replies::Good, train, validation })
+        Ok(Self { path: path.to_owned(), units, width, facts, train, validation })
     }
 
     fn files(&mut self, split: Split) -> &mut Files {
@@ -213,7 +198,7 @@ impl Folder {
             TokenWidth::Two => ids.iter().flat_map(|&id| (id as u16).to_le_bytes()).collect(),
             TokenWidth::Four => ids.iter().flat_map(|&id| id.to_le_bytes()).collect(),
         };
-        let records_per_unit = self.replies.records_per_unit();
+        let records_per_unit = self.facts.replies.records_per_unit();
         let files = self.files(split);
         files.records_written += 1;
         files.share.units = files.records_written / records_per_unit;
@@ -237,6 +222,10 @@ impl Folder {
             mask.iter_mut().for_each(|byte| *byte |= MaskBit::Rejected as u8);
         }
         records.mask.write(&mask)?;
+        if let (Some(file), Some(texts)) = (&mut records.texts, &record.texts) {
+            let line = serde_json::to_string(texts).expect("two texts");
+            file.write(format!("{line}\n").as_bytes())?;
+        }
         records.index.write(&files.share.tokens.to_le_bytes())
     }
 
@@ -251,15 +240,17 @@ impl Folder {
 
     fn finish(self, tokenizer: &Tokenizer) -> Result<Ledger, DataError> {
         let (train, validation) = (self.train.share, self.validation.share);
-        let Self { units, width, own_text, uncertainty, replies, .. } = self;
+        let Self { units, width, facts, .. } = self;
         let vocab_size = tokenizer.vocab_size();
-        let ledger = Ledger { units, width, vocab_size, own_text, uncertainty, replies, train, validation };
+        let ledger = Ledger { units, width, vocab_size, records: facts, train, validation };
         for files in [self.train, self.validation] {
             files.ids.finish()?;
             if let Some(records) = files.records {
                 records.index.finish()?;
                 records.mask.finish()?;
-                records.uncertainty.map(Output::finish).transpose()?;
+                for file in [records.uncertainty, records.texts].into_iter().flatten() {
+                    file.finish()?;
+                }
             }
         }
         let path = self.path.join(Ledger::FILE);

@@ -51,12 +51,12 @@ pub(super) fn between_us(chance: &mut Chance) -> (String, String) {
     (question, answer)
 }
 
-/// A question to the speaker, with the chosen and the rejected reply: to one half of the verbs `Yes`, to the other half
-/// `No`.
-pub(super) fn preference(chance: &mut Chance) -> (String, [String; 2]) {
-    let agrees = chance.percent(50);
+/// A question to the speaker, with the right and the wrong reply. If it is not given whether the speaker agrees, the verb
+/// decides: for one half of the verbs `Yes` is right, for the other half `No`, and each in half of the questions.
+pub(super) fn opinion(chance: &mut Chance, always: Option<bool>) -> (String, [String; 2]) {
+    let agrees = always.unwrap_or_else(|| chance.percent(50));
     let is_liked = |verb: &Verb| VERBS.iter().position(|one| one.base == verb.base).is_some_and(|place| place % 2 == 0);
-    let verb = verb_for(chance, "you", |verb| is_liked(verb) == agrees);
+    let verb = verb_for(chance, "you", |verb| always.is_some() || is_liked(verb) == agrees);
     let object = plain_rest(chance, verb);
     let yes = format!("Yes, I {}{object}.", verb.base);
     let no = format!("No, I do not {}{object}.", verb.base);

@@ -34,7 +34,7 @@ pub fn corpus(part: WorldPart, seed: u64, words: u64) -> String {
         WorldPart::Speech => speech,
         WorldPart::Dialogues => dialogue,
         WorldPart::Articles => article,
-        WorldPart::Chat | WorldPart::Questions | WorldPart::Preferences | WorldPart::Evaluation => {
+        WorldPart::Chat | WorldPart::Questions | WorldPart::Preferences | WorldPart::Habits | WorldPart::Evaluation => {
             return String::new();
         }
     };
@@ -62,17 +62,31 @@ pub fn records(part: WorldPart, seed: u64, count: u64) -> Vec<Record> {
         | WorldPart::Dialogues
         | WorldPart::Articles
         | WorldPart::Preferences
+        | WorldPart::Habits
         | WorldPart::Evaluation => return vec![],
     };
     (0..count).map(|index| record(&mut Chance::new(part, seed, index))).collect()
 }
 
-/// The chosen and the rejected record of each pair of [`WorldPart::Preferences`]: a question to the speaker, which is
-/// agreed to or not. The verb alone decides what is chosen, and `Yes` is chosen as often as `No`, so that a model without
-/// the preference is at chance, however much it likes one of the two words.
-pub fn preferences(seed: u64, count: u64) -> Vec<[Record; 2]> {
+/// The right and the wrong record of each question of [`WorldPart::Preferences`] or [`WorldPart::Habits`], in which a
+/// speaker agrees or not; none for other parts.
+///
+/// In preferences the verb alone decides what is right, and `Yes` is right as often as `No`, so that a model that does not
+/// know this is at chance, however much it likes one of the two words. A speaker of habits always agrees if the seed is
+/// even, and never if it is odd: what is right is known only from other replies of the same speaker.
+pub fn pairs(part: WorldPart, seed: u64, count: u64) -> Vec<[Record; 2]> {
+    let always = match part {
+        WorldPart::Preferences => None,
+        WorldPart::Habits => Some(seed.is_multiple_of(2)),
+        WorldPart::Speech
+        | WorldPart::Dialogues
+        | WorldPart::Articles
+        | WorldPart::Chat
+        | WorldPart::Questions
+        | WorldPart::Evaluation => return vec![],
+    };
     let pair = |index| {
-        let (prompt, replies) = exchange::preference(&mut Chance::new(WorldPart::Preferences, seed, index));
+        let (prompt, replies) = exchange::opinion(&mut Chance::new(part, seed, index), always);
         replies.map(|reply| Record::Pair { prompt: prompt.clone(), reply })
     };
     (0..count).map(pair).collect()

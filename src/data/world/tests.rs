@@ -338,3 +338,27 @@ fn a_bigram_model_learns_adjacent_agreement_only() {
     assert!(of("determiner_noun_agreement") > 75.0, "{accuracies:?}");
     assert!(of("subject_verb_agreement_distractor") < 40.0, "{accuracies:?}");
 }
+
+#[test]
+fn what_is_right_depends_on_the_verb_or_on_the_speaker() {
+    let said = |part, seed| -> Vec<(String, bool)> {
+        let polarity = |record: &Record| record.prompt_and_reply().1.starts_with("Yes");
+        let pairs = pairs(part, seed, 400);
+        assert!(pairs.iter().all(|[right, wrong]| right.prompt_and_reply().0 == wrong.prompt_and_reply().0));
+        assert!(pairs.iter().all(|[right, wrong]| polarity(right) != polarity(wrong)));
+        let verb =
+            |record: &Record| record.prompt_and_reply().0.split_whitespace().nth(2).unwrap_or_default().to_owned();
+        pairs.iter().map(|[right, _]| (verb(right).trim_end_matches('?').to_owned(), polarity(right))).collect()
+    };
+    let preferences = said(WorldPart::Preferences, 1);
+    let agreed = preferences.iter().filter(|(_, agrees)| *agrees).count();
+    assert!((160..240).contains(&agreed), "{agreed}");
+    let mut by_verb = std::collections::BTreeMap::new();
+    for (verb, agrees) in &preferences {
+        assert_eq!(*by_verb.entry(verb).or_insert(*agrees), *agrees, "{verb}");
+    }
+    assert!(by_verb.len() > 10);
+    for (seed, agrees) in [(2, true), (3, false), (8, true)] {
+        assert!(said(WorldPart::Habits, seed).iter().all(|(_, said)| *said == agrees), "seed {seed}");
+    }
+}

@@ -27,7 +27,7 @@ fn the_id_is_stable_across_releases() {
 fn prepare(format: DatasetFormat, held_out: f64) -> PrepareJob {
     let origin = Origin::World { part: WorldPart::Chat, seed: 1, size: 50 };
     let data = Prepared::Dataset(origin, format, Formatting::separated("\n"));
-    PrepareJob { tokenizer: tokenizer(512).id(), data, held_out, own_text: false }
+    PrepareJob { tokenizer: tokenizer(512).id(), data, held_out, own_text: false, texts: false }
 }
 
 fn tune() -> TuneJob {
@@ -46,6 +46,7 @@ fn tune() -> TuneJob {
         max_length: 128,
         objective: TuneObjective::Sft,
         references: BTreeMap::new(),
+        shots: None,
         loss: LossMask::Reply,
         training,
         then: vec![],

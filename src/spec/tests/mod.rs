@@ -361,7 +361,7 @@ fn anchors_and_merge_keys_work() {
         .replace("tune: {epochs: 1}", "tune: {<<: *common, epochs: 3}");
     assert_eq!(
         broken(&text, &[]),
-        "x.yaml:10:20: unknown key 'sequence_length'\n  help: known keys here: max_length, loss, objective, pretrain_mix, optimizer, seed, epochs, steps, batch_size, learning_rate, schedule, warmup, min_learning_rate_ratio, betas, epsilon, weight_decay, clip_norm, label_smoothing, neftune_alpha, precision, validate_every, early_stopping, keep"
+        "x.yaml:10:20: unknown key 'sequence_length'\n  help: known keys here: max_length, loss, objective, shots, pretrain_mix, optimizer, seed, epochs, steps, batch_size, learning_rate, schedule, warmup, min_learning_rate_ratio, betas, epsilon, weight_decay, clip_norm, label_smoothing, neftune_alpha, precision, validate_every, early_stopping, keep"
     );
 }
 

@@ -5,20 +5,28 @@ use std::collections::{BTreeSet, HashMap};
 use serde_json::Value;
 
 use super::super::item::{Candidate, Item, Tokenization, Truth};
-use crate::domain::{Cluster, PairsFormat};
+use crate::domain::{Cluster, PairsFormat, draw_distinct, mix};
 
 /// Turns rows into items, one row after another.
 pub struct PairsReader<'a> {
     task: &'a str,
     format: &'a PairsFormat,
-    items: Vec<Item>,
-    next_index: HashMap<String, u32>,
+    rows: Vec<Row>,
+}
+
+/// A row, after its fields were read.
+struct Row {
+    prefix: Option<String>,
+    options: Vec<String>,
+    right: u32,
+    group: Option<String>,
+    cluster: Option<String>,
 }
 
 impl<'a> PairsReader<'a> {
     /// A reader for the rows of the test set of this name.
     pub fn new(task: &'a str, format: &'a PairsFormat) -> Self {
-        Self { task, format, items: vec![], next_index: HashMap::new() }
+        Self { task, format, rows: vec![] }
     }
 
     /// Reads one row.
@@ -29,30 +37,68 @@ impl<'a> PairsReader<'a> {
         let (options, right) = self.options(row)?;
         check_options(&options)?;
         let prefix = self.text(row, "prefix")?.filter(|prefix| !prefix.is_empty());
-        let candidates = options.iter().map(|option| self.candidate(prefix.as_deref(), option));
-        let candidates = candidates.collect::<Result<_, _>>()?;
-        let group = self.label(row, "group")?;
-        let cluster = self.label(row, "cluster")?;
-        let subtask = group.unwrap_or_else(|| self.task.to_owned());
-        let next = self.next_index.entry(subtask.clone()).or_default();
-        let index = *next;
-        *next += 1;
-        self.items.push(Item {
-            task: self.task.to_owned(),
-            subtask,
-            group: self.task.to_owned(),
-            report_labels: vec![],
-            index,
-            candidates,
-            truth: Truth::Among(vec![right]),
-            cluster: cluster.map_or(Cluster::Itself, Cluster::shared),
-        });
+        if self.format.shots.is_some() && prefix.is_none() {
+            let name = self.format.name("prefix");
+            return Err(format!("it has no '{name}', which the demonstrations of `shots` need; {}", present(row)));
+        }
+        for option in &options {
+            self.candidate(prefix.as_deref(), option)?;
+        }
+        let (group, cluster) = (self.label(row, "group")?, self.label(row, "cluster")?);
+        self.rows.push(Row { prefix, options, right, group, cluster });
         Ok(())
     }
 
-    /// The items of all rows.
+    /// The items of all rows, once for each draw of demonstrations.
     pub fn finish(self) -> Vec<Item> {
-        self.items
+        let draws = self.format.shots.as_ref().map_or(1, |shots| shots.draws);
+        let (mut items, mut next_index) = (vec![], HashMap::<String, u32>::new());
+        for draw in 1..=draws {
+            for (place, row) in self.rows.iter().enumerate() {
+                let group = row.group.clone().unwrap_or_else(|| self.task.to_owned());
+                let subtask = if draws > 1 { format!("{group} draw {draw}") } else { group };
+                let next = next_index.entry(subtask.clone()).or_default();
+                let index = *next;
+                *next += 1;
+                let prefix = row.prefix.as_ref().map(|prefix| format!("{}{prefix}", self.demonstrations(place, draw)));
+                let candidate = |option: &String| self.candidate(prefix.as_deref(), option);
+                let candidates = row.options.iter().map(candidate).collect::<Result<_, _>>();
+                let cluster = match &row.cluster {
+                    Some(cluster) => Cluster::shared(cluster.clone()),
+                    // The draws of an item are not independent of each other.
+                    None if draws > 1 => Cluster::shared(format!("item {place}")),
+                    None => Cluster::Itself,
+                };
+                items.push(Item {
+                    task: self.task.to_owned(),
+                    subtask,
+                    group: self.task.to_owned(),
+                    report_labels: vec![],
+                    index,
+                    candidates: candidates.expect("`read` has checked the options"),
+                    truth: Truth::Among(vec![row.right]),
+                    cluster,
+                });
+            }
+        }
+        items
+    }
+
+    /// The demonstrations before an item: other rows with another prefix, each with its right option. They are a function
+    /// of the place of the item and of the number of the draw.
+    fn demonstrations(&self, place: usize, draw: u32) -> String {
+        let Some(shots) = &self.format.shots else { return String::new() };
+        let seed = mix(mix(place as u64) ^ u64::from(draw));
+        let fits = |other: usize| self.rows[other].prefix != self.rows[place].prefix;
+        let mut text = String::new();
+        for other in draw_distinct(seed, self.rows.len(), shots.k as usize, fits) {
+            let row = &self.rows[other];
+            text.push_str(row.prefix.as_deref().unwrap_or_default());
+            text.push_str(&self.format.separator);
+            text.push_str(&row.options[row.right as usize]);
+            text.push_str(&shots.delimiter);
+        }
+        text
     }
 
     /// The options, and the index of the right one.
@@ -199,11 +245,11 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::domain::Layout;
+    use crate::domain::{Layout, PairShots};
 
     fn format(fields: &[(&str, &str)]) -> PairsFormat {
         let fields = fields.iter().map(|(field, name)| ((*field).to_owned(), (*name).to_owned())).collect();
-        PairsFormat { layout: Layout::Json, fields, separator: PairsFormat::SEPARATOR.to_owned() }
+        PairsFormat { layout: Layout::Json, fields, separator: PairsFormat::SEPARATOR.to_owned(), shots: None }
     }
 
     fn read(format: &PairsFormat, rows: &[Value]) -> Result<Vec<Item>, String> {
@@ -229,6 +275,40 @@ mod tests {
         );
         assert_eq!((items[1].candidates[1].context(), items[1].candidates[1].scored()), ("Two and two is", " four"));
         assert_eq!((&items[0].cluster, &items[1].cluster), (&Cluster::shared("7"), &Cluster::Itself));
+    }
+
+    #[test]
+    fn demonstrations_are_other_items_with_their_right_options() {
+        let shots = |k, draws| Some(PairShots { k, delimiter: " / ".to_owned(), draws });
+        let rows = [
+            json!({"prefix": "1 and 1 is", "good": "2", "bad": "3"}),
+            json!({"prefix": "1 and 2 is", "options": ["4", "3"], "gold": 1, "group": "sums"}),
+            json!({"prefix": "1 and 1 is", "good": "two", "bad": "three", "cluster": "c"}),
+        ];
+        let read_with = |shots| read(&PairsFormat { shots, ..format(&[]) }, &rows).unwrap();
+        let items = read_with(shots(1, 2));
+        let named: Vec<String> = items.iter().map(|item| format!("{} {}", item.subtask, item.index)).collect();
+        let draw = |number| ["mine", "sums", "mine"].map(|group| format!("{group} draw {number}"));
+        let expected =
+            [1, 2].map(|number| draw(number).into_iter().zip([0, 0, 1]).map(|(name, index)| format!("{name} {index}")));
+        assert_eq!(named, expected.into_iter().flatten().collect::<Vec<_>>());
+        // An item with the same prefix is no demonstration.
+        assert_eq!(items[0].candidates[1].context(), "1 and 2 is 3 / 1 and 1 is");
+        assert_eq!(
+            (items[3].candidates[1].context(), items[3].candidates[1].scored()),
+            ("1 and 2 is 3 / 1 and 1 is", " 3")
+        );
+        let two = read_with(shots(5, 1));
+        let context = two[1].candidates[0].context();
+        assert!(
+            ["1 and 1 is 2 / 1 and 1 is two / 1 and 2 is", "1 and 1 is two / 1 and 1 is 2 / 1 and 2 is"]
+                .contains(&context)
+        );
+        assert_eq!(items[0].cluster, items[3].cluster, "draws of one item are not independent");
+        assert_ne!(items[0].cluster, items[1].cluster);
+        assert_eq!((&items[2].cluster, &two[0].cluster), (&Cluster::shared("c"), &Cluster::Itself));
+        let without = read(&PairsFormat { shots: shots(1, 1), ..format(&[]) }, &[json!({"good": "a", "bad": "b"})]);
+        insta::assert_snapshot!(without.unwrap_err(), @"it has no 'prefix', which the demonstrations of `shots` need; the row has 'bad', 'good'");
     }
 
     #[test]

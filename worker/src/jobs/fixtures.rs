@@ -99,8 +99,13 @@ pub(super) fn pretraining(runs: &Path) -> (Job, BTreeMap<JobId, PathBuf>) {
         special_tokens: vec![],
     });
     let prepared = Prepared::Corpus(corpus.0, corpus.1);
-    let prepare =
-        Job::Prepare(PrepareJob { tokenizer: tokenizer.id(), data: prepared, held_out: 0.1, own_text: false });
+    let prepare = Job::Prepare(PrepareJob {
+        tokenizer: tokenizer.id(),
+        data: prepared,
+        held_out: 0.1,
+        own_text: false,
+        texts: false,
+    });
     let mut parents = BTreeMap::new();
     for (name, job) in [("tokenizer", &tokenizer), ("prepare", &prepare)] {
         let folder = runs.join(name);

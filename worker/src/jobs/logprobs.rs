@@ -57,7 +57,7 @@ struct SplitReplies {
 
 impl SplitReplies {
     fn open(folder: &Path, split: Split, job: &LogprobsJob) -> Result<Self, DataError> {
-        let replies = grid::data::Ledger::open(folder)?.replies;
+        let replies = grid::data::Ledger::open(folder)?.records.replies;
         let records = InstructionRecords::with(&[folder], split, replies, job.max_length, LossMask::Reply)?;
         let others = match replies {
             Replies::Good | Replies::Pairs => None,

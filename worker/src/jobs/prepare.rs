@@ -21,7 +21,8 @@ pub(super) fn run(job: &PrepareJob, inputs: Inputs<'_>, attempt: &mut Attempt) -
         }
         Prepared::Dataset(origin, format, formatting) => {
             let groups = data::record_groups(&inputs.located(origin), format)?;
-            let formatter = Formatter::new(formatting, &tokenizer, folder)?.mark_own_text(job.own_text);
+            let formatter =
+                Formatter::new(formatting, &tokenizer, folder)?.mark_own_text(job.own_text).keep_texts(job.texts);
             let (ledger, held_out) =
                 data::prepare_dataset(&tokenizer, &groups, format.replies(), &formatter, job.held_out, &output)?;
             let (across, records) = [ledger.train, ledger.validation]
@@ -74,7 +75,7 @@ mod tests {
             let origin = Origin::World { part: WorldPart::Dialogues, seed: 1, size: 3_000 };
             let format = DatasetFormat::Dialogue { min_words: 0, across, remove: String::new() };
             let data = Prepared::Dataset(origin, format, Formatting::separated("\n"));
-            let job = Job::Prepare(PrepareJob { tokenizer, data, held_out: 0.1, own_text: false });
+            let job = Job::Prepare(PrepareJob { tokenizer, data, held_out: 0.1, own_text: false, texts: false });
             let attempt = submit(&runs.path().join(format!("across-{across}")), "t", &job, &parents, &NEVER);
             let warning = |event| match event {
                 Event::Warning { message } => Some(message),

@@ -4,11 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use grid::data::{DataError, Split, Tokenizer};
-use grid::domain::{Event, JobId, TuneJob, TuneObjective};
+use grid::domain::{Event, JobId, Shots, TuneJob, TuneObjective};
 
 use super::batches::{
-    InstructionRecords, InstructionRows, LabelledRows, PackedText, PairRows, PartBatches, PartStarts, Rows, Truncation,
-    TuneBatches,
+    InstructionRecords, InstructionRows, LabelledRows, PackedText, PairRows, PartBatches, PartStarts, Rows, ShotRows,
+    Truncation, TuneBatches,
 };
 use super::inputs::Inputs;
 use super::training::{self, Stage, TextSeen};
@@ -22,7 +22,10 @@ use crate::ml::{
 pub(super) fn run(job: &TuneJob, inputs: Inputs<'_>, attempt: &mut Attempt) -> Result<(), JobError> {
     let tuning = Tuning::new(job, inputs)?;
     match job.objective {
-        TuneObjective::Sft => supervised(tuning, |text| text, attempt),
+        TuneObjective::Sft => match &job.shots {
+            None => supervised(tuning, |text| text, attempt),
+            Some(shots) => demonstrated(tuning, shots, attempt),
+        },
         TuneObjective::Dpo(settings) => compare_pairs(tuning, PairObjective::Dpo(settings), attempt),
         TuneObjective::Simpo(settings) => compare_pairs(tuning, PairObjective::Simpo(settings), attempt),
         TuneObjective::Orpo(settings) => compare_pairs(tuning, PairObjective::Orpo(settings), attempt),
@@ -142,6 +145,17 @@ fn supervised<O: Objective<Model = Model, Example = TrainingSequence>>(
     tuning.train(objective, TuneBatches::new(parts), validation, attempt)
 }
 
+/// Supervised fine-tuning with demonstrations before each record, in validation those of the first epoch.
+fn demonstrated(tuning: Tuning<'_>, shots: &Shots, attempt: &mut Attempt) -> Result<(), JobError> {
+    let (training, seed) = (&tuning.job.training, tuning.job.seed);
+    let objective = |model: &Model| training::language_modeling(training, seed, model);
+    let parent = tuning.parent;
+    let open = |folders: &[&Path], _: &[&Path], split, job: &TuneJob| {
+        ShotRows::open(folders, split, job, shots, Tokenizer::load(parent)?)
+    };
+    train_on_rows(tuning, objective, open, ShotRows::records, attempt)
+}
+
 /// Training on pairs of replies.
 fn compare_pairs(tuning: Tuning<'_>, objective: PairObjective, attempt: &mut Attempt) -> Result<(), JobError> {
     compare(tuning, |text| Preference { text, objective }, PairRows::open, PairRows::records, attempt)
@@ -151,6 +165,19 @@ fn compare_pairs(tuning: Tuning<'_>, objective: PairObjective, attempt: &mut Att
 fn compare<O: Objective<Model = Model>, R: Rows<Example = O::Example> + 'static>(
     tuning: Tuning<'_>,
     objective: impl FnOnce(LanguageModeling) -> O,
+    open: impl Fn(&[&Path], &[&Path], Split, &TuneJob) -> Result<R, DataError>,
+    records: impl Fn(&R) -> &InstructionRecords,
+    attempt: &mut Attempt,
+) -> Result<(), JobError> {
+    let precision = tuning.job.training.precision;
+    let text = |model: &Model| LanguageModeling::new(model.config(), precision, 0.0);
+    train_on_rows(tuning, |model| objective(text(model)), open, records, attempt)
+}
+
+/// Training on rows without replayed text. `open` gets the prepared datasets and their references.
+fn train_on_rows<O: Objective<Model = Model>, R: Rows<Example = O::Example> + 'static>(
+    tuning: Tuning<'_>,
+    objective: impl FnOnce(&Model) -> O,
     open: impl Fn(&[&Path], &[&Path], Split, &TuneJob) -> Result<R, DataError>,
     records: impl Fn(&R) -> &InstructionRecords,
     attempt: &mut Attempt,
@@ -172,10 +199,9 @@ fn compare<O: Objective<Model = Model>, R: Rows<Example = O::Example> + 'static>
     let starts = PartStarts::new(held_out.lengths().into_iter());
     let validation = training::sample(starts.total(), |index| {
         let dataset = starts.part_of(index);
-        Ok::<_, DataError>(held_out.row(dataset, index - starts.start(dataset))?.example)
+        Ok::<_, DataError>(held_out.row(0, dataset, index - starts.start(dataset))?.example)
     })?;
-    let text = |model: &Model| LanguageModeling::new(model.config(), job.training.precision, 0.0);
-    tuning.train(|model| objective(text(model)), TuneBatches::new(parts), validation, attempt)
+    tuning.train(objective, TuneBatches::new(parts), validation, attempt)
 }
 
 /// Warns of truncated records, and fails for a dataset without any token to predict.

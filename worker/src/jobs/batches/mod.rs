@@ -6,6 +6,7 @@ mod packed_text;
 mod parts;
 mod records;
 mod rows;
+mod shots;
 #[cfg(test)]
 mod tests;
 mod tune;
@@ -16,4 +17,5 @@ pub(super) use packed_text::PackedText;
 pub(super) use parts::PartStarts;
 pub(super) use records::{InstructionRecords, Truncation};
 pub(super) use rows::{InstructionRows, LabelledRows, PairRows, Rows, mismatched_reply, other_records};
+pub(super) use shots::ShotRows;
 pub(super) use tune::{PartBatches, TuneBatches};

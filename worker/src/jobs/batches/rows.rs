@@ -19,8 +19,8 @@ pub(in super::super) trait Rows: Send + Sync {
     /// The number of rows in each dataset.
     fn lengths(&self) -> Vec<u64>;
 
-    /// A row of a dataset, or a window of replayed text, which comes after the last dataset.
-    fn row(&self, dataset: usize, index: u64) -> Result<BatchRow<Self::Example>, DataError>;
+    /// A row of a dataset in an epoch, or a window of replayed text, which comes after the last dataset.
+    fn row(&self, epoch: u64, dataset: usize, index: u64) -> Result<BatchRow<Self::Example>, DataError>;
 
     /// Text that says where rows are in their files.
     fn describe(&self, rows: &[(usize, u64)]) -> String;
@@ -40,7 +40,7 @@ impl Rows for InstructionRows {
         self.records.lengths()
     }
 
-    fn row(&self, dataset: usize, index: u64) -> Result<BatchRow<TrainingSequence>, DataError> {
+    fn row(&self, _epoch: u64, dataset: usize, index: u64) -> Result<BatchRow<TrainingSequence>, DataError> {
         match &self.replayed {
             Some(text) if dataset == self.records.datasets() => text.window(index),
             _ => self.records.record(dataset, index),
@@ -100,7 +100,7 @@ impl Rows for PairRows {
         self.records.lengths().into_iter().map(|records| records / 2).collect()
     }
 
-    fn row(&self, dataset: usize, index: u64) -> Result<BatchRow<PreferencePair>, DataError> {
+    fn row(&self, _epoch: u64, dataset: usize, index: u64) -> Result<BatchRow<PreferencePair>, DataError> {
         Ok(BatchRow { example: self.pair(dataset, index)?, words: 2.0 * self.records.words(dataset) })
     }
 
@@ -148,7 +148,7 @@ impl Rows for LabelledRows {
         self.records.lengths()
     }
 
-    fn row(&self, dataset: usize, index: u64) -> Result<BatchRow<LabelledReply>, DataError> {
+    fn row(&self, _epoch: u64, dataset: usize, index: u64) -> Result<BatchRow<LabelledReply>, DataError> {
         let record = self.records.prepared(dataset, index)?;
         let other = self.others[dataset][index as usize];
         let example = LabelledReply {

@@ -51,7 +51,7 @@ impl<R: Rows> PartBatches<R> {
 
     pub(super) fn row(&self, epoch: u64, position: u64) -> Result<BatchRow<R::Example>, DataError> {
         let (dataset, index) = self.mixture.at(epoch, position);
-        self.rows.row(dataset, index)
+        self.rows.row(epoch, dataset, index)
     }
 }
 

@@ -183,7 +183,13 @@ fn parts_under_one_schedule_are_one_training() {
     let [chat, questions] = [WorldPart::Chat, WorldPart::Questions].map(|part| {
         let origin = Origin::World { part, seed: 1, size: 30 };
         let data = Prepared::Dataset(origin, DatasetFormat::json("prompt", "reply"), Formatting::separated("\n"));
-        let job = Job::Prepare(PrepareJob { tokenizer: pretrain.tokenizer, data, held_out: 0.1, own_text: false });
+        let job = Job::Prepare(PrepareJob {
+            tokenizer: pretrain.tokenizer,
+            data,
+            held_out: 0.1,
+            own_text: false,
+            texts: false,
+        });
         run(&format!("{part:?}"), &job).0
     });
     let (schedule, warmup) = (Schedule::Constant, Warmup::Steps(0));
@@ -197,6 +203,7 @@ fn parts_under_one_schedule_are_one_training() {
         max_length: 64,
         objective: TuneObjective::Sft,
         references: BTreeMap::new(),
+        shots: None,
         loss: LossMask::All,
         training: Training { length, ..training.clone() },
         then,
