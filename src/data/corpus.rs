@@ -46,7 +46,12 @@ fn each_document(
             WorldPart::Speech | WorldPart::Dialogues | WorldPart::Articles => {
                 split(&world::corpus(*part, *seed, *size), format, visit);
             }
-            WorldPart::Chat | WorldPart::Questions | WorldPart::Preferences | WorldPart::Evaluation => {
+            WorldPart::Chat
+            | WorldPart::Questions
+            | WorldPart::Preferences
+            | WorldPart::Evaluation
+            | WorldPart::DialoguePairs
+            | WorldPart::Maxims => {
                 let (wanted, choices) = ("a corpus", "speech, dialogues, articles");
                 return Err(DataError::WrongPart { part: *part, wanted, choices });
             }

@@ -49,4 +49,10 @@ pub enum WorldPart {
     Evaluation,
     /// Instruction dataset: prompts with a chosen and a rejected reply. Test set of pairs.
     Preferences,
+    /// Test set of pairs: the reply to a question, and a reply of the same length from another dialogue.
+    #[serde(rename = "dialogue-pairs")]
+    #[strum(serialize = "dialogue-pairs")]
+    DialoguePairs,
+    /// Test set of pairs: replies that observe or violate a maxim of conversation.
+    Maxims,
 }

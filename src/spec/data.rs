@@ -187,7 +187,12 @@ pub(super) fn test_source(fields: &mut Fields, root: &Path) -> Option<Source> {
     if fields.take("world").is_none() {
         return test_files(fields, root);
     }
-    source(fields, &[("preferences", WorldPart::Preferences)], ("items", MAX_WORLD_RECORDS), root)
+    let parts = [
+        ("preferences", WorldPart::Preferences),
+        ("dialogue-pairs", WorldPart::DialoguePairs),
+        ("maxims", WorldPart::Maxims),
+    ];
+    source(fields, &parts, ("items", MAX_WORLD_RECORDS), root)
 }
 
 /// The source of the files of a test set: local or remote `files:`.
