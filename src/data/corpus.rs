@@ -50,7 +50,9 @@ fn each_document(
             | WorldPart::Questions
             | WorldPart::Preferences
             | WorldPart::Habits
-            | WorldPart::Evaluation => {
+            | WorldPart::Evaluation
+            | WorldPart::DialoguePairs
+            | WorldPart::Maxims => {
                 let (wanted, choices) = ("a corpus", "speech, dialogues, articles");
                 return Err(DataError::WrongPart { part: *part, wanted, choices });
             }

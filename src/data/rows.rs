@@ -16,7 +16,7 @@ use super::error::DataError;
 use super::files::read_text;
 use super::record::Record;
 use super::source_file::OpenedFile;
-use super::world;
+use super::world::{self, ReplyPair};
 
 /// An error in a row, before the file and the expected format are added.
 pub(super) struct Fault {
@@ -75,15 +75,12 @@ pub fn each_row_of(
     match &located.origin {
         Origin::Content { .. } => {}
         Origin::Missing { location } => return Err(DataError::Missing { location: location.clone() }),
-        Origin::World { part: part @ (WorldPart::Preferences | WorldPart::Habits), seed, size } => {
-            return world_pairs(*part, *seed, *size).iter().try_for_each(|row| {
+        Origin::World { part, seed, size } => {
+            return world_pairs(*part, *seed, *size)?.iter().try_for_each(|row| {
                 visit(row).map_err(|problem| {
                     Fault { line: 1, problem }.expecting(Path::new("the toy world"), "rows with prefix, good and bad")
                 })
             });
-        }
-        Origin::World { part, .. } => {
-            return Err(DataError::WrongPart { part: *part, wanted: "a test set", choices: "preferences or habits" });
         }
     }
     for file in &located.files {
@@ -93,8 +90,23 @@ pub fn each_row_of(
     Ok(())
 }
 
-/// The pairs of the toy world as rows of a test set: the prompt is the prefix.
-fn world_pairs(part: WorldPart, seed: u64, count: u64) -> Vec<Value> {
+/// The pairs of a part of the toy world as rows of a test set.
+fn world_pairs(part: WorldPart, seed: u64, count: u64) -> Result<Vec<Value>, DataError> {
+    match part {
+        WorldPart::Preferences | WorldPart::Habits => Ok(opinions(part, seed, count)),
+        WorldPart::DialoguePairs | WorldPart::Maxims => {
+            let row = |ReplyPair { prefix, good, bad, group, twins }| json!({"prefix": prefix, "good": good, "bad": bad, "group": group, "cluster": twins});
+            Ok(world::reply_pairs(part, seed, count).into_iter().map(row).collect())
+        }
+        _ => {
+            let choices = "preferences, habits, dialogue-pairs, maxims";
+            Err(DataError::WrongPart { part, wanted: "a test set of pairs", choices })
+        }
+    }
+}
+
+/// The pairs of opinions: the prompt is the prefix.
+fn opinions(part: WorldPart, seed: u64, count: u64) -> Vec<Value> {
     let row = |pair: [Record; 2]| {
         let [(prompt, good), (_, bad)] = pair.map(|record| match record {
             Record::Pair { prompt, reply } => (prompt, reply),

@@ -51,4 +51,10 @@ pub enum WorldPart {
     Preferences,
     /// The same questions with replies of a speaker whose taste depends on the seed. Instruction dataset, test set of pairs.
     Habits,
+    /// Test set of pairs: the reply to a question, and a reply of the same length from another dialogue.
+    #[serde(rename = "dialogue-pairs")]
+    #[strum(serialize = "dialogue-pairs")]
+    DialoguePairs,
+    /// Test set of pairs: replies that observe or violate a maxim of conversation.
+    Maxims,
 }

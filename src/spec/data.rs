@@ -191,7 +191,12 @@ pub(super) fn test_source(fields: &mut Fields, root: &Path) -> Option<Source> {
     if fields.take("world").is_none() {
         return test_files(fields, root);
     }
-    let parts = [("preferences", WorldPart::Preferences), ("habits", WorldPart::Habits)];
+    let parts = [
+        ("preferences", WorldPart::Preferences),
+        ("habits", WorldPart::Habits),
+        ("dialogue-pairs", WorldPart::DialoguePairs),
+        ("maxims", WorldPart::Maxims),
+    ];
     source(fields, &parts, ("items", MAX_WORLD_RECORDS), root)
 }
 

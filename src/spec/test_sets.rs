@@ -25,7 +25,7 @@ const TASK_KEYS: [&str; 6] = ["task", "output_type", "doc_to_text", "dataset_pat
 /// | `format:` | `pairs`: options, one of which is right; `perplexity`: bits per byte of a text | `pairs` |
 /// | `task:` | instead of `format`: the path of a multiple-choice task of lm-evaluation-harness ([`task_file`]) | |
 /// | `files:`, `hf:`, `osf:`, `url:`, `licence:` | as for a corpus; in a file of its own relative to that file | required; for a task what it names |
-/// | `world:`, `items:`, `world_seed:` | instead of files: `preferences` or `habits` of the toy world, the number of items, and its seed (`pairs`) | |
+/// | `world:`, `items:`, `world_seed:` | instead of files: `preferences`, `habits`, `dialogue-pairs` or `maxims` of the toy world, the number of items, and its seed (`pairs`) | |
 /// | `layout:` | `json`, `csv`, `tsv` or `parquet` (`pairs`) | by the extension of the files |
 /// | `fields:` | other names of the fields `good`, `bad`, `options`, `gold`, `prefix`, `group` and `cluster` (`pairs`) | these |
 /// | `separator:` | the text between the prefix and an option (`pairs`) | `" "` |

@@ -8,8 +8,12 @@ mod knowledge;
 mod minimal_pairs;
 mod nonce;
 mod reading;
+mod replies;
 
 use crate::domain::Suite;
+
+pub use replies::ReplyPair;
+pub(super) use replies::{dialogue_pairs, maxims};
 
 /// The files of a suite; see [`super::evaluation`].
 pub(super) fn files(seed: u64, items: u64, suite: Suite) -> Vec<(String, Vec<u8>)> {

@@ -24,6 +24,8 @@ use super::words::count_words;
 use chance::Chance;
 use grammar::{Phrase, clause, sentence};
 
+pub use evaluation::ReplyPair;
+
 /// The text of a part of the world: documents separated by blank lines, up to the line that contains the last requested
 /// word.
 ///
@@ -34,9 +36,13 @@ pub fn corpus(part: WorldPart, seed: u64, words: u64) -> String {
         WorldPart::Speech => speech,
         WorldPart::Dialogues => dialogue,
         WorldPart::Articles => article,
-        WorldPart::Chat | WorldPart::Questions | WorldPart::Preferences | WorldPart::Habits | WorldPart::Evaluation => {
-            return String::new();
-        }
+        WorldPart::Chat
+        | WorldPart::Questions
+        | WorldPart::Preferences
+        | WorldPart::Habits
+        | WorldPart::Evaluation
+        | WorldPart::DialoguePairs
+        | WorldPart::Maxims => return String::new(),
     };
     let (mut text, mut count) = (String::new(), 0);
     for index in 0.. {
@@ -63,7 +69,9 @@ pub fn records(part: WorldPart, seed: u64, count: u64) -> Vec<Record> {
         | WorldPart::Articles
         | WorldPart::Preferences
         | WorldPart::Habits
-        | WorldPart::Evaluation => return vec![],
+        | WorldPart::Evaluation
+        | WorldPart::DialoguePairs
+        | WorldPart::Maxims => return vec![],
     };
     (0..count).map(|index| record(&mut Chance::new(part, seed, index))).collect()
 }
@@ -83,13 +91,27 @@ pub fn pairs(part: WorldPart, seed: u64, count: u64) -> Vec<[Record; 2]> {
         | WorldPart::Articles
         | WorldPart::Chat
         | WorldPart::Questions
-        | WorldPart::Evaluation => return vec![],
+        | WorldPart::Evaluation
+        | WorldPart::DialoguePairs
+        | WorldPart::Maxims => return vec![],
     };
     let pair = |index| {
         let (prompt, replies) = exchange::opinion(&mut Chance::new(part, seed, index), always);
         replies.map(|reply| Record::Pair { prompt: prompt.clone(), reply })
     };
     (0..count).map(pair).collect()
+}
+
+/// The items of a test set of replies, [`WorldPart::DialoguePairs`] or [`WorldPart::Maxims`]; none for other parts.
+///
+/// Every second item has the replies of the item before it the other way round, after another prefix, so that a model that
+/// disregards the prefix is right in half of the items.
+pub fn reply_pairs(part: WorldPart, seed: u64, count: u64) -> Vec<ReplyPair> {
+    match part {
+        WorldPart::DialoguePairs => evaluation::dialogue_pairs(seed, count),
+        WorldPart::Maxims => evaluation::maxims(seed, count),
+        _ => vec![],
+    }
 }
 
 /// The evaluation files of a suite, as (file name, content) sorted by name, with this number of items per subtask.

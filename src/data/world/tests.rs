@@ -226,6 +226,67 @@ fn the_world_is_stable_across_releases() {
     insta::assert_snapshot!(format!("{text} {pairs} {all}"), @"110e676fcffbf05c 6f64167679e5740c cf20fa2c620cd1f0");
 }
 
+const REPLIES: [WorldPart; 2] = [WorldPart::DialoguePairs, WorldPart::Maxims];
+
+#[test]
+fn sample_test_sets_of_replies() {
+    let mut text = String::new();
+    for part in REPLIES {
+        for ReplyPair { prefix, good, bad, group, twins } in reply_pairs(part, 1, 8) {
+            text.push_str(&format!("{part} {} {twins}: {prefix} => {good} / {bad}\n", group.unwrap_or("-")));
+        }
+    }
+    insta::assert_snapshot!(text, @"
+    dialogue-pairs - 0: Does Jack touch his fox? => Yes, Jack touches his fox. / Yes, a princess helps Sam.
+    dialogue-pairs - 0: Does a princess help Sam? => Yes, a princess helps Sam. / Yes, Jack touches his fox.
+    dialogue-pairs - 1: Does this quiet teacher kiss Ben? => Yes, this quiet teacher kisses Ben. / Yes, the funny cows hug themselves.
+    dialogue-pairs - 1: Do the funny cows hug themselves? => Yes, the funny cows hug themselves. / Yes, this quiet teacher kisses Ben.
+    dialogue-pairs - 2: Do the birds hug the little duck? => Yes, the birds hug the little duck. / No, Ruth is not hiding her picture.
+    dialogue-pairs - 2: Is Ruth hiding her picture? => No, Ruth is not hiding her picture. / Yes, the birds hug the little duck.
+    dialogue-pairs - 3: Do those kings buy their basket? => No, those kings do not buy their basket. / No, this queen is not hiding her letter.
+    dialogue-pairs - 3: Is this queen hiding her letter? => No, this queen is not hiding her letter. / No, those kings do not buy their basket.
+    maxims quantity 0: A rabbit describes Lucy. Who describes Lucy? => A rabbit. / An animal.
+    maxims quantity 0: A rabbit describes Lucy. What is a rabbit? => An animal. / A rabbit.
+    maxims quality 1: Many mice clean some round apples. Do many mice clean some round apples? => Yes, many mice clean some round apples. / No, many mice do not clean some round apples.
+    maxims quality 1: Many mice do not clean some round apples. Do many mice clean some round apples? => No, many mice do not clean some round apples. / Yes, many mice clean some round apples.
+    maxims relation 2: Paul draws the funny prince. Paul is in the park. Where is Paul? => In the park. / The funny prince.
+    maxims relation 2: Paul draws the funny prince. Paul is in the park. Who does Paul draw? => The funny prince. / In the park.
+    maxims manner 3: Paul swims. Paul sits. What does Paul do? => He swims. He sits. / He sits. He swims.
+    maxims manner 3: Paul sits. Paul swims. What does Paul do? => He sits. He swims. / He swims. He sits.
+    ");
+}
+
+/// Whatever a model makes of the replies alone, it is right in one of two twins, so that it scores exactly 50 in each group.
+#[test]
+fn replies_come_in_twins() {
+    for part in REPLIES {
+        let items = reply_pairs(part, 7, 400);
+        assert_eq!(items[..100], reply_pairs(part, 7, 100));
+        assert_ne!(items[..10], reply_pairs(part, 8, 10));
+        for pair in items.chunks(2) {
+            let [one, other] = pair else { panic!("an odd number of items") };
+            assert_eq!((&one.good, &one.bad), (&other.bad, &other.good), "{part}");
+            assert_eq!((one.group, one.twins), (other.group, other.twins), "{part}");
+            assert!(one.good != one.bad && one.prefix != other.prefix, "{part}: {one:?}");
+        }
+    }
+    for ReplyPair { good, bad, .. } in reply_pairs(WorldPart::DialoguePairs, 7, 400) {
+        assert_eq!((good.len(), pieces(&good).len()), (bad.len(), pieces(&bad).len()), "{good} {bad}");
+    }
+    let groups: HashSet<_> = reply_pairs(WorldPart::Maxims, 7, 8).into_iter().map(|item| item.group).collect();
+    assert_eq!(groups, ["quantity", "quality", "relation", "manner"].map(Some).into());
+}
+
+#[test]
+fn no_prefix_of_a_reply_occurs_in_a_text() {
+    let text = training_text(1, 20_000, 3_000);
+    for part in REPLIES {
+        for ReplyPair { prefix, .. } in reply_pairs(part, 1, 200) {
+            assert!(!text.contains(&prefix), "{part}: {prefix}");
+        }
+    }
+}
+
 #[test]
 fn texts_have_the_requested_size_and_shorter_ones_are_prefixes() {
     for part in CORPORA {
