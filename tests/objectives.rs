@@ -163,6 +163,58 @@ fn the_plan_names_the_objective_of_each_stage() {
     ");
 }
 
+/// Several replies to a prompt become pairs by scores, or by constraints that can be checked.
+#[test]
+fn pairs_are_picked_out_of_several_replies() {
+    let dataset = |pairs: &str| {
+        let spec = spec("", ", objective: simpo");
+        spec.replace(
+            "  wishes: {world: preferences, records: 60}",
+            &format!("  wishes: {{files: several.jsonl{pairs}}}"),
+        )
+    };
+    let show = |pairs: &str| {
+        let env = Env::new(&dataset(pairs));
+        let row = |number: u32| {
+            format!(
+                r#"{{"prompt": "Who is it {number}?", "replies": ["It is Anna.", "It is a dog, I say.", "It is."], "scores": [2, 1, 0.5]}}"#
+            )
+        };
+        std::fs::write(env.path().join("several.jsonl"), (0..30).map(row).collect::<Vec<_>>().join("\n")).unwrap();
+        let text = env.run(0, &["data", "show", "spec.yaml", "wishes", "-n", "2", "--format", "json"]);
+        let shown: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        let reply = |record: &serde_json::Value| -> String {
+            let tokens = record["tokens"].as_array().expect("tokens").iter();
+            let trained = tokens.filter(|token| token["trained"] == true).map(|token| token["text"].as_str().unwrap());
+            format!("{}{}", if record["rejected"] == true { "not " } else { "" }, trained.collect::<String>().trim())
+        };
+        let replies: Vec<String> = shown["shown"].as_array().expect("records").iter().map(reply).collect();
+        replies.join(" | ").replace("<|endoftext|>", "")
+    };
+    assert_eq!(show(""), "It is Anna. | not It is.");
+    assert_eq!(show(", format: replies, pairs: {gap: low}"), "It is Anna. | not It is a dog, I say.");
+    let constraints = "constraints: [{words: [4, 9]}, {contains: dog}]";
+    let checked = format!(", format: replies, pairs: {{gap: shared_prefix, {constraints}}}");
+    assert_eq!(show(&checked), "It is a dog, I say. | not It is Anna.");
+
+    let problem = |pairs: &str| Env::new(&dataset(pairs)).stderr(1, &["plan", "spec.yaml"]);
+    insta::assert_snapshot!(problem(", format: alpaca, pairs: {gap: low}"), @"
+    spec.yaml:6:50: 'pairs' has no meaning for the format alpaca; several replies have the format replies
+      help: remove it
+    spec.yaml:11:82: the objective simpo needs pairs of a chosen and a rejected reply, but dataset 'wishes' has none
+      help: use a dataset with the format preference or replies
+    ");
+    insta::assert_snapshot!(problem(", format: replies, pairs: {constraints: [{word: 3}]}"), @"
+    spec.yaml:6:74: unknown key 'word'
+      help: did you mean 'words'?
+    ");
+    insta::assert_snapshot!(problem(", format: replies, pairs: {difficulty: [0.9, 0.1]}"), @"spec.yaml:6:71: 'difficulty': the first number is greater than the second");
+    insta::assert_snapshot!(problem(", format: replies, pairs: {constraints: [{words: [1, 2], lacks: no}]}"), @"
+    spec.yaml:6:73: a constraint has several keys
+      help: write each constraint as an item of its own
+    ");
+}
+
 /// Uncertainties that say nothing about the replies do as much as the same smoothing everywhere.
 #[test]
 fn smoothing_by_uncertainty_has_the_mean_that_was_asked_for() {

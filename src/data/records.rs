@@ -126,9 +126,10 @@ fn parse(file: &SourceFile, format: &DatasetFormat) -> Result<Vec<Vec<Record>>, 
             })?;
             Ok(single(records))
         }
-        DatasetFormat::Rows { layout, row, fields, roles, replies, position, uncertainty, first: _ } => {
+        DatasetFormat::Rows { layout, row, fields, roles, replies, ranking, position, uncertainty, first: _ } => {
             let uncertainty = uncertainty.as_deref();
-            let reader = RowReader { row: *row, fields, roles, replies: *replies, position: *position, uncertainty };
+            let (replies, ranking, position) = (*replies, ranking.as_ref(), *position);
+            let reader = RowReader { row: *row, fields, roles, replies, ranking, position, uncertainty };
             let mut groups = vec![];
             let names = reader.names();
             let read = |value: &Value| {

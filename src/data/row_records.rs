@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::domain::{InstructionPosition, Replies, Role, RowFormat};
+use crate::domain::{InstructionPosition, Ranking, Replies, Role, RowFormat, mix};
 
 use super::record::{Message, Record, Segment, Uncertainty};
 use super::rows::{field, text_of};
@@ -25,6 +25,8 @@ pub(super) struct RowReader<'a> {
     pub roles: &'a BTreeMap<String, Role>,
     /// The replies to read.
     pub replies: Replies,
+    /// How a pair is picked out of several replies; `None` for the default.
+    pub ranking: Option<&'a Ranking>,
     /// Where the instruction of a row with an input stands.
     pub position: InstructionPosition,
     /// The field with the uncertainty of the reply.
@@ -77,6 +79,7 @@ impl RowReader<'_> {
             RowFormat::Preference => {
                 return Ok(Record::of_pair(self.preference(row)?, self.replies));
             }
+            RowFormat::Replies => return Ok(Record::of_pair(self.ranked(row)?, self.replies)),
             RowFormat::Kto => {
                 let record = self.prompt_completion(row)?;
                 match (self.flag(row, "label")?, self.replies) {
@@ -267,6 +270,45 @@ impl RowReader<'_> {
                 Segment { text: text[common..].to_owned(), trained: true },
             ])
         }))
+    }
+
+    /// The chosen and the rejected record out of several replies; both are blank if the prompt is left out.
+    fn ranked(&self, row: &Value) -> Result<[Record; 2], String> {
+        let by_default = Ranking::default();
+        let ranking = self.ranking.unwrap_or(&by_default);
+        let prompt = self.text(row, "prompt")?;
+        let name = self.name("replies");
+        let list = self.required(row, "replies")?.as_array().ok_or_else(|| format!("field '{name}' is not a list"))?;
+        let text = |reply| text_of(reply).map_err(|problem| format!("a reply in the field '{name}' {problem}"));
+        let replies: Vec<String> = list.iter().map(text).collect::<Result<_, _>>()?;
+        let scores = match replies.iter().map(|reply| ranking.score(reply)).collect::<Option<Vec<f64>>>() {
+            Some(scores) => scores,
+            None => self.scores(row, replies.len())?,
+        };
+        let seed = prompt.bytes().fold(0, |seed, byte| mix(seed ^ u64::from(byte)));
+        let record = |place: usize| Record::Pair { prompt: prompt.clone(), reply: replies[place].clone() };
+        Ok(match ranking.pick(&replies, &scores, seed) {
+            Some((chosen, rejected)) => [record(chosen), record(rejected)],
+            None => [Record::Segments(vec![]), Record::Segments(vec![])],
+        })
+    }
+
+    /// The scores of this number of replies.
+    fn scores(&self, row: &Value, replies: usize) -> Result<Vec<f64>, String> {
+        let name = self.name("scores");
+        let value = field(row, name).ok_or_else(|| {
+            format!(
+                "field '{name}' is missing; give the replies scores, or check them with `pairs: {{constraints: ...}}`"
+            )
+        })?;
+        let wrong = || format!("field '{name}' is not a list of finite numbers");
+        let list = value.as_array().ok_or_else(wrong)?;
+        let number = |score: &Value| score.as_f64().filter(|score| score.is_finite()).ok_or_else(wrong);
+        let scores: Vec<f64> = list.iter().map(number).collect::<Result<_, _>>()?;
+        match scores.len() == replies {
+            true => Ok(scores),
+            false => Err(format!("field '{name}' has {} numbers, but there are {replies} replies", scores.len())),
+        }
     }
 
     fn segments(&self, row: &Value) -> Result<Record, String> {

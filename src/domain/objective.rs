@@ -151,7 +151,7 @@ impl TuneObjective {
     pub fn needs(&self) -> (&'static str, &'static str) {
         match self.replies() {
             Replies::Good => ("replies", "any format"),
-            Replies::Pairs => ("pairs of a chosen and a rejected reply", "the format preference"),
+            Replies::Pairs => ("pairs of a chosen and a rejected reply", "the format preference or replies"),
             Replies::Labelled => ("replies that are labelled good or bad", "the format kto or preference"),
         }
     }

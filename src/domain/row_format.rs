@@ -27,6 +27,9 @@ pub enum RowFormat {
     Preference,
     /// A completion that is labelled good or bad; supervised fine-tuning trains on the good ones.
     Kto,
+    /// Several replies to a prompt with their scores, out of which a pair is picked; supervised fine-tuning trains on the
+    /// chosen one.
+    Replies,
     /// Pieces of text, each of which is trained on or not.
     Segments,
     /// Token ids, with a label for each.
@@ -52,6 +55,7 @@ impl RowFormat {
             RowFormat::Messages => &["messages", "system", "role", "content", "train"],
             RowFormat::Preference => &["chosen", "rejected", "prompt", "role", "content"],
             RowFormat::Kto => &["prompt", "completion", "label", "role", "content"],
+            RowFormat::Replies => &["prompt", "replies", "scores"],
             RowFormat::Segments => &["segments", "text", "label"],
             RowFormat::Tokens => &["input_ids", "labels", "attention_mask"],
         }
@@ -61,7 +65,7 @@ impl RowFormat {
     pub fn required(self) -> &'static [&'static str] {
         let required = match self {
             RowFormat::Text | RowFormat::Sharegpt | RowFormat::Messages | RowFormat::Segments | RowFormat::Tokens => 1,
-            RowFormat::PromptCompletion | RowFormat::Alpaca | RowFormat::Preference => 2,
+            RowFormat::PromptCompletion | RowFormat::Alpaca | RowFormat::Preference | RowFormat::Replies => 2,
             RowFormat::Kto => 3,
         };
         &self.fields()[..required]
@@ -75,7 +79,7 @@ impl RowFormat {
             | RowFormat::Messages
             | RowFormat::Preference
             | RowFormat::Kto => true,
-            RowFormat::Text | RowFormat::Alpaca | RowFormat::Segments | RowFormat::Tokens => false,
+            RowFormat::Text | RowFormat::Alpaca | RowFormat::Replies | RowFormat::Segments | RowFormat::Tokens => false,
         }
     }
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;
 
 use super::objective::Replies;
+use super::ranking::Ranking;
 use super::row_format::{InstructionPosition, Role, RowFormat};
 use super::template::Pattern;
 
@@ -79,7 +80,7 @@ pub struct CorpusFormat {
 }
 
 /// How the files of a dataset become records.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "format")]
 pub enum DatasetFormat {
     /// Unknown until the files are found; then it is replaced by the format that the fields of the first row show. Jobs
@@ -105,6 +106,9 @@ pub enum DatasetFormat {
         /// The replies to read, of layouts that also have bad ones.
         #[serde(default, skip_serializing_if = "Replies::is_good")]
         replies: Replies,
+        /// How a pair is picked out of several replies.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ranking: Option<Ranking>,
         /// Where the instruction of a row with an input stands.
         #[serde(default, skip_serializing_if = "InstructionPosition::is_pre")]
         position: InstructionPosition,
@@ -178,6 +182,7 @@ impl DatasetFormat {
             fields,
             roles,
             replies: Replies::Good,
+            ranking: None,
             position: InstructionPosition::Pre,
             uncertainty: None,
             first: None,
@@ -189,6 +194,7 @@ impl DatasetFormat {
         let mut format = self.clone();
         match (&mut format, wanted) {
             (DatasetFormat::Rows { row: RowFormat::Preference, replies, .. }, _)
+            | (DatasetFormat::Rows { row: RowFormat::Replies, replies, .. }, Replies::Good | Replies::Pairs)
             | (DatasetFormat::Rows { row: RowFormat::Kto, replies, .. }, Replies::Good | Replies::Labelled) => {
                 *replies = wanted;
             }

@@ -8,6 +8,7 @@ use crate::domain::{
 };
 
 use super::fields::{Fault, Fields, Scalar, scalar};
+use super::ranking::ranking;
 use super::scalars::{choice, count, flag, small, text};
 use super::tree::{Node, Value};
 
@@ -32,6 +33,7 @@ pub(super) const LAYOUTS: [(&str, Layout); 4] =
 /// | `layout:` | `json`, `csv`, `tsv` or `parquet` | by the extension of the files |
 /// | `fields:` | other names of the fields, `{messages: dialog, content: text}` | those of the layout |
 /// | `roles:` | what other names of speakers mean, `{customer: user, agent: assistant}` | the usual names |
+/// | `pairs:` | how a pair is picked out of several replies: `{gap: high, difficulty: [0.2, 0.8], constraints: [{words: [5, 20]}, json]}` (`replies`) | the best and the worst |
 /// | `position:` | whether the instruction stands before (`pre`) or after (`post`) the input (`alpaca`) | `pre` |
 /// | `uncertainty:` | the field with the uncertainty of each reply, for `label_smoothing: {uncertainty: MEAN}` | none |
 /// | `prompt:`, `reply:` | fields of a row, or text with fields: `"{instruction}\n{input}"`; `outer.inner` is a field within a field | `prompt`, `reply` |
@@ -57,6 +59,7 @@ pub(super) fn format(fields: &mut Fields, extension: Layout) -> DatasetFormat {
     let format = fields.get("format", None, |value| choice(formats.iter().copied())(value).map(Some));
     if !matches!(format, Some(Format::Rows(_))) {
         fields.forbid("position", "needs `format: alpaca`");
+        fields.forbid("pairs", "needs `format: replies`");
         fields.forbid("uncertainty", "needs `format:` with the name of a layout, such as `format: prompt_completion`");
     }
     match format {
@@ -71,6 +74,7 @@ pub(super) fn format(fields: &mut Fields, extension: Layout) -> DatasetFormat {
             let names = names(fields, row);
             let roles = roles(fields, row);
             let position = position(fields, row);
+            let ranking = ranking(fields, row);
             let uncertainty = fields.get("uncertainty", None, |value| text(value).map(Some));
             DatasetFormat::Rows {
                 layout,
@@ -78,6 +82,7 @@ pub(super) fn format(fields: &mut Fields, extension: Layout) -> DatasetFormat {
                 fields: names,
                 roles,
                 replies: Replies::Good,
+                ranking,
                 position,
                 uncertainty,
                 first: first(fields),

@@ -51,6 +51,7 @@ mod objective;
 mod overrides;
 mod own_test;
 mod problem;
+mod ranking;
 mod remote;
 mod resources;
 mod scalars;

@@ -157,6 +157,8 @@ pub(super) enum Within {
     Fraction,
     /// From 0, inclusive, to 1, exclusive.
     ProperFraction,
+    /// Any finite number.
+    Anything,
 }
 
 /// A real number.
@@ -174,6 +176,7 @@ pub(super) fn real(within: Within) -> impl Fn(&Value) -> Scalar<f64> {
             Within::ProperFraction => {
                 (|x| (0.0..1.0).contains(&x), "a fraction from 0 to below 1", "such as 0.1 for a tenth")
             }
+            Within::Anything => (|_| true, "a number", "such as 2 or -0.5"),
         };
         let fitting = |number: &f64| number.is_finite() && fits(*number);
         number.filter(fitting).ok_or_else(|| match value {

@@ -13,7 +13,7 @@ fn reader<'a>(
     roles: &'a BTreeMap<String, Role>,
 ) -> RowReader<'a> {
     let position = InstructionPosition::Pre;
-    RowReader { row, fields, roles, replies: Replies::Good, position, uncertainty: None }
+    RowReader { row, fields, roles, replies: Replies::Good, ranking: None, position, uncertainty: None }
 }
 
 fn read_with(reader: RowReader<'_>, row: &str) -> String {
@@ -121,6 +121,38 @@ fn bad_replies_positions_and_uncertainties_are_read() {
     }
     assert_eq!(with(RowFormat::Kto, Replies::Labelled, &kto("true")), "p → [c]");
     assert_eq!(with(RowFormat::Kto, Replies::Labelled, &kto("0")), "bad: p → [c]");
+
+    let several = r#"{"prompt": "p", "replies": ["so so", "bad", "good"], "scores": [1, 0, 2]}"#;
+    assert_eq!(with(RowFormat::Replies, Replies::Pairs, several), "p → [good] / bad: p → [bad]");
+    assert_eq!(with(RowFormat::Replies, Replies::Good, several), "p → [good]");
+    let ranked = |ranking: Ranking, text: &str| {
+        let reader = RowReader {
+            replies: Replies::Pairs,
+            ranking: Some(&ranking),
+            ..reader(RowFormat::Replies, &fields, &roles)
+        };
+        read_with(reader, text)
+    };
+    let low = Ranking { gap: crate::domain::ScoreGap::Low, ..Ranking::default() };
+    assert_eq!(ranked(low, several), "p → [good] / bad: p → [so so]");
+    let short = Ranking { constraints: vec![crate::domain::Constraint::Words([2, 9])], ..Ranking::default() };
+    assert_eq!(ranked(short, several), "p → [so so] / bad: p → [bad]");
+    let hard = Ranking { difficulty: Some([0.0, 0.5]), ..Ranking::default() };
+    assert_eq!(ranked(hard, several), " / bad: ", "the prompt is left out");
+    for (text, problem) in [
+        (
+            r#"{"prompt": "p", "replies": ["a"]}"#,
+            "field 'scores' is missing; give the replies scores, or check them with `pairs: {constraints: ...}`",
+        ),
+        (
+            r#"{"prompt": "p", "replies": ["a"], "scores": [1, 2]}"#,
+            "field 'scores' has 2 numbers, but there are 1 replies",
+        ),
+        (r#"{"prompt": "p", "replies": ["a"], "scores": ["x"]}"#, "field 'scores' is not a list of finite numbers"),
+        (r#"{"prompt": "p", "replies": "a", "scores": [1]}"#, "field 'replies' is not a list"),
+    ] {
+        assert_eq!(with(RowFormat::Replies, Replies::Pairs, text), format!("error: {problem}"));
+    }
 
     let row = r#"{"instruction": "add", "input": "1 2", "output": "3"}"#;
     let alpaca =
