@@ -66,19 +66,15 @@ fn constraint(node: &Node, fields: &Fields) -> Option<Constraint> {
     };
     let mut own = Fields::of(node, "a constraint", fields.log)?;
     let mut found = vec![];
-    for (key, of) in [("words", Constraint::Words as fn([u32; 2]) -> Constraint), ("lines", Constraint::Lines)] {
-        let range = own.take(key).and_then(|node| limits(&format!("'{key}'"), node, fields, small(0..=1_000_000)));
-        found.extend(range.map(|(least, most)| of([least, most])));
-    }
-    let texts: [(&str, fn(String) -> Constraint); 4] = [
-        ("contains", Constraint::Contains),
-        ("lacks", Constraint::Lacks),
-        ("starts_with", Constraint::StartsWith),
-        ("ends_with", Constraint::EndsWith),
-    ];
-    for (key, of) in texts {
-        found.extend(own.get(key, None, |value| text(value).map(Some)).map(of));
-    }
+    let mut range =
+        |key| own.take(key).and_then(|node| limits(&format!("'{key}'"), node, fields, small(0..=1_000_000)));
+    found.extend(range("words").map(|(least, most)| Constraint::Words([least, most])));
+    found.extend(range("lines").map(|(least, most)| Constraint::Lines([least, most])));
+    let mut word = |key| own.get(key, None, |value| text(value).map(Some));
+    found.extend(word("contains").map(Constraint::Contains));
+    found.extend(word("lacks").map(Constraint::Lacks));
+    found.extend(word("starts_with").map(Constraint::StartsWith));
+    found.extend(word("ends_with").map(Constraint::EndsWith));
     own.finish();
     if found.len() > 1 {
         let hint = "write each constraint as an item of its own".to_owned();
