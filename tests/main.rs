@@ -27,6 +27,7 @@ mod fuzz;
 mod golden_eval;
 mod help;
 mod import;
+mod in_context;
 mod items;
 mod learning;
 mod objectives;

@@ -17,9 +17,10 @@ fn preferences_are_learned_by_every_objective() {
         );
         env.query(&sql)[0].parse().expect("a number")
     };
+    let before = accuracy("chat", "sft");
+    assert!((before - 50.0).abs() < 10.0, "{before}");
     for objective in OBJECTIVES {
-        let (before, after) = (accuracy("chat", objective), accuracy("wishes", objective));
-        assert!((before - 50.0).abs() < 10.0, "before {objective}: {before}");
+        let after = accuracy("wishes", objective);
         assert!(after > 80.0, "after {objective}: {after}");
     }
     let measured = |name: &str, place: &str| -> Vec<f64> {

@@ -186,7 +186,7 @@ fn what_is_wrong_with_a_test_set_is_said_before_anything_runs() {
         -S evaluate={suites: [{name: a, files: pairs.jsonl}, {name: a, files: speech.txt}]}: two test sets are named 'a'
           help: give one of them another `name`
 
-        -S evaluate={suites: [{name: a, files: pairs.jsonl, format: peplexity}]}: 'format' must be one of pairs, perplexity, not 'peplexity'
+        -S evaluate={suites: [{name: a, files: pairs.jsonl, format: peplexity}]}: 'format' must be one of pairs, perplexity, in-context, not 'peplexity'
           help: did you mean 'perplexity'?
 
         -S evaluate={suites: [{name: a, files: pairs.jsonl, fields: {god: x}}]}: unknown key 'god'

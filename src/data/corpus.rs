@@ -36,6 +36,22 @@ pub(super) fn measure(located: &LocatedSource, format: &CorpusFormat) -> Result<
     Ok(size)
 }
 
+/// The streams of a test set of in-context learning, which only the toy world has, because it knows their entropies.
+///
+/// # Errors
+/// A source that is not [`WorldPart::MetaLang`].
+pub fn streams(located: &LocatedSource) -> Result<impl Iterator<Item = world::Stream>, DataError> {
+    match &located.origin {
+        Origin::World { part: WorldPart::MetaLang(family), seed, size } => Ok(world::streams(*family, *seed, *size)),
+        Origin::World { part, .. } => {
+            let wanted = "a test set of in-context learning";
+            Err(DataError::WrongPart { part: *part, wanted, choices: "metalang" })
+        }
+        Origin::Content { .. } => Err(DataError::Missing { location: "streams with their entropies".to_owned() }),
+        Origin::Missing { location } => Err(DataError::Missing { location: location.clone() }),
+    }
+}
+
 fn each_document(
     located: &LocatedSource,
     format: &CorpusFormat,
@@ -43,7 +59,7 @@ fn each_document(
 ) -> Result<(), DataError> {
     match &located.origin {
         Origin::World { part, seed, size } => match part {
-            WorldPart::Speech | WorldPart::Dialogues | WorldPart::Articles => {
+            WorldPart::Speech | WorldPart::Dialogues | WorldPart::Articles | WorldPart::MetaLang(_) => {
                 split(&world::corpus(*part, *seed, *size), format, visit);
             }
             WorldPart::Chat
@@ -53,7 +69,7 @@ fn each_document(
             | WorldPart::Evaluation
             | WorldPart::DialoguePairs
             | WorldPart::Maxims => {
-                let (wanted, choices) = ("a corpus", "speech, dialogues, articles");
+                let (wanted, choices) = ("a corpus", "speech, dialogues, articles, metalang");
                 return Err(DataError::WrongPart { part: *part, wanted, choices });
             }
         },

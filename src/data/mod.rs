@@ -44,7 +44,7 @@ mod words;
 pub mod world;
 
 pub use atomic::replace_file;
-pub use corpus::documents;
+pub use corpus::{documents, streams};
 pub use detect::detect_format;
 pub use digests::{FileDigest, FileDigests};
 pub use error::DataError;

@@ -29,7 +29,8 @@ pub mod job;
 pub mod job_kind;
 pub mod json_text;
 pub mod layout;
-pub mod milestone;
+pub mod metalang;
+mod milestone;
 pub mod mode;
 pub mod model;
 pub mod objective;
@@ -84,6 +85,7 @@ pub use job::{
 };
 pub use job_kind::JobKind;
 pub use json_text::{JsonProblem, json_lines, parse_json, special_number};
+pub use metalang::{MetaLang, MetaLangVersion};
 pub use milestone::Milestone;
 pub use mode::{AoaFit, BoxRows, EwokContrast, FirstToken, Mode, Nan, PerLength, Preference, ReadingWord, Sums, Ties};
 pub use model::{Arch, ArchProperties, LARGEST_MODEL, ModelConfig, ModelLimits, Positions};
@@ -108,7 +110,7 @@ pub use table::{NamedTable, OwnQuantity, Quantity, Reference, TableView};
 pub use template::{Pattern, Template};
 pub use test_set::{
     ChoiceMetric, ChoiceRule, ExamplePool, ExampleSampler, Examples, MultipleChoice, PairShots, PairsFormat, RowRule,
-    ScoredText, Test, TestItems, TestSet,
+    ScoredStreams, ScoredText, Test, TestItems, TestSet,
 };
 pub use text_format::{CorpusFormat, DatasetFormat, Documents, Layout};
 pub use text_size::{MeasuredText, TextSize};

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use strum::Display;
 
 use super::digest::Digest;
+use super::metalang::MetaLang;
 
 /// The content of some data, wherever its files are.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -57,4 +58,8 @@ pub enum WorldPart {
     DialoguePairs,
     /// Test set of pairs: replies that observe or violate a maxim of conversation.
     Maxims,
+    /// Corpus: streams of symbols, each in a random language of its own. Test set of in-context learning.
+    #[serde(rename = "metalang")]
+    #[strum(serialize = "metalang")]
+    MetaLang(MetaLang),
 }

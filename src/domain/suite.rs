@@ -1,6 +1,6 @@
 //! The evaluation suites.
 //!
-//! Three of them are not official: they stand for the formats of the user's own [test sets](super::TestSet).
+//! Four of them are not official: they stand for the formats of the user's own [test sets](super::TestSet).
 //!
 //! To add a suite, add a variant to [`Suite`]; the compiler then reports every `match` that needs it. If its items are
 //! scored by an existing [`ScoringMethod`], only a reader for its files is missing in `suites`. CONTRIBUTING.md lists the
@@ -57,6 +57,8 @@ pub enum Suite {
     MultipleChoice,
     /// Bits per byte of a text: a test set of the user's own.
     Perplexity,
+    /// The regret of predictions in random languages: a test set of the user's own.
+    InContext,
 }
 
 impl Suite {
@@ -88,15 +90,18 @@ impl Suite {
             Suite::Aoa => ScoringMethod::AgeOfAcquisition,
             Suite::Glue => ScoringMethod::Finetuning,
             Suite::Perplexity => ScoringMethod::BitsPerByte,
+            Suite::InContext => ScoringMethod::Regret,
         }
     }
 
     /// Whether a single model is scored without fine-tuning.
     pub fn is_zero_shot(self) -> bool {
         match self.scoring() {
-            ScoringMethod::Choice | ScoringMethod::Rank | ScoringMethod::ReadingTimes | ScoringMethod::BitsPerByte => {
-                true
-            }
+            ScoringMethod::Choice
+            | ScoringMethod::Rank
+            | ScoringMethod::ReadingTimes
+            | ScoringMethod::BitsPerByte
+            | ScoringMethod::Regret => true,
             ScoringMethod::AgeOfAcquisition | ScoringMethod::Finetuning => false,
         }
     }
@@ -114,7 +119,7 @@ impl Suite {
             Suite::Reading => ("full_eval/reading", Some("fast_eval/reading")),
             Suite::Aoa => ("full_eval/aoa", None),
             Suite::Glue => ("full_eval/glue_filtered", None),
-            Suite::Pairs | Suite::MultipleChoice | Suite::Perplexity => return None,
+            Suite::Pairs | Suite::MultipleChoice | Suite::Perplexity | Suite::InContext => return None,
         };
         let download = match self {
             Suite::Ewok => {
@@ -138,8 +143,8 @@ impl Suite {
             Suite::Aoa => &["first_token", "aoa"],
             Suite::Pairs => &["ties", "nan", "first_token", "sums", "length"],
             Suite::MultipleChoice => &["ties", "nan", "sums"],
-            // The rules of fine-tuning are in its recipe, and bits per byte have no choices.
-            Suite::Glue | Suite::Perplexity => &[],
+            // The rules of fine-tuning are in its recipe, and bits per byte and regrets have no choices.
+            Suite::Glue | Suite::Perplexity | Suite::InContext => &[],
         }
     }
 
@@ -159,7 +164,8 @@ impl Suite {
             | Suite::Glue
             | Suite::Pairs
             | Suite::MultipleChoice
-            | Suite::Perplexity => 1,
+            | Suite::Perplexity
+            | Suite::InContext => 1,
         }
     }
 }
@@ -179,6 +185,8 @@ pub enum ScoringMethod {
     Finetuning,
     /// The log-probability of a text is related to the number of its bytes.
     BitsPerByte,
+    /// The log-probability of the symbols of a stream is compared with their entropy.
+    Regret,
 }
 
 impl ScoringMethod {
@@ -190,6 +198,7 @@ impl ScoringMethod {
             ScoringMethod::ReadingTimes => "partial-r2",
             ScoringMethod::AgeOfAcquisition => "pearson",
             ScoringMethod::BitsPerByte => "bits-per-byte",
+            ScoringMethod::Regret => "regret",
         }
     }
 }

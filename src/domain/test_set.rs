@@ -69,6 +69,8 @@ pub enum TestItems {
     MultipleChoice(Box<MultipleChoice>),
     /// Text whose bits per byte are measured.
     Perplexity(ScoredText),
+    /// Streams in random languages, of which a model can only learn from the stream itself.
+    InContext(ScoredStreams),
 }
 
 impl TestSet {
@@ -76,7 +78,9 @@ impl TestSet {
     pub fn quantity(&self) -> Quantity {
         let metric = match &self.items {
             TestItems::MultipleChoice(task) => task.metrics.first().map_or("accuracy", |metric| metric.score_metric()),
-            TestItems::Pairs(_) | TestItems::Perplexity(_) => self.items.suite().scoring().metric(),
+            TestItems::Pairs(_) | TestItems::Perplexity(_) | TestItems::InContext(_) => {
+                self.items.suite().scoring().metric()
+            }
         };
         Quantity::Own(OwnQuantity::new(self.items.suite(), &self.name, metric))
     }
@@ -89,6 +93,7 @@ impl TestItems {
             TestItems::Pairs(_) => Suite::Pairs,
             TestItems::MultipleChoice(_) => Suite::MultipleChoice,
             TestItems::Perplexity(_) => Suite::Perplexity,
+            TestItems::InContext(_) => Suite::InContext,
         }
     }
 }
@@ -142,6 +147,13 @@ pub struct ScoredText {
     pub text: CorpusFormat,
     /// The number of tokens that each further window scores; `None` for half of the positions of the model.
     pub stride: Option<u32>,
+}
+
+/// Streams whose symbols a model predicts, each after all symbols before it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ScoredStreams {
+    /// The score is the mean over the symbols that have at least this many symbols before them.
+    pub after: u32,
 }
 
 /// A multiple-choice task in the format of lm-evaluation-harness. The names of the fields are those of its YAML files.
@@ -292,9 +304,12 @@ mod tests {
         };
         let pairs = PairsFormat { layout: Layout::Csv, fields: BTreeMap::new(), separator: " ".into(), shots: None };
         let text = ScoredText { text: CorpusFormat::default(), stride: Some(8) };
-        for items in
-            [TestItems::Pairs(pairs), TestItems::MultipleChoice(Box::new(choices)), TestItems::Perplexity(text)]
-        {
+        for items in [
+            TestItems::Pairs(pairs),
+            TestItems::MultipleChoice(Box::new(choices)),
+            TestItems::Perplexity(text),
+            TestItems::InContext(ScoredStreams { after: 32 }),
+        ] {
             let suite = items.suite();
             let test = Test::Own(Box::new(TestSet { name: "mine".into(), items }));
             let json = serde_json::to_string(&test).unwrap();

@@ -108,7 +108,7 @@ pub enum Scale {
     Percent,
     /// A correlation times 100, or a mean that includes one: -100 to 100.
     Correlation,
-    /// Bits per byte or a perplexity: 0 or more, and the lower the better.
+    /// Bits per byte, a perplexity, a loss or a regret: the lower the better.
     Cost,
 }
 
@@ -117,15 +117,23 @@ impl Scale {
     pub(super) fn of_metric(metric: &str) -> Self {
         match metric {
             "spearman" | "pearson" | "mcc" => Scale::Correlation,
-            "bits-per-byte" | "perplexity" => Scale::Cost,
+            "bits-per-byte" | "perplexity" | "regret" | "loss" => Scale::Cost,
             _ => Scale::Percent,
         }
     }
 
     /// A note for tables that show scores of one of these metrics of which lower values are better.
-    pub(super) fn note_on_costs<'m>(mut metrics: impl Iterator<Item = &'m str>) -> Option<String> {
-        let note = "For bits per byte and perplexity, lower values are better.";
-        metrics.any(|metric| Scale::of_metric(metric) == Scale::Cost).then(|| note.to_owned())
+    pub(super) fn note_on_costs<'m>(metrics: impl Iterator<Item = &'m str>) -> Option<String> {
+        let costs: Vec<&str> = metrics.filter(|metric| Scale::of_metric(metric) == Scale::Cost).collect();
+        let of_text = costs.iter().any(|metric| matches!(*metric, "bits-per-byte" | "perplexity"));
+        let of_streams = costs.iter().any(|metric| matches!(*metric, "regret" | "loss"));
+        let named = match (of_text, of_streams) {
+            (false, false) => return None,
+            (true, false) => "bits per byte and perplexity",
+            (false, true) => "regret and loss",
+            (true, true) => "bits per byte, perplexity, regret and loss",
+        };
+        Some(format!("For {named}, lower values are better."))
     }
 
     /// The scale of a mean of scores of both scales.

@@ -62,6 +62,10 @@ pub fn read_items(
             reader.finish()
         }
         TestItems::Perplexity(text) => own::documents(&set.name, data::documents(&located, &text.text)?, text.stride),
+        TestItems::InContext(streams) => {
+            let read = data::streams(&located)?.map(|stream| (stream.text, stream.entropies));
+            own::stream_items(&set.name, read, streams.after)
+        }
     };
     let names = located.files.iter().filter_map(|file| Some(file.path.file_name()?.to_string_lossy().into_owned()));
     match items.is_empty() {

@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use crate::data::{DataError, Encoding, TokenizationLoss, Tokenizer};
-use crate::domain::{FirstToken, ScoringRequest};
+use crate::domain::{FirstToken, ScoringRequest, counted};
 use crate::suites::{Candidate, Tokenization};
 
 /// What the ids of a candidate depend on, beside its text.
@@ -44,6 +44,19 @@ pub enum RequestError {
         /// The number of tokens that the model reads at once.
         positions: usize,
     },
+    /// A stream whose symbols are not one token each.
+    #[error(
+        "score a stream: {} have {}, but each symbol must be one token: give the spec `tokenizer: {{vocab_size: 258}}`, \
+         whose tokens are the 256 bytes and two special ones",
+        counted(*symbols as u64, "symbol"),
+        counted(*tokens as u64, "token")
+    )]
+    NotOneToken {
+        /// The number of symbols.
+        symbols: usize,
+        /// The number of tokens.
+        tokens: usize,
+    },
 }
 
 impl ScoringContext<'_> {
@@ -66,6 +79,7 @@ impl ScoringContext<'_> {
             Tokenization::Piecewise => Ok(whole(self.piecewise(candidate)?, candidate)),
             Tokenization::Harness => self.harness(candidate),
             Tokenization::Windows { stride } => self.windows(candidate, stride),
+            Tokenization::Symbols => self.symbols(candidate),
         }
     }
 
@@ -126,6 +140,22 @@ impl ScoringContext<'_> {
         ids.drain(..cut);
         let scored = from.saturating_sub(cut).max(1).min(ids.len())..ids.len();
         Ok(TextRequests { cut, ..whole(vec![ScoringRequest { ids, scored }], candidate) })
+    }
+
+    fn symbols(self, candidate: &Candidate) -> Result<TextRequests, RequestError> {
+        let (symbols, text_ids) = (candidate.text.chars().count(), self.tokenizer.encode(&candidate.text)?);
+        if text_ids.len() != symbols {
+            return Err(RequestError::NotOneToken { symbols, tokens: text_ids.len() });
+        }
+        let mut ids = self.tokenizer.opening().to_vec();
+        let from = (ids.len() + candidate.scored_from).max(1);
+        ids.extend(text_ids);
+        // The last token is only predicted, so that there is one token more than positions.
+        if ids.len() > self.positions.saturating_add(1) {
+            return Err(RequestError::TooLong { tokens: ids.len() - 1, positions: self.positions });
+        }
+        let scored = from.min(ids.len())..ids.len();
+        Ok(whole(vec![ScoringRequest { ids, scored }], candidate))
     }
 
     fn windows(self, candidate: &Candidate, stride: Option<u32>) -> Result<TextRequests, RequestError> {

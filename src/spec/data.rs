@@ -11,6 +11,7 @@ use super::budget;
 use super::build::Build;
 use super::dataset_format::{characters, format, formatting};
 use super::fields::{self, Fault, Fields, Scalar};
+use super::metalang;
 use super::problem::Log;
 use super::remote::remote_files;
 use super::scalars::{choice, count, flag, line, path, seed, small, text};
@@ -30,8 +31,9 @@ const MAX_WORLD_RECORDS: u64 = 1_000_000;
 /// | `files:` | path or glob, relative to `data_root` or within the remote source | this or `world:` |
 /// | `hf:`, `osf:`, `url:` | data on another machine ([`remote_files`]) | |
 /// | `licence:` | the licence, shown by `grid data list` | none |
-/// | `world:` | `speech`, `dialogues` or `articles` of the toy world | |
+/// | `world:` | `speech`, `dialogues` or `articles` of the toy world, or its random languages ([`metalang`]) | |
 /// | `words:` | number of words, at most 20M (`world`) | required |
+/// | `streams:` | in place of `words:`, the number of streams (`metalang`) | required |
 /// | `world_seed:` | seed of the toy world | 1 |
 /// | `documents:` | what separates documents: `blank_line`, `line` or `{lines: N}`; or rows with a field of text: `{jsonl: text}`, `csv`, `tsv`, `parquet` | `blank_line` |
 /// | `remove:` | characters to delete before anything else | none |
@@ -42,6 +44,11 @@ pub(super) fn corpus(name: &str, node: &Node, root: &Path, log: &Log) -> Option<
     let parts = [("speech", WorldPart::Speech), ("dialogues", WorldPart::Dialogues), ("articles", WorldPart::Articles)];
     let mut fields = Fields::of(node, &format!("corpus '{name}'"), log)?;
     let source = source(&mut fields, &parts, ("words", MAX_WORLD_WORDS), root);
+    if let Some(Source::World { part: WorldPart::MetaLang(_), .. }) = source {
+        for key in ["documents", "remove", "min_words", "merge_turns"] {
+            fields.forbid(key, "has no meaning for streams of metalang");
+        }
+    }
     let CorpusFormat { documents, remove, min_words, .. } = cleaned_text(&mut fields);
     let merge_turns = fields.get("merge_turns", false, flag);
     let expected = budget::expected(&mut fields, "documents", false);
@@ -163,6 +170,7 @@ fn source(
         (Some(node), None) => {
             fields::scalar("'files'", node, fields.log, pattern_of_files).map(|path| Source::Files(root.join(path)))
         }
+        (None, Some(node)) if size == "words" && metalang::is_metalang(node) => streams(fields, node),
         (None, Some(node)) => {
             let part = fields::scalar("'world'", node, fields.log, choice(parts.iter().copied()));
             let size =
@@ -184,6 +192,18 @@ fn source(
             None
         }
     }
+}
+
+/// The streams of `world: metalang`: their languages, number and seed.
+pub(super) fn streams(fields: &mut Fields, world: &Node) -> Option<Source> {
+    let family = metalang::metalang(world, fields.log);
+    let most = |value: &Value| match family {
+        Some(family) => count(1..=metalang::most_streams(family))(value),
+        None => count(1..=MAX_WORLD_WORDS)(value),
+    };
+    let size = fields.required("streams", "the number of streams, such as `streams: 2000`", most);
+    let seed = fields.get("world_seed", 1, seed);
+    Some(Source::World { part: WorldPart::MetaLang(family?), seed, size: size? })
 }
 
 /// The source of a test set: local or remote `files:`, or `world:` with the number of items and its seed.

@@ -44,6 +44,7 @@ mod document;
 mod evaluate;
 mod fields;
 mod finetune;
+mod metalang;
 mod models;
 mod names;
 mod nearest;

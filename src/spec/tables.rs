@@ -62,8 +62,9 @@ pub(super) fn table(key: &Key, node: &Node, references: &[String], own: &[Quanti
         let hint = "remove the key: statistics do not include published numbers";
         log.add(place, "'reference' has no meaning for z-scores", Some(hint.into()));
     }
-    let cost =
-        columns.iter().flatten().find(|column| matches!(column, Quantity::Own(own) if own.suite == Suite::Perplexity));
+    let cost = columns.iter().flatten().find(
+        |column| matches!(column, Quantity::Own(own) if matches!(own.suite, Suite::Perplexity | Suite::InContext)),
+    );
     if let (Some(column), TableView::ZScores | TableView::Boxes) = (cost, show) {
         let hint = "remove the column: in the others, higher values are better";
         log.add(

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::domain::{Mode, PairShots, PairsFormat, ScoredText, TestItems, TestSet};
+use crate::domain::{Mode, PairShots, PairsFormat, ScoredStreams, ScoredText, Source, TestItems, TestSet};
 
-use super::data::{cleaned_text, layout_of, licence, test_files, test_source};
+use super::data::{cleaned_text, layout_of, licence, streams, test_files, test_source};
 use super::fields::{Fault, Fields, scalar};
 use super::own_test::{OwnTest, own_name};
 use super::problem::Log;
@@ -22,7 +22,7 @@ const TASK_KEYS: [&str; 6] = ["task", "output_type", "doc_to_text", "dataset_pat
 /// | key | meaning | default |
 /// |---|---|---|
 /// | `name:` | the name in tables | required; for a task that of the task |
-/// | `format:` | `pairs`: options, one of which is right; `perplexity`: bits per byte of a text | `pairs` |
+/// | `format:` | `pairs`: options, one of which is right; `perplexity`: bits per byte of a text; `in-context`: the regret on streams in random languages | `pairs` |
 /// | `task:` | instead of `format`: the path of a multiple-choice task of lm-evaluation-harness ([`task_file`]) | |
 /// | `files:`, `hf:`, `osf:`, `url:`, `licence:` | as for a corpus; in a file of its own relative to that file | required; for a task what it names |
 /// | `world:`, `items:`, `world_seed:` | instead of files: `preferences`, `habits`, `dialogue-pairs` or `maxims` of the toy world, the number of items, and its seed (`pairs`) | |
@@ -33,6 +33,8 @@ const TASK_KEYS: [&str; 6] = ["task", "output_type", "doc_to_text", "dataset_pat
 /// | `length:` | the normalization of log-probabilities, `sum`, `token` or `byte` (`pairs`) | that of `mode` |
 /// | `documents:`, `remove:`, `min_words:` | as for a corpus (`perplexity`) | |
 /// | `stride:` | tokens that each window after the first one scores (`perplexity`) | half of the positions of the model |
+/// | `world:`, `streams:`, `world_seed:` | the random languages ([`metalang`](super::metalang::metalang)), the number of streams, and the seed (`in-context`) | required; seed 1 |
+/// | `after:` | the first position that counts for the score (`in-context`) | required |
 /// | `num_fewshot:` | the number of examples (`task`) | that of the task |
 pub(super) fn own_test(node: &Node, root: &Path, log: &Log) -> Option<OwnTest> {
     match &node.value {
@@ -65,28 +67,42 @@ fn defined(node: &Node, root: &Path, log: &Log) -> Option<OwnTest> {
     }
     let name = fields.required_node("name", "the name in tables, such as `name: my-pairs`");
     let name = name.and_then(|node| own_name(node, log));
-    let source = test_source(&mut fields, root);
-    let licence = licence(&mut fields);
-    let formats = [("pairs", false), ("perplexity", true)];
-    let is_text = fields.get("format", false, |value| {
+    let formats = [("pairs", Format::Pairs), ("perplexity", Format::Perplexity), ("in-context", Format::InContext)];
+    let format = fields.get("format", Format::Pairs, |value| {
         choice(formats)(value)
             .map_err(|fault| fault.or_hint("a task of lm-evaluation-harness is named by `task: FILE`"))
     });
+    let source = match format {
+        Format::Pairs | Format::Perplexity => test_source(&mut fields, root),
+        Format::InContext => streams_only(&mut fields),
+    };
+    let licence = licence(&mut fields);
     let mut length = None;
-    let items = if is_text {
-        fields.forbid("world", "has no meaning for the format perplexity");
-        let text = cleaned_text(&mut fields);
-        let stride = fields.get("stride", None, |value| small(1..=1_000_000)(value).map(Some));
-        TestItems::Perplexity(ScoredText { text, stride })
-    } else {
-        let layouts = super::dataset_format::LAYOUTS;
-        let layout = source.as_ref().map(layout_of).unwrap_or_default();
-        let layout = fields.get("layout", layout, choice(layouts));
-        let renamed = fields.take("fields").map(|node| renamed(node, log)).unwrap_or_default();
-        let separator = fields.get("separator", PairsFormat::SEPARATOR.to_owned(), text);
-        length = fields.get("length", None, |value| choice(LENGTHS.map(|word| (word, Some(word))))(value));
-        let shots = fields.take("shots").and_then(|node| shots(node, log));
-        TestItems::Pairs(PairsFormat { layout, fields: renamed, separator, shots })
+    let items = match format {
+        Format::Perplexity => {
+            fields.forbid("world", "has no meaning for the format perplexity");
+            let text = cleaned_text(&mut fields);
+            let stride = fields.get("stride", None, |value| small(1..=1_000_000)(value).map(Some));
+            TestItems::Perplexity(ScoredText { text, stride })
+        }
+        Format::InContext => {
+            let after = fields.required(
+                "after",
+                "the first position that counts for the score, such as `after: 256`",
+                small(1..=65_535),
+            );
+            TestItems::InContext(ScoredStreams { after: after? })
+        }
+        Format::Pairs => {
+            let layouts = super::dataset_format::LAYOUTS;
+            let layout = source.as_ref().map(layout_of).unwrap_or_default();
+            let layout = fields.get("layout", layout, choice(layouts));
+            let renamed = fields.take("fields").map(|node| renamed(node, log)).unwrap_or_default();
+            let separator = fields.get("separator", PairsFormat::SEPARATOR.to_owned(), text);
+            length = fields.get("length", None, |value| choice(LENGTHS.map(|word| (word, Some(word))))(value));
+            let shots = fields.take("shots").and_then(|node| shots(node, log));
+            TestItems::Pairs(PairsFormat { layout, fields: renamed, separator, shots })
+        }
     };
     fields.finish();
     let set = TestSet { name: name?, items };
@@ -106,6 +122,23 @@ fn shots(node: &Node, log: &Log) -> Option<PairShots> {
     let delimiter = own.get("delimiter", DELIMITER.to_owned(), text);
     own.finish();
     k.filter(|k| *k > 0).map(|k| PairShots { k, delimiter, draws })
+}
+
+/// What the items of a test set are.
+#[derive(Clone, Copy)]
+enum Format {
+    Pairs,
+    Perplexity,
+    InContext,
+}
+
+/// The source of streams, which can only be the toy world: it alone knows their entropies.
+fn streams_only<'a>(fields: &mut Fields<'a>) -> Option<Source> {
+    for key in ["files", "hf", "osf", "url"] {
+        fields.forbid(key, "has no meaning for the format in-context, whose streams need the entropy of each symbol");
+    }
+    let world = fields.required_node("world", "such as `world: {metalang: {version: 2}}`");
+    streams(fields, world?)
 }
 
 /// The settings of the rule `length`.

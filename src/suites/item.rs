@@ -67,6 +67,9 @@ pub enum Tokenization {
         /// The number of tokens that each window after the first one scores; `None` for half of the positions of the model.
         stride: Option<u32>,
     },
+    /// The method for streams of symbols. The text is tokenized once, after the tokens that open a text, if there are any.
+    /// Each character must be one token. Without a token before it, the first one does not count.
+    Symbols,
 }
 
 /// The log-probability that a model assigns to a [`Candidate`].
@@ -89,7 +92,7 @@ impl Truth {
             Truth::Among(right) | Truth::Answers(Answers { right, .. }) => {
                 right.iter().any(|&right| right as usize == candidate)
             }
-            Truth::Learned(_) | Truth::Measured(_) => false,
+            Truth::Learned(_) | Truth::Measured(_) | Truth::Entropy(_) => false,
         }
     }
 }
@@ -109,6 +112,8 @@ pub enum Truth {
     Learned(Option<f64>),
     /// How people read a word. Candidate 0 is the word; candidate 1, if there is one, is the word before it.
     Measured(Box<Measurements>),
+    /// The entropy of the scored part in nats, for someone who knows the language.
+    Entropy(f64),
 }
 
 /// The answers to a question.

@@ -56,7 +56,7 @@ fn definition(suite: Suite) -> &'static Definition {
         Suite::Reading => &reading::DEFINITION,
         Suite::Aoa => &aoa::DEFINITION,
         Suite::Glue => &glue::DEFINITION,
-        Suite::Pairs | Suite::MultipleChoice | Suite::Perplexity => &own::DEFINITION,
+        Suite::Pairs | Suite::MultipleChoice | Suite::Perplexity | Suite::InContext => &own::DEFINITION,
     }
 }
 
@@ -106,6 +106,7 @@ pub fn score(test: &Test, mode: Mode, items: &[Item], measured: &[Vec<Likelihood
             TestItems::Pairs(_) => choice::score(suite, mode, items, measured),
             TestItems::MultipleChoice(task) => own::score_multiple_choice(task, mode, items, measured),
             TestItems::Perplexity(_) => own::score_text(mode, items, measured),
+            TestItems::InContext(streams) => own::score_streams(streams.after, mode, items, measured),
         },
     }
 }

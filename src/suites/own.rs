@@ -1,9 +1,10 @@
-//! Test sets of the user's own: rows to items, and documents to bits per byte.
+//! Test sets of the user's own: rows to items, documents to bits per byte, and streams to regrets.
 
 mod multiple_choice;
 mod pairs;
 mod python;
 mod random;
+mod streams;
 mod text;
 mod types;
 
@@ -13,10 +14,12 @@ use super::error::SuiteError;
 
 pub use multiple_choice::TaskReader;
 pub use pairs::PairsReader;
+pub use streams::stream_items;
 pub use text::documents;
 pub use types::infer_types;
 
 pub(super) use multiple_choice::score as score_multiple_choice;
+pub(super) use streams::score as score_streams;
 pub(super) use text::score as score_text;
 
 /// A test set is not read from the folder of a suite, and its outcomes have always been recorded with clusters.

@@ -105,9 +105,9 @@ pub(super) async fn export(global: &Global, args: &ItemsArgs) -> Result<Exit, Fa
     Ok(Exit::Done)
 }
 
-/// Whether the items of a suite have a right answer; reading times, ages of acquisition and whole texts have none.
+/// Whether the items of a suite have a right answer; reading times, ages of acquisition whole texts and streams have none.
 fn has_right_answers(suite: Suite) -> bool {
-    !matches!(suite, Suite::Reading | Suite::Aoa | Suite::Perplexity)
+    !matches!(suite, Suite::Reading | Suite::Aoa | Suite::Perplexity | Suite::InContext)
 }
 
 fn row<'a>(

@@ -20,6 +20,11 @@ impl Chance {
         ((u64::from(self.0.next_u32()) * u64::from(bound)) >> 32) as u32
     }
 
+    /// A number between 0 and 1, both exclusive.
+    pub(super) fn unit(&mut self) -> f64 {
+        (f64::from(self.0.next_u32()) + 0.5) / 4_294_967_296.0
+    }
+
     /// True with this probability in percent.
     pub(super) fn percent(&mut self, percent: u32) -> bool {
         self.below(100) < percent

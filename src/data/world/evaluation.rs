@@ -29,6 +29,6 @@ pub(super) fn files(seed: u64, items: u64, suite: Suite) -> Vec<(String, Vec<u8>
         Suite::Aoa => acquisition::files(seed, items),
         Suite::Glue => classification::files(seed, items),
         // The toy world has no test sets of the user's own.
-        Suite::Pairs | Suite::MultipleChoice | Suite::Perplexity => vec![],
+        Suite::Pairs | Suite::MultipleChoice | Suite::Perplexity | Suite::InContext => vec![],
     }
 }

@@ -14,28 +14,35 @@ mod evaluation;
 mod exchange;
 mod grammar;
 mod lexicon;
+mod metalang;
 
 use std::fmt::Write;
 
-use crate::domain::{Suite, WorldPart};
+use crate::domain::{MetaLang, Suite, WorldPart};
 
 use super::record::Record;
 use super::words::count_words;
 use chance::Chance;
 use grammar::{Phrase, clause, sentence};
+use metalang::Purpose;
 
 pub use evaluation::ReplyPair;
+pub use metalang::Stream;
 
 /// The text of a part of the world: documents separated by blank lines, up to the line that contains the last requested
 /// word.
 ///
 /// A line of speech is an utterance, a line of dialogues an `A:<TAB>utterance`, a line of articles a paragraph. Parts that
-/// are not corpora give an empty text.
+/// are not corpora give an empty text. A document of [`WorldPart::MetaLang`] is a stream, which counts as one word.
 pub fn corpus(part: WorldPart, seed: u64, words: u64) -> String {
     let document = match part {
         WorldPart::Speech => speech,
         WorldPart::Dialogues => dialogue,
         WorldPart::Articles => article,
+        WorldPart::MetaLang(family) => {
+            let stream = |index| metalang::text(family, Purpose::Training, seed, index) + "\n\n";
+            return (0..words).map(stream).collect();
+        }
         WorldPart::Chat
         | WorldPart::Questions
         | WorldPart::Preferences
@@ -71,7 +78,8 @@ pub fn records(part: WorldPart, seed: u64, count: u64) -> Vec<Record> {
         | WorldPart::Habits
         | WorldPart::Evaluation
         | WorldPart::DialoguePairs
-        | WorldPart::Maxims => return vec![],
+        | WorldPart::Maxims
+        | WorldPart::MetaLang(_) => return vec![],
     };
     (0..count).map(|index| record(&mut Chance::new(part, seed, index))).collect()
 }
@@ -93,6 +101,7 @@ pub fn pairs(part: WorldPart, seed: u64, count: u64) -> Vec<[Record; 2]> {
         | WorldPart::Questions
         | WorldPart::Evaluation
         | WorldPart::DialoguePairs
+        | WorldPart::MetaLang(_)
         | WorldPart::Maxims => return vec![],
     };
     let pair = |index| {
@@ -112,6 +121,11 @@ pub fn reply_pairs(part: WorldPart, seed: u64, count: u64) -> Vec<ReplyPair> {
         WorldPart::Maxims => evaluation::maxims(seed, count),
         _ => vec![],
     }
+}
+
+/// The streams of a test set of in-context learning. Their languages are in no corpus, whatever the seeds of both.
+pub fn streams(family: MetaLang, seed: u64, count: u64) -> impl Iterator<Item = Stream> {
+    (0..count).map(move |index| metalang::stream(family, Purpose::Testing, seed, index))
 }
 
 /// The evaluation files of a suite, as (file name, content) sorted by name, with this number of items per subtask.

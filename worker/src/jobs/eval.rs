@@ -37,7 +37,11 @@ pub(super) fn run(
         ScoringMethod::Finetuning => {
             return Err(JobError::failed(format!("{} is scored by jobs of the kind finetune", job.test)));
         }
-        ScoringMethod::Choice | ScoringMethod::Rank | ScoringMethod::ReadingTimes | ScoringMethod::BitsPerByte => {
+        ScoringMethod::Choice
+        | ScoringMethod::Rank
+        | ScoringMethod::ReadingTimes
+        | ScoringMethod::BitsPerByte
+        | ScoringMethod::Regret => {
             let folder = match job.milestone {
                 Some(milestone) => inputs.milestone(&job.model, milestone)?,
                 None => inputs.model(&job.model)?.to_owned(),

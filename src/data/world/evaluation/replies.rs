@@ -27,13 +27,12 @@ pub struct ReplyPair {
 /// Two prefixes, and the reply that fits each of them.
 type Twins = [(String, String); 2];
 
-/// What draws two items whose replies are exchanged.
-type Generator = fn(&mut Chance) -> Twins;
+/// A maxim of conversation: its name, and a function that creates twins.
+type Maxim = (&'static str, fn(&mut Chance) -> Twins);
 
 /// The maxims of Grice (1975), and a function that creates twins in which one reply observes the maxim and the other one
 /// violates it.
-const MAXIMS: [(&str, Generator); 4] =
-    [("quantity", quantity), ("quality", quality), ("relation", relation), ("manner", manner)];
+const MAXIMS: [Maxim; 4] = [("quantity", quantity), ("quality", quality), ("relation", relation), ("manner", manner)];
 
 /// Questions, each with its reply and a reply of as many words and letters from another dialogue.
 pub(in super::super) fn dialogue_pairs(seed: u64, count: u64) -> Vec<ReplyPair> {
