@@ -136,7 +136,7 @@ fn objectives_that_the_data_cannot_serve_are_refused() {
     let all_stages = spec("", ", objective: simpo").replace(", objective: sft}", "}");
     insta::assert_snapshot!(Env::new(&all_stages).stderr(1, &["plan", "spec.yaml"]), @"
     spec.yaml:11:82: the objective simpo needs pairs of a chosen and a rejected reply, but dataset 'chat' has none
-      help: use a dataset with the format preference
+      help: use a dataset with the format preference or replies
     ");
 
     // What files have is known once they are read.
