@@ -125,6 +125,18 @@ fn objectives_that_the_data_cannot_serve_are_refused() {
     spec.yaml:11:93: 'loss' only concerns the cross entropy beside the objective dpo, whose sft_weight is 0
       help: remove 'loss', or set `objective: {dpo: {sft_weight: 1}}`
     ");
+    insta::assert_snapshot!(problem("", ", shots: 2, pretrain_mix: 0.1"), @"
+    spec.yaml:11:95: 'pretrain_mix' and 'shots' cannot be combined
+      help: remove one of them, or set it to 0 in this stage
+    ");
+    insta::assert_snapshot!(problem("", ", shots: 2, label_smoothing: {uncertainty: 0.1}"), @"
+    spec.yaml:11:7: dataset 'wishes' has no uncertainty for 'label_smoothing'
+      help: add `uncertainty: FIELD` and `format:` to the dataset, or give a fraction, such as 0.1
+    spec.yaml:11:98: 'label_smoothing: {uncertainty: ...}' and 'shots' cannot be combined
+      help: remove one of them, or set it to 0 in this stage
+    spec.yaml:13:41: dataset 'chat' has no uncertainty for 'label_smoothing'
+      help: add `uncertainty: FIELD` and `format:` to the dataset, or give a fraction, such as 0.1
+    ");
     insta::assert_snapshot!(problem("", ", shots: 2, loss: all"), @"
     spec.yaml:11:78: 'shots' puts other records before each record, which receive no loss
       help: set `loss: reply`

@@ -102,6 +102,14 @@ impl Tune {
             value => scalars::seed(value).map(Some),
         });
         let training = training(&mut fields, 2e-5, Schedule::Cosine, held_out);
+        let by_uncertainty = training.as_ref().is_some_and(|training| training.smoothing_max.is_some());
+        for (key, is_given) in [("pretrain_mix", replay.is_some()), ("label_smoothing", by_uncertainty)] {
+            if let (Some(place), true, true) = (node.get(key), is_given, shots.is_some()) {
+                let what = if key == "pretrain_mix" { key } else { "label_smoothing: {uncertainty: ...}" };
+                let hint = "remove one of them, or set it to 0 in this stage";
+                log.add(place.mark, format!("'{what}' and 'shots' cannot be combined"), Some(hint.into()));
+            }
+        }
         fields.finish();
         Some(Tune {
             max_length: Marked { value: max_length, mark: place },

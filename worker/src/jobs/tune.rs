@@ -31,7 +31,7 @@ pub(super) fn run(job: &TuneJob, inputs: Inputs<'_>, attempt: &mut Attempt) -> R
         TuneObjective::Orpo(settings) => compare_pairs(tuning, PairObjective::Orpo(settings), attempt),
         TuneObjective::Kto(settings) => {
             let objective = |text| LabelledReplies { text, settings };
-            compare(tuning, objective, LabelledRows::open, LabelledRows::records, attempt)
+            compare(tuning, objective, LabelledRows::open, attempt)
         }
     }
 }
@@ -153,12 +153,12 @@ fn demonstrated(tuning: Tuning<'_>, shots: &Shots, attempt: &mut Attempt) -> Res
     let open = |folders: &[&Path], _: &[&Path], split, job: &TuneJob| {
         ShotRows::open(folders, split, job, shots, Tokenizer::load(parent)?)
     };
-    train_on_rows(tuning, objective, open, ShotRows::records, attempt)
+    train_on_rows(tuning, objective, open, attempt)
 }
 
 /// Training on pairs of replies.
 fn compare_pairs(tuning: Tuning<'_>, objective: PairObjective, attempt: &mut Attempt) -> Result<(), JobError> {
-    compare(tuning, |text| Preference { text, objective }, PairRows::open, PairRows::records, attempt)
+    compare(tuning, |text| Preference { text, objective }, PairRows::open, attempt)
 }
 
 /// Training on replies that are compared, with an objective over log-probabilities.
@@ -166,12 +166,11 @@ fn compare<O: Objective<Model = Model>, R: Rows<Example = O::Example> + 'static>
     tuning: Tuning<'_>,
     objective: impl FnOnce(LanguageModeling) -> O,
     open: impl Fn(&[&Path], &[&Path], Split, &TuneJob) -> Result<R, DataError>,
-    records: impl Fn(&R) -> &InstructionRecords,
     attempt: &mut Attempt,
 ) -> Result<(), JobError> {
     let precision = tuning.job.training.precision;
     let text = |model: &Model| LanguageModeling::new(model.config(), precision, 0.0);
-    train_on_rows(tuning, |model| objective(text(model)), open, records, attempt)
+    train_on_rows(tuning, |model| objective(text(model)), open, attempt)
 }
 
 /// Training on rows without replayed text. `open` gets the prepared datasets and their references.
@@ -179,7 +178,6 @@ fn train_on_rows<O: Objective<Model = Model>, R: Rows<Example = O::Example> + 's
     tuning: Tuning<'_>,
     objective: impl FnOnce(&Model) -> O,
     open: impl Fn(&[&Path], &[&Path], Split, &TuneJob) -> Result<R, DataError>,
-    records: impl Fn(&R) -> &InstructionRecords,
     attempt: &mut Attempt,
 ) -> Result<(), JobError> {
     let Tuning { job, inputs, vocab_size, ref tokenizer, .. } = tuning;
@@ -187,12 +185,12 @@ fn train_on_rows<O: Objective<Model = Model>, R: Rows<Example = O::Example> + 's
         Ok(open(&inputs.all_prepared(datasets)?, &tuning.references(datasets)?, split, job)?)
     };
     let held_out = rows_of(&job.validation_datasets(), Split::Validation)?;
-    tuning.check_held_out(records(&held_out))?;
+    tuning.check_held_out(held_out.records())?;
     let (mut parts, mut truncations) = (vec![], vec![]);
     for part in job.parts() {
         let rows = rows_of(&part.datasets, Split::Train)?;
-        vocabulary::check(tokenizer, vocab_size, |wrong| records(&rows).find(wrong))?;
-        truncations.extend(records(&rows).truncations()?);
+        vocabulary::check(tokenizer, vocab_size, |wrong| rows.records().find(wrong))?;
+        truncations.extend(rows.records().truncations()?);
         parts.push((part.length, PartBatches::new(job, &part, rows)));
     }
     warn_of_truncations(&truncations, job.max_length, attempt)?;

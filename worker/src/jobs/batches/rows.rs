@@ -16,8 +16,13 @@ pub(in super::super) trait Rows: Send + Sync {
     /// What a row becomes.
     type Example;
 
+    /// The records that the rows consist of.
+    fn records(&self) -> &InstructionRecords;
+
     /// The number of rows in each dataset.
-    fn lengths(&self) -> Vec<u64>;
+    fn lengths(&self) -> Vec<u64> {
+        self.records().lengths()
+    }
 
     /// A row of a dataset in an epoch, or a window of replayed text, which comes after the last dataset.
     fn row(&self, epoch: u64, dataset: usize, index: u64) -> Result<BatchRow<Self::Example>, DataError>;
@@ -36,8 +41,8 @@ pub(in super::super) struct InstructionRows {
 impl Rows for InstructionRows {
     type Example = TrainingSequence;
 
-    fn lengths(&self) -> Vec<u64> {
-        self.records.lengths()
+    fn records(&self) -> &InstructionRecords {
+        &self.records
     }
 
     fn row(&self, _epoch: u64, dataset: usize, index: u64) -> Result<BatchRow<TrainingSequence>, DataError> {
@@ -78,11 +83,6 @@ impl PairRows {
         Ok(Self { records, references })
     }
 
-    /// The records.
-    pub(in super::super) fn records(&self) -> &InstructionRecords {
-        &self.records
-    }
-
     fn pair(&self, dataset: usize, pair: u64) -> Result<PreferencePair, DataError> {
         let record =
             |place: u64| Ok::<_, DataError>(self.records.reply(self.records.prepared(dataset, 2 * pair + place)?));
@@ -95,6 +95,10 @@ impl PairRows {
 
 impl Rows for PairRows {
     type Example = PreferencePair;
+
+    fn records(&self) -> &InstructionRecords {
+        &self.records
+    }
 
     fn lengths(&self) -> Vec<u64> {
         self.records.lengths().into_iter().map(|records| records / 2).collect()
@@ -134,18 +138,13 @@ impl LabelledRows {
             (0..records.datasets()).map(|dataset| other_records(&records, dataset)).collect::<Result<_, _>>()?;
         Ok(Self { records, references, others })
     }
-
-    /// The records.
-    pub(in super::super) fn records(&self) -> &InstructionRecords {
-        &self.records
-    }
 }
 
 impl Rows for LabelledRows {
     type Example = LabelledReply;
 
-    fn lengths(&self) -> Vec<u64> {
-        self.records.lengths()
+    fn records(&self) -> &InstructionRecords {
+        &self.records
     }
 
     fn row(&self, _epoch: u64, dataset: usize, index: u64) -> Result<BatchRow<LabelledReply>, DataError> {

@@ -64,11 +64,6 @@ impl ShotRows {
         Ok(Self { records, texts, pools, tokenizer, shots: shots.clone(), max_length, seed: job.seed })
     }
 
-    /// The records.
-    pub(in super::super) fn records(&self) -> &InstructionRecords {
-        &self.records
-    }
-
     /// A record after its demonstrations of an epoch. If they do not fit into the maximum length, the first ones are left
     /// out; the record itself loses its end only if it does not fit alone.
     fn sequence(&self, epoch: u64, dataset: usize, index: u64) -> Result<(TrainingSequence, usize), DataError> {
@@ -92,8 +87,8 @@ impl ShotRows {
 impl Rows for ShotRows {
     type Example = TrainingSequence;
 
-    fn lengths(&self) -> Vec<u64> {
-        self.records.lengths()
+    fn records(&self) -> &InstructionRecords {
+        &self.records
     }
 
     fn row(&self, epoch: u64, dataset: usize, index: u64) -> Result<BatchRow<TrainingSequence>, DataError> {
