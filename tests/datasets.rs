@@ -177,7 +177,7 @@ fn rows_without_a_clear_format_are_refused() {
     grid: failed to read chat.jsonl: line 1: field 'dialog' is missing; there are 'messages'; expected rows of the format messages, with 'dialog'
     spec.yaml:5:29: 'fields' needs `format:` with the name of a layout, such as `format: messages`
       help: remove it
-    spec.yaml:5:37: 'format' must be one of text, prompt_completion, alpaca, sharegpt, messages, preference, kto, segments, tokens, jsonl, csv, tsv, parquet, dialogue, squad, records, not 'massages'
+    spec.yaml:5:37: 'format' must be one of text, prompt_completion, alpaca, sharegpt, messages, preference, kto, replies, segments, tokens, jsonl, csv, tsv, parquet, dialogue, squad, records, not 'massages'
       help: did you mean 'messages'?
     grid: failed to read the chat template none.jinja of dataset chat: No such file or directory (os error 2)
       help: `chat_template` is `none`, `chatml`, `tokenizer` or the path of a Jinja file
