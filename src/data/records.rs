@@ -41,7 +41,7 @@ pub fn record_groups(located: &LocatedSource, format: &DatasetFormat) -> Result<
     Ok(groups)
 }
 
-/// Removes the records of a group that have no text to train on. A pair without one of its replies is no pair.
+/// Removes the records of a group that have no text to train on. A pair that lacks one of its replies is removed.
 fn drop_blank(group: &mut Vec<Record>, replies: Replies) {
     match replies {
         Replies::Good | Replies::Labelled => group.retain(|record| !record.is_blank()),

@@ -22,7 +22,7 @@ pub enum LossMask {
 /// dataset, drawn anew in every epoch, with their replies.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shots {
-    /// The number of demonstrations; fewer if there are not so many, or if they would exceed the maximum length.
+    /// The number of demonstrations. There are fewer if the dataset has fewer, or if they would exceed the maximum length.
     pub k: u32,
     /// The text after each demonstration.
     pub delimiter: String,

@@ -116,7 +116,7 @@ pub struct PairsFormat {
 /// Demonstrations before the items of a test set: the prefixes of other items with their right options.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PairShots {
-    /// The number of demonstrations; fewer if there are not so many other items.
+    /// The number of demonstrations. There are fewer if the test set has fewer other items.
     pub k: u32,
     /// The text after each demonstration.
     pub delimiter: String,

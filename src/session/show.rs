@@ -8,7 +8,8 @@ use super::failure::{Exit, Failure};
 use super::open::Session;
 use crate::data::{self, Formatter, Tokenizer};
 use crate::domain::{
-    DatasetFormat, Formatting, Job, JobId, LocatedSource, LossMask, PrepareJob, Prepared, Transformers, did_you_mean,
+    DatasetFormat, Formatting, Job, JobId, LocatedSource, LossMask, PrepareJob, Prepared, Shots, Transformers,
+    did_you_mean,
 };
 use crate::plan::{Decision, PlannedJob};
 
@@ -31,6 +32,8 @@ pub struct ShownDataset {
     pub max_length: Option<u32>,
     /// The tokens that receive loss.
     pub loss: LossMask,
+    /// The demonstrations before each record, which are drawn in training and not shown.
+    pub shots: Option<Shots>,
     /// The first records.
     pub shown: Vec<ShownRecord>,
 }
@@ -73,7 +76,7 @@ pub fn show_dataset(session: &Session, name: &str, count: usize) -> Result<Shown
     let (tokenizer, folder) = tokenizer_of(session, &job.tokenizer, Transformers::V5)?;
     let formatter = Formatter::new(formatting, &tokenizer, &folder)?.mark_own_text(job.own_text);
     let (records, left_out) = data::records_and_blank(&located, format)?;
-    let (max_length, loss) = trained_as(session, &planned.id);
+    let (max_length, loss, shots) = trained_as(session, &planned.id);
     let mut shown = vec![];
     for (index, record) in records.iter().take(count).enumerate() {
         let tokenized = formatter.tokenize(record)?;
@@ -108,6 +111,7 @@ pub fn show_dataset(session: &Session, name: &str, count: usize) -> Result<Shown
         left_out,
         max_length,
         loss,
+        shots,
         shown,
     })
 }
@@ -170,12 +174,12 @@ pub(super) fn tokenizer_of(
 }
 
 /// The longest record and the loss mask of the first stage that trains on a prepared dataset.
-fn trained_as(session: &Session, prepared: &JobId) -> (Option<u32>, LossMask) {
+fn trained_as(session: &Session, prepared: &JobId) -> (Option<u32>, LossMask, Option<Shots>) {
     let stage = session.plan.jobs().find_map(|planned| match &planned.job {
         Job::Tune(job) if job.parts().iter().any(|part| part.datasets.contains(prepared)) => {
-            Some((Some(job.max_length), job.loss))
+            Some((Some(job.max_length), job.loss, job.shots.clone()))
         }
         _ => None,
     });
-    stage.unwrap_or((None, LossMask::Reply))
+    stage.unwrap_or((None, LossMask::Reply, None))
 }

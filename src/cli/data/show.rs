@@ -63,7 +63,7 @@ pub(super) async fn show(global: &Global, args: &ShowArgs) -> Result<Exit, Failu
 }
 
 fn text(dataset: &ShownDataset, coloured: bool) -> String {
-    let ShownDataset { dataset: name, tokenizer, records, left_out, max_length, loss, shown, .. } = dataset;
+    let ShownDataset { dataset: name, tokenizer, records, left_out, max_length, loss, shots, shown, .. } = dataset;
     let formatting = match &dataset.formatting {
         Formatting::Template(template) => format!("template {:?}", template.to_string()),
         Formatting::Chat { chat_template } => match chat_template {
@@ -81,6 +81,9 @@ fn text(dataset: &ShownDataset, coloured: bool) -> String {
         LossMask::Instruction => ", loss on all but the template",
         LossMask::All => ", loss on all tokens",
     });
+    if let Some(shots) = shots {
+        text.push_str(&format!(", {} before each record (not shown)", counted(shots.k.into(), "demonstration")));
+    }
     text.push('\n');
     if *left_out > 0 {
         text.push_str(&format!("{} without text to train on left out\n", counted(*left_out as u64, "record")));

@@ -236,6 +236,22 @@ fn what_is_known_of_a_record_is_kept() {
         }
         assert_eq!(seen.len(), 80);
     }
+    // Rows with one reply each, of which every third is bad, are held out as the good ones alone are.
+    let single: Vec<Vec<Record>> =
+        groups.iter().enumerate().map(|(place, row)| vec![row[usize::from(place % 3 == 0)].clone()]).collect();
+    let good: Vec<Vec<Record>> = single.iter().filter(|row| !row[0].is_rejected()).cloned().collect();
+    let held_out = |groups: &[Vec<Record>], replies: Replies| -> BTreeSet<Vec<u32>> {
+        let folder = tempfile::tempdir().unwrap();
+        let formatting = Formatting::separated("\n");
+        let formatter = Formatter::new(&formatting, &TOKENIZER, folder.path()).unwrap();
+        prepare_dataset(&TOKENIZER, groups, replies, &formatter, 0.2, folder.path()).unwrap();
+        let dataset = PreparedDataset::open(folder.path(), Split::Validation).unwrap();
+        let records = (0..dataset.len()).map(|index| dataset.record(index).unwrap());
+        records.filter(|record| !record.rejected).map(|record| record.ids).collect()
+    };
+    let (alone, beside) = (held_out(&good, Replies::Good), held_out(&single, Replies::Labelled));
+    assert!(!alone.is_empty() && alone == beside);
+
     let folder = tempfile::tempdir().unwrap();
     prepare(&[vec![Record::pair("a", "b")]], "\n", 0.0, folder.path());
     let without = PreparedDataset::open(folder.path(), Split::Train).unwrap();

@@ -71,9 +71,18 @@ pub fn prepare_dataset(
     let (splits, chosen) = match replies {
         Replies::Good => split_groups(&groups.iter().map(Vec::len).collect::<Vec<_>>(), held_out),
         Replies::Pairs | Replies::Labelled => {
-            // The replies of a row are never divided.
-            let (splits, chosen) = split_groups(&vec![1; groups.len()], held_out);
-            (splits.iter().zip(groups).flat_map(|(split, group)| repeat_n(*split, group.len())).collect(), chosen)
+            // The replies of a row are never divided. Rows with a good reply are held out like the same rows without bad
+            // replies, so that no stage trains on what a later one holds out.
+            let is_good = |group: &Vec<Record>| group.iter().any(|record| !record.is_rejected());
+            let good = groups.iter().filter(|group| is_good(group)).count();
+            let (of_good, chosen) = split_groups(&vec![1; good], held_out);
+            let (of_others, _) = split_groups(&vec![1; groups.len() - good], held_out);
+            let (mut of_good, mut of_others) = (of_good.into_iter(), of_others.into_iter());
+            let split = |group: &Vec<Record>| {
+                let split = if is_good(group) { of_good.next() } else { of_others.next() };
+                repeat_n(split.expect("a split for each row"), group.len())
+            };
+            (groups.iter().flat_map(split).collect(), chosen)
         }
     };
     let numbered = groups.iter().flatten().enumerate();

@@ -292,7 +292,7 @@ mod tests {
         let expected =
             [1, 2].map(|number| draw(number).into_iter().zip([0, 0, 1]).map(|(name, index)| format!("{name} {index}")));
         assert_eq!(named, expected.into_iter().flatten().collect::<Vec<_>>());
-        // An item with the same prefix is no demonstration.
+        // An item with the same prefix is never drawn.
         assert_eq!(items[0].candidates[1].context(), "1 and 2 is 3 / 1 and 1 is");
         assert_eq!(
             (items[3].candidates[1].context(), items[3].candidates[1].scored()),

@@ -151,8 +151,6 @@ struct TrainingRun<'a, O: Objective> {
     stage: Stage<'a, O::Example>,
     trainer: Trainer<O>,
     output: OutputFiles,
-    /// The log-probability of good replies at the last validation, for objectives that report it.
-    last_logprob: Option<f64>,
 }
 
 /// Writes the numbers beside the loss to the journal.
@@ -166,11 +164,6 @@ fn report_metrics(
         attempt.emit(Event::Metric { name: format!("{split}_{name}"), step, value: *value })?;
     }
     Ok(())
-}
-
-/// The log-probability of good replies.
-fn logprob_of(metrics: &[(&'static str, f64)]) -> Option<f64> {
-    metrics.iter().find(|(name, _)| *name == "logprob_chosen").map(|(_, value)| *value)
 }
 
 impl<'a, O: Objective<Model = Model>> TrainingRun<'a, O> {
@@ -202,7 +195,7 @@ impl<'a, O: Objective<Model = Model>> TrainingRun<'a, O> {
             trainer.load_optimizer(folder)?;
         }
         let output = OutputFiles::new(attempt.output());
-        let mut run = Self { stage, trainer, output, last_logprob: None };
+        let mut run = Self { stage, trainer, output };
         let checkpoint: Option<Checkpoint<Progress>> = checkpoints::find(attempt)?;
         if let Some(checkpoint) = checkpoint {
             let progress = checkpoint.progress;
@@ -226,8 +219,10 @@ impl<'a, O: Objective<Model = Model>> TrainingRun<'a, O> {
     /// Warns if the held-out good replies have become less probable than they were before the first step, which is how
     /// training on comparisons usually fails.
     fn warn_of_fallen_logprob(&self, attempt: &mut Attempt) -> Result<(), JobError> {
-        let (first, last) = (self.trainer.progress().first_logprob, self.last_logprob);
-        let Some((first, last)) = first.zip(last).filter(|(first, last)| last < first) else { return Ok(()) };
+        let Progress { first_logprob, last_logprob, .. } = self.trainer.progress();
+        let Some((first, last)) = first_logprob.zip(last_logprob).filter(|(first, last)| last < first) else {
+            return Ok(());
+        };
         let message = format!(
             "the held-out good replies became less probable: their mean log-probability fell from {first:.2} to \
              {last:.2}; a lower learning rate or an `sft_weight` counteracts this"
@@ -241,9 +236,8 @@ impl<'a, O: Objective<Model = Model>> TrainingRun<'a, O> {
         let Some(result) = self.trainer.validate(&self.stage.validation, VALIDATION_BATCH)? else { return Ok(()) };
         attempt.emit(Event::Metric { name: "validation_loss".to_owned(), step, value: result.loss })?;
         report_metrics("validation", &result.metrics, step, attempt)?;
-        self.last_logprob = logprob_of(&result.metrics).or(self.last_logprob);
         if result.best && self.stage.keeps_best() {
-            let Self { stage, trainer, output, .. } = self;
+            let Self { stage, trainer, output } = self;
             output.replace(Path::new(""), |folder| stage.write(trainer.model(), folder))?;
         }
         Ok(())
@@ -251,7 +245,7 @@ impl<'a, O: Objective<Model = Model>> TrainingRun<'a, O> {
 
     /// Keeps the model for every milestone that the text seen so far, times `tolerance`, has reached.
     fn keep_milestones(&mut self, tolerance: f64, attempt: &mut Attempt) -> Result<(), JobError> {
-        let Self { stage, trainer, output, .. } = self;
+        let Self { stage, trainer, output } = self;
         let progress = trainer.progress();
         for milestone in stage.milestones {
             if milestones::is_reached(*milestone, progress.words, progress.tokens, tolerance) {

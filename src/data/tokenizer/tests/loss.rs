@@ -35,7 +35,7 @@ fn tokenizers_of_bytes_lose_nothing() {
     let spaced = Tokenizer::load(spaced.path()).unwrap();
     assert_ne!(spaced.encode("The dog").unwrap(), trained(400).encode("The dog").unwrap());
     for text in ["The dog", text] {
-        assert_eq!(loss(&spaced, text), TokenizationLoss::default(), "a space more is no loss");
+        assert_eq!(loss(&spaced, text), TokenizationLoss::default(), "an additional space loses nothing");
     }
     let mut parts: serde_json::Value = serde_json::from_str(&json(&trained(400))).unwrap();
     parts["decoder"] = serde_json::Value::Null;

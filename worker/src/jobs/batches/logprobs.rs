@@ -17,9 +17,14 @@ pub(in super::super) struct Logprobs {
 }
 
 impl Logprobs {
-    /// Reads the outputs of logprobs jobs of datasets with these numbers of records.
-    pub(super) fn of_datasets(folders: &[&Path], split: Split, records: &[u64]) -> Result<Vec<Self>, DataError> {
-        folders.iter().zip(records).map(|(folder, records)| Self::read(folder, split, *records)).collect()
+    /// Reads the outputs of logprobs jobs of datasets with these numbers of records, and this many numbers for each record.
+    pub(super) fn of_datasets(
+        folders: &[&Path],
+        split: Split,
+        records: &[u64],
+        per_record: usize,
+    ) -> Result<Vec<Self>, DataError> {
+        folders.iter().zip(records).map(|(folder, records)| Self::read(folder, split, *records, per_record)).collect()
     }
 
     /// Writes the numbers of a split into the output of a logprobs job.
@@ -28,16 +33,16 @@ impl Logprobs {
         fs::write(path_of(folder, split), bytes)
     }
 
-    fn read(folder: &Path, split: Split, records: u64) -> Result<Self, DataError> {
+    fn read(folder: &Path, split: Split, records: u64, per_record: usize) -> Result<Self, DataError> {
         let path = path_of(folder, split);
         let bytes = fs::read(&path).map_err(|error| DataError::Damaged {
             path: path.clone(),
             problem: format!("failed to read it: {error}"),
         })?;
         let values: Vec<f64> = bytes.as_chunks().0.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect();
-        let per_record = if records == 0 { 1 } else { values.len() / records as usize };
-        if values.len() != per_record * records as usize || !(1..=2).contains(&per_record) {
-            let problem = format!("it has {} numbers for {records} records", values.len());
+        if bytes.len() != 8 * per_record * records as usize {
+            let problem =
+                format!("it has {} bytes, not {per_record} numbers for each of {records} records", bytes.len());
             return Err(DataError::Damaged { path, problem });
         }
         Ok(Self { values, per_record })

@@ -79,7 +79,7 @@ impl PairRows {
         job: &TuneJob,
     ) -> Result<Self, DataError> {
         let records = InstructionRecords::open(folders, split, job)?;
-        let references = Logprobs::of_datasets(references, split, &records.lengths())?;
+        let references = Logprobs::of_datasets(references, split, &records.lengths(), 1)?;
         Ok(Self { records, references })
     }
 
@@ -133,7 +133,7 @@ impl LabelledRows {
         job: &TuneJob,
     ) -> Result<Self, DataError> {
         let records = InstructionRecords::open(folders, split, job)?;
-        let references = Logprobs::of_datasets(references, split, &records.lengths())?;
+        let references = Logprobs::of_datasets(references, split, &records.lengths(), 2)?;
         let others =
             (0..records.datasets()).map(|dataset| other_records(&records, dataset)).collect::<Result<_, _>>()?;
         Ok(Self { records, references, others })

@@ -24,6 +24,9 @@ pub struct Progress {
     /// The log-probability of good replies before the first step, for objectives that report it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_logprob: Option<f64>,
+    /// The same at the last validation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_logprob: Option<f64>,
     /// The validations so far.
     #[serde(rename = "selection")]
     pub validations: ValidationHistory,

@@ -328,8 +328,7 @@ impl<O: Objective> Trainer<O> {
         }
         let sums = self.objective.validate(&self.model, examples, max_rows)?;
         let metrics = metric_means(names, &sums.metrics);
-        let logprob = metrics.iter().find(|(name, _)| *name == "logprob_chosen");
-        self.progress.first_logprob = logprob.map(|(_, value)| *value);
+        self.progress.first_logprob = logprob_of(&metrics);
         Ok(metrics)
     }
 
@@ -341,6 +340,7 @@ impl<O: Objective> Trainer<O> {
         let sums = self.objective.validate(&self.model, examples, max_rows)?;
         let Some(loss) = sums.mean() else { return Ok(None) };
         let metrics = metric_means(self.objective.metrics(), &sums.metrics);
+        self.progress.last_logprob = logprob_of(&metrics);
         let Progress { step, .. } = self.progress;
         if !loss.is_finite() {
             self.read()?; // usually finds the step that caused it
@@ -368,6 +368,11 @@ impl<O: Objective> Trainer<O> {
         self.read()?;
         Ok(self.model)
     }
+}
+
+/// The log-probability of good replies among the numbers of an objective, if it has it.
+fn logprob_of(metrics: &[(&'static str, f64)]) -> Option<f64> {
+    metrics.iter().find(|(name, _)| *name == "logprob_chosen").map(|(_, value)| *value)
 }
 
 fn prepare<O: Objective>(
