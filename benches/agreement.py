@@ -4,8 +4,8 @@ usage: agreement.py GRID [--python5 PYTHON] [--python4 PYTHON] [--markdown FILE]
 
 Makes variants of tokenizers and small random models, in which one file, field or name differs, and compares for each:
 - ids: `grid data tokens` with those of AutoTokenizer of transformers 5 and of 4.51.3;
-- numbers: the log-probabilities of `grid eval --mode fixed` with those of AutoModelForCausalLM of transformers 5, and of
-  `--mode compat` with those of 4.51.3; all in float32.
+- numbers: the log-probabilities of `grid eval --mode fixed` with those of AutoModelForCausalLM (AutoModelForMaskedLM for
+  architectures that predict masked tokens) of transformers 5, and of `--mode compat` with those of 4.51.3; all in float32.
 
 The interpreters need torch and transformers 5 or 4.51.3; by default they are those in GRID_PYTHON5 and GRID_PYTHON4. The
 exit status is 1 if anything differs that grid does not refuse by name.
@@ -122,6 +122,30 @@ GPT2 = {
     "n_positions": 256, "activation_function": "gelu_new", "layer_norm_epsilon": 1e-5, "bos_token_id": 0,
     "eos_token_id": 0, "torch_dtype": "float32", "initializer_range": 0.2,
 }  # fmt: skip
+DERIVED = {name: value for name, value in LLAMA.items() if name not in ("architectures", "model_type")}
+QWEN2 = {**DERIVED, "architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2", "use_sliding_window": False,
+         "sliding_window": 64}  # fmt: skip
+QWEN3 = {**DERIVED, "architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3", "head_dim": 16}
+MISTRAL = {**DERIVED, "architectures": ["MistralForCausalLM"], "model_type": "mistral", "sliding_window": None}
+OPT_MODEL = {
+    "architectures": ["OPTForCausalLM"], "model_type": "opt", "vocab_size": ROWS, "hidden_size": 32, "ffn_dim": 48,
+    "num_hidden_layers": 2, "num_attention_heads": 4, "max_position_embeddings": 256, "word_embed_proj_dim": 32,
+    "do_layer_norm_before": True, "activation_function": "relu", "init_std": 0.2, "bos_token_id": 0, "eos_token_id": 0,
+    "pad_token_id": 1, "torch_dtype": "float32",
+}  # fmt: skip
+NEOX = {
+    "architectures": ["GPTNeoXForCausalLM"], "model_type": "gpt_neox", "vocab_size": ROWS, "hidden_size": 64,
+    "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "max_position_embeddings": 256,
+    "rotary_pct": 0.25, "rotary_emb_base": 10000, "hidden_act": "gelu", "use_parallel_residual": True,
+    "tie_word_embeddings": False, "bos_token_id": 0, "eos_token_id": 0, "torch_dtype": "float32", "initializer_range": 0.2,
+}  # fmt: skip
+BERT = {
+    "architectures": ["BertForMaskedLM"], "model_type": "bert", "vocab_size": ROWS, "hidden_size": 32,
+    "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "max_position_embeddings": 256,
+    "type_vocab_size": 2, "pad_token_id": 0, "hidden_act": "gelu", "torch_dtype": "float32", "initializer_range": 0.2,
+}  # fmt: skip
+ROBERTA = {**BERT, "architectures": ["RobertaForMaskedLM"], "model_type": "roberta", "type_vocab_size": 1, "pad_token_id": 1}
+MASKED = ("bert", "roberta")
 GENERIC = {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<|endoftext|>", "eos_token": "<|endoftext|>"}
 
 
@@ -312,6 +336,17 @@ def variants():
         ("llama, rope_scaling llama3", LLAMA,
          {"config": {"rope_scaling": {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0,
                                       "high_freq_factor": 4.0, "original_max_position_embeddings": 64}}}),
+        ("llama, rope_scaling dynamic", LLAMA, {"config": {"rope_scaling": {"type": "dynamic", "factor": 2.0}}}),
+        ("llama, rope_scaling dynamic, longer texts", LLAMA,
+         {"config": {"rope_scaling": {"type": "dynamic", "factor": 2.0}, "max_position_embeddings": 4}}),
+        ("llama, rope_scaling yarn", LLAMA,
+         {"config": {"rope_scaling": {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64}}}),
+        ("llama, rope_scaling yarn, attention_factor", LLAMA,
+         {"config": {"rope_scaling": {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64,
+                                      "attention_factor": 1.5, "beta_fast": 8.0, "beta_slow": 2.0}}}),
+        ("llama, rope_scaling longrope", LLAMA,
+         {"config": {"rope_scaling": {"rope_type": "longrope", "factor": 2.0, "short_factor": [1.0] * 4,
+                                      "long_factor": [2.0] * 4, "original_max_position_embeddings": 64}}}),
         ("llama, attention_bias", LLAMA, {"config": {"attention_bias": True}}),
         ("llama, is_causal false", LLAMA, {"config": {"is_causal": False}}),
         ("llama, sliding_window", LLAMA, {"config": {"sliding_window": 4}}),
@@ -319,6 +354,38 @@ def variants():
         ("llama, logit_scale", LLAMA, {"config": {"logit_scale": 0.5}}),
         ("llama, settings of generation", LLAMA, {"config": {"do_sample": True, "temperature": 0.6, "max_length": 50}}),
         ("llama, a classifier", LLAMA, {"config": {"architectures": ["LlamaForSequenceClassification"]}}),
+        # Other architectures.
+        ("qwen2", QWEN2, {}),
+        ("qwen2, use_sliding_window", QWEN2, {"config": {"use_sliding_window": True, "max_window_layers": 1}}),
+        ("qwen2, Qwen2Tokenizer", QWEN2, {"settings": {**named("Qwen2Tokenizer"), "bos_token": None}}),
+        ("qwen3, Qwen2Tokenizer", QWEN3, {"settings": {**named("Qwen2Tokenizer"), "bos_token": None}}),
+        ("qwen3, no class", QWEN3, {"settings": {}}),
+        ("qwen3, tied", QWEN3, {"config": {"tie_word_embeddings": True}}),
+        ("qwen3, attention_bias", QWEN3, {"config": {"attention_bias": True}}),
+        ("mistral", MISTRAL, {}),
+        ("mistral, LlamaTokenizer on pieces", MISTRAL, {"tokenizer": "metaspace", "settings": metaspace_settings()}),
+        ("mistral, sliding_window 4", MISTRAL, {"config": {"sliding_window": 4}}),
+        ("opt", OPT_MODEL, {}),
+        ("opt, norms after the blocks, narrower embeddings", OPT_MODEL,
+         {"config": {"do_layer_norm_before": False, "word_embed_proj_dim": 16}}),
+        ("opt, not tied", OPT_MODEL, {"config": {"tie_word_embeddings": False}}),
+        ("opt, activation gelu", OPT_MODEL, {"config": {"activation_function": "gelu"}}),
+        ("gpt_neox", NEOX, {}),
+        ("gpt_neox, no class", NEOX, {"settings": {}}),
+        ("gpt_neox, one layer after the other, all rotary", NEOX,
+         {"config": {"use_parallel_residual": False, "rotary_pct": 1.0}}),
+        ("gpt_neox, without biases of attention, gelu_fast, base 500", NEOX,
+         {"config": {"attention_bias": False, "hidden_act": "gelu_fast", "rotary_emb_base": 500}}),
+        ("gpt_neox, rope_scaling linear", NEOX, {"config": {"rope_scaling": {"type": "linear", "factor": 2.0}}}),
+        ("bert", BERT, {"tokenizer": "wordpiece", "settings": {"tokenizer_class": "BertTokenizer"}}),
+        ("bert, no class, gelu_new", BERT,
+         {"tokenizer": "wordpiece", "settings": {}, "config": {"hidden_act": "gelu_new"}}),
+        ("bert, not tied", BERT,
+         {"tokenizer": "wordpiece", "settings": {"tokenizer_class": "BertTokenizer"},
+          "config": {"tie_word_embeddings": False}}),
+        ("bert, is_decoder", BERT,
+         {"tokenizer": "wordpiece", "settings": {"tokenizer_class": "BertTokenizer"}, "config": {"is_decoder": True}}),
+        ("roberta", ROBERTA, {"settings": {"tokenizer_class": "RobertaTokenizerFast", "mask_token": "<mask>"}}),
         # Weights.
         ("bfloat16 weights", LLAMA, {"weights": "bfloat16"}),
         ("names begin with _orig_mod.", LLAMA, {"weights": "_orig_mod."}),
@@ -335,15 +402,15 @@ def variants():
 
 
 def chosen(only):
-    """The variants whose names contain a word, each with the name of its folder."""
-    return [(f"{number:03}", *variant) for number, variant in enumerate(variants()) if only in variant[0]]
+    """The variants whose names match a regular expression, each with the name of its folder."""
+    return [(f"{number:03}", *variant) for number, variant in enumerate(variants()) if re.search(only, variant[0])]
 
 
 def make(folder, only):
     """Writes the folders; runs in the interpreter of transformers 5."""
     import torch
     from safetensors.torch import save_file
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM
 
     tokenizers = {name: json.loads(build().to_str()) for name, build in TOKENIZERS.items()}
     for place, _, base, what in chosen(only):
@@ -366,7 +433,8 @@ def make(folder, only):
             (here / name).write_text(json.dumps(value, ensure_ascii=False))
         torch.manual_seed(7)
         plain = {name: value for name, value in config.items() if name not in ("is_causal", "architectures")}
-        model = AutoModelForCausalLM.from_config(AutoConfig.for_model(**plain)).float()
+        kind = AutoModelForMaskedLM if config["model_type"] in MASKED else AutoModelForCausalLM
+        model = kind.from_config(AutoConfig.for_model(**plain)).float()
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter.add_(0.05 * torch.randn_like(parameter))
@@ -378,7 +446,10 @@ def stored(model, how):
 
     weights = {name: value.clone().contiguous() for name, value in model.state_dict().items()}
     if model.config.tie_word_embeddings:
-        weights.pop("lm_head.weight", None)
+        for name in ("lm_head.weight", "cls.predictions.decoder.weight", "lm_head.decoder.weight"):
+            weights.pop(name, None)
+    if model.config.model_type == "gpt_neox":  # its name in files
+        weights["embed_out.weight"] = weights.pop("lm_head.weight")
     if how == "bfloat16":
         return {name: value.to(torch.bfloat16) for name, value in weights.items()}
     if how == "nan":
@@ -400,7 +471,7 @@ def reference(folder):
     import warnings
 
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer
 
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
@@ -410,14 +481,17 @@ def reference(folder):
         try:
             tokenizer = AutoTokenizer.from_pretrained(here)
             answer["ids"] = [tokenizer(text).input_ids for text in TEXTS]
-            model, info = AutoModelForCausalLM.from_pretrained(here, output_loading_info=True)
+            masked = AutoConfig.from_pretrained(here).model_type in MASKED
+            kind = AutoModelForMaskedLM if masked else AutoModelForCausalLM
+            model, info = kind.from_pretrained(here, output_loading_info=True)
             model = model.float().eval()
             missing = [name for name in info["missing_keys"] if not name.endswith((".attn.bias", "lm_head.weight"))]
             head = "lm_head.weight" in info["missing_keys"] and not model.config.tie_word_embeddings
             if missing or head:
                 answer["numbers_error"] = "weights are missing and drawn at random"
             else:
-                answer["numbers"] = [sums(model, tokenizer, text) for pair in PAIRS for text in pair]
+                of_text = masked_sums if masked else sums
+                answer["numbers"] = [of_text(model, tokenizer, text) for pair in PAIRS for text in pair]
         except Exception as error:  # noqa: BLE001, whatever it is, it is the result
             answer["error"] = f"{type(error).__name__}: {error}".splitlines()[0][:200]
         answers[here.name] = answer
@@ -434,6 +508,22 @@ def sums(model, tokenizer, text):
         logprobs = model(ids).logits[0, :-1].double().log_softmax(-1)
     scored = [at for at in range(1, ids.shape[1]) if offsets[at][1] > 0]
     return sum(logprobs[at - 1, ids[0, at]].item() for at in scored)
+
+
+def masked_sums(model, tokenizer, text):
+    """The log-probability of the tokens of the text, each masked alone and predicted at its position."""
+    import torch
+
+    encoded = tokenizer(text, return_tensors="pt", return_offsets_mapping=True)
+    ids, offsets = encoded.input_ids, encoded.offset_mapping[0]
+    total = 0.0
+    for at in range(ids.shape[1]):
+        if offsets[at][1] > 0:
+            masked = ids.clone()
+            masked[0, at] = tokenizer.mask_token_id
+            with torch.no_grad():
+                total += model(masked).logits[0, at].double().log_softmax(-1)[ids[0, at]].item()
+    return total
 
 
 # ---- grid

@@ -153,6 +153,34 @@ def preference(precision, repeat):
     )
 
 
+def generation(model, precision, quick):
+    """Greedy replies to prompts of one length, against `generate` of transformers, prompt by prompt and in batches."""
+    threads = str(cores())
+    workload = {
+        "model": {"folder": str(model)} if model else {"random": llama(hidden=192, layers=4, heads=3, intermediate=768, vocab_size=4096)},
+        "prompts": 32, "prompt_length": 32, "new_tokens": 32 if quick else 96, "temperature": 0.0, "top_p": 1.0,
+        "precision": precision, "device": "cpu", "initial": str(OUT / "initial" / "generation"),
+    }  # fmt: skip
+    ours = json.dumps(workload)
+    peer = lambda batch: [sys.executable, str(ROOT / "benches" / "peers" / "generate.py"), ours, threads, str(batch)]
+    count = {"OMP_NUM_THREADS": threads}
+    return Benchmark(
+        name=f"generation-{precision}",
+        unit="token",
+        repeat=1,
+        warmup=1,
+        ours=Contestant("grid", [str(WORKER), "--threads", threads, "bench-generation", ours], count),
+        peers=[
+            Contestant("batch-1", peer(1), count),
+            Contestant("batch-32", peer(32), count),
+            Contestant("batch-32-tuned", peer(32), count | tuned()),
+        ],
+        # In bfloat16, the two most probable tokens are often equal.
+        check="ids" if precision == "f32" else "",
+        tolerance=0,
+    )
+
+
 def digests(rounds):
     """The share of the time of a run of the quickstart in which files are not digested."""
     shares, seconds, jobs = [], [], 0
@@ -227,6 +255,8 @@ def benchmarks(quick):
         yield training("12x768", large, 4, precision, 1 if quick else 2)
     # A model folder in Hugging Face format and the official folder evaluation_data, which may not be redistributed.
     model, data = (os.environ.get(f"GRID_BENCH_{name}") for name in ("MODEL", "DATA"))
+    for precision in ("f32", "bf16"):
+        yield generation(Path(model).resolve() if model else None, precision, quick)
     if model and data:
         model, data = Path(model).resolve(), Path(data).resolve()
         yield zero_shot(model, data)

@@ -53,6 +53,27 @@ fn env() -> Env {
     env
 }
 
+/// Every second row has no input, so that the instruction has no other place in it.
+#[test]
+fn the_plan_counts_records_whose_instruction_cannot_move() {
+    let env = env();
+    let notes = |changes: &[&str]| -> Vec<String> {
+        let mut arguments = vec!["plan", "spec.yaml", "-S", "datasets.tasks.format=alpaca"];
+        changes.iter().for_each(|change| arguments.extend(["-S", change]));
+        let plan = env.run(0, &arguments);
+        plan.lines().filter(|line| line.contains("no input")).map(str::to_owned).collect()
+    };
+    assert_eq!(notes(&[]), [] as [&str; 0]);
+    assert_eq!(notes(&["datasets.tasks.position=pre"]), [] as [&str; 0]);
+    insta::assert_snapshot!(notes(&["datasets.tasks.position=post"]).join("\n"), @"warning: 20 of 40 records of dataset tasks have no input, so `position: post` changes nothing for them");
+    insta::assert_snapshot!(notes(&["datasets.tasks.position=post", "datasets.tasks.first=2"]).join("\n"), @"warning: 1 of 2 records of dataset tasks has no input, so `position: post` changes nothing for it");
+    insta::assert_snapshot!(notes(&["axes={model: [nano], dataset: [[tasks]], datasets.tasks.position: [pre, post]}"]).join("\n"), @"warning: 20 of 40 records of dataset tasks have no input, so `position: post` changes nothing for them");
+    let with_input = |number: usize| alpaca(2 * number + 1);
+    let all = serde_json::Value::from_iter((0..10).map(with_input)).to_string();
+    std::fs::write(env.path().join("tasks.json"), all).expect("a writable folder");
+    assert_eq!(notes(&["datasets.tasks.position=post"]), [] as [&str; 0]);
+}
+
 #[test]
 fn published_layouts_are_detected_shown_and_trained_on() {
     let env = env();

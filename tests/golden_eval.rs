@@ -10,6 +10,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use crate::common::Env;
+use crate::common::recorded_models::recorded_models;
 use crate::common::recordings::recording;
 use grid::domain::{Size, Suite};
 use serde_json::Value;
@@ -30,6 +31,30 @@ fn file_name(path: &Path) -> &str {
 
 /// The number of items that are used from each subtask of entity tracking.
 const BOXES: usize = 30;
+
+/// Writes the part of the evaluation data that a model was recorded on, of which `reading_rows.json` has the rows of the
+/// reading times: the first rows of each file of BLiMP.
+fn write_part(shared: &Path, env: &Env, folder: &Path) {
+    const BLIMP_ROWS: usize = 20;
+    let (from, to) = (shared.join("data/evaluation_data/fast_eval"), env.path().join("data/evaluation_data/fast_eval"));
+    symlink_all(&from.join("supplement_fast"), &to.join("supplement_fast"), 1);
+    let rows: Value = serde_json::from_slice(&fs::read(folder.join("reading_rows.json")).expect("rows")).expect("JSON");
+    let rows: Vec<usize> = serde_json::from_value(rows["rows"].clone()).expect("numbers");
+    for (set, picked) in [("blimp_fast", None), ("reading", Some(rows))] {
+        fs::create_dir_all(to.join(set)).expect("a folder");
+        for file in sorted_entries(&from.join(set)) {
+            let text = fs::read_to_string(&file).expect("text");
+            let lines: Vec<&str> = match &picked {
+                None => text.lines().take(BLIMP_ROWS).collect(),
+                Some(rows) => {
+                    let all: Vec<&str> = text.lines().collect();
+                    std::iter::once(0).chain(rows.iter().map(|row| row + 1)).map(|line| all[line]).collect()
+                }
+            };
+            fs::write(to.join(set).join(file_name(&file)), lines.join("\n") + "\n").expect("a file");
+        }
+    }
+}
 
 /// Writes the evaluation data as a user has it, without the items that would take too long.
 fn write_data(shared: &Path, env: &Env) {
@@ -102,7 +127,7 @@ fn compare(env: &Env, experiment: &str, suite: Suite, results: &Path) {
     let rows = env.query(&format!(
         "select item, chosen, scores, subtask from v_items where experiment = '{experiment}' and suite = '{suite}'"
     ));
-    let mut compared = 0;
+    let (mut compared, mut worst) = (0, 0.0_f64);
     for row in &rows {
         let [item, chosen, scores, subtask] = row.splitn(4, '|').collect::<Vec<_>>()[..] else { panic!("{row}") };
         let key = (subtask.to_owned(), item.parse::<u64>().expect("a number"));
@@ -110,7 +135,9 @@ fn compare(env: &Env, experiment: &str, suite: Suite, results: &Path) {
         let scores: Vec<f64> = serde_json::from_str(scores).expect("numbers");
         let at = format!("{} {subtask} {item}: {scores:?}, recorded {wanted:?}", results.display());
         assert_eq!(scores.len(), wanted.len(), "{at}");
-        assert!(scores.iter().zip(wanted).all(|(ours, theirs)| (ours - theirs).abs() < NEAR), "{at}");
+        let errors = scores.iter().zip(wanted).map(|(ours, theirs)| (ours - theirs).abs());
+        worst = errors.fold(worst, f64::max);
+        assert!(worst < NEAR, "{at}");
         let best = (0..wanted.len()).max_by(|&a, &b| wanted[a].total_cmp(&wanted[b])).expect("a candidate");
         let clear = (0..wanted.len()).all(|other| other == best || wanted[best] - wanted[other] > NEAR);
         assert!(suite == Suite::Reading || !clear || chosen == best.to_string(), "{at}: {chosen} was chosen");
@@ -118,9 +145,9 @@ fn compare(env: &Env, experiment: &str, suite: Suite, results: &Path) {
     }
     assert!(compared > 0, "{}: no item", results.display());
     let complete = compared == rows.len() && compared == official.len();
-    writeln!(std::io::stderr(), "{}: {compared} items agree", results.display()).expect("stderr");
+    writeln!(std::io::stderr(), "{}: {compared} items agree up to {worst:.1e}", results.display()).expect("stderr");
     if complete {
-        compare_report(env, experiment, suite, results);
+        compare_report(env, experiment, suite, results, undecided_share(suite, &official));
     }
 }
 
@@ -133,7 +160,8 @@ fn compare_predictions(exported: &Path, suite: Suite, size: Size, results: &Path
         suite => suite.name().replace('-', "_"),
     };
     let folder = if suite == Suite::Reading { PathBuf::from(task) } else { Path::new(&task).join(set) };
-    let ours = exported.join("main/zero_shot/causal").join(folder).join("predictions.json");
+    let [backend] = &sorted_entries(&exported.join("main/zero_shot"))[..] else { panic!("one backend") };
+    let ours = backend.join(folder).join("predictions.json");
     let ours = fs::read_to_string(&ours).unwrap_or_else(|error| panic!("{}: {error}", ours.display()));
     let mut theirs = String::new();
     let file = fs::File::open(results.join("predictions.json.gz")).expect("recorded predictions");
@@ -164,7 +192,21 @@ fn compare_predictions(exported: &Path, suite: Suite, size: Size, results: &Path
     assert!(compared > 0, "{}", results.display());
 }
 
-fn compare_report(env: &Env, experiment: &str, suite: Suite, results: &Path) {
+/// The points of the average that depend on items whose best two scores are near, so that rounding decides them.
+fn undecided_share(suite: Suite, official: &BTreeMap<(String, u64), Vec<f64>>) -> f64 {
+    let mut items: BTreeMap<&str, (u32, u32)> = BTreeMap::new(); // of each subtask: all, and undecided ones
+    for ((uid, _), scores) in official {
+        let mut scores = scores.clone();
+        scores.sort_by(|a, b| b.total_cmp(a));
+        let (all, undecided) = items.entry(uid).or_default();
+        *all += 1;
+        *undecided += u32::from(suite != Suite::Reading && scores.len() > 1 && scores[0] - scores[1] <= NEAR);
+    }
+    let shares = items.values().map(|(all, undecided)| f64::from(*undecided) / f64::from(*all));
+    100.0 * shares.sum::<f64>() / items.len() as f64
+}
+
+fn compare_report(env: &Env, experiment: &str, suite: Suite, results: &Path, undecided: f64) {
     let rows = env.query(&format!(
         "select value, task from v_scores where experiment = '{experiment}' and suite = '{suite}' and subtask is null"
     ));
@@ -172,6 +214,9 @@ fn compare_report(env: &Env, experiment: &str, suite: Suite, results: &Path) {
     if suite == Suite::Reading {
         let exact: Value =
             serde_json::from_slice(&fs::read(results.join("../../scores.json")).expect("a summary")).expect("JSON");
+        // Where there are recordings of several backends, the summary has a part for each.
+        let part = file_name(results.parent().expect("a folder"));
+        let exact = exact.get(part).unwrap_or(&exact);
         for (task, key) in [("eye-tracking", "eye_tracking"), ("self-paced", "self_paced")] {
             let ours = rows.iter().find(|row| row.ends_with(task)).map(|row| value(row)).expect("a score");
             let theirs = exact["reading"][key].as_f64().expect("a score");
@@ -183,68 +228,70 @@ fn compare_report(env: &Env, experiment: &str, suite: Suite, results: &Path) {
     let average = report.split("### AVERAGE ").nth(1).and_then(|block| block.lines().nth(1)).expect("an average");
     let unit = if matches!(suite, Suite::WugAdj | Suite::WugPast) { 100.0 } else { 1.0 };
     assert_eq!(rows.len(), 1, "{rows:?}");
-    assert_eq!(format!("{:.2}", value(&rows[0]) / unit), average, "{}", results.display());
+    let ours = value(&rows[0]) / unit;
+    let off = (ours - average.parse::<f64>().expect("a number")).abs();
+    let equal = format!("{ours:.2}") == average || (undecided > 0.0 && off <= undecided + 0.005);
+    assert!(equal, "{}: {ours}, recorded {average}", results.display());
 }
 
 #[test]
 fn golden_models_reproduce_the_official_scores() {
     let Some(shared) = recording("") else { return };
-    let sets: Vec<(Suite, Size)> =
-        Suite::ALL.into_iter().flat_map(|suite| [(suite, Size::Fast), (suite, Size::Full)]).collect();
-    let mut compared = 0;
-    for folder in sorted_entries(&shared.join("golden")) {
-        let model = folder.join("model");
-        let recorded = sorted_entries(&folder.join("eval"));
-        if !model.is_dir() || recorded.is_empty() {
-            continue;
-        }
-        let env = Env::new("");
-        write_data(&shared, &env);
-        for (size, flag) in [(Size::Fast, "--fast"), (Size::Full, "--full")] {
-            let mut suites: Vec<(Suite, &PathBuf)> = vec![];
-            for results in &recorded {
-                let of = |(suite, size): &(Suite, Size)| {
-                    folder_of(*suite, *size).ends_with(&format!("/{}", file_name(results)))
-                };
-                // Some sets are the same in both sizes; they are used once, with the first size.
-                if let Some((suite, _)) = sets.iter().find(|set| of(set)).filter(|(_, found)| *found == size) {
-                    suites.push((*suite, results));
-                }
+    for (part, mode) in
+        [("eval", "compat"), ("eval_causal", "compat+backend=causal"), ("eval_mntp", "compat+backend=mntp")]
+    {
+        for folder in recorded_models(part) {
+            let env = Env::new("");
+            match folder.join("reading_rows.json").exists() && part_of_blimp(&folder.join(part)) {
+                true => write_part(&shared, &env, &folder),
+                false => write_data(&shared, &env),
             }
-            if suites.is_empty() {
-                continue;
-            }
-            let names: Vec<&str> = suites.iter().map(|(suite, _)| suite.name()).collect();
-            let (model, names) = (model.to_str().expect("UTF-8"), names.join(","));
-            let experiment = format!("golden{flag}");
-            let data = env.path().join("data/evaluation_data");
-            env.run(
-                0,
-                &[
-                    "eval",
-                    model,
-                    "--data",
-                    data.to_str().expect("UTF-8"),
-                    flag,
-                    "--mode",
-                    "compat",
-                    "--suite",
-                    &names,
-                    "--name",
-                    &experiment,
-                ],
-            );
-            let out = format!("out{flag}");
-            env.run(0, &["export", "babylm", &experiment, &out, "--partial"]);
-            let exported = sorted_entries(&env.path().join(out).join("results")).remove(0);
-            for (suite, results) in suites {
-                compare(&env, &experiment, suite, results);
-                compare_predictions(&exported, suite, size, results);
-                compared += 1;
-            }
+            compare_model(&env, &folder, part, mode);
         }
     }
-    assert!(compared > 0, "no recording has results");
+}
+
+/// Whether a model was recorded on a part of the items of BLiMP.
+fn part_of_blimp(recorded: &Path) -> bool {
+    recorded_scores(&recorded.join("blimp_fast"), Suite::Blimp).len() < 5_000
+}
+
+/// Compares the results of a model with those in a folder of recordings.
+fn compare_model(env: &Env, folder: &Path, part: &str, mode: &str) {
+    let sets: Vec<(Suite, Size)> =
+        Suite::ALL.into_iter().flat_map(|suite| [(suite, Size::Fast), (suite, Size::Full)]).collect();
+    let (model, recorded) = (folder.join("model"), sorted_entries(&folder.join(part)));
+    let mut compared = 0;
+    for (size, flag) in [(Size::Fast, "--fast"), (Size::Full, "--full")] {
+        let mut suites: Vec<(Suite, &PathBuf)> = vec![];
+        for results in &recorded {
+            let of =
+                |(suite, size): &(Suite, Size)| folder_of(*suite, *size).ends_with(&format!("/{}", file_name(results)));
+            // Some sets are the same in both sizes; they are used once, with the first size.
+            if let Some((suite, _)) = sets.iter().find(|set| of(set)).filter(|(_, found)| *found == size) {
+                suites.push((*suite, results));
+            }
+        }
+        if suites.is_empty() {
+            continue;
+        }
+        let names: Vec<&str> = suites.iter().map(|(suite, _)| suite.name()).collect();
+        let (model, names) = (model.to_str().expect("UTF-8"), names.join(","));
+        let experiment = format!("golden{flag}");
+        let data = env.path().join("data/evaluation_data");
+        let data = data.to_str().expect("UTF-8");
+        let arguments = ["eval", model, "--data", data, flag, "--mode", mode, "--suite", &names, "--name", &experiment];
+        env.run(0, &arguments);
+        let out = format!("out{flag}");
+        env.run(0, &["export", "babylm", &experiment, &out, "--partial"]);
+        let exported = sorted_entries(&env.path().join(out).join("results")).remove(0);
+        for (suite, results) in suites {
+            compare(env, &experiment, suite, results);
+            compare_predictions(&exported, suite, size, results);
+            compared += 1;
+        }
+    }
+    assert!(compared > 0, "{}: no results", folder.display());
 }
 
 /// The folder of a suite in the official evaluation data.

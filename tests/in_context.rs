@@ -32,7 +32,7 @@ fn the_loss_falls_with_the_position_towards_the_entropy() {
     assert!((overall[0].parse::<f64>().expect("a number") - regrets[5]).abs() < 1e-9, "{overall:?} {regrets:?}");
     let report = env.run(0, &["report", "in-context", "--subtasks", "patterns"]);
     assert!(report.contains("32-63 regret"), "{report}");
-    assert!(report.contains("For regret and loss, lower values are better."), "{report}");
+    assert!(report.contains("For regret, loss and slope, lower values are better."), "{report}");
 }
 
 #[test]

@@ -102,7 +102,7 @@ fn objectives_that_the_data_cannot_serve_are_refused() {
         env.stderr(1, &["plan", "spec.yaml"])
     };
     insta::assert_snapshot!(problem("  tune.objective: [dop]", ""), @"
-    spec.yaml:16:20: 'objective' must be one of sft, dpo, simpo, orpo, kto, not 'dop'
+    spec.yaml:16:20: 'objective' must be one of sft, dpo, simpo, orpo, kto, distill, not 'dop'
       help: did you mean 'dpo'?
     ");
     insta::assert_snapshot!(problem("", ", objective: {dpo: {beta: 0}}"), @"
@@ -131,11 +131,11 @@ fn objectives_that_the_data_cannot_serve_are_refused() {
     ");
     insta::assert_snapshot!(problem("", ", shots: 2, label_smoothing: {uncertainty: 0.1}"), @"
     spec.yaml:11:7: dataset 'wishes' has no uncertainty for 'label_smoothing'
-      help: add `uncertainty: FIELD` and `format:` to the dataset, or give a fraction, such as 0.1
+      help: add `uncertainty: random` to the dataset, or give a fraction, such as 0.1
     spec.yaml:11:98: 'label_smoothing: {uncertainty: ...}' and 'shots' cannot be combined
       help: remove one of them, or set it to 0 in this stage
     spec.yaml:13:41: dataset 'chat' has no uncertainty for 'label_smoothing'
-      help: add `uncertainty: FIELD` and `format:` to the dataset, or give a fraction, such as 0.1
+      help: add `uncertainty: random` to the dataset, or give a fraction, such as 0.1
     ");
     insta::assert_snapshot!(problem("", ", shots: 2, loss: all"), @"
     spec.yaml:11:78: 'shots' puts other records before each record, which receive no loss
@@ -222,6 +222,10 @@ fn pairs_are_picked_out_of_several_replies() {
       help: did you mean 'words'?
     ");
     insta::assert_snapshot!(problem(", format: replies, pairs: {difficulty: [0.9, 0.1]}"), @"spec.yaml:6:71: 'difficulty': the first number is greater than the second");
+    insta::assert_snapshot!(problem(", format: replies, pairs: {constraints: [{matches: 'a('}]}"), @r"
+    spec.yaml:6:83: 'matches' is not a regular expression: unclosed group
+      help: the syntax is that of https://docs.rs/regex, without look-around; in quotes, such as '^(Yes|No)\b'
+    ");
     insta::assert_snapshot!(problem(", format: replies, pairs: {constraints: [{words: [1, 2], lacks: no}]}"), @"
     spec.yaml:6:73: a constraint has several keys
       help: write each constraint as an item of its own
@@ -260,6 +264,41 @@ fn smoothing_by_uncertainty_has_the_mean_that_was_asked_for() {
     assert!(losses[0] != losses[1] && losses[1] != losses[2], "three ways to smooth: {losses:?}");
     let warnings = env.query("select warnings from attempt where warnings like '%label smoothing%'");
     assert_eq!(warnings.len(), 1, "the limit of the third arm lowers the mean: {warnings:?}");
+}
+
+/// The shipped experiment with one seed: smoothing costs held-out likelihood, and it does not matter which records are smoothed
+/// if their uncertainties say nothing.
+#[test]
+fn random_uncertainties_do_what_fixed_smoothing_does() {
+    let env = Env::new("");
+    let spec = concat!(env!("CARGO_MANIFEST_DIR"), "/experiments/smoothing.yaml");
+    let own = env.stderr(1, &["plan", spec, "-S", "datasets.chat.uncertainty=doubt"]);
+    assert!(own.contains("'uncertainty' must be random, not 'doubt'"), "{own}");
+    env.run(0, &["run", spec, "-S", "axes.seed=[1]"]);
+    let number = |sql: &str| -> f64 { env.query(sql)[0].parse().expect("a number") };
+    let held_out = |smoothing: &str| {
+        number(&format!(
+            "select value from metric join job on job.id = metric.job where name = 'validation_loss' and kind = 'tune' and \
+             {smoothing} order by step desc limit 1"
+        ))
+    };
+    let [mean, limit] =
+        ["label_smoothing", "smoothing_max"].map(|key| format!("job.canonical ->> '$.job.training.{key}'"));
+    let without = held_out(&format!("{mean} = 0"));
+    let fixed = held_out(&format!("{mean} = 0.1 and {limit} is null"));
+    let random = held_out(&format!("{limit} = 0.5"));
+    assert!(fixed > without + 0.05 && (random - fixed).abs() < 0.01, "{without} {fixed} {random}");
+    assert_ne!(fixed, random, "the records are smoothed to different degrees");
+    for task in ["wishes", "replies"] {
+        let score = |smoothing: &str| {
+            number(&format!(
+                "select value from v_scores where task = '{task}' and subtask is null and extra = \
+                 'tune.label_smoothing={smoothing}'"
+            ))
+        };
+        let (fixed, random) = (score("0.1"), score("uncertainty=0.1"));
+        assert!((fixed - random).abs() < 5.0, "{task}: {fixed} {random}");
+    }
 }
 
 /// The shipped experiment with one seed: without demonstrations nobody knows which speaker is asked, with two of them

@@ -359,6 +359,25 @@ fn bench_train_prints_a_table_and_json() {
 }
 
 #[test]
+fn bench_generate_prints_a_table_and_json() {
+    let env = Env::new(TINY);
+    let short = ["bench", "generate", "--rounds", "1", "--threads", "1", "--prompts", "3", "--new-tokens", "5"];
+    let shape = ["--model", "hidden=32,layers=2,heads=2,vocab_size=300"];
+    let text = env.run(0, &[&short[..], &shape, &["--precision", "f32,bf16"]].concat());
+    for row in ["generation speed on cpu, 1 threads", "f32", "bf16", "new tokens/s", "peak memory"] {
+        assert!(text.contains(row), "{row}\n{text}");
+    }
+    let sampled = ["--temperature", "0.8", "--top-p", "0.9", "--format", "json"];
+    let json = env.run(0, &[&short[..], &shape, &sampled].concat());
+    let speeds: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(speeds[0]["workload"]["top_p"], 0.9);
+    assert_eq!(speeds[0]["rounds"][0]["units"], 15);
+    assert_eq!(speeds[0]["rounds"][0]["ids"].as_array().unwrap().len(), 15);
+    let stderr = env.stderr(1, &[&short[..], &shape, &["--top-p", "0"]].concat());
+    assert!(stderr.contains("top_p must be above 0 and at most 1, not 0"), "{stderr}");
+}
+
+#[test]
 fn bench_train_measures_the_models_of_a_spec() {
     let env = Env::new(TINY);
     let json = env.run(0, &[&["bench", "train", "spec.yaml", "--format", "json"], &SHORT_BENCH[..]].concat());

@@ -34,6 +34,7 @@ fn main() {
     };
     shim("cpp/shim.cpp", "grid_shim");
     shim("cpp/fused.cpp", "grid_fused");
+    shim("cpp/generation.cpp", "grid_generation");
 
     // The same loops are compiled for each instruction set; dispatch.cpp chooses one at run time.
     let kernels = |file: &str, name: &str, flags: &[&str]| {

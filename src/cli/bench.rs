@@ -6,7 +6,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::global::Global;
 use super::output::{TableFormat, formatted, print_json};
-use crate::domain::{BaseModel, BenchObjective, Precision, Workload};
+use crate::domain::{BaseModel, BenchModel, BenchObjective, GenerationWorkload, Precision, Workload};
 use crate::report;
 use crate::runner::{self, BenchmarkRounds, WorkerProgram};
 use crate::session::{Exit, Failure, SpecText};
@@ -17,6 +17,25 @@ use crate::spec;
 pub(super) enum BenchVerb {
     /// Training speed: tokens per second, share of the peak speed of matrix products, memory, and time per phase.
     Train(BenchTrainArgs),
+    /// Generation speed: new tokens per second, and memory, on synthetic prompts.
+    Generate(BenchGenerateArgs),
+}
+
+/// How a benchmark is run.
+#[derive(Debug, Args)]
+pub(super) struct BenchRunArgs {
+    /// Device: cpu, cuda:0, ...
+    #[arg(long, default_value = "cpu")]
+    pub device: String,
+    /// Threads; by default one per core.
+    #[arg(long)]
+    pub threads: Option<u32>,
+    /// Number of rounds, whose median is reported.
+    #[arg(long, default_value_t = 5)]
+    pub rounds: u32,
+    /// Output format.
+    #[arg(long, value_enum, default_value_t = TableFormat::Table)]
+    pub format: TableFormat,
 }
 
 /// Arguments of `bench train`.
@@ -44,21 +63,46 @@ pub(super) struct BenchTrainArgs {
     /// Precision; by default both, or that of the spec.
     #[arg(long, value_enum, value_delimiter = ',')]
     pub precision: Vec<PrecisionArg>,
-    /// Device: cpu, cuda:0, ...
-    #[arg(long, default_value = "cpu")]
-    pub device: String,
-    /// Threads; by default one per core.
-    #[arg(long)]
-    pub threads: Option<u32>,
-    /// Number of rounds, whose median is reported.
-    #[arg(long, default_value_t = 5)]
-    pub rounds: u32,
     /// Optimizer steps per round.
     #[arg(long, default_value_t = 4)]
     pub steps: u32,
-    /// Output format.
-    #[arg(long, value_enum, default_value_t = TableFormat::Table)]
-    pub format: TableFormat,
+    #[command(flatten)]
+    pub run: BenchRunArgs,
+}
+
+/// Arguments of `bench generate`.
+#[derive(Debug, Args)]
+pub(super) struct BenchGenerateArgs {
+    /// Measure the model in this folder, in Hugging Face format.
+    pub folder: Option<PathBuf>,
+    /// Measure a model of this shape with random weights; the keys are those of a model in a spec.
+    #[arg(
+        long,
+        value_name = "KEY=VALUE,...",
+        conflicts_with = "folder",
+        default_value = "hidden=256,layers=4,heads=4,intermediate=704,vocab_size=8192"
+    )]
+    pub model: String,
+    /// Number of prompts.
+    #[arg(long, default_value_t = 64)]
+    pub prompts: u32,
+    /// Tokens of each prompt.
+    #[arg(long, default_value_t = 32)]
+    pub prompt_length: u32,
+    /// New tokens of each reply.
+    #[arg(long, default_value_t = 128)]
+    pub new_tokens: u32,
+    /// Temperature; 0 chooses the most probable token.
+    #[arg(long, default_value_t = 0.0)]
+    pub temperature: f64,
+    /// Probability of the nucleus that tokens are drawn from.
+    #[arg(long, default_value_t = 1.0)]
+    pub top_p: f64,
+    /// Precision.
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [PrecisionArg::F32])]
+    pub precision: Vec<PrecisionArg>,
+    #[command(flatten)]
+    pub run: BenchRunArgs,
 }
 
 /// What training minimizes.
@@ -70,7 +114,7 @@ pub(super) enum ObjectiveArg {
     Dpo,
 }
 
-/// Precision of training.
+/// Arithmetic of forward and backward passes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum PrecisionArg {
     /// 32-bit floats.
@@ -79,25 +123,71 @@ pub(super) enum PrecisionArg {
     Bf16,
 }
 
+impl From<PrecisionArg> for Precision {
+    fn from(precision: PrecisionArg) -> Self {
+        match precision {
+            PrecisionArg::F32 => Precision::F32,
+            PrecisionArg::Bf16 => Precision::Bf16,
+        }
+    }
+}
+
 /// `grid bench`.
 pub(super) fn bench(global: &Global, verb: &BenchVerb) -> Result<Exit, Failure> {
     match verb {
         BenchVerb::Train(args) => train(global, args),
+        BenchVerb::Generate(args) => generate(global, args),
     }
+}
+
+fn cores() -> u32 {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32)
+}
+
+/// `grid bench generate`.
+fn generate(global: &Global, args: &BenchGenerateArgs) -> Result<Exit, Failure> {
+    let program = WorkerProgram::find(&global.log_filter())?;
+    let model = match &args.folder {
+        Some(folder) => BenchModel::Folder(folder.clone()),
+        None => BenchModel::Random(spec::shape(&args.model)?),
+    };
+    let mut speeds = vec![];
+    for precision in &args.precision {
+        let workload = GenerationWorkload {
+            model: model.clone(),
+            prompts: args.prompts.max(1),
+            prompt_length: args.prompt_length.max(1),
+            new_tokens: args.new_tokens,
+            temperature: args.temperature,
+            top_p: args.top_p,
+            precision: (*precision).into(),
+            device: args.run.device.clone(),
+            initial: None,
+        };
+        if let Some(problem) = workload.options().problem() {
+            return Err(Failure::text(Exit::Usage, problem));
+        }
+        let threads = args.run.threads.unwrap_or_else(cores);
+        speeds.push(runner::measure_generation(&program, workload, threads, args.run.rounds.max(1))?);
+    }
+    match args.run.format {
+        TableFormat::Json => print_json(&speeds)?,
+        format => print!("{}", formatted(&report::generation_speed(&speeds), format)),
+    }
+    Ok(Exit::Done)
 }
 
 /// `grid bench train`.
 fn train(global: &Global, args: &BenchTrainArgs) -> Result<Exit, Failure> {
     let program = WorkerProgram::find(&global.log_filter())?;
-    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
-    let rounds = BenchmarkRounds { count: args.rounds.max(1), steps: args.steps.max(1) };
+    let rounds = BenchmarkRounds { count: args.run.rounds.max(1), steps: args.steps.max(1) };
     let mut speeds = vec![];
     for workload in workloads(args)? {
-        let threads = args.threads.unwrap_or(cores);
+        let threads = args.run.threads.unwrap_or_else(cores);
         speeds.push(runner::measure(&program, workload, threads, rounds)?);
     }
     let table = report::speed(&speeds);
-    match args.format {
+    match args.run.format {
         TableFormat::Json => print_json(&speeds)?,
         format => print!("{}", formatted(&table, format)),
     }
@@ -129,14 +219,7 @@ fn workloads(args: &BenchTrainArgs) -> Result<Vec<Workload>, Failure> {
     if !args.precision.is_empty() {
         bases.dedup_by(|a, b| a.0 == b.0 && (a.1, a.2) == (b.1, b.2));
     }
-    let requested: Vec<Precision> = args
-        .precision
-        .iter()
-        .map(|precision| match precision {
-            PrecisionArg::F32 => Precision::F32,
-            PrecisionArg::Bf16 => Precision::Bf16,
-        })
-        .collect();
+    let requested: Vec<Precision> = args.precision.iter().map(|&precision| precision.into()).collect();
     let objective = match args.objective {
         ObjectiveArg::Sft => BenchObjective::Sft,
         ObjectiveArg::Dpo => BenchObjective::Dpo,
@@ -149,7 +232,7 @@ fn workloads(args: &BenchTrainArgs) -> Result<Vec<Workload>, Failure> {
             batch_size: args.batch_size.unwrap_or(batch_size),
             sequence_length: args.sequence_length.unwrap_or(sequence_length),
             precision,
-            device: args.device.clone(),
+            device: args.run.device.clone(),
             initial: None,
         })
     });

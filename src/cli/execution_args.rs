@@ -44,6 +44,7 @@ impl ExecutionArgs {
             local: self.local,
             cancel_on_exit: self.cancel_on_exit,
             fail_fast: self.fail_fast,
+            offline: global.offline,
             retries: self.retries,
             log_filter: global.log_filter(),
         }

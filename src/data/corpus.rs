@@ -47,7 +47,9 @@ pub fn streams(located: &LocatedSource) -> Result<impl Iterator<Item = world::St
             let wanted = "a test set of in-context learning";
             Err(DataError::WrongPart { part: *part, wanted, choices: "metalang" })
         }
-        Origin::Content { .. } => Err(DataError::Missing { location: "streams with their entropies".to_owned() }),
+        Origin::Content { .. } | Origin::Output { .. } => {
+            Err(DataError::Missing { location: "streams with their entropies".to_owned() })
+        }
         Origin::Missing { location } => Err(DataError::Missing { location: location.clone() }),
     }
 }
@@ -73,7 +75,7 @@ fn each_document(
                 return Err(DataError::WrongPart { part: *part, wanted, choices });
             }
         },
-        Origin::Content { .. } => {
+        Origin::Content { .. } | Origin::Output { .. } => {
             for file in &located.files {
                 match &format.documents {
                     Documents::Rows { layout, text } => each_row(file, *layout, &[text.as_str()], |row| {

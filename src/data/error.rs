@@ -25,6 +25,19 @@ pub enum DataError {
         /// The environment variable.
         variable: String,
     },
+    /// Answers of a teacher are missing, and no request may be sent.
+    #[error(
+        "ask the teacher: {missing} of {of} answers are not in {}, and grid is offline; run it with a network first",
+        folder.display()
+    )]
+    NoAnswers {
+        /// The number of replies without an answer.
+        missing: usize,
+        /// The number of all replies.
+        of: usize,
+        /// The folder with the answers.
+        folder: PathBuf,
+    },
     /// A folder where files are expected.
     #[error("read {}: it is a folder; name its files with a pattern such as {}", path.display(), path.join("*").display())]
     IsFolder {

@@ -21,7 +21,7 @@ pub fn evaluation_files(located: &LocatedSource, suite: Suite) -> Result<Vec<(St
         Origin::World { part, .. } => {
             return Err(DataError::WrongPart { part: *part, wanted: "evaluation files", choices: "evaluation" });
         }
-        Origin::Content { .. } => {
+        Origin::Content { .. } | Origin::Output { .. } => {
             let mut files = vec![];
             for file in &located.files {
                 let path = &file.path;
@@ -49,7 +49,7 @@ pub fn evaluation_file(located: &LocatedSource, suite: Suite, name: &str) -> Res
     let mut files = evaluation_files(located, suite)?.into_iter();
     let found = match &located.origin {
         Origin::World { .. } => files.find(|(known, _)| known == name),
-        Origin::Content { .. } | Origin::Missing { .. } => files.next(),
+        Origin::Content { .. } | Origin::Output { .. } | Origin::Missing { .. } => files.next(),
     };
     found.ok_or_else(|| DataError::Missing { location: name.to_owned() })
 }

@@ -18,6 +18,7 @@ use crate::domain::{ChatTemplate, Formatting, Role, Template, parse_json, plain_
 use super::chat::{CHATML, ChatRenderer, SpecialTexts};
 use super::error::DataError;
 use super::record::{Message, Record, Segment};
+use super::sampled::DOCUMENT_BORDER;
 use super::tokenizer::Tokenizer;
 
 /// The token ids of a record with its loss mask.
@@ -72,6 +73,9 @@ impl TokenizedRecord {
     }
 }
 
+/// A reply in place of one that does not exist yet: a letter, with which tokenizers join a space before it.
+const STANDIN: &str = "a";
+
 /// Formats and tokenizes records.
 pub struct Formatter<'a> {
     tokenizer: &'a Tokenizer,
@@ -82,6 +86,10 @@ pub struct Formatter<'a> {
 
 enum TextFormat<'a> {
     Template(&'a Template),
+    Continuation {
+        /// The text of the end-of-text token, which stands for [`DOCUMENT_BORDER`].
+        end_of_text: String,
+    },
     Chat(Box<ChatRenderer>),
 }
 
@@ -102,6 +110,10 @@ impl<'a> Formatter<'a> {
     pub fn new(formatting: &'a Formatting, tokenizer: &'a Tokenizer, folder: &Path) -> Result<Self, DataError> {
         let format = match formatting {
             Formatting::Template(template) => TextFormat::Template(template),
+            Formatting::Continuation { .. } => {
+                let end_of_text = tokenizer.token(tokenizer.end_of_text()?).unwrap_or_default();
+                TextFormat::Continuation { end_of_text }
+            }
             Formatting::Chat { chat_template } => {
                 let source = match chat_template {
                     ChatTemplate::Chatml => CHATML.to_owned(),
@@ -149,6 +161,26 @@ impl<'a> Formatter<'a> {
     /// See [`Formatter::mark_own_text`].
     pub(super) fn marks_own_text(&self) -> bool {
         self.marks_own_text
+    }
+
+    /// The ids of the prompt of a record up to its reply, as in training, and the text that the template writes after a
+    /// reply. A space before the reply is usually a part of its first token.
+    ///
+    /// # Errors
+    /// A record that does not consist of one prompt and one reply; those of [`Formatter::tokenize`].
+    pub fn tokenize_prompt(&self, record: &Record) -> Result<(Vec<u32>, String), DataError> {
+        let record = record.content();
+        let Record::Pair { prompt, .. } = record else {
+            return Err(unformattable("replies can be sampled to records of one prompt and one reply".to_owned()));
+        };
+        let with_reply = Record::Pair { prompt: prompt.clone(), reply: STANDIN.to_owned() };
+        let TokenizedRecord { mut ids, trained, .. } = self.tokenize(&with_reply)?;
+        ids.truncate(trained.iter().position(|trained| *trained).unwrap_or(ids.len()));
+        let (_, chunks) = self.chunks(&with_reply).map_err(unformattable)?;
+        let segments = chunks.into_iter().flat_map(|chunk| chunk.segments).filter(|segment| segment.trained);
+        let reply: String = segments.map(|segment| segment.text).collect();
+        let after = reply.split_once(STANDIN).map_or("", |(_, after)| after);
+        Ok((ids, after.to_owned()))
     }
 
     /// Formats and tokenizes a record. The ids that the tokenizer puts before every text come first, unless a chat template
@@ -223,6 +255,14 @@ impl<'a> Formatter<'a> {
             (Record::Rejected(record) | Record::Uncertain(record, _), _) => return self.chunks(record),
             (Record::Pair { prompt, reply }, TextFormat::Template(template)) => {
                 (true, vec![pair(template, prompt, reply, true)])
+            }
+            (Record::Pair { prompt, reply }, TextFormat::Continuation { end_of_text }) => {
+                let segment =
+                    |text: &String, trained| Segment { text: text.replace(DOCUMENT_BORDER, end_of_text), trained };
+                (true, vec![whole(vec![segment(prompt, false), segment(reply, true)], None)])
+            }
+            (Record::Conversation(_) | Record::Completion { .. }, TextFormat::Continuation { .. }) => {
+                return Err("a text can only be continued by one reply".to_owned());
             }
             (Record::Conversation(messages), TextFormat::Template(template)) => {
                 let turns = turns(messages)?;

@@ -6,7 +6,6 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -19,6 +18,7 @@ use super::atomic::replace_file;
 use super::documents;
 use super::download::{DataCache, JsonClient, RetryPolicy};
 use super::error::DataError;
+use super::in_parallel::work_in_parallel;
 use super::words::count_words;
 
 /// The number of unusable answers after which a document is skipped.
@@ -86,38 +86,18 @@ pub fn generate(
     let open: Vec<&String> = texts.iter().filter(|text| read(&cached(text)).is_none() && seen.insert(*text)).collect();
 
     let asked = AtomicU64::new(0);
-    let key = generation.api_key.as_ref().map(|name| key(name)).transpose()?;
+    let key = generation.api_key.as_ref().map(|name| api_key(name)).transpose()?;
     let client = JsonClient::new(&generation.endpoint, key, policy);
     let spend = || {
         asked.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| (n < generation.requests).then_some(n + 1)).is_ok()
     };
-    let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(texts.len() - open.len()));
-    let failure = Mutex::new(None);
-    let work = || {
-        while let Some(text) = open.get(next.fetch_add(1, Ordering::SeqCst)) {
-            match ask(&client, question, text, &spend) {
-                Ok(Some(answer)) => {
-                    if let Err(error) = write(&cached(text), &serde_json::to_vec(&answer).expect("text")) {
-                        failure.lock().expect("no panic holds it").get_or_insert(error);
-                        return;
-                    }
-                    show(done.fetch_add(1, Ordering::SeqCst) + 1, texts.len());
-                }
-                Ok(None) => return,
-                Err(error) => {
-                    failure.lock().expect("no panic holds it").get_or_insert(error);
-                    return;
-                }
-            }
-            if failure.lock().expect("no panic holds it").is_some() {
-                return;
-            }
-        }
-    };
-    std::thread::scope(|scope| (0..generation.parallel).for_each(|_| drop(scope.spawn(work))));
-    if let Some(error) = failure.into_inner().expect("no panic held it") {
-        return Err(error);
-    }
+    let done = AtomicUsize::new(texts.len() - open.len());
+    work_in_parallel(&open, generation.parallel, |text| {
+        let Some(answer) = ask(&client, question, text, &spend)? else { return Ok(false) };
+        write(&cached(text), &serde_json::to_vec(&answer).expect("text"))?;
+        show(done.fetch_add(1, Ordering::SeqCst) + 1, texts.len());
+        Ok::<_, DataError>(true)
+    })?;
     let answers: Vec<Option<Answer>> = texts.iter().map(|text| read(&cached(text))).collect();
     let unusable = answers.iter().flatten().filter(|answer| answer.pairs.is_empty()).count();
     let left = answers.iter().filter(|answer| answer.is_none()).count();
@@ -146,7 +126,8 @@ pub fn generation_retry_policy() -> RetryPolicy {
     RetryPolicy { timeout: Duration::from_secs(600), ..RetryPolicy::default() }
 }
 
-fn key(name: &str) -> Result<String, DataError> {
+/// The key in an environment variable.
+pub(super) fn api_key(name: &str) -> Result<String, DataError> {
     let value = std::env::var(name).ok().filter(|value| !value.trim().is_empty());
     value.map(|value| value.trim().to_owned()).ok_or_else(|| DataError::NoKey { variable: name.to_owned() })
 }

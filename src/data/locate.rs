@@ -224,6 +224,16 @@ impl Survey {
         self.size(located, format, || records::measure(located, format))
     }
 
+    /// The number of records of a dataset whose instruction stands alone, so that they are the same for every
+    /// [`InstructionPosition`](crate::domain::InstructionPosition).
+    ///
+    /// # Errors
+    /// As [`super::records()`].
+    pub fn count_without_input(&mut self, located: &LocatedSource, format: &DatasetFormat) -> Result<u64, DataError> {
+        let read = |located: &LocatedSource| records::count_without_input(located, format);
+        self.count_items(located, &("records without input", format), read)
+    }
+
     /// The number of items in evaluation data. `read` counts them, unless they were counted before with the same `rules`.
     ///
     /// # Errors

@@ -24,6 +24,7 @@ mod evaluation;
 mod files;
 mod formatted;
 mod generate;
+mod in_parallel;
 mod locate;
 mod mixture;
 mod model_export;
@@ -35,9 +36,11 @@ mod record;
 mod records;
 mod row_records;
 mod rows;
+mod sampled;
 mod source_file;
 mod stamp;
 mod table_file;
+mod teacher;
 mod tokenizer;
 mod tokenizer_text;
 mod words;
@@ -64,8 +67,12 @@ pub use prepared::{
 pub use record::{Message, Record, Segment, Uncertainty};
 pub use records::{record_groups, records, records_and_blank};
 pub use rows::each_row_of;
+pub use sampled::{
+    CorrectedRow, DOCUMENT_BORDER, ROWS, SampledRow, ScoredRow, sampled_count, sampled_rows, write_sampled,
+};
 pub use source_file::copy_source;
 pub use stamp::stamp_of;
 pub use table_file::{ColumnType, TableFile, Value};
-pub use tokenizer::{Encoding, TokenizationLoss, Tokenizer, copy_tokenizer};
+pub use teacher::{TeacherAnswer, TeacherAnswers, ask_teacher};
+pub use tokenizer::{Encoding, TokenDifference, TokenizationLoss, Tokenizer, copy_tokenizer};
 pub use tokenizer_text::{ReadTexts, tokenizer_texts};

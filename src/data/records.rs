@@ -5,14 +5,16 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::domain::{DatasetFormat, LocatedSource, MeasuredText, Origin, Pattern, Replies, SourceFile, WorldPart};
+use crate::domain::{
+    DatasetFormat, InstructionPosition, LocatedSource, MeasuredText, Origin, Pattern, Replies, SourceFile, WorldPart,
+};
 
 use super::clean::remove_characters;
 use super::detect::detect_format;
 use super::dialogue::{Utterance, merge_turns, parse_dialogues};
 use super::error::DataError;
 use super::files::read_text;
-use super::record::Record;
+use super::record::{Record, Uncertainty};
 use super::row_records::RowReader;
 use super::rows::{Columns, Fault, each_row, each_value};
 use super::world;
@@ -30,7 +32,8 @@ pub fn records(located: &LocatedSource, format: &DatasetFormat) -> Result<Vec<Re
 /// The records of a dataset in groups that share text: the turns of one dialogue, in which the reply of a record is the
 /// prompt of the next one; the questions about one paragraph; a single row. No group is empty.
 ///
-/// The parts of the toy world for datasets are records already, so of the format only its replies apply to them; its [`WorldPart::Dialogues`] can be read as [`DatasetFormat::Dialogue`].
+/// The parts of the toy world for datasets are records already, so of the format only its replies and whether
+/// it has an uncertainty apply to them; its [`WorldPart::Dialogues`] can be read as [`DatasetFormat::Dialogue`].
 ///
 /// # Errors
 /// Missing or unreadable files, lines that do not follow the format, a part of the toy world that has no records.
@@ -54,10 +57,14 @@ fn drop_blank(group: &mut Vec<Record>, replies: Replies) {
 fn all_groups(located: &LocatedSource, format: &DatasetFormat) -> Result<Vec<Vec<Record>>, DataError> {
     match &located.origin {
         Origin::World { part, seed, size } => match (part, format) {
-            (WorldPart::Chat | WorldPart::Questions, _) => Ok(single(world::records(*part, *seed, *size))),
+            (WorldPart::Chat | WorldPart::Questions, _) => {
+                let groups = single(world::records(*part, *seed, *size));
+                Ok(with_uncertainty(groups, *part, *seed, format))
+            }
             (WorldPart::Preferences | WorldPart::Habits, _) => {
                 let pairs = world::pairs(*part, *seed, *size);
-                Ok(pairs.into_iter().map(|pair| Record::of_pair(pair, format.replies())).collect())
+                let groups = pairs.into_iter().map(|pair| Record::of_pair(pair, format.replies())).collect();
+                Ok(with_uncertainty(groups, *part, *seed, format))
             }
             (WorldPart::Dialogues, DatasetFormat::Dialogue { .. }) => {
                 parse_text(Path::new("the toy world"), &world::corpus(*part, *seed, *size), format)
@@ -68,7 +75,7 @@ fn all_groups(located: &LocatedSource, format: &DatasetFormat) -> Result<Vec<Vec
                 Err(DataError::WrongPart { part: *part, wanted, choices })
             }
         },
-        Origin::Content { .. } => {
+        Origin::Content { .. } | Origin::Output { .. } => {
             let detected = match format {
                 DatasetFormat::Detected { .. } => Some(detect_format(located, format.first())?),
                 _ => None,
@@ -86,6 +93,23 @@ fn all_groups(located: &LocatedSource, format: &DatasetFormat) -> Result<Vec<Vec
         }
         Origin::Missing { location } => Err(DataError::Missing { location: location.clone() }),
     }
+}
+
+/// The groups of a part of the toy world, each with an uncertainty if the format has one. Both replies of a pair have the
+/// same, as those of a row in a file do.
+fn with_uncertainty(groups: Vec<Vec<Record>>, part: WorldPart, seed: u64, format: &DatasetFormat) -> Vec<Vec<Record>> {
+    if !format.has_uncertainty() {
+        return groups;
+    }
+    let uncertain = |(group, index): (Vec<Record>, u64)| {
+        let uncertainty = Uncertainty::new(world::random_uncertainty(part, seed, index));
+        let add = |record| match uncertainty {
+            Some(uncertainty) => Record::Uncertain(Box::new(record), uncertainty),
+            None => record,
+        };
+        group.into_iter().map(add).collect()
+    };
+    groups.into_iter().zip(0..).map(uncertain).collect()
 }
 
 /// As [`records`], with the number of records that have no text to train on.
@@ -107,6 +131,13 @@ pub(super) fn measure(located: &LocatedSource, format: &DatasetFormat) -> Result
     let words = records.iter().map(Record::words).sum();
     let records_per_unit = format.replies().records_per_unit();
     Ok(MeasuredText { units: records.len() as u64 / records_per_unit, words, blank: blank as u64 / records_per_unit })
+}
+
+/// The number of [`records`] that are the same with the instruction before and after the input, because they have no input.
+pub(super) fn count_without_input(located: &LocatedSource, format: &DatasetFormat) -> Result<u64, DataError> {
+    let with = |position| records(located, &format.clone().with_position(position));
+    let (before, after) = (with(InstructionPosition::Pre)?, with(InstructionPosition::Post)?);
+    Ok(before.iter().zip(&after).filter(|(before, after)| before == after).count() as u64)
 }
 
 /// Groups of one record each.

@@ -5,6 +5,7 @@ mod added;
 mod alone;
 mod build;
 mod class;
+mod difference;
 mod files;
 mod loss;
 mod runs;
@@ -31,6 +32,7 @@ use files::TokenizerFiles;
 use special::{END_OF_TEXT, PADDING, Special};
 
 pub(super) use alone::file_is_enough;
+pub use difference::TokenDifference;
 pub use loss::TokenizationLoss;
 
 /// Checks that `vocab.json` and `merges.txt` in a folder without `tokenizer.json` are files of a class that is read.
@@ -152,6 +154,8 @@ impl Tokenizer {
     /// A file that cannot be read or is not a tokenizer; a class or setting whose rules are not implemented.
     pub fn load_as(folder: &Path, release: Transformers) -> Result<Self, DataError> {
         let files = TokenizerFiles::read(folder)?;
+        // Release 4 does not know the class, so that there are no other rules than those of release 5.
+        let release = if files.class() == Some("TokenizersBackend") { Transformers::V5 } else { release };
         let class = Class::of(&files, release)?;
         let added = AddedTokens::read(&files, class, release)?;
         let inner = build::build(&files, class, release, &added)?;
@@ -290,6 +294,11 @@ impl Tokenizer {
     /// The special tokens; without a padding token, padding is the end-of-text token.
     pub fn special_tokens(&self) -> SpecialTokens {
         self.special.tokens
+    }
+
+    /// The mask token and its id, if the tokenizer names one.
+    pub fn mask(&self) -> Option<(&str, u32)> {
+        self.special.mask.as_ref().map(|(content, id)| (content.as_str(), *id))
     }
 
     /// Contradictions between the files of the tokenizer, and how they were resolved.

@@ -1,10 +1,11 @@
-//! The workload that `grid bench train` sends to a worker, and the measurements that come back.
+//! The workloads that `grid bench` sends to a worker, and the measurements that come back.
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use super::model::ModelConfig;
+use super::sampling::SamplingOptions;
 use super::training::Precision;
 
 /// Training steps on a batch of synthetic token ids, the same batch at every step.
@@ -51,6 +52,93 @@ impl Workload {
     /// Predicted tokens per step.
     pub fn tokens(&self) -> u64 {
         u64::from(self.batch_size) * u64::from(self.sequence_length)
+    }
+}
+
+/// Replies to synthetic prompts, the same in every round.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GenerationWorkload {
+    /// The model.
+    pub model: BenchModel,
+    /// The number of prompts.
+    pub prompts: u32,
+    /// Tokens of each prompt.
+    pub prompt_length: u32,
+    /// New tokens of each reply, which no stop token ends.
+    pub new_tokens: u32,
+    /// See [`SamplingOptions::temperature`].
+    pub temperature: f64,
+    /// See [`SamplingOptions::top_p`].
+    pub top_p: f64,
+    /// Arithmetic of the forward passes.
+    pub precision: Precision,
+    /// `cpu` or `cuda:N`.
+    pub device: String,
+    /// Where to write the model as a Hugging Face model folder, so that another program can read it.
+    pub initial: Option<PathBuf>,
+}
+
+/// The model of a benchmark.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BenchModel {
+    /// One of this shape; its weights come from seed 1.
+    Random(ModelConfig),
+    /// A Hugging Face model folder.
+    Folder(PathBuf),
+}
+
+impl GenerationWorkload {
+    /// How replies are chosen.
+    pub fn options(&self) -> SamplingOptions {
+        let Self { temperature, top_p, .. } = *self;
+        SamplingOptions { temperature, top_p, ..SamplingOptions::greedy(self.new_tokens, vec![]) }
+    }
+}
+
+/// Measurements of one or more repetitions of a generation workload.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GenerationRound {
+    /// New tokens.
+    pub units: u64,
+    /// Wall-clock time.
+    pub seconds: f64,
+    /// The first ids of each reply, at most 16 of them.
+    pub ids: Vec<u32>,
+    /// Peak memory; see [`BenchRound::peak_bytes`].
+    pub peak_bytes: u64,
+}
+
+/// The measurements of a generation workload.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GenerationResult {
+    /// The workload.
+    pub workload: GenerationWorkload,
+    /// The environment of the worker.
+    pub ready: WorkerReady,
+    /// The rounds after the warm-up round.
+    pub rounds: Vec<GenerationRound>,
+}
+
+impl GenerationResult {
+    /// New tokens per second, the median over the rounds.
+    pub fn tokens_per_second(&self) -> f64 {
+        median(self.rounds.iter().map(|round| round.units as f64 / round.seconds).collect())
+    }
+
+    /// Peak memory over all rounds, in bytes.
+    pub fn peak_bytes(&self) -> u64 {
+        self.rounds.iter().map(|round| round.peak_bytes).max().unwrap_or(0)
+    }
+}
+
+fn median(mut numbers: Vec<f64>) -> f64 {
+    numbers.sort_by(f64::total_cmp);
+    let middle = numbers.len() / 2;
+    match numbers.len() {
+        0 => f64::NAN,
+        odd if !odd.is_multiple_of(2) => numbers[middle],
+        _ => f64::midpoint(numbers[middle - 1], numbers[middle]),
     }
 }
 
@@ -111,14 +199,7 @@ pub struct BenchResult {
 impl BenchResult {
     /// Predicted tokens per second, the median over the rounds.
     pub fn tokens_per_second(&self) -> f64 {
-        let mut speeds: Vec<f64> = self.rounds.iter().map(|round| round.units as f64 / round.seconds).collect();
-        speeds.sort_by(f64::total_cmp);
-        let middle = speeds.len() / 2;
-        match speeds.len() {
-            0 => f64::NAN,
-            odd if !odd.is_multiple_of(2) => speeds[middle],
-            _ => f64::midpoint(speeds[middle - 1], speeds[middle]),
-        }
+        median(self.rounds.iter().map(|round| round.units as f64 / round.seconds).collect())
     }
 
     /// Floating-point operations per predicted token; see [`ModelConfig::train_flops_per_token`].
@@ -139,7 +220,7 @@ impl BenchResult {
 
 #[cfg(test)]
 mod tests {
-    use super::super::model::Arch;
+    use super::super::arch::Arch;
     use super::*;
 
     #[test]
@@ -155,6 +236,7 @@ mod tests {
             head_dim: 64,
             intermediate: 704,
             rope_base: 10_000.0,
+            rope_scaling: None,
             norm_eps: 1e-6,
             tied: false,
             init_std: 0.02,

@@ -11,6 +11,7 @@ use super::digest::{Digest, JobId};
 use super::fault_injection::FaultInjection;
 use super::file_stamp::FileStamp;
 use super::inner_path::{FolderName, InnerPath};
+use super::interaction::TeacherAccess;
 use super::job::Job;
 use super::milestone::Milestone;
 use super::origin::Origin;
@@ -51,6 +52,9 @@ pub struct Assignment {
     /// Whether a training job keeps the state of its optimizer for a later job that continues with it.
     #[serde(default)]
     pub keep_optimizer: bool,
+    /// How a teach job reaches its teacher.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub teacher: Option<TeacherAccess>,
     /// How to run the job.
     pub settings: RunSettings,
 }
@@ -241,6 +245,8 @@ pub struct Task {
     pub folder: PathBuf,
     /// Whether a training job keeps the state of its optimizer for a later job that continues with it.
     pub keep_optimizer: bool,
+    /// How a teach job reaches its teacher.
+    pub teacher: Option<TeacherAccess>,
 }
 
 /// A change in the state of a job, as seen by the coordinator. Updates must be recorded in order.

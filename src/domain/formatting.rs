@@ -18,6 +18,11 @@ pub enum Formatting {
         /// The template.
         chat_template: ChatTemplate,
     },
+    /// The reply continues the text of the prompt. Nothing is added, also no end-of-text token.
+    Continuation {
+        /// No value; the name alone tells the variant.
+        continuation: (),
+    },
 }
 
 /// A chat template in the Jinja language, as `transformers` applies it.
@@ -35,6 +40,9 @@ pub enum ChatTemplate {
 }
 
 impl Formatting {
+    /// The reply continues the text of the prompt.
+    pub const CONTINUATION: Self = Formatting::Continuation { continuation: () };
+
     /// Prompt, separator and reply.
     pub fn separated(separator: &str) -> Self {
         Formatting::Template(Template::separated(separator))
@@ -56,9 +64,18 @@ mod tests {
     fn a_template_is_identified_by_its_text() {
         let json = |formatting: &Formatting| serde_json::to_string(formatting).unwrap();
         let chat = |chat_template| Formatting::Chat { chat_template };
-        let all = [Formatting::separated(" "), chat(ChatTemplate::Chatml), chat(ChatTemplate::Text("{{ x }}".into()))];
-        let texts =
-            [r#""{prompt} {reply}""#, r#"{"chat_template":"chatml"}"#, r#"{"chat_template":{"text":"{{ x }}"}}"#];
+        let all = [
+            Formatting::separated(" "),
+            chat(ChatTemplate::Chatml),
+            chat(ChatTemplate::Text("{{ x }}".into())),
+            Formatting::CONTINUATION,
+        ];
+        let texts = [
+            r#""{prompt} {reply}""#,
+            r#"{"chat_template":"chatml"}"#,
+            r#"{"chat_template":{"text":"{{ x }}"}}"#,
+            r#"{"continuation":null}"#,
+        ];
         assert_eq!(all.each_ref().map(json), texts);
         for (formatting, text) in all.into_iter().zip(texts) {
             assert_eq!(serde_json::from_str::<Formatting>(text).unwrap(), formatting);

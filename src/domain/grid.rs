@@ -4,18 +4,17 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::base_model::{BaseModel, NamedModel};
 use super::budget::Budget;
 use super::curriculum::{LossMask, OptimizerStart, RecordOrder, Replay, Shots};
-use super::digest::JobId;
 use super::finetune::{FinetuneRecipe, GlueTask};
 use super::generation::Generation;
-use super::milestone::Milestone;
+use super::interaction::{DatasetSource, StageDataset};
 use super::mode::Mode;
-use super::model::ModelConfig;
 use super::objective::TuneObjective;
 use super::resources::Resources;
 use super::seed::FinetuneSeeds;
-use super::source::{Corpus, DataEntry, Dataset, ForeignModel, Source};
+use super::source::{DataEntry, Dataset, Source};
 use super::table::{NamedTable, Reference};
 use super::test_set::Test;
 use super::training::{Length, Training};
@@ -81,11 +80,31 @@ impl CellKey {
     }
 }
 
+/// The place of a stage in a curriculum with rounds. At the start of a round, the current model replies to prompts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Round {
+    /// The number of the round, from 0.
+    pub number: u32,
+    /// The place of the stage within the round, from 0.
+    pub stage: u32,
+    /// The number of stages of a round.
+    pub stages: u32,
+}
+
+impl Round {
+    /// Whether the round starts with the stage.
+    pub fn is_first_stage(self) -> bool {
+        self.stage == 0
+    }
+}
+
 /// One stage of a curriculum.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Stage {
+    /// The round of the curriculum that it belongs to, if the curriculum has rounds.
+    pub round: Option<Round>,
     /// The datasets; never empty, without duplicates.
-    pub datasets: Vec<Dataset>,
+    pub datasets: Vec<StageDataset>,
     /// The weight of each dataset in the mixture; empty if each contributes all of its records.
     pub shares: Vec<f64>,
     /// The order of their records.
@@ -102,6 +121,8 @@ pub struct Stage {
     pub max_length: u32,
     /// What the stage minimizes.
     pub objective: TuneObjective,
+    /// The teachers of a distillation; empty for other objectives.
+    pub teachers: Vec<NamedModel>,
     /// Demonstrations before each record.
     pub shots: Option<Shots>,
     /// The tokens that receive loss.
@@ -112,7 +133,7 @@ pub struct Stage {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct StagePart {
     /// The datasets; never empty, without duplicates.
-    pub datasets: Vec<Dataset>,
+    pub datasets: Vec<StageDataset>,
     /// The weight of each dataset in the mixture; empty if each contributes all of its records.
     pub shares: Vec<f64>,
     /// The order of their records.
@@ -131,8 +152,17 @@ impl Stage {
         std::iter::once(first).chain(self.then.iter().cloned()).collect()
     }
 
+    /// The models of the spec that it needs: teachers, and those that make its data.
+    pub fn further_models(&self) -> impl Iterator<Item = &NamedModel> {
+        let of_data = self.all_datasets().filter_map(|dataset| match &dataset.source {
+            DatasetSource::Data(_) => None,
+            DatasetSource::Sampled(sampled) => Some(sampled.models()),
+        });
+        self.teachers.iter().chain(of_data.flatten())
+    }
+
     /// The datasets of all parts, possibly with duplicates.
-    pub fn all_datasets(&self) -> impl Iterator<Item = &Dataset> {
+    pub fn all_datasets(&self) -> impl Iterator<Item = &StageDataset> {
         self.datasets.iter().chain(self.then.iter().flat_map(|part| &part.datasets))
     }
 }
@@ -165,38 +195,6 @@ pub struct Finetuning {
     pub valid: Source,
     /// The seeds of the fine-tuning; there is one job for each.
     pub seeds: FinetuneSeeds,
-}
-
-/// How a model is trained from random weights.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Pretraining {
-    /// The corpora on which the tokenizer is trained.
-    pub tokenizer_corpora: Vec<Corpus>,
-    /// The datasets on which the tokenizer is trained too.
-    pub tokenizer_datasets: Vec<Dataset>,
-    /// Texts that are one token each, besides the end-of-text and the padding token.
-    pub special_tokens: Vec<String>,
-    /// The model; its `vocab_size` is that of the tokenizer.
-    pub model: ModelConfig,
-    /// The pretraining corpora; never empty.
-    pub corpora: Vec<Corpus>,
-    /// Tokens per pretraining sequence.
-    pub sequence_length: u32,
-    /// The optimization of pretraining.
-    pub training: Training,
-    /// The milestones at which copies of the model are kept, in ascending order.
-    pub milestones: Vec<Milestone>,
-}
-
-/// The model of a cell before any tuning.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub enum BaseModel {
-    /// A model that the experiment trains.
-    Trained(Box<Pretraining>),
-    /// An imported model with its own tokenizer.
-    Imported(ForeignModel),
-    /// The result of a recorded job.
-    Recorded(JobId),
 }
 
 /// Everything that determines the scores of a cell.
@@ -232,19 +230,24 @@ impl Recipe {
         self.stages.iter().any(|stage| stage.shots.is_some())
     }
 
+    /// The models beside its own that the cell needs, possibly with duplicates.
+    pub fn further_models(&self) -> impl Iterator<Item = &NamedModel> {
+        let of_stages = self.stages.iter().flat_map(Stage::further_models);
+        let own = self.base.teachers().iter().chain(of_stages);
+        own.flat_map(|model| std::iter::once(model).chain(model.base.teachers()))
+    }
+
     /// All data and models that the cell reads, possibly with duplicates.
     pub fn sources(&self) -> Vec<Source> {
-        let mut sources: Vec<Source> = vec![];
-        match &self.base {
-            BaseModel::Trained(base) => {
-                sources.extend(base.corpora.iter().chain(&base.tokenizer_corpora).map(|corpus| corpus.source.clone()));
-                sources.extend(base.tokenizer_datasets.iter().map(|dataset| dataset.source.clone()));
-            }
-            BaseModel::Imported(model) => sources.push(Source::Model(model.clone())),
-            BaseModel::Recorded(_) => {}
-        }
+        let mut sources = self.base.sources();
+        sources.extend(self.stages.iter().flat_map(Stage::further_models).flat_map(|model| model.base.sources()));
         let datasets = self.stages.iter().flat_map(Stage::all_datasets);
-        sources.extend(datasets.map(|dataset| dataset.source.clone()));
+        for dataset in datasets {
+            match &dataset.source {
+                DatasetSource::Data(source) => sources.push(source.clone()),
+                DatasetSource::Sampled(sampled) => sources.push(sampled.source().clone()),
+            }
+        }
         let evaluations = self.evaluations.iter().chain(&self.milestone_evaluations);
         let examples = evaluations.clone().filter_map(|evaluation| evaluation.examples.clone());
         sources.extend(examples);

@@ -10,11 +10,8 @@
 //! | ids of the parent jobs (and therefore all of the above for them) | how often checkpoints are written or kept |
 //! | seed | the commit of the code (recorded beside the result) |
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use serde::{Deserialize, Serialize};
 
-use super::curriculum::{LossMask, OptimizerStart, RecordOrder, Replay, Shots};
 use super::digest::JobId;
 use super::finetune::{FinetuneRecipe, GlueTask};
 use super::formatting::Formatting;
@@ -22,12 +19,18 @@ use super::job_kind::JobKind;
 use super::milestone::Milestone;
 use super::mode::Mode;
 use super::model::ModelConfig;
-use super::objective::TuneObjective;
+use super::objective::Distillation;
 use super::origin::{Origin, WorldPart};
 use super::suite::Suite;
 use super::test_set::Test;
 use super::text_format::{CorpusFormat, DatasetFormat};
-use super::training::{Length, Precision, Training};
+use super::training::{Precision, Training};
+
+mod sample;
+mod tune;
+
+pub use sample::{JobTeacher, Prompts, SampleJob, TeachJob};
+pub use tune::{ReplayedText, TuneJob, TunePart};
 
 /// Train a byte-level BPE tokenizer (no prefix space, no BOS) on the corpora, in order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -54,6 +57,21 @@ pub enum Prepared {
 }
 
 impl Prepared {
+    /// The data.
+    pub fn origin(&self) -> &Origin {
+        match self {
+            Prepared::Corpus(origin, _) | Prepared::Dataset(origin, _, _) => origin,
+        }
+    }
+
+    /// The job that writes the data, if one does.
+    fn job(&self) -> Option<JobId> {
+        match self.origin() {
+            Origin::Output { job } => Some(*job),
+            Origin::World { .. } | Origin::Content { .. } | Origin::Missing { .. } => None,
+        }
+    }
+
     /// Whether the records form groups, such as dialogues or paragraphs, that are held out as a whole.
     pub fn is_grouped(&self) -> bool {
         match self {
@@ -106,10 +124,21 @@ pub struct PretrainJob {
     pub sequence_length: u32,
     /// Optimization of the model.
     pub training: Training,
+    /// The pretrain, import or tune jobs whose models are its teachers, in ascending order; `None` for next-token prediction
+    /// alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub distillation: Option<Distillation<JobId>>,
     /// The milestones at which copies of the model are kept, in ascending order.
     pub milestones: Vec<Milestone>,
     /// The seed of the initial weights and the data order.
     pub seed: u64,
+}
+
+impl PretrainJob {
+    /// The jobs whose models are its teachers.
+    pub fn teachers(&self) -> &[JobId] {
+        self.distillation.as_ref().map_or(&[], |distillation| &distillation.teachers)
+    }
 }
 
 /// Import a model that was trained elsewhere, after checking each of its files.
@@ -133,114 +162,6 @@ pub struct LogprobsJob {
     pub max_length: u32,
     /// The arithmetic of the model, that of the training.
     pub precision: Precision,
-}
-
-/// Train a model further on instruction records: one stage of a curriculum.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct TuneJob {
-    /// The pretrain, import or tune job whose weights it starts from.
-    pub parent: JobId,
-    /// The prepare jobs of the datasets; sorted if their order makes no difference.
-    pub datasets: Vec<JobId>,
-    /// The weight of each dataset in the mixture; empty if each contributes all of its records.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub shares: Vec<f64>,
-    /// The order of their records.
-    #[serde(default, skip_serializing_if = "RecordOrder::is_shuffled")]
-    pub order: RecordOrder,
-    /// Pretraining text mixed into them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub replay: Option<ReplayedText>,
-    /// The longest record in tokens; longer ones are truncated.
-    pub max_length: u32,
-    /// What the training minimizes.
-    #[serde(default, skip_serializing_if = "TuneObjective::is_sft")]
-    pub objective: TuneObjective,
-    /// The logprobs job of each dataset, by its prepare job; empty unless the objective needs a reference.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub references: BTreeMap<JobId, JobId>,
-    /// Demonstrations before each record; only of supervised fine-tuning on replies.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub shots: Option<Shots>,
-    /// The tokens that receive loss; of other objectives than supervised fine-tuning, those of the cross entropy beside it.
-    pub loss: LossMask,
-    /// Optimization, with its own schedule; `training.length` is that of the first part.
-    pub training: Training,
-    /// Further parts under the same schedule, with the same optimizer state; most jobs have none.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub then: Vec<TunePart>,
-    /// Further prepare jobs whose held-out parts are used for validation, sorted: those of the earlier stages, if this is
-    /// the last stage of a curriculum over several datasets.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub further_validation: Vec<JobId>,
-    /// The optimizer state that the job starts with.
-    #[serde(default, skip_serializing_if = "OptimizerStart::is_fresh")]
-    pub optimizer: OptimizerStart,
-    /// The seed of the data order, the same for all parts.
-    pub seed: u64,
-}
-
-/// A part of a tune job; the fields have the same meaning as those of [`TuneJob`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct TunePart {
-    /// The prepare jobs of the datasets; sorted if their order makes no difference.
-    pub datasets: Vec<JobId>,
-    /// The weight of each dataset in the mixture; empty if each contributes all of its records.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub shares: Vec<f64>,
-    /// The order of their records.
-    #[serde(default, skip_serializing_if = "RecordOrder::is_shuffled")]
-    pub order: RecordOrder,
-    /// Pretraining text mixed into them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub replay: Option<ReplayedText>,
-    /// The length of the part. A batch never contains rows of two parts.
-    pub length: Length,
-}
-
-/// Pretraining text in a tune job: packed windows in which all tokens receive loss.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ReplayedText {
-    /// The share of this text among the tokens that receive loss.
-    pub share: Replay,
-    /// Prepare jobs of the corpora; their windows are shuffled together.
-    pub corpora: Vec<JobId>,
-    /// Tokens per window.
-    pub sequence_length: u32,
-}
-
-impl TuneJob {
-    /// All parts, in order; at least one.
-    pub fn parts(&self) -> Vec<TunePart> {
-        let first = TunePart {
-            datasets: self.datasets.clone(),
-            shares: self.shares.clone(),
-            order: self.order,
-            replay: self.replay.clone(),
-            length: self.training.length,
-        };
-        std::iter::once(first).chain(self.then.iter().cloned()).collect()
-    }
-
-    /// The prepare jobs whose held-out parts are used for validation: the datasets of the only part in their order, or
-    /// else all datasets, sorted and without duplicates. A shuffled union of the same datasets is sorted too, so that both
-    /// curricula are validated on the same rows.
-    pub fn validation_datasets(&self) -> Vec<JobId> {
-        if self.then.is_empty() && self.further_validation.is_empty() {
-            return self.datasets.clone();
-        }
-        let datasets = self.parts().into_iter().flat_map(|part| part.datasets);
-        let datasets: BTreeSet<JobId> = datasets.chain(self.further_validation.iter().copied()).collect();
-        datasets.into_iter().collect()
-    }
-}
-
-impl TunePart {
-    /// The prepare jobs that the part reads: datasets, then replayed corpora.
-    pub fn reads(&self) -> Vec<JobId> {
-        let replayed = self.replay.as_ref().map_or(&[][..], |replay| &replay.corpora);
-        [&self.datasets[..], replayed].concat()
-    }
 }
 
 /// Score a model on one suite, or on a test set of the user's own.
@@ -295,6 +216,10 @@ pub enum Job {
     Import(ImportJob),
     /// Computes the log-probabilities of the replies of a dataset under a model.
     Logprobs(LogprobsJob),
+    /// Lets a model reply to prompts.
+    Sample(SampleJob),
+    /// Has the replies of a model corrected or scored.
+    Teach(TeachJob),
     /// Trains a model further on instruction records.
     Tune(TuneJob),
     /// Scores a model on one suite.
@@ -320,6 +245,8 @@ impl Job {
             Job::Pretrain(_) => JobKind::Pretrain,
             Job::Import(_) => JobKind::Import,
             Job::Logprobs(_) => JobKind::Logprobs,
+            Job::Sample(_) => JobKind::Sample,
+            Job::Teach(_) => JobKind::Teach,
             Job::Tune(_) => JobKind::Tune,
             Job::Eval(_) => JobKind::Eval,
             Job::Finetune(_) => JobKind::Finetune,
@@ -343,6 +270,8 @@ impl Job {
             | Job::Pretrain(_)
             | Job::Import(_)
             | Job::Logprobs(_)
+            | Job::Sample(_)
+            | Job::Teach(_)
             | Job::Tune(_)
             | Job::Eval(_)
             | Job::Finetune(_) => 1,
@@ -369,14 +298,17 @@ impl Job {
     pub fn parents(&self) -> Vec<JobId> {
         let mut parents = match self {
             Job::Tokenizer(_) | Job::Import(_) => vec![],
-            Job::Prepare(job) => vec![job.tokenizer],
-            Job::Pretrain(job) => [&[job.tokenizer], &job.corpora[..]].concat(),
+            Job::Prepare(job) => std::iter::once(job.tokenizer).chain(job.data.job()).collect(),
+            Job::Pretrain(job) => [&[job.tokenizer], &job.corpora[..], job.teachers()].concat(),
             Job::Logprobs(job) => vec![job.model, job.dataset],
+            Job::Sample(job) => std::iter::once(job.model).chain(job.prompts.jobs()).collect(),
+            Job::Teach(job) => std::iter::once(job.samples).chain(job.teacher.parents()).collect(),
             Job::Tune(job) => {
                 let read = job.parts().into_iter().flat_map(|part| part.reads());
                 let validated = job.further_validation.iter().copied();
                 let references = job.references.values().copied();
-                std::iter::once(job.parent).chain(read).chain(validated).chain(references).collect()
+                let teachers = job.teachers.iter().copied();
+                std::iter::once(job.parent).chain(read).chain(validated).chain(references).chain(teachers).collect()
             }
             Job::Eval(job) => vec![job.model],
             Job::Finetune(job) => vec![job.model],
@@ -386,13 +318,35 @@ impl Job {
         parents
     }
 
+    /// The jobs whose models it learns from.
+    pub fn teachers(&self) -> &[JobId] {
+        match self {
+            Job::Pretrain(job) => job.teachers(),
+            Job::Tune(job) => &job.teachers,
+            Job::Tokenizer(_)
+            | Job::Prepare(_)
+            | Job::Import(_)
+            | Job::Logprobs(_)
+            | Job::Sample(_)
+            | Job::Teach(_)
+            | Job::Eval(_)
+            | Job::Finetune(_) => &[],
+        }
+    }
+
     /// Rows per optimizer step of a training job. A worker with little memory may split them into micro-batches.
     pub fn batch_size(&self) -> Option<u32> {
         match self {
             Job::Pretrain(job) => Some(job.training.batch_size),
             Job::Tune(job) => Some(job.training.batch_size),
             Job::Finetune(job) => job.recipe.selection.candidates().iter().map(|one| one.batch_size).max(),
-            Job::Tokenizer(_) | Job::Prepare(_) | Job::Import(_) | Job::Logprobs(_) | Job::Eval(_) => None,
+            Job::Tokenizer(_)
+            | Job::Prepare(_)
+            | Job::Import(_)
+            | Job::Logprobs(_)
+            | Job::Sample(_)
+            | Job::Teach(_)
+            | Job::Eval(_) => None,
         }
     }
 
@@ -405,13 +359,15 @@ impl Job {
                 .map(|(origin, _)| origin)
                 .chain(job.datasets.iter().map(|(origin, _)| origin))
                 .collect(),
-            Job::Prepare(job) => match &job.data {
-                Prepared::Corpus(origin, _) | Prepared::Dataset(origin, _, _) => vec![origin],
-            },
+            Job::Prepare(job) => vec![job.data.origin()],
             Job::Import(job) => vec![&job.folder],
             Job::Eval(job) => std::iter::once(&job.data).chain(&job.examples).collect(),
             Job::Finetune(job) => vec![&job.train, &job.valid],
-            Job::Pretrain(_) | Job::Logprobs(_) | Job::Tune(_) => vec![],
+            Job::Sample(job) => match &job.prompts {
+                Prompts::Records { data, .. } => vec![data],
+                Prompts::Pieces { .. } => vec![],
+            },
+            Job::Pretrain(_) | Job::Logprobs(_) | Job::Teach(_) | Job::Tune(_) => vec![],
         }
     }
 }

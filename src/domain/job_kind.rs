@@ -35,6 +35,10 @@ pub enum JobKind {
     Import,
     /// Log-probabilities of the replies of a dataset under a model.
     Logprobs,
+    /// Replies of a model to prompts.
+    Sample,
+    /// Correction or scoring of replies by a teacher.
+    Teach,
     /// Further training on instruction records.
     Tune,
     /// Scoring of a model on one suite.

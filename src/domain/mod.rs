@@ -8,6 +8,8 @@
 //! Rejected: a `dyn Job` trait with one implementation per kind. There are few kinds, and an exhaustive `match` over them
 //! shows at compile time what a new one needs.
 
+pub mod arch;
+pub mod base_model;
 pub mod bench;
 pub mod budget;
 pub mod cluster;
@@ -25,6 +27,7 @@ pub mod generation;
 pub mod grid;
 pub mod hugging_face;
 pub mod inner_path;
+pub mod interaction;
 pub mod job;
 pub mod job_kind;
 pub mod json_text;
@@ -43,8 +46,11 @@ pub mod plural;
 pub mod ranking;
 pub mod remote;
 pub mod resources;
+pub mod rope_scaling;
 pub mod row_format;
+pub mod sampling;
 pub mod score;
+pub mod scoring_backend;
 pub mod scoring_request;
 pub mod seed;
 pub mod source;
@@ -60,7 +66,14 @@ pub mod training;
 pub mod transformers;
 mod variants;
 
-pub use bench::{BenchObjective, BenchResult, BenchRound, Phases, WorkerReady, Workload};
+pub use arch::{
+    Arch, ArchProperties, Bert, Gelu, GptBert, GptNeox, LtgBert, Mistral, NormPlace, Opt, PositionSplit, Positions,
+};
+pub use base_model::{BaseModel, NamedModel, Pretraining};
+pub use bench::{
+    BenchModel, BenchObjective, BenchResult, BenchRound, GenerationResult, GenerationRound, GenerationWorkload, Phases,
+    WorkerReady, Workload,
+};
 pub use budget::Budget;
 pub use cluster::{Cluster, Stderr, Stratum, clustered_stderr};
 pub use curriculum::{LossMask, OptimizerStart, RecordOrder, Replay, SINGLE, Shots};
@@ -76,30 +89,39 @@ pub use finetune::{Criterion, FinetuneRecipe, GlueTask, Hyperparameters, Pooling
 pub use formatting::{ChatTemplate, Formatting};
 pub use gap::{Gap, ModelGaps};
 pub use generation::{Generation, Question};
-pub use grid::{BaseModel, Cell, CellKey, Evaluation, Finetuning, Grid, Pretraining, Recipe, Stage, StagePart};
+pub use grid::{Cell, CellKey, Evaluation, Finetuning, Grid, Recipe, Round, Stage, StagePart};
 pub use hugging_face::{ConfigFile, SpecialTokens};
 pub use inner_path::{FolderName, InnerPath, OuterPath};
+pub use interaction::{
+    DatasetSource, PromptPart, PromptSource, SampledCount, SampledData, SampledModel, StageDataset, Teacher,
+    TeacherAccess, TeacherMode, TeacherPrompt, TeacherRequest, TeacherService,
+};
 pub use job::{
-    EvalJob, FinetuneJob, ImportJob, Job, LogprobsJob, PrepareJob, Prepared, PretrainJob, ReplayedText, TokenizerJob,
-    TuneJob, TunePart,
+    EvalJob, FinetuneJob, ImportJob, Job, JobTeacher, LogprobsJob, PrepareJob, Prepared, PretrainJob, Prompts,
+    ReplayedText, SampleJob, TeachJob, TokenizerJob, TuneJob, TunePart,
 };
 pub use job_kind::JobKind;
 pub use json_text::{JsonProblem, json_lines, parse_json, special_number};
 pub use metalang::{MetaLang, MetaLangVersion};
 pub use milestone::Milestone;
-pub use mode::{AoaFit, BoxRows, EwokContrast, FirstToken, Mode, Nan, PerLength, Preference, ReadingWord, Sums, Ties};
-pub use model::{Arch, ArchProperties, LARGEST_MODEL, ModelConfig, ModelLimits, Positions};
-pub use objective::{Replies, TuneObjective};
+pub use mode::{
+    AoaFit, BackendRule, BoxRows, EwokContrast, FirstToken, Mode, Nan, PerLength, Preference, ReadingWord, Sums, Ties,
+};
+pub use model::{LARGEST_MODEL, ModelConfig, ModelLimits};
+pub use objective::{Distill, Distillation, Replies, TuneObjective};
 pub use one_line::{one_line, printable};
 pub use origin::{Origin, WorldPart};
 pub use phenomenon::blimp_term;
 pub use plain_text::{NotText, plain_text, refuse_carriage_returns};
 pub use plural::{counted, grouped};
-pub use ranking::{Constraint, Gap as ScoreGap, Ranking};
+pub use ranking::{Constraint, Expression, Gap as ScoreGap, Ranking};
 pub use remote::{FileSelection, HubKind, Remote, RemoteLocation};
 pub use resources::{Backend, BackendKind, BatchSystem, Resources, Slurm};
+pub use rope_scaling::RopeScaling;
 pub use row_format::{InstructionPosition, Role, RowFormat};
+pub use sampling::SamplingOptions;
 pub use score::{CellRow, ItemOutcome, ItemRow, Score, ScoreRow};
+pub use scoring_backend::ScoringBackend;
 pub use scoring_request::ScoringRequest;
 pub use seed::{FinetuneSeeds, draw_distinct, mix, tuning_seed};
 pub use source::{Corpus, DataEntry, Dataset, ForeignModel, LocatedSource, Source, SourceFile};

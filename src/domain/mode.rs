@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::arch::Arch;
+use super::scoring_backend::ScoringBackend;
 use super::suite::Suite;
 use super::transformers::Transformers;
 
@@ -73,6 +75,17 @@ switches! {
         /// It is less than all other scores.
         Loses = "loses",
     }
+    /// How a model gives a text its probability.
+    backend: BackendRule, compat OfModel, fixed OfModel {
+        /// As its architecture was trained; the first of [`Arch::backends`](super::arch::Arch::backends).
+        OfModel = "model",
+        /// Each token given those in front of it.
+        Causal = "causal",
+        /// Each token masked alone, and predicted at its position.
+        Mlm = "mlm",
+        /// Each token masked alone, and predicted at the position in front of it.
+        Mntp = "mntp",
+    }
     /// The context of the first token, if the tokenizer adds no begin-of-text token.
     first_token: FirstToken, compat Free, fixed Free {
         /// None: the first token is not scored.
@@ -134,6 +147,30 @@ switches! {
         /// A bounded fit to the mean surprisal of each checkpoint, with a threshold in nats; correlations that are not
         /// significant count as zero. This is the pipeline of 2026.
         Repaired = "repaired",
+    }
+}
+
+impl BackendRule {
+    /// The backend for a model of this architecture.
+    ///
+    /// # Errors
+    /// One that its models were not trained for, as a sentence.
+    pub fn of(self, arch: Arch) -> Result<ScoringBackend, String> {
+        let of_arch = arch.backends();
+        let wanted = match self {
+            BackendRule::OfModel => of_arch[0],
+            BackendRule::Causal => ScoringBackend::Causal,
+            BackendRule::Mlm => ScoringBackend::Mlm,
+            BackendRule::Mntp => ScoringBackend::Mntp,
+        };
+        match of_arch.contains(&wanted) {
+            true => Ok(wanted),
+            false => Err(format!(
+                "the backend '{wanted}' is not one of a model of the architecture {}, which is scored with {}",
+                arch.name(),
+                of_arch.iter().map(|backend| format!("'{backend}'")).collect::<Vec<_>>().join(" or ")
+            )),
+        }
     }
 }
 

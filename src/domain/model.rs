@@ -1,85 +1,14 @@
-//! Model architectures and their exact parameter counts.
+//! Models without their weights, and their exact parameter counts.
 
 use serde::{Deserialize, Serialize};
-use strum::{EnumCount, IntoStaticStr, VariantArray};
 
-use super::variants::all;
-
-/// An architecture of decoder-only transformers.
-///
-/// A new architecture is a variant here, with its defaults and its number of parameters, its `config.json` in
-/// [`super::hugging_face`], and its implementation in the worker; the compiler names all places.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, EnumCount, VariantArray, IntoStaticStr)]
-#[serde(rename_all = "lowercase")]
-#[strum(serialize_all = "lowercase")]
-pub enum Arch {
-    /// RMSNorm, rotary positions, SwiGLU, grouped-query attention, no biases.
-    Llama,
-    /// LayerNorm, learned positions, GELU (tanh form), biases, tied embeddings.
-    Gpt2,
-}
-
-impl Arch {
-    /// All architectures that the worker implements.
-    pub const ALL: [Arch; Arch::COUNT] = all(Arch::VARIANTS);
-
-    /// The name used in specs, tables, the database, and as `model_type` in a `config.json`.
-    pub fn name(self) -> &'static str {
-        self.into()
-    }
-
-    /// The defaults of the keys of a shape, which are those of Hugging Face's configuration except where CLASS-IT's table 1
-    /// fixes them, and what the architecture supports.
-    pub fn properties(self) -> ArchProperties {
-        match self {
-            // `LlamaConfig`; untied embeddings by CLASS-IT.
-            Arch::Llama => ArchProperties {
-                max_positions: 2_048,
-                norm_eps: 1e-6,
-                tied: false,
-                positions: Positions::Rotary,
-                grouped_heads: true,
-            },
-            // `GPT2Config`.
-            Arch::Gpt2 => ArchProperties {
-                max_positions: 1_024,
-                norm_eps: 1e-5,
-                tied: true,
-                positions: Positions::Learned,
-                grouped_heads: false,
-            },
-        }
-    }
-}
-
-/// The properties of an architecture that the keys of a shape depend on.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct ArchProperties {
-    /// The default of [`ModelConfig::max_positions`].
-    pub max_positions: u32,
-    /// The default of [`ModelConfig::norm_eps`].
-    pub norm_eps: f64,
-    /// The default of [`ModelConfig::tied`].
-    pub tied: bool,
-    /// How positions are encoded.
-    pub positions: Positions,
-    /// Whether several heads may share one key/value head.
-    pub grouped_heads: bool,
-}
-
-/// How an architecture encodes positions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Positions {
-    /// By rotations of queries and keys, without parameters.
-    Rotary,
-    /// By an embedding of each position.
-    Learned,
-}
+use super::arch::{Arch, NormPlace, Positions};
+use super::rope_scaling::RopeScaling;
 
 /// Everything about a model except its weights.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelConfig {
-    /// The architecture of the blocks.
+    /// The architecture of the blocks, with what only it has.
     pub arch: Arch,
     /// The number of token embeddings.
     pub vocab_size: u32,
@@ -97,8 +26,11 @@ pub struct ModelConfig {
     pub head_dim: u32,
     /// Hidden width of the feed-forward layer.
     pub intermediate: u32,
-    /// Base of the rotary frequencies (llama).
+    /// Base of the rotary frequencies, if positions are rotary.
     pub rope_base: f64,
+    /// How the rotary frequencies are adapted to long texts; `None` for the original ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rope_scaling: Option<RopeScaling>,
     /// Epsilon of the normalization layers.
     pub norm_eps: f64,
     /// Whether the output layer shares the embedding's weights.
@@ -153,6 +85,7 @@ impl ModelConfig {
             ("number of key/value heads", self.kv_heads, most.heads),
             ("width of a head", self.head_dim, most.head_dim),
             ("width of the feed-forward layers", self.intermediate, most.intermediate),
+            ("width of the embeddings", self.embedding_width(), most.hidden),
         ];
         if let Some((name, size, most)) = sizes.into_iter().find(|(_, size, most)| !(1..=*most).contains(size)) {
             return Err(format!("has {size} as the {name}; grid computes models with 1 to {most}"));
@@ -161,8 +94,15 @@ impl ModelConfig {
             let (heads, kv_heads) = (self.heads, self.kv_heads);
             return Err(format!("has {kv_heads} key/value heads, which do not divide the {heads} heads"));
         }
-        if self.arch.properties().positions == Positions::Rotary && !self.head_dim.is_multiple_of(2) {
-            return Err(format!("has an odd width of a head, {}, which rotary positions cannot rotate", self.head_dim));
+        if !self.arch.properties().free_head_dim && self.heads * self.head_dim != self.hidden {
+            let Self { heads, head_dim, hidden, .. } = self;
+            return Err(format!(
+                "has {heads} heads of width {head_dim}, which do not fill the hidden size of {hidden}"
+            ));
+        }
+        let rotated = self.rotary_width();
+        if self.arch.properties().positions == Positions::Rotary && (rotated == 0 || !rotated.is_multiple_of(2)) {
+            return Err(format!("has an odd width of a head, {rotated}, which rotary positions cannot rotate"));
         }
         let numbers = [("base of the rotary positions", self.rope_base), ("epsilon of the norms", self.norm_eps)];
         match numbers.into_iter().find(|(_, number)| !number.is_finite() || *number <= 0.0) {
@@ -171,19 +111,68 @@ impl ModelConfig {
         }
     }
 
+    /// The width of the token embeddings and of the input of the vocabulary head.
+    pub fn embedding_width(&self) -> u32 {
+        match self.arch {
+            Arch::Opt(opt) => opt.embedding.unwrap_or(self.hidden),
+            _ => self.hidden,
+        }
+    }
+
+    /// The width of the part of a head that rotary positions rotate.
+    pub fn rotary_width(&self) -> u32 {
+        self.arch.rotary_width(self.head_dim)
+    }
+
+    /// The number of position embeddings.
+    pub fn position_embeddings(&self) -> u32 {
+        match self.arch.properties().positions {
+            Positions::Rotary | Positions::Relative => 0,
+            Positions::Learned { offset } => self.max_positions + offset,
+        }
+    }
+
     /// The exact number of trainable parameters.
     pub fn parameters(&self) -> u64 {
         let [v, h, l, i] = [self.vocab_size, self.hidden, self.layers, self.intermediate].map(u64::from);
-        let q = u64::from(self.heads) * u64::from(self.head_dim);
-        let kv = u64::from(self.kv_heads) * u64::from(self.head_dim);
-        let embeddings = v * h * if self.tied { 1 } else { 2 };
+        let [e, positions, d] = [self.embedding_width(), self.position_embeddings(), self.head_dim].map(u64::from);
+        let q = u64::from(self.heads) * d;
+        let kv = u64::from(self.kv_heads) * d;
+        let embeddings = v * e * if self.tied { 1 } else { 2 } + positions * h;
+        // q, k, v, o; gate, up, down; two norms; the final norm.
+        let llama = embeddings + l * (h * (q + 2 * kv) + q * h + 3 * h * i + 2 * h) + h;
+        // Four projections and two linear layers, with their biases; two LayerNorms.
+        let attention_biases = 4 * h;
+        let block = 4 * h * h + attention_biases + 2 * h * i + i + h + 4 * h;
+        // Embeddings of distances, and their norm.
+        let relative = |bucket: u32| (2 * u64::from(bucket) - 1) * h + 2 * h;
         match self.arch {
-            // q, k, v, o; gate, up, down; two norms; the final norm.
-            Arch::Llama => embeddings + l * (h * (q + 2 * kv) + q * h + 3 * h * i + 2 * h) + h,
-            // The same with biases; two linear layers; LayerNorms of 2h; learned positions.
-            Arch::Gpt2 => {
-                let attention = h * (q + 2 * kv) + (q + 2 * kv) + q * h + h;
-                embeddings + u64::from(self.max_positions) * h + l * (attention + 2 * h * i + i + h + 4 * h) + 2 * h
+            Arch::Llama | Arch::Mistral(_) => llama,
+            Arch::Qwen2 => llama + l * (q + 2 * kv),
+            Arch::Qwen3 => llama + l * 2 * d,
+            Arch::Gpt2 => embeddings + l * block + 2 * h,
+            Arch::Opt(opt) => {
+                let projections = if opt.embedding.is_some() { 2 * e * h } else { 0 };
+                let norm = if opt.norm == NormPlace::Before { 2 * h } else { 0 };
+                embeddings + projections + l * block + norm
+            }
+            Arch::GptNeox(neox) => {
+                let without = if neox.attention_bias { 0 } else { attention_biases };
+                embeddings + l * (block - without) + 2 * h
+            }
+            // Types and their norm; the transformation in front of the vocabulary head, its norm, and the bias.
+            Arch::Bert(bert) | Arch::Roberta(bert) => {
+                embeddings + u64::from(bert.types) * h + 2 * h + l * block + h * h + 3 * h + v
+            }
+            Arch::LtgBert(ltg) => {
+                let attention = 4 * h * h + 4 * h + 2 * h;
+                embeddings + relative(ltg.bucket) + l * (attention + 3 * h * i) + h * h + h + v
+            }
+            Arch::GptBert(gpt) => {
+                let attention = 5 * h * h + 5 * h;
+                // The weights of 2, 3, ... outputs.
+                let sums = (0..2 * l).map(|output| output + 2).sum::<u64>();
+                embeddings + relative(gpt.bucket) + l * (attention + 3 * h * i) + sums + h * h + h + v
             }
         }
     }
@@ -192,12 +181,8 @@ impl ModelConfig {
     /// matrix product, plus 12·layers·(heads·head_dim)·length for attention, halved because it is causal (Chowdhery et al.
     /// 2022, appendix B).
     pub fn train_flops_per_token(&self, sequence_length: u32) -> f64 {
-        let position_embeddings = match self.arch.properties().positions {
-            Positions::Rotary => 0,
-            Positions::Learned => u64::from(self.max_positions),
-        };
-        let lookups =
-            u64::from(self.hidden) * (position_embeddings + u64::from(self.vocab_size) * u64::from(!self.tied));
+        let token_embeddings = u64::from(self.embedding_width()) * u64::from(self.vocab_size) * u64::from(!self.tied);
+        let lookups = u64::from(self.hidden) * u64::from(self.position_embeddings()) + token_embeddings;
         let weights = (self.parameters() - lookups) as f64;
         let width = f64::from(self.heads) * f64::from(self.head_dim);
         6.0 * weights + 6.0 * f64::from(self.layers) * width * f64::from(sequence_length)
@@ -220,6 +205,7 @@ mod tests {
             head_dim: 64,
             intermediate: 4 * hidden,
             rope_base: 10_000.0,
+            rope_scaling: None,
             norm_eps: 1e-6,
             tied: false,
             init_std: 0.02,
@@ -272,7 +258,7 @@ mod tests {
         assert_eq!(largest.check_sizes(), Ok(()));
         for arch in Arch::ALL {
             let model = ModelConfig { arch, ..largest.clone() };
-            assert!(model.parameters() > 1 << 49, "computed without overflow");
+            assert!(model.parameters() > 1 << 46, "computed without overflow");
             assert!(model.train_flops_per_token(LARGEST_MODEL.max_positions).is_finite());
         }
     }

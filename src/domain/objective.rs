@@ -20,6 +20,8 @@ pub enum TuneObjective {
     Orpo(Orpo),
     /// Kahneman-Tversky optimization, from replies that are good or bad.
     Kto(Kto),
+    /// Distillation from the mean logits of teachers.
+    Distill(Distill),
 }
 
 /// Direct preference optimization (Rafailov et al. 2023, arXiv 2305.18290): a loss of h = (S - R) of the chosen reply minus
@@ -96,6 +98,27 @@ pub struct Kto {
     pub sft_weight: f64,
 }
 
+/// Distillation from an ensemble (Hinton et al. 2015, arXiv 1503.02531, section 2; BabyLlama, Timiryasov and Tastet 2023,
+/// arXiv 2308.02019): for each predicted token, `hard_weight` times the cross entropy plus (1 - `hard_weight`) T² KL(q, p),
+/// where T is the temperature, p the softmax of the model's logits divided by T, and q that of the mean of the teachers'
+/// logits.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Distill {
+    /// The temperature T.
+    pub temperature: f64,
+    /// The weight of the cross entropy, in 0..=1.
+    pub hard_weight: f64,
+}
+
+/// A distillation with its teachers, which are names, models or jobs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Distillation<Teacher> {
+    /// The teachers; never empty. Their order makes no difference but for rounding.
+    pub teachers: Vec<Teacher>,
+    /// The parameters of the loss.
+    pub settings: Distill,
+}
+
 /// The replies of a dataset that a training reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -133,7 +156,7 @@ impl TuneObjective {
     /// The replies that it needs.
     pub fn replies(&self) -> Replies {
         match self {
-            TuneObjective::Sft => Replies::Good,
+            TuneObjective::Sft | TuneObjective::Distill(_) => Replies::Good,
             TuneObjective::Dpo(_) | TuneObjective::Simpo(_) | TuneObjective::Orpo(_) => Replies::Pairs,
             TuneObjective::Kto(_) => Replies::Labelled,
         }
@@ -143,7 +166,7 @@ impl TuneObjective {
     pub fn needs_reference(&self) -> bool {
         match self {
             TuneObjective::Dpo(_) | TuneObjective::Kto(_) => true,
-            TuneObjective::Sft | TuneObjective::Simpo(_) | TuneObjective::Orpo(_) => false,
+            TuneObjective::Sft | TuneObjective::Simpo(_) | TuneObjective::Orpo(_) | TuneObjective::Distill(_) => false,
         }
     }
 
@@ -164,7 +187,15 @@ impl TuneObjective {
             TuneObjective::Simpo(_) => "simpo",
             TuneObjective::Orpo(_) => "orpo",
             TuneObjective::Kto(_) => "kto",
+            TuneObjective::Distill(_) => "distill",
         }
+    }
+}
+
+impl fmt::Display for Distill {
+    /// The parameters: `temperature 2, hard weight 0.5`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "temperature {}, hard weight {}", self.temperature, self.hard_weight)
     }
 }
 
@@ -188,6 +219,7 @@ impl fmt::Display for TuneObjective {
         f.write_str(self.name())?;
         let sft_weight = match *self {
             TuneObjective::Sft => return Ok(()),
+            TuneObjective::Distill(settings) => return write!(f, " ({settings})"),
             TuneObjective::Dpo(Dpo { beta, loss, sft_weight }) => {
                 write!(f, " (beta {beta}, loss {}", loss.name())?;
                 if let DpoLoss::Conservative { label_noise } | DpoLoss::Robust { label_noise } = loss {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use strum::Display;
 
-use super::digest::Digest;
+use super::digest::{Digest, JobId};
 use super::metalang::MetaLang;
 
 /// The content of some data, wherever its files are.
@@ -23,6 +23,11 @@ pub enum Origin {
     Content {
         /// The digest of the files.
         digest: Digest,
+    },
+    /// The rows that a job writes.
+    Output {
+        /// The sample or teach job.
+        job: JobId,
     },
     /// Files that do not exist yet. A job that needs them has a provisional id and cannot run.
     Missing {

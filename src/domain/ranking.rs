@@ -1,5 +1,6 @@
 //! Pairs of replies out of several replies to a prompt, by their scores.
 
+use regex::Regex;
 use serde::{Deserialize, Serialize};
 
 /// How a chosen and a rejected reply are picked out of several replies to a prompt (arXiv 2412.15282 compares the choices).
@@ -55,8 +56,46 @@ pub enum Constraint {
     StartsWith(String),
     /// It ends with the text.
     EndsWith(String),
+    /// The expression matches some part of it.
+    Matches(Expression),
     /// It is JSON.
     Json,
+}
+
+/// A regular expression in the syntax of the crate [`regex`], which is that of Perl without look-around and backreferences.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Expression(Regex);
+
+impl TryFrom<String> for Expression {
+    type Error = String;
+
+    /// Compiles an expression.
+    ///
+    /// # Errors
+    /// On one line, what is wrong with it: a syntax error, or more than 10 MB when compiled.
+    fn try_from(text: String) -> Result<Self, String> {
+        Regex::new(&text).map(Self).map_err(|error| match error {
+            // The message shows the expression and points to the error; its last line says what is wrong.
+            regex::Error::Syntax(message) => {
+                let last = message.lines().last().unwrap_or_default();
+                last.trim_start_matches("error: ").to_owned()
+            }
+            error => error.to_string(),
+        })
+    }
+}
+
+impl From<Expression> for String {
+    fn from(expression: Expression) -> Self {
+        expression.0.as_str().to_owned()
+    }
+}
+
+impl PartialEq for Expression {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.as_str() == other.0.as_str()
+    }
 }
 
 impl Constraint {
@@ -72,6 +111,7 @@ impl Constraint {
             Constraint::Lacks(text) => !contains(text),
             Constraint::StartsWith(text) => reply.starts_with(text.as_str()),
             Constraint::EndsWith(text) => reply.ends_with(text.as_str()),
+            Constraint::Matches(Expression(expression)) => expression.is_match(reply),
             Constraint::Json => serde_json::from_str::<serde::de::IgnoredAny>(reply).is_ok(),
         }
     }
@@ -137,6 +177,23 @@ mod tests {
         assert_eq!(difficulty([0.7, 1.0]).pick(&replies, &scores, 7), None);
     }
 
+    fn expression(text: &str) -> Expression {
+        Expression::try_from(text.to_owned()).unwrap()
+    }
+
+    #[test]
+    fn an_expression_is_stored_as_its_text() {
+        let constraint = Constraint::Matches(expression(r"^\d+$"));
+        let text = serde_json::to_string(&constraint).unwrap();
+        assert_eq!(text, r#"{"matches":"^\\d+$"}"#);
+        assert_eq!(serde_json::from_str::<Constraint>(&text).unwrap(), constraint);
+        assert!(serde_json::from_str::<Constraint>(r#"{"matches": "("}"#).is_err());
+        let problem = |text: &str| Expression::try_from(text.to_owned()).unwrap_err();
+        assert_eq!(problem("a("), "unclosed group");
+        assert_eq!(problem(r"(a)\1"), "backreferences are not supported");
+        assert!(problem(r"\w{2000000000}").lines().count() == 1, "{}", problem(r"\w{2000000000}"));
+    }
+
     #[test]
     fn constraints_are_checked() {
         let reply = " Yes, because it rains.\n\nSo stay in. ";
@@ -151,6 +208,12 @@ mod tests {
             (Constraint::StartsWith("Yes".to_owned()), true),
             (Constraint::StartsWith("yes".to_owned()), false),
             (Constraint::EndsWith("in.".to_owned()), true),
+            (Constraint::Matches(expression(r"^Yes,.*\brains\.$")), false),
+            (Constraint::Matches(expression(r"(?m)^Yes,.*\brains\.$")), true),
+            (Constraint::Matches(expression(r"^Yes(?s:.*)in\.$")), true),
+            (Constraint::Matches(expression(r"stay|go")), true),
+            (Constraint::Matches(expression(r"YES")), false),
+            (Constraint::Matches(expression(r"(?i)YES")), true),
             (Constraint::Json, false),
         ] {
             assert_eq!(constraint.is_satisfied(reply), satisfied, "{constraint:?}");

@@ -108,12 +108,12 @@ pub struct Corpus {
 
 /// An instruction dataset.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Dataset {
+pub struct Dataset<S = Source> {
     /// The name in the spec.
     pub name: String,
-    /// The source of the text.
-    pub source: Source,
-    /// How the files become records.
+    /// The source of the records.
+    pub source: S,
+    /// How the rows become records.
     pub format: DatasetFormat,
     /// How a record is formatted as text.
     pub formatting: Formatting,
@@ -121,4 +121,12 @@ pub struct Dataset {
     pub expected: Option<TextSize>,
     /// The declared number of words that are not part of any corpus, if the spec declares it.
     pub new_words: Option<u64>,
+}
+
+impl<S> Dataset<S> {
+    /// The same dataset with a source of another type.
+    pub fn map_source<T>(self, map: impl FnOnce(S) -> T) -> Dataset<T> {
+        let Dataset { name, source, format, formatting, expected, new_words } = self;
+        Dataset { name, source: map(source), format, formatting, expected, new_words }
+    }
 }

@@ -135,14 +135,16 @@ impl Suite {
     /// The names of the switches of [`Mode`](super::Mode) that change how the suite is scored.
     pub fn switches(self) -> &'static [&'static str] {
         match self {
-            Suite::Blimp | Suite::BlimpSupplement | Suite::Comps => &["ties", "nan", "first_token", "sums", "length"],
-            Suite::Ewok => &["ties", "nan", "first_token", "sums", "length", "ewok"],
-            Suite::EntityTracking => &["ties", "nan", "first_token", "sums", "length", "entity_tracking"],
-            Suite::WugAdj | Suite::WugPast => &["ties", "nan", "first_token", "sums", "length", "wug"],
-            Suite::Reading => &["first_token", "reading"],
-            Suite::Aoa => &["first_token", "aoa"],
-            Suite::Pairs => &["ties", "nan", "first_token", "sums", "length"],
-            Suite::MultipleChoice => &["ties", "nan", "sums"],
+            Suite::Blimp | Suite::BlimpSupplement | Suite::Comps => {
+                &["ties", "nan", "backend", "first_token", "sums", "length"]
+            }
+            Suite::Ewok => &["ties", "nan", "backend", "first_token", "sums", "length", "ewok"],
+            Suite::EntityTracking => &["ties", "nan", "backend", "first_token", "sums", "length", "entity_tracking"],
+            Suite::WugAdj | Suite::WugPast => &["ties", "nan", "backend", "first_token", "sums", "length", "wug"],
+            Suite::Reading => &["backend", "first_token", "reading"],
+            Suite::Aoa => &["backend", "first_token", "aoa"],
+            Suite::Pairs => &["ties", "nan", "backend", "first_token", "sums", "length"],
+            Suite::MultipleChoice => &["ties", "nan", "backend", "sums"],
             // The rules of fine-tuning are in its recipe, and bits per byte and regrets have no choices.
             Suite::Glue | Suite::Perplexity | Suite::InContext => &[],
         }
@@ -164,8 +166,8 @@ impl Suite {
             | Suite::Glue
             | Suite::Pairs
             | Suite::MultipleChoice
-            | Suite::Perplexity
-            | Suite::InContext => 1,
+            | Suite::Perplexity => 1,
+            Suite::InContext => 2,
         }
     }
 }

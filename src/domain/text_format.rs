@@ -112,7 +112,7 @@ pub enum DatasetFormat {
         /// Where the instruction of a row with an input stands.
         #[serde(default, skip_serializing_if = "InstructionPosition::is_pre")]
         position: InstructionPosition,
-        /// The field with the uncertainty of the reply, a number that is not negative.
+        /// The field with the uncertainty of the reply, a number that is not negative. Of the toy world it is `random`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         uncertainty: Option<String>,
         /// Read only the first rows, this many; `None` reads all.
@@ -203,6 +203,30 @@ impl DatasetFormat {
             (_, Replies::Pairs | Replies::Labelled) => return None,
         }
         Some(format)
+    }
+
+    /// The same rows, with the uncertainty of each in this field; other formats have no such field and stay as they are.
+    pub fn with_uncertainty(mut self, field: Option<&str>) -> Self {
+        if let DatasetFormat::Rows { uncertainty, .. } = &mut self {
+            *uncertainty = field.map(str::to_owned);
+        }
+        self
+    }
+
+    /// The position of the instruction, if rows can have an input.
+    pub fn position(&self) -> Option<InstructionPosition> {
+        match self {
+            DatasetFormat::Rows { row: RowFormat::Alpaca, position, .. } => Some(*position),
+            _ => None,
+        }
+    }
+
+    /// The same rows, with the instruction in this position; other formats have no input and stay as they are.
+    pub fn with_position(mut self, wanted: InstructionPosition) -> Self {
+        if let DatasetFormat::Rows { row: RowFormat::Alpaca, position, .. } = &mut self {
+            *position = wanted;
+        }
+        self
     }
 
     /// Whether each record has an uncertainty.

@@ -35,6 +35,7 @@ impl Change {
             let name = match path.split('.').next().unwrap_or(path) {
                 "then" => "later parts",
                 "further_validation" => "validation data",
+                "distillation" => "teachers",
                 name => name,
             };
             match old.or(new) {

@@ -8,8 +8,12 @@ use super::decide::Decision;
 use super::facts::Facts;
 use super::forecast::weight;
 use super::ledger::{Ledger, ledger};
-use super::planned::Plan;
-use crate::domain::{Budget, Job, JobId, JobKind, Length, ModelConfig, Suite, TextSize, counted};
+use super::planned::{Plan, Role};
+use super::sampled::{SampledLine, sampled_lines};
+use crate::domain::{
+    Budget, Distillation, Job, JobId, JobKind, Length, ModelConfig, PretrainJob, Suite, TextSize, TuneObjective,
+    counted, grouped,
+};
 
 /// A plan as `grid plan` prints it, as text or JSON.
 #[derive(Debug, Clone, Serialize)]
@@ -30,6 +34,8 @@ pub struct Description {
     pub models: Vec<ModelLine>,
     /// The training stages; stages that differ only in the seed are one.
     pub stages: Vec<StageLine>,
+    /// The replies of models to prompts.
+    pub sampled: Vec<SampledLine>,
     /// How many words the models read.
     pub ledger: Ledger,
     /// The format that each dataset without `format:` was found to have, by name.
@@ -184,6 +190,7 @@ pub fn describe(
         kinds: kinds.collect(),
         models: models(plan, facts),
         stages: stages(plan, facts),
+        sampled: sampled_lines(plan, facts),
         detected: facts.detected.clone(),
         warnings: warnings(plan, facts, budget),
         ledger: ledger(plan, facts, budget),
@@ -195,16 +202,12 @@ pub fn describe(
 fn models(plan: &Plan, facts: &Facts) -> Vec<ModelLine> {
     let mut lines: Vec<ModelLine> = vec![];
     for cell in &plan.cells {
-        // A pretrain or import job, or a recorded job without its ancestors.
-        let bases = cell.jobs.iter().filter(|(id, _)| {
-            facts.models.contains_key(id)
-                || plan.job(id).is_some_and(|job| matches!(job.job.kind(), JobKind::Pretrain | JobKind::Import))
-        });
-        for config in bases.filter_map(|(id, _)| facts.model(plan, id)) {
-            if !lines.iter().any(|line| line.name == cell.key.model && line.config == *config) {
-                let (name, config) = (cell.key.model.clone(), config.clone());
-                lines.push(ModelLine { name, parameters: config.parameters(), config });
-            }
+        let model = cell.jobs.iter().find(|(_, role)| *role == Role::Model);
+        if let Some(config) = model.and_then(|(id, _)| facts.model(plan, id))
+            && !lines.iter().any(|line| line.name == cell.key.model && line.config == *config)
+        {
+            let (name, config) = (cell.key.model.clone(), config.clone());
+            lines.push(ModelLine { name, parameters: config.parameters(), config });
         }
     }
     lines
@@ -213,13 +216,15 @@ fn models(plan: &Plan, facts: &Facts) -> Vec<ModelLine> {
 fn stages(plan: &Plan, facts: &Facts) -> Vec<StageLine> {
     let mut lines: Vec<StageLine> = vec![];
     for job in plan.jobs() {
-        let (training, parent, objective) = match &job.job {
-            Job::Pretrain(pretrain) => (&pretrain.training, None, "next token".to_owned()),
-            Job::Tune(tune) => (&tune.training, plan.job(&tune.parent), tune.objective.to_string()),
+        let (training, parent) = match &job.job {
+            Job::Pretrain(pretrain) => (&pretrain.training, None),
+            Job::Tune(tune) => (&tune.training, plan.job(&tune.parent)),
             Job::Tokenizer(_)
             | Job::Prepare(_)
             | Job::Import(_)
             | Job::Logprobs(_)
+            | Job::Sample(_)
+            | Job::Teach(_)
             | Job::Eval(_)
             | Job::Finetune(_) => continue,
         };
@@ -245,7 +250,7 @@ fn stages(plan: &Plan, facts: &Facts) -> Vec<StageLine> {
                     0 => parent.map(|parent| parent.group.clone()),
                     place => Some(of_part(place - 1)),
                 },
-                objective: objective.clone(),
+                objective: objective(plan, &job.job),
                 jobs: 1,
                 units: epoch.units,
                 words: epoch.words,
@@ -260,6 +265,22 @@ fn stages(plan: &Plan, facts: &Facts) -> Vec<StageLine> {
         }
     }
     lines
+}
+
+/// What a training minimizes, with the parameters and the teachers; empty for other jobs.
+fn objective(plan: &Plan, job: &Job) -> String {
+    let objective = match job {
+        Job::Pretrain(PretrainJob { distillation: None, .. }) => "next token".to_owned(),
+        Job::Pretrain(PretrainJob { distillation: Some(Distillation { settings, .. }), .. }) => {
+            TuneObjective::Distill(*settings).to_string()
+        }
+        Job::Tune(tune) => tune.objective.to_string(),
+        _ => return String::new(),
+    };
+    let mut teachers: Vec<&str> =
+        job.teachers().iter().filter_map(|id| plan.job(id)).map(|teacher| teacher.group.as_str()).collect();
+    teachers.sort_unstable();
+    if teachers.is_empty() { objective } else { format!("{objective} from {}", teachers.join(" and ")) }
 }
 
 fn missing(plan: &Plan, facts: &Facts) -> Vec<MissingLine> {
@@ -277,7 +298,13 @@ fn missing(plan: &Plan, facts: &Facts) -> Vec<MissingLine> {
                 Job::Tokenizer(_) => continue,
                 Job::Eval(eval) => line.download = eval.test.suite().official_data().map(|data| data.download),
                 Job::Finetune(_) => line.download = Suite::Glue.official_data().map(|data| data.download),
-                Job::Prepare(_) | Job::Pretrain(_) | Job::Import(_) | Job::Logprobs(_) | Job::Tune(_) => {}
+                Job::Prepare(_)
+                | Job::Pretrain(_)
+                | Job::Import(_)
+                | Job::Logprobs(_)
+                | Job::Sample(_)
+                | Job::Teach(_)
+                | Job::Tune(_) => {}
             }
             if !line.needed_by.contains(&job.what()) {
                 line.needed_by.push(job.what());
@@ -313,6 +340,15 @@ pub fn warnings(plan: &Plan, facts: &Facts, budget: Option<Budget>) -> Vec<Strin
         )
     }));
     warnings.extend(facts.blank_replies(plan).into_iter().map(blank));
+    let without_input = |(what, (count, all)): (String, (u64, Option<u64>))| {
+        let records = all.map_or_else(
+            || counted(count, "record"),
+            |all| format!("{} of {}", grouped(count), counted(all, "record")),
+        );
+        let (verb, them) = if count == 1 { ("has", "it") } else { ("have", "them") };
+        format!("{records} of {what} {verb} no input, so `position: post` changes nothing for {them}")
+    };
+    warnings.extend(facts.without_input(plan).into_iter().map(without_input));
     warnings
         .extend(facts.unreached(plan).iter().map(|one| one.to_string() + "; train longer, or remove the milestone"));
     if let Some(budget) = budget {

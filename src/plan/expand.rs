@@ -1,23 +1,26 @@
 //! From cells to jobs. Equal jobs have equal ids and therefore become one.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use petgraph::graph::{DiGraph, NodeIndex};
 
-use super::names::{JobName, distinguish_labels, stage_name};
+use super::names::{JobName, distinguish_labels};
 use super::planned::{Plan, PlannedCell, PlannedJob, PreparedText, Role};
 use crate::domain::{
-    BaseModel, Cell, Corpus, Dataset, EvalJob, Evaluation, FinetuneJob, Finetuning, ForeignModel, Grid, ImportJob, Job,
-    JobId, LocatedSource, LogprobsJob, Milestone, Origin, PrepareJob, Prepared, PretrainJob, Pretraining, Recipe,
-    ReplayedText, Replies, Source, Stage, StagePart, Suite, TokenizerJob, TuneJob, TunePart, tuning_seed,
+    BaseModel, Cell, Corpus, DatasetSource, Distillation, EvalJob, Evaluation, FinetuneJob, Finetuning, ForeignModel,
+    Grid, ImportJob, Job, JobId, LocatedSource, Milestone, NamedModel, Origin, PrepareJob, Prepared, PretrainJob,
+    Pretraining, Recipe, Replies, Source, StageDataset, Suite, TokenizerJob,
 };
+
+mod sampled;
+mod tune;
 
 /// A job whose result is a model. Only this module creates one.
 #[derive(Clone, Copy)]
 struct TrainRef(JobId);
 
 /// A model of a cell, and the name from which those of the jobs about it are made.
-struct NamedModel {
+struct CellModel {
     model: TrainRef,
     name: JobName,
 }
@@ -65,16 +68,8 @@ impl Builder<'_> {
         let recipe = &cell.recipe;
         let mut jobs = vec![];
         let group = cell.key.model.clone();
-        let base_name = JobName { group, seed: Some(recipe.seed), tune_seed: None };
-        let (vocabulary, base) = match &recipe.base {
-            BaseModel::Trained(base) => {
-                let vocabulary = self.tokenizer(base, &mut jobs);
-                (vocabulary.clone(), self.pretrain(recipe, base, &vocabulary, &base_name, &mut jobs))
-            }
-            BaseModel::Imported(model) => self.import(model, &cell.key.model, &mut jobs),
-            BaseModel::Recorded(id) => self.add_recorded(*id, &cell.key.model, &mut jobs),
-        };
-        let base = NamedModel { model: base, name: base_name };
+        let (vocabulary, base) = self.base_model(recipe, &group, &recipe.base, &mut jobs);
+        let base = CellModel { model: base, name: JobName { group, seed: Some(recipe.seed), tune_seed: None } };
         let tuned = self.tune(recipe, &vocabulary, &base, &mut jobs);
         for (id, role) in &mut jobs {
             if *id == tuned.model.0 {
@@ -92,71 +87,50 @@ impl Builder<'_> {
         PlannedCell { key: cell.key.clone(), jobs }
     }
 
-    /// Adds a job for each tuning stage; returns the model after the last one, which is `base` if there are none.
-    fn tune(
+    /// Adds the jobs of a model before any tuning.
+    fn base_model(
         &mut self,
         recipe: &Recipe,
-        vocabulary: &Vocabulary,
-        base: &NamedModel,
+        name: &str,
+        base: &BaseModel,
         jobs: &mut Vec<(JobId, Role)>,
-    ) -> NamedModel {
-        let mut model = base.model;
-        let mut name = JobName { tune_seed: recipe.tune_seed, ..base.name.clone() };
-        let (mut path, mut datasets) = (vec![], BTreeSet::new());
-        for (place, stage) in recipe.stages.iter().enumerate() {
-            path.push(stage_name(stage));
-            name.group = format!("{}/{}", base.name.group, path.join(">"));
-            let mut job = self.tune_job(recipe, stage, vocabulary, model, jobs);
-            datasets.extend(job.validation_datasets());
-            // The last stage is validated on the rows that all stages hold out, as a training on the union of their data
-            // is. The earlier stages are not, so that other cells can share them.
-            if place + 1 == recipe.stages.len() && recipe.held_out > 0.0 {
-                let own: BTreeSet<JobId> = job.validation_datasets().into_iter().collect();
-                let fits = |id: &&JobId| self.replies_of(id) == stage.objective.replies();
-                job.further_validation = datasets.difference(&own).filter(fits).copied().collect();
+    ) -> (Vocabulary, TrainRef) {
+        match base {
+            BaseModel::Trained(base) => {
+                let vocabulary = self.tokenizer(base, jobs);
+                let name = JobName { group: name.to_owned(), seed: Some(recipe.seed), tune_seed: None };
+                (vocabulary.clone(), self.pretrain(recipe, base, &vocabulary, &name, jobs))
             }
-            self.add_references(&mut job, &name, jobs);
-            model = TrainRef(self.add(Job::Tune(job), &name, &[], Role::Ancestor, jobs));
-        }
-        NamedModel { model, name }
-    }
-
-    /// The replies that a prepare job of a dataset keeps.
-    fn replies_of(&self, id: &JobId) -> Replies {
-        match &self.graph[self.index[id]].job {
-            Job::Prepare(PrepareJob { data: Prepared::Dataset(_, format, _), .. }) => format.replies(),
-            _ => Replies::Good,
+            BaseModel::Imported(model) => self.import(model, name, jobs),
+            BaseModel::Recorded(id) => self.add_recorded(*id, name, jobs),
         }
     }
 
-    /// Adds a job for the reference log-probabilities of each dataset that a stage reads, if its objective needs them.
-    fn add_references(&mut self, job: &mut TuneJob, name: &JobName, jobs: &mut Vec<(JobId, Role)>) {
-        if !job.objective.needs_reference() {
-            return;
-        }
-        let (model, max_length, precision) = (job.parent, job.max_length, job.training.precision);
-        let datasets: BTreeSet<JobId> =
-            job.parts().into_iter().flat_map(|part| part.datasets).chain(job.validation_datasets()).collect();
-        for dataset in datasets {
-            let text = self.graph[self.index[&dataset]].text.as_ref().map_or(String::new(), |text| text.name.clone());
-            let group = format!("{text} by {}", self.graph[self.index[&model]].group);
-            let logprobs = Job::Logprobs(LogprobsJob { model, dataset, max_length, precision });
-            let id = self.add(logprobs, &JobName { group, ..name.clone() }, &[], Role::Ancestor, jobs);
-            job.references.insert(dataset, id);
-        }
+    /// Adds the jobs of a further model of a cell, which are those of the cells of that model. Returns the job whose result
+    /// it is.
+    fn further_model(&mut self, recipe: &Recipe, model: &NamedModel, jobs: &mut Vec<(JobId, Role)>) -> JobId {
+        self.base_model(recipe, &model.name, &model.base, jobs).1.0
     }
 
-    fn evaluate(&mut self, recipe: &Recipe, base: &NamedModel, tuned: &NamedModel, jobs: &mut Vec<(JobId, Role)>) {
+    /// Adds the jobs of the teachers of a model, and returns those whose results they are, in ascending order.
+    fn teachers(&mut self, recipe: &Recipe, teachers: &[NamedModel], jobs: &mut Vec<(JobId, Role)>) -> Vec<JobId> {
+        let mut teachers: Vec<JobId> =
+            teachers.iter().map(|teacher| self.further_model(recipe, teacher, jobs)).collect();
+        teachers.sort_unstable(); // their order has no effect
+        teachers
+    }
+
+    fn evaluate(&mut self, recipe: &Recipe, base: &CellModel, tuned: &CellModel, jobs: &mut Vec<(JobId, Role)>) {
         for evaluation in &recipe.evaluations {
             // Words are acquired in pretraining, so all tuned cells share the result of their pretrained model.
-            let NamedModel { model, name } = if evaluation.test.suite() == Suite::Aoa { base } else { tuned };
+            let CellModel { model, name } = if evaluation.test.suite() == Suite::Aoa { base } else { tuned };
             let group = format!("{} {}", evaluation.test, name.group);
             self.evaluation(evaluation, *model, None, &JobName { group, ..*name }, jobs);
         }
     }
 
-    fn evaluate_milestones(&mut self, recipe: &Recipe, pretrained: &NamedModel, jobs: &mut Vec<(JobId, Role)>) {
-        let NamedModel { model, name } = pretrained;
+    fn evaluate_milestones(&mut self, recipe: &Recipe, pretrained: &CellModel, jobs: &mut Vec<(JobId, Role)>) {
+        let CellModel { model, name } = pretrained;
         let milestones = match &recipe.base {
             BaseModel::Trained(base) => &base.milestones[..],
             BaseModel::Imported(_) | BaseModel::Recorded(_) => &[],
@@ -219,7 +193,17 @@ impl Builder<'_> {
         if !self.index.contains_key(&id) {
             let RecordedJob { job, label } = self.recorded[&id].clone();
             let group = label.clone();
-            let planned = PlannedJob { id, job, label, group, sources: vec![], text: None, cells: 0, parents: vec![] };
+            let planned = PlannedJob {
+                id,
+                job,
+                label,
+                group,
+                sources: vec![],
+                text: None,
+                teacher: None,
+                cells: 0,
+                parents: vec![],
+            };
             self.index.insert(id, self.graph.add_node(planned));
         }
         (Vocabulary { job: id, name: format!("vocabulary of {name}") }, TrainRef(id))
@@ -231,10 +215,10 @@ impl Builder<'_> {
         vocabulary: &Vocabulary,
         data: Prepared,
         text: PreparedText,
-        source: &Source,
+        sources: &[&Source],
         jobs: &mut Vec<(JobId, Role)>,
     ) -> JobId {
-        let (what, replies) = match &data {
+        let (what, of_replies) = match &data {
             Prepared::Corpus(..) => ("corpus", ""),
             Prepared::Dataset(_, format, _) => match format.replies() {
                 Replies::Good => ("dataset", ""),
@@ -242,45 +226,64 @@ impl Builder<'_> {
                 Replies::Labelled => ("dataset", " with bad replies"),
             },
         };
-        let name = JobName::seedless(format!("{what} {}{replies}, {}", text.name, vocabulary.name));
+        let name = match data.origin() {
+            Origin::Output { job } => {
+                let PlannedJob { group, .. } = &self.graph[self.index[job]];
+                let group = format!("{what} {}, {group}{of_replies}", text.name);
+                JobName { group, seed: Some(recipe.seed), tune_seed: recipe.tune_seed }
+            }
+            _ => JobName::seedless(format!("{what} {}{of_replies}, {}", text.name, vocabulary.name)),
+        };
         let own_text = matches!(data, Prepared::Dataset(..)) && recipe.needs_own_text();
         let texts = matches!(data, Prepared::Dataset(..)) && recipe.needs_texts();
+        let origin = data.origin().clone();
         let job = PrepareJob { tokenizer: vocabulary.job, data, held_out: recipe.held_out, own_text, texts };
-        let id = self.add(Job::Prepare(job), &name, &[source], Role::Ancestor, jobs);
-        self.graph[self.index[&id]].text.get_or_insert(text);
+        let id = self.add(Job::Prepare(job), &name, sources, Role::Ancestor, jobs);
+        let planned = &mut self.graph[self.index[&id]];
+        if planned.sources.is_empty() {
+            planned.sources.push((origin, vec![])); // the output of a job
+        }
+        planned.text.get_or_insert(text);
         id
     }
 
     fn prepare_corpora(
         &mut self,
         recipe: &Recipe,
-        base: &Pretraining,
+        corpora: &[Corpus],
         vocabulary: &Vocabulary,
         jobs: &mut Vec<(JobId, Role)>,
     ) -> Vec<JobId> {
         let prepare = |corpus: &Corpus| {
             let data = Prepared::Corpus(self.locate(&corpus.source).origin, corpus.format.clone());
             let text = PreparedText { name: corpus.name.clone(), expected: corpus.expected, new_words: None };
-            self.prepare(recipe, vocabulary, data, text, &corpus.source, jobs)
+            self.prepare(recipe, vocabulary, data, text, &[&corpus.source], jobs)
         };
-        base.corpora.iter().map(prepare).collect()
+        corpora.iter().map(prepare).collect()
     }
 
     fn prepare_dataset(
         &mut self,
         recipe: &Recipe,
         vocabulary: &Vocabulary,
-        dataset: &Dataset,
+        dataset: &StageDataset,
         replies: Replies,
+        student: &CellModel,
         jobs: &mut Vec<(JobId, Role)>,
     ) -> JobId {
-        let origin = self.locate(&dataset.source).origin;
+        let (origin, sources) = match &dataset.source {
+            DatasetSource::Data(source) => (self.locate(source).origin, vec![source]),
+            DatasetSource::Sampled(sampled) => {
+                let job = self.sampled_data(recipe, vocabulary, sampled, student, jobs);
+                (Origin::Output { job }, vec![])
+            }
+        };
         // A dataset without such replies is refused before the plan is run.
         let format = dataset.format.with_replies(replies).unwrap_or_else(|| dataset.format.clone());
         let data = Prepared::Dataset(origin, format, dataset.formatting.clone());
-        let Dataset { name, expected, new_words, .. } = dataset;
+        let StageDataset { name, expected, new_words, .. } = dataset;
         let text = PreparedText { name: name.clone(), expected: *expected, new_words: *new_words };
-        self.prepare(recipe, vocabulary, data, text, &dataset.source, jobs)
+        self.prepare(recipe, vocabulary, data, text, &sources, jobs)
     }
 
     fn pretrain(
@@ -291,91 +294,26 @@ impl Builder<'_> {
         name: &JobName,
         jobs: &mut Vec<(JobId, Role)>,
     ) -> TrainRef {
-        let corpora = self.prepare_corpora(recipe, base, vocabulary, jobs);
+        let corpora = self.prepare_corpora(recipe, &base.corpora, vocabulary, jobs);
+        let distillation = base.distillation.as_ref().map(|Distillation { teachers, settings }| Distillation {
+            teachers: self.teachers(recipe, teachers, jobs),
+            settings: *settings,
+        });
         let job = PretrainJob {
             model: base.model.clone(),
             tokenizer: vocabulary.job,
             corpora,
             sequence_length: base.sequence_length,
             training: base.training.clone(),
+            distillation,
             milestones: base.milestones.clone(),
             seed: recipe.seed,
         };
         TrainRef(self.add(Job::Pretrain(job), name, &[], Role::Ancestor, jobs))
     }
 
-    fn tune_job(
-        &mut self,
-        recipe: &Recipe,
-        stage: &Stage,
-        vocabulary: &Vocabulary,
-        parent: TrainRef,
-        jobs: &mut Vec<(JobId, Role)>,
-    ) -> TuneJob {
-        let replies = stage.objective.replies();
-        let mut parts = stage.parts().into_iter().map(|part| self.tune_part(recipe, &part, replies, vocabulary, jobs));
-        let first = parts.next().expect("a stage has a first part");
-        let then = parts.collect();
-        TuneJob {
-            parent: parent.0,
-            datasets: first.datasets,
-            shares: first.shares,
-            order: first.order,
-            replay: first.replay,
-            optimizer: stage.optimizer,
-            max_length: stage.max_length,
-            objective: stage.objective,
-            references: BTreeMap::new(),
-            shots: stage.shots.clone(),
-            loss: stage.loss,
-            training: stage.training.clone(),
-            then,
-            further_validation: vec![],
-            seed: tuning_seed(recipe.seed, recipe.tune_seed),
-        }
-    }
-
-    fn tune_part(
-        &mut self,
-        recipe: &Recipe,
-        part: &StagePart,
-        replies: Replies,
-        vocabulary: &Vocabulary,
-        jobs: &mut Vec<(JobId, Role)>,
-    ) -> TunePart {
-        let mut datasets: Vec<(JobId, Option<f64>)> = vec![];
-        for (place, dataset) in part.datasets.iter().enumerate() {
-            let prepared = self.prepare_dataset(recipe, vocabulary, dataset, replies, jobs);
-            datasets.push((prepared, part.shares.get(place).copied()));
-        }
-        if part.order.is_shuffled() {
-            datasets.sort_by_key(|(id, _)| *id); // the order of datasets that are shuffled together has no effect
-        }
-        let replay = match (&recipe.base, part.replay) {
-            (BaseModel::Trained(base), Some(share)) => Some(ReplayedText {
-                share,
-                corpora: self.prepare_corpora(recipe, base, vocabulary, jobs),
-                sequence_length: base.sequence_length,
-            }),
-            _ => None,
-        };
-        TunePart {
-            datasets: datasets.iter().map(|(id, _)| *id).collect(),
-            shares: datasets.iter().filter_map(|(_, share)| *share).collect(),
-            order: part.order,
-            replay,
-            length: part.length,
-        }
-    }
-
-    fn finetune(
-        &mut self,
-        recipe: &Recipe,
-        finetuning: &Finetuning,
-        tuned: &NamedModel,
-        jobs: &mut Vec<(JobId, Role)>,
-    ) {
-        let NamedModel { model, name } = tuned;
+    fn finetune(&mut self, recipe: &Recipe, finetuning: &Finetuning, tuned: &CellModel, jobs: &mut Vec<(JobId, Role)>) {
+        let CellModel { model, name } = tuned;
         let (train, valid) = (self.locate(&finetuning.train).origin, self.locate(&finetuning.valid).origin);
         for seed in finetuning.seeds.of(recipe.seed) {
             let job = FinetuneJob {
@@ -417,6 +355,7 @@ impl Builder<'_> {
             group: name.group.clone(),
             sources: sources.collect(),
             text: None,
+            teacher: None,
             cells: 0,
             parents: parents.clone(),
             job,

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::planned::{Plan, PlannedJob};
-use crate::domain::{Job, JobId, Length, LossMask, Milestone, ModelConfig, PretrainJob, TextSize, TunePart, counted};
+use crate::domain::{
+    Arch, Job, JobId, Length, LossMask, Milestone, ModelConfig, PretrainJob, SampledCount, TextSize, TunePart, counted,
+};
 
 /// Tokens per word, assumed before a corpus is tokenized. English byte-level BPE gives 1.2 to 1.6.
 pub(super) const TOKENS_PER_WORD: f64 = 1.4;
@@ -32,9 +34,18 @@ pub struct TextEstimate {
 
 impl TextEstimate {
     /// Tokens in the training part, estimated before the job has run.
-    pub(super) fn tokens(&self) -> u64 {
+    pub fn tokens(&self) -> u64 {
         self.tokens.unwrap_or((self.train.words as f64 * TOKENS_PER_WORD) as u64)
     }
+}
+
+/// The number of prompts of a sample job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PromptCount {
+    /// The number.
+    pub count: u64,
+    /// Whether it is an estimate, because the text is not tokenized yet.
+    pub estimated: bool,
 }
 
 /// A milestone that a pretraining does not reach.
@@ -64,6 +75,13 @@ impl fmt::Display for UnreachedMilestone {
 pub struct Facts {
     /// The text of each prepare job, if it is available or the spec says how much to expect.
     pub amounts: BTreeMap<JobId, TextEstimate>,
+    /// The number of records without input of each prepare job whose dataset has the instruction after the input, if it is
+    /// available.
+    pub without_input: BTreeMap<JobId, u64>,
+    /// The number of prompts of each sample job, if their text is available or the spec says how much to expect.
+    pub prompts: BTreeMap<JobId, PromptCount>,
+    /// What each finished sample or teach job made.
+    pub sampled: BTreeMap<JobId, SampledCount>,
     /// The shapes of imported models, and of recorded models that are in the plan without their ancestors.
     pub models: BTreeMap<JobId, ModelConfig>,
     /// The dropout in the configuration of each imported model; 0 for none.
@@ -105,10 +123,20 @@ impl Facts {
             Job::Import(_) => None,
             Job::Tune(tune) => self.model(plan, &tune.parent),
             Job::Logprobs(logprobs) => self.model(plan, &logprobs.model),
+            Job::Sample(sample) => self.model(plan, &sample.model),
             Job::Eval(eval) => self.model(plan, &eval.model),
             Job::Finetune(finetune) => self.model(plan, &finetune.model),
-            Job::Tokenizer(_) | Job::Prepare(_) => None,
+            Job::Tokenizer(_) | Job::Prepare(_) | Job::Teach(_) => None,
         }
+    }
+
+    /// The jobs that train a model of an architecture that is evaluated only: label and architecture.
+    pub fn untrained<'a>(&'a self, plan: &'a Plan) -> impl Iterator<Item = (&'a str, Arch)> {
+        plan.jobs().filter_map(|planned| {
+            let trains = matches!(planned.job, Job::Tune(_) | Job::Logprobs(_) | Job::Finetune(_));
+            let arch = self.model(plan, &planned.id).filter(|_| trains)?.arch;
+            (!arch.is_trained()).then_some((planned.label.as_str(), arch))
+        })
     }
 
     /// The tuning jobs whose records may be longer than their model can take: label, longest record and positions. The
@@ -204,6 +232,14 @@ impl Facts {
         plan.jobs().filter_map(blank).filter(|(_, blank)| *blank > 0).collect()
     }
 
+    /// The datasets in which `position: post` does not change all records: name, number of records without input, and number
+    /// of all records if it is known.
+    pub(super) fn without_input(&self, plan: &Plan) -> BTreeMap<String, (u64, Option<u64>)> {
+        let counts = self.without_input.iter().filter(|(_, count)| **count > 0);
+        let all = |id: &JobId| self.amounts.get(id).and_then(|amount| amount.whole.units);
+        counts.filter_map(|(id, count)| Some((plan.job(id)?.what(), (*count, all(id))))).collect()
+    }
+
     /// Length and epoch of each part of the training of a pretrain or tune job; empty for other jobs.
     pub(super) fn parts(&self, job: &Job) -> Vec<(Length, Epoch)> {
         match job {
@@ -215,6 +251,8 @@ impl Facts {
             | Job::Prepare(_)
             | Job::Import(_)
             | Job::Logprobs(_)
+            | Job::Sample(_)
+            | Job::Teach(_)
             | Job::Eval(_)
             | Job::Finetune(_) => vec![],
         }

@@ -24,6 +24,8 @@ const START: f64 = 5e9;
 pub fn weight(plan: &Plan, job: &PlannedJob, facts: &Facts) -> f64 {
     let amounts = &facts.amounts;
     let token_cost = |model: Option<&ModelConfig>| model.map_or(0.0, |model| model.train_flops_per_token(0));
+    // The forward pass of a teacher is a third of training it.
+    let teaching: f64 = job.job.teachers().iter().map(|id| token_cost(facts.model(plan, id)) / 3.0).sum();
     let words =
         |ids: &[JobId]| -> f64 { ids.iter().filter_map(|id| amounts.get(id)).map(|one| one.train.words as f64).sum() };
     let tokens = |ids: &[JobId]| -> f64 {
@@ -31,7 +33,9 @@ pub fn weight(plan: &Plan, job: &PlannedJob, facts: &Facts) -> f64 {
     };
     let bytes = |data: &Origin, of_world: f64| match data {
         Origin::World { size, .. } => *size as f64 * of_world,
-        Origin::Content { .. } | Origin::Missing { .. } => facts.bytes.get(&job.id).map_or(0.0, |bytes| *bytes as f64),
+        Origin::Content { .. } | Origin::Output { .. } | Origin::Missing { .. } => {
+            facts.bytes.get(&job.id).map_or(0.0, |bytes| *bytes as f64)
+        }
     };
     START
         + match &job.job {
@@ -43,7 +47,7 @@ pub fn weight(plan: &Plan, job: &PlannedJob, facts: &Facts) -> f64 {
                 let per_step = f64::from(pretrain.sequence_length);
                 let Training { length, batch_size, .. } = pretrain.training;
                 let trained = trained(length, batch_size, tokens(&pretrain.corpora), per_step);
-                trained * pretrain.model.train_flops_per_token(pretrain.sequence_length)
+                trained * (pretrain.model.train_flops_per_token(pretrain.sequence_length) + teaching)
             }
             Job::Tune(tune) => {
                 let of_part = |part: &TunePart| {
@@ -54,10 +58,18 @@ pub fn weight(plan: &Plan, job: &PlannedJob, facts: &Facts) -> f64 {
                     trained(part.length, tune.training.batch_size, tokens, tokens / rows.max(1) as f64)
                 };
                 let trained: f64 = tune.parts().iter().map(of_part).sum();
-                trained * token_cost(facts.model(plan, &job.id))
+                trained * (token_cost(facts.model(plan, &job.id)) + teaching)
             }
             // The forward pass is a third of training.
             Job::Logprobs(logprobs) => tokens(&[logprobs.dataset]) * token_cost(facts.model(plan, &job.id)) / 3.0,
+            // A forward pass over each prompt and each token of a reply.
+            Job::Sample(sample) => {
+                let tokens = facts.prompts.get(&job.id).map_or(0.0, |prompts| prompts.count as f64)
+                    * f64::from(sample.replies)
+                    * f64::from(sample.prompts.context().unwrap_or(0) + sample.options.max_new_tokens);
+                tokens * token_cost(facts.model(plan, &job.id)) / 3.0
+            }
+            Job::Teach(_) => 0.0,
             // Scoring needs only the forward pass, too.
             Job::Eval(eval) => {
                 let tokens = bytes(&eval.data, WORLD_EVALUATION_BYTES) / EVALUATION_BYTES_PER_TOKEN;

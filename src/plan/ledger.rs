@@ -5,7 +5,9 @@
 //! | words | words in one pass over a text, including the held-out part (it influences the training through validation) |
 //! | seen | the same for all passes |
 //! | trained on | words in all passes over the part that is not held out |
-//! | text | words of different text; instruction data made from the files of a corpus adds none |
+//! | text | words of different text, that of teachers included; instruction data made from the files of a corpus adds none |
+//!
+//! What a teacher has seen does not count as seen by the model that learns from it.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -13,7 +15,7 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use super::facts::{Facts, epochs};
-use super::planned::{Plan, PlannedCell, PlannedJob, Role};
+use super::planned::{Plan, PlannedJob, Role};
 use crate::domain::{Budget, CellKey, Job, JobId, Origin, Training, TuneJob, TunePart, grouped};
 
 /// How much one training stage reads of one text.
@@ -42,7 +44,7 @@ pub struct ModelAccount {
     pub model: String,
     /// Its stages, in order.
     pub stages: Vec<String>,
-    /// Words of different text, repetitions excluded.
+    /// Words of different text, repetitions excluded: that of the model and of its teachers.
     pub text: Option<u64>,
     /// Words seen, repetitions included.
     pub seen: Option<u64>,
@@ -50,8 +52,11 @@ pub struct ModelAccount {
     pub trained: Option<u64>,
     /// Whether all text was counted.
     pub measured: bool,
-    /// Whether it starts from an imported model, whose own training text is unknown.
+    /// Whether it starts from or learns from an imported model, whose own training text is unknown.
     pub foreign: bool,
+    /// The stages of its teachers.
+    #[serde(skip)]
+    of_teachers: Vec<String>,
     /// The contribution of each text to `text`, largest first.
     #[serde(skip)]
     sources: Vec<(String, Option<u64>)>,
@@ -72,30 +77,47 @@ pub struct Ledger {
 pub fn ledger(plan: &Plan, facts: &Facts, budget: Option<Budget>) -> Ledger {
     let mut ledger = Ledger { readings: vec![], accounts: vec![], budget };
     for cell in &plan.cells {
-        let jobs = chain(plan, cell);
-        for job in &jobs {
+        let model = cell.jobs.iter().find(|(_, role)| *role == Role::Model).and_then(|(id, _)| plan.job(id));
+        let jobs = model.map_or(vec![], |model| chain(plan, model));
+        let teachers = teachers(plan, &jobs);
+        for job in jobs.iter().chain(teachers.iter().flatten()) {
             if !ledger.readings.iter().any(|reading| reading.stage == stage(job)) {
                 ledger.readings.extend(readings(plan, facts, job));
             }
         }
         let model = without_seed(&cell.key);
         if !ledger.accounts.iter().any(|account| account.model == model) {
-            ledger.accounts.push(account(plan, facts, &ledger.readings, model, &jobs));
+            ledger.accounts.push(account(plan, facts, &ledger.readings, model, &jobs, &teachers));
         }
     }
     ledger
 }
 
-/// The training jobs that lead to the model of a cell, in order.
-fn chain<'a>(plan: &'a Plan, cell: &PlannedCell) -> Vec<&'a PlannedJob> {
-    let model = cell.jobs.iter().find(|(_, role)| *role == Role::Model).and_then(|(id, _)| plan.job(id));
+/// The training jobs that lead to a model, in order.
+fn chain<'a>(plan: &'a Plan, model: &'a PlannedJob) -> Vec<&'a PlannedJob> {
     let before = |job: &&PlannedJob| match &job.job {
         Job::Tune(tune) => plan.job(&tune.parent),
         _ => None,
     };
-    let mut jobs: Vec<&PlannedJob> = std::iter::successors(model, before).collect();
+    let mut jobs: Vec<&PlannedJob> = std::iter::successors(Some(model), before).collect();
     jobs.reverse();
     jobs
+}
+
+/// The chains of all models that these jobs, and in turn the jobs of these models, learn from.
+fn teachers<'a>(plan: &'a Plan, jobs: &[&'a PlannedJob]) -> Vec<Vec<&'a PlannedJob>> {
+    let own = jobs.iter().flat_map(|job| job.job.teachers()).filter_map(|id| plan.job(id));
+    own.map(|teacher| chain(plan, teacher))
+        .flat_map(|chain| {
+            let before = teachers(plan, &chain);
+            std::iter::once(chain).chain(before)
+        })
+        .collect()
+}
+
+/// Whether a chain starts from a model whose training text is unknown.
+fn is_foreign(jobs: &[&PlannedJob]) -> bool {
+    !jobs.first().is_some_and(|job| matches!(job.job, Job::Pretrain(_)) && !job.parents.is_empty())
 }
 
 fn stage(job: &PlannedJob) -> String {
@@ -131,7 +153,14 @@ fn passes(facts: &Facts, job: &Job) -> Vec<(JobId, Option<f64>)> {
             }
             all
         }
-        Job::Tokenizer(_) | Job::Prepare(_) | Job::Import(_) | Job::Logprobs(_) | Job::Eval(_) | Job::Finetune(_) => {
+        Job::Tokenizer(_)
+        | Job::Prepare(_)
+        | Job::Import(_)
+        | Job::Logprobs(_)
+        | Job::Sample(_)
+        | Job::Teach(_)
+        | Job::Eval(_)
+        | Job::Finetune(_) => {
             vec![]
         }
     }
@@ -183,15 +212,28 @@ fn readings(plan: &Plan, facts: &Facts, job: &PlannedJob) -> Vec<StageReading> {
     passes(facts, &job.job).into_iter().filter_map(reading).collect()
 }
 
-fn account(plan: &Plan, facts: &Facts, readings: &[StageReading], model: String, jobs: &[&PlannedJob]) -> ModelAccount {
+fn account(
+    plan: &Plan,
+    facts: &Facts,
+    readings: &[StageReading],
+    model: String,
+    jobs: &[&PlannedJob],
+    teachers: &[Vec<&PlannedJob>],
+) -> ModelAccount {
+    let all = || jobs.iter().chain(teachers.iter().flatten());
     let stages: Vec<String> = jobs.iter().map(|job| stage(job)).collect();
+    let known: Vec<String> = all().map(|job| stage(job)).collect();
     let own: Vec<&StageReading> = readings.iter().filter(|reading| stages.contains(&reading.stage)).collect();
     let mut sources: BTreeMap<(&Origin, bool), (String, Option<u64>)> = BTreeMap::new();
-    let texts = jobs.iter().flat_map(|job| passes(facts, &job.job)).filter_map(|(id, _)| plan.job(&id));
+    let texts = all().flat_map(|job| passes(facts, &job.job)).filter_map(|(id, _)| plan.job(&id));
     for text in texts {
         let Some((origin, _)) = text.sources.first() else { continue };
         let all = facts.amounts.get(&text.id).map(|amount| amount.whole.words);
-        let new = text.text.as_ref().and_then(|text| text.new_words);
+        let new = match origin {
+            // The prompts are text of the corpus or dataset that they are from.
+            Origin::Output { job } => facts.sampled.get(job).map(|count| count.student_words + count.teacher_words),
+            _ => text.text.as_ref().and_then(|text| text.new_words),
+        };
         // Files that are read both as a corpus and as a dataset count once, unless the spec says otherwise.
         sources.entry((origin, new.is_some())).or_insert_with(|| (text.what(), new.or(all)));
     }
@@ -203,8 +245,9 @@ fn account(plan: &Plan, facts: &Facts, readings: &[StageReading], model: String,
         text: sources.iter().map(|(_, words)| *words).sum(),
         seen: own.iter().map(|reading| reading.seen).sum(),
         trained: own.iter().map(|reading| reading.trained).sum(),
-        measured: own.iter().all(|reading| reading.measured),
-        foreign: !jobs.first().is_some_and(|job| matches!(job.job, Job::Pretrain(_)) && !job.parents.is_empty()),
+        measured: readings.iter().filter(|one| known.contains(&one.stage)).all(|reading| reading.measured),
+        foreign: is_foreign(jobs) || teachers.iter().any(|chain| is_foreign(chain)),
+        of_teachers: teachers.iter().flatten().map(|job| stage(job)).collect(),
         sources,
     }
 }
@@ -259,7 +302,7 @@ impl Ledger {
             for (text, words) in &account.sources {
                 let stages = self.readings.iter().filter(|reading| reading.text == *text);
                 let mut stages: Vec<&str> = stages.map(|reading| reading.stage.as_str()).collect();
-                stages.retain(|stage| account.stages.iter().any(|own| own == stage));
+                stages.retain(|stage| account.stages.iter().chain(&account.of_teachers).any(|own| own == stage));
                 writeln!(out, "    {text}, in {}: {}", stages.join(" and "), number(*words))?;
             }
         }

@@ -20,6 +20,7 @@ mod graph;
 mod ledger;
 mod names;
 mod planned;
+mod sampled;
 mod text;
 
 pub use change::change;
@@ -27,9 +28,10 @@ pub use decide::{Artifacts, Decision, LastAttempt, PriorState, RunReason, decide
 pub use describe::{Description, describe, warnings};
 pub use diff::{DifferenceLine, Differences, differences};
 pub use expand::{RecordedJob, expand};
-pub use facts::{Facts, TextEstimate, UnreachedMilestone};
+pub use facts::{Facts, PromptCount, TextEstimate, UnreachedMilestone};
 pub use forecast::weight;
 pub use graph::GraphFormat;
 pub use ledger::{Ledger, ModelAccount, StageReading, ledger};
 pub use planned::{Plan, PlannedCell, PlannedJob, PreparedText, Role};
+pub use sampled::SampledLine;
 pub use text::TableLayout;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use petgraph::graph::{DiGraph, NodeIndex};
 
 use super::planned::{PlannedCell, PlannedJob};
-use crate::domain::{Dataset, JobId, RecordOrder, Stage, StagePart};
+use crate::domain::{JobId, RecordOrder, Round, Stage, StageDataset, StagePart};
 
 /// The parts of a job's label.
 #[derive(Clone)]
@@ -33,15 +33,20 @@ impl JobName {
 }
 
 /// The name of a stage: `a+b` shuffled, `a|b` interleaved, `a,b` in turn, `2:a+1:b` weighted, `carried:a+10%text`, and
-/// `a>>b` for parts that follow each other under one schedule.
+/// `a>>b` for parts that follow each other under one schedule; in a curriculum with rounds, `a round 3` or `a round 3.2`.
 pub(super) fn stage_name(stage: &Stage) -> String {
     let start = if stage.optimizer.is_fresh() { "" } else { "carried:" };
     let parts: Vec<String> = stage.parts().iter().map(part_name).collect();
-    format!("{start}{}", parts.join(">>"))
+    let round = match stage.round {
+        Some(Round { number, stages: 1, .. }) => format!(" round {}", number + 1),
+        Some(Round { number, stage, .. }) => format!(" round {}.{}", number + 1, stage + 1),
+        None => String::new(),
+    };
+    format!("{start}{}{round}", parts.join(">>"))
 }
 
 fn part_name(part: &StagePart) -> String {
-    let weighted = |(place, dataset): (usize, &Dataset)| match part.shares.get(place) {
+    let weighted = |(place, dataset): (usize, &StageDataset)| match part.shares.get(place) {
         Some(share) => format!("{share}:{}", dataset.name),
         None => dataset.name.clone(),
     };

@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use petgraph::graph::{DiGraph, NodeIndex};
 use serde::Serialize;
 
-use crate::domain::{CellKey, Job, JobId, LocatedSource, Origin, PrepareJob, Prepared, SourceFile, TextSize};
+use crate::domain::{
+    CellKey, Job, JobId, LocatedSource, Origin, PrepareJob, Prepared, SampleJob, SourceFile, TeacherService, TextSize,
+};
 
 /// The role of a job in a cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -45,8 +47,10 @@ pub struct PlannedJob {
     pub parents: Vec<JobId>,
     /// The data that it reads itself, and the files of each.
     pub sources: Vec<(Origin, Vec<SourceFile>)>,
-    /// The text of a prepare job; `None` for other jobs.
+    /// The text of a prepare job, or that the prompts of a sample job are from; `None` for other jobs.
     pub text: Option<PreparedText>,
+    /// The service of a teach job whose teacher is behind an endpoint.
+    pub teacher: Option<TeacherService>,
     /// Number of cells that need it.
     pub cells: usize,
 }
@@ -75,7 +79,7 @@ impl PlannedJob {
     pub fn missing(&self) -> impl Iterator<Item = &str> {
         self.sources.iter().filter_map(|(origin, _)| match origin {
             Origin::Missing { location } => Some(location.as_str()),
-            Origin::World { .. } | Origin::Content { .. } => None,
+            Origin::World { .. } | Origin::Content { .. } | Origin::Output { .. } => None,
         })
     }
 }
@@ -128,6 +132,15 @@ impl Plan {
     /// The job with this id.
     pub fn job(&self, id: &JobId) -> Option<&PlannedJob> {
         self.index.get(id).map(|node| &self.graph[*node])
+    }
+
+    /// The sample job from which this job, a sample or teach job, has its replies.
+    pub fn samples(&self, id: &JobId) -> Option<(JobId, &SampleJob)> {
+        match &self.job(id)?.job {
+            Job::Sample(job) => Some((*id, job)),
+            Job::Teach(job) => self.samples(&job.samples),
+            _ => None,
+        }
     }
 
     /// The number of jobs if cells did not share any.

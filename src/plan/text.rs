@@ -5,6 +5,7 @@ use std::fmt::{Result, Write};
 use super::decide::Decision;
 use super::describe::{Description, JobLine, KindCount, ModelLine, StageLine};
 use super::ledger::{Ledger, ModelAccount, StageReading};
+use super::sampled::SampledLine;
 use crate::domain::{JobKind, counted, grouped};
 
 /// Plans with more jobs than this have one line for all jobs that differ only in the seed or in the scored model.
@@ -58,11 +59,12 @@ impl Text<'_> {
         self.write_totals(plan)?;
         self.write_models(&plan.models)?;
         self.write_stages(&plan.stages)?;
+        self.write_sampled(&plan.sampled)?;
         self.write_ledger(&plan.ledger)?;
         let measured = plan.stages.iter().all(|stage| stage.measured)
             && plan.ledger.readings.iter().all(|reading| reading.measured);
         if !plan.ledger.readings.is_empty() && !measured {
-            writeln!(self.out, "* expected by the spec, as the text is not available yet\n")?;
+            writeln!(self.out, "* expected by the spec, or at most this many, as the text is not available yet\n")?;
         }
         self.write_jobs(plan)?;
         self.write_missing(plan)?;
@@ -135,6 +137,36 @@ impl Text<'_> {
             "steps",
         ];
         self.write_table(&heads, 3, stages.iter().map(stage_row))
+    }
+
+    /// The replies of models to prompts, if there are any.
+    fn write_sampled(&mut self, lines: &[SampledLine]) -> Result {
+        if lines.is_empty() {
+            return Ok(());
+        }
+        let row = |line: &SampledLine| {
+            let most = |words: Option<u64>| match words {
+                Some(words) if words > 0 && !line.measured => format!("≤{}", grouped(words)),
+                words => number(words, true),
+            };
+            let about = |n: Option<u64>| match n {
+                Some(n) if n > 0 && line.estimated => format!("~{}", grouped(n)),
+                n => number(n, true),
+            };
+            vec![
+                line.text.clone(),
+                line.teacher.clone().unwrap_or_default(),
+                line.jobs.to_string(),
+                about(line.prompts),
+                about(line.replies),
+                about(line.requests),
+                most(line.student_words),
+                most(line.teacher_words),
+            ]
+        };
+        let heads =
+            ["replies to", "teacher", "jobs", "prompts", "replies", "requests", "words of students", "of the teacher"];
+        self.write_table(&heads, 2, lines.iter().map(row))
     }
 
     fn write_ledger(&mut self, ledger: &Ledger) -> Result {

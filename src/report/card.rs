@@ -3,7 +3,10 @@
 use std::fmt::Write;
 
 use super::human::grouped;
-use crate::domain::{ConfigFile, ImportJob, Job, JobId, JobKind, Origin, PrepareJob, Prepared, Score, Training};
+use crate::domain::{
+    ConfigFile, Distillation, ImportJob, Job, JobId, JobKind, Origin, PrepareJob, Prepared, Score, Training,
+    TuneObjective,
+};
 
 /// The content of a model card.
 #[derive(Debug, Clone)]
@@ -94,12 +97,40 @@ impl Card<'_> {
         if !texts.is_empty() {
             writeln!(out, "\nHeld-out parts are not counted.\n")?;
         }
+        let own = self.own_trainings();
         let trained = self.lineage.iter().filter(|job| matches!(job.job.kind(), JobKind::Pretrain | JobKind::Tune));
-        let words: u64 = trained.filter_map(|job| job.words).sum();
+        let (own, of_teachers): (Vec<&CardJob>, Vec<&CardJob>) = trained.partition(|job| own.contains(&job.id));
+        let sum = |jobs: &[&CardJob]| jobs.iter().filter_map(|job| job.words).sum::<u64>();
+        let words = sum(&own);
+        let by_teachers = match of_teachers.is_empty() {
+            true => String::new(),
+            false => format!("; those that its teachers read in theirs, not included: {}", grouped(sum(&of_teachers))),
+        };
         let imported = self.lineage.iter().any(|job| job.job.kind() == JobKind::Import);
         let before =
             if imported { "; the words that the imported model was trained on before are not known" } else { "" };
-        writeln!(out, "Words read in training, counted again in every epoch: {}{before}.\n", grouped(words))
+        writeln!(
+            out,
+            "Words read in training, counted again in every epoch: {}{by_teachers}{before}.\n",
+            grouped(words)
+        )
+    }
+
+    /// The trainings of the model itself, without those of its teachers.
+    fn own_trainings(&self) -> Vec<JobId> {
+        let before = |job: &&CardJob| match &job.job {
+            Job::Tune(tune) => self.lineage.iter().find(|parent| parent.id == tune.parent),
+            _ => None,
+        };
+        std::iter::successors(self.lineage.last(), before).map(|job| job.id).collect()
+    }
+
+    /// An objective with its teachers.
+    fn objective(&self, objective: TuneObjective, job: &Job) -> String {
+        let names = job.teachers().iter().filter_map(|id| self.lineage.iter().find(|teacher| teacher.id == *id));
+        let mut names: Vec<&str> = names.map(|teacher| teacher.label.as_str()).collect();
+        names.sort_unstable();
+        if names.is_empty() { objective.to_string() } else { format!("{objective} from {}", names.join(" and ")) }
     }
 
     /// The jobs that the model was made by.
@@ -110,12 +141,24 @@ impl Card<'_> {
             let kind = job.job.kind();
             let recipe = match &job.job {
                 Job::Import(ImportJob { folder }) => source(folder),
-                Job::Pretrain(pretrain) => recipe(&pretrain.training),
+                Job::Pretrain(pretrain) => match &pretrain.distillation {
+                    None => recipe(&pretrain.training),
+                    Some(Distillation { settings, .. }) => {
+                        let objective = self.objective(TuneObjective::Distill(*settings), &job.job);
+                        format!("{objective}; {}", recipe(&pretrain.training))
+                    }
+                },
                 Job::Tune(tune) if tune.objective.is_sft() => recipe(&tune.training),
-                Job::Tune(tune) => format!("{}; {}", tune.objective, recipe(&tune.training)),
-                Job::Tokenizer(_) | Job::Prepare(_) | Job::Logprobs(_) | Job::Eval(_) | Job::Finetune(_) => {
-                    String::new()
+                Job::Tune(tune) => {
+                    format!("{}; {}", self.objective(tune.objective, &job.job), recipe(&tune.training))
                 }
+                Job::Tokenizer(_)
+                | Job::Prepare(_)
+                | Job::Logprobs(_)
+                | Job::Sample(_)
+                | Job::Teach(_)
+                | Job::Eval(_)
+                | Job::Finetune(_) => String::new(),
             };
             let words = if kind == JobKind::Import { "not known".to_owned() } else { number(job.words) };
             writeln!(out, "| {kind} | {} | {} | {words} | {recipe} |", job.label, job.id)?;
@@ -170,6 +213,7 @@ fn source(origin: &Origin) -> String {
             format!("built-in toy world: {}", part.as_str().unwrap_or_default())
         }
         Origin::Content { digest } => format!("blake3 {digest}"),
+        Origin::Output { job } => format!("made by job {}", job.short()),
         Origin::Missing { location } => location.clone(),
     }
 }
@@ -208,6 +252,7 @@ mod tests {
             head_dim: 16,
             intermediate: 128,
             rope_base: 10_000.0,
+            rope_scaling: None,
             norm_eps: 1e-6,
             tied: false,
             init_std: 0.02,
@@ -224,6 +269,7 @@ mod tests {
             corpora: vec![text.id()],
             sequence_length: 64,
             training: training(),
+            distillation: None,
             milestones: vec![],
             seed: 1,
         });

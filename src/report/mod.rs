@@ -48,5 +48,5 @@ pub use named::{box_figure, named_table};
 pub use pivot::{Columns, pivot, suites_with_subtasks};
 pub use power::{few_seeds_warning, observed_spreads, power};
 pub use publish::html_page;
-pub use speed::speed;
+pub use speed::{generation_speed, speed};
 pub use table::{Cell, Column, MarkNote, Scale, Score, Spread, Table};

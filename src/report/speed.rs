@@ -1,8 +1,8 @@
-//! The table of `grid bench train`.
+//! The tables of `grid bench`.
 
 use super::human;
 use super::table::{Cell, Table};
-use crate::domain::{BenchResult, Phases};
+use crate::domain::{BenchResult, GenerationResult, Phases};
 
 /// The table of training speeds: one column per workload, one row per measure.
 pub fn speed(speeds: &[BenchResult]) -> Table {
@@ -49,4 +49,29 @@ pub fn speed(speeds: &[BenchResult]) -> Table {
 
 fn row(name: &str, speeds: &[BenchResult], cell: impl Fn(&BenchResult) -> Cell) -> Vec<Cell> {
     [Cell::Label(name.to_owned())].into_iter().chain(speeds.iter().map(cell)).collect()
+}
+
+/// The speeds of generation: one column per workload.
+pub fn generation_speed(speeds: &[GenerationResult]) -> Table {
+    let row = |name: &str, cell: fn(&GenerationResult) -> Cell| {
+        [Cell::Label(name.to_owned())].into_iter().chain(speeds.iter().map(cell)).collect()
+    };
+    let threads = speeds.first().map_or(0, |speed| speed.ready.threads);
+    let device = speeds.first().map_or("", |speed| &speed.workload.device);
+    let rounds = speeds.first().map_or(0, |speed| speed.rounds.len());
+    let name = |speed: &GenerationResult| speed.workload.precision.name().to_owned();
+    Table {
+        title: format!("generation speed on {device}, {threads} threads"),
+        heads: ["".to_owned()].into_iter().chain(speeds.iter().map(name)).collect(),
+        labels: 1,
+        rows: vec![
+            row("prompts", |s| Cell::Count(s.workload.prompts.into())),
+            row("tokens of a prompt", |s| Cell::Count(s.workload.prompt_length.into())),
+            row("new tokens of a reply", |s| Cell::Count(s.workload.new_tokens.into())),
+            row("new tokens/s", |s| Cell::Number(s.tokens_per_second(), 0)),
+            row("peak memory", |s| Cell::Label(human::bytes(s.peak_bytes()))),
+        ],
+        notes: vec![format!("Speeds are medians of {rounds} rounds; the time includes that of reading the prompts.")],
+        ..Table::default()
+    }
 }

@@ -110,6 +110,8 @@ pub enum Scale {
     Correlation,
     /// Bits per byte, a perplexity, a loss or a regret: the lower the better.
     Cost,
+    /// A slope on logarithmic axes: the lower the faster the fall.
+    Slope,
 }
 
 impl Scale {
@@ -118,20 +120,22 @@ impl Scale {
         match metric {
             "spearman" | "pearson" | "mcc" => Scale::Correlation,
             "bits-per-byte" | "perplexity" | "regret" | "loss" => Scale::Cost,
+            "slope" => Scale::Slope,
             _ => Scale::Percent,
         }
     }
 
     /// A note for tables that show scores of one of these metrics of which lower values are better.
     pub(super) fn note_on_costs<'m>(metrics: impl Iterator<Item = &'m str>) -> Option<String> {
-        let costs: Vec<&str> = metrics.filter(|metric| Scale::of_metric(metric) == Scale::Cost).collect();
+        let is_cost = |metric: &&str| matches!(Scale::of_metric(metric), Scale::Cost | Scale::Slope);
+        let costs: Vec<&str> = metrics.filter(is_cost).collect();
         let of_text = costs.iter().any(|metric| matches!(*metric, "bits-per-byte" | "perplexity"));
-        let of_streams = costs.iter().any(|metric| matches!(*metric, "regret" | "loss"));
+        let of_streams = costs.iter().any(|metric| matches!(*metric, "regret" | "loss" | "slope"));
         let named = match (of_text, of_streams) {
             (false, false) => return None,
             (true, false) => "bits per byte and perplexity",
-            (false, true) => "regret and loss",
-            (true, true) => "bits per byte, perplexity, regret and loss",
+            (false, true) => "regret, loss and slope",
+            (true, true) => "bits per byte, perplexity, regret, loss and slope",
         };
         Some(format!("For {named}, lower values are better."))
     }
@@ -147,6 +151,7 @@ impl Scale {
             Scale::Percent => (0.0, 100.0),
             Scale::Correlation => (-100.0, 100.0),
             Scale::Cost => (0.0, f64::INFINITY),
+            Scale::Slope => (f64::NEG_INFINITY, f64::INFINITY),
         }
     }
 
@@ -155,6 +160,7 @@ impl Scale {
         match self {
             Scale::Percent | Scale::Correlation => 1,
             Scale::Cost => 4,
+            Scale::Slope => 3,
         }
     }
 }

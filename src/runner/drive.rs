@@ -358,7 +358,7 @@ where
     }
 
     async fn submit(&mut self, task: usize, slot: usize) -> Result<(), RunError> {
-        let Task { id, job, sources, folder, keep_optimizer, .. } = &self.tasks[task];
+        let Task { id, job, sources, folder, keep_optimizer, teacher, .. } = &self.tasks[task];
         let target = &self.executor.slots()[slot];
         let settings = RunSettings {
             device: target.device.clone(),
@@ -379,6 +379,7 @@ where
             sources: sources.clone(),
             parents,
             keep_optimizer: *keep_optimizer,
+            teacher: teacher.clone(),
             settings: settings.clone(),
         };
         let update = Update::Submitted { token: token.clone(), slot: target.name.clone() };

@@ -31,7 +31,7 @@ mod summary;
 mod tests;
 mod worker;
 
-pub use bench::{BenchmarkRounds, measure};
+pub use bench::{BenchmarkRounds, measure, measure_generation};
 pub use compare::{AttemptDifference, first_difference};
 pub use drive::drive;
 pub use error::RunError;

@@ -41,6 +41,7 @@ pub(super) fn tasks(runs: &Path, parents: &[Vec<usize>]) -> Vec<Task> {
         sources: vec![],
         folder: runs.join(number.to_string()),
         keep_optimizer: false,
+        teacher: None,
     };
     parents.iter().enumerate().map(task).collect()
 }
@@ -57,6 +58,7 @@ pub(super) fn left_open(number: usize, folder: &Path, token: &str) {
         sources: vec![],
         parents: BTreeMap::new(),
         keep_optimizer: false,
+        teacher: None,
         settings,
     };
     fs::create_dir_all(folder).unwrap();
@@ -375,6 +377,7 @@ pub(super) fn pretrain(runs: &Path, batch_size: u32) -> Task {
         head_dim: 8,
         intermediate: 8,
         rope_base: 10_000.0,
+        rope_scaling: None,
         norm_eps: 1e-6,
         tied: true,
         init_std: 0.02,
@@ -385,10 +388,19 @@ pub(super) fn pretrain(runs: &Path, batch_size: u32) -> Task {
         corpora: vec![],
         sequence_length: 8,
         training,
+        distillation: None,
         milestones: vec![],
         seed: 1,
     });
-    Task { id: job.id(), job, parents: vec![], sources: vec![], folder: runs.join("pretrain"), keep_optimizer: false }
+    Task {
+        id: job.id(),
+        job,
+        parents: vec![],
+        sources: vec![],
+        folder: runs.join("pretrain"),
+        keep_optimizer: false,
+        teacher: None,
+    }
 }
 
 #[test]

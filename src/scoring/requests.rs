@@ -3,7 +3,8 @@
 use thiserror::Error;
 
 use crate::data::{DataError, Encoding, TokenizationLoss, Tokenizer};
-use crate::domain::{FirstToken, ScoringRequest, counted};
+use crate::domain::hugging_face::files::TOKENIZER_CONFIG;
+use crate::domain::{FirstToken, ScoringBackend, ScoringRequest, counted};
 use crate::suites::{Candidate, Tokenization};
 
 /// What the ids of a candidate depend on, beside its text.
@@ -15,6 +16,8 @@ pub struct ScoringContext<'a> {
     pub first_token: FirstToken,
     /// The number of tokens that the model reads at once.
     pub positions: usize,
+    /// How the model gives a text its probability.
+    pub backend: ScoringBackend,
 }
 
 /// The requests of a candidate.
@@ -44,6 +47,12 @@ pub enum RequestError {
         /// The number of tokens that the model reads at once.
         positions: usize,
     },
+    /// A rule for texts that a model predicts from the left.
+    #[error(
+        "score the text with the backend '{0}': its sum over masked tokens is not a probability, and bits per byte \
+         and tasks of lm-evaluation-harness need one; use test sets of pairs, or a model that predicts from the left"
+    )]
+    FromTheLeft(ScoringBackend),
     /// A stream whose symbols are not one token each.
     #[error(
         "score a stream: {} have {}, but each symbol must be one token: give the spec `tokenizer: {{vocab_size: 258}}`, \
@@ -73,10 +82,14 @@ impl ScoringContext<'_> {
                 let counts = |(_, end): &(usize, usize)| *end > candidate.scored_from;
                 let first = offsets.iter().position(counts).unwrap_or(ids.len());
                 let last = offsets.iter().rposition(counts).map_or(first, |last| last + 1);
-                let sequence = ScoringRequest { ids, scored: first.max(1)..last.max(first.max(1)) };
+                let first = first.max(self.backend.first_scored());
+                let sequence = ScoringRequest { ids, scored: first..last.max(first) };
                 Ok(whole(vec![sequence], candidate))
             }
             Tokenization::Piecewise => Ok(whole(self.piecewise(candidate)?, candidate)),
+            Tokenization::Harness | Tokenization::Windows { .. } | Tokenization::Symbols if self.backend.masks() => {
+                Err(RequestError::FromTheLeft(self.backend))
+            }
             Tokenization::Harness => self.harness(candidate),
             Tokenization::Windows { stride } => self.windows(candidate, stride),
             Tokenization::Symbols => self.symbols(candidate),
@@ -86,7 +99,8 @@ impl ScoringContext<'_> {
     /// The ids of a text and the characters that each of them stands for, after the token that the mode puts first.
     fn encode(self, text: &str) -> Result<Encoding, DataError> {
         let Encoding { mut ids, mut offsets } = self.tokenizer.encode_with_offsets(text, true)?;
-        if self.first_token == FirstToken::EndOfText && is_bare(&offsets) {
+        let needs_context = self.backend.first_scored() > 0;
+        if self.first_token == FirstToken::EndOfText && needs_context && is_bare(&offsets) {
             ids.insert(0, self.tokenizer.end_of_text()?);
             offsets.insert(0, (0, 0));
         }
@@ -100,13 +114,33 @@ impl ScoringContext<'_> {
             let text = self.tokenizer.decode(&[id])?;
             let target = if place == 0 { Some(id) } else { self.tokenizer.encode(&text)?.first().copied() };
             if let Some(target) = target {
-                let mut ids = self.encode(&before)?.ids;
-                ids.push(target);
-                scored.push(ScoringRequest { scored: ids.len() - 1..ids.len(), ids });
+                scored.push(match self.backend.masks() {
+                    false => {
+                        let mut ids = self.encode(&before)?.ids;
+                        ids.push(target);
+                        ScoringRequest { scored: ids.len() - 1..ids.len(), ids }
+                    }
+                    true => self.before_masks(&before, target)?,
+                });
             }
             before.push_str(&text);
         }
         Ok(scored)
+    }
+
+    /// A token that follows a text, and is followed by as many mask tokens as the official pipeline appends.
+    fn before_masks(self, before: &str, target: u32) -> Result<ScoringRequest, DataError> {
+        const MASKS: usize = 3;
+        let (text, mask) = self.tokenizer.mask().ok_or_else(no_mask)?;
+        let mut ids = self.encode(&format!("{before}{}", text.repeat(MASKS)))?.ids;
+        // The template may put a token behind the text.
+        let behind = usize::from(ids.last() != Some(&mask));
+        let place = ids.len().saturating_sub(MASKS + behind);
+        match ids.get_mut(place) {
+            Some(id) if *id == mask => *id = target,
+            _ => return Err(no_mask()),
+        }
+        Ok(ScoringRequest { ids, scored: place..place + 1 })
     }
 
     /// The token that stands before a text: the begin-of-text token, or else the end-of-text token.
@@ -191,6 +225,14 @@ impl ScoringContext<'_> {
 /// Whether the tokenizer has put no token of its own before a text.
 fn is_bare(offsets: &[(usize, usize)]) -> bool {
     offsets.first().is_none_or(|(_, end)| *end > 0)
+}
+
+/// The error for a tokenizer without a mask token that the tokenizer finds in a text.
+fn no_mask() -> DataError {
+    DataError::Tokenizer {
+        action: "find the mask token".to_owned(),
+        reason: format!("{TOKENIZER_CONFIG} names no `mask_token` that the tokenizer finds in a text"),
+    }
 }
 
 /// The requests of a candidate from which nothing is cut off.

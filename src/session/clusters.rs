@@ -66,9 +66,14 @@ async fn clustered(
             .and_then(|data| data::evaluation_file(&data, Suite::Glue, &finetune.task.valid_file()).ok())
             .and_then(|(file, bytes)| glue::read(finetune.task, &file, &bytes).ok())
             .and_then(|rows| glue::recluster(finetune.task, &rows, &mut items)),
-        Job::Tokenizer(_) | Job::Prepare(_) | Job::Pretrain(_) | Job::Import(_) | Job::Logprobs(_) | Job::Tune(_) => {
-            None
-        }
+        Job::Tokenizer(_)
+        | Job::Prepare(_)
+        | Job::Pretrain(_)
+        | Job::Import(_)
+        | Job::Logprobs(_)
+        | Job::Sample(_)
+        | Job::Teach(_)
+        | Job::Tune(_) => None,
     };
     Ok(stderrs.map(|stderrs| (items, stderrs)))
 }
@@ -78,7 +83,7 @@ fn found(origin: &Origin, located: &BTreeMap<Origin, LocatedSource>) -> Option<L
     match origin {
         Origin::World { .. } => Some(LocatedSource { origin: origin.clone(), files: vec![] }),
         Origin::Content { .. } => located.get(origin).cloned(),
-        Origin::Missing { .. } => None,
+        Origin::Output { .. } | Origin::Missing { .. } => None,
     }
 }
 

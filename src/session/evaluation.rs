@@ -204,7 +204,7 @@ fn choose_tests(
                     folder.display(),
                     official.download
                 )),
-                Origin::World { .. } | Origin::Content { .. } => suites.push(suite),
+                Origin::World { .. } | Origin::Content { .. } | Origin::Output { .. } => suites.push(suite),
             }
         }
     }

@@ -21,6 +21,8 @@ pub(super) fn check(plan: &Plan, decisions: &BTreeMap<JobId, Decision>, survey: 
             | Job::Pretrain(_)
             | Job::Import(_)
             | Job::Logprobs(_)
+            | Job::Sample(_)
+            | Job::Teach(_)
             | Job::Tune(_) => {}
         }
     }

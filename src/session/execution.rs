@@ -19,6 +19,8 @@ pub struct Execution {
     pub cancel_on_exit: bool,
     /// Whether to start no more jobs after the first failure.
     pub fail_fast: bool,
+    /// Whether no request may be sent to a teacher.
+    pub offline: bool,
     /// How often a job whose worker was lost is retried.
     pub retries: u32,
     /// The log filter of the workers.

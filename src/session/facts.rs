@@ -6,10 +6,10 @@ use std::fs;
 use super::spec_text::{SpecOrigin, SpecText};
 use crate::data::{self, DataError, Survey};
 use crate::domain::{
-    ConfigFile, DataEntry, FinishedOutput, Grid, Job, JobId, JobKind, LocatedSource, Origin, PrepareJob, Prepared,
-    Source, TextSize,
+    ConfigFile, DataEntry, FinishedOutput, Grid, InstructionPosition, Job, JobId, JobKind, LocatedSource, Origin,
+    PrepareJob, Prepared, Prompts, SampleJob, SampledCount, Source, TextSize,
 };
-use crate::plan::{Decision, Facts, Plan, PlannedJob, RecordedJob, TextEstimate};
+use crate::plan::{Decision, Facts, Plan, PlannedJob, PromptCount, RecordedJob, TextEstimate};
 
 /// Gathers the facts of a plan.
 pub(super) fn gather(
@@ -21,8 +21,16 @@ pub(super) fn gather(
     survey: &mut Survey,
 ) -> Result<Facts, DataError> {
     let models = existing_models(plan, recorded, outputs)?;
+    let mut text = Text::default();
+    for planned in plan.jobs() {
+        text.add(plan, planned, decisions, outputs, survey)?;
+    }
+    let Text { amounts, without_input, prompts, sampled } = text;
     Ok(Facts {
-        amounts: amounts(plan, decisions, outputs, survey)?,
+        amounts,
+        without_input,
+        prompts,
+        sampled,
         dropouts: models.iter().map(|(id, file)| (*id, file.dropout)).collect(),
         models: models.into_iter().map(|(id, file)| (id, file.model)).collect(),
         bytes: evaluation_bytes(plan),
@@ -39,7 +47,7 @@ pub(super) fn places_of_missing(
 ) -> BTreeMap<String, String> {
     let place = |entry: &DataEntry| match &located.get(&entry.source)?.origin {
         Origin::Missing { location } => Some((location.clone(), entry.place.clone())),
-        Origin::World { .. } | Origin::Content { .. } => None,
+        Origin::World { .. } | Origin::Content { .. } | Origin::Output { .. } => None,
     };
     match spec.origin {
         // The first of several places wins.
@@ -73,24 +81,95 @@ fn evaluation_bytes(plan: &Plan) -> BTreeMap<JobId, u64> {
     plan.jobs().filter(reads).map(|planned| (planned.id, size(planned))).filter(|(_, size)| *size > 0).collect()
 }
 
-/// The text of each prepare job: from its ledger if the job is done, otherwise from the survey of the data, or what the
-/// spec expects of data that are missing.
-fn amounts(
-    plan: &Plan,
-    decisions: &BTreeMap<JobId, Decision>,
-    outputs: &BTreeMap<JobId, FinishedOutput>,
-    survey: &mut Survey,
-) -> Result<BTreeMap<JobId, TextEstimate>, DataError> {
-    let mut amounts = BTreeMap::new();
-    for planned in plan.jobs() {
-        let Job::Prepare(job) = &planned.job else { continue };
-        let amount = match (decisions.get(&planned.id), outputs.get(&planned.id)) {
-            (Some(Decision::Reuse), Some(output)) => Some(prepared_amount(&data::Ledger::open(&output.folder)?)),
-            _ => surveyed_amount(planned, job, survey)?,
+/// The amounts of text of a plan.
+#[derive(Default)]
+struct Text {
+    amounts: BTreeMap<JobId, TextEstimate>,
+    without_input: BTreeMap<JobId, u64>,
+    prompts: BTreeMap<JobId, PromptCount>,
+    sampled: BTreeMap<JobId, SampledCount>,
+}
+
+impl Text {
+    /// Adds what is known of the text of a job, whose parents have been added: from its output if the job is done, otherwise
+    /// from the survey of the data, or what the spec expects of data that are missing.
+    fn add(
+        &mut self,
+        plan: &Plan,
+        planned: &PlannedJob,
+        decisions: &BTreeMap<JobId, Decision>,
+        outputs: &BTreeMap<JobId, FinishedOutput>,
+        survey: &mut Survey,
+    ) -> Result<(), DataError> {
+        let done = match decisions.get(&planned.id) {
+            Some(Decision::Reuse) => outputs.get(&planned.id),
+            _ => None,
         };
-        amounts.extend(amount.map(|amount| (planned.id, amount)));
+        match &planned.job {
+            Job::Prepare(job) => {
+                let amount = match (done, job.data.origin()) {
+                    (Some(output), _) => Some(prepared_amount(&data::Ledger::open(&output.folder)?)),
+                    (None, Origin::Output { job: made_by }) => self.sampled_amount(plan, made_by, job.held_out),
+                    (None, _) => surveyed_amount(planned, job, survey)?,
+                };
+                self.amounts.extend(amount.map(|amount| (planned.id, amount)));
+                let without_input = count_without_input(planned, job, survey)?;
+                self.without_input.extend(without_input.map(|count| (planned.id, count)));
+            }
+            Job::Sample(job) => {
+                let prompts = self.count_prompts(planned, job, survey)?;
+                self.prompts.extend(prompts.map(|prompts| (planned.id, prompts)));
+            }
+            _ => {}
+        }
+        if let (Job::Sample(_) | Job::Teach(_), Some(output)) = (&planned.job, done) {
+            self.sampled.insert(planned.id, data::sampled_count(&output.folder)?);
+        }
+        Ok(())
     }
-    Ok(amounts)
+
+    /// The number of prompts of a sample job.
+    fn count_prompts(
+        &self,
+        planned: &PlannedJob,
+        job: &SampleJob,
+        survey: &mut Survey,
+    ) -> Result<Option<PromptCount>, DataError> {
+        let all = match &job.prompts {
+            Prompts::Pieces { corpus, context } => {
+                let pieces = |amount: &TextEstimate| amount.tokens() / u64::from(context + job.options.max_new_tokens);
+                self.amounts.get(corpus).map(|amount| (pieces(amount), amount.tokens.is_none()))
+            }
+            Prompts::Records { data: Origin::Output { job }, .. } => {
+                self.sampled.get(job).map(|count| (count.rows, false))
+            }
+            Prompts::Records { data, format, .. } => match planned.missing().next() {
+                Some(_) => None,
+                None => Some((survey.measure_dataset(&planned.located(data), format)?.units, false)),
+            },
+        };
+        let count = |all: u64| job.part.places(all as usize, job.seed).len() as u64;
+        Ok(all.map(|(all, estimated)| PromptCount { count: count(all), estimated }))
+    }
+
+    /// The most text that a prepare job will read from a sample or teach job; `None` if the number of prompts is unknown.
+    fn sampled_amount(&self, plan: &Plan, made_by: &JobId, held_out: f64) -> Option<TextEstimate> {
+        let (id, job) = plan.samples(made_by)?;
+        let units = self.prompts.get(&id)?.count;
+        let words = units * u64::from(job.prompts.context().unwrap_or(0) + job.options.max_new_tokens);
+        let whole = TextSize { units: Some(units), words };
+        let train = whole.without_held_out(held_out);
+        Some(TextEstimate { whole, train, tokens: None, units_estimated: true, measured: false, blank: 0 })
+    }
+}
+
+/// The number of records without input, if the instruction is to stand after the input and the files are on this machine.
+fn count_without_input(planned: &PlannedJob, job: &PrepareJob, survey: &mut Survey) -> Result<Option<u64>, DataError> {
+    let Prepared::Dataset(origin, format, _) = &job.data else { return Ok(None) };
+    if format.position() != Some(InstructionPosition::Post) || planned.missing().next().is_some() {
+        return Ok(None);
+    }
+    survey.count_without_input(&planned.located(origin), format).map(Some)
 }
 
 /// The text that a finished prepare job counted.

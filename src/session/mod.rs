@@ -39,6 +39,7 @@ mod show_suite;
 mod signals;
 mod spec_text;
 mod submission;
+mod teachers;
 mod verify;
 
 pub use abandoned::is_abandoned;

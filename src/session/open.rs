@@ -12,8 +12,10 @@ use super::history;
 use super::refuse;
 use super::runs_folder::survey_of;
 use super::spec_text::SpecText;
+use super::teachers;
+use crate::data::download::{DataCache, Lock};
 use crate::data::{DataError, Survey};
-use crate::domain::{BaseModel, FinishedOutput, Grid, Job, JobId, LocatedSource, Source, Task};
+use crate::domain::{BaseModel, FinishedOutput, Grid, Job, JobId, LocatedSource, Source, Task, TeacherAccess};
 use crate::plan::{self, Decision, Facts, Plan, PlannedJob, PriorState, RecordedJob};
 use crate::runner::ModelScale;
 use crate::store::{JobName, Store};
@@ -38,7 +40,7 @@ pub struct Session {
     places: BTreeMap<String, String>,
     /// The detected format of each dataset whose spec has none.
     detected: BTreeMap<String, String>,
-    /// The jobs of the database whose models the cells start from.
+    /// The jobs of the database whose models the cells start from or learn from.
     recorded: BTreeMap<JobId, RecordedJob>,
     survey: Survey,
     runs: PathBuf,
@@ -58,6 +60,7 @@ impl Session {
         let mut grid = grid;
         let detected = datasets::complete(&mut grid, &located, &mut survey)?;
         datasets::check_unused(&grid, &located, &mut survey)?;
+        teachers::check(&grid, &located)?;
         let recorded = recorded_models(&grid, store).await?;
         let mut session = Self {
             plan: plan::expand(&grid, &located, &recorded),
@@ -140,6 +143,11 @@ impl Session {
             sources: job.sources.clone(),
             folder: folder(job),
             keep_optimizer: self.plan.is_carried(&job.id),
+            teacher: job.teacher.clone().map(|service| TeacherAccess {
+                service,
+                answers: DataCache::of_user(Lock::default()).answers(),
+                offline: false,
+            }),
         };
         self.plan.jobs().map(task).collect()
     }
@@ -170,14 +178,17 @@ fn locate(grid: &Grid, survey: &mut Survey) -> Result<BTreeMap<Source, LocatedSo
 /// The jobs of the database whose models the cells start from.
 async fn recorded_models(grid: &Grid, store: Option<&Store>) -> Result<BTreeMap<JobId, RecordedJob>, Failure> {
     let mut recorded = BTreeMap::new();
-    for cell in &grid.cells {
-        let BaseModel::Recorded(id) = cell.recipe.base else { continue };
+    let own = grid.cells.iter().map(|cell| (&cell.key.model, &cell.recipe.base));
+    let further =
+        grid.cells.iter().flat_map(|cell| cell.recipe.further_models()).map(|model| (&model.name, &model.base));
+    for (model, base) in own.chain(further) {
+        let BaseModel::Recorded(id) = *base else { continue };
         let found = match store {
             Some(store) => store.job(id).await?,
             None => None,
         };
         let unusable = |reason: &str| {
-            let message = format!("grid: the model {} is job {id}, which {reason}", cell.key.model);
+            let message = format!("grid: the model {model} is job {id}, which {reason}");
             Failure::text(Exit::NothingMatches, message)
         };
         let (job, label) = found.ok_or_else(|| unusable("is not in this runs folder; see `grid status`"))?;

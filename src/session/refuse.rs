@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::failure::{Exit, Failure};
-use crate::domain::{Budget, JobId};
+use crate::domain::{Budget, Job, JobId};
 use crate::plan::{self, Decision, Facts, Plan, RecordedJob};
 
 /// Refuses to continue from models of the database that are gone.
@@ -28,6 +28,8 @@ pub(super) fn lost_models(
 /// Refuses a plan that cannot work on any machine.
 pub(super) fn impossible_plan(plan: &Plan, facts: &Facts, budget: Option<Budget>) -> Result<(), Failure> {
     empty_data(plan, facts)?;
+    untrained_architectures(plan, facts)?;
+    other_backends(plan, facts)?;
     long_records(plan, facts)?;
     exceeded_budget(plan, facts, budget)?;
     unreachable_milestones(plan, facts)
@@ -43,6 +45,33 @@ fn empty_data(plan: &Plan, facts: &Facts) -> Result<(), Failure> {
                 records without a reply are left out";
     let message = format!("grid: no text to train on in {}\n  help: {help}", empty.join(", "));
     Err(Failure::text(Exit::Environment, message))
+}
+
+/// Refuses to train models of architectures that are evaluated only.
+fn untrained_architectures(plan: &Plan, facts: &Facts) -> Result<(), Failure> {
+    let Some((label, arch)) = facts.untrained(plan).next() else { return Ok(()) };
+    let message = format!(
+        "grid: {label} trains a model of the architecture {}, whose models are evaluated only\n  help: keep only the \
+         curriculum 'pretrained' for this model, without the suite 'glue'",
+        arch.name()
+    );
+    Err(Failure::text(Exit::Usage, message))
+}
+
+/// Refuses to score models with a backend that they were not trained for.
+fn other_backends(plan: &Plan, facts: &Facts) -> Result<(), Failure> {
+    for planned in plan.jobs() {
+        let Job::Eval(eval) = &planned.job else { continue };
+        let Some(model) = facts.model(plan, &planned.id) else { continue };
+        if let Err(problem) = eval.mode.backend.of(model.arch) {
+            let message = format!(
+                "grid: {}: {problem}\n  help: remove `backend`, so that each model has that of its architecture",
+                planned.label
+            );
+            return Err(Failure::text(Exit::Usage, message));
+        }
+    }
+    Ok(())
 }
 
 /// Refuses to tune an imported model on records that are longer than its positions.

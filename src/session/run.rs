@@ -135,7 +135,8 @@ impl Run {
         };
         let mut executor =
             runner::executor_for(resources, self.session.model_scale(), program, &self.runs, execution.cancel_on_exit);
-        let tasks = std::mem::take(&mut self.all_tasks);
+        let mut tasks = std::mem::take(&mut self.all_tasks);
+        tasks.iter_mut().flat_map(|task| &mut task.teacher).for_each(|access| access.offline = execution.offline);
         let summary = runner::drive(tasks, done, executor.as_mut(), &policy, stop, sink).await;
         observer.finish();
         Ok(summary?)

@@ -8,8 +8,8 @@ use super::failure::{Exit, Failure};
 use super::open::Session;
 use crate::data::{self, Formatter, Tokenizer};
 use crate::domain::{
-    DatasetFormat, Formatting, Job, JobId, LocatedSource, LossMask, PrepareJob, Prepared, Shots, Transformers,
-    did_you_mean,
+    Artifact, DatasetFormat, FinishedOutput, Formatting, Job, JobId, LocatedSource, LossMask, Origin, PrepareJob,
+    Prepared, Shots, SourceFile, Transformers, did_you_mean,
 };
 use crate::plan::{Decision, PlannedJob};
 
@@ -72,7 +72,10 @@ pub struct ShownToken {
 pub fn show_dataset(session: &Session, name: &str, count: usize) -> Result<ShownDataset, Failure> {
     let (planned, job) = prepare_job(session, name)?;
     let Prepared::Dataset(_, format, formatting) = &job.data else { unreachable!("`prepare_job` finds datasets") };
-    let located = located(planned)?;
+    let located = match job.data.origin() {
+        Origin::Output { job } => written_rows(session, name, job)?,
+        _ => located(planned)?,
+    };
     let (tokenizer, folder) = tokenizer_of(session, &job.tokenizer, Transformers::V5)?;
     let formatter = Formatter::new(formatting, &tokenizer, &folder)?.mark_own_text(job.own_text);
     let (records, left_out) = data::records_and_blank(&located, format)?;
@@ -114,6 +117,21 @@ pub fn show_dataset(session: &Session, name: &str, count: usize) -> Result<Shown
         shots,
         shown,
     })
+}
+
+/// The rows of a dataset that a job of the experiment writes.
+fn written_rows(session: &Session, name: &str, job: &JobId) -> Result<LocatedSource, Failure> {
+    let output = session.outputs.get(job).filter(|_| session.decisions.get(job) == Some(&Decision::Reuse));
+    let Some(FinishedOutput { folder, artifacts }) = output else {
+        let message = format!(
+            "grid: dataset {name} does not exist yet: the job '{}' makes it\n  help: `grid run` the experiment first",
+            session.job_name(job)
+        );
+        return Err(Failure::text(Exit::NothingMatches, message));
+    };
+    let rows = artifacts.iter().filter(|artifact| artifact.path.ends_with(data::ROWS));
+    let file = |artifact: &Artifact| SourceFile { path: folder.join(&artifact.path), digest: artifact.digest };
+    Ok(LocatedSource { origin: Origin::Output { job: *job }, files: rows.map(file).collect() })
 }
 
 /// The first job that prepares a dataset of this name.

@@ -6,7 +6,7 @@ use super::failure::{Exit, Failure};
 use super::open::Session;
 use super::show::{located, tokenizer_of};
 use crate::data;
-use crate::domain::{EvalJob, Job, JobId, Mode, Suite, did_you_mean};
+use crate::domain::{Arch, EvalJob, Job, JobId, Mode, Suite, did_you_mean};
 use crate::plan::PlannedJob;
 use crate::scoring::{ScoringContext, loss_warning, read_items};
 
@@ -68,12 +68,16 @@ pub fn show_suite(session: &Session, name: &str, count: usize) -> Result<ShownSu
     let release = job.mode.transformers();
     let (tokenizer, _) = tokenizer_of(session, &tokenizer_job(session, &job.model)?, release)?;
     let positions = positions_of(session, &job.model);
+    let arch = session.facts.model(&session.plan, &job.model).map_or(Arch::Llama, |model| model.arch);
+    let backend =
+        job.mode.backend.of(arch).map_err(|problem| Failure::text(Exit::Usage, format!("grid: {problem}")))?;
     let (mut shown, mut texts) = (vec![], vec![]);
     for item in items.iter().take(count) {
         let mut candidates = vec![];
         for candidate in &item.candidates {
             let mut sequences = vec![];
-            let context = ScoringContext { tokenizer: &tokenizer, first_token: job.mode.first_token, positions };
+            let first_token = job.mode.first_token;
+            let context = ScoringContext { tokenizer: &tokenizer, first_token, positions, backend };
             let requests = context.requests(candidate).map_err(|error| Failure::new(Exit::Environment, error))?;
             for request in &requests.sequences {
                 let token = |(place, id): (usize, &u32)| {

@@ -10,8 +10,8 @@ use super::runs_folder::RunsFolder;
 use super::spec_text::SpecText;
 use crate::data;
 use crate::domain::{
-    Cell, EvalJob, FileSelection, FinetuneJob, Gap, ItemOutcome, Job, LocatedSource, Mode, ModelGaps, Remote, Score,
-    ScoreRow, Size, Source, Suite,
+    Arch, BackendRule, Cell, EvalJob, FileSelection, FinetuneJob, Gap, ItemOutcome, Job, LocatedSource, Mode,
+    ModelGaps, Remote, Score, ScoreRow, Size, Source, Suite,
 };
 use crate::plan::{Decision, PlannedJob, Role};
 use crate::store::{CellName, Store, StoreError};
@@ -162,13 +162,18 @@ async fn collect_cell(
         let scores: Vec<&Score> =
             scores.iter().filter(|row| row.job == id && row.cell == label).map(|row| &row.score).collect();
         match &job.job {
-            Job::Eval(eval) => add_evaluation(eval, job, cell, outcomes, &scores, collected)?,
+            Job::Eval(eval) => {
+                let arch = session.facts.model(&session.plan, &eval.model).map_or(Arch::Llama, |model| model.arch);
+                add_evaluation(eval, arch, job, cell, outcomes, &scores, collected)?;
+            }
             Job::Finetune(finetune) => add_finetuning(finetune, outcomes, &scores, collected),
             Job::Tokenizer(_)
             | Job::Prepare(_)
             | Job::Pretrain(_)
             | Job::Import(_)
             | Job::Logprobs(_)
+            | Job::Sample(_)
+            | Job::Teach(_)
             | Job::Tune(_) => {}
         }
     }
@@ -178,6 +183,7 @@ async fn collect_cell(
 /// Adds an evaluation of the model, or of one of its milestones.
 fn add_evaluation(
     eval: &EvalJob,
+    arch: Arch,
     job: &PlannedJob,
     cell: &Cell,
     outcomes: &[ItemOutcome],
@@ -190,7 +196,7 @@ fn add_evaluation(
     if !official::has_files(suite) {
         return Ok(());
     }
-    if eval.mode != Mode::COMPAT.of(suite) {
+    if (Mode { backend: BackendRule::OfModel, ..eval.mode }) != Mode::COMPAT.of(suite) {
         let reason = format!("scored in mode '{}', but only results of mode 'compat' can be submitted", eval.mode);
         collected.problems.push(Gap::new(suite.name(), reason));
         return Ok(());
@@ -208,7 +214,8 @@ fn add_evaluation(
     let items =
         suites::read(suite, eval.mode, &files).map_err(|error| unreadable(&format!("read {suite}: {error}")))?;
     let size = size_of(eval, cell);
-    let written = official::files(suite, size, &items, outcomes, scores);
+    let backend = eval.mode.backend.of(arch).map_err(|problem| unreadable(&format!("find results: {problem}")))?;
+    let written = official::files(suite, size, backend, &items, outcomes, scores);
     let counted = official::problems(suite, size, outcomes);
     match eval.milestone {
         None if suite == Suite::Aoa => {

@@ -306,9 +306,14 @@ fn training_of(job: &Job) -> Option<&Training> {
     match job {
         Job::Pretrain(job) => Some(&job.training),
         Job::Tune(job) => Some(&job.training),
-        Job::Tokenizer(_) | Job::Prepare(_) | Job::Import(_) | Job::Logprobs(_) | Job::Finetune(_) | Job::Eval(_) => {
-            None
-        }
+        Job::Tokenizer(_)
+        | Job::Prepare(_)
+        | Job::Import(_)
+        | Job::Logprobs(_)
+        | Job::Sample(_)
+        | Job::Teach(_)
+        | Job::Finetune(_)
+        | Job::Eval(_) => None,
     }
 }
 

@@ -71,7 +71,7 @@ impl Build {
 }
 
 /// The name of an environment variable; a spec must not contain the API key itself.
-fn variable(value: &Value) -> Scalar<String> {
+pub(super) fn variable(value: &Value) -> Scalar<String> {
     let text = text(value)?;
     let named = text.starts_with(|c: char| c.is_ascii_uppercase() || c == '_')
         && text.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');

@@ -4,18 +4,19 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use crate::domain::{
-    BaseModel, Cell, CellKey, Corpus, Dataset, FinetuneSeeds, Finetuning, Grid, Milestone, Pretraining, Quantity,
-    Recipe, SINGLE, Stage, StagePart, Suite,
+    BaseModel, Cell, CellKey, DatasetSource, FinetuneSeeds, Finetuning, Grid, Milestone, Quantity, Recipe, SINGLE,
+    Source, Stage, StageDataset, StagePart, Suite,
 };
 
 use super::axes::Axes;
+use super::base_models::{BaseModels, UsedText};
 use super::budget;
 use super::combinations::{Combination, Setting, combinations, has_too_many, settings, with_setting};
-use super::curricula::{Curriculum, StageKeys, StageSchedule};
+use super::curricula::{Curriculum, REPLIES, RoundKeys, StageKeys, StageSchedule};
 use super::document::{Document, SECTIONS, named_entries};
 use super::evaluate;
 use super::fields::{Fault, Fields, Scalar};
-use super::models::{self, Model};
+use super::models::Model;
 use super::names::Names;
 use super::problem::{Log, Marked};
 use super::resources;
@@ -67,7 +68,7 @@ pub(super) fn grid(root: &Node, folder: &Path, log: &Log) -> Option<Grid> {
     let tables = tables(&distinct(own.collect::<Vec<_>>().iter()));
 
     let combinations = combinations(&axes, &settings, log);
-    let used = UsedText::of(&combinations, &settings);
+    let used = used_text(&combinations, &settings, log);
     let mut seen = HashSet::new();
     let cells: Vec<Cell> = combinations
         .iter()
@@ -173,42 +174,26 @@ fn stages<'a>(combination: &'a Combination, document: &Document) -> (Curriculum,
     }
 }
 
-/// The names of the text that some cell is trained on. A tokenizer is trained on all of it, unless the spec names other
-/// text: it is the same for every cell, so that the cells of a model share their tokenizer and their pretraining.
-struct UsedText {
-    corpora: HashSet<String>,
-    datasets: HashSet<String>,
-}
-
-impl UsedText {
-    fn of(combinations: &[Combination], settings: &[(Setting, Document)]) -> Self {
-        let mut used = UsedText { corpora: HashSet::new(), datasets: HashSet::new() };
-        for combination in combinations {
-            let (_, document) = &settings[combination.setting];
-            let model = document.models.iter().find(|model| model.name == combination.model);
-            if let Some(models::ModelBase::Trained(trained)) = model.map(|model| &model.base) {
-                used.corpora.extend(trained.1.corpora.iter().cloned());
-            }
-            let (curriculum, _) = stages(combination, document);
-            used.datasets.extend(curriculum.stages.into_iter().flat_map(|stage| stage.datasets));
+/// The text that the models of all combinations are trained on.
+fn used_text(combinations: &[Combination], settings: &[(Setting, Document)], log: &Log) -> UsedText {
+    let mut used = UsedText::default();
+    for combination in combinations {
+        let (_, document) = &settings[combination.setting];
+        let (curriculum, _) = stages(combination, document);
+        let Some(model) = document.model(&combination.model) else { continue };
+        used.add_model(model, document);
+        for (place, stage) in curriculum.stages.iter().enumerate() {
+            let teachers = model.tune(stage.own.as_ref(), place == 0, log).map_or(vec![], |tune| tune.teachers);
+            teachers.iter().for_each(|name| used.add_named(name, document));
         }
-        used
+        for stage in &curriculum.stages {
+            match &stage.round {
+                Some(round) => used.add_sampled(&round.sampling, document),
+                None => stage.datasets.iter().for_each(|name| used.add_dataset(name, document)),
+            }
+        }
     }
-
-    /// The corpora and datasets that the tokenizers of a setting are trained on, in the order of the spec or of the lists
-    /// under `tokenizer:`.
-    fn tokenizer_text(&self, document: &Document) -> (Vec<Corpus>, Vec<Dataset>) {
-        let Document { corpora, datasets, tokenizer_corpora, tokenizer_datasets, .. } = document;
-        let corpora = match tokenizer_corpora {
-            Some(names) => chosen(corpora, names, |corpus| &corpus.name),
-            None => corpora.iter().filter(|corpus| self.corpora.contains(&corpus.name)).cloned().collect(),
-        };
-        let datasets = match tokenizer_datasets {
-            Some(names) => chosen(datasets, names, |dataset| &dataset.name),
-            None => datasets.iter().filter(|dataset| self.datasets.contains(&dataset.name)).cloned().collect(),
-        };
-        (corpora, datasets)
-    }
+    used
 }
 
 /// The complete cell of a combination.
@@ -220,7 +205,7 @@ fn cell(
     log: &Log,
 ) -> Option<Cell> {
     let (setting, document) = &settings[combination.setting];
-    let model = document.models.iter().find(|model| model.name == combination.model)?;
+    let model = document.model(&combination.model)?;
     let (Curriculum { stages, schedule }, curriculum) = stages(combination, document);
     let mut names: Vec<&str> = vec![];
     for dataset in stages.iter().flat_map(|stage| &stage.datasets) {
@@ -243,16 +228,17 @@ fn cell(
             false => setting.clone(),
         },
     };
+    let models = BaseModels { document, used, log };
     let stages = stages
         .iter()
         .enumerate()
-        .map(|(place, keys)| stage(keys, place == 0, model, document, log))
+        .map(|(place, keys)| stage(keys, place == 0, model, &models))
         .collect::<Option<Vec<Stage>>>()?;
     let stages = match schedule {
         StageSchedule::Each => stages,
         StageSchedule::Whole => whole(stages),
     };
-    Some(Cell { key, recipe: recipe(model, document, used, stages, combination.seed) })
+    Some(Cell { key, recipe: recipe(model, &models, stages, combination.seed)? })
 }
 
 /// Merges stages into the parts of one stage, which has the keys of the first; data and length differ between parts.
@@ -262,23 +248,42 @@ fn whole(stages: Vec<Stage>) -> Vec<Stage> {
     vec![Stage { then: stages.flat_map(|stage| stage.parts()).collect(), ..first }]
 }
 
-fn stage(keys: &StageKeys, first: bool, model: &Model, document: &Document, log: &Log) -> Option<Stage> {
+fn stage(keys: &StageKeys, first: bool, model: &Model, models: &BaseModels) -> Option<Stage> {
+    let log = models.log;
     let tune = model.tune(keys.own.as_ref(), first, log)?;
     let Marked { value: objective, mark } = tune.objective;
-    let datasets = chosen(&document.datasets, &keys.datasets, |dataset| &dataset.name);
+    let datasets = match &keys.round {
+        None => keys.datasets.iter().map(|name| models.dataset(name)).collect::<Option<_>>()?,
+        Some(RoundKeys { round, rounds, sampling }) => {
+            let share = (round.number, *rounds);
+            vec![models.sampled_dataset(REPLIES, sampling, share, tune.training.precision)?]
+        }
+    };
     if let Some(dataset) = datasets.iter().find(|dataset| dataset.format.with_replies(objective.replies()).is_none()) {
         let (needed, formats) = objective.needs();
         let reason =
             format!("the objective {} needs {needed}, but dataset '{}' has none", objective.name(), dataset.name);
         log.add(mark, reason, Some(format!("use a dataset with {formats}")));
     }
-    let lacks = |dataset: &&Dataset| tune.training.smoothing_max.is_some() && !dataset.format.has_uncertainty();
+    let lacks = |dataset: &&StageDataset| tune.training.smoothing_max.is_some() && !dataset.format.has_uncertainty();
     if let Some(dataset) = datasets.iter().find(lacks) {
         let reason = format!("dataset '{}' has no uncertainty for 'label_smoothing'", dataset.name);
-        let hint = "add `uncertainty: FIELD` and `format:` to the dataset, or give a fraction, such as 0.1";
-        log.add(mark, reason, Some(hint.into()));
+        let uncertainty = match &dataset.source {
+            DatasetSource::Data(Source::World { .. }) => "`uncertainty: random`",
+            _ => "`uncertainty: FIELD` and `format:`",
+        };
+        log.add(mark, reason, Some(format!("add {uncertainty} to the dataset, or give a fraction, such as 0.1")));
     }
+    if let Some(RoundKeys { sampling, .. }) = &keys.round
+        && let Some(piece) = sampling.piece().filter(|piece| *piece > tune.max_length.value)
+    {
+        let reason =
+            format!("the pieces of 'sample' have {piece} tokens, but records are cut after {}", tune.max_length.value);
+        log.add(tune.max_length.mark, reason, Some(format!("set `max_length: {piece}`, or use a shorter 'context'")));
+    }
+    let teachers = models.teachers_of_tuning(&tune, mark, model)?;
     Some(Stage {
+        round: keys.round.as_ref().map(|keys| keys.round),
         datasets,
         shares: keys.shares.clone(),
         order: keys.order,
@@ -288,32 +293,16 @@ fn stage(keys: &StageKeys, first: bool, model: &Model, document: &Document, log:
         then: vec![],
         max_length: tune.max_length.value,
         objective,
+        teachers,
         shots: tune.shots,
         loss: tune.loss,
     })
 }
 
-fn recipe(model: &Model, document: &Document, used: &UsedText, stages: Vec<Stage>, seed: u64) -> Recipe {
-    let base = match &model.base {
-        models::ModelBase::Imported(model) => BaseModel::Imported(model.clone()),
-        models::ModelBase::Recorded(job) => BaseModel::Recorded(*job),
-        models::ModelBase::Trained(trained) => {
-            let (config, pretrain) = &**trained;
-            let (tokenizer_corpora, tokenizer_datasets) = used.tokenizer_text(document);
-            BaseModel::Trained(Box::new(Pretraining {
-                tokenizer_corpora,
-                tokenizer_datasets,
-                special_tokens: document.special_tokens.clone(),
-                model: config.clone(),
-                corpora: chosen(&document.corpora, &pretrain.corpora, |corpus| &corpus.name),
-                sequence_length: pretrain.sequence_length.value,
-                training: pretrain.training.clone(),
-                milestones: pretrain.milestones.clone(),
-            }))
-        }
-    };
-    Recipe {
-        base,
+fn recipe(model: &Model, models: &BaseModels, stages: Vec<Stage>, seed: u64) -> Option<Recipe> {
+    let document = models.document;
+    Some(Recipe {
+        base: models.of(model)?,
         tune_seed: model.tune_seed().filter(|_| !stages.is_empty()),
         held_out: document.held_out,
         milestone_evaluations: match stages.is_empty() {
@@ -324,12 +313,7 @@ fn recipe(model: &Model, document: &Document, used: &UsedText, stages: Vec<Stage
         evaluations: document.evaluations.of_models.clone(),
         finetunings: document.evaluations.finetunings.clone(),
         seed,
-    }
-}
-
-/// The items with these names, in the order of the names.
-fn chosen<T: Clone>(items: &[T], names: &[String], name: impl Fn(&T) -> &String) -> Vec<T> {
-    names.iter().filter_map(|wanted| items.iter().find(|item| name(item) == wanted)).cloned().collect()
+    })
 }
 
 /// The properties by which two cells are equal: model, field axes, stages and seed. The order of datasets that are shuffled
@@ -346,8 +330,10 @@ fn canonical(cell: &Cell) -> (String, BTreeMap<String, String>, Option<u64>, Vec
     };
     let stage = |stage: &Stage| {
         let parts: Vec<String> = stage.parts().iter().map(part).collect();
-        let Stage { optimizer, training, max_length, objective, shots, loss, .. } = stage;
-        format!("{parts:?} {optimizer:?} {training:?} {max_length} {objective:?} {shots:?} {loss:?}")
+        let Stage { optimizer, training, max_length, objective, teachers, shots, loss, .. } = stage;
+        let mut teachers: Vec<&str> = teachers.iter().map(|model| model.name.as_str()).collect();
+        teachers.sort_unstable();
+        format!("{parts:?} {optimizer:?} {training:?} {max_length} {objective:?} {teachers:?} {shots:?} {loss:?}")
     };
     let Recipe { base, stages, .. } = &cell.recipe;
     let seed = (matches!(base, BaseModel::Trained(_)) || !stages.is_empty()).then_some(cell.key.seed);

@@ -12,8 +12,10 @@ use super::build::Build;
 use super::dataset_format::{characters, format, formatting};
 use super::fields::{self, Fault, Fields, Scalar};
 use super::metalang;
+use super::names::Names;
 use super::problem::Log;
 use super::remote::remote_files;
+use super::sampling::{Sampling, SamplingPlace};
 use super::scalars::{choice, count, flag, line, path, seed, small, text};
 use super::tree::{Node, Value};
 
@@ -71,6 +73,14 @@ pub(super) fn cleaned_text(fields: &mut Fields) -> CorpusFormat {
     }
 }
 
+/// An entry of `datasets:`.
+pub(super) enum DatasetEntry {
+    /// Data that exist before the experiment, or that `grid data build` makes.
+    Data(Box<(Dataset, DataEntry)>, Option<Build>),
+    /// Data that a model of the spec makes, and their name.
+    Sampled(String, Sampling),
+}
+
 /// Decodes one entry of `datasets:`.
 ///
 /// | key | meaning | default |
@@ -79,18 +89,13 @@ pub(super) fn cleaned_text(fields: &mut Fields) -> CorpusFormat {
 /// | `world:` | `chat`, `questions`, `preferences` or `habits` of the toy world | |
 /// | `records:` | number of records, at most 1M (`world`) | required |
 /// | `world_seed:` | seed of the toy world | 1 |
+/// | `uncertainty:` | `random`: a number from 0 to 1 for each record, which says nothing about its reply (`world`) | none |
 /// | `format:`, ... | the format of the files ([`format`]) | detected |
 /// | `template:`, ... | how a record becomes text ([`formatting`]) | prompt and reply on lines of their own |
 /// | `expect:` | the size, `{records: 38_802, words: 2.6M}`, as for a corpus | none |
 /// | `new_words:` | how many of its words no corpus contains, for `budget` | all; none if a corpus has the same files |
-/// | `build:` | how to generate the file from a corpus ([`Build`]) | the file must exist |
-pub(super) fn dataset(
-    name: &str,
-    node: &Node,
-    corpora: &[String],
-    root: &Path,
-    log: &Log,
-) -> Option<((Dataset, DataEntry), Option<Build>)> {
+/// | `build:` | how to generate the file from a corpus ([`Build`]), or in place of a file a model of the spec that makes the data ([`Sampling`]) | the file must exist |
+pub(super) fn dataset(name: &str, node: &Node, names: &Names, root: &Path, log: &Log) -> Option<DatasetEntry> {
     let parts = [
         ("chat", WorldPart::Chat),
         ("questions", WorldPart::Questions),
@@ -98,15 +103,19 @@ pub(super) fn dataset(
         ("habits", WorldPart::Habits),
     ];
     let mut fields = Fields::of(node, &format!("dataset '{name}'"), log)?;
+    if let Some(build) = fields.take("build").filter(|build| build.get("sample").is_some()) {
+        let sampling = Sampling::decode(SamplingPlace::Dataset, build, &mut fields, names, root, log);
+        let own: Vec<&str> = node.entries().iter().map(|(key, _)| key.text.as_str()).collect();
+        for key in own.into_iter().filter(|key| !["build", "teacher", "pairs"].contains(key)) {
+            fields.forbid(key, "has no meaning for data that a model makes");
+        }
+        fields.finish();
+        return Some(DatasetEntry::Sampled(name.to_owned(), sampling?));
+    }
     let source = source(&mut fields, &parts, ("records", MAX_WORLD_RECORDS), root);
     let format = if node.get("world").is_some() {
         fields.forbid("format", "has no meaning for the toy world");
-        match source {
-            Some(Source::World { part: WorldPart::Preferences | WorldPart::Habits, .. }) => {
-                DatasetFormat::rows(Layout::Json, RowFormat::Preference)
-            }
-            _ => DatasetFormat::json("prompt", "reply"),
-        }
+        format_of_world(&mut fields, source.as_ref())
     } else {
         format(&mut fields, source.as_ref().map_or(Layout::Json, layout_of))
     };
@@ -119,7 +128,7 @@ pub(super) fn dataset(
     let source = source?;
     let build = build.and_then(|node| match &source {
         Source::Files(to) if !to.to_string_lossy().contains(['*', '?']) => {
-            Build::decode(name, to.clone(), node, corpora, log)
+            Build::decode(name, to.clone(), node, &names.corpora, log)
         }
         _ => {
             let hint = format!("give the dataset `files: made/{name}.jsonl`");
@@ -129,7 +138,20 @@ pub(super) fn dataset(
     });
     let entry =
         DataEntry { name: format!("datasets.{name}"), place: place(node, log), source: source.clone(), licence };
-    Some(((Dataset { name: name.to_owned(), source, format, formatting, expected, new_words }, entry), build))
+    let dataset = Dataset { name: name.to_owned(), source, format, formatting, expected, new_words };
+    Some(DatasetEntry::Data(Box::new((dataset, entry)), build))
+}
+
+/// The format of the records of the toy world, with the key `uncertainty:`, which can only be `random` there.
+fn format_of_world(fields: &mut Fields, source: Option<&Source>) -> DatasetFormat {
+    let random = fields.get("uncertainty", None, |value| choice([("random", "random")])(value).map(Some));
+    let has_pairs = matches!(source, Some(Source::World { part: WorldPart::Preferences | WorldPart::Habits, .. }));
+    let row = match (has_pairs, random) {
+        (false, None) => return DatasetFormat::json("prompt", "reply"),
+        (false, Some(_)) => RowFormat::PromptCompletion,
+        (true, _) => RowFormat::Preference,
+    };
+    DatasetFormat::rows(Layout::Json, row).with_uncertainty(random)
 }
 
 /// The place of `files:`, or of the whole entry without that key.

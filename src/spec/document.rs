@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use crate::domain::{Corpus, DataEntry, Dataset, Generation, LARGEST_MODEL};
 
 use super::curricula::{Curriculum, curriculum};
-use super::data;
+use super::data::{self, DatasetEntry};
 use super::evaluate::{self, Evaluations};
 use super::fields::{self, Fault, Fields, Scalar};
 use super::models::{self, Context, Model};
 use super::names::Names;
 use super::problem::Log;
+use super::sampling::Sampling;
 use super::scalars::{self, Within, real, reference, small, text};
 use super::shape::MIN_VOCABULARY;
 use super::training::{Pretrain, Tune};
@@ -33,8 +34,10 @@ pub(super) const SECTIONS: [&str; 11] = [
 
 /// The decoded sections.
 pub(super) struct Document {
-    /// `datasets:`.
+    /// The `datasets:` that exist before the experiment.
     pub datasets: Vec<Dataset>,
+    /// The `datasets:` that a model makes, by name.
+    pub sampled: Vec<(String, Sampling)>,
     /// `corpora:`; empty only if no model is trained from random weights.
     pub corpora: Vec<Corpus>,
     /// `tokenizer.corpora:`; `None` for those that a cell uses.
@@ -79,18 +82,19 @@ impl Document {
             named_entries("corpora", corpora, log, |key, node| data::corpus(&key.text, node, &data_root, log));
         let datasets = top.take("datasets");
         let datasets = named_entries("datasets", datasets, log, |key, node| {
-            data::dataset(&key.text, node, &names.corpora, &data_root, log)
+            data::dataset(&key.text, node, &names, &data_root, log)
         });
         let tokenizer = top.take("tokenizer").and_then(|node| tokenizer(node, &names, log)).unwrap_or_default();
         let curricula = top.take("curricula");
         let held_out = top.get("held_out", 0.1, real(Within::ProperFraction));
-        let curricula =
-            named_entries("curricula", curricula, log, |key, node| curriculum(key, node, &names, held_out, log));
+        let curricula = named_entries("curricula", curricula, log, |key, node| {
+            curriculum(key, node, &names, held_out, &data_root, log)
+        });
         let evaluations = evaluate::evaluations(top.take("evaluate"), top.take("finetune"), &data_root, log);
 
         let context = Context {
             vocab_size: tokenizer.vocab_size,
-            corpora: &names.corpora,
+            names: &names,
             pretrain: top.take("pretrain"),
             tune: top.take("tune"),
             tunes,
@@ -101,16 +105,25 @@ impl Document {
         // A section that no model decodes is checked nevertheless.
         let (trained, all) = models::count_entries(section);
         if trained == 0 {
-            context.pretrain.map(|node| Pretrain::decode(node, &names.corpora, held_out, log));
+            context.pretrain.map(|node| Pretrain::decode(node, &names, held_out, log));
         }
         if all == 0 {
-            context.tune.map(|node| Tune::decode(node, &[], held_out, log));
+            context.tune.map(|node| Tune::decode(node, &[], &names.models, held_out, log));
         }
         let (corpora, mut data): (Vec<_>, Vec<_>) = corpora?.into_iter().unzip();
-        let (datasets, builds): (Vec<_>, Vec<_>) = datasets?.into_iter().unzip();
-        let (datasets, of_datasets): (Vec<_>, Vec<_>) = datasets.into_iter().unzip();
-        let generations = builds.into_iter().flatten().filter_map(|build| build.resolve(&corpora)).collect();
-        data.extend(of_datasets);
+        let entries = datasets?;
+        let (mut datasets, mut sampled, mut generations) = (vec![], vec![], vec![]);
+        for entry in entries {
+            match entry {
+                DatasetEntry::Data(both, build) => {
+                    let (dataset, of_dataset) = *both;
+                    datasets.push(dataset);
+                    data.push(of_dataset);
+                    generations.extend(build.and_then(|build| build.resolve(&corpora)));
+                }
+                DatasetEntry::Sampled(name, sampling) => sampled.push((name, sampling)),
+            }
+        }
         let models = models?;
         data.extend(models.iter().filter_map(|model| model.data.clone()));
         data.extend(evaluations.data());
@@ -119,6 +132,7 @@ impl Document {
             generations,
             corpora,
             datasets,
+            sampled,
             tokenizer_corpora: tokenizer.corpora,
             tokenizer_datasets: tokenizer.datasets,
             special_tokens: tokenizer.special_tokens,
@@ -127,6 +141,13 @@ impl Document {
             held_out,
             evaluations,
         })
+    }
+}
+
+impl Document {
+    /// The model with this name.
+    pub(super) fn model(&self, name: &str) -> Option<&Model> {
+        self.models.iter().find(|model| model.name == name)
     }
 }
 
@@ -175,7 +196,7 @@ fn tokenizer(node: &Node, names: &Names, log: &Log) -> Option<Tokenizer> {
     let corpora = fields.list("corpora", reference("corpus", &names.corpora));
     let datasets = match fields.take("datasets") {
         Some(Node { value: Value::List(items), .. }) if items.is_empty() => Some(vec![]),
-        _ => fields.list("datasets", reference("dataset", &names.datasets)),
+        _ => fields.list("datasets", |value| names.given_dataset(value)),
     };
     let special_tokens = fields.list("special_tokens", special_token).unwrap_or_default();
     fields.finish();

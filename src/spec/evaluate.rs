@@ -23,6 +23,7 @@ use super::{data, finetune};
 /// | `items:` | items of each subtask, at most 100k (`world`); `glue` is trained on four times as many | 200 |
 /// | `world_seed:` | seed of the toy world | 1 |
 /// | `mode:` | `fixed`, or `compat` for the numbers of the official pipeline including its defects; or one of them with single rules changed, `{base: fixed, ties: first}` ([`Mode`] has all rules) | `fixed` |
+/// | `backend:` | how a model gives a text its probability: `causal`, `mlm` or `mntp` ([`ScoringBackend`](crate::domain::ScoringBackend)); also a rule of `mode:` | that of its architecture |
 /// | `checkpoints:` | `{suites:, size:, items:}`: the same for every milestone of pretraining | milestones are not scored |
 pub(super) fn evaluations(node: Option<&Node>, finetune: Option<&Node>, root: &Path, log: &Log) -> Evaluations {
     let Some(mut fields) = node.and_then(|node| Fields::of(node, "'evaluate'", log)) else {
@@ -32,6 +33,8 @@ pub(super) fn evaluations(node: Option<&Node>, finetune: Option<&Node>, root: &P
     let suites = fields.required_node("suites", "such as `suites: [blimp, blimp-supplement]`");
     let (listed, place) = (suites, suites.map(|node| node.mark));
     let mode = mode(fields.take("mode"), log);
+    let backends = ["causal", "mlm", "mntp"].into_iter().filter_map(|name| Some((name, mode.with("backend", name)?)));
+    let mode = fields.get("backend", mode, choice(backends));
     let chosen = suites.and_then(|node| chosen_suites(node, root, log)).unwrap_or_default();
     let suites: Vec<Suite> = chosen.iter().filter_map(Chosen::official).collect();
     let own: Vec<OwnTest> = chosen.into_iter().filter_map(Chosen::own).collect();

@@ -33,6 +33,7 @@
 //! would need a second set of types for overrides and field axes.
 
 mod axes;
+mod base_models;
 mod budget;
 mod build;
 mod cells;
@@ -55,6 +56,8 @@ mod problem;
 mod ranking;
 mod remote;
 mod resources;
+mod sampled;
+mod sampling;
 mod scalars;
 mod shape;
 mod tables;

@@ -7,6 +7,7 @@ use crate::domain::{DataEntry, ForeignModel, JobId, ModelConfig, Source, remote}
 use super::curricula::STAGE_KEYS;
 use super::data;
 use super::fields::{Fault, Fields};
+use super::names::Names;
 use super::problem::{Log, Marked};
 use super::scalars::{self, text};
 use super::shape;
@@ -20,10 +21,14 @@ pub(super) struct Model {
     pub name: String,
     /// The model before any tuning.
     pub base: ModelBase,
+    /// Whether the entry itself, and not `pretrain:`, sets `pretrain.objective`.
+    pub has_own_objective: bool,
     /// `tune:` overridden by this model's own keys, for the stages that have keys of their own.
     tune_keys: Option<Node>,
     /// The same, decoded; `None` if nothing is tuned.
     tune: Option<Tune>,
+    /// The names of all models.
+    names: Vec<String>,
     /// `held_out:`.
     held_out: f64,
     /// The files of an imported model.
@@ -45,8 +50,8 @@ pub(super) enum ModelBase {
 pub(super) struct Context<'a> {
     /// `tokenizer.vocab_size`.
     pub vocab_size: Option<u32>,
-    /// The names of the corpora.
-    pub corpora: &'a [String],
+    /// The names that the spec defines.
+    pub names: &'a Names,
     /// `pretrain:`.
     pub pretrain: Option<&'a Node>,
     /// `tune:`.
@@ -69,7 +74,7 @@ impl Model {
             (base, own) => base.or(own).cloned(),
         };
         let tune = recipe(context.tune, fields.take("tune"));
-        let mut data = None;
+        let (mut data, mut has_own_objective) = (None, false);
         let base = if let Some(hf) = fields.take("hf") {
             let model = imported(&mut fields, context.root);
             let licence = data::licence(&mut fields);
@@ -91,14 +96,16 @@ impl Model {
             fields.finish();
             job.map(ModelBase::Recorded)
         } else {
-            let pretrain = recipe(context.pretrain, fields.take("pretrain"));
+            let own = fields.take("pretrain");
+            has_own_objective = own.is_some_and(|own| own.get("objective").is_some());
+            let pretrain = recipe(context.pretrain, own);
             let config = shape::config(&mut fields, &subject, context.vocab_size);
             fields.finish();
             if pretrain.is_none() {
                 let hint = "add `pretrain: {epochs: 1, learning_rate: 1e-3}` to the spec";
                 log.add(node.mark, format!("{subject} needs a section 'pretrain'"), Some(hint.into()));
             }
-            let pretrain = pretrain.and_then(|node| Pretrain::decode(&node, context.corpora, context.held_out, log));
+            let pretrain = pretrain.and_then(|node| Pretrain::decode(&node, context.names, context.held_out, log));
             config.zip(pretrain).map(|trained| ModelBase::Trained(Box::new(trained)))
         };
         if tune.is_none() && context.tunes {
@@ -107,9 +114,12 @@ impl Model {
             log.add(node.mark, format!("{subject} needs a section 'tune'"), Some(hint.into()));
         }
         let tune_keys = tune;
-        let tune = tune_keys.as_ref().and_then(|node| Tune::decode(node, &[], context.held_out, log));
+        let tune =
+            tune_keys.as_ref().and_then(|node| Tune::decode(node, &[], &context.names.models, context.held_out, log));
         let held_out = context.held_out;
-        let model = Model { name: name.to_owned(), base: base?, tune_keys, tune, held_out, data };
+        let names = context.names.models.clone();
+        let name = name.to_owned();
+        let model = Model { name, base: base?, has_own_objective, tune_keys, tune, names, held_out, data };
         if let ModelBase::Trained(trained) = &model.base {
             model.check_length("pretrain.sequence_length", trained.1.sequence_length, log);
         }
@@ -129,7 +139,7 @@ impl Model {
         let keys = self.tune_keys.as_ref()?;
         let (tune, mark) = match own {
             None => (self.tune.clone()?, keys.mark),
-            Some(own) => (Tune::decode(&keys.overlaid(own), &STAGE_KEYS, self.held_out, log)?, own.mark),
+            Some(own) => (Tune::decode(&keys.overlaid(own), &STAGE_KEYS, &self.names, self.held_out, log)?, own.mark),
         };
         if own.is_some() {
             self.check_length("max_length", tune.max_length, log);

@@ -1,10 +1,10 @@
-//! The key `objective:` of `tune:`.
+//! The key `objective:` of `tune:` and of `pretrain:`.
 
 use crate::domain::objective::{Dpo, DpoLoss, Kto, Orpo, Simpo};
-use crate::domain::{LossMask, TuneObjective};
+use crate::domain::{Distill, Distillation, LossMask, TuneObjective};
 
 use super::fields::{self, Fields};
-use super::scalars::{Within, choice, real};
+use super::scalars::{Within, choice, real, reference};
 use super::tree::{Node, Value};
 
 /// Decodes what a tuning minimizes: a name such as `dpo`, or a name with parameters, `{dpo: {beta: 0.5}}`.
@@ -16,29 +16,54 @@ use super::tree::{Node, Value};
 /// | `simpo` | `beta: 2`, `gamma: 1`, `sft_weight: 0` |
 /// | `orpo` | `beta: 0.1`, `sft_weight: 1` |
 /// | `kto` | `beta: 0.1`, `desirable_weight: 1`, `undesirable_weight: 1`, `sft_weight: 0` |
+/// | `distill` | `teachers:` (required, names of models), `temperature: 2`, `hard_weight: 0.5` |
 ///
-/// Of the other keys of `tune:`, those that only concern `sft` are refused beside another objective.
-pub(super) fn objective(fields: &mut Fields) -> Option<TuneObjective> {
-    let Some(node) = fields.take("objective") else { return Some(TuneObjective::Sft) };
-    let objective = decode(node, fields)?;
-    if objective.is_sft() {
-        return Some(objective);
-    }
-    let name = objective.name();
-    for key in ["label_smoothing", "neftune_alpha", "pretrain_mix"] {
-        let zero = |node: &&Node| !matches!(node.value, Value::Whole(0)) && !matches!(node.value, Value::Real(0.0));
-        if let Some(node) = fields.take(key).filter(zero) {
-            let hint = format!("remove '{key}', or set it to 0 in this stage");
-            fields.log.add(node.mark, format!("'{key}' has no meaning for the objective {name}"), Some(hint));
+/// Of the other keys of `tune:`, those that have no meaning for the objective are refused. `models` are the names that the
+/// spec defines. The names that are returned are those of the teachers.
+pub(super) fn objective(fields: &mut Fields, models: &[String]) -> Option<(TuneObjective, Vec<String>)> {
+    let Some(node) = fields.take("objective") else { return Some((TuneObjective::Sft, vec![])) };
+    let (objective, teachers) = decode(node, models, fields)?;
+    let refused: &[&'static str] = match objective {
+        TuneObjective::Sft => &[],
+        TuneObjective::Distill(_) => &["label_smoothing"],
+        TuneObjective::Dpo(_) | TuneObjective::Simpo(_) | TuneObjective::Orpo(_) | TuneObjective::Kto(_) => {
+            &["label_smoothing", "neftune_alpha", "pretrain_mix"]
         }
+    };
+    refused.iter().for_each(|key| refuse(key, objective.name(), fields));
+    Some((objective, teachers))
+}
+
+/// Decodes what a pretraining minimizes: `next_token`, or `{distill: {teachers: [large, deep]}}` with the parameters of a
+/// tuning.
+pub(super) fn of_pretraining(fields: &mut Fields, models: &[String]) -> Option<Option<Distillation<String>>> {
+    let Some(node) = fields.take("objective") else { return Some(None) };
+    let (name, parameters) = named(node, ["next_token", "distill"], "{distill: {teachers: [large, deep]}}", fields)?;
+    let mut own = Fields::of(&parameters, &format!("'{name}'"), fields.log)?;
+    let distillation = match name {
+        "distill" => Some(distillation(&mut own, models)),
+        _ => None,
+    };
+    own.finish();
+    if distillation.is_some() {
+        refuse("label_smoothing", "distill", fields);
     }
-    Some(objective)
+    distillation.map_or(Some(None), |distillation| distillation.map(Some))
+}
+
+/// Reports a key that has no meaning for an objective, unless it is 0.
+fn refuse(key: &'static str, objective: &str, fields: &mut Fields) {
+    let zero = |node: &&Node| !matches!(node.value, Value::Whole(0)) && !matches!(node.value, Value::Real(0.0));
+    if let Some(node) = fields.take(key).filter(zero) {
+        let hint = format!("remove '{key}', or set it to 0 in this stage");
+        fields.log.add(node.mark, format!("'{key}' has no meaning for the objective {objective}"), Some(hint));
+    }
 }
 
 /// Reports a loss mask that has no effect, because the objective has no cross entropy beside it.
 pub(super) fn check_mask(objective: TuneObjective, loss: LossMask, fields: &mut Fields) {
     let sft_weight = match objective {
-        TuneObjective::Sft => return,
+        TuneObjective::Sft | TuneObjective::Distill(_) => return,
         TuneObjective::Dpo(Dpo { sft_weight, .. })
         | TuneObjective::Simpo(Simpo { sft_weight, .. })
         | TuneObjective::Orpo(Orpo { sft_weight, .. })
@@ -54,30 +79,40 @@ pub(super) fn check_mask(objective: TuneObjective, loss: LossMask, fields: &mut 
     }
 }
 
-const NAMES: [&str; 5] = ["sft", "dpo", "simpo", "orpo", "kto"];
+fn decode(node: &Node, models: &[String], fields: &mut Fields) -> Option<(TuneObjective, Vec<String>)> {
+    let names = ["sft", "dpo", "simpo", "orpo", "kto", "distill"];
+    let (name, node) = named(node, names, "dpo or {dpo: {beta: 0.5}}", fields)?;
+    parameters(name, &node, models, fields)
+}
 
-fn decode(node: &Node, fields: &mut Fields) -> Option<TuneObjective> {
+/// The name of an objective, which is one of `names`, and the mapping of its parameters.
+fn named<const N: usize>(
+    node: &Node,
+    names: [&'static str; N],
+    example: &str,
+    fields: &Fields,
+) -> Option<(&'static str, Node)> {
     let log = fields.log;
     let Value::Map(_) = node.value else {
-        let name = fields::scalar("'objective'", node, log, choice(NAMES.map(|name| (name, name))))?;
-        return parameters(name, &Node { mark: node.mark, value: Value::Map(vec![]) }, fields);
+        let name = fields::scalar("'objective'", node, log, choice(names.map(|name| (name, name))))?;
+        return Some((name, Node { mark: node.mark, value: Value::Map(vec![]) }));
     };
     let mut named = Fields::of(node, "'objective'", log)?;
     let given: Vec<(&str, &Node)> =
-        NAMES.into_iter().filter_map(|name| named.take(name).map(|node| (name, node))).collect();
+        names.into_iter().filter_map(|name| named.take(name).map(|node| (name, node))).collect();
     named.finish();
     match given[..] {
-        [(name, node)] => parameters(name, node, fields),
+        [(name, node)] => Some((name, node.clone())),
         [] if !node.entries().is_empty() => None, // an unknown name, which is reported
         _ => {
-            let reason = format!("'objective' must be one of {}", NAMES.join(", "));
-            log.add(node.mark, reason, Some("such as dpo or {dpo: {beta: 0.5}}".into()));
+            let reason = format!("'objective' must be one of {}", names.join(", "));
+            log.add(node.mark, reason, Some(format!("such as {example}")));
             None
         }
     }
 }
 
-fn parameters(name: &str, node: &Node, fields: &mut Fields) -> Option<TuneObjective> {
+fn parameters(name: &str, node: &Node, models: &[String], fields: &mut Fields) -> Option<(TuneObjective, Vec<String>)> {
     let mut own = Fields::of(node, &format!("'{name}'"), fields.log)?;
     let positive = |own: &mut Fields, key: &'static str, default| own.get(key, default, real(Within::Positive));
     let weight = |own: &mut Fields, key: &'static str, default| own.get(key, default, real(Within::NotNegative));
@@ -102,10 +137,25 @@ fn parameters(name: &str, node: &Node, fields: &mut Fields) -> Option<TuneObject
             undesirable_weight: weight(&mut own, "undesirable_weight", 1.0),
             sft_weight: weight(&mut own, "sft_weight", 0.0),
         }),
+        "distill" => {
+            let distillation = distillation(&mut own, models);
+            own.finish();
+            return distillation
+                .map(|Distillation { teachers, settings }| (TuneObjective::Distill(settings), teachers));
+        }
         _ => TuneObjective::Sft,
     };
     own.finish();
-    Some(objective)
+    Some((objective, vec![]))
+}
+
+/// The parameters of `distill`.
+fn distillation(own: &mut Fields, models: &[String]) -> Option<Distillation<String>> {
+    let teachers = own.required_node("teachers", "names of models, such as `teachers: [large, deep]`");
+    let teachers = teachers.and_then(|node| fields::list("teachers", node, own.log, reference("model", models)));
+    let temperature = own.get("temperature", 2.0, real(Within::Positive));
+    let hard_weight = own.get("hard_weight", 0.5, real(Within::Fraction));
+    Some(Distillation { teachers: teachers?, settings: Distill { temperature, hard_weight } })
 }
 
 fn dpo_loss(own: &mut Fields) -> DpoLoss {

@@ -1,6 +1,6 @@
 //! The key `pairs:` of a dataset with several replies to a prompt.
 
-use crate::domain::{Constraint, Ranking, RowFormat, ScoreGap};
+use crate::domain::{Constraint, Expression, Ranking, RowFormat, ScoreGap};
 
 use super::fields::{Fault, Fields, Scalar, items, scalar};
 use super::scalars::{Within, choice, real, small, text};
@@ -12,7 +12,7 @@ use super::tree::{Node, Value};
 /// |---|---|---|
 /// | `gap:` | the rejected reply, out of those with a lower score: the lowest (`high`), the next lower one (`low`), any (`mixed`), or the one with the longest common beginning (`shared_prefix`) | `high` |
 /// | `difficulty:` | the least and the greatest mean score of the replies to a prompt | any |
-/// | `constraints:` | what the score of a reply is the satisfied share of: `{words: [5, 20]}`, `{lines: [1, 1]}`, `{contains: TEXT}`, `{lacks: TEXT}`, `{starts_with: TEXT}`, `{ends_with: TEXT}`, `json` | the field `scores` |
+/// | `constraints:` | what the score of a reply is the satisfied share of: `{words: [5, 20]}`, `{lines: [1, 1]}`, `{contains: TEXT}`, `{lacks: TEXT}`, `{starts_with: TEXT}`, `{ends_with: TEXT}`, `{matches: REGEX}`, `json` | the field `scores` |
 pub(super) fn ranking(fields: &mut Fields, row: RowFormat) -> Option<Ranking> {
     if row != RowFormat::Replies {
         fields
@@ -60,6 +60,12 @@ fn limits<T: PartialOrd + Copy>(
     None
 }
 
+fn expression(value: &Value) -> Scalar<Expression> {
+    let hint = "the syntax is that of https://docs.rs/regex, without look-around; in quotes, such as '^(Yes|No)\\b'";
+    Expression::try_from(text(value)?)
+        .map_err(|wrong| Fault::plain(format!("'matches' is not a regular expression: {wrong}"), hint))
+}
+
 fn constraint(node: &Node, fields: &Fields) -> Option<Constraint> {
     let Value::Map(_) = node.value else {
         return scalar("a constraint", node, fields.log, choice([("json", Constraint::Json)]));
@@ -75,6 +81,7 @@ fn constraint(node: &Node, fields: &Fields) -> Option<Constraint> {
     found.extend(word("lacks").map(Constraint::Lacks));
     found.extend(word("starts_with").map(Constraint::StartsWith));
     found.extend(word("ends_with").map(Constraint::EndsWith));
+    found.extend(own.get("matches", None, |value| expression(value).map(Some)).map(Constraint::Matches));
     own.finish();
     if found.len() > 1 {
         let hint = "write each constraint as an item of its own".to_owned();

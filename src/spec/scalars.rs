@@ -155,6 +155,8 @@ pub(super) enum Within {
     NotNegative,
     /// From 0 to 1, inclusive.
     Fraction,
+    /// Above 0, up to 1, inclusive.
+    PositiveFraction,
     /// From 0, inclusive, to 1, exclusive.
     ProperFraction,
     /// Any finite number.
@@ -173,6 +175,7 @@ pub(super) fn real(within: Within) -> impl Fn(&Value) -> Scalar<f64> {
             Within::Positive => (|x| x > 0.0, "a number above 0", "such as 2e-4 or 0.5"),
             Within::NotNegative => (|x| x >= 0.0, "a number of at least 0", "such as 0 or 0.1"),
             Within::Fraction => (|x| (0.0..=1.0).contains(&x), "a fraction from 0 to 1", "such as 0.1 for a tenth"),
+            Within::PositiveFraction => (|x| 0.0 < x && x <= 1.0, "a fraction above 0", "such as 0.9 or 1"),
             Within::ProperFraction => {
                 (|x| (0.0..1.0).contains(&x), "a fraction from 0 to below 1", "such as 0.1 for a tenth")
             }

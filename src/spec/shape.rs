@@ -29,11 +29,17 @@ pub fn shape(text: &str) -> Result<ModelConfig, Problems> {
 /// The default of `rope_base:`, which is also the unused value of an architecture without rotary positions.
 const ROPE_BASE: f64 = 10_000.0;
 
+/// The architectures of models that a spec describes. `transformers` 5 loads every tokenizer of a `qwen2` model with the
+/// splitting of Qwen2, which is not that of tokenizers trained here.
+fn described() -> impl Iterator<Item = Arch> {
+    Arch::TRAINED.into_iter().filter(|arch| *arch != Arch::Qwen2)
+}
+
 /// Decodes the keys of a shape. `hidden`, `layers` and `heads` are required, and `vocab_size` unless there is a default;
 /// [`Arch::properties`] has the other defaults. CLASS-IT's table 1 fixes `intermediate: 4 × hidden` and as many key/value
 /// heads as heads.
 pub(super) fn config(fields: &mut Fields, subject: &str, vocab_size: Option<u32>) -> Option<ModelConfig> {
-    let arch = fields.get("arch", Arch::Llama, choice(Arch::ALL.map(|arch| (arch.name(), arch))));
+    let arch = fields.get("arch", Arch::Llama, choice(described().map(|arch| (arch.name(), arch))));
     let properties = arch.properties();
     let example = "such as `{hidden: 128, layers: 4, heads: 4}`";
     let hidden = fields.required("hidden", example, small(2..=LARGEST_MODEL.hidden));
@@ -47,7 +53,7 @@ pub(super) fn config(fields: &mut Fields, subject: &str, vocab_size: Option<u32>
     let max_positions = fields.get("max_positions", properties.max_positions, small(8..=LARGEST_MODEL.max_positions));
     let rope_base = match properties.positions {
         Positions::Rotary => fields.get("rope_base", ROPE_BASE, real(Within::Positive)),
-        Positions::Learned => {
+        Positions::Learned { .. } | Positions::Relative => {
             fields.forbid("rope_base", &format!("has no meaning for {}, whose positions are learned", arch.name()));
             ROPE_BASE
         }
@@ -70,6 +76,7 @@ pub(super) fn config(fields: &mut Fields, subject: &str, vocab_size: Option<u32>
         head_dim,
         intermediate: intermediate.unwrap_or(4 * hidden?),
         rope_base,
+        rope_scaling: None,
         norm_eps,
         tied,
         init_std,
@@ -130,11 +137,25 @@ impl Heads {
             return None;
         }
         let head_dim = self.head_dim.unwrap_or(hidden / heads);
-        if properties.positions == Positions::Rotary && !head_dim.is_multiple_of(2) {
+        if let Some(mark) = self.head_dim_mark.filter(|_| !properties.free_head_dim && heads * head_dim != hidden) {
+            let reason = format!("{subject}: the heads of {} together are as wide as `hidden`", arch.name());
+            log.add(mark, reason, Some("remove `head_dim`, or use `arch: llama`".into()));
+        }
+        let rotated = arch.rotary_width(head_dim);
+        if properties.positions == Positions::Rotary && (rotated == 0 || !rotated.is_multiple_of(2)) {
             let mark = self.head_dim_mark.unwrap_or(self.heads_mark);
-            let hint =
-                "rotary positions rotate pairs of numbers: choose `hidden` and `heads` so that hidden/heads is even";
-            log.add(mark, format!("{subject}: the width of a head, {head_dim}, is odd"), Some(hint.into()));
+            let (reason, hint) = match rotated == head_dim {
+                true => (
+                    format!("the width of a head, {head_dim}, is odd"),
+                    "rotary positions rotate pairs of numbers: choose `hidden` and `heads` so that hidden/heads is even",
+                ),
+                false => (
+                    format!("positions rotate {rotated} of the {head_dim} dimensions of a head of {}", arch.name()),
+                    "rotary positions rotate pairs of numbers: choose `hidden` and `heads` so that hidden/heads is a \
+                     multiple of 8",
+                ),
+            };
+            log.add(mark, format!("{subject}: {reason}"), Some(hint.into()));
         }
         Some(head_dim)
     }

@@ -1,11 +1,12 @@
 //! The sections `pretrain:` and `tune:`.
 
 use crate::domain::{
-    EarlyStopping, KeptWeights, Length, LossMask, Milestone, OptimizerStart, Precision, Replay, Schedule, Shots,
-    Training, TuneObjective, Validation, Warmup,
+    Distillation, EarlyStopping, KeptWeights, Length, LossMask, Milestone, OptimizerStart, Precision, Replay, Schedule,
+    Shots, Training, TuneObjective, Validation, Warmup,
 };
 
 use super::fields::{self, Fault, Fields, Scalar};
+use super::names::Names;
 use super::objective;
 use super::problem::{Log, Marked};
 use super::scalars::{self, Within, choice, count, real, small};
@@ -20,18 +21,23 @@ pub(super) struct Pretrain {
     pub sequence_length: Marked<u32>,
     /// `milestones:`, by default none; see [`milestones`].
     pub milestones: Vec<Milestone>,
+    /// `objective:`, by default `next_token`, which is `None`, with its place; see [`objective::of_pretraining`].
+    pub objective: Marked<Option<Distillation<String>>>,
     /// The optimization; see [`training`].
     pub training: Training,
 }
 
 impl Pretrain {
-    /// Decodes the section. `corpora` are the names that the spec defines; `held_out` is the fraction kept for validation.
-    pub(super) fn decode(node: &Node, corpora: &[String], held_out: f64, log: &Log) -> Option<Pretrain> {
+    /// Decodes the section. `names` are those that the spec defines; `held_out` is the fraction kept for validation.
+    pub(super) fn decode(node: &Node, names: &Names, held_out: f64, log: &Log) -> Option<Pretrain> {
+        let corpora = &names.corpora;
         let mut fields = Fields::of(node, "'pretrain'", log)?;
         let named = fields.list("corpora", scalars::reference("corpus", corpora));
         let length_place = node.get("sequence_length").map_or(node.mark, |length| length.mark);
         let sequence_length = fields.get("sequence_length", 512, small(8..=1_048_576));
         let training = training(&mut fields, 2e-4, Schedule::Linear, held_out);
+        let objective_place = node.get("objective").map_or(node.mark, |objective| objective.mark);
+        let objective = objective::of_pretraining(&mut fields, &names.models);
         let place = fields.take("milestones").map(|node| node.mark);
         let milestones = fields.take("milestones").map_or(Some(vec![]), |node| milestones(node, log));
         fields.finish();
@@ -51,6 +57,7 @@ impl Pretrain {
             corpora: named.unwrap_or_else(|| corpora.to_vec()),
             sequence_length: Marked { value: sequence_length, mark: length_place },
             milestones: milestones?,
+            objective: Marked { value: objective?, mark: objective_place },
             training: training?,
         })
     }
@@ -63,6 +70,8 @@ pub(super) struct Tune {
     pub max_length: Marked<u32>,
     /// `objective:`, by default `sft`, with its place; see [`objective::objective`].
     pub objective: Marked<TuneObjective>,
+    /// The names of the teachers, of the objective `distill` only.
+    pub teachers: Vec<String>,
     /// `shots:`, demonstrations before each record, by default none; see [`shots`].
     pub shots: Option<Shots>,
     /// `loss:`, `reply` (the default, as in CLASS-IT), `instruction` or `all`.
@@ -78,9 +87,15 @@ pub(super) struct Tune {
 }
 
 impl Tune {
-    /// Decodes the section, or a stage, which has the further keys `beside` that the caller decodes. `held_out` is the
-    /// fraction kept for validation.
-    pub(super) fn decode(node: &Node, beside: &[&'static str], held_out: f64, log: &Log) -> Option<Tune> {
+    /// Decodes the section, or a stage, which has the further keys `beside` that the caller decodes. `models` are the names
+    /// that the spec defines; `held_out` is the fraction kept for validation.
+    pub(super) fn decode(
+        node: &Node,
+        beside: &[&'static str],
+        models: &[String],
+        held_out: f64,
+        log: &Log,
+    ) -> Option<Tune> {
         let mut fields = Fields::of(node, "'tune'", log)?;
         for key in beside {
             fields.take(key);
@@ -90,10 +105,11 @@ impl Tune {
         let masks = [("reply", LossMask::Reply), ("instruction", LossMask::Instruction), ("all", LossMask::All)];
         let loss = fields.get("loss", LossMask::Reply, choice(masks));
         let objective_place = node.get("objective").map_or(node.mark, |objective| objective.mark);
-        let objective = objective::objective(&mut fields);
-        objective::check_mask(objective.unwrap_or_default(), loss, &mut fields);
+        let decoded = objective::objective(&mut fields, models);
+        let objective = decoded.as_ref().map_or(TuneObjective::Sft, |(objective, _)| *objective);
+        objective::check_mask(objective, loss, &mut fields);
         let shots = fields.take("shots").and_then(|node| shots(node, log));
-        check_shots(shots.is_some(), objective.unwrap_or_default(), loss, &mut fields);
+        check_shots(shots.is_some(), objective, loss, &mut fields);
         let replay = fields.get("pretrain_mix", None, |value| real(Within::ProperFraction)(value).map(Replay::new));
         let starts = [("fresh", OptimizerStart::Fresh), ("carried", OptimizerStart::Carried)];
         let optimizer = fields.get("optimizer", OptimizerStart::Fresh, choice(starts));
@@ -113,7 +129,8 @@ impl Tune {
         fields.finish();
         Some(Tune {
             max_length: Marked { value: max_length, mark: place },
-            objective: Marked { value: objective?, mark: objective_place },
+            objective: Marked { value: objective, mark: objective_place },
+            teachers: decoded?.1,
             shots,
             loss,
             replay,
@@ -169,7 +186,7 @@ pub(super) const DELIMITER: &str = "\n\n";
 /// Demonstrations are context, so only the reply after them can receive loss.
 fn check_shots(has_shots: bool, objective: TuneObjective, loss: LossMask, fields: &mut Fields) {
     let Some(node) = fields.take("shots").filter(|_| has_shots) else { return };
-    if !objective.is_sft() {
+    if !objective.replies().is_good() {
         let reason = format!("'shots' has no meaning for the objective {}", objective.name());
         fields.log.add(node.mark, reason, Some("remove 'shots', or set it to 0 in this stage".into()));
     } else if loss != LossMask::Reply {

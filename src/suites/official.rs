@@ -15,7 +15,7 @@ pub(super) mod track;
 
 use serde_json::Value;
 
-use crate::domain::{ItemOutcome, Score, Size, Suite};
+use crate::domain::{ItemOutcome, Score, ScoringBackend, Size, Suite};
 
 use super::definition::{Official, OfficialReport};
 use super::item::Item;
@@ -38,9 +38,16 @@ pub fn has_files(suite: Suite) -> bool {
 ///
 /// # Panics
 /// Unless [`has_files`].
-pub fn files(suite: Suite, size: Size, items: &[Item], outcomes: &[ItemOutcome], scores: &[&Score]) -> Vec<ResultFile> {
+pub fn files(
+    suite: Suite,
+    size: Size,
+    backend: ScoringBackend,
+    items: &[Item],
+    outcomes: &[ItemOutcome],
+    scores: &[&Score],
+) -> Vec<ResultFile> {
     let official = official_of(suite);
-    let folder = folder(official, suite, size);
+    let folder = folder(official, suite, size, backend);
     let file = |name: &str, text: String| ResultFile { path: format!("{folder}/{name}"), text };
     let mut files = vec![file(official.predictions_file, (official.predictions)(items, outcomes))];
     if let Some(OfficialReport { file: name, write }) = official.report {
@@ -50,14 +57,14 @@ pub fn files(suite: Suite, size: Size, items: &[Item], outcomes: &[ItemOutcome],
 }
 
 /// The folder of the files of a suite.
-fn folder(official: &Official, suite: Suite, size: Size) -> String {
+fn folder(official: &Official, suite: Suite, size: Size, backend: ScoringBackend) -> String {
     let task = official.folder;
     match official.folder_per_set {
         true => {
             let data = suite.official_data().map_or("", |data| data.folder(size));
-            format!("zero_shot/causal/{task}/{}", data.rsplit('/').next().unwrap_or_default())
+            format!("zero_shot/{backend}/{task}/{}", data.rsplit('/').next().unwrap_or_default())
         }
-        false => format!("zero_shot/causal/{task}"),
+        false => format!("zero_shot/{backend}/{task}"),
     }
 }
 

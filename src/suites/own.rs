@@ -2,6 +2,7 @@
 
 mod multiple_choice;
 mod pairs;
+mod power_law;
 mod python;
 mod random;
 mod streams;

@@ -1,5 +1,6 @@
 //! Temporary folders in which tests run the `grid` binary as a user would.
 
+pub(crate) mod recorded_models;
 pub(crate) mod recordings;
 pub(crate) mod server;
 

@@ -63,6 +63,7 @@ pub(super) fn lay_out(folder: &Path) {
         head_dim: 8,
         intermediate: 64,
         rope_base: 1e4,
+        rope_scaling: None,
         norm_eps: 1e-6,
         tied: true,
         init_std: 0.02,

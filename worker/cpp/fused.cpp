@@ -3,17 +3,12 @@
 // Widths must be multiples of twice `grid_fused_lanes`; the Rust side has an implementation in libtorch's operations
 // for everything else. A second backward pass over the same graph is refused, because some gradients overwrite what was
 // saved for them.
-#include "ffi.h"
-#include "kernels/kernels.h"
+#include "fused.h"
 
-#include <ATen/Parallel.h>
 #include <torch/csrc/autograd/custom_function.h>
-
-#include <cmath>
 
 namespace {
 
-using at::Tensor;
 using OptionalTensor = std::optional<Tensor>;  // the type that autograd functions require
 using torch::autograd::AutogradContext;
 using torch::autograd::Function;
@@ -22,26 +17,6 @@ using torch::autograd::variable_list;
 
 // The number of rows that one thread processes at a time, and that a partial sum covers.
 constexpr int64_t ROWS = 64;
-
-// Calls the body with the loops for activations of this type, and a number of the type that the loops use.
-template <typename Body>
-auto with_loops(at::ScalarType kind, Body body) {
-  const grid::Kernels* kernels = grid::kernels();
-  TORCH_CHECK(kernels, "this processor has no fused operations");
-  if (kind == at::kBFloat16) return body(kernels->bfloat16, grid::BFloat16());
-  TORCH_CHECK(kind == at::kFloat, "fused operations are for float32 and bfloat16, not ", kind);
-  return body(kernels->float32, float());
-}
-
-template <typename T>
-T* data(const Tensor& tensor) {
-  return static_cast<T*>(tensor.data_ptr());
-}
-
-template <typename T>
-const T* read_only(const Tensor& tensor) {
-  return tensor.defined() ? static_cast<const T*>(tensor.const_data_ptr()) : nullptr;
-}
 
 // Calls the body for each block of ROWS rows, in parallel.
 template <typename Body>
@@ -58,25 +33,12 @@ void check_first_use(AutogradContext* context) {
   context->saved_data["used"] = true;
 }
 
-grid::Attention attention_shape(
-    const Tensor& packed, int64_t heads, int64_t kv_heads, const Tensor& cosine, const Tensor& sine) {
-  const int64_t dim = packed.size(2) / (heads + 2 * kv_heads);
-  TORCH_CHECK(
-      packed.size(2) == (heads + 2 * kv_heads) * dim, "the width of the packed projections does not match the heads");
-  TORCH_CHECK(
-      !cosine.defined() ||
-          (cosine.numel() >= packed.size(1) * dim / 2 && cosine.is_contiguous() && sine.is_contiguous()),
-      "the angles do not match the packed projections");
-  const float scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(dim)));
-  return {packed.size(1), heads, kv_heads, dim, scale, read_only<float>(cosine), read_only<float>(sine)};
-}
-
 struct CausalAttention : Function<CausalAttention> {
   static Tensor forward(
       AutogradContext* context, const Tensor& given, int64_t heads, int64_t kv_heads, const OptionalTensor& cosines,
       const OptionalTensor& sines) {
     const Tensor packed = given.contiguous(), cosine = cosines.value_or(Tensor()), sine = sines.value_or(Tensor());
-    const auto shape = attention_shape(packed, heads, kv_heads, cosine, sine);
+    const auto shape = attention_shape(packed, packed.size(1), heads, kv_heads, cosine, sine);
     const int64_t batch = packed.size(0);
     const Tensor output = at::empty({batch, shape.length, heads * shape.dim}, packed.options());
     const Tensor logsum = at::empty({batch, heads, shape.length}, packed.options().dtype(at::kFloat));
@@ -97,7 +59,7 @@ struct CausalAttention : Function<CausalAttention> {
     const auto saved = context->get_saved_variables();
     const Tensor &packed = saved[0], &output = saved[1], &logsum = saved[2];
     const int64_t heads = context->saved_data["heads"].toInt(), kv_heads = context->saved_data["kv_heads"].toInt();
-    const auto shape = attention_shape(packed, heads, kv_heads, saved[3], saved[4]);
+    const auto shape = attention_shape(packed, packed.size(1), heads, kv_heads, saved[3], saved[4]);
     const Tensor output_gradient = gradients[0].contiguous();
     const Tensor gradient = at::empty_like(packed);
     with_loops(packed.scalar_type(), [&](const auto& loops, auto number) {

@@ -45,6 +45,11 @@ enum Command {
         /// The model and batch to train, in JSON.
         workload: String,
     },
+    /// Measure generation speed: one round for each line of standard input, which is a number of repetitions.
+    BenchGeneration {
+        /// The model and the prompts, in JSON.
+        workload: String,
+    },
 }
 
 /// The exit code when libtorch is missing or has another version.
@@ -80,8 +85,13 @@ fn main() -> ExitCode {
             return ExitCode::from(WRONG_LIBTORCH);
         }
     };
-    if let Some(Command::Bench { workload }) = command {
-        return match bench::serve(&workload, std::io::stdin().lock(), std::io::stdout()) {
+    if let Some(command) = command {
+        let (input, output) = (std::io::stdin().lock(), std::io::stdout());
+        let served = match command {
+            Command::Bench { workload } => bench::serve(&workload, input, output),
+            Command::BenchGeneration { workload } => bench::serve_generation(&workload, input, output),
+        };
+        return match served {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 complain(&error);

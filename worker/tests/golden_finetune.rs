@@ -216,6 +216,7 @@ fn scores(model: &Path, task: GlueTask, mode: Mode, pooling: Pooling, one: Hyper
         job,
         parents: BTreeMap::from([(made_by, output)]),
         keep_optimizer: false,
+        teacher: None,
         settings: RunSettings {
             device: "cpu".into(),
             threads: 1,

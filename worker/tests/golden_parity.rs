@@ -3,14 +3,19 @@
 //! The tests need the environment variable `GRID_SHARED`, the folder of the recordings.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::recordings::recording;
-use grid::domain::{Arch, Length, Schedule, ScoringRequest, SpecialTokens, Training, Warmup};
+use crate::recorded_models::recorded_models;
+use grid::data::Tokenizer;
+use grid::domain::{
+    Arch, Length, LtgBert, ModelConfig, PositionSplit, Schedule, ScoringBackend, ScoringRequest, SpecialTokens,
+    Training, Warmup,
+};
 use grid_worker::ml::{
-    Batch, Batches, Decay, Error, LanguageModeling, Model, Options, Scorer, Trainer, TrainingSequence, model_folder,
-    runtime,
+    Batch, Batches, Decay, Error, LanguageModeling, Masking, Model, Options, Scorer, Trainer, TrainingSequence,
+    model_folder, runtime,
 };
 use safetensors::SafeTensors;
 use serde_json::Value;
@@ -18,15 +23,9 @@ use tch::Device;
 
 /// The folders of the recorded models that have this part.
 fn recordings(part: &str) -> Vec<PathBuf> {
-    let Some(golden) = recording("golden") else { return vec![] };
     runtime::prepare_process();
     runtime::configure(2).unwrap();
-    let entries = fs::read_dir(golden).unwrap();
-    let mut folders: Vec<_> =
-        entries.map(|entry| entry.unwrap().path()).filter(|path| path.join(part).is_dir()).collect();
-    folders.sort();
-    assert!(!folders.is_empty(), "no recording has {part}");
-    folders
+    recorded_models(part)
 }
 
 fn json(path: &Path) -> Value {
@@ -106,32 +105,93 @@ fn compare(folder: &Path, model: Model, training: &Training, batches: Vec<Vec<Tr
     assert!(compared > 10);
 }
 
+/// The lines of a file of recorded log-probabilities.
+fn recorded_texts(path: &Path) -> Vec<Value> {
+    let texts = fs::read_to_string(path).unwrap();
+    texts.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn ids(text: &Value) -> Vec<u32> {
+    serde_json::from_value(text["ids"].clone()).unwrap()
+}
+
+/// Compares the log-probabilities of the positions of each text, and their sums.
+fn compare_logprobs(model: &Model, path: &Path) {
+    let texts = recorded_texts(path);
+    assert!(texts.len() >= 8);
+    let masked = texts[0]["read_at"].as_str().map(|place| match place {
+        "position" => ScoringBackend::Mlm,
+        _ => ScoringBackend::Mntp,
+    });
+    let mask = || {
+        let tokenizer = Tokenizer::load(&path.parent().unwrap().with_file_name("model")).unwrap();
+        tokenizer.mask().map(|(_, id)| id).unwrap()
+    };
+    let scorer = Scorer::new(model).with_masking(masked.map(|backend| Masking { mask: mask(), backend }));
+    let mut worst: f64 = 0.0;
+    for text in &texts {
+        let ids = ids(text);
+        let positions: Vec<usize> = match masked {
+            None => (1..ids.len()).collect(),
+            Some(_) => serde_json::from_value(text["positions"].clone()).unwrap(),
+        };
+        let requests: Vec<ScoringRequest> =
+            positions.iter().map(|&place| ScoringRequest { ids: ids.clone(), scored: place..place + 1 }).collect();
+        let got = scorer.tokens_logprobs(&requests).unwrap().concat();
+        let wanted: Vec<f64> = serde_json::from_value(text["logprobs_f64"].clone()).unwrap();
+        assert_eq!(got.len(), wanted.len());
+        for (place, (got, wanted)) in got.iter().zip(&wanted).enumerate() {
+            let error = (f64::from(*got) - wanted).abs();
+            worst = worst.max(error);
+            assert!(error < 2e-4, "{} id {place} of {}: {got} {wanted}", path.display(), text["text"]);
+        }
+        let sum: f64 = got.iter().copied().map(f64::from).sum();
+        assert!((sum - text["sum_f64"].as_f64().unwrap()).abs() < 1e-3);
+    }
+    writeln!(std::io::stderr(), "{}: log-probabilities differ by up to {worst:.1e}", path.display())
+        .expect("stderr is open");
+}
+
 #[test]
 fn golden_logits() {
     for folder in recordings("logits_parity") {
         let model = model_folder::read(&folder.join("model"), Device::Cpu).unwrap();
-        let texts = fs::read_to_string(folder.join("logits_parity/logprobs.jsonl")).unwrap();
-        let texts: Vec<Value> = texts.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        let numbers = |value: &Value| -> Vec<f64> { serde_json::from_value(value.clone()).unwrap() };
-        let requests: Vec<ScoringRequest> = texts
-            .iter()
-            .map(|text| serde_json::from_value::<Vec<u32>>(text["ids"].clone()).unwrap())
-            .map(|ids| ScoringRequest { scored: 1..ids.len(), ids })
-            .collect();
-        let got = Scorer::new(&model).tokens_logprobs(&requests).unwrap();
-        assert!(texts.len() >= 10);
-        for (text, got) in texts.iter().zip(&got) {
-            let wanted = numbers(&text["logprobs_f64"]);
-            assert_eq!(got.len(), wanted.len());
-            for (place, (got, wanted)) in got.iter().zip(&wanted).enumerate() {
-                let error = (f64::from(*got) - wanted).abs();
-                assert!(error < 2e-4, "{} id {place} of {}: {got} {wanted}", folder.display(), text["text"]);
+        for file in ["logprobs.jsonl", "logprobs_causal.jsonl"] {
+            let path = folder.join("logits_parity").join(file);
+            if path.exists() {
+                compare_logprobs(&model, &path);
             }
         }
-        let sums = Scorer::new(&model).logprobs(&requests).unwrap();
-        for (sum, text) in sums.iter().zip(&texts) {
-            assert!((sum - text["sum_f64"].as_f64().unwrap()).abs() < 1e-3);
+    }
+}
+
+/// Shared prefixes do not change the log-probabilities of whole texts.
+#[test]
+fn golden_logits_of_packed_texts() {
+    for path in recordings("logits_parity").iter().map(|folder| folder.join("logits_parity/logprobs.jsonl")) {
+        let texts = recorded_texts(&path);
+        if texts[0].get("read_at").is_some() {
+            continue;
         }
+        let model = model_folder::read(&path.parent().unwrap().with_file_name("model"), Device::Cpu).unwrap();
+        let request = |ids: Vec<u32>| ScoringRequest { scored: 1..ids.len(), ids };
+        let sums = Scorer::new(&model).logprobs(&texts.iter().map(|text| request(ids(text))).collect::<Vec<_>>());
+        for (sum, text) in sums.unwrap().iter().zip(&texts) {
+            assert!((sum - text["sum_f64"].as_f64().unwrap()).abs() < 1e-3, "{}", path.display());
+        }
+    }
+}
+
+/// The code of LTG-BERT was published in two releases that differ in the embeddings of positions.
+#[test]
+fn golden_logits_of_the_other_release_of_ltgbert() {
+    for folder in recordings("logits_parity/logprobs_halves.jsonl") {
+        let config = model_folder::read_config(&folder.join("model")).unwrap();
+        let Arch::LtgBert(facts) = config.arch else { panic!("{:?}", config.arch) };
+        let arch = Arch::LtgBert(LtgBert { split: PositionSplit::Halves, ..facts });
+        let model = Model::zeros(&ModelConfig { arch, ..config }, Device::Cpu).unwrap();
+        model_folder::read_weights(&folder.join("model/model.safetensors"), &model).unwrap();
+        compare_logprobs(&model, &folder.join("logits_parity/logprobs_halves.jsonl"));
     }
 }
 

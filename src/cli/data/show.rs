@@ -65,6 +65,7 @@ pub(super) async fn show(global: &Global, args: &ShowArgs) -> Result<Exit, Failu
 fn text(dataset: &ShownDataset, coloured: bool) -> String {
     let ShownDataset { dataset: name, tokenizer, records, left_out, max_length, loss, shots, shown, .. } = dataset;
     let formatting = match &dataset.formatting {
+        Formatting::Continuation { .. } => "the reply continues the prompt".to_owned(),
         Formatting::Template(template) => format!("template {:?}", template.to_string()),
         Formatting::Chat { chat_template } => match chat_template {
             ChatTemplate::Chatml => "chat template chatml".to_owned(),

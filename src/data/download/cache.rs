@@ -5,6 +5,7 @@
 //!             osf/<project>/
 //!             url/<host>-<digest of the URL>/
 //!             made/<digest>/                         generated data; not a location
+//!             answers/<digest>/                      answers of teachers; not a location
 //! <home>/<version>/          the files; the version is a commit on the Hub, and `files` elsewhere
 //!        <version>.json      the listing of the server, and the received files
 //!        refs/<revision>     the commit of a branch or tag
@@ -55,6 +56,11 @@ impl DataCache {
     /// The folder of generated data, by the digest of the recipe.
     pub fn generated(&self, recipe: Digest) -> PathBuf {
         self.root.join("made").join(&recipe.to_string()[..32])
+    }
+
+    /// The folder of the answers of teachers.
+    pub fn answers(&self) -> PathBuf {
+        self.root.join("answers")
     }
 
     /// The folder of everything that was fetched from a location.

@@ -44,6 +44,26 @@ fn a_record_is_tokenized_as_the_text_that_it_is() {
     }
 }
 
+/// Nothing follows a continuation, and the border of two documents is the end-of-text token of any tokenizer.
+#[test]
+fn a_continuation_has_the_end_of_text_tokens_of_its_text() {
+    let record = Record::pair("It rains.<|endoftext|>Look at", " the dog<|endoftext|>");
+    insta::assert_snapshot!(shown(&Formatting::CONTINUATION, &record), @"It| r|a|in|s|.|$|Look| at|[ the]|[ do]|[g]|[$] across 0");
+    let (tokenizer, folder) = (tokenizer(), tempfile::tempdir().unwrap());
+    tokenizer.save(folder.path()).unwrap();
+    for file in fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().path()) {
+        fs::write(&file, fs::read_to_string(&file).unwrap().replace("<|endoftext|>", "</s>")).unwrap();
+    }
+    let other = Tokenizer::load(folder.path()).unwrap();
+    let ids = |tokenizer: &Tokenizer| {
+        let formatter = Formatter::new(&Formatting::CONTINUATION, tokenizer, folder.path()).unwrap();
+        formatter.tokenize(&record).unwrap().ids
+    };
+    assert_eq!(ids(&other), ids(&tokenizer));
+    let end = tokenizer.end_of_text().unwrap();
+    assert_eq!(ids(&tokenizer).iter().filter(|id| **id == end).count(), 2);
+}
+
 #[test]
 fn borders_are_found_by_offsets() {
     let shown = |separator: &str, prompt: &str, reply: &str| {

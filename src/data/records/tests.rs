@@ -2,7 +2,7 @@ use std::fs;
 
 use proptest::prelude::*;
 
-use crate::domain::{Layout, Source};
+use crate::domain::{Layout, RowFormat, Source};
 
 use super::super::Survey;
 use super::super::source_file::tests::planned;
@@ -216,4 +216,26 @@ fn real_datasets_of_every_format_can_be_read() {
     let Some((_folder, located)) = real("qa/NQ-open.dev.jsonl") else { return };
     let open = records(&located, &fields("question", "answer")).unwrap();
     assert_eq!((open.len(), own(&open[0]).1.as_str()), (3_610, "14 December 1972 UTC"));
+}
+
+/// The records of the toy world do not change if they get an uncertainty, and both replies of a pair have the same.
+#[test]
+fn records_of_the_toy_world_have_a_random_uncertainty_on_request() {
+    for (part, row) in
+        [(WorldPart::Questions, RowFormat::PromptCompletion), (WorldPart::Preferences, RowFormat::Preference)]
+    {
+        let located = LocatedSource { origin: Origin::World { part, seed: 3, size: 20 }, files: vec![] };
+        let pairs = |format: DatasetFormat| format.with_replies(Replies::Pairs).unwrap_or(format);
+        let plain = records(&located, &pairs(DatasetFormat::rows(Layout::Json, row))).unwrap();
+        let uncertain = pairs(DatasetFormat::rows(Layout::Json, row).with_uncertainty(Some("random")));
+        let uncertain = records(&located, &uncertain).unwrap();
+        let content = |records: &[Record]| -> Vec<Record> { records.iter().map(|one| one.content().clone()).collect() };
+        assert_eq!(content(&uncertain), content(&plain));
+        assert!(plain.iter().all(|record| record.uncertainty().is_none()));
+        let numbers: Vec<f64> = uncertain.iter().filter_map(Record::uncertainty).collect();
+        assert_eq!(numbers.len(), uncertain.len());
+        let of_a_row = numbers.len() / 20;
+        assert!(numbers.chunks(of_a_row).all(|row| row.iter().all(|number| *number == row[0])), "{numbers:?}");
+        assert!(numbers.windows(of_a_row + 1).all(|some| some[0] != some[of_a_row]), "{numbers:?}");
+    }
 }

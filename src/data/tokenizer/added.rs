@@ -211,6 +211,7 @@ impl Class {
     fn default_token(self, role: &str, release: Transformers) -> Option<Given> {
         let text = match (self, role) {
             (Class::Gpt2 | Class::GptNeoX, "bos" | "eos" | "unk") => "<|endoftext|>",
+            (Class::Qwen2, "unk" | "eos" | "pad") => "<|endoftext|>",
             (Class::GptNeoX, "pad") if release == Transformers::V5 => "<|padding|>",
             (Class::Llama | Class::Roberta, "unk") => "<unk>",
             (Class::Llama | Class::Roberta, "bos") | (Class::Roberta, "cls") => "<s>",

@@ -96,10 +96,14 @@ fn adapt(files: &TokenizerFiles, class: Class, parts: &mut Map<String, Value>) -
                 }
             }
         }
-        Class::Generic | Class::Gpt2 | Class::Llama | Class::GptNeoX => {}
+        Class::Generic | Class::Gpt2 | Class::Llama | Class::GptNeoX | Class::Qwen2 => {}
     }
     Ok(())
 }
+
+/// The words of `Qwen2Tokenizer`.
+const QWEN2_WORDS: &str =
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
 /// The settings of the normalizer of BERT.
 fn bert_settings(files: &TokenizerFiles) -> Result<Map<String, Value>, DataError> {
@@ -126,7 +130,7 @@ fn rebuild(
     let (vocab, merges) = match class {
         Class::Generic => return Ok(()),
         Class::Bert => (vocabulary(files, class, "WordPiece", parts)?, Value::Null),
-        Class::Gpt2 | Class::Llama | Class::GptNeoX | Class::Roberta => {
+        Class::Gpt2 | Class::Llama | Class::GptNeoX | Class::Roberta | Class::Qwen2 => {
             let vocab = vocabulary(files, class, "BPE", parts)?;
             let merges = match files.merges(release)? {
                 Some(merges) => Some(merges),
@@ -148,6 +152,15 @@ fn rebuild(
         Class::Generic => return Ok(()),
         Class::Gpt2 | Class::Roberta => (pairs(false, false, json!("")), Value::Null, byte_level(space), bytes),
         Class::GptNeoX => (pairs(false, false, json!("")), json!({"type": "NFC"}), byte_level(space), bytes),
+        Class::Qwen2 => {
+            let split = json!({
+                "type": "Split", "pattern": {"Regex": QWEN2_WORDS}, "behavior": "Isolated", "invert": false,
+            });
+            let mut bytes_of_words = byte_level(space);
+            bytes_of_words["use_regex"] = false.into();
+            let splitter = json!({"type": "Sequence", "pretokenizers": [split, bytes_of_words]});
+            (pairs(false, false, json!("")), json!({"type": "NFC"}), splitter, bytes)
+        }
         Class::Llama => {
             let scheme = match (space, files.flag("legacy", false)?) {
                 (false, _) => "never",
@@ -244,7 +257,7 @@ fn template(
         (Class::Roberta, Transformers::V4) if files.is_older_layout() => {
             roberta(files, token("sep")?, token("cls")?).map(Some)
         }
-        (Class::Generic | Class::Gpt2, _) | (Class::Bert | Class::Roberta, Transformers::V4) => Ok(None),
+        (Class::Generic | Class::Gpt2 | Class::Qwen2, _) | (Class::Bert | Class::Roberta, Transformers::V4) => Ok(None),
         (Class::Llama, Transformers::V5) => Ok(None),
         (Class::Llama | Class::GptNeoX, Transformers::V4) => {
             around_text(files.flag("add_bos_token", class == Class::Llama)?, files.flag("add_eos_token", false)?)

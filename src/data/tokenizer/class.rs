@@ -22,6 +22,8 @@ pub(super) enum Class {
     Roberta,
     /// `BertTokenizer`.
     Bert,
+    /// `Qwen2Tokenizer`.
+    Qwen2,
 }
 
 impl Class {
@@ -34,6 +36,7 @@ impl Class {
             "GPTNeoXTokenizer" => Some(Class::GptNeoX),
             "RobertaTokenizer" => Some(Class::Roberta),
             "BertTokenizer" => Some(Class::Bert),
+            "Qwen2Tokenizer" => Some(Class::Qwen2),
             _ => None,
         }
     }
@@ -47,6 +50,7 @@ impl Class {
             Class::GptNeoX => "GPTNeoXTokenizer",
             Class::Roberta => "RobertaTokenizer",
             Class::Bert => "BertTokenizer",
+            Class::Qwen2 => "Qwen2Tokenizer",
         }
     }
 
@@ -70,6 +74,12 @@ impl Class {
         if files.is_older_layout() {
             return Class::of_older_layout(files, release);
         }
+        match (files.model_type(), release) {
+            // Release 5 distrusts the names in folders of these models.
+            (Some("qwen2"), Transformers::V5) => return Ok(Class::Qwen2),
+            (Some("mistral"), Transformers::V5) => return Ok(Class::Generic),
+            _ => {}
+        }
         let Some(name) = files.class() else { return Ok(Class::of_model(files, release)) };
         let class = match (Class::named(name), release) {
             // A tokenizer of bytes under this name is loaded unchanged.
@@ -83,7 +93,7 @@ impl Class {
                     format!(
                         "'tokenizer_class' is \"{name}\", whose rules in transformers {release} grid does not have; \
                          supported are PreTrainedTokenizerFast, GPT2Tokenizer, LlamaTokenizer, GPTNeoXTokenizer, \
-                         RobertaTokenizer and BertTokenizer: if tokenizer.json alone gives the same ids, name \
+                         RobertaTokenizer, BertTokenizer and Qwen2Tokenizer: if tokenizer.json alone gives the same ids, name \
                          PreTrainedTokenizerFast"
                     ),
                 ));
@@ -97,7 +107,10 @@ impl Class {
         match (files.model_type(), release) {
             (Some("gpt2" | "opt" | "gpt_neo" | "gptj"), _) => Class::Gpt2,
             (Some("roberta"), _) => Class::Roberta,
-            (Some("llama"), Transformers::V4) => Class::Llama,
+            (Some("bert"), _) => Class::Bert,
+            (Some("gpt_neox"), _) => Class::GptNeoX,
+            (Some("qwen2" | "qwen3"), _) => Class::Qwen2,
+            (Some("llama" | "mistral"), Transformers::V4) => Class::Llama,
             _ => Class::Generic,
         }
     }
@@ -212,7 +225,6 @@ const OTHERS: &[&str] = &[
     "PhobertTokenizer",
     "Pop2PianoTokenizer",
     "ProphetNetTokenizer",
-    "Qwen2Tokenizer",
     "Qwen3_5Tokenizer",
     "RagTokenizer",
     "ReformerTokenizer",

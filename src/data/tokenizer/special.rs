@@ -20,6 +20,8 @@ pub(super) const PADDING: [&str; 4] = ["<pad>", "[PAD]", "<|pad|>", "<|padding|>
 pub(super) struct Special {
     /// The ids.
     pub(super) tokens: SpecialTokens,
+    /// The mask token and its id.
+    pub(super) mask: Option<(String, u32)>,
     /// Why there is no end-of-text token, with a remedy.
     pub(super) no_end: Option<String>,
     /// Contradictions between the files.
@@ -31,7 +33,7 @@ pub(super) fn by_name(inner: &Inner) -> Special {
     let find = |names: &[&str]| names.iter().find_map(|name| inner.token_to_id(name));
     let eos = find(&END_OF_TEXT);
     let tokens = SpecialTokens { bos: None, eos, pad: find(&PADDING).or(eos) };
-    Special { tokens, no_end: None, warnings: vec![] }
+    Special { tokens, mask: None, no_end: None, warnings: vec![] }
 }
 
 /// The special tokens according to the files. Those of the tokenizer take precedence over `config.json`, and that over the
@@ -82,7 +84,8 @@ pub(super) fn of_files(inner: &Inner, files: &TokenizerFiles, added: &AddedToken
     let usual_pad = || PADDING.iter().find_map(|name| inner.token_to_id(name));
     let pad = named("pad").or_else(|| numbered("pad")).or_else(usual_pad).or(eos);
     let tokens = SpecialTokens { bos: named("bos").or_else(|| numbered("bos")), eos, pad };
-    Special { tokens, no_end, warnings }
+    let mask = added.of_role("mask").map(str::to_owned).zip(named("mask"));
+    Special { tokens, mask, no_end, warnings }
 }
 
 /// The `tokenizer_config.json` for transformers 4 and 5.

@@ -111,6 +111,12 @@ pub fn pairs(part: WorldPart, seed: u64, count: u64) -> Vec<[Record; 2]> {
     (0..count).map(pair).collect()
 }
 
+/// A number between 0 and 1, both exclusive, for the record or pair at a place: an uncertainty that says nothing about the
+/// reply, because it is drawn independently of it.
+pub fn random_uncertainty(part: WorldPart, seed: u64, index: u64) -> f64 {
+    Chance::new(("uncertainty", part), seed, index).unit()
+}
+
 /// The items of a test set of replies, [`WorldPart::DialoguePairs`] or [`WorldPart::Maxims`]; none for other parts.
 ///
 /// Every second item has the replies of the item before it the other way round, after another prefix, so that a model that

@@ -423,3 +423,25 @@ fn what_is_right_depends_on_the_verb_or_on_the_speaker() {
         assert!(said(WorldPart::Habits, seed).iter().all(|(_, said)| *said == agrees), "seed {seed}");
     }
 }
+
+/// The numbers are between 0 and 1 with a mean of 1/2 and a standard deviation of 1/√12, and not those of another part, seed or
+/// place.
+#[test]
+fn random_uncertainties_are_uniform_and_say_nothing_about_the_reply() {
+    let numbers: Vec<f64> = (0..4_000).map(|index| random_uncertainty(WorldPart::Preferences, 1, index)).collect();
+    let mean = numbers.iter().sum::<f64>() / 4_000.0;
+    let deviation = (numbers.iter().map(|number| (number - mean).powi(2)).sum::<f64>() / 4_000.0).sqrt();
+    assert!(numbers.iter().all(|number| (0.0..1.0).contains(number)));
+    assert!((mean - 0.5).abs() < 0.02 && (deviation - 1.0 / 12f64.sqrt()).abs() < 0.01, "{mean} {deviation}");
+    let agrees = |pair: &[Record; 2]| f64::from(u8::from(pair[0].prompt_and_reply().1.starts_with("Yes"))) - 0.5;
+    let covariance: f64 = pairs(WorldPart::Preferences, 1, 4_000)
+        .iter()
+        .zip(&numbers)
+        .map(|(pair, number)| agrees(pair) * (number - mean))
+        .sum();
+    // Of independent values with deviations 1/2 and 0.29, the mean product has a standard error of 0.0023.
+    assert!((covariance / 4_000.0).abs() < 0.008, "{covariance}");
+    for other in [(WorldPart::Habits, 1), (WorldPart::Preferences, 2)] {
+        assert_ne!(random_uncertainty(other.0, other.1, 0), numbers[0]);
+    }
+}

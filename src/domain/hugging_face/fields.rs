@@ -3,8 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use super::unsupported::Unsupported;
+use crate::domain::arch::{Arch, Gelu};
 use crate::domain::excerpt::excerpt;
-use crate::domain::model::Arch;
 
 /// The fields of a JSON object.
 pub(super) struct Fields<'a>(pub(super) &'a Map<String, Value>);
@@ -101,10 +101,6 @@ impl Fields<'_> {
         self.must_be("chunk_size_feed_forward", &[json!(0)])?;
         self.must_be("pruned_heads", &[json!({})])?;
         self.must_be("per_layer_config", &[json!({})])?;
-        // A window has no effect if it is turned off.
-        if self.get("use_sliding_window").is_none() {
-            self.must_be("sliding_window", &[])?;
-        }
         if let Some(value) = self.get("layer_types") {
             let full = |kinds: &Vec<Value>| kinds.iter().all(|kind| *kind == json!("full_attention"));
             if !value.as_array().is_some_and(full) {
@@ -115,6 +111,21 @@ impl Fields<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The form of the GELU; other activations are refused.
+    pub(super) fn gelu(&self, name: &str) -> Result<Gelu, Unsupported> {
+        let tanh = ["gelu_new", "gelu_pytorch_tanh", "gelu_python_tanh", "gelu_fast", "gelu_accurate"];
+        let known = ["gelu", "gelu_python"].iter().chain(&tanh).map(|name| json!(name)).collect::<Vec<_>>();
+        self.must_be(name, &known)?;
+        let is_tanh = self.get(name).and_then(Value::as_str).is_some_and(|name| tanh.contains(&name));
+        Ok(if is_tanh { Gelu::Tanh } else { Gelu::Exact })
+    }
+
+    /// Rejects a window of attention, for an architecture that has none.
+    pub(super) fn must_have_no_window(&self) -> Result<(), Unsupported> {
+        // It has no effect if it is turned off.
+        if self.get("use_sliding_window").is_some() { Ok(()) } else { self.must_be("sliding_window", &[]) }
     }
 
     /// Rejects fields that are neither read nor known to have no effect on the outputs.

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::fields::Fields;
+use super::rope::RopeNames;
 use super::unsupported::Unsupported;
 use crate::domain::model::ModelConfig;
 
@@ -12,6 +13,8 @@ pub(super) struct ConfigFormat {
     pub(super) read: fn(&Fields<'_>) -> Result<ModelConfig, Unsupported>,
     /// Writes the fields that other architectures do not have.
     pub(super) write: fn(&ModelConfig) -> Value,
+    /// The names of the fields of rotary positions, if the architecture has these.
+    pub(super) rope: Option<&'static RopeNames>,
     /// The fields of dropout probabilities, with their defaults.
     pub(super) dropouts: &'static [(&'static str, f64)],
     /// The names of all fields besides those that every architecture has.

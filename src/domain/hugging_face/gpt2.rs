@@ -5,12 +5,14 @@ use serde_json::{Value, json};
 use super::fields::Fields;
 use super::format::ConfigFormat;
 use super::unsupported::Unsupported;
-use crate::domain::model::{Arch, ModelConfig};
+use crate::domain::arch::Arch;
+use crate::domain::model::ModelConfig;
 
 /// The format of the file.
 pub(super) const FORMAT: ConfigFormat = ConfigFormat {
     read,
     write,
+    rope: None,
     dropouts: &[("attn_pdrop", 0.1), ("embd_pdrop", 0.1), ("resid_pdrop", 0.1)],
     fields: FIELDS,
 };
@@ -64,6 +66,7 @@ fn write(model: &ModelConfig) -> Value {
 /// Reads the configuration.
 fn read(fields: &Fields<'_>) -> Result<ModelConfig, Unsupported> {
     fields.must_be_of(&["GPT2LMHeadModel", "GPT2Model"])?;
+    fields.must_have_no_window()?;
     // All names of the tanh form of GELU.
     let gelu = ["gelu_new", "gelu_pytorch_tanh", "gelu_python_tanh", "gelu_fast", "gelu_accurate"];
     fields.must_be("activation_function", &gelu.map(|name| json!(name)))?;
@@ -82,6 +85,7 @@ fn read(fields: &Fields<'_>) -> Result<ModelConfig, Unsupported> {
         head_dim: hidden / heads.max(1),
         intermediate: fields.whole_or("n_inner", Some(hidden.saturating_mul(4)))?,
         rope_base: 10_000.0,
+        rope_scaling: None,
         norm_eps: fields.real("layer_norm_epsilon", 1e-5)?,
         tied: fields.flag("tie_word_embeddings", true)?,
         init_std: fields.real("initializer_range", 0.02)?,

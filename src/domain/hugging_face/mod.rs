@@ -1,10 +1,17 @@
 //! The `config.json` of Hugging Face models: reading it for imported models, and writing it for exported ones.
 
+mod bert;
 mod fields;
 mod format;
 mod gpt2;
+mod gpt_neox;
 mod llama;
+mod ltg_bert;
+mod mistral;
 mod names;
+mod opt;
+mod qwen;
+mod rope;
 mod unsupported;
 
 use std::collections::BTreeSet;
@@ -12,9 +19,10 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::arch::Arch;
 use super::excerpt::excerpt;
 use super::json_text::parse_json;
-use super::model::{Arch, ModelConfig};
+use super::model::ModelConfig;
 use super::plain_text::plain_text;
 use fields::Fields;
 use format::ConfigFormat;
@@ -84,17 +92,27 @@ impl ConfigFile {
         let fields = Fields(&fields);
         fields.must_be("quantization_config", &[])?;
         fields.must_be("compression_config", &[])?;
-        if let Some(value) = fields.get("auto_map").filter(|value| **value != json!({})) {
+        let known = arch(&fields);
+        // The code of these is known.
+        let is_published = matches!(known, Some(Arch::LtgBert(_) | Arch::GptBert(_)));
+        if let Some(value) = fields.get("auto_map").filter(|value| **value != json!({}) && !is_published) {
             return Err(Unsupported(format!(
                 "'auto_map' is {}: the model is computed by Python code of its own, which grid does not run; if the \
                  outputs are those of a standard architecture, remove 'auto_map'",
                 excerpt(value)
             )));
         }
-        let model_type = fields.get("model_type").and_then(Value::as_str);
-        let Some(arch) = Arch::ALL.into_iter().find(|arch| Some(arch.name()) == model_type) else {
-            let known = Arch::ALL.map(|arch| format!("'{}'", arch.name())).join(" and ");
-            let found = model_type.unwrap_or("missing");
+        if fields.get("is_encoder_decoder") == Some(&json!(true)) {
+            let name = fields.get("model_type").and_then(Value::as_str).unwrap_or("missing");
+            return Err(Unsupported(format!(
+                "'is_encoder_decoder' is true ('model_type' is {}); grid computes models that are a decoder or an encoder alone",
+                excerpt(name)
+            )));
+        }
+        let Some(arch) = known else {
+            let [known @ .., last] = Arch::ALL.map(|arch| format!("'{}'", arch.name()));
+            let known = format!("{} and {last}", known.join(", "));
+            let found = fields.get("model_type").and_then(Value::as_str).unwrap_or("missing");
             return Err(Unsupported(format!("'model_type' is {}; supported are {known}", excerpt(found))));
         };
         fields.check_common()?;
@@ -140,11 +158,31 @@ impl ConfigFile {
     }
 }
 
+/// The architecture that a `config.json` names.
+fn arch(fields: &Fields<'_>) -> Option<Arch> {
+    let model_type = fields.get("model_type").and_then(Value::as_str).map(|name| match name {
+        // Published models name it in three ways.
+        "gptbert" | "gpt-bert" => "gpt_bert",
+        "ltg_bert" | "ltg-bert" => "ltgbert",
+        name => name,
+    });
+    Arch::ALL.into_iter().find(|arch| Some(arch.name()) == model_type)
+}
+
 /// The format of the `config.json` of an architecture.
 fn format(arch: Arch) -> &'static ConfigFormat {
     match arch {
         Arch::Llama => &llama::FORMAT,
         Arch::Gpt2 => &gpt2::FORMAT,
+        Arch::Qwen2 => &qwen::QWEN2,
+        Arch::Qwen3 => &qwen::QWEN3,
+        Arch::Mistral(_) => &mistral::FORMAT,
+        Arch::Opt(_) => &opt::FORMAT,
+        Arch::GptNeox(_) => &gpt_neox::FORMAT,
+        Arch::Bert(_) => &bert::BERT,
+        Arch::Roberta(_) => &bert::ROBERTA,
+        Arch::LtgBert(_) => &ltg_bert::LTG_BERT,
+        Arch::GptBert(_) => &ltg_bert::GPT_BERT,
     }
 }
 
@@ -157,10 +195,30 @@ pub fn is_known(arch: Arch, name: &str) -> bool {
 pub fn difference_in_release_4(text: &str) -> Option<String> {
     let fields = json_object(text).ok()?;
     let fields = Fields(&fields);
-    match fields.get("model_type").and_then(Value::as_str) == Some(Arch::Llama.name()) {
-        true => llama::unread_by_release_4(&fields),
-        false => None,
+    let arch = arch(&fields)?;
+    let positions = fields.whole_or("max_position_embeddings", Some(arch.properties().max_positions)).ok()?;
+    if let (Arch::Qwen2 | Arch::Qwen3, Some(window)) = (arch, qwen::window_of_release_4(&fields, positions)) {
+        return Some(format!(
+            "transformers 4.51.3, which the official pipeline uses, lets a token attend to 'sliding_window' = {window} tokens \
+             although 'use_sliding_window' is off; longer texts have other log-probabilities there"
+        ));
     }
+    rope::difference_in_release_4(&fields, format(arch).rope?, positions)
+}
+
+/// What cannot be known of a model from its `config.json`, and how grid computes it; `None` if nothing.
+pub fn ambiguity(text: &str) -> Option<String> {
+    let fields = json_object(text).ok()?;
+    let fields = Fields(&fields);
+    let is_open = matches!(arch(&fields), Some(Arch::LtgBert(_))) && fields.get(ltg_bert::SPLIT).is_none();
+    is_open.then(|| {
+        format!(
+            "the code of LTG-BERT was published in two releases that divide the embeddings of positions differently, and \
+             nothing in the folder tells which one the model has; it is computed as in training/model.py: set '{}' in \
+             config.json to \"heads\" if that is right, or to \"halves\" for babylm/train/model.py",
+            ltg_bert::SPLIT
+        )
+    })
 }
 
 /// The sorted names of the weight files listed in a `model.safetensors.index.json`.

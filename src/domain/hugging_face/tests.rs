@@ -1,7 +1,10 @@
 use super::names::COMMON;
 use super::*;
+use crate::domain::arch::{ArchProperties, Gelu, GptNeox, Mistral, NormPlace, Opt, Positions};
+use crate::domain::rope_scaling::RopeScaling;
 
 fn file(arch: Arch) -> ConfigFile {
+    let ArchProperties { tied, grouped_heads, positions, .. } = arch.properties();
     let model = ModelConfig {
         arch,
         vocab_size: 61,
@@ -9,12 +12,13 @@ fn file(arch: Arch) -> ConfigFile {
         hidden: 32,
         layers: 2,
         heads: 4,
-        kv_heads: if arch == Arch::Llama { 2 } else { 4 },
+        kv_heads: if grouped_heads { 2 } else { 4 },
         head_dim: 8,
         intermediate: 48,
-        rope_base: if arch == Arch::Llama { 5e5 } else { 10_000.0 },
+        rope_base: if positions == Positions::Rotary { 5e5 } else { 10_000.0 },
+        rope_scaling: None,
         norm_eps: 1e-5,
-        tied: arch == Arch::Gpt2,
+        tied,
         init_std: 0.1,
     };
     let tokens = SpecialTokens { bos: None, eos: Some(0), pad: Some(1) };
@@ -34,6 +38,99 @@ fn configurations_round_trip() {
     for arch in Arch::ALL {
         assert_eq!(ConfigFile::parse(&file(arch).text()), Ok(file(arch)));
     }
+    let neox = |rotary_fraction, gelu| GptNeox { parallel: false, rotary_fraction, gelu, attention_bias: false };
+    for arch in [
+        Arch::Mistral(Mistral { window: Some(8) }),
+        Arch::Opt(Opt { norm: NormPlace::After, embedding: Some(16) }),
+        Arch::GptNeox(neox(1.0, Gelu::Tanh)),
+        Arch::GptNeox(neox(0.5, Gelu::Exact)),
+    ] {
+        assert_eq!(ConfigFile::parse(&file(arch).text()), Ok(file(arch)));
+    }
+    let llama3 = RopeScaling::Llama3 { factor: 8.0, low_frequency: 1.0, high_frequency: 4.0, original_positions: 16 };
+    let yarn = RopeScaling::Yarn {
+        factor: 4.0,
+        attention_factor: 1.25,
+        beta_fast: 32.0,
+        beta_slow: 1.0,
+        original_positions: 10,
+        truncate: false,
+    };
+    for scaling in [RopeScaling::Linear { factor: 2.0 }, RopeScaling::Dynamic { factor: 2.0 }, llama3, yarn] {
+        for arch in Arch::ALL.into_iter().filter(|arch| arch.properties().positions == Positions::Rotary) {
+            let plain = file(arch);
+            let scaled =
+                ConfigFile { model: ModelConfig { rope_scaling: Some(scaling), ..plain.model.clone() }, ..plain };
+            assert_eq!(ConfigFile::parse(&scaled.text()), Ok(scaled));
+        }
+    }
+}
+
+/// What `transformers` takes where a field is missing.
+#[test]
+fn defaults_differ_by_architecture() {
+    let without = |arch: Arch, absent: &[&str]| {
+        let mut fields = fields(arch);
+        absent.iter().for_each(|name| drop(fields.remove(*name)));
+        parse(&fields).unwrap().model
+    };
+    let mistral = Arch::Mistral(Mistral { window: None });
+    let read = without(mistral, &["sliding_window", "max_position_embeddings"]);
+    assert_eq!((read.arch, read.max_positions), (Arch::Mistral(Mistral { window: Some(4_096) }), 131_072));
+    let refusal = |arch: Arch, absent: &str| {
+        let mut fields = fields(arch);
+        fields.remove(absent);
+        parse(&fields).unwrap_err().to_string()
+    };
+    assert_eq!(refusal(mistral, "num_key_value_heads"), "has 8 key/value heads, which do not divide the 4 heads");
+    assert_eq!(refusal(Arch::Qwen2, "num_key_value_heads"), "has 32 key/value heads, which do not divide the 4 heads");
+    assert_eq!(without(Arch::Qwen3, &["head_dim"]).head_dim, 128);
+    assert_eq!(without(Arch::Qwen2, &["head_dim"]).head_dim, 8);
+    assert_eq!(without(Arch::Qwen2, &["use_sliding_window"]), without(Arch::Qwen2, &[]));
+    let [.., opt, neox] = Arch::TRAINED;
+    assert_eq!(without(opt, &["word_embed_proj_dim", "do_layer_norm_before"]), without(opt, &[]));
+    let read = without(neox, &["rotary_pct", "rope_parameters", "rotary_emb_base", "use_parallel_residual"]);
+    assert_eq!(read, ModelConfig { rope_base: 1e4, ..without(neox, &[]) });
+}
+
+#[test]
+fn options_of_other_architectures_that_change_the_outputs_are_rejected() {
+    let [.., mistral, opt, neox] = Arch::TRAINED;
+    let changes = [
+        (Arch::Qwen2, "use_sliding_window", json!(true)),
+        (Arch::Qwen3, "attention_bias", json!(true)),
+        (mistral, "sliding_window", json!(0)),
+        (opt, "activation_function", json!("gelu")),
+        (opt, "enable_bias", json!(false)),
+        (opt, "_remove_final_layer_norm", json!(true)),
+        (opt, "layer_norm_elementwise_affine", json!(false)),
+        (opt, "num_attention_heads", json!(3)),
+        (neox, "hidden_act", json!("relu")),
+        (neox, "rotary_pct", json!(0.2)),
+        (neox, "rope_theta", json!(7)),
+    ];
+    let errors = changes.map(|(arch, field, value)| {
+        let mut fields = fields(arch);
+        fields.insert(field.to_owned(), value);
+        if field == "rotary_pct" {
+            fields.remove("rope_parameters");
+            fields.insert("num_attention_heads".to_owned(), json!(2));
+        }
+        parse(&fields).unwrap_err().to_string()
+    });
+    insta::assert_snapshot!(errors.join("\n"), @r#"
+    'use_sliding_window' is true; only false is supported
+    'attention_bias' is true; only false is supported
+    'sliding_window' is 0, so that no token attends to itself
+    'activation_function' is "gelu"; only "relu" is supported
+    'enable_bias' is false; only true is supported
+    '_remove_final_layer_norm' is true; only false is supported
+    'layer_norm_elementwise_affine' is false; only true is supported
+    has 3 heads of width 10, which do not fill the hidden size of 32
+    'hidden_act' is "relu"; only "gelu" or "gelu_python" or "gelu_new" or "gelu_pytorch_tanh" or "gelu_python_tanh" or "gelu_fast" or "gelu_accurate" is supported
+    has an odd width of a head, 3, which rotary positions cannot rotate
+    'rope_theta' is 7; only 500000.0 or 500000 is supported
+    "#);
 }
 
 #[test]
@@ -71,9 +168,11 @@ fn options_that_change_the_outputs_are_rejected() {
     let changes = [
         ("hidden_act", json!("gelu")),
         ("attention_bias", json!(true)),
-        ("rope_scaling", json!({"type": "linear", "factor": 2.0})),
+        ("rope_scaling", json!({"type": "linear"})),
         ("rope_scaling", json!({"rope_type": "llama3", "factor": 8.0})),
         ("rope_parameters", json!({"rope_type": "yarn"})),
+        ("rope_parameters", json!({"rope_type": "longrope", "factor": 2.0})),
+        ("rope_parameters", json!({"rope_type": "linear", "type": "dynamic", "factor": 2.0})),
         ("rope_parameters", json!({"rope_type": "default", "partial_rotary_factor": 0.5})),
         ("rope_parameters", json!({"full_attention": {"rope_type": "default"}})),
         ("rope_scaling", json!("linear")),
@@ -103,10 +202,12 @@ fn options_that_change_the_outputs_are_rejected() {
     insta::assert_snapshot!(errors.join("\n"), @r#"
     'hidden_act' is "gelu"; only "silu" or "swish" is supported
     'attention_bias' is true; only false is supported
-    'rope_scaling' is {"factor":2.0,"type":"linear"}; the type "linear" of rotary embeddings is not supported
-    'rope_scaling' is {"factor":8.0,"rope_type":"llama3"}; the rope_type "llama3" of rotary embeddings is not supported
-    'rope_parameters' is {"rope_type":"yarn"}; the rope_type "yarn" of rotary embeddings is not supported
-    'rope_parameters' is {"partial_rotary_factor":0.5,"rope_type":"default"}; a partial_rotary_factor of 0.5 is not supported
+    'rope_scaling' is {"type":"linear"}; a 'factor' that is missing or not above 0 is not supported
+    'rope_scaling' is {"factor":8.0,"rope_type":"llama3"}; a 'low_freq_factor' that is missing or not above 0 is not supported
+    'rope_parameters' is {"rope_type":"yarn"}; a 'factor' that is missing or not above 0 is not supported
+    'rope_parameters' is {"factor":2.0,"rope_type":"longrope"}; the rope_type "longrope" of rotary embeddings is not supported
+    'rope_parameters' is {"factor":2.0,"rope_type":"linear","type":"dynamic"}; a rope_type that differs from the type is not supported
+    has a partial_rotary_factor of 0.5, which is not supported
     'rope_parameters' is {"full_attention":{"rope_type":"default"}}; the field 'full_attention' in it is not supported
     'rope_scaling' is "linear", not an object
     'partial_rotary_factor' is 0.25; only 1.0 or 1 is supported
@@ -125,7 +226,7 @@ fn options_that_change_the_outputs_are_rejected() {
     has no 'vocab_size'
     'tie_word_embeddings' is "yes", neither true nor false
     'quantization_config' is {"bits":4}; only a model without it is supported
-    'model_type' is mamba; supported are 'llama' and 'gpt2'
+    'model_type' is mamba; supported are 'llama', 'gpt2', 'qwen2', 'qwen3', 'mistral', 'opt', 'gpt_neox', 'bert', 'roberta', 'ltgbert' and 'gpt_bert'
     "#);
 }
 
@@ -210,6 +311,14 @@ fn a_base_that_release_4_does_not_read_is_said() {
     assert_eq!(said(json!({"model_type": "gpt2"})), None);
     assert_eq!(said(json!({"model_type": "llama", "rope_theta": 5e5})), None);
     assert_eq!(said(json!({"model_type": "llama", "rope_theta": 5e5, "rope_parameters": {"rope_theta": 5e5}})), None);
+    let scaled = json!({"model_type": "llama", "rope_parameters": {"rope_type": "linear", "factor": 2}});
+    assert!(said(scaled).unwrap().contains("reads only 'rope_scaling'"));
+    let yarn = |factor: f64| {
+        let scaling = json!({"rope_type": "yarn", "factor": factor, "original_max_position_embeddings": 512});
+        said(json!({"model_type": "llama", "max_position_embeddings": 2048, "rope_scaling": scaling}))
+    };
+    assert_eq!(yarn(4.0), None);
+    assert!(yarn(2.0).unwrap().contains("max_position_embeddings / original_max_position_embeddings"));
     insta::assert_snapshot!(said(json!({"model_type": "llama", "rope_parameters": {"rope_theta": 5e5}})).unwrap(), @"the base of the rotary positions is 500000, but transformers 4.51.3, which the official pipeline uses, reads only 'rope_theta' and computes with 10000; set 'rope_theta' to 500000 for both to agree");
 }
 

@@ -1,6 +1,12 @@
+use std::collections::BTreeMap;
+
+use super::super::arch::Arch;
+use super::super::curriculum::{LossMask, OptimizerStart, RecordOrder, Replay};
 use super::super::digest::Digest;
 use super::super::finetune::{Pooling, Selection};
-use super::super::model::Arch;
+use super::super::interaction::PromptPart;
+use super::super::objective::TuneObjective;
+use super::super::sampling::SamplingOptions;
 use super::super::training::{Length, Precision, Schedule, Warmup};
 use super::*;
 
@@ -46,6 +52,7 @@ fn tune() -> TuneJob {
         max_length: 128,
         objective: TuneObjective::Sft,
         references: BTreeMap::new(),
+        teachers: vec![],
         shots: None,
         loss: LossMask::Reply,
         training,
@@ -125,6 +132,7 @@ fn pretrain() -> PretrainJob {
         head_dim: 8,
         intermediate: 32,
         rope_base: 10_000.0,
+        rope_scaling: None,
         norm_eps: 1e-6,
         tied: false,
         init_std: 0.02,
@@ -135,6 +143,7 @@ fn pretrain() -> PretrainJob {
         corpora: vec![JobId::of("speech")],
         sequence_length: 64,
         training: Training::plain(Length::Epochs(1), 8, 1e-3),
+        distillation: None,
         milestones: vec![],
         seed: 1,
     }
@@ -153,6 +162,15 @@ fn versions() -> Vec<(&'static str, Job)> {
     };
     let (model, dataset) = (JobId::of("model"), JobId::of("pairs"));
     let logprobs = LogprobsJob { model, dataset, max_length: 64, precision: Precision::F32 };
+    let sample = SampleJob {
+        model,
+        prompts: Prompts::Pieces { corpus: dataset, context: 8 },
+        part: PromptPart { number: 0, of: 1, most: None },
+        replies: 1,
+        options: SamplingOptions::greedy(8, vec![]),
+        precision: Precision::F32,
+        seed: 1,
+    };
     let replay =
         ReplayedText { share: Replay::new(0.25).unwrap(), corpora: vec![JobId::of("speech")], sequence_length: 64 };
     vec![
@@ -162,6 +180,8 @@ fn versions() -> Vec<(&'static str, Job)> {
         ("", Job::Pretrain(pretrain())),
         ("", Job::Import(ImportJob { folder: origin })),
         ("", Job::Logprobs(logprobs)),
+        ("", Job::Sample(sample)),
+        ("", Job::Teach(TeachJob { samples: model, teacher: JobTeacher::Samples { samples: dataset } })),
         ("", Job::Tune(tune())),
         (" with `pretrain_mix` above 0", Job::Tune(TuneJob { replay: Some(replay), ..tune() })),
         ("", Job::Eval(eval)),

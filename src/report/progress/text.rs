@@ -123,6 +123,9 @@ fn ended(state: &RunState, job: &JobProgress, outcome: &Outcome) -> String {
 fn details(job: &JobProgress) -> String {
     match job.kind {
         JobKind::Tokenizer | JobKind::Import | JobKind::Logprobs => String::new(),
+        JobKind::Sample | JobKind::Teach => {
+            job.words.map_or(String::new(), |words| format!("{:>6} words", human::count(words)))
+        }
         JobKind::Prepare => match (job.words, job.tokens) {
             (Some(words), Some(tokens)) => {
                 format!("{:>6} words  {:>5} tokens", human::count(words), human::count(tokens))
@@ -147,6 +150,7 @@ fn details(job: &JobProgress) -> String {
 fn details_width(kind: JobKind) -> usize {
     match kind {
         JobKind::Tokenizer | JobKind::Import | JobKind::Logprobs => 0,
+        JobKind::Sample | JobKind::Teach => 12,
         JobKind::Prepare => 26,
         JobKind::Pretrain | JobKind::Tune => 37,
         JobKind::Eval | JobKind::Finetune => 24,

@@ -99,6 +99,8 @@ impl Subject {
             | Job::Prepare(_)
             | Job::Import(_)
             | Job::Logprobs(_)
+            | Job::Sample(_)
+            | Job::Teach(_)
             | Job::Finetune(_)
             | Job::Eval(_) => None,
         })

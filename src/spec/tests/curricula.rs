@@ -92,7 +92,7 @@ axes:
     x.yaml:18:33: 'schedule' must be one of each, whole, not 'both'
       help: such as each
     x.yaml:18:39: unknown key 'order'
-      help: known keys here: stages, schedule
+      help: known keys here: rounds, stages, schedule
     x.yaml:19:10: missing key 'stages'
       help: such as `{stages: [a, b], schedule: whole}`
     ");

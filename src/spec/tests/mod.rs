@@ -6,6 +6,7 @@ mod curricula;
 mod finetune;
 mod page;
 mod remote;
+mod sampling;
 mod tables;
 mod terminal;
 

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::super::{Likelihood, read, score};
 use super::*;
-use crate::domain::{Cluster, Gap, GlueTask, Milestone, Mode};
+use crate::domain::{Cluster, Gap, GlueTask, Milestone, Mode, ScoringBackend};
 use crate::recordings::recording;
 
 fn outcomes(suite: Suite, items: &[Item], sums: &[Vec<f64>]) -> (Vec<Score>, Vec<ItemOutcome>) {
@@ -46,7 +46,7 @@ fn predictions_are_the_chosen_completions() {
     let written: Value = serde_json::from_str(&predictions(Suite::Comps, &comps, &answers)).unwrap();
     assert_eq!(written["base"]["predictions"][0]["pred"], "A dog can bark.");
     assert_eq!(
-        folder(official_of(Suite::BlimpSupplement), Suite::BlimpSupplement, Size::Full),
+        folder(official_of(Suite::BlimpSupplement), Suite::BlimpSupplement, Size::Full, ScoringBackend::Causal),
         "zero_shot/causal/blimp/supplement_filtered"
     );
 }
@@ -74,7 +74,9 @@ fn surprisals_are_those_of_the_official_checkpoints() {
         outcome("1000000-words", 2, None),
         outcome("1500000-words", 1, Some(-2.0)),
     ];
-    let [file] = &super::files(Suite::Aoa, Size::Full, &items, &outcomes, &[])[..] else { panic!("one file") };
+    let [file] = &super::files(Suite::Aoa, Size::Full, ScoringBackend::Causal, &items, &outcomes, &[])[..] else {
+        panic!("one file")
+    };
     assert_eq!(file.path, "zero_shot/causal/AoA_word/surprisal.json");
     assert!(file.text.contains("NaN"), "{}", file.text);
     let written: Value = serde_json::from_str(&file.text.replace("NaN", "null")).unwrap();

@@ -5,6 +5,8 @@
 // rows of B and C are vectors. Queries are the lanes of the scores (`scores` is keys x queries), so that maxima and
 // sums over keys are maxima and sums of vectors. In bfloat16, a 32-bit word holds two numbers that are adjacent along
 // the depth, in A and in B; in float, it holds one. `Depth<T>::per_word` is that number.
+#pragma once
+
 #include "vector.h"
 
 #include <cstdlib>

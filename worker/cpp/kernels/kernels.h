@@ -30,6 +30,12 @@ struct Rows {
   int64_t begin, end, width;
 };
 
+// A linear layer of a block of at most `Kernels::block` rows: [rows, inputs] -> [rows, outputs].
+struct Linear {
+  static constexpr int64_t CHUNK = 48;  // outputs that are computed together
+  int64_t rows, inputs, outputs;
+};
+
 // A number for each row: `common` times the factor of the row, or `common` for every row if there are no factors
 // (null).
 struct PerRow {
@@ -69,11 +75,31 @@ struct Loops {
   // `scale` overwrite the logits. `space` has room for `width` floats.
   void (*cross_entropy)(
       Rows, T* logits, const int64_t* targets, PerRow smoothing, PerRow scale, float* losses, float* space);
+
+  // For generation: results of a row do not depend on the other rows or on their number, bit for bit.
+
+  // The input of `linear`: a block of rows [rows, width] with a lane for each row; words [width / numbers per word,
+  // block].
+  void (*to_lanes)(int64_t rows, int64_t width, const T* x, uint32_t* lanes);
+  // The outputs `first` to `first + count` (at most CHUNK) of x @ weight.T + bias; weight [outputs, inputs]; the bias
+  // may be null.
+  void (*linear)(
+      const Linear&, int64_t first, int64_t count, const uint32_t* lanes, const T* weight, const float* bias, T* y);
+  // Stores the rotated keys [dim, capacity] and values [capacity, dim] of one key/value head of one text, whose number
+  // out of batch * kv_heads is `task`. The capacity is a multiple of `block`.
+  void (*store_text)(const Attention&, int64_t task, const T* packed, int64_t capacity, float* keys, float* values);
+  // Attention of one more token of a text (length 1) at its position, whose key and value are stored like those before.
+  void (*cached_attention)(
+      const Attention&, int64_t task, const T* packed, const int64_t* positions, int64_t capacity, float* keys,
+      float* values, T* output);
+  // GELU in its tanh form of the numbers `begin` to `end`, both multiples of `lanes`.
+  void (*gelu)(int64_t begin, int64_t end, const T* x, T* y);
 };
 
 struct Kernels {
   const char* name;  // of the instruction set
   int64_t lanes;     // floats in a vector; twice of it must divide `dim` and, except for the cross entropy, `width`
+  int64_t block;     // rows that `linear` processes together
   Loops<float> float32;
   Loops<BFloat16> bfloat16;
 };

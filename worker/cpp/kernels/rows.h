@@ -1,4 +1,6 @@
 // Part of isa.cpp: norms, gates and losses, in one pass over each row while it is in the cache.
+#pragma once
+
 #include "vector.h"
 
 namespace grid {
@@ -72,7 +74,11 @@ void add_norm_gradient(
   }
 }
 
-INLINE Floats sigmoid(Floats x) { return 1.0f / (1.0f + exp2(x * -LOG2_E)); }
+// 2^x only has an exponent for x < 128; above 126, the sigmoid is as good as 0. NaN gives NaN.
+INLINE Floats sigmoid(Floats x) {
+  const Floats power = x * -LOG2_E, most = splat(126.0f);
+  return 1.0f / (1.0f + exp2(power > most ? most : power));
+}
 
 template <typename T>
 void swiglu(Rows rows, const T* gate_up, T* inner) {

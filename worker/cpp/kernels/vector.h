@@ -88,7 +88,7 @@ INLINE float sum(Floats x) {
   return total;
 }
 
-// 2^x with an error of at most two units in the last place; 0 below 2^-126; NaN for NaN.
+// 2^x for x below 128, with an error of at most two units in the last place; 0 below 2^-126; NaN for NaN.
 INLINE Floats exp2(Floats x) {
   const Floats floor = splat(-126.0f);
   const Floats y = x < floor ? floor : x;

@@ -35,6 +35,7 @@ fn submit(folder: &Path, token: &str, vocab_size: u32) -> Assignment {
         sources: vec![],
         parents: BTreeMap::new(),
         keep_optimizer: false,
+        teacher: None,
         settings,
     };
     fs::write(folder.join(JOB), serde_json::to_string(&assignment).unwrap()).unwrap();

@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
 use grid::data::Tokenizer;
-use grid::domain::{EvalJob, Event, ItemOutcome, Milestone, Nan, Score, ScoringMethod, ScoringRequest, grouped};
+use grid::domain::hugging_face::files::TOKENIZER_CONFIG;
+use grid::domain::{
+    EvalJob, Event, ItemOutcome, Milestone, Nan, Score, ScoringBackend, ScoringMethod, ScoringRequest, grouped,
+};
 use grid::scoring::{self, RequestError, ScoringContext, TextRequests};
 use grid::suites::{self, AoaCheckpoint, Candidate, Item, Likelihood};
 use rayon::prelude::*;
@@ -14,7 +17,7 @@ use super::milestones::WordMilestone;
 use super::scorable::{ModelCache, Scorable};
 use super::unscorable_item;
 use crate::attempt::{Attempt, JobError};
-use crate::ml::Scorer;
+use crate::ml::{Masking, Scorer};
 
 /// The interval at which progress is written to the journal.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
@@ -100,6 +103,17 @@ fn score_milestones(
     Ok(suites::score_checkpoints(job.mode, items, &stages, &pieces, vocabulary))
 }
 
+/// How tokens are masked; `None` for the causal backend.
+fn masking(backend: ScoringBackend, tokenizer: &Tokenizer) -> Result<Option<Masking>, JobError> {
+    match (backend.masks(), tokenizer.mask()) {
+        (false, _) => Ok(None),
+        (true, Some((_, mask))) => Ok(Some(Masking { mask, backend })),
+        (true, None) => Err(JobError::failed(format!(
+            "the backend '{backend}' masks tokens, but {TOKENIZER_CONFIG} names no 'mask_token' of the tokenizer"
+        ))),
+    }
+}
+
 /// A part of the work of a job, for its progress.
 #[derive(Clone, Copy)]
 struct WorkPart {
@@ -139,10 +153,13 @@ impl Evaluation<'_> {
         let numbers_of_candidates: Vec<usize> =
             self.items.iter().flat_map(|item| &item.candidates).map(number).collect();
         let positions = scorable.model.config().max_positions as usize;
-        let context = ScoringContext { tokenizer, first_token: self.job.mode.first_token, positions };
+        let mode = self.job.mode;
+        let backend = mode.backend.of(scorable.model.config().arch);
+        let backend = backend.map_err(|problem| JobError::failed(format!("{}: {problem}", self.job.test)))?;
+        let context = ScoringContext { tokenizer, first_token: mode.first_token, positions, backend };
         let texts = distinct.par_iter().map(|candidate| context.requests(candidate));
         let texts: Vec<TextRequests> = texts.collect::<Result<_, RequestError>>()?;
-        let scorer = Scorer::new(&scorable.model);
+        let scorer = Scorer::new(&scorable.model).with_masking(masking(backend, tokenizer)?);
         for (candidate, text) in distinct.iter().zip(&texts) {
             if let Some(problem) = text.sequences.iter().find_map(|request| scorer.check(request).err()) {
                 let Self { job, files, items } = self;

@@ -29,6 +29,7 @@ pub(super) fn assignment(token: &str, job: &Job, parents: &BTreeMap<JobId, PathB
         sources: vec![],
         parents: parents.iter().map(|(id, output)| (*id, finished(output))).collect(),
         keep_optimizer: true,
+        teacher: None,
         settings,
     }
 }
@@ -123,6 +124,7 @@ pub(super) fn pretraining(runs: &Path) -> (Job, BTreeMap<JobId, PathBuf>) {
         head_dim: 8,
         intermediate: 32,
         rope_base: 10_000.0,
+        rope_scaling: None,
         norm_eps: 1e-5,
         tied: true,
         init_std: 0.02,
@@ -142,6 +144,7 @@ pub(super) fn pretraining(runs: &Path) -> (Job, BTreeMap<JobId, PathBuf>) {
             corpora,
             sequence_length: 16,
             training,
+            distillation: None,
             milestones: vec![],
             seed: 1,
         }),

@@ -8,12 +8,12 @@ use std::cell::RefCell;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use grid::data::{self, DataError, FileDigest, FileDigests};
+use grid::data::{self, DataError, FileDigest, FileDigests, ROWS, SampledRow};
 use grid::domain::hugging_face::files::WEIGHTS;
 use grid::domain::layout::OPTIMIZER;
 use grid::domain::{
     Artifact, Assignment, Digest, FileStamp, FinishedOutput, InnerPath, JobId, LocatedSource, Milestone, Origin,
-    RunSettings,
+    RunSettings, SourceFile,
 };
 
 use super::milestones::{self, WordMilestone};
@@ -62,10 +62,28 @@ impl<'a> Inputs<'a> {
         &self.assignment.settings
     }
 
-    /// The files of an origin.
+    /// The files of an origin that exists before the experiment.
     pub(super) fn located(self, origin: &Origin) -> LocatedSource {
         let files = self.assignment.sources.iter().find(|(known, _)| known == origin).map(|(_, files)| files.clone());
         LocatedSource { origin: origin.clone(), files: files.unwrap_or_default() }
+    }
+
+    /// The files of an origin, which a job may have written.
+    ///
+    /// # Errors
+    /// A file that is not the one that the job left.
+    pub(super) fn read_origin(self, origin: &Origin) -> Result<LocatedSource, JobError> {
+        let Origin::Output { job } = origin else { return Ok(self.located(origin)) };
+        let folder = self.checked(job, Path::new(""), |path| path.ends_with(ROWS))?;
+        let rows = self.parent(job)?.artifacts.iter().filter(|artifact| artifact.path.ends_with(ROWS));
+        let file = |artifact: &Artifact| SourceFile { path: folder.join(&artifact.path), digest: artifact.digest };
+        Ok(LocatedSource { origin: origin.clone(), files: rows.map(file).collect() })
+    }
+
+    /// The rows that a sample job left.
+    pub(super) fn sampled_rows(self, id: &JobId) -> Result<Vec<SampledRow>, JobError> {
+        let located = self.read_origin(&Origin::Output { job: *id })?;
+        Ok(located.files.iter().map(data::sampled_rows).collect::<Result<Vec<_>, DataError>>()?.concat())
     }
 
     /// The output of a prepare or logprobs job.

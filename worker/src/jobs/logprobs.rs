@@ -1,22 +1,19 @@
 //! Compute the log-probabilities of the replies of a dataset under a model.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use grid::data::{DataError, Split};
-use grid::domain::{Event, LogprobsJob, LossMask, Replies, digested_json};
+use grid::domain::{Event, LogprobsJob, LossMask, Replies};
 use serde::{Deserialize, Serialize};
 
 use super::batches::{InstructionRecords, Logprobs, mismatched_reply, other_records};
 use super::inputs::Inputs;
+use super::partial;
 use crate::attempt::{Attempt, JobError};
 use crate::ml::{LanguageModeling, Model, Reply, reply_logprobs};
 
 /// Records that are computed between two looks at the clock.
 const CHUNK: u64 = 64;
-
-/// The file of an attempt with what it has computed so far.
-const PARTIAL: &str = "partial.json";
 
 /// What an attempt has computed so far.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -31,21 +28,6 @@ impl Partial {
             Split::Train => &mut self.train,
             Split::Validation => &mut self.validation,
         }
-    }
-
-    /// What the newest of the earlier attempts left that left anything intact.
-    fn find(attempt: &Attempt) -> Self {
-        let read = |folder: &PathBuf| {
-            let text = fs::read_to_string(folder.join(PARTIAL)).ok()?;
-            digested_json::from_text(&text).ok()
-        };
-        attempt.earlier().iter().rev().find_map(read).unwrap_or_default()
-    }
-
-    fn save(&self, attempt: &Attempt) -> Result<(), JobError> {
-        let (path, new) = (attempt.folder().join(PARTIAL), attempt.folder().join(format!("{PARTIAL}.new")));
-        fs::write(&new, digested_json::to_text(self).map_err(JobError::failed)?)?;
-        Ok(fs::rename(new, path)?)
     }
 }
 
@@ -91,7 +73,7 @@ pub(super) fn run(job: &LogprobsJob, inputs: Inputs<'_>, attempt: &mut Attempt) 
         .map(|split| Ok((split, SplitReplies::open(folder, split, job)?)))
         .collect::<Result<_, DataError>>()?;
     let total: u64 = splits.iter().map(|(_, replies)| replies.records.len()).sum();
-    let (mut partial, mut before) = (Partial::find(attempt), 0);
+    let (mut partial, mut before) = (partial::find::<Partial>(attempt).unwrap_or_default(), 0);
     for (split, replies) in &splits {
         let mut next = partial.of(*split).len() as u64 / replies.per_record();
         partial.of(*split).truncate((next * replies.per_record()) as usize);
@@ -112,7 +94,7 @@ pub(super) fn run(job: &LogprobsJob, inputs: Inputs<'_>, attempt: &mut Attempt) 
             let stop = attempt.stop_requested();
             if stop || attempt.should_checkpoint() {
                 inputs.check_unchanged()?;
-                partial.save(attempt)?;
+                partial::save(attempt, &partial)?;
             }
             if stop {
                 return Err(JobError::Interrupted { step: done });

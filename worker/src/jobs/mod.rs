@@ -20,9 +20,13 @@ mod import;
 mod inputs;
 mod logprobs;
 mod milestones;
+mod partial;
 mod prepare;
 mod pretrain;
+mod sample;
 mod scorable;
+mod teach;
+mod teachers;
 mod tokenizer;
 mod training;
 mod tune;
@@ -59,6 +63,8 @@ pub fn run(assignment: &Assignment, attempt: &mut Attempt, memory: &mut Memory) 
         Job::Pretrain(job) => pretrain::run(job, inputs, attempt),
         Job::Import(job) => import::run(job, inputs, attempt, &mut memory.model),
         Job::Logprobs(job) => logprobs::run(job, inputs, attempt),
+        Job::Sample(job) => sample::run(job, inputs, attempt),
+        Job::Teach(job) => teach::run(job, inputs, attempt),
         Job::Tune(job) => tune::run(job, inputs, attempt),
         Job::Eval(job) => eval::run(job, inputs, attempt, &mut memory.model),
         Job::Finetune(job) => finetune::run(job, inputs, attempt, &mut memory.rows),

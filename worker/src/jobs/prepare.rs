@@ -1,7 +1,7 @@
 //! Tokenize a corpus or dataset.
 
 use grid::data::{self, Formatter, HeldOut, Tokenizer};
-use grid::domain::{Event, PrepareJob, Prepared};
+use grid::domain::{Event, Formatting, PrepareJob, Prepared};
 
 use super::inputs::Inputs;
 use crate::attempt::{Attempt, JobError};
@@ -16,11 +16,11 @@ pub(super) fn run(job: &PrepareJob, inputs: Inputs<'_>, attempt: &mut Attempt) -
     let output = attempt.output().to_owned();
     let ledger = match &job.data {
         Prepared::Corpus(origin, format) => {
-            let documents = data::documents(&inputs.located(origin), format)?;
+            let documents = data::documents(&inputs.read_origin(origin)?, format)?;
             data::prepare_corpus(&tokenizer, &documents, job.held_out, &output)?
         }
         Prepared::Dataset(origin, format, formatting) => {
-            let groups = data::record_groups(&inputs.located(origin), format)?;
+            let groups = data::record_groups(&inputs.read_origin(origin)?, format)?;
             let formatter =
                 Formatter::new(formatting, &tokenizer, folder)?.mark_own_text(job.own_text).keep_texts(job.texts);
             let (ledger, held_out) =
@@ -28,7 +28,8 @@ pub(super) fn run(job: &PrepareJob, inputs: Inputs<'_>, attempt: &mut Attempt) -
             let (across, records) = [ledger.train, ledger.validation]
                 .iter()
                 .fold((0, 0), |(across, records), split| (across + split.across, records + split.units));
-            if across > 0 {
+            // A continuation has no border that could be set by a separator.
+            if across > 0 && !matches!(formatting, Formatting::Continuation { .. }) {
                 let message = format!(
                     "in {across} of {records} records, one token contains both the end of a prompt and the beginning of its \
                      reply, and it is trained on; separate them with a space or a line break"
@@ -58,7 +59,7 @@ pub(super) fn run(job: &PrepareJob, inputs: Inputs<'_>, attempt: &mut Attempt) -
 
 #[cfg(test)]
 mod tests {
-    use grid::domain::{DatasetFormat, Formatting, Job, Origin, WorldPart};
+    use grid::domain::{DatasetFormat, Job, Origin, WorldPart};
 
     use super::*;
     use crate::jobs::fixtures::{NEVER, journal, pretrain_job, pretraining, submit};

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use grid::data::Split;
-use grid::domain::PretrainJob;
+use grid::data::{Split, Tokenizer};
+use grid::domain::{Distillation, PretrainJob};
 
 use super::batches::{PackedText, rows_of_steps, total_steps};
 use super::inputs::Inputs;
+use super::teachers::Teachers;
 use super::training::{self, Stage, TextSeen};
 use crate::attempt::{Attempt, JobError};
 use crate::ml::{self, Model};
@@ -34,6 +35,14 @@ pub(super) fn run(job: &PretrainJob, inputs: Inputs<'_>, attempt: &mut Attempt) 
         optimizer: None,
         inputs,
     };
-    let objective = training::language_modeling(&job.training, job.seed, &model);
-    training::minimize(objective, stage, model, attempt)
+    let text = training::language_modeling(&job.training, job.seed, &model);
+    match &job.distillation {
+        None => training::minimize(text, stage, model, attempt),
+        Some(Distillation { teachers, settings }) => {
+            let tokenizer = Tokenizer::load(stage.tokenizer)?;
+            let teachers =
+                Teachers::read(teachers, *settings, model.config(), &tokenizer, job.sequence_length, inputs)?;
+            training::minimize(teachers.objective(text), stage, model, attempt)
+        }
+    }
 }

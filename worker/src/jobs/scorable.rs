@@ -6,8 +6,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use grid::data::{Tokenizer, stamp_of};
-use grid::domain::hugging_face::difference_in_release_4;
 use grid::domain::hugging_face::files::CONFIG;
+use grid::domain::hugging_face::{ambiguity, difference_in_release_4};
 use grid::domain::{Event, FileStamp, Transformers};
 
 use super::inputs::Inputs;
@@ -69,7 +69,8 @@ impl Scorable {
     pub(super) fn warn(&self, attempt: &mut Attempt) -> Result<(), JobError> {
         self.warn_of_damage(attempt)?;
         let surplus = vocabulary::warning(&self.tokenizer, self.model.config().vocab_size);
-        for message in self.tokenizer.warnings().iter().cloned().chain(surplus) {
+        let open = ambiguity(&fs::read_to_string(self.folder.join(CONFIG)).unwrap_or_default());
+        for message in self.tokenizer.warnings().iter().cloned().chain(surplus).chain(open) {
             attempt.emit(Event::Warning { message })?;
         }
         Ok(())

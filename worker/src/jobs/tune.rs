@@ -4,13 +4,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use grid::data::{DataError, Split, Tokenizer};
-use grid::domain::{Event, JobId, Shots, TuneJob, TuneObjective};
+use grid::domain::{Distill, Event, JobId, Shots, TuneJob, TuneObjective};
 
 use super::batches::{
     InstructionRecords, InstructionRows, LabelledRows, PackedText, PairRows, PartBatches, PartStarts, Rows, ShotRows,
     Truncation, TuneBatches,
 };
 use super::inputs::Inputs;
+use super::teachers::Teachers;
 use super::training::{self, Stage, TextSeen};
 use super::vocabulary;
 use crate::attempt::{Attempt, JobError};
@@ -22,10 +23,11 @@ use crate::ml::{
 pub(super) fn run(job: &TuneJob, inputs: Inputs<'_>, attempt: &mut Attempt) -> Result<(), JobError> {
     let tuning = Tuning::new(job, inputs)?;
     match job.objective {
-        TuneObjective::Sft => match &job.shots {
-            None => supervised(tuning, |text| text, attempt),
-            Some(shots) => demonstrated(tuning, shots, attempt),
-        },
+        TuneObjective::Sft => imitate(tuning, |text| text, attempt),
+        TuneObjective::Distill(settings) => {
+            let teachers = tuning.teachers(settings)?;
+            imitate(tuning, |text| teachers.objective(text), attempt)
+        }
         TuneObjective::Dpo(settings) => compare_pairs(tuning, PairObjective::Dpo(settings), attempt),
         TuneObjective::Simpo(settings) => compare_pairs(tuning, PairObjective::Simpo(settings), attempt),
         TuneObjective::Orpo(settings) => compare_pairs(tuning, PairObjective::Orpo(settings), attempt),
@@ -71,6 +73,15 @@ impl<'a> Tuning<'a> {
         datasets.iter().map(of_dataset).collect()
     }
 
+    /// The teachers of a distillation, which read the rows of the job.
+    fn teachers(&self, settings: Distill) -> Result<Teachers, JobError> {
+        let Self { job, inputs, ref tokenizer, .. } = *self;
+        let windows = job.parts().into_iter().filter_map(|part| part.replay).map(|replay| replay.sequence_length);
+        let longest = windows.max().unwrap_or(0).max(job.max_length);
+        let config = model_folder::read_config(self.parent)?;
+        Teachers::read(&job.teachers, settings, &config, tokenizer, longest, inputs)
+    }
+
     /// Trains on these batches, with this objective.
     fn train<O: Objective<Model = Model>, R: Rows<Example = O::Example> + 'static>(
         &self,
@@ -94,6 +105,18 @@ impl<'a> Tuning<'a> {
             inputs,
         };
         training::minimize(objective(&model), stage, model, attempt)
+    }
+}
+
+/// Training on the tokens of records, with demonstrations before each if the job has some.
+fn imitate<O: Objective<Model = Model, Example = TrainingSequence>>(
+    tuning: Tuning<'_>,
+    objective: impl FnOnce(LanguageModeling) -> O,
+    attempt: &mut Attempt,
+) -> Result<(), JobError> {
+    match &tuning.job.shots {
+        None => supervised(tuning, objective, attempt),
+        Some(shots) => demonstrated(tuning, shots, objective, attempt),
     }
 }
 
@@ -145,10 +168,15 @@ fn supervised<O: Objective<Model = Model, Example = TrainingSequence>>(
     tuning.train(objective, TuneBatches::new(parts), validation, attempt)
 }
 
-/// Supervised fine-tuning with demonstrations before each record, in validation those of the first epoch.
-fn demonstrated(tuning: Tuning<'_>, shots: &Shots, attempt: &mut Attempt) -> Result<(), JobError> {
+/// As [`supervised`], with demonstrations before each record, in validation those of the first epoch.
+fn demonstrated<O: Objective<Model = Model, Example = TrainingSequence>>(
+    tuning: Tuning<'_>,
+    shots: &Shots,
+    objective: impl FnOnce(LanguageModeling) -> O,
+    attempt: &mut Attempt,
+) -> Result<(), JobError> {
     let (training, seed) = (&tuning.job.training, tuning.job.seed);
-    let objective = |model: &Model| training::language_modeling(training, seed, model);
+    let objective = |model: &Model| objective(training::language_modeling(training, seed, model));
     let parent = tuning.parent;
     let open = |folders: &[&Path], _: &[&Path], split, job: &TuneJob| {
         ShotRows::open(folders, split, job, shots, Tokenizer::load(parent)?)

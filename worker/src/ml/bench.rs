@@ -121,15 +121,7 @@ impl Bench {
     /// # Errors
     /// If libtorch fails.
     pub fn ready(&self) -> Result<WorkerReady, Error> {
-        let kind = match self.workload.precision {
-            Precision::F32 => Kind::Float,
-            Precision::Bf16 => Kind::BFloat16,
-        };
-        Ok(WorkerReady {
-            libtorch: runtime::check_version()?,
-            threads: u32::try_from(tch::get_num_threads()).unwrap_or(0),
-            matmul_flops: matmul_flops(kind, self.device)?,
-        })
+        environment(self.workload.precision, self.device)
     }
 
     /// Takes a number of steps and measures them, also by phase if `with_phases` is set, which makes them slower.
@@ -159,6 +151,19 @@ impl Bench {
     }
 }
 
+/// The environment of a benchmark. This measures a matrix product.
+pub(super) fn environment(precision: Precision, device: Device) -> Result<WorkerReady, Error> {
+    let kind = match precision {
+        Precision::F32 => Kind::Float,
+        Precision::Bf16 => Kind::BFloat16,
+    };
+    Ok(WorkerReady {
+        libtorch: runtime::check_version()?,
+        threads: u32::try_from(tch::get_num_threads()).unwrap_or(0),
+        matmul_flops: matmul_flops(kind, device)?,
+    })
+}
+
 /// Floating-point operations per second of a large square matrix product, the best of several. The product is smaller where
 /// a large one takes long, as in bfloat16 on a CPU that emulates it.
 fn matmul_flops(kind: Kind, device: Device) -> Result<f64, Error> {
@@ -186,13 +191,13 @@ fn matmul_flops(kind: Kind, device: Device) -> Result<f64, Error> {
 }
 
 /// Resets the peak of the resident memory, if the kernel allows it.
-fn reset_peak() {
+pub(super) fn reset_peak() {
     // Otherwise the peak of the whole process is reported, which is an upper bound.
     let _ = fs::write("/proc/self/clear_refs", "5");
 }
 
 /// Peak memory in bytes: resident memory of this process since [`reset_peak`], or memory of tensors on a GPU.
-fn peak_bytes(device: Device) -> Result<u64, Error> {
+pub(super) fn peak_bytes(device: Device) -> Result<u64, Error> {
     if let Device::Cuda(index) = device {
         return Ok(runtime::device_memory(index)?.peak.unsigned_abs());
     }

@@ -1,6 +1,8 @@
 //! What several test modules share: small models and reproducible tensors.
 
-use grid::domain::{Arch, ArchProperties, ModelConfig};
+use grid::domain::{
+    Arch, ArchProperties, Gelu, GptNeox, LtgBert, Mistral, ModelConfig, NormPlace, Opt, PositionSplit, RopeScaling,
+};
 use tch::{Device, Kind, Tensor};
 
 /// A configuration of two small layers, with two query heads for each key/value head if the architecture supports that.
@@ -18,10 +20,39 @@ pub(super) fn small(arch: Arch) -> ModelConfig {
         head_dim: 8,
         intermediate: 48,
         rope_base: 10_000.0,
+        rope_scaling: None,
         norm_eps: 1e-5,
         tied,
         init_std: 0.1,
     }
+}
+
+/// Small configurations of all architectures, and of what only some of their models have.
+pub(super) fn every_kind() -> Vec<ModelConfig> {
+    let neox = GptNeox { parallel: false, rotary_fraction: 1.0, gelu: Gelu::Tanh, attention_bias: false };
+    let yarn = RopeScaling::Yarn {
+        factor: 4.0,
+        attention_factor: 1.2,
+        beta_fast: 8.0,
+        beta_slow: 1.0,
+        original_positions: 20,
+        truncate: true,
+    };
+    let special = [
+        small(Arch::Mistral(Mistral { window: Some(5) })),
+        small(Arch::Opt(Opt { norm: NormPlace::After, embedding: Some(16) })),
+        small(Arch::GptNeox(neox)),
+        ModelConfig { head_dim: 12, ..small(Arch::Qwen3) },
+        ModelConfig { rope_scaling: Some(yarn), ..small(Arch::Llama) },
+    ];
+    Arch::TRAINED.map(small).into_iter().chain(special).collect()
+}
+
+/// Small configurations of the architectures that predict masked tokens.
+pub(super) fn masked_kinds() -> Vec<ModelConfig> {
+    let halves = Arch::LtgBert(LtgBert { bucket: 8, split: PositionSplit::Halves });
+    let masked = Arch::ALL.into_iter().filter(|arch| !arch.is_trained());
+    masked.chain([halves]).map(small).collect()
 }
 
 /// Numbers between -2 and 2 that look random and are the same in every run.

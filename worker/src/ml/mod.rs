@@ -1,11 +1,12 @@
 //! Everything that uses tch: models, objectives, optimizers, the training loop, scoring, files of tensors, the C++ shim.
 //!
 //! ```text
-//! bench ............. measures training speed
+//! bench ............. measures training speed; bench_generation: that of generation
 //! training .......... Trainer<O>: one optimizer step at a time, for any objective
 //! objectives ........ what a step minimizes: language_modeling, classification
 //! batching .......... batches of a step, grouping by length, preparation on another thread
 //! scoring ........... log-probabilities of token sequences
+//! generation ........ replies to prompts, greedy or sampled
 //! files ............. safetensors, model folders (Hugging Face), checkpoints, kept output files
 //! optimizers ........ adamw
 //! models ............ llama, gpt2, their shared layers, the classifier head
@@ -29,10 +30,12 @@
 
 pub mod batching;
 pub mod bench;
+pub mod bench_generation;
 pub mod error;
 pub mod files;
 #[cfg(test)]
 mod fixtures;
+pub mod generation;
 pub mod models;
 pub mod objectives;
 pub mod optimizers;
@@ -47,11 +50,12 @@ pub mod weights;
 pub use batching::{Batch, Batches};
 pub use error::Error;
 pub use files::{Checkpoint, LatestCheckpoint, OutputFiles, SavedCheckpoint, checkpoint, model_folder};
+pub use generation::{Prompt, SampledReply, Sampler, Sampling, Unsamplable};
 pub use models::{Classifier, Model};
 pub use objectives::{
-    BatchLimits, Classification, LabelledReplies, LabelledReply, LabelledSequence, LanguageModeling, Objective,
-    PairObjective, Preference, PreferencePair, Purpose, Reply, TrainingSequence, reply_logprobs,
+    BatchLimits, Classification, Distillation, LabelledReplies, LabelledReply, LabelledSequence, LanguageModeling,
+    Objective, PairObjective, Preference, PreferencePair, Purpose, Reply, TrainingSequence, reply_logprobs,
 };
 pub use optimizers::Decay;
-pub use scoring::{Scorer, Scoring, Unscorable};
+pub use scoring::{Masking, Scorer, Scoring, Unscorable};
 pub use training::{Measurements, Options, Progress, StepReport, Trainer, ValidationResult};

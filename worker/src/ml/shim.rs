@@ -1,4 +1,4 @@
-//! Safe wrappers of the C++ functions in `cpp/shim.cpp` and `cpp/fused.cpp`.
+//! Safe wrappers of the C++ functions in `cpp/`.
 
 use std::ffi::{CStr, c_char, c_int};
 use std::ptr::null_mut;
@@ -64,6 +64,30 @@ unsafe extern "C" {
         normalized: *mut Handle,
     ) -> c_int;
     fn grid_swiglu(gate_up: Handle, inner: *mut Handle) -> c_int;
+    fn grid_linear(x: Handle, weight: Handle, bias: Handle, y: *mut Handle) -> c_int;
+    fn grid_store_texts(
+        packed: Handle,
+        heads: i64,
+        kv_heads: i64,
+        cosine: Handle,
+        sine: Handle,
+        first: i64,
+        keys: Handle,
+        values: Handle,
+    ) -> c_int;
+    fn grid_cached_attention(
+        packed: Handle,
+        heads: i64,
+        kv_heads: i64,
+        cosine: Handle,
+        sine: Handle,
+        positions: Handle,
+        longest: i64,
+        keys: Handle,
+        values: Handle,
+        output: *mut Handle,
+    ) -> c_int;
+    fn grid_gelu(x: Handle, y: *mut Handle) -> c_int;
     fn grid_set_exact(exact: c_int) -> c_int;
     fn grid_memory(device: c_int, bytes: *mut i64) -> c_int;
     fn grid_empty_cache() -> c_int;
@@ -316,6 +340,89 @@ pub(super) fn swiglu(gate_up: &Tensor) -> Result<Tensor, Error> {
     unsafe {
         check(grid_swiglu(handle(gate_up), &mut inner))?;
         Ok(Tensor::from_ptr(inner))
+    }
+}
+
+/// `x @ weight.T + bias` without gradients, each row of which is the same for any other rows, bit for bit: `[.., in]`,
+/// `[out, in]` of the same kind, `[out]` float32 -> `[.., out]`.
+pub(super) fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor, Error> {
+    let mut y = null_mut();
+    // SAFETY: live handles, null where there is no bias; on success the out-parameter is a new tensor that the caller owns.
+    unsafe {
+        check(grid_linear(handle(x), handle(weight), bias.map_or(null_mut(), handle), &mut y))?;
+        Ok(Tensor::from_ptr(y))
+    }
+}
+
+/// The cached keys `[slots, kv_heads, dim, capacity]` and values `[slots, kv_heads, capacity, dim]` of a layer, float32.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct CachedHeads<'a> {
+    /// The number of query heads.
+    pub heads: i64,
+    /// The number of key heads.
+    pub kv_heads: i64,
+    /// The cosines and sines of rotary positions, `[positions, dim / 2]`.
+    pub angles: Option<(&'a Tensor, &'a Tensor)>,
+    /// The keys.
+    pub keys: &'a Tensor,
+    /// The values.
+    pub values: &'a Tensor,
+}
+
+impl CachedHeads<'_> {
+    fn angles(&self) -> (Handle, Handle) {
+        self.angles.map_or((null_mut(), null_mut()), |(cosine, sine)| (handle(cosine), handle(sine)))
+    }
+}
+
+/// Stores the keys and values of new texts, packed `[batch, seq, ..]`, in the slots from `first` on.
+pub(super) fn store_texts(packed: &Tensor, cache: CachedHeads<'_>, first: i64) -> Result<(), Error> {
+    let CachedHeads { heads, kv_heads, keys, values, .. } = cache;
+    let (cosine, sine) = cache.angles();
+    // SAFETY: live handles, null where there are no angles; the shim checks all shapes.
+    check(unsafe {
+        grid_store_texts(handle(packed), heads, kv_heads, cosine, sine, first, handle(keys), handle(values))
+    })
+}
+
+/// Attention of one more token of each text, packed `[batch, 1, ..]`, at these positions, int64 `[batch]`, all below
+/// `longest` -> `[batch, 1, heads * dim]`. Its keys and values are stored.
+pub(super) fn cached_attention(
+    packed: &Tensor,
+    cache: CachedHeads<'_>,
+    positions: &Tensor,
+    longest: i64,
+) -> Result<Tensor, Error> {
+    let CachedHeads { heads, kv_heads, keys, values, .. } = cache;
+    let ((cosine, sine), packed, positions) = (cache.angles(), handle(packed), handle(positions));
+    let (keys, values) = (handle(keys), handle(values));
+    let mut output = null_mut();
+    // SAFETY: live handles, null where there are no angles; the shim checks all shapes and positions; on success the
+    // out-parameter is a new tensor that the caller owns.
+    unsafe {
+        check(grid_cached_attention(
+            packed,
+            heads,
+            kv_heads,
+            cosine,
+            sine,
+            positions,
+            longest,
+            keys,
+            values,
+            &mut output,
+        ))?;
+        Ok(Tensor::from_ptr(output))
+    }
+}
+
+/// GELU in its tanh form, without gradients.
+pub(super) fn gelu(x: &Tensor) -> Result<Tensor, Error> {
+    let mut y = null_mut();
+    // SAFETY: a live handle; on success the out-parameter is a new tensor that the caller owns.
+    unsafe {
+        check(grid_gelu(handle(x), &mut y))?;
+        Ok(Tensor::from_ptr(y))
     }
 }
 

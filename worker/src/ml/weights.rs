@@ -104,6 +104,15 @@ impl Weights {
         self.add(vec![PartShape { name, rows: length, initial: Initial::Constant(value) }], None)
     }
 
+    /// Adds a vector of zeros that consists of parts with these names and lengths.
+    pub fn bias(&mut self, parts: &[(String, u32)]) -> Result<Tensor, Error> {
+        let zeros = Initial::Constant(0.0);
+        self.add(
+            parts.iter().map(|(name, rows)| PartShape { name: name.clone(), rows: *rows, initial: zeros }).collect(),
+            None,
+        )
+    }
+
     /// Adds a linear layer, initialized like `torch.nn.Linear`: weight `[outputs, inputs]` and bias `[outputs]` are
     /// uniform within `1 / sqrt(inputs)`.
     pub fn linear(&mut self, name: &str, inputs: u32, outputs: u32) -> Result<(Tensor, Tensor), Error> {

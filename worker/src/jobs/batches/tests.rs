@@ -29,6 +29,7 @@ fn job(training: Training, then: Vec<TunePart>) -> TuneJob {
         max_length: 64,
         objective: TuneObjective::Sft,
         references: BTreeMap::new(),
+        teachers: vec![],
         shots: None,
         loss: LossMask::Reply,
         training,

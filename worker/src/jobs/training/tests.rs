@@ -203,6 +203,7 @@ fn parts_under_one_schedule_are_one_training() {
         max_length: 64,
         objective: TuneObjective::Sft,
         references: BTreeMap::new(),
+        teachers: vec![],
         shots: None,
         loss: LossMask::All,
         training: Training { length, ..training.clone() },

@@ -1,10 +1,13 @@
-//! Causal attention and rotary position embeddings.
+//! Causal attention.
 
-use grid::domain::ModelConfig;
+use grid::domain::{Arch, Mistral, ModelConfig};
 use tch::{Device, Kind, Tensor};
 
+use super::cache::CachedLayer;
+use super::context::{Context, Padding};
+use super::rotary::Rotary;
 use crate::ml::error::Error;
-use crate::ml::shim;
+use crate::ml::shim::{self, CachedHeads};
 
 /// The heads in a packed projection: queries, then keys, then values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,87 +18,75 @@ pub(super) struct Heads {
     pub keys: i64,
     /// The width of each head.
     pub dim: i64,
+    /// The number of tokens that a token attends to at most, itself included.
+    pub window: Option<i64>,
 }
 
-/// The structure of rows that hold several texts whose shared prefixes appear once.
-#[derive(Debug)]
-pub struct PrefixTree {
-    /// The position of each token in its text, int64 `[batch, seq]`.
-    pub position_ids: Tensor,
-    /// The number of positions: one more than the greatest of `position_ids`.
-    pub positions: i64,
-    /// The attention mask, float32 `[batch, 1, seq, seq]`: 0 where a token attends to another, far below zero elsewhere.
-    pub mask: Tensor,
-}
-
-/// Rotary position embeddings in the half-split form of Hugging Face (Su et al. 2021): elements i and i + dim / 2 of a
-/// query or key are a pair that is rotated by an angle.
-#[derive(Debug)]
-pub(super) struct Rotary {
-    frequencies: Tensor, // [dim / 2], float32
-    cosine: Tensor,      // [max_positions, dim / 2], float32
-    sine: Tensor,        // [max_positions, dim / 2], float32
-}
-
-impl Rotary {
-    /// Precomputes the angles of all positions.
-    pub(super) fn new(config: &ModelConfig, device: Device) -> Result<Self, Error> {
-        let (positions, half) = (i64::from(config.max_positions), i64::from(config.head_dim / 2));
-        // Hugging Face rounds the frequencies to float32 before it multiplies.
-        let frequencies: Vec<f32> =
-            (0..half).map(|i| config.rope_base.powf(-(i as f64) / half as f64) as f32).collect();
-        let frequencies = Tensor::f_from_slice(&frequencies)?;
-        let steps = Tensor::f_arange(positions, (Kind::Float, Device::Cpu))?;
-        let angles = steps.f_outer(&frequencies)?; // [max_positions, dim / 2]
-        let (cosine, sine) = (angles.f_cos()?.f_to_device(device)?, angles.f_sin()?.f_to_device(device)?);
-        Ok(Self { frequencies: frequencies.f_to_device(device)?, cosine, sine })
-    }
-
-    /// Rotates queries or keys `[batch, seq, head, dim]` by the positions 0..seq or those of a prefix tree, in float32.
-    fn apply_rotary(&self, x: &Tensor, prefix_tree: Option<&PrefixTree>) -> Result<Tensor, Error> {
-        let (batch, seq, _, dim) = x.size4()?;
-        let (cosine, sine) = match prefix_tree {
-            None => (self.cosine.f_narrow(0, 0, seq)?, self.sine.f_narrow(0, 0, seq)?),
-            Some(PrefixTree { position_ids, positions, .. }) => {
-                let position_ids = position_ids.f_flatten(0, 1)?;
-                match *positions <= self.cosine.size()[0] {
-                    true => {
-                        (self.cosine.f_index_select(0, &position_ids)?, self.sine.f_index_select(0, &position_ids)?)
-                    }
-                    // A text that is longer than the tables.
-                    false => {
-                        let angles = position_ids.f_to_kind(Kind::Float)?.f_outer(&self.frequencies)?;
-                        (angles.f_cos()?, angles.f_sin()?)
-                    }
-                }
-            }
+impl Heads {
+    /// The heads of a model.
+    pub(super) fn of(config: &ModelConfig) -> Self {
+        let window = match config.arch {
+            Arch::Mistral(Mistral { window }) => window.map(i64::from),
+            _ => None,
         };
-        let rows = if prefix_tree.is_some() { batch } else { 1 };
-        let (cosine, sine) = (cosine.f_view([rows, seq, 1, dim / 2])?, sine.f_view([rows, seq, 1, dim / 2])?);
-        let halves = x.f_split(dim / 2, 3)?;
-        let (low, high) = (&halves[0], &halves[1]); // [batch, seq, head, dim / 2]
-        let new_low = low.f_mul(&cosine)?.f_sub(&high.f_mul(&sine)?)?;
-        let new_high = high.f_mul(&cosine)?.f_add(&low.f_mul(&sine)?)?;
-        Ok(Tensor::f_cat(&[new_low, new_high], 3)?.f_to_kind(x.kind())?)
+        Self { queries: config.heads.into(), keys: config.kv_heads.into(), dim: config.head_dim.into(), window }
     }
 }
 
-/// Softmax attention of each position to itself and the positions before it; in a prefix tree, to those before it in its
-/// own text.
+/// Softmax attention of each position to itself and the positions before it in its own text.
 ///
 /// packed `[batch, seq, (queries + 2 * keys) * dim]` -> `[batch, seq, queries * dim]`. Query head *h* attends to
-/// key/value head *h / (queries / keys)*.
+/// key/value head *h / (queries / keys)*. With a cache, the keys and values are stored as those of this layer.
 pub(super) fn causal_attention(
     packed: &Tensor,
     heads: Heads,
     rotary: Option<&Rotary>,
-    prefix_tree: Option<&PrefixTree>,
+    context: Context<'_>,
+    layer: usize,
 ) -> Result<Tensor, Error> {
-    if prefix_tree.is_none() && shim::can_fuse(packed, heads.dim) {
-        let angles = rotary.map(|rotary| (&rotary.cosine, &rotary.sine));
-        return shim::causal_attention(packed, heads.queries, heads.keys, angles);
+    let (_, seq, _) = packed.size3()?;
+    let length = if let Context::Step(step) = context { step.longest } else { seq };
+    let windowed = heads.window.is_some_and(|window| window < length);
+    if windowed || matches!(context, Context::PrefixTree(_) | Context::Whole(_)) || !shim::can_fuse(packed, heads.dim) {
+        return unfused_attention(packed, heads, rotary, context, layer);
     }
-    unfused_attention(packed, heads, rotary, prefix_tree)
+    // The fused operations rotate whole heads only.
+    let (packed, rotary) = match rotary {
+        Some(rotary) if rotary.width() < heads.dim => {
+            let parts = split(packed, heads)?;
+            let rotated = rotary.apply_rotary(&parts[0], context)?;
+            (Tensor::f_cat(&[&rotated, &parts[1]], 2)?.f_flatten(2, 3)?, None)
+        }
+        rotary => (packed.shallow_clone(), rotary),
+    };
+    let angles = rotary.map(|rotary| rotary.tables(context)).transpose()?;
+    let angles = angles.as_ref().map(|angles| (&angles.cosine, &angles.sine));
+    let cached = context.cache().map(|cache| {
+        let CachedLayer { keys, values } = cache.layer(layer);
+        CachedHeads { heads: heads.queries, kv_heads: heads.keys, angles, keys, values }
+    });
+    match (context, cached) {
+        (Context::Step(step), Some(cached)) => {
+            return shim::cached_attention(&packed, cached, &step.positions, step.longest);
+        }
+        (Context::Prefill(prefill), Some(cached)) => shim::store_texts(&packed, cached, prefill.first)?,
+        _ => {}
+    }
+    shim::causal_attention(&packed, heads.queries, heads.keys, angles)
+}
+
+/// Softmax attention of each position to all positions of its text: packed `[batch, seq, 3 * heads * dim]` -> `[batch, seq,
+/// heads * dim]`.
+pub(super) fn whole_attention(packed: &Tensor, heads: Heads, padding: &Padding) -> Result<Tensor, Error> {
+    unfused_attention(packed, heads, None, Context::Whole(padding), 0)
+}
+
+/// Queries and keys `[batch, seq, queries + keys, dim]`, and values `[batch, seq, keys, dim]`.
+fn split(packed: &Tensor, heads: Heads) -> Result<Vec<Tensor>, Error> {
+    let (batch, seq, _) = packed.size3()?;
+    let Heads { queries, keys, dim, .. } = heads;
+    let packed = packed.f_view([batch, seq, queries + 2 * keys, dim])?;
+    Ok(packed.f_split_with_sizes([queries + keys, keys], 2)?)
 }
 
 /// The same in libtorch's own operations.
@@ -103,24 +94,37 @@ fn unfused_attention(
     packed: &Tensor,
     heads: Heads,
     rotary: Option<&Rotary>,
-    prefix_tree: Option<&PrefixTree>,
+    context: Context<'_>,
+    layer: usize,
 ) -> Result<Tensor, Error> {
     let (batch, seq, _) = packed.size3()?;
-    let Heads { queries, keys, dim } = heads;
-    let packed = packed.f_view([batch, seq, queries + 2 * keys, dim])?; // [batch, seq, head, dim]
-    let parts = packed.f_split_with_sizes([queries + keys, keys], 2)?;
+    let Heads { queries, keys, dim, window } = heads;
+    let parts = split(packed, heads)?;
     let rotated = match rotary {
-        Some(rotary) => rotary.apply_rotary(&parts[0], prefix_tree)?,
+        Some(rotary) => rotary.apply_rotary(&parts[0], context)?,
         None => parts[0].shallow_clone(),
     };
     let rotated = rotated.f_split_with_sizes([queries, keys], 2)?;
-    let query = rotated[0].f_transpose(1, 2)?; // [batch, head, seq, dim]
-    let key = repeat_kv(&rotated[1], queries)?.f_transpose(1, 2)?;
-    let value = repeat_kv(&parts[1], queries)?.f_transpose(1, 2)?;
     // On a CPU, the float32 kernel is faster than the bfloat16 one.
     let kind = if packed.device() == Device::Cpu { Kind::Float } else { packed.kind() };
+    let query = rotated[0].f_transpose(1, 2)?; // [batch, head, seq, dim]
+    let (mut key, mut value) = (rotated[1].shallow_clone(), parts[1].shallow_clone()); // [batch, seq, head, dim]
+    match context {
+        Context::Rows | Context::PrefixTree(_) | Context::Whole(_) => {}
+        Context::Prefill(prefill) => {
+            prefill.cache.layer(layer).store_texts(prefill.first, &rotated[1], &parts[1])?;
+        }
+        Context::Step(step) => {
+            (key, value) = step.cache.layer(layer).store_step(&step.positions, step.longest, &rotated[1], &parts[1])?;
+        }
+    }
+    let mask = match context.mask(seq, window, packed.device())? {
+        Some(mask) if mask.kind() != Kind::Bool => Some(mask.f_to_kind(kind)?),
+        mask => mask,
+    };
+    let key = repeat_kv(&key, queries)?.f_transpose(1, 2)?;
+    let value = repeat_kv(&value, queries)?.f_transpose(1, 2)?;
     let [query, key, value] = [query, key, value].map(|x| x.f_to_kind(kind));
-    let mask = prefix_tree.map(|tree| tree.mask.f_to_kind(kind)).transpose()?;
     let causal = mask.is_none();
     let mixed =
         Tensor::f_scaled_dot_product_attention(&query?, &key?, &value?, mask.as_ref(), 0.0, causal, None, false)?;
@@ -148,18 +152,20 @@ mod tests {
     #[test]
     fn fused_attention_equals_unfused_attention() {
         for (kind, tolerance) in [(Kind::Float, 2e-6), (Kind::BFloat16, 1.5e-2)] {
-            for (batch, seq, queries, keys, dim, rotated) in [
-                (2, 1, 4, 4, 32, true),
-                (1, 7, 2, 1, 64, true),
-                (3, 64, 2, 2, 64, false),
-                (2, 131, 6, 2, 32, true),
-                (1, 200, 3, 3, 96, true),
+            let neox = Arch::ALL[6]; // rotates a quarter of each head
+            for (batch, seq, queries, keys, dim, arch) in [
+                (2, 1, 4, 4, 32, Some(Arch::Llama)),
+                (1, 7, 2, 1, 64, Some(Arch::Llama)),
+                (3, 64, 2, 2, 64, None),
+                (2, 131, 6, 2, 32, Some(Arch::Llama)),
+                (1, 200, 3, 3, 96, Some(Arch::Llama)),
+                (2, 70, 3, 3, 32, Some(neox)),
             ] {
-                let heads = Heads { queries, keys, dim };
+                let heads = Heads { queries, keys, dim, window: None };
                 let shape = [batch, seq, (queries + 2 * keys) * dim];
-                let config = ModelConfig { head_dim: dim as u32, max_positions: 256, ..small(Arch::Llama) };
-                let rotary = Rotary::new(&config, Device::Cpu).unwrap();
-                let rotary = rotated.then_some(&rotary);
+                let config = |arch| ModelConfig { head_dim: dim as u32, max_positions: 256, ..small(arch) };
+                let rotary = arch.map(|arch| Rotary::new(&config(arch), Device::Cpu).unwrap());
+                let rotary = rotary.as_ref();
                 let gradient = noise(&[batch, seq, queries * dim], 2).to_kind(kind);
                 let run = |attend: &dyn Fn(&Tensor) -> Tensor, kind: Kind| {
                     let packed = noise(&shape, 1).to_kind(Kind::BFloat16).to_kind(kind).set_requires_grad(true);
@@ -171,9 +177,9 @@ mod tests {
                 if !shim::can_fuse(&packed, dim) {
                     continue; // this processor has no fused operations
                 }
-                let fused = run(&|x| causal_attention(x, heads, rotary, None).unwrap(), kind);
+                let fused = run(&|x| causal_attention(x, heads, rotary, Context::Rows, 0).unwrap(), kind);
                 // The reference computes in float32 throughout.
-                let wanted = run(&|x| unfused_attention(x, heads, rotary, None).unwrap(), Kind::Float);
+                let wanted = run(&|x| unfused_attention(x, heads, rotary, Context::Rows, 0).unwrap(), Kind::Float);
                 for (what, (got, wanted)) in ["output", "gradient"].iter().zip(fused.iter().zip(&wanted)) {
                     assert_near(got, wanted, tolerance, &format!("{kind:?} {shape:?} {heads:?} {what}"));
                 }

@@ -6,7 +6,6 @@ use std::collections::HashMap;
 use grid::domain::{Pooling, Precision};
 use tch::{Device, Kind, Tensor};
 
-use super::decoder::HEAD;
 use super::model::Model;
 use crate::ml::error::Error;
 use crate::ml::weights::{Trainable, Weights};
@@ -49,12 +48,12 @@ impl Classifier {
     /// # Errors
     /// If libtorch fails.
     pub fn new(model: Model, classes: u32, pooling: Pooling, seed: u64) -> Result<Self, Error> {
-        let hidden = model.config().hidden;
+        let hidden = model.config().embedding_width();
         let mut head = Weights::new(model.device());
         let inner = Linear::new("classifier.nonlinearity.1", hidden, hidden, &mut head)?;
         let output = Linear::new("classifier.nonlinearity.5", hidden, classes, &mut head)?;
         head.initialize(seed)?;
-        let weights = model.weights().replacing(HEAD, &head);
+        let weights = model.weights().replacing(model.head_name(), &head);
         Ok(Self { model, pooling, weights, inner, output })
     }
 

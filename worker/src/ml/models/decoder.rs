@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use grid::domain::ModelConfig;
 use tch::{Kind, Tensor};
 
-use super::attention::PrefixTree;
+use super::context::Context;
 use crate::ml::error::Error;
 use crate::ml::weights::Weights;
 
@@ -16,8 +16,8 @@ pub struct DecoderInputs<'a> {
     pub ids: &'a Tensor,
     /// Noise that is added to the embeddings of the tokens, `[batch, seq, hidden]` float32.
     pub noise: Option<&'a Tensor>,
-    /// The texts with shared prefixes that a row holds. Without it, each row is one text that starts at position 0.
-    pub prefix_tree: Option<&'a PrefixTree>,
+    /// What the rows hold. Attention, linear layers and position embeddings take it as an argument.
+    pub context: Context<'a>,
 }
 
 impl DecoderInputs<'_> {
@@ -33,18 +33,23 @@ impl DecoderInputs<'_> {
 
 /// The forward pass of a model.
 pub trait Decoder: Debug + Send {
-    /// Final hidden states, normalized: `[batch, seq, hidden]` of this kind.
+    /// Final hidden states, as the vocabulary head takes them: `[batch, seq, width]` of this kind.
     ///
     /// # Errors
     /// If libtorch fails.
     fn hidden(&self, inputs: DecoderInputs<'_>, kind: Kind) -> Result<Tensor, Error>;
 
-    /// The vocabulary head, `[vocab, hidden]`: logits are `hidden @ head.T`.
+    /// The vocabulary head, `[vocab, width]`: logits are `hidden @ head.T`, plus the bias.
     fn head(&self) -> &Tensor;
+
+    /// The bias of the vocabulary head, `[vocab]`, if it has one.
+    fn head_bias(&self) -> Option<&Tensor> {
+        None
+    }
 }
 
-/// Name of the vocabulary head in a Hugging Face file, in every family. A tied model need not have this tensor.
-pub const HEAD: &str = "lm_head.weight";
+/// Name of the vocabulary head in the Hugging Face files of most families.
+pub(super) const HEAD: &str = "lm_head.weight";
 
 /// Registers the weights of a model under their Hugging Face names and returns its forward pass.
 type Build = fn(&ModelConfig, &mut Weights) -> Result<Box<dyn Decoder>, Error>;
@@ -54,15 +59,12 @@ type Build = fn(&ModelConfig, &mut Weights) -> Result<Box<dyn Decoder>, Error>;
 pub struct Family {
     /// Name of the token embedding in a Hugging Face file. A tied vocabulary head is this tensor.
     pub embedding: &'static str,
-    /// A prefix of all names that some Hugging Face files omit.
+    /// Name of the vocabulary head in a Hugging Face file. A tied model need not have this tensor.
+    pub head: &'static str,
+    /// A prefix of all names but that of the head that some Hugging Face files omit.
     pub optional_prefix: Option<&'static str>,
-    /// Whether each position has an embedding of its own, so that a text cannot be longer than the number of positions.
-    /// Rotary positions are computed for a text of any length.
-    pub learned_positions: bool,
     /// Ends of the names of constant buffers that older files contain and that readers ignore.
     pub ignored_buffers: &'static [&'static str],
-    /// Fails for a configuration that the family cannot compute.
-    pub check: fn(&ModelConfig) -> Result<(), Error>,
     /// Makes a model of this family.
     pub build: Build,
 }

@@ -4,10 +4,13 @@
 //! The residual stream is always float32; `kind` is that of the activations between two additions to it (float32 or
 //! bfloat16).
 
+use grid::domain::Gelu;
 use tch::{Kind, Tensor};
 
+use super::context::Context;
 use crate::ml::error::Error;
 use crate::ml::shim;
+use crate::ml::weights::{PartShape, Weights};
 
 /// A residual stream and its RMSNorm (Zhang and Sennrich 2019).
 #[derive(Debug)]
@@ -60,8 +63,109 @@ fn unfused_swiglu(gate_up: &Tensor) -> Result<Tensor, Error> {
 }
 
 /// `x @ weight.T`, computed in the kind of `x`: `[.., in]`, `[out, in]` -> `[.., out]`.
-pub(super) fn linear(x: &Tensor, weight: &Tensor) -> Result<Tensor, Error> {
-    Ok(x.f_linear(&weight.f_to_kind(x.kind())?, None::<&Tensor>)?)
+pub(super) fn linear(x: &Tensor, weight: &Tensor, context: Context<'_>) -> Result<Tensor, Error> {
+    let weight = context.weight(weight, x.kind())?;
+    match context.cache() {
+        Some(_) => row_linear(x, &weight),
+        None => Ok(x.f_linear(&weight, None::<&Tensor>)?),
+    }
+}
+
+/// `x @ weight.T` of tensors of the same kind. If the shapes permit it, a row of the result does not depend on the others.
+pub(super) fn row_linear(x: &Tensor, weight: &Tensor) -> Result<Tensor, Error> {
+    match shim::can_fuse(x, weight.size()[1]) {
+        true => shim::linear(x, weight, None),
+        false => Ok(x.f_linear(weight, None::<&Tensor>)?),
+    }
+}
+
+/// `x @ weight + bias` with a weight that is stored transposed, like that of Hugging Face's `Conv1D`, computed in the kind
+/// of `x`: `[batch, seq, in]`, `[in, out]`, `[out]` -> `[batch, seq, out]`.
+pub(super) fn transposed_linear(
+    x: &Tensor,
+    weight: &Tensor,
+    bias: &Tensor,
+    context: Context<'_>,
+) -> Result<Tensor, Error> {
+    let (batch, seq, inputs) = x.size3()?;
+    match context.cache() {
+        Some(cache) if shim::can_fuse(x, inputs) => shim::linear(x, &cache.transposed(weight, x.kind())?, Some(bias)),
+        _ => {
+            let (weight, bias) = (context.weight(weight, x.kind())?, context.weight(bias, x.kind())?);
+            let flat = bias.f_addmm(&x.f_reshape([batch * seq, inputs])?, &weight)?; // [batch * seq, out]
+            Ok(flat.f_view([batch, seq, -1])?)
+        }
+    }
+}
+
+/// GELU in its tanh form (Hendrycks and Gimpel 2016).
+pub(super) fn gelu_tanh(x: &Tensor, context: Context<'_>) -> Result<Tensor, Error> {
+    let width = x.size().last().copied().unwrap_or(0);
+    match context.cache() {
+        Some(_) if shim::can_fuse(x, width) => shim::gelu(x),
+        _ => Ok(x.f_gelu("tanh")?),
+    }
+}
+
+/// A linear layer with biases, whose weight is stored as `[out, in]`.
+#[derive(Debug)]
+pub(super) struct Linear {
+    weight: Tensor,       // [out, in]
+    bias: Option<Tensor>, // [out]
+}
+
+impl Linear {
+    /// A layer that consists of named ones with these numbers of outputs. Weights are normally distributed, biases 0.
+    pub(super) fn new(
+        parts: &[(String, u32)],
+        inputs: u32,
+        std: f64,
+        with_bias: bool,
+        weights: &mut Weights,
+    ) -> Result<Self, Error> {
+        let part = |(name, outputs): &(String, u32)| PartShape::normal(format!("{name}.weight"), *outputs, std);
+        let weight = weights.matrix(parts.iter().map(part).collect(), inputs)?;
+        let names: Vec<_> = parts.iter().map(|(name, outputs)| (format!("{name}.bias"), *outputs)).collect();
+        Ok(Self { weight, bias: with_bias.then(|| weights.bias(&names)).transpose()? })
+    }
+
+    /// `[.., in]` -> `[.., out]`, of the kind of `x`.
+    pub(super) fn apply(&self, x: &Tensor, context: Context<'_>) -> Result<Tensor, Error> {
+        let weight = context.weight(&self.weight, x.kind())?;
+        if context.cache().is_some() && shim::can_fuse(x, weight.size()[1]) {
+            return shim::linear(x, &weight, self.bias.as_ref());
+        }
+        let bias = self.bias.as_ref().map(|bias| context.weight(bias, x.kind())).transpose()?;
+        Ok(x.f_linear(&weight, bias.as_ref())?)
+    }
+}
+
+/// The GELU in one of its forms.
+pub(super) fn gelu(x: &Tensor, form: Gelu) -> Result<Tensor, Error> {
+    Ok(x.f_gelu(match form {
+        Gelu::Exact => "none",
+        Gelu::Tanh => "tanh",
+    })?)
+}
+
+/// LayerNorm with weights (Ba et al. 2016).
+#[derive(Debug)]
+pub(super) struct LayerNorm {
+    gain: Tensor, // [width]
+    bias: Tensor, // [width]
+}
+
+impl LayerNorm {
+    pub(super) fn new(name: &str, width: u32, weights: &mut Weights) -> Result<Self, Error> {
+        let gain = weights.vector(format!("{name}.weight"), width, 1.0)?;
+        Ok(Self { gain, bias: weights.vector(format!("{name}.bias"), width, 0.0)? })
+    }
+
+    /// `[.., width]` float32 -> the same of another kind.
+    pub(super) fn apply(&self, x: &Tensor, epsilon: f64, kind: Kind) -> Result<Tensor, Error> {
+        let normed = x.f_layer_norm(self.gain.size(), Some(&self.gain), Some(&self.bias), epsilon, true)?;
+        Ok(normed.f_to_kind(kind)?)
+    }
 }
 
 #[cfg(test)]
@@ -121,6 +225,27 @@ mod tests {
                     assert_near(got, wanted, tolerance, &format!("{kind:?} {rows}x{width} result {index}"));
                 }
             }
+        }
+    }
+
+    /// The exponential in a gate of -100 is more than the greatest float.
+    #[test]
+    fn gates_far_from_zero_are_shut_or_open() {
+        let gates = [-1e30f32, -100.0, -89.0, -20.0, 20.0, 100.0, f32::NAN];
+        let gate = Tensor::from_slice(&gates.repeat(32)).view([32, 7]).tr().contiguous(); // one in each row
+        let run = |implementation: fn(&Tensor) -> Result<Tensor, Error>| {
+            let gate_up = Tensor::cat(&[gate.shallow_clone(), gate.ones_like()], 1).set_requires_grad(true);
+            let inner = implementation(&gate_up).unwrap();
+            let result = inner.detach().copy();
+            inner.narrow(0, 0, 6).sum(Kind::Float).backward();
+            [result, gate_up.grad().narrow(0, 0, 6)]
+        };
+        let mut pairs: Vec<_> = run(swiglu).into_iter().zip(run(unfused_swiglu)).collect();
+        if shim::can_fuse(&gate, 32) {
+            pairs.push((shim::gelu(&gate).unwrap(), gelu_tanh(&gate, Context::Rows).unwrap()));
+        }
+        for (index, (got, wanted)) in pairs.iter().enumerate() {
+            assert!(got.allclose(wanted, 1e-5, 1e-6, true), "result {index}: {:?}", (got - wanted).abs().max());
         }
     }
 

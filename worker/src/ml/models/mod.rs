@@ -4,17 +4,31 @@
 //! Hugging Face files, and a constant `FAMILY` with its other facts. The exhaustive `match` in `families.rs` then needs an
 //! arm for it.
 
+mod angles;
 mod attention;
+mod bert;
+mod cache;
 mod classifier;
+mod context;
 mod decoder;
 mod families;
 mod gpt2;
+mod gpt_neox;
 mod layers;
 mod llama;
+mod ltg_bert;
+mod mistral;
 mod model;
+mod opt;
+mod qwen2;
+mod qwen3;
+mod relative;
+mod rotary;
+mod steps;
 
-pub use attention::PrefixTree;
+pub use cache::Cache;
 pub use classifier::{Classifier, InputGroup, PaddedInputs};
-pub use decoder::{Family, HEAD};
+pub use context::{MASKED, Padding, PrefixTree};
+pub use decoder::Family;
 pub use families::family;
 pub use model::Model;

@@ -1,9 +1,9 @@
 //! A language model of any family.
 
-use grid::domain::{ModelConfig, Precision};
+use grid::domain::{ModelConfig, Positions, Precision, RopeScaling, ScoringBackend};
 use tch::{Device, Kind, Tensor};
 
-use super::attention::PrefixTree;
+use super::context::{Context, Padding, PrefixTree};
 use super::decoder::{Decoder, DecoderInputs};
 use super::families::family;
 use crate::ml::error::Error;
@@ -23,16 +23,9 @@ impl Model {
     /// # Errors
     /// For a configuration that cannot be computed.
     pub fn zeros(config: &ModelConfig, device: Device) -> Result<Self, Error> {
-        if config.kv_heads == 0 || !config.heads.is_multiple_of(config.kv_heads) {
-            return Err(Error::Input(format!(
-                "{} query heads cannot share {} key/value heads evenly",
-                config.heads, config.kv_heads
-            )));
-        }
-        let family = family(config.arch);
-        (family.check)(config)?;
+        config.check_sizes().map_err(|problem| Error::Input(format!("the model {problem}")))?;
         let mut weights = Weights::new(device);
-        let decoder = (family.build)(config, &mut weights)?;
+        let decoder = (family(config.arch).build)(config, &mut weights)?;
         Ok(Self { config: config.clone(), weights, decoder })
     }
 
@@ -68,6 +61,7 @@ impl Model {
     /// Like [`Model::hidden`], computed in this precision, which is also that of the result. `noise` `[batch, seq, hidden]`
     /// float32 is added to the embeddings of the tokens.
     pub fn hidden_in(&self, ids: &Tensor, noise: Option<&Tensor>, precision: Precision) -> Result<Tensor, Error> {
+        self.check_predicts_from_the_left()?;
         let (_, seq) = ids.size2()?;
         if seq > i64::from(self.config.max_positions) {
             let most = self.config.max_positions;
@@ -75,23 +69,51 @@ impl Model {
                 "a sequence of {seq} tokens is longer than the model's {most} positions"
             )));
         }
-        self.decode(DecoderInputs { ids, noise, prefix_tree: None }, precision)
+        self.run(DecoderInputs { ids, noise, context: Context::Rows }, precision)
     }
 
     /// The number of tokens that a text may have in front of its last one; `None` for rotary positions, which `transformers`
-    /// too computes beyond the length that the model was trained with.
+    /// too computes beyond the length that the model was trained with, unless their scaling depends on the longest text
+    /// that it has seen.
     pub fn position_limit(&self) -> Option<u32> {
-        family(self.config.arch).learned_positions.then_some(self.config.max_positions)
+        let ModelConfig { arch, max_positions, rope_scaling, .. } = &self.config;
+        let learned = arch.properties().positions != Positions::Rotary;
+        let limited = learned || matches!(rope_scaling, Some(RopeScaling::Dynamic { .. }));
+        limited.then_some(*max_positions)
+    }
+
+    /// What the vocabulary head takes at each token of whole texts, each of whose tokens attends to all of its text: ids
+    /// `[batch, seq]` int64 -> `[batch, seq, width]`, float32.
+    pub fn hidden_of_whole_texts(&self, ids: &Tensor, padding: &Padding) -> Result<Tensor, Error> {
+        self.decode(ids, Context::Whole(padding), Precision::F32)
+    }
+
+    /// Refuses a model that only predicts masked tokens.
+    fn check_predicts_from_the_left(&self) -> Result<(), Error> {
+        let arch = self.config.arch;
+        match arch.backends().contains(&ScoringBackend::Causal) {
+            true => Ok(()),
+            false => Err(Error::Input(format!(
+                "{} predicts masked tokens, and no text from the left: such a model is evaluated only",
+                arch.name()
+            ))),
+        }
     }
 
     /// Like [`Model::hidden`], for rows that hold several texts with shared prefixes.
     ///
     /// Every position id must be below the [limit](Model::position_limit) of the model.
     pub fn hidden_of_prefix_tree(&self, ids: &Tensor, prefix_tree: &PrefixTree) -> Result<Tensor, Error> {
-        self.decode(DecoderInputs { ids, noise: None, prefix_tree: Some(prefix_tree) }, Precision::F32)
+        self.check_predicts_from_the_left()?;
+        self.decode(ids, Context::PrefixTree(prefix_tree), Precision::F32)
     }
 
-    fn decode(&self, inputs: DecoderInputs<'_>, precision: Precision) -> Result<Tensor, Error> {
+    /// Final hidden states of tokens in this context: ids `[batch, seq]` int64 -> `[batch, seq, hidden]`.
+    pub(super) fn decode(&self, ids: &Tensor, context: Context<'_>, precision: Precision) -> Result<Tensor, Error> {
+        self.run(DecoderInputs { ids, noise: None, context }, precision)
+    }
+
+    fn run(&self, inputs: DecoderInputs<'_>, precision: Precision) -> Result<Tensor, Error> {
         let kind = match precision {
             Precision::F32 => Kind::Float,
             Precision::Bf16 => Kind::BFloat16,
@@ -99,9 +121,19 @@ impl Model {
         self.decoder.hidden(inputs, kind)
     }
 
-    /// The vocabulary head, `[vocab, hidden]`: logits are `hidden @ head.T`.
+    /// The name of the vocabulary head in a Hugging Face file.
+    pub fn head_name(&self) -> &'static str {
+        family(self.config.arch).head
+    }
+
+    /// The vocabulary head, `[vocab, width]`: logits are `hidden @ head.T`.
     pub fn head(&self) -> &Tensor {
         self.decoder.head()
+    }
+
+    /// The bias of the vocabulary head, `[vocab]`, if it has one.
+    pub fn head_bias(&self) -> Option<&Tensor> {
+        self.decoder.head_bias()
     }
 }
 
@@ -116,16 +148,16 @@ mod tests {
     use grid::domain::Arch;
 
     use super::*;
-    use crate::ml::fixtures::small;
+    use crate::ml::fixtures::{every_kind, masked_kinds, small};
 
     #[test]
     fn the_number_of_weights_is_what_the_configuration_counts() {
-        for arch in Arch::ALL {
+        for config in every_kind().into_iter().chain(masked_kinds()) {
             for tied in [false, true] {
-                let config = ModelConfig { tied, ..small(arch) };
+                let config = ModelConfig { tied, ..config.clone() };
                 let model = Model::zeros(&config, Device::Cpu).unwrap();
                 let count: usize = model.weights().tensors().map(Tensor::numel).sum();
-                assert_eq!(count as u64, config.parameters(), "{arch:?} tied {tied}");
+                assert_eq!(count as u64, config.parameters(), "{config:?}");
             }
         }
     }
@@ -133,12 +165,27 @@ mod tests {
     #[test]
     fn a_position_does_not_attend_to_later_ones() {
         let _no_grad = tch::no_grad_guard();
-        for arch in Arch::ALL {
-            let model = Model::random(&small(arch), 3, Device::Cpu).unwrap();
+        for config in every_kind() {
+            let model = Model::random(&config, 3, Device::Cpu).unwrap();
             let short = model.hidden(&Tensor::from_slice(&[5i64, 9, 2]).view([1, 3])).unwrap();
             let long = model.hidden(&Tensor::from_slice(&[5i64, 9, 2, 0, 7]).view([1, 5])).unwrap();
             let difference = (short - long.narrow(1, 0, 3)).abs().max().double_value(&[]);
-            assert!(difference < 1e-5, "{arch:?}: {difference}");
+            assert!(difference < 1e-5, "{config:?}: {difference}");
+        }
+    }
+
+    #[test]
+    fn a_model_of_masked_tokens_does_not_read_from_the_left() {
+        for config in masked_kinds() {
+            let model = Model::random(&config, 3, Device::Cpu).unwrap();
+            let hidden = model.hidden(&Tensor::from_slice(&[5i64, 9, 2]).view([1, 3]));
+            match config.arch {
+                Arch::GptBert(_) => drop(hidden.unwrap()),
+                arch => {
+                    let refusal = hidden.unwrap_err().to_string();
+                    assert!(refusal.starts_with(&format!("{} predicts masked tokens", arch.name())), "{refusal}");
+                }
+            }
         }
     }
 
@@ -165,7 +212,7 @@ mod tests {
     fn unsupported_shapes_and_lengths_are_refused() {
         let config = ModelConfig { kv_heads: 3, ..small(Arch::Llama) };
         let refusal = Model::zeros(&config, Device::Cpu).unwrap_err().to_string();
-        assert_eq!(refusal, "4 query heads cannot share 3 key/value heads evenly");
+        assert_eq!(refusal, "the model has 3 key/value heads, which do not divide the 4 heads");
         let model = Model::random(&small(Arch::Gpt2), 3, Device::Cpu).unwrap();
         let refusal = model.hidden(&Tensor::zeros([1, 41], (Kind::Int64, Device::Cpu))).unwrap_err().to_string();
         assert_eq!(refusal, "a sequence of 41 tokens is longer than the model's 40 positions");

@@ -125,7 +125,16 @@ impl LanguageModeling {
 
     /// Hidden states of the positions before a predicted id, `[predicted, hidden]`. Only these go on to the vocabulary.
     pub(super) fn hidden(&self, model: &Model, micro_batch: &TokenBatch) -> Result<Tensor, Error> {
-        let hidden = model.hidden_in(&micro_batch.ids, micro_batch.noise.as_ref(), self.precision)?; // [batch, seq, hidden]
+        self.hidden_with(model, micro_batch, micro_batch.noise.as_ref())
+    }
+
+    /// As [`LanguageModeling::hidden`], of another model than the one that is trained, which has its own width.
+    pub(super) fn hidden_without_noise(&self, model: &Model, micro_batch: &TokenBatch) -> Result<Tensor, Error> {
+        self.hidden_with(model, micro_batch, None)
+    }
+
+    fn hidden_with(&self, model: &Model, micro_batch: &TokenBatch, noise: Option<&Tensor>) -> Result<Tensor, Error> {
+        let hidden = model.hidden_in(&micro_batch.ids, noise, self.precision)?; // [batch, seq, hidden]
         let (batch, seq, width) = hidden.size3()?;
         let flat = hidden.f_view([batch * seq, width])?;
         let all = micro_batch.predicted as i64 == batch * seq;
@@ -381,7 +390,7 @@ mod tests {
     /// The noise of a row depends on nothing but its number, the step and the seed.
     #[test]
     fn noise_is_a_function_of_seed_step_and_row() {
-        for arch in Arch::ALL {
+        for arch in Arch::TRAINED {
             let config = small(arch);
             let plain = LanguageModeling::new(&config, Precision::F32, 0.0);
             let noisy = plain.with_noise(5.0, 3, &config);
@@ -443,7 +452,7 @@ mod tests {
 
     #[test]
     fn bf16_stays_near_float32() {
-        for arch in Arch::ALL {
+        for arch in Arch::TRAINED {
             let model = Model::random(&small(arch), 11, Device::Cpu).unwrap();
             let rows = [row(&Vec::from_iter(0..30), 0), row(&Vec::from_iter(20..60), 5)];
             let [f32, bf16] = [Precision::F32, Precision::Bf16].map(|precision| {

@@ -5,6 +5,7 @@
 //! tuning.
 
 mod classification;
+mod distill;
 mod dpo;
 mod kto;
 mod language_modeling;
@@ -16,6 +17,7 @@ mod replies;
 mod simpo;
 
 pub use classification::{Classification, LabelledSequence};
+pub use distill::Distillation;
 pub use kto::{LabelledReplies, LabelledReply};
 pub use language_modeling::{LanguageModeling, TrainingSequence};
 pub use objective::{BatchLimits, LossSum, MetricSums, MicroBatch, Objective, Purpose, add_metrics, metric_means};

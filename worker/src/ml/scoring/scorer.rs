@@ -1,12 +1,13 @@
 //! Scoring of requests, packed into rows with shared prefixes.
 
-use grid::domain::ScoringRequest;
+use grid::domain::{ScoringBackend, ScoringRequest};
 use tch::{Device, Tensor};
 
+use super::masked::{self, MaskedRow, Masking};
 use super::pack::{self, PackedRow};
 use super::unscorable::Unscorable;
 use crate::ml::error::Error;
-use crate::ml::models::{Model, PrefixTree};
+use crate::ml::models::{MASKED, Model, PrefixTree};
 use crate::ml::shim::{self, VocabularyHead};
 
 /// Scores sequences with one model.
@@ -17,6 +18,8 @@ use crate::ml::shim::{self, VocabularyHead};
 #[derive(Debug)]
 pub struct Scorer<'a> {
     model: &'a Model,
+    /// How tokens are masked; `None` to predict each from those in front of it.
+    masking: Option<Masking>,
     /// The number of tokens in one forward pass, padding included.
     tokens: usize,
 }
@@ -26,24 +29,49 @@ pub struct Scorer<'a> {
 pub struct Scoring<'a> {
     model: &'a Model,
     tokens: usize,
-    /// The widest first.
-    rows: Vec<PackedRow>,
+    rows: Rows,
     next: usize,
     done: usize,
     total: usize,
     results: Vec<Vec<f32>>,
 }
 
-/// What the mask adds to an attention score that does not count. It is far below every score. Minus infinity would give
-/// NaN where a kernel processes a block that is masked entirely.
-const MASKED: f32 = -1e30;
+/// The rows of all forward passes, the widest first.
+#[derive(Debug)]
+enum Rows {
+    /// With shared prefixes.
+    Packed(Vec<PackedRow>),
+    /// With one masked token each.
+    Masked(Vec<MaskedRow>),
+}
+
+impl Rows {
+    fn len(&self) -> usize {
+        match self {
+            Rows::Packed(rows) => rows.len(),
+            Rows::Masked(rows) => rows.len(),
+        }
+    }
+
+    fn width(&self, row: usize) -> usize {
+        match self {
+            Rows::Packed(rows) => rows[row].ids.len(),
+            Rows::Masked(rows) => rows[row].ids.len(),
+        }
+    }
+}
 
 impl<'a> Scorer<'a> {
     /// A scorer for a model.
     pub fn new(model: &'a Model) -> Self {
         // On a CPU, small batches stay in its caches; a GPU needs large ones.
         let tokens = if model.device() == Device::Cpu { 2048 } else { 65_536 };
-        Self { model, tokens }
+        Self { model, masking: None, tokens }
+    }
+
+    /// The same scorer for masked tokens.
+    pub fn with_masking(self, masking: Option<Masking>) -> Self {
+        Self { masking, ..self }
     }
 
     /// The same scorer with another limit to the number of tokens in one forward pass.
@@ -78,10 +106,20 @@ impl<'a> Scorer<'a> {
         for (index, request) in requests.iter().enumerate() {
             self.check(request).map_err(|problem| Error::Input(format!("sequence {index}: {problem}")))?;
         }
-        let mut rows = pack::pack(requests, self.model.config());
-        rows.sort_by_key(|row| std::cmp::Reverse(row.ids.len()));
-        let total = rows.iter().map(|row| row.members.len()).sum();
-        let results = vec![Vec::new(); requests.len()];
+        let (rows, total) = match self.masking {
+            None => {
+                let mut rows = pack::pack(requests, self.model.config());
+                rows.sort_by_key(|row| std::cmp::Reverse(row.ids.len()));
+                let total = rows.iter().map(|row| row.members.len()).sum();
+                (Rows::Packed(rows), total)
+            }
+            Some(masking) => {
+                let rows = masked::rows(requests, masking);
+                let total = rows.len();
+                (Rows::Masked(rows), total)
+            }
+        };
+        let results = requests.iter().map(|request| vec![0.0; request.scored.len()]).collect();
         Ok(Scoring { model: self.model, tokens: self.tokens, rows, next: 0, done: 0, total, results })
     }
 
@@ -93,18 +131,21 @@ impl<'a> Scorer<'a> {
         if scored.is_empty() {
             return Ok(());
         }
-        if scored.start == 0 {
+        let backend = self.masking.map_or(ScoringBackend::Causal, |masking| masking.backend);
+        if scored.start < backend.first_scored() {
             return Err(Unscorable::NothingBefore);
         }
         if scored.end > ids.len() {
             return Err(Unscorable::Range { scored: scored.clone(), ids: ids.len() });
         }
-        // The last id is only predicted and needs no position.
-        if let Some(limit) = self.model.position_limit().filter(|&limit| scored.end - 1 > limit as usize) {
-            return Err(Unscorable::TooLong { ids: scored.end, limit });
+        // From the left, the last id is only predicted and needs no position; a masked text is read as a whole.
+        let (read, positions) = if backend.masks() { (ids.len(), ids.len()) } else { (scored.end, scored.end - 1) };
+        if let Some(limit) = self.model.position_limit().filter(|&limit| positions > limit as usize) {
+            return Err(Unscorable::TooLong { ids: read, limit });
         }
         let vocab_size = self.model.config().vocab_size;
-        match ids[..scored.end].iter().find(|&&id| id >= vocab_size) {
+        let mask = self.masking.map(|masking| masking.mask);
+        match ids[..read].iter().chain(&mask).find(|&&id| id >= vocab_size) {
             Some(&id) => Err(Unscorable::NotInVocabulary { id, vocab_size }),
             None => Ok(()),
         }
@@ -121,31 +162,29 @@ impl Scoring<'_> {
     /// # Errors
     /// If libtorch fails.
     pub fn advance(&mut self) -> Result<bool, Error> {
-        let Some(widest) = self.rows.get(self.next) else { return Ok(false) };
-        let left = self.rows.len() - self.next;
-        let count = (self.tokens / widest.ids.len()).clamp(1, left);
-        let rows = &self.rows[self.next..self.next + count];
-        let values = match forward(self.model, rows, Self::CHUNK) {
+        if self.next == self.rows.len() {
+            return Ok(false);
+        }
+        let (left, widest) = (self.rows.len() - self.next, self.rows.width(self.next));
+        let count = (self.tokens / widest).clamp(1, left);
+        let chosen = self.next..self.next + count;
+        let done = match &self.rows {
+            Rows::Packed(rows) => packed(self.model, &rows[chosen], Self::CHUNK, &mut self.results),
+            Rows::Masked(rows) => masked::forward(self.model, &rows[chosen], &mut self.results).map(|()| count),
+        };
+        match done {
             Err(Error::OutOfMemory(_)) if count > 1 => {
-                self.tokens = widest.ids.len() * count / 2;
+                self.tokens = widest * count / 2;
                 tracing::info!(tokens = self.tokens, "out of memory while scoring: continuing with smaller batches");
                 return Ok(true);
             }
-            values => values?,
-        };
-        let mut start = 0;
-        for row in rows {
-            for member in &row.members {
-                self.results[member.request] = member.targets.iter().map(|&index| values[start + index]).collect();
-            }
-            start += row.targets.len();
-            self.done += row.members.len();
+            done => self.done += done?,
         }
         self.next += count;
         Ok(self.next < self.rows.len())
     }
 
-    /// The number of sequences that have been scored, and of all that are to be scored.
+    /// The number of sequences or masked texts that have been scored, and of all that are to be scored.
     pub fn progress(&self) -> (usize, usize) {
         (self.done, self.total)
     }
@@ -154,6 +193,21 @@ impl Scoring<'_> {
     pub fn finish(self) -> Vec<Vec<f32>> {
         self.results
     }
+}
+
+/// Computes rows in one forward pass, and puts the log-probabilities into the results of their requests. Returns the number
+/// of these requests.
+fn packed(model: &Model, rows: &[PackedRow], chunk: i64, results: &mut [Vec<f32>]) -> Result<usize, Error> {
+    let values = forward(model, rows, chunk)?;
+    let (mut start, mut done) = (0, 0);
+    for row in rows {
+        for member in &row.members {
+            results[member.request] = member.targets.iter().map(|&index| values[start + index]).collect();
+        }
+        start += row.targets.len();
+        done += row.members.len();
+    }
+    Ok(done)
 }
 
 /// The log-probabilities of the targets of these rows, one row after the other.
@@ -181,13 +235,18 @@ fn forward(model: &Model, rows: &[PackedRow], chunk: i64) -> Result<Vec<f32>, Er
     let hidden = model.hidden_of_prefix_tree(&put(&ids)?.f_view(shape)?, &prefix_tree)?; // [row, token, hidden]
     let hidden = hidden.f_flatten(0, 1)?.f_index_select(0, &put(&positions)?)?; // [target, hidden]
     let (weight, targets) = (model.head(), put(&targets)?);
+    if let Some(bias) = model.head_bias() {
+        let logits = hidden.f_linear(weight, Some(bias))?;
+        let values = logits.f_gather(1, &targets.f_unsqueeze(1)?, false)?.f_sub(&logits.f_logsumexp([1], true)?)?;
+        return Ok(Vec::try_from(values.f_flatten(0, 1)?.f_to_device(Device::Cpu)?)?);
+    }
     let head = VocabularyHead { hidden: &hidden, weight, targets: &targets, chunk, bf16: false };
     Ok(Vec::try_from(shim::target_logprobs(head)?.f_to_device(Device::Cpu)?)?)
 }
 
 /// The attention mask, `[row, token, token that it attends to]`.
 fn mask(rows: &[PackedRow], width: usize) -> Vec<f32> {
-    let mut mask = vec![MASKED; rows.len() * width * width];
+    let mut mask = vec![MASKED as f32; rows.len() * width * width];
     for (index, row) in rows.iter().enumerate() {
         let start = index * width;
         for token in 0..width {
@@ -202,118 +261,4 @@ fn mask(rows: &[PackedRow], width: usize) -> Vec<f32> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ml::fixtures::small;
-    use grid::domain::Arch;
-    use proptest::prelude::*;
-    use std::ops::Range;
-    use tch::Kind;
-
-    fn request(ids: &[u32], scored: Range<usize>) -> ScoringRequest {
-        ScoringRequest { ids: ids.to_vec(), scored }
-    }
-
-    /// The log-probabilities of one request, alone and without padding, with a softmax in f64.
-    fn logprobs_alone(model: &Model, request: &ScoringRequest) -> Vec<f64> {
-        let _no_grad = tch::no_grad_guard();
-        let ids: Vec<i64> = request.ids.iter().map(|&id| id.into()).collect();
-        let hidden = model.hidden(&Tensor::from_slice(&ids).view([1, -1])).unwrap();
-        let all = hidden.matmul(&model.head().tr()).log_softmax(-1, Kind::Double);
-        request.scored.clone().map(|place| all.double_value(&[0, place as i64 - 1, ids[place]])).collect()
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(24))]
-        #[test]
-        fn scores_do_not_depend_on_the_other_requests(
-            gpt2: bool,
-            lengths in prop::collection::vec((2usize..38, 0usize..40, 0usize..40, 0u32..3), 1..20),
-            tokens in 1usize..400,
-        ) {
-            let model = Model::random(&small(if gpt2 { Arch::Gpt2 } else { Arch::Llama }), 5, Device::Cpu).unwrap();
-            let requests: Vec<ScoringRequest> = lengths
-                .into_iter()
-                .map(|(length, a, b, variant)| {
-                    let ids = (0..length as u32).map(|i| (i * i + variant) % 61).collect();
-                    let (a, b) = (1 + a % (length - 1), 1 + b % length);
-                    ScoringRequest { ids, scored: a.min(b)..a.max(b) }
-                })
-                .collect();
-            let scorer = Scorer::new(&model).with_tokens(tokens);
-            let values = scorer.tokens_logprobs(&requests).unwrap();
-            for (request, values) in requests.iter().zip(&values) {
-                let wanted = logprobs_alone(&model, request);
-                prop_assert_eq!(values.len(), wanted.len());
-                for (value, wanted) in values.iter().zip(wanted) {
-                    prop_assert!((f64::from(*value) - wanted).abs() < 1e-5, "{} {}", value, wanted);
-                }
-            }
-            let sums = scorer.logprobs(&requests).unwrap();
-            for (sum, values) in sums.iter().zip(values) {
-                prop_assert_eq!(*sum, values.into_iter().map(f64::from).sum::<f64>());
-            }
-        }
-    }
-
-    /// Sums over many scored tokens, in which a difference would be visible.
-    #[test]
-    fn the_tokens_of_a_forward_pass_change_sums_by_at_most_1e_5() {
-        for arch in Arch::ALL {
-            let model = Model::random(&small(arch), 5, Device::Cpu).unwrap();
-            let requests: Vec<ScoringRequest> = (0..300u32)
-                .map(|i| {
-                    let ids: Vec<u32> = (0..3 + i % 37).map(|place| (place * (1 + i % 5) + i / 90) % 61).collect();
-                    ScoringRequest { scored: 1..ids.len(), ids }
-                })
-                .collect();
-            let sums = |tokens| Scorer::new(&model).with_tokens(tokens).logprobs(&requests).unwrap();
-            let wanted = sums(1);
-            for tokens in [200, 1_000, 100_000] {
-                let worst =
-                    sums(tokens).iter().zip(&wanted).map(|(sum, wanted)| (sum - wanted).abs()).fold(0.0, f64::max);
-                assert!(worst <= 1e-5, "{arch:?} {tokens}: {worst}");
-            }
-        }
-    }
-
-    /// Rotary positions are computed for texts of any length; the tables of angles end at the model's own length.
-    #[test]
-    fn rotary_positions_have_no_limit() {
-        let short = Model::random(&small(Arch::Llama), 5, Device::Cpu).unwrap();
-        let long = grid::domain::ModelConfig { max_positions: 100, ..small(Arch::Llama) };
-        let long = Model::random(&long, 5, Device::Cpu).unwrap();
-        let ids: Vec<u32> = (0..90u32).map(|place| place * 7 % 61).collect();
-        let requests = [request(&ids, 1..90), request(&ids[..60], 30..60)];
-        let values = Scorer::new(&short).tokens_logprobs(&requests).unwrap();
-        for (request, values) in requests.iter().zip(values) {
-            let wanted = logprobs_alone(&long, request);
-            assert_eq!(values.len(), wanted.len());
-            assert!(values.iter().zip(wanted).all(|(value, wanted)| (f64::from(*value) - wanted).abs() < 1e-5));
-        }
-    }
-
-    #[test]
-    fn a_request_that_cannot_be_scored_is_named() {
-        let models = [Arch::Llama, Arch::Gpt2].map(|arch| Model::random(&small(arch), 5, Device::Cpu).unwrap());
-        let [llama, gpt2] = &models;
-        let refusal = |wrong: ScoringRequest| {
-            let requests = [request(&[1, 2], 1..2), wrong];
-            Scorer::new(gpt2).logprobs(&requests).unwrap_err().to_string()
-        };
-        assert_eq!(
-            refusal(request(&[1, 2], 0..1)),
-            "sequence 1: its first token cannot be scored, because nothing precedes it"
-        );
-        assert_eq!(refusal(request(&[1, 2], 1..3)), "sequence 1: positions 1..3 of 2 tokens cannot be scored");
-        assert_eq!(refusal(request(&[1, 61], 1..2)), "sequence 1: id 61 is not in the model's vocabulary of 61");
-        assert_eq!(
-            refusal(request(&[1; 50], 1..50)),
-            "sequence 1: it has 50 tokens, but the model has a context of 40 positions"
-        );
-        assert_eq!(Scorer::new(llama).logprobs(&[request(&[], 0..0)]).unwrap(), [0.0]);
-        for model in &models {
-            assert_eq!(Scorer::new(model).tokens_logprobs(&[request(&[1; 41], 1..41)]).unwrap()[0].len(), 40);
-        }
-    }
-}
+mod tests;

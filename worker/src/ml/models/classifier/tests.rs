@@ -47,7 +47,7 @@ fn logits_do_not_depend_on_the_other_inputs() {
     let inputs: Vec<Vec<u32>> =
         (0..20u32).map(|i| (0..1 + (i * 7) % 29).map(|j| ((i % 15) * 13 + j * 5) % 61).collect()).collect();
     let slices: Vec<&[u32]> = inputs.iter().map(Vec::as_slice).collect();
-    for arch in Arch::ALL {
+    for arch in Arch::TRAINED {
         for pooling in [Pooling::First, Pooling::Last] {
             let classifier = classifier(arch, pooling);
             let got = classifier.logits(&slices, Precision::F32).unwrap();
