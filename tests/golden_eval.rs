@@ -56,6 +56,45 @@ fn write_part(shared: &Path, env: &Env, folder: &Path) {
     }
 }
 
+/// Writes the data that models were evaluated on by the pipeline of 2026, as far as they are in `shared`.
+fn write_data_of_2026(shared: &Path, env: &Env, folder: &Path) {
+    if folder.join("reading_rows.json").exists() && part_of_blimp(&folder.join("eval2026")) {
+        write_part(shared, env, folder);
+    }
+    let (edition, to) = (shared.join("golden/edition-2026"), env.path().join("data/evaluation_data/fast_eval"));
+    for set in ["blimp_fast", "supplement_fast"].into_iter().filter(|set| !to.join(set).exists()) {
+        symlink_all(&shared.join("data/evaluation_data/fast_eval").join(set), &to.join(set), 1);
+    }
+    symlink_all(&edition.join("collate-2026/inputs/ewok_fast"), &to.join("ewok_fast"), 1);
+    for set in ["global_piqa_parallel", "global_piqa_nonparallel"] {
+        symlink_all(&edition.join("global-piqa-made").join(set), &to.join(set), 1);
+    }
+    let rows = fs::read(edition.join("entity-rows-2026.json")).expect("row numbers");
+    let rows: Vec<usize> = serde_json::from_slice(&rows).expect("numbers");
+    for (name, text) in boxes(shared, "entity_tracking_fast.zip") {
+        let lines: Vec<&str> = text.lines().collect();
+        let picked: Vec<&str> = rows.iter().map(|&row| lines[row]).collect();
+        fs::create_dir_all(to.join("entity_tracking_fast")).expect("a folder");
+        fs::write(to.join("entity_tracking_fast").join(name), picked.join("\n") + "\n").expect("a file");
+    }
+}
+
+/// The files of an archive of entity tracking, with their names.
+fn boxes(shared: &Path, archive: &str) -> Vec<(String, String)> {
+    let archive = fs::File::open(shared.join("data/entity_tracking").join(archive)).expect("an archive");
+    let mut archive = zip::ZipArchive::new(archive).expect("a zip");
+    let mut files = vec![];
+    for index in 0..archive.len() {
+        // The password is published by the authors of the data.
+        let mut entry = archive.by_index_decrypt(index, b"iamnotaLM").expect("an entry");
+        let name = PathBuf::from(&*entry.name().expect("a name"));
+        let mut text = String::new();
+        entry.read_to_string(&mut text).expect("text");
+        files.push((file_name(&name).to_owned(), text));
+    }
+    files
+}
+
 /// Writes the evaluation data as a user has it, without the items that would take too long.
 fn write_data(shared: &Path, env: &Env) {
     let root = env.path().join("data/evaluation_data");
@@ -66,22 +105,14 @@ fn write_data(shared: &Path, env: &Env) {
             symlink_all(&set, &root.join(eval).join(file_name(&set)), every);
         }
     }
-    let boxes = shared.join("data/entity_tracking");
     if all {
-        symlink_all(&boxes, &env.path().join("data/entity_tracking"), 1);
+        symlink_all(&shared.join("data/entity_tracking"), &env.path().join("data/entity_tracking"), 1);
         return;
     }
     for (size, archive) in [(Size::Fast, "entity_tracking_fast.zip"), (Size::Full, "entity_tracking_full.zip")] {
         let folder = root.join(folder_of(Suite::EntityTracking, size));
         fs::create_dir_all(&folder).expect("a folder");
-        let archive = fs::File::open(boxes.join(archive)).expect("an archive");
-        let mut archive = zip::ZipArchive::new(archive).expect("a zip");
-        for index in 0..archive.len() {
-            // The password is published by the authors of the data.
-            let mut entry = archive.by_index_decrypt(index, b"iamnotaLM").expect("an entry");
-            let file = PathBuf::from(&*entry.name().expect("a name"));
-            let mut text = String::new();
-            entry.read_to_string(&mut text).expect("text");
+        for (name, text) in boxes(shared, archive) {
             let mut taken = BTreeMap::new();
             let few = text.lines().filter(|line| {
                 let row: Value = serde_json::from_str(line).expect("JSON");
@@ -90,7 +121,7 @@ fn write_data(shared: &Path, env: &Env) {
                 *count <= BOXES
             });
             let few: Vec<&str> = few.collect();
-            fs::write(folder.join(file_name(&file)), few.join("\n")).expect("a file");
+            fs::write(folder.join(name), few.join("\n")).expect("a file");
         }
     }
 }
@@ -103,12 +134,16 @@ fn symlink_all(from: &Path, to: &Path, every: usize) {
     }
 }
 
-/// The candidate scores that the official pipeline recorded for each item, by subtask and index.
-fn recorded_scores(results: &Path, suite: Suite) -> BTreeMap<(String, u64), Vec<f64>> {
+/// What the official pipeline recorded for each item, in the order of the items.
+fn recorded_lines(results: &Path) -> Vec<Value> {
     let mut text = String::new();
     let file = fs::File::open(results.join("scores.jsonl.gz")).expect("recorded scores");
     flate2::read::GzDecoder::new(file).read_to_string(&mut text).expect("gzip");
-    let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON")).collect()
+}
+
+/// The recorded scores of the candidates of each item, by subtask and index.
+fn recorded_scores(results: &Path, suite: Suite) -> BTreeMap<(String, u64), Vec<f64>> {
     let item = |line: Value| {
         let index = line["index"].as_u64().expect("an index");
         if suite == Suite::Reading {
@@ -118,21 +153,39 @@ fn recorded_scores(results: &Path, suite: Suite) -> BTreeMap<(String, u64), Vec<
         let scores = line["scores"].as_array().expect("scores").iter().filter_map(Value::as_f64).collect();
         ((line["uid"].as_str().expect("a UID").to_owned(), index), scores)
     };
-    lines.map(item).collect()
+    recorded_lines(results).into_iter().map(item).collect()
+}
+
+/// Whether each example is a UID of its own in the official results.
+fn has_uid_per_example(suite: Suite) -> bool {
+    matches!(suite, Suite::GlobalPiqaParallel | Suite::GlobalPiqaNonparallel)
 }
 
 /// Compares every item and, if no item was left out, the scores of the report.
 fn compare(env: &Env, experiment: &str, suite: Suite, results: &Path) {
     let official = recorded_scores(results, suite);
+    let uids: Vec<Value> = recorded_lines(results).into_iter().map(|line| line["uid"].clone()).collect();
+    // Rows that the rules leave out have numbers here, but not in the official results.
     let rows = env.query(&format!(
-        "select item, chosen, scores, subtask from v_items where experiment = '{experiment}' and suite = '{suite}'"
+        "select row_number() over (partition by subtask order by item) - 1, chosen, scores, subtask from v_items where \
+         experiment = '{experiment}' and suite = '{suite}' order by subtask, item"
     ));
     let (mut compared, mut worst) = (0, 0.0_f64);
-    for row in &rows {
+    for (place, row) in rows.iter().enumerate() {
         let [item, chosen, scores, subtask] = row.splitn(4, '|').collect::<Vec<_>>()[..] else { panic!("{row}") };
         let key = (subtask.to_owned(), item.parse::<u64>().expect("a number"));
+        let key = match has_uid_per_example(suite) {
+            true => (uids[place].as_str().expect("a UID").to_owned(), 0),
+            false => key,
+        };
         let Some(wanted) = official.get(&key) else { continue };
-        let scores: Vec<f64> = serde_json::from_str(scores).expect("numbers");
+        let mut scores: Vec<f64> = serde_json::from_str(scores).expect("numbers");
+        if has_uid_per_example(suite) {
+            // The official scores are divided by the number of tokens, which is not stored.
+            for (score, wanted) in scores.iter_mut().zip(wanted) {
+                *score /= (*score / wanted).round().max(1.0);
+            }
+        }
         let at = format!("{} {subtask} {item}: {scores:?}, recorded {wanted:?}", results.display());
         assert_eq!(scores.len(), wanted.len(), "{at}");
         let errors = scores.iter().zip(wanted).map(|(ours, theirs)| (ours - theirs).abs());
@@ -174,7 +227,7 @@ fn compare_predictions(exported: &Path, suite: Suite, size: Size, results: &Path
         scores.len() < 2 || scores[0] - scores[1] > NEAR
     });
     let mut compared = 0;
-    for (uid, index) in clear.map(|(item, _)| item) {
+    for (uid, index) in clear.map(|(item, _)| item).collect::<Vec<_>>() {
         let [ours, theirs] = [&ours, &theirs].map(|all| &all[&uid]["predictions"][index as usize]);
         if ours.is_null() {
             continue; // the item was left out
@@ -251,6 +304,19 @@ fn golden_models_reproduce_the_official_scores() {
     }
 }
 
+#[test]
+fn golden_models_reproduce_the_official_scores_of_2026() {
+    let Some(shared) = recording("") else { return };
+    for folder in recorded_models("eval2026") {
+        let env = Env::new("");
+        write_data_of_2026(&shared, &env, &folder);
+        let backends: Value =
+            serde_json::from_slice(&fs::read(folder.join("eval2026/scores.json")).expect("a summary")).expect("JSON");
+        let backend = backends["blimp_fast"]["backend"].as_str().expect("a backend");
+        compare_model(&env, &folder, "eval2026", &format!("compat-2026+backend={backend}"));
+    }
+}
+
 /// Whether a model was recorded on a part of the items of BLiMP.
 fn part_of_blimp(recorded: &Path) -> bool {
     recorded_scores(&recorded.join("blimp_fast"), Suite::Blimp).len() < 5_000
@@ -259,14 +325,15 @@ fn part_of_blimp(recorded: &Path) -> bool {
 /// Compares the results of a model with those in a folder of recordings.
 fn compare_model(env: &Env, folder: &Path, part: &str, mode: &str) {
     let sets: Vec<(Suite, Size)> =
-        Suite::ALL.into_iter().flat_map(|suite| [(suite, Size::Fast), (suite, Size::Full)]).collect();
-    let (model, recorded) = (folder.join("model"), sorted_entries(&folder.join(part)));
+        Suite::official().flat_map(|suite| [(suite, Size::Fast), (suite, Size::Full)]).collect();
+    let (model, mut recorded) = (folder.join("model"), sorted_entries(&folder.join(part)));
+    recorded.retain(|results| results.is_dir());
     let mut compared = 0;
     for (size, flag) in [(Size::Fast, "--fast"), (Size::Full, "--full")] {
         let mut suites: Vec<(Suite, &PathBuf)> = vec![];
         for results in &recorded {
-            let of =
-                |(suite, size): &(Suite, Size)| folder_of(*suite, *size).ends_with(&format!("/{}", file_name(results)));
+            let name = if file_name(results) == "ewok_made" { "ewok_fast" } else { file_name(results) };
+            let of = |(suite, size): &(Suite, Size)| folder_of(*suite, *size).ends_with(&format!("/{name}"));
             // Some sets are the same in both sizes; they are used once, with the first size.
             if let Some((suite, _)) = sets.iter().find(|set| of(set)).filter(|(_, found)| *found == size) {
                 suites.push((*suite, results));
@@ -275,6 +342,7 @@ fn compare_model(env: &Env, folder: &Path, part: &str, mode: &str) {
         if suites.is_empty() {
             continue;
         }
+        let year = if mode.starts_with("compat-2026") { "2026" } else { "2025" };
         let names: Vec<&str> = suites.iter().map(|(suite, _)| suite.name()).collect();
         let (model, names) = (model.to_str().expect("UTF-8"), names.join(","));
         let experiment = format!("golden{flag}");
@@ -283,7 +351,7 @@ fn compare_model(env: &Env, folder: &Path, part: &str, mode: &str) {
         let arguments = ["eval", model, "--data", data, flag, "--mode", mode, "--suite", &names, "--name", &experiment];
         env.run(0, &arguments);
         let out = format!("out{flag}");
-        env.run(0, &["export", "babylm", &experiment, &out, "--partial"]);
+        env.run(0, &["export", "babylm", &experiment, &out, "--partial", "--year", year]);
         let exported = sorted_entries(&env.path().join(out).join("results")).remove(0);
         for (suite, results) in suites {
             compare(env, &experiment, suite, results);

@@ -18,17 +18,18 @@ pub(super) struct EvalArgs {
     /// Model folders in Hugging Face format, hub ids, or jobs (id or name) that produced a model.
     #[arg(required = true, value_name = "MODEL")]
     pub models: Vec<String>,
-    /// Suites, separated by commas; zero-shot means all zero-shot suites whose data exist. A path that ends in .yaml is a
-    /// test set of your own, or a multiple-choice task of lm-evaluation-harness.
+    /// Suites, separated by commas; zero-shot means all zero-shot suites whose data exist, babylm-2025 and babylm-2026 those
+    /// of an edition of the challenge, with its fine-tuning. A path that ends in .yaml is a test set of your own, or a
+    /// multiple-choice task of lm-evaluation-harness.
     #[arg(long, value_delimiter = ',', default_value = "zero-shot", value_name = "NAME,...")]
     pub suite: Vec<String>,
     /// The official folder of evaluation data.
     #[arg(long, env = "GRID_DATA", default_value = "evaluation_data", value_name = "DIR")]
     pub data: PathBuf,
-    /// Scoring rules: fixed (corrected), compat (those of the official pipeline), or either with switches, such as
-    /// fixed+ties=first.
-    #[arg(long, default_value = "fixed")]
-    pub mode: Mode,
+    /// Scoring rules: fixed (corrected), compat-2025 or compat-2026 (those of the official pipeline), or one of them with
+    /// switches, such as fixed+ties=first. The default is fixed, or the rules of the edition that --suite names.
+    #[arg(long)]
+    pub mode: Option<Mode>,
     /// Use the small sets, which are made for checkpoints.
     #[arg(long, conflicts_with = "full")]
     pub fast: bool,

@@ -16,6 +16,7 @@ pub mod cluster;
 pub mod curriculum;
 pub mod digest;
 pub mod digested_json;
+mod edition;
 pub mod event;
 pub mod excerpt;
 pub mod fault_injection;
@@ -78,6 +79,7 @@ pub use budget::Budget;
 pub use cluster::{Cluster, Stderr, Stratum, clustered_stderr};
 pub use curriculum::{LossMask, OptimizerStart, RecordOrder, Replay, SINGLE, Shots};
 pub use digest::{Digest, JobId};
+pub use edition::Edition;
 pub use event::{
     Artifact, Assignment, Event, FailureKind, FinishedOutput, JobUpdate, JournalEntry, Outcome, RunSettings, Task,
     Update, Verdict,
@@ -105,7 +107,8 @@ pub use json_text::{JsonProblem, json_lines, parse_json, special_number};
 pub use metalang::{MetaLang, MetaLangVersion};
 pub use milestone::Milestone;
 pub use mode::{
-    AoaFit, BackendRule, BoxRows, EwokContrast, FirstToken, Mode, Nan, PerLength, Preference, ReadingWord, Sums, Ties,
+    AoaFit, BackendRule, BoxRows, EwokContrast, FirstToken, Mode, Nan, PerLength, PerSolution, Preference, ReadingWord,
+    Sums, Ties,
 };
 pub use model::{LARGEST_MODEL, ModelConfig, ModelLimits};
 pub use objective::{Distill, Distillation, Replies, TuneObjective};

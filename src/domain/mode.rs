@@ -13,7 +13,7 @@ use super::transformers::Transformers;
 macro_rules! switches {
     ($(
         $(#[$doc:meta])*
-        $switch:ident: $kind:ident, compat $compat:ident, fixed $fixed:ident {
+        $switch:ident: $kind:ident, compat $compat:ident, compat_2026 $compat_2026:ident, fixed $fixed:ident {
             $( $(#[$setting_doc:meta])* $setting:ident = $word:literal, )+
         }
     )+) => {
@@ -25,19 +25,30 @@ macro_rules! switches {
             }
         )+
 
-        /// The scoring rules of a suite: [`Mode::COMPAT`], [`Mode::FIXED`], or any combination of switches.
+        /// The scoring rules of a suite: [`Mode::COMPAT`], [`Mode::COMPAT_2026`], [`Mode::FIXED`], or any combination of
+        /// switches.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub struct Mode {
             $( $(#[$doc])* pub $switch: $kind, )+
         }
 
         impl Mode {
-            /// The official pipeline, item by item, including its defects.
+            /// The official pipeline of 2025, item by item, including its defects.
             pub const COMPAT: Mode = Mode { $( $switch: $kind::$compat, )+ };
+            /// The official pipeline of 2026, item by item.
+            pub const COMPAT_2026: Mode = Mode { $( $switch: $kind::$compat_2026, )+ };
             /// All defects corrected.
             pub const FIXED: Mode = Mode { $( $switch: $kind::$fixed, )+ };
-            /// Both modes by name; the first is the default.
-            pub const BASES: [(&'static str, Mode); 2] = [("fixed", Mode::FIXED), ("compat", Mode::COMPAT)];
+            /// The modes by name; the first is the default.
+            pub const BASES: [(&'static str, Mode); 3] =
+                [("fixed", Mode::FIXED), ("compat", Mode::COMPAT), ("compat-2026", Mode::COMPAT_2026)];
+            /// [`Mode::BASES`], and another name of [`Mode::COMPAT`], which modes are not written with.
+            pub const NAMES: [(&'static str, Mode); 4] = [
+                Mode::BASES[0],
+                Mode::BASES[1],
+                ("compat-2025", Mode::COMPAT),
+                Mode::BASES[2],
+            ];
             /// The name of every switch and of its settings.
             pub const SWITCHES: &'static [(&'static str, &'static [&'static str])] =
                 &[$( (stringify!($switch), &[$( $word, )+]), )+];
@@ -60,7 +71,7 @@ macro_rules! switches {
 
 switches! {
     /// What counts as correct when several candidates have the greatest score.
-    ties: Ties, compat First, fixed Credit {
+    ties: Ties, compat First, compat_2026 Random, fixed Credit {
         /// The first of them is chosen. Candidate 0 is the right one, so a tie with it counts as correct.
         First = "first",
         /// Each has an equal share: a tie of k candidates gives a credit of 1/k.
@@ -69,14 +80,16 @@ switches! {
         Random = "random",
     }
     /// How a score that is NaN compares.
-    nan: Nan, compat Wins, fixed Loses {
+    nan: Nan, compat Wins, compat_2026 MinusInfinity, fixed Loses {
         /// The first such candidate is chosen, so a model that only gives NaN scores 100.
         Wins = "wins",
-        /// It is less than all other scores.
+        /// It is less than all other scores, and a model that only gives NaN has no credit.
         Loses = "loses",
+        /// It is minus infinity, so a model that only gives NaN ties all candidates. This is the pipeline of 2026.
+        MinusInfinity = "minus_infinity",
     }
     /// How a model gives a text its probability.
-    backend: BackendRule, compat OfModel, fixed OfModel {
+    backend: BackendRule, compat OfModel, compat_2026 OfModel, fixed OfModel {
         /// As its architecture was trained; the first of [`Arch::backends`](super::arch::Arch::backends).
         OfModel = "model",
         /// Each token given those in front of it.
@@ -87,21 +100,21 @@ switches! {
         Mntp = "mntp",
     }
     /// The context of the first token, if the tokenizer adds no begin-of-text token.
-    first_token: FirstToken, compat Free, fixed Free {
+    first_token: FirstToken, compat Free, compat_2026 Free, fixed Free {
         /// None: the first token is not scored.
         Free = "free",
         /// The end-of-text token; the first token is scored given it.
         EndOfText = "end_of_text",
     }
     /// The floating-point type in which candidates are compared.
-    sums: Sums, compat Single, fixed Double {
+    sums: Sums, compat Single, compat_2026 Single, fixed Double {
         /// 32-bit floats, as in the official pipeline.
         Single = "f32",
         /// 64-bit floats.
         Double = "f64",
     }
     /// The normalization of the log-probability of a candidate.
-    length: PerLength, compat Whole, fixed Whole {
+    length: PerLength, compat Whole, compat_2026 Whole, fixed Whole {
         /// None: shorter candidates have an advantage.
         Whole = "sum",
         /// Divided by the number of scored tokens.
@@ -110,14 +123,14 @@ switches! {
         Byte = "byte",
     }
     /// The contrast in the items of EWoK.
-    ewok: EwokContrast, compat Targets, fixed Contexts {
+    ewok: EwokContrast, compat Targets, compat_2026 Contexts, fixed Contexts {
         /// Two targets after one context.
         Targets = "targets",
         /// One target after two contexts, as its authors and the pipeline of 2026 do.
         Contexts = "contexts",
     }
     /// The rows of entity tracking that are scored.
-    entity_tracking: BoxRows, compat All, fixed WithoutNothing {
+    entity_tracking: BoxRows, compat All, compat_2026 WithoutNothing, fixed WithoutNothing {
         /// All rows of the official files.
         All = "all",
         /// Rows without an option "nothing", as in the pipeline of 2026. That option is always the shortest one, and is right
@@ -125,7 +138,7 @@ switches! {
         WithoutNothing = "without_nothing",
     }
     /// What is correlated with the human preference between nonce forms.
-    wug: Preference, compat Probability, fixed Difference {
+    wug: Preference, compat Probability, compat_2026 Probability, fixed Difference {
         /// A float32 probability, which saturates and causes ties.
         Probability = "probability",
         /// The difference of the two log-probabilities.
@@ -134,19 +147,46 @@ switches! {
         Accuracy = "accuracy",
     }
     /// How the surprisal of a word in a reading text is computed.
-    reading: ReadingWord, compat Pieces, fixed Whole {
+    reading: ReadingWord, compat Pieces, compat_2026 Pieces, fixed Whole {
         /// Without the space before the word, with each piece tokenized separately.
         Pieces = "pieces",
         /// With the space before the word, in one pass over context and word.
         Whole = "whole",
     }
     /// How the age of acquisition of a model is fitted.
-    aoa: AoaFit, compat Official, fixed Repaired {
+    aoa: AoaFit, compat Official, compat_2026 Repaired, fixed Repaired {
         /// An unbounded fit to every surprisal, which compares a threshold in bits with surprisals in nats.
         Official = "official",
         /// A bounded fit to the mean surprisal of each checkpoint, with a threshold in nats; correlations that are not
         /// significant count as zero. This is the pipeline of 2026.
         Repaired = "repaired",
+    }
+    /// What the log-probability of a solution of Global PIQA is divided by.
+    global_piqa: PerSolution, compat Token, compat_2026 Token, fixed Token {
+        /// The number of its tokens, as in the pipeline of 2026.
+        Token = "token",
+        /// The number of its UTF-8 bytes, which does not depend on the tokenizer.
+        Byte = "byte",
+        /// Nothing: shorter solutions have an advantage.
+        Whole = "sum",
+    }
+    /// The release of the library `transformers` whose rules turn texts into ids.
+    transformers: TransformersRule, compat V4, compat_2026 V5, fixed V5 {
+        /// [`Transformers::V4`], which the pipeline of 2025 pins.
+        V4 = "v4",
+        /// [`Transformers::V5`].
+        V5 = "v5",
+    }
+}
+
+impl PerSolution {
+    /// The same normalization as [`Mode::length`] has it.
+    pub fn length(self) -> PerLength {
+        match self {
+            PerSolution::Token => PerLength::Token,
+            PerSolution::Byte => PerLength::Byte,
+            PerSolution::Whole => PerLength::Whole,
+        }
     }
 }
 
@@ -175,15 +215,22 @@ impl BackendRule {
 }
 
 impl Mode {
-    /// The mode with all switches that do not concern the suite set as in the nearest base. Modes that score a suite alike
-    /// become equal and so have the same identity.
+    /// The mode with all switches that do not concern the suite set as in the nearest base, which is its own in a tie.
+    /// Modes that differ from a base only in other switches become equal to it and so have the same identity.
     pub fn of(self, suite: Suite) -> Mode {
+        let own = self.differences().0;
+        let own = Mode::BASES.into_iter().find(|(name, _)| *name == own).map_or(self, |(_, base)| base);
         if suite.switches().is_empty() {
-            let nearest = self.differences().0;
-            return Mode::BASES.into_iter().find(|(name, _)| *name == nearest).map_or(self, |(_, base)| base);
+            return own;
         }
-        let near = Mode::BASES.map(|(_, base)| self.only(suite.switches(), base));
-        near.into_iter().min_by_key(|mode| mode.differences().1.len()).unwrap_or(self)
+        let bases = [own].into_iter().chain(Mode::BASES.map(|(_, base)| base));
+        let near = bases.map(|base| self.only(suite.switches(), base));
+        near.min_by_key(|mode| mode.differences().1.len()).unwrap_or(self)
+    }
+
+    /// Whether both modes score a suite by the same rules.
+    pub fn is_alike(self, other: Mode, suite: Suite) -> bool {
+        self.only(suite.switches(), Mode::FIXED) == other.only(suite.switches(), Mode::FIXED)
     }
 
     /// `base` with these switches set as in `self`.
@@ -193,16 +240,15 @@ impl Mode {
         concerned.fold(base, |mode, (switch, setting)| mode.with(switch, setting).unwrap_or(mode))
     }
 
-    /// The release of `transformers` whose rules turn texts into ids: modes nearest to [`Mode::COMPAT`] follow the one that
-    /// the official pipeline of 2025 pins.
+    /// The release of `transformers` whose rules turn texts into ids.
     pub fn transformers(self) -> Transformers {
-        match self.differences().0 {
-            "compat" => Transformers::V4,
-            _ => Transformers::V5,
+        match self.transformers {
+            TransformersRule::V4 => Transformers::V4,
+            TransformersRule::V5 => Transformers::V5,
         }
     }
 
-    /// The base that differs in the fewest switches (`fixed` in a tie), and the switches in which `self` differs from it.
+    /// The base that differs in the fewest switches (in a tie the first of [`Mode::BASES`]), and the switches in which `self` differs from it.
     fn differences(self) -> (&'static str, Vec<(&'static str, &'static str)>) {
         let from = |base: Mode| {
             let switches = Mode::SWITCHES.iter().map(|(switch, _)| *switch);
@@ -214,7 +260,7 @@ impl Mode {
     }
 }
 
-/// `fixed`, `compat`, or one of them and the differing switches: `fixed+ties=first+nan=wins`.
+/// `fixed`, `compat`, `compat-2026`, or one of them and the differing switches: `fixed+ties=first+nan=wins`.
 impl fmt::Display for Mode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (base, differences) = self.differences();
@@ -228,7 +274,10 @@ impl fmt::Display for Mode {
 
 /// The error for text that is not a mode.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown mode '{0}'; expected `fixed` or `compat`, optionally with switches, as in `fixed+ties=first`")]
+#[error(
+    "unknown mode '{0}'; expected `fixed`, `compat-2025` or `compat-2026`, optionally with switches, as in \
+     `fixed+ties=first`"
+)]
 pub struct UnknownMode(String);
 
 impl FromStr for Mode {
@@ -237,7 +286,7 @@ impl FromStr for Mode {
     fn from_str(text: &str) -> Result<Self, UnknownMode> {
         let mut parts = text.split('+');
         let name = parts.next();
-        let base = Mode::BASES.iter().find(|(known, _)| Some(*known) == name).map(|(_, base)| *base);
+        let base = Mode::NAMES.iter().find(|(known, _)| Some(*known) == name).map(|(_, base)| *base);
         let mode = parts.fold(base, |mode, part| {
             let (switch, setting) = part.split_once('=')?;
             mode?.with(switch, setting)
@@ -267,7 +316,15 @@ mod tests {
     #[test]
     fn modes_round_trip_as_text() {
         let other = Mode { ties: Ties::First, nan: Nan::Wins, ..Mode::FIXED };
-        for (mode, text) in [(Mode::COMPAT, "compat"), (Mode::FIXED, "fixed"), (other, "fixed+ties=first+nan=wins")] {
+        let texts = [
+            (Mode::COMPAT, "compat"),
+            (Mode::COMPAT_2026, "compat-2026"),
+            (Mode { ties: Ties::Credit, ..Mode::COMPAT_2026 }, "compat-2026+ties=credit"),
+            (Mode::FIXED, "fixed"),
+            (other, "fixed+ties=first+nan=wins"),
+        ];
+        assert_eq!("compat-2025".parse(), Ok(Mode::COMPAT));
+        for (mode, text) in texts {
             assert_eq!((mode.to_string().as_str(), text.parse()), (text, Ok(mode)));
             assert_eq!(serde_json::from_value::<Mode>(serde_json::to_value(mode).unwrap()).unwrap(), mode);
         }
@@ -279,6 +336,7 @@ mod tests {
     #[test]
     fn compat_tokenizes_as_the_official_pipeline() {
         assert_eq!((Mode::COMPAT.transformers(), Mode::FIXED.transformers()), (Transformers::V4, Transformers::V5));
+        assert_eq!(Mode::COMPAT_2026.transformers(), Transformers::V5);
         assert_eq!(Mode { ties: Ties::Credit, ..Mode::COMPAT }.transformers(), Transformers::V4);
     }
 
@@ -304,18 +362,26 @@ mod tests {
     #[test]
     fn switches_of_other_suites_do_not_change_the_mode() {
         for suite in Suite::ALL {
-            assert_eq!((Mode::FIXED.of(suite), Mode::COMPAT.of(suite)), (Mode::FIXED, Mode::COMPAT), "{suite}");
+            for (_, mode) in Mode::BASES {
+                assert_eq!(mode.of(suite), mode, "{suite}");
+            }
         }
         let ewok = Mode { ewok: EwokContrast::Targets, ..Mode::FIXED };
         assert_eq!(ewok.of(Suite::Blimp), Mode::FIXED);
         assert_eq!(ewok.of(Suite::Ewok).to_string(), "fixed+ewok=targets");
-        let blimp = Mode { ties: Ties::Credit, nan: Nan::Loses, sums: Sums::Double, ..Mode::COMPAT };
+        let v5 = TransformersRule::V5;
+        let blimp = Mode { ties: Ties::Credit, nan: Nan::Loses, sums: Sums::Double, transformers: v5, ..Mode::COMPAT };
         assert_eq!(blimp.of(Suite::Blimp), Mode::FIXED, "all that concerns BLiMP is as in fixed");
         assert_eq!(blimp.of(Suite::Ewok).to_string(), "fixed+ewok=targets");
-        let reading = Mode { reading: ReadingWord::Whole, ..Mode::COMPAT };
+        let reading = Mode { reading: ReadingWord::Whole, transformers: v5, ..Mode::COMPAT };
         assert_eq!(reading.of(Suite::Reading), Mode::FIXED);
         let first = Mode { first_token: FirstToken::EndOfText, ..reading };
         assert_eq!(first.of(Suite::Reading).to_string(), "fixed+first_token=end_of_text");
         assert_eq!((reading.of(Suite::Glue), blimp.of(Suite::Glue)), (Mode::COMPAT, Mode::COMPAT), "the nearest base");
+        assert_eq!(Mode::COMPAT_2026.of(Suite::Glue), Mode::COMPAT_2026, "it names the recipe of fine-tuning");
+        assert_eq!(Mode::COMPAT_2026.of(Suite::Blimp), Mode::COMPAT_2026);
+        assert!(Mode::COMPAT_2026.is_alike(Mode::FIXED, Suite::Aoa), "the pipeline of 2026 has repaired it");
+        assert!(!Mode::COMPAT.is_alike(Mode::FIXED, Suite::Aoa));
+        assert!(!Mode::COMPAT_2026.is_alike(Mode::FIXED, Suite::Blimp), "ties");
     }
 }

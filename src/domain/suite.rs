@@ -41,6 +41,10 @@ pub enum Suite {
     Ewok,
     /// COMPS: properties of concepts, known and nonce.
     Comps,
+    /// Global PIQA, parallel part: everyday physical knowledge, translated questions with four solutions.
+    GlobalPiqaParallel,
+    /// Global PIQA, non-parallel part: questions with two solutions, written in the language itself.
+    GlobalPiqaNonparallel,
     /// WUG: nominalization of nonce adjectives, compared with human preferences.
     WugAdj,
     /// WUG: past tense of nonce verbs, compared with human preferences.
@@ -83,6 +87,8 @@ impl Suite {
             | Suite::EntityTracking
             | Suite::Ewok
             | Suite::Comps
+            | Suite::GlobalPiqaParallel
+            | Suite::GlobalPiqaNonparallel
             | Suite::Pairs
             | Suite::MultipleChoice => ScoringMethod::Choice,
             Suite::WugAdj | Suite::WugPast => ScoringMethod::Rank,
@@ -114,6 +120,10 @@ impl Suite {
             Suite::EntityTracking => ("full_eval/entity_tracking", Some("fast_eval/entity_tracking_fast")),
             Suite::Ewok => ("full_eval/ewok_filtered", Some("fast_eval/ewok_fast")),
             Suite::Comps => ("full_eval/comps", None),
+            Suite::GlobalPiqaParallel => ("full_eval/global_piqa_parallel", Some("fast_eval/global_piqa_parallel")),
+            Suite::GlobalPiqaNonparallel => {
+                ("full_eval/global_piqa_nonparallel", Some("fast_eval/global_piqa_nonparallel"))
+            }
             Suite::WugAdj => ("full_eval/wug_adj_nominalization", Some("fast_eval/wug_adj_nominalization")),
             Suite::WugPast => ("full_eval/wug_past_tense", Some("fast_eval/wug_past_tense")),
             Suite::Reading => ("full_eval/reading", Some("fast_eval/reading")),
@@ -127,6 +137,10 @@ impl Suite {
                  its terms), filtered by `python -m evaluation_pipeline.ewok.dl_and_filter` of \
                  https://github.com/babylm/evaluation-pipeline-2025"
             }
+            Suite::GlobalPiqaParallel | Suite::GlobalPiqaNonparallel => {
+                "mrlbenchmarks/global-piqa-parallel and -nonparallel on Hugging Face, as eng_latn.jsonl: \
+                 `python -m evaluation_pipeline.global_piqa.dl` in strict/ of https://github.com/babylm-org/babylm-eval"
+            }
             _ => "evaluation_data of the BabyLM 2025 challenge, https://osf.io/ryjfm/",
         };
         Some(OfficialData { suite: self, full, fast, download })
@@ -136,17 +150,26 @@ impl Suite {
     pub fn switches(self) -> &'static [&'static str] {
         match self {
             Suite::Blimp | Suite::BlimpSupplement | Suite::Comps => {
-                &["ties", "nan", "backend", "first_token", "sums", "length"]
+                &["ties", "nan", "backend", "first_token", "sums", "length", "transformers"]
             }
-            Suite::Ewok => &["ties", "nan", "backend", "first_token", "sums", "length", "ewok"],
-            Suite::EntityTracking => &["ties", "nan", "backend", "first_token", "sums", "length", "entity_tracking"],
-            Suite::WugAdj | Suite::WugPast => &["ties", "nan", "backend", "first_token", "sums", "length", "wug"],
-            Suite::Reading => &["backend", "first_token", "reading"],
-            Suite::Aoa => &["backend", "first_token", "aoa"],
-            Suite::Pairs => &["ties", "nan", "backend", "first_token", "sums", "length"],
-            Suite::MultipleChoice => &["ties", "nan", "backend", "sums"],
-            // The rules of fine-tuning are in its recipe, and bits per byte and regrets have no choices.
-            Suite::Glue | Suite::Perplexity | Suite::InContext => &[],
+            Suite::GlobalPiqaParallel | Suite::GlobalPiqaNonparallel => {
+                &["ties", "nan", "backend", "first_token", "sums", "global_piqa", "transformers"]
+            }
+            Suite::Ewok => &["ties", "nan", "backend", "first_token", "sums", "length", "ewok", "transformers"],
+            Suite::EntityTracking => {
+                &["ties", "nan", "backend", "first_token", "sums", "length", "entity_tracking", "transformers"]
+            }
+            Suite::WugAdj | Suite::WugPast => {
+                &["ties", "nan", "backend", "first_token", "sums", "length", "wug", "transformers"]
+            }
+            Suite::Reading => &["backend", "first_token", "reading", "transformers"],
+            Suite::Aoa => &["backend", "first_token", "aoa", "transformers"],
+            Suite::Pairs => &["ties", "nan", "backend", "first_token", "sums", "length", "transformers"],
+            Suite::MultipleChoice => &["ties", "nan", "backend", "sums", "transformers"],
+            // Bits per byte and regrets have no choices.
+            Suite::Perplexity | Suite::InContext => &["transformers"],
+            // The rules of fine-tuning are in its recipe.
+            Suite::Glue => &[],
         }
     }
 
@@ -159,6 +182,8 @@ impl Suite {
             | Suite::EntityTracking
             | Suite::Ewok
             | Suite::Comps
+            | Suite::GlobalPiqaParallel
+            | Suite::GlobalPiqaNonparallel
             | Suite::WugAdj
             | Suite::WugPast
             | Suite::Reading

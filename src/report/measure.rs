@@ -1,8 +1,8 @@
 //! Conditions and measures: what the rows and the columns of tables are.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::{CellRow, GlueTask, Mode, OwnQuantity, Quantity, ScoreRow, Suite};
+use crate::domain::{CellRow, Edition, GlueTask, Mode, OwnQuantity, Quantity, ScoreRow, Suite};
 
 /// The prefix of the axis over tuning seeds in [`CellRow::extra`].
 const TUNING_SEED: &str = "tune.seed=";
@@ -166,7 +166,11 @@ pub(super) fn scored_with(modes: impl IntoIterator<Item = Mode>) -> Option<Strin
     let modes: BTreeSet<Mode> = modes.into_iter().collect();
     let rules = match modes.into_iter().collect::<Vec<_>>()[..] {
         [] => return None,
-        [Mode::COMPAT] => "`mode: compat` (the official pipeline with its defects)".to_owned(),
+        [mode @ (Mode::COMPAT | Mode::COMPAT_2026)] => {
+            let edition = Edition::ALL.into_iter().find(|edition| edition.mode() == mode);
+            let pipeline = edition.map_or("", Edition::pipeline);
+            format!("`mode: {mode}` (the official pipeline with its defects: {pipeline})")
+        }
         [Mode::FIXED] => "`mode: fixed` (corrected rules)".to_owned(),
         ref modes => {
             let modes: Vec<String> = modes.iter().map(|mode| format!("`mode: {mode}`")).collect();
@@ -176,10 +180,47 @@ pub(super) fn scored_with(modes: impl IntoIterator<Item = Mode>) -> Option<Strin
     Some(format!("Scored with {rules}."))
 }
 
+/// A note on each official suite with so few items that scores say little, among these scores.
+pub(super) fn wide_intervals<'s>(scores: impl IntoIterator<Item = &'s ScoreRow>) -> Vec<String> {
+    const FEW_ITEMS: u64 = 200;
+    const WIDE: f64 = 5.0; // points to either side
+    let mut widest: BTreeMap<Suite, (u64, f64)> = BTreeMap::new();
+    for ScoreRow { score, .. } in scores {
+        let is_whole = score.subtask.is_none() && score.metric == ACCURACY && score.suite.official_data().is_some();
+        let half = score.stderr.map(|stderr| 1.96 * stderr);
+        if let Some(half) = half.filter(|half| is_whole && score.n <= FEW_ITEMS && *half >= WIDE) {
+            let entry = widest.entry(score.suite).or_insert((score.n, half));
+            entry.1 = entry.1.max(half);
+        }
+    }
+    let note = |(suite, (items, half)): (Suite, (u64, f64))| {
+        format!("{suite} has {items} items: the 95% interval of a score is ± {half:.1} points.")
+    };
+    widest.into_iter().map(note).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::fixtures::{cell, row};
     use super::*;
+
+    #[test]
+    fn few_items_give_a_note_on_the_interval() {
+        let of = |suite: Suite, n: u64, stderr: f64| {
+            let mut row = row(&cell("tiny", Some("a"), "single", 1), suite, None, 50.0);
+            (row.score.n, row.score.stderr) = (n, Some(stderr));
+            row
+        };
+        let rows = [of(Suite::GlobalPiqaParallel, 103, 4.95), of(Suite::GlobalPiqaParallel, 103, 4.9)];
+        let others = [of(Suite::Blimp, 13_400, 4.95), of(Suite::GlobalPiqaNonparallel, 100, 1.0)];
+        let notes = wide_intervals(rows.iter().chain(&others));
+        assert_eq!(notes, ["global-piqa-parallel has 103 items: the 95% interval of a score is ± 9.7 points."]);
+    }
+
+    #[test]
+    fn compat_names_the_commit_of_the_pipeline() {
+        insta::assert_snapshot!(scored_with([Mode::COMPAT_2026]).unwrap(), @"Scored with `mode: compat-2026` (the official pipeline with its defects: babylm-org/babylm-eval at 3d57ddc, collation of 6f825c29).");
+    }
 
     #[test]
     fn tunings_of_one_pretrained_model_are_one_condition() {

@@ -7,7 +7,7 @@ use super::conditions::ConditionColumns;
 use super::equal_models::{EqualModels, equal_models};
 use super::figure::{Distribution, Figure, Mark, Named, Panel};
 use super::marks::Marks;
-use super::measure::{is_scored_as, scored_with};
+use super::measure::{is_scored_as, scored_with, wide_intervals};
 use super::published::Published;
 use super::seeds::{ScoredCondition, ScoredConditions, SeedScores, nesting, remarks};
 use super::statistics::{BoxPlot, mean, z_scores};
@@ -110,7 +110,8 @@ fn scored(lines: &ScoredConditions, quantities: &[Quantity], columns: &[Vec<Seed
     let rows: Vec<Vec<Cell>> = (0..lines.iter().count()).map(row).collect();
     let spread = lines.spread(rows.iter().flatten());
     let shown = columns.iter().flatten().flat_map(|seeds| seeds.rows().iter().copied());
-    let mut notes: Vec<String> = scored_with(shown.map(|row| row.score.mode)).into_iter().collect();
+    let mut notes: Vec<String> = scored_with(shown.clone().map(|row| row.score.mode)).into_iter().collect();
+    notes.extend(wide_intervals(shown));
     notes.extend(nesting(columns.iter().flatten()));
     notes.extend(remarks(spread, rows.iter().flatten()));
     if quantities.iter().any(|quantity| !quantity.parts().is_empty()) {

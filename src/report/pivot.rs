@@ -2,7 +2,7 @@
 
 use super::conditions::ConditionColumns;
 use super::marks::Marks;
-use super::measure::{ACCURACY, Condition, Measure, push_new, scored_with};
+use super::measure::{ACCURACY, Condition, Measure, push_new, scored_with, wide_intervals};
 use super::published::Published;
 use super::seeds::{ScoredConditions, SeedScores, mean_of, nesting, remarks};
 use super::table::{Cell, Scale, Table};
@@ -55,6 +55,7 @@ pub fn pivot(
     let means = means(columns, &measured);
     let has_means = !means.is_empty();
     let mut notes: Vec<String> = scored_with(scores.iter().map(|row| row.score.mode)).into_iter().collect();
+    notes.extend(wide_intervals(scores.iter().copied()));
     notes.extend(nesting(measured.iter().flat_map(|column| &column.seeds)));
     let shown: Vec<PivotColumn> = measured.into_iter().chain(means).collect();
 

@@ -7,7 +7,7 @@ use super::model_job::only_model;
 use super::runs_folder::{RunsFolder, survey_of};
 use super::spec_text::{SpecOrigin, SpecText};
 use crate::domain::remote::is_repository;
-use crate::domain::{CellRow, Digest, JobId, Mode, OfficialData, Origin, ScoreRow, Size, Source, Suite};
+use crate::domain::{CellRow, Digest, Edition, JobId, Mode, OfficialData, Origin, ScoreRow, Size, Source, Suite};
 use crate::store::Store;
 
 /// What tables show as the curriculum of imported models.
@@ -23,12 +23,12 @@ pub struct EvaluationRequest<'a> {
     pub name: Option<&'a str>,
     /// Folders, jobs, or models of the Hugging Face Hub.
     pub models: &'a [String],
-    /// Names of suites, `zero-shot`, or YAML files that define test sets.
+    /// Names of suites or editions, `zero-shot`, or YAML files that define test sets.
     pub suites: &'a [String],
     /// The official folder of evaluation data.
     pub data: &'a Path,
-    /// The scoring rules.
-    pub mode: Mode,
+    /// The scoring rules; by default those of the edition that the suites name, or else the corrected ones.
+    pub mode: Option<Mode>,
     /// The size of the evaluation sets.
     pub size: Size,
 }
@@ -53,7 +53,8 @@ pub async fn evaluation_spec(folder: &RunsFolder, request: &EvaluationRequest<'_
     let models = find_models(folder, request.models, &mut notes).await?;
     let data = std::path::absolute(request.data).map_err(|error| Failure::path(request.data, &error))?;
     let tests = choose_tests(folder, request.suites, &data, request.size, &mut notes)?;
-    let text = spec_text(&models, &tests, &request.mode, &data, request.size);
+    let mode = scoring_rules(request)?;
+    let text = spec_text(&models, &tests, &mode, &data, request.size);
     let digest = Digest::of(text.as_bytes()).to_string();
     let name = request.name.map_or_else(|| format!("eval-{}", &digest[..10]), str::to_owned);
     let spec = SpecText::generated(format!("name: {}\n{text}", quoted(&name)));
@@ -168,6 +169,24 @@ fn name_models(models: &[FoundModel]) -> Vec<NamedModel> {
     names
 }
 
+/// The rules by which models are scored.
+fn scoring_rules(request: &EvaluationRequest<'_>) -> Result<Mode, Failure> {
+    let mut editions: Vec<Edition> = request.suites.iter().filter_map(|name| Edition::of_set(name)).collect();
+    editions.dedup();
+    match (request.mode, &editions[..]) {
+        (Some(mode), _) => Ok(mode),
+        (None, []) => Ok(Mode::FIXED),
+        (None, [edition]) => Ok(edition.mode()),
+        (None, [one, other, ..]) => {
+            let message = format!(
+                "grid: {one} and {other} are scored by different rules\n  help: choose them with `--mode`, such as \
+                 `--mode fixed`"
+            );
+            Err(Failure::text(Exit::Usage, message))
+        }
+    }
+}
+
 /// What to score models on.
 #[derive(Default)]
 struct ChosenTests {
@@ -192,11 +211,20 @@ fn choose_tests(
             files.push(file);
             continue;
         }
-        if name != ZERO_SHOT {
+        let edition = Edition::of_set(name);
+        if name != ZERO_SHOT && edition.is_none() {
             suites.push(suite_named(name)?);
             continue;
         }
-        for official in OfficialData::all().filter(|official| official.suite.is_zero_shot()) {
+        if let Some(edition) = edition.filter(|edition| edition.has(Suite::Aoa)) {
+            let reason = "it needs checkpoints of one training, as a spec has them with `milestones:`";
+            notes.push(format!("skipping {} of {edition}: {reason}", Suite::Aoa));
+        }
+        let is_asked = |suite: Suite| match edition {
+            Some(edition) => edition.has(suite) && suite != Suite::Aoa,
+            None => suite.is_zero_shot(),
+        };
+        for official in OfficialData::all().filter(|official| is_asked(official.suite)) {
             let (suite, folder) = (official.suite, data.join(official.folder(size)));
             match survey.locate(&Source::Folder(folder.clone()))?.origin {
                 Origin::Missing { .. } => notes.push(format!(
@@ -217,7 +245,8 @@ fn suite_named(name: &str) -> Result<Suite, Failure> {
     Suite::official().find(|suite| suite.name() == name).ok_or_else(|| {
         let known: Vec<&str> = Suite::official().map(Suite::name).collect();
         let message = format!(
-            "grid: unknown suite '{name}'; known are {ZERO_SHOT}, {}; a test set of your own is a file that ends in .yaml",
+            "grid: unknown suite '{name}'; known are {ZERO_SHOT}, {}, {}; a test set of your own is a file that ends in .yaml",
+            Edition::ALL.map(Edition::set_name).join(", "),
             known.join(", ")
         );
         Failure::text(Exit::Usage, message)

@@ -1,6 +1,6 @@
 //! The result files of the official BabyLM pipeline, for the models of an experiment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::failure::{Exit, Failure};
@@ -10,8 +10,8 @@ use super::runs_folder::RunsFolder;
 use super::spec_text::SpecText;
 use crate::data;
 use crate::domain::{
-    Arch, BackendRule, Cell, EvalJob, FileSelection, FinetuneJob, Gap, ItemOutcome, Job, LocatedSource, Mode,
-    ModelGaps, Remote, Score, ScoreRow, Size, Source, Suite,
+    Arch, BackendRule, Cell, Edition, EvalJob, FileSelection, FinetuneJob, Gap, ItemOutcome, Job, LocatedSource, Mode,
+    ModelGaps, Origin, Remote, Score, ScoreRow, ScoringBackend, Size, Source, Suite,
 };
 use crate::plan::{Decision, PlannedJob, Role};
 use crate::store::{CellName, Store, StoreError};
@@ -36,6 +36,8 @@ pub struct SubmissionFiles {
     pub models: u64,
     /// Every model with what it lacks.
     pub missing: Vec<ModelGaps>,
+    /// The suites whose results are those of the toy world, which has other numbers of items than the official data.
+    pub of_world: BTreeSet<Suite>,
 }
 
 impl SubmissionFiles {
@@ -62,6 +64,10 @@ struct SubmittedModel {
 struct Collected {
     files: Vec<SubmissionFile>,
     submission: Submission,
+    /// How the model was scored; `None` before the first zero-shot evaluation.
+    backend: Option<ScoringBackend>,
+    /// The suites that were evaluated on the toy world.
+    of_world: BTreeSet<Suite>,
     /// Results that exist but cannot be submitted.
     problems: Vec<Gap>,
 }
@@ -72,7 +78,12 @@ struct Collected {
 /// # Errors
 /// A target that does not exist or is ambiguous; data that cannot be read; the refusals of [`Session::open`]; errors of
 /// the database. Missing pieces are no error.
-pub async fn collect_submission(folder: &RunsFolder, target: &str, track: Track) -> Result<SubmissionFiles, Failure> {
+pub async fn collect_submission(
+    folder: &RunsFolder,
+    target: &str,
+    edition: Edition,
+    track: Track,
+) -> Result<SubmissionFiles, Failure> {
     let store = folder.open_existing().await?;
     let models = submitted_models(&store, target).await?;
     let mut experiments: BTreeMap<String, ScoredExperiment> = BTreeMap::new();
@@ -85,14 +96,15 @@ pub async fn collect_submission(folder: &RunsFolder, target: &str, track: Track)
     for SubmittedModel { name, cells } in models {
         let mut collected = Collected::default();
         for CellName { experiment, label } in &cells {
-            collect_cell(&store, &experiments[experiment], label, &mut collected).await?;
+            collect_cell(&store, &experiments[experiment], label, edition, &mut collected).await?;
         }
-        let Collected { files, submission, mut problems } = collected;
-        problems.extend(submission.missing(track));
+        let Collected { files, submission, backend, of_world, mut problems } = collected;
+        problems.extend(submission.missing(edition, track));
+        result.of_world.extend(of_world);
         if !files.is_empty() || !submission.is_empty() {
             result.models += 1;
-            let (collated, text) = submission.file(track);
-            let collated = SubmissionFile { path: collated.to_owned(), text };
+            let (path, text) = submission.file(edition, track, backend.unwrap_or(ScoringBackend::Causal));
+            let collated = SubmissionFile { path, text };
             let below = |SubmissionFile { path, text }: SubmissionFile| SubmissionFile {
                 path: format!("results/{name}/{path}"),
                 text,
@@ -142,6 +154,7 @@ async fn collect_cell(
     store: &Store,
     experiment: &ScoredExperiment,
     label: &str,
+    edition: Edition,
     collected: &mut Collected,
 ) -> Result<(), Failure> {
     let ScoredExperiment { session, scores } = experiment;
@@ -164,7 +177,7 @@ async fn collect_cell(
         match &job.job {
             Job::Eval(eval) => {
                 let arch = session.facts.model(&session.plan, &eval.model).map_or(Arch::Llama, |model| model.arch);
-                add_evaluation(eval, arch, job, cell, outcomes, &scores, collected)?;
+                add_evaluation(edition, eval, arch, job, cell, outcomes, &scores, collected)?;
             }
             Job::Finetune(finetune) => add_finetuning(finetune, outcomes, &scores, collected),
             Job::Tokenizer(_)
@@ -181,7 +194,9 @@ async fn collect_cell(
 }
 
 /// Adds an evaluation of the model, or of one of its milestones.
+#[expect(clippy::too_many_arguments)]
 fn add_evaluation(
+    edition: Edition,
     eval: &EvalJob,
     arch: Arch,
     job: &PlannedJob,
@@ -193,11 +208,10 @@ fn add_evaluation(
     let unreadable =
         |error: &dyn std::fmt::Display| Failure::text(Exit::Environment, format!("grid: failed to {error}"));
     let suite = eval.test.suite();
-    if !official::has_files(suite) {
+    if !official::has_files(suite) || !edition.has(suite) {
         return Ok(());
     }
-    if (Mode { backend: BackendRule::OfModel, ..eval.mode }) != Mode::COMPAT.of(suite) {
-        let reason = format!("scored in mode '{}', but only results of mode 'compat' can be submitted", eval.mode);
+    if let Some(reason) = wrong_mode(edition, eval.mode, suite) {
         collected.problems.push(Gap::new(suite.name(), reason));
         return Ok(());
     }
@@ -215,27 +229,58 @@ fn add_evaluation(
         suites::read(suite, eval.mode, &files).map_err(|error| unreadable(&format!("read {suite}: {error}")))?;
     let size = size_of(eval, cell);
     let backend = eval.mode.backend.of(arch).map_err(|problem| unreadable(&format!("find results: {problem}")))?;
-    let written = official::files(suite, size, backend, &items, outcomes, scores);
-    let counted = official::problems(suite, size, outcomes);
+    collected.backend.get_or_insert(backend);
+    let written = official::files(edition, suite, size, backend, &items, outcomes, scores);
+    let in_world = matches!(origin, Origin::World { .. });
+    let counted = match in_world {
+        true => vec![], // it has numbers of its own
+        false => official::problems(edition, suite, size, outcomes),
+    };
+    if in_world {
+        collected.of_world.insert(suite);
+    }
+    let is_accepted = match edition {
+        Edition::Of2025 => true,
+        Edition::Of2026 => in_world || official::is_accepted(edition, suite, size, outcomes),
+    };
+    let submission = &mut collected.submission;
     match eval.milestone {
-        None if suite == Suite::Aoa => {
+        None if size == Size::Fast && suite != Suite::Aoa => {}
+        None => {
             collected.problems.extend(counted);
-            collected
-                .submission
-                .add_surprisals(official::checkpoints(outcomes), official::surprisals(&items, outcomes));
+            match is_accepted {
+                false => submission.reject(suite),
+                true if suite == Suite::Aoa => {
+                    submission.add_surprisals(official::checkpoints(outcomes), official::surprisals(&items, outcomes))
+                }
+                true => submission.add_predictions(suite, official::predictions(suite, &items, outcomes)),
+            }
+            if suite == Suite::Aoa {
+                submission.add_aoa(official::correlation(scores));
+            }
         }
-        None if size == Size::Full => {
-            collected.problems.extend(counted);
-            collected.submission.add_predictions(suite, official::predictions(suite, &items, outcomes));
-        }
-        None => {}
         Some(milestone) => {
             collected.problems.extend(counted.iter().map(|problem| Gap::new(revision.as_str(), problem.to_string())));
-            collected.submission.add_checkpoint(suite, milestone, official::fast_result(suite, scores));
+            if is_accepted {
+                submission.add_checkpoint(suite, milestone, official::fast_result(suite, scores));
+            }
         }
     }
     add_files(&mut collected.files, &revision, written);
     Ok(())
+}
+
+/// Why results of a mode cannot be submitted to an edition; `None` if they can.
+fn wrong_mode(edition: Edition, mode: Mode, suite: Suite) -> Option<String> {
+    // Every backend is allowed.
+    let rules = Mode { backend: BackendRule::OfModel, ..mode };
+    let is_of = |edition: &Edition| rules.is_alike(edition.mode(), suite);
+    if is_of(&edition) {
+        return None;
+    }
+    let other = Edition::ALL.into_iter().find(|other| other.has(suite) && is_of(other));
+    let other = other.map_or(String::new(), |other| format!("; `--year {}` exports them", other.year()));
+    Some(format!("scored in mode '{mode}', but only results of mode '{}' can be submitted{other}", edition.mode()))
 }
 
 /// Which official set an evaluation used. That of the toy world counts as the full one.

@@ -69,10 +69,12 @@ pub(super) fn grid(root: &Node, folder: &Path, log: &Log) -> Option<Grid> {
 
     let combinations = combinations(&axes, &settings, log);
     let used = used_text(&combinations, &settings, log);
+    let of_edition = settings.iter().any(|(_, document)| document.evaluations.of_edition);
     let mut seen = HashSet::new();
     let cells: Vec<Cell> = combinations
         .iter()
         .filter_map(|combination| cell(combination, &axes, &settings, &used, log))
+        .map(|cell| if of_edition { without_impossible_suites(cell) } else { cell })
         .filter(|cell| seen.insert(canonical(cell)))
         .collect();
     check_cells(&cells, &settings, &axes, log);
@@ -140,6 +142,14 @@ fn distinct<'a, T: Clone + PartialEq + 'a>(all: impl Iterator<Item = &'a T>) -> 
         }
     }
     distinct
+}
+
+/// A cell whose suites were named as an edition, without the suite `aoa` if its model has too few milestones for it.
+fn without_impossible_suites(mut cell: Cell) -> Cell {
+    if lacks_curves(&cell) {
+        cell.recipe.evaluations.retain(|evaluation| evaluation.test.suite() != Suite::Aoa);
+    }
+    cell
 }
 
 /// Whether the cell has the suite `aoa`, but its model has too few milestones for it.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::domain::{DataEntry, Evaluation, Finetuning, GlueTask, Mode, Size, Source, Suite, Test, WorldPart};
+use crate::domain::{DataEntry, Edition, Evaluation, Finetuning, GlueTask, Mode, Size, Source, Suite, Test, WorldPart};
 
 use super::fields::{self, Fault, Fields, Scalar};
 use super::own_test::OwnTest;
@@ -17,12 +17,12 @@ use super::{data, finetune};
 ///
 /// | key | meaning | default |
 /// |---|---|---|
-/// | `suites:` | the suites, and test sets of your own ([`own_test`]) | required |
+/// | `suites:` | the suites, and test sets of your own ([`own_test`]); `babylm-2025` and `babylm-2026` stand for all suites of an edition of the challenge | required |
 /// | `data:` | `world`; the official folder `evaluation_data`, relative to `data_root`; or `{hf: ..., folder: ...}`, `osf:` or `url:` for a folder on another machine ([`remote_files`]), with its `licence:` | required |
 /// | `size:` | the official data set, `fast` or `full` | `fast` |
 /// | `items:` | items of each subtask, at most 100k (`world`); `glue` is trained on four times as many | 200 |
 /// | `world_seed:` | seed of the toy world | 1 |
-/// | `mode:` | `fixed`, or `compat` for the numbers of the official pipeline including its defects; or one of them with single rules changed, `{base: fixed, ties: first}` ([`Mode`] has all rules) | `fixed` |
+/// | `mode:` | `fixed`; `compat-2025` (or `compat`) or `compat-2026` for the numbers of the official pipeline of that year, including its defects; or one of them with single rules changed, `{base: fixed, ties: first}` ([`Mode`] has all rules) | `fixed`; that of the edition which `suites:` names |
 /// | `backend:` | how a model gives a text its probability: `causal`, `mlm` or `mntp` ([`ScoringBackend`](crate::domain::ScoringBackend)); also a rule of `mode:` | that of its architecture |
 /// | `checkpoints:` | `{suites:, size:, items:}`: the same for every milestone of pretraining | milestones are not scored |
 pub(super) fn evaluations(node: Option<&Node>, finetune: Option<&Node>, root: &Path, log: &Log) -> Evaluations {
@@ -32,7 +32,8 @@ pub(super) fn evaluations(node: Option<&Node>, finetune: Option<&Node>, root: &P
     };
     let suites = fields.required_node("suites", "such as `suites: [blimp, blimp-supplement]`");
     let (listed, place) = (suites, suites.map(|node| node.mark));
-    let mode = mode(fields.take("mode"), log);
+    let editions = suites.map(editions_of).unwrap_or_default();
+    let mode = mode(fields.take("mode"), suites.zip(Some(&editions[..])), log);
     let backends = ["causal", "mlm", "mntp"].into_iter().filter_map(|name| Some((name, mode.with("backend", name)?)));
     let mode = fields.get("backend", mode, choice(backends));
     let chosen = suites.and_then(|node| chosen_suites(node, root, log)).unwrap_or_default();
@@ -115,6 +116,7 @@ pub(super) fn evaluations(node: Option<&Node>, finetune: Option<&Node>, root: &P
         of_milestones: chosen.iter().map(|chosen| evaluation_of(chosen, few)).collect(),
         checkpoints: checkpoints.filter(|_| asked).map(|node| node.mark),
         suites: place,
+        of_edition: !editions.is_empty(),
         data_place,
         own,
         licence: if let Data::Remote(_, licence) = data { licence } else { None },
@@ -157,7 +159,7 @@ pub(super) fn names_only_suites(root: &Node) -> bool {
 
 /// Whether the list `suites:` has the name of a suite, which needs `data:`.
 fn names_a_suite(node: &Node) -> bool {
-    entries(node).iter().any(is_name)
+    !editions_of(node).is_empty() || entries(node).iter().any(is_name)
 }
 
 fn entries(node: &Node) -> &[Node] {
@@ -168,9 +170,32 @@ fn is_name(item: &Node) -> bool {
     matches!(item.value, Value::Text(_)) && !is_path(&item.value)
 }
 
+/// The editions that `suites:` names, alone or in its list.
+fn editions_of(node: &Node) -> Vec<Edition> {
+    let edition = |node: &Node| if let Value::Text(word) = &node.value { Edition::of_set(word) } else { None };
+    [node].into_iter().chain(entries(node)).filter_map(edition).collect()
+}
+
+/// The list `suites:` with the suites of an edition in place of its name.
+fn with_suites_of_editions(node: &Node) -> Node {
+    let one = std::slice::from_ref(node);
+    let items = if editions_of(node).is_empty() { return node.clone() } else { entries(node) };
+    let items = if items.is_empty() { one } else { items };
+    let suites = |item: &Node| match editions_of(item).first() {
+        None => vec![item.clone()],
+        Some(edition) => {
+            let suite = |suite: Suite| Node { mark: item.mark, value: Value::Text(suite.name().to_owned()) };
+            edition.suites().map(suite).collect()
+        }
+    };
+    Node { mark: node.mark, value: Value::List(items.iter().flat_map(suites).collect()) }
+}
+
 /// Decodes `suites:`. Two test sets must have different names.
 fn chosen_suites(node: &Node, root: &Path, log: &Log) -> Option<Vec<Chosen>> {
-    let known: Vec<&'static str> = Suite::official().map(Suite::name).collect();
+    let node = &with_suites_of_editions(node);
+    let sets = Edition::ALL.into_iter().map(Edition::set_name);
+    let known: Vec<&'static str> = Suite::official().map(Suite::name).chain(sets).collect();
     let one = |node: &Node| match &node.value {
         Value::Map(_) => own_test(node, root, log).map(|own| Chosen::Own(Box::new(own))),
         value if is_path(value) => own_test(node, root, log).map(|own| Chosen::Own(Box::new(own))),
@@ -251,6 +276,8 @@ pub(super) struct Evaluations {
     pub checkpoints: Option<Mark>,
     /// The place of `suites:`.
     pub suites: Option<Mark>,
+    /// Whether `suites:` names an edition; then models without milestones do without `aoa`.
+    pub of_edition: bool,
     /// The place of `data:`.
     pub data_place: String,
     /// The test sets of the user's own.
@@ -313,14 +340,24 @@ impl EvaluationSize {
     }
 }
 
-/// Decodes `mode:`, the name of a base or a mapping of `base` and rules; the default is `fixed`.
-fn mode(node: Option<&Node>, log: &Log) -> Mode {
-    let base = || choice(Mode::BASES);
+/// Decodes `mode:`, the name of a base or a mapping of `base` and rules. The default is `fixed`, or the rules of the edition
+/// that `suites:` names.
+fn mode(node: Option<&Node>, suites: Option<(&Node, &[Edition])>, log: &Log) -> Mode {
+    let base = || choice(Mode::NAMES);
+    let default = match suites {
+        Some((_, [edition])) => edition.mode(),
+        Some((suites, [one, other, ..])) if node.is_none() && one != other => {
+            let reason = format!("'suites' names {one} and {other}, which are scored by different rules");
+            log.add(suites.mark, reason, Some("set `mode`, such as `mode: fixed`".into()));
+            Mode::FIXED
+        }
+        _ => Mode::FIXED,
+    };
     match node {
-        None => Mode::FIXED,
+        None => default,
         Some(node @ Node { value: Value::Map(_), .. }) => {
             let Some(mut fields) = Fields::of(node, "'mode'", log) else { return Mode::FIXED };
-            let mut mode = fields.get("base", Mode::FIXED, base());
+            let mut mode = fields.get("base", default, base());
             for (switch, settings) in Mode::SWITCHES {
                 let settings = settings.iter().filter_map(|setting| Some((*setting, mode.with(switch, setting)?)));
                 mode = fields.get(switch, mode, choice(settings));

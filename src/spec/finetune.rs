@@ -41,7 +41,7 @@ pub(super) fn finetunings(
     let nothing = Node { mark: Mark::START, value: Value::Map(vec![]) };
     let node = node.unwrap_or(&nothing);
     let Some(mut fields) = Fields::of(node, "'finetune'", log) else { return vec![] };
-    let mode = fields.get("mode", mode.of(Suite::Glue), choice(Mode::BASES));
+    let mode = fields.get("mode", mode.of(Suite::Glue), choice(Mode::NAMES));
     let compat = mode == Mode::COMPAT;
     let seeds = fields.take("seeds").and_then(|node| seeds(node, log));
     let seeds = seeds.unwrap_or(if compat { FinetuneSeeds::Listed(vec![42]) } else { FinetuneSeeds::Derived(3) });

@@ -55,7 +55,7 @@ pub(super) const RELATIONS: &[Relation] = &[
             ),
             (
                 "mode",
-                "scoring mode: `compat` or `fixed`, followed by the switches that differ from it, as in `fixed+ties=first`",
+                "scoring mode: `fixed`, `compat` (2025) or `compat-2026`, followed by the switches that differ from it, as in `fixed+ties=first`",
             ),
             ("suite_version", "version of the suite"),
             ("checkpoint", "checkpoint scored: `final`, or a milestone such as `1000000-words`"),
@@ -78,7 +78,7 @@ pub(super) const RELATIONS: &[Relation] = &[
             ("suite", "evaluation suite"),
             (
                 "mode",
-                "scoring mode: `compat` or `fixed`, followed by the switches that differ from it, as in `fixed+ties=first`",
+                "scoring mode: `fixed`, `compat` (2025) or `compat-2026`, followed by the switches that differ from it, as in `fixed+ties=first`",
             ),
             ("task", "task within the suite"),
             ("subtask", "subtask"),
@@ -107,7 +107,7 @@ pub(super) const RELATIONS: &[Relation] = &[
             ("metric", "metric, such as `accuracy`"),
             (
                 "mode",
-                "scoring mode: `compat` or `fixed`, followed by the switches that differ from it, as in `fixed+ties=first`",
+                "scoring mode: `fixed`, `compat` (2025) or `compat-2026`, followed by the switches that differ from it, as in `fixed+ties=first`",
             ),
             ("finetune_seed", "seed of the fine-tuning of both; NULL for suites without fine-tuning"),
             ("cell_a", "label of the first cell, the baseline"),
@@ -390,7 +390,7 @@ pub(super) const RELATIONS: &[Relation] = &[
             ),
             (
                 "mode",
-                "scoring mode: `compat` (the official rules with their defects) or `fixed` (corrected rules), followed by the switches that differ from it, as in `fixed+ties=first`",
+                "scoring mode: `fixed` (corrected rules), `compat` or `compat-2026` (the official rules of 2025 or 2026 with their defects), followed by the switches that differ from it, as in `fixed+ties=first`",
             ),
         ],
     },

@@ -12,10 +12,10 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
-use crate::domain::{AoaFit, Cluster, ItemOutcome, Mode, Score, Stderr, Suite, parse_json};
+use crate::domain::{AoaFit, Cluster, Edition, ItemOutcome, Mode, Score, Stderr, Suite, parse_json};
 
 use super::correlation::pearson;
-use super::definition::{Definition, Official, Sizes};
+use super::definition::{Definition, Official, OfficialReport, Sizes};
 use super::error::SuiteError;
 use super::files;
 use super::item::{Candidate, Item, Likelihood, Tokenization, Truth, finite_sums};
@@ -34,7 +34,7 @@ pub(super) const DEFINITION: Definition = Definition {
         sizes: Sizes::OfEachCheckpoint(8_005),
         predictions_file: "surprisal.json",
         predictions: official::surprisals,
-        report: None,
+        report: Some(OfficialReport { file: "aoa_score.json", since: Edition::Of2026, write: official::correlation }),
         fast_result: report::fast_accuracies,
     }),
 };
@@ -165,14 +165,12 @@ fn child_age(shares: &[(f64, f64)]) -> Option<f64> {
 ///
 /// `ceiling` is the surprisal of an untrained model. A word counts as learned halfway from there to its lowest surprisal.
 fn model_age(rules: AoaFit, points: &[(u64, f64)], ceiling: f64) -> Option<f64> {
-    let mut points: Vec<(f64, f64)> = points
-        .iter()
-        .filter(|(_, surprisal)| !surprisal.is_nan())
-        .map(|&(words, surprisal)| ((words as f64 + 1.0).log10(), -surprisal))
-        .collect();
+    let mut points: Vec<(f64, f64)> =
+        points.iter().map(|&(words, surprisal)| ((words as f64 + 1.0).log10(), -surprisal)).collect();
     if rules == AoaFit::Repaired {
-        points = means(&points);
+        points = means(&points); // a checkpoint with a NaN is left out
     }
+    points.retain(|(_, height)| !height.is_nan());
     let fold = |of: fn(&(f64, f64)) -> f64, pick: fn(f64, f64) -> f64| points.iter().map(of).reduce(pick);
     let (least, most) = (fold(|point| point.1, f64::min)?, fold(|point| point.1, f64::max)?);
     let (first, last) = (fold(|point| point.0, f64::min)?, fold(|point| point.0, f64::max)?);

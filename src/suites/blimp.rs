@@ -2,7 +2,7 @@
 //!
 //! Every pair is a cluster of its own.
 
-use crate::domain::{Cluster, ItemOutcome, Mode, Score, Size, Suite};
+use crate::domain::{Cluster, Edition, ItemOutcome, Mode, Score, Size, Suite};
 
 use super::choice;
 use super::definition::{Definition, Official, OfficialReport, Sizes};
@@ -18,10 +18,10 @@ pub(super) const DEFINITION: Definition =
 pub(super) const OFFICIAL: Official = Official {
     folder: "blimp",
     folder_per_set: true,
-    sizes: Sizes::OfSubtasks(sizes),
+    sizes: Sizes::OfSubtasks(|_, size| sizes(size)),
     predictions_file: "predictions.json",
     predictions: predictions::chosen_completions,
-    report: Some(OfficialReport { file: report::FILE, write: write_report }),
+    report: Some(OfficialReport { file: report::FILE, since: Edition::Of2025, write: write_report }),
     fast_result: report::fast_accuracies,
 };
 

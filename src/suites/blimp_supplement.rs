@@ -15,7 +15,7 @@ pub(super) const DEFINITION: Definition = Definition {
     read,
     score: Some(choice::score),
     recluster: choice::recluster,
-    official: Some(Official { sizes: Sizes::OfSubtasks(sizes), ..blimp::OFFICIAL }),
+    official: Some(Official { sizes: Sizes::OfSubtasks(|_, size| sizes(size)), ..blimp::OFFICIAL }),
 };
 
 fn read(suite: Suite, _: Mode, files: &[(String, Vec<u8>)]) -> Result<Vec<Item>, SuiteError> {

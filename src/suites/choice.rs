@@ -35,7 +35,7 @@ pub(super) struct Choice {
 pub(super) fn choose(mode: Mode, name: (&str, u32), truth: &Truth, scores: &[f64]) -> Choice {
     let nan = scores.iter().any(|score| score.is_nan());
     let rank = |&score: &f64| match (mode.nan, mode.sums) {
-        (Nan::Loses, _) if score.is_nan() => f64::NEG_INFINITY,
+        (Nan::Loses | Nan::MinusInfinity, _) if score.is_nan() => f64::NEG_INFINITY,
         (_, Sums::Single) => f64::from(score as f32),
         (_, Sums::Double) => score,
     };

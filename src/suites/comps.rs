@@ -2,7 +2,7 @@
 //!
 //! Rows with one property and one pair of concepts form a cluster, in all four files.
 
-use crate::domain::{Cluster, Mode, Size, Suite};
+use crate::domain::{Cluster, Edition, Mode, Size, Suite};
 
 use super::definition::{Definition, Official, OfficialReport, Sizes};
 use super::error::SuiteError;
@@ -18,10 +18,10 @@ pub(super) const DEFINITION: Definition = Definition {
     official: Some(Official {
         folder: "comps",
         folder_per_set: true,
-        sizes: Sizes::OfSubtasks(sizes),
+        sizes: Sizes::OfSubtasks(|_, size| sizes(size)),
         predictions_file: "predictions.json",
         predictions: predictions::chosen_sentences,
-        report: Some(OfficialReport { file: report::FILE, write: report::accuracies }),
+        report: Some(OfficialReport { file: report::FILE, since: Edition::Of2025, write: report::accuracies }),
         fast_result: report::fast_accuracies,
     }),
 };

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::domain::{ItemOutcome, Mode, Score, Size, Stderr, Suite};
+use crate::domain::{Edition, ItemOutcome, Mode, Score, Size, Stderr, Suite};
 
 use super::error::SuiteError;
 use super::item::{Item, Likelihood};
@@ -50,7 +50,7 @@ pub(super) struct Official {
 /// How many items an official data set has.
 pub(super) enum Sizes {
     /// The name of each subtask, and the number of its items.
-    OfSubtasks(fn(Size) -> Vec<(&'static str, u32)>),
+    OfSubtasks(fn(Edition, Size) -> Vec<(&'static str, u32)>),
     /// The number of items at each checkpoint, for a suite whose subtasks are the checkpoints.
     OfEachCheckpoint(u32),
 }
@@ -59,6 +59,8 @@ pub(super) enum Sizes {
 pub(super) struct OfficialReport {
     /// The name of its file.
     pub(super) file: &'static str,
+    /// The first edition that writes it.
+    pub(super) since: Edition,
     /// Its text.
     pub(super) write: fn(Suite, &[Item], &[ItemOutcome], &[&Score]) -> String,
 }

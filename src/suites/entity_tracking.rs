@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::{BoxRows, ItemOutcome, Mode, Score, Size, Suite};
+use crate::domain::{BoxRows, Edition, ItemOutcome, Mode, Score, Size, Suite};
 
 use super::definition::{Definition, Official, OfficialReport, Sizes};
 use super::error::SuiteError;
@@ -25,7 +25,7 @@ pub(super) const DEFINITION: Definition = Definition {
         sizes: Sizes::OfSubtasks(sizes),
         predictions_file: "predictions.json",
         predictions: predictions::chosen_completions,
-        report: Some(OfficialReport { file: report::FILE, write: write_report }),
+        report: Some(OfficialReport { file: report::FILE, since: Edition::Of2025, write: write_report }),
         fast_result: report::fast_accuracies,
     }),
 };
@@ -68,12 +68,38 @@ fn write_report(suite: Suite, items: &[Item], outcomes: &[ItemOutcome], scores: 
 }
 
 /// The fast set is the split `regular` alone, all of it.
-fn sizes(size: Size) -> Vec<(&'static str, u32)> {
+fn sizes(edition: Edition, size: Size) -> Vec<(&'static str, u32)> {
+    let full = match edition {
+        Edition::Of2025 => FULL,
+        Edition::Of2026 => FILTERED,
+    };
     match size {
-        Size::Full => FULL.to_vec(),
-        Size::Fast => FULL.iter().filter(|(subtask, _)| subtask.starts_with("regular")).copied().collect(),
+        Size::Full => full.to_vec(),
+        Size::Fast => full.into_iter().filter(|(subtask, _)| subtask.starts_with("regular")).collect(),
     }
 }
+
+/// The subtasks of the full set, and how many rows without an option "nothing" each has: those of the edition of 2026.
+const FILTERED: [(&str, u32); 18] = [
+    ("regular_0_ops", 517),
+    ("regular_1_ops", 409),
+    ("regular_2_ops", 405),
+    ("regular_3_ops", 425),
+    ("regular_4_ops", 388),
+    ("regular_5_ops", 94),
+    ("ambiref_0_ops", 508),
+    ("ambiref_1_ops", 428),
+    ("ambiref_2_ops", 413),
+    ("ambiref_3_ops", 409),
+    ("ambiref_4_ops", 434),
+    ("ambiref_5_ops", 123),
+    ("move_contents_0_ops", 516),
+    ("move_contents_1_ops", 437),
+    ("move_contents_2_ops", 399),
+    ("move_contents_3_ops", 406),
+    ("move_contents_4_ops", 353),
+    ("move_contents_5_ops", 116),
+];
 
 /// The subtasks of the full set, and how many items each has.
 const FULL: [(&str, u32); 18] = [

@@ -2,7 +2,7 @@
 //!
 //! A row and its swap form a cluster: both have the same two contexts and two targets.
 
-use crate::domain::{Cluster, EwokContrast, Mode, Size, Suite};
+use crate::domain::{Cluster, Edition, EwokContrast, Mode, Size, Suite};
 
 use super::definition::{Definition, Official, OfficialReport, Sizes};
 use super::error::SuiteError;
@@ -18,10 +18,10 @@ pub(super) const DEFINITION: Definition = Definition {
     official: Some(Official {
         folder: "ewok",
         folder_per_set: true,
-        sizes: Sizes::OfSubtasks(sizes),
+        sizes: Sizes::OfSubtasks(|_, size| sizes(size)),
         predictions_file: "predictions.json",
-        predictions: predictions::chosen_completions,
-        report: Some(OfficialReport { file: report::FILE, write: report::accuracies }),
+        predictions: predictions::chosen_texts,
+        report: Some(OfficialReport { file: report::FILE, since: Edition::Of2025, write: report::accuracies }),
         fast_result: report::fast_accuracies,
     }),
 };

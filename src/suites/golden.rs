@@ -15,6 +15,7 @@ use crate::recordings::recording;
 mod accuracy;
 mod clusters;
 mod correlation;
+mod edition;
 mod glue;
 mod reading;
 mod reference;

@@ -1,7 +1,7 @@
 //! Evaluation suites: files to items, items to requests, log-probabilities to scores.
 //!
-//! Purpose: the rules of the BabyLM 2025 tasks, once as the official pipeline applies them
-//! ([`Mode::COMPAT`]) and once repaired ([`Mode::FIXED`]).
+//! Purpose: the rules of the BabyLM tasks, as the official pipelines of 2025 and 2026 apply them ([`Mode::COMPAT`],
+//! [`Mode::COMPAT_2026`]) and repaired ([`Mode::FIXED`]).
 //! [`read`] turns the files of a suite's folder into [`Item`]s whose [`Candidate`]s are the requests, the worker sums the
 //! log-probabilities of each candidate, and [`score`] turns the sums into numbers. The suite [`glue`] has classes instead
 //! of candidates. [`official`] writes recorded outcomes as the official result files.
@@ -27,6 +27,7 @@ mod entity_tracking;
 mod error;
 mod ewok;
 mod files;
+mod global_piqa;
 pub mod glue;
 mod item;
 mod json_lines;
@@ -51,6 +52,8 @@ fn definition(suite: Suite) -> &'static Definition {
         Suite::EntityTracking => &entity_tracking::DEFINITION,
         Suite::Ewok => &ewok::DEFINITION,
         Suite::Comps => &comps::DEFINITION,
+        Suite::GlobalPiqaParallel => &global_piqa::PARALLEL,
+        Suite::GlobalPiqaNonparallel => &global_piqa::NONPARALLEL,
         Suite::WugAdj => &wug::ADJECTIVES,
         Suite::WugPast => &wug::PAST_TENSE,
         Suite::Reading => &reading::DEFINITION,

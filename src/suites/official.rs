@@ -1,4 +1,4 @@
-//! The result files of the official BabyLM 2025 pipeline, as its collation and its leaderboard read them.
+//! The result files of the official BabyLM pipelines, as their collation and their leaderboards read them.
 //!
 //! They are made from recorded outcomes and scores; nothing is scored again. The pipeline also writes analyses beside
 //! them (correlations and regressions of reading times with every variable), which are left out because nothing reads
@@ -15,7 +15,7 @@ pub(super) mod track;
 
 use serde_json::Value;
 
-use crate::domain::{ItemOutcome, Score, ScoringBackend, Size, Suite};
+use crate::domain::{Edition, ItemOutcome, Score, ScoringBackend, Size, Suite};
 
 use super::definition::{Official, OfficialReport};
 use super::item::Item;
@@ -24,7 +24,7 @@ use super::{definition, official_of};
 pub use super::aoa::{checkpoints, surprisals};
 pub use super::glue::official::{files as glue_files, predictions as glue_predictions, problems as glue_problems};
 pub use result_file::ResultFile;
-pub use sizes::problems;
+pub use sizes::{is_accepted, problems};
 pub use submission::Submission;
 pub use track::{Track, revision};
 
@@ -39,6 +39,7 @@ pub fn has_files(suite: Suite) -> bool {
 /// # Panics
 /// Unless [`has_files`].
 pub fn files(
+    edition: Edition,
     suite: Suite,
     size: Size,
     backend: ScoringBackend,
@@ -50,7 +51,9 @@ pub fn files(
     let folder = folder(official, suite, size, backend);
     let file = |name: &str, text: String| ResultFile { path: format!("{folder}/{name}"), text };
     let mut files = vec![file(official.predictions_file, (official.predictions)(items, outcomes))];
-    if let Some(OfficialReport { file: name, write }) = official.report {
+    if let Some(OfficialReport { file: name, since, write }) = official.report
+        && edition >= since
+    {
         files.push(file(name, write(suite, items, outcomes, scores)));
     }
     files
@@ -74,6 +77,11 @@ fn folder(official: &Official, suite: Suite, size: Size, backend: ScoringBackend
 /// Unless [`has_files`].
 pub fn predictions(suite: Suite, items: &[Item], outcomes: &[ItemOutcome]) -> String {
     (official_of(suite).predictions)(items, outcomes)
+}
+
+/// The correlation of the suite `aoa`, from -1 to 1.
+pub fn correlation(scores: &[&Score]) -> Value {
+    report::fraction(report::aggregate(Suite::Aoa, scores))
 }
 
 /// The entry of the collated file for the fast evaluation of one checkpoint: the fraction of correct answers in each

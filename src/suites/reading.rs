@@ -8,7 +8,7 @@ mod regression;
 mod table;
 mod word;
 
-use crate::domain::{ItemOutcome, Mode, Score, Suite};
+use crate::domain::{Edition, ItemOutcome, Mode, Score, Suite};
 
 use super::clusters;
 use super::definition::{Definition, Official, OfficialReport, Sizes};
@@ -27,10 +27,10 @@ pub(super) const DEFINITION: Definition = Definition {
     official: Some(Official {
         folder: "reading",
         folder_per_set: false,
-        sizes: Sizes::OfSubtasks(|_| vec![("reading", 1_726)]),
+        sizes: Sizes::OfSubtasks(|_, _| vec![("reading", 1_726)]),
         predictions_file: "predictions.json",
         predictions: official::surprisals,
-        report: Some(OfficialReport { file: "report.txt", write: official::write_report }),
+        report: Some(OfficialReport { file: "report.txt", since: Edition::Of2025, write: official::write_report }),
         fast_result: official::fast_result,
     }),
 };

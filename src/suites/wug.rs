@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use serde_json::{Value, json};
 
-use crate::domain::{Cluster, ItemOutcome, Mode, Nan, Preference, Score, Size, Suite};
+use crate::domain::{Cluster, Edition, ItemOutcome, Mode, Nan, Preference, Score, Size, Suite};
 
 use super::correlation::spearman;
 use super::definition::{Definition, Official, OfficialReport, Sizes};
@@ -21,7 +21,7 @@ pub(super) const ADJECTIVES: Definition = Definition {
     read,
     score: Some(score_adjectives),
     recluster: clusters::assign_only,
-    official: Some(official("wug_adj", |_| vec![("wug_adj", 200)])),
+    official: Some(official("wug_adj", |_, _| vec![("wug_adj", 200)])),
 };
 
 /// Past tense of nonce verbs.
@@ -29,17 +29,17 @@ pub(super) const PAST_TENSE: Definition = Definition {
     read,
     score: Some(score),
     recluster: clusters::assign_only,
-    official: Some(official("wug_past", |_| vec![("wug_past", 50)])),
+    official: Some(official("wug_past", |_, _| vec![("wug_past", 50)])),
 };
 
-const fn official(folder: &'static str, sizes: fn(Size) -> Vec<(&'static str, u32)>) -> Official {
+const fn official(folder: &'static str, sizes: fn(Edition, Size) -> Vec<(&'static str, u32)>) -> Official {
     Official {
         folder,
         folder_per_set: true,
         sizes: Sizes::OfSubtasks(sizes),
         predictions_file: "predictions.json",
         predictions: predictions::chosen_completions,
-        report: Some(OfficialReport { file: report::FILE, write: write_report }),
+        report: Some(OfficialReport { file: report::FILE, since: Edition::Of2025, write: write_report }),
         fast_result,
     }
 }
@@ -137,12 +137,12 @@ fn share(item: &Item) -> f64 {
 /// How much the first of two candidates is preferred.
 fn preference(mode: Mode, scores: &[f64]) -> f64 {
     let comparable = |score: f64| match mode.nan {
-        Nan::Loses if score.is_nan() => f64::NEG_INFINITY,
-        Nan::Loses | Nan::Wins => score,
+        Nan::Loses | Nan::MinusInfinity if score.is_nan() => f64::NEG_INFINITY,
+        Nan::Loses | Nan::MinusInfinity | Nan::Wins => score,
     };
     let (first, second) = (comparable(scores[0]), comparable(scores[1]));
     // Two impossible forms: no preference. The official pipeline computes NaN here.
-    let impossible = mode.nan == Nan::Loses && first == f64::NEG_INFINITY && second == f64::NEG_INFINITY;
+    let impossible = mode.nan != Nan::Wins && first == f64::NEG_INFINITY && second == f64::NEG_INFINITY;
     match mode.wug {
         Preference::Probability => {
             let (first, second) = (first as f32, second as f32);

@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 
 use crate::cli::global::Global;
 use crate::data;
-use crate::domain::counted;
+use crate::domain::{Edition, counted};
 use crate::report::format_gaps;
 use crate::session::{Exit, Failure, collect_submission};
 use crate::suites::official::Track;
@@ -19,12 +19,26 @@ pub(crate) struct BabylmArgs {
     pub of: String,
     /// The folder to create.
     pub dir: PathBuf,
+    /// The edition of the challenge: its suites, scoring rules and file.
+    #[arg(long, value_enum, default_value_t = Year::Of2025)]
+    pub year: Year,
     /// The track, which sets the required checkpoints.
     #[arg(long, value_enum, default_value_t = TrackName::Strict)]
     pub track: TrackName,
     /// Write the results that exist, even if some are missing.
     #[arg(long)]
     pub partial: bool,
+}
+
+/// Editions of the challenge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Year {
+    /// Results of `mode: compat`.
+    #[value(name = "2025")]
+    Of2025,
+    /// Results of `mode: compat-2026`.
+    #[value(name = "2026")]
+    Of2026,
 }
 
 /// Tracks of the challenge.
@@ -42,10 +56,21 @@ pub(super) async fn export(global: &Global, args: &BabylmArgs) -> Result<Exit, F
         TrackName::StrictSmall => Track::StrictSmall,
         TrackName::Strict => Track::Strict,
     };
-    let submission = collect_submission(&global.runs(), &args.of, track).await?;
+    let edition = match args.year {
+        Year::Of2025 => Edition::Of2025,
+        Year::Of2026 => Edition::Of2026,
+    };
+    let submission = collect_submission(&global.runs(), &args.of, edition, track).await?;
     let is_complete = submission.is_complete();
     if !is_complete {
         eprintln!("grid: the submission is incomplete:\n{}", format_gaps(&submission.missing).trim_end());
+    }
+    if !submission.of_world.is_empty() && !submission.files.is_empty() {
+        let suites: Vec<&str> = submission.of_world.iter().map(|suite| suite.name()).collect();
+        eprintln!(
+            "grid: warning: the results of {} are those of the toy world; the leaderboard refuses them",
+            suites.join(", ")
+        );
     }
     let help = match (submission.files.is_empty(), is_complete || args.partial) {
         (true, _) => Some("nothing was written, because there are no results to submit yet"),

@@ -23,6 +23,8 @@ pub(super) fn files(seed: u64, items: u64, suite: Suite) -> Vec<(String, Vec<u8>
         Suite::EntityTracking => boxes::files(seed, items),
         Suite::Ewok => knowledge::ewok(seed, items),
         Suite::Comps => knowledge::comps(seed, items),
+        Suite::GlobalPiqaParallel => knowledge::global_piqa(seed, items, 4),
+        Suite::GlobalPiqaNonparallel => knowledge::global_piqa(seed, items, 2),
         Suite::WugAdj => nonce::adjectives(seed, items),
         Suite::WugPast => nonce::verbs(seed, items),
         Suite::Reading => reading::table(seed, items),

@@ -189,14 +189,18 @@ fn a_mode_is_a_name_or_a_mapping_of_rules_and_keeps_only_the_rules_of_its_suite(
     };
     assert_eq!(modes("compat"), "compat compat compat");
     assert_eq!(modes("{ties: first}"), "fixed+ties=first fixed+ties=first fixed");
-    assert_eq!(modes("{base: compat, ewok: contexts, sums: f64}"), "compat+sums=f64 fixed+ties=first+nan=wins compat");
+    assert_eq!(
+        modes("{base: compat, ewok: contexts, sums: f64}"),
+        "compat+sums=f64 compat+sums=f64+ewok=contexts compat"
+    );
+    assert_eq!(modes("compat-2026"), "compat-2026 compat-2026 compat-2026");
     let wrong = format!("{GOOD}evaluate: {{data: x, suites: [blimp], mode: {{base: fix, tie: first, nan: won}}}}\n");
     insta::assert_snapshot!(broken(&wrong, &[]), @"
-    x.yaml:15:51: 'base' must be one of fixed, compat, not 'fix'
+    x.yaml:15:51: 'base' must be one of fixed, compat, compat-2025, compat-2026, not 'fix'
       help: such as fixed
     x.yaml:15:56: unknown key 'tie'
       help: did you mean 'ties'?
-    x.yaml:15:73: 'nan' must be one of wins, loses, not 'won'
+    x.yaml:15:73: 'nan' must be one of wins, loses, minus_infinity, not 'won'
       help: such as wins
     ");
 }

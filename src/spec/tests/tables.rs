@@ -36,26 +36,26 @@ tables:
   none: {show: box}
   far: {columns: [blimp, blimp], reference: [their]}
 ";
-    insta::assert_snapshot!(broken(&format!("{GOOD}{wrong}"), &[]), @r"
-x.yaml:16:11: missing key 'source'
-  help: where the numbers are published, such as `source: arXiv 2510.25364`
-x.yaml:16:21: a key of 'scores' must be one of blimp, blimp-supplement, ewok, entity-tracking, comps, boolq, mnli, mrpc, multirc, qqp, rte, wsc, glue, eye-tracking, self-paced, reading, wug-adj, wug-adj-accuracy, wug-past, aoa, nlp, human-likeness, macro, text-average, not 'blmp'
-  help: did you mean 'blimp'?
-x.yaml:16:38: 'rte' must be a number from -100 to 100, not 590
-  help: write scores in percent, and correlations times 100
-x.yaml:18:3: the name of table 'scores' is reserved
-  help: choose another name; every experiment has the tables scores and leaderboard
-x.yaml:19:52: 'reference' has no meaning for z-scores
-  help: remove the key: statistics do not include published numbers
-x.yaml:20:9: missing key 'columns'
-  help: such as `columns: [blimp, ewok]`
-x.yaml:20:16: 'show' must be one of scores, z_scores, boxes, not 'box'
-  help: such as scores
-x.yaml:21:26: 'columns' lists 'blimp' twice
-  help: remove one of them
-x.yaml:21:46: unknown reference 'their'
-  help: did you mean 'theirs'?
-");
+    insta::assert_snapshot!(broken(&format!("{GOOD}{wrong}"), &[]), @"
+    x.yaml:16:11: missing key 'source'
+      help: where the numbers are published, such as `source: arXiv 2510.25364`
+    x.yaml:16:21: a key of 'scores' must be one of blimp, blimp-supplement, ewok, entity-tracking, comps, boolq, mnli, mrpc, multirc, qqp, rte, wsc, glue, eye-tracking, self-paced, reading, wug-adj, wug-adj-accuracy, wug-past, aoa, nlp, human-likeness, macro, text-average, global-piqa-parallel, global-piqa-nonparallel, not 'blmp'
+      help: did you mean 'blimp'?
+    x.yaml:16:38: 'rte' must be a number from -100 to 100, not 590
+      help: write scores in percent, and correlations times 100
+    x.yaml:18:3: the name of table 'scores' is reserved
+      help: choose another name; every experiment has the tables scores and leaderboard
+    x.yaml:19:52: 'reference' has no meaning for z-scores
+      help: remove the key: statistics do not include published numbers
+    x.yaml:20:9: missing key 'columns'
+      help: such as `columns: [blimp, ewok]`
+    x.yaml:20:16: 'show' must be one of scores, z_scores, boxes, not 'box'
+      help: such as scores
+    x.yaml:21:26: 'columns' lists 'blimp' twice
+      help: remove one of them
+    x.yaml:21:46: unknown reference 'their'
+      help: did you mean 'theirs'?
+    ");
 }
 
 #[test]

@@ -5,9 +5,9 @@ use std::collections::{BTreeSet, HashMap};
 use serde_json::json;
 
 use super::super::item::Item;
-use super::super::official::predictions;
 use super::super::official::track::revision;
-use crate::domain::{ItemOutcome, Milestone};
+use super::super::official::{predictions, report};
+use crate::domain::{ItemOutcome, Milestone, Score, Suite};
 
 /// The text of `surprisal.json`: the surprisal of each word in each context at every official checkpoint, in nats.
 ///
@@ -41,6 +41,11 @@ pub fn surprisals(items: &[Item], outcomes: &[ItemOutcome]) -> String {
     let steps = checkpoints(outcomes).len();
     let metadata = json!({"use_bos_only": false, "total_steps": steps, "completed_steps": steps});
     format!("{{\"metadata\": {metadata}, \"results\": [{}]}}", rows.join(", "))
+}
+
+/// The text of `aoa_score.json`: the correlation, from -1 to 1.
+pub(super) fn correlation(suite: Suite, _: &[Item], _: &[ItemOutcome], scores: &[&Score]) -> String {
+    json!({"aoa": report::fraction(report::aggregate(suite, scores))}).to_string()
 }
 
 /// The official checkpoints that the outcomes of the suite `aoa` are about.

@@ -12,6 +12,15 @@ pub(in crate::suites) fn chosen_completions(items: &[Item], outcomes: &[ItemOutc
     chosen(items, outcomes, Candidate::scored)
 }
 
+/// The completion that was chosen for each item; where all candidates have the same one, the sentence.
+pub(in crate::suites) fn chosen_texts(items: &[Item], outcomes: &[ItemOutcome]) -> String {
+    let differ = |item: &Item| item.candidates.iter().any(|other| other.scored() != item.candidates[0].scored());
+    match items.iter().any(differ) {
+        true => chosen_completions(items, outcomes),
+        false => chosen_sentences(items, outcomes),
+    }
+}
+
 /// The sentence that was chosen for each item, for a suite whose candidates all have the same completion.
 pub(in crate::suites) fn chosen_sentences(items: &[Item], outcomes: &[ItemOutcome]) -> String {
     chosen(items, outcomes, |candidate| &candidate.text)
@@ -20,18 +29,21 @@ pub(in crate::suites) fn chosen_sentences(items: &[Item], outcomes: &[ItemOutcom
 fn chosen(items: &[Item], outcomes: &[ItemOutcome], text: impl Fn(&Candidate) -> &str) -> String {
     let mut subtasks: Vec<(&str, Vec<Value>)> = vec![];
     for (item, outcome) in answered(items, outcomes) {
+        let place = subtasks.iter().rposition(|(subtask, _)| *subtask == item.subtask).unwrap_or_else(|| {
+            subtasks.push((&item.subtask, vec![]));
+            subtasks.len() - 1
+        });
+        let rows = &mut subtasks[place].1;
         let candidate = item.candidates.get(outcome.chosen as usize);
+        // Rows that the mode leaves out are not counted, unlike in the index of the item.
         let mut row = json!({
-            "id": format!("{}_{}", item.subtask, item.index),
+            "id": format!("{}_{}", item.subtask, rows.len()),
             "pred": candidate.map_or("", &text),
         });
         if let Truth::Share(_) = item.truth {
             row["prob"] = probability_of_first(&outcome.scores).into();
         }
-        match subtasks.iter_mut().rev().find(|(subtask, _)| *subtask == item.subtask) {
-            Some((_, rows)) => rows.push(row),
-            None => subtasks.push((&item.subtask, vec![row])),
-        }
+        rows.push(row);
     }
     let object: serde_json::Map<String, Value> =
         subtasks.into_iter().map(|(subtask, rows)| (subtask.to_owned(), json!({"predictions": rows}))).collect();

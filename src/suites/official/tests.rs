@@ -74,7 +74,9 @@ fn surprisals_are_those_of_the_official_checkpoints() {
         outcome("1000000-words", 2, None),
         outcome("1500000-words", 1, Some(-2.0)),
     ];
-    let [file] = &super::files(Suite::Aoa, Size::Full, ScoringBackend::Causal, &items, &outcomes, &[])[..] else {
+    let [file] =
+        &super::files(Edition::Of2025, Suite::Aoa, Size::Full, ScoringBackend::Causal, &items, &outcomes, &[])[..]
+    else {
         panic!("one file")
     };
     assert_eq!(file.path, "zero_shot/causal/AoA_word/surprisal.json");
@@ -89,7 +91,7 @@ fn surprisals_are_those_of_the_official_checkpoints() {
     assert_eq!(written["results"], json!([row(1, "dog", "a", json!(2.5)), row(0, "egg", "eat an", Value::Null)]));
     assert_eq!(written["metadata"], json!({"use_bos_only": false, "total_steps": 1, "completed_steps": 1}));
     assert_eq!(
-        problems(Suite::Aoa, Size::Full, &outcomes[..2]),
+        problems(Edition::Of2025, Suite::Aoa, Size::Full, &outcomes[..2]),
         [Gap::new("aoa", "1000000-words has 2 predictions instead of 8005")]
     );
 }
@@ -116,7 +118,7 @@ fn fine_tuned_classes_are_predictions_too() {
 fn the_collated_file_holds_what_there_is_and_names_the_rest() {
     let mut submission = Submission::default();
     assert!(submission.is_empty());
-    let missing = submission.missing(Track::StrictSmall);
+    let missing = submission.missing(Edition::Of2025, Track::StrictSmall);
     assert_eq!(missing.len(), 9 + 1 + 7);
     assert_eq!(missing[9].to_string(), "glue: not fine-tuned for boolq, mnli, mrpc, multirc, qqp, rte, wsc");
     assert_eq!(missing[10].to_string(), "blimp: none of the 19 checkpoints is evaluated on the fast set");
@@ -127,10 +129,10 @@ fn the_collated_file_holds_what_there_is_and_names_the_rest() {
             submission.add_checkpoint(Suite::WugAdj, milestone, json!({"wug_adj": milestone.count()}));
         }
     }
-    let missing = submission.missing(Track::StrictSmall);
+    let missing = submission.missing(Edition::Of2025, Track::StrictSmall);
     assert_eq!((missing.len(), submission.is_empty()), (8 + 1 + 7, false));
     assert!(missing.contains(&Gap::new("wug_adj", "not evaluated on the fast set: chck_20M")), "{missing:?}");
-    let (name, text) = submission.file(Track::StrictSmall);
+    let (name, text) = submission.file(Edition::Of2025, Track::StrictSmall, ScoringBackend::Causal);
     assert_eq!(name, "all_full_preds_and_fast_scores_causal.json");
     let file: Value = serde_json::from_str(&text.replace("NaN", "null")).unwrap();
     assert_eq!(file["reading"]["reading"]["predictions"][0]["pred"], Value::Null);
@@ -188,7 +190,7 @@ fn golden_predictions_and_reports() {
             let [ours, theirs] = [ours, theirs].map(|text| text.replace("NaN", "null"));
             same(&serde_json::from_str(&ours).unwrap(), &serde_json::from_str(&theirs).unwrap(), &results);
             same_report(&whole_report(suite, &items, &answers, &scores), suite, &results);
-            assert_eq!(problems(suite, size, &answers), [], "{}", results.display());
+            assert_eq!(problems(Edition::Of2025, suite, size, &answers), [], "{}", results.display());
             compared += 1;
         }
     }

@@ -1,6 +1,7 @@
-//! Inference from context: EWoK and COMPS.
+//! Inference from context: EWoK, COMPS and Global PIQA.
 
 use serde::Serialize;
+use serde_json::json;
 
 use super::super::chance::Chance;
 use super::super::exchange::plain_rest;
@@ -121,6 +122,28 @@ fn answering(chance: &mut Chance) -> Scene {
 fn predicate(chance: &mut Chance) -> (&'static Verb, String) {
     let verb = chance.one_of(&VERBS);
     (verb, plain_rest(chance, verb))
+}
+
+/// One file, named after a language as the official ones are. Of the answers to `who`, the right one is a person or an
+/// animal, and the others are things.
+pub(super) fn global_piqa(seed: u64, items: u64, solutions: u32) -> Vec<(String, Vec<u8>)> {
+    let line = |index: u64| {
+        let part = if solutions == 2 { "nonparallel" } else { "parallel" };
+        let chance = &mut Chance::new(("global_piqa", part), seed, index);
+        let (subject, verb) = unseen(chance, |_| true, |verb| verb.takes_animates() && verb.takes_things());
+        let label = chance.below(solutions);
+        let prompt = format!("Who does the {} {}?", subject.singular, verb.base);
+        let mut row = json!({"prompt": prompt, "label": label, "example_id": format!("toy_{part}_{index}")});
+        for place in 0..solutions {
+            let answer = noun(chance, |noun| match place == label {
+                true => noun.kind.is_animate(),
+                false => noun.kind == NounKind::Thing,
+            });
+            row[format!("solution{place}")] = format!("The {}.", answer.singular).into();
+        }
+        json_line(&row)
+    };
+    vec![("eng_latn.jsonl".to_owned(), (0..items).flat_map(line).collect())]
 }
 
 /// A line of a COMPS file.
