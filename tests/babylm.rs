@@ -26,12 +26,11 @@ fn an_incomplete_submission_is_written_only_with_partial() {
     let stderr = env.stderr(8, &["export", "babylm", "tiny", "out"]);
     for message in [
         "  nano-chat-single-seed1:\n",
-        "    blimp: adjunct_island has 0 predictions instead of 928",
-        "more like these",
         "    ewok, entity_tracking, wug_adj, wug_past, comps, reading, aoa: not evaluated on the full set",
         "glue: not fine-tuned for boolq",
         "wug_past, reading: none of the 28 checkpoints is evaluated on the fast set",
         "nothing was written",
+        "grid: warning: the results of blimp, blimp-supplement are those of the toy world; the leaderboard refuses them",
     ] {
         assert!(stderr.contains(message), "no '{message}' in\n{stderr}");
     }
@@ -65,6 +64,80 @@ fn an_incomplete_submission_is_written_only_with_partial() {
     let by_job = env.path().join("by-job/results/nano-chat-seed1/main/zero_shot/causal/blimp/blimp_filtered");
     assert_eq!(json(&by_job.join("predictions.json")), predictions);
     env.stderr(4, &["export", "babylm", "no-such", "x"]);
+}
+
+/// The edition of 2026, whose rules its name implies: on the toy world all that there is can be handed in, and the rest is
+/// null.
+#[test]
+fn a_submission_to_2026_has_null_for_what_is_missing() {
+    let spec = TINY.replace("suites: [blimp, blimp-supplement]", "suites: babylm-2026");
+    let env = Env::new(&spec);
+    let narrow = "axes={dataset: [chat], curriculum: [pretrained], seed: [1]}";
+    let milestones = "pretrain.milestones={words: [1000, 2000, 3000]}";
+    let checkpoints = "evaluate.checkpoints={items: 5, suites: [blimp, ewok, global-piqa-parallel]}";
+    let glue = "finetune={epochs: 1}";
+    env.run(0, &["run", "spec.yaml", "-S", narrow, "-S", milestones, "-S", checkpoints, "-S", glue]);
+    let modes = env.query("select distinct mode from v_scores where suite != 'glue'");
+    assert_eq!(modes, ["compat-2026"]);
+    let stderr = env.stderr(8, &["export", "babylm", "tiny", "out", "--year", "2026"]);
+    assert!(stderr.contains("glue: not fine-tuned for boolq, mnli, mrpc, multirc, qqp"), "{stderr}");
+    assert!(!stderr.contains("predictions instead of"), "{stderr}");
+    env.stderr(0, &["export", "babylm", "tiny", "out", "--year", "2026", "--partial", "--track", "strict-small"]);
+    let out = env.path().join("out/results");
+    let folder = fs::read_dir(&out).expect("results").next().expect("a model").expect("an entry").path();
+    let file = json(&folder.join("all_full_preds_and_fast_scores_causal.json"));
+    let keys: Vec<&String> = file.as_object().expect("an object").keys().collect();
+    assert_eq!(
+        keys,
+        [
+            "aoa",
+            "aoa_surprisals",
+            "blimp",
+            "blimp_supplement",
+            "comps",
+            "entity_tracking_filtered",
+            "ewok",
+            "fast_eval_results",
+            "global_piqa_nonparallel",
+            "global_piqa_parallel",
+            "glue",
+            "reading",
+        ]
+    );
+    let ewok = &file["ewok"]["agent-properties"]["predictions"][0]["pred"];
+    assert!(ewok.as_str().is_some_and(|pred| pred.contains("? The ")), "a whole sentence: {ewok}");
+    let piqa = &file["global_piqa_parallel"]["toy_parallel_0"]["predictions"];
+    assert_eq!(piqa.as_array().map(Vec::len), Some(1), "{piqa}");
+    assert!(file["aoa"]["aoa"].is_number(), "{}", file["aoa"]);
+    let lists = file["fast_eval_results"].as_object().expect("lists");
+    assert!(lists.len() == 7 && lists.values().all(|list| *list == Value::Array(vec![Value::Null; 19])), "{lists:?}");
+
+    let stderr = env.stderr(8, &["export", "babylm", "tiny", "other"]);
+    assert!(stderr.contains("results of mode 'compat' can be submitted; `--year 2026` exports them"), "{stderr}");
+}
+
+/// Official data that are not whole: a wrong count is reported before a server does, and the part is null.
+#[test]
+fn a_part_with_a_wrong_count_is_reported_and_null() {
+    let spec = TINY.replace("data: world, items: 20,", "data: evaluation_data, size: full,");
+    let env = Env::new(&spec.replace("suites: [blimp, blimp-supplement]", "mode: compat-2026, suites: [blimp, comps]"));
+    let folder = |name: &str| {
+        let folder = env.path().join("evaluation_data/full_eval").join(name);
+        fs::create_dir_all(&folder).expect("a folder");
+        folder
+    };
+    let pair = r#"{"sentence_good": "The king sings.", "sentence_bad": "The king sing.", "UID": "adjunct_island"}"#;
+    fs::write(folder("blimp_filtered").join("adjunct_island.jsonl"), format!("{pair}\n{pair}\n")).expect("a file");
+    let concept = r#"{"prefix_acceptable": "The king", "prefix_unacceptable": "The cup", "property_phrase": "sings."}"#;
+    fs::write(folder("comps").join("comps_base.jsonl"), format!("{concept}\n")).expect("a file");
+    env.run(0, &["run", "spec.yaml", "-S", "axes={dataset: [chat], curriculum: [merged], seed: [1]}"]);
+    let stderr = env.stderr(0, &["export", "babylm", "tiny", "out", "--year", "2026", "--partial"]);
+    assert!(stderr.contains("blimp: adjunct_island has 2 predictions instead of 928"), "{stderr}");
+    assert!(!stderr.contains("comps: not evaluated on the full set"), "it was, in part: {stderr}");
+    let out = env.path().join("out/results/nano-chat-single-seed1");
+    let file = json(&out.join("all_full_preds_and_fast_scores_causal.json"));
+    assert_eq!((&file["blimp"], &file["comps"]), (&Value::Null, &Value::Null));
+    assert!(out.join("main/zero_shot/causal/comps/comps/predictions.json").exists());
 }
 
 #[test]

@@ -110,7 +110,7 @@ fn missing_data_and_models_are_reported_before_anything_runs() {
     );
     fs::rename(env.path().join("full_eval"), env.path().join("evaluation_data/full_eval")).expect("a folder");
     let suite = env.stderr(1, &["eval", "nano/seed1", "--suite", "blmp"]);
-    assert!(suite.contains("unknown suite 'blmp'; known are zero-shot, blimp,"), "{suite}");
+    assert!(suite.contains("unknown suite 'blmp'; known are zero-shot, babylm-2025, babylm-2026, blimp,"), "{suite}");
     let model = env.stderr(6, &["eval", "no/such", "--suite", "blimp", "--offline"]);
     assert!(model.contains("hf:no/such@main") && model.contains("grid is offline"), "{model}");
     assert!(model.starts_with("no/such: no such folder or job; trying the Hugging Face Hub\n"), "{model}");

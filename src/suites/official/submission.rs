@@ -38,7 +38,7 @@ impl Submission {
         self.full.insert(Suite::Aoa, surprisals);
     }
 
-    /// Adds the predictions of a fine-tuning.
+    /// Adds the predictions of a fine-tuning that the official collation takes.
     pub fn add_classifications(&mut self, task: GlueTask, predictions: Value) {
         self.glue.insert(task, predictions);
     }
