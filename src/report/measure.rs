@@ -180,13 +180,15 @@ pub(super) fn scored_with(modes: impl IntoIterator<Item = Mode>) -> Option<Strin
     Some(format!("Scored with {rules}."))
 }
 
-/// A note on each official suite with so few items that scores say little, among these scores.
+/// A note on each official suite with so few items that scores say little, among these scores; for tables whose ± is not the
+/// standard error over items.
 pub(super) fn wide_intervals<'s>(scores: impl IntoIterator<Item = &'s ScoreRow>) -> Vec<String> {
     const FEW_ITEMS: u64 = 200;
     const WIDE: f64 = 5.0; // points to either side
     let mut widest: BTreeMap<Suite, (u64, f64)> = BTreeMap::new();
     for ScoreRow { score, .. } in scores {
-        let is_whole = score.subtask.is_none() && score.metric == ACCURACY && score.suite.official_data().is_some();
+        let is_official = score.suite.official_data().is_some() && score.suite.is_zero_shot();
+        let is_whole = is_official && score.subtask.is_none() && score.metric == ACCURACY;
         let half = score.stderr.map(|stderr| 1.96 * stderr);
         if let Some(half) = half.filter(|half| is_whole && score.n <= FEW_ITEMS && *half >= WIDE) {
             let entry = widest.entry(score.suite).or_insert((score.n, half));

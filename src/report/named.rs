@@ -111,9 +111,11 @@ fn scored(lines: &ScoredConditions, quantities: &[Quantity], columns: &[Vec<Seed
     let spread = lines.spread(rows.iter().flatten());
     let shown = columns.iter().flatten().flat_map(|seeds| seeds.rows().iter().copied());
     let mut notes: Vec<String> = scored_with(shown.clone().map(|row| row.score.mode)).into_iter().collect();
-    notes.extend(wide_intervals(shown));
     notes.extend(nesting(columns.iter().flatten()));
     notes.extend(remarks(spread, rows.iter().flatten()));
+    if spread != Spread::Items {
+        notes.extend(wide_intervals(shown));
+    }
     if quantities.iter().any(|quantity| !quantity.parts().is_empty()) {
         notes.push("Means are computed seed by seed, over the seeds that have every part.".to_owned());
     }

@@ -5,7 +5,7 @@ use super::marks::Marks;
 use super::measure::{ACCURACY, Condition, Measure, push_new, scored_with, wide_intervals};
 use super::published::Published;
 use super::seeds::{ScoredConditions, SeedScores, mean_of, nesting, remarks};
-use super::table::{Cell, Scale, Table};
+use super::table::{Cell, Scale, Spread, Table};
 use crate::domain::{CellRow, Quantity, Reference, ScoreRow, Suite};
 
 /// Which scores are the columns.
@@ -55,7 +55,6 @@ pub fn pivot(
     let means = means(columns, &measured);
     let has_means = !means.is_empty();
     let mut notes: Vec<String> = scored_with(scores.iter().map(|row| row.score.mode)).into_iter().collect();
-    notes.extend(wide_intervals(scores.iter().copied()));
     notes.extend(nesting(measured.iter().flat_map(|column| &column.seeds)));
     let shown: Vec<PivotColumn> = measured.into_iter().chain(means).collect();
 
@@ -75,6 +74,9 @@ pub fn pivot(
     let values = rows.iter().flat_map(|row| &row[labels..]);
     let spread = lines.spread(values.clone());
     notes.extend(remarks(spread, values));
+    if spread != Spread::Items {
+        notes.extend(wide_intervals(scores.iter().copied()));
+    }
     notes.extend(Scale::note_on_costs(scores.iter().map(|row| row.score.metric.as_str())));
     if has_means {
         notes.push("Means are computed seed by seed, over the seeds that have every task.".to_owned());

@@ -10,10 +10,10 @@ use super::runs_folder::RunsFolder;
 use super::spec_text::SpecText;
 use crate::data;
 use crate::domain::{
-    Arch, BackendRule, Cell, Edition, EvalJob, FileSelection, FinetuneJob, Gap, ItemOutcome, Job, LocatedSource, Mode,
-    ModelGaps, Origin, Remote, Score, ScoreRow, ScoringBackend, Size, Source, Suite,
+    Arch, BackendRule, Cell, Edition, EvalJob, FileSelection, FinetuneJob, Gap, ItemOutcome, Job, JobId, LocatedSource,
+    Mode, ModelGaps, Origin, Remote, Score, ScoreRow, ScoringBackend, Size, Source, Suite,
 };
-use crate::plan::{Decision, PlannedJob, Role};
+use crate::plan::{Decision, Plan, PlannedCell, PlannedJob, Role};
 use crate::store::{CellName, Store, StoreError};
 use crate::suites;
 use crate::suites::official::{self, ResultFile, Submission, Track};
@@ -162,8 +162,8 @@ async fn collect_cell(
     let Some((planned, cell)) = planned.into_iter().find(|(planned, _)| planned.key.label() == label) else {
         return Ok(());
     };
-    for (id, _) in planned.jobs.iter().filter(|(_, role)| *role == Role::Eval) {
-        let Some(job) = session.plan.job(id) else { continue };
+    for job in evaluations(&session.plan, planned) {
+        let id = &job.id;
         if session.decisions.get(id) != Some(&Decision::Reuse) {
             let subject = format!("{} {} is not done", job.job.kind(), job.label);
             collected.problems.push(Gap::new(subject, format!("`grid resume {}`", session.plan.name)));
@@ -172,8 +172,10 @@ async fn collect_cell(
         let id = id.to_string();
         let outcomes = store.items(std::slice::from_ref(&id)).await?;
         let outcomes = outcomes.get(&id).map_or(&[][..], Vec::as_slice);
-        let scores: Vec<&Score> =
-            scores.iter().filter(|row| row.job == id && row.cell == label).map(|row| &row.score).collect();
+        // Those of a milestone are in the cell of the model without tuning.
+        let rows = || scores.iter().filter(|row| row.job == id);
+        let shown_in = rows().find(|row| row.cell == label).or_else(|| rows().next()).map(|row| &row.cell);
+        let scores: Vec<&Score> = rows().filter(|row| Some(&row.cell) == shown_in).map(|row| &row.score).collect();
         match &job.job {
             Job::Eval(eval) => {
                 let arch = session.facts.model(&session.plan, &eval.model).map_or(Arch::Llama, |model| model.arch);
@@ -191,6 +193,18 @@ async fn collect_cell(
         }
     }
     Ok(())
+}
+
+/// The evaluations of the model of a cell, and those of the milestones of the pretraining that it comes from.
+fn evaluations<'p>(plan: &'p Plan, cell: &'p PlannedCell) -> Vec<&'p PlannedJob> {
+    let of_role = |role: Role| cell.jobs.iter().filter(move |(_, known)| *known == role).map(|(id, _)| id);
+    let own = of_role(Role::Eval).filter_map(|id| plan.job(id));
+    let ancestors: BTreeSet<&JobId> = of_role(Role::Ancestor).collect();
+    let of_milestones = plan.jobs().filter(|planned| match &planned.job {
+        Job::Eval(eval) => eval.milestone.is_some() && ancestors.contains(&eval.model),
+        _ => false,
+    });
+    own.chain(of_milestones).collect()
 }
 
 /// Adds an evaluation of the model, or of one of its milestones.
