@@ -71,9 +71,10 @@ const ALL: &str = "  tune.objective: [sft, dpo, {dpo: {loss: ipo_means, sft_weig
 /// Also with demonstrations, which are drawn anew in every epoch.
 #[test]
 fn every_objective_resumes_exactly() {
-    let env = Env::new(&spec("  tune.shots: [1, {k: 2, label_overlap: false}]", ""));
+    let env = Env::new(&spec("  tune.shots: [1, {k: 2, label_overlap: false}, {k: 1, pool: chat}]", ""));
     let table = env.run(0, &["verify", "resume", "spec.yaml", "--kills", "5", "--seed", "2", "--threads", "1"]);
-    assert_eq!(table.matches("identical").count(), 5, "one pretraining, and two stages for each number\n{table}");
+    // The records of chat have their demonstrations from chat with `k: 1`, too.
+    assert_eq!(table.matches("identical").count(), 6, "one pretraining, two chat stages, three others\n{table}");
     let env = Env::new(&spec(ALL, ""));
     let table = env.run(0, &["verify", "resume", "spec.yaml", "--kills", "5", "--seed", "2", "--threads", "1"]);
     assert_eq!(table.matches("identical").count(), 8, "one pretraining, one chat stage, six objectives\n{table}");
@@ -145,6 +146,10 @@ fn objectives_that_the_data_cannot_serve_are_refused() {
     spec.yaml:11:94: 'shots' has no meaning for the objective dpo
       help: remove 'shots', or set it to 0 in this stage
     ");
+    insta::assert_snapshot!(problem("", ", shots: {k: 2, pool: chta}"), @"
+    spec.yaml:11:91: unknown dataset 'chta'
+      help: did you mean 'chat'?
+    ");
     let all_stages = spec("", ", objective: simpo").replace(", objective: sft}", "}");
     insta::assert_snapshot!(Env::new(&all_stages).stderr(1, &["plan", "spec.yaml"]), @"
     spec.yaml:11:82: the objective simpo needs pairs of a chosen and a rejected reply, but dataset 'chat' has none
@@ -177,6 +182,45 @@ fn the_plan_names_the_objective_of_each_stage() {
 }
 
 /// Several replies to a prompt become pairs by scores, or by constraints that can be checked.
+/// The colour of the dog in a question is that of its reply, and only the demonstrations of another dataset name colours.
+#[test]
+fn demonstrations_come_from_another_dataset() {
+    let own = |shots: &str| {
+        let spec = spec("", "").replace(
+            "  wishes: {world: preferences, records: 60}",
+            "  own: {files: own.jsonl}\n  other: {files: other.jsonl}",
+        );
+        spec.replace("{datasets: wishes, validate_every: 5}", &format!("{{datasets: own, epochs: 1, shots: {shots}}}"))
+    };
+    let env = Env::new(&own("{k: 2, pool: other}"));
+    let write = |name: &str, records: u32, words: &str| {
+        let row = |number: u32| format!(r#"{{"prompt": "What is it {number}?", "completion": "{words} {number}."}}"#);
+        std::fs::write(env.path().join(name), (0..records).map(row).collect::<Vec<_>>().join("\n")).unwrap();
+    };
+    write("own.jsonl", 40, "A dog");
+    write("other.jsonl", 20, "A cat and another cat");
+    let plan: serde_json::Value =
+        serde_json::from_str(&env.run(0, &["plan", "spec.yaml", "--format", "json"])).expect("JSON");
+    let reading = |dataset: &str| {
+        let readings = plan["ledger"]["readings"].as_array().expect("readings").iter();
+        let own = readings.filter(|reading| reading["stage"].as_str().unwrap().ends_with(">own"));
+        let passes = own.filter(|reading| reading["text"] == dataset).map(|reading| reading["passes"].clone());
+        passes.map(|passes| passes.as_f64().expect("a number")).collect::<Vec<_>>()
+    };
+    // 36 records are trained on, each after two of the 18 that the other dataset does not hold out.
+    assert_eq!((reading("dataset own"), reading("dataset other")), (vec![1.0], vec![4.0]), "{plan:#}");
+    let shown = env.run(0, &["data", "show", "spec.yaml", "own"]);
+    assert!(shown.contains("2 demonstrations from dataset other before each record"), "{shown}");
+    env.run(0, &["run", "spec.yaml"]);
+    let words = |env: &Env| -> f64 {
+        let sql =
+            "select value from metric join job on job.id = metric.job where name = 'words' and label like '%>own%'";
+        env.query(sql)[0].parse().expect("words")
+    };
+    // A record of the other dataset has 10 words, one of its own 7.
+    assert_eq!(words(&env), 36.0 * (7.0 + 2.0 * 10.0));
+}
+
 #[test]
 fn pairs_are_picked_out_of_several_replies() {
     let dataset = |pairs: &str| {

@@ -18,16 +18,27 @@ pub enum LossMask {
     All,
 }
 
-/// Demonstrations before each record (in-context tuning, Chen et al. 2022, arXiv 2110.07814): other records of the same
-/// dataset, drawn anew in every epoch, with their replies.
+/// Demonstrations before each record (in-context tuning, Chen et al. 2022, arXiv 2110.07814): other records with their
+/// replies, drawn anew in every epoch. The dataset that they are drawn from is a name, a dataset or a prepare job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Shots {
+pub struct Shots<Pool> {
     /// The number of demonstrations. There are fewer if the dataset has fewer, or if they would exceed the maximum length.
     pub k: u32,
     /// The text after each demonstration.
     pub delimiter: String,
     /// Whether a demonstration may have the reply of the record that it precedes.
     pub label_overlap: bool,
+    /// The dataset whose training records they are; `None` for the dataset of the record that they precede.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pool: Option<Pool>,
+}
+
+impl<Pool> Shots<Pool> {
+    /// The same demonstrations out of this dataset.
+    pub fn with_pool<T>(&self, pool: Option<T>) -> Shots<T> {
+        let Shots { k, ref delimiter, label_overlap, .. } = *self;
+        Shots { k, delimiter: delimiter.clone(), label_overlap, pool }
+    }
 }
 
 /// The order of the records of several datasets within an epoch.

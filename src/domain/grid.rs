@@ -124,7 +124,7 @@ pub struct Stage {
     /// The teachers of a distillation; empty for other objectives.
     pub teachers: Vec<NamedModel>,
     /// Demonstrations before each record.
-    pub shots: Option<Shots>,
+    pub shots: Option<Shots<StageDataset>>,
     /// The tokens that receive loss.
     pub loss: LossMask,
 }
@@ -161,9 +161,16 @@ impl Stage {
         self.teachers.iter().chain(of_data.flatten())
     }
 
-    /// The datasets of all parts, possibly with duplicates.
+    /// The datasets of all parts, and that which demonstrations are drawn from, possibly with duplicates.
     pub fn all_datasets(&self) -> impl Iterator<Item = &StageDataset> {
-        self.datasets.iter().chain(self.then.iter().flat_map(|part| &part.datasets))
+        let pool = self.shots.iter().flat_map(|shots| &shots.pool);
+        self.datasets.iter().chain(self.then.iter().flat_map(|part| &part.datasets)).chain(pool)
+    }
+
+    /// The same, to be changed.
+    pub fn all_datasets_mut(&mut self) -> impl Iterator<Item = &mut StageDataset> {
+        let pool = self.shots.iter_mut().flat_map(|shots| &mut shots.pool);
+        self.datasets.iter_mut().chain(self.then.iter_mut().flat_map(|part| &mut part.datasets)).chain(pool)
     }
 }
 

@@ -308,7 +308,8 @@ impl Job {
                 let validated = job.further_validation.iter().copied();
                 let references = job.references.values().copied();
                 let teachers = job.teachers.iter().copied();
-                std::iter::once(job.parent).chain(read).chain(validated).chain(references).chain(teachers).collect()
+                let all = std::iter::once(job.parent).chain(read).chain(validated).chain(references).chain(teachers);
+                all.chain(job.pool()).collect()
             }
             Job::Eval(job) => vec![job.model],
             Job::Finetune(job) => vec![job.model],

@@ -144,8 +144,9 @@ fn passes(facts: &Facts, job: &Job) -> Vec<(JobId, Option<f64>)> {
             let parts = tune.parts();
             let corpora = parts.iter().flat_map(|part| passes_over_corpora(facts, tune, part));
             let datasets = parts.iter().flat_map(|part| passes_over_datasets(facts, tune, part));
+            let demonstrations = parts.iter().flat_map(|part| passes_over_demonstrations(facts, tune, part));
             let mut all: Vec<(JobId, Option<f64>)> = vec![];
-            for (id, passes) in corpora.chain(datasets) {
+            for (id, passes) in corpora.chain(datasets).chain(demonstrations) {
                 match all.iter_mut().find(|(known, _)| *known == id) {
                     Some((_, before)) => *before = before.zip(passes).map(|(before, passes)| before + passes),
                     None => all.push((id, passes)),
@@ -180,6 +181,23 @@ fn passes_over_datasets(facts: &Facts, tune: &TuneJob, part: &TunePart) -> Vec<(
         Some(epochs? * share)
     };
     part.datasets.iter().enumerate().map(|dataset| (*dataset.1, of_dataset(dataset))).collect()
+}
+
+/// The passes over the datasets of demonstrations that these make; an upper limit, because a record has fewer of them if they
+/// do not fit into the maximum length, or if too few others have another prompt.
+fn passes_over_demonstrations(facts: &Facts, tune: &TuneJob, part: &TunePart) -> Vec<(JobId, Option<f64>)> {
+    let Some(shots) = &tune.shots else { return vec![] };
+    let records = |id: &JobId| facts.amounts.get(id).and_then(|amount| amount.train.units);
+    let of_dataset = |(dataset, passes): (JobId, Option<f64>)| {
+        let pool = shots.pool.unwrap_or(dataset);
+        let others = records(&pool).map(|records| records.saturating_sub(u64::from(pool == dataset)));
+        let passes = passes.zip(records(&dataset)).zip(records(&pool).zip(others));
+        let passes = passes.map(|((passes, rows), (records, others))| {
+            passes * rows as f64 * others.min(shots.k.into()) as f64 / records.max(1) as f64
+        });
+        (pool, passes)
+    };
+    passes_over_datasets(facts, tune, part).into_iter().map(of_dataset).collect()
 }
 
 fn passes_over_corpora(facts: &Facts, tune: &TuneJob, part: &TunePart) -> Vec<(JobId, Option<f64>)> {

@@ -157,12 +157,9 @@ fn tokenizer_datasets(recipe: &mut Recipe) -> impl Iterator<Item = &mut Dataset>
     recipe.base.tokenizer_datasets_mut().into_iter().chain(of_teachers)
 }
 
-/// The datasets that a cell is trained on.
+/// The datasets that a cell is trained on, those of its demonstrations included.
 fn stage_datasets(recipe: &mut Recipe) -> impl Iterator<Item = &mut StageDataset> {
-    recipe
-        .stages
-        .iter_mut()
-        .flat_map(|stage| stage.datasets.iter_mut().chain(stage.then.iter_mut().flat_map(|part| &mut part.datasets)))
+    recipe.stages.iter_mut().flat_map(Stage::all_datasets_mut)
 }
 
 /// Reads the datasets that no cell is trained on, so that a mistake in them is found before they are needed. Those that are

@@ -33,7 +33,7 @@ pub struct ShownDataset {
     /// The tokens that receive loss.
     pub loss: LossMask,
     /// The demonstrations before each record, which are drawn in training and not shown.
-    pub shots: Option<Shots>,
+    pub shots: Option<Shots<String>>,
     /// The first records.
     pub shown: Vec<ShownRecord>,
 }
@@ -192,10 +192,12 @@ pub(super) fn tokenizer_of(
 }
 
 /// The longest record and the loss mask of the first stage that trains on a prepared dataset.
-fn trained_as(session: &Session, prepared: &JobId) -> (Option<u32>, LossMask, Option<Shots>) {
+fn trained_as(session: &Session, prepared: &JobId) -> (Option<u32>, LossMask, Option<Shots<String>>) {
     let stage = session.plan.jobs().find_map(|planned| match &planned.job {
         Job::Tune(job) if job.parts().iter().any(|part| part.datasets.contains(prepared)) => {
-            Some((Some(job.max_length), job.loss, job.shots.clone()))
+            let name = |id: &JobId| session.plan.job(id).and_then(|pool| Some(pool.text.as_ref()?.name.clone()));
+            let shots = job.shots.as_ref().map(|shots| shots.with_pool(shots.pool.as_ref().and_then(name)));
+            Some((Some(job.max_length), job.loss, shots))
         }
         _ => None,
     });

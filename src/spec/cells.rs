@@ -193,8 +193,10 @@ fn used_text(combinations: &[Combination], settings: &[(Setting, Document)], log
         let Some(model) = document.model(&combination.model) else { continue };
         used.add_model(model, document);
         for (place, stage) in curriculum.stages.iter().enumerate() {
-            let teachers = model.tune(stage.own.as_ref(), place == 0, log).map_or(vec![], |tune| tune.teachers);
-            teachers.iter().for_each(|name| used.add_named(name, document));
+            let tune = model.tune(stage.own.as_ref(), place == 0, log);
+            tune.iter().flat_map(|tune| &tune.teachers).for_each(|name| used.add_named(name, document));
+            let pool = tune.iter().flat_map(|tune| &tune.shots).flat_map(|shots| &shots.pool);
+            pool.for_each(|name| used.add_dataset(name, document));
         }
         for stage in &curriculum.stages {
             match &stage.round {
@@ -292,6 +294,13 @@ fn stage(keys: &StageKeys, first: bool, model: &Model, models: &BaseModels) -> O
         log.add(tune.max_length.mark, reason, Some(format!("set `max_length: {piece}`, or use a shorter 'context'")));
     }
     let teachers = models.teachers_of_tuning(&tune, mark, model)?;
+    let shots = match &tune.shots {
+        None => None,
+        Some(shots) => Some(shots.with_pool(match &shots.pool {
+            None => None,
+            Some(name) => Some(models.dataset(name)?),
+        })),
+    };
     Some(Stage {
         round: keys.round.as_ref().map(|keys| keys.round),
         datasets,
@@ -304,7 +313,7 @@ fn stage(keys: &StageKeys, first: bool, model: &Model, models: &BaseModels) -> O
         max_length: tune.max_length.value,
         objective,
         teachers,
-        shots: tune.shots,
+        shots,
         loss: tune.loss,
     })
 }
@@ -343,6 +352,7 @@ fn canonical(cell: &Cell) -> (String, BTreeMap<String, String>, Option<u64>, Vec
         let Stage { optimizer, training, max_length, objective, teachers, shots, loss, .. } = stage;
         let mut teachers: Vec<&str> = teachers.iter().map(|model| model.name.as_str()).collect();
         teachers.sort_unstable();
+        let shots = shots.as_ref().map(|shots| shots.with_pool(shots.pool.as_ref().map(|pool| &pool.name)));
         format!("{parts:?} {optimizer:?} {training:?} {max_length} {objective:?} {teachers:?} {shots:?} {loss:?}")
     };
     let Recipe { base, stages, .. } = &cell.recipe;

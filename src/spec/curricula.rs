@@ -184,7 +184,7 @@ fn check_stage_keys(curriculum: &str, node: &Node, names: &Names, held_out: f64,
     let mark = node.mark;
     let one = Node { mark, value: Value::Whole(1) };
     let least = Value::Map(vec![(Key { mark, text: "epochs".to_owned() }, one)]);
-    Tune::decode(&Node { mark, value: least }.overlaid(node), &STAGE_KEYS, &names.models, held_out, log);
+    Tune::decode(&Node { mark, value: least }.overlaid(node), &STAGE_KEYS, names, held_out, log);
 }
 
 /// The name of a dataset in a stage of a curriculum.

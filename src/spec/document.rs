@@ -108,7 +108,7 @@ impl Document {
             context.pretrain.map(|node| Pretrain::decode(node, &names, held_out, log));
         }
         if all == 0 {
-            context.tune.map(|node| Tune::decode(node, &[], &names.models, held_out, log));
+            context.tune.map(|node| Tune::decode(node, &[], &names, held_out, log));
         }
         let (corpora, mut data): (Vec<_>, Vec<_>) = corpora?.into_iter().unzip();
         let entries = datasets?;

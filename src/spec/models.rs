@@ -27,8 +27,8 @@ pub(super) struct Model {
     tune_keys: Option<Node>,
     /// The same, decoded; `None` if nothing is tuned.
     tune: Option<Tune>,
-    /// The names of all models.
-    names: Vec<String>,
+    /// The names that the spec defines.
+    names: Names,
     /// `held_out:`.
     held_out: f64,
     /// The files of an imported model.
@@ -114,10 +114,9 @@ impl Model {
             log.add(node.mark, format!("{subject} needs a section 'tune'"), Some(hint.into()));
         }
         let tune_keys = tune;
-        let tune =
-            tune_keys.as_ref().and_then(|node| Tune::decode(node, &[], &context.names.models, context.held_out, log));
+        let tune = tune_keys.as_ref().and_then(|node| Tune::decode(node, &[], context.names, context.held_out, log));
         let held_out = context.held_out;
-        let names = context.names.models.clone();
+        let names = context.names.clone();
         let name = name.to_owned();
         let model = Model { name, base: base?, has_own_objective, tune_keys, tune, names, held_out, data };
         if let ModelBase::Trained(trained) = &model.base {

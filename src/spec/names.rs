@@ -8,6 +8,7 @@ use super::tree::{Node, Value};
 pub(super) const BUILT_IN_CURRICULA: [&str; 4] = ["pretrained", "merged", "sequential", "sequential-whole"];
 
 /// The names that a spec defines. They include invalid entries, so that references to these are not reported as well.
+#[derive(Debug, Clone)]
 pub(super) struct Names {
     pub corpora: Vec<String>,
     pub datasets: Vec<String>,

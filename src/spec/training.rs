@@ -73,7 +73,7 @@ pub(super) struct Tune {
     /// The names of the teachers, of the objective `distill` only.
     pub teachers: Vec<String>,
     /// `shots:`, demonstrations before each record, by default none; see [`shots`].
-    pub shots: Option<Shots>,
+    pub shots: Option<Shots<String>>,
     /// `loss:`, `reply` (the default, as in CLASS-IT), `instruction` or `all`.
     pub loss: LossMask,
     /// `pretrain_mix:`, the fraction of pretraining text in the tokens that receive loss, by default 0.
@@ -87,12 +87,12 @@ pub(super) struct Tune {
 }
 
 impl Tune {
-    /// Decodes the section, or a stage, which has the further keys `beside` that the caller decodes. `models` are the names
+    /// Decodes the section, or a stage, which has the further keys `beside` that the caller decodes. `names` are those
     /// that the spec defines; `held_out` is the fraction kept for validation.
     pub(super) fn decode(
         node: &Node,
         beside: &[&'static str],
-        models: &[String],
+        names: &Names,
         held_out: f64,
         log: &Log,
     ) -> Option<Tune> {
@@ -105,10 +105,10 @@ impl Tune {
         let masks = [("reply", LossMask::Reply), ("instruction", LossMask::Instruction), ("all", LossMask::All)];
         let loss = fields.get("loss", LossMask::Reply, choice(masks));
         let objective_place = node.get("objective").map_or(node.mark, |objective| objective.mark);
-        let decoded = objective::objective(&mut fields, models);
+        let decoded = objective::objective(&mut fields, &names.models);
         let objective = decoded.as_ref().map_or(TuneObjective::Sft, |(objective, _)| *objective);
         objective::check_mask(objective, loss, &mut fields);
-        let shots = fields.take("shots").and_then(|node| shots(node, log));
+        let shots = fields.take("shots").and_then(|node| shots(node, names, log));
         check_shots(shots.is_some(), objective, loss, &mut fields);
         let replay = fields.get("pretrain_mix", None, |value| real(Within::ProperFraction)(value).map(Replay::new));
         let starts = [("fresh", OptimizerStart::Fresh), ("carried", OptimizerStart::Carried)];
@@ -165,19 +165,27 @@ pub(super) const SHARED_TUNE_KEYS: [&str; 20] = [
     "optimizer",
 ];
 
-/// The key `shots:`: the number of demonstrations, or `{k: 2, delimiter: "\n\n", label_overlap: true}`; 0 for none.
-fn shots(node: &Node, log: &Log) -> Option<Shots> {
+/// The key `shots:`: the number of demonstrations, or a mapping; 0 for none.
+///
+/// | key | meaning | default |
+/// |---|---|---|
+/// | `k:` | the number of demonstrations | required |
+/// | `pool:` | the dataset that they are drawn from | that of each record |
+/// | `label_overlap:` | whether a demonstration may have the reply of the record | `true` |
+/// | `delimiter:` | the text after each demonstration | a blank line |
+fn shots(node: &Node, names: &Names, log: &Log) -> Option<Shots<String>> {
     let number = small(0..=64);
-    let of = |k, delimiter, label_overlap| (k > 0).then_some(Shots { k, delimiter, label_overlap });
+    let of = |k, delimiter, label_overlap, pool| (k > 0).then_some(Shots { k, delimiter, label_overlap, pool });
     let Value::Map(_) = node.value else {
-        return of(fields::scalar("'shots'", node, log, number)?, DELIMITER.to_owned(), true);
+        return of(fields::scalar("'shots'", node, log, number)?, DELIMITER.to_owned(), true, None);
     };
     let mut own = Fields::of(node, "'shots'", log)?;
     let k = own.required("k", "the number of demonstrations, such as `k: 2`", number);
     let delimiter = own.get("delimiter", DELIMITER.to_owned(), scalars::text);
     let label_overlap = own.get("label_overlap", true, scalars::flag);
+    let pool = own.get("pool", None, |value| scalars::reference("dataset", &names.datasets)(value).map(Some));
     own.finish();
-    of(k?, delimiter, label_overlap)
+    of(k?, delimiter, label_overlap, pool)
 }
 
 /// The text between demonstrations that lm-evaluation-harness uses, too.

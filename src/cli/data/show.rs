@@ -83,7 +83,8 @@ fn text(dataset: &ShownDataset, coloured: bool) -> String {
         LossMask::All => ", loss on all tokens",
     });
     if let Some(shots) = shots {
-        text.push_str(&format!(", {} before each record (not shown)", counted(shots.k.into(), "demonstration")));
+        let from = shots.pool.as_ref().map_or(String::new(), |pool| format!(" from dataset {pool}"));
+        text.push_str(&format!(", {}{from} before each record (not shown)", counted(shots.k.into(), "demonstration")));
     }
     text.push('\n');
     if *left_out > 0 {

@@ -39,7 +39,7 @@ pub struct TuneJob {
     pub teachers: Vec<JobId>,
     /// Demonstrations before each record; only of supervised fine-tuning and distillation on replies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub shots: Option<Shots>,
+    pub shots: Option<Shots<JobId>>,
     /// The tokens that receive loss; of an objective that compares replies, those of the cross entropy beside it.
     pub loss: LossMask,
     /// Optimization, with its own schedule; `training.length` is that of the first part.
@@ -88,6 +88,11 @@ pub struct ReplayedText {
 }
 
 impl TuneJob {
+    /// The prepare job of the dataset that demonstrations are drawn from, if it is not that of each record.
+    pub fn pool(&self) -> Option<JobId> {
+        self.shots.as_ref()?.pool
+    }
+
     /// All parts, in order; at least one.
     pub fn parts(&self) -> Vec<TunePart> {
         let first = TunePart {

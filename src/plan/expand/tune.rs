@@ -10,6 +10,16 @@ use crate::domain::{
 use crate::plan::names::{JobName, stage_name};
 use crate::plan::planned::Role;
 
+/// A pool that is the only dataset of a job is the default.
+fn forget_own_pool(job: &mut TuneJob) {
+    let datasets = job.validation_datasets();
+    if let Some(shots) = &mut job.shots
+        && shots.pool.is_some_and(|pool| datasets == [pool])
+    {
+        shots.pool = None;
+    }
+}
+
 impl Builder<'_> {
     /// Adds a job for each tuning stage; returns the model after the last one, which is `base` if there are none.
     pub(super) fn tune(
@@ -42,6 +52,7 @@ impl Builder<'_> {
                 let fits = |id: &&JobId| self.replies_of(id) == stage.objective.replies();
                 job.further_validation = datasets.difference(&own).filter(fits).copied().collect();
             }
+            forget_own_pool(&mut job);
             self.add_references(&mut job, &name, jobs);
             model = TrainRef(self.add(Job::Tune(job), &name, &[], Role::Ancestor, jobs));
         }
@@ -88,6 +99,10 @@ impl Builder<'_> {
         let first = parts.next().expect("a stage has a first part");
         let then = parts.collect();
         let teachers = self.teachers(recipe, &stage.teachers, jobs);
+        let shots = stage.shots.as_ref().map(|shots| {
+            let prepare = |pool| self.prepare_dataset(recipe, vocabulary, pool, replies, student, jobs);
+            shots.with_pool(shots.pool.as_ref().map(prepare))
+        });
         TuneJob {
             parent: parent.0,
             datasets: first.datasets,
@@ -99,7 +114,7 @@ impl Builder<'_> {
             objective: stage.objective,
             references: BTreeMap::new(),
             teachers,
-            shots: stage.shots.clone(),
+            shots,
             loss: stage.loss,
             training: stage.training.clone(),
             then,

@@ -171,15 +171,16 @@ fn supervised<O: Objective<Model = Model, Example = TrainingSequence>>(
 /// As [`supervised`], with demonstrations before each record, in validation those of the first epoch.
 fn demonstrated<O: Objective<Model = Model, Example = TrainingSequence>>(
     tuning: Tuning<'_>,
-    shots: &Shots,
+    shots: &Shots<JobId>,
     objective: impl FnOnce(LanguageModeling) -> O,
     attempt: &mut Attempt,
 ) -> Result<(), JobError> {
     let (training, seed) = (&tuning.job.training, tuning.job.seed);
     let objective = |model: &Model| objective(training::language_modeling(training, seed, model));
     let parent = tuning.parent;
+    let pool = shots.pool.as_ref().map(|pool| tuning.inputs.prepared(pool)).transpose()?;
     let open = |folders: &[&Path], _: &[&Path], split, job: &TuneJob| {
-        ShotRows::open(folders, split, job, shots, Tokenizer::load(parent)?)
+        ShotRows::open(folders, pool, split, job, shots, Tokenizer::load(parent)?)
     };
     train_on_rows(tuning, objective, open, attempt)
 }
