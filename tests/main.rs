@@ -35,6 +35,7 @@ mod objectives;
 mod precision;
 mod rounds;
 mod run;
+mod selection;
 mod session;
 mod shared;
 mod shipped;

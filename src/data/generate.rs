@@ -133,7 +133,7 @@ pub(super) fn api_key(name: &str) -> Result<String, DataError> {
 }
 
 /// The first `most` words of a text.
-fn truncate(text: String, most: u32) -> String {
+pub(super) fn truncate(text: String, most: u32) -> String {
     let mut starts = text.split_whitespace().map(|word| word.as_ptr() as usize - text.as_ptr() as usize);
     match starts.nth(most as usize) {
         Some(end) => text[..end].trim_end().to_owned(),
@@ -161,29 +161,32 @@ fn ask(
 
 /// The body of a request for structured output.
 fn request(question: &Question, text: &str, attempt: u64) -> Value {
-    let string = || json!({"type": "string"});
-    let pair = json!({
-        "type": "object",
-        "properties": {"question": string(), "answer": string()},
-        "required": ["question", "answer"],
-        "additionalProperties": false,
-    });
-    let schema = json!({
-        "type": "object",
-        "properties": {
-            "pairs": {"type": "array", "items": pair, "minItems": question.pairs, "maxItems": question.pairs},
-        },
-        "required": ["pairs"],
-        "additionalProperties": false,
-    });
     json!({
         "model": question.model,
         "messages": [{"role": "user", "content": format!("{}\n\n{text}", question.instruction)}],
-        "response_format": {"type": "json_schema", "json_schema": {"name": "pairs", "strict": true, "schema": schema}},
+        "response_format": format_of_pairs(["question", "answer"], question.pairs),
         "temperature": question.temperature,
         // Another seed, for a different answer.
         "seed": question.seed + attempt,
     })
+}
+
+/// The format of an answer with this many pairs of texts that have these names.
+pub(super) fn format_of_pairs(names: [&str; 2], pairs: u32) -> Value {
+    let [first, second] = names;
+    let pair = json!({
+        "type": "object",
+        "properties": {first: {"type": "string"}, second: {"type": "string"}},
+        "required": names,
+        "additionalProperties": false,
+    });
+    let schema = json!({
+        "type": "object",
+        "properties": {"pairs": {"type": "array", "items": pair, "minItems": pairs, "maxItems": pairs}},
+        "required": ["pairs"],
+        "additionalProperties": false,
+    });
+    json!({"type": "json_schema", "json_schema": {"name": "pairs", "strict": true, "schema": schema}})
 }
 
 /// The answer in a response, if it has the requested number of pairs and none is empty.

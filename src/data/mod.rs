@@ -15,6 +15,7 @@ mod atomic;
 mod chat;
 mod clean;
 mod corpus;
+mod density;
 mod detect;
 mod dialogue;
 mod digests;
@@ -31,6 +32,7 @@ mod model_export;
 mod model_folder;
 mod new_folder;
 mod order;
+mod pieces;
 mod prepared;
 mod record;
 mod records;
@@ -48,6 +50,7 @@ pub mod world;
 
 pub use atomic::replace_file;
 pub use corpus::{documents, streams};
+pub use density::{Lacking, find_lacking};
 pub use detect::detect_format;
 pub use digests::{FileDigest, FileDigests};
 pub use error::DataError;
@@ -60,6 +63,7 @@ pub use model_export::export_model;
 pub use model_folder::model_config;
 pub use new_folder::write_files;
 pub use order::Permutation;
+pub use pieces::{pieces, record_texts};
 pub use prepared::{
     HeldOut, Ledger, PreparedCorpus, PreparedDataset, PreparedRecord, Split, SplitSize, TokenWidth, prepare_corpus,
     prepare_dataset,
@@ -68,11 +72,12 @@ pub use record::{Message, Record, Segment, Uncertainty};
 pub use records::{record_groups, records, records_and_blank};
 pub use rows::each_row_of;
 pub use sampled::{
-    CorrectedRow, DOCUMENT_BORDER, ROWS, SampledRow, ScoredRow, sampled_count, sampled_rows, write_sampled,
+    CorrectedRow, DOCUMENT_BORDER, ROWS, RewrittenRow, SampledRow, ScoredRow, sampled_count, sampled_rows,
+    write_sampled,
 };
 pub use source_file::copy_source;
 pub use stamp::stamp_of;
 pub use table_file::{ColumnType, TableFile, Value};
-pub use teacher::{TeacherAnswer, TeacherAnswers, ask_teacher};
+pub use teacher::{RewrittenPair, TeacherAnswer, TeacherAnswers, ask_teacher};
 pub use tokenizer::{Encoding, TokenDifference, TokenizationLoss, Tokenizer, copy_tokenizer};
 pub use tokenizer_text::{ReadTexts, tokenizer_texts};

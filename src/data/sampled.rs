@@ -5,6 +5,9 @@
 //! | sample | `{"prompt": ..., "replies": [...]}` |
 //! | teach, if the teacher corrects | `{"prompt": ..., "chosen": ..., "rejected": ...}` |
 //! | teach, if the teacher scores | `{"prompt": ..., "replies": [...], "scores": [...]}` |
+//! | teach, if the teacher rewrites | `{"prompt": ..., "reply": ..., "piece": ...}` |
+//!
+//! A sample job that selects pieces writes each of them as a prompt without replies.
 
 use std::fs;
 use std::io::{BufWriter, Write};
@@ -61,6 +64,24 @@ pub struct ScoredRow {
     pub replies: Vec<String>,
     /// Their scores; higher is better.
     pub scores: Vec<f64>,
+}
+
+/// An instruction with its response, as which a piece of text was rewritten.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RewrittenRow {
+    /// The instruction.
+    pub prompt: String,
+    /// The response.
+    pub reply: String,
+    /// The digest of the piece.
+    pub piece: String,
+}
+
+impl RewrittenRow {
+    /// Words of the instruction and the response.
+    pub fn teacher_words(&self) -> u64 {
+        count_words(&self.prompt) + count_words(&self.reply)
+    }
 }
 
 impl SampledRow {

@@ -1,4 +1,5 @@
-//! Answers of a teacher: a model behind an OpenAI-compatible endpoint that corrects or scores replies.
+//! Answers of a teacher: a model behind an OpenAI-compatible endpoint that corrects or scores replies, or rewrites
+//! pieces of text.
 //!
 //! Answers are cached by everything that changes them: the request parameters, the prompt and the reply. So no request is
 //! sent twice, an interrupted job continues where it was, and a repeated one needs no service.
@@ -15,7 +16,7 @@ use crate::domain::{Digest, TeacherAccess, TeacherMode, TeacherPrompt, TeacherRe
 use super::atomic::replace_file;
 use super::download::{JsonClient, RetryPolicy};
 use super::error::DataError;
-use super::generate::{api_key, generation_retry_policy};
+use super::generate::{api_key, format_of_pairs, generation_retry_policy};
 use super::in_parallel::work_in_parallel;
 
 /// The number of unusable answers after which a reply has none.
@@ -29,8 +30,20 @@ pub enum TeacherAnswer {
     Correction(String),
     /// The score of the reply.
     Score(f64),
+    /// What the piece is rewritten as.
+    Pairs(Vec<RewrittenPair>),
     /// No answer was usable.
     Unusable,
+}
+
+/// An instruction with its response.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RewrittenPair {
+    /// The instruction.
+    pub instruction: String,
+    /// The response.
+    pub response: String,
 }
 
 /// The answers about all replies.
@@ -42,8 +55,9 @@ pub struct TeacherAnswers {
     pub requests: u64,
 }
 
-/// Asks a teacher about replies, each with its prompt, unless the answer is known. `proceed` is called with the number of
-/// answered replies before each request; when it returns false, no further request is sent.
+/// Asks a teacher about replies, each with its prompt, or about pieces of text, each with an empty reply, unless the
+/// answer is known. `proceed` is called with the number of answered replies before each request; when it returns false,
+/// no further request is sent.
 ///
 /// # Errors
 /// Requests that are refused or fail too many times; a missing API key; missing answers without a network; a disk that
@@ -125,26 +139,43 @@ fn body(request: &TeacherRequest, prompt: &str, reply: &str, attempt: u64) -> Va
         TeacherPrompt::File(_) => unreachable!("the text of a file replaces it before jobs are planned"),
     };
     let message = |(role, content): (&str, String)| json!({"role": role, "content": content});
-    let messages: Vec<Value> = TeacherPrompt::fill(text, prompt, reply).into_iter().map(message).collect();
-    json!({
+    let messages: Vec<Value> =
+        TeacherPrompt::fill(text, request.mode, prompt, reply).into_iter().map(message).collect();
+    let mut body = json!({
         "model": request.model,
         "messages": messages,
         "max_tokens": request.max_tokens,
         "temperature": request.temperature,
         // Another seed, for a different answer.
         "seed": request.seed + attempt,
-    })
+    });
+    if let TeacherMode::Rewrite { pairs } = request.mode {
+        body["response_format"] = format_of_pairs(["instruction", "response"], pairs);
+    }
+    body
 }
 
 /// The answer in the text of a response, if it is usable: a correction that is not blank, after the prompt if that is
 /// repeated; or the only number in the text, if it is on the scale. The highest score after a slash or `of` does not count,
-/// as in `7/10` and `7 out of 10`.
+/// as in `7/10` and `7 out of 10`. Of a piece, the requested number of pairs, none of which is blank, with or without a
+/// fence of Markdown.
 fn parse(mode: TeacherMode, content: &str, prompt: &str) -> Option<TeacherAnswer> {
     match mode {
         TeacherMode::Correct => {
             let text = content.trim();
             let text = text.strip_prefix(prompt.trim()).unwrap_or(text).trim();
             (!text.is_empty()).then(|| TeacherAnswer::Correction(text.to_owned()))
+        }
+        TeacherMode::Rewrite { pairs } => {
+            let text = content.trim();
+            let text = text.strip_prefix("```json").or(text.strip_prefix("```")).unwrap_or(text);
+            let mut answer: Rewritten = serde_json::from_str(text.strip_suffix("```").unwrap_or(text)).ok()?;
+            for RewrittenPair { instruction, response } in &mut answer.pairs {
+                (*instruction, *response) = (instruction.trim().to_owned(), response.trim().to_owned());
+            }
+            let is_blank = |pair: &RewrittenPair| pair.instruction.is_empty() || pair.response.is_empty();
+            let fits = answer.pairs.len() == pairs as usize && !answer.pairs.iter().any(is_blank);
+            fits.then_some(TeacherAnswer::Pairs(answer.pairs))
         }
         TeacherMode::Score { least, greatest } => {
             let spaced = content.replace('/', " of ");
@@ -166,6 +197,12 @@ fn parse(mode: TeacherMode, content: &str, prompt: &str) -> Option<TeacherAnswer
             }
         }
     }
+}
+
+/// The text of an answer that rewrites a piece.
+#[derive(Deserialize)]
+struct Rewritten {
+    pairs: Vec<RewrittenPair>,
 }
 
 fn read(path: &Path) -> Option<TeacherAnswer> {
@@ -190,6 +227,17 @@ mod tests {
             assert_eq!(score(text), Some(TeacherAnswer::Score(4.0)), "{text}");
         }
         assert_eq!(score("9.5 out of 9.5"), Some(TeacherAnswer::Score(9.5)));
+        let rewrite = |content: &str| parse(TeacherMode::Rewrite { pairs: 1 }, content, "");
+        let one = r#"{"pairs": [{"instruction": " What is it? ", "response": "A dog."}]}"#;
+        let pair = RewrittenPair { instruction: "What is it?".to_owned(), response: "A dog.".to_owned() };
+        for text in [one.to_owned(), format!("```json\n{one}\n```"), format!("```\n{one}```\n")] {
+            assert_eq!(rewrite(&text), Some(TeacherAnswer::Pairs(vec![pair.clone()])), "{text}");
+        }
+        for text in
+            [one.replace("A dog.", " "), one.replace("}]", "}, {}]"), r#"{"pairs": []}"#.into(), "A dog.".into()]
+        {
+            assert_eq!(rewrite(&text), None, "{text}");
+        }
         // Nothing, off the scale, or several numbers of which any may be the score.
         for text in
             ["none", "12", "", "- .", "9, since 3 words are good", "between 0 and 9.5, a 4", "3-4", "the 2nd: 4"]

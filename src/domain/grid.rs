@@ -252,7 +252,7 @@ impl Recipe {
         for dataset in datasets {
             match &dataset.source {
                 DatasetSource::Data(source) => sources.push(source.clone()),
-                DatasetSource::Sampled(sampled) => sources.push(sampled.source().clone()),
+                DatasetSource::Sampled(sampled) => sources.extend(sampled.sources().into_iter().cloned()),
             }
         }
         let evaluations = self.evaluations.iter().chain(&self.milestone_evaluations);

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::base_model::NamedModel;
 use super::formatting::Formatting;
 use super::sampling::SamplingOptions;
+use super::selection::PieceSelection;
 use super::source::{Corpus, Dataset, Source};
 use super::training::Precision;
 
@@ -31,13 +32,13 @@ pub struct SampledData {
     pub prompts: PromptSource,
     /// The prompts that are used.
     pub part: PromptPart,
-    /// Replies to each prompt.
+    /// Replies to each prompt; 0 if the model only selects them.
     pub replies: u32,
     /// How replies are sampled.
     pub options: SamplingOptions,
     /// The arithmetic of the model.
     pub precision: Precision,
-    /// Who corrects or scores the replies.
+    /// Who corrects or scores the replies, or rewrites what was selected.
     pub teacher: Option<Teacher>,
 }
 
@@ -46,7 +47,9 @@ impl SampledData {
     pub fn formatting(&self) -> Formatting {
         match &self.prompts {
             PromptSource::Dataset(dataset) => dataset.formatting.clone(),
-            PromptSource::Corpus { .. } => Formatting::CONTINUATION,
+            PromptSource::Selected(source) if self.teacher.is_some() => source.against.formatting.clone(),
+            // What follows a prompt continues it, and a piece that is not rewritten has nothing but itself.
+            PromptSource::Corpus { .. } | PromptSource::Selected(_) => Formatting::CONTINUATION,
         }
     }
 
@@ -76,11 +79,12 @@ impl SampledData {
         own.into_iter().chain(teacher)
     }
 
-    /// The data that its prompts come from.
-    pub fn source(&self) -> &Source {
+    /// The data that its prompts come from, or that they are selected by.
+    pub fn sources(&self) -> Vec<&Source> {
         match &self.prompts {
-            PromptSource::Corpus { corpus, .. } => &corpus.source,
-            PromptSource::Dataset(dataset) => &dataset.source,
+            PromptSource::Corpus { corpus, .. } => vec![&corpus.source],
+            PromptSource::Dataset(dataset) => vec![&dataset.source],
+            PromptSource::Selected(source) => vec![&source.corpus.source, &source.against.source],
         }
     }
 }
@@ -106,6 +110,19 @@ pub enum PromptSource {
         /// Tokens of a beginning. A piece has as many more as a reply has at most.
         context: u32,
     },
+    /// The pieces of a corpus that a dataset lacks.
+    Selected(Box<PieceSource>),
+}
+
+/// A corpus, of which the pieces are selected that a dataset lacks.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PieceSource {
+    /// The corpus.
+    pub corpus: Corpus,
+    /// The dataset.
+    pub against: Dataset,
+    /// Which pieces are selected.
+    pub selection: PieceSelection,
 }
 
 /// A share of the prompts of a source. The shares of the same source have no prompt in common.
@@ -153,13 +170,13 @@ impl Teacher {
     /// Whether the teacher scores replies, and does not correct them.
     pub fn scores(&self) -> bool {
         match self {
-            Teacher::Endpoint(request, _) => request.mode != TeacherMode::Correct,
+            Teacher::Endpoint(request, _) => matches!(request.mode, TeacherMode::Score { .. }),
             Teacher::Model { scores, .. } => *scores,
         }
     }
 }
 
-/// What a teacher does with a reply.
+/// What a teacher does with a reply, or with a piece of text.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TeacherMode {
@@ -171,6 +188,11 @@ pub enum TeacherMode {
         least: f64,
         /// The highest score.
         greatest: f64,
+    },
+    /// It rewrites the piece as instructions with responses.
+    Rewrite {
+        /// Pairs of an instruction and a response out of each piece.
+        pairs: u32,
     },
 }
 
@@ -191,7 +213,8 @@ pub struct TeacherRequest {
     pub seed: u64,
 }
 
-/// The instructions for a teacher, in which `{prompt}` and `{reply}` stand for those of the student.
+/// The instructions for a teacher, in which `{prompt}` and `{reply}` stand for those of the student, or `{text}` for a
+/// piece.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TeacherPrompt {
@@ -214,24 +237,40 @@ impl TeacherPrompt {
         }
     }
 
-    /// The roles and contents of the messages about one reply.
+    /// Instructions for rewriting a piece as this many pairs.
+    pub fn of_rewriting(pairs: u32) -> Self {
+        let what = match pairs {
+            1 => "one instruction with its response".to_owned(),
+            more => format!("{more} different instructions, each with its response"),
+        };
+        Self::Text(format!(
+            "Rewrite the text below as {what}. An instruction must make sense to somebody who does not know the text, \
+             and a response must say only what the text says. Answer in JSON and with nothing else: {{\"pairs\": \
+             [{{\"instruction\": \"...\", \"response\": \"...\"}}]}}\n\nText: {{text}}"
+        ))
+    }
+
+    /// The roles and contents of the messages about one reply, or about a piece with an empty reply.
     ///
     /// Placeholders within the texts that are filled in have no meaning.
-    pub fn fill(text: &str, prompt: &str, reply: &str) -> Vec<(&'static str, String)> {
+    pub fn fill(text: &str, mode: TeacherMode, prompt: &str, reply: &str) -> Vec<(&'static str, String)> {
+        let values: &[(&str, &str)] = match mode {
+            TeacherMode::Correct | TeacherMode::Score { .. } => &[("{prompt}", prompt), ("{reply}", reply)],
+            TeacherMode::Rewrite { .. } => &[("{text}", prompt)],
+        };
         let (system, user) = Self::messages(text);
-        let user = fill(&user, prompt, reply);
-        system.map(|system| ("system", fill(&system, prompt, reply))).into_iter().chain([("user", user)]).collect()
+        let user = fill(&user, values);
+        system.map(|system| ("system", fill(&system, values))).into_iter().chain([("user", user)]).collect()
     }
 }
 
-fn fill(text: &str, prompt: &str, reply: &str) -> String {
+fn fill(text: &str, values: &[(&str, &str)]) -> String {
     let mut filled = String::new();
     let mut rest = text;
     while let Some(place) = rest.find('{') {
         filled.push_str(&rest[..place]);
         rest = &rest[place..];
-        let values = [("{prompt}", prompt), ("{reply}", reply)];
-        match values.into_iter().find(|(name, _)| rest.starts_with(name)) {
+        match values.iter().find(|(name, _)| rest.starts_with(name)) {
             Some((name, value)) => {
                 filled.push_str(value);
                 rest = &rest[name.len()..];
@@ -270,13 +309,13 @@ pub struct TeacherAccess {
 /// How much a sample or teach job made.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SampledCount {
-    /// Rows, one for each prompt.
+    /// Rows: one for each prompt, or for each pair that a piece is rewritten as.
     pub rows: u64,
     /// Words of the student's replies in the rows.
     pub student_words: u64,
-    /// Words of the teacher's replies in the rows.
+    /// Words of the teacher's replies in the rows, or of its instructions and responses.
     pub teacher_words: u64,
-    /// Rows that were left out, because an answer of the teacher was not usable.
+    /// Prompts that were left out, because an answer of the teacher was not usable.
     pub unusable: u64,
 }
 
@@ -303,11 +342,15 @@ mod tests {
     #[test]
     fn prompts_of_teachers_are_filled_in_once() {
         let text = "Correct {it}.\n---\nText: {prompt}\nReply: {reply}{\n";
-        let messages = TeacherPrompt::fill(text, "a {reply}", "b {prompt}");
+        let fill = |text, prompt, reply| TeacherPrompt::fill(text, TeacherMode::Correct, prompt, reply);
+        let messages = fill(text, "a {reply}", "b {prompt}");
         assert_eq!(
             messages,
             [("system", "Correct {it}.".to_owned()), ("user", "Text: a {reply}\nReply: b {prompt}{".to_owned())]
         );
-        assert_eq!(TeacherPrompt::fill("{reply}\n", "a", "b"), [("user", "b".to_owned())]);
+        assert_eq!(fill("{reply}\n", "a", "b"), [("user", "b".to_owned())]);
+        let TeacherPrompt::Text(text) = TeacherPrompt::of_rewriting(2) else { panic!("a text") };
+        let messages = TeacherPrompt::fill(&text, TeacherMode::Rewrite { pairs: 2 }, "a {reply}", "");
+        assert!(messages[0].1.ends_with("\"}]}\n\nText: a {reply}"), "{messages:?}");
     }
 }

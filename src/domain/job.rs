@@ -29,7 +29,7 @@ use super::training::{Precision, Training};
 mod sample;
 mod tune;
 
-pub use sample::{JobTeacher, Prompts, SampleJob, TeachJob};
+pub use sample::{JobTeacher, Prompts, SampleJob, SelectedPieces, TeachJob};
 pub use tune::{ReplayedText, TuneJob, TunePart};
 
 /// Train a byte-level BPE tokenizer (no prefix space, no BOS) on the corpora, in order.
@@ -216,7 +216,7 @@ pub enum Job {
     Import(ImportJob),
     /// Computes the log-probabilities of the replies of a dataset under a model.
     Logprobs(LogprobsJob),
-    /// Lets a model reply to prompts.
+    /// Lets a model reply to prompts, or select them.
     Sample(SampleJob),
     /// Has the replies of a model corrected or scored.
     Teach(TeachJob),
@@ -367,6 +367,7 @@ impl Job {
             Job::Sample(job) => match &job.prompts {
                 Prompts::Records { data, .. } => vec![data],
                 Prompts::Pieces { .. } => vec![],
+                Prompts::Selected(selected) => vec![&selected.corpus, &selected.against],
             },
             Job::Pretrain(_) | Job::Logprobs(_) | Job::Teach(_) | Job::Tune(_) => vec![],
         }

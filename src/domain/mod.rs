@@ -54,6 +54,7 @@ pub mod score;
 pub mod scoring_backend;
 pub mod scoring_request;
 pub mod seed;
+mod selection;
 pub mod source;
 pub mod spreadsheet;
 pub mod suggest;
@@ -95,12 +96,12 @@ pub use grid::{Cell, CellKey, Evaluation, Finetuning, Grid, Recipe, Round, Stage
 pub use hugging_face::{ConfigFile, SpecialTokens};
 pub use inner_path::{FolderName, InnerPath, OuterPath};
 pub use interaction::{
-    DatasetSource, PromptPart, PromptSource, SampledCount, SampledData, SampledModel, StageDataset, Teacher,
-    TeacherAccess, TeacherMode, TeacherPrompt, TeacherRequest, TeacherService,
+    DatasetSource, PieceSource, PromptPart, PromptSource, SampledCount, SampledData, SampledModel, StageDataset,
+    Teacher, TeacherAccess, TeacherMode, TeacherPrompt, TeacherRequest, TeacherService,
 };
 pub use job::{
     EvalJob, FinetuneJob, ImportJob, Job, JobTeacher, LogprobsJob, PrepareJob, Prepared, PretrainJob, Prompts,
-    ReplayedText, SampleJob, TeachJob, TokenizerJob, TuneJob, TunePart,
+    ReplayedText, SampleJob, SelectedPieces, TeachJob, TokenizerJob, TuneJob, TunePart,
 };
 pub use job_kind::JobKind;
 pub use json_text::{JsonProblem, json_lines, parse_json, special_number};
@@ -127,6 +128,7 @@ pub use score::{CellRow, ItemOutcome, ItemRow, Score, ScoreRow};
 pub use scoring_backend::ScoringBackend;
 pub use scoring_request::ScoringRequest;
 pub use seed::{FinetuneSeeds, draw_distinct, mix, tuning_seed};
+pub use selection::{Bandwidth, DensityLimit, PieceLimit, PieceSelection, PieceUnit};
 pub use source::{Corpus, DataEntry, Dataset, ForeignModel, LocatedSource, Source, SourceFile};
 pub use spreadsheet::no_formula;
 pub use suggest::{closest, did_you_mean};

@@ -46,6 +46,8 @@ pub struct PromptCount {
     pub count: u64,
     /// Whether it is an estimate, because the text is not tokenized yet.
     pub estimated: bool,
+    /// Whether it is an upper limit, because the prompts are not selected yet.
+    pub at_most: bool,
 }
 
 /// A milestone that a pretraining does not reach.

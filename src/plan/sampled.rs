@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::facts::Facts;
 use super::planned::{Plan, PlannedJob};
-use crate::domain::{Job, JobTeacher, SampleJob, SampledCount, TeacherMode};
+use crate::domain::{Job, JobTeacher, Prompts, SampleJob, SampledCount, TeacherMode};
 
 /// Replies of models to prompts. Jobs that differ only in the model, the seed or the share of the prompts are one line.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -17,6 +17,8 @@ pub struct SampledLine {
     pub jobs: usize,
     /// Whether `prompts`, `replies` and `requests` are estimates, because the text is not tokenized yet.
     pub estimated: bool,
+    /// Whether `prompts`, `replies` and `requests` are upper limits, because the prompts are not selected yet.
+    pub at_most: bool,
     /// Prompts of all jobs.
     pub prompts: Option<u64>,
     /// Replies of all jobs.
@@ -66,8 +68,10 @@ fn line(
     let teacher = teach.map(|(_, teacher)| describe(teacher));
     let prompts = facts.prompts.get(&planned.id).map(|prompts| prompts.count);
     let estimated = facts.prompts.get(&planned.id).is_some_and(|prompts| prompts.estimated);
+    let at_most = facts.prompts.get(&planned.id).is_some_and(|prompts| prompts.at_most);
     let replies = prompts.map(|prompts| prompts * u64::from(job.replies));
     let requests = match teach {
+        Some((_, JobTeacher::Endpoint(request))) if matches!(request.mode, TeacherMode::Rewrite { .. }) => prompts,
         Some((_, JobTeacher::Endpoint(_))) => replies,
         _ => Some(0),
     };
@@ -77,6 +81,9 @@ fn line(
         Some((_, JobTeacher::Endpoint(request))) if request.mode == TeacherMode::Correct => {
             replies.map(|replies| replies * u64::from(request.max_tokens))
         }
+        Some((_, JobTeacher::Endpoint(request))) if matches!(request.mode, TeacherMode::Rewrite { .. }) => {
+            prompts.map(|prompts| prompts * u64::from(request.max_tokens))
+        }
         Some((_, JobTeacher::Samples { .. })) => most,
         _ => Some(0),
     };
@@ -85,12 +92,17 @@ fn line(
         None => (most, of_teacher, false),
     };
     let text = planned.text.as_ref().map_or(String::new(), |text| text.name.clone());
-    let key = format!("{text} {:?} {} {:?} {teacher:?}", job.part.of, job.replies, job.options);
+    let selection = match &job.prompts {
+        Prompts::Selected(selected) => Some(&selected.selection),
+        Prompts::Records { .. } | Prompts::Pieces { .. } => None,
+    };
+    let key = format!("{text} {:?} {} {:?} {selection:?} {teacher:?}", job.part.of, job.replies, job.options);
     SampledLine {
         text,
         teacher,
         jobs: 1,
         estimated,
+        at_most,
         prompts,
         replies,
         requests,
@@ -106,6 +118,7 @@ fn describe(teacher: &JobTeacher) -> String {
         JobTeacher::Endpoint(request) => match request.mode {
             TeacherMode::Correct => format!("{} corrects", request.model),
             TeacherMode::Score { least, greatest } => format!("{} scores {least} to {greatest}", request.model),
+            TeacherMode::Rewrite { .. } => format!("{} rewrites", request.model),
         },
         JobTeacher::Samples { .. } => "a model of the grid corrects".to_owned(),
         JobTeacher::Likelihood { .. } => "a model of the grid scores".to_owned(),
@@ -117,6 +130,7 @@ impl SampledLine {
         let add = |one: Option<u64>, other: Option<u64>| one.zip(other).map(|(one, other)| one + other);
         self.jobs += other.jobs;
         self.estimated |= other.estimated;
+        self.at_most |= other.at_most;
         self.prompts = add(self.prompts, other.prompts);
         self.replies = add(self.replies, other.replies);
         self.requests = add(self.requests, other.requests);

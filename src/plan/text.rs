@@ -150,6 +150,7 @@ impl Text<'_> {
                 words => number(words, true),
             };
             let about = |n: Option<u64>| match n {
+                Some(n) if n > 0 && line.at_most => format!("≤{}", grouped(n)),
                 Some(n) if n > 0 && line.estimated => format!("~{}", grouped(n)),
                 n => number(n, true),
             };

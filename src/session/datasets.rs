@@ -8,7 +8,7 @@ use super::failure::{Exit, Failure};
 use crate::data::{DataError, Survey};
 use crate::domain::{
     BaseModel, ChatTemplate, Dataset, DatasetFormat, DatasetSource, Formatting, Grid, LocatedSource, Origin,
-    PromptSource, Recipe, Source, Stage, StageDataset, Teacher, TeacherPrompt,
+    PromptSource, Recipe, Source, Stage, StageDataset, Teacher, TeacherMode, TeacherPrompt,
 };
 
 /// Replaces the formats to detect by those of the files, and the paths of chat templates by their texts. Returns the
@@ -82,10 +82,15 @@ fn complete_stage_dataset(
         && let TeacherPrompt::File(path) = &request.prompt
     {
         let what = format!("the prompt {} of the teacher of dataset {name}", path.display());
-        let hint = "it is a text in which {prompt} and {reply} stand for those of the student";
+        let (place, hint) = match request.mode {
+            TeacherMode::Correct | TeacherMode::Score { .. } => {
+                ("{reply}", "it is a text in which {prompt} and {reply} stand for those of the student")
+            }
+            TeacherMode::Rewrite { .. } => ("{text}", "it is a text in which {text} stands for a piece of the corpus"),
+        };
         let text = text_of(path, &what, hint)?;
-        if !text.contains("{reply}") {
-            let message = format!("grid: {what} does not contain {{reply}}\n  help: {hint}");
+        if !text.contains(place) {
+            let message = format!("grid: {what} does not contain {place}\n  help: {hint}");
             return Err(Failure::text(Exit::Usage, message));
         }
         request.prompt = TeacherPrompt::Text(text);
@@ -94,10 +99,15 @@ fn complete_stage_dataset(
         let source = tokenizer.source.clone();
         complete_dataset(tokenizer, &source, located, survey, detected)?;
     }
-    if let PromptSource::Dataset(prompts) = &mut sampled.prompts {
+    let of_prompts = match &mut sampled.prompts {
+        PromptSource::Dataset(prompts) => Some(&mut **prompts),
+        PromptSource::Selected(source) => Some(&mut source.against),
+        PromptSource::Corpus { .. } => None,
+    };
+    if let Some(prompts) = of_prompts {
         let source = prompts.source.clone();
         complete_dataset(prompts, &source, located, survey, detected)?;
-        dataset.formatting = prompts.formatting.clone();
+        dataset.formatting = sampled.formatting();
     }
     Ok(())
 }

@@ -6,8 +6,9 @@ use std::fs;
 use super::spec_text::{SpecOrigin, SpecText};
 use crate::data::{self, DataError, Survey};
 use crate::domain::{
-    ConfigFile, DataEntry, FinishedOutput, Grid, InstructionPosition, Job, JobId, JobKind, LocatedSource, Origin,
-    PrepareJob, Prepared, Prompts, SampleJob, SampledCount, Source, TextSize,
+    ConfigFile, DataEntry, FinishedOutput, Grid, InstructionPosition, Job, JobId, JobKind, JobTeacher, LocatedSource,
+    Origin, PieceUnit, PrepareJob, Prepared, Prompts, SampleJob, SampledCount, SelectedPieces, Source, TeachJob,
+    TeacherMode, TextSize,
 };
 use crate::plan::{Decision, Facts, Plan, PlannedJob, PromptCount, RecordedJob, TextEstimate};
 
@@ -105,6 +106,9 @@ impl Text {
             Some(Decision::Reuse) => outputs.get(&planned.id),
             _ => None,
         };
+        if let (Job::Sample(_) | Job::Teach(_), Some(output)) = (&planned.job, done) {
+            self.sampled.insert(planned.id, data::sampled_count(&output.folder)?);
+        }
         match &planned.job {
             Job::Prepare(job) => {
                 let amount = match (done, job.data.origin()) {
@@ -122,9 +126,6 @@ impl Text {
             }
             _ => {}
         }
-        if let (Job::Sample(_) | Job::Teach(_), Some(output)) = (&planned.job, done) {
-            self.sampled.insert(planned.id, data::sampled_count(&output.folder)?);
-        }
         Ok(())
     }
 
@@ -135,6 +136,12 @@ impl Text {
         job: &SampleJob,
         survey: &mut Survey,
     ) -> Result<Option<PromptCount>, DataError> {
+        if let Prompts::Selected(selected) = &job.prompts {
+            return match self.sampled.get(&planned.id) {
+                Some(count) => Ok(Some(PromptCount { count: count.rows, estimated: false, at_most: false })),
+                None => most_pieces(planned, selected, survey),
+            };
+        }
         let all = match &job.prompts {
             Prompts::Pieces { corpus, context } => {
                 let pieces = |amount: &TextEstimate| amount.tokens() / u64::from(context + job.options.max_new_tokens);
@@ -147,20 +154,56 @@ impl Text {
                 Some(_) => None,
                 None => Some((survey.measure_dataset(&planned.located(data), format)?.units, false)),
             },
+            Prompts::Selected(_) => None, // above
         };
         let count = |all: u64| job.part.places(all as usize, job.seed).len() as u64;
-        Ok(all.map(|(all, estimated)| PromptCount { count: count(all), estimated }))
+        Ok(all.map(|(all, estimated)| PromptCount { count: count(all), estimated, at_most: false }))
     }
 
     /// The most text that a prepare job will read from a sample or teach job; `None` if the number of prompts is unknown.
     fn sampled_amount(&self, plan: &Plan, made_by: &JobId, held_out: f64) -> Option<TextEstimate> {
         let (id, job) = plan.samples(made_by)?;
-        let units = self.prompts.get(&id)?.count;
+        let prompts = self.prompts.get(&id)?.count;
+        if let Prompts::Selected(selected) = &job.prompts {
+            let (units, words) = match plan.job(made_by).map(|planned| &planned.job) {
+                Some(Job::Teach(TeachJob { teacher: JobTeacher::Endpoint(request), .. })) => match request.mode {
+                    TeacherMode::Rewrite { pairs } => (u64::from(pairs), u64::from(request.max_tokens)),
+                    TeacherMode::Correct | TeacherMode::Score { .. } => return None,
+                },
+                _ => (1, u64::from(selected.selection.max_words)),
+            };
+            return Some(most_text(TextSize { units: Some(prompts * units), words: prompts * words }, held_out));
+        }
+        let units = prompts;
         let words = units * u64::from(job.prompts.context().unwrap_or(0) + job.options.max_new_tokens);
-        let whole = TextSize { units: Some(units), words };
-        let train = whole.without_held_out(held_out);
-        Some(TextEstimate { whole, train, tokens: None, units_estimated: true, measured: false, blank: 0 })
+        Some(most_text(TextSize { units: Some(units), words }, held_out))
     }
+}
+
+/// The most text that a prepare job will read from another job.
+fn most_text(whole: TextSize, held_out: f64) -> TextEstimate {
+    let train = whole.without_held_out(held_out);
+    TextEstimate { whole, train, tokens: None, units_estimated: true, measured: false, blank: 0 }
+}
+
+/// The most pieces that a job can select; `None` if the corpus is missing.
+fn most_pieces(
+    planned: &PlannedJob,
+    selected: &SelectedPieces,
+    survey: &mut Survey,
+) -> Result<Option<PromptCount>, DataError> {
+    let SelectedPieces { corpus, corpus_format, selection, .. } = selected;
+    if planned.missing().next().is_some() {
+        return Ok(None);
+    }
+    let size = survey.measure_corpus(&planned.located(corpus), corpus_format)?;
+    let long_enough = size.words / u64::from(selection.min_words.max(1));
+    let pieces = match selection.unit {
+        PieceUnit::Document => size.units.min(long_enough),
+        PieceUnit::Paragraph => long_enough,
+    };
+    let count = selection.most.map_or(pieces, |most| most.of(pieces));
+    Ok(Some(PromptCount { count, estimated: false, at_most: true }))
 }
 
 /// The number of records without input, if the instruction is to stand after the input and the files are on this machine.

@@ -78,7 +78,7 @@ pub(super) enum DatasetEntry {
     /// Data that exist before the experiment, or that `grid data build` makes.
     Data(Box<(Dataset, DataEntry)>, Option<Build>),
     /// Data that a model of the spec makes, and their name.
-    Sampled(String, Sampling),
+    Sampled(String, Box<Sampling>),
 }
 
 /// Decodes one entry of `datasets:`.
@@ -103,14 +103,14 @@ pub(super) fn dataset(name: &str, node: &Node, names: &Names, root: &Path, log: 
         ("habits", WorldPart::Habits),
     ];
     let mut fields = Fields::of(node, &format!("dataset '{name}'"), log)?;
-    if let Some(build) = fields.take("build").filter(|build| build.get("sample").is_some()) {
+    if let Some(build) = fields.take("build").filter(|build| build.get("sample").or(build.get("select")).is_some()) {
         let sampling = Sampling::decode(SamplingPlace::Dataset, build, &mut fields, names, root, log);
         let own: Vec<&str> = node.entries().iter().map(|(key, _)| key.text.as_str()).collect();
         for key in own.into_iter().filter(|key| !["build", "teacher", "pairs"].contains(key)) {
             fields.forbid(key, "has no meaning for data that a model makes");
         }
         fields.finish();
-        return Some(DatasetEntry::Sampled(name.to_owned(), sampling?));
+        return Some(DatasetEntry::Sampled(name.to_owned(), Box::new(sampling?)));
     }
     let source = source(&mut fields, &parts, ("records", MAX_WORLD_RECORDS), root);
     let format = if node.get("world").is_some() {

@@ -121,7 +121,7 @@ impl Document {
                     data.push(of_dataset);
                     generations.extend(build.and_then(|build| build.resolve(&corpora)));
                 }
-                DatasetEntry::Sampled(name, sampling) => sampled.push((name, sampling)),
+                DatasetEntry::Sampled(name, sampling) => sampled.push((name, *sampling)),
             }
         }
         let models = models?;

@@ -59,6 +59,7 @@ mod resources;
 mod sampled;
 mod sampling;
 mod scalars;
+mod selection;
 mod shape;
 mod tables;
 mod task_file;

@@ -34,7 +34,9 @@ impl Names {
                 .get("datasets")
                 .map_or(&[][..], Node::entries)
                 .iter()
-                .filter(|(_, node)| node.get("build").is_some_and(|build| build.get("sample").is_some()))
+                .filter(|(_, node)| {
+                    node.get("build").is_some_and(|build| build.get("sample").or(build.get("select")).is_some())
+                })
                 .map(|(key, _)| key.text.clone())
                 .collect(),
         }

@@ -1,7 +1,7 @@
 //! The datasets of a stage, among them those that a model makes, whose models and texts are looked up.
 
 use crate::domain::{
-    DatasetSource, Precision, PromptPart, PromptSource, SampledData, SampledModel, StageDataset, Teacher,
+    DatasetSource, PieceSource, Precision, PromptPart, PromptSource, SampledData, SampledModel, StageDataset, Teacher,
 };
 
 use super::base_models::BaseModels;
@@ -35,6 +35,11 @@ impl BaseModels<'_> {
             PromptName::Corpus { name, context } => {
                 let corpus = self.document.corpora.iter().find(|corpus| corpus.name == *name)?;
                 PromptSource::Corpus { corpus: Box::new(corpus.clone()), context: *context }
+            }
+            PromptName::Selected { from, against, selection } => {
+                let corpus = self.document.corpora.iter().find(|corpus| corpus.name == *from)?.clone();
+                let against = self.document.datasets.iter().find(|dataset| dataset.name == *against)?.clone();
+                PromptSource::Selected(Box::new(PieceSource { corpus, against, selection: selection.clone() }))
             }
         };
         let model = match &sampling.model {

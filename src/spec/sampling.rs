@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use crate::domain::{
-    DatasetFormat, Layout, Pattern, Ranking, Replies, RowFormat, SamplingOptions, TeacherMode, TeacherPrompt,
-    TeacherRequest, TeacherService,
+    DatasetFormat, Layout, Pattern, PieceSelection, Ranking, Replies, RowFormat, SamplingOptions, TeacherMode,
+    TeacherPrompt, TeacherRequest, TeacherService,
 };
 
 use super::build;
@@ -13,6 +13,7 @@ use super::names::Names;
 use super::problem::{Log, Mark};
 use super::ranking::ranking;
 use super::scalars::{self, Within, choice, path, real, reference, small, text};
+use super::selection::Select;
 use super::tree::{Node, Value};
 
 /// The mapping that says how replies are sampled.
@@ -30,7 +31,7 @@ pub(super) struct Sampling {
     pub prompts: PromptName,
     /// The most prompts.
     pub most: Option<u32>,
-    /// Replies to each prompt.
+    /// Replies to each prompt; 0 if the model only selects them.
     pub replies: u32,
     pub options: SamplingOptions,
     /// The name of the model that replies; `None` for the model at the start of a round.
@@ -49,7 +50,7 @@ pub(super) enum TeacherKeys {
 impl TeacherKeys {
     fn scores(&self) -> bool {
         match self {
-            TeacherKeys::Endpoint(request, _) => request.mode != TeacherMode::Correct,
+            TeacherKeys::Endpoint(request, _) => matches!(request.mode, TeacherMode::Score { .. }),
             TeacherKeys::Model { scores, .. } => *scores,
         }
     }
@@ -60,6 +61,14 @@ impl TeacherKeys {
 pub(super) enum PromptName {
     Dataset(String),
     Corpus { name: String, context: u32 },
+    Selected { from: String, against: String, selection: PieceSelection },
+}
+
+/// What a teacher is asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Subject {
+    Replies,
+    Pieces,
 }
 
 impl Sampling {
@@ -87,7 +96,10 @@ impl Sampling {
         root: &Path,
         log: &Log,
     ) -> Option<Sampling> {
-        let judge = beside.take("teacher").map(|node| teacher(node, names, root, log));
+        if let (SamplingPlace::Dataset, Some(select)) = (place, node.get("select")) {
+            return Self::decode_selection(node, select, beside, names, root, log);
+        }
+        let judge = beside.take("teacher").map(|node| teacher(node, Subject::Replies, names, root, log));
         let pairs = beside.take("pairs").map(|node| node.mark);
         let scores = pairs.is_some() || judge.iter().flatten().any(TeacherKeys::scores);
         let ranking = if scores { Some(ranking(beside, RowFormat::Replies).unwrap_or_default()) } else { None };
@@ -125,6 +137,34 @@ impl Sampling {
         Some(Sampling { prompts: prompts?, most, replies, options, model: model?, teacher, ranking })
     }
 
+    /// Decodes `build: {select: ...}`, and the key `teacher:` beside it.
+    fn decode_selection(
+        node: &Node,
+        select: &Node,
+        beside: &mut Fields,
+        names: &Names,
+        root: &Path,
+        log: &Log,
+    ) -> Option<Sampling> {
+        let teacher = beside.take("teacher").map(|node| teacher(node, Subject::Pieces, names, root, log));
+        beside.forbid("pairs", "has no meaning for pieces of text, to which nobody replies");
+        let mut own = Fields::of(node, "'build'", log)?;
+        own.take("select");
+        let all: Vec<&str> = node.entries().iter().map(|(key, _)| key.text.as_str()).collect();
+        for key in all.into_iter().filter(|key| *key != "select") {
+            own.forbid(key, "cannot be combined with 'select'");
+        }
+        own.finish();
+        let Select { embed, from, against, selection } = Select::decode(select, names, log)?;
+        let teacher = match teacher {
+            Some(teacher) => Some(teacher?),
+            None => None,
+        };
+        let prompts = PromptName::Selected { from, against, selection };
+        let options = SamplingOptions::greedy(0, vec![]);
+        Some(Sampling { prompts, most: None, replies: 0, options, model: Some(embed), teacher, ranking: None })
+    }
+
     /// The names of the models of the spec that it needs.
     pub(super) fn models(&self) -> impl Iterator<Item = &String> {
         let teacher = match &self.teacher {
@@ -137,7 +177,7 @@ impl Sampling {
     /// The most tokens of a prompt and its reply, if prompts are the beginnings of pieces of text.
     pub(super) fn piece(&self) -> Option<u32> {
         match &self.prompts {
-            PromptName::Dataset(_) => None,
+            PromptName::Dataset(_) | PromptName::Selected { .. } => None,
             PromptName::Corpus { context, .. } => Some(context + self.options.max_new_tokens),
         }
     }
@@ -147,6 +187,7 @@ impl Sampling {
         match &self.prompts {
             PromptName::Dataset(name) => (None, Some(name)),
             PromptName::Corpus { name, .. } => (Some(name), None),
+            PromptName::Selected { from, against, .. } => (Some(from), Some(against)),
         }
     }
 
@@ -160,6 +201,31 @@ impl Sampling {
                 }
                 other => other,
             },
+            (None, Some(TeacherKeys::Endpoint(TeacherRequest { mode: TeacherMode::Rewrite { .. }, .. }, _))) => {
+                DatasetFormat::json("prompt", "reply")
+            }
+            // Selected pieces are texts.
+            (None, None) if matches!(self.prompts, PromptName::Selected { .. }) => {
+                match DatasetFormat::rows(Layout::Json, RowFormat::Text) {
+                    DatasetFormat::Rows {
+                        layout, row, roles, replies, ranking, position, uncertainty, first, ..
+                    } => {
+                        let fields = [("text".to_owned(), "prompt".to_owned())].into();
+                        DatasetFormat::Rows {
+                            layout,
+                            row,
+                            fields,
+                            roles,
+                            replies,
+                            ranking,
+                            position,
+                            uncertainty,
+                            first,
+                        }
+                    }
+                    other => other,
+                }
+            }
             (None, Some(_)) => DatasetFormat::rows(Layout::Json, RowFormat::Preference),
             // Of a list of replies, the first one is used.
             (None, None) => DatasetFormat::Records {
@@ -233,19 +299,30 @@ fn check_scores(pairs: Option<Mark>, judge: Option<&Option<TeacherKeys>>, rankin
 /// |---|---|---|
 /// | `endpoint:` | base URL of an OpenAI-compatible service, such as `http://localhost:8000/v1` | a model of the spec |
 /// | `model:` | the name of the model at the endpoint, or of a model of the spec | required |
-/// | `prompt:` | a file with the instructions, in which `{prompt}` and `{reply}` stand for those of the student; a line `---` ends the message of the system, if there is one | required |
-/// | `mode:` | `correct`: it writes a better reply, which is chosen over that of the student; `score`: it answers with a number | `correct` |
+/// | `prompt:` | a file with the instructions, in which `{prompt}` and `{reply}` stand for those of the student; a line `---` ends the message of the system, if there is one; with `rewrite`, `{text}` stands for the piece | required; with `rewrite`, instructions of grid |
+/// | `mode:` | `correct`: it writes a better reply, which is chosen over that of the student; `score`: it answers with a number; `rewrite`: it rewrites a piece of text that `select:` found as instructions with responses | `correct`; `rewrite` with `select:` |
+/// | `pairs:` | pairs of an instruction and a response out of each piece (`rewrite`) | 1 |
 /// | `scale:` | the lowest and the highest score (`score`) | `[0, 10]` |
-/// | `max_tokens:` | tokens of an answer | 512; 16 with `score` |
+/// | `max_tokens:` | tokens of an answer | 512; 16 with `score`, 1024 with `rewrite` |
 /// | `temperature:`, `seed:` | sampling of the answers | 0.7; 0 with `score`, 1 |
 /// | `api_key:` | the environment variable that contains the API key | none |
 /// | `parallel:` | concurrent requests | 4 |
 ///
 /// A model of the spec has only `model:` and `mode:`. It corrects with its own replies to the same prompts, sampled in the same
 /// way; its score is the mean log-probability of the tokens of a reply.
-fn teacher(node: &Node, names: &Names, root: &Path, log: &Log) -> Option<TeacherKeys> {
+fn teacher(node: &Node, subject: Subject, names: &Names, root: &Path, log: &Log) -> Option<TeacherKeys> {
     let mut fields = Fields::of(node, "'teacher'", log)?;
-    let scores = fields.get("mode", false, choice([("correct", false), ("score", true)]));
+    let (modes, default): (&[_], _) = match subject {
+        Subject::Replies => (&[("correct", Mode::Correct), ("score", Mode::Score)], Mode::Correct),
+        Subject::Pieces => (&[("rewrite", Mode::Rewrite)], Mode::Rewrite),
+    };
+    let mode = fields.get("mode", default, choice(modes.iter().copied()));
+    let (scores, rewrites) = (mode == Mode::Score, mode == Mode::Rewrite);
+    if rewrites && node.get("endpoint").is_none() {
+        let hint = "add `endpoint: http://localhost:8000/v1`; a model of the spec does not follow instructions";
+        log.add(node.mark, "a teacher that rewrites needs an 'endpoint'", Some(hint.into()));
+        return None;
+    }
     if node.get("endpoint").is_none() {
         let hint = "a model of the spec; the name of another model needs `endpoint:`";
         let name = fields.required("model", hint, reference("model", &names.models));
@@ -257,26 +334,52 @@ fn teacher(node: &Node, names: &Names, root: &Path, log: &Log) -> Option<Teacher
     }
     let endpoint = fields.required("endpoint", "such as `endpoint: http://localhost:8000/v1`", super::remote::url);
     let model = fields.required("model", "the name of the model at the endpoint", text);
-    let prompt = fields.required("prompt", "the file with the instructions for the teacher", path);
+    let pairs = fields.get("pairs", 1, small(1..=100));
+    if !rewrites {
+        fields.forbid("pairs", "has no meaning for a teacher of replies");
+    }
+    let prompt = match node.get("prompt") {
+        None if rewrites => Some(TeacherPrompt::of_rewriting(pairs)),
+        _ => fields
+            .required("prompt", "the file with the instructions for the teacher", path)
+            .map(|path| TeacherPrompt::File(root.join(path))),
+    };
     let scale = fields.take("scale").and_then(|node| scale(node, log)).unwrap_or([0.0, 10.0]);
     if !scores {
-        fields.forbid("scale", "has no meaning for a teacher that corrects");
+        fields.forbid("scale", "has no meaning for a teacher that gives no scores");
     }
-    let max_tokens = fields.get("max_tokens", if scores { 16 } else { 512 }, small(1..=1_048_576));
+    let most = match mode {
+        Mode::Correct => 512,
+        Mode::Score => 16,
+        Mode::Rewrite => 1024,
+    };
+    let max_tokens = fields.get("max_tokens", most, small(1..=1_048_576));
     let temperature = fields.get("temperature", if scores { 0.0 } else { 0.7 }, real(Within::NotNegative));
     let seed = fields.get("seed", 1, scalars::seed);
     let api_key = fields.get("api_key", None, |value| build::variable(value).map(Some));
     let parallel = fields.get("parallel", 4, small(1..=256));
     fields.finish();
     let [least, greatest] = scale;
-    let mode = if scores { TeacherMode::Score { least, greatest } } else { TeacherMode::Correct };
-    let prompt = TeacherPrompt::File(root.join(prompt?));
-    let request = TeacherRequest { model: model?, prompt, mode, max_tokens, temperature, seed };
+    let mode = match mode {
+        Mode::Correct => TeacherMode::Correct,
+        Mode::Score => TeacherMode::Score { least, greatest },
+        Mode::Rewrite => TeacherMode::Rewrite { pairs },
+    };
+    let request = TeacherRequest { model: model?, prompt: prompt?, mode, max_tokens, temperature, seed };
     Some(TeacherKeys::Endpoint(request, TeacherService { endpoint: endpoint?, api_key, parallel }))
 }
 
+/// The words of `mode:`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Correct,
+    Score,
+    Rewrite,
+}
+
 /// The keys of `teacher:` that only concern an endpoint.
-const ENDPOINT_KEYS: [&str; 7] = ["prompt", "scale", "max_tokens", "temperature", "seed", "api_key", "parallel"];
+const ENDPOINT_KEYS: [&str; 8] =
+    ["pairs", "prompt", "scale", "max_tokens", "temperature", "seed", "api_key", "parallel"];
 
 /// Two numbers, of which the first is lower.
 fn scale(node: &Node, log: &Log) -> Option<[f64; 2]> {

@@ -7,10 +7,11 @@ use super::super::formatting::Formatting;
 use super::super::interaction::{PromptPart, TeacherRequest};
 use super::super::origin::Origin;
 use super::super::sampling::SamplingOptions;
-use super::super::text_format::DatasetFormat;
+use super::super::selection::PieceSelection;
+use super::super::text_format::{CorpusFormat, DatasetFormat};
 use super::super::training::Precision;
 
-/// Let a model reply to prompts.
+/// Let a model reply to prompts, or select them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SampleJob {
     /// The pretrain, import or tune job whose weights are used.
@@ -19,7 +20,7 @@ pub struct SampleJob {
     pub prompts: Prompts,
     /// The prompts that are used.
     pub part: PromptPart,
-    /// Replies to each prompt.
+    /// Replies to each prompt; 0 if the model only selects them.
     pub replies: u32,
     /// How replies are sampled.
     pub options: SamplingOptions,
@@ -49,13 +50,30 @@ pub enum Prompts {
         /// Tokens of a beginning. A piece has as many more as a reply has at most.
         context: u32,
     },
+    /// The pieces of a corpus that a dataset lacks. The model embeds both, and does not reply.
+    Selected(Box<SelectedPieces>),
+}
+
+/// The pieces of a corpus that a dataset lacks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SelectedPieces {
+    /// The corpus, its held-out part included.
+    pub corpus: Origin,
+    /// How its files become documents.
+    pub corpus_format: CorpusFormat,
+    /// The dataset, its held-out part included.
+    pub against: Origin,
+    /// How its files become records.
+    pub format: DatasetFormat,
+    /// Which pieces are selected.
+    pub selection: PieceSelection,
 }
 
 impl Prompts {
     /// Tokens of each prompt, if all have the same number.
     pub fn context(&self) -> Option<u32> {
         match self {
-            Prompts::Records { .. } => None,
+            Prompts::Records { .. } | Prompts::Selected(_) => None,
             Prompts::Pieces { context, .. } => Some(*context),
         }
     }
@@ -64,7 +82,7 @@ impl Prompts {
     pub(super) fn jobs(&self) -> Vec<JobId> {
         match self {
             Prompts::Records { data: Origin::Output { job }, .. } | Prompts::Pieces { corpus: job, .. } => vec![*job],
-            Prompts::Records { .. } => vec![],
+            Prompts::Records { .. } | Prompts::Selected(_) => vec![],
         }
     }
 }

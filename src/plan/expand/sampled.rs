@@ -2,8 +2,8 @@
 
 use super::{Builder, CellModel, Vocabulary};
 use crate::domain::{
-    Job, JobId, JobTeacher, NamedModel, PromptSource, Prompts, Recipe, SampleJob, SampledData, SampledModel, Source,
-    TeachJob, Teacher, tuning_seed,
+    Job, JobId, JobTeacher, NamedModel, PieceSource, PromptSource, Prompts, Recipe, SampleJob, SampledData,
+    SampledModel, SelectedPieces, Source, TeachJob, Teacher, tuning_seed,
 };
 use crate::plan::names::JobName;
 use crate::plan::planned::{PreparedText, Role};
@@ -29,7 +29,8 @@ impl Builder<'_> {
             further.as_ref().map_or((vocabulary, student), |(vocabulary, model)| (vocabulary, model));
         let (prompts, sources, text) = self.prompts(recipe, vocabulary, prompts, jobs);
         let share = if part.of > 1 { format!(" {} of {}", part.number + 1, part.of) } else { String::new() };
-        let named = |name: &JobName| JobName { group: format!("{text}{share} by {}", name.group), ..name.clone() };
+        let what = format!("{text}{share}");
+        let named = |name: &JobName| JobName { group: format!("{what} by {}", name.group), ..name.clone() };
         let job = SampleJob {
             model: model.0,
             prompts,
@@ -40,7 +41,7 @@ impl Builder<'_> {
             seed: tuning_seed(recipe.seed, recipe.tune_seed),
         };
         let samples = self.add(Job::Sample(job.clone()), &named(name), &sources, Role::Ancestor, jobs);
-        let text = PreparedText { name: text.to_owned(), expected: None, new_words: None };
+        let text = PreparedText { name: text, expected: None, new_words: None };
         self.graph[self.index[&samples]].text.get_or_insert(text);
         let (teacher, service) = match teacher {
             None => return samples,
@@ -82,16 +83,28 @@ impl Builder<'_> {
         vocabulary: &Vocabulary,
         prompts: &'a PromptSource,
         jobs: &mut Vec<(JobId, Role)>,
-    ) -> (Prompts, Vec<&'a Source>, &'a str) {
+    ) -> (Prompts, Vec<&'a Source>, String) {
         match prompts {
             PromptSource::Corpus { corpus, context } => {
                 let prepared = self.prepare_corpora(recipe, std::slice::from_ref(corpus), vocabulary, jobs);
-                (Prompts::Pieces { corpus: prepared[0], context: *context }, vec![], &corpus.name)
+                (Prompts::Pieces { corpus: prepared[0], context: *context }, vec![], corpus.name.clone())
             }
             PromptSource::Dataset(dataset) => {
                 let data = self.locate(&dataset.source).origin;
                 let (format, formatting) = (Box::new(dataset.format.clone()), dataset.formatting.clone());
-                (Prompts::Records { data, format, formatting }, vec![&dataset.source], &dataset.name)
+                (Prompts::Records { data, format, formatting }, vec![&dataset.source], dataset.name.clone())
+            }
+            PromptSource::Selected(source) => {
+                let PieceSource { corpus, against, selection } = &**source;
+                let selected = SelectedPieces {
+                    corpus: self.locate(&corpus.source).origin,
+                    corpus_format: corpus.format.clone(),
+                    against: self.locate(&against.source).origin,
+                    format: against.format.clone(),
+                    selection: selection.clone(),
+                };
+                let name = format!("{} unlike {}", corpus.name, against.name);
+                (Prompts::Selected(Box::new(selected)), vec![&corpus.source, &against.source], name)
             }
         }
     }

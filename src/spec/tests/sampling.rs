@@ -1,7 +1,10 @@
 //! Data that models make, and curricula with rounds.
 
 use super::{broken, good, labels, with};
-use crate::domain::{DatasetSource, PromptSource, Recipe, RowFormat, SampledData, SampledModel, Teacher};
+use crate::domain::{
+    Bandwidth, DatasetFormat, DatasetSource, DensityLimit, PieceLimit, PieceUnit, PromptSource, Recipe, RowFormat,
+    SampledData, SampledModel, Teacher, TeacherMode, TeacherPrompt,
+};
 
 /// A spec with rounds of this `sample:` and these other keys.
 fn rounds(sample: &str, more: &str) -> String {
@@ -67,6 +70,95 @@ fn a_model_of_the_spec_makes_a_dataset() {
         panic!("several replies")
     };
     assert_eq!((ranking.gap, ranking.constraints.len()), (crate::domain::ScoreGap::Low, 1));
+}
+
+#[test]
+fn pieces_that_a_dataset_lacks_are_rewritten() {
+    let rewritten = |select: &str, teacher: &str| {
+        let grid = good(&made(&format!("build: {{select: {{{select}}}}}{teacher}")), &[]);
+        let cell = grid.cells.into_iter().find(|cell| !cell.recipe.stages.is_empty()).unwrap();
+        let dataset = cell.recipe.stages.into_iter().next().unwrap().datasets.remove(0);
+        let DatasetSource::Sampled(sampled) = dataset.source else { panic!("a model selects") };
+        let PromptSource::Selected(source) = sampled.prompts else { panic!("{:?}", sampled.prompts) };
+        ((sampled.replies, sampled.teacher), dataset.format, *source)
+    };
+    let endpoint = "endpoint: \"http://localhost:8000/v1\", model: x";
+    let ((replies, teacher), format, source) =
+        rewritten("embed: tiny, from: speech, against: chat", &format!(", teacher: {{{endpoint}, pairs: 2}}"));
+    let Some(Teacher::Endpoint(request, _)) = teacher else { panic!("a service") };
+    assert_eq!((replies, request.mode, request.max_tokens), (0, TeacherMode::Rewrite { pairs: 2 }, 1024));
+    assert_eq!(request.prompt, TeacherPrompt::of_rewriting(2));
+    assert_eq!(format, DatasetFormat::json("prompt", "reply"));
+    assert_eq!((source.corpus.name.as_str(), source.against.name.as_str()), ("speech", "chat"));
+    let selection = source.selection;
+    assert_eq!((selection.below, selection.most), (DensityLimit::Quantile(0.05), None));
+    assert_eq!((selection.dims, selection.bandwidth, selection.unit), (2, Bandwidth::Scott, PieceUnit::Document));
+
+    let keys = "embed: tiny, from: speech, against: chat, below: 0.25, n: 10%, pieces: paragraph, min_words: 3, \
+                max_words: 50, density: kde, dims: 1, bandwidth: 0.5";
+    let ((_, teacher), format, source) = rewritten(keys, "");
+    assert!(teacher.is_none() && matches!(format, DatasetFormat::Rows { row: RowFormat::Text, .. }), "{format:?}");
+    let selection = source.selection;
+    assert_eq!((selection.below, selection.most), (DensityLimit::Density(0.25), Some(PieceLimit::Share(0.1))));
+    assert_eq!((selection.min_words, selection.max_words, selection.dims), (3, 50, 1));
+    assert_eq!((selection.bandwidth, selection.unit), (Bandwidth::Width(0.5), PieceUnit::Paragraph));
+}
+
+#[test]
+fn selections_that_make_no_sense_are_refused() {
+    let refused = |select: &str, more: &str| broken(&made(&format!("build: {{select: {{{select}}}{more}")), &[]);
+    insta::assert_snapshot!(refused("embed: tinny, from: speach", "}"), @"
+    x.yaml:7:26: missing key 'against'
+      help: the dataset that lacks the pieces
+    x.yaml:7:34: unknown model 'tinny'
+      help: did you mean 'tiny'?
+    x.yaml:7:47: unknown corpus 'speach'
+      help: did you mean 'speech'?
+    ");
+    insta::assert_snapshot!(refused("embed: tiny, from: speech, against: made, below: 100%, n: 0, dims: 0", "}"), @"
+    x.yaml:7:63: dataset 'made' does not exist before the experiment, because a model makes it
+      help: name another dataset
+    x.yaml:7:76: 'below' must be a density above 0, or a quantile between 0% and 100%, not '100%'
+      help: such as 5% or 0.002
+    x.yaml:7:85: 'n' must be a number of pieces, or a share between 0% and 100%, not 0
+      help: such as 500 or 10%
+    x.yaml:7:94: 'dims' must be a whole number from 1 to 64, not 0
+      help: the smallest is 1
+    ");
+    let keys = "embed: tiny, from: speech, against: chat";
+    let estimate = format!("{keys}, min_words: 9, max_words: 3, density: knn, bandwidth: silverman");
+    insta::assert_snapshot!(refused(&estimate, "}"), @"
+    x.yaml:7:80: 'min_words' is greater than 'max_words'
+    x.yaml:7:106: 'density' must be kde, not 'knn'
+      help: such as kde
+    x.yaml:7:122: 'bandwidth' must be scott, or a number above 0, not 'silverman'
+      help: such as 0.5
+    ");
+    insta::assert_snapshot!(refused(keys, ", n: 4}, pairs: {gap: low}"), @"
+    x.yaml:7:70: 'n' cannot be combined with 'select'
+      help: remove it
+    x.yaml:7:77: 'pairs' has no meaning for pieces of text, to which nobody replies
+      help: remove it
+    ");
+    insta::assert_snapshot!(refused(keys, "}, teacher: {model: tiny}"), @"
+    x.yaml:7:80: a teacher that rewrites needs an 'endpoint'
+      help: add `endpoint: http://localhost:8000/v1`; a model of the spec does not follow instructions
+    ");
+    let service = "endpoint: \"http://x/v1\", model: y";
+    let teacher = format!("}}, teacher: {{{service}, mode: score, scale: [0, 1]}}");
+    insta::assert_snapshot!(refused(keys, &teacher), @"
+    x.yaml:7:122: 'mode' must be rewrite, not 'score'
+      help: such as rewrite
+    x.yaml:7:129: 'scale' has no meaning for a teacher that gives no scores
+      help: remove it
+    ");
+    let teacher = format!("teacher: {{{service}, prompt: p.txt, mode: rewrite, pairs: 2}}");
+    insta::assert_snapshot!(broken(&rounds("corpus: speech", &teacher), &[]), @"
+    x.yaml:13:113: 'mode' must be one of correct, score, not 'rewrite'
+      help: such as correct
+    x.yaml:13:122: 'pairs' has no meaning for a teacher of replies
+      help: remove it
+    ");
 }
 
 #[test]

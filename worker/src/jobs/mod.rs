@@ -25,6 +25,7 @@ mod prepare;
 mod pretrain;
 mod sample;
 mod scorable;
+mod select;
 mod teach;
 mod teachers;
 mod tokenizer;

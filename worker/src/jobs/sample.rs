@@ -9,7 +9,7 @@ use grid::domain::{Event, Prompts, SampleJob, SampledCount, SamplingOptions, cou
 use serde::{Deserialize, Serialize};
 
 use super::inputs::Inputs;
-use super::partial;
+use super::{partial, select};
 use crate::attempt::{Attempt, JobError};
 use crate::ml::generation::{Prompt, SampledReply, Sampler, chunks};
 
@@ -33,6 +33,9 @@ struct Replies {
 
 /// Writes the rows and their count.
 pub(super) fn run(job: &SampleJob, inputs: Inputs<'_>, attempt: &mut Attempt) -> Result<(), JobError> {
+    if let Prompts::Selected(selected) = &job.prompts {
+        return select::run(job, selected, inputs, attempt);
+    }
     let folder = inputs.model(&job.model)?;
     let tokenizer = Tokenizer::load(folder)?;
     let mut prompts = prompts(job, &tokenizer, folder, inputs)?;
@@ -193,6 +196,7 @@ fn prompts(
             };
             job.part.places(records.len(), job.seed).into_iter().map(prompt).collect()
         }
+        Prompts::Selected(_) => Ok(vec![]), // they get no replies
     }
 }
 

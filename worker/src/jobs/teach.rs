@@ -1,13 +1,15 @@
-//! Have the replies of a model corrected or scored.
+//! Have the replies of a model corrected or scored, or pieces of text rewritten.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use grid::data::{
-    CorrectedRow, Formatter, Record, SampledRow, ScoredRow, TeacherAnswer, Tokenizer, ask_teacher, write_sampled,
+    CorrectedRow, Formatter, Record, RewrittenPair, RewrittenRow, SampledRow, ScoredRow, TeacherAnswer, Tokenizer,
+    ask_teacher, write_sampled,
 };
 use grid::domain::{
-    Event, Formatting, JobId, JobTeacher, Precision, SampledCount, TeachJob, TeacherMode, TeacherRequest, counted,
+    Digest, Event, Formatting, JobId, JobTeacher, Precision, SampledCount, TeachJob, TeacherMode, TeacherRequest,
+    counted,
 };
 
 use super::inputs::Inputs;
@@ -24,6 +26,8 @@ const CHUNK: usize = 64;
 enum Judged {
     Corrected(Vec<Option<String>>),
     Scored(Vec<Option<f64>>),
+    /// What each piece is rewritten as.
+    Rewritten(Vec<Option<Vec<RewrittenPair>>>),
 }
 
 /// Writes the rows and their count.
@@ -71,6 +75,26 @@ pub(super) fn run(job: &TeachJob, inputs: Inputs<'_>, attempt: &mut Attempt) -> 
             write_sampled(attempt.output(), &scored, count)?;
             count
         }
+        Judged::Rewritten(answers) => {
+            let unusable = answers.iter().filter(|answer| answer.is_none()).count() as u64;
+            let of_piece = |(row, pairs): (&SampledRow, Option<Vec<RewrittenPair>>)| {
+                let piece = Digest::of(row.prompt.as_bytes()).to_string();
+                pairs.into_iter().flatten().map(move |RewrittenPair { instruction, response }| RewrittenRow {
+                    prompt: instruction,
+                    reply: response,
+                    piece: piece.clone(),
+                })
+            };
+            let rewritten: Vec<RewrittenRow> = rows.iter().zip(answers).flat_map(of_piece).collect();
+            let count = SampledCount {
+                rows: rewritten.len() as u64,
+                student_words: 0,
+                teacher_words: rewritten.iter().map(RewrittenRow::teacher_words).sum(),
+                unusable,
+            };
+            write_sampled(attempt.output(), &rewritten, count)?;
+            count
+        }
     };
     if count.unusable > 0 {
         let message = format!(
@@ -107,7 +131,12 @@ fn ask(
     };
     let of_row = |row: &SampledRow| {
         let prompt = row.readable(&row.prompt);
-        row.replies.iter().map(|reply| (prompt.clone(), row.readable(reply))).collect::<Vec<_>>()
+        match request.mode {
+            TeacherMode::Correct | TeacherMode::Score { .. } => {
+                row.replies.iter().map(|reply| (prompt.clone(), row.readable(reply))).collect::<Vec<_>>()
+            }
+            TeacherMode::Rewrite { .. } => vec![(prompt, String::new())],
+        }
     };
     let replies: Vec<(String, String)> = rows.iter().flat_map(of_row).collect();
     let (stop, done) = (AtomicBool::new(false), AtomicU64::new(0));
@@ -141,11 +170,15 @@ fn ask(
     };
     let correction = |answer| match answer {
         TeacherAnswer::Correction(text) => Some(text),
-        TeacherAnswer::Score(_) | TeacherAnswer::Unusable => None,
+        TeacherAnswer::Score(_) | TeacherAnswer::Pairs(_) | TeacherAnswer::Unusable => None,
     };
     let score = |answer| match answer {
         TeacherAnswer::Score(score) => Some(score),
-        TeacherAnswer::Correction(_) | TeacherAnswer::Unusable => None,
+        TeacherAnswer::Correction(_) | TeacherAnswer::Pairs(_) | TeacherAnswer::Unusable => None,
+    };
+    let pairs = |answer| match answer {
+        TeacherAnswer::Pairs(pairs) => Some(pairs),
+        TeacherAnswer::Correction(_) | TeacherAnswer::Score(_) | TeacherAnswer::Unusable => None,
     };
     Ok(match request.mode {
         // A teacher corrects the only reply to each prompt.
@@ -154,6 +187,7 @@ fn ask(
             Judged::Corrected(corrections.collect())
         }
         TeacherMode::Score { .. } => Judged::Scored(answers.into_iter().map(score).collect()),
+        TeacherMode::Rewrite { .. } => Judged::Rewritten(answers.into_iter().map(pairs).collect()),
     })
 }
 

@@ -6,6 +6,7 @@
 //! objectives ........ what a step minimizes: language_modeling, classification
 //! batching .......... batches of a step, grouping by length, preparation on another thread
 //! scoring ........... log-probabilities of token sequences
+//! embeddings ........ texts as vectors
 //! generation ........ replies to prompts, greedy or sampled
 //! files ............. safetensors, model folders (Hugging Face), checkpoints, kept output files
 //! optimizers ........ adamw
@@ -31,6 +32,7 @@
 pub mod batching;
 pub mod bench;
 pub mod bench_generation;
+pub mod embeddings;
 pub mod error;
 pub mod files;
 #[cfg(test)]
