@@ -182,7 +182,7 @@ fn the_plan_names_the_objective_of_each_stage() {
 }
 
 /// Several replies to a prompt become pairs by scores, or by constraints that can be checked.
-/// The colour of the dog in a question is that of its reply, and only the demonstrations of another dataset name colours.
+/// The plan and the training count the words of the dataset that demonstrations come from.
 #[test]
 fn demonstrations_come_from_another_dataset() {
     let own = |shots: &str| {

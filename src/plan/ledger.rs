@@ -183,8 +183,8 @@ fn passes_over_datasets(facts: &Facts, tune: &TuneJob, part: &TunePart) -> Vec<(
     part.datasets.iter().enumerate().map(|dataset| (*dataset.1, of_dataset(dataset))).collect()
 }
 
-/// The passes over the datasets of demonstrations that these make; an upper limit, because a record has fewer of them if they
-/// do not fit into the maximum length, or if too few others have another prompt.
+/// The passes over the datasets of demonstrations that these make; an upper limit, because a record has fewer of them
+/// if they do not fit into the maximum length, or if too few others have another prompt.
 fn passes_over_demonstrations(facts: &Facts, tune: &TuneJob, part: &TunePart) -> Vec<(JobId, Option<f64>)> {
     let Some(shots) = &tune.shots else { return vec![] };
     let records = |id: &JobId| facts.amounts.get(id).and_then(|amount| amount.train.units);

@@ -54,8 +54,8 @@ impl Pool {
 }
 
 impl ShotRows {
-    /// Opens prepared datasets, whose texts must have been kept. `pool` is the folder of the dataset that demonstrations are
-    /// drawn from, if it is the same for all.
+    /// Opens prepared datasets, whose texts must have been kept. `pool` is the folder of the dataset that
+    /// demonstrations are drawn from, if it is the same for all.
     pub(in super::super) fn open(
         folders: &[&Path],
         pool: Option<&Path>,
