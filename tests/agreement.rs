@@ -254,7 +254,10 @@ resources: {threads: 1}
 ";
     let env = Env::new(&spec.replace("MODEL", model.to_str().expect("UTF-8")));
     let tuned = env.stderr(1, &["run", "spec.yaml", "-S", "axes={dataset: [chat], curriculum: [merged]}"]);
-    assert!(tuned.contains("trains a model of the architecture bert, whose models are evaluated only"), "{tuned}");
+    assert!(
+        tuned.contains("tunes a model of the architecture bert, whose models are evaluated and fine-tuned only"),
+        "{tuned}"
+    );
     let other = env.stderr(1, &["run", "spec.yaml", "-S", "evaluate.backend=causal"]);
     assert!(other.contains("the backend 'causal' is not one of a model of the architecture bert, which is"), "{other}");
     env.run(0, &["run", "spec.yaml"]);

@@ -144,13 +144,13 @@ impl Arch {
         Arch::GptBert(GptBert { bucket: 32 }),
     ];
 
-    /// Those whose models are trained here; those of the others are evaluated only.
+    /// Those whose models are pretrained and tuned here; those of the others are evaluated and fine-tuned only.
     pub const TRAINED: [Arch; Arch::COUNT - 4] = {
         let [trained @ .., _, _, _, _] = Arch::ALL;
         trained
     };
 
-    /// Whether models of this architecture are trained here.
+    /// Whether models of this architecture are pretrained and tuned here.
     pub fn is_trained(self) -> bool {
         !matches!(self, Arch::Bert(_) | Arch::Roberta(_) | Arch::LtgBert(_) | Arch::GptBert(_))
     }
@@ -161,6 +161,24 @@ impl Arch {
             Arch::Bert(_) | Arch::Roberta(_) | Arch::LtgBert(_) => &[ScoringBackend::Mlm],
             Arch::GptBert(_) => &[ScoringBackend::Mntp, ScoringBackend::Causal],
             _ => &[ScoringBackend::Causal],
+        }
+    }
+
+    /// Whether each token of a text attends to all of its tokens while the model is fine-tuned. GPT-BERT, which reads in
+    /// both ways, is fine-tuned in this one by the official pipeline.
+    pub fn reads_whole_texts(self) -> bool {
+        self.backends().iter().any(|backend| backend.masks())
+    }
+
+    /// Whether `transformers` counts the padding on the left of a text as positions, which moves the positions of its
+    /// tokens to other embeddings. Where it does not, either the mask (OPT) or the ids (RoBERTa) tell it where the text
+    /// starts, or only distances matter.
+    pub fn counts_left_padding(self) -> bool {
+        match self {
+            Arch::Gpt2 | Arch::Bert(_) => true,
+            Arch::Opt(_) | Arch::Roberta(_) => false,
+            Arch::Llama | Arch::Qwen2 | Arch::Qwen3 | Arch::Mistral(_) | Arch::GptNeox(_) => false,
+            Arch::LtgBert(_) | Arch::GptBert(_) => false,
         }
     }
 

@@ -105,6 +105,29 @@ pub enum Pooling {
     First,
     /// The last token that is not padding, which attends to the whole input.
     Last,
+    /// The last token of inputs that are padded on the left to the longest one of their batch: the official pipeline of
+    /// 2026. Only models that [count the padding](super::arch::Arch::counts_left_padding) differ from [`Pooling::Last`].
+    LastLeft,
+}
+
+/// Dropout inside the body of a classifier while it is fine-tuned. The head has its own.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BodyDropout {
+    /// Nothing is dropped.
+    #[default]
+    None,
+    /// What the `config.json` of the model says: the official recipe.
+    Model,
+    /// This share in place of every probability of the `config.json`.
+    Share(f64),
+}
+
+impl BodyDropout {
+    /// Whether this is the default, which is not part of a job's identity.
+    pub fn is_none(&self) -> bool {
+        *self == BodyDropout::None
+    }
 }
 
 /// The hyperparameters that may differ between tasks.
@@ -175,6 +198,9 @@ pub struct FinetuneRecipe {
     pub gradient_scale: u32,
     /// The arithmetic of the forward and backward passes.
     pub precision: Precision,
+    /// Dropout inside the body.
+    #[serde(default, skip_serializing_if = "BodyDropout::is_none")]
+    pub dropout: BodyDropout,
     /// Whether the fine-tuned weights are kept.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub keep: bool,

@@ -16,6 +16,7 @@ pub mod cluster;
 pub mod curriculum;
 pub mod digest;
 pub mod digested_json;
+pub mod dropout;
 mod edition;
 pub mod event;
 pub mod excerpt;
@@ -80,6 +81,7 @@ pub use budget::Budget;
 pub use cluster::{Cluster, Stderr, Stratum, clustered_stderr};
 pub use curriculum::{LossMask, OptimizerStart, RecordOrder, Replay, SINGLE, Shots};
 pub use digest::{Digest, JobId};
+pub use dropout::{Dropout, DropoutPlace};
 pub use edition::Edition;
 pub use event::{
     Artifact, Assignment, Event, FailureKind, FinishedOutput, JobUpdate, JournalEntry, Outcome, RunSettings, Task,
@@ -88,7 +90,7 @@ pub use event::{
 pub use excerpt::{brief, excerpt};
 pub use fault_injection::{FaultInjection, MemoryLimit};
 pub use file_stamp::FileStamp;
-pub use finetune::{Criterion, FinetuneRecipe, GlueTask, Hyperparameters, Pooling, Selection};
+pub use finetune::{BodyDropout, Criterion, FinetuneRecipe, GlueTask, Hyperparameters, Pooling, Selection};
 pub use formatting::{ChatTemplate, Formatting};
 pub use gap::{Gap, ModelGaps};
 pub use generation::{Generation, Question};

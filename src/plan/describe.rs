@@ -336,7 +336,8 @@ pub fn warnings(plan: &Plan, facts: &Facts, budget: Option<Budget>) -> Vec<Strin
     };
     warnings.extend(facts.ignored_dropout(plan).map(|(label, share)| {
         format!(
-            "{label} is trained without the dropout of {share} in its configuration, because grid trains decoders without dropout"
+            "{label} is trained without the dropout of {share} in its configuration; of the trainings of grid, only \
+             fine-tuning can have it: `finetune: {{dropout: model}}`"
         )
     }));
     warnings.extend(facts.blank_replies(plan).into_iter().map(blank));

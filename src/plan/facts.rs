@@ -132,10 +132,10 @@ impl Facts {
         }
     }
 
-    /// The jobs that train a model of an architecture that is evaluated only: label and architecture.
+    /// The jobs that tune a model of an architecture that is evaluated and fine-tuned only: label and architecture.
     pub fn untrained<'a>(&'a self, plan: &'a Plan) -> impl Iterator<Item = (&'a str, Arch)> {
         plan.jobs().filter_map(|planned| {
-            let trains = matches!(planned.job, Job::Tune(_) | Job::Logprobs(_) | Job::Finetune(_));
+            let trains = matches!(planned.job, Job::Tune(_) | Job::Logprobs(_));
             let arch = self.model(plan, &planned.id).filter(|_| trains)?.arch;
             (!arch.is_trained()).then_some((planned.label.as_str(), arch))
         })
@@ -220,7 +220,7 @@ impl Facts {
         let trained = |id: &JobId| {
             plan.jobs().any(|job| match &job.job {
                 Job::Tune(tune) => tune.parent == *id,
-                Job::Finetune(finetune) => finetune.model == *id,
+                Job::Finetune(finetune) => finetune.model == *id && finetune.recipe.dropout.is_none(),
                 _ => false,
             })
         };

@@ -79,9 +79,10 @@ pub fn weight(plan: &Plan, job: &PlannedJob, facts: &Facts) -> f64 {
             Job::Finetune(finetune) => {
                 let passes: f64 = finetune.recipe.selection.candidates().iter().map(|one| f64::from(one.epochs)).sum();
                 let tokens = bytes(&finetune.train, WORLD_FINETUNE_BYTES) / FINETUNE_BYTES_PER_TOKEN;
+                let whole = facts.model(plan, &job.id).is_some_and(|model| model.arch.reads_whole_texts());
                 let read = match finetune.recipe.pooling {
-                    Pooling::First => tokens / FINETUNE_TOKENS_PER_ROW,
-                    Pooling::Last => tokens,
+                    Pooling::First if !whole => tokens / FINETUNE_TOKENS_PER_ROW,
+                    Pooling::First | Pooling::Last | Pooling::LastLeft => tokens,
                 };
                 passes * read * token_cost(facts.model(plan, &job.id))
             }

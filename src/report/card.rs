@@ -227,8 +227,8 @@ fn recipe(training: &Training) -> String {
 mod tests {
     use super::*;
     use crate::domain::{
-        Arch, DatasetFormat, Digest, Formatting, Length, Mode, ModelConfig, PretrainJob, Schedule, SpecialTokens,
-        Suite, WorldPart,
+        Arch, DatasetFormat, Digest, Dropout, Formatting, Length, Mode, ModelConfig, PretrainJob, Schedule,
+        SpecialTokens, Suite, WorldPart,
     };
 
     fn card_job(label: &str, job: Job, words: Option<u64>) -> CardJob {
@@ -257,7 +257,12 @@ mod tests {
             tied: false,
             init_std: 0.02,
         };
-        let config = ConfigFile { model, tokens: SpecialTokens::default(), dtype: "float32".to_owned(), dropout: 0.0 };
+        let config = ConfigFile {
+            model,
+            tokens: SpecialTokens::default(),
+            dtype: "float32".to_owned(),
+            dropout: Dropout::default(),
+        };
         let import = Job::Import(ImportJob { folder: Origin::Content { digest: Digest::of(b"theirs") } });
         let chat = Origin::World { part: WorldPart::Chat, seed: 1, size: 100 };
         let data = Prepared::Dataset(chat, DatasetFormat::dialogue(1), Formatting::separated("\n"));

@@ -32,7 +32,7 @@ pub(super) fn gather(
         without_input,
         prompts,
         sampled,
-        dropouts: models.iter().map(|(id, file)| (*id, file.dropout)).collect(),
+        dropouts: models.iter().map(|(id, file)| (*id, file.dropout.largest())).collect(),
         models: models.into_iter().map(|(id, file)| (id, file.model)).collect(),
         bytes: evaluation_bytes(plan),
         places,

@@ -17,6 +17,7 @@ mod clock;
 mod clusters;
 mod data_status;
 mod datasets;
+mod dropout;
 mod evaluation;
 mod evaluation_data;
 mod execution;

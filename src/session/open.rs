@@ -5,6 +5,7 @@ use std::collections::btree_map::Entry;
 use std::path::{Path, PathBuf};
 
 use super::datasets;
+use super::dropout;
 use super::evaluation_data;
 use super::facts;
 use super::failure::{Exit, Failure};
@@ -62,6 +63,7 @@ impl Session {
         datasets::check_unused(&grid, &located, &mut survey)?;
         teachers::check(&grid, &located)?;
         let recorded = recorded_models(&grid, store).await?;
+        dropout::complete(&mut grid, &located, &recorded)?;
         let mut session = Self {
             plan: plan::expand(&grid, &located, &recorded),
             places: facts::places_of_missing(&spec, &grid, &located),

@@ -47,12 +47,12 @@ fn empty_data(plan: &Plan, facts: &Facts) -> Result<(), Failure> {
     Err(Failure::text(Exit::Environment, message))
 }
 
-/// Refuses to train models of architectures that are evaluated only.
+/// Refuses to tune models of architectures that are evaluated and fine-tuned only.
 fn untrained_architectures(plan: &Plan, facts: &Facts) -> Result<(), Failure> {
     let Some((label, arch)) = facts.untrained(plan).next() else { return Ok(()) };
     let message = format!(
-        "grid: {label} trains a model of the architecture {}, whose models are evaluated only\n  help: keep only the \
-         curriculum 'pretrained' for this model, without the suite 'glue'",
+        "grid: {label} tunes a model of the architecture {}, whose models are evaluated and fine-tuned only\n  help: keep only \
+         the curriculum 'pretrained' for this model",
         arch.name()
     );
     Err(Failure::text(Exit::Usage, message))

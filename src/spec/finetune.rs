@@ -1,8 +1,8 @@
 //! The section `finetune:`.
 
 use crate::domain::{
-    FinetuneRecipe, FinetuneSeeds, Finetuning, GlueTask, Hyperparameters, Mode, Pooling, Precision, Selection, Source,
-    Suite,
+    BodyDropout, FinetuneRecipe, FinetuneSeeds, Finetuning, GlueTask, Hyperparameters, Mode, Pooling, Precision,
+    Selection, Source, Suite,
 };
 
 use super::fields::{self, Fault, Fields, Scalar};
@@ -20,7 +20,8 @@ const TASK_KEYS: [&str; 4] = ["learning_rate", "batch_size", "epochs", "search"]
 /// | `tasks:` | a list, or a mapping of tasks to keys of their own (`rte: {epochs: 5}`) | all tasks of the data |
 /// | `seeds:` | seeds of classifier, data order and dropout, with a job for each: a number of seeds to derive from the cell's seed (1 → 101, 102, 103; see [`FinetuneSeeds`]), or a list of seeds for every model | 3; compat `[42]` |
 /// | `mode:` | `fixed`, or `compat` for the official recipe | that of `evaluate` |
-/// | `pooling:` | classify the `last` or `first` token of the input | `last`; compat `first` |
+/// | `pooling:` | classify the `last` or `first` token of the input; `last_left` is `last` with inputs that are padded on the left to the longest of their batch, as in the official pipeline of 2026, which moves the positions of GPT-2 and BERT | `last`; compat `first` |
+/// | `dropout:` | dropout inside the model: that of its `config.json` (`model`), `none`, or a share in place of every probability there; the classifier has its own of 0.1 | `none`; compat `model` |
 /// | `selection:` | select the epoch on the other, `held_out` half of the rows, on the `test` rows themselves, or take the `last_epoch` | `held_out`; compat `test` |
 /// | `learning_rate:` | peak learning rate; also for a task | 3e-5 |
 /// | `batch_size:` | rows; also for a task | 32; boolq and multirc 16 |
@@ -45,7 +46,7 @@ pub(super) fn finetunings(
     let compat = mode == Mode::COMPAT;
     let seeds = fields.take("seeds").and_then(|node| seeds(node, log));
     let seeds = seeds.unwrap_or(if compat { FinetuneSeeds::Listed(vec![42]) } else { FinetuneSeeds::Derived(3) });
-    let pooling = choice([("last", Pooling::Last), ("first", Pooling::First)]);
+    let pooling = choice([("last", Pooling::Last), ("first", Pooling::First), ("last_left", Pooling::LastLeft)]);
     let pooling = fields.get("pooling", if compat { Pooling::First } else { Pooling::Last }, pooling);
     let rules = choice([
         ("held_out", SelectionRule::HeldOut),
@@ -61,6 +62,7 @@ pub(super) fn finetunings(
     };
     let precision = choice([("f32", Precision::F32), ("bf16", Precision::Bf16)]);
     let precision = fields.get("precision", Precision::F32, precision);
+    let dropout = fields.get("dropout", if compat { BodyDropout::Model } else { BodyDropout::None }, dropout);
     let keep = fields.get("keep", false, flag);
     for key in TASK_KEYS {
         fields.take(key);
@@ -78,6 +80,7 @@ pub(super) fn finetunings(
             max_length,
             gradient_scale,
             precision,
+            dropout,
             keep,
         },
         train: file(task.train_file()),
@@ -110,6 +113,21 @@ fn seeds(node: &Node, log: &Log) -> Option<FinetuneSeeds> {
         let fault = || Fault::expected(format!("a number of seeds from 1 to {most}, or a list of seeds"));
         small(1..=most)(value).map(FinetuneSeeds::Derived).map_err(|_| fault().or_hint("such as 5, or [1, 2]"))
     })
+}
+
+/// Dropout inside the model. A share of 0 is the same as none.
+fn dropout(value: &Value) -> Scalar<BodyDropout> {
+    match value {
+        Value::Text(_) => choice([("model", BodyDropout::Model), ("none", BodyDropout::None)])(value),
+        _ => match real(Within::ProperFraction)(value) {
+            Ok(0.0) => Ok(BodyDropout::None),
+            Ok(share) => Ok(BodyDropout::Share(share)),
+            Err(_) => {
+                let fault = Fault::expected("'model', 'none', or a share from 0 to below 1".to_owned());
+                Err(fault.or_hint("such as 0.1 for a tenth"))
+            }
+        },
+    }
 }
 
 /// Reports a section that has no effect.

@@ -7,7 +7,9 @@ use std::path::Path;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use grid::data::{ColumnType, TableFile, Tokenizer, Value, world};
-use grid::domain::{Arch, ConfigFile, ModelConfig, Origin, Size, SpecialTokens, Suite, Transformers, WorldPart};
+use grid::domain::{
+    Arch, ConfigFile, Dropout, ModelConfig, Origin, Size, SpecialTokens, Suite, Transformers, WorldPart,
+};
 use grid::session::{Failure, RunsFolder, Session, SpecText, show_dataset, show_suite};
 
 use crate::common::TINY;
@@ -69,7 +71,7 @@ pub(super) fn lay_out(folder: &Path) {
         init_std: 0.02,
     };
     let tokens = SpecialTokens { eos: Some(0), pad: Some(1), bos: None };
-    let config = ConfigFile { model: config, tokens, dtype: "float32".to_owned(), dropout: 0.0 };
+    let config = ConfigFile { model: config, tokens, dtype: "float32".to_owned(), dropout: Dropout::default() };
     fs::write(model.join("config.json"), config.text()).expect("a file");
     fs::write(model.join("model.safetensors"), [8, 0, 0, 0, 0, 0, 0, 0, b'{', b'}', 32, 32, 32, 32, 32, 32])
         .expect("a file");

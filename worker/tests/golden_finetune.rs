@@ -13,14 +13,15 @@ use crate::recordings::recording;
 use grid::data::Tokenizer;
 use grid::domain::layout;
 use grid::domain::{
-    Artifact, Assignment, Digest, Event, FinetuneJob, FinetuneRecipe, FinishedOutput, GlueTask, Hyperparameters, Job,
-    JournalEntry, Mode, Origin, Pooling, Precision, RunSettings, Schedule, Score, Selection, SourceFile, Training,
-    Warmup,
+    Artifact, Assignment, BodyDropout, Digest, Event, FinetuneJob, FinetuneRecipe, FinishedOutput, GlueTask,
+    Hyperparameters, Job, JournalEntry, Mode, Origin, Pooling, Precision, RunSettings, Schedule, Score, Selection,
+    SourceFile, Training, Warmup,
 };
 use grid_worker::attempt::{self, Served};
 use grid_worker::jobs;
 use grid_worker::ml::{
-    Batch, Batches, Classification, Classifier, Decay, Error, LabelledSequence, Options, Trainer, model_folder, runtime,
+    Batch, Batches, Classification, Classifier, ClassifierDropout, Decay, Error, LabelledSequence, Options, Trainer,
+    model_folder, runtime,
 };
 use safetensors::SafeTensors;
 use serde_json::Value;
@@ -31,7 +32,8 @@ fn recordings(part: &str) -> Vec<PathBuf> {
     let Some(golden) = recording("golden") else { return vec![] };
     runtime::prepare_process();
     runtime::configure(2).unwrap();
-    let entries = fs::read_dir(golden).unwrap();
+    let entries =
+        [golden.clone(), golden.join("architectures")].into_iter().flat_map(|folder| fs::read_dir(folder).unwrap());
     let mut folders: Vec<_> =
         entries.map(|entry| entry.unwrap().path()).filter(|path| path.join(part).exists()).collect();
     folders.sort();
@@ -50,14 +52,15 @@ fn integers(file: &SafeTensors, name: &str) -> (Vec<i64>, usize) {
     (numbers, *view.shape().last().unwrap())
 }
 
-/// The rows of a recorded batch, without their padding.
-fn recorded_batch(file: &SafeTensors, step: usize) -> Vec<LabelledSequence> {
-    let part = |name: &str| integers(file, &format!("step{step:02}.{name}"));
+/// The rows of a recorded batch, without their padding. The names of its tensors begin with `prefix`.
+fn recorded_batch(file: &SafeTensors, prefix: &str, step: usize) -> Vec<LabelledSequence> {
+    let part = |name: &str| integers(file, &format!("{prefix}step{step:02}.{name}"));
     let ((ids, width), (mask, _), (labels, _)) = (part("input_ids"), part("attention_mask"), part("labels"));
     let row = |((ids, mask), label): ((&[i64], &[i64]), i64)| {
+        let start = mask.iter().position(|&seen| seen == 1).unwrap();
         let seen = mask.iter().filter(|&&seen| seen == 1).count();
-        assert!(mask[..seen].iter().all(|&seen| seen == 1), "the padding is on the right");
-        LabelledSequence { ids: ids[..seen].iter().map(|&id| id as u32).collect(), label: label as u32 }
+        assert!(mask[start..start + seen].iter().all(|&seen| seen == 1), "the padding is on one side");
+        LabelledSequence { ids: ids[start..start + seen].iter().map(|&id| id as u32).collect(), label: label as u32 }
     };
     ids.chunks_exact(width).zip(mask.chunks_exact(width)).zip(labels).map(row).collect()
 }
@@ -89,51 +92,72 @@ fn fill_head(classifier: &Classifier, path: &Path) {
     assert_eq!(filled, file.len());
 }
 
+/// Repeats the recorded steps of a fine-tuning, and compares logits, losses and learning rates. `head` has the first weights
+/// of the classifier.
+fn compare_steps(model: &Path, part: &Path, head: &Path, pooling: Pooling, name: &str) {
+    let recorded = json(&part.join("losses.json"));
+    let bytes = fs::read(part.join("batches.safetensors")).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let key = format!("{name}_f64");
+    let Some(steps) = recorded[&key].as_array() else { panic!("{}: no {key}", part.display()) };
+    let prefix = format!("{name}.");
+    let has_prefix = file.names().iter().any(|tensor| tensor.starts_with(&prefix));
+    let prefix = if has_prefix { &prefix[..] } else { "" };
+    let rates: Vec<f64> = steps.iter().map(|step| step["lr"].as_f64().unwrap()).collect();
+    let peak = rates.iter().copied().fold(0.0, f64::max);
+    let total = steps.len() as u64;
+    let warmup = Warmup::Steps(rates.iter().position(|rate| *rate == peak).unwrap() as u64);
+    let official = GlueTask::Rte.official().training(0, Precision::F32);
+    let training = Training { learning_rate: peak, schedule: Schedule::Cosine, warmup, ..official };
+    let classifier = Classifier::new(model_folder::read(model, Device::Cpu).unwrap(), 2, pooling, 0).unwrap();
+    fill_head(&classifier, head);
+    let batches: Vec<_> = (0..steps.len()).map(|step| recorded_batch(&file, prefix, step)).collect();
+    let objective = Classification::new(&classifier, Precision::F32, ClassifierDropout::default(), 0);
+    let options = Options { decay: Decay::All, ..Options::default() };
+    let recorded = Arc::new(RecordedBatches(batches.clone()));
+    let mut trainer = Trainer::new(classifier, objective, &training, total, recorded, options).unwrap();
+    for (index, (step, rows)) in steps.iter().zip(&batches).enumerate() {
+        let inputs: Vec<&[u32]> = rows.iter().map(|row| &row.ids[..]).collect();
+        let logits = trainer.model().logits(&inputs, Precision::F32).unwrap();
+        let mut loss = 0.0;
+        for ((got, wanted), row) in logits.iter().zip(step["logits"].as_array().unwrap()).zip(rows) {
+            for (got, wanted) in got.iter().zip(wanted.as_array().unwrap()) {
+                let error = (f64::from(*got) - wanted.as_f64().unwrap()).abs();
+                assert!(error < 1e-4, "{} {name} step {index}: {got} {wanted}", part.display());
+            }
+            let sum: f64 = got.iter().map(|logit| f64::from(*logit).exp()).sum();
+            loss += sum.ln() - f64::from(got[row.label as usize]);
+        }
+        let error = (loss / rows.len() as f64 - step["loss"].as_f64().unwrap()).abs();
+        assert!(error < 1e-4, "{} {name} step {index}: loss off by {error}", part.display());
+        let report = trainer.step().unwrap().unwrap();
+        assert!((report.learning_rate - rates[index]).abs() < 1e-12, "{} {}", report.learning_rate, rates[index]);
+    }
+}
+
 #[test]
 fn golden_finetuning_steps() {
     for folder in recordings("finetune_parity") {
         let part = folder.join("finetune_parity");
+        for (pooling, name) in [(Pooling::First, "compat"), (Pooling::Last, "fixed")] {
+            compare_steps(&folder.join("model"), &part, &part.join("head_init.safetensors"), pooling, name);
+        }
+    }
+}
+
+/// The pipeline of 2026: the last token with the padding on the left, and its defaults.
+#[test]
+fn golden_finetuning_steps_of_2026() {
+    for folder in recordings("finetune_parity_2026") {
+        let part = folder.join("finetune_parity_2026");
+        let own = part.join("head_init.safetensors");
+        let head = if own.exists() { own } else { folder.join("finetune_parity/head_init.safetensors") };
         let recorded = json(&part.join("losses.json"));
-        let bytes = fs::read(part.join("batches.safetensors")).unwrap();
-        let file = SafeTensors::deserialize(&bytes).unwrap();
-        for (pooling, name) in [(Pooling::First, "compat_f64"), (Pooling::Last, "fixed_f64")] {
-            let steps = recorded[name].as_array().unwrap();
-            let rates: Vec<f64> = steps.iter().map(|step| step["lr"].as_f64().unwrap()).collect();
-            let peak = rates.iter().copied().fold(0.0, f64::max);
-            let total = steps.len() as u64;
-            let warmup = Warmup::Steps(rates.iter().position(|rate| *rate == peak).unwrap() as u64);
-            let official = GlueTask::Rte.official().training(0, Precision::F32);
-            let training = Training { learning_rate: peak, schedule: Schedule::Cosine, warmup, ..official };
-            let model = model_folder::read(&folder.join("model"), Device::Cpu).unwrap();
-            let classifier = Classifier::new(model, 2, pooling, 0).unwrap();
-            fill_head(&classifier, &part.join("head_init.safetensors"));
-            let batches: Vec<_> = (0..steps.len()).map(|step| recorded_batch(&file, step)).collect();
-            let objective = Classification::new(&classifier, Precision::F32, 0.0, 0);
-            let options = Options { decay: Decay::All, ..Options::default() };
-            let recorded = Arc::new(RecordedBatches(batches.clone()));
-            let mut trainer = Trainer::new(classifier, objective, &training, total, recorded, options).unwrap();
-            for (index, (step, rows)) in steps.iter().zip(&batches).enumerate() {
-                let inputs: Vec<&[u32]> = rows.iter().map(|row| &row.ids[..]).collect();
-                let logits = trainer.model().logits(&inputs, Precision::F32).unwrap();
-                let mut loss = 0.0;
-                for ((got, wanted), row) in logits.iter().zip(step["logits"].as_array().unwrap()).zip(rows) {
-                    for (got, wanted) in got.iter().zip(wanted.as_array().unwrap()) {
-                        let error = (f64::from(*got) - wanted.as_f64().unwrap()).abs();
-                        assert!(error < 1e-4, "{} {name} step {index}: {got} {wanted}", folder.display());
-                    }
-                    let sum: f64 = got.iter().map(|logit| f64::from(*logit).exp()).sum();
-                    loss += sum.ln() - f64::from(got[row.label as usize]);
-                }
-                let error = (loss / rows.len() as f64 - step["loss"].as_f64().unwrap()).abs();
-                assert!(error < 1e-4, "{} {name} step {index}: loss off by {error}", folder.display());
-                let report = trainer.step().unwrap().unwrap();
-                assert!(
-                    (report.learning_rate - rates[index]).abs() < 1e-12,
-                    "{} {}",
-                    report.learning_rate,
-                    rates[index]
-                );
-            }
+        let known = [(Pooling::LastLeft, "last_left"), (Pooling::First, "first_right")];
+        let there = known.iter().filter(|(_, name)| recorded.get(format!("{name}_f64")).is_some());
+        assert!(there.clone().count() > 0, "{}: nothing to compare", part.display());
+        for (pooling, name) in there {
+            compare_steps(&folder.join("model"), &part, &head, *pooling, name);
         }
     }
 }
@@ -187,8 +211,8 @@ fn scores(model: &Path, task: GlueTask, mode: Mode, pooling: Pooling, one: Hyper
     };
     let (train, valid) = (task.train_file(), task.valid_file());
     let selection = Selection::Test(one);
-    let (precision, keep) = (Precision::F32, false);
-    let recipe = FinetuneRecipe { pooling, selection, max_length: 512, gradient_scale: 1, precision, keep };
+    let (precision, dropout, keep) = (Precision::F32, BodyDropout::None, false);
+    let recipe = FinetuneRecipe { pooling, selection, max_length: 512, gradient_scale: 1, precision, dropout, keep };
     // A job that seems to have made the recorded model.
     let made_by = Job::Tokenizer(grid::domain::TokenizerJob {
         vocab_size: 1,

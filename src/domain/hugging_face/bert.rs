@@ -6,6 +6,7 @@ use super::fields::Fields;
 use super::format::ConfigFormat;
 use super::unsupported::Unsupported;
 use crate::domain::arch::{Arch, Bert, Gelu};
+use crate::domain::dropout::DropoutPlace;
 use crate::domain::model::ModelConfig;
 
 /// The format of the file of BERT.
@@ -16,7 +17,10 @@ pub(super) const BERT: ConfigFormat = ConfigFormat {
     },
     write: |model| write(model, "BertForMaskedLM"),
     rope: None,
-    dropouts: &[("attention_probs_dropout_prob", 0.1), ("hidden_dropout_prob", 0.1)],
+    dropouts: &[
+        ("attention_probs_dropout_prob", 0.1, &[DropoutPlace::Attention]),
+        ("hidden_dropout_prob", 0.1, &[DropoutPlace::Embedding, DropoutPlace::Residual]),
+    ],
     fields: &[
         "attention_probs_dropout_prob",
         "hidden_act",

@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::fields::Fields;
 use super::rope::RopeNames;
 use super::unsupported::Unsupported;
+use crate::domain::dropout::DropoutPlace;
 use crate::domain::model::ModelConfig;
 
 /// The `config.json` of an architecture.
@@ -15,8 +16,11 @@ pub(super) struct ConfigFormat {
     pub(super) write: fn(&ModelConfig) -> Value,
     /// The names of the fields of rotary positions, if the architecture has these.
     pub(super) rope: Option<&'static RopeNames>,
-    /// The fields of dropout probabilities, with their defaults.
-    pub(super) dropouts: &'static [(&'static str, f64)],
+    /// The fields of dropout probabilities, with their defaults and what they apply to.
+    pub(super) dropouts: &'static [DropoutField],
     /// The names of all fields besides those that every architecture has.
     pub(super) fields: &'static [&'static str],
 }
+
+/// A field of a dropout probability: its name, its default, and what it applies to.
+pub(super) type DropoutField = (&'static str, f64, &'static [DropoutPlace]);

@@ -6,6 +6,7 @@ use super::fields::Fields;
 use super::format::ConfigFormat;
 use super::unsupported::Unsupported;
 use crate::domain::arch::Arch;
+use crate::domain::dropout::DropoutPlace;
 use crate::domain::model::ModelConfig;
 
 /// The format of the file.
@@ -13,7 +14,11 @@ pub(super) const FORMAT: ConfigFormat = ConfigFormat {
     read,
     write,
     rope: None,
-    dropouts: &[("attn_pdrop", 0.1), ("embd_pdrop", 0.1), ("resid_pdrop", 0.1)],
+    dropouts: &[
+        ("attn_pdrop", 0.1, &[DropoutPlace::Attention]),
+        ("embd_pdrop", 0.1, &[DropoutPlace::Embedding]),
+        ("resid_pdrop", 0.1, &[DropoutPlace::Residual]),
+    ],
     fields: FIELDS,
 };
 

@@ -7,6 +7,7 @@ use super::format::ConfigFormat;
 use super::rope::{Rope, RopeNames};
 use super::unsupported::Unsupported;
 use crate::domain::arch::{Arch, Gelu, GptNeox};
+use crate::domain::dropout::DropoutPlace;
 use crate::domain::model::ModelConfig;
 
 /// The format of the file.
@@ -14,7 +15,10 @@ pub(super) const FORMAT: ConfigFormat = ConfigFormat {
     read,
     write,
     rope: Some(&ROPE),
-    dropouts: &[("attention_dropout", 0.0), ("hidden_dropout", 0.0)],
+    dropouts: &[
+        ("attention_dropout", 0.0, &[DropoutPlace::Attention]),
+        ("hidden_dropout", 0.0, &[DropoutPlace::Embedding, DropoutPlace::Residual]),
+    ],
     fields: &[
         "attention_bias",
         "attention_dropout",

@@ -7,6 +7,7 @@ use super::format::ConfigFormat;
 use super::rope::{self, Rope, with_rope};
 use super::unsupported::Unsupported;
 use crate::domain::arch::Arch;
+use crate::domain::dropout::DropoutPlace;
 use crate::domain::model::ModelConfig;
 
 /// The format of the file.
@@ -14,7 +15,7 @@ pub(super) const FORMAT: ConfigFormat = ConfigFormat {
     read,
     write,
     rope: Some(&rope::LLAMA),
-    dropouts: &[("attention_dropout", 0.0)],
+    dropouts: &[("attention_dropout", 0.0, &[DropoutPlace::Attention])],
     fields: &[
         "attention_bias",
         "attention_dropout",

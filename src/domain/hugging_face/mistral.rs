@@ -8,6 +8,7 @@ use super::llama::{self, Defaults};
 use super::rope;
 use super::unsupported::Unsupported;
 use crate::domain::arch::{Arch, Mistral};
+use crate::domain::dropout::DropoutPlace;
 use crate::domain::model::ModelConfig;
 
 /// The format of the file.
@@ -15,7 +16,7 @@ pub(super) const FORMAT: ConfigFormat = ConfigFormat {
     read,
     write,
     rope: Some(&rope::LLAMA),
-    dropouts: &[("attention_dropout", 0.0)],
+    dropouts: &[("attention_dropout", 0.0, &[DropoutPlace::Attention])],
     fields: &[
         "attention_dropout",
         "head_dim",

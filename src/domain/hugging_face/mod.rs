@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::arch::Arch;
+use super::dropout::{Dropout, DropoutPlace};
 use super::excerpt::excerpt;
 use super::json_text::parse_json;
 use super::model::ModelConfig;
@@ -75,8 +76,8 @@ pub struct ConfigFile {
     pub tokens: SpecialTokens,
     /// The name of the data type in which `transformers` loads the weights.
     pub dtype: String,
-    /// The largest dropout probability that `transformers` uses in training; grid trains without dropout.
-    pub dropout: f64,
+    /// The dropout that `transformers` uses in training. Of the trainings of grid, only fine-tuning can use it.
+    pub dropout: Dropout,
 }
 
 impl ConfigFile {
@@ -128,9 +129,10 @@ impl ConfigFile {
         let tokens =
             SpecialTokens { bos: token("bos_token_id"), eos: token("eos_token_id"), pad: token("pad_token_id") };
         let dtype = fields.get("dtype").or(fields.get("torch_dtype")).and_then(Value::as_str);
-        let mut dropout: f64 = 0.0;
-        for (name, default) in format.dropouts {
-            dropout = dropout.max(fields.real(name, *default)?);
+        let mut dropout = Dropout::default();
+        for (name, default, places) in format.dropouts {
+            let share = fields.real(name, *default)?;
+            dropout = places.iter().fold(dropout, |dropout, place| dropout.with(*place, share));
         }
         Ok(Self { model, tokens, dtype: dtype.unwrap_or("float32").to_owned(), dropout })
     }
@@ -184,6 +186,14 @@ fn format(arch: Arch) -> &'static ConfigFormat {
         Arch::LtgBert(_) => &ltg_bert::LTG_BERT,
         Arch::GptBert(_) => &ltg_bert::GPT_BERT,
     }
+}
+
+/// The dropout of a model with this share in place of every dropout probability of its `config.json`, of which that of
+/// whole layers stays 0.
+pub fn uniform_dropout(arch: Arch, share: f64) -> Dropout {
+    let places = format(arch).dropouts.iter().flat_map(|(_, _, places)| *places);
+    let of_numbers = places.filter(|place| **place != DropoutPlace::Layers);
+    of_numbers.fold(Dropout::default(), |dropout, place| dropout.with(*place, share))
 }
 
 /// Whether a field of the `config.json` of an architecture is known: computed here, or without effect on the outputs.

@@ -6,6 +6,7 @@ use super::fields::Fields;
 use super::format::ConfigFormat;
 use super::unsupported::Unsupported;
 use crate::domain::arch::{Arch, NormPlace, Opt};
+use crate::domain::dropout::DropoutPlace;
 use crate::domain::model::ModelConfig;
 
 /// The format of the file.
@@ -13,7 +14,11 @@ pub(super) const FORMAT: ConfigFormat = ConfigFormat {
     read,
     write,
     rope: None,
-    dropouts: &[("dropout", 0.1), ("attention_dropout", 0.0), ("layerdrop", 0.0)],
+    dropouts: &[
+        ("dropout", 0.1, &[DropoutPlace::Residual]),
+        ("attention_dropout", 0.0, &[DropoutPlace::Attention]),
+        ("layerdrop", 0.0, &[DropoutPlace::Layers]),
+    ],
     fields: &[
         "activation_dropout", // ignored by transformers
         "activation_function",

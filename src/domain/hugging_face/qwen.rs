@@ -8,6 +8,7 @@ use super::llama::{self, Defaults};
 use super::rope;
 use super::unsupported::Unsupported;
 use crate::domain::arch::Arch;
+use crate::domain::dropout::DropoutPlace;
 use crate::domain::model::ModelConfig;
 
 /// The format of the file of Qwen2.
@@ -29,7 +30,7 @@ pub(super) const QWEN3: ConfigFormat = ConfigFormat {
         fields
     },
     rope: Some(&rope::LLAMA),
-    dropouts: &[("attention_dropout", 0.0)],
+    dropouts: &[("attention_dropout", 0.0, &[DropoutPlace::Attention])],
     fields: &[
         "attention_bias",
         "attention_dropout",

@@ -22,7 +22,7 @@ fn file(arch: Arch) -> ConfigFile {
         init_std: 0.1,
     };
     let tokens = SpecialTokens { bos: None, eos: Some(0), pad: Some(1) };
-    ConfigFile { model, tokens, dtype: "float32".to_owned(), dropout: 0.0 }
+    ConfigFile { model, tokens, dtype: "float32".to_owned(), dropout: Dropout::default() }
 }
 
 fn fields(arch: Arch) -> Map<String, Value> {
@@ -151,7 +151,7 @@ fn absent_fields_have_the_defaults_of_transformers() {
     gpt2.insert("eos_token_id".to_owned(), json!([7, 8]));
     let read = parse(&gpt2).unwrap();
     assert_eq!((read.model.intermediate, read.model.tied, read.tokens.eos), (128, true, Some(7)));
-    assert_eq!(read.dropout, 0.1);
+    assert_eq!(read.dropout.largest(), 0.1);
     let mut llama = fields(Arch::Llama);
     for absent in
         ["num_key_value_heads", "head_dim", "tie_word_embeddings", "dtype", "torch_dtype", "attention_dropout"]
@@ -160,7 +160,7 @@ fn absent_fields_have_the_defaults_of_transformers() {
     }
     let read = parse(&llama).unwrap();
     assert_eq!((read.model.kv_heads, read.model.head_dim, read.model.tied), (4, 8, false));
-    assert_eq!((read.dtype.as_str(), read.dropout), ("float32", 0.0));
+    assert_eq!((read.dtype.as_str(), read.dropout), ("float32", Dropout::default()));
 }
 
 #[test]

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use super::super::arch::Arch;
 use super::super::curriculum::{LossMask, OptimizerStart, RecordOrder, Replay};
 use super::super::digest::Digest;
-use super::super::finetune::{Pooling, Selection};
+use super::super::finetune::{BodyDropout, Pooling, Selection};
 use super::super::interaction::PromptPart;
 use super::super::objective::TuneObjective;
 use super::super::sampling::SamplingOptions;
@@ -71,6 +71,7 @@ fn finetune() -> FinetuneJob {
         max_length: 512,
         gradient_scale: 1,
         precision: Precision::F32,
+        dropout: BodyDropout::None,
         keep: false,
     };
     FinetuneJob {

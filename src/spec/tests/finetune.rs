@@ -1,6 +1,6 @@
 use super::{GOOD, broken, good};
 use crate::domain::{
-    FinetuneRecipe, FinetuneSeeds, GlueTask, Hyperparameters, Mode, Pooling, Precision, Selection, Source,
+    BodyDropout, FinetuneRecipe, FinetuneSeeds, GlueTask, Hyperparameters, Mode, Pooling, Precision, Selection, Source,
 };
 
 /// A spec that asks for the suite `glue`, with such a section `finetune:`.
@@ -29,6 +29,7 @@ fn glue_is_fine_tuned_right_by_default_and_officially_on_demand() {
         max_length: 512,
         gradient_scale: 1,
         precision: Precision::F32,
+        dropout: BodyDropout::Model,
         keep: false,
     };
     assert_eq!(official.recipe, wanted);
@@ -42,6 +43,12 @@ fn glue_is_fine_tuned_right_by_default_and_officially_on_demand() {
     assert_eq!(switched[1].recipe.selection, Selection::LastEpoch(one(3e-5)));
     assert_eq!((switched[1].recipe.pooling, switched[1].recipe.gradient_scale), (Pooling::Last, 4));
     assert!(switched[1].recipe.keep);
+    let recipe = |keys: &str| tunings(&format!("finetune: {{{keys}}}"))[0].recipe.clone();
+    assert_eq!(recipe("pooling: last_left").pooling, Pooling::LastLeft);
+    let dropouts = ["mode: fixed", "dropout: model", "dropout: 0.25", "dropout: 0", "mode: compat, dropout: none"];
+    let wanted =
+        [BodyDropout::None, BodyDropout::Model, BodyDropout::Share(0.25), BodyDropout::None, BodyDropout::None];
+    assert_eq!(dropouts.map(|keys| recipe(keys).dropout), wanted);
     assert_eq!(tunings("finetune: {accumulation: 4}")[0].recipe.gradient_scale, 1, "a mean is what it would be whole");
 
     let searched = &tunings("finetune: {tasks: {wsc: {search: {learning_rate: [1e-5, 1e-4]}}}}")[0];

@@ -55,8 +55,9 @@ pub use files::{Checkpoint, LatestCheckpoint, OutputFiles, SavedCheckpoint, chec
 pub use generation::{Prompt, SampledReply, Sampler, Sampling, Unsamplable};
 pub use models::{Classifier, Model};
 pub use objectives::{
-    BatchLimits, Classification, Distillation, LabelledReplies, LabelledReply, LabelledSequence, LanguageModeling,
-    Objective, PairObjective, Preference, PreferencePair, Purpose, Reply, TrainingSequence, reply_logprobs,
+    BatchLimits, Classification, ClassifierDropout, Distillation, LabelledReplies, LabelledReply, LabelledSequence,
+    LanguageModeling, Objective, PairObjective, Preference, PreferencePair, Purpose, Reply, TrainingSequence,
+    reply_logprobs,
 };
 pub use optimizers::Decay;
 pub use scoring::{Masking, Scorer, Scoring, Unscorable};

@@ -121,9 +121,9 @@ impl Weights {
         Ok((self.add(part("weight"), Some(i64::from(inputs)))?, self.add(part("bias"), None)?))
     }
 
-    /// These weights except the one with this name, followed by the others. All tensors are shared, none is copied.
-    pub fn replacing(&self, name: &str, others: &Weights) -> Weights {
-        let kept = self.list.iter().filter(|weight| weight.parts.iter().all(|part| part.name != name));
+    /// These weights except those with such names, followed by the others. All tensors are shared, none is copied.
+    pub fn replacing(&self, is_replaced: impl Fn(&str) -> bool, others: &Weights) -> Weights {
+        let kept = self.list.iter().filter(|weight| weight.parts.iter().all(|part| !is_replaced(&part.name)));
         let share = |weight: &Weight| Weight { tensor: weight.tensor.shallow_clone(), parts: weight.parts.clone() };
         Weights { list: kept.chain(&others.list).map(share).collect(), device: self.device }
     }

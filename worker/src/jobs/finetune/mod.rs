@@ -7,7 +7,9 @@ mod tests;
 use std::path::Path;
 use std::sync::Arc;
 
-use grid::domain::{Event, FinetuneJob, Hyperparameters};
+use grid::data;
+use grid::domain::hugging_face::uniform_dropout;
+use grid::domain::{BodyDropout, Dropout, Event, FinetuneJob, Hyperparameters};
 use grid::suites::glue::{self, CandidateEpoch, ClassLogits, EpochSelection};
 use serde::{Deserialize, Serialize};
 
@@ -18,11 +20,12 @@ use super::checkpoints;
 use super::inputs::Inputs;
 use crate::attempt::{Attempt, JobError};
 use crate::ml::{
-    Checkpoint, Classification, Classifier, Decay, Model, Options, OutputFiles, Progress, Trainer, model_folder,
+    Checkpoint, Classification, Classifier, ClassifierDropout, Decay, Model, Options, OutputFiles, Progress, Trainer,
+    model_folder,
 };
 
 /// The share of the inputs of the head's last layer that training drops.
-const DROPOUT: f64 = 0.1;
+const HEAD_DROPOUT: f64 = 0.1;
 
 /// The state of a job between two steps.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -55,7 +58,8 @@ pub(super) fn run(
     let mut resumed: Option<Checkpoint<FinetuneState>> = checkpoints::find(attempt)?;
     let state = resumed.as_ref().map(|checkpoint| checkpoint.progress.clone()).unwrap_or_default();
     let total = steps.iter().map(|steps| steps.total).sum();
-    let mut run = FinetuneRun { job, inputs, rows, total, output: OutputFiles::new(attempt.output()), state };
+    let dropout = ClassifierDropout { head: HEAD_DROPOUT, body: body_dropout(job, folder)? };
+    let mut run = FinetuneRun { job, inputs, rows, dropout, total, output: OutputFiles::new(attempt.output()), state };
     for (index, candidate) in job.recipe.selection.candidates().iter().enumerate().skip(run.state.candidate) {
         let before: u64 = steps[..index].iter().map(|steps| steps.total).sum();
         let mut trainer = run.trainer(candidate, steps[index], inputs.read_model(folder)?)?;
@@ -69,6 +73,15 @@ pub(super) fn run(
         run.state.progress = Progress::default();
     }
     run.finish(attempt)
+}
+
+/// What is dropped inside the model in this folder.
+fn body_dropout(job: &FinetuneJob, folder: &Path) -> Result<Dropout, JobError> {
+    Ok(match job.recipe.dropout {
+        BodyDropout::None => Dropout::default(),
+        BodyDropout::Model => data::model_config(folder)?.dropout,
+        BodyDropout::Share(share) => uniform_dropout(data::model_config(folder)?.model.arch, share),
+    })
 }
 
 /// The number of steps of each candidate.
@@ -93,6 +106,7 @@ struct FinetuneRun<'a> {
     job: &'a FinetuneJob,
     inputs: Inputs<'a>,
     rows: Arc<TaskRows>,
+    dropout: ClassifierDropout,
     /// The number of steps of all candidates.
     total: u64,
     output: OutputFiles,
@@ -109,7 +123,7 @@ impl FinetuneRun<'_> {
     ) -> Result<Trainer<Classification>, JobError> {
         let FinetuneJob { task, recipe, seed, .. } = self.job;
         let classifier = Classifier::new(model, task.classes(), recipe.pooling, *seed)?;
-        let objective = Classification::new(&classifier, recipe.precision, DROPOUT, *seed);
+        let objective = Classification::new(&classifier, recipe.precision, self.dropout, *seed);
         let training = candidate.training(self.rows.train.examples.len() as u64, recipe.precision);
         let options = Options {
             micro_batch: self.inputs.settings().micro_batch,

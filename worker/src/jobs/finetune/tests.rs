@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use grid::domain::{
-    Event, FinetuneJob, FinetuneRecipe, GlueTask, Hyperparameters, Job, JobId, Length, Mode, Origin, Outcome, Pooling,
-    Precision, Selection, Verdict, WorldPart,
+    BodyDropout, Event, FinetuneJob, FinetuneRecipe, GlueTask, Hyperparameters, Job, JobId, Length, Mode, Origin,
+    Outcome, Pooling, Precision, Selection, Verdict, WorldPart,
 };
 
 use super::super::fixtures::{
@@ -15,7 +15,12 @@ use crate::ml::runtime;
 use grid::domain::layout::ITEMS;
 
 /// A job on a tiny model of the toy world, and the output of the job of that model.
-fn finetuning(runs: &Path, candidates: &[Hyperparameters], items: u64) -> (Job, BTreeMap<JobId, PathBuf>) {
+fn finetuning(
+    runs: &Path,
+    candidates: &[Hyperparameters],
+    items: u64,
+    dropout: BodyDropout,
+) -> (Job, BTreeMap<JobId, PathBuf>) {
     let (pretrain, parents) = pretraining(runs);
     let Job::Pretrain(mut pretrain) = pretrain else { panic!("a pretrain job") };
     pretrain.training.length = Length::Steps(5);
@@ -34,6 +39,7 @@ fn finetuning(runs: &Path, candidates: &[Hyperparameters], items: u64) -> (Job, 
             max_length: 512,
             gradient_scale: 1,
             precision: Precision::F32,
+            dropout,
             keep: true,
         },
         train: data.clone(),
@@ -54,12 +60,11 @@ fn reproducible_events(attempt: &Path) -> Vec<Event> {
 }
 
 /// Interrupted in the first of two trainings; the predictions are those of an uninterrupted job.
-#[test]
-fn a_resumed_finetuning_equals_an_uninterrupted_one_bit_for_bit() {
+fn assert_resumed_equals_uninterrupted(dropout: BodyDropout) -> String {
     runtime::configure(1).unwrap();
     let runs = tempfile::tempdir().unwrap();
     let candidates = [3e-3, 1e-3].map(|learning_rate| Hyperparameters { learning_rate, batch_size: 8, epochs: 3 });
-    let (job, parents) = finetuning(runs.path(), &candidates, 40);
+    let (job, parents) = finetuning(runs.path(), &candidates, 40, dropout);
     let uninterrupted = runs.path().join("uninterrupted");
     let whole = submit(&uninterrupted, "t", &job, &parents, &NEVER);
     output(&uninterrupted, "t", &whole);
@@ -86,13 +91,21 @@ fn a_resumed_finetuning_equals_an_uninterrupted_one_bit_for_bit() {
     let both: Vec<Event> = reproducible_events(&first).into_iter().chain(reproducible_events(&second)).collect();
     assert_eq!(both, reproducible_events(&whole));
     assert!(weights(&second) == weights(&whole), "the kept weights differ");
+    items
+}
+
+#[test]
+fn a_resumed_finetuning_equals_an_uninterrupted_one_bit_for_bit() {
+    let plain = assert_resumed_equals_uninterrupted(BodyDropout::None);
+    let dropping = assert_resumed_equals_uninterrupted(BodyDropout::Share(0.5));
+    assert_ne!(plain, dropping, "nothing was dropped");
 }
 
 #[test]
 fn too_few_rows_for_a_batch_are_refused() {
     runtime::configure(1).unwrap();
     let runs = tempfile::tempdir().unwrap();
-    let (job, parents) = finetuning(runs.path(), &[GlueTask::Wsc.official()], 7);
+    let (job, parents) = finetuning(runs.path(), &[GlueTask::Wsc.official()], 7, BodyDropout::None);
     let folder = runs.path().join("finetune");
     submit(&folder, "t", &job, &parents, &NEVER);
     let outcome: Outcome = published_outcome(&folder, "t");

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use grid::domain::hugging_face::files::{CONFIG, INDEX};
 use grid::domain::hugging_face::shards;
-use grid::domain::{ConfigFile, Digest, ModelConfig, SpecialTokens};
+use grid::domain::{ConfigFile, Digest, Dropout, ModelConfig, SpecialTokens};
 use tch::Device;
 
 pub use grid::domain::hugging_face::files::WEIGHTS;
@@ -26,7 +26,8 @@ use crate::ml::weights::Weights;
 /// If a file cannot be written.
 pub fn write(folder: &Path, model: &Model, tokens: SpecialTokens) -> Result<Digest, Error> {
     let path = folder.join(CONFIG);
-    let config = ConfigFile { model: model.config().clone(), tokens, dtype: "float32".to_owned(), dropout: 0.0 };
+    let config =
+        ConfigFile { model: model.config().clone(), tokens, dtype: "float32".to_owned(), dropout: Dropout::default() };
     let save = || -> std::io::Result<()> {
         let mut file = fs::File::create(&path)?;
         file.write_all(config.text().as_bytes())?;
@@ -173,7 +174,12 @@ mod tests {
         let config = small(Arch::Llama);
         write(folder.path(), &Model::random(&config, 5, Device::Cpu).unwrap(), SpecialTokens::default()).unwrap();
         let large = ModelConfig { hidden: 65_536, layers: 1_024, ..config };
-        let file = ConfigFile { model: large, tokens: SpecialTokens::default(), dtype: "float32".into(), dropout: 0.0 };
+        let file = ConfigFile {
+            model: large,
+            tokens: SpecialTokens::default(),
+            dtype: "float32".into(),
+            dropout: Dropout::default(),
+        };
         fs::write(folder.path().join(CONFIG), file.text()).unwrap();
         let refusal = read(folder.path(), Device::Cpu).unwrap_err().to_string();
         assert!(refusal.contains("config.json: describes a model of") && refusal.contains("only"), "{refusal}");

@@ -1,10 +1,11 @@
-//! Causal attention.
+//! Softmax attention.
 
 use grid::domain::{Arch, Mistral, ModelConfig};
 use tch::{Device, Kind, Tensor};
 
 use super::cache::CachedLayer;
-use super::context::{Context, Padding};
+use super::context::Context;
+use super::dropout::DropoutMasks;
 use super::rotary::Rotary;
 use crate::ml::error::Error;
 use crate::ml::shim::{self, CachedHeads};
@@ -33,22 +34,49 @@ impl Heads {
     }
 }
 
-/// Softmax attention of each position to itself and the positions before it in its own text.
+/// The layer of a forward pass that attention belongs to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Layer<'a> {
+    /// What the rows hold.
+    pub context: Context<'a>,
+    /// What is dropped.
+    pub dropout: Option<&'a DropoutMasks>,
+    /// The number of the layer, from 0.
+    pub index: usize,
+}
+
+impl Layer<'_> {
+    /// Drops weights, `[batch, head, seq, seq]`, if this is a training with dropout.
+    pub(super) fn drop_weights(&self, weights: Tensor) -> Result<Tensor, Error> {
+        match self.dropout {
+            Some(dropout) => dropout.drop_weights(&weights, self.index),
+            None => Ok(weights),
+        }
+    }
+
+    fn drops_weights(&self) -> bool {
+        self.dropout.is_some_and(DropoutMasks::drops_weights)
+    }
+}
+
+/// Softmax attention of each position to the positions of its own text: to all of them if the context is
+/// [`Context::Whole`], otherwise to itself and those before it.
 ///
 /// packed `[batch, seq, (queries + 2 * keys) * dim]` -> `[batch, seq, queries * dim]`. Query head *h* attends to
 /// key/value head *h / (queries / keys)*. With a cache, the keys and values are stored as those of this layer.
-pub(super) fn causal_attention(
+pub(super) fn attention(
     packed: &Tensor,
     heads: Heads,
     rotary: Option<&Rotary>,
-    context: Context<'_>,
-    layer: usize,
+    layer: Layer<'_>,
 ) -> Result<Tensor, Error> {
     let (_, seq, _) = packed.size3()?;
+    let context = layer.context;
     let length = if let Context::Step(step) = context { step.longest } else { seq };
     let windowed = heads.window.is_some_and(|window| window < length);
-    if windowed || matches!(context, Context::PrefixTree(_) | Context::Whole(_)) || !shim::can_fuse(packed, heads.dim) {
-        return unfused_attention(packed, heads, rotary, context, layer);
+    let masked = matches!(context, Context::PrefixTree(_) | Context::Whole(_));
+    if windowed || masked || layer.drops_weights() || !shim::can_fuse(packed, heads.dim) {
+        return unfused_attention(packed, heads, rotary, layer);
     }
     // The fused operations rotate whole heads only.
     let (packed, rotary) = match rotary {
@@ -62,7 +90,7 @@ pub(super) fn causal_attention(
     let angles = rotary.map(|rotary| rotary.tables(context)).transpose()?;
     let angles = angles.as_ref().map(|angles| (&angles.cosine, &angles.sine));
     let cached = context.cache().map(|cache| {
-        let CachedLayer { keys, values } = cache.layer(layer);
+        let CachedLayer { keys, values } = cache.layer(layer.index);
         CachedHeads { heads: heads.queries, kv_heads: heads.keys, angles, keys, values }
     });
     match (context, cached) {
@@ -73,12 +101,6 @@ pub(super) fn causal_attention(
         _ => {}
     }
     shim::causal_attention(&packed, heads.queries, heads.keys, angles)
-}
-
-/// Softmax attention of each position to all positions of its text: packed `[batch, seq, 3 * heads * dim]` -> `[batch, seq,
-/// heads * dim]`.
-pub(super) fn whole_attention(packed: &Tensor, heads: Heads, padding: &Padding) -> Result<Tensor, Error> {
-    unfused_attention(packed, heads, None, Context::Whole(padding), 0)
 }
 
 /// Queries and keys `[batch, seq, queries + keys, dim]`, and values `[batch, seq, keys, dim]`.
@@ -94,10 +116,10 @@ fn unfused_attention(
     packed: &Tensor,
     heads: Heads,
     rotary: Option<&Rotary>,
-    context: Context<'_>,
-    layer: usize,
+    layer: Layer<'_>,
 ) -> Result<Tensor, Error> {
     let (batch, seq, _) = packed.size3()?;
+    let context = layer.context;
     let Heads { queries, keys, dim, window } = heads;
     let parts = split(packed, heads)?;
     let rotated = match rotary {
@@ -112,22 +134,28 @@ fn unfused_attention(
     match context {
         Context::Rows | Context::PrefixTree(_) | Context::Whole(_) => {}
         Context::Prefill(prefill) => {
-            prefill.cache.layer(layer).store_texts(prefill.first, &rotated[1], &parts[1])?;
+            prefill.cache.layer(layer.index).store_texts(prefill.first, &rotated[1], &parts[1])?;
         }
         Context::Step(step) => {
-            (key, value) = step.cache.layer(layer).store_step(&step.positions, step.longest, &rotated[1], &parts[1])?;
+            (key, value) =
+                step.cache.layer(layer.index).store_step(&step.positions, step.longest, &rotated[1], &parts[1])?;
         }
     }
-    let mask = match context.mask(seq, window, packed.device())? {
-        Some(mask) if mask.kind() != Kind::Bool => Some(mask.f_to_kind(kind)?),
-        mask => mask,
-    };
     let key = repeat_kv(&key, queries)?.f_transpose(1, 2)?;
     let value = repeat_kv(&value, queries)?.f_transpose(1, 2)?;
-    let [query, key, value] = [query, key, value].map(|x| x.f_to_kind(kind));
-    let causal = mask.is_none();
-    let mixed =
-        Tensor::f_scaled_dot_product_attention(&query?, &key?, &value?, mask.as_ref(), 0.0, causal, None, false)?;
+    let [query, key, value] = [query.f_to_kind(kind)?, key.f_to_kind(kind)?, value.f_to_kind(kind)?];
+    let mixed = if layer.drops_weights() {
+        let scores = query.f_matmul(&key.f_transpose(2, 3)?)?.f_mul_scalar(1.0 / (dim as f64).sqrt())?;
+        let scores = scores.f_add(&context.additive_mask(seq, window, packed.device())?)?;
+        layer.drop_weights(scores.f_softmax(-1, Kind::Float)?)?.f_to_kind(kind)?.f_matmul(&value)?
+    } else {
+        let mask = match context.mask(seq, window, packed.device())? {
+            Some(mask) if mask.kind() != Kind::Bool => Some(mask.f_to_kind(kind)?),
+            mask => mask,
+        };
+        let causal = mask.is_none();
+        Tensor::f_scaled_dot_product_attention(&query, &key, &value, mask.as_ref(), 0.0, causal, None, false)?
+    };
     Ok(mixed.f_transpose(1, 2)?.f_reshape([batch, seq, queries * dim])?.f_to_kind(packed.kind())?)
 }
 
@@ -166,6 +194,7 @@ mod tests {
                 let config = |arch| ModelConfig { head_dim: dim as u32, max_positions: 256, ..small(arch) };
                 let rotary = arch.map(|arch| Rotary::new(&config(arch), Device::Cpu).unwrap());
                 let rotary = rotary.as_ref();
+                let layer = Layer { context: Context::Rows, dropout: None, index: 0 };
                 let gradient = noise(&[batch, seq, queries * dim], 2).to_kind(kind);
                 let run = |attend: &dyn Fn(&Tensor) -> Tensor, kind: Kind| {
                     let packed = noise(&shape, 1).to_kind(Kind::BFloat16).to_kind(kind).set_requires_grad(true);
@@ -177,9 +206,9 @@ mod tests {
                 if !shim::can_fuse(&packed, dim) {
                     continue; // this processor has no fused operations
                 }
-                let fused = run(&|x| causal_attention(x, heads, rotary, Context::Rows, 0).unwrap(), kind);
+                let fused = run(&|x| attention(x, heads, rotary, layer).unwrap(), kind);
                 // The reference computes in float32 throughout.
-                let wanted = run(&|x| unfused_attention(x, heads, rotary, Context::Rows, 0).unwrap(), Kind::Float);
+                let wanted = run(&|x| unfused_attention(x, heads, rotary, layer).unwrap(), Kind::Float);
                 for (what, (got, wanted)) in ["output", "gradient"].iter().zip(fused.iter().zip(&wanted)) {
                     assert_near(got, wanted, tolerance, &format!("{kind:?} {shape:?} {heads:?} {what}"));
                 }

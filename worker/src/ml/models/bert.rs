@@ -4,9 +4,10 @@
 use grid::domain::{Arch, Gelu, ModelConfig, Positions};
 use tch::{Kind, Tensor};
 
-use super::attention::{Heads, whole_attention};
+use super::attention::{Heads, attention};
 use super::context::Context;
 use super::decoder::{Decoder, DecoderInputs, Family};
+use super::dropout::Place;
 use super::layers::{LayerNorm, Linear, gelu};
 use crate::ml::error::Error;
 use crate::ml::weights::{PartShape, Weights};
@@ -15,6 +16,7 @@ use crate::ml::weights::{PartShape, Weights};
 pub(super) const BERT: Family = Family {
     embedding: "bert.embeddings.word_embeddings.weight",
     head: "cls.predictions.decoder.weight",
+    head_layers: Some("cls.predictions."),
     optional_prefix: None,
     // The bias of a head that is stored twice, and the layers of the other objective of the pretraining.
     ignored_buffers: &[
@@ -32,6 +34,7 @@ pub(super) const BERT: Family = Family {
 pub(super) const ROBERTA: Family = Family {
     embedding: "roberta.embeddings.word_embeddings.weight",
     head: "lm_head.decoder.weight",
+    head_layers: Some("lm_head."),
     optional_prefix: None,
     ignored_buffers: &[
         ".roberta.embeddings.position_ids",
@@ -148,15 +151,17 @@ impl Decoder for Bert {
         Some(&self.head_bias)
     }
 
-    fn hidden(&self, inputs: DecoderInputs<'_>, kind: Kind) -> Result<Tensor, Error> {
+    fn body(&self, inputs: DecoderInputs<'_>, kind: Kind) -> Result<Tensor, Error> {
         let DecoderInputs { ids, context, .. } = inputs;
-        let Context::Whole(padding) = context else {
+        if !matches!(context, Context::Whole(_)) {
             return Err(Error::Input("a model of the BERT family reads whole texts only".to_owned()));
-        };
-        let (_, seq) = ids.size2()?;
+        }
         let norm = |norm: &LayerNorm, x: &Tensor| norm.apply(x, self.norm_eps, Kind::Float);
         let positions = match self.padding {
-            None => self.positions.f_narrow(0, self.position_offset, seq)?,
+            None => {
+                let offset = self.position_offset;
+                inputs.position_embeddings(&self.positions.f_narrow(0, offset, self.positions.size()[0] - offset)?)?
+            }
             Some(padding) => {
                 let counts = ids.f_ne(padding)?.f_to_kind(Kind::Int64)?;
                 let rows = counts.f_cumsum(1, Kind::Int64)?.f_mul(&counts)?.f_add_scalar(padding)?;
@@ -164,15 +169,22 @@ impl Decoder for Bert {
             }
         };
         let x = inputs.embed(&self.embedding)?.f_add(&self.types.f_select(0, 0)?)?; // [batch, seq, hidden], float32
-        let mut x = norm(&self.embedding_norm, &x.f_add(&positions)?)?;
-        for block in &self.blocks {
+        let mut x = inputs.drop(norm(&self.embedding_norm, &x.f_add(&positions)?)?, Place::Embedding)?;
+        for (layer, block) in self.blocks.iter().enumerate() {
             let packed = block.qkv.apply(&x.f_to_kind(kind)?, context)?; // [batch, seq, 3 * hidden]
-            let mixed = whole_attention(&packed, self.attention, padding)?;
-            x = norm(&block.attention_norm, &x.f_add(&block.output.apply(&mixed, context)?)?)?;
+            let mixed = attention(&packed, self.attention, None, inputs.layer(layer))?;
+            let mixed = inputs.drop(block.output.apply(&mixed, context)?, Place::Attention(layer))?;
+            x = norm(&block.attention_norm, &x.f_add(&mixed)?)?;
             let inner = gelu(&block.up.apply(&x.f_to_kind(kind)?, context)?, self.gelu)?; // [batch, seq, intermediate]
-            x = norm(&block.mlp_norm, &x.f_add(&block.down.apply(&inner, context)?)?)?;
+            let inner = inputs.drop(block.down.apply(&inner, context)?, Place::FeedForward(layer))?;
+            x = norm(&block.mlp_norm, &x.f_add(&inner)?)?;
         }
-        let transformed = gelu(&self.transform.apply(&x.f_to_kind(kind)?, context)?, self.gelu)?;
+        Ok(x.f_to_kind(kind)?)
+    }
+
+    fn hidden(&self, inputs: DecoderInputs<'_>, kind: Kind) -> Result<Tensor, Error> {
+        let (context, x) = (inputs.context, self.body(inputs, kind)?);
+        let transformed = gelu(&self.transform.apply(&x, context)?, self.gelu)?;
         self.transform_norm.apply(&transformed.f_to_kind(Kind::Float)?, self.norm_eps, kind)
     }
 }

@@ -6,12 +6,17 @@ use std::collections::HashMap;
 use grid::domain::{Pooling, Precision};
 use tch::{Device, Kind, Tensor};
 
-use super::model::Model;
+use super::context::{MASKED, Padding};
+use super::dropout::DropoutMasks;
+use super::model::{BodyInputs, Model};
 use crate::ml::error::Error;
 use crate::ml::weights::{Trainable, Weights};
 
 /// Epsilon of the normalizations in the head.
 const NORM_EPS: f64 = 1e-5;
+
+/// The number of rows that the official pipeline predicts together, padded to the longest of them.
+const OFFICIAL_VALIDATION_BATCH: usize = 64;
 
 /// A language model whose vocabulary head is replaced by one for a few classes.
 ///
@@ -53,7 +58,7 @@ impl Classifier {
         let inner = Linear::new("classifier.nonlinearity.1", hidden, hidden, &mut head)?;
         let output = Linear::new("classifier.nonlinearity.5", hidden, classes, &mut head)?;
         head.initialize(seed)?;
-        let weights = model.weights().replacing(model.head_name(), &head);
+        let weights = model.weights().replacing(|name| model.is_of_head(name), &head);
         Ok(Self { model, pooling, weights, inner, output })
     }
 
@@ -68,9 +73,15 @@ impl Classifier {
         &self.model
     }
 
-    /// The position that is classified.
-    pub fn pooling(&self) -> Pooling {
-        self.pooling
+    /// How the inputs are read.
+    pub fn reading(&self) -> Reading {
+        let arch = self.model.config().arch;
+        Reading {
+            pooling: self.pooling,
+            whole: arch.reads_whole_texts(),
+            counts_padding: arch.counts_left_padding(),
+            vocab_size: self.model.config().vocab_size,
+        }
     }
 
     /// The logits of the classes for each input.
@@ -82,10 +93,12 @@ impl Classifier {
         let device = self.model.device();
         let tokens = if device == Device::Cpu { 4096 } else { 65_536 };
         let mut logits = vec![vec![]; inputs.len()];
-        let vocab_size = self.model.config().vocab_size;
-        for group in InputGroup::split(inputs, self.pooling, vocab_size, |lengths| sizes_of(lengths, tokens))? {
-            let PaddedInputs { ids, positions } = group.padded()?;
-            let pooled = self.pooled(&ids.f_to_device(device)?, &positions.f_to_device(device)?, precision)?;
+        let reading = self.reading();
+        let inputs = inputs.chunks(OFFICIAL_VALIDATION_BATCH).map(|batch| reading.inputs(batch));
+        let inputs = inputs.collect::<Vec<_>>().concat();
+        for group in InputGroup::split(&inputs, true, reading.vocab_size, |lengths| sizes_of(lengths, tokens))? {
+            let put = |tensor: &Tensor| -> Result<Tensor, Error> { Ok(tensor.f_to_device(device)?) };
+            let pooled = self.pooled(&group.padded(self.pooling)?.map(put)?, None, precision)?;
             let values = self.head(&pooled, None)?.f_to_device(Device::Cpu)?; // [inputs, classes]
             let values = Vec::<Vec<f32>>::try_from(values)?;
             for member in group.members {
@@ -95,12 +108,19 @@ impl Classifier {
         Ok(logits)
     }
 
-    /// The hidden states that are classified, float32: ids `[inputs, width]`, flat positions `[inputs]` -> `[inputs, hidden]`.
+    /// The hidden states that are classified, float32 `[inputs, hidden]`.
     ///
     /// # Errors
     /// If libtorch fails.
-    pub fn pooled(&self, ids: &Tensor, positions: &Tensor, precision: Precision) -> Result<Tensor, Error> {
-        let hidden = self.model.hidden_in(ids, None, precision)?; // [inputs, width, hidden]
+    pub fn pooled(
+        &self,
+        inputs: &PaddedInputs,
+        dropout: Option<&DropoutMasks>,
+        precision: Precision,
+    ) -> Result<Tensor, Error> {
+        let PaddedInputs { ids, positions, padding, first_positions } = inputs;
+        let inputs = BodyInputs { ids, padding, first_positions: first_positions.as_ref(), dropout };
+        let hidden = self.model.body(inputs, precision)?; // [inputs, width, hidden]
         Ok(hidden.f_flatten(0, 1)?.f_index_select(0, positions)?.f_to_kind(Kind::Float)?)
     }
 
@@ -128,11 +148,47 @@ impl Trainable for Classifier {
     }
 }
 
+/// How the inputs of a classifier are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reading {
+    /// The position that is classified.
+    pub pooling: Pooling,
+    /// Whether each token attends to the whole input.
+    pub whole: bool,
+    /// Whether padding on the left of an input moves its positions.
+    pub counts_padding: bool,
+    /// The number of tokens in the vocabulary.
+    pub vocab_size: u32,
+}
+
+/// What decides the class of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ClassifierInput<'a> {
+    /// Token ids.
+    pub ids: &'a [u32],
+    /// The position of the first of them.
+    pub first_position: usize,
+}
+
+impl Reading {
+    /// What decides the classes of the rows of a batch, whose inputs are padded to the longest of them.
+    pub fn inputs<'a>(&self, batch: &[&'a [u32]]) -> Vec<ClassifierInput<'a>> {
+        let longest = batch.iter().map(|ids| ids.len()).max().unwrap_or(0);
+        let input = |ids: &&'a [u32]| match self.pooling {
+            // At its first position, a causal model has read that token alone.
+            Pooling::First if !self.whole => ClassifierInput { ids: &ids[..ids.len().min(1)], first_position: 0 },
+            Pooling::LastLeft if self.counts_padding => ClassifierInput { ids, first_position: longest - ids.len() },
+            Pooling::First | Pooling::Last | Pooling::LastLeft => ClassifierInput { ids, first_position: 0 },
+        };
+        batch.iter().map(input).collect()
+    }
+}
+
 /// Inputs whose hidden states are computed together, and the rows of the batch that have these inputs.
 #[derive(Debug)]
 pub struct InputGroup<'a> {
-    /// Distinct inputs, the longest first, cut to the ids that decide the class.
-    pub inputs: Vec<&'a [u32]>,
+    /// Inputs, the longest first.
+    pub inputs: Vec<ClassifierInput<'a>>,
     /// The rows that have one of these inputs.
     pub members: Vec<GroupMember>,
 }
@@ -146,92 +202,111 @@ pub struct GroupMember {
     pub input: usize,
 }
 
-/// Inputs as CPU tensors.
+/// Inputs as tensors.
 #[derive(Debug)]
 pub struct PaddedInputs {
     /// Token ids, padded on the right, int64 `[inputs, longest]`.
     pub ids: Tensor,
-    /// Index of the last token of each input in the flattened ids, int64 `[inputs]`.
+    /// Index of the token that is classified of each input in the flattened ids, int64 `[inputs]`.
     pub positions: Tensor,
+    /// Which ids are padding.
+    pub padding: Padding,
+    /// The position of the first token of each input, int64 `[inputs]`; `None` if all are 0.
+    pub first_positions: Option<Tensor>,
+}
+
+impl PaddedInputs {
+    /// The result of a function for each of the tensors.
+    ///
+    /// # Errors
+    /// That of the function.
+    pub fn map(&self, function: impl Fn(&Tensor) -> Result<Tensor, Error>) -> Result<Self, Error> {
+        Ok(Self {
+            ids: function(&self.ids)?,
+            positions: function(&self.positions)?,
+            padding: Padding { mask: function(&self.padding.mask)? },
+            first_positions: self.first_positions.as_ref().map(function).transpose()?,
+        })
+    }
 }
 
 impl<'a> InputGroup<'a> {
-    /// Splits the inputs of a batch into groups of similar length, each distinct input once. `sizes` gets the lengths of
-    /// the distinct inputs, in falling order, and returns the size of each group.
+    /// Splits the inputs of a batch into groups of similar length, each distinct input once if `shared`, otherwise one for
+    /// each row. `sizes` gets the lengths of these inputs, in falling order, and returns the size of each group.
     ///
     /// # Errors
     /// For inputs without any token, or with one that is not in the vocabulary.
     pub fn split(
-        inputs: &[&'a [u32]],
-        pooling: Pooling,
+        inputs: &[ClassifierInput<'a>],
+        shared: bool,
         vocab_size: u32,
         sizes: impl FnOnce(&[usize]) -> Vec<usize>,
     ) -> Result<Vec<Self>, Error> {
-        let mut rows_of: HashMap<&[u32], Vec<usize>> = HashMap::new();
-        let mut distinct: Vec<&[u32]> = vec![];
+        let mut number_of: HashMap<&ClassifierInput<'_>, usize> = HashMap::new();
+        let mut distinct: Vec<(ClassifierInput<'_>, Vec<usize>)> = vec![]; // with the rows that have it
         for (row, input) in inputs.iter().enumerate() {
             let refuse = |reason: String| Err(Error::Input(format!("row {row} of the batch {reason}")));
-            if let Some(id) = input.iter().find(|&&id| id >= vocab_size) {
+            if let Some(id) = input.ids.iter().find(|&&id| id >= vocab_size) {
                 return refuse(format!(
                     "has id {id}, which is not in the model's vocabulary of {vocab_size}: was the text encoded with \
                      another tokenizer?"
                 ));
             }
-            let input = relevant(input, pooling);
-            if input.is_empty() {
+            if input.ids.is_empty() {
                 return refuse("has no token".to_owned());
             }
-            let rows = rows_of.entry(input).or_default();
-            if rows.is_empty() {
-                distinct.push(input);
+            match number_of.get(input).filter(|_| shared) {
+                Some(&number) => distinct[number].1.push(row),
+                None => {
+                    number_of.insert(input, distinct.len());
+                    distinct.push((*input, vec![row]));
+                }
             }
-            rows.push(row);
         }
-        distinct.sort_by_key(|input| Reverse(input.len()));
-        let lengths: Vec<usize> = distinct.iter().map(|input| input.len()).collect();
+        distinct.sort_by_key(|(input, _)| Reverse(input.ids.len()));
+        let lengths: Vec<usize> = distinct.iter().map(|(input, _)| input.ids.len()).collect();
         let mut groups = vec![];
         let mut rest = distinct.into_iter();
         for size in sizes(&lengths) {
-            let inputs: Vec<&[u32]> = rest.by_ref().take(size).collect();
-            let rows_of = &rows_of;
-            let members = inputs
-                .iter()
-                .enumerate()
-                .flat_map(|(input, ids)| rows_of[*ids].iter().map(move |&row| GroupMember { row, input }))
-                .collect();
-            groups.push(Self { inputs, members });
+            let (inputs, rows): (Vec<_>, Vec<_>) = rest.by_ref().take(size).unzip();
+            let members = rows.into_iter().enumerate();
+            let members = members.flat_map(|(input, rows)| rows.into_iter().map(move |row| GroupMember { row, input }));
+            groups.push(Self { inputs, members: members.collect() });
         }
         Ok(groups)
     }
 
-    /// The inputs as tensors.
+    /// The inputs as tensors on the CPU.
     ///
     /// # Errors
     /// If libtorch fails.
-    pub fn padded(&self) -> Result<PaddedInputs, Error> {
-        let width = self.inputs[0].len();
-        let mut ids = vec![0i64; self.inputs.len() * width];
-        let mut positions = Vec::with_capacity(self.inputs.len());
+    pub fn padded(&self, pooling: Pooling) -> Result<PaddedInputs, Error> {
+        let width = self.inputs[0].ids.len();
+        let count = self.inputs.len();
+        let (mut ids, mut mask) = (vec![0i64; count * width], vec![MASKED as f32; count * width]);
+        let (mut positions, mut first_positions) = (Vec::with_capacity(count), Vec::with_capacity(count));
         for (index, input) in self.inputs.iter().enumerate() {
             let start = index * width;
-            for (slot, &id) in ids[start..].iter_mut().zip(*input) {
-                *slot = i64::from(id);
+            for (token, &id) in input.ids.iter().enumerate() {
+                (ids[start + token], mask[start + token]) = (i64::from(id), 0.0);
             }
-            // No position of an input attends to the padding behind it.
-            positions.push((start + input.len() - 1) as i64);
+            // The padding is behind the input, where no position of a causal model attends to it; `first_positions` moves
+            // the positions as padding in front of the input does.
+            let classified = match pooling {
+                Pooling::First => start,
+                Pooling::Last | Pooling::LastLeft => start + input.ids.len() - 1,
+            };
+            positions.push(classified as i64);
+            first_positions.push(input.first_position as i64);
         }
+        let moved = first_positions.iter().any(|first| *first > 0);
+        let (count, width) = (count as i64, width as i64);
         Ok(PaddedInputs {
-            ids: Tensor::f_from_slice(&ids)?.f_view([self.inputs.len() as i64, width as i64])?,
+            ids: Tensor::f_from_slice(&ids)?.f_view([count, width])?,
             positions: Tensor::f_from_slice(&positions)?,
+            padding: Padding { mask: Tensor::f_from_slice(&mask)?.f_view([count, 1, 1, width])? },
+            first_positions: moved.then(|| Tensor::f_from_slice(&first_positions)).transpose()?,
         })
-    }
-}
-
-/// The ids of an input that decide its class. At its first position, a causal model has read that token alone.
-fn relevant(ids: &[u32], pooling: Pooling) -> &[u32] {
-    match pooling {
-        Pooling::First => &ids[..ids.len().min(1)],
-        Pooling::Last => ids,
     }
 }
 

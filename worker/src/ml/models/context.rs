@@ -144,9 +144,9 @@ impl<'a> Context<'a> {
         })
     }
 
-    /// What is added to the scores of attention without a window, broadcast to `[batch, head, seq, seq]`.
-    pub(super) fn additive_mask(self, seq: i64, device: Device) -> Result<Tensor, Error> {
-        match self.mask(seq, None, device)? {
+    /// What is added to the scores of attention, broadcast to `[batch, head, seq, seq]`. See [`Context::mask`].
+    pub(super) fn additive_mask(self, seq: i64, window: Option<i64>, device: Device) -> Result<Tensor, Error> {
+        match self.mask(seq, window, device)? {
             Some(mask) if mask.kind() != Kind::Bool => Ok(mask),
             Some(mask) => {
                 let zeros = Tensor::f_zeros(mask.size().as_slice(), (Kind::Float, device))?;

@@ -5,7 +5,9 @@ use std::fmt::Debug;
 use grid::domain::ModelConfig;
 use tch::{Kind, Tensor};
 
+use super::attention::Layer;
 use super::context::Context;
+use super::dropout::{DropoutMasks, Place};
 use crate::ml::error::Error;
 use crate::ml::weights::Weights;
 
@@ -16,11 +18,21 @@ pub struct DecoderInputs<'a> {
     pub ids: &'a Tensor,
     /// Noise that is added to the embeddings of the tokens, `[batch, seq, hidden]` float32.
     pub noise: Option<&'a Tensor>,
+    /// The position of the first token of each row, int64 `[batch]`; `None` for 0. Only learned positions that count the
+    /// padding of a text depend on it.
+    pub first_positions: Option<&'a Tensor>,
+    /// What is dropped.
+    pub dropout: Option<&'a DropoutMasks>,
     /// What the rows hold. Attention, linear layers and position embeddings take it as an argument.
     pub context: Context<'a>,
 }
 
-impl DecoderInputs<'_> {
+impl<'a> DecoderInputs<'a> {
+    /// Token ids in this context, and nothing else.
+    pub(super) fn of(ids: &'a Tensor, context: Context<'a>) -> Self {
+        Self { ids, noise: None, first_positions: None, dropout: None, context }
+    }
+
     /// The embeddings of the tokens with their noise: embedding `[vocab, hidden]` -> `[batch, seq, hidden]`, float32.
     pub(super) fn embed(&self, embedding: &Tensor) -> Result<Tensor, Error> {
         let tokens = Tensor::f_embedding(embedding, self.ids, -1, false, false)?;
@@ -29,15 +41,47 @@ impl DecoderInputs<'_> {
             None => tokens,
         })
     }
+
+    /// The rows of a table of learned positions, `[positions, width]`, for the tokens: `[batch or 1, seq, width]` or `[seq,
+    /// width]`, to be added to their embeddings.
+    pub(super) fn position_embeddings(&self, table: &Tensor) -> Result<Tensor, Error> {
+        let (_, seq) = self.ids.size2()?;
+        let Some(first) = self.first_positions else { return self.context.position_embeddings(table, seq) };
+        let steps = Tensor::f_arange(seq, (Kind::Int64, table.device()))?;
+        // Only padding on the right can be beyond the last position.
+        let rows = first.f_unsqueeze(1)?.f_add(&steps)?.f_clamp_max(table.size()[0] - 1)?;
+        Ok(Tensor::f_embedding(table, &rows, -1, false, false)?)
+    }
+
+    /// Drops numbers of hidden states, `[batch, seq, width]`, if this is a training with dropout.
+    pub(super) fn drop(&self, x: Tensor, place: Place) -> Result<Tensor, Error> {
+        match self.dropout {
+            Some(dropout) => dropout.drop_hidden(&x, place),
+            None => Ok(x),
+        }
+    }
+
+    /// What the attention of a layer is computed in.
+    pub(super) fn layer(&self, index: usize) -> Layer<'a> {
+        Layer { context: self.context, dropout: self.dropout, index }
+    }
 }
 
 /// The forward pass of a model.
 pub trait Decoder: Debug + Send {
-    /// Final hidden states, as the vocabulary head takes them: `[batch, seq, width]` of this kind.
+    /// Final hidden states of the body: `[batch, seq, width]` of this kind.
     ///
     /// # Errors
     /// If libtorch fails.
-    fn hidden(&self, inputs: DecoderInputs<'_>, kind: Kind) -> Result<Tensor, Error>;
+    fn body(&self, inputs: DecoderInputs<'_>, kind: Kind) -> Result<Tensor, Error>;
+
+    /// The same as the vocabulary head takes them: in models that predict masked tokens, it begins with layers of its own.
+    ///
+    /// # Errors
+    /// If libtorch fails.
+    fn hidden(&self, inputs: DecoderInputs<'_>, kind: Kind) -> Result<Tensor, Error> {
+        self.body(inputs, kind)
+    }
 
     /// The vocabulary head, `[vocab, width]`: logits are `hidden @ head.T`, plus the bias.
     fn head(&self) -> &Tensor;
@@ -61,6 +105,8 @@ pub struct Family {
     pub embedding: &'static str,
     /// Name of the vocabulary head in a Hugging Face file. A tied model need not have this tensor.
     pub head: &'static str,
+    /// The beginning of the names of all tensors of a vocabulary head that has layers of its own.
+    pub head_layers: Option<&'static str>,
     /// A prefix of all names but that of the head that some Hugging Face files omit.
     pub optional_prefix: Option<&'static str>,
     /// Ends of the names of constant buffers that older files contain and that readers ignore.

@@ -3,9 +3,10 @@
 use grid::domain::ModelConfig;
 use tch::{Kind, Tensor};
 
-use super::attention::{Heads, causal_attention};
+use super::attention::{Heads, attention};
 use super::context::Context;
 use super::decoder::{Decoder, DecoderInputs, Family, HEAD};
+use super::dropout::Place;
 use super::layers::{LayerNorm, gelu_tanh, transposed_linear};
 use crate::ml::error::Error;
 use crate::ml::weights::{PartShape, Weights};
@@ -14,6 +15,7 @@ use crate::ml::weights::{PartShape, Weights};
 pub(super) const FAMILY: Family = Family {
     embedding: EMBEDDING,
     head: HEAD,
+    head_layers: None,
     optional_prefix: Some("transformer."),
     ignored_buffers: &[".attn.bias", ".attn.masked_bias"],
     build: |config, weights| Ok(Box::new(Gpt2::new(config, weights)?)),
@@ -85,18 +87,19 @@ impl Decoder for Gpt2 {
         &self.head
     }
 
-    fn hidden(&self, inputs: DecoderInputs<'_>, kind: Kind) -> Result<Tensor, Error> {
-        let DecoderInputs { ids, context, .. } = inputs;
-        let (_, seq) = ids.size2()?;
+    fn body(&self, inputs: DecoderInputs<'_>, kind: Kind) -> Result<Tensor, Error> {
+        let context = inputs.context;
         let norm = |norm: &LayerNorm, x: &Tensor| norm.apply(x, self.norm_eps, kind);
         let tokens = inputs.embed(&self.embedding)?; // [batch, seq, hidden]
-        let mut x = tokens.f_add(&context.position_embeddings(&self.positions, seq)?)?; // float32
+        let tokens = tokens.f_add(&inputs.position_embeddings(&self.positions)?)?; // float32
+        let mut x = inputs.drop(tokens, Place::Embedding)?;
         for (layer, block) in self.blocks.iter().enumerate() {
             let packed = block.qkv.apply(&norm(&block.attention_norm, &x)?, context)?; // [batch, seq, 3 * hidden]
-            let mixed = causal_attention(&packed, self.attention, None, context, layer)?;
-            x = x.f_add(&block.output.apply(&mixed, context)?)?;
+            let mixed = attention(&packed, self.attention, None, inputs.layer(layer))?;
+            x = x.f_add(&inputs.drop(block.output.apply(&mixed, context)?, Place::Attention(layer))?)?;
             let h = block.up.apply(&norm(&block.mlp_norm, &x)?, context)?; // [batch, seq, intermediate]
-            x = x.f_add(&block.down.apply(&gelu_tanh(&h, context)?, context)?)?;
+            let inner = block.down.apply(&gelu_tanh(&h, context)?, context)?;
+            x = x.f_add(&inputs.drop(inner, Place::FeedForward(layer))?)?;
         }
         norm(&self.norm, &x)
     }

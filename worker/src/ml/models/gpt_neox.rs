@@ -4,8 +4,9 @@
 use grid::domain::{Arch, GptNeox as Facts, ModelConfig};
 use tch::{Kind, Tensor};
 
-use super::attention::{Heads, causal_attention};
+use super::attention::{Heads, attention};
 use super::decoder::{Decoder, DecoderInputs, Family};
+use super::dropout::Place;
 use super::layers::{LayerNorm, Linear, gelu};
 use super::rotary::Rotary;
 use crate::ml::error::Error;
@@ -15,6 +16,7 @@ use crate::ml::weights::{PartShape, Weights};
 pub(super) const FAMILY: Family = Family {
     embedding: EMBEDDING,
     head: HEAD,
+    head_layers: None,
     optional_prefix: Some("gpt_neox."),
     ignored_buffers: &[
         ".attention.bias",
@@ -107,17 +109,19 @@ impl Decoder for GptNeox {
         &self.head
     }
 
-    fn hidden(&self, inputs: DecoderInputs<'_>, kind: Kind) -> Result<Tensor, Error> {
+    fn body(&self, inputs: DecoderInputs<'_>, kind: Kind) -> Result<Tensor, Error> {
         let context = inputs.context;
         let norm = |norm: &LayerNorm, x: &Tensor| norm.apply(x, self.norm_eps, kind);
-        let mut x = inputs.embed(&self.embedding)?; // [batch, seq, hidden], float32
+        let tokens = inputs.embed(&self.embedding)?; // [batch, seq, hidden], float32
+        let mut x = inputs.drop(tokens, Place::Embedding)?;
         for (layer, block) in self.blocks.iter().enumerate() {
             let packed = self.packed(&block.qkv.apply(&norm(&block.attention_norm, &x)?, context)?)?;
-            let mixed = causal_attention(&packed, self.attention, Some(&self.rotary), context, layer)?;
-            let sum = x.f_add(&block.output.apply(&mixed, context)?)?;
+            let mixed = attention(&packed, self.attention, Some(&self.rotary), inputs.layer(layer))?;
+            let mixed = inputs.drop(block.output.apply(&mixed, context)?, Place::Attention(layer))?;
+            let sum = x.f_add(&mixed)?;
             let normed = norm(&block.mlp_norm, if self.facts.parallel { &x } else { &sum })?;
             let inner = gelu(&block.up.apply(&normed, context)?, self.facts.gelu)?; // [batch, seq, intermediate]
-            x = sum.f_add(&block.down.apply(&inner, context)?)?;
+            x = sum.f_add(&inputs.drop(block.down.apply(&inner, context)?, Place::FeedForward(layer))?)?;
         }
         norm(&self.norm, &x)
     }

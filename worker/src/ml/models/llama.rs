@@ -5,7 +5,7 @@
 use grid::domain::ModelConfig;
 use tch::{Kind, Tensor};
 
-use super::attention::{Heads, causal_attention};
+use super::attention::{Heads, attention};
 use super::context::Context;
 use super::decoder::{Decoder, DecoderInputs, Family, HEAD};
 use super::layers::{add_norm, linear, swiglu};
@@ -17,6 +17,7 @@ use crate::ml::weights::{PartShape, Weights};
 pub(super) const FAMILY: Family = Family {
     embedding: EMBEDDING,
     head: HEAD,
+    head_layers: None,
     optional_prefix: Some("model."),
     ignored_buffers: &[".rotary_emb.inv_freq"],
     build: |config, weights| Ok(Box::new(Llama::new(config, Variant::default(), weights)?)),
@@ -118,7 +119,7 @@ impl Decoder for Llama {
         &self.head
     }
 
-    fn hidden(&self, inputs: DecoderInputs<'_>, kind: Kind) -> Result<Tensor, Error> {
+    fn body(&self, inputs: DecoderInputs<'_>, kind: Kind) -> Result<Tensor, Error> {
         let context = inputs.context;
         let norm = |x: &Tensor, branch: Option<&Tensor>, gain: &Tensor| add_norm(x, branch, gain, self.norm_eps, kind);
         let mut x = inputs.embed(&self.embedding)?; // [batch, seq, hidden], float32
@@ -126,7 +127,7 @@ impl Decoder for Llama {
         for (layer, block) in self.blocks.iter().enumerate() {
             let normed = norm(&x, branch.as_ref(), &block.attention_norm)?;
             let packed = self.packed(block, &normed.output, context)?;
-            let mixed = causal_attention(&packed, self.attention, Some(&self.rotary), context, layer)?;
+            let mixed = attention(&packed, self.attention, Some(&self.rotary), inputs.layer(layer))?;
             let mixed = linear(&mixed, &block.output, context)?;
             let normed = norm(&normed.residual, Some(&mixed), &block.mlp_norm)?;
             let inner = swiglu(&linear(&normed.output, &block.gate_up, context)?)?; // [batch, seq, intermediate]

@@ -8,6 +8,7 @@ use tch::{Kind, Tensor};
 use super::attention::Heads;
 use super::context::Context;
 use super::decoder::{Decoder, DecoderInputs, Family};
+use super::dropout::Place;
 use super::layers::{LayerNorm, Linear, gelu, linear};
 use super::relative::{RelativeAttention, RelativePositions};
 use crate::ml::error::Error;
@@ -17,6 +18,7 @@ use crate::ml::weights::{PartShape, Weights};
 pub(super) const LTG_BERT: Family = Family {
     embedding: "embedding.word_embedding.weight",
     head: "classifier.nonlinearity.5.weight",
+    head_layers: Some("classifier.nonlinearity."),
     optional_prefix: None,
     ignored_buffers: &[".attention.position_indices"],
     build: |config, weights| Ok(Box::new(LtgBert::new(config, &LTG_BERT, weights)?)),
@@ -26,6 +28,7 @@ pub(super) const LTG_BERT: Family = Family {
 pub(super) const GPT_BERT: Family = Family {
     embedding: "model.embedding.word_embedding.weight",
     head: "lm_head.nonlinearity.5.weight",
+    head_layers: Some("lm_head.nonlinearity."),
     optional_prefix: None,
     ignored_buffers: &[".position_indices"],
     build: |config, weights| Ok(Box::new(LtgBert::new(config, &GPT_BERT, weights)?)),
@@ -127,8 +130,8 @@ impl LtgBert {
     }
 
     /// `[batch, seq, hidden]` float32 -> the same.
-    fn attend(&self, block: &Block, x: &Tensor, shared: &Shared<'_>) -> Result<Tensor, Error> {
-        let context = shared.context;
+    fn attend(&self, layer: usize, x: &Tensor, shared: &Shared<'_>) -> Result<Tensor, Error> {
+        let (block, context) = (&self.blocks[layer], shared.inputs.context);
         let normed = self.normalize(x)?;
         let query_key = block.query_key.apply(&normed, context)?;
         let value = block.value.apply(&normed, context)?;
@@ -139,13 +142,18 @@ impl LtgBert {
                 (parts[0].f_contiguous()?, Some(gelu(&parts[1], Gelu::Exact)?))
             }
         };
+        let relative = match shared.inputs.dropout {
+            Some(dropout) => dropout.drop_relative(&shared.relative, layer)?,
+            None => shared.relative.shallow_clone(),
+        };
         let attention = RelativeAttention {
             heads: self.attention,
             query_key: &query_key,
             value: &value,
-            relative: &block.query_key.apply(&shared.relative, context)?,
+            relative: &block.query_key.apply(&relative, context)?,
             indices: &shared.indices,
             mask: &shared.mask,
+            layer: shared.inputs.layer(layer),
         };
         let mixed = attention.compute(self.positions.split)?;
         let gated = match gate {
@@ -153,23 +161,25 @@ impl LtgBert {
             None => mixed,
         };
         let output = block.output.apply(&gated, context)?;
-        match &block.output_norm {
-            Some(norm) => norm.apply(&output, self.norm_eps, Kind::Float),
-            None => Ok(output),
-        }
+        let output = match &block.output_norm {
+            Some(norm) => norm.apply(&output, self.norm_eps, Kind::Float)?,
+            None => output,
+        };
+        shared.inputs.drop(output, Place::AttentionOfLtgBert(layer))
     }
 
     /// The feed-forward layer: `[batch, seq, hidden]` float32 -> the same.
-    fn feed_forward(&self, block: &Block, x: &Tensor, context: Context<'_>) -> Result<Tensor, Error> {
+    fn feed_forward(&self, layer: usize, x: &Tensor, inputs: &DecoderInputs<'_>) -> Result<Tensor, Error> {
+        let (block, context) = (&self.blocks[layer], inputs.context);
         let parts = linear(&self.normalize(x)?, &block.up, context)?.f_chunk(2, 2)?;
         let inner = parts[0].f_mul(&gelu(&parts[1], Gelu::Tanh)?)?; // [batch, seq, intermediate]
-        linear(&self.normalize(&inner)?, &block.down, context)
+        inputs.drop(linear(&self.normalize(&inner)?, &block.down, context)?, Place::FeedForward(layer))
     }
 }
 
 /// What all layers share.
 struct Shared<'a> {
-    context: Context<'a>,
+    inputs: DecoderInputs<'a>,
     relative: Tensor, // [embeddings, hidden]
     indices: Tensor,  // [batch or 1, seq, seq]
     mask: Tensor,     // of the scores
@@ -184,25 +194,26 @@ impl Decoder for LtgBert {
         Some(&self.head_bias)
     }
 
-    fn hidden(&self, inputs: DecoderInputs<'_>, kind: Kind) -> Result<Tensor, Error> {
+    fn body(&self, inputs: DecoderInputs<'_>, kind: Kind) -> Result<Tensor, Error> {
         let DecoderInputs { ids, context, .. } = inputs;
         if self.sums.is_none() && !matches!(context, Context::Whole(_)) {
             return Err(Error::Input("a model of the LTG-BERT family reads whole texts only".to_owned()));
         }
         let (_, seq) = ids.size2()?;
         let shared = Shared {
-            context,
+            inputs,
             relative: self.relative_norm.apply(&self.relative, self.norm_eps, Kind::Float)?,
             indices: self.positions.indices(context, seq, ids.device())?,
-            mask: context.additive_mask(seq, ids.device())?,
+            mask: context.additive_mask(seq, None, ids.device())?,
         };
-        let mut x = self.normalize(&inputs.embed(&self.embedding)?)?; // [batch, seq, hidden], float32
+        let tokens = self.normalize(&inputs.embed(&self.embedding)?)?; // [batch, seq, hidden], float32
+        let mut x = inputs.drop(tokens, Place::Embedding)?;
         let mut outputs = vec![x.shallow_clone()]; // the embeddings, and the outputs of all layers
-        for block in &self.blocks {
+        for layer in 0..self.blocks.len() {
             for is_attention in [true, false] {
                 let branch = match is_attention {
-                    true => self.attend(block, &x, &shared)?,
-                    false => self.feed_forward(block, &x, context)?,
+                    true => self.attend(layer, &x, &shared)?,
+                    false => self.feed_forward(layer, &x, &inputs)?,
                 };
                 x = x.f_add(&branch)?;
                 if let Some(sums) = &self.sums {
@@ -212,6 +223,11 @@ impl Decoder for LtgBert {
                 }
             }
         }
+        Ok(x.f_to_kind(kind)?)
+    }
+
+    fn hidden(&self, inputs: DecoderInputs<'_>, kind: Kind) -> Result<Tensor, Error> {
+        let (context, x) = (inputs.context, self.body(inputs, Kind::Float)?);
         let transformed = self.transform.apply(&self.normalize(&x)?, context)?;
         Ok(self.normalize(&gelu(&transformed, Gelu::Exact)?)?.f_to_kind(kind)?)
     }

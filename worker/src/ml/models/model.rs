@@ -4,12 +4,27 @@ use grid::domain::{ModelConfig, Positions, Precision, RopeScaling, ScoringBacken
 use tch::{Device, Kind, Tensor};
 
 use super::context::{Context, Padding, PrefixTree};
-use super::decoder::{Decoder, DecoderInputs};
+use super::decoder::{Decoder, DecoderInputs, Family};
+use super::dropout::DropoutMasks;
 use super::families::family;
 use crate::ml::error::Error;
 use crate::ml::weights::{Trainable, Weights};
 
-/// A decoder-only language model with float32 weights.
+/// Texts that go through the body of a model, padded on the right.
+#[derive(Debug, Clone, Copy)]
+pub struct BodyInputs<'a> {
+    /// Token ids, `[batch, seq]` int64.
+    pub ids: &'a Tensor,
+    /// Which of them are padding. Models that predict from the left do not need it.
+    pub padding: &'a Padding,
+    /// The position of the first token of each text, int64 `[batch]`; `None` for 0. Only models whose learned positions
+    /// [count the padding](grid::domain::Arch::counts_left_padding) depend on it.
+    pub first_positions: Option<&'a Tensor>,
+    /// What is dropped; `None` outside of a training with dropout.
+    pub dropout: Option<&'a DropoutMasks>,
+}
+
+/// A decoder-only language model, or an encoder, with float32 weights.
 #[derive(Debug)]
 pub struct Model {
     config: ModelConfig,
@@ -62,14 +77,33 @@ impl Model {
     /// float32 is added to the embeddings of the tokens.
     pub fn hidden_in(&self, ids: &Tensor, noise: Option<&Tensor>, precision: Precision) -> Result<Tensor, Error> {
         self.check_predicts_from_the_left()?;
+        self.check_length(ids)?;
+        self.run(DecoderInputs { noise, ..DecoderInputs::of(ids, Context::Rows) }, precision)
+    }
+
+    /// Final hidden states of the body, as `AutoModel` of `transformers` returns them: `[batch, seq, width]` of this
+    /// precision. A model that [reads whole texts](grid::domain::Arch::reads_whole_texts) does so here.
+    ///
+    /// # Errors
+    /// For texts that are longer than the model's positions, or if libtorch fails.
+    pub fn body(&self, inputs: BodyInputs<'_>, precision: Precision) -> Result<Tensor, Error> {
+        let BodyInputs { ids, padding, first_positions, dropout } = inputs;
+        self.check_length(ids)?;
+        let context = if self.config.arch.reads_whole_texts() { Context::Whole(padding) } else { Context::Rows };
+        let inputs = DecoderInputs { first_positions, dropout, ..DecoderInputs::of(ids, context) };
+        self.decoder.body(inputs, kind(precision))
+    }
+
+    fn check_length(&self, ids: &Tensor) -> Result<(), Error> {
         let (_, seq) = ids.size2()?;
-        if seq > i64::from(self.config.max_positions) {
-            let most = self.config.max_positions;
-            return Err(Error::Input(format!(
-                "a sequence of {seq} tokens is longer than the model's {most} positions"
-            )));
+        let most = self.config.max_positions;
+        match seq <= i64::from(most) {
+            true => Ok(()),
+            false => {
+                let reason = format!("a sequence of {seq} tokens is longer than the model's {most} positions");
+                Err(Error::Input(reason))
+            }
         }
-        self.run(DecoderInputs { ids, noise, context: Context::Rows }, precision)
     }
 
     /// The number of tokens that a text may have in front of its last one; `None` for rotary positions, which `transformers`
@@ -94,7 +128,7 @@ impl Model {
         match arch.backends().contains(&ScoringBackend::Causal) {
             true => Ok(()),
             false => Err(Error::Input(format!(
-                "{} predicts masked tokens, and no text from the left: such a model is evaluated only",
+                "{} predicts masked tokens, and no text from the left: such a model is evaluated and fine-tuned only",
                 arch.name()
             ))),
         }
@@ -110,20 +144,17 @@ impl Model {
 
     /// Final hidden states of tokens in this context: ids `[batch, seq]` int64 -> `[batch, seq, hidden]`.
     pub(super) fn decode(&self, ids: &Tensor, context: Context<'_>, precision: Precision) -> Result<Tensor, Error> {
-        self.run(DecoderInputs { ids, noise: None, context }, precision)
+        self.run(DecoderInputs::of(ids, context), precision)
     }
 
     fn run(&self, inputs: DecoderInputs<'_>, precision: Precision) -> Result<Tensor, Error> {
-        let kind = match precision {
-            Precision::F32 => Kind::Float,
-            Precision::Bf16 => Kind::BFloat16,
-        };
-        self.decoder.hidden(inputs, kind)
+        self.decoder.hidden(inputs, kind(precision))
     }
 
-    /// The name of the vocabulary head in a Hugging Face file.
-    pub fn head_name(&self) -> &'static str {
-        family(self.config.arch).head
+    /// Whether the tensor with this name belongs to the vocabulary head alone.
+    pub fn is_of_head(&self, name: &str) -> bool {
+        let Family { head, head_layers, .. } = family(self.config.arch);
+        name == *head || head_layers.is_some_and(|layers| name.starts_with(layers))
     }
 
     /// The vocabulary head, `[vocab, width]`: logits are `hidden @ head.T`.
@@ -134,6 +165,14 @@ impl Model {
     /// The bias of the vocabulary head, `[vocab]`, if it has one.
     pub fn head_bias(&self) -> Option<&Tensor> {
         self.decoder.head_bias()
+    }
+}
+
+/// The kind of the tensors of a forward pass.
+fn kind(precision: Precision) -> Kind {
+    match precision {
+        Precision::F32 => Kind::Float,
+        Precision::Bf16 => Kind::BFloat16,
     }
 }
 

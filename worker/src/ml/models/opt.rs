@@ -4,8 +4,9 @@
 use grid::domain::{Arch, ModelConfig, NormPlace, Positions};
 use tch::{Kind, Tensor};
 
-use super::attention::{Heads, causal_attention};
+use super::attention::{Heads, attention};
 use super::decoder::{Decoder, DecoderInputs, Family, HEAD};
+use super::dropout::Place;
 use super::layers::{LayerNorm, Linear, linear};
 use crate::ml::error::Error;
 use crate::ml::weights::{PartShape, Weights};
@@ -14,6 +15,7 @@ use crate::ml::weights::{PartShape, Weights};
 pub(super) const FAMILY: Family = Family {
     embedding: EMBEDDING,
     head: HEAD,
+    head_layers: None,
     optional_prefix: Some("model."),
     ignored_buffers: &[],
     build: |config, weights| Ok(Box::new(Opt::new(config, weights)?)),
@@ -105,7 +107,7 @@ impl Decoder for Opt {
         &self.head
     }
 
-    fn hidden(&self, inputs: DecoderInputs<'_>, kind: Kind) -> Result<Tensor, Error> {
+    fn body(&self, inputs: DecoderInputs<'_>, kind: Kind) -> Result<Tensor, Error> {
         let DecoderInputs { ids, context, .. } = inputs;
         let (_, seq) = ids.size2()?;
         let used = self.positions.f_narrow(0, self.position_offset, self.positions.size()[0] - self.position_offset)?;
@@ -124,10 +126,12 @@ impl Decoder for Opt {
         };
         for (layer, block) in self.blocks.iter().enumerate() {
             let packed = block.qkv.apply(&before(&block.attention_norm, &x)?, context)?; // [batch, seq, 3 * hidden]
-            let mixed = causal_attention(&packed, self.attention, None, context, layer)?;
-            x = after(&block.attention_norm, x.f_add(&block.output.apply(&mixed, context)?)?)?;
+            let mixed = attention(&packed, self.attention, None, inputs.layer(layer))?;
+            let mixed = inputs.drop(block.output.apply(&mixed, context)?, Place::Attention(layer))?;
+            x = after(&block.attention_norm, x.f_add(&mixed)?)?;
             let inner = block.up.apply(&before(&block.mlp_norm, &x)?, context)?; // [batch, seq, intermediate]
-            x = after(&block.mlp_norm, x.f_add(&block.down.apply(&inner.f_relu()?, context)?)?)?;
+            let inner = inputs.drop(block.down.apply(&inner.f_relu()?, context)?, Place::FeedForward(layer))?;
+            x = after(&block.mlp_norm, x.f_add(&inner)?)?;
         }
         let x = match &self.norm {
             Some(norm) => norm.apply(&x, self.norm_eps, kind)?,

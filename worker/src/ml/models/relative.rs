@@ -3,7 +3,7 @@
 use grid::domain::PositionSplit;
 use tch::{Device, Kind, Tensor};
 
-use super::attention::Heads;
+use super::attention::{Heads, Layer};
 use super::context::Context;
 use crate::ml::error::Error;
 
@@ -52,6 +52,8 @@ pub(super) struct RelativeAttention<'a> {
     pub indices: &'a Tensor,
     /// What is added to the scores, broadcast to `[batch, head, seq, seq]`.
     pub mask: &'a Tensor,
+    /// The layer.
+    pub layer: Layer<'a>,
 }
 
 impl RelativeAttention<'_> {
@@ -86,6 +88,7 @@ impl RelativeAttention<'_> {
         let to_queries = key.f_matmul(&query_positions.f_transpose(1, 2)?)?.f_gather(3, &index, false)?;
         let scores = query.f_matmul(&key.f_transpose(2, 3)?)?.f_add(&to_keys)?.f_add(&to_queries.f_transpose(2, 3)?)?;
         let weights = scores.f_mul_scalar(scale)?.f_add(self.mask)?.f_softmax(-1, Kind::Float)?;
+        let weights = self.layer.drop_weights(weights)?;
         Ok(weights.f_matmul(&value)?.f_transpose(1, 2)?.f_reshape([batch, seq, width])?)
     }
 }

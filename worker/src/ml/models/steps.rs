@@ -20,7 +20,7 @@ impl Model {
         if !config.arch.is_trained() {
             let name = config.arch.name();
             return Err(Error::Input(format!(
-                "models of the architecture {name} are evaluated only and write no text"
+                "models of the architecture {name} predict masked tokens and write no text"
             )));
         }
         Cache::new(config, self.device(), precision, slots, capacity)

@@ -16,7 +16,7 @@ mod preference;
 mod replies;
 mod simpo;
 
-pub use classification::{Classification, LabelledSequence};
+pub use classification::{Classification, ClassifierDropout, LabelledSequence};
 pub use distill::Distillation;
 pub use kto::{LabelledReplies, LabelledReply};
 pub use language_modeling::{LanguageModeling, TrainingSequence};

@@ -1,20 +1,23 @@
-use grid::domain::Arch;
+use grid::domain::{Arch, ModelConfig};
 
 use super::*;
-use crate::ml::fixtures::small;
+use crate::ml::fixtures::{masked_kinds, small};
 
-fn classifier(arch: Arch, pooling: Pooling) -> Classifier {
-    let model = Model::random(&small(arch), 3, Device::Cpu).unwrap();
+fn classifier(config: &ModelConfig, pooling: Pooling) -> Classifier {
+    let model = Model::random(config, 3, Device::Cpu).unwrap();
     Classifier::new(model, 3, pooling, 5).unwrap()
 }
 
 /// The logits of one input, alone and without padding.
 fn logits_alone(classifier: &Classifier, ids: &[u32]) -> Tensor {
     let wide: Vec<i64> = ids.iter().map(|&id| i64::from(id)).collect();
-    let hidden = classifier.model.hidden(&Tensor::from_slice(&wide).view([1, -1])).unwrap();
+    let padding = Padding { mask: Tensor::zeros([1, 1, 1, ids.len() as i64], (Kind::Float, Device::Cpu)) };
+    let ids = Tensor::from_slice(&wide).view([1, -1]);
+    let inputs = BodyInputs { ids: &ids, padding: &padding, first_positions: None, dropout: None };
+    let hidden = classifier.model.body(inputs, Precision::F32).unwrap();
     let position = match classifier.pooling {
         Pooling::First => 0,
-        Pooling::Last => ids.len() as i64 - 1,
+        Pooling::Last | Pooling::LastLeft => wide.len() as i64 - 1,
     };
     classifier.head(&hidden.select(1, position), None).unwrap()
 }
@@ -40,29 +43,46 @@ fn a_head_is_uniform_within_its_bound_and_a_function_of_the_seed() {
     assert_ne!(values, head(2));
 }
 
-/// With `Pooling::First`, the classifier reads the first token alone.
+/// With `Pooling::First`, the classifier of a causal model reads the first token alone.
 #[test]
 fn logits_do_not_depend_on_the_other_inputs() {
     // Mixed lengths, some inputs equal.
     let inputs: Vec<Vec<u32>> =
         (0..20u32).map(|i| (0..1 + (i * 7) % 29).map(|j| ((i % 15) * 13 + j * 5) % 61).collect()).collect();
     let slices: Vec<&[u32]> = inputs.iter().map(Vec::as_slice).collect();
-    for arch in Arch::TRAINED {
+    for config in Arch::TRAINED.map(small).into_iter().chain(masked_kinds()) {
         for pooling in [Pooling::First, Pooling::Last] {
-            let classifier = classifier(arch, pooling);
+            let classifier = classifier(&config, pooling);
             let got = classifier.logits(&slices, Precision::F32).unwrap();
             let _no_grad = tch::no_grad_guard();
             for (ids, got) in inputs.iter().zip(&got) {
                 let difference = (logits_alone(&classifier, ids).view([-1]) - Tensor::from_slice(got)).abs().max();
-                assert!(difference.double_value(&[]) < 1e-5, "{arch:?} {pooling:?}");
+                assert!(difference.double_value(&[]) < 1e-5, "{config:?} {pooling:?}");
             }
+        }
+    }
+}
+
+/// Weights without a gradient would decay.
+#[test]
+fn every_weight_of_a_classifier_decides_its_logits() {
+    for config in
+        masked_kinds().into_iter().flat_map(|config| [true, false].map(|tied| ModelConfig { tied, ..config.clone() }))
+    {
+        let classifier = classifier(&config, Pooling::First);
+        let group =
+            &InputGroup::split(&classifier.reading().inputs(&[&[3, 9, 2, 7]]), true, 61, |_| vec![1]).unwrap()[0];
+        let pooled = classifier.pooled(&group.padded(Pooling::First).unwrap(), None, Precision::F32).unwrap();
+        classifier.head(&pooled, None).unwrap().get(0).get(0).backward();
+        for weight in classifier.weights().list() {
+            assert!(weight.tensor.grad().defined(), "{config:?}: {:?}", weight.parts);
         }
     }
 }
 
 #[test]
 fn unusable_rows_are_refused() {
-    let classifier = classifier(Arch::Llama, Pooling::Last);
+    let classifier = classifier(&small(Arch::Llama), Pooling::Last);
     let refusal = |ids: &[u32]| classifier.logits(&[&[1, 2], ids], Precision::F32).unwrap_err().to_string();
     assert_eq!(refusal(&[]), "row 1 of the batch has no token");
     assert_eq!(
