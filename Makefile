@@ -26,7 +26,7 @@ check: libtorch
 # Benchmarks against PyTorch. GRID_BENCH_PYTHON names a Python that has the packages of benches/requirements.txt; without
 # it, a virtual environment is created. BENCH="--quick --only f32" passes options to benches/run.py. Zero-shot scoring and
 # fine-tuning are compared only if GRID_BENCH_MODEL names a model folder in Hugging Face format, and GRID_BENCH_DATA the
-# official folder evaluation_data.
+# official folder evaluation_data; scoring of masked tokens only if GRID_BENCH_MASKED_MODEL names a model that predicts them.
 bench: build $(if $(GRID_BENCH_PYTHON),,target/bench/venv/complete)
 	$(or $(GRID_BENCH_PYTHON),target/bench/venv/bin/python) benches/run.py $(BENCH)
 

@@ -224,14 +224,15 @@ def finetuning(model, data, name, position, epochs, rounds):
     )
 
 
-def zero_shot(model, data):
-    """The official zero-shot evaluation of one model on five suites, from BLiMP to reading times."""
+def zero_shot(name, model, data, backend):
+    """The official zero-shot evaluation of one model: on five suites, from BLiMP to reading times, or on the fast sets of two
+    suites for a model that predicts masked tokens."""
     threads = str(cores())
-    peer = [sys.executable, str(ROOT / "benches" / "peers" / "zero_shot.py"), str(model), str(data), threads]
-    ours = [sys.executable, str(ROOT / "benches" / "zero_shot.py"), str(GRID), str(model), str(data), threads]
+    peer = [sys.executable, str(ROOT / "benches" / "peers" / "zero_shot.py"), str(model), str(data), threads, backend]
+    ours = [sys.executable, str(ROOT / "benches" / "zero_shot.py"), str(GRID), str(model), str(data), threads, backend]
     count = {"OMP_NUM_THREADS": threads}
     return Benchmark(
-        name="zero-shot",
+        name=name,
         unit="sequence",
         repeat=1,
         warmup=1,
@@ -254,16 +255,20 @@ def benchmarks(quick):
     for precision in ("f32", "bf16"):
         yield training("12x768", large, 4, precision, 1 if quick else 2)
     # A model folder in Hugging Face format and the official folder evaluation_data, which may not be redistributed.
-    model, data = (os.environ.get(f"GRID_BENCH_{name}") for name in ("MODEL", "DATA"))
+    model, data, masked = (os.environ.get(f"GRID_BENCH_{name}") for name in ("MODEL", "DATA", "MASKED_MODEL"))
     for precision in ("f32", "bf16"):
         yield generation(Path(model).resolve() if model else None, precision, quick)
     if model and data:
         model, data = Path(model).resolve(), Path(data).resolve()
-        yield zero_shot(model, data)
+        yield zero_shot("zero-shot", model, data, "causal")
         for position in ("last", "first"):
             yield finetuning(model, data, position, position, 1 if quick else 3, 3)
     else:
         print("zero-shot, finetune: skipped; set GRID_BENCH_MODEL to a model and GRID_BENCH_DATA to the evaluation data")
+    if masked and data:
+        yield zero_shot("masked-zero-shot", Path(masked).resolve(), Path(data).resolve(), "mlm")
+    else:
+        print("masked-zero-shot: skipped; set GRID_BENCH_MASKED_MODEL to a BERT or RoBERTa, and GRID_BENCH_DATA as above")
 
 
 class Running:
@@ -355,7 +360,7 @@ def main():
     rounds = arguments.rounds or (2 if arguments.quick else 5)
     OUT.mkdir(parents=True, exist_ok=True)
     print(f"{processor()}, {cores()} threads; medians of {rounds} alternating rounds")
-    print(f"{'benchmark':<20} {'peer':<14} {'ours/s':>9} {'peer/s':>9} {'ratio':>6} {'memory':>7}", flush=True)
+    print(f"{'benchmark':<20} {'peer':<14} {'ours/s':>9} {'peer/s':>9} {'ratio':>6} {'memory':>7} {'peak MiB':>9}", flush=True)
     selected = [benchmark for benchmark in benchmarks(arguments.quick) if arguments.only in benchmark.name]
     results = [(benchmark.name, run(benchmark, rounds)) for benchmark in selected]
     if arguments.only in "digests":
@@ -365,7 +370,8 @@ def main():
             ours, peer = result["ours"], result["peer"]
             print(
                 f"{name:<20} {peer['name']:<14} {ours['units_per_second']:>9.0f} "
-                f"{peer['units_per_second']:>9.0f} {result['ratio']:>6.2f} {result['memory_ratio']:>7.2f}",
+                f"{peer['units_per_second']:>9.0f} {result['ratio']:>6.2f} {result['memory_ratio']:>7.2f} "
+                f"{ours['peak_bytes'] / 2**20:>9.0f}",
                 flush=True,
             )
 

@@ -241,7 +241,7 @@ fn models_of_others_are_used_or_refused_with_the_cause() {
 }
 
 #[test]
-fn golden_masked_models_are_evaluated_only() {
+fn golden_masked_models_are_evaluated_and_fine_tuned_only() {
     let Some(model) = recording("golden/architectures/bert-h/model") else { return };
     let spec = "\
 name: masked
@@ -266,6 +266,23 @@ resources: {threads: 1}
         |name: &str| env.query(&format!("select scores from v_items where experiment = '{name}' order by item"));
     assert!(!scores("masked").is_empty());
     assert_eq!(scores("masked"), scores("named"));
+    env.run(
+        0,
+        &[
+            "run",
+            "spec.yaml",
+            "-S",
+            "name=glue",
+            "-S",
+            "evaluate.suites=[glue]",
+            "-S",
+            "finetune={mode: compat, tasks: [wsc], batch_size: 8, epochs: 1}",
+        ],
+    );
+    assert_eq!(
+        env.query("select distinct task from v_scores where experiment = 'glue' and metric = 'accuracy'"),
+        ["wsc"]
+    );
     let text = env.path().join("text.txt");
     fs::write(&text, "the dog sees the cat\n").expect("a file");
     let own = "evaluate={suites: [{name: own, format: perplexity, files: text.txt}]}";

@@ -130,6 +130,40 @@ fn a_vocabulary_with_merges_is_imported_under_its_digest() {
     assert!(refusal.contains("'tokenizer_class' is \"Qwen2Tokenizer\"; create it with"), "{refusal}");
 }
 
+/// The official recipe has the dropout of the configuration. A model without it has the job of a spec without the key.
+#[test]
+fn dropout_changes_the_fine_tunings_of_models_that_have_it() {
+    let env = with_a_model();
+    let jobs = |keys: &[&str]| -> Vec<String> {
+        let mut arguments = vec!["plan", "theirs.yaml", "--format", "json"];
+        let common = ["evaluate.suites=[glue]", "finetune.tasks=[wsc]", "finetune.mode=compat"];
+        arguments.extend(common.iter().chain(keys).flat_map(|key| ["-S", *key]));
+        let plan: serde_json::Value = serde_json::from_str(&env.run(0, &arguments)).expect("JSON");
+        let jobs = plan["jobs"].as_array().expect("jobs");
+        let finetunings = jobs.iter().filter(|job| job["kind"] == "finetune");
+        finetunings.map(|job| job["id"].to_string()).collect()
+    };
+    let (default, none, model) = (jobs(&[]), jobs(&["finetune.dropout=none"]), jobs(&["finetune.dropout=model"]));
+    assert_eq!(default.len(), 3, "the imported model once, and two tuned ones: {default:?}");
+    assert_eq!((&default, &default), (&none, &model));
+
+    let path = env.path().join("theirs/config.json");
+    let config = std::fs::read_to_string(&path).expect("a configuration");
+    let dropping = config.replace("\"attention_dropout\": 0.0", "\"attention_dropout\": 0.2");
+    std::fs::write(path, dropping).expect("a file");
+    let (default, none, model) = (jobs(&[]), jobs(&["finetune.dropout=none"]), jobs(&["finetune.dropout=model"]));
+    assert_eq!(default, model);
+    let changed = default.iter().filter(|job| !none.contains(job)).count();
+    assert_eq!(changed, 1, "tuned models have no dropout in their configuration");
+
+    let one = ["-S", "axes={curriculum: [pretrained]}", "-S", "evaluate.suites=[glue]", "-S", "finetune.mode=compat"];
+    let warned = |dropout: &str| {
+        let key = format!("finetune.dropout={dropout}");
+        env.run(0, &[&["plan", "theirs.yaml", "-S", &key], &one[..]].concat()).contains("without the dropout of 0.2")
+    };
+    assert_eq!(["model", "0.1", "none"].map(warned), [false, false, true]);
+}
+
 #[test]
 fn an_unusable_model_is_refused_before_anything_runs() {
     let env = with_a_model();

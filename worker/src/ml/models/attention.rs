@@ -4,7 +4,7 @@ use grid::domain::{Arch, Mistral, ModelConfig};
 use tch::{Device, Kind, Tensor};
 
 use super::cache::CachedLayer;
-use super::context::Context;
+use super::context::{Context, Padding};
 use super::dropout::DropoutMasks;
 use super::rotary::Rotary;
 use crate::ml::error::Error;
@@ -101,6 +101,24 @@ pub(super) fn attention(
         _ => {}
     }
     shim::causal_attention(&packed, heads.queries, heads.keys, angles)
+}
+
+/// Softmax attention of one token of each text to all of its tokens: query `[batch, 1, heads * dim]`, keys and values `[batch,
+/// seq, 2 * heads * dim]` -> `[batch, 1, heads * dim]`.
+pub(super) fn attention_of_one(
+    query: &Tensor,
+    keys_values: &Tensor,
+    heads: Heads,
+    padding: &Padding,
+) -> Result<Tensor, Error> {
+    let (batch, seq, _) = keys_values.size3()?;
+    let Heads { queries, dim, .. } = heads;
+    let parts = keys_values.f_view([batch, seq, 2, queries, dim])?.f_permute([2, 0, 3, 1, 4])?;
+    let (key, value) = (parts.f_select(0, 0)?, parts.f_select(0, 1)?); // [batch, head, seq, dim]
+    let query = query.f_view([batch, 1, queries, dim])?.f_transpose(1, 2)?;
+    let mask = padding.mask.f_to_kind(query.kind())?;
+    let mixed = Tensor::f_scaled_dot_product_attention(&query, &key, &value, Some(&mask), 0.0, false, None, false)?;
+    Ok(mixed.f_transpose(1, 2)?.f_reshape([batch, 1, queries * dim])?)
 }
 
 /// Queries and keys `[batch, seq, queries + keys, dim]`, and values `[batch, seq, keys, dim]`.

@@ -4,7 +4,7 @@
 use grid::domain::{Arch, Gelu, ModelConfig, Positions};
 use tch::{Kind, Tensor};
 
-use super::attention::{Heads, attention};
+use super::attention::{Heads, attention, attention_of_one};
 use super::context::Context;
 use super::decoder::{Decoder, DecoderInputs, Family};
 use super::dropout::Place;
@@ -142,21 +142,13 @@ impl Bert {
     }
 }
 
-impl Decoder for Bert {
-    fn head(&self) -> &Tensor {
-        &self.head
-    }
-
-    fn head_bias(&self) -> Option<&Tensor> {
-        Some(&self.head_bias)
-    }
-
-    fn body(&self, inputs: DecoderInputs<'_>, kind: Kind) -> Result<Tensor, Error> {
-        let DecoderInputs { ids, context, .. } = inputs;
-        if !matches!(context, Context::Whole(_)) {
+impl Bert {
+    /// The normalized embeddings of the tokens: `[batch, seq, hidden]`, float32.
+    fn embed(&self, inputs: &DecoderInputs<'_>) -> Result<Tensor, Error> {
+        let ids = inputs.ids;
+        if !matches!(inputs.context, Context::Whole(_)) {
             return Err(Error::Input("a model of the BERT family reads whole texts only".to_owned()));
         }
-        let norm = |norm: &LayerNorm, x: &Tensor| norm.apply(x, self.norm_eps, Kind::Float);
         let positions = match self.padding {
             None => {
                 let offset = self.position_offset;
@@ -168,23 +160,76 @@ impl Decoder for Bert {
                 Tensor::f_embedding(&self.positions, &rows, -1, false, false)?
             }
         };
-        let x = inputs.embed(&self.embedding)?.f_add(&self.types.f_select(0, 0)?)?; // [batch, seq, hidden], float32
-        let mut x = inputs.drop(norm(&self.embedding_norm, &x.f_add(&positions)?)?, Place::Embedding)?;
-        for (layer, block) in self.blocks.iter().enumerate() {
-            let packed = block.qkv.apply(&x.f_to_kind(kind)?, context)?; // [batch, seq, 3 * hidden]
-            let mixed = attention(&packed, self.attention, None, inputs.layer(layer))?;
-            let mixed = inputs.drop(block.output.apply(&mixed, context)?, Place::Attention(layer))?;
-            x = norm(&block.attention_norm, &x.f_add(&mixed)?)?;
-            let inner = gelu(&block.up.apply(&x.f_to_kind(kind)?, context)?, self.gelu)?; // [batch, seq, intermediate]
-            let inner = inputs.drop(block.down.apply(&inner, context)?, Place::FeedForward(layer))?;
-            x = norm(&block.mlp_norm, &x.f_add(&inner)?)?;
-        }
+        let x = inputs.embed(&self.embedding)?.f_add(&self.types.f_select(0, 0)?)?;
+        let x = self.embedding_norm.apply(&x.f_add(&positions)?, self.norm_eps, Kind::Float)?;
+        inputs.drop(x, Place::Embedding)
+    }
+
+    /// A whole layer: `[batch, seq, hidden]` float32 -> the same.
+    fn layer(&self, layer: usize, x: &Tensor, inputs: &DecoderInputs<'_>, kind: Kind) -> Result<Tensor, Error> {
+        let packed = self.blocks[layer].qkv.apply(&x.f_to_kind(kind)?, inputs.context)?; // [batch, seq, 3 * hidden]
+        let mixed = attention(&packed, self.attention, None, inputs.layer(layer))?;
+        self.after_attention(layer, x, &mixed, inputs, kind)
+    }
+
+    /// The rest of a layer: its input and mixed values, `[batch, seq, hidden]` -> its output, float32 of the same shape.
+    fn after_attention(
+        &self,
+        layer: usize,
+        x: &Tensor,
+        mixed: &Tensor,
+        inputs: &DecoderInputs<'_>,
+        kind: Kind,
+    ) -> Result<Tensor, Error> {
+        let (block, context) = (&self.blocks[layer], inputs.context);
+        let norm = |norm: &LayerNorm, x: &Tensor| norm.apply(x, self.norm_eps, Kind::Float);
+        let mixed = inputs.drop(block.output.apply(mixed, context)?, Place::Attention(layer))?;
+        let x = norm(&block.attention_norm, &x.f_add(&mixed)?)?;
+        let inner = gelu(&block.up.apply(&x.f_to_kind(kind)?, context)?, self.gelu)?; // [batch, seq, intermediate]
+        let inner = inputs.drop(block.down.apply(&inner, context)?, Place::FeedForward(layer))?;
+        norm(&block.mlp_norm, &x.f_add(&inner)?)
+    }
+
+    /// The first layers of the vocabulary head: `[.., hidden]` of this kind -> the same.
+    fn transform(&self, x: &Tensor, context: Context<'_>, kind: Kind) -> Result<Tensor, Error> {
+        let transformed = gelu(&self.transform.apply(x, context)?, self.gelu)?;
+        self.transform_norm.apply(&transformed.f_to_kind(Kind::Float)?, self.norm_eps, kind)
+    }
+}
+
+impl Decoder for Bert {
+    fn head(&self) -> &Tensor {
+        &self.head
+    }
+
+    fn head_bias(&self) -> Option<&Tensor> {
+        Some(&self.head_bias)
+    }
+
+    fn body(&self, inputs: DecoderInputs<'_>, kind: Kind) -> Result<Tensor, Error> {
+        let embedded = self.embed(&inputs)?;
+        let layer = |x: Tensor, layer: usize| self.layer(layer, &x, &inputs, kind);
+        let x = (0..self.blocks.len()).try_fold(embedded, layer)?;
         Ok(x.f_to_kind(kind)?)
     }
 
     fn hidden(&self, inputs: DecoderInputs<'_>, kind: Kind) -> Result<Tensor, Error> {
-        let (context, x) = (inputs.context, self.body(inputs, kind)?);
-        let transformed = gelu(&self.transform.apply(&x, context)?, self.gelu)?;
-        self.transform_norm.apply(&transformed.f_to_kind(Kind::Float)?, self.norm_eps, kind)
+        self.transform(&self.body(inputs, kind)?, inputs.context, kind)
+    }
+
+    /// Of the last layer, only keys and values are computed at the other tokens.
+    fn hidden_at(&self, inputs: DecoderInputs<'_>, tokens: &Tensor, kind: Kind) -> Result<Tensor, Error> {
+        let (Context::Whole(padding), Some((last, first))) = (inputs.context, self.blocks.split_last()) else {
+            return Ok(self.hidden(inputs, kind)?.f_flatten(0, 1)?.f_index_select(0, tokens)?);
+        };
+        let embedded = self.embed(&inputs)?;
+        let x = (0..first.len()).try_fold(embedded, |x, layer| self.layer(layer, &x, &inputs, kind))?;
+        let (_, _, hidden) = x.size3()?;
+        let at = x.f_flatten(0, 1)?.f_index_select(0, tokens)?.f_unsqueeze(1)?; // [batch, 1, hidden]
+        let query = last.qkv.apply_part(&at.f_to_kind(kind)?, 0..hidden)?;
+        let keys_values = last.qkv.apply_part(&x.f_to_kind(kind)?, hidden..3 * hidden)?; // [batch, seq, 2 * hidden]
+        let mixed = attention_of_one(&query, &keys_values, self.attention, padding)?;
+        let x = self.after_attention(first.len(), &at, &mixed, &inputs, kind)?.f_squeeze_dim(1)?; // [batch, hidden]
+        self.transform(&x.f_to_kind(kind)?, inputs.context, kind)
     }
 }

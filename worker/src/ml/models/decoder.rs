@@ -83,6 +83,14 @@ pub trait Decoder: Debug + Send {
         self.body(inputs, kind)
     }
 
+    /// The same at some tokens only, `[tokens]` int64 in the flattened rows, one of each row: `[tokens, width]`.
+    ///
+    /// # Errors
+    /// If libtorch fails.
+    fn hidden_at(&self, inputs: DecoderInputs<'_>, tokens: &Tensor, kind: Kind) -> Result<Tensor, Error> {
+        Ok(self.hidden(inputs, kind)?.f_flatten(0, 1)?.f_index_select(0, tokens)?)
+    }
+
     /// The vocabulary head, `[vocab, width]`: logits are `hidden @ head.T`, plus the bias.
     fn head(&self) -> &Tensor;
 

@@ -4,6 +4,8 @@
 //! The residual stream is always float32; `kind` is that of the activations between two additions to it (float32 or
 //! bfloat16).
 
+use std::ops::Range;
+
 use grid::domain::Gelu;
 use tch::{Kind, Tensor};
 
@@ -137,6 +139,14 @@ impl Linear {
         }
         let bias = self.bias.as_ref().map(|bias| context.weight(bias, x.kind())).transpose()?;
         Ok(x.f_linear(&weight, bias.as_ref())?)
+    }
+
+    /// Some of the outputs: `[.., in]` -> `[.., length of the range]`, of the kind of `x`.
+    pub(super) fn apply_part(&self, x: &Tensor, outputs: Range<i64>) -> Result<Tensor, Error> {
+        let part =
+            |tensor: &Tensor| tensor.f_narrow(0, outputs.start, outputs.end - outputs.start)?.f_to_kind(x.kind());
+        let bias = self.bias.as_ref().map(part).transpose()?;
+        Ok(x.f_linear(&part(&self.weight)?, bias.as_ref())?)
     }
 }
 

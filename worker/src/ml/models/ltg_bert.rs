@@ -129,6 +129,12 @@ impl LtgBert {
         Ok(x.f_layer_norm([width], None::<&Tensor>, None::<&Tensor>, self.norm_eps, true)?)
     }
 
+    /// The first layers of the vocabulary head: `[.., hidden]` float32 -> the same of this kind.
+    fn transform(&self, x: &Tensor, context: Context<'_>, kind: Kind) -> Result<Tensor, Error> {
+        let transformed = self.transform.apply(&self.normalize(x)?, context)?;
+        Ok(self.normalize(&gelu(&transformed, Gelu::Exact)?)?.f_to_kind(kind)?)
+    }
+
     /// `[batch, seq, hidden]` float32 -> the same.
     fn attend(&self, layer: usize, x: &Tensor, shared: &Shared<'_>) -> Result<Tensor, Error> {
         let (block, context) = (&self.blocks[layer], shared.inputs.context);
@@ -227,8 +233,11 @@ impl Decoder for LtgBert {
     }
 
     fn hidden(&self, inputs: DecoderInputs<'_>, kind: Kind) -> Result<Tensor, Error> {
-        let (context, x) = (inputs.context, self.body(inputs, Kind::Float)?);
-        let transformed = self.transform.apply(&self.normalize(&x)?, context)?;
-        Ok(self.normalize(&gelu(&transformed, Gelu::Exact)?)?.f_to_kind(kind)?)
+        self.transform(&self.body(inputs, Kind::Float)?, inputs.context, kind)
+    }
+
+    fn hidden_at(&self, inputs: DecoderInputs<'_>, tokens: &Tensor, kind: Kind) -> Result<Tensor, Error> {
+        let x = self.body(inputs, Kind::Float)?.f_flatten(0, 1)?.f_index_select(0, tokens)?;
+        self.transform(&x, inputs.context, kind)
     }
 }

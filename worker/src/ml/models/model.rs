@@ -116,10 +116,16 @@ impl Model {
         limited.then_some(*max_positions)
     }
 
-    /// What the vocabulary head takes at each token of whole texts, each of whose tokens attends to all of its text: ids
-    /// `[batch, seq]` int64 -> `[batch, seq, width]`, float32.
-    pub fn hidden_of_whole_texts(&self, ids: &Tensor, padding: &Padding) -> Result<Tensor, Error> {
+    /// The same as [`Model::hidden_in_whole_texts`] at all tokens, by another way: `[batch, seq, width]`.
+    #[cfg(test)]
+    pub(crate) fn hidden_of_whole_texts(&self, ids: &Tensor, padding: &Padding) -> Result<Tensor, Error> {
         self.decode(ids, Context::Whole(padding), Precision::F32)
+    }
+
+    /// What the vocabulary head takes at one token of each of several whole texts, each of whose tokens attends to all of its
+    /// text: ids `[batch, seq]` and indices of tokens in the flattened ids `[batch]`, int64 -> `[batch, width]`, float32.
+    pub fn hidden_in_whole_texts(&self, ids: &Tensor, padding: &Padding, tokens: &Tensor) -> Result<Tensor, Error> {
+        self.decoder.hidden_at(DecoderInputs::of(ids, Context::Whole(padding)), tokens, Kind::Float)
     }
 
     /// Refuses a model that only predicts masked tokens.

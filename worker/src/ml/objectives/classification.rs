@@ -206,11 +206,12 @@ mod tests {
     const HEAD: ClassifierDropout =
         ClassifierDropout { head: 0.25, body: Dropout { embedding: 0.0, attention: 0.0, residual: 0.0, layers: 0.0 } };
 
-    /// The logits of one sequence, alone; padded on the left to `longest` tokens if the pooling asks for that.
+    /// The logits of one sequence, alone; padded on the left to `longest` tokens if the pooling asks for that. The padding
+    /// token is that of RoBERTa, which has no position.
     fn logits_alone(classifier: &Classifier, ids: &[u32], longest: usize, dropout: Option<&Tensor>) -> Tensor {
         let Reading { pooling, whole, .. } = classifier.reading();
         let padding = if pooling == Pooling::LastLeft { longest - ids.len() } else { 0 };
-        let wide: Vec<i64> = std::iter::repeat_n(0, padding).chain(ids.iter().map(|&id| i64::from(id))).collect();
+        let wide: Vec<i64> = std::iter::repeat_n(1, padding).chain(ids.iter().map(|&id| i64::from(id))).collect();
         let width = wide.len() as i64;
         let wide = Tensor::from_slice(&wide).view([1, -1]);
         let position = if pooling == Pooling::First { 0 } else { width - 1 };

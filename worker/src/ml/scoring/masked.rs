@@ -77,8 +77,8 @@ pub(super) fn forward(model: &Model, rows: &[MaskedRow], results: &mut [Vec<f32>
     }
     let put = |numbers: &[i64]| -> Result<Tensor, Error> { Ok(Tensor::f_from_slice(numbers)?.f_to_device(device)?) };
     let mask = Tensor::f_from_slice(&mask)?.f_to_device(device)?.f_view([shape[0], 1, 1, shape[1]])?;
-    let hidden = model.hidden_of_whole_texts(&put(&ids)?.f_view(shape)?, &Padding { mask })?; // [row, token, width]
-    let hidden = hidden.f_flatten(0, 1)?.f_index_select(0, &put(&positions)?)?; // [row, width]
+    let ids = put(&ids)?.f_view(shape)?;
+    let hidden = model.hidden_in_whole_texts(&ids, &Padding { mask }, &put(&positions)?)?; // [row, width]
     let logits = hidden.f_linear(model.head(), model.head_bias())?;
     let normalizers = logits.f_logsumexp([1], true)?;
     let answers: Vec<(usize, &Answer)> = rows
