@@ -18,18 +18,18 @@ const TASK_KEYS: [&str; 4] = ["learning_rate", "batch_size", "epochs", "search"]
 /// | key | meaning | default |
 /// |---|---|---|
 /// | `tasks:` | a list, or a mapping of tasks to keys of their own (`rte: {epochs: 5}`) | all tasks of the data |
-/// | `seeds:` | seeds of classifier, data order and dropout, with a job for each: a number of seeds to derive from the cell's seed (1 → 101, 102, 103; see [`FinetuneSeeds`]), or a list of seeds for every model | 3; compat `[42]` |
-/// | `mode:` | `fixed`, or `compat` for the official recipe | that of `evaluate` |
-/// | `pooling:` | classify the `last` or `first` token of the input; `last_left` is `last` with inputs that are padded on the left to the longest of their batch, as in the official pipeline of 2026, which moves the positions of GPT-2 and BERT | `last`; compat `first` |
-/// | `dropout:` | dropout inside the model: that of its `config.json` (`model`), `none`, or a share in place of every probability there; the classifier has its own of 0.1 | `none`; compat `model` |
-/// | `selection:` | select the epoch on the other, `held_out` half of the rows, on the `test` rows themselves, or take the `last_epoch` | `held_out`; compat `test` |
+/// | `seeds:` | seeds of classifier, data order and dropout, with a job for each: a number of seeds to derive from the cell's seed (1 → 101, 102, 103; see [`FinetuneSeeds`]), or a list of seeds for every model | 3; official `[42]` |
+/// | `mode:` | `fixed`; `compat-2025` (or `compat`) or `compat-2026` for the official recipe of that year | that of `evaluate` |
+/// | `pooling:` | classify the `last` or `first` token of the input; `last_left` is `last` with inputs that are padded on the left to the longest of their batch, as in the official pipeline of 2026, which moves the positions of GPT-2 and BERT | `last`; 2025 `first`, 2026 `last_left` |
+/// | `dropout:` | dropout inside the model: that of its `config.json` (`model`), `none`, or a share in place of every probability there; the classifier has its own of 0.1 | `none`; official `model` |
+/// | `selection:` | select the epoch on the other, `held_out` half of the rows, on the `test` rows themselves, or take the `last_epoch` | `held_out`; official `test` |
 /// | `learning_rate:` | peak learning rate; also for a task | 3e-5 |
 /// | `batch_size:` | rows; also for a task | 32; boolq and multirc 16 |
 /// | `epochs:` | also for a task | 10; wsc 30 |
 /// | `search:` | lists of values of the three keys above, of which every combination is tried; also for a task; needs `selection: held_out` | none |
 /// | `max_length:` | tokens of the longest input | 512 |
-/// | `accumulation:` | parts of a batch whose mean losses are summed (compat) or averaged | 1 |
-/// | `accumulated:` | `mean` or `sum` over these parts | `mean`; compat `sum` |
+/// | `accumulation:` | parts of a batch whose mean losses are summed (2025) or averaged | 1 |
+/// | `accumulated:` | `mean` or `sum` over these parts | `mean`; 2025 `sum` |
 /// | `precision:` | `f32`, or `bf16` with 32-bit weights | `f32` |
 /// | `keep:` | whether to keep the scored weights, in `classifier/` of the results, or in `classifier-even-rows/` and `classifier-odd-rows/` if two halves are scored | false |
 pub(super) fn finetunings(
@@ -43,11 +43,17 @@ pub(super) fn finetunings(
     let node = node.unwrap_or(&nothing);
     let Some(mut fields) = Fields::of(node, "'finetune'", log) else { return vec![] };
     let mode = fields.get("mode", mode.of(Suite::Glue), choice(Mode::NAMES));
-    let compat = mode == Mode::COMPAT;
+    let compat_2026 = mode == Mode::COMPAT_2026;
+    let compat = mode == Mode::COMPAT || compat_2026;
     let seeds = fields.take("seeds").and_then(|node| seeds(node, log));
     let seeds = seeds.unwrap_or(if compat { FinetuneSeeds::Listed(vec![42]) } else { FinetuneSeeds::Derived(3) });
     let pooling = choice([("last", Pooling::Last), ("first", Pooling::First), ("last_left", Pooling::LastLeft)]);
-    let pooling = fields.get("pooling", if compat { Pooling::First } else { Pooling::Last }, pooling);
+    let usual = match mode {
+        Mode::COMPAT => Pooling::First,
+        Mode::COMPAT_2026 => Pooling::LastLeft,
+        _ => Pooling::Last,
+    };
+    let pooling = fields.get("pooling", usual, pooling);
     let rules = choice([
         ("held_out", SelectionRule::HeldOut),
         ("test", SelectionRule::Test),
@@ -56,10 +62,11 @@ pub(super) fn finetunings(
     let rule = fields.get("selection", if compat { SelectionRule::Test } else { SelectionRule::HeldOut }, rules);
     let max_length = fields.get("max_length", 512, small(1..=1_000_000));
     let parts = fields.get("accumulation", 1, small(1..=65_536));
-    let gradient_scale = match fields.get("accumulated", compat, choice([("mean", false), ("sum", true)])) {
-        true => parts,
-        false => 1,
-    };
+    let gradient_scale =
+        match fields.get("accumulated", compat && !compat_2026, choice([("mean", false), ("sum", true)])) {
+            true => parts,
+            false => 1,
+        };
     let precision = choice([("f32", Precision::F32), ("bf16", Precision::Bf16)]);
     let precision = fields.get("precision", Precision::F32, precision);
     let dropout = fields.get("dropout", if compat { BodyDropout::Model } else { BodyDropout::None }, dropout);

@@ -33,6 +33,9 @@ fn glue_is_fine_tuned_right_by_default_and_officially_on_demand() {
         keep: false,
     };
     assert_eq!(official.recipe, wanted);
+    let later = &tunings("finetune: {mode: compat-2026, accumulation: 4, tasks: [wsc]}")[0];
+    assert_eq!((later.mode, &later.seeds), (Mode::COMPAT_2026, &official.seeds));
+    assert_eq!(later.recipe, FinetuneRecipe { pooling: Pooling::LastLeft, ..wanted });
 
     let switched = &tunings(
         "finetune: {mode: compat, pooling: last, selection: last_epoch, accumulation: 4, epochs: 3, keep: true, \
