@@ -103,10 +103,11 @@ pub struct PrepareJob {
     pub data: Prepared,
     /// The share of documents or records held out for validation, in 0..1.
     pub held_out: f64,
-    /// Whether the tokens of the records' own text are marked, which [`LossMask::Instruction`] needs.
+    /// Whether the tokens of the records' own text are marked, which
+    /// [`LossMask::Instruction`](super::LossMask::Instruction) needs.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub own_text: bool,
-    /// Whether the texts of prompts and replies are kept, which [`Shots`] need.
+    /// Whether the texts of prompts and replies are kept, which [`Shots`](super::Shots) need.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub texts: bool,
 }
