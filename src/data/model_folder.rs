@@ -8,6 +8,7 @@ use crate::domain::hugging_face::files::{
     VOCABULARY, WEIGHTS,
 };
 use crate::domain::hugging_face::shards;
+use crate::domain::remote::MAIN;
 use crate::domain::{ConfigFile, Digest, ForeignModel, RemoteLocation};
 
 use super::download::{CachedData, DataCache};
@@ -25,10 +26,10 @@ pub(super) enum FoundModel {
 /// Finds the files of a model: in its folder, or for a Hub id in the cache of grid or of the Hugging Face tools.
 ///
 /// # Errors
-/// A folder without a usable model; fetched files that have changed.
+/// A folder without a usable model or without the wanted revision; fetched files that have changed.
 pub(super) fn find(model: &ForeignModel, cache: &DataCache) -> Result<FoundModel, DataError> {
     if model.folder.is_dir() {
-        return files(&model.folder).map(FoundModel::Files);
+        return files(&local_revision(&model.folder, model.revision.as_deref())?).map(FoundModel::Files);
     }
     let path = model.folder.display().to_string();
     let Some(remote) = model.remote() else { return Ok(FoundModel::Nothing(path)) };
@@ -39,6 +40,21 @@ pub(super) fn find(model: &ForeignModel, cache: &DataCache) -> Result<FoundModel
     match hugging_face_cache().and_then(|cache| snapshot(&cache, &remote.place, pinned)) {
         Some(snapshot) => files(&snapshot).map(FoundModel::Files),
         None => Ok(FoundModel::Nothing(format!("{remote}, and there is no folder {path}"))),
+    }
+}
+
+/// The folder of a revision in a local folder: a folder of that name, as `grid export hf --branches` writes it. The folder
+/// itself is the main revision if it is a model folder.
+fn local_revision(folder: &Path, revision: Option<&str>) -> Result<PathBuf, DataError> {
+    let revision = revision.unwrap_or(MAIN);
+    let within = folder.join(revision);
+    match revision == MAIN {
+        true if folder.join(CONFIG).exists() || !within.join(CONFIG).exists() => Ok(folder.to_owned()),
+        false if !within.is_dir() => {
+            let problem = format!("has no folder {revision}, which would be the revision of this name");
+            Err(DataError::Model { path: folder.to_owned(), problem })
+        }
+        true | false => Ok(within),
     }
 }
 
@@ -251,11 +267,43 @@ mod tests {
     }
 
     #[test]
+    fn revisions_of_a_local_folder_are_folders_in_it() {
+        let model = [("config.json", "{}"), ("model.safetensors", ""), ("tokenizer.json", "{}")];
+        let names = |prefix: &str| model.map(|(name, text)| (format!("{prefix}{name}"), text));
+        let all: Vec<(String, &str)> = names("main/").into_iter().chain(names("chck_1M/")).collect();
+        let all: Vec<(&str, &str)> = all.iter().map(|(name, text)| (name.as_str(), *text)).collect();
+        let folder = folder_with(&all);
+        let found = |revision: Option<&str>| {
+            let revision = revision.map(str::to_owned);
+            let model = ForeignModel { name: "x".into(), folder: folder.path().to_owned(), revision };
+            match find(&model, &DataCache::default()) {
+                Ok(FoundModel::Files(files)) => files[0].parent().unwrap().strip_prefix(folder.path()).unwrap().to_owned(),
+                Ok(FoundModel::Nothing(location)) => panic!("nothing at {location}"),
+                Err(error) => PathBuf::from(error.to_string().split_once(" has ").unwrap().1),
+            }
+        };
+        assert_eq!(found(None), Path::new("main"));
+        assert_eq!(found(Some("main")), Path::new("main"));
+        assert_eq!(found(Some("chck_1M")), Path::new("chck_1M"));
+        assert_eq!(
+            found(Some("chck_2M")).to_str().unwrap(),
+            "no folder chck_2M, which would be the revision of this name"
+        );
+        for (name, text) in model {
+            fs::write(folder.path().join(name), text).unwrap();
+        }
+        assert_eq!(found(None), Path::new(""), "the folder itself is a model");
+        fs::remove_dir_all(folder.path().join("main")).unwrap();
+        assert_eq!(found(Some("main")), Path::new(""));
+    }
+
+    #[test]
     fn what_is_nowhere_is_missing() {
-        let model = ForeignModel { name: "org/no-such@v1".into(), folder: "/spec/org/no-such@v1".into() };
+        let named = |name: &str, folder: &str| ForeignModel { name: name.into(), folder: folder.into(), revision: None };
+        let model = named("org/no-such@v1", "/spec/org/no-such@v1");
         let FoundModel::Nothing(location) = find(&model, &DataCache::default()).unwrap() else { panic!("found") };
         assert_eq!(location, "hf:org/no-such@v1, and there is no folder /spec/org/no-such@v1");
-        let model = ForeignModel { name: "../models/a".into(), folder: "/spec/../models/a".into() };
+        let model = named("../models/a", "/spec/../models/a");
         let FoundModel::Nothing(location) = find(&model, &DataCache::default()).unwrap() else { panic!("found") };
         assert_eq!(location, "/spec/../models/a");
     }

@@ -32,13 +32,23 @@ pub struct Pretraining {
     pub milestones: Vec<Milestone>,
 }
 
+/// A model that was trained elsewhere, with its own tokenizer.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ImportedModel {
+    /// The model.
+    pub model: ForeignModel,
+    /// Its earlier revisions, each with the text that it had seen, in ascending order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub revisions: Vec<(Milestone, ForeignModel)>,
+}
+
 /// The model of a cell before any tuning.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub enum BaseModel {
     /// A model that the experiment trains.
     Trained(Box<Pretraining>),
     /// An imported model with its own tokenizer.
-    Imported(ForeignModel),
+    Imported(Box<ImportedModel>),
     /// The result of a recorded job.
     Recorded(JobId),
 }
@@ -62,6 +72,24 @@ impl BaseModel {
         }
     }
 
+    /// The milestones of its pretraining at which it can be scored, in ascending order. Those of a recorded model are known
+    /// once its folder is read.
+    pub fn milestones(&self) -> Vec<Milestone> {
+        match self {
+            BaseModel::Trained(base) => base.milestones.clone(),
+            BaseModel::Imported(base) => base.revisions.iter().map(|(milestone, _)| *milestone).collect(),
+            BaseModel::Recorded(_) => vec![],
+        }
+    }
+
+    /// The earlier revisions of an imported model, each with its milestone.
+    pub fn revisions(&self) -> &[(Milestone, ForeignModel)] {
+        match self {
+            BaseModel::Imported(base) => &base.revisions,
+            BaseModel::Trained(_) | BaseModel::Recorded(_) => &[],
+        }
+    }
+
     /// The datasets that the tokenizers of the model and of its teachers are trained on.
     pub fn tokenizer_datasets_mut(&mut self) -> Vec<&mut Dataset> {
         let BaseModel::Trained(base) = self else { return vec![] };
@@ -70,7 +98,7 @@ impl BaseModel {
         tokenizer_datasets.iter_mut().chain(teachers.flat_map(|model| model.base.tokenizer_datasets_mut())).collect()
     }
 
-    /// All data and models that it is made of, possibly with duplicates.
+    /// All data and models that it is made of, without earlier revisions, possibly with duplicates.
     pub(super) fn sources(&self) -> Vec<Source> {
         let mut sources: Vec<Source> = vec![];
         match self {
@@ -78,7 +106,7 @@ impl BaseModel {
                 sources.extend(base.corpora.iter().chain(&base.tokenizer_corpora).map(|corpus| corpus.source.clone()));
                 sources.extend(base.tokenizer_datasets.iter().map(|dataset| dataset.source.clone()));
             }
-            BaseModel::Imported(model) => sources.push(Source::Model(model.clone())),
+            BaseModel::Imported(base) => sources.push(Source::Model(base.model.clone())),
             BaseModel::Recorded(_) => {}
         }
         sources.extend(self.teachers().iter().flat_map(|teacher| teacher.base.sources()));

@@ -15,6 +15,7 @@ use super::objective::TuneObjective;
 use super::resources::Resources;
 use super::seed::FinetuneSeeds;
 use super::source::{DataEntry, Dataset, Source};
+use super::suite::Suite;
 use super::table::{NamedTable, Reference};
 use super::test_set::Test;
 use super::training::{Length, Training};
@@ -244,9 +245,18 @@ impl Recipe {
         own.flat_map(|model| std::iter::once(model).chain(model.base.teachers()))
     }
 
+    /// Whether earlier revisions of the base model are scored: at every milestone, or for the age of acquisition.
+    pub fn scores_revisions(&self) -> bool {
+        !self.milestone_evaluations.is_empty()
+            || self.evaluations.iter().any(|evaluation| evaluation.test.suite() == Suite::Aoa)
+    }
+
     /// All data and models that the cell reads, possibly with duplicates.
     pub fn sources(&self) -> Vec<Source> {
         let mut sources = self.base.sources();
+        if self.scores_revisions() {
+            sources.extend(self.base.revisions().iter().map(|(_, model)| Source::Model(model.clone())));
+        }
         sources.extend(self.stages.iter().flat_map(Stage::further_models).flat_map(|model| model.base.sources()));
         let datasets = self.stages.iter().flat_map(Stage::all_datasets);
         for dataset in datasets {

@@ -170,8 +170,13 @@ pub struct LogprobsJob {
 pub struct EvalJob {
     /// The pretrain, import or tune job whose weights are scored.
     pub model: JobId,
-    /// The milestone of that job to score; `None` for its final model.
+    /// The milestone of that job to score; `None` for its final model. The model of an import job is itself the one of the
+    /// milestone.
     pub milestone: Option<Milestone>,
+    /// The import jobs of the earlier revisions of an imported model, in ascending order, for a suite that scores all
+    /// milestones at once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub revisions: Vec<(Milestone, JobId)>,
     /// What it is scored on.
     #[serde(rename = "suite")]
     pub test: Test,
@@ -312,7 +317,9 @@ impl Job {
                 let all = std::iter::once(job.parent).chain(read).chain(validated).chain(references).chain(teachers);
                 all.chain(job.pool()).collect()
             }
-            Job::Eval(job) => vec![job.model],
+            Job::Eval(job) => {
+                std::iter::once(job.model).chain(job.revisions.iter().map(|(_, revision)| *revision)).collect()
+            }
             Job::Finetune(job) => vec![job.model],
         };
         let mut seen = std::collections::HashSet::new();

@@ -28,6 +28,24 @@ impl Milestone {
         rungs.filter(|words| *words <= most).map(Milestone::Words).collect()
     }
 
+    /// The name of the revision that a submission to BabyLM has for the milestone, `chck_20M`; `None` for one that is not in
+    /// whole millions of words.
+    pub fn revision(self) -> Option<String> {
+        match self {
+            Milestone::Words(words) if words > 0 && words.is_multiple_of(1_000_000) => {
+                Some(format!("chck_{}M", words / 1_000_000))
+            }
+            Milestone::Words(_) | Milestone::Tokens(_) => None,
+        }
+    }
+
+    /// The milestone of a revision with a name such as `chck_20M`; `None` for other names.
+    pub fn of_revision(name: &str) -> Option<Self> {
+        let millions = name.strip_prefix("chck_")?.strip_suffix('M')?;
+        let words = millions.parse::<u64>().ok()?.checked_mul(1_000_000)?;
+        Some(Milestone::Words(words)).filter(|milestone| milestone.revision().as_deref() == Some(name))
+    }
+
     /// The number of words or tokens.
     pub fn count(self) -> u64 {
         match self {
@@ -100,6 +118,19 @@ mod tests {
         assert_eq!(millions(100_000_000), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100]);
         assert_eq!(millions(u64::MAX).len(), 28);
         assert_eq!(millions(u64::MAX).last(), Some(&1000));
+    }
+
+    #[test]
+    fn revisions_are_named_by_millions_of_words() {
+        for (words, name) in [(1_000_000, "chck_1M"), (1_000_000_000, "chck_1000M")] {
+            assert_eq!(Milestone::Words(words).revision().as_deref(), Some(name));
+            assert_eq!(Milestone::of_revision(name), Some(Milestone::Words(words)));
+        }
+        let others = [Milestone::Words(0), Milestone::Words(1_500_000), Milestone::Tokens(1_000_000)];
+        assert_eq!(others.map(Milestone::revision), [None, None, None]);
+        for name in ["chck_M", "chck_0M", "chck_01M", "chck_1k", "chck_+1M", "main", "chck_99999999999999999M"] {
+            assert_eq!(Milestone::of_revision(name), None, "{name}");
+        }
     }
 
     #[test]

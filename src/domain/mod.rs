@@ -72,7 +72,7 @@ mod variants;
 pub use arch::{
     Arch, ArchProperties, Bert, Gelu, GptBert, GptNeox, LtgBert, Mistral, NormPlace, Opt, PositionSplit, Positions,
 };
-pub use base_model::{BaseModel, NamedModel, Pretraining};
+pub use base_model::{BaseModel, ImportedModel, NamedModel, Pretraining};
 pub use bench::{
     BenchModel, BenchObjective, BenchResult, BenchRound, GenerationResult, GenerationRound, GenerationWorkload, Phases,
     WorkerReady, Workload,

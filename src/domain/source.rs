@@ -48,10 +48,13 @@ impl Source {
 /// A model in Hugging Face format, as the spec names it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct ForeignModel {
-    /// The name as written: a folder, or a Hub id such as `org/name` or `org/name@revision`.
+    /// The name: a folder, or a Hub id such as `org/name`; with the revision, if the spec names one: `org/name@revision`.
     pub name: String,
     /// The local folder of that name, resolved against the folder of the spec; it may not exist.
     pub folder: PathBuf,
+    /// The revision, which in a local folder is a folder of that name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
 }
 
 impl ForeignModel {

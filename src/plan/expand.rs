@@ -25,6 +25,15 @@ struct CellModel {
     name: JobName,
 }
 
+/// What an evaluation scores.
+struct ScoredModel<'a> {
+    model: TrainRef,
+    /// The milestone of the model; `None` for its end.
+    milestone: Option<Milestone>,
+    /// The imported revisions that are scored together with it.
+    revisions: &'a [(Milestone, TrainRef)],
+}
+
 /// A job of the database whose model a cell starts from.
 #[derive(Debug, Clone)]
 pub struct RecordedJob {
@@ -76,11 +85,12 @@ impl Builder<'_> {
                 *role = Role::Model;
             }
         }
-        self.evaluate(recipe, &base, &tuned, &mut jobs);
+        let revisions = self.revisions(recipe, &base, &mut jobs);
+        self.evaluate(recipe, &base, &revisions, &tuned, &mut jobs);
         for finetuning in &recipe.finetunings {
             self.finetune(recipe, finetuning, &tuned, &mut jobs);
         }
-        self.evaluate_milestones(recipe, &tuned, &mut jobs);
+        self.evaluate_milestones(recipe, &revisions, &tuned, &mut jobs);
         for (id, _) in &jobs {
             self.graph[self.index[id]].cells += 1;
         }
@@ -101,7 +111,7 @@ impl Builder<'_> {
                 let name = JobName { group: name.to_owned(), seed: Some(recipe.seed), tune_seed: None };
                 (vocabulary.clone(), self.pretrain(recipe, base, &vocabulary, &name, jobs))
             }
-            BaseModel::Imported(model) => self.import(model, name, jobs),
+            BaseModel::Imported(base) => self.import(&base.model, name, jobs),
             BaseModel::Recorded(id) => self.add_recorded(*id, name, jobs),
         }
     }
@@ -120,25 +130,59 @@ impl Builder<'_> {
         teachers
     }
 
-    fn evaluate(&mut self, recipe: &Recipe, base: &CellModel, tuned: &CellModel, jobs: &mut Vec<(JobId, Role)>) {
+    /// Adds the jobs that import the earlier revisions of the base model, if they are scored.
+    fn revisions(
+        &mut self,
+        recipe: &Recipe,
+        base: &CellModel,
+        jobs: &mut Vec<(JobId, Role)>,
+    ) -> Vec<(Milestone, TrainRef)> {
+        let wanted = recipe.base.revisions().iter().filter(|_| recipe.scores_revisions());
+        let import = |(milestone, model): &(Milestone, ForeignModel)| {
+            let name = format!("{} at {}", base.name.group, milestone.label());
+            (*milestone, self.import(model, &name, jobs).1)
+        };
+        wanted.map(import).collect()
+    }
+
+    fn evaluate(
+        &mut self,
+        recipe: &Recipe,
+        base: &CellModel,
+        revisions: &[(Milestone, TrainRef)],
+        tuned: &CellModel,
+        jobs: &mut Vec<(JobId, Role)>,
+    ) {
         for evaluation in &recipe.evaluations {
             // Words are acquired in pretraining, so all tuned cells share the result of their pretrained model.
-            let CellModel { model, name } = if evaluation.test.suite() == Suite::Aoa { base } else { tuned };
+            let ((model, name), revisions) = match evaluation.test.suite() {
+                Suite::Aoa => ((base.model, &base.name), revisions),
+                _ => ((tuned.model, &tuned.name), &[][..]),
+            };
             let group = format!("{} {}", evaluation.test, name.group);
-            self.evaluation(evaluation, *model, None, &JobName { group, ..*name }, jobs);
+            let scored = ScoredModel { model, milestone: None, revisions };
+            self.evaluation(evaluation, scored, &JobName { group, ..*name }, jobs);
         }
     }
 
-    fn evaluate_milestones(&mut self, recipe: &Recipe, pretrained: &CellModel, jobs: &mut Vec<(JobId, Role)>) {
+    fn evaluate_milestones(
+        &mut self,
+        recipe: &Recipe,
+        revisions: &[(Milestone, TrainRef)],
+        pretrained: &CellModel,
+        jobs: &mut Vec<(JobId, Role)>,
+    ) {
         let CellModel { model, name } = pretrained;
-        let milestones = match &recipe.base {
-            BaseModel::Trained(base) => &base.milestones[..],
-            BaseModel::Imported(_) | BaseModel::Recorded(_) => &[],
+        let kept = match &recipe.base {
+            BaseModel::Trained(base) => base.milestones.iter().map(|milestone| (*milestone, *model)).collect(),
+            BaseModel::Imported(_) => revisions.to_vec(),
+            BaseModel::Recorded(_) => vec![],
         };
-        for milestone in milestones {
+        for (milestone, model) in kept {
             for evaluation in &recipe.milestone_evaluations {
                 let group = format!("{} {} at {}", evaluation.test, name.group, milestone.label());
-                self.evaluation(evaluation, *model, Some(*milestone), &JobName { group, ..*name }, jobs);
+                let scored = ScoredModel { model, milestone: Some(milestone), revisions: &[] };
+                self.evaluation(evaluation, scored, &JobName { group, ..*name }, jobs);
             }
         }
     }
@@ -146,15 +190,22 @@ impl Builder<'_> {
     fn evaluation(
         &mut self,
         evaluation: &Evaluation,
-        model: TrainRef,
-        milestone: Option<Milestone>,
+        scored: ScoredModel,
         name: &JobName,
         jobs: &mut Vec<(JobId, Role)>,
     ) {
         let Evaluation { test, mode, source, examples } = evaluation;
         let origin = |source| self.locate(source).origin;
         let (data, examples_data) = (origin(source), examples.as_ref().map(origin));
-        let job = EvalJob { model: model.0, milestone, test: test.clone(), mode: *mode, data, examples: examples_data };
+        let job = EvalJob {
+            model: scored.model.0,
+            milestone: scored.milestone,
+            revisions: scored.revisions.iter().map(|(milestone, revision)| (*milestone, revision.0)).collect(),
+            test: test.clone(),
+            mode: *mode,
+            data,
+            examples: examples_data,
+        };
         let sources: Vec<&Source> = std::iter::once(source).chain(examples).collect();
         self.add(Job::Eval(job), name, &sources, Role::Eval, jobs);
     }

@@ -36,6 +36,6 @@ pub(super) fn check(grid: &Grid, located: &BTreeMap<Source, LocatedSource>) -> R
 
 /// The folder of an imported model that is on this machine.
 fn folder<'a>(base: &BaseModel, located: &'a BTreeMap<Source, LocatedSource>) -> Option<&'a Path> {
-    let BaseModel::Imported(model) = base else { return None };
-    located.get(&Source::Model(model.clone()))?.files.first()?.path.parent()
+    let BaseModel::Imported(base) = base else { return None };
+    located.get(&Source::Model(base.model.clone()))?.files.first()?.path.parent()
 }

@@ -150,7 +150,7 @@ impl BaseModels<'_> {
     /// The model before any tuning, trained on next-token prediction if it is trained here.
     fn without_teachers(&self, model: &Model) -> BaseModel {
         match &model.base {
-            ModelBase::Imported(model) => BaseModel::Imported(model.clone()),
+            ModelBase::Imported(base) => BaseModel::Imported(base.clone()),
             ModelBase::Recorded(job) => BaseModel::Recorded(*job),
             ModelBase::Trained(trained) => BaseModel::Trained(Box::new(self.pretraining(trained, None))),
         }

@@ -89,8 +89,7 @@ pub(super) fn grid(root: &Node, folder: &Path, log: &Log) -> Option<Grid> {
 /// Reports cells that lack what their evaluations need.
 fn check_cells(cells: &[Cell], settings: &[(Setting, Document)], axes: &Axes, log: &Log) {
     let scored = |cell: &Cell| {
-        let milestones = matches!(&cell.recipe.base, BaseModel::Trained(base) if !base.milestones.is_empty());
-        milestones && !cell.recipe.milestone_evaluations.is_empty()
+        !cell.recipe.base.milestones().is_empty() && !cell.recipe.milestone_evaluations.is_empty()
     };
     let wanted = settings.iter().find_map(|(_, document)| document.evaluations.checkpoints);
     if let Some(place) = wanted.filter(|_| !cells.iter().any(scored)) {
@@ -101,7 +100,7 @@ fn check_cells(cells: &[Cell], settings: &[(Setting, Document)], axes: &Axes, lo
     if let Some((place, cell)) = place.zip(cells.iter().find(|cell| lacks_curves(cell))) {
         let reason =
             format!("aoa needs at least three milestones in words, but the model '{}' has fewer", cell.key.model);
-        let hint = "add `milestones: {words: [1M, 2M, 3M]}` to `pretrain`; an imported model has no milestones";
+        let hint = "add `milestones: {words: [1M, 2M, 3M]}` to `pretrain`, or `revisions:` to an imported model";
         log.add(place, reason, Some(hint.into()));
     }
     let derives = |cell: &Cell| {
@@ -158,8 +157,7 @@ fn lacks_curves(cell: &Cell) -> bool {
     let asked = cell.recipe.evaluations.iter().any(|evaluation| evaluation.test.suite() == Suite::Aoa);
     asked
         && match &cell.recipe.base {
-            BaseModel::Trained(base) => base.milestones.iter().filter(words).count() < 3,
-            BaseModel::Imported(_) => true,
+            base @ (BaseModel::Trained(_) | BaseModel::Imported(_)) => base.milestones().iter().filter(words).count() < 3,
             BaseModel::Recorded(_) => false, // known once its folder is read
         }
 }

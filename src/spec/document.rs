@@ -125,7 +125,7 @@ impl Document {
             }
         }
         let models = models?;
-        data.extend(models.iter().filter_map(|model| model.data.clone()));
+        data.extend(models.iter().flat_map(|model| model.data.clone()));
         data.extend(evaluations.data());
         Some(Document {
             data,

@@ -45,6 +45,7 @@ mod document;
 mod evaluate;
 mod fields;
 mod finetune;
+mod imported;
 mod metalang;
 mod models;
 mod names;

@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use crate::domain::{DataEntry, ForeignModel, JobId, ModelConfig, Source, remote};
+use crate::domain::{DataEntry, ImportedModel, JobId, ModelConfig};
 
 use super::curricula::STAGE_KEYS;
-use super::data;
 use super::fields::{Fault, Fields};
+use super::imported::imported;
 use super::names::Names;
 use super::problem::{Log, Marked};
-use super::scalars::{self, text};
+use super::scalars::text;
 use super::shape;
 use super::training::{Pretrain, Tune};
 use super::tree::{Node, Value};
@@ -31,8 +31,8 @@ pub(super) struct Model {
     names: Names,
     /// `held_out:`.
     held_out: f64,
-    /// The files of an imported model.
-    pub data: Option<DataEntry>,
+    /// The files of an imported model and of its revisions.
+    pub data: Vec<DataEntry>,
 }
 
 /// Where a model comes from before any tuning.
@@ -41,7 +41,7 @@ pub(super) enum ModelBase {
     /// Trained here: its shape, and `pretrain:` overridden by this model's own keys.
     Trained(Box<(ModelConfig, Pretrain)>),
     /// Given by `hf:`, a folder in Hugging Face format or a repository on the Hub.
-    Imported(ForeignModel),
+    Imported(Box<ImportedModel>),
     /// Given by `job:`, the full id of a job in the database.
     Recorded(JobId),
 }
@@ -74,18 +74,12 @@ impl Model {
             (base, own) => base.or(own).cloned(),
         };
         let tune = recipe(context.tune, fields.take("tune"));
-        let (mut data, mut has_own_objective) = (None, false);
-        let base = if let Some(hf) = fields.take("hf") {
-            let model = imported(&mut fields, context.root);
-            let licence = data::licence(&mut fields);
+        let (mut data, mut has_own_objective) = (vec![], false);
+        let base = if fields.take("hf").is_some() {
+            let (model, entries) = imported(name, &mut fields, context.root).unzip();
             fields.finish();
-            data = model.clone().map(|model| DataEntry {
-                name: format!("models.{name}"),
-                place: log.place(hf.mark),
-                source: Source::Model(model),
-                licence,
-            });
-            model.map(ModelBase::Imported)
+            data = entries.unwrap_or_default();
+            model.map(|model| ModelBase::Imported(Box::new(model)))
         } else if fields.take("job").is_some() {
             let job = fields.required("job", "the id of a training job, such as `grid status` prints", |value| {
                 let fault = || {
@@ -171,25 +165,6 @@ impl Model {
             );
         }
     }
-}
-
-/// The keys `hf:` and `revision:`: the folder of a model, or its repository on the Hub.
-fn imported(fields: &mut Fields, root: &Path) -> Option<ForeignModel> {
-    let path = fields.required("hf", "the folder of a model, or its repository on the Hub", scalars::path);
-    let place = fields.take("revision").map(|node| node.mark);
-    let revision = fields.get("revision", None, |value| super::remote::revision(value).map(Some));
-    let path = path?;
-    let mut name = path.display().to_string();
-    if let (Some(revision), Some(place)) = (revision, place) {
-        if !remote::is_repository(&name) {
-            let reason =
-                format!("'revision' needs a repository on the Hub, but '{name}' is a path or already has a revision");
-            fields.log.add(place, reason, Some("write `hf: ORGANIZATION/NAME`, or remove 'revision'".into()));
-            return None;
-        }
-        name = format!("{name}@{revision}");
-    }
-    Some(ForeignModel { folder: root.join(&name), name })
 }
 
 /// The number of entries that decode `pretrain:`, and of those that decode `tune:`.

@@ -325,7 +325,7 @@ fn early_stopping(node: &Node, log: &Log) -> Option<EarlyStopping> {
 /// Decodes the points at which pretraining keeps copies of its model: `{words: [1M, 2M]}`, `{tokens: [10M]}`, or
 /// `{babylm: 100M}`, the checkpoints of the BabyLM challenge (every 1M words to 10M, every 10M to 100M, every 100M to
 /// 1000M) up to that many words. Repeated text counts again; held-out text does not count.
-fn milestones(node: &Node, log: &Log) -> Option<Vec<Milestone>> {
+pub(super) fn milestones(node: &Node, log: &Log) -> Option<Vec<Milestone>> {
     let mut fields = Fields::of(node, "'milestones'", log)?;
     let given: Vec<&str> = ["words", "tokens", "babylm"].into_iter().filter(|key| fields.take(key).is_some()).collect();
     let amount = |value: &Value| count(1..=i64::MAX as u64)(value);

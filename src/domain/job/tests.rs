@@ -156,6 +156,7 @@ fn versions() -> Vec<(&'static str, Job)> {
     let eval = EvalJob {
         model: JobId::of("model"),
         milestone: None,
+        revisions: vec![],
         test: Suite::Blimp.into(),
         mode: Mode::FIXED,
         data: origin.clone(),

@@ -216,7 +216,7 @@ fn aoa_needs_milestones_in_words() {
     assert!(grid.cells.iter().all(|cell| cell.recipe.evaluations[1].test == Suite::Aoa.into()));
     insta::assert_snapshot!(broken(&text("{words: [1k, 2k]}"), &[]), @r#"
     x.yaml:15:33: aoa needs at least three milestones in words, but the model 'tiny' has fewer
-      help: add `milestones: {words: [1M, 2M, 3M]}` to `pretrain`; an imported model has no milestones
+      help: add `milestones: {words: [1M, 2M, 3M]}` to `pretrain`, or `revisions:` to an imported model
     "#);
 }
 
@@ -300,7 +300,7 @@ axes: {dataset: [chat], curriculum: [pretrained, merged], seed: [1, 2]}
     hub/chat/single/seed2
     ");
     let model = |cell: usize| match &grid.cells[cell].recipe.base {
-        BaseModel::Imported(model) => (model.name.clone(), model.folder.clone()),
+        BaseModel::Imported(base) => (base.model.name.clone(), base.model.folder.clone()),
         other => panic!("{other:?} is not imported"),
     };
     assert_eq!(model(0), ("models/a".to_owned(), "folder/d/models/a".into()));
@@ -310,7 +310,7 @@ axes: {dataset: [chat], curriculum: [pretrained, merged], seed: [1, 2]}
     x.yaml:4:23: 'hf' must be text, not 3
       help: put it in quotes
     x.yaml:4:26: unknown key 'hidden'
-      help: known keys here: tune, hf, revision, licence
+      help: known keys here: tune, hf, revision, revisions, milestones, licence
     ");
     assert!(
         broken(

@@ -50,8 +50,8 @@ evaluate:
 finetune: {tasks: [rte]}
 ";
     let grid = good(spec, &[]);
-    let BaseModel::Imported(model) = &grid.cells[0].recipe.base else { panic!("not imported") };
-    assert_eq!(model.remote().unwrap().place.to_string(), "hf:org/name@chck_1M");
+    let BaseModel::Imported(base) = &grid.cells[0].recipe.base else { panic!("not imported") };
+    assert_eq!(base.model.remote().unwrap().place.to_string(), "hf:org/name@chck_1M");
     let entries: Vec<(&str, String, Option<&str>)> = grid
         .data
         .iter()

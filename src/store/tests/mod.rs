@@ -34,6 +34,7 @@ fn eval(model: &Job) -> Job {
     Job::Eval(EvalJob {
         model: model.id(),
         milestone: None,
+        revisions: vec![],
         test: Suite::Blimp.into(),
         mode: Mode::FIXED,
         data,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use grid::data::Tokenizer;
 use grid::domain::hugging_face::files::TOKENIZER_CONFIG;
 use grid::domain::{
-    EvalJob, Event, ItemOutcome, Milestone, Nan, Score, ScoringBackend, ScoringMethod, ScoringRequest, grouped,
+    EvalJob, Event, ItemOutcome, JobId, Milestone, Nan, Score, ScoringBackend, ScoringMethod, ScoringRequest, grouped,
 };
 use grid::scoring::{self, RequestError, ScoringContext, TextRequests};
 use grid::suites::{self, AoaCheckpoint, Candidate, Item, Likelihood};
@@ -77,18 +77,21 @@ fn score_milestones(
     attempt: &mut Attempt,
 ) -> Result<(Score, Vec<ItemOutcome>), JobError> {
     let Evaluation { job, items, .. } = evaluation;
-    let kept = inputs.word_milestones(&job.model)?;
+    let kept: Vec<(WordMilestone, JobId)> = match &job.revisions[..] {
+        [] => inputs.word_milestones(&job.model)?.into_iter().map(|milestone| (milestone, job.model)).collect(),
+        revisions => revisions.iter().filter_map(|(one, id)| Some((WordMilestone::of(*one)?, *id))).collect(),
+    };
     if kept.len() < 3 {
         return Err(JobError::failed(format!(
             "{} needs at least three milestones in words of the pretraining, but there are {}: add them to \
-             `milestones` in `pretrain`",
+             `milestones` in `pretrain`, or `revisions` to an imported model",
             job.test,
             kept.len()
         )));
     }
     let (mut pieces, mut vocabulary, mut stages) = (BTreeMap::new(), 0, vec![]);
-    for (index, WordMilestone { words }) in kept.iter().enumerate() {
-        let scorable = Scorable::read(&inputs.milestone(&job.model, Milestone::Words(*words))?, inputs)?;
+    for (index, (WordMilestone { words }, model)) in kept.iter().enumerate() {
+        let scorable = Scorable::read(&inputs.milestone(model, Milestone::Words(*words))?, inputs)?;
         let part = WorkPart { index, of: kept.len() };
         let tokenizer = scorable.tokenizer(job.mode.transformers())?;
         let likelihoods = evaluation.score_candidates(&scorable, &tokenizer, part, attempt)?;

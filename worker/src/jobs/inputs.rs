@@ -109,8 +109,13 @@ impl<'a> Inputs<'a> {
         self.checked(id, Path::new(""), |path| !path.ends_with(OPTIMIZER))
     }
 
-    /// The folder of the model that a parent kept for a milestone.
+    /// The folder of the model of a milestone: the one that a parent kept for it, or the model of an import job, which is
+    /// itself that of the milestone.
     pub(super) fn milestone(self, id: &JobId, milestone: Milestone) -> Result<PathBuf, JobError> {
+        let keeps_milestones = |artifact: &Artifact| artifact.path.starts_with(milestones::MILESTONES);
+        if !self.parent(id)?.artifacts.iter().any(keeps_milestones) {
+            return Ok(self.model(id)?.to_owned());
+        }
         let folder = milestones::folder_of(milestone);
         Ok(self.checked(id, &folder, |_| true)?.join(folder))
     }

@@ -11,7 +11,7 @@ use crate::ml::{OutputFiles, Progress, model_folder};
 use grid::domain::layout::OUTPUT;
 
 /// The folder of the milestones in the output of a pretrain job.
-const MILESTONES: &str = "milestones";
+pub(super) const MILESTONES: &str = "milestones";
 
 /// The name of the file beside the model of a milestone.
 const REACHED: &str = "milestone.json";
@@ -72,10 +72,18 @@ pub(super) struct WordMilestone {
     pub(super) words: u64,
 }
 
+impl WordMilestone {
+    /// The milestone, if it counts words.
+    pub(super) fn of(milestone: Milestone) -> Option<Self> {
+        match milestone {
+            Milestone::Words(words) => Some(WordMilestone { words }),
+            Milestone::Tokens(_) => None,
+        }
+    }
+}
+
 /// The milestone of a folder, relative to the output of its job; `None` unless it counts words.
 pub(super) fn in_words(folder: &Path) -> Option<WordMilestone> {
-    match folder.strip_prefix(MILESTONES).ok()?.to_str()?.parse() {
-        Ok(Milestone::Words(words)) => Some(WordMilestone { words }),
-        _ => None,
-    }
+    let milestone = folder.strip_prefix(MILESTONES).ok()?.to_str()?.parse().ok()?;
+    WordMilestone::of(milestone)
 }
