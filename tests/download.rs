@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::common::server::{Request, Server, not_found, ok, ranged, response};
 use crate::common::{Env, TINY, texts};
@@ -413,4 +415,83 @@ fn hub_models_are_fetched_for_specs_and_for_eval() {
     assert!(!sandbox.env.path().join("(grid eval).lock").exists() && !Path::new("/(grid eval).lock").exists());
     let (_, message) = sandbox.grid(6, &["eval", "org/nothing", "--fast"]);
     assert!(message.contains("org/nothing") && message.contains("404"), "{message}");
+}
+
+/// A hub with the model `org/base`, whose branches `main` and `chck_NM` each have a commit of their own.
+fn hub_of_models(folder: &Path, moved: Arc<AtomicBool>) -> Server {
+    let branches = [("main", "main"), ("chck_1M", "500-words"), ("chck_2M", "1000-words"), ("chck_3M", "1500-words")];
+    let commit = |place: usize| format!("{place:040x}");
+    let mut files: Vec<(String, String, Vec<u8>)> = vec![];
+    for (place, (_, name)) in branches.iter().enumerate() {
+        for entry in fs::read_dir(folder.join(name)).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+            files.push((commit(place), name, fs::read(&path).unwrap()));
+        }
+    }
+    Server::new(move |request| {
+        let listing = |commit: String, shown: String| {
+            let of_commit = files.iter().filter(|(known, ..)| *known == commit);
+            let siblings: Vec<_> =
+                of_commit.map(|(_, name, content)| serde_json::json!({"rfilename": name, "size": content.len()})).collect();
+            ok(serde_json::json!({"sha": shown, "siblings": siblings}).to_string().as_bytes())
+        };
+        if let Some(rest) = request.path.strip_prefix("/api/models/org/base/revision/") {
+            let wanted = rest.split('?').next().unwrap();
+            let of_branch = branches.iter().position(|(name, _)| *name == wanted).map(commit);
+            return match of_branch.or_else(|| files.iter().any(|(known, ..)| known == wanted).then(|| wanted.to_owned())) {
+                // A branch that has moved on has the files of another one.
+                Some(_) if moved.load(Ordering::SeqCst) && wanted == "chck_1M" => listing(commit(3), commit(3)),
+                Some(commit) => listing(commit.clone(), commit),
+                None => not_found(),
+            };
+        }
+        let found = request.path.strip_prefix("/org/base/resolve/").and_then(|rest| {
+            let (commit, name) = rest.split_once('/')?;
+            files.iter().find(|(known, file, _)| known == commit && file == name)
+        });
+        found.map_or_else(not_found, |(_, _, content)| ranged(request, content))
+    })
+}
+
+#[test]
+fn revisions_of_a_model_of_the_hub_are_pinned_and_scored() {
+    let exported = crate::import::with_revisions();
+    let moved = Arc::new(AtomicBool::new(false));
+    let server = hub_of_models(&exported.path().join("theirs"), moved.clone());
+    let spec = "\
+name: compared
+models: {baseline: {hf: org/base, milestones: {words: [1M, 2M, 3M]}}}
+evaluate: {data: world, items: 20, suites: [blimp], checkpoints: {suites: [blimp]}}
+resources: {threads: 1}
+";
+    let sandbox = Sandbox::new(spec, &server.url);
+    let (plan, _) = sandbox.grid(0, &["plan", "spec.yaml"]);
+    assert!(plan.contains("not found: hf:org/base@chck_2M, and there is no folder"), "{plan}");
+    sandbox.grid(0, &["run", "spec.yaml"]);
+    let lock = || -> serde_json::Value {
+        serde_json::from_slice(&fs::read(sandbox.env.path().join("spec.lock")).unwrap()).unwrap()
+    };
+    let pinned = lock();
+    for (place, name) in ["main", "chck_1M", "chck_2M", "chck_3M"].iter().enumerate() {
+        assert_eq!(pinned["data"][format!("hf:org/base@{name}")]["revision"], format!("{place:040x}"));
+    }
+    let scores = |env: &Env, experiment: &str, cell: &str| {
+        env.query(&format!(
+            "select printf('%.9g', value) from v_scores where experiment = '{experiment}' and cell = '{cell}' \
+             and task = 'blimp' order by cast(checkpoint as integer), subtask"
+        ))
+    };
+    let theirs = scores(&sandbox.env, "compared", "baseline/pretrained/seed1");
+    assert_eq!(theirs, scores(&exported, "tiny", "nano/pretrained/seed1"));
+    let (report, _) = sandbox.grid(0, &["report", "compared"]);
+    assert!(report.contains(&format!("imported: baseline is org/base (commit {:040x})", 0)), "{report}");
+
+    // The lock file pins the commits: a branch that moves on changes nothing until it is locked again.
+    moved.store(true, Ordering::SeqCst);
+    let (_, stderr) = sandbox.grid(0, &["run", "spec.yaml"]);
+    assert!(stderr.contains("nothing to do"), "{stderr}");
+    assert_eq!(lock(), pinned);
+    sandbox.grid(0, &["data", "lock", "spec.yaml"]);
+    assert_eq!(lock()["data"]["hf:org/base@chck_1M"]["revision"], format!("{:040x}", 3));
 }

@@ -211,3 +211,95 @@ fn the_import_job_fails_and_names_missing_weights() {
     );
     assert!(failed.contains(" and 6 more are missing"), "{failed}");
 }
+
+/// An experiment with milestones, whose model is exported with a folder for each of them.
+pub(crate) fn with_revisions() -> Env {
+    let spec = TINY
+        .replace("steps: 60", "steps: 60, milestones: {words: [500, 1k, 1500]}")
+        .replace("  dataset: [chat, [chat, questions]]\n", "")
+        .replace("curriculum: [pretrained, merged, sequential]", "curriculum: [pretrained]")
+        .replace("suites: [blimp, blimp-supplement]", "suites: [blimp, aoa], checkpoints: {suites: [blimp]}");
+    let env = Env::new(&spec);
+    env.run(0, &["run", "spec.yaml"]);
+    let commands = env.run(0, &["export", "hf", "nano/seed1", "theirs", "--branches", "--repo", "org/name"]);
+    let expected: String = ["500-words", "1000-words", "1500-words", "main"]
+        .map(|name| format!("hf upload org/name {name} . --revision {name}\n"))
+        .concat();
+    assert_eq!(commands, expected);
+    assert_eq!(std::fs::read_to_string(env.path().join("theirs/UPLOAD.txt")).expect("a file"), expected);
+    env
+}
+
+/// A grid with a model of its own and an imported one, which is scored at its revisions.
+const BASELINE: &str = "\
+name: both
+corpora: {speech: {world: speech, words: 6k}}
+tokenizer: {vocab_size: 400}
+models:
+  nano: {hidden: 32, layers: 2, heads: 2}
+  baseline: {hf: theirs, revisions: {500-words: 500, 1000-words: 1k, 1500-words: 1500}}
+pretrain: {sequence_length: 32, steps: 60, batch_size: 8, learning_rate: 3e-3, milestones: {words: [500, 1k, 1500]}}
+axes: {seed: [2, 3]}
+evaluate: {data: world, items: 20, suites: [blimp, aoa], checkpoints: {suites: [blimp]}}
+resources: {threads: 1, checkpoint_every: 1}
+";
+
+#[test]
+fn the_revisions_of_an_imported_model_are_scored_like_milestones() {
+    let env = with_revisions();
+    let card = |name: &str| std::fs::read_to_string(env.path().join("theirs").join(name).join("README.md"));
+    let milestone = card("1000-words").expect("a card");
+    assert!(milestone.contains("This is the copy of the model after 1k words"), "{milestone}");
+    let words = |card: &str| -> u64 {
+        let (_, rest) = card.split_once("counted again in every epoch: ").expect("the words");
+        let digits: String = rest.chars().take_while(|c| *c != '.').filter(char::is_ascii_digit).collect();
+        digits.parse().expect("a number")
+    };
+    let main = card("main").expect("a card");
+    assert!((990..1_100).contains(&words(&milestone)) && words(&main) > 2_000, "{milestone}{main}");
+    assert!(milestone.contains("| blimp | blimp |") && !milestone.contains("| aoa |"), "{milestone}");
+
+    std::fs::write(env.path().join("both.yaml"), BASELINE).expect("a spec");
+    env.run(0, &["run", "both.yaml"]);
+    let scores = |experiment: &str, cell: &str| {
+        env.query(&format!(
+            "select checkpoint, task, ifnull(subtask, ''), printf('%.9g', value), n from v_scores \
+             where experiment = '{experiment}' and cell = '{cell}' order by 1, 2, 3"
+        ))
+    };
+    let theirs = scores("both", "baseline/pretrained/seed2");
+    assert_eq!(theirs, scores("tiny", "nano/pretrained/seed1"), "the same weights give the same scores");
+    for checkpoint in ["500-words", "1000-words", "1500-words", "final"] {
+        assert!(theirs.iter().any(|row| row.starts_with(&format!("{checkpoint}|"))), "{checkpoint}");
+    }
+    assert!(theirs.iter().any(|row| row.starts_with("final|aoa|")), "{theirs:?}");
+    let curve = env.run(0, &["report", "both", "--curve"]);
+    for words in ["500 words", "1k words", "1500 words", "full training"] {
+        for model in ["nano", "baseline"] {
+            let is_row = |line: &&str| line.contains(model) && line.contains(words);
+            assert!(curve.lines().any(|line| is_row(&line)), "{model} {words}\n{curve}");
+        }
+    }
+    assert_eq!(curve.matches("imported: baseline is theirs").count(), 2, "{curve}");
+
+    // A further revision adds its own evaluation and repeats that of all of them, but no other job.
+    let fewer = "-Smodels.baseline.revisions={500-words: 500, 1000-words: 1k, 1500-words: 1500, main: 9k}";
+    let plan = env.run(0, &["plan", "both.yaml", fewer]);
+    let to_run: Vec<&str> = plan.lines().filter(|line| line.contains("  run ")).collect();
+    assert!(to_run.iter().all(|line| line.contains("aoa") || line.contains("9k words")), "{plan}");
+
+    let missing = env.stderr(6, &["plan", "both.yaml", "-Smodels.baseline.revisions=[chck_1M, chck_2M, chck_3M]"]);
+    assert!(missing.contains("theirs has no folder chck_1M, which would be the revision of this name"), "{missing}");
+    let few = env.stderr(1, &["plan", "both.yaml", "-Smodels.baseline={hf: theirs}"]);
+    assert!(few.contains("aoa needs at least three milestones in words, but the model 'baseline' has fewer"), "{few}");
+}
+
+#[test]
+fn a_model_without_milestones_has_no_branches() {
+    let env = with_a_model();
+    let refused = env.stderr(4, &["export", "hf", "nano/seed1", "out", "--branches"]);
+    assert!(refused.contains("nano/seed1 has no milestones to export: its pretraining kept none"), "{refused}");
+    assert!(!env.path().join("out").exists());
+    let alone = env.stderr(1, &["export", "hf", "nano/seed1", "out", "--repo", "org/name"]);
+    assert!(alone.contains("--branches"), "{alone}");
+}

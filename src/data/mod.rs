@@ -59,7 +59,7 @@ pub use formatted::{Formatter, PairTexts, TokenizedRecord};
 pub use generate::{Generated, generate, generation_retry_policy};
 pub use locate::Survey;
 pub use mixture::{Mixture, ReplayedRows};
-pub use model_export::export_model;
+pub use model_export::{ExportedRevision, export_model, export_revisions};
 pub use model_folder::model_config;
 pub use new_folder::write_files;
 pub use order::Permutation;

@@ -1,7 +1,7 @@
 //! The export of models in the format of `transformers` 4 and 5.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
@@ -26,6 +26,34 @@ const CARD: &str = "README.md";
 /// A folder that is not empty, or cannot be written; a model that cannot be read.
 pub fn export_model(from: &Path, to: &Path, card: &str) -> Result<(), DataError> {
     create_folder(to, |folder| write(from, folder, card))
+}
+
+/// A model to export as one of several revisions.
+#[derive(Debug)]
+pub struct ExportedRevision {
+    /// The name of the revision, which is that of its folder.
+    pub name: String,
+    /// The folder of the model.
+    pub from: PathBuf,
+    /// The text of its model card.
+    pub card: String,
+}
+
+/// Writes the models of several revisions, each into a folder of its own as [`export_model`] does, and a text file beside
+/// them, to a new folder, atomically.
+///
+/// # Errors
+/// As [`export_model`].
+pub fn export_revisions(revisions: &[ExportedRevision], to: &Path, (name, text): (&str, &str)) -> Result<(), DataError> {
+    create_folder(to, |folder| {
+        for ExportedRevision { name, from, card } in revisions {
+            let folder = folder.join(name);
+            fs::create_dir(&folder).map_err(DataError::io("create folder", &folder))?;
+            write(from, &folder, card)?;
+        }
+        let path = folder.join(name);
+        fs::write(&path, text).map_err(DataError::io("write", &path))
+    })
 }
 
 fn write(from: &Path, to: &Path, card: &str) -> Result<(), DataError> {

@@ -49,6 +49,9 @@ pub const HEARTBEAT: &str = "heartbeat";
 /// The folder of an attempt's artifacts.
 pub const OUTPUT: &str = "output";
 
+/// The folder, in the output of a pretrain job, with a folder for the model of each [`Milestone`](super::Milestone).
+pub const MILESTONES: &str = "milestones";
+
 /// How the names of checkpoint folders begin; the step follows, with leading zeros.
 pub const CHECKPOINT_PREFIX: &str = "checkpoint-";
 

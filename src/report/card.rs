@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::human::grouped;
 use crate::domain::{
-    ConfigFile, Distillation, ImportJob, Job, JobId, JobKind, Origin, PrepareJob, Prepared, Score, Training,
+    ConfigFile, Distillation, ImportJob, Job, JobId, JobKind, Milestone, Origin, PrepareJob, Prepared, Score, Training,
     TuneObjective,
 };
 
@@ -17,6 +17,8 @@ pub struct Card<'a> {
     pub config: &'a ConfigFile,
     /// The jobs the model was made by, parents first; the last one produced it.
     pub lineage: &'a [CardJob],
+    /// The milestone of the training for which this copy was kept; `None` for the model at its end.
+    pub milestone: Option<Milestone>,
     /// The scores of the model.
     pub scores: &'a [Score],
     /// The version of grid.
@@ -68,6 +70,13 @@ impl Card<'_> {
             grouped(model.max_positions.into()),
             config.dtype,
         )?;
+        if let Some(milestone) = self.milestone {
+            writeln!(
+                out,
+                "This is the copy of the model after {} of the training below, whose recipe is that of the whole training.\n",
+                milestone.label()
+            )?;
+        }
         let quote = "```";
         writeln!(
             out,
@@ -301,7 +310,7 @@ mod tests {
             mode: Mode::COMPAT,
         };
         let card =
-            Card { name: "theirs/chat/seed1", config: &config, lineage: &lineage, scores: &[score], version: "0.1.0" };
+            Card { name: "theirs/chat/seed1", config: &config, lineage: &lineage, milestone: None, scores: &[score], version: "0.1.0" };
         let mut settings = insta::Settings::clone_current();
         settings.add_filter("[0-9a-f]{32}", "[id]");
         settings.bind(|| insta::assert_snapshot!(card.markdown(), @r#"
@@ -351,7 +360,7 @@ An id is a hash of everything that changes the result of a job; `grid why ID` pr
 
 Mode: `fixed` stands for the corrected rules, `compat` for the rules of the official BabyLM 2025 pipeline with their defects. Accuracies are in percent, correlations are multiplied by 100. The standard error is that of the score of this model over items, clustered by item group; it says nothing about other training runs.
 "#));
-        let without = Card { scores: &[], ..card };
+        let without = Card { milestone: None, scores: &[], ..card };
         assert!(without.markdown().ends_with("The model has not been evaluated.\n"));
     }
 }

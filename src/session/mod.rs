@@ -25,6 +25,7 @@ mod facts;
 mod failure;
 mod fetch;
 mod history;
+mod imported;
 mod job_named;
 mod model_job;
 mod observer;
@@ -52,6 +53,7 @@ pub use evaluation::{EvaluationRequest, EvaluationSpec, evaluation_spec, hide_cu
 pub use execution::Execution;
 pub use failure::{Exit, Failure};
 pub use fetch::{Fetched, fetch_before_run, fetch_missing, update_lock};
+pub use imported::{ImportedSource, imported_sources};
 pub use job_named::only_job;
 pub use model_job::{FinishedModel, check_model, only_model};
 pub use observer::{JobToRun, Observer};

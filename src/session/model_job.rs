@@ -43,14 +43,15 @@ pub fn only_model(text: &str, mut jobs: Vec<ModelJob>) -> Result<FinishedModel, 
     }
 }
 
-/// Compares the files of the last model of a job with their records.
+/// Compares the files of a model of a job with their records. `within` is the folder of the model in the output of the
+/// job: empty for its last model.
 ///
 /// # Errors
 /// A file that is missing, or that is not the one that the job left; errors of the database.
-pub async fn check_model(store: &Store, id: JobId) -> Result<(), Failure> {
+pub async fn check_model(store: &Store, id: JobId, within: &Path) -> Result<(), Failure> {
     let history = store.history(&[id]).await?.remove(&id);
     let Some(FinishedOutput { folder, mut artifacts }) = history.as_ref().and_then(output_of) else { return Ok(()) };
-    artifacts.retain(|artifact| artifact.path.parent() == Some(Path::new("")) && !artifact.path.ends_with(OPTIMIZER));
+    artifacts.retain(|artifact| artifact.path.parent() == Some(within) && !artifact.path.ends_with(OPTIMIZER));
     let damage = match history::state_of(&FinishedOutput { folder, artifacts }, &mut Survey::open(Path::new("")))? {
         Artifacts::Whole => return Ok(()),
         Artifacts::Missing(file) => format!("{file} is missing"),

@@ -142,6 +142,11 @@ impl FieldAxis {
         self.field == "tune.seed" || (self.field.starts_with("models.") && self.field.ends_with(".tune.seed"))
     }
 
+    /// Whether it varies the pretraining of the models that the spec trains, which has no effect on other models.
+    pub(super) fn varies_pretraining(&self) -> bool {
+        ["pretrain.", "tokenizer."].iter().any(|section| self.field.starts_with(section))
+    }
+
     /// Decodes `section.key: [...]` or `name: {field: section.key, values: [...]}`.
     fn decode(key: &Key, node: &Node, log: &Log) -> Option<FieldAxis> {
         let (field, place, values) = if let Value::Map(_) = node.value {

@@ -8,7 +8,7 @@ use crate::domain::{
     Source, Stage, StageDataset, StagePart, Suite,
 };
 
-use super::axes::Axes;
+use super::axes::{Axes, FieldAxis};
 use super::base_models::{BaseModels, UsedText};
 use super::budget;
 use super::combinations::{Combination, Setting, combinations, has_too_many, settings, with_setting};
@@ -16,7 +16,7 @@ use super::curricula::{Curriculum, REPLIES, RoundKeys, StageKeys, StageSchedule}
 use super::document::{Document, SECTIONS, named_entries};
 use super::evaluate;
 use super::fields::{Fault, Fields, Scalar};
-use super::models::Model;
+use super::models::{Model, ModelBase};
 use super::names::Names;
 use super::problem::{Log, Marked};
 use super::resources;
@@ -228,14 +228,13 @@ fn cell(
         dataset: (!names.is_empty()).then(|| names.join("+")),
         curriculum: curriculum.to_owned(),
         seed: combination.seed,
-        extra: match stages.is_empty() {
-            // A model without tuning does not depend on the seed of tuning.
-            true => {
-                let varies =
-                    |name: &String| axes.fields.iter().any(|axis| axis.name == *name && axis.varies_tune_seed());
-                setting.clone().into_iter().filter(|(name, _)| !varies(name)).collect()
-            }
-            false => setting.clone(),
+        extra: {
+            // A model without tuning does not depend on the seed of tuning, and an imported one on no pretraining.
+            let (tuned, trained) = (!stages.is_empty(), matches!(model.base, ModelBase::Trained(_)));
+            let matters =
+                |axis: &FieldAxis| (tuned || !axis.varies_tune_seed()) && (trained || !axis.varies_pretraining());
+            let is_kept = |name: &String| axes.fields.iter().any(|axis| axis.name == *name && matters(axis));
+            setting.clone().into_iter().filter(|(name, _)| is_kept(name)).collect()
         },
     };
     let models = BaseModels { document, used, log };

@@ -7,7 +7,7 @@ use crate::domain::{DataEntry, ForeignModel, ImportedModel, Milestone, RemoteLoc
 use super::fields::{self, Fault, Fields};
 use super::problem::{Log, Mark};
 use super::scalars::{self, count};
-use super::tree::{Node, Value};
+use super::tree::{Key, Node, Value};
 use super::{data, remote, training};
 
 /// Decodes the keys of an imported model, with the data entries of the model and of its revisions.
@@ -79,13 +79,12 @@ fn has_revision(name: &str) -> bool {
 fn revisions(node: &Node, log: &Log) -> Option<Vec<(Milestone, String)>> {
     let mut all: Vec<(Milestone, String)> = match &node.value {
         Value::Map(entries) => {
-            let one = |(key, words): &(super::tree::Key, Node)| {
-                let name = fields::scalar(&format!("'{}'", key.text), words, log, |value| {
-                    count(1..=i64::MAX as u64)(value).map(Milestone::Words)
-                });
-                let revision = remote::revision(&Value::Text(key.text.clone()));
-                let revision = revision.map_err(|fault| fault.report("the name of a revision", words, log));
-                name.zip(revision.ok())
+            let one = |(key, words): &(Key, Node)| {
+                let amount = |value: &Value| count(1..=i64::MAX as u64)(value).map(Milestone::Words);
+                let milestone = fields::scalar(&format!("'{}'", key.text), words, log, amount);
+                let name = Node { mark: key.mark, value: Value::Text(key.text.clone()) };
+                let name = fields::scalar("the name of a revision", &name, log, remote::revision);
+                milestone.zip(name)
             };
             let decoded: Vec<Option<(Milestone, String)>> = entries.iter().map(one).collect();
             decoded.into_iter().collect::<Option<_>>()?

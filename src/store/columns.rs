@@ -13,7 +13,7 @@ pub(super) fn parse_word<T: DeserializeOwned>(column: &'static str, text: &str) 
         .map_err(|_| StoreError::Unreadable { column, value: text.to_owned() })
 }
 
-/// Parses an id or a digest.
+/// Parses an id, a digest or a milestone.
 pub(super) fn parse_id<T: std::str::FromStr>(column: &'static str, text: &str) -> Result<T, StoreError> {
     text.parse().map_err(|_| StoreError::Unreadable { column, value: text.to_owned() })
 }

@@ -48,7 +48,7 @@ pub use history::{JobHistory, LastAttempt};
 pub use items::ItemGroup;
 pub use jobs::{JobRow, JobState};
 pub use metrics::MetricPoint;
-pub use models::{CellName, LineageJob, ModelJob};
+pub use models::{CellName, KeptMilestone, LineageJob, ModelJob};
 pub use open::{DatabaseFile, Store, WriteLock};
 pub use provenance::Provenance;
 pub use schema_page::schema_markdown;

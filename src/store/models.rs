@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use sqlx::{FromRow, Row};
 
-use super::columns::{parse_id, parse_word};
+use super::columns::{parse_id, parse_word, unsigned};
 use super::error::StoreError;
 use super::jobs::parse_canonical;
 use super::open::Store;
 use crate::domain::layout::OUTPUT;
-use crate::domain::{Job, JobId, JobKind};
+use crate::domain::{Job, JobId, JobKind, Milestone};
 
 /// A job that produces a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +37,17 @@ pub struct LineageJob {
     pub words: Option<u64>,
     /// The same in tokens.
     pub tokens: Option<u64>,
+}
+
+/// A copy of a model that a training kept for a milestone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeptMilestone {
+    /// The milestone.
+    pub milestone: Milestone,
+    /// Words seen when it was reached, counting repetitions.
+    pub words: u64,
+    /// Tokens trained on when it was reached.
+    pub tokens: u64,
 }
 
 /// A cell of some experiment.
@@ -120,6 +131,27 @@ impl Store {
                 })
             })
             .collect()
+    }
+
+    /// The milestones for which a job kept copies of its model, in ascending order.
+    pub async fn kept_milestones(&self, job: JobId) -> Result<Vec<KeptMilestone>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT milestone, max(words) AS words, max(tokens) AS tokens FROM checkpoint
+             WHERE job = ?1 AND milestone IS NOT NULL GROUP BY milestone",
+        )
+        .bind(job.to_string())
+        .fetch_all(&self.pool)
+        .await?;
+        let kept = rows.iter().map(|row| {
+            Ok(KeptMilestone {
+                milestone: parse_id("checkpoint.milestone", row.try_get("milestone")?)?,
+                words: unsigned(row, "words")?,
+                tokens: unsigned(row, "tokens")?,
+            })
+        });
+        let mut kept: Vec<KeptMilestone> = kept.collect::<Result<_, StoreError>>()?;
+        kept.sort_by_key(|kept| kept.milestone);
+        Ok(kept)
     }
 
     /// The cells whose own model a job produced, those of the most recently run experiment first.

@@ -8,7 +8,7 @@ use sqlx::sqlite::SqliteRow;
 use super::columns::{optional_unsigned, parse_word, unsigned};
 use super::error::StoreError;
 use super::open::Store;
-use crate::domain::{JobId, Score, ScoreRow};
+use crate::domain::{JobId, Milestone, Score, ScoreRow};
 
 impl Store {
     /// The current scores of an experiment in the order of its cells, then of jobs, tasks and subtasks; the aggregate of
@@ -30,17 +30,20 @@ impl Store {
         rows.iter().map(score_row).collect()
     }
 
-    /// The current scores of the model that a job produced, whichever experiments asked for them, without those of its
-    /// milestones; the aggregate of a task precedes its subtasks.
-    pub async fn scores_of_model(&self, job: JobId) -> Result<Vec<Score>, StoreError> {
+    /// The current scores of the model that a job produced, or of the one that it kept for a milestone, whichever
+    /// experiments asked for them; the aggregate of a task precedes its subtasks.
+    pub async fn scores_of_model(&self, job: JobId, milestone: Option<Milestone>) -> Result<Vec<Score>, StoreError> {
         let rows = sqlx::query(
             "SELECT score.* FROM score
              JOIN job ON job.id = score.job AND job.result = score.attempt
              JOIN job_parent ON job_parent.job = job.id
-             WHERE job_parent.parent = ?1 AND job.canonical ->> '$.job.milestone' IS NULL
+             WHERE job_parent.parent = ?1
+                 AND coalesce(job.canonical ->> '$.job.milestone.words' || '-words',
+                              job.canonical ->> '$.job.milestone.tokens' || '-tokens') IS ?2
              ORDER BY suite, mode, task, subtask NULLS FIRST, metric, job.id",
         )
         .bind(job.to_string())
+        .bind(milestone.map(|milestone| milestone.to_string()))
         .fetch_all(&self.pool)
         .await?;
         rows.iter().map(score).collect()

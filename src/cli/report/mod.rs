@@ -10,8 +10,8 @@ use self::shown::Shown;
 use super::global::Global;
 use super::output::{TableFormat, formatted};
 use crate::domain::{CellRow, Grid, ScoreRow, TableView};
-use crate::report::{self, Columns, Figure, Options, PlannedCells, human, pivot};
-use crate::session::{Exit, Failure, SpecOrigin, SpecText, hide_curricula};
+use crate::report::{self, Cell, Columns, Figure, Options, PlannedCells, Table, human, pivot};
+use crate::session::{Exit, Failure, ImportedSource, SpecOrigin, SpecText, hide_curricula, imported_sources};
 use crate::store::{BuildCount, Experiment, JobRow, Store};
 
 /// Arguments of `report`.
@@ -73,6 +73,8 @@ struct Results {
     cells: Vec<CellRow>,
     scores: Vec<ScoreRow>,
     jobs: Vec<JobRow>,
+    /// The models that were trained elsewhere.
+    imported: Vec<ImportedSource>,
 }
 
 /// `grid report`.
@@ -119,6 +121,9 @@ pub(super) async fn report(global: &Global, args: &ReportArgs) -> Result<Exit, F
         shown.push(Shown::new(curve.ok_or_else(|| nothing::no_curve(name, is_requested, jobs))?));
     }
     store.close().await;
+    for shown in &mut shown {
+        shown.table.notes.extend(imported_note(&shown.table, &results.imported));
+    }
     print_shown(name, &shown, args);
     Ok(Exit::Done)
 }
@@ -127,12 +132,12 @@ async fn results(store: &Store, experiment: Option<&str>) -> Result<Results, Fai
     let experiment = store.experiment(experiment).await?.experiment;
     let name = experiment.name.clone();
     let origin = SpecOrigin::from_stored(&experiment.spec_path);
-    let grid = stored_grid(experiment);
+    let (grid, imported) = stored_grid(experiment);
     let mut scores = store.scores(&name).await?;
     let mut cells = store.cells(&name).await?;
     hide_curricula(&origin, &mut cells, &mut scores);
     let jobs = store.job_rows(&name).await?;
-    Ok(Results { name, origin, grid, cells, scores, jobs })
+    Ok(Results { name, origin, grid, cells, scores, jobs, imported })
 }
 
 /// The table that `--table` names.
@@ -185,15 +190,33 @@ fn versions_note(versions: &[BuildCount]) -> Option<String> {
     (each.len() > 1).then(|| format!("results of several versions, whose numbers may differ: {}", each.join("; ")))
 }
 
-/// The spec that the database stored, so that no YAML file is needed for its published numbers and tables.
-fn stored_grid(experiment: Experiment) -> Option<Grid> {
+/// A note about the imported models that a table shows.
+fn imported_note(table: &Table, imported: &[ImportedSource]) -> Option<String> {
+    let names = |cell: &Cell, model: &str| matches!(cell, Cell::Label(label) if label == model);
+    let is_shown = |model: &str| {
+        let of_axis = table.comparison.as_ref().is_some_and(|one| [&one.first, &one.second].contains(&&model.to_owned()));
+        of_axis || table.rows.iter().flatten().any(|cell| names(cell, model))
+    };
+    let each = |ImportedSource { model, from, commit }: &ImportedSource| {
+        let commit = commit.as_ref().map_or(String::new(), |commit| format!(" (commit {commit})"));
+        format!("{model} is {from}{commit}")
+    };
+    let shown: Vec<String> = imported.iter().filter(|source| is_shown(&source.model)).map(each).collect();
+    (!shown.is_empty()).then(|| format!("imported: {}", shown.join("; ")))
+}
+
+/// The spec that the database stored, so that no YAML file is needed for its published numbers and tables, and its
+/// imported models.
+fn stored_grid(experiment: Experiment) -> (Option<Grid>, Vec<ImportedSource>) {
     let name = experiment.name.clone();
-    match SpecText::stored(experiment).grid() {
-        Ok(grid) => Some(grid),
+    let spec = SpecText::stored(experiment);
+    let known = spec.grid().and_then(|grid| Ok((imported_sources(&spec, &grid)?, grid)));
+    match known {
+        Ok((imported, grid)) => (Some(grid), imported),
         Err(failure) => {
             eprintln!("warning: the stored spec of '{name}' is invalid, so its references and tables are left out:");
             eprintln!("{failure}");
-            None
+            (None, vec![])
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Data on other machines.
 
 use super::{broken, good, with};
-use crate::domain::{BaseModel, FileSelection, HubKind, Remote, RemoteLocation, Source};
+use crate::domain::{BaseModel, FileSelection, ForeignModel, HubKind, Milestone, Remote, RemoteLocation, Source};
 
 fn source(text: &str) -> Source {
     good(&with("{world: speech, words: 1k}", text), &[]).data[0].source.clone()
@@ -72,6 +72,67 @@ finetune: {tasks: [rte]}
 }
 
 #[test]
+fn revisions_of_an_imported_model_are_milestones() {
+    let spec = |keys: &str| {
+        format!(
+            "name: a\nmodels:\n  m: {{hf: org/name, {keys}}}\n\
+             evaluate: {{data: world, suites: [blimp], checkpoints: {{items: 20}}}}\n"
+        )
+    };
+    let revisions = |keys: &str| -> Vec<(String, String)> {
+        let grid = good(&spec(keys), &[]);
+        let BaseModel::Imported(base) = &grid.cells[0].recipe.base else { panic!("not imported") };
+        let sources = grid.cells[0].recipe.sources();
+        assert!(base.revisions.iter().all(|(_, model)| sources.contains(&Source::Model(model.clone()))));
+        let shown = |(milestone, model): &(Milestone, ForeignModel)| (milestone.label(), model.name.clone());
+        base.revisions.iter().map(shown).collect()
+    };
+    let pair = |words: &str, name: &str| (words.to_owned(), format!("org/name@{name}"));
+    let two = [pair("2M words", "chck_2M"), pair("10M words", "chck_10M")];
+    assert_eq!(revisions("revisions: [chck_10M, chck_2M]"), two);
+    assert_eq!(revisions("milestones: {words: [10M, 2M]}"), two);
+    assert_eq!(revisions("milestones: {babylm: 100M}").len(), 19);
+    let named = [pair("1500 words", "early"), pair("2M words", "v2/b")];
+    assert_eq!(revisions("revision: v3, revisions: {v2/b: 2M, early: 1500}"), named);
+    let wrong = |keys: &str| broken(&spec(keys), &[]);
+    insta::assert_snapshot!(wrong("revisions: [chck_2M, step-3]"), @r"
+    x.yaml:3:42: an item of 'revisions' must be a name that gives the words seen, not 'step-3'
+      help: such as chck_10M, after 10 million words; for other names write `revisions: {NAME: WORDS}`
+    ");
+    insta::assert_snapshot!(wrong("revisions: {a: 5k, b: 5000}"), @r"
+    x.yaml:3:32: the revisions 'a' and 'b' both have seen 5k words
+      help: remove one of them
+    ");
+    insta::assert_snapshot!(wrong("revisions: {a: 5k, ../b: 6k}"), @r"
+    x.yaml:3:40: the name of a revision must be a branch, a tag or a commit, not '../b'
+      help: such as main or v1.0
+    ");
+    insta::assert_snapshot!(wrong("milestones: {words: [1500]}"), @r"
+    x.yaml:3:33: no revision is named after 1500 words
+      help: names count millions of words, such as chck_2M; write `revisions: {NAME: WORDS}` for others
+    ");
+    insta::assert_snapshot!(wrong("milestones: {babylm: 10M}, revisions: [chck_1M]"), @r"
+    x.yaml:3:33: both 'revisions' and 'milestones' are given
+      help: remove one of them
+    ");
+    let twice = spec("revisions: [chck_1M]").replace("org/name", "org/name@v1");
+    insta::assert_snapshot!(broken(&twice, &[]), @r"
+    x.yaml:3:35: 'org/name@v1' already has a revision
+      help: write `hf: ORGANIZATION/NAME` without it, and `revision: NAME`
+    ");
+}
+
+/// What varies the pretraining has no effect on a model that is imported.
+#[test]
+fn an_imported_model_is_the_same_for_every_pretraining() {
+    let text = with("tiny:", "theirs: {hf: a}\n  tiny:");
+    let grid = good(&text, &["axes={pretrain.learning_rate: [1e-3, 2e-3], seed: [1, 2]}"]);
+    let theirs: Vec<String> =
+        grid.cells.iter().map(|cell| cell.key.label()).filter(|label| label.starts_with("theirs")).collect();
+    assert_eq!(theirs, ["theirs/pretrained/seed1"]);
+}
+
+#[test]
 fn what_is_wrong_with_them_is_said_at_its_place() {
     for (text, place, said) in [
         ("{hf: org/name}", "x.yaml:3:11", "missing key 'files'"),
@@ -92,8 +153,8 @@ fn what_is_wrong_with_them_is_said_at_its_place() {
         let complaint = broken(&with("{world: speech, words: 1k}", text), &[]);
         assert!(complaint.contains(place) && complaint.contains(said), "{text}\n{complaint}");
     }
-    let complaint = broken("name: a\nmodels: {m: {hf: ./folder, revision: v1}}\n", &[]);
-    assert!(complaint.contains("x.yaml:2:38") && complaint.contains("'./folder' is a path"), "{complaint}");
+    let complaint = broken("name: a\nmodels: {m: {hf: a/b@v0, revision: v1}}\n", &[]);
+    assert!(complaint.contains("x.yaml:2:36: 'a/b@v0' already has a revision"), "{complaint}");
     let spec = "name: a\nmodels: {m: {hf: a/b}}\nevaluate: {suites: [blimp], data: {folder: x}}\n";
     let complaint = broken(spec, &[]);
     assert!(complaint.contains("x.yaml:3:35") && complaint.contains("missing key 'hf'"), "{complaint}");

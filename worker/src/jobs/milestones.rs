@@ -8,10 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::attempt::{Attempt, JobError};
 use crate::ml::{OutputFiles, Progress, model_folder};
-use grid::domain::layout::OUTPUT;
-
-/// The folder of the milestones in the output of a pretrain job.
-pub(super) const MILESTONES: &str = "milestones";
+use grid::domain::layout::{MILESTONES, OUTPUT};
 
 /// The name of the file beside the model of a milestone.
 const REACHED: &str = "milestone.json";
