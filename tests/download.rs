@@ -432,14 +432,17 @@ fn hub_of_models(folder: &Path, moved: Arc<AtomicBool>) -> Server {
     Server::new(move |request| {
         let listing = |commit: String, shown: String| {
             let of_commit = files.iter().filter(|(known, ..)| *known == commit);
-            let siblings: Vec<_> =
-                of_commit.map(|(_, name, content)| serde_json::json!({"rfilename": name, "size": content.len()})).collect();
+            let siblings: Vec<_> = of_commit
+                .map(|(_, name, content)| serde_json::json!({"rfilename": name, "size": content.len()}))
+                .collect();
             ok(serde_json::json!({"sha": shown, "siblings": siblings}).to_string().as_bytes())
         };
         if let Some(rest) = request.path.strip_prefix("/api/models/org/base/revision/") {
             let wanted = rest.split('?').next().unwrap();
             let of_branch = branches.iter().position(|(name, _)| *name == wanted).map(commit);
-            return match of_branch.or_else(|| files.iter().any(|(known, ..)| known == wanted).then(|| wanted.to_owned())) {
+            return match of_branch
+                .or_else(|| files.iter().any(|(known, ..)| known == wanted).then(|| wanted.to_owned()))
+            {
                 // A branch that has moved on has the files of another one.
                 Some(_) if moved.load(Ordering::SeqCst) && wanted == "chck_1M" => listing(commit(3), commit(3)),
                 Some(commit) => listing(commit.clone(), commit),

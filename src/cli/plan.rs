@@ -72,7 +72,7 @@ fn few_seeds_warning(few: &FewSeeds) -> Option<String> {
 
 fn description(session: &Session, few_seeds: Option<String>) -> Description {
     let Session { plan, decisions, facts, grid, .. } = session;
-    let mut description = describe(plan, decisions, facts, grid.budget);
+    let mut description = describe(plan, decisions, facts, grid.budget.as_ref());
     description.warnings.extend(few_seeds);
     description
 }

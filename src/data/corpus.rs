@@ -36,6 +36,13 @@ pub(super) fn measure(located: &LocatedSource, format: &CorpusFormat) -> Result<
     Ok(size)
 }
 
+/// The bytes of the documents that [`documents`] returns.
+pub(super) fn count_bytes(located: &LocatedSource, format: &CorpusFormat) -> Result<u64, DataError> {
+    let mut bytes = 0;
+    each_document(located, format, |document| bytes += document.len() as u64)?;
+    Ok(bytes)
+}
+
 /// The streams of a test set of in-context learning, which only the toy world has, because it knows their entropies.
 ///
 /// # Errors

@@ -47,6 +47,15 @@ struct SurveyCache {
     items: BTreeMap<String, u64>,
 }
 
+/// How text is read: as documents or as records.
+#[derive(Debug, Clone, Copy)]
+pub enum TextFormat<'a> {
+    /// The format of a corpus.
+    Corpus(&'a CorpusFormat),
+    /// The format of a dataset.
+    Dataset(&'a DatasetFormat),
+}
+
 /// The files that were found for a source.
 enum FoundSource {
     World(Origin),
@@ -222,6 +231,21 @@ impl Survey {
         format: &DatasetFormat,
     ) -> Result<MeasuredText, DataError> {
         self.size(located, format, || records::measure(located, format))
+    }
+
+    /// The bytes of the text of a corpus or dataset in this format, without what separates documents or records; 0 for token
+    /// ids.
+    ///
+    /// # Errors
+    /// As [`super::documents`] and [`super::records()`].
+    pub fn count_bytes(&mut self, located: &LocatedSource, format: TextFormat<'_>) -> Result<u64, DataError> {
+        match format {
+            TextFormat::Corpus(format) => {
+                self.count_items(located, &("bytes of text", format), |located| corpus::count_bytes(located, format))
+            }
+            TextFormat::Dataset(format) => self
+                .count_items(located, &("bytes of records", format), |located| records::count_bytes(located, format)),
+        }
     }
 
     /// The number of records of a dataset whose instruction stands alone, so that they are the same for every

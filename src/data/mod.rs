@@ -57,7 +57,7 @@ pub use error::DataError;
 pub use evaluation::{evaluation_file, evaluation_files};
 pub use formatted::{Formatter, PairTexts, TokenizedRecord};
 pub use generate::{Generated, generate, generation_retry_policy};
-pub use locate::Survey;
+pub use locate::{Survey, TextFormat};
 pub use mixture::{Mixture, ReplayedRows};
 pub use model_export::{ExportedRevision, export_model, export_revisions};
 pub use model_folder::model_config;

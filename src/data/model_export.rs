@@ -44,7 +44,11 @@ pub struct ExportedRevision {
 ///
 /// # Errors
 /// As [`export_model`].
-pub fn export_revisions(revisions: &[ExportedRevision], to: &Path, (name, text): (&str, &str)) -> Result<(), DataError> {
+pub fn export_revisions(
+    revisions: &[ExportedRevision],
+    to: &Path,
+    (name, text): (&str, &str),
+) -> Result<(), DataError> {
     create_folder(to, |folder| {
         for ExportedRevision { name, from, card } in revisions {
             let folder = folder.join(name);

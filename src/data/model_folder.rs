@@ -277,7 +277,9 @@ mod tests {
             let revision = revision.map(str::to_owned);
             let model = ForeignModel { name: "x".into(), folder: folder.path().to_owned(), revision };
             match find(&model, &DataCache::default()) {
-                Ok(FoundModel::Files(files)) => files[0].parent().unwrap().strip_prefix(folder.path()).unwrap().to_owned(),
+                Ok(FoundModel::Files(files)) => {
+                    files[0].parent().unwrap().strip_prefix(folder.path()).unwrap().to_owned()
+                }
                 Ok(FoundModel::Nothing(location)) => panic!("nothing at {location}"),
                 Err(error) => PathBuf::from(error.to_string().split_once(" has ").unwrap().1),
             }
@@ -299,7 +301,8 @@ mod tests {
 
     #[test]
     fn what_is_nowhere_is_missing() {
-        let named = |name: &str, folder: &str| ForeignModel { name: name.into(), folder: folder.into(), revision: None };
+        let named =
+            |name: &str, folder: &str| ForeignModel { name: name.into(), folder: folder.into(), revision: None };
         let model = named("org/no-such@v1", "/spec/org/no-such@v1");
         let FoundModel::Nothing(location) = find(&model, &DataCache::default()).unwrap() else { panic!("found") };
         assert_eq!(location, "hf:org/no-such@v1, and there is no folder /spec/org/no-such@v1");

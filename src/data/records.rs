@@ -133,6 +133,12 @@ pub(super) fn measure(located: &LocatedSource, format: &DatasetFormat) -> Result
     Ok(MeasuredText { units: records.len() as u64 / records_per_unit, words, blank: blank as u64 / records_per_unit })
 }
 
+/// The bytes of the texts of [`records`]; 0 for token ids, whose text is not known.
+pub(super) fn count_bytes(located: &LocatedSource, format: &DatasetFormat) -> Result<u64, DataError> {
+    let texts = |record: &Record| record.texts().iter().map(|text| text.len() as u64).sum::<u64>();
+    Ok(records(located, format)?.iter().map(texts).sum())
+}
+
 /// The number of [`records`] that are the same with the instruction before and after the input, because they have no input.
 pub(super) fn count_without_input(located: &LocatedSource, format: &DatasetFormat) -> Result<u64, DataError> {
     let with = |position| records(located, &format.clone().with_position(position));

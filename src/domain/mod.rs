@@ -23,6 +23,7 @@ pub mod excerpt;
 pub mod fault_injection;
 pub mod file_stamp;
 pub mod finetune;
+pub mod form;
 pub mod formatting;
 pub mod gap;
 pub mod generation;
@@ -77,7 +78,7 @@ pub use bench::{
     BenchModel, BenchObjective, BenchResult, BenchRound, GenerationResult, GenerationRound, GenerationWorkload, Phases,
     WorkerReady, Workload,
 };
-pub use budget::Budget;
+pub use budget::{Budget, Premiums};
 pub use cluster::{Cluster, Stderr, Stratum, clustered_stderr};
 pub use curriculum::{LossMask, OptimizerStart, RecordOrder, Replay, SINGLE, Shots};
 pub use digest::{Digest, JobId};
@@ -91,6 +92,7 @@ pub use excerpt::{brief, excerpt};
 pub use fault_injection::{FaultInjection, MemoryLimit};
 pub use file_stamp::FileStamp;
 pub use finetune::{BodyDropout, Criterion, FinetuneRecipe, GlueTask, Hyperparameters, Pooling, Selection};
+pub use form::{FormRecipe, FormStage};
 pub use formatting::{ChatTemplate, Formatting};
 pub use gap::{Gap, ModelGaps};
 pub use generation::{Generation, Question};

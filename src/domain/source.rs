@@ -107,6 +107,9 @@ pub struct Corpus {
     pub format: CorpusFormat,
     /// The size that the spec declares, if it does.
     pub expected: Option<TextSize>,
+    /// The language, as a code of ISO 639-3, if the spec names it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub language: Option<String>,
 }
 
 /// An instruction dataset.
@@ -124,12 +127,15 @@ pub struct Dataset<S = Source> {
     pub expected: Option<TextSize>,
     /// The declared number of words that are not part of any corpus, if the spec declares it.
     pub new_words: Option<u64>,
+    /// The language, as a code of ISO 639-3, if the spec names it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub language: Option<String>,
 }
 
 impl<S> Dataset<S> {
     /// The same dataset with a source of another type.
     pub fn map_source<T>(self, map: impl FnOnce(S) -> T) -> Dataset<T> {
-        let Dataset { name, source, format, formatting, expected, new_words } = self;
-        Dataset { name, source: map(source), format, formatting, expected, new_words }
+        let Dataset { name, source, format, formatting, expected, new_words, language } = self;
+        Dataset { name, source: map(source), format, formatting, expected, new_words, language }
     }
 }

@@ -148,7 +148,7 @@ pub fn describe(
     plan: &Plan,
     decisions: &BTreeMap<JobId, Decision>,
     facts: &Facts,
-    budget: Option<Budget>,
+    budget: Option<&Budget>,
 ) -> Description {
     let decision = |id: &JobId| decisions.get(id).cloned().unwrap_or(Decision::Reuse);
     let missing = missing(plan, facts);
@@ -268,7 +268,7 @@ fn stages(plan: &Plan, facts: &Facts) -> Vec<StageLine> {
 }
 
 /// What a training minimizes, with the parameters and the teachers; empty for other jobs.
-fn objective(plan: &Plan, job: &Job) -> String {
+pub(super) fn objective(plan: &Plan, job: &Job) -> String {
     let objective = match job {
         Job::Pretrain(PretrainJob { distillation: None, .. }) => "next token".to_owned(),
         Job::Pretrain(PretrainJob { distillation: Some(Distillation { settings, .. }), .. }) => {
@@ -316,7 +316,7 @@ fn missing(plan: &Plan, facts: &Facts) -> Vec<MissingLine> {
 
 /// What to check before running a plan, such as text whose size is not what the spec expects, or a budget that cannot be
 /// checked.
-pub fn warnings(plan: &Plan, facts: &Facts, budget: Option<Budget>) -> Vec<String> {
+pub fn warnings(plan: &Plan, facts: &Facts, budget: Option<&Budget>) -> Vec<String> {
     let unexpected = |(what, found, expected): (String, TextSize, TextSize)| {
         let units = |extent: TextSize| extent.units.map_or(String::new(), |n| format!(" in {}", counted(n, "piece")));
         let (found_units, expected_units) = match expected.units {
@@ -358,8 +358,12 @@ pub fn warnings(plan: &Plan, facts: &Facts, budget: Option<Budget>) -> Vec<Strin
         if !unknown.is_empty() {
             let texts = unknown.join(", ");
             warnings.push(format!(
-                "the budget ({budget}) cannot be checked, because the size of {texts} is unknown; add \
-                 `expect: {{words: ...}}`"
+                "the budget ({budget}) cannot be checked, because the size of {texts} is unknown; {}",
+                match budget.premiums {
+                    None => "add `expect: {words: ...}`",
+                    Some(_) =>
+                        "its bytes are counted once the data is there, and those of replies that a model makes are not",
+                }
             ));
         }
         if ledger.accounts.iter().any(|account| account.foreign) {

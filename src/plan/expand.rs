@@ -221,12 +221,20 @@ impl Builder<'_> {
         let vocab_size = base.model.vocab_size;
         let job = TokenizerJob {
             vocab_size,
-            corpora: corpora.map(|corpus| (self.locate(&corpus.source).origin, corpus.format.clone())).collect(),
-            datasets: datasets.map(|dataset| (self.locate(&dataset.source).origin, dataset.format.clone())).collect(),
+            corpora: corpora
+                .clone()
+                .map(|corpus| (self.locate(&corpus.source).origin, corpus.format.clone()))
+                .collect(),
+            datasets: datasets
+                .clone()
+                .map(|dataset| (self.locate(&dataset.source).origin, dataset.format.clone()))
+                .collect(),
             special_tokens: base.special_tokens.clone(),
         };
         let name = format!("vocabulary of {vocab_size}");
         let job = self.add(Job::Tokenizer(job), &JobName::seedless(name.clone()), &sources, Role::Ancestor, jobs);
+        let texts = corpora.map(PreparedText::of_corpus).chain(datasets.map(PreparedText::of_dataset)).collect();
+        self.graph[self.index[&job]].tokenizer_texts = texts;
         Vocabulary { job, name }
     }
 
@@ -251,6 +259,7 @@ impl Builder<'_> {
                 group,
                 sources: vec![],
                 text: None,
+                tokenizer_texts: vec![],
                 teacher: None,
                 cells: 0,
                 parents: vec![],
@@ -307,7 +316,7 @@ impl Builder<'_> {
     ) -> Vec<JobId> {
         let prepare = |corpus: &Corpus| {
             let data = Prepared::Corpus(self.locate(&corpus.source).origin, corpus.format.clone());
-            let text = PreparedText { name: corpus.name.clone(), expected: corpus.expected, new_words: None };
+            let text = PreparedText::of_corpus(corpus);
             self.prepare(recipe, vocabulary, data, text, &[&corpus.source], jobs)
         };
         corpora.iter().map(prepare).collect()
@@ -332,8 +341,7 @@ impl Builder<'_> {
         // A dataset without such replies is refused before the plan is run.
         let format = dataset.format.with_replies(replies).unwrap_or_else(|| dataset.format.clone());
         let data = Prepared::Dataset(origin, format, dataset.formatting.clone());
-        let StageDataset { name, expected, new_words, .. } = dataset;
-        let text = PreparedText { name: name.clone(), expected: *expected, new_words: *new_words };
+        let text = PreparedText::of_dataset(dataset);
         self.prepare(recipe, vocabulary, data, text, &sources, jobs)
     }
 
@@ -406,6 +414,7 @@ impl Builder<'_> {
             group: name.group.clone(),
             sources: sources.collect(),
             text: None,
+            tokenizer_texts: vec![],
             teacher: None,
             cells: 0,
             parents: parents.clone(),

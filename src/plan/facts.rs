@@ -5,7 +5,8 @@ use std::fmt;
 
 use super::planned::{Plan, PlannedJob};
 use crate::domain::{
-    Arch, Job, JobId, Length, LossMask, Milestone, ModelConfig, PretrainJob, SampledCount, TextSize, TunePart, counted,
+    Arch, Job, JobId, Length, LossMask, Milestone, ModelConfig, Origin, PretrainJob, SampledCount, TextSize, TunePart,
+    counted,
 };
 
 /// Tokens per word, assumed before a corpus is tokenized. English byte-level BPE gives 1.2 to 1.6.
@@ -37,6 +38,15 @@ impl TextEstimate {
     pub fn tokens(&self) -> u64 {
         self.tokens.unwrap_or((self.train.words as f64 * TOKENS_PER_WORD) as u64)
     }
+}
+
+/// The amount of a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TextAmount {
+    /// Words.
+    pub words: u64,
+    /// Bytes, if the budget counts them and the text is available.
+    pub bytes: Option<u64>,
 }
 
 /// The number of prompts of a sample job.
@@ -77,6 +87,10 @@ impl fmt::Display for UnreachedMilestone {
 pub struct Facts {
     /// The text of each prepare job, if it is available or the spec says how much to expect.
     pub amounts: BTreeMap<JobId, TextEstimate>,
+    /// The bytes of the text of each prepare job, if the budget counts bytes and the text is available.
+    pub text_bytes: BTreeMap<JobId, u64>,
+    /// The amounts of the texts that tokenizers are trained on or that prompts are from, and that no job prepares.
+    pub further_text: BTreeMap<Origin, TextAmount>,
     /// The number of records without input of each prepare job whose dataset has the instruction after the input, if it is
     /// available.
     pub without_input: BTreeMap<JobId, u64>,

@@ -6,7 +6,8 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use serde::Serialize;
 
 use crate::domain::{
-    CellKey, Job, JobId, LocatedSource, Origin, PrepareJob, Prepared, SampleJob, SourceFile, TeacherService, TextSize,
+    CellKey, Corpus, Dataset, Job, JobId, LocatedSource, Origin, PrepareJob, Prepared, SampleJob, SourceFile,
+    TeacherService, TextSize,
 };
 
 /// The role of a job in a cell.
@@ -49,6 +50,8 @@ pub struct PlannedJob {
     pub sources: Vec<(Origin, Vec<SourceFile>)>,
     /// The text of a prepare job, or that the prompts of a sample job are from; `None` for other jobs.
     pub text: Option<PreparedText>,
+    /// The texts of a tokenizer job, in the order of the job; empty for other jobs.
+    pub tokenizer_texts: Vec<PreparedText>,
     /// The service of a teach job whose teacher is behind an endpoint.
     pub teacher: Option<TeacherService>,
     /// Number of cells that need it.
@@ -93,6 +96,22 @@ pub struct PreparedText {
     pub expected: Option<TextSize>,
     /// The number of its words that no corpus contains.
     pub new_words: Option<u64>,
+    /// Its language, as a code of ISO 639-3.
+    pub language: Option<String>,
+}
+
+impl PreparedText {
+    /// What the spec says about a corpus.
+    pub(super) fn of_corpus(corpus: &Corpus) -> Self {
+        let Corpus { name, expected, language, .. } = corpus;
+        Self { name: name.clone(), expected: *expected, new_words: None, language: language.clone() }
+    }
+
+    /// What the spec says about a dataset.
+    pub(super) fn of_dataset<S>(dataset: &Dataset<S>) -> Self {
+        let Dataset { name, expected, new_words, language, .. } = dataset;
+        Self { name: name.clone(), expected: *expected, new_words: *new_words, language: language.clone() }
+    }
 }
 
 /// A cell of a plan, with its jobs.

@@ -4,7 +4,7 @@ use std::fmt::{Result, Write};
 
 use super::decide::Decision;
 use super::describe::{Description, JobLine, KindCount, ModelLine, StageLine};
-use super::ledger::{Ledger, ModelAccount, StageReading};
+use super::ledger::{CountedText, Ledger, ModelAccount, StageReading};
 use super::sampled::SampledLine;
 use crate::domain::{JobKind, counted, grouped};
 
@@ -178,7 +178,21 @@ impl Text<'_> {
         self.write_table(&heads, 2, ledger.readings.iter().map(reading_row))?;
         let heads = ["words of each model", "different text", "seen", "trained on"];
         self.write_table(&heads, 1, ledger.accounts.iter().map(account_row))?;
-        if let Some(budget) = ledger.budget {
+        if let Some(budget) = &ledger.budget {
+            let row = |(account, text): (&ModelAccount, &CountedText)| {
+                vec![
+                    account.model.clone(),
+                    text.text.clone(),
+                    text.role.name().to_owned(),
+                    number(text.words, account.measured),
+                    number(text.counted, account.measured),
+                ]
+            };
+            let texts =
+                ledger.accounts.iter().flat_map(|account| account.sources.iter().map(move |text| (account, text)));
+            let counted = if budget.premiums.is_some() { "English words" } else { "counted" };
+            let heads = ["different text of", "text", "as", "words", counted];
+            self.write_table(&heads, 3, texts.map(row))?;
             writeln!(self.out, "budget: {budget}: {} may be seen\n", grouped(budget.seen()))?;
         }
         Ok(())

@@ -309,8 +309,14 @@ mod tests {
             classes: None,
             mode: Mode::COMPAT,
         };
-        let card =
-            Card { name: "theirs/chat/seed1", config: &config, lineage: &lineage, milestone: None, scores: &[score], version: "0.1.0" };
+        let card = Card {
+            name: "theirs/chat/seed1",
+            config: &config,
+            lineage: &lineage,
+            milestone: None,
+            scores: &[score],
+            version: "0.1.0",
+        };
         let mut settings = insta::Settings::clone_current();
         settings.add_filter("[0-9a-f]{32}", "[id]");
         settings.bind(|| insta::assert_snapshot!(card.markdown(), @r#"

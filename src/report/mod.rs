@@ -19,6 +19,7 @@ mod equal_models;
 mod figure;
 #[cfg(test)]
 mod fixtures;
+mod form;
 mod gaps;
 pub mod human;
 mod leaderboard;
@@ -42,6 +43,7 @@ pub use compare::{CompareError, Comparison, ExperimentScores, Options, PlannedCe
 pub use compared::{Compared, TTest};
 pub use curve::curve;
 pub use figure::{Figure, comparison_figure};
+pub use form::{form, form_sheets};
 pub use gaps::format_gaps;
 pub use leaderboard::leaderboard;
 pub use named::{box_figure, named_table};

@@ -43,7 +43,7 @@ fn may_have_dropout(
         BaseModel::Trained(_) => Ok(false),
         BaseModel::Recorded(id) => Ok(matches!(recorded[id].job, Job::Import(_))),
         BaseModel::Imported(model) => {
-            let files = located.get(&Source::Model(model.clone())).map(|located| &located.files[..]);
+            let files = located.get(&Source::Model(model.model.clone())).map(|located| &located.files[..]);
             match files.and_then(|files| files.first()?.path.parent()) {
                 Some(folder) => Ok(data::model_config(folder)?.dropout.largest() > 0.0),
                 None => Ok(true),

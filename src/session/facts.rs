@@ -1,16 +1,18 @@
 //! What the data and the models on this machine say about a plan: amounts of text, model shapes and file sizes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use super::spec_text::{SpecOrigin, SpecText};
-use crate::data::{self, DataError, Survey};
+use crate::data::{self, DataError, Survey, TextFormat};
 use crate::domain::{
     ConfigFile, DataEntry, FinishedOutput, Grid, InstructionPosition, Job, JobId, JobKind, JobTeacher, LocatedSource,
     Origin, PieceUnit, PrepareJob, Prepared, Prompts, SampleJob, SampledCount, SelectedPieces, Source, TeachJob,
     TeacherMode, TextSize,
 };
-use crate::plan::{Decision, Facts, Plan, PlannedJob, PromptCount, RecordedJob, TextEstimate};
+use crate::plan::{
+    Decision, Facts, Plan, PlannedJob, PreparedText, PromptCount, RecordedJob, TextAmount, TextEstimate,
+};
 
 /// Gathers the facts of a plan.
 pub(super) fn gather(
@@ -19,6 +21,7 @@ pub(super) fn gather(
     outputs: &BTreeMap<JobId, FinishedOutput>,
     recorded: &BTreeMap<JobId, RecordedJob>,
     places: BTreeMap<String, String>,
+    counts_bytes: bool,
     survey: &mut Survey,
 ) -> Result<Facts, DataError> {
     let models = existing_models(plan, recorded, outputs)?;
@@ -27,8 +30,11 @@ pub(super) fn gather(
         text.add(plan, planned, decisions, outputs, survey)?;
     }
     let Text { amounts, without_input, prompts, sampled } = text;
+    let text_bytes = if counts_bytes { prepared_bytes(plan, survey)? } else { BTreeMap::new() };
     Ok(Facts {
         amounts,
+        text_bytes,
+        further_text: further_text(plan, counts_bytes, survey)?,
         without_input,
         prompts,
         sampled,
@@ -70,6 +76,73 @@ fn existing_models(
     };
     let folders = plan.jobs().filter_map(|job| Some((job.id, folder(job)?)));
     folders.map(|(id, folder)| Ok((id, data::model_config(&folder)?))).collect()
+}
+
+/// The bytes of the text of each prepare job whose data is on this machine. Token ids have no bytes.
+fn prepared_bytes(plan: &Plan, survey: &mut Survey) -> Result<BTreeMap<JobId, u64>, DataError> {
+    let mut all = BTreeMap::new();
+    for planned in plan.jobs() {
+        let Job::Prepare(job) = &planned.job else { continue };
+        if let Origin::Content { .. } | Origin::World { .. } = job.data.origin() {
+            let bytes = survey.count_bytes(&planned.located(job.data.origin()), text_of(&job.data))?;
+            all.extend((bytes > 0).then_some((planned.id, bytes)));
+        }
+    }
+    Ok(all)
+}
+
+fn text_of(data: &Prepared) -> TextFormat<'_> {
+    match data {
+        Prepared::Corpus(_, format) => TextFormat::Corpus(format),
+        Prepared::Dataset(_, format, _) => TextFormat::Dataset(format),
+    }
+}
+
+/// The amounts of the texts that tokenizers are trained on or that prompts are from, and that no job prepares.
+fn further_text(
+    plan: &Plan,
+    counts_bytes: bool,
+    survey: &mut Survey,
+) -> Result<BTreeMap<Origin, TextAmount>, DataError> {
+    let prepared: BTreeSet<&Origin> = plan
+        .jobs()
+        .filter_map(|job| if let Job::Prepare(job) = &job.job { Some(job.data.origin()) } else { None })
+        .collect();
+    let mut all = BTreeMap::new();
+    for planned in plan.jobs() {
+        let texts: Vec<(&Origin, TextFormat<'_>, Option<&PreparedText>)> = match &planned.job {
+            Job::Tokenizer(job) => {
+                let corpora = job.corpora.iter().map(|(origin, format)| (origin, TextFormat::Corpus(format)));
+                let datasets = job.datasets.iter().map(|(origin, format)| (origin, TextFormat::Dataset(format)));
+                let known = planned.tokenizer_texts.iter().map(Some).chain(std::iter::repeat(None));
+                corpora.chain(datasets).zip(known).map(|((origin, format), text)| (origin, format, text)).collect()
+            }
+            Job::Sample(SampleJob { prompts: Prompts::Records { data, format, .. }, .. }) => {
+                vec![(data, TextFormat::Dataset(format), planned.text.as_ref())]
+            }
+            _ => vec![],
+        };
+        for (origin, format, text) in texts.into_iter().filter(|(origin, ..)| !prepared.contains(origin)) {
+            let located = planned.located(origin);
+            let amount = match origin {
+                Origin::Output { .. } => None,
+                Origin::Missing { .. } => {
+                    let expected = text.and_then(|text| text.expected);
+                    expected.map(|expected| TextAmount { words: expected.words, bytes: None })
+                }
+                Origin::World { .. } | Origin::Content { .. } => {
+                    let bytes = if counts_bytes { survey.count_bytes(&located, format)? } else { 0 };
+                    let words = match format {
+                        TextFormat::Corpus(format) => survey.measure_corpus(&located, format)?.words,
+                        TextFormat::Dataset(format) => survey.measure_dataset(&located, format)?.words,
+                    };
+                    Some(TextAmount { words, bytes: (bytes > 0).then_some(bytes) })
+                }
+            };
+            all.extend(amount.map(|amount| (origin.clone(), amount)));
+        }
+    }
+    Ok(all)
 }
 
 /// Sizes of the files that evaluations and fine-tunings read; none for the toy world.

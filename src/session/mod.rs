@@ -24,6 +24,7 @@ mod execution;
 mod facts;
 mod failure;
 mod fetch;
+mod form;
 mod history;
 mod imported;
 mod job_named;
@@ -53,6 +54,7 @@ pub use evaluation::{EvaluationRequest, EvaluationSpec, evaluation_spec, hide_cu
 pub use execution::Execution;
 pub use failure::{Exit, Failure};
 pub use fetch::{Fetched, fetch_before_run, fetch_missing, update_lock};
+pub use form::{Form, collect_form};
 pub use imported::{ImportedSource, imported_sources};
 pub use job_named::only_job;
 pub use model_job::{FinishedModel, check_model, only_model};

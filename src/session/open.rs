@@ -118,9 +118,11 @@ impl Session {
         self.folders = histories.into_iter().map(|(id, history)| (id, history.folder)).collect();
         refuse::lost_models(plan, &self.decisions, &self.recorded)?;
         let places = self.places.clone();
-        self.facts = facts::gather(plan, &self.decisions, &self.outputs, &self.recorded, places, &mut self.survey)?;
+        let counts_bytes = self.grid.budget.as_ref().is_some_and(|budget| budget.premiums.is_some());
+        let (decisions, outputs) = (&self.decisions, &self.outputs);
+        self.facts = facts::gather(plan, decisions, outputs, &self.recorded, places, counts_bytes, &mut self.survey)?;
         self.facts.detected = self.detected.clone();
-        refuse::impossible_plan(plan, &self.facts, self.grid.budget)?;
+        refuse::impossible_plan(plan, &self.facts, self.grid.budget.as_ref())?;
         let checked = evaluation_data::check(plan, &self.decisions, &mut self.survey);
         if self.runs.is_dir() {
             // Without the cache, the data are read again next time: nothing that a folder that may only be read should

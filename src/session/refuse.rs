@@ -26,7 +26,7 @@ pub(super) fn lost_models(
 }
 
 /// Refuses a plan that cannot work on any machine.
-pub(super) fn impossible_plan(plan: &Plan, facts: &Facts, budget: Option<Budget>) -> Result<(), Failure> {
+pub(super) fn impossible_plan(plan: &Plan, facts: &Facts, budget: Option<&Budget>) -> Result<(), Failure> {
     empty_data(plan, facts)?;
     untrained_architectures(plan, facts)?;
     other_backends(plan, facts)?;
@@ -85,7 +85,7 @@ fn long_records(plan: &Plan, facts: &Facts) -> Result<(), Failure> {
 }
 
 /// Refuses an experiment whose models read more text than the budget of the spec.
-fn exceeded_budget(plan: &Plan, facts: &Facts, budget: Option<Budget>) -> Result<(), Failure> {
+fn exceeded_budget(plan: &Plan, facts: &Facts, budget: Option<&Budget>) -> Result<(), Failure> {
     match plan::ledger(plan, facts, budget).violation() {
         None => Ok(()),
         Some(violation) => Err(Failure::text(Exit::Usage, format!("grid: {} is {violation}", plan.name))),

@@ -79,7 +79,7 @@ impl Run {
             Some(store) => store,
             None => folder.open().await?,
         };
-        let warnings = warnings(&session.plan, &session.facts, session.grid.budget);
+        let warnings = warnings(&session.plan, &session.facts, session.grid.budget.as_ref());
         let tasks = session.tasks(&runs);
         let removed_cells = removed_cells(&store, &session).await?;
         let invocation = record_invocation(&store, &session, &tasks).await?;

@@ -33,7 +33,8 @@ pub(super) fn grid(root: &Node, folder: &Path, log: &Log) -> Option<Grid> {
     }
     let axes = Axes::decode(&mut top, &Names::of(root), log);
     let resources = resources::resources(top.take("resources"), log);
-    let budget = budget::budget(top.take("budget"), log);
+    let of_budget = top.take("budget");
+    let budget = budget::budget(of_budget, log);
     let published: Vec<String> =
         root.get("reference").map_or(&[][..], Node::entries).iter().map(|(key, _)| key.text.clone()).collect();
     let (references, tables) = (top.take("reference"), top.take("tables"));
@@ -64,6 +65,13 @@ pub(super) fn grid(root: &Node, folder: &Path, log: &Log) -> Option<Grid> {
         evaluate::names_only_suites(root).then(|| tables(&[]));
         return None;
     };
+    if let (Some(node), Some(budget)) = (of_budget, &budget) {
+        let text = distinct(settings.iter().flat_map(|(_, document)| &document.corpora));
+        let records = distinct(settings.iter().flat_map(|(_, document)| &document.datasets));
+        let text = text.iter().map(|corpus| ("corpus", corpus.name.as_str(), corpus.language.as_deref()));
+        let records = records.iter().map(|dataset| ("dataset", dataset.name.as_str(), dataset.language.as_deref()));
+        budget::check_languages(budget, node.mark, text.chain(records), log);
+    }
     let own = settings.iter().flat_map(|(_, document)| &document.evaluations.own).map(|own| own.set.quantity());
     let tables = tables(&distinct(own.collect::<Vec<_>>().iter()));
 
@@ -88,9 +96,8 @@ pub(super) fn grid(root: &Node, folder: &Path, log: &Log) -> Option<Grid> {
 
 /// Reports cells that lack what their evaluations need.
 fn check_cells(cells: &[Cell], settings: &[(Setting, Document)], axes: &Axes, log: &Log) {
-    let scored = |cell: &Cell| {
-        !cell.recipe.base.milestones().is_empty() && !cell.recipe.milestone_evaluations.is_empty()
-    };
+    let scored =
+        |cell: &Cell| !cell.recipe.base.milestones().is_empty() && !cell.recipe.milestone_evaluations.is_empty();
     let wanted = settings.iter().find_map(|(_, document)| document.evaluations.checkpoints);
     if let Some(place) = wanted.filter(|_| !cells.iter().any(scored)) {
         let hint = "add `milestones: {words: [1M, 2M]}` to `pretrain`, and the curriculum 'pretrained' to the axes";
@@ -157,7 +164,9 @@ fn lacks_curves(cell: &Cell) -> bool {
     let asked = cell.recipe.evaluations.iter().any(|evaluation| evaluation.test.suite() == Suite::Aoa);
     asked
         && match &cell.recipe.base {
-            base @ (BaseModel::Trained(_) | BaseModel::Imported(_)) => base.milestones().iter().filter(words).count() < 3,
+            base @ (BaseModel::Trained(_) | BaseModel::Imported(_)) => {
+                base.milestones().iter().filter(words).count() < 3
+            }
             BaseModel::Recorded(_) => false, // known once its folder is read
         }
 }

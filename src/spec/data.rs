@@ -42,6 +42,7 @@ const MAX_WORLD_RECORDS: u64 = 1_000_000;
 /// | `min_words:` | lines with fewer words are dropped | 0 |
 /// | `merge_turns:` | whether consecutive `A:<TAB>text` lines of one speaker are merged afterwards | false |
 /// | `expect:` | the size after cleaning, `{words: 8M, documents: 10k}`, which the plan uses until the data is available | none |
+/// | `language:` | its code of ISO 639-3, such as `nld`, for the budget of the multilingual track | none |
 pub(super) fn corpus(name: &str, node: &Node, root: &Path, log: &Log) -> Option<(Corpus, DataEntry)> {
     let parts = [("speech", WorldPart::Speech), ("dialogues", WorldPart::Dialogues), ("articles", WorldPart::Articles)];
     let mut fields = Fields::of(node, &format!("corpus '{name}'"), log)?;
@@ -54,12 +55,13 @@ pub(super) fn corpus(name: &str, node: &Node, root: &Path, log: &Log) -> Option<
     let CorpusFormat { documents, remove, min_words, .. } = cleaned_text(&mut fields);
     let merge_turns = fields.get("merge_turns", false, flag);
     let expected = budget::expected(&mut fields, "documents", false);
+    let language = fields.get("language", None, |value| budget::language(value).map(Some));
     let licence = licence(&mut fields);
     fields.finish();
     let format = CorpusFormat { documents, min_words, remove, merge_turns };
     let source = source?;
     let entry = DataEntry { name: format!("corpora.{name}"), place: place(node, log), source: source.clone(), licence };
-    Some((Corpus { name: name.to_owned(), source, format, expected }, entry))
+    Some((Corpus { name: name.to_owned(), source, format, expected, language }, entry))
 }
 
 /// Decodes how files of text become documents: `documents:`, `remove:` and `min_words:` of a corpus.
@@ -93,6 +95,7 @@ pub(super) enum DatasetEntry {
 /// | `format:`, ... | the format of the files ([`format`]) | detected |
 /// | `template:`, ... | how a record becomes text ([`formatting`]) | prompt and reply on lines of their own |
 /// | `expect:` | the size, `{records: 38_802, words: 2.6M}`, as for a corpus | none |
+/// | `language:` | as for a corpus | none |
 /// | `new_words:` | how many of its words no corpus contains, for `budget` | all; none if a corpus has the same files |
 /// | `build:` | how to generate the file from a corpus ([`Build`]), or in place of a file a model of the spec that makes the data ([`Sampling`]) | the file must exist |
 pub(super) fn dataset(name: &str, node: &Node, names: &Names, root: &Path, log: &Log) -> Option<DatasetEntry> {
@@ -121,6 +124,7 @@ pub(super) fn dataset(name: &str, node: &Node, names: &Names, root: &Path, log: 
     };
     let formatting = formatting(&mut fields, &format, root);
     let expected = budget::expected(&mut fields, "records", true);
+    let language = fields.get("language", None, |value| budget::language(value).map(Some));
     let new_words = fields.get("new_words", None, |value| count(0..=budget::MAX_WORDS)(value).map(Some));
     let licence = licence(&mut fields);
     let build = fields.take("build");
@@ -138,7 +142,7 @@ pub(super) fn dataset(name: &str, node: &Node, names: &Names, root: &Path, log: 
     });
     let entry =
         DataEntry { name: format!("datasets.{name}"), place: place(node, log), source: source.clone(), licence };
-    let dataset = Dataset { name: name.to_owned(), source, format, formatting, expected, new_words };
+    let dataset = Dataset { name: name.to_owned(), source, format, formatting, expected, new_words, language };
     Some(DatasetEntry::Data(Box::new((dataset, entry)), build))
 }
 

@@ -59,6 +59,6 @@ impl BaseModels<'_> {
         let formatting = sampled.formatting();
         let source = DatasetSource::Sampled(Box::new(sampled));
         let (name, format) = (name.to_owned(), sampling.format());
-        Some(StageDataset { name, source, format, formatting, expected: None, new_words: None })
+        Some(StageDataset { name, source, format, formatting, expected: None, new_words: None, language: None })
     }
 }

@@ -140,7 +140,10 @@ async fn milestones(store: &Store, model: &FinishedModel) -> Result<Vec<Exported
     let none = |reason: &str| {
         let help = "set `milestones:` in `pretrain`, such as `{babylm: 100M}`, and run the experiment";
         let label = &model.label;
-        Failure::text(Exit::NothingMatches, format!("grid: {label} has no milestones to export: {reason}\n  help: {help}"))
+        Failure::text(
+            Exit::NothingMatches,
+            format!("grid: {label} has no milestones to export: {reason}\n  help: {help}"),
+        )
     };
     let lineage = store.lineage(model.id).await?;
     let Some((id, wanted)) = pretraining(&lineage, model.id) else {

@@ -194,7 +194,8 @@ fn versions_note(versions: &[BuildCount]) -> Option<String> {
 fn imported_note(table: &Table, imported: &[ImportedSource]) -> Option<String> {
     let names = |cell: &Cell, model: &str| matches!(cell, Cell::Label(label) if label == model);
     let is_shown = |model: &str| {
-        let of_axis = table.comparison.as_ref().is_some_and(|one| [&one.first, &one.second].contains(&&model.to_owned()));
+        let of_axis =
+            table.comparison.as_ref().is_some_and(|one| [&one.first, &one.second].contains(&&model.to_owned()));
         of_axis || table.rows.iter().flatten().any(|cell| names(cell, model))
     };
     let each = |ImportedSource { model, from, commit }: &ImportedSource| {

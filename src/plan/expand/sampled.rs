@@ -27,7 +27,8 @@ impl Builder<'_> {
         };
         let (vocabulary, CellModel { model, name }) =
             further.as_ref().map_or((vocabulary, student), |(vocabulary, model)| (vocabulary, model));
-        let (prompts, sources, text) = self.prompts(recipe, vocabulary, prompts, jobs);
+        let (prompts, sources, prompted) = self.prompts(recipe, vocabulary, prompts, jobs);
+        let text = &prompted.name;
         let share = if part.of > 1 { format!(" {} of {}", part.number + 1, part.of) } else { String::new() };
         let what = format!("{text}{share}");
         let named = |name: &JobName| JobName { group: format!("{what} by {}", name.group), ..name.clone() };
@@ -41,8 +42,7 @@ impl Builder<'_> {
             seed: tuning_seed(recipe.seed, recipe.tune_seed),
         };
         let samples = self.add(Job::Sample(job.clone()), &named(name), &sources, Role::Ancestor, jobs);
-        let text = PreparedText { name: text, expected: None, new_words: None };
-        self.graph[self.index[&samples]].text.get_or_insert(text);
+        self.graph[self.index[&samples]].text.get_or_insert_with(|| prompted.clone());
         let (teacher, service) = match teacher {
             None => return samples,
             Some(Teacher::Endpoint(request, service)) => (JobTeacher::Endpoint(request.clone()), Some(service.clone())),
@@ -83,16 +83,17 @@ impl Builder<'_> {
         vocabulary: &Vocabulary,
         prompts: &'a PromptSource,
         jobs: &mut Vec<(JobId, Role)>,
-    ) -> (Prompts, Vec<&'a Source>, String) {
+    ) -> (Prompts, Vec<&'a Source>, PreparedText) {
         match prompts {
             PromptSource::Corpus { corpus, context } => {
                 let prepared = self.prepare_corpora(recipe, std::slice::from_ref(corpus), vocabulary, jobs);
-                (Prompts::Pieces { corpus: prepared[0], context: *context }, vec![], corpus.name.clone())
+                (Prompts::Pieces { corpus: prepared[0], context: *context }, vec![], PreparedText::of_corpus(corpus))
             }
             PromptSource::Dataset(dataset) => {
                 let data = self.locate(&dataset.source).origin;
                 let (format, formatting) = (Box::new(dataset.format.clone()), dataset.formatting.clone());
-                (Prompts::Records { data, format, formatting }, vec![&dataset.source], dataset.name.clone())
+                let prompts = Prompts::Records { data, format, formatting };
+                (prompts, vec![&dataset.source], PreparedText::of_dataset(dataset))
             }
             PromptSource::Selected(source) => {
                 let PieceSource { corpus, against, selection } = &**source;
@@ -104,7 +105,8 @@ impl Builder<'_> {
                     selection: selection.clone(),
                 };
                 let name = format!("{} unlike {}", corpus.name, against.name);
-                (Prompts::Selected(Box::new(selected)), vec![&corpus.source, &against.source], name)
+                let text = PreparedText { name, ..PreparedText::of_corpus(corpus) };
+                (Prompts::Selected(Box::new(selected)), vec![&corpus.source, &against.source], text)
             }
         }
     }

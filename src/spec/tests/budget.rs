@@ -5,17 +5,39 @@ use crate::domain::{Budget, TextSize};
 fn a_budget_is_a_track_or_words_and_epochs() {
     let budget = |text: &str| good(&format!("{GOOD}budget: {text}\n"), &[]).budget;
     assert_eq!(good(GOOD, &[]).budget, None);
-    assert_eq!(budget("{track: strict}"), Some(Budget { words: 100_000_000, epochs: 10 }));
-    assert_eq!(budget("{track: strict-small}").map(Budget::seen), Some(100_000_000));
-    assert_eq!(budget("{words: 3M}"), Some(Budget { words: 3_000_000, epochs: 10 }));
-    assert_eq!(budget("{words: 3M, epochs: 2}"), Some(Budget { words: 3_000_000, epochs: 2 }));
+    let limit = |words, epochs| Some(Budget { words, epochs, premiums: None });
+    assert_eq!(budget("{track: strict}"), limit(100_000_000, 10));
+    assert_eq!(budget("{track: strict-small}").map(|budget| budget.seen()), Some(100_000_000));
+    assert_eq!(budget("{words: 3M}"), limit(3_000_000, 10));
+    assert_eq!(budget("{words: 3M, epochs: 2}"), limit(3_000_000, 2));
+}
+
+#[test]
+fn a_budget_for_several_languages_needs_the_language_and_the_premium_of_each_text() {
+    let text = |budget: &str| {
+        GOOD.replace("words: 1k}", "words: 1k, language: nld}")
+            .replace("records: 100}", "records: 100, language: zho}")
+            .replace("format: squad}", "format: squad, language: eng}")
+            + &format!("budget: {budget}\n")
+    };
+    let premiums = |budget: &str| good(&text(budget), &[]).budget.unwrap().premiums.unwrap().0;
+    let of = |premiums: [(&str, f64); 3]| premiums.map(|(code, premium)| (code.to_owned(), premium)).into();
+    let multilingual = premiums("{track: multilingual, premium: {zho: 0.93597}}");
+    assert_eq!(multilingual, of([("eng", 1.0), ("nld", 1.05161), ("zho", 0.93597)]));
+    let own = premiums("{words: 5M, premium: {zho: 1, nld: 1.2}}");
+    assert_eq!(own, of([("eng", 1.0), ("nld", 1.2), ("zho", 1.0)]));
+    insta::assert_snapshot!(broken(&text("{track: multilingual}"), &[]), @"");
+    let unknown = format!("{GOOD}budget: {{track: multilingual}}\n").replace("words: 1k}", "words: 1k, language: eng}");
+    insta::assert_snapshot!(broken(&unknown, &[]), @"");
+    insta::assert_snapshot!(broken(&text("{track: strict, premium: {nld: 1}}"), &[]), @"");
+    insta::assert_snapshot!(broken(&text("{words: 1M, premium: {Dutch: 1, nld: 0}}"), &[]), @"");
 }
 
 #[test]
 fn what_is_wrong_with_a_budget() {
     let wrong = format!("{GOOD}budget: {{track: strickt, words: 1M}}\n");
     insta::assert_snapshot!(broken(&wrong, &[]), @r"
-    x.yaml:15:17: 'track' must be one of strict, strict-small, not 'strickt'
+    x.yaml:15:17: 'track' must be one of strict, strict-small, multilingual, not 'strickt'
       help: did you mean 'strict'?
     x.yaml:15:26: 'words' is part of 'track'
       help: remove it
