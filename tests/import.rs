@@ -282,14 +282,31 @@ fn the_revisions_of_an_imported_model_are_scored_like_milestones() {
     }
     assert_eq!(curve.matches("imported: baseline is theirs").count(), 2, "{curve}");
 
+    let form = env.run(0, &["export", "form", "both", "--format", "csv"]);
+    let rows: Vec<Vec<&str>> = form.lines().map(|line| line.split(',').collect()).collect();
+    let value = |model: &str, head: &str| {
+        let column = rows[0].iter().position(|known| *known == head).expect(head);
+        rows.iter().find(|row| row[0] == model).unwrap_or_else(|| panic!("no {model} in\n{form}"))[column]
+    };
+    let (own, other) = ("nano/pretrained/seed3", "baseline/pretrained/seed2");
+    assert_eq!(value(own, "parameters"), value(other, "parameters"));
+    assert_eq!([value(own, "vocabulary"), value(own, "sequence length"), value(own, "steps")], ["400", "32", "60"]);
+    assert_eq!([value(own, "optimizer"), value(own, "learning rate"), value(own, "seed")], ["AdamW", "3e-3", "3"]);
+    for head in ["words seen", "tokens", "tokens/s", "FLOPs", "epochs"] {
+        assert!(value(own, head).parse::<f64>().is_ok_and(|number| number > 0.0), "{head}\n{form}");
+        assert_eq!(value(other, head), "", "what an imported model has read is not known");
+    }
+    assert!(env.run(0, &["export", "form", "both"]).contains("| largest gradient norm "));
+
     // A further revision adds its own evaluation and repeats that of all of them, but no other job.
     let fewer = "-Smodels.baseline.revisions={500-words: 500, 1000-words: 1k, 1500-words: 1500, main: 9k}";
     let plan = env.run(0, &["plan", "both.yaml", fewer]);
-    let to_run: Vec<&str> = plan.lines().filter(|line| line.contains("  run ")).collect();
+    let to_run: Vec<&str> = plan.lines().filter(|line| line.contains("  Run (")).collect();
+    assert_eq!(to_run.len(), 2, "{plan}");
     assert!(to_run.iter().all(|line| line.contains("aoa") || line.contains("9k words")), "{plan}");
 
     let missing = env.stderr(6, &["plan", "both.yaml", "-Smodels.baseline.revisions=[chck_1M, chck_2M, chck_3M]"]);
-    assert!(missing.contains("theirs has no folder chck_1M, which would be the revision of this name"), "{missing}");
+    assert!(missing.contains("theirs: has no folder chck_1M, which would be the revision of this name"), "{missing}");
     let few = env.stderr(1, &["plan", "both.yaml", "-Smodels.baseline={hf: theirs}"]);
     assert!(few.contains("aoa needs at least three milestones in words, but the model 'baseline' has fewer"), "{few}");
 }

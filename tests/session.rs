@@ -63,8 +63,8 @@ fn a_grid_is_planned_and_runs_once() {
       tune nano/chat>questions  dataset questions  2,164       1   2,164       1,947
 
       words of each model             different text    seen  trained on
-      nano/pretrained                          6,013  12,230      11,005
-      nano/chat/single                         8,189  14,406      12,963
+      nano/pretrained                         10,353  12,230      11,005
+      nano/chat/single                        10,353  14,406      12,963
       nano/chat+questions/merged              10,353  16,570      14,910
       nano/chat+questions/sequential          10,353  16,570      14,910
 

@@ -39,6 +39,9 @@ pub struct StageReading {
     /// `seen` in the words of the budget: as `seen`, or English words.
     #[serde(skip)]
     counted: Option<u64>,
+    /// The part of `counted` that is trained on.
+    #[serde(skip)]
+    counted_in_training: Option<u64>,
     /// Whether the text was counted. Otherwise it is not available yet, and the numbers are those that the spec expects.
     pub measured: bool,
 }
@@ -67,7 +70,7 @@ impl TextRole {
             TextRole::Teacher => "read by teachers",
             TextRole::Made => "written by models",
             TextRole::Prompts => "prompts",
-            TextRole::Tokenizer => "tokenizer",
+            TextRole::Tokenizer => "tokenizer alone",
         }
     }
 }
@@ -371,6 +374,8 @@ impl<'a> Count<'a> {
             let words = amount.map(|amount| amount.whole.words);
             let language = text.text.as_ref().and_then(|text| text.language.as_deref());
             let counted = self.counted(language, words, facts.text_bytes.get(&id).copied());
+            let trained = amount.map(|amount| amount.train.words as f64 / amount.whole.words.max(1) as f64);
+            let in_training = |(counted, share): (u64, f64)| (counted as f64 * share).round() as u64;
             Some(StageReading {
                 stage: stage(job),
                 text: text.what(),
@@ -379,6 +384,7 @@ impl<'a> Count<'a> {
                 seen: words.and_then(times),
                 trained: amount.and_then(|amount| times(amount.train.words)),
                 counted: counted.and_then(times),
+                counted_in_training: counted.zip(trained).map(in_training).and_then(times),
                 measured: amount.is_none_or(|amount| amount.measured),
             })
         };
@@ -417,7 +423,7 @@ impl<'a> Count<'a> {
             stages,
             text: sources.iter().map(|text| text.counted).sum(),
             seen: own.iter().map(|reading| reading.counted).sum(),
-            trained: own.iter().map(|reading| reading.trained).sum(),
+            trained: own.iter().map(|reading| reading.counted_in_training).sum(),
             measured: readings.iter().filter(|one| known.contains(&one.stage)).all(|reading| reading.measured),
             foreign: is_foreign(jobs) || teachers.iter().any(|chain| is_foreign(chain)),
             of_teachers: teachers.iter().flatten().map(|job| stage(job)).collect(),

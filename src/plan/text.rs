@@ -1,10 +1,11 @@
 //! The description of a plan as text for a terminal.
 
+use std::collections::BTreeSet;
 use std::fmt::{Result, Write};
 
 use super::decide::Decision;
 use super::describe::{Description, JobLine, KindCount, ModelLine, StageLine};
-use super::ledger::{CountedText, Ledger, ModelAccount, StageReading};
+use super::ledger::{Ledger, ModelAccount, StageReading, TextRole};
 use super::sampled::SampledLine;
 use crate::domain::{JobKind, counted, grouped};
 
@@ -176,23 +177,19 @@ impl Text<'_> {
         }
         let heads = ["words of", "text", "words", "passes", "seen", "trained on"];
         self.write_table(&heads, 2, ledger.readings.iter().map(reading_row))?;
-        let heads = ["words of each model", "different text", "seen", "trained on"];
-        self.write_table(&heads, 1, ledger.accounts.iter().map(account_row))?;
+        let roles: Vec<TextRole> = match ledger.budget {
+            Some(_) => {
+                ledger.accounts.iter().flat_map(|account| account.sources.iter().map(|text| text.role)).collect()
+            }
+            None => vec![],
+        };
+        let roles: BTreeSet<TextRole> = roles.into_iter().collect();
+        let english = ledger.budget.as_ref().is_some_and(|budget| budget.premiums.is_some());
+        let mut heads = vec![if english { "English words of each model" } else { "words of each model" }];
+        heads.extend(roles.iter().map(|role| role.name()));
+        heads.extend(["different text", "seen", "trained on"]);
+        self.write_table(&heads, 1, ledger.accounts.iter().map(|account| account_row(account, &roles)))?;
         if let Some(budget) = &ledger.budget {
-            let row = |(account, text): (&ModelAccount, &CountedText)| {
-                vec![
-                    account.model.clone(),
-                    text.text.clone(),
-                    text.role.name().to_owned(),
-                    number(text.words, account.measured),
-                    number(text.counted, account.measured),
-                ]
-            };
-            let texts =
-                ledger.accounts.iter().flat_map(|account| account.sources.iter().map(move |text| (account, text)));
-            let counted = if budget.premiums.is_some() { "English words" } else { "counted" };
-            let heads = ["different text of", "text", "as", "words", counted];
-            self.write_table(&heads, 3, texts.map(row))?;
             writeln!(self.out, "budget: {budget}: {} may be seen\n", grouped(budget.seen()))?;
         }
         Ok(())
@@ -283,11 +280,14 @@ fn reading_row(reading: &StageReading) -> Vec<String> {
     ]
 }
 
-fn account_row(account: &ModelAccount) -> Vec<String> {
-    vec![
-        account.model.clone(),
-        number(account.text, account.measured),
-        number(account.seen, account.measured),
-        number(account.trained, account.measured),
-    ]
+/// An account, with the different text of each of these roles.
+fn account_row(account: &ModelAccount, roles: &BTreeSet<TextRole>) -> Vec<String> {
+    let of_role = |role: &TextRole| {
+        let texts = account.sources.iter().filter(|text| text.role == *role);
+        number(texts.map(|text| text.counted).sum(), account.measured)
+    };
+    let mut row = vec![account.model.clone()];
+    row.extend(roles.iter().map(of_role));
+    row.extend([account.text, account.seen, account.trained].map(|words| number(words, account.measured)));
+    row
 }

@@ -1,6 +1,5 @@
 //! Where the imported models of an experiment are from.
 
-use super::failure::Failure;
 use super::spec_text::SpecText;
 use crate::domain::{BaseModel, Grid};
 
@@ -15,26 +14,20 @@ pub struct ImportedSource {
     pub commit: Option<String>,
 }
 
-/// The imported models of the cells of an experiment, each once.
-///
-/// # Errors
-/// A lock file that cannot be read.
-pub fn imported_sources(spec: &SpecText, grid: &Grid) -> Result<Vec<ImportedSource>, Failure> {
+/// The imported models of the cells of an experiment, each once. Without a lock file that can be read, their commits are not
+/// known.
+pub fn imported_sources(spec: &SpecText, grid: &Grid) -> Vec<ImportedSource> {
     let mut sources: Vec<ImportedSource> = vec![];
-    let mut cache = None;
+    let cache = spec.data_cache().ok();
     for cell in &grid.cells {
         let BaseModel::Imported(base) = &cell.recipe.base else { continue };
         if sources.iter().any(|known| known.model == cell.key.model) {
             continue;
         }
-        let cache = match &mut cache {
-            Some(cache) => cache,
-            none => none.insert(spec.data_cache()?),
-        };
         let is_local = base.model.folder.is_dir();
         let place = base.model.remote().filter(|_| !is_local).map(|remote| remote.place);
-        let commit = place.and_then(|place| cache.lock.place(&place)?.revision.clone());
+        let commit = place.and_then(|place| cache.as_ref()?.lock.place(&place)?.revision.clone());
         sources.push(ImportedSource { model: cell.key.model.clone(), from: base.model.name.clone(), commit });
     }
-    Ok(sources)
+    sources
 }

@@ -211,9 +211,11 @@ fn imported_note(table: &Table, imported: &[ImportedSource]) -> Option<String> {
 fn stored_grid(experiment: Experiment) -> (Option<Grid>, Vec<ImportedSource>) {
     let name = experiment.name.clone();
     let spec = SpecText::stored(experiment);
-    let known = spec.grid().and_then(|grid| Ok((imported_sources(&spec, &grid)?, grid)));
-    match known {
-        Ok((imported, grid)) => (Some(grid), imported),
+    match spec.grid() {
+        Ok(grid) => {
+            let imported = imported_sources(&spec, &grid);
+            (Some(grid), imported)
+        }
         Err(failure) => {
             eprintln!("warning: the stored spec of '{name}' is invalid, so its references and tables are left out:");
             eprintln!("{failure}");
