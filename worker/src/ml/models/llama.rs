@@ -8,6 +8,7 @@ use tch::{Kind, Tensor};
 use super::attention::{Heads, attention};
 use super::context::Context;
 use super::decoder::{Decoder, DecoderInputs, Family, HEAD};
+use super::dropout::Place;
 use super::layers::{add_norm, linear, swiglu};
 use super::rotary::Rotary;
 use crate::ml::error::Error;
@@ -128,11 +129,11 @@ impl Decoder for Llama {
             let normed = norm(&x, branch.as_ref(), &block.attention_norm)?;
             let packed = self.packed(block, &normed.output, context)?;
             let mixed = attention(&packed, self.attention, Some(&self.rotary), inputs.layer(layer))?;
-            let mixed = linear(&mixed, &block.output, context)?;
+            let mixed = inputs.drop(linear(&mixed, &block.output, context)?, Place::Attention(layer))?;
             let normed = norm(&normed.residual, Some(&mixed), &block.mlp_norm)?;
             let inner = swiglu(&linear(&normed.output, &block.gate_up, context)?)?; // [batch, seq, intermediate]
             x = normed.residual;
-            branch = Some(linear(&inner, &block.down, context)?);
+            branch = Some(inputs.drop(linear(&inner, &block.down, context)?, Place::FeedForward(layer))?);
         }
         Ok(norm(&x, branch.as_ref(), &self.norm)?.output)
     }
