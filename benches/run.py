@@ -225,8 +225,8 @@ def finetuning(model, data, name, position, epochs, rounds):
 
 
 def zero_shot(name, model, data, backend):
-    """The official zero-shot evaluation of one model: on five suites, from BLiMP to reading times, or on the fast sets of two
-    suites for a model that predicts masked tokens."""
+    """The official zero-shot evaluation of one model, by the rules of 2026: on four suites, from BLiMP to reading times, or on
+    the fast sets of two suites for a model that predicts masked tokens."""
     threads = str(cores())
     peer = [sys.executable, str(ROOT / "benches" / "peers" / "zero_shot.py"), str(model), str(data), threads, backend]
     ours = [sys.executable, str(ROOT / "benches" / "zero_shot.py"), str(GRID), str(model), str(data), threads, backend]

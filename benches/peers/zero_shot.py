@@ -37,7 +37,7 @@ def boxes(data):
 
 
 def tasks(data, backend):
-    """The sequences of each task: pairs of a context and the continuation that is scored."""
+    """The sequences of each task of the edition of 2026: pairs of a context and the continuation that is scored."""
     if backend == "mlm":  # the fast sets, because each token is a text
         for name in ("blimp_fast", "supplement_fast"):
             folder = data / "fast_eval" / name
@@ -46,8 +46,8 @@ def tasks(data, backend):
     full = data / "full_eval"
     for name in ("blimp_filtered", "supplement_filtered"):
         yield [("", row[key]) for row in rows(full / name) for key in ("sentence_good", "sentence_bad")]
-    yield [(row["input_prefix"], option) for row in boxes(data) for option in row["options"]]
-    yield [("", form) for row in rows(full / "wug_adj_nominalization") for form in row["sentences"].split("\t")]
+    kept = [row for row in boxes(data) if not any("nothing" in option for option in row["options"])]
+    yield [(row["input_prefix"], option) for row in kept for option in row["options"]]
     with (full / "reading" / "reading_data.csv").open() as lines:
         words = list(csv.DictReader(lines))
     before = [row for row in words if row["prev_item"] not in ("", "None")]

@@ -170,11 +170,10 @@ pub struct LogprobsJob {
 pub struct EvalJob {
     /// The pretrain, import or tune job whose weights are scored.
     pub model: JobId,
-    /// The milestone of that job to score; `None` for its final model. The model of an import job is itself the one of the
-    /// milestone.
+    /// The milestone of that job to score; `None` for its final model.
     pub milestone: Option<Milestone>,
-    /// The import jobs of the earlier revisions of an imported model, in ascending order, for a suite that scores all
-    /// milestones at once.
+    /// The import jobs of earlier revisions of an imported model, in ascending order: all of them for a suite that scores all
+    /// milestones at once; of a milestone the job whose model is scored, which is also `model`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub revisions: Vec<(Milestone, JobId)>,
     /// What it is scored on.
@@ -318,7 +317,8 @@ impl Job {
                 all.chain(job.pool()).collect()
             }
             Job::Eval(job) => {
-                std::iter::once(job.model).chain(job.revisions.iter().map(|(_, revision)| *revision)).collect()
+                let revisions = job.revisions.iter().map(|(_, revision)| *revision);
+                std::iter::once(job.model).chain(revisions.filter(|revision| *revision != job.model)).collect()
             }
             Job::Finetune(job) => vec![job.model],
         };

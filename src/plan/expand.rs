@@ -30,7 +30,7 @@ struct ScoredModel<'a> {
     model: TrainRef,
     /// The milestone of the model; `None` for its end.
     milestone: Option<Milestone>,
-    /// The imported revisions that are scored together with it.
+    /// The imported revisions that are scored: of a milestone the one whose model it is.
     revisions: &'a [(Milestone, TrainRef)],
 }
 
@@ -178,10 +178,11 @@ impl Builder<'_> {
             BaseModel::Imported(_) => revisions.to_vec(),
             BaseModel::Recorded(_) => vec![],
         };
-        for (milestone, model) in kept {
+        for (index, (milestone, model)) in kept.into_iter().enumerate() {
+            let revisions = revisions.get(index..=index).unwrap_or_default();
             for evaluation in &recipe.milestone_evaluations {
                 let group = format!("{} {} at {}", evaluation.test, name.group, milestone.label());
-                let scored = ScoredModel { model, milestone: Some(milestone), revisions: &[] };
+                let scored = ScoredModel { model, milestone: Some(milestone), revisions };
                 self.evaluation(evaluation, scored, &JobName { group, ..*name }, jobs);
             }
         }

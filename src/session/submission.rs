@@ -231,7 +231,7 @@ fn add_evaluation(
     }
     let revision = match eval.milestone {
         None => "main".to_owned(),
-        Some(milestone) => match official::revision(milestone) {
+        Some(milestone) => match milestone.revision() {
             Some(revision) => revision,
             None => return Ok(()), // not an official checkpoint
         },

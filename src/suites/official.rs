@@ -11,7 +11,7 @@ mod sizes;
 mod submission;
 #[cfg(test)]
 mod tests;
-pub(super) mod track;
+mod track;
 
 use serde_json::Value;
 
@@ -26,7 +26,7 @@ pub use super::glue::official::{files as glue_files, predictions as glue_predict
 pub use result_file::ResultFile;
 pub use sizes::{is_accepted, problems};
 pub use submission::Submission;
-pub use track::{Track, revision};
+pub use track::Track;
 
 /// Whether the official pipeline files the results of a suite by suite. It files those of `glue` by task, and has none of
 /// a suite that it does not run.

@@ -5,7 +5,6 @@ use std::collections::{BTreeSet, HashMap};
 use serde_json::json;
 
 use super::super::item::Item;
-use super::super::official::track::revision;
 use super::super::official::{predictions, report};
 use crate::domain::{ItemOutcome, Milestone, Score, Suite};
 
@@ -30,7 +29,7 @@ pub fn surprisals(items: &[Item], outcomes: &[ItemOutcome]) -> String {
         Some(format!(
             "{{\"step\": {}, \"word_count\": {}, \"target_word\": {}, \"context_id\": {context_id}, \"context\": {}, \
              \"surprisal\": {}}}",
-            json!(revision(milestone)?),
+            json!(milestone.revision()?),
             milestone.count(),
             json!(item.subtask),
             json!(context),
@@ -56,5 +55,5 @@ pub fn checkpoints(outcomes: &[ItemOutcome]) -> BTreeSet<Milestone> {
 /// The official checkpoint that an outcome is about.
 fn checkpoint(outcome: &ItemOutcome) -> Option<Milestone> {
     let milestone: Milestone = outcome.subtask.parse().ok()?;
-    revision(milestone).map(|_| milestone)
+    milestone.revision().map(|_| milestone)
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::domain::{Edition, Gap, GlueTask, Milestone, OfficialData, ScoringBackend, Suite};
 
 use super::has_files;
-use super::track::{Track, revision};
+use super::track::Track;
 
 /// The content of the collated file.
 #[derive(Debug, Clone, Default)]
@@ -70,7 +70,7 @@ impl Submission {
         }
         let required = track.checkpoints();
         let lacking = |has: &dyn Fn(&Milestone) -> bool| -> Vec<String> {
-            required.iter().filter(|milestone| !has(milestone)).filter_map(|milestone| revision(*milestone)).collect()
+            required.iter().filter(|milestone| !has(milestone)).filter_map(|milestone| milestone.revision()).collect()
         };
         let without_aoa = lacking(&|milestone| self.aoa_checkpoints.contains(milestone));
         if self.full.contains_key(&Suite::Aoa) && !without_aoa.is_empty() {

@@ -140,7 +140,6 @@ fn the_collated_file_holds_what_there_is_and_names_the_rest() {
     let list = file["fast_eval_results"]["wug_adj"].as_array().unwrap();
     assert_eq!((list.len(), &list[10]), (18, &json!({"wug_adj": 30_000_000})));
     assert_eq!(Track::Strict.checkpoints().len(), 28);
-    assert_eq!(revision(Milestone::Tokens(1_000_000)), None);
 }
 
 fn gunzip(path: &Path) -> String {

@@ -20,12 +20,3 @@ impl Track {
         })
     }
 }
-
-/// The official name of a checkpoint, which is a revision on the Hugging Face Hub, such as `chck_10M`; `None` for a
-/// milestone that the challenge does not have.
-pub fn revision(milestone: Milestone) -> Option<String> {
-    match milestone {
-        Milestone::Words(words) if words.is_multiple_of(1_000_000) => Some(format!("chck_{}M", words / 1_000_000)),
-        Milestone::Words(_) | Milestone::Tokens(_) => None,
-    }
-}

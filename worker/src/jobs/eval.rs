@@ -1,12 +1,13 @@
 //! Score a model on a suite.
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use grid::data::Tokenizer;
 use grid::domain::hugging_face::files::TOKENIZER_CONFIG;
 use grid::domain::{
-    EvalJob, Event, ItemOutcome, JobId, Milestone, Nan, Score, ScoringBackend, ScoringMethod, ScoringRequest, grouped,
+    EvalJob, Event, ItemOutcome, Milestone, Nan, Score, ScoringBackend, ScoringMethod, ScoringRequest, grouped,
 };
 use grid::scoring::{self, RequestError, ScoringContext, TextRequests};
 use grid::suites::{self, AoaCheckpoint, Candidate, Item, Likelihood};
@@ -45,7 +46,7 @@ pub(super) fn run(
         | ScoringMethod::ReadingTimes
         | ScoringMethod::BitsPerByte
         | ScoringMethod::Regret => {
-            let folder = match job.milestone {
+            let folder = match job.milestone.filter(|_| job.revisions.is_empty()) {
                 Some(milestone) => inputs.milestone(&job.model, milestone)?,
                 None => inputs.model(&job.model)?.to_owned(),
             };
@@ -77,9 +78,20 @@ fn score_milestones(
     attempt: &mut Attempt,
 ) -> Result<(Score, Vec<ItemOutcome>), JobError> {
     let Evaluation { job, items, .. } = evaluation;
-    let kept: Vec<(WordMilestone, JobId)> = match &job.revisions[..] {
-        [] => inputs.word_milestones(&job.model)?.into_iter().map(|milestone| (milestone, job.model)).collect(),
-        revisions => revisions.iter().filter_map(|(one, id)| Some((WordMilestone::of(*one)?, *id))).collect(),
+    // Each with the folder of its model.
+    let kept: Vec<(WordMilestone, PathBuf)> = match &job.revisions[..] {
+        [] => {
+            let kept = inputs.word_milestones(&job.model)?.into_iter();
+            let folder = |milestone: WordMilestone| {
+                let folder = inputs.milestone(&job.model, Milestone::Words(milestone.words))?;
+                Ok((milestone, folder))
+            };
+            kept.map(folder).collect::<Result<_, JobError>>()?
+        }
+        revisions => {
+            let in_words = revisions.iter().filter_map(|(one, id)| Some((WordMilestone::of(*one)?, id)));
+            in_words.map(|(one, id)| Ok((one, inputs.model(id)?.to_owned()))).collect::<Result<_, JobError>>()?
+        }
     };
     if kept.len() < 3 {
         return Err(JobError::failed(format!(
@@ -90,8 +102,8 @@ fn score_milestones(
         )));
     }
     let (mut pieces, mut vocabulary, mut stages) = (BTreeMap::new(), 0, vec![]);
-    for (index, (WordMilestone { words }, model)) in kept.iter().enumerate() {
-        let scorable = Scorable::read(&inputs.milestone(model, Milestone::Words(*words))?, inputs)?;
+    for (index, (WordMilestone { words }, folder)) in kept.iter().enumerate() {
+        let scorable = Scorable::read(folder, inputs)?;
         let part = WorkPart { index, of: kept.len() };
         let tokenizer = scorable.tokenizer(job.mode.transformers())?;
         let likelihoods = evaluation.score_candidates(&scorable, &tokenizer, part, attempt)?;

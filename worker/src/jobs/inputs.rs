@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use grid::data::{self, DataError, FileDigest, FileDigests, ROWS, SampledRow};
 use grid::domain::hugging_face::files::WEIGHTS;
-use grid::domain::layout::{MILESTONES, OPTIMIZER};
+use grid::domain::layout::OPTIMIZER;
 use grid::domain::{
     Artifact, Assignment, Digest, FileStamp, FinishedOutput, InnerPath, JobId, LocatedSource, Milestone, Origin,
     RunSettings, SourceFile,
@@ -109,13 +109,8 @@ impl<'a> Inputs<'a> {
         self.checked(id, Path::new(""), |path| !path.ends_with(OPTIMIZER))
     }
 
-    /// The folder of the model of a milestone: the one that a parent kept for it, or the model of an import job, which is
-    /// itself that of the milestone.
+    /// The folder of the model that a parent kept for a milestone.
     pub(super) fn milestone(self, id: &JobId, milestone: Milestone) -> Result<PathBuf, JobError> {
-        let keeps_milestones = |artifact: &Artifact| artifact.path.starts_with(MILESTONES);
-        if !self.parent(id)?.artifacts.iter().any(keeps_milestones) {
-            return Ok(self.model(id)?.to_owned());
-        }
         let folder = milestones::folder_of(milestone);
         Ok(self.checked(id, &folder, |_| true)?.join(folder))
     }
