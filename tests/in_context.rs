@@ -97,7 +97,7 @@ fn what_is_wrong_with_random_languages_is_said_before_anything_runs() {
     -S corpora.speech={world: metalang, words: 3}: missing key 'streams'
       help: the number of streams, such as `streams: 2000`
     -S corpora.speech={world: metalang, words: 3}: unknown key 'words'
-      help: known keys here: files, world, hf, osf, url, revision, archive, sha256, streams, world_seed, documents, remove, min_words, merge_turns, expect, licence
+      help: known keys here: files, world, hf, osf, url, revision, archive, sha256, streams, world_seed, documents, remove, min_words, merge_turns, expect, language, licence
 
     -S corpora.speech={world: {metalang: {version: 2, error: 0.1, alphabet: 65}}, streams: 3}: 'error' has no meaning for version 2
       help: remove it

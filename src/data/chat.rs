@@ -9,7 +9,7 @@ use std::ops::Range;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, Error, ErrorKind, context};
 
-use crate::domain::Role;
+use crate::domain::{Role, check_nesting};
 
 use super::record::{Message, Segment};
 
@@ -54,6 +54,7 @@ impl ChatRenderer {
     /// # Errors
     /// A template that is not valid, as a message.
     pub(super) fn new(source: &str, special: SpecialTexts) -> Result<Self, String> {
+        check_nesting(source)?;
         let (source, has_blocks) = mark_blocks(source);
         let mut environment = Environment::new();
         let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();

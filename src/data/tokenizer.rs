@@ -69,6 +69,9 @@ pub struct Encoding {
     pub ids: Vec<u32>,
     /// The start and end of each token in the text, in Unicode scalar values; (0, 0) for added special tokens.
     pub offsets: Vec<(usize, usize)>,
+    /// The number of the word that each token is in, as the tokenizer splits a text into words before it splits these; `None`
+    /// for added special tokens.
+    pub words: Vec<Option<u32>>,
 }
 
 /// A token with the bytes of the text that it stands for.
@@ -213,7 +216,11 @@ impl Tokenizer {
     /// As [`Tokenizer::encode`].
     pub fn encode_with_offsets(&self, text: &str, add_special: bool) -> Result<Encoding, DataError> {
         let encoding = self.inner.encode_char_offsets(text, add_special).map_err(Self::unencodable)?;
-        Ok(Encoding { ids: encoding.get_ids().to_vec(), offsets: encoding.get_offsets().to_vec() })
+        Ok(Encoding {
+            ids: encoding.get_ids().to_vec(),
+            offsets: encoding.get_offsets().to_vec(),
+            words: encoding.get_word_ids().to_vec(),
+        })
     }
 
     /// Encodes a text without adding special tokens, as [`Tokenizer::encode`] does, with the bytes of each token. A space

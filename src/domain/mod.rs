@@ -31,6 +31,7 @@ pub mod grid;
 pub mod hugging_face;
 pub mod inner_path;
 pub mod interaction;
+mod jinja;
 pub mod job;
 pub mod job_kind;
 pub mod json_text;
@@ -103,6 +104,7 @@ pub use interaction::{
     DatasetSource, PieceSource, PromptPart, PromptSource, SampledCount, SampledData, SampledModel, StageDataset,
     Teacher, TeacherAccess, TeacherMode, TeacherPrompt, TeacherRequest, TeacherService,
 };
+pub use jinja::check_nesting;
 pub use job::{
     EvalJob, FinetuneJob, ImportJob, Job, JobTeacher, LogprobsJob, PrepareJob, Prepared, PretrainJob, Prompts,
     ReplayedText, SampleJob, SelectedPieces, TeachJob, TokenizerJob, TuneJob, TunePart,
@@ -112,8 +114,8 @@ pub use json_text::{JsonProblem, json_lines, parse_json, special_number};
 pub use metalang::{MetaLang, MetaLangVersion};
 pub use milestone::Milestone;
 pub use mode::{
-    AoaFit, BackendRule, BoxRows, EwokContrast, FirstToken, Mode, Nan, PerLength, PerSolution, Preference, ReadingWord,
-    Sums, Ties,
+    AoaFit, BackendRule, BoxRows, EwokContrast, FirstToken, MaskedSpan, Mode, Nan, PerLength, PerSolution, Preference,
+    ReadingWord, Sums, Ties,
 };
 pub use model::{LARGEST_MODEL, ModelConfig, ModelLimits};
 pub use objective::{Distill, Distillation, Replies, TuneObjective};

@@ -99,6 +99,13 @@ switches! {
         /// Each token masked alone, and predicted at the position in front of it.
         Mntp = "mntp",
     }
+    /// What is masked when a masked model scores a token.
+    masking: MaskedSpan, compat Token, compat_2026 Token, fixed Token {
+        /// The token alone: later tokens of its word give it away (Salazar et al. 2020).
+        Token = "token",
+        /// Also the later tokens of its word: `within_word_l2r` of minicons (Kauf and Ivanova 2023).
+        Word = "word",
+    }
     /// The context of the first token, if the tokenizer adds no begin-of-text token.
     first_token: FirstToken, compat Free, compat_2026 Free, fixed Free {
         /// None: the first token is not scored.

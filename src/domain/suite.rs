@@ -150,21 +150,31 @@ impl Suite {
     pub fn switches(self) -> &'static [&'static str] {
         match self {
             Suite::Blimp | Suite::BlimpSupplement | Suite::Comps => {
-                &["ties", "nan", "backend", "first_token", "sums", "length", "transformers"]
+                &["ties", "nan", "backend", "masking", "first_token", "sums", "length", "transformers"]
             }
             Suite::GlobalPiqaParallel | Suite::GlobalPiqaNonparallel => {
-                &["ties", "nan", "backend", "first_token", "sums", "global_piqa", "transformers"]
+                &["ties", "nan", "backend", "masking", "first_token", "sums", "global_piqa", "transformers"]
             }
-            Suite::Ewok => &["ties", "nan", "backend", "first_token", "sums", "length", "ewok", "transformers"],
-            Suite::EntityTracking => {
-                &["ties", "nan", "backend", "first_token", "sums", "length", "entity_tracking", "transformers"]
+            Suite::Ewok => {
+                &["ties", "nan", "backend", "masking", "first_token", "sums", "length", "ewok", "transformers"]
             }
+            Suite::EntityTracking => &[
+                "ties",
+                "nan",
+                "backend",
+                "masking",
+                "first_token",
+                "sums",
+                "length",
+                "entity_tracking",
+                "transformers",
+            ],
             Suite::WugAdj | Suite::WugPast => {
-                &["ties", "nan", "backend", "first_token", "sums", "length", "wug", "transformers"]
+                &["ties", "nan", "backend", "masking", "first_token", "sums", "length", "wug", "transformers"]
             }
-            Suite::Reading => &["backend", "first_token", "reading", "transformers"],
-            Suite::Aoa => &["backend", "first_token", "aoa", "transformers"],
-            Suite::Pairs => &["ties", "nan", "backend", "first_token", "sums", "length", "transformers"],
+            Suite::Reading => &["backend", "masking", "first_token", "reading", "transformers"],
+            Suite::Aoa => &["backend", "masking", "first_token", "aoa", "transformers"],
+            Suite::Pairs => &["ties", "nan", "backend", "masking", "first_token", "sums", "length", "transformers"],
             Suite::MultipleChoice => &["ties", "nan", "backend", "sums", "transformers"],
             // Bits per byte and regrets have no choices.
             Suite::Perplexity | Suite::InContext => &["transformers"],

@@ -4,7 +4,7 @@ use thiserror::Error;
 
 use crate::data::{DataError, Encoding, TokenizationLoss, Tokenizer};
 use crate::domain::hugging_face::files::TOKENIZER_CONFIG;
-use crate::domain::{FirstToken, ScoringBackend, ScoringRequest, counted};
+use crate::domain::{FirstToken, MaskedSpan, ScoringBackend, ScoringRequest, counted};
 use crate::suites::{Candidate, Tokenization};
 
 /// What the ids of a candidate depend on, beside its text.
@@ -18,6 +18,8 @@ pub struct ScoringContext<'a> {
     pub positions: usize,
     /// How the model gives a text its probability.
     pub backend: ScoringBackend,
+    /// What a masked model does not see of a word.
+    pub masking: MaskedSpan,
 }
 
 /// The requests of a candidate.
@@ -77,14 +79,19 @@ impl ScoringContext<'_> {
     pub fn requests(self, candidate: &Candidate) -> Result<TextRequests, RequestError> {
         match candidate.tokenized {
             Tokenization::Whole => {
-                let Encoding { ids, offsets } = self.encode(&candidate.text)?;
+                let Encoding { ids, offsets, words } = self.encode(&candidate.text)?;
                 // A token counts if it ends after `scored_from`; special tokens end at 0 and never count.
                 let counts = |(_, end): &(usize, usize)| *end > candidate.scored_from;
                 let first = offsets.iter().position(counts).unwrap_or(ids.len());
                 let last = offsets.iter().rposition(counts).map_or(first, |last| last + 1);
                 let first = first.max(self.backend.first_scored());
-                let sequence = ScoringRequest { ids, scored: first..last.max(first) };
-                Ok(whole(vec![sequence], candidate))
+                let scored = first..last.max(first);
+                let masked_to = match self.masking {
+                    MaskedSpan::Token => vec![],
+                    MaskedSpan::Word if !self.backend.masks() => vec![],
+                    MaskedSpan::Word => scored.clone().map(|place| end_of_word(&words, place)).collect(),
+                };
+                Ok(whole(vec![ScoringRequest { ids, scored, masked_to }], candidate))
             }
             Tokenization::Piecewise => Ok(whole(self.piecewise(candidate)?, candidate)),
             Tokenization::Harness | Tokenization::Windows { .. } | Tokenization::Symbols if self.backend.masks() => {
@@ -98,13 +105,14 @@ impl ScoringContext<'_> {
 
     /// The ids of a text and the characters that each of them stands for, after the token that the mode puts first.
     fn encode(self, text: &str) -> Result<Encoding, DataError> {
-        let Encoding { mut ids, mut offsets } = self.tokenizer.encode_with_offsets(text, true)?;
+        let Encoding { mut ids, mut offsets, mut words } = self.tokenizer.encode_with_offsets(text, true)?;
         let needs_context = self.backend.first_scored() > 0;
         if self.first_token == FirstToken::EndOfText && needs_context && is_bare(&offsets) {
             ids.insert(0, self.tokenizer.end_of_text()?);
             offsets.insert(0, (0, 0));
+            words.insert(0, None);
         }
-        Ok(Encoding { ids, offsets })
+        Ok(Encoding { ids, offsets, words })
     }
 
     fn piecewise(self, candidate: &Candidate) -> Result<Vec<ScoringRequest>, DataError> {
@@ -118,7 +126,8 @@ impl ScoringContext<'_> {
                     false => {
                         let mut ids = self.encode(&before)?.ids;
                         ids.push(target);
-                        ScoringRequest { scored: ids.len() - 1..ids.len(), ids }
+                        let scored = ids.len() - 1..ids.len();
+                        ScoringRequest::new(ids, scored)
                     }
                     true => self.before_masks(&before, target)?,
                 });
@@ -140,7 +149,7 @@ impl ScoringContext<'_> {
             Some(id) if *id == mask => *id = target,
             _ => return Err(no_mask()),
         }
-        Ok(ScoringRequest { ids, scored: place..place + 1 })
+        Ok(ScoringRequest::new(ids, place..place + 1))
     }
 
     /// The token that stands before a text: the begin-of-text token, or else the end-of-text token.
@@ -173,7 +182,7 @@ impl ScoringContext<'_> {
         let cut = ids.len().saturating_sub(self.positions + 1);
         ids.drain(..cut);
         let scored = from.saturating_sub(cut).max(1).min(ids.len())..ids.len();
-        Ok(TextRequests { cut, ..whole(vec![ScoringRequest { ids, scored }], candidate) })
+        Ok(TextRequests { cut, ..whole(vec![ScoringRequest::new(ids, scored)], candidate) })
     }
 
     fn symbols(self, candidate: &Candidate) -> Result<TextRequests, RequestError> {
@@ -189,14 +198,14 @@ impl ScoringContext<'_> {
             return Err(RequestError::TooLong { tokens: ids.len() - 1, positions: self.positions });
         }
         let scored = from.min(ids.len())..ids.len();
-        Ok(whole(vec![ScoringRequest { ids, scored }], candidate))
+        Ok(whole(vec![ScoringRequest::new(ids, scored)], candidate))
     }
 
     fn windows(self, candidate: &Candidate, stride: Option<u32>) -> Result<TextRequests, RequestError> {
         // Without the template, every token stands for a part of the text, also where its offsets are empty.
         let encoding = self.tokenizer.encode_with_offsets(&candidate.text, false)?;
         let loss = self.tokenizer.loss(&candidate.text, &encoding)?;
-        let Encoding { ids: text_ids, offsets } = encoding;
+        let Encoding { ids: text_ids, offsets, .. } = encoding;
         let mut ids = self.tokenizer.opening().to_vec();
         if ids.is_empty() {
             ids.extend(self.prefix_token());
@@ -212,7 +221,7 @@ impl ScoringContext<'_> {
         while done < end {
             let until = if done == first { end.min(self.positions + 1) } else { end.min(done + stride) };
             let from = until.saturating_sub(self.positions + 1);
-            sequences.push(ScoringRequest { ids: ids[from..until].to_vec(), scored: done - from..until - from });
+            sequences.push(ScoringRequest::new(ids[from..until].to_vec(), done - from..until - from));
             done = until;
         }
         let text = &candidate.text;
@@ -225,6 +234,12 @@ impl ScoringContext<'_> {
 /// Whether the tokenizer has put no token of its own before a text.
 fn is_bare(offsets: &[(usize, usize)]) -> bool {
     offsets.first().is_none_or(|(_, end)| *end > 0)
+}
+
+/// The end of the tokens of the word that the token at `place` is in, or the place behind it if it is in none.
+fn end_of_word(words: &[Option<u32>], place: usize) -> usize {
+    let of_word = words[place..].iter().take_while(|word| word.is_some() && **word == words[place]);
+    place + of_word.count().max(1)
 }
 
 /// The error for a tokenizer without a mask token that the tokenizer finds in a text.

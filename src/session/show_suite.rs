@@ -77,7 +77,8 @@ pub fn show_suite(session: &Session, name: &str, count: usize) -> Result<ShownSu
         for candidate in &item.candidates {
             let mut sequences = vec![];
             let first_token = job.mode.first_token;
-            let context = ScoringContext { tokenizer: &tokenizer, first_token, positions, backend };
+            let masking = job.mode.masking;
+            let context = ScoringContext { tokenizer: &tokenizer, first_token, positions, backend, masking };
             let requests = context.requests(candidate).map_err(|error| Failure::new(Exit::Environment, error))?;
             for request in &requests.sequences {
                 let token = |(place, id): (usize, &u32)| {

@@ -136,7 +136,7 @@ fn compare_logprobs(model: &Model, path: &Path) {
             Some(_) => serde_json::from_value(text["positions"].clone()).unwrap(),
         };
         let requests: Vec<ScoringRequest> =
-            positions.iter().map(|&place| ScoringRequest { ids: ids.clone(), scored: place..place + 1 }).collect();
+            positions.iter().map(|&place| ScoringRequest::new(ids.clone(), place..place + 1)).collect();
         let got = scorer.tokens_logprobs(&requests).unwrap().concat();
         let wanted: Vec<f64> = serde_json::from_value(text["logprobs_f64"].clone()).unwrap();
         assert_eq!(got.len(), wanted.len());
@@ -174,7 +174,10 @@ fn golden_logits_of_packed_texts() {
             continue;
         }
         let model = model_folder::read(&path.parent().unwrap().with_file_name("model"), Device::Cpu).unwrap();
-        let request = |ids: Vec<u32>| ScoringRequest { scored: 1..ids.len(), ids };
+        let request = |ids: Vec<u32>| {
+            let scored = 1..ids.len();
+            ScoringRequest::new(ids, scored)
+        };
         let sums = Scorer::new(&model).logprobs(&texts.iter().map(|text| request(ids(text))).collect::<Vec<_>>());
         for (sum, text) in sums.unwrap().iter().zip(&texts) {
             assert!((sum - text["sum_f64"].as_f64().unwrap()).abs() < 1e-3, "{}", path.display());

@@ -84,7 +84,7 @@ fn texts(args: &TokensArgs) -> Result<Vec<String>, Failure> {
 }
 
 fn tokenized(tokenizer: &Tokenizer, text: String, special: bool) -> Result<TextTokens, Failure> {
-    let Encoding { ids, offsets } = tokenizer.encode_with_offsets(&text, special)?;
+    let Encoding { ids, offsets, .. } = tokenizer.encode_with_offsets(&text, special)?;
     let tokens = ids.iter().map(|&id| tokenizer.token(id).unwrap_or_default()).collect();
     Ok(TextTokens { text, ids, tokens, offsets })
 }

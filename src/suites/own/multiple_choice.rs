@@ -12,7 +12,7 @@ use super::python::{self, Literal, list_literal};
 use super::random::PythonRandom;
 use crate::domain::{
     ChoiceMetric, ChoiceRule, Cluster, ExampleSampler, Examples, ItemOutcome, Mode, MultipleChoice, RowRule, Score,
-    Suite,
+    Suite, check_nesting,
 };
 
 /// Turns rows into items, one row after another.
@@ -222,6 +222,7 @@ impl<'a> TaskReader<'a> {
     }
 
     fn render(&self, key: &str, template: &str, row: &Value) -> Result<String, String> {
+        check_nesting(template).map_err(|problem| format!("{key}: {problem}"))?;
         self.templates.render_str(template, python::variables(row)).map_err(|error| {
             let detail = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
             format!("{key}: {detail}")

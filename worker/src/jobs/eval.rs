@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use grid::data::Tokenizer;
 use grid::domain::hugging_face::files::TOKENIZER_CONFIG;
 use grid::domain::{
-    EvalJob, Event, ItemOutcome, Milestone, Nan, Score, ScoringBackend, ScoringMethod, ScoringRequest, grouped,
+    EvalJob, Event, ItemOutcome, Milestone, Mode, Nan, Score, ScoringBackend, ScoringMethod, ScoringRequest, grouped,
 };
 use grid::scoring::{self, RequestError, ScoringContext, TextRequests};
 use grid::suites::{self, AoaCheckpoint, Candidate, Item, Likelihood};
@@ -171,7 +171,8 @@ impl Evaluation<'_> {
         let mode = self.job.mode;
         let backend = mode.backend.of(scorable.model.config().arch);
         let backend = backend.map_err(|problem| JobError::failed(format!("{}: {problem}", self.job.test)))?;
-        let context = ScoringContext { tokenizer, first_token: mode.first_token, positions, backend };
+        let Mode { first_token, masking: span, .. } = mode;
+        let context = ScoringContext { tokenizer, first_token, positions, backend, masking: span };
         let texts = distinct.par_iter().map(|candidate| context.requests(candidate));
         let texts: Vec<TextRequests> = texts.collect::<Result<_, RequestError>>()?;
         let scorer = Scorer::new(&scorable.model).with_masking(masking(backend, tokenizer)?);

@@ -18,7 +18,7 @@ pub struct Masking {
     pub backend: ScoringBackend,
 }
 
-/// A text of which one token is masked, and the predictions that are wanted of it.
+/// A text of which a token is masked, perhaps with the rest of its word, and the predictions that are wanted of it.
 #[derive(Debug)]
 pub(super) struct MaskedRow {
     /// The ids, with the mask token.
@@ -42,10 +42,12 @@ pub(super) fn rows(requests: &[ScoringRequest], masking: Masking) -> Vec<MaskedR
     let mut rows: Vec<MaskedRow> = vec![];
     // By masked text and position.
     let mut numbers: HashMap<(Vec<u32>, usize), usize> = HashMap::new();
-    for (request, ScoringRequest { ids, scored }) in requests.iter().enumerate() {
+    for (request, ScoringRequest { ids, scored, masked_to }) in requests.iter().enumerate() {
         for (place, position) in scored.clone().enumerate() {
             let mut masked = ids.clone();
             let id = std::mem::replace(&mut masked[position], masking.mask);
+            let end = masked_to.get(place).copied().unwrap_or(position + 1);
+            masked[position + 1..end.max(position + 1)].fill(masking.mask);
             let read_at = if masking.backend == ScoringBackend::Mntp { position - 1 } else { position };
             let answer = Answer { id, request, place };
             match numbers.entry((masked, read_at)) {
@@ -96,4 +98,24 @@ pub(super) fn forward(model: &Model, rows: &[MaskedRow], results: &mut [Vec<f32>
         results[answer.request][answer.place] = value;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `[5, 6, 7, 8]`, of which 6 and 7 are one word.
+    #[test]
+    fn later_tokens_of_a_word_are_masked_with_it() {
+        let masking = Masking { mask: 9, backend: ScoringBackend::Mlm };
+        let masked = |masked_to: Vec<usize>| {
+            let request = ScoringRequest { ids: vec![5, 6, 7, 8], scored: 1..4, masked_to };
+            let mut rows: Vec<(Vec<u32>, usize)> =
+                rows(&[request], masking).into_iter().map(|row| (row.ids, row.read_at)).collect();
+            rows.sort_by_key(|(_, read_at)| *read_at);
+            rows
+        };
+        assert_eq!(masked(vec![]), [(vec![5, 9, 7, 8], 1), (vec![5, 6, 9, 8], 2), (vec![5, 6, 7, 9], 3)]);
+        assert_eq!(masked(vec![3, 3, 4]), [(vec![5, 9, 9, 8], 1), (vec![5, 6, 9, 8], 2), (vec![5, 6, 7, 9], 3)]);
+    }
 }

@@ -159,7 +159,7 @@ mod tests {
     use crate::ml::fixtures::small;
 
     fn request(ids: &[u32], scored: std::ops::Range<usize>) -> ScoringRequest {
-        ScoringRequest { ids: ids.to_vec(), scored }
+        ScoringRequest::new(ids.to_vec(), scored)
     }
 
     #[test]
@@ -189,7 +189,7 @@ mod tests {
         let requests: Vec<ScoringRequest> = (0..200u32)
             .map(|i| {
                 let ids = [&prefix[..], &[i % 61, i / 61, 3]].concat();
-                ScoringRequest { scored: 300..303, ids }
+                ScoringRequest::new(ids, 300..303)
             })
             .collect();
         let rows = pack(&requests, &small(Arch::Llama));
@@ -204,13 +204,16 @@ mod tests {
         ) {
             let requests: Vec<ScoringRequest> = texts
                 .into_iter()
-                .map(|(ids, from)| ScoringRequest { scored: 1 + from % ids.len()..ids.len(), ids })
+                .map(|(ids, from)| {
+                    let scored = 1 + from % ids.len()..ids.len();
+                    ScoringRequest::new(ids, scored)
+                })
                 .collect();
             let rows = pack(&requests, &small(Arch::Llama));
             let mut seen = vec![0; requests.len()];
             for row in &rows {
                 for member in &row.members {
-                    let ScoringRequest { ids, scored } = &requests[member.request];
+                    let ScoringRequest { ids, scored, .. } = &requests[member.request];
                     seen[member.request] += 1;
                     prop_assert_eq!(member.targets.len(), scored.len());
                     for (position, &target) in scored.clone().zip(&member.targets) {

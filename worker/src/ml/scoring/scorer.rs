@@ -127,7 +127,7 @@ impl<'a> Scorer<'a> {
     ///
     /// # Errors
     /// Why not.
-    pub fn check(&self, ScoringRequest { ids, scored }: &ScoringRequest) -> Result<(), Unscorable> {
+    pub fn check(&self, ScoringRequest { ids, scored, .. }: &ScoringRequest) -> Result<(), Unscorable> {
         if scored.is_empty() {
             return Ok(());
         }

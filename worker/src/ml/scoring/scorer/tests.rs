@@ -7,7 +7,7 @@ use std::ops::Range;
 use tch::Kind;
 
 fn request(ids: &[u32], scored: Range<usize>) -> ScoringRequest {
-    ScoringRequest { ids: ids.to_vec(), scored }
+    ScoringRequest::new(ids.to_vec(), scored)
 }
 
 /// The log-probabilities of one request, alone and without padding, with a softmax in f64.
@@ -99,7 +99,7 @@ proptest! {
             .map(|(length, a, b, variant)| {
                 let ids = (0..length as u32).map(|i| (i * i + variant) % 61).collect();
                 let (a, b) = (1 + a % (length - 1), 1 + b % length);
-                ScoringRequest { ids, scored: a.min(b)..a.max(b) }
+                ScoringRequest::new(ids, a.min(b)..a.max(b))
             })
             .collect();
         let scorer = Scorer::new(&model).with_tokens(tokens);
@@ -126,7 +126,8 @@ fn the_tokens_of_a_forward_pass_change_sums_by_at_most_1e_5() {
         let requests: Vec<ScoringRequest> = (0..300u32)
             .map(|i| {
                 let ids: Vec<u32> = (0..3 + i % 37).map(|place| (place * (1 + i % 5) + i / 90) % 61).collect();
-                ScoringRequest { scored: 1..ids.len(), ids }
+                let scored = 1..ids.len();
+                ScoringRequest::new(ids, scored)
             })
             .collect();
         let sums = |tokens| Scorer::new(&model).with_tokens(tokens).logprobs(&requests).unwrap();
