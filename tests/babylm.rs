@@ -113,6 +113,8 @@ fn a_submission_to_2026_has_null_for_what_is_missing() {
     let lists = file["fast_eval_results"].as_object().expect("lists");
     assert!(lists.len() == 7 && lists.values().all(|list| *list == Value::Array(vec![Value::Null; 19])), "{lists:?}");
 
+    let stderr = env.stderr(1, &["export", "babylm", "tiny", "other", "--year", "2026", "--track", "multilingual"]);
+    assert!(stderr.contains("part-of-speech tagging (UD), and mixed models of eye movements (MECO)"), "{stderr}");
     let stderr = env.stderr(8, &["export", "babylm", "tiny", "other"]);
     assert!(stderr.contains("results of mode 'compat' can be submitted; `--year 2026` exports them"), "{stderr}");
 }

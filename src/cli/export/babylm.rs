@@ -48,13 +48,22 @@ pub(crate) enum TrackName {
     StrictSmall,
     /// 100 million words, and the other tracks: 28 checkpoints.
     Strict,
+    /// The track of 2026 in several languages, which is refused: its files are of another form.
+    Multilingual,
 }
+
+/// What the multilingual track asks for that grid does not have.
+const MULTILINGUAL: &str = "grid: the files of the multilingual track cannot be written\n  help: they need the zero-shot \
+                            tasks of multilingual/tasks with their Python scorers, classifiers in each language with \
+                            part-of-speech tagging (UD), and mixed models of eye movements (MECO); `track: multilingual` \
+                            of a budget and tasks of lm-evaluation-harness without Python functions are supported";
 
 /// `grid export babylm`: writes the result files of each model, unless some are missing.
 pub(super) async fn export(global: &Global, args: &BabylmArgs) -> Result<Exit, Failure> {
     let track = match args.track {
         TrackName::StrictSmall => Track::StrictSmall,
         TrackName::Strict => Track::Strict,
+        TrackName::Multilingual => return Err(Failure::text(Exit::Usage, MULTILINGUAL.to_owned())),
     };
     let edition = match args.year {
         Year::Of2025 => Edition::Of2025,
