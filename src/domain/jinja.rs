@@ -34,7 +34,7 @@ pub fn check_nesting(template: &str) -> Result<(), String> {
                     '\'' | '"' => quote = Some(c),
                     '}' if before == '}' || before == '%' => within = false,
                     '-' | '+' | '~' | '*' | '/' | '%' | '|' | '.' | '[' | '(' | '{' | '=' | '<' | '>' | '!' => {
-                        operators += 1
+                        operators += 1;
                     }
                     _ => {}
                 }

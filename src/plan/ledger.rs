@@ -158,7 +158,7 @@ pub(super) fn chain<'a>(plan: &'a Plan, model: &'a PlannedJob) -> Vec<&'a Planne
 /// The chains of all models that these jobs, and in turn the jobs of these models, learn from: teachers, and other models that
 /// make their data.
 fn teachers<'a>(plan: &'a Plan, jobs: &[&'a PlannedJob]) -> Vec<Vec<&'a PlannedJob>> {
-    let makers = samples(plan, jobs).into_iter().flat_map(|made| makers(&made.job));
+    let makers = samples(plan, jobs).into_iter().filter_map(|made| makers(&made.job));
     let mut own: Vec<JobId> = jobs.iter().flat_map(|job| job.job.teachers().iter().copied()).chain(makers).collect();
     let mut seen: BTreeSet<JobId> = jobs.iter().map(|job| job.id).collect();
     own.retain(|id| seen.insert(*id));

@@ -3,8 +3,11 @@
 use super::table::{Cell, Table};
 use crate::domain::{FormStage, Length, Schedule, Training, Warmup};
 
-/// What is asked for of a stage, and how it is found.
-const FIELDS: [(&str, fn(&FormStage) -> Cell); 25] = [
+/// What is asked for, and how it is found in a stage.
+type Field = (&'static str, fn(&FormStage) -> Cell);
+
+/// What is asked for of a stage.
+const FIELDS: [Field; 25] = [
     ("parameters", |stage| of_config(stage, |config| Cell::Count(config.parameters()))),
     ("vocabulary", |stage| of_config(stage, |config| Cell::Count(config.vocab_size.into()))),
     ("architecture", |stage| of_config(stage, |config| Cell::Label(config.arch.name().to_owned()))),
@@ -61,7 +64,7 @@ pub fn form(experiment: &str, stages: &[FormStage]) -> Table {
 /// A sheet for each model, with a column for each of its stages.
 pub fn form_sheets(experiment: &str, stages: &[FormStage]) -> Vec<Table> {
     let sheets = stages.chunk_by(|one, other| one.model == other.model).map(|stages| {
-        let row = |(head, field): &(&str, fn(&FormStage) -> Cell)| {
+        let row = |(head, field): &Field| {
             std::iter::once(Cell::Label((*head).to_owned())).chain(stages.iter().map(field)).collect()
         };
         Table {

@@ -265,7 +265,8 @@ fn add_evaluation(
             match is_accepted {
                 false => submission.reject(suite),
                 true if suite == Suite::Aoa => {
-                    submission.add_surprisals(official::checkpoints(outcomes), official::surprisals(&items, outcomes))
+                    let surprisals = official::surprisals(&items, outcomes);
+                    submission.add_surprisals(official::checkpoints(outcomes), surprisals);
                 }
                 true => submission.add_predictions(suite, official::predictions(suite, &items, outcomes)),
             }

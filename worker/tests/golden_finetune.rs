@@ -167,16 +167,17 @@ fn golden_pairs_of_texts() {
     for folder in recordings("tokenizer_parity/pairs.jsonl") {
         let tokenizer = Tokenizer::load(&folder.join("model")).unwrap();
         let text = fs::read_to_string(folder.join("tokenizer_parity/pairs.jsonl")).unwrap();
-        let mut cut = 0;
+        let (mut cut, mut limited) = (0, false);
         for line in text.lines() {
             let row: Value = serde_json::from_str(line).unwrap();
             let (a, b) = (row["a"].as_str().unwrap(), row["b"].as_str().unwrap());
-            let most = row["max_length"].as_u64().unwrap() as usize;
+            limited |= row["max_length"].is_u64();
+            let most = row["max_length"].as_u64().unwrap_or(100_000) as usize;
             let wanted: Vec<u32> = serde_json::from_value(row["ids"].clone()).unwrap();
             assert_eq!(tokenizer.encode_pairs(&[(a, b)], most).unwrap(), [wanted], "{}: {a}", folder.display());
             cut += usize::from(tokenizer.encode(a).unwrap().len() + tokenizer.encode(b).unwrap().len() > most);
         }
-        assert!(cut > 0, "no pair is too long");
+        assert!(cut > 0 || !limited, "no pair is too long");
     }
 }
 
