@@ -107,12 +107,12 @@ fn pieces_that_a_dataset_lacks_are_rewritten() {
 #[test]
 fn selections_that_make_no_sense_are_refused() {
     let refused = |select: &str, more: &str| broken(&made(&format!("build: {{select: {{{select}}}{more}")), &[]);
-    insta::assert_snapshot!(refused("embed: tinny, from: speach", "}"), @"
+    insta::assert_snapshot!(refused("embed: tinny, from: speexh", "}"), @"
     x.yaml:7:26: missing key 'against'
       help: the dataset that lacks the pieces
     x.yaml:7:34: unknown model 'tinny'
       help: did you mean 'tiny'?
-    x.yaml:7:47: unknown corpus 'speach'
+    x.yaml:7:47: unknown corpus 'speexh'
       help: did you mean 'speech'?
     ");
     insta::assert_snapshot!(refused("embed: tiny, from: speech, against: made, below: 100%, n: 0, dims: 0", "}"), @"
