@@ -6,8 +6,14 @@ use super::*;
 use crate::domain::{AoaFit, Edition, GlueTask, Milestone, ScoringBackend};
 use crate::suites::official;
 
+/// Names and contents.
+type Files = Vec<(String, Vec<u8>)>;
+
+/// The context of a word, and its surprisal after each number of words.
+type Curve = (String, BTreeMap<u64, f64>);
+
 /// The suite and the data of a folder of results; entity tracking has the rows that it was recorded on.
-fn data_of(shared: &Path, set: &str) -> Option<(Suite, Vec<(String, Vec<u8>)>)> {
+fn data_of(shared: &Path, set: &str) -> Option<(Suite, Files)> {
     let edition = shared.join("golden/edition-2026");
     Some(match set {
         "ewok_made" => (Suite::Ewok, files(&edition.join("collate-2026/inputs/ewok_fast"))),
@@ -109,7 +115,7 @@ fn golden_age_of_acquisition() {
     let Some(shared) = recording("golden/edition-2026/aoa-made") else { return };
     let surprisals = fs::read_to_string(shared.join("surprisal.json")).expect("a file").replace("NaN", "null");
     let surprisals: Value = serde_json::from_str(&surprisals).expect("JSON");
-    let mut contexts: BTreeMap<String, BTreeMap<u64, (String, BTreeMap<u64, f64>)>> = BTreeMap::new();
+    let mut contexts: BTreeMap<String, BTreeMap<u64, Curve>> = BTreeMap::new();
     for row in surprisals["results"].as_array().expect("rows") {
         let (word, number) = (row["target_word"].as_str().expect("a word"), row["context_id"].as_u64().expect("an id"));
         let context = row["context"].as_str().expect("a context").to_owned();
