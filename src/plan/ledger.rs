@@ -10,16 +10,16 @@
 //! What a teacher has seen does not count as seen by the model that learns from it. Under a budget with byte premiums, `seen`
 //! and `text` of a model are in English words.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use serde::Serialize;
 
-use super::facts::{Facts, epochs};
+use super::facts::Facts;
+use super::lineage::{chain, is_foreign, made_by, samples, teachers};
+use super::passes::passes;
 use super::planned::{Plan, PlannedJob, PreparedText, Role};
-use crate::domain::{
-    Budget, CellKey, Job, JobId, JobTeacher, Origin, PrepareJob, Prompts, Training, TuneJob, TunePart, grouped,
-};
+use crate::domain::{Budget, CellKey, Job, JobId, Origin, Prompts, grouped};
 
 /// How much one training stage reads of one text.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -144,96 +144,6 @@ pub fn ledger(plan: &Plan, facts: &Facts, budget: Option<&Budget>) -> Ledger {
     ledger
 }
 
-/// The training jobs that lead to a model, in order.
-pub(super) fn chain<'a>(plan: &'a Plan, model: &'a PlannedJob) -> Vec<&'a PlannedJob> {
-    let before = |job: &&PlannedJob| match &job.job {
-        Job::Tune(tune) => plan.job(&tune.parent),
-        _ => None,
-    };
-    let mut jobs: Vec<&PlannedJob> = std::iter::successors(Some(model), before).collect();
-    jobs.reverse();
-    jobs
-}
-
-/// The chains of all models that these jobs, and in turn the jobs of these models, learn from: teachers, and other models that
-/// make their data.
-fn teachers<'a>(plan: &'a Plan, jobs: &[&'a PlannedJob]) -> Vec<Vec<&'a PlannedJob>> {
-    let makers = samples(plan, jobs).into_iter().filter_map(|made| makers(&made.job));
-    let mut own: Vec<JobId> = jobs.iter().flat_map(|job| job.job.teachers().iter().copied()).chain(makers).collect();
-    let mut seen: BTreeSet<JobId> = jobs.iter().map(|job| job.id).collect();
-    own.retain(|id| seen.insert(*id));
-    own.iter()
-        .filter_map(|id| plan.job(id))
-        .map(|teacher| chain(plan, teacher))
-        .flat_map(|chain| {
-            let before = teachers(plan, &chain);
-            std::iter::once(chain).chain(before)
-        })
-        .collect()
-}
-
-/// The sample and teach jobs that made the data of these jobs, each once.
-fn samples<'a>(plan: &'a Plan, jobs: &[&'a PlannedJob]) -> Vec<&'a PlannedJob> {
-    let prepared = jobs.iter().flat_map(|job| &job.parents).filter_map(|id| plan.job(id));
-    let mut open: Vec<JobId> = prepared.filter_map(made_by).collect();
-    let mut all: Vec<&PlannedJob> = vec![];
-    while let Some(id) = open.pop() {
-        let Some(planned) = plan.job(&id).filter(|planned| !all.iter().any(|known| known.id == planned.id)) else {
-            continue;
-        };
-        all.push(planned);
-        match &planned.job {
-            Job::Sample(job) => match &job.prompts {
-                Prompts::Records { data: Origin::Output { job }, .. } => open.push(*job),
-                Prompts::Selected(selected) => {
-                    if let Origin::Output { job } = &selected.against {
-                        open.push(*job);
-                    }
-                }
-                Prompts::Records { .. } | Prompts::Pieces { .. } => {}
-            },
-            Job::Teach(job) => open.extend(std::iter::once(job.samples).chain(job.teacher.samples())),
-            Job::Tokenizer(_)
-            | Job::Prepare(_)
-            | Job::Pretrain(_)
-            | Job::Import(_)
-            | Job::Logprobs(_)
-            | Job::Tune(_)
-            | Job::Eval(_)
-            | Job::Finetune(_) => {}
-        }
-    }
-    all
-}
-
-/// The job that made the data of a prepare job, if one did.
-fn made_by(prepared: &PlannedJob) -> Option<JobId> {
-    match &prepared.job {
-        Job::Prepare(PrepareJob { data, .. }) => match data.origin() {
-            Origin::Output { job } => Some(*job),
-            Origin::World { .. } | Origin::Content { .. } | Origin::Missing { .. } => None,
-        },
-        _ => None,
-    }
-}
-
-/// The models that write or score replies in a job.
-fn makers(job: &Job) -> Option<JobId> {
-    match job {
-        Job::Sample(job) => Some(job.model),
-        Job::Teach(job) => match &job.teacher {
-            JobTeacher::Likelihood { model, .. } => Some(*model),
-            JobTeacher::Endpoint(_) | JobTeacher::Samples { .. } => None,
-        },
-        _ => None,
-    }
-}
-
-/// Whether a chain starts from a model whose training text is unknown.
-fn is_foreign(jobs: &[&PlannedJob]) -> bool {
-    !jobs.first().is_some_and(|job| matches!(job.job, Job::Pretrain(_)) && !job.parents.is_empty())
-}
-
 fn stage(job: &PlannedJob) -> String {
     format!("{} {}", job.job.kind(), job.group)
 }
@@ -244,86 +154,6 @@ fn without_seed(key: &CellKey) -> String {
     key.extra.remove("tune.seed");
     let label = key.label();
     label.strip_suffix(&format!("/seed{}", key.seed)).map_or(label.clone(), str::to_owned)
-}
-
-/// The texts of a training job, each with the number of passes over it in all parts; corpora before datasets.
-fn passes(facts: &Facts, job: &Job) -> Vec<(JobId, Option<f64>)> {
-    match job {
-        Job::Pretrain(pretrain) => {
-            let Training { length, batch_size, .. } = pretrain.training;
-            let epochs = epochs(length, batch_size, facts.pretrain_epoch(pretrain).rows);
-            pretrain.corpora.iter().map(|id| (*id, epochs)).collect()
-        }
-        Job::Tune(tune) => {
-            let parts = tune.parts();
-            let corpora = parts.iter().flat_map(|part| passes_over_corpora(facts, tune, part));
-            let datasets = parts.iter().flat_map(|part| passes_over_datasets(facts, tune, part));
-            let demonstrations = parts.iter().flat_map(|part| passes_over_demonstrations(facts, tune, part));
-            let mut all: Vec<(JobId, Option<f64>)> = vec![];
-            for (id, passes) in corpora.chain(datasets).chain(demonstrations) {
-                match all.iter_mut().find(|(known, _)| *known == id) {
-                    Some((_, before)) => *before = before.zip(passes).map(|(before, passes)| before + passes),
-                    None => all.push((id, passes)),
-                }
-            }
-            all
-        }
-        Job::Tokenizer(_)
-        | Job::Prepare(_)
-        | Job::Import(_)
-        | Job::Logprobs(_)
-        | Job::Sample(_)
-        | Job::Teach(_)
-        | Job::Eval(_)
-        | Job::Finetune(_) => {
-            vec![]
-        }
-    }
-}
-
-fn passes_over_datasets(facts: &Facts, tune: &TuneJob, part: &TunePart) -> Vec<(JobId, Option<f64>)> {
-    let epochs = epochs(part.length, tune.training.batch_size, facts.tune_epoch(tune.loss, part).rows);
-    let records = |id: &JobId| facts.amounts.get(id).and_then(|amount| amount.train.units);
-    let all: Option<u64> = part.datasets.iter().map(records).sum();
-    let weights: f64 = part.shares.iter().sum();
-    let of_dataset = |(place, id): (usize, &JobId)| {
-        let share = match part.shares.get(place) {
-            // An epoch has as many rows as all datasets together have records.
-            Some(share) => share / weights * all? as f64 / records(id)? as f64,
-            None => 1.0,
-        };
-        Some(epochs? * share)
-    };
-    part.datasets.iter().enumerate().map(|dataset| (*dataset.1, of_dataset(dataset))).collect()
-}
-
-/// The passes over the datasets of demonstrations that these make; an upper limit, because a record has fewer of them
-/// if they do not fit into the maximum length, or if too few others have another prompt.
-fn passes_over_demonstrations(facts: &Facts, tune: &TuneJob, part: &TunePart) -> Vec<(JobId, Option<f64>)> {
-    let Some(shots) = &tune.shots else { return vec![] };
-    let records = |id: &JobId| facts.amounts.get(id).and_then(|amount| amount.train.units);
-    let of_dataset = |(dataset, passes): (JobId, Option<f64>)| {
-        let pool = shots.pool.unwrap_or(dataset);
-        let others = records(&pool).map(|records| records.saturating_sub(u64::from(pool == dataset)));
-        let passes = passes.zip(records(&dataset)).zip(records(&pool).zip(others));
-        let passes = passes.map(|((passes, rows), (records, others))| {
-            passes * rows as f64 * others.min(shots.k.into()) as f64 / records.max(1) as f64
-        });
-        (pool, passes)
-    };
-    passes_over_datasets(facts, tune, part).into_iter().map(of_dataset).collect()
-}
-
-fn passes_over_corpora(facts: &Facts, tune: &TuneJob, part: &TunePart) -> Vec<(JobId, Option<f64>)> {
-    let Some(replay) = &part.replay else { return vec![] };
-    let epoch = facts.tune_epoch(tune.loss, part);
-    let epochs = epochs(part.length, tune.training.batch_size, epoch.rows);
-    let text: Option<u64> = replay.corpora.iter().map(|id| facts.amounts.get(id).map(|amount| amount.tokens())).sum();
-    let windows = epoch.rows.zip(epoch.units).map(|(rows, records)| rows - records);
-    let read = windows.map(|windows| windows * u64::from(replay.sequence_length));
-    let share = read.zip(text).map(|(read, text)| read as f64 / text.max(1) as f64);
-    let share = epochs.zip(share).map(|(epochs, share)| epochs * share);
-    replay.corpora.iter().map(|id| (*id, share)).collect()
 }
 
 /// What counts the text of a plan.

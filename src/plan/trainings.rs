@@ -2,7 +2,7 @@
 
 use super::describe::objective;
 use super::facts::{Facts, epochs};
-use super::ledger::chain;
+use super::lineage::chain;
 use super::planned::{Plan, PlannedJob};
 use crate::domain::{FormRecipe, Job, JobId, ModelConfig, Training};
 

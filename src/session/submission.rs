@@ -243,7 +243,12 @@ fn add_evaluation(
         suites::read(suite, eval.mode, &files).map_err(|error| unreadable(&format!("read {suite}: {error}")))?;
     let size = size_of(eval, cell);
     let backend = eval.mode.backend.of(arch).map_err(|problem| unreadable(&format!("find results: {problem}")))?;
-    collected.backend.get_or_insert(backend);
+    let first = *collected.backend.get_or_insert(backend);
+    if backend != first {
+        let reason = format!("scored with the backend '{backend}', but other results of the model with '{first}'");
+        collected.problems.push(Gap::new(suite.name(), format!("{reason}: export an experiment with one backend")));
+        return Ok(());
+    }
     let written = official::files(edition, suite, size, backend, &items, outcomes, scores);
     let in_world = matches!(origin, Origin::World { .. });
     let counted = match in_world {

@@ -174,3 +174,33 @@ pub(super) fn pretrain_job(job: Job) -> PretrainJob {
     let Job::Pretrain(job) = job else { panic!("{job:?}") };
     job
 }
+
+/// Stops a job after it has saved its first part, runs it again, and compares the output with that of an undisturbed run in
+/// the folder `whole`, submitted as `t`. Returns how far the second run was when it first reported progress.
+pub(super) fn stop_and_resume(
+    [whole, stopped]: [&Path; 2],
+    job: &Job,
+    parents: &BTreeMap<JobId, PathBuf>,
+    stop: &'static AtomicBool,
+) -> Option<u64> {
+    let partials = |folder: &Path| {
+        let attempts = fs::read_dir(folder).into_iter().flatten().flatten();
+        attempts.filter(|attempt| attempt.path().join("partial.json").exists()).count()
+    };
+    let watched = stopped.to_owned();
+    std::thread::spawn(move || {
+        while partials(&watched) == 0 {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    submit(stopped, "a", job, parents, stop);
+    assert_eq!(partials(stopped), 1, "it was stopped after a chunk");
+    let attempt = submit(stopped, "b", job, parents, &NEVER);
+    output(stopped, "b", &attempt);
+    assert_eq!(artifacts(stopped, "b"), artifacts(whole, "t"));
+    journal(&attempt).into_iter().find_map(|event| match event {
+        Event::Progress { done, .. } => Some(done),
+        _ => None,
+    })
+}

@@ -115,8 +115,7 @@ mod tests {
     use std::collections::BTreeMap;
     use std::fs;
     use std::path::PathBuf;
-    use std::sync::atomic::{AtomicBool, Ordering};
-    use std::time::Duration;
+    use std::sync::atomic::AtomicBool;
 
     use grid::domain::{
         Bandwidth, CorpusFormat, DatasetFormat, DensityLimit, Job, JobId, Origin, PieceLimit, PieceSelection,
@@ -124,7 +123,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::jobs::fixtures::{NEVER, artifacts, journal, output, pretraining, submit};
+    use crate::jobs::fixtures::{NEVER, journal, output, pretraining, stop_and_resume, submit};
     use crate::ml::runtime;
 
     fn selecting(runs: &std::path::Path) -> (Job, BTreeMap<JobId, PathBuf>) {
@@ -170,29 +169,7 @@ mod tests {
             _ => None,
         });
         assert_eq!(numbers.collect::<Vec<_>>(), ["pieces", "lacking_pieces", "density_limit", "explained_variance"]);
-        let partials = {
-            let stopped = stopped.clone();
-            move || {
-                let attempts = fs::read_dir(&stopped).into_iter().flatten().flatten();
-                attempts.filter(|attempt| attempt.path().join("partial.json").exists()).count()
-            }
-        };
-        let watch = partials.clone();
-        std::thread::spawn(move || {
-            while watch() == 0 {
-                std::thread::sleep(Duration::from_millis(1));
-            }
-            STOP.store(true, Ordering::Relaxed);
-        });
-        submit(&stopped, "a", &job, &parents, &STOP);
-        assert_eq!(partials(), 1, "it was stopped after a chunk");
-        let attempt = submit(&stopped, "b", &job, &parents, &NEVER);
-        output(&stopped, "b", &attempt);
-        assert_eq!(artifacts(&stopped, "b"), artifacts(&whole, "t"));
-        let done = journal(&attempt).into_iter().find_map(|event| match event {
-            Event::Progress { done, .. } => Some(done),
-            _ => None,
-        });
+        let done = stop_and_resume([&whole, &stopped], &job, &parents, &STOP);
         assert!(done > Some(CHUNK as u64), "the first chunk is not embedded again");
     }
 }

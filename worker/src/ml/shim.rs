@@ -347,7 +347,7 @@ pub(super) fn swiglu(gate_up: &Tensor) -> Result<Tensor, Error> {
 /// `[out, in]` of the same kind, `[out]` float32 -> `[.., out]`.
 pub(super) fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor, Error> {
     let mut y = null_mut();
-    // SAFETY: live handles, null where there is no bias; on success the out-parameter is a new tensor that the caller owns.
+    // SAFETY: the handles are live, and null if there is no bias; on success the caller owns the new tensor in `y`.
     unsafe {
         check(grid_linear(handle(x), handle(weight), bias.map_or(null_mut(), handle), &mut y))?;
         Ok(Tensor::from_ptr(y))

@@ -67,7 +67,7 @@ impl Place {
     }
 }
 
-/// The number of what is no row, but the same for all of them.
+/// Stands in place of a row number for tensors that all rows share.
 const SHARED: u64 = u32::MAX as u64;
 
 impl DropoutMasks {
